@@ -1,0 +1,211 @@
+"""The link API: what agent and cloud say to each other, as JSON over HTTPS under `/link/v1`.
+
+    POST enroll      EnrollRequest  -> EnrollReply      (one-time code, no token)
+    POST claims      ClaimRequest   -> ClaimReply       (long poll; also renews the lease)
+    POST reports     ReportRequest  -> ReportReply      (idempotent by task, epoch, seq)
+    PUT  files/{id}  bytes; Content-Range + X-Sha256 + X-File-Name -> FileReply
+    POST readings    ReadingsRequest (zstd/deflate allowed) -> ReadingsReply (idempotent by run, seq)
+    POST heartbeat   Heartbeat      -> HeartbeatReply
+    GET  settings                   -> Settings
+
+All but `enroll` carry `Authorization: Bearer <token>`. Errors have Nonce's three keys.
+Times are text as `contract.clock.to_text` writes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from contract.miner import Moving, Slow, Static
+from contract.task import TaskName
+
+PREFIX: Final = "/link/v1"
+LEASE_S: Final = 60.0
+OFFLINE_AFTER_S: Final = 90.0
+LONG_POLL_MAX_S: Final = 15.0
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all messages. Unknown keys are ignored, so that either side may be newer."""
+
+
+class EnrollRequest(Message, frozen=True, kw_only=True):
+    code: str
+    hostname: str
+    version: str
+    platform: str
+
+
+class EnrollReply(Message, frozen=True, kw_only=True):
+    agent_id: str
+    workspace_id: str
+    farm_id: str
+    token: str
+
+
+class OpenTask(Message, frozen=True, kw_only=True):
+    """A task the agent holds and has not seen acknowledged."""
+
+    task_id: str
+    epoch: int
+
+
+class ClaimRequest(Message, frozen=True, kw_only=True):
+    """`journal_id` and `last_seq` let the cloud see a lost or restored disk; `room` is how many more tasks fit."""
+
+    journal_id: str
+    last_seq: int
+    open: tuple[OpenTask, ...] = ()
+    room: int = 100
+    wait_s: float = LONG_POLL_MAX_S
+    settings_rev: int | None = None
+
+
+class MinerRef(Message, frozen=True, kw_only=True):
+    """The miner a task is meant for, as the cloud knows it."""
+
+    id: str
+    mac: str | None = None
+    serial: str | None = None
+    last_ip: str | None = None
+    make: str | None = None
+    model: str | None = None
+    maintenance: bool = False
+
+
+class ClaimedTask(Message, frozen=True, kw_only=True):
+    task_id: str
+    batch_id: str | None
+    epoch: int
+    name: TaskName
+    params: dict[str, Any]
+    miner: MinerRef | None
+    queue_ttl_s: float  # what is left of its queue life
+    limit_s: float  # execution limit, counted from intent
+
+
+class ClaimReply(Message, frozen=True, kw_only=True):
+    tasks: tuple[ClaimedTask, ...] = ()
+    cancel: tuple[str, ...] = ()  # task ids the operator wants ended
+    lease_s: float = LEASE_S
+    settings_rev: int = 0
+
+
+class LogLine(Message, frozen=True, kw_only=True):
+    """`level` is debug, info, warning or error."""
+
+    at: str
+    level: str
+    message: str
+
+
+class Event(Message, frozen=True, kw_only=True):
+    """One step of one task. `state` is queuing, pending or a terminal Nonce status.
+
+    A terminal event carries `result`: outcome, verified, evidence, and on failure
+    error {code, message}. `seq` rises by one with every event of this journal.
+    """
+
+    task_id: str
+    epoch: int
+    seq: int
+    state: str
+    at: str
+    result: dict[str, Any] | None = None
+    logs: tuple[LogLine, ...] = ()
+
+
+class ReportRequest(Message, frozen=True, kw_only=True):
+    journal_id: str
+    events: tuple[Event, ...]
+
+
+class Ack(Message, frozen=True, kw_only=True):
+    """What became of one event: `ok`, `duplicate`, `late` (kept beside the closed task), `conflict`
+    or `unknown_task`.
+    """
+
+    task_id: str
+    epoch: int
+    seq: int
+    state: str
+
+
+class ReportReply(Message, frozen=True, kw_only=True):
+    acks: tuple[Ack, ...]
+
+
+class FileReply(Message, frozen=True, kw_only=True):
+    """`received` bytes are safely stored; the upload goes on from there. `complete` once the checksum matched."""
+
+    received: int
+    complete: bool
+
+
+class MinerReading(Message, frozen=True, kw_only=True):
+    """What one look at one miner brought. Slow and static facts are sent when they changed, moving ones always.
+
+    `ok` false: the look failed, `error` says why, and only address and MAC are known.
+    """
+
+    at: str
+    ip: str
+    mac: str | None = None
+    ok: bool = True
+    error: str | None = None
+    moving: Moving | None = None
+    slow: Slow | None = None
+    static: Static | None = None
+    drivable: bool | None = None
+    modes: tuple[str, ...] | None = None  # the power modes its driver can set
+    interval_s: float | None = None  # how often this miner is looked at
+    raw: dict[str, Any] | None = None
+
+
+class ReadingsRequest(Message, frozen=True, kw_only=True):
+    run_id: str  # of the agent process
+    seq: int
+    readings: tuple[MinerReading, ...]
+
+
+class MinerKey(Message, frozen=True, kw_only=True):
+    """The id the cloud gave to a miner."""
+
+    id: str
+    mac: str | None
+    ip: str
+
+
+class ReadingsReply(Message, frozen=True, kw_only=True):
+    state: str  # ok or duplicate
+    miners: tuple[MinerKey, ...] = ()
+
+
+class Heartbeat(Message, frozen=True, kw_only=True):
+    """`host` is Nonce's object (platform, os, cpu_count, uptime, timestamp, load_average, memory, ip, hostname)."""
+
+    version: str
+    uptime_s: float
+    host: dict[str, Any]
+    journal_depth: int = 0
+    buffer_depth: int = 0
+    miners_known: int = 0
+    sinks: dict[str, str] = {}
+    capabilities: dict[str, Any] | None = None  # per make and generation, as drivers declare them
+    notices: tuple[str, ...] = ()  # sentences for the operator: disk full, wrong password, clock
+
+
+class HeartbeatReply(Message, frozen=True, kw_only=True):
+    settings_rev: int = 0
+
+
+class Settings(Message, frozen=True, kw_only=True):
+    """What the cloud would like; local policy is the ceiling."""
+
+    rev: int = 0
+    ranges: tuple[str, ...] = ()
+    auto_scan_s: float | None = None
+    poll_interval_s: float | None = None
+    read_only: bool | None = None

@@ -1,0 +1,238 @@
+"""What a miner is and what one look at it shows. SI base units; what a miner does not say is `None`, never 0 or ""."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Make(StrEnum):
+    """Manufacturers, spelt as the Nonce API spells them."""
+
+    ANTMINER = "Bitmain"
+    WHATSMINER = "MicroBT"
+    ICERIVER = "IceRiver"
+    UNKNOWN = "unknown"
+
+
+class Firmware(StrEnum):
+    """Whose firmware runs. Only STOCK is ever written to."""
+
+    STOCK = "stock"
+    BRAIINS = "braiins"
+    VNISH = "vnish"
+    LUXOS = "luxos"
+    HIVEON = "hiveon"
+    MARATHON = "marathon"
+    EPIC = "epic"
+    OTHER = "other"
+
+
+class PowerMode(StrEnum):
+    """The four modes operators ask for."""
+
+    SLEEP = "sleep"
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+class Algorithm(StrEnum):
+    """What is hashed. Equihash rates are solutions per second, all others hashes per second."""
+
+    SHA256 = "sha256"
+    SCRYPT = "scrypt"
+    KHEAVYHASH = "kheavyhash"
+    ETHASH = "ethash"
+    EQUIHASH = "equihash"
+    X11 = "x11"
+    BLAKE2B = "blake2b"
+    BLAKE2S = "blake2s"
+    OTHER = "other"
+
+
+class UptimeKind(StrEnum):
+    """What an uptime counts from: the boot of the device, or the start of its mining process."""
+
+    BOOT = "boot"
+    PROCESS = "process"
+
+
+class Frozen(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """Base of the records below: immutable, cheap to keep by the thousand, absent fields not sent."""
+
+
+class Endpoint(Frozen, frozen=True, kw_only=True):
+    """Where a miner listens. `v3_port` is WhatsMiner's, `daemon_port` IceRiver's."""
+
+    host: str
+    http_port: int = 80
+    rpc_port: int = 4028
+    v3_port: int = 4433
+    daemon_port: int = 4111
+
+
+class Identity(Frozen, frozen=True, kw_only=True):
+    """Who answers at an address. `drivable` is true only for a stock firmware a driver fully knows how to write to."""
+
+    make: Make
+    model: str | None = None
+    firmware: Firmware = Firmware.OTHER
+    firmware_version: str | None = None
+    generation: str | None = None
+    mac: str | None = None  # upper case, colons
+    serial: str | None = None
+    hostname: str | None = None
+    drivable: bool = False
+    reason: str | None = None  # why it is not drivable, in words for the operator
+
+
+class Pool(Frozen, frozen=True, kw_only=True):
+    """One pool slot as the miner runs it. `status` is the miner's own word, lower case
+    (alive, dead, deed, disabled ...).
+    """
+
+    index: int
+    url: str
+    user: str | None = None
+    status: str | None = None
+    active: bool | None = None
+    priority: int | None = None
+    accepted: int | None = None
+    rejected: int | None = None
+    stale: int | None = None
+    difficulty: float | None = None
+    last_share_s: float | None = None  # seconds since the last share
+
+
+class Board(Frozen, frozen=True, kw_only=True):
+    """One hash board. Temperatures in degC; `temp_chip_c` and `temp_pcb_c` are the hottest sensors of their kind."""
+
+    index: int
+    serial: str | None = None
+    hashrate_hs: float | None = None
+    hashrate_ideal_hs: float | None = None
+    chips: int | None = None
+    chips_expected: int | None = None
+    chips_bad: int | None = None
+    frequency_hz: float | None = None
+    temp_chip_c: float | None = None
+    temp_pcb_c: float | None = None
+    temp_inlet_c: float | None = None
+    temp_outlet_c: float | None = None
+    hw_errors: int | None = None
+    state: str | None = None  # ok, bad, off
+
+
+class Psu(Frozen, frozen=True, kw_only=True):
+    """The power supply's own record."""
+
+    model: str | None = None
+    serial: str | None = None
+    version: str | None = None
+    input_v: float | None = None
+    input_a: float | None = None
+    output_v: float | None = None
+    fan_rpm: int | None = None
+    temp_c: float | None = None
+
+
+class MinerFault(Frozen, frozen=True, kw_only=True):
+    """A fault the miner itself reports. `severity` is error, warning or info."""
+
+    code: str
+    text: str
+    severity: str = "error"
+
+
+class Moving(Frozen, frozen=True, kw_only=True):
+    """What changes from poll to poll."""
+
+    hashrate_hs: float | None = None
+    hashrate_5m_hs: float | None = None
+    hashrate_30m_hs: float | None = None
+    hashrate_avg_hs: float | None = None  # since the process began
+    power_w: float | None = None
+    temp_chip_c: float | None = None
+    temp_board_c: float | None = None
+    temp_inlet_c: float | None = None
+    temp_outlet_c: float | None = None
+    temp_env_c: float | None = None
+    fan_rpm: tuple[int, ...] = ()
+    fan_psu_rpm: int | None = None
+    uptime_s: float | None = None
+    uptime_kind: UptimeKind | None = None
+    accepted: int | None = None
+    rejected: int | None = None
+    stale: int | None = None
+    hw_errors: int | None = None
+    boards: tuple[Board, ...] = ()
+    pools: tuple[Pool, ...] = ()
+
+
+class Slow(Frozen, frozen=True, kw_only=True):
+    """What changes when somebody changes it, or when something breaks."""
+
+    mode: PowerMode | None = None  # running
+    mode_configured: PowerMode | None = None
+    mode_raw: str | None = None  # the miner's own word for the running mode
+    mode_preset: str | None = None
+    light_on: bool | None = None
+    power_limit_w: float | None = None
+    faults: tuple[MinerFault, ...] = ()
+
+
+class Static(Frozen, frozen=True, kw_only=True):
+    """What stays as long as the device and its firmware do."""
+
+    make: Make
+    model: str | None = None
+    firmware: Firmware = Firmware.OTHER
+    firmware_version: str | None = None
+    generation: str | None = None
+    mac: str | None = None
+    serial: str | None = None
+    hostname: str | None = None
+    control_board: str | None = None
+    algorithm: Algorithm | None = None
+    hashrate_ideal_hs: float | None = None
+    chips_expected: int | None = None
+    psu: Psu | None = None
+
+
+class Reading(Frozen, frozen=True, kw_only=True):
+    """One look at one miner. `slow` and `static` are `None` where this look did not ask for them."""
+
+    read_at: datetime
+    moving: Moving
+    slow: Slow | None = None
+    static: Static | None = None
+    raw: dict[str, Any] | None = None  # replies of an unknown model, kept for whoever adds it
+
+    @property
+    def is_hashing(self) -> bool | None:
+        """Whether it works: over 5 % of its ideal rate, or over 0 where the ideal is not known.
+
+        `None` if it does not say.
+        """
+        if self.moving.hashrate_hs is None:
+            return None
+        ideal = self.static.hashrate_ideal_hs if self.static else None
+        return self.moving.hashrate_hs > 0.05 * (ideal or 0.0)
+
+
+def normalize_mac(text: str | None) -> str | None:
+    """`0211223344ff`, `02-11-..` or `02:11:..` -> `02:11:22:33:44:FF`; `None` for what is no
+    usable unicast MAC.
+    """
+    if not text:
+        return None
+    digits = text.strip().replace(":", "").replace("-", "").replace(".", "").upper()
+    if len(digits) != 12 or any(c not in "0123456789ABCDEF" for c in digits):
+        return None
+    if digits in ("000000000000", "FFFFFFFFFFFF") or int(digits[:2], 16) & 1:
+        return None
+    return ":".join(digits[i : i + 2] for i in range(0, 12, 2))

@@ -1,0 +1,76 @@
+"""IPv4 ranges as operators write them: one address, a CIDR block, or first-last (both included)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+
+import msgspec
+
+
+class Range(msgspec.Struct, frozen=True, order=True):
+    """Addresses first..last, both included, as integers."""
+
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+    def __contains__(self, address: object) -> bool:
+        try:
+            number = int(IPv4Address(str(address)))
+        except (AddressValueError, ValueError):
+            return False
+        return self.first <= number <= self.last
+
+    def __iter__(self) -> Iterator[str]:
+        return (str(IPv4Address(number)) for number in range(self.first, self.last + 1))
+
+    def __str__(self) -> str:
+        first, last = IPv4Address(self.first), IPv4Address(self.last)
+        return str(first) if self.first == self.last else f"{first}-{last}"
+
+
+def parse_range(text: str) -> Range:
+    """Read one range. A CIDR of /30 or wider leaves out its network and broadcast address; one
+    address stays one address (it is never widened to its /24).
+
+    Raises ValueError, in words an operator can act on.
+    """
+    cleaned = text.strip()
+    try:
+        if "/" in cleaned:
+            network = IPv4Network(cleaned, strict=False)
+            first, last = int(network.network_address), int(network.broadcast_address)
+            if network.prefixlen <= 30:
+                first, last = first + 1, last - 1
+            return Range(first, last)
+        if "-" in cleaned:
+            left, _, right = cleaned.partition("-")
+            start = IPv4Address(left.strip())
+            # "192.168.1.10-50" is how many tools write it; the full form is Nonce's.
+            tail = right.strip()
+            end = IPv4Address(tail if "." in tail else f"{str(start).rpartition('.')[0]}.{tail}")
+            if end < start:
+                raise ValueError(f"range {cleaned!r} ends before it begins")
+            return Range(int(start), int(end))
+        address = int(IPv4Address(cleaned))
+        return Range(address, address)
+    except (AddressValueError, ValueError) as error:
+        if str(error).startswith("range "):
+            raise
+        raise ValueError(
+            f"range {cleaned[:80]!r} is not an IPv4 address, a CIDR block or first-last"
+        ) from None
+
+
+def merge(ranges: Iterable[Range]) -> tuple[Range, ...]:
+    """The same addresses as few, sorted, disjoint ranges, so that none is visited twice."""
+    merged: list[Range] = []
+    for each in sorted(ranges):
+        if merged and each.first <= merged[-1].last + 1:
+            merged[-1] = Range(merged[-1].first, max(merged[-1].last, each.last))
+        else:
+            merged.append(each)
+    return tuple(merged)

@@ -1,0 +1,309 @@
+"""The fifteen tasks: their names, what kind each is, who carries it out, and what its parameters may be.
+
+Names, parameters and aliases are those of the Nonce private API; kinds and limits are ours.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from contract.ranges import parse_range
+
+
+class TaskName(StrEnum):
+    """The closed list of task names."""
+
+    SCAN = "agent.scan.create"
+    IP_DIAGNOSIS = "agent.ip_diagnosis.create"
+    SELF_UPDATE = "agent.self.update"
+    REBOOT = "miner.system.reboot"
+    LOG = "miner.log.get"
+    LIGHT = "miner.light.update"
+    POWER_MODE = "miner.power_mode.update"
+    POOLS = "miner.pool.update"
+    POOL_LOCK = "miner.pool.lock"
+    FIRMWARE = "miner.firmware.update"
+    ASSET_UPDATE = "miner.asset.update"
+    ASSET_DELETE = "miner.asset.delete"
+    TAGS = "miner.tags.update"
+    RECORD_DELETE = "miner.record.delete"
+    RACK_LOCATION = "miner.rack_location.update"
+
+
+class Kind(StrEnum):
+    """How often a task may touch the world."""
+
+    LOOK = "look"  # free to redo
+    SETTING = "setting"  # read, set only if different, read back; redo only after reading
+    ONE_SHOT = "one_shot"  # at most once per task id
+    EVENT = "event"  # a change of our own records, done by the cloud at once
+
+
+class TaskStatus(StrEnum):
+    """A task's status in Nonce's words."""
+
+    CREATED = "created"
+    QUEUING = "queuing"
+    PENDING = "pending"
+    SUCCEED = "succeed"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+
+
+TERMINAL: Final = frozenset(
+    {TaskStatus.SUCCEED, TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.CANCELLED}
+)
+
+
+class BatchStatus(StrEnum):
+    """A batch's status; always derived from its tasks."""
+
+    PENDING = "pending"
+    SUCCEED = "succeed"
+    FAILED = "failed"
+    PARTIAL_SUCCEED = "partial_succeed"
+
+
+class Outcome(StrEnum):
+    """What became of the miner."""
+
+    DONE = "done"
+    NOT_DONE = "not_done"
+    UNKNOWN = "unknown"
+
+
+class AssetStatus(StrEnum):
+    """Where a miner stands in the farm's books."""
+
+    ONLINE = "online"
+    ON_RACK = "on_rack"
+    OFF_RACK = "off_rack"
+    TRANSIT = "transit"
+    MAINTENANCE = "maintenance"
+    RETIRED = "retired"
+    ARCHIVED = "archived"
+
+
+# Firmware presets that Nonce lists as modes besides the four; matched by form, since vendors add to them.
+_PRESET = re.compile(r"^(J/T \d{1,3}(\.\d+)?, Hashrate ~\d{1,5}TH/s|\d{3,5}W)$")
+_URL = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=2048, pattern=r"^https?://[^\s/]+")
+]
+_Comment = Annotated[str, StringConstraints(max_length=2000)]
+
+
+class Params(BaseModel):
+    """Base: unknown keys are let through by Nonce, so they are ignored rather than refused."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=False, populate_by_name=True)
+
+
+class NoParams(Params):
+    """A task that takes none."""
+
+
+class RebootParams(Params):
+    force: Annotated[bool, Field(strict=True)] = False
+
+
+class LightParams(Params):
+    action: Literal["on", "off"] = Field(validation_alias=AliasChoices("action", "mode"))
+
+
+def _known_mode(value: object) -> object:
+    if isinstance(value, str) and (value in MODES or _PRESET.match(value)):
+        return value
+    raise ValueError(f"mode must be one of {', '.join(MODES)}, or a preset the miner's maker lists")
+
+
+MODES: Final = ("sleep", "low", "normal", "high")
+
+
+class PowerModeParams(Params):
+    mode: Annotated[str, BeforeValidator(_known_mode)] = Field(
+        validation_alias=AliasChoices("mode", "mining_mode")
+    )
+
+
+class PoolParam(Params):
+    """One pool as asked for. An absent password keeps the slot's when its url is unchanged, else `x`."""
+
+    url: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)]
+    user: Annotated[str, StringConstraints(max_length=512)]
+    password: Annotated[str, StringConstraints(max_length=512)] | None = None
+
+
+class PoolsParams(Params):
+    pools: Annotated[tuple[PoolParam, ...], Field(min_length=1, max_length=3)]
+
+
+class PoolLockParams(Params):
+    action: Literal["lock", "unlock"]
+    url: _URL = Field(validation_alias=AliasChoices("firmware_url", "auth_url", "url"))
+
+
+_Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
+
+
+class FirmwareParams(Params):
+    """`sha256` and `target_version` are ours: with them the file and the version read back are checked."""
+
+    firmware_url: _URL
+    sha256: _Sha256 | None = None
+    target_version: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+
+
+def _range(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("a range is text: one address, a CIDR, or first-last")  # noqa: TRY004
+    parse_range(value)
+    return value.strip()
+
+
+_Range = Annotated[str, BeforeValidator(_range)]
+
+
+class ScanRange(Params):
+    id: str | None = None
+    range: _Range
+    auto_scan: bool | None = None
+
+
+class ScanParams(Params):
+    """Neither given: every range configured for the agent."""
+
+    ip_range: _Range | None = None
+    ip_ranges: Annotated[tuple[ScanRange, ...], Field(max_length=256)] = ()
+
+    @property
+    def ranges(self) -> tuple[str, ...]:
+        """All the ranges asked for, in order."""
+        own = (self.ip_range,) if self.ip_range else ()
+        return own + tuple(each.range for each in self.ip_ranges)
+
+
+class DiagnosisTarget(Params):
+    id: str | None = None
+    label: str | None = None
+    value: _Range
+
+
+class IpDiagnosisParams(Params):
+    target_scope: Literal["custom_only", "known_with_custom", "known_only"] | None = None
+    custom_targets: Annotated[tuple[DiagnosisTarget, ...], Field(max_length=1000)] = ()
+    ping_only: bool | None = None
+
+
+class SelfUpdateParams(Params):
+    binary_url: _URL | None = None
+    signature: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+    md5: str | None = None
+    target_version: str | None = None
+
+    @model_validator(mode="after")
+    def _signed(self) -> SelfUpdateParams:
+        if self.binary_url and not self.signature:
+            raise ValueError("signature is required with binary_url")
+        return self
+
+
+class AssetUpdateParams(Params):
+    status: AssetStatus
+    comment: _Comment | None = None
+
+
+class CommentParams(Params):
+    comment: _Comment | None = None
+
+
+_Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+
+
+class TagsParams(Params):
+    add: Annotated[tuple[_Tag, ...], Field(max_length=50)] = ()
+    remove: Annotated[tuple[_Tag, ...], Field(max_length=50)] = ()
+
+
+class RackUpdate(Params):
+    """`None` clears."""
+
+    miner_id: str
+    rack: Annotated[str, StringConstraints(max_length=50)] | None = None
+    position: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+
+class TaskSpec(BaseModel):
+    """What is true of every task of one name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: TaskName
+    kind: Kind
+    params: type[Params]
+    limit_s: float  # execution limit, counted from intent
+    wants_miner: bool = True  # runs on a miner (else on an agent as a whole)
+
+    @property
+    def by_agent(self) -> bool:
+        """Whether an agent carries it out (else the cloud does, at once)."""
+        return self.kind is not Kind.EVENT
+
+
+def _specs() -> dict[TaskName, TaskSpec]:
+    look, setting, once, event = Kind.LOOK, Kind.SETTING, Kind.ONE_SHOT, Kind.EVENT
+    rows: tuple[tuple[TaskName, Kind, type[Params], float, bool], ...] = (
+        (TaskName.SCAN, look, ScanParams, 3600, False),
+        (TaskName.IP_DIAGNOSIS, look, IpDiagnosisParams, 3600, False),
+        (TaskName.SELF_UPDATE, once, SelfUpdateParams, 900, False),
+        (TaskName.REBOOT, once, RebootParams, 600, True),
+        (TaskName.LOG, look, NoParams, 300, True),
+        (TaskName.LIGHT, setting, LightParams, 60, True),
+        (TaskName.POWER_MODE, setting, PowerModeParams, 1200, True),
+        (TaskName.POOLS, setting, PoolsParams, 300, True),
+        (TaskName.POOL_LOCK, setting, PoolLockParams, 300, True),
+        (TaskName.FIRMWARE, once, FirmwareParams, 3600, True),
+        (TaskName.ASSET_UPDATE, event, AssetUpdateParams, 0, True),
+        (TaskName.ASSET_DELETE, event, CommentParams, 0, True),
+        (TaskName.TAGS, event, TagsParams, 0, True),
+        (TaskName.RECORD_DELETE, event, CommentParams, 0, True),
+        (TaskName.RACK_LOCATION, event, NoParams, 0, True),
+    )
+    return {
+        name: TaskSpec(name=name, kind=kind, params=params, limit_s=limit, wants_miner=miner)
+        for name, kind, params, limit, miner in rows
+    }
+
+
+SPECS: Final = _specs()
+QUEUE_TTL_S: Final = 86_400.0  # a task nobody began for this long expires
+
+
+def parse_params(name: TaskName, params: dict[str, Any] | None) -> Params:
+    """Check the parameters of a task; aliases are folded into the names used here.
+
+    Raises ValueError with one sentence per problem, separated by "; ".
+    """
+    try:
+        return SPECS[name].params.model_validate(params or {})
+    except ValidationError as error:
+        problems = [
+            f"params.{'.'.join(str(part) for part in each['loc'])}: {each['msg']}".replace(
+                "params.:", "params:"
+            )
+            for each in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise ValueError("; ".join(problems)) from None

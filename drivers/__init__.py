@@ -1,0 +1,1 @@
+"""How each make is spoken to. Knows no task, agent or cloud."""

@@ -1,0 +1,231 @@
+"""What every driver offers: look, plan a change, apply it once, look again.
+
+A driver object is bound to one miner and keeps what it learned about it (a Digest nonce, whether
+its firmware has a joined command). It is used by one exchange at a time; the wire sees to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from contract.miner import Endpoint, Identity, PowerMode, Reading
+
+# --- what may be changed -------------------------------------------------------------------------
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="change"):
+    """Base of the changes a driver can be asked for."""
+
+
+class Light(Change, frozen=True, kw_only=True, tag="light"):
+    """The identification LED."""
+
+    on: bool
+
+
+class Mode(Change, frozen=True, kw_only=True, tag="mode"):
+    """The power mode; `preset` is a maker's own name where the operator asked for one of those."""
+
+    mode: PowerMode | None = None
+    preset: str | None = None
+
+
+class PoolSetting(msgspec.Struct, frozen=True, kw_only=True):
+    """One pool as wished for. Password `None`: keep the slot's if its url is unchanged, else `x`."""
+
+    url: str
+    user: str
+    password: str | None = None
+
+
+class Pools(Change, frozen=True, kw_only=True, tag="pools"):
+    """The new set of pools; slots beyond it are cleared."""
+
+    pools: tuple[PoolSetting, ...]
+
+
+class Reboot(Change, frozen=True, kw_only=True, tag="reboot"):
+    """Restart the device. Without `force` refused while it hashes."""
+
+    force: bool = False
+
+
+class Firmware(Change, frozen=True, kw_only=True, tag="firmware"):
+    """Install the file at `path` (already on local disk, its size and checksum already checked)."""
+
+    path: str
+    target_version: str | None = None
+
+
+class Suspend(Change, frozen=True, kw_only=True, tag="suspend"):
+    """Stop hashing, by whatever means the make has."""
+
+
+class Resume(Change, frozen=True, kw_only=True, tag="resume"):
+    """Hash again."""
+
+
+AnyChange = Light | Mode | Pools | Reboot | Firmware | Suspend | Resume
+
+
+# --- what a change goes through ------------------------------------------------------------------
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be written, with the evidence seen before. Survives a crash as JSON, so `before`
+    and `data` hold plain values; secrets (pool passwords) never go into `before`.
+    """
+
+    change: AnyChange
+    before: dict[str, Any]
+    data: dict[str, Any] = {}
+
+
+class NoChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The miner is already as wished: `before` is the proof."""
+
+    change: AnyChange
+    before: dict[str, Any]
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What looking again showed. `outcome` is done, not_done or unknown.
+
+    `verified` is true when the miner itself showed the outcome by `signal`; false comes with a `reason`.
+    """
+
+    outcome: str
+    verified: bool
+    before: dict[str, Any]
+    after: dict[str, Any]
+    signal: str
+    seconds: float  # from the first byte of the write (or the intent, after a crash) to the proof
+    reason: str | None = None
+
+
+class Effect(Protocol):
+    """The leave to change one miner once. The wire asks for it, so that a driver cannot forget."""
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """What is known of this effect, kept through a crash. `intent_at` (text) is always there once begun."""
+
+    async def note(self, key: str, value: Any) -> None:
+        """Keep a fact that matters for the proof (an outage seen, an upload finished), durably."""
+
+    def sending(self) -> AbstractAsyncContextManager[None]:
+        """Entered once connected, before the first byte of each write; left when the exchange ends.
+
+        On entry the intent is made durable and one of the bounded slots is taken.
+        Raises PolicyRefusedError, CancelledTaskError, ExpiredError or StorageFullError when it may
+        not begin: then nothing was sent.
+        """
+
+
+class Credentials(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+    """User and password of one miner. Prints as stars."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "Credentials(****)"
+
+
+class LogFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A log taken from a miner, on local disk. `truncated` when it was cut at the cap."""
+
+    path: str
+    name: str
+    size_bytes: int
+    sha256: str
+    truncated: bool = False
+
+
+# --- what a driver says of itself ----------------------------------------------------------------
+
+
+class Strength(StrEnum):
+    """What a signal proves: that the device booted, that its process restarted, or nothing."""
+
+    BOOT = "boot"
+    PROCESS = "process"
+    STATE = "state"
+    NONE = "none"
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """How one change shows. Times are seconds after the write, before scaling by the config."""
+
+    change: str
+    signal: str
+    strength: Strength
+    earliest_s: float
+    latest_s: float
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What one generation of one make can do. `changes` are tags of Change; `log` whether logs can be fetched."""
+
+    make: str
+    generation: str
+    models: tuple[str, ...]
+    changes: tuple[str, ...]
+    modes: tuple[PowerMode, ...]
+    log: bool
+    proofs: tuple[Proof, ...]
+    remarks: tuple[str, ...] = ()
+
+
+class Depth(StrEnum):
+    """How much of a miner to look at."""
+
+    MOVING = "moving"  # every poll
+    SLOW = "slow"  # + light, configured mode, faults
+    FULL = "full"  # + everything static
+
+
+class Driver(Protocol):
+    """One miner, spoken to in its make's way. Every method may raise the errors of `contract.errors`."""
+
+    make: ClassVar[str]
+
+    @property
+    def endpoint(self) -> Endpoint: ...
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """`None` for a firmware that is only read."""
+
+    async def identify(self) -> Identity:
+        """Ask who is there, afresh, with MAC and serial where credentials allow. Raises WrongDeviceError when
+        it is not this driver's make any more.
+        """
+
+    async def read(self, depth: Depth = Depth.MOVING) -> Reading:
+        """Look once. Sends nothing that changes the miner; needs no password for the moving facts."""
+
+    async def plan(self, change: AnyChange) -> Plan | NoChange:
+        """Read what is there now; say what would be written. Sends nothing that changes the miner."""
+
+    async def apply(self, plan: Plan, effect: Effect) -> None:
+        """Write it, once. Raises OutcomeUnknownError when bytes were sent and the answer was lost,
+        RefusedError when the miner said no.
+        """
+
+    async def verify(self, plan: Plan, effect: Effect) -> Evidence:
+        """Look until the miner shows the change or its proof window ends. Also called after a crash,
+        with only the plan and the notes; never writes.
+        """
+
+    async def get_log(self, folder: Path, *, size_cap_bytes: int) -> LogFile:
+        """Stream the miner's log into `folder`. Raises UnsupportedError where there is none."""
