@@ -229,3 +229,20 @@ class Driver(Protocol):
 
     async def get_log(self, folder: Path, *, size_cap_bytes: int) -> LogFile:
         """Stream the miner's log into `folder`. Raises UnsupportedError where there is none."""
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """How patient the drivers are. `pace` divides every waiting time that depends on a device's own speed
+    (boot, restart, proof windows, polling pauses): 1 on hardware, more with a simulator whose clock runs faster.
+    """
+
+    pace: float = 1.0
+    connect_s: float = 3.0
+    read_s: float = 10.0  # one read exchange, connect included; not scaled
+    write_s: float = 60.0
+    log_s: float = 60.0
+    upload_s: float = 1800.0
+
+    def device_s(self, seconds: float) -> float:
+        """A duration of the device, as long as it lasts here."""
+        return seconds / self.pace

@@ -1,0 +1,92 @@
+"""The small interfaces between the rooms of the agent: where tasks come from, where readings go, who knows the miners."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from contract.link import (
+    ClaimReply,
+    ClaimRequest,
+    MinerRef,
+    ReadingsReply,
+    ReadingsRequest,
+    ReportReply,
+    ReportRequest,
+)
+from drivers.base import Driver, LogFile
+
+
+class CloudError(Exception):
+    """The cloud could not be asked, or answered with an error. `retry` tells whether asking again can help."""
+
+    def __init__(self, message: str, *, retry: bool, status: int | None = None) -> None:
+        super().__init__(message)
+        self.retry = retry
+        self.status = status
+
+
+class TaskSource(Protocol):
+    """Where tasks come from and results go. Every method raises CloudError."""
+
+    async def claim(self, request: ClaimRequest) -> ClaimReply: ...
+
+    async def report(self, request: ReportRequest) -> ReportReply: ...
+
+    async def upload(self, task_id: str, file: LogFile) -> None:
+        """Bring a file to the cloud, resuming what a broken connection left; done once its checksum matched."""
+
+
+class ReadingSink(Protocol):
+    """Where readings go. Raises CloudError."""
+
+    async def push(self, request: ReadingsRequest) -> ReadingsReply: ...
+
+
+class Miners(Protocol):
+    """Who knows the miners of this site."""
+
+    async def driver_for(self, ref: MinerRef, *, max_age_s: float) -> Driver:
+        """The driver of that miner, its identity (MAC above all) seen at most `max_age_s` ago.
+
+        Looks at its last address first. Raises UnreachableError when nobody answers there, WrongDeviceError when
+        somebody else does, AuthFailedError, MalformedError.
+        """
+
+
+class ScanSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scan found, honestly: every address is in exactly one of the counts."""
+
+    addresses: int
+    silent: int  # no answer at all
+    refused: int  # a host, but no miner's port open
+    unknown: int  # something answered that no driver claims
+    failed: int  # a miner's port is open but identification broke (named in `notes`)
+    found: int
+    new: int
+    seconds: float
+    miners: tuple[
+        dict[str, str | None], ...
+    ] = ()  # ip, mac, make, model, firmware, firmware_version
+    notes: tuple[str, ...] = ()
+
+
+class Scanner(Protocol):
+    """Looks through address ranges; what it finds joins the inventory and is reported at once."""
+
+    async def scan(
+        self, ranges: tuple[str, ...], progress: Callable[[int, int], Awaitable[None]] | None = None
+    ) -> ScanSummary:
+        """`ranges` empty: all that are configured. Raises BadParamsError for what policy forbids (too many addresses, a
+        range outside the allowed ones).
+        """
+
+
+class Downloader(Protocol):
+    """Brings a firmware file to local disk."""
+
+    async def fetch(self, url: str, folder: Path, *, cap_bytes: int, sha256: str | None) -> Path:
+        """Raises BadFirmwareError (too big, wrong checksum, an HTTP error status) or UnreachableError."""
