@@ -1,0 +1,43 @@
+# One command each: `make demo`, `make test`, `make check`. Everything is set up in .venv first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format bench clean
+
+help: ## say what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(STAMP) ## a cloud, a simulated farm and an agent on loopback, every task name, proof in a table
+	$(BIN)/miner-agent demo --once
+
+test: $(STAMP) ## the tests, in minutes
+	$(BIN)/pytest -q -n $(JOBS) --dist loadgroup -m 'not slow'
+
+# Gate sizes. Budgets on 2 cores: crash gate 20 min, fuzz 8 min, judges and the rest 10 min.
+test-slow: $(STAMP) ## crash gate, fuzz at full size, judges: under an hour on 2 cores
+	$(BIN)/pytest -q -m slow
+
+check: $(STAMP) ## lint, format, types, the rules of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_architecture.py
+
+format: $(STAMP) ## let the formatter decide
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## figures and ratios, printed; never a timed test
+	$(BIN)/python -m bench
+
+clean: ## forget the environment and the caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

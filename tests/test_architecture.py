@@ -1,0 +1,173 @@
+"""The rules of the house, read from the imports and calls of every file: who may import whom, open a
+socket, touch SQL, or read a clock."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("contract", "drivers", "agent", "cloud", "simulator")
+
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "contract": ("contract",),
+    "drivers": ("drivers", "contract.miner", "contract.errors", "contract.clock"),
+    "agent": ("agent", "drivers", "contract"),
+    "cloud": ("cloud", "contract"),
+    "simulator": ("simulator",),
+}
+
+# Who may open sockets. A module that only names a type or an error of these libraries is not meant.
+SOCKETS = {
+    "socket", "asyncssh", "aiohttp", "http.client", "urllib.request", "requests", "httpx", "pyasic",
+}  # fmt: skip
+SOCKET_CALLS = {
+    "open_connection", "start_server", "create_connection", "create_server", "create_datagram_endpoint",
+    "create_unix_server", "open_unix_connection", "create_unix_connection", "start_unix_server",
+    "sock_connect",
+}  # fmt: skip
+MAY_OPEN_SOCKETS = (
+    "drivers/wire.py", "agent/link.py", "agent/enroll.py", "agent/scanner.py", "agent/listeners.py",
+    "agent/download.py", "agent/notify.py", "agent/local.py", "agent/sinks/*", "agent/demo/*", "cloud/*", "simulator/*",
+)  # fmt: skip
+
+SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}
+MAY_TOUCH_SQL = (
+    "agent/journal.py", "agent/journal_*.py", "agent/journal/*", "agent/buffer.py", "agent/inventory.py",
+    "cloud/store/*",
+)  # fmt: skip
+
+CLOCK_CALLS = {
+    ("time", "time"), ("time", "monotonic"), ("time", "time_ns"), ("time", "monotonic_ns"), ("time", "sleep"),
+    ("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"),
+}  # fmt: skip
+MAY_READ_A_CLOCK = ("contract/clock.py", "simulator/*")
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"), str(path))
+
+
+def imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield node.lineno, name.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            assert node.module is not None
+            for name in node.names:
+                yield node.lineno, f"{node.module}.{name.name}"
+
+
+def within(module: str, names: tuple[str, ...] | set[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def allowed(path: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatch(path, pattern) for pattern in patterns)
+
+
+def test_rooms_import_only_what_the_design_lets_them() -> None:
+    wrong = [
+        f"{path}:{line} imports {module}"
+        for path, tree in sources()
+        for line, module in imports(tree)
+        if module.split(".")[0] in ROOMS and not within(module, MAY_IMPORT[path.split("/")[0]])
+    ]
+    assert wrong == []
+
+
+def test_only_a_few_named_modules_open_sockets() -> None:
+    wrong = []
+    for path, tree in sources():
+        if allowed(path, MAY_OPEN_SOCKETS):
+            continue
+        wrong += [f"{path}:{line} {m}" for line, m in imports(tree) if within(m, SOCKETS)]
+        wrong += [
+            f"{path}:{node.lineno} {node.func.attr}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in SOCKET_CALLS
+        ]
+    assert wrong == []
+
+
+def test_only_a_few_named_modules_touch_sql() -> None:
+    wrong = [
+        f"{path}:{line} {module}"
+        for path, tree in sources()
+        if not allowed(path, MAY_TOUCH_SQL)
+        for line, module in imports(tree)
+        if within(module, SQL)
+    ]
+    assert wrong == []
+
+
+def test_nobody_reads_a_clock_but_the_clock() -> None:
+    wrong = []
+    for path, tree in sources():
+        if allowed(path, MAY_READ_A_CLOCK):
+            continue
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and (node.func.value.id, node.func.attr) in CLOCK_CALLS
+            ):
+                wrong.append(f"{path}:{node.lineno} {node.func.value.id}.{node.func.attr}()")
+        wrong += [
+            f"{path}:{line} {module}"
+            for line, module in imports(tree)
+            if module in {"time.time", "time.monotonic", "time.sleep"}
+        ]
+    assert wrong == []
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [path for path, tree in sources() if tree.body and not ast.get_docstring(tree)]
+    assert silent == []
+
+
+def test_production_code_holds_no_test_switch() -> None:
+    words = ("PYTEST", "unittest.mock", "TESTING")
+    wrong = [
+        f"{path}: {word}"
+        for path, _ in sources()
+        for word in words
+        if word in (ROOT / path).read_text("utf-8")
+    ]
+    assert wrong == []
+
+
+def test_the_agent_needs_nothing_of_the_cloud_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    base = " ".join(project["dependencies"]).lower()
+    assert not any(name in base for name in ("sqlalchemy", "alembic", "aiosqlite", "asyncpg"))
+
+
+@pytest.mark.slow
+def test_help_takes_at_most_a_third_of_the_time_of_importing_pyasic() -> None:
+    def best(command: list[str]) -> float:
+        times = []
+        for _ in range(5):
+            begun = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+            times.append(time.perf_counter() - begun)
+        return min(times)
+
+    help_s = best([str(Path(sys.executable).parent / "miner-agent"), "--help"])
+    pyasic_s = best([sys.executable, "-W", "ignore", "-c", "import pyasic"])
+    assert help_s <= pyasic_s / 3, f"--help {help_s:.3f} s, import pyasic {pyasic_s:.3f} s"
