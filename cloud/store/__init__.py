@@ -1,0 +1,1 @@
+"""The cloud's memory. The only place that speaks SQL."""

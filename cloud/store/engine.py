@@ -1,0 +1,102 @@
+"""The door to the database: many readers, one writer at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+DATABASE_NAME: Final = "cloud.db"
+_BUSY_MS: Final = (
+    30_000  # how long to wait for another process (the command line beside the server)
+)
+_BEGIN: Final = "begin_with"
+T = TypeVar("T")
+
+
+class Store:
+    """One database. `read()` and `write()` give a connection inside a transaction.
+
+    A write holds the only writer's place until its block ends: do no network call inside. It is
+    committed when the block ends and undone if it raises.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._writer = asyncio.Lock()
+
+    @classmethod
+    def at(cls, url: str) -> Store:
+        """For an SQLAlchemy URL, as `sqlite_url` makes it."""
+        engine = create_async_engine(
+            url, json_serializer=_to_json, json_deserializer=msgspec.json.decode, pool_size=4
+        )
+        if engine.dialect.name == "sqlite":
+            _tune_sqlite(engine)
+        return cls(engine)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A consistent view; writes here are refused by nobody but belong into `write`."""
+        async with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction of the one writer. Durable when the block was left without an error."""
+        async with self._writer, self.engine.connect() as connection:
+            # Taking the write lock first means that a transaction never fails half way because
+            # another process wrote in between.
+            await connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+            async with connection.begin():
+                yield connection
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def sqlite_url(data: Path) -> str:
+    """The embedded database of a data directory."""
+    return f"sqlite+aiosqlite:///{data / DATABASE_NAME}"
+
+
+def rows(result: sa.CursorResult[Any]) -> list[dict[str, Any]]:
+    """All rows as dicts."""
+    return [dict(row) for row in result.mappings()]
+
+
+def chunks(items: Sequence[T], size: int = 500) -> list[Sequence[T]]:
+    """Pieces small enough for one `IN (...)`: SQLite caps the number of bound values."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _to_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _tune_sqlite(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, see below
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # an acknowledged report must survive a power cut: the agent forgets it
+            f"busy_timeout={_BUSY_MS}",
+            "foreign_keys=ON",
+            "cache_size=-16000",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
