@@ -1,0 +1,110 @@
+"""What looks wrong with a miner, judged from one reading: Nonce's bit mask and the four health words.
+
+Makers' own fault codes are many and change with the firmware; drivers put them into words, and the words
+decide the bit. What the figures alone show (a still fan, missing chips, a dead pool) counts too.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from contract.miner import Board, Moving, PowerMode, Slow, Static
+from contract.nonce import ANOMALY_BITS
+
+# Nonce publishes no thresholds; these are ours.
+LOW_HASHRATE_RATIO: Final = 0.8  # of the ideal rate in the mode it runs in
+OVERHEAT_CHIP_C: Final = 95.0  # makers throttle or stop between 95 and 105
+OVERHEAT_BOARD_C: Final = 85.0
+OVERPOWER_RATIO: Final = 1.15  # of the power limit
+UNDERPOWER_RATIO: Final = 0.6  # of the power limit, while hashing; `low` takes 75 %
+RAMP_S: Final = 900.0  # a rate is not judged so soon after a start
+
+_MODE_SHARE: Final = {PowerMode.LOW: 0.75}  # of the ideal rate; the other modes reach all of it
+# First match wins: "fan of the power supply" is a fan, "power supply too hot" is a temperature.
+_WORDS: Final = tuple(
+    (name, re.compile(pattern, re.IGNORECASE))
+    for name, pattern in (
+        ("control_board", r"control[ _-]?board|ctrl"),
+        ("pool", r"\bpools?\b|stratum"),
+        ("network", r"network|ethernet|\bdhcp\b|\bdns\b"),
+        ("fan", r"\bfans?\b"),
+        ("temperature", r"temp|overheat|over-heat|too hot|thermal"),
+        ("power", r"power|\bpsu\b|volt|\bcurrent\b"),
+        ("hashboard", r"hash[ _-]?board|\bboards?\b|chip|\basics?\b|chain|\bslot\b|eeprom|\bsm\d"),
+        ("firmware", r"firmware|version|upgrade|checksum|config"),
+    )
+)
+
+
+def flags_of(moving: Moving | None, slow: Slow | None, static: Static | None) -> int:
+    """The bits of `contract.nonce.ANOMALY_BITS` that hold; 0 for a healthy miner and for one not yet read."""
+    names: set[str] = set()
+    for fault in slow.faults if slow else ():
+        if fault.severity != "info":
+            names.add(_class_of(fault.text))
+    if moving is not None:
+        asleep = slow is not None and slow.mode is PowerMode.SLEEP
+        hashing = bool(moving.hashrate_hs)
+        if hashing and 0 in moving.fan_rpm:
+            names.add("fan")
+        if is_overheated(moving):
+            names.add("temperature")
+        if any(_is_bad(board, hashing=hashing) for board in moving.boards):
+            names.add("hashboard")
+        words = [pool.status for pool in moving.pools if pool.url and pool.status]
+        if words and not asleep and not any(word == "alive" for word in words):
+            names.add("pool")
+        if is_low(moving, slow, static):
+            names.add("low_hashrate")
+    return sum(1 << ANOMALY_BITS[name] for name in names)
+
+
+def names_of(flags: int) -> tuple[str, ...]:
+    """The names of the bits set."""
+    return tuple(name for name, bit in ANOMALY_BITS.items() if flags >> bit & 1)
+
+
+def is_overheated(moving: Moving) -> bool:
+    """Whether a chip or a board is as hot as makers do not allow for long."""
+    chips = [moving.temp_chip_c, *(board.temp_chip_c for board in moving.boards)]
+    boards = [moving.temp_board_c, *(board.temp_pcb_c for board in moving.boards)]
+    return any(c is not None and c >= OVERHEAT_CHIP_C for c in chips) or any(
+        c is not None and c >= OVERHEAT_BOARD_C for c in boards
+    )
+
+
+def is_low(moving: Moving, slow: Slow | None, static: Static | None) -> bool:
+    """Whether it hashes less than its mode lets expect. Not judged asleep, or just after a start."""
+    mode = slow.mode if slow else None
+    ideal = static.hashrate_ideal_hs if static else None
+    if moving.hashrate_hs is None or not ideal or mode is PowerMode.SLEEP:
+        return False
+    if moving.uptime_s is not None and moving.uptime_s < RAMP_S:
+        return False
+    share = _MODE_SHARE.get(mode, 1.0) if mode else 1.0
+    return moving.hashrate_hs < LOW_HASHRATE_RATIO * share * ideal
+
+
+def power_judgement(moving: Moving, slow: Slow | None) -> tuple[bool, bool]:
+    """(takes too much, takes too little), measured by the miner's own power limit; where it has none, neither."""
+    limit = slow.power_limit_w if slow else None
+    if not limit or moving.power_w is None:
+        return False, False
+    hashing = bool(moving.hashrate_hs) and not (slow and slow.mode is PowerMode.SLEEP)
+    return (
+        moving.power_w > OVERPOWER_RATIO * limit,
+        hashing and moving.power_w < UNDERPOWER_RATIO * limit,
+    )
+
+
+def _class_of(text: str) -> str:
+    return next((name for name, pattern in _WORDS if pattern.search(text)), "unknown")
+
+
+def _is_bad(board: Board, *, hashing: bool) -> bool:
+    if board.state == "bad":
+        return True
+    if board.chips is not None and board.chips_expected and board.chips < board.chips_expected:
+        return hashing or board.chips > 0  # a board that is switched off counts no chips at all
+    return hashing and board.hashrate_hs == 0
