@@ -1,0 +1,88 @@
+"""JSON as firmwares write it. Each repair names the break it mends; sound text is decoded without them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from contract.errors import MalformedError
+
+# Strings come first, so that nothing inside one is touched.
+_BREAKS: Final = re.compile(
+    r'(?P<string>"(?:[^"\\]|\\.)*")'
+    r"|(?P<glued>\}\s*\{)"  # OLD `stats`: no comma between its two objects
+    r"|(?P<leading>[\[{]\s*,)"  # some bmminer builds: `[,{`
+    r"|(?P<trailing>,\s*(?=[\]}]))"  # a comma before an end
+    r"|(?P<empty>:\s*(?=[,}]))",  # get_miner_conf.cgi: `"key" : ,`
+    re.DOTALL,
+)
+_TAIL: Final = re.compile(r'[\s\x00"\]}]{0,8}')  # closers too many, as one S9k sends
+
+
+def strip_reply(data: bytes) -> bytes:
+    """Without the NUL that ends an API reply and the blank lines that begin a CGI's."""
+    return data.strip(b"\x00\r\n\t ")
+
+
+def decode_json(data: bytes) -> Any:
+    """Plain values of a reply, mended where needed. Raises MalformedError, and nothing else."""
+    data = strip_reply(data)
+    if not data:
+        raise MalformedError("empty reply; the mining process may be restarting")
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_broken(data)
+
+
+def mend(text: str) -> str:
+    """Undo the known breaks, outside of strings only."""
+    return _BREAKS.sub(_mended, text)
+
+
+# --- private -------------------------------------------------------------------------------------
+
+
+def _decode_broken(data: bytes) -> Any:
+    try:
+        text = mend(data.decode("utf-8", "replace"))
+        value, end = _LENIENT.raw_decode(text)
+        if not _TAIL.fullmatch(text, end):
+            raise ValueError(f"{len(text) - end} characters follow it")
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise MalformedError(f"not JSON ({str(error)[:80]}); it began {data[:40]!r}") from None
+    return value
+
+
+def _mended(match: re.Match[str]) -> str:
+    text = match.group()
+    match match.lastgroup:
+        case "glued":
+            return "},{"
+        case "leading":
+            return text[0]
+        case "trailing":
+            return ""
+        case "empty":
+            return ": null"
+        case _:
+            return text
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is too big a number")
+    return value
+
+
+# strict=False: raw line ends and control characters occur inside strings.
+_LENIENT: Final = json.JSONDecoder(strict=False, parse_constant=_no_constant, parse_float=_finite)

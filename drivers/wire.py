@@ -1,0 +1,361 @@
+"""The one way bytes reach a miner: one exchange at a time, bounded in time and in size.
+
+An exchange is connect, one write, read until the decoder has its reply, close. Everything a
+hostile or dying miner can do ends in a named error by the deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import BinaryIO, Final, Generic, Protocol, TypeVar, cast
+
+import msgspec
+
+from contract.clock import Clock
+from contract.errors import (
+    BadFirmwareError,
+    MalformedError,
+    MinerError,
+    OutcomeUnknownError,
+    UnreachableError,
+)
+from contract.miner import Endpoint
+from drivers.base import Effect, Timing
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+CHUNK_BYTES: Final = 256 * 1024  # how much of a file is in memory at once
+
+
+class Decoder(Protocol[T_co]):
+    """Collects one reply. Knows bytes only: no socket, no clock."""
+
+    def feed(self, data: bytes) -> T_co | None:
+        """Take more bytes (b"" for the end of the stream); give the reply once whole.
+
+        Raises MalformedError for what is not the protocol, RefusedError (or a kin of it) when the
+        reply proves that nothing was executed.
+        """
+
+
+class Sink(Protocol):
+    """Where a decoder puts a body too big for memory. The miner is not read from while it drains."""
+
+    async def drain(self) -> None:
+        """Bring what was taken so far to its place."""
+
+
+class FileBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a local file that follows the request's first bytes, and the bytes after it."""
+
+    path: Path
+    offset: int
+    size_bytes: int
+    tail: bytes = b""
+
+    @property
+    def total_bytes(self) -> int:
+        return self.size_bytes + len(self.tail)
+
+
+class Wire:
+    """The connection maker of one miner. Shared by everything that speaks with that miner."""
+
+    def __init__(self, endpoint: Endpoint, clock: Clock, timing: Timing) -> None:
+        self.endpoint = endpoint
+        self._clock = clock
+        self._timing = timing
+        self._lock = asyncio.Lock()
+        self._quiet_until_mono = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an exchange is under way or waits: a poll may rather come back later."""
+        return self._lock.locked()
+
+    def quiet_for(self, seconds: float) -> None:
+        """Start no exchange for that long (a device that just got a reboot must not be disturbed)."""
+        self._quiet_until_mono = max(self._quiet_until_mono, self._clock.mono() + seconds)
+
+    async def exchange(
+        self,
+        port: int,
+        request: bytes,
+        decoder: Decoder[T],
+        *,
+        deadline_s: float,
+        cap_bytes: int,
+        effect: Effect | None = None,
+        body: FileBody | None = None,
+        sink: Sink | None = None,
+    ) -> T:
+        """Send `request` (then `body`) and give what `decoder` makes of the answer.
+
+        `deadline_s` covers connect to close; waiting for this miner's other exchange, for a quiet window
+        and for the effect's leave is not counted. `cap_bytes` is for the sum of what is received.
+        With `effect` the request changes the miner: its leave is taken between connect and first byte.
+
+        Raises UnreachableError when no byte was sent. Afterwards, for a read, MalformedError (a cut, a hang,
+        too many bytes, nonsense); for an effect OutcomeUnknownError instead, unless the decoder found a refusal.
+        """
+        async with self._turn():
+            link = _Link(decoder, cap_bytes, sink)
+            try:
+                if effect is None and body is None:
+                    return await self._read(port, request, link, deadline_s)
+                return await self._change(port, request, link, deadline_s, effect=effect, body=body)
+            finally:
+                link.close()
+
+    async def probe(self, port: int) -> bool:
+        """Whether a connect to `port` succeeds; it is closed at once, no byte is sent."""
+        async with self._turn():
+            link: _Link[bool] = _Link(_Never(), 0, None)
+            try:
+                await self._connect(link, port, self._timing.connect_s)
+            except UnreachableError:
+                return False
+            finally:
+                link.close()
+            return True
+
+    # --- private ---------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        async with self._lock:
+            # A quiet window may be prolonged while we wait for its end.
+            while (left_s := self._quiet_until_mono - self._clock.mono()) > 0:
+                await self._clock.sleep(left_s)
+            yield
+
+    async def _read(self, port: int, request: bytes, link: _Link[T], deadline_s: float) -> T:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + deadline_s
+        await self._connect(link, port, min(self._timing.connect_s, deadline_s))
+        timer = loop.call_at(end, link.expire, deadline_s)
+        try:
+            link.write(request)
+            return await link.reply
+        except MinerError as error:
+            raise _at(error, self.endpoint.host, port) from None
+        finally:
+            timer.cancel()
+
+    async def _change(
+        self,
+        port: int,
+        request: bytes,
+        link: _Link[T],
+        deadline_s: float,
+        *,
+        effect: Effect | None,
+        body: FileBody | None,
+    ) -> T:
+        if effect is None:
+            raise ValueError("a body without an effect: what carries a file changes the miner")
+        loop = asyncio.get_running_loop()
+        file = await asyncio.to_thread(_open, body) if body else None
+        try:
+            began = loop.time()
+            await self._connect(link, port, min(self._timing.connect_s, deadline_s))
+            left_s = deadline_s - (loop.time() - began)
+            async with effect.sending():
+                if link.is_lost:
+                    raise UnreachableError(
+                        f"{self.endpoint.host}:{port} hung up before anything was sent; try again"
+                    )
+                timer = loop.call_later(left_s, link.expire, deadline_s)
+                try:
+                    link.write(request)
+                    if body and file:
+                        await _stream(link, file, body)
+                    return await link.reply
+                except MalformedError as error:
+                    # Bytes of a write are out: whether they were acted upon, only looking can tell.
+                    raise OutcomeUnknownError(str(_at(error, self.endpoint.host, port))) from None
+                finally:
+                    timer.cancel()
+                    link.close()
+        finally:
+            if file:
+                file.close()
+
+    async def _connect(self, link: _Link[T], port: int, timeout_s: float) -> None:
+        host = self.endpoint.host
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await loop.create_connection(link.made, host, port)
+        except TimeoutError:
+            raise UnreachableError(
+                f"{host}:{port} does not answer (no connection within {timeout_s:g} s); "
+                "check its power, network and address"
+            ) from None
+        except ConnectionRefusedError:
+            raise UnreachableError(
+                f"{host}:{port} refuses connections; the service is off or restarting"
+            ) from None
+        except OSError as error:
+            raise UnreachableError(f"cannot connect to {host}:{port}: {error}") from None
+
+
+class _Link(asyncio.Protocol, Generic[T]):
+    """One connection, feeding one decoder. The first thing that settles `reply` wins."""
+
+    def __init__(self, decoder: Decoder[T], cap_bytes: int, sink: Sink | None) -> None:
+        self.reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.is_lost = False
+        self._decoder = decoder
+        self._cap_bytes = cap_bytes
+        self._got_bytes = 0
+        self._sink = sink
+        self._draining: asyncio.Task[None] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._writable: asyncio.Event | None = None
+
+    def made(self) -> _Link[T]:
+        """The factory that `create_connection` wants."""
+        return self
+
+    def write(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the transport takes more, or the exchange is over."""
+        if self._writable is not None:
+            waits = asyncio.ensure_future(self._writable.wait())
+            try:
+                await asyncio.wait((waits, self.reply), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waits.cancel()
+
+    def expire(self, deadline_s: float) -> None:
+        got = self._got_bytes
+        what = f"its answer did not end, {got} bytes came" if got else "it hangs: no byte came"
+        self._fail(MalformedError(f"no reply within {deadline_s:g} s ({what})"))
+
+    def close(self) -> None:
+        """Let go of the connection; unsent bytes are dropped. Safe to call twice."""
+        if self._draining is not None:
+            self._draining.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        if not self.reply.done():
+            self.reply.cancel()
+        elif not self.reply.cancelled():
+            self.reply.exception()  # marks it as seen
+
+    # --- what the loop calls ---------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.reply.done():
+            return
+        self._got_bytes += len(data)
+        if self._got_bytes > self._cap_bytes:
+            self._fail(MalformedError(f"it sent more than {self._cap_bytes} bytes"))
+            return
+        self._feed(data)
+        if self._sink is not None and not self.reply.done() and self._draining is None:
+            assert self._transport is not None
+            self._transport.pause_reading()
+            self._draining = asyncio.ensure_future(self._drain(self._sink))
+
+    def eof_received(self) -> None:
+        self._end(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
+        self._end(exc)
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        self._writable = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+
+    # --- private ---------------------------------------------------------------------------------
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            reply = self._decoder.feed(data)
+        except Exception as error:  # noqa: BLE001 - carried to the caller, whatever it is
+            self._fail(error)
+        else:
+            if reply is not None:
+                self.reply.set_result(reply)
+
+    def _end(self, exc: Exception | None) -> None:
+        if self.reply.done():
+            return
+        if exc is None:
+            self._feed(b"")
+        if not self.reply.done():
+            how = f"the connection broke: {exc}" if exc else "it hung up"
+            self._fail(
+                MalformedError(f"{how} after {self._got_bytes} bytes, before its answer ended")
+            )
+
+    def _fail(self, error: Exception) -> None:
+        if not self.reply.done():
+            self.reply.set_exception(error)
+
+    async def _drain(self, sink: Sink) -> None:
+        try:
+            await sink.drain()
+        except Exception as error:  # noqa: BLE001 - carried to the caller, whatever it is
+            self._fail(error)
+        finally:
+            self._draining = None
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+
+class _Never:
+    """The decoder of a connection that is not spoken on."""
+
+    def feed(self, data: bytes) -> bool | None:
+        del data
+        return None
+
+
+def _open(body: FileBody) -> BinaryIO:
+    try:
+        file = body.path.open("rb")
+        file.seek(body.offset)
+    except OSError as error:
+        raise BadFirmwareError(f"cannot read {body.path.name}: {error}; nothing was sent") from None
+    return file
+
+
+async def _stream(link: _Link[T], file: BinaryIO, body: FileBody) -> None:
+    """Send the file as fast as the miner takes it; stop when the miner answered already."""
+    left_bytes = body.size_bytes
+    while left_bytes and not link.reply.done():
+        try:
+            chunk = await asyncio.to_thread(file.read, min(CHUNK_BYTES, left_bytes))
+        except OSError as error:
+            raise MalformedError(f"the file could not be read on: {error}") from None
+        if not chunk:
+            raise MalformedError(f"the file ended {left_bytes} bytes early")
+        left_bytes -= len(chunk)
+        if not link.is_lost:
+            link.write(chunk)
+        await link.drained()
+    if not link.reply.done():
+        link.write(body.tail)
+
+
+def _at(error: MinerError, host: str, port: int) -> MinerError:
+    return type(error)(f"{host}:{port}: {error}")
