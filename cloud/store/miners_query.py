@@ -1,0 +1,229 @@
+"""Miners as operators search for them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.anomalies import OVERPOWER_RATIO, UNDERPOWER_RATIO
+from cloud.store.conditions import Condition, matches
+from cloud.store.engine import Store, chunks, rows
+from cloud.store.schema import miners
+from contract.miner import PowerMode, normalize_mac
+from contract.nonce import ANOMALY_BITS, OPS_STATUSES, EnumFilter, Page, TextFilter
+from contract.ranges import Range
+
+INTERVAL_DEFAULT_S: Final = 300.0
+STALE_AFTER_INTERVALS: Final = 3
+STALE_FLOOR_S: Final = 60.0
+# What a row of a miner is for everybody but the driver's author and the hourly mean.
+COLUMNS: Final = tuple(column for column in miners.c if column.name not in ("raw", "hours"))
+_ERRORS: Final = sum(1 << bit for name, bit in ANOMALY_BITS.items() if name != "low_hashrate")
+
+
+class MinerQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of the miners of a farm; all of it must hold. Words of `statuses` may be of any axis."""
+
+    agent_id: TextFilter | None = None
+    sn: TextFilter | None = None
+    mac: TextFilter | None = None
+    statuses: tuple[EnumFilter, ...] = ()
+    ops_status: EnumFilter | None = None
+    unstable: bool | None = None
+    anomalies: tuple[str, ...] | None = None  # any of
+    modes: tuple[str, ...] | None = None  # any of
+    realization_min: float | None = None
+    realization_max: float | None = None
+    ip_ranges: tuple[Range, ...] | None = None  # any of
+
+
+def stale_after_s(interval_s: float | None) -> float:
+    """How long after the last look a miner that is looked at every so often counts as stale."""
+    return max(STALE_FLOOR_S, STALE_AFTER_INTERVALS * (interval_s or INTERVAL_DEFAULT_S))
+
+
+async def search(
+    store: Store, farm_id: str, wanted: MinerQuery, page: Page, now: datetime
+) -> tuple[list[dict[str, Any]], int]:
+    """One page of the miners that match, by address, and how many match."""
+    async with store.read() as connection:
+        fresh = await _fresh(connection, farm_id, now) if wanted.statuses else sa.true()
+        where = sa.and_(
+            miners.c.farm_id == farm_id, miners.c.deleted_at.is_(None), *_conditions(wanted, fresh)
+        )
+        total = await connection.scalar(sa.select(sa.func.count()).select_from(miners).where(where))
+        query = sa.select(*COLUMNS).where(where).order_by(miners.c.ip_number, miners.c.id)
+        found = await connection.execute(query.limit(page.size).offset(page.sql_offset))
+        return rows(found), total or 0
+
+
+async def by_ids(
+    connection: AsyncConnection, farm_id: str, ids: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """The miners of a farm with these ids, deleted ones included."""
+    found: dict[str, dict[str, Any]] = {}
+    for some in chunks(list(ids)):
+        query = sa.select(*COLUMNS).where(miners.c.farm_id == farm_id, miners.c.id.in_(some))
+        found |= {row["id"]: row for row in rows(await connection.execute(query))}
+    return found
+
+
+async def one(store: Store, farm_id: str, miner_id: str) -> dict[str, Any] | None:
+    """A miner of a farm, deleted or not."""
+    async with store.read() as connection:
+        return (await by_ids(connection, farm_id, [miner_id])).get(miner_id)
+
+
+async def _fresh(connection: AsyncConnection, farm_id: str, now: datetime) -> Condition:
+    """Who was looked at lately. Databases disagree on adding seconds to a time, and a farm has few
+    different intervals, so the sum is done here.
+    """
+    intervals = await connection.scalars(
+        sa.select(miners.c.interval_s).where(miners.c.farm_id == farm_id).distinct()
+    )
+    return sa.or_(
+        sa.false(),
+        *(
+            sa.and_(
+                miners.c.interval_s.is_(None) if each is None else miners.c.interval_s == each,
+                miners.c.last_seen_at >= now - timedelta(seconds=stale_after_s(each)),
+            )
+            for each in intervals
+        ),
+    )
+
+
+def _conditions(wanted: MinerQuery, fresh: Condition) -> list[Condition]:
+    found = matches(miners.c.agent_id, wanted.agent_id)
+    found += _serial(wanted.sn)
+    found += _mac(wanted.mac)
+    for status in wanted.statuses:
+        found += _status(status, fresh)
+    found += matches(miners.c.ops_status, wanted.ops_status)
+    if wanted.unstable is not None:
+        column = miners.c.unstable_reason
+        found.append(column.is_not(None) if wanted.unstable else column.is_(None))
+    if wanted.anomalies is not None:
+        found.append(
+            _has(sum(1 << ANOMALY_BITS[n] for n in set(wanted.anomalies) if n in ANOMALY_BITS))
+        )
+    if wanted.modes is not None:
+        words = list(wanted.modes)
+        found.append(sa.or_(miners.c.mode.in_(words), miners.c.mode_preset.in_(words)))
+    if wanted.realization_min is not None or wanted.realization_max is not None:
+        found.append(miners.c.hashrate_ideal_hs > 0)
+        if wanted.realization_min is not None:
+            least = wanted.realization_min * miners.c.hashrate_ideal_hs
+            found.append(miners.c.hashrate_hs >= least)
+        if wanted.realization_max is not None:
+            most = wanted.realization_max * miners.c.hashrate_ideal_hs
+            found.append(miners.c.hashrate_hs <= most)
+    if wanted.ip_ranges is not None:
+        number = miners.c.ip_number
+        found.append(
+            sa.or_(
+                sa.false(), *(number.between(each.first, each.last) for each in wanted.ip_ranges)
+            )
+        )
+    return found
+
+
+def _serial(wanted: TextFilter | None) -> list[Condition]:
+    """Serials of the miner, its boards, supply and controller lie in one text, `|A|B|`."""
+    if wanted is None:
+        return []
+    column = miners.c.serials
+
+    def is_one(value: str) -> Condition:
+        return column.contains(f"|{value}|", autoescape=True)
+
+    found: list[Condition] = []
+    if wanted.eq is not None:
+        found.append(is_one(wanted.eq))
+    if wanted.in_ is not None:
+        found.append(sa.or_(sa.false(), *(is_one(value) for value in wanted.in_)))
+    if wanted.ne is not None:
+        found.append(sa.not_(is_one(wanted.ne)))
+    if wanted.nin is not None:
+        found += [sa.not_(is_one(value)) for value in wanted.nin]
+    if wanted.contains is not None:
+        found.append(column.icontains(wanted.contains, autoescape=True))
+    return found
+
+
+def _mac(wanted: TextFilter | None) -> list[Condition]:
+    """A whole MAC may be written in any of the usual ways."""
+    if wanted is None:
+        return []
+
+    def spelt(value: str) -> str:
+        return normalize_mac(value) or value.upper()
+
+    return matches(
+        miners.c.mac,
+        TextFilter.model_validate(
+            {
+                name: value
+                for name, value in {
+                    "eq": wanted.eq and spelt(wanted.eq),
+                    "ne": wanted.ne and spelt(wanted.ne),
+                    "in": wanted.in_ and [spelt(each) for each in wanted.in_],
+                    "nin": wanted.nin and [spelt(each) for each in wanted.nin],
+                    "contains": wanted.contains,
+                }.items()
+                if value is not None
+            }
+        ),
+    )
+
+
+def _status(wanted: EnumFilter, fresh: Condition) -> list[Condition]:
+    """A miner matches when a word holds that is asked for, and none that is ruled out."""
+    found: list[Condition] = []
+    if wanted.eq is not None:
+        found.append(_holds(wanted.eq, fresh))
+    if wanted.in_ is not None:
+        found.append(sa.or_(sa.false(), *(_holds(word, fresh) for word in set(wanted.in_))))
+    ruled_out = ([] if wanted.ne is None else [wanted.ne]) + (wanted.nin or [])
+    return found + [sa.not_(_holds(word, fresh)) for word in ruled_out]
+
+
+def _holds(word: str, fresh: Condition) -> Condition:
+    """Whether a status word, a retired one included, is true of a miner. Never null, so that it can be negated."""
+    answers = sa.func.coalesce(miners.c.last_ok, sa.true())
+    limit = miners.c.slow["power_limit_w"].as_float()
+    if word in OPS_STATUSES:
+        condition = miners.c.ops_status == word
+    elif word == "online":
+        condition = sa.and_(fresh, answers)
+    elif word == "offline":
+        condition = sa.and_(fresh, sa.not_(answers))
+    elif word == "stale":
+        return sa.not_(sa.func.coalesce(fresh, sa.false()))
+    elif word == "error":
+        condition = _has(_ERRORS)
+    elif word == "low_hashrate":
+        condition = _has(1 << ANOMALY_BITS["low_hashrate"])
+    elif word == "overheated":
+        condition = _has(1 << ANOMALY_BITS["temperature"])
+    elif word == "overpower":
+        condition = sa.and_(limit > 0, miners.c.power_w > OVERPOWER_RATIO * limit)
+    elif word == "underpower":
+        condition = sa.and_(
+            limit > 0,
+            miners.c.power_w < UNDERPOWER_RATIO * limit,
+            miners.c.hashrate_hs > 0,
+            sa.func.coalesce(miners.c.mode, "") != PowerMode.SLEEP,
+        )
+    else:  # unknown words match nothing; of overclocking no maker tells us
+        return sa.false()
+    return sa.func.coalesce(condition, sa.false())
+
+
+def _has(mask: int) -> Condition:
+    return miners.c.anomaly_flags.bitwise_and(mask) != 0
