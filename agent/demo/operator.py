@@ -1,0 +1,65 @@
+"""The demo's operator: a small client of the public Nonce API, with a key like any other."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from agent.demo.stage import Stage, StageError
+
+
+class Operator:
+    """Creates batches and looks at what became of them."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._farm = f"{stage.cloud_url}/private-api/v1/{stage.workspace_id}/farms/{stage.farm_id}"
+        self._session = aiohttp.ClientSession(
+            headers={"x-api-key": stage.api_key}, timeout=aiohttp.ClientTimeout(total=30)
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def miners(self) -> list[dict[str, Any]]:
+        """All miners of the farm, as ListMiners shows them."""
+        reply = await self._ask("GET", "/miner/latest?pageSize=10000")
+        return list(reply["data"])
+
+    async def create(
+        self, task_name: str, miner_ids: list[str] | None, params: dict[str, Any] | None
+    ) -> str | None:
+        """Create a batch; give its id, or `None` when every miner was skipped."""
+        body: dict[str, Any] = {"task_name": task_name}
+        if miner_ids is not None:
+            body["miner_ids"] = miner_ids
+        if params is not None:
+            body["params"] = params
+        reply = await self._ask("POST", "/tasks/batches", json=body)
+        return str(reply["data"][0]["batch_id"]) if reply["data"] else None
+
+    async def batch(self, batch_id: str) -> dict[str, Any]:
+        """Status and counts of a batch."""
+        reply = await self._ask("GET", f"/tasks/batches/{batch_id}")
+        return dict(reply["data"])
+
+    async def tasks(self, batch_id: str) -> list[dict[str, Any]]:
+        """Every task of a batch, with times, result and error."""
+        reply = await self._ask("GET", f"/tasks/batches/{batch_id}/tasks?pageSize=10000")
+        return list(reply["data"])
+
+    async def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        async with self._session.request(method, self._farm + path, **more) as reply:
+            body = await reply.json()
+            if reply.status != 200:
+                raise StageError(f"{method} {path} answered {reply.status}: {body}")
+            return dict(body)

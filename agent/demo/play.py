@@ -1,0 +1,191 @@
+"""The demo from curtain to curtain: scan, readings, every task name, and the audit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from agent.demo.audit import Audit, Witnessed, audit, witnessed
+from agent.demo.operator import Operator
+from agent.demo.script import Act, acts, cast
+from agent.demo.show import Show
+from agent.demo.stage import SimulatedMiner, Stage, StageError, set_stage
+from contract.clock import Clock, SystemClock
+from contract.task import TERMINAL, TaskName
+
+_T = TypeVar("_T")
+_PATIENCE_S = 120.0  # for any one step; the whole is meant to take under 45 s
+
+
+class BatchReport(msgspec.Struct, frozen=True):
+    """How one batch ended. `why` counts its error codes; `surprises` tells tasks that ended otherwise than scripted."""
+
+    task_name: str
+    note: str
+    status: str
+    task_count: int
+    succeed_count: int
+    failed_count: int
+    seconds: float
+    why: dict[str, int]
+    surprises: tuple[str, ...] = ()
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The demo in figures."""
+
+    miners: int
+    readings: int
+    batches: tuple[BatchReport, ...]
+    ledger: Audit
+    seconds: float
+    ok: bool
+
+    def to_json(self) -> str:
+        """One JSON document on one line."""
+        return msgspec.json.encode(self).decode()
+
+
+async def play(folder: Path, *, miners: int, time_scale: float, show: Show, stay: bool) -> Report:
+    """Run it all; with `stay`, keep the stage up after the report until interrupted. Raises StageError."""
+    clock = SystemClock()
+    begun = clock.mono()
+    show.say("starting a cloud, a farm and an agent on loopback")
+    async with (
+        set_stage(folder, miners=miners, time_scale=time_scale) as stage,
+        Operator(stage) as operator,
+        _images(stage.firmware) as images_url,
+    ):
+        performance = _Performance(stage, operator, show, clock)
+        report = await performance.run(images_url, begun)
+        show.report(report.batches, report.ledger, report.ok, report.seconds)
+        if stay:
+            show.invite(stage)
+            await _until_interrupted(stage, clock)
+    return report
+
+
+class _Performance:
+    def __init__(self, stage: Stage, operator: Operator, show: Show, clock: Clock) -> None:
+        self._stage, self._operator, self._show, self._clock = stage, operator, show, clock
+        self._ids: dict[str, str] = {}  # ip -> the cloud's miner id
+        self._macs: dict[str, SimulatedMiner] = {}  # the cloud's miner id -> who it really is
+        self._witnessed: list[Witnessed] = []
+
+    async def run(self, images_url: str, begun_mono: float) -> Report:
+        stage = self._stage
+        first, last = stage.miners[0].ip, stage.miners[-1].ip
+        scan = Act(note="who is there?", name=TaskName.SCAN, params={"ip_range": f"{first}-{last}"})
+        with self._show.live():
+            reports = [await self._watch(scan, await self._create(scan))]
+            readings = await self._all_read()
+            parts = cast(stage.miners)
+            await stage.break_miners({parts.dead.ip: ["dead"], parts.liar.ip: ["ignores"]})
+            script = acts(parts, lambda miner: f"{images_url}/{miner.key}")
+            # Created one after the other, since a miner takes its tasks in that order; then all at once.
+            batches = [(act, await self._create(act)) for act in script]
+            reports += await asyncio.gather(*(self._watch(act, each) for act, each in batches))
+        ledger = audit(stage.ledger, self._witnessed)
+        surprised = any(each.surprises for each in reports)
+        ok = not (ledger.doubled or ledger.unclaimed or surprised)
+        seconds = round(self._clock.mono() - begun_mono, 2)
+        return Report(len(self._ids), readings, tuple(reports), ledger, seconds, ok)
+
+    async def _create(self, act: Act) -> str:
+        ids = None if act.who is None else [self._ids[each.ip] for each in act.who]
+        batch_id = await self._operator.create(act.name, ids, act.params)
+        if batch_id is None:
+            raise StageError(f"the cloud skipped every miner of {act.name} ({act.note})")
+        return batch_id
+
+    async def _watch(self, act: Act, batch_id: str) -> BatchReport:
+        begun_mono = self._clock.mono()
+
+        async def ended() -> dict[str, Any] | None:
+            batch = await self._operator.batch(batch_id)
+            self._show.progress(batch_id, act, batch)
+            return batch if batch["status"] != "pending" else None
+
+        batch = await self._until(ended, f"the end of {act.name} ({act.note})")
+        seconds = round(self._clock.mono() - begun_mono, 2)
+        tasks = await self._operator.tasks(batch_id)
+        why: dict[str, int] = {}
+        surprises = []
+        for task in tasks:
+            miner = self._macs.get(task["miner_id"] or "")
+            if miner is not None:
+                self._witnessed.append(witnessed(miner.mac, act.name, task))
+            code = _code(task)
+            if code is not None:
+                why[code] = why.get(code, 0) + 1
+            expected = act.agent_expected if miner is None else act.expected(miner)
+            if code != expected or task["status"] not in TERMINAL:
+                where = f"{miner.ip} {miner.model}" if miner else "agent"
+                said = ((task.get("result") or {}).get("error") or {}).get("message", "")
+                surprises.append(
+                    f"{where}: {code or 'succeed'}, not {expected or 'succeed'}: {said}"
+                )
+        return BatchReport(
+            act.name, act.note, batch["status"], batch["task_count"], batch["succeed_count"],
+            batch["failed_count"], seconds, why, tuple(surprises),
+        )  # fmt: skip
+
+    async def _all_read(self) -> int:
+        """Wait until the cloud shows a rate for every miner that the simulator says is there."""
+
+        async def read() -> int | None:
+            rows = await self._operator.miners()
+            by_ip = {row["ip"]: row for row in rows}
+            self._ids = {ip: row["id"] for ip, row in by_ip.items()}
+            self._macs = {
+                self._ids[each.ip]: each for each in self._stage.miners if each.ip in self._ids
+            }
+            rated = sum(row["hashrate"] is not None for row in rows)
+            self._show.found(rows, len(self._stage.miners))
+            return rated if rated == len(self._stage.miners) else None
+
+        return await self._until(read, "a reading of every miner")
+
+    async def _until(self, look: Callable[[], Awaitable[_T | None]], what: str) -> _T:
+        give_up_mono = self._clock.mono() + _PATIENCE_S
+        while self._clock.mono() < give_up_mono:
+            self._stage.check()
+            found = await look()
+            if found is not None:
+                return found
+            await self._clock.sleep(0.15)
+        raise StageError(f"waited {_PATIENCE_S:.0f} s in vain for {what}")
+
+
+def _code(task: dict[str, Any]) -> str | None:
+    if task["status"] == "succeed":
+        return None
+    error = (task.get("result") or {}).get("error") or {}
+    return str(error.get("code") or task["status"])
+
+
+@asynccontextmanager
+async def _images(folder: Path) -> AsyncIterator[str]:
+    """A vendor's download page: the firmware images over plain http on loopback."""
+    app = web.Application()
+    app.router.add_static("/", folder)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def _until_interrupted(stage: Stage, clock: Clock) -> None:
+    while True:
+        stage.check()
+        await clock.sleep(1)

@@ -1,0 +1,125 @@
+"""What the demo asks for, of whom, and how each task must end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from agent.demo.stage import SimulatedMiner
+from contract.task import TaskName
+
+
+class Cast(msgspec.Struct, frozen=True):
+    """Who plays what: `dead` stops answering after the scan, `liar` says OK and does nothing,
+    `foreign` runs somebody else's firmware, the others are honest.
+    """
+
+    honest: tuple[SimulatedMiner, ...]
+    dead: SimulatedMiner
+    liar: SimulatedMiner
+    foreign: SimulatedMiner
+
+    def role(self, miner: SimulatedMiner) -> str:
+        """`honest`, `dead`, `liar` or `foreign`."""
+        for name in ("dead", "liar", "foreign"):
+            if getattr(self, name) == miner:
+                return name
+        return "honest"
+
+
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch. `expected` gives the error code a miner's task must end with, `None` for success."""
+
+    note: str
+    name: TaskName
+    params: dict[str, Any] | None = None
+    who: tuple[SimulatedMiner, ...] | None = None  # None: the agents of the farm
+    expected: Callable[[SimulatedMiner], str | None] = lambda _miner: None
+    agent_expected: str | None = None
+
+
+_BY_ROLE = {"honest": None, "dead": "unreachable", "liar": "not_verified", "foreign": "unsupported"}
+
+
+def cast(miners: tuple[SimulatedMiner, ...]) -> Cast:
+    """Give the parts: the liar and the dead one are of the newest generation, where a lie is easiest."""
+    own = [each for each in miners if not each.foreign]
+    newest = [each for each in own if each.generation == "NEW-BM"]
+    liar, dead = newest[0], newest[-1]
+    return Cast(
+        honest=tuple(each for each in own if each not in (liar, dead)),
+        dead=dead,
+        liar=liar,
+        foreign=next(each for each in miners if each.foreign),
+    )
+
+
+def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]:
+    """Every task name of the mission; reboot twice. Slow tasks go to different miners, so that they
+    run side by side; on one miner tasks run in the order of this list.
+    """
+
+    def by_role(miner: SimulatedMiner) -> str | None:
+        return _BY_ROLE[cast.role(miner)]
+
+    def refused_if_honest(miner: SimulatedMiner) -> str | None:
+        return "policy_refused" if cast.role(miner) == "honest" else by_role(miner)
+
+    new = [each for each in cast.honest if each.generation == "NEW-BM"]
+    god = [each for each in cast.honest if each.generation == "NEW-GOD"]
+    old = [each for each in cast.honest if each.generation == "OLD"]
+    modal, rebooting = (*new[:1], *god[:1]), (*new[1:2], *god[1:2], *old[:1])
+    updating = new[2:3] or new[:1]
+    pools = [
+        {"url": "stratum+tcp://pool.example.com:3333", "user": "farm.{ip4}"},
+        {"url": "stratum+tcp://backup.example.com:3333", "user": "farm.backup"},
+    ]
+    everyone = (*cast.honest, cast.liar, cast.dead, cast.foreign)
+    return [
+        Act(
+            note="light on, everywhere", name=TaskName.LIGHT, params={"action": "on"},
+            who=everyone, expected=by_role,
+        ),
+        Act(
+            note="this release cannot update itself", name=TaskName.SELF_UPDATE, params={},
+            agent_expected="unsupported",
+        ),
+        Act(
+            note="reboot, not forced, while they hash", name=TaskName.REBOOT, params={"force": False},
+            who=rebooting, expected=refused_if_honest,
+        ),
+        Act(
+            note="sleep", name=TaskName.POWER_MODE, params={"mode": "sleep"},
+            who=(*modal, cast.liar, cast.dead), expected=by_role,
+        ),
+        Act(
+            note="reboot, forced", name=TaskName.REBOOT, params={"force": True},
+            who=(*rebooting, cast.liar, cast.dead), expected=by_role,
+        ),
+        *(
+            Act(
+                note=f"firmware of {each.model}", name=TaskName.FIRMWARE,
+                params={"firmware_url": firmware_url(each)}, who=(each,), expected=by_role,
+            )
+            for each in updating
+        ),
+        Act(
+            note="new pools", name=TaskName.POOLS, params={"pools": pools},
+            who=(*cast.honest, cast.liar, cast.dead, cast.foreign), expected=by_role,
+        ),
+        Act(note="logs", name=TaskName.LOG, who=(*cast.honest, cast.dead), expected=by_role),
+        Act(
+            note="awake again", name=TaskName.POWER_MODE, params={"mode": "normal"},
+            who=modal, expected=by_role,
+        ),
+        Act(
+            note="out for repair, in the books", name=TaskName.ASSET_UPDATE,
+            params={"status": "maintenance", "comment": "does not answer"}, who=(cast.dead,),
+        ),
+        Act(
+            note="taken off the books", name=TaskName.ASSET_DELETE,
+            params={"comment": "not ours"}, who=(cast.foreign,),
+        ),
+    ]  # fmt: skip

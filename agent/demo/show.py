@@ -1,0 +1,126 @@
+"""What the demo puts on the screen. With --json everything but the last line goes to stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from agent.demo.audit import Audit
+    from agent.demo.play import BatchReport
+    from agent.demo.script import Act
+    from agent.demo.stage import Stage
+
+_LIGHT_ON = (
+    '{"task_name": "miner.light.update", "miner_ids": ["MINER_ID"], "params": {"action": "on"}}'
+)
+_STYLES = {"succeed": "green", "partial_succeed": "yellow", "failed": "red", "pending": "cyan"}
+
+
+class Show:
+    """Progress while it runs, one table at the end."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._console = Console(stderr=as_json)
+        self._rows: dict[str, tuple[Act, Mapping[str, Any]]] = {}
+        self._found = Text("")
+        self._live: Live | None = None
+
+    def say(self, text: str) -> None:
+        """One line of what is going on."""
+        self._console.print(escape(text))
+
+    def trouble(self, text: str) -> None:
+        """One error, in words."""
+        self._console.print(Text(text, style="red"))
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """While inside, progress redraws itself where the output is a terminal."""
+        with Live(
+            console=self._console,
+            transient=True,
+            refresh_per_second=8,
+            get_renderable=self._picture,
+        ) as self._live:
+            yield
+        self._live = None
+
+    def found(self, rows: Iterable[Mapping[str, Any]], expected: int) -> None:
+        """How many miners are known, and how many were read."""
+        rows = list(rows)
+        read = [row for row in rows if row["hashrate"] is not None]
+        self._found = Text(f"{len(rows)} of {expected} miners found, {len(read)} read")
+
+    def progress(self, batch_id: str, act: Act, batch: Mapping[str, Any]) -> None:
+        """Where one batch stands."""
+        self._rows[batch_id] = (act, batch)
+
+    def report(
+        self, batches: Iterable[BatchReport], ledger: Audit, ok: bool, seconds: float
+    ) -> None:
+        """The table of proof."""
+        table = Table(title="Every task name, with what became of it", title_justify="left")
+        for name in ("task", "what for"):
+            table.add_column(name, overflow="fold")
+        for name in ("tasks", "succeed", "failed"):
+            table.add_column(name, justify="right")
+        table.add_column("why", overflow="fold")
+        table.add_column("seconds", justify="right")
+        surprises = []
+        for each in batches:
+            why = ", ".join(f"{count} {code}" for code, count in sorted(each.why.items()))
+            table.add_row(
+                Text(each.task_name, style=_STYLES.get(each.status, "")), each.note,
+                str(each.task_count), str(each.succeed_count), str(each.failed_count), why,
+                f"{each.seconds:.1f}",
+            )  # fmt: skip
+            surprises += [f"{each.task_name} ({each.note}): {text}" for text in each.surprises]
+        self._console.print(table)
+        self._console.print(
+            f"The miners' own ledger: {ledger.effects} effects, {ledger.doubled} done twice, "
+            f"{ledger.unclaimed} without a task. {seconds:.1f} s."
+        )
+        for text in surprises:
+            self._console.print(Text(f"Not as scripted: {text}", style="red"))
+        self._console.print(
+            Text("As scripted: one miner lies, one is dead, one is foreign.", style="green")
+            if ok
+            else Text("The demo did not end as scripted.", style="red")
+        )
+
+    def invite(self, stage: Stage) -> None:
+        """How to go on by hand."""
+        farm = f"{stage.cloud_url}/private-api/v1/{stage.workspace_id}/farms/{stage.farm_id}"
+        key = f"-H 'x-api-key: {stage.api_key}'"
+        json = "-H 'Content-Type: application/json'"
+        some = stage.miners[0].ip
+        self._console.print(f"\nAll three processes stay up until Ctrl-C. Files: {stage.folder}")
+        self._console.print(f"URL {stage.cloud_url}\nkey {stage.api_key}\n", soft_wrap=True)
+        for line in (
+            f"curl -s {key} '{farm}/miner/latest?pageSize=100'",
+            f"curl -s {key} {json} -d '{{\"ip_ranges\": [\"{some}\"]}}' '{farm}/miner/search'",
+            f"curl -s {key} {json} -d '{_LIGHT_ON}' '{farm}/tasks/batches'",
+            f"curl -s {key} '{farm}/tasks/batches/BATCH_ID'",
+            f"curl -s {key} '{farm}/miners/MINER_ID/tasks'",
+            f'curl -s {key} {json} -d \'{{"status": {{"eq": "failed"}}}}\' \'{farm}/tasks/search\'',
+        ):
+            self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+    def _picture(self) -> Group:
+        table = Table.grid(padding=(0, 2))
+        for act, batch in self._rows.values():
+            ended = batch["succeed_count"] + batch["failed_count"]
+            table.add_row(
+                Text(act.name, style=_STYLES.get(batch["status"], "")),
+                act.note,
+                f"{ended}/{batch['task_count']}",
+            )
+        return Group(self._found, table)
