@@ -1,0 +1,35 @@
+# Two images from one file:  docker build --target agent .   and   docker build --target cloud .
+FROM python:3.11-slim AS build
+WORKDIR /src
+RUN python -m venv /opt/agent && python -m venv /opt/cloud
+COPY pyproject.toml README.md ./
+COPY contract contract
+COPY drivers drivers
+COPY agent agent
+COPY cloud cloud
+COPY simulator simulator
+RUN /opt/agent/bin/pip install --no-cache-dir . && /opt/cloud/bin/pip install --no-cache-dir '.[cloud]'
+
+# The agent sits beside the miners: host networking, its state on a volume, no root.
+#   docker run --network host -v miner-agent:/var/lib/miner-agent -v ./config.toml:/etc/miner-agent/config.toml:ro IMAGE
+FROM python:3.11-slim AS agent
+RUN useradd --system --home-dir /var/lib/miner-agent --shell /usr/sbin/nologin miner-agent \
+    && install -d -o miner-agent -g miner-agent -m 0700 /var/lib/miner-agent
+COPY --from=build /opt/agent /opt/agent
+ENV PATH=/opt/agent/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+USER miner-agent
+VOLUME /var/lib/miner-agent
+ENTRYPOINT ["miner-agent"]
+CMD ["run", "--config", "/etc/miner-agent/config.toml"]
+
+# The cloud: state on a volume; TLS by --tls-cert/--tls-key or by a proxy in front.
+#   docker run -p 8443:8443 -v miner-cloud:/var/lib/miner-cloud IMAGE serve --data /var/lib/miner-cloud --host 0.0.0.0 ...
+FROM python:3.11-slim AS cloud
+RUN useradd --system --home-dir /var/lib/miner-cloud --shell /usr/sbin/nologin miner-cloud \
+    && install -d -o miner-cloud -g miner-cloud -m 0700 /var/lib/miner-cloud
+COPY --from=build /opt/cloud /opt/cloud
+ENV PATH=/opt/cloud/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+USER miner-cloud
+VOLUME /var/lib/miner-cloud
+EXPOSE 8443
+ENTRYPOINT ["miner-cloud"]
