@@ -42,6 +42,7 @@ class Stage(msgspec.Struct):
     simulator: Process
     cloud: Process
     agent: Process
+    rpc_port: int
     ledger: Path
     firmware: Path  # a folder with an image for each simulated model, named by its key
 
@@ -105,6 +106,7 @@ async def set_stage(folder: Path, *, miners: int, time_scale: float) -> AsyncIte
             simulator=simulator,
             cloud=cloud,
             agent=agent,
+            rpc_port=ready["rpc_port"],
             ledger=ledger,
             firmware=images,
         )

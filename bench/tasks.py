@@ -1,0 +1,118 @@
+"""How fast a task travels: from the POST that creates it to the miner, and 1,000 of them there and back.
+
+The whole house runs as three processes on this machine, simulator included, so the figures contain all of
+them. The floor is measured in the same run: one bare TCP exchange with the same simulator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from agent.demo.operator import Operator
+from agent.demo.stage import Stage, set_stage
+
+SINGLE_TASKS = 200
+BATCHES, BATCH = 10, 100
+
+
+async def run() -> None:
+    with tempfile.TemporaryDirectory(prefix="miner-agent-bench-") as folder:
+        async with (
+            set_stage(Path(folder), miners=BATCHES * BATCH, time_scale=60) as stage,
+            Operator(stage) as operator,
+        ):
+            await _measure(stage, operator)
+
+
+async def _measure(stage: Stage, operator: Operator) -> None:
+    ids = await _known(stage, operator)
+    floor_ms = [await _bare_exchange_ms(stage) for _ in range(SINGLE_TASKS)]
+    _print("bare exchange with a simulated miner (floor)", floor_ms)
+    single_ms = await _single(stage, operator, ids)
+    _print("POST of a batch -> first byte of its write at the miner, 1 task", single_ms)
+    ratio = statistics.median(single_ms) / statistics.median(floor_ms)
+    print(f"{'  that is, against the floor':<70} {ratio:8.1f} x")
+    seconds = await _thousand(stage, operator, ids)
+    what = f"{len(ids)} light tasks, created to settled and visible"
+    print(f"{what:<70} {seconds:8.2f} s, {len(ids) / seconds:.0f} tasks/s")
+
+
+async def _known(stage: Stage, operator: Operator) -> dict[str, str]:
+    """Scan; give the cloud's id of every miner that has a light, by address."""
+    first, last = stage.miners[0].ip, stage.miners[-1].ip
+    begun = time.perf_counter()
+    batch = await operator.create("agent.scan.create", None, {"ip_range": f"{first}-{last}"})
+    assert batch is not None
+    await _ended(operator, [batch])
+    print(f"{f'scan of {len(stage.miners)} addresses':<70} {time.perf_counter() - begun:8.2f} s")
+    own = {each.ip for each in stage.miners if not each.foreign}
+    return {row["ip"]: row["id"] for row in await operator.miners() if row["ip"] in own}
+
+
+async def _single(stage: Stage, operator: Operator, ids: dict[str, str]) -> list[float]:
+    """One light task after the other, each on a miner of its own."""
+    lit = list(ids.items())[:SINGLE_TASKS]
+    created: dict[str, float] = {}
+    for ip, miner_id in lit:
+        created[ip] = time.time()
+        batch = await operator.create("miner.light.update", [miner_id], {"action": "on"})
+        assert batch is not None
+        await _ended(operator, [batch])
+    received: dict[str, float] = {}
+    for line in stage.ledger.read_text("utf-8").splitlines():
+        entry = json.loads(line)
+        if entry["action"] == "light" and entry["phase"] == "received":
+            received.setdefault(entry["ip"], entry["t"])
+    missing = sum(ip not in received for ip in created)
+    if missing:
+        print(f"  {missing} of {len(created)} miners have no light and are left out")
+    return [(received[ip] - at) * 1000 for ip, at in created.items() if ip in received]
+
+
+async def _thousand(stage: Stage, operator: Operator, ids: dict[str, str]) -> float:
+    """All at once: create ten batches of a hundred, wait until the cloud shows all as ended."""
+    begun = time.perf_counter()
+    all_ids = list(ids.values())
+    batches = []
+    for start in range(0, len(all_ids), BATCH):
+        chunk = all_ids[start : start + BATCH]
+        batch = await operator.create("miner.light.update", chunk, {"action": "off"})
+        assert batch is not None
+        batches.append(batch)
+    await _ended(operator, batches)
+    seconds = time.perf_counter() - begun
+    ended = [await operator.batch(batch) for batch in batches]
+    succeed = sum(each["succeed_count"] for each in ended)
+    print(f"  {succeed} of {len(all_ids)} succeeded (the others have no light, or are as scripted)")
+    return seconds
+
+
+async def _ended(operator: Operator, batches: list[str]) -> None:
+    open_batches = list(batches)
+    while open_batches:
+        states = [await operator.batch(batch) for batch in open_batches]
+        open_batches = [
+            batch
+            for batch, state in zip(open_batches, states, strict=True)
+            if state["status"] == "pending"
+        ]
+        await asyncio.sleep(0.01)
+
+
+async def _bare_exchange_ms(stage: Stage) -> float:
+    begun = time.perf_counter()
+    reader, writer = await asyncio.open_connection(stage.miners[0].ip, stage.rpc_port)
+    writer.write(b'{"command":"version"}')
+    await reader.read()
+    writer.close()
+    return (time.perf_counter() - begun) * 1000
+
+
+def _print(what: str, values_ms: list[float]) -> None:
+    cuts = statistics.quantiles(values_ms, n=100)
+    print(f"{what:<70} p50 {cuts[49]:8.2f} ms, p99 {cuts[98]:8.2f} ms  (n={len(values_ms)})")
