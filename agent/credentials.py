@@ -1,0 +1,69 @@
+"""Which user and password belong to which miner: by MAC, by range, or the maker's factory default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from agent.config import Config, read_secret
+from contract.miner import Firmware, Identity, Make
+from contract.ranges import Range, parse_range
+from drivers.base import Credentials
+
+FACTORY_DEFAULTS: Final = {Make.ANTMINER: Credentials("root", "root")}
+
+
+class CredentialRule(msgspec.Struct, frozen=True):
+    """One entry; exactly one of `range` and `mac` is set."""
+
+    credentials: Credentials
+    range: Range | None = None
+    mac: str | None = None
+
+
+class CredentialBook:
+    """Answers with the most particular rule: MAC, else the narrowest range, else the factory default."""
+
+    def __init__(self, rules: Iterable[CredentialRule] = (), *, factory_defaults: bool) -> None:
+        given = tuple(rules)
+        self._by_mac = {rule.mac: rule.credentials for rule in given if rule.mac is not None}
+        self._by_range = sorted(
+            ((rule.range, rule.credentials) for rule in given if rule.range is not None),
+            key=lambda pair: len(pair[0]),
+        )
+        self._factory_defaults = factory_defaults
+
+    def find(self, ip: str, identity: Identity, mac: str | None = None) -> Credentials | None:
+        """What to log in with, or `None`. Firmware that is not the maker's own never gets any."""
+        if identity.firmware is not Firmware.STOCK:
+            return None
+        by_mac = self._by_mac.get(identity.mac or mac or "")
+        if by_mac is not None:
+            return by_mac
+        for span, credentials in self._by_range:
+            if ip in span:
+                return credentials
+        return FACTORY_DEFAULTS.get(identity.make) if self._factory_defaults else None
+
+    def at(self, ip: str, mac: str | None = None) -> Callable[[Identity], Credentials | None]:
+        """The lookup for one address, as drivers ask it; `mac` is the one last seen there, since a miner
+        may tell its own only after the login.
+        """
+        return lambda identity: self.find(ip, identity, mac)
+
+
+def from_config(config: Config) -> CredentialBook:
+    """Read every password file. Raises ConfigError for one that cannot be used."""
+    return CredentialBook(
+        (
+            CredentialRule(
+                Credentials(entry.user, read_secret(entry.password_file)),
+                range=None if entry.range is None else parse_range(entry.range),
+                mac=entry.mac,
+            )
+            for entry in config.credentials
+        ),
+        factory_defaults=config.miners.use_factory_defaults,
+    )

@@ -1,0 +1,95 @@
+"""Joining a cloud: a one-time code becomes a token on disk, readable by the agent alone."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+
+from agent import link
+from contract.link import EnrollReply, EnrollRequest
+
+
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """Who this agent is to its cloud; kept beside the token, without it."""
+
+    agent_id: str
+    workspace_id: str
+    farm_id: str
+    cloud_url: str
+
+
+async def enroll(
+    url: str,
+    code: str,
+    token_file: Path,
+    *,
+    ca_file: Path | None = None,
+    proxy: str | None = None,
+) -> Membership:
+    """Enroll and write the token (0600, never half written). Raises CloudError for a refused code or no
+    connection, ValueError for an unsafe url, OSError when the token cannot be written; that is
+    tried before the code is used up.
+    """
+    token_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write_private(token_file.with_suffix(".probe"), "").unlink()
+    reply: EnrollReply = await link.enroll(
+        url,
+        EnrollRequest(
+            code=code.strip(),
+            hostname=socket.gethostname(),
+            version=agent_version(),
+            platform=platform.platform(),
+        ),
+        ca_file=ca_file,
+        proxy=proxy,
+    )
+    member = Membership(
+        agent_id=reply.agent_id,
+        workspace_id=reply.workspace_id,
+        farm_id=reply.farm_id,
+        cloud_url=url.rstrip("/"),
+    )
+    _write_private(token_file.with_name("membership.json"), msgspec.json.encode(member).decode())
+    _write_private(token_file, reply.token + "\n")
+    return member
+
+
+def membership(token_file: Path) -> Membership | None:
+    """What `enroll` kept, or `None` where nobody enrolled. Raises ValueError for a damaged file."""
+    try:
+        content = token_file.with_name("membership.json").read_bytes()
+    except FileNotFoundError:
+        return None
+    return msgspec.json.decode(content, type=Membership)
+
+
+def agent_version() -> str:
+    """The installed version, as `v1.2.3`."""
+    try:
+        return "v" + version("miner-agent")
+    except PackageNotFoundError:
+        return "v0"
+
+
+def _write_private(path: Path, text: str) -> Path:
+    """Write beside, sync, then rename: after a power cut the old or the new file is there, never a part."""
+    beside = path.with_name(path.name + ".new")
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.fchmod(handle, 0o600)
+        os.write(handle, text.encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return path

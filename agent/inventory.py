@@ -1,0 +1,215 @@
+"""The miners this agent knows, kept through a restart. A convenience, not a proof: it is written behind."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+
+from contract.clock import to_text
+from contract.link import MinerKey
+from contract.miner import Identity
+
+log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS miners (
+    key TEXT PRIMARY KEY, ip TEXT NOT NULL, miner_id TEXT, identity BLOB NOT NULL,
+    first_seen_at TEXT NOT NULL, last_seen_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID
+"""
+
+
+class MinerRecord(msgspec.Struct, kw_only=True):
+    """One known miner. `key` is its MAC, or `ip:<address>` for one that never told it."""
+
+    key: str
+    ip: str
+    identity: Identity
+    first_seen_at: str
+    last_seen_at: str
+    miner_id: str | None = None
+
+
+def key_of(mac: str | None, ip: str) -> str:
+    """What a miner is known by here."""
+    return mac or f"ip:{ip}"
+
+
+class Inventory:
+    """All records in memory; what changed is written by `flush`, off the loop.
+
+    A damaged or unwritable file costs only the memory over a restart, so it is logged and moved aside
+    rather than stopping the agent.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """`None` keeps nothing on disk."""
+        self._path = path
+        self._records: dict[str, MinerRecord] = {}
+        self._by_ip: dict[str, str] = {}
+        self._by_id: dict[str, str] = {}
+        self._dirty: set[str] = set()
+        self._gone: set[str] = set()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inventory")
+        self._db: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        """Read what an earlier run left."""
+        for record in await self._off_loop(self._load):
+            self._put(record)
+
+    async def close(self) -> None:
+        """Write what is left and let go of the file."""
+        await self.flush()
+        await self._off_loop(self._close)
+        self._thread.shutdown()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def all(self) -> tuple[MinerRecord, ...]:
+        return tuple(self._records.values())
+
+    def by_key(self, key: str) -> MinerRecord | None:
+        return self._records.get(key)
+
+    def by_ip(self, ip: str) -> MinerRecord | None:
+        """Who was last seen at this address."""
+        return self._records.get(self._by_ip.get(ip, ""))
+
+    def by_id(self, miner_id: str) -> MinerRecord | None:
+        return self._records.get(self._by_id.get(miner_id, ""))
+
+    def seen(self, ip: str, identity: Identity, at: datetime) -> tuple[MinerRecord, bool]:
+        """Note that this miner answered at this address. Gives its record, and whether it is new."""
+        key, now = key_of(identity.mac, ip), to_text(at)
+        old = self._records.get(key)
+        provisional = self._records.get(key_of(None, ip))
+        if identity.mac and provisional is not None:
+            self.forget(provisional.key)  # it has told its MAC by now
+        record = MinerRecord(
+            key=key,
+            ip=ip,
+            identity=identity,
+            first_seen_at=old.first_seen_at if old else now,
+            last_seen_at=now,
+            miner_id=old.miner_id if old else None,
+        )
+        self._put(record)
+        self._dirty.add(key)
+        return record, old is None and provisional is None
+
+    def forget(self, key: str) -> None:
+        """Drop one record."""
+        record = self._records.pop(key, None)
+        if record is None:
+            return
+        if self._by_ip.get(record.ip) == key:
+            del self._by_ip[record.ip]
+        if record.miner_id and self._by_id.get(record.miner_id) == key:
+            del self._by_id[record.miner_id]
+        self._dirty.discard(key)
+        self._gone.add(key)
+
+    def learn_ids(self, keys: Iterable[MinerKey]) -> None:
+        """Keep the ids the cloud gave."""
+        for each in keys:
+            record = self._records.get(key_of(each.mac, each.ip))
+            if record is not None and record.miner_id != each.id:
+                record.miner_id = each.id
+                self._by_id[each.id] = record.key
+                self._dirty.add(record.key)
+
+    async def flush(self) -> None:
+        """Write what changed since the last time, in one transaction."""
+        if not self._dirty and not self._gone:
+            return
+        rows = [
+            (
+                r.key,
+                r.ip,
+                r.miner_id,
+                msgspec.json.encode(r.identity),
+                r.first_seen_at,
+                r.last_seen_at,
+            )
+            for r in (self._records[key] for key in self._dirty)
+        ]
+        gone = [(key,) for key in self._gone]
+        self._dirty.clear()
+        self._gone.clear()
+        await self._off_loop(self._save, rows, gone)
+
+    def _put(self, record: MinerRecord) -> None:
+        before = self._records.get(record.key)
+        if before is not None and self._by_ip.get(before.ip) == record.key:
+            del self._by_ip[before.ip]
+        self._records[record.key] = record
+        self._by_ip[record.ip] = record.key
+        if record.miner_id:
+            self._by_id[record.miner_id] = record.key
+
+    async def _off_loop(self, work: Callable[..., _T], *args: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
+
+    def _load(self) -> list[MinerRecord]:
+        if self._path is None:
+            return []
+        try:
+            return self._read_all(self._path)
+        except (sqlite3.DatabaseError, msgspec.DecodeError, OSError) as error:
+            log.warning("inventory.damaged", path=str(self._path), error=str(error))
+            self._close()
+        try:
+            self._path.replace(self._path.with_suffix(".damaged"))
+            return self._read_all(self._path)
+        except (sqlite3.DatabaseError, OSError) as error:
+            log.error("inventory.off", path=str(self._path), error=str(error))
+            self._close()
+            return []
+
+    def _read_all(self, path: Path) -> list[MinerRecord]:
+        self._db = sqlite3.connect(path, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(_SCHEMA)
+        rows = self._db.execute(
+            "SELECT key, ip, miner_id, identity, first_seen_at, last_seen_at FROM miners ORDER BY last_seen_at"
+        )
+        return [
+            MinerRecord(
+                key=key,
+                ip=ip,
+                miner_id=miner_id,
+                identity=msgspec.json.decode(identity, type=Identity),
+                first_seen_at=first,
+                last_seen_at=last,
+            )
+            for key, ip, miner_id, identity, first, last in rows
+        ]
+
+    def _save(self, rows: list[tuple[object, ...]], gone: list[tuple[str]]) -> None:
+        if self._db is None:
+            return
+        try:
+            with self._db:
+                self._db.executemany("DELETE FROM miners WHERE key = ?", gone)
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO miners VALUES (?, ?, ?, ?, ?, ?)", rows
+                )
+        except sqlite3.Error as error:
+            # the records are still in memory and are written whenever they next change
+            log.warning("inventory.not_written", error=str(error), rows=len(rows))
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None

@@ -1,0 +1,227 @@
+"""Looks at every known miner again and again: a fixed number of workers over one schedule."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections import deque
+from typing import Final
+
+import msgspec
+import structlog
+
+from agent.buffer import ReadingBuffer
+from agent.config import TelemetrySection
+from agent.fleet import Fleet
+from agent.looking import Look, look, message
+from contract.clock import Clock
+from contract.miner import Slow, Static
+from drivers.base import Depth, Driver
+
+log = structlog.get_logger(__name__)
+_LOOKS_AFTER_TASK: Final = 3
+_TICK_S: Final = 0.02  # what is due within this time is begun together
+
+
+class Plan(msgspec.Struct, gc=False):
+    """When a miner is due, and what was last seen and said of it."""
+
+    due_mono: float
+    failures: int = 0
+    polls: int = 0
+    slow_looks: int = 0  # how many of the next looks go deeper, since something happened
+    full_mono: float = float("-inf")
+    uptime_s: float | None = None
+    slow: Slow | None = None
+    static: Static | None = None
+    error: str | None = None
+
+
+class TelemetryStats(msgspec.Struct):
+    """Counts since the start."""
+
+    looks: int = 0
+    failed: int = 0
+    skipped: int = 0  # the miner was busy with a task
+
+
+class Telemetry:
+    """Polls. Miners that failed last time have workers of their own, so that dead ones, however many, never
+    delay living ones; they are asked less and less often.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        buffer: ReadingBuffer,
+        section: TelemetrySection,
+        clock: Clock,
+        *,
+        timeout_s: float,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._fleet = fleet
+        self._buffer = buffer
+        self._section = section
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._rng = rng or random.Random()
+        self._interval_s = max(section.interval_s, section.min_interval_s)
+        self._plans: dict[str, Plan] = {}
+        self._heap: list[tuple[float, str]] = []
+        self._healthy: asyncio.Queue[str] = asyncio.Queue()
+        self._suspect: asyncio.Queue[str] = asyncio.Queue()
+        self._wake = asyncio.Event()
+        self.stats = TelemetryStats()
+        self.lags_s: deque[float] = deque(maxlen=2000)  # how late the last looks began
+        fleet.on_joined.append(self.join)
+        fleet.on_task.append(self.expect_change)
+
+    @property
+    def interval_s(self) -> float:
+        return self._interval_s
+
+    def set_interval(self, seconds: float) -> None:
+        """What the cloud would like, above the local floor. Holds from each miner's next look on."""
+        self._interval_s = max(seconds, self._section.min_interval_s)
+
+    def join(self, ip: str) -> None:
+        """Look at this miner from now on; the first time somewhere within one interval."""
+        if ip not in self._plans:
+            self._plan(ip, Plan(0.0), self._rng.uniform(0.0, self._interval_s))
+
+    def expect_change(self, ip: str) -> None:
+        """Somebody is about to change this miner: look deeper the next times, and look again even if it
+        had been silent.
+        """
+        plan = self._plans.get(ip)
+        if plan is not None:
+            plan.slow_looks = _LOOKS_AFTER_TASK
+            plan.failures = min(plan.failures, 1)
+
+    def told(self, ip: str, seen: Look) -> None:
+        """Another part (a scan) has just looked and told the cloud everything."""
+        plan = self._plans.get(ip)
+        if plan is not None and seen.reading is not None:
+            self._remember(plan, seen)
+            plan.full_mono = self._clock.mono()
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        suspects = max(1, self._section.workers // 4)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_time(), name="telemetry-timer")
+            for number in range(self._section.workers):
+                lane = self._suspect if number < suspects else self._healthy
+                group.create_task(self._work(lane), name=f"telemetry-{number}")
+            if self._section.workers == 1:  # one worker serves one lane, so the other needs its own
+                group.create_task(self._work(self._healthy), name="telemetry-1")
+
+    async def _keep_time(self) -> None:
+        while True:
+            now = self._clock.mono()
+            while self._heap and self._heap[0][0] <= now + _TICK_S:
+                due, ip = heapq.heappop(self._heap)
+                plan = self._plans.get(ip)
+                if plan is not None and plan.due_mono == due:
+                    (self._suspect if plan.failures else self._healthy).put_nowait(ip)
+            wait_s = self._heap[0][0] - now if self._heap else 3600.0
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _work(self, lane: asyncio.Queue[str]) -> None:
+        while True:
+            ip = await lane.get()
+            plan, driver = self._plans.get(ip), self._fleet.at(ip)
+            if plan is None or driver is None:
+                self._plans.pop(
+                    ip, None
+                )  # it moved or was replaced; it joins again where it is found
+                continue
+            self.lags_s.append(max(0.0, self._clock.mono() - plan.due_mono))
+            try:
+                await self._poll(ip, plan, driver)
+            except Exception:
+                # our own bug on one miner must not end the looking at all others
+                plan.failures += 1
+                log.exception("telemetry.bug", ip=ip)
+            self._plan(ip, plan, self._next_in_s(plan))
+
+    async def _poll(self, ip: str, plan: Plan, driver: Driver) -> None:
+        depth = self._depth(plan)
+        seen = await look(driver, depth, timeout_s=self._timeout_s)
+        if seen is None:
+            self.stats.skipped += 1
+            return
+        self.stats.looks += 1
+        plan.polls += 1
+        plan.slow_looks = max(0, plan.slow_looks - 1)
+        if seen.reading is None:
+            self.stats.failed += 1
+            plan.failures += 1
+            plan.slow_looks = max(plan.slow_looks, 1)
+            if plan.failures == 1:
+                log.info("telemetry.lost", ip=ip, error=seen.error, problem=seen.problem)
+            self._say(driver, seen, None, None)
+            return
+        if plan.failures:
+            log.info("telemetry.back", ip=ip, failures=plan.failures)
+        if depth is Depth.FULL:
+            plan.full_mono = self._clock.mono()
+        before_slow, before_static = plan.slow, plan.static
+        self._remember(plan, seen)
+        self._say(
+            driver,
+            seen,
+            None if plan.slow == before_slow and depth is not Depth.FULL else seen.reading.slow,
+            None
+            if plan.static == before_static and depth is not Depth.FULL
+            else seen.reading.static,
+        )
+
+    def _remember(self, plan: Plan, seen: Look) -> None:
+        reading = seen.reading
+        assert reading is not None
+        plan.failures = 0
+        plan.error = seen.error
+        plan.slow = reading.slow or plan.slow
+        plan.static = reading.static or plan.static
+        uptime_s = reading.moving.uptime_s
+        if uptime_s is not None and plan.uptime_s is not None and uptime_s < plan.uptime_s:
+            plan.slow_looks = max(plan.slow_looks, 1)  # it restarted: modes and faults may be new
+        plan.uptime_s = uptime_s
+
+    def _say(self, driver: Driver, seen: Look, slow: Slow | None, static: Static | None) -> None:
+        self._buffer.add(
+            message(
+                driver, seen, self._clock, slow=slow, static=static, interval_s=self._interval_s
+            )
+        )
+
+    def _depth(self, plan: Plan) -> Depth:
+        if self._clock.mono() - plan.full_mono >= self._section.full_every_s:
+            return Depth.FULL
+        if plan.slow_looks or plan.polls % self._section.slow_every_polls == 0:
+            return Depth.SLOW
+        return Depth.MOVING
+
+    def _next_in_s(self, plan: Plan) -> float:
+        if not plan.failures:
+            # counted from when it was due, so that the spread over the interval stays; never in the past
+            late_s = self._clock.mono() - plan.due_mono
+            return max(self._section.min_interval_s, self._interval_s - late_s)
+        longest_s = max(self._interval_s, self._section.backoff_max_s)
+        back_off_s = min(longest_s, self._interval_s * 2.0 ** min(plan.failures - 1, 16))
+        return back_off_s * self._rng.uniform(0.75, 1.25)
+
+    def _plan(self, ip: str, plan: Plan, in_s: float) -> None:
+        plan.due_mono = self._clock.mono() + in_s
+        self._plans[ip] = plan
+        heapq.heappush(self._heap, (plan.due_mono, ip))
+        if self._heap[0][1] == ip:
+            self._wake.set()
