@@ -34,6 +34,10 @@ class Notifier:
         """Feed the watchdog."""
         self._send("WATCHDOG=1")
 
+    def trigger(self) -> None:
+        """Ask to be restarted as if the watchdog had gone off."""
+        self._send("WATCHDOG=trigger")
+
     def status(self, text: str) -> None:
         """What `systemctl status` shows."""
         self._send(f"STATUS={_line(text)}")
