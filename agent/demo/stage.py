@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
+from agent.demo.part import Part, StageError, ask, command
 
-class StageError(Exception):
-    """A process of the demo did not start or died. The message ends with its last words."""
+__all__ = ["SimulatedMiner", "Stage", "StageError", "set_stage"]
 
 
 class SimulatedMiner(msgspec.Struct, frozen=True):
@@ -39,9 +38,9 @@ class Stage(msgspec.Struct):
     farm_id: str
     api_key: str
     miners: tuple[SimulatedMiner, ...]
-    simulator: Process
-    cloud: Process
-    agent: Process
+    simulator: Part
+    cloud: Part
+    agent: Part
     rpc_port: int
     ledger: Path
     firmware: Path  # a folder with an image for each simulated model, named by its key
@@ -52,50 +51,70 @@ class Stage(msgspec.Struct):
         part = path.with_suffix(".part")
         part.write_text(json.dumps(faults), "utf-8")
         part.replace(path)
-        self.simulator.send_signal(signal.SIGHUP)
+        self.simulator.signal(signal.SIGHUP)
 
     def check(self) -> None:
         """Raise StageError when one of the three died."""
-        for name in ("simulator", "cloud", "agent"):
-            process: Process = getattr(self, name)
-            if process.returncode is not None:
-                raise StageError(_last_words(self.folder, name, process.returncode))
+        for part in (self.simulator, self.cloud, self.agent):
+            if part.returncode is not None:
+                raise StageError(part.last_words())
 
 
 @asynccontextmanager
-async def set_stage(folder: Path, *, miners: int, time_scale: float) -> AsyncIterator[Stage]:
+async def set_stage(
+    folder: Path,
+    *,
+    miners: int,
+    time_scale: float,
+    makes: str | None = None,
+    base: str = "127.77.0.1",
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+) -> AsyncIterator[Stage]:
     """Start simulator, cloud and agent (enrolled), in that order; end them in the other order.
 
-    Raises StageError.
+    `makes` is what the simulator is told to build (default: so many AntMiners and a foreign one), counting
+    up from `base`; `settings` are laid over the agent's config, by section. Raises StageError.
     """
     async with AsyncExitStack() as stack:
         faults, ledger, images = folder / "faults.json", folder / "ledger.jsonl", folder / "images"
         faults.write_text("{}", "utf-8")
         images.mkdir(exist_ok=True)
-        simulator, ready = await _start(
-            stack, folder, "simulator", "simulator.cli",
-            "--make", f"antminer:{miners},foreign/braiins:1", "--base", "127.77.0.1", "--faults", faults,
-            "--ledger", ledger, "--time-scale", time_scale, "--firmware", images, "--json",
+        makes = makes or f"antminer:{miners},foreign/braiins:1"
+        simulator = Part(
+            folder, "simulator", command(
+                "simulator.cli", "--make", makes, "--base", base, "--faults", faults, "--ledger", ledger,
+                "--time-scale", time_scale, "--firmware", images, "--json",
+            ), announces=True,
         )  # fmt: skip
+        stack.push_async_callback(simulator.end)
+        ready = await simulator.start()
         data = folder / "cloud"
-        workspace = await _ask("cloud.cli", "workspace", "create", "--name", "Demo", "--data", data)
-        farm = await _ask(
+        workspace = await ask("cloud.cli", "workspace", "create", "--name", "Demo", "--data", data)
+        farm = await ask(
             "cloud.cli", "farm", "create", "--workspace", workspace["id"], "--name", "Simulated farm",
             "--data", data,
         )  # fmt: skip
         key, code = await asyncio.gather(
-            _ask("cloud.cli", "key", "create", "--workspace", workspace["id"], "--name", "demo", "--data", data),
-            _ask("cloud.cli", "enroll-code", "--farm", farm["id"], "--data", data),
+            ask("cloud.cli", "key", "create", "--workspace", workspace["id"], "--name", "demo", "--data", data),
+            ask("cloud.cli", "enroll-code", "--farm", farm["id"], "--data", data),
         )  # fmt: skip
-        cloud, at = await _start(
-            stack, folder, "cloud", "cloud.cli", "serve", "--data", data, "--port", 0, "--json"
-        )
+        # An address of its own: a cloud that is started again finds its port free, whatever ports the
+        # connections of 127.0.0.1 hold.
+        serve = ["serve", "--data", data, "--host", f"{base.rpartition('.')[0]}.254", "--json"]
+        cloud = Part(folder, "cloud", command("cloud.cli", *serve, "--port", 0), announces=True)
+        stack.push_async_callback(cloud.end)
+        at = await cloud.start()
+        cloud.program = command("cloud.cli", *serve, "--port", urlsplit(at["url"]).port)
         config = folder / "config.toml"
-        config.write_text(_agent_config(folder, at["url"], ready, time_scale), "utf-8")
-        await _ask(
+        config.write_text(
+            _agent_config(folder, at["url"], ready, time_scale, settings or {}), "utf-8"
+        )
+        await ask(
             "agent.cli", "enroll", "--cloud", at["url"], "--code", code["code"], "--config", config
         )
-        agent, _ = await _start(stack, folder, "agent", "agent.cli", "run", "--config", config)
+        agent = Part(folder, "agent", command("agent.cli", "run", "--config", config))
+        stack.push_async_callback(agent.end)
+        await agent.start()
         yield Stage(
             folder=folder,
             cloud_url=at["url"],
@@ -112,81 +131,36 @@ async def set_stage(folder: Path, *, miners: int, time_scale: float) -> AsyncIte
         )
 
 
-def _agent_config(folder: Path, url: str, ready: Mapping[str, Any], time_scale: float) -> str:
+def _agent_config(
+    folder: Path,
+    url: str,
+    ready: Mapping[str, Any],
+    time_scale: float,
+    settings: Mapping[str, Mapping[str, Any]],
+) -> str:
     """What config.example.toml documents, for a farm on loopback whose devices live faster."""
     first, last = ready["miners"][0]["ip"], ready["miners"][-1]["ip"]
-    return f"""\
-[cloud]
-url = "{url}"
-
-[state]
-dir = "{folder / "agent"}"
-
-[miners]
-ranges = ["{first}-{last}"]
-allowed = ["127.0.0.0/8"]
-http_port = {ready["http_port"]}
-rpc_port = {ready["rpc_port"]}
-device_pace = {time_scale}
-connect_timeout_s = 1.5
-
-[scan]
-at_start = false
-
-[telemetry]
-interval_s = 5
-
-[log]
-format = "json"
-"""
-
-
-async def _start(
-    stack: AsyncExitStack, folder: Path, name: str, module: str, *args: object
-) -> tuple[Process, dict[str, Any]]:
-    """Start a process; for those that speak on stdout, wait for their line that says they are ready."""
-    speaks = "--json" in args
-    log = (folder / f"{name}.log").open("wb")
-    stack.callback(log.close)
-    process = await asyncio.create_subprocess_exec(
-        *_command(module, args), stdin=DEVNULL, stdout=PIPE if speaks else log, stderr=log
+    sections: dict[str, dict[str, Any]] = {
+        "cloud": {"url": url},
+        "state": {"dir": str(folder / "agent")},
+        "miners": {
+            "ranges": [f"{first}-{last}"],
+            "allowed": ["127.0.0.0/8"],
+            "http_port": ready["http_port"],
+            "rpc_port": ready["rpc_port"],
+            "device_pace": time_scale,
+            "connect_timeout_s": 1.5,
+        },
+        "scan": {"at_start": False},
+        "telemetry": {"interval_s": 5},
+        "log": {"format": "json"},
+    }
+    for name, values in settings.items():
+        sections.setdefault(name, {}).update(values)
+    # Text, numbers, booleans and lists of them are written alike in JSON and in TOML.
+    return "\n".join(
+        "\n".join(
+            (f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), "")
+        )
+        for name, values in sections.items()
     )
-    stack.push_async_callback(_end, process)
-    if not speaks:
-        return process, {}
-    assert process.stdout is not None
-    line = await process.stdout.readline()
-    if not line:
-        raise StageError(_last_words(folder, name, await process.wait()))
-    return process, dict(json.loads(line))
-
-
-async def _ask(module: str, *args: object) -> dict[str, Any]:
-    """Run a command to its end; give the JSON document of its last line."""
-    process = await asyncio.create_subprocess_exec(
-        *_command(module, (*args, "--json")), stdin=DEVNULL, stdout=PIPE, stderr=PIPE
-    )
-    out, err = await process.communicate()
-    if process.returncode != 0:
-        raise StageError(f"{module} {args[0]} failed: {err.decode(errors='replace')[-2000:]}")
-    return dict(json.loads(out.splitlines()[-1]))
-
-
-def _command(module: str, args: Sequence[object]) -> list[str]:
-    return [sys.executable, "-c", f"from {module} import main; main()", *map(str, args)]
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), 10)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-def _last_words(folder: Path, name: str, code: int) -> str:
-    log = (folder / f"{name}.log").read_bytes()[-2000:].decode(errors="replace")
-    return f"the {name} ended with exit code {code}:\n{log}"

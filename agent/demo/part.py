@@ -1,0 +1,117 @@
+"""One process of the stage: started as an operator would start it, ended by its own id, and startable again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_END_S = 15.0  # for a graceful end, before it is killed
+
+
+class StageError(Exception):
+    """A process of the demo did not start or died. The message ends with its last words."""
+
+
+class Part:
+    """A program with its arguments. What it says goes to one log file, over all its lives."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        program: Sequence[object],
+        *,
+        announces: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """With `announces` it writes one JSON line to stdout once it is ready."""
+        self.name = name
+        self.program = [str(each) for each in program]
+        self.log = folder / f"{name}.log"
+        self.lives = 0
+        self._announces = announces
+        self._environment = None if environment is None else dict(environment)
+        self._process: Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of its present (or last) life."""
+        return self._running().pid
+
+    @property
+    def returncode(self) -> int | None:
+        """`None` while it runs, and before its first life."""
+        return None if self._process is None else self._process.returncode
+
+    async def start(self) -> dict[str, Any]:
+        """Begin a life; give what it announced, if it is of those that do. Raises StageError."""
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.program, stdin=DEVNULL, stdout=PIPE if self._announces else log, stderr=log,
+                env=self._environment,
+            )  # fmt: skip
+        self.lives += 1
+        if not self._announces:
+            return {}
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            await self._process.wait()
+            raise StageError(self.last_words())
+        return dict(json.loads(line))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens if it has ended."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    async def kill(self) -> None:
+        """End it without a chance to say anything."""
+        self.signal(signal.SIGKILL)
+        await self.ended()
+
+    async def end(self) -> None:
+        """Ask it to end; kill it when it does not."""
+        if self._process is None:
+            return
+        self.signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self._process.wait(), _END_S)
+        except TimeoutError:
+            await self.kill()
+
+    async def ended(self) -> int:
+        """Wait for the end of this life; give its exit code."""
+        return await self._running().wait()
+
+    def last_words(self) -> str:
+        """Why it ended, for a message."""
+        words = self.log.read_bytes()[-2000:].decode(errors="replace")
+        return f"the {self.name} ended with exit code {self.returncode}:\n{words}"
+
+    def _running(self) -> Process:
+        if self._process is None:
+            raise StageError(f"the {self.name} was never started")
+        return self._process
+
+
+def command(module: str, *args: object) -> list[str]:
+    """How to run the `main` of one of our modules with this interpreter."""
+    return [sys.executable, "-c", f"from {module} import main; main()", *map(str, args)]
+
+
+async def ask(module: str, *args: object) -> dict[str, Any]:
+    """Run a command to its end; give the JSON document of its last line. Raises StageError."""
+    process = await asyncio.create_subprocess_exec(
+        *command(module, *args, "--json"), stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+    )
+    out, err = await process.communicate()
+    if process.returncode != 0:
+        raise StageError(f"{module} {args[0]} failed: {err.decode(errors='replace')[-2000:]}")
+    return dict(json.loads(out.splitlines()[-1]))
