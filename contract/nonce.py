@@ -32,6 +32,7 @@ MINERS_PER_BATCH: Final = 100
 UPDATES_PER_BATCH: Final = 1000
 IP_RANGES_MAX: Final = 10
 FILTER_VALUES_MAX: Final = 1000
+FILTER_TEXT_MAX: Final = 1024
 TASK_WINDOW: Final = timedelta(days=7)  # how far back the tasks of one miner may be asked for
 
 # Names of anomalies and their bits; bit 7 is not published. Ours begin above 9.
@@ -145,7 +146,7 @@ def _whole(value: object) -> object:
     raise ValueError("must be an integer")
 
 
-_Value = Annotated[str, StringConstraints(strict=True, max_length=1024)]
+_Value = Annotated[str, StringConstraints(strict=True, max_length=FILTER_TEXT_MAX)]
 _Values = Annotated[list[_Value], Field(max_length=FILTER_VALUES_MAX)]
 _When = Annotated[datetime, BeforeValidator(lambda value: parse_time(_text(value)))]
 _PageNumber = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=PAGE_MAX)]
@@ -557,7 +558,10 @@ class MinerTaskItem(Item, frozen=True, kw_only=True, rename="camel"):
     downloadable: Downloadable | UnsetType = UNSET
 
 
-SkipReason = Literal["no_change", "unsupported_mode", "miner_not_found", "unstable_miner"]
+# The last is ours: only a retry of a batch gives it.
+SkipReason = Literal[
+    "no_change", "unsupported_mode", "miner_not_found", "unstable_miner", "outcome_unknown"
+]
 
 
 class Skip(Item, frozen=True, kw_only=True):

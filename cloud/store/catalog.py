@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from cloud.store.conditions import Condition, accepted, matches
-from cloud.store.engine import Store, rows
+from cloud.store.engine import Store, chunks, rows
 from cloud.store.schema import agents, farms
-from contract.link import OFFLINE_AFTER_S
 from contract.nonce import EnumFilter, Page
-
-AGENT_STATUSES = ("online", "offline")
 
 
 async def list_farms(
@@ -41,45 +39,35 @@ async def list_agents(
     workspace_id: str,
     page: Page,
     *,
-    now: datetime,
-    online: frozenset[str],
+    is_online: Callable[[str, datetime | None], bool],
     farm_id: EnumFilter | None = None,
     status: EnumFilter | None = None,
 ) -> tuple[list[dict[str, Any]], int]:
-    """One page of the agents of a workspace with `farm_name` and `online`, oldest first, and their number.
+    """One page of the agents of a workspace with `farm_name`, oldest first, and how many match.
 
-    `online` are the agents this server heard within the lease; the stored stamp, written once a
-    minute at most, speaks for the others.
+    `is_online` is asked with an agent's id and its stored stamp: who is there is known in memory only.
     """
-    heard = sa.or_(
-        agents.c.id.in_(sorted(online)),
-        agents.c.last_online_at >= now - timedelta(seconds=OFFLINE_AFTER_S),
-    )
     conditions: list[Condition] = [
         agents.c.workspace_id == workspace_id,
         agents.c.revoked_at.is_(None),
         *matches(agents.c.farm_id, farm_id),
     ]
-    if status is not None:
-        let_through = accepted(AGENT_STATUSES, status)
-        if let_through == {"online"}:
-            conditions.append(heard)
-        elif let_through == {"offline"}:
-            conditions.append(sa.not_(sa.func.coalesce(heard, sa.false())))
-        elif not let_through:
-            conditions.append(sa.false())
-    query = (
-        sa.select(
-            agents,
-            farms.c.name.label("farm_name"),
-            sa.func.coalesce(heard, sa.false()).label("online"),
-        )
-        .join(farms, farms.c.id == agents.c.farm_id)
-        .where(*conditions)
-        .order_by(agents.c.created_at, agents.c.id)
-    )
-    count = sa.select(sa.func.count()).select_from(agents).where(*conditions)
+    order = (agents.c.created_at, agents.c.id)
+    stamps = sa.select(agents.c.id, agents.c.last_online_at).where(*conditions).order_by(*order)
     async with store.read() as connection:
-        total = await connection.scalar(count)
-        found = await connection.execute(query.limit(page.size).offset(page.sql_offset))
-        return rows(found), total or 0
+        ids = [
+            id_
+            for id_, stamp in await connection.execute(stamps)
+            if status is None
+            or accepted(["online" if is_online(id_, stamp) else "offline"], status)
+        ]
+        found: list[dict[str, Any]] = []
+        for some in chunks(ids[page.offset : page.offset + page.size]):
+            query = (
+                sa.select(agents, farms.c.name.label("farm_name"))
+                .join(farms, farms.c.id == agents.c.farm_id)
+                .where(agents.c.id.in_(some))
+                .order_by(*order)
+            )
+            found += rows(await connection.execute(query))
+        return found, len(ids)

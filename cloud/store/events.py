@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.schema import miners
 
+Connection = AsyncConnection
 _FORGOTTEN = (
     "mac", "serial", "moving", "slow", "static", "raw", "hours", "mode", "mode_preset", "hashrate_hs",
     "hashrate_ideal_hs", "hashrate_24h_hs", "power_w", "temp_c", "comment", "rack", "position", "hostname",

@@ -1,0 +1,38 @@
+"""The envelope around what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from cloud.errors import json_response
+from contract.nonce import Actor, ListAnswer, OneAnswer, Page, nonce_time
+
+
+def many(items: Sequence[object], page: Page, total: int) -> web.Response:
+    """One page of a list."""
+    return json_response(ListAnswer(data=list(items), pagination=page.pagination(total)))
+
+
+def one(item: object) -> web.Response:
+    """A single object."""
+    return json_response(OneAnswer(data=item))
+
+
+def time_or_none(at: datetime | None) -> str | None:
+    """A stamp as Nonce writes it."""
+    return None if at is None else nonce_time(at)
+
+
+def actor_of(row: Mapping[str, Any]) -> Actor:
+    """`created_by` from the columns of a batch."""
+    return Actor(
+        type=row["actor_type"],
+        id=row["actor_id"],
+        name=row["actor_name"],
+        avatar=row["actor_avatar"],
+        metadata=row["actor_metadata"] or {},
+    )

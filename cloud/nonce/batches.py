@@ -1,0 +1,238 @@
+"""CreateTaskBatch, GetTaskBatch, ListTaskBatches, SearchTaskBatches; ours: cancel and retry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from cloud.context import CLOCK, STORE, WAKE_UPS
+from cloud.errors import ApiError, json_response
+from cloud.nonce import creation
+from cloud.nonce.answers import actor_of, many, one
+from cloud.nonce.planning import Request
+from cloud.nonce.requests import farm_of, named, page_of, read_body, words_of
+from cloud.nonce.tasks import is_unknown, shown_params, signer, task_item
+from cloud.store import batches, tasks_query
+from cloud.store.batches import Counts
+from contract.errors import ErrorCode
+from contract.nonce import (
+    BatchDetail,
+    BatchHead,
+    BatchItem,
+    CreateBatch,
+    EnumFilter,
+    Page,
+    RetryBatch,
+    SearchBatches,
+    Skip,
+    nonce_time,
+)
+from contract.task import SPECS, Kind, Outcome, TaskName, TaskStatus, parse_params
+
+_CANCELLED: Final = {
+    "outcome": Outcome.NOT_DONE,
+    "verified": True,  # no agent ever had it
+    "evidence": {},
+    "error": {
+        "code": ErrorCode.CANCELLED,
+        "message": "Cancelled by the operator before an agent took it; nothing was sent to the miner",
+    },
+}
+
+
+async def create_batch(request: web.Request) -> web.Response:
+    """POST F/tasks/batches: a task for each miner (or agent) that is not skipped, in one transaction."""
+    farm = await farm_of(request)
+    body = await read_body(request, CreateBatch)
+    order = _order_of(body)
+    return json_response(await creation.create(request, farm, order))
+
+
+async def get_batch(request: web.Request) -> web.Response:
+    """GET F/tasks/batches/{batch_id}."""
+    farm = await farm_of(request)
+    batch_id = named(request, "batch_id")
+    async with request.app[STORE].read() as connection:
+        row = await batches.find(connection, farm["id"], batch_id)
+        if row is None:
+            raise ApiError(404, "Task batch not found in this farm")
+        rows, _ = await tasks_query.of_batch(connection, farm["id"], batch_id)
+    sign, counts = signer(request), row["counts"]
+    assert isinstance(counts, Counts)
+    actor, made = actor_of(row), nonce_time(row["created_at"])
+    return one(
+        BatchDetail(
+            batch=BatchHead(
+                id=row["id"],
+                task_name=row["task_name"],
+                status=counts.status,
+                created_by=actor,
+                created_at=made,
+            ),
+            tasks=[task_item(each, sign) for each in rows],
+            batch_id=row["id"],
+            task_name=row["task_name"],
+            status=counts.status,
+            task_count=counts.total,
+            created_count=counts.created,
+            queuing_count=counts.queuing,
+            pending_count=counts.pending,
+            succeed_count=counts.succeed,
+            failed_count=counts.failed,
+            timed_out_count=counts.timed_out,
+            cancelled_count=counts.cancelled,
+            task_params=shown_params(row["params"]),
+            metadata=row["meta"],
+            created_by=actor,
+            created_at=made,
+        )
+    )
+
+
+async def list_batches(request: web.Request) -> web.Response:
+    """GET F/tasks/batches, newest first; `task_name` may be several."""
+    farm = await farm_of(request)
+    names = words_of(request, "task_name")
+    wanted = SearchBatches(
+        task_name=None if names is None else EnumFilter.model_validate({"in": list(names)})
+    )
+    return await _search(request, farm, wanted, page_of(request))
+
+
+async def search_batches(request: web.Request) -> web.Response:
+    """POST F/tasks/search, newest first."""
+    farm = await farm_of(request)
+    wanted = await read_body(request, SearchBatches, may_be_empty=True)
+    return await _search(request, farm, wanted, wanted.page)
+
+
+async def cancel_batch(request: web.Request) -> web.Response:
+    """POST F/tasks/batches/{batch_id}/cancel (ours): what no agent has ends now, the rest ends as what
+    truly happens. Answers how many of each.
+    """
+    farm = await farm_of(request)
+    batch_id, now = named(request, "batch_id"), request.app[CLOCK].now()
+    async with request.app[STORE].write() as connection:
+        if await batches.find(connection, farm["id"], batch_id) is None:
+            raise ApiError(404, "Task batch not found in this farm")
+        done = await batches.cancel(connection, farm["id"], batch_id, now, _CANCELLED)
+        row = await batches.find(connection, farm["id"], batch_id)
+    assert row is not None
+    request.app[WAKE_UPS].wake(*done.agent_ids)
+    return one(
+        {
+            "batch_id": batch_id,
+            "status": row["counts"].status,
+            "cancelled_count": done.at_once,
+            "cancel_requested_count": done.requested,
+        }
+    )
+
+
+async def retry_batch(request: web.Request) -> web.Response:
+    """POST F/tasks/batches/{batch_id}/retry (ours): the failed and timed-out tasks again, as a new batch.
+
+    A one-shot whose outcome is unknown may have happened: it is left out unless `include_unknown`.
+    409 while an earlier retry of the same batch still has open tasks.
+    """
+    farm = await farm_of(request)
+    body = await read_body(request, RetryBatch, may_be_empty=True)
+    batch_id = named(request, "batch_id")
+    async with request.app[STORE].read() as connection:
+        batch = await batches.find(connection, farm["id"], batch_id)
+        if batch is None:
+            raise ApiError(404, "Task batch not found in this farm")
+        rows, _ = await tasks_query.of_batch(
+            connection,
+            farm["id"],
+            batch_id,
+            statuses=(TaskStatus.FAILED, TaskStatus.TIMED_OUT),
+        )
+    name = TaskName(batch["task_name"])
+    spec = SPECS[name]
+    doubtful = [
+        row
+        for row in rows
+        if spec.kind is Kind.ONE_SHOT and is_unknown(row) and not body.include_unknown
+    ]
+    again = [row for row in rows if row not in doubtful]
+    order = creation.Order(
+        request=Request(
+            name=name,
+            params=parse_params(name, batch["params"]),
+            miner_ids=[row["miner_id"] for row in again if row["miner_id"]],
+        ),
+        params=batch["params"],
+        retry_of=batch_id,
+        only_agents=frozenset(row["agent_id"] for row in again if row["agent_id"]),
+        skipped=[_doubt(doubtful)] if doubtful else [],
+    )
+    return json_response(await creation.create(request, farm, order))
+
+
+async def _search(
+    request: web.Request, farm: Mapping[str, Any], wanted: SearchBatches, page: Page
+) -> web.Response:
+    rows, total = await batches.search(request.app[STORE], farm["id"], wanted, page)
+    return many([_item(row) for row in rows], page, total)
+
+
+def _item(row: Mapping[str, Any]) -> BatchItem:
+    counts = row["counts"]
+    assert isinstance(counts, Counts)
+    return BatchItem(
+        batch_id=row["id"],
+        task_name=row["task_name"],
+        status=counts.status,
+        task_count=counts.total,
+        succeed_count=counts.succeed,
+        failed_count=counts.unsuccessful,
+        task_params=shown_params(row["params"]),
+        metadata=row["meta"],
+        created_by=actor_of(row),
+        created_at=nonce_time(row["created_at"]),
+    )
+
+
+def _order_of(body: CreateBatch) -> creation.Order:
+    """Check what the body asks for. ApiError 400 with every fault found."""
+    try:
+        name = TaskName(body.task_name)
+    except ValueError:
+        raise ApiError(400, f"task_name must be one of {', '.join(TaskName)}") from None
+    try:
+        params = parse_params(name, body.params)
+    except ValueError as error:
+        faults = str(error).split("; ")
+        raise ApiError(400, faults[0] if len(faults) == 1 else faults) from None
+    places = {}
+    if name is TaskName.RACK_LOCATION:
+        if body.updates is None:
+            raise ApiError(400, f"updates is required for {name}")
+        places = {each.miner_id: (each.rack, each.position) for each in body.updates}
+        if len(places) < len(body.updates):
+            raise ApiError(400, "updates names a miner more than once")
+    elif SPECS[name].wants_miner and body.miner_ids is None:
+        raise ApiError(400, f"miner_ids is required for {name}")
+    return creation.Order(
+        request=Request(
+            name=name,
+            params=params,
+            miner_ids=list(places) if places else body.miner_ids or [],
+            places=places,
+        ),
+        params=creation.stored_params(name, params)
+        if not places
+        else {"updates": [each.model_dump() for each in body.updates or ()]},
+    )
+
+
+def _doubt(rows: list[dict[str, Any]]) -> Skip:
+    return Skip(
+        reason="outcome_unknown",
+        message="Task skipped: nobody knows whether it happened. Look at the miner first, or send "
+        '{"include_unknown": true} to do it regardless',
+        miner_ids=[row["miner_id"] for row in rows if row["miner_id"]],
+    )

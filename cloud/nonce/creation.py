@@ -1,0 +1,204 @@
+"""Making a batch: who executes, what is skipped, and all of it stored in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from cloud.auth import Actor
+from cloud.config import CloudSettings
+from cloud.context import CLOCK, SETTINGS, STORE, WAKE_UPS
+from cloud.errors import ApiError
+from cloud.nonce.event_tasks import carry_out
+from cloud.nonce.miners import snapshot_of
+from cloud.nonce.planning import Plan, Request, plan
+from cloud.nonce.tasks import shown_params
+from cloud.store import batches, miners_query, tasks_query
+from cloud.store.ids import new_uuid
+from contract.nonce import Actor as ActorItem
+from contract.nonce import BatchCreated, CreateAnswer, CreateMeta, CreateSummary, Skip, nonce_time
+from contract.task import SPECS, Params, TaskName, TaskStatus
+
+Row = Mapping[str, Any]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch to be made. `params` is what is stored and shown; `skipped` was left out beforehand."""
+
+    request: Request
+    params: dict[str, Any] | None
+    retry_of: str | None = None
+    only_agents: frozenset[str] | None = None  # of an agent task; None is every agent of the farm
+    skipped: Sequence[Skip] = ()
+
+
+async def create(request: web.Request, farm: Row, order: Order) -> CreateAnswer:
+    """Store the batch, wake the agents, answer as CreateTaskBatch does.
+
+    ApiError 409 where an agent is needed and the farm has none, or a retry is already under way.
+    """
+    now, name = request.app[CLOCK].now(), order.request.name
+    spec = SPECS[name]
+    maker = _Maker(
+        farm=farm,
+        order=order,
+        settings=request.app[SETTINGS],
+        actor=request["actor"],
+        now=now,
+        batch_id=new_uuid(),
+    )
+    planned = Plan(chosen=[], skipped=[])
+    async with request.app[STORE].write() as connection:
+        if order.retry_of is not None:
+            running = await batches.open_retry_of(connection, farm["id"], order.retry_of)
+            if running is not None:
+                raise ApiError(409, f"Batch {running} retries this one and has not ended yet")
+        agents = await batches.executors(connection, farm["id"]) if spec.by_agent else []
+        if spec.wants_miner:
+            ids = order.request.miner_ids
+            known = await miners_query.by_ids(connection, farm["id"], ids)
+            recent = await tasks_query.last_of_kind(connection, farm["id"], name, ids)
+            planned = plan(order.request, known, recent, now)
+            tasks = (
+                [maker.for_agent(row, agents) for row in planned.chosen]
+                if spec.by_agent
+                else [
+                    maker.done(row, evidence)
+                    for row, evidence in await carry_out(
+                        connection, order.request, planned.chosen, now
+                    )
+                ]
+            )
+        else:
+            if not agents:
+                raise ApiError(409, "This farm has no agent: enroll one first")
+            chosen = [
+                id_ for id_ in agents if order.only_agents is None or id_ in order.only_agents
+            ]
+            tasks = [maker.task(None, id_) for id_ in chosen]
+        if tasks:
+            await batches.insert(connection, maker.batch(len(tasks)), tasks)
+    _wake(request, farm, tasks)
+    skipped = [*planned.skipped, *order.skipped]
+    return CreateAnswer(
+        data=[maker.created(len(tasks))] if tasks else [],
+        meta=CreateMeta(
+            summary=CreateSummary(
+                created_count=len(tasks), skipped_count=sum(len(each.miner_ids) for each in skipped)
+            ),
+            skipped=skipped,
+        ),
+    )
+
+
+def stored_params(name: TaskName, params: Params) -> dict[str, Any] | None:
+    """Parameters in the seeds' spellings, as given: what was left out stays out."""
+    dumped = params.model_dump(mode="json", exclude_unset=True)
+    if name is TaskName.POOL_LOCK:
+        dumped["firmware_url"] = dumped.pop("url")
+    return dumped or None
+
+
+class _Maker(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of one batch."""
+
+    farm: Row
+    order: Order
+    settings: CloudSettings
+    actor: Actor
+    now: datetime
+    batch_id: str
+
+    def batch(self, count: int) -> dict[str, Any]:
+        retry_of = self.order.retry_of
+        return {
+            "id": self.batch_id,
+            "farm_id": self.farm["id"],
+            "workspace_id": self.farm["workspace_id"],
+            "task_name": self.order.request.name,
+            "params": self.order.params,
+            "meta": None if retry_of is None else {"retry_of": retry_of},
+            "task_count": count,
+            "retry_of": retry_of,
+            "actor_type": self.actor.type,
+            "actor_id": self.actor.id,
+            "actor_name": self.actor.name,
+            "actor_avatar": self.actor.avatar,
+            "actor_metadata": self.actor.metadata,
+            "created_at": self.now,
+        }
+
+    def for_agent(self, miner: Row, agents: Sequence[str]) -> dict[str, Any]:
+        """Of a miner: for the agent that looks at it, else for the one that was heard from last."""
+        own = miner["agent_id"]
+        return self.task(miner, own if own in agents else next(iter(agents), None))
+
+    def task(self, miner: Row | None, agent_id: str | None) -> dict[str, Any]:
+        """Waiting for its agent; for any agent of the farm where none is known yet."""
+        name = self.order.request.name
+        snapshot = None if miner is None else snapshot_of(miner, self.farm, self.now)
+        known = agent_id is not None
+        return {
+            "id": new_uuid(),
+            "batch_id": self.batch_id,
+            "farm_id": self.farm["id"],
+            "workspace_id": self.farm["workspace_id"],
+            "miner_id": None if miner is None else miner["id"],
+            "agent_id": agent_id,
+            "name": name,
+            "kind": SPECS[name].kind,
+            "params": self.order.params,
+            "status": TaskStatus.QUEUING if known else TaskStatus.CREATED,
+            "created_at": self.now,
+            "queuing_at": self.now if known else None,
+            "pending_at": None,
+            "succeed_at": None,
+            "ended_at": None,
+            "queue_expires_at": self.now + timedelta(seconds=self.settings.queue_ttl_s),
+            "limit_s": self.settings.limit_s(name),
+            "result": None,
+            "miner_snapshot": snapshot,
+        }
+
+    def done(self, miner: Row, evidence: dict[str, Any]) -> dict[str, Any]:
+        """Of an event: already carried out."""
+        stamps = dict.fromkeys(("queuing_at", "pending_at", "succeed_at", "ended_at"), self.now)
+        place = self.order.request.places.get(miner["id"])
+        own = {} if place is None else {"params": {"rack": place[0], "position": place[1]}}
+        return (
+            self.task(miner, None)
+            | stamps
+            | own
+            | {
+                "status": TaskStatus.SUCCEED,
+                "result": {"outcome": "done", "verified": True, "evidence": evidence},
+            }
+        )
+
+    def created(self, count: int) -> BatchCreated:
+        return BatchCreated(
+            batch_id=self.batch_id,
+            task_name=self.order.request.name,
+            task_count=count,
+            task_params=shown_params(self.order.params),
+            created_by=ActorItem(
+                type=self.actor.type,
+                id=self.actor.id,
+                name=self.actor.name,
+                avatar=self.actor.avatar,
+                metadata=self.actor.metadata,
+            ),
+            created_at=nonce_time(self.now),
+        )
+
+
+def _wake(request: web.Request, farm: Row, tasks: Sequence[Row]) -> None:
+    waiting = [task for task in tasks if task["ended_at"] is None]
+    bell = request.app[WAKE_UPS]
+    bell.wake(*(task["agent_id"] for task in waiting if task["agent_id"]))
+    if any(task["agent_id"] is None for task in waiting):
+        bell.wake_farm(farm["id"])

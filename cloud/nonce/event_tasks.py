@@ -1,0 +1,61 @@
+"""The tasks that need no agent: changes of our own records, done as the batch is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from cloud.nonce.planning import Request, new_tags, ops_status_of
+from cloud.store import events
+from cloud.store.events import Connection
+from contract.nonce import nonce_time
+from contract.task import AssetUpdateParams, CommentParams, TagsParams, TaskName
+
+Row = Mapping[str, Any]
+Evidence = dict[str, Any]
+
+
+async def carry_out(
+    connection: Connection, request: Request, chosen: Sequence[Row], now: datetime
+) -> list[tuple[Row, Evidence]]:
+    """Change the records of the chosen miners within the caller's transaction; each with what was there
+    before and after.
+    """
+    if not chosen:
+        return []
+    ids = [row["id"] for row in chosen]
+    params, name = request.params, request.name
+    if name is TaskName.ASSET_UPDATE:
+        assert isinstance(params, AssetUpdateParams)
+        status = ops_status_of(params.status)
+        await events.set_ops_status(connection, ids, status, params.comment, now)
+        return [(row, _change("ops_status", row["ops_status"], status)) for row in chosen]
+    if name in (TaskName.ASSET_DELETE, TaskName.RECORD_DELETE):
+        assert isinstance(params, CommentParams)
+        if name is TaskName.ASSET_DELETE:
+            await events.mark_deleted(connection, ids, params.comment, now)
+        else:
+            await events.forget(connection, ids, now)
+        return [(row, _change("deleted_at", row["deleted_at"], now)) for row in chosen]
+    if name is TaskName.TAGS:
+        assert isinstance(params, TagsParams)
+        tags = {row["id"]: new_tags(row, params) for row in chosen}
+        await events.set_tags(connection, tags, now)
+        return [(row, _change("tags", row["tags"], tags[row["id"]])) for row in chosen]
+    if name is TaskName.RACK_LOCATION:
+        places = {id_: request.places[id_] for id_ in ids}
+        await events.set_places(connection, places, now)
+        return [
+            (row, _change("place", [row["rack"], row["position"]], list(places[row["id"]])))
+            for row in chosen
+        ]
+    raise AssertionError(f"{name} is carried out by an agent")
+
+
+def _change(what: str, before: Any, after: Any) -> Evidence:
+    return {"before": {what: _plain(before)}, "after": {what: _plain(after)}}
+
+
+def _plain(value: Any) -> Any:
+    return nonce_time(value) if isinstance(value, datetime) else value

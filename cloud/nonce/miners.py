@@ -1,0 +1,272 @@
+"""ListMiners and SearchMiners, and what a miner looks like to operators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from cloud.anomalies import is_low, is_overheated, names_of, power_judgement
+from cloud.context import CLOCK, STORE
+from cloud.errors import ApiError
+from cloud.nonce.answers import many, time_or_none
+from cloud.nonce.requests import (
+    farm_of,
+    flag_of,
+    page_of,
+    ratio_of,
+    read_body,
+    text_of,
+    words_of,
+)
+from cloud.store import miners_query
+from cloud.store.miners_query import MinerQuery, stale_after_s
+from contract.miner import Moving, Reading, Slow, Static
+from contract.nonce import (
+    EnumFilter,
+    ErrorItem,
+    FarmRef,
+    HashboardItem,
+    MinerItem,
+    MinerSnapshot,
+    Page,
+    PoolItem,
+    PsuItem,
+    SearchMiners,
+    TextFilter,
+)
+from contract.ranges import Range, parse_range
+
+
+async def list_miners(request: web.Request) -> web.Response:
+    """GET F/miner/latest."""
+    farm = await farm_of(request)
+    wanted = MinerQuery(
+        agent_id=_equal(text_of(request, "agent_id")),
+        sn=_equal(text_of(request, "sn")),
+        mac=_equal(text_of(request, "mac")),
+        statuses=_any_of(words_of(request, "status")),
+        ops_status=next(iter(_any_of(words_of(request, "ops_status"))), None),
+        unstable=flag_of(request, "unstable"),
+        anomalies=words_of(request, "anomaly_filters"),
+        modes=words_of(request, "mining_modes_in"),
+        realization_min=ratio_of(request, "hashrate_realization_min"),
+        realization_max=ratio_of(request, "hashrate_realization_max"),
+        ip_ranges=_ranges(words_of(request, "ip_ranges")),
+    )
+    return await _answer(request, farm, wanted, page_of(request))
+
+
+async def search_miners(request: web.Request) -> web.Response:
+    """POST F/miner/search."""
+    farm = await farm_of(request)
+    body = await read_body(request, SearchMiners, may_be_empty=True)
+    wanted = MinerQuery(
+        agent_id=body.agent_id,
+        sn=body.sn,
+        mac=body.mac,
+        statuses=tuple(each for each in (body.status, body.lifecycle_statuses) if each is not None),
+        ops_status=body.ops_status,
+        unstable=body.unstable,
+        ip_ranges=_ranges(body.ip_ranges),
+    )
+    return await _answer(request, farm, wanted, body.page)
+
+
+def item_of(row: Mapping[str, Any], farm: Mapping[str, Any], now: datetime) -> MinerItem:
+    """A stored miner as operators see it. The figures of a miner that does not answer are absent: the last
+    ones would be added up as if it were hashing.
+    """
+    moving, slow, static = _records(row)
+    run = run_status(row, now)
+    shown = moving if run != "offline" else Moving()
+    flags = row["anomaly_flags"]
+    too_much, too_little = power_judgement(shown, slow)
+    health = {
+        "error": any(name != "low_hashrate" for name in names_of(flags)),
+        "low_hashrate": is_low(shown, slow, static),
+        "overheated": is_overheated(shown),
+        "overpower": too_much,
+        "underpower": too_little,
+    }
+    psu = static.psu if static else None
+    return MinerItem(
+        id=row["id"],
+        farm_id=row["farm_id"],
+        farm=FarmRef(id=farm["id"], name=farm["name"]),
+        workspace_id=row["workspace_id"],
+        agent_id=row["agent_id"],
+        serial_number=row["serial"],
+        make=row["make"] or "unknown",
+        model=row["model"],
+        ip=row["ip"] or "",
+        mac=row["mac"] or "",
+        firmware=row["firmware"],
+        firmware_version=row["firmware_version"],
+        hostname=row["hostname"],
+        rack=row["rack"],
+        position=row["position"],
+        tags=row["tags"] or [],
+        is_mining=run == "online"
+        and bool(Reading(read_at=now, moving=shown, static=static).is_hashing),
+        last_check_succeed=bool(row["last_ok"]),
+        stale=run == "stale",
+        overheat=health["overheated"],
+        low_hashrate=health["low_hashrate"],
+        overpower=too_much,
+        underpower=too_little,
+        status=run,
+        ops_status=row["ops_status"],
+        lifecycle_status=row["ops_status"] or run,
+        health_status=",".join(word for word, holds in health.items() if holds) or None,
+        unstable_reason=row["unstable_reason"],
+        mining_mode=row["mode"] or "unknown",
+        mining_mode_preset=row["mode_preset"],
+        hashrate=shown.hashrate_hs,
+        hashrate_24h=row["hashrate_24h_hs"],
+        expected_hashrate=row["hashrate_ideal_hs"],
+        power=shown.power_w,
+        temp=_first(shown.temp_chip_c, shown.temp_board_c, shown.temp_outlet_c),
+        efficiency=_efficiency(shown),
+        uptime=shown.uptime_s,
+        last_updated_at=time_or_none(row["last_read_at"]),
+        errors=_errors(row, slow),
+        hashboards=_boards(moving),
+        total_chips=_sum(board.chips for board in moving.boards),
+        expected_chips=_first(
+            static.chips_expected if static else None,
+            _sum(board.chips_expected for board in moving.boards),
+        ),
+        anomaly_flags=flags,
+        pools=[
+            PoolItem(
+                index=pool.index,
+                url=pool.url,
+                user=pool.user,
+                status=pool.status,
+                active=pool.active,
+                accepted=pool.accepted,
+                rejected=pool.rejected,
+            )
+            for pool in moving.pools
+        ],
+        psus=[
+            PsuItem(serial_number=psu.serial, model=psu.model, version=psu.version, temp=psu.temp_c)
+        ]
+        if psu
+        else [],
+    )
+
+
+def snapshot_of(row: Mapping[str, Any], farm: Mapping[str, Any], now: datetime) -> MinerSnapshot:
+    """The miner as a task remembers it."""
+    item = item_of(row, farm, now)
+    moving, _, _ = _records(row)
+    facts = {
+        "ip": item.ip,
+        "mac": item.mac,
+        "serial_number": item.serial_number,
+        "firmware": item.firmware,
+        "firmware_version": item.firmware_version,
+        "make": item.make,
+        "model": item.model,
+        "farm_name": farm["name"],
+        "farm_location": farm["location"],
+    }
+    return MinerSnapshot(
+        id=item.id,
+        status=[item.status, *([item.ops_status] if item.ops_status else [])],
+        lifecycle_status=item.lifecycle_status,
+        health_status=item.health_status.split(",") if item.health_status else [],
+        mining_mode=item.mining_mode,
+        metadata={name: text for name, text in facts.items() if text},
+        hashboards=[
+            {
+                name: text
+                for name, text in (("status", board.state), ("serial_number", board.serial))
+                if text
+            }
+            for board in moving.boards
+        ],
+    )
+
+
+def run_status(row: Mapping[str, Any], now: datetime) -> str:
+    """`online`, `offline` (looked at, does not answer) or `stale` (not looked at lately). The search
+    filter says the same in SQL.
+    """
+    seen_at: datetime | None = row["last_seen_at"]
+    if seen_at is None or (now - seen_at).total_seconds() > stale_after_s(row["interval_s"]):
+        return "stale"
+    return "offline" if row["last_ok"] is False else "online"
+
+
+async def _answer(
+    request: web.Request, farm: Mapping[str, Any], wanted: MinerQuery, page: Page
+) -> web.Response:
+    now = request.app[CLOCK].now()
+    rows, total = await miners_query.search(request.app[STORE], farm["id"], wanted, page, now)
+    return many([item_of(row, farm, now) for row in rows], page, total)
+
+
+def _equal(text: str | None) -> TextFilter | None:
+    return None if text is None else TextFilter(eq=text)
+
+
+def _any_of(words: tuple[str, ...] | None) -> tuple[EnumFilter, ...]:
+    return () if words is None else (EnumFilter.model_validate({"in": list(words)}),)
+
+
+def _ranges(texts: tuple[str, ...] | list[str] | None) -> tuple[Range, ...] | None:
+    if not texts:
+        return None
+    try:
+        return tuple(parse_range(text) for text in texts)
+    except ValueError as error:
+        raise ApiError(400, f"ip_ranges: {error}") from None
+
+
+def _records(row: Mapping[str, Any]) -> tuple[Moving, Slow | None, Static | None]:
+    moving, slow, static = row["moving"], row["slow"], row["static"]
+    return (
+        Moving() if moving is None else msgspec.convert(moving, Moving),
+        None if slow is None else msgspec.convert(slow, Slow),
+        None if static is None else msgspec.convert(static, Static),
+    )
+
+
+def _errors(row: Mapping[str, Any], slow: Slow | None) -> list[ErrorItem]:
+    found = [ErrorItem(code=f.code, message=f.text) for f in (slow.faults if slow else ())]
+    if row["last_ok"] is False and row["last_error"]:
+        found.append(ErrorItem(code="read_failed", message=row["last_error"]))
+    return found
+
+
+def _boards(moving: Moving) -> list[HashboardItem]:
+    return [
+        HashboardItem(
+            serial_number=board.serial,
+            hashrate=board.hashrate_hs,
+            chips=board.chips,
+            chip_frequency=None if board.frequency_hz is None else board.frequency_hz / 1e6,
+        )
+        for board in moving.boards
+    ]
+
+
+def _efficiency(moving: Moving) -> float | None:
+    if moving.power_w is None or not moving.hashrate_hs:
+        return None
+    return moving.power_w / (moving.hashrate_hs / 1e12)
+
+
+def _sum(numbers: Any) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)

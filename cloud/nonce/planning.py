@@ -1,0 +1,175 @@
+"""Which miners of a new batch get a task, and which are skipped, by what is known of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from cloud.store.miners_query import INTERVAL_DEFAULT_S
+from cloud.store.tasks_query import LastOfKind
+from contract.nonce import MODES_BY_MAKE, Skip, SkipReason
+from contract.task import (
+    SPECS,
+    AssetStatus,
+    AssetUpdateParams,
+    Params,
+    PowerModeParams,
+    TagsParams,
+    TaskName,
+)
+
+Row = Mapping[str, Any]
+Place = tuple[str | None, int | None]
+_IN_SERVICE: Final = (AssetStatus.ONLINE, AssetStatus.ON_RACK)
+_MESSAGES: Final[dict[SkipReason, str]] = {
+    "no_change": "Task skipped: miner already in requested state",
+    "unsupported_mode": "Task skipped: mode not supported by this manufacturer",
+    "miner_not_found": "Task skipped: miner not found or not accessible",
+    "unstable_miner": "Task skipped: miner is unstable, its MAC or serial number cannot be relied on",
+    "outcome_unknown": "Task skipped: nobody knows whether it happened the first time",
+}
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for. `places` is for the rack location task: where each miner is to stand."""
+
+    name: TaskName
+    params: Params
+    miner_ids: Sequence[str]
+    places: Mapping[str, Place] = {}
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The miners that get a task, in the order asked for, and the others by reason."""
+
+    chosen: list[Row]
+    skipped: list[Skip]
+
+
+def plan(
+    request: Request,
+    known: Mapping[str, Row],
+    recent: Mapping[str, LastOfKind],
+    now: datetime,
+) -> Plan:
+    """Sort the miners asked for. `known` are the rows of those the farm has, `recent` their earlier tasks
+    of the same name.
+    """
+    chosen: list[Row] = []
+    skipped: dict[SkipReason, list[str]] = {}
+    for miner_id in dict.fromkeys(request.miner_ids):
+        row = known.get(miner_id)
+        reason = _reason(request, row, recent.get(miner_id), now)
+        if row is None or reason is not None:
+            skipped.setdefault(reason or "miner_not_found", []).append(miner_id)
+        else:
+            chosen.append(row)
+    return Plan(
+        chosen=chosen,
+        skipped=[
+            Skip(reason=reason, message=_message(request, reason), miner_ids=ids)
+            for reason, ids in skipped.items()
+        ],
+    )
+
+
+def ops_status_of(status: AssetStatus) -> str | None:
+    """What an asset status means in a miner's record; `None` is in service."""
+    return None if status in _IN_SERVICE else status.value
+
+
+def new_tags(row: Row, params: TagsParams) -> list[str]:
+    """The tags of a miner after a change: in their old order, new ones behind."""
+    kept = list(dict.fromkeys([*(row["tags"] or []), *params.add]))
+    return [tag for tag in kept if tag not in params.remove]
+
+
+def _reason(
+    request: Request, row: Row | None, recent: LastOfKind | None, now: datetime
+) -> SkipReason | None:
+    # A record can still be erased after the miner was taken off the lists; nothing else can be done to it.
+    if row is None or (row["deleted_at"] and request.name is not TaskName.RECORD_DELETE):
+        return "miner_not_found"
+    if _is_forgotten(row):
+        return "miner_not_found"
+    if SPECS[request.name].by_agent and row["unstable_reason"]:
+        return "unstable_miner"
+    if check := _CHECKS.get(request.name):
+        return check(request, row, recent, now)
+    return None
+
+
+def _power_mode(
+    request: Request, row: Row, recent: LastOfKind | None, now: datetime
+) -> SkipReason | None:
+    params = request.params
+    assert isinstance(params, PowerModeParams)
+    if params.mode not in _modes_of(row):
+        return "unsupported_mode"
+    return "no_change" if _runs_in(row, params.mode) and _is_current(row, recent, now) else None
+
+
+def _modes_of(row: Row) -> Sequence[str] | frozenset[str]:
+    """What its driver said it can set; before it said so, what the make can do."""
+    if row["modes"] is not None:
+        return list(row["modes"])
+    if row["drivable"] is False:
+        return ()
+    return MODES_BY_MAKE.get(row["make"], frozenset())
+
+
+def _runs_in(row: Row, mode: str) -> bool:
+    slow = row["slow"] or {}
+    configured = slow.get("mode_configured")
+    if configured is not None and row["mode"] is not None and configured != row["mode"]:
+        return False  # on its way from one mode to another
+    return mode in (row["mode"], row["mode_preset"])
+
+
+def _is_current(row: Row, recent: LastOfKind | None, now: datetime) -> bool:
+    """Whether the last reading still tells: young enough, and nothing was done to the miner since."""
+    read_at: datetime | None = row["last_read_at"]
+    if read_at is None or row["last_ok"] is False:
+        return False
+    if (now - read_at).total_seconds() > 2 * (row["interval_s"] or INTERVAL_DEFAULT_S):
+        return False
+    if recent is None:
+        return True
+    return not recent.still_open and (recent.ended_at is None or read_at > recent.ended_at)
+
+
+def _asset(request: Request, row: Row, *_: object) -> SkipReason | None:
+    params = request.params
+    assert isinstance(params, AssetUpdateParams)
+    return "no_change" if row["ops_status"] == ops_status_of(params.status) else None
+
+
+def _tags(request: Request, row: Row, *_: object) -> SkipReason | None:
+    params = request.params
+    assert isinstance(params, TagsParams)
+    return "no_change" if new_tags(row, params) == (row["tags"] or []) else None
+
+
+def _rack(request: Request, row: Row, *_: object) -> SkipReason | None:
+    return "no_change" if request.places[row["id"]] == (row["rack"], row["position"]) else None
+
+
+_CHECKS: Final[dict[TaskName, Callable[..., SkipReason | None]]] = {
+    TaskName.POWER_MODE: _power_mode,
+    TaskName.ASSET_UPDATE: _asset,
+    TaskName.TAGS: _tags,
+    TaskName.RACK_LOCATION: _rack,
+}
+
+
+def _message(request: Request, reason: SkipReason) -> str:
+    if reason == "no_change" and request.name is TaskName.POWER_MODE:
+        return "Task skipped: miner already in requested mode"
+    return _MESSAGES[reason]
+
+
+def _is_forgotten(row: Row) -> bool:
+    return str(row["identity"]).startswith("forgotten:")

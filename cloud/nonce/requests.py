@@ -1,0 +1,167 @@
+"""What operators send, checked: bodies, query strings and the names in a path. Every fault is a 400."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, Final, TypeVar
+
+import msgspec
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from cloud import bodies
+from cloud.context import SETTINGS, STORE
+from cloud.errors import ApiError
+from cloud.store import catalog
+from contract.nonce import (
+    FILTER_TEXT_MAX,
+    FILTER_VALUES_MAX,
+    PAGE_MAX,
+    SIZE_DEFAULT,
+    SIZE_MAX,
+    Page,
+)
+
+_MESSAGES_MAX: Final = 20
+_WHOLE: Final = re.compile(r"[0-9]{1,16}(\.0+)?")
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+async def read_body(
+    request: web.Request, model: type[ModelT], *, may_be_empty: bool = False
+) -> ModelT:
+    """The JSON body as a model. ApiError 400 for anything else, 413 for one that is too long."""
+    raw = await bodies.read_body(request, request.app[SETTINGS].operator_body_bytes)
+    if may_be_empty and not raw.strip():
+        raw = b"{}"
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(400, f"The body is not valid JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise ApiError(400, "The body must be a JSON object")
+    if not all(is_clean(text) for text in _texts(body)):
+        raise ApiError(400, "The body holds text with a NUL character or half a surrogate pair")
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise ApiError(400, _sentences(error)) from None
+
+
+def page_of(request: web.Request) -> Page:
+    """`page` and `pageSize` of a list."""
+    return Page(
+        _number(request, "page", 1, PAGE_MAX), _number(request, "pageSize", SIZE_DEFAULT, SIZE_MAX)
+    )
+
+
+def text_of(request: web.Request, name: str) -> str | None:
+    """One value of the query string; an empty one counts as none."""
+    value: str | None = request.query.get(name)
+    if value is not None and not _is_fit(value):
+        raise ApiError(400, f"{name} is too long or holds characters that cannot be stored")
+    return value or None
+
+
+def words_of(request: web.Request, name: str) -> tuple[str, ...] | None:
+    """A list of the query string in any of its forms: `name[]=a&name[]=b`, `name=a&name=b`, `name=a,b`."""
+    given = [*request.query.getall(name, []), *request.query.getall(f"{name}[]", [])]
+    words = tuple(word.strip() for value in given for word in value.split(",") if word.strip())
+    if len(words) > FILTER_VALUES_MAX or not all(_is_fit(word) for word in words):
+        raise ApiError(400, f"{name} is too long or holds characters that cannot be stored")
+    return words or None
+
+
+def ratio_of(request: web.Request, name: str) -> float | None:
+    """A ratio such as 0.85 in the query string."""
+    text = text_of(request, name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1e6:
+        raise ApiError(400, f"{name} must be a number from 0 up, 1.0 being 100 %")
+    return value
+
+
+def flag_of(request: web.Request, name: str) -> bool | None:
+    """`true` or `false` in the query string."""
+    text = text_of(request, name)
+    if text is None:
+        return None
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise ApiError(400, f"{name} must be true or false")
+    return text.lower() in ("true", "1")
+
+
+def named(request: web.Request, name: str) -> str:
+    """An id in the path."""
+    value = request.match_info[name]
+    if not is_clean(value):
+        raise ApiError(400, f"{name} holds characters that no id has")
+    return value
+
+
+async def farm_of(request: web.Request) -> dict[str, Any]:
+    """The row of the farm in the path. 404 where this workspace has none of that id."""
+    farm = await catalog.farm_of(
+        request.app[STORE], request["workspace_id"], named(request, "farm_id")
+    )
+    if farm is None:
+        raise ApiError(404, "Farm not found in this workspace")
+    return farm
+
+
+def is_clean(text: str) -> bool:
+    """Whether every database can hold it: no NUL, no half of a surrogate pair."""
+    try:
+        return b"\x00" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_fit(text: str) -> bool:
+    return len(text) <= FILTER_TEXT_MAX and is_clean(text)
+
+
+def _number(request: web.Request, name: str, default: int, most: int) -> int:
+    text = text_of(request, name)
+    if text is None:
+        return default
+    value = int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else 0
+    if not 1 <= value <= most:
+        raise ApiError(400, f"{name} must be a whole number from 1 to {most}")
+    return value
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a decoded body. A stack of its own: nesting is the sender's choice."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, dict):
+            waiting += each.keys()
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
+
+
+def _sentences(error: ValidationError) -> str | list[str]:
+    found = [
+        ": ".join(
+            part
+            for part in (
+                ".".join(str(step) for step in each["loc"]),
+                each["msg"].removeprefix("Value error, "),
+            )
+            if part
+        )
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return found[0] if len(found) == 1 else found[:_MESSAGES_MAX]

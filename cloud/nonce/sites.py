@@ -1,0 +1,70 @@
+"""ListFarms, ListAgents and SearchAgents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from cloud.context import SESSIONS, STORE
+from cloud.nonce.answers import many, time_or_none
+from cloud.nonce.requests import page_of, read_body
+from cloud.sessions import Sessions
+from cloud.store import catalog
+from contract.nonce import AgentItem, EnumFilter, FarmItem, FarmRef, Page, SearchAgents
+
+
+async def list_farms(request: web.Request) -> web.Response:
+    """GET W/farms."""
+    page = page_of(request)
+    rows, total = await catalog.list_farms(request.app[STORE], request["workspace_id"], page)
+    return many([_farm(row) for row in rows], page, total)
+
+
+async def list_agents(request: web.Request) -> web.Response:
+    """GET W/agents."""
+    return await _agents(request, page_of(request))
+
+
+async def search_agents(request: web.Request) -> web.Response:
+    """POST W/agents/search."""
+    wanted = await read_body(request, SearchAgents, may_be_empty=True)
+    return await _agents(request, wanted.page, wanted.farm_id, wanted.status)
+
+
+async def _agents(
+    request: web.Request,
+    page: Page,
+    farm_id: EnumFilter | None = None,
+    status: EnumFilter | None = None,
+) -> web.Response:
+    sessions = request.app[SESSIONS]
+    rows, total = await catalog.list_agents(
+        request.app[STORE],
+        request["workspace_id"],
+        page,
+        is_online=sessions.is_online,
+        farm_id=farm_id,
+        status=status,
+    )
+    return many([_agent(row, sessions) for row in rows], page, total)
+
+
+def _farm(row: dict[str, Any]) -> FarmItem:
+    return FarmItem(**{name: row[name] for name in FarmItem.__struct_fields__})
+
+
+def _agent(row: dict[str, Any], sessions: Sessions) -> AgentItem:
+    online = sessions.is_online(row["id"], row["last_online_at"])
+    return AgentItem(
+        id=row["id"],
+        farm_id=row["farm_id"],
+        farm=FarmRef(id=row["farm_id"], name=row["farm_name"]),
+        workspace_id=row["workspace_id"],
+        status="online" if online else "offline",
+        version=row["version"],
+        uptime=row["uptime_s"],
+        last_online_at=time_or_none(sessions.last_online_at(row["id"], row["last_online_at"])),
+        last_updated_at=time_or_none(row["last_updated_at"]),
+        host=row["host"],
+    )

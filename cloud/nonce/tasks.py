@@ -1,0 +1,209 @@
+"""The tasks of a miner and of a batch, in the two spellings Nonce has for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+
+from cloud.context import CLOCK, FILES, STORE
+from cloud.errors import ApiError
+from cloud.nonce.answers import many
+from cloud.nonce.miners import snapshot_of
+from cloud.nonce.requests import farm_of, named, page_of, text_of, words_of
+from cloud.store import batches, miners_query, tasks_query
+from contract.nonce import (
+    TASK_WINDOW,
+    Downloadable,
+    LogItem,
+    MinerSnapshot,
+    MinerTaskItem,
+    TaskError,
+    TaskItem,
+    nonce_time,
+    parse_time,
+)
+from contract.task import TaskName, TaskStatus
+
+MASK: Final = "***"
+SignUrl = Callable[[str, str], str]  # (task id, file name) -> URL
+_STAMPS: Final = ("queuing", "pending", "succeed", "failed", "timed_out", "cancelled")
+_SLACK: Final = timedelta(minutes=5)  # the asker's clock and ours differ
+_WORDS: Final = {
+    TaskStatus.FAILED: "The task failed",
+    TaskStatus.TIMED_OUT: "The task exceeded its time limit",
+    TaskStatus.CANCELLED: "The task was cancelled",
+}
+
+
+async def list_miner_tasks(request: web.Request) -> web.Response:
+    """GET F/miners/{miner_id}/tasks: newest first, of the last seven days at most."""
+    farm = await farm_of(request)
+    store, now, page = request.app[STORE], request.app[CLOCK].now(), page_of(request)
+    since, until = _window(request, now)
+    name, status = _one_of(request, "task_name", TaskName), _one_of(request, "status", TaskStatus)
+    miner = await miners_query.one(store, farm["id"], named(request, "miner_id"))
+    if miner is None:
+        raise ApiError(404, "Miner not found in this farm")
+    rows, total = await tasks_query.of_miner(
+        store, farm["id"], miner["id"], page, since=since, until=until, name=name, status=status
+    )
+    today = snapshot_of(miner, farm, now) if rows else None
+    sign = signer(request)
+    items = []
+    for row in rows:
+        kept = row["miner_snapshot"]
+        snapshot = today if kept is None else msgspec.convert(kept, MinerSnapshot)
+        assert snapshot is not None
+        items.append(_miner_task(row, snapshot, sign))
+    return many(items, page, total)
+
+
+async def list_batch_tasks(request: web.Request) -> web.Response:
+    """GET F/tasks/batches/{batch_id}/tasks."""
+    farm = await farm_of(request)
+    page, statuses = page_of(request), words_of(request, "status")
+    batch_id = named(request, "batch_id")
+    async with request.app[STORE].read() as connection:
+        if await batches.find(connection, farm["id"], batch_id) is None:
+            raise ApiError(404, "Task batch not found in this farm")
+        rows, total = await tasks_query.of_batch(
+            connection, farm["id"], batch_id, statuses=statuses, page=page
+        )
+    sign = signer(request)
+    return many([task_item(row, sign) for row in rows], page, total)
+
+
+def signer(request: web.Request) -> SignUrl:
+    """Makes the URLs under which the files of tasks can be fetched for two weeks."""
+    files, now = request.app[FILES], request.app[CLOCK].now()
+    return lambda task_id, name: files.sign_url(task_id, name, now)
+
+
+def task_item(row: Mapping[str, Any], sign: SignUrl) -> TaskItem:
+    """A task within its batch."""
+    file = row["file"]
+    return TaskItem(
+        id=row["id"],
+        batch_id=row["batch_id"],
+        task_name=row["name"],
+        miner_id=row["miner_id"],
+        agent_id=row["agent_id"],
+        status=row["status"],
+        params=shown_params(row["params"]),
+        created_at=nonce_time(row["created_at"]),
+        result=shown_result(row),
+        error=_error(row),
+        log_download_url=sign(row["id"], file["name"]) if file else None,
+        log_file_size=file["size_bytes"] if file else None,
+        **_stamps(row),
+    )
+
+
+def shown_params(params: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Parameters without the passwords in them."""
+    if not params:
+        return None
+    if pools := params.get("pools"):
+        hidden = [pool | {"password": MASK} if pool.get("password") else pool for pool in pools]
+        return params | {"pools": hidden}
+    return params
+
+
+def shown_result(row: Mapping[str, Any]) -> dict[str, Any] | UnsetType:
+    """What the agent said, and what it said after the task was closed."""
+    result: dict[str, Any] = dict(row["result"] or {})
+    if row["late"]:
+        result["late"] = row["late"]
+    return result or UNSET
+
+
+def is_unknown(row: Mapping[str, Any]) -> bool:
+    """Whether nobody knows if the miner was changed: said so, or begun and never heard of again."""
+    outcome = (row["result"] or {}).get("outcome")
+    if outcome is not None:
+        return bool(outcome == "unknown")
+    return row["pending_at"] is not None and row["status"] == TaskStatus.TIMED_OUT
+
+
+def _miner_task(row: Mapping[str, Any], miner: MinerSnapshot, sign: SignUrl) -> MinerTaskItem:
+    file, payload = row["file"], shown_params(row["params"])
+    logs = [
+        LogItem(timestamp=nonce_time(line["at"]), level=line["level"], message=line["message"])
+        for line in row["logs"]
+    ]
+    return MinerTaskItem(
+        id=row["id"],
+        batch_id=row["batch_id"] or "",
+        name=row["name"],
+        status=row["status"],
+        created_at=nonce_time(row["created_at"]),
+        miner=miner,
+        payload=payload or {},
+        result=shown_result(row),
+        logs=logs,
+        downloadable=Downloadable(
+            file_path=sign(row["id"], file["name"]),
+            file_name=file["name"],
+            file_size=file["size_bytes"],
+        )
+        if file
+        else UNSET,
+        **_stamps(row),
+    )
+
+
+def _stamps(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        f"{state}_at": nonce_time(row[f"{state}_at"])
+        for state in _STAMPS
+        if row[f"{state}_at"] is not None
+    }
+
+
+def _error(row: Mapping[str, Any]) -> TaskError | UnsetType:
+    """Failed, timed-out and cancelled tasks say why."""
+    standard = _WORDS.get(row["status"])
+    if standard is None:
+        return UNSET
+    said = (row["result"] or {}).get("error")
+    if not isinstance(said, dict):
+        return TaskError(message=standard)
+    code = said.get("code")
+    return TaskError(
+        message=str(said.get("message") or standard), code=UNSET if code is None else str(code)
+    )
+
+
+def _window(request: web.Request, now: datetime) -> tuple[datetime, datetime]:
+    """`from_time` and `to_time`, which must lie within the last seven days."""
+    earliest = now - TASK_WINDOW
+    bounds = {"from_time": earliest, "to_time": now}
+    for name in bounds:
+        text = text_of(request, name)
+        if text is None:
+            continue
+        try:
+            at = parse_time(text)
+        except ValueError as error:
+            raise ApiError(400, f"{name} {error}") from None
+        if not earliest - _SLACK <= at <= now + _SLACK:
+            raise ApiError(400, f"{name} must be within the last {TASK_WINDOW.days} days")
+        bounds[name] = at
+    if bounds["from_time"] > bounds["to_time"]:
+        raise ApiError(400, "from_time must not be after to_time")
+    return bounds["from_time"], bounds["to_time"]
+
+
+def _one_of(request: web.Request, name: str, words: Any) -> Any:
+    text = text_of(request, name)
+    if text is None:
+        return None
+    try:
+        return words(text)
+    except ValueError:
+        raise ApiError(400, f"{name} must be one of {', '.join(words)}") from None
