@@ -1,0 +1,290 @@
+"""The power mode: a number in the configuration, believed only once it is read back and the miner runs so."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from contract.errors import (
+    BusyError,
+    MinerError,
+    UnsupportedModeError,
+)
+from contract.miner import PowerMode, Reading
+from drivers.antminer import conf, proofs
+from drivers.antminer.subject import (
+    NEW_GOD,
+    BadRequestError,
+    Subject,
+    Watch,
+    evidence,
+    is_old,
+    is_silent,
+    pause,
+    read_conf,
+    write_conf,
+)
+from drivers.base import Depth, Effect, Evidence, Mode, NoChange, Plan, Resume, Suspend
+
+_LOOK_EVERY_S: Final = 5.0
+_BUSY_TRIES: Final = 3
+_BUSY_PAUSE_S: Final = 10.0
+_READ_BACK_S: Final = 20.0  # a refused number is still not there after this
+_SLEEP: Final = "1"
+_SLEEP_OLD: Final = "254"
+_NORMAL: Final = "0"
+_LOW: Final = "3"
+_HIGH_EFFICIENCY: Final = "2"  # the low power of images that know no 3
+
+
+async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChange:
+    """Read the configured and the running mode; say which numbers would be tried."""
+    wanted = wanted_mode(change, miner.awake_mode)
+    config = await read_conf(miner)
+    reading = await _running(miner)
+    before = _shown(config, reading)
+    numbers = _numbers(miner, change, wanted, config)
+    if not config.has_mode and wanted is PowerMode.NORMAL:
+        return NoChange(change=change, before=before)  # a model without modes is always normal
+    # Configured is not yet obeyed: some miners hash on in sleep until their next reboot.
+    if config.mode_number in numbers and not _contradicts(wanted, reading):
+        return NoChange(change=change, before=before)
+    if isinstance(change, Suspend):
+        miner.awake_mode = config.mode_number
+    for number in numbers:
+        compose(miner, config, number)  # raises what cannot be written, before anything is
+    data = {
+        "config": dict(config.fields),
+        "pools": [{"url": s.url, "user": s.user, "password": s.password} for s in config.pools],
+        "numbers": list(numbers),
+        "mode": wanted.value,
+    }
+    return Plan(change=change, before=before, data=data)
+
+
+async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
+    """Write the number; if the miner keeps the old one, its text; then the next number that would do.
+
+    Raises UnsupportedModeError when the miner answers OK to each and keeps its mode, where that is how its
+    firmware says no.
+    """
+    config = _config(plan)
+    before = config.mode_number
+    numbers = plan.data["numbers"]
+    kept: str | None = before
+    for number in numbers:
+        for as_text in (False,) if is_old(miner) else (False, True):
+            body = compose(miner, config, number, as_text=as_text)
+            try:
+                await _write(miner, body, effect)
+            except BadRequestError:
+                if as_text:
+                    raise
+                continue  # refused, so nothing was stored: once more as text
+            kept = await _read_back(miner, number, before)
+            # What differs from before is the miner's doing, and verify's to judge.
+            if kept is None or kept != before or number == before:
+                return
+    if plan.data["mode"] == PowerMode.LOW:
+        raise UnsupportedModeError(
+            f"the miner answers OK and stays in mode {kept}: its firmware has no low power mode"
+        )
+    # Every firmware that has modes knows normal and sleep: verify says what became of them.
+
+
+async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
+    """Look until configuration and running miner both show the mode, or no longer can."""
+    watch = Watch(miner, effect)
+    wanted = PowerMode(plan.data["mode"])
+    proof = proofs.SLEEPS if wanted is PowerMode.SLEEP else proofs.WAKES
+    numbers = plan.data["numbers"]
+    await watch.pause(proofs.MODE_CONFIG.earliest_s)
+    found: conf.Config | None = None
+    reading: Reading | None = None
+    trouble: MinerError | None = None
+    while True:
+        try:
+            found, trouble = await read_conf(miner, tries=1), None
+            reading = await _running(miner)
+        except MinerError as error:
+            trouble = error
+            if not is_silent(error):
+                break
+        if found is not None and trouble is None:
+            is_stored = found.mode_number in numbers
+            if is_stored and runs(wanted, reading, watch):
+                return _judged(plan, watch, "done", proof.signal, found, reading=reading)
+            if not is_stored and watch.device_s >= proofs.MODE_CONFIG.latest_s:
+                break
+        if watch.device_s >= proof.latest_s:
+            break
+        await watch.pause(_LOOK_EVERY_S)
+    if found is None or trouble is not None:
+        reason = f"could not look again: {trouble}"
+        return _judged(plan, watch, "unknown", "none", found, reading=reading, reason=reason)
+    return _ran_out(plan, watch, wanted, found, reading)
+
+
+def wanted_mode(change: Mode | Suspend | Resume, awake_mode: str | None) -> PowerMode:
+    """The mode asked for; to resume is to go back to the mode seen before the sleep, else to normal.
+
+    Raises UnsupportedModeError for one that no AntMiner has.
+    """
+    if isinstance(change, Suspend):
+        return PowerMode.SLEEP
+    if isinstance(change, Resume):
+        is_low = awake_mode in (_LOW, _HIGH_EFFICIENCY)
+        return PowerMode.LOW if is_low else PowerMode.NORMAL
+    if change.mode is None or change.mode is PowerMode.HIGH:
+        raise UnsupportedModeError(
+            f"AntMiners have no mode {change.preset or change.mode}: use sleep, low or normal"
+        )
+    return change.mode
+
+
+def compose(miner: Subject, config: conf.Config, number: str, *, as_text: bool = False) -> bytes:
+    """The request's body in this miner's dialect, with everything but the mode as it was."""
+    if is_old(miner):
+        return conf.form_body(config, config.slots, number)
+    return conf.json_body(config, config.slots, number, as_text=as_text)
+
+
+def runs(wanted: PowerMode, reading: Reading | None, watch: Watch) -> bool:
+    """Whether the running miner shows the mode. Asleep is one that does not hash and says so."""
+    if reading is None:
+        return False
+    running = reading.slow.mode if reading.slow else None
+    rate = reading.moving.hashrate_hs
+    if wanted is PowerMode.SLEEP:
+        if rate:
+            return False
+        boards = reading.moving.boards
+        is_off = bool(boards) and all(board.state == "off" for board in boards)
+        return running is PowerMode.SLEEP or (rate == 0 and is_off)
+    if not rate:
+        return False
+    if running is not None:
+        return running is wanted
+    uptime_s = reading.moving.uptime_s
+    return uptime_s is not None and uptime_s <= watch.device_s + watch.slack_s
+
+
+def _numbers(
+    miner: Subject, change: Mode | Suspend | Resume, wanted: PowerMode, config: conf.Config
+) -> tuple[str, ...]:
+    if is_old(miner):
+        conf.check_layout(config)
+        if wanted is PowerMode.LOW or (wanted is PowerMode.SLEEP and not config.has_mode):
+            raise UnsupportedModeError(f"this model's firmware has no {wanted} mode")
+        return (_SLEEP_OLD,) if wanted is PowerMode.SLEEP else (_NORMAL,)
+    if wanted is PowerMode.SLEEP:
+        return (_SLEEP,)
+    if wanted is PowerMode.NORMAL:
+        return (_NORMAL,)
+    if isinstance(change, Resume) and miner.awake_mode:
+        return (miner.awake_mode,)
+    return (_LOW,) if miner.identity.generation == NEW_GOD else (_LOW, _HIGH_EFFICIENCY)
+
+
+async def _write(miner: Subject, body: bytes, effect: Effect) -> None:
+    for attempt in range(1, _BUSY_TRIES + 1):
+        try:
+            return await write_conf(miner, body, effect)
+        except BusyError:  # its lock file says no before anything is touched
+            if attempt == _BUSY_TRIES:
+                raise
+        await pause(miner, _BUSY_PAUSE_S)
+    return None
+
+
+async def _read_back(miner: Subject, number: str, before: str) -> str | None:
+    """The stored mode: `number` as soon as it shows, else what is there in the end; `None` if unreadable."""
+    found: str | None = None
+    waited_s = 0.0
+    while True:
+        try:
+            found = (await read_conf(miner, tries=1)).mode_number
+        except MinerError as error:
+            if not is_silent(error):
+                raise
+            found = None
+        if found not in (None, before) or found == number or waited_s >= _READ_BACK_S:
+            return found
+        await pause(miner, _LOOK_EVERY_S)
+        waited_s += _LOOK_EVERY_S
+
+
+async def _running(miner: Subject) -> Reading | None:
+    """What runs now; `None` while the mining process is down."""
+    try:
+        return await miner.read(Depth.SLOW)
+    except MinerError as error:
+        if not is_silent(error):
+            raise
+        return None
+
+
+def _contradicts(wanted: PowerMode, reading: Reading | None) -> bool:
+    if reading is None:
+        return False
+    if wanted is PowerMode.SLEEP and reading.moving.hashrate_hs:
+        return True
+    running = reading.slow.mode if reading.slow else None
+    return running is not None and running is not wanted
+
+
+def _ran_out(
+    plan: Plan, watch: Watch, wanted: PowerMode, found: conf.Config, reading: Reading | None
+) -> Evidence:
+    if found.mode_number not in plan.data["numbers"]:
+        reason = f"the miner's configuration stays at mode {found.mode_number}"
+        signal = proofs.MODE_CONFIG.signal
+        return _judged(plan, watch, "not_done", signal, found, reading=reading, reason=reason)
+    running = reading.slow.mode if reading and reading.slow else None
+    if wanted is not PowerMode.SLEEP and running is wanted:
+        reason = "the mode runs, but there is no hash rate yet: check pools and boards"
+        return _judged(plan, watch, "done", "running mode", found, reading=reading, reason=reason)
+    what = "still hashes" if wanted is PowerMode.SLEEP else "does not run so"
+    reason = f"{wanted} is stored, but the miner {what}; it may obey after a reboot"
+    return _judged(plan, watch, "unknown", "none", found, reading=reading, reason=reason)
+
+
+def _judged(
+    plan: Plan,
+    watch: Watch,
+    outcome: str,
+    signal: str,
+    found: conf.Config | None,
+    *,
+    reading: Reading | None,
+    reason: str | None = None,
+) -> Evidence:
+    after = _shown(found, reading)
+    if found is not None:
+        config = _config(plan)
+        beside: dict[str, Any] = {
+            key: [was, now] for key, (was, now) in conf.changed_beside(config, found).items()
+        }
+        if not conf.same_pools(config.slots, found.slots):
+            beside["pools"] = "changed"
+        if beside:
+            after["also_changed"] = beside
+            remark = f"this firmware also changed {', '.join(beside)} when it saved"
+            reason = f"{reason}; {remark}" if reason else remark
+    return evidence(plan, watch, outcome, signal, after, reason=reason)
+
+
+def _shown(config: conf.Config | None, reading: Reading | None) -> dict[str, Any]:
+    slow = reading.slow if reading else None
+    return {
+        "mode_configured": config.mode_number if config else None,
+        "mode_running": slow.mode.value if slow and slow.mode else None,
+        "hashrate_hs": reading.moving.hashrate_hs if reading else None,
+        "uptime_s": reading.moving.uptime_s if reading else None,
+    }
+
+
+def _config(plan: Plan) -> conf.Config:
+    pools = msgspec.convert(plan.data["pools"], tuple[conf.Slot, ...])
+    return conf.Config(pools=pools, fields=plan.data["config"])

@@ -1,0 +1,177 @@
+"""The reboot: asked for once, then watched from silence to the first seconds of the new life."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from contract.clock import to_text
+from contract.errors import MinerError, PolicyRefusedError, UnsupportedError
+from contract.miner import Reading, normalize_mac
+from drivers.antminer import proofs
+from drivers.antminer.subject import Subject, Watch, evidence, is_old, is_silent, judge, system_info
+from drivers.antminer.uptime import Clocks, Turn, process_turn, system_turn
+from drivers.base import Depth, Effect, Evidence, Plan, Reboot
+
+OUTAGE_NOTE: Final = "outage_at"
+_QUIET_S: Final = 10.0
+_PROBE_EVERY_S: Final = 3.0
+_LOOK_EACH_PROBES: Final = 10
+
+
+async def plan(miner: Subject, change: Reboot) -> Plan:
+    """See how long it has been running, and that its web side takes our password.
+
+    Raises PolicyRefusedError while it hashes, unless forced.
+    """
+    info = await system_info(miner)
+    reading = await reading_or_none(miner)
+    is_hashing = bool(reading and reading.is_hashing)  # what cannot be read counts as not hashing
+    if is_hashing and not change.force and not miner.allow_plain_reboot:
+        assert reading is not None
+        rate = (reading.moving.hashrate_hs or 0.0) / 1e12
+        raise PolicyRefusedError(
+            f"it is hashing ({rate:.4g} TH/s): a reboot would cost that work; repeat with force to do it anyway"
+        )
+    clocks = clocks_of(miner, info, reading)
+    before = {
+        "elapsed_s": clocks.elapsed_s,
+        "system_uptime": clocks.system,
+        "hashrate_hs": reading.moving.hashrate_hs if reading else None,
+        "hashing": is_hashing,
+        "mac": normalize_mac(_text(info.get("macaddr"))),
+        "read_at": to_text(miner.clock.now()),
+    }
+    return Plan(change=change, before=before)
+
+
+async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
+    """Send the order once. GET first; some builds want a POST and say so without doing anything."""
+    del plan
+    try:
+        for method in ("GET", "POST"):
+            response = await miner.cgi.act(method, "reboot.cgi", b"", effect)
+            if is_refused_method(response.status) and method == "GET":
+                continue
+            if response.status == 404:
+                raise UnsupportedError("this firmware has no reboot.cgi")
+            judge(response, "reboot.cgi")
+            return
+    finally:
+        # Within a second or so another order would overwrite this one in the miner's mailbox.
+        miner.wire.quiet_for(miner.timing.device_s(_QUIET_S))
+
+
+async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
+    """Watch the web port go and come back, then the clocks begin anew."""
+    watch = Watch(miner, effect)
+    info: dict[str, Any] = {}
+    probes = 0
+    while True:
+        await watch_port(miner, effect, watch)
+        probes += 1
+        # Until it goes down, a bare connect is enough; a script costs an old board seconds.
+        is_down_awaited = (
+            OUTAGE_NOTE not in effect.notes and watch.device_s < proofs.OUTAGE.latest_s
+        )
+        if is_down_awaited and probes % _LOOK_EACH_PROBES != 1:
+            await watch.pause(_PROBE_EVERY_S)
+            continue
+        try:
+            info = await system_info(miner)
+            clocks = clocks_of(miner, info, await reading_or_none(miner))
+        except MinerError as error:
+            if not is_silent(error):
+                return evidence(
+                    plan, watch, "unknown", "none", {}, reason=f"could not look again: {error}"
+                )
+            clocks = Clocks()
+        verdict = judge_clocks(plan, effect, watch, clocks)
+        after = {"elapsed_s": clocks.elapsed_s, "system_uptime": clocks.system}
+        if OUTAGE_NOTE in effect.notes:
+            after["outage_at"] = effect.notes[OUTAGE_NOTE]
+        if verdict is not None:
+            outcome, signal, reason = verdict
+            if outcome == "done" and is_other_device(plan, info):
+                reason = "another miner answers at this address now"
+                return evidence(plan, watch, "unknown", "none", after, reason=reason)
+            return evidence(plan, watch, outcome, signal, after, reason=reason)
+        await watch.pause(_PROBE_EVERY_S)
+
+
+async def watch_port(miner: Subject, effect: Effect, watch: Watch) -> None:
+    """Wait while the web port is away; that it was is noted durably, for this is the proof a crash would lose."""
+    while not await miner.wire.probe(miner.endpoint.http_port):
+        if OUTAGE_NOTE not in effect.notes:
+            await effect.note(OUTAGE_NOTE, to_text(miner.clock.now()))
+        if watch.device_s >= proofs.BOOT.latest_s:
+            return
+        await watch.pause(_PROBE_EVERY_S)
+
+
+def judge_clocks(
+    plan: Plan, effect: Effect, watch: Watch, clocks: Clocks
+) -> tuple[str, str, str | None] | None:
+    """Outcome, signal and reason, or `None` while it is too early to say."""
+    before, since_s, slack_s = plan.before, watch.device_s, watch.slack_s
+    has_outage = OUTAGE_NOTE in effect.notes
+    elapsed_s = before.get("elapsed_s")
+    if elapsed_s is not None:
+        elapsed_s += watch.ahead_s(before.get("read_at"))  # a plan may wait for its turn
+    process = process_turn(elapsed_s, clocks.elapsed_s, since_s, slack_s)
+    system = system_turn(before.get("system_uptime"), clocks.system, since_s, slack_s)
+    if system is Turn.RESTARTED and (has_outage or process is Turn.RESTARTED):
+        return "done", proofs.BOOT.signal, None
+    if has_outage and process is Turn.RESTARTED and system is not Turn.RUNS_ON:
+        return "done", proofs.OUTAGE.signal, None
+    if since_s < proofs.OUTAGE.latest_s:
+        return None
+    # It has been running since before the order, and what was ordered would have begun by now.
+    if not has_outage and system is Turn.RUNS_ON:
+        return "not_done", proofs.BOOT.signal, "the miner did not reboot"
+    if not has_outage and process is Turn.RUNS_ON and system is not Turn.RESTARTED:
+        return "not_done", "Elapsed runs on", "the miner did not reboot"
+    if since_s < proofs.BOOT.latest_s and (has_outage or process is not Turn.RESTARTED):
+        return None  # still booting, or about to
+    if not has_outage and process is Turn.RESTARTED:
+        reason = (
+            "the mining process began anew since the order, but nobody saw the device go down: "
+            "it rebooted, or only its process restarted"
+        )
+        return "unknown", "none", reason
+    if clocks.elapsed_s is None and clocks.system is None:
+        where = "went down and did not come back" if has_outage else "does not answer any more"
+        return "unknown", "none", f"the miner {where}: check it on site"
+    return "unknown", "none", "the miner's own clocks contradict each other or the outage seen"
+
+
+def is_refused_method(status: int) -> bool:
+    """Whether a status says that the script is not there under this method: nothing was executed."""
+    return status in (404, 405)
+
+
+def is_other_device(plan: Plan, info: dict[str, Any]) -> bool:
+    """Whether the address changed hands while the miner was away."""
+    was, now = plan.before.get("mac"), normalize_mac(_text(info.get("macaddr")))
+    return was is not None and now is not None and was != now
+
+
+def clocks_of(miner: Subject, info: dict[str, Any], reading: Reading | None) -> Clocks:
+    """The clocks as read. Only the old generation tells its system's uptime."""
+    return Clocks(
+        elapsed_s=reading.moving.uptime_s if reading else None,
+        system=_text(info.get("uptime")) if is_old(miner) else None,
+    )
+
+
+async def reading_or_none(miner: Subject) -> Reading | None:
+    """What runs now; `None` while the mining process is down."""
+    try:
+        return await miner.read(Depth.MOVING)
+    except MinerError as error:
+        if not is_silent(error):
+            raise
+        return None
+
+
+def _text(value: object) -> str | None:
+    return str(value) if isinstance(value, str | int) and str(value) else None

@@ -1,0 +1,236 @@
+"""What the changes need of a miner, and the looks that several of them share."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from contract.clock import Clock, from_text
+from contract.errors import (
+    BusyError,
+    MalformedError,
+    MinerError,
+    OutcomeUnknownError,
+    RefusedError,
+    UnreachableError,
+    UnsupportedError,
+)
+from contract.miner import Endpoint, Identity, Reading
+from drivers.antminer import conf
+from drivers.antminer.cgi import Cgi
+from drivers.antminer.repair import decode_json
+from drivers.base import Depth, Effect, Evidence, Plan, Timing
+from drivers.http import Response
+from drivers.wire import Wire
+
+OLD: Final = "OLD"
+NEW_BM: Final = "NEW-BM"
+NEW_GOD: Final = "NEW-GOD"
+
+_STARTING_TRIES: Final = 3
+_STARTING_PAUSE_S: Final = 5.0
+
+
+class Subject(Protocol):
+    """One stock AntMiner, as its driver holds it."""
+
+    @property
+    def endpoint(self) -> Endpoint: ...
+    @property
+    def identity(self) -> Identity: ...
+    @property
+    def wire(self) -> Wire: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def timing(self) -> Timing: ...
+    @property
+    def cgi(self) -> Cgi: ...
+    @property
+    def allow_plain_reboot(self) -> bool: ...
+
+    awake_mode: str | None  # the work mode seen before a sleep, as the firmware numbers it
+
+    async def identify(self) -> Identity: ...
+
+    async def read(self, depth: Depth = Depth.MOVING) -> Reading: ...
+
+
+def is_old(miner: Subject) -> bool:
+    """Whether it is of the generation with forms instead of JSON."""
+    return miner.identity.generation == OLD
+
+
+class Watch:
+    """The time since an effect, in seconds of the device and in ours, through a crash as well."""
+
+    def __init__(self, miner: Subject, effect: Effect) -> None:
+        self._miner = miner
+        self._begin_mono = miner.clock.mono()
+        intent_at = effect.notes.get("intent_at")
+        self._intent_at = from_text(intent_at) if isinstance(intent_at, str) else None
+        self._begin_s = _age_s(miner.clock.now(), intent_at)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the intent, as the clock on the wall counts them."""
+        return self._begin_s + (self._miner.clock.mono() - self._begin_mono)
+
+    @property
+    def device_s(self) -> float:
+        """The same as the device counts them."""
+        return self.seconds * self._miner.timing.pace
+
+    def ahead_s(self, read_at: object) -> float:
+        """Device seconds from a look (its time as text) to the intent."""
+        return (
+            _age_s(self._intent_at, read_at) * self._miner.timing.pace if self._intent_at else 0.0
+        )
+
+    async def pause(self, device_seconds: float) -> None:
+        """Wait that long in the device's time."""
+        await self._miner.clock.sleep(self._miner.timing.device_s(device_seconds))
+
+    @property
+    def slack_s(self) -> float:
+        """How far a device's own count of seconds may be off: its rounding, and the time our look took."""
+        return 5.0 + 0.25 * self._miner.timing.pace
+
+
+async def pause(miner: Subject, device_seconds: float) -> None:
+    """Wait that long in the device's time."""
+    await miner.clock.sleep(miner.timing.device_s(device_seconds))
+
+
+async def read_conf(miner: Subject, *, tries: int = _STARTING_TRIES) -> conf.Config:
+    """The configuration as it is now. An empty or broken reply may only mean that the miner is just starting, so it
+    is asked again. Raises MalformedError when it stays so, UnsupportedError when there is none.
+    """
+    for attempt in range(1, tries + 1):
+        response = await miner.cgi.get("get_miner_conf.cgi")
+        if response.status == 404:
+            raise UnsupportedError("this firmware has no get_miner_conf.cgi")
+        try:
+            if response.status != 200:
+                raise MalformedError(f"get_miner_conf.cgi answered HTTP {response.status}")
+            return conf.parse(response.body)
+        except MalformedError:
+            if attempt == tries:
+                raise
+        await pause(miner, _STARTING_PAUSE_S)
+    raise AssertionError("unreachable")
+
+
+async def write_conf(miner: Subject, body: bytes, effect: Effect) -> None:
+    """Send a configuration. Success is not known from the answer: only reading it back tells.
+
+    Raises BadRequestError for a 400, BusyError, RefusedError, UnsupportedError (all of them prove
+    that nothing was stored) and OutcomeUnknownError.
+    """
+    content_type = "application/x-www-form-urlencoded" if is_old(miner) else "application/json"
+    response = await miner.cgi.act(
+        "POST", "set_miner_conf.cgi", body, effect, content_type=content_type
+    )
+    # The daemon behind the script acts on the last order it finds within a second.
+    miner.wire.quiet_for(miner.timing.device_s(1.0))
+    judge(response, "set_miner_conf.cgi")
+
+
+class BadRequestError(RefusedError):
+    """HTTP 400: the script did not like the form of the request and ran nothing."""
+
+
+def judge(response: Response, script: str) -> str | None:
+    """Look for a refusal in the answer to an order; gives its code (`M000`), if it has one.
+
+    Any other answer proves nothing either way.
+    """
+    if response.status == 400:
+        raise BadRequestError(f"the miner refused the form of the request ({script}: HTTP 400)")
+    if response.status in (404, 405, 501):
+        raise UnsupportedError(f"this firmware has no {script} (HTTP {response.status})")
+    if response.status != 200:
+        # A script that crashed may have done its work before.
+        raise OutcomeUnknownError(f"{script} answered HTTP {response.status}")
+    answer = json_answer(response)
+    if answer is None:
+        return None
+    code = str(answer.get("code", ""))[:8]
+    if str(answer.get("stats", "")).lower() == "error":
+        message = str(answer.get("msg", ""))[:200]
+        if "busy" in message.lower():
+            raise BusyError(f"the miner is busy with another change ({code} {message}); try later")
+        raise RefusedError(f"the miner refused: {code} {message}")
+    return code or None
+
+
+def json_answer(response: Response) -> dict[str, Any] | None:
+    """The body as an object, or `None` where it is none (many scripts answer in plain text)."""
+    try:
+        answer = decode_json(response.body)
+    except MalformedError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+async def system_info(miner: Subject) -> dict[str, Any]:
+    """`get_system_info.cgi` as an object; {} where this build has none. Raises as `Cgi.get_json`."""
+    try:
+        info = await miner.cgi.get_json("get_system_info.cgi")
+    except UnsupportedError:
+        return {}
+    if not isinstance(info, dict):
+        raise MalformedError("get_system_info.cgi is not a JSON object")
+    return info
+
+
+def boot_uptimes_s(text: object) -> tuple[tuple[float, float], ...]:
+    """What the old firmware's `uptime` may mean, as (least, most) seconds since boot.
+
+    The script cuts the third word out of `uptime`, and with it the unit: `5:13` is hours and
+    minutes, but `25` is 25 minutes or 25 days.
+    """
+    if not isinstance(text, str | int):
+        return ()
+    clock = re.fullmatch(r"(\d{1,2}):(\d{2})", str(text).strip())
+    if clock:
+        least = int(clock[1]) * 3600 + int(clock[2]) * 60
+        return ((least, least + 60.0),)
+    if re.fullmatch(r"\d{1,5}", str(text).strip()):
+        number = int(str(text))
+        days = (number * 86400.0, (number + 1) * 86400.0)
+        return ((number * 60.0, number * 60.0 + 60.0), days) if number < 60 else (days,)
+    return ()
+
+
+def evidence(
+    plan: Plan,
+    watch: Watch,
+    outcome: str,
+    signal: str,
+    after: dict[str, Any],
+    *,
+    reason: str | None = None,
+) -> Evidence:
+    """What looking again showed. `signal` "none": the miner itself showed nothing."""
+    return Evidence(
+        outcome=outcome,
+        verified=outcome != "unknown" and signal != "none",
+        before=plan.before,
+        after=after,
+        signal=signal,
+        seconds=round(watch.seconds, 3),
+        reason=reason,
+    )
+
+
+def is_silent(error: MinerError) -> bool:
+    """Whether a look failed in a way that passes by itself while a miner restarts."""
+    return isinstance(error, UnreachableError | MalformedError | UnsupportedError)
+
+
+def _age_s(now: datetime, text: object) -> float:
+    if not isinstance(text, str):
+        return 0.0
+    return max(0.0, (now - from_text(text)).total_seconds())

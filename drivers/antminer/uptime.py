@@ -1,0 +1,66 @@
+"""What the clocks inside a miner say about whether it restarted. No I/O: facts in, a word out.
+
+A process restart is not a reboot; only the system's own uptime (old generation) or an outage of the web
+server, which does not belong to the mining process, shows one.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from drivers.antminer.subject import boot_uptimes_s
+
+
+class Turn(StrEnum):
+    """What one clock shows since the effect."""
+
+    RESTARTED = "restarted"
+    RUNS_ON = "runs on"
+    UNCLEAR = "unclear"
+
+
+class Clocks(msgspec.Struct, frozen=True, kw_only=True):
+    """The clocks of a miner at one moment: seconds of its mining process, words of its system's uptime."""
+
+    elapsed_s: float | None = None
+    system: str | None = None
+
+
+def process_turn(
+    before_s: float | None, now_s: float | None, since_s: float, slack_s: float
+) -> Turn:
+    """What `Elapsed` shows, `since_s` device seconds after the effect (`before_s` was read just ahead of it)."""
+    if now_s is None:
+        return Turn.UNCLEAR
+    if now_s > since_s + slack_s:
+        # It began before the effect. A clock that jumped ahead (a lying firmware) proves nothing.
+        if before_s is not None and now_s > before_s + since_s + slack_s:
+            return Turn.UNCLEAR
+        return Turn.RUNS_ON
+    if before_s is None:
+        return Turn.RESTARTED
+    # Young enough to have begun since; but it may have been as young before.
+    return Turn.RESTARTED if now_s < before_s + since_s - slack_s else Turn.UNCLEAR
+
+
+def system_turn(before: str | None, now: str | None, since_s: float, slack_s: float) -> Turn:
+    """What the system's uptime shows. Its words are ambiguous, so only what holds for every reading counts."""
+    then = boot_uptimes_s(before)
+    present = boot_uptimes_s(now)
+    if not present:
+        return Turn.UNCLEAR
+    slack_s += 60.0  # counted in whole minutes
+    if all(least > since_s + slack_s for least, _ in present):
+        return Turn.RUNS_ON
+    could_run_on = not then or any(
+        least <= most_then + since_s + slack_s and most >= least_then + since_s - slack_s
+        for least, most in present
+        for least_then, most_then in then
+    )
+    if could_run_on:
+        return Turn.UNCLEAR
+    return (
+        Turn.RESTARTED if any(least <= since_s + slack_s for least, _ in present) else Turn.UNCLEAR
+    )
