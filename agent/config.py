@@ -38,6 +38,10 @@ PRIVATE_RANGES = (
 )
 
 
+# systemd hands a whole folder over as one file per name, each with the id of the folder in front.
+CREDENTIAL_ID = "secret"
+
+
 class ConfigError(Exception):
     """The file cannot be used. The message names the key and the fix, one problem a line."""
 
@@ -256,7 +260,7 @@ class Config(Section):
 
 def load(path: Path) -> Config:
     """Read the file. Relative paths in it are taken from its folder, except that a secret which systemd
-    handed over (`LoadCredential=`) is found by its bare name. Raises ConfigError.
+    handed over (`LoadCredential=`) is found by its name. Raises ConfigError.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -340,8 +344,10 @@ def _absolute(config: Config, folder: Path) -> Config:
 
     def secret(path: Path) -> Path:
         handed = os.environ.get("CREDENTIALS_DIRECTORY")
-        if handed and not path.is_absolute() and (Path(handed) / path).exists():
-            return Path(handed) / path
+        if handed and not path.is_absolute():
+            for name in (path.name, f"{CREDENTIAL_ID}_{path.name}"):
+                if (Path(handed) / name).exists():
+                    return Path(handed) / name
         return folder / path
 
     cloud = config.cloud

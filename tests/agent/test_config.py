@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from agent.config import Config, ConfigError, Section, check_cloud_url, load, parse, read_secret
+from contract.task import TaskName
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.toml"
+
+
+def uncommented(text: str) -> str:
+    """The example with every commented-out `key = value` or section switched on."""
+    lines = []
+    for line in text.splitlines():
+        bare = line.removeprefix("# ")
+        is_key = "=" in bare and bare.split("=")[0].strip().strip('"').replace(".", "").replace("_", "").isalnum()
+        is_section = bare.startswith("[") and bare.endswith("]")
+        lines.append(bare if line.startswith("# ") and (is_key or is_section) else line)
+    return "\n".join(lines)
+
+
+def test_the_example_is_a_config() -> None:
+    config = load(EXAMPLE)
+    assert config.cloud.url == "https://cloud.example.net"
+    assert config.miners.ranges == ("192.168.1.0/24",)
+
+
+def test_the_example_shows_every_key_and_its_default() -> None:
+    shown = tomllib.loads(uncommented(EXAMPLE.read_text()))
+
+    def walk(section: type[BaseModel], data: dict, path: str) -> None:
+        for name, field in section.model_fields.items():
+            assert name in data, f"{path}{name} is not in the example"
+            kind = field.annotation
+            if isinstance(kind, type) and issubclass(kind, Section):
+                walk(kind, data[name], f"{path}{name}.")
+
+    walk(Config, shown, "")
+    told, defaults = parse(shown), Config()
+    for section, key in [
+        (section, key)
+        for section in ("state", "scan", "policy", "telemetry", "health", "log")
+        for key in getattr(Config(), section).__class__.model_fields
+    ]:
+        default = getattr(getattr(defaults, section), key)
+        if default is not None:
+            assert getattr(getattr(told, section), key) == default, f"{section}.{key}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[cloud]\nurl = 'http://cloud.example.net'", "clear"),
+        ("[cloud]\nurl = 'ftp://x'", "https"),
+        ("[cloud]\nurrl = 'https://x'", "cloud.urrl: unknown key"),
+        ("[miners]\nranges = ['10.0.0.300']", "miners.ranges.0"),
+        ("[telemetry]\ninterval_s = 0", "telemetry.interval_s"),
+        ("[limits.task_s]\n'miner.system.restart' = 3", "limits.task_s"),
+        ("[limits.task_s]\n'miner.tags.update' = 3", "carried out by the cloud"),
+        ("[[credentials]]\nrange = '10.0.0.0/8'\nmac = '02:11:22:33:44:55'\npassword_file = 'x'", "exactly one"),
+        ("[[credentials]]\nmac = 'zz'\npassword_file = 'x'", "MAC"),
+        ("[health]\nmetrics_host = '0.0.0.0'", "loopback"),
+        ("nonsense", "not TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        load(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
+        load(tmp_path / "nowhere.toml")
+
+
+def test_plain_http_is_for_this_host_only() -> None:
+    assert check_cloud_url("http://127.0.0.1:8080/") == "http://127.0.0.1:8080"
+    assert check_cloud_url("http://localhost:1") == "http://localhost:1"
+    assert check_cloud_url("http://[::1]:1") == "http://[::1]:1"
+    for url in ("http://10.0.0.1", "https://u:p@x", "https://x/?a=1", "x"):
+        with pytest.raises(ValueError):
+            check_cloud_url(url)
+
+
+def test_relative_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        "[state]\ndir = 'state'\n[cloud]\nca_file = 'ca.pem'\n"
+        "[[credentials]]\nrange = '10.0.0.0/8'\npassword_file = 'p'\n"
+    )
+    config = load(path)
+    assert config.state.dir == tmp_path / "state"
+    assert config.token_file == tmp_path / "state" / "token"
+    assert config.cloud.ca_file == tmp_path / "ca.pem"
+    assert config.credentials[0].password_file == tmp_path / "p"
+
+
+def test_secrets_handed_over_by_systemd_are_found_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed = tmp_path / "handed"
+    handed.mkdir()
+    (handed / "secret_hall-1").write_text("x")
+    (handed / "token").write_text("x")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(handed))
+    path = tmp_path / "config.toml"
+    path.write_text(
+        "[cloud]\ntoken_file = 'token'\n"
+        "[[credentials]]\nrange = '10.0.0.0/8'\npassword_file = 'credentials/hall-1'\n"
+        "[[credentials]]\nrange = '10.1.0.0/16'\npassword_file = 'credentials/hall-2'\n"
+    )
+    config = load(path)
+    assert config.token_file == handed / "token"
+    assert config.credentials[0].password_file == handed / "secret_hall-1"
+    assert config.credentials[1].password_file == tmp_path / "credentials" / "hall-2"
+
+
+def test_a_secret_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("hush\n")
+    path.chmod(0o600)
+    assert read_secret(path) == "hush"
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod"):
+        read_secret(path)
+    path.chmod(0o600)
+    path.write_text("\n")
+    with pytest.raises(ConfigError, match="empty"):
+        read_secret(path)
+
+
+def test_limits_are_per_task_name() -> None:
+    config = parse({"limits": {"task_s": {"miner.system.reboot": 120}}})
+    assert config.limits.task_s == {TaskName.REBOOT: 120.0}
