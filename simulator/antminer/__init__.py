@@ -1,0 +1,1 @@
+"""AntMiner with Bitmain's own firmware, of all three generations."""

@@ -1,0 +1,115 @@
+"""`miner-simulator`: a farm of miners in one process, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from simulator.faults import FaultError, load_faults
+from simulator.makes import SpecError
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command; exits 0 after SIGTERM or SIGINT, 1 when it cannot serve, 2 on usage."""
+    args = _parser().parse_args(argv)
+    try:
+        faults = load_faults(args.faults) if args.faults else {}
+    except (FaultError, OSError) as error:
+        _fail(2, f"faults: {error}")
+    try:
+        _run(args, faults)
+    except SpecError as error:
+        _fail(2, str(error))
+    except OSError as error:
+        _fail(1, f"cannot serve: {error}")
+
+
+def _run(args: argparse.Namespace, faults: dict[str, Any]) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(_serve(args, faults))
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(args, faults))
+
+
+async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
+    from simulator.farm import Farm, default_ports
+
+    ports = default_ports(args.base)
+    farm = await Farm.start(
+        args.make,
+        base=args.base,
+        http_port=ports["http"] if args.http_port is None else args.http_port,
+        rpc_port=ports["rpc"] if args.rpc_port is None else args.rpc_port,
+        time_scale=args.time_scale,
+        seed=args.seed,
+        ledger_path=args.ledger,
+        keep_ledger=False,
+        faults=faults,
+    )
+    try:
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(signal.SIGHUP, _reload, farm, args.faults)
+        ready = {
+            "ready": True,
+            "http_port": farm.ports["http"],
+            "rpc_port": farm.ports["rpc"],
+            "miners": farm.describe(),
+        }
+        line = json.dumps(ready)
+        if args.list:
+            _write_whole(args.list, line + "\n")
+        print(line, flush=True)  # noqa: T201 -- the interface of this command
+        await ended.wait()
+    finally:
+        await farm.stop()
+
+
+def _reload(farm: Any, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        farm.apply_faults(load_faults(path))
+    except (FaultError, OSError) as error:  # the faults in force stay
+        print(f"faults not reloaded: {error}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _write_whole(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(text)
+    part.replace(path)
+
+
+def _fail(code: int, message: str) -> None:
+    print(f"miner-simulator: {message}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="miner-simulator",
+        description="A farm of simulated miners on loopback addresses.",
+        epilog="SIGHUP reads the faults file again; SIGTERM ends.",
+    )
+    parser.add_argument("--make", required=True, help="e.g. antminer:12,antminer/s21:3,foreign:5")
+    parser.add_argument("--base", default="127.10.0.1", help="first address (default %(default)s)")
+    parser.add_argument("--http-port", type=int, help="default 80, or 18080 where not allowed")
+    parser.add_argument("--rpc-port", type=int, help="default 4028, or 14028 beside 18080")
+    parser.add_argument("--faults", type=Path, help="JSON: address or * to list of faults")
+    parser.add_argument("--ledger", type=Path, help="append every effect here, JSON lines")
+    parser.add_argument("--time-scale", type=float, default=1.0, help="device seconds per second")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--list", type=Path, help="write the ready line to this file too")
+    parser.add_argument("--json", action="store_true", help="accepted; output is always JSON")
+    return parser

@@ -1,0 +1,41 @@
+"""Device time: how fast the simulated farm lives."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+
+class DeviceClock:
+    """Seconds as the devices count them: `scale` device seconds pass in one second of the loop.
+
+    It reads the running loop's clock, so a farm on a virtual-time loop lives in virtual time.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        if scale <= 0:
+            raise ValueError("time scale must be above 0")
+        self.scale = scale
+        self._loop = asyncio.get_running_loop()
+        self._zero = self._loop.time()
+        self._unix_zero = time.time()
+
+    def now(self) -> float:
+        """Device seconds since the farm was started."""
+        return (self._loop.time() - self._zero) * self.scale
+
+    def unix(self) -> int:
+        """What a device believes the date to be, unix seconds."""
+        return int(self._unix_zero + self.now())
+
+    def call_later(
+        self, seconds: float, callback: Callable[..., object], *args: object
+    ) -> asyncio.TimerHandle:
+        """Run `callback` after so many device seconds."""
+        return self._loop.call_later(max(seconds, 0.0) / self.scale, callback, *args)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so many device seconds."""
+        if seconds > 0:
+            await asyncio.sleep(seconds / self.scale)

@@ -1,0 +1,160 @@
+"""A farm of simulated miners on loopback addresses, one address each."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import resource
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+from simulator.clock import DeviceClock
+from simulator.device import Device, Place
+from simulator.ledger import Ledger
+from simulator.makes import MAKES, SpecError, parse_specs
+from simulator.net import can_bind, free_port
+
+VENDOR_PORTS: Final = {"http": 80, "rpc": 4028}
+HIGH_PORTS: Final = {"http": 18080, "rpc": 14028}
+_TRIES: Final = 5
+_SPARE_FILES: Final = 256
+
+
+class Farm:
+    """Running miners. Make one with `Farm.start`, end it with `stop` (or use it in `async with`)."""
+
+    def __init__(
+        self, devices: list[Device], ports: dict[str, int], clock: DeviceClock, ledger: Ledger
+    ) -> None:
+        self.miners = devices
+        self.ports = ports
+        self.clock = clock
+        self.ledger = ledger
+
+    @classmethod
+    async def start(
+        cls,
+        specs: str | Sequence[str],
+        *,
+        base: str = "127.10.0.1",
+        http_port: int = 0,
+        rpc_port: int = 0,
+        ports: Mapping[str, int] | None = None,
+        time_scale: float = 1.0,
+        seed: int = 0,
+        ledger_path: Path | str | None = None,
+        keep_ledger: bool = True,
+        faults: Mapping[str, Sequence[str | Mapping[str, Any]]] | None = None,
+    ) -> Farm:
+        """Build the miners and return once every socket listens.
+
+        `specs` as in `makes.parse_specs`; addresses count up from `base`, without .0 and .255. A
+        port of 0 takes a free number, the same on every address; `ports` gives the numbers of
+        further services by kind. `faults` is a faults file's content. Raises SpecError, or OSError
+        when an address cannot be bound.
+        """
+        wanted = parse_specs(specs)
+        addresses = list(count_up(base, len(wanted)))
+        _allow_files(2 * len(wanted) + _SPARE_FILES)
+        asked = {"http": http_port, "rpc": rpc_port, **(ports or {})}
+        clock = DeviceClock(time_scale)
+        ledger = Ledger(Path(ledger_path) if ledger_path else None, keep=keep_ledger)
+        for attempt in range(_TRIES):
+            numbers = {k: number or free_port(addresses[0]) for k, number in asked.items()}
+            devices = [
+                MAKES[make].build(key, Place(ip, index, seed, numbers, clock, ledger))
+                for index, ((make, key), ip) in enumerate(zip(wanted, addresses, strict=True))
+            ]
+            farm = cls(devices, numbers, clock, ledger)
+            farm.apply_faults(faults or {})
+            try:
+                await asyncio.gather(*(device.start() for device in devices))
+            except OSError as error:
+                await farm._stop_devices()
+                taken = error.errno == errno.EADDRINUSE and 0 in asked.values()
+                if not taken or attempt == _TRIES - 1:
+                    ledger.close()
+                    raise
+            else:
+                return farm
+        raise AssertionError("unreachable")
+
+    def __getitem__(self, ip: str) -> Device:
+        for device in self.miners:
+            if device.ip == ip:
+                return device
+        raise KeyError(ip)
+
+    def __len__(self) -> int:
+        return len(self.miners)
+
+    def __iter__(self) -> Iterator[Device]:
+        return iter(self.miners)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def by_mac(self, mac: str) -> Device:
+        """The miner with that address on its label. Raises KeyError."""
+        for device in self.miners:
+            if device.mac.upper() == mac.upper():
+                return device
+        raise KeyError(mac)
+
+    def tap(self, on: bool = True) -> None:
+        """Keep (or no longer keep) what clients send, in each miner's `wire_log`."""
+        for device in self.miners:
+            device.tapped = on or device.foreign
+
+    def apply_faults(self, faults: Mapping[str, Sequence[str | Mapping[str, Any]]]) -> None:
+        """Set every miner's faults from address (or `*`) to list; what is not named is healthy."""
+        everywhere = list(faults.get("*", []))
+        for device in self.miners:
+            device.faults.replace([*everywhere, *faults.get(device.ip, [])])
+
+    def describe(self) -> list[dict[str, Any]]:
+        """The listing: one entry per miner, in the order of the addresses."""
+        return [device.describe() for device in self.miners]
+
+    async def stop(self) -> None:
+        """Close every socket and the ledger."""
+        await self._stop_devices()
+        self.ledger.close()
+
+    async def _stop_devices(self) -> None:
+        await asyncio.gather(*(device.stop() for device in self.miners))
+        await asyncio.sleep(0)  # let the loop finish closing the transports
+
+
+def count_up(base: str, number: int) -> Iterator[str]:
+    """Loopback addresses from `base` on, leaving out .0 and .255. Raises SpecError."""
+    try:
+        address = ipaddress.IPv4Address(base)
+    except ValueError as error:
+        raise SpecError(f"not an address: {base!r}") from error
+    given = 0
+    while given < number:
+        if not address.is_loopback:
+            raise SpecError(f"{base} with {number} miners leaves 127.0.0.0/8")
+        if address.packed[3] not in (0, 255):
+            yield str(address)
+            given += 1
+        address += 1
+
+
+def default_ports(base: str) -> dict[str, int]:
+    """The vendors' ports where they may be bound, else the high ones."""
+    vendor = all(can_bind(base, port) for port in VENDOR_PORTS.values())
+    return dict(VENDOR_PORTS if vendor else HIGH_PORTS)
+
+
+def _allow_files(number: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(max(soft, 4 * number), hard) if hard != resource.RLIM_INFINITY else 4 * number
+    if wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,196 @@
+"""Scripted misbehaviour: what a miner can be told to do wrong, and for which requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+KNOWN: Final[dict[str, str]] = {
+    # the line
+    "dead": "nothing listens",
+    "refuses_4028": "the API port is closed",
+    "hangs": "accepts and never answers",
+    "cuts": "closes after `bytes` bytes of the reply (default 20)",
+    "drips": "sends one byte each `interval` real seconds (default 1.0)",
+    "endless": "answers with bytes that never end",
+    "huge_json": "streams one JSON document of `bytes` bytes (default 1 GiB)",
+    "gzip_bomb": "HTTP: a gzip body that unpacks to `megabytes` (default 1024)",
+    "redirect": "HTTP: 302 to `to`",
+    "garbage": "spoils the reply; `variant`: nan, 1e999, nested, binary, truncated, html, empty",
+    "resets": "resets the connection when a request arrives",
+    # the answers to orders
+    "ignores": "answers OK and changes nothing",
+    "silent_apply": "does it and never answers (`close`: hangs up instead)",
+    "late_apply": "answers at once, does it `seconds` device seconds later (default 30)",
+    "dies_after_write": "goes dark once an order arrived (`applied`: whether it still did it)",
+    "slow_cgi": "each CGI takes `seconds` real seconds more (default 5)",
+    "busy": "set_miner_conf answers M001 request busy",
+    "locked_pools": "a signed pool file overrules what is written",
+    "bad_config": "get_miner_conf is spoilt; `variant`: missing_pools, broken, colon_comma, empty",
+    # who it is
+    "wrong_password": "the password is `password` (default `other`)",
+    "unauthorized_after": "401 for good after `requests` authorised requests",
+    "changes_mac": "reports the address `mac` from now on",
+    "lies_uptime": "`variant`: never_restarts, jumps, constant",
+    # its health
+    "board_missing": "the boards `chains` (list of indexes from 0, default [0]) are gone",
+    "cold": "temperatures below zero",
+    "overheated": "protection stop: boards up, no hashing",
+    "stuck_awake": "sleep is configured, but hashing goes on until the next reboot",
+    "pools_dead": "no pool can be reached",
+    "no_hash": "boots, but never hashes",
+    # builds differ
+    "no_array": "4028 has no array form",
+    "newline_end": "4028 replies end in a newline, not NUL",
+    "lowercase_keys": "4028 replies have lower-case keys at the top and in VERSION and POOLS",
+    "empty_unknown": "4028 answers unknown commands with nothing",
+    "plain_unknown": '4028 answers unknown commands with {"error": "unknown command"}',
+    "empty_sleep": "asleep, STATS and SUMMARY are empty lists",
+    "status_array": "the STATUS of the new shape is a list",
+    "rate_unit_ths": "new-shape rates are in TH/s",
+    "truncated_stats": "4028 stats are cut before the end",
+    "chain_power": "STATS[1] has chain_power",
+    "mode_as_string": "the mode is taken only as text (`answer`: 200 silently, or 400)",
+    "mode_key_plain": "the config read back names the mode miner-mode",
+    "set_conf_success": 'set_miner_conf answers {"success": true}',
+    "few_pools_refused": "fewer than 3 pools are refused with M001",
+    "lists_set_pools_only": "the config read back leaves out empty pool slots",
+    "no_blink": "no blink.cgi",
+    "no_blink_status": "no get_blink_status.cgi",
+    "blink_as_string": "blink.cgi takes only the text form, 400 otherwise",
+    "reboot_post_only": "reboot.cgi answers GET with `answer` (404 or 405, default 405)",
+    "root_404": "GET / is 404",
+    "realm_lowercase": "the realm is written in small letters",
+    "opaque": "the challenge carries opaque and algorithm",
+    "nonce_expires": "a nonce is worth `requests` requests (default 1), then stale",
+    "logs_swapped": "the log is under the other generation's name",
+    "big_log": "the log has `bytes` bytes",
+    "upgrade_needs_name_file": "the upload's part must be named file",
+    "upgrade_plain_reply": "the upload is answered with plain text; it waits for a reboot",
+    "upgrade_bad_flash": "takes the image, but boots the old version again",
+    "no_miner_type": "no miner_type.cgi",
+    "platform_type": "Type is the platform name, not the model",
+    "unknown_conf_key": "the config has a bitmain-* key nobody knows",
+    "fragile_web": "more than `limit` CGIs at once (default 3) hang the web server until reboot",
+}
+
+
+class FaultError(ValueError):
+    """A fault nobody knows, or a faults file that is not one."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault with its arguments.
+
+    Every fault takes the filters `actions`, `match` (texts, one of which must occur in the request
+    line or command), `ports` (kinds: http, rpc) and `times` (how often it strikes).
+    """
+
+    name: str
+    args: dict[str, Any] = field(default_factory=dict)
+
+    def applies(self, *, action: str | None, text: str | None, port: str | None) -> bool:
+        """True when the filters let this request through to the fault."""
+        actions, match, ports = (self.args.get(key) for key in ("actions", "match", "ports"))
+        return (
+            (not actions or action is None or action in actions)
+            and (not match or (text is not None and any(part in text for part in match)))
+            and (not ports or port is None or port in ports)
+        )
+
+
+class Faults:
+    """The faults of one miner. `changed` is called after every change of the set."""
+
+    def __init__(self, changed: Callable[[], None] | None = None) -> None:
+        self._faults: list[Fault] = []
+        self._built_in: tuple[str, ...] = ()
+        self._changed = changed or (lambda: None)
+
+    def build_in(self, names: Iterable[str]) -> None:
+        """The quirks of this build; they survive `clear` and `replace`."""
+        self._built_in = tuple(names)
+        self._faults = [Fault(_known(name)) for name in self._built_in] + self._faults
+
+    def add(self, name: str, **args: Any) -> None:
+        """Begin to misbehave so."""
+        self._faults.append(Fault(_known(name), args))
+        self._changed()
+
+    def remove(self, name: str) -> None:
+        """End every fault of that name."""
+        self._faults = [fault for fault in self._faults if fault.name != _known(name)]
+        self._changed()
+
+    def clear(self) -> None:
+        """End every fault but the build's own quirks."""
+        self.replace([])
+
+    def replace(self, specs: Iterable[str | Mapping[str, Any]]) -> None:
+        """Set the faults from their JSON form: names, or objects with `fault` and arguments."""
+        self._faults = [Fault(name) for name in self._built_in]
+        self._faults += [parse_fault(spec) for spec in specs]
+        self._changed()
+
+    def get(self, name: str) -> Fault | None:
+        """The fault of that name, whatever its filters; does not count as a strike."""
+        return next((fault for fault in self._faults if fault.name == name), None)
+
+    def __contains__(self, name: str) -> bool:
+        return self._faults != [] and self.get(name) is not None
+
+    def take(
+        self,
+        name: str,
+        *,
+        action: str | None = None,
+        text: str | None = None,
+        port: str | None = None,
+    ) -> Fault | None:
+        """The fault of that name if it strikes this request; uses up one of its `times`."""
+        for fault in self._faults:
+            if fault.name == name and fault.applies(action=action, text=text, port=port):
+                if "times" in fault.args:
+                    fault.args["times"] -= 1
+                    if fault.args["times"] <= 0:
+                        self._faults.remove(fault)
+                return fault
+        return None
+
+    def names(self) -> list[str]:
+        """The names in force, for listings."""
+        return [fault.name for fault in self._faults]
+
+
+def parse_fault(spec: str | Mapping[str, Any]) -> Fault:
+    """One fault of a faults file. Raises FaultError."""
+    if isinstance(spec, str):
+        return Fault(_known(spec))
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("fault"), str):
+        raise FaultError(f'a fault is a name or an object with "fault": {spec!r}')
+    args = {key: value for key, value in spec.items() if key != "fault"}
+    return Fault(_known(spec["fault"]), args)
+
+
+def load_faults(path: Path) -> dict[str, list[str | dict[str, Any]]]:
+    """Read a faults file: address (or `*`) to list of faults. Raises FaultError or OSError."""
+    try:
+        document = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise FaultError(f"{path}: not JSON: {error}") from error
+    if not isinstance(document, dict) or not all(isinstance(v, list) for v in document.values()):
+        raise FaultError(f"{path}: expected an object of address to list of faults")
+    for specs in document.values():
+        for spec in specs:
+            parse_fault(spec)
+    return document
+
+
+def _known(name: str) -> str:
+    if name not in KNOWN:
+        raise FaultError(f"unknown fault {name!r}; known: {', '.join(sorted(KNOWN))}")
+    return name

@@ -1,0 +1,62 @@
+"""Which makes can be simulated. A new make adds its one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from simulator import foreign
+from simulator.antminer import catalogue
+from simulator.antminer.device import Antminer
+from simulator.device import Device, Place
+
+
+class SpecError(ValueError):
+    """A list of miners that cannot be built."""
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """One make: its default mix in order, all keys it knows, and how one device is built."""
+
+    mix: Sequence[str]
+    keys: Sequence[str]
+    build: Callable[[str, Place], Device]
+
+
+def _antminer(key: str, place: Place) -> Device:
+    return Antminer(catalogue.MODELS[key], place)
+
+
+MAKES: Final[dict[str, Make]] = {
+    "antminer": Make(catalogue.MIX, tuple(catalogue.MODELS), _antminer),
+    "foreign": Make(foreign.MIX, tuple(foreign.DECOYS), foreign.build),
+}
+
+
+def parse_specs(specs: str | Sequence[str]) -> list[tuple[str, str]]:
+    """Turn `antminer:12,foreign/vnish:2,antminer/s21` into (make, key) per device.
+
+    Raises SpecError, naming what is known.
+    """
+    wanted: list[tuple[str, str]] = []
+    texts = specs.split(",") if isinstance(specs, str) else list(specs)
+    for text in (part.strip() for part in texts):
+        name, colon, count = text.partition(":")
+        make_name, slash, key = name.partition("/")
+        make = MAKES.get(make_name)
+        if make is None:
+            raise SpecError(f"unknown make {make_name!r}; known: {', '.join(MAKES)}")
+        if colon and not count.isdigit():
+            raise SpecError(f"not a number of miners: {text!r}")
+        number = int(count) if colon else 1
+        if slash and key not in make.keys:
+            raise SpecError(f"unknown {make_name} {key!r}; known: {', '.join(make.keys)}")
+        wanted += [
+            (make_name, key if slash else make.mix[index % len(make.mix)])
+            for index in range(number)
+        ]
+    if not wanted:
+        raise SpecError("no miners asked for")
+    return wanted

@@ -1,0 +1,303 @@
+"""Listening sockets that come and go, and connections that can be made to misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import re
+import socket
+import struct
+import zlib
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from simulator.device import Device
+
+BACKLOG = 100
+CHUNK = 64 * 1024
+TAP_LIMIT = 64 * 1024
+
+
+class WireEntry(NamedTuple):
+    """What one request looked like on the wire: the port, its first 64 KiB, and two judgements."""
+
+    port: int
+    data: bytes
+    had_credentials: bool
+    kind: str
+
+
+class Listener:
+    """One listening socket on one address; closing it also cuts its open connections."""
+
+    def __init__(self, ip: str, port: int, connection: Callable[[Listener], Connection]) -> None:
+        self.ip = ip
+        self.port = port
+        self.live: set[Connection] = set()
+        self._make = connection
+        self._server: asyncio.Server | None = None
+        self._opening: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._opening is not None
+
+    async def open(self) -> None:
+        """Listen. Raises OSError when the address cannot be bound."""
+        if self.is_open:
+            return
+        self._opening = asyncio.ensure_future(self._open())
+        try:
+            await self._opening
+        except OSError:
+            self._opening = None
+            raise
+
+    def open_soon(self) -> None:
+        """Listen again as soon as the loop comes round; used when a device comes back."""
+        if not self.is_open:
+            self._opening = asyncio.ensure_future(self._open())
+
+    def close(self) -> None:
+        """Stop listening and drop every connection at once."""
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in tuple(self.live):
+            connection.abort()
+
+    async def _open(self) -> None:
+        loop = asyncio.get_running_loop()
+        last: OSError | None = None
+        for _ in range(20):  # the former listening socket may be closed only on the next turns
+            try:
+                sock = _bind(self.ip, self.port)
+                break
+            except OSError as error:
+                last = error
+                await asyncio.sleep(0.01)
+        else:
+            raise last or OSError("cannot bind")
+        try:
+            self._server = await loop.create_server(
+                lambda: self._make(self), sock=sock, backlog=BACKLOG
+            )
+        except BaseException:
+            sock.close()
+            raise
+
+
+class Connection(asyncio.Protocol):
+    """Base of the server side protocols: output with backpressure, and the line's faults."""
+
+    kind = "raw"
+    # the error a strict reader must raise is chosen by what is sent, not by the protocol spoken
+    is_http = False
+
+    def __init__(self, device: Device, listener: Listener) -> None:
+        self.device = device
+        self.listener = listener
+        self.transport: asyncio.Transport | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._pump: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self.transport = transport  # type: ignore[assignment]
+        self.listener.live.add(self)
+        self.device.connections += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self.transport = None
+        self.listener.live.discard(self)
+        self._writable.set()
+        if self._pump is not None:
+            self._pump.cancel()
+
+    def eof_received(self) -> bool:
+        return True  # a client may close its sending half and still wait for the answer
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def send(self, data: bytes, *, close: bool, text: str = "") -> None:
+        """Write one whole reply, spoilt as the faults say."""
+        if self.transport is None:
+            return
+        faults = self.device.faults
+        if cut := faults.take("cuts", text=text, port=self.kind):
+            self.transport.write(data[: int(cut.args.get("bytes", 20))])
+            self.transport.close()
+        elif drip := faults.take("drips", text=text, port=self.kind):
+            self.start(self._drip(data, float(drip.args.get("interval", 1.0))))
+        else:
+            self.transport.write(data)
+            if close:
+                self.transport.close()
+
+    def attack(self, text: str) -> bool:
+        """Misbehave instead of serving this request; False when the request is to be served."""
+        faults, port = self.device.faults, self.kind
+        if not faults.names():
+            return False
+        if faults.take("hangs", text=text, port=port):
+            return True
+        if faults.take("resets", text=text, port=port):
+            self.reset()
+            return True
+        if faults.take("endless", text=text, port=port):
+            self.start(self.stream(itertools.chain([self._head()], itertools.repeat(b" " * CHUNK))))
+            return True
+        if huge := faults.take("huge_json", text=text, port=port):
+            size = int(huge.args.get("bytes", 1 << 30))
+            self.start(self.stream(itertools.chain([self._head()], _huge_json(size))))
+            return True
+        return self._attack_http(text) if self.is_http else False
+
+    def spoil(self, body: bytes, text: str) -> bytes:
+        """The body as `garbage` makes it."""
+        garbage = self.device.faults.take("garbage", text=text, port=self.kind)
+        if garbage is None:
+            return body
+        return _garbage(body, str(garbage.args.get("variant", "nested")))
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run an endless or slow sender until it ends or the client goes away."""
+        self._pump = asyncio.ensure_future(work)
+
+    async def stream(self, chunks: Iterable[bytes]) -> None:
+        """Write lazily, never more ahead than the transport's own buffer."""
+        for chunk in chunks:
+            await self._writable.wait()
+            if self.transport is None:
+                return
+            self.transport.write(chunk)
+            await asyncio.sleep(0)
+        if self.transport is not None:
+            self.transport.close()
+
+    def reset(self) -> None:
+        """Drop the connection with a RST."""
+        if self.transport is not None:
+            sock = self.transport.get_extra_info("socket")
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
+
+    def abort(self) -> None:
+        """Drop the connection without ceremony (the device lost power)."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _head(self) -> bytes:
+        if not self.is_http:
+            return b""
+        return b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
+
+    def _attack_http(self, text: str) -> bool:
+        faults = self.device.faults
+        if bomb := faults.take("gzip_bomb", text=text):
+            members = max(1, int(bomb.args.get("megabytes", 1024)) // 8)
+            head = (
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n"
+            )
+            self.start(self.stream(itertools.chain([head], itertools.repeat(_bomb(), members))))
+            return True
+        if redirect := faults.take("redirect", text=text):
+            to = str(redirect.args.get("to", "http://127.255.255.254/"))
+            self.send(
+                b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n"
+                b"Connection: close\r\n\r\n" % to.encode(),
+                close=True,
+            )
+            return True
+        return False
+
+    async def _drip(self, data: bytes, interval_s: float) -> None:
+        for index in range(len(data)):
+            if self.transport is None:
+                return
+            self.transport.write(data[index : index + 1])
+            await asyncio.sleep(interval_s)
+        if self.transport is not None:
+            self.transport.close()
+
+
+def can_bind(ip: str, port: int) -> bool:
+    """True when this process may listen there now."""
+    try:
+        _bind(ip, port).close()
+    except OSError:
+        return False
+    return True
+
+
+def free_port(ip: str) -> int:
+    """A port number nothing uses on that address now."""
+    with socket.socket() as sock:
+        sock.bind((ip, 0))
+        return int(sock.getsockname()[1])
+
+
+def _bind(ip: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((ip, port))
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _huge_json(size: int) -> Iterator[bytes]:
+    yield b'{"STATS":["'
+    sent = 0
+    while sent < size:
+        yield b"a" * CHUNK
+        sent += CHUNK
+    yield b'"]}'
+
+
+@cache
+def _bomb() -> bytes:
+    # gzip members may be put one after another: 8 MiB of zeros each, made once
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return packer.compress(b"\0" * (8 << 20)) + packer.flush()
+
+
+_NUMBER = re.compile(rb"(?<=[:\[,])\s*-?\d+(\.\d+)?(?=[,\]}])")
+
+
+def _garbage(body: bytes, variant: str) -> bytes:
+    match variant:
+        case "nan":
+            return _NUMBER.sub(b"NaN", body)
+        case "1e999":
+            return _NUMBER.sub(b"1e999", body)
+        case "nested":
+            return b"[" * 200_000
+        case "binary":
+            return bytes(range(256)) * 16
+        case "truncated":
+            return body[: len(body) // 2]
+        case "html":
+            return b"<html><body><h1>500 Internal Server Error</h1></body></html>"
+        case "empty":
+            return b""
+        case _:
+            raise ValueError(f"unknown variant of garbage: {variant!r}")
