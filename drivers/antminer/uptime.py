@@ -35,10 +35,9 @@ def process_turn(
     if now_s is None:
         return Turn.UNCLEAR
     if now_s > since_s + slack_s:
-        # It began before the effect. A clock that jumped ahead (a lying firmware) proves nothing.
-        if before_s is not None and now_s > before_s + since_s + slack_s:
-            return Turn.UNCLEAR
-        return Turn.RUNS_ON
+        # It began before the effect. A clock that jumped or stood still (a lying firmware) proves nothing.
+        is_steady = before_s is None or abs(now_s - before_s - since_s) <= slack_s
+        return Turn.RUNS_ON if is_steady else Turn.UNCLEAR
     if before_s is None:
         return Turn.RESTARTED
     # Young enough to have begun since; but it may have been as young before.
