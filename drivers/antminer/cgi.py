@@ -90,6 +90,21 @@ class Cgi:
         """The realm the miner asked a password for, once it did."""
         return self._digest.challenge.realm if self._digest.challenge else None
 
+    async def establish(self) -> None:
+        """Have the miner ask for a password, without giving one: the realm is known from then on."""
+        response = await self._wire.exchange(
+            self._port,
+            build_request("GET", f"/cgi-bin/{_ESTABLISH}", self._host),
+            ResponseDecoder(body_cap_bytes=REPLY_CAP_BYTES),
+            deadline_s=self._timing.read_s,
+            cap_bytes=REPLY_CAP_BYTES + _OVERHEAD_BYTES,
+        )
+        if response.status != 401:
+            raise WrongDeviceError(
+                "its web server asks for no password, which no stock AntMiner does"
+            )
+        self._challenged(response)
+
     async def get(self, name: str, *, deadline_s: float | None = None) -> Response:
         """One script of READS; any status but 401 is given back (404: this generation lacks it)."""
         if name not in READS:
@@ -200,21 +215,6 @@ class Cgi:
                 break
         raise self._refused()
 
-    async def _establish(self) -> None:
-        """Have the miner ask for a password, without giving one: the realm is known from then on."""
-        response = await self._wire.exchange(
-            self._port,
-            build_request("GET", f"/cgi-bin/{_ESTABLISH}", self._host),
-            ResponseDecoder(body_cap_bytes=REPLY_CAP_BYTES),
-            deadline_s=self._timing.read_s,
-            cap_bytes=REPLY_CAP_BYTES + _OVERHEAD_BYTES,
-        )
-        if response.status != 401:
-            raise WrongDeviceError(
-                "its web server asks for no password, which no stock AntMiner does"
-            )
-        self._challenged(response)
-
     async def _act(
         self,
         method: str,
@@ -230,7 +230,7 @@ class Cgi:
             raise PolicyRefusedError(f"{method} {name} is not one of the changes we make")
         credentials = self._trusted()
         if self._digest.challenge is None:
-            await self._establish()  # so that a body is not sent only to be refused
+            await self.establish()  # so that a body is not sent only to be refused
         path = f"/cgi-bin/{name}"
         for attempt in (1, 2):
             headers = self._authorization(credentials, method, path, content_type if body else None)

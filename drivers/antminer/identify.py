@@ -1,0 +1,279 @@
+"""Who is it? Decided by the API's text, then by the web server's realm, then by what only the web side tells.
+
+Several firmwares for the same hardware keep the realm, and some keep the API's text: so both are looked at, and
+stock is only what shows no mark of another anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from typing import Any, Final
+
+import msgspec
+
+from contract.errors import (
+    AuthFailedError,
+    MalformedError,
+    RefusedError,
+    UnreachableError,
+    UnsupportedError,
+    WrongDeviceError,
+)
+from contract.miner import Firmware, Identity, Make, normalize_mac
+from drivers.antminer.cgi import Cgi
+from drivers.antminer.models import GENERATIONS, NEW_BM, NEW_GOD, OLD, clean_model, spec_for
+from drivers.antminer.repair import decode_json
+from drivers.antminer.rpc import Reply, Rpc, decode_reply, request_for
+from drivers.antminer.units import text_of
+
+# Text, lower case, in the order in which it decides. `None`: another maker's miner, not ours to claim.
+MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
+    (("bosminer", "boser", "braiins"), Firmware.BRAIINS),
+    (("btminer", "bitmicro", "whatsminer"), None),
+    (("luxminer", "luxos"), Firmware.LUXOS),
+    (("vnish", "xminer", "anthillos"), Firmware.VNISH),
+    (("hiveon", "rwglr"), Firmware.HIVEON),
+    (("asicseer", "blissz", "mskminer"), Firmware.OTHER),
+    (("kaonsu", "marafw"), Firmware.MARATHON),
+    (("iceriver", "avalon", "goldshell", "innosilicon", "elphapex", "hammer"), None),
+)
+_DATE: Final = re.compile(r"(mon|tue|wed|thu|fri|sat|sun)\b|\d{4}-|\d{12}", re.IGNORECASE)
+_GOD_VERSION: Final = re.compile(r"2\.\d+")  # godminer's own, where bmminer says 1.0.0
+_EPIC: Final = b"GET /capabilities HTTP/1.1\r\nHost: miner\r\nConnection: close\r\n\r\n"
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the API's replies say."""
+
+    firmware: Firmware
+    model: str | None = None
+    version: str | None = None
+    generation: str | None = None
+    is_godminer: bool | None = None
+
+
+def classify(text: str) -> Firmware | None:
+    """Whose firmware speaks, by its text; `None` when it is no AntMiner hardware for all we can tell."""
+    text = text.lower()
+    for marks, firmware in MARKS:
+        if any(mark in text for mark in marks):
+            return firmware
+    return Firmware.STOCK if "antminer" in text else None
+
+
+def findings_of(*replies: Reply) -> Findings | None:
+    """Judge replies to `version` and `stats` together. `None` when none of our hardware speaks."""
+    heads = [head for reply in replies if (head := _head(reply))]
+    firmware = classify("\n".join(filter(None, map(_text_of_reply, replies))))
+    if firmware is None:
+        return None
+    model: str | None = None
+    version: str | None = None
+    is_godminer: bool | None = None
+    for head in heads:
+        model = model or clean_model(text_of(head.get("Type")) or text_of(head.get("type")))
+        version = version or text_of(head.get("CompileTime"))
+        if is_godminer is None and (process := text_of(head.get("BMMiner"))):
+            is_godminer = _GOD_VERSION.fullmatch(process) is not None
+    spec = spec_for(model)
+    if firmware is not Firmware.STOCK:
+        version = _own_version(heads) or version
+    return Findings(
+        firmware=firmware,
+        model=spec.name if spec else model,
+        version=version[:80] if version else None,
+        generation=spec.generation if spec else None,
+        is_godminer=is_godminer,
+    )
+
+
+async def ask_who(rpc: Rpc) -> Findings | None:
+    """Ask `version`, and `stats` where that is not enough.
+
+    Raises UnreachableError when nothing answers on the API port, MalformedError when what answers is no miner's API.
+    """
+    data = await rpc.raw(request_for("version"))
+    if data.startswith(b"HTTP/"):
+        return await _ask_epic(rpc)
+    replies = [decode_reply(data)]
+    found = findings_of(*replies)
+    if found is not None and found.firmware is not Firmware.STOCK:
+        if found.model is None:
+            found = await _with_model(rpc, found)
+        return found
+    # A stock text may come from a firmware that shows itself only in `stats`, and one that refuses
+    # `version` may be named there.
+    if found is not None or replies[0].refusal or replies[0].STATUS is not None:
+        with contextlib.suppress(RefusedError):  # then `version` alone decides
+            replies.append(await rpc.ask("stats"))
+        found = findings_of(*replies)
+    return found
+
+
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """An identity and what else the web side told on the way."""
+
+    identity: Identity
+    control_board: str | None = None
+
+
+async def examine(cgi: Cgi, found: Findings) -> Examined:
+    """Complete the findings by what the web side tells, as far as our password is good for it. Raises nothing
+    for a web side that is away, broken or refuses: MAC and serial are absent then, and `reason` says why.
+    """
+    identity = Identity(
+        make=Make.ANTMINER,
+        model=found.model,
+        firmware=found.firmware,
+        firmware_version=found.version,
+        generation=found.generation,
+    )
+    cgi.stock = found.firmware is Firmware.STOCK
+    if not cgi.stock:
+        reason = f"runs {found.firmware} firmware, which is only read"
+        return Examined(identity=msgspec.structs.replace(identity, reason=reason))
+    try:
+        await cgi.establish()
+        return await _with_web(cgi, identity, found)
+    except WrongDeviceError as error:
+        cgi.stock = False
+        identity = msgspec.structs.replace(identity, firmware=Firmware.OTHER, reason=str(error))
+        return Examined(identity=identity)
+    except AuthFailedError as error:
+        return Examined(identity=_judged(identity, reason=str(error)))
+    except (UnreachableError, MalformedError) as error:
+        reason = f"its web side does not work: {error}"
+        return Examined(identity=msgspec.structs.replace(identity, reason=reason))
+
+
+# --- private -------------------------------------------------------------------------------------
+
+
+def _head(reply: Reply) -> dict[str, Any] | None:
+    rows = reply.VERSION or reply.STATS
+    return rows[0] if rows else reply.INFO
+
+
+def _text_of_reply(reply: Reply) -> str | None:
+    """All that a firmware says about itself: verdict and head row, keys included (`LUXminer` is a key)."""
+    verdict = reply.verdict
+    said = [verdict.msg, verdict.description] if verdict else []
+    head = _head(reply)
+    return "\n".join([*filter(None, said), json.dumps(head, default=str) if head else ""])
+
+
+def _own_version(heads: list[dict[str, Any]]) -> str | None:
+    for head in heads:
+        for key, value in head.items():
+            if key in {"BOSminer", "BOSminer+", "LUXminer", "BOSer"} and (text := text_of(value)):
+                return text
+            if key in {"Type", "type"} and (text := text_of(value)):
+                match = re.search(r"\((vnish [^)]+)\)", text, re.IGNORECASE)
+                if match:
+                    return match[1]
+    return None
+
+
+async def _with_model(rpc: Rpc, found: Findings) -> Findings:
+    """Firmwares whose `version` names no model name it in `devdetails`."""
+    try:
+        details = (await rpc.ask("devdetails")).DEVDETAILS or []
+    except (RefusedError, MalformedError):
+        return found
+    names = [clean_model(text_of(row.get("Model"))) for row in details]
+    return msgspec.structs.replace(found, model=next(filter(None, names), None))
+
+
+async def _ask_epic(rpc: Rpc) -> Findings | None:
+    """The firmware named ePIC serves HTTP on the API port."""
+    data = await rpc.raw(_EPIC)
+    _, _, body = data.partition(b"\r\n\r\n")
+    try:
+        value = decode_json(body)
+    except MalformedError:
+        return None
+    if not isinstance(value, dict) or "Model" not in value:
+        return None
+    model = clean_model(text_of(value.get("Model")))
+    return Findings(
+        firmware=Firmware.EPIC,
+        model=model,
+        version=text_of(value.get("Firmware Version")) or text_of(value.get("Version")),
+    )
+
+
+async def _with_web(cgi: Cgi, identity: Identity, found: Findings) -> Examined:
+    info = await _object(cgi, "get_system_info.cgi")
+    kind = await _object(cgi, "miner_type.cgi") if found.generation != OLD else {}
+    texts = " ".join(
+        text
+        for value in (info.get("minertype"), info.get("system_filesystem_version"), *kind.values())
+        if (text := text_of(value))
+    )
+    if classify(f"antminer {texts}") is not Firmware.STOCK:
+        cgi.stock = False
+        return Examined(
+            identity=msgspec.structs.replace(
+                identity,
+                firmware=classify(f"antminer {texts}") or Firmware.OTHER,
+                reason="its web side shows another firmware, which is only read",
+            )
+        )
+    model = identity.model
+    for value in (kind.get("miner_type"), info.get("minertype")):
+        if model is None:
+            model = clean_model(text_of(value))
+    spec = spec_for(model)
+    generation = (spec.generation if spec else None) or _generation(found, kind)
+    serial = text_of(info.get("serinum"))
+    whole = _judged(
+        msgspec.structs.replace(
+            identity,
+            model=spec.name if spec else model,
+            generation=generation,
+            firmware_version=_version(info, kind) or identity.firmware_version,
+            mac=normalize_mac(text_of(info.get("macaddr"))),
+            serial=None if serial is None or serial.lower() in {"unknown", "unknow"} else serial,
+            hostname=text_of(info.get("hostname")),
+        )
+    )
+    return Examined(identity=whole, control_board=text_of(kind.get("subtype")))
+
+
+def _judged(identity: Identity, reason: str | None = None) -> Identity:
+    if identity.generation in GENERATIONS:
+        return msgspec.structs.replace(identity, drivable=True, reason=reason)
+    return msgspec.structs.replace(
+        identity,
+        drivable=False,
+        reason=reason or f"a model we do not know to write to ({identity.model or 'unnamed'})",
+    )
+
+
+def _generation(found: Findings, kind: dict[str, Any]) -> str | None:
+    """By the script only the newer web side has, and by which process speaks."""
+    if not kind:
+        return None
+    return NEW_GOD if found.is_godminer or "product_type" in kind else NEW_BM
+
+
+def _version(info: dict[str, Any], kind: dict[str, Any]) -> str | None:
+    """The release name of 2025 and later images; a date says no more than the API's CompileTime."""
+    for value in (info.get("system_filesystem_version"), kind.get("fw_version")):
+        text = text_of(value)
+        if text and not _DATE.match(text):
+            return text[:80]
+    return None
+
+
+async def _object(cgi: Cgi, name: str) -> dict[str, Any]:
+    """A script's reply as an object; {} where this firmware has no such script."""
+    try:
+        value = await cgi.get_json(name)
+    except UnsupportedError:
+        return {}
+    if not isinstance(value, dict):
+        raise MalformedError(f"{name} answered with {type(value).__name__}, not an object")
+    return value

@@ -1,0 +1,110 @@
+"""Numbers as firmwares write them: as numbers, as text, with a unit behind, with dashes between, or empty."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+_RATE: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*([a-zA-Z/]*)\s*")
+_UNIT: Final = re.compile(r"([kmgtpe]?)(h|hs|hash|sol|sols|ksol)?(/?s)?", re.IGNORECASE)
+_PREFIX: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
+_TEMPS: Final = re.compile(r"(-?\d+(?:\.\d+)?)(?:-|$)")
+_SCALED: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtpe]?)\s*", re.IGNORECASE)
+_AGO: Final = re.compile(r"(\d{1,7}):([0-5]?\d):([0-5]?\d)")
+_WATTS: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*W\s*", re.IGNORECASE)
+_LEADING: Final = re.compile(r"\s*(-?\d{1,18}(?:\.\d{1,18})?)")
+_LARGEST: Final = 1e24
+
+
+def number(value: Any) -> float | None:
+    """A finite number out of a number or text (`"1600M"` gives 1600); `None` for anything else."""
+    if value.__class__ is float:
+        return value if -_LARGEST < value < _LARGEST else None
+    if value.__class__ is int:
+        return float(value) if -_LARGEST < value < _LARGEST else None
+    if value.__class__ is str:
+        match = _LEADING.match(value)
+        return float(match[1]) if match else None
+    return None
+
+
+def whole(value: Any) -> int | None:
+    """A whole number >= 0, or `None`."""
+    if value.__class__ is int:
+        return value if 0 <= value < _LARGEST else None
+    found = number(value)
+    return int(found) if found is not None and found >= 0 else None
+
+
+def text_of(value: Any) -> str | None:
+    """Text that says something, without its margins; `None` for anything else."""
+    if value.__class__ is not str:
+        return None
+    return value.strip() or None
+
+
+def unit_hs(text: Any) -> float | None:
+    """Hashes (or solutions) per second in one `GH`, `GH/s`, `MH/s`, `KSol/s`; `None` if it is no unit."""
+    if value := text_of(text):
+        match = _UNIT.fullmatch(value)
+        if match and (match[2] or match[1]):
+            if match[2] and match[2].lower() == "ksol":
+                return 1e3
+            return _PREFIX[match[1].lower()]
+    return None
+
+
+def rate_hs(text: Any) -> float | None:
+    """A rate with its unit behind it (`"9529.46 MH/s"`); `None` without one."""
+    if text.__class__ is not str:
+        return None
+    match = _RATE.fullmatch(text)
+    scale = unit_hs(match[2]) if match else None
+    if match is None or scale is None:
+        return None
+    value = float(match[1]) * scale
+    return value if math.isfinite(value) else None
+
+
+def temps_c(value: Any) -> list[float]:
+    """The sensors of `"73-45-64-65"` (below zero: `"2--1-20-22"`), one number, or a list.
+
+    All zeros means that nothing is there: then empty. A zero among others is kept out as well.
+    """
+    if value.__class__ is str:
+        found = [float(each) for each in _TEMPS.findall(value[:200])]
+    elif value.__class__ is list:
+        found = [temp for each in value[:64] if (temp := number(each)) is not None]
+    else:
+        one = number(value)
+        found = [] if one is None else [one]
+    return [temp for temp in found if temp != 0 and -100 < temp < 300]
+
+
+def hottest(*values: Any) -> float | None:
+    """The highest of all sensors of the given fields."""
+    found = [temp for value in values for temp in temps_c(value)]
+    return max(found) if found else None
+
+
+def scaled(value: Any) -> float | None:
+    """A difficulty: `"262K"`, `" 69.2461"`, 65536.0; `None` for empty."""
+    if value.__class__ is str:
+        match = _SCALED.fullmatch(value)
+        return round(float(match[1]) * _PREFIX[match[2].lower()], 6) if match else None
+    return number(value)
+
+
+def ago_s(value: Any) -> float | None:
+    """Seconds of `"66:18:15"`; `None` for "0" (never) and anything else."""
+    if value.__class__ is str and (match := _AGO.fullmatch(value)):
+        return float(int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3]))
+    return None
+
+
+def watts(value: Any) -> float | None:
+    """`"3250 W"`; `None` without the unit (`"34.65 (AB)"` is something else)."""
+    if value.__class__ is str and (match := _WATTS.fullmatch(value)):
+        return float(match[1])
+    return None

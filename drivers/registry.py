@@ -1,0 +1,106 @@
+"""The makes we know, and the question which of them answers at an address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from contract.clock import Clock
+from contract.errors import (
+    MalformedError,
+    MinerError,
+    UnreachableError,
+    UnsupportedError,
+    WrongDeviceError,
+)
+from contract.miner import Endpoint, Identity, Make
+from drivers.antminer import entry as antminer
+from drivers.base import Credentials, Driver, Timing
+from drivers.wire import Wire
+
+WireFactory = Callable[[Endpoint, Clock, Timing], Wire]
+CredentialsFor = Callable[[Identity], Credentials | None]
+
+
+class Entry(Protocol):
+    """How the registry speaks with the package of one make."""
+
+    MAKE: Make
+
+    async def recognise(
+        self, wire: Wire, clock: Clock, timing: Timing, credentials: CredentialsFor
+    ) -> Driver | None:
+        """A driver if this make answers; `None` if something else does. Asks nothing that needs a password
+        before it is sure. Raises UnreachableError when nothing answers where this make listens.
+        """
+
+    def open_driver(
+        self,
+        wire: Wire,
+        clock: Clock,
+        timing: Timing,
+        credentials: Credentials | None,
+        identity: Identity,
+    ) -> Driver:
+        """A driver for a miner identified earlier, without asking it."""
+
+
+DRIVERS: Final[tuple[Any, ...]] = (antminer,)
+
+
+async def recognise(
+    endpoint: Endpoint,
+    *,
+    clock: Clock,
+    timing: Timing,
+    credentials: CredentialsFor,
+    wire_factory: WireFactory = Wire,
+) -> Driver | None:
+    """Ask who is there. `None`: something answers that no driver claims.
+
+    `credentials` is asked with what is known so far (make and model first, the MAC later).
+    Raises UnreachableError when nothing answers, MalformedError when what answers is broken and no driver claims it,
+    WrongDeviceError when two drivers claim it.
+    """
+    claims: list[Driver] = []
+    silent: list[UnreachableError] = []
+    broken: list[MinerError] = []
+    for entry in DRIVERS:
+        wire = wire_factory(endpoint, clock, timing)
+        try:
+            driver = await entry.recognise(wire, clock, timing, credentials)
+        except UnreachableError as error:
+            silent.append(error)
+        except MalformedError as error:
+            broken.append(error)
+        else:
+            if driver is not None:
+                claims.append(driver)
+    if len(claims) > 1:
+        names = " and ".join(each.make for each in claims)
+        raise WrongDeviceError(f"{endpoint.host} could be {names}: not touched")
+    if claims:
+        return claims[0]
+    if broken:
+        raise broken[0]
+    if len(silent) == len(DRIVERS):
+        raise silent[0]
+    return None
+
+
+def open_driver(
+    endpoint: Endpoint,
+    identity: Identity,
+    *,
+    clock: Clock,
+    timing: Timing,
+    credentials: CredentialsFor,
+    wire_factory: WireFactory = Wire,
+) -> Driver:
+    """The driver of a miner identified earlier; nothing is sent. Raises UnsupportedError for a make without one."""
+    for entry in DRIVERS:
+        if identity.make == entry.MAKE:
+            wire = wire_factory(endpoint, clock, timing)
+            driver: Driver = entry.open_driver(wire, clock, timing, credentials(identity), identity)
+            return driver
+    raise UnsupportedError(f"there is no driver for {identity.make}")
