@@ -47,6 +47,11 @@ class Operator:
         reply = await self._ask("POST", "/tasks/batches", json=body)
         return str(reply["data"][0]["batch_id"]) if reply["data"] else None
 
+    async def batches(self) -> list[dict[str, Any]]:
+        """Every batch of the farm, with status and counts."""
+        reply = await self._ask("GET", "/tasks/batches?pageSize=10000")
+        return list(reply["data"])
+
     async def batch(self, batch_id: str) -> dict[str, Any]:
         """Status and counts of a batch."""
         reply = await self._ask("GET", f"/tasks/batches/{batch_id}")

@@ -36,7 +36,7 @@ class Part:
         self.log = folder / f"{name}.log"
         self.lives = 0
         self._announces = announces
-        self._environment = None if environment is None else dict(environment)
+        self.environment = None if environment is None else dict(environment)
         self._process: Process | None = None
 
     @property
@@ -54,7 +54,7 @@ class Part:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self.program, stdin=DEVNULL, stdout=PIPE if self._announces else log, stderr=log,
-                env=self._environment,
+                env=self.environment,
             )  # fmt: skip
         self.lives += 1
         if not self._announces:

@@ -60,7 +60,7 @@ async def play(folder: Path, *, miners: int, time_scale: float, show: Show, stay
     async with (
         set_stage(folder, miners=miners, time_scale=time_scale) as stage,
         Operator(stage) as operator,
-        _images(stage.firmware) as images_url,
+        serve_images(stage.firmware) as images_url,
     ):
         performance = _Performance(stage, operator, show, clock)
         report = await performance.run(images_url, begun)
@@ -171,7 +171,7 @@ def _code(task: dict[str, Any]) -> str | None:
 
 
 @asynccontextmanager
-async def _images(folder: Path) -> AsyncIterator[str]:
+async def serve_images(folder: Path) -> AsyncIterator[str]:
     """A vendor's download page: the firmware images over plain http on loopback."""
     app = web.Application()
     app.router.add_static("/", folder)

@@ -1,0 +1,289 @@
+"""The one checker of the crash tests: ledger, journal and cloud held against each other.
+
+    lost           a task the cloud took that did not end, or that the journal ended and the cloud does not show so
+    twice          a one-shot that reached its miner more than once, or a setting that changed it more than once
+    false_succeed  `succeed` in the cloud that the ledger does not back
+    false_not_done `not_done` in the cloud of a one-shot that the ledger shows as done
+    unclaimed      something reached a miner without an intent that was on disk before
+
+The clocks of agent and simulator are the same host's; only an intent is written before what it allows, so the
+windows need no slack at their beginning but the resolution of the stamps.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from contract.task import SPECS, Kind, TaskName
+from tests.system.facts import satisfies
+from tests.system.witness import Entry, Kill, Row, Shown
+
+CAUSES: Final[Mapping[str, tuple[TaskName, ...]]] = {
+    "reboot": (TaskName.REBOOT, TaskName.FIRMWARE),  # old firmware wants a reboot after its update
+    "light": (TaskName.LIGHT,),
+    "mode": (TaskName.POWER_MODE,),
+    "pools": (TaskName.POOLS,),
+    "firmware": (TaskName.FIRMWARE,),
+}
+OWN_ACTION: Final = {
+    TaskName.REBOOT: "reboot",
+    TaskName.LIGHT: "light",
+    TaskName.POWER_MODE: "mode",
+    TaskName.POOLS: "pools",
+    TaskName.FIRMWARE: "firmware",
+}
+_TICK_S: Final = 0.002  # what rounding and the two writes' order may take
+_GRACE_S: Final = 0.25  # bytes that were under way when their sender was killed
+UNKNOWN_SHARE: Final = 0.30
+INTENT_SHARE: Final = 0.20
+
+
+class Figures(msgspec.Struct):
+    """What the checker prints. `findings` tells each wrong thing in a sentence."""
+
+    tasks: int = 0
+    effects: int = 0
+    kills: int = 0
+    kills_in_intent: int = 0
+    in_flight: int = 0
+    unknown: int = 0
+    lost: int = 0
+    twice: int = 0
+    false_succeed: int = 0
+    false_not_done: int = 0
+    unclaimed: int = 0
+    outcomes: dict[str, int] = msgspec.field(default_factory=dict)
+    findings: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def wrongs(self) -> int:
+        """Everything that must be 0."""
+        return self.lost + self.twice + self.false_succeed + self.false_not_done + self.unclaimed
+
+    @property
+    def unknown_share(self) -> float:
+        return self.unknown / self.in_flight if self.in_flight else 0.0
+
+    @property
+    def intent_share(self) -> float:
+        return self.kills_in_intent / self.kills if self.kills else 0.0
+
+    def add(self, kind: str, finding: str) -> None:
+        setattr(self, kind, getattr(self, kind) + 1)
+        self.findings.append(f"{kind}: {finding}")
+
+    def table(self, title: str) -> str:
+        """The figures for a log."""
+        rows = [
+            ("tasks", self.tasks),
+            ("effects at miners", self.effects),
+            ("kills of the agent", self.kills),
+            (
+                "  of these with a task in intent",
+                f"{self.kills_in_intent} ({self.intent_share:.0%})",
+            ),
+            ("tasks in flight at a kill", self.in_flight),
+            ("  of these unknown", f"{self.unknown} ({self.unknown_share:.0%})"),
+            ("lost", self.lost),
+            ("twice", self.twice),
+            ("false succeed", self.false_succeed),
+            ("false not_done", self.false_not_done),
+            ("unclaimed", self.unclaimed),
+        ]
+        words = ", ".join(f"{key} {count}" for key, count in sorted(self.outcomes.items()))
+        lines = [title, *(f"  {name:<36} {value}" for name, value in rows), f"  outcomes: {words}"]
+        return "\n".join([*lines, *(f"  ! {each}" for each in self.findings[:40])])
+
+
+def check(
+    ledger: Sequence[Entry],
+    journal: Iterable[Row],
+    cloud: Iterable[Shown],
+    kills: Sequence[Kill] = (),
+    promised: Mapping[str, int] | None = None,
+) -> Figures:
+    """Hold them against each other. `promised` are batches the cloud acknowledged, with how many tasks."""
+    rows = {row.task_id: row for row in journal}
+    tasks = {task.task_id: task for task in cloud}
+    case = _Case(ledger, rows, tasks)
+    case.lost(promised or {})
+    case.twice()
+    case.false_outcomes()
+    case.unclaimed(kills)
+    case.share_of_unknown(kills)
+    return case.figures
+
+
+class _Case:
+    def __init__(
+        self, ledger: Sequence[Entry], rows: Mapping[str, Row], tasks: Mapping[str, Shown]
+    ) -> None:
+        self._rows, self._tasks = rows, tasks
+        self._by_miner: dict[str, list[Entry]] = defaultdict(list)
+        for entry in ledger:
+            self._by_miner[entry.miner].append(entry)
+        self._claims: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in sorted(rows.values(), key=lambda each: each.intent_t or 0.0):
+            if row.mac is not None and row.intent_t is not None:
+                for action, names in CAUSES.items():
+                    if row.name in names:
+                        self._claims[row.mac, action].append(row)
+        # What each task has to answer for: the latest task begun before an entry that may cause it.
+        self._entries: dict[str, list[Entry]] = defaultdict(list)
+        self._nobodys: list[Entry] = []
+        for entry in ledger:
+            if entry.action not in CAUSES or entry.phase not in ("received", "applied"):
+                continue
+            if entry.phase == "applied" and entry.before == entry.after:
+                continue
+            row = self._claimant(entry)
+            if row is None:
+                self._nobodys.append(entry)
+            else:
+                self._entries[row.task_id].append(entry)
+        self.figures = Figures(
+            tasks=len(tasks),
+            effects=sum(entry.changed for entry in ledger),
+            outcomes=dict(
+                Counter(
+                    f"{task.name.removeprefix('miner.')} {task.outcome or task.status}"
+                    for task in tasks.values()
+                )
+            ),
+        )
+
+    def lost(self, promised: Mapping[str, int]) -> None:
+        counts = Counter(task.batch_id for task in self._tasks.values())
+        for batch_id, count in promised.items():
+            for _ in range(count - counts[batch_id]):
+                self.figures.add("lost", f"batch {batch_id} was taken with more tasks than it has")
+        for task in self._tasks.values():
+            if not task.is_terminal:
+                self.figures.add("lost", f"{_name(task)} is {task.status} for ever")
+        for row in self._rows.values():
+            if row.state not in ("settled", "reported"):
+                continue
+            task = self._tasks.get(row.task_id)
+            if task is None:
+                self.figures.add("lost", f"{row.name} {row.task_id} ended in the journal only")
+            elif task.is_terminal and task.status != row.status and not _was_late(task):
+                self.figures.add(
+                    "lost",
+                    f"{_name(task)} is {row.status} in the journal, {task.status} in the cloud",
+                )
+
+    def twice(self) -> None:
+        for row in self._rows.values():
+            own = OWN_ACTION.get(TaskName(row.name))
+            if own is None:
+                continue
+            entries = self._entries[row.task_id]
+            once = SPECS[TaskName(row.name)].kind is Kind.ONE_SHOT
+            for action in {each.action for each in entries}:
+                orders = _orders([e for e in entries if e.action == action], only_changes=not once)
+                for _ in range(orders - 1):
+                    self.figures.add("twice", f"{action} of {row.ip} for {row.name} {row.task_id}")
+
+    def false_outcomes(self) -> None:
+        for task in self._tasks.values():
+            name = TaskName(task.name)
+            row = self._rows.get(task.task_id)
+            own = OWN_ACTION.get(name)
+            if task.status == "succeed" and task.outcome != "done":
+                self.figures.add("false_succeed", f"{_name(task)} succeeds as {task.outcome}")
+            elif task.status == "succeed" and own is not None:
+                reason = "no journal knows it" if row is None else self._unbacked(row, own)
+                if reason is not None:
+                    self.figures.add("false_succeed", f"{_name(task)}: {reason}")
+            elif (
+                task.status == "succeed"
+                and name is TaskName.LOG
+                and not (task.result or {}).get("file")
+            ):
+                self.figures.add("false_succeed", f"{_name(task)} brought no file")
+            elif (
+                task.outcome == "not_done"
+                and own is not None
+                and row is not None
+                and SPECS[name].kind is Kind.ONE_SHOT
+                and any(e.changed and e.action == own for e in self._entries[row.task_id])
+            ):
+                self.figures.add("false_not_done", f"{_name(task)}, but the miner did it")
+
+    def _unbacked(self, row: Row, own: str) -> str | None:
+        """Why this success is none; `None` if the ledger backs it."""
+        if row.mac is None or row.intent_t is None or row.settled_t is None:
+            return "it was never begun"
+        if SPECS[TaskName(row.name)].kind is Kind.ONE_SHOT:
+            done = [
+                each
+                for each in self._entries[row.task_id]
+                if each.action == own
+                and each.phase == "applied"
+                and each.t <= row.settled_t + _TICK_S
+            ]
+            return None if done else f"no {own} happened before it was settled"
+        return satisfies(row, own, self._by_miner[row.mac], row.settled_t + _TICK_S)
+
+    def unclaimed(self, kills: Sequence[Kill]) -> None:
+        for entry in self._nobodys:
+            self.figures.add("unclaimed", f"{_where(entry)} before any intent that allows it")
+        times = [kill.t for kill in kills]
+        for task_id, entries in self._entries.items():
+            end = self._rows[task_id].settled_t
+            for entry in entries:
+                if entry.phase != "received":
+                    continue
+                # The first picture of the disk taken after it: its intent must be in there.
+                place = bisect_right(times, entry.t)
+                if place < len(kills) and task_id not in kills[place].begun:
+                    self.figures.add("unclaimed", f"{_where(entry)} while no intent was on disk")
+                elif end is not None and entry.t > end + _GRACE_S:
+                    self.figures.add("unclaimed", f"{_where(entry)} after its task had ended")
+
+    def share_of_unknown(self, kills: Sequence[Kill]) -> None:
+        self.figures.kills = len(kills)
+        self.figures.kills_in_intent = sum(bool(kill.in_flight) for kill in kills)
+        flying = {task_id for kill in kills for task_id in kill.in_flight}
+        self.figures.in_flight = len(flying)
+        self.figures.unknown = sum(
+            task_id in self._tasks and self._tasks[task_id].outcome == "unknown"
+            for task_id in flying
+        )
+
+    def _claimant(self, entry: Entry) -> Row | None:
+        rows = self._claims[entry.miner, entry.action]
+        key: Callable[[Row], float] = lambda row: row.intent_t or 0.0  # noqa: E731
+        place = bisect_right(rows, entry.t + _TICK_S, key=key)
+        return rows[place - 1] if place else None
+
+
+def _orders(entries: Sequence[Entry], *, only_changes: bool) -> int:
+    """How often a miner was asked (one-shots), or was changed (settings)."""
+    if only_changes:
+        return sum(each.changed for each in entries)
+    return max(
+        sum(each.phase == "received" for each in entries), sum(each.changed for each in entries)
+    )
+
+
+def _was_late(task: Shown) -> bool:
+    return bool((task.result or {}).get("late"))
+
+
+def _name(task: Shown) -> str:
+    return f"{task.name} {task.task_id}"
+
+
+def _where(entry: Entry) -> str:
+    return f"{entry.action} {entry.phase} at {entry.ip} (line {entry.n})"
+
+
+def summary(figures: Figures) -> dict[str, Any]:
+    """For machines."""
+    return msgspec.to_builtins(figures)

@@ -1,0 +1,66 @@
+"""Whether the ledger shows a miner in the state a setting asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from tests.system.witness import Entry, Row
+
+# The numbers of Bitmain's firmware; 254 is how old images sleep.
+_MODES: Final[Mapping[str, tuple[str, ...]]] = {
+    "sleep": ("1", "254"),
+    "low": ("3",),
+    "normal": ("0", "2"),
+}
+_UNSEEN: Final = "unseen"  # as it was before the ledger began
+
+
+def satisfies(row: Row, action: str, entries: Iterable[Entry], until_t: float) -> str | None:
+    """Why the miner was not as `row` wished at `until_t`; `None` when it was.
+
+    `entries` are those of the row's miner, oldest first.
+    """
+    past = [each for each in entries if each.t <= until_t and each.phase == "applied"]
+    if action == "light":
+        return _light(row, past)
+    if action == "mode":
+        return _mode(row, past)
+    return _pools(row, past)
+
+
+def _light(row: Row, past: list[Entry]) -> str | None:
+    wished = row.params.get("action", row.params.get("mode")) == "on"
+    possible = {False}
+    for each in past:
+        if each.action in ("light", "light_timeout"):
+            possible = {bool(each.after["on"])}
+        elif each.action == "reboot":
+            possible = {False}
+        else:
+            possible |= {False}  # other orders may end a blink without a word
+    return None if wished in possible else f"its light was {'off' if wished else 'on'}"
+
+
+def _mode(row: Row, past: list[Entry]) -> str | None:
+    wished = str(row.params.get("mode", row.params.get("mining_mode")))
+    mode = _last(past, "mode", "mode")
+    if mode == _UNSEEN:
+        mode = "0"  # every simulated miner begins in normal mode
+    return None if mode in _MODES.get(wished, ()) else f"its mode was {mode}, not {wished}"
+
+
+def _pools(row: Row, past: list[Entry]) -> str | None:
+    slots = _last(past, "pools", "pools")
+    if slots == _UNSEEN:
+        return "its pools were never written"
+    urls = [slot["url"] for slot in slots if slot["url"]]
+    wished = [pool["url"] for pool in row.params["pools"]]
+    return None if urls == wished else f"its pools were {urls}, not {wished}"
+
+
+def _last(past: list[Entry], action: str, key: str) -> Any:
+    found = [
+        each for each in past if key in each.after and each.action in (action, "factory_reset")
+    ]
+    return found[-1].after[key] if found else _UNSEEN

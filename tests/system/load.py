@@ -1,0 +1,134 @@
+"""An operator with a seeded mind: keeps mixed batches coming over the public API, whatever happens to the cloud."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+
+from agent.demo.operator import Operator
+from agent.demo.stage import SimulatedMiner, StageError
+from contract.task import TaskName
+from tests.system.witness import Shown, shown
+
+AWAY = (aiohttp.ClientError, TimeoutError, ConnectionError)  # what a killed cloud looks like
+_WEIGHTS = {
+    TaskName.LIGHT: 30,
+    TaskName.POOLS: 18,
+    TaskName.POWER_MODE: 12,
+    TaskName.REBOOT: 22,
+    TaskName.LOG: 10,
+    TaskName.FIRMWARE: 8,
+}
+_PATIENCE_S = 240.0
+_PAGE = 10_000
+
+
+class Load:
+    """`promised` are the batches the cloud acknowledged, with how many tasks it said they have."""
+
+    def __init__(
+        self,
+        operator: Operator,
+        ids: Mapping[str, str],
+        miners: Sequence[SimulatedMiner],
+        images_url: str,
+        *,
+        seed: int,
+        open_tasks: int,
+    ) -> None:
+        """`ids`: address -> the cloud's miner id. `open_tasks`: how many to keep under way."""
+        self.promised: dict[str, int] = {}
+        self._operator = operator
+        self._ids = ids
+        self._miners = [each for each in miners if each.ip in ids and not each.foreign]
+        self._images_url = images_url
+        self._random = random.Random(seed)
+        self._open_tasks = open_tasks
+        self._open: dict[str, int] = {}
+        self._fresh = list(self._miners)  # whose firmware was not updated yet
+        self._random.shuffle(self._fresh)
+
+    async def run(self) -> None:
+        """Create batches until cancelled."""
+        while True:
+            try:
+                await self._look()
+                while sum(self._open.values()) < self._open_tasks:
+                    await self._create()
+            except AWAY:
+                pass
+            await asyncio.sleep(0.3)
+
+    async def all_ended(self) -> None:
+        """Wait until every batch of the farm has ended. Raises TimeoutError naming those that have not."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + _PATIENCE_S
+        while True:
+            try:
+                open_ = [each for each in await self._batches() if each["status"] == "pending"]
+            except AWAY:
+                open_ = [{"task_name": "?", "batch_id": "the cloud does not answer"}]
+            if not open_:
+                return
+            if loop.time() > give_up:
+                return  # the checker names what is left as lost
+            await asyncio.sleep(0.3)
+
+    async def seen(self) -> list[Shown]:
+        """Every task of every batch of the farm."""
+        tasks: list[Shown] = []
+        for batch in await self._batches():
+            tasks += shown(
+                batch["batch_id"], batch["task_name"], await self._operator.tasks(batch["batch_id"])
+            )
+        return tasks
+
+    async def _batches(self) -> list[dict[str, Any]]:
+        return await self._operator.batches()
+
+    async def _look(self) -> None:
+        for batch_id in list(self._open):
+            batch = await self._operator.batch(batch_id)
+            left = batch["task_count"] - batch["succeed_count"] - batch["failed_count"]
+            if batch["status"] != "pending":
+                del self._open[batch_id]
+            else:
+                self._open[batch_id] = left
+
+    async def _create(self) -> None:
+        name = self._random.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
+        miners, params = self._wish(name)
+        if not miners:
+            return
+        try:
+            batch_id = await self._operator.create(name, [self._ids[m.ip] for m in miners], params)
+        except StageError as error:  # the cloud is up and said no
+            raise AssertionError(f"the cloud refused {name} {params}: {error}") from error
+        if batch_id is not None:
+            batch = await self._operator.batch(batch_id)
+            self._open[batch_id] = self.promised[batch_id] = batch["task_count"]
+
+    def _wish(self, name: TaskName) -> tuple[list[SimulatedMiner], dict[str, Any] | None]:
+        pick = self._random
+        some = pick.sample(self._miners, min(len(self._miners), pick.randint(3, 10)))
+        if name is TaskName.LIGHT:
+            return some, {"action": pick.choice(("on", "off"))}
+        if name is TaskName.POWER_MODE:
+            return some[:4], {"mode": pick.choice(("sleep", "normal", "normal"))}
+        if name is TaskName.REBOOT:
+            return some[:5], {"force": pick.random() < 0.9}
+        if name is TaskName.LOG:
+            return some[:4], None
+        if name is TaskName.FIRMWARE:
+            one = [self._fresh.pop()] if self._fresh else []
+            return one, {"firmware_url": f"{self._images_url}/{one[0].key}"} if one else None
+        farm = pick.randint(1, 9999)
+        pools = [
+            {"url": f"stratum+tcp://pool{farm}-{n}.example.com:3333", "user": "farm.{ip4}"}
+            for n in range(pick.randint(1, 3))
+        ]
+        return some, {"pools": pools}

@@ -1,0 +1,206 @@
+"""A whole site for system tests: simulator, cloud and agent as processes that can be killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.demo.operator import Operator
+from agent.demo.part import command
+from agent.demo.play import serve_images
+from agent.demo.stage import SimulatedMiner, Stage, StageError, set_stage
+from contract.task import TaskName
+from tests.system.checker import Figures, check
+from tests.system.load import AWAY, Load
+from tests.system.witness import Kill, Row, Shown, read_journal, read_ledger, take_kill
+
+HERE = Path(__file__).resolve().parent
+_PATIENCE_S = 90.0
+
+
+class Site(msgspec.Struct):
+    """Everything that runs. `ids`: address of a miner -> the cloud's id of it."""
+
+    stage: Stage
+    operator: Operator
+    images_url: str
+    ids: dict[str, str]
+
+    @property
+    def journal(self) -> Path:
+        return self.stage.folder / "agent" / "journal.db"
+
+    @property
+    def miners(self) -> tuple[SimulatedMiner, ...]:
+        return self.stage.miners
+
+    def use_agent(self, *program: object, environment: Mapping[str, str] | None = None) -> None:
+        """What the agent's next life runs: a test entry point and its arguments (`run --config` is added), or, without
+        any, the agent itself.
+        """
+        run = ["run", "--config", str(self.stage.folder / "config.toml")]
+        if program:
+            self.stage.agent.program = [sys.executable, *map(str, program), *run]
+        else:
+            self.stage.agent.program = command("agent.cli", *run)
+        self.stage.agent.environment = environment
+
+    async def kill_agent(self) -> Kill:
+        """SIGKILL; give what lies on disk afterwards."""
+        await self.stage.agent.kill()
+        return take_kill(self.journal, time.time(), self.stage.ledger)
+
+    async def order(
+        self, name: TaskName, miners: Sequence[SimulatedMiner], params: dict[str, Any] | None
+    ) -> str:
+        """Create a batch that no miner is skipped in; give its id."""
+        batch_id = await self.operator.create(name, [self.ids[each.ip] for each in miners], params)
+        assert batch_id is not None, f"the cloud skipped every miner of {name}"
+        return batch_id
+
+    async def until(
+        self,
+        look: Callable[[], Any],
+        what: str,
+        *,
+        patience_s: float = _PATIENCE_S,
+        every_s: float = 0.05,
+    ) -> Any:
+        """Wait until `look` (plain or awaitable) gives something true; give that. Fails with `what`."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + patience_s
+        while True:
+            try:
+                found = look()
+                if asyncio.iscoroutine(found):
+                    found = await found
+            except AWAY:
+                found = None
+            if found:
+                return found
+            if loop.time() > give_up:
+                words = "\n".join(
+                    part.last_words() for part in (self.stage.agent, self.stage.cloud)
+                )
+                raise AssertionError(f"waited {patience_s:.0f} s in vain for {what}\n{words}")
+            await asyncio.sleep(every_s)
+
+    async def ended(
+        self, batch_id: str, *, patience_s: float = _PATIENCE_S
+    ) -> list[dict[str, Any]]:
+        """The tasks of a batch, once all of them have ended."""
+
+        async def look() -> list[dict[str, Any]] | None:
+            batch = await self.operator.batch(batch_id)
+            return await self.operator.tasks(batch_id) if batch["status"] != "pending" else None
+
+        found: list[dict[str, Any]] = await self.until(
+            look, f"the end of batch {batch_id}", patience_s=patience_s
+        )
+        return found
+
+    def rows(self) -> list[Row]:
+        """The agent's journal as it is now."""
+        return read_journal(self.journal)
+
+    async def verdict(
+        self,
+        seen: Sequence[Shown],
+        kills: Sequence[Kill] = (),
+        promised: Mapping[str, int] | None = None,
+    ) -> Figures:
+        """Wait until everything settled is reported, then let the checker speak."""
+        await self.until(
+            lambda: not any(row.state == "settled" for row in self.rows()),
+            "the acknowledgement of every outcome",
+        )
+        return check(read_ledger(self.stage.ledger), self.rows(), seen, kills, promised)
+
+
+@asynccontextmanager
+async def open_site(
+    folder: Path,
+    *,
+    makes: str,
+    base: str,
+    time_scale: float = 30.0,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+) -> AsyncIterator[Site]:
+    """Start everything, let the agent scan, and wait until the cloud has a reading of every miner."""
+    async with (
+        set_stage(
+            folder, miners=0, makes=makes, base=base, time_scale=time_scale, settings=settings
+        ) as stage,
+        Operator(stage) as operator,
+        serve_images(stage.firmware) as images_url,
+    ):
+        site = Site(stage, operator, images_url, {})
+        first, last = stage.miners[0].ip, stage.miners[-1].ip
+        batch = await operator.create(TaskName.SCAN, None, {"ip_range": f"{first}-{last}"})
+        assert batch is not None
+        await site.ended(batch)
+
+        async def all_read() -> bool:
+            rows = await operator.miners()
+            site.ids = {row["ip"]: row["id"] for row in rows}
+            return len(rows) == len(stage.miners) and all(row["model"] for row in rows)
+
+        await site.until(all_read, "every miner in the cloud")
+        yield site
+
+
+class Killer:
+    """Ends the agent and the cloud at moments drawn from a seed."""
+
+    def __init__(self, site: Site, *, seed: int) -> None:
+        self.kills: list[Kill] = []
+        self.cloud_kills = 0
+        self._site = site
+        self._random = random.Random(seed)
+
+    async def agent(self, times: int) -> None:
+        """Half of the moments are any, half come shortly after something reached a miner."""
+        for _ in range(times):
+            await self._moment()
+            self.kills.append(await self._site.kill_agent())
+            await self._site.stage.agent.start()
+
+    async def cloud(self, times: int, *, mean_s: float) -> None:
+        """Kill and start again, on average every `mean_s`."""
+        for _ in range(times):
+            await asyncio.sleep(self._random.uniform(0.3, 2 * mean_s - 0.3))
+            await self._site.stage.cloud.kill()
+            self.cloud_kills += 1
+            await asyncio.sleep(self._random.choice((0.0, 0.0, 0.5)))
+            await self._site.stage.cloud.start()
+
+    async def _moment(self) -> None:
+        if self._random.random() < 0.4:
+            await asyncio.sleep(self._random.uniform(0.05, 3.0))
+            return
+        ledger = self._site.stage.ledger
+        await asyncio.sleep(self._random.uniform(0.3, 1.2))
+        size = ledger.stat().st_size
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 2.5
+        while ledger.stat().st_size == size and loop.time() < end:  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(0.004)
+        await asyncio.sleep(self._random.expovariate(1 / 0.05))
+
+
+def load_of(site: Site, *, seed: int, open_tasks: int) -> Load:
+    """A load on this site."""
+    return Load(
+        site.operator, site.ids, site.miners, site.images_url, seed=seed, open_tasks=open_tasks
+    )
+
+
+__all__ = ["HERE", "Killer", "Site", "StageError", "load_of", "open_site"]

@@ -1,0 +1,147 @@
+"""What the three witnesses say, as plain records: the simulator's ledger, the agent's journal, the cloud."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from contract.clock import from_text
+from contract.task import TERMINAL
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of the ledger: something was asked of a miner, or happened to it. `t` in epoch seconds."""
+
+    t: float
+    miner: str  # MAC
+    ip: str
+    action: str
+    phase: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+    boot: int
+    n: int
+
+    @property
+    def changed(self) -> bool:
+        return self.phase == "applied" and self.before != self.after
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One task in the agent's journal."""
+
+    task_id: str
+    name: str
+    state: str
+    params: dict[str, Any]
+    mac: str | None = None
+    ip: str | None = None
+    status: str | None = None
+    intent_t: float | None = None
+    settled_t: float | None = None
+    result: dict[str, Any] | None = None
+
+    @property
+    def outcome(self) -> str | None:
+        return None if self.result is None else self.result.get("outcome")
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """One task as the cloud's public API shows it."""
+
+    task_id: str
+    batch_id: str
+    name: str
+    status: str
+    result: dict[str, Any] | None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def outcome(self) -> str | None:
+        return None if self.result is None else self.result.get("outcome")
+
+
+class Kill(msgspec.Struct, frozen=True):
+    """What lay on disk right after a process was killed at `t`: which tasks the journal knows as begun, and which of
+    them had not ended.
+    """
+
+    t: float
+    begun: frozenset[str]
+    in_flight: frozenset[str]
+    entries: int  # whole lines in the ledger
+
+
+def read_ledger(path: Path) -> list[Entry]:
+    """All whole lines."""
+    decoder = msgspec.json.Decoder(Entry)
+    lines = path.read_bytes().split(b"\n")[:-1]
+    return [decoder.decode(line) for line in lines]
+
+
+def read_journal(path: Path) -> list[Row]:
+    """Every task of the journal, of whatever state; also of one whose agent runs or was killed."""
+    with _open(path) as db:
+        return [_row(each) for each in db.execute("SELECT * FROM tasks")]
+
+
+def take_kill(path: Path, t: float, ledger: Path) -> Kill:
+    """Read what a crash left."""
+    begun, in_flight = set(), set()
+    if path.exists():
+        with _open(path) as db:
+            if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'tasks'").fetchone():
+                for task_id, state in db.execute(
+                    "SELECT task_id, state FROM tasks WHERE intent_at IS NOT NULL"
+                ):
+                    begun.add(task_id)
+                    if state == "intent":
+                        in_flight.add(task_id)
+    return Kill(t, frozenset(begun), frozenset(in_flight), ledger.read_bytes().count(b"\n"))
+
+
+def shown(batch_id: str, name: str, tasks: Iterable[dict[str, Any]]) -> list[Shown]:
+    """The tasks of one batch, as the API gave them."""
+    return [Shown(each["id"], batch_id, name, each["status"], each.get("result")) for each in tasks]
+
+
+class _open:  # noqa: N801 - reads as a verb
+    """A connection that can neither write nor checkpoint."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+        self._db.row_factory = sqlite3.Row
+
+    def __enter__(self) -> sqlite3.Connection:
+        return self._db
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+
+def _row(row: sqlite3.Row) -> Row:
+    miner = {} if row["miner"] is None else msgspec.json.decode(row["miner"], type=dict[str, Any])
+    result = row["result"]
+    return Row(
+        task_id=row["task_id"],
+        name=row["name"],
+        state=row["state"],
+        params=msgspec.json.decode(row["params"], type=dict[str, Any]),
+        mac=miner.get("mac"),
+        ip=miner.get("last_ip"),
+        status=row["status"],
+        intent_t=_t(row["intent_at"]),
+        settled_t=_t(row["settled_at"]),
+        result=None if result is None else msgspec.json.decode(result, type=dict[str, Any]),
+    )
+
+
+def _t(text: str | None) -> float | None:
+    return None if text is None else from_text(text).timestamp()
