@@ -67,6 +67,8 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
             "rpc_port": farm.ports["rpc"],
             "miners": farm.describe(),
         }
+        if args.firmware:
+            _write_images(farm, args.firmware)
         line = json.dumps(ready)
         if args.list:
             _write_whole(args.list, line + "\n")
@@ -83,6 +85,15 @@ def _reload(farm: Any, path: Path | None) -> None:
         farm.apply_faults(load_faults(path))
     except (FaultError, OSError) as error:  # the faults in force stay
         print(f"faults not reloaded: {error}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _write_images(farm: Any, folder: Path) -> None:
+    """An update for each simulated model that can take one, named by its key."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for key, device in {miner.describe()["key"]: miner for miner in farm}.items():
+        image = device.newer_image()
+        if image is not None:
+            (folder / key).write_bytes(image)
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -110,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ledger", type=Path, help="append every effect here, JSON lines")
     parser.add_argument("--time-scale", type=float, default=1.0, help="device seconds per second")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--firmware", type=Path, help="write an update for each model here, by key")
     parser.add_argument("--list", type=Path, help="write the ready line to this file too")
     parser.add_argument("--json", action="store_true", help="accepted; output is always JSON")
     return parser

@@ -137,6 +137,10 @@ class Device:
             **more,
         )
 
+    def newer_image(self) -> bytes | None:
+        """A firmware file that updates this device, `None` where that is not simulated."""
+        return None
+
     def describe(self) -> dict[str, Any]:
         """The device's entry in the farm's listing."""
         return {

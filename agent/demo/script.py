@@ -46,7 +46,7 @@ _BY_ROLE = {"honest": None, "dead": "unreachable", "liar": "not_verified", "fore
 def cast(miners: tuple[SimulatedMiner, ...]) -> Cast:
     """Give the parts: the liar and the dead one are of the newest generation, where a lie is easiest."""
     own = [each for each in miners if not each.foreign]
-    newest = [each for each in own if each.generation == "NEW-BM"]
+    newest = [each for each in own if each.generation == "new-bm"]
     liar, dead = newest[0], newest[-1]
     return Cast(
         honest=tuple(each for each in own if each not in (liar, dead)),
@@ -67,9 +67,9 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
     def refused_if_honest(miner: SimulatedMiner) -> str | None:
         return "policy_refused" if cast.role(miner) == "honest" else by_role(miner)
 
-    new = [each for each in cast.honest if each.generation == "NEW-BM"]
-    god = [each for each in cast.honest if each.generation == "NEW-GOD"]
-    old = [each for each in cast.honest if each.generation == "OLD"]
+    new = [each for each in cast.honest if each.generation == "new-bm"]
+    god = [each for each in cast.honest if each.generation == "new-god"]
+    old = [each for each in cast.honest if each.generation == "old"]
     modal, rebooting = (*new[:1], *god[:1]), (*new[1:2], *god[1:2], *old[:1])
     updating = new[2:3] or new[:1]
     pools = [

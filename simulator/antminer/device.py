@@ -351,6 +351,13 @@ class Antminer(Device):
         self.network |= {"nettype": "DHCP", "hostname": "Antminer", "ipaddress": ""}
         self.record("factory_reset", "applied", before=before, after={"pools": self.conf["pools"]})
 
+    def newer_image(self) -> bytes | None:
+        """What the maker would offer for download: a merged container, or an archive of old."""
+        version = firmware.next_version(self.version)
+        if self.spec.generation is Generation.OLD:
+            return firmware.build_tar(self.spec.name, version)
+        return firmware.build_bmu(self.spec.name, self.spec.subtype, version)
+
     def flash(self, version: str, *, action: str = "firmware") -> None:
         """Mark an accepted image; it is installed by the next boot."""
         self.pending_version = version

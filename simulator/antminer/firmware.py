@@ -94,6 +94,15 @@ def build_tar(miner_type: str, version: str, size: int = 4096, *, signed: bool =
     return gzip.compress(plain.getvalue(), mtime=0)
 
 
+def next_version(current: str) -> str:
+    """A version that the maker could bring out after `current`, in the same way of writing."""
+    year = int(release_date(current)[:4] or "2020") + 1
+    if current.startswith("FR-"):
+        model = current.rpartition("-")[2].rstrip(")")
+        return f"FR-9.1({year % 100:02}0301-{model})"
+    return compile_time(f"{year}0301")
+
+
 def check_image(data: bytes, *, miner_type: str, subtype: str, current: str) -> Image:
     """What the device's parser finds in an uploaded single image. Raises ImageError."""
     if data[:4] == struct.pack("<I", MERGED_MAGIC):
