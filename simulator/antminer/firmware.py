@@ -1,10 +1,10 @@
 """Firmware images: builders for tests and demos, and the check a device makes before it flashes.
 
 A merged `.bmu` is a header of nine little-endian 32-bit words (magic, version, header size, number
-of items, item size, data offset, CRC-32 of all behind the header, two reserved) and items of 172
-bytes: name length (16 bit), board length and model length (8 bit each), the three texts in fields
-of 96, 32 and 32 bytes, and offset and length of the part (32 bit each, offset from the file's
-start). The content of a single image is signed and secret on real devices; here it is our own:
+of items, item size, data offset, CRC-32 of the file with this word zero, two reserved) and items of
+172 bytes: the lengths of four texts (8 bit each), the texts in fields of 64 (file name), 32 (chip),
+32 (control board) and 32 bytes (model), and offset and length of the part (32 bit each, offset from
+the file's start). The content of a single image is signed and secret on real devices; here it is our own:
 0x26, a JSON header with type and version, filler, and a SHA-256 in the place of the signature.
 """
 
@@ -25,7 +25,7 @@ from typing import Final
 
 MERGED_MAGIC: Final = 0xABABABAB
 _HEADER: Final = struct.Struct("<9I")
-_ITEM: Final = struct.Struct("<HBB96s32s32sII")
+_ITEM: Final = struct.Struct("<4B64s32s32s32sII")
 _SINGLE_MAGIC: Final = b"\x26BMSIM1\0"
 _SIGNED_SINCE: Final = "201812010000"
 _WEEKDAY_DATE: Final = re.compile(r"\w{3} (\w{3}) +(\d+) (\d\d):(\d\d):(\d\d) \w+ (\d{4})")
@@ -68,13 +68,14 @@ def build_bmu(miner_type: str, subtype: str, version: str, size: int = 4096) -> 
     items = b""
     for kind, part in zip(subtypes, parts, strict=True):
         name = f"{miner_type.replace(' ', '-')}-{kind}.bmu".encode()
-        texts = (name, kind.encode(), miner_type.encode())
+        texts = (name[:64], b"BM1366", kind.encode(), miner_type.encode())
         items += _ITEM.pack(*(len(text) for text in texts), *texts, offset, len(part))
         offset += len(part)
     rest = items + b"".join(parts)
     data_offset = _HEADER.size + len(items)
-    head = (MERGED_MAGIC, 1, _HEADER.size, len(parts), _ITEM.size, data_offset, zlib.crc32(rest))
-    return _HEADER.pack(*head, 0, 0) + rest
+    head = (MERGED_MAGIC, 1, _HEADER.size, len(parts), _ITEM.size, data_offset)
+    crc = zlib.crc32(_HEADER.pack(*head, 0, 0, 0) + rest)
+    return _HEADER.pack(*head, crc, 0, 0) + rest
 
 
 def build_tar(miner_type: str, version: str, size: int = 4096, *, signed: bool = True) -> bytes:
