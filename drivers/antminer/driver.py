@@ -111,6 +111,11 @@ class Antminer:
         return self._spec
 
     @property
+    def ideal_hs(self) -> float | None:
+        """The hash rate it should have, as last read; `None` where it does not say."""
+        return self._ideal_hs
+
+    @property
     def capabilities(self) -> Capabilities | None:
         if not self._identity.drivable or self._identity.generation is None:
             return None

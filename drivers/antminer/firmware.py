@@ -106,10 +106,10 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
     while True:
         await watch_port(miner, effect, watch)
         try:
-            identity = await miner.identify()
+            identity = whole(await miner.identify())
             reading = await reading_or_none(miner)
             elapsed_s = reading.moving.uptime_s if reading else None
-            info = {"macaddr": identity.mac or ""}
+            info = {"macaddr": identity.mac if identity else None}
         except MinerError as error:
             if not is_silent(error):
                 reason = f"could not look again: {error}"
@@ -135,6 +135,14 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
     else:
         reason = "the upload was not confirmed and the miner shows the same version as before"
     return evidence(plan, watch, "unknown", "none", after, reason=reason)
+
+
+def whole(identity: Identity) -> Identity | None:
+    """The identity if its web side could be asked.
+
+    Without it the version is the API's compile date, which differs from the release name of the same firmware.
+    """
+    return identity if identity.drivable and identity.reason is None else None
 
 
 def same_version(left: str | None, right: str | None) -> bool:

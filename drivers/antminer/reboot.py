@@ -14,6 +14,7 @@ from drivers.base import Depth, Effect, Evidence, Plan, Reboot
 
 OUTAGE_NOTE: Final = "outage_at"
 _QUIET_S: Final = 10.0
+_HASHING_SHARE: Final = 0.05
 _PROBE_EVERY_S: Final = 3.0
 _LOOK_EACH_PROBES: Final = 10
 
@@ -25,7 +26,7 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
     """
     info = await system_info(miner)
     reading = await reading_or_none(miner)
-    is_hashing = bool(reading and reading.is_hashing)  # what cannot be read counts as not hashing
+    is_hashing = _is_hashing(miner, reading)
     if is_hashing and not change.force and not miner.allow_plain_reboot:
         assert reading is not None
         rate = (reading.moving.hashrate_hs or 0.0) / 1e12
@@ -171,6 +172,12 @@ async def reading_or_none(miner: Subject) -> Reading | None:
         if not is_silent(error):
             raise
         return None
+
+
+def _is_hashing(miner: Subject, reading: Reading | None) -> bool:
+    """Whether it works: over 5 % of its ideal rate. What cannot be read counts as not hashing."""
+    rate_hs = reading.moving.hashrate_hs if reading else None
+    return rate_hs is not None and rate_hs > _HASHING_SHARE * (miner.ideal_hs or 0.0)
 
 
 def _text(value: object) -> str | None:

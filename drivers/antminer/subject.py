@@ -48,7 +48,9 @@ class Subject(Protocol):
     @property
     def cgi(self) -> Cgi: ...
     @property
-    def allow_plain_reboot(self) -> bool: ...
+    def ideal_hs(self) -> float | None: ...
+
+    allow_plain_reboot: bool  # whether a hashing miner is rebooted without `force`
 
     awake_mode: str | None  # the work mode seen before a sleep, as the firmware numbers it
 

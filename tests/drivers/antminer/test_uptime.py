@@ -45,7 +45,7 @@ def test_the_uptime_of_an_old_system_may_mean_minutes_or_days() -> None:
         ("5:13", "5:16", 200, Turn.RUNS_ON),
         ("12", "1", 200, Turn.RESTARTED),  # twelve minutes or days before: neither leads to one
         ("1", "1", 200, Turn.UNCLEAR),  # a day before, and one minute now? or a day all along
-        ("10", "12", 120, Turn.UNCLEAR),  # may have gone on for two minutes
+        ("10", "12", 120, Turn.RUNS_ON),  # minutes or days: both longer than since the order
         ("5:13", None, 200, Turn.UNCLEAR),
         (None, "2", 200, Turn.UNCLEAR),
     ],
