@@ -1,0 +1,162 @@
+"""Which task name is carried out how."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from agent.changes import Changes
+from agent.gate import Gate
+from agent.journal import Journal
+from agent.live import LiveTask
+from agent.looks import Looks
+from agent.ports import Downloader
+from agent.settlement import Settlement
+from agent.states import State
+from contract.clock import Clock, to_text
+from contract.errors import BadParamsError, StorageFullError, UnsupportedError
+from contract.miner import PowerMode
+from contract.task import (
+    MODES,
+    FirmwareParams,
+    Kind,
+    LightParams,
+    Params,
+    PoolsParams,
+    PowerModeParams,
+    RebootParams,
+    ScanParams,
+    TaskName,
+)
+from drivers.base import AnyChange, Firmware, Light, Mode, Pools, PoolSetting, Reboot
+
+UNSUPPORTED: Final[Mapping[TaskName, str]] = {
+    TaskName.SELF_UPDATE: "This agent cannot update itself. Install the new version on its host.",
+    TaskName.IP_DIAGNOSIS: "This agent has no IP diagnosis. Use a scan of the same range instead.",
+    TaskName.POOL_LOCK: "This agent cannot lock or unlock pools. Use the maker's tool.",
+}
+
+log: Any = structlog.get_logger(__name__)
+
+
+def light(params: Params) -> AnyChange:
+    """`miner.light.update`."""
+    assert isinstance(params, LightParams)
+    return Light(on=params.action == "on")
+
+
+def power_mode(params: Params) -> AnyChange:
+    """`miner.power_mode.update`: one of the four modes, or a preset the maker lists."""
+    assert isinstance(params, PowerModeParams)
+    if params.mode in MODES:
+        return Mode(mode=PowerMode(params.mode))
+    return Mode(preset=params.mode)
+
+
+def pools(params: Params) -> AnyChange:
+    """`miner.pool.update`."""
+    assert isinstance(params, PoolsParams)
+    return Pools(
+        pools=tuple(
+            PoolSetting(url=each.url, user=each.user, password=each.password)
+            for each in params.pools
+        )
+    )
+
+
+def reboot(params: Params) -> AnyChange:
+    """`miner.system.reboot`."""
+    assert isinstance(params, RebootParams)
+    return Reboot(force=params.force)
+
+
+CHANGES: Final[Mapping[TaskName, Callable[[Params], AnyChange]]] = {
+    TaskName.LIGHT: light,
+    TaskName.POWER_MODE: power_mode,
+    TaskName.POOLS: pools,
+    TaskName.REBOOT: reboot,
+}
+
+
+class Actions:
+    """Carries out one task, whatever its name."""
+
+    def __init__(
+        self,
+        *,
+        changes: Changes,
+        looks: Looks,
+        downloader: Downloader,
+        journal: Journal,
+        gate: Gate,
+        clock: Clock,
+        work: Path,
+    ) -> None:
+        self._changes = changes
+        self._looks = looks
+        self._downloader = downloader
+        self._journal = journal
+        self._gate = gate
+        self._clock = clock
+        self._work = work
+
+    async def carry_out(self, task: LiveTask) -> Settlement:
+        """Do it, once. Raises MinerError when nothing was sent, LeaseShortError when it may be tried again."""
+        name = task.record.name
+        if name in UNSUPPORTED:
+            raise UnsupportedError(UNSUPPORTED[name])
+        if task.kind is Kind.ONE_SHOT and task.state is State.INTENT:
+            task.started_mono = self._clock.mono()
+            return await self._changes.watch(task)
+        self._gate.may_run(task)
+        if name in CHANGES:
+            return await self._changes.carry_out(task, CHANGES[name](task.params))
+        if name is TaskName.FIRMWARE:
+            return await self._firmware(task)
+        if task.kind is Kind.LOOK:
+            return await self._look(task)
+        raise UnsupportedError(f"An agent does not carry out {name}; the cloud does.")
+
+    async def _look(self, task: LiveTask) -> Settlement:
+        task.started_mono = self._clock.mono()
+        if task.state is State.ACCEPTED:
+            self._gate.may_begin(task)
+            at = self._clock.now()
+            await self._journal.begin(task.id, None, at, task.log.take())
+            task.state = State.INTENT
+            task.notes["intent_at"] = to_text(at)
+        task.intent_mono = self._clock.mono()  # a look redone after a crash has all its time again
+        if task.record.name is TaskName.LOG:
+            return await self._looks.log(task)
+        if isinstance(task.params, ScanParams):
+            return await self._looks.scan(task, task.params)
+        raise BadParamsError(f"{task.record.name} cannot be carried out with these parameters.")
+
+    async def _firmware(self, task: LiveTask) -> Settlement:
+        """The file is on local disk, with its size and checksum checked, before the miner is asked anything."""
+        assert isinstance(task.params, FirmwareParams)
+        task.started_mono = self._clock.mono()
+        folder = self._work / task.id
+        try:
+            await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFullError(
+                f"No room for the firmware file on the agent's disk: {error}"
+            ) from error
+        try:
+            path = await self._downloader.fetch(
+                task.params.firmware_url,
+                folder,
+                cap_bytes=self._gate.policy.firmware_cap_bytes,
+                sha256=task.params.sha256,
+            )
+            task.log.info("The firmware file was downloaded.")
+            change = Firmware(path=str(path), target_version=task.params.target_version)
+            return await self._changes.carry_out(task, change)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -1,0 +1,136 @@
+"""Takes tasks from the cloud: what cannot be carried out ends here, all else is on disk before it is acknowledged."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+
+from agent.dispatcher import Dispatcher
+from agent.gate import Gate
+from agent.journal import Arrival, Journal, TaskRecord
+from agent.ports import CloudError, TaskSource
+from agent.retry import retrying
+from agent.settlement import failed
+from contract.clock import Clock
+from contract.errors import ErrorCode, StorageFullError
+from contract.link import LONG_POLL_MAX_S, ClaimedTask, ClaimReply, ClaimRequest
+from contract.task import SPECS, Params, parse_params
+
+RETRY_MOST_S: Final = 5.0
+FULL_WAIT_S: Final = 1.0  # between two claims while there is no room or no disk
+DENIED_WAIT_S: Final = 30.0
+
+log: Any = structlog.get_logger(__name__)
+
+
+class Admission:
+    """The claim loop, which also renews the lease. Every task not yet seen ended is named in each claim: what is not
+    named there was not kept, and the cloud hands it out again.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        source: TaskSource,
+        dispatcher: Dispatcher,
+        gate: Gate,
+        clock: Clock,
+    ) -> None:
+        self._journal = journal
+        self._source = source
+        self._dispatcher = dispatcher
+        self._gate = gate
+        self._clock = clock
+        self.settings_rev: int | None = (
+            None  # as the cloud last told; whoever fetches settings looks here
+        )
+        self.trouble: str | None = None  # why no tasks come in, for the operator
+
+    async def run(self) -> None:
+        """Claim until cancelled."""
+        while True:
+            try:
+                await self.claim()
+            except StorageFullError as error:
+                self.trouble = str(error)
+                await self._clock.sleep(FULL_WAIT_S)
+            except CloudError as error:
+                # The cloud does not want us at all: only a person can change that, so it is asked seldom.
+                self.trouble = str(error)
+                log.error("claim.denied", error=str(error)[:300], status=error.status)
+                await self._clock.sleep(DENIED_WAIT_S)
+
+    async def claim(self) -> None:
+        """Ask once, take what comes. Raises CloudError when asking again will not help, StorageFullError."""
+        reply: ClaimReply = await retrying(self._clock, what="claim", most_s=RETRY_MOST_S)(
+            self._ask
+        )
+        self.trouble = None
+        self.settings_rev = reply.settings_rev
+        for task_id in reply.cancel:
+            self._dispatcher.cancel(task_id)
+        if reply.tasks:
+            await self._take(reply.tasks)
+            for task_id in reply.cancel:  # claimed and cancelled in the same breath
+                self._dispatcher.cancel(task_id)
+
+    async def _ask(self) -> ClaimReply:
+        held = await self._journal.open_tasks()
+        policy = self._gate.policy
+        room = 0
+        if self._journal.trouble is None:
+            room = max(0, min(policy.claim_room, policy.max_open - len(held)))
+        asked_mono = self._clock.mono()
+        reply = await self._source.claim(
+            ClaimRequest(
+                journal_id=self._journal.journal_id,
+                last_seq=self._journal.last_seq,
+                open=held,
+                room=room,
+                wait_s=LONG_POLL_MAX_S if room else FULL_WAIT_S,
+            )
+        )
+        self._gate.lease.renew(asked_mono, reply.lease_s)
+        return reply
+
+    async def _take(self, tasks: tuple[ClaimedTask, ...]) -> None:
+        at = self._clock.now()
+        params: dict[str, Params] = {}
+        arrivals: list[Arrival] = []
+        for task in tasks:
+            record = self._record(task)
+            try:
+                params[task.task_id] = self._params(task)
+                arrivals.append(Arrival(record=record))
+            except ValueError as error:
+                log.warning(
+                    "task.refused", task=task.task_id, name=task.name, error=str(error)[:300]
+                )
+                refusal = failed(ErrorCode.BAD_PARAMS, str(error))
+                arrivals.append(Arrival(record=record, refusal=refusal))
+        fresh = await self._journal.accept(arrivals, at)
+        log.info("tasks.accepted", claimed=len(tasks), new=len(fresh))
+        for record in fresh:
+            self._dispatcher.enqueue(self._dispatcher.live(record, params[record.task_id]))
+
+    def _record(self, task: ClaimedTask) -> TaskRecord:
+        now = self._clock.now()
+        return TaskRecord(
+            task_id=task.task_id,
+            epoch=task.epoch,
+            name=task.name,
+            params=task.params,
+            miner=task.miner,
+            batch_id=task.batch_id,
+            accepted_at=now,
+            expires_at=now + timedelta(seconds=max(0.0, task.queue_ttl_s)),
+            limit_s=task.limit_s,
+        )
+
+    def _params(self, task: ClaimedTask) -> Params:
+        params = parse_params(task.name, task.params)
+        if SPECS[task.name].wants_miner and task.miner is None:
+            raise ValueError(f"{task.name} needs a miner, and the task names none")
+        return params

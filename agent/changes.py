@@ -1,0 +1,191 @@
+"""A change to a miner, from looking to proof; and what a crash left of one."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import structlog
+
+from agent.effect import JournalledEffect
+from agent.gate import Gate
+from agent.journal import Journal
+from agent.live import LiveTask
+from agent.ports import Miners
+from agent.settlement import Settlement, failed, from_error, judged, unchanged
+from agent.slots import Slots
+from contract.clock import Clock
+from contract.errors import (
+    AuthFailedError,
+    BadFirmwareError,
+    BadParamsError,
+    ErrorCode,
+    MalformedError,
+    MinerError,
+    PolicyRefusedError,
+    PoolsLockedError,
+    RefusedError,
+    StorageFullError,
+    UnreachableError,
+    UnsupportedError,
+    WriteDisabledError,
+    WrongDeviceError,
+)
+from contract.link import MinerRef
+from contract.task import Outcome
+from drivers.base import AnyChange, Driver, Evidence, NoChange, Plan
+
+# What a miner says only when it has not done what was asked.
+NOT_EXECUTED: Final = (
+    RefusedError,
+    AuthFailedError,
+    WriteDisabledError,
+    UnsupportedError,
+    PoolsLockedError,
+    BadParamsError,
+    BadFirmwareError,
+)
+# What looking again says of the change itself, and not of the look.
+VERDICTS: Final = (UnsupportedError, PoolsLockedError, BadFirmwareError)
+NOT_YET: Final = (UnreachableError, WrongDeviceError, MalformedError, AuthFailedError)
+# Refusals that name a failure better than what the miner shows afterwards.
+NAMING: Final = (*NOT_EXECUTED, PolicyRefusedError, StorageFullError)
+LOOK_AGAIN_S: Final = 2.0
+
+log: Any = structlog.get_logger(__name__)
+
+
+class Changes:
+    """Reads, writes once, looks again. Never decides from an answer alone."""
+
+    def __init__(
+        self, journal: Journal, miners: Miners, slots: Slots, gate: Gate, clock: Clock
+    ) -> None:
+        self._journal = journal
+        self._miners = miners
+        self._slots = slots
+        self._gate = gate
+        self._clock = clock
+
+    async def carry_out(self, task: LiveTask, change: AnyChange) -> Settlement:
+        """The whole of it. A setting found in intent after a crash goes the same way: what is there is read first.
+
+        Raises MinerError only when nothing was sent.
+        """
+        began_mono = self._clock.mono()
+        driver, plan = await self._look(task, change)
+        if isinstance(plan, NoChange):
+            task.log.info("The miner already is as wished; nothing is sent.")
+            earlier = task.record.plan.before if task.record.plan else None
+            return unchanged(plan, before=earlier, seconds=self._clock.mono() - began_mono)
+        effect = self._effect(task, plan)
+        refusal = await self._apply(task, driver, plan, effect)
+        if refusal is not None and isinstance(refusal, NOT_EXECUTED) and task.writes <= 1:
+            # The one write there was, was refused: proof that it was not executed.
+            return from_error(refusal, before=plan.before)
+        return await self._verify(task, driver, plan, effect, refusal)
+
+    async def watch(self, task: LiveTask) -> Settlement:
+        """A one-shot begun before a restart: looked at until it is proven or its time is over; never redone."""
+        plan = task.record.plan
+        if plan is None:
+            return failed(
+                ErrorCode.NOT_VERIFIED,
+                "It was begun before the agent restarted and left nothing to judge it by. Look at the miner.",
+                outcome=Outcome.UNKNOWN,
+            )
+        task.log.warning("Begun before the agent restarted: it is only looked at, not repeated.")
+        effect = self._effect(task, plan, writes=False)
+        while True:
+            try:
+                driver = await self._driver(task)
+                return await self._verify(task, driver, plan, effect, None)
+            except NOT_YET as error:
+                await self._later(task, error)
+
+    async def _look(self, task: LiveTask, change: AnyChange) -> tuple[Driver, Plan | NoChange]:
+        """Read what is there. What a crash left half done is looked at for as long as its limit lasts."""
+        while True:
+            try:
+                async with self._slots.looking():
+                    task.started_mono = task.started_mono or self._clock.mono()
+                    self._gate.may_run(task)
+                    driver = await self._driver(task)
+                    return driver, await driver.plan(change)
+            except NOT_YET as error:
+                if not task.may_have_sent:
+                    raise
+                await self._later(task, error)
+
+    async def _later(self, task: LiveTask, error: MinerError) -> None:
+        # A miner that boots does not answer, and for a while it may answer oddly: not a verdict.
+        log.info("task.not_yet", task=task.id, error=str(error)[:200])
+        await self._clock.sleep(LOOK_AGAIN_S)
+
+    def _effect(self, task: LiveTask, plan: Plan, *, writes: bool = True) -> JournalledEffect:
+        return JournalledEffect(
+            task,
+            plan,
+            journal=self._journal,
+            gate=self._gate,
+            slots=self._slots,
+            clock=self._clock,
+            writes=writes,
+        )
+
+    async def _driver(self, task: LiveTask) -> Driver:
+        miner: MinerRef | None = task.record.miner
+        if miner is None:
+            raise BadParamsError("The task names no miner.")
+        driver = await self._miners.driver_for(miner, max_age_s=self._gate.policy.identity_age_s)
+        task.log.info(f"{driver.identity.model or driver.make} at {driver.endpoint.host}")
+        return driver
+
+    async def _apply(
+        self, task: LiveTask, driver: Driver, plan: Plan, effect: JournalledEffect
+    ) -> MinerError | None:
+        """Write. Gives the error of a write that may have begun; raises one that certainly sent nothing."""
+        try:
+            async with self._slots.applying():
+                await driver.apply(plan, effect)
+        except MinerError as error:
+            if not task.writes:
+                raise
+            task.log.warning(f"Writing: {error}")
+            return error
+        task.log.info("Written; now looking whether it took effect.")
+        return None
+
+    async def _verify(
+        self,
+        task: LiveTask,
+        driver: Driver,
+        plan: Plan,
+        effect: JournalledEffect,
+        refusal: MinerError | None,
+    ) -> Settlement:
+        try:
+            evidence = await driver.verify(plan, effect)
+        except VERDICTS as error:
+            return from_error(error, before=plan.before)
+        except MinerError as error:
+            if refusal is None and not task.writes:
+                raise  # only watching: the caller looks again
+            return _unknown(error, plan)
+        return judged(evidence, refusal if isinstance(refusal, NAMING) else None)
+
+
+def _unknown(error: MinerError, plan: Plan) -> Settlement:
+    return failed(
+        ErrorCode.NOT_VERIFIED,
+        f"The request was sent, but the miner could not be looked at afterwards: {error}",
+        outcome=Outcome.UNKNOWN,
+        evidence=Evidence(
+            outcome=Outcome.UNKNOWN,
+            verified=False,
+            before=plan.before,
+            after={},
+            signal="none",
+            seconds=0.0,
+            reason=str(error),
+        ),
+    )

@@ -1,0 +1,349 @@
+"""Who runs when: one task per miner at a time, miners side by side; limits, cancellation, and what a crash left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import structlog
+
+from agent.gate import Gate, LeaseShortError
+from agent.journal import Journal, TaskRecord
+from agent.live import LiveTask
+from agent.settlement import Settlement, failed, from_error
+from agent.states import State
+from agent.tasklog import TaskLog
+from contract.clock import Clock, from_text
+from contract.errors import (
+    CancelledTaskError,
+    ErrorCode,
+    ExpiredError,
+    MinerError,
+    StorageFullError,
+)
+from contract.task import Kind, Outcome, Params, parse_params
+
+TICK_S: Final = 0.25
+ALIVE_S: Final = 10.0  # without a tick for so long, the supervision of slots itself is frozen
+STOP_POLL_S: Final = 0.05
+STORAGE_WAIT_S: Final = 1.0
+ABANDON_S: Final = 2.0  # a slot that does not end this long after it was cancelled is left behind
+
+log: Any = structlog.get_logger(__name__)
+
+
+class Carrier(Protocol):
+    """What carries out a task; `actions.Actions`."""
+
+    async def carry_out(self, task: LiveTask) -> Settlement: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """The tasks of one miner, in the order they came."""
+
+    waiting: deque[LiveTask] = field(default_factory=deque)
+    running: LiveTask | None = None
+    slot: asyncio.Task[None] | None = None
+    cancelled_mono: float | None = None
+
+
+class Dispatcher:
+    """Every task given to it is settled in the journal, unless the process ends first: then the next one does."""
+
+    def __init__(self, journal: Journal, carrier: Carrier, gate: Gate, clock: Clock) -> None:
+        self._journal = journal
+        self._carrier = carrier
+        self._gate = gate
+        self._clock = clock
+        self._lanes: dict[str, _Lane] = {}
+        self._tasks: dict[str, LiveTask] = {}
+        self._left_behind: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self.heartbeat_mono = clock.mono()
+
+    @property
+    def slots_alive(self) -> bool:
+        """Whether slots are supervised. A frozen slot does not make it false: that one is settled and left behind."""
+        return self._clock.mono() - self.heartbeat_mono < ALIVE_S
+
+    @property
+    def tasks(self) -> int:
+        """How many live."""
+        return len(self._tasks)
+
+    def live(self, record: TaskRecord, params: Params) -> LiveTask:
+        """A task as it starts living here, whether new or found in the journal."""
+        now = self._clock.now()
+        task = LiveTask(
+            record=record,
+            params=params,
+            log=TaskLog(self._clock),
+            limit_s=self._gate.policy.limit_s(record.name, record.limit_s),
+            expires_mono=self._clock.mono() + (record.expires_at - now).total_seconds(),
+            state=record.state,
+            notes=dict(record.notes),
+        )
+        if record.state is State.INTENT:
+            self._find_again(task, now)
+        return task
+
+    def enqueue(self, task: LiveTask) -> None:
+        """Let it run when its miner is free."""
+        self._tasks[task.id] = task
+        lane = self._lanes.setdefault(task.lane, _Lane())
+        lane.waiting.append(task)
+        self._next(task.lane, lane)
+
+    async def recover(self) -> None:
+        """Take up what the journal holds unfinished: looks are redone, settings read and redone, one-shots watched."""
+        for record in await self._found():
+            try:
+                params = parse_params(record.name, record.params)
+            except ValueError as error:  # an older version took what this one refuses
+                await self._journal.settle(
+                    record, failed(ErrorCode.BAD_PARAMS, str(error)), self._clock.now()
+                )
+                continue
+            log.info("task.recovered", task=record.task_id, name=record.name, state=record.state)
+            self.enqueue(self.live(record, params))
+
+    def cancel(self, task_id: str) -> None:
+        """Ask for its end. It ends as what truly happens: what was sent is seen through."""
+        task = self._tasks.get(task_id)
+        if task is None or task.cancel_requested:
+            return
+        task.cancel_requested = True
+        log.info("task.cancel_requested", task=task_id, state=task.state)
+        lane = self._lanes.get(task.lane)
+        if lane is None:
+            return  # it is being settled
+        if task in lane.waiting:
+            self._drop(lane, task, CancelledTaskError("Cancelled before anything was sent."))
+        elif lane.running is task and task.kind is Kind.LOOK and lane.slot is not None:
+            lane.slot.cancel()  # it changes nothing, so it can stop anywhere
+
+    def pinned(self, task_id: str) -> None:
+        """The cloud acknowledged its intent: nobody else will ever be given it."""
+        task = self._tasks.get(task_id)
+        if task is not None:
+            task.pinned = True
+
+    async def run(self) -> None:
+        """Supervise until cancelled."""
+        while True:
+            self.heartbeat_mono = self._clock.mono()
+            self._supervise(self.heartbeat_mono)
+            await self._clock.sleep(TICK_S)
+
+    async def stop(self, grace_s: float) -> None:
+        """Begin nothing more; let exchanges that change a miner end within `grace_s`; leave the rest to the next start,
+        which takes it up from the journal.
+        """
+        self._stopping = True
+        until_mono = self._clock.mono() + grace_s
+        while self._sending() and self._clock.mono() < until_mono:
+            await self._clock.sleep(STOP_POLL_S)
+        slots = {lane.slot for lane in self._lanes.values() if lane.slot is not None}
+        for slot in slots:
+            slot.cancel()
+        pending = slots | self._left_behind
+        if pending:
+            await asyncio.wait(pending, timeout=ABANDON_S)
+
+    def _sending(self) -> bool:
+        return any(task.sending for task in self._tasks.values())
+
+    async def _found(self) -> tuple[TaskRecord, ...]:
+        while True:
+            try:
+                return await self._journal.unfinished()
+            except StorageFullError:
+                await self._clock.sleep(STORAGE_WAIT_S)
+
+    # --- lanes ---
+
+    def _next(self, key: str, lane: _Lane) -> None:
+        if lane.running is not None or self._stopping:
+            return
+        if not lane.waiting:
+            self._lanes.pop(key, None)
+            return
+        task = lane.waiting.popleft()
+        lane.running, lane.cancelled_mono = task, None
+        slot = asyncio.create_task(self._slot(task), name=f"slot {task.lane}")
+        lane.slot = slot
+        slot.add_done_callback(lambda ended: self._ended(key, lane, task, ended))
+
+    def _ended(self, key: str, lane: _Lane, task: LiveTask, slot: asyncio.Task[None]) -> None:
+        self._left_behind.discard(slot)
+        if not slot.cancelled() and (error := slot.exception()) is not None:
+            log.error("slot.failed", task=task.id, exc_info=error)
+        if lane.running is task and lane.slot is slot:
+            lane.running = lane.slot = None
+            self._next(key, lane)
+
+    async def _slot(self, task: LiveTask) -> None:
+        try:
+            settlement = await self._outcome(task)
+        except asyncio.CancelledError:
+            if task.revoked:
+                settlement = self._over(task)
+            elif task.cancel_requested and task.kind is Kind.LOOK:
+                settlement = from_error(CancelledTaskError("Cancelled while it was looking."))
+            else:
+                raise  # the process ends: the next one takes it up from the journal
+        await self._settle(task, settlement)
+
+    async def _outcome(self, task: LiveTask) -> Settlement:
+        while True:
+            if task.record.reports and not (
+                task.state is State.INTENT and task.kind is Kind.ONE_SHOT
+            ):
+                await self._lease(task)
+            try:
+                return await self._carrier.carry_out(task)
+            except LeaseShortError as error:
+                if task.state is not State.ACCEPTED:
+                    return from_error(error)
+                task.started_mono = None
+                task.log.info("Waiting for the cloud before anything is sent.")
+            except MinerError as error:
+                task.log.error(str(error))
+                outcome = Outcome.UNKNOWN if task.may_have_sent else Outcome.NOT_DONE
+                return from_error(error, outcome=outcome)
+            except Exception:
+                log.exception("task.internal", task=task.id, name=task.record.name)
+                return self._bug(task)
+
+    async def _lease(self, task: LiveTask) -> None:
+        """Wait until enough of the lease is left to begin; queue life and cancellation go on meanwhile."""
+        if self._gate.lease.left_s() >= self._gate.policy.lease_margin_s:
+            return
+        log.info("task.waits_for_lease", task=task.id)
+        await self._gate.lease.at_least(self._gate.policy.lease_margin_s)
+
+    async def _settle(
+        self, task: LiveTask, settlement: Settlement, *, left_behind: bool = False
+    ) -> None:
+        if task.settling:
+            return
+        task.settling = True
+        began = task.state is State.ACCEPTED and settlement.outcome is Outcome.DONE
+        at = self._clock.now()
+        error = settlement.result.get("error")
+        if error is not None:
+            task.log.error(f"{error['code']}: {error['message']}")
+        try:
+            await self._journal.settle(
+                task.record, settlement, at, task.log.take(), intent_at=at if began else None
+            )
+        except StorageFullError:
+            # The process ends with the disk still away: the next one finds the task as it stands.
+            log.warning("task.left_unsettled", task=task.id)
+            return
+        self._tasks.pop(task.id, None)
+        log.info(
+            "task.settled",
+            task=task.id,
+            name=task.record.name,
+            miner=task.record.miner.id if task.record.miner else None,
+            status=settlement.status,
+            outcome=settlement.outcome,
+            code=error["code"] if error else None,
+            left_behind=left_behind,
+        )
+        if task.ended is not None and not task.ended.done():
+            task.ended.set_result(settlement)
+
+    def _drop(self, lane: _Lane, task: LiveTask, error: MinerError) -> None:
+        """Settle a task that waits."""
+        lane.waiting.remove(task)
+        self._in_background(self._settle(task, from_error(error)))
+
+    def _in_background(self, work: Any) -> None:
+        job: asyncio.Task[None] = asyncio.create_task(work)
+        self._left_behind.add(job)
+        job.add_done_callback(self._left_behind.discard)
+
+    # --- supervision ---
+
+    def _supervise(self, now: float) -> None:
+        for key, lane in list(self._lanes.items()):
+            for task in [each for each in lane.waiting if now > each.expires_mono]:
+                if task.state is State.ACCEPTED:
+                    self._drop(lane, task, _expired())
+            running = lane.running
+            if running is None or lane.slot is None:
+                continue
+            if lane.cancelled_mono is None:
+                if running.over(now) or self._waited_too_long(running, now):
+                    log.warning("task.over_limit", task=running.id, state=running.state)
+                    running.revoked = True
+                    lane.cancelled_mono = now
+                    lane.slot.cancel()
+            elif now - lane.cancelled_mono > ABANDON_S and not running.settling:
+                self._leave_behind(key, lane, running)
+
+    def _waited_too_long(self, task: LiveTask, now: float) -> bool:
+        """Still waiting for the lease when its queue life ended, or when the operator cancelled it."""
+        return (
+            task.state is State.ACCEPTED
+            and task.started_mono is None
+            and (now > task.expires_mono or task.cancel_requested)
+        )
+
+    def _leave_behind(self, key: str, lane: _Lane, task: LiveTask) -> None:
+        """A slot that does not even end when cancelled: its task is settled without it, its lane goes on."""
+        slot = lane.slot
+        assert slot is not None
+        log.error("slot.frozen", task=task.id, name=task.record.name)
+        self._left_behind.add(slot)
+        lane.running = lane.slot = None
+        self._in_background(self._settle(task, self._over(task), left_behind=True))
+        self._next(key, lane)
+
+    def _over(self, task: LiveTask) -> Settlement:
+        """Its limit or its queue life is past."""
+        if not task.may_have_sent:
+            if task.cancel_requested:
+                return from_error(CancelledTaskError("Cancelled before anything was sent."))
+            if task.state is State.ACCEPTED and task.started_mono is None:
+                return from_error(_expired())
+            return from_error(
+                ExpiredError(
+                    f"Not finished within its limit of {task.limit_s:.0f} s; nothing was changed."
+                )
+            )
+        plan = task.record.plan
+        return failed(
+            ErrorCode.NOT_VERIFIED,
+            f"Begun, but not proven within its limit of {task.limit_s:.0f} s. Look at the miner before trying again.",
+            outcome=Outcome.UNKNOWN,
+            before=plan.before if plan else None,
+        )
+
+    def _bug(self, task: LiveTask) -> Settlement:
+        sent = task.may_have_sent
+        return failed(
+            ErrorCode.INTERNAL,
+            "The agent made a mistake; its log holds the trace. "
+            + ("Look at the miner before trying again." if sent else "Nothing was sent."),
+            outcome=Outcome.UNKNOWN if sent else Outcome.NOT_DONE,
+        )
+
+    def _find_again(self, task: LiveTask, now: datetime) -> None:
+        """How much of its limit a task begun before a restart has left; always enough for one good look."""
+        begun = task.notes.get("intent_at")
+        elapsed = max(0.0, (now - from_text(begun)).total_seconds()) if begun else 0.0
+        task.intent_mono = self._clock.mono() - elapsed
+        task.limit_s = max(task.limit_s, elapsed + self._gate.policy.recovery_look_s)
+
+
+def _expired() -> ExpiredError:
+    return ExpiredError(
+        "Nobody could begin it during its queue life; nothing was sent. Create it again."
+    )

@@ -1,0 +1,14 @@
+"""What the agent remembers of its tasks, on disk: the journal, and the outbox of what is still to be reported."""
+
+from agent.journal.journal import Arrival, Journal, StepAck
+from agent.journal.record import TaskRecord
+from agent.journal.schema import JournalLockedError, JournalTooNewError
+
+__all__ = [
+    "Arrival",
+    "Journal",
+    "JournalLockedError",
+    "JournalTooNewError",
+    "StepAck",
+    "TaskRecord",
+]

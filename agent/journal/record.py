@@ -1,0 +1,107 @@
+"""One task as the journal holds it."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from agent.states import State
+from contract.clock import from_text, to_text
+from contract.link import MinerRef
+from contract.task import TaskName, TaskStatus
+from drivers.base import Plan
+
+CLOUD: Final = "cloud"
+
+
+class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A row. There is one per task id for ever: a task handed out again keeps its row and only raises `epoch`, which
+    is what makes "at most once" true.
+    """
+
+    task_id: str
+    epoch: int
+    name: TaskName
+    params: dict[str, Any]
+    accepted_at: datetime
+    expires_at: datetime  # of its queue life
+    limit_s: float  # execution limit, counted from intent
+    miner: MinerRef | None = None
+    batch_id: str | None = None
+    origin: str = CLOUD  # who wished for it; only the cloud's own are reported to it
+    state: State = State.ACCEPTED
+    status: TaskStatus | None = None  # once settled
+    intent_at: datetime | None = None
+    settled_at: datetime | None = None
+    plan: Plan | None = None
+    notes: dict[str, Any] = {}
+    result: dict[str, Any] | None = None
+
+    @property
+    def reports(self) -> bool:
+        """Whether the cloud wants to hear of it."""
+        return self.origin == CLOUD
+
+
+INSERT: Final = """
+    INSERT INTO tasks (
+        task_id, epoch, name, params, accepted_at, expires_at, limit_s, miner, batch_id, origin, state, status,
+        intent_at, settled_at, plan, notes, result
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def to_row(record: TaskRecord) -> tuple[Any, ...]:
+    """In the order of INSERT."""
+    return (
+        record.task_id,
+        record.epoch,
+        record.name.value,
+        dump(record.params),
+        to_text(record.accepted_at),
+        to_text(record.expires_at),
+        float(record.limit_s),
+        None if record.miner is None else dump(record.miner),
+        record.batch_id,
+        record.origin,
+        record.state.value,
+        None if record.status is None else record.status.value,
+        None if record.intent_at is None else to_text(record.intent_at),
+        None if record.settled_at is None else to_text(record.settled_at),
+        None if record.plan is None else dump(record.plan),
+        dump(record.notes),
+        None if record.result is None else dump(record.result),
+    )
+
+
+def from_row(row: sqlite3.Row) -> TaskRecord:
+    """The inverse. Raises ValueError (msgspec's errors are such) for a row nobody of us wrote."""
+    return TaskRecord(
+        task_id=row["task_id"],
+        epoch=row["epoch"],
+        name=TaskName(row["name"]),
+        params=msgspec.json.decode(row["params"], type=dict[str, Any]),
+        accepted_at=from_text(row["accepted_at"]),
+        expires_at=from_text(row["expires_at"]),
+        limit_s=row["limit_s"],
+        miner=None if row["miner"] is None else msgspec.json.decode(row["miner"], type=MinerRef),
+        batch_id=row["batch_id"],
+        origin=row["origin"],
+        state=State(row["state"]),
+        status=None if row["status"] is None else TaskStatus(row["status"]),
+        intent_at=None if row["intent_at"] is None else from_text(row["intent_at"]),
+        settled_at=None if row["settled_at"] is None else from_text(row["settled_at"]),
+        plan=None if row["plan"] is None else msgspec.json.decode(row["plan"], type=Plan),
+        notes=msgspec.json.decode(row["notes"], type=dict[str, Any]),
+        result=None
+        if row["result"] is None
+        else msgspec.json.decode(row["result"], type=dict[str, Any]),
+    )
+
+
+def dump(value: Any) -> str:
+    """JSON text of plain values and of the structs of ours."""
+    return msgspec.json.encode(value).decode()

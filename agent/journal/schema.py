@@ -1,0 +1,120 @@
+"""The journal's tables, how an older file becomes a newer one, and how the file is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+Migration = tuple[str, ...]
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (
+    (
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+        """CREATE TABLE tasks (
+            task_id TEXT PRIMARY KEY,
+            epoch INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            params TEXT NOT NULL,
+            accepted_at TEXT NOT NULL,
+            expires_at TEXT NOT NULL,
+            limit_s REAL NOT NULL,
+            miner TEXT,
+            batch_id TEXT,
+            origin TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('accepted', 'intent', 'settled', 'reported')),
+            status TEXT,
+            intent_at TEXT,
+            settled_at TEXT,
+            plan TEXT,
+            notes TEXT NOT NULL,
+            result TEXT
+        ) STRICT""",
+        "CREATE INDEX tasks_open ON tasks (state) WHERE state <> 'reported'",
+        "CREATE INDEX tasks_ended ON tasks (settled_at) WHERE state = 'reported'",
+        # AUTOINCREMENT: a number is never used twice, also not after its row is gone.
+        """CREATE TABLE outbox (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            task_id TEXT NOT NULL,
+            state TEXT NOT NULL,
+            at TEXT NOT NULL,
+            terminal INTEGER NOT NULL,
+            logs TEXT NOT NULL
+        ) STRICT""",
+    ),
+    # The reporter asks which events of one task are still unsent when it is handed out again.
+    ("CREATE INDEX outbox_task ON outbox (task_id)",),
+)
+
+
+class JournalTooNewError(Exception):
+    """A later version of the agent wrote this journal. Nothing was touched."""
+
+
+class JournalLockedError(Exception):
+    """Another agent runs on this state folder."""
+
+
+def open_database(
+    path: Path, migrations: Sequence[Migration] = MIGRATIONS
+) -> tuple[sqlite3.Connection, str, int]:
+    """Open or create; bring up to date. Gives the connection, the journal's id and the last event number given out.
+
+    Raises JournalTooNewError; sqlite3.Error, of which SQLITE_CORRUPT and SQLITE_NOTADB mean a damaged file.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_size_limit = 4194304")
+        _check(connection)
+        migrate(connection, migrations)
+        return connection, _journal_id(connection), _last_seq(connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Take every step not yet taken, each in a transaction of its own."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(migrations):
+        raise JournalTooNewError(
+            f"The journal is of version {version}, this agent knows {len(migrations)}. Install the newer agent again."
+        )
+    for number, statements in enumerate(migrations[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise DamagedError(str(verdict))
+
+
+class DamagedError(sqlite3.DatabaseError):
+    """`quick_check` found damage."""
+
+
+def _journal_id(connection: sqlite3.Connection) -> str:
+    connection.execute(
+        "INSERT OR IGNORE INTO meta (key, value) VALUES ('journal_id', ?)", (str(uuid.uuid4()),)
+    )
+    row = connection.execute("SELECT value FROM meta WHERE key = 'journal_id'").fetchone()
+    return str(row[0])
+
+
+def _last_seq(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    return int(row[0]) if row else 0

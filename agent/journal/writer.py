@@ -1,0 +1,434 @@
+"""The one thread that touches the journal's file: it commits in groups, and copes with disks that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from agent.journal.disk import (
+    Ballast,
+    FolderLock,
+    Presence,
+    Trouble,
+    is_damage,
+    set_aside,
+    trouble_of,
+)
+from agent.journal.schema import (
+    JournalLockedError,
+    JournalTooNewError,
+    open_database,
+)
+from contract.clock import Clock
+from contract.errors import StorageFullError
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+BALLAST_BYTES: Final = 4 * 1024 * 1024
+_BEAT_S: Final = 0.5  # the longest an idle thread sleeps, so that it can be seen alive
+_HEAL_S: Final = 1.0  # between two tries to get over trouble
+_LOOK_AFTER_S: Final = 30.0  # between two looks at the ballast
+_BATCH: Final = 1024
+
+log: Any = structlog.get_logger(__name__)
+
+
+class Need(Enum):
+    """What becomes of a job while the disk fails."""
+
+    LOOK = "look"  # reads; fails with StorageFullError only when the file cannot be read
+    BEGIN = "begin"  # starts something new: fails at once with StorageFullError
+    MUST = "must"  # ends what was begun: waits until it is durable
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One piece of work for the thread, and who waits for it."""
+
+    work: Work[Any]
+    need: Need
+    future: asyncio.Future[Any]
+    answer: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Stop:
+    """Asks the thread to end."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Writer:
+    """Base of the journal. Everything queued while one commit runs is the next commit: nobody waits for company."""
+
+    journal_id: str = ""
+    last_seq: int = 0  # the last event number that is durable
+    heartbeat_mono: float  # last turn of the thread
+    mishap: str | None = None  # what happened to an earlier file, for the operator
+
+    def __init__(self, path: Path, clock: Clock, *, ballast_bytes: int = BALLAST_BYTES) -> None:
+        self._path = path
+        self._clock = clock
+        self._queue: queue.SimpleQueue[Job | _Stop] = queue.SimpleQueue()
+        self._kept: list[Job] = []  # MUST jobs that no disk took yet
+        self._db: sqlite3.Connection | None = None
+        self._presence: Presence | None = None
+        self._trouble: Trouble | None = None
+        self._heal_at_mono = float("-inf")
+        self._look_at_mono = float("-inf")
+        self._ballast = Ballast(path.with_name(path.name + ".ballast"), ballast_bytes)
+        self._lock = FolderLock(path.with_name(path.name + ".lock"))
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._fatal: Exception | None = None
+        self.heartbeat_mono = clock.mono()
+        self.outbox_grew = asyncio.Event()
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the disk now, and what to do, in a sentence. Nothing can be begun while there is any."""
+        return None if self._trouble is None else self._trouble.value
+
+    async def open(self) -> None:
+        """Start the thread and wait until the file is usable, however long the disk takes to come back.
+
+        Raises JournalLockedError or JournalTooNewError.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._turns, name="journal", daemon=True)
+        self._thread.start()
+        await self._submit(lambda _: None, Need.MUST)
+
+    async def close(self) -> None:
+        """Commit what is queued, close the file, let another agent in."""
+        if self._thread is None:
+            return
+        self._queue.put(_Stop())
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        self._thread = None
+
+    # --- for the verbs ---
+
+    def _submit(self, work: Work[T], need: Need) -> asyncio.Future[T]:
+        """Queue a job; the future holds its answer once it is durable."""
+        if self._loop is None or self._thread is None or self._fatal is not None:
+            raise self._fatal or RuntimeError("the journal is not open")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(Job(work, need, future))
+        return future
+
+    def _commit(self, batch: Sequence[Job]) -> None:
+        """Make one group of jobs durable in one transaction. The single place where the journal changes.
+
+        An error of one job undoes that job alone. Raises sqlite3.Error or OSError when the disk would not.
+        """
+        self._ensure_in_place()
+        db = self._database()
+        db.execute("BEGIN IMMEDIATE")
+        for job in batch:
+            self._carry_out(db, job)
+        db.execute("COMMIT")
+        # A file deleted in between took the commit with it; what the connection still holds is put back.
+        self._ensure_in_place()
+        row = db_last_seq(self._database())
+        self.last_seq = max(self.last_seq, row)
+
+    # --- the thread ---
+
+    def _turns(self) -> None:
+        stop: _Stop | None = None
+        while stop is None:
+            batch, stop = self._gather()
+            self.heartbeat_mono = self._clock.mono()
+            try:
+                self._turn(batch)
+            except (JournalLockedError, JournalTooNewError) as error:
+                self._fatal = error
+                self._settle_all([*self._kept, *batch], error)
+                break
+            except (
+                Exception
+            ) as error:  # our bug: it is told to whoever waits, and the thread lives on
+                log.exception("journal.turn_failed")
+                self._kept = []
+                self._settle_all(batch, error)
+        self._settle_all(
+            self._kept, StorageFullError("The agent stopped before the disk came back.")
+        )
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        self._lock.release()
+
+    def _gather(self) -> tuple[list[Job], _Stop | None]:
+        batch: list[Job] = []
+        try:
+            item = self._queue.get(timeout=_BEAT_S)
+            while True:
+                if isinstance(item, _Stop):
+                    return batch, item
+                batch.append(item)
+                if len(batch) >= _BATCH:
+                    return batch, None
+                item = self._queue.get_nowait()
+        except queue.Empty:
+            return batch, None
+
+    def _turn(self, batch: list[Job]) -> None:
+        self._heal()
+        if self._db is not None and not batch and not self._kept:
+            self._idle()
+            return
+        looks = [job for job in batch if job.need is Need.LOOK]
+        begins = [job for job in batch if job.need is Need.BEGIN]
+        musts = [*self._kept, *(job for job in batch if job.need is Need.MUST)]
+        self._kept = []
+        if self._trouble is not None:
+            self._refuse(begins)
+            begins = []
+        writes = [
+            job for job in [*musts, *begins] if not job.future.cancelled() or job.need is Need.MUST
+        ]
+        if writes and self._write(writes, musts, begins):
+            self._answer(writes)
+        for job in looks:
+            self._look(job)
+        self._answer(looks)
+
+    def _write(self, writes: list[Job], musts: list[Job], begins: list[Job]) -> bool:
+        if self._db is None:
+            self._refuse(begins)
+            self._kept = musts
+            return False
+        try:
+            self._commit(writes)
+        except (sqlite3.Error, OSError) as error:
+            self._fell(error)
+            self._refuse(begins)
+            if musts and not self._once_more(musts):
+                self._kept = musts
+            return False
+        return True
+
+    def _once_more(self, musts: list[Job]) -> bool:
+        if self._db is None:
+            return False
+        for job in musts:
+            job.answer = job.error = None
+        try:
+            self._commit(musts)
+        except (sqlite3.Error, OSError) as error:
+            self._fell(error)
+            return False
+        self._answer(musts)
+        return True
+
+    def _carry_out(self, db: sqlite3.Connection, job: Job) -> None:
+        db.execute("SAVEPOINT job")
+        try:
+            job.answer = job.work(db)
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError) as error:
+            job.error = error  # a bug of ours, not of the disk
+        except (sqlite3.Error, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001  whoever waits gets it
+            job.error = error
+        if job.error is not None:
+            db.execute("ROLLBACK TO job")
+        db.execute("RELEASE job")
+
+    def _look(self, job: Job) -> None:
+        if self._db is None:
+            job.error = StorageFullError(self.trouble or "The journal cannot be read.")
+            return
+        try:
+            job.answer = job.work(self._db)
+        except (sqlite3.Error, OSError) as error:
+            self._fell(error)
+            job.error = StorageFullError(self.trouble or "The journal was damaged and begun anew.")
+        except Exception as error:  # noqa: BLE001  whoever waits gets it
+            job.error = error
+
+    # --- trouble ---
+
+    def _database(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise sqlite3.OperationalError("the journal is away")
+        return self._db
+
+    def _fell(self, error: sqlite3.Error | OSError) -> None:
+        """Deal with an error of the disk: afterwards the journal is usable for what must be written, or away."""
+        if self._db is not None and self._db.in_transaction:
+            try:
+                self._db.execute("ROLLBACK")
+            except sqlite3.Error as again:
+                log.warning("journal.rollback_failed", error=str(again))
+        if is_damage(error):
+            self._start_anew(error)
+            return
+        self._enter(trouble_of(error), error)
+        if self._trouble is Trouble.FULL:
+            if self._ballast.free():
+                log.warning("journal.ballast_freed")
+        elif self._db is not None and self._presence is not None and self._presence.intact():
+            # An open connection may keep a broken state; but a deleted file lives on only in it.
+            self._db.close()
+            self._db = None
+
+    def _enter(self, trouble: Trouble, error: BaseException) -> None:
+        if self._trouble is not trouble:
+            log.error(
+                "journal.trouble", trouble=trouble.name.lower(), error=str(error), fix=trouble.value
+            )
+        self._trouble = trouble
+        self._heal_at_mono = self._clock.mono() + _HEAL_S
+
+    def _heal(self) -> None:
+        """Open the file if it is not; get back the ballast; then there is no trouble left."""
+        if self._db is not None and self._trouble is None:
+            return
+        if self._trouble is not None and self._clock.mono() < self._heal_at_mono:
+            return
+        self._heal_at_mono = self._clock.mono() + _HEAL_S
+        try:
+            if self._db is None:
+                self._open_file()
+            self._ensure_in_place()
+            if not self._ballast.take():
+                self._enter(Trouble.FULL, OSError("too little room for the ballast"))
+                return
+            if self._trouble is not None:
+                self._prove_writable()
+        except (sqlite3.Error, OSError) as error:
+            if is_damage(error):
+                self._start_anew(error)
+            else:
+                self._enter(trouble_of(error), error)
+            return
+        if self._trouble is not None:
+            log.info("journal.recovered", trouble=self._trouble.name.lower())
+            self._trouble = None
+
+    def _prove_writable(self) -> None:
+        self._database().execute(
+            "INSERT INTO meta (key, value) VALUES ('healed', '1') "
+            "ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
+        )
+
+    def _idle(self) -> None:
+        """With nothing to do: see that the ballast is still held."""
+        now = self._clock.mono()
+        if now < self._look_at_mono:
+            return
+        self._look_at_mono = now + _LOOK_AFTER_S
+        try:
+            self._ensure_in_place()
+            if not self._ballast.take():
+                self._enter(Trouble.FULL, OSError("too little room for the ballast"))
+            self._tidy(self._database())
+        except (sqlite3.Error, OSError) as error:
+            self._fell(error)
+
+    def _tidy(self, db: sqlite3.Connection) -> None:
+        """Drop what is no longer needed."""
+
+    def _open_file(self) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock.take()
+        db, self.journal_id, self.last_seq = open_database(self._path)
+        self._db = db
+        self._presence = Presence(self._path)
+
+    def _start_anew(self, error: BaseException) -> None:
+        """Move a damaged file aside and begin another, with another id."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        try:
+            aside = set_aside(self._path, self._clock.now(), "damaged")
+            self._open_file()
+        except (sqlite3.Error, OSError) as again:
+            self._enter(trouble_of(again), again)
+            return
+        self.mishap = f"The journal was damaged and is kept as {aside.name}; a new one was begun. Check the disk."
+        log.error("journal.damaged", error=str(error), kept_as=aside.name, journal=self.journal_id)
+
+    def _ensure_in_place(self) -> None:
+        """Put the file back where somebody deleted or replaced it: the open connection still holds all of it.
+
+        Raises sqlite3.Error or OSError when that is not possible.
+        """
+        if self._presence is None or self._presence.intact():
+            return
+        held = self._database()
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        copy = self._path.with_name(self._path.name + ".restore")
+        copy.unlink(missing_ok=True)
+        target = sqlite3.connect(copy)
+        try:
+            held.backup(target)
+        finally:
+            target.close()
+        held.close()  # first: closing removes companions by name, also those of a new file
+        self._db = None
+        if self._path.exists():
+            set_aside(self._path, self._clock.now(), "foreign")
+        for suffix in ("-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        copy.replace(self._path)
+        self._open_file()
+        self.mishap = (
+            "The journal's file was deleted or replaced under the running agent; it was put back."
+        )
+        log.error("journal.put_back", journal=self.journal_id)
+
+    # --- answers ---
+
+    def _refuse(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            job.error = StorageFullError(
+                self.trouble or "The journal was damaged and begun anew; give the task again."
+            )
+        self._answer(jobs)
+
+    def _settle_all(self, jobs: list[Job], error: BaseException) -> None:
+        for job in jobs:
+            job.error = error
+        self._answer(jobs)
+
+    def _answer(self, jobs: list[Job]) -> None:
+        if not jobs or self._loop is None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._resolve, list(jobs))
+        except RuntimeError:  # the loop is gone; nobody waits any more
+            log.warning("journal.nobody_waits", jobs=len(jobs))
+
+    def _resolve(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            if job.future.done():
+                continue
+            if job.error is not None:
+                job.future.set_exception(job.error)
+            else:
+                job.future.set_result(job.answer)
+        self._committed()
+
+    def _committed(self) -> None:
+        """On the loop, after answers were given."""
+
+
+def db_last_seq(db: sqlite3.Connection) -> int:
+    """The last event number given out in this file."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,63 @@
+"""A task while it lives in this process: its journal row, and what is only known here."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.journal import TaskRecord
+from agent.settlement import Settlement
+from agent.states import State
+from agent.tasklog import TaskLog
+from contract.task import SPECS, Kind, Params
+
+
+@dataclass(slots=True, eq=False)
+class LiveTask:
+    """Changed only on the loop. `record` is as it was accepted or found at start; newer facts are the fields here."""
+
+    record: TaskRecord
+    params: Params
+    log: TaskLog
+    limit_s: float
+    expires_mono: float
+    state: State = State.ACCEPTED
+    notes: dict[str, Any] = field(default_factory=dict)
+    cancel_requested: bool = False
+    revoked: bool = False  # over its limit: nothing more may be sent for it
+    pinned: bool = False  # the cloud has acknowledged its intent
+    started_mono: float | None = (
+        None  # its own time began to run (waiting for a lease or a turn is not its own)
+    )
+    intent_mono: float | None = None
+    writes: int = 0  # exchanges in which bytes of a change may have been sent
+    sending: bool = False  # inside such an exchange now
+    settling: bool = False
+    ended: asyncio.Future[Settlement] | None = None  # for whoever waits here on site
+
+    @property
+    def id(self) -> str:
+        return self.record.task_id
+
+    @property
+    def kind(self) -> Kind:
+        return SPECS[self.record.name].kind
+
+    @property
+    def lane(self) -> str:
+        """Tasks of one lane run one after the other."""
+        miner = self.record.miner
+        if miner is None:
+            return f"agent:{self.record.name}"
+        return miner.mac or miner.id
+
+    @property
+    def may_have_sent(self) -> bool:
+        """Whether a byte of a change may have reached its miner, in this process or in one before."""
+        return self.writes > 0 or (self.record.state is State.INTENT and self.kind is not Kind.LOOK)
+
+    def over(self, now_mono: float) -> bool:
+        """Whether its execution limit is past: counted from intent, before that from its start."""
+        since = self.intent_mono if self.intent_mono is not None else self.started_mono
+        return since is not None and now_mono - since > self.limit_s

@@ -1,0 +1,40 @@
+"""What this site allows: ceilings that settings from the cloud and tasks act inside of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from contract.task import SPECS, TaskName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Rules and bounds of the task path. All of them are local; none can be widened from outside."""
+
+    read_only: bool = False  # nothing is written to any miner
+    forbidden: frozenset[TaskName] = frozenset()  # names this site never carries out
+    lease_margin_s: float = 20.0  # an effect begins only with this much of the lease left
+    limits_s: Mapping[TaskName, float] = field(default_factory=dict)  # ceilings of execution limits
+    identity_age_s: float = 60.0  # an older identity is read again before a write
+    recovery_look_s: float = 60.0  # how long to look, at least, at what a crash left half done
+    stop_grace_s: float = 10.0  # how long running exchanges may go on once stopping
+
+    power_effects: int = 32  # reboots, power modes and firmware updates at once
+    firmware_effects: int = 4  # of these, firmware updates
+    other_effects: int = 256
+    looking: int = 512  # tasks reading what is there before they write
+    applying: int = 512  # tasks writing, or waiting for leave to write
+
+    max_open: int = 2000  # tasks held and not yet acknowledged as ended
+    claim_room: int = 500  # of these, asked for at once
+    log_cap_bytes: int = 64 * 1024 * 1024
+    firmware_cap_bytes: int = 512 * 1024 * 1024
+    report_events: int = 500  # per request
+    report_bytes: int = 1024 * 1024  # per request, before compression
+    report_keep_s: float = 7 * 86_400.0  # an outcome the cloud did not take for so long is given up
+
+    def limit_s(self, name: TaskName, asked_s: float | None) -> float:
+        """The execution limit of one task, counted from its intent."""
+        limit = asked_s if asked_s and asked_s > 0 else SPECS[name].limit_s
+        return min(limit, self.limits_s.get(name, limit))

@@ -1,0 +1,171 @@
+"""The task path as one thing: from the cloud's queue to a miner, and back with proof."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import uuid
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from agent.actions import Actions
+from agent.admission import Admission
+from agent.changes import Changes
+from agent.dispatcher import Dispatcher
+from agent.gate import Gate
+from agent.journal import Arrival, Journal, TaskRecord
+from agent.lease import Lease
+from agent.looks import Looks
+from agent.policy import Policy
+from agent.ports import Downloader, Miners, Scanner, TaskSource
+from agent.reporter import Reporter
+from agent.slots import Slots
+from contract.clock import Clock
+from contract.errors import PolicyRefusedError
+from contract.link import MinerRef
+from contract.task import QUEUE_TTL_S, SPECS, TaskName, parse_params
+
+FLUSH_S = 3.0  # for the last reports once stopping
+
+log: Any = structlog.get_logger(__name__)
+
+
+class TaskPath:
+    """Built once per process. The journal is opened and closed by it."""
+
+    def __init__(  # noqa: PLR0917  these are the rooms of the agent, once, by name
+        self,
+        journal: Journal,
+        source: TaskSource,
+        miners: Miners,
+        scanner: Scanner,
+        downloader: Downloader,
+        policy: Policy,
+        clock: Clock,
+        state_dir: Path,
+    ) -> None:
+        self.journal = journal
+        self._clock = clock
+        self._work = state_dir / "work"
+        self._lease = Lease(clock)
+        self._gate = Gate(self._lease, policy, clock)
+        slots = Slots(policy)
+        looks = Looks(
+            journal=journal,
+            miners=miners,
+            scanner=scanner,
+            source=source,
+            slots=slots,
+            gate=self._gate,
+            clock=clock,
+            work=self._work,
+        )
+        actions = Actions(
+            changes=Changes(journal, miners, slots, self._gate, clock),
+            looks=looks,
+            downloader=downloader,
+            journal=journal,
+            gate=self._gate,
+            clock=clock,
+            work=self._work,
+        )
+        self.dispatcher = Dispatcher(journal, actions, self._gate, clock)
+        self.admission = Admission(journal, source, self.dispatcher, self._gate, clock)
+        self._reporter = Reporter(journal, source, policy, clock, on_pending=self.dispatcher.pinned)
+        self._ready = asyncio.Event()
+        self._stop = asyncio.Event()
+
+    @property
+    def policy(self) -> Policy:
+        """What is allowed now."""
+        return self._gate.policy
+
+    def set_policy(self, policy: Policy) -> None:
+        """Take other rules at once, for what is not begun yet. Sizes of slots stay as they were at the start."""
+        self._gate.policy = policy
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences for the operator: what keeps tasks from being carried out."""
+        found = (self.journal.trouble, self.journal.mishap, self.admission.trouble)
+        return tuple(dict.fromkeys(each for each in found if each))
+
+    async def ready(self) -> None:
+        """Wait until the journal is open and what a crash left is taken up."""
+        await self._ready.wait()
+
+    async def run(self) -> None:
+        """Carry out tasks until `stop`. Raises JournalLockedError or JournalTooNewError."""
+        await self.journal.open()
+        try:
+            await asyncio.to_thread(self._clear_work)
+            await self.dispatcher.recover()
+            self._ready.set()
+            async with asyncio.TaskGroup() as group:
+                loops = [
+                    group.create_task(self.dispatcher.run()),
+                    group.create_task(self._reporter.run()),
+                ]
+                claims = group.create_task(self.admission.run())
+                await self._stop.wait()
+                claims.cancel()
+                await self.dispatcher.stop(self.policy.stop_grace_s)
+                for each in loops:
+                    each.cancel()
+            await self._last_reports()
+        finally:
+            await self.dispatcher.stop(
+                0.0
+            )  # also when a loop above broke: no slot outlives the path
+            await self.journal.close()
+
+    def stop(self) -> None:
+        """Take no more tasks, let running exchanges end within the policy's grace, report, close the journal."""
+        self._stop.set()
+
+    async def submit_local(
+        self, name: TaskName, params: dict[str, Any], miner: MinerRef | None, origin: str
+    ) -> dict[str, Any]:
+        """Carry out a task wished for on site; gives its `result` with its `status`.
+
+        Raises ValueError for bad parameters, PolicyRefusedError while stopping, StorageFullError.
+        """
+        if self._stop.is_set():
+            raise PolicyRefusedError("The agent is stopping.")
+        checked = parse_params(name, params)
+        if SPECS[name].wants_miner and miner is None:
+            raise ValueError(f"{name} needs a miner")
+        await self.ready()
+        now = self._clock.now()
+        record = TaskRecord(
+            task_id=str(uuid.uuid4()),
+            epoch=0,
+            name=name,
+            params=params,
+            miner=miner,
+            origin=origin,
+            accepted_at=now,
+            expires_at=now + timedelta(seconds=QUEUE_TTL_S),
+            limit_s=SPECS[name].limit_s,
+        )
+        await self.journal.accept([Arrival(record=record)], now)
+        task = self.dispatcher.live(record, checked)
+        task.ended = asyncio.get_running_loop().create_future()
+        self.dispatcher.enqueue(task)
+        settlement = await task.ended
+        return {"status": settlement.status.value, "task_id": record.task_id, **settlement.result}
+
+    def _clear_work(self) -> None:
+        """Files of tasks that a crash cut off; looks and downloads begin anew."""
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    async def _last_reports(self) -> None:
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                while await self._reporter.flush():
+                    pass
+        except TimeoutError:
+            log.info("report.left_for_next_start")
