@@ -13,7 +13,7 @@ from agent.live import LiveTask
 from agent.ports import Miners
 from agent.settlement import Settlement, failed, from_error, judged, unchanged
 from agent.slots import Slots
-from contract.clock import Clock
+from contract.clock import Clock, to_text
 from contract.errors import (
     AuthFailedError,
     BadFirmwareError,
@@ -49,6 +49,8 @@ VERDICTS: Final = (UnsupportedError, PoolsLockedError, BadFirmwareError)
 NOT_YET: Final = (UnreachableError, WrongDeviceError, MalformedError, AuthFailedError)
 # Refusals that name a failure better than what the miner shows afterwards.
 NAMING: Final = (*NOT_EXECUTED, PolicyRefusedError, StorageFullError)
+# What drivers call the silence that proves a boot; after a restart it may be seen before a driver is there to see it.
+OUTAGE_NOTE: Final = "outage_at"
 LOOK_AGAIN_S: Final = 2.0
 
 log: Any = structlog.get_logger(__name__)
@@ -100,6 +102,8 @@ class Changes:
                 driver = await self._driver(task)
                 return await self._verify(task, driver, plan, effect, None)
             except NOT_YET as error:
+                if isinstance(error, UnreachableError) and OUTAGE_NOTE not in effect.notes:
+                    await effect.note(OUTAGE_NOTE, to_text(self._clock.now()))
                 await self._later(task, error)
 
     async def _look(self, task: LiveTask, change: AnyChange) -> tuple[Driver, Plan | NoChange]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import shutil
 import uuid
 from datetime import timedelta
@@ -36,7 +37,7 @@ log: Any = structlog.get_logger(__name__)
 class TaskPath:
     """Built once per process. The journal is opened and closed by it."""
 
-    def __init__(  # noqa: PLR0917  these are the rooms of the agent, once, by name
+    def __init__(
         self,
         journal: Journal,
         source: TaskSource,
@@ -83,6 +84,15 @@ class TaskPath:
         """What is allowed now."""
         return self._gate.policy
 
+    @property
+    def slots_alive(self) -> bool:
+        """Whether task slots are supervised; a frozen slot alone does not make it false."""
+        return not self._ready.is_set() or self.dispatcher.slots_alive
+
+    def set_read_only(self, read_only: bool) -> None:
+        """Whether anything is written to miners, from now on."""
+        self.set_policy(dataclasses.replace(self.policy, read_only=read_only))
+
     def set_policy(self, policy: Policy) -> None:
         """Take other rules at once, for what is not begun yet. Sizes of slots stay as they were at the start."""
         self._gate.policy = policy
@@ -123,7 +133,7 @@ class TaskPath:
             await self.journal.close()
 
     def stop(self) -> None:
-        """Take no more tasks, let running exchanges end within the policy's grace, report, close the journal."""
+        """Ask `run` to end: no more tasks, running exchanges end within the policy's grace, reports, journal closed."""
         self._stop.set()
 
     async def submit_local(

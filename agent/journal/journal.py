@@ -55,6 +55,7 @@ class Journal(Writer):
         self._keep = timedelta(days=keep_days)
         self._keep_rows = keep_rows
         self._events = 0
+        self.last_seq = 0  # the last event number that is durable
 
     # --- moves ---
 
@@ -329,7 +330,11 @@ class Journal(Writer):
                 (min(surplus, _TIDY_ROWS),),
             )
 
-    def _committed(self) -> None:
+    def _committed(self, db: sqlite3.Connection) -> None:
+        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+        self.last_seq = int(row[0]) if row else 0
+
+    def _answered(self) -> None:
         if self._events:
             self._events = 0
             self.outbox_grew.set()

@@ -59,8 +59,8 @@ class JournalLockedError(Exception):
 
 def open_database(
     path: Path, migrations: Sequence[Migration] = MIGRATIONS
-) -> tuple[sqlite3.Connection, str, int]:
-    """Open or create; bring up to date. Gives the connection, the journal's id and the last event number given out.
+) -> tuple[sqlite3.Connection, str]:
+    """Open or create; bring up to date. Gives the connection and the journal's id.
 
     Raises JournalTooNewError; sqlite3.Error, of which SQLITE_CORRUPT and SQLITE_NOTADB mean a damaged file.
     """
@@ -72,7 +72,7 @@ def open_database(
         connection.execute("PRAGMA journal_size_limit = 4194304")
         _check(connection)
         migrate(connection, migrations)
-        return connection, _journal_id(connection), _last_seq(connection)
+        return connection, _journal_id(connection)
     except BaseException:
         connection.close()
         raise
@@ -113,8 +113,3 @@ def _journal_id(connection: sqlite3.Connection) -> str:
     )
     row = connection.execute("SELECT value FROM meta WHERE key = 'journal_id'").fetchone()
     return str(row[0])
-
-
-def _last_seq(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-    return int(row[0]) if row else 0

@@ -72,7 +72,6 @@ class Writer:
     """Base of the journal. Everything queued while one commit runs is the next commit: nobody waits for company."""
 
     journal_id: str = ""
-    last_seq: int = 0  # the last event number that is durable
     heartbeat_mono: float  # last turn of the thread
     mishap: str | None = None  # what happened to an earlier file, for the operator
 
@@ -100,13 +99,13 @@ class Writer:
         return None if self._trouble is None else self._trouble.value
 
     async def open(self) -> None:
-        """Start the thread and wait until the file is usable, however long the disk takes to come back.
-
-        Raises JournalLockedError or JournalTooNewError.
+        """Start the thread and wait until the file is usable, however long the disk takes to come back. Does nothing
+        more when it is open. Raises JournalLockedError or JournalTooNewError.
         """
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._turns, name="journal", daemon=True)
-        self._thread.start()
+        if self._thread is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread = threading.Thread(target=self._turns, name="journal", daemon=True)
+            self._thread.start()
         await self._submit(lambda _: None, Need.MUST)
 
     async def close(self) -> None:
@@ -140,8 +139,7 @@ class Writer:
         db.execute("COMMIT")
         # A file deleted in between took the commit with it; what the connection still holds is put back.
         self._ensure_in_place()
-        row = db_last_seq(self._database())
-        self.last_seq = max(self.last_seq, row)
+        self._committed(self._database())
 
     # --- the thread ---
 
@@ -345,8 +343,9 @@ class Writer:
     def _open_file(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock.take()
-        db, self.journal_id, self.last_seq = open_database(self._path)
+        db, self.journal_id = open_database(self._path)
         self._db = db
+        self._committed(db)
         self._presence = Presence(self._path)
 
     def _start_anew(self, error: BaseException) -> None:
@@ -422,13 +421,10 @@ class Writer:
                 job.future.set_exception(job.error)
             else:
                 job.future.set_result(job.answer)
-        self._committed()
+        self._answered()
 
-    def _committed(self) -> None:
+    def _committed(self, db: sqlite3.Connection) -> None:
+        """In the thread, after each commit and each opening of the file."""
+
+    def _answered(self) -> None:
         """On the loop, after answers were given."""
-
-
-def db_last_seq(db: sqlite3.Connection) -> int:
-    """The last event number given out in this file."""
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-    return int(row[0]) if row else 0
