@@ -147,6 +147,8 @@ class Antminer:
         is away is a fault of the reading instead. Also raises UnreachableError, MalformedError, RefusedError, and
         WrongDeviceError when another firmware speaks than the one identified.
         """
+        if self._identity.firmware is Firmware.EPIC:
+            raise UnsupportedError(f"{self._endpoint.host} runs ePIC firmware, which is not read")
         if self._identity.firmware is Firmware.BRAIINS:
             look = braiins.look_of(await self.rpc.ask_all(braiins.COMMANDS))
             raw = None
@@ -222,7 +224,7 @@ class Antminer:
             data,
             pools.POOLS if pools else None,
             self._spec,
-            self._identity.generation,
+            self.rpc.generation,
         )
 
     def _check_same_firmware(self, head: dict[str, Any]) -> None:
@@ -278,7 +280,8 @@ class Antminer:
         """What the miner does not call a fault, but the figures show."""
         faults: list[MinerFault] = []
         spec, boards = self._spec, look.moving.boards
-        if spec and spec.boards and not is_asleep and len(boards) < spec.boards:
+        is_ours = self.cgi.stock and not is_asleep  # others list their boards in ways of their own
+        if spec and spec.boards and is_ours and len(boards) < spec.boards:
             faults.append(
                 MinerFault(
                     code="boards_missing",

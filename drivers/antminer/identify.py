@@ -41,7 +41,6 @@ MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
 )
 _DATE: Final = re.compile(r"(mon|tue|wed|thu|fri|sat|sun)\b|\d{4}-|\d{12}", re.IGNORECASE)
 _GOD_VERSION: Final = re.compile(r"2\.\d+")  # godminer's own, where bmminer says 1.0.0
-_EPIC: Final = b"GET /capabilities HTTP/1.1\r\nHost: miner\r\nConnection: close\r\n\r\n"
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +93,10 @@ async def ask_who(rpc: Rpc) -> Findings | None:
 
     Raises UnreachableError when nothing answers on the API port, MalformedError when what answers is no miner's API.
     """
-    data = await rpc.raw(request_for("version"))
+    try:
+        data = await rpc.raw(request_for("version"))
+    except MalformedError as error:
+        return await _epic_or(error, rpc)  # an HTTP server waits for the rest of such a request
     if data.startswith(b"HTTP/"):
         return await _ask_epic(rpc)
     replies = [decode_reply(data)]
@@ -188,10 +190,11 @@ async def _with_model(rpc: Rpc, found: Findings) -> Findings:
 
 async def _ask_epic(rpc: Rpc) -> Findings | None:
     """The firmware named ePIC serves HTTP on the API port."""
-    data = await rpc.raw(_EPIC)
-    _, _, body = data.partition(b"\r\n\r\n")
+    response = await rpc.http_get("/capabilities")
+    if response.status != 200:
+        return None
     try:
-        value = decode_json(body)
+        value = decode_json(response.body)
     except MalformedError:
         return None
     if not isinstance(value, dict) or "Model" not in value:
@@ -202,6 +205,14 @@ async def _ask_epic(rpc: Rpc) -> Findings | None:
         model=model,
         version=text_of(value.get("Firmware Version")) or text_of(value.get("Version")),
     )
+
+
+async def _epic_or(error: MalformedError, rpc: Rpc) -> Findings | None:
+    """The last explanation for an API that does not answer; without it `error` stands."""
+    with contextlib.suppress(MalformedError, UnreachableError):
+        if found := await _ask_epic(rpc):
+            return found
+    raise error
 
 
 async def _with_web(cgi: Cgi, identity: Identity, found: Findings) -> Examined:

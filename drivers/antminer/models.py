@@ -47,6 +47,7 @@ def clean_model(text: str | None) -> str | None:
     if not text:
         return None
     name = text.replace("\r", "\n").split("\n", 1)[0].split(" (", 1)[0].strip()
+    name = _FOREIGN.sub("", name)
     name = re.sub(r"^(bitmain\s+)?antminer[\s_]*", "", name, flags=re.IGNORECASE).strip()
     if not name or _PLATFORM.fullmatch(name):
         return None
@@ -68,6 +69,7 @@ def spec_for(model: str | None) -> Model | None:
 
 # --- private -------------------------------------------------------------------------------------
 
+_FOREIGN: Final = re.compile(r"\s+(hiveon|vnish|blissz|asicseer|msk).*$", re.IGNORECASE)
 _PLATFORM: Final = re.compile(r"[BH]HB\d{2}[0-9X]{3}.*", re.IGNORECASE)
 
 

@@ -16,6 +16,7 @@ from contract.errors import MalformedError, RefusedError, UnreachableError
 from drivers.antminer.models import OLD
 from drivers.antminer.repair import decode_json, strip_reply
 from drivers.base import Timing
+from drivers.http import Response, ResponseDecoder, build_request
 from drivers.wire import Wire
 
 REPLY_CAP_BYTES: Final = 256 * 1024
@@ -163,6 +164,17 @@ class Rpc:
             cap_bytes=REPLY_CAP_BYTES,
         )
         return strip_reply(reply)
+
+    async def http_get(self, path: str) -> Response:
+        """One page from the API port of firmwares that serve HTTP there."""
+        endpoint = self._wire.endpoint
+        return await self._wire.exchange(
+            endpoint.rpc_port,
+            build_request("GET", path, f"{endpoint.host}:{endpoint.rpc_port}"),
+            ResponseDecoder(body_cap_bytes=REPLY_CAP_BYTES),
+            deadline_s=self._timing.read_s,
+            cap_bytes=REPLY_CAP_BYTES,
+        )
 
     async def ask(self, command: str, *, new_api: bool = False) -> Reply:
         """One command alone. Also raises RefusedError when this firmware does not know it."""
