@@ -84,7 +84,7 @@ async def get_batch(request: web.Request) -> web.Response:
             timed_out_count=counts.timed_out,
             cancelled_count=counts.cancelled,
             task_params=shown_params(row["params"]),
-            metadata=row["meta"],
+            metadata=row["metadata"],
             created_by=actor,
             created_at=made,
         )
@@ -190,7 +190,7 @@ def _item(row: Mapping[str, Any]) -> BatchItem:
         succeed_count=counts.succeed,
         failed_count=counts.unsuccessful,
         task_params=shown_params(row["params"]),
-        metadata=row["meta"],
+        metadata=row["metadata"],
         created_by=actor_of(row),
         created_at=nonce_time(row["created_at"]),
     )

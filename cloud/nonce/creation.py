@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from cloud.auth import Actor
+from cloud.auth import ACTOR, Actor
 from cloud.config import CloudSettings
 from cloud.context import CLOCK, SETTINGS, STORE, WAKE_UPS
 from cloud.errors import ApiError
@@ -47,7 +47,7 @@ async def create(request: web.Request, farm: Row, order: Order) -> CreateAnswer:
         farm=farm,
         order=order,
         settings=request.app[SETTINGS],
-        actor=request["actor"],
+        actor=request[ACTOR],
         now=now,
         batch_id=new_uuid(),
     )

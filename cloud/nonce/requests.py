@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from cloud import bodies
+from cloud.auth import WORKSPACE_ID
 from cloud.context import SETTINGS, STORE
 from cloud.errors import ApiError
 from cloud.store import catalog
@@ -109,7 +110,7 @@ def named(request: web.Request, name: str) -> str:
 async def farm_of(request: web.Request) -> dict[str, Any]:
     """The row of the farm in the path. 404 where this workspace has none of that id."""
     farm = await catalog.farm_of(
-        request.app[STORE], request["workspace_id"], named(request, "farm_id")
+        request.app[STORE], request[WORKSPACE_ID], named(request, "farm_id")
     )
     if farm is None:
         raise ApiError(404, "Farm not found in this workspace")

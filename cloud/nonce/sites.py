@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from cloud.auth import WORKSPACE_ID
 from cloud.context import SESSIONS, STORE
 from cloud.nonce.answers import many, time_or_none
 from cloud.nonce.requests import page_of, read_body
@@ -17,7 +18,7 @@ from contract.nonce import AgentItem, EnumFilter, FarmItem, FarmRef, Page, Searc
 async def list_farms(request: web.Request) -> web.Response:
     """GET W/farms."""
     page = page_of(request)
-    rows, total = await catalog.list_farms(request.app[STORE], request["workspace_id"], page)
+    rows, total = await catalog.list_farms(request.app[STORE], request[WORKSPACE_ID], page)
     return many([_farm(row) for row in rows], page, total)
 
 
@@ -41,7 +42,7 @@ async def _agents(
     sessions = request.app[SESSIONS]
     rows, total = await catalog.list_agents(
         request.app[STORE],
-        request["workspace_id"],
+        request[WORKSPACE_ID],
         page,
         is_online=sessions.is_online,
         farm_id=farm_id,

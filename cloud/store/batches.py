@@ -132,15 +132,15 @@ async def search(
 async def cancel(
     connection: AsyncConnection, farm_id: str, batch_id: str, now: datetime, result: dict[str, Any]
 ) -> Cancelled:
-    """End what no agent has; ask for the rest. Only the agent knows whether it has begun, so there
-    nothing is ended here.
+    """End what no agent ever had; ask for the rest. Only the agent knows whether it has begun, and one
+    that went offline may have, so there nothing is ended here.
     """
     mine = sa.and_(
         tasks.c.farm_id == farm_id, tasks.c.batch_id == batch_id, tasks.c.ended_at.is_(None)
     )
     at_once = await connection.execute(
         tasks.update()
-        .where(mine, tasks.c.journal_id.is_(None))
+        .where(mine, tasks.c.handed_at.is_(None))
         .values(status=TaskStatus.CANCELLED, cancelled_at=now, ended_at=now, result=result)
     )
     asked = rows(await connection.execute(sa.select(tasks.c.id, tasks.c.agent_id).where(mine)))
