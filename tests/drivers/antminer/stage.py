@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
 
 from contract.clock import SystemClock
+from contract.errors import OutcomeUnknownError
 from contract.miner import Endpoint
 from drivers.antminer.driver import Antminer
 from drivers.antminer.entry import recognise
@@ -60,15 +61,11 @@ class Stage:
 
     async def carry_out(self, change: AnyChange) -> Evidence:
         """Plan, apply, verify; a lost answer leads to verify, as in the agent."""
-        from contract.errors import OutcomeUnknownError
-
         plan = await self.driver.plan(change)
         assert isinstance(plan, Plan), plan
         effect = MemoryEffect(CLOCK)
-        try:
+        with suppress(OutcomeUnknownError):
             await self.driver.apply(plan, effect)
-        except OutcomeUnknownError:
-            pass
         return await self.driver.verify(plan, effect)
 
     async def no_change(self, change: AnyChange) -> NoChange:

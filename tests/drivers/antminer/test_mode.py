@@ -1,0 +1,201 @@
+"""The power mode: written in each dialect, believed when configuration and running miner show it."""
+
+from __future__ import annotations
+
+import pytest
+
+from contract.errors import (
+    BusyError,
+    MalformedError,
+    RefusedError,
+    UnsupportedError,
+    UnsupportedModeError,
+)
+from contract.miner import PowerMode
+from drivers.base import Mode, Plan, Resume, Suspend
+from tests.drivers.antminer.stage import CLOCK, stage
+from tests.drivers.effects import MemoryEffect
+
+SLEEP, NORMAL, LOW = (
+    Mode(mode=mode) for mode in (PowerMode.SLEEP, PowerMode.NORMAL, PowerMode.LOW)
+)
+
+
+@pytest.mark.parametrize("key", ["s21", "s19pro", "l7", "ks5", "t17+"])
+async def test_a_miner_is_put_to_sleep_and_woken(key: str) -> None:
+    async with stage(key) as on:
+        asleep = await on.carry_out(SLEEP)
+        assert (asleep.outcome, asleep.verified) == ("done", True), asleep
+        assert asleep.after["mode_running"] == "sleep"
+        assert not asleep.after["hashrate_hs"]
+        assert on.miner.state == "sleeping"
+        awake = await on.carry_out(NORMAL)
+        assert (awake.outcome, awake.verified) == ("done", True), awake
+        assert awake.after["hashrate_hs"] > 0
+        assert on.miner.state == "mining"
+        assert len(on.ledger("mode")) == 2
+
+
+@pytest.mark.parametrize("key", ["s21", "t17+"])
+async def test_a_mode_that_is_as_wished_is_not_written(key: str) -> None:
+    async with stage(key) as on:
+        assert (await on.no_change(NORMAL)).before["mode_running"] == "normal"
+        assert not on.ledger("config", "mode", "pools", phase="received")
+
+
+async def test_a_model_without_modes_is_normal_and_never_sleeps() -> None:
+    async with stage("s9") as on:
+        await on.no_change(NORMAL)
+        for change in (SLEEP, LOW):
+            with pytest.raises(UnsupportedModeError):
+                await on.driver.plan(change)
+
+
+@pytest.mark.parametrize("key", ["s21", "s9"])
+async def test_no_antminer_has_the_mode_high_or_a_preset(key: str) -> None:
+    async with stage(key) as on:
+        for change in (Mode(mode=PowerMode.HIGH), Mode(preset="3500W")):
+            with pytest.raises(UnsupportedModeError):
+                await on.driver.plan(change)
+
+
+async def test_low_power_is_number_three_where_the_firmware_has_it() -> None:
+    async with stage("s19pro") as on:
+        evidence = await on.carry_out(LOW)
+        assert evidence.outcome == "done", evidence
+        assert evidence.after["mode_configured"] == "3"
+
+
+async def test_low_power_is_number_two_where_the_firmware_knows_no_three() -> None:
+    async with stage("s21hyd") as on:
+        evidence = await on.carry_out(LOW)
+        assert evidence.outcome == "done", evidence
+        assert evidence.after["mode_configured"] == "2"
+
+
+async def test_a_mode_the_firmware_takes_in_silence_and_drops_is_unsupported() -> None:
+    async with stage("ks5") as on:
+        plan = await on.driver.plan(LOW)
+        assert isinstance(plan, Plan)
+        with pytest.raises(UnsupportedModeError, match="stays in mode 0"):
+            await on.driver.apply(plan, MemoryEffect(CLOCK))
+        assert on.miner.mode == 0
+
+
+@pytest.mark.parametrize("answer", [200, 400])
+async def test_a_firmware_that_wants_the_mode_as_text_gets_it_so(answer: int) -> None:
+    async with stage("s21", {"fault": "mode_as_string", "answer": answer}) as on:
+        evidence = await on.carry_out(SLEEP)
+        assert evidence.outcome == "done", evidence
+
+
+async def test_a_mode_read_back_under_its_other_name_counts() -> None:
+    async with stage("s21", "mode_key_plain") as on:
+        assert (await on.carry_out(SLEEP)).outcome == "done"
+
+
+async def test_a_liar_is_found_out() -> None:
+    async with stage("s21", "ignores") as on:
+        evidence = await on.carry_out(SLEEP)
+        assert (evidence.outcome, evidence.verified) == ("not_done", True)
+        assert "stays at mode 0" in (evidence.reason or "")
+
+
+async def test_a_miner_that_hashes_on_in_sleep_is_not_called_asleep() -> None:
+    async with stage("s21", "stuck_awake") as on:
+        evidence = await on.carry_out(SLEEP)
+        assert (evidence.outcome, evidence.verified) == ("unknown", False)
+        assert "still hashes" in (evidence.reason or "")
+        # and a second request does not take the configuration's word for it
+        assert isinstance(await on.driver.plan(SLEEP), Plan)
+
+
+@pytest.mark.parametrize("close", [True, False])
+async def test_a_lost_answer_is_settled_by_reading_back(close: bool) -> None:
+    async with stage("s21", {"fault": "silent_apply", "close": close}, write_s=2.0) as on:
+        evidence = await on.carry_out(SLEEP)
+        assert evidence.outcome == "done", evidence
+        assert len(on.ledger("mode")) == 1
+
+
+async def test_a_miner_asleep_that_shows_empty_lists_is_asleep() -> None:
+    async with stage("s19pro", "empty_sleep") as on:
+        assert (await on.carry_out(SLEEP)).outcome == "done"
+
+
+async def test_an_answer_in_another_shape_does_not_matter() -> None:
+    async with stage("s21", "set_conf_success") as on:
+        assert (await on.carry_out(SLEEP)).outcome == "done"
+
+
+async def test_nothing_else_changes_with_the_mode() -> None:
+    async with stage("ks5") as on:
+        before = {key: value for key, value in on.miner.conf.items() if "mode" not in key}
+        evidence = await on.carry_out(SLEEP)
+        after = {key: value for key, value in on.miner.conf.items() if "mode" not in key}
+        assert before == after
+        assert "also_changed" not in evidence.after
+
+
+async def test_a_busy_miner_is_asked_again_and_then_left() -> None:
+    async with stage("s21hyd", {"fault": "busy", "times": 2}) as on:
+        assert (await on.carry_out(SLEEP)).outcome == "done"
+    async with stage("s21hyd", "busy") as on:
+        plan = await on.driver.plan(SLEEP)
+        assert isinstance(plan, Plan)
+        with pytest.raises(BusyError):
+            await on.driver.apply(plan, MemoryEffect(CLOCK))
+        assert on.miner.mode == 0
+
+
+@pytest.mark.parametrize("variant", ["missing_pools", "broken", "empty"])
+async def test_a_configuration_that_cannot_be_read_is_never_written(variant: str) -> None:
+    async with stage("s21", {"fault": "bad_config", "variant": variant}) as on:
+        with pytest.raises(MalformedError):
+            await on.driver.plan(SLEEP)
+        assert not on.ledger("config", "mode", phase="received")
+
+
+async def test_gaps_in_the_configuration_are_mended() -> None:
+    async with stage("t17+", {"fault": "bad_config", "variant": "colon_comma"}) as on:
+        assert (await on.carry_out(SLEEP)).outcome == "done"
+
+
+async def test_a_miner_that_cannot_read_its_own_configuration_refuses() -> None:
+    async with stage("s21", {"fault": "bad_config", "variant": "colon_comma"}) as on:
+        plan = await on.driver.plan(SLEEP)
+        assert isinstance(plan, Plan)
+        with pytest.raises(RefusedError, match="M003"):
+            await on.driver.apply(plan, MemoryEffect(CLOCK))
+        assert on.miner.mode == 0
+
+
+async def test_an_old_configuration_with_an_unknown_setting_is_never_written() -> None:
+    async with stage("t17+", "unknown_conf_key") as on:
+        with pytest.raises(UnsupportedError, match="layout"):
+            await on.driver.plan(SLEEP)
+        assert not on.ledger("config", "mode", phase="received")
+
+
+async def test_suspend_sleeps_and_resume_goes_back_to_the_mode_before() -> None:
+    async with stage("s19pro") as on:
+        assert (await on.carry_out(LOW)).outcome == "done"
+        assert (await on.carry_out(Suspend())).outcome == "done"
+        assert on.miner.mode == 1
+        assert (await on.carry_out(Resume())).outcome == "done"
+        assert on.miner.mode == 3
+
+
+async def test_resume_without_memory_goes_to_normal() -> None:
+    async with stage("s19pro") as on:
+        assert (await on.carry_out(SLEEP)).outcome == "done"
+        on.driver.awake_mode = None
+        assert (await on.carry_out(Resume())).outcome == "done"
+        assert on.miner.mode == 0
+
+
+async def test_no_password_is_in_the_evidence() -> None:
+    async with stage("s21") as on:
+        on.miner.conf["pools"][0]["pass"] = "verysecret"
+        evidence = await on.carry_out(SLEEP)
+        assert "verysecret" not in repr((evidence.before, evidence.after, evidence.reason))
