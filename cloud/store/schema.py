@@ -243,6 +243,7 @@ tasks = sa.Table(
     _stamp("ended_at"),  # equal to the stamp of the terminal status
     _stamp("queue_expires_at", null=False),
     sa.Column("limit_s", sa.Float, nullable=False),  # counted from pending_at
+    _stamp("deadline_at"),  # when the sweeper ends a begun task; set when its beginning is heard of
     _stamp("cancel_requested_at"),
     sa.Column("result", _JSON),
     sa.Column("late", _JSON),
@@ -266,7 +267,6 @@ task_events = sa.Table(
     sa.Column(
         "digest", sa.String(64), nullable=False
     ),  # of what was said, to tell a repeat from a conflict
-    sa.Column("ack", sa.String(16), nullable=False),  # how it was answered: ok or late
     _stamp("received_at", null=False),
 )
 

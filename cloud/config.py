@@ -1,0 +1,72 @@
+"""The settings of a cloud. Every bound is here, with its unit."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from contract.link import LEASE_S, LONG_POLL_MAX_S, OFFLINE_AFTER_S
+from contract.task import QUEUE_TTL_S, SPECS, TaskName
+
+MIB: Final = 1024 * 1024
+
+
+class CloudSettings(BaseModel):
+    """Made by the command line; a test makes its own. Unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    public_url: str | None = None  # how the outside reaches us, for the links to files
+    insecure_http: bool = False
+
+    operator_body_bytes: int = 1 * MIB
+    link_body_bytes: int = 8 * MIB
+    readings_body_bytes: int = 32 * MIB  # after inflating
+    result_bytes: int = 256 * 1024  # evidence of a task above this is dropped, its outcome kept
+    file_bytes: int = 512 * MIB  # one uploaded file
+    files_bytes: int = 10_240 * MIB  # all of them; the oldest go first
+    files_days: float = 14.0
+
+    lease_s: float = LEASE_S
+    offline_after_s: float = OFFLINE_AFTER_S
+    long_poll_max_s: float = LONG_POLL_MAX_S
+    persist_every_s: float = 60.0  # how often the word of an idle agent is written down
+    queue_ttl_s: float = QUEUE_TTL_S
+    limit_grace_s: float = 120.0  # on top of an execution limit, before the sweeper ends a task
+    limits_s: dict[TaskName, float] = {}  # execution limits that differ from the defaults
+    claim_max: int = Field(500, ge=1)  # tasks in one answer
+    sweep_every_s: float = 5.0
+    events_days: float = 8.0  # how long repeats of a report are recognised; agents retry for 7
+    task_log_lines: int = 1000
+
+    @model_validator(mode="after")
+    def _safe(self) -> CloudSettings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key belong together")
+        if self.tls_cert is None and not self.insecure_http and not _is_loopback(self.host):
+            raise ValueError(
+                f"plain http on {self.host} would show keys to the network: give --tls-cert and --tls-key, "
+                "listen on 127.0.0.1 behind a proxy that speaks TLS, or say --insecure-http"
+            )
+        return self
+
+    def limit_s(self, name: TaskName) -> float:
+        """The execution limit of a task of this name."""
+        return self.limits_s.get(name, SPECS[name].limit_s)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,21 @@
+"""What handlers find in the application: `request.app[STORE]` and so on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from cloud.config import CloudSettings
+from cloud.files import Files
+from cloud.queue import WakeUps
+from cloud.sessions import Sessions
+from cloud.store.engine import Store
+from contract.clock import Clock
+
+STORE: Final = web.AppKey("store", Store)
+SETTINGS: Final = web.AppKey("settings", CloudSettings)
+CLOCK: Final[web.AppKey[Clock]] = web.AppKey("clock", Clock)
+WAKE_UPS: Final = web.AppKey("wake_ups", WakeUps)
+SESSIONS: Final = web.AppKey("sessions", Sessions)
+FILES: Final = web.AppKey("files", Files)

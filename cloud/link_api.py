@@ -1,0 +1,306 @@
+"""The link API: what agents call. The messages are those of `contract.link`."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from cloud.auth import AGENT, SESSION, bearer
+from cloud.bodies import read_message
+from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, WAKE_UPS
+from cloud.errors import ApiError, Handler, json_response
+from cloud.file_api import get_file, put_file
+from cloud.sessions import Session
+from cloud.store.agents import (
+    adopt_journal,
+    enroll,
+    find_agent,
+    persist_heartbeat,
+    persist_online,
+    settings_of,
+)
+from cloud.store.claims import glance, hand_out
+from cloud.store.readings import apply_readings
+from cloud.store.reports import ReportLimits, apply_report
+from contract.clock import from_text
+from contract.link import (
+    PREFIX,
+    ClaimedTask,
+    ClaimReply,
+    ClaimRequest,
+    EnrollRequest,
+    Event,
+    Heartbeat,
+    HeartbeatReply,
+    ReadingsRequest,
+    ReportReply,
+    ReportRequest,
+)
+from contract.task import TERMINAL, TaskStatus
+
+_ID_MAX: Final = 128
+_SEQ_MAX: Final = 2**63 - 1
+_REPEAT_S: Final = 10.0  # a task the agent keeps not listing ends a long poll at most this often
+_STATES: Final = frozenset(TaskStatus) - {TaskStatus.CREATED}
+log = structlog.get_logger(__name__)
+
+
+def add_routes(app: web.Application) -> None:
+    """Everything under `/link/v1`, and the signed links to files."""
+    app.router.add_post(f"{PREFIX}/enroll", post_enroll)
+    app.router.add_post(f"{PREFIX}/claims", post_claims)
+    app.router.add_post(f"{PREFIX}/reports", post_reports)
+    app.router.add_put(f"{PREFIX}/files/{{task_id}}", put_file)
+    app.router.add_post(f"{PREFIX}/readings", post_readings)
+    app.router.add_post(f"{PREFIX}/heartbeat", post_heartbeat)
+    app.router.add_get(f"{PREFIX}/settings", get_settings)
+    app.router.add_get("/files/{task_id}/{name}", get_file)
+
+
+@web.middleware
+async def agent_auth(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Guards the link API except enrolling; sets `request[AGENT]` (its row) and `request[SESSION]`."""
+    if not request.path.startswith(f"{PREFIX}/") or request.path == f"{PREFIX}/enroll":
+        return await handler(request)
+    token = bearer(request)
+    agent = await find_agent(request.app[STORE], token) if token else None
+    if agent is None:
+        raise ApiError(401, "This agent's token is missing, unknown or revoked: enroll it again")
+    request[AGENT] = agent
+    request[SESSION] = request.app[SESSIONS].heard(agent["id"])
+    return await handler(request)
+
+
+async def post_enroll(request: web.Request) -> web.Response:
+    """A one-time code for a token. 401 for a code that is unknown, used or expired."""
+    message = await read_message(request, EnrollRequest, 16_384)
+    reply = await enroll(request.app[STORE], message, request.app[CLOCK].now())
+    if reply is None:
+        raise ApiError(401, "This enrolment code is unknown, used or expired: make a new one")
+    request.app[SESSIONS].forget(reply.agent_id)
+    log.info("agent.enrolled", agent=reply.agent_id, farm=reply.farm_id)
+    return json_response(reply)
+
+
+async def post_claims(request: web.Request) -> web.Response:
+    """Long poll: answers as soon as there is a task, a cancel or new settings, else empty after `wait_s`."""
+    settings = request.app[SETTINGS]
+    claim = await read_message(request, ClaimRequest, settings.link_body_bytes)
+    _check_claim(claim)
+    agent, session = request[AGENT], request[SESSION]
+    if not await _journal_fits(request, claim):
+        return json_response(ClaimReply(lease_s=0.0, settings_rev=agent["settings_rev"]))
+    await _stay_known(request, session)
+    session.poll += 1
+    poll = session.poll
+    wake_ups = request.app[WAKE_UPS]
+    wake_ups.wake(agent["id"])  # an older long poll of this agent gives way
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + min(max(claim.wait_s, 0.0), settings.long_poll_max_s)
+    while True:
+        ticket = wake_ups.ticket(agent["id"], agent["farm_id"])
+        reply = await _answer(request, claim, session)
+        left = deadline - loop.time()
+        if _has_news(reply, claim, session) or left <= 0:
+            _tell(reply, session)
+            return json_response(reply)
+        await wake_ups.wait(agent["id"], ticket, left)
+        if session.poll != poll or request.transport is None or request.transport.is_closing():
+            # Nobody reads this answer any more: a task in it would be handed out into the void.
+            return json_response(
+                ClaimReply(lease_s=settings.lease_s, settings_rev=agent["settings_rev"])
+            )
+
+
+async def post_reports(request: web.Request) -> web.Response:
+    """Events of tasks; one ack each. 409 when all of them contradict what was reported under their keys."""
+    settings = request.app[SETTINGS]
+    report = await read_message(request, ReportRequest, settings.link_body_bytes)
+    if len(report.journal_id) > _ID_MAX:
+        raise ApiError(400, f"journal_id is longer than {_ID_MAX} characters")
+    problems = [
+        f"events.{index}: {problem}"
+        for index, event in enumerate(report.events)
+        if (problem := _problem(event))
+    ]
+    if problems:
+        raise ApiError(400, problems[:20])
+    limits = ReportLimits(
+        grace_s=settings.limit_grace_s,
+        result_bytes=settings.result_bytes,
+        log_lines=settings.task_log_lines,
+    )
+    acks = await apply_report(
+        request.app[STORE], request[AGENT], report, request.app[CLOCK].now(), limits
+    )
+    reply = ReportReply(acks=acks)
+    if acks and all(ack.state == "conflict" for ack in acks):
+        message = "Another outcome was already reported for this task, epoch and seq"
+        raise ApiError(409, message, extra={"acks": acks})
+    return json_response(reply)
+
+
+async def post_readings(request: web.Request) -> web.Response:
+    """Readings of miners; the answer gives the ids of these miners."""
+    settings = request.app[SETTINGS]
+    message = await read_message(request, ReadingsRequest, settings.readings_body_bytes)
+    if not 0 < len(message.run_id) <= 64:
+        raise ApiError(400, "run_id must have 1 to 64 characters")
+    if not 0 <= message.seq <= _SEQ_MAX:
+        raise ApiError(400, "seq is out of range")
+    try:
+        reply = await apply_readings(
+            request.app[STORE], request[AGENT], message, request.app[CLOCK].now()
+        )
+    except ValueError as error:
+        raise ApiError(400, str(error)) from None
+    return json_response(reply)
+
+
+async def post_heartbeat(request: web.Request) -> web.Response:
+    """That it lives, and on what host. Written down at most once a minute, or at once when something is wrong."""
+    settings, clock = request.app[SETTINGS], request.app[CLOCK]
+    beat = await read_message(request, Heartbeat, settings.link_body_bytes)
+    agent, session = request[AGENT], request[SESSION]
+    health = (beat.version, beat.notices, sorted(beat.sinks.items()))
+    written_mono = session.persisted_mono
+    if (
+        written_mono is None
+        or session.health_key != health
+        or clock.mono() - written_mono >= settings.persist_every_s
+    ):
+        session.persisted_mono, session.health_key = clock.mono(), health
+        await persist_heartbeat(
+            request.app[STORE], agent["id"], beat, clock.now(), session.last_seq
+        )
+    return json_response(HeartbeatReply(settings_rev=agent["settings_rev"]))
+
+
+async def get_settings(request: web.Request) -> web.Response:
+    """What the operator set for this agent."""
+    return json_response(settings_of(request[AGENT]))
+
+
+async def _journal_fits(request: web.Request, claim: ClaimRequest) -> bool:
+    """Notice a lost or restored disk: a new journal, or one that ends before what an earlier claim said.
+
+    A claim that was held up in the network looks the same, and taking it for a lost disk would cost tasks; so it takes
+    two claims in a row. False for the first: it is answered with nothing and without a lease.
+    """
+    agent, session = request[AGENT], request[SESSION]
+    if session.journal_id is None:
+        session.journal_id, session.last_seq = agent["journal_id"], agent["last_seq"]
+    if session.journal_id == claim.journal_id and claim.last_seq >= session.last_seq:
+        session.last_seq, session.doubt = claim.last_seq, None
+        return True
+    if session.journal_id is not None and session.doubt != claim.journal_id:
+        session.doubt = claim.journal_id
+        return False
+    lost = await adopt_journal(
+        request.app[STORE], agent, claim.journal_id, claim.last_seq, request.app[CLOCK].now()
+    )
+    if session.journal_id is not None:
+        log.warning(
+            "agent.journal_lost",
+            agent=agent["id"],
+            before=session.journal_id,
+            now=claim.journal_id,
+            tasks_lost=lost,
+        )
+    session.journal_id, session.last_seq = claim.journal_id, claim.last_seq
+    session.doubt = None
+    session.cancels_told.clear()
+    session.redelivered_mono.clear()
+    return True
+
+
+async def _stay_known(request: web.Request, session: Session) -> None:
+    clock, every_s = request.app[CLOCK], request.app[SETTINGS].persist_every_s
+    if session.persisted_mono is None or clock.mono() - session.persisted_mono >= every_s:
+        session.persisted_mono = clock.mono()
+        await persist_online(request.app[STORE], session.agent_id, clock.now(), session.last_seq)
+
+
+async def _answer(request: web.Request, claim: ClaimRequest, session: Session) -> ClaimReply:
+    """What there is right now for this agent."""
+    store, settings, agent = request.app[STORE], request.app[SETTINGS], request[AGENT]
+    now = request.app[CLOCK].now()
+    room = max(0, min(claim.room, settings.claim_max))
+    open_ids = {task.task_id for task in claim.open}
+    seen = await glance(store, agent, claim.journal_id, open_ids, now, room=room)
+    again = _repeatable(request, session, seen.unheard)[:room]
+    tasks: tuple[ClaimedTask, ...] = ()
+    called_off: tuple[str, ...] = ()
+    if seen.waiting or again or seen.adopt:
+        tasks, called_off = await hand_out(
+            store,
+            agent,
+            claim.journal_id,
+            now,
+            room=room if seen.waiting else 0,
+            again=again,
+            adopt=seen.adopt,
+        )
+    return ClaimReply(
+        tasks=tasks,
+        cancel=tuple(dict.fromkeys((*seen.cancel, *called_off))),
+        lease_s=settings.lease_s,
+        settings_rev=agent["settings_rev"],
+    )
+
+
+def _repeatable(request: web.Request, session: Session, unheard: tuple[str, ...]) -> list[str]:
+    mono = request.app[CLOCK].mono()
+    recent = {
+        task_id: at for task_id, at in session.redelivered_mono.items() if mono - at < _REPEAT_S
+    }
+    again = [task_id for task_id in unheard if task_id not in recent]
+    session.redelivered_mono = recent | dict.fromkeys(again, mono)
+    return again
+
+
+def _has_news(reply: ClaimReply, claim: ClaimRequest, session: Session) -> bool:
+    known = (claim.settings_rev, session.settings_told)
+    fresh_settings = claim.settings_rev is not None and reply.settings_rev not in known
+    return bool(reply.tasks) or bool(set(reply.cancel) - session.cancels_told) or fresh_settings
+
+
+def _tell(reply: ClaimReply, session: Session) -> None:
+    session.cancels_told = set(reply.cancel)
+    session.settings_told = reply.settings_rev
+
+
+def _check_claim(claim: ClaimRequest) -> None:
+    problems = []
+    if not 0 < len(claim.journal_id) <= _ID_MAX:
+        problems.append(f"journal_id must have 1 to {_ID_MAX} characters")
+    if not 0 <= claim.last_seq <= _SEQ_MAX:
+        problems.append("last_seq is out of range")
+    if len(claim.open) > 100_000:
+        problems.append("open lists more than 100000 tasks")
+    if problems:
+        raise ApiError(400, problems)
+
+
+def _problem(event: Event) -> str | None:
+    if event.state not in _STATES:
+        return f"state must be one of {', '.join(sorted(_STATES))}"
+    if not 0 <= event.seq <= _SEQ_MAX or not 0 <= event.epoch < 2**31:
+        return "seq or epoch is out of range"
+    if event.state in TERMINAL and event.result is None:
+        return "an event that ends a task carries a result"
+    stamps: list[str] = [event.at, *(line.at for line in event.logs)]
+    for stamp in stamps:
+        try:
+            at: datetime = from_text(stamp)
+        except ValueError as error:
+            return str(error)
+        except OverflowError:
+            return f"time out of range: {stamp[:40]!r}"
+        if at.year < 1971:
+            return f"time out of range: {stamp[:40]!r}"
+    return None

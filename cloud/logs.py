@@ -1,0 +1,23 @@
+"""Logs of the cloud: one line per event on stderr, JSON unless a person is looking."""
+
+from __future__ import annotations
+
+import sys
+
+import structlog
+
+
+def set_up_logs() -> None:
+    """Called once by the command line."""
+    person = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if person else [structlog.processors.format_exc_info]),
+            structlog.dev.ConsoleRenderer() if person else structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,67 @@
+"""What is kept of each agent in memory only: its lease, its journal, what it was told. An idle agent writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from contract.clock import Clock
+
+
+@dataclass
+class Session:
+    """One agent, since this server started."""
+
+    agent_id: str
+    heard_mono: float
+    heard_at: datetime
+    persisted_mono: float | None = None
+    health_key: object = None  # what of the last heartbeat was written down
+    journal_id: str | None = None
+    last_seq: int = 0  # the highest of its claims
+    doubt: str | None = None  # what the last claim said that did not fit, see link_api
+    poll: int = 0  # number of the newest long poll; an older one gives way
+    cancels_told: set[str] = field(default_factory=set)
+    redelivered_mono: dict[str, float] = field(default_factory=dict)
+    settings_told: int | None = None
+
+
+class Sessions:
+    """All agents that were heard of. `offline_after_s` without a word makes one offline."""
+
+    def __init__(self, clock: Clock, *, offline_after_s: float) -> None:
+        self._clock = clock
+        self._offline_after_s = offline_after_s
+        self._started_mono = clock.mono()
+        self._started_at = clock.now()
+        self._sessions: dict[str, Session] = {}
+
+    def heard(self, agent_id: str) -> Session:
+        """Every call of an agent comes through here: it renews the lease."""
+        session = self._sessions.get(agent_id)
+        if session is None:
+            session = Session(agent_id, self._clock.mono(), self._clock.now())
+            self._sessions[agent_id] = session
+        session.heard_mono = self._clock.mono()
+        session.heard_at = self._clock.now()
+        return session
+
+    def forget(self, agent_id: str) -> None:
+        """After a revocation or a new enrolment."""
+        self._sessions.pop(agent_id, None)
+
+    def is_online(self, agent_id: str, stored_at: datetime | None) -> bool:
+        """`stored_at` is the agent's `last_online_at`, which lags up to a minute; it decides only in the first moments
+        after a start of the server, when nobody had time to call yet.
+        """
+        session = self._sessions.get(agent_id)
+        if session is not None:
+            return self._clock.mono() - session.heard_mono <= self._offline_after_s
+        if stored_at is None or self._clock.mono() - self._started_mono > self._offline_after_s:
+            return False
+        return stored_at >= self._started_at - timedelta(seconds=self._offline_after_s + 60)
+
+    def last_online_at(self, agent_id: str, stored_at: datetime | None) -> datetime | None:
+        """The last word from it, fresher than what is stored."""
+        session = self._sessions.get(agent_id)
+        return session.heard_at if session else stored_at

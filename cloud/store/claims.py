@@ -1,0 +1,184 @@
+"""Handing tasks to agents: what waits, what to hand out again, what to call off."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from cloud.store.engine import Store, chunks
+from cloud.store.schema import At, agents, miners, tasks
+from contract.link import ClaimedTask, MinerRef
+from contract.task import TaskName, TaskStatus
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What there is for one agent at one moment."""
+
+    waiting: bool  # tasks that were never handed out, or came back to the queue
+    unheard: tuple[
+        str, ...
+    ]  # handed to this journal, which does not list them: the answer was lost
+    adopt: tuple[str, ...]  # back in the queue, but this journal still holds them
+    cancel: tuple[str, ...]  # held by it, but called off, already closed here, or given to another
+
+
+async def glance(
+    store: Store,
+    agent: dict[str, Any],
+    journal_id: str,
+    open_ids: Collection[str],
+    now: datetime,
+    *,
+    room: int,
+) -> Glance:
+    """Read only. `open_ids` are the tasks the agent says it holds."""
+    mine = (tasks.c.farm_id == agent["farm_id"], tasks.c.agent_id == agent["id"])
+    async with store.read() as connection:
+        handed = (
+            await connection.execute(
+                sa.select(
+                    tasks.c.id, tasks.c.journal_id, tasks.c.pending_at, tasks.c.cancel_requested_at
+                ).where(*mine, tasks.c.ended_at.is_(None), tasks.c.journal_id.is_not(None))
+            )
+        ).all()
+        waiting = False
+        if room > 0:
+            query = _waiting(agent, now).with_only_columns(tasks.c.id).limit(1)
+            waiting = (await connection.execute(query)).first() is not None
+        held = {row.id for row in handed if row.journal_id == journal_id}
+        adopt: list[str] = []
+        closed: list[str] = []
+        strange = [task_id for task_id in open_ids if task_id not in held]
+        for some in chunks(strange):
+            query = sa.select(tasks.c.id, tasks.c.agent_id, tasks.c.journal_id, tasks.c.ended_at)
+            query = query.where(tasks.c.farm_id == agent["farm_id"], tasks.c.id.in_(some))
+            for row in (await connection.execute(query)).all():
+                queued = row.ended_at is None and row.journal_id is None
+                (adopt if queued and row.agent_id == agent["id"] else closed).append(row.id)
+    known = set(open_ids)
+    called_off = [row.id for row in handed if row.id in held and row.cancel_requested_at]
+    return Glance(
+        waiting=waiting,
+        unheard=tuple(
+            row.id
+            for row in handed
+            if row.id in held and row.id not in known and row.pending_at is None
+        ),
+        adopt=tuple(adopt),
+        cancel=(*called_off, *closed),
+    )
+
+
+async def hand_out(
+    store: Store,
+    agent: dict[str, Any],
+    journal_id: str,
+    now: datetime,
+    *,
+    room: int,
+    again: Sequence[str] = (),
+    adopt: Sequence[str] = (),
+) -> tuple[tuple[ClaimedTask, ...], tuple[str, ...]]:
+    """Pin up to `room` waiting tasks to this journal and return them, after those to be handed out again; and the
+    ids of those among them that are to be cancelled.
+
+    A task is in the answer only if it is durably marked as handed out. Nothing for a revoked agent. A task that came
+    back from an agent that was away is cancelled by that agent, which alone knows whether it began.
+    """
+    async with store.write() as connection:
+        revoked = sa.select(agents.c.revoked_at).where(agents.c.id == agent["id"])
+        if (await connection.execute(revoked)).scalar_one() is not None:
+            return (), ()
+        mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent["id"]}
+        for some in chunks(adopt):
+            await connection.execute(
+                tasks.update()
+                .where(tasks.c.id.in_(some), tasks.c.ended_at.is_(None))
+                .where(tasks.c.journal_id.is_(None))
+                .values(**mark)
+            )
+        fresh: list[str] = []
+        if room > 0:
+            query = _waiting(agent, now).with_only_columns(tasks.c.id).limit(room)
+            query = query.with_for_update(skip_locked=True)
+            fresh = list((await connection.execute(query)).scalars())
+        for some in chunks(fresh):
+            await connection.execute(
+                tasks.update()
+                .where(tasks.c.id.in_(some))
+                .values(
+                    status=TaskStatus.QUEUING,
+                    queuing_at=sa.func.coalesce(tasks.c.queuing_at, sa.literal(now, At())),
+                    **mark,
+                )
+            )
+        found: dict[str, Any] = {}
+        for some in chunks([*again, *fresh]):
+            result = await connection.execute(_with_miner().where(tasks.c.id.in_(some)))
+            found |= {row["id"]: row for row in result.mappings()}
+    handed = [found[task_id] for task_id in [*again, *fresh] if task_id in found]
+    called_off = tuple(row["id"] for row in handed if row["cancel_requested_at"] is not None)
+    return tuple(_claimed(row, now) for row in handed), called_off
+
+
+def _waiting(agent: dict[str, Any], now: datetime) -> Any:
+    return (
+        tasks.select()
+        .where(
+            tasks.c.farm_id == agent["farm_id"],
+            sa.or_(tasks.c.agent_id == agent["id"], tasks.c.agent_id.is_(None)),
+            tasks.c.ended_at.is_(None),
+            tasks.c.journal_id.is_(None),
+            tasks.c.queue_expires_at > now,
+        )
+        .order_by(tasks.c.created_at, tasks.c.id)
+    )
+
+
+def _with_miner() -> Any:
+    return sa.select(
+        tasks.c.id,
+        tasks.c.batch_id,
+        tasks.c.epoch,
+        tasks.c.name,
+        tasks.c.params,
+        tasks.c.queue_expires_at,
+        tasks.c.limit_s,
+        tasks.c.miner_id,
+        tasks.c.cancel_requested_at,
+        miners.c.mac,
+        miners.c.serial,
+        miners.c.ip,
+        miners.c.make,
+        miners.c.model,
+        miners.c.ops_status,
+    ).select_from(tasks.outerjoin(miners, miners.c.id == tasks.c.miner_id))
+
+
+def _claimed(row: Any, now: datetime) -> ClaimedTask:
+    miner = None
+    if row["miner_id"] is not None:
+        miner = MinerRef(
+            id=row["miner_id"],
+            mac=row["mac"],
+            serial=row["serial"],
+            last_ip=row["ip"],
+            make=row["make"],
+            model=row["model"],
+            maintenance=row["ops_status"] == "maintenance",
+        )
+    return ClaimedTask(
+        task_id=row["id"],
+        batch_id=row["batch_id"],
+        epoch=row["epoch"],
+        name=TaskName(row["name"]),
+        params=row["params"] or {},
+        miner=miner,
+        queue_ttl_s=max(0.0, (row["queue_expires_at"] - now).total_seconds()),
+        limit_s=row["limit_s"],
+    )

@@ -1,0 +1,260 @@
+"""Taking in readings: miners are minted, moved and refreshed; the last look at each is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.anomalies import flags_of
+from cloud.store.engine import Store, chunks, rows
+from cloud.store.ids import new_miner_id
+from cloud.store.schema import agents, miners, reading_batches
+from contract.clock import from_text
+from contract.link import MinerKey, MinerReading, ReadingsReply, ReadingsRequest
+from contract.miner import Moving, Slow, Static, normalize_mac
+
+_HOURS: Final = 24
+_AWAY: Final = timedelta(days=1)
+_NOT_CHANGED: Final = frozenset(  # by a reading: these are the operator's or stand for good
+    {
+        "id",
+        "farm_id",
+        "workspace_id",
+        "ops_status",
+        "comment",
+        "tags",
+        "rack",
+        "position",
+        "created_at",
+    }
+)
+_READ: Final = tuple(column.name for column in miners.c if column.name not in _NOT_CHANGED)
+
+
+@dataclass(frozen=True)
+class _Look:
+    reading: MinerReading
+    at: datetime
+    mac: str | None
+    ip: str
+
+    @property
+    def identity(self) -> str:
+        return self.mac or f"ip:{self.ip}"
+
+
+async def apply_readings(
+    store: Store, agent: dict[str, Any], request: ReadingsRequest, now: datetime
+) -> ReadingsReply:
+    """One transaction. The same (run_id, seq) again changes nothing and is answered with the same ids.
+
+    Raises ValueError for a time or an address that is none.
+    """
+    looks = [_look(reading, now) for reading in request.readings]
+    farm = {"farm_id": agent["farm_id"], "workspace_id": agent["workspace_id"]}
+    async with store.write() as connection:
+        batch = {"agent_id": agent["id"], "run_id": request.run_id, "seq": request.seq}
+        seen = await connection.execute(
+            sa.select(reading_batches.c.seq).where(
+                *(reading_batches.c[name] == value for name, value in batch.items())
+            )
+        )
+        duplicate = seen.first() is not None
+        known = await _known(connection, agent["farm_id"], looks)
+        if not duplicate:
+            new: dict[str, dict[str, Any]] = {}
+            changed: dict[str, dict[str, Any]] = {}
+            for look in looks:
+                row = known.get(look.identity)
+                if row is None:
+                    if not look.reading.ok:
+                        continue  # an address that never answered is no miner yet
+                    row = _minted(look, farm, now)
+                    known[look.identity] = new[look.identity] = row
+                elif look.identity not in new:
+                    changed[look.identity] = row
+                _refresh(row, look, agent["id"], now)
+                if look.mac is not None and look.reading.ok:
+                    _supersede(known, changed, look, now)
+            await _write(connection, new, changed)
+            await connection.execute(reading_batches.insert().values(received_at=now, **batch))
+            await connection.execute(
+                agents.update().where(agents.c.id == agent["id"]).values(last_updated_at=now)
+            )
+    keys: dict[str, MinerKey] = {}
+    for look in looks:
+        if row := known.get(look.identity):
+            keys[look.identity] = MinerKey(id=row["id"], mac=row["mac"], ip=look.ip)
+    return ReadingsReply(state="duplicate" if duplicate else "ok", miners=tuple(keys.values()))
+
+
+def _look(reading: MinerReading, now: datetime) -> _Look:
+    mac = normalize_mac(reading.mac) or normalize_mac(
+        reading.static.mac if reading.static else None
+    )
+    return _Look(reading, min(from_text(reading.at), now), mac, str(IPv4Address(reading.ip)))
+
+
+async def _known(
+    connection: AsyncConnection, farm_id: str, looks: list[_Look]
+) -> dict[str, dict[str, Any]]:
+    # With a MAC the provisional row of its address is wanted too, see _supersede.
+    wanted = sorted({look.identity for look in looks} | {f"ip:{look.ip}" for look in looks})
+    columns = [miners.c.id, *(miners.c[name] for name in _READ)]
+    found: dict[str, dict[str, Any]] = {}
+    for some in chunks(wanted):
+        query = sa.select(*columns).where(miners.c.farm_id == farm_id, miners.c.identity.in_(some))
+        found |= {row["identity"]: row for row in rows(await connection.execute(query))}
+    return found
+
+
+def _minted(look: _Look, farm: dict[str, str], now: datetime) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(_READ)
+    return (
+        row
+        | farm
+        | {
+            "id": new_miner_id(),
+            "identity": look.identity,
+            "mac": look.mac,
+            "serials": "",
+            "anomaly_flags": 0,
+            "unstable_reason": None if look.mac else "no_mac",
+            "tags": [],
+            "created_at": now,
+        }
+    )
+
+
+def _refresh(row: dict[str, Any], look: _Look, agent_id: str, now: datetime) -> None:
+    reading = look.reading
+    if reading.ok and reading.moving is not None:
+        _count_hour(row, look.at, reading.moving.hashrate_hs, now)
+    if row["last_seen_at"] is not None and look.at < row["last_seen_at"]:
+        return  # from a buffer: the past does not overwrite the present
+    if _came_back(row, look):
+        row["deleted_at"] = None
+    row |= {
+        "agent_id": agent_id,
+        "ip": look.ip,
+        "ip_number": int(IPv4Address(look.ip)),
+        "last_seen_at": look.at,
+        "last_ok": reading.ok,
+        "last_error": None if reading.ok else (reading.error or "")[:500],
+        "updated_at": now,
+    }
+    for name in ("drivable", "interval_s", "raw"):
+        if getattr(reading, name) is not None:
+            row[name] = getattr(reading, name)
+    if reading.modes is not None:
+        row["modes"] = list(reading.modes)
+    if not reading.ok:
+        return
+    row["last_read_at"] = look.at
+    if reading.static is not None:
+        _set_static(row, reading.static)
+    if reading.slow is not None:
+        row["slow"] = msgspec.to_builtins(reading.slow)
+        row["mode"] = reading.slow.mode
+        row["mode_preset"] = reading.slow.mode_preset
+    if reading.moving is not None:
+        row["moving"] = msgspec.to_builtins(reading.moving)
+        row["hashrate_hs"] = reading.moving.hashrate_hs
+        row["power_w"] = reading.moving.power_w
+        row["temp_c"] = _temperature(reading.moving)
+    row["serials"] = _serials(row)
+    row["anomaly_flags"] = flags_of(
+        _record(row["moving"], Moving), _record(row["slow"], Slow), _record(row["static"], Static)
+    )
+
+
+def _came_back(row: dict[str, Any], look: _Look) -> bool:
+    """A record the operator deleted stays deleted while its miner goes on answering; one that was away and is
+    plugged in again returns. One without a MAC stands for whatever answers at its address.
+    """
+    if row["deleted_at"] is None or not look.reading.ok:
+        return False
+    if look.mac is None or row["last_seen_at"] is None:
+        return True
+    return bool(look.at - row["last_seen_at"] > _AWAY)
+
+
+def _set_static(row: dict[str, Any], static: Static) -> None:
+    row["static"] = msgspec.to_builtins(static)
+    for name in ("make", "model", "firmware", "firmware_version", "generation", "serial"):
+        row[name] = getattr(static, name)
+    row["hostname"], row["algorithm"] = static.hostname, static.algorithm
+    row["hashrate_ideal_hs"] = static.hashrate_ideal_hs
+
+
+def _supersede(
+    known: dict[str, dict[str, Any]],
+    changed: dict[str, dict[str, Any]],
+    look: _Look,
+    now: datetime,
+) -> None:
+    """The address had a provisional row from before its MAC was known: that one goes."""
+    identity = f"ip:{look.ip}"
+    row = known.get(identity)
+    if row is not None and row["deleted_at"] is None:
+        row["deleted_at"] = row["updated_at"] = now
+        changed.setdefault(identity, row)
+
+
+def _count_hour(
+    row: dict[str, Any], at: datetime, hashrate_hs: float | None, now: datetime
+) -> None:
+    if hashrate_hs is None:
+        return
+    this, current = int(at.timestamp() // 3600), int(now.timestamp() // 3600)
+    hours = {hour: (total, looks) for hour, total, looks in row["hours"] or []}
+    total, looks = hours.get(this, (0.0, 0))
+    hours[this] = (total + hashrate_hs, looks + 1)
+    kept = {hour: sums for hour, sums in sorted(hours.items()) if hour > current - _HOURS}
+    row["hours"] = [[hour, *sums] for hour, sums in kept.items()]
+    # The mean of the hours' means, so that an hour looked at more often does not count more.
+    means = [total / looks for total, looks in kept.values()]
+    row["hashrate_24h_hs"] = sum(means) / len(means) if means else None
+
+
+def _temperature(moving: Moving) -> float | None:
+    hottest = [moving.temp_chip_c, *(board.temp_chip_c for board in moving.boards)]
+    chips = [temp for temp in hottest if temp is not None]
+    return max(chips) if chips else moving.temp_board_c
+
+
+def _serials(row: dict[str, Any]) -> str:
+    static, moving = row["static"] or {}, row["moving"] or {}
+    found = [static.get("serial"), (static.get("psu") or {}).get("serial")]
+    found += [board.get("serial") for board in moving.get("boards", ())]
+    # Bars around each: an exact search is a search for the serial with its bars.
+    named = "|".join(dict.fromkeys(str(serial).replace("|", "") for serial in found if serial))
+    return f"|{named}|" if named else ""
+
+
+def _record(value: Any, kind: Any) -> Any:
+    return None if value is None else msgspec.convert(value, kind)
+
+
+async def _write(
+    connection: AsyncConnection, new: dict[str, dict[str, Any]], changed: dict[str, dict[str, Any]]
+) -> None:
+    if new:
+        await connection.execute(miners.insert(), list(new.values()))
+    if changed:
+        update = (
+            miners.update()
+            .where(miners.c.id == sa.bindparam("b_id"))
+            .values({name: sa.bindparam(f"b_{name}") for name in _READ})
+        )
+        values = [
+            {"b_id": row["id"]} | {f"b_{name}": row[name] for name in _READ}
+            for row in changed.values()
+        ]
+        await connection.execute(update, values)

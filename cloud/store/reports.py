@@ -1,0 +1,209 @@
+"""Taking in what agents report, once each: idempotent by (task, epoch, seq), and a closed task stays closed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.store.engine import Store, chunks, rows
+from cloud.store.schema import task_events, task_logs, tasks
+from contract.clock import from_text, to_text
+from contract.link import Ack, Event, ReportRequest
+from contract.task import TERMINAL, TaskStatus
+
+_LATE_MAX: Final = 10  # outcomes kept beside a closed task
+_MESSAGE_MAX: Final = 4000
+_UPDATED: Final = (
+    *("status", "journal_id", "deadline_at", "ended_at", "result", "late", "log_lines"),
+    *("queuing_at", "pending_at", "succeed_at", "failed_at", "timed_out_at", "cancelled_at"),
+)
+
+
+@dataclass(frozen=True)
+class ReportLimits:
+    """Bounds of what is kept, see CloudSettings."""
+
+    grace_s: float
+    result_bytes: int
+    log_lines: int
+
+
+@dataclass
+class _Intake:
+    """What one request changes."""
+
+    acks: list[Ack] = field(default_factory=list)
+    changed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+
+async def apply_report(
+    store: Store, agent: dict[str, Any], report: ReportRequest, now: datetime, limits: ReportLimits
+) -> tuple[Ack, ...]:
+    """All events in one transaction, durable when this returns. One ack per event, in the order given."""
+    intake = _Intake()
+    ids = sorted({event.task_id for event in report.events})
+    async with store.write() as connection:
+        known = await _tasks(connection, agent, ids)
+        said = await _said(connection, ids)
+        for event in report.events:
+            key = (event.task_id, event.epoch, event.seq)
+            task, digest = known.get(event.task_id), _digest(event)
+            if task is None or event.epoch > task["epoch"]:
+                state = "unknown_task"
+            elif key in said:
+                state = "duplicate" if said[key] == digest else "conflict"
+            else:
+                said[key] = digest
+                state = _take(task, event, report.journal_id, now, limits)
+                intake.changed[event.task_id] = task
+                _keep(intake, task, event, report.journal_id, digest, now, limits)
+            intake.acks.append(
+                Ack(task_id=event.task_id, epoch=event.epoch, seq=event.seq, state=state)
+            )
+        await _store(connection, intake)
+    return tuple(intake.acks)
+
+
+def _take(
+    task: dict[str, Any], event: Event, journal_id: str, now: datetime, limits: ReportLimits
+) -> str:
+    status = TaskStatus(event.state)
+    # An agent that was away may speak for an older epoch: good as long as nobody else was given the task.
+    foreign = task["journal_id"] not in (None, journal_id)
+    if task["ended_at"] is not None or foreign:
+        if status in TERMINAL:
+            late = {
+                "status": status,
+                "at": event.at,
+                "received_at": to_text(now),
+                "epoch": event.epoch,
+                "result": _bounded(event.result, limits),
+            }
+            task["late"] = [*(task["late"] or []), late][-_LATE_MAX:]
+        return "late"
+    at = _stamp(event, task, now)
+    task["journal_id"] = journal_id
+    if status is TaskStatus.QUEUING:
+        task["queuing_at"] = task["queuing_at"] or at
+        return "ok"
+    if status is TaskStatus.PENDING:
+        task["status"] = status
+        task["pending_at"] = task["pending_at"] or at
+        # From when we heard of it, not from the agent's stamp: its reports may have waited for hours.
+        task["deadline_at"] = now + timedelta(seconds=task["limit_s"] + limits.grace_s)
+        if event.result is not None:
+            task["result"] = _bounded(event.result, limits)
+        return "ok"
+    task["status"] = status
+    task[f"{status}_at"] = task["ended_at"] = at
+    task["result"] = _bounded(event.result, limits)
+    return "ok"
+
+
+def _stamp(event: Event, task: dict[str, Any], now: datetime) -> datetime:
+    """The agent's time, kept between what we know came before and now: its clock may be wrong."""
+    before = [task["created_at"], task["handed_at"], task["queuing_at"], task["pending_at"]]
+    earliest: datetime = max(stamp for stamp in before if stamp is not None)
+    return min(max(from_text(event.at), earliest), now)
+
+
+def _bounded(result: dict[str, Any] | None, limits: ReportLimits) -> dict[str, Any] | None:
+    if result is None or len(msgspec.json.encode(result)) <= limits.result_bytes:
+        return result
+    kept: dict[str, Any] = {key: result[key] for key in ("outcome", "verified") if key in result}
+    error = result.get("error")
+    if isinstance(error, dict):
+        kept["error"] = {key: str(error.get(key))[:2000] for key in ("code", "message")}
+    return kept | {"evidence": {"dropped": f"larger than {limits.result_bytes} bytes"}}
+
+
+def _keep(
+    intake: _Intake,
+    task: dict[str, Any],
+    event: Event,
+    journal_id: str,
+    digest: str,
+    now: datetime,
+    limits: ReportLimits,
+) -> None:
+    intake.events.append(
+        {
+            "task_id": event.task_id,
+            "epoch": event.epoch,
+            "seq": event.seq,
+            "journal_id": journal_id,
+            "state": event.state,
+            "digest": digest,
+            "received_at": now,
+        }
+    )
+    room = max(0, limits.log_lines - task["log_lines"])
+    for line in event.logs[:room]:
+        task["log_lines"] += 1
+        message = line.message.replace("\x00", "")
+        intake.lines.append(
+            {
+                "task_id": event.task_id,
+                "at": min(from_text(line.at), now),
+                "level": line.level[:16],
+                "message": message[:_MESSAGE_MAX],
+            }
+        )
+
+
+async def _tasks(
+    connection: AsyncConnection, agent: dict[str, Any], ids: list[str]
+) -> dict[str, dict[str, Any]]:
+    columns = [tasks.c[name] for name in ("id", "epoch", "limit_s", "created_at", "handed_at")]
+    columns += [tasks.c[name] for name in _UPDATED]
+    found: dict[str, dict[str, Any]] = {}
+    for some in chunks(ids):
+        query = sa.select(*columns).where(
+            tasks.c.id.in_(some),
+            tasks.c.farm_id == agent["farm_id"],
+            tasks.c.agent_id == agent["id"],
+        )
+        found |= {row["id"]: row for row in rows(await connection.execute(query))}
+    return found
+
+
+async def _said(connection: AsyncConnection, ids: list[str]) -> dict[tuple[str, int, int], str]:
+    said: dict[tuple[str, int, int], str] = {}
+    for some in chunks(ids):
+        query = sa.select(
+            task_events.c.task_id, task_events.c.epoch, task_events.c.seq, task_events.c.digest
+        ).where(task_events.c.task_id.in_(some))
+        for row in (await connection.execute(query)).all():
+            said[(row.task_id, row.epoch, row.seq)] = row.digest
+    return said
+
+
+async def _store(connection: AsyncConnection, intake: _Intake) -> None:
+    if intake.changed:
+        update = (
+            tasks.update()
+            .where(tasks.c.id == sa.bindparam("b_id"))
+            .values({name: sa.bindparam(f"b_{name}") for name in _UPDATED})
+        )
+        values = [
+            {"b_id": task["id"]} | {f"b_{name}": task[name] for name in _UPDATED}
+            for task in intake.changed.values()
+        ]
+        await connection.execute(update, values)
+    if intake.events:
+        await connection.execute(task_events.insert(), intake.events)
+    if intake.lines:
+        await connection.execute(task_logs.insert(), intake.lines)
+
+
+def _digest(event: Event) -> str:
+    said = msgspec.json.encode([event.state, event.result], order="deterministic")
+    return hashlib.sha256(said).hexdigest()

@@ -1,0 +1,100 @@
+"""What time does to tasks: queue lives and deadlines pass, agents go away, old records are dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import sqlalchemy as sa
+
+from cloud.store.engine import Store, chunks
+from cloud.store.schema import agents, reading_batches, task_events, tasks
+from cloud.store.settle import closed_result, settle
+from contract.errors import ErrorCode
+from contract.task import Outcome, TaskStatus
+
+_NOBODY_CAME: Final = "No agent took the task before its queue life ended; check that the agent of this miner is online"
+_NOT_HEARD_AGAIN: Final = (
+    "The agent took the task but was not heard of again before its queue life ended; "
+    "look at the miner before asking again"
+)
+_NOT_ENDED: Final = (
+    "The agent began the task but did not report its end within the execution limit; "
+    "look at the miner before asking again"
+)
+IsOnline = Callable[[str, datetime | None], bool]
+
+
+async def time_out(store: Store, now: datetime, *, grace_s: float) -> int:
+    """End tasks whose time passed without a word. Returns how many."""
+    open_tasks = tasks.c.ended_at.is_(None)
+    never_begun = sa.and_(open_tasks, tasks.c.pending_at.is_(None))
+    waiting = sa.and_(never_begun, tasks.c.handed_at.is_(None), tasks.c.queue_expires_at <= now)
+    # The agent ends these itself when their queue life is over; the grace is for its report to arrive.
+    handed = sa.and_(
+        never_begun,
+        tasks.c.handed_at.is_not(None),
+        tasks.c.queue_expires_at <= now - timedelta(seconds=grace_s),
+    )
+    begun = sa.and_(open_tasks, tasks.c.deadline_at <= now)
+    rules = (
+        (waiting, Outcome.NOT_DONE, _NOBODY_CAME),
+        (handed, Outcome.UNKNOWN, _NOT_HEARD_AGAIN),
+        (begun, Outcome.UNKNOWN, _NOT_ENDED),
+    )
+    ended = 0
+    for rule, outcome, message in rules:
+        query = sa.select(tasks.c.id).where(rule)
+        async with store.read() as connection:
+            due = list((await connection.execute(query)).scalars())
+        if not due:
+            continue
+        async with store.write() as connection:
+            # Asked again: the agent may have spoken between the two transactions.
+            due = list((await connection.execute(query)).scalars())
+            result = closed_result(outcome, ErrorCode.EXPIRED, message)
+            await settle(connection, due, TaskStatus.TIMED_OUT, result, now)
+        ended += len(due)
+    return ended
+
+
+async def take_back(store: Store, is_online: IsOnline) -> list[str]:
+    """Tasks that agents gone offline had not begun, as far as we heard, go back to the queue with a new epoch.
+
+    `handed_at` stays: the agent may have begun and not been able to say so. Returns the farms concerned.
+    """
+    unbegun = sa.and_(
+        tasks.c.ended_at.is_(None), tasks.c.journal_id.is_not(None), tasks.c.pending_at.is_(None)
+    )
+    holders = sa.select(agents.c.id, agents.c.farm_id, agents.c.last_online_at).where(
+        agents.c.id.in_(sa.select(tasks.c.agent_id).where(unbegun).distinct())
+    )
+    async with store.read() as connection:
+        found = (await connection.execute(holders)).all()
+    gone = [row for row in found if not is_online(row.id, row.last_online_at)]
+    if not gone:
+        return []
+    async with store.write() as connection:
+        for some in chunks([row.id for row in gone]):
+            await connection.execute(
+                tasks.update()
+                .where(unbegun, tasks.c.agent_id.in_(some))
+                .values(journal_id=None, epoch=tasks.c.epoch + 1)
+            )
+    return sorted({row.farm_id for row in gone})
+
+
+async def prune(store: Store, now: datetime, *, events_days: float) -> None:
+    """Drop the keys by which repeats are recognised, once nobody repeats any more."""
+    before = now - timedelta(days=events_days)
+    async with store.write() as connection:
+        closed = sa.select(tasks.c.id).where(tasks.c.ended_at < before)
+        await connection.execute(
+            task_events.delete().where(
+                task_events.c.received_at < before, task_events.c.task_id.in_(closed)
+            )
+        )
+        await connection.execute(
+            reading_batches.delete().where(reading_batches.c.received_at < before)
+        )

@@ -1,0 +1,75 @@
+"""The cloud's own clockwork: once in a few seconds it ends what is overdue, once in an hour it tidies."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from cloud.config import CloudSettings
+from cloud.files import Files
+from cloud.queue import WakeUps
+from cloud.sessions import Sessions
+from cloud.store.engine import Store
+from cloud.store.files import all_files, forget_file
+from cloud.store.sweeps import prune, take_back, time_out
+from contract.clock import Clock
+
+_TIDY_EVERY_S: Final = 3600.0
+log = structlog.get_logger(__name__)
+
+
+class Sweeper:
+    """`run` for ever, or call `sweep` and `tidy` yourself."""
+
+    def __init__(
+        self,
+        store: Store,
+        files: Files,
+        sessions: Sessions,
+        wake_ups: WakeUps,
+        settings: CloudSettings,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._files = files
+        self._sessions = sessions
+        self._wake_ups = wake_ups
+        self._settings = settings
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Until cancelled. A database or disk in trouble is logged and tried again in the next round."""
+        tidied_mono: float | None = None
+        while True:
+            await self._clock.sleep(self._settings.sweep_every_s)
+            try:
+                await self.sweep()
+                if tidied_mono is None or self._clock.mono() - tidied_mono >= _TIDY_EVERY_S:
+                    await self.tidy()
+                    tidied_mono = self._clock.mono()
+            except (SQLAlchemyError, OSError) as error:
+                log.error("sweep.failed", error=str(error)[:500])
+
+    async def sweep(self) -> None:
+        """Take tasks back from agents that went offline, then end those whose time has passed."""
+        now = self._clock.now()
+        for farm_id in await take_back(self._store, self._sessions.is_online):
+            log.warning("agent.offline", farm=farm_id)
+            self._wake_ups.wake_farm(farm_id)
+        ended = await time_out(self._store, now, grace_s=self._settings.limit_grace_s)
+        if ended:
+            log.warning("tasks.timed_out", count=ended)
+
+    async def tidy(self) -> None:
+        """Remove files that are too old, then the oldest until the rest fits; drop old keys of repeats."""
+        now, kept_bytes = self._clock.now(), 0
+        await prune(self._store, now, events_days=self._settings.events_days)
+        before = now - timedelta(days=self._settings.files_days)
+        for file in reversed(await all_files(self._store)):  # newest first: these stay
+            kept_bytes += file["size_bytes"]
+            if file["created_at"] < before or kept_bytes > self._settings.files_bytes:
+                await self._files.remove(file["task_id"], file["name"])
+                await forget_file(self._store, file["task_id"], file["name"])
