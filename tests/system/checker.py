@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -141,11 +141,11 @@ class _Case:
                 continue
             if entry.phase == "applied" and entry.before == entry.after:
                 continue
-            row = self._claimant(entry)
-            if row is None:
+            claimant = self._claimant(entry)
+            if claimant is None:
                 self._nobodys.append(entry)
             else:
-                self._entries[row.task_id].append(entry)
+                self._entries[claimant.task_id].append(entry)
         self.figures = Figures(
             tasks=len(tasks),
             effects=sum(entry.changed for entry in ledger),
@@ -168,13 +168,13 @@ class _Case:
         for row in self._rows.values():
             if row.state not in ("settled", "reported"):
                 continue
-            task = self._tasks.get(row.task_id)
-            if task is None:
+            told = self._tasks.get(row.task_id)
+            if told is None:
                 self.figures.add("lost", f"{row.name} {row.task_id} ended in the journal only")
-            elif task.is_terminal and task.status != row.status and not _was_late(task):
+            elif told.is_terminal and told.status != row.status and not _was_late(told):
                 self.figures.add(
                     "lost",
-                    f"{_name(task)} is {row.status} in the journal, {task.status} in the cloud",
+                    f"{_name(told)} is {row.status} in the journal, {told.status} in the cloud",
                 )
 
     def twice(self) -> None:
@@ -282,8 +282,3 @@ def _name(task: Shown) -> str:
 
 def _where(entry: Entry) -> str:
     return f"{entry.action} {entry.phase} at {entry.ip} (line {entry.n})"
-
-
-def summary(figures: Figures) -> dict[str, Any]:
-    """For machines."""
-    return msgspec.to_builtins(figures)

@@ -51,7 +51,7 @@ class Site(msgspec.Struct):
             self.stage.agent.program = [sys.executable, *map(str, program), *run]
         else:
             self.stage.agent.program = command("agent.cli", *run)
-        self.stage.agent.environment = environment
+        self.stage.agent.environment = None if environment is None else dict(environment)
 
     async def kill_agent(self) -> Kill:
         """SIGKILL; give what lies on disk afterwards."""
@@ -110,6 +110,18 @@ class Site(msgspec.Struct):
     def rows(self) -> list[Row]:
         """The agent's journal as it is now."""
         return read_journal(self.journal)
+
+    def glance(self, kills: Sequence[Kill]) -> Figures:
+        """What ledger and journal show already, while tasks are still under way: every task that ended in the journal
+        is taken as told to the cloud.
+        """
+        rows = self.rows()
+        told = [
+            Shown(row.task_id, "", row.name, row.status, row.result)
+            for row in rows
+            if row.status is not None
+        ]
+        return check(read_ledger(self.stage.ledger), rows, told, kills)
 
     async def verdict(
         self,

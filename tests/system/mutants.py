@@ -1,0 +1,103 @@
+"""Agents with one rule of the task path broken: `python mutants.py MUTANT run --config FILE`.
+
+Each must make the checker fail; otherwise the checker, or the load, is too kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from agent.actions import CHANGES, Actions
+from agent.changes import Changes
+from agent.cli import main
+from agent.effect import JournalledEffect
+from agent.journal import Journal
+from agent.live import LiveTask
+from agent.settlement import Settlement, succeeded
+from agent.states import State
+from contract.clock import to_text
+from contract.errors import MinerError
+from contract.task import Outcome, TaskName
+from drivers.base import Driver, Evidence, Plan
+
+
+def intent_dropped() -> None:
+    """What is sent stands nowhere before it is sent."""
+
+    async def begin(self: Journal, *args: Any, **more: Any) -> None:
+        del self, args, more
+
+    Journal.begin = begin  # type: ignore[method-assign]
+
+
+def intent_late() -> None:
+    """The intent is written, but the bytes do not wait for it."""
+    whole = Journal.begin
+
+    async def begin(self: Journal, *args: Any, **more: Any) -> None:
+        async def later() -> None:
+            await asyncio.sleep(0.5)
+            await whole(self, *args, **more)
+
+        _kept.append(asyncio.ensure_future(later()))
+
+    Journal.begin = begin  # type: ignore[method-assign]
+
+
+def sent_twice() -> None:
+    """Every write is repeated, to be on the safe side."""
+    whole = Changes._apply
+
+    async def _apply(
+        self: Changes, task: LiveTask, driver: Driver, plan: Plan, effect: JournalledEffect
+    ) -> MinerError | None:
+        await whole(self, task, driver, plan, effect)
+        return await whole(self, task, driver, plan, effect)
+
+    Changes._apply = _apply  # type: ignore[method-assign]
+
+
+def redone() -> None:
+    """What a crash left half done is done again."""
+    whole = Actions.carry_out
+
+    async def carry_out(self: Actions, task: LiveTask) -> Settlement:
+        if task.record.name is TaskName.REBOOT and task.state is State.INTENT:
+            return await self._changes.carry_out(task, CHANGES[TaskName.REBOOT](task.params))
+        return await whole(self, task)
+
+    Actions.carry_out = carry_out  # type: ignore[method-assign]
+
+
+def settled_early() -> None:
+    """The miner's OK is taken for the deed."""
+
+    async def _verify(
+        self: Changes, task: LiveTask, driver: Driver, plan: Plan, *_: Any
+    ) -> Settlement:
+        del driver
+        return succeeded(
+            Evidence(
+                outcome=Outcome.DONE,
+                verified=True,
+                before=plan.before,
+                after={"at": to_text(self._clock.now())},
+                signal=f"the answer to {task.id}",
+                seconds=0.0,
+            )
+        )
+
+    Changes._verify = _verify  # type: ignore[method-assign,assignment]
+
+
+_kept: list[asyncio.Future[None]] = []
+MUTANTS: Final[Mapping[str, Callable[[], None]]] = {
+    each.__name__: each for each in (intent_dropped, intent_late, sent_twice, redone, settled_early)
+}
+
+if __name__ == "__main__":
+    MUTANTS[sys.argv.pop(1)]()
+    main()

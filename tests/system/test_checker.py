@@ -1,0 +1,149 @@
+"""The checker itself: what it must see, each on the smallest case that shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contract.task import TaskName
+from tests.system.checker import Figures, check
+from tests.system.witness import Entry, Kill, Row, Shown
+
+MAC, IP = "02:00:00:00:00:01", "127.0.0.9"
+
+
+def entry(t: float, action: str, phase: str, n: int, **more: Any) -> Entry:
+    after = more.pop("after", {"boot": n} if phase == "applied" else {})
+    return Entry(t, MAC, IP, action, phase, more.pop("before", {}), after, 1, n)
+
+
+REBOOTED = [entry(10.1, "reboot", "received", 1), entry(10.2, "reboot", "applied", 2)]
+
+
+def row(**more: Any) -> Row:
+    values: dict[str, Any] = {
+        "task_id": "a", "name": TaskName.REBOOT, "state": "reported", "params": {}, "mac": MAC, "ip": IP,
+        "status": "succeed", "intent_t": 10.0, "settled_t": 12.0, "result": {"outcome": "done"},
+    }  # fmt: skip
+    return Row(**(values | more))
+
+
+def shown(**more: Any) -> Shown:
+    values: dict[str, Any] = {
+        "task_id": "a", "batch_id": "b", "name": TaskName.REBOOT, "status": "succeed",
+        "result": {"outcome": "done"},
+    }  # fmt: skip
+    return Shown(**(values | more))
+
+
+def kinds(figures: Figures) -> dict[str, int]:
+    names = ("lost", "twice", "false_succeed", "false_not_done", "unclaimed")
+    return {name: getattr(figures, name) for name in names if getattr(figures, name)}
+
+
+def test_a_clean_history_has_no_finding() -> None:
+    figures = check(REBOOTED, [row()], [shown()], promised={"b": 1})
+    assert kinds(figures) == {} and figures.effects == 1 and figures.tasks == 1
+
+
+def test_a_task_that_never_ends_is_lost() -> None:
+    assert kinds(check([], [], [shown(status="queuing", result=None)])) == {"lost": 1}
+
+
+def test_an_outcome_that_did_not_reach_the_cloud_is_lost() -> None:
+    assert kinds(check(REBOOTED, [row()], [])) == {"lost": 1}
+
+
+def test_a_batch_that_was_taken_and_is_gone_is_lost() -> None:
+    assert kinds(check([], [], [], promised={"gone": 2})) == {"lost": 2}
+
+
+def test_another_end_in_the_cloud_than_in_the_journal_is_lost() -> None:
+    other = shown(status="failed", result={"outcome": "unknown"})
+    assert kinds(check(REBOOTED, [row()], [other])) == {"lost": 1}
+
+
+def test_a_reboot_that_reached_the_miner_twice_is_seen_even_if_it_booted_once() -> None:
+    again = [*REBOOTED, entry(10.3, "reboot", "received", 3)]
+    assert kinds(check(again, [row()], [shown()])) == {"twice": 1}
+
+
+def test_two_reboots_of_two_tasks_are_fine() -> None:
+    ledger = [
+        *REBOOTED, entry(20.1, "reboot", "received", 3), entry(20.2, "reboot", "applied", 4)
+    ]  # fmt: skip
+    second = row(task_id="c", intent_t=20.0, settled_t=21.0)
+    figures = check(ledger, [row(), second], [shown(), shown(task_id="c")])
+    assert kinds(figures) == {}
+
+
+def test_a_setting_may_be_asked_for_again_but_not_changed_twice() -> None:
+    light = row(name=TaskName.LIGHT, params={"action": "on"})
+    seen = shown(name=TaskName.LIGHT)
+    on = {"before": {"on": False}, "after": {"on": True}}
+    once = [
+        entry(10.1, "light", "received", 1),
+        entry(10.2, "light", "applied", 2, **on),
+        entry(11.1, "light", "received", 3),
+        entry(11.2, "light", "applied", 4, before={"on": True}, after={"on": True}),
+    ]
+    assert kinds(check(once, [light], [seen])) == {}
+    assert kinds(check([*once, entry(11.5, "light", "applied", 5, **on)], [light], [seen])) == {
+        "twice": 1
+    }
+
+
+def test_success_without_an_effect_is_false() -> None:
+    assert kinds(check([], [row()], [shown()])) == {"false_succeed": 1}
+
+
+def test_success_told_before_the_effect_is_false() -> None:
+    late = [entry(10.1, "reboot", "received", 1), entry(12.5, "reboot", "applied", 2)]
+    assert kinds(check(late, [row()], [shown()])) == {"false_succeed": 1}
+
+
+@pytest.mark.parametrize(("mode", "wrong"), [("1", {}), ("0", {"false_succeed": 1})])
+def test_success_of_a_setting_needs_the_state_it_asked_for(
+    mode: str, wrong: dict[str, int]
+) -> None:
+    asleep = row(name=TaskName.POWER_MODE, params={"mode": "sleep"})
+    ledger = [entry(10.2, "mode", "applied", 1, before={"mode": "3"}, after={"mode": mode})]
+    assert kinds(check(ledger, [asleep], [shown(name=TaskName.POWER_MODE)])) == wrong
+
+
+def test_not_done_of_what_happened_is_false() -> None:
+    result = {"outcome": "not_done"}
+    denied = row(status="failed", result=result)
+    assert kinds(check(REBOOTED, [denied], [shown(status="failed", result=result)])) == {
+        "false_not_done": 1
+    }
+
+
+def test_unknown_of_what_happened_is_honest() -> None:
+    result = {"outcome": "unknown"}
+    figures = check(
+        REBOOTED,
+        [row(status="failed", result=result)],
+        [shown(status="failed", result=result)],
+        [Kill(10.5, frozenset("a"), frozenset("a"), 2)],
+    )
+    assert kinds(figures) == {} and figures.unknown_share == 1.0 and figures.intent_share == 1.0
+
+
+def test_an_effect_without_any_intent_is_unclaimed() -> None:
+    assert kinds(check(REBOOTED, [], [])) == {"unclaimed": 2}
+
+
+def test_an_intent_written_after_the_effect_is_unclaimed() -> None:
+    assert kinds(check(REBOOTED, [row(intent_t=10.15)], [shown()]))["unclaimed"] == 1
+
+
+def test_an_effect_whose_intent_was_not_on_disk_at_the_next_crash_is_unclaimed() -> None:
+    kill = Kill(10.15, frozenset(), frozenset(), 1)
+    assert kinds(check(REBOOTED, [row()], [shown()], [kill])) == {"unclaimed": 1}
+
+
+def test_an_effect_after_the_end_of_its_task_is_unclaimed() -> None:
+    after = [*REBOOTED, entry(13.0, "reboot", "received", 3)]
+    assert kinds(check(after, [row()], [shown()])) == {"unclaimed": 1, "twice": 1}

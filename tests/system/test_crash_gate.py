@@ -1,0 +1,74 @@
+"""Agent and cloud killed at random instants under a mixed load: nothing lost, nothing twice, nothing claimed falsely."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.system.checker import INTENT_SHARE, UNKNOWN_SHARE, Figures
+from tests.system.site import Killer, load_of, open_site
+
+SEED = 20_261_121
+AGENT_KILLS, CLOUD_KILLS, MINERS = 300, 100, 50
+KILL_S = 2.4  # how long one life of the agent takes, about
+
+
+async def gate(
+    folder: Path, base: str, *, miners: int, agent_kills: int, cloud_kills: int, open_tasks: int
+) -> tuple[Figures, int]:
+    """Kill that often under load, then let everything end in peace and ask the checker."""
+    async with open_site(
+        folder, makes=f"antminer:{miners}", base=base, settings={"log": {"level": "warning"}}
+    ) as site:
+        load = load_of(site, seed=SEED, open_tasks=open_tasks)
+        killer = Killer(site, seed=SEED)
+        working = asyncio.create_task(load.run())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(killer.agent(agent_kills))
+                mean_s = agent_kills * KILL_S / cloud_kills
+                group.create_task(killer.cloud(cloud_kills, mean_s=mean_s))
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+        if not working.cancelled():
+            working.result()  # the load must not have ended by itself
+        await load.all_ended()
+        figures = await site.verdict(await load.seen(), killer.kills, load.promised)
+        assert site.stage.agent.lives == agent_kills + 1
+        return figures, killer.cloud_kills
+
+
+async def test_a_few_crashes_lose_nothing_and_do_nothing_twice(
+    tmp_path: Path, base: str, tell: Callable[[str], None]
+) -> None:
+    figures, _ = await gate(tmp_path, base, miners=12, agent_kills=5, cloud_kills=2, open_tasks=24)
+    tell(figures.table("crash gate, small: 12 miners, 5 kills of the agent, 2 of the cloud"))
+    assert figures.wrongs == 0, figures.findings
+    assert figures.effects > 0
+
+
+@pytest.mark.slow
+async def test_three_hundred_crashes_lose_nothing_and_do_nothing_twice(
+    tmp_path: Path, base: str, tell: Callable[[str], None]
+) -> None:
+    figures, cloud_kills = await gate(
+        tmp_path,
+        base,
+        miners=MINERS,
+        agent_kills=AGENT_KILLS,
+        cloud_kills=CLOUD_KILLS,
+        open_tasks=90,
+    )
+    tell(
+        figures.table(
+            f"crash gate: {MINERS} miners, {AGENT_KILLS} kills of the agent, {cloud_kills} of the cloud"
+        )
+    )
+    assert figures.wrongs == 0, figures.findings
+    assert figures.kills >= AGENT_KILLS
+    assert figures.intent_share >= INTENT_SHARE
+    assert figures.unknown_share <= UNKNOWN_SHARE
