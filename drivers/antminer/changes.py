@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
-from contract.errors import UnsupportedError
+from contract.errors import MinerError, UnsupportedError
 from drivers.antminer import firmware, light, logs, mode, pools, reboot
-from drivers.antminer.subject import Subject
+from drivers.antminer.subject import Subject, Watch, is_silent
 from drivers.base import (
     AnyChange,
     Effect,
@@ -22,6 +23,9 @@ from drivers.base import (
     Resume,
     Suspend,
 )
+
+_KNOWN_WITHIN_S: Final = 600.0
+_ASK_EVERY_S: Final = 5.0
 
 
 async def plan(miner: Subject, change: AnyChange) -> Plan | NoChange:
@@ -57,7 +61,8 @@ async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
 
 
 async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
-    """See `Driver.verify`."""
+    """See `Driver.verify`. Raises UnsupportedError when the address holds a miner that is only read."""
+    await _known_again(miner)
     match plan.change:
         case Light():
             return await light.verify(miner, plan, effect)
@@ -75,6 +80,20 @@ async def fetch_log(miner: Subject, folder: Path, *, size_cap_bytes: int) -> Log
     """See `Driver.get_log`."""
     _check_drivable(miner)
     return await logs.fetch_log(miner, folder, size_cap_bytes=size_cap_bytes)
+
+
+async def _known_again(miner: Subject) -> None:
+    """Wait until its API answers: a miner met while it restarts is known by its web side alone, and not trusted."""
+    watch = Watch(miner)
+    while not miner.identity.drivable:
+        try:
+            await miner.identify()
+        except MinerError as error:
+            if not is_silent(error) or watch.device_s >= _KNOWN_WITHIN_S:
+                raise
+            await watch.pause(_ASK_EVERY_S)
+        else:
+            _check_drivable(miner)
 
 
 def _check_drivable(miner: Subject) -> None:

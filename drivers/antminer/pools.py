@@ -7,7 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from contract.errors import BadParamsError, MinerError, PoolsLockedError
+from contract.errors import (
+    BadParamsError,
+    BusyError,
+    MinerError,
+    PoolsLockedError,
+    RefusedError,
+)
 from contract.miner import Pool
 from drivers.antminer import conf, proofs
 from drivers.antminer.subject import (
@@ -51,7 +57,17 @@ async def plan(miner: Subject, change: Pools) -> Plan | NoChange:
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
     """Write the configuration with the new pools. The work mode goes along unchanged, so the miner only reloads."""
     config = _config(plan)
-    await write_conf(miner, compose(miner, config, _slots(plan, "new")), effect)
+    slots = _slots(plan, "new")
+    try:
+        await write_conf(miner, compose(miner, config, slots), effect)
+    except BusyError:
+        raise
+    except RefusedError as error:
+        if all(slot.url for slot in slots):
+            raise
+        raise RefusedError(
+            f"{error}. Some firmwares want all three slots filled: give three"
+        ) from None
 
 
 async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:

@@ -65,12 +65,15 @@ def is_old(miner: Subject) -> bool:
 
 
 class Watch:
-    """The time since an effect, in seconds of the device and in ours, through a crash as well."""
+    """The time since an effect, in seconds of the device and in ours, through a crash as well.
 
-    def __init__(self, miner: Subject, effect: Effect) -> None:
+    Without an effect: since now.
+    """
+
+    def __init__(self, miner: Subject, effect: Effect | None = None) -> None:
         self._miner = miner
         self._begin_mono = miner.clock.mono()
-        intent_at = effect.notes.get("intent_at")
+        intent_at = effect.notes.get("intent_at") if effect else None
         self._intent_at = from_text(intent_at) if isinstance(intent_at, str) else None
         self._begin_s = _age_s(miner.clock.now(), intent_at)
 

@@ -13,8 +13,8 @@ import msgspec
 from contract.clock import SystemClock
 from contract.errors import OutcomeUnknownError
 from contract.miner import Endpoint
+from drivers.antminer import entry
 from drivers.antminer.driver import Antminer
-from drivers.antminer.entry import recognise
 from drivers.base import AnyChange, Credentials, Evidence, NoChange, Plan, Timing
 from drivers.wire import Wire
 from simulator.farm import Farm
@@ -73,14 +73,20 @@ class Stage:
         assert isinstance(found, NoChange), found
         return found
 
-    async def another_driver(self) -> Antminer:
+    def another_driver(self) -> Antminer:
         """As after a crash of the agent: nothing remembered."""
+        old = self.driver
+        wire = Wire(old.endpoint, CLOCK, old.timing)
+        return entry.open_driver(wire, CLOCK, old.timing, _ROOT, old.identity)
+
+    async def met_anew(self) -> Antminer:
+        """A driver that knows the miner only as it answers right now."""
         return await open_driver(self.miner, self.driver.timing)
 
 
 async def open_driver(miner: Any, timing_: Timing) -> Antminer:
     endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
-    driver = await recognise(Wire(endpoint, CLOCK, timing_), CLOCK, timing_, lambda _: _ROOT)
+    driver = await entry.recognise(Wire(endpoint, CLOCK, timing_), CLOCK, timing_, lambda _: _ROOT)
     assert driver is not None
     return driver
 

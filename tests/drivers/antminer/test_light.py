@@ -88,7 +88,7 @@ async def test_after_a_crash_the_plan_alone_is_enough_to_look_again() -> None:
         assert isinstance(plan, Plan)
         effect = MemoryEffect(CLOCK)
         await on.driver.apply(plan, effect)
-        fresh = await on.another_driver()
+        fresh = on.another_driver()
         evidence = await fresh.verify(plan, MemoryEffect(CLOCK, effect.notes))
         assert (evidence.outcome, evidence.verified) == ("done", True)
         assert len(on.ledger("light")) == 1
