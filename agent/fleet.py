@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -14,7 +14,12 @@ from agent.credentials import CredentialBook
 from agent.inventory import Inventory, MinerRecord
 from agent.territory import Territory
 from contract.clock import Clock
-from contract.errors import MinerError, UnreachableError, WrongDeviceError
+from contract.errors import (
+    MinerError,
+    UnreachableError,
+    UnsupportedError,
+    WrongDeviceError,
+)
 from contract.link import MinerKey, MinerRef
 from contract.miner import Endpoint, Identity, normalize_mac
 from drivers.base import Credentials, Driver
@@ -97,13 +102,17 @@ class Fleet:
     def restore(self) -> None:
         """Open a driver, without asking it anything, for every miner the inventory remembers."""
         for record in self._inventory.all():
-            if record.ip in self._territory:
+            if record.ip not in self._territory:
+                continue
+            try:
                 driver = self._open_driver(
                     self.endpoint(record.ip),
                     record.identity,
                     credentials=self._credentials(record.ip),
                 )
-                self._join(record.ip, driver, NEVER)
+            except UnsupportedError:
+                continue  # a make that an earlier version could read; a scan tells
+            self._join(record.ip, driver, NEVER)
 
     def endpoint(self, ip: str) -> Endpoint:
         """That address with the ports of this site."""
@@ -113,6 +122,15 @@ class Fleet:
         """The driver of whoever is known to be at this address."""
         member = self._members.get(ip)
         return member.driver if member else None
+
+    def capabilities(self) -> dict[str, Any]:
+        """What each generation that is here can do, as its driver declares it."""
+        found = {}
+        for member in self._members.values():
+            each = member.driver.capabilities
+            if each is not None:
+                found[f"{each.make} {each.generation}"] = each
+        return {name: msgspec.to_builtins(each) for name, each in sorted(found.items())}
 
     def learn_ids(self, keys: tuple[MinerKey, ...]) -> None:
         """Keep the ids the cloud gave to miners."""

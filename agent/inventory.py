@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -213,3 +214,22 @@ class Inventory:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+
+def known_addresses(path: Path) -> list[str]:
+    """The addresses in the file of a daemon that may be running. Nothing there, or nothing readable: none."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
+            return [str(ip) for (ip,) in db.execute("SELECT ip FROM miners")]
+    except sqlite3.Error:
+        return []
+
+
+def file_trouble(path: Path) -> str | None:
+    """What is wrong with a SQLite file, or `None`. Only reads; the file may be in use."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
+            word = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.Error as error:
+        return f"cannot be read: {error}"
+    return None if word == "ok" else f"damaged: {word}"

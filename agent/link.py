@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from agent.config import check_cloud_url
+from agent.config import ConfigError, check_cloud_url
 from agent.ports import CloudError
 from contract.link import (
     LONG_POLL_MAX_S,
@@ -46,8 +47,7 @@ class CloudLink:
     """One client of one cloud: `TaskSource` and `ReadingSink` in one, plus heartbeat and settings.
 
     Every method raises CloudError, with `retry` false for what asking again cannot mend (a bad request, a
-    revoked token). Only uploads are retried here, since only they have something to resume; the callers of
-    the rest keep their own queues.
+    revoked token). Nothing is retried here: the callers keep the queues.
     """
 
     def __init__(
@@ -59,16 +59,19 @@ class CloudLink:
         proxy: str | None = None,
         timeout_s: float = 20.0,
         chunk_bytes: int = 2**20,
-        upload_attempts: int = 8,
+        reload_token: Callable[[], str] | None = None,
     ) -> None:
-        """Raises ValueError for a url that would carry the token in the clear."""
+        """`reload_token` is asked when the cloud refuses the token: somebody may have enrolled again meanwhile.
+        Raises ValueError for a url that would carry the token in the clear.
+        """
         self._base = check_cloud_url(url) + PREFIX
         self._token = token
         self._ca_file = ca_file
         self._proxy = proxy
         self._timeout_s = timeout_s
         self._chunk_bytes = chunk_bytes
-        self._upload_attempts = upload_attempts
+        self._begun_uploads: set[str] = set()
+        self._reload_token = reload_token
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -94,42 +97,27 @@ class CloudLink:
         return await self._call("GET", "settings", Settings)
 
     async def upload(self, task_id: str, file: LogFile) -> None:
-        """Send a file in chunks, going on after each break from what the cloud has safely stored."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, CloudError) and error.retry),
-            wait=wait_random_exponential(multiplier=0.2, max=15.0),
-            stop=stop_after_attempt(self._upload_attempts),
-            reraise=True,
-        )
-        broken = False
-        async for attempt in retrying:
-            with attempt:
-                try:
-                    await self._upload_once(task_id, file, ask_first=broken)
-                except CloudError:
-                    broken = True
-                    raise
-
-    async def _upload_once(self, task_id: str, file: LogFile, *, ask_first: bool) -> None:
-        path, size = f"files/{task_id}", file.size_bytes
+        """Send a file in chunks. After a break, calling again goes on from what the cloud has safely stored."""
         headers = {
             "X-Sha256": file.sha256,
-            "X-File-Name": file.name,
+            "X-File-Name": quote(file.name),
             "Content-Type": "application/octet-stream",
         }
+        size = file.size_bytes
 
         async def put(content_range: str, body: bytes) -> FileReply:
             return await self._call(
                 "PUT",
-                path,
+                f"files/{quote(task_id, safe='')}",
                 FileReply,
                 body=body,
                 headers=headers | {"Content-Range": content_range},
             )
 
         reply = FileReply(received=0, complete=False)
-        if ask_first or size == 0:
+        if task_id in self._begun_uploads or size == 0:
             reply = await put(f"bytes */{size}", b"")
+        self._begun_uploads.add(task_id)
         source = await asyncio.to_thread(open, file.path, "rb")
         try:
             while not reply.complete:
@@ -145,6 +133,7 @@ class CloudLink:
                     raise CloudError("the cloud did not keep what was sent to it", retry=True)
         finally:
             await asyncio.to_thread(source.close)
+        self._begun_uploads.discard(task_id)
 
     async def _ask(
         self, path: str, message: msgspec.Struct, kind: type[_T], *, timeout_s: float | None = None
@@ -168,16 +157,33 @@ class CloudLink:
     ) -> _T:
         if self._session is None:
             self._session = _open_session(self._ca_file)
-        return await _exchange(
+        ask = partial(
+            _exchange,
             self._session,
             method,
             f"{self._base}/{path}",
             kind,
             body=body,
-            headers={"Authorization": f"Bearer {self._token}", **(headers or {})},
             timeout_s=timeout_s or self._timeout_s,
             proxy=self._proxy,
         )
+        try:
+            return await ask(headers={**(headers or {}), "Authorization": f"Bearer {self._token}"})
+        except CloudError as error:
+            if error.status != 401 or not await self._has_new_token():
+                raise
+        return await ask(headers={**(headers or {}), "Authorization": f"Bearer {self._token}"})
+
+    async def _has_new_token(self) -> bool:
+        if self._reload_token is None:
+            return False
+        try:
+            token = await asyncio.to_thread(self._reload_token)
+        except ConfigError as error:
+            log.warning("link.token", error=str(error))
+            return False
+        changed, self._token = token != self._token, token
+        return changed
 
 
 async def enroll(

@@ -13,6 +13,7 @@ class Policy:
     """Rules and bounds of the task path. All of them are local; none can be widened from outside."""
 
     read_only: bool = False  # nothing is written to any miner
+    refuse_hashing_reboot: bool = True  # unless the task says `force`
     forbidden: frozenset[TaskName] = frozenset()  # names this site never carries out
     lease_margin_s: float = 20.0  # an effect begins only with this much of the lease left
     limits_s: Mapping[TaskName, float] = field(default_factory=dict)  # ceilings of execution limits

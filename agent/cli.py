@@ -1,0 +1,284 @@
+"""`miner-agent`: the daemon, and what an operator asks for by hand.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 outcome unknown. With `--json` the last line of stdout is one JSON document
+and nothing else goes there. Everything heavy is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from agent.commands import Reach
+    from agent.config import Config
+
+DEFAULT_CONFIG: Final = Path("/etc/miner-agent/config.toml")
+app = typer.Typer(
+    name="miner-agent",
+    help="Carries out tasks on the miners of a farm, and proves what it did.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document as the last line.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help=f"The configuration file [{DEFAULT_CONFIG}].")
+]
+HttpPort = Annotated[int | None, typer.Option(min=1, max=65535, help="Where miners serve HTTP.")]
+RpcPort = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Where miners serve their API.")
+]
+V3Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port of WhatsMiner's API v3.")]
+User = Annotated[str | None, typer.Option(help="User to log in with.")]
+PasswordFile = Annotated[Path | None, typer.Option(help="The file that holds its password.")]
+Timeout = Annotated[
+    float | None, typer.Option(min=0.1, max=3600, help="Seconds a miner may take to answer.")
+]
+Host = Annotated[str, typer.Argument(help="The IPv4 address of a miner.")]
+
+
+@app.command()
+def run(config: ConfigFile = None, as_json: Json = False) -> None:
+    """Run the daemon until it is told to stop."""
+    from agent.commands import run_daemon
+
+    _end(run_daemon(_config(config, required=True, as_json=as_json)), as_json)
+
+
+@app.command()
+def enroll(
+    cloud: Annotated[str, typer.Option(help="Where the cloud is: https://...")],
+    code: Annotated[str, typer.Option(help="The one-time code it gave.")],
+    config: ConfigFile = None,
+    state: Annotated[Path | None, typer.Option(help="The state folder, without a config.")] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="Certificate authority of the cloud.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Join a cloud: trade a one-time code for a token, kept in the state folder."""
+    from agent.commands import run_enroll
+    from agent.config import Config
+
+    if state is not None and config is not None:
+        _usage("give --config or --state, not both", as_json)
+    used = Config() if state is not None else _config(config, required=False, as_json=as_json)
+    if state is not None:
+        used = used.model_copy(update={"state": used.state.model_copy(update={"dir": state})})
+    _end(run_enroll(used, cloud, code, ca_file), as_json)
+
+
+@app.command()
+def scan(
+    ranges: Annotated[
+        list[str] | None, typer.Argument(help="Addresses, CIDR blocks, or first-last.")
+    ] = None,
+    config: ConfigFile = None,
+    http_port: HttpPort = None,
+    rpc_port: RpcPort = None,
+    v3_port: V3Port = None,
+    user: User = None,
+    password_file: PasswordFile = None,
+    timeout: Timeout = None,
+    as_json: Json = False,
+) -> None:
+    """Look through address ranges for miners, and tell what is at each address that answers."""
+    from agent.commands import run_scan
+
+    reach = _reach(config, http_port, rpc_port, v3_port, user, password_file, timeout, as_json)
+    if not ranges and not reach.config.miners.ranges:
+        _usage("give a range, or a config with [miners] ranges", as_json)
+    _end(run_scan(reach, tuple(ranges or ()), quiet=as_json), as_json)
+
+
+@app.command()
+def read(
+    host: Host,
+    config: ConfigFile = None,
+    http_port: HttpPort = None,
+    rpc_port: RpcPort = None,
+    v3_port: V3Port = None,
+    user: User = None,
+    password_file: PasswordFile = None,
+    timeout: Timeout = None,
+    as_json: Json = False,
+) -> None:
+    """Read everything one miner tells."""
+    from agent.commands import run_read
+
+    _check_host(host, as_json)
+    reach = _reach(config, http_port, rpc_port, v3_port, user, password_file, timeout, as_json)
+    _end(run_read(reach, host), as_json)
+
+
+@app.command()
+def act(
+    host: Host,
+    task_name: Annotated[str, typer.Argument(help="For example miner.light.update.")],
+    params: Annotated[str, typer.Option(help="The task's parameters, as JSON.")] = "{}",
+    logs: Annotated[Path, typer.Option(help="Where a log taken from the miner is put.")] = Path(),
+    config: ConfigFile = None,
+    http_port: HttpPort = None,
+    rpc_port: RpcPort = None,
+    v3_port: V3Port = None,
+    user: User = None,
+    password_file: PasswordFile = None,
+    timeout: Timeout = None,
+    as_json: Json = False,
+) -> None:
+    """Carry out one task at one miner, with proof; through the daemon, if one runs here."""
+    from agent.commands import run_act
+    from agent.local import LocalRefusedError
+    from agent.onsite import known_name
+    from contract.task import parse_params
+
+    _check_host(host, as_json)
+    try:
+        given: Any = json.loads(params)
+        if not isinstance(given, dict):
+            _usage("--params: a JSON object is needed", as_json)
+        parse_params(known_name(task_name), given)
+    except (ValueError, RecursionError, LocalRefusedError) as error:
+        _usage(str(error), as_json)
+    reach = _reach(config, http_port, rpc_port, v3_port, user, password_file, timeout, as_json)
+    _end(run_act(reach, host, task_name, given, logs), as_json)
+
+
+@app.command()
+def doctor(config: ConfigFile = None, as_json: Json = False) -> None:
+    """Check config, disk, clock, limits, cloud and a few miners; say what to do, in words."""
+    from agent.doctor import run_doctor
+
+    path = _config_path(config) or DEFAULT_CONFIG
+    _end(run_doctor(path), as_json)
+
+
+@app.command()
+def demo(
+    miners: Annotated[int, typer.Option(min=6, max=200, help="How many simulated miners.")] = 12,
+    once: Annotated[bool, typer.Option("--once", help="End after the table.")] = False,
+    time_scale: Annotated[
+        float, typer.Option(min=1, max=10_000, help="How much faster the simulated miners live.")
+    ] = 60.0,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep what the processes wrote in this folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Play every task on a simulated farm: cloud, farm and agent on loopback."""
+    try:
+        from agent.demo import DemoUnavailableError
+        from agent.demo import main as play
+    except ImportError as error:
+        _fail(
+            f"the demo needs more than the agent: pip install 'miner-agent[cloud]' ({error})",
+            as_json,
+        )
+    try:
+        code = play(miners=miners, once=once, as_json=as_json, time_scale=time_scale, keep=keep)
+    except DemoUnavailableError as error:
+        _fail(str(error), as_json)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        sys.exit(130)
+    except BrokenPipeError:
+        # whoever read our output has gone; nothing is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        # wrong usage, as the parser words it; its class is not public
+        if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
+            raise
+        error.show()  # type: ignore[attr-defined]
+        if "--json" in sys.argv:
+            document = {"ok": False, "error": {"message": error.format_message()}}
+            sys.stdout.write(json.dumps(document) + "\n")
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end(outcome: tuple[int, dict[str, Any], str], as_json: bool) -> NoReturn:
+    """Print what a command brought, and exit with its code."""
+    code, document, text = outcome
+    if as_json:
+        sys.stdout.write(json.dumps(document, default=str) + "\n")
+        if not document.get("ok", False) and text:
+            sys.stderr.write(text.rstrip("\n") + "\n")
+    elif text:
+        (sys.stdout if code == 0 or document.get("shown") else sys.stderr).write(
+            text.rstrip("\n") + "\n"
+        )
+    raise typer.Exit(code)
+
+
+def _fail(message: str, as_json: bool, code: int = 1) -> NoReturn:
+    _end((code, {"ok": False, "error": {"message": message}}, message), as_json)
+
+
+def _usage(message: str, as_json: bool) -> NoReturn:
+    _fail(f"usage: {message}", as_json, 2)
+
+
+def _check_host(host: str, as_json: bool) -> None:
+    from ipaddress import AddressValueError, IPv4Address
+
+    try:
+        IPv4Address(host)
+    except AddressValueError:
+        _usage(f"{host[:80]!r} is not an IPv4 address", as_json)
+
+
+def _config_path(given: Path | None) -> Path | None:
+    return given or (DEFAULT_CONFIG if os.access(DEFAULT_CONFIG, os.R_OK) else None)
+
+
+def _config(given: Path | None, *, required: bool, as_json: bool) -> Config:
+    from agent.config import Config, ConfigError, load
+
+    path = _config_path(given)
+    if path is None:
+        if required:
+            _usage(f"{DEFAULT_CONFIG} cannot be read; give --config FILE", as_json)
+        return Config()
+    try:
+        return load(path)
+    except ConfigError as error:
+        _fail(str(error), as_json)
+
+
+def _reach(
+    config: Path | None,
+    http_port: int | None,
+    rpc_port: int | None,
+    v3_port: int | None,
+    user: str | None,
+    password_file: Path | None,
+    timeout: float | None,
+    as_json: bool,
+) -> Reach:
+    from agent.commands import Reach
+
+    if (user is None) != (password_file is None):
+        _usage("--user and --password-file go together", as_json)
+    return Reach.make(
+        _config(config, required=False, as_json=as_json),
+        ports={"http_port": http_port, "rpc_port": rpc_port, "v3_port": v3_port},
+        user=user,
+        password_file=password_file,
+        timeout_s=timeout,
+        daemon=not any((http_port, rpc_port, v3_port, user)),
+    )

@@ -1,0 +1,299 @@
+"""The long-running agent: builds every part from the config, runs them together, and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import structlog
+
+from agent.autoscan import AutoScan
+from agent.buffer import BatchStore, ReadingBuffer
+from agent.config import Config, ConfigError, read_secret
+from agent.download import WebDownloader
+from agent.enroll import agent_version
+from agent.health import Health
+from agent.heartbeat import Heart
+from agent.inventory import Inventory
+from agent.journal import Journal
+from agent.limits import raise_open_files, settle_memory
+from agent.link import CloudLink
+from agent.local import LocalServer
+from agent.notify import Notifier
+from agent.onsite import OnSite
+from agent.policy import Policy
+from agent.scanner import FarmScanner
+from agent.site import Site, open_site
+from agent.taskpath import FLUSH_S, TaskPath
+from agent.telemetry import Telemetry
+from contract.clock import Clock
+from contract.errors import BadParamsError, StorageFullError
+from contract.link import Heartbeat, Settings
+
+log = structlog.get_logger(__name__)
+_WRITE_BEHIND_S = 5.0
+_READY_S = 10.0
+
+
+class Daemon:
+    """One agent, from start to stop. Build it, then `run` it once."""
+
+    def __init__(self, config: Config, clock: Clock, notifier: Notifier) -> None:
+        """Raises ConfigError when a file the config names is missing, or the agent is not enrolled."""
+        self._config = config
+        self._clock = clock
+        self._notifier = notifier
+        self._stop = asyncio.Event()
+        self._journal_depth = 0  # as of a few seconds ago
+        self._began_mono = clock.mono()
+        state = config.state
+        self._link = open_link(config)
+        self._site: Site = open_site(config, clock, Inventory(state.dir / "inventory.db"))
+        fleet = self._site.fleet
+        self._buffer = ReadingBuffer(
+            self._link,
+            BatchStore(state.dir / "buffer.db", max_bytes=state.buffer_max_mb * 2**20),
+            config.telemetry,
+            clock,
+            run_id=uuid.uuid4().hex,
+            on_keys=fleet.learn_ids,
+        )
+        self._telemetry = Telemetry(
+            fleet, self._buffer, config.telemetry, clock, timeout_s=self._site.look_timeout_s
+        )
+        self._scanner = FarmScanner(
+            fleet,
+            self._site.territory,
+            config.scan,
+            self._site.scan_ports,
+            clock,
+            buffer=self._buffer,
+            telemetry=self._telemetry,
+            look_timeout_s=self._site.look_timeout_s,
+        )
+        self._autoscan = AutoScan(self._scanner, config.scan, config.miners.ranges, clock)
+        self._journal = Journal(
+            state.dir / "journal.db",
+            clock,
+            keep_days=state.keep_reported_days,
+            keep_rows=state.keep_tasks_max,
+        )
+        self._path = TaskPath(
+            self._journal,
+            self._link,
+            fleet,
+            self._scanner,
+            WebDownloader(ca_file=config.cloud.ca_file, proxy=config.cloud.proxy),
+            policy_of(config),
+            clock,
+            state.dir,
+        )
+        self._heart = Heart(
+            self._link, clock, self._beat, self._follow, every_s=config.health.heartbeat_s
+        )
+        self._health = Health(
+            clock,
+            notifier,
+            journal_turn_mono=lambda: self._journal.heartbeat_mono,
+            journal_stall_s=config.health.journal_stall_s,
+            slots_alive=lambda: self._path.slots_alive,
+        )
+
+    def stop(self) -> None:
+        """Ask `run` to end: what is being exchanged with miners is ended properly first."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Run until `stop`. Raises what ends the agent for good: JournalLockedError, JournalTooNewError, OSError
+        for a port or a socket that is taken.
+        """
+        raise_open_files()
+        async with self._open_parts():
+            parts: list[asyncio.Task[None]] = []
+            async with asyncio.TaskGroup() as group:
+
+                def start(name: str, part: Coroutine[Any, Any, None]) -> None:
+                    parts.append(group.create_task(part, name=name))
+
+                start("health", self._health.run())
+                start("buffer", self._buffer.run())
+                start("heartbeat", self._heart.run())
+                start("inventory", self._write_behind())
+                start("autoscan", self._autoscan.run())
+                if self._config.telemetry.enabled:
+                    start("telemetry", self._telemetry.run())
+                path = group.create_task(self._path.run(), name="taskpath")
+                await self._until_ready(path)
+                settle_memory()
+                self._notifier.ready(f"{len(self._site.fleet)} miners known")
+                log.info("agent.ready", version=agent_version(), miners=len(self._site.fleet))
+                await self._stop.wait()
+                self._notifier.stopping()
+                log.info("agent.stopping")
+                await self._stop_path(path)
+                for part in parts:
+                    part.cancel()
+        log.info("agent.stopped")
+
+    async def _until_ready(self, path: asyncio.Task[None]) -> None:
+        """A disk that does not come back keeps tasks from being begun, but not the miners from being looked at."""
+        ready = asyncio.ensure_future(self._path.ready())
+        try:
+            await asyncio.wait((ready, path), timeout=_READY_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+
+    async def _stop_path(self, path: asyncio.Task[None]) -> None:
+        self._path.stop()
+        try:
+            async with asyncio.timeout(self._config.limits.stop_within_s + FLUSH_S + 1.0):
+                await asyncio.shield(path)
+        except TimeoutError:
+            # what is cut here stands in the journal with its intent, and is looked at after the restart
+            log.warning("agent.stop_cut", after_s=self._config.limits.stop_within_s)
+        path.cancel()
+
+    @asynccontextmanager
+    async def _open_parts(self) -> AsyncIterator[None]:
+        self._config.state.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._link.close)
+            await self._site.inventory.open()
+            stack.push_async_callback(self._site.inventory.close)
+            self._site.fleet.restore()
+            stack.push_async_callback(self._buffer.close)
+            door = LocalServer(
+                self._config.socket_path, OnSite(self._path, self._site.fleet).handle
+            )
+            await door.start()
+            stack.push_async_callback(door.stop)
+            port = self._config.health.metrics_port
+            if port is not None:
+                from agent.sinks.prometheus import MetricsServer
+
+                stack.enter_context(
+                    MetricsServer(self._config.health.metrics_host, port, self._figures)
+                )
+            yield
+
+    async def _write_behind(self) -> None:
+        while True:
+            await self._clock.sleep(_WRITE_BEHIND_S)
+            await self._site.inventory.flush()
+            # a journal in trouble says so itself, in the notices
+            with contextlib.suppress(StorageFullError, TimeoutError):
+                async with asyncio.timeout(_WRITE_BEHIND_S):
+                    self._journal_depth = await self._journal.depth()
+            self._notifier.status(
+                f"{len(self._site.fleet)} miners known, cloud: {self._heart.state}"
+            )
+
+    async def _follow(self, settings: Settings) -> None:
+        """The cloud's wishes, inside the local ceilings."""
+        ranges = []
+        for text in settings.ranges:
+            try:
+                self._site.territory.select([text], max_addresses=self._config.scan.max_addresses)
+            except BadParamsError as error:
+                log.warning("settings.range_refused", range=text, error=str(error))
+            else:
+                ranges.append(text)
+        self._autoscan.follow(tuple(ranges), settings.auto_scan_s)
+        self._telemetry.set_interval(settings.poll_interval_s or self._config.telemetry.interval_s)
+        self._path.set_read_only(self._config.policy.read_only or bool(settings.read_only))
+
+    def _beat(self, host: dict[str, Any]) -> Heartbeat:
+        return Heartbeat(
+            version=agent_version(),
+            uptime_s=round(self._clock.mono() - self._began_mono, 1),
+            host=host,
+            journal_depth=self._journal_depth,
+            buffer_depth=self._buffer.depth,
+            miners_known=len(self._site.inventory),
+            sinks={"cloud": self._buffer.state},
+            capabilities=self._site.fleet.capabilities(),
+            notices=tuple(self._notices()),
+        )
+
+    def _notices(self) -> list[str]:
+        notices = list(self._path.notices)
+        if self._buffer.dropped:
+            notices.append(f"{self._buffer.dropped} readings were dropped since the agent started")
+        if not self._health.is_well:
+            notices.append("The journal's writer stands still.")
+        return notices
+
+    def _figures(self) -> Mapping[str, float]:
+        lags = sorted(self._telemetry.lags_s)
+        stats = self._telemetry.stats
+        return {
+            "looks": stats.looks,
+            "looks_failed": stats.failed,
+            "readings_sent": self._buffer.sent,
+            "readings_dropped": self._buffer.dropped,
+            "miners_known": len(self._site.inventory),
+            "journal_depth": self._journal_depth,
+            "buffer_depth": self._buffer.depth,
+            "poll_lag_p99_seconds": lags[int(len(lags) * 0.99)] if lags else 0.0,
+            "loop_lag_seconds": self._health.loop_lag_s,
+        }
+
+
+async def run(config: Config, clock: Clock, notifier: Notifier) -> None:
+    """Run an agent until SIGTERM or SIGINT. Raises what `Daemon` raises."""
+    daemon = Daemon(config, clock, notifier)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.stop)
+    try:
+        await daemon.run()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError):
+                loop.remove_signal_handler(number)
+
+
+def open_link(config: Config) -> CloudLink:
+    """The client of the configured cloud. Raises ConfigError when there is none, or no token."""
+    if config.cloud.url is None:
+        raise ConfigError("no cloud is configured: set url in [cloud]")
+    if not config.token_file.exists():
+        raise ConfigError(
+            f"{config.token_file} is missing: this agent is not enrolled; "
+            "get a code from the cloud and run: miner-agent enroll"
+        )
+    return CloudLink(
+        config.cloud.url,
+        read_secret(config.token_file),
+        ca_file=config.cloud.ca_file,
+        proxy=config.cloud.proxy,
+        timeout_s=config.cloud.request_timeout_s,
+        chunk_bytes=config.cloud.upload_chunk_bytes,
+        reload_token=lambda: read_secret(config.token_file),
+    )
+
+
+def policy_of(config: Config) -> Policy:
+    """The rules and bounds of the task path, as this site set them."""
+    limits = config.limits
+    return Policy(
+        read_only=config.policy.read_only,
+        refuse_hashing_reboot=config.policy.refuse_hashing_reboot,
+        forbidden=frozenset(config.policy.forbidden_tasks),
+        lease_margin_s=limits.lease_left_s,
+        limits_s=dict(limits.task_s),
+        identity_age_s=limits.identity_age_s,
+        stop_grace_s=limits.stop_within_s,
+        power_effects=limits.power_effects,
+        firmware_effects=limits.firmware_effects,
+        other_effects=limits.light_effects,
+        max_open=limits.open_tasks,
+        log_cap_bytes=limits.log_max_mb * 2**20,
+        firmware_cap_bytes=limits.firmware_max_mb * 2**20,
+        report_keep_s=limits.results_kept_s,
+    )
