@@ -71,7 +71,7 @@ class Antminer:
 
     make: ClassVar[str] = "antminer"
 
-    def __init__(  # noqa: PLR0917 - what a driver is made of, in the order of its parts
+    def __init__(
         self,
         endpoint: Endpoint,
         wire: Wire,
