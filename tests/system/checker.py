@@ -15,6 +15,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -264,12 +265,15 @@ class _Case:
 
 
 def _orders(entries: Sequence[Entry], *, only_changes: bool) -> int:
-    """How often a miner was asked (one-shots), or was changed (settings)."""
+    """How often a miner was asked (one-shots), or was changed (settings).
+
+    A setting that undid itself meanwhile (a light that went out) may be changed again: that is what it is wished for.
+    """
+    changes = [each for each in entries if each.changed]
     if only_changes:
-        return sum(each.changed for each in entries)
-    return max(
-        sum(each.phase == "received" for each in entries), sum(each.changed for each in entries)
-    )
+        undone = sum(b.before != a.after for a, b in pairwise(changes))
+        return len(changes) - undone
+    return max(sum(each.phase == "received" for each in entries), len(changes))
 
 
 def _was_late(task: Shown) -> bool:

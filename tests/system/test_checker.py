@@ -89,9 +89,11 @@ def test_a_setting_may_be_asked_for_again_but_not_changed_twice() -> None:
         entry(11.2, "light", "applied", 4, before={"on": True}, after={"on": True}),
     ]
     assert kinds(check(once, [light], [seen])) == {}
-    assert kinds(check([*once, entry(11.5, "light", "applied", 5, **on)], [light], [seen])) == {
-        "twice": 1
-    }
+    off = entry(11.5, "light_timeout", "applied", 5, before={"on": True}, after={"on": False})
+    again = entry(11.6, "light", "applied", 6, **on)
+    assert kinds(check([*once, off, again], [light], [seen])) == {}  # it had gone out by itself
+    more = entry(11.5, "light", "applied", 5, before={"on": True}, after={"on": "brighter"})
+    assert kinds(check([*once, more], [light], [seen])) == {"twice": 1}
 
 
 def test_success_without_an_effect_is_false() -> None:
