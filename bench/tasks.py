@@ -46,7 +46,7 @@ async def _known(stage: Stage, operator: Operator) -> dict[str, str]:
     """Scan; give the cloud's id of every miner that has a light, by address."""
     first, last = stage.miners[0].ip, stage.miners[-1].ip
     begun = time.perf_counter()
-    batch = await operator.create("agent.scan.create", None, {"ip_range": f"{first}-{last}"})
+    batch, _ = await operator.create("agent.scan.create", None, {"ip_range": f"{first}-{last}"})
     assert batch is not None
     await _ended(operator, [batch])
     print(f"{f'scan of {len(stage.miners)} addresses':<70} {time.perf_counter() - begun:8.2f} s")
@@ -60,7 +60,7 @@ async def _single(stage: Stage, operator: Operator, ids: dict[str, str]) -> list
     created: dict[str, float] = {}
     for ip, miner_id in lit:
         created[ip] = time.time()
-        batch = await operator.create("miner.light.update", [miner_id], {"action": "on"})
+        batch, _ = await operator.create("miner.light.update", [miner_id], {"action": "on"})
         assert batch is not None
         await _ended(operator, [batch])
     received: dict[str, float] = {}
@@ -81,7 +81,7 @@ async def _thousand(stage: Stage, operator: Operator, ids: dict[str, str]) -> fl
     batches = []
     for start in range(0, len(all_ids), BATCH):
         chunk = all_ids[start : start + BATCH]
-        batch = await operator.create("miner.light.update", chunk, {"action": "off"})
+        batch, _ = await operator.create("miner.light.update", chunk, {"action": "off"})
         assert batch is not None
         batches.append(batch)
     await _ended(operator, batches)

@@ -19,6 +19,7 @@ _CAUSES = {
     "mode": (TaskName.POWER_MODE,),
     "pools": (TaskName.POOLS,),
     "firmware": (TaskName.FIRMWARE,),
+    "flash": (TaskName.FIRMWARE,),
 }
 _SLACK_S = 1.5  # the API writes times in whole seconds
 

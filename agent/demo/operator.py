@@ -37,15 +37,18 @@ class Operator:
 
     async def create(
         self, task_name: str, miner_ids: list[str] | None, params: dict[str, Any] | None
-    ) -> str | None:
-        """Create a batch; give its id, or `None` when every miner was skipped."""
+    ) -> tuple[str | None, dict[str, int]]:
+        """Create a batch; give its id (`None` when every miner was skipped) and the skips by reason."""
         body: dict[str, Any] = {"task_name": task_name}
         if miner_ids is not None:
             body["miner_ids"] = miner_ids
         if params is not None:
             body["params"] = params
         reply = await self._ask("POST", "/tasks/batches", json=body)
-        return str(reply["data"][0]["batch_id"]) if reply["data"] else None
+        skipped = {
+            each["reason"]: len(each["miner_ids"]) for each in reply["meta"].get("skipped", [])
+        }
+        return (str(reply["data"][0]["batch_id"]) if reply["data"] else None), skipped
 
     async def batches(self) -> list[dict[str, Any]]:
         """Every batch of the farm, with status and counts."""

@@ -24,7 +24,9 @@ _PATIENCE_S = 120.0  # for any one step; the whole is meant to take under 45 s
 
 
 class BatchReport(msgspec.Struct, frozen=True):
-    """How one batch ended. `why` counts its error codes; `surprises` tells tasks that ended otherwise than scripted."""
+    """How one batch ended. `why` counts its error codes, `skipped` the miners without a task by
+    reason; `surprises` tells tasks that ended otherwise than scripted.
+    """
 
     task_name: str
     note: str
@@ -34,6 +36,7 @@ class BatchReport(msgspec.Struct, frozen=True):
     failed_count: int
     seconds: float
     why: dict[str, int]
+    skipped: dict[str, int]
     surprises: tuple[str, ...] = ()
 
 
@@ -83,28 +86,28 @@ class _Performance:
         first, last = stage.miners[0].ip, stage.miners[-1].ip
         scan = Act(note="who is there?", name=TaskName.SCAN, params={"ip_range": f"{first}-{last}"})
         with self._show.live():
-            reports = [await self._watch(scan, await self._create(scan))]
+            reports = [await self._watch(scan, *await self._create(scan))]
             readings = await self._all_read()
             parts = cast(stage.miners)
             await stage.break_miners({parts.dead.ip: ["dead"], parts.liar.ip: ["ignores"]})
             script = acts(parts, lambda miner: f"{images_url}/{miner.key}")
             # Created one after the other, since a miner takes its tasks in that order; then all at once.
             batches = [(act, await self._create(act)) for act in script]
-            reports += await asyncio.gather(*(self._watch(act, each) for act, each in batches))
+            reports += await asyncio.gather(*(self._watch(act, *each) for act, each in batches))
         ledger = audit(stage.ledger, self._witnessed)
         surprised = any(each.surprises for each in reports)
         ok = not (ledger.doubled or ledger.unclaimed or surprised)
         seconds = round(self._clock.mono() - begun_mono, 2)
         return Report(len(self._ids), readings, tuple(reports), ledger, seconds, ok)
 
-    async def _create(self, act: Act) -> str:
+    async def _create(self, act: Act) -> tuple[str, dict[str, int]]:
         ids = None if act.who is None else [self._ids[each.ip] for each in act.who]
-        batch_id = await self._operator.create(act.name, ids, act.params)
+        batch_id, skipped = await self._operator.create(act.name, ids, act.params)
         if batch_id is None:
             raise StageError(f"the cloud skipped every miner of {act.name} ({act.note})")
-        return batch_id
+        return batch_id, skipped
 
-    async def _watch(self, act: Act, batch_id: str) -> BatchReport:
+    async def _watch(self, act: Act, batch_id: str, skipped: dict[str, int]) -> BatchReport:
         begun_mono = self._clock.mono()
 
         async def ended() -> dict[str, Any] | None:
@@ -117,6 +120,8 @@ class _Performance:
         tasks = await self._operator.tasks(batch_id)
         why: dict[str, int] = {}
         surprises = []
+        if skipped != act.skipped:
+            surprises.append(f"skipped {skipped or 'nobody'}, not {act.skipped or 'nobody'}")
         for task in tasks:
             miner = self._macs.get(task["miner_id"] or "")
             if miner is not None:
@@ -133,7 +138,7 @@ class _Performance:
                 )
         return BatchReport(
             act.name, act.note, batch["status"], batch["task_count"], batch["succeed_count"],
-            batch["failed_count"], seconds, why, tuple(surprises),
+            batch["failed_count"], seconds, why, skipped, tuple(surprises),
         )  # fmt: skip
 
     async def _all_read(self) -> int:

@@ -29,6 +29,8 @@ class Show:
 
     def __init__(self, *, as_json: bool) -> None:
         self._console = Console(stderr=as_json)
+        if not self._console.is_terminal:
+            self._console.width = 140  # a file has no edge to fold the table at
         self._rows: dict[str, tuple[Act, Mapping[str, Any]]] = {}
         self._found = Text("")
         self._live: Live | None = None
@@ -68,8 +70,8 @@ class Show:
     ) -> None:
         """The table of proof."""
         table = Table(title="Every task name, with what became of it", title_justify="left")
-        for name in ("task", "what for"):
-            table.add_column(name, overflow="fold")
+        table.add_column("task", no_wrap=True)
+        table.add_column("what for", overflow="fold")
         for name in ("tasks", "succeed", "failed"):
             table.add_column(name, justify="right")
         table.add_column("why", overflow="fold")
@@ -77,6 +79,8 @@ class Show:
         surprises = []
         for each in batches:
             why = ", ".join(f"{count} {code}" for code, count in sorted(each.why.items()))
+            for reason, count in sorted(each.skipped.items()):
+                why += f"{', ' if why else ''}{count} skipped ({reason})"
             table.add_row(
                 Text(each.task_name, style=_STYLES.get(each.status, "")), each.note,
                 str(each.task_count), str(each.succeed_count), str(each.failed_count), why,

@@ -24,7 +24,7 @@ class SimulatedMiner(msgspec.Struct, frozen=True):
     ip: str
     mac: str
     model: str
-    generation: str
+    generation: str | None
     key: str
     foreign: bool = False
 
