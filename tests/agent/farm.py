@@ -126,7 +126,7 @@ async def until(condition: Callable[[], bool], *, within_s: float = 10.0) -> Non
     """Wait for a condition; AssertionError if it does not come."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110  any condition, also of another process
-            await self.clock.sleep(0.01)
+            await asyncio.sleep(0.005)
 
 
 class FakeCloud:
