@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +46,10 @@ UPLOADED_NOTE: Final = "uploaded"
 PART_NAME: Final = "file"  # most firmwares do not look at it, some insist
 _QUIET_S: Final = 10.0
 _LOOK_EVERY_S: Final = 5.0
+_SCRIPTS: Final = re.compile(r"<(script|style)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_TAGS: Final = re.compile(r"<[^>]*>")
+_SUCCESS: Final = re.compile(r"success", re.IGNORECASE)
+_FAILURE: Final = re.compile(r"\b(fail(ed|ure)?|invalid|not a valid|cannot|can't)\b", re.IGNORECASE)
 
 
 async def plan(miner: Subject, change: Firmware) -> Plan | NoChange:
@@ -184,7 +189,18 @@ def _judge_upload(response: Response) -> dict[str, Any] | None:
         judge(response, "upgrade.cgi")
     except RefusedError as error:
         raise BadFirmwareError(f"the miner rejected the firmware file: {error}") from None
+    if answer is None and (text := failure_text(response.body)):
+        raise BadFirmwareError(f"the miner rejected the firmware file: {text}")
     return answer
+
+
+def failure_text(body: bytes) -> str | None:
+    """What an old firmware's page says if it speaks of failure only; `None` if of success, or unclear."""
+    page = _SCRIPTS.sub(" ", body[:65536].decode("latin-1"))
+    text = " ".join(_TAGS.sub(" ", page).split())
+    if _SUCCESS.search(text) or not _FAILURE.search(text):
+        return None
+    return text[:200]
 
 
 async def _reboot(miner: Subject, effect: Effect) -> None:
