@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import time
+import zlib
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from cloud.store.engine import rows
+from cloud.store.schema import agents, miners
+from contract.clock import to_text
+from contract.link import MinerReading, ReadingsRequest
+from contract.miner import Board, Make, Moving, PowerMode, Psu, Slow, Static
+from tests.cloud.conftest import AgentClient, Cloud, body_of
+
+MAC = "02:11:22:33:44:55"
+
+
+def reading(cloud: Cloud, *, ip: str = "127.1.0.1", **more: Any) -> MinerReading:
+    facts: dict[str, Any] = {
+        "at": to_text(cloud.clock.now()),
+        "ip": ip,
+        "mac": MAC,
+        "moving": Moving(
+            hashrate_hs=100e12,
+            power_w=3000.0,
+            boards=(Board(index=0, serial="BOARD1", temp_chip_c=70.0),),
+        ),
+        "drivable": True,
+        "modes": ("sleep", "normal"),
+        "interval_s": 60.0,
+    }
+    return MinerReading(**facts | more)
+
+
+def static(**more: Any) -> Static:
+    facts: dict[str, Any] = {
+        "make": Make.ANTMINER,
+        "model": "Antminer S19",
+        "serial": "SN1",
+        "hashrate_ideal_hs": 95e12,
+        "psu": Psu(serial="PSU1"),
+    }
+    return Static(**facts | more)
+
+
+async def push(
+    agent: AgentClient, *readings: MinerReading, seq: int = 1, run_id: str = "run"
+) -> tuple[int, Any]:
+    body = body_of(ReadingsRequest(run_id=run_id, seq=seq, readings=readings))
+    headers = {"Content-Encoding": "deflate"}
+    return await agent.call("POST", "readings", data=zlib.compress(body), headers=headers)
+
+
+async def known(cloud: Cloud) -> list[dict[str, Any]]:
+    async with cloud.store.read() as connection:
+        return rows(await connection.execute(miners.select().order_by(miners.c.created_at)))
+
+
+async def test_a_first_reading_mints_a_miner_and_later_ones_keep_its_id(cloud: Cloud):
+    agent = await cloud.agent()
+    slow = Slow(mode=PowerMode.NORMAL)
+    status, answer = await push(agent, reading(cloud, static=static(), slow=slow))
+    assert (status, answer["state"]) == (200, "ok")
+    (key,) = answer["miners"]
+    assert (key["mac"], key["ip"], len(key["id"])) == (MAC, "127.1.0.1", 32)
+    cloud.clock.move(60)
+    moved = reading(cloud, ip="127.1.0.9", moving=Moving(hashrate_hs=90e12))
+    _, answer = await push(agent, moved, seq=2)
+    assert answer["miners"][0]["id"] == key["id"]
+    (row,) = await known(cloud)
+    assert row["ip"] == "127.1.0.9"
+    assert row["hashrate_hs"] == 90e12
+    # Static and slow facts were not sent again, so they stay.
+    assert (row["model"], row["make"], row["mode"]) == ("Antminer S19", "Bitmain", "normal")
+    assert row["slow"] == {"mode": "normal"}
+    assert row["modes"] == ["sleep", "normal"]
+    assert row["serials"] == "|SN1|PSU1|"
+    assert row["last_read_at"] == cloud.clock.now()
+    assert row["unstable_reason"] is None
+
+
+async def test_the_same_batch_again_changes_nothing_and_gives_the_same_ids(cloud: Cloud):
+    agent = await cloud.agent()
+    batch = reading(cloud)
+    _, first = await push(agent, batch)
+    before = await known(cloud)
+    cloud.clock.move(5)
+    _, again = await push(agent, batch)
+    assert again == {"state": "duplicate", "miners": first["miners"]}
+    assert await known(cloud) == before
+    assert (await push(agent, batch, run_id="another"))[1]["state"] == "ok"
+
+
+async def test_a_miner_without_a_mac_has_a_provisional_id_until_its_mac_is_known(cloud: Cloud):
+    agent = await cloud.agent()
+    _, answer = await push(agent, reading(cloud, mac=None))
+    (row,) = await known(cloud)
+    assert (row["unstable_reason"], row["mac"]) == ("no_mac", None)
+    assert answer["miners"][0]["mac"] is None
+    cloud.clock.move(60)
+    _, answer = await push(agent, reading(cloud), seq=2)
+    provisional, real = await known(cloud)
+    assert answer["miners"][0]["id"] == real["id"]
+    assert (real["unstable_reason"], real["deleted_at"]) == (None, None)
+    assert provisional["deleted_at"] == cloud.clock.now()
+
+
+async def test_a_failed_look_is_noted_and_spoils_no_facts(cloud: Cloud):
+    agent = await cloud.agent()
+    await push(agent, reading(cloud, static=static()))
+    read_at = cloud.clock.now()
+    cloud.clock.move(60)
+    failed = MinerReading(
+        at=to_text(cloud.clock.now()), ip="127.1.0.1", mac=MAC, ok=False, error="timed out"
+    )
+    stranger = MinerReading(at=failed.at, ip="127.1.0.77", ok=False, error="refused")
+    _, answer = await push(agent, failed, stranger, seq=2)
+    assert len(answer["miners"]) == 1
+    (row,) = await known(cloud)
+    assert (row["last_ok"], row["last_error"]) == (False, "timed out")
+    assert (row["last_read_at"], row["last_seen_at"]) == (read_at, cloud.clock.now())
+    assert (row["hashrate_hs"], row["model"]) == (100e12, "Antminer S19")
+
+
+async def test_readings_out_of_a_buffer_do_not_overwrite_newer_ones(cloud: Cloud):
+    agent = await cloud.agent()
+    await push(agent, reading(cloud))
+    old = reading(
+        cloud,
+        at=to_text(cloud.clock.now() - timedelta(hours=2)),
+        ip="127.1.0.5",
+        moving=Moving(hashrate_hs=50e12),
+    )
+    await push(agent, old, seq=2)
+    (row,) = await known(cloud)
+    assert (row["ip"], row["hashrate_hs"]) == ("127.1.0.1", 100e12)
+    assert row["hashrate_24h_hs"] == 75e12
+
+
+async def test_the_mean_of_a_day_forgets_what_is_older_than_a_day(cloud: Cloud):
+    agent = await cloud.agent()
+    await push(agent, reading(cloud, moving=Moving(hashrate_hs=10e12)))
+    cloud.clock.move(23 * 3600)
+    await push(agent, reading(cloud, moving=Moving(hashrate_hs=30e12)), seq=2)
+    assert (await known(cloud))[0]["hashrate_24h_hs"] == 20e12
+    cloud.clock.move(3600)
+    await push(agent, reading(cloud, moving=Moving(hashrate_hs=40e12)), seq=3)
+    assert (await known(cloud))[0]["hashrate_24h_hs"] == 35e12
+
+
+async def test_a_deleted_record_stays_deleted_until_the_miner_was_away_and_returns(cloud: Cloud):
+    agent = await cloud.agent()
+    await push(agent, reading(cloud))
+    async with cloud.store.write() as connection:
+        await connection.execute(miners.update().values(deleted_at=cloud.clock.now()))
+    cloud.clock.move(3600)
+    await push(agent, reading(cloud), seq=2)
+    assert (await known(cloud))[0]["deleted_at"] is not None
+    cloud.clock.move(2 * 86_400)
+    await push(agent, reading(cloud), seq=3)
+    assert (await known(cloud))[0]["deleted_at"] is None
+
+
+async def test_what_looks_wrong_is_flagged_when_the_reading_comes_in(cloud: Cloud):
+    agent = await cloud.agent()
+    broken = Moving(hashrate_hs=100e12, fan_rpm=(5000, 0))
+    await push(agent, reading(cloud, moving=broken))
+    assert (await known(cloud))[0]["anomaly_flags"] & 1
+
+
+async def test_the_same_mac_on_two_farms_is_two_miners(cloud: Cloud):
+    from cloud.store import admin
+
+    farm = await admin.create_farm(cloud.store, cloud.workspace_id, "other", cloud.clock.now())
+    one, two = await cloud.agent(), await cloud.agent(farm["id"])
+    _, first = await push(one, reading(cloud))
+    _, second = await push(two, reading(cloud))
+    assert first["miners"][0]["id"] != second["miners"][0]["id"]
+
+
+async def test_an_agent_shows_when_its_readings_came(cloud: Cloud):
+    agent = await cloud.agent()
+    await push(agent, reading(cloud))
+    async with cloud.store.read() as connection:
+        query = sa.select(agents.c.last_updated_at).where(agents.c.id == agent.agent_id)
+        assert (await connection.execute(query)).scalar_one() == cloud.clock.now()
+
+
+@pytest.mark.parametrize(
+    "change", [{"ip": "a.b.c.d"}, {"ip": "::1"}, {"at": "noon"}, {"at": "2026-11-21T12:00:00"}]
+)
+async def test_a_reading_that_makes_no_sense_refuses_the_batch(cloud: Cloud, change: dict):
+    agent = await cloud.agent()
+    status, answer = await push(agent, reading(cloud), reading(cloud, **change))
+    assert (status, answer["error"]) == (400, "Bad Request")
+    assert await known(cloud) == []
+
+
+async def test_a_bomb_is_cut_off_at_the_cap(cloud: Cloud):
+    agent = await cloud.agent()
+    bomb = zlib.compress(b" " * (cloud.settings.readings_body_bytes + 1024), 9)
+    headers = {"Content-Encoding": "deflate"}
+    status, answer = await agent.call("POST", "readings", data=bomb, headers=headers)
+    assert (status, answer["error"]) == (413, "Request Entity Too Large")
+
+
+@pytest.mark.parametrize("encoding", ["deflate", "gzip"])
+async def test_a_body_that_is_not_compressed_as_it_says_is_refused(cloud: Cloud, encoding: str):
+    agent = await cloud.agent()
+    headers = {"Content-Encoding": encoding}
+    url = f"{agent.base}/link/v1/readings"
+    headers["Authorization"] = f"Bearer {agent.token}"
+    async with cloud.http.post(url, data=b"\xff\xfenonsense" * 10, headers=headers) as response:
+        assert (response.status, (await response.json())["statusCode"]) == (400, 400)
+
+
+async def test_a_thousand_readings_are_taken_in_a_few_seconds(cloud: Cloud):
+    agent = await cloud.agent()
+    for seq in (1, 2):
+        many = [
+            reading(
+                cloud,
+                ip=f"127.1.{n // 250}.{n % 250 + 1}",
+                mac=f"02:00:00:00:{n // 256:02X}:{n % 256:02X}",
+                static=static(),
+            )
+            for n in range(1000)
+        ]
+        began = time.perf_counter()
+        status, answer = await push(agent, *many, seq=seq)
+        assert (status, len(answer["miners"])) == (200, 1000)
+        assert time.perf_counter() - began < 20
+    assert len(await known(cloud)) == 1000
+    assert msgspec.json.encode((await known(cloud))[0]["moving"])
