@@ -154,8 +154,10 @@ async def examine(cgi: Cgi, found: Findings) -> Examined:
 
 
 def _head(reply: Reply) -> dict[str, Any] | None:
+    if reply.INFO is not None:  # the newer API's; its STATS have no row about the software
+        return reply.INFO
     rows = reply.VERSION or reply.STATS
-    return rows[0] if rows else reply.INFO
+    return rows[0] if rows else None
 
 
 def _text_of_reply(reply: Reply) -> str | None:
