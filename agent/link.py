@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 _REPLY_CAP: Final = 64 * 2**20
 _SMALL: Final = 1024  # a shorter body is not worth compressing
-_RETRY_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_RETRY_STATUS: Final = frozenset({408, 425, 429})
 
 
 class CloudLink:
@@ -248,7 +248,7 @@ async def _exchange(
     if not 200 <= status < 300:
         raise CloudError(
             f"the cloud answered {status}: {_message(content)}",
-            retry=status in _RETRY_STATUS or 300 <= status < 400,
+            retry=status >= 500 or status in _RETRY_STATUS or 300 <= status < 400,
             status=status,
         )
     try:

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.inventory import Inventory, file_trouble, known_addresses
+from contract.link import MinerKey
+from contract.miner import Identity, Make
+
+AT = datetime(2026, 11, 21, tzinfo=UTC)
+MAC = "02:11:22:33:44:55"
+
+
+def miner(mac: str | None = MAC) -> Identity:
+    return Identity(make=Make.ANTMINER, model="S19", mac=mac)
+
+
+async def test_what_is_known_survives_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.db"
+    inventory = Inventory(path)
+    await inventory.open()
+    inventory.seen("10.0.0.1", miner(), AT)
+    inventory.seen("10.0.0.2", miner(None), AT)
+    inventory.learn_ids((MinerKey(id="abc", mac=MAC, ip="10.0.0.1"),))
+    await inventory.close()
+    again = Inventory(path)
+    await again.open()
+    record = again.by_id("abc")
+    assert record is not None
+    assert (record.key, record.ip, record.identity.model) == (MAC, "10.0.0.1", "S19")
+    assert again.by_ip("10.0.0.2") is not None
+    await again.close()
+    assert sorted(known_addresses(path)) == ["10.0.0.1", "10.0.0.2"]
+    assert file_trouble(path) is None
+
+
+async def test_a_miner_that_moved_is_at_one_address_only(tmp_path: Path) -> None:
+    inventory = Inventory(None)
+    inventory.seen("10.0.0.1", miner(), AT)
+    _, is_new = inventory.seen("10.0.0.9", miner(), AT)
+    assert not is_new
+    assert inventory.by_ip("10.0.0.1") is None
+    assert inventory.by_ip("10.0.0.9") is inventory.by_key(MAC)
+    await inventory.close()
+
+
+async def test_a_damaged_file_costs_only_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.db"
+    path.write_bytes(b"this is no database" * 1000)
+    assert file_trouble(path) is not None
+    assert known_addresses(path) == []
+    inventory = Inventory(path)
+    await inventory.open()
+    assert len(inventory) == 0
+    inventory.seen("10.0.0.1", miner(), AT)
+    await inventory.close()
+    assert known_addresses(path) == ["10.0.0.1"]
+    assert path.with_suffix(".damaged").exists()
+
+
+async def test_a_folder_that_cannot_be_written_does_not_stop_the_agent(tmp_path: Path) -> None:
+    inventory = Inventory(tmp_path / "missing" / "inventory.db")
+    await inventory.open()
+    inventory.seen("10.0.0.1", miner(), AT)
+    await inventory.close()
+    assert inventory.by_ip("10.0.0.1") is not None
