@@ -14,6 +14,9 @@ from typing import Any
 _END_S = 15.0  # for a graceful end, before it is killed
 
 
+_LINE_MAX_BYTES = 2**26  # the simulator names thousands of miners on one line
+
+
 class StageError(Exception):
     """A process of the demo did not start or died. The message ends with its last words."""
 
@@ -37,6 +40,7 @@ class Part:
         self.lives = 0
         self._announces = announces
         self.environment = None if environment is None else dict(environment)
+        self._log_begins = 0
         self._process: Process | None = None
 
     @property
@@ -52,9 +56,10 @@ class Part:
     async def start(self) -> dict[str, Any]:
         """Begin a life; give what it announced, if it is of those that do. Raises StageError."""
         with self.log.open("ab") as log:
+            self._log_begins = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self.program, stdin=DEVNULL, stdout=PIPE if self._announces else log, stderr=log,
-                env=self.environment,
+                env=self.environment, limit=_LINE_MAX_BYTES,
             )  # fmt: skip
         self.lives += 1
         if not self._announces:
@@ -89,6 +94,12 @@ class Part:
     async def ended(self) -> int:
         """Wait for the end of this life; give its exit code."""
         return await self._running().wait()
+
+    def words_of_this_life(self) -> bytes:
+        """What its present (or last) life has written to its log."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_begins)
+            return log.read()
 
     def last_words(self) -> str:
         """Why it ended, for a message."""

@@ -105,7 +105,9 @@ class Load:
         if not miners:
             return
         try:
-            batch_id = await self._operator.create(name, [self._ids[m.ip] for m in miners], params)
+            batch_id, _ = await self._operator.create(
+                name, [self._ids[m.ip] for m in miners], params
+            )
         except StageError as error:  # the cloud is up and said no
             raise AssertionError(f"the cloud refused {name} {params}: {error}") from error
         if batch_id is not None:

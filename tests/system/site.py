@@ -53,6 +53,16 @@ class Site(msgspec.Struct):
             self.stage.agent.program = command("agent.cli", *run)
         self.stage.agent.environment = None if environment is None else dict(environment)
 
+    async def agent_up(self) -> None:
+        """Wait until the present life of the agent says that it is ready (with log level info)."""
+        agent = self.stage.agent
+
+        def ready() -> bool:
+            assert agent.returncode is None, agent.last_words()
+            return b'"agent.ready"' in agent.words_of_this_life()
+
+        await self.until(ready, "the agent to be ready", every_s=0.01)
+
     async def kill_agent(self) -> Kill:
         """SIGKILL; give what lies on disk afterwards."""
         await self.stage.agent.kill()
@@ -62,7 +72,9 @@ class Site(msgspec.Struct):
         self, name: TaskName, miners: Sequence[SimulatedMiner], params: dict[str, Any] | None
     ) -> str:
         """Create a batch that no miner is skipped in; give its id."""
-        batch_id = await self.operator.create(name, [self.ids[each.ip] for each in miners], params)
+        batch_id, _ = await self.operator.create(
+            name, [self.ids[each.ip] for each in miners], params
+        )
         assert batch_id is not None, f"the cloud skipped every miner of {name}"
         return batch_id
 
@@ -156,7 +168,7 @@ async def open_site(
     ):
         site = Site(stage, operator, images_url, {})
         first, last = stage.miners[0].ip, stage.miners[-1].ip
-        batch = await operator.create(TaskName.SCAN, None, {"ip_range": f"{first}-{last}"})
+        batch, _ = await operator.create(TaskName.SCAN, None, {"ip_range": f"{first}-{last}"})
         assert batch is not None
         await site.ended(batch)
 
@@ -179,7 +191,7 @@ class Killer:
         self._random = random.Random(seed)
 
     async def agent(self, times: int) -> None:
-        """Half of the moments are any, half come shortly after something reached a miner."""
+        """Some moments are any, some fall into the working time, most come shortly after something reached a miner."""
         for _ in range(times):
             await self._moment()
             self.kills.append(await self._site.kill_agent())
@@ -195,17 +207,24 @@ class Killer:
             await self._site.stage.cloud.start()
 
     async def _moment(self) -> None:
-        if self._random.random() < 0.4:
-            await asyncio.sleep(self._random.uniform(0.05, 3.0))
+        kind = self._random.random()
+        if kind < 0.2:
+            await asyncio.sleep(self._random.uniform(0.0, 2.0))  # while it starts, as likely as not
+            return
+        await self._site.agent_up()
+        if kind < 0.5:
+            await asyncio.sleep(self._random.uniform(0.0, 1.5))
             return
         ledger = self._site.stage.ledger
-        await asyncio.sleep(self._random.uniform(0.3, 1.2))
         size = ledger.stat().st_size
-        loop = asyncio.get_running_loop()
-        end = loop.time() + 2.5
-        while ledger.stat().st_size == size and loop.time() < end:  # noqa: ASYNC110 - a file has no event
-            await asyncio.sleep(0.004)
+        await self._passes(lambda: ledger.stat().st_size > size, 2.0)
         await asyncio.sleep(self._random.expovariate(1 / 0.05))
+
+    async def _passes(self, look: Callable[[], bool], most_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + most_s
+        while not look() and loop.time() < end:  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(0.004)
 
 
 def load_of(site: Site, *, seed: int, open_tasks: int) -> Load:

@@ -28,7 +28,7 @@ async def test_a_mutant_of_the_agent_does_not_pass(
     mutant: str, tmp_path: Path, base: str, tell: Callable[[str], None]
 ) -> None:
     async with open_site(
-        tmp_path, makes="antminer:16", base=base, settings={"log": {"level": "error"}}
+        tmp_path, makes="antminer:16", base=base, settings={"log": {"level": "info"}}
     ) as site:
         await site.stage.agent.end()
         site.use_agent(HERE / "mutants.py", mutant)
