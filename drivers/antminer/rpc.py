@@ -114,7 +114,7 @@ class Joined(msgspec.Struct, frozen=True):
         """The answer to one command, `None` where there is none or it was refused."""
         found: _Parts = getattr(self, command)
         reply = (found[0] if found else None) if isinstance(found, list) else found
-        return None if reply is None or reply.refusal else reply
+        return None if reply is None or reply.STATUS is None or reply.refusal else reply
 
 
 class ReplyDecoder:
@@ -258,8 +258,10 @@ def decode_reply(data: bytes) -> Reply:
     """One command's answer. Raises MalformedError; a reply without STATUS is given with none."""
     try:
         reply = _REPLY.decode(data)
-        # The new API writes its pools with other keys: none of ours was found then.
-        if not reply.POOLS or any(row.url is not None for row in reply.POOLS):
+        # The new API writes its pools with other keys, and some builds write all keys in lower case:
+        # then nothing of ours was found.
+        has_pools = not reply.POOLS or any(row.url is not None for row in reply.POOLS)
+        if has_pools and (reply.STATUS is not None or reply.refusal):
             return reply
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # broken text or another layout, which the slow way below names or mends
@@ -274,8 +276,13 @@ def decode_joined(data: bytes, commands: tuple[str, ...]) -> Joined | None:
     if not data:
         return None
     try:
-        joined = _JOINED.decode(data)
+        joined: Joined | None = _JOINED.decode(data)
+        assert joined is not None
+        if b'"status"' in data and not all(joined.part(command) for command in commands):
+            joined = None  # keys in lower case
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        joined = None
+    if joined is None:
         value = _object(decode_json(data))
         # A refusal in lower case has a list named `status` and none of the commands as an object.
         parts = {

@@ -62,7 +62,7 @@ async def serving(behave: Behaviour) -> AsyncIterator[Endpoint]:
         server.close()
         for task in list(tasks):
             task.cancel()
-        while tasks:
+        while tasks:  # noqa: ASYNC110 - they end within a few turns of the loop
             await asyncio.sleep(0)
         await server.wait_closed()
 

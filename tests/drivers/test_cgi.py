@@ -37,7 +37,7 @@ class Web:
         self.nonce_uses = nonce_uses
         self.requests: list[str] = []
         self.bodies: list[bytes] = []
-        self.reply = b"HTTP/1.1 200 OK\r\n\r\n\n\n{\"a\": 1}"
+        self.reply = b'HTTP/1.1 200 OK\r\n\r\n\n\n{"a": 1}'
         self.accepts = True
         self._nonces: dict[str, int] = {}
 
@@ -54,7 +54,8 @@ class Web:
             self._nonces[number] = 0
             writer.write(
                 b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nWWW-Authenticate: Digest "
-                b'realm="%s", nonce="%s", qop="auth"\r\n\r\n' % (self.realm.encode(), number.encode())
+                b'realm="%s", nonce="%s", qop="auth"\r\n\r\n'
+                % (self.realm.encode(), number.encode())
             )
             return
         assert nonce is not None
@@ -67,7 +68,9 @@ class Web:
 
 
 @contextlib.asynccontextmanager
-async def cgi_on(web: Web, *, stock: bool = True, password: str | None = "root") -> AsyncIterator[Cgi]:
+async def cgi_on(
+    web: Web, *, stock: bool = True, password: str | None = "root"
+) -> AsyncIterator[Cgi]:
     async with serving(web) as endpoint:
         credentials = Credentials("root", password) if password is not None else None
         yield Cgi(wire(endpoint), CLOCK, FAST, credentials, stock=stock)
@@ -179,7 +182,9 @@ async def test_a_change_whose_answer_is_lost_is_unknown_and_not_repeated():
     assert len([body for body in web.bodies if body]) == 1
 
 
-@pytest.mark.parametrize("name", ["reset_conf.cgi", "upload_conf.cgi", "upgrade_clear.cgi", "passwd.cgi"])
+@pytest.mark.parametrize(
+    "name", ["reset_conf.cgi", "upload_conf.cgi", "upgrade_clear.cgi", "passwd.cgi"]
+)
 async def test_dangerous_scripts_cannot_be_asked(name: str):
     web = Web()
     async with cgi_on(web) as cgi:
@@ -208,7 +213,9 @@ async def test_statuses_have_names():
         web.reply = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
         with pytest.raises(UnsupportedError):
             await cgi.get_json("miner_type.cgi")
-        web.reply = b"HTTP/1.1 302 Found\r\nLocation: http://198.51.100.1/\r\nContent-Length: 0\r\n\r\n"
+        web.reply = (
+            b"HTTP/1.1 302 Found\r\nLocation: http://198.51.100.1/\r\nContent-Length: 0\r\n\r\n"
+        )
         with pytest.raises(MalformedError, match="302"):
             await cgi.get_json("miner_type.cgi")
         web.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

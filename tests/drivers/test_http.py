@@ -103,7 +103,9 @@ def test_what_is_no_whole_reply_is_malformed(reply: bytes):
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n" + b"x" * 30,
         b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 30,
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1e\r\n" + b"x" * 30 + b"\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1e\r\n"
+        + b"x" * 30
+        + b"\r\n0\r\n\r\n",
     ],
 )
 def test_a_body_that_may_be_cut_is_cut_at_the_cap(reply: bytes):
@@ -132,7 +134,9 @@ def test_a_request_is_one_piece_with_its_length():
     assert body == b"{}"
 
 
-@pytest.mark.parametrize(("path", "value"), [("/a b", "x"), ("/a\r\nX: y", "x"), ("/", "x\r\ny: z")])
+@pytest.mark.parametrize(
+    ("path", "value"), [("/a b", "x"), ("/a\r\nX: y", "x"), ("/", "x\r\ny: z")]
+)
 def test_nothing_breaks_out_of_its_line(path: str, value: str):
     with pytest.raises(ValueError, match="line"):
         build_request("GET", path, "h", headers={"X": value})

@@ -82,12 +82,16 @@ async def change(endpoint: Endpoint, effect: Leave, **options: object) -> bytes:
     given = {"deadline_s": 2.0, "cap_bytes": 100_000, "decoder": ToEnd()} | options
     decoder = given.pop("decoder")
     return await wire(endpoint).exchange(
-        endpoint.http_port, b"do", decoder, effect=effect, **given  # type: ignore[arg-type]
+        endpoint.http_port,
+        b"do",
+        decoder,
+        effect=effect,
+        **given,  # type: ignore[arg-type]
     )
 
 
 def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_a_reply_is_what_the_decoder_makes_of_the_bytes():
@@ -347,7 +351,7 @@ async def test_a_cancelled_exchange_frees_the_turn():
         task = asyncio.create_task(
             line.exchange(endpoint.http_port, b"x", ToEnd(), deadline_s=30, cap_bytes=10)
         )
-        while not line.is_busy:
+        while not line.is_busy:  # noqa: ASYNC110 - the next turn of the loop
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -572,7 +572,13 @@ FOREIGN: dict[str, object] = {
                 ago_s=17,
             ),
             P(
-                1, "stratum+tcp://btc-us.f2pool.com:1314", _SEER, "alive", False, 0, difficulty=65500
+                1,
+                "stratum+tcp://btc-us.f2pool.com:1314",
+                _SEER,
+                "alive",
+                False,
+                0,
+                difficulty=65500,
             ),
             P(2, "stratum+tcp://btc.viabtc.com:3333", _SEER, "alive", False, 0, difficulty=4100),
         )
