@@ -89,11 +89,22 @@ class Admission:
                 last_seq=self._journal.last_seq,
                 open=held,
                 room=room,
-                wait_s=LONG_POLL_MAX_S if room else FULL_WAIT_S,
+                wait_s=self._wait_s(room),
             )
         )
         self._gate.lease.renew(asked_mono, reply.lease_s)
         return reply
+
+    def _wait_s(self, room: int) -> float:
+        """How long the cloud may take for its answer, which is also what renews the lease. Without a lease, what a
+        crash left half done waits for that answer, so it is wanted at once.
+        """
+        left_s = self._gate.lease.left_s()
+        if left_s <= 0.0:
+            return 0.0
+        if room == 0 or left_s < self._gate.policy.lease_margin_s:
+            return FULL_WAIT_S
+        return LONG_POLL_MAX_S
 
     async def _take(self, tasks: tuple[ClaimedTask, ...]) -> None:
         at = self._clock.now()
