@@ -11,6 +11,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from agent.demo.operator import Operator
@@ -86,9 +87,12 @@ async def _thousand(stage: Stage, operator: Operator, ids: dict[str, str]) -> fl
         batches.append(batch)
     await _ended(operator, batches)
     seconds = time.perf_counter() - begun
-    ended = [await operator.batch(batch) for batch in batches]
-    succeed = sum(each["succeed_count"] for each in ended)
-    print(f"  {succeed} of {len(all_ids)} succeeded (the others have no light, or are as scripted)")
+    why = Counter(
+        task["status"] if task["status"] == "succeed" else task["result"]["error"]["code"]
+        for batch in batches
+        for task in await operator.tasks(batch)
+    )
+    print(f"  {', '.join(f'{count} {code}' for code, count in why.most_common())}")
     return seconds
 
 

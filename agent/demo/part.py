@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 _END_S = 15.0  # for a graceful end, before it is killed
-
-
 _LINE_MAX_BYTES = 2**26  # the simulator names thousands of miners on one line
 
 
