@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -23,6 +24,7 @@ from cloud.nonce.requests import (
     words_of,
 )
 from cloud.store import miners_query
+from cloud.store.engine import chunks
 from cloud.store.miners_query import MinerQuery, stale_after_s
 from contract.miner import Moving, Reading, Slow, Static
 from contract.nonce import (
@@ -39,6 +41,8 @@ from contract.nonce import (
     TextFilter,
 )
 from contract.ranges import Range, parse_range
+
+_PIECE: Final = 200
 
 
 async def list_miners(request: web.Request) -> web.Response:
@@ -209,7 +213,11 @@ async def _answer(
 ) -> web.Response:
     now = request.app[CLOCK].now()
     rows, total = await miners_query.search(request.app[STORE], farm["id"], wanted, page, now)
-    return many([item_of(row, farm, now) for row in rows], page, total)
+    items: list[MinerItem] = []
+    for some in chunks(rows, _PIECE):
+        items += [item_of(row, farm, now) for row in some]
+        await asyncio.sleep(0)  # a page may hold ten thousand, and agents are waiting
+    return many(items, page, total)
 
 
 def _equal(text: str | None) -> TextFilter | None:

@@ -57,9 +57,12 @@ async def search(
             miners.c.farm_id == farm_id, miners.c.deleted_at.is_(None), *_conditions(wanted, fresh)
         )
         total = await connection.scalar(sa.select(sa.func.count()).select_from(miners).where(where))
-        query = sa.select(*COLUMNS).where(where).order_by(miners.c.ip_number, miners.c.id)
-        found = await connection.execute(query.limit(page.size).offset(page.sql_offset))
-        return rows(found), total or 0
+        order = sa.select(miners.c.id).where(where).order_by(miners.c.ip_number, miners.c.id)
+        ids = await connection.scalars(order.limit(page.size).offset(page.sql_offset))
+        # In pieces: decoding a page of ten thousand at once would keep the long polls waiting.
+        wanted_ids = list(ids)
+        found = await by_ids(connection, farm_id, wanted_ids)
+        return [found[id_] for id_ in wanted_ids], total or 0
 
 
 async def by_ids(

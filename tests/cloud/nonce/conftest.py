@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,8 +23,9 @@ from cloud.files import Files
 from cloud.queue import WakeUps
 from cloud.server import create_app
 from cloud.store import schema
-from cloud.store.engine import Store, sqlite_url
+from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
 from cloud.store.ids import new_api_key, new_uuid, new_workspace_id, secret_hash
+from cloud.store.migrate import migrate
 from cloud.store.readings import apply_readings
 from contract.clock import to_text
 from contract.link import MinerReading, ReadingsRequest
@@ -232,12 +234,21 @@ def published(operations: dict[str, Any] | None) -> dict[str, Any]:
     return operations
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database as `serve` makes it, to be copied: migrating anew for each test is slow."""
+    folder = tmp_path_factory.mktemp("migrated")
+    migrate(sqlite_url(folder))
+    return folder / DATABASE_NAME
+
+
 @pytest.fixture
-async def stage(tmp_path: Path, operations: dict[str, Any] | None) -> AsyncIterator[Stage]:
+async def stage(
+    tmp_path: Path, migrated: Path, operations: dict[str, Any] | None
+) -> AsyncIterator[Stage]:
     clock = HeldClock()
+    shutil.copy(migrated, tmp_path / DATABASE_NAME)
     store = Store.at(sqlite_url(tmp_path))
-    async with store.engine.begin() as connection:
-        await connection.run_sync(schema.metadata.create_all)
     settings = CloudSettings(data=tmp_path, public_url="http://files.test")
     app = create_app(store, settings, clock)
     server = TestServer(app, host="127.0.0.1")
