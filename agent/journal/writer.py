@@ -184,9 +184,6 @@ class Writer:
 
     def _turn(self, batch: list[Job]) -> None:
         self._heal()
-        if self._db is not None and not batch and not self._kept:
-            self._idle()
-            return
         looks = [job for job in batch if job.need is Need.LOOK]
         begins = [job for job in batch if job.need is Need.BEGIN]
         musts = [*self._kept, *(job for job in batch if job.need is Need.MUST)]
@@ -202,6 +199,7 @@ class Writer:
         for job in looks:
             self._look(job)
         self._answer(looks)
+        self._look_after()
 
     def _write(self, writes: list[Job], musts: list[Job], begins: list[Job]) -> bool:
         if self._db is None:
@@ -323,17 +321,17 @@ class Writer:
             "ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
         )
 
-    def _idle(self) -> None:
-        """With nothing to do: see that the ballast is still held."""
+    def _look_after(self) -> None:
+        """Now and then: see that the ballast is still held, drop what is old."""
         now = self._clock.mono()
-        if now < self._look_at_mono:
+        if now < self._look_at_mono or self._db is None or self._trouble is not None:
             return
         self._look_at_mono = now + _LOOK_AFTER_S
         try:
             self._ensure_in_place()
             if not self._ballast.take():
                 self._enter(Trouble.FULL, OSError("too little room for the ballast"))
-            self._tidy(self._database())
+            self._tidy(self._db)
         except (sqlite3.Error, OSError) as error:
             self._fell(error)
 

@@ -401,6 +401,7 @@ async def crash_and_restart(before: Site, folder: Path) -> Site:
     await before.die()
     after = Site(folder, cloud=before.cloud, farm=before.farm, clock=before.clock)
     after.start()
+    await asyncio.wait_for(after.path.ready(), 10.0)
     return after
 
 

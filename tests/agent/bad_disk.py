@@ -1,0 +1,108 @@
+"""Scenes on a disk that fails, played in a mount namespace of their own: `python bad_disk.py SCENE FOLDER`.
+
+Prints one JSON line of what was seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from agent.journal import Journal
+from agent.policy import Policy
+from contract.clock import SystemClock
+from contract.task import TaskName
+from tests.agent.farm import Site, code, until
+
+BALLAST = 256 * 1024
+
+
+def make_site(folder: Path) -> Site:
+    journal = Journal(folder / "journal.db", SystemClock(), ballast_bytes=BALLAST)
+    return Site(folder, journal=journal, policy=Policy(stop_grace_s=1.0))
+
+
+def fill(folder: Path) -> Path:
+    """Take every byte there is."""
+    path = folder / "filler"
+    with path.open("wb", buffering=0) as file:
+        size = 64 * 1024
+        while size:
+            try:
+                file.write(b"x" * size)
+            except OSError:
+                size //= 2
+    return path
+
+
+async def full(folder: Path) -> dict[str, Any]:
+    """The disk fills while one task writes and another is about to."""
+    at = make_site(folder)
+    at.start()
+    await at.path.ready()
+    running, waiting, later = at.farm.miners
+    running.gate["write"] = asyncio.Event()
+    waiting.gate["connect"] = asyncio.Event()
+    begun = at.task(0, name=TaskName.REBOOT, params={})
+    not_begun = at.task(1, name=TaskName.REBOOT, params={})
+    await until(lambda: running.at_once == 1 and "apply" in waiting.trace)
+    filler = fill(folder)
+    # What is written from now on needs pages that are not there, sooner or later: let there be much.
+    noisy = 0
+    while at.journal.trouble is None and noisy < 2000:
+        noisy += 1
+        await at.journal.note(begun, f"note_{noisy}", "x" * 2000)
+    trouble = at.journal.trouble
+    waiting.gate["connect"].set()
+    refused = await at.cloud.ended(not_begun)
+    running.gate["write"].set()
+    settled = await at.cloud.ended(begun)
+    room_claimed = len(at.cloud.claims)
+    await until(lambda: len(at.cloud.claims) > room_claimed + 1)
+    room = at.cloud.claims[-1].room
+    queued = at.task(2, name=TaskName.REBOOT, params={})
+    notices = at.path.notices
+    filler.unlink()
+    recovered = await at.cloud.ended(queued, within_s=20.0)
+    seen = {
+        "trouble": trouble,
+        "refused": [refused.state, code(refused), waiting.ledger],
+        "settled": [settled.state, running.ledger],
+        "room": room,
+        "notices": notices,
+        "recovered": [recovered.state, later.ledger, at.journal.trouble],
+        "journal": at.journal.journal_id,
+    }
+    await at.stop()
+    again = Journal(folder / "journal.db", SystemClock(), ballast_bytes=BALLAST)
+    await again.open()
+    seen["same_journal"] = again.journal_id == seen["journal"]
+    seen["kept"] = (await again.find(begun)).status  # type: ignore[union-attr]
+    await again.close()
+    return seen
+
+
+async def read_only(folder: Path) -> dict[str, Any]:
+    """The agent starts on a folder it cannot write, and somebody repairs the mount."""
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)  # noqa: ASYNC221
+    at = make_site(folder)
+    at.start()
+    await until(lambda: at.journal.trouble is not None)
+    trouble = at.journal.trouble
+    task = at.task()
+    beat = at.journal.heartbeat_mono
+    await until(lambda: at.journal.heartbeat_mono > beat)
+    claims = len(at.cloud.claims)
+    subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)  # noqa: ASYNC221
+    event = await at.cloud.ended(task, within_s=20.0)
+    await at.stop()
+    return {"trouble": trouble, "claims": claims, "state": event.state}
+
+
+if __name__ == "__main__":
+    scene = {"full": full, "read_only": read_only}[sys.argv[1]]
+    print(json.dumps(asyncio.run(scene(Path(sys.argv[2])))))
