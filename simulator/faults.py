@@ -25,7 +25,7 @@ KNOWN: Final[dict[str, str]] = {
     "ignores": "answers OK and changes nothing",
     "silent_apply": "does it and never answers (`close`: hangs up instead)",
     "late_apply": "answers at once, does it `seconds` device seconds later (default 30)",
-    "dies_after_write": "goes dark once an order arrived (`applied`: whether it still did it)",
+    "dies_after_write": "goes dark once an order arrived (`applied`: it still did it; `for_s`: then returns)",
     "slow_cgi": "each CGI takes `seconds` real seconds more (default 5)",
     "busy": "set_miner_conf answers M001 request busy",
     "locked_pools": "a signed pool file overrules what is written",

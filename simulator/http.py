@@ -40,6 +40,8 @@ class Request:
     headers: dict[str, str]
     body: bytes
     keep_alive: bool
+    client_gone: Callable[[], bool] = lambda: False
+    """True once the client has hung up; a script may leave traces when that happens."""
 
     @property
     def path(self) -> str:
@@ -132,6 +134,7 @@ class HttpConnection(Connection):
         self._parsed: _Head | None = None
         self._busy = False
         self._done = False
+        self._eof = False
 
     def data_received(self, data: bytes) -> None:
         if self._done:
@@ -139,6 +142,11 @@ class HttpConnection(Connection):
         self._buffer += data
         if not self._busy:
             self._advance()
+
+    def eof_received(self) -> bool:
+        # only a running script keeps the line; to the server a half-closed client is gone
+        self._eof = True
+        return self._busy and not self._done
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._buffer and not self._busy and not self._done:
@@ -170,7 +178,14 @@ class HttpConnection(Connection):
         del self._buffer[: head.length]
         self._parsed = None
         self._tap(head.raw + body, head.headers)
-        request = Request(head.method, head.target, head.headers, body, head.keep_alive)
+        request = Request(
+            head.method,
+            head.target,
+            head.headers,
+            body,
+            head.keep_alive,
+            client_gone=lambda: self._eof or self.transport is None,
+        )
         if self.attack(request.line):
             self._done = True
             return
@@ -199,7 +214,7 @@ class HttpConnection(Connection):
         body = self.spoil(response.body, request.line)
         head = [f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Status')}"]
         head += [f"{name}: {value}" for name, value in response.headers]
-        keep = request.keep_alive
+        keep = request.keep_alive and not self._eof
         if response.length:
             head.append(f"Content-Length: {len(body)}")
         elif response.chunked and keep:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BACKLOG = 100
 CHUNK = 64 * 1024
 TAP_LIMIT = 64 * 1024
+_BIND_TRIES = 20
 
 
 class WireEntry(NamedTuple):
@@ -39,6 +40,7 @@ class Listener:
         self.live: set[Connection] = set()
         self._make = connection
         self._server: asyncio.Server | None = None
+        self._sock: socket.socket | None = None
         self._opening: asyncio.Task[None] | None = None
 
     @property
@@ -57,9 +59,12 @@ class Listener:
             raise
 
     def open_soon(self) -> None:
-        """Listen again as soon as the loop comes round; used when a device comes back."""
+        """Listen again; who sees the device up is not refused, accepting starts on the next turn."""
         if not self.is_open:
+            with contextlib.suppress(OSError):  # tried again below
+                self._sock = _bind(self.ip, self.port)
             self._opening = asyncio.ensure_future(self._open())
+            self._opening.add_done_callback(self._opened)
 
     def close(self) -> None:
         """Stop listening and drop every connection at once."""
@@ -69,28 +74,35 @@ class Listener:
         if self._server is not None:
             self._server.close()
             self._server = None
+        elif self._sock is not None:
+            self._sock.close()
+        self._sock = None
         for connection in tuple(self.live):
             connection.abort()
 
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"cannot listen on {self.ip}:{self.port} again", "exception": error}
+            )
+
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
-        last: OSError | None = None
-        for _ in range(20):  # the former listening socket may be closed only on the next turns
+        tries = 0
+        while self._sock is None:
             try:
-                sock = _bind(self.ip, self.port)
-                break
-            except OSError as error:
-                last = error
-                await asyncio.sleep(0.01)
-        else:
-            raise last or OSError("cannot bind")
-        try:
-            self._server = await loop.create_server(
-                lambda: self._make(self), sock=sock, backlog=BACKLOG
-            )
-        except BaseException:
-            sock.close()
-            raise
+                self._sock = _bind(self.ip, self.port)
+            except OSError:
+                tries += 1
+                if tries > _BIND_TRIES:
+                    raise
+                # the former listening socket may be closed only on one of the next turns
+                await asyncio.sleep(0.005)
+        # in two steps: `close` must find the server when it comes between
+        self._server = await loop.create_server(
+            lambda: self._make(self), sock=self._sock, backlog=BACKLOG, start_serving=False
+        )
+        await self._server.start_serving()
 
 
 class Connection(asyncio.Protocol):
@@ -104,6 +116,8 @@ class Connection(asyncio.Protocol):
         self.device = device
         self.listener = listener
         self.transport: asyncio.Transport | None = None
+        self.abandoned = False
+        """True once this client will never get a proper answer."""
         self._writable = asyncio.Event()
         self._writable.set()
         self._pump: asyncio.Task[None] | None = None
@@ -113,6 +127,8 @@ class Connection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         self.listener.live.add(self)
         self.device.connections += 1
+        if not self.listener.is_open:  # accepted in the very turn in which the socket was closed
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -123,7 +139,7 @@ class Connection(asyncio.Protocol):
             self._pump.cancel()
 
     def eof_received(self) -> bool:
-        return True  # a client may close its sending half and still wait for the answer
+        return False  # hang up, too; a protocol that is still working on an answer says True
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -148,9 +164,11 @@ class Connection(asyncio.Protocol):
 
     def attack(self, text: str) -> bool:
         """Misbehave instead of serving this request; False when the request is to be served."""
+        self.abandoned = bool(self.device.faults.names()) and self._attack(text)
+        return self.abandoned
+
+    def _attack(self, text: str) -> bool:
         faults, port = self.device.faults, self.kind
-        if not faults.names():
-            return False
         if faults.take("hangs", text=text, port=port):
             return True
         if faults.take("resets", text=text, port=port):
@@ -180,7 +198,7 @@ class Connection(asyncio.Protocol):
         """Write lazily, never more ahead than the transport's own buffer."""
         for chunk in chunks:
             await self._writable.wait()
-            if self.transport is None:
+            if self.transport is None or self.transport.is_closing():
                 return
             self.transport.write(chunk)
             await asyncio.sleep(0)
@@ -227,7 +245,7 @@ class Connection(asyncio.Protocol):
 
     async def _drip(self, data: bytes, interval_s: float) -> None:
         for index in range(len(data)):
-            if self.transport is None:
+            if self.transport is None or self.transport.is_closing():
                 return
             self.transport.write(data[index : index + 1])
             await asyncio.sleep(interval_s)

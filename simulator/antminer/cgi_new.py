@@ -96,6 +96,8 @@ def shown_config(miner: Antminer) -> str:
         conf["pools"] = [pool for pool in conf["pools"] if pool["url"]]
     bad = miner.faults.get("bad_config")
     variant = bad.args.get("variant", "missing_pools") if bad else ""
+    if miner.config_corrupt:
+        variant = "broken"
     if variant == "missing_pools":
         return json.dumps({k: v for k, v in conf.items() if k != "pools"})
     text = config_text(conf, miner.spec)
@@ -115,7 +117,7 @@ async def set_miner_conf(miner: Antminer, request: Request) -> Response:
     if faults.take("busy") or (spec.late_config and miner.config_lock):
         miner.record("config", "rejected", reason="busy")
         return _code(miner, "M001", "request busy")
-    if "bad_config" in faults:
+    if "bad_config" in faults or miner.config_corrupt:
         miner.record("config", "rejected", reason="load conf err")
         return _code(miner, "M003", "load conf err")
     locked = None
@@ -140,7 +142,8 @@ async def set_miner_conf(miner: Antminer, request: Request) -> Response:
     actions = ["mode"] * write.asks_mode + ["pools"] * write.asks_pools or ["config"]
     for action in actions:
         miner.record(action, "received", before=_view(miner.conf, action))
-    miner.config_lock = True
+    boot = miner.boot
+    corrupts, miner.config_lock = miner.config_lock, True
     try:
         await miner.clock.sleep(spec.set_conf_s / 2)
 
@@ -148,6 +151,7 @@ async def set_miner_conf(miner: Antminer, request: Request) -> Response:
             before = miner.conf
             assert write.conf is not None
             miner.conf = write.conf
+            miner.config_corrupt = corrupts
             for action in actions:
                 miner.record(
                     action,
@@ -170,7 +174,9 @@ async def set_miner_conf(miner: Antminer, request: Request) -> Response:
         await miner.clock.sleep(spec.set_conf_s / 2)
         return response
     finally:
-        miner.config_lock = False
+        # a client that left early leaves the lock file behind where there is one
+        if miner.boot == boot:
+            miner.config_lock = spec.late_config and request.client_gone()
 
 
 async def blink(miner: Antminer, request: Request) -> Response:

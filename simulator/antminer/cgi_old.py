@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from simulator.antminer import firmware, legacy, logs
 from simulator.antminer.cgi_new import apply_network, cut_upload, shown_config
-from simulator.antminer.config import Conf, mode_of, write_old
+from simulator.antminer.config import Conf, Write, mode_of, write_old
 from simulator.antminer.web import Script, page, script_output
 from simulator.http import Request, Response
 
@@ -99,12 +99,23 @@ async def set_miner_conf(miner: Antminer, request: Request) -> Response:
     actions = ["mode"] * write.asks_mode + ["pools"] * write.asks_pools or ["config"]
     for action in actions:
         miner.record(action, "received", before=_view(miner.conf, action))
+    corrupts, miner.config_lock = miner.config_lock, True
+    try:
+        return await _write_config(miner, write, actions, corrupts=corrupts)
+    finally:
+        miner.config_lock = False
+
+
+async def _write_config(
+    miner: Antminer, write: Write, actions: list[str], *, corrupts: bool
+) -> Response:
     await miner.clock.sleep(miner.spec.set_conf_s / 3)
 
     def effect() -> None:
         before = miner.conf
         assert write.conf is not None
         miner.conf = write.conf
+        miner.config_corrupt = corrupts
         for action in actions:
             miner.record(
                 action, "applied", before=_view(before, action), after=_view(miner.conf, action)

@@ -87,6 +87,9 @@ class Antminer(Device):
         self.web_up = True
         self.web_hung = False
         self.config_lock = False
+        self.config_corrupt = False
+        """Two writers at once have spoilt the config file; a factory reset mends it."""
+        self._awake_boot = self.boot
         self.process = MinerProcess(spec, self.clock, self.random)
         uptime_s = self.random.uniform(3 * 3600, 10 * 86400)
         self.process.start(mode_of(self.conf), ago_s=uptime_s)
@@ -347,6 +350,7 @@ class Antminer(Device):
         """Factory settings; MAC and serial stay."""
         before = {"pools": self.conf["pools"], "mode": str(self.mode)}
         self.conf = factory_config(self.spec)
+        self.config_corrupt = False
         self.password = "root"
         self.network |= {"nettype": "DHCP", "hostname": "Antminer", "ipaddress": ""}
         self.record("factory_reset", "applied", before=before, after={"pools": self.conf["pools"]})
@@ -377,6 +381,8 @@ class Antminer(Device):
                 if dying.args.get("applied"):
                     effect()
                 faults.add("dead")
+                if "for_s" in dying.args:
+                    self.clock.call_later(float(dying.args["for_s"]), faults.remove, "dead")
                 return Response(drop=True)
             if struck("ignores"):
                 return answer
@@ -417,10 +423,12 @@ class Antminer(Device):
 
     def _start_process(self) -> None:
         mode = mode_of(self.conf)
-        if "stuck_awake" in self.faults and self.process.running_mode == 0 and self.boot == 1:
+        if "stuck_awake" in self.faults and self._awake_boot == self.boot:
             mode = 0
         self._heed_health()
         self.process.start(mode)
+        if not self.process.asleep:
+            self._awake_boot = self.boot
         self.live_pools = copy.deepcopy(self.conf["pools"])
         self._pools_since = self.clock.now()
         self.sync_listeners()

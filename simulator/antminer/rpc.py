@@ -106,7 +106,8 @@ class RpcConnection(Connection):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:
-        return bool(self._data) or not self._my_turn
+        # a client may close its sending half and still wait for its turn and its answer
+        return not self.abandoned and (bool(self._data) or not self._my_turn)
 
     def data_received(self, data: bytes) -> None:
         if self._served:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from simulator.antminer.catalogue import Generation
+from simulator.antminer.catalogue import Generation, Shape
 from simulator.http import DigestGate, HttpConnection, Request, Response, parse_digest
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class WebServer:
                 miner.web_hung = True
                 return Response(hold=True)
             await miner.clock.sleep(CGI_S)
+            while miner.spec.shape is Shape.SOC and miner.config_lock:
+                await miner.clock.sleep(0.5)  # this server waits for a running config write
             return await script(miner, request)
         finally:
             self._running -= 1
