@@ -17,7 +17,10 @@ def uncommented(text: str) -> str:
     lines = []
     for line in text.splitlines():
         bare = line.removeprefix("# ")
-        is_key = "=" in bare and bare.split("=")[0].strip().strip('"').replace(".", "").replace("_", "").isalnum()
+        is_key = (
+            "=" in bare
+            and bare.split("=")[0].strip().strip('"').replace(".", "").replace("_", "").isalnum()
+        )
         is_section = bare.startswith("[") and bare.endswith("]")
         lines.append(bare if line.startswith("# ") and (is_key or is_section) else line)
     return "\n".join(lines)
@@ -61,7 +64,10 @@ def test_the_example_shows_every_key_and_its_default() -> None:
         ("[telemetry]\ninterval_s = 0", "telemetry.interval_s"),
         ("[limits.task_s]\n'miner.system.restart' = 3", "limits.task_s"),
         ("[limits.task_s]\n'miner.tags.update' = 3", "carried out by the cloud"),
-        ("[[credentials]]\nrange = '10.0.0.0/8'\nmac = '02:11:22:33:44:55'\npassword_file = 'x'", "exactly one"),
+        (
+            "[[credentials]]\nrange = '10.0.0.0/8'\nmac = '02:11:22:33:44:55'\npassword_file = 'x'",
+            "exactly one",
+        ),
         ("[[credentials]]\nmac = 'zz'\npassword_file = 'x'", "MAC"),
         ("[health]\nmetrics_host = '0.0.0.0'", "loopback"),
         ("nonsense", "not TOML"),

@@ -25,7 +25,10 @@ def test_denied_addresses_are_cut_out_of_every_range() -> None:
         MinersSection(denied=("192.168.1.1", "192.168.1.100-192.168.1.199", "192.168.1.254"))
     )
     spans = territory.select(["192.168.1.0/24"], max_addresses=1000)
-    assert [str(span) for span in spans] == ["192.168.1.2-192.168.1.99", "192.168.1.200-192.168.1.253"]
+    assert [str(span) for span in spans] == [
+        "192.168.1.2-192.168.1.99",
+        "192.168.1.200-192.168.1.253",
+    ]
     assert "192.168.1.150" not in territory
 
 

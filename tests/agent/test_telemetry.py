@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from agent.buffer import ReadingBuffer
+from agent.config import TelemetrySection
+from agent.looking import look
+from agent.telemetry import Telemetry
+from contract.clock import SystemClock
+from contract.errors import AuthFailedError, UnreachableError
+from contract.miner import Endpoint, Firmware, Identity, Make, Moving, Reading, Slow, Static
+from drivers.base import Depth
+from tests.agent.onfarm import MemorySink, simulated, until
+
+CLOCK = SystemClock()
+SECTION = TelemetrySection(
+    interval_s=1.0,
+    min_interval_s=0.1,
+    workers=8,
+    batch_wait_s=0.0,
+    slow_every_polls=3,
+    backoff_max_s=60.0,
+)
+
+
+class Seen:
+    """A driver in memory whose miner can be slow, dead or shy."""
+
+    make = "antminer"
+    capabilities = None
+
+    def __init__(self, ip: str) -> None:
+        self.endpoint = Endpoint(host=ip)
+        self.identity = Identity(
+            make=Make.ANTMINER,
+            firmware=Firmware.STOCK,
+            mac=f"02:00:00:00:00:{int(ip.rpartition('.')[2]):02X}",
+        )
+        self.depths: list[Depth] = []
+        self.uptime_s = 1000.0
+        self.dead_s: float | None = None
+        self.shy = False
+        self.hangs = False
+        self.light = False
+
+    async def read(self, depth: Depth = Depth.MOVING) -> Reading:
+        self.depths.append(depth)
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.dead_s is not None:
+            await asyncio.sleep(self.dead_s)
+            raise UnreachableError("dead")
+        if self.shy and depth is not Depth.MOVING:
+            raise AuthFailedError("wrong password")
+        self.uptime_s += 1
+        return Reading(
+            read_at=CLOCK.now(),
+            moving=Moving(hashrate_hs=1e14, uptime_s=self.uptime_s),
+            slow=None if depth is Depth.MOVING else Slow(light_on=self.light),
+            static=Static(make=Make.ANTMINER, model="S21") if depth is Depth.FULL else None,
+        )
+
+
+class Fleet:
+    """What telemetry needs of a fleet."""
+
+    def __init__(self, *drivers: Seen) -> None:
+        self.drivers = {each.endpoint.host: each for each in drivers}
+        self.on_joined: list = []
+        self.on_task: list = []
+
+    def at(self, ip: str) -> Seen | None:
+        return self.drivers.get(ip)
+
+    def begin(self) -> None:
+        for ip in self.drivers:
+            for tell in self.on_joined:
+                tell(ip)
+
+
+@asynccontextmanager
+async def polling(
+    fleet: Fleet, *, section: TelemetrySection = SECTION, timeout_s: float = 5.0
+) -> AsyncIterator[tuple[Telemetry, MemorySink]]:
+    sink = MemorySink()
+    buffer = ReadingBuffer(sink, None, section, CLOCK, run_id="r")
+    telemetry = Telemetry(
+        fleet,
+        buffer,
+        section,
+        CLOCK,
+        timeout_s=timeout_s,
+        rng=random.Random(3),  # type: ignore[arg-type]
+    )
+    fleet.begin()
+    tasks = [asyncio.create_task(buffer.run()), asyncio.create_task(telemetry.run())]
+    try:
+        yield telemetry, sink
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await buffer.close()
+
+
+FAST = SECTION.model_copy(update={"interval_s": 0.1})
+
+
+async def test_every_miner_is_looked_at_once_per_interval() -> None:
+    fleet = Fleet(*(Seen(f"10.0.0.{n}") for n in range(1, 21)))
+    async with polling(fleet, section=SECTION.model_copy(update={"interval_s": 0.5})) as (_, sink):
+        await until(lambda: all(len(each.depths) >= 4 for each in fleet.drivers.values()))
+        counts = [len(each.depths) for each in fleet.drivers.values()]
+        assert max(counts) - min(counts) <= 1
+        await until(lambda: len({each.ip for each in sink.readings}) == 20)
+
+
+async def test_first_looks_are_spread_over_the_interval() -> None:
+    fleet = Fleet(*(Seen(f"10.0.0.{n}") for n in range(1, 101)))
+    buffer = ReadingBuffer(MemorySink(), None, SECTION, CLOCK, run_id="r")
+    telemetry = Telemetry(fleet, buffer, SECTION, CLOCK, timeout_s=5)  # type: ignore[arg-type]
+    now = CLOCK.mono()
+    fleet.begin()
+    due = sorted(plan.due_mono - now for plan in telemetry._plans.values())
+    assert 0 <= due[0] < 0.2
+    assert 0.8 < due[-1] <= 1.01
+    assert 30 < sum(each < 0.5 for each in due) < 70
+    await buffer.close()
+
+
+async def test_the_first_look_is_full_and_later_ones_only_as_deep_as_needed() -> None:
+    miner = Seen("10.0.0.1")
+    async with polling(Fleet(miner), section=FAST) as (_, _sink):
+        await until(lambda: len(miner.depths) >= 8)
+    assert miner.depths[0] is Depth.FULL
+    assert miner.depths[1:8] == [
+        Depth.MOVING, Depth.MOVING, Depth.SLOW, Depth.MOVING, Depth.MOVING, Depth.SLOW, Depth.MOVING,
+    ]  # fmt: skip
+
+
+async def test_slow_and_static_facts_are_sent_only_when_they_changed() -> None:
+    miner = Seen("10.0.0.1")
+    async with polling(Fleet(miner), section=FAST) as (_, sink):
+        await until(lambda: len(sink.readings) >= 6)
+        miner.light = True
+        await until(lambda: any(each.slow and each.slow.light_on for each in sink.readings))
+        await until(lambda: len(sink.readings) >= 12)
+    told = [each.slow.light_on for each in sink.readings if each.slow]
+    assert told == [False, True]
+    assert sum(each.static is not None for each in sink.readings) == 1
+    assert all(each.moving for each in sink.readings)
+
+
+async def test_a_dead_miner_delays_nobody_and_is_asked_less_and_less() -> None:
+    living = [Seen(f"10.0.0.{n}") for n in range(1, 11)]
+    dead = [Seen(f"10.0.0.{n}") for n in range(100, 130)]
+    for each in dead:
+        each.dead_s = 0.3
+    section = SECTION.model_copy(update={"interval_s": 0.2, "workers": 8})
+    async with polling(Fleet(*living, *dead), section=section) as (telemetry, sink):
+        await until(lambda: min(len(each.depths) for each in dead) >= 1)
+        before = [len(each.depths) for each in living]
+        dead_before = sum(len(each.depths) for each in dead)
+        await until(
+            lambda: all(len(e.depths) >= b + 15 for e, b in zip(living, before, strict=True)),
+            within_s=10,
+        )
+        assert sum(len(each.depths) for each in dead) - dead_before < 30 * 8
+        await until(lambda: any(not each.ok for each in sink.readings))
+        errors = Counter(each.error for each in sink.readings if not each.ok)
+        assert set(errors) == {"unreachable"}
+        assert telemetry.stats.failed >= 30
+
+
+async def test_a_miner_that_comes_back_is_looked_at_deeper_at_once() -> None:
+    miner = Seen("10.0.0.1")
+    async with polling(Fleet(miner), section=FAST) as (_, sink):
+        await until(lambda: len(sink.readings) >= 3)
+        miner.dead_s = 0.0
+        await until(lambda: any(not each.ok for each in sink.readings))
+        miner.dead_s = None
+        count = len(miner.depths)
+        await until(lambda: sink.readings[-1].ok)
+    assert Depth.SLOW in miner.depths[count:]
+
+
+async def test_a_wrong_password_keeps_what_needs_none() -> None:
+    miner = Seen("10.0.0.1")
+    miner.shy = True
+    async with polling(Fleet(miner), section=FAST) as (_, sink):
+        await until(lambda: len(sink.readings) >= 4)
+    first = sink.readings[0]
+    assert (first.ok, first.error, first.slow) == (True, "auth_failed", None)
+    assert first.moving.hashrate_hs == 1e14
+
+
+async def test_a_miner_that_is_busy_with_a_task_is_skipped_not_called_dead() -> None:
+    miner = Seen("10.0.0.1")
+    miner.hangs = True
+    async with polling(Fleet(miner), section=FAST, timeout_s=0.05) as (telemetry, sink):
+        await until(lambda: telemetry.stats.skipped >= 2)
+        miner.hangs = False
+        await until(lambda: sink.readings)
+    assert all(each.ok for each in sink.readings)
+
+
+async def test_a_restart_and_a_task_make_the_next_looks_deeper() -> None:
+    miner = Seen("10.0.0.1")
+    fleet = Fleet(miner)
+    section = FAST.model_copy(update={"slow_every_polls": 10_000})
+    async with polling(fleet, section=section) as (_, _sink):
+        await until(lambda: len(miner.depths) >= 5)
+        assert Depth.SLOW not in miner.depths
+        miner.uptime_s = 0.0
+        await until(lambda: Depth.SLOW in miner.depths)
+        miner.depths.clear()
+        fleet.on_task[0]("10.0.0.1")
+        await until(lambda: len(miner.depths) >= 5)
+        assert miner.depths.count(Depth.SLOW) == 3
+
+
+async def test_a_bug_in_one_driver_does_not_end_the_looking_at_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    good, bad = Seen("10.0.0.1"), Seen("10.0.0.2")
+
+    async def broken(_depth: Depth) -> Reading:
+        raise ZeroDivisionError
+
+    bad.read = broken  # type: ignore[method-assign,assignment]
+    async with polling(Fleet(good, bad), section=FAST) as (_, _sink):
+        await until(lambda: len(good.depths) >= 5)
+    assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+async def test_the_cloud_may_ask_for_another_interval_above_the_local_floor() -> None:
+    fleet = Fleet(Seen("10.0.0.1"))
+    async with polling(fleet) as (telemetry, _):
+        telemetry.set_interval(0.001)
+        assert telemetry.interval_s == 0.1
+        telemetry.set_interval(77.0)
+        assert telemetry.interval_s == 77.0
+
+
+async def test_a_miner_that_left_is_not_looked_at_any_more() -> None:
+    fleet = Fleet(Seen("10.0.0.1"))
+    async with polling(fleet, section=FAST) as (telemetry, sink):
+        await until(lambda: sink.readings)
+        fleet.drivers.clear()
+        await until(lambda: not telemetry._plans)
+
+
+async def test_a_simulated_farm_is_read_by_real_drivers() -> None:
+    async with simulated("antminer:6,foreign/braiins:1") as (farm, site, _):
+        for each in farm.miners:
+            await site.fleet.look_at(each.ip)
+        for each in farm.miners:
+            driver = site.fleet.at(each.ip)
+            assert driver is not None
+            seen = await look(driver, Depth.FULL, timeout_s=10)
+            assert seen is not None
+            assert seen.reading is not None, seen.problem
+            assert seen.reading.moving.hashrate_hs
