@@ -9,7 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from cloud.errors import json_response
-from contract.nonce import Actor, ListAnswer, OneAnswer, Page, nonce_time
+from contract.nonce import Page, nonce_time
+from contract.nonce_items import Actor, ListAnswer, OneAnswer
 
 
 def many(items: Sequence[object], page: Page, total: int) -> web.Response:

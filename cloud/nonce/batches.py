@@ -17,18 +17,8 @@ from cloud.nonce.tasks import is_unknown, shown_params, signer, task_item
 from cloud.store import batches, tasks_query
 from cloud.store.batches import Counts
 from contract.errors import ErrorCode
-from contract.nonce import (
-    BatchDetail,
-    BatchHead,
-    BatchItem,
-    CreateBatch,
-    EnumFilter,
-    Page,
-    RetryBatch,
-    SearchBatches,
-    Skip,
-    nonce_time,
-)
+from contract.nonce import CreateBatch, EnumFilter, Page, RetryBatch, SearchBatches, nonce_time
+from contract.nonce_items import BatchDetail, BatchHead, BatchItem, Skip
 from contract.task import SPECS, Kind, Outcome, TaskName, TaskStatus, parse_params
 
 _CANCELLED: Final = {

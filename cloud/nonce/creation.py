@@ -19,8 +19,9 @@ from cloud.nonce.planning import Plan, Request, plan
 from cloud.nonce.tasks import shown_params
 from cloud.store import batches, miners_query, tasks_query
 from cloud.store.ids import new_uuid
-from contract.nonce import Actor as ActorItem
-from contract.nonce import BatchCreated, CreateAnswer, CreateMeta, CreateSummary, Skip, nonce_time
+from contract.nonce import nonce_time
+from contract.nonce_items import Actor as ActorItem
+from contract.nonce_items import BatchCreated, CreateAnswer, CreateMeta, CreateSummary, Skip
 from contract.task import SPECS, Params, TaskName, TaskStatus
 
 Row = Mapping[str, Any]

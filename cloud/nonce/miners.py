@@ -27,18 +27,15 @@ from cloud.store import miners_query
 from cloud.store.engine import chunks
 from cloud.store.miners_query import MinerQuery, stale_after_s
 from contract.miner import Moving, Reading, Slow, Static
-from contract.nonce import (
-    EnumFilter,
+from contract.nonce import EnumFilter, Page, SearchMiners, TextFilter
+from contract.nonce_items import (
     ErrorItem,
     FarmRef,
     HashboardItem,
     MinerItem,
     MinerSnapshot,
-    Page,
     PoolItem,
     PsuItem,
-    SearchMiners,
-    TextFilter,
 )
 from contract.ranges import Range, parse_range
 

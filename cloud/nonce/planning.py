@@ -10,7 +10,8 @@ import msgspec
 
 from cloud.store.miners_query import INTERVAL_DEFAULT_S
 from cloud.store.tasks_query import LastOfKind
-from contract.nonce import MODES_BY_MAKE, Skip, SkipReason
+from contract.nonce import MODES_BY_MAKE
+from contract.nonce_items import Skip, SkipReason
 from contract.task import (
     SPECS,
     AssetStatus,

@@ -12,7 +12,8 @@ from cloud.nonce.answers import many, time_or_none
 from cloud.nonce.requests import page_of, read_body
 from cloud.sessions import Sessions
 from cloud.store import catalog
-from contract.nonce import AgentItem, EnumFilter, FarmItem, FarmRef, Page, SearchAgents
+from contract.nonce import EnumFilter, Page, SearchAgents
+from contract.nonce_items import AgentItem, FarmItem, FarmRef
 
 
 async def list_farms(request: web.Request) -> web.Response:

@@ -16,16 +16,14 @@ from cloud.nonce.answers import many
 from cloud.nonce.miners import snapshot_of
 from cloud.nonce.requests import farm_of, named, page_of, text_of, words_of
 from cloud.store import batches, miners_query, tasks_query
-from contract.nonce import (
-    TASK_WINDOW,
+from contract.nonce import TASK_WINDOW, nonce_time, parse_time
+from contract.nonce_items import (
     Downloadable,
     LogItem,
     MinerSnapshot,
     MinerTaskItem,
     TaskError,
     TaskItem,
-    nonce_time,
-    parse_time,
 )
 from contract.task import TaskName, TaskStatus
 

@@ -16,13 +16,11 @@ from cloud.store.schema import agents, task_batches, tasks
 from contract.nonce import ACTOR_TYPES, Page, SearchBatches
 from contract.task import BatchStatus, TaskStatus
 
-# The status of a batch is derived from these counts, never stored.
-_COUNTED: Final = (*TaskStatus,)
 _UNSUCCESSFUL: Final = (TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.CANCELLED)
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many tasks of a batch are in each state."""
+    """How many tasks of a batch are in each state. The status of a batch follows from these, it is never stored."""
 
     created: int = 0
     queuing: int = 0
