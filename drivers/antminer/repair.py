@@ -53,6 +53,8 @@ def _decode_broken(data: bytes) -> Any:
         value, end = _LENIENT.raw_decode(text)
         if not _TAIL.fullmatch(text, end):
             raise ValueError(f"{len(text) - end} characters follow it")
+        if "\\u" in text:
+            msgspec.json.encode(value)  # half a surrogate pair cannot be written again: not text
     except (ValueError, OverflowError, RecursionError) as error:
         raise MalformedError(f"not JSON ({str(error)[:80]}); it began {data[:40]!r}") from None
     return value

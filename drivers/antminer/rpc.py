@@ -6,6 +6,7 @@ none; which one is learned from the first answer and kept for this miner.
 
 from __future__ import annotations
 
+import contextlib
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -275,14 +276,11 @@ def decode_joined(data: bytes, commands: tuple[str, ...]) -> Joined | None:
     """
     if not data:
         return None
-    try:
-        joined: Joined | None = _JOINED.decode(data)
-        assert joined is not None
-        if b'"status"' in data and not all(joined.part(command) for command in commands):
-            joined = None  # keys in lower case
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        joined = None
-    if joined is None:
+    joined: Joined | None = None
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        joined = _JOINED.decode(data)
+    is_lower = b'"status"' in data
+    if joined is None or (is_lower and not all(joined.part(command) for command in commands)):
         value = _object(decode_json(data))
         # A refusal in lower case has a list named `status` and none of the commands as an object.
         parts = {

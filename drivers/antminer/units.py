@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any, Final
 
-_RATE: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*([a-zA-Z/]*)\s*")
+_RATE: Final = re.compile(r"\s*(-?\d{1,18}(?:\.\d{1,18})?)\s*([a-zA-Z/]*)\s*")
 _UNIT: Final = re.compile(r"([kmgtpe]?)(h|hs|hash|sol|sols|ksol)?(/?s)?", re.IGNORECASE)
 _PREFIX: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
 _TEMPS: Final = re.compile(r"(-?\d+(?:\.\d+)?)(?:-|$)")
-_SCALED: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtpe]?)\s*", re.IGNORECASE)
+_SCALED: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmgtpe]?)\s*", re.IGNORECASE)
 _AGO: Final = re.compile(r"(\d{1,7}):([0-5]?\d):([0-5]?\d)")
-_WATTS: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*W\s*", re.IGNORECASE)
+_WATTS: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*W\s*", re.IGNORECASE)
 _LEADING: Final = re.compile(r"\s*(-?\d{1,18}(?:\.\d{1,18})?)")
 _LARGEST: Final = 1e24
 
@@ -63,8 +62,7 @@ def rate_hs(text: Any) -> float | None:
     scale = unit_hs(match[2]) if match else None
     if match is None or scale is None:
         return None
-    value = float(match[1]) * scale
-    return value if math.isfinite(value) else None
+    return float(match[1]) * scale
 
 
 def temps_c(value: Any) -> list[float]:

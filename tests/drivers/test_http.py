@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +31,7 @@ def decode(*pieces: bytes, cap: int = 1000, **options: object) -> Response | Non
 @given(cuts=st.lists(st.integers(0, 130), max_size=8))
 def test_where_the_network_cuts_a_reply_does_not_matter(reply: bytes, cuts: list[int]):
     edges = [0, *sorted(cuts), len(reply)]
-    response = decode(*(reply[a:b] for a, b in zip(edges, edges[1:], strict=False)))
+    response = decode(*(reply[a:b] for a, b in pairwise(edges)))
     assert response is not None
     assert response.body == b"hello world"
 

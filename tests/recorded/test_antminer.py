@@ -261,10 +261,11 @@ def test_what_is_no_answer_of_the_api(name: str):
     "folder", sorted({name.rsplit("/", 1)[0] for name in FOREIGN if name.count("/") > 1})
 )
 def test_other_firmware_is_never_taken_for_stock(folder: str):
-    replies = []
-    for path in sorted((ROOT / folder).iterdir()):
-        if "version" in path.name or "stats" in path.name:
-            replies.append(decode_reply(path.read_bytes()))
+    replies = [
+        decode_reply(path.read_bytes())
+        for path in sorted((ROOT / folder).iterdir())
+        if "version" in path.name or "stats" in path.name
+    ]
     found = findings_of(*replies)
     assert found is not None
     assert found.firmware != "stock"
