@@ -47,6 +47,13 @@ def create_app(store: Store, settings: CloudSettings, clock: Clock) -> web.Appli
     return app
 
 
+def create_runner(app: web.Application) -> web.AppRunner:
+    """How the application is run: what a client still sends after its refusal is read for a moment only, and a stop
+    does not wait for long polls.
+    """
+    return web.AppRunner(app, access_log=None, shutdown_timeout=2.0, lingering_time=2.0)
+
+
 async def serve(
     settings: CloudSettings,
     *,
@@ -59,7 +66,7 @@ async def serve(
     await asyncio.to_thread(migrate, url)
     store = Store.at(url)
     app = create_app(store, settings, SystemClock())
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
+    runner = create_runner(app)
     try:
         await runner.setup()
         site = web.TCPSite(

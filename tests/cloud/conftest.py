@@ -19,7 +19,7 @@ from aiohttp import web
 
 from cloud.config import CloudSettings
 from cloud.context import FILES, SESSIONS, WAKE_UPS
-from cloud.server import create_app
+from cloud.server import create_app, create_runner
 from cloud.sessions import Session
 from cloud.store import admin
 from cloud.store.engine import DATABASE_NAME, Store, rows, sqlite_url
@@ -252,7 +252,7 @@ async def cloud(
     shutil.copy(empty_database, settings.data / DATABASE_NAME)
     store = Store.at(sqlite_url(settings.data))
     app = create_app(store, settings, clock)
-    runner = web.AppRunner(app)
+    runner = create_runner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

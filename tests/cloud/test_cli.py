@@ -1,0 +1,233 @@
+"""The command line as a person or a script uses it: real processes, one database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from typer.testing import CliRunner
+
+from cloud.cli import app
+
+CLOUD = (sys.executable, "-c", "from cloud.cli import main; main()")
+
+
+def run(*words: str, status: int = 0) -> tuple[str, str]:
+    """In this process, since starting one takes most of a second; what is asked of processes has its own tests."""
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == status, (done.output, done.exception)
+    return done.stdout, done.stderr
+
+
+def run_process(*words: str, status: int = 0) -> tuple[str, str]:
+    done = subprocess.run([*CLOUD, *words], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == status, (done.stdout, done.stderr)
+    return done.stdout, done.stderr
+
+
+def ask(data: Path, *words: str) -> Any:
+    out, _ = run(*words, "--data", str(data), "--json")
+    assert len(out.splitlines()) == 1
+    return json.loads(out)
+
+
+@asynccontextmanager
+async def serving(data: Path, *words: str) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    process = await asyncio.create_subprocess_exec(
+        *CLOUD,
+        *("serve", "--data", str(data), "--port", "0", "--json", *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            line = json.loads(await process.stdout.readline())
+        assert line["ready"] is True
+        yield line["url"], process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(30):
+                await process.wait()
+
+
+async def test_from_nothing_to_a_working_key_and_agent_while_the_server_runs(tmp_path):
+    async with serving(tmp_path) as (url, process), aiohttp.ClientSession() as http:
+        workspace = await asyncio.to_thread(ask, tmp_path, "workspace", "create", "--name", "W")
+        farm = await asyncio.to_thread(
+            ask, tmp_path, "farm", "create", "--name", "F", "--workspace", workspace["id"]
+        )
+        key = await asyncio.to_thread(
+            ask, tmp_path, "key", "create", "--name", "K", "--workspace", workspace["id"]
+        )
+        farms = f"{url}/private-api/v1/{workspace['id']}/farms"
+        headers = {"x-api-key": key["key"]}
+        async with http.get(farms, headers=headers) as response:
+            assert response.status == 200
+            assert [each["id"] for each in (await response.json())["data"]] == [farm["id"]]
+        code = await asyncio.to_thread(ask, tmp_path, "enroll-code", "--farm", farm["id"])
+        body = {"code": code["code"], "hostname": "pi", "version": "v1", "platform": "Linux"}
+        async with http.post(f"{url}/link/v1/enroll", json=body) as response:
+            token = (await response.json())["token"]
+        (agent,) = await asyncio.to_thread(ask, tmp_path, "agent", "list")
+        assert (agent["name"], agent["enrolled"]) == ("pi", True)
+        await asyncio.to_thread(ask, tmp_path, "agent", "revoke", agent["id"])
+        await asyncio.to_thread(ask, tmp_path, "key", "revoke", key["id"])
+        bearer = {"Authorization": f"Bearer {token}"}
+        async with http.get(f"{url}/link/v1/settings", headers=bearer) as response:
+            assert response.status == 401
+        async with http.get(farms, headers=headers) as response:
+            assert response.status == 401
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            assert await process.wait() == 0
+
+
+def test_a_key_is_shown_once_and_never_listed(tmp_path):
+    workspace = ask(tmp_path, "workspace", "create", "--name", "W")
+    out, _ = run(
+        "key", "create", "--name", "K", "--workspace", workspace["id"], "--data", str(tmp_path)
+    )
+    secret = out.split()[0]
+    assert secret.startswith("nonce_sk_")
+    listed, _ = run("key", "list", "--data", str(tmp_path))
+    as_json, _ = run("key", "list", "--data", str(tmp_path), "--json")
+    assert secret not in listed + as_json
+    assert json.loads(as_json)[0]["prefix"] == secret[:13]
+
+
+def test_what_was_made_is_listed_and_can_be_revoked(tmp_path):
+    workspace = ask(tmp_path, "workspace", "create", "--name", "W")["id"]
+    farm = ask(tmp_path, "farm", "create", "--name", "F", "--workspace", workspace)["id"]
+    agent = ask(
+        tmp_path, "agent", "create", "--name", "A", "--farm", farm, "--range", "10.0.0.0/24"
+    )
+    assert ask(tmp_path, "agent", "list")[0]["ranges"] == ["10.0.0.0/24"]
+    code = ask(tmp_path, "enroll-code", "--farm", farm, "--agent", agent["id"])
+    assert code["agent_id"] == agent["id"]
+    ask(tmp_path, "farm", "revoke", farm)
+    assert ask(tmp_path, "farm", "list", "--workspace", workspace)[0]["archived"] is True
+    assert ask(tmp_path, "agent", "list")[0]["revoked_at"] is not None
+    ask(tmp_path, "workspace", "revoke", workspace)
+    assert ask(tmp_path, "workspace", "list")[0]["revoked_at"] is not None
+    assert ask(tmp_path, "migrate") == {"before": "0001", "after": "0001"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("farm", "create", "--name", "F", "--workspace", "org_nowhere"),
+        ("key", "create", "--name", "K", "--workspace", "org_nowhere"),
+        ("key", "revoke", "key_nowhere"),
+        ("agent", "revoke", "nowhere"),
+        ("enroll-code", "--farm", "nowhere"),
+    ],
+)
+def test_an_id_that_does_not_exist_is_said_in_one_line_with_exit_1(tmp_path, words):
+    _, err = run(*words, "--data", str(tmp_path), status=1)
+    assert "there is no" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("serve",),
+        ("serve", "--data", "x", "--host", "0.0.0.0"),
+        ("serve", "--data", "x", "--tls-cert", "cert.pem"),
+        ("serve", "--data", "x", "--port", "99999"),
+        ("key", "create"),
+        ("nonsense",),
+        ("agent", "create", "--data", "x", "--name", "A", "--farm", "f", "--range", "words"),
+    ],
+)
+def test_wrong_usage_is_exit_2(words):
+    run(*words, status=2)
+
+
+def test_processes_end_with_the_same_statuses(tmp_path):
+    out, _ = run_process("migrate", "--data", str(tmp_path), "--json")
+    assert json.loads(out) == {"before": None, "after": "0001"}
+    run_process("key", "revoke", "key_nowhere", "--data", str(tmp_path), status=1)
+    run_process("nonsense", status=2)
+
+
+def test_without_its_extra_the_command_says_which_one(tmp_path):
+    hide = "import sys; sys.modules['aiosqlite'] = None; from cloud.cli import main; main()"
+    words = [sys.executable, "-c", hide, "workspace", "list", "--data", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "[cloud]" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+async def test_a_port_that_is_taken_is_said_in_one_line_with_exit_1(tmp_path):
+    async with serving(tmp_path / "one") as (url, _):
+        port = url.rsplit(":", 1)[1]
+        _, err = await asyncio.to_thread(
+            run_process, "serve", "--data", str(tmp_path / "two"), "--port", port, status=1
+        )
+        assert "address already in use" in err
+        assert "Traceback" not in err
+
+
+async def test_it_speaks_tls_with_the_certificate_it_is_given(tmp_path):
+    cert, key = certificate(tmp_path)
+    data = tmp_path / "data"
+    async with serving(data, "--tls-cert", str(cert), "--tls-key", str(key)) as (url, _):
+        assert url.startswith("https://")
+        import ssl
+
+        context = ssl.create_default_context(cafile=str(cert))
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{url}/health", ssl=context) as response,
+        ):
+            assert await response.json() == {"ok": True}
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    from datetime import UTC, datetime, timedelta
+    from ipaddress import ip_address
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "cloud")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    cert_path, key_path = folder / "cert.pem", folder / "key.pem"
+    cert_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return cert_path, key_path
