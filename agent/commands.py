@@ -20,7 +20,7 @@ from agent.ports import CloudError
 from agent.scanner import FarmScanner
 from agent.site import Site, open_site
 from contract.clock import SystemClock
-from contract.errors import MinerError
+from contract.errors import BadParamsError, MinerError
 from contract.ranges import parse_range
 from drivers.base import Credentials, Depth, Driver
 
@@ -28,6 +28,7 @@ _T = TypeVar("_T")
 Ended = tuple[int, dict[str, Any], str]
 DONE: Final = 0
 FAILED: Final = 1
+USAGE: Final = 2
 UNKNOWN: Final = 3
 _EXIT: Final = {"done": DONE, "not_done": FAILED, "unknown": UNKNOWN}
 
@@ -61,8 +62,16 @@ class Reach(msgspec.Struct, frozen=True):
         return cls(changed, login, password_file, daemon)
 
     def site(self, ranges: tuple[str, ...]) -> Site:
-        """The miners in these ranges; who names an address on the command line allows it. Raises ConfigError."""
+        """The miners in these ranges; who names an address on the command line allows it.
+
+        Raises ConfigError, and BadParamsError for what is not a range.
+        """
         miners = self.config.miners
+        try:
+            for text in ranges:
+                parse_range(text)
+        except ValueError as error:
+            raise BadParamsError(str(error)) from None
         config = self.config.model_copy(
             update={"miners": miners.model_copy(update={"allowed": miners.allowed + ranges})}
         )
@@ -134,6 +143,8 @@ def run_scan(reach: Reach, ranges: tuple[str, ...], *, quiet: bool) -> Ended:
     try:
         with view:
             summary = _run(go())
+    except BadParamsError as error:
+        return USAGE, *_failed(error)[1:]
     except (MinerError, ConfigError, OSError) as error:
         return _failed(error)
     return DONE, {"ok": True, **msgspec.to_builtins(summary)}, view.table(summary)

@@ -113,9 +113,12 @@ class Daemon:
         for a port or a socket that is taken.
         """
         raise_open_files()
-        async with self._open_parts():
-            parts: list[asyncio.Task[None]] = []
-            async with asyncio.TaskGroup() as group:
+        async with self._opened(), asyncio.TaskGroup() as group:
+            path = group.create_task(self._path.run(), name="taskpath")
+            # its journal's lock is what makes us the only agent of this folder: nothing else begins before
+            await self._until_ready(path)
+            async with self._doors():
+                parts: list[asyncio.Task[None]] = []
 
                 def start(name: str, part: Coroutine[Any, Any, None]) -> None:
                     parts.append(group.create_task(part, name=name))
@@ -127,8 +130,6 @@ class Daemon:
                 start("autoscan", self._autoscan.run())
                 if self._config.telemetry.enabled:
                     start("telemetry", self._telemetry.run())
-                path = group.create_task(self._path.run(), name="taskpath")
-                await self._until_ready(path)
                 settle_memory()
                 self._notifier.ready(f"{len(self._site.fleet)} miners known")
                 log.info("agent.ready", version=agent_version(), miners=len(self._site.fleet))
@@ -147,6 +148,8 @@ class Daemon:
             await asyncio.wait((ready, path), timeout=_READY_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ready.cancel()
+        if path.done():
+            await path  # it only ends by itself when it cannot run: raises why
 
     async def _stop_path(self, path: asyncio.Task[None]) -> None:
         self._path.stop()
@@ -159,7 +162,7 @@ class Daemon:
         path.cancel()
 
     @asynccontextmanager
-    async def _open_parts(self) -> AsyncIterator[None]:
+    async def _opened(self) -> AsyncIterator[None]:
         self._config.state.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._link.close)
@@ -167,9 +170,14 @@ class Daemon:
             stack.push_async_callback(self._site.inventory.close)
             self._site.fleet.restore()
             stack.push_async_callback(self._buffer.close)
-            door = LocalServer(
-                self._config.socket_path, OnSite(self._path, self._site.fleet).handle
-            )
+            yield
+
+    @asynccontextmanager
+    async def _doors(self) -> AsyncIterator[None]:
+        """Where others on this host come in."""
+        async with AsyncExitStack() as stack:
+            here = OnSite(self._path, self._site.fleet)
+            door = LocalServer(self._config.socket_path, here.handle)
             await door.start()
             stack.push_async_callback(door.stop)
             port = self._config.health.metrics_port

@@ -85,5 +85,5 @@ class MemorySink:
 async def until(condition: Callable[[], Any], *, within_s: float = 20.0) -> None:
     """Wait for a condition, checked whenever the loop has turned a while."""
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the conditions belong to code without events for tests
             await asyncio.sleep(0.01)

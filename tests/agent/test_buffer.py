@@ -165,7 +165,7 @@ async def test_a_disk_that_fails_is_gone_around_and_taken_up_again(tmp_path: Pat
         buffer.add(reading(1))
         await until(lambda: sink.asked >= 2)
         folder.mkdir()
-        await until(lambda: (folder / "b.db").exists())
+        await until((folder / "b.db").exists)
         sink.error = None
         await until(lambda: sink.readings)
         assert buffer.dropped == 0

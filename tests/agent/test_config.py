@@ -45,9 +45,9 @@ def test_the_example_shows_every_key_and_its_default() -> None:
     walk(Config, shown, "")
     told, defaults = parse(shown), Config()
     for section, key in [
-        (section, key)
-        for section in ("state", "scan", "policy", "telemetry", "health", "log")
-        for key in getattr(Config(), section).__class__.model_fields
+        (name, each)
+        for name in ("state", "scan", "policy", "telemetry", "health", "log")
+        for each in type(getattr(defaults, name)).model_fields
     ]:
         default = getattr(getattr(defaults, section), key)
         if default is not None:
