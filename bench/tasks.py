@@ -24,7 +24,12 @@ BATCHES, BATCH = 10, 100
 async def run() -> None:
     with tempfile.TemporaryDirectory(prefix="miner-agent-bench-") as folder:
         async with (
-            set_stage(Path(folder), miners=BATCHES * BATCH, time_scale=60) as stage,
+            set_stage(
+                Path(folder),
+                miners=BATCHES * BATCH,
+                time_scale=60,
+                settings={"telemetry": {"interval_s": 30}},
+            ) as stage,
             Operator(stage) as operator,
         ):
             await _measure(stage, operator)
