@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
         _fail(2, f"faults: {error}")
     try:
         _run(args, faults)
-    except SpecError as error:
+    except (SpecError, FaultError) as error:
         _fail(2, str(error))
     except OSError as error:
         _fail(1, f"cannot serve: {error}")

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 
 from simulator.clock import DeviceClock
 from simulator.device import Device, Place
+from simulator.faults import FaultError, parse_fault
 from simulator.ledger import Ledger
 from simulator.makes import MAKES, SpecError, parse_specs
 from simulator.net import can_bind, free_port
@@ -112,8 +113,16 @@ class Farm:
             device.tapped = on or device.foreign
 
     def apply_faults(self, faults: Mapping[str, Sequence[str | Mapping[str, Any]]]) -> None:
-        """Set every miner's faults from address (or `*`) to list; what is not named is healthy."""
+        """Set every miner's faults from address (or `*`) to list; what is not named is healthy.
+
+        Raises FaultError for an unknown fault or an address no miner has; the faults in force stay.
+        """
+        unknown = set(faults) - {"*"} - {device.ip for device in self.miners}
+        if unknown:
+            raise FaultError(f"no miner has the address {', '.join(sorted(unknown))}")
         everywhere = list(faults.get("*", []))
+        for spec in (spec for specs in faults.values() for spec in specs):
+            parse_fault(spec)
         for device in self.miners:
             device.faults.replace([*everywhere, *faults.get(device.ip, [])])
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from simulator import foreign
+from simulator import decoys, foreign
 from simulator.antminer import catalogue
 from simulator.antminer.device import Antminer
 from simulator.device import Device, Place
@@ -31,7 +31,7 @@ def _antminer(key: str, place: Place) -> Device:
 
 MAKES: Final[dict[str, Make]] = {
     "antminer": Make(catalogue.MIX, tuple(catalogue.MODELS), _antminer),
-    "foreign": Make(foreign.MIX, tuple(foreign.DECOYS), foreign.build),
+    "foreign": Make(decoys.MIX, tuple(decoys.DECOYS), foreign.build),
 }
 
 

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
-from simulator.antminer import firmware, legacy, logs
-from simulator.antminer.cgi_new import apply_network, cut_upload, shown_config
+from simulator.antminer import firmware, legacy
+from simulator.antminer.cgi_config import shown_config
+from simulator.antminer.cgi_service import apply_network, cut_upload, log
 from simulator.antminer.config import Conf, Write, mode_of, write_old
 from simulator.antminer.web import Script, page, script_output
 from simulator.http import Request, Response
@@ -231,14 +232,6 @@ async def reset_conf(miner: Antminer, request: Request) -> Response:
         lambda: miner.after(REBOOT_S, lambda: miner.power_cycle(factory_reset=True)),
         Response(drop=True),
     )
-
-
-async def log(miner: Antminer, request: Request) -> Response:
-    is_kernel = request.path.endswith("get_kernel_log.cgi")
-    if is_kernel == ("logs_swapped" in miner.faults):
-        return page(404, "404 - Not Found")
-    await miner.clock.sleep(0.5)
-    return script_output(miner, logs.log_text(miner))
 
 
 async def passwd(miner: Antminer, request: Request) -> Response:

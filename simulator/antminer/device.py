@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 from simulator.antminer import firmware
 from simulator.antminer.catalogue import Generation, Model
 from simulator.antminer.config import SLOTS, Conf, factory_config, mode_of
+from simulator.antminer.mailbox import Mailbox
 from simulator.antminer.process import MinerProcess
 from simulator.antminer.rpc import Queue, RpcConnection
 from simulator.antminer.web import PowerConnection, WebServer
@@ -23,8 +25,6 @@ BOOT_S: Final = 45.0
 PROCESS_START_S: Final = 15.0
 RESTART_S: Final = 10.0
 MAC_LATE_S: Final = 3.0
-POLL_S: Final = 1.0
-POLL_BLINKING_S: Final = 0.6
 POWER_PORT: Final = 6060
 _POOL_UP_S: Final = 10.0
 
@@ -42,15 +42,6 @@ class PoolState:
     @property
     def host(self) -> str:
         return self.url.partition("://")[2].partition(":")[0] or self.url.partition(":")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What lies in the mailbox file: its ledger name, and what the daemon does with it."""
-
-    action: str
-    act: Callable[[], None]
-    is_light: bool = False
 
 
 class Antminer(Device):
@@ -96,8 +87,7 @@ class Antminer(Device):
         self.booted_at = self.clock.now() - uptime_s - PROCESS_START_S
         self._first_started = self.clock.now() - uptime_s
         self._pools_since = -math.inf
-        self._mailbox: Order | None = None
-        self._poll_due = False
+        self.mailbox = Mailbox(self)
         self._era = 0  # counts power cycles: late timers of an earlier one are void
         self._run = 0  # counts process restarts, likewise
         self.faults.build_in(spec.quirks)
@@ -163,9 +153,17 @@ class Antminer(Device):
         return str(other.args.get("mac", "02:FF:FF:00:00:01")) if other else self.mac
 
     def shown_type(self) -> str:
+        """The model as `Type` and the system information give it."""
         if "platform_type" in self.faults:
             return f"Antminer {self.spec.subtype.partition('_')[2]}"
-        return self.spec.name
+        suffix = self.faults.get("type_suffix")
+        return self.spec.name + (str(suffix.args.get("text", " (024)")) if suffix else "")
+
+    def unix(self) -> int:
+        """What the device believes the date to be."""
+        if "clock_1970" in self.faults:
+            return int(self.clock.now() - self.booted_at)
+        return self.clock.unix()
 
     def shows_nothing(self) -> bool:
         """Some builds have no rows at all while they sleep."""
@@ -186,6 +184,10 @@ class Antminer(Device):
     def ideal_hs(self) -> float:
         """Nominal rate of the boards that are there, H/s."""
         return self.spec.hashrate_hs * len(self.boards()) / len(self.spec.chains)
+
+    def shown_ideal(self) -> float:
+        """Nominal rate in the legacy unit, or a thousandfold where the build counts wrongly."""
+        return self.rate(self.ideal_hs()) * (1000 if "wrong_unit" in self.faults else 1)
 
     def rate(self, hashrate_hs: float) -> float:
         """H/s in the unit of the legacy figures."""
@@ -256,21 +258,7 @@ class Antminer(Device):
         self.ip = ip
         self.sync_listeners()
 
-    # --- the mailbox daemon ----------------------------------------------------------------------
-
-    def order(self, action: str, act: Callable[[], None], *, is_light: bool = False) -> Order:
-        """An order for the mailbox."""
-        return Order(action, act, is_light)
-
-    def post(self, order: Order) -> None:
-        """Put an order into the mailbox file. There is one file: the last writer wins."""
-        if self._mailbox is not None:
-            self.record(self._mailbox.action, "lost", overwritten_by=order.action)
-        self._mailbox = order
-        if not self._poll_due:
-            self._poll_due = True
-            every = POLL_BLINKING_S if self.blinking else POLL_S
-            self.after(every - self.clock.now() % every, self._poll)
+    # --- orders ----------------------------------------------------------------------------------
 
     def after(self, seconds: float, act: Callable[[], None]) -> None:
         """Do something so many device seconds later, unless power is lost before."""
@@ -292,15 +280,6 @@ class Antminer(Device):
         """Other orders end a blink without a word."""
         self.blinking = False
 
-    def _poll(self) -> None:
-        self._poll_due = False
-        order, self._mailbox = self._mailbox, None
-        if order is None:
-            return
-        if not order.is_light:
-            self.end_blink()
-        order.act()
-
     # --- power and process -----------------------------------------------------------------------
 
     def shut_down(self) -> None:
@@ -318,9 +297,7 @@ class Antminer(Device):
         self.record("reboot", "applied", before={"boot": self.boot - 1}, after={"boot": self.boot})
         if factory_reset:
             self.wipe()
-        if self._mailbox is not None:
-            self.record(self._mailbox.action, "lost", overwritten_by="power")
-        self._mailbox, self._poll_due = None, False
+        self.mailbox.lose_power()
         self.blinking, self.web_hung, self.config_lock = False, False, False
         self.archives.clear()
         self.web_up = False
@@ -345,6 +322,13 @@ class Antminer(Device):
         """Take the pools from the file without a restart."""
         self.live_pools = copy.deepcopy(self.conf["pools"])
         self._pools_since = self.clock.now()
+
+    def report_ip(self, to: tuple[str, int]) -> None:
+        """Press the button on the device: it sends its address and MAC as a datagram."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            sock.bind((self.ip, 0))
+            sock.sendto(f"{self.ip},{self.mac}".encode(), to)
 
     def wipe(self) -> None:
         """Factory settings; MAC and serial stay."""

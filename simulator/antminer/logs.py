@@ -21,7 +21,7 @@ def log_text(miner: Antminer) -> str:
         for n in range(12)
     ]
     boot = f"boot {miner.boot}, firmware {miner.firmware_version}, mac {miner.shown_mac()}"
-    now = datetime.fromtimestamp(miner.clock.unix(), UTC)
+    now = datetime.fromtimestamp(miner.unix(), UTC)
     temps = miner.board_temps(0)
     rows = [
         f"{now - timedelta(seconds=10 * (_LINES - n)):%Y-%m-%d %H:%M:%S} "
@@ -39,7 +39,7 @@ def log_text(miner: Antminer) -> str:
 
 def day_folders(miner: Antminer) -> list[str]:
     """The folders dlog.cgi lists, newest first."""
-    today = datetime.fromtimestamp(miner.clock.unix(), UTC)
+    today = datetime.fromtimestamp(miner.unix(), UTC)
     return [f"/{today - timedelta(days=n):%Y-%m/%d}" for n in range(_DAYS)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from simulator.antminer.legacy import chip_text
+from simulator.antminer.layouts import chip_text
 from simulator.antminer.process import SHARE_DIFFICULTY, sleep_mode
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _warning(miner: Antminer) -> Reply:
                 "code": "P:1",
                 "cause": "high temperature protection",
                 "suggestion": "check the cooling",
-                "timestamp": miner.clock.unix(),
+                "timestamp": miner.unix(),
             }
         )
     return _whole(miner, "warning", "WARNING", rows)
@@ -161,12 +161,12 @@ def _fault(kind: str, good: bool, code: int, message: str) -> dict[str, Any]:
 def _whole(miner: Antminer, command: str, section: str, rows: list[Any]) -> Reply:
     status: Any = {
         "STATUS": "S",
-        "when": miner.clock.unix(),
+        "when": miner.unix(),
         "Msg": command,
         "api_version": "1.0.0",
     }
     if "status_array" in miner.faults:
-        status = [{"STATUS": "S", "When": miner.clock.unix(), "Code": 11, "Msg": command}]
+        status = [{"STATUS": "S", "When": miner.unix(), "Code": 11, "Msg": command}]
     info = {
         "miner_version": miner.spec.miner,
         "CompileTime": miner.compile_time,

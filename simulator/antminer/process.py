@@ -40,6 +40,7 @@ class MinerProcess:
         self._phase = seed.uniform(0.0, 1000.0)
         self._heat = 0.0
         self._heat_at = 0.0
+        self._warmth: tuple[object, float] = (None, 0.0)
         self.share_rate = _SHARES_PER_S * seed.uniform(0.8, 1.2)
         self.board_strength = [seed.uniform(0.97, 1.03) for _ in model.chains]
 
@@ -124,6 +125,13 @@ class MinerProcess:
 
     def heat(self) -> float:
         """How warm the boards are, from 0 (ambient) to 1 (full load)."""
+        # asked for by every sensor of a reply: worked out once a second
+        key = (int(self._clock.now()), self.started, self.powered_down, self.barren)
+        if key != self._warmth[0]:
+            self._warmth = (key, self._heat_now())
+        return self._warmth[1]
+
+    def _heat_now(self) -> float:
         now, at, level = self._clock.now(), self._heat_at, self._heat
         if self.started is not None and not self.powered_down and not self.barren:
             init_end = self.started + _INIT_S

@@ -196,9 +196,7 @@ def _new(miner: Antminer, document: dict[str, Any]) -> bytes:
     reply = legacy.reply(miner, command)
     if reply is not None:
         text = _legacy(miner, reply)
-        if command == "stats" and "truncated_stats" in miner.faults:
-            return text[: len(text) * 2 // 3]
-        return text
+        return _spoilt_stats(miner, text) if command == "stats" else text
     if "empty_unknown" in miner.faults:
         return b""
     if "plain_unknown" in miner.faults:
@@ -225,6 +223,23 @@ def _plain_text(miner: Antminer, request: bytes) -> bytes:
     if reply is None and is_old and command in _GUARDED:
         reply = legacy.error(miner, 45, f"Access denied to '{command}' command")
     return legacy.as_text(reply or legacy.error(miner, 14, "Invalid command"))
+
+
+def _spoilt_stats(miner: Antminer, text: bytes) -> bytes:
+    # slips of single builds: they break the JSON, not the facts in it
+    if "truncated_stats" in miner.faults:
+        return text[: len(text) * 2 // 3]
+    slips = miner.faults.get("json_slips")
+    if slips is None:
+        return text
+    match slips.args.get("variant", "leading_comma"):
+        case "leading_comma":
+            return text.replace(b'"STATS":[{', b'"STATS":[,{', 1)
+        case "trailing_comma":
+            return text.replace(b'}],"id":1}', b',}],"id":1}', 1)
+        case _:
+            name = miner.shown_type().encode()
+            return text.replace(name, name + b"\nV1.3.58", 1)
 
 
 def _legacy(miner: Antminer, reply: dict[str, Any]) -> bytes:

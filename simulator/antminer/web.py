@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from simulator.antminer.catalogue import Generation, Shape
 from simulator.http import DigestGate, HttpConnection, Request, Response, parse_digest
@@ -72,6 +73,8 @@ class WebServer:
                 miner.web_hung = True
                 return Response(hold=True)
             await miner.clock.sleep(CGI_S)
+            if miner.faults.take("cgi_fails", text=request.line):
+                return page(500, "500 - Internal Server Error")
             while miner.spec.shape is Shape.SOC and miner.config_lock:
                 await miner.clock.sleep(0.5)  # this server waits for a running config write
             return await script(miner, request)
@@ -145,6 +148,16 @@ def page(status: int, title: str, *headers: tuple[str, str]) -> Response:
         f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
     )
     return Response(status, body.encode(), (("Content-Type", "text/html"), *headers))
+
+
+def json_output(miner: Antminer, document: Any) -> Response:
+    """A script's JSON."""
+    return script_output(miner, json.dumps(document))
+
+
+def code_output(miner: Antminer, code: str, message: str) -> Response:
+    """A script's refusal."""
+    return json_output(miner, {"stats": "error", "code": code, "msg": message})
 
 
 def script_output(miner: Antminer, text: str, *, status: int = 200) -> Response:

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from simulator.farm import Farm, count_up
+from simulator.faults import FaultError
 from simulator.makes import SpecError, parse_specs
 
 
@@ -113,6 +114,28 @@ async def test_the_tap_sees_whole_and_broken_requests(start, until):
     writer.close()
     await until(lambda: miner.wire_log)
     assert miner.wire_log[0].data == b"GET / HT"
+
+
+async def test_the_button_sends_address_and_mac(start, base):
+    farm = await start("antminer/s9")
+    loop = asyncio.get_running_loop()
+    got = loop.create_future()
+
+    class Ear(asyncio.DatagramProtocol):
+        def datagram_received(self, data, addr):
+            got.set_result((data, addr[0]))
+
+    transport, _ = await loop.create_datagram_endpoint(Ear, local_addr=(base, 0))
+    farm.miners[0].report_ip(transport.get_extra_info("sockname"))
+    data, source = await asyncio.wait_for(got, 5)
+    assert data.decode() == f"{base},{farm.miners[0].mac}" and source == base
+    transport.close()
+
+
+async def test_faults_for_an_address_nobody_has_are_refused(start):
+    farm = await start("antminer/s21")
+    with pytest.raises(FaultError, match="no miner has the address"):
+        farm.apply_faults({"127.1.2.3": ["dead"]})
 
 
 async def test_port_6060_tells_watts_without_a_password(base):

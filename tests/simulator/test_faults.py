@@ -104,7 +104,15 @@ async def test_a_redirect_points_elsewhere(start, web):
 
 @pytest.mark.parametrize(
     ("variant", "sign"),
-    [("nan", b"NaN"), ("1e999", b"1e999"), ("nested", b"[[[["), ("html", b"<html>"), ("binary", b"\x00\x01"), ("truncated", b"STATUS"), ("empty", b"")],
+    [
+        ("nan", b"NaN"),
+        ("1e999", b"1e999"),
+        ("nested", b"[[[["),
+        ("html", b"<html>"),
+        ("binary", b"\x00\x01"),
+        ("truncated", b"STATUS"),
+        ("empty", b""),
+    ],
 )
 async def test_garbage_comes_in_kinds(start, ask, web, variant, sign):
     farm = await start("antminer/s21")
@@ -286,6 +294,31 @@ async def test_legacy_stats_differ(start, ask):
     with pytest.raises(ValueError):
         json.loads((await ask(cut, "stats"))[:-1])
     assert b'"Type":"Antminer BHB68XXX"' in await ask(platform, "version")
+
+
+@pytest.mark.parametrize("variant", ["leading_comma", "trailing_comma", "raw_newline"])
+async def test_builds_slip_in_their_json(start, ask, variant):
+    farm = await start("antminer/s19pro")
+    farm.miners[0].faults.add("json_slips", variant=variant)
+    text = (await ask(farm.miners[0], "stats"))[:-1].decode()
+    with pytest.raises(ValueError):
+        json.loads(text)
+    mended = text.replace("[,{", "[{").replace(",}]", "}]")
+    assert json.loads(mended, strict=False)["STATS"][1]["miner_count"] == 3
+
+
+async def test_figures_and_names_can_be_wrong(start, legacy, web):
+    farm = await start("antminer/l9,antminer/l3+,antminer/s21,antminer/s9")
+    unit, suffix, clock, crash = farm.miners
+    unit.faults.add("wrong_unit")
+    suffix.faults.add("type_suffix")
+    clock.faults.add("clock_1970")
+    crash.faults.add("cgi_fails", match=["get_system_info"])
+    assert (await legacy(unit, "stats"))["STATS"][1]["total_rateideal"] == 16_000_000.0
+    assert (await legacy(suffix, "version"))["VERSION"][0]["Type"] == "Antminer L3+ (024)"
+    assert (await legacy(clock, "version"))["STATUS"][0]["When"] < 20 * 86400
+    assert (await web(crash, "GET", "get_system_info")).status == 500
+    assert (await web(crash, "GET", "get_miner_conf")).status == 200
 
 
 async def test_light_and_reboot_scripts_differ(start, web, until):
