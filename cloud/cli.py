@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -37,15 +38,12 @@ Workspace = Annotated[str | None, typer.Option("--workspace", help="Only those o
 
 def main() -> None:
     """Entry point. Exit 0 done, 1 failed, 2 wrong usage."""
-    try:
-        import aiosqlite  # noqa: F401
-        import alembic  # noqa: F401
-        import sqlalchemy  # noqa: F401
-    except ImportError as error:
+    missing = [name for name in ("sqlalchemy", "aiosqlite", "alembic") if find_spec(name) is None]
+    if missing:
         sys.stderr.write(
-            f"miner-cloud needs the extra [cloud] ({error.name} is missing): pip install 'miner-agent[cloud]'\n"
+            f"miner-cloud needs the extra [cloud] ({', '.join(missing)} missing): pip install 'miner-agent[cloud]'\n"
         )
-        raise SystemExit(1) from None
+        raise SystemExit(1)
     app()
 
 
@@ -314,9 +312,8 @@ def _with_store(data: Path, work: Callable[[Store], Coroutine[Any, Any, T]]) -> 
 
 def _guarded(work: Callable[[], T]) -> T:
     """What an operator can mend is said in one line; exit 1."""
-    from sqlalchemy.exc import SQLAlchemyError
-
     from cloud.store.admin import NotThereError
+    from cloud.store.engine import DatabaseError
     from cloud.store.migrate import NewerDatabaseError
 
     try:
@@ -325,7 +322,7 @@ def _guarded(work: Callable[[], T]) -> T:
         _fail(str(error), 1)
     except (OSError, ValueError) as error:
         _fail(f"{error}", 1)
-    except SQLAlchemyError as error:
+    except DatabaseError as error:
         _fail(f"database: {error}", 1)
 
 

@@ -6,13 +6,12 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.config import CloudSettings
 from cloud.files import Files
 from cloud.queue import WakeUps
 from cloud.sessions import Sessions
-from cloud.store.engine import Store
+from cloud.store.engine import DatabaseError, Store
 from cloud.store.files import all_files, forget_file
 from cloud.store.sweeps import prune, take_back, time_out
 from contract.clock import Clock
@@ -50,7 +49,7 @@ class Sweeper:
                 if tidied_mono is None or self._clock.mono() - tidied_mono >= _TIDY_EVERY_S:
                     await self.tidy()
                     tidied_mono = self._clock.mono()
-            except (SQLAlchemyError, OSError) as error:
+            except (DatabaseError, OSError) as error:
                 log.error("sweep.failed", error=str(error)[:500])
 
     async def sweep(self) -> None:

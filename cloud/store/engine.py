@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError as DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 DATABASE_NAME: Final = "cloud.db"
@@ -20,6 +21,8 @@ _BUSY_MS: Final = (
 )
 _BEGIN: Final = "begin_with"
 T = TypeVar("T")
+
+__all__ = ["DATABASE_NAME", "DatabaseError", "Store", "chunks", "rows", "sqlite_url"]
 
 
 class Store:
