@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -40,14 +41,14 @@ def tell() -> Callable[[str], None]:
     return say
 
 
-_next = iter(range(1, 250))
+_next = itertools.count()
 
 
 @pytest.fixture
 def base() -> str:
-    """The first address of a farm of this test alone, also beside other workers."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    return f"127.{160 + int(worker) % 60}.{next(_next)}.1"
+    """The first address of a farm of this test alone, also beside other workers and other runs."""
+    block = (os.getpid() * 16 + next(_next)) % 25_000
+    return f"127.{100 + block // 250}.{1 + block % 250}.1"
 
 
 @cache
