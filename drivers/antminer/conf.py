@@ -54,7 +54,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         for key in _MODE_KEYS:
             value = self.fields.get(key)
             if value not in (None, ""):
-                return str(value).strip()
+                return mode_text(value)
         return "0"
 
     @property
@@ -65,7 +65,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def slots(self) -> tuple[Slot, ...]:
         """Exactly three slots: the first three listed, filled up with empty ones."""
-        return (*self.pools[:SLOTS], *(Slot(),) * (SLOTS - len(self.pools[:SLOTS])))
+        return filled_up(self.pools[:SLOTS])
 
 
 def parse(body: bytes) -> Config:
@@ -79,12 +79,7 @@ def parse(body: bytes) -> Config:
     root = decode_json(body)
     if not isinstance(root, dict):
         raise MalformedError("the miner's configuration is not a JSON object")
-    pools = root.get("pools")
-    if not isinstance(pools, list) or len(pools) > _MAX_POOLS:
-        raise MalformedError(
-            "the miner's configuration has no list of pools: it may still be starting or was never set up; "
-            "open its web page once and save the settings, then try again"
-        )
+    pools = pool_list(root)
     fields = {key: value for key, value in root.items() if key != "pools"}
     for key, value in fields.items():
         if isinstance(value, dict | list):
@@ -102,11 +97,9 @@ def json_body(
     miner's shell would destroy, UnsupportedError when it is a value already in the file.
     """
     check_slots(slots)
-    number: int | str = int(mode) if not as_text and mode.isascii() and mode.isdigit() else mode
     body: dict[str, Any] = {}
     echo_fans(config, body)
-    body["miner-mode"] = number
-    body["bitmain-work-mode"] = number
+    name_mode(body, mode if as_text or not mode.isdecimal() else int(mode))
     echo_rest(config, body)
     body["pools"] = [{"url": s.url, "user": s.user, "pass": s.password} for s in slots]
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
@@ -147,6 +140,36 @@ def form_body(config: Config, slots: tuple[Slot, ...], mode: str) -> bytes:
     if config.has_mode:
         pairs.append(("_ant_work_mode", mode))
     return "&".join(f"{name}={percent(value)}" for name, value in pairs).encode("ascii")
+
+
+def pool_list(root: dict[str, Any]) -> list[Any]:
+    """The raw pools of a configuration. Raises MalformedError where there is no such list.
+
+    A device that is not set up yet answers so, and a save would make that its configuration.
+    """
+    pools = root.get("pools")
+    if not isinstance(pools, list) or len(pools) > _MAX_POOLS:
+        raise MalformedError(
+            "the miner's configuration has no list of pools: it may still be starting or was never set up; "
+            "open its web page once and save the settings, then try again"
+        )
+    return pools
+
+
+def filled_up(slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
+    """Exactly three: the firmware keeps its old pools in slots that are not sent."""
+    return (*slots, *(Slot(),) * (SLOTS - len(slots)))
+
+
+def mode_text(value: object) -> str:
+    """A mode as text: one firmware family writes it as a string, the other as a number after the first save."""
+    return str(value).strip()
+
+
+def name_mode(body: dict[str, Any], value: int | str) -> None:
+    """Put the mode under both names: it is read back under one and taken, by most scripts, only under the other."""
+    body["miner-mode"] = value
+    body["bitmain-work-mode"] = value
 
 
 def changed_beside(before: Config, after: Config) -> dict[str, tuple[Any, Any]]:

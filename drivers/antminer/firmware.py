@@ -125,7 +125,7 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
         if identity is not None and is_other_device(plan, info):
             reason = "another miner answers at this address now"
             return evidence(plan, watch, "unknown", "none", after, reason=reason)
-        if identity is not None and _has_changed(plan, identity) and elapsed_s is not None:
+        if identity is not None and has_changed(plan, identity) and elapsed_s is not None:
             return _changed(plan, watch, identity, after)
         if _is_over(plan, effect, watch, elapsed_s):
             break
@@ -244,7 +244,7 @@ def _region(path: Path, board: tuple[str, str] | None, is_old_generation: bool) 
         raise BadFirmwareError(f"cannot read the firmware file: {error}") from None
 
 
-def _has_changed(plan: Plan, identity: Identity) -> bool:
+def has_changed(plan: Plan, identity: Identity) -> bool:
     version = identity.firmware_version
     return version is not None and not same_version(version, plan.before.get("firmware_version"))
 

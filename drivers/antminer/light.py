@@ -116,15 +116,23 @@ def blink_state(body: bytes, key: str) -> bool:
     raise MalformedError(f"the state of the light has no {key}")
 
 
+def spellings(on: bool) -> tuple[bytes, ...]:
+    """The order as JSON: some builds take only the second form, and answer the first with a 400."""
+    return (
+        (b'{"blink":true}', b'{"blink":"true"}')
+        if on
+        else (b'{"blink":false}', b'{"blink":"false"}')
+    )
+
+
 async def _apply_new(miner: Subject, change: Light, effect: Effect) -> None:
-    word = "true" if change.on else "false"
-    bodies = (f'{{"blink":{word}}}', f'{{"blink":"{word}"}}')  # some builds take only the text form
-    for index, body in enumerate(bodies):
-        response = await miner.cgi.act("POST", "blink.cgi", body.encode(), effect)
+    forms = spellings(change.on)
+    for index, body in enumerate(forms):
+        response = await miner.cgi.act("POST", "blink.cgi", body, effect)
         try:
             code = judge(response, "blink.cgi")
         except BadRequestError:
-            if index + 1 < len(bodies):
+            if index + 1 < len(forms):
                 continue  # refused, so nothing happened
             raise
         if code == "B001":

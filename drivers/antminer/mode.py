@@ -74,7 +74,7 @@ async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
     numbers = plan.data["numbers"]
     kept: str | None = before
     for number in numbers:
-        for as_text in (False,) if is_old(miner) else (False, True):
+        for as_text in spellings(miner):
             body = compose(miner, config, number, as_text=as_text)
             try:
                 await _write(miner, body, effect)
@@ -82,7 +82,7 @@ async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
                 if as_text:
                     raise
                 continue  # refused, so nothing was stored: once more as text
-            kept = await _read_back(miner, number, before)
+            kept = await read_back(miner, number, before)
             # What differs from before is the miner's doing, and verify's to judge.
             if kept is None or kept != before or number == before:
                 return
@@ -150,6 +150,11 @@ def compose(miner: Subject, config: conf.Config, number: str, *, as_text: bool =
     return conf.json_body(config, config.slots, number, as_text=as_text)
 
 
+def spellings(miner: Subject) -> tuple[bool, ...]:
+    """Whether the number goes as text: first not, then, where that left the mode as it was, so."""
+    return (False,) if is_old(miner) else (False, True)
+
+
 def runs(wanted: PowerMode, reading: Reading | None, watch: Watch) -> bool:
     """Whether the running miner shows the mode. Asleep is one that does not hash and says so."""
     if reading is None:
@@ -170,6 +175,11 @@ def runs(wanted: PowerMode, reading: Reading | None, watch: Watch) -> bool:
     return uptime_s is not None and uptime_s <= watch.device_s + watch.slack_s
 
 
+def low_numbers(miner: Subject) -> tuple[str, ...]:
+    """What may mean low power, best first: images that know no 3 have a high-efficiency mode 2 instead."""
+    return (_LOW,) if miner.identity.generation == NEW_GOD else (_LOW, _HIGH_EFFICIENCY)
+
+
 def _numbers(
     miner: Subject, change: Mode | Suspend | Resume, wanted: PowerMode, config: conf.Config
 ) -> tuple[str, ...]:
@@ -184,7 +194,7 @@ def _numbers(
         return (_NORMAL,)
     if isinstance(change, Resume) and miner.awake_mode:
         return (miner.awake_mode,)
-    return (_LOW,) if miner.identity.generation == NEW_GOD else (_LOW, _HIGH_EFFICIENCY)
+    return low_numbers(miner)
 
 
 async def _write(miner: Subject, body: bytes, effect: Effect) -> None:
@@ -198,7 +208,7 @@ async def _write(miner: Subject, body: bytes, effect: Effect) -> None:
     return None
 
 
-async def _read_back(miner: Subject, number: str, before: str) -> str | None:
+async def read_back(miner: Subject, number: str, before: str) -> str | None:
     """The stored mode: `number` as soon as it shows, else what is there in the end; `None` if unreadable."""
     found: str | None = None
     waited_s = 0.0

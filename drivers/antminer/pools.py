@@ -111,9 +111,7 @@ def wanted_slots(miner: Subject, change: Pools, config: conf.Config) -> tuple[co
             password = present.password if present.url == pool.url else "x"
         user = fill(pool.user, miner.identity, miner.endpoint.host)
         slots.append(conf.Slot(url=pool.url, user=user, password=password))
-    # A list that is too short leaves the old pools in the slots behind it.
-    slots += [conf.Slot()] * (conf.SLOTS - len(slots))
-    wanted = tuple(slots)
+    wanted = conf.filled_up(tuple(slots))
     conf.check_slots(wanted)
     return wanted
 

@@ -109,12 +109,17 @@ async def watch_port(miner: Subject, effect: Effect, watch: Watch) -> None:
         await watch.pause(_PROBE_EVERY_S)
 
 
+def was_away(effect: Effect) -> bool:
+    """Whether the web server was seen away: the watchdog that restarts a mining process leaves it alone."""
+    return OUTAGE_NOTE in effect.notes
+
+
 def judge_clocks(
     plan: Plan, effect: Effect, watch: Watch, clocks: Clocks
 ) -> tuple[str, str, str | None] | None:
     """Outcome, signal and reason, or `None` while it is too early to say."""
     before, since_s, slack_s = plan.before, watch.device_s, watch.slack_s
-    has_outage = OUTAGE_NOTE in effect.notes
+    has_outage = was_away(effect)
     elapsed_s = before.get("elapsed_s")
     if elapsed_s is not None:
         elapsed_s += watch.ahead_s(before.get("read_at"))  # a plan may wait for its turn

@@ -28,7 +28,7 @@ OLD: Final = "OLD"
 NEW_BM: Final = "NEW-BM"
 NEW_GOD: Final = "NEW-GOD"
 
-_STARTING_TRIES: Final = 3
+STARTING_TRIES: Final = 3
 _STARTING_PAUSE_S: Final = 5.0
 
 
@@ -108,10 +108,11 @@ async def pause(miner: Subject, device_seconds: float) -> None:
     await miner.clock.sleep(miner.timing.device_s(device_seconds))
 
 
-async def read_conf(miner: Subject, *, tries: int = _STARTING_TRIES) -> conf.Config:
+async def read_conf(miner: Subject, *, tries: int | None = None) -> conf.Config:
     """The configuration as it is now. An empty or broken reply may only mean that the miner is just starting, so it
     is asked again. Raises MalformedError when it stays so, UnsupportedError when there is none.
     """
+    tries = tries or STARTING_TRIES
     for attempt in range(1, tries + 1):
         response = await miner.cgi.get("get_miner_conf.cgi")
         if response.status == 404:
