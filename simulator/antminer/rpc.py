@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RECV: Final = 4095
 SILENCE_S: Final = 10.0
+CLIENT_S: Final = 2.0  # real: however fast the devices live, a client on a busy host does not
 MAX_ARRAY: Final = 11
 NAME_LENGTH: Final = 15
 # cgminer's other commands: known to the old firmware, but not open to the LAN
@@ -122,7 +123,9 @@ class RpcConnection(Connection):
         if self._data:
             self._serve()
         else:
-            self._silence = self.miner.clock.call_later(SILENCE_S, self.abort)
+            clock = self.miner.clock
+            patience_s = max(SILENCE_S, CLIENT_S * clock.scale)
+            self._silence = clock.call_later(patience_s, self.abort)
 
     def _serve(self) -> None:
         self._served = True

@@ -33,7 +33,7 @@ async def test_only_the_first_packet_of_a_request_is_read(start, ask):
 
 
 async def test_a_silent_client_blocks_the_others_for_ten_seconds_and_no_longer(start, ask, until):
-    farm = await start("antminer/s21", time_scale=20)
+    farm = await start("antminer/s21", time_scale=5)
     miner = farm.miners[0]
     reader, silent = await asyncio.open_connection(miner.ip, miner.rpc_port)
     await until(lambda: miner.connections == 1)
