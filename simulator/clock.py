@@ -20,10 +20,19 @@ class DeviceClock:
         self._loop = asyncio.get_running_loop()
         self._zero = self._loop.time()
         self._unix_zero = time.time()
+        self._held: float | None = None
 
     def now(self) -> float:
         """Device seconds since the farm was started."""
-        return (self._loop.time() - self._zero) * self.scale
+        return self._running() if self._held is None else self._held
+
+    def hold(self) -> None:
+        """Let every figure stand still, so that two clients see the same; waits last as ever."""
+        self._held = self.now()
+
+    def go_on(self) -> None:
+        """Undo `hold`: the time that passed meanwhile has passed."""
+        self._held = None
 
     def unix(self) -> int:
         """What a device believes the date to be, unix seconds."""
@@ -39,3 +48,6 @@ class DeviceClock:
         """Wait so many device seconds."""
         if seconds > 0:
             await asyncio.sleep(seconds / self.scale)
+
+    def _running(self) -> float:
+        return (self._loop.time() - self._zero) * self.scale

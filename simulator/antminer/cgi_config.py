@@ -26,7 +26,7 @@ def shown_config(miner: Antminer) -> str:
         conf["bitmain-unheard-of"] = "1"
     if "lists_set_pools_only" in miner.faults:
         conf["pools"] = [pool for pool in conf["pools"] if pool["url"]]
-    bad = miner.faults.get("bad_config")
+    bad = miner.faults.take("bad_config")
     variant = bad.args.get("variant", "missing_pools") if bad else ""
     if miner.config_corrupt:
         variant = "broken"

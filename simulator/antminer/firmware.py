@@ -21,6 +21,7 @@ import tarfile
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 
 MERGED_MAGIC: Final = 0xABABABAB
@@ -170,6 +171,7 @@ def isolate_time(current: str) -> str:
     return f"{release_date(current)[:4]}01010000"
 
 
+@cache
 def compile_time(version: str) -> str:
     """The CompileTime a build of that version shows."""
     if _WEEKDAY_DATE.match(version):
