@@ -178,8 +178,13 @@ class Daemon:
         async with AsyncExitStack() as stack:
             here = OnSite(self._path, self._site.fleet)
             door = LocalServer(self._config.socket_path, here.handle)
-            await door.start()
-            stack.push_async_callback(door.stop)
+            try:
+                await door.start()
+                stack.push_async_callback(door.stop)
+            except (
+                OSError
+            ) as error:  # a read-only disk; tasks of the cloud are not kept waiting for it
+                log.error("agent.no_door", path=str(self._config.socket_path), error=str(error))
             port = self._config.health.metrics_port
             if port is not None:
                 from agent.sinks.prometheus import MetricsServer

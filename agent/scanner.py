@@ -32,6 +32,10 @@ _NOTES_MAX: Final = 200
 _NEIGHBOURS_FULL: Final = frozenset(
     {errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EADDRNOTAVAIL}
 )
+# No route, a firewall of this host, no more files: the address was never asked.
+_OURS: Final = frozenset(
+    {errno.ENETUNREACH, errno.ENETDOWN, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE}
+)
 
 
 class Knock(msgspec.Struct, frozen=True):
@@ -155,8 +159,8 @@ class Sweep:
         elif code == errno.ECONNREFUSED:
             visit.refused = True
         elif code in _NEIGHBOURS_FULL:
-            visit.problem = f"{errno.errorcode.get(code, str(code))} on this host"
-        elif code in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE):
+            visit.problem = f"{errno.errorcode[code]} on this host, scan more slowly"
+        elif code in _OURS:
             visit.problem = f"{errno.errorcode[code]} on this host"
         visit.waiting -= 1
         if visit.waiting == 0:
@@ -268,7 +272,7 @@ class _Run:
             self._refused += 1
         elif knock.problem is not None:
             self._failed += 1
-            self._note(f"{knock.ip}: could not be asked: {knock.problem}; scan more slowly")
+            self._note(f"{knock.ip}: could not be asked: {knock.problem}")
         else:
             self._silent += 1
 
@@ -276,7 +280,11 @@ class _Run:
         async with self._at_once:
             driver, problem = None, None
             try:
-                driver, is_new = await self._scanner._fleet.look_at(knock.ip)
+                async with asyncio.timeout(self._scanner._look_timeout_s):
+                    driver, is_new = await self._scanner._fleet.look_at(knock.ip)
+            except TimeoutError:
+                # drivers end their own exchanges before: it waited for a task on that very miner
+                driver, problem = self._busy(knock.ip)
             except UnreachableError as error:
                 # its port accepted a moment ago, so it is a host; it just says nothing to us
                 self._failed += 1
@@ -303,6 +311,15 @@ class _Run:
             self._done += 1
             if self._scanner._on_hit is not None:
                 self._scanner._on_hit(knock.ip, driver, problem)
+
+    def _busy(self, ip: str) -> tuple[Driver | None, str]:
+        driver = self._scanner._fleet.at(ip)
+        if driver is None:
+            self._failed += 1
+            return None, "it did not come to its turn in time; scan again"
+        self._found += 1
+        self._miners.append(_row(driver))
+        return driver, "busy with a task; shown as it was last seen"
 
     async def _tell(self, driver: Driver) -> str | None:
         """Read the miner whole and tell the cloud now; gives what went wrong with that."""

@@ -225,3 +225,17 @@ async def test_ranges_are_scanned_at_start_and_the_cloud_may_add_some() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert scanner.asked == [("10.0.0.0/24",)]
+
+
+async def test_a_miner_that_is_busy_with_a_task_is_shown_as_last_seen() -> None:
+    async with simulated("antminer:2") as (farm, site, config):
+        await scanner_over(site).scan(config.miners.ranges)
+        busy = next(iter(farm.miners)).ip
+        site.fleet.at(busy).wire.quiet_for(3600.0)
+        scanner = FarmScanner(
+            site.fleet, site.territory, SECTION, site.scan_ports, CLOCK, look_timeout_s=1.0
+        )
+        summary = await scanner.scan(config.miners.ranges)
+    assert summary.found == 2
+    assert any(note.startswith(f"{busy}: busy") for note in summary.notes)
+    assert add_up(summary)
