@@ -7,8 +7,6 @@ hostile or dying miner can do ends in a named error by the deadline.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Generic, Protocol, TypeVar, cast
 
@@ -102,7 +100,9 @@ class Wire:
         Raises UnreachableError when no byte was sent. Afterwards, for a read, MalformedError (a cut, a hang,
         too many bytes, nonsense); for an effect OutcomeUnknownError instead, unless the decoder found a refusal.
         """
-        async with self._turn():
+        async with self._lock:
+            if self._quiet_until_mono > 0.0:
+                await self._quiet()
             link = _Link(decoder, cap_bytes, sink)
             try:
                 if effect is None and body is None:
@@ -113,7 +113,8 @@ class Wire:
 
     async def probe(self, port: int) -> bool:
         """Whether a connect to `port` succeeds; it is closed at once, no byte is sent."""
-        async with self._turn():
+        async with self._lock:
+            await self._quiet()
             link: _Link[bool] = _Link(_Never(), 0, None)
             try:
                 await self._connect(link, port, self._timing.connect_s)
@@ -125,13 +126,11 @@ class Wire:
 
     # --- private ---------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        async with self._lock:
-            # A quiet window may be prolonged while we wait for its end.
-            while (left_s := self._quiet_until_mono - self._clock.mono()) > 0:
-                await self._clock.sleep(left_s)
-            yield
+    async def _quiet(self) -> None:
+        """Wait for the end of a quiet window, which may be prolonged meanwhile."""
+        while (left_s := self._quiet_until_mono - self._clock.mono()) > 0:
+            await self._clock.sleep(left_s)
+        self._quiet_until_mono = 0.0
 
     async def _read(self, port: int, request: bytes, link: _Link[T], deadline_s: float) -> T:
         loop = asyncio.get_running_loop()

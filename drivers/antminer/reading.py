@@ -24,7 +24,7 @@ from drivers.antminer.units import (
 )
 
 CHAINS: Final = 16
-FANS: Final = 16
+FANS: Final = 8
 RATIO_CAP: Final = 1.3  # a mean over its ideal by more than this: one of the two has another unit
 RATIO_FLOOR: Final = 0.002  # a thousandth, likewise
 SLEEPING: Final = 254  # the S17 family's word for it in `Mode`
@@ -54,9 +54,8 @@ def look_of(
     scale = unit_hs(two.get("rate_unit")) or (spec.unit_hs if spec else GIGA)
     rate, ideal, mean, half = _rates(one, two, scale)
     boards = _boards(two, spec, scale)
+    is_liquid = spec is not None and spec.fans == 0
     is_doubtful = _is_doubtful(mean, ideal)
-    temps = [board.temp_chip_c for board in boards if board.temp_chip_c is not None]
-    pcbs = [board.temp_pcb_c for board in boards if board.temp_pcb_c is not None]
     shown = pools_of(pools or [])
     uptime = number(one.get("Elapsed", two.get("Elapsed")))
     errors = whole(one.get("Hardware Errors"))
@@ -65,10 +64,10 @@ def look_of(
         hashrate_30m_hs=half,
         hashrate_avg_hs=mean,
         power_w=watts(two.get("chain_power")),
-        temp_chip_c=max(temps, default=None),
-        temp_board_c=max(pcbs, default=None),
-        temp_inlet_c=_extreme(board.temp_inlet_c for board in boards),
-        temp_outlet_c=_extreme(board.temp_outlet_c for board in boards),
+        temp_chip_c=_extreme([board.temp_chip_c for board in boards]),
+        temp_board_c=_extreme([board.temp_pcb_c for board in boards]),
+        temp_inlet_c=_extreme([board.temp_inlet_c for board in boards]) if is_liquid else None,
+        temp_outlet_c=_extreme([board.temp_outlet_c for board in boards]) if is_liquid else None,
         fan_rpm=_fans(two, spec, generation),
         uptime_s=uptime,
         uptime_kind=None if uptime is None else UptimeKind.PROCESS,
@@ -151,10 +150,10 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
         hashrate_hs=_scaled(source.get("rate_5s"), scale),
         hashrate_30m_hs=_scaled(source.get("rate_30m"), scale),
         hashrate_avg_hs=mean,
-        temp_chip_c=_extreme(board.temp_chip_c for board in boards),
-        temp_board_c=_extreme(board.temp_pcb_c for board in boards),
-        temp_inlet_c=_extreme(board.temp_inlet_c for board in boards),
-        temp_outlet_c=_extreme(board.temp_outlet_c for board in boards),
+        temp_chip_c=_extreme([board.temp_chip_c for board in boards]),
+        temp_board_c=_extreme([board.temp_pcb_c for board in boards]),
+        temp_inlet_c=_extreme([board.temp_inlet_c for board in boards]),
+        temp_outlet_c=_extreme([board.temp_outlet_c for board in boards]),
         fan_rpm=rpm if any(rpm) else (),
         uptime_s=uptime,
         uptime_kind=None if uptime is None else UptimeKind.PROCESS,
@@ -264,8 +263,11 @@ def _boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]:
     unit = (spec.board_unit_hs if spec else None) or scale
     for n, acs, acn, rate, mean, ideal, hw, chips, chip, pcbs, pcb, pic, freqs in _CHAIN_KEYS:
         states = two.get(acs)
-        count = whole(two.get(acn))
-        if not (states.__class__ is str and states.strip()) and not count:
+        given = two.get(acn)
+        if not states and not given:
+            continue
+        count = whole(given)
+        if not count and not text_of(states):
             continue
         bad = states.count("x") if states.__class__ is str else 0
         good = states.count("o") if states.__class__ is str else 0
@@ -283,8 +285,8 @@ def _boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]:
                 chips_expected=spec.chips if spec else None,
                 chips_bad=bad if states else None,
                 frequency_hz=frequency * 1e6 if frequency else None,
-                temp_chip_c=hottest(*(two.get(key) for key in chips)) or hottest(two.get(chip)),
-                temp_pcb_c=hottest(*(two.get(key) for key in pcbs)) or hottest(two.get(pcb)),
+                temp_chip_c=_hottest(two, chips) or hottest(two.get(chip)),
+                temp_pcb_c=_hottest(two, pcbs) or hottest(two.get(pcb)),
                 temp_inlet_c=_side(sensors, 0),
                 temp_outlet_c=_side(sensors, 1),
                 hw_errors=whole(two.get(hw)),
@@ -292,6 +294,14 @@ def _boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]:
             )
         )
     return tuple(boards)
+
+
+def _hottest(two: Row, keys: tuple[str, str, str]) -> float | None:
+    """All sensors of one field, or of the two that godminer has in its place."""
+    whole_board, inner, outer = keys
+    if (value := two.get(whole_board)) is not None:
+        return hottest(value)
+    return hottest(two.get(inner), two.get(outer)) if inner in two else None
 
 
 def _state(good: int, bad: int) -> str:
@@ -379,8 +389,9 @@ def _total(value: Any, parts: list[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def _extreme(values: Any) -> float | None:
-    return max((value for value in values if value is not None), default=None)
+def _extreme(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return max(known) if known else None
 
 
 def _priority(row: PoolRow) -> int:

@@ -14,6 +14,7 @@ _AGO: Final = re.compile(r"(\d{1,7}):([0-5]?\d):([0-5]?\d)")
 _WATTS: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*W\s*", re.IGNORECASE)
 _LEADING: Final = re.compile(r"\s*(-?\d{1,18}(?:\.\d{1,18})?)")
 _LARGEST: Final = 1e24
+_HOTTEST: Final = 300
 
 
 def number(value: Any) -> float | None:
@@ -77,11 +78,23 @@ def temps_c(value: Any) -> list[float]:
     else:
         one = number(value)
         found = [] if one is None else [one]
-    return [temp for temp in found if temp != 0 and -100 < temp < 300]
+    return [temp for temp in found if temp != 0 and -100 < temp < _HOTTEST]
 
 
 def hottest(*values: Any) -> float | None:
     """The highest of all sensors of the given fields."""
+    if len(values) == 1:
+        value = values[0]
+        # Nearly every field of every poll is one of these two; the rest takes the long way.
+        if value.__class__ is int:
+            return float(value) if 0 < value < _HOTTEST else None
+        if value.__class__ is str and value.replace("-", "0").isdecimal() and "--" not in value:
+            if value[0] != "-" and value[-1] != "-" and len(value) < 64:
+                highest = max(map(int, value.split("-")))
+                if highest < _HOTTEST:
+                    return float(highest) if highest else None
+        elif value is None:
+            return None
     found = [temp for value in values for temp in temps_c(value)]
     return max(found) if found else None
 
