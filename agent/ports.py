@@ -1,4 +1,6 @@
-"""The small interfaces between the rooms of the agent: where tasks come from, where readings go, who knows the miners."""
+"""The small interfaces between the rooms of the agent: where tasks come from, where readings go, who knows the
+miners.
+"""
 
 from __future__ import annotations
 

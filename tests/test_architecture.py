@@ -120,14 +120,14 @@ def test_nobody_reads_a_clock_but_the_clock() -> None:
     for path, tree in sources():
         if allowed(path, MAY_READ_A_CLOCK):
             continue
-        for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and isinstance(node.func.value, ast.Name)
-                and (node.func.value.id, node.func.attr) in CLOCK_CALLS
-            ):
-                wrong.append(f"{path}:{node.lineno} {node.func.value.id}.{node.func.attr}()")
+        wrong += [
+            f"{path}:{node.lineno} {node.func.value.id}.{node.func.attr}()"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and (node.func.value.id, node.func.attr) in CLOCK_CALLS
+        ]
         wrong += [
             f"{path}:{line} {module}"
             for line, module in imports(tree)
