@@ -24,6 +24,7 @@ from contract.errors import (
     PolicyRefusedError,
     PoolsLockedError,
     RefusedError,
+    ServiceAwayError,
     StorageFullError,
     UnreachableError,
     UnsupportedError,
@@ -102,7 +103,7 @@ class Changes:
                 driver = await self._driver(task)
                 return await self._verify(task, driver, plan, effect, None)
             except NOT_YET as error:
-                if isinstance(error, UnreachableError) and OUTAGE_NOTE not in effect.notes:
+                if is_outage(error) and OUTAGE_NOTE not in effect.notes:
                     await effect.note(OUTAGE_NOTE, to_text(self._clock.now()))
                 await self._later(task, error)
 
@@ -176,6 +177,11 @@ class Changes:
                 raise  # only watching: the caller looks again
             return _unknown(error, plan)
         return judged(evidence, refusal if isinstance(refusal, NAMING) else None)
+
+
+def is_outage(error: MinerError) -> bool:
+    """Whether an error says that the whole device is away, and not only a process on it."""
+    return isinstance(error, UnreachableError) and not isinstance(error, ServiceAwayError)
 
 
 def _unknown(error: MinerError, plan: Plan) -> Settlement:

@@ -42,6 +42,13 @@ class UnreachableError(MinerError):
     code = ErrorCode.UNREACHABLE
 
 
+class ServiceAwayError(UnreachableError):
+    """One service of the miner takes no connections while another does: it is up, and part of it restarts or is off.
+
+    Not an outage: it proves no reboot.
+    """
+
+
 class MalformedError(MinerError):
     """The miner's bytes break its own protocol, were too many, or did not end by the deadline (of a read)."""
 

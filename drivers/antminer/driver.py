@@ -12,6 +12,7 @@ from contract.errors import (
     MalformedError,
     MinerError,
     RefusedError,
+    ServiceAwayError,
     UnreachableError,
     UnsupportedError,
     WrongDeviceError,
@@ -126,8 +127,17 @@ class Antminer:
     # --- looking ---------------------------------------------------------------------------------
 
     async def identify(self) -> Identity:
-        """Ask afresh. Raises WrongDeviceError when no AntMiner hardware answers any more."""
-        found = await ask_who(self.rpc)
+        """Ask afresh. Raises WrongDeviceError when no AntMiner hardware answers any more, ServiceAwayError when only
+        its API is away.
+        """
+        try:
+            found = await ask_who(self.rpc)
+        except UnreachableError as error:
+            if await self.wire.probe(self._endpoint.http_port):
+                raise ServiceAwayError(
+                    f"{error} (its web server answers: the mining process restarts, or the API is off)"
+                ) from None
+            raise
         if found is None:
             raise WrongDeviceError(f"{self._endpoint.host} is no AntMiner (any more)")
         return await self.complete(found)

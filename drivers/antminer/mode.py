@@ -28,6 +28,7 @@ from drivers.antminer.subject import (
 from drivers.base import Depth, Effect, Evidence, Mode, NoChange, Plan, Resume, Suspend
 
 _LOOK_EVERY_S: Final = 5.0
+_KEPT_NOTE: Final = "kept_mode"  # each number was tried and read back long enough
 _BUSY_TRIES: Final = 3
 _BUSY_PAUSE_S: Final = 10.0
 _READ_BACK_S: Final = 20.0  # a refused number is still not there after this
@@ -87,6 +88,7 @@ async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
             if kept is None or kept != before or number == before:
                 return
     if plan.data["mode"] == PowerMode.LOW:
+        await effect.note(_KEPT_NOTE, kept)
         raise UnsupportedModeError(
             f"the miner answers OK and stays in mode {kept}: its firmware has no low power mode"
         )
@@ -115,7 +117,8 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
             is_stored = found.mode_number in numbers
             if is_stored and runs(wanted, reading, watch):
                 return _judged(plan, watch, "done", proof.signal, found, reading=reading)
-            if not is_stored and watch.device_s >= proofs.MODE_CONFIG.latest_s:
+            is_late = watch.device_s >= proofs.MODE_CONFIG.latest_s
+            if not is_stored and (is_late or _KEPT_NOTE in effect.notes):
                 break
         if watch.device_s >= proof.latest_s:
             break

@@ -77,9 +77,12 @@ async def test_a_mode_the_firmware_takes_in_silence_and_drops_is_unsupported() -
     async with stage("ks5") as on:
         plan = await on.driver.plan(LOW)
         assert isinstance(plan, Plan)
+        effect = MemoryEffect(CLOCK)
         with pytest.raises(UnsupportedModeError, match="stays in mode 0"):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, effect)
         assert on.miner.mode == 0
+        evidence = await on.driver.verify(plan, effect)
+        assert (evidence.outcome, evidence.verified) == ("not_done", True)
 
 
 @pytest.mark.parametrize("answer", [200, 400])

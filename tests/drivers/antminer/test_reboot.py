@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from contract.clock import from_text, to_text
-from contract.errors import OutcomeUnknownError, PolicyRefusedError
+from contract.errors import (
+    OutcomeUnknownError,
+    PolicyRefusedError,
+    ServiceAwayError,
+    UnreachableError,
+)
 from drivers.base import Evidence, Plan, Reboot
 from tests.drivers.antminer.stage import CLOCK, PACE, Stage, stage
 from tests.drivers.effects import MemoryEffect
@@ -202,3 +207,13 @@ def _notes(effect: MemoryEffect) -> MemoryEffect:
     kept: dict[str, Any] = {"intent_at": effect.notes["intent_at"]}
     assert from_text(kept["intent_at"]) < CLOCK.now() - timedelta(seconds=100 / PACE)
     return MemoryEffect(CLOCK, kept)
+
+
+async def test_a_miner_whose_api_alone_is_away_is_not_taken_for_one_that_went_down() -> None:
+    async with stage("s21", "refuses_4028", late=True) as on:
+        with pytest.raises(ServiceAwayError):
+            await on.another_driver().identify()
+    async with stage("s21", "dead", late=True) as on:
+        with pytest.raises(UnreachableError) as caught:
+            await on.another_driver().identify()
+        assert not isinstance(caught.value, ServiceAwayError)
