@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from agent.doctor import examine
 from agent.local import (
@@ -29,6 +30,7 @@ from contract.task import TaskName
 from simulator.farm import Farm
 from tests.agent.onfarm import free_base, simulated
 from tests.agent.test_health import Ear
+from tests.agent.test_link import served
 
 PROGRAM = (sys.executable, "-m", "agent")
 
@@ -326,3 +328,23 @@ async def test_help_needs_none_of_the_heavy_libraries() -> None:
     )
     out, _ = await process.communicate()
     assert out.decode().split() == []
+
+
+async def test_enroll_works_without_a_config_and_tells_where_the_token_is(tmp_path: Path) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        code = (await request.json())["code"]
+        if code != "c0de":
+            return web.json_response({"message": "This code is not valid"}, status=401)
+        return web.json_response(
+            {"agent_id": "a", "workspace_id": "w", "farm_id": "f", "token": "t0p-secret"}
+        )
+
+    async with served(handle) as url:
+        given = ("enroll", "--cloud", url, "--state", tmp_path / "s", "--json")
+        refused = await miner_agent(*given, "--code", "no")
+        done = await miner_agent(*given, "--code", "c0de")
+    assert (refused.code, done.code) == (1, 0)
+    assert "not valid" in refused.document["error"]["message"]
+    assert done.document["agent_id"] == "a"
+    assert Path(done.document["token_file"]).read_text() == "t0p-secret\n"
+    assert "t0p-secret" not in done.out + done.err
