@@ -56,7 +56,7 @@ from drivers.base import (
     Plan,
     Timing,
 )
-from drivers.http import ResponseDecoder, build_request
+from drivers.http import Response, ResponseDecoder, build_request
 from drivers.wire import Wire
 
 POWER_PORT: Final = 6060
@@ -323,7 +323,7 @@ class Antminer:
     async def _configured(self) -> str | None:
         """The configured mode as the firmware writes it; `None` where it has none."""
         response = await self.cgi.get("get_miner_conf.cgi")
-        if response.status != 200:
+        if not _is_there(response):
             return None
         config = parse_conf(response.body)
         return config.mode_number if config.has_mode else None
@@ -332,9 +332,9 @@ class Antminer:
         """Whether it blinks; `None` where this build does not tell."""
         if self._identity.generation == OLD:
             response = await self.cgi.look("blink.cgi", b"action=onPageLoaded")
-            return blink_state(response.body, "isBlinking") if response.status == 200 else None
+            return blink_state(response.body, "isBlinking") if _is_there(response) else None
         response = await self.cgi.get("get_blink_status.cgi")
-        return blink_state(response.body, "blink") if response.status == 200 else None
+        return blink_state(response.body, "blink") if _is_there(response) else None
 
     async def _watts(self) -> float | None:
         """The power of models with a meter, from a port of its own without a password; `None` without one."""
@@ -384,6 +384,13 @@ def _split(stats: Reply | None) -> tuple[dict[str, Any] | None, dict[str, Any] |
     if len(rows) > 1:
         return rows[0], rows[1]
     return (rows[0], rows[0]) if "Elapsed" in rows[0] or "GHS 5s" in rows[0] else (rows[0], None)
+
+
+def _is_there(response: Response) -> bool:
+    """Whether a script answered; false where this build lacks it. Raises MalformedError for any other status."""
+    if response.status not in {200, 404}:
+        raise MalformedError(f"its web side answered HTTP {response.status}")
+    return response.status == 200
 
 
 def _raw(joined: Joined) -> dict[str, Any]:
