@@ -137,7 +137,8 @@ class Farm:
 
     async def _stop_devices(self) -> None:
         await asyncio.gather(*(device.stop() for device in self.miners))
-        await asyncio.sleep(0)  # let the loop finish closing the transports
+        for _ in range(8):  # turns of the loop in which accepted sockets become transports and close
+            await asyncio.sleep(0)
 
 
 def count_up(base: str, number: int) -> Iterator[str]:
