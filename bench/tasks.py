@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from agent.demo.operator import Operator
 from agent.demo.stage import Stage, set_stage
@@ -92,13 +93,14 @@ async def _thousand(stage: Stage, operator: Operator, ids: dict[str, str]) -> fl
         batches.append(batch)
     await _ended(operator, batches)
     seconds = time.perf_counter() - begun
-    why = Counter(
-        task["status"] if task["status"] == "succeed" else task["result"]["error"]["code"]
-        for batch in batches
-        for task in await operator.tasks(batch)
-    )
+    why = Counter([_word(task) for batch in batches for task in await operator.tasks(batch)])
     print(f"  {', '.join(f'{count} {code}' for code, count in why.most_common())}")
     return seconds
+
+
+def _word(task: dict[str, Any]) -> str:
+    error = (task.get("result") or {}).get("error") or {}
+    return str(error.get("code") or task["status"])
 
 
 async def _ended(operator: Operator, batches: list[str]) -> None:
