@@ -14,7 +14,9 @@ from drivers.antminer import bmu
 S21 = ("Antminer S21", "AMLCtrl_BHB68606")
 
 
-def container(*items: tuple[str, str, bytes], item_size: int = 172, crc: int | None = None) -> bytes:
+def container(
+    *items: tuple[str, str, bytes], item_size: int = 172, crc: int | None = None
+) -> bytes:
     """A merged file of (model, hardware, content)."""
     start = 36 + item_size * len(items)
     index, data = b"", b""

@@ -41,7 +41,15 @@ def test_a_value_left_out_by_the_script_is_read_as_absent() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"{}", b'{"pools":null}', b'{"pools":{}}', b"[]", b"Socket connect failed", b'{"pools":[1]}'],
+    [
+        b"",
+        b"{}",
+        b'{"pools":null}',
+        b'{"pools":{}}',
+        b"[]",
+        b"Socket connect failed",
+        b'{"pools":[1]}',
+    ],
 )
 def test_a_reply_without_a_list_of_pools_is_never_built_upon(text: bytes) -> None:
     with pytest.raises(MalformedError):
@@ -98,7 +106,11 @@ def test_a_value_already_there_that_an_echo_would_destroy_stops_the_write() -> N
 
 
 def test_the_old_form_has_every_value_in_its_place() -> None:
-    slots = (conf.Slot(url="stratum+tcp://a:1", user="u#1", password="p&=%"), conf.Slot(), conf.Slot())
+    slots = (
+        conf.Slot(url="stratum+tcp://a:1", user="u#1", password="p&=%"),
+        conf.Slot(),
+        conf.Slot(),
+    )
     sent = conf.form_body(config(OLD), slots, "0")
     assert sent == (
         b"_ant_pool1url=stratum%2Btcp%3A%2F%2Fa%3A1&_ant_pool1user=u%231&_ant_pool1pw=p%26%3D%25"
