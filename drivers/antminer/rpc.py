@@ -20,7 +20,7 @@ from drivers.base import Timing
 from drivers.http import Response, ResponseDecoder, build_request
 from drivers.wire import Wire
 
-REPLY_CAP_BYTES: Final = 256 * 1024
+REPLY_CAP_BYTES: Final = 64 * 1024  # ten times the longest known; decoding it must not hold up the other miners
 COMMAND_CAP: Final = 15  # characters the firmware's buffer holds
 SEND_CAP_BYTES: Final = 4095  # the firmware takes one recv of that size, and no more
 RELEARN_S: Final = 3600.0  # a form given up without a clear refusal is tried again after this long
@@ -179,8 +179,15 @@ class Rpc:
 
     async def ask(self, command: str, *, new_api: bool = False) -> Reply:
         """One command alone. Also raises RefusedError when this firmware does not know it."""
-        data = await self.raw(request_for(command, new_api=new_api))
-        reply = decode_reply(data)
+        request = request_for(command, new_api=new_api)
+        data = await self.raw(request)
+        try:
+            reply = decode_reply(data)
+        except MalformedError:
+            if not data:
+                raise
+            # A long state of chips overflows a buffer of some builds and cuts the text: the next may be whole.
+            reply = decode_reply(await self.raw(request))
         if reason := reply.refusal:
             raise RefusedError(f"the miner does not answer {command}: {reason[:80]}")
         if reply.STATUS is None:
@@ -195,8 +202,13 @@ class Rpc:
         for form in self._forms(new_api=new_api):
             if form is Form.SINGLE:
                 return await self._one_by_one(commands, new_api=new_api)
-            data = await self.raw(_request_all(form, commands, new_api))
-            joined = decode_joined(data, commands)
+            request = _request_all(form, commands, new_api)
+            data = await self.raw(request)
+            try:
+                joined = decode_joined(data, commands)
+            except MalformedError:
+                data = await self.raw(request)
+                joined = decode_joined(data, commands)
             if joined is not None:
                 if self._form is not form:
                     self._form = form

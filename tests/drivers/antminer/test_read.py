@@ -171,10 +171,13 @@ async def test_temperatures_below_zero_are_read():
         "mode_key_plain",
         "no_blink_status",
         "chain_power",
+        ("json_slips", {"variant": "leading_comma"}),
+        ("json_slips", {"variant": "trailing_comma"}),
+        ("json_slips", {"variant": "model_suffix"}),
     ],
 )
 @pytest.mark.parametrize("key", ["s21", "s9"])
-async def test_builds_differ_and_all_are_read_alike(key: str, fault: str):
+async def test_builds_differ_and_all_are_read_alike(key: str, fault: Any):
     async with stage(key, fault) as (miner, driver):
         assert driver.identity.drivable
         assert driver.identity.mac == miner.mac

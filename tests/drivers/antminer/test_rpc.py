@@ -166,6 +166,22 @@ async def test_a_refused_part_is_missing_and_the_others_are_there():
         assert joined.part("stats") is not None
 
 
+@pytest.mark.parametrize("generation", [OLD, NEW_BM])
+async def test_a_text_cut_once_is_asked_for_once_more(generation: str):
+    cuts = [True, False, True, True]
+
+    def answer(command: Any, new_api: bool) -> Any:
+        whole = json.dumps((with_array if generation == NEW_BM else with_joins)(command, new_api))
+        return (whole[:-9] if cuts.pop(0) else whole).encode()
+
+    async with serving(miner(answer)) as endpoint:
+        rpc = rpc_on(endpoint, generation)
+        assert (await rpc.ask_all(MOVING)).part("stats") is not None
+        with pytest.raises(MalformedError):
+            await rpc.ask_all(MOVING)
+        assert cuts == []
+
+
 async def test_access_denied_to_everything_is_a_refusal():
     denied = {"STATUS": [{"STATUS": "E", "Code": 45, "Msg": "Access denied to 'x' command"}]}
     async with serving(miner(lambda *_: denied)) as endpoint:
