@@ -52,8 +52,8 @@ def shake(rounds: int, seed: int) -> None:
     for _ in range(rounds):
         body = bytearray(container(chance.randint(1, 4), chance))
         for _ in range(chance.randint(1, 4)):
-            at = chance.randrange(min(len(body), 800))
-            if chance.random() < 0.5:
+            at = chance.randrange(min(len(body), 800)) if body else 0
+            if body and chance.random() < 0.5:
                 body[at] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
             else:
                 del body[at : at + chance.randint(1, 100)]
