@@ -21,6 +21,10 @@ from contract.task import SPECS, Params, parse_params
 RETRY_MOST_S: Final = 5.0
 FULL_WAIT_S: Final = 1.0  # between two claims while there is no room or no disk
 DENIED_WAIT_S: Final = 30.0
+# A cloud that answers at once and brings nothing new (a cancel we wait for, a task we know) is not to be hammered.
+BARREN_S: Final = 0.2
+BARREN_WAIT_S: Final = 0.5
+BARREN_MOST: Final = 3
 
 log: Any = structlog.get_logger(__name__)
 
@@ -47,6 +51,7 @@ class Admission:
             None  # as the cloud last told; whoever fetches settings looks here
         )
         self.trouble: str | None = None  # why no tasks come in, for the operator
+        self._barren = 0
 
     async def run(self) -> None:
         """Claim until cancelled."""
@@ -64,6 +69,7 @@ class Admission:
 
     async def claim(self) -> None:
         """Ask once, take what comes. Raises CloudError when asking again will not help, StorageFullError."""
+        began_mono = self._clock.mono()
         reply: ClaimReply = await retrying(self._clock, what="claim", most_s=RETRY_MOST_S)(
             self._ask
         )
@@ -71,10 +77,15 @@ class Admission:
         self.settings_rev = reply.settings_rev
         for task_id in reply.cancel:
             self._dispatcher.cancel(task_id)
+        fresh = 0
         if reply.tasks:
-            await self._take(reply.tasks)
+            fresh = await self._take(reply.tasks)
             for task_id in reply.cancel:  # claimed and cancelled in the same breath
                 self._dispatcher.cancel(task_id)
+        is_barren = not fresh and self._clock.mono() - began_mono < BARREN_S
+        self._barren = self._barren + 1 if is_barren else 0
+        if self._barren > BARREN_MOST:
+            await self._clock.sleep(BARREN_WAIT_S)
 
     async def _ask(self) -> ClaimReply:
         held = await self._journal.open_tasks()
@@ -106,7 +117,7 @@ class Admission:
             return FULL_WAIT_S
         return LONG_POLL_MAX_S
 
-    async def _take(self, tasks: tuple[ClaimedTask, ...]) -> None:
+    async def _take(self, tasks: tuple[ClaimedTask, ...]) -> int:
         at = self._clock.now()
         params: dict[str, Params] = {}
         arrivals: list[Arrival] = []
@@ -125,6 +136,7 @@ class Admission:
         log.info("tasks.accepted", claimed=len(tasks), new=len(fresh))
         for record in fresh:
             self._dispatcher.enqueue(self._dispatcher.live(record, params[record.task_id]))
+        return len(fresh)
 
     def _record(self, task: ClaimedTask) -> TaskRecord:
         now = self._clock.now()

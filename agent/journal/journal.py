@@ -62,8 +62,9 @@ class Journal(Writer):
     async def accept(self, arrivals: Sequence[Arrival], at: datetime) -> tuple[TaskRecord, ...]:
         """Remember tasks handed out by the cloud; gives those that are new and are to be carried out.
 
-        What is known already is not taken twice: under the same epoch it is ignored, under a higher one its row only
-        learns the epoch and what is known of it is reported again. Raises StorageFullError: then none was taken.
+        What is known already is not taken twice: under the same epoch it is ignored (unless it is over and done with:
+        then its end is reported again), under a higher one its row only learns the epoch and what is known of it is
+        reported again. Raises StorageFullError: then none was taken.
         """
         return await self._submit(
             lambda db: tuple(each.record for each in arrivals if self._accept(db, each, at)),
@@ -186,8 +187,11 @@ class Journal(Writer):
             "SELECT epoch, state, status FROM tasks WHERE task_id = ?", (record.task_id,)
         ).fetchone()
         if row is not None:
-            if record.epoch > row["epoch"]:
-                self._raise_epoch(db, record, State(row["state"]), row["status"], at)
+            state = State(row["state"])
+            # A cloud that asks again for what it has acknowledged has lost it: it is told again.
+            forgot = record.epoch == row["epoch"] and state is State.REPORTED
+            if record.epoch > row["epoch"] or forgot:
+                self._tell_again(db, record, state, row["status"], at)
             return False
         self._insert(db, record)
         if arrival.refusal is not None:
@@ -197,7 +201,7 @@ class Journal(Writer):
             self._emit(db, record.task_id, TaskStatus.QUEUING, at, (), terminal=False)
         return True
 
-    def _raise_epoch(
+    def _tell_again(
         self,
         db: sqlite3.Connection,
         record: TaskRecord,

@@ -231,6 +231,18 @@ async def test_the_same_task_twice_is_taken_once(tmp_path: Path) -> None:
         assert len(await outbox(journal)) == 1
 
 
+async def test_a_cloud_that_forgot_an_outcome_is_told_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        await accept(journal, record("t1"))
+        await journal.settle(record("t1"), done(), AT)
+        await acknowledge(journal)
+        assert await accept(journal, record("t1")) == ()
+        assert [(each.state, each.seq) for each in await outbox(journal)] == [("succeed", 3)]
+        await acknowledge(journal)
+        assert await accept(journal, record("t1", epoch=0)) == ()
+        assert await outbox(journal) == ()
+
+
 @pytest.mark.parametrize("state", list(State))
 async def test_a_higher_epoch_tells_again_what_is_known_and_runs_nothing(
     tmp_path: Path, state: State

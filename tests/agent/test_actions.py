@@ -1,0 +1,203 @@
+"""Each task name, from its parameters to its result."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from agent.actions import CHANGES
+from agent.looks import FOUND_SHOWN
+from agent.ports import ScanSummary
+from contract.errors import BadParamsError, UnsupportedError
+from contract.miner import PowerMode
+from contract.task import SPECS, TaskName, parse_params
+from drivers.base import Light, Mode, Pools, PoolSetting, Reboot
+from tests.agent.farm import FakeFarm, FakeMiner, Site, code, site, until
+
+
+def test_parameters_become_the_change_they_name() -> None:
+    def change(name: TaskName, params: dict[str, object]) -> object:
+        return CHANGES[name](parse_params(name, params))
+
+    assert change(TaskName.LIGHT, {"action": "on"}) == Light(on=True)
+    assert change(TaskName.LIGHT, {"mode": "off"}) == Light(on=False)
+    assert change(TaskName.POWER_MODE, {"mode": "sleep"}) == Mode(mode=PowerMode.SLEEP)
+    assert change(TaskName.POWER_MODE, {"mode": "3250W"}) == Mode(preset="3250W")
+    assert change(TaskName.REBOOT, {}) == Reboot(force=False)
+    assert change(TaskName.REBOOT, {"force": True}) == Reboot(force=True)
+    pools = change(TaskName.POOLS, {"pools": [{"url": "stratum+tcp://p:1", "user": "w"}]})
+    assert pools == Pools(pools=(PoolSetting(url="stratum+tcp://p:1", user="w"),))
+
+
+@pytest.mark.parametrize(
+    "name", [TaskName.SELF_UPDATE, TaskName.IP_DIAGNOSIS, TaskName.POOL_LOCK, TaskName.TAGS]
+)
+async def test_what_an_agent_cannot_do_it_says(tmp_path: Path, name: TaskName) -> None:
+    params = {"action": "lock", "url": "http://x/y"} if name is TaskName.POOL_LOCK else {}
+    async with site(tmp_path) as at:
+        miner = at.farm.miners[0].ref if SPECS[name].wants_miner else None
+        event = await at.cloud.ended(at.cloud.create(name, params, miner))
+        assert (event.state, code(event)) == ("failed", "unsupported")
+        assert event.result is not None
+        assert event.result["outcome"] == "not_done"
+        assert len(event.result["error"]["message"]) > 20
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "key", "value"),
+    [
+        (TaskName.POWER_MODE, {"mode": "low"}, "mode", "low"),
+        (TaskName.POOLS, {"pools": [{"url": "stratum+tcp://p:1", "user": "w"}]}, "pools", ["stratum+tcp://p:1"]),
+        (TaskName.REBOOT, {"force": True}, "boot", 2),
+        (TaskName.FIRMWARE, {"firmware_url": "http://files/fw.bmu"}, "boot", 2),
+    ],
+)  # fmt: skip
+async def test_every_change_is_carried_out_with_proof(
+    tmp_path: Path, name: TaskName, params: dict[str, object], key: str, value: object
+) -> None:
+    async with site(tmp_path) as at:
+        event = await at.cloud.ended(at.task(name=name, params=params))
+        assert event.state == "succeed"
+        assert event.result is not None
+        assert event.result["verified"] is True
+        assert event.result["evidence"]["after"][key] == value
+        assert {"before", "after", "signal", "seconds"} <= set(event.result["evidence"])
+
+
+async def test_a_firmware_file_is_on_disk_before_the_miner_is_asked_and_gone_afterwards(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as at:
+        good = at.task(name=TaskName.FIRMWARE, params={"firmware_url": "http://files/fw.bmu"})
+        assert (await at.cloud.ended(good)).state == "succeed"
+        assert at.farm.fetched == ["http://files/fw.bmu"]
+        bad = at.task(1, name=TaskName.FIRMWARE, params={"firmware_url": "http://files/bad"})
+        assert code(await at.cloud.ended(bad)) == "bad_firmware"
+        assert at.farm.miners[1].trace == []
+        assert list((tmp_path / "work").iterdir()) == []
+
+
+async def test_a_log_is_with_the_cloud_before_the_task_says_so(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        at.cloud.upload_errors = 2
+        event = await at.cloud.ended(at.task(name=TaskName.LOG, params={}))
+        assert event.state == "succeed"
+        (data,) = [each[1] for each in at.cloud.files.values()]
+        assert event.result is not None
+        assert event.result["file"] == {
+            "name": "miner.log",
+            "size_bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "truncated": False,
+        }
+        assert list((tmp_path / "work").iterdir()) == []
+
+
+async def test_a_miner_without_logs_says_so(tmp_path: Path) -> None:
+    class Mute(FakeMiner):
+        async def get_log(self, folder: Path, *, size_cap_bytes: int) -> object:  # type: ignore[override]
+            raise UnsupportedError("this firmware keeps no log")
+
+    farm = FakeFarm(0)
+    farm.miners.append(Mute(0))
+    async with site(tmp_path, farm=farm) as at:
+        event = await at.cloud.ended(at.task(name=TaskName.LOG, params={}))
+        assert (event.state, code(event)) == ("failed", "unsupported")
+
+
+async def test_a_scan_tells_its_counts_and_its_progress(tmp_path: Path) -> None:
+    class Slow(FakeFarm):
+        async def scan(self, ranges, progress=None):  # type: ignore[no-untyped-def]
+            assert progress is not None
+            await progress(100, 65_000)
+            await asyncio.sleep(2.1)
+            await progress(60_000, 65_000)
+            await until(lambda: any("60000 of 65000" in line for line in self.said()))
+            return ScanSummary(
+                addresses=65_000, silent=64_300, refused=0, unknown=0, failed=0, found=700, new=700,
+                seconds=2.0, miners=tuple({"ip": f"10.0.{n // 250}.{n % 250}"} for n in range(700)),
+            )  # fmt: skip
+
+        def said(self) -> list[str]:
+            return [line.message for event in self.cloud.events for line in event.logs]
+
+    farm = Slow()
+    async with site(tmp_path, farm=farm) as at:
+        farm.cloud = at.cloud  # type: ignore[attr-defined]
+        event = await at.cloud.ended(at.cloud.create(TaskName.SCAN, {"ip_range": "10.0.0.0/16"}))
+        assert event.state == "succeed"
+        assert event.result is not None
+        scan = event.result["scan"]
+        assert (scan["found"], scan["silent"], scan["addresses"]) == (700, 64_300, 65_000)
+        assert len(scan["miners"]) == FOUND_SHOWN
+        assert scan["miners_left_out"] == 700 - FOUND_SHOWN
+        assert any("700 miners" in line.message for line in event.logs)
+
+
+async def test_a_scan_that_policy_forbids_is_refused(tmp_path: Path) -> None:
+    class Strict(FakeFarm):
+        async def scan(self, ranges, progress=None):  # type: ignore[no-untyped-def]
+            raise BadParamsError("8.8.8.0/24 is outside the ranges this site allows")
+
+    async with site(tmp_path, farm=Strict()) as at:
+        event = await at.cloud.ended(at.cloud.create(TaskName.SCAN, {"ip_range": "8.8.8.0/24"}))
+        assert (event.state, code(event)) == ("failed", "bad_params")
+
+
+async def test_log_lines_tell_the_story_and_hold_no_password(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        pools = [{"url": "stratum+tcp://p:1", "user": "w", "password": "hunter2"}]
+        task = at.task(name=TaskName.POOLS, params={"pools": pools})
+        await at.cloud.ended(task)
+        lines = [line.message for event in at.cloud.of(task) for line in event.logs]
+        assert len(lines) >= 2
+        assert "hunter2" not in str(at.cloud.events)
+
+
+async def test_a_task_of_the_site_is_carried_out_without_the_cloud(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        at.cloud.lease_s = 0.0
+        ref = at.farm.miners[0].ref
+        result = await at.path.submit_local(TaskName.LIGHT, {"action": "on"}, ref, "act")
+        assert (result["status"], result["outcome"], result["verified"]) == (
+            "succeed",
+            "done",
+            True,
+        )
+        log = await at.path.submit_local(TaskName.LOG, {}, ref, "act")
+        path = Path(log["file"]["path"])
+        assert path.read_bytes() == b"a line\n" * 100
+        assert at.cloud.events == []
+        with pytest.raises(ValueError, match="mode must be"):
+            await at.path.submit_local(TaskName.POWER_MODE, {"mode": "x"}, ref, "act")
+
+
+async def test_a_site_task_and_a_cloud_task_do_not_meet_at_one_miner(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        miner = at.farm.miners[0]
+        miner.gate["write"] = asyncio.Event()
+        task = at.task()
+        await until(lambda: miner.at_once == 1)
+        here = asyncio.create_task(
+            at.path.submit_local(TaskName.LIGHT, {"action": "off"}, miner.ref, "act")
+        )
+        await until(lambda: at.path.dispatcher.tasks == 2)
+        assert miner.trace == ["plan", "apply"]
+        miner.gate["write"].set()
+        assert (await here)["status"] == "succeed"
+        assert (await at.cloud.ended(task)).state == "succeed"
+        assert miner.most_at_once == 1
+
+
+async def test_files_a_crash_left_are_cleared_away(tmp_path: Path) -> None:
+    left = tmp_path / "work" / "some-task"
+    left.mkdir(parents=True)
+    (left / "firmware.bin").write_bytes(b"x" * 1000)
+    at = Site(tmp_path)
+    at.start()
+    await asyncio.wait_for(at.path.ready(), 10)
+    assert not left.exists()
+    await at.stop()

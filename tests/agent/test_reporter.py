@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from agent.policy import Policy
+from agent.ports import CloudError
+from contract.link import ReportRequest
+from contract.task import TaskName
+from tests.agent.farm import NO_CLOUD, HandClock, Site, site, until
+
+
+async def test_an_outcome_waits_for_the_cloud_and_is_told_once(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with site(tmp_path, clock=clock) as at:
+        at.farm.miners[0].gate["verify"] = asyncio.Event()
+        task = at.task(name=TaskName.REBOOT, params={}, limit_s=10_000.0)
+        await clock.advance(1.0)
+        at.cloud.away = NO_CLOUD
+        at.farm.miners[0].gate["verify"].set()
+        await clock.advance(3600.0)
+        assert at.cloud.end(task) is None
+        tries = at.cloud.reports
+        assert 3600 / 30 / 2 < tries < 1000
+        at.cloud.away = None
+        await clock.advance(40.0)
+        assert [each.state for each in at.cloud.of(task)] == ["queuing", "pending", "succeed"]
+        assert await asyncio.wait_for(at.journal.depth(), 5) == 0
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+async def test_an_answer_that_was_lost_costs_only_a_duplicate(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        report = at.cloud.report
+        lost = 0
+
+        async def lossy(request: ReportRequest) -> object:
+            nonlocal lost
+            reply = await report(request)
+            if lost < 2:
+                lost += 1
+                raise NO_CLOUD
+            return reply
+
+        at.cloud.report = lossy  # type: ignore[assignment,method-assign]
+        task = at.task()
+        await until(lambda: not at.path.dispatcher.tasks and lost == 2, within_s=20)
+        await at.cloud.ended(task)
+        assert [each.state for each in at.cloud.of(task)] == ["queuing", "pending", "succeed"]
+
+
+async def test_events_that_come_together_travel_together(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        tasks = [at.task(number % 3) for number in range(60)]
+        for task in tasks:
+            await at.cloud.ended(task)
+        assert len(at.cloud.events) >= 120
+        assert at.cloud.reports < len(at.cloud.events) / 2
+
+
+async def test_late_and_conflicting_reports_end_the_telling(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        for number, state in enumerate(("late", "conflict", "unknown_task")):
+            at.cloud.ack_state = lambda _, state=state: state  # type: ignore[misc]
+            task = at.task(number)
+            await at.cloud.ended(task)
+            await until(lambda: not at.cloud.claims[-1].open)
+        assert await at.journal.depth() == 0
+
+
+async def test_one_report_the_cloud_refuses_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        poison = at.cloud.create(miner=at.farm.miners[0].ref, task_id="poison")
+
+        def refuse(request: ReportRequest) -> CloudError | None:
+            if any(each.task_id == poison for each in request.events):
+                return CloudError("bad event", retry=False, status=400)
+            return None
+
+        at.cloud.report_error = refuse
+        others = [at.task(1), at.task(2)]
+        for task in others:
+            assert (await at.cloud.ended(task)).state == "succeed"
+        await until(lambda: not at.path.dispatcher.tasks)
+        await until(lambda: not at.cloud.claims[-1].open)
+        assert at.cloud.of(poison) == []
+
+
+async def test_a_revoked_token_keeps_outcomes_until_it_is_repaired(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with site(tmp_path, clock=clock) as at:
+        at.cloud.report_error = lambda _: CloudError("revoked", retry=False, status=401)
+        task = at.task()
+        await clock.advance(3600.0)
+        assert at.cloud.of(task) == []
+        at.cloud.report_error = lambda _: None
+        await clock.advance(60.0)
+        assert at.cloud.end(task) is not None
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+async def test_an_outcome_nobody_took_for_a_week_is_given_up(tmp_path: Path) -> None:
+    clock = HandClock()
+    policy = Policy(report_keep_s=3600.0, stop_grace_s=0.1)
+    at = Site(tmp_path, clock=clock, policy=policy)
+    at.start()
+    await asyncio.wait_for(at.path.ready(), 10)
+    at.cloud.report_error = lambda _: NO_CLOUD
+    task = at.task()
+    await clock.advance(30.0)
+    assert await asyncio.wait_for(at.journal.depth(), 5) == 3
+    await at.die()
+    at.cloud.given.clear()
+    await clock.advance(3600.0)
+    after = Site(tmp_path, cloud=at.cloud, farm=at.farm, clock=clock, policy=policy)
+    after.start()
+    await asyncio.wait_for(after.path.ready(), 10)
+    await clock.advance(5.0)
+    assert await asyncio.wait_for(after.journal.depth(), 5) == 0
+    ended = await asyncio.wait_for(after.journal.find(task), 5)
+    assert ended is not None and ended.state == "reported"
+    after.path.stop()
+    await clock.advance(10.0)
+    await after.stop()
+
+
+async def test_outcomes_left_by_the_last_run_are_reported_by_the_next(tmp_path: Path) -> None:
+    at = Site(tmp_path)
+    at.start()
+    at.cloud.report_error = lambda _: NO_CLOUD
+    task = at.task()
+    await until(lambda: bool(at.farm.miners[0].ledger) and not at.path.dispatcher.tasks)
+    await at.die()
+    at.cloud.report_error = lambda _: None
+    after = Site(tmp_path, cloud=at.cloud, farm=at.farm)
+    after.start()
+    assert (await at.cloud.ended(task)).state == "succeed"
+    await after.stop()
+    assert at.farm.miners[0].ledger == ["Light"]
