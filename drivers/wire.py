@@ -100,7 +100,7 @@ class Wire:
         Raises UnreachableError when no byte was sent. Afterwards, for a read, MalformedError (a cut, a hang,
         too many bytes, nonsense); for an effect OutcomeUnknownError instead, unless the decoder found a refusal.
         """
-        async with self._lock:
+        async with self._turn():
             if self._quiet_until_mono > 0.0:
                 await self._quiet()
             link = _Link(decoder, cap_bytes, sink)
@@ -113,7 +113,7 @@ class Wire:
 
     async def probe(self, port: int) -> bool:
         """Whether a connect to `port` succeeds; it is closed at once, no byte is sent."""
-        async with self._lock:
+        async with self._turn():
             await self._quiet()
             link: _Link[bool] = _Link(_Never(), 0, None)
             try:
@@ -125,6 +125,10 @@ class Wire:
             return True
 
     # --- private ---------------------------------------------------------------------------------
+
+    def _turn(self) -> asyncio.Lock:
+        """One exchange at a time: three scripts at once can bring an old web server down for good."""
+        return self._lock
 
     async def _quiet(self) -> None:
         """Wait for the end of a quiet window, which may be prolonged meanwhile."""

@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from contract.miner import Board, Moving, UptimeKind
 from drivers.antminer.reading import Look, pools_of
-from drivers.antminer.rpc import Joined, Reply
+from drivers.antminer.replies import Joined, Reply
 from drivers.antminer.units import number, whole
 
 COMMANDS: Final = ("summary", "pools", "devs", "temps", "fans")
 _MEGA: Final = 1e6
+_ROWS: Final = 32  # boards, sensors, fans: more than there can be
 
 
 def look_of(joined: Joined) -> Look:
@@ -50,7 +51,7 @@ def look_of(joined: Joined) -> Look:
 
 
 def _rows(reply: Reply | None, name: str) -> list[dict[str, Any]]:
-    return (getattr(reply, name) or []) if reply else []
+    return (getattr(reply, name) or [])[:_ROWS] if reply else []
 
 
 def _first(reply: Reply | None) -> dict[str, Any]:

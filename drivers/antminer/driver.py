@@ -42,7 +42,8 @@ from drivers.antminer.reading import (
     new_look_of,
     with_serials,
 )
-from drivers.antminer.rpc import MOVING, Joined, Reply, Rpc
+from drivers.antminer.replies import Joined, Reply
+from drivers.antminer.rpc import MOVING, Rpc
 from drivers.antminer.units import number
 from drivers.base import (
     AnyChange,

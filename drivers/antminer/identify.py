@@ -25,7 +25,8 @@ from contract.miner import Firmware, Identity, Make, normalize_mac
 from drivers.antminer.cgi import Cgi
 from drivers.antminer.models import GENERATIONS, NEW_BM, NEW_GOD, OLD, clean_model, spec_for
 from drivers.antminer.repair import decode_json
-from drivers.antminer.rpc import Reply, Rpc, decode_reply, request_for
+from drivers.antminer.replies import Reply, decode_reply
+from drivers.antminer.rpc import Rpc, request_for
 from drivers.antminer.units import text_of
 
 # Text, lower case, in the order in which it decides. `None`: another maker's miner, not ours to claim.
@@ -174,7 +175,7 @@ def _own_version(heads: list[dict[str, Any]]) -> str | None:
             if key in {"BOSminer", "BOSminer+", "LUXminer", "BOSer"} and (text := text_of(value)):
                 return text
             if key in {"Type", "type"} and (text := text_of(value)):
-                match = re.search(r"\((vnish [^)]+)\)", text, re.IGNORECASE)
+                match = re.search(r"\((vnish [^()]+)\)", text[:200], re.IGNORECASE)
                 if match:
                     return match[1]
     return None

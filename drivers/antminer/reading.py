@@ -9,7 +9,7 @@ import msgspec
 
 from contract.miner import Board, MinerFault, Moving, Pool, PowerMode, UptimeKind
 from drivers.antminer.models import GIGA, OLD, Model
-from drivers.antminer.rpc import PoolRow
+from drivers.antminer.replies import PoolRow
 from drivers.antminer.units import (
     ago_s,
     hottest,
@@ -25,6 +25,7 @@ from drivers.antminer.units import (
 
 CHAINS: Final = 16
 FANS: Final = 8
+POOLS: Final = 16  # more than any firmware has; a reading must stay small whatever a miner sends
 RATIO_CAP: Final = 1.3  # a mean over its ideal by more than this: one of the two has another unit
 RATIO_FLOOR: Final = 0.002  # a thousandth, likewise
 SLEEPING: Final = 254  # the S17 family's word for it in `Mode`
@@ -90,7 +91,7 @@ def look_of(
 
 def pools_of(rows: list[PoolRow]) -> tuple[Pool, ...]:
     """The slots that are set. In use is the one alive on stratum whose priority comes first."""
-    used = [row for row in rows if row.url]
+    used = [row for row in rows[:POOLS] if row.url]
     active: PoolRow | None = None
     for row in used:
         is_live = row.stratum_active is True or row.stratum_active in {"true", "True"}

@@ -18,8 +18,9 @@ from drivers.antminer.driver import _split
 from drivers.antminer.identify import findings_of
 from drivers.antminer.models import GENERATIONS, spec_for
 from drivers.antminer.reading import look_of, new_look_of
-from drivers.antminer.rpc import MOVING, Joined, ReplyDecoder, decode_joined, decode_reply
-from drivers.antminer.rpc import Reply as ApiReply
+from drivers.antminer.replies import Joined, ReplyDecoder, decode_joined, decode_reply
+from drivers.antminer.replies import Reply as ApiReply
+from drivers.antminer.rpc import MOVING
 from tests.fuzz.mutations import mutants
 
 HEAD = {

@@ -14,7 +14,7 @@ from drivers.antminer.driver import _split
 from drivers.antminer.identify import classify, findings_of
 from drivers.antminer.models import OLD, spec_for
 from drivers.antminer.reading import look_of, new_look_of, pools_of
-from drivers.antminer.rpc import Reply, decode_reply
+from drivers.antminer.replies import Reply, decode_reply
 from tests.recordings.antminer import (
     EXPECTED,
     FOREIGN,

@@ -13,7 +13,8 @@ import pytest
 from contract.errors import MalformedError, RefusedError, UnreachableError
 from contract.miner import Endpoint
 from drivers.antminer.models import NEW_BM, OLD
-from drivers.antminer.rpc import MOVING, RELEARN_S, Form, Rpc, decode_joined, request_for
+from drivers.antminer.replies import decode_joined
+from drivers.antminer.rpc import MOVING, RELEARN_S, Form, Rpc, request_for
 from drivers.wire import Wire
 from tests.drivers.servers import FAST, Behaviour, address, serving
 
