@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import msgspec
 
 from contract.clock import Clock
 from contract.errors import (
-    MalformedError,
-    MinerError,
-    RefusedError,
     ServiceAwayError,
     UnreachableError,
     UnsupportedError,
@@ -21,30 +18,22 @@ from contract.miner import (
     Endpoint,
     Firmware,
     Identity,
-    MinerFault,
-    Moving,
-    PowerMode,
     Reading,
     Slow,
     Static,
 )
 from drivers.antminer import braiins
 from drivers.antminer.cgi import Cgi
-from drivers.antminer.conf import parse as parse_conf
 from drivers.antminer.identify import Findings, ask_who, classify, examine
-from drivers.antminer.light import blink_state
 from drivers.antminer.models import OLD, Model, spec_for
 from drivers.antminer.reading import (
     Look,
-    NewLook,
     look_of,
-    mode_of,
-    new_look_of,
     with_serials,
 )
 from drivers.antminer.replies import Joined, Reply
 from drivers.antminer.rpc import MOVING, Rpc
-from drivers.antminer.units import number
+from drivers.antminer.slow import Meter, look_slowly
 from drivers.base import (
     AnyChange,
     Capabilities,
@@ -57,15 +46,7 @@ from drivers.base import (
     Plan,
     Timing,
 )
-from drivers.http import Response, ResponseDecoder, build_request
 from drivers.wire import Wire
-
-POWER_PORT: Final = 6060
-METER_RETRY_S: Final = 3600.0
-_PROTECTION: Final = MinerFault(
-    code="protection_stop",
-    text="all chips are powered down although it is not asleep: too hot, or a board or supply failed",
-)
 
 
 class Antminer:
@@ -94,7 +75,7 @@ class Antminer:
         self._serials: dict[int, str] = {}
         self._ideal_hs: float | None = None
         self._type_seen: Any = None
-        self._no_meter_until_mono: float | None = None
+        self._meter = Meter(wire, clock, timing)
         self._identity = identity
         self._spec: Model | None = None
         self._became(identity)
@@ -172,7 +153,13 @@ class Antminer:
         self._ideal_hs = look.ideal_hs or self._ideal_hs
         slow: Slow | None = None
         if depth is not Depth.MOVING:
-            slow, moving = await self._slow(look)
+            seen = await look_slowly(
+                self.cgi, self.rpc, self._meter, look, self._identity, self._spec
+            )
+            self._serials.update(seen.serials)
+            self._ideal_hs = self._ideal_hs or seen.ideal_hs
+            slow = seen.slow
+            moving = msgspec.structs.replace(moving, power_w=seen.power_w)
         return Reading(
             read_at=read_at,
             moving=with_serials(moving, self._serials),
@@ -247,118 +234,6 @@ class Antminer:
             self.cgi.stock = False
             raise WrongDeviceError(f"{self._endpoint.host} runs another firmware than before")
 
-    async def _slow(self, look: Look) -> tuple[Slow, Moving]:
-        generation = self._identity.generation
-        new = NewLook()
-        if self.cgi.stock and generation != OLD:
-            new = await self._new_look()
-            self._serials.update(new.serials)
-            self._ideal_hs = self._ideal_hs or new.ideal_hs
-        faults = list(new.faults)
-        code = look.mode_number if generation == OLD else new.mode_number
-        configured: str | None = None
-        light_on: bool | None = None
-        if self.cgi.stock:
-            try:
-                configured = await self._configured()
-                light_on = await self._light()
-            except (UnreachableError, MalformedError, WrongDeviceError) as error:
-                faults.append(
-                    MinerFault(code="web_side", text=str(error)[:200], severity="warning")
-                )
-        mode = mode_of(code, generation)
-        wished = mode_of(configured, generation)
-        is_still = not look.moving.hashrate_hs
-        # Asleep, some firmwares answer with empty lists: then the config decides.
-        if mode is None and wished is PowerMode.SLEEP and is_still:
-            mode = PowerMode.SLEEP
-        if look.is_powered_down and is_still and PowerMode.SLEEP not in {mode, wished}:
-            faults.append(_PROTECTION)
-        faults.extend(self._own_faults(look, is_asleep=mode is PowerMode.SLEEP))
-        moving = look.moving
-        if moving.power_w is None and self._spec and self._spec.has_power_meter:
-            moving = msgspec.structs.replace(moving, power_w=await self._watts())
-        slow = Slow(
-            mode=mode,
-            mode_configured=wished,
-            mode_raw=None if code is None else str(code),
-            light_on=light_on,
-            faults=tuple(faults),
-        )
-        return slow, moving
-
-    def _own_faults(self, look: Look, *, is_asleep: bool) -> list[MinerFault]:
-        """What the miner does not call a fault, but the figures show."""
-        faults: list[MinerFault] = []
-        spec, boards = self._spec, look.moving.boards
-        is_ours = self.cgi.stock and not is_asleep  # others list their boards in ways of their own
-        if spec and spec.boards and is_ours and len(boards) < spec.boards:
-            faults.append(
-                MinerFault(
-                    code="boards_missing",
-                    text=f"{len(boards)} of {spec.boards} hash boards are there",
-                )
-            )
-        if look.has_doubtful_unit:
-            faults.append(
-                MinerFault(
-                    code="rate_unit_doubtful",
-                    text="hash rate and ideal rate differ by a factor that only a wrong unit explains",
-                    severity="warning",
-                )
-            )
-        return faults
-
-    async def _new_look(self) -> NewLook:
-        try:
-            joined = await self.rpc.ask_all(("summary", "stats"), new_api=True)
-        except RefusedError:
-            return NewLook()  # builds before the new API
-        summary, stats = joined.part("summary"), joined.part("stats")
-        return new_look_of(
-            summary.SUMMARY[0] if summary and summary.SUMMARY else None,
-            stats.STATS[-1] if stats and stats.STATS else None,
-            self._spec,
-        )
-
-    async def _configured(self) -> str | None:
-        """The configured mode as the firmware writes it; `None` where it has none."""
-        response = await self.cgi.get("get_miner_conf.cgi")
-        if not _is_there(response):
-            return None
-        config = parse_conf(response.body)
-        return config.mode_number if config.has_mode else None
-
-    async def _light(self) -> bool | None:
-        """Whether it blinks; `None` where this build does not tell."""
-        if self._identity.generation == OLD:
-            response = await self.cgi.look("blink.cgi", b"action=onPageLoaded")
-            return blink_state(response.body, "isBlinking") if _is_there(response) else None
-        response = await self.cgi.get("get_blink_status.cgi")
-        return blink_state(response.body, "blink") if _is_there(response) else None
-
-    async def _watts(self) -> float | None:
-        """The power of models with a meter, from a port of its own without a password; `None` without one."""
-        until = self._no_meter_until_mono
-        if until is not None and self.clock.mono() < until:
-            return None
-        try:
-            response = await self.wire.exchange(
-                POWER_PORT,
-                build_request("GET", "/miner_power", self._endpoint.host),
-                ResponseDecoder(body_cap_bytes=4096),
-                deadline_s=self.timing.read_s,
-                cap_bytes=16384,
-            )
-            _, colon, figure = response.body.decode("latin-1").partition(":")
-            found = number(figure) if colon and response.status == 200 else None
-        except MinerError:
-            found = None  # an optional port: most images keep it shut
-        if not found:
-            self._no_meter_until_mono = self.clock.mono() + METER_RETRY_S
-            return None
-        return found
-
     def _static(self) -> Static:
         identity, spec = self._identity, self._spec
         return Static(
@@ -385,13 +260,6 @@ def _split(stats: Reply | None) -> tuple[dict[str, Any] | None, dict[str, Any] |
     if len(rows) > 1:
         return rows[0], rows[1]
     return (rows[0], rows[0]) if "Elapsed" in rows[0] or "GHS 5s" in rows[0] else (rows[0], None)
-
-
-def _is_there(response: Response) -> bool:
-    """Whether a script answered; false where this build lacks it. Raises MalformedError for any other status."""
-    if response.status not in {200, 404}:
-        raise MalformedError(f"its web side answered HTTP {response.status}")
-    return response.status == 200
 
 
 def _raw(joined: Joined) -> dict[str, Any]:

@@ -204,7 +204,6 @@ _MODES: Final = {
     "2": PowerMode.LOW,
     "3": PowerMode.LOW,
 }
-_NUMBERS: Final = tuple(str(n) for n in range(1, CHAINS + 1))
 _FAN_KEYS: Final = tuple(f"fan{n}" for n in range(1, FANS + 1))
 _CHAIN_KEYS: Final = tuple(
     (

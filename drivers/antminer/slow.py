@@ -1,0 +1,176 @@
+"""What changes seldom: the mode, the light, faults, board serials, the power meter. Mostly asked of the web side."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from contract.clock import Clock
+from contract.errors import (
+    MalformedError,
+    MinerError,
+    RefusedError,
+    UnreachableError,
+    WrongDeviceError,
+)
+from contract.miner import Identity, MinerFault, PowerMode, Slow
+from drivers.antminer.cgi import Cgi
+from drivers.antminer.conf import parse as parse_conf
+from drivers.antminer.light import blink_state
+from drivers.antminer.models import OLD, Model
+from drivers.antminer.reading import Look, NewLook, mode_of, new_look_of
+from drivers.antminer.rpc import Rpc
+from drivers.antminer.units import number
+from drivers.base import Timing
+from drivers.http import Response, ResponseDecoder, build_request
+from drivers.wire import Wire
+
+POWER_PORT: Final = 6060
+METER_RETRY_S: Final = 3600.0
+_PROTECTION: Final = MinerFault(
+    code="protection_stop",
+    text="all chips are powered down although it is not asleep: too hot, or a board or supply failed",
+)
+
+
+class SlowLook(msgspec.Struct, frozen=True, kw_only=True):
+    """The record, and what else came with it."""
+
+    slow: Slow
+    power_w: float | None = None
+    serials: dict[int, str] = {}
+    ideal_hs: float | None = None
+
+
+async def look_slowly(
+    cgi: Cgi, rpc: Rpc, meter: Meter, look: Look, identity: Identity, spec: Model | None
+) -> SlowLook:
+    """Complete a look at the moving facts.
+
+    Raises AuthFailedError where the web side refuses our password; one that is away is a fault of the record.
+    """
+    generation = identity.generation
+    new = NewLook()
+    if cgi.stock and generation != OLD:
+        new = await _new_look(rpc, spec)
+    faults = list(new.faults)
+    code = look.mode_number if generation == OLD else new.mode_number
+    configured: str | None = None
+    light_on: bool | None = None
+    if cgi.stock:
+        try:
+            configured = await _configured(cgi)
+            light_on = await _light(cgi, generation)
+        except (UnreachableError, MalformedError, WrongDeviceError) as error:
+            faults.append(MinerFault(code="web_side", text=str(error)[:200], severity="warning"))
+    mode = mode_of(code, generation)
+    wished = mode_of(configured, generation)
+    is_still = not look.moving.hashrate_hs
+    # Asleep, some firmwares answer with empty lists: then the config decides.
+    if mode is None and wished is PowerMode.SLEEP and is_still:
+        mode = PowerMode.SLEEP
+    if look.is_powered_down and is_still and PowerMode.SLEEP not in {mode, wished}:
+        faults.append(_PROTECTION)
+    # Other firmwares list their boards in ways of their own.
+    faults.extend(_seen(look, spec, counts_boards=cgi.stock and mode is not PowerMode.SLEEP))
+    slow = Slow(
+        mode=mode,
+        mode_configured=wished,
+        mode_raw=None if code is None else str(code),
+        light_on=light_on,
+        faults=tuple(faults),
+    )
+    is_metered = spec is not None and spec.has_power_meter and look.moving.power_w is None
+    return SlowLook(
+        slow=slow,
+        power_w=await meter.watts() if is_metered else look.moving.power_w,
+        serials=new.serials,
+        ideal_hs=new.ideal_hs,
+    )
+
+
+class Meter:
+    """The power meter of some models: a port of its own, without a password."""
+
+    def __init__(self, wire: Wire, clock: Clock, timing: Timing) -> None:
+        self._wire = wire
+        self._clock = clock
+        self._timing = timing
+        self._absent_until_mono: float | None = None
+
+    async def watts(self) -> float | None:
+        """The power; `None` without a meter. Most images keep the port shut, so it is then left alone for a while."""
+        until = self._absent_until_mono
+        if until is not None and self._clock.mono() < until:
+            return None
+        try:
+            response = await self._wire.exchange(
+                POWER_PORT,
+                build_request("GET", "/miner_power", self._wire.endpoint.host),
+                ResponseDecoder(body_cap_bytes=4096),
+                deadline_s=self._timing.read_s,
+                cap_bytes=16384,
+            )
+            _, colon, figure = response.body.decode("latin-1").partition(":")
+            found = number(figure) if colon and response.status == 200 else None
+        except MinerError:
+            found = None  # an optional port says nothing about the miner
+        if not found:
+            self._absent_until_mono = self._clock.mono() + METER_RETRY_S
+            return None
+        return found
+
+
+# --- private -------------------------------------------------------------------------------------
+
+
+def _seen(look: Look, spec: Model | None, *, counts_boards: bool) -> list[MinerFault]:
+    """What the miner does not call a fault, but the figures show."""
+    faults: list[MinerFault] = []
+    found, expected = len(look.moving.boards), spec.boards if spec else None
+    if counts_boards and expected and found < expected:
+        text = f"{found} of {expected} hash boards are there"
+        faults.append(MinerFault(code="boards_missing", text=text))
+    if look.has_doubtful_unit:
+        text = "hash rate and ideal rate differ by a factor that only a wrong unit explains"
+        faults.append(MinerFault(code="rate_unit_doubtful", text=text, severity="warning"))
+    return faults
+
+
+async def _new_look(rpc: Rpc, spec: Model | None) -> NewLook:
+    try:
+        joined = await rpc.ask_all(("summary", "stats"), new_api=True)
+    except RefusedError:
+        return NewLook()  # builds before the new API
+    summary, stats = joined.part("summary"), joined.part("stats")
+    return new_look_of(
+        summary.SUMMARY[0] if summary and summary.SUMMARY else None,
+        stats.STATS[-1] if stats and stats.STATS else None,
+        spec,
+    )
+
+
+async def _configured(cgi: Cgi) -> str | None:
+    """The configured mode as the firmware writes it; `None` where it has none."""
+    response = await cgi.get("get_miner_conf.cgi")
+    if not _is_there(response):
+        return None
+    config = parse_conf(response.body)
+    return config.mode_number if config.has_mode else None
+
+
+async def _light(cgi: Cgi, generation: str | None) -> bool | None:
+    """Whether it blinks; `None` where this build does not tell."""
+    if generation == OLD:
+        response = await cgi.look("blink.cgi", b"action=onPageLoaded")
+        return blink_state(response.body, "isBlinking") if _is_there(response) else None
+    response = await cgi.get("get_blink_status.cgi")
+    return blink_state(response.body, "blink") if _is_there(response) else None
+
+
+def _is_there(response: Response) -> bool:
+    """Whether a script answered; false where this build lacks it. Raises MalformedError for any other status."""
+    if response.status not in {200, 404}:
+        raise MalformedError(f"its web side answered HTTP {response.status}")
+    return response.status == 200
