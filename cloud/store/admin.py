@@ -159,9 +159,20 @@ async def list_keys(store: Store, workspace_id: str | None) -> list[dict[str, An
 
 
 async def list_agents(store: Store, workspace_id: str | None) -> list[dict[str, Any]]:
-    """Without their hashes; `enrolled` tells whether one ever asked for a token."""
+    """Without their hashes; `enrolled` tells whether one ever asked for a token, `health` what its last heartbeat
+    said (with `notices`, sentences for the operator).
+    """
     found = await _list(store, _within(agents, workspace_id))
-    shown = ("id", "farm_id", "workspace_id", "name", "version", "last_online_at", "ranges")
+    shown = (
+        "id",
+        "farm_id",
+        "workspace_id",
+        "name",
+        "version",
+        "last_online_at",
+        "ranges",
+        "health",
+    )
     return [
         {key: row[key] for key in (*shown, "created_at", "revoked_at")}
         | {"enrolled": row["token_hash"] is not None}
