@@ -218,6 +218,7 @@ _L7: Final = Model(
     title="CGMiner",
     description="cgminer 1.0.0",
     stats_id="BTM_SOC3",
+    chains=(1, 2, 3, 4),
     unit_hs=1e6,
     rate_unit="MH/s",
     rate_unit_new="MH/s",

@@ -65,6 +65,7 @@ async def stage(
         ("s19pro", Algorithm.SHA256, 3, 4),
         ("s21", Algorithm.SHA256, 3, 4),
         ("s21hyd", Algorithm.SHA256, 3, 0),
+        ("l7", Algorithm.SCRYPT, 4, 4),
         ("l9", Algorithm.SCRYPT, 3, 4),
         ("ks5", Algorithm.KHEAVYHASH, 3, 4),
         ("e9pro", Algorithm.ETHASH, 2, 4),
