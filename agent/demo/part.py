@@ -115,7 +115,7 @@ def command(module: str, *args: object) -> list[str]:
     return [sys.executable, "-c", f"from {module} import main; main()", *map(str, args)]
 
 
-async def ask(module: str, *args: object) -> dict[str, Any]:
+async def ask(module: str, *args: object) -> Any:
     """Run a command to its end; give the JSON document of its last line. Raises StageError."""
     process = await asyncio.create_subprocess_exec(
         *command(module, *args, "--json"), stdin=DEVNULL, stdout=PIPE, stderr=PIPE
@@ -123,4 +123,4 @@ async def ask(module: str, *args: object) -> dict[str, Any]:
     out, err = await process.communicate()
     if process.returncode != 0:
         raise StageError(f"{module} {args[0]} failed: {err.decode(errors='replace')[-2000:]}")
-    return dict(json.loads(out.splitlines()[-1]))
+    return json.loads(out.splitlines()[-1])
