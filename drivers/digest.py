@@ -15,7 +15,10 @@ import msgspec
 from contract.errors import AuthFailedError
 from drivers.base import Credentials
 
-_FIELD: Final = re.compile(r'([a-zA-Z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+# Never begun in the middle of a word and never tried twice: a header of letters only would take a second otherwise.
+_FIELD: Final = re.compile(
+    r'(?<![a-zA-Z])([a-zA-Z]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^\s,]+))'
+)
 
 
 class Challenge(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,11 @@ from contract.errors import MalformedError
 HEAD_CAP_BYTES: Final = 16 * 1024
 HEADERS_CAP: Final = 64
 _CHUNK_LINE_CAP_BYTES: Final = 256
+# What a hostile server may make us do in a hurry: a reply of nothing but headers, or of chunks of a byte each,
+# costs hundreds of times the work of an honest one of the same size.
+_INTERIM_CAP: Final = 8
+_TINY_CHUNK_BYTES: Final = 16
+_TINY_CHUNKS_CAP: Final = 4096
 _NO_BODY: Final = (204, 304)
 
 
@@ -80,6 +85,9 @@ class ResponseDecoder:
         self._left: int | None = None  # of the body or of the current chunk; None: until the end
         self._chunked = False
         self._in_trailer = False
+        self._at_chunk_end = False
+        self._interims = 0
+        self._tiny_chunks = 0
 
     def feed(self, data: bytes) -> Response | None:
         """Take more bytes (b"" for the end of the stream). Raises MalformedError."""
@@ -92,13 +100,20 @@ class ResponseDecoder:
                 return None
             if head[0] >= 200:
                 self._begin_body(*head)
+                break
+            self._interims += 1
+            if self._interims > _INTERIM_CAP:
+                raise MalformedError("HTTP reply that only begins, again and again")
         return self._take_chunks() if self._chunked else self._take_body()
 
     # --- private ---------------------------------------------------------------------------------
 
     def _take_head(self) -> tuple[int, dict[str, str]] | None:
-        at = self._buffer.find(b"\n\r\n")
-        bare = self._buffer.find(b"\n\n")  # scripts that print their own headers forget the CR
+        # not beyond the cap: the search is done again for every head and every piece
+        at = self._buffer.find(b"\n\r\n", 0, HEAD_CAP_BYTES + 3)
+        bare = self._buffer.find(
+            b"\n\n", 0, HEAD_CAP_BYTES + 3
+        )  # scripts that print their own headers forget the CR
         size = 3
         if bare >= 0 and (at < 0 or bare < at):
             at, size = bare, 2
@@ -146,6 +161,7 @@ class ResponseDecoder:
                     return self._response(truncated=True)
                 if self._left:
                     return None
+                self._at_chunk_end = True
             at = self._buffer.find(b"\n")
             if at < 0:
                 if len(self._buffer) > _CHUNK_LINE_CAP_BYTES:
@@ -156,9 +172,18 @@ class ResponseDecoder:
             if self._in_trailer:
                 if not line:
                     return self._response()
-            elif line:  # an empty line ends the chunk before
-                self._left = _chunk_size(line)
-                self._in_trailer = self._left == 0
+            elif line or not self._at_chunk_end:  # an empty line ends the chunk before
+                self._begin_chunk(line)
+            else:
+                self._at_chunk_end = False
+
+    def _begin_chunk(self, line: bytes) -> None:
+        self._left = _chunk_size(line)
+        self._in_trailer = self._left == 0
+        self._at_chunk_end = False
+        self._tiny_chunks += self._left < _TINY_CHUNK_BYTES
+        if self._tiny_chunks > _TINY_CHUNKS_CAP:
+            raise MalformedError(f"over {_TINY_CHUNKS_CAP} HTTP chunks of a few bytes")
 
     def _keep(self, data: bytes) -> bool:
         """Take a piece of the body; whether it was cut at the cap."""

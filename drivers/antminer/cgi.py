@@ -23,7 +23,7 @@ from drivers.http import BodySink, Response, ResponseDecoder, build_request
 from drivers.wire import FileBody, Sink, Wire
 
 REALM_PREFIX: Final = "antminer"
-REPLY_CAP_BYTES: Final = 512 * 1024
+REPLY_CAP_BYTES: Final = 64 * 1024  # as `rpc.REPLY_CAP_BYTES`; logs are streamed
 AUTH_RETRY_S: Final = 300.0  # how long a refused password is not offered again by reads
 
 # A GET of `reset_conf.cgi` wipes the device, so reading is an allow-list and never a crawl.

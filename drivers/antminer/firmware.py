@@ -20,34 +20,31 @@ from contract.errors import (
 from contract.miner import Identity, normalize_mac
 from drivers.antminer import bmu, proofs
 from drivers.antminer.reboot import (
-    OUTAGE_NOTE,
     clocks_of,
     is_other_device,
     is_refused_method,
     reading_or_none,
-    watch_port,
 )
 from drivers.antminer.subject import (
     Subject,
-    Watch,
-    evidence,
     is_old,
-    is_silent,
     json_answer,
     judge,
     system_info,
 )
-from drivers.antminer.uptime import Turn, process_turn
 from drivers.base import Effect, Evidence, Firmware, NoChange, Plan
 from drivers.http import Response
+from drivers.proof import evidence, is_silent, same_version
+from drivers.uptime import Turn, turn_of
+from drivers.watch import OUTAGE_NOTE, Watch, watch_port
 from drivers.wire import FileBody
 
 UPLOADED_NOTE: Final = "uploaded"
 PART_NAME: Final = "file"  # most firmwares do not look at it, some insist
 _QUIET_S: Final = 10.0
 _LOOK_EVERY_S: Final = 5.0
-_SCRIPTS: Final = re.compile(r"<(script|style)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
-_TAGS: Final = re.compile(r"<[^>]*>")
+_SCRIPTS: Final = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
+_TAGS: Final = re.compile(r"<[^<>]*>")
 _SUCCESS: Final = re.compile(r"success", re.IGNORECASE)
 _FAILURE: Final = re.compile(r"\b(fail(ed|ure)?|invalid|not a valid|cannot|can't)\b", re.IGNORECASE)
 
@@ -109,7 +106,9 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
     identity: Identity | None = None
     elapsed_s: float | None = None
     while True:
-        await watch_port(miner, effect, watch)
+        await watch_port(
+            miner, miner.endpoint.http_port, effect, watch, give_up_s=proofs.BOOT.latest_s
+        )
         try:
             identity = whole(await miner.identify())
             reading = await reading_or_none(miner)
@@ -148,13 +147,6 @@ def whole(identity: Identity) -> Identity | None:
     Without it the version is the API's compile date, which differs from the release name of the same firmware.
     """
     return identity if identity.drivable and identity.reason is None else None
-
-
-def same_version(left: str | None, right: str | None) -> bool:
-    """Whether two version texts mean the same, blanks and case aside."""
-    if not left or not right:
-        return False
-    return " ".join(left.split()).lower() == " ".join(right.split()).lower()
 
 
 def multipart(boundary: str) -> tuple[bytes, bytes, str]:
@@ -268,7 +260,7 @@ def _is_over(plan: Plan, effect: Effect, watch: Watch, elapsed_s: float | None) 
     if OUTAGE_NOTE not in effect.notes:
         return False
     before_s = plan.before.get("elapsed_s")
-    turn = process_turn(before_s, elapsed_s, watch.device_s, watch.slack_s)
+    turn = turn_of(before_s, elapsed_s, watch.device_s, watch.slack_s)
     # The new process has run for a while, so this is not the time before a second reboot.
     return turn is Turn.RESTARTED and elapsed_s is not None and elapsed_s > 120.0
 

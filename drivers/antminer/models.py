@@ -46,7 +46,7 @@ def clean_model(text: str | None) -> str | None:
     """The model out of a `Type`: `Antminer L3+ (024)` -> `L3+`; `None` for a mere platform name (`BHB42XXX`)."""
     if not text:
         return None
-    name = text.replace("\r", "\n").split("\n", 1)[0].split(" (", 1)[0].strip()
+    name = text[:200].replace("\r", "\n").split("\n", 1)[0].split(" (", 1)[0].strip()
     name = _FOREIGN.sub("", name)
     name = re.sub(r"^(bitmain\s+)?antminer[\s_]*", "", name, flags=re.IGNORECASE).strip()
     if not name or _PLATFORM.fullmatch(name):

@@ -14,6 +14,10 @@ _AGO: Final = re.compile(r"(\d{1,7}):([0-5]?\d):([0-5]?\d)")
 _WATTS: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*W\s*", re.IGNORECASE)
 _LEADING: Final = re.compile(r"\s*(-?\d{1,18}(?:\.\d{1,18})?)")
 _LARGEST: Final = 1e24
+_LONGEST: Final = (
+    64  # characters of a figure; matching patterns against more would take a hostile miner's time
+)
+_LONGEST_TEXT: Final = 2048  # the states of a board's chips are the longest of all
 _HOTTEST: Final = 300
 
 
@@ -24,7 +28,7 @@ def number(value: Any) -> float | None:
     if value.__class__ is int:
         return float(value) if -_LARGEST < value < _LARGEST else None
     if value.__class__ is str:
-        match = _LEADING.match(value)
+        match = _LEADING.match(value[:_LONGEST])
         return float(match[1]) if match else None
     return None
 
@@ -41,7 +45,7 @@ def text_of(value: Any) -> str | None:
     """Text that says something, without its margins; `None` for anything else."""
     if value.__class__ is not str:
         return None
-    return value.strip() or None
+    return value[:_LONGEST_TEXT].strip() or None
 
 
 def unit_hs(text: Any) -> float | None:
@@ -57,7 +61,7 @@ def unit_hs(text: Any) -> float | None:
 
 def rate_hs(text: Any) -> float | None:
     """A rate with its unit behind it (`"9529.46 MH/s"`); `None` without one."""
-    if text.__class__ is not str:
+    if text.__class__ is not str or len(text) > _LONGEST:
         return None
     match = _RATE.fullmatch(text)
     scale = unit_hs(match[2]) if match else None
@@ -88,8 +92,13 @@ def hottest(*values: Any) -> float | None:
         # Nearly every field of every poll is one of these two; the rest takes the long way.
         if value.__class__ is int:
             return float(value) if 0 < value < _HOTTEST else None
-        if value.__class__ is str and value.replace("-", "0").isdecimal() and "--" not in value:
-            if value[0] != "-" and value[-1] != "-" and len(value) < 64:
+        if (
+            value.__class__ is str
+            and len(value) < _LONGEST
+            and value.replace("-", "0").isdecimal()
+            and "--" not in value
+        ):
+            if value[0] != "-" and value[-1] != "-":
                 highest = max(map(int, value.split("-")))
                 if highest < _HOTTEST:
                     return float(highest) if highest else None
@@ -102,7 +111,7 @@ def hottest(*values: Any) -> float | None:
 def scaled(value: Any) -> float | None:
     """A difficulty: `"262K"`, `" 69.2461"`, 65536.0; `None` for empty."""
     if value.__class__ is str:
-        match = _SCALED.fullmatch(value)
+        match = _SCALED.fullmatch(value) if len(value) <= _LONGEST else None
         return round(float(match[1]) * _PREFIX[match[2].lower()], 6) if match else None
     return number(value)
 
