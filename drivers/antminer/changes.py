@@ -7,7 +7,7 @@ from typing import Final
 
 from contract.errors import MinerError, UnsupportedError
 from drivers.antminer import firmware, light, logs, mode, pools, reboot
-from drivers.antminer.subject import Subject, Watch, is_silent
+from drivers.antminer.subject import Subject
 from drivers.base import (
     AnyChange,
     Effect,
@@ -23,6 +23,8 @@ from drivers.base import (
     Resume,
     Suspend,
 )
+from drivers.proof import is_silent
+from drivers.watch import Watch
 
 _KNOWN_WITHIN_S: Final = 600.0
 _ASK_EVERY_S: Final = 5.0

@@ -13,16 +13,10 @@ from contract.errors import (
 )
 from drivers.antminer import proofs
 from drivers.antminer.repair import decode_json
-from drivers.antminer.subject import (
-    BadRequestError,
-    Subject,
-    Watch,
-    evidence,
-    is_old,
-    is_silent,
-    judge,
-)
+from drivers.antminer.subject import BadRequestError, Subject, is_old, judge
 from drivers.base import Effect, Evidence, Light, NoChange, Plan
+from drivers.proof import evidence, is_silent
+from drivers.watch import Watch
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _LOOK_EVERY_S: Final = 2.0

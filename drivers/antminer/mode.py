@@ -17,15 +17,13 @@ from drivers.antminer.subject import (
     NEW_GOD,
     BadRequestError,
     Subject,
-    Watch,
-    evidence,
     is_old,
-    is_silent,
-    pause,
     read_conf,
     write_conf,
 )
 from drivers.base import Depth, Effect, Evidence, Mode, NoChange, Plan, Resume, Suspend
+from drivers.proof import evidence, is_silent
+from drivers.watch import Watch, pause
 
 _LOOK_EVERY_S: Final = 5.0
 _KEPT_NOTE: Final = "kept_mode"  # each number was tried and read back long enough

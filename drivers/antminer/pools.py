@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import msgspec
@@ -16,18 +15,11 @@ from contract.errors import (
 )
 from contract.miner import Pool
 from drivers.antminer import conf, proofs
-from drivers.antminer.subject import (
-    Subject,
-    Watch,
-    evidence,
-    is_old,
-    is_silent,
-    json_answer,
-    read_conf,
-    write_conf,
-)
+from drivers.antminer.subject import Subject, is_old, json_answer, read_conf, write_conf
 from drivers.base import Effect, Evidence, NoChange, Plan, Pools
+from drivers.proof import evidence, is_silent, shown_url
 from drivers.templates import fill
+from drivers.watch import Watch
 
 _LOOK_EVERY_S: Final = 5.0
 _SPOILT: Final = "ERR"  # what the firmware writes instead of a pool whose signed file is broken
@@ -141,16 +133,13 @@ def shown(pools: tuple[conf.Slot, ...]) -> list[dict[str, Any]]:
     """Pools as they may be seen: no password, none inside a url either."""
     return [
         {
-            "url": _USERINFO.sub(r"\1:****@", slot.url),
+            "url": shown_url(slot.url),
             "user": slot.user,
             "password": "****" if slot.password else "",
         }
         for slot in pools
         if slot.url
     ]
-
-
-_USERINFO: Final = re.compile(r"(//[^/@:]*):[^/@]*@")
 
 
 async def _stored(
@@ -219,7 +208,7 @@ async def _live(miner: Subject, plan: Plan, watch: Watch) -> tuple[bool | None, 
             listed = [_bare(pool.url) for pool in pools if pool.url] == wanted
             alive = next((pool.url for pool in pools if _is_alive(pool)), None) if listed else None
             if alive is not None:
-                return True, _USERINFO.sub(r"\1:****@", alive)
+                return True, shown_url(alive)
         if watch.device_s - begin_s >= proofs.POOLS_LIVE.latest_s or not wanted:
             return listed, None
         await watch.pause(_LOOK_EVERY_S)

@@ -8,11 +8,13 @@ from contract.clock import to_text
 from contract.errors import MinerError, PolicyRefusedError, UnsupportedError
 from contract.miner import Reading, normalize_mac
 from drivers.antminer import proofs
-from drivers.antminer.subject import Subject, Watch, evidence, is_old, is_silent, judge, system_info
-from drivers.antminer.uptime import Clocks, Turn, process_turn, system_turn
+from drivers.antminer.subject import Subject, is_old, judge, system_info
+from drivers.antminer.uptime import Clocks, system_turn
 from drivers.base import Depth, Effect, Evidence, Plan, Reboot
+from drivers.proof import evidence, is_silent
+from drivers.uptime import Turn, turn_of
+from drivers.watch import OUTAGE_NOTE, Watch, was_away, watch_port
 
-OUTAGE_NOTE: Final = "outage_at"
 _QUIET_S: Final = 10.0
 _HASHING_SHARE: Final = 0.05
 _PROBE_EVERY_S: Final = 3.0
@@ -68,7 +70,9 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
     info: dict[str, Any] = {}
     probes = 0
     while True:
-        await watch_port(miner, effect, watch)
+        await watch_port(
+            miner, miner.endpoint.http_port, effect, watch, give_up_s=proofs.BOOT.latest_s
+        )
         probes += 1
         # Until it goes down, a bare connect is enough; a script costs an old board seconds.
         is_down_awaited = (
@@ -99,31 +103,17 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
         await watch.pause(_PROBE_EVERY_S)
 
 
-async def watch_port(miner: Subject, effect: Effect, watch: Watch) -> None:
-    """Wait while the web port is away; that it was is noted durably, for this is the proof a crash would lose."""
-    while not await miner.wire.probe(miner.endpoint.http_port):
-        if OUTAGE_NOTE not in effect.notes:
-            await effect.note(OUTAGE_NOTE, to_text(miner.clock.now()))
-        if watch.device_s >= proofs.BOOT.latest_s:
-            return
-        await watch.pause(_PROBE_EVERY_S)
-
-
-def was_away(effect: Effect) -> bool:
-    """Whether the web server was seen away: the watchdog that restarts a mining process leaves it alone."""
-    return OUTAGE_NOTE in effect.notes
-
-
 def judge_clocks(
     plan: Plan, effect: Effect, watch: Watch, clocks: Clocks
 ) -> tuple[str, str, str | None] | None:
     """Outcome, signal and reason, or `None` while it is too early to say."""
     before, since_s, slack_s = plan.before, watch.device_s, watch.slack_s
+    # The watchdog that restarts a mining process leaves the web server alone.
     has_outage = was_away(effect)
     elapsed_s = before.get("elapsed_s")
     if elapsed_s is not None:
         elapsed_s += watch.ahead_s(before.get("read_at"))  # a plan may wait for its turn
-    process = process_turn(elapsed_s, clocks.elapsed_s, since_s, slack_s)
+    process = turn_of(elapsed_s, clocks.elapsed_s, since_s, slack_s)
     system = system_turn(before.get("system_uptime"), clocks.system, since_s, slack_s)
     if system is Turn.RESTARTED and (has_outage or process is Turn.RESTARTED):
         return "done", proofs.BOOT.signal, None

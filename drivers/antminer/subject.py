@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Any, Final, Protocol
 
-from contract.clock import Clock, from_text
+from contract.clock import Clock
 from contract.errors import (
     BusyError,
     MalformedError,
-    MinerError,
     OutcomeUnknownError,
     RefusedError,
-    UnreachableError,
     UnsupportedError,
 )
 from contract.miner import Endpoint, Identity, Reading
 from drivers.antminer import conf
 from drivers.antminer.cgi import Cgi
 from drivers.antminer.repair import decode_json
-from drivers.base import Depth, Effect, Evidence, Plan, Timing
+from drivers.base import Depth, Effect, Timing
 from drivers.http import Response
+from drivers.watch import pause
 from drivers.wire import Wire
 
 OLD: Final = "OLD"
@@ -62,50 +60,6 @@ class Subject(Protocol):
 def is_old(miner: Subject) -> bool:
     """Whether it is of the generation with forms instead of JSON."""
     return miner.identity.generation == OLD
-
-
-class Watch:
-    """The time since an effect, in seconds of the device and in ours, through a crash as well.
-
-    Without an effect: since now.
-    """
-
-    def __init__(self, miner: Subject, effect: Effect | None = None) -> None:
-        self._miner = miner
-        self._begin_mono = miner.clock.mono()
-        intent_at = effect.notes.get("intent_at") if effect else None
-        self._intent_at = from_text(intent_at) if isinstance(intent_at, str) else None
-        self._begin_s = _age_s(miner.clock.now(), intent_at)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the intent, as the clock on the wall counts them."""
-        return self._begin_s + (self._miner.clock.mono() - self._begin_mono)
-
-    @property
-    def device_s(self) -> float:
-        """The same as the device counts them."""
-        return self.seconds * self._miner.timing.pace
-
-    def ahead_s(self, read_at: object) -> float:
-        """Device seconds from a look (its time as text) to the intent."""
-        return (
-            _age_s(self._intent_at, read_at) * self._miner.timing.pace if self._intent_at else 0.0
-        )
-
-    async def pause(self, device_seconds: float) -> None:
-        """Wait that long in the device's time."""
-        await self._miner.clock.sleep(self._miner.timing.device_s(device_seconds))
-
-    @property
-    def slack_s(self) -> float:
-        """How far a device's own count of seconds may be off: its rounding, and the time our look took."""
-        return 5.0 + 0.25 * self._miner.timing.pace
-
-
-async def pause(miner: Subject, device_seconds: float) -> None:
-    """Wait that long in the device's time."""
-    await miner.clock.sleep(miner.timing.device_s(device_seconds))
 
 
 async def read_conf(miner: Subject, *, tries: int | None = None) -> conf.Config:
@@ -208,35 +162,3 @@ def boot_uptimes_s(text: object) -> tuple[tuple[float, float], ...]:
         days = (number * 86400.0, (number + 1) * 86400.0)
         return ((number * 60.0, number * 60.0 + 60.0), days) if number < 60 else (days,)
     return ()
-
-
-def evidence(
-    plan: Plan,
-    watch: Watch,
-    outcome: str,
-    signal: str,
-    after: dict[str, Any],
-    *,
-    reason: str | None = None,
-) -> Evidence:
-    """What looking again showed. `signal` "none": the miner itself showed nothing."""
-    return Evidence(
-        outcome=outcome,
-        verified=outcome != "unknown" and signal != "none",
-        before=plan.before,
-        after=after,
-        signal=signal,
-        seconds=round(watch.seconds, 3),
-        reason=reason,
-    )
-
-
-def is_silent(error: MinerError) -> bool:
-    """Whether a look failed in a way that passes by itself while a miner restarts."""
-    return isinstance(error, UnreachableError | MalformedError | UnsupportedError)
-
-
-def _age_s(now: datetime, text: object) -> float:
-    if not isinstance(text, str):
-        return 0.0
-    return max(0.0, (now - from_text(text)).total_seconds())

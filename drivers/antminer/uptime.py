@@ -6,19 +6,10 @@ server, which does not belong to the mining process, shows one.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import msgspec
 
 from drivers.antminer.subject import boot_uptimes_s
-
-
-class Turn(StrEnum):
-    """What one clock shows since the effect."""
-
-    RESTARTED = "restarted"
-    RUNS_ON = "runs on"
-    UNCLEAR = "unclear"
+from drivers.uptime import Turn
 
 
 class Clocks(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,22 +17,6 @@ class Clocks(msgspec.Struct, frozen=True, kw_only=True):
 
     elapsed_s: float | None = None
     system: str | None = None
-
-
-def process_turn(
-    before_s: float | None, now_s: float | None, since_s: float, slack_s: float
-) -> Turn:
-    """What `Elapsed` shows, `since_s` device seconds after the effect (`before_s` was read just ahead of it)."""
-    if now_s is None:
-        return Turn.UNCLEAR
-    if now_s > since_s + slack_s:
-        # It began before the effect. A clock that jumped or stood still (a lying firmware) proves nothing.
-        is_steady = before_s is None or abs(now_s - before_s - since_s) <= slack_s
-        return Turn.RUNS_ON if is_steady else Turn.UNCLEAR
-    if before_s is None:
-        return Turn.RESTARTED
-    # Young enough to have begun since; but it may have been as young before.
-    return Turn.RESTARTED if now_s < before_s + since_s - slack_s else Turn.UNCLEAR
 
 
 def system_turn(before: str | None, now: str | None, since_s: float, slack_s: float) -> Turn:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from contract.errors import BadFirmwareError
-from drivers.antminer.firmware import failure_text, multipart, same_version
+from drivers.antminer.firmware import failure_text, multipart
 from drivers.base import Firmware, Plan
+from drivers.proof import same_version
 from simulator.antminer import firmware as images
 from tests.drivers.antminer.stage import CLOCK, Stage, stage
 from tests.drivers.effects import MemoryEffect

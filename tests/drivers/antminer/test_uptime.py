@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from drivers.antminer.subject import boot_uptimes_s
-from drivers.antminer.uptime import Turn, process_turn, system_turn
+from drivers.antminer.uptime import system_turn
+from drivers.uptime import Turn, turn_of
 
 SLACK = 5.0
 
@@ -26,7 +27,7 @@ SLACK = 5.0
 def test_elapsed_tells_of_the_process(
     before: float | None, now: float | None, since: float, turn: Turn
 ) -> None:
-    assert process_turn(before, now, since, SLACK) is turn
+    assert turn_of(before, now, since, SLACK) is turn
 
 
 def test_the_uptime_of_an_old_system_may_mean_minutes_or_days() -> None:

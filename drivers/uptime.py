@@ -1,0 +1,27 @@
+"""What a counter of seconds inside a miner says about whether what it counts from began anew. No I/O."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Turn(StrEnum):
+    """What one counter shows since the effect."""
+
+    RESTARTED = "restarted"
+    RUNS_ON = "runs on"
+    UNCLEAR = "unclear"
+
+
+def turn_of(before_s: float | None, now_s: float | None, since_s: float, slack_s: float) -> Turn:
+    """What a counter shows, `since_s` device seconds after the effect (`before_s` was read just ahead of it)."""
+    if now_s is None:
+        return Turn.UNCLEAR
+    if now_s > since_s + slack_s:
+        # It began before the effect. A clock that jumped or stood still (a lying firmware) proves nothing.
+        is_steady = before_s is None or abs(now_s - before_s - since_s) <= slack_s
+        return Turn.RUNS_ON if is_steady else Turn.UNCLEAR
+    if before_s is None:
+        return Turn.RESTARTED
+    # Young enough to have begun since; but it may have been as young before.
+    return Turn.RESTARTED if now_s < before_s + since_s - slack_s else Turn.UNCLEAR
