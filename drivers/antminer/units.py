@@ -5,6 +5,21 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from drivers.values import LONGEST, number, text_of, whole
+
+__all__ = [
+    "ago_s",
+    "hottest",
+    "number",
+    "rate_hs",
+    "scaled",
+    "temps_c",
+    "text_of",
+    "unit_hs",
+    "watts",
+    "whole",
+]
+
 _RATE: Final = re.compile(r"\s*(-?\d{1,18}(?:\.\d{1,18})?)\s*([a-zA-Z/]*)\s*")
 _UNIT: Final = re.compile(r"([kmgtpe]?)(h|hs|hash|sol|sols|ksol)?(/?s)?", re.IGNORECASE)
 _PREFIX: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
@@ -12,40 +27,7 @@ _TEMPS: Final = re.compile(r"(-?\d+(?:\.\d+)?)(?:-|$)")
 _SCALED: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmgtpe]?)\s*", re.IGNORECASE)
 _AGO: Final = re.compile(r"(\d{1,7}):([0-5]?\d):([0-5]?\d)")
 _WATTS: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*W\s*", re.IGNORECASE)
-_LEADING: Final = re.compile(r"\s*(-?\d{1,18}(?:\.\d{1,18})?)")
-_LARGEST: Final = 1e24
-_LONGEST: Final = (
-    64  # characters of a figure; matching patterns against more would take a hostile miner's time
-)
-_LONGEST_TEXT: Final = 2048  # the states of a board's chips are the longest of all
 _HOTTEST: Final = 300
-
-
-def number(value: Any) -> float | None:
-    """A finite number out of a number or text (`"1600M"` gives 1600); `None` for anything else."""
-    if value.__class__ is float:
-        return value if -_LARGEST < value < _LARGEST else None
-    if value.__class__ is int:
-        return float(value) if -_LARGEST < value < _LARGEST else None
-    if value.__class__ is str:
-        match = _LEADING.match(value[:_LONGEST])
-        return float(match[1]) if match else None
-    return None
-
-
-def whole(value: Any) -> int | None:
-    """A whole number >= 0, or `None`."""
-    if value.__class__ is int:
-        return value if 0 <= value < _LARGEST else None
-    found = number(value)
-    return int(found) if found is not None and found >= 0 else None
-
-
-def text_of(value: Any) -> str | None:
-    """Text that says something, without its margins; `None` for anything else."""
-    if value.__class__ is not str:
-        return None
-    return value[:_LONGEST_TEXT].strip() or None
 
 
 def unit_hs(text: Any) -> float | None:
@@ -61,7 +43,7 @@ def unit_hs(text: Any) -> float | None:
 
 def rate_hs(text: Any) -> float | None:
     """A rate with its unit behind it (`"9529.46 MH/s"`); `None` without one."""
-    if text.__class__ is not str or len(text) > _LONGEST:
+    if text.__class__ is not str or len(text) > LONGEST:
         return None
     match = _RATE.fullmatch(text)
     scale = unit_hs(match[2]) if match else None
@@ -94,7 +76,7 @@ def hottest(*values: Any) -> float | None:
             return float(value) if 0 < value < _HOTTEST else None
         if (
             value.__class__ is str
-            and len(value) < _LONGEST
+            and len(value) < LONGEST
             and value.replace("-", "0").isdecimal()
             and "--" not in value
         ):
@@ -111,7 +93,7 @@ def hottest(*values: Any) -> float | None:
 def scaled(value: Any) -> float | None:
     """A difficulty: `"262K"`, `" 69.2461"`, 65536.0; `None` for empty."""
     if value.__class__ is str:
-        match = _SCALED.fullmatch(value) if len(value) <= _LONGEST else None
+        match = _SCALED.fullmatch(value) if len(value) <= LONGEST else None
         return round(float(match[1]) * _PREFIX[match[2].lower()], 6) if match else None
     return number(value)
 
