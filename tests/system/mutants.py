@@ -6,6 +6,8 @@ Each must make the checker fail; otherwise the checker, or the load, is too kind
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import copy
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -13,7 +15,6 @@ from typing import Any, Final
 from agent.actions import CHANGES, Actions
 from agent.changes import Changes
 from agent.cli import main
-from agent.effect import JournalledEffect
 from agent.journal import Journal
 from agent.live import LiveTask
 from agent.settlement import Settlement, succeeded
@@ -21,7 +22,8 @@ from agent.states import State
 from contract.clock import to_text
 from contract.errors import MinerError
 from contract.task import Outcome, TaskName
-from drivers.base import Driver, Evidence, Plan
+from drivers.base import Evidence, Plan
+from drivers.wire import Wire
 
 
 def intent_dropped() -> None:
@@ -48,16 +50,19 @@ def intent_late() -> None:
 
 
 def sent_twice() -> None:
-    """Every write is repeated, to be on the safe side."""
-    whole = Changes._apply
+    """Every request that changes a miner is repeated, to be on the safe side."""
+    whole = Wire.exchange
 
-    async def _apply(
-        self: Changes, task: LiveTask, driver: Driver, plan: Plan, effect: JournalledEffect
-    ) -> MinerError | None:
-        await whole(self, task, driver, plan, effect)
-        return await whole(self, task, driver, plan, effect)
+    async def exchange(self: Wire, port: int, request: bytes, decoder: Any, **more: Any) -> Any:
+        spare = copy.deepcopy(decoder)
+        try:
+            return await whole(self, port, request, decoder, **more)
+        finally:
+            if more.get("effect") is not None:
+                with contextlib.suppress(MinerError):
+                    await whole(self, port, request, spare, **more)
 
-    Changes._apply = _apply  # type: ignore[method-assign]
+    Wire.exchange = exchange  # type: ignore[method-assign]
 
 
 def redone() -> None:
@@ -76,7 +81,7 @@ def settled_early() -> None:
     """The miner's OK is taken for the deed."""
 
     async def _verify(
-        self: Changes, task: LiveTask, driver: Driver, plan: Plan, *_: Any
+        self: Changes, task: LiveTask, driver: Any, plan: Plan, *_: Any
     ) -> Settlement:
         del driver
         return succeeded(
