@@ -1,8 +1,9 @@
 """What the agent remembers of its tasks, on disk: the journal, and the outbox of what is still to be reported."""
 
-from agent.journal.journal import Arrival, Journal, StepAck
+from agent.journal.journal import Journal
 from agent.journal.record import TaskRecord
 from agent.journal.schema import JournalLockedError, JournalTooNewError
+from agent.journal.steps import Arrival, StepAck
 
 __all__ = [
     "Arrival",

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import structlog
 
-from agent.journal.record import CLOUD, INSERT, TaskRecord, dump, from_row, to_row
-from agent.journal.writer import BALLAST_BYTES, Need, Writer
+from agent.journal.file import BALLAST_BYTES
+from agent.journal.record import CLOUD, TaskRecord, dump, from_row
+from agent.journal.steps import Arrival, StepAck, Steps
+from agent.journal.writer import Need, Writer
 from agent.settlement import Settlement
-from agent.states import State, check_move, nonce_status
 from contract.clock import Clock, to_text
 from contract.errors import StorageFullError
 from contract.link import Event, LogLine, OpenTask
@@ -24,22 +26,10 @@ KEEP_DAYS: Final = 30
 KEEP_ROWS: Final = 100_000
 _TIDY_ROWS: Final = 2000  # per turn, so that no commit waits long
 
-
-class Arrival(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that came in; `refusal` where it is settled at once (bad parameters)."""
-
-    record: TaskRecord
-    refusal: Settlement | None = None
+log: Any = structlog.get_logger(__name__)
 
 
-class StepAck(msgspec.Struct, frozen=True, kw_only=True):
-    """One event the cloud needs to hear no more."""
-
-    seq: int
-    epoch: int
-
-
-class Journal(Writer):
+class Journal(Steps, Writer):
     """All methods wait until what they did is on disk, and leave the loop free meanwhile."""
 
     def __init__(
@@ -54,8 +44,8 @@ class Journal(Writer):
         super().__init__(path, clock, ballast_bytes=ballast_bytes)
         self._keep = timedelta(days=keep_days)
         self._keep_rows = keep_rows
-        self._events = 0
         self.last_seq = 0  # the last event number that is durable
+        self._told_seq = 0
 
     # --- moves ---
 
@@ -135,17 +125,19 @@ class Journal(Writer):
     # --- looks ---
 
     async def unfinished(self) -> tuple[TaskRecord, ...]:
-        """Tasks accepted or in intent, the oldest first."""
-        return await self._submit(
-            lambda db: tuple(
-                from_row(row)
-                for row in db.execute(
-                    "SELECT * FROM tasks WHERE state IN ('accepted', 'intent') "
-                    "ORDER BY accepted_at, rowid"
-                )
-            ),
-            Need.LOOK,
-        )
+        """Tasks accepted or in intent, the oldest first. One that this version cannot read is settled on the way."""
+        readable: list[TaskRecord] = []
+        strange: list[str] = []
+        for row in await self._submit(_unfinished_rows, Need.LOOK):
+            try:
+                readable.append(from_row(row))
+            except ValueError as error:
+                log.error("journal.unreadable", task=row["task_id"], error=str(error)[:300])
+                strange.append(row["task_id"])
+        if strange:
+            at = self._clock.now()
+            await self._submit(lambda db: self._settle_unreadable(db, strange, at), Need.MUST)
+        return tuple(readable)
 
     async def open_tasks(self) -> tuple[OpenTask, ...]:
         """All the cloud gave us that it has not seen ended."""
@@ -179,145 +171,7 @@ class Journal(Writer):
             lambda db: int(db.execute("SELECT count(*) FROM outbox").fetchone()[0]), Need.LOOK
         )
 
-    # --- in the thread ---
-
-    def _accept(self, db: sqlite3.Connection, arrival: Arrival, at: datetime) -> bool:
-        record = arrival.record
-        row = db.execute(
-            "SELECT epoch, state, status FROM tasks WHERE task_id = ?", (record.task_id,)
-        ).fetchone()
-        if row is not None:
-            state = State(row["state"])
-            # A cloud that asks again for what it has acknowledged has lost it: it is told again.
-            forgot = record.epoch == row["epoch"] and state is State.REPORTED
-            if record.epoch > row["epoch"] or forgot:
-                self._tell_again(db, record, state, row["status"], at)
-            return False
-        self._insert(db, record)
-        if arrival.refusal is not None:
-            self._settle(db, record, arrival.refusal, at, ())
-            return False
-        if record.reports:
-            self._emit(db, record.task_id, TaskStatus.QUEUING, at, (), terminal=False)
-        return True
-
-    def _tell_again(
-        self,
-        db: sqlite3.Connection,
-        record: TaskRecord,
-        state: State,
-        status: str | None,
-        at: datetime,
-    ) -> None:
-        """Handed out again. What became of it here is what counts: it is told again under the new epoch."""
-        back = State.SETTLED if state is State.REPORTED else state
-        db.execute(
-            "UPDATE tasks SET epoch = ?, expires_at = ?, state = ? WHERE task_id = ?",
-            (record.epoch, to_text(record.expires_at), back.value, record.task_id),
-        )
-        ended = back is State.SETTLED
-        unsent = db.execute(
-            "SELECT count(*) FROM outbox WHERE task_id = ? AND terminal >= ?",
-            (record.task_id, int(ended)),
-        ).fetchone()[0]
-        if not unsent:
-            word = nonce_status(back, None if status is None else TaskStatus(status))
-            self._emit(db, record.task_id, word, at, (), terminal=ended)
-
-    def _insert(self, db: sqlite3.Connection, record: TaskRecord) -> None:
-        db.execute(INSERT, to_row(record))
-
-    def _begin(
-        self,
-        db: sqlite3.Connection,
-        task_id: str,
-        plan: Plan | None,
-        at: datetime,
-        logs: Sequence[LogLine],
-    ) -> None:
-        row = db.execute("SELECT state, origin FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
-        if row is None:
-            raise StorageFullError("The journal was begun anew under this task; give it again.")
-        check_move(State(row["state"]), State.INTENT)
-        db.execute(
-            "UPDATE tasks SET state = 'intent', intent_at = ?, plan = ?, "
-            "notes = json_set(notes, '$.intent_at', ?) WHERE task_id = ?",
-            (to_text(at), None if plan is None else dump(plan), to_text(at), task_id),
-        )
-        if row["origin"] == CLOUD:
-            self._emit(db, task_id, TaskStatus.PENDING, at, logs, terminal=False)
-
-    def _settle(
-        self,
-        db: sqlite3.Connection,
-        record: TaskRecord,
-        settlement: Settlement,
-        at: datetime,
-        logs: Sequence[LogLine],
-        *,
-        intent_at: datetime | None = None,
-    ) -> None:
-        row = db.execute("SELECT state FROM tasks WHERE task_id = ?", (record.task_id,)).fetchone()
-        if (
-            row is None
-        ):  # the journal was begun anew meanwhile; that it happened must not be lost with the old one
-            self._insert(db, record)
-            state = record.state
-        else:
-            state = State(row["state"])
-        if state in (State.SETTLED, State.REPORTED):
-            return
-        if intent_at is not None and state is State.ACCEPTED:
-            self._begin(db, record.task_id, None, intent_at, ())
-            state = State.INTENT
-        check_move(state, State.SETTLED)
-        after = State.SETTLED if record.reports else State.REPORTED  # nobody to tell: done with
-        # The plan and the passwords in the parameters have served their purpose.
-        db.execute(
-            "UPDATE tasks SET state = ?, status = ?, settled_at = ?, result = ?, plan = NULL, params = ? "
-            "WHERE task_id = ?",
-            (
-                after.value,
-                settlement.status.value,
-                to_text(at),
-                dump(settlement.result),
-                dump(_without_passwords(record.params)),
-                record.task_id,
-            ),
-        )
-        if record.reports:
-            self._emit(db, record.task_id, settlement.status, at, logs, terminal=True)
-
-    def _emit(
-        self,
-        db: sqlite3.Connection,
-        task_id: str,
-        word: TaskStatus,
-        at: datetime,
-        logs: Sequence[LogLine],
-        *,
-        terminal: bool,
-    ) -> None:
-        db.execute(
-            "INSERT INTO outbox (task_id, state, at, terminal, logs) VALUES (?, ?, ?, ?, ?)",
-            (task_id, word.value, to_text(at), int(terminal), dump(tuple(logs))),
-        )
-        self._events += 1
-
-    def _acknowledge(self, db: sqlite3.Connection, acks: Sequence[StepAck]) -> None:
-        for ack in acks:
-            row = db.execute(
-                "SELECT o.task_id, o.terminal, t.epoch, t.state FROM outbox o "
-                "LEFT JOIN tasks t USING (task_id) WHERE o.seq = ?",
-                (ack.seq,),
-            ).fetchone()
-            if row is None or (row["epoch"] is not None and row["epoch"] != ack.epoch):
-                continue  # already gone; or handed out again meanwhile, and told again under the new epoch
-            db.execute("DELETE FROM outbox WHERE seq = ?", (ack.seq,))
-            if row["terminal"] and row["state"] == State.SETTLED.value:
-                db.execute(
-                    "UPDATE tasks SET state = 'reported' WHERE task_id = ?", (row["task_id"],)
-                )
+    # --- in the thread, and after it ---
 
     def _tidy(self, db: sqlite3.Connection) -> None:
         oldest = to_text(self._clock.now() - self._keep)
@@ -339,9 +193,16 @@ class Journal(Writer):
         self.last_seq = int(row[0]) if row else 0
 
     def _answered(self) -> None:
-        if self._events:
-            self._events = 0
+        # By number, not by a flag of the thread's: an event committed just now is never slept over.
+        if self.last_seq != self._told_seq:
+            self._told_seq = self.last_seq
             self.outbox_grew.set()
+
+
+def _unfinished_rows(db: sqlite3.Connection) -> list[sqlite3.Row]:
+    return db.execute(
+        "SELECT * FROM tasks WHERE state IN ('accepted', 'intent') ORDER BY accepted_at, rowid"
+    ).fetchall()
 
 
 def _read_outbox(db: sqlite3.Connection, most: int, most_bytes: int) -> tuple[Event, ...]:
@@ -375,11 +236,3 @@ def _read_outbox(db: sqlite3.Connection, most: int, most_bytes: int) -> tuple[Ev
 def _must_change(cursor: sqlite3.Cursor) -> None:
     if cursor.rowcount != 1:
         raise StorageFullError("The journal was begun anew under this task; give it again.")
-
-
-def _without_passwords(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_passwords(v) for k, v in value.items() if k != "password"}
-    if isinstance(value, list | tuple):
-        return [_without_passwords(each) for each in value]
-    return value

@@ -94,12 +94,20 @@ def from_row(row: sqlite3.Row) -> TaskRecord:
         status=None if row["status"] is None else TaskStatus(row["status"]),
         intent_at=None if row["intent_at"] is None else from_text(row["intent_at"]),
         settled_at=None if row["settled_at"] is None else from_text(row["settled_at"]),
-        plan=None if row["plan"] is None else msgspec.json.decode(row["plan"], type=Plan),
+        plan=_plan(row["plan"]),
         notes=msgspec.json.decode(row["notes"], type=dict[str, Any]),
         result=None
         if row["result"] is None
         else msgspec.json.decode(row["result"], type=dict[str, Any]),
     )
+
+
+def _plan(text: str | None) -> Plan | None:
+    """A plan of another version may not be readable; then there is nothing to judge a one-shot by, which is said."""
+    try:
+        return None if text is None else msgspec.json.decode(text, type=Plan)
+    except msgspec.DecodeError:
+        return None
 
 
 def dump(value: Any) -> str:

@@ -407,6 +407,33 @@ def test_a_migration_that_breaks_leaves_the_journal_as_it_was(tmp_path: Path) ->
     assert "half" not in names
 
 
+async def test_tasks_this_version_cannot_read_are_ended_and_hold_up_no_start(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as journal:
+        await accept(journal, *(record(each) for each in ("name", "begun", "plan", "good")))
+        for each in ("begun", "plan"):
+            await journal.begin(each, PLAN, AT)
+        await acknowledge(journal)
+    connection = sqlite3.connect(tmp_path / "journal.db")
+    with connection:
+        connection.execute("UPDATE tasks SET name = 'miner.fly' WHERE task_id = 'name'")
+        connection.execute("UPDATE tasks SET miner = '{\"id\": 7}' WHERE task_id = 'begun'")
+        connection.execute(
+            'UPDATE tasks SET plan = \'{"change": {"change": "fly"}}\' WHERE task_id = \'plan\''
+        )
+    connection.close()
+    async with opened(tmp_path) as journal:
+        left = {each.task_id: each for each in await journal.unfinished()}
+        assert set(left) == {"plan", "good"}
+        assert left["plan"].plan is None
+        ends = {each.task_id: each.result for each in await outbox(journal)}
+        assert {key: value and value["outcome"] for key, value in ends.items()} == {
+            "name": "not_done",
+            "begun": "unknown",
+        }
+
+
 async def test_a_journal_of_a_later_version_is_not_touched(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         name = journal.journal_id

@@ -1,0 +1,210 @@
+"""What the journal's verbs do to its tables. All of it runs in the writer's thread, inside one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from agent.journal.record import CLOUD, INSERT, TaskRecord, dump, to_row
+from agent.settlement import Settlement, failed
+from agent.states import State, check_move, nonce_status
+from contract.clock import to_text
+from contract.errors import ErrorCode, StorageFullError
+from contract.link import LogLine
+from contract.task import Outcome, TaskStatus
+from drivers.base import Plan
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that came in; `refusal` where it is settled at once (bad parameters)."""
+
+    record: TaskRecord
+    refusal: Settlement | None = None
+
+
+class StepAck(msgspec.Struct, frozen=True, kw_only=True):
+    """One event the cloud needs to hear no more."""
+
+    seq: int
+    epoch: int
+
+
+class Steps:
+    """Moves of tasks, each with its event."""
+
+    def _accept(self, db: sqlite3.Connection, arrival: Arrival, at: datetime) -> bool:
+        record = arrival.record
+        row = db.execute(
+            "SELECT epoch, state, status FROM tasks WHERE task_id = ?", (record.task_id,)
+        ).fetchone()
+        if row is not None:
+            state = State(row["state"])
+            # A cloud that asks again for what it has acknowledged has lost it: it is told again.
+            forgot = record.epoch == row["epoch"] and state is State.REPORTED
+            if record.epoch > row["epoch"] or forgot:
+                self._tell_again(db, record, state, row["status"], at)
+            return False
+        self._insert(db, record)
+        if arrival.refusal is not None:
+            self._settle(db, record, arrival.refusal, at, ())
+            return False
+        if record.reports:
+            self._emit(db, record.task_id, TaskStatus.QUEUING, at, (), terminal=False)
+        return True
+
+    def _tell_again(
+        self,
+        db: sqlite3.Connection,
+        record: TaskRecord,
+        state: State,
+        status: str | None,
+        at: datetime,
+    ) -> None:
+        """Handed out again. What became of it here is what counts: it is told again under the new epoch."""
+        back = State.SETTLED if state is State.REPORTED else state
+        db.execute(
+            "UPDATE tasks SET epoch = ?, expires_at = ?, state = ? WHERE task_id = ?",
+            (record.epoch, to_text(record.expires_at), back.value, record.task_id),
+        )
+        ended = back is State.SETTLED
+        unsent = db.execute(
+            "SELECT count(*) FROM outbox WHERE task_id = ? AND terminal >= ?",
+            (record.task_id, int(ended)),
+        ).fetchone()[0]
+        if not unsent:
+            word = nonce_status(back, None if status is None else TaskStatus(status))
+            self._emit(db, record.task_id, word, at, (), terminal=ended)
+
+    def _insert(self, db: sqlite3.Connection, record: TaskRecord) -> None:
+        db.execute(INSERT, to_row(record))
+
+    def _begin(
+        self,
+        db: sqlite3.Connection,
+        task_id: str,
+        plan: Plan | None,
+        at: datetime,
+        logs: Sequence[LogLine],
+    ) -> None:
+        row = db.execute("SELECT state, origin FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
+        if row is None:
+            raise StorageFullError("The journal was begun anew under this task; give it again.")
+        check_move(State(row["state"]), State.INTENT)
+        db.execute(
+            "UPDATE tasks SET state = 'intent', intent_at = ?, plan = ?, "
+            "notes = json_set(notes, '$.intent_at', ?) WHERE task_id = ?",
+            (to_text(at), None if plan is None else dump(plan), to_text(at), task_id),
+        )
+        if row["origin"] == CLOUD:
+            self._emit(db, task_id, TaskStatus.PENDING, at, logs, terminal=False)
+
+    def _settle(
+        self,
+        db: sqlite3.Connection,
+        record: TaskRecord,
+        settlement: Settlement,
+        at: datetime,
+        logs: Sequence[LogLine],
+        *,
+        intent_at: datetime | None = None,
+    ) -> None:
+        row = db.execute("SELECT state FROM tasks WHERE task_id = ?", (record.task_id,)).fetchone()
+        if (
+            row is None
+        ):  # the journal was begun anew meanwhile; that it happened must not be lost with the old one
+            self._insert(db, record)
+            state = record.state
+        else:
+            state = State(row["state"])
+        if state in (State.SETTLED, State.REPORTED):
+            return
+        if intent_at is not None and state is State.ACCEPTED:
+            self._begin(db, record.task_id, None, intent_at, ())
+            state = State.INTENT
+        check_move(state, State.SETTLED)
+        after = State.SETTLED if record.reports else State.REPORTED  # nobody to tell: done with
+        # The plan and the passwords in the parameters have served their purpose.
+        db.execute(
+            "UPDATE tasks SET state = ?, status = ?, settled_at = ?, result = ?, plan = NULL, params = ? "
+            "WHERE task_id = ?",
+            (
+                after.value,
+                settlement.status.value,
+                to_text(at),
+                dump(settlement.result),
+                dump(_without_passwords(record.params)),
+                record.task_id,
+            ),
+        )
+        if record.reports:
+            self._emit(db, record.task_id, settlement.status, at, logs, terminal=True)
+
+    def _settle_unreadable(
+        self, db: sqlite3.Connection, task_ids: Sequence[str], at: datetime
+    ) -> None:
+        for task_id in task_ids:
+            self._settle_one_unreadable(db, task_id, at)
+
+    def _settle_one_unreadable(self, db: sqlite3.Connection, task_id: str, at: datetime) -> None:
+        row = db.execute("SELECT state, origin FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
+        begun = row["state"] == State.INTENT.value
+        end = failed(
+            ErrorCode.INTERNAL,
+            "Another version of the agent left this task, and this one cannot read it. Create it again.",
+            outcome=Outcome.UNKNOWN if begun else Outcome.NOT_DONE,
+        )
+        told = row["origin"] == CLOUD
+        db.execute(
+            "UPDATE tasks SET state = ?, status = ?, settled_at = ?, result = ? WHERE task_id = ?",
+            (
+                State.SETTLED.value if told else State.REPORTED.value,
+                end.status.value,
+                to_text(at),
+                dump(end.result),
+                task_id,
+            ),
+        )
+        if told:
+            self._emit(db, task_id, end.status, at, (), terminal=True)
+
+    def _emit(
+        self,
+        db: sqlite3.Connection,
+        task_id: str,
+        word: TaskStatus,
+        at: datetime,
+        logs: Sequence[LogLine],
+        *,
+        terminal: bool,
+    ) -> None:
+        db.execute(
+            "INSERT INTO outbox (task_id, state, at, terminal, logs) VALUES (?, ?, ?, ?, ?)",
+            (task_id, word.value, to_text(at), int(terminal), dump(tuple(logs))),
+        )
+
+    def _acknowledge(self, db: sqlite3.Connection, acks: Sequence[StepAck]) -> None:
+        for ack in acks:
+            row = db.execute(
+                "SELECT o.task_id, o.terminal, t.epoch, t.state FROM outbox o "
+                "LEFT JOIN tasks t USING (task_id) WHERE o.seq = ?",
+                (ack.seq,),
+            ).fetchone()
+            if row is None or (row["epoch"] is not None and row["epoch"] != ack.epoch):
+                continue  # already gone; or handed out again meanwhile, and told again under the new epoch
+            db.execute("DELETE FROM outbox WHERE seq = ?", (ack.seq,))
+            if row["terminal"] and row["state"] == State.SETTLED.value:
+                db.execute(
+                    "UPDATE tasks SET state = 'reported' WHERE task_id = ?", (row["task_id"],)
+                )
+
+
+def _without_passwords(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_passwords(v) for k, v in value.items() if k != "password"}
+    if isinstance(value, list | tuple):
+        return [_without_passwords(each) for each in value]
+    return value
