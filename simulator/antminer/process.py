@@ -42,7 +42,9 @@ class MinerProcess:
         self._heat_at = 0.0
         self._warmth: tuple[object, float] = (None, 0.0)
         self.share_rate = _SHARES_PER_S * seed.uniform(0.8, 1.2)
-        self.board_strength = [seed.uniform(0.97, 1.03) for _ in model.chains]
+        strengths = [seed.uniform(0.97, 1.03) for _ in model.chains]
+        mean = sum(strengths) / len(strengths)  # the boards add up to what the miner says it does
+        self.board_strength = [each / mean for each in strengths]
 
     def start(self, mode: int, *, ago_s: float = 0.0) -> None:
         """Begin a run in that mode; `ago_s` lets a run have begun before the farm did."""

@@ -1,0 +1,250 @@
+"""What an independent client and our driver say of the same simulated AntMiners, at the same instant.
+
+A program: `python -m tests.judges.hearing JUDGE FILE [KEY ...]` leaves one JSON document in FILE. It runs apart from
+pytest because the judges know only the vendors' ports, and one of them brings its own event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import socket
+import struct
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from contract.clock import SystemClock
+from contract.miner import Endpoint
+from drivers.antminer import entry
+from drivers.base import Credentials, Depth, Timing
+from drivers.wire import Wire
+from simulator.antminer.catalogue import MODELS
+from simulator.farm import Farm
+
+BASES: Final = {"pyasic": "127.91.0.1", "pyasic-rs": "127.92.0.1"}
+VENDOR_PORTS: Final = {"http_port": 80, "rpc_port": 4028}
+AT_ONCE: Final = 6
+_CLOCK = SystemClock()
+
+
+class Board(msgspec.Struct, kw_only=True):
+    """One board. Temperatures in degC, the rate in H/s."""
+
+    chips: int | None = None
+    hashrate_hs: float | None = None
+    temp_pcb_c: float | None = None
+    temp_chip_c: float | None = None
+
+
+class Says(msgspec.Struct, kw_only=True):
+    """What one client says of one miner, in our units. What it leaves open is `None`."""
+
+    make: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    version: str | None = None
+    mac: str | None = None
+    serial: str | None = None
+    hashrate_hs: float | None = None
+    ideal_hs: float | None = None
+    uptime_s: float | None = None
+    light_on: bool | None = None
+    fans: list[int] | None = None
+    pools: list[tuple[str, str, bool]] | None = None  # url, user, alive
+    boards: list[Board] | None = None
+    failed: str | None = None  # why it says nothing at all
+
+
+class Heard(msgspec.Struct, kw_only=True):
+    """Both, with the sensors they looked at: per board the PCB's and the chips', in degC."""
+
+    judge: Says
+    ours: Says
+    averages_hs: list[float]  # the other rates our driver reads: 30 minutes, and since the start
+    sensors_pcb_c: list[list[int]]
+    sensors_chip_c: list[list[int]]
+
+
+async def ask_pyasic(host: str) -> Says:
+    """Through pyasic's own identification and `get_data`."""
+    import pyasic
+
+    miner: Any = await pyasic.get_miner(host)
+    if miner is None:
+        return Says(failed="not identified")
+    data: Any = await miner.get_data()
+    return Says(
+        make=data.make,
+        model=data.model,
+        firmware=data.firmware,
+        version=data.fw_ver,
+        mac=data.mac,
+        serial=data.serial_number,
+        hashrate_hs=_hs(data.hashrate),
+        ideal_hs=_hs(data.expected_hashrate),
+        uptime_s=data.uptime,
+        light_on=data.fault_light,
+        fans=[each.speed for each in data.fans if each.speed],
+        pools=[(str(each.url), each.user, bool(each.alive)) for each in data.pools if each.url],
+        boards=[
+            Board(
+                chips=each.chips,
+                hashrate_hs=_hs(each.hashrate),
+                temp_pcb_c=each.temp,
+                temp_chip_c=each.chip_temp,
+            )
+            for each in data.hashboards
+        ],
+    )
+
+
+async def ask_pyasic_rs(host: str) -> Says:
+    """Through pyasic-rs' own identification and `get_data`."""
+    from pyasic_rs import MinerFactory
+
+    miner: Any = await MinerFactory().get_miner(host)
+    if miner is None:
+        return Says(failed="not identified")
+    data: dict[str, Any] = (await miner.get_data()).model_dump()
+    info = data["device_info"]
+    return Says(
+        make=info["make"],
+        model=info["model"],
+        firmware=info["firmware"],
+        version=data["firmware_version"],
+        mac=data["mac"],
+        serial=data["serial_number"],
+        hashrate_hs=_rs_hs(data["hashrate"]),
+        ideal_hs=_rs_hs(data["expected_hashrate"]),
+        uptime_s=data["uptime"].total_seconds() if data["uptime"] else None,
+        light_on=data["light_flashing"],
+        fans=[round(each["rpm"]) for each in data["fans"] if each["rpm"]],
+        pools=[
+            (each["url"], each["user"], bool(each["alive"]))
+            for group in data["pools"]
+            for each in group["pools"]
+            if each["url"] != "stratum+tcp://:80"  # how it writes an empty slot
+        ],
+        boards=[
+            Board(
+                chips=each["working_chips"],
+                hashrate_hs=_rs_hs(each["hashrate"]),
+                temp_pcb_c=each["board_temperature"],
+                temp_chip_c=each["outlet_chip_temperature"],
+            )
+            for each in data["hashboards"]
+        ],
+    )
+
+
+JUDGES: Final[dict[str, Callable[[str], Awaitable[Says]]]] = {
+    "pyasic": ask_pyasic,
+    "pyasic-rs": ask_pyasic_rs,
+}
+
+
+async def ask_ours(miner: Any) -> tuple[Says, list[float]]:
+    """Through our driver; with the rates besides the present one."""
+    endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
+    root = Credentials("root", "root")
+    timing = Timing()
+    driver = await entry.recognise(Wire(endpoint, _CLOCK, timing), _CLOCK, timing, lambda _: root)
+    assert driver is not None
+    identity, reading = driver.identity, await driver.read(Depth.FULL)
+    assert reading.slow is not None
+    assert reading.static is not None
+    moving = reading.moving
+    says = Says(
+        make=identity.make,
+        model=identity.model,
+        firmware=identity.firmware,
+        version=identity.firmware_version,
+        mac=identity.mac,
+        serial=identity.serial,
+        hashrate_hs=moving.hashrate_hs,
+        ideal_hs=reading.static.hashrate_ideal_hs,
+        uptime_s=moving.uptime_s,
+        light_on=reading.slow.light_on,
+        fans=list(moving.fan_rpm),
+        pools=[(each.url, each.user or "", each.status == "alive") for each in moving.pools],
+        boards=[
+            Board(
+                chips=each.chips,
+                hashrate_hs=each.hashrate_hs,
+                temp_pcb_c=each.temp_pcb_c,
+                temp_chip_c=each.temp_chip_c,
+            )
+            for each in moving.boards
+        ],
+    )
+    return says, [each for each in (moving.hashrate_30m_hs, moving.hashrate_avg_hs) if each]
+
+
+async def hear(judge: str, keys: list[str]) -> dict[str, Heard]:
+    """Ask the judge, then our driver, about each model; the farm's figures stand still meanwhile."""
+    ask = JUDGES[judge]
+    gate = asyncio.Semaphore(AT_ONCE)
+    specs = [f"antminer/{key}" for key in keys]
+    async with await Farm.start(specs, base=BASES[judge], **VENDOR_PORTS) as farm:
+        farm.clock.hold()
+
+        async def one(miner: Any) -> Heard:
+            async with gate:
+                try:
+                    said = await ask(miner.ip)
+                except Exception as error:  # noqa: BLE001 - the judge's own faults are part of what it says
+                    said = Says(failed=f"{type(error).__name__}: {error}")
+                ours, averages = await ask_ours(miner)
+            boards = range(len(miner.spec.chains))
+            return Heard(
+                judge=said,
+                ours=ours,
+                averages_hs=averages,
+                sensors_pcb_c=[miner.process.board_temps(index) for index in boards],
+                sensors_chip_c=[miner.process.chip_temps(index) for index in boards],
+            )
+
+        found = await asyncio.gather(*(one(miner) for miner in farm))
+    return dict(zip(keys, found, strict=True))
+
+
+def bring_up_loopback() -> None:
+    """In a network namespace of its own the loopback interface is down at first; harmless elsewhere."""
+    get_flags, set_flags, up = 0x8913, 0x8914, 1
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        request = struct.pack("16sh14x", b"lo", 0)
+        flags = struct.unpack("16sh14x", fcntl.ioctl(sock, get_flags, request))[1]
+        if not flags & up:
+            fcntl.ioctl(sock, set_flags, struct.pack("16sh14x", b"lo", flags | up))
+
+
+def _hs(rate: Any) -> float | None:
+    """A pyasic rate in H/s: its units count H/s by themselves."""
+    return None if rate is None else float(rate.rate) * int(rate.unit.value)
+
+
+_RS_UNITS: Final = {prefix: 1000.0**power for power, prefix in enumerate(" KMGTPE")}
+
+
+def _rs_hs(rate: dict[str, Any] | None) -> float | None:
+    if rate is None:
+        return None
+    unit = str(rate["unit"])
+    return float(rate["value"]) * (_RS_UNITS[unit[0]] if unit[1:2] == "H" else 1.0)
+
+
+def main(arguments: list[str]) -> None:
+    """The program."""
+    judge, target, *keys = arguments
+    bring_up_loopback()
+    heard = asyncio.run(hear(judge, keys or list(MODELS)))
+    Path(target).write_text(json.dumps(msgspec.to_builtins(heard)), "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
