@@ -7,6 +7,7 @@ hostile or dying miner can do ends in a named error by the deadline.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final, Generic, Protocol, TypeVar, cast
 
@@ -40,6 +41,13 @@ class Decoder(Protocol[T_co]):
         """
 
 
+class Talker(Decoder[T_co], Protocol[T_co]):
+    """A decoder that asks on: for devices that want several requests, or a question and a file, on one connection."""
+
+    def say(self) -> bytes | None:
+        """What to send next, asked after each `feed` that gave no reply yet; `None` while it only listens."""
+
+
 class Sink(Protocol):
     """Where a decoder puts a body too big for memory. The miner is not read from while it drains."""
 
@@ -48,12 +56,16 @@ class Sink(Protocol):
 
 
 class FileBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a local file that follows the request's first bytes, and the bytes after it."""
+    """A part of a local file that follows the request's first bytes, and the bytes after it.
+
+    With `after_word` it is held back until the decoder (a Talker) said something: the device is asked first.
+    """
 
     path: Path
     offset: int
     size_bytes: int
     tail: bytes = b""
+    after_word: bool = False
 
     @property
     def total_bytes(self) -> int:
@@ -176,6 +188,8 @@ class Wire:
                 try:
                     link.write(request)
                     if body and file:
+                        if body.after_word:
+                            await link.said()
                         await _stream(link, file, body)
                     return await link.reply
                 except MalformedError as error:
@@ -220,6 +234,8 @@ class _Link(asyncio.Protocol, Generic[T]):
         self._draining: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._writable: asyncio.Event | None = None
+        self._say: Callable[[], bytes | None] | None = getattr(decoder, "say", None)
+        self._said: asyncio.Future[None] | None = None
 
     def made(self) -> _Link[T]:
         """The factory that `create_connection` wants."""
@@ -237,6 +253,11 @@ class _Link(asyncio.Protocol, Generic[T]):
                 await asyncio.wait((waits, self.reply), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 waits.cancel()
+
+    async def said(self) -> None:
+        """Wait until the decoder said something, or the exchange is over."""
+        self._said = asyncio.get_running_loop().create_future()
+        await asyncio.wait((self._said, self.reply), return_when=asyncio.FIRST_COMPLETED)
 
     def expire(self, deadline_s: float) -> None:
         got = self._got_bytes
@@ -298,6 +319,14 @@ class _Link(asyncio.Protocol, Generic[T]):
         else:
             if reply is not None:
                 self.reply.set_result(reply)
+            elif self._say is not None and data:
+                self._ask_on(self._say)
+
+    def _ask_on(self, say: Callable[[], bytes | None]) -> None:
+        if (more := say()) is not None:
+            self.write(more)
+            if self._said is not None and not self._said.done():
+                self._said.set_result(None)
 
     def _end(self, exc: Exception | None) -> None:
         if self.reply.done():

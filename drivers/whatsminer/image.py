@@ -1,0 +1,86 @@
+"""Firmware files: a part for one control board, or a package with parts for several. No I/O but reads of the file.
+
+A package begins with a header of 6812 bytes, all numbers 32-bit little-endian: at 16 the size of all data behind it,
+at 20 the number of parts, from 24 on one entry of 104 bytes for each (chip and platform as texts of 16 bytes, offset
+in the file, size). A device takes only its own part; what is inside one is not known to us.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO, Final
+
+import msgspec
+
+from contract.errors import BadFirmwareError
+
+HEADER_BYTES: Final = 6812
+_MOST_PARTS: Final = 64
+_COUNTS: Final = struct.Struct("<16xII")
+_ENTRY: Final = struct.Struct("<16s16sII64x")
+_LEAST_BYTES: Final = 1024  # no firmware is that small: an error page or a cut download
+_TEXT_MARKS: Final = (b"<", b"{")
+_BLANKS: Final = b" \t\r\n"
+_MOST_BYTES: Final = 0xFFFFFFFF  # the upload says its length in four bytes
+
+
+class Region(msgspec.Struct, frozen=True, kw_only=True):
+    """Which bytes of the file are for this miner, and what they are called there."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def select(file: BinaryIO, size: int, platform: str | None) -> Region:
+    """The bytes for a control board that calls itself `platform` (any case).
+
+    Raises BadFirmwareError when the file is no firmware, is cut short, or has no part for it.
+    """
+    file.seek(0)
+    head = file.read(HEADER_BYTES)
+    if size < _LEAST_BYTES or head.lstrip(_BLANKS).startswith(_TEXT_MARKS):
+        raise BadFirmwareError(f"the file ({size} bytes) is no firmware")
+    if size > _MOST_BYTES:
+        raise BadFirmwareError(f"the file has {size} bytes, more than can be uploaded")
+    count = _count_of(head, size)
+    if count is None:
+        return Region(name="whole file", offset=0, size=size)
+    parts = [_part(head, index, size) for index in range(count)]
+    if not platform:
+        names = _listed(parts)
+        raise BadFirmwareError(
+            f"the package has parts for {names}, but this miner does not tell which control board it has: "
+            "give the file for its board alone"
+        )
+    for part in parts:
+        if part.name == platform.strip().lower():
+            return part
+    raise BadFirmwareError(
+        f"the package has no part for this control board ({platform}); it has {_listed(parts)}"
+    )
+
+
+def _count_of(head: bytes, size: int) -> int | None:
+    """How many parts the package has; `None` for a file that is none."""
+    if len(head) < HEADER_BYTES:
+        return None
+    data_bytes, count = _COUNTS.unpack_from(head)
+    if not 1 <= count <= _MOST_PARTS or not data_bytes:
+        return None
+    # Any other file may hold a small number there; then its sizes do not fit.
+    return count if data_bytes + HEADER_BYTES <= size else None
+
+
+def _part(head: bytes, index: int, size: int) -> Region:
+    chip, _, offset, length = _ENTRY.unpack_from(head, _COUNTS.size + index * _ENTRY.size)
+    name = chip.split(b"\0", 1)[0].decode("ascii", "replace").strip().lower()
+    if not length or offset < HEADER_BYTES or offset + length > size:
+        raise BadFirmwareError(
+            f"the package is damaged: its part {index + 1} lies outside of the file"
+        )
+    return Region(name=name, offset=offset, size=length)
+
+
+def _listed(parts: list[Region]) -> str:
+    return ", ".join(part.name or "?" for part in parts)

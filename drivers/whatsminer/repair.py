@@ -1,0 +1,110 @@
+"""JSON as WhatsMiner firmwares write it. Each repair names the break it mends; sound text never comes here."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from contract.errors import MalformedError
+
+# Strings come first, so that nothing inside one is touched.
+_BREAKS: Final = re.compile(
+    r'(?P<merged>"[^"\\]{0,64}""(?=temp0))'  # get_psu of 2023-01-06: no comma before "temp0"
+    r'|(?P<string>"(?:[^"\\]|\\.)*(?:"|\\?\Z))'  # one without an end goes to the end, and is not tried again
+    r"|(?P<glued>\}\s*\{)"  # no comma between two objects
+    r"|(?P<leading>[\[{]\s*,)"
+    r"|(?P<trailing>,\s*(?=[\]}]))",
+    re.DOTALL,
+)
+# API 2.0.4: a list written like an object, `"error_code":["329":"2022-01-17 11:28:11"]`.
+_LIST_OF_PAIRS: Final = re.compile(r'"error_code"\s*:\s*\[(\s*"[^"\[\]{}]{0,64}"\s*:[^\[\]{}]*)\]')
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+
+
+def decode_json(data: bytes, *, may_be_cut: bool = False) -> Any:
+    """Plain values of a reply, mended where needed. Raises MalformedError, and nothing else.
+
+    With `may_be_cut` what came before the last comma of a reply without an end is taken: error lists of hundreds
+    overflow the firmware's buffer.
+    """
+    text = data.decode("utf-8", "replace")
+    text = _LIST_OF_PAIRS.sub(r'"error_code":[{\1}]', text)
+    text = _BREAKS.sub(_mended, text)
+    try:
+        value = _decode(text)
+    except (ValueError, OverflowError, RecursionError) as error:
+        if may_be_cut and (closed := _closed(text)) is not None:
+            return decode_json(closed.encode("utf-8", "replace"))
+        raise MalformedError(f"not JSON ({str(error)[:80]}); it began {data[:40]!r}") from None
+    return value
+
+
+# --- private -------------------------------------------------------------------------------------
+
+
+def _decode(text: str) -> Any:
+    value, end = _LENIENT.raw_decode(text.lstrip())
+    rest = text.lstrip()[end:]
+    if rest.strip(" \t\r\n\0"):
+        raise ValueError(f"{len(rest)} characters follow it")
+    if "\\u" in text:
+        msgspec.json.encode(value)  # half a surrogate pair cannot be written again: not text
+    return value
+
+
+def _mended(match: re.Match[str]) -> str:
+    text = match.group()
+    match match.lastgroup:
+        case "merged":
+            return text[:-1] + ',"'
+        case "glued":
+            return "},{"
+        case "leading":
+            return text[0]
+        case "trailing":
+            return ""
+        case _:
+            return text
+
+
+def _closed(text: str) -> str | None:
+    """The text up to its last comma outside of strings, with an end; `None` where there is none."""
+    open_ends: list[str] = []
+    best: tuple[int, str] | None = None
+    for match in _STRING.finditer(text):
+        match match.group():
+            case "{":
+                open_ends.append("}")
+            case "[":
+                open_ends.append("]")
+            case "}" | "]":
+                if not open_ends:
+                    return None
+                open_ends.pop()
+            case ",":
+                if len(open_ends) > 64:
+                    return None
+                best = (match.start(), "".join(reversed(open_ends)))
+    if best is None or not open_ends:
+        return None
+    at, end = best
+    return text[:at] + end
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is too big a number")
+    return value
+
+
+# strict=False: raw line ends occur inside strings and between them.
+_LENIENT: Final = json.JSONDecoder(strict=False, parse_constant=_no_constant, parse_float=_finite)
