@@ -136,3 +136,13 @@ async def test_a_task_of_an_unknown_miner_is_not_written_to_another(tmp_path: Pa
         event = await at.cloud.ended(at.cloud.create(miner=MinerRef(id="somebody else")))
         assert code(event) == "wrong_device"
         assert all(each.ledger == [] for each in at.farm.miners)
+
+
+async def test_the_first_claim_wants_its_answer_at_once_and_later_ones_may_wait(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as at:
+        await until(lambda: len(at.cloud.claims) >= 2)
+        # What a crash left half done waits for the lease, and the lease for this answer.
+        assert at.cloud.claims[0].wait_s == 0.0
+        assert at.cloud.claims[1].wait_s > 5.0
