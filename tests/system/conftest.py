@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-_TABLES: list[str] = []
+FIGURES = "figures"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,21 +24,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _TABLES:
+    """Every table, also those of other workers, also of tests that pass: the log of a run shows its figures."""
+    tables = [
+        text
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, ())
+        if getattr(report, "when", None) == "call"
+        for name, text in report.user_properties
+        if name == FIGURES
+    ]
+    if tables:
         terminalreporter.section("figures of the system tests")
-        for table in _TABLES:
+        for table in tables:
             terminalreporter.write_line(table)
 
 
 @pytest.fixture
-def tell() -> Callable[[str], None]:
-    """Say figures, so that they are seen also in the log of a run that passes."""
-
-    def say(table: str) -> None:
-        print(table)
-        _TABLES.append(table)
-
-    return say
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say figures."""
+    return lambda table: record_property(FIGURES, table)
 
 
 _next = itertools.count()
