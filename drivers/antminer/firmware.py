@@ -18,6 +18,7 @@ from contract.errors import (
     UnsupportedError,
 )
 from contract.miner import Identity, normalize_mac
+from drivers import flash
 from drivers.antminer import bmu, proofs
 from drivers.antminer.reboot import (
     clocks_of,
@@ -39,7 +40,6 @@ from drivers.uptime import Turn, turn_of
 from drivers.watch import OUTAGE_NOTE, Watch, watch_port
 from drivers.wire import FileBody
 
-UPLOADED_NOTE: Final = "uploaded"
 PART_NAME: Final = "file"  # most firmwares do not look at it, some insist
 _QUIET_S: Final = 10.0
 _LOOK_EVERY_S: Final = 5.0
@@ -94,7 +94,7 @@ async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
     finally:
         miner.wire.quiet_for(miner.timing.device_s(_QUIET_S))
     answer = _judge_upload(response)
-    await effect.note(UPLOADED_NOTE, to_text(miner.clock.now()))
+    await effect.note(flash.UPLOADED_NOTE, to_text(miner.clock.now()))
     if not reboots_by_itself(answer):
         await _reboot(miner, effect)
 
@@ -120,25 +120,17 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
                 return evidence(plan, watch, "unknown", "none", {}, reason=reason)
             identity = None
             info = {}
-        after = _after(effect, identity, elapsed_s)
+        version = identity.firmware_version if identity else None
+        after = flash.shown(effect, version, elapsed_s)
         if identity is not None and is_other_device(plan, info):
             reason = "another miner answers at this address now"
             return evidence(plan, watch, "unknown", "none", after, reason=reason)
-        if identity is not None and has_changed(plan, identity) and elapsed_s is not None:
-            return _changed(plan, watch, identity, after)
+        if flash.has_changed(plan, version) and elapsed_s is not None:
+            return flash.changed(plan, watch, version, after, proofs.VERSION.signal)
         if _is_over(plan, effect, watch, elapsed_s):
             break
         await watch.pause(_LOOK_EVERY_S)
-    if identity is None:
-        reason = "the miner did not come back in time: check it on site"
-    elif UPLOADED_NOTE in effect.notes:
-        reason = (
-            "the miner took the file and shows the same version as before: "
-            "it was the same, or it was not installed"
-        )
-    else:
-        reason = "the upload was not confirmed and the miner shows the same version as before"
-    return evidence(plan, watch, "unknown", "none", after, reason=reason)
+    return flash.unchanged(plan, watch, effect, after, answers=identity is not None)
 
 
 def whole(identity: Identity) -> Identity | None:
@@ -236,23 +228,6 @@ def _region(path: Path, board: tuple[str, str] | None, is_old_generation: bool) 
         raise BadFirmwareError(f"cannot read the firmware file: {error}") from None
 
 
-def has_changed(plan: Plan, identity: Identity) -> bool:
-    version = identity.firmware_version
-    return version is not None and not same_version(version, plan.before.get("firmware_version"))
-
-
-def _changed(plan: Plan, watch: Watch, identity: Identity, after: dict[str, Any]) -> Evidence:
-    assert isinstance(plan.change, Firmware)
-    target = plan.change.target_version
-    if target and not same_version(identity.firmware_version, target):
-        reason = f"it runs {identity.firmware_version} now, but {target} was promised: wrong file or wrong name"
-        return evidence(plan, watch, "unknown", "none", after, reason=reason)
-    if plan.before.get("firmware_version") is None and not target:
-        reason = "the version before could not be read, so there is nothing to compare"
-        return evidence(plan, watch, "unknown", "none", after, reason=reason)
-    return evidence(plan, watch, "done", proofs.VERSION.signal, after)
-
-
 def _is_over(plan: Plan, effect: Effect, watch: Watch, elapsed_s: float | None) -> bool:
     """Whether the version will not change any more: the miner rebooted and still shows the old one."""
     if watch.device_s >= proofs.VERSION.latest_s:
@@ -263,14 +238,3 @@ def _is_over(plan: Plan, effect: Effect, watch: Watch, elapsed_s: float | None) 
     turn = turn_of(before_s, elapsed_s, watch.device_s, watch.slack_s)
     # The new process has run for a while, so this is not the time before a second reboot.
     return turn is Turn.RESTARTED and elapsed_s is not None and elapsed_s > 120.0
-
-
-def _after(effect: Effect, identity: Identity | None, elapsed_s: float | None) -> dict[str, Any]:
-    after: dict[str, Any] = {
-        "firmware_version": identity.firmware_version if identity else None,
-        "elapsed_s": elapsed_s,
-    }
-    for note in (UPLOADED_NOTE, OUTAGE_NOTE):
-        if note in effect.notes:
-            after[note] = effect.notes[note]
-    return after

@@ -8,11 +8,13 @@ from contract.clock import to_text
 from contract.errors import MinerError, PolicyRefusedError, UnsupportedError
 from contract.miner import Reading, normalize_mac
 from drivers.antminer import proofs
-from drivers.antminer.subject import Subject, is_old, judge, system_info
+from drivers.antminer.subject import Subject, is_old, system_info
+from drivers.antminer.subject import judge as judge_answer
 from drivers.antminer.uptime import Clocks, system_turn
 from drivers.base import Depth, Effect, Evidence, Plan, Reboot
+from drivers.boot import Signs, Verdict, judge
 from drivers.proof import evidence, is_silent
-from drivers.uptime import Turn, turn_of
+from drivers.uptime import turn_of
 from drivers.watch import OUTAGE_NOTE, Watch, was_away, watch_port
 
 _QUIET_S: Final = 10.0
@@ -57,7 +59,7 @@ async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
                 continue
             if response.status == 404:
                 raise UnsupportedError("this firmware has no reboot.cgi")
-            judge(response, "reboot.cgi")
+            judge_answer(response, "reboot.cgi")
             return
     finally:
         # Within a second or so another order would overwrite this one in the miner's mailbox.
@@ -95,49 +97,29 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
         if OUTAGE_NOTE in effect.notes:
             after["outage_at"] = effect.notes[OUTAGE_NOTE]
         if verdict is not None:
-            outcome, signal, reason = verdict
-            if outcome == "done" and is_other_device(plan, info):
+            if verdict.outcome == "done" and is_other_device(plan, info):
                 reason = "another miner answers at this address now"
                 return evidence(plan, watch, "unknown", "none", after, reason=reason)
-            return evidence(plan, watch, outcome, signal, after, reason=reason)
+            return evidence(
+                plan, watch, verdict.outcome, verdict.signal, after, reason=verdict.reason
+            )
         await watch.pause(_PROBE_EVERY_S)
 
 
-def judge_clocks(
-    plan: Plan, effect: Effect, watch: Watch, clocks: Clocks
-) -> tuple[str, str, str | None] | None:
-    """Outcome, signal and reason, or `None` while it is too early to say."""
+def judge_clocks(plan: Plan, effect: Effect, watch: Watch, clocks: Clocks) -> Verdict | None:
+    """What the clocks and the outage say, or `None` while it is too early."""
     before, since_s, slack_s = plan.before, watch.device_s, watch.slack_s
-    # The watchdog that restarts a mining process leaves the web server alone.
-    has_outage = was_away(effect)
     elapsed_s = before.get("elapsed_s")
     if elapsed_s is not None:
         elapsed_s += watch.ahead_s(before.get("read_at"))  # a plan may wait for its turn
-    process = turn_of(elapsed_s, clocks.elapsed_s, since_s, slack_s)
-    system = system_turn(before.get("system_uptime"), clocks.system, since_s, slack_s)
-    if system is Turn.RESTARTED and (has_outage or process is Turn.RESTARTED):
-        return "done", proofs.BOOT.signal, None
-    if has_outage and process is Turn.RESTARTED and system is not Turn.RUNS_ON:
-        return "done", proofs.OUTAGE.signal, None
-    if since_s < proofs.OUTAGE.latest_s:
-        return None
-    # It has been running since before the order, and what was ordered would have begun by now.
-    if not has_outage and system is Turn.RUNS_ON:
-        return "not_done", proofs.BOOT.signal, "the miner did not reboot"
-    if not has_outage and process is Turn.RUNS_ON and system is not Turn.RESTARTED:
-        return "not_done", "Elapsed runs on", "the miner did not reboot"
-    if since_s < proofs.BOOT.latest_s and (has_outage or process is not Turn.RESTARTED):
-        return None  # still booting, or about to
-    if not has_outage and process is Turn.RESTARTED:
-        reason = (
-            "the mining process began anew since the order, but nobody saw the device go down: "
-            "it rebooted, or only its process restarted"
-        )
-        return "unknown", "none", reason
-    if clocks.elapsed_s is None and clocks.system is None:
-        where = "went down and did not come back" if has_outage else "does not answer any more"
-        return "unknown", "none", f"the miner {where}: check it on site"
-    return "unknown", "none", "the miner's own clocks contradict each other or the outage seen"
+    signs = Signs(
+        since_s=since_s,
+        process=turn_of(elapsed_s, clocks.elapsed_s, since_s, slack_s),
+        system=system_turn(before.get("system_uptime"), clocks.system, since_s, slack_s),
+        has_outage=was_away(effect),  # the watchdog of a mining process leaves the web server alone
+        answers=clocks.elapsed_s is not None or clocks.system is not None,
+    )
+    return judge(signs, outage=proofs.OUTAGE, boot=proofs.BOOT)
 
 
 def is_refused_method(status: int) -> bool:

@@ -7,6 +7,7 @@ in the file, size). A device takes only its own part; what is inside one is not 
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import BinaryIO, Final
 
@@ -20,7 +21,13 @@ _COUNTS: Final = struct.Struct("<16xII")
 _ENTRY: Final = struct.Struct("<16s16sII64x")
 _LEAST_BYTES: Final = 1024  # no firmware is that small: an error page or a cut download
 _TEXT_MARKS: Final = (b"<", b"{")
+_FOREIGN_MARKS: Final = (
+    b"\xab\xab\xab\xab",
+    b"\x7fELF",
+    b"PK\x03\x04",
+)  # of other makers, and wrappings
 _BLANKS: Final = b" \t\r\n"
+_CHIP: Final = re.compile(rb"[0-9A-Za-z_.-]{2,16}\0*")
 _MOST_BYTES: Final = 0xFFFFFFFF  # the upload says its length in four bytes
 
 
@@ -41,6 +48,8 @@ def select(file: BinaryIO, size: int, platform: str | None) -> Region:
     head = file.read(HEADER_BYTES)
     if size < _LEAST_BYTES or head.lstrip(_BLANKS).startswith(_TEXT_MARKS):
         raise BadFirmwareError(f"the file ({size} bytes) is no firmware")
+    if head.startswith(_FOREIGN_MARKS):
+        raise BadFirmwareError("the file is no WhatsMiner firmware, or is still packed")
     if size > _MOST_BYTES:
         raise BadFirmwareError(f"the file has {size} bytes, more than can be uploaded")
     count = _count_of(head, size)
@@ -53,23 +62,35 @@ def select(file: BinaryIO, size: int, platform: str | None) -> Region:
             f"the package has parts for {names}, but this miner does not tell which control board it has: "
             "give the file for its board alone"
         )
-    for part in parts:
-        if part.name == platform.strip().lower():
-            return part
-    raise BadFirmwareError(
-        f"the package has no part for this control board ({platform}); it has {_listed(parts)}"
-    )
+    fitting = {part for part in parts if part.name == platform.strip().lower()}
+    if not fitting:
+        raise BadFirmwareError(
+            f"the package has no part for this control board ({platform}); it has {_listed(parts)}"
+        )
+    if len(fitting) > 1:
+        raise BadFirmwareError(
+            f"the package has {len(fitting)} different parts for this control board ({platform}): "
+            "use the file made for it alone"
+        )
+    return fitting.pop()
 
 
 def _count_of(head: bytes, size: int) -> int | None:
-    """How many parts the package has; `None` for a file that is none."""
-    if len(head) < HEADER_BYTES:
+    """How many parts the package has; `None` for a file that is none. Raises BadFirmwareError for one cut short."""
+    if len(head) < _COUNTS.size + _ENTRY.size:
         return None
     data_bytes, count = _COUNTS.unpack_from(head)
     if not 1 <= count <= _MOST_PARTS or not data_bytes:
         return None
-    # Any other file may hold a small number there; then its sizes do not fit.
-    return count if data_bytes + HEADER_BYTES <= size else None
+    # Any other file may hold a small number there; then neither its sizes fit nor does an entry follow.
+    if data_bytes + HEADER_BYTES <= size:
+        return count
+    chip, _, offset, length = _ENTRY.unpack_from(head, _COUNTS.size)
+    if _CHIP.fullmatch(chip) and offset >= HEADER_BYTES and length:
+        raise BadFirmwareError(
+            f"the package is cut short: it has {size} of {data_bytes + HEADER_BYTES} bytes; download it again"
+        )
+    return None
 
 
 def _part(head: bytes, index: int, size: int) -> Region:

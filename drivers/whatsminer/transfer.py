@@ -1,0 +1,220 @@
+"""Exchanges that are more than a question and an answer: a file to the miner, its log from it. No socket, no clock.
+
+Both stay on the connection that the command came by: first the answer, then bytes that are not messages.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from contract.errors import MalformedError, RefusedError
+from drivers.logfile import FileSink
+from drivers.values import text_of, whole
+from drivers.whatsminer import api, frames
+from drivers.whatsminer.envelope import Token
+from drivers.whatsminer.tokens import opened
+
+SIZE_BYTES: Final = 4
+GZIP_MAGIC: Final = b"\x1f\x8b"
+_HEAD_CAP_BYTES: Final = 64 * 1024
+_READY: Final = "ready"
+
+
+class Answers(Protocol):
+    """Cuts the miner's messages out of a stream, one dialect's way."""
+
+    @property
+    def rest(self) -> bytes:
+        """What came after the last message."""
+
+    def feed(self, data: bytes) -> Any | None:
+        """Take more bytes (b"" for the end of the stream); what the next message says (its `Msg`), once whole.
+
+        Raises MalformedError, and the refusals that prove that nothing was executed.
+        """
+
+
+class Sealed4028:
+    """Messages of port 4028: encrypted objects, with nothing between them or the NUL or newline some builds send."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+        self._reader = ObjectReader()
+
+    @property
+    def rest(self) -> bytes:
+        return self._reader.rest
+
+    def feed(self, data: bytes) -> Any | None:
+        body = self._reader.feed(data)
+        if body is None:
+            return None
+        reply = opened(api.decode_reply(body), self._token)
+        return {} if reply.Msg is None else reply.Msg
+
+
+class Framed4433:
+    """Messages of port 4433."""
+
+    def __init__(self, cmd: str) -> None:
+        self._cmd = cmd
+        self._reader = frames.FrameReader()
+
+    @property
+    def rest(self) -> bytes:
+        return self._reader.rest
+
+    def feed(self, data: bytes) -> Any | None:
+        body = self._reader.feed(data)
+        if body is None:
+            return None
+        message = _object(body)
+        if "code" not in message and "logsize" in message:
+            return message  # the log's announcement is bare
+        reply = frames.decode_reply(body, self._cmd)
+        if (refusal := frames.refusal_of(reply)) is not None:
+            raise refusal
+        return {} if reply.msg is None else reply.msg
+
+
+class ObjectReader:
+    """Finds the end of a JSON object in a stream that goes on with something else."""
+
+    def __init__(self) -> None:
+        self.rest = b""
+        self._data = bytearray()
+        self._at = 0
+        self._depth = 0
+        self._in_text = False
+        self._escaped = False
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take more bytes; the next object once whole. Raises MalformedError at the end, or for no object."""
+        if not data:
+            raise MalformedError(f"it hung up ({len(self._data)} bytes of an answer came)")
+        self._data += data
+        if not self._at:
+            self._data = self._data.lstrip(b"\0\r\n\t ")
+            if self._data and self._data[0] != ord("{"):
+                raise MalformedError(f"not an object; it began {bytes(self._data[:40])!r}")
+        while self._at < len(self._data):
+            self._step(self._data[self._at])
+            self._at += 1
+            if not self._depth:
+                return self._cut()
+        if len(self._data) > _HEAD_CAP_BYTES:
+            raise MalformedError("its answer does not end")
+        return None
+
+    def _step(self, byte: int) -> None:
+        if self._in_text:
+            if self._escaped:
+                self._escaped = False
+            elif byte == ord("\\"):
+                self._escaped = True
+            elif byte == ord('"'):
+                self._in_text = False
+        elif byte == ord('"'):
+            self._in_text = True
+        elif byte in b"{[":
+            self._depth += 1
+        elif byte in b"}]":
+            self._depth -= 1
+
+    def _cut(self) -> bytes:
+        body, self.rest = bytes(self._data[: self._at]), bytes(self._data[self._at :])
+        self._data.clear()
+        self._at = 0
+        return body
+
+
+class UploadTalk:
+    """Waits until the miner says that it is ready, announces the file's size, and takes the final answer."""
+
+    def __init__(self, answers: Answers, size_bytes: int) -> None:
+        self.is_ready = False
+        """The miner asked for the file: from here on it may be installed."""
+        self._answers = answers
+        self._size_bytes = size_bytes
+        self._announced = False
+
+    def feed(self, data: bytes) -> str | None:
+        """Take more bytes; the miner's final word. Raises RefusedError (and its kin) for a refusal, MalformedError."""
+        said = self._answers.feed(data)
+        if said is None:
+            return None
+        word = text_of(said) or ""
+        if self.is_ready:
+            return word
+        if _READY not in word.lower():
+            raise RefusedError(
+                f"the miner does not take a file now: {word[:80] or 'no reason given'}"
+            )
+        self.is_ready = True
+        return None
+
+    def say(self) -> bytes | None:
+        """The size, little-endian, once; the file follows."""
+        if not self.is_ready or self._announced:
+            return None
+        self._announced = True
+        return self._size_bytes.to_bytes(SIZE_BYTES, "little")
+
+
+class LogDecoder:
+    """A log: its size in a message, then so many bytes, into `sink` up to a cap."""
+
+    def __init__(self, answers: Answers, key: str, sink: FileSink, cap_bytes: int) -> None:
+        self._answers = answers
+        self._key = key
+        self._sink = sink
+        self._cap_bytes = cap_bytes
+        self._size: int | None = None
+        self._taken = 0
+
+    def feed(self, data: bytes) -> bool | None:
+        """Take more bytes; once it is over, whether the log was cut at the cap.
+
+        Raises MalformedError for an empty, short or foreign one, and what `Answers.feed` raises.
+        """
+        if self._size is None:
+            said = self._answers.feed(data)
+            if said is None:
+                return None
+            self._size = self._announced(said)
+            data = self._answers.rest
+            if not data:
+                return None
+        elif not data:
+            raise MalformedError(f"its log was cut ({self._taken} of {self._size} bytes came)")
+        return self._take(data)
+
+    def _announced(self, said: Any) -> int:
+        size = whole(said.get(self._key)) if isinstance(said, dict) else None
+        if size is None or size < 0:
+            raise MalformedError("it did not say how long its log is")
+        if size == 0:
+            raise MalformedError("the miner's log is empty; it may be restarting, try again")
+        return size
+
+    def _take(self, data: bytes) -> bool | None:
+        assert self._size is not None
+        wanted = min(self._size, self._cap_bytes)
+        piece = data[: wanted - self._taken]
+        if not self._taken and not (piece.startswith(GZIP_MAGIC) or GZIP_MAGIC.startswith(piece)):
+            raise MalformedError(f"its log is no gzip file; it began {piece[:20]!r}")
+        self._sink.write(piece)
+        self._taken += len(piece)
+        return self._size > self._cap_bytes if self._taken >= wanted else None
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedError(f"not JSON ({str(error)[:80]}); it began {body[:40]!r}") from None
+    if not isinstance(found, dict):
+        raise MalformedError(f"not an object; it began {body[:40]!r}")
+    return found
