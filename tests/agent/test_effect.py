@@ -1,0 +1,101 @@
+"""The leave to change a miner: what must be true before a byte is sent, and between two writes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from contract.errors import StorageFullError
+from contract.task import TaskName
+from drivers.base import Effect, Plan
+from tests.agent.farm import NO_CLOUD, FakeFarm, FakeMiner, HandClock, Site, code, site, until
+
+
+class TwoWrites(FakeMiner):
+    """Writes twice, with a pause between; notes that the first is done."""
+
+    async def apply(self, plan: Plan, effect: Effect) -> None:
+        async with effect.sending():
+            self.ledger.append("first")
+        await effect.note("uploaded_at", "now")
+        await self._wait("between")
+        async with effect.sending():
+            self.ledger.append("second")
+            self._change(plan.change)
+
+
+def two_writes() -> FakeFarm:
+    farm = FakeFarm(0)
+    farm.miners.append(TwoWrites(0))
+    return farm
+
+
+async def begun(at: Site, clock: HandClock, *, reported: bool) -> str:
+    at.farm.miners[0].gate["between"] = asyncio.Event()
+    if not reported:
+        at.cloud.report_error = lambda _: NO_CLOUD
+    task = at.task(name=TaskName.REBOOT, params={}, limit_s=10_000.0)
+    await clock.advance(1.0)
+    assert at.farm.miners[0].ledger == ["first"]
+    at.cloud.away = NO_CLOUD
+    await clock.advance(300.0)  # the lease is long gone
+    at.farm.miners[0].gate["between"].set()
+    await clock.advance(1.0)
+    at.cloud.away = None
+    at.cloud.report_error = lambda _: None
+    await clock.advance(60.0)
+    return task
+
+
+async def test_a_change_whose_intent_the_cloud_knows_is_seen_through(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with site(tmp_path, clock=clock, farm=two_writes()) as at:
+        task = await begun(at, clock, reported=True)
+        event = at.cloud.end(task)
+        assert event is not None and event.state == "succeed"
+        assert at.farm.miners[0].ledger == ["first", "second"]
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+async def test_a_change_the_cloud_never_heard_of_stops_with_its_lease(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with site(tmp_path, clock=clock, farm=two_writes()) as at:
+        task = await begun(at, clock, reported=False)
+        assert at.farm.miners[0].ledger == ["first"]
+        event = at.cloud.end(task)
+        assert event is not None and (event.state, code(event)) == ("failed", "policy_refused")
+        assert event.result is not None and event.result["outcome"] == "not_done"  # by looking
+        assert "verify" in at.farm.miners[0].trace
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+async def test_a_note_is_on_disk_before_the_driver_goes_on(tmp_path: Path) -> None:
+    async with site(tmp_path, farm=two_writes()) as at:
+        miner = at.farm.miners[0]
+        gate = miner.gate["between"] = asyncio.Event()
+        task = at.task(name=TaskName.REBOOT, params={})
+        await until(lambda: miner.ledger == ["first"])
+        async with asyncio.timeout(5):
+            while True:
+                found = await at.journal.find(task)
+                if found is not None and "uploaded_at" in found.notes:
+                    break
+        gate.set()
+        assert (await at.cloud.ended(task)).state == "succeed"
+        ended = await at.journal.find(task)
+        assert ended is not None and set(ended.notes) == {"intent_at", "uploaded_at"}
+
+
+async def test_without_a_durable_intent_nothing_is_sent(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+
+        async def begin(*_: object, **__: object) -> None:
+            raise StorageFullError("the disk is full: free some space")
+
+        at.journal.begin = begin  # type: ignore[method-assign]
+        event = await at.cloud.ended(at.task())
+        assert (event.state, code(event)) == ("failed", "storage_full")
+        assert event.result is not None and event.result["outcome"] == "not_done"
+        assert at.farm.miners[0].ledger == []
