@@ -6,20 +6,17 @@ from typing import Any, Final
 
 from contract.errors import (
     MalformedError,
-    MinerError,
     OutcomeUnknownError,
     RefusedError,
     UnsupportedError,
 )
+from drivers import blinking
 from drivers.antminer import proofs
 from drivers.antminer.repair import decode_json
 from drivers.antminer.subject import BadRequestError, Subject, is_old, judge
 from drivers.base import Effect, Evidence, Light, NoChange, Plan
-from drivers.proof import evidence, is_silent
-from drivers.watch import Watch
 
 _FORM: Final = "application/x-www-form-urlencoded"
-_LOOK_EVERY_S: Final = 2.0
 
 
 async def plan(miner: Subject, change: Light) -> Plan | NoChange:
@@ -40,46 +37,13 @@ async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
         await _apply_new(miner, plan.change, effect)
     # One mailbox for all orders, emptied once a second: a second order would overwrite this one.
     miner.wire.quiet_for(miner.timing.device_s(proofs.LIGHT_NEW.earliest_s))
-    if plan.before.get("light_on") is None:
-        await effect.note(
-            "answered", True
-        )  # all there will ever be, where the state cannot be read
+    await blinking.note_answer(plan, effect)
 
 
 async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
     """Ask until it shows the wish, or until it no longer can come."""
-    assert isinstance(plan.change, Light)
-    wanted = plan.change.on
     proof = proofs.LIGHT_OLD if is_old(miner) else proofs.LIGHT_NEW
-    watch = Watch(miner, effect)
-    seen: bool | None = None
-    trouble: MinerError | None = None
-    while True:
-        try:
-            seen, trouble = await _is_on(miner), None
-        except MinerError as error:
-            trouble = error
-            if not is_silent(error):
-                break
-        if seen == wanted:
-            return _evidence(plan, watch, "done", proof.signal, seen)
-        if watch.device_s >= proof.latest_s:
-            break
-        await watch.pause(_LOOK_EVERY_S)
-    if trouble is not None:
-        return _evidence(
-            plan, watch, "unknown", "none", seen, reason=f"could not look again: {trouble}"
-        )
-    if seen is None:
-        if effect.notes.get("answered"):
-            reason = (
-                "the miner took the order; this firmware does not tell whether its light blinks"
-            )
-            return _evidence(plan, watch, "done", "none", seen, reason=reason)
-        reason = "no answer, and this firmware does not tell whether its light blinks"
-        return _evidence(plan, watch, "unknown", "none", seen, reason=reason)
-    reason = f"the light stays {'on' if seen else 'off'}"
-    return _evidence(plan, watch, "not_done", proof.signal, seen, reason=reason)
+    return await blinking.verify(miner, plan, effect, proof, lambda: _is_on(miner))
 
 
 async def _is_on(miner: Subject) -> bool | None:
@@ -156,15 +120,3 @@ async def _apply_old(miner: Subject, change: Light, effect: Effect) -> None:
 def start_patience_s(miner: Subject) -> float:
     """How long the old firmware is given to refuse the start; waiting for its answer would take minutes."""
     return max(0.5, miner.timing.device_s(3.0))
-
-
-def _evidence(
-    plan: Plan,
-    watch: Watch,
-    outcome: str,
-    signal: str,
-    seen: bool | None,
-    *,
-    reason: str | None = None,
-) -> Evidence:
-    return evidence(plan, watch, outcome, signal, {"light_on": seen}, reason=reason)

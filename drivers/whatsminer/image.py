@@ -79,7 +79,7 @@ def _count_of(head: bytes, size: int) -> int | None:
     """How many parts the package has; `None` for a file that is none. Raises BadFirmwareError for one cut short."""
     if len(head) < _COUNTS.size + _ENTRY.size:
         return None
-    data_bytes, count = _COUNTS.unpack_from(head)
+    data_bytes, count = map(int, _COUNTS.unpack_from(head))
     if not 1 <= count <= _MOST_PARTS or not data_bytes:
         return None
     # Any other file may hold a small number there; then neither its sizes fit nor does an entry follow.
