@@ -49,6 +49,7 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
         base=args.base,
         http_port=ports["http"] if args.http_port is None else args.http_port,
         rpc_port=ports["rpc"] if args.rpc_port is None else args.rpc_port,
+        v3_port=ports["v3"] if args.v3_port is None else args.v3_port,
         time_scale=args.time_scale,
         seed=args.seed,
         ledger_path=args.ledger,
@@ -65,6 +66,7 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
             "ready": True,
             "http_port": farm.ports["http"],
             "rpc_port": farm.ports["rpc"],
+            "v3_port": farm.ports["v3"],
             "miners": farm.describe(),
         }
         if args.firmware:
@@ -113,10 +115,13 @@ def _parser() -> argparse.ArgumentParser:
         description="A farm of simulated miners on loopback addresses.",
         epilog="SIGHUP reads the faults file again; SIGTERM ends.",
     )
-    parser.add_argument("--make", required=True, help="e.g. antminer:12,antminer/s21:3,foreign:5")
+    parser.add_argument(
+        "--make", required=True, help="e.g. antminer:12,whatsminer:10,antminer/s21:3,foreign:5"
+    )
     parser.add_argument("--base", default="127.10.0.1", help="first address (default %(default)s)")
     parser.add_argument("--http-port", type=int, help="default 80, or 18080 where not allowed")
     parser.add_argument("--rpc-port", type=int, help="default 4028, or 14028 beside 18080")
+    parser.add_argument("--v3-port", type=int, help="default 4433, or 14433 beside 18080")
     parser.add_argument("--faults", type=Path, help="JSON: address or * to list of faults")
     parser.add_argument("--ledger", type=Path, help="append every effect here, JSON lines")
     parser.add_argument("--time-scale", type=float, default=1.0, help="device seconds per second")

@@ -17,8 +17,8 @@ from simulator.ledger import Ledger
 from simulator.makes import MAKES, SpecError, parse_specs
 from simulator.net import can_bind, free_port
 
-VENDOR_PORTS: Final = {"http": 80, "rpc": 4028}
-HIGH_PORTS: Final = {"http": 18080, "rpc": 14028}
+VENDOR_PORTS: Final = {"http": 80, "rpc": 4028, "v3": 4433}
+HIGH_PORTS: Final = {"http": 18080, "rpc": 14028, "v3": 14433}
 _TRIES: Final = 5
 _SPARE_FILES: Final = 256
 
@@ -42,6 +42,7 @@ class Farm:
         base: str = "127.10.0.1",
         http_port: int = 0,
         rpc_port: int = 0,
+        v3_port: int = 0,
         ports: Mapping[str, int] | None = None,
         time_scale: float = 1.0,
         seed: int = 0,
@@ -59,7 +60,7 @@ class Farm:
         wanted = parse_specs(specs)
         addresses = list(count_up(base, len(wanted)))
         _allow_files(2 * len(wanted) + _SPARE_FILES)
-        asked = {"http": http_port, "rpc": rpc_port, **(ports or {})}
+        asked = {"http": http_port, "rpc": rpc_port, "v3": v3_port, **(ports or {})}
         clock = DeviceClock(time_scale)
         ledger = Ledger(Path(ledger_path) if ledger_path else None, keep=keep_ledger)
         for attempt in range(_TRIES):
@@ -137,7 +138,9 @@ class Farm:
 
     async def _stop_devices(self) -> None:
         await asyncio.gather(*(device.stop() for device in self.miners))
-        for _ in range(8):  # turns of the loop in which accepted sockets become transports and close
+        for _ in range(
+            8
+        ):  # turns of the loop in which accepted sockets become transports and close
             await asyncio.sleep(0)
 
 

@@ -79,6 +79,41 @@ KNOWN: Final[dict[str, str]] = {
     "no_miner_type": "no miner_type.cgi",
     "platform_type": "Type is the platform name, not the model",
     "unknown_conf_key": "the config has a bitmain-* key nobody knows",
+    # WhatsMiner: tokens, seals, frames
+    "refuses_4433": "API v3 is closed",
+    "write_disabled": "the API switch is off",
+    "locked_account": "v3 writes are refused: account is locked",
+    "denied_as_fail": "v3 answers a wrong password with -1, not -4",
+    "checks_ts": "v3 writes more than `seconds` (default 30) off the device's clock are refused",
+    "clock_drift": "the device's clock is `seconds` ahead (default a day)",
+    "token_never": "get_token, and the salt of v3, never come",
+    "token_expires_at_once": "no token is worth anything when it is used",
+    "token_code": "get_token answers with `code` (default 131)",
+    "busy_slots": "get_token answers that all slots are taken",
+    "bare_136": "full slots are told with nothing but a code",
+    "wrong_key_reply": "sealed replies are sealed with another key",
+    "wrong_padding": "sealed replies are filled up with junk",
+    "empty_reply": "sealed replies are empty once opened",
+    "closes_after_each": "v3 closes after each reply",
+    "joined_refused": "joined commands are refused",
+    "short_frames": "v3 frames end before their length",
+    "oversized_length": "v3 frames announce 4 GiB",
+    "heartbeats": "v3 sends an empty frame before each reply",
+    "nul_end": "4028 replies of WhatsMiner end in NUL",
+    "pools_need_restart": "new pools are accepted, but used only after a restart",
+    "power_off_slips": "asleep, it wakes by itself after two minutes",
+    "high_fails": "high mode is accepted, but error 218 comes instead",
+    "fan_failed": "the inlet fan stands still (error 110)",
+    "error_codes": "the codes `codes` (numbers) are active",
+    "error_flood": "hundreds of error codes; 4028 cuts the reply",
+    "error_list_slip": "4028 writes its list of errors as broken JSON",
+    "error_numbers": "errors are plain numbers",
+    "psu_slip": "get_psu lacks a comma",
+    "upload_cut": "resets after `bytes` bytes of an image (default 1024)",
+    "log_glued": "the log's header and bytes come in one piece",
+    "log_short": "the log ends half-way",
+    "log_empty": "the log has no bytes",
+    # AntMiner again
     "fragile_web": "more than `limit` CGIs at once (default 3) hang the web server until reboot",
 }
 
@@ -92,7 +127,7 @@ class Fault:
     """One fault with its arguments.
 
     Every fault takes the filters `actions`, `match` (texts, one of which must occur in the request
-    line or command), `ports` (kinds: http, rpc) and `times` (how often it strikes).
+    line or command), `ports` (kinds: http, rpc, v3) and `times` (how often it strikes).
     """
 
     name: str

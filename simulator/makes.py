@@ -10,6 +10,8 @@ from simulator import decoys, foreign
 from simulator.antminer import catalogue
 from simulator.antminer.device import Antminer
 from simulator.device import Device, Place
+from simulator.whatsminer import catalogue as whatsminers
+from simulator.whatsminer.device import Whatsminer
 
 
 class SpecError(ValueError):
@@ -29,8 +31,13 @@ def _antminer(key: str, place: Place) -> Device:
     return Antminer(catalogue.MODELS[key], place)
 
 
+def _whatsminer(key: str, place: Place) -> Device:
+    return Whatsminer(whatsminers.MODELS[key], place)
+
+
 MAKES: Final[dict[str, Make]] = {
     "antminer": Make(catalogue.MIX, tuple(catalogue.MODELS), _antminer),
+    "whatsminer": Make(whatsminers.MIX, tuple(whatsminers.MODELS), _whatsminer),
     "foreign": Make(decoys.MIX, tuple(decoys.DECOYS), foreign.build),
 }
 

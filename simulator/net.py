@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from simulator.certificate import server_context
+
 if TYPE_CHECKING:
     from simulator.device import Device
 
@@ -34,18 +36,31 @@ class WireEntry(NamedTuple):
 class Listener:
     """One listening socket on one address; closing it also cuts its open connections."""
 
-    def __init__(self, ip: str, port: int, connection: Callable[[Listener], Connection]) -> None:
+    def __init__(
+        self,
+        ip: str,
+        port: int,
+        connection: Callable[[Listener], Connection],
+        *,
+        tls: bool = False,
+    ) -> None:
         self.ip = ip
         self.port = port
+        self._tls = tls
         self.live: set[Connection] = set()
         self._make = connection
         self._server: asyncio.Server | None = None
         self._sock: socket.socket | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._accepted: set[asyncio.Future[Any]] = set()
 
     @property
     def is_open(self) -> bool:
         return self._opening is not None
+
+    @property
+    def is_accepting(self) -> bool:
+        return self._opening is not None and self._opening.done()
 
     async def open(self) -> None:
         """Listen. Raises OSError when the address cannot be bound."""
@@ -75,6 +90,7 @@ class Listener:
             self._server.close()
             self._server = None
         elif self._sock is not None:
+            asyncio.get_running_loop().remove_reader(self._sock)
             self._sock.close()
         self._sock = None
         for connection in tuple(self.live):
@@ -98,11 +114,37 @@ class Listener:
                     raise
                 # the former listening socket may be closed only on one of the next turns
                 await asyncio.sleep(0.005)
+        if isinstance(loop, asyncio.SelectorEventLoop):
+            # Its own server loses, unclosed, what it accepted in the very turn in which it is closed.
+            loop.add_reader(self._sock, self._accept, self._sock)
+            return
         # in two steps: `close` must find the server when it comes between
         self._server = await loop.create_server(
-            lambda: self._make(self), sock=self._sock, backlog=BACKLOG, start_serving=False
+            lambda: self._make(self),
+            sock=self._sock,
+            backlog=BACKLOG,
+            start_serving=False,
+            ssl=server_context() if self._tls else None,
         )
         await self._server.start_serving()
+
+    def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(BACKLOG):
+            try:
+                sock, _ = listening.accept()
+            except OSError:  # none left, or the client is gone already, or there is no file for it
+                return
+            sock.setblocking(False)
+            taken = loop.create_task(self._take(sock))
+            self._accepted.add(taken)
+            taken.add_done_callback(self._accepted.discard)
+
+    async def _take(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        tls = server_context() if self._tls else None
+        with contextlib.suppress(OSError):  # the client went away, or failed at the handshake
+            await loop.connect_accepted_socket(lambda: self._make(self), sock, ssl=tls)
 
 
 class Connection(asyncio.Protocol):

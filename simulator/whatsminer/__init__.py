@@ -1,0 +1,1 @@
+"""MicroBT's WhatsMiner, in every dialect its firmware has spoken."""

@@ -1,0 +1,152 @@
+"""What can be asked of a device, whichever way it was asked: checked, named, with its effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final
+
+from simulator.whatsminer.firmware import Image
+from simulator.whatsminer.process import MODES
+
+if TYPE_CHECKING:
+    from simulator.whatsminer.device import Whatsminer
+
+COLOURS: Final = ("red", "green")
+SLOTS: Final = 3
+_LIGHT_S: Final = 1.0
+_SCRIPT_S: Final = 2.0
+_OFF_S: Final = 8.0
+
+
+class OrderError(ValueError):
+    """The parameters make no sense to the device."""
+
+
+class Reaction(Enum):
+    """How the device behaves towards who gave the order."""
+
+    ANSWER = auto()
+    SILENCE = auto()
+    HANG_UP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order taken: its name in the ledger, and what a background script does some time later."""
+
+    action: str
+    act: Callable[[], None]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    delay_s: float = _SCRIPT_S
+
+
+Led = tuple[int, int, int]
+"""Period, duration and start in ms."""
+
+
+def led(given: dict[str, Any]) -> tuple[str, Led]:
+    """One colour's setting. Raises OrderError."""
+    colour = given.get("color")
+    try:
+        times = tuple(int(given[name]) for name in ("period", "duration", "start"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise OrderError("led times") from error
+    if colour not in COLOURS or min(times) < 0:
+        raise OrderError("led colour")
+    return str(colour), (times[0], times[1], times[2])
+
+
+def light(miner: Whatsminer, leds: dict[str, Led], *, adds: bool = False) -> Order:
+    """Set the lights by hand, or give them back to the firmware (no settings).
+
+    `adds`: the colours not named stay as they are then.
+    """
+    before, after = {"on": miner.light}, {"on": bool(leds)}
+
+    def act() -> None:
+        miner.set_leds(miner.leds | leds if adds else leds)
+
+    return Order("light", act, before, after, _LIGHT_S)
+
+
+def mode(miner: Whatsminer, wanted: object) -> Order:
+    """Set the power mode; the process restarts, even into the same mode. Raises OrderError."""
+    if wanted not in MODES:
+        raise OrderError("mode")
+    name = str(wanted)
+    return Order("mode", lambda: miner.set_mode(name), {"mode": miner.mode}, {"mode": name})
+
+
+def pools(miner: Whatsminer, wanted: list[dict[str, str]]) -> Order:
+    """Replace the list of pools: `url`, `user`, `pass`. Raises OrderError."""
+    if len(wanted) > SLOTS:
+        raise OrderError("too many pools")
+    blank = {"url": "", "user": "", "pass": ""}
+    slots = [*wanted, *(dict(blank) for _ in range(SLOTS - len(wanted)))]
+    return Order(
+        "pools", lambda: miner.set_pools(slots), {"pools": miner.pools}, {"pools": slots}, 1.0
+    )
+
+
+def power(miner: Whatsminer, *, on: bool) -> Order:
+    """Stop hashing or begin again; the control board stays up."""
+    return Order(
+        "power_on" if on else "power_off",
+        miner.power_on if on else miner.power_off,
+        {"mining": not miner.is_off},
+        {"mining": on},
+        _SCRIPT_S if on else _OFF_S,
+    )
+
+
+def restart(miner: Whatsminer) -> Order:
+    """Restart the process alone."""
+    return Order("restart", miner.restart_process, {}, {})
+
+
+def reboot(miner: Whatsminer) -> Order:
+    """Restart the control board."""
+    return Order("reboot", miner.power_cycle, {"boot": miner.boot}, {}, 3.0)
+
+
+def install(miner: Whatsminer, image: Image) -> Order:
+    """Write an image that passed its check; the device then boots into it."""
+    return Order(
+        "firmware",
+        lambda: miner.flash(image),
+        {"version": miner.version},
+        {"pending": image.version},
+    )
+
+
+def factory_reset(miner: Whatsminer) -> Order:
+    """Back to factory settings: no pools, the default password, no API writes."""
+    return Order("factory_reset", lambda: miner.power_cycle(factory_reset=True), {}, {}, 3.0)
+
+
+def setting(
+    miner: Whatsminer, action: str, name: str, value: Any, *, restarts: bool = False
+) -> Order:
+    """One value of the device's settings; those of tuning restart the process."""
+
+    def act() -> None:
+        miner.set_setting(action, name, value)
+        if restarts:
+            miner.restart_process()
+        elif action in ("power_percent", "power"):
+            miner.retune()
+
+    return Order(action, act, {name: miner.settings[name]}, {name: value})
+
+
+def network(miner: Whatsminer, wanted: dict[str, str]) -> Order:
+    """Set the address; the device boots to take it."""
+
+    def act() -> None:
+        miner.set_setting("network", "network", wanted)
+        miner.power_cycle()
+
+    return Order("network", act, {"network": miner.settings["network"]}, {"network": wanted})
