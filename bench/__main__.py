@@ -1,13 +1,13 @@
-"""`python -m bench [tasks]`: run the benchmarks and print what they measured."""
+"""`python -m bench [tasks hostile]`: run the benchmarks and print what they measured."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 
-from bench import tasks
+from bench import hostile, tasks
 
-BENCHES = {"tasks": tasks.run}
+BENCHES = {"tasks": tasks.run, "hostile": hostile.run}
 
 
 def main() -> None:
@@ -17,4 +17,5 @@ def main() -> None:
         asyncio.run(BENCHES[name]())
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -22,7 +22,7 @@ async def test_a_dead_miner_listens_nowhere_and_can_be_revived(start, ask, until
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(miner.ip, port)
     miner.faults.clear()
-    await until(lambda: all(listener._server for listener in miner.listeners.values()))
+    await until(lambda: all(listener.is_accepting for listener in miner.listeners.values()))
     assert b"VERSION" in await ask(miner, "version")
 
 

@@ -1,0 +1,66 @@
+"""Hostile miners among good ones, watched from within the polling process: memory, the loop, and what the others get."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.hostile import KINDS, compare, open_arena
+
+MEMORY_KB = 16 * 1024
+STALL_MS = 50.0
+
+
+@pytest.mark.slow
+async def test_hostile_miners_cost_little_memory_and_never_hold_the_loop(
+    tmp_path: Path, base: str, tell: Callable[[str], None]
+) -> None:
+    rows = [
+        f"{'four hostile of eight miners':<30} memory grew   longest turn of the loop   their looks"
+    ]
+    wrong: list[str] = []
+    kinds: dict[str, dict[str, Any]] = {**KINDS, "slow": {"fault": "drips", "interval": 0.001}}
+    async with open_arena(
+        tmp_path, miners=8, suspects=4, base=base, slow_every_polls=1, read_timeout_s=1.0
+    ) as arena:
+        calm = await arena.measure(None, 3.0)
+        assert calm.suspects_ok
+        assert not calm.failed
+        for name, kind in kinds.items():
+            seen = await arena.measure(kind, 5.0)
+            grown_kb = seen.rss_peak_kb - calm.rss_before_kb
+            rows.append(
+                f"  {name:<28} {grown_kb / 1024:8.1f} MB {seen.stall_cpu_ms:19.1f} ms       {seen.suspects_failed}"
+            )
+            if grown_kb > MEMORY_KB or seen.stall_cpu_ms > STALL_MS or seen.failed:
+                wrong.append(rows[-1])
+            assert sum(seen.suspects_failed.values()) >= 4
+            assert not set(seen.suspects_failed) - {
+                "MalformedError",
+                "UnreachableError",
+                "web_side",
+            }
+    tell("\n".join(rows))
+    assert not wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hangs", "endless", "nested", "gzip_bomb"])
+async def test_the_others_are_looked_at_as_often_as_without_the_hostile_one(
+    name: str, tmp_path: Path, base: str, tell: Callable[[str], None]
+) -> None:
+    async with open_arena(tmp_path, miners=60, suspects=1, base=base, slow_every_polls=3) as arena:
+        without = await arena.measure(None, 5.0)
+        beside = await arena.measure(KINDS[name], 5.0)
+        tell(await compare(arena, name, KINDS[name], turns=1, turn_s=4.0))
+    assert beside.suspects_failed
+    assert not beside.failed
+    assert len(beside.latencies_ms) >= 0.8 * len(without.latencies_ms)
+    # no look waited for the hostile one, which holds its own for the whole deadline
+    assert (
+        statistics.quantiles(beside.latencies_ms, n=100)[98] < 1000 * arena.setup.read_timeout_s / 2
+    )
