@@ -12,7 +12,14 @@ from contract.miner import Firmware, Identity, Make
 from contract.ranges import Range, parse_range
 from drivers.base import Credentials
 
-FACTORY_DEFAULTS: Final = {Make.ANTMINER: Credentials("root", "root")}
+FACTORY_DEFAULTS: Final = {
+    Make.ANTMINER: Credentials("root", "root"),
+    Make.WHATSMINER: Credentials("admin", "admin"),
+}
+# Where a newer API of the same make has accounts of its own.
+FACTORY_DEFAULTS_BY_GENERATION: Final = {
+    (Make.WHATSMINER, "v3"): Credentials("super", "super"),
+}
 
 
 class CredentialRule(msgspec.Struct, frozen=True):
@@ -45,13 +52,19 @@ class CredentialBook:
         for span, credentials in self._by_range:
             if ip in span:
                 return credentials
-        return FACTORY_DEFAULTS.get(identity.make) if self._factory_defaults else None
+        return factory_default(identity) if self._factory_defaults else None
 
     def at(self, ip: str, mac: str | None = None) -> Callable[[Identity], Credentials | None]:
         """The lookup for one address, as drivers ask it; `mac` is the one last seen there, since a miner
         may tell its own only after the login.
         """
         return lambda identity: self.find(ip, identity, mac)
+
+
+def factory_default(identity: Identity) -> Credentials | None:
+    """What this kind of miner is delivered with."""
+    own = FACTORY_DEFAULTS_BY_GENERATION.get((identity.make, identity.generation or ""))
+    return own or FACTORY_DEFAULTS.get(identity.make)
 
 
 def from_config(config: Config) -> CredentialBook:

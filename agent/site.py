@@ -28,7 +28,10 @@ class Site(msgspec.Struct, frozen=True):
     @property
     def scan_ports(self) -> tuple[int, ...]:
         """Where a miner of a known make would accept a connection."""
-        return tuple(dict.fromkeys((self.ports.http_port, self.ports.rpc_port)))
+        from drivers.registry import DRIVERS
+
+        names = (name for entry in DRIVERS for name in entry.PORTS)
+        return tuple(dict.fromkeys(getattr(self.ports, name) for name in names))
 
     @property
     def look_timeout_s(self) -> float:

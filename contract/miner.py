@@ -152,7 +152,9 @@ class Moving(Frozen, frozen=True, kw_only=True):
     """What changes from poll to poll."""
 
     hashrate_hs: float | None = None
+    hashrate_1m_hs: float | None = None
     hashrate_5m_hs: float | None = None
+    hashrate_15m_hs: float | None = None
     hashrate_30m_hs: float | None = None
     hashrate_avg_hs: float | None = None  # since the process began
     power_w: float | None = None

@@ -16,6 +16,7 @@ from contract.errors import (
 from contract.miner import Endpoint, Identity, Make
 from drivers.antminer import entry as antminer
 from drivers.base import Credentials, Driver, Timing
+from drivers.whatsminer import entry as whatsminer
 from drivers.wire import Wire
 
 WireFactory = Callable[[Endpoint, Clock, Timing], Wire]
@@ -26,6 +27,7 @@ class Entry(Protocol):
     """How the registry speaks with the package of one make."""
 
     MAKE: Make
+    PORTS: tuple[str, ...]  # of Endpoint: where this make may be found
 
     async def recognise(
         self, wire: Wire, clock: Clock, timing: Timing, credentials: CredentialsFor
@@ -39,13 +41,13 @@ class Entry(Protocol):
         wire: Wire,
         clock: Clock,
         timing: Timing,
-        credentials: Credentials | None,
+        credentials: CredentialsFor,
         identity: Identity,
     ) -> Driver:
         """A driver for a miner identified earlier, without asking it."""
 
 
-DRIVERS: Final[tuple[Any, ...]] = (antminer,)
+DRIVERS: Final[tuple[Any, ...]] = (antminer, whatsminer)
 
 
 async def recognise(
@@ -101,6 +103,6 @@ def open_driver(
     for entry in DRIVERS:
         if identity.make == entry.MAKE:
             wire = wire_factory(endpoint, clock, timing)
-            driver: Driver = entry.open_driver(wire, clock, timing, credentials(identity), identity)
+            driver: Driver = entry.open_driver(wire, clock, timing, credentials, identity)
             return driver
     raise UnsupportedError(f"there is no driver for {identity.make}")

@@ -18,6 +18,7 @@ from drivers.http import ResponseDecoder, build_request
 from drivers.wire import Wire
 
 MAKE: Final = Make.ANTMINER
+PORTS: Final = ("http_port", "rpc_port")
 
 
 async def recognise(
@@ -65,11 +66,11 @@ def open_driver(
     wire: Wire,
     clock: Clock,
     timing: Timing,
-    credentials: Credentials | None,
+    credentials: Callable[[Identity], Credentials | None],
     identity: Identity,
 ) -> Antminer:
     """A driver for a miner identified earlier; nothing is sent."""
-    return Antminer(wire.endpoint, wire, clock, timing, credentials, identity)
+    return Antminer(wire.endpoint, wire, clock, timing, credentials(identity), identity)
 
 
 async def _has_stock_realm(wire: Wire, timing: Timing) -> bool:

@@ -32,6 +32,10 @@ class NoPermissionError(AuthFailedError):
     """Code -4: the switch, the password, the account, or what the account may do. Nothing was executed."""
 
 
+class HungUpError(MalformedError):
+    """The miner closed the connection between two messages."""
+
+
 class Reply3(msgspec.Struct, frozen=True):
     """One answer. `code` decides; `msg` is an object, a text, or nothing."""
 
@@ -141,10 +145,10 @@ class FrameReader:
         Raises MalformedError for a length that cannot be, or a stream that ends in a message.
         """
         if not data:
+            if self._size is None and not self._data:
+                raise HungUpError("it hung up without an answer")
             raise MalformedError(
-                "it hung up without an answer"
-                if self._size is None and not self._data
-                else f"its message was cut ({len(self._data)} of {self._size} bytes came)"
+                f"its message was cut ({len(self._data)} of {self._size} bytes came)"
             )
         self._data += data
         return self.next()

@@ -8,7 +8,13 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from contract.clock import Clock
-from contract.errors import MalformedError, MinerError, RefusedError, UnsupportedError
+from contract.errors import (
+    MalformedError,
+    MinerError,
+    RefusedError,
+    UnsupportedError,
+    WriteDisabledError,
+)
 from drivers.base import Timing
 from drivers.whatsminer.api import (
     REPLY_CAP_BYTES,
@@ -68,7 +74,7 @@ class Rpc:
             return None
         try:
             return await self.ask(command)
-        except (UnsupportedError, RefusedError):
+        except (UnsupportedError, RefusedError, WriteDisabledError):
             self._missing.add(command)
             return None
 

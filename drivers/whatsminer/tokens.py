@@ -15,6 +15,7 @@ from contract.errors import AuthFailedError, BusyError, MalformedError
 from drivers.base import Credentials, Effect, Timing
 from drivers.values import number, text_of
 from drivers.whatsminer.api import (
+    PASSWORD_FIX,
     REPLY_CAP_BYTES,
     TOKEN_CODES,
     Reply,
@@ -31,6 +32,7 @@ from drivers.wire import Wire
 LIFE_S: Final = 1500.0  # of the device's 1800, counted from its own giving it out
 # A device without a free place extends its refusal at every further try (seen: about 180 s).
 FULL_S: Final = 185.0
+NOT_READ: Final = 23  # "invalid JSON", to what we know to be sound: it came out of the wrong key
 T = TypeVar("T")
 
 
@@ -217,6 +219,8 @@ def opened(reply: Reply, token: Token) -> Reply:
     if (refusal := refusal_of(reply)) is not None:
         if reply.verdict is None:
             raise MalformedError("its answer has no status")
+        if number(reply.verdict.Code) == NOT_READ and not isinstance(refusal, AuthFailedError):
+            raise UndecryptedError(f"{PASSWORD_FIX} ({refusal})")
         raise refusal
     return reply
 

@@ -13,6 +13,7 @@ from drivers.whatsminer.api import PASSWORD_FIX, SWITCH_FIX
 from drivers.whatsminer.envelope import SALT_LONGEST
 from drivers.whatsminer.frames import (
     AnswerDecoder,
+    HungUpError,
     NoPermissionError,
     Reply3,
     StatusReply,
@@ -34,7 +35,7 @@ DEVICE: Final = question("get.device.info")
 SETTING: Final = question("get.miner.setting")
 
 
-class V3:
+class Api3:
     """API v3 of one miner. Every method raises UnreachableError and MalformedError."""
 
     def __init__(
@@ -47,6 +48,7 @@ class V3:
         self._salt: str | None = None
         self._when_s = 0.0
         self._salt_mono = 0.0
+        self._closes_each = False  # this one hangs up after each answer
 
     def replace_credentials(self, credentials: Credentials | None) -> None:
         """Use another account and password from now on."""
@@ -55,6 +57,7 @@ class V3:
     def forget(self) -> None:
         """Ask for the salt anew (the device restarted, or its password changed)."""
         self._salt = None
+        self._closes_each = False
 
     async def status(self) -> StatusReply:
         """`get.miner.status` of everything; its code is not judged."""
@@ -87,14 +90,16 @@ class V3:
     async def talk(
         self, requests: Sequence[bytes], *, deadline_s: float | None = None
     ) -> tuple[bytes, ...]:
-        """Several reads, one after another, on one connection."""
-        return await self._wire.exchange(
-            self._wire.endpoint.v3_port,
-            requests[0],
-            Talk(requests),
-            deadline_s=self._timing.read_s if deadline_s is None else deadline_s,
-            cap_bytes=CAP_BYTES,
-        )
+        """Several reads, one after another, on one connection where the miner stays on the line."""
+        if not self._closes_each or len(requests) == 1:
+            try:
+                return await self._talk(requests, deadline_s)
+            except HungUpError:
+                if len(requests) == 1:
+                    raise
+        answers = [(await self._talk((each,), deadline_s))[0] for each in requests]
+        self._closes_each = True
+        return tuple(answers)
 
     async def write(
         self, cmd: str, param: Any, effect: Effect, *, deadline_s: float | None = None
@@ -119,7 +124,7 @@ class V3:
         return await self.run(cmd, param, exchange)
 
     async def run(self, cmd: str, param: Any, exchange: Callable[[bytes], Awaitable[T]]) -> T:
-        """Give `exchange` the signed command; once more with a new salt when the device gave no permission.
+        """Give `exchange` the signed command (a frame); once more with a new salt when the device gave no permission.
 
         `exchange` raises what `frames.AnswerDecoder` does.
         """
@@ -139,6 +144,15 @@ class V3:
             raise AuthFailedError(_no_permission(error)) from None
 
     # --- private ---------------------------------------------------------------------------------
+
+    async def _talk(self, requests: Sequence[bytes], deadline_s: float | None) -> tuple[bytes, ...]:
+        return await self._wire.exchange(
+            self._wire.endpoint.v3_port,
+            requests[0],
+            Talk(requests),
+            deadline_s=self._timing.read_s if deadline_s is None else deadline_s,
+            cap_bytes=CAP_BYTES,
+        )
 
     async def _check_switch(self) -> None:
         device = await self.device()

@@ -77,7 +77,7 @@ class Stage:
         """As after a crash of the agent: nothing remembered."""
         old = self.driver
         wire = Wire(old.endpoint, CLOCK, old.timing)
-        return entry.open_driver(wire, CLOCK, old.timing, _ROOT, old.identity)
+        return entry.open_driver(wire, CLOCK, old.timing, lambda _: _ROOT, old.identity)
 
     async def met_anew(self) -> Antminer:
         """A driver that knows the miner only as it answers right now."""

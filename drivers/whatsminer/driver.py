@@ -1,0 +1,439 @@
+"""One WhatsMiner: who it is, what it does now, and (by the modules of changes) what is done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from contract.clock import Clock
+from contract.errors import (
+    MalformedError,
+    MinerError,
+    UnreachableError,
+    UnsupportedError,
+    WrongDeviceError,
+)
+from contract.miner import (
+    Algorithm,
+    Endpoint,
+    Identity,
+    MinerFault,
+    Moving,
+    PowerMode,
+    Psu,
+    Reading,
+    Slow,
+    Static,
+)
+from drivers.base import (
+    AnyChange,
+    Capabilities,
+    Credentials,
+    Depth,
+    Effect,
+    Evidence,
+    LogFile,
+    NoChange,
+    Plan,
+    Timing,
+)
+from drivers.whatsminer import proofs
+from drivers.whatsminer.api import Joined, ProcessDownError
+from drivers.whatsminer.faults import codes_of, faults_of
+from drivers.whatsminer.frames import Reply3, decode_reply, decode_status, refusal_of
+from drivers.whatsminer.identify import Findings, ask_who, from_device
+from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, cooling_of
+from drivers.whatsminer.reading import (
+    Look,
+    Status,
+    light_of,
+    look_of,
+    mode_of,
+    pools_of,
+    psu_of,
+    status_of,
+    truth,
+)
+from drivers.whatsminer.reading3 import (
+    codes_of_device,
+    look_of_status,
+    mode_word,
+    part_of,
+    serials_of,
+)
+from drivers.whatsminer.reading3 import psu_of as psu_of_device
+from drivers.whatsminer.rpc import Rpc
+from drivers.whatsminer.shares import with_serials, with_shares
+from drivers.whatsminer.tokens import Tokens
+from drivers.whatsminer.v3 import DEVICE, SETTING, STATUS, Api3
+from drivers.wire import Wire
+
+RELOOK_S: Final = 600.0  # firmware with API v3 is met on 4028 only while 4433 is away
+SHARES_RETRY_S: Final = 3600.0
+_PROCESS_DOWN: Final = MinerFault(
+    code="process_down",
+    text="its mining process does not run: it is starting, restarts, or fails again and again",
+    severity="warning",
+)
+
+
+class Whatsminer:
+    """A driver bound to one WhatsMiner, in the dialect its firmware has."""
+
+    make: ClassVar[str] = "whatsminer"
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        wire: Wire,
+        clock: Clock,
+        timing: Timing,
+        credentials: Callable[[Identity], Credentials | None],
+        identity: Identity,
+    ) -> None:
+        """`credentials` is asked again when the dialect changes: the factory's are others then."""
+        self.wire = wire
+        self.clock = clock
+        self.timing = timing
+        login = credentials(identity)
+        self.rpc = Rpc(wire, clock, timing)
+        self.tokens = Tokens(wire, clock, timing, login)
+        self.v3 = Api3(wire, clock, timing, login)
+        self.allow_plain_reboot = False  # whether a hashing miner is rebooted without `force`
+        self._endpoint = endpoint
+        self._credentials = credentials
+        self._found = Findings(identity=identity)
+        self._cooling = cooling_of(identity.model)
+        self._login_for = (identity.generation, identity.mac)
+        self._ideal_hs: float | None = None
+        self._serials: dict[int, str] = {}
+        self._psu: Psu | None = None
+        self._is_doubtful = False  # something of a look does not fit its dialect
+        self._relook_at_mono = 0.0
+        self._no_shares_until_mono = 0.0
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self._endpoint
+
+    @property
+    def identity(self) -> Identity:
+        return self._found.identity
+
+    @property
+    def is_v3(self) -> bool:
+        """Whether it is spoken to on port 4433."""
+        return self.identity.generation == V3
+
+    @property
+    def platform(self) -> str | None:
+        """How firmware packages call its control board (`h616`); `None` where it does not say, or was not asked yet."""
+        return self._found.platform
+
+    @property
+    def ideal_hs(self) -> float | None:
+        """The hash rate it should have, as last read; `None` where it does not say."""
+        return self._ideal_hs
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        return proofs.capabilities(self.identity.generation) if self.identity.drivable else None
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    async def identify(self) -> Identity:
+        """Ask afresh, the dialect included where the firmware is another. Raises WrongDeviceError when no WhatsMiner
+        answers any more.
+        """
+        found = await ask_who(self.rpc, self.v3, self.timing, self._found)
+        if found is None:
+            raise WrongDeviceError(f"{self._endpoint.host} is no WhatsMiner (any more)")
+        self.learn(found)
+        return found.identity
+
+    def learn(self, found: Findings) -> None:
+        """Take over what identification found."""
+        before = self.identity
+        self._is_doubtful = False
+        self._relook_at_mono = self.clock.mono() + RELOOK_S
+        self._found = found
+        identity = found.identity
+        if (before.generation, before.firmware_version) != (
+            identity.generation,
+            identity.firmware_version,
+        ):
+            self.rpc.forget()
+            self.tokens.forget()
+        if before.mac != identity.mac:
+            self._serials.clear()
+            self._psu = None
+            self._ideal_hs = None
+        if self._login_for != (identity.generation, identity.mac):
+            self._login_for = (identity.generation, identity.mac)
+            login = self._credentials(identity)
+            self.tokens.replace_credentials(login)
+            self.v3.replace_credentials(login)
+        self._cooling = cooling_of(identity.model)
+
+    async def look(self) -> Look:
+        """Moving facts, both uptimes and the mode where the same replies tell it: one connection where the firmware
+        allows. A mining process that is down is a look too, with no hash rate.
+
+        Raises UnreachableError, MalformedError, RefusedError.
+        """
+        if self.is_v3:
+            reply = await self._v3_answered()
+            look = look_of_status(reply, self._cooling)
+            return self._learned(look or await self._down_v3(await self.v3.device()))
+        try:
+            joined = await self.rpc.moving()
+        except ProcessDownError:
+            return await self._down()
+        self._check_dialect(joined)
+        return self._learned(look_of(joined, self._cooling))
+
+    async def read(self, depth: Depth = Depth.MOVING) -> Reading:
+        """Look once. Needs no password at any depth.
+
+        Raises UnreachableError, MalformedError, RefusedError, and WrongDeviceError when its firmware seemed to be
+        another and something else answers now.
+        """
+        if self._is_doubtful or self._is_relook_due():
+            await self.identify()
+        if depth is Depth.MOVING:
+            look = await self.look()
+            return Reading(
+                read_at=self.clock.now(), moving=with_serials(look.moving, self._serials)
+            )
+        read = self._read_v3 if self.is_v3 else self._read_4028
+        look, slow, read_at = await read(depth)
+        return Reading(
+            read_at=read_at,
+            moving=with_serials(look.moving, self._serials),
+            slow=slow,
+            static=self._static() if depth is Depth.FULL else None,
+        )
+
+    # --- changing --------------------------------------------------------------------------------
+
+    async def plan(self, change: AnyChange) -> Plan | NoChange:
+        """Say what would be written. Raises UnsupportedError for a miner that is only read."""
+        self._check_drivable()
+        from drivers.whatsminer import changes
+
+        return await changes.plan(self, change)
+
+    async def apply(self, plan: Plan, effect: Effect) -> None:
+        """Write it, once. Raises UnsupportedError for a miner that is only read."""
+        self._check_drivable()
+        from drivers.whatsminer import changes
+
+        await changes.apply(self, plan, effect)
+
+    async def verify(self, plan: Plan, effect: Effect) -> Evidence:
+        """Look until the miner shows the change or its proof window ends."""
+        from drivers.whatsminer import changes
+
+        return await changes.verify(self, plan, effect)
+
+    async def get_log(self, folder: Path, *, size_cap_bytes: int) -> LogFile:
+        """Stream the miner's log into `folder`. Raises UnsupportedError for a miner that is only read."""
+        self._check_drivable()
+        from drivers.whatsminer import changes
+
+        return await changes.fetch_log(self, folder, size_cap_bytes=size_cap_bytes)
+
+    # --- private ---------------------------------------------------------------------------------
+
+    def _check_drivable(self) -> None:
+        if not self.identity.drivable:
+            reason = self.identity.reason or "its firmware is not one we write to"
+            raise UnsupportedError(f"{self._endpoint.host} is only read: {reason}")
+
+    def _is_relook_due(self) -> bool:
+        return self.identity.generation == COMPAT and self.clock.mono() >= self._relook_at_mono
+
+    def _check_dialect(self, joined: Joined) -> None:
+        """A firmware installed by somebody else shows in the shape of its replies."""
+        reply = joined.part("summary")
+        is_new = reply is not None and reply.has_msg_summary
+        if is_new != (self.identity.generation == COMPAT):
+            self._is_doubtful = True
+
+    def _check_version(self, version: str | None) -> None:
+        known = self.identity.firmware_version
+        if version is not None and known is not None and version != known:
+            self._is_doubtful = True
+
+    def _learned(self, look: Look) -> Look:
+        self._ideal_hs = look.ideal_hs or self._ideal_hs
+        self._check_version(look.firmware_version)
+        return look
+
+    # --- API v3 ----------------------------------------------------------------------------------
+
+    async def _v3_answered(self) -> Any:
+        try:
+            return await self.v3.status()
+        except UnreachableError:
+            self._is_doubtful = (
+                True  # it may still be there on 4028, with another firmware or without v3
+            )
+            raise
+
+    async def _down_v3(self, device: Reply3) -> Look:
+        """The look at a miner whose process gave no figures."""
+        working = truth(part_of(device.fields, "miner").get("working"))
+        return Look(
+            moving=Moving(hashrate_hs=0.0),
+            process_is_down=True,
+            is_off=None if working is None else not working,
+        )
+
+    async def _read_v3(self, depth: Depth) -> tuple[Look, Slow, Any]:
+        try:
+            answers = await self.v3.talk((STATUS, DEVICE, SETTING))
+        except UnreachableError:
+            self._is_doubtful = True
+            raise
+        read_at = self.clock.now()
+        device = self.v3.learned(decode_reply(answers[1], "get.device.info"))
+        setting = decode_reply(answers[2], "get.miner.setting")
+        options = setting.fields if refusal_of(setting) is None else {}
+        fields = device.fields
+        look = look_of_status(decode_status(answers[0]), self._cooling)
+        look = self._learned(look or await self._down_v3(device))
+        found = from_device(device)
+        if found is None or found.identity.mac != self.identity.mac:
+            self._is_doubtful = True
+        else:
+            self._check_version(found.identity.firmware_version)
+            self._found = msgspec.structs.replace(
+                self._found, control_board=found.control_board, platform=found.platform
+            )
+        self._serials.update(serials_of(part_of(fields, "miner")))
+        power = part_of(fields, "power")
+        self._psu = psu_of_device(power) or self._psu
+        moving = msgspec.structs.replace(
+            look.moving, fan_psu_rpm=self._psu.fan_rpm if self._psu else None
+        )
+        if depth is Depth.FULL:
+            moving = await self._with_shares(moving)
+        working = truth(part_of(fields, "miner").get("working"))
+        slow = _slow(
+            look,
+            is_off=working is False,
+            word=mode_word(options, power),
+            light_on=light_of(part_of(fields, "system").get("ledstatus")),
+            codes=codes_of_device(fields),
+        )
+        return msgspec.structs.replace(look, moving=moving), slow, read_at
+
+    async def _with_shares(self, moving: Moving) -> Moving:
+        """API v3 counts no shares; its port 4028 does, where it is open."""
+        if not moving.pools or self.clock.mono() < self._no_shares_until_mono:
+            return moving
+        try:
+            reply = await self.rpc.ask("pools")
+        except ProcessDownError:
+            return moving
+        except MinerError:
+            self._no_shares_until_mono = self.clock.mono() + SHARES_RETRY_S
+            return moving
+        return with_shares(moving, pools_of(reply))
+
+    # --- port 4028 -------------------------------------------------------------------------------
+
+    async def _down(self) -> Look:
+        """The look at a miner whose process does not run: told to, or not."""
+        status = await self._status()
+        return Look(
+            moving=Moving(hashrate_hs=0.0),
+            process_is_down=True,
+            is_off=status.is_off,
+            mode_word=status.mode_word,
+            power_limit_w=status.power_limit_w,
+            firmware_version=status.firmware_version,
+        )
+
+    async def _status(self) -> Status:
+        try:
+            reply = await self.rpc.ask_if_known("status")
+        except MalformedError:
+            return Status()  # some daemons are away together with the process
+        return status_of(reply.fields) if reply else Status()
+
+    async def _read_4028(self, depth: Depth) -> tuple[Look, Slow, Any]:
+        look = await self.look()
+        read_at = self.clock.now()
+        generation = self.identity.generation
+        light_on: bool | None = None
+        codes = look.codes
+        is_off, word = look.is_off, look.mode_word
+        limit_w = look.power_limit_w
+        if generation in {V2, COMPAT}:
+            info = await self.rpc.ask_if_known("get_miner_info")
+            light_on = light_of(info.fields.get("ledstat")) if info else None
+            errors = await self.rpc.ask_if_known("get_error_code")
+            if errors is not None:
+                codes = (*codes, *codes_of(errors.fields.get("error_code")))
+        if generation != LEGACY and is_off is None and not (word and look.moving.hashrate_hs):
+            status = await self._status()
+            is_off, word = status.is_off, word or status.mode_word
+            limit_w = limit_w or status.power_limit_w
+            self._check_version(status.firmware_version)
+        if depth is Depth.FULL and generation in {V1, V2, COMPAT}:
+            psu = await self.rpc.ask_if_known("get_psu")
+            self._psu = (psu_of(psu.fields) if psu else None) or self._psu
+        if look.moving.fan_psu_rpm is None and self._psu is not None and depth is Depth.FULL:
+            look = msgspec.structs.replace(
+                look,
+                moving=msgspec.structs.replace(look.moving, fan_psu_rpm=self._psu.fan_rpm),
+            )
+        look = msgspec.structs.replace(look, power_limit_w=limit_w)
+        if look.control_board and self._found.control_board is None:
+            self._found = msgspec.structs.replace(self._found, control_board=look.control_board)
+        slow = _slow(look, is_off=bool(is_off), word=word, light_on=light_on, codes=codes)
+        return look, slow, read_at
+
+    def _static(self) -> Static:
+        identity = self.identity
+        return Static(
+            make=identity.make,
+            model=identity.model,
+            firmware=identity.firmware,
+            firmware_version=identity.firmware_version,
+            generation=identity.generation,
+            mac=identity.mac,
+            serial=identity.serial,
+            hostname=identity.hostname,
+            control_board=self._found.control_board,
+            algorithm=Algorithm.SHA256,
+            hashrate_ideal_hs=self._ideal_hs,
+            psu=self._psu,
+        )
+
+
+def _slow(look: Look, *, is_off: bool, word: str | None, light_on: bool | None, codes: Any) -> Slow:
+    """The slower facts of either API. Stopped on purpose is a mode too, beside the one that is set."""
+    is_stopped = is_off and not look.moving.hashrate_hs
+    faults = faults_of(
+        codes,
+        is_ramping=look.is_ramping,
+        is_off=is_stopped,
+        has_fans=not look.is_liquid,
+    )
+    if look.process_is_down and not is_stopped:
+        faults = (_PROCESS_DOWN, *faults)
+    configured = mode_of(word)
+    return Slow(
+        mode=PowerMode.SLEEP if is_stopped else configured,
+        mode_configured=configured,
+        mode_raw=word,
+        light_on=light_on,
+        power_limit_w=look.power_limit_w,
+        faults=faults,
+    )

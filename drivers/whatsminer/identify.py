@@ -1,0 +1,266 @@
+"""Who is it, and in which dialect? Asked of the miner itself: the dialect follows its firmware, not its model."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from contract.errors import (
+    MalformedError,
+    MinerError,
+    RefusedError,
+    UnsupportedError,
+)
+from contract.miner import Firmware, Identity, Make, normalize_mac
+from drivers.base import Timing
+from drivers.values import text_of
+from drivers.whatsminer.api import Reply
+from drivers.whatsminer.frames import Reply3
+from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, WRITABLE
+from drivers.whatsminer.reading import version
+from drivers.whatsminer.reading3 import part_of
+from drivers.whatsminer.rpc import Rpc
+from drivers.whatsminer.v3 import Api3
+
+DEADLINE_S: Final = 3.0  # of one question; who takes longer is asked again at the next scan
+LEGACY_REASON: Final = (
+    "its firmware is too old to be changed through its API; install one of 2021 or later "
+    "with WhatsMinerTool"
+)
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the miner said of itself, and what of it never changes while the firmware stays."""
+
+    identity: Identity
+    control_board: str | None = None
+    platform: str | None = None  # what firmware images name their parts by (h3, h6, h616 ...)
+
+
+async def ask_who(
+    rpc: Rpc, v3: Api3, timing: Timing, known: Findings | None = None
+) -> Findings | None:
+    """Find the dialect: 4433 first, then `get_version` on 4028, then the replies of old cgminers.
+
+    With `known` the dialect of before is asked first, and everything again only when its firmware is another now.
+    `None`: something else answers. Raises UnreachableError when nothing does on either port, MalformedError for what
+    answers neither as a WhatsMiner nor as anything else.
+    """
+    if known is not None and known.identity.generation in {V1, V2}:
+        found = await _again(rpc, timing, known)
+        if found is not None:
+            return found
+        rpc.forget()
+    try:
+        device = await v3.device(deadline_s=_deadline_s(timing))
+    except MinerError:
+        pass  # closed, another service on that port, or an API v3 that is just starting
+    else:
+        found = from_device(device)
+        if found is not None:
+            return found
+    return await _ask_4028(rpc, timing)
+
+
+def from_device(reply: Reply3) -> Findings | None:
+    """The identity out of `get.device.info`; `None` when it is no WhatsMiner's."""
+    fields = reply.fields
+    system, miner, network = (part_of(fields, name) for name in ("system", "miner", "network"))
+    firmware = version(system.get("fwversion"))
+    if text_of(system.get("api")) is None or firmware is None:
+        return None
+    return Findings(
+        identity=_drivable(
+            Identity(
+                make=Make.WHATSMINER,
+                model=text_of(miner.get("type")),
+                firmware=Firmware.STOCK,
+                firmware_version=firmware,
+                generation=V3,
+                mac=normalize_mac(text_of(network.get("mac"))),
+                serial=_serial(miner.get("miner-sn")),
+                hostname=text_of(network.get("hostname")),
+            )
+        ),
+        control_board=text_of(system.get("control-board-version"))
+        or text_of(system.get("platform")),
+        platform=_platform(system.get("platform")),
+    )
+
+
+def from_version(reply: Reply) -> Findings | None:
+    """What `get_version` tells: firmware, dialect, on newer ones the model. `None` when it is no WhatsMiner's."""
+    fields = reply.fields
+    firmware = version(fields.get("fw_ver"))
+    if firmware is None or not _FIRMWARE.match(firmware) or is_foreign(reply):
+        return None
+    return Findings(
+        identity=_drivable(
+            Identity(
+                make=Make.WHATSMINER,
+                model=text_of(fields.get("miner_type")),
+                firmware=Firmware.STOCK,
+                firmware_version=firmware,
+                generation=generation_of(text_of(fields.get("api_ver"))),
+            )
+        ),
+        control_board=text_of(fields.get("platform")),
+        platform=_platform(fields.get("platform")),
+    )
+
+
+def with_info(found: Findings, fields: dict[str, Any]) -> Findings:
+    """Completed by `get_miner_info`."""
+    identity = found.identity
+    return msgspec.structs.replace(
+        found,
+        identity=msgspec.structs.replace(
+            identity,
+            mac=normalize_mac(text_of(fields.get("mac"))) or identity.mac,
+            serial=_serial(fields.get("minersn")) or identity.serial,
+            hostname=text_of(fields.get("hostname")) or identity.hostname,
+        ),
+    )
+
+
+def generation_of(api: str | None) -> str:
+    """The dialect of port 4028 by its `api_ver`: `whatsminer v1.4.0`, `2.0.5`, `2.2.2`."""
+    match = _API.search(api or "")
+    if match is None:
+        return V1
+    major, minor = int(match[1]), int(match[2])
+    if major < 2:
+        return V1
+    return V2 if (major, minor) < (2, 1) else COMPAT
+
+
+def is_foreign(reply: Reply) -> bool:
+    """Whether the reply names another firmware, as some are made for this hardware."""
+    verdict = reply.verdict
+    text = f"{verdict.Msg} {verdict.Description}".lower() if verdict else ""
+    return any(mark in text for mark in _FOREIGN)
+
+
+def is_bitmicro(reply: Reply) -> bool:
+    """Whether `devdetails` lists WhatsMiner boards."""
+    return any(
+        text_of(row.get("Driver")) == "bitmicro" or text_of(row.get("Name")) == "SM"
+        for row in reply.DEVDETAILS or []
+    )
+
+
+# --- private -------------------------------------------------------------------------------------
+
+_FIRMWARE: Final = re.compile(r"\d{8}(\.\d{1,8}){1,8}\.rel\w{0,16}", re.IGNORECASE)
+_API: Final = re.compile(r"(\d{1,3})\.(\d{1,3})")
+_FOREIGN: Final = (
+    "bosminer",
+    "boser",
+    "braiins",
+    "vnish",
+    "luxos",
+    "luxminer",
+    "hiveon",
+    "antminer",
+)
+
+
+async def _ask_4028(rpc: Rpc, timing: Timing) -> Findings | None:
+    deadline_s = _deadline_s(timing)
+    try:
+        reply = await rpc.ask("get_version", deadline_s=deadline_s)
+    except (RefusedError, UnsupportedError):
+        return await _ask_legacy(rpc, deadline_s)
+    found = from_version(reply)
+    return None if found is None else await _completed(rpc, found, deadline_s)
+
+
+async def _completed(rpc: Rpc, found: Findings, deadline_s: float) -> Findings:
+    """With MAC, and the model where the version did not name it."""
+    info = await _optional(rpc, "get_miner_info", deadline_s)
+    if info is not None:
+        found = with_info(found, info.fields)
+    if found.identity.mac is None:
+        summary = await _optional(rpc, "summary", deadline_s)
+        mac = summary.summary.get("MAC") if summary and summary.summary else None
+        found = _with(found, mac=normalize_mac(text_of(mac)))
+    if found.identity.model is None:
+        details = await _optional(rpc, "devdetails", deadline_s)
+        found = _with(found, model=_model(details))
+    return found
+
+
+async def _ask_legacy(rpc: Rpc, deadline_s: float) -> Findings | None:
+    """Old cgminers know no `get_version`: their boards and their summary give them away."""
+    details = await _optional(rpc, "devdetails", deadline_s)
+    summary = await _optional(rpc, "summary", deadline_s)
+    row = (summary.summary if summary else None) or {}
+    is_ours = details is not None and is_bitmicro(details)
+    is_ours = is_ours or ("Factory GHS" in row and "MAC" in row) or "Power Fanspeed" in row
+    if not is_ours or (summary is not None and is_foreign(summary)):
+        return None
+    return Findings(
+        identity=Identity(
+            make=Make.WHATSMINER,
+            model=_model(details),
+            firmware=Firmware.STOCK,
+            firmware_version=version(row.get("Firmware Version")),
+            generation=LEGACY,
+            mac=normalize_mac(text_of(row.get("MAC"))),
+            drivable=False,
+            reason=LEGACY_REASON,
+        ),
+        control_board=text_of(row.get("CB Platform")),
+    )
+
+
+async def _again(rpc: Rpc, timing: Timing, known: Findings) -> Findings | None:
+    """The miner of before, if its firmware still is; `None` when everything is to be asked."""
+    deadline_s = _deadline_s(timing)
+    try:
+        found = from_version(await rpc.ask("get_version", deadline_s=deadline_s))
+    except MinerError:
+        return None
+    if found is None or found.identity.firmware_version != known.identity.firmware_version:
+        return None
+    if found.identity.model is None:
+        found = _with(found, model=known.identity.model)
+    return await _completed(rpc, found, deadline_s)
+
+
+async def _optional(rpc: Rpc, command: str, deadline_s: float) -> Reply | None:
+    """A reply that only completes what is known."""
+    try:
+        return await rpc.ask(command, deadline_s=deadline_s)
+    except (RefusedError, UnsupportedError, MalformedError):
+        return None
+
+
+def _with(found: Findings, **facts: Any) -> Findings:
+    return msgspec.structs.replace(found, identity=msgspec.structs.replace(found.identity, **facts))
+
+
+def _model(details: Reply | None) -> str | None:
+    rows = details.DEVDETAILS if details else None
+    return next(filter(None, (text_of(row.get("Model")) for row in rows or [])), None)
+
+
+def _drivable(identity: Identity) -> Identity:
+    return msgspec.structs.replace(identity, drivable=identity.generation in WRITABLE)
+
+
+def _serial(value: Any) -> str | None:
+    """A serial number; manuals and some devices fill its place with x or 0."""
+    text = text_of(value)
+    return text if text and text.strip("xX0") else None
+
+
+def _platform(value: Any) -> str | None:
+    text = text_of(value)
+    return text.lower() if text else None
+
+
+def _deadline_s(timing: Timing) -> float:
+    return min(DEADLINE_S, timing.read_s)

@@ -1,0 +1,353 @@
+"""What the replies of port 4028 mean, in SI units, in each of its shapes.
+
+One word means two units here: `MHS` counts MH/s, but in the boards of firmware with API v3 it counts TH/s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from contract.miner import Board, Moving, Pool, PowerMode, Psu, UptimeKind
+from drivers.values import number, text_of, whole
+from drivers.whatsminer.api import DevRow, Joined, Reply
+from drivers.whatsminer.faults import Code, codes_of_summary
+from drivers.whatsminer.models import Cooling
+
+MEGA: Final = 1e6
+GIGA: Final = 1e9
+TERA: Final = 1e12
+BOARDS_CAP: Final = 16
+POOLS_CAP: Final = 16
+Row = Mapping[str, Any]
+_HOTTEST: Final = 300.0
+_BOARD_TERA_BELOW: Final = 10_000.0  # no board makes less than 0.01 TH/s in MH/s, or more in TH/s
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """Moving facts, and what of the same replies belongs to slower records."""
+
+    moving: Moving
+    ideal_hs: float | None = None
+    elapsed_s: float | None = None  # since the mining process began
+    boot_s: float | None = None  # since the control board began
+    power_limit_w: float | None = None
+    mode_word: str | None = None
+    is_ramping: bool = False
+    is_liquid: bool | None = None
+    process_is_down: bool = False
+    is_off: bool | None = None  # told to stop, where this look shows it
+    codes: tuple[Code, ...] = ()
+    mac: str | None = None
+    control_board: str | None = None
+    firmware_version: str | None = None
+
+
+def look_of(joined: Joined, cooling: Cooling | None) -> Look:
+    """A look through port 4028; `joined` has at least a summary."""
+    reply = joined.part("summary")
+    one: Row = (reply.summary if reply else None) or _NOTHING
+    rate = _rate_now(one)
+    devs = joined.part("edevs")
+    boards, is_ramping = boards_of(
+        devs.DEVS if devs and devs.DEVS else [],
+        rate_hs=rate,
+        in_tera=reply is not None and reply.has_msg_summary,
+    )
+    listed = joined.part("pools")
+    pools = pools_of(listed, reply.when_s if reply else None) if listed else ()
+    is_liquid = _is_liquid(one, cooling)
+    elapsed, boot = positive(one.get("Elapsed")), positive(one.get("Uptime"))
+    env = temp(one.get("Env Temp"))
+    moving = Moving(
+        hashrate_hs=rate,
+        hashrate_1m_hs=scaled(one.get("MHS 1m"), MEGA),
+        hashrate_5m_hs=scaled(one.get("MHS 5m"), MEGA),
+        hashrate_15m_hs=scaled(one.get("MHS 15m"), MEGA),
+        hashrate_avg_hs=scaled(one.get("MHS av"), MEGA),
+        power_w=first(positive(one.get("Power_RT")), positive(one.get("Power"))),
+        temp_chip_c=temp(one.get("Chip Temp Max")),
+        temp_board_c=first(
+            temp(one.get("Temperature")), highest(board.temp_pcb_c for board in boards)
+        ),
+        temp_inlet_c=env if is_liquid else None,
+        temp_env_c=env,
+        fan_rpm=fans(one.get("Fan Speed In"), one.get("Fan Speed Out"), is_liquid),
+        fan_psu_rpm=_known(one.get("Power Fanspeed")),
+        uptime_s=boot if elapsed is None else elapsed,
+        uptime_kind=uptime_kind(elapsed, boot),
+        accepted=total(one.get("Accepted"), [pool.accepted for pool in pools]),
+        rejected=total(one.get("Rejected"), [pool.rejected for pool in pools]),
+        stale=total(one.get("Stale"), [pool.stale for pool in pools]),
+        hw_errors=whole(one.get("Hardware Errors")),
+        boards=boards,
+        pools=pools,
+    )
+    return Look(
+        moving=moving,
+        ideal_hs=ideal(one.get("Factory GHS"), GIGA) or _sum_of_ideals(boards),
+        elapsed_s=elapsed,
+        boot_s=boot,
+        power_limit_w=positive(one.get("Power Limit")) or None,
+        mode_word=text_of(one.get("Power Mode")),
+        is_ramping=is_ramping,
+        is_liquid=is_liquid,
+        codes=codes_of_summary(one) if "Error Code Count" in one else (),
+        mac=text_of(one.get("MAC")),
+        control_board=text_of(one.get("CB Platform")),
+        firmware_version=version(one.get("Firmware Version")),
+    )
+
+
+def boards_of(
+    rows: Sequence[DevRow], *, rate_hs: float | None, in_tera: bool
+) -> tuple[tuple[Board, ...], bool]:
+    """The boards, and whether one still ramps up. `rate_hs` (of the whole miner) tells which unit the boards count in;
+    `in_tera` is the guess where it does not.
+    """
+    rows = rows[:BOARDS_CAP]
+    unit = _board_unit(rows, rate_hs, in_tera=in_tera)
+    boards: list[Board] = []
+    is_ramping = False
+    for at, row in enumerate(rows):
+        slot = whole(row.slot)
+        if slot is None:
+            slot = whole(row.asc)
+        status = text_of(row.status)
+        frequency = number(row.frequency)
+        is_ramping = is_ramping or whole(row.ramped) == 0
+        boards.append(
+            Board(
+                index=at if slot is None else slot,
+                serial=text_of(row.serial),
+                hashrate_hs=scaled(_board_rate(row), unit),
+                hashrate_ideal_hs=first(ideal(row.factory_ghs, GIGA), ideal(row.factory, GIGA)),
+                chips=whole(row.chips),
+                frequency_hz=frequency * MEGA if frequency and frequency > 0 else None,
+                temp_chip_c=temp(row.chip_max),
+                temp_pcb_c=temp(row.temperature),
+                hw_errors=whole(row.hw_errors),
+                state=state_of(status),
+            )
+        )
+    return tuple(boards), is_ramping
+
+
+def pools_of(reply: Reply, when_s: float | None = None) -> tuple[Pool, ...]:
+    """The slots that are set. `when_s`: the device's clock, where the reply itself does not tell it."""
+    own = reply.when_s
+    when_s = when_s if own is None else own
+    used = [row for row in (reply.POOLS or [])[:POOLS_CAP] if text_of(row.url)]
+    return tuple(
+        Pool(
+            index=at if (index := whole(row.pool)) is None else index,
+            url=text_of(row.url) or "",
+            user=text_of(row.user),
+            status=lower(row.status),
+            active=truth(row.active),
+            priority=whole(row.priority),
+            accepted=whole(row.accepted),
+            rejected=whole(row.rejected),
+            stale=whole(row.stale),
+            difficulty=positive(row.difficulty) or None,
+            last_share_s=ago_s(row.last_share, when_s),
+        )
+        for at, row in enumerate(used)
+    )
+
+
+def psu_of(fields: Row) -> Psu | None:
+    """The answer to `get_psu`: everything is text, -1 is unknown, mA and 10 mV."""
+    milliamps, centivolts = _known(fields.get("iin")), _known(fields.get("vin"))
+    psu = Psu(
+        model=text_of(fields.get("model")) or text_of(fields.get("name")),
+        serial=text_of(fields.get("serial_no")),
+        version=text_of(fields.get("sw_version")),
+        input_v=None if centivolts is None else centivolts / 100.0,
+        input_a=None if milliamps is None else milliamps / 1000.0,
+        fan_rpm=_known(fields.get("fan_speed")),
+        temp_c=temp(fields.get("temp0")),
+    )
+    return psu if psu != Psu() else None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `status`."""
+
+    is_off: bool | None = None
+    mode_word: str | None = None
+    firmware_version: str | None = None
+    power_limit_w: float | None = None
+
+
+def status_of(fields: Row) -> Status:
+    """Both spellings of its keys are understood."""
+    off = fields.get("mineroff", fields.get("btmineroff"))
+    return Status(
+        is_off=truth(off),
+        mode_word=text_of(fields.get("power_mode")),
+        firmware_version=version(fields.get("FirmwareVersion", fields.get("Firmware Version"))),
+        power_limit_w=positive(fields.get("power_limit_set")) or None,
+    )
+
+
+def mode_of(word: str | None) -> PowerMode | None:
+    """The mode behind the miner's word, `None` for one we do not know."""
+    return _MODES.get(word.strip().lower()) if word else None
+
+
+def light_of(ledstat: Any) -> bool | None:
+    """Whether it blinks by hand: any state but `auto`. `None` where it is not said."""
+    text = text_of(ledstat)
+    return None if text is None else text.lower() != "auto"
+
+
+# --- shared with API v3 ----------------------------------------------------------------------------
+
+
+def scaled(value: Any, unit: float) -> float | None:
+    """A rate >= 0."""
+    found = number(value)
+    return None if found is None or found < 0 else found * unit
+
+
+def ideal(value: Any, unit: float) -> float | None:
+    """A rated hash rate; 0 and below (some say -0.001) is unknown."""
+    found = number(value)
+    return None if found is None or found <= 0 else found * unit
+
+
+def positive(value: Any) -> float | None:
+    """A figure >= 0; -1 is how the device says unknown."""
+    found = number(value)
+    return None if found is None or found < 0 else found
+
+
+def temp(value: Any) -> float | None:
+    """A temperature of a sensor that is there."""
+    found = number(value)
+    return found if found and -100.0 < found < _HOTTEST else None
+
+
+def first(*values: float | None) -> float | None:
+    """The first one that is known."""
+    return next((value for value in values if value is not None), None)
+
+
+def highest(values: Any) -> float | None:
+    """The highest one that is known."""
+    return max((value for value in values if value is not None), default=None)
+
+
+def total(value: Any, parts: list[int | None]) -> int | None:
+    """A count, or the sum of its parts where the miner gives no sum."""
+    found = whole(value)
+    known = [part for part in parts if part is not None]
+    return found if found is not None else sum(known) if known else None
+
+
+def truth(value: Any) -> bool | None:
+    """A yes or no, as a boolean or as text."""
+    if value.__class__ is bool:
+        return bool(value)
+    return _TRUTH.get(value.strip().lower()) if value.__class__ is str else None
+
+
+def lower(value: Any) -> str | None:
+    """A word in lower case."""
+    text = text_of(value)
+    return text.lower() if text else None
+
+
+def fans(inlet: Any, outlet: Any, is_liquid: bool | None) -> tuple[int, ...]:
+    """Inlet and outlet. Two zeros are no fans unless the model is known to have some."""
+    speeds = tuple(rpm for each in (inlet, outlet) if (rpm := whole(each)) is not None)
+    if is_liquid or (is_liquid is None and not any(speeds)):
+        return ()
+    return speeds
+
+
+def state_of(status: str | None) -> str | None:
+    """`ok` or `bad`, `None` where it is not said."""
+    if status is None:
+        return None
+    return "ok" if status.lower() == "alive" else "bad"
+
+
+def ago_s(last: Any, when_s: float | None) -> float | None:
+    """Seconds since a moment, both by the device's clock; 0 is never."""
+    at = number(last)
+    if not at or at < 0 or when_s is None:
+        return None
+    return max(0.0, when_s - at)
+
+
+def uptime_kind(elapsed_s: float | None, boot_s: float | None) -> UptimeKind | None:
+    """What the uptime of a look counts: the process where that is known."""
+    if elapsed_s is not None:
+        return UptimeKind.PROCESS
+    return None if boot_s is None else UptimeKind.BOOT
+
+
+def version(value: Any) -> str | None:
+    """A firmware version; some write quotes round it."""
+    text = text_of(value)
+    return text.strip("'\" ")[:80] or None if text else None
+
+
+# --- private -------------------------------------------------------------------------------------
+
+_NOTHING: Final[Row] = {}
+_TRUTH: Final = {"true": True, "false": False}
+_MODES: Final = {
+    "low": PowerMode.LOW,
+    "normal": PowerMode.NORMAL,
+    "high": PowerMode.HIGH,
+}
+
+
+def _rate_now(one: Row) -> float | None:
+    """Its own real-time rate; older ones have none, and their 5 s rate jumps by a fifth."""
+    for key in ("HS RT", "MHS 1m", "MHS 5s", "MHS av"):
+        if (rate := scaled(one.get(key), MEGA)) is not None:
+            return rate
+    return None
+
+
+def _board_rate(row: DevRow) -> Any:
+    for value in (row.rate_now, row.rate_1m, row.rate_5s, row.rate_mean):
+        if value is not None:
+            return value
+    return None
+
+
+def _board_unit(rows: Sequence[DevRow], rate_hs: float | None, *, in_tera: bool) -> float:
+    """MH/s or TH/s: whichever makes the boards' sum come out nearer to the whole."""
+    rates = [found for row in rows if (found := positive(_board_rate(row)))]
+    if not rates:
+        return TERA if in_tera else MEGA
+    if rate_hs:
+        ratio = sum(rates) * MEGA / rate_hs  # 1 in MH/s, a millionth in TH/s
+        return TERA if ratio < 1e-3 else MEGA
+    return TERA if in_tera and max(rates) < _BOARD_TERA_BELOW else MEGA
+
+
+def _sum_of_ideals(boards: tuple[Board, ...]) -> float | None:
+    known = [board.hashrate_ideal_hs for board in boards if board.hashrate_ideal_hs]
+    return sum(known) if known and len(known) == len(boards) else None
+
+
+def _is_liquid(one: Row, cooling: Cooling | None) -> bool | None:
+    """The miner's own word, or its model's."""
+    told = truth(one.get("Liquid Cooling"))
+    if told or cooling is None:
+        return told
+    return cooling is not Cooling.AIR
+
+
+def _known(value: Any) -> int | None:
+    """A whole number, of which -1 and nothing are unknown."""
+    found = number(value)
+    return None if found is None or found < 0 else int(found)

@@ -1,0 +1,43 @@
+"""Facts that another reply than the one of every poll tells, put where they belong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from contract.miner import Moving, Pool
+from drivers.whatsminer.reading import total
+
+
+def with_serials(moving: Moving, serials: Mapping[int, str]) -> Moving:
+    """The same with the board serials learned earlier."""
+    if not serials:
+        return moving
+    boards = tuple(
+        msgspec.structs.replace(board, serial=serials[board.index])
+        if board.serial is None and board.index in serials
+        else board
+        for board in moving.boards
+    )
+    return msgspec.structs.replace(moving, boards=boards)
+
+
+def with_shares(moving: Moving, counted: tuple[Pool, ...]) -> Moving:
+    """API v3's pools with the shares that port 4028 counted for the same url and user."""
+    shares = {(pool.url, pool.user): pool for pool in counted}
+    pools = tuple(
+        msgspec.structs.replace(
+            pool, accepted=found.accepted, rejected=found.rejected, stale=found.stale
+        )
+        if (found := shares.get((pool.url, pool.user))) is not None
+        else pool
+        for pool in moving.pools
+    )
+    return msgspec.structs.replace(
+        moving,
+        pools=pools,
+        accepted=total(None, [pool.accepted for pool in pools]),
+        rejected=total(None, [pool.rejected for pool in pools]),
+        stale=total(None, [pool.stale for pool in pools]),
+    )
