@@ -117,7 +117,9 @@ class Actions:
         if name in CHANGES:
             change = CHANGES[name](task.params)
             if isinstance(change, Reboot) and not self._gate.policy.refuse_hashing_reboot:
-                change = Reboot(force=True)  # this site reboots miners that hash without being told twice
+                change = Reboot(
+                    force=True
+                )  # this site reboots miners that hash without being told twice
             return await self._changes.carry_out(task, change)
         if name is TaskName.FIRMWARE:
             return await self._firmware(task)

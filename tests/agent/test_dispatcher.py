@@ -441,7 +441,7 @@ async def test_a_one_shot_is_watched_only_as_long_as_its_limit(tmp_path: Path) -
     clock = HandClock()
     at = Site(tmp_path, clock=clock)
     at.start()
-    await clock.advance(0.1)
+    await asyncio.wait_for(at.path.ready(), 10.0)
     miner = at.farm.miners[0]
     miner.gate["verify"] = asyncio.Event()
     task = at.task(name=TaskName.REBOOT, params={}, limit_s=100.0)
