@@ -109,7 +109,6 @@ def summary(miner: Whatsminer) -> Reply:
             "Power Voltage Input": 228.75,
             "Power Current Input": round(power / 228.75, 2),
             "Btminer Fast Boot": "enable" if miner.settings["fast_boot"] else "disable",
-            "Upfreq Complete": int(process.ramped),
         }
     return envelope(miner, 11, "Summary", "SUMMARY", [row])
 
@@ -117,6 +116,7 @@ def summary(miner: Whatsminer) -> Reply:
 def edevs(miner: Whatsminer) -> Reply:
     process, spec = miner.process, miner.spec
     fan_in, fan_out = miner.fan_rpm(out=False), miner.fan_rpm(out=True)
+    is_v2 = miner.dialect is Dialect.V2
     rows = []
     for number, slot in enumerate(miner.boards()):
         part = process.share_of_board(slot)
@@ -139,7 +139,6 @@ def edevs(miner: Whatsminer) -> Reply:
                 "MHS 1m": _mhs(process.rate_over(60) * part),
                 "MHS 5m": _mhs(process.rate_over(300) * part),
                 "MHS 15m": _mhs(process.rate_over(900) * part),
-                "HS Factory": round(spec.hashrate_hs * part / GHS),
                 "Accepted": accepted,
                 "Rejected": accepted // 400,
                 "Hardware Errors": accepted // 17,
@@ -161,6 +160,7 @@ def edevs(miner: Whatsminer) -> Reply:
                 "Chip Temp Avg": mean,
                 "chip_vol_diff": 12 + slot,
             }
+            | ({"Factory GHS": round(spec.hashrate_hs * part / GHS)} if is_v2 else {})
         )
     return envelope(miner, 9, f"{len(rows)} ASC(s)", "DEVS", rows)
 
