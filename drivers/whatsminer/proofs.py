@@ -16,7 +16,7 @@ LIGHT: Final = Proof(
     signal="get_miner_info ledstat",
     strength=Strength.STATE,
     earliest_s=5.5,  # the LED state is written by a script in the background
-    latest_s=20.0,
+    latest_s=45.0,
 )
 LIGHT_V1: Final = Proof(
     change="light",
@@ -30,7 +30,7 @@ LIGHT_V3: Final = Proof(
     signal="get.device.info ledstatus",
     strength=Strength.STATE,
     earliest_s=5.5,
-    latest_s=20.0,
+    latest_s=45.0,
 )
 MODE: Final = Proof(
     change="mode",
@@ -48,17 +48,17 @@ POOLS: Final = Proof(
 )
 OUTAGE: Final = Proof(
     change="reboot",
-    signal="outage of its API, then a smaller time since boot",
+    signal="outage of its API, then a smaller Elapsed",
     strength=Strength.BOOT,
     earliest_s=3.0,
-    latest_s=600.0,
+    latest_s=120.0,  # the order is carried out at once; a miner still up then will stay so
 )
 BOOT: Final = Proof(
     change="reboot",
     signal="smaller time since boot",
     strength=Strength.BOOT,
     earliest_s=20.0,
-    latest_s=600.0,
+    latest_s=540.0,
 )
 VERSION: Final = Proof(
     change="firmware",
@@ -69,7 +69,7 @@ VERSION: Final = Proof(
 )
 STOPS: Final = Proof(
     change="suspend",
-    signal="reported off, for three minutes",  # one firmware of 2025 starts again by itself
+    signal="reported off, and stays so",
     strength=Strength.PROCESS,
     earliest_s=5.0,
     latest_s=300.0,
@@ -82,7 +82,10 @@ STARTS: Final = Proof(
     latest_s=300.0,
 )
 UPLOAD_S: Final = 300.0
-HOLDS_S: Final = 180.0  # how long a stop must last to be believed
+HOLDS_BRIEFLY_S: Final = 20.0  # how long a stop must last to be believed
+HOLDS_S: Final = (
+    180.0  # the same by port 4028 of newer firmware: one of 2025 starts again by itself
+)
 
 
 def capabilities(generation: str | None) -> Capabilities | None:

@@ -22,6 +22,10 @@ _HEAD_CAP_BYTES: Final = 64 * 1024
 _READY: Final = "ready"
 
 
+class EmptyLogError(MalformedError):
+    """The miner says that its log has no bytes."""
+
+
 class Answers(Protocol):
     """Cuts the miner's messages out of a stream, one dialect's way."""
 
@@ -196,7 +200,7 @@ class LogDecoder:
         if size is None or size < 0:
             raise MalformedError("it did not say how long its log is")
         if size == 0:
-            raise MalformedError("the miner's log is empty; it may be restarting, try again")
+            raise EmptyLogError("the miner's log is empty; it may be restarting, try again later")
         return size
 
     def _take(self, data: bytes) -> bool | None:
