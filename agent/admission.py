@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from agent.dispatcher import Dispatcher
@@ -104,6 +105,10 @@ class Admission:
             )
         )
         self._gate.lease.renew(asked_mono, reply.lease_s)
+        if len(reply.tasks) > room:
+            # What is not named in the next claim was not kept, and is handed out again when there is room.
+            log.warning("claim.too_many", tasks=len(reply.tasks), room=room)
+            reply = msgspec.structs.replace(reply, tasks=reply.tasks[:room])
         return reply
 
     def _wait_s(self, room: int) -> float:

@@ -38,7 +38,7 @@ from drivers.base import LogFile
 
 log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
-_REPLY_CAP: Final = 64 * 2**20
+_REPLY_CAP: Final = 8 * 2**20  # several times what a claim with all its room taken needs
 _SMALL: Final = 1024  # a shorter body is not worth compressing
 _RETRY_STATUS: Final = frozenset({408, 425, 429})
 
@@ -230,7 +230,7 @@ async def _exchange(
             allow_redirects=False,  # a redirect would carry the token to whoever it names
             timeout=aiohttp.ClientTimeout(total=timeout_s),
         ) as response:
-            content = await response.content.read(_REPLY_CAP + 1)
+            content = bytearray()
             while len(content) <= _REPLY_CAP and (more := await response.content.readany()):
                 content += more
             status = response.status
@@ -244,7 +244,7 @@ async def _exchange(
     except (aiohttp.ClientError, OSError) as error:
         raise CloudError(f"the cloud cannot be reached: {error}", retry=True) from None
     if len(content) > _REPLY_CAP:
-        raise CloudError("the cloud's answer is too long", retry=False, status=status)
+        raise CloudError("the cloud's answer is too long", retry=True, status=status)
     if not 200 <= status < 300:
         raise CloudError(
             f"the cloud answered {status}: {_message(content)}",
@@ -253,7 +253,7 @@ async def _exchange(
         )
     try:
         return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CloudError(
             f"the cloud's answer to {url.rpartition(PREFIX)[2]} is not what was agreed: {error}",
             retry=True,
@@ -261,15 +261,15 @@ async def _exchange(
         ) from None
 
 
-def _message(content: bytes) -> str:
+def _message(content: bytes | bytearray) -> str:
     """The sentence of an error body, cut, whatever form it has."""
     try:
         body: Any = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError):
-        return repr(content[:200])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return repr(bytes(content[:200]))
     if isinstance(body, dict) and "message" in body:
         return str(body["message"])[:500]
-    return repr(content[:200])
+    return repr(bytes(content[:200]))
 
 
 def _open_session(ca_file: Path | None) -> aiohttp.ClientSession:

@@ -14,7 +14,7 @@ Times are text as `contract.clock.to_text` writes them.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -25,6 +25,13 @@ PREFIX: Final = "/link/v1"
 LEASE_S: Final = 60.0
 OFFLINE_AFTER_S: Final = 90.0
 LONG_POLL_MAX_S: Final = 15.0
+
+# What an agent takes from its cloud is bounded here, whoever may answer in the cloud's place one day: an id becomes the
+# name of a folder, a number of seconds a timer, an integer a column.
+TaskId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+Token = Annotated[str, msgspec.Meta(pattern="^[!-~]{1,4096}$")]
+Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Seconds = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +49,7 @@ class EnrollReply(Message, frozen=True, kw_only=True):
     agent_id: str
     workspace_id: str
     farm_id: str
-    token: str
+    token: Token
 
 
 class OpenTask(Message, frozen=True, kw_only=True):
@@ -76,21 +83,21 @@ class MinerRef(Message, frozen=True, kw_only=True):
 
 
 class ClaimedTask(Message, frozen=True, kw_only=True):
-    task_id: str
+    task_id: TaskId
     batch_id: str | None
-    epoch: int
+    epoch: Whole
     name: TaskName
     params: dict[str, Any]
     miner: MinerRef | None
-    queue_ttl_s: float  # what is left of its queue life
-    limit_s: float  # execution limit, counted from intent
+    queue_ttl_s: Seconds  # what is left of its queue life
+    limit_s: Seconds  # execution limit, counted from intent
 
 
 class ClaimReply(Message, frozen=True, kw_only=True):
     tasks: tuple[ClaimedTask, ...] = ()
     cancel: tuple[str, ...] = ()  # task ids the operator wants ended
-    lease_s: float = LEASE_S
-    settings_rev: int = 0
+    lease_s: Seconds = LEASE_S
+    settings_rev: Whole = 0
 
 
 class LogLine(Message, frozen=True, kw_only=True):
@@ -140,7 +147,7 @@ class ReportReply(Message, frozen=True, kw_only=True):
 class FileReply(Message, frozen=True, kw_only=True):
     """`received` bytes are safely stored; the upload goes on from there. `complete` once the checksum matched."""
 
-    received: int
+    received: Whole
     complete: bool
 
 
@@ -198,14 +205,14 @@ class Heartbeat(Message, frozen=True, kw_only=True):
 
 
 class HeartbeatReply(Message, frozen=True, kw_only=True):
-    settings_rev: int = 0
+    settings_rev: Whole = 0
 
 
 class Settings(Message, frozen=True, kw_only=True):
     """What the cloud would like; local policy is the ceiling."""
 
-    rev: int = 0
-    ranges: tuple[str, ...] = ()
-    auto_scan_s: float | None = None
-    poll_interval_s: float | None = None
+    rev: Whole = 0
+    ranges: Annotated[tuple[str, ...], msgspec.Meta(max_length=10_000)] = ()
+    auto_scan_s: Seconds | None = None
+    poll_interval_s: Seconds | None = None
     read_only: bool | None = None
