@@ -44,7 +44,10 @@ CLOCK = SystemClock()
 SECRET: Final = "Tr0ub4dor-and-3"
 # Everything that may be said to a machine that is only read. A new driver's reads are added here, one by one.
 API_READS: Final = frozenset(
-    {"version", "summary", "stats", "pools", "devs", "devdetails", "temps", "fans"}
+    {
+        *("version", "summary", "stats", "pools", "devs", "devdetails", "temps", "fans"),
+        "get_version",  # whether it is a WhatsMiner
+    }
 )
 PAGE_READS: Final = frozenset({"/", "/kaonsu/v1/overview", "/capabilities"})
 CHANGES: Final[tuple[AnyChange, ...]] = (

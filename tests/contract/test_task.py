@@ -1,0 +1,168 @@
+"""The fifteen tasks and their parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.task import (
+    SPECS,
+    TERMINAL,
+    Kind,
+    TaskName,
+    TaskStatus,
+    parse_params,
+)
+
+POOL = {"url": "stratum+tcp://pool.example.com:3333", "user": "farm.1"}
+SHA = "0a" * 32
+# Task -> parameters as sent -> what they become.
+GOOD: list[tuple[TaskName, dict[str, Any] | None, dict[str, Any]]] = [
+    (TaskName.SCAN, None, {"ip_range": None, "ip_ranges": ()}),
+    (TaskName.SCAN, {"ip_range": " 10.0.0.0/24 "}, {"ip_range": "10.0.0.0/24"}),
+    (TaskName.IP_DIAGNOSIS, {"target_scope": "known_only", "ping_only": True}, {"ping_only": True}),
+    (TaskName.SELF_UPDATE, {}, {"binary_url": None}),
+    (TaskName.SELF_UPDATE, {"binary_url": "https://a/b", "signature": "s"}, {"signature": "s"}),
+    (TaskName.REBOOT, None, {"force": False}),
+    (TaskName.REBOOT, {"force": True}, {"force": True}),
+    (TaskName.LOG, {}, {}),
+    (TaskName.LIGHT, {"action": "on"}, {"action": "on"}),
+    (TaskName.LIGHT, {"mode": "off"}, {"action": "off"}),
+    (TaskName.POWER_MODE, {"mode": "sleep"}, {"mode": "sleep"}),
+    (TaskName.POWER_MODE, {"mining_mode": "high"}, {"mode": "high"}),
+    (TaskName.POWER_MODE, {"mode": "J/T 17.5, Hashrate ~200TH/s"}, {}),
+    (TaskName.POWER_MODE, {"mode": "3250W"}, {"mode": "3250W"}),
+    (TaskName.POOLS, {"pools": [POOL]}, {}),
+    (TaskName.POOLS, {"pools": [{**POOL, "password": ""}] * 3}, {}),
+    (TaskName.POOL_LOCK, {"action": "lock", "firmware_url": "http://a/"}, {"url": "http://a/"}),
+    (TaskName.POOL_LOCK, {"action": "unlock", "auth_url": "http://a/"}, {"url": "http://a/"}),
+    (TaskName.FIRMWARE, {"firmware_url": "https://a/b.bmu", "sha256": SHA.upper()}, {"sha256": SHA}),
+    (TaskName.FIRMWARE, {"firmware_url": "https://a/b", "target_version": "2"}, {"sha256": None}),
+    (TaskName.ASSET_UPDATE, {"status": "on_rack", "comment": "moved"}, {"comment": "moved"}),
+    (TaskName.ASSET_DELETE, None, {"comment": None}),
+    (TaskName.TAGS, {"add": [" a "], "remove": ["b"]}, {"add": ("a",), "remove": ("b",)}),
+    (TaskName.RECORD_DELETE, {"comment": "gone"}, {"comment": "gone"}),
+    (TaskName.RACK_LOCATION, None, {}),
+]  # fmt: skip
+# Task -> parameters as sent -> the parameter that the answer names.
+BAD: list[tuple[TaskName, Any, str]] = [
+    (TaskName.SCAN, {"ip_range": "10.0.0.300"}, "ip_range"),
+    (TaskName.SCAN, {"ip_ranges": [{"range": 7}]}, "ip_ranges.0.range"),
+    (TaskName.IP_DIAGNOSIS, {"target_scope": "all"}, "target_scope"),
+    (TaskName.IP_DIAGNOSIS, {"custom_targets": [{"value": "x"}]}, "custom_targets.0.value"),
+    (TaskName.SELF_UPDATE, {"binary_url": "https://a/b"}, "signature"),
+    (TaskName.SELF_UPDATE, {"binary_url": "ftp://a/b", "signature": "s"}, "binary_url"),
+    (TaskName.REBOOT, {"force": "true"}, "force"),
+    (TaskName.REBOOT, {"force": 1}, "force"),
+    (TaskName.LIGHT, {}, "action"),
+    (TaskName.LIGHT, {"action": "blink"}, "action"),
+    (TaskName.POWER_MODE, {"mode": "turbo"}, "mode"),
+    (TaskName.POWER_MODE, {"mode": 1}, "mode"),
+    (TaskName.POWER_MODE, {}, "mode"),
+    (TaskName.POOLS, {}, "pools"),
+    (TaskName.POOLS, {"pools": []}, "pools"),
+    (TaskName.POOLS, {"pools": [POOL] * 4}, "pools"),
+    (TaskName.POOLS, {"pools": [{"url": " ", "user": "a"}]}, "pools.0.url"),
+    (TaskName.POOLS, {"pools": [{"url": "stratum+tcp://a:1"}]}, "pools.0.user"),
+    (TaskName.POOL_LOCK, {"action": "seal", "url": "http://a/"}, "action"),
+    (TaskName.POOL_LOCK, {"action": "lock"}, "firmware_url"),
+    (TaskName.FIRMWARE, {}, "firmware_url"),
+    (TaskName.FIRMWARE, {"firmware_url": "file:///etc/passwd"}, "firmware_url"),
+    (TaskName.FIRMWARE, {"firmware_url": "https://a/b", "sha256": "12"}, "sha256"),
+    (TaskName.ASSET_UPDATE, {"status": "lost in space"}, "status"),
+    (TaskName.ASSET_DELETE, {"comment": "x" * 2001}, "comment"),
+    (TaskName.TAGS, {"add": [""]}, "add.0"),
+    (TaskName.TAGS, {"add": ["a"] * 51}, "add"),
+    (TaskName.RECORD_DELETE, {"comment": 1}, "comment"),
+]
+
+
+def test_every_name_has_a_spec_under_its_own_name():
+    assert set(SPECS) == set(TaskName)
+    assert len(SPECS) == 15
+    for name, spec in SPECS.items():
+        assert spec.name is name
+        assert (spec.limit_s > 0) == spec.by_agent
+
+
+def test_only_what_happens_to_the_agent_itself_needs_no_miner():
+    without = {name for name, spec in SPECS.items() if not spec.wants_miner}
+    assert without == {TaskName.SCAN, TaskName.IP_DIAGNOSIS, TaskName.SELF_UPDATE}
+
+
+def test_what_restarts_a_device_is_done_at_most_once():
+    once = {name for name, spec in SPECS.items() if spec.kind is Kind.ONE_SHOT}
+    assert once == {TaskName.REBOOT, TaskName.FIRMWARE, TaskName.SELF_UPDATE}
+
+
+def test_a_task_that_waits_or_runs_has_not_ended():
+    under_way = {TaskStatus.CREATED, TaskStatus.QUEUING, TaskStatus.PENDING}
+    assert set(TaskStatus) - under_way == TERMINAL
+
+
+def test_every_task_is_tried_with_good_parameters():
+    assert {name for name, _, _ in GOOD} == set(TaskName)
+
+
+@pytest.mark.parametrize(("name", "sent", "expected"), GOOD)
+def test_good_parameters_are_taken_and_aliases_folded(
+    name: TaskName, sent: dict[str, Any] | None, expected: dict[str, Any]
+):
+    found = parse_params(name, sent)
+    for key, value in expected.items():
+        assert getattr(found, key) == value
+
+
+@pytest.mark.parametrize(("name", "sent", "named"), BAD)
+def test_bad_parameters_are_refused_by_name(name: TaskName, sent: Any, named: str):
+    with pytest.raises(ValueError) as info:
+        parse_params(name, sent)
+    message = str(info.value)
+    assert message.startswith("params")
+    assert named in message
+    assert "pydantic" not in message
+
+
+def test_each_problem_has_its_sentence():
+    with pytest.raises(ValueError) as info:
+        parse_params(TaskName.TAGS, {"add": [""], "remove": "x"})
+    assert len(str(info.value).split("; ")) == 2
+
+
+@pytest.mark.parametrize("name", TaskName)
+def test_unknown_parameters_are_let_through(name: TaskName):
+    good = next(sent for each, sent, _ in GOOD if each is name)
+    assert parse_params(name, {**(good or {}), "unheard_of": 1}) == parse_params(name, good)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    max_leaves=8,
+)  # fmt: skip
+KEYS = sorted({key for _, sent, _ in GOOD for key in sent or {}})
+
+
+@given(st.sampled_from(TaskName), st.dictionaries(st.sampled_from(KEYS), json_values, max_size=4))
+def test_whatever_is_sent_is_parameters_or_a_value_error(name: TaskName, sent: dict[str, Any]):
+    try:
+        found = parse_params(name, sent)
+    except ValueError as error:
+        said = str(error)
+    else:
+        assert type(found) is SPECS[name].params
+        return
+    assert said.startswith("params")
+
+
+def test_the_ranges_of_a_scan_keep_their_order():
+    params: Any = parse_params(
+        TaskName.SCAN,
+        {"ip_range": "10.0.0.1", "ip_ranges": [{"range": "10.0.2.0/24"}, {"range": "10.0.1.1-9"}]},
+    )
+    assert params.ranges == ("10.0.0.1", "10.0.2.0/24", "10.0.1.1-9")
+    nothing: Any = parse_params(TaskName.SCAN, None)
+    assert nothing.ranges == ()
