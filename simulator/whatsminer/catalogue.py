@@ -54,6 +54,8 @@ class Model:
     frequency: int = 600
     shows_mac: bool = True
     """The first legacy builds tell neither MAC nor version."""
+    mac_in_summary: bool = True
+    """Of v2: not every build repeats its MAC there."""
     shows_reason: bool = False
     """Error codes come with their text."""
     quirks: tuple[str, ...] = ()
@@ -164,6 +166,7 @@ _M56S: Final = replace(
     chips=152,
     boards=4,
     version="20230911.12.Rel",
+    mac_in_summary=False,
     fan_rpm=0,
     psu="P563B",
     frequency=560,

@@ -110,6 +110,8 @@ def summary(miner: Whatsminer) -> Reply:
             "Power Current Input": round(power / 228.75, 2),
             "Btminer Fast Boot": "enable" if miner.settings["fast_boot"] else "disable",
         }
+        if spec.mac_in_summary:
+            row["MAC"] = miner.shown_mac()
     return envelope(miner, 11, "Summary", "SUMMARY", [row])
 
 

@@ -42,7 +42,7 @@ async def do(judge: str, keys: list[str]) -> dict[str, dict[str, Deed]]:
     async with await Farm.start(specs, base=BASES[judge], time_scale=PACE, **VENDOR_PORTS) as farm:
 
         async def on(miner: Any) -> dict[str, Deed]:
-            client = await _CLIENTS[judge](miner.ip)
+            client = await meet(judge, miner.ip)
             return {
                 name: await _one(farm, miner, work, done)
                 for name, work, done in _plans(miner, client)
@@ -93,6 +93,11 @@ async def _one(farm: Farm, miner: Any, work: Callable[[], Awaitable[Any]], done:
         applied=[each["action"] for each in entries() if each["phase"] == "applied"],
         after=bool(done()),
     )
+
+
+async def meet(judge: str, host: str) -> Any:
+    """That judge's client for one miner, with the orders as methods."""
+    return await _CLIENTS[judge](host)
 
 
 def pools_of(miner: Any) -> list[list[str]]:
