@@ -29,7 +29,6 @@ from drivers.antminer.models import OLD, Model, spec_for
 from drivers.antminer.reading import (
     Look,
     look_of,
-    with_serials,
 )
 from drivers.antminer.replies import Joined, Reply
 from drivers.antminer.rpc import MOVING, Rpc
@@ -46,6 +45,7 @@ from drivers.base import (
     Plan,
     Timing,
 )
+from drivers.boards import with_serials
 from drivers.wire import Wire
 
 

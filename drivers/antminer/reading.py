@@ -170,19 +170,6 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
     )
 
 
-def with_serials(moving: Moving, serials: Mapping[int, str]) -> Moving:
-    """The same with the board serials learned earlier."""
-    if not serials:
-        return moving
-    boards = tuple(
-        msgspec.structs.replace(board, serial=serials[board.index])
-        if board.serial is None and board.index in serials
-        else board
-        for board in moving.boards
-    )
-    return msgspec.structs.replace(moving, boards=boards)
-
-
 def mode_of(word: object, generation: str | None) -> PowerMode | None:
     """The mode behind a `miner-mode` or `bitmain-work-mode` value. Empty means normal; unknown numbers `None`."""
     if word is None:

@@ -37,6 +37,10 @@ class EmptyReplyError(MalformedError):
     """The miner took the request and hung up without a byte."""
 
 
+class OtherServiceError(MalformedError):
+    """A web server answers where the API should."""
+
+
 class ProcessDownError(MalformedError):
     """The API answers, but the mining process behind it does not run: it starts, restarts, or is switched off."""
 
@@ -213,6 +217,8 @@ class ReplyDecoder(Generic[T]):
             raise EmptyReplyError("it hung up without an answer")
         if data.startswith(_DOWN):
             raise ProcessDownError("its mining process does not run (it restarts, or is off)")
+        if data.startswith(b"HTTP/"):
+            raise OtherServiceError("a web server answers, not the API")
         try:
             return self._strict(data)
         except _NOT_WHOLE:

@@ -40,6 +40,7 @@ from drivers.base import (
     Plan,
     Timing,
 )
+from drivers.boards import with_serials
 from drivers.whatsminer import proofs
 from drivers.whatsminer.api import Joined, ProcessDownError
 from drivers.whatsminer.faults import codes_of, faults_of
@@ -66,7 +67,7 @@ from drivers.whatsminer.reading3 import (
 )
 from drivers.whatsminer.reading3 import psu_of as psu_of_device
 from drivers.whatsminer.rpc import Rpc
-from drivers.whatsminer.shares import with_serials, with_shares
+from drivers.whatsminer.shares import with_shares
 from drivers.whatsminer.tokens import Tokens
 from drivers.whatsminer.v3 import DEVICE, SETTING, STATUS, Api3
 from drivers.wire import Wire

@@ -16,7 +16,7 @@ from contract.errors import (
 from contract.miner import Firmware, Identity, Make, normalize_mac
 from drivers.base import Timing
 from drivers.values import text_of
-from drivers.whatsminer.api import Reply
+from drivers.whatsminer.api import OtherServiceError, Reply
 from drivers.whatsminer.frames import Reply3
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, WRITABLE
 from drivers.whatsminer.reading import version
@@ -171,6 +171,8 @@ async def _ask_4028(rpc: Rpc, timing: Timing) -> Findings | None:
     deadline_s = _deadline_s(timing)
     try:
         reply = await rpc.ask("get_version", deadline_s=deadline_s)
+    except OtherServiceError:
+        return None
     except (RefusedError, UnsupportedError):
         return await _ask_legacy(rpc, deadline_s)
     found = from_version(reply)

@@ -208,15 +208,15 @@ def light_of(ledstat: Any) -> bool | None:
 
 
 def scaled(value: Any, unit: float) -> float | None:
-    """A rate >= 0."""
+    """A rate >= 0, in whole hashes."""
     found = number(value)
-    return None if found is None or found < 0 else found * unit
+    return None if found is None or found < 0 else float(round(found * unit))
 
 
 def ideal(value: Any, unit: float) -> float | None:
     """A rated hash rate; 0 and below (some say -0.001) is unknown."""
     found = number(value)
-    return None if found is None or found <= 0 else found * unit
+    return None if found is None or found <= 0 else float(round(found * unit))
 
 
 def positive(value: Any) -> float | None:

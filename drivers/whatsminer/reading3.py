@@ -123,7 +123,7 @@ def psu_of(power: Row) -> Psu | None:
         input_v=positive(power.get("vin")),
         input_a=positive(power.get("iin")),
         output_v=None if output is None else output / 100.0,
-        fan_rpm=whole(power.get("fanspeed")),
+        fan_rpm=whole(power.get("fanspeed")) or None,  # liquid-cooled ones have no fan
         temp_c=temp(power.get("temp0")),
     )
     return psu if psu != Psu() else None

@@ -13,7 +13,6 @@ from contract.errors import (
     MinerError,
     RefusedError,
     UnsupportedError,
-    WriteDisabledError,
 )
 from drivers.base import Timing
 from drivers.whatsminer.api import (
@@ -58,14 +57,19 @@ class Rpc:
         self._missing.clear()
 
     async def ask(self, command: str, *, deadline_s: float | None = None) -> Reply:
-        """One command alone. Also raises the refusals of `refusal_of`."""
+        """One command alone. Also raises UnsupportedError and RefusedError."""
         reply = await self._exchange(
             request_for(command),
             reply_decoder(may_be_cut=command == "get_error_code"),
             deadline_s,
         )
-        if (refusal := refusal_of(reply)) is not None:
+        refusal = refusal_of(reply)
+        if isinstance(refusal, UnsupportedError | RefusedError):
             raise refusal
+        if (
+            refusal is not None
+        ):  # codes of passwords and switches mean something else to a plain read
+            raise RefusedError(f"the miner does not answer {command}")
         return reply
 
     async def ask_if_known(self, command: str) -> Reply | None:
@@ -74,7 +78,7 @@ class Rpc:
             return None
         try:
             return await self.ask(command)
-        except (UnsupportedError, RefusedError, WriteDisabledError):
+        except (UnsupportedError, RefusedError):
             self._missing.add(command)
             return None
 

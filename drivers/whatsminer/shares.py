@@ -1,26 +1,11 @@
-"""Facts that another reply than the one of every poll tells, put where they belong."""
+"""Share counts, which API v3 has none of, from where they are counted."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import msgspec
 
 from contract.miner import Moving, Pool
 from drivers.whatsminer.reading import total
-
-
-def with_serials(moving: Moving, serials: Mapping[int, str]) -> Moving:
-    """The same with the board serials learned earlier."""
-    if not serials:
-        return moving
-    boards = tuple(
-        msgspec.structs.replace(board, serial=serials[board.index])
-        if board.serial is None and board.index in serials
-        else board
-        for board in moving.boards
-    )
-    return msgspec.structs.replace(moving, boards=boards)
 
 
 def with_shares(moving: Moving, counted: tuple[Pool, ...]) -> Moving:
