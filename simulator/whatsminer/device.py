@@ -391,6 +391,7 @@ class Whatsminer(Device):
             if "upgrade_bad_flash" not in self.faults:
                 self._boot_into(image)
         self.api_up = True
+        self.is_off = not self.settings["autostart"]
         self.booted_at = self.clock.now()
         self.sync_listeners()
         self._stop_process(PROCESS_START_S)

@@ -225,3 +225,29 @@ async def test_the_listing_names_port_and_dialect(start):
     assert {each["v3_port"] for each in listed[:10]} == {farm.ports["v3"]}
     assert all(each["make"] == "whatsminer" for each in listed[:10])
     assert "v3_port" not in listed[10]
+
+
+async def test_a_client_that_says_nothing_is_hung_up_on(start, v3):
+    # two real seconds at the least, however fast the devices live
+    farm = await start("whatsminer/m50s,whatsminer/m60s", time_scale=100)
+    old, new = farm.miners
+    lines = [
+        await asyncio.open_connection(old.ip, old.rpc_port),
+        await asyncio.open_connection(new.ip, new.v3_port),
+    ]
+    begin = farm.clock.now()
+    ends = await asyncio.gather(*(reader.read() for reader, _ in lines), return_exceptions=True)
+    assert all(end == b"" or isinstance(end, ConnectionError) for end in ends)
+    assert farm.clock.now() - begin >= 200
+    for _, writer in lines:
+        writer.close()
+
+
+async def test_without_autostart_a_boot_leaves_it_asleep(start, until):
+    farm = await start("whatsminer/m50s", time_scale=200)
+    miner = farm.miners[0]
+    assert (await V2(miner).write("disable_btminer_init"))["Code"] == 131
+    await until(lambda: not miner.settings["autostart"])
+    miner.power_cycle()
+    await until(lambda: miner.api_up)
+    assert miner.state == "sleeping"
