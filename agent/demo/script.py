@@ -118,8 +118,10 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
             who=modal, expected=by_role,
         ),
         Act(
+            # Not `maintenance`: the cloud does this at once, and a miner in maintenance is not written to, while
+            # its other tasks still wait.
             note="out for repair, in the books", name=TaskName.ASSET_UPDATE,
-            params={"status": "maintenance", "comment": "does not answer"}, who=(cast.dead,),
+            params={"status": "off_rack", "comment": "does not answer"}, who=(cast.dead,),
         ),
         Act(
             note="taken off the books", name=TaskName.ASSET_DELETE,
