@@ -106,11 +106,13 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
             if not isinstance(error, ProcessDownError):
                 identity = None
         version = identity.firmware_version if identity else None
+        # Before 2022 the mining process alone tells the MAC, and it comes up last.
+        is_known = identity is not None and (identity.mac is not None or not plan.before.get("mac"))
         after = flash.shown(effect, version, now.elapsed_s)
         if identity is not None and _is_other(plan, identity):
             reason = "another miner answers at this address now"
             return evidence(plan, watch, "unknown", "none", after, reason=reason)
-        if flash.has_changed(plan, version):
+        if flash.has_changed(plan, version) and (is_known or _is_late(watch)):
             return flash.changed(plan, watch, version, after, proofs.VERSION.signal)
         if _is_over(plan, effect, watch, now):
             return flash.unchanged(plan, watch, effect, after, answers=identity is not None)
@@ -167,9 +169,13 @@ def _is_other(plan: Plan, identity: Identity) -> bool:
     return was is not None and identity.mac is not None and identity.mac != was
 
 
+def _is_late(watch: Watch) -> bool:
+    return watch.device_s >= proofs.VERSION.latest_s
+
+
 def _is_over(plan: Plan, effect: Effect, watch: Watch, now: state.State) -> bool:
     """Whether the version will not change any more: the board booted, stays up and still shows the old one."""
-    if watch.device_s >= proofs.VERSION.latest_s:
+    if _is_late(watch):
         return True
     if OUTAGE_NOTE not in effect.notes or now.uptime_s is None:
         return False

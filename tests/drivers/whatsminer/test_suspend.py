@@ -1,0 +1,64 @@
+"""Mining switched off and on: seen to, and off only when it stays off."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers.base import Resume, Suspend
+from tests.drivers.effects import MemoryEffect
+from tests.drivers.whatsminer.stage import CLOCK, WRITABLE, stage
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_mining_is_switched_off_and_on_again(key: str) -> None:
+    async with stage(key) as on:
+        for change, action in ((Suspend(), "power_off"), (Resume(), "power_on")):
+            evidence = await on.carry_out(change)
+            assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+            (line,) = on.ledger(action)
+            assert line["before"] == {"mining": evidence.before["mining"]}
+            assert line["after"] == {"mining": evidence.after["mining"]}
+        assert on.miner.boot == 1
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_what_is_as_wished_is_left_alone(key: str) -> None:
+    async with stage(key) as on:
+        await on.no_change(Resume())
+        await on.carry_out(Suspend())
+        await on.no_change(Suspend())
+        assert len(on.ledger(phase="received")) == 1
+
+
+@pytest.mark.parametrize("key", ["m50s", "m60s"])
+async def test_a_liar_is_found_out(key: str) -> None:
+    async with stage(key, "ignores") as on:
+        evidence = await on.carry_out(Suspend())
+        assert (evidence.outcome, evidence.verified) == ("not_done", True), evidence
+        assert "still mines" in (evidence.reason or "")
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_a_lost_answer_is_settled_by_looking(key: str) -> None:
+    async with stage(key, {"fault": "silent_apply", "close": True}) as on:
+        assert (await on.carry_out(Suspend())).outcome == "done"
+        assert (await on.carry_out(Resume())).outcome == "done"
+        assert len(on.ledger(phase="received")) == 2
+
+
+async def test_a_stop_that_does_not_last_is_not_called_one() -> None:
+    async with stage("m60s-compat", "power_off_slips") as on:
+        evidence = await on.carry_out(Suspend())
+        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
+        assert "began again by itself" in (evidence.reason or "")
+
+
+@pytest.mark.parametrize("key", ["m50s", "m60s"])
+async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) -> None:
+    async with stage(key) as on:
+        plan = await on.planned(Suspend())
+        effect = MemoryEffect(CLOCK)
+        await on.driver.apply(plan, effect)
+        notes = {"intent_at": effect.notes["intent_at"]}
+        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, notes))
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
