@@ -6,18 +6,23 @@ import asyncio
 import hashlib
 import ssl
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import structlog
 
-from contract.errors import BadFirmwareError, UnreachableError
+from contract.errors import BadFirmwareError, StorageFullError, UnreachableError
 
 log = structlog.get_logger(__name__)
 _CHUNK: Final = 256 * 1024
 _REDIRECTS_MAX: Final = 5
 _ATTEMPTS: Final = 3
+_NOWHERE: Final = (
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    aiohttp.TooManyRedirects,
+)
 
 
 class WebDownloader:
@@ -39,8 +44,10 @@ class WebDownloader:
 
     async def fetch(self, url: str, folder: Path, *, cap_bytes: int, sha256: str | None) -> Path:
         """See `agent.ports.Downloader`. Broken transfers are begun anew a few times; the checksum is
-        that of the whole file.
+        that of the whole file. Servers on the farm's own network are as good as others, but only the web
+        is: no files of this host, no other protocols.
         """
+        _check_url(url)
         target = folder / _file_name(url)
         context = ssl.create_default_context(
             cafile=None if self._ca_file is None else str(self._ca_file)
@@ -56,7 +63,7 @@ class WebDownloader:
                 except TimeoutError:
                     problem = "the server stopped sending"
                 except (aiohttp.ClientError, OSError) as error:
-                    if isinstance(error, aiohttp.InvalidURL | aiohttp.TooManyRedirects):
+                    if isinstance(error, _NOWHERE):
                         raise BadFirmwareError(f"{_shown(url)} leads nowhere: {error}") from None
                     problem = str(error) or type(error).__name__
                 else:
@@ -86,22 +93,57 @@ class WebDownloader:
             if (response.content_length or 0) > cap_bytes:
                 raise _too_big(url, cap_bytes)
             digest, size = hashlib.sha256(), 0
-            out = await asyncio.to_thread(open, target, "wb")
+            out = await asyncio.to_thread(_create, target)
             try:
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     size += len(chunk)
                     if size > cap_bytes:
                         raise _too_big(url, cap_bytes)
                     digest.update(chunk)
-                    await asyncio.to_thread(out.write, chunk)
-            except BadFirmwareError:
+                    await asyncio.to_thread(_write, out, chunk)
+            except (BadFirmwareError, StorageFullError):
                 target.unlink(missing_ok=True)
                 raise
             finally:
-                await asyncio.to_thread(out.close)
+                await asyncio.to_thread(_close, out)
             if size == 0:
                 raise BadFirmwareError(f"the file at {_shown(url)} is empty")
             return digest.hexdigest()
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is none
+        is_web = False
+    if not is_web or any(c.isspace() for c in url):
+        raise BadFirmwareError(
+            f"{url[:100]!r} is not the address of a file on the web (http or https)"
+        )
+
+
+def _create(path: Path) -> BinaryIO:
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise StorageFullError(f"cannot create the firmware file: {error}") from None
+
+
+def _write(out: BinaryIO, chunk: bytes) -> None:
+    try:
+        out.write(chunk)
+    except OSError as error:
+        raise StorageFullError(
+            f"cannot write the firmware file: {error}; free some disk space"
+        ) from None
+
+
+def _close(out: BinaryIO) -> None:
+    try:
+        out.close()
+    except OSError as error:  # what was still in its buffer
+        raise StorageFullError(f"cannot keep the firmware file: {error}") from None
 
 
 def _file_name(url: str) -> str:

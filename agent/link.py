@@ -242,7 +242,8 @@ async def _exchange(
             retry=True,
         ) from None
     except (aiohttp.ClientError, OSError) as error:
-        raise CloudError(f"the cloud cannot be reached: {error}", retry=True) from None
+        # what did not look like HTTP is quoted in it, whole
+        raise CloudError(f"the cloud cannot be reached: {str(error)[:300]}", retry=True) from None
     if len(content) > _REPLY_CAP:
         raise CloudError("the cloud's answer is too long", retry=True, status=status)
     if not 200 <= status < 300:
@@ -255,7 +256,7 @@ async def _exchange(
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CloudError(
-            f"the cloud's answer to {url.rpartition(PREFIX)[2]} is not what was agreed: {error}",
+            f"the cloud's answer to {url.rpartition(PREFIX)[2]} is not what was agreed: {str(error)[:300]}",
             retry=True,
             status=status,
         ) from None

@@ -91,4 +91,6 @@ class Downloader(Protocol):
     """Brings a firmware file to local disk."""
 
     async def fetch(self, url: str, folder: Path, *, cap_bytes: int, sha256: str | None) -> Path:
-        """Raises BadFirmwareError (too big, wrong checksum, an HTTP error status) or UnreachableError."""
+        """Raises BadFirmwareError (too big, wrong checksum, an HTTP error status, no address of the web),
+        UnreachableError, or StorageFullError when it does not fit on our disk.
+        """
