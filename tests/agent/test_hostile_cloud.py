@@ -129,7 +129,7 @@ HOSTILE: dict[str, Handler] = {
     "drips": drips,
     "hangs up": hangs_up,
     "no http": speaks_no_http,
-    "long headers": says(b"{}", **{f"X-{n}": "x" * 8000 for n in range(50)}),
+    "long headers": says(b"[]", **{f"X-{n}": "x" * 8000 for n in range(50)}),
     "500": says(b"\xff" * 10_000, 500),
     "502": says("<html>Bad Gateway</html>", 502),
     "503": says(b"", 503),
