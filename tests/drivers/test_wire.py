@@ -368,3 +368,91 @@ async def test_a_silent_address_costs_the_connect_patience_only():
         await line.exchange(80, b"x", ToEnd(), deadline_s=10, cap_bytes=10)
     assert time.monotonic() - began < 3
     assert FAST.connect_s > timing.connect_s
+
+
+class Dialogue:
+    """Asks `b` once `A` came; the reply is what comes after that."""
+
+    def __init__(self, word: bytes | None = b"b") -> None:
+        self.data = b""
+        self.word = word
+
+    def feed(self, data: bytes) -> bytes | None:
+        self.data += data
+        if not data:
+            raise MalformedError("cut")
+        return self.data if self.data.endswith(b"END") else None
+
+    def say(self) -> bytes | None:
+        if self.data != b"A":
+            return None
+        word, self.word = self.word, None
+        return word
+
+
+async def test_a_decoder_may_ask_on_within_one_connection():
+    heard: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(100))
+        writer.write(b"A")
+        heard.append(await reader.read(100))
+        writer.write(b"END")
+        await reader.read(100)
+
+    async with serving(answer) as endpoint:
+        reply = await wire(endpoint).exchange(
+            endpoint.rpc_port, b"a", Dialogue(), deadline_s=2.0, cap_bytes=100
+        )
+    assert (reply, heard) == (b"AEND", [b"a", b"b"])
+
+
+async def test_a_file_that_waits_for_a_word_is_sent_after_it_and_not_before(tmp_path: Path):
+    path = tmp_path / "image"
+    path.write_bytes(b"image")
+    heard: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(100))
+        writer.write(b"A")
+        heard.append(await reader.readexactly(6))
+        writer.write(b"END")
+        await reader.read(100)
+
+    async with serving(answer) as endpoint:
+        body = FileBody(path=path, offset=0, size_bytes=5, after_word=True)
+        await wire(endpoint).exchange(
+            endpoint.rpc_port,
+            b"a",
+            Dialogue(),
+            deadline_s=2.0,
+            cap_bytes=100,
+            effect=Leave(),
+            body=body,
+        )
+    assert heard == [b"a", b"bimage"]
+
+
+async def test_a_file_is_never_sent_when_the_word_does_not_come(tmp_path: Path):
+    path = tmp_path / "image"
+    path.write_bytes(b"image")
+    heard: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(100))
+        writer.write(b"?")
+        heard.append(await reader.read(100))
+
+    async with serving(answer) as endpoint:
+        body = FileBody(path=path, offset=0, size_bytes=5, after_word=True)
+        with pytest.raises(OutcomeUnknownError):
+            await wire(endpoint).exchange(
+                endpoint.rpc_port,
+                b"a",
+                Dialogue(),
+                deadline_s=0.3,
+                cap_bytes=100,
+                effect=Leave(),
+                body=body,
+            )
+    assert b"image" not in b"".join(heard)
