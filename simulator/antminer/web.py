@@ -108,6 +108,10 @@ class WebServer:
         password = str(changed.args.get("password", "other")) if changed else miner.password
         if not self._gate.admits(request, password):
             return self._challenge(request)
+        if "opaque" in faults and "opaque" not in (
+            parse_digest(request.headers["authorization"]) or {}
+        ):  # such builds want it back
+            return self._challenge(request)
         if "nonce_expires" in faults:
             nonce = (parse_digest(request.headers["authorization"]) or {})["nonce"]
             self._uses[nonce] = self._uses.get(nonce, 0) + 1
