@@ -11,10 +11,15 @@ import msgspec
 
 from contract.errors import MalformedError
 
+# The longest reply known is half as long, and has a third of the parts. Mending takes several times the work of
+# reading, on a loop that all other miners share, so a hostile reply must not buy more of it. A pattern that may give
+# back what it took remembers every character of a string, hence the `+` behind the others.
+MEND_CAP_BYTES: Final = 96 * 1024
+MEND_CAP_PARTS: Final = 20_000
 # Strings come first, so that nothing inside one is touched.
 _BREAKS: Final = re.compile(
     r'(?P<merged>"[^"\\]{0,64}""(?=temp0))'  # get_psu of 2023-01-06: no comma before "temp0"
-    r'|(?P<string>"(?:[^"\\]|\\.)*(?:"|\\?\Z))'  # one without an end goes to the end, and is not tried again
+    r'|(?P<string>"(?:[^"\\]++|\\.)*+(?:"|\\?\Z))'  # one without an end goes to the end, and is not tried again
     r"|(?P<glued>\}\s*\{)"  # no comma between two objects
     r"|(?P<leading>[\[{]\s*,)"
     r"|(?P<trailing>,\s*(?=[\]}]))",
@@ -22,7 +27,7 @@ _BREAKS: Final = re.compile(
 )
 # API 2.0.4: a list written like an object, `"error_code":["329":"2022-01-17 11:28:11"]`.
 _LIST_OF_PAIRS: Final = re.compile(r'"error_code"\s*:\s*\[(\s*"[^"\[\]{}]{0,64}"\s*:[^\[\]{}]*)\]')
-_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 
 
 def decode_json(data: bytes, *, may_be_cut: bool = False) -> Any:
@@ -31,6 +36,8 @@ def decode_json(data: bytes, *, may_be_cut: bool = False) -> Any:
     With `may_be_cut` what came before the last comma of a reply without an end is taken: error lists of hundreds
     overflow the firmware's buffer.
     """
+    if len(data) > MEND_CAP_BYTES or sum(map(data.count, _PARTS)) > MEND_CAP_PARTS:
+        raise MalformedError(f"not JSON, and with {len(data)} bytes too long to be mended")
     text = data.decode("utf-8", "replace")
     text = _LIST_OF_PAIRS.sub(r'"error_code":[{\1}]', text)
     text = _BREAKS.sub(_mended, text)
@@ -44,6 +51,8 @@ def decode_json(data: bytes, *, may_be_cut: bool = False) -> Any:
 
 
 # --- private -------------------------------------------------------------------------------------
+
+_PARTS: Final = (b'"', b"{", b"[", b",")
 
 
 def _decode(text: str) -> Any:

@@ -19,6 +19,8 @@ from drivers.antminer.repair import decode_json
 from drivers.antminer.rpc import MOVING, REPLY_CAP_BYTES, Reply, decode_joined, decode_reply
 from drivers.digest import parse_challenge
 from drivers.http import HEAD_CAP_BYTES, ResponseDecoder
+from drivers.whatsminer import api as whatsminer
+from drivers.whatsminer.repair import decode_json as decode_whatsminer
 
 # Processor seconds of one decoding, best of three. Far over what is needed (10 ms here), far below what
 # any step that grows with the square of the size takes (seconds).
@@ -56,6 +58,8 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "configuration": conf.parse,
     "light": lambda data: blink_state(data, "blink"),
     "upload": firmware.failure_text,
+    "WhatsMiner reply": whatsminer.decode_reply,
+    "WhatsMiner list that may be cut": lambda data: decode_whatsminer(data, may_be_cut=True),
 }
 LONG_TEXTS = {
     "blanks": "1" + " " * N + "!",
