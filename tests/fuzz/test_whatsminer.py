@@ -1,0 +1,330 @@
+"""Mutated and made-up replies of WhatsMiners in either API: read soundly, or named as malformed or refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contract.errors import MalformedError, MinerError
+from contract.miner import Moving, Slow
+from drivers.whatsminer import api, frames, reading, reading3
+from drivers.whatsminer.driver import _slow
+from drivers.whatsminer.envelope import encrypt, padded, token_of
+from drivers.whatsminer.faults import codes_of, faults_of
+from drivers.whatsminer.identify import from_device, from_version, with_info
+from drivers.whatsminer.models import Cooling
+from drivers.whatsminer.tokens import AnswerDecoder
+from tests.fuzz.mutations import mutants
+
+TOKEN = token_of("admin", "BQ5hoXV9", "jbzkfQls", "5626")
+COOLINGS = (None, *Cooling)
+
+STATUS = [
+    {"STATUS": "S", "When": 1615249622, "Code": 11, "Msg": "Summary", "Description": "btminer"}
+]
+SUMMARY: dict[str, Any] = {
+    "Elapsed": 1216997, "MHS av": 99793646.89, "MHS 5s": 116472006.19, "MHS 1m": 97878725.92,
+    "HS RT": 96417231.65, "Accepted": 457459, "Rejected": 518, "Stale": 95, "Hardware Errors": 0,
+    "Temperature": 80, "Fan Speed In": 3870, "Fan Speed Out": 3930, "Power": 3496, "Power_RT": 3488,
+    "Uptime": 1224515, "Power Fanspeed": 8784, "Error Code 0": 206, "Error Code 1": 2320,
+    "Error Code Count": 2, "Liquid Cooling": False, "Power Mode": "High", "Env Temp": 28.5,
+    "Firmware Version": "'20210109.22.REL'", "MAC": "C4:05:09:00:02:9B", "Factory GHS": 100999,
+    "Power Limit": 3600, "Chip Temp Max": 94.95,
+}  # fmt: skip
+DEV: dict[str, Any] = {
+    "ASC": 0, "Slot": 0, "Status": "Alive", "Temperature": 79.5, "Chip Frequency": 414,
+    "MHS av": 32682582.82, "MHS 5s": 31120845.74, "MHS 1m": 30322743.05, "HS RT": 30322743.05,
+    "Factory GHS": 56792, "Hardware Errors": 0, "Upfreq Complete": 1, "Effective Chips": 215,
+    "PCB SN": "SKM3CSD7104715KA1227", "Chip Temp Max": 94.95,
+}  # fmt: skip
+POOL: dict[str, Any] = {
+    "POOL": 1, "URL": "stratum+tcp://pool.example.com:700", "User": "a.b", "Status": "Alive",
+    "Priority": 0, "Accepted": 457459, "Rejected": 518, "Stale": 95, "Stratum Active": True,
+    "Stratum Difficulty": 54954, "Last Share Time": 1615249620,
+}  # fmt: skip
+VERSION = {"api_ver": "2.0.5", "fw_ver": "20230803.11.REL", "platform": "H616", "miner_type": "M5"}
+INFO = {"mac": "D4:01:02:03:04:05", "hostname": "WhatsMiner", "ledstat": "auto", "minersn": "B1"}
+OFF = {
+    "mineroff": "false",
+    "FirmwareVersion": "20230803.11.REL",
+    "power_mode": "low",
+    "power_limit_set": "3600",
+}
+PSU = {
+    "name": "P221B",
+    "iin": "8718",
+    "vin": "22400",
+    "fan_speed": "6976",
+    "serial_no": "A1",
+    "temp0": "33.5",
+}
+ERRORS = {"error_code": [{"218": "2024-06-15 10:30:00"}, {"531": "t", "reason": "Slot1"}, 110, "x"]}
+
+
+def own(msg: Any) -> dict[str, Any]:
+    return {"STATUS": "S", "When": 1, "Code": 131, "Msg": msg, "Description": ""}
+
+
+REPLIES: list[dict[str, Any]] = [
+    {"STATUS": STATUS, "SUMMARY": [SUMMARY], "id": 1},
+    {"STATUS": STATUS, "DEVS": [DEV, DEV | {"Slot": 1}], "id": 1},
+    {"STATUS": STATUS, "POOLS": [POOL, POOL | {"POOL": 2, "URL": ""}], "id": 1},
+    {"STATUS": STATUS, "DEVDETAILS": [{"Name": "SM", "Driver": "bitmicro", "Model": "M30S+VE40"}]},
+    own(SUMMARY), own(VERSION), own(INFO), own(OFF), own(PSU), own(ERRORS), own(""),
+    {"STATUS": "E", "When": 1, "Code": 45, "Msg": "can't access write cmd", "Description": ""},
+]  # fmt: skip
+JOINED = {"summary": [REPLIES[0]], "edevs": [REPLIES[1]], "pools": [REPLIES[2]], "id": 1}
+COMPAT = {"summary": REPLIES[4], "edevs": [REPLIES[1]], "pools": [REPLIES[2]]}
+SINGLES = [json.dumps(each).encode() for each in REPLIES]
+SINGLES.append(b'{"STATUS":"S","Code":131,"Msg":{"error_code":["329":"2022-01-17 11:28:11"]}}')
+SINGLES.append(b"Socket connect failed: Connection refused\n")
+JOINEDS = [json.dumps(each).encode() for each in (JOINED, COMPAT)]
+
+SUMMARY3: dict[str, Any] = {
+    "elapsed": 50000, "bootup-time": 1323, "hash-realtime": 171.259, "hash-1min": 171.2,
+    "hash-average": 170.8, "factory-hash": 181.051, "power-realtime": 3156.0, "power-limit": 3600,
+    "environment-temperature": 28.5, "board-temperature": [41.1, 40.1, 41.5], "chip-temp-max": 82.0,
+    "up-freq-finish": 1, "fan-speed-in": 5400, "fan-speed-out": 5280,
+}  # fmt: skip
+BOARD3 = {
+    "id": 0, "slot": 0, "status": "alive", "hash-average": 57.1, "hash-realtime": 57.2,
+    "factory-hash": 60.35, "freq": 625.0, "effective-chips": 75, "chip-temp-max": 80.0,
+}  # fmt: skip
+POOL3 = {
+    "id": 1, "url": "stratum+tcp://pool.example:3333", "status": "alive", "account": "worker.1",
+    "stratum-active": True, "last-share-time": 1692685469,
+}  # fmt: skip
+DEVICE = {
+    "miner": {"type": "M60S_VK40", "working": "true", "pcbsn0": "B", "pcbsn1": "C", "miner-sn": "M"},
+    "network": {"mac": "CE:02:01:00:8C:36", "hostname": "WhatsMiner"},
+    "power": {"mode": "1", "model": "P221B", "iin": 14.8, "vin": 220.5, "vout": 1209, "fanspeed": 1},
+    "system": {"api": "3.0.2", "fwversion": "20251209.16.Rel2", "ledstatus": "auto", "platform": "H6"},
+    "salt": "uhCiDyVj", "error-code": [{"531": "t", "reason": "Slot1 not found."}, 110],
+}  # fmt: skip
+
+
+def v3(msg: Any, cmd: str) -> bytes:
+    return json.dumps({"code": 0, "when": 1692685476, "msg": msg, "desc": cmd}).encode()
+
+
+WHOLE3 = {"summary": SUMMARY3, "edevs": [BOARD3, BOARD3 | {"slot": 1}], "pools": [POOL3]}
+BODIES = [
+    v3(WHOLE3, "get.miner.status"), v3(DEVICE, "get.device.info"),
+    v3({"power-mode": "low"}, "get.miner.setting"), v3("ok", "set.system.led"),
+]  # fmt: skip
+STREAM = [
+    frames.frame(BODIES[0]) + frames.frame(b"") + frames.frame(BODIES[1]) + frames.frame(BODIES[2]),
+    frames.frame(BODIES[3]),
+]
+
+
+def answer(decoder: Any, data: bytes) -> Any:
+    """What a decoder makes of bytes that come in two pieces, and of the end after them."""
+    middle = len(data) // 2
+    for piece in (data[:middle], data[middle:]):
+        if piece and (found := decoder.feed(piece)) is not None:
+            return found
+    return decoder.feed(b"")
+
+
+def digest(data: bytes, at: int) -> None:
+    """Everything the driver would do with a reply of port 4028."""
+    for decoder in (api.reply_decoder(may_be_cut=at % 3 == 0), api.joined_decoder()):
+        try:
+            reply = answer(decoder, data)
+        except MalformedError:
+            continue
+        if isinstance(reply, api.Joined):
+            if reply.part("summary") is not None:
+                use(reading.look_of(reply, COOLINGS[at % 4]), ())
+        elif api.refusal_of(reply) is None:
+            use_reply(reply, at)
+
+
+def use_reply(reply: api.Reply, at: int) -> None:
+    fields = reply.fields
+    if (found := from_version(reply)) is not None:
+        msgspec.json.encode(with_info(found, fields).identity)
+    reading.pools_of(reply, 5.0)
+    reading.status_of(fields)
+    reading.light_of(fields.get("ledstat"))
+    msgspec.json.encode(reading.psu_of(fields))
+    codes = codes_of(fields.get("error_code"))
+    boards, _ = reading.boards_of(
+        reply.DEVS or [], rate_hs=(None, 0.0, 1e14)[at % 3], in_tera=at % 2 == 0
+    )
+    msgspec.json.encode(boards)
+    use(
+        reading.look_of(api.Joined(summary=reply, pools=reply, edevs=reply), COOLINGS[at % 4]),
+        codes,
+    )
+
+
+def use(look: reading.Look, codes: Any) -> None:
+    sound(look.moving)
+    slow = _slow(look, is_off=True, word=look.mode_word, light_on=None, codes=(*look.codes, *codes))
+    assert msgspec.json.decode(msgspec.json.encode(slow), type=Slow) == slow
+    for value in (look.ideal_hs, look.boot_s, look.elapsed_s, look.power_limit_w):
+        assert value is None or (math.isfinite(value) and value >= 0)
+
+
+def sound(moving: Moving) -> None:
+    """A reading can be sent, comes back the same, and holds no impossible figure."""
+    assert msgspec.json.decode(msgspec.json.encode(moving), type=Moving) == moving
+    for value in (moving.hashrate_hs, moving.hashrate_avg_hs, moving.power_w, moving.uptime_s):
+        assert value is None or (math.isfinite(value) and value >= 0)
+    assert moving.temp_chip_c is None or -100 < moving.temp_chip_c < 300
+
+
+def digest_body(body: bytes, at: int) -> None:
+    """Everything the driver would do with a message of API v3."""
+    try:
+        status = frames.decode_status(body)
+    except MalformedError:
+        pass
+    else:
+        frames.refusal_of(status)
+        if (look := reading3.look_of_status(status, COOLINGS[at % 4])) is not None:
+            use(look, ())
+    for cmd in ("get.device.info", "get.miner.setting"):
+        try:
+            reply = frames.decode_reply(body, cmd)
+        except MalformedError:
+            continue
+        if frames.refusal_of(reply) is not None:
+            continue
+        fields = reply.fields
+        if (found := from_device(reply)) is not None:
+            msgspec.json.encode(found.identity)
+        power = reading3.part_of(fields, "power")
+        msgspec.json.encode(reading3.psu_of(power))
+        reading.mode_of(reading3.mode_word(fields, power))
+        reading3.serials_of(reading3.part_of(fields, "miner"))
+        faults_of(reading3.codes_of_device(fields))
+
+
+def digest_stream(data: bytes, at: int) -> None:
+    talk = frames.Talk((b"", b"", b""))
+    try:
+        bodies = answer(talk, data)
+        talk.say()
+    except MalformedError:
+        return
+    for body in bodies:
+        digest_body(body, at)
+
+
+def fuzz_4028(number: int, seed: int) -> None:
+    for at, data in enumerate(mutants([*SINGLES, *JOINEDS], number, seed)):
+        digest(data, at)
+
+
+def fuzz_4433(number: int, seed: int) -> None:
+    for at, data in enumerate(mutants([*STREAM, *BODIES], number, seed)):
+        digest_stream(data, at)
+        digest_body(data, at)
+
+
+def fuzz_sealed(number: int, seed: int) -> None:
+    """Half of them spoilt before they are encrypted, half after."""
+    seeds = [*SINGLES[4:12], b'"{\\"STATUS\\":\\"E\\",\\"Code\\":23}"', b""]
+    sealed = [sealed_reply(each) for each in seeds]
+    plain = mutants(seeds, number // 2, seed)
+    for data in (*map(sealed_reply, plain), *mutants(sealed, number // 2, seed + 1)):
+        try:
+            reply = answer(AnswerDecoder(TOKEN), data)
+        except MinerError:
+            continue
+        assert api.refusal_of(reply) is None
+
+
+def sealed_reply(plain: bytes) -> bytes:
+    return msgspec.json.encode({"enc": encrypt(padded(plain), TOKEN.aes_key)})
+
+
+def test_mutated_replies_of_port_4028_raise_only_documented_errors():
+    fuzz_4028(4_000, seed=1)
+
+
+def test_mutated_messages_of_api_v3_raise_only_documented_errors():
+    fuzz_4433(4_000, seed=1)
+
+
+def test_mutated_envelopes_raise_only_documented_errors():
+    fuzz_sealed(4_000, seed=1)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_mutated_replies_of_port_4028_raise_only_documented_errors():
+    fuzz_4028(100_000, seed=2)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_mutated_messages_of_api_v3_raise_only_documented_errors():
+    fuzz_4433(100_000, seed=2)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_mutated_envelopes_raise_only_documented_errors():
+    fuzz_sealed(100_000, seed=2)
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def spoilt(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({key: st.just(value) | ANY for key, value in whole.items()})
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {
+            "STATUS": st.just(STATUS) | st.just("S") | ANY,
+            "Code": st.just(131) | ANY,
+            "Msg": spoilt(SUMMARY) | spoilt(VERSION | INFO | OFF | PSU | ERRORS) | ANY,
+            "SUMMARY": st.lists(spoilt(SUMMARY), max_size=1) | ANY,
+            "DEVS": st.lists(spoilt(DEV), max_size=2) | ANY,
+            "POOLS": st.lists(spoilt(POOL), max_size=2) | ANY,
+        }
+    ),
+    st.integers(0, 100),
+)
+def test_any_value_in_any_place_of_port_4028_is_read_or_malformed(whole: dict[str, Any], at: int):
+    digest(json.dumps(whole).encode(), at)
+    digest(json.dumps({"summary": [whole], "edevs": whole, "pools": [whole]}).encode(), at)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    spoilt({"code": 0, "when": 1, "desc": ""}),
+    st.fixed_dictionaries(
+        {
+            "summary": spoilt(SUMMARY3) | ANY,
+            "edevs": st.lists(spoilt(BOARD3), max_size=2) | ANY,
+            "pools": st.lists(spoilt(POOL3), max_size=2) | ANY,
+        }
+    )
+    | spoilt(DEVICE)
+    | st.fixed_dictionaries(
+        {key: spoilt(DEVICE[key]) for key in ("miner", "network", "power", "system")}
+    )
+    | ANY,
+    st.integers(0, 100),
+)
+def test_any_value_in_any_place_of_api_v3_is_read_or_malformed(
+    outer: dict[str, Any], msg: Any, at: int
+):
+    digest_body(json.dumps(outer | {"msg": msg}).encode(), at)
