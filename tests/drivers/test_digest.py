@@ -84,4 +84,6 @@ def test_algorithm_is_echoed_when_given():
 @pytest.mark.parametrize("user", ['a"b', "a\\b", "a\r\nb", "ä"])
 def test_a_user_name_cannot_break_out_of_its_quotes(user: str):
     with pytest.raises(AuthFailedError):
-        answer(Challenge(realm="r", nonce="n"), Credentials(user, "p"), "GET", "/", count=1, cnonce="")
+        answer(
+            Challenge(realm="r", nonce="n"), Credentials(user, "p"), "GET", "/", count=1, cnonce=""
+        )
