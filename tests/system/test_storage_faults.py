@@ -164,6 +164,7 @@ async def test_on_a_read_only_disk_the_agent_waits_and_begins_when_it_can_be_wri
             await assert_clean(site)
 
 
+@pytest.mark.slow
 async def test_a_disk_that_fails_under_the_running_agent_stops_beginnings_until_it_works_again(
     tmp_path: Path, base: str
 ) -> None:
@@ -216,6 +217,7 @@ async def test_after_a_damaged_journal_what_was_begun_is_unknown_and_never_redon
         assert list(site.journal.parent.glob("journal.db.damaged-*"))
 
 
+@pytest.mark.slow
 async def test_a_journal_deleted_under_the_running_agent_is_put_back_with_all_it_held(
     tmp_path: Path, base: str
 ) -> None:
@@ -232,6 +234,7 @@ async def test_a_journal_deleted_under_the_running_agent_is_put_back_with_all_it
         await assert_clean(site)
 
 
+@pytest.mark.slow
 async def test_a_journal_deleted_while_the_agent_was_down_redoes_no_reboot(
     tmp_path: Path, base: str
 ) -> None:

@@ -97,7 +97,7 @@ async def managed(folder: Path, base: str, part: str) -> AsyncIterator[tuple[Sit
             manager.close()
 
 
-@pytest.mark.parametrize("part", ["loop", "writer"])
+@pytest.mark.parametrize("part", ["loop", pytest.param("writer", marks=pytest.mark.slow)])
 async def test_a_frozen_loop_or_writer_gets_the_process_restarted_in_time(
     part: str, tmp_path: Path, base: str
 ) -> None:
