@@ -13,9 +13,10 @@ from agent.journal import Journal
 from agent.live import LiveTask
 from agent.slots import Slots
 from agent.states import State
-from contract.clock import Clock, to_text
+from contract.clock import Clock
 from contract.errors import PolicyRefusedError
 from drivers.base import Plan
+from drivers.watch import intent_notes
 
 log: Any = structlog.get_logger(__name__)
 
@@ -78,10 +79,10 @@ class JournalledEffect:
         if task.state is State.INTENT:  # a setting found half done after a crash, planned anew
             await self._journal.begin_again(task.id, self._plan)
         else:
-            at = self._clock.now()
-            await self._journal.begin(task.id, self._plan, at, task.log.take())
+            at, boot = self._clock.now(), self._clock.boot()
+            await self._journal.begin(task.id, self._plan, at, task.log.take(), boot=boot)
             task.state = State.INTENT
             task.intent_mono = self._clock.mono()
-            task.notes["intent_at"] = to_text(at)
+            task.notes |= intent_notes(at, boot)
             log.info("task.intent", task=task.id, name=task.record.name)
         self._begun = True

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
+import uuid
 from datetime import UTC, datetime
-from typing import Protocol
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+# Linux makes a new one with every start of the kernel.
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+class BootTime(NamedTuple):
+    """A moment as the host counts since it started. Only two moments with the same `boot_id` can be compared.
+
+    Written down as a pair, it still means something to the next process on this host.
+    """
+
+    boot_id: str
+    seconds: float
 
 
 class Clock(Protocol):
@@ -16,6 +32,9 @@ class Clock(Protocol):
 
     def mono(self) -> float:
         """Seconds since an arbitrary point. Never jumps, keeps no meaning across a restart."""
+
+    def boot(self) -> BootTime:
+        """Time since the host started, its sleep included. Never jumps, means the same to the next process."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait; 0 or less only yields to the loop."""
@@ -30,8 +49,23 @@ class SystemClock:
     def mono(self) -> float:
         return time.monotonic()
 
+    def boot(self) -> BootTime:
+        return BootTime(_boot_id(), time.clock_gettime(_BOOT_CLOCK))
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+
+_BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+@functools.cache
+def _boot_id() -> str:
+    """Where the host does not say, every process is a boot of its own: nothing is compared across a restart."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip() or uuid.uuid4().hex
+    except (OSError, UnicodeDecodeError):
+        return uuid.uuid4().hex
 
 
 def to_text(at: datetime) -> str:

@@ -16,7 +16,7 @@ from agent.journal.record import CLOUD, TaskRecord, dump, from_row
 from agent.journal.steps import Arrival, StepAck, Steps
 from agent.journal.writer import Need, Writer
 from agent.settlement import Settlement
-from contract.clock import Clock, to_text
+from contract.clock import BootTime, Clock, to_text
 from contract.errors import StorageFullError
 from contract.link import Event, LogLine, OpenTask
 from contract.task import TaskStatus
@@ -62,10 +62,21 @@ class Journal(Steps, Writer):
         )
 
     async def begin(
-        self, task_id: str, plan: Plan | None, at: datetime, logs: Sequence[LogLine] = ()
+        self,
+        task_id: str,
+        plan: Plan | None,
+        at: datetime,
+        logs: Sequence[LogLine] = (),
+        *,
+        boot: BootTime | None = None,
     ) -> None:
-        """To intent, with the evidence seen before. Raises StorageFullError: then nothing may be sent."""
-        await self._submit(lambda db: self._begin(db, task_id, plan, at, logs), Need.BEGIN)
+        """To intent, with the evidence seen before; `at` and `boot` are the same moment on two clocks.
+
+        Raises StorageFullError: then nothing may be sent.
+        """
+        await self._submit(
+            lambda db: self._begin(db, task_id, plan, at, logs, boot=boot), Need.BEGIN
+        )
 
     async def begin_again(self, task_id: str, plan: Plan) -> None:
         """A setting found half done after a crash has a new plan; its intent keeps its time.

@@ -12,11 +12,12 @@ import msgspec
 from agent.journal.record import CLOUD, INSERT, TaskRecord, dump, to_row
 from agent.settlement import Settlement, failed
 from agent.states import State, check_move, nonce_status
-from contract.clock import to_text
+from contract.clock import BootTime, to_text
 from contract.errors import ErrorCode, StorageFullError
 from contract.link import LogLine
 from contract.task import Outcome, TaskStatus
 from drivers.base import Plan
+from drivers.watch import intent_notes
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +90,8 @@ class Steps:
         plan: Plan | None,
         at: datetime,
         logs: Sequence[LogLine],
+        *,
+        boot: BootTime | None = None,
     ) -> None:
         row = db.execute("SELECT state, origin FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
         if row is None:
@@ -96,8 +99,13 @@ class Steps:
         check_move(State(row["state"]), State.INTENT)
         db.execute(
             "UPDATE tasks SET state = 'intent', intent_at = ?, plan = ?, "
-            "notes = json_set(notes, '$.intent_at', ?) WHERE task_id = ?",
-            (to_text(at), None if plan is None else dump(plan), to_text(at), task_id),
+            "notes = json_patch(notes, ?) WHERE task_id = ?",
+            (
+                to_text(at),
+                None if plan is None else dump(plan),
+                dump(intent_notes(at, boot)),
+                task_id,
+            ),
         )
         if row["origin"] == CLOUD:
             self._emit(db, task_id, TaskStatus.PENDING, at, logs, terminal=False)

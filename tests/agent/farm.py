@@ -15,7 +15,7 @@ from agent.journal import Journal
 from agent.policy import Policy
 from agent.ports import CloudError, ScanSummary
 from agent.taskpath import TaskPath
-from contract.clock import Clock, SystemClock
+from contract.clock import BootTime, Clock, SystemClock
 from contract.errors import (
     BadFirmwareError,
     OutcomeUnknownError,
@@ -68,6 +68,9 @@ class HandClock:
 
     def mono(self) -> float:
         return self._mono
+
+    def boot(self) -> BootTime:
+        return BootTime("the host of these tests", self._mono)
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:

@@ -85,7 +85,7 @@ async def test_a_note_is_on_disk_before_the_driver_goes_on(tmp_path: Path) -> No
         gate.set()
         assert (await at.cloud.ended(task)).state == "succeed"
         ended = await at.journal.find(task)
-        assert ended is not None and set(ended.notes) == {"intent_at", "uploaded_at"}
+        assert ended is not None and set(ended.notes) == {"intent_at", "intent_boot", "uploaded_at"}
 
 
 async def test_without_a_durable_intent_nothing_is_sent(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from cloud.store.ids import new_miner_id, new_uuid
 from cloud.store.migrate import migrate
 from cloud.store.schema import metadata, miners, task_batches, tasks
 from cloud.sweeper import Sweeper
-from contract.clock import to_text
+from contract.clock import BootTime, to_text
 from contract.task import SPECS, TaskName
 
 
@@ -44,6 +44,9 @@ class HandClock:
 
     def mono(self) -> float:
         return self._mono
+
+    def boot(self) -> BootTime:
+        return BootTime("one boot", self._mono)
 
     async def sleep(self, seconds: float) -> None:
         until = self._mono + seconds

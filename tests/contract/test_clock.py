@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -59,3 +61,13 @@ async def test_waiting_for_no_time_only_lets_the_others_run(seconds: float):
     asyncio.get_running_loop().call_soon(ran.append, True)
     await asyncio.wait_for(SystemClock().sleep(seconds), 5)
     assert ran
+
+
+def test_the_clock_of_the_boot_means_the_same_to_the_next_process() -> None:
+    here = SystemClock().boot()
+    code = "from contract.clock import SystemClock; print(*SystemClock().boot())"
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    ).stdout.split()
+    assert told[0] == here.boot_id
+    assert here.seconds <= float(told[1]) <= SystemClock().boot().seconds

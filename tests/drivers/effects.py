@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from contract.clock import Clock, to_text
+from contract.clock import BootTime, Clock, from_text
+from drivers.watch import intent_notes
 
 
 class MemoryEffect:
@@ -15,6 +16,12 @@ class MemoryEffect:
     def __init__(self, clock: Clock, notes: Mapping[str, Any] | None = None) -> None:
         self._clock = clock
         self._notes: dict[str, Any] = dict(notes or {})
+        begun = self._notes.get("intent_at")
+        if begun is not None and "intent_boot" not in self._notes:
+            # Left by an earlier process on this host, while the clock on the wall was steady.
+            at, (boot_id, seconds) = from_text(begun), clock.boot()
+            age_s = (clock.now() - at).total_seconds()
+            self._notes |= intent_notes(at, BootTime(boot_id, seconds - age_s))
         self.sent = 0
         self.refuse: Exception | None = None
 
@@ -29,7 +36,8 @@ class MemoryEffect:
     async def _sending(self) -> AsyncIterator[None]:
         if self.refuse is not None:
             raise self.refuse
-        self._notes.setdefault("intent_at", to_text(self._clock.now()))
+        if "intent_at" not in self._notes:
+            self._notes |= intent_notes(self._clock.now(), self._clock.boot())
         self.sent += 1
         yield
 

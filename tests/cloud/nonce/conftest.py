@@ -27,7 +27,7 @@ from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
 from cloud.store.ids import new_api_key, new_uuid, new_workspace_id, secret_hash
 from cloud.store.migrate import migrate
 from cloud.store.readings import apply_readings
-from contract.clock import to_text
+from contract.clock import BootTime, to_text
 from contract.link import MinerReading, ReadingsRequest
 from contract.miner import (
     Board,
@@ -57,6 +57,9 @@ class HeldClock:
 
     def mono(self) -> float:
         return self.passed
+
+    def boot(self) -> BootTime:
+        return BootTime("one boot", self.passed)
 
     async def sleep(self, seconds: float) -> None:
         """Time passes only by `forward`: whoever waits for it waits until cancelled."""

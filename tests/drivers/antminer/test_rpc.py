@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from contract.clock import BootTime
 from contract.errors import MalformedError, RefusedError, UnreachableError
 from contract.miner import Endpoint
 from drivers.antminer.models import NEW_BM, OLD
@@ -31,6 +32,9 @@ class StillClock:
 
     def mono(self) -> float:
         return self.at_mono
+
+    def boot(self) -> BootTime:
+        return BootTime("one boot", self.at_mono)
 
     async def sleep(self, seconds: float) -> None:
         self.at_mono += seconds

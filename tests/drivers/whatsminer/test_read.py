@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from contract.clock import BootTime
 from contract.errors import MalformedError, MinerError, UnreachableError, WrongDeviceError
 from contract.miner import Algorithm, Endpoint, Firmware, Identity, Make, PowerMode, UptimeKind
 from drivers import registry
@@ -504,6 +505,10 @@ class ForwardClock:
 
     def mono(self) -> float:
         return self._clock.mono() + self._ahead_s
+
+    def boot(self) -> BootTime:
+        boot_id, seconds = self._clock.boot()
+        return BootTime(boot_id, seconds + self._ahead_s)
 
     async def sleep(self, seconds: float) -> None:
         await self._clock.sleep(seconds)

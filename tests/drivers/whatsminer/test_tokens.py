@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from contract.clock import BootTime
 from contract.errors import (
     AuthFailedError,
     BusyError,
@@ -50,6 +51,9 @@ class StillClock:
 
     def mono(self) -> float:
         return self.at_mono
+
+    def boot(self) -> BootTime:
+        return BootTime("one boot", self.at_mono)
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
