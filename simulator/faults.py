@@ -19,7 +19,7 @@ KNOWN: Final[dict[str, str]] = {
     "huge_json": "streams one JSON document of `bytes` bytes (default 1 GiB)",
     "gzip_bomb": "HTTP: a gzip body that unpacks to `megabytes` (default 1024)",
     "redirect": "HTTP: 302 to `to`",
-    "garbage": "spoils the reply; `variant`: nan, 1e999, nested, binary, truncated, html, empty",
+    "garbage": "spoils the reply; `variant`: nan, 1e999, nested (`depth`), binary, truncated, html, empty",
     "resets": "resets the connection when a request arrives",
     # the answers to orders
     "ignores": "answers OK and changes nothing",

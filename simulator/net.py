@@ -230,7 +230,10 @@ class Connection(asyncio.Protocol):
         garbage = self.device.faults.take("garbage", text=text, port=self.kind)
         if garbage is None:
             return body
-        return _garbage(body, str(garbage.args.get("variant", "nested")))
+        variant = str(garbage.args.get("variant", "nested"))
+        if variant == "nested":
+            return b"[" * int(garbage.args.get("depth", 200_000))
+        return _garbage(body, variant)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run an endless or slow sender until it ends or the client goes away."""
@@ -349,8 +352,6 @@ def _garbage(body: bytes, variant: str) -> bytes:
             return _NUMBER.sub(b"NaN", body)
         case "1e999":
             return _NUMBER.sub(b"1e999", body)
-        case "nested":
-            return b"[" * 200_000
         case "binary":
             return bytes(range(256)) * 16
         case "truncated":

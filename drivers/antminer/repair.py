@@ -21,6 +21,8 @@ _BREAKS: Final = re.compile(
     r"|(?P<empty>:\s*(?=[,}]))",  # get_miner_conf.cgi: `"key" : ,`
     re.DOTALL,
 )
+_PARTS: Final = (b'"', b"{", b"[", b",", b":")
+_PARTS_CAP: Final = 10_000  # several times what the longest reply known has
 _TAIL: Final = re.compile(r'[\s\x00"\]}]{0,8}')  # closers too many, as one S9k sends
 
 
@@ -49,6 +51,11 @@ def mend(text: str) -> str:
 
 
 def _decode_broken(data: bytes) -> Any:
+    # Mending costs many times what reading costs, and all miners share the loop it runs on.
+    if sum(map(data.count, _PARTS)) > _PARTS_CAP:
+        raise MalformedError(
+            f"not JSON, and in too many parts to be mended; it began {data[:40]!r}"
+        )
     try:
         text = mend(data.decode("utf-8", "replace"))
         value, end = _LENIENT.raw_decode(text)

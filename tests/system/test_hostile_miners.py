@@ -23,7 +23,12 @@ async def test_hostile_miners_cost_little_memory_and_never_hold_the_loop(
         f"{'four hostile of eight miners':<30} memory grew   longest turn of the loop   their looks"
     ]
     wrong: list[str] = []
-    kinds: dict[str, dict[str, Any]] = {**KINDS, "slow": {"fault": "drips", "interval": 0.001}}
+    kinds: dict[str, dict[str, Any]] = {
+        **KINDS,
+        "drips fast": {"fault": "drips", "interval": 0.001},
+        "nested under the cap": {"fault": "garbage", "variant": "nested", "depth": 60_000},
+        "nested a million deep": {"fault": "garbage", "variant": "nested", "depth": 10**6},
+    }
     async with open_arena(
         tmp_path, miners=8, suspects=4, base=base, slow_every_polls=1, read_timeout_s=1.0
     ) as arena:
