@@ -9,9 +9,10 @@ from drivers.uptime import Turn
 
 
 class Signs(msgspec.Struct, frozen=True, kw_only=True):
-    """What is seen `since_s` device seconds after the order."""
+    """What is seen `since_s` device seconds after the order; at least so many where that is not known (`is_timed`)."""
 
     since_s: float
+    is_timed: bool = True
     process: Turn  # what the mining process' own count shows
     system: Turn  # what the count since boot shows, where the miner tells it
     has_outage: bool  # a port that does not belong to the mining process was away
@@ -63,6 +64,11 @@ def _why_unknown(signs: Signs) -> str:
             "went down and did not come back" if signs.has_outage else "does not answer any more"
         )
         return f"the miner {where}: check it on site"
+    if not signs.is_timed:
+        return (
+            "the host of the agent was restarted since the order, so the miner's clocks "
+            "cannot be compared with ours: look at the miner"
+        )
     return "the miner's own clocks contradict each other or the outage seen"
 
 

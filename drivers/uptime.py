@@ -13,10 +13,18 @@ class Turn(StrEnum):
     UNCLEAR = "unclear"
 
 
-def turn_of(before_s: float | None, now_s: float | None, since_s: float, slack_s: float) -> Turn:
-    """What a counter shows, `since_s` device seconds after the effect (`before_s` was read just ahead of it)."""
+def turn_of(
+    before_s: float | None, now_s: float | None, since_s: float | None, slack_s: float
+) -> Turn:
+    """What a counter shows, `since_s` device seconds after the effect (`before_s` was read just ahead of it).
+
+    Without knowing how long ago the effect was, only a counter that went back shows anything.
+    """
     if now_s is None:
         return Turn.UNCLEAR
+    if since_s is None:
+        went_back = before_s is not None and now_s + slack_s < before_s
+        return Turn.RESTARTED if went_back else Turn.UNCLEAR
     if now_s > since_s + slack_s:
         # It began before the effect. A clock that jumped or stood still (a lying firmware) proves nothing.
         is_steady = before_s is None or abs(now_s - before_s - since_s) <= slack_s

@@ -235,6 +235,6 @@ def _is_over(plan: Plan, effect: Effect, watch: Watch, elapsed_s: float | None) 
     if OUTAGE_NOTE not in effect.notes:
         return False
     before_s = plan.before.get("elapsed_s")
-    turn = turn_of(before_s, elapsed_s, watch.device_s, watch.slack_s)
+    turn = turn_of(before_s, elapsed_s, watch.since_s, watch.slack_s)
     # The new process has run for a while, so this is not the time before a second reboot.
     return turn is Turn.RESTARTED and elapsed_s is not None and elapsed_s > 120.0

@@ -108,12 +108,13 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
 
 def judge_clocks(plan: Plan, effect: Effect, watch: Watch, clocks: Clocks) -> Verdict | None:
     """What the clocks and the outage say, or `None` while it is too early."""
-    before, since_s, slack_s = plan.before, watch.device_s, watch.slack_s
+    before, since_s, slack_s = plan.before, watch.since_s, watch.slack_s
     elapsed_s = before.get("elapsed_s")
     if elapsed_s is not None:
         elapsed_s += watch.ahead_s(before.get("read_at"))  # a plan may wait for its turn
     signs = Signs(
-        since_s=since_s,
+        since_s=watch.device_s,
+        is_timed=since_s is not None,
         process=turn_of(elapsed_s, clocks.elapsed_s, since_s, slack_s),
         system=system_turn(before.get("system_uptime"), clocks.system, since_s, slack_s),
         has_outage=was_away(effect),  # the watchdog of a mining process leaves the web server alone

@@ -19,13 +19,21 @@ class Clocks(msgspec.Struct, frozen=True, kw_only=True):
     system: str | None = None
 
 
-def system_turn(before: str | None, now: str | None, since_s: float, slack_s: float) -> Turn:
-    """What the system's uptime shows. Its words are ambiguous, so only what holds for every reading counts."""
+def system_turn(before: str | None, now: str | None, since_s: float | None, slack_s: float) -> Turn:
+    """What the system's uptime shows. Its words are ambiguous, so only what holds for every reading counts.
+
+    `since_s` as in `drivers.uptime.turn_of`.
+    """
     then = boot_uptimes_s(before)
     present = boot_uptimes_s(now)
     if not present:
         return Turn.UNCLEAR
     slack_s += 60.0  # counted in whole minutes
+    if since_s is None:
+        went_back = bool(then) and all(
+            most + slack_s < least_then for _, most in present for least_then, _ in then
+        )
+        return Turn.RESTARTED if went_back else Turn.UNCLEAR
     if all(least > since_s + slack_s for least, _ in present):
         return Turn.RUNS_ON
     could_run_on = not then or any(

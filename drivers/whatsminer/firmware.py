@@ -179,5 +179,5 @@ def _is_over(plan: Plan, effect: Effect, watch: Watch, now: state.State) -> bool
         return True
     if OUTAGE_NOTE not in effect.notes or now.uptime_s is None:
         return False
-    turn = turn_of(plan.before.get("uptime_s"), now.uptime_s, watch.device_s, watch.slack_s)
+    turn = turn_of(plan.before.get("uptime_s"), now.uptime_s, watch.since_s, watch.slack_s)
     return turn is Turn.RESTARTED and now.uptime_s > _SETTLED_S

@@ -77,7 +77,7 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
 
 def judge_clocks(plan: Plan, effect: Effect, watch: Watch, now: state.State) -> Verdict | None:
     """What the clocks and the outage say, or `None` while it is too early."""
-    before, since_s, slack_s = plan.before, watch.device_s, watch.slack_s
+    before, since_s, slack_s = plan.before, watch.since_s, watch.slack_s
     ahead_s = watch.ahead_s(before.get("read_at"))  # a plan may wait for its turn
 
     def then(key: str) -> float | None:
@@ -85,7 +85,8 @@ def judge_clocks(plan: Plan, effect: Effect, watch: Watch, now: state.State) -> 
         return None if value is None else value + ahead_s
 
     signs = Signs(
-        since_s=since_s,
+        since_s=watch.device_s,
+        is_timed=since_s is not None,
         process=turn_of(then("elapsed_s"), now.elapsed_s, since_s, slack_s),
         system=turn_of(then("uptime_s"), now.uptime_s, since_s, slack_s),
         has_outage=was_away(effect),  # the API daemon outlives the mining process

@@ -22,10 +22,16 @@ SLACK = 5.0
         (5000, 90000, 100, Turn.UNCLEAR),  # jumped ahead: a clock that lies
         (2, 102, 100, Turn.UNCLEAR),  # as young as it would be without a restart
         (4242, 4242, 100, Turn.UNCLEAR),  # stands still
+        # nobody knows how long ago it was
+        (5000, 40, None, Turn.RESTARTED),
+        (5000, 5100, None, Turn.UNCLEAR),
+        (5000, 4998, None, Turn.UNCLEAR),
+        (None, 40, None, Turn.UNCLEAR),
+        (40, 90000, None, Turn.UNCLEAR),
     ],
 )
 def test_elapsed_tells_of_the_process(
-    before: float | None, now: float | None, since: float, turn: Turn
+    before: float | None, now: float | None, since: float | None, turn: Turn
 ) -> None:
     assert turn_of(before, now, since, SLACK) is turn
 
@@ -49,9 +55,13 @@ def test_the_uptime_of_an_old_system_may_mean_minutes_or_days() -> None:
         ("10", "12", 120, Turn.RUNS_ON),  # minutes or days: both longer than since the order
         ("5:13", None, 200, Turn.UNCLEAR),
         (None, "2", 200, Turn.UNCLEAR),
+        ("5:13", "1:02", None, Turn.RESTARTED),  # went back, whenever that was
+        ("5:13", "2", None, Turn.UNCLEAR),  # two days, perhaps
+        ("5:13", "5:16", None, Turn.UNCLEAR),
+        (None, "1:02", None, Turn.UNCLEAR),
     ],
 )
 def test_the_uptime_of_the_system_tells_only_what_holds_for_every_reading(
-    before: str | None, now: str | None, since: float, turn: Turn
+    before: str | None, now: str | None, since: float | None, turn: Turn
 ) -> None:
     assert system_turn(before, now, since, SLACK) is turn
