@@ -20,9 +20,8 @@ from drivers.base import Timing
 from drivers.http import Response, ResponseDecoder, build_request
 from drivers.wire import Wire
 
-REPLY_CAP_BYTES: Final = (
-    64 * 1024
-)  # ten times the longest known; decoding it must not hold up the other miners
+# Several times the longest known; decoding it must not hold up the other miners.
+REPLY_CAP_BYTES: Final = 64 * 1024
 COMMAND_CAP: Final = 15  # characters the firmware's buffer holds
 SEND_CAP_BYTES: Final = 4095  # the firmware takes one recv of that size, and no more
 RELEARN_S: Final = 3600.0  # a form given up without a clear refusal is tried again after this long
