@@ -12,21 +12,30 @@ from contract.task import TaskName
 
 
 class Cast(msgspec.Struct, frozen=True):
-    """Who plays what: `dead` stops answering after the scan, `liar` says OK and does nothing,
-    `foreign` runs somebody else's firmware, the others are honest.
+    """Who plays what: `dead` stops answering after the scan, `liar` says OK and does nothing, `foreign` runs
+    somebody else's firmware, the `frozen` have firmware too old to be changed, the others are honest.
     """
 
     honest: tuple[SimulatedMiner, ...]
     dead: SimulatedMiner
     liar: SimulatedMiner
     foreign: SimulatedMiner
+    frozen: tuple[SimulatedMiner, ...]
 
     def role(self, miner: SimulatedMiner) -> str:
-        """`honest`, `dead`, `liar` or `foreign`."""
+        """`honest`, `dead`, `liar`, `foreign` or `frozen`."""
         for name in ("dead", "liar", "foreign"):
             if getattr(self, name) == miner:
                 return name
-        return "honest"
+        return "frozen" if miner in self.frozen else "honest"
+
+    def whatsminers(self, *keys: str) -> tuple[SimulatedMiner, ...]:
+        """The honest WhatsMiners, or those of them that are of these kinds."""
+        return tuple(
+            each
+            for each in self.honest
+            if each.make == "whatsminer" and (not keys or each.key in keys)
+        )
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +50,13 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     skipped: dict[str, int] = {}  # how many miners the cloud leaves out, by reason
 
 
-_BY_ROLE = {"honest": None, "dead": "unreachable", "liar": "not_verified"}
+_BY_ROLE = {
+    "honest": None,
+    "dead": "unreachable",
+    "liar": "not_verified",
+    "frozen": "unsupported",
+}
+_FROZEN = "legacy"
 
 
 def cast(miners: tuple[SimulatedMiner, ...]) -> Cast:
@@ -49,8 +64,10 @@ def cast(miners: tuple[SimulatedMiner, ...]) -> Cast:
     own = [each for each in miners if not each.foreign]
     newest = [each for each in own if each.generation == "new-bm"]
     liar, dead = newest[0], newest[-1]
+    frozen = tuple(each for each in own if each.generation == _FROZEN)
     return Cast(
-        honest=tuple(each for each in own if each not in (liar, dead)),
+        honest=tuple(each for each in own if each not in (liar, dead, *frozen)),
+        frozen=frozen,
         dead=dead,
         liar=liar,
         foreign=next(each for each in miners if each.foreign),
@@ -71,15 +88,18 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
     new = [each for each in cast.honest if each.generation == "new-bm"]
     god = [each for each in cast.honest if each.generation == "new-god"]
     old = [each for each in cast.honest if each.generation == "old"]
-    modal, rebooting = (*new[:1], *god[:1]), (*new[1:2], *god[1:2], *old[:1])
-    updating = (*(new[2:3] or new[:1]), *god[-1:], *old[-1:])
+    whats = cast.whatsminers()
+    # Each dialect's own slow task: what these three do to a miner takes minutes of its time.
+    modal = (*new[:1], *god[:1])
+    rebooting = (*new[1:2], *god[1:2], *old[:1], *cast.whatsminers("m60s-compat"))
+    updating = (*(new[2:3] or new[:1]), *god[-1:], *old[-1:], *cast.whatsminers("m50s", "m60s"))
     pools = [
         {"url": "stratum+tcp://pool.example.com:3333", "user": "farm.{ip4}"},
         {"url": "stratum+tcp://backup.example.com:3333", "user": "farm.backup"},
     ]
     # No password is ever sent to foreign firmware, so its MAC stays unknown and the cloud leaves it alone.
     unsure = {"unstable_miner": 1}
-    everyone = (*cast.honest, cast.liar, cast.dead, cast.foreign)
+    everyone = (*cast.honest, *cast.frozen, cast.liar, cast.dead, cast.foreign)
     return [
         Act(
             note="light on, everywhere", name=TaskName.LIGHT, params={"action": "on"},
@@ -94,8 +114,14 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
             who=rebooting, expected=refused_if_honest,
         ),
         Act(
-            note="sleep", name=TaskName.POWER_MODE, params={"mode": "sleep"},
-            who=(*modal, cast.liar, cast.dead), expected=by_role,
+            note="sleep, which no WhatsMiner has", name=TaskName.POWER_MODE, params={"mode": "sleep"},
+            who=(*modal, cast.liar, cast.dead, *whats), expected=by_role,
+            skipped={"unsupported_mode": len(whats)},
+        ),
+        Act(
+            note="low power, in each dialect", name=TaskName.POWER_MODE, params={"mode": "low"},
+            who=(*whats, *cast.frozen), expected=by_role,
+            skipped={"unsupported_mode": len(cast.frozen)},
         ),
         Act(
             note="reboot, forced", name=TaskName.REBOOT, params={"force": True},
@@ -112,7 +138,10 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
             note="new pools", name=TaskName.POOLS, params={"pools": pools},
             who=everyone, expected=by_role, skipped=unsure,
         ),
-        Act(note="logs", name=TaskName.LOG, who=(*cast.honest, cast.dead), expected=by_role),
+        Act(
+            note="logs", name=TaskName.LOG, who=(*cast.honest, *cast.frozen, cast.dead),
+            expected=by_role,
+        ),
         Act(
             note="awake again", name=TaskName.POWER_MODE, params={"mode": "normal"},
             who=modal, expected=by_role,

@@ -8,7 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,11 +18,18 @@ from agent.demo.part import Part, StageError, ask, command
 __all__ = ["SimulatedMiner", "Stage", "StageError", "set_stage"]
 
 
+# One of each dialect: API v3, 4028 of v3 firmware, v2, v1, and one that takes no changes.
+WHATSMINERS: Final = ",".join(
+    f"whatsminer/{key}" for key in ("m60s", "m60s-compat", "m50s", "m20s", "m30s-legacy")
+)
+
+
 class SimulatedMiner(msgspec.Struct, frozen=True):
     """One line of the simulator's own list: the truth that the agent has to find out."""
 
     ip: str
     mac: str
+    make: str
     model: str
     generation: str | None
     key: str
@@ -72,14 +79,14 @@ async def set_stage(
 ) -> AsyncIterator[Stage]:
     """Start simulator, cloud and agent (enrolled), in that order; end them in the other order.
 
-    `makes` is what the simulator is told to build (default: so many AntMiners and a foreign one), counting
-    up from `base`; `settings` are laid over the agent's config, by section. Raises StageError.
+    `makes` is what the simulator is told to build (default: so many AntMiners, a WhatsMiner of each dialect and a
+    foreign one), counting up from `base`; `settings` are laid over the agent's config, by section. Raises StageError.
     """
     async with AsyncExitStack() as stack:
         faults, ledger, images = folder / "faults.json", folder / "ledger.jsonl", folder / "images"
         faults.write_text("{}", "utf-8")
         images.mkdir(exist_ok=True)
-        makes = makes or f"antminer:{miners},foreign/braiins:1"
+        makes = makes or f"antminer:{miners},{WHATSMINERS},foreign/braiins:1"
         simulator = Part(
             folder, "simulator", command(
                 "simulator.cli", "--make", makes, "--base", base, "--faults", faults, "--ledger", ledger,
@@ -148,6 +155,7 @@ def _agent_config(
             "allowed": ["127.0.0.0/8"],
             "http_port": ready["http_port"],
             "rpc_port": ready["rpc_port"],
+            "v3_port": ready["v3_port"],
             "device_pace": time_scale,
             "connect_timeout_s": 1.5,
         },

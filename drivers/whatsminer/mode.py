@@ -25,7 +25,7 @@ async def plan(miner: Subject, change: Mode) -> Plan | NoChange:
     Raises UnsupportedModeError for what WhatsMiners have not.
     """
     wanted = wanted_mode(change)
-    now = await state.look(miner)
+    now = await state.settled(miner)
     before = _shown(now) | {"read_at": to_text(miner.clock.now())}
     if now.mode is wanted and now.mining is not False:
         return NoChange(change=change, before=before)
@@ -93,7 +93,7 @@ def _turn(plan: Plan, watch: Watch, now: state.State) -> Turn:
     elapsed_s = plan.before.get("elapsed_s")
     if elapsed_s is not None:
         elapsed_s += watch.ahead_s(plan.before.get("read_at"))  # a plan may wait for its turn
-    return turn_of(elapsed_s, now.elapsed_s, watch.device_s, watch.slack_s)
+    return turn_of(elapsed_s, now.elapsed_s, watch.since_s, watch.slack_s)
 
 
 def _why(now: state.State, wanted: PowerMode, turn: Turn) -> str:

@@ -30,6 +30,7 @@ async def plan(miner: Subject, change: Pools) -> Plan | NoChange:
     Equal addresses and users are no change only when no password is given: whether that is the same cannot be read.
     """
     wanted = wanted_slots(miner, change)
+    await state.settled(miner)
     try:
         found = await state.pools(miner)
     except ProcessDownError:

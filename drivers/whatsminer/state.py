@@ -10,6 +10,7 @@ import msgspec
 from contract.errors import MalformedError, RefusedError, UnsupportedError
 from contract.miner import PowerMode, normalize_mac
 from drivers.values import number, text_of, whole
+from drivers.watch import Watch
 from drivers.whatsminer.api import ProcessDownError
 from drivers.whatsminer.reading3 import part_of
 from drivers.whatsminer.subject import Subject, is_v3
@@ -19,6 +20,8 @@ _MEGA: Final = 1e6
 _TERA: Final = 1e12
 _OFF_KEYS: Final = ("mineroff", "btmineroff")
 _AUTO: Final = "auto"
+_STARTS_WITHIN_S: Final = 180.0  # board up to process up: 27 s and 101 s were seen
+_ASK_EVERY_S: Final = 5.0
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +50,19 @@ async def look(miner: Subject) -> State:
     return await (_look_4433(miner) if is_v3(miner) else _look_4028(miner))
 
 
+async def settled(miner: Subject) -> State:
+    """How it runs, once its mining process runs or is switched off: one that just starts knows neither mode nor pools.
+
+    Gives up waiting after a while. Raises as `look`.
+    """
+    watch = Watch(miner)
+    now = await look(miner)
+    while not now.is_up and now.mining is not False and watch.device_s < _STARTS_WITHIN_S:
+        await watch.pause(_ASK_EVERY_S)
+        now = await look(miner)
+    return now
+
+
 async def light_on(miner: Subject) -> bool | None:
     """Whether a light was set by hand; `None` from firmware that does not tell."""
     if is_v3(miner):
@@ -62,7 +78,10 @@ async def pools(miner: Subject) -> tuple[Slot, ...]:
     """The pools in use, in order, empty slots left out. Raises ProcessDownError where the process alone knows them."""
     if is_v3(miner):
         # Asked alone, a miner that does not run refuses.
-        reply = await miner.v3.ask("get.miner.status", "summary+pools")
+        try:
+            reply = await miner.v3.ask("get.miner.status", "summary+pools")
+        except RefusedError as error:
+            raise ProcessDownError(f"its mining process tells no pools ({error})") from None
         rows = reply.fields.get("pools")
         if not isinstance(rows, list):
             raise MalformedError("its status has no pools")

@@ -75,7 +75,7 @@ def check(report: dict[str, Any]) -> None:
     assert report["ok"] is True
     assert report["ledger"]["doubled"] == report["ledger"]["unclaimed"] == 0
     assert report["ledger"]["effects"] > 0
-    assert report["miners"] == report["readings"] == 13  # twelve AntMiners and a foreign one
+    assert report["miners"] == report["readings"] == 12 + 5 + 1  # Ant-, WhatsMiners, a foreign one
     batches = report["batches"]
     for batch in batches:
         assert batch["task_count"] > 0

@@ -179,3 +179,10 @@ async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) ->
         notes = {"intent_at": effect.notes["intent_at"]}
         evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, notes))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_a_miner_that_just_starts_is_waited_for(key: str) -> None:
+    async with stage(key) as on:
+        on.miner.restart_process()
+        assert (await on.carry_out(pools(A))).outcome == "done"
