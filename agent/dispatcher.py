@@ -25,6 +25,7 @@ from contract.errors import (
     StorageFullError,
 )
 from contract.task import Kind, Outcome, Params, parse_params
+from drivers.watch import intent_age_s
 
 TICK_S: Final = 0.25
 ALIVE_S: Final = 10.0  # without a tick for so long, the supervision of slots itself is frozen
@@ -338,7 +339,9 @@ class Dispatcher:
     def _find_again(self, task: LiveTask, now: datetime) -> None:
         """How much of its limit a task begun before a restart has left; always enough for one good look."""
         begun = task.notes.get("intent_at")
-        elapsed = max(0.0, (now - from_text(begun)).total_seconds()) if begun else 0.0
+        elapsed = intent_age_s(task.notes, self._clock)
+        if elapsed is None:  # the host was restarted since: the clock on the wall is all there is
+            elapsed = max(0.0, (now - from_text(begun)).total_seconds()) if begun else 0.0
         task.intent_mono = self._clock.mono() - elapsed
         task.limit_s = max(task.limit_s, elapsed + self._gate.policy.recovery_look_s)
 

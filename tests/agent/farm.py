@@ -80,6 +80,10 @@ class HandClock:
         self._sleepers.append((self._mono + seconds, future))
         await future
 
+    def step(self, by: timedelta) -> None:
+        """Set the clock on the wall."""
+        self._wall += by
+
     async def advance(self, seconds: float) -> None:
         """Let so much time pass, waking everyone on the way at his moment."""
         end = self._mono + seconds
