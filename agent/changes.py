@@ -46,7 +46,7 @@ NOT_EXECUTED: Final = (
     BadFirmwareError,
 )
 # What looking again says of the change itself, and not of the look.
-VERDICTS: Final = (UnsupportedError, PoolsLockedError, BadFirmwareError)
+VERDICTS: Final = (PoolsLockedError, BadFirmwareError)
 NOT_YET: Final = (UnreachableError, WrongDeviceError, MalformedError, AuthFailedError)
 # Refusals that name a failure better than what the miner shows afterwards.
 NAMING: Final = (*NOT_EXECUTED, PolicyRefusedError, StorageFullError)
@@ -170,6 +170,9 @@ class Changes:
     ) -> Settlement:
         try:
             evidence = await driver.verify(plan, effect)
+        except UnsupportedError as error:
+            # It changed into something that is only read, by the very firmware it was given perhaps.
+            return _unknown(error, plan)
         except VERDICTS as error:
             return from_error(error, before=plan.before)
         except MinerError as error:
