@@ -69,11 +69,7 @@ class JournalFile:
 
     def _fell(self, error: sqlite3.Error | OSError) -> None:
         """Deal with an error of the disk: afterwards the journal is usable for what must be written, or away."""
-        if self._db is not None and self._db.in_transaction:
-            try:
-                self._db.execute("ROLLBACK")
-            except sqlite3.Error as again:
-                log.warning("journal.rollback_failed", error=str(again))
+        self._roll_back()
         if is_damage(error):
             self._start_anew(error)
             return
@@ -85,6 +81,13 @@ class JournalFile:
             # An open connection may keep a broken state; but a deleted file lives on only in it.
             self._db.close()
             self._db = None
+
+    def _roll_back(self) -> None:
+        if self._db is not None and self._db.in_transaction:
+            try:
+                self._db.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                log.warning("journal.rollback_failed", error=str(error))
 
     def _enter(self, trouble: Trouble, error: BaseException) -> None:
         if self._trouble is not trouble:

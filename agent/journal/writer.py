@@ -44,6 +44,7 @@ class Job:
     future: asyncio.Future[Any]
     answer: Any = None
     error: BaseException | None = None
+    answered: bool = False  # its answer is on its way and stays as it is
 
 
 class _Stop:
@@ -125,8 +126,8 @@ class Writer(JournalFile):
                 Exception
             ) as error:  # our bug: it is told to whoever waits, and the thread lives on
                 log.exception("journal.turn_failed")
-                self._kept = []
-                self._settle_all(batch, error)
+                self._roll_back()
+                self._settle_all([job for job in batch if job.need is not Need.MUST], error)
         self._settle_all(
             self._kept, StorageFullError("The agent stopped before the disk came back.")
         )
@@ -150,11 +151,12 @@ class Writer(JournalFile):
             return batch, None
 
     def _turn(self, batch: list[Job]) -> None:
-        self._heal()
         looks = [job for job in batch if job.need is Need.LOOK]
         begins = [job for job in batch if job.need is Need.BEGIN]
-        musts = [*self._kept, *(job for job in batch if job.need is Need.MUST)]
-        self._kept = []
+        # Kept until they are answered, whatever goes wrong in between.
+        self._kept += [job for job in batch if job.need is Need.MUST]
+        self._heal()
+        musts = self._kept
         if self._trouble is not None:
             self._refuse(begins)
             begins = []
@@ -162,6 +164,7 @@ class Writer(JournalFile):
             job for job in [*musts, *begins] if not job.future.cancelled() or job.need is Need.MUST
         ]
         if writes and self._write(writes, musts, begins):
+            self._kept = []
             self._answer(writes)
         for job in looks:
             self._look(job)
@@ -171,32 +174,30 @@ class Writer(JournalFile):
     def _write(self, writes: list[Job], musts: list[Job], begins: list[Job]) -> bool:
         if self._db is None:
             self._refuse(begins)
-            self._kept = musts
             return False
         try:
             self._commit(writes)
         except (sqlite3.Error, OSError) as error:
             self._fell(error)
             self._refuse(begins)
-            if musts and not self._once_more(musts):
-                self._kept = musts
+            if musts:
+                self._once_more(musts)
             return False
         return True
 
-    def _once_more(self, musts: list[Job]) -> bool:
+    def _once_more(self, musts: list[Job]) -> None:
         if self._db is None:
-            return False
-        for job in musts:
-            job.answer = job.error = None
+            return
         try:
             self._commit(musts)
         except (sqlite3.Error, OSError) as error:
             self._fell(error)
-            return False
+            return
+        self._kept = []
         self._answer(musts)
-        return True
 
     def _carry_out(self, db: sqlite3.Connection, job: Job) -> None:
+        job.answer = job.error = None  # of a commit that did not come about
         db.execute("SAVEPOINT job")
         try:
             job.answer = job.work(db)
@@ -232,13 +233,16 @@ class Writer(JournalFile):
         self._answer(jobs)
 
     def _settle_all(self, jobs: list[Job], error: BaseException) -> None:
-        for job in jobs:
+        left = [job for job in jobs if not job.answered]
+        for job in left:
             job.error = error
-        self._answer(jobs)
+        self._answer(left)
 
     def _answer(self, jobs: list[Job]) -> None:
         if not jobs or self._loop is None:
             return
+        for job in jobs:
+            job.answered = True
         try:
             self._loop.call_soon_threadsafe(self._resolve, list(jobs))
         except RuntimeError:  # the loop is gone; nobody waits any more
