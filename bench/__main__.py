@@ -1,13 +1,13 @@
-"""`python -m bench [tasks hostile]`: run the benchmarks and print what they measured."""
+"""`python -m bench [tasks hostile dialects]`: run the benchmarks and print what they measured."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 
-from bench import hostile, tasks
+from bench import dialects, hostile, tasks
 
-BENCHES = {"tasks": tasks.run, "hostile": hostile.run}
+BENCHES = {"tasks": tasks.run, "hostile": hostile.run, "dialects": dialects.run}
 
 
 def main() -> None:

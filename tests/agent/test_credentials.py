@@ -62,3 +62,21 @@ def test_passwords_come_from_files(tmp_path: Path) -> None:
     secret.unlink()
     with pytest.raises(ConfigError, match="cannot be read"):
         from_config(config)
+
+
+@pytest.mark.parametrize(
+    ("generation", "login"),
+    [
+        ("v1", Credentials("admin", "admin")),
+        ("v2", Credentials("admin", "admin")),
+        ("v2-compat", Credentials("admin", "admin")),
+        ("v3", Credentials("super", "super")),
+        (None, Credentials("admin", "admin")),
+    ],
+)
+def test_a_whatsminers_factory_login_follows_its_dialect(
+    generation: str | None, login: Credentials
+) -> None:
+    identity = Identity(make=Make.WHATSMINER, firmware=Firmware.STOCK, generation=generation)
+    assert CredentialBook(factory_defaults=True).find("10.0.0.1", identity) == login
+    assert CredentialBook(RULES, factory_defaults=True).find("10.1.0.7", identity) == NARROW
