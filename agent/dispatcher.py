@@ -123,7 +123,8 @@ class Dispatcher:
         if lane is None:
             return  # it is being settled
         if task in lane.waiting:
-            self._drop(lane, task, CancelledTaskError("Cancelled before anything was sent."))
+            if task.state is State.ACCEPTED:  # what a crash left half done is looked at first
+                self._drop(lane, task, CancelledTaskError("Cancelled before anything was sent."))
         elif lane.running is task and task.kind is Kind.LOOK and lane.slot is not None:
             lane.slot.cancel()  # it changes nothing, so it can stop anywhere
 

@@ -29,7 +29,7 @@ class Gate:
         """Raises CancelledTaskError, ExpiredError or PolicyRefusedError if it is not to be begun at all."""
         if task.revoked:
             raise ExpiredError("Its execution limit passed before anything was sent. Try again.")
-        if task.cancel_requested:
+        if task.cancel_requested and not task.may_have_sent:
             raise CancelledTaskError("Cancelled before anything was sent.")
         if task.state is State.ACCEPTED and self._clock.mono() > task.expires_mono:
             raise ExpiredError(
@@ -59,6 +59,10 @@ class Gate:
     def may_begin(self, task: LiveTask) -> None:
         """`may_run`, and the lease is long enough. Raises LeaseShortError too."""
         self.may_run(task)
+        if task.cancel_requested:
+            raise CancelledTaskError(
+                "Cancelled. It was begun before the agent restarted, and is not sent again."
+            )
         if not task.record.reports:
             return  # wished for on site: no cloud has lent it to us
         left = self.lease.left_s()

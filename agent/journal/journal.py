@@ -136,19 +136,25 @@ class Journal(Steps, Writer):
     # --- looks ---
 
     async def unfinished(self) -> tuple[TaskRecord, ...]:
-        """Tasks accepted or in intent, the oldest first. One that this version cannot read is settled on the way."""
-        readable: list[TaskRecord] = []
-        strange: list[str] = []
-        for row in await self._submit(_unfinished_rows, Need.LOOK):
-            try:
-                readable.append(from_row(row))
-            except ValueError as error:
-                log.error("journal.unreadable", task=row["task_id"], error=str(error)[:300])
-                strange.append(row["task_id"])
-        if strange:
-            at = self._clock.now()
-            await self._submit(lambda db: self._settle_unreadable(db, strange, at), Need.MUST)
-        return tuple(readable)
+        """Tasks in intent, then those accepted, in the order they came; as they stand when this returns. One that this
+        version cannot read is settled on the way. Raises StorageFullError.
+        """
+        while True:
+            readable: list[TaskRecord] = []
+            strange: list[str] = []
+            for row in await self._submit(_unfinished_rows, Need.LOOK):
+                try:
+                    readable.append(from_row(row))
+                except ValueError as error:
+                    log.error("journal.unreadable", task=row["task_id"], error=str(error)[:300])
+                    strange.append(row["task_id"])
+            if not strange:
+                return tuple(readable)
+            await self._settle_strange(tuple(strange))
+
+    async def _settle_strange(self, task_ids: Sequence[str]) -> None:
+        at = self._clock.now()
+        await self._submit(lambda db: self._settle_unreadable(db, task_ids, at), Need.MUST)
 
     async def open_tasks(self) -> tuple[OpenTask, ...]:
         """All the cloud gave us that it has not seen ended."""
@@ -212,7 +218,8 @@ class Journal(Steps, Writer):
 
 def _unfinished_rows(db: sqlite3.Connection) -> list[sqlite3.Row]:
     return db.execute(
-        "SELECT * FROM tasks WHERE state IN ('accepted', 'intent') ORDER BY accepted_at, rowid"
+        # By row, since the clock on the wall may have been stepped between two tasks.
+        "SELECT * FROM tasks WHERE state IN ('accepted', 'intent') ORDER BY state = 'intent' DESC, rowid"
     ).fetchall()
 
 

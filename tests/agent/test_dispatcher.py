@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from agent.policy import Policy
+from contract.clock import SystemClock
 from contract.errors import (
     AuthFailedError,
     BusyError,
@@ -508,6 +510,75 @@ async def test_a_look_is_redone_after_a_crash(tmp_path: Path) -> None:
     assert event.state == "succeed"
     assert len(at.farm.scanned) == 2
     assert [each.state for each in at.cloud.of(task)].count("succeed") == 1
+
+
+class Stepped(SystemClock):
+    """Somebody sets the clock on the wall."""
+
+    off = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.off
+
+
+async def test_what_was_begun_goes_first_after_a_crash_and_a_cancel_does_not_deny_it(
+    tmp_path: Path,
+) -> None:
+    clock = Stepped()
+    at = Site(tmp_path, clock=clock)
+    at.start()
+    miner = at.farm.miners[0]
+    miner.gate["verify"] = asyncio.Event()
+    begun = at.task(name=TaskName.REBOOT, params={"force": True})
+    await until(lambda: "verify" in miner.trace)
+    clock.off = timedelta(hours=-1)
+    later = at.task()  # by the clock on the wall it came an hour before the other
+    await until(lambda: at.path.dispatcher.tasks == 2)
+    await at.die()
+    miner.gate = {"plan": asyncio.Event()}
+    at.cloud.cancel.add(begun)
+    after = Site(tmp_path, cloud=at.cloud, farm=at.farm, clock=clock)
+    after.start()
+    event = await at.cloud.ended(begun)
+    assert event.state == "succeed"
+    assert event.result is not None and event.result["outcome"] == "done"
+    miner.gate["plan"].set()
+    assert (await at.cloud.ended(later)).state == "succeed"
+    await after.stop()
+    assert miner.ledger == ["Reboot", "Light"]
+
+
+async def test_a_cancelled_setting_a_crash_left_half_done_ends_as_what_is_there(
+    tmp_path: Path,
+) -> None:
+    at = Site(tmp_path)
+    at.start()
+    arrived, ignored = at.farm.miners[:2]
+    ignored.ignores = True
+    tasks = []
+    for number, miner in enumerate((arrived, ignored)):
+        miner.gate["verify"] = asyncio.Event()
+        tasks.append(at.task(number))
+    await until(lambda: "verify" in arrived.trace and "verify" in ignored.trace)
+    await at.die()
+    for miner in (arrived, ignored):
+        miner.gate = {"plan": asyncio.Event()}
+    after = Site(tmp_path, cloud=at.cloud, farm=at.farm)
+    after.start()
+    await until(lambda: arrived.trace.count("plan") == ignored.trace.count("plan") == 2)
+    at.cloud.cancel.update(tasks)
+    at.cloud.poke()
+    live = after.path.dispatcher._tasks
+    await until(lambda: all(live[each].cancel_requested for each in tasks))
+    for miner in (arrived, ignored):
+        miner.gate["plan"].set()
+    assert (await at.cloud.ended(tasks[0])).state == "succeed"
+    event = await at.cloud.ended(tasks[1])
+    assert (event.state, code(event)) == ("failed", "cancelled")
+    assert event.result is not None and event.result["outcome"] == "unknown"
+    assert "before anything was sent" not in event.result["error"]["message"]
+    await after.stop()
+    assert arrived.ledger == ignored.ledger == ["Light"]
 
 
 async def test_what_was_only_accepted_runs_after_a_crash(tmp_path: Path) -> None:
