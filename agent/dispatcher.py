@@ -209,14 +209,14 @@ class Dispatcher:
             try:
                 return await self._carrier.carry_out(task)
             except LeaseShortError as error:
-                if task.state is not State.ACCEPTED:
-                    return from_error(error)
+                if task.writes or (task.state is State.INTENT and task.kind is Kind.ONE_SHOT):
+                    return from_error(error, outcome=_not_known(task))
+                # Not begun; or a setting a crash left half done, which is read anew before it is sent again.
                 task.started_mono = None
                 task.log.info("Waiting for the cloud before anything is sent.")
             except MinerError as error:
                 task.log.error(str(error))
-                outcome = Outcome.UNKNOWN if task.may_have_sent else Outcome.NOT_DONE
-                return from_error(error, outcome=outcome)
+                return from_error(error, outcome=_not_known(task))
             except Exception:
                 log.exception("task.internal", task=task.id, name=task.record.name)
                 return self._bug(task)
@@ -345,6 +345,11 @@ class Dispatcher:
             elapsed = max(0.0, (now - from_text(begun)).total_seconds()) if begun else 0.0
         task.intent_mono = self._clock.mono() - elapsed
         task.limit_s = max(task.limit_s, elapsed + self._gate.policy.recovery_look_s)
+
+
+def _not_known(task: LiveTask) -> Outcome:
+    """What became of a miner that was not looked at afterwards."""
+    return Outcome.UNKNOWN if task.may_have_sent else Outcome.NOT_DONE
 
 
 def _expired() -> ExpiredError:

@@ -548,6 +548,43 @@ async def test_what_was_begun_goes_first_after_a_crash_and_a_cancel_does_not_den
     assert miner.ledger == ["Reboot", "Light"]
 
 
+async def test_a_setting_half_done_waits_for_the_lease_before_it_is_sent_again(
+    tmp_path: Path,
+) -> None:
+    clock = HandClock()
+    at = Site(tmp_path, clock=clock)
+    at.start()
+    await asyncio.wait_for(at.path.ready(), 10.0)
+    miner = at.farm.miners[0]
+    miner.ignores = True
+    miner.gate["verify"] = asyncio.Event()
+    task = at.task(limit_s=80.0)
+    await clock.advance(1.0)
+    assert miner.ledger == ["Light"]
+    await at.die()
+    miner.gate = {"plan": asyncio.Event()}
+    miner.ignores = False
+    after = Site(tmp_path, cloud=at.cloud, farm=at.farm, clock=clock)
+    after.start()
+    await asyncio.wait_for(after.path.ready(), 10.0)
+    await clock.advance(1.0)
+    assert miner.trace.count("plan") == 2
+    at.cloud.away = NO_CLOUD
+    await clock.advance(50.0)  # less than 20 s of 60 are left
+    miner.gate["plan"].set()
+    await clock.advance(5.0)
+    assert after.cloud.end(task) is None
+    assert miner.ledger == ["Light"]
+    at.cloud.away = None
+    await clock.advance(10.0)
+    event = after.cloud.end(task)
+    assert event is not None and event.state == "succeed"
+    assert miner.ledger == ["Light", "Light"]
+    after.path.stop()
+    await clock.advance(10.0)
+    await after.stop()
+
+
 async def test_a_cancelled_setting_a_crash_left_half_done_ends_as_what_is_there(
     tmp_path: Path,
 ) -> None:
