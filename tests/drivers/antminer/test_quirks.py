@@ -28,6 +28,7 @@ from contract.errors import (
 )
 from contract.miner import PowerMode
 from drivers import digest as digest_module
+from drivers import flash
 from drivers import wire as wire_module
 from drivers.antminer import (
     bmu,
@@ -447,7 +448,7 @@ QUIRKS = [
     Quirk(part_must_be_named_file, set_to(firmware, "PART_NAME", "firmware")),
     Quirk(upload_is_cut_by_length, set_to(firmware, "multipart", two_parts)),
     Quirk(upload_waits_for_a_reboot, returning(firmware, "reboots_by_itself", value=True)),
-    Quirk(flash_that_fails_in_silence, returning(firmware, "has_changed", value=True)),
+    Quirk(flash_that_fails_in_silence, returning(flash, "has_changed", value=True)),
     Quirk(log_under_the_other_name, only_first(logs, "script_names")),
     Quirk(request_in_one_piece, set_to(wire_module._Link, "write", byte_by_byte)),
     Quirk(old_api_joins_with_plus, only(rpc.Form.ARRAY)),
