@@ -115,13 +115,13 @@ class Dispatcher:
     def cancel(self, task_id: str) -> None:
         """Ask for its end. It ends as what truly happens: what was sent is seen through."""
         task = self._tasks.get(task_id)
-        if task is None or task.cancel_requested:
+        if task is None or task.cancel_requested or task.settling:
             return
         task.cancel_requested = True
         log.info("task.cancel_requested", task=task_id, state=task.state)
         lane = self._lanes.get(task.lane)
         if lane is None:
-            return  # it is being settled
+            return
         if task in lane.waiting:
             if task.state is State.ACCEPTED:  # what a crash left half done is looked at first
                 self._drop(lane, task, CancelledTaskError("Cancelled before anything was sent."))
@@ -279,15 +279,15 @@ class Dispatcher:
                 if task.state is State.ACCEPTED:
                     self._drop(lane, task, _expired())
             running = lane.running
-            if running is None or lane.slot is None:
-                continue
+            if running is None or lane.slot is None or running.settling:
+                continue  # a slot that writes the end of its task is let do it
             if lane.cancelled_mono is None:
                 if running.over(now) or self._waited_too_long(running, now):
                     log.warning("task.over_limit", task=running.id, state=running.state)
                     running.revoked = True
                     lane.cancelled_mono = now
                     lane.slot.cancel()
-            elif now - lane.cancelled_mono > ABANDON_S and not running.settling:
+            elif now - lane.cancelled_mono > ABANDON_S:
                 self._leave_behind(key, lane, running)
 
     def _waited_too_long(self, task: LiveTask, now: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from contract.errors import (
     UnreachableError,
     UnsupportedModeError,
 )
-from contract.task import TaskName
+from contract.task import SPECS, TaskName
 from tests.agent.farm import LOST, NO_CLOUD, FakeFarm, HandClock, Site, code, site, until
 
 
@@ -392,6 +393,32 @@ async def test_a_task_waiting_for_its_lease_expires_and_can_be_cancelled(tmp_pat
         event = at.cloud.end(expires)
         assert event is not None and (event.state, code(event)) == ("timed_out", "expired")
         assert at.farm.miners[0].trace == []
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+async def test_neither_cancel_nor_limit_cuts_the_writing_of_an_end(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with site(tmp_path, clock=clock) as at:
+        settle, writing, go_on = at.journal.settle, asyncio.Event(), asyncio.Event()
+
+        async def slow(*given: Any, **more: Any) -> None:
+            writing.set()
+            await go_on.wait()
+            await settle(*given, **more)
+
+        at.journal.settle = slow  # type: ignore[method-assign]
+        ref = at.farm.miners[0].ref
+        here = asyncio.create_task(at.path.submit_local(TaskName.LOG, {}, ref, "act"))
+        await clock.advance(1.0)
+        assert writing.is_set()
+        (task_id,) = at.path.dispatcher._tasks
+        at.path.dispatcher.cancel(task_id)
+        await clock.advance(SPECS[TaskName.LOG].limit_s + 10.0)
+        go_on.set()
+        await clock.advance(1.0)
+        assert (await asyncio.wait_for(here, 10))["status"] == "succeed"
+        assert at.path.dispatcher.tasks == 0
         at.path.stop()
         await clock.advance(10.0)
 
