@@ -21,7 +21,10 @@ def set_up(section: LogSection) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer(default=str)
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # The default shows the local variables of every frame, passwords and tokens among them.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     trace: list[Any] = [structlog.processors.format_exc_info] if as_json else []
     structlog.configure(

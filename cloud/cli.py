@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="The control plane of miner-agent."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # keys and tokens are among them
+    help="The control plane of miner-agent.",
 )
 workspaces = typer.Typer(no_args_is_help=True, help="Workspaces: what operators' keys belong to.")
 farms = typer.Typer(no_args_is_help=True, help="Farms: where miners and agents stand.")
