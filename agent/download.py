@@ -18,11 +18,31 @@ log = structlog.get_logger(__name__)
 _CHUNK: Final = 256 * 1024
 _REDIRECTS_MAX: Final = 5
 _ATTEMPTS: Final = 3
-_NOWHERE: Final = (
-    aiohttp.InvalidURL,
-    aiohttp.NonHttpUrlClientError,
-    aiohttp.TooManyRedirects,
+# In words of ours, most special first: what aiohttp says may hold a whole url, and with it a signature or a password.
+_NOWHERE: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (aiohttp.TooManyRedirects, "it is redirected without end"),
+    (aiohttp.NonHttpUrlClientError, "it is redirected to something that is not on the web"),
+    (aiohttp.InvalidURL, "it, or where it is redirected to, is no address"),
 )
+_PROBLEMS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (aiohttp.ClientConnectorDNSError, "its name is not known"),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        "its certificate is not trusted: see [cloud] ca_file",
+    ),
+    (aiohttp.ClientSSLError, "no encrypted connection could be made"),
+    (aiohttp.ClientProxyConnectionError, "the proxy cannot be reached"),
+    (aiohttp.ClientHttpProxyError, "the proxy refused"),
+    (aiohttp.ClientConnectorError, "no connection could be made"),
+    (aiohttp.ServerDisconnectedError, "the server hung up"),
+    (aiohttp.ClientPayloadError, "the transfer broke off"),
+    (aiohttp.ClientResponseError, "the answer is not HTTP as it should be"),
+    (OSError, "the connection broke"),
+)
+
+
+class _ServerError(aiohttp.ClientError):
+    """The server says that it is in trouble; the words are ours."""
 
 
 class WebDownloader:
@@ -59,13 +79,16 @@ class WebDownloader:
         ) as session:
             for _ in range(_ATTEMPTS):
                 try:
-                    found = await self._once(session, url, target, cap_bytes)
+                    found = await self._once(
+                        session, url, target, cap_bytes, may_downgrade=sha256 is not None
+                    )
                 except TimeoutError:
                     problem = "the server stopped sending"
                 except (aiohttp.ClientError, OSError) as error:
-                    if isinstance(error, _NOWHERE):
-                        raise BadFirmwareError(f"{_shown(url)} leads nowhere: {error}") from None
-                    problem = str(error) or type(error).__name__
+                    nowhere = _words(error, _NOWHERE)
+                    if nowhere is not None:
+                        raise BadFirmwareError(f"{_shown(url)} leads nowhere: {nowhere}") from None
+                    problem = _problem(error)
                 else:
                     if sha256 is not None and found != sha256.lower():
                         target.unlink(missing_ok=True)
@@ -78,7 +101,13 @@ class WebDownloader:
         raise UnreachableError(f"{_shown(url)} could not be downloaded: {problem}")
 
     async def _once(
-        self, session: aiohttp.ClientSession, url: str, target: Path, cap_bytes: int
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        target: Path,
+        cap_bytes: int,
+        *,
+        may_downgrade: bool,
     ) -> str:
         async with session.get(
             url,
@@ -86,8 +115,13 @@ class WebDownloader:
             max_redirects=_REDIRECTS_MAX,
             headers={"Accept-Encoding": "identity"},
         ) as response:
+            if not may_downgrade and _is_downgraded(response):
+                raise BadFirmwareError(
+                    f"{_shown(url)} is redirected from https to plain http, where anybody may change the file: "
+                    "give its sha256, or an address that stays with https"
+                )
             if response.status >= 500 or response.status == 429:
-                raise aiohttp.ClientError(f"the server answered {response.status}")
+                raise _ServerError(f"the server answered {response.status}")
             if response.status != 200:
                 raise BadFirmwareError(f"{_shown(url)} was answered with status {response.status}")
             if (response.content_length or 0) > cap_bytes:
@@ -119,8 +153,24 @@ def _check_url(url: str) -> None:
         is_web = False
     if not is_web or any(c.isspace() for c in url):
         raise BadFirmwareError(
-            f"{url[:100]!r} is not the address of a file on the web (http or https)"
+            f"{_shown(url)} is not the address of a file on the web (http or https)"
         )
+
+
+def _problem(error: aiohttp.ClientError | OSError) -> str:
+    if isinstance(error, _ServerError):
+        return str(error)
+    return _words(error, _PROBLEMS) or f"the download failed ({type(error).__name__})"
+
+
+def _words(error: Exception, table: tuple[tuple[type[Exception], str], ...]) -> str | None:
+    return next((words for kind, words in table if isinstance(error, kind)), None)
+
+
+def _is_downgraded(response: aiohttp.ClientResponse) -> bool:
+    """Whether it was asked for by https and came, or was sent on, by plain http."""
+    schemes = [each.url.scheme for each in (*response.history, response)]
+    return "https" in schemes and "http" in schemes[schemes.index("https") :]
 
 
 def _create(path: Path) -> BinaryIO:
@@ -154,9 +204,15 @@ def _file_name(url: str) -> str:
 
 
 def _shown(url: str) -> str:
-    """The url without its query, which may hold a signature."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{parts.path}"[:300]
+    """The url without its query, which may hold a signature, and without a name and password."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        host = None
+    if not host:
+        return "what was given"
+    return f"{parts.scheme}://{host}{parts.path}"[:300]
 
 
 def _too_big(url: str, cap_bytes: int) -> BadFirmwareError:

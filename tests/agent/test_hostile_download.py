@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import resource
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from agent.download import WebDownloader
 from contract.errors import BadFirmwareError, MinerError, StorageFullError, UnreachableError
 from tests.agent.test_link import served
+from tests.cloud.test_cli import certificate
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CAP = 2**20
@@ -140,3 +144,65 @@ async def test_a_disk_that_cannot_take_the_file_is_told_as_such(tmp_path: Path) 
     async with served(whole) as url:
         with pytest.raises(StorageFullError):
             await WebDownloader().fetch(url + "/fw", gone, cap_bytes=CAP, sha256=None)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/again?sig=s3cret", "ftp://u:s3cret@127.0.0.1/x?sig=s3cret", "http://u:s3cret@[::1"],
+)
+async def test_a_redirect_that_fails_is_told_without_signature_and_password(
+    target: str, tmp_path: Path
+) -> None:
+    async def elsewhere(_request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": target})
+
+    with capture_logs() as logs:
+        error = await refused(elsewhere, tmp_path, path="/fw.bmu?sig=s3cret")
+    assert "leads nowhere" in str(error) and "/fw.bmu" in str(error)
+    assert "s3cret" not in f"{error!r} {logs!r}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://u:s3cret@127.0.0.1/fw.bmu?sig=s3cret",
+        "u:s3cret@127.0.0.1/fw.bmu",
+        "http://u:s3cret@[::1/fw",
+        "http://u:s3cret@127.0.0.1:99999/fw",
+        "http://u:s3cret@127.0.0.1:9/fw?sig=s3cret",
+        "http://u:s3cret@no-such-host.invalid/fw?sig=s3cret",
+        "https://u:s3cret@127.0.0.1:9/fw?sig=s3cret",
+    ],
+)
+async def test_an_address_that_cannot_be_fetched_is_told_without_signature_and_password(
+    url: str, tmp_path: Path
+) -> None:
+    with capture_logs() as logs, pytest.raises(MinerError) as raised:
+        await WebDownloader().fetch(url, tmp_path, cap_bytes=CAP, sha256=None)
+    assert "s3cret" not in f"{raised.value!r} {logs!r}"
+
+
+async def test_https_does_not_lead_to_plain_http_unless_a_checksum_guards_the_file(
+    tmp_path: Path,
+) -> None:
+    async def whole(_request: web.Request) -> web.Response:
+        return web.Response(body=b"image")
+
+    cert, key = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    async with served(whole) as plain:
+
+        async def elsewhere(_request: web.Request) -> web.Response:
+            return web.Response(status=302, headers={"Location": f"{plain}/fw.bmu"})
+
+        async with served(elsewhere, context) as url:
+            loader = WebDownloader(ca_file=cert)
+            with pytest.raises(BadFirmwareError, match="plain http"):
+                await loader.fetch(url + "/fw.bmu", folder, cap_bytes=CAP, sha256=None)
+            assert list(folder.iterdir()) == []
+            sha = hashlib.sha256(b"image").hexdigest()
+            path = await loader.fetch(url + "/fw.bmu", folder, cap_bytes=CAP, sha256=sha)
+    assert path.read_bytes() == b"image"
