@@ -15,7 +15,7 @@ from contract.errors import (
 )
 from contract.miner import Endpoint, Identity, Make
 from drivers.antminer import entry as antminer
-from drivers.base import Credentials, Driver, Timing
+from drivers.base import Capabilities, Credentials, Driver, Timing
 from drivers.whatsminer import entry as whatsminer
 from drivers.wire import Wire
 
@@ -45,6 +45,9 @@ class Entry(Protocol):
         identity: Identity,
     ) -> Driver:
         """A driver for a miner identified earlier, without asking it."""
+
+    def generations(self) -> tuple[Capabilities, ...]:
+        """What each generation of this make can do, oldest first; those that are only read have no changes."""
 
 
 DRIVERS: Final[tuple[Any, ...]] = (antminer, whatsminer)

@@ -12,7 +12,7 @@ from drivers.antminer.cgi import is_stock_realm
 from drivers.antminer.driver import Antminer
 from drivers.antminer.identify import ask_who
 from drivers.antminer.rpc import Rpc
-from drivers.base import Credentials, Timing
+from drivers.base import Capabilities, Credentials, Timing
 from drivers.digest import parse_challenge
 from drivers.http import ResponseDecoder, build_request
 from drivers.wire import Wire
@@ -84,3 +84,10 @@ async def _has_stock_realm(wire: Wire, timing: Timing) -> bool:
     )
     challenge = parse_challenge(response.headers.get("www-authenticate"))
     return response.status == 401 and challenge is not None and is_stock_realm(challenge.realm)
+
+
+def generations() -> tuple[Capabilities, ...]:
+    """What each generation of this make can do, oldest first."""
+    from drivers.antminer import proofs
+
+    return tuple(proofs.ALL.values())

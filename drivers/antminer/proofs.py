@@ -94,7 +94,7 @@ _MODES_OLD: Final = ("S17", "S17 Pro", "S17+", "S17e", "T17", "T17+", "T17e", "S
 
 def capabilities(generation: str | None) -> Capabilities | None:
     """What miners of a generation can do; `None` for one we do not know."""
-    return _CAPABILITIES.get(generation or "")
+    return ALL.get(generation or "")
 
 
 _CHANGES: Final = ("light", "mode", "pools", "reboot", "firmware", "suspend", "resume")
@@ -121,7 +121,7 @@ _OLD_PROOFS: Final = (
     ELAPSED,
     VERSION,
 )
-_CAPABILITIES: Final = {
+ALL: Final = {
     OLD: Capabilities(
         make=Make.ANTMINER,
         generation=OLD,

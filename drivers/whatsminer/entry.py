@@ -7,7 +7,7 @@ from typing import Final
 
 from contract.clock import Clock
 from contract.miner import Identity, Make
-from drivers.base import Credentials, Timing
+from drivers.base import Capabilities, Credentials, Timing
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.identify import ask_who
 from drivers.whatsminer.rpc import Rpc
@@ -46,3 +46,10 @@ def open_driver(
 ) -> Whatsminer:
     """A driver for a miner identified earlier; nothing is sent."""
     return Whatsminer(wire.endpoint, wire, clock, timing, credentials, identity)
+
+
+def generations() -> tuple[Capabilities, ...]:
+    """What each generation of this make can do, oldest first."""
+    from drivers.whatsminer import proofs
+
+    return tuple(proofs.ALL.values())
