@@ -11,6 +11,7 @@ import structlog
 from agent.dispatcher import Dispatcher
 from agent.gate import Gate
 from agent.journal import Arrival, Journal, TaskRecord
+from agent.policy import LEASE_MOST_S, QUEUE_LIFE_MOST_S
 from agent.ports import CloudError, TaskSource
 from agent.retry import retrying
 from agent.settlement import failed
@@ -104,7 +105,7 @@ class Admission:
                 wait_s=self._wait_s(room),
             )
         )
-        self._gate.lease.renew(asked_mono, reply.lease_s)
+        self._gate.lease.renew(asked_mono, min(reply.lease_s, LEASE_MOST_S))
         if len(reply.tasks) > room:
             # What is not named in the next claim was not kept, and is handed out again when there is room.
             log.warning("claim.too_many", tasks=len(reply.tasks), room=room)
@@ -145,6 +146,7 @@ class Admission:
 
     def _record(self, task: ClaimedTask) -> TaskRecord:
         now = self._clock.now()
+        life_s = min(max(0.0, task.queue_ttl_s), QUEUE_LIFE_MOST_S)
         return TaskRecord(
             task_id=task.task_id,
             epoch=task.epoch,
@@ -153,7 +155,7 @@ class Admission:
             miner=task.miner,
             batch_id=task.batch_id,
             accepted_at=now,
-            expires_at=now + timedelta(seconds=max(0.0, task.queue_ttl_s)),
+            expires_at=now + timedelta(seconds=life_s),
             limit_s=task.limit_s,
         )
 

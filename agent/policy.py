@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+from contract.link import LEASE_S
 from contract.task import SPECS, TaskName
+
+LIMIT_TIMES: Final = (
+    4.0  # of a name's usual limit: what a task may ask for where the site says nothing
+)
+QUEUE_LIFE_MOST_S: Final = 7 * 86_400.0
+LEASE_MOST_S: Final = 2 * LEASE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,5 +45,6 @@ class Policy:
 
     def limit_s(self, name: TaskName, asked_s: float | None) -> float:
         """The execution limit of one task, counted from its intent."""
-        limit = asked_s if asked_s and asked_s > 0 else SPECS[name].limit_s
-        return min(limit, self.limits_s.get(name, limit))
+        usual = SPECS[name].limit_s
+        limit = asked_s if asked_s and asked_s > 0 else usual
+        return min(limit, self.limits_s.get(name, LIMIT_TIMES * usual))

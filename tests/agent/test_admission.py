@@ -6,8 +6,10 @@ from pathlib import Path
 from agent.policy import Policy
 from agent.ports import CloudError
 from contract.link import MinerRef
-from contract.task import TaskName
+from contract.task import SPECS, TaskName
 from tests.agent.farm import NO_CLOUD, HandClock, Site, code, site, until
+
+POOLS = {"pools": [{"url": "stratum+tcp://p:1", "user": "w"}]}
 
 
 async def test_bad_parameters_end_a_task_before_anything_happens(tmp_path: Path) -> None:
@@ -129,6 +131,27 @@ async def test_a_claim_whose_answer_was_lost_is_handed_out_again(tmp_path: Path)
     at.start()
     assert (await at.cloud.ended(task)).state == "succeed"
     await at.stop()
+
+
+async def test_no_number_of_the_clouds_reaches_beyond_what_is_sane(tmp_path: Path) -> None:
+    clock = HandClock()
+    policy = Policy(limits_s={TaskName.POOLS: 5000.0}, stop_grace_s=0.1)
+    async with site(tmp_path, clock=clock, policy=policy) as at:
+        at.cloud.lease_s = 1e9
+        for miner in at.farm.miners:
+            miner.gate["plan"] = asyncio.Event()
+        huge = {"queue_ttl_s": 1e9, "limit_s": 1e9}
+        light = at.task(0, **huge)
+        pools = at.task(1, name=TaskName.POOLS, params=POOLS, **huge)
+        late = at.task(0, **huge)
+        await clock.advance(1.0)
+        live = at.path.dispatcher._tasks
+        assert live[light].limit_s == 4 * SPECS[TaskName.LIGHT].limit_s
+        assert live[pools].limit_s == 5000.0  # this site's own word
+        assert live[late].expires_mono <= clock.mono() + 7 * 86_400.0
+        assert at.path._lease.left_s() <= 120.0
+        at.path.stop()
+        await clock.advance(10.0)
 
 
 async def test_a_task_of_an_unknown_miner_is_not_written_to_another(tmp_path: Path) -> None:
