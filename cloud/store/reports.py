@@ -19,6 +19,7 @@ from contract.task import TERMINAL, TaskStatus
 
 _LATE_MAX: Final = 10  # outcomes kept beside a closed task
 _MESSAGE_MAX: Final = 4000
+_UNSET_BEFORE: Final = 2000  # years; hosts without a clock begin at 1970 or 1980
 _UPDATED: Final = (
     *("status", "journal_id", "deadline_at", "ended_at", "result", "late", "log_lines"),
     *("queuing_at", "pending_at", "succeed_at", "failed_at", "timed_out_at", "cancelled_at"),
@@ -112,7 +113,18 @@ def _stamp(event: Event, task: dict[str, Any], now: datetime) -> datetime:
     """The agent's time, kept between what we know came before and now: its clock may be wrong."""
     before = [task["created_at"], task["handed_at"], task["queuing_at"], task["pending_at"]]
     earliest: datetime = max(stamp for stamp in before if stamp is not None)
-    return min(max(from_text(event.at), earliest), now)
+    return min(max(_told(event.at, now), earliest), now)
+
+
+def _told(text: str, now: datetime) -> datetime:
+    """A time an agent tells. One whose clock was never set (a host without a battery, before it heard the time) tells
+    none: what it has to say is taken all the same, as said now.
+    """
+    try:
+        at = from_text(text)
+    except OverflowError:  # the first or last year there is, moved over the edge by its offset
+        return now
+    return now if at.year < _UNSET_BEFORE else at
 
 
 def _bounded(result: dict[str, Any] | None, limits: ReportLimits) -> dict[str, Any] | None:
@@ -152,7 +164,7 @@ def _keep(
         intake.lines.append(
             {
                 "task_id": event.task_id,
-                "at": min(from_text(line.at), now),
+                "at": min(_told(line.at, now), now),
                 "level": line.level[:16],
                 "message": message[:_MESSAGE_MAX],
             }

@@ -143,7 +143,6 @@ async def test_a_progress_result_shows_until_the_end_replaces_it(cloud: Cloud):
         ({"state": "sleeping"}, "state"),
         ({"at": "yesterday"}, "yesterday"),
         ({"at": "2026-11-21T12:00:00"}, "offset"),
-        ({"at": "0001-01-01T00:00:00+23:59"}, "out of range"),
         ({"seq": -1}, "seq"),
         ({"seq": 2**63}, "seq"),
         ({"epoch": 2**40}, "epoch"),
@@ -176,3 +175,29 @@ async def test_an_older_epoch_from_another_journal_does_not_touch_the_task(cloud
     assert states(answer) == ["late"]
     row = await cloud.task(task["task_id"])
     assert (row["status"], row["late"][0]["epoch"]) == ("queuing", 1)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+        "1970-01-01T00:05:00.000000Z",
+        "1980-01-06T00:00:00.000000Z",
+        "2099-01-01T00:00:00.000000Z",
+    ],
+)
+async def test_an_outcome_is_taken_however_wrong_the_clock_of_the_agent_is(cloud: Cloud, at: str):
+    agent, task = await held(cloud)
+    cloud.clock.move(10)
+    told = cloud.clock.now()
+    line = {"at": at, "level": "info", "message": "m"}
+    begun = agent.event(task, "pending", told) | {"at": at}
+    ended = agent.event(task, "succeed", told, result=done(n=1)) | {"at": at, "logs": [line]}
+    status, answer = await agent.report(begun, ended)
+    assert (status, states(answer)) == (200, ["ok", "ok"])
+    row = await cloud.task(task["task_id"])
+    assert (row["status"], row["pending_at"], row["ended_at"]) == ("succeed", told, told)
+    async with cloud.store.read() as connection:
+        lines = (await connection.execute(sa.select(task_logs.c.at))).scalars().all()
+    assert lines == [told]
