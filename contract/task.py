@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -21,6 +23,7 @@ from pydantic import (
 )
 
 from contract.ranges import parse_range
+from contract.words import in_words
 
 
 class TaskName(StrEnum):
@@ -100,8 +103,41 @@ class AssetStatus(StrEnum):
 
 # Firmware presets that Nonce lists as modes besides the four; matched by form, since vendors add to them.
 _PRESET = re.compile(r"^(J/T \d{1,3}(\.\d+)?, Hashrate ~\d{1,5}TH/s|\d{3,5}W)$")
+_WEB: Final = re.compile(r"^https?://[^\s/]+")
+_SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+def _web_url(text: str) -> str:
+    if not _WEB.match(text):
+        raise ValueError(f"{text[:80]!r} is no http:// or https:// address")
+    return text
+
+
+def _pool_url(text: str) -> str:
+    """The schemes are the miners' business (stratum+tcp, stratum+ssl, stratum2+tcp ...); that there is one, and a
+    host, is what tells a pool from a slip of the pen.
+    """
+    if not _SCHEME.match(text) or any(each.isspace() or not each.isprintable() for each in text):
+        raise ValueError(
+            f"{text[:80]!r} is no url of a pool; write scheme://host:port, "
+            "for example stratum+tcp://pool.example.com:3333"
+        )
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"{text[:80]!r} has no valid host and port") from None
+    if not host:
+        raise ValueError(f"{text[:80]!r} names no host")
+    if port == 0:
+        raise ValueError(f"{text[:80]!r}: a port is 1 to 65535")
+    return text
+
+
 _URL = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=2048, pattern=r"^https?://[^\s/]+")
+    str,
+    StringConstraints(strip_whitespace=True, max_length=2048),
+    AfterValidator(_web_url),
 ]
 _Comment = Annotated[str, StringConstraints(max_length=2000)]
 
@@ -127,7 +163,7 @@ class LightParams(Params):
 def _known_mode(value: object) -> object:
     if isinstance(value, str) and (value in MODES or _PRESET.match(value)):
         return value
-    raise ValueError(f"mode must be one of {', '.join(MODES)}, or a preset the miner's maker lists")
+    raise ValueError(f"must be one of {', '.join(MODES)}, or a preset the miner's maker lists")
 
 
 MODES: Final = ("sleep", "low", "normal", "high")
@@ -142,7 +178,11 @@ class PowerModeParams(Params):
 class PoolParam(Params):
     """One pool as asked for. An absent password keeps the slot's when its url is unchanged, else `x`."""
 
-    url: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)]
+    url: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=512),
+        AfterValidator(_pool_url),
+    ]
     user: Annotated[str, StringConstraints(max_length=512)]
     password: Annotated[str, StringConstraints(max_length=512)] | None = None
 
@@ -156,7 +196,13 @@ class PoolLockParams(Params):
     url: _URL = Field(validation_alias=AliasChoices("firmware_url", "auth_url", "url"))
 
 
-_Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
+def _hex_digest(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError("must be 64 hexadecimal digits")
+    return text
+
+
+_Sha256 = Annotated[str, StringConstraints(to_lower=True), AfterValidator(_hex_digest)]
 
 
 class FirmwareParams(Params):
@@ -301,9 +347,9 @@ def parse_params(name: TaskName, params: dict[str, Any] | None) -> Params:
         return SPECS[name].params.model_validate(params or {})
     except ValidationError as error:
         problems = [
-            f"params.{'.'.join(str(part) for part in each['loc'])}: {each['msg']}".replace(
+            f"params.{'.'.join(str(part) for part in each['loc'])}: {in_words(each)}".replace(
                 "params.:", "params:"
             )
-            for each in error.errors(include_url=False, include_context=False, include_input=False)
+            for each in error.errors(include_url=False, include_input=False)
         ]
         raise ValueError("; ".join(problems)) from None

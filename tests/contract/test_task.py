@@ -66,6 +66,23 @@ BAD: list[tuple[TaskName, Any, str]] = [
     (TaskName.POOLS, {"pools": []}, "pools"),
     (TaskName.POOLS, {"pools": [POOL] * 4}, "pools"),
     (TaskName.POOLS, {"pools": [{"url": " ", "user": "a"}]}, "pools.0.url"),
+    *(
+        (TaskName.POOLS, {"pools": [{"url": url, "user": "a"}]}, "pools.0.url")
+        for url in (
+            "notaurl",
+            "pool.example.com:3333",
+            "stratum+tcp://",
+            "stratum+tcp://:3333",
+            "://a:1",
+            "1x://a:1",
+            "stratum+tcp://a:0",
+            "stratum+tcp://a:65536",
+            "stratum+tcp://a:b",
+            "stratum+tcp://a b:1",
+            "tcp://[::1",
+            "stratum+tcp://a:1\n2",
+        )
+    ),
     (TaskName.POOLS, {"pools": [{"url": "stratum+tcp://a:1"}]}, "pools.0.user"),
     (TaskName.POOL_LOCK, {"action": "seal", "url": "http://a/"}, "action"),
     (TaskName.POOL_LOCK, {"action": "lock"}, "firmware_url"),
@@ -124,6 +141,37 @@ def test_bad_parameters_are_refused_by_name(name: TaskName, sent: Any, named: st
     assert message.startswith("params")
     assert named in message
     assert "pydantic" not in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "stratum+tcp://pool.example.com:3333", "stratum+ssl://a", "stratum2+tcp://a:1/9bXiEd8boQVhq7WddEcERUL5tyyJVFYd",
+        "tcp://10.0.0.1:3333", "ssl://a:1", "https://a", "STRATUM+TCP://a:65535", "stratum+tcp://[::1]:1",
+    ],
+)  # fmt: skip
+def test_a_pool_of_any_scheme_is_taken_as_it_is_written(url: str):
+    found: Any = parse_params(TaskName.POOLS, {"pools": [{"url": f" {url} ", "user": "a"}]})
+    assert found.pools[0].url == url
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "words"),
+    [
+        (TaskName.POOLS, {"pools": []}, "params.pools: needs at least 1 entry"),
+        (TaskName.POOLS, {}, "params.pools: is missing"),
+        (TaskName.LIGHT, {"action": "x"}, "params.action: must be 'on' or 'off'"),
+        (TaskName.REBOOT, {"force": 1}, "params.force: must be true or false"),
+        (TaskName.SELF_UPDATE, {"binary_url": "https://a/b"}, "params: signature is required with binary_url"),
+        (TaskName.POWER_MODE, {"mode": "turbo"}, "params.mode: must be one of sleep, low, normal, high, or a preset"),
+    ],
+)  # fmt: skip
+def test_a_problem_is_said_in_words_for_the_person_who_asked(
+    name: TaskName, sent: dict[str, Any], words: str
+):
+    with pytest.raises(ValueError) as info:
+        parse_params(name, sent)
+    assert str(info.value).startswith(words)
 
 
 def test_each_problem_has_its_sentence():

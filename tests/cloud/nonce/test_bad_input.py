@@ -204,8 +204,8 @@ async def test_a_scan_of_a_farm_without_agents_says_what_to_do(stage: Any) -> No
 async def test_several_faults_are_told_at_once(stage: Any) -> None:
     body = {"task_name": "miner.pool.update", "miner_ids": ["a"], "params": {"pools": [{}]}}
     answer = await stage.ask("POST", f"{stage.at_farm}/tasks/batches", json=body, status=400)
-    assert "params.pools.0.url: Field required" in answer["message"]
-    assert "params.pools.0.user: Field required" in answer["message"]
+    assert "params.pools.0.url: is missing" in answer["message"]
+    assert "params.pools.0.user: is missing" in answer["message"]
 
 
 async def test_raw_bytes_in_the_request_line_are_no_internal_error(stage: Any) -> None:
