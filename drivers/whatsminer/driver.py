@@ -56,6 +56,7 @@ from drivers.whatsminer.reading import (
     pools_of,
     psu_of,
     status_of,
+    supply_of,
     truth,
 )
 from drivers.whatsminer.reading3 import (
@@ -209,13 +210,13 @@ class Whatsminer:
             return Reading(
                 read_at=self.clock.now(), moving=with_serials(look.moving, self._serials)
             )
-        read = self._read_v3 if self.is_v3 else self._read_4028
-        look, slow, read_at = await read(depth)
+        look, slow, read_at = await (self._read_v3() if self.is_v3 else self._read_4028(depth))
         return Reading(
             read_at=read_at,
             moving=with_serials(look.moving, self._serials),
             slow=slow,
             static=self._static() if depth is Depth.FULL else None,
+            raw=self._raw(look) if depth is Depth.FULL else None,
         )
 
     # --- changing --------------------------------------------------------------------------------
@@ -294,7 +295,7 @@ class Whatsminer:
             is_off=None if working is None else not working,
         )
 
-    async def _read_v3(self, depth: Depth) -> tuple[Look, Slow, Any]:
+    async def _read_v3(self) -> tuple[Look, Slow, Any]:
         try:
             answers = await self.v3.talk((STATUS, DEVICE, SETTING))
         except UnreachableError:
@@ -321,8 +322,7 @@ class Whatsminer:
         moving = msgspec.structs.replace(
             look.moving, fan_psu_rpm=self._psu.fan_rpm if self._psu else None
         )
-        if depth is Depth.FULL:
-            moving = await self._with_shares(moving)
+        moving = await self._with_shares(moving)
         working = truth(part_of(fields, "miner").get("working"))
         slow = _slow(
             look,
@@ -388,7 +388,8 @@ class Whatsminer:
             self._check_version(status.firmware_version)
         if depth is Depth.FULL and generation in {V1, V2, COMPAT}:
             psu = await self.rpc.ask_if_known("get_psu")
-            self._psu = (psu_of(psu.fields) if psu else None) or self._psu
+            told = psu_of(psu.fields) if psu else None
+            self._psu = supply_of(told or self._psu, look.row)
         if look.moving.fan_psu_rpm is None and self._psu is not None and depth is Depth.FULL:
             look = msgspec.structs.replace(
                 look,
@@ -399,6 +400,10 @@ class Whatsminer:
             self._found = msgspec.structs.replace(self._found, control_board=look.control_board)
         slow = _slow(look, is_off=bool(is_off), word=word, light_on=light_on, codes=codes)
         return look, slow, read_at
+
+    def _raw(self, look: Look) -> dict[str, Any] | None:
+        """The summary of a model whose name tells us nothing, for whoever adds it."""
+        return {"summary": dict(look.row)} if self._cooling is None and look.row else None
 
     def _static(self) -> Static:
         identity = self.identity

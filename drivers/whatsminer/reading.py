@@ -30,6 +30,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """Moving facts, and what of the same replies belongs to slower records."""
 
     moving: Moving
+    row: Row = {}  # the summary as the miner wrote it
     ideal_hs: float | None = None
     elapsed_s: float | None = None  # since the mining process began
     boot_s: float | None = None  # since the control board began
@@ -87,6 +88,7 @@ def look_of(joined: Joined, cooling: Cooling | None) -> Look:
     )
     return Look(
         moving=moving,
+        row=one,
         ideal_hs=ideal(one.get("Factory GHS"), GIGA) or _sum_of_ideals(boards),
         elapsed_s=elapsed,
         boot_s=boot,
@@ -171,6 +173,19 @@ def psu_of(fields: Row) -> Psu | None:
         temp_c=temp(fields.get("temp0")),
     )
     return psu if psu != Psu() else None
+
+
+def supply_of(psu: Psu | None, summary: Row) -> Psu | None:
+    """The supply's record, completed by what the summary of older firmware tells: V, A, 10 mV."""
+    output = positive(summary.get("Voltage"))
+    found = psu or Psu()
+    found = msgspec.structs.replace(
+        found,
+        input_v=first(found.input_v, positive(summary.get("Power Voltage Input"))),
+        input_a=first(found.input_a, positive(summary.get("Power Current Input"))),
+        output_v=first(found.output_v, output / 100.0 if output else None),
+    )
+    return found if found != Psu() else None
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

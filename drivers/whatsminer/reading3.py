@@ -60,6 +60,7 @@ def look_of_status(reply: StatusReply, cooling: Cooling | None) -> Look | None:
     )
     return Look(
         moving=moving,
+        row=one,
         ideal_hs=ideal(one.get("factory-hash"), TERA),
         elapsed_s=elapsed,
         boot_s=boot,

@@ -9,11 +9,20 @@ import pytest
 
 from contract.clock import BootTime
 from contract.errors import MalformedError, MinerError, UnreachableError, WrongDeviceError
-from contract.miner import Algorithm, Endpoint, Firmware, Identity, Make, PowerMode, UptimeKind
+from contract.miner import (
+    Algorithm,
+    Endpoint,
+    Firmware,
+    Identity,
+    Make,
+    PowerMode,
+    Psu,
+    UptimeKind,
+)
 from drivers import registry
 from drivers.base import Credentials, Depth
 from drivers.whatsminer.driver import RELOOK_S, Whatsminer
-from drivers.whatsminer.reading import look_of
+from drivers.whatsminer.reading import look_of, supply_of
 from drivers.wire import Wire
 from simulator.farm import Farm
 from simulator.whatsminer import catalogue
@@ -355,6 +364,26 @@ async def test_a_wrong_clock_of_the_device_does_not_matter(key: str):
         assert moving.pools[0].last_share_s is None or moving.pools[0].last_share_s < 3600
 
 
+async def test_the_reply_of_a_model_nobody_knows_is_kept():
+    async with stage("m50s") as on:
+        assert (await on.driver.read(Depth.FULL)).raw is None
+        on.miner.model = "D1V10"
+        raw = (await (await on.met_anew()).read(Depth.FULL)).raw
+        assert raw is not None
+        assert raw["summary"]["Elapsed"]
+        msgspec.json.encode(raw)
+
+
+def test_what_a_supply_does_not_say_the_summary_may():
+    summary = {"Voltage": 1238, "Power Voltage Input": 228.75, "Power Current Input": 14.23}
+    assert supply_of(None, summary) == Psu(input_v=228.75, input_a=14.23, output_v=12.38)
+    told = Psu(model="P21", input_v=230.0)
+    assert supply_of(told, summary | {"Voltage": 0}) == Psu(
+        model="P21", input_v=230.0, input_a=14.23
+    )
+    assert supply_of(None, {}) is None
+
+
 # --- what it costs -------------------------------------------------------------------------------
 
 
@@ -374,13 +403,13 @@ async def test_the_moving_facts_of_v3_take_one_question():
         assert asked(on) == ["get.miner.status"]
 
 
-async def test_a_slow_look_at_v3_takes_one_connection():
+async def test_a_slow_look_at_v3_takes_one_connection_to_its_own_port():
     async with stage("m60s") as on:
         on.farm.tap(True)
         counter = Exchanges(on.driver)
         await on.driver.read(Depth.SLOW)
-        assert asked(on) == ["get.miner.status", "get.device.info", "get.miner.setting"]
-        assert counter.count == 1
+        assert asked(on) == ["get.miner.status", "get.device.info", "get.miner.setting", "pools"]
+        assert counter.count == 2  # share counts are told on the other port alone
 
 
 async def test_joined_commands_that_are_refused_are_not_tried_again():
@@ -407,7 +436,7 @@ async def test_what_a_firmware_does_not_know_is_not_asked_twice():
 async def test_a_v3_miner_that_closes_after_each_answer_is_asked_one_by_one():
     async with stage("m60s", "closes_after_each") as on:
         on.farm.tap(True)
-        for expected in (4, 3):  # the first try shows it
+        for expected in (5, 4):  # the first try shows it
             counter = Exchanges(on.driver)
             assert (await on.driver.read(Depth.SLOW)).slow is not None
             assert counter.count == expected
