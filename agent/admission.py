@@ -61,6 +61,7 @@ class Admission:
             try:
                 await self.claim()
             except StorageFullError as error:
+                self._dispatcher.doubt_disk()
                 self.trouble = str(error)
                 await self._clock.sleep(FULL_WAIT_S)
             except CloudError as error:

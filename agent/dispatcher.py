@@ -64,6 +64,8 @@ class Dispatcher:
         self._tasks: dict[str, LiveTask] = {}
         self._left_behind: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._in_doubt = False  # whether the journal may hold what does not live here
+        self._adopting: asyncio.Task[None] | None = None
         self.heartbeat_mono = clock.mono()
 
     @property
@@ -93,7 +95,10 @@ class Dispatcher:
         return task
 
     def enqueue(self, task: LiveTask) -> None:
-        """Let it run when its miner is free."""
+        """Let it run when its miner is free. One that lives here already goes on as it is."""
+        if task.id in self._tasks:
+            log.warning("task.lives_already", task=task.id)
+            return
         self._tasks[task.id] = task
         lane = self._lanes.setdefault(task.lane, _Lane())
         lane.waiting.append(task)
@@ -102,15 +107,13 @@ class Dispatcher:
     async def recover(self) -> None:
         """Take up what the journal holds unfinished: looks are redone, settings read and redone, one-shots watched."""
         for record in await self._found():
-            try:
-                params = parse_params(record.name, record.params)
-            except ValueError as error:  # an older version took what this one refuses
-                await self._journal.settle(
-                    record, failed(ErrorCode.BAD_PARAMS, str(error)), self._clock.now()
-                )
-                continue
-            log.info("task.recovered", task=record.task_id, name=record.name, state=record.state)
-            self.enqueue(self.live(record, params))
+            await self._take_up(record)
+
+    def doubt_disk(self) -> None:
+        """The journal refused to take something. A disk that failed may have kept it all the same, which is seen once
+        the disk is well again: whatever then stands in the journal is taken up.
+        """
+        self._in_doubt = True
 
     def cancel(self, task_id: str) -> None:
         """Ask for its end. It ends as what truly happens: what was sent is seen through."""
@@ -139,6 +142,7 @@ class Dispatcher:
         while True:
             self.heartbeat_mono = self._clock.mono()
             self._supervise(self.heartbeat_mono)
+            self._look_after_disk()
             await self._clock.sleep(TICK_S)
 
     async def stop(self, grace_s: float) -> None:
@@ -158,6 +162,37 @@ class Dispatcher:
 
     def _sending(self) -> bool:
         return any(task.sending for task in self._tasks.values())
+
+    async def _take_up(self, record: TaskRecord) -> None:
+        try:
+            params = parse_params(record.name, record.params)
+        except ValueError as error:  # an older version took what this one refuses
+            await self._journal.settle(
+                record, failed(ErrorCode.BAD_PARAMS, str(error)), self._clock.now()
+            )
+            return
+        log.info("task.recovered", task=record.task_id, name=record.name, state=record.state)
+        self.enqueue(self.live(record, params))
+
+    async def _adopt(self) -> None:
+        """Take up what stands in the journal and does not live here."""
+        self._in_doubt = False
+        known = set(self._tasks)  # one of these may end while the journal is read
+        try:
+            found = await self._journal.unfinished()
+        except StorageFullError:
+            self._in_doubt = True
+            return
+        # All of them before anything is awaited: what came in meanwhile lives here by now.
+        missing = [each for each in found if each.task_id not in known | self._tasks.keys()]
+        for record in missing:
+            if record.reports or record.state is State.INTENT:
+                await self._take_up(record)
+            else:  # whoever wished for it on site was told no, and may have asked again
+                refusal = StorageFullError(
+                    "The disk failed while it was written down; nothing was sent."
+                )
+                await self._journal.settle(record, from_error(refusal), self._clock.now())
 
     async def _found(self) -> tuple[TaskRecord, ...]:
         while True:
@@ -266,12 +301,19 @@ class Dispatcher:
         lane.waiting.remove(task)
         self._in_background(self._settle(task, from_error(error)))
 
-    def _in_background(self, work: Any) -> None:
+    def _in_background(self, work: Any) -> asyncio.Task[None]:
         job: asyncio.Task[None] = asyncio.create_task(work)
         self._left_behind.add(job)
         job.add_done_callback(self._left_behind.discard)
+        return job
 
     # --- supervision ---
+
+    def _look_after_disk(self) -> None:
+        if self._journal.trouble is not None:
+            self._in_doubt = True
+        elif self._in_doubt and (self._adopting is None or self._adopting.done()):
+            self._adopting = self._in_background(self._adopt())
 
     def _supervise(self, now: float) -> None:
         for key, lane in list(self._lanes.items()):

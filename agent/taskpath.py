@@ -25,7 +25,7 @@ from agent.ports import Downloader, Miners, Scanner, TaskSource
 from agent.reporter import Reporter
 from agent.slots import Slots
 from contract.clock import Clock
-from contract.errors import PolicyRefusedError
+from contract.errors import PolicyRefusedError, StorageFullError
 from contract.link import MinerRef
 from contract.task import QUEUE_TTL_S, SPECS, TaskName, parse_params
 
@@ -161,7 +161,11 @@ class TaskPath:
             expires_at=now + timedelta(seconds=QUEUE_TTL_S),
             limit_s=SPECS[name].limit_s,
         )
-        await self.journal.accept([Arrival(record=record)], now)
+        try:
+            await self.journal.accept([Arrival(record=record)], now)
+        except StorageFullError:
+            self.dispatcher.doubt_disk()
+            raise
         task = self.dispatcher.live(record, checked)
         task.ended = asyncio.get_running_loop().create_future()
         self.dispatcher.enqueue(task)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from agent.journal import JournalLockedError
-from contract.errors import PolicyRefusedError
+from agent.journal import JournalLockedError, TaskRecord
+from agent.journal.writer import Job
+from contract.clock import SystemClock
+from contract.errors import PolicyRefusedError, StorageFullError
 from contract.task import TaskName
-from tests.agent.farm import Site, site, until
+from tests.agent.farm import Site, WatchedJournal, site, until
 
 
 async def test_a_loop_that_breaks_takes_every_slot_with_it(tmp_path: Path) -> None:
@@ -49,6 +54,58 @@ async def test_no_task_of_the_site_is_taken_while_stopping(tmp_path: Path) -> No
             await at.path.submit_local(
                 TaskName.LIGHT, {"action": "on"}, at.farm.miners[0].ref, "act"
             )
+
+
+class Flinching(WatchedJournal):
+    """A disk that gives an error at the end of a commit, which is in its log all the same and is found there later."""
+
+    flinch = ""  # the id of a task; its first commit is such a one
+
+    def _commit(self, batch: Sequence[Job]) -> None:
+        super()._commit(batch)
+        assert self._db is not None
+        found = self._db.execute("SELECT 1 FROM tasks WHERE task_id = ?", (self.flinch,))
+        if self.flinch and found.fetchone():
+            self.flinch = ""
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise error
+
+
+async def test_a_task_the_disk_kept_while_it_refused_it_is_carried_out_once(tmp_path: Path) -> None:
+    journal = Flinching(tmp_path / "journal.db", SystemClock(), ballast_bytes=4096)
+    async with site(tmp_path, journal=journal) as at:
+        journal.flinch = "flinched"
+        at.task(task_id="flinched", name=TaskName.REBOOT, params={})
+        assert (await at.cloud.ended("flinched")).state == "succeed"
+        assert at.farm.miners[0].ledger == ["Reboot"]
+        await until(lambda: not at.cloud.claims[-1].open)
+
+
+async def test_a_task_of_the_site_the_disk_refused_is_not_carried_out_behind_its_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Flinching(tmp_path / "journal.db", SystemClock(), ballast_bytes=4096)
+    ours = uuid.uuid4()
+    monkeypatch.setattr(uuid, "uuid4", lambda: ours)
+    async with site(tmp_path, journal=journal) as at:
+        journal.flinch = str(ours)
+        with pytest.raises(StorageFullError):
+            await at.path.submit_local(
+                TaskName.REBOOT, {"force": True}, at.farm.miners[0].ref, "act"
+            )
+        async with asyncio.timeout(10):
+            while (found := await _find(at, str(ours))) is None or found.status is None:
+                pass  # each look is a turn of the journal's thread
+        assert found.status == "failed"
+        assert at.farm.miners[0].trace == []
+
+
+async def _find(at: Site, task_id: str) -> TaskRecord | None:
+    try:
+        return await at.journal.find(task_id)
+    except StorageFullError:
+        return None
 
 
 async def test_stopping_reports_what_has_ended(tmp_path: Path) -> None:
