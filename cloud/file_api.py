@@ -37,25 +37,22 @@ async def put_file(request: web.Request) -> web.Response:
     agent = request[AGENT]
     if not await may_upload(store, agent, upload.task_id):
         raise ApiError(404, f"Task {upload.task_id[:64]} was not given to this agent")
-    try:
-        async with files.lock(upload.task_id):
-            record = await find_file(store, upload.task_id, upload.name)
-            if record is None or record["sha256"] != upload.sha256:
-                await files.remove(upload.task_id, upload.name)
-                await begin_file(
-                    store,
-                    agent["farm_id"],
-                    upload.task_id,
-                    upload.name,
-                    upload.size_bytes,
-                    upload.sha256,
-                    clock.now(),
-                )
-            elif record["completed_at"] is not None:
-                return json_response(FileReply(received=upload.size_bytes, complete=True))
-            return json_response(await _receive(request, upload))
-    finally:
-        files.release(upload.task_id)
+    async with files.turn(upload.task_id):
+        record = await find_file(store, upload.task_id, upload.name)
+        if record is None or record["sha256"] != upload.sha256:
+            await files.remove(upload.task_id, upload.name)
+            await begin_file(
+                store,
+                agent["farm_id"],
+                upload.task_id,
+                upload.name,
+                upload.size_bytes,
+                upload.sha256,
+                clock.now(),
+            )
+        elif record["completed_at"] is not None:
+            return json_response(FileReply(received=upload.size_bytes, complete=True))
+        return json_response(await _receive(request, upload))
 
 
 async def get_file(request: web.Request) -> web.StreamResponse:

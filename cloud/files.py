@@ -9,6 +9,8 @@ import os
 import re
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -27,6 +29,12 @@ class ChecksumError(Exception):
     """The whole file arrived but is not the one that was announced; it has been discarded."""
 
 
+@dataclass
+class _Turn:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0  # who holds it and who waits
+
+
 class Files:
     """A folder of files by task, and the secret that signs links to them."""
 
@@ -36,7 +44,7 @@ class Files:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._secret = _secret(data / "link-secret")
         self._days = days
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._turns: dict[str, _Turn] = {}
         self.base_url = base_url
 
     def sign_url(self, task_id: str, name: str, now: datetime) -> str:
@@ -57,15 +65,20 @@ class Files:
         """Where a complete file lies. Both parts are made safe, so that no name leaves the folder."""
         return self._root / safe_name(task_id) / safe_name(name)
 
-    def lock(self, task_id: str) -> asyncio.Lock:
+    @asynccontextmanager
+    async def turn(self, task_id: str) -> AsyncIterator[None]:
         """Uploads of one task take turns."""
-        return self._locks.setdefault(task_id, asyncio.Lock())
-
-    def release(self, task_id: str) -> None:
-        """Forget the lock of a task nobody uploads to."""
-        lock = self._locks.get(task_id)
-        if lock is not None and not lock.locked():
-            del self._locks[task_id]
+        turn = self._turns.setdefault(task_id, _Turn())
+        turn.users += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.users -= 1
+            if (
+                not turn.users
+            ):  # whoever waits counts: he must not find another lock than the next one
+                del self._turns[task_id]
 
     async def received(self, task_id: str, name: str) -> int:
         """How many bytes of an incomplete upload are safely stored."""

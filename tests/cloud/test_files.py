@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Any
 
@@ -179,3 +180,31 @@ def test_links_survive_a_restart_and_are_not_those_of_another_cloud(tmp_path, cl
     expires, signature = parts(one.sign_url("t", "n", clock.now()))
     assert Files(tmp_path / "one", days=14).check("t", "n", expires, signature, clock.now())
     assert not Files(tmp_path / "two", days=14).check("t", "n", expires, signature, clock.now())
+
+
+async def test_three_uploads_of_one_task_take_turns_and_the_table_of_turns_stays_empty(tmp_path):
+    files = Files(tmp_path, days=14)
+    inside: list[int] = []
+    most = 0
+
+    async def upload(number: int) -> None:
+        nonlocal most
+        async with files.turn("task"):
+            inside.append(number)
+            most = max(most, len(inside))
+            for _ in range(5):  # long enough for somebody to come in
+                await asyncio.sleep(0)
+            inside.remove(number)
+
+    uploads = [asyncio.create_task(upload(n)) for n in range(2)]
+    await asyncio.sleep(0)
+    # One holds it, one waits; others come at every moment of the change of hands.
+    for n in range(2, 40):
+        uploads.append(asyncio.create_task(upload(n)))
+        await asyncio.sleep(0)
+    waiting = asyncio.create_task(upload(99))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(*uploads)
+    assert most == 1
+    assert files._turns == {}
