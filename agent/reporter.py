@@ -11,7 +11,7 @@ from agent.journal import Journal, StepAck
 from agent.policy import Policy
 from agent.ports import CloudError, TaskSource
 from agent.retry import retrying
-from contract.clock import Clock, from_text
+from contract.clock import Clock
 from contract.errors import StorageFullError
 from contract.link import Ack, Event, ReportRequest
 from contract.task import TaskStatus
@@ -41,6 +41,7 @@ class Reporter:
         self._policy = policy
         self._clock = clock
         self._on_pending = on_pending
+        self._first_seen_mono: dict[int, float] = {}  # by number of the event
 
     async def run(self) -> None:
         """Report until cancelled."""
@@ -60,7 +61,10 @@ class Reporter:
         events = await self._journal.outbox(self._policy.report_events, self._policy.report_bytes)
         if not events:
             return False
-        await self._journal.acknowledge(await self._report(events))
+        acks = await self._report(events)
+        await self._journal.acknowledge(acks)
+        for ack in acks:
+            self._first_seen_mono.pop(ack.seq, None)
         return True
 
     async def _report(self, events: tuple[Event, ...]) -> list[StepAck]:
@@ -114,7 +118,11 @@ class Reporter:
         return done
 
     def _too_old(self, event: Event) -> bool:
-        age_s = (self._clock.now() - from_text(event.at)).total_seconds()
+        """How long this process has offered it in vain. The clock on the wall, by which it is dated, may be anything:
+        on a host without a battery it begins in 1970 and is set once there is a network.
+        """
+        now = self._clock.mono()
+        age_s = now - self._first_seen_mono.setdefault(event.seq, now)
         if age_s <= self._policy.report_keep_s:
             return False
         log.error("report.given_up", task=event.task_id, seq=event.seq, age_s=round(age_s))

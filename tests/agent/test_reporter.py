@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from agent.policy import Policy
 from agent.ports import CloudError
+from contract.clock import SystemClock
 from contract.link import ReportRequest
 from contract.task import TaskName
 from tests.agent.farm import NO_CLOUD, HandClock, Site, site, until
@@ -104,25 +108,47 @@ async def test_a_revoked_token_keeps_outcomes_until_it_is_repaired(tmp_path: Pat
 async def test_an_outcome_nobody_took_for_a_week_is_given_up(tmp_path: Path) -> None:
     clock = HandClock()
     policy = Policy(report_keep_s=3600.0, stop_grace_s=0.1)
-    at = Site(tmp_path, clock=clock, policy=policy)
+    async with site(tmp_path, clock=clock, policy=policy) as at:
+        refusal = CloudError("what is this", retry=False, status=404)
+        at.cloud.report_error = lambda _: refusal
+        task = at.task()
+        await clock.advance(3500.0)
+        assert await asyncio.wait_for(at.journal.depth(), 5) == 3
+        at.cloud.given.clear()
+        await clock.advance(200.0)
+        assert await asyncio.wait_for(at.journal.depth(), 5) == 0
+        ended = await asyncio.wait_for(at.journal.find(task), 5)
+        assert ended is not None and ended.state == "reported"
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+@pytest.mark.parametrize("step", [timedelta(days=-20_000), timedelta(days=8)])
+async def test_no_step_of_the_wall_clock_throws_an_outcome_away(
+    tmp_path: Path, step: timedelta
+) -> None:
+    """A host without a battery dates an outcome 1970, or a week before its clock is set."""
+
+    class Wall(SystemClock):
+        off = timedelta(0)
+
+        def now(self) -> datetime:
+            return super().now() + self.off
+
+    clock = Wall()
+    if step < timedelta(0):
+        clock.off = step
+    at = Site(tmp_path, clock=clock)
     at.start()
-    await asyncio.wait_for(at.path.ready(), 10)
     at.cloud.report_error = lambda _: NO_CLOUD
     task = at.task()
-    await clock.advance(30.0)
-    assert await asyncio.wait_for(at.journal.depth(), 5) == 3
+    await until(lambda: bool(at.farm.miners[0].ledger) and not at.path.dispatcher.tasks)
     await at.die()
-    at.cloud.given.clear()
-    await clock.advance(3600.0)
-    after = Site(tmp_path, cloud=at.cloud, farm=at.farm, clock=clock, policy=policy)
+    clock.off += abs(step)
+    at.cloud.report_error = lambda _: None
+    after = Site(tmp_path, cloud=at.cloud, farm=at.farm, clock=clock)
     after.start()
-    await asyncio.wait_for(after.path.ready(), 10)
-    await clock.advance(5.0)
-    assert await asyncio.wait_for(after.journal.depth(), 5) == 0
-    ended = await asyncio.wait_for(after.journal.find(task), 5)
-    assert ended is not None and ended.state == "reported"
-    after.path.stop()
-    await clock.advance(10.0)
+    assert (await at.cloud.ended(task)).state == "succeed"
     await after.stop()
 
 
