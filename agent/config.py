@@ -27,6 +27,7 @@ from pydantic import (
 from contract.miner import normalize_mac
 from contract.ranges import Range, parse_range
 from contract.task import SPECS, TaskName
+from contract.words import in_words
 from drivers.base import Timing
 
 PRIVATE_RANGES = (
@@ -36,6 +37,7 @@ PRIVATE_RANGES = (
     "100.64.0.0/10",
     "169.254.0.0/16",
 )
+LOOPBACK_RANGE = "127.0.0.0/8"
 
 
 # systemd hands a whole folder over as one file per name, each with the id of the folder in front.
@@ -58,11 +60,12 @@ def _checked_mac(text: str) -> str:
     return mac
 
 
+Flag = Annotated[bool, Field(strict=True)]
 RangeText = Annotated[str, AfterValidator(_checked_range)]
 MacText = Annotated[str, AfterValidator(_checked_mac)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=7 * 86_400)]
+Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 
 class Section(BaseModel):
@@ -79,7 +82,7 @@ class CloudSection(Section):
     ca_file: Path | None = None
     proxy: str | None = None
     request_timeout_s: Seconds = 20.0
-    upload_chunk_bytes: Annotated[int, Field(ge=4096, le=64 * 2**20)] = 2**20
+    upload_chunk_bytes: Annotated[int, Field(strict=True, ge=4096, le=64 * 2**20)] = 2**20
 
     @field_validator("url")
     @classmethod
@@ -91,9 +94,9 @@ class StateSection(Section):
     """What the agent keeps on disk."""
 
     dir: Path = Path("/var/lib/miner-agent")
-    keep_reported_days: Annotated[float, Field(gt=0, le=3650)] = 30.0
+    keep_reported_days: Annotated[float, Field(strict=True, gt=0, le=3650)] = 30.0
     keep_tasks_max: Count = 200_000
-    buffer_max_mb: Annotated[int, Field(ge=1, le=100_000)] = 256
+    buffer_max_mb: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 256
 
 
 class MinersSection(Section):
@@ -111,8 +114,8 @@ class MinersSection(Section):
     write_timeout_s: Seconds = 60.0
     log_timeout_s: Seconds = 60.0
     upload_timeout_s: Seconds = 1800.0
-    device_pace: Annotated[float, Field(ge=1, le=10_000)] = 1.0
-    use_factory_defaults: bool = True
+    device_pace: Annotated[float, Field(strict=True, ge=1, le=10_000)] = 1.0
+    use_factory_defaults: Flag = True
 
     def timing(self) -> Timing:
         """The patience as drivers take it."""
@@ -129,13 +132,13 @@ class MinersSection(Section):
 class ScanSection(Section):
     """How address ranges are looked through. `every_s` absent: only on request."""
 
-    every_s: Annotated[float, Field(ge=60, le=7 * 86_400)] | None = None
-    at_start: bool = True
-    max_addresses: Annotated[int, Field(ge=1, le=1_048_576)] = 65_536
-    connects_per_s: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
-    sockets_max: Annotated[int, Field(ge=2, le=60_000)] = 2048
-    connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 1.5
-    identify_at_once: Annotated[int, Field(ge=1, le=1024)] = 64
+    every_s: Annotated[float, Field(strict=True, ge=60, le=7 * 86_400)] | None = None
+    at_start: Flag = True
+    max_addresses: Annotated[int, Field(strict=True, ge=1, le=1_048_576)] = 65_536
+    connects_per_s: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 4000
+    sockets_max: Annotated[int, Field(strict=True, ge=2, le=60_000)] = 2048
+    connect_timeout_s: Annotated[float, Field(strict=True, gt=0, le=60)] = 1.5
+    identify_at_once: Annotated[int, Field(strict=True, ge=1, le=1024)] = 64
 
 
 class CredentialEntry(Section):
@@ -156,24 +159,24 @@ class CredentialEntry(Section):
 class PolicySection(Section):
     """What this site forbids, whatever the cloud says."""
 
-    read_only: bool = False
-    refuse_hashing_reboot: bool = True
+    read_only: Flag = False
+    refuse_hashing_reboot: Flag = True
     forbidden_tasks: tuple[TaskName, ...] = ()
 
 
 class LimitsSection(Section):
     """Ceilings. `task_s` is the execution limit per task name, counted from its intent."""
 
-    power_effects: Annotated[int, Field(ge=1, le=4096)] = 32
-    firmware_effects: Annotated[int, Field(ge=1, le=256)] = 4
-    light_effects: Annotated[int, Field(ge=1, le=65_536)] = 256
-    open_tasks: Annotated[int, Field(ge=1, le=100_000)] = 2000
-    lease_left_s: Annotated[float, Field(ge=0, le=60)] = 20.0
-    identity_age_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
-    firmware_max_mb: Annotated[int, Field(ge=1, le=65_536)] = 512
-    log_max_mb: Annotated[int, Field(ge=1, le=65_536)] = 64
-    results_kept_s: Annotated[float, Field(ge=60, le=90 * 86_400)] = 7 * 86_400.0
-    stop_within_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
+    power_effects: Annotated[int, Field(strict=True, ge=1, le=4096)] = 32
+    firmware_effects: Annotated[int, Field(strict=True, ge=1, le=256)] = 4
+    light_effects: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 256
+    open_tasks: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 2000
+    lease_left_s: Annotated[float, Field(strict=True, ge=0, le=60)] = 20.0
+    identity_age_s: Annotated[float, Field(strict=True, gt=0, le=3600)] = 60.0
+    firmware_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 512
+    log_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 64
+    results_kept_s: Annotated[float, Field(strict=True, ge=60, le=90 * 86_400)] = 7 * 86_400.0
+    stop_within_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 20.0
     task_s: dict[TaskName, Seconds] = {}
 
     @field_validator("task_s")
@@ -188,23 +191,23 @@ class LimitsSection(Section):
 class TelemetrySection(Section):
     """How often miners are looked at."""
 
-    enabled: bool = True
-    interval_s: Annotated[float, Field(ge=1, le=86_400)] = 30.0
-    min_interval_s: Annotated[float, Field(ge=0.1, le=86_400)] = 5.0
-    workers: Annotated[int, Field(ge=1, le=4096)] = 256
-    slow_every_polls: Annotated[int, Field(ge=1, le=10_000)] = 10
-    full_every_s: Annotated[float, Field(ge=1, le=7 * 86_400)] = 3600.0
-    backoff_max_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
-    batch_max: Annotated[int, Field(ge=1, le=5000)] = 500
-    batch_wait_s: Annotated[float, Field(ge=0, le=60)] = 1.0
-    memory_max: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
+    enabled: Flag = True
+    interval_s: Annotated[float, Field(strict=True, ge=1, le=86_400)] = 30.0
+    min_interval_s: Annotated[float, Field(strict=True, ge=0.1, le=86_400)] = 5.0
+    workers: Annotated[int, Field(strict=True, ge=1, le=4096)] = 256
+    slow_every_polls: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 10
+    full_every_s: Annotated[float, Field(strict=True, ge=1, le=7 * 86_400)] = 3600.0
+    backoff_max_s: Annotated[float, Field(strict=True, ge=1, le=86_400)] = 300.0
+    batch_max: Annotated[int, Field(strict=True, ge=1, le=5000)] = 500
+    batch_wait_s: Annotated[float, Field(strict=True, ge=0, le=60)] = 1.0
+    memory_max: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 5000
 
 
 class HealthSection(Section):
     """How the agent shows that it lives. `metrics_port` opens Prometheus metrics on loopback."""
 
-    heartbeat_s: Annotated[float, Field(ge=1, le=60)] = 15.0
-    journal_stall_s: Annotated[float, Field(ge=0.5, le=3600)] = 15.0
+    heartbeat_s: Annotated[float, Field(strict=True, ge=1, le=60)] = 15.0
+    journal_stall_s: Annotated[float, Field(strict=True, ge=0.5, le=3600)] = 15.0
     metrics_port: Port | None = None
     metrics_host: str = "127.0.0.1"
 
@@ -264,12 +267,19 @@ def load(path: Path) -> Config:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} is missing: copy config.example.toml there and set what differs"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+        raise ConfigError(f"{path} cannot be read: {why(error)}") from None
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+        raise ConfigError(
+            f'{path}: not TOML: {error}; text stands in quotes (url = "https://..."), '
+            "numbers, true and false without, lists in [ ]"
+        ) from None
     return parse(data, folder=path.parent, name=str(path))
 
 
@@ -279,7 +289,7 @@ def parse(data: dict[str, Any], *, folder: Path = Path(), name: str = "config") 
         config = Config.model_validate(data)
     except ValidationError as error:
         problems = [
-            f"{name}: {'.'.join(str(part) for part in each['loc'])}: {_in_words(each)}"
+            f"{name}: {'.'.join(str(part) for part in each['loc'])}: {in_words(each)}"
             for each in error.errors(include_url=False)
         ]
         raise ConfigError("\n".join(problems)) from None
@@ -310,7 +320,7 @@ def read_secret(path: Path) -> str:
         mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the secret cannot be read: {error}") from None
+        raise ConfigError(f"{path}: the secret cannot be read: {why(error)}") from None
     if not text:
         raise ConfigError(f"{path}: the secret file is empty")
     if mode & 0o007:
@@ -318,15 +328,32 @@ def read_secret(path: Path) -> str:
     return text
 
 
+def check_ca_file(path: Path | None) -> None:
+    """Raises ConfigError, which names the file, when it holds no certificate authority."""
+    if path is None:
+        return
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except ssl.SSLError:
+        raise ConfigError(f"{path} (ca_file) holds no certificate in PEM") from None
+    except OSError as error:
+        raise ConfigError(f"{path} (ca_file) cannot be read: {why(error)}") from None
+
+
+def why(error: Exception) -> str:
+    """Why a file could not be used, without its number and without its path, which the caller names."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[:1].lower() + error.strerror[1:]
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
+    return str(error)
+
+
 def ranges_of(texts: tuple[str, ...]) -> tuple[Range, ...]:
     """Ranges of the config, which are known to be well written."""
     return tuple(parse_range(text) for text in texts)
-
-
-def _in_words(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "unknown key"
-    return str(error["msg"])
 
 
 def _is_loopback(host: str) -> bool:

@@ -28,6 +28,7 @@ class CredentialRule(msgspec.Struct, frozen=True):
     credentials: Credentials
     range: Range | None = None
     mac: str | None = None
+    source: str = ""  # where it was written down, for whoever has to correct it
 
 
 class CredentialBook:
@@ -35,9 +36,9 @@ class CredentialBook:
 
     def __init__(self, rules: Iterable[CredentialRule] = (), *, factory_defaults: bool) -> None:
         given = tuple(rules)
-        self._by_mac = {rule.mac: rule.credentials for rule in given if rule.mac is not None}
+        self._by_mac = {rule.mac: rule for rule in given if rule.mac is not None}
         self._by_range = sorted(
-            ((rule.range, rule.credentials) for rule in given if rule.range is not None),
+            ((rule.range, rule) for rule in given if rule.range is not None),
             key=lambda pair: len(pair[0]),
         )
         self._factory_defaults = factory_defaults
@@ -46,13 +47,26 @@ class CredentialBook:
         """What to log in with, or `None`. Firmware that is not the maker's own never gets any."""
         if identity.firmware is not Firmware.STOCK:
             return None
-        by_mac = self._by_mac.get(identity.mac or mac or "")
+        rule = self._rule(ip, identity.mac or mac)
+        if rule is not None:
+            return rule.credentials
+        return factory_default(identity) if self._factory_defaults else None
+
+    def source(self, ip: str, identity: Identity | None = None) -> str:
+        """Which login is used at this address and where it is written down, for whoever has to correct it."""
+        rule = self._rule(ip, identity.mac if identity else None)
+        if rule is not None:
+            return f"user {rule.credentials.user!r}, {rule.source}"
+        known = factory_default(identity) if identity and self._factory_defaults else None
+        if known is None:
+            return "no login is known for it: no entry of [[credentials]] fits"
+        return f"the maker's own login, user {known.user!r}: no entry of [[credentials]] fits"
+
+    def _rule(self, ip: str, mac: str | None) -> CredentialRule | None:
+        by_mac = self._by_mac.get(mac or "")
         if by_mac is not None:
             return by_mac
-        for span, credentials in self._by_range:
-            if ip in span:
-                return credentials
-        return factory_default(identity) if self._factory_defaults else None
+        return next((rule for span, rule in self._by_range if ip in span), None)
 
     def at(self, ip: str, mac: str | None = None) -> Callable[[Identity], Credentials | None]:
         """The lookup for one address, as drivers ask it; `mac` is the one last seen there, since a miner
@@ -75,6 +89,8 @@ def from_config(config: Config) -> CredentialBook:
                 Credentials(entry.user, read_secret(entry.password_file)),
                 range=None if entry.range is None else parse_range(entry.range),
                 mac=entry.mac,
+                source=f"password of {entry.password_file} "
+                f"([[credentials]] {f'range {entry.range}' if entry.range else f'mac {entry.mac}'})",
             )
             for entry in config.credentials
         ),

@@ -195,7 +195,7 @@ class Cgi:
         credentials = self._trusted()
         until = self._refused_until_mono
         if until is not None and self._clock.mono() < until:
-            raise AuthFailedError("the miner refused our password a moment ago; correct it")
+            raise AuthFailedError("the miner refuses our password; correct it in the configuration")
         path = f"/cgi-bin/{name}"
         for attempt in (1, 2):
             headers = self._authorization(credentials, method, path, _FORM if body else None)

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from agent.config import Config, ConfigError, Section, check_cloud_url, load, parse, read_secret
+from agent.config import (
+    Config,
+    ConfigError,
+    Section,
+    check_ca_file,
+    check_cloud_url,
+    load,
+    parse,
+    read_secret,
+)
 from contract.task import TaskName
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.toml"
@@ -71,6 +80,17 @@ def test_the_example_shows_every_key_and_its_default() -> None:
         ("[[credentials]]\nmac = 'zz'\npassword_file = 'x'", "MAC"),
         ("[health]\nmetrics_host = '0.0.0.0'", "loopback"),
         ("nonsense", "not TOML"),
+        ("[cloud]\nurl = https://x", "text stands in quotes"),
+        ("[miners]\nhttp_port = '80'", "miners.http_port: must be a whole number, without quotes"),
+        ("[miners]\nhttp_port = 80.5", "miners.http_port: must be a whole number"),
+        ("[miners]\nhttp_port = true", "miners.http_port: must be a whole number"),
+        ("[miners]\nhttp_port = 0", "miners.http_port: must be 1 or more"),
+        ("[miners]\nranges = '10.0.0.1'", "miners.ranges: must be a list"),
+        ("[telemetry]\ninterval_s = '5'", "telemetry.interval_s: must be a number, without quotes"),
+        ("[policy]\nread_only = 'yes'", "policy.read_only: must be true or false"),
+        ("[log]\nlevel = 'loud'", "log.level: must be 'debug', 'info', 'warning' or 'error'"),
+        ("[[credentials]]\npassword_file = 'x'", r"credentials.0: give exactly one"),
+        ("[[credentials]]\nrange = '10.0.0.1'", "credentials.0.password_file: is missing"),
     ],
 )
 def test_a_mistake_is_named_with_its_key(tmp_path: Path, text: str, words: str) -> None:
@@ -81,8 +101,22 @@ def test_a_mistake_is_named_with_its_key(tmp_path: Path, text: str, words: str) 
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
+    with pytest.raises(
+        ConfigError, match=r"nowhere\.toml is missing: copy config\.example\.toml"
+    ) as info:
         load(tmp_path / "nowhere.toml")
+    assert str(info.value).count("nowhere.toml") == 1
+    assert "Errno" not in str(info.value)
+
+
+def test_a_certificate_authority_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    check_ca_file(None)
+    with pytest.raises(ConfigError, match=r"ca\.pem \(ca_file\) cannot be read: no such file"):
+        check_ca_file(path)
+    path.write_text("nothing")
+    with pytest.raises(ConfigError, match=r"ca\.pem \(ca_file\) holds no certificate"):
+        check_ca_file(path)
 
 
 def test_plain_http_is_for_this_host_only() -> None:

@@ -32,6 +32,15 @@ def test_denied_addresses_are_cut_out_of_every_range() -> None:
     assert "192.168.1.150" not in territory
 
 
+def test_a_denied_address_is_told_from_one_outside() -> None:
+    territory = Territory(MinersSection(denied=("10.0.0.1-10.0.0.9",)))
+    with pytest.raises(PolicyRefusedError, match="denied to this agent"):
+        territory.check("10.0.0.5")
+    with pytest.raises(BadParamsError, match=r"every address of 10\.0\.0\.2-10\.0\.0\.4 is denied"):
+        territory.select(["10.0.0.2-4"], max_addresses=10)
+    assert territory.denied_of(["10.0.0.8-10.0.0.12"]) == 2
+
+
 def test_overlapping_ranges_are_visited_once() -> None:
     spans = Territory(MinersSection()).select(["10.0.0.0/24", "10.0.0.128/25"], max_addresses=256)
     assert [str(span) for span in spans] == ["10.0.0.1-10.0.0.254"]
