@@ -6,6 +6,7 @@ import errno
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from aiohttp import web
@@ -14,10 +15,23 @@ from cloud.auth import AGENT
 from cloud.context import CLOCK, FILES, SETTINGS, STORE
 from cloud.errors import ApiError, json_response
 from cloud.files import ChecksumError, FileTooLargeError, safe_name
-from cloud.store.files import begin_file, complete_file, find_file, may_upload
+from cloud.store.files import (
+    FILES_PER_TASK,
+    FilesFullError,
+    TooManyFilesError,
+    begin_file,
+    complete_file,
+    find_file,
+    forget_file,
+    may_upload,
+    oldest_beyond,
+)
 from contract.link import FileReply
 
 _RANGE: Final = re.compile(r"bytes (?:(\d{1,15})-(\d{1,15})|\*)/(\d{1,15})")
+_UNDISTURBED: Final = timedelta(
+    hours=1
+)  # so long an upload may take before its place can go to another
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -33,23 +47,14 @@ class _Upload:
 async def put_file(request: web.Request) -> web.Response:
     """`PUT /link/v1/files/{task_id}`. Whatever the range sent, the answer tells from which byte to go on."""
     upload = _upload(request)
-    store, files, clock = request.app[STORE], request.app[FILES], request.app[CLOCK]
+    store, files = request.app[STORE], request.app[FILES]
     agent = request[AGENT]
     if not await may_upload(store, agent, upload.task_id):
         raise ApiError(404, f"Task {upload.task_id[:64]} was not given to this agent")
     async with files.turn(upload.task_id):
         record = await find_file(store, upload.task_id, upload.name)
         if record is None or record["sha256"] != upload.sha256:
-            await files.remove(upload.task_id, upload.name)
-            await begin_file(
-                store,
-                agent["farm_id"],
-                upload.task_id,
-                upload.name,
-                upload.size_bytes,
-                upload.sha256,
-                clock.now(),
-            )
+            await _begin(request, agent["farm_id"], upload)
         elif record["completed_at"] is not None:
             return json_response(FileReply(received=upload.size_bytes, complete=True))
         return json_response(await _receive(request, upload))
@@ -75,6 +80,34 @@ async def get_file(request: web.Request) -> web.StreamResponse:
             "Cache-Control": "private",
         },
     )
+
+
+async def _begin(request: web.Request, farm_id: str, upload: _Upload) -> None:
+    """Make room, the oldest files first, and record the upload. 507 if there is none, 409 for a task with too many."""
+    store, files, now = request.app[STORE], request.app[FILES], request.app[CLOCK].now()
+    cap_bytes = request.app[SETTINGS].files_bytes
+    for old in await oldest_beyond(
+        store, upload.size_bytes, now - _UNDISTURBED, cap_bytes=cap_bytes
+    ):
+        await files.remove(old["task_id"], old["name"])
+        await forget_file(store, old["task_id"], old["name"])
+    try:
+        await begin_file(
+            store,
+            farm_id,
+            upload.task_id,
+            upload.name,
+            upload.size_bytes,
+            upload.sha256,
+            now,
+            cap_bytes=cap_bytes,
+        )
+    except FilesFullError:
+        raise ApiError(507, "The files of all tasks fill what files_bytes allows") from None
+    except TooManyFilesError:
+        raise ApiError(409, f"A task may bring {FILES_PER_TASK} files") from None
+    # Other content under the same name: what there is of the old one goes.
+    await files.remove(upload.task_id, upload.name)
 
 
 async def _receive(request: web.Request, upload: _Upload) -> FileReply:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import Store, rows
 from cloud.store.schema import task_files, tasks
+
+FILES_PER_TASK: Final = 8  # a log task brings one, a scan none
 
 
 async def may_upload(store: Store, agent: dict[str, Any], task_id: str) -> bool:
@@ -30,14 +33,38 @@ async def find_file(store: Store, task_id: str, name: str) -> dict[str, Any] | N
     return dict(row) if row else None
 
 
+class FilesFullError(Exception):
+    """All files together would be over the cap."""
+
+
+class TooManyFilesError(Exception):
+    """One task brings more files than any task has."""
+
+
 async def begin_file(
-    store: Store, farm_id: str, task_id: str, name: str, size_bytes: int, sha256: str, now: datetime
+    store: Store,
+    farm_id: str,
+    task_id: str,
+    name: str,
+    size_bytes: int,
+    sha256: str,
+    now: datetime,
+    *,
+    cap_bytes: int,
 ) -> None:
-    """Record an upload that begins, or begins anew with other content."""
+    """Record an upload that begins, or begins anew with other content. Its whole size counts from now on.
+
+    Raises FilesFullError if all files together would be over `cap_bytes`, TooManyFilesError; then nothing changed.
+    """
     async with store.write() as connection:
         await connection.execute(
             task_files.delete().where(task_files.c.task_id == task_id, task_files.c.name == name)
         )
+        names = sa.select(sa.func.count()).where(task_files.c.task_id == task_id)
+        if (await connection.execute(names)).scalar_one() >= FILES_PER_TASK:
+            raise TooManyFilesError
+        if await _held_bytes(connection) + size_bytes > cap_bytes:
+            raise FilesFullError
         await connection.execute(
             task_files.insert().values(
                 task_id=task_id,
@@ -48,6 +75,28 @@ async def begin_file(
                 created_at=now,
             )
         )
+
+
+async def oldest_beyond(
+    store: Store, size_bytes: int, before: datetime, *, cap_bytes: int
+) -> list[dict[str, Any]]:
+    """The oldest files that must go for `size_bytes` to fit; none if that is not enough.
+
+    An upload that began after `before` and is not complete yet stays.
+    """
+    finished = sa.or_(task_files.c.completed_at.is_not(None), task_files.c.created_at < before)
+    query = task_files.select().where(finished).order_by(task_files.c.created_at)
+    async with store.read() as connection:
+        beyond = await _held_bytes(connection) + size_bytes - cap_bytes
+        going: list[dict[str, Any]] = []
+        if beyond <= 0:
+            return going
+        for row in rows(await connection.execute(query)):
+            going.append(row)
+            beyond -= row["size_bytes"]
+            if beyond <= 0:
+                return going
+    return []
 
 
 async def complete_file(store: Store, task_id: str, name: str, now: datetime) -> None:
@@ -72,3 +121,8 @@ async def forget_file(store: Store, task_id: str, name: str) -> None:
         await connection.execute(
             task_files.delete().where(task_files.c.task_id == task_id, task_files.c.name == name)
         )
+
+
+async def _held_bytes(connection: AsyncConnection) -> int:
+    total = sa.select(sa.func.coalesce(sa.func.sum(task_files.c.size_bytes), 0))
+    return int((await connection.execute(total)).scalar_one())
