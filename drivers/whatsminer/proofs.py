@@ -22,8 +22,8 @@ LIGHT_V1: Final = Proof(
     change="light",
     signal="none (this firmware does not tell its LED state)",
     strength=Strength.NONE,
-    earliest_s=0.0,
-    latest_s=0.0,
+    earliest_s=5.5,
+    latest_s=6.0,  # nothing will show, but the order is given the time it takes before the task ends
 )
 LIGHT_V3: Final = Proof(
     change="light",

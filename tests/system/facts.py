@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from tests.system.witness import Entry, Row
 
-# The numbers of Bitmain's firmware; 254 is how old images sleep.
+# The numbers of Bitmain's firmware (254 is how old images sleep), the words of MicroBT's.
 _MODES: Final[Mapping[str, tuple[str, ...]]] = {
     "sleep": ("1", "254"),
-    "low": ("3",),
-    "normal": ("0", "2"),
+    "low": ("3", "low"),
+    "normal": ("0", "2", "normal"),
+    "high": ("high",),
 }
 _UNSEEN: Final = "unseen"  # as it was before the ledger began
 

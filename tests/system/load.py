@@ -23,6 +23,8 @@ _WEIGHTS = {
     TaskName.LOG: 10,
     TaskName.FIRMWARE: 8,
 }
+# What each make can be asked for; of AntMiners not all can run at low power, so it is left out here.
+_MODES = {"antminer": ("sleep", "normal"), "whatsminer": ("low", "normal", "high")}
 _PATIENCE_S = 240.0
 _PAGE = 10_000
 
@@ -120,7 +122,9 @@ class Load:
         if name is TaskName.LIGHT:
             return some, {"action": pick.choice(("on", "off"))}
         if name is TaskName.POWER_MODE:
-            return some[:4], {"mode": pick.choice(("sleep", "normal", "normal"))}
+            mode = pick.choice(("sleep", "normal", "normal", "low", "high"))
+            able = [each for each in some if mode in _MODES[each.make]]
+            return able[:4], {"mode": mode}
         if name is TaskName.REBOOT:
             return some[:5], {"force": pick.random() < 0.9}
         if name is TaskName.LOG:

@@ -13,6 +13,7 @@ from agent.demo.stage import SimulatedMiner
 from contract.task import TaskName
 from simulator.antminer.catalogue import MODELS
 from simulator.antminer.firmware import build_bmu
+from simulator.whatsminer.firmware import build_package
 from tests.system.crashpoints import HIT
 from tests.system.site import HERE, Site, open_site
 from tests.system.witness import shown
@@ -27,6 +28,12 @@ SIDES = (
 MOST = 40  # no scenario has so many points; a sweep that gets here never ends
 QUIET: dict[str, dict[str, Any]] = {"telemetry": {"enabled": False}, "log": {"level": "warning"}}
 _VERSIONS = ("Tue Jun  3 18:55:45 CST 2025", "Wed Jul  2 18:55:45 CST 2025")
+_WHATSMINER_VERSIONS = ("20260603.12.REL", "20260702.12.REL")
+# A farm of each make: the newest kind, which alone gets new firmware, and another dialect.
+MAKES = {
+    "antminer": "antminer/s21:1,antminer/s9:1",
+    "whatsminer": "whatsminer/m60s:1,whatsminer/m50s:1",
+}
 
 
 class Scenario:
@@ -44,7 +51,7 @@ class Scenario:
 
     def _miners(self) -> list[SimulatedMiner]:
         if self._name is TaskName.FIRMWARE:
-            return [each for each in self._site.miners if each.key == "s21"]
+            return [each for each in self._site.miners if each.key in ("s21", "m60s")]
         if self._name is TaskName.POWER_MODE:
             return [each for each in self._site.miners if each.key != "s9"]
         return list(self._site.miners)
@@ -54,18 +61,30 @@ class Scenario:
         if self._name is TaskName.LIGHT:
             return {"action": "on" if odd else "off"}
         if self._name is TaskName.POWER_MODE:
-            return {"mode": "sleep" if odd else "normal"}
+            return {"mode": self._other_mode if odd else "normal"}
         if self._name is TaskName.POOLS:
             url = f"stratum+tcp://pool{self._turn}.example.com:3333"
             return {"pools": [{"url": url, "user": "farm.{ip4}"}]}
         if self._name is TaskName.REBOOT:
             return {"force": True}
         if self._name is TaskName.FIRMWARE:
-            model = MODELS["s21"]
-            image = build_bmu(model.name, model.subtype, _VERSIONS[self._turn % 2])
-            (self._site.stage.firmware / f"turn{self._turn}.bmu").write_bytes(image)
+            (self._site.stage.firmware / f"turn{self._turn}.bmu").write_bytes(self._image())
             return {"firmware_url": f"{self._site.images_url}/turn{self._turn}.bmu"}
         return None
+
+    @property
+    def _is_whatsminers(self) -> bool:
+        return self._site.miners[0].make == "whatsminer"
+
+    @property
+    def _other_mode(self) -> str:
+        return "low" if self._is_whatsminers else "sleep"
+
+    def _image(self) -> bytes:
+        if self._is_whatsminers:
+            return build_package("h616", _WHATSMINER_VERSIONS[self._turn % 2])
+        model = MODELS["s21"]
+        return build_bmu(model.name, model.subtype, _VERSIONS[self._turn % 2])
 
 
 async def crash_at(site: Site, scenario: Scenario, place: str, side: str, nth: int) -> bool:
@@ -107,11 +126,13 @@ async def crash_at(site: Site, scenario: Scenario, place: str, side: str, nth: i
         TaskName.LOG,
     ],
 )
+@pytest.mark.parametrize("make", list(MAKES))
 async def test_a_crash_at_any_point_neither_loses_a_task_nor_doubles_an_effect(
-    name: TaskName, tmp_path: Path, base: str, tell: Callable[[str], None]
+    make: str, name: TaskName, tmp_path: Path, base: str, tell: Callable[[str], None]
 ) -> None:
-    makes = "antminer/s21:1,antminer/s9:1"
-    async with open_site(tmp_path, makes=makes, base=base, time_scale=60.0, settings=QUIET) as site:
+    async with open_site(
+        tmp_path, makes=MAKES[make], base=base, time_scale=60.0, settings=QUIET
+    ) as site:
         scenario = Scenario(site, name)
         points: Counter[str] = Counter()
         for place, side in SIDES:
@@ -128,7 +149,7 @@ async def test_a_crash_at_any_point_neither_loses_a_task_nor_doubles_an_effect(
             seen += shown(batch["batch_id"], batch["task_name"], tasks)
         figures = await site.verdict(seen)
         where = ", ".join(f"{point} {count}" for point, count in sorted(points.items()))
-        tell(figures.table(f"crash points of {name}: {where}"))
+        tell(figures.table(f"crash points of {name} on {make}s: {where}"))
         assert figures.wrongs == 0, figures.findings
         assert points["commit before"] >= 3 and points["commit after"] >= 3
         if name is not TaskName.LOG:
