@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -73,6 +75,9 @@ class CloudLink:
         self._begun_uploads: set[str] = set()
         self._reload_token = reload_token
         self._session: aiohttp.ClientSession | None = None
+        self._run_id = (
+            uuid.uuid4().hex
+        )  # tells this process from one that runs on a copy of its disk
 
     async def close(self) -> None:
         """Close the connections. The link may be used again afterwards."""
@@ -82,6 +87,7 @@ class CloudLink:
 
     async def claim(self, request: ClaimRequest) -> ClaimReply:
         wait_s = min(request.wait_s, LONG_POLL_MAX_S)
+        request = msgspec.structs.replace(request, run_id=self._run_id)
         return await self._ask("claims", request, ClaimReply, timeout_s=self._timeout_s + wait_s)
 
     async def report(self, request: ReportRequest) -> ReportReply:
@@ -239,6 +245,13 @@ async def _exchange(
     except aiohttp.ClientConnectorCertificateError as error:
         raise CloudError(
             f"the cloud's certificate is not trusted ({error.certificate_error}); see [cloud] ca_file",
+            retry=True,
+        ) from None
+    except aiohttp.ClientConnectorError as error:
+        code = error.os_error.errno
+        reason = os.strerror(code) if code and code > 0 else str(error.os_error.strerror)
+        raise CloudError(
+            f"the cloud at {error.host}:{error.port} cannot be reached: {reason[:200].lower()}",
             retry=True,
         ) from None
     except (aiohttp.ClientError, OSError) as error:

@@ -13,7 +13,7 @@ from cloud.bodies import read_message
 from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, WAKE_UPS
 from cloud.errors import ApiError, Handler, json_response
 from cloud.file_api import get_file, put_file
-from cloud.sessions import Session
+from cloud.sessions import Session, Standing
 from cloud.store.agents import (
     adopt_journal,
     enroll,
@@ -44,6 +44,7 @@ from contract.task import TERMINAL, TaskStatus
 _ID_MAX: Final = 128
 _SEQ_MAX: Final = 2**63 - 1
 _REPEAT_S: Final = 10.0  # a task the agent keeps not listing ends a long poll at most this often
+_SILENCE_S: Final = 5.0  # beyond a long poll: a process that lives has claimed again by then
 _STATES: Final = frozenset(TaskStatus) - {TaskStatus.CREATED}
 log = structlog.get_logger(__name__)
 
@@ -91,7 +92,7 @@ async def post_claims(request: web.Request) -> web.Response:
     claim = await read_message(request, ClaimRequest, settings.link_body_bytes)
     _check_claim(claim)
     agent, session = request[AGENT], request[SESSION]
-    if not await _journal_fits(request, claim):
+    if not _is_served(request, claim, session) or not await _journal_fits(request, claim):
         return json_response(ClaimReply(lease_s=0.0, settings_rev=agent["settings_rev"]))
     await _stay_known(request, session)
     session.poll += 1
@@ -182,6 +183,32 @@ async def post_heartbeat(request: web.Request) -> web.Response:
 async def get_settings(request: web.Request) -> web.Response:
     """What the operator set for this agent."""
     return json_response(settings_of(request[AGENT]))
+
+
+def _is_served(request: web.Request, claim: ClaimRequest, session: Session) -> bool:
+    """Whether this is the one process that is served. False: ask again in a moment, the one before may be gone then.
+
+    409 when there certainly are two: the disk was copied, and one task must not be given to both.
+    """
+    if claim.run_id is None:
+        return True  # an agent from before there was such an id
+    settings = request.app[SETTINGS]
+    standing = session.admit(
+        claim.run_id,
+        request.transport,
+        request.app[CLOCK].mono(),
+        patience_s=settings.long_poll_max_s + _SILENCE_S,
+        lease_s=max(settings.lease_s, settings.offline_after_s),
+    )
+    if standing is Standing.REFUSED:
+        log.error("agent.doubled", agent=session.agent_id, peer=request.remote)
+        raise ApiError(
+            409,
+            "Another process with this agent's token and journal is being served: its disk was copied, or it was "
+            "started twice. Stop one of the two; to keep both, empty the state folder of one host and enroll it as "
+            "an agent of its own",
+        )
+    return standing is Standing.SERVED
 
 
 async def _journal_fits(request: web.Request, claim: ClaimRequest) -> bool:
@@ -277,6 +304,8 @@ def _check_claim(claim: ClaimRequest) -> None:
     problems = []
     if not 0 < len(claim.journal_id) <= _ID_MAX:
         problems.append(f"journal_id must have 1 to {_ID_MAX} characters")
+    if claim.run_id is not None and not 0 < len(claim.run_id) <= _ID_MAX:
+        problems.append(f"run_id must have 1 to {_ID_MAX} characters")
     if not 0 <= claim.last_seq <= _SEQ_MAX:
         problems.append("last_seq is out of range")
     if len(claim.open) > 100_000:

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
+from typing import Final, Protocol
 
 from contract.clock import Clock
+
+_RIVALS_MAX: Final = 100
+
+
+class Line(Protocol):
+    """A connection, as far as it matters here."""
+
+    def is_closing(self) -> bool: ...
+
+
+class Standing(Enum):
+    """What a process that claims for an agent is to its cloud."""
+
+    SERVED = "served"
+    DOUBTED = "doubted"  # another one was served a moment ago: it is gone, or there are two
+    REFUSED = "refused"  # there are two
 
 
 @dataclass
@@ -24,6 +42,37 @@ class Session:
     cancels_told: set[str] = field(default_factory=set)
     redelivered_mono: dict[str, float] = field(default_factory=dict)
     settings_told: int | None = None
+    run_id: str | None = None  # of the process that is served
+    run_mono: float = 0.0  # when it last claimed
+    run_line: Line | None = None  # over which
+    doubted: set[str] = field(default_factory=set)  # processes that asked while it was served
+    rivals: set[str] = field(default_factory=set)  # those that live beside it
+
+    def admit(
+        self, run_id: str, line: Line | None, mono: float, *, patience_s: float, lease_s: float
+    ) -> Standing:
+        """Whether a claim of this process is served. One is at a time: to two with the same journal, one task would be
+        given twice.
+
+        A process that starts anew is served once the one before has closed its connection or was silent for
+        `patience_s`; one known to live beside the other only when that was silent for `lease_s`.
+        """
+        if run_id != self.run_id and self.run_id is not None:
+            silent_s = mono - self.run_mono
+            if run_id in self.rivals and silent_s <= lease_s:
+                return Standing.REFUSED
+            is_gone = self.run_line is None or self.run_line.is_closing()
+            if run_id not in self.rivals and silent_s <= patience_s and not is_gone:
+                _add(self.doubted, run_id)
+                return Standing.DOUBTED
+            _add(self.rivals, self.run_id)  # unless it is gone for good
+        elif self.doubted:  # it speaks after they did
+            for each in self.doubted:
+                _add(self.rivals, each)
+        self.doubted.clear()
+        self.rivals.discard(run_id)
+        self.run_id, self.run_mono, self.run_line = run_id, mono, line
+        return Standing.SERVED
 
 
 class Sessions:
@@ -65,3 +114,9 @@ class Sessions:
         """The last word from it, fresher than what is stored."""
         session = self._sessions.get(agent_id)
         return session.heard_at if session else stored_at
+
+
+def _add(known: set[str], run_id: str) -> None:
+    if len(known) >= _RIVALS_MAX:
+        known.clear()  # a process that restarts without end leaves one each time
+    known.add(run_id)
