@@ -57,7 +57,7 @@ async def test_of_two_processes_with_one_journal_only_one_is_ever_given_a_task(c
         assert refused == [(True, 409, False)] * 19
         assert len(one.held) == 3
         assert copy.held == []
-        with pytest.raises(CloudError, match="copied.*enroll"):
+        with pytest.raises(CloudError, match=r"copied.*enroll"):
             await copy.claim()
 
 
