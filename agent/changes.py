@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import structlog
@@ -28,10 +29,12 @@ from contract.errors import (
     StorageFullError,
     UnreachableError,
     UnsupportedError,
+    UnsupportedModeError,
     WriteDisabledError,
     WrongDeviceError,
 )
 from contract.link import MinerRef
+from contract.miner import Endpoint
 from contract.task import Outcome
 from drivers.base import AnyChange, Driver, Evidence, NoChange, Plan
 
@@ -46,13 +49,16 @@ NOT_EXECUTED: Final = (
     BadFirmwareError,
 )
 # What looking again says of the change itself, and not of the look.
-VERDICTS: Final = (PoolsLockedError, BadFirmwareError)
+VERDICTS: Final = (UnsupportedModeError, PoolsLockedError, BadFirmwareError)
 NOT_YET: Final = (UnreachableError, WrongDeviceError, MalformedError, AuthFailedError)
 # Refusals that name a failure better than what the miner shows afterwards.
 NAMING: Final = (*NOT_EXECUTED, PolicyRefusedError, StorageFullError)
 # What drivers call the silence that proves a boot; after a restart it may be seen before a driver is there to see it.
 OUTAGE_NOTE: Final = "outage_at"
 LOOK_AGAIN_S: Final = 2.0
+WHO_S: Final = 15.0
+
+_Who = tuple[Endpoint, str | None, object]
 
 log: Any = structlog.get_logger(__name__)
 
@@ -80,7 +86,7 @@ class Changes:
             task.log.info("The miner already is as wished; nothing is sent.")
             earlier = task.record.plan.before if task.record.plan else None
             return unchanged(plan, before=earlier, seconds=self._clock.mono() - began_mono)
-        effect = self._effect(task, plan)
+        effect = self._effect(task, plan, driver)
         refusal = await self._apply(task, driver, plan, effect)
         if refusal is not None and isinstance(refusal, NOT_EXECUTED) and task.writes <= 1:
             # The one write there was, was refused: proof that it was not executed.
@@ -97,7 +103,7 @@ class Changes:
                 outcome=Outcome.UNKNOWN,
             )
         task.log.warning("Begun before the agent restarted: it is only looked at, not repeated.")
-        effect = self._effect(task, plan, writes=False)
+        effect = self._effect(task, plan, None)
         while True:
             try:
                 driver = await self._driver(task)
@@ -126,7 +132,12 @@ class Changes:
         log.info("task.not_yet", task=task.id, error=str(error)[:200])
         await self._clock.sleep(LOOK_AGAIN_S)
 
-    def _effect(self, task: LiveTask, plan: Plan, *, writes: bool = True) -> JournalledEffect:
+    def _effect(self, task: LiveTask, plan: Plan, driver: Driver | None) -> JournalledEffect:
+        planned_for = None if driver is None else _who(driver)
+
+        async def look_again() -> None:
+            await self._look_again(task, planned_for)
+
         return JournalledEffect(
             task,
             plan,
@@ -134,8 +145,23 @@ class Changes:
             gate=self._gate,
             slots=self._slots,
             clock=self._clock,
-            writes=writes,
+            look_again=look_again,
+            writes=driver is not None,
         )
+
+    async def _look_again(self, task: LiveTask, planned_for: _Who | None) -> None:
+        """Whether the miner still is who it was, where it was. A slot is held meanwhile, so it must be quick."""
+        try:
+            async with asyncio.timeout(WHO_S):
+                now = await self._driver(task)
+        except TimeoutError:
+            raise UnreachableError(
+                f"It did not say who it is within {WHO_S:g} s; nothing was sent. Try again."
+            ) from None
+        if _who(now) != planned_for:
+            raise WrongDeviceError(
+                "Its address or its firmware changed while the task waited its turn; nothing was sent. Try again."
+            )
 
     async def _driver(self, task: LiveTask) -> Driver:
         miner: MinerRef | None = task.record.miner
@@ -150,7 +176,7 @@ class Changes:
     ) -> MinerError | None:
         """Write. Gives the error of a write that may have begun; raises one that certainly sent nothing."""
         try:
-            async with self._slots.applying():
+            async with self._slots.applying(plan.change):
                 await driver.apply(plan, effect)
         except MinerError as error:
             if not task.writes:
@@ -170,16 +196,20 @@ class Changes:
     ) -> Settlement:
         try:
             evidence = await driver.verify(plan, effect)
+        except VERDICTS as error:
+            return from_error(error, before=plan.before)
         except UnsupportedError as error:
             # It changed into something that is only read, by the very firmware it was given perhaps.
             return _unknown(error, plan)
-        except VERDICTS as error:
-            return from_error(error, before=plan.before)
         except MinerError as error:
             if refusal is None and not task.writes:
                 raise  # only watching: the caller looks again
             return _unknown(error, plan)
         return judged(evidence, refusal if isinstance(refusal, NAMING) else None)
+
+
+def _who(driver: Driver) -> _Who:
+    return driver.endpoint, driver.identity.mac, driver.identity.firmware
 
 
 def is_outage(error: MinerError) -> bool:

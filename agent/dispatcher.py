@@ -74,6 +74,11 @@ class Dispatcher:
         return self._clock.mono() - self.heartbeat_mono < ALIVE_S
 
     @property
+    def held(self) -> tuple[LiveTask, ...]:
+        """The tasks themselves, whatever their state."""
+        return tuple(self._tasks.values())
+
+    @property
     def tasks(self) -> int:
         """How many live."""
         return len(self._tasks)
@@ -333,10 +338,10 @@ class Dispatcher:
                 self._leave_behind(key, lane, running)
 
     def _waited_too_long(self, task: LiveTask, now: float) -> bool:
-        """Still waiting for the lease when its queue life ended, or when the operator cancelled it."""
+        """Still waiting for the lease or its turn when its queue life ended, or when the operator cancelled it."""
         return (
             task.state is State.ACCEPTED
-            and task.started_mono is None
+            and (task.started_mono is None or task.waits)
             and (now > task.expires_mono or task.cancel_requested)
         )
 
@@ -355,7 +360,9 @@ class Dispatcher:
         if not task.may_have_sent:
             if task.cancel_requested:
                 return from_error(CancelledTaskError("Cancelled before anything was sent."))
-            if task.state is State.ACCEPTED and task.started_mono is None:
+            if task.state is State.ACCEPTED and (
+                task.started_mono is None or self._clock.mono() > task.expires_mono
+            ):
                 return from_error(_expired())
             return from_error(
                 ExpiredError(

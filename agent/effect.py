@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
 import structlog
@@ -22,7 +22,9 @@ log: Any = structlog.get_logger(__name__)
 
 
 class JournalledEffect:
-    """`drivers.base.Effect` of a task. `writes` false: only looking is left, after a crash."""
+    """`drivers.base.Effect` of a task. `look_again` raises unless the miner still is the one that was planned for.
+    `writes` false: only looking is left, after a crash.
+    """
 
     def __init__(
         self,
@@ -33,6 +35,7 @@ class JournalledEffect:
         gate: Gate,
         slots: Slots,
         clock: Clock,
+        look_again: Callable[[], Awaitable[None]],
         writes: bool = True,
     ) -> None:
         self._task = task
@@ -42,7 +45,9 @@ class JournalledEffect:
         self._slots = slots
         self._clock = clock
         self._writes = writes
+        self._look_again = look_again
         self._begun = False
+        self._has_turn = False
 
     @property
     def notes(self) -> Mapping[str, Any]:
@@ -53,25 +58,55 @@ class JournalledEffect:
         await self._journal.note(self._task.id, key, value)
         self._task.notes[key] = value
 
+    @property
+    def may_send(self) -> bool:
+        return self._has_turn or self._slots.is_free(self._plan.change)
+
     @asynccontextmanager
-    async def sending(self) -> AsyncIterator[None]:
+    async def turn(self) -> AsyncIterator[None]:
+        """See `drivers.base.Effect`. Others may have waited long for theirs: who the miner is, is seen anew."""
+        self._must_write()
+        async with self._slot():
+            self._has_turn = True
+            try:
+                await self._look_again()
+                yield
+            finally:
+                self._has_turn = False
+
+    @asynccontextmanager
+    async def sending(self, check: Callable[[], None] | None = None) -> AsyncIterator[None]:
         """See `drivers.base.Effect`. The slot is taken before the intent, so that waiting for it costs the task no
         time and the lease is judged right before the first byte.
         """
-        if not self._writes:
-            raise PolicyRefusedError(
-                "What was begun before a restart is only looked at, never repeated."
-            )
-        async with self._slots.effect(self._plan.change):
+        self._must_write()
+        async with nullcontext() if self._has_turn else self._slot():
+            if check is not None:
+                check()
             if not self._begun:
                 await self._begin()
             self._gate.may_go_on(self._task)
+            if check is not None:  # the disk may have taken its time
+                check()
             self._task.writes += 1
             self._task.sending = True
             try:
                 yield
             finally:
                 self._task.sending = False
+
+    def _must_write(self) -> None:
+        if not self._writes:
+            raise PolicyRefusedError(
+                "What was begun before a restart is only looked at, never repeated."
+            )
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        async with AsyncExitStack() as held:
+            with self._task.waiting(self._clock):
+                await held.enter_async_context(self._slots.effect(self._plan.change))
+            yield
 
     async def _begin(self) -> None:
         task = self._task

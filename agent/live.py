@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +12,7 @@ from agent.journal import TaskRecord
 from agent.settlement import Settlement
 from agent.states import State
 from agent.tasklog import TaskLog
+from contract.clock import Clock
 from contract.task import SPECS, Kind, Params
 
 
@@ -32,6 +35,7 @@ class LiveTask:
     )
     intent_mono: float | None = None
     writes: int = 0  # exchanges in which bytes of a change may have been sent
+    waits: bool = False  # for a turn that others hold: its limit stands still
     sending: bool = False  # inside such an exchange now
     settling: bool = False
     ended: asyncio.Future[Settlement] | None = None  # for whoever waits here on site
@@ -57,7 +61,24 @@ class LiveTask:
         """Whether a byte of a change may have reached its miner, in this process or in one before."""
         return self.writes > 0 or (self.record.state is State.INTENT and self.kind is not Kind.LOOK)
 
+    @contextmanager
+    def waiting(self, clock: Clock) -> Iterator[None]:
+        """While it waits for others, none of its own time passes."""
+        began_mono = clock.mono()
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
+            waited_s = clock.mono() - began_mono
+            if self.started_mono is not None:
+                self.started_mono += waited_s
+            if self.intent_mono is not None:
+                self.intent_mono += waited_s
+
     def over(self, now_mono: float) -> bool:
         """Whether its execution limit is past: counted from intent, before that from its start."""
         since = self.intent_mono if self.intent_mono is not None else self.started_mono
+        if self.waits:
+            return False
         return since is not None and now_mono - since > self.limit_s

@@ -18,24 +18,34 @@ class Slots:
         self._firmware = asyncio.Semaphore(policy.firmware_effects)
         self._other = asyncio.Semaphore(policy.other_effects)
         self._looking = asyncio.Semaphore(policy.looking)
-        self._applying = asyncio.Semaphore(policy.applying)
+        self._applying_power = asyncio.Semaphore(policy.applying)
+        self._applying_other = asyncio.Semaphore(policy.applying)
 
     def looking(self) -> AbstractAsyncContextManager[None]:
         """For reading before a write."""
         return self._looking
 
-    def applying(self) -> AbstractAsyncContextManager[None]:
-        """For the write, its connect and its wait for an effect's slot; bounds the connections that wait."""
-        return self._applying
+    def applying(self, change: AnyChange) -> AbstractAsyncContextManager[None]:
+        """For the write, its connect and its wait for an effect's slot. Of its own for what switches power, so that a
+        long row of firmware updates keeps nobody's light waiting.
+        """
+        return self._applying_other if isinstance(change, Light | Pools) else self._applying_power
+
+    def is_free(self, change: AnyChange) -> bool:
+        """Whether `effect` would be entered without waiting: a slot is free and nobody waits for it."""
+        return not any(gate.locked() for gate in self._gates(change))
 
     @asynccontextmanager
     async def effect(self, change: AnyChange) -> AsyncIterator[None]:
         """For one exchange that changes a miner: held from just before its first byte to its end."""
         async with AsyncExitStack() as held:
-            if isinstance(change, Light | Pools):
-                await held.enter_async_context(self._other)
-            else:
-                if isinstance(change, Firmware):  # the narrow gate first, so that it never hoards
-                    await held.enter_async_context(self._firmware)
-                await held.enter_async_context(self._power)
+            for gate in self._gates(change):
+                await held.enter_async_context(gate)
             yield
+
+    def _gates(self, change: AnyChange) -> tuple[asyncio.Semaphore, ...]:
+        if isinstance(change, Light | Pools):
+            return (self._other,)
+        if isinstance(change, Firmware):
+            return (self._firmware, self._power)  # the narrow gate first, so that it never hoards
+        return (self._power,)

@@ -6,7 +6,7 @@ its firmware has a joined command). It is used by one exchange at a time; the wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from pathlib import Path
@@ -119,12 +119,24 @@ class Effect(Protocol):
     async def note(self, key: str, value: Any) -> None:
         """Keep a fact that matters for the proof (an outage seen, an upload finished), durably."""
 
-    def sending(self) -> AbstractAsyncContextManager[None]:
+    @property
+    def may_send(self) -> bool:
+        """Whether `sending` would be entered now, without waiting for one of the bounded slots."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait for a slot, however long, and hold it; `sending` inside takes no other. Entered without a connection,
+        which would be dead by the time, and with none of the wire held: the miner is asked anew who it is.
+
+        Raises PolicyRefusedError, or an error of that look: then nothing was sent.
+        """
+
+    def sending(self, check: Callable[[], None] | None = None) -> AbstractAsyncContextManager[None]:
         """Entered once connected, before the first byte of each write; left when the exchange ends.
 
-        On entry the intent is made durable and one of the bounded slots is taken.
+        On entry one of the bounded slots is taken and the intent is made durable. `check` is called in the slot,
+        before the intent and again right before this is entered: what it raises ends it, with nothing sent.
         Raises PolicyRefusedError, CancelledTaskError, ExpiredError or StorageFullError when it may
-        not begin: then nothing was sent.
+        not begin: then nothing was sent either.
         """
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, Generic, Protocol, TypeVar, cast
 
@@ -107,19 +109,23 @@ class Wire:
 
         `deadline_s` covers connect to close; waiting for this miner's other exchange, for a quiet window
         and for the effect's leave is not counted. `cap_bytes` is for the sum of what is received.
-        With `effect` the request changes the miner: its leave is taken between connect and first byte.
+        With `effect` the request changes the miner: its leave is taken between connect and first byte. Where that
+        means to wait, it is waited without a connection, and the miner is free for other exchanges.
 
         Raises UnreachableError when no byte was sent. Afterwards, for a read, MalformedError (a cut, a hang,
         too many bytes, nonsense); for an effect OutcomeUnknownError instead, unless the decoder found a refusal.
         """
+        if effect is not None:
+            made = partial(_Link[T], decoder, cap_bytes, sink)
+            return await self._change(port, request, made, deadline_s, effect=effect, body=body)
+        if body is not None:
+            raise ValueError("a body without an effect: what carries a file changes the miner")
         async with self._turn():
             if self._quiet_until_mono > 0.0:
                 await self._quiet()
             link = _Link(decoder, cap_bytes, sink)
             try:
-                if effect is None and body is None:
-                    return await self._read(port, request, link, deadline_s)
-                return await self._change(port, request, link, deadline_s, effect=effect, body=body)
+                return await self._read(port, request, link, deadline_s)
             finally:
                 link.close()
 
@@ -165,42 +171,83 @@ class Wire:
         self,
         port: int,
         request: bytes,
-        link: _Link[T],
+        made: Callable[[], _Link[T]],
         deadline_s: float,
         *,
-        effect: Effect | None,
+        effect: Effect,
         body: FileBody | None,
     ) -> T:
-        if effect is None:
-            raise ValueError("a body without an effect: what carries a file changes the miner")
+        connected_anew = False
+        async with AsyncExitStack() as held:
+            while True:
+                async with self._turn():
+                    await self._quiet()
+                    link = made()
+                    file = await asyncio.to_thread(_open, body) if body else None
+                    try:
+                        left_s = await self._in_time(link, port, deadline_s)
+                        # No await between this look and `sending`: a slot that is free now is taken.
+                        if effect.may_send:
+                            async with effect.sending(partial(self._still, link, port)):
+                                return await self._write(
+                                    link,
+                                    port,
+                                    request,
+                                    deadline_s,
+                                    left_s=left_s,
+                                    body=body,
+                                    file=file,
+                                )
+                    except _LostError as error:
+                        if connected_anew or not link.is_unread:
+                            raise UnreachableError(str(error)) from None
+                        connected_anew = True
+                        continue
+                    finally:
+                        link.close()
+                        if file:
+                            file.close()
+                # A web server hangs up on an idle connection, and some serve nobody else meanwhile.
+                await held.enter_async_context(effect.turn())
+
+    async def _in_time(self, link: _Link[T], port: int, deadline_s: float) -> float:
+        """Connect; gives what is left of the deadline."""
         loop = asyncio.get_running_loop()
-        file = await asyncio.to_thread(_open, body) if body else None
+        began = loop.time()
+        await self._connect(link, port, min(self._timing.connect_s, deadline_s))
+        return deadline_s - (loop.time() - began)
+
+    def _still(self, link: _Link[T], port: int) -> None:
+        if link.is_lost:
+            raise _LostError(
+                f"{self.endpoint.host}:{port} hung up before anything was sent; try again"
+            )
+
+    async def _write(
+        self,
+        link: _Link[T],
+        port: int,
+        request: bytes,
+        deadline_s: float,
+        *,
+        left_s: float,
+        body: FileBody | None,
+        file: BinaryIO | None,
+    ) -> T:
+        timer = asyncio.get_running_loop().call_later(left_s, link.expire, deadline_s)
         try:
-            began = loop.time()
-            await self._connect(link, port, min(self._timing.connect_s, deadline_s))
-            left_s = deadline_s - (loop.time() - began)
-            async with effect.sending():
-                if link.is_lost:
-                    raise UnreachableError(
-                        f"{self.endpoint.host}:{port} hung up before anything was sent; try again"
-                    )
-                timer = loop.call_later(left_s, link.expire, deadline_s)
-                try:
-                    link.write(request)
-                    if body and file:
-                        if body.after_word:
-                            await link.said()
-                        await _stream(link, file, body)
-                    return await link.reply
-                except MalformedError as error:
-                    # Bytes of a write are out: whether they were acted upon, only looking can tell.
-                    raise OutcomeUnknownError(str(_at(error, self.endpoint.host, port))) from None
-                finally:
-                    timer.cancel()
-                    link.close()
+            link.write(request)
+            if body and file:
+                if body.after_word:
+                    await link.said()
+                await _stream(link, file, body)
+            return await link.reply
+        except MalformedError as error:
+            # Bytes of a write are out: whether they were acted upon, only looking can tell.
+            raise OutcomeUnknownError(str(_at(error, self.endpoint.host, port))) from None
         finally:
-            if file:
-                file.close()
+            timer.cancel()
+            link.close()
 
     async def _connect(self, link: _Link[T], port: int, timeout_s: float) -> None:
         host = self.endpoint.host
@@ -221,12 +268,17 @@ class Wire:
             raise UnreachableError(f"cannot connect to {host}:{port}: {error}") from None
 
 
+class _LostError(UnreachableError):
+    """The connection went before anything was sent on it."""
+
+
 class _Link(asyncio.Protocol, Generic[T]):
     """One connection, feeding one decoder. The first thing that settles `reply` wins."""
 
     def __init__(self, decoder: Decoder[T], cap_bytes: int, sink: Sink | None) -> None:
         self.reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self.is_lost = False
+        self._asked = False  # whether anything was sent
         self._decoder = decoder
         self._cap_bytes = cap_bytes
         self._got_bytes = 0
@@ -241,8 +293,14 @@ class _Link(asyncio.Protocol, Generic[T]):
         """The factory that `create_connection` wants."""
         return self
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether the decoder has seen nothing of it."""
+        return self._got_bytes == 0 and not self._asked
+
     def write(self, data: bytes) -> None:
         assert self._transport is not None
+        self._asked = True
         self._transport.write(data)
 
     async def drained(self) -> None:
@@ -294,11 +352,15 @@ class _Link(asyncio.Protocol, Generic[T]):
             self._draining = asyncio.ensure_future(self._drain(self._sink))
 
     def eof_received(self) -> None:
-        self._end(None)
+        if self._asked:
+            self._end(None)
+        else:
+            self.is_lost = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_lost = True
-        self._end(exc)
+        if self._asked:
+            self._end(exc)
         self.resume_writing()
 
     def pause_writing(self) -> None:

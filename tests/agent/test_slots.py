@@ -1,25 +1,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from agent.policy import Policy
 from agent.slots import Slots
-from contract.miner import PowerMode
+from contract.clock import SystemClock
+from contract.miner import Endpoint, PowerMode
 from contract.task import TaskName
 from drivers.base import (
     AnyChange,
+    Effect,
     Firmware,
     Light,
     Mode,
+    Plan,
     Pools,
     Reboot,
     Resume,
     Suspend,
+    Timing,
 )
-from tests.agent.farm import FakeFarm, site, until
+from drivers.wire import Wire
+from tests.agent.farm import FakeFarm, FakeMiner, HandClock, code, site, until
 
 POWER = (Reboot(), Mode(mode=PowerMode.LOW), Suspend(), Resume())
 
@@ -92,15 +99,120 @@ async def test_connecting_and_proving_hold_no_slot(tmp_path: Path) -> None:
 
 
 async def test_waiting_for_a_slot_costs_a_task_none_of_its_time(tmp_path: Path) -> None:
+    clock = HandClock()
     policy = Policy(power_effects=1, stop_grace_s=0.1)
-    async with site(tmp_path, policy=policy) as at:
+    async with site(tmp_path, policy=policy, clock=clock) as at:
         first, second = at.farm.miners[:2]
         first.gate["write"] = asyncio.Event()
-        at.task(0, name=TaskName.REBOOT, params={})
-        await until(lambda: first.at_once == 1)
-        task = at.task(1, name=TaskName.REBOOT, params={})
-        await until(lambda: "apply" in second.trace)
+        at.task(0, name=TaskName.REBOOT, params={}, limit_s=1000.0)
+        await clock.advance(1.0)
+        assert first.at_once == 1
+        task = at.task(1, name=TaskName.REBOOT, params={}, limit_s=50.0)
+        given_up = at.task(2, name=TaskName.REBOOT, params={})
+        await clock.advance(1.0)
+        assert second.trace == ["plan", "apply"]
         waiting = await at.journal.find(task)
         assert waiting is not None and waiting.intent_at is None
+        await clock.advance(200.0)
+        at.cloud.cancel.add(given_up)
+        at.cloud.poke()
+        await clock.advance(10.0)
+        event = at.cloud.end(given_up)  # no need to wait for the turn
+        assert event is not None and event.state == "cancelled"
+        assert at.cloud.end(task) is None
         first.gate["write"].set()
-        assert (await at.cloud.ended(task)).state == "succeed"
+        await clock.advance(5.0)
+        event = at.cloud.end(task)
+        assert event is not None and event.state == "succeed"
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+class Wired(FakeMiner):
+    """Written to over a connection, on which a device waits a moment and no longer."""
+
+    def __init__(self, number: int, host: str) -> None:
+        super().__init__(number)
+        self.host = host
+        self.seen: list[bytes] = []
+        self.hold = asyncio.Event()
+        self.wire: Wire | None = None
+        self.port = 0
+        self.moved = False
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(host="127.9.9.9" if self.moved else self.host)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            data = await asyncio.wait_for(reader.read(100), 0.2)
+            if data:
+                self.seen.append(data)
+                await self.hold.wait()
+                self._change(Reboot())
+                writer.write(b"done")
+                await writer.drain()
+        writer.close()
+
+    async def apply(self, plan: Plan, effect: Effect) -> None:
+        self.trace.append("apply")
+        assert self.wire is not None
+        await self.wire.exchange(
+            self.port, b"do", AtOnce(), deadline_s=20.0, cap_bytes=100, effect=effect
+        )
+
+
+class AtOnce:
+    def feed(self, data: bytes) -> bytes | None:
+        return data or None
+
+
+@contextlib.asynccontextmanager
+async def wired(count: int) -> AsyncIterator[list[Wired]]:
+    clock, servers, miners = SystemClock(), [], []
+    for number in range(count):
+        miner = Wired(number, f"127.0.7.{number + 1}")
+        server = await asyncio.start_server(miner.serve, miner.host, 0)
+        miner.port = server.sockets[0].getsockname()[1]
+        miner.wire = Wire(miner.endpoint, clock, Timing())
+        servers.append(server)
+        miners.append(miner)
+    yield miners
+    for server in servers:
+        server.close()
+
+
+async def test_a_miner_that_waits_its_turn_is_not_kept_on_a_connection_and_asked_anew_who_it_is(
+    tmp_path: Path,
+) -> None:
+    async with wired(3) as miners:
+        farm = FakeFarm(0)
+        farm.miners += miners
+        first, second, third = miners
+        policy = Policy(power_effects=1, stop_grace_s=0.1)
+        async with site(tmp_path, farm=farm, policy=policy) as at:
+            for miner in (second, third):
+                miner.hold.set()
+            ended = [at.task(0, name=TaskName.REBOOT, params={})]
+            await until(lambda: first.seen == [b"do"])
+            ended.append(at.task(1, name=TaskName.REBOOT, params={}))
+            moved = at.task(2, name=TaskName.REBOOT, params={})
+            await until(lambda: second.trace == third.trace == ["plan", "apply"])
+            await until(lambda: not busy(second) and not busy(third))
+            assert second.wire is not None
+            assert await asyncio.wait_for(second.wire.probe(second.port), 2)
+            third.moved = True
+            asked = len(farm.asked_age_s)
+            first.hold.set()
+            for task in ended:
+                assert (await at.cloud.ended(task)).state == "succeed"
+            event = await at.cloud.ended(moved)
+            assert (event.state, code(event)) == ("failed", "wrong_device")
+            assert event.result is not None and event.result["outcome"] == "not_done"
+            assert len(farm.asked_age_s) == asked + 2
+            assert (second.seen, third.seen) == ([b"do"], [])
+
+
+def busy(miner: Wired) -> bool:
+    return miner.wire is not None and miner.wire.is_busy

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from contract.clock import BootTime, Clock, from_text
@@ -33,13 +33,22 @@ class MemoryEffect:
         self._notes[key] = value
 
     @asynccontextmanager
-    async def _sending(self) -> AsyncIterator[None]:
+    async def _sending(self, check: Callable[[], None] | None) -> AsyncIterator[None]:
         if self.refuse is not None:
             raise self.refuse
+        if check is not None:
+            check()
         if "intent_at" not in self._notes:
             self._notes |= intent_notes(self._clock.now(), self._clock.boot())
         self.sent += 1
         yield
 
-    def sending(self) -> Any:
-        return self._sending()
+    def sending(self, check: Callable[[], None] | None = None) -> Any:
+        return self._sending(check)
+
+    @property
+    def may_send(self) -> bool:
+        return True
+
+    def turn(self) -> Any:
+        return nullcontext()

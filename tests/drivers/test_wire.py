@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -56,15 +56,32 @@ class Leave:
         self.log: list[str] = []
         self.refuses = refuses
         self.delay_s = delay_s
+        self.waits = asyncio.Event()
+        self.free = asyncio.Event()
+        self.free.set()
 
     async def note(self, key: str, value: object) -> None:
         self.notes[key] = value
 
     @contextlib.asynccontextmanager
-    async def sending(self) -> AsyncIterator[None]:
+    async def turn(self) -> AsyncIterator[None]:
+        self.log.append("waits")
+        self.waits.set()
+        await self.free.wait()
+        self.log.append("has its turn")
+        yield
+
+    @property
+    def may_send(self) -> bool:
+        return self.free.is_set()
+
+    @contextlib.asynccontextmanager
+    async def sending(self, check: Callable[[], None] | None = None) -> AsyncIterator[None]:
         if self.refuses:
             raise self.refuses
         await asyncio.sleep(self.delay_s)
+        if check is not None:
+            check()
         self.log.append("entered")
         try:
             yield
@@ -178,6 +195,70 @@ async def test_a_failed_connect_of_a_write_takes_no_leave():
 async def test_waiting_for_the_leave_does_not_count():
     async with serving(servers.answers(b"ok")) as endpoint:
         assert await change(endpoint, Leave(delay_s=0.4), deadline_s=0.2) == b"ok"
+
+
+async def test_a_turn_is_waited_for_without_a_connection_and_the_miner_is_free_meanwhile():
+    hung_up = asyncio.Event()
+    got: list[bytes] = []
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            data = await reader.read(100)
+            if data == b"ask":
+                writer.write(b"here")
+            elif data:
+                got.append(data)
+                writer.write(b"done")
+            await writer.drain()
+        hung_up.set()
+
+    async with serving(behave) as endpoint:
+        effect, shared = Leave(), wire(endpoint)
+        effect.free.clear()
+        write = asyncio.create_task(
+            shared.exchange(
+                endpoint.http_port, b"do", ToEnd(), deadline_s=2.0, cap_bytes=1000, effect=effect
+            )
+        )
+        await asyncio.wait_for(hung_up.wait(), 5)  # the first connection ends without a byte
+        await asyncio.wait_for(effect.waits.wait(), 5)
+        assert effect.log == ["waits"]
+        assert not shared.is_busy
+        ask = shared.exchange(endpoint.http_port, b"ask", ToEnd(), deadline_s=2.0, cap_bytes=1000)
+        assert await asyncio.wait_for(ask, 5) == b"here"
+        assert got == []
+        effect.free.set()
+        assert await asyncio.wait_for(write, 5) == b"done"
+    assert got == [b"do"]
+    assert effect.log == ["waits", "has its turn", "entered", "left"]
+
+
+@pytest.mark.parametrize(("losses", "sent"), [(1, [b"do"]), (2, [])])
+async def test_a_connection_lost_before_the_first_byte_is_made_anew_once(
+    losses: int, sent: list[bytes]
+):
+    connections = 0
+    got: list[bytes] = []
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        if connections <= losses:
+            return  # it hangs up at once
+        got.append(await reader.read(100))
+        writer.write(b"done")
+
+    async with serving(behave) as endpoint:
+        effect = Leave(delay_s=0.2)
+        if sent:
+            assert await change(endpoint, effect) == b"done"
+            assert effect.log == ["entered", "left"]
+        else:
+            with pytest.raises(UnreachableError, match="hung up before anything was sent"):
+                await change(endpoint, effect)
+            assert effect.log == []
+    assert got == sent
+    assert connections == 2
 
 
 @pytest.mark.parametrize("behave", [servers.hangs, servers.resets, servers.endless, servers.drips])
