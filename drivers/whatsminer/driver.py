@@ -44,6 +44,7 @@ from drivers.boards import with_serials
 from drivers.whatsminer import proofs
 from drivers.whatsminer.api import Joined, ProcessDownError
 from drivers.whatsminer.faults import codes_of, faults_of
+from drivers.whatsminer.figures import truth
 from drivers.whatsminer.frames import Reply3, decode_reply, decode_status, refusal_of
 from drivers.whatsminer.identify import Findings, ask_who, from_device
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, cooling_of
@@ -57,7 +58,6 @@ from drivers.whatsminer.reading import (
     psu_of,
     status_of,
     supply_of,
-    truth,
 )
 from drivers.whatsminer.reading3 import (
     codes_of_device,

@@ -17,9 +17,9 @@ from contract.miner import Firmware, Identity, Make, normalize_mac
 from drivers.base import Timing
 from drivers.values import text_of
 from drivers.whatsminer.api import OtherServiceError, Reply
+from drivers.whatsminer.figures import version
 from drivers.whatsminer.frames import Reply3
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, WRITABLE
-from drivers.whatsminer.reading import version
 from drivers.whatsminer.reading3 import part_of
 from drivers.whatsminer.rpc import Rpc
 from drivers.whatsminer.v3 import Api3

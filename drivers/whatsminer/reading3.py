@@ -7,15 +7,9 @@ from typing import Any, Final
 from contract.miner import Board, Moving, Pool, Psu
 from drivers.values import number, text_of, whole
 from drivers.whatsminer.faults import Code, codes_of
-from drivers.whatsminer.frames import BoardRow, PoolRow3, StatusReply
-from drivers.whatsminer.models import Cooling
-from drivers.whatsminer.reading import (
-    BOARDS_CAP,
+from drivers.whatsminer.figures import (
     MEGA,
-    POOLS_CAP,
     TERA,
-    Look,
-    Row,
     ago_s,
     fans,
     first,
@@ -29,6 +23,9 @@ from drivers.whatsminer.reading import (
     truth,
     uptime_kind,
 )
+from drivers.whatsminer.frames import BoardRow, PoolRow3, StatusReply
+from drivers.whatsminer.models import Cooling
+from drivers.whatsminer.reading import BOARDS_CAP, POOLS_CAP, Look, Row
 
 
 def look_of_status(reply: StatusReply, cooling: Cooling | None) -> Look | None:

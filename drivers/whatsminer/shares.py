@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from contract.miner import Moving, Pool
-from drivers.whatsminer.reading import total
+from drivers.whatsminer.figures import total
 
 
 def with_shares(moving: Moving, counted: tuple[Pool, ...]) -> Moving:

@@ -14,7 +14,7 @@ import pytest
 from contract.errors import MinerError
 from contract.miner import Board, Pool, Psu
 from drivers.base import Credentials
-from drivers.whatsminer import api, frames, reading, reading3
+from drivers.whatsminer import api, figures, frames, reading, reading3
 from drivers.whatsminer.envelope import decrypt, encrypt, padded_pkcs7, seal, token_of, unseal
 from drivers.whatsminer.faults import codes_of, faults_of
 from drivers.whatsminer.identify import from_device, from_version, with_info
@@ -246,7 +246,7 @@ def test_who_a_device_info_shows(name: str):
             mac=found.identity.mac or "",
             serial=found.identity.serial,
             supply=expected.supply,
-            working=bool(reading.truth(miner.get("working"))),
+            working=bool(figures.truth(miner.get("working"))),
             mode=reading3.mode_word({}, power) or "",
             salt=reply.fields["salt"],
             serials=tuple(serials[slot] for slot in sorted(serials)),
