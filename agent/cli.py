@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
+from agent.hints import by_hand
+
 if TYPE_CHECKING:
     from agent.commands import Reach
     from agent.config import Config
@@ -42,7 +44,38 @@ PasswordFile = Annotated[Path | None, typer.Option(help="The file that holds its
 Timeout = Annotated[
     float | None, typer.Option(min=0.1, max=3600, help="Seconds a miner may take to answer.")
 ]
+DevicePace = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        max=10_000,
+        help="How many times faster than hardware the miners live; 1 but for simulated ones.",
+    ),
+]
+
+# With the blank line click keeps the lines as they are.
+_TASKS: Final = "\b\nTasks and their parameters:\n" + by_hand()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from agent.enroll import agent_version
+
+        sys.stdout.write(f"miner-agent {agent_version()}\n")
+        raise typer.Exit
+
+
 Host = Annotated[str, typer.Argument(help="The IPv4 address of a miner.")]
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
+    """Carries out tasks on the miners of a farm, and proves what it did."""
 
 
 @app.command()
@@ -55,8 +88,10 @@ def run(config: ConfigFile = None, as_json: Json = False) -> None:
 
 @app.command()
 def enroll(
-    cloud: Annotated[str, typer.Option(help="Where the cloud is: https://...")],
     code: Annotated[str, typer.Option(help="The one-time code it gave.")],
+    cloud: Annotated[
+        str | None, typer.Option(help="Where the cloud is: https://... [url in the config]")
+    ] = None,
     config: ConfigFile = None,
     state: Annotated[Path | None, typer.Option(help="The state folder, without a config.")] = None,
     ca_file: Annotated[
@@ -88,12 +123,15 @@ def scan(
     user: User = None,
     password_file: PasswordFile = None,
     timeout: Timeout = None,
+    device_pace: DevicePace = None,
     as_json: Json = False,
 ) -> None:
     """Look through address ranges for miners, and tell what is at each address that answers."""
     from agent.commands import run_scan
 
-    reach = _reach(config, http_port, rpc_port, v3_port, user, password_file, timeout, as_json)
+    reach = _reach(
+        config, http_port, rpc_port, v3_port, user, password_file, timeout, device_pace, as_json
+    )
     if not ranges and not reach.config.miners.ranges:
         _usage("give a range, or a config with [miners] ranges", as_json)
     _end(run_scan(reach, tuple(ranges or ()), quiet=as_json), as_json)
@@ -109,17 +147,20 @@ def read(
     user: User = None,
     password_file: PasswordFile = None,
     timeout: Timeout = None,
+    device_pace: DevicePace = None,
     as_json: Json = False,
 ) -> None:
     """Read everything one miner tells."""
     from agent.commands import run_read
 
     _check_host(host, as_json)
-    reach = _reach(config, http_port, rpc_port, v3_port, user, password_file, timeout, as_json)
+    reach = _reach(
+        config, http_port, rpc_port, v3_port, user, password_file, timeout, device_pace, as_json
+    )
     _end(run_read(reach, host), as_json)
 
 
-@app.command()
+@app.command(epilog=_TASKS)
 def act(
     host: Host,
     task_name: Annotated[str, typer.Argument(help="For example miner.light.update.")],
@@ -132,29 +173,27 @@ def act(
     user: User = None,
     password_file: PasswordFile = None,
     timeout: Timeout = None,
+    device_pace: DevicePace = None,
     as_json: Json = False,
 ) -> None:
     """Carry out one task at one miner, with proof; through the daemon, if one runs here."""
     from agent.commands import run_act
-    from agent.local import LocalRefusedError
-    from agent.onsite import known_name
-    from contract.task import parse_params
 
     _check_host(host, as_json)
-    try:
-        given: Any = json.loads(params)
-        if not isinstance(given, dict):
-            _usage("--params: a JSON object is needed", as_json)
-        parse_params(known_name(task_name), given)
-    except (ValueError, RecursionError, LocalRefusedError) as error:
-        _usage(str(error), as_json)
-    reach = _reach(config, http_port, rpc_port, v3_port, user, password_file, timeout, as_json)
-    _end(run_act(reach, host, task_name, given, logs), as_json)
+    given = _task_params(host, task_name, params, as_json)
+    reach = _reach(
+        config, http_port, rpc_port, v3_port, user, password_file, timeout, device_pace, as_json
+    )
+    quiet = as_json and not sys.stderr.isatty()
+    _end(run_act(reach, host, task_name, given, logs, quiet=quiet), as_json)
 
 
 @app.command()
 def doctor(config: ConfigFile = None, as_json: Json = False) -> None:
-    """Check config, disk, clock, limits, cloud and a few miners; say what to do, in words."""
+    """Check config, disk, clock, limits, cloud and a few miners; say what to do, in words.
+
+    Exit code 1 when there is a problem; warnings alone leave it 0.
+    """
     from agent.doctor import run_doctor
 
     path = _config_path(config) or DEFAULT_CONFIG
@@ -173,7 +212,7 @@ def demo(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Play every task on a simulated farm: cloud, farm and agent on loopback."""
+    """Play every task the agent carries out on a simulated farm: cloud, farm and agent on loopback."""
     try:
         from agent.demo import DemoUnavailableError
         from agent.demo import main as play
@@ -233,6 +272,38 @@ def _usage(message: str, as_json: bool) -> NoReturn:
     _fail(f"usage: {message}", as_json, 2)
 
 
+def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[str, Any]:
+    """The parameters of a task that an agent carries out at one miner; whatever else ends the command."""
+    from agent.actions import UNSUPPORTED
+    from agent.hints import how_to_ask, not_by_hand, unknown_name
+    from contract.errors import ErrorCode
+    from contract.task import TaskName, parse_params
+
+    try:
+        name = TaskName(task_name)
+    except ValueError:
+        _usage(unknown_name(task_name), as_json)
+    if name in UNSUPPORTED:
+        error = {"code": ErrorCode.UNSUPPORTED.value, "message": UNSUPPORTED[name]}
+        _end(
+            (1, {"ok": False, "error": error}, f"{name}: unsupported: {error['message']}"), as_json
+        )
+    elsewhere = not_by_hand(name)
+    if elsewhere is not None:
+        _usage(elsewhere, as_json)
+    try:
+        given: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        _usage(f"--params is not JSON: {error}\n{how_to_ask(name, host)}", as_json)
+    if not isinstance(given, dict):
+        _usage(f"--params: a JSON object is needed\n{how_to_ask(name, host)}", as_json)
+    try:
+        parse_params(name, given)
+    except ValueError as error:
+        _usage(f"--params: {error}\n{how_to_ask(name, host)}", as_json)
+    return given
+
+
 def _check_host(host: str, as_json: bool) -> None:
     from ipaddress import AddressValueError, IPv4Address
 
@@ -257,7 +328,7 @@ def _config(given: Path | None, *, required: bool, as_json: bool) -> Config:
     try:
         return load(path)
     except ConfigError as error:
-        _fail(str(error), as_json)
+        _fail(str(error), as_json, 2)
 
 
 def _reach(
@@ -268,6 +339,7 @@ def _reach(
     user: str | None,
     password_file: Path | None,
     timeout: float | None,
+    device_pace: float | None,
     as_json: bool,
 ) -> Reach:
     from agent.commands import Reach
@@ -280,5 +352,6 @@ def _reach(
         user=user,
         password_file=password_file,
         timeout_s=timeout,
-        daemon=not any((http_port, rpc_port, v3_port, user)),
+        device_pace=device_pace,
+        daemon=not any((http_port, rpc_port, v3_port, user, device_pace)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -10,7 +11,16 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
-from agent.config import Config, ConfigError, LogSection, read_secret
+from agent.config import (
+    LOOPBACK_RANGE,
+    PRIVATE_RANGES,
+    Config,
+    ConfigError,
+    LogSection,
+    check_ca_file,
+    read_secret,
+    why,
+)
 from agent.credentials import CredentialBook, CredentialRule, from_config
 from agent.inventory import Inventory
 from agent.limits import raise_open_files
@@ -20,8 +30,9 @@ from agent.ports import CloudError
 from agent.scanner import FarmScanner
 from agent.site import Site, open_site
 from contract.clock import SystemClock
-from contract.errors import BadParamsError, MinerError
+from contract.errors import BadParamsError, ErrorCode, MinerError
 from contract.ranges import parse_range
+from contract.task import TaskName
 from drivers.base import Credentials, Depth, Driver
 
 _T = TypeVar("_T")
@@ -30,6 +41,7 @@ DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 UNKNOWN: Final = 3
+BY_HAND: Final = (*PRIVATE_RANGES, LOOPBACK_RANGE)
 _EXIT: Final = {"done": DONE, "not_done": FAILED, "unknown": UNKNOWN}
 
 
@@ -50,6 +62,7 @@ class Reach(msgspec.Struct, frozen=True):
         user: str | None,
         password_file: Path | None,
         timeout_s: float | None,
+        device_pace: float | None = None,
         daemon: bool,
     ) -> Self:
         """Arguments that are `None` leave the config's value."""
@@ -57,12 +70,15 @@ class Reach(msgspec.Struct, frozen=True):
         if timeout_s is not None:
             update["read_timeout_s"] = timeout_s
             update["connect_timeout_s"] = min(timeout_s, config.miners.connect_timeout_s)
+        if device_pace is not None:
+            update["device_pace"] = device_pace
         changed = config.model_copy(update={"miners": config.miners.model_copy(update=update)})
         login = None if user is None else Credentials(user, "")
         return cls(changed, login, password_file, daemon)
 
     def site(self, ranges: tuple[str, ...]) -> Site:
-        """The miners in these ranges; who names an address on the command line allows it.
+        """The miners in these ranges. A person may name private addresses and those of this host whatever the
+        config allows the cloud; public ones have to be allowed there, and denied ones stay denied.
 
         Raises ConfigError, and BadParamsError for what is not a range.
         """
@@ -73,7 +89,7 @@ class Reach(msgspec.Struct, frozen=True):
         except ValueError as error:
             raise BadParamsError(str(error)) from None
         config = self.config.model_copy(
-            update={"miners": miners.model_copy(update={"allowed": miners.allowed + ranges})}
+            update={"miners": miners.model_copy(update={"allowed": miners.allowed + BY_HAND})}
         )
         return open_site(config, SystemClock(), Inventory(None), self._book())
 
@@ -81,8 +97,28 @@ class Reach(msgspec.Struct, frozen=True):
         if self.login is None or self.password_file is None:
             return from_config(self.config)
         given = Credentials(self.login.user, read_secret(self.password_file))
-        everywhere = CredentialRule(given, range=parse_range("0.0.0.0-255.255.255.255"))
+        everywhere = CredentialRule(
+            given,
+            range=parse_range("0.0.0.0-255.255.255.255"),
+            source=f"password of {self.password_file} (--user, --password-file)",
+        )
         return CredentialBook((everywhere,), factory_defaults=False)
+
+    def advice(self, problem: str, driver: Driver | None, host: str) -> str:
+        """What a person may correct about an error of this code; empty where there is nothing to say."""
+        if problem == ErrorCode.AUTH_FAILED:
+            used = self._book().source(host, driver.identity if driver else None)
+            text = f"tried with {used}"
+            if self.login is None:
+                text += "; correct it there, or give --user and --password-file"
+            return text
+        if problem == ErrorCode.UNREACHABLE:
+            miners = self.config.miners
+            return (
+                f"is it a miner, and switched on? other ports than {miners.http_port} and "
+                f"{miners.rpc_port}: --http-port and --rpc-port"
+            )
+        return ""
 
 
 def run_daemon(config: Config) -> Ended:
@@ -94,27 +130,43 @@ def run_daemon(config: Config) -> Ended:
     set_up(config.log)
     problem: BaseException | None = None
     try:
+        check_ca_file(config.cloud.ca_file)
         _run(run(config, SystemClock(), Notifier()))
     except* (ConfigError, JournalLockedError, JournalTooNewError, OSError) as errors:
         problem = _first(errors)
     return (DONE, {"ok": True}, "") if problem is None else _failed(problem)
 
 
-def run_enroll(config: Config, cloud: str, code: str, ca_file: Path | None) -> Ended:
-    """Join a cloud."""
+def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | None) -> Ended:
+    """Join a cloud; the config's, where none is named."""
     from agent.enroll import enroll
 
+    url = cloud or config.cloud.url
+    if url is None:
+        return _failed("usage: give --cloud URL, or a config with url in [cloud]", USAGE)
     try:
+        check_ca_file(ca_file or config.cloud.ca_file)
         member = _run(
             enroll(
-                cloud,
+                url,
                 code,
                 config.token_file,
                 ca_file=ca_file or config.cloud.ca_file,
                 proxy=config.cloud.proxy,
             )
         )
-    except (CloudError, ValueError, OSError) as error:
+    except ConfigError as error:
+        return _failed(error, USAGE)
+    except CloudError as error:
+        text = str(error)
+        if error.status is None:
+            text += f"; check that {url} is the cloud's address, and that it runs"
+        elif error.status in (400, 401, 403, 404, 410):
+            text += "; a code is good once and for a while: miner-cloud enroll-code makes another"
+        return _failed(text)
+    except OSError as error:
+        return _failed(f"{error.filename or config.token_file.parent}: {why(error)}")
+    except ValueError as error:
         return _failed(error)
     document = {"ok": True, **msgspec.to_builtins(member), "token_file": str(config.token_file)}
     return DONE, document, f"enrolled as agent {member.agent_id}; token in {config.token_file}"
@@ -138,20 +190,21 @@ def run_scan(reach: Reach, ranges: tuple[str, ...], *, quiet: bool) -> Ended:
             SystemClock(),
             on_hit=view.hit,
         )
-        return await scanner.scan(ranges, view.progress)
+        return await scanner.scan(ranges, view.progress), site.territory.denied_of(ranges)
 
     try:
         with view:
-            summary = _run(go())
-    except BadParamsError as error:
-        return USAGE, *_failed(error)[1:]
-    except (MinerError, ConfigError, OSError) as error:
+            summary, denied = _run(go())
+    except (BadParamsError, ConfigError) as error:
+        return _failed(error, USAGE)
+    except (MinerError, OSError) as error:
         return _failed(error)
-    return DONE, {"ok": True, **msgspec.to_builtins(summary)}, view.table(summary)
+    document = {"ok": True, **msgspec.to_builtins(summary), "denied": denied}
+    return DONE, document, view.table(summary, denied)
 
 
 def run_read(reach: Reach, host: str) -> Ended:
-    """One full reading."""
+    """One full reading. Exit 1 when only a part could be read; the part is shown."""
     from agent.shown import reading_text
 
     set_up(LogSection(level="error"))
@@ -168,59 +221,102 @@ def run_read(reach: Reach, host: str) -> Ended:
 
     try:
         driver, reading, problem = _run(go())
-    except (MinerError, ConfigError) as error:
-        return _failed(error)
+    except ConfigError as error:
+        return _failed(error, USAGE)
+    except MinerError as error:
+        return _failed(error, advice=reach.advice(error.code, None, host))
     if driver is None:
         return _failed(f"what answers at {host} is not a miner this agent knows")
     capabilities = driver.capabilities
     document = {
-        "ok": True,
+        "ok": problem is None,
+        "shown": True,
         "ip": host,
         "identity": msgspec.to_builtins(driver.identity),
         "reading": msgspec.to_builtins(reading),
         "modes": list(capabilities.modes) if capabilities else [],
-        "problem": None
-        if problem is None
-        else {"code": problem.code.value, "message": str(problem)},
+        "problem": None,
     }
-    return DONE, document, reading_text(driver, reading, problem)
+    if problem is None:
+        return DONE, document, reading_text(driver, reading, None)
+    words = "; ".join(filter(None, (str(problem), reach.advice(problem.code, driver, host))))
+    document["problem"] = {"code": problem.code.value, "message": words}
+    return FAILED, document, reading_text(driver, reading, f"{problem.code}: {words}")
 
 
-def run_act(reach: Reach, host: str, name: str, params: dict[str, Any], logs: Path) -> Ended:
-    """One task at one miner."""
+def run_act(
+    reach: Reach, host: str, name: str, params: dict[str, Any], logs: Path, *, quiet: bool
+) -> Ended:
+    """One task at one miner; what it waits for on stderr unless `quiet`."""
     from agent.shown import result_text
 
     set_up(LogSection(level="error"))
     request = LocalRequest(name=name, params=params, host=host)
     try:
-        result = _run(_act(reach, request, logs))
-    except (LocalRefusedError, ConfigError, PermissionError) as error:
+        if name == TaskName.LOG:
+            logs.mkdir(parents=True, exist_ok=True)
+        result, advice = _run(_act(reach, request, logs, quiet=quiet))
+    except ConfigError as error:
+        return _failed(error, USAGE)
+    except LocalRefusedError as error:
         return _failed(error)
     except ConnectionError as error:
         return UNKNOWN, {"ok": False, "error": {"message": str(error)}}, str(error)
+    except OSError as error:
+        return _failed(f"{error.filename or logs}: {why(error)}")
     code = _EXIT.get(str(result.get("outcome")), FAILED)
     document = {"ok": code == DONE, "ip": host, "task_name": name, "result": result, "shown": True}
-    return code, document, result_text(name, host, result)
+    if advice:
+        document["advice"] = advice
+    return code, document, result_text(name, host, result, advice)
 
 
-async def _act(reach: Reach, request: LocalRequest, logs: Path) -> dict[str, Any]:
+async def _act(
+    reach: Reach, request: LocalRequest, logs: Path, *, quiet: bool
+) -> tuple[dict[str, Any], str]:
+    """The task's result, and what a person may correct when it failed."""
+    from agent.progress import telling
+
+    clock, host = SystemClock(), request.host or ""
     if reach.daemon:
         try:
-            reply = await ask(reach.config.socket_path, request)
+            async with telling(
+                clock, lambda: "waiting for the daemon to carry it out", quiet=quiet
+            ):
+                reply = await ask(reach.config.socket_path, request)
         except NoDaemonError:
             pass
         else:
             if reply.result is None:
                 raise LocalRefusedError(reply.refused or "the daemon gave no answer")
-            return reply.result
+            await asyncio.to_thread(_bring, reply.result, logs, copy=True)
+            return reply.result, ""
     from agent.daemon import policy_of
     from agent.onsite import alone
 
-    clock = SystemClock()
-    site = reach.site((request.host,) if request.host else ())
+    site = reach.site((host,) if host else ())
     scanner = FarmScanner(site.fleet, site.territory, reach.config.scan, site.scan_ports, clock)
-    async with alone(site, scanner, policy_of(reach.config), clock, logs) as here:
-        return await here.handle(request)
+    async with (
+        alone(site, scanner, policy_of(reach.config), clock, logs) as here,
+        telling(clock, here.phase, quiet=quiet),
+    ):
+        result = await here.handle(request)
+    await asyncio.to_thread(_bring, result, logs, copy=False)
+    code = str((result.get("error") or {}).get("code"))
+    return result, reach.advice(code, site.fleet.at(host), host)
+
+
+def _bring(result: dict[str, Any], logs: Path, *, copy: bool) -> None:
+    """Make the file of a result one in `logs`, and its path the one where it is now. `alone` has moved it there;
+    of a daemon's a copy is made. Raises OSError.
+    """
+    file = result.get("file")
+    if not file or not file.get("path"):
+        return
+    target = logs / Path(file["path"]).name
+    if copy:
+        shutil.copyfile(file["path"], target)
+    file["path"] = str(target.resolve())
 
 
 def _run(work: Coroutine[Any, Any, _T]) -> _T:
@@ -234,11 +330,12 @@ def _run(work: Coroutine[Any, Any, _T]) -> _T:
         return runner.run(work)
 
 
-def _failed(problem: BaseException | str) -> Ended:
-    error: dict[str, Any] = {"message": str(problem)}
+def _failed(problem: BaseException | str, code: int = FAILED, advice: str = "") -> Ended:
+    text = "; ".join(filter(None, (str(problem), advice)))
+    error: dict[str, Any] = {"message": text}
     if isinstance(problem, MinerError):
         error["code"] = problem.code.value
-    return FAILED, {"ok": False, "error": error}, str(problem)
+    return code, {"ok": False, "error": error}, text
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> BaseException:

@@ -278,7 +278,7 @@ def open_link(config: Config) -> CloudLink:
     if not config.token_file.exists():
         raise ConfigError(
             f"{config.token_file} is missing: this agent is not enrolled; "
-            "get a code from the cloud and run: miner-agent enroll"
+            "get a code from the cloud and run: miner-agent enroll --code CODE --config FILE"
         )
     return CloudLink(
         config.cloud.url,

@@ -14,15 +14,18 @@ from typing import Final
 import msgspec
 
 from agent.commands import DONE, FAILED, Ended
-from agent.config import Config, ConfigError, LogSection, load
+from agent.config import Config, ConfigError, LogSection, check_ca_file, load, why
+from agent.credentials import CredentialBook, from_config
 from agent.enroll import membership
 from agent.inventory import Inventory, file_trouble, known_addresses
+from agent.local import listens
 from agent.logs import set_up
 from agent.ports import CloudError
+from agent.shown import counted
 from agent.site import open_site
 from contract.clock import Clock, SystemClock
-from contract.errors import MinerError
-from drivers.base import Depth
+from contract.errors import AuthFailedError, MinerError, UnreachableError
+from drivers.base import Depth, Driver
 
 OK: Final = "ok"
 WARNING: Final = "warning"
@@ -45,9 +48,15 @@ def run_doctor(path: Path) -> Ended:
     """Check what this config needs. Exit 0 unless there is a problem."""
     set_up(LogSection(level="error"))
     findings = asyncio.run(examine(path, SystemClock()))
-    ok = all(each.level != PROBLEM for each in findings)
+    problems = sum(each.level == PROBLEM for each in findings)
+    warnings = sum(each.level == WARNING for each in findings)
+    ok = not problems
     document = {"ok": ok, "checks": msgspec.to_builtins(findings), "shown": True}
     lines = [f"{each.level:<8} {each.subject}: {each.text}" for each in findings]
+    lines.append(
+        f"{counted(problems, 'problem')}, {counted(warnings, 'warning')}"
+        + (": the agent can run" if ok else "")
+    )
     return (DONE if ok else FAILED), document, "\n".join(lines)
 
 
@@ -59,8 +68,9 @@ async def examine(path: Path, clock: Clock) -> list[Finding]:
         return [Finding(PROBLEM, "config", str(error))]
     findings = [Finding(OK, "config", f"{path} is well formed")]
     findings += _state(config.state.dir, config)
+    findings.append(await _daemon(config, path))
     findings += _host(clock)
-    cloud, settings_ok = await _cloud(config)
+    cloud, settings_ok = await _cloud(config, path)
     findings += cloud
     if not config.miners.ranges and not settings_ok:
         findings.append(
@@ -131,11 +141,41 @@ def _neighbours() -> int | None:
         return None
 
 
-async def _cloud(config: Config) -> tuple[list[Finding], bool]:
+async def _daemon(config: Config, path: Path) -> Finding:
+    subject = "daemon"
+    try:
+        runs = await listens(config.socket_path)
+    except OSError as error:
+        return Finding(WARNING, subject, f"{config.socket_path} cannot be asked: {why(error)}")
+    if runs:
+        return Finding(OK, subject, "it runs")
+    return Finding(
+        WARNING,
+        subject,
+        "it does not run; start it: systemctl start miner-agent, "
+        f"or miner-agent run --config {path}",
+    )
+
+
+async def _cloud(config: Config, path: Path) -> tuple[list[Finding], bool]:
     """And whether the cloud names ranges to scan."""
     from agent.daemon import open_link
 
+    enroll = "miner-agent enroll --code CODE"
+    if config.cloud.url is None:
+        enroll += " --cloud URL"
+    enroll += f" --config {path}"
+    if not config.token_file.exists():
+        return [
+            Finding(
+                PROBLEM,
+                "cloud",
+                "this agent is not enrolled; get a code from the cloud (miner-cloud enroll-code) "
+                f"and run: {enroll}",
+            )
+        ], False
     try:
+        check_ca_file(config.cloud.ca_file)
         link = open_link(config)
         member = membership(config.token_file)
     except (ConfigError, ValueError) as error:
@@ -145,7 +185,9 @@ async def _cloud(config: Config) -> tuple[list[Finding], bool]:
     except CloudError as error:
         text = str(error)
         if error.status in (401, 403):
-            text += "; enroll again: miner-agent enroll --cloud URL --code CODE"
+            text += f"; enroll again: {enroll}"
+        elif error.status is None:
+            text += "; check url in [cloud], the network, and that the cloud runs"
         return [Finding(PROBLEM, "cloud", text)], False
     finally:
         await link.close()
@@ -159,7 +201,8 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
     inventory = Inventory(None)
     findings = []
     try:
-        site = open_site(config, clock, inventory)
+        book = from_config(config)
+        site = open_site(config, clock, inventory, book)
     except ConfigError as error:
         return [Finding(PROBLEM, "passwords", str(error))]
     known = await asyncio.to_thread(known_addresses, config.state.dir / "inventory.db")
@@ -173,7 +216,10 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
                 continue
             await driver.read(Depth.FULL)
         except MinerError as error:
-            findings.append(Finding(WARNING, ip, f"{error.code}: {error}"))
+            driver = site.fleet.at(ip)
+            findings.append(
+                Finding(WARNING, ip, f"{error.code}: {error}{_advice(error, ip, driver, book)}")
+            )
             continue
         identity = driver.identity
         text = f"{identity.make} {identity.model or ''} reads well"
@@ -181,3 +227,11 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
             text += f", but is not driven: {identity.reason}"
         findings.append(Finding(OK, ip, text))
     return findings
+
+
+def _advice(error: MinerError, ip: str, driver: Driver | None, book: CredentialBook) -> str:
+    if isinstance(error, AuthFailedError):
+        return f"; tried with {book.source(ip, driver.identity if driver else None)}"
+    if isinstance(error, UnreachableError):
+        return "; is it switched on? if it moved to another address, a scan finds it there"
+    return ""

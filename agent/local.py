@@ -104,6 +104,18 @@ class LocalServer:
             return LocalReply(refused=f"internal error in the daemon: {type(error).__name__}")
 
 
+async def listens(path: Path) -> bool:
+    """Whether a daemon has its door there. Raises PermissionError when this user may not knock."""
+    try:
+        _, writer = await asyncio.open_unix_connection(str(path))
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+    return True
+
+
 async def ask(path: Path, request: LocalRequest) -> LocalReply:
     """Have a running daemon carry out a request. Raises NoDaemonError when none runs, ConnectionError when it
     goes away meanwhile (what became of the task is then in its journal), PermissionError.

@@ -12,14 +12,16 @@ from typing import Any, Final
 
 from agent.download import WebDownloader
 from agent.fleet import Fleet
+from agent.hints import not_by_hand, unknown_name
 from agent.journal import Journal
 from agent.local import LocalRefusedError, LocalRequest
 from agent.policy import Policy
 from agent.ports import Scanner
+from agent.progress import phase
 from agent.site import Site
 from agent.taskpath import TaskPath
 from contract.clock import Clock
-from contract.errors import MinerError
+from contract.errors import MinerError, UnsupportedError
 from contract.link import (
     Ack,
     ClaimReply,
@@ -28,7 +30,7 @@ from contract.link import (
     ReportReply,
     ReportRequest,
 )
-from contract.task import SPECS, TaskName
+from contract.task import SPECS, Kind, TaskName
 from drivers.base import LogFile
 
 ORIGIN: Final = "onsite"
@@ -44,21 +46,33 @@ class OnSite:
     async def handle(self, request: LocalRequest) -> dict[str, Any]:
         """Carry it out; gives the task's result. Raises LocalRefusedError when it cannot be begun."""
         name = known_name(request.name)
+        changes = SPECS[name].kind is not Kind.LOOK
         try:
-            miner = await self._miner(request.host) if SPECS[name].wants_miner else None
+            miner = (
+                await self._miner(request.host, changes=changes)
+                if SPECS[name].wants_miner
+                else None
+            )
             return await self._path.submit_local(name, request.params, miner, ORIGIN)
         except ValueError as error:
             raise LocalRefusedError(str(error)) from None
         except MinerError as error:
             return failed(error)
 
-    async def _miner(self, host: str | None) -> MinerRef:
+    def phase(self) -> str:
+        """What the task under way waits for now."""
+        live = (each for each in self._path.dispatcher.held if each.record.origin == ORIGIN)
+        return next(map(phase, live), "looking at the miner")
+
+    async def _miner(self, host: str | None, *, changes: bool) -> MinerRef:
         if host is None:
             raise LocalRefusedError("this task needs the address of a miner")
         driver, _ = await self._fleet.look_at(host)
         if driver is None:
             raise LocalRefusedError(f"what answers at {host} is not a miner this agent knows")
         identity = driver.identity
+        if changes and driver.capabilities is None:  # before a firmware file is fetched for it
+            raise UnsupportedError(f"{host} is not driven: {identity.reason or 'it is only read'}")
         return MinerRef(
             id=identity.mac or f"ip:{host}",
             mac=identity.mac,
@@ -125,10 +139,10 @@ def known_name(text: str) -> TaskName:
     try:
         name = TaskName(text)
     except ValueError:
-        known = ", ".join(each for each in TaskName if SPECS[each].by_agent)
-        raise LocalRefusedError(f"{text[:80]!r} is no task name; there are: {known}") from None
-    if not SPECS[name].by_agent:
-        raise LocalRefusedError(f"{name} is carried out by the cloud, not on site")
+        raise LocalRefusedError(unknown_name(text)) from None
+    problem = not_by_hand(name)
+    if problem is not None:
+        raise LocalRefusedError(problem)
     return name
 
 

@@ -300,7 +300,8 @@ class _Run:
                 if driver is None:
                     self._unknown += 1
                     ports = ", ".join(map(str, knock.open_ports))
-                    problem = f"port {ports} is open but no make known here answers"
+                    verb = "port {} is" if len(knock.open_ports) == 1 else "ports {} are"
+                    problem = f"{verb.format(ports)} open but no make known here answers"
                 else:
                     self._found += 1
                     self._new += is_new

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.ports import ScanSummary
-from contract.errors import MinerError
 from contract.miner import Reading
 from drivers.base import Driver
 
@@ -31,7 +31,7 @@ class ScanView:
             TimeRemainingColumn(),
             TextColumn("{task.fields[found]} miners"),
             console=Console(stderr=True),
-            disable=quiet,
+            disable=quiet or not sys.stderr.isatty(),
             transient=True,
         )
         self._bar = self._progress.add_task("scan", total=None, found=0)
@@ -58,8 +58,8 @@ class ScanView:
         found = sum(driver is not None for driver, _ in self._hits.values())
         self._progress.update(self._bar, completed=done, total=total, found=found)
 
-    def table(self, summary: ScanSummary) -> str:
-        """Every address that answered, and the counts of all."""
+    def table(self, summary: ScanSummary, denied: int = 0) -> str:
+        """Every address that answered, and the counts of all; `denied` ones were left out."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("address", "MAC", "make", "model", "firmware", "version", "note"):
             table.add_column(name, overflow="fold")
@@ -77,16 +77,31 @@ class ScanView:
                     problem,
                 )
             )
+        parts = [f"{counted(summary.found, 'miner')}"]
+        if summary.failed:
+            parts.append(f"{counted(summary.failed, 'address', 'addresses')} failed")
+        if summary.unknown:
+            parts.append(f"{counted(summary.unknown, 'unknown device')}")
+        if summary.refused:
+            refused = counted(summary.refused, "address", "addresses")
+            parts.append(f"{refused} refused the connection")
+        parts.append(f"{summary.silent} silent")
+        if denied:
+            parts.append(f"{denied} left out as denied")
         counts = (
-            f"{summary.addresses} addresses in {summary.seconds:.1f} s: {summary.found} miners, "
-            f"{summary.failed} failed, {summary.unknown} unknown, {summary.refused} other hosts, "
-            f"{summary.silent} silent"
+            f"{counted(summary.addresses, 'address', 'addresses')} in {summary.seconds:.1f} s: "
+            f"{', '.join(parts)}"
         )
         return (_drawn(table) if self._hits else "") + counts
 
 
-def reading_text(driver: Driver, reading: Reading, problem: MinerError | None) -> str:
-    """One reading, facts that are absent left out."""
+def counted(number: int, word: str, words: str | None = None) -> str:
+    """`1 miner`, `2 miners`."""
+    return f"{number} {word if number == 1 else words or word + 's'}"
+
+
+def reading_text(driver: Driver, reading: Reading, problem: str | None) -> str:
+    """One reading, facts that are absent left out; `problem` says why a part is missing."""
     identity, moving = driver.identity, reading.moving
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
@@ -102,13 +117,13 @@ def reading_text(driver: Driver, reading: Reading, problem: MinerError | None) -
     row("firmware", f"{identity.firmware} {identity.firmware_version or ''}".strip())
     row("MAC", identity.mac)
     row("serial", identity.serial)
-    row("driven", "yes" if identity.drivable else f"read only: {identity.reason or 'unknown'}")
+    row("driven", "yes" if identity.drivable else f"no: {identity.reason or 'it is only read'}")
     row("hashrate", _rate(moving.hashrate_hs))
     row("ideal", _rate(reading.static.hashrate_ideal_hs if reading.static else None))
     row("power", moving.power_w, " W")
     row("chips", moving.temp_chip_c, " degC")
     row("fans", ", ".join(map(str, moving.fan_rpm)), " rpm")
-    row("uptime", None if moving.uptime_s is None else f"{moving.uptime_s:.0f} s")
+    row("uptime", _lasting(moving.uptime_s))
     if reading.slow is not None:
         row("mode", reading.slow.mode or reading.slow.mode_raw)
         if reading.slow.light_on is not None:
@@ -122,30 +137,76 @@ def reading_text(driver: Driver, reading: Reading, problem: MinerError | None) -
             f"board {board.index}", "  ".join(filter(None, (_rate(board.hashrate_hs), chips, temp)))
         )
     for pool in moving.pools:
-        row(f"pool {pool.index}", f"{pool.url}  {pool.user or ''}  {pool.status or ''}".rstrip())
-    if problem is not None:
-        row("not read", f"{problem.code}: {problem}")
+        words = (pool.url, pool.user, pool.status, "in use" if pool.active else None)
+        row(f"pool {pool.index}", "  ".join(filter(None, words)))
+    row("not read", problem)
     return _drawn(table)
 
 
-def result_text(name: str, host: str, result: dict[str, Any]) -> str:
-    """What became of one task, with its proof."""
-    lines = [f"{name} at {host}: {result.get('outcome')}"]
+def result_text(name: str, host: str, result: dict[str, Any], advice: str = "") -> str:
+    """What became of one task, with its proof, and what may be corrected."""
+    lines = [f"{name} at {host}: {str(result.get('outcome')).replace('_', ' ')}"]
     error = result.get("error")
     if error:
         lines.append(f"  {error.get('code')}: {error.get('message')}")
+    if advice:
+        lines.append(f"  {advice}")
     evidence = result.get("evidence") or {}
-    if evidence:
+    signal, seconds = evidence.get("signal"), evidence.get("seconds") or 0.0
+    if signal and signal != "none":
         verified = "verified" if result.get("verified") else "not verified"
-        lines.append(
-            f"  {verified} by {evidence.get('signal')} after {evidence.get('seconds') or 0:.1f} s"
-        )
-        lines += [
-            f"  {word}: {evidence[word]}" for word in ("before", "after") if evidence.get(word)
-        ]
+        lines.append(f"  {verified} by {str(signal).replace('_', ' ')} after {seconds:.1f} s")
+    elif seconds:
+        lines.append(f"  not verified after {seconds:.1f} s")
+    for word in ("before", "after"):
+        if evidence.get(word):
+            lines += [f"  {word}:", *_facts(evidence[word], "    ")]
     if result.get("file"):
         lines.append(f"  file: {result['file'].get('path') or result['file'].get('name')}")
     return "\n".join(lines)
+
+
+def _facts(facts: Any, indent: str) -> Iterable[str]:
+    """`key: value`, one a line; what a miner says is cut to printable text."""
+    if not isinstance(facts, dict):
+        yield f"{indent}{_word(facts)}"
+        return
+    for key, value in facts.items():
+        if isinstance(value, dict) and value:
+            yield f"{indent}{key}:"
+            yield from _facts(value, indent + "  ")
+        elif isinstance(value, (list, tuple)) and any(isinstance(each, dict) for each in value):
+            for number, each in enumerate(value):
+                inner = each.items() if isinstance(each, dict) else ((key, each),)
+                words = ", ".join(f"{name}: {_word(fact)}" for name, fact in inner)
+                yield f"{indent}{key} {number}: {words}"
+        else:
+            yield f"{indent}{key}: {_word(value)}"
+
+
+def _word(value: Any) -> str:
+    if value is None or value in ([], {}, ()):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}" if abs(value) < 1e6 else f"{value:.0f}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_word, value))
+    return "".join(each if each.isprintable() else " " for each in str(value))
+
+
+def _lasting(seconds: float | None) -> str | None:
+    """`3 days 4 h`, `2 h 5 min`, `40 s`: the two coarsest units that say something."""
+    if seconds is None:
+        return None
+    whole = int(seconds)
+    days, hours, minutes = whole // 86_400, whole % 86_400 // 3600, whole % 3600 // 60
+    if days:
+        return f"{counted(days, 'day')} {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
 def _cells(*values: object) -> Iterable[Text]:
