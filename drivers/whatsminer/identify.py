@@ -198,12 +198,13 @@ async def _completed(rpc: Rpc, found: Findings, deadline_s: float) -> Findings:
 
 async def _ask_legacy(rpc: Rpc, deadline_s: float) -> Findings | None:
     """Old cgminers know no `get_version`: their boards and their summary give them away."""
-    details = await _optional(rpc, "devdetails", deadline_s)
     summary = await _optional(rpc, "summary", deadline_s)
     row = (summary.summary if summary else None) or {}
-    is_ours = details is not None and is_bitmicro(details)
-    is_ours = is_ours or ("Factory GHS" in row and "MAC" in row) or "Power Fanspeed" in row
-    if not is_ours or (summary is not None and is_foreign(summary)):
+    is_ours = ("Factory GHS" in row and "MAC" in row) or "Power Fanspeed" in row
+    if (row and not is_ours) or (summary is not None and is_foreign(summary)):
+        return None  # another maker's cgminer: not asked further
+    details = await _optional(rpc, "devdetails", deadline_s)
+    if not is_ours and (details is None or not is_bitmicro(details)):
         return None
     return Findings(
         identity=Identity(
