@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from agent.changes import Changes
+from agent.firmware import FirmwareFiles
 from agent.gate import Gate
 from agent.journal import Journal
 from agent.live import LiveTask
 from agent.looks import Looks
-from agent.ports import Downloader
 from agent.settlement import Settlement
 from agent.states import State
 from contract.clock import Clock, to_text
-from contract.errors import BadParamsError, StorageFullError, UnsupportedError
+from contract.errors import BadParamsError, UnsupportedError
 from contract.miner import PowerMode
 from contract.task import (
     MODES,
@@ -91,19 +88,17 @@ class Actions:
         *,
         changes: Changes,
         looks: Looks,
-        downloader: Downloader,
+        files: FirmwareFiles,
         journal: Journal,
         gate: Gate,
         clock: Clock,
-        work: Path,
     ) -> None:
         self._changes = changes
         self._looks = looks
-        self._downloader = downloader
+        self._files = files
         self._journal = journal
         self._gate = gate
         self._clock = clock
-        self._work = work
 
     async def carry_out(self, task: LiveTask) -> Settlement:
         """Do it, once. Raises MinerError when nothing was sent, LeaseShortError when it may be tried again."""
@@ -143,25 +138,11 @@ class Actions:
         raise BadParamsError(f"{task.record.name} cannot be carried out with these parameters.")
 
     async def _firmware(self, task: LiveTask) -> Settlement:
-        """The file is on local disk, with its size and checksum checked, before the miner is asked anything."""
+        """The file is on local disk, with its size and checksum checked, before the miner is asked anything. Its limit
+        begins when it is: until then it waits for others.
+        """
         assert isinstance(task.params, FirmwareParams)
-        task.started_mono = self._clock.mono()
-        folder = self._work / task.id
-        try:
-            await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageFullError(
-                f"No room for the firmware file on the agent's disk: {error}"
-            ) from error
-        try:
-            path = await self._downloader.fetch(
-                task.params.firmware_url,
-                folder,
-                cap_bytes=self._gate.policy.firmware_cap_bytes,
-                sha256=task.params.sha256,
-            )
+        async with self._files.file(task.params.firmware_url, task.params.sha256) as path:
             task.log.info("The firmware file was downloaded.")
             change = Firmware(path=str(path), target_version=task.params.target_version)
             return await self._changes.carry_out(task, change)
-        finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -39,6 +39,7 @@ class Policy:
     claim_room: int = 500  # of these, asked for at once
     log_cap_bytes: int = 64 * 1024 * 1024
     firmware_cap_bytes: int = 512 * 1024 * 1024
+    disk_reserve_bytes: int = 64 * 1024 * 1024  # left free by firmware files, for the journal
     report_events: int = 500  # per request
     report_bytes: int = 1024 * 1024  # per request, before compression
     report_keep_s: float = 7 * 86_400.0  # an outcome the cloud did not take for so long is given up

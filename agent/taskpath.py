@@ -16,6 +16,7 @@ from agent.actions import Actions
 from agent.admission import Admission
 from agent.changes import Changes
 from agent.dispatcher import Dispatcher
+from agent.firmware import FirmwareFiles
 from agent.gate import Gate
 from agent.journal import Arrival, Journal, TaskRecord
 from agent.lease import Lease
@@ -67,11 +68,10 @@ class TaskPath:
         actions = Actions(
             changes=Changes(journal, miners, slots, self._gate, clock),
             looks=looks,
-            downloader=downloader,
+            files=FirmwareFiles(downloader, self._gate, self._work),
             journal=journal,
             gate=self._gate,
             clock=clock,
-            work=self._work,
         )
         self.dispatcher = Dispatcher(journal, actions, self._gate, clock)
         self.admission = Admission(journal, source, self.dispatcher, self._gate, clock)

@@ -10,6 +10,7 @@ import pytest
 
 from agent.actions import CHANGES
 from agent.looks import FOUND_SHOWN
+from agent.policy import Policy
 from agent.ports import ScanSummary
 from contract.errors import BadParamsError, UnsupportedError
 from contract.miner import PowerMode
@@ -78,6 +79,86 @@ async def test_a_firmware_file_is_on_disk_before_the_miner_is_asked_and_gone_aft
         assert code(await at.cloud.ended(bad)) == "bad_firmware"
         assert at.farm.miners[1].trace == []
         assert list((tmp_path / "work").iterdir()) == []
+
+
+class Files(FakeFarm):
+    """A file server that takes its time, and keeps account of what is fetched and kept at once."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        super().__init__(count)
+        self.folder = folder
+        self.go_on = asyncio.Event()
+        self.now = self.most = self.most_kept = 0
+        for miner in self.miners:
+            miner.gate["write"] = asyncio.Event()
+
+    async def fetch(self, url: str, folder: Path, *, cap_bytes: int, sha256: str | None) -> Path:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await self.go_on.wait()
+            path = await super().fetch(url, folder, cap_bytes=cap_bytes, sha256=sha256)
+            self.most_kept = max(self.most_kept, self.kept())
+            return path
+        finally:
+            self.now -= 1
+
+    def kept(self) -> int:
+        return len(list(self.folder.glob("work/*/firmware.bin")))
+
+    def write(self) -> None:
+        for miner in self.miners:
+            miner.gate["write"].set()
+
+
+def update(at: Site, number: int, url: str) -> str:
+    return at.task(number, name=TaskName.FIRMWARE, params={"firmware_url": url})
+
+
+async def test_a_batch_downloads_its_firmware_once_and_keeps_one_file(tmp_path: Path) -> None:
+    farm = Files(tmp_path, 50)
+    async with site(tmp_path, farm=farm) as at:
+        tasks = [update(at, number, "http://files/fw.bmu") for number in range(50)]
+        await until(lambda: at.path.dispatcher.tasks == 50 and farm.now == 1)
+        at.cloud.cancel.add(tasks[0])  # it waited first; the others still get their file
+        at.cloud.poke()
+        assert (await at.cloud.ended(tasks[0])).state == "cancelled"
+        farm.go_on.set()
+        await until(lambda: sum(each.at_once for each in farm.miners) == 4)
+        assert farm.kept() == 1
+        farm.write()
+        for task in tasks[1:]:
+            assert (await at.cloud.ended(task)).state == "succeed"
+        assert farm.fetched == ["http://files/fw.bmu"]
+        assert list((tmp_path / "work").iterdir()) == []
+
+
+async def test_few_downloads_run_at_once_and_their_files_stay_within_a_budget(
+    tmp_path: Path,
+) -> None:
+    farm = Files(tmp_path, 9)
+    policy = Policy(firmware_effects=3, firmware_cap_bytes=8, stop_grace_s=0.1)
+    async with site(tmp_path, farm=farm, policy=policy) as at:
+        tasks = [update(at, number, f"http://files/{number}") for number in range(9)]
+        await until(lambda: at.path.dispatcher.tasks == 9 and farm.now == 3)
+        farm.go_on.set()
+        await until(lambda: sum(each.at_once for each in farm.miners) == 3)
+        farm.write()
+        for task in tasks:
+            assert (await at.cloud.ended(task)).state == "succeed"
+        assert (farm.most, farm.most_kept) == (3, 3)
+        assert len(farm.fetched) == 9
+        assert list((tmp_path / "work").iterdir()) == []
+
+
+async def test_firmware_leaves_the_disk_to_the_journal(tmp_path: Path) -> None:
+    policy = Policy(disk_reserve_bytes=2**60, stop_grace_s=0.1)
+    async with site(tmp_path, policy=policy) as at:
+        event = await at.cloud.ended(update(at, 0, "http://files/fw.bmu"))
+        assert (event.state, code(event)) == ("failed", "storage_full")
+        assert event.result is not None and "free some space" in event.result["error"]["message"]
+        assert at.farm.fetched == []
+        assert (await at.cloud.ended(at.task(1))).state == "succeed"
 
 
 async def test_a_log_is_with_the_cloud_before_the_task_says_so(tmp_path: Path) -> None:
