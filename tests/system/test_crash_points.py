@@ -34,6 +34,19 @@ MAKES = {
     "antminer": "antminer/s21:1,antminer/s9:1",
     "whatsminer": "whatsminer/m60s:1,whatsminer/m50s:1",
 }
+EVERY = (
+    TaskName.LIGHT,
+    TaskName.POOLS,
+    TaskName.POWER_MODE,
+    TaskName.REBOOT,
+    TaskName.FIRMWARE,
+    TaskName.LOG,
+)
+CASES = [
+    *(("antminer", name) for name in EVERY),
+    # What differs in how it is written or proven; light and log take no other path.
+    *(("whatsminer", name) for name in EVERY[1:5]),
+]
 
 
 class Scenario:
@@ -115,18 +128,7 @@ async def crash_at(site: Site, scenario: Scenario, place: str, side: str, nth: i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        TaskName.LIGHT,
-        TaskName.POOLS,
-        TaskName.POWER_MODE,
-        TaskName.REBOOT,
-        TaskName.FIRMWARE,
-        TaskName.LOG,
-    ],
-)
-@pytest.mark.parametrize("make", list(MAKES))
+@pytest.mark.parametrize(("make", "name"), CASES)
 async def test_a_crash_at_any_point_neither_loses_a_task_nor_doubles_an_effect(
     make: str, name: TaskName, tmp_path: Path, base: str, tell: Callable[[str], None]
 ) -> None:
