@@ -144,6 +144,7 @@ async def test_no_step_of_the_wall_clock_throws_an_outcome_away(
     task = at.task()
     await until(lambda: bool(at.farm.miners[0].ledger) and not at.path.dispatcher.tasks)
     await at.die()
+    at.cloud.given.clear()  # it does not ask again
     clock.off += abs(step)
     at.cloud.report_error = lambda _: None
     after = Site(tmp_path, cloud=at.cloud, farm=at.farm, clock=clock)
