@@ -50,6 +50,24 @@ def main() -> None:
     app()
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"miner-cloud v{version('miner-agent')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
+    """The control plane of miner-agent."""
+
+
 @app.command()
 def serve(
     data: Data,
@@ -86,6 +104,9 @@ def serve(
         _fail(
             "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors()), 2
         )
+
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        _check_tls(settings.tls_cert, settings.tls_key)
 
     def ready(url: str) -> None:
         _say({"ready": True, "url": url}, f"miner-cloud listens on {url}, data in {data}", as_json)
@@ -327,6 +348,25 @@ def _guarded(work: Callable[[], T]) -> T:
         _fail(f"{error}", 1)
     except DatabaseError as error:
         _fail(f"database: {error}", 1)
+
+
+def _check_tls(cert: Path, key: Path) -> None:
+    """Name the file that cannot be used, which the library does not; exit 2."""
+    import ssl
+
+    for option, path in (("--tls-cert", cert), ("--tls-key", key)):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            _fail(f"{option} {path} cannot be read: {(error.strerror or str(error)).lower()}", 2)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    except ssl.SSLError as error:
+        _fail(
+            f"--tls-cert {cert} and --tls-key {key} are no certificate with its key, in PEM: "
+            f"{error.reason or error}",
+            2,
+        )
 
 
 def _loop_run(work: Coroutine[Any, Any, None]) -> Callable[[], None]:

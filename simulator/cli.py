@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import os
 import signal
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,9 @@ def main(argv: list[str] | None = None) -> None:
     except (SpecError, FaultError) as error:
         _fail(2, str(error))
     except OSError as error:
-        _fail(1, f"cannot serve: {error}")
+        if error.errno == errno.EADDRINUSE:
+            _fail(1, f"cannot serve: {_without_number(error)}; is another simulator running there?")
+        _fail(1, f"cannot serve: {_without_number(error)}")
 
 
 def _run(args: argparse.Namespace, faults: dict[str, Any]) -> None:
@@ -41,9 +45,11 @@ def _run(args: argparse.Namespace, faults: dict[str, Any]) -> None:
 
 
 async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
-    from simulator.farm import Farm, default_ports
+    from simulator.farm import HIGH_PORTS, Farm, default_ports
 
-    ports = default_ports(args.base)
+    # Ports that are named need no defaults, and no word about them.
+    named = None not in (args.http_port, args.rpc_port, args.v3_port)
+    ports = HIGH_PORTS if named else default_ports(args.base, _warn)
     farm = await Farm.start(
         args.make,
         base=args.base,
@@ -104,9 +110,24 @@ def _write_whole(path: Path, text: str) -> None:
     part.replace(path)
 
 
+def _warn(text: str) -> None:
+    print(f"miner-simulator: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _without_number(error: OSError) -> str:
+    return str(error).partition("] ")[2] or str(error)
+
+
 def _fail(code: int, message: str) -> None:
     print(f"miner-simulator: {message}", file=sys.stderr)  # noqa: T201
     raise SystemExit(code)
+
+
+def _version() -> str:
+    try:
+        return "v" + version("miner-agent")
+    except PackageNotFoundError:
+        return "v0"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         description="A farm of simulated miners on loopback addresses.",
         epilog="SIGHUP reads the faults file again; SIGTERM ends.",
     )
+    parser.add_argument("--version", action="version", version=f"miner-simulator {_version()}")
     parser.add_argument(
         "--make", required=True, help="e.g. antminer:12,whatsminer:10,antminer/s21:3,foreign:5"
     )

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import ipaddress
 import resource
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -15,7 +15,7 @@ from simulator.device import Device, Place
 from simulator.faults import FaultError, parse_fault
 from simulator.ledger import Ledger
 from simulator.makes import MAKES, SpecError, parse_specs
-from simulator.net import can_bind, free_port
+from simulator.net import bind_problem, free_port
 
 VENDOR_PORTS: Final = {"http": 80, "rpc": 4028, "v3": 4433}
 HIGH_PORTS: Final = {"http": 18080, "rpc": 14028, "v3": 14433}
@@ -160,10 +160,20 @@ def count_up(base: str, number: int) -> Iterator[str]:
         address += 1
 
 
-def default_ports(base: str) -> dict[str, int]:
-    """The vendors' ports where they may be bound, else the high ones."""
-    vendor = all(can_bind(base, port) for port in VENDOR_PORTS.values())
-    return dict(VENDOR_PORTS if vendor else HIGH_PORTS)
+def default_ports(base: str, say: Callable[[str], None] = lambda _text: None) -> dict[str, int]:
+    """The vendors' ports where they may be bound, else the high ones; `say` is told when they could be, but
+    somebody else listens there.
+    """
+    problems = {port: bind_problem(base, port) for port in VENDOR_PORTS.values()}
+    if not any(problems.values()):
+        return dict(VENDOR_PORTS)
+    taken = [port for port, number in problems.items() if number == errno.EADDRINUSE]
+    if taken:
+        say(
+            f"in use on {base}: port {', '.join(map(str, taken))} (another simulator?); "
+            f"this farm listens on {', '.join(map(str, HIGH_PORTS.values()))} instead"
+        )
+    return dict(HIGH_PORTS)
 
 
 def _allow_files(number: int) -> None:

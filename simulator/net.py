@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import re
 import socket
@@ -300,11 +301,16 @@ class Connection(asyncio.Protocol):
 
 def can_bind(ip: str, port: int) -> bool:
     """True when this process may listen there now."""
+    return not bind_problem(ip, port)
+
+
+def bind_problem(ip: str, port: int) -> int:
+    """The errno that keeps this process from listening there now; 0 for none."""
     try:
         _bind(ip, port).close()
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0
 
 
 def free_port(ip: str) -> int:

@@ -6,13 +6,26 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
+import signal
+import socket
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from agent.demo.show import Show
-from agent.demo.stage import StageError
+from agent.demo.stage import BASE, StageError
+
+if TYPE_CHECKING:
+    from agent.demo.play import Report
+
+_ENDS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_API_PORTS: Final = (
+    4028,
+    14028,
+)  # where a simulated farm is heard, with leave for low ports or not
 
 
 class DemoUnavailableError(Exception):
@@ -28,7 +41,7 @@ def main(
     keep: Path | None = None,
 ) -> int:
     """Run the demo; give the exit code: 0 when every batch ended as scripted and the simulator's
-    ledger agrees with the cloud.
+    ledger agrees with the cloud, 1 when not, 128 and its number after a signal.
 
     `keep` holds everything the three processes wrote (state, logs, ledger) instead of a temporary
     folder. Raises DemoUnavailableError.
@@ -38,8 +51,6 @@ def main(
             raise DemoUnavailableError(
                 f"the demo runs a cloud too, and {module} is missing: pip install 'miner-agent[{extra}]'"
             )
-    from agent.demo.play import play
-
     show = Show(as_json=as_json)
     with ExitStack() as stack:
         if keep is None:
@@ -50,14 +61,67 @@ def main(
             keep.mkdir(parents=True, exist_ok=True)
             folder = keep.resolve()
         try:
-            report = asyncio.run(
-                play(folder, miners=miners, time_scale=time_scale, show=show, stay=not once)
-            )
+            _check_ground()
+            return asyncio.run(_performed(folder, miners, time_scale, show, stay=not once))
         except StageError as error:
             show.trouble(str(error))
+            if as_json:
+                _say({"ok": False, "error": {"message": str(error)}})
             return 1
-        except KeyboardInterrupt:
-            return 130
-    if as_json:
-        sys.stdout.write(report.to_json() + "\n")
-    return 0 if report.ok else 1
+
+
+async def _performed(
+    folder: Path, miners: int, time_scale: float, show: Show, *, stay: bool
+) -> int:
+    """The exit code. A signal ends the parts and then the demo, also where it came ignored from whoever
+    started us (a shell's background job).
+    """
+    from agent.demo.play import play
+
+    loop, playing = asyncio.get_running_loop(), asyncio.current_task()
+    assert playing is not None
+    told: list[int] = []
+
+    def stop(number: int) -> None:
+        if not told:
+            show.say("stopping")
+            playing.cancel()
+        told.append(number)
+
+    for number in _ENDS:
+        loop.add_signal_handler(number, stop, number)
+    reports: list[Report] = []
+
+    def report_to(report: Report) -> None:
+        reports.append(report)
+        if show.as_json:
+            sys.stdout.write(report.to_json() + "\n")
+            sys.stdout.flush()
+
+    try:
+        await play(
+            folder, miners=miners, time_scale=time_scale, show=show, stay=stay, tell=report_to
+        )
+    except asyncio.CancelledError:
+        if not told:
+            raise
+        if show.as_json and not reports:
+            _say({"ok": False, "error": {"message": "stopped by a signal"}})
+        return 128 + told[0]
+    return 0 if reports and reports[-1].ok else 1
+
+
+def _check_ground() -> None:
+    """Raises StageError when another demo stands where this one would."""
+    for port in _API_PORTS:
+        with socket.socket() as sock:
+            sock.settimeout(1.0)
+            if sock.connect_ex((BASE, port)) == 0:
+                raise StageError(
+                    f"{BASE} port {port} is in use: another demo or simulator is running on the "
+                    "addresses of this one; end it first"
+                )
+
+
+def _say(document: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(document) + "\n")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
+import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 _END_S = 15.0  # for a graceful end, before it is killed
+_PR_SET_PDEATHSIG = 1
 _LINE_MAX_BYTES = 2**26  # the simulator names thousands of miners on one line
 
 
@@ -57,7 +60,8 @@ class Part:
             self._log_begins = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self.program, stdin=DEVNULL, stdout=PIPE if self._announces else log, stderr=log,
-                env=self.environment, limit=_LINE_MAX_BYTES,
+                env=self.environment, limit=_LINE_MAX_BYTES, preexec_fn=_bound_to_us(),
+                start_new_session=True,  # Ctrl-C is ours to hear: the parts end in their order
             )  # fmt: skip
         self.lives += 1
         if not self._announces:
@@ -118,9 +122,30 @@ def command(module: str, *args: object) -> list[str]:
 async def ask(module: str, *args: object) -> Any:
     """Run a command to its end; give the JSON document of its last line. Raises StageError."""
     process = await asyncio.create_subprocess_exec(
-        *command(module, *args, "--json"), stdin=DEVNULL, stdout=PIPE, stderr=PIPE
-    )
-    out, err = await process.communicate()
+        *command(module, *args, "--json"), stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
+        preexec_fn=_bound_to_us(), start_new_session=True,
+    )  # fmt: skip
+    try:
+        out, err = await process.communicate()
+    except asyncio.CancelledError:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        raise
     if process.returncode != 0:
         raise StageError(f"{module} {args[0]} failed: {err.decode(errors='replace')[-2000:]}")
     return json.loads(out.splitlines()[-1])
+
+
+def _bound_to_us() -> Callable[[], None] | None:
+    """What a child does before it becomes its program: it asks to be told to end should we be killed."""
+    if sys.platform != "linux":
+        return None
+    libc, parent = ctypes.CDLL(None), os.getpid()
+
+    def bind() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        if os.getppid() != parent:  # it happened before we could ask
+            os._exit(1)
+
+    return bind

@@ -40,6 +40,15 @@ class BatchReport(msgspec.Struct, frozen=True):
     surprises: tuple[str, ...] = ()
 
 
+class Special(msgspec.Struct, frozen=True):
+    """A miner with a part of its own, and what the cloud said of its tasks, by error code (`succeed` for none)."""
+
+    ip: str
+    model: str
+    role: str
+    said: dict[str, int]
+
+
 class Report(msgspec.Struct, frozen=True):
     """The demo in figures."""
 
@@ -49,14 +58,25 @@ class Report(msgspec.Struct, frozen=True):
     ledger: Audit
     seconds: float
     ok: bool
+    specials: tuple[Special, ...] = ()
 
     def to_json(self) -> str:
         """One JSON document on one line."""
         return msgspec.json.encode(self).decode()
 
 
-async def play(folder: Path, *, miners: int, time_scale: float, show: Show, stay: bool) -> Report:
-    """Run it all; with `stay`, keep the stage up after the report until interrupted. Raises StageError."""
+async def play(
+    folder: Path,
+    *,
+    miners: int,
+    time_scale: float,
+    show: Show,
+    stay: bool,
+    tell: Callable[[Report], None],
+) -> None:
+    """Run it all and `tell` how it went; with `stay`, keep the stage up after that until cancelled.
+    Raises StageError.
+    """
     clock = SystemClock()
     begun = clock.mono()
     show.say("starting a cloud, a farm and an agent on loopback")
@@ -67,11 +87,11 @@ async def play(folder: Path, *, miners: int, time_scale: float, show: Show, stay
     ):
         performance = _Performance(stage, operator, show, clock)
         report = await performance.run(images_url, begun)
-        show.report(report.batches, report.ledger, report.ok, report.seconds)
+        show.report(report)
+        tell(report)
         if stay:
-            show.invite(stage)
+            show.invite(stage, *performance.examples())
             await _until_interrupted(stage, clock)
-    return report
 
 
 class _Performance:
@@ -80,6 +100,8 @@ class _Performance:
         self._ids: dict[str, str] = {}  # ip -> the cloud's miner id
         self._macs: dict[str, SimulatedMiner] = {}  # the cloud's miner id -> who it really is
         self._witnessed: list[Witnessed] = []
+        self._said: dict[str, dict[str, int]] = {}  # ip -> what became of its tasks, counted
+        self._examples = ("", "")
 
     async def run(self, images_url: str, begun_mono: float) -> Report:
         stage = self._stage
@@ -94,11 +116,24 @@ class _Performance:
             # Created one after the other, since a miner takes its tasks in that order; then all at once.
             batches = [(act, await self._create(act)) for act in script]
             reports += await asyncio.gather(*(self._watch(act, *each) for act, each in batches))
+        self._examples = (self._ids[parts.liar.ip], batches[0][1][0])
         ledger = audit(stage.ledger, self._witnessed)
         surprised = any(each.surprises for each in reports)
         ok = not (ledger.doubled or ledger.unclaimed or surprised)
         seconds = round(self._clock.mono() - begun_mono, 2)
-        return Report(len(self._ids), readings, tuple(reports), ledger, seconds, ok)
+        specials = tuple(
+            Special(each.ip, each.model, role, dict(sorted(self._said.get(each.ip, {}).items())))
+            for role, each in (
+                ("lies", parts.liar),
+                ("dead", parts.dead),
+                ("foreign", parts.foreign),
+            )
+        )
+        return Report(len(self._ids), readings, tuple(reports), ledger, seconds, ok, specials)
+
+    def examples(self) -> tuple[str, str]:
+        """The ids of a miner and of a batch, to look at by hand."""
+        return self._examples
 
     async def _create(self, act: Act) -> tuple[str, dict[str, int]]:
         ids = None if act.who is None else [self._ids[each.ip] for each in act.who]
@@ -118,6 +153,10 @@ class _Performance:
         batch = await self._until(ended, f"the end of {act.name} ({act.note})")
         seconds = round(self._clock.mono() - begun_mono, 2)
         tasks = await self._operator.tasks(batch_id)
+        with_task = {task["miner_id"] for task in tasks}
+        for each in act.who or ():
+            if self._ids[each.ip] not in with_task:
+                self._saying(each.ip, f"skipped ({', '.join(sorted(skipped))})")
         why: dict[str, int] = {}
         surprises = []
         if skipped != act.skipped:
@@ -127,6 +166,8 @@ class _Performance:
             if miner is not None:
                 self._witnessed.append(witnessed(miner.mac, act.name, task))
             code = _code(task)
+            if miner is not None:
+                self._saying(miner.ip, code or "succeed")
             if code is not None:
                 why[code] = why.get(code, 0) + 1
             expected = act.agent_expected if miner is None else act.expected(miner)
@@ -140,6 +181,10 @@ class _Performance:
             act.name, act.note, batch["status"], batch["task_count"], batch["succeed_count"],
             batch["failed_count"], seconds, why, skipped, tuple(surprises),
         )  # fmt: skip
+
+    def _saying(self, ip: str, word: str) -> None:
+        said = self._said.setdefault(ip, {})
+        said[word] = said.get(word, 0) + 1
 
     async def _all_read(self) -> int:
         """Wait until the cloud shows a rate for every miner that the simulator says is there."""

@@ -13,14 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from agent.demo.audit import Audit
-    from agent.demo.play import BatchReport
+    from agent.demo.play import Report
     from agent.demo.script import Act
     from agent.demo.stage import Stage
 
-_LIGHT_ON = (
-    '{"task_name": "miner.light.update", "miner_ids": ["MINER_ID"], "params": {"action": "on"}}'
-)
+_LIGHT_ON = '{"task_name": "miner.light.update", "miner_ids": ["%s"], "params": {"action": "on"}}'
+_WIDTH = 120  # of a file, which has no edge to fold the table at
+_WHY_WIDTH = 30
 _STYLES = {"succeed": "green", "partial_succeed": "yellow", "failed": "red", "pending": "cyan"}
 
 
@@ -29,8 +28,9 @@ class Show:
 
     def __init__(self, *, as_json: bool) -> None:
         self._console = Console(stderr=as_json)
+        self.as_json = as_json
         if not self._console.is_terminal:
-            self._console.width = 140  # a file has no edge to fold the table at
+            self._console.width = _WIDTH
         self._rows: dict[str, tuple[Act, Mapping[str, Any]]] = {}
         self._found = Text("")
         self._live: Live | None = None
@@ -65,31 +65,36 @@ class Show:
         """Where one batch stands."""
         self._rows[batch_id] = (act, batch)
 
-    def report(
-        self, batches: Iterable[BatchReport], ledger: Audit, ok: bool, seconds: float
-    ) -> None:
-        """The table of proof."""
-        table = Table(title="Every task name, with what became of it", title_justify="left")
+    def report(self, report: Report) -> None:
+        """The table of proof, and one of the miners that have a part of their own."""
+        table = _table("Every task the agent carries out, with what became of it")
         table.add_column("task", no_wrap=True)
         table.add_column("what for", overflow="fold")
         for name in ("tasks", "succeed", "failed"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", no_wrap=True)
         table.add_column("why", overflow="fold")
-        table.add_column("seconds", justify="right")
+        table.add_column("seconds", justify="right", no_wrap=True)
         surprises = []
-        for each in batches:
-            why = ", ".join(f"{count} {code}" for code, count in sorted(each.why.items()))
-            for reason, count in sorted(each.skipped.items()):
-                why += f"{', ' if why else ''}{count} skipped ({reason})"
+        for each in report.batches:
+            why = [f"{count} {code}" for code, count in sorted(each.why.items())]
+            why += [f"{count} skipped ({word})" for word, count in sorted(each.skipped.items())]
             table.add_row(
-                Text(each.task_name, style=_STYLES.get(each.status, "")), each.note,
-                str(each.task_count), str(each.succeed_count), str(each.failed_count), why,
-                f"{each.seconds:.1f}",
+                Text(each.task_name, style=_STYLES.get(each.status, "")), Text(each.note),
+                str(each.task_count), str(each.succeed_count), str(each.failed_count),
+                Text(_folded(why)), f"{each.seconds:.1f}",
             )  # fmt: skip
             surprises += [f"{each.task_name} ({each.note}): {text}" for text in each.surprises]
+        ledger, seconds, ok = report.ledger, report.seconds, report.ok
+        special = _table("\nThe miners that play a part, and what the cloud says of their tasks")
+        for name in ("address", "model", "part", "tasks"):
+            special.add_column(name, no_wrap=name != "tasks")
+        for miner in report.specials:
+            said = ", ".join(f"{count} {word}" for word, count in miner.said.items())
+            special.add_row(miner.ip, Text(miner.model), miner.role, Text(said))
         self._console.print(table)
+        self._console.print(special)
         self._console.print(
-            f"The miners' own ledger: {ledger.effects} effects, {ledger.doubled} done twice, "
+            f"\nThe miners' own ledger: {ledger.effects} effects, {ledger.doubled} done twice, "
             f"{ledger.unclaimed} without a task. {seconds:.1f} s."
         )
         for text in surprises:
@@ -100,20 +105,22 @@ class Show:
             else Text("The demo did not end as scripted.", style="red")
         )
 
-    def invite(self, stage: Stage) -> None:
-        """How to go on by hand."""
+    def invite(self, stage: Stage, miner_id: str, batch_id: str) -> None:
+        """How to go on by hand, with a miner and a batch that are there."""
         farm = f"{stage.cloud_url}/private-api/v1/{stage.workspace_id}/farms/{stage.farm_id}"
         key = f"-H 'x-api-key: {stage.api_key}'"
         json = "-H 'Content-Type: application/json'"
         some = stage.miners[0].ip
-        self._console.print(f"\nAll three processes stay up until Ctrl-C. Files: {stage.folder}")
+        self._console.print(
+            f"\nAll three processes stay up until Ctrl-C or SIGTERM. Files: {stage.folder}"
+        )
         self._console.print(f"URL {stage.cloud_url}\nkey {stage.api_key}\n", soft_wrap=True)
         for line in (
             f"curl -s {key} '{farm}/miner/latest?pageSize=100'",
             f"curl -s {key} {json} -d '{{\"ip_ranges\": [\"{some}\"]}}' '{farm}/miner/search'",
-            f"curl -s {key} {json} -d '{_LIGHT_ON}' '{farm}/tasks/batches'",
-            f"curl -s {key} '{farm}/tasks/batches/BATCH_ID'",
-            f"curl -s {key} '{farm}/miners/MINER_ID/tasks'",
+            f"curl -s {key} {json} -d '{_LIGHT_ON % miner_id}' '{farm}/tasks/batches'",
+            f"curl -s {key} '{farm}/tasks/batches/{batch_id}'",
+            f"curl -s {key} '{farm}/miners/{miner_id}/tasks'",
             f'curl -s {key} {json} -d \'{{"status": {{"eq": "failed"}}}}\' \'{farm}/tasks/search\'',
         ):
             self._console.print(line, soft_wrap=True, markup=False, highlight=False)
@@ -128,3 +135,23 @@ class Show:
                 f"{ended}/{batch['task_count']}",
             )
         return Group(self._found, table)
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="underline",
+        padding=(0, 1, 0, 0),
+    )  # fmt: skip
+
+
+def _folded(items: Iterable[str]) -> str:
+    """Items of a list, on as few lines as hold them whole."""
+    lines: list[str] = []
+    for each in items:
+        if lines and len(lines[-1]) + 2 + len(each) <= _WHY_WIDTH:
+            lines[-1] += f", {each}"
+            continue
+        if lines:
+            lines[-1] += ","
+        lines.append(each)
+    return "\n".join(lines)

@@ -18,6 +18,7 @@ from agent.demo.part import Part, StageError, ask, command
 __all__ = ["SimulatedMiner", "Stage", "StageError", "set_stage"]
 
 
+BASE: Final = "127.77.0.1"  # the first address of the demo's farm
 # One of each dialect: API v3, 4028 of v3 firmware, v2, v1, and one that takes no changes.
 WHATSMINERS: Final = ",".join(
     f"whatsminer/{key}" for key in ("m60s", "m60s-compat", "m50s", "m20s", "m30s-legacy")
@@ -74,7 +75,7 @@ async def set_stage(
     miners: int,
     time_scale: float,
     makes: str | None = None,
-    base: str = "127.77.0.1",
+    base: str = BASE,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[Stage]:
     """Start simulator, cloud and agent (enrolled), in that order; end them in the other order.

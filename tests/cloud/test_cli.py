@@ -196,6 +196,25 @@ async def test_it_speaks_tls_with_the_certificate_it_is_given(tmp_path):
             assert await response.json() == {"ok": True}
 
 
+@pytest.mark.parametrize("missing", ["--tls-cert", "--tls-key"])
+def test_a_certificate_file_that_cannot_be_used_is_named(tmp_path: Path, missing: str) -> None:
+    cert, key = certificate(tmp_path)
+    files = {"--tls-cert": cert, "--tls-key": key}
+    words = ("serve", "--data", str(tmp_path / "data"), "--port", "0")
+    given = files | {missing: tmp_path / "nowhere.pem"}
+    _, err = run(*words, *(str(each) for pair in given.items() for each in pair), status=2)
+    assert f"{missing} {tmp_path / 'nowhere.pem'} cannot be read: no such file" in err
+    given = files | {missing: tmp_path / "other.pem"}
+    (tmp_path / "other.pem").write_text("nothing")
+    _, err = run(*words, *(str(each) for pair in given.items() for each in pair), status=2)
+    assert str(tmp_path / "other.pem") in err
+
+
+def test_the_version_is_told() -> None:
+    out, _ = run("--version")
+    assert out.startswith("miner-cloud v")
+
+
 def certificate(folder: Path) -> tuple[Path, Path]:
     from datetime import UTC, datetime, timedelta
     from ipaddress import ip_address

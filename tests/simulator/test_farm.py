@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 
 import pytest
 
-from simulator.farm import Farm, count_up
+from simulator.farm import HIGH_PORTS, Farm, count_up, default_ports
 from simulator.faults import FaultError
 from simulator.makes import SpecError, parse_specs
 
@@ -223,3 +224,28 @@ async def test_the_command_refuses_what_it_does_not_know():
     )  # fmt: skip
     _, error = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 2 and b"unknown antminer 'x1'" in error
+
+
+def test_ports_of_the_vendors_that_somebody_else_holds_are_told(base):
+    said: list[str] = []
+    with socket.socket() as taken:
+        taken.bind((base, 4433))
+        taken.listen()
+        assert default_ports(base, said.append) == HIGH_PORTS
+    (text,) = said
+    assert f"in use on {base}: port 4433" in text and "14028" in text
+
+
+async def test_a_port_that_is_named_and_taken_is_told_without_a_number(base):
+    with socket.socket() as taken:
+        taken.bind((base, 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "from simulator.cli import main; main()", "--make", "antminer:1",
+            "--base", base, "--http-port", port, "--rpc-port", "0", "--v3-port", "0",
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, error = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert b"another simulator" in error and b"Errno" not in error

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from contract.task import TaskName
@@ -69,6 +73,70 @@ def test_the_demo_ends_as_scripted_and_its_ledger_agrees(
     )
     assert report["seconds"] < LIMIT_S
     check(report)
+
+
+@contextmanager
+def playing(folder: Path, *before: str) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A demo that has begun, and the ids of its parts."""
+    process = subprocess.Popen(
+        [*before, sys.executable, "-m", "agent", "demo", "--miners", "6"],
+        cwd=ROOT, env={**os.environ, "TMPDIR": str(folder)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        demo = psutil.Process(process.pid)
+        give_up_mono = time.monotonic() + LIMIT_S
+        while len(parts := demo.children()) < 3 and time.monotonic() < give_up_mono:
+            assert process.poll() is None
+            time.sleep(0.1)
+        yield process, [each.pid for each in parts]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def all_gone(pids: list[int]) -> bool:
+    give_up_mono = time.monotonic() + 30
+    while any(map(psutil.pid_exists, pids)) and time.monotonic() < give_up_mono:
+        time.sleep(0.1)
+    return not any(map(psutil.pid_exists, pids))
+
+
+@pytest.mark.parametrize(
+    ("number", "before"),
+    [
+        (signal.SIGTERM, ()),
+        (
+            signal.SIGINT,
+            ("sh", "-c", 'trap "" INT; exec "$@"', "sh"),
+        ),  # as a background job gets it
+    ],
+)
+def test_a_demo_that_is_told_to_end_leaves_neither_processes_nor_files(
+    number: signal.Signals, before: tuple[str, ...], tmp_path: Path
+) -> None:
+    with playing(tmp_path, *before) as (process, parts):
+        assert len(parts) == 3
+        assert list(tmp_path.iterdir()) != []
+        second = subprocess.run(
+            [sys.executable, "-m", "agent", "demo", "--once", "--json"],
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert second.returncode == 1
+        assert "is in use" in json.loads(second.stdout)["error"]["message"]
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert out.splitlines().count("stopping") == 1
+    assert err == ""
+    assert all_gone(parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_parts_of_a_demo_that_is_killed_end_too(tmp_path: Path) -> None:
+    with playing(tmp_path) as (process, parts):
+        process.kill()
+        process.communicate(timeout=60)
+    assert all_gone(parts)
 
 
 def check(report: dict[str, Any]) -> None:
