@@ -289,7 +289,10 @@ async def _act(
         else:
             if reply.result is None:
                 raise LocalRefusedError(reply.refused or "the daemon gave no answer")
-            await asyncio.to_thread(_bring, reply.result, logs, copy=True)
+            try:
+                await asyncio.to_thread(_bring, reply.result, logs, copy=True)
+            except OSError as error:  # what was done is done; only its file lies elsewhere
+                return reply.result, f"the file stays with the daemon: {why(error)}"
             return reply.result, ""
     from agent.daemon import policy_of
     from agent.onsite import alone
@@ -331,7 +334,10 @@ def _run(work: Coroutine[Any, Any, _T]) -> _T:
 
 
 def _failed(problem: BaseException | str, code: int = FAILED, advice: str = "") -> Ended:
-    text = "; ".join(filter(None, (str(problem), advice)))
+    said = str(problem)
+    if isinstance(problem, OSError) and problem.strerror:
+        said = ": ".join(filter(None, (problem.filename and str(problem.filename), why(problem))))
+    text = "; ".join(filter(None, (said, advice)))
     error: dict[str, Any] = {"message": text}
     if isinstance(problem, MinerError):
         error["code"] = problem.code.value
