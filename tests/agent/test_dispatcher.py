@@ -410,8 +410,7 @@ async def test_neither_cancel_nor_limit_cuts_the_writing_of_an_end(tmp_path: Pat
         at.journal.settle = slow  # type: ignore[method-assign]
         ref = at.farm.miners[0].ref
         here = asyncio.create_task(at.path.submit_local(TaskName.LOG, {}, ref, "act"))
-        await clock.advance(1.0)
-        assert writing.is_set()
+        await asyncio.wait_for(writing.wait(), 10)
         (task_id,) = at.path.dispatcher._tasks
         at.path.dispatcher.cancel(task_id)
         await clock.advance(SPECS[TaskName.LOG].limit_s + 10.0)
