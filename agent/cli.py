@@ -276,7 +276,9 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
     """The parameters of a task that an agent carries out at one miner; whatever else ends the command."""
     from agent.actions import UNSUPPORTED
     from agent.hints import how_to_ask, not_by_hand, unknown_name
-    from contract.errors import ErrorCode
+    from agent.onsite import failed
+    from agent.shown import result_text
+    from contract.errors import UnsupportedError
     from contract.task import TaskName, parse_params
 
     try:
@@ -284,10 +286,9 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
     except ValueError:
         _usage(unknown_name(task_name), as_json)
     if name in UNSUPPORTED:
-        error = {"code": ErrorCode.UNSUPPORTED.value, "message": UNSUPPORTED[name]}
-        _end(
-            (1, {"ok": False, "error": error}, f"{name}: unsupported: {error['message']}"), as_json
-        )
+        result = failed(UnsupportedError(UNSUPPORTED[name]))
+        document = {"ok": False, "ip": host, "task_name": name, "result": result}
+        _end((1, document | {"error": result["error"]}, result_text(name, host, result)), as_json)
     elsewhere = not_by_hand(name)
     if elsewhere is not None:
         _usage(elsewhere, as_json)
