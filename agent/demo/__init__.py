@@ -19,7 +19,7 @@ from agent.demo.show import Show
 from agent.demo.stage import BASE, StageError
 
 if TYPE_CHECKING:
-    from agent.demo.play import Report
+    from agent.demo.report import Report
 
 _ENDS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _API_PORTS: Final = (

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
 from aiohttp import web
 
-from agent.demo.audit import Audit, Witnessed, audit, witnessed
+from agent.demo.audit import Witnessed, audit, witnessed
 from agent.demo.operator import Operator
+from agent.demo.report import BatchReport, Report, Special
 from agent.demo.script import Act, acts, cast
 from agent.demo.show import Show
 from agent.demo.stage import SimulatedMiner, Stage, StageError, set_stage
@@ -21,48 +21,6 @@ from contract.task import TERMINAL, TaskName
 
 _T = TypeVar("_T")
 _PATIENCE_S = 120.0  # for any one step; the whole is meant to take under 45 s
-
-
-class BatchReport(msgspec.Struct, frozen=True):
-    """How one batch ended. `why` counts its error codes, `skipped` the miners without a task by
-    reason; `surprises` tells tasks that ended otherwise than scripted.
-    """
-
-    task_name: str
-    note: str
-    status: str
-    task_count: int
-    succeed_count: int
-    failed_count: int
-    seconds: float
-    why: dict[str, int]
-    skipped: dict[str, int]
-    surprises: tuple[str, ...] = ()
-
-
-class Special(msgspec.Struct, frozen=True):
-    """A miner with a part of its own, and what the cloud said of its tasks, by error code (`succeed` for none)."""
-
-    ip: str
-    model: str
-    role: str
-    said: dict[str, int]
-
-
-class Report(msgspec.Struct, frozen=True):
-    """The demo in figures."""
-
-    miners: int
-    readings: int
-    batches: tuple[BatchReport, ...]
-    ledger: Audit
-    seconds: float
-    ok: bool
-    specials: tuple[Special, ...] = ()
-
-    def to_json(self) -> str:
-        """One JSON document on one line."""
-        return msgspec.json.encode(self).decode()
 
 
 async def play(

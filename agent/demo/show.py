@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from agent.demo.play import Report
+    from agent.demo.report import Report
     from agent.demo.script import Act
     from agent.demo.stage import Stage
 

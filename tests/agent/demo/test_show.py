@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.demo.audit import Audit
-from agent.demo.play import BatchReport, Report, Special
+from agent.demo.report import BatchReport, Report, Special
 from agent.demo.show import Show
 
 BATCHES = (
