@@ -9,7 +9,6 @@ from tests.judges import checks
 from tests.judges.deeds import KEYS
 
 JUDGE = "pyasic"
-pytestmark = pytest.mark.xdist_group("judge-pyasic")
 
 
 @pytest.mark.parametrize("key", MODELS)

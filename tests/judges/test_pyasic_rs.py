@@ -9,7 +9,6 @@ from tests.judges import checks
 from tests.judges.deeds import KEYS
 
 JUDGE = "pyasic-rs"
-pytestmark = pytest.mark.xdist_group("judge-pyasic-rs")
 
 
 @pytest.mark.parametrize("key", MODELS)

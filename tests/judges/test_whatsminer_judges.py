@@ -34,7 +34,6 @@ GAPS = {
     },
 }
 pytestmark = [
-    pytest.mark.xdist_group("judge-whatsminer"),
     pytest.mark.parametrize("key", KEYS),
     pytest.mark.parametrize("judge", JUDGES),
 ]

@@ -19,8 +19,6 @@ import pytest
 
 from contract.task import TaskName
 
-# Two demos would take each other's addresses.
-pytestmark = pytest.mark.xdist_group("demo")
 ROOT = Path(__file__).resolve().parents[2]
 ORDINARY = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 LIMIT_S = 120
