@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
@@ -22,8 +21,9 @@ from contract.miner import (
     Slow,
     Static,
 )
-from drivers.antminer import braiins
+from drivers.antminer import braiins, proofs
 from drivers.antminer.cgi import Cgi
+from drivers.antminer.changes import changes_of
 from drivers.antminer.identify import Findings, ask_who, classify, examine
 from drivers.antminer.models import OLD, Model, spec_for
 from drivers.antminer.reading import (
@@ -33,23 +33,19 @@ from drivers.antminer.reading import (
 from drivers.antminer.replies import Joined, Reply
 from drivers.antminer.rpc import MOVING, Rpc
 from drivers.antminer.slow import Meter, look_slowly
+from drivers.antminer.subject import Subject
 from drivers.base import (
-    AnyChange,
     Capabilities,
     Credentials,
     Depth,
-    Effect,
-    Evidence,
-    LogFile,
-    NoChange,
-    Plan,
     Timing,
 )
 from drivers.boards import with_serials
+from drivers.changes import Changes, Changing
 from drivers.wire import Wire
 
 
-class Antminer:
+class Antminer(Changing):
     """A driver bound to one AntMiner. Foreign firmware on it is read and never written to."""
 
     make: ClassVar[str] = "antminer"
@@ -102,9 +98,11 @@ class Antminer:
     def capabilities(self) -> Capabilities | None:
         if not self._identity.drivable or self._identity.generation is None:
             return None
-        from drivers.antminer import proofs
-
         return proofs.capabilities(self._identity.generation)
+
+    @property
+    def changes(self) -> Changes[Subject]:
+        return changes_of(self)
 
     # --- looking ---------------------------------------------------------------------------------
 
@@ -168,35 +166,6 @@ class Antminer:
             raw=raw,
         )
 
-    # --- changing --------------------------------------------------------------------------------
-
-    async def plan(self, change: AnyChange) -> Plan | NoChange:
-        """Say what would be written. Raises UnsupportedError for a miner that is only read."""
-        self._check_drivable()
-        from drivers.antminer import changes
-
-        return await changes.plan(self, change)
-
-    async def apply(self, plan: Plan, effect: Effect) -> None:
-        """Write it, once. Raises UnsupportedError for a miner that is only read."""
-        self._check_drivable()
-        from drivers.antminer import changes
-
-        await changes.apply(self, plan, effect)
-
-    async def verify(self, plan: Plan, effect: Effect) -> Evidence:
-        """Look until the miner shows the change or its proof window ends."""
-        from drivers.antminer import changes
-
-        return await changes.verify(self, plan, effect)
-
-    async def get_log(self, folder: Path, *, size_cap_bytes: int) -> LogFile:
-        """Stream the miner's log into `folder`. Raises UnsupportedError for a miner that is only read."""
-        self._check_drivable()
-        from drivers.antminer import changes
-
-        return await changes.fetch_log(self, folder, size_cap_bytes=size_cap_bytes)
-
     # --- private ---------------------------------------------------------------------------------
 
     def _became(self, identity: Identity) -> None:
@@ -205,11 +174,6 @@ class Antminer:
         self.cgi.stock = identity.firmware is Firmware.STOCK
         # Other firmwares grew out of the old API: they have its joined form and no array.
         self.rpc.generation = identity.generation if self.cgi.stock else OLD
-
-    def _check_drivable(self) -> None:
-        if not self._identity.drivable:
-            reason = self._identity.reason or "its firmware is not one we write to"
-            raise UnsupportedError(f"{self._endpoint.host} is only read: {reason}")
 
     def _look(self, joined: Joined) -> Look:
         summary, stats, pools = (joined.part(command) for command in MOVING)

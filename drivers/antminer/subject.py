@@ -1,11 +1,10 @@
-"""What the changes need of a miner, and the looks that several of them share."""
+"""What the changes need of an AntMiner, and the looks that several of them share."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final, Protocol
 
-from contract.clock import Clock
 from contract.errors import (
     BusyError,
     MalformedError,
@@ -13,14 +12,13 @@ from contract.errors import (
     RefusedError,
     UnsupportedError,
 )
-from contract.miner import Endpoint, Identity, Reading
+from drivers import subject
 from drivers.antminer import conf
 from drivers.antminer.cgi import Cgi
 from drivers.antminer.repair import decode_json
-from drivers.base import Depth, Effect, Timing
+from drivers.base import Effect
 from drivers.http import Response
 from drivers.watch import pause
-from drivers.wire import Wire
 
 OLD: Final = "OLD"
 NEW_BM: Final = "NEW-BM"
@@ -30,31 +28,13 @@ STARTING_TRIES: Final = 3
 _STARTING_PAUSE_S: Final = 5.0
 
 
-class Subject(Protocol):
+class Subject(subject.Subject, Protocol):
     """One stock AntMiner, as its driver holds it."""
 
     @property
-    def endpoint(self) -> Endpoint: ...
-    @property
-    def identity(self) -> Identity: ...
-    @property
-    def wire(self) -> Wire: ...
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def timing(self) -> Timing: ...
-    @property
     def cgi(self) -> Cgi: ...
-    @property
-    def ideal_hs(self) -> float | None: ...
-
-    allow_plain_reboot: bool  # whether a hashing miner is rebooted without `force`
 
     awake_mode: str | None  # the work mode seen before a sleep, as the firmware numbers it
-
-    async def identify(self) -> Identity: ...
-
-    async def read(self, depth: Depth = Depth.MOVING) -> Reading: ...
 
 
 def is_old(miner: Subject) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -13,7 +12,6 @@ from contract.errors import (
     MalformedError,
     MinerError,
     UnreachableError,
-    UnsupportedError,
     WrongDeviceError,
 )
 from contract.miner import (
@@ -29,20 +27,16 @@ from contract.miner import (
     Static,
 )
 from drivers.base import (
-    AnyChange,
     Capabilities,
     Credentials,
     Depth,
-    Effect,
-    Evidence,
-    LogFile,
-    NoChange,
-    Plan,
     Timing,
 )
 from drivers.boards import with_serials
+from drivers.changes import Changes, Changing
 from drivers.whatsminer import proofs
 from drivers.whatsminer.api import Joined, ProcessDownError
+from drivers.whatsminer.changes import changes_of
 from drivers.whatsminer.faults import codes_of, faults_of
 from drivers.whatsminer.figures import truth
 from drivers.whatsminer.frames import Reply3, decode_reply, decode_status, refusal_of
@@ -69,6 +63,7 @@ from drivers.whatsminer.reading3 import (
 from drivers.whatsminer.reading3 import psu_of as psu_of_device
 from drivers.whatsminer.rpc import Rpc
 from drivers.whatsminer.shares import with_shares
+from drivers.whatsminer.subject import Subject
 from drivers.whatsminer.tokens import Tokens
 from drivers.whatsminer.v3 import DEVICE, SETTING, STATUS, Api3
 from drivers.wire import Wire
@@ -82,7 +77,7 @@ _PROCESS_DOWN: Final = MinerFault(
 )
 
 
-class Whatsminer:
+class Whatsminer(Changing):
     """A driver bound to one WhatsMiner, in the dialect its firmware has."""
 
     make: ClassVar[str] = "whatsminer"
@@ -143,6 +138,10 @@ class Whatsminer:
     @property
     def capabilities(self) -> Capabilities | None:
         return proofs.capabilities(self.identity.generation) if self.identity.drivable else None
+
+    @property
+    def changes(self) -> Changes[Subject]:
+        return changes_of(self)
 
     # --- looking ---------------------------------------------------------------------------------
 
@@ -219,41 +218,7 @@ class Whatsminer:
             raw=self._raw(look) if depth is Depth.FULL else None,
         )
 
-    # --- changing --------------------------------------------------------------------------------
-
-    async def plan(self, change: AnyChange) -> Plan | NoChange:
-        """Say what would be written. Raises UnsupportedError for a miner that is only read."""
-        self._check_drivable()
-        from drivers.whatsminer import changes
-
-        return await changes.plan(self, change)
-
-    async def apply(self, plan: Plan, effect: Effect) -> None:
-        """Write it, once. Raises UnsupportedError for a miner that is only read."""
-        self._check_drivable()
-        from drivers.whatsminer import changes
-
-        await changes.apply(self, plan, effect)
-
-    async def verify(self, plan: Plan, effect: Effect) -> Evidence:
-        """Look until the miner shows the change or its proof window ends."""
-        from drivers.whatsminer import changes
-
-        return await changes.verify(self, plan, effect)
-
-    async def get_log(self, folder: Path, *, size_cap_bytes: int) -> LogFile:
-        """Stream the miner's log into `folder`. Raises UnsupportedError for a miner that is only read."""
-        self._check_drivable()
-        from drivers.whatsminer import changes
-
-        return await changes.fetch_log(self, folder, size_cap_bytes=size_cap_bytes)
-
     # --- private ---------------------------------------------------------------------------------
-
-    def _check_drivable(self) -> None:
-        if not self.identity.drivable:
-            reason = self.identity.reason or "its firmware is not one we write to"
-            raise UnsupportedError(f"{self._endpoint.host} is only read: {reason}")
 
     def _is_relook_due(self) -> bool:
         return self.identity.generation == COMPAT and self.clock.mono() >= self._relook_at_mono

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from contract.clock import to_text
 from contract.errors import MinerError, UnsupportedModeError
@@ -26,7 +26,7 @@ async def plan(miner: Subject, change: Mode) -> Plan | NoChange:
     """
     wanted = wanted_mode(change)
     now = await state.settled(miner)
-    before = _shown(now) | {"read_at": to_text(miner.clock.now())}
+    before = state.shown(now) | {"read_at": to_text(miner.clock.now())}
     if now.mode is wanted and now.mining is not False:
         return NoChange(change=change, before=before)
     data = {"mode": wanted.value, "wake": now.mining is False, "set": now.mode is not wanted}
@@ -60,20 +60,22 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
         else:
             turn = _turn(plan, watch, now)
             if now.mode is wanted and now.is_up and turn is Turn.RESTARTED:
-                return _evidence(plan, watch, "done", proofs.MODE.signal, now)
+                return evidence(plan, watch, "done", proofs.MODE.signal, state.shown(now))
         if watch.device_s >= proofs.MODE.latest_s:
             break
         await watch.pause(_LOOK_EVERY_S)
     if now is None or trouble is not None:
         reason = f"could not look again: {trouble}"
-        return _evidence(plan, watch, "unknown", "none", now, reason=reason)
+        return evidence(plan, watch, "unknown", "none", state.shown(now), reason=reason)
     if now.mode is wanted:
-        return _evidence(plan, watch, "unknown", "none", now, reason=_why(now, wanted, turn))
+        return evidence(
+            plan, watch, "unknown", "none", state.shown(now), reason=_why(now, wanted, turn)
+        )
     if not now.is_up or now.mode is None:
         reason = "its mining process did not come back in time, so its mode cannot be told"
-        return _evidence(plan, watch, "unknown", "none", now, reason=reason)
+        return evidence(plan, watch, "unknown", "none", state.shown(now), reason=reason)
     reason = f"the miner stays in mode {now.mode}" + await _fault(miner, wanted)
-    return _evidence(plan, watch, "not_done", "reported power mode", now, reason=reason)
+    return evidence(plan, watch, "not_done", "reported power mode", state.shown(now), reason=reason)
 
 
 def wanted_mode(change: Mode) -> PowerMode:
@@ -118,25 +120,3 @@ async def _fault(miner: Subject, wanted: PowerMode) -> str:
         return ""  # the mode has spoken; this was only for a better word
     named = [fault for fault in (slow.faults if slow else ()) if fault.code in _HIGH_FAULTS]
     return "".join(f"; it reports {fault.code}: {fault.text}" for fault in named[:1])
-
-
-def _evidence(
-    plan: Plan,
-    watch: Watch,
-    outcome: str,
-    signal: str,
-    now: state.State | None,
-    *,
-    reason: str | None = None,
-) -> Evidence:
-    after = _shown(now) if now else {}
-    return evidence(plan, watch, outcome, signal, after, reason=reason)
-
-
-def _shown(now: state.State) -> dict[str, Any]:
-    return {
-        "mode": now.mode.value if now.mode else None,
-        "mining": now.mining,
-        "elapsed_s": now.elapsed_s,
-        "hashrate_hs": now.hashrate_hs,
-    }

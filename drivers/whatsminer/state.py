@@ -50,6 +50,18 @@ async def look(miner: Subject) -> State:
     return await (_look_4433(miner) if is_v3(miner) else _look_4028(miner))
 
 
+def shown(now: State | None) -> dict[str, Any]:
+    """How it runs, as evidence holds it: plain values; {} when nothing was seen."""
+    if now is None:
+        return {}
+    return {
+        "mode": now.mode.value if now.mode else None,
+        "mining": now.mining,
+        "elapsed_s": now.elapsed_s,
+        "hashrate_hs": now.hashrate_hs,
+    }
+
+
 async def settled(miner: Subject) -> State:
     """How it runs, once its mining process runs or is switched off: one that just starts knows neither mode nor pools.
 

@@ -1,33 +1,21 @@
-"""What the changes need of a miner: its two ports, and one way to give an order in either dialect."""
+"""What the changes need of a WhatsMiner: its two ports, and one way to give an order in either dialect."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from contract.clock import Clock
-from contract.miner import Endpoint, Identity, Reading
-from drivers.base import Depth, Effect, Timing
+from drivers import subject
+from drivers.base import Effect
 from drivers.whatsminer.models import V3
 from drivers.whatsminer.rpc import Rpc
 from drivers.whatsminer.tokens import Tokens
 from drivers.whatsminer.v3 import Api3
-from drivers.wire import Wire
 
 
-class Subject(Protocol):
+class Subject(subject.Subject, Protocol):
     """One stock WhatsMiner, as its driver holds it."""
 
-    @property
-    def endpoint(self) -> Endpoint: ...
-    @property
-    def identity(self) -> Identity: ...
-    @property
-    def wire(self) -> Wire: ...
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def timing(self) -> Timing: ...
     @property
     def rpc(self) -> Rpc: ...
     @property
@@ -35,16 +23,8 @@ class Subject(Protocol):
     @property
     def v3(self) -> Api3: ...
     @property
-    def ideal_hs(self) -> float | None: ...
-    @property
     def platform(self) -> str | None:
         """What firmware packages name the part for its control board by; `None` where it does not tell."""
-
-    allow_plain_reboot: bool  # whether a hashing miner is rebooted without `force`
-
-    async def identify(self) -> Identity: ...
-
-    async def read(self, depth: Depth = Depth.MOVING) -> Reading: ...
 
 
 def is_v3(miner: Subject) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from contract.errors import MinerError, OutcomeUnknownError
 from drivers.base import Effect, Evidence, NoChange, Plan, Resume, Suspend
@@ -22,7 +22,7 @@ _SERVICE: Final = "set.miner.service"
 async def plan(miner: Subject, change: Suspend | Resume) -> Plan | NoChange:
     """Ask whether it is switched off now."""
     now = await state.look(miner)
-    before = _shown(now)
+    before = state.shown(now)
     if now.mining is isinstance(change, Resume):
         return NoChange(change=change, before=before)
     return Plan(change=change, before=before)
@@ -80,13 +80,13 @@ async def _stays_off(miner: Subject, plan: Plan, watch: Watch) -> Evidence:
             if now.mining is False and not now.is_up:
                 off_since_s = watch.device_s if off_since_s is None else off_since_s
                 if watch.device_s - off_since_s >= hold_s:
-                    return _evidence(plan, watch, "done", proofs.STOPS.signal, now)
+                    return evidence(plan, watch, "done", proofs.STOPS.signal, state.shown(now))
             elif off_since_s is not None:
                 reason = (
                     "it stopped mining and began again by itself: this firmware does not keep to it by port 4028; "
                     "update the firmware, or open its API v3 (port 4433)"
                 )
-                return _evidence(plan, watch, "unknown", "none", now, reason=reason)
+                return evidence(plan, watch, "unknown", "none", state.shown(now), reason=reason)
         if off_since_s is None and watch.device_s >= proofs.STOPS.latest_s:
             break
         if watch.device_s >= proofs.STOPS.latest_s + hold_s:
@@ -107,7 +107,7 @@ async def _comes_on(miner: Subject, plan: Plan, watch: Watch) -> Evidence:
                 break
         else:
             if now.mining and now.is_up:
-                return _evidence(plan, watch, "done", proofs.STARTS.signal, now)
+                return evidence(plan, watch, "done", proofs.STARTS.signal, state.shown(now))
         if watch.device_s >= proofs.STARTS.latest_s:
             break
         await watch.pause(_LOOK_EVERY_S)
@@ -119,33 +119,11 @@ def _ran_out(
 ) -> Evidence:
     if now is None or trouble is not None:
         reason = f"could not look again: {trouble}"
-        return _evidence(plan, watch, "unknown", "none", now, reason=reason)
+        return evidence(plan, watch, "unknown", "none", state.shown(now), reason=reason)
     is_stop = isinstance(plan.change, Suspend)
     if now.mining is None or now.mining is not is_stop:
         reason = "the miner shows neither that it mines nor that it is switched off"
-        return _evidence(plan, watch, "unknown", "none", now, reason=reason)
+        return evidence(plan, watch, "unknown", "none", state.shown(now), reason=reason)
     signal = proofs.STOPS.signal if is_stop else proofs.STARTS.signal
     reason = f"the miner still {'mines' if is_stop else 'is switched off'}"
-    return _evidence(plan, watch, "not_done", signal, now, reason=reason)
-
-
-def _evidence(
-    plan: Plan,
-    watch: Watch,
-    outcome: str,
-    signal: str,
-    now: state.State | None,
-    *,
-    reason: str | None = None,
-) -> Evidence:
-    after = _shown(now) if now else {}
-    return evidence(plan, watch, outcome, signal, after, reason=reason)
-
-
-def _shown(now: state.State) -> dict[str, Any]:
-    return {
-        "mining": now.mining,
-        "mode": now.mode.value if now.mode else None,
-        "elapsed_s": now.elapsed_s,
-        "hashrate_hs": now.hashrate_hs,
-    }
+    return evidence(plan, watch, "not_done", signal, state.shown(now), reason=reason)

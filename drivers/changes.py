@@ -1,0 +1,124 @@
+"""Every change a miner can be asked for, by its kind: planned, made once, looked at again. The same for every make,
+which only tells by which of its modules each kind is made.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from contract.errors import MinerError, UnsupportedError
+from drivers.base import AnyChange, Change, Effect, Evidence, LogFile, NoChange, Plan
+from drivers.proof import is_silent
+from drivers.subject import Subject
+from drivers.watch import Watch
+
+_KNOWN_WITHIN_S: Final = 600.0
+_ASK_EVERY_S: Final = 5.0
+
+Miner = TypeVar("Miner", bound=Subject)
+_Asked_contra = TypeVar("_Asked_contra", bound=Subject, contravariant=True)
+
+
+class Way(Protocol[_Asked_contra]):
+    """How one make goes about one kind of change: a module with these three, each as in `Driver`."""
+
+    async def plan(self, miner: _Asked_contra, change: Any) -> Plan | NoChange: ...
+
+    async def apply(self, miner: _Asked_contra, plan: Plan, effect: Effect) -> None: ...
+
+    async def verify(self, miner: _Asked_contra, plan: Plan, effect: Effect) -> Evidence: ...
+
+
+class Logs(Protocol[_Asked_contra]):
+    """How one make gives its log: a module with this, which is as `Driver.get_log`."""
+
+    async def fetch_log(
+        self, miner: _Asked_contra, folder: Path, *, size_cap_bytes: int
+    ) -> LogFile: ...
+
+
+class Changes(Generic[Miner]):
+    """What can be done to one miner, by the ways of its make. A kind of change without a way is unsupported."""
+
+    def __init__(
+        self, miner: Miner, ways: Mapping[type[Change], Way[Miner]], logs: Logs[Miner]
+    ) -> None:
+        self._miner = miner
+        self._ways = ways
+        self._logs = logs
+
+    async def plan(self, change: AnyChange) -> Plan | NoChange:
+        """See `Driver.plan`. Raises UnsupportedError for a miner that is only read."""
+        self._check_drivable()
+        return await self._way(change).plan(self._miner, change)
+
+    async def apply(self, plan: Plan, effect: Effect) -> None:
+        """See `Driver.apply`. Raises UnsupportedError for a miner that is only read."""
+        self._check_drivable()
+        await self._way(plan.change).apply(self._miner, plan, effect)
+
+    async def verify(self, plan: Plan, effect: Effect) -> Evidence:
+        """See `Driver.verify`. Raises UnsupportedError when the address holds a miner that is only read."""
+        await self._known_again()
+        return await self._way(plan.change).verify(self._miner, plan, effect)
+
+    async def fetch_log(self, folder: Path, *, size_cap_bytes: int) -> LogFile:
+        """See `Driver.get_log`. Raises UnsupportedError for a miner that is only read."""
+        self._check_drivable()
+        return await self._logs.fetch_log(self._miner, folder, size_cap_bytes=size_cap_bytes)
+
+    def _way(self, change: AnyChange) -> Way[Miner]:
+        way = self._ways.get(type(change))
+        if way is None:
+            kind = type(change).__struct_config__.tag
+            raise UnsupportedError(f"{self._miner.identity.make} miners cannot be asked for {kind}")
+        return way
+
+    async def _known_again(self) -> None:
+        """Wait until it is known well enough to be judged: a miner met while it restarts may have shown only one of
+        its sides, or not told its dialect, and is not trusted so.
+        """
+        watch = Watch(self._miner)
+        while not self._miner.identity.drivable:
+            try:
+                await self._miner.identify()
+            except MinerError as error:
+                if not is_silent(error) or watch.device_s >= _KNOWN_WITHIN_S:
+                    raise
+                await watch.pause(_ASK_EVERY_S)
+            else:
+                self._check_drivable()
+
+    def _check_drivable(self) -> None:
+        identity = self._miner.identity
+        if not identity.drivable:
+            reason = identity.reason or "its firmware is not one we write to"
+            raise UnsupportedError(f"{self._miner.endpoint.host} is only read: {reason}")
+
+
+class Changing(ABC):
+    """The half of a driver that changes its miner, the same for every make."""
+
+    @property
+    @abstractmethod
+    def changes(self) -> Changes[Any]:
+        """What can be done to this miner."""
+
+    async def plan(self, change: AnyChange) -> Plan | NoChange:
+        """Say what would be written. Raises UnsupportedError for a miner that is only read."""
+        return await self.changes.plan(change)
+
+    async def apply(self, plan: Plan, effect: Effect) -> None:
+        """Write it, once. Raises UnsupportedError for a miner that is only read."""
+        await self.changes.apply(plan, effect)
+
+    async def verify(self, plan: Plan, effect: Effect) -> Evidence:
+        """Look until the miner shows the change or its proof window ends."""
+        return await self.changes.verify(plan, effect)
+
+    async def get_log(self, folder: Path, *, size_cap_bytes: int) -> LogFile:
+        """Stream the miner's log into `folder`. Raises UnsupportedError for a miner that is only read."""
+        return await self.changes.fetch_log(folder, size_cap_bytes=size_cap_bytes)

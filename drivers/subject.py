@@ -1,0 +1,26 @@
+"""What any change needs of a miner, whatever its make; each make's `Subject` adds what its own dialect needs."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from contract.miner import Endpoint, Identity, Reading
+from drivers.base import Depth
+from drivers.watch import Watched
+
+
+class Subject(Watched, Protocol):
+    """One miner with the firmware of its maker, as its driver holds it."""
+
+    @property
+    def endpoint(self) -> Endpoint: ...
+    @property
+    def identity(self) -> Identity: ...
+    @property
+    def ideal_hs(self) -> float | None: ...
+
+    allow_plain_reboot: bool  # whether a hashing miner is rebooted without `force`
+
+    async def identify(self) -> Identity: ...
+
+    async def read(self, depth: Depth = Depth.MOVING) -> Reading: ...
