@@ -258,9 +258,8 @@ def _end(outcome: tuple[int, dict[str, Any], str], as_json: bool) -> NoReturn:
         if not document.get("ok", False) and text:
             sys.stderr.write(text.rstrip("\n") + "\n")
     elif text:
-        (sys.stdout if code == 0 or document.get("shown") else sys.stderr).write(
-            text.rstrip("\n") + "\n"
-        )
+        # What a miner said is an answer also when it is bad news; only an error of the command is not.
+        (sys.stderr if "error" in document else sys.stdout).write(text.rstrip("\n") + "\n")
     raise typer.Exit(code)
 
 

@@ -230,7 +230,6 @@ def run_read(reach: Reach, host: str) -> Ended:
     capabilities = driver.capabilities
     document = {
         "ok": problem is None,
-        "shown": True,
         "ip": host,
         "identity": msgspec.to_builtins(driver.identity),
         "reading": msgspec.to_builtins(reading),
@@ -265,7 +264,7 @@ def run_act(
     except OSError as error:
         return _failed(f"{error.filename or logs}: {why(error)}")
     code = _EXIT.get(str(result.get("outcome")), FAILED)
-    document = {"ok": code == DONE, "ip": host, "task_name": name, "result": result, "shown": True}
+    document = {"ok": code == DONE, "ip": host, "task_name": name, "result": result}
     if advice:
         document["advice"] = advice
     return code, document, result_text(name, host, result, advice)

@@ -51,7 +51,7 @@ def run_doctor(path: Path) -> Ended:
     problems = sum(each.level == PROBLEM for each in findings)
     warnings = sum(each.level == WARNING for each in findings)
     ok = not problems
-    document = {"ok": ok, "checks": msgspec.to_builtins(findings), "shown": True}
+    document = {"ok": ok, "checks": msgspec.to_builtins(findings)}
     lines = [f"{each.level:<8} {each.subject}: {each.text}" for each in findings]
     lines.append(
         f"{counted(problems, 'problem')}, {counted(warnings, 'warning')}"

@@ -155,7 +155,7 @@ def result_text(name: str, host: str, result: dict[str, Any], advice: str = "") 
     signal, seconds = evidence.get("signal"), evidence.get("seconds") or 0.0
     if signal and signal != "none":
         verified = "verified" if result.get("verified") else "not verified"
-        lines.append(f"  {verified} by {str(signal).replace('_', ' ')} after {seconds:.1f} s")
+        lines.append(f"  {verified} by {signal} after {seconds:.1f} s")
     elif seconds:
         lines.append(f"  not verified after {seconds:.1f} s")
     for word in ("before", "after"):
