@@ -22,7 +22,7 @@ _serial = itertools.count(1)
 def free_base() -> str:
     """A first address no other test of this kind uses, in this worker or another."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    return f"127.{190 + worker % 20}.{next(_serial)}.1"
+    return f"127.{190 + worker % 20}.{1 + next(_serial) % 250}.1"
 
 
 @asynccontextmanager

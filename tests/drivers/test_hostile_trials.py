@@ -21,7 +21,7 @@ _blocks = itertools.count(1)
 
 def base() -> str:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10
-    return f"127.{220 + worker}.{next(_blocks) * 8}.1"
+    return f"127.{220 + worker}.{next(_blocks) % 31 * 8}.1"
 
 
 async def settle(trials: Iterable[Trial], folder: Path) -> Verdicts:

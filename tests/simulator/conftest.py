@@ -38,9 +38,9 @@ class Answer:
 
 @pytest.fixture
 def base() -> str:
-    """A first address no other test uses, in this worker or another."""
+    """A first address that no other running test uses, in this worker or another."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    return f"127.{140 + worker % 40}.{next(_serial)}.1"
+    return f"127.{140 + worker % 40}.{1 + next(_serial) % 250}.1"
 
 
 @pytest.fixture
