@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from agent.demo.play import serve_images
 from contract.task import TaskName
-from simulator.farm import Farm
+from tests.system.acting import acting
 
-PACE: Final = 100.0
 # v2 and v3 each time, v1 and v2-compat with the slow ones: each case starts a dozen processes.
 WRITABLE: Final = (
     "m50s",
@@ -30,61 +25,6 @@ POOLS: Final = [
 ]
 
 
-class Acting:
-    """One simulated miner, and the command line beside it."""
-
-    def __init__(self, farm: Farm, folder: Path, images_url: str) -> None:
-        self.farm = farm
-        self.miner: Any = farm.miners[0]
-        self.images_url = images_url
-        self._config = folder / "config.toml"
-        self._logs = folder / "logs"
-        lines = {
-            "http_port": self.miner.http_port,
-            "rpc_port": self.miner.rpc_port,
-            "v3_port": self.miner.v3_port,
-            "device_pace": PACE,
-        }
-        text = "\n".join(f"{name} = {value}" for name, value in lines.items())
-        self._config.write_text(f"[state]\ndir = '{folder / 'state'}'\n[miners]\n{text}\n")
-
-    async def act(
-        self, name: str, params: Mapping[str, Any] | None = None, *, code: int = 0
-    ) -> dict[str, Any]:
-        """The result of one task; `code` is the exit code it must end with."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent", "act", self.miner.ip, name,
-            "--params", json.dumps(params or {}), "--config", str(self._config),
-            "--logs", str(self._logs), "--json",
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await process.communicate()
-        assert process.returncode == code, (out, err)
-        result: dict[str, Any] = json.loads(out.decode().splitlines()[-1])["result"]
-        return result
-
-    def applied(self, action: str) -> list[dict[str, Any]]:
-        return self.farm.ledger.of(action=action, phase="applied")
-
-    def received(self) -> int:
-        return len(self.farm.ledger.of(phase="received"))
-
-
-@asynccontextmanager
-async def acting(key: str, folder: Path, base: str) -> AsyncIterator[Acting]:
-    images = folder / "images"
-    images.mkdir()
-    farm = await Farm.start(f"whatsminer/{key}", base=base, time_scale=PACE)
-    try:
-        async with serve_images(images) as url:
-            on = Acting(farm, folder, url)
-            if (image := on.miner.newer_image()) is not None:
-                (images / "firmware.bin").write_bytes(image)
-            yield on
-    finally:
-        await farm.stop()
-
-
 def as_shown(action: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The ledger's side of an effect, as the evidence words it. What a miner never tells is not in there."""
     if action == "light":
@@ -96,20 +36,11 @@ def as_shown(action: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     return dict(facts)
 
 
-def check(on: Acting, action: str, result: Mapping[str, Any]) -> None:
-    """One effect of that kind so far, and the evidence agrees with it field by field."""
-    (line,) = on.applied(action)
-    evidence = result["evidence"]
-    for side in ("before", "after"):
-        for name, value in as_shown(action, line[side]).items():
-            assert evidence[side][name] == value, (side, name, evidence)
-
-
 @pytest.mark.parametrize("key", WRITABLE)
 async def test_every_task_is_carried_out_and_its_proof_agrees_with_the_ledger(
     key: str, tmp_path: Path, base: str
 ) -> None:
-    async with acting(key, tmp_path, base) as on:
+    async with acting(f"whatsminer/{key}", tmp_path, base) as on:
         lit = await on.act(TaskName.LIGHT, {"action": "on"})
         assert lit["outcome"] == "done"
         if key == "m20s":  # this firmware does not tell: said so, and not called verified
@@ -118,16 +49,16 @@ async def test_every_task_is_carried_out_and_its_proof_agrees_with_the_ledger(
             assert on.applied("light")[0]["after"] == {"on": True}
         else:
             assert lit["verified"]
-            check(on, "light", lit)
+            on.check("light", lit, as_shown)
 
         pools = await on.act(TaskName.POOLS, {"pools": POOLS})
         assert (pools["outcome"], pools["verified"]) == ("done", True)
-        check(on, "pools", pools)
+        on.check("pools", pools, as_shown)
         assert "secret" not in json.dumps(pools)
 
         mode = await on.act(TaskName.POWER_MODE, {"mode": "low"})
         assert (mode["outcome"], mode["verified"]) == ("done", True)
-        check(on, "mode", mode)
+        on.check("mode", mode, as_shown)
         before = on.received()
         again = await on.act(TaskName.POWER_MODE, {"mode": "low"})
         assert (again["outcome"], on.received()) == ("done", before)
@@ -148,7 +79,7 @@ async def test_every_task_is_carried_out_and_its_proof_agrees_with_the_ledger(
 
         updated = await on.act(TaskName.FIRMWARE, {"firmware_url": f"{on.images_url}/firmware.bin"})
         assert (updated["outcome"], updated["verified"]) == ("done", True)
-        check(on, "flash", updated)
+        on.check("flash", updated, as_shown)
         assert len(on.applied("reboot")) == 2  # its own, and that of the update
 
         received = on.received()
@@ -164,7 +95,7 @@ async def test_every_task_is_carried_out_and_its_proof_agrees_with_the_ledger(
 async def test_on_legacy_firmware_every_change_is_refused_with_the_way_out(
     tmp_path: Path, base: str
 ) -> None:
-    async with acting("m30s-legacy", tmp_path, base) as on:
+    async with acting("whatsminer/m30s-legacy", tmp_path, base) as on:
         for name, params in (
             (TaskName.LIGHT, {"action": "on"}),
             (TaskName.POWER_MODE, {"mode": "low"}),
@@ -194,7 +125,7 @@ async def test_on_legacy_firmware_every_change_is_refused_with_the_way_out(
 async def test_each_trouble_has_its_own_code_and_tells_the_fix(
     key: str, fault: str, code: str, word: str, tmp_path: Path, base: str
 ) -> None:
-    async with acting(key, tmp_path, base) as on:
+    async with acting(f"whatsminer/{key}", tmp_path, base) as on:
         on.miner.faults.add(fault)
         result = await on.act(TaskName.LIGHT, {"action": "on"}, code=1)
         assert result["error"]["code"] == code
