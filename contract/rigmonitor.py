@@ -8,8 +8,8 @@
 
 The others carry the machine's code in the header `API_CODE`. Names and units are MRM's own, not ours: one unit for all
 hashrates of a record, degrees and watts as whole numbers, no time. A struct is what both the published text and server
-5.0.0 take; a field without a default is one that both ask for. What a server of ours takes beyond that (numbers as text,
-fractions for whole numbers) is its own affair.
+5.0.0 take; a field without a default is one that both ask for. What a server of ours takes beyond that (numbers as
+text, fractions for whole numbers) is its own affair.
 """
 
 from __future__ import annotations
