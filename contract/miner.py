@@ -28,6 +28,7 @@ class Firmware(StrEnum):
     HIVEON = "hiveon"
     MARATHON = "marathon"
     EPIC = "epic"
+    PBFARMER = "pbfarmer"
     OTHER = "other"
 
 
@@ -51,6 +52,9 @@ class Algorithm(StrEnum):
     X11 = "x11"
     BLAKE2B = "blake2b"
     BLAKE2S = "blake2s"
+    BLAKE3 = "blake3"
+    SHA512_256D = "sha512256d"
+    ZKSNARK = "zksnark"
     OTHER = "other"
 
 
@@ -114,6 +118,7 @@ class Board(Frozen, frozen=True, kw_only=True):
     index: int
     serial: str | None = None
     hashrate_hs: float | None = None
+    hashrate_30m_hs: float | None = None
     hashrate_ideal_hs: float | None = None
     chips: int | None = None
     chips_expected: int | None = None
@@ -170,6 +175,7 @@ class Moving(Frozen, frozen=True, kw_only=True):
     accepted: int | None = None
     rejected: int | None = None
     stale: int | None = None
+    pool_reject_percent: float | None = None  # the miner's own figure, where it gives one
     hw_errors: int | None = None
     boards: tuple[Board, ...] = ()
     pools: tuple[Pool, ...] = ()
@@ -194,6 +200,9 @@ class Static(Frozen, frozen=True, kw_only=True):
     model: str | None = None
     firmware: Firmware = Firmware.OTHER
     firmware_version: str | None = None
+    # Where a maker numbers its parts apart: boot loader and system below, miner and web side above.
+    system_version: str | None = None
+    software_version: str | None = None
     generation: str | None = None
     mac: str | None = None
     serial: str | None = None

@@ -11,6 +11,7 @@ import msgspec
 
 from contract.errors import MalformedError, RefusedError
 from drivers.logfile import FileSink
+from drivers.objects import ObjectReader
 from drivers.values import text_of, whole
 from drivers.whatsminer import api, frames
 from drivers.whatsminer.envelope import Token
@@ -18,7 +19,6 @@ from drivers.whatsminer.tokens import opened
 
 SIZE_BYTES: Final = 4
 GZIP_MAGIC: Final = b"\x1f\x8b"
-_HEAD_CAP_BYTES: Final = 64 * 1024
 _READY: Final = "ready"
 
 
@@ -81,57 +81,6 @@ class Framed4433:
         if (refusal := frames.refusal_of(reply)) is not None:
             raise refusal
         return {} if reply.msg is None else reply.msg
-
-
-class ObjectReader:
-    """Finds the end of a JSON object in a stream that goes on with something else."""
-
-    def __init__(self) -> None:
-        self.rest = b""
-        self._data = bytearray()
-        self._at = 0
-        self._depth = 0
-        self._in_text = False
-        self._escaped = False
-
-    def feed(self, data: bytes) -> bytes | None:
-        """Take more bytes; the next object once whole. Raises MalformedError at the end, or for no object."""
-        if not data:
-            raise MalformedError(f"it hung up ({len(self._data)} bytes of an answer came)")
-        self._data += data
-        if not self._at:
-            self._data = self._data.lstrip(b"\0\r\n\t ")
-            if self._data and self._data[0] != ord("{"):
-                raise MalformedError(f"not an object; it began {bytes(self._data[:40])!r}")
-        while self._at < len(self._data):
-            self._step(self._data[self._at])
-            self._at += 1
-            if not self._depth:
-                return self._cut()
-        if len(self._data) > _HEAD_CAP_BYTES:
-            raise MalformedError("its answer does not end")
-        return None
-
-    def _step(self, byte: int) -> None:
-        if self._in_text:
-            if self._escaped:
-                self._escaped = False
-            elif byte == ord("\\"):
-                self._escaped = True
-            elif byte == ord('"'):
-                self._in_text = False
-        elif byte == ord('"'):
-            self._in_text = True
-        elif byte in b"{[":
-            self._depth += 1
-        elif byte in b"}]":
-            self._depth -= 1
-
-    def _cut(self) -> bytes:
-        body, self.rest = bytes(self._data[: self._at]), bytes(self._data[self._at :])
-        self._data.clear()
-        self._at = 0
-        return body
 
 
 class UploadTalk:

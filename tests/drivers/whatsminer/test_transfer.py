@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from contract.errors import MalformedError, MinerError, RefusedError
 from drivers.logfile import FileSink
+from drivers.objects import ObjectReader
 from drivers.whatsminer.envelope import encrypt, padded, token_of
 from drivers.whatsminer.frames import frame
 from drivers.whatsminer.transfer import (
     EmptyLogError,
     Framed4433,
     LogDecoder,
-    ObjectReader,
     Sealed4028,
     UploadTalk,
 )

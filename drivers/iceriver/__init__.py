@@ -1,0 +1,1 @@
+"""IceRiver miners: a web side that translates, and the daemon behind it."""

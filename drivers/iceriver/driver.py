@@ -1,0 +1,300 @@
+"""One IceRiver: who it is, what it does now, and (by the modules of changes) what is done to it.
+
+How it is polled. One request of the web side tells everything, but its web layer frees nothing and dies of too many
+loads, so a poll loads it at most once in `PANEL_EVERY_S`. Polls in between ask the daemon on port 4111, in one small
+connection for each kind of figure. A miner whose daemon is closed to the network is polled no oftener than the web side
+bears: `min_interval_s` says so. A look that is asked for all the same is taken of the web side; it is never an old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from contract.clock import Clock
+from contract.errors import (
+    MalformedError,
+    MinerError,
+    RefusedError,
+    UnreachableError,
+    UnsupportedError,
+    WrongDeviceError,
+)
+from contract.miner import (
+    Endpoint,
+    Firmware,
+    Identity,
+    MinerFault,
+    PowerMode,
+    Reading,
+    Slow,
+    Static,
+)
+from drivers.base import Capabilities, Credentials, Depth, Timing
+from drivers.changes import Changes, Changing
+from drivers.iceriver import panel, proofs
+from drivers.iceriver.changes import changes_of
+from drivers.iceriver.daemon import Daemon
+from drivers.iceriver.identify import Findings, ask_who, findings_of
+from drivers.iceriver.models import model_of
+from drivers.iceriver.reading import Look, algorithm_of, look_of
+from drivers.iceriver.state import mode_of
+from drivers.iceriver.subject import Subject
+from drivers.iceriver.web import CONFIG, Web
+from drivers.values import text_of
+from drivers.wire import Wire
+
+PANEL_EVERY_S: Final = 60.0  # of the device
+DAEMON_EVERY_S: Final = 15.0
+RELEARN_S: Final = 3600.0  # a daemon that was closed is tried again after this long
+_WEB_DOWN: Final = MinerFault(
+    code="web_down",
+    text="its web server does not work, so it cannot be changed: it is starting, or needs a restart by hand",
+    severity="warning",
+)
+
+
+class Iceriver(Changing):
+    """A driver bound to one IceRiver. Firmware of others on it is read and never written to."""
+
+    make: ClassVar[str] = "iceriver"
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        wire: Wire,
+        clock: Clock,
+        timing: Timing,
+        credentials: Callable[[Identity], Credentials | None],
+        identity: Identity,
+    ) -> None:
+        self.wire = wire
+        self.clock = clock
+        self.timing = timing
+        self.web = Web(wire, clock, timing, credentials(identity))
+        self.daemon = Daemon(wire, clock, timing)
+        self.allow_plain_reboot = False  # whether a hashing miner is rebooted without `force`
+        self.has_mode_order: bool | None = None  # whether `web.SET_FAN_AND_MODE` exists here
+        self._endpoint = endpoint
+        self._credentials = credentials
+        self._found = Findings(identity=identity, package=identity.firmware_version)
+        self._model = model_of(identity.model)
+        self._ideal_hs: float | None = None
+        self._panel_at_mono: float | None = None
+        self._closed_until_mono: float | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self._endpoint
+
+    @property
+    def identity(self) -> Identity:
+        return self._found.identity
+
+    @property
+    def package(self) -> str | None:
+        """The name of the miner's software (`5977449_ks3m_miner`), as last read."""
+        return self._found.package
+
+    @property
+    def ideal_hs(self) -> float | None:
+        """The hash rate it should have, as last read; `None` where it does not say."""
+        return self._ideal_hs
+
+    @property
+    def min_interval_s(self) -> float:
+        """What the web side bears where it alone can be asked, else what the daemon does."""
+        return self.timing.device_s(PANEL_EVERY_S if self._is_closed() else DAEMON_EVERY_S)
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        return proofs.capabilities(self.identity.generation) if self.identity.drivable else None
+
+    @property
+    def changes(self) -> Changes[Subject]:
+        return changes_of(self)
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    async def identify(self) -> Identity:
+        """Ask afresh. Raises WrongDeviceError when no IceRiver answers any more."""
+        found = await ask_who(self.web, self.daemon, self.timing, self._found)
+        if found is None:
+            raise WrongDeviceError(f"{self._endpoint.host} is no IceRiver (any more)")
+        self.learn(found)
+        return found.identity
+
+    def learn(self, found: Findings) -> None:
+        """Take over what identification found."""
+        before, identity = self.identity, found.identity
+        if found.is_daemon_open is None:
+            found = msgspec.structs.replace(found, is_daemon_open=self._found.is_daemon_open)
+        self._found = found
+        self._model = model_of(identity.model)
+        if (before.mac, before.firmware_version) != (identity.mac, identity.firmware_version):
+            self.has_mode_order = None
+            self._ideal_hs = None
+            self._closed_until_mono = None
+        if (before.mac, before.firmware) != (identity.mac, identity.firmware):
+            self.web.replace_credentials(self._credentials(identity))
+
+    async def read(self, depth: Depth = Depth.MOVING) -> Reading:
+        """Look once. Needs no password, unless the firmware is a newer one that asks for it.
+
+        One request of the web side, or four to eight of the daemon (see above); SLOW and FULL ask for the mode besides.
+        Raises UnreachableError, MalformedError, RefusedError, AuthFailedError; WrongDeviceError when something else
+        than an IceRiver answers.
+        """
+        fields, is_web_down = await self._panel(depth)
+        read_at = self.clock.now()
+        self._recognise(fields)
+        look = look_of(fields, self._model)
+        self._ideal_hs = look.ideal_hs or self._ideal_hs
+        slow: Slow | None = None
+        if depth is not Depth.MOVING:
+            mode, word = await self._mode()
+            slow = _slow(look, mode, word, is_web_down=is_web_down and self.identity.drivable)
+        return Reading(
+            read_at=read_at,
+            moving=look.moving,
+            slow=slow,
+            static=self._static() if depth is Depth.FULL else None,
+            raw=_raw(fields) if depth is Depth.FULL and self._model is None else None,
+        )
+
+    # --- private ---------------------------------------------------------------------------------
+
+    async def _panel(self, depth: Depth) -> tuple[dict[str, Any], bool]:
+        """The figures, of whichever side is due, or else of the other; and whether the web side failed."""
+        if self._is_daemons_turn():
+            try:
+                return await self._of_daemon(depth), False
+            except MinerError:
+                if self.identity.firmware is Firmware.PBFARMER:
+                    raise  # its web side is not ours to ask
+            return await self._of_web(), False
+        try:
+            return await self._of_web(), False
+        except (UnreachableError, MalformedError, UnsupportedError, WrongDeviceError) as error:
+            trouble = error
+        # A quote in a password breaks the JSON of the web side, and its leak ends it: the daemon lives on.
+        try:
+            return await self._of_daemon(depth), True
+        except MinerError:
+            raise trouble from None
+
+    async def _of_web(self) -> dict[str, Any]:
+        self._panel_at_mono = self.clock.mono()
+        return await panel.from_web(self.web)
+
+    async def _of_daemon(self, depth: Depth) -> dict[str, Any]:
+        commands = panel.MOVING if depth is Depth.MOVING else panel.EVERYTHING
+        fields = await self._asked(panel.from_daemon(self.daemon, commands))
+        if not isinstance(fields.get("boards"), list) and "rtpow" not in fields:
+            raise MalformedError("its daemon tells no figures")
+        return fields
+
+    async def _asked(self, asking: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+        """Ask the daemon, and learn whether it is open."""
+        try:
+            answer = await asking
+        except UnreachableError:
+            self._closed_until_mono = self.clock.mono() + RELEARN_S
+            self._found = msgspec.structs.replace(self._found, is_daemon_open=False)
+            raise
+        self._closed_until_mono = None
+        if not self._found.is_daemon_open:
+            self._found = msgspec.structs.replace(self._found, is_daemon_open=True)
+        return answer
+
+    def _is_closed(self) -> bool:
+        until = self._closed_until_mono
+        return until is not None and self.clock.mono() < until
+
+    def _is_daemons_turn(self) -> bool:
+        if self.identity.firmware is Firmware.PBFARMER:
+            return True
+        if self._panel_at_mono is None or self._is_closed():
+            return False
+        return self.clock.mono() - self._panel_at_mono < self.timing.device_s(PANEL_EVERY_S)
+
+    def _recognise(self, fields: Mapping[str, Any]) -> None:
+        """Who it is now, where the same look tells it: another miner may have come to this address, or other firmware.
+
+        Raises WrongDeviceError when the same look tells of no IceRiver.
+        """
+        if "softver1" not in fields:
+            return
+        found = findings_of(fields)
+        if found is None:
+            raise WrongDeviceError(f"{self._endpoint.host} is no IceRiver (any more)")
+        self.learn(found)
+
+    async def _mode(self) -> tuple[PowerMode | None, str | None]:
+        """The mode and the miner's word for it: of the daemon where that is open, else of the web side."""
+        fields: Mapping[str, Any] | None = None
+        if not self._is_closed():
+            try:
+                fields = await self._asked(self.daemon.ask("gethw"))
+            except MinerError:
+                fields = None
+        if fields is None and self.identity.firmware is not Firmware.PBFARMER:
+            try:
+                fields = await self.web.ask(*CONFIG)
+            except (UnreachableError, MalformedError, RefusedError, UnsupportedError):
+                fields = None
+        if fields is None:
+            return None, None
+        told = fields.get("getmode", fields.get("mode"))
+        word = text_of(told) or (None if told is None else str(told)[:40])
+        return mode_of(told), word
+
+    def _static(self) -> Static:
+        identity, found, model = self.identity, self._found, self._model
+        return Static(
+            make=identity.make,
+            model=identity.model,
+            firmware=identity.firmware,
+            firmware_version=identity.firmware_version,
+            system_version=found.system_version,
+            software_version=found.software_version,
+            generation=identity.generation,
+            mac=identity.mac,
+            serial=identity.serial,
+            hostname=identity.hostname,
+            algorithm=algorithm_of(model, found.algorithm_word),
+            hashrate_ideal_hs=self._ideal_hs,
+            chips_expected=model.chips if model else None,
+        )
+
+
+def _slow(look: Look, mode: PowerMode | None, word: str | None, *, is_web_down: bool) -> Slow:
+    """The slower facts. A miner that sleeps on purpose does not hash, which is no fault then."""
+    faults = look.faults
+    if mode is PowerMode.SLEEP:
+        faults = tuple(fault for fault in faults if fault.code not in _OF_SLEEP)
+    return Slow(
+        mode=mode,
+        mode_configured=mode,
+        mode_raw=word,
+        light_on=look.light_on,
+        faults=(_WEB_DOWN, *faults) if is_web_down else faults,
+    )
+
+
+def _raw(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The panel of a model we do not know, for whoever adds it; without the passwords of its pools."""
+    pools = fields.get("pools")
+    kept = dict(fields)
+    if isinstance(pools, list):
+        kept["pools"] = [
+            {key: value for key, value in pool.items() if key != "pass"}
+            for pool in pools
+            if isinstance(pool, dict)
+        ]
+    return {"userpanel": kept}
+
+
+_OF_SLEEP: Final = ("hashrate", "network", "fans")

@@ -1,0 +1,189 @@
+"""Who is it? Asked so that nothing but an IceRiver is ever sent more than it would be sent by a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from contract.errors import (
+    MalformedError,
+    MinerError,
+    RefusedError,
+    UnreachableError,
+    UnsupportedError,
+    WrongDeviceError,
+)
+from contract.miner import Firmware, Identity, Make, normalize_mac
+from drivers.base import Timing
+from drivers.http import Response
+from drivers.iceriver import panel
+from drivers.iceriver.daemon import Daemon
+from drivers.iceriver.models import PBFARMER, STOCK, firmware_of, model_name, model_of
+from drivers.iceriver.web import Web
+from drivers.values import text_of
+
+DEADLINE_S: Final = 5.0  # of one question; a panel is eight questions of the miner to itself
+PAGE_MARK: Final = "<TITLE>用户界面</TITLE>".encode()
+AWAY_REASON: Final = "its daemon does not answer yet (the miner is starting, or the daemon is down)"
+FOREIGN_REASON: Final = "runs {} firmware, which is only read"
+UNKNOWN_REASON: Final = "a model we do not know to write to ({})"
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the miner said of itself, and what of it never changes while the firmware stays."""
+
+    identity: Identity
+    package: str | None = None  # the name of the miner's software, which carries the model
+    system_version: str | None = None  # boot loader and system
+    software_version: str | None = None  # miner and web side
+    algorithm_word: str | None = None
+    is_daemon_open: bool | None = None  # where this look showed it
+
+
+async def recognise(web: Web, daemon: Daemon, timing: Timing) -> Findings | None:
+    """Look at its front page, and ask for its panel only behind the one that is IceRiver's. Where the page is another
+    or elsewhere, the daemon is asked who it is. `None`: something else answers.
+
+    Raises UnreachableError when nothing answers on either port, MalformedError for what answers as nothing known.
+    """
+    away: MinerError | None = None
+    try:
+        page = await web.front_page(deadline_s=_deadline_s(timing))
+    except (UnreachableError, MalformedError) as error:
+        away = error
+    else:
+        if page.status == _LOGIN_WANTED:
+            return None  # a dialog of the browser: other makes
+        if is_front_page(page):
+            return await _behind_page(web, daemon, timing)
+    try:
+        return await ask_daemon(daemon, timing)
+    except UnreachableError:
+        # Nothing on its own port: whatever the web server is, it is not ours.
+        if away is not None:
+            raise away from None
+        return None
+    except MalformedError:
+        return None  # another service has that port
+
+
+async def ask_who(web: Web, daemon: Daemon, timing: Timing, known: Findings) -> Findings | None:
+    """Ask the IceRiver of before who it is now: of its daemon where that is open, for it costs the miner less.
+
+    `None`: something else answers. Raises UnreachableError and MalformedError.
+    """
+    if known.is_daemon_open:
+        try:
+            found = await ask_daemon(daemon, timing)
+        except (UnreachableError, MalformedError):
+            pass  # the web side tells
+        else:
+            if found is not None:
+                return found
+    try:
+        found = findings_of(await panel.from_web(web, deadline_s=timing.read_s))
+    except (UnsupportedError, WrongDeviceError, RefusedError):
+        return await recognise(web, daemon, timing)
+    except (UnreachableError, MalformedError):
+        # Its web side may be dead of its leak, or give way to another firmware's.
+        found = await _last_hope(daemon, timing)
+        if found is None:
+            raise
+    return found
+
+
+async def ask_daemon(daemon: Daemon, timing: Timing) -> Findings | None:
+    """The identity by two questions to the daemon; `None` when it is another program's port.
+
+    Raises UnreachableError and MalformedError.
+    """
+    deadline_s = _deadline_s(timing)
+    try:
+        info = await daemon.ask("info", deadline_s=deadline_s)
+        if text_of(info.get("softver1")) is None:
+            return None
+        info |= await daemon.ask("getnet", deadline_s=deadline_s)
+    except (RefusedError, UnsupportedError):
+        return None
+    found = findings_of(info)
+    return msgspec.structs.replace(found, is_daemon_open=True) if found else None
+
+
+def findings_of(fields: Mapping[str, Any]) -> Findings | None:
+    """The identity out of a panel; `None` when it is no IceRiver's."""
+    package = text_of(fields.get("softver1"))
+    if package is None:
+        return None
+    package = package[:_LONGEST]
+    firmware = firmware_of(package)
+    model = model_name(text_of(fields.get("model")), package)
+    identity = Identity(
+        make=Make.ICERIVER,
+        model=model,
+        firmware=firmware,
+        firmware_version=package,
+        generation=_GENERATIONS.get(firmware),
+        mac=normalize_mac(text_of(fields.get("mac"))),
+        hostname=text_of(fields.get("host")),
+    )
+    return Findings(
+        identity=_judged(identity),
+        package=package,
+        system_version=_joined(fields.get("firmver1"), fields.get("firmver2")),
+        software_version=_joined(package, fields.get("softver2")),
+        algorithm_word=text_of(fields.get("algo")),
+    )
+
+
+def is_front_page(page: Response) -> bool:
+    """Whether it is the page of stock firmware, whose title is Chinese in every language."""
+    return page.status == 200 and PAGE_MARK in page.body
+
+
+# --- private -------------------------------------------------------------------------------------
+
+_LONGEST: Final = 80
+_LOGIN_WANTED: Final = 401
+_GENERATIONS: Final = {Firmware.STOCK: STOCK, Firmware.PBFARMER: PBFARMER}
+
+
+async def _behind_page(web: Web, daemon: Daemon, timing: Timing) -> Findings | None:
+    """The panel of a host with the right front page."""
+    try:
+        found = findings_of(await panel.from_web(web, deadline_s=timing.read_s))
+    except (UnsupportedError, WrongDeviceError):
+        found = None
+    except (UnreachableError, MalformedError, RefusedError):
+        found = await _last_hope(daemon, timing) or Findings(
+            identity=Identity(make=Make.ICERIVER, reason=AWAY_REASON)
+        )
+    return found
+
+
+async def _last_hope(daemon: Daemon, timing: Timing) -> Findings | None:
+    try:
+        return await ask_daemon(daemon, timing)
+    except (UnreachableError, MalformedError):
+        return None
+
+
+def _judged(identity: Identity) -> Identity:
+    """Whether it may be written to, or why not."""
+    if identity.firmware is not Firmware.STOCK:
+        reason = FOREIGN_REASON.format(identity.firmware.value)
+    elif model_of(identity.model) is None:
+        reason = UNKNOWN_REASON.format(identity.model or "unnamed")
+    else:
+        return msgspec.structs.replace(identity, drivable=True)
+    return msgspec.structs.replace(identity, reason=reason)
+
+
+def _joined(low: Any, high: Any) -> str | None:
+    parts = [text[:_LONGEST] for each in (low, high) if (text := text_of(each))]
+    return "_".join(parts) or None
+
+
+def _deadline_s(timing: Timing) -> float:
+    return min(DEADLINE_S, timing.read_s)
