@@ -48,7 +48,7 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
     from simulator.farm import HIGH_PORTS, Farm, default_ports
 
     # Ports that are named need no defaults, and no word about them.
-    named = None not in (args.http_port, args.rpc_port, args.v3_port)
+    named = None not in (args.http_port, args.rpc_port, args.v3_port, args.daemon_port)
     ports = HIGH_PORTS if named else default_ports(args.base, _warn)
     farm = await Farm.start(
         args.make,
@@ -56,6 +56,7 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
         http_port=ports["http"] if args.http_port is None else args.http_port,
         rpc_port=ports["rpc"] if args.rpc_port is None else args.rpc_port,
         v3_port=ports["v3"] if args.v3_port is None else args.v3_port,
+        daemon_port=ports["daemon"] if args.daemon_port is None else args.daemon_port,
         time_scale=args.time_scale,
         seed=args.seed,
         ledger_path=args.ledger,
@@ -73,6 +74,7 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
             "http_port": farm.ports["http"],
             "rpc_port": farm.ports["rpc"],
             "v3_port": farm.ports["v3"],
+            "daemon_port": farm.ports["daemon"],
             "miners": farm.describe(),
         }
         if args.firmware:
@@ -144,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--http-port", type=int, help="default 80, or 18080 where not allowed")
     parser.add_argument("--rpc-port", type=int, help="default 4028, or 14028 beside 18080")
     parser.add_argument("--v3-port", type=int, help="default 4433, or 14433 beside 18080")
+    parser.add_argument("--daemon-port", type=int, help="default 4111, or 14111 beside 18080")
     parser.add_argument("--faults", type=Path, help="JSON: address or * to list of faults")
     parser.add_argument("--ledger", type=Path, help="append every effect here, JSON lines")
     parser.add_argument("--time-scale", type=float, default=1.0, help="device seconds per second")

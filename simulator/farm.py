@@ -17,8 +17,8 @@ from simulator.ledger import Ledger
 from simulator.makes import MAKES, SpecError, parse_specs
 from simulator.net import bind_problem, free_port
 
-VENDOR_PORTS: Final = {"http": 80, "rpc": 4028, "v3": 4433}
-HIGH_PORTS: Final = {"http": 18080, "rpc": 14028, "v3": 14433}
+VENDOR_PORTS: Final = {"http": 80, "rpc": 4028, "v3": 4433, "daemon": 4111}
+HIGH_PORTS: Final = {"http": 18080, "rpc": 14028, "v3": 14433, "daemon": 14111}
 _TRIES: Final = 5
 _SPARE_FILES: Final = 256
 
@@ -43,6 +43,7 @@ class Farm:
         http_port: int = 0,
         rpc_port: int = 0,
         v3_port: int = 0,
+        daemon_port: int = 0,
         ports: Mapping[str, int] | None = None,
         time_scale: float = 1.0,
         seed: int = 0,
@@ -60,7 +61,8 @@ class Farm:
         wanted = parse_specs(specs)
         addresses = list(count_up(base, len(wanted)))
         _allow_files(2 * len(wanted) + _SPARE_FILES)
-        asked = {"http": http_port, "rpc": rpc_port, "v3": v3_port, **(ports or {})}
+        asked = {"http": http_port, "rpc": rpc_port, "v3": v3_port, "daemon": daemon_port}
+        asked |= ports or {}
         clock = DeviceClock(time_scale)
         ledger = Ledger(Path(ledger_path) if ledger_path else None, keep=keep_ledger)
         for attempt in range(_TRIES):

@@ -29,11 +29,13 @@ KNOWN: Final[dict[str, str]] = {
     "slow_cgi": "each CGI takes `seconds` real seconds more (default 5)",
     "cgi_fails": "CGIs answer 500",
     "busy": "set_miner_conf answers M001 request busy",
-    "locked_pools": "a signed pool file overrules what is written",
+    "locked_pools": "a signed pool file overrules what is written (`variant`: spoilt, ERR in place of each pool)",
     "bad_config": "get_miner_conf is spoilt; `variant`: missing_pools, broken, colon_comma, empty",
     # who it is
     "wrong_password": "the password is `password` (default `other`)",
     "unauthorized_after": "401 for good after `requests` authorised requests",
+    "mac_late": "the MAC is empty for `seconds` device seconds after a boot (default 60; without the fault 3)",
+    "serial_unknown": "the serial is shown as Unknown",
     "changes_mac": "reports the address `mac` from now on",
     "lies_uptime": "`variant`: never_restarts, jumps, constant",
     # its health
@@ -41,17 +43,19 @@ KNOWN: Final[dict[str, str]] = {
     "cold": "temperatures below zero",
     "overheated": "protection stop: boards up, no hashing",
     "stuck_awake": "sleep is configured, but hashing goes on until the next reboot",
-    "pools_dead": "no pool can be reached",
+    "pools_dead": "no pool can be reached (`word`: what their Status says, default Dead)",
     "no_hash": "boots, but never hashes",
     # builds differ
     "no_array": "4028 has no array form",
     "newline_end": "4028 replies end in a newline, not NUL",
     "lowercase_keys": "4028 replies have lower-case keys at the top and in VERSION and POOLS",
     "empty_unknown": "4028 answers unknown commands with nothing",
-    "plain_unknown": '4028 answers unknown commands with {"error": "unknown command"}',
+    "plain_unknown": '4028 answers unknown commands with {"error": "unknown command"} (`variant`: bare, {"id":1})',
     "empty_sleep": "asleep, STATS and SUMMARY are empty lists",
     "status_array": "the STATUS of the new shape is a list",
-    "rate_unit_ths": "new-shape rates are in TH/s",
+    "rate_unit_ths": "new-shape rates are in TH/s (`legacy`: those of the old shape too)",
+    "new_numbers_as_text": "new-shape figures are texts",
+    "meter_unknown": "port 6060 knows no miner_power",
     "json_slips": "4028 stats break JSON; `variant`: leading_comma, trailing_comma, raw_newline",
     "wrong_unit": "legacy stats give the nominal rate a thousand times too high",
     "type_suffix": "`text` behind the model in Type (default ` (024)`)",
@@ -77,7 +81,7 @@ KNOWN: Final[dict[str, str]] = {
     "upgrade_plain_reply": "the upload is answered with plain text; it waits for a reboot",
     "upgrade_bad_flash": "takes the image, but boots the old version again",
     "no_miner_type": "no miner_type.cgi",
-    "platform_type": "Type is the platform name, not the model",
+    "platform_type": "Type is the platform name (or `text`), not the model",
     "unknown_conf_key": "the config has a bitmain-* key nobody knows",
     # WhatsMiner: tokens, seals, frames
     "refuses_4433": "API v3 is closed",
@@ -113,6 +117,30 @@ KNOWN: Final[dict[str, str]] = {
     "log_glued": "the log's header and bytes come in one piece",
     "log_short": "the log ends half-way",
     "log_empty": "the log has no bytes",
+    # IceRiver: a web layer before a daemon
+    "refuses_4111": "the daemon's port is closed to the network; the web layer still reaches it",
+    "daemon_down": "the daemon is gone: 4111 is closed, the web layer answers error 1",
+    "daemon_hangs": "the daemon never answers; the web layer says error 2 after a minute",
+    "web_down": "nothing listens on port 80; the daemon is well",
+    "leaky_web": "the web layer slows down and is gone after `loads` pages (default 50)",
+    "login_page": "the web layer answers with a page, not JSON",
+    "odd_content_type": "JSON is announced as `type` (default image/png)",
+    "no_error_key": "replies lack `error`",
+    "answers_error": "the web layer answers error `code` (default 1004) with `message`",
+    "query_ignored": "only fields in the body count",
+    "chunked_web": "the web layer answers in chunks where the connection is kept",
+    "odd_suffix": "rates end in `text` (default X) instead of their unit",
+    "bad_sensor": "the outlet sensor of the second board shows 126",
+    "gateway_glued": "an IPv6 address is glued to the gateway",
+    "two_addresses": "two addresses are told, with a space between",
+    "temp_flag_low": "tempstate is false though nothing is hot",
+    "no_board_average": "boards have no avgpow",
+    "garbles_sleep": "the form of variant A makes sleep into a word that is no mode",
+    "reboot_drops": "an order to reboot is not answered, the line is cut",
+    "restarts_often": "reboots by itself every `every_s` device seconds (default half an hour)",
+    "dhcp_reverts": "DHCP is lost with the next boot",
+    "md5_fails": "each image is refused for its sum",
+    "takes_any_model": "an image of another model is taken, and bricks at the next boot",
     # AntMiner again
     "fragile_web": "more than `limit` CGIs at once (default 3) hang the web server until reboot",
 }
@@ -127,7 +155,7 @@ class Fault:
     """One fault with its arguments.
 
     Every fault takes the filters `actions`, `match` (texts, one of which must occur in the request
-    line or command), `ports` (kinds: http, rpc, v3) and `times` (how often it strikes).
+    line or command), `ports` (kinds: http, rpc, v3, daemon) and `times` (how often it strikes).
     """
 
     name: str

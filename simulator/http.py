@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from simulator.net import Connection, Listener
 
@@ -126,6 +126,8 @@ class HttpConnection(Connection):
 
     kind = "http"
     is_http = True
+    server: ClassVar[str | None] = "lighttpd/1.4.32"
+    """The name it gives itself, `None` where it gives none."""
 
     def __init__(self, device: Device, listener: Listener, handler: Handler) -> None:
         super().__init__(device, listener)
@@ -223,7 +225,8 @@ class HttpConnection(Connection):
         else:
             keep = False
         head.append("Connection: keep-alive" if keep else "Connection: close")
-        head.append("Server: lighttpd/1.4.32")
+        if self.server is not None:
+            head.append(f"Server: {self.server}")
         if request.method == "HEAD":
             body = b""
         self.send("\r\n".join([*head, "", ""]).encode() + body, close=not keep, text=request.line)

@@ -10,6 +10,8 @@ from simulator import decoys, foreign
 from simulator.antminer import catalogue
 from simulator.antminer.device import Antminer
 from simulator.device import Device, Place
+from simulator.iceriver import catalogue as icerivers
+from simulator.iceriver.device import ForeignIceriver, Iceriver
 from simulator.whatsminer import catalogue as whatsminers
 from simulator.whatsminer.device import Whatsminer
 
@@ -35,9 +37,15 @@ def _whatsminer(key: str, place: Place) -> Device:
     return Whatsminer(whatsminers.MODELS[key], place)
 
 
+def _iceriver(key: str, place: Place) -> Device:
+    model = icerivers.MODELS[key]
+    return ForeignIceriver(model, place) if model.foreign else Iceriver(model, place)
+
+
 MAKES: Final[dict[str, Make]] = {
     "antminer": Make(catalogue.MIX, tuple(catalogue.MODELS), _antminer),
     "whatsminer": Make(whatsminers.MIX, tuple(whatsminers.MODELS), _whatsminer),
+    "iceriver": Make(icerivers.MIX, tuple(icerivers.MODELS), _iceriver),
     "foreign": Make(decoys.MIX, tuple(decoys.DECOYS), foreign.build),
 }
 

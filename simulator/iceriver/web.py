@@ -1,0 +1,127 @@
+"""Port 80: pages for browsers, and `/user/<action>`, which hands everything on to the daemon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from simulator.http import HttpConnection, Request, Response
+from simulator.iceriver.actions import ACTIONS, Action
+from simulator.iceriver.bridge import Bridge, LostError, WebError
+from simulator.iceriver.catalogue import Variant
+from simulator.iceriver.forms import fields
+from simulator.iceriver.render import render
+from simulator.net import Listener
+
+if TYPE_CHECKING:
+    from simulator.iceriver.device import Iceriver
+
+LEAK_LOADS: Final = 20_000
+"""Pages after which the web layer, which frees nothing, is out of memory. Chosen by us, as is the next."""
+_SLOWEST_S: Final = 8.0
+_HTML: Final = ("Content-Type", "text/html")
+_HEADERS: Final = (
+    ("Vary", "Accept-Encoding"),
+    ("X-Frame-Options", "SAMEORIGIN"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-XSS-Protection", "1; mode=block"),
+)
+_PAGES: Final = (
+    "/",
+    *(f"/user/{name}" for name in ["login", "user", "machine", "ip", "system", "fir", "log"]),
+)
+_PAGE: Final = (
+    '<!DOCTYPE html><HTML><HEAD><META charset="utf-8"><TITLE>用户界面</TITLE></HEAD>'
+    '<BODY><DIV id="app"></DIV><SCRIPT src="/js/user.js"></SCRIPT></BODY></HTML>'
+)
+_MISSING: Final = "<HTML><HEAD><TITLE>Document Error: Not Found</TITLE></HEAD><BODY></BODY></HTML>"
+
+
+class AppwebConnection(HttpConnection):
+    """Appweb does not tell its name."""
+
+    server: ClassVar[str | None] = None
+
+
+class WebServer:
+    """The web layer: it leaks memory with each page, and has no session of any kind."""
+
+    def __init__(self, miner: Iceriver) -> None:
+        self.miner = miner
+        self.loads = 0
+        self._bridge = Bridge(miner)
+
+    def connection(self, listener: Listener) -> HttpConnection:
+        return AppwebConnection(self.miner, listener, self._serve)
+
+    def restart(self) -> None:
+        """Begin anew with all the memory there is."""
+        self.loads = 0
+
+    @property
+    def is_out_of_memory(self) -> bool:
+        return self.loads >= self._limit()
+
+    async def _serve(self, request: Request) -> Response:
+        miner = self.miner
+        self.loads += 1
+        if self.is_out_of_memory:
+            miner.sync_listeners()
+            return Response(drop=True)
+        if (worn := 2 * self.loads / self._limit() - 1) > 0:
+            await miner.clock.sleep(_SLOWEST_S * worn)
+        if not miner.spec.speaks_stock_web:
+            return Response(302, headers=(("Location", f"https://{miner.ip}{request.target}"),))
+        action = ACTIONS.get(request.path.removeprefix("/user/"))
+        if request.method == "POST" and action is not None:
+            try:
+                return await self._act(request, action)
+            except LostError as lost:
+                return Response(drop=True) if lost.hangs_up else Response(hold=True)
+        if request.method == "POST" or request.path not in _PAGES:
+            return Response(404, _MISSING.encode(), (_HTML, *_HEADERS))
+        etag = ("ETag", "1685935579")
+        return Response(200, _PAGE.encode(), (_HTML, *_HEADERS, etag, ("Accept-Ranges", "bytes")))
+
+    async def _act(self, request: Request, action: Action) -> Response:
+        faults, text = self.miner.faults, request.line
+        if faults.take("login_page", text=text):
+            return Response(200, _PAGE.encode(), (_HTML, *_HEADERS))
+        if told := faults.take("answers_error", text=text):
+            code = int(told.args.get("code", 1004))
+            return self._reply(
+                _error(self.miner, WebError(code, str(told.args.get("message", ""))))
+            )
+        given = fields(request, with_query="query_ignored" not in faults)
+        if "multipart" in request.headers.get("content-type", ""):  # where else could they be
+            given = fields(request)
+        work = action.works.get(given.get("post", ""))
+        if (action.unknown, given.get("post")) == ("machineConfig", "3") and (
+            self.miner.variant is Variant.A
+        ):
+            work = None
+        if work is None:
+            return self._reply({"data": action.unknown})
+        try:
+            result = await work(self._bridge, given, request)
+        except WebError as error:
+            return self._reply(_error(self.miner, error))
+        return self._reply({"error": 0, "data": result.data, "message": result.message})
+
+    def _reply(self, document: dict[str, Any]) -> Response:
+        faults = self.miner.faults
+        if "error" in document and faults.take("no_error_key"):
+            del document["error"]
+        odd = faults.get("odd_content_type")
+        kind = ("Content-Type", str(odd.args.get("type", "image/png"))) if odd else _HTML
+        chunked = "chunked_web" in faults
+        body = render(document).encode("utf-8", "surrogateescape")
+        return Response(200, body, (kind, *_HEADERS), length=not chunked, chunked=chunked)
+
+    def _limit(self) -> int:
+        leak = self.miner.faults.get("leaky_web")
+        return int(leak.args.get("loads", 50)) if leak else LEAK_LOADS
+
+
+def _error(miner: Iceriver, error: WebError) -> dict[str, Any]:
+    empty: Any = {} if miner.variant is Variant.A else []
+    return {"error": error.code, "data": empty, "message": error.message}
