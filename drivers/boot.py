@@ -27,11 +27,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-def judge(signs: Signs, *, outage: Proof, boot: Proof) -> Verdict | None:
+def judge(signs: Signs, *, outage: Proof, boot: Proof, counter: str = "Elapsed") -> Verdict | None:
     """The verdict, or `None` while it is too early to say.
 
     `outage` and `boot` are the make's own proofs: until the first one's latest time the miner may still go down,
-    until the second one's it may still come back.
+    until the second one's it may still come back. `counter` is what the make calls its process' own count.
     """
     if signs.system is Turn.RESTARTED and (signs.has_outage or signs.process is Turn.RESTARTED):
         return Verdict(outcome="done", signal=boot.signal)
@@ -47,7 +47,7 @@ def judge(signs: Signs, *, outage: Proof, boot: Proof) -> Verdict | None:
         and signs.process is Turn.RUNS_ON
         and signs.system is not Turn.RESTARTED
     ):
-        return _not_done("Elapsed runs on")
+        return _not_done(f"{counter} runs on")
     if signs.since_s < boot.latest_s and (signs.has_outage or signs.process is not Turn.RESTARTED):
         return None  # still booting, or about to
     return _unknown(_why_unknown(signs))

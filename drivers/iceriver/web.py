@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from contract.clock import Clock
 from contract.errors import (
     AuthFailedError,
+    BusyError,
     MalformedError,
     OutcomeUnknownError,
     PolicyRefusedError,
@@ -21,7 +22,7 @@ from contract.errors import (
     WrongDeviceError,
 )
 from drivers.base import Credentials, Effect, Timing
-from drivers.http import Response, ResponseDecoder, build_request
+from drivers.http import BodySink, Response, ResponseDecoder, build_request
 from drivers.iceriver.forms import form_of
 from drivers.iceriver.replies import (
     PASSWORD_FIX,
@@ -33,7 +34,7 @@ from drivers.iceriver.replies import (
     decode_web,
     error_of,
 )
-from drivers.wire import FileBody, Wire
+from drivers.wire import FileBody, Sink, Wire
 
 
 class Operation(NamedTuple):
@@ -116,6 +117,40 @@ class Web:
             await self._log_in_again()
         return checked(await self._post(operation, {}, deadline_s), str(operation))
 
+    async def fetch(
+        self, action: str, post: int, sink: PageSink, *, cap_bytes: int, deadline_s: float
+    ) -> Response:
+        """Stream the body of one operation of READS into `sink`, at most `cap_bytes` of it (then `truncated`).
+
+        The web server takes twice the memory of such a page and gives none back, so soon after another one BusyError
+        is raised instead, with nothing sent.
+        """
+        operation = Operation(action, post)
+        if operation not in READS:
+            raise PolicyRefusedError(f"{operation} is not known to be free of effects")
+        if self._clock.mono() < self._no_page_until_mono:
+            raise BusyError(
+                f"its web server gave such a page less than {PAGE_EVERY_S / 60:g} minutes ago, and another one so "
+                "soon may bring it down: try later"
+            )
+        self._no_page_until_mono = self._clock.mono() + self._timing.device_s(PAGE_EVERY_S)
+        response = await self._wire.exchange(
+            self._port,
+            build_request(
+                "POST",
+                f"/user/{operation.action}",
+                self._host,
+                headers={"Content-Type": _FORM} | self._cookie(),
+                body=form_of(operation.post, {}),
+            ),
+            ResponseDecoder(body_cap_bytes=cap_bytes, sink=sink, truncate=True),
+            deadline_s=deadline_s,
+            cap_bytes=cap_bytes + _OVERHEAD_BYTES,
+            sink=sink,
+        )
+        _check_status(response, str(operation))
+        return response
+
     async def order(
         self,
         action: str,
@@ -173,6 +208,7 @@ class Web:
             self._refused_until_mono = self._clock.mono() + AUTH_RETRY_S
             raise
         self._refused_until_mono = None
+        self._cookies = _COOKIES | self._cookies
 
     # --- private ---------------------------------------------------------------------------------
 
@@ -189,7 +225,7 @@ class Web:
                 "POST",
                 f"/user/{operation.action}",
                 self._host,
-                headers={"Content-Type": _FORM, "Cookie": self._cookie()},
+                headers={"Content-Type": _FORM} | self._cookie(),
                 body=form_of(operation.post, fields),
             ),
             ResponseDecoder(body_cap_bytes=REPLY_CAP_BYTES),
@@ -215,7 +251,7 @@ class Web:
                 "POST",
                 path,
                 self._host,
-                headers={"Content-Type": content_type, "Cookie": self._cookie()},
+                headers={"Content-Type": content_type} | self._cookie(),
                 body=body,
                 more_bytes=file.total_bytes if file else 0,
             )
@@ -237,14 +273,20 @@ class Web:
                 await self._log_in_again()
         raise AssertionError("unreachable")
 
-    def _cookie(self) -> str:
-        return "; ".join(f"{name}={value}" for name, value in (_COOKIES | self._cookies).items())
+    def _cookie(self) -> dict[str, str]:
+        if not self._cookies:
+            return {}  # stock firmware sets none: only the scripts of its pages do, for themselves
+        return {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
 
     def _keep_cookies(self, response: Response) -> None:
         text = response.headers.get("set-cookie", "")[:4096]
         for name, value in _SET_COOKIE.findall(text)[:_COOKIES_CAP]:
             if name in self._cookies or len(self._cookies) < _COOKIES_CAP:
                 self._cookies[name] = value
+
+
+class PageSink(BodySink, Sink, Protocol):
+    """Takes a page piece by piece and brings it to disk while the miner waits."""
 
 
 def _judged(response: Response, operation: Operation) -> Answer:
@@ -283,7 +325,7 @@ def _check_status(response: Response, what: str) -> None:
 _LOGIN: Final = Operation("loginpost", 6)
 _FORM: Final = "application/x-www-form-urlencoded"
 _OVERHEAD_BYTES: Final = 64 * 1024  # headers and chunk sizes on top of a body's cap
-_COOKIES: Final = {"ctime": "1", "language": "en"}  # what the pages set and only they look at
+_COOKIES: Final = {"ctime": "1", "language": "en"}  # what the pages set themselves once logged in
 _COOKIES_CAP: Final = 8
 _SET_COOKIE: Final = re.compile(r"(?:^|, )([A-Za-z0-9_.\-]{1,64})=([A-Za-z0-9_.+/=:\-]{0,256})")
 _ELSEWHERE: Final = (301, 302, 303, 307, 308, 401, 403)

@@ -1,0 +1,34 @@
+"""The identification light: told to blink, then asked whether it does."""
+
+from __future__ import annotations
+
+from drivers import blinking
+from drivers.base import Effect, Evidence, Light, NoChange, Plan
+from drivers.iceriver import proofs, state
+from drivers.iceriver.subject import Subject
+from drivers.iceriver.web import LIGHT
+
+
+async def plan(miner: Subject, change: Light) -> Plan | NoChange:
+    """Ask whether it blinks now."""
+    is_on = (await state.look(miner)).light_on
+    before = {"light_on": is_on}
+    if is_on == change.on:
+        return NoChange(change=change, before=before)
+    return Plan(change=change, before=before)
+
+
+async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
+    """Tell it to blink or to stop. The miner takes its time to answer."""
+    assert isinstance(plan.change, Light)
+    await miner.web.order(*LIGHT, {"locate": "1" if plan.change.on else "0"}, effect)
+    await blinking.note_answer(plan, effect)
+
+
+async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
+    """Ask until it shows the wish, or until it no longer can come."""
+
+    async def is_on() -> bool | None:
+        return (await state.look(miner)).light_on
+
+    return await blinking.verify(miner, plan, effect, proofs.LIGHT, is_on)
