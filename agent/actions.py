@@ -30,7 +30,17 @@ from contract.task import (
     ScanParams,
     TaskName,
 )
-from drivers.base import AnyChange, Firmware, Light, Mode, Pools, PoolSetting, Reboot
+from drivers.base import (
+    AnyChange,
+    Firmware,
+    Light,
+    Mode,
+    Pools,
+    PoolSetting,
+    Reboot,
+    Resume,
+    Suspend,
+)
 
 UNSUPPORTED: Final[Mapping[TaskName, str]] = {
     TaskName.SELF_UPDATE: "This agent cannot update itself. Install the new version on its host.",
@@ -53,6 +63,16 @@ def power_mode(params: Params) -> AnyChange:
     if params.mode in MODES:
         return Mode(mode=PowerMode(params.mode))
     return Mode(preset=params.mode)
+
+
+def mining(params: Params) -> AnyChange:
+    """`miner.power_mode.update` of a wisher who knows only off and on: `sleep` is whatever stops the hashing of that
+    make, any other mode the one to hash in again.
+    """
+    assert isinstance(params, PowerModeParams)
+    if params.mode == PowerMode.SLEEP:
+        return Suspend()
+    return Resume(mode=PowerMode(params.mode) if params.mode in MODES else None)
 
 
 def pools(params: Params) -> AnyChange:
@@ -78,6 +98,17 @@ CHANGES: Final[Mapping[TaskName, Callable[[Params], AnyChange]]] = {
     TaskName.POOLS: pools,
     TaskName.REBOOT: reboot,
 }
+
+
+# Wishers who say `sleep` and mean off. The cloud means the mode, which not every make has.
+SWITCHING: Final = frozenset({"rigmonitor"})
+
+
+def change_of(name: TaskName, params: Params, origin: str) -> AnyChange:
+    """What a task of that name asks of a driver. The row in the journal says all of it, also after a crash."""
+    if name is TaskName.POWER_MODE and origin in SWITCHING:
+        return mining(params)
+    return CHANGES[name](params)
 
 
 class Actions:
@@ -110,7 +141,7 @@ class Actions:
             return await self._changes.watch(task)
         self._gate.may_run(task)
         if name in CHANGES:
-            change = CHANGES[name](task.params)
+            change = change_of(name, task.params, task.record.origin)
             if isinstance(change, Reboot) and not self._gate.policy.refuse_hashing_reboot:
                 change = Reboot(
                     force=True

@@ -154,15 +154,19 @@ class ReadingBuffer:
         *,
         run_id: str,
         on_keys: Callable[[tuple[MinerKey, ...]], None] = lambda _keys: None,
+        on_reading: Callable[[MinerReading], None] = lambda _reading: None,
         rng: random.Random | None = None,
     ) -> None:
-        """`store` absent: memory only. `on_keys` gets the ids the cloud gave to miners."""
+        """`store` absent: memory only. `on_keys` gets the ids the cloud gave to miners, `on_reading` every reading as
+        it comes in: whoever else is to know of it.
+        """
         self._sink = sink
         self._store = store
         self._section = section
         self._clock = clock
         self._run_id = run_id
         self._on_keys = on_keys
+        self._on_reading = on_reading
         self._rng = rng or random.Random()
         self._seq = 0
         self._in_flight: ReadingsRequest | None = None
@@ -187,6 +191,7 @@ class ReadingBuffer:
 
     def add(self, reading: MinerReading, *, urgent: bool = False) -> None:
         """Take one reading; `urgent` ones do not wait for company."""
+        self._on_reading(reading)
         if len(self._pending) >= self._section.memory_max:
             self._pending.popleft()
             self.dropped += 1

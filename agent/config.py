@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from pydantic import (
 
 from contract.miner import normalize_mac
 from contract.ranges import Range, parse_range
+from contract.rigmonitor import PREFIX as MONITOR_PREFIX
 from contract.task import SPECS, TaskName
 from contract.words import in_words
 from drivers.base import Timing
@@ -60,9 +61,19 @@ def _checked_mac(text: str) -> str:
     return mac
 
 
+def _checked_address(text: str) -> str:
+    try:
+        return str(IPv4Address(text))
+    except ValueError:
+        raise ValueError(f"{text[:40]!r} is not an IPv4 address") from None
+
+
 Flag = Annotated[bool, Field(strict=True)]
 RangeText = Annotated[str, AfterValidator(_checked_range)]
 MacText = Annotated[str, AfterValidator(_checked_mac)]
+AddressText = Annotated[str, AfterValidator(_checked_address)]
+ShortText = Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
+Watts = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=7 * 86_400)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
@@ -219,6 +230,58 @@ class HealthSection(Section):
         return host
 
 
+class RigMonitorMiner(Section):
+    """One miner of the monitor, by its MAC or by its address; its code stands here or in `codes_file`."""
+
+    mac: MacText | None = None
+    ip: AddressText | None = None
+    api_code_file: Path | None = None
+    coin_name: ShortText | None = None
+    power_w: Watts | None = None
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if (self.mac is None) == (self.ip is None):
+            raise ValueError("give exactly one of mac and ip")
+        return self
+
+
+class RigMonitorSection(Section):
+    """A Mining Rig Monitor server that is told of miners, and whose wishes are followed. No `url`: none."""
+
+    url: str | None = None
+    insecure_http: Flag = False
+    ca_file: Path | None = None
+    codes_file: Path | None = None
+    official: Flag = True
+    log_every_s: Annotated[float, Field(strict=True, ge=1, le=3600)] = 30.0
+    expected_every_s: Annotated[float, Field(strict=True, ge=1, le=3600)] = 10.0
+    follow_light: Flag = True
+    follow_asic: Flag = True
+    power_gap_s: Annotated[float, Field(strict=True, ge=0, le=86_400)] = 300.0
+    power_ons_per_10_s: Annotated[int, Field(strict=True, ge=1, le=1000)] = 5
+    request_timeout_s: Annotated[float, Field(strict=True, gt=0, le=300)] = 10.0
+    requests_at_once: Annotated[int, Field(strict=True, ge=1, le=512)] = 32
+    default_coin_name: ShortText | None = None
+    default_power_w: Watts | None = None
+    wan_ip: AddressText | None = None
+    miner: tuple[RigMonitorMiner, ...] = ()
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        keys = [each.mac or each.ip for each in self.miner]
+        if len(set(keys)) != len(keys):
+            raise ValueError("two entries of miner speak of the same MAC or address")
+        if self.url is not None:
+            check_monitor_url(self.url, insecure_http=self.insecure_http)
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """The url without the prefix of the API, whether it was given with it or not."""
+        return (self.url or "").rstrip("/").removesuffix(MONITOR_PREFIX)
+
+
 class LogSection(Section):
     """What is written to stderr."""
 
@@ -238,6 +301,7 @@ class Config(Section):
     limits: LimitsSection = LimitsSection()
     telemetry: TelemetrySection = TelemetrySection()
     health: HealthSection = HealthSection()
+    rigmonitor: RigMonitorSection = RigMonitorSection()
     log: LogSection = LogSection()
 
     @field_validator("credentials")
@@ -312,6 +376,22 @@ def check_cloud_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def check_monitor_url(url: str, *, insecure_http: bool) -> None:
+    """Raises ValueError unless it is https, or http to this host, or http that was allowed in so many words: the
+    codes cross the network in the clear then.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError(f"{url[:200]!r} is not an http:// or https:// address")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("the url may hold no query, fragment or user")
+    if parts.scheme == "http" and not insecure_http and not _is_loopback(parts.hostname):
+        raise ValueError(
+            "plain http would send the codes in the clear; use https behind a proxy, "
+            "or set insecure_http = true on a network you trust"
+        )
+
+
 def read_secret(path: Path) -> str:
     """The text of a secret file without its line end. Raises ConfigError when it is missing, empty or
     readable by everybody.
@@ -377,7 +457,7 @@ def _absolute(config: Config, folder: Path) -> Config:
                     return Path(handed) / name
         return folder / path
 
-    cloud = config.cloud
+    cloud, monitor = config.cloud, config.rigmonitor
     token = None if cloud.token_file is None else secret(cloud.token_file)
     return config.model_copy(
         update={
@@ -388,6 +468,20 @@ def _absolute(config: Config, folder: Path) -> Config:
             "credentials": tuple(
                 each.model_copy(update={"password_file": secret(each.password_file)})
                 for each in config.credentials
+            ),
+            "rigmonitor": monitor.model_copy(
+                update={
+                    "ca_file": plain(monitor.ca_file),
+                    "codes_file": monitor.codes_file and secret(monitor.codes_file),
+                    "miner": tuple(
+                        each.model_copy(
+                            update={
+                                "api_code_file": each.api_code_file and secret(each.api_code_file)
+                            }
+                        )
+                        for each in monitor.miner
+                    ),
+                }
             ),
         }
     )

@@ -28,12 +28,13 @@ from agent.notify import Notifier
 from agent.onsite import OnSite
 from agent.policy import Policy
 from agent.scanner import FarmScanner
+from agent.sinks.rigmonitor import RigMonitor
 from agent.site import Site, open_site
 from agent.taskpath import FLUSH_S, TaskPath
 from agent.telemetry import Telemetry
 from contract.clock import Clock
 from contract.errors import BadParamsError, StorageFullError
-from contract.link import Heartbeat, Settings
+from contract.link import Heartbeat, MinerReading, Settings
 
 log = structlog.get_logger(__name__)
 _WRITE_BEHIND_S = 5.0
@@ -62,6 +63,7 @@ class Daemon:
             clock,
             run_id=uuid.uuid4().hex,
             on_keys=fleet.learn_ids,
+            on_reading=self._tell_monitor,
         )
         self._telemetry = Telemetry(
             fleet, self._buffer, config.telemetry, clock, timeout_s=self._site.look_timeout_s
@@ -92,6 +94,9 @@ class Daemon:
             policy_of(config),
             clock,
             state.dir,
+        )
+        self._monitor = (
+            RigMonitor(config, self._path, fleet, clock) if config.rigmonitor.url else None
         )
         self._heart = Heart(
             self._link, clock, self._beat, self._follow, every_s=config.health.heartbeat_s
@@ -130,6 +135,8 @@ class Daemon:
                 start("autoscan", self._autoscan.run())
                 if self._config.telemetry.enabled:
                     start("telemetry", self._telemetry.run())
+                if self._monitor is not None:
+                    start("rigmonitor", self._monitor.run())
                 settle_memory()
                 self._notifier.ready(f"{len(self._site.fleet)} miners known")
                 log.info("agent.ready", version=agent_version(), miners=len(self._site.fleet))
@@ -228,10 +235,20 @@ class Daemon:
             journal_depth=self._journal_depth,
             buffer_depth=self._buffer.depth,
             miners_known=len(self._site.inventory),
-            sinks={"cloud": self._buffer.state},
+            sinks=self._sinks(),
             capabilities=self._site.fleet.capabilities(),
             notices=tuple(self._notices()),
         )
+
+    def _tell_monitor(self, reading: MinerReading) -> None:
+        if self._monitor is not None:
+            self._monitor.take(reading)
+
+    def _sinks(self) -> dict[str, str]:
+        states = {"cloud": self._buffer.state}
+        if self._monitor is not None:
+            states["rigmonitor"] = self._monitor.state
+        return states
 
     def _notices(self) -> list[str]:
         notices = list(self._path.notices)

@@ -83,6 +83,10 @@ class Dispatcher:
         """How many live."""
         return len(self._tasks)
 
+    def is_busy(self, lane: str) -> bool:
+        """Whether a task of that lane (`LiveTask.lane`) runs or waits."""
+        return lane in self._lanes
+
     def live(self, record: TaskRecord, params: Params) -> LiveTask:
         """A task as it starts living here, whether new or found in the journal."""
         now = self._clock.now()

@@ -13,6 +13,7 @@ from agent.settlement import Settlement
 from agent.states import State
 from agent.tasklog import TaskLog
 from contract.clock import Clock
+from contract.link import MinerRef
 from contract.task import SPECS, Kind, Params
 
 
@@ -52,9 +53,7 @@ class LiveTask:
     def lane(self) -> str:
         """Tasks of one lane run one after the other."""
         miner = self.record.miner
-        if miner is None:
-            return f"agent:{self.record.name}"
-        return miner.mac or miner.id
+        return f"agent:{self.record.name}" if miner is None else lane_of(miner)
 
     @property
     def may_have_sent(self) -> bool:
@@ -82,3 +81,8 @@ class LiveTask:
         if self.waits:
             return False
         return since is not None and now_mono - since > self.limit_s
+
+
+def lane_of(miner: MinerRef) -> str:
+    """By which the tasks of one miner are kept in a row."""
+    return miner.mac or miner.id

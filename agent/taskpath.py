@@ -20,6 +20,7 @@ from agent.firmware import FirmwareFiles
 from agent.gate import Gate
 from agent.journal import Arrival, Journal, TaskRecord
 from agent.lease import Lease
+from agent.live import lane_of
 from agent.looks import Looks
 from agent.policy import Policy
 from agent.ports import Downloader, Miners, Scanner, TaskSource
@@ -135,6 +136,10 @@ class TaskPath:
     def stop(self) -> None:
         """Ask `run` to end: no more tasks, running exchanges end within the policy's grace, reports, journal closed."""
         self._stop.set()
+
+    def is_busy(self, miner: MinerRef) -> bool:
+        """Whether a task of that miner runs or waits, whoever wished for it."""
+        return self.dispatcher.is_busy(lane_of(miner))
 
     async def submit_local(
         self, name: TaskName, params: dict[str, Any], miner: MinerRef | None, origin: str

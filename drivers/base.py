@@ -68,7 +68,9 @@ class Suspend(Change, frozen=True, kw_only=True, tag="suspend"):
 
 
 class Resume(Change, frozen=True, kw_only=True, tag="resume"):
-    """Hash again."""
+    """Hash again; in `mode` where the make does not keep its own through a suspend. `None`: as the driver remembers."""
+
+    mode: PowerMode | None = None
 
 
 AnyChange = Light | Mode | Pools | Reboot | Firmware | Suspend | Resume

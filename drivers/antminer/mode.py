@@ -35,6 +35,7 @@ _SLEEP_OLD: Final = "254"
 _NORMAL: Final = "0"
 _LOW: Final = "3"
 _HIGH_EFFICIENCY: Final = "2"  # the low power of images that know no 3
+_LOWS: Final = (_LOW, _HIGH_EFFICIENCY)
 
 
 async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChange:
@@ -128,14 +129,16 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
 
 
 def wanted_mode(change: Mode | Suspend | Resume, awake_mode: str | None) -> PowerMode:
-    """The mode asked for; to resume is to go back to the mode seen before the sleep, else to normal.
+    """The mode asked for. To resume is to go to the mode named, else to that seen before the sleep, else to normal.
 
     Raises UnsupportedModeError for one that no AntMiner has.
     """
     if isinstance(change, Suspend):
         return PowerMode.SLEEP
     if isinstance(change, Resume):
-        is_low = awake_mode in (_LOW, _HIGH_EFFICIENCY)
+        if change.mode is not None:
+            return PowerMode.LOW if change.mode is PowerMode.LOW else PowerMode.NORMAL
+        is_low = awake_mode in _LOWS
         return PowerMode.LOW if is_low else PowerMode.NORMAL
     if change.mode is None or change.mode is PowerMode.HIGH:
         raise UnsupportedModeError(
@@ -193,7 +196,7 @@ def _numbers(
         return (_SLEEP,)
     if wanted is PowerMode.NORMAL:
         return (_NORMAL,)
-    if isinstance(change, Resume) and miner.awake_mode:
+    if isinstance(change, Resume) and miner.awake_mode in _LOWS:
         return (miner.awake_mode,)
     return low_numbers(miner)
 

@@ -1,0 +1,126 @@
+"""Asks the monitor what it expects, and hands each answer on. No answer is no wish."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final
+
+import structlog
+
+from agent.sinks.rigmonitor.client import (
+    AwayError,
+    InvalidError,
+    MonitorClient,
+    RejectedError,
+    UnknownCodeError,
+)
+from agent.sinks.rigmonitor.notes import Notes
+from agent.sinks.rigmonitor.reports import Reports
+from agent.sinks.rigmonitor.rigs import Rig
+from agent.sinks.rigmonitor.wishes import ASIC, LIGHT, Wish, strange, wished
+from contract.clock import Clock
+from contract.rigmonitor import BULK_MAX, Switch
+
+_JITTER: Final = 0.1
+STRANGE: Final = "what the monitor expects is neither on nor off"
+ABSENT: Final = "the monitor's list leaves it out"
+
+log: Any = structlog.get_logger(__name__)
+
+Consider = Callable[[Rig, Switch | None, Switch | None], Awaitable[None]]
+
+
+class Expectations:
+    """One poll after the other: a single call for one machine, bulk calls for more, never two at a time."""
+
+    def __init__(
+        self,
+        client: MonitorClient,
+        rigs: tuple[Rig, ...],
+        reports: Reports,
+        notes: Notes,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        every_s: float,
+        consider: Consider,
+    ) -> None:
+        """`consider` gets, for each miner and each poll, the wish for its light and that for its mining."""
+        self._client = client
+        self._rigs = rigs
+        self._reports = reports
+        self._notes = notes
+        self._clock = clock
+        self._rng = rng
+        self._every_s = every_s
+        self._consider = consider
+        self._wishes = {rig.key: (Wish(), Wish()) for rig in rigs}
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            await self._clock.sleep(self._every_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER))
+            try:
+                await self.poll()
+            except Exception:
+                # our own bug on one answer must not end the asking
+                log.exception("rigmonitor.bug")
+
+    async def poll(self) -> None:
+        """Ask once, of every machine whose code the monitor knows."""
+        if len(self._rigs) == 1:
+            await self._single(self._rigs[0])
+            return
+        for part in _parts([rig for rig in self._rigs if not self._reports.is_refused(rig)]):
+            await self._bulk(part)
+        for rig in self._rigs:
+            if self._reports.is_refused(rig):
+                await self._heard(rig, None)
+
+    async def _single(self, rig: Rig) -> None:
+        expected = None
+        if not self._reports.refused_s(rig):
+            try:
+                expected = await self._client.expected(rig.code)
+                self._reports.accepted(rig)
+            except UnknownCodeError:
+                self._reports.refused(rig)
+            except (AwayError, InvalidError, RejectedError) as error:
+                self._notes.server_away(str(error))
+        await self._heard(rig, expected)
+
+    async def _bulk(self, rigs: tuple[Rig, ...]) -> None:
+        try:
+            found = await self._client.expected_bulk(tuple(rig.code for rig in rigs))
+        except (AwayError, InvalidError, RejectedError, UnknownCodeError) as error:
+            self._notes.server_away(str(error))
+            for rig in rigs:
+                await self._heard(rig, None)
+            return
+        self._notes.server_back()
+        for rig in rigs:
+            expected = found.get(rig.code.text)
+            if rig.code.text in found:
+                self._notes.cleared(ABSENT, rig.key)
+            else:
+                self._notes.trouble(ABSENT, rig.key)
+            await self._heard(rig, expected)
+
+    async def _heard(self, rig: Rig, expected: Any) -> None:
+        """`None`: this poll told nothing of it."""
+        if expected is not None:
+            odd = strange(expected) if isinstance(expected, dict) else "it is no object"
+            if odd is None:
+                self._notes.cleared(STRANGE, rig.key)
+            else:
+                self._notes.trouble(STRANGE, rig.key, odd)
+        light, asic = self._wishes[rig.key]
+        await self._consider(
+            rig, light.heard(wished(expected, LIGHT)), asic.heard(wished(expected, ASIC))
+        )
+
+
+def _parts(rigs: list[Rig]) -> Iterator[tuple[Rig, ...]]:
+    for start in range(0, len(rigs), BULK_MAX):
+        yield tuple(rigs[start : start + BULK_MAX])

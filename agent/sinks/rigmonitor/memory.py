@@ -1,0 +1,108 @@
+"""What must outlive a restart: how each miner ran before it was switched off, and when it was last switched."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from contract.clock import Clock, from_text, to_text
+from contract.miner import PowerMode
+
+log = structlog.get_logger(__name__)
+
+
+class Switched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One miner, as it was last switched here. `mode` is the one it had before it was switched off, where it said."""
+
+    at: str
+    off: bool = False
+    mode: PowerMode | None = None
+
+
+class Memory:
+    """A small file, replaced whole; everybody who waits meanwhile shares one write.
+
+    A damaged file costs the memory, not the agent: it is set aside and said.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._miners: dict[str, Switched] = {}
+        self._version = 0
+        self._written = 0
+        self._lock = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Read what an earlier run left."""
+        self._miners = await asyncio.to_thread(self._load)
+
+    def is_off(self, key: str) -> bool:
+        """Whether it was switched off here, and not on again."""
+        known = self._miners.get(key)
+        return known is not None and known.off
+
+    def mode_before(self, key: str) -> PowerMode | None:
+        """How it ran before it was switched off; `None` if nobody here did, or it did not say."""
+        known = self._miners.get(key)
+        return known.mode if known else None
+
+    def since_switch_s(self, key: str) -> float | None:
+        """How long ago it was last switched, by the clock on the wall; 0 if that was set back since."""
+        known = self._miners.get(key)
+        if known is None:
+            return None
+        return max(0.0, (self._clock.now() - from_text(known.at)).total_seconds())
+
+    async def keep(self, key: str, *, off: bool, mode: PowerMode | None = None) -> None:
+        """It is switched now. Durable on return; raises OSError when it cannot be, and then forgets it again."""
+        before = self._miners.get(key)
+        self._miners[key] = Switched(at=to_text(self._clock.now()), off=off, mode=mode)
+        self._version += 1
+        wanted = self._version
+        try:
+            async with self._lock:
+                if self._written < wanted:
+                    now, body = self._version, msgspec.json.encode(self._miners)
+                    await asyncio.to_thread(self._save, body)
+                    self._written = now
+        except OSError:
+            if before is None:
+                self._miners.pop(key, None)
+            else:
+                self._miners[key] = before
+            raise
+
+    def _load(self) -> dict[str, Switched]:
+        try:
+            found = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Switched])
+            for each in found.values():
+                from_text(each.at)
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
+            log.warning("rigmonitor.memory_damaged", path=str(self._path), error=str(error)[:300])
+        else:
+            return found
+        try:
+            self._path.replace(self._path.with_suffix(".damaged"))
+        except OSError as error:
+            log.warning("rigmonitor.memory_stays", path=str(self._path), error=str(error))
+        return {}
+
+    def _save(self, body: bytes) -> None:
+        fresh = self._path.with_suffix(".new")
+        with fresh.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,110 @@
+"""The newest that is known of each miner of the monitor, put together from readings as they pass by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import structlog
+
+from contract.clock import Clock, from_text
+from contract.link import MinerReading
+from contract.miner import Moving, PowerMode, Slow, Static
+from contract.rigmonitor import Switch
+
+log = structlog.get_logger(__name__)
+_STALE_INTERVALS: Final = 2.5
+_STALE_LEAST_S: Final = 60.0
+
+
+class Seen(msgspec.Struct, kw_only=True):
+    """One miner. `at` is when it was last read; what a task showed since (`told`) outweighs what is older."""
+
+    first: asyncio.Event
+    ip: str | None = None
+    is_well: bool = False  # whether the last look succeeded
+    at: datetime | None = None
+    arrived_mono: float = float("-inf")
+    interval_s: float = 0.0
+    moving: Moving | None = None
+    static: Static | None = None
+    mode: PowerMode | None = None
+    mode_configured: PowerMode | None = None
+    light: Switch | None = None
+    asic: Switch | None = None
+    told_at: datetime | None = None
+
+    @property
+    def awake_mode(self) -> PowerMode | None:
+        """The mode it hashes in; `None` while it sleeps or does not say."""
+        if self.mode is not None:
+            return None if self.mode is PowerMode.SLEEP else self.mode
+        return None if self.mode_configured is PowerMode.SLEEP else self.mode_configured
+
+
+class Newest:
+    """Keeps the miners asked for and no others, so that its size is that of the config."""
+
+    def __init__(self, keys: Iterable[str], clock: Clock) -> None:
+        """`keys` are MACs, and addresses of miners known by these alone."""
+        self._seen = {key: Seen(first=asyncio.Event()) for key in keys}
+        self._clock = clock
+
+    def __getitem__(self, key: str) -> Seen:
+        return self._seen[key]
+
+    def take(self, reading: MinerReading) -> None:
+        """A look at some miner, whatever became of it. Slow and static facts are there only when they are news."""
+        for key in (reading.mac, reading.ip):
+            seen = self._seen.get(key or "")
+            if seen is not None:
+                self._put(seen, reading)
+
+    def is_fresh(self, key: str) -> bool:
+        """Whether the miner answered lately."""
+        seen = self._seen[key]
+        age_s = self._clock.mono() - seen.arrived_mono
+        return seen.is_well and age_s <= max(_STALE_LEAST_S, _STALE_INTERVALS * seen.interval_s)
+
+    def told(self, key: str, *, light: Switch | None = None, asic: Switch | None = None) -> None:
+        """What a task has just shown of it."""
+        seen = self._seen[key]
+        seen.told_at = self._clock.now()
+        if light is not None:
+            seen.light = light
+        if asic is not None:
+            seen.asic = asic
+            seen.mode = None
+
+    def _put(self, seen: Seen, reading: MinerReading) -> None:
+        seen.ip = reading.ip
+        seen.is_well = reading.ok and reading.moving is not None
+        if not seen.is_well:
+            return
+        at = from_text(reading.at)
+        if seen.at is not None and at < seen.at:
+            return  # a look that began earlier and took longer
+        seen.at, seen.arrived_mono = at, self._clock.mono()
+        seen.interval_s = reading.interval_s or seen.interval_s
+        seen.moving = reading.moving
+        seen.static = reading.static or seen.static
+        seen.first.set()
+        if seen.told_at is not None and at <= seen.told_at:
+            return  # read before a task changed it
+        _judge(seen, reading.slow)
+
+
+def _judge(seen: Seen, slow: Slow | None) -> None:
+    """Whether its light and its mining are on. What hashes is on, whatever its mode says."""
+    if slow is not None:
+        seen.mode, seen.mode_configured = slow.mode, slow.mode_configured
+        if slow.light_on is not None:
+            seen.light = Switch.ON if slow.light_on else Switch.OFF
+    assert seen.moving is not None
+    if seen.moving.hashrate_hs:
+        seen.asic = Switch.ON
+    elif seen.mode is not None:
+        seen.asic = Switch.OFF if seen.mode is PowerMode.SLEEP else Switch.ON

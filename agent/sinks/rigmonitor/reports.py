@@ -1,0 +1,178 @@
+"""Tells the monitor of one miner after the other: what each is, once, and what it does, again and again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+from agent.config import RigMonitorSection
+from agent.sinks.rigmonitor.client import (
+    AwayError,
+    InvalidError,
+    MonitorClient,
+    RejectedError,
+    UnknownCodeError,
+)
+from agent.sinks.rigmonitor.newest import Newest, Seen
+from agent.sinks.rigmonitor.notes import Notes
+from agent.sinks.rigmonitor.records import IncompleteError, coin_of, log_of, spec_of
+from agent.sinks.rigmonitor.rigs import Rig
+from contract.clock import Clock
+from contract.miner import Identity, PowerMode
+from contract.rigmonitor import AsicLog, AsicSpec, Switch
+
+REFUSED_WAIT_S: Final = 600.0  # after a 401; the code may be put right meanwhile
+BACKOFF_MOST_S: Final = 120.0
+_JITTER: Final = 0.1
+_FIRST_WITHIN_S: Final = 5.0
+
+UNKNOWN_CODE: Final = "code not known to the monitor (401), asked again every 10 minutes"
+INVALID: Final = "record refused by the monitor"
+INCOMPLETE: Final = "not reported, since the miner does not tell"
+
+log: Any = structlog.get_logger(__name__)
+
+
+class Reports:
+    """One loop per miner, which is what keeps it to one request at a time for each code.
+
+    Nothing is kept for a server that is away: records carry no time, so an old one told later would be a lie. What
+    goes out is always the newest reading.
+    """
+
+    def __init__(
+        self,
+        client: MonitorClient,
+        section: RigMonitorSection,
+        newest: Newest,
+        notes: Notes,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        identity_at: Callable[[str], Identity | None],
+    ) -> None:
+        """`identity_at` says who is at an address, as last identified."""
+        self._client = client
+        self._section = section
+        self._newest = newest
+        self._notes = notes
+        self._clock = clock
+        self._rng = rng
+        self._identity_at = identity_at
+        self._specs: dict[str, AsicSpec] = {}  # as the monitor has them
+        self._invalid: dict[str, AsicSpec] = {}  # as the monitor will not have them
+        self._refused_until_mono: dict[str, float] = {}
+        self.sent = 0
+
+    def is_refused(self, rig: Rig) -> bool:
+        """Whether the monitor said that it does not know this code, the last time it was asked."""
+        return rig.key in self._refused_until_mono
+
+    def refused_s(self, rig: Rig) -> float:
+        """How long this code is to be left alone yet."""
+        return max(0.0, self._refused_until_mono.get(rig.key, 0.0) - self._clock.mono())
+
+    async def run(self, rig: Rig) -> None:
+        """Report this miner until cancelled; from its first reading on."""
+        await self._newest[rig.key].first.wait()
+        await self._clock.sleep(self._rng.uniform(0.0, _FIRST_WITHIN_S))
+        failures = 0
+        while True:
+            await self._clock.sleep(self.refused_s(rig))
+            wait_s = self._section.log_every_s
+            try:
+                await self._report(rig)
+                failures = 0
+            except UnknownCodeError:
+                self.refused(rig)
+                failures = 0
+                continue
+            except AwayError as error:
+                self._notes.server_away(str(error))
+                failures += 1
+                wait_s = max(wait_s, min(BACKOFF_MOST_S, wait_s * 2.0 ** min(failures - 1, 8)))
+            except Exception:
+                # our own bug on one miner must not end the reports of all others
+                log.exception("rigmonitor.bug", miner=rig.key)
+                wait_s = BACKOFF_MOST_S
+            await self._clock.sleep(wait_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER))
+
+    def refused(self, rig: Rig) -> None:
+        """The monitor does not know its code: it is left alone for a while, and all is told anew afterwards."""
+        jitter = self._rng.uniform(1 - _JITTER, 1 + _JITTER)
+        self._refused_until_mono[rig.key] = self._clock.mono() + REFUSED_WAIT_S * jitter
+        self._specs.pop(rig.key, None)
+        self._invalid.pop(rig.key, None)
+        self._notes.server_back()
+        self._notes.trouble(UNKNOWN_CODE, rig.key)
+
+    def accepted(self, rig: Rig) -> None:
+        """The monitor knows the code, whatever it says of a record."""
+        self._notes.server_back()
+        self._refused_until_mono.pop(rig.key, None)
+        self._notes.cleared(UNKNOWN_CODE, rig.key)
+
+    async def _report(self, rig: Rig) -> None:
+        """What is due now. Nothing while the miner sleeps or does not answer: the monitor sees that by the silence."""
+        seen = self._newest[rig.key]
+        if not self._newest.is_fresh(rig.key):
+            return
+        try:
+            spec = self._spec(seen)
+            asleep = seen.mode is PowerMode.SLEEP or seen.asic is Switch.OFF
+            record = None if asleep else self._record(rig, seen)
+        except IncompleteError as error:
+            self._notes.trouble(INCOMPLETE, rig.key, str(error))
+            return
+        self._notes.cleared(INCOMPLETE, rig.key)
+        try:
+            await self._tell(rig, spec, record)
+        except InvalidError as error:
+            self.accepted(rig)
+            self._notes.trouble(INVALID, rig.key, error.errors)
+        except RejectedError as error:
+            self.accepted(rig)
+            self._notes.trouble(INVALID, rig.key, str(error))
+
+    async def _tell(self, rig: Rig, spec: AsicSpec, record: AsicLog | None) -> None:
+        if self._specs.get(rig.key) != spec and self._invalid.get(rig.key) != spec:
+            try:
+                await self._client.send_spec(rig.code, spec)
+            except (InvalidError, RejectedError):
+                self._invalid[rig.key] = spec
+                raise
+            self._specs[rig.key] = spec
+            self._invalid.pop(rig.key, None)
+            self.accepted(rig)
+            log.info("rigmonitor.spec", miner=rig.key, model=spec.model)
+        if record is not None:
+            await self._client.send_log(rig.code, record)
+            self.sent += 1
+            self.accepted(rig)
+            if rig.key not in self._invalid:
+                self._notes.cleared(INVALID, rig.key)
+
+    def _spec(self, seen: Seen) -> AsicSpec:
+        """Of who is there now: a new firmware is known to the identity before it is to a reading."""
+        identity = self._identity_at(seen.ip or "")
+        if identity is None:
+            raise IncompleteError(("model", "firmware_version", "software_version"))
+        return spec_of(identity, seen.static)
+
+    def _record(self, rig: Rig, seen: Seen) -> AsicLog:
+        section = self._section
+        assert seen.moving is not None
+        assert seen.ip is not None
+        power_w = rig.power_w if rig.power_w is not None else seen.moving.power_w
+        coin = rig.coin_name or section.default_coin_name
+        return log_of(
+            seen.moving,
+            lan_ip=seen.ip,
+            coin_name=coin or coin_of(seen.static.algorithm if seen.static else None),
+            power_w=power_w if power_w is not None else section.default_power_w,
+            wan_ip=section.wan_ip,
+            official=section.official,
+        )

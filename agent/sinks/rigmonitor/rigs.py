@@ -1,0 +1,101 @@
+"""Which miners the monitor knows, and by which code: from the config and the files it names."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.config import ConfigError, RigMonitorMiner, RigMonitorSection, read_secret
+from contract.miner import normalize_mac
+from contract.rigmonitor import OFFICIAL_CODE_CHARS
+
+_FIELDS: Final = 2  # of a line: whose, and the code
+
+
+class ApiCode(msgspec.Struct, frozen=True):
+    """The secret by which the monitor knows one machine. Prints as stars."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "ApiCode(****)"
+
+
+class Rig(msgspec.Struct, frozen=True, kw_only=True):
+    """One miner of the monitor. `key` is its MAC, or its address where only that was given."""
+
+    key: str
+    code: ApiCode
+    coin_name: str | None = None
+    power_w: int | None = None
+
+
+def rigs_of(section: RigMonitorSection) -> tuple[Rig, ...]:
+    """Every miner that has a code, in the order written down.
+
+    Raises ConfigError for a file that cannot be used, a miner without a code, and one code for two miners.
+    """
+    codes = {} if section.codes_file is None else _table(section.codes_file)
+    entries = {_key(entry): entry for entry in section.miner}
+    for key, entry in entries.items():
+        if entry.api_code_file is not None:
+            codes[key] = _code(read_secret(entry.api_code_file).strip(), str(entry.api_code_file))
+        elif key not in codes:
+            raise ConfigError(
+                f"rigmonitor.miner {key} has no code: give api_code_file, or a line in codes_file"
+            )
+    owners: dict[str, str] = {}
+    for key, code in codes.items():
+        other = owners.setdefault(code.text, key)
+        if other != key:
+            raise ConfigError(f"rigmonitor: {other} and {key} have the same code")
+    return tuple(
+        Rig(
+            key=key,
+            code=code,
+            coin_name=entries[key].coin_name if key in entries else None,
+            power_w=entries[key].power_w if key in entries else None,
+        )
+        for key, code in codes.items()
+    )
+
+
+def _key(entry: RigMonitorMiner) -> str:
+    return entry.mac or entry.ip or ""
+
+
+def _table(path: Path) -> dict[str, ApiCode]:
+    """`MAC CODE` or `IP CODE` a line; empty lines and those that begin with `#` mean nothing."""
+    found: dict[str, ApiCode] = {}
+    for number, line in enumerate(read_secret(path).splitlines(), start=1):
+        parts = line.split()
+        if not parts or parts[0].startswith("#"):
+            continue
+        place = f"{path}, line {number}"
+        if len(parts) != _FIELDS:
+            raise ConfigError(f"{place}: write the MAC (or the address) of a miner, then its code")
+        key = normalize_mac(parts[0]) or _address(parts[0])
+        if key is None:
+            raise ConfigError(f"{place}: begins with neither a MAC nor an address")
+        if key in found:
+            raise ConfigError(f"{place}: {key} stands there twice")
+        found[key] = _code(parts[1], place)
+    return found
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(IPv4Address(text))
+    except ValueError:
+        return None
+
+
+def _code(text: str, place: str) -> ApiCode:
+    """What can stand in a header. The code itself is never repeated in a message."""
+    is_plain = text.isascii() and text.isprintable() and " " not in text
+    if not is_plain or not 0 < len(text) <= OFFICIAL_CODE_CHARS:
+        raise ConfigError(f"{place}: this is no code: 1 to {OFFICIAL_CODE_CHARS} letters or digits")
+    return ApiCode(text)

@@ -1,0 +1,142 @@
+"""The monitor's client as one thing: readings in, wishes out, and a state for the heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import structlog
+
+from agent.config import Config, check_ca_file
+from agent.sinks.rigmonitor.client import MonitorClient
+from agent.sinks.rigmonitor.expectations import Expectations
+from agent.sinks.rigmonitor.memory import Memory
+from agent.sinks.rigmonitor.newest import Newest
+from agent.sinks.rigmonitor.notes import Notes
+from agent.sinks.rigmonitor.reports import Reports
+from agent.sinks.rigmonitor.rigs import Rig, rigs_of
+from agent.sinks.rigmonitor.switches import Switches, Tasks
+from contract.clock import Clock
+from contract.link import MinerReading
+from contract.miner import Identity
+from drivers.base import Driver
+
+_FILE: Final = "rigmonitor.json"
+
+log: Any = structlog.get_logger(__name__)
+
+
+class Drivers(Protocol):
+    """Who is at an address; `agent.fleet.Fleet`."""
+
+    def at(self, ip: str) -> Driver | None: ...
+
+
+class RigMonitor:
+    """Built once per process. Give `take` every reading, and `run` it beside the task path."""
+
+    def __init__(
+        self,
+        config: Config,
+        tasks: Tasks,
+        drivers: Drivers,
+        clock: Clock,
+        *,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Raises ConfigError for codes that cannot be read."""
+        section = config.rigmonitor
+        check_ca_file(section.ca_file)
+        rng = rng or random.Random()
+        self._rigs: tuple[Rig, ...] = rigs_of(section)
+        self._drivers = drivers
+        self._clock = clock
+        self._notes = Notes()
+        self._newest = Newest((rig.key for rig in self._rigs), clock)
+        self._memory = Memory(config.state.dir / Path(_FILE), clock)
+        self._client = open_client(config)
+        self._reports = Reports(
+            self._client,
+            section,
+            self._newest,
+            self._notes,
+            clock,
+            rng,
+            identity_at=self._identity_at,
+        )
+        self._switches = Switches(
+            tasks,
+            section,
+            self._newest,
+            self._memory,
+            self._notes,
+            clock,
+            driver_at=drivers.at,
+            start=self._start,
+        )
+        self._expectations = Expectations(
+            self._client,
+            self._rigs,
+            self._reports,
+            self._notes,
+            clock,
+            rng,
+            every_s=section.expected_every_s,
+            consider=self._switches.consider,
+        )
+        self._follows = section.follow_light or section.follow_asic
+        self._group: asyncio.TaskGroup | None = None
+
+    @property
+    def state(self) -> str:
+        """`ok`, or what is wrong, in words."""
+        return self._notes.state if self._rigs else "no miner has a code"
+
+    @property
+    def sent(self) -> int:
+        """Records the monitor has taken since the start."""
+        return self._reports.sent
+
+    def take(self, reading: MinerReading) -> None:
+        """A look at some miner."""
+        self._newest.take(reading)
+
+    async def run(self) -> None:
+        """Report and follow until cancelled."""
+        await self._memory.open()
+        if not self._rigs:
+            log.warning(
+                "rigmonitor.no_codes", fix="set codes_file or api_code_file in [rigmonitor]"
+            )
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for rig in self._rigs:
+                    group.create_task(self._reports.run(rig), name=f"rigmonitor {rig.key}")
+                if self._follows and self._rigs:
+                    group.create_task(self._expectations.run(), name="rigmonitor-expected")
+        finally:
+            self._group = None
+            await self._client.close()
+
+    def _start(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        assert self._group is not None, "polls run inside the group"
+        return self._group.create_task(job, name="rigmonitor-wish")
+
+    def _identity_at(self, ip: str) -> Identity | None:
+        driver = self._drivers.at(ip)
+        return driver.identity if driver else None
+
+
+def open_client(config: Config) -> MonitorClient:
+    """The client of the configured monitor; nothing is asked yet."""
+    section = config.rigmonitor
+    return MonitorClient(
+        section.base_url,
+        ca_file=section.ca_file,
+        timeout_s=section.request_timeout_s,
+        at_once=section.requests_at_once,
+    )

@@ -1,0 +1,304 @@
+"""Makes miners as the monitor expects them: compares with what was last seen, and wishes for a task where they differ.
+
+Level-triggered: each poll is judged for itself, so a reboot, a missed poll or a task that failed heals by the next. A
+task is a task like any other: journalled before its first byte, read back, with its evidence, under the limits of the
+site.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import structlog
+
+from agent.config import RigMonitorSection
+from agent.policy import Policy
+from agent.sinks.rigmonitor.memory import Memory
+from agent.sinks.rigmonitor.newest import Newest, Seen
+from agent.sinks.rigmonitor.notes import Notes
+from agent.sinks.rigmonitor.rigs import Rig
+from contract.clock import Clock
+from contract.errors import ErrorCode, MinerError
+from contract.link import MinerRef
+from contract.miner import PowerMode
+from contract.rigmonitor import Switch
+from contract.task import Outcome, TaskName
+from drivers.base import Driver
+
+ORIGIN: Final = "rigmonitor"
+POWER_ONS_WITHIN_S: Final = 10.0
+_RETRY_FIRST_S: Final = 60.0
+_RETRY_MOST_S: Final = 3600.0
+_NEVER: Final = frozenset({ErrorCode.UNSUPPORTED.value, ErrorCode.UNSUPPORTED_MODE.value})
+
+CANNOT: Final = "it cannot be switched as the monitor expects"
+FAILED: Final = "what the monitor expects was not achieved"
+
+log: Any = structlog.get_logger(__name__)
+
+
+class Tasks(Protocol):
+    """The task path, as wishes see it; `agent.taskpath.TaskPath`."""
+
+    @property
+    def policy(self) -> Policy: ...
+
+    def is_busy(self, miner: MinerRef) -> bool:
+        """Whether a task of that miner runs or waits."""
+
+    async def submit_local(
+        self, name: TaskName, params: dict[str, Any], miner: MinerRef | None, origin: str
+    ) -> dict[str, Any]:
+        """See `TaskPath.submit_local`."""
+
+
+class _Kind:
+    LIGHT: Final = "light"
+    ASIC: Final = "asic"
+
+
+@dataclass(slots=True)
+class _Switch:
+    """One switch of one miner: how its last tries went."""
+
+    failures: int = 0
+    retry_mono: float = float("-inf")
+    cannot: tuple[str, str] | None = None  # the firmware that refused for good, and in which words
+
+
+@dataclass(slots=True)
+class _Miner:
+    light: _Switch = field(default_factory=_Switch)
+    asic: _Switch = field(default_factory=_Switch)
+    switched_mono: float = float("-inf")  # its last change of power
+    job: asyncio.Task[None] | None = None
+
+
+class Switches:
+    """At most one task per miner at a time, and none while others have tasks for it: the next poll sees to it."""
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        section: RigMonitorSection,
+        newest: Newest,
+        memory: Memory,
+        notes: Notes,
+        clock: Clock,
+        *,
+        driver_at: Callable[[str], Driver | None],
+        start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> None:
+        """`start` runs a job beside the polls and ends it with them."""
+        self._tasks = tasks
+        self._section = section
+        self._newest = newest
+        self._memory = memory
+        self._notes = notes
+        self._clock = clock
+        self._driver_at = driver_at
+        self._start = start
+        self._miners: dict[str, _Miner] = {}
+        self._power_ons: deque[float] = deque(maxlen=section.power_ons_per_10_s)
+
+    async def consider(self, rig: Rig, light: Switch | None, asic: Switch | None) -> None:
+        """One poll's wishes for one miner, `None` where there is none. Begins at most one task, waits for none."""
+        miner = self._miner(rig)
+        if miner.job is not None or not self._newest.is_fresh(rig.key):
+            return
+        seen = self._newest[rig.key]
+        driver = self._driver_at(seen.ip or "")
+        if driver is None or self._tasks.policy.read_only:
+            return
+        ref = _ref(driver)
+        is_asic = self._asic(rig, seen)
+        if self._section.follow_asic and asic and is_asic and is_asic is not asic:
+            if self._may(rig, driver, _Kind.ASIC, asic, TaskName.POWER_MODE) and self._is_time(
+                miner, asic
+            ):
+                self._begin(rig, miner, ref, _Kind.ASIC, asic)
+        else:
+            self._fulfilled(rig, miner.asic, _Kind.ASIC, asic)
+        if self._section.follow_light and light and self._light(seen) is not light:
+            if self._may(rig, driver, _Kind.LIGHT, light, TaskName.LIGHT):
+                self._begin(rig, miner, ref, _Kind.LIGHT, light)
+        else:
+            self._fulfilled(rig, miner.light, _Kind.LIGHT, light)
+
+    # --- whether ---
+
+    def _miner(self, rig: Rig) -> _Miner:
+        found = self._miners.get(rig.key)
+        if found is None:
+            found = self._miners[rig.key] = _Miner()
+            since_s = self._memory.since_switch_s(rig.key)
+            if since_s is not None:  # an earlier process switched it
+                found.switched_mono = self._clock.mono() - since_s
+        return found
+
+    def _light(self, seen: Seen) -> Switch:
+        """A miner that cannot say is taken as dark: told once to shine, and not told to be as it is anyway."""
+        return seen.light or Switch.OFF
+
+    def _asic(self, rig: Rig, seen: Seen) -> Switch | None:
+        """`None` where neither the miner says nor anything is known of it: then it is left alone."""
+        return seen.asic or (Switch.OFF if self._memory.is_off(rig.key) else None)
+
+    def _may(self, rig: Rig, driver: Driver, kind: str, wished: Switch, name: TaskName) -> bool:
+        """Whether this miner has such a switch, and a task for it is due."""
+        miner = self._miner(rig)
+        switch = miner.light if kind is _Kind.LIGHT else miner.asic
+        if name in self._tasks.policy.forbidden:
+            reason: str | None = f"forbidden_tasks has {name}"
+        else:
+            reason = _lacks(driver, kind, wished)
+        if reason is None and switch.cannot is not None:
+            firmware, words = switch.cannot
+            reason = words if firmware == (driver.identity.firmware_version or "") else None
+        if reason is not None:
+            self._notes.trouble(f"{CANNOT}, {kind}", rig.key, f"{wished}: {reason[:200]}")
+            return False
+        return (
+            miner.job is None
+            and self._clock.mono() >= switch.retry_mono
+            and not self._tasks.is_busy(_ref(driver))
+        )
+
+    def _is_time(self, miner: _Miner, wished: Switch) -> bool:
+        """The gap between two switches of one miner, and how many may be switched on within seconds."""
+        now = self._clock.mono()
+        if now - miner.switched_mono < self._section.power_gap_s:
+            return False
+        if wished is Switch.OFF:
+            return True
+        is_full = len(self._power_ons) == self._power_ons.maxlen
+        return not is_full or now - self._power_ons[0] > POWER_ONS_WITHIN_S
+
+    def _fulfilled(self, rig: Rig, switch: _Switch, kind: str, wished: Switch | None) -> None:
+        """The miner is as expected, so what went wrong before is over. Nothing is known without a wish."""
+        if wished is None:
+            return
+        switch.failures, switch.retry_mono = 0, float("-inf")
+        self._notes.cleared(f"{FAILED}, {kind}", rig.key)
+        self._notes.cleared(f"{CANNOT}, {kind}", rig.key)
+
+    # --- doing ---
+
+    def _begin(self, rig: Rig, miner: _Miner, ref: MinerRef, kind: str, wished: Switch) -> None:
+        if kind is _Kind.ASIC and wished is Switch.ON:
+            self._power_ons.append(self._clock.mono())
+        self._notes.cleared(f"{CANNOT}, {kind}", rig.key)
+        miner.job = self._start(self._carry_out(rig, miner, ref, kind, wished))
+
+    async def _carry_out(
+        self, rig: Rig, miner: _Miner, ref: MinerRef, kind: str, wished: Switch
+    ) -> None:
+        switch = miner.light if kind is _Kind.LIGHT else miner.asic
+        seen = self._newest[rig.key]
+        before = self._light(seen) if kind is _Kind.LIGHT else self._asic(rig, seen)
+        log.info(
+            "rigmonitor.wish", miner=rig.key, what=kind, before=before, after=wished, actor=ORIGIN
+        )
+        try:
+            name, params = await self._task(rig, seen, kind, wished)
+            result = await self._tasks.submit_local(name, params, ref, ORIGIN)
+            await self._judge(rig, miner, switch, kind, wished, result)
+        except (MinerError, ValueError, OSError) as error:
+            self._failed(rig, switch, kind, wished, str(error))
+        except Exception as error:
+            # our own bug on one miner must not end the switching of all others
+            log.exception("rigmonitor.bug", miner=rig.key)
+            self._failed(rig, switch, kind, wished, f"internal: {type(error).__name__}")
+        finally:
+            miner.job = None
+
+    async def _task(
+        self, rig: Rig, seen: Seen, kind: str, wished: Switch
+    ) -> tuple[TaskName, dict[str, Any]]:
+        """Raises OSError when the mode before cannot be kept: it is not switched off then."""
+        if kind is _Kind.LIGHT:
+            return TaskName.LIGHT, {"action": wished.value}
+        if wished is Switch.OFF:
+            await self._memory.keep(rig.key, off=True, mode=seen.awake_mode)
+            return TaskName.POWER_MODE, {"mode": PowerMode.SLEEP.value}
+        mode = self._memory.mode_before(rig.key) or PowerMode.NORMAL
+        return TaskName.POWER_MODE, {"mode": mode.value}
+
+    async def _judge(
+        self,
+        rig: Rig,
+        miner: _Miner,
+        switch: _Switch,
+        kind: str,
+        wished: Switch,
+        result: Mapping[str, Any],
+    ) -> None:
+        outcome = Outcome(result["outcome"])
+        log.info(
+            "rigmonitor.wish_ended",
+            miner=rig.key,
+            what=kind,
+            wished=wished,
+            task=result.get("task_id"),
+            outcome=outcome,
+        )
+        if kind is _Kind.ASIC:
+            await self._switched(rig, miner, wished, outcome)
+        if outcome is Outcome.DONE:
+            self._newest.told(rig.key, **{kind: wished})
+            self._fulfilled(rig, switch, kind, wished)
+            return
+        error = result.get("error") or {}
+        words = f"{error.get('code')}: {error.get('message', '')}"
+        if error.get("code") in _NEVER:
+            driver = self._driver_at(self._newest[rig.key].ip or "")
+            firmware = driver.identity.firmware_version if driver else None
+            switch.cannot = (firmware or "", words)
+            self._notes.trouble(f"{CANNOT}, {kind}", rig.key, f"{wished}: {words[:200]}")
+            return
+        self._failed(rig, switch, kind, wished, words)
+
+    async def _switched(self, rig: Rig, miner: _Miner, wished: Switch, outcome: Outcome) -> None:
+        """Keep how it is now. What is not known counts as a switch for the gap, and for no more."""
+        if outcome is not Outcome.NOT_DONE:
+            miner.switched_mono = self._clock.mono()
+        if outcome is Outcome.UNKNOWN:
+            return
+        is_off = (wished is Switch.OFF) is (outcome is Outcome.DONE)
+        mode = self._memory.mode_before(rig.key) if is_off else None
+        await self._memory.keep(rig.key, off=is_off, mode=mode)
+
+    def _failed(self, rig: Rig, switch: _Switch, kind: str, wished: Switch, reason: str) -> None:
+        switch.failures += 1
+        wait_s = min(_RETRY_MOST_S, _RETRY_FIRST_S * 2.0 ** min(switch.failures - 1, 16))
+        switch.retry_mono = self._clock.mono() + wait_s
+        self._notes.trouble(f"{FAILED}, {kind}", rig.key, f"{wished}: {reason[:200]}")
+
+
+def _lacks(driver: Driver, kind: str, wished: Switch) -> str | None:
+    """Why this miner has no such switch; `None` if it has."""
+    capabilities = driver.capabilities
+    if capabilities is None:
+        return driver.identity.reason or "its firmware is only read"
+    change = "light"
+    if kind is _Kind.ASIC:
+        change = "suspend" if wished is Switch.OFF else "resume"
+    if change in capabilities.changes:
+        return None
+    return f"{capabilities.make} {capabilities.generation} has no {change}"
+
+
+def _ref(driver: Driver) -> MinerRef:
+    identity, host = driver.identity, driver.endpoint.host
+    return MinerRef(
+        id=identity.mac or f"ip:{host}",
+        mac=identity.mac,
+        serial=identity.serial,
+        last_ip=host,
+        make=identity.make,
+        model=identity.model,
+    )
