@@ -37,3 +37,11 @@ async def read_message(request: web.Request, kind: type[T], cap_bytes: int) -> T
         raise ApiError(400, f"The body is not JSON: {error}") from None
     except RecursionError:
         raise ApiError(400, "The body is nested too deeply") from None
+
+
+def is_clean(text: str) -> bool:
+    """Whether every database can hold it: no NUL, no half of a surrogate pair."""
+    try:
+        return b"\x00" not in text.encode()
+    except UnicodeEncodeError:
+        return False

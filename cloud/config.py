@@ -8,6 +8,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from contract import rigmonitor
 from contract.link import LEASE_S, LONG_POLL_MAX_S, OFFLINE_AFTER_S
 from contract.task import QUEUE_TTL_S, SPECS, TaskName
 
@@ -46,6 +47,12 @@ class CloudSettings(BaseModel):
     sweep_every_s: float = 5.0
     events_days: float = 8.0  # how long repeats of a report are recognised; agents retry for 7
     task_log_lines: int = 1000
+
+    rig_header_alias: bool = False  # take a machine's code from API-CODE too
+    rig_offline_after_s: float = Field(rigmonitor.OFFLINE_AFTER_S, ge=60)  # without a log
+    rig_calls_per_s: float = Field(2.0, gt=0)  # of one code, in the long run
+    rig_calls_burst: int = Field(20, ge=1)  # of one code, at once
+    rig_body_bytes: int = 512 * 1024
 
     @model_validator(mode="after")
     def _safe(self) -> CloudSettings:

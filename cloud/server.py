@@ -19,6 +19,8 @@ from cloud.files import Files
 from cloud.link_api import agent_auth
 from cloud.nonce import routes as nonce_routes
 from cloud.queue import WakeUps
+from cloud.rigmonitor import routes as rig_routes
+from cloud.rigmonitor.replies import machine_errors
 from cloud.sessions import Sessions
 from cloud.store.engine import Store, sqlite_url
 from cloud.store.migrate import migrate
@@ -31,7 +33,7 @@ log = structlog.get_logger(__name__)
 def create_app(store: Store, settings: CloudSettings, clock: Clock) -> web.Application:
     """The whole cloud over a migrated store. It sweeps while it runs; closing the store is the caller's."""
     app = web.Application(
-        middlewares=[error_middleware, operator_auth, agent_auth],
+        middlewares=[error_middleware, operator_auth, agent_auth, machine_errors],
         client_max_size=settings.operator_body_bytes,
     )
     app[STORE] = store
@@ -42,6 +44,7 @@ def create_app(store: Store, settings: CloudSettings, clock: Clock) -> web.Appli
     app[FILES] = Files(settings.data, days=settings.files_days, base_url=settings.public_url or "")
     link_api.add_routes(app)
     nonce_routes.add_routes(app)
+    rig_routes.add_routes(app)
     app.router.add_get("/health", _health)
     app.cleanup_ctx.append(_sweeping)
     return app

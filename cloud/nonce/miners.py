@@ -25,7 +25,7 @@ from cloud.nonce.requests import (
 )
 from cloud.store import miners_query
 from cloud.store.engine import chunks
-from cloud.store.miners_query import MinerQuery, stale_after_s
+from cloud.store.miners_query import REPORTS_ITSELF, MinerQuery, stale_after_s
 from contract.miner import Moving, Reading, Slow, Static
 from contract.nonce import EnumFilter, Page, SearchMiners, TextFilter
 from contract.nonce_items import (
@@ -113,7 +113,7 @@ def item_of(row: Mapping[str, Any], farm: Mapping[str, Any], now: datetime) -> M
         tags=row["tags"] or [],
         is_mining=run == "online"
         and bool(Reading(read_at=now, moving=shown, static=static).is_hashing),
-        last_check_succeed=bool(row["last_ok"]),
+        last_check_succeed=bool(row["last_ok"]) and run != "offline",
         stale=run == "stale",
         overheat=health["overheated"],
         low_hashrate=health["low_hashrate"],
@@ -196,12 +196,12 @@ def snapshot_of(row: Mapping[str, Any], farm: Mapping[str, Any], now: datetime) 
 
 
 def run_status(row: Mapping[str, Any], now: datetime) -> str:
-    """`online`, `offline` (looked at, does not answer) or `stale` (not looked at lately). The search
-    filter says the same in SQL.
+    """`online`, `offline` (looked at, does not answer) or `stale` (not looked at lately). A machine that nobody looks
+    at, but which reports by itself, is offline when it is silent. The search filter says the same in SQL.
     """
     seen_at: datetime | None = row["last_seen_at"]
     if seen_at is None or (now - seen_at).total_seconds() > stale_after_s(row["interval_s"]):
-        return "stale"
+        return "offline" if row["identity"].startswith(REPORTS_ITSELF) else "stale"
     return "offline" if row["last_ok"] is False else "online"
 
 

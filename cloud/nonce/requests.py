@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from cloud import bodies
 from cloud.auth import WORKSPACE_ID
+from cloud.bodies import is_clean
 from cloud.context import SETTINGS, STORE
 from cloud.errors import ApiError
 from cloud.store import catalog
@@ -115,14 +116,6 @@ async def farm_of(request: web.Request) -> dict[str, Any]:
     if farm is None:
         raise ApiError(404, "Farm not found in this workspace")
     return farm
-
-
-def is_clean(text: str) -> bool:
-    """Whether every database can hold it: no NUL, no half of a surrogate pair."""
-    try:
-        return b"\x00" not in text.encode()
-    except UnicodeEncodeError:
-        return False
 
 
 def _is_fit(text: str) -> bool:

@@ -21,6 +21,8 @@ from contract.ranges import Range
 INTERVAL_DEFAULT_S: Final = 300.0
 STALE_AFTER_INTERVALS: Final = 3
 STALE_FLOOR_S: Final = 60.0
+# Identities of machines that no agent looks at: what they report is `cloud.store.rigmonitor`.
+REPORTS_ITSELF: Final = "rig:"
 # What a row of a miner is for everybody but the driver's author and the hourly mean.
 COLUMNS: Final = tuple(column for column in miners.c if column.name not in ("raw", "hours"))
 _ERRORS: Final = sum(1 << bit for name, bit in ANOMALY_BITS.items() if name != "low_hashrate")
@@ -199,15 +201,18 @@ def _status(wanted: EnumFilter, fresh: Condition) -> list[Condition]:
 def _holds(word: str, fresh: Condition) -> Condition:
     """Whether a status word, a retired one included, is true of a miner. Never null, so that it can be negated."""
     answers = sa.func.coalesce(miners.c.last_ok, sa.true())
+    is_fresh = sa.func.coalesce(fresh, sa.false())
+    by_itself = miners.c.identity.startswith(REPORTS_ITSELF)
     limit = miners.c.slow["power_limit_w"].as_float()
     if word in OPS_STATUSES:
         condition = miners.c.ops_status == word
     elif word == "online":
         condition = sa.and_(fresh, answers)
     elif word == "offline":
-        condition = sa.and_(fresh, sa.not_(answers))
+        silent = sa.and_(by_itself, sa.not_(is_fresh))
+        condition = sa.or_(sa.and_(fresh, sa.not_(answers)), silent)
     elif word == "stale":
-        return sa.not_(sa.func.coalesce(fresh, sa.false()))
+        return sa.and_(sa.not_(by_itself), sa.not_(is_fresh))
     elif word == "error":
         condition = _has(_ERRORS)
     elif word == "low_hashrate":

@@ -1,7 +1,11 @@
-"""Taking in readings: miners are minted, moved and refreshed; the last look at each is kept."""
+"""Taking in readings: miners are minted, moved and refreshed; the last look at each is kept.
+
+`minted`, `refresh`, `take_static` and `write_miners` are for whoever else brings looks at miners.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
@@ -38,15 +42,14 @@ _READ: Final = tuple(column.name for column in miners.c if column.name not in _N
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
+    """One reading as it is stored. `identity` tells this miner from all others of its farm; `ip` may be empty."""
+
     reading: MinerReading
     at: datetime
+    identity: str
     mac: str | None
     ip: str
-
-    @property
-    def identity(self) -> str:
-        return self.mac or f"ip:{self.ip}"
 
 
 async def apply_readings(
@@ -75,14 +78,14 @@ async def apply_readings(
                 if row is None:
                     if not look.reading.ok:
                         continue  # an address that never answered is no miner yet
-                    row = _minted(look, farm, now)
+                    row = minted(look.identity, look.mac, farm, now)
                     known[look.identity] = new[look.identity] = row
                 elif look.identity not in new:
                     changed[look.identity] = row
-                _refresh(row, look, agent["id"], now)
+                refresh(row, look, agent["id"], now)
                 if look.mac is not None and look.reading.ok:
                     _supersede(known, changed, look, now)
-            await _write(connection, new, changed)
+            await write_miners(connection, new.values(), changed.values())
             await connection.execute(reading_batches.insert().values(received_at=now, **batch))
             await connection.execute(
                 agents.update().where(agents.c.id == agent["id"]).values(last_updated_at=now)
@@ -94,45 +97,27 @@ async def apply_readings(
     return ReadingsReply(state="duplicate" if duplicate else "ok", miners=tuple(keys.values()))
 
 
-def _look(reading: MinerReading, now: datetime) -> _Look:
-    mac = normalize_mac(reading.mac) or normalize_mac(
-        reading.static.mac if reading.static else None
-    )
-    return _Look(reading, min(from_text(reading.at), now), mac, str(IPv4Address(reading.ip)))
-
-
-async def _known(
-    connection: AsyncConnection, farm_id: str, looks: list[_Look]
-) -> dict[str, dict[str, Any]]:
-    # With a MAC the provisional row of its address is wanted too, see _supersede.
-    wanted = sorted({look.identity for look in looks} | {f"ip:{look.ip}" for look in looks})
-    columns = [miners.c.id, *(miners.c[name] for name in _READ)]
-    found: dict[str, dict[str, Any]] = {}
-    for some in chunks(wanted):
-        query = sa.select(*columns).where(miners.c.farm_id == farm_id, miners.c.identity.in_(some))
-        found |= {row["identity"]: row for row in rows(await connection.execute(query))}
-    return found
-
-
-def _minted(look: _Look, farm: dict[str, str], now: datetime) -> dict[str, Any]:
+def minted(identity: str, mac: str | None, farm: dict[str, str], now: datetime) -> dict[str, Any]:
+    """The row of a miner nobody knew, with an id of its own. `farm` holds its farm_id and workspace_id."""
     row: dict[str, Any] = dict.fromkeys(_READ)
     return (
         row
         | farm
         | {
             "id": new_miner_id(),
-            "identity": look.identity,
-            "mac": look.mac,
+            "identity": identity,
+            "mac": mac,
             "serials": "",
             "anomaly_flags": 0,
-            "unstable_reason": None if look.mac else "no_mac",
+            "unstable_reason": None if mac else "no_mac",
             "tags": [],
             "created_at": now,
         }
     )
 
 
-def _refresh(row: dict[str, Any], look: _Look, agent_id: str, now: datetime) -> None:
+def refresh(row: dict[str, Any], look: Look, agent_id: str | None, now: datetime) -> None:
+    """Put a look into the row of its miner. One from the past counts for the mean of the day only."""
     reading = look.reading
     if reading.ok and reading.moving is not None:
         _count_hour(row, look.at, reading.moving.hashrate_hs, now)
@@ -142,8 +127,8 @@ def _refresh(row: dict[str, Any], look: _Look, agent_id: str, now: datetime) -> 
         row["deleted_at"] = None
     row |= {
         "agent_id": agent_id,
-        "ip": look.ip,
-        "ip_number": int(IPv4Address(look.ip)),
+        "ip": look.ip or None,
+        "ip_number": _ip_number(look.ip),
         "last_seen_at": look.at,
         "last_ok": reading.ok,
         "last_error": None if reading.ok else (reading.error or "")[:500],
@@ -158,7 +143,7 @@ def _refresh(row: dict[str, Any], look: _Look, agent_id: str, now: datetime) -> 
         return
     row["last_read_at"] = look.at
     if reading.static is not None:
-        _set_static(row, reading.static)
+        take_static(row, reading.static)
     if reading.slow is not None:
         row["slow"] = msgspec.to_builtins(reading.slow)
         row["mode"] = reading.slow.mode
@@ -168,35 +153,75 @@ def _refresh(row: dict[str, Any], look: _Look, agent_id: str, now: datetime) -> 
         row["hashrate_hs"] = reading.moving.hashrate_hs
         row["power_w"] = reading.moving.power_w
         row["temp_c"] = _temperature(reading.moving)
-    row["serials"] = _serials(row)
-    row["anomaly_flags"] = flags_of(
-        _record(row["moving"], Moving), _record(row["slow"], Slow), _record(row["static"], Static)
-    )
+    _judge(row)
 
 
-def _came_back(row: dict[str, Any], look: _Look) -> bool:
-    """A record the operator deleted stays deleted while its miner goes on answering; one that was away and is
-    plugged in again returns. One without a MAC stands for whatever answers at its address.
-    """
-    if row["deleted_at"] is None or not look.reading.ok:
-        return False
-    if look.mac is None or row["last_seen_at"] is None:
-        return True
-    return bool(look.at - row["last_seen_at"] > _AWAY)
-
-
-def _set_static(row: dict[str, Any], static: Static) -> None:
+def take_static(row: dict[str, Any], static: Static) -> None:
+    """Put what a miner is into its row."""
     row["static"] = msgspec.to_builtins(static)
     for name in ("make", "model", "firmware", "firmware_version", "generation", "serial"):
         row[name] = getattr(static, name)
     row["hostname"], row["algorithm"] = static.hostname, static.algorithm
     row["hashrate_ideal_hs"] = static.hashrate_ideal_hs
+    _judge(row)
+
+
+async def write_miners(
+    connection: AsyncConnection,
+    new: Collection[dict[str, Any]],
+    changed: Collection[dict[str, Any]],
+) -> None:
+    """Store rows, each as a whole but for what is the operator's."""
+    if new:
+        await connection.execute(miners.insert(), list(new))
+    if changed:
+        update = (
+            miners.update()
+            .where(miners.c.id == sa.bindparam("b_id"))
+            .values({name: sa.bindparam(f"b_{name}") for name in _READ})
+        )
+        values = [
+            {"b_id": row["id"]} | {f"b_{name}": row[name] for name in _READ} for row in changed
+        ]
+        await connection.execute(update, values)
+
+
+def _look(reading: MinerReading, now: datetime) -> Look:
+    mac = normalize_mac(reading.mac) or normalize_mac(
+        reading.static.mac if reading.static else None
+    )
+    ip = str(IPv4Address(reading.ip))
+    return Look(reading, min(from_text(reading.at), now), mac or f"ip:{ip}", mac, ip)
+
+
+async def _known(
+    connection: AsyncConnection, farm_id: str, looks: list[Look]
+) -> dict[str, dict[str, Any]]:
+    # With a MAC the provisional row of its address is wanted too, see _supersede.
+    wanted = sorted({look.identity for look in looks} | {f"ip:{look.ip}" for look in looks})
+    columns = [miners.c.id, *(miners.c[name] for name in _READ)]
+    found: dict[str, dict[str, Any]] = {}
+    for some in chunks(wanted):
+        query = sa.select(*columns).where(miners.c.farm_id == farm_id, miners.c.identity.in_(some))
+        found |= {row["identity"]: row for row in rows(await connection.execute(query))}
+    return found
+
+
+def _came_back(row: dict[str, Any], look: Look) -> bool:
+    """A record the operator deleted stays deleted while its miner goes on answering; one that was away and is
+    plugged in again returns. One known by its address alone stands for whatever answers there.
+    """
+    if row["deleted_at"] is None or not look.reading.ok:
+        return False
+    if look.identity.startswith("ip:") or row["last_seen_at"] is None:
+        return True
+    return bool(look.at - row["last_seen_at"] > _AWAY)
 
 
 def _supersede(
     known: dict[str, dict[str, Any]],
     changed: dict[str, dict[str, Any]],
-    look: _Look,
+    look: Look,
     now: datetime,
 ) -> None:
     """The address had a provisional row from before its MAC was known: that one goes."""
@@ -223,10 +248,26 @@ def _count_hour(
     row["hashrate_24h_hs"] = sum(means) / len(means) if means else None
 
 
+def _judge(row: dict[str, Any]) -> None:
+    row["serials"] = _serials(row)
+    row["anomaly_flags"] = flags_of(
+        _record(row["moving"], Moving), _record(row["slow"], Slow), _record(row["static"], Static)
+    )
+
+
+def _ip_number(ip: str) -> int | None:
+    try:
+        return int(IPv4Address(ip))
+    except ValueError:
+        return None
+
+
 def _temperature(moving: Moving) -> float | None:
     hottest = [moving.temp_chip_c, *(board.temp_chip_c for board in moving.boards)]
     chips = [temp for temp in hottest if temp is not None]
-    return max(chips) if chips else moving.temp_board_c
+    if chips:
+        return max(chips)
+    return moving.temp_outlet_c if moving.temp_board_c is None else moving.temp_board_c
 
 
 def _serials(row: dict[str, Any]) -> str:
@@ -240,21 +281,3 @@ def _serials(row: dict[str, Any]) -> str:
 
 def _record(value: Any, kind: Any) -> Any:
     return None if value is None else msgspec.convert(value, kind)
-
-
-async def _write(
-    connection: AsyncConnection, new: dict[str, dict[str, Any]], changed: dict[str, dict[str, Any]]
-) -> None:
-    if new:
-        await connection.execute(miners.insert(), list(new.values()))
-    if changed:
-        update = (
-            miners.update()
-            .where(miners.c.id == sa.bindparam("b_id"))
-            .values({name: sa.bindparam(f"b_{name}") for name in _READ})
-        )
-        values = [
-            {"b_id": row["id"]} | {f"b_{name}": row[name] for name in _READ}
-            for row in changed.values()
-        ]
-        await connection.execute(update, values)

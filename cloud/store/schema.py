@@ -145,7 +145,8 @@ miners = sa.Table(
     sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False),
     sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False),
     sa.Column("agent_id", sa.ForeignKey("agents.id"), index=True),
-    sa.Column("identity", sa.String(64), nullable=False),  # the MAC, or ip:<address> without one
+    # the MAC, ip:<address> without one, rig:<id> of what reports to the Mining Rig Monitor API
+    sa.Column("identity", sa.String(64), nullable=False),
     sa.Column("mac", sa.String(17)),
     sa.Column("ip", sa.String(45)),
     sa.Column("ip_number", sa.BigInteger),
@@ -306,4 +307,24 @@ reading_batches = sa.Table(
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     _stamp("received_at", null=False),
     sa.Index("ix_reading_batches_received", "received_at"),
+)
+
+# Machines that report to the Mining Rig Monitor API: who may report, and what is wished of them. What they report is
+# in their row of `miners`, the one with the identity `rig:<id>`.
+rigs = sa.Table(
+    "rigs",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False, index=True),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("code_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("code_prefix", sa.String(8), nullable=False),  # to recognise a code by
+    sa.Column("asic_expected", sa.String(3), nullable=False, server_default="on"),
+    sa.Column("light_expected", sa.String(3), nullable=False, server_default="off"),
+    _stamp("expected_set_at"),  # when one of the two was last set, and by which actor's id
+    sa.Column("expected_set_by", sa.String(64)),
+    _stamp("activated_at"),  # its first specs
+    _stamp("created_at", null=False),
+    _stamp("revoked_at"),
 )

@@ -1,0 +1,100 @@
+"""What a machine sent, as one of the structs of `contract.rigmonitor`. Pure.
+
+Lenient as the official server's casts are, and where its columns are narrow (whole numbers, short texts) wider: numbers
+may be text, fractions are rounded for whole numbers, blank text is no value, unknown keys are dropped. Its words for
+what is wrong are kept, since clients show them.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, get_args
+
+import msgspec
+
+from cloud.bodies import is_clean
+from contract.rigmonitor import Body, PoolState
+
+BLANK: Final = "can't be blank"
+INVALID: Final = "is invalid"
+Errors = dict[str, list[str]]
+BodyT = TypeVar("BodyT", bound=Body)
+
+_WHOLE_MAX: Final = 2**53  # what every JSON reader keeps exactly
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?")
+
+
+class InvalidError(Exception):
+    """A body that does not hold what it must: `errors` is what the machine is told, by field."""
+
+    def __init__(self, errors: Errors) -> None:
+        super().__init__(", ".join(errors))
+        self.errors = errors
+
+
+def cast(kind: type[BodyT], params: Mapping[str, Any]) -> BodyT:
+    """The fields of `kind` out of `params`. Raises InvalidError that names every field that is missing or wrong."""
+    values: dict[str, Any] = {}
+    errors: Errors = {}
+    for name, (convert, required) in _fields(kind).items():
+        given = params.get(name)
+        try:
+            value = None if _is_blank(given) else convert(given)
+        except (ValueError, OverflowError):
+            errors[name] = [INVALID]
+            continue
+        if value is not None:
+            values[name] = value
+        elif required:
+            errors[name] = [BLANK]
+    if errors:
+        raise InvalidError(errors)
+    return kind(**values)
+
+
+def _is_blank(given: object) -> bool:
+    return given is None or (isinstance(given, str) and not given.strip())
+
+
+def _text(given: object) -> str:
+    if isinstance(given, str) and is_clean(given):
+        return given
+    raise ValueError(INVALID)
+
+
+def _number(given: Any) -> float:
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    is_numeric = isinstance(given, str) and _NUMBER.fullmatch(given)
+    value = float(given) if is_number or is_numeric else math.nan
+    if not math.isfinite(value):
+        raise ValueError(INVALID)
+    return value
+
+
+def _whole(given: object) -> int:
+    value = _number(given)
+    if abs(value) > _WHOLE_MAX:
+        raise ValueError(INVALID)
+    return int(math.copysign(math.floor(abs(value) + 0.5), value))  # halves away from zero
+
+
+_CASTS: Final[dict[Any, Callable[[Any], Any]]] = {
+    str: _text,
+    float: _number,
+    int: _whole,
+    PoolState: PoolState,
+}
+
+
+@functools.cache
+def _fields(kind: type[Body]) -> dict[str, tuple[Callable[[Any], Any], bool]]:
+    found = {}
+    for field in msgspec.structs.fields(kind):
+        kinds = get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
+        [plain] = [each for each in kinds if each is not types.NoneType]
+        found[field.name] = _CASTS[plain], field.required
+    return found

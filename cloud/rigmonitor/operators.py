@@ -1,0 +1,114 @@
+"""What operators call about machines, beside the Nonce API and with its keys and envelopes (ours).
+
+GET F/rigs                              the machines of a farm
+GET F/rigs/{rig_id}                     one of them, with what it said last
+PUT F/rigs/{rig_id}/expected-status     what is wished of it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+import structlog
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cloud.auth import ACTOR
+from cloud.context import CLOCK, STORE
+from cloud.errors import ApiError
+from cloud.nonce.answers import many, one, time_or_none
+from cloud.nonce.requests import farm_of, named, page_of, read_body
+from cloud.store import rigmonitor as store
+from cloud.store.admin import NotThereError
+from contract.rigmonitor import Switch
+
+log = structlog.get_logger(__name__)
+_Wish = Annotated[Switch | None, Field(default=None)]
+
+
+class Wishes(BaseModel):
+    """What to wish of a machine; one that is left out stays as it is. In MRM's own keys and words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    asic_expected_status: _Wish
+    light_expected_status: _Wish
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.asic_expected_status is None and self.light_expected_status is None:
+            raise ValueError("give asic_expected_status or light_expected_status, each on or off")
+        return self
+
+
+async def list_rigs(request: web.Request) -> web.Response:
+    """GET F/rigs, oldest first."""
+    farm, page = await farm_of(request), page_of(request)
+    found, total = await store.page_of_rigs(request.app[STORE], farm["id"], page)
+    return many([_item(row) for row in found], page, total)
+
+
+async def get_rig(request: web.Request) -> web.Response:
+    """GET F/rigs/{rig_id}: with `spec` and `log`, what it said last in its own keys."""
+    row = await _rig_of(request)
+    said = row["raw"] or {}
+    return one(_item(row) | {"spec": said.get("spec"), "log": said.get("log")})
+
+
+async def put_expected_status(request: web.Request) -> web.Response:
+    """PUT F/rigs/{rig_id}/expected-status: it holds until it is set anew; machines ask every few seconds."""
+    body = await read_body(request, Wishes)
+    rig = await _rig_of(request)
+    try:
+        row = await store.expect(
+            request.app[STORE],
+            rig["id"],
+            request.app[CLOCK].now(),
+            by=request[ACTOR].id,
+            farm_id=rig["farm_id"],
+            asic=body.asic_expected_status,
+            light=body.light_expected_status,
+        )
+    except NotThereError:  # revoked this moment
+        raise ApiError(404, _NOT_FOUND) from None
+    log.info(
+        "rig.expected",
+        rig=row["id"],
+        asic=row["asic_expected"],
+        asic_before=rig["asic_expected"],
+        light=row["light_expected"],
+        light_before=rig["light_expected"],
+        actor=request[ACTOR].id,
+    )
+    return one(_item(row))
+
+
+_NOT_FOUND = "Machine not found in this farm"
+
+
+async def _rig_of(request: web.Request) -> dict[str, Any]:
+    farm = await farm_of(request)
+    row = await store.rig_of(request.app[STORE], farm["id"], named(request, "rig_id"))
+    if row is None:
+        raise ApiError(404, _NOT_FOUND)
+    return row
+
+
+def _item(row: Mapping[str, Any]) -> dict[str, Any]:
+    """`miner_id` is null until the machine has reported, and is the id that the Nonce API has for it."""
+    return {
+        "id": row["id"],
+        "farm_id": row["farm_id"],
+        "workspace_id": row["workspace_id"],
+        "name": row["name"],
+        "code_prefix": row["code_prefix"],
+        "miner_id": row["miner_id"],
+        "asic_expected_status": row["asic_expected"],
+        "light_expected_status": row["light_expected"],
+        "expected_set_at": time_or_none(row["expected_set_at"]),
+        "expected_set_by": row["expected_set_by"],
+        "activated_at": time_or_none(row["activated_at"]),
+        "last_log_at": time_or_none(row["last_log_at"]),
+        "created_at": time_or_none(row["created_at"]),
+    }

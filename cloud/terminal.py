@@ -1,0 +1,97 @@
+"""What the commands of `miner-cloud` share: their options, the database, what they print and how they fail."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import msgspec
+import typer
+
+if TYPE_CHECKING:
+    from cloud.store.engine import Store
+
+T = TypeVar("T")
+Data = Annotated[
+    Path, typer.Option("--data", envvar="MINER_CLOUD_DATA", help="Directory of database and files.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
+Workspace = Annotated[str | None, typer.Option("--workspace", help="Only those of this workspace.")]
+
+
+def with_store(data: Path, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+    """Run one piece of work on the database of a data directory, beside a running server if there is one."""
+    from cloud.store.engine import Store, sqlite_url
+    from cloud.store.migrate import migrate as run_migrations
+
+    async def run() -> T:
+        store = Store.at(sqlite_url(data))
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    def both() -> T:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run_migrations(sqlite_url(data))
+        return asyncio.run(run())
+
+    return guarded(both)
+
+
+def guarded(work: Callable[[], T]) -> T:
+    """What an operator can mend is said in one line; exit 1."""
+    from cloud.store.admin import NotThereError
+    from cloud.store.engine import DatabaseError
+    from cloud.store.migrate import NewerDatabaseError
+
+    try:
+        return work()
+    except (NotThereError, NewerDatabaseError) as error:
+        fail(str(error), 1)
+    except (OSError, ValueError) as error:
+        fail(f"{error}", 1)
+    except DatabaseError as error:
+        fail(f"database: {error}", 1)
+
+
+def now() -> datetime:
+    """The wall clock."""
+    from contract.clock import SystemClock
+
+    return SystemClock().now()
+
+
+def say(document: dict[str, Any], words: str, as_json: bool) -> None:
+    """The one line a command answers with."""
+    text = msgspec.json.encode(document).decode() if as_json else words
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def table(found: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
+    """Rows under their columns, or all of them as JSON."""
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        return
+    cells = [columns, *([_cell(row[name]) for name in columns] for row in found)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+    for row in cells:
+        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """Say why on stderr and end: 1 it could not be done, 2 wrong usage."""
+    sys.stderr.write(f"miner-cloud: {message}\n")
+    raise typer.Exit(status)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else str(value)
