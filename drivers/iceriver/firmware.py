@@ -84,8 +84,8 @@ async def plan(miner: Subject, change: Firmware) -> Plan | NoChange:
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
     """Upload, and restart the miner once it has taken the file.
 
-    Raises BadFirmwareError when the miner rejects the file; then it keeps its old firmware. It is not restarted then, nor
-    when the answer to the upload was lost.
+    Raises BadFirmwareError when the miner rejects the file; then it keeps its old firmware. It is not restarted then,
+    nor when the answer to the upload was lost.
     """
     assert isinstance(plan.change, Firmware)
     found = msgspec.convert(plan.data["image"], image.Image)
