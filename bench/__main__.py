@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 from bench import dialects, hostile, tasks
 
-BENCHES = {"tasks": tasks.run, "hostile": hostile.run, "dialects": dialects.run}
+NAMES = ("tasks", "hostile", "dialects")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=[*BENCHES, []], help="default: all of them")
-    for name in parser.parse_args().name or BENCHES:
-        asyncio.run(BENCHES[name]())
+    parser.add_argument("name", nargs="*", choices=[*NAMES, []], help="default: all of them")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=hostile.MINUTES,
+        help="how long `hostile` measures; less is quicker and less sure (default %(default)g)",
+    )
+    args = parser.parse_args()
+    benches: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+        "tasks": tasks.run,
+        "hostile": partial(hostile.run, args.minutes),
+        "dialects": dialects.run,
+    }
+    for name in args.name or NAMES:
+        asyncio.run(benches[name]())
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import gc
 import random
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -60,17 +61,29 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, kw_only=True):
-    """One measurement. `latencies_ms` are those of the looks at well-behaved miners that ended in it."""
+    """One measurement. `latencies_ms` are those of the looks at well-behaved miners that began in it: the slow ones
+    are waited for.
+    """
 
+    seconds: float = 0.0
     latencies_ms: list[float] = []
     failed: int = 0  # looks at well-behaved miners
     suspects_ok: int = 0
     suspects_failed: dict[str, int] = {}
     bugs: int = 0
+    cpu_s: float = 0.0  # of this process
     stall_cpu_ms: float = 0.0  # the longest time the loop worked without a turn
     late_ms: float = 0.0  # the longest time it was late, whoever had the processor
     rss_before_kb: int = 0
     rss_peak_kb: int = 0
+
+
+class Turn:
+    """A measurement while it lasts."""
+
+    def __init__(self) -> None:
+        self.figures = Figures(rss_before_kb=_rss_kb())
+        self.under_way = 0  # looks at well-behaved miners
 
 
 class Watched:
@@ -84,6 +97,8 @@ class Watched:
         return getattr(self._driver, name)
 
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:
+        host = self._driver.endpoint.host
+        turn = self._poller.begins(host)
         began = time.perf_counter()
         error: str | None = "cancelled"
         try:
@@ -95,9 +110,7 @@ class Watched:
             error = type(raised).__name__
             raise
         finally:
-            self._poller.heard(
-                self._driver.endpoint.host, (time.perf_counter() - began) * 1e3, error
-            )
+            self._poller.heard(host, turn, (time.perf_counter() - began) * 1e3, error)
 
 
 class Nowhere:
@@ -114,7 +127,7 @@ class Poller:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._suspects = frozenset(setup.suspects)
-        self._figures = Figures()
+        self._turn = Turn()
         self._state: dict[str, bool] = {}
         self._changed = asyncio.Event()
 
@@ -122,12 +135,15 @@ class Poller:
         clock = SystemClock()
         fleet = self._fleet(clock)
         section = TelemetrySection(
-            interval_s=self._setup.interval_s,
-            min_interval_s=self._setup.interval_s,
             workers=self._setup.workers,
             slow_every_polls=self._setup.slow_every_polls,
-            backoff_max_s=self._setup.interval_s,  # a hostile miner is asked as often as the others
             batch_wait_s=0.2,
+        ).model_copy(  # more often than a config may ask for: more looks to measure
+            update={
+                "interval_s": self._setup.interval_s,
+                "min_interval_s": self._setup.interval_s,
+                "backoff_max_s": self._setup.interval_s,  # a hostile miner is asked as often
+            }
         )
         buffer = ReadingBuffer(Nowhere(), None, section, clock, run_id="bench")
         telemetry = Telemetry(
@@ -149,12 +165,20 @@ class Poller:
                 job.cancel()
         await buffer.close()
 
-    def heard(self, ip: str, took_ms: float, error: str | None) -> None:
-        """One look has ended."""
-        figures = self._figures
+    def begins(self, ip: str) -> Turn:
+        """A look begins; gives the measurement it belongs to."""
         if ip not in self._suspects:
+            self._turn.under_way += 1
+        return self._turn
+
+    def heard(self, ip: str, turn: Turn, took_ms: float, error: str | None) -> None:
+        """A look of that measurement has ended."""
+        figures = turn.figures
+        if ip not in self._suspects:
+            turn.under_way -= 1
             figures.failed += error is not None
             figures.latencies_ms.append(took_ms)
+            self._changed.set()
             return
         self._state[ip] = error is None
         if error is None:
@@ -209,17 +233,29 @@ class Poller:
         _say({"known": len(self._setup.addresses)})
         while line := await reader.readline():
             order = msgspec.json.decode(line, type=Order)
-            async with asyncio.timeout(_CHANGE_WAIT_S):
-                while not self._is_as(order):
-                    self._changed.clear()
-                    await self._changed.wait()
+            await self._until(partial(self._is_as, order))
             gc.collect()
-            self._figures = figures = Figures(rss_before_kb=_rss_kb())
-            _forget_peak()
-            await asyncio.sleep(order.seconds)
-            figures.rss_peak_kb = _peak_kb()
-            self._figures = Figures()
-            _say(figures)
+            _say(await self._measure(order.seconds))
+
+    async def _measure(self, seconds: float) -> Figures:
+        self._turn = turn = Turn()
+        figures = turn.figures
+        _forget_peak()
+        began, cpu = time.perf_counter(), time.process_time()
+        await asyncio.sleep(seconds)
+        figures.seconds, figures.cpu_s = time.perf_counter() - began, time.process_time() - cpu
+        figures.rss_peak_kb = _peak_kb()
+        self._turn = Turn()
+        await self._until(
+            lambda: not turn.under_way
+        )  # else the slowest looks were the ones left out
+        return figures
+
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(_CHANGE_WAIT_S):
+            while not is_so():
+                self._changed.clear()
+                await self._changed.wait()
 
     def _is_as(self, order: Order) -> bool:
         return all(self._state.get(ip) is not order.hostile for ip in self._suspects) and (
@@ -230,7 +266,7 @@ class Poller:
         while True:
             cpu, wall = time.thread_time(), time.perf_counter()
             await asyncio.sleep(_TICK_S)
-            figures = self._figures
+            figures = self._turn.figures
             figures.stall_cpu_ms = max(figures.stall_cpu_ms, (time.thread_time() - cpu) * 1e3)
             late_s = time.perf_counter() - wall - _TICK_S
             figures.late_ms = max(figures.late_ms, late_s * 1e3)
