@@ -15,6 +15,7 @@ from drivers.base import Credentials
 FACTORY_DEFAULTS: Final = {
     Make.ANTMINER: Credentials("root", "root"),
     Make.WHATSMINER: Credentials("admin", "admin"),
+    Make.ICERIVER: Credentials("admin", "12345678"),
 }
 # Where a newer API of the same make has accounts of its own.
 FACTORY_DEFAULTS_BY_GENERATION: Final = {

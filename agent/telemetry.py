@@ -150,7 +150,7 @@ class Telemetry:
                 # our own bug on one miner must not end the looking at all others
                 plan.failures += 1
                 log.exception("telemetry.bug", ip=ip)
-            self._plan(ip, plan, self._next_in_s(plan))
+            self._plan(ip, plan, self._next_in_s(plan, driver))
 
     async def _poll(self, ip: str, plan: Plan, driver: Driver) -> None:
         depth = self._depth(plan)
@@ -199,7 +199,12 @@ class Telemetry:
     def _say(self, driver: Driver, seen: Look, slow: Slow | None, static: Static | None) -> None:
         self._buffer.add(
             message(
-                driver, seen, self._clock, slow=slow, static=static, interval_s=self._interval_s
+                driver,
+                seen,
+                self._clock,
+                slow=slow,
+                static=static,
+                interval_s=self._interval_of(driver),
             )
         )
 
@@ -210,13 +215,19 @@ class Telemetry:
             return Depth.SLOW
         return Depth.MOVING
 
-    def _next_in_s(self, plan: Plan) -> float:
+    def _interval_of(self, driver: Driver) -> float:
+        """The interval of this miner: some bear it only less often than the others are asked."""
+        return max(self._interval_s, driver.min_interval_s)
+
+    def _next_in_s(self, plan: Plan, driver: Driver) -> float:
+        interval_s = self._interval_of(driver)
         if not plan.failures:
             # counted from when it was due, so that the spread over the interval stays; never in the past
             late_s = self._clock.mono() - plan.due_mono
-            return max(self._section.min_interval_s, self._interval_s - late_s)
-        longest_s = max(self._interval_s, self._section.backoff_max_s)
-        back_off_s = min(longest_s, self._interval_s * 2.0 ** min(plan.failures - 1, 16))
+            least_s = max(self._section.min_interval_s, driver.min_interval_s)
+            return max(least_s, interval_s - late_s)
+        longest_s = max(interval_s, self._section.backoff_max_s)
+        back_off_s = min(longest_s, interval_s * 2.0 ** min(plan.failures - 1, 16))
         return back_off_s * self._rng.uniform(0.75, 1.25)
 
     def _plan(self, ip: str, plan: Plan, in_s: float) -> None:

@@ -220,6 +220,12 @@ class Driver(Protocol):
     def capabilities(self) -> Capabilities | None:
         """`None` for a firmware that is only read."""
 
+    @property
+    def min_interval_s(self) -> float:
+        """How long to leave this miner alone between two polls, as things stand; 0 for most. A look that is asked for
+        sooner is taken all the same.
+        """
+
     async def identify(self) -> Identity:
         """Ask who is there, afresh, with MAC and serial where credentials allow. Raises WrongDeviceError when
         it is not this driver's make any more.

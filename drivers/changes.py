@@ -100,7 +100,12 @@ class Changes(Generic[Miner]):
 
 
 class Changing(ABC):
-    """The half of a driver that changes its miner, the same for every make."""
+    """What the drivers of all makes have alike: the half that changes the miner."""
+
+    @property
+    def min_interval_s(self) -> float:
+        """See `Driver.min_interval_s`: most miners bear any interval the config allows."""
+        return 0.0
 
     @property
     @abstractmethod

@@ -16,6 +16,7 @@ from contract.errors import (
 from contract.miner import Endpoint, Identity, Make
 from drivers.antminer import entry as antminer
 from drivers.base import Capabilities, Credentials, Driver, Timing
+from drivers.iceriver import entry as iceriver
 from drivers.whatsminer import entry as whatsminer
 from drivers.wire import Wire
 
@@ -50,7 +51,7 @@ class Entry(Protocol):
         """What each generation of this make can do, oldest first; those that are only read have no changes."""
 
 
-DRIVERS: Final[tuple[Any, ...]] = (antminer, whatsminer)
+DRIVERS: Final[tuple[Any, ...]] = (antminer, whatsminer, iceriver)
 
 
 async def recognise(

@@ -26,7 +26,7 @@ async def recognise(
 ) -> Iceriver | None:
     """A driver if an IceRiver answers. Nothing of this needs a password, and none is sent.
 
-    Raises UnreachableError and MalformedError.
+    Raises UnreachableError.
     """
     web, daemon = Web(wire, clock, timing, None), Daemon(wire, clock, timing)
     found = await ask_anew(web, daemon, timing)

@@ -9,7 +9,6 @@ import msgspec
 
 from contract.errors import (
     MalformedError,
-    MinerError,
     RefusedError,
     UnreachableError,
     UnsupportedError,
@@ -27,7 +26,8 @@ from drivers.values import text_of
 DEADLINE_S: Final = 5.0  # of one question; a panel is eight questions of the miner to itself
 PAGE_MARK: Final = "<TITLE>用户界面</TITLE>".encode()
 AWAY_REASON: Final = "its daemon does not answer yet (the miner is starting, or the daemon is down)"
-FOREIGN_REASON: Final = "runs {} firmware, which is only read"
+PBFARMER_REASON: Final = "runs pbfarmer firmware, which is only read"
+FOREIGN_REASON: Final = "runs firmware that is not the maker's ({}), which is only read"
 UNKNOWN_REASON: Final = "a model we do not know to write to ({})"
 
 
@@ -46,13 +46,15 @@ async def recognise(web: Web, daemon: Daemon, timing: Timing) -> Findings | None
     """Look at its front page, and ask for its panel only behind the one that is IceRiver's. Where the page is another
     or elsewhere, the daemon is asked who it is. `None`: something else answers.
 
-    Raises UnreachableError when nothing answers on either port, MalformedError for what answers as nothing known.
+    Raises UnreachableError when nothing answers on either port.
     """
-    away: MinerError | None = None
+    away: UnreachableError | None = None
     try:
         page = await web.front_page(deadline_s=_deadline_s(timing))
-    except (UnreachableError, MalformedError) as error:
+    except UnreachableError as error:
         away = error
+    except MalformedError:
+        pass  # another service has that port, or its web server hangs
     else:
         if page.status == _LOGIN_WANTED:
             return None  # a dialog of the browser: other makes
@@ -61,10 +63,9 @@ async def recognise(web: Web, daemon: Daemon, timing: Timing) -> Findings | None
     try:
         return await ask_daemon(daemon, timing)
     except UnreachableError:
-        # Nothing on its own port: whatever the web server is, it is not ours.
         if away is not None:
             raise away from None
-        return None
+        return None  # whatever the web server is, it is not ours
     except MalformedError:
         return None  # another service has that port
 
@@ -171,8 +172,10 @@ async def _last_hope(daemon: Daemon, timing: Timing) -> Findings | None:
 
 def _judged(identity: Identity) -> Identity:
     """Whether it may be written to, or why not."""
-    if identity.firmware is not Firmware.STOCK:
-        reason = FOREIGN_REASON.format(identity.firmware.value)
+    if identity.firmware is Firmware.PBFARMER:
+        reason = PBFARMER_REASON
+    elif identity.firmware is not Firmware.STOCK:
+        reason = FOREIGN_REASON.format(identity.firmware_version)
     elif model_of(identity.model) is None:
         reason = UNKNOWN_REASON.format(identity.model or "unnamed")
     else:

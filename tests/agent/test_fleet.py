@@ -22,6 +22,7 @@ class Alone:
 
     make = "antminer"
     capabilities = None
+    min_interval_s = 0.0
 
     def __init__(self, endpoint: Endpoint, world: dict[str, Identity]) -> None:
         self.endpoint = endpoint

@@ -34,6 +34,7 @@ class Seen:
 
     make = "antminer"
     capabilities = None
+    min_interval_s = 0.0
 
     def __init__(self, ip: str) -> None:
         self.endpoint = Endpoint(host=ip)
@@ -110,6 +111,19 @@ async def polling(
 
 
 FAST = SECTION.model_copy(update={"interval_s": 0.1})
+
+
+async def test_a_miner_that_bears_less_is_looked_at_less_and_its_interval_is_told() -> None:
+    fragile, sturdy = Seen("10.0.0.1"), Seen("10.0.0.2")
+    fragile.min_interval_s = 0.6
+    fleet = Fleet(fragile, sturdy)
+    async with polling(fleet, section=FAST) as (_, sink):
+        await until(lambda: len(fragile.depths) >= 3)
+        looks = len(fragile.depths)
+        assert len(sturdy.depths) > 2 * looks
+        await until(lambda: sum(each.ip == "10.0.0.1" for each in sink.readings) >= looks)
+    told = {each.ip: each.interval_s for each in sink.readings}
+    assert told == {"10.0.0.1": 0.6, "10.0.0.2": 0.1}
 
 
 async def test_every_miner_is_looked_at_once_per_interval() -> None:

@@ -15,6 +15,7 @@ from drivers.antminer import logs
 from drivers.antminer.driver import Antminer
 from drivers.base import AnyChange, Change, Light, Plan, Timing
 from drivers.changes import Changes
+from drivers.iceriver import changes as iceriver
 from drivers.registry import DRIVERS
 from drivers.whatsminer import changes as whatsminer
 from drivers.wire import Wire
@@ -23,6 +24,7 @@ from tests.drivers.effects import MemoryEffect
 WAYS: Mapping[Make, Mapping[type[Change], Any]] = {
     Make.ANTMINER: antminer.WAYS,
     Make.WHATSMINER: whatsminer.WAYS,
+    Make.ICERIVER: iceriver.WAYS,
 }
 
 
