@@ -97,7 +97,7 @@ def log_of(
     temp = _whole(_inlet(boards[0], moving) if boards else _board_of(moving))
     fans = [_whole(rpm) for rpm in moving.fan_rpm[:FANS]] or [0]
     power, coin = _whole(power_w), _text(coin_name)
-    uptime_s = moving.uptime_s
+    uptime_s = _first((moving.uptime_s,))
     required = {
         "hashrate_5_min": rate,
         "uptime": uptime_s,
@@ -229,7 +229,8 @@ def _rejection(moving: Moving) -> float | None:
 
 
 def _first(values: Iterable[float | None]) -> float | None:
-    return next((value for value in values if value is not None), None)
+    """The first that is a figure."""
+    return next((value for value in values if value is not None and math.isfinite(value)), None)
 
 
 def _gh(rate_hs: float | None) -> float | None:
