@@ -98,12 +98,12 @@ def _reload(farm: Any, path: Path | None) -> None:
 
 
 def _write_images(farm: Any, folder: Path) -> None:
-    """An update for each simulated model that can take one, named by its key."""
+    """An update for each simulated model that can take one, named as the device wants it."""
     folder.mkdir(parents=True, exist_ok=True)
-    for key, device in {miner.describe()["key"]: miner for miner in farm}.items():
+    for device in {miner.key: miner for miner in farm}.values():
         image = device.newer_image()
         if image is not None:
-            (folder / key).write_bytes(image)
+            (folder / device.image_name).write_bytes(image)
 
 
 def _write_whole(path: Path, text: str) -> None:

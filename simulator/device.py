@@ -137,6 +137,11 @@ class Device:
             **more,
         )
 
+    @property
+    def image_name(self) -> str:
+        """What the file of `newer_image` is called."""
+        return self.key
+
     def newer_image(self) -> bytes | None:
         """A firmware file that updates this device, `None` where that is not simulated."""
         return None

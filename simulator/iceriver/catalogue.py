@@ -278,7 +278,7 @@ _TSWIFT: Final = replace(
     _KS5M,
     key="ks5m-tswift",
     build="tswift_v2",
-    firmware="tswift",
+    firmware="other",
     foreign=True,
     quirks=(),
 )
@@ -289,7 +289,7 @@ _EXO: Final = replace(
     build="Incidr-Exo160",
     miner_end="miner",
     hashrate_hs=160e9,
-    firmware="unknown",
+    firmware="other",
     foreign=True,
     quirks=(),
 )

@@ -138,7 +138,7 @@ def _answer(miner: Iceriver, name: str, code: int, found: Command | None = None)
 def _login(miner: Iceriver, command: Command) -> int:
     if command.get("user") != _USER:
         return BAD_USER
-    return OK if command.get("pass") == miner.password else BAD_PASSWORD
+    return OK if command.get("pass") == miner.login_password() else BAD_PASSWORD
 
 
 async def _order(miner: Iceriver, name: str, command: Command) -> Answer:
@@ -171,7 +171,7 @@ class _PasswordError(Exception):
 
 def _change_password(miner: Iceriver, command: Command) -> list[Order]:
     word = command.get("newpass")
-    if command.get("pass") != miner.password:
+    if command.get("pass") != miner.login_password():
         raise _PasswordError(BAD_PASSWORD)
     if not isinstance(word, str) or not 0 < len(word) <= _MAX_PASSWORD:
         raise _PasswordError(BAD_NEW_PASSWORD)

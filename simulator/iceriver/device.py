@@ -54,7 +54,7 @@ class Iceriver(Device):
         self.spec = spec
         self.key, self.model, self.firmware = spec.key, spec.name, spec.firmware
         self.variant = spec.variant
-        self.generation = f"iceriver-{spec.variant.value.lower()}"
+        self.generation = "stock" if spec.firmware == "stock" else None
         self.hashrate_hs = spec.hashrate_hs
         self.build = spec.build
         self.pending: tuple[firmware.Image, bool] | None = None
@@ -119,8 +119,9 @@ class Iceriver(Device):
         return "mining" if self.hasher.rate_over(60.0) > 0 else "starting"
 
     def describe(self) -> dict[str, Any]:
-        # the serial number is nowhere to be read
-        return super().describe() | {"serial": None, "daemon_port": self.daemon_port}
+        # the serial number is nowhere to be read, nor the model in some people's builds
+        shown = {"serial": None, "model": self.model or None, "daemon_port": self.daemon_port}
+        return super().describe() | shown
 
     def shown_mac(self) -> str:
         """The address as this build writes it."""
@@ -251,6 +252,11 @@ class Iceriver(Device):
         """Put down that a write was turned away."""
         self.record(action, "rejected", reason=reason)
 
+    def login_password(self) -> str:
+        """What `login` compares with."""
+        other = self.faults.get("wrong_password")
+        return str(other.args.get("password", "other")) if other else self.password
+
     def set_light(self, on: bool) -> None:
         before, self.light = {"on": self.light}, on
         self.record("light", "applied", before=before, after={"on": on})
@@ -296,6 +302,10 @@ class Iceriver(Device):
         self.pending = (image, keep_config)
         before, after = {"version": self.firmware_version}, {"pending": image.build}
         self.record("firmware", "applied", before=before, after=after)
+
+    @property
+    def image_name(self) -> str:
+        return f"{self.key}.bgz"
 
     def newer_image(self) -> bytes | None:
         """What the maker would offer for this model."""
@@ -363,7 +373,6 @@ class Iceriver(Device):
             self.bricked = True
             return
         self.build, self.variant = image.build, Variant(image.variant)
-        self.generation = f"iceriver-{image.variant.lower()}"
         if not keep_config:
             self.wipe("config_lost")
 
@@ -432,7 +441,7 @@ class ForeignIceriver(Iceriver):
 
     def __init__(self, spec: Model, place: Place) -> None:
         super().__init__(spec, place)
-        self.generation = None
+        self.generation = spec.firmware if spec.firmware == "pbfarmer" else None
         self.tapped = True
 
     async def accept(self, order: Order) -> Reaction:

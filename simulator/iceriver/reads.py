@@ -106,7 +106,7 @@ def _pool(pool: PoolState) -> Ret:
         "addr": pool.url,
         "user": pool.user,
         "pass": pool.password,
-        "connect": pool.alive,
+        "connect": pool.active,  # the others are not even tried
         "diff": f"{_DIFFICULTY if pool.active else 0.0:.2f} G",
         "priority": pool.index + 1,
         "accepted": pool.accepted,
@@ -141,7 +141,7 @@ def _board(miner: Iceriver, slot: int) -> Ret:
         "pcbtemp": _NO_SENSOR,
         "intmp": hasher.inlet_c(slot, cold=cold),
         "outtmp": _LOUD_C if loud else hasher.outlet_c(slot, cold=cold),
-        "state": hasher.works,
+        "state": not (hasher.overheated or hasher.barren),
         "false": list(range(1, spec.chips + 1)) if spec.lists_chips else "",
     }
     if "no_board_average" in faults:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LEAK_LOADS: Final = 20_000
 """Pages after which the web layer, which frees nothing, is out of memory. Chosen by us, as is the next."""
+LOGIN_EXPIRED: Final = 1004
 _SLOWEST_S: Final = 8.0
 _HTML: Final = ("Content-Type", "text/html")
 _HEADERS: Final = (
@@ -48,6 +49,7 @@ class WebServer:
     def __init__(self, miner: Iceriver) -> None:
         self.miner = miner
         self.loads = 0
+        self._logged_in = False
         self._bridge = Bridge(miner)
 
     def connection(self, listener: Listener) -> HttpConnection:
@@ -56,6 +58,7 @@ class WebServer:
     def restart(self) -> None:
         """Begin anew with all the memory there is."""
         self.loads = 0
+        self._logged_in = False
 
     @property
     def is_out_of_memory(self) -> bool:
@@ -83,17 +86,18 @@ class WebServer:
         return Response(200, _PAGE.encode(), (_HTML, *_HEADERS, etag, ("Accept-Ranges", "bytes")))
 
     async def _act(self, request: Request, action: Action) -> Response:
-        faults, text = self.miner.faults, request.line
+        faults = self.miner.faults
+        # the selector of an upload is in the query: where else could it be
+        is_upload = "multipart" in request.headers.get("content-type", "")
+        given = fields(request, with_query=is_upload or "query_ignored" not in faults)
+        text = f"{request.line} post={given.get('post', '')}"
         if faults.take("login_page", text=text):
             return Response(200, _PAGE.encode(), (_HTML, *_HEADERS))
         if told := faults.take("answers_error", text=text):
-            code = int(told.args.get("code", 1004))
+            code = int(told.args.get("code", LOGIN_EXPIRED))
             return self._reply(
                 _error(self.miner, WebError(code, str(told.args.get("message", ""))))
             )
-        given = fields(request, with_query="query_ignored" not in faults)
-        if "multipart" in request.headers.get("content-type", ""):  # where else could they be
-            given = fields(request)
         work = action.works.get(given.get("post", ""))
         if (action.unknown, given.get("post")) == ("machineConfig", "3") and (
             self.miner.variant is Variant.A
@@ -101,10 +105,15 @@ class WebServer:
             work = None
         if work is None:
             return self._reply({"data": action.unknown})
+        if action.unknown == "loginpost":
+            self._logged_in = False
+        elif "wants_login" in faults and not self._logged_in:
+            return self._reply(_error(self.miner, WebError(LOGIN_EXPIRED, "(null)")))
         try:
             result = await work(self._bridge, given, request)
         except WebError as error:
             return self._reply(_error(self.miner, error))
+        self._logged_in = self._logged_in or action.unknown == "loginpost"
         return self._reply({"error": 0, "data": result.data, "message": result.message})
 
     def _reply(self, document: dict[str, Any]) -> Response:
