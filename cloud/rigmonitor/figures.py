@@ -40,6 +40,7 @@ def static_of(spec: AsicSpec) -> Static:
         make=next((make for make, words in _MAKES if words.search(spec.model)), Make.UNKNOWN),
         model=spec.model,
         firmware_version=spec.firmware_version,
+        software_version=spec.software_version,
         hashrate_ideal_hs=None
         if nameplate is None
         else hashrate_hs(float(nameplate[1]), nameplate[2][:2]),
@@ -63,6 +64,7 @@ def moving_of(log: AsicLog) -> Moving:
         uptime_s=uptime_s(log.uptime),
         accepted=_sum(pool.accepted for pool in pools),
         rejected=_sum(pool.rejected for pool in pools),
+        pool_reject_percent=log.pool_rejection_rate,
         boards=boards,
         pools=pools,
     )
@@ -98,6 +100,7 @@ def _board(log: AsicLog, index: int) -> Board | None:
     board = Board(
         index=index,
         hashrate_hs=_rate(getattr(log, f"{slot}hashrate_5_min"), log),
+        hashrate_30m_hs=_rate(getattr(log, f"{slot}hashrate_30_min"), log),
         temp_inlet_c=getattr(log, f"{slot}temp_1"),
         temp_outlet_c=getattr(log, f"{slot}temp_2"),
     )

@@ -1,0 +1,59 @@
+"""A database of the version before, with a farm at work in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+
+from cloud.store import rigmonitor
+from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
+from cloud.store.migrate import _config, migrate
+from contract.clock import SystemClock
+
+
+def old_database(folder: Path) -> None:
+    """As the first version left it: one farm with an agent and a miner."""
+    engine = sa.create_engine(f"sqlite:///{folder / DATABASE_NAME}")
+    with engine.begin() as connection:
+        command.upgrade(_config(connection), "0001")
+        for statement in (
+            "insert into workspaces (id, name, created_at) values ('org_1', 'W', '2026-01-01')",
+            (
+                "insert into farms (id, workspace_id, name, created_at, updated_at)"
+                " values ('farm-1', 'org_1', 'F', '2026-01-01', '2026-01-01')"
+            ),
+            (
+                "insert into agents (id, farm_id, workspace_id, name, created_at)"
+                " values ('agent-1', 'farm-1', 'org_1', 'pi', '2026-01-01')"
+            ),
+            (
+                "insert into miners (id, farm_id, workspace_id, agent_id, identity, mac, ip, created_at, updated_at)"
+                " values ('m1', 'farm-1', 'org_1', 'agent-1', '02:00:00:00:00:01', '02:00:00:00:00:01',"
+                " '10.0.0.1', '2026-01-01', '2026-01-01')"
+            ),
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+async def test_a_database_of_the_version_before_keeps_its_data_and_takes_machines(
+    tmp_path: Path,
+) -> None:
+    old_database(tmp_path)
+    before, after = migrate(sqlite_url(tmp_path))
+    assert (before, after) == ("0001", "0002")
+    store = Store.at(sqlite_url(tmp_path))
+    row, code = await rigmonitor.create_rig(store, "farm-1", "KS-01", SystemClock().now())
+    found = await rigmonitor.find_rig(store, code)
+    assert found is not None
+    assert (found["id"], found["workspace_id"]) == (row["id"], "org_1")
+    await store.close()
+    connection = sqlite3.connect(tmp_path / DATABASE_NAME)
+    kept = connection.execute("select id, mac, ip, agent_id from miners").fetchall()
+    farms = connection.execute("select id, name from farms").fetchall()
+    connection.close()
+    assert kept == [("m1", "02:00:00:00:00:01", "10.0.0.1", "agent-1")]
+    assert farms == [("farm-1", "F")]
