@@ -55,7 +55,8 @@ ACTS: Final = frozenset(
         ("POST", "upgrade.cgi"),
     }
 )
-_ESTABLISH: Final = "get_system_info.cgi"
+# Not `/`: some builds answer that with a 404 and no challenge.
+_ESTABLISH: Final = "/cgi-bin/get_system_info.cgi"
 
 
 class Cgi:
@@ -94,7 +95,7 @@ class Cgi:
         """Have the miner ask for a password, without giving one: the realm is known from then on."""
         response = await self._wire.exchange(
             self._port,
-            build_request("GET", f"/cgi-bin/{_ESTABLISH}", self._host),
+            build_request("GET", _ESTABLISH, self._host),
             ResponseDecoder(body_cap_bytes=REPLY_CAP_BYTES),
             deadline_s=self._timing.read_s,
             cap_bytes=REPLY_CAP_BYTES + _OVERHEAD_BYTES,

@@ -41,6 +41,7 @@ MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
     (("iceriver", "avalon", "goldshell", "innosilicon", "elphapex", "hammer"), None),
 )
 _DATE: Final = re.compile(r"(mon|tue|wed|thu|fri|sat|sun)\b|\d{4}-|\d{12}", re.IGNORECASE)
+_NO_SERIAL: Final = frozenset({"unknown", "unknow"})
 _GOD_VERSION: Final = re.compile(r"2\.\d+")  # godminer's own, where bmminer says 1.0.0
 
 
@@ -66,7 +67,10 @@ def classify(text: str) -> Firmware | None:
 def findings_of(*replies: Reply) -> Findings | None:
     """Judge replies to `version` and `stats` together. `None` when none of our hardware speaks."""
     heads = [head for reply in replies if (head := _head(reply))]
-    firmware = classify("\n".join(filter(None, map(_text_of_reply, replies))))
+    text = "\n".join(filter(None, map(_text_of_reply, replies)))
+    firmware = classify(text)
+    if firmware is None and any(map(is_nameless, heads)):
+        firmware = classify(f"antminer {text}")
     if firmware is None:
         return None
     model: str | None = None
@@ -87,6 +91,13 @@ def findings_of(*replies: Reply) -> Findings | None:
         generation=spec.generation if spec else None,
         is_godminer=is_godminer,
     )
+
+
+def is_nameless(head: dict[str, Any]) -> bool:
+    """Whether Bitmain's own process speaks without naming the model: some builds leave `Type` empty, or have a mere
+    platform name there. Still no more than a candidate, until the web server's realm is seen.
+    """
+    return "BMMiner" in head and clean_model(text_of(head.get("Type"))) is None
 
 
 async def ask_who(rpc: Rpc) -> Findings | None:
@@ -249,7 +260,7 @@ async def _with_web(cgi: Cgi, identity: Identity, found: Findings) -> Examined:
             generation=generation,
             firmware_version=_version(info, kind) or identity.firmware_version,
             mac=normalize_mac(text_of(info.get("macaddr"))),
-            serial=None if serial is None or serial.lower() in {"unknown", "unknow"} else serial,
+            serial=None if serial is None or serial.lower() in _NO_SERIAL else serial,
             hostname=text_of(info.get("hostname")),
         )
     )

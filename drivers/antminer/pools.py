@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -115,6 +116,14 @@ def compose(miner: Subject, config: conf.Config, slots: tuple[conf.Slot, ...]) -
     return conf.json_body(config, slots, config.mode_number)
 
 
+def lists(pools: Sequence[Pool], slots: tuple[conf.Slot, ...]) -> bool:
+    """Whether the running miner's pools are these, in order. By address only: with `bitmain-user-ip-cat` the miner
+    puts its own address behind the worker's name.
+    """
+    wanted = [_bare(slot.url) for slot in slots if slot.url]
+    return [_bare(pool.url) for pool in pools if pool.url] == wanted
+
+
 async def are_locked(miner: Subject) -> bool:
     """Whether a signed file holds the pools; builds without that lock have no such script."""
     if is_old(miner):
@@ -195,7 +204,7 @@ async def _stored_as_wished(
 
 async def _live(miner: Subject, plan: Plan, watch: Watch) -> tuple[bool | None, str | None]:
     """Whether the running miner lists the new urls in order (`None`: could not be asked), and the one in use."""
-    wanted = [_bare(slot.url) for slot in _slots(plan, "new") if slot.url]
+    slots = _slots(plan, "new")
     begin_s = watch.device_s
     listed: bool | None = None
     while True:
@@ -205,11 +214,13 @@ async def _live(miner: Subject, plan: Plan, watch: Watch) -> tuple[bool | None, 
             if not is_silent(error):
                 return listed, None
         else:
-            listed = [_bare(pool.url) for pool in pools if pool.url] == wanted
+            listed = lists(pools, slots)
             alive = next((pool.url for pool in pools if _is_alive(pool)), None) if listed else None
             if alive is not None:
                 return True, shown_url(alive)
-        if watch.device_s - begin_s >= proofs.POOLS_LIVE.latest_s or not wanted:
+        if watch.device_s - begin_s >= proofs.POOLS_LIVE.latest_s or not any(
+            slot.url for slot in slots
+        ):
             return listed, None
         await watch.pause(_LOOK_EVERY_S)
 

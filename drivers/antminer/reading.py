@@ -79,14 +79,18 @@ def look_of(
         boards=boards,
         pools=shown,
     )
-    mode = two.get("Mode")
     return Look(
         moving=moving,
         ideal_hs=None if is_doubtful else ideal,
         has_doubtful_unit=is_doubtful,
         is_powered_down=bool(boards) and all(board.state == "off" for board in boards),
-        mode_number=mode if generation == OLD and mode.__class__ is int else None,
+        mode_number=number_of_mode(two.get("Mode"), generation),
     )
+
+
+def number_of_mode(value: Any, generation: str | None) -> int | None:
+    """The power mode in `Mode`, on the old generation alone: the newer write a constant 2 there, which is none."""
+    return value if generation == OLD and value.__class__ is int else None
 
 
 def pools_of(rows: list[PoolRow]) -> tuple[Pool, ...]:

@@ -182,7 +182,8 @@ def _request_all(form: Form, commands: tuple[str, ...], new_api: bool) -> bytes:
     if request is None:
         what: Any = list(commands) if form is Form.ARRAY else "+".join(commands)
         body = {"command": what, "new_api": True} if new_api else {"command": what}
-        request = _REQUESTS[key] = msgspec.json.encode(body)
+        request = msgspec.json.encode(body)
         if len(request) > SEND_CAP_BYTES:
             raise ValueError("an API request over what the firmware takes in one piece")
+        _REQUESTS[key] = request
     return request

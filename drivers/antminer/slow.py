@@ -55,7 +55,7 @@ async def look_slowly(
     if cgi.stock and generation != OLD:
         new = await _new_look(rpc, spec)
     faults = list(new.faults)
-    code = look.mode_number if generation == OLD else new.mode_number
+    code = new.mode_number if look.mode_number is None else look.mode_number
     configured: str | None = None
     light_on: bool | None = None
     if cgi.stock:
@@ -90,6 +90,12 @@ async def look_slowly(
     )
 
 
+def meter_watts(text: str) -> float | None:
+    """The figure of `miner power:3250`; `None` without one. Images that have none say `error 6060 cmd`."""
+    _, colon, figure = text.partition(":")
+    return number(figure) if colon else None
+
+
 class Meter:
     """The power meter of some models: a port of its own, without a password."""
 
@@ -112,8 +118,8 @@ class Meter:
                 deadline_s=self._timing.read_s,
                 cap_bytes=16384,
             )
-            _, colon, figure = response.body.decode("latin-1").partition(":")
-            found = number(figure) if colon and response.status == 200 else None
+            text = response.body.decode("latin-1")
+            found = meter_watts(text) if response.status == 200 else None
         except MinerError:
             found = None  # an optional port says nothing about the miner
         if not found:

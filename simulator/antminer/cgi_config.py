@@ -53,8 +53,11 @@ async def set_miner_conf(miner: Antminer, request: Request) -> Response:
         miner.record("config", "rejected", reason="load conf err")
         return code_output(miner, "M003", "load conf err")
     locked = None
-    if "locked_pools" in faults:
-        locked = [dict(pool) for pool in miner.conf["pools"]]
+    if lock := faults.get("locked_pools"):
+        is_spoilt = lock.args.get("variant") == "spoilt"
+        locked = [
+            dict.fromkeys(pool, "ERR") if is_spoilt else dict(pool) for pool in miner.conf["pools"]
+        ]
     write = write_new(
         miner.conf,
         request.body,

@@ -47,7 +47,7 @@ async def get_system_info(miner: Antminer, request: Request) -> Response:
     if miner.spec.generation is Generation.NEW_GOD:
         info["Algorithm"] = miner.spec.algo or ""
     if miner.spec.shows_serial:
-        info["serinum"] = miner.serial
+        info["serinum"] = "Unknown" if "serial_unknown" in miner.faults else miner.serial
     return json_output(miner, info)
 
 
@@ -153,8 +153,11 @@ async def get_adjustment_params(miner: Antminer, request: Request) -> Response:
 
 async def pool_protect(miner: Antminer, request: Request) -> Response:
     del request
-    locked = "locked_pools" in miner.faults
-    return json_output(miner, {"status": "success" if locked else "error", "msg": "pool.json"})
+    locked = miner.faults.get("locked_pools")
+    status = "error"
+    if locked is not None:  # a file whose signature is bad locks as well, but not by this word
+        status = "warning" if locked.args.get("variant") == "spoilt" else "success"
+    return json_output(miner, {"status": status, "msg": "pool.json"})
 
 
 async def get_droa(miner: Antminer, request: Request) -> Response:

@@ -101,10 +101,10 @@ class Antminer(Device):
         self.listeners["rpc"] = Listener(
             self.ip, self.ports["rpc"], lambda listener: RpcConnection(self, listener, queue)
         )
-        if spec.has_power and self.ports["http"] == 80:
+        if spec.has_power and (self.ports["http"] == 80 or "power" in self.ports):
             self.listeners["power"] = Listener(
                 self.ip,
-                POWER_PORT,
+                self.ports.get("power", POWER_PORT),
                 lambda listener: PowerConnection(self, listener, self.web.power),
             )
 
@@ -147,15 +147,17 @@ class Antminer(Device):
 
     def shown_mac(self) -> str:
         """The MAC as the CGIs print it; empty for some seconds after a boot."""
-        if self.clock.now() - self.booted_at < MAC_LATE_S:
+        late = self.faults.get("mac_late")
+        late_s = float(late.args.get("seconds", 60)) if late else MAC_LATE_S
+        if self.clock.now() - self.booted_at < late_s:
             return ""
         other = self.faults.get("changes_mac")
         return str(other.args.get("mac", "02:FF:FF:00:00:01")) if other else self.mac
 
     def shown_type(self) -> str:
         """The model as `Type` and the system information give it."""
-        if "platform_type" in self.faults:
-            return f"Antminer {self.spec.subtype.partition('_')[2]}"
+        if platform := self.faults.get("platform_type"):
+            return str(platform.args.get("text", f"Antminer {self.spec.subtype.partition('_')[2]}"))
         suffix = self.faults.get("type_suffix")
         return self.spec.name + (str(suffix.args.get("text", " (024)")) if suffix else "")
 
@@ -191,12 +193,22 @@ class Antminer(Device):
 
     def rate(self, hashrate_hs: float) -> float:
         """H/s in the unit of the legacy figures."""
+        if self._counts_in_ths():
+            return round(hashrate_hs / 1e12, 4)
         return round(hashrate_hs / self.spec.unit_hs, 2)
+
+    def rate_unit(self) -> str | None:
+        """The `rate_unit` of the legacy figures, None where the family names none."""
+        return "TH/s" if self._counts_in_ths() else self.spec.rate_unit
+
+    def rate_unit_word(self) -> str:
+        """The unit behind legacy figures that are written with one."""
+        return "TH/s" if self._counts_in_ths() else self.spec.rate_unit_new
 
     def rate_new(self, hashrate_hs: float) -> float:
         """H/s in the unit of the new figures."""
         if "rate_unit_ths" in self.faults:
-            return round(hashrate_hs / 1e12, 2)
+            return round(hashrate_hs / 1e12, 4)
         return self.rate(hashrate_hs)
 
     def rate_unit_new(self) -> str:
@@ -234,7 +246,7 @@ class Antminer(Device):
         return PoolState(
             url=pool["url"],
             user=user,
-            status="Alive" if alive else "Dead",
+            status="Alive" if alive else self._dead_word(),
             active=active,
             last_share=f"0:00:{int(self.clock.now()) % 12:02d}" if shares else "0",
         )
@@ -424,6 +436,14 @@ class Antminer(Device):
     def _faults_changed(self) -> None:
         self._heed_health()
         super()._faults_changed()
+
+    def _counts_in_ths(self) -> bool:
+        unit = self.faults.get("rate_unit_ths")
+        return unit is not None and bool(unit.args.get("legacy"))
+
+    def _dead_word(self) -> str:
+        dead = self.faults.get("pools_dead")
+        return str(dead.args.get("word", "Dead")) if dead else "Dead"
 
     def _alive(self, pool: dict[str, str]) -> bool:
         if not pool["url"] or "pools_dead" in self.faults:

@@ -72,8 +72,8 @@ def _stats_soc(miner: Antminer) -> Row:
     row |= {f"temp_pcb{n}": _dashed(miner.board_temps, boards.get(n)) for n in _OLD_SLOTS}
     row |= {f"temp_chip{n}": _dashed(miner.chip_temps, boards.get(n)) for n in _OLD_SLOTS}
     row["total_rateideal"] = 0.0 if asleep else miner.shown_ideal()
-    if spec.rate_unit:
-        row["rate_unit"] = spec.rate_unit
+    if unit := miner.rate_unit():
+        row["rate_unit"] = unit
     row |= {
         "total_freqavg": 0.0,
         "total_acn": len(boards) * spec.chips,
@@ -110,7 +110,7 @@ def _stats_bm(miner: Antminer) -> Row:
     row |= {f"temp_pic{n}": _dashed(miner.pic_temps, boards.get(n)) for n in slots}
     row |= {
         "total_rateideal": miner.shown_ideal(),
-        "rate_unit": spec.rate_unit,
+        "rate_unit": miner.rate_unit(),
         "total_freqavg": spec.frequency,
         "total_acn": len(boards) * spec.chips,
         "total rate": miner.rate(process.rate_avg()),
@@ -129,8 +129,8 @@ def _stats_god(miner: Antminer) -> Row:
     process, spec = miner.process, miner.spec
     boards = {spec.chains[index]: index for index in miner.boards()}
     row = _rates(miner, text=False)
-    if spec.rate_unit:
-        row["rate_unit"] = spec.rate_unit
+    if unit := miner.rate_unit():
+        row["rate_unit"] = unit
     row |= {
         "total_rateideal": miner.shown_ideal(),
         "total_rate": miner.rate(process.rate_5s()),
@@ -150,7 +150,7 @@ def _stats_god(miner: Antminer) -> Row:
             f"temp_in_chip_{number}": f"{chip[0]}-{chip[0]}-{chip[2]}-{chip[2]}",
             f"temp_out_chip_{number}": f"{chip[1]}-{chip[1]}-{chip[3]}-{chip[3]}",
             f"CHAIN AVG HASHRATE{number}": (
-                f"{miner.rate(process.board_rate(index)):.2f} {spec.rate_unit_new}"
+                f"{miner.rate(process.board_rate(index)):.2f} {miner.rate_unit_word()}"
             ),
         }
     row["temp_max"] = max((max(miner.chip_temps(i)) for i in boards.values()), default=0)
@@ -158,6 +158,8 @@ def _stats_god(miner: Antminer) -> Row:
     row |= _chains(miner, spec.chains)
     if spec.algorithm == "ethash":  # these chains count in GH/s beside MH/s totals
         row |= {f"chain_rate{n}": process.board_rate(i) / 1e9 for n, i in boards.items()}
+    if "no_rate_texts" in miner.faults:
+        row = {key: value for key, value in row.items() if not key.startswith("CHAIN AVG")}
     row |= {"miner_version": spec.miner, "miner_id": miner.miner_id}
     return row
 

@@ -70,8 +70,10 @@ def _summary(miner: Antminer) -> Reply:
     accepted, rejected = process.accepted(), process.rejected()
     elapsed = miner.elapsed()
     row: dict[str, Any] = {"Elapsed": elapsed}
-    if miner.spec.generation is Generation.NEW_GOD:
-        unit = miner.spec.rate_unit_new
+    if miner.spec.generation is Generation.NEW_GOD and "no_rate_texts" in miner.faults:
+        row |= {"GHS 5s": rate(process.rate_5s()), "GHS av": rate(process.rate_avg())}
+    elif miner.spec.generation is Generation.NEW_GOD:
+        unit = miner.rate_unit_word()
         row |= {
             "GHS 5s": rate(process.rate_5s()),
             "GHS av": rate(process.rate_avg()),

@@ -172,7 +172,18 @@ def _whole(miner: Antminer, command: str, section: str, rows: list[Any]) -> Repl
         "CompileTime": miner.compile_time,
         "type": miner.shown_type(),
     }
+    if "new_numbers_as_text" in miner.faults:
+        rows = _as_text(rows)
     return {"STATUS": status, "INFO": info, section: rows}
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_text(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _as_text(each) for key, each in value.items()}
+    is_figure = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if is_figure else value
 
 
 def is_asleep(miner: Antminer) -> bool:

@@ -184,7 +184,8 @@ def _old_single(miner: Antminer, command: str) -> bytes:
     if reply is None and command in _GUARDED:
         message = f"Access denied to '{command}' command"
         return _legacy(miner, legacy.error(miner, 45, message))
-    return _legacy(miner, reply or legacy.error(miner, 14, "Invalid command"))
+    text = _legacy(miner, reply or legacy.error(miner, 14, "Invalid command"))
+    return _spoilt_stats(miner, text) if command == "stats" else text
 
 
 def _new(miner: Antminer, document: dict[str, Any]) -> bytes:
@@ -192,7 +193,7 @@ def _new(miner: Antminer, document: dict[str, Any]) -> bytes:
     if isinstance(command, list) and "no_array" not in miner.faults:
         return _array(miner, command, is_modern=is_modern)
     if not isinstance(command, str):
-        return _legacy(miner, legacy.error(miner, 24, "Missing JSON 'command'"))
+        return _refusal(miner, 24, "Missing JSON 'command'")
     command = command[:NAME_LENGTH]
     if is_modern:
         return _encode(miner, modern.reply(miner, command) or modern.error(command))
@@ -200,11 +201,17 @@ def _new(miner: Antminer, document: dict[str, Any]) -> bytes:
     if reply is not None:
         text = _legacy(miner, reply)
         return _spoilt_stats(miner, text) if command == "stats" else text
+    return _refusal(miner, 14, "Invalid command")
+
+
+def _refusal(miner: Antminer, code: int, message: str) -> bytes:
+    """How this build says that it does not know a command, or a form of asking."""
     if "empty_unknown" in miner.faults:
         return b""
-    if "plain_unknown" in miner.faults:
-        return b'{"error": "unknown command"}'
-    return _legacy(miner, legacy.error(miner, 14, "Invalid command"))
+    if plain := miner.faults.get("plain_unknown"):
+        is_bare = plain.args.get("variant") == "bare"
+        return b'{"id":1}' if is_bare else b'{"error": "unknown command"}'
+    return _legacy(miner, legacy.error(miner, code, message))
 
 
 def _array(miner: Antminer, commands: list[Any], *, is_modern: bool) -> bytes:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 REALM: Final = "antMiner Configuration"
 CGI_S: Final = 0.08
+_UNKNOWN_METER: Final = "error 6060 cmd"
 Script = Callable[["Antminer", Request], Awaitable[Response]]
 # paths that change something, by the name of the change in the ledger
 ORDERS: Final = {
@@ -93,7 +94,9 @@ class WebServer:
             "/get_sn": miner.serial,
             "/miner_status": "0",
         }
-        text = answers.get(request.path, "error 6060 cmd")
+        text = answers.get(request.path, _UNKNOWN_METER)
+        if "meter_unknown" in miner.faults and request.path == "/miner_power":
+            text = _UNKNOWN_METER
         return Response(body=text.encode(), headers=(("Content-Type", "text/plain"),))
 
     def web_hangs(self) -> bool:
@@ -104,6 +107,8 @@ class WebServer:
         miner = self._miner
         faults = miner.faults
         self._gate.realm = REALM.lower() if "realm_lowercase" in faults else REALM
+        if other := faults.get("realm_other"):
+            self._gate.realm = str(other.args.get("text", "blackMiner Configuration"))
         changed = faults.get("wrong_password")
         password = str(changed.args.get("password", "other")) if changed else miner.password
         if not self._gate.admits(request, password):
