@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -19,6 +20,7 @@ from contract.errors import (
     AuthFailedError,
     BadFirmwareError,
     BadParamsError,
+    BusyError,
     ErrorCode,
     MalformedError,
     MinerError,
@@ -50,7 +52,15 @@ NOT_EXECUTED: Final = (
 )
 # What looking again says of the change itself, and not of the look.
 VERDICTS: Final = (UnsupportedModeError, PoolsLockedError, BadFirmwareError)
-NOT_YET: Final = (UnreachableError, WrongDeviceError, MalformedError, AuthFailedError)
+NOT_YET: Final = (
+    UnreachableError,
+    WrongDeviceError,
+    MalformedError,
+    AuthFailedError,
+    BusyError,
+)
+# What a miner that is there says while a process of it restarts, or while it is at something else.
+PASSING: Final = (MalformedError, BusyError, ServiceAwayError)
 # Refusals that name a failure better than what the miner shows afterwards.
 NAMING: Final = (*NOT_EXECUTED, PolicyRefusedError, StorageFullError)
 # What drivers call the silence that proves a boot; after a restart it may be seen before a driver is there to see it.
@@ -58,6 +68,7 @@ OUTAGE_NOTE: Final = "outage_at"
 LOOK_AGAIN_S: Final = 2.0
 WHO_S: Final = 15.0
 
+T = TypeVar("T")
 _Who = tuple[Endpoint, str | None, object]
 
 log: Any = structlog.get_logger(__name__)
@@ -81,7 +92,7 @@ class Changes:
         Raises MinerError only when nothing was sent.
         """
         began_mono = self._clock.mono()
-        driver, plan = await self._look(task, change)
+        driver, plan = await self._look(task, lambda driver: driver.plan(change))
         if isinstance(plan, NoChange):
             task.log.info("The miner already is as wished; nothing is sent.")
             earlier = task.record.plan.before if task.record.plan else None
@@ -107,30 +118,53 @@ class Changes:
         while True:
             try:
                 driver = await self._driver(task)
+                _tell(task, driver)
                 return await self._verify(task, driver, plan, effect, None)
             except NOT_YET as error:
                 if is_outage(error) and OUTAGE_NOTE not in effect.notes:
                     await effect.note(OUTAGE_NOTE, to_text(self._clock.now()))
                 await self._later(task, error)
 
-    async def _look(self, task: LiveTask, change: AnyChange) -> tuple[Driver, Plan | NoChange]:
-        """Read what is there. What a crash left half done is looked at for as long as its limit lasts."""
+    async def _look(
+        self, task: LiveTask, ask: Callable[[Driver], Awaitable[T]]
+    ) -> tuple[Driver, T]:
+        """Read what is there. What a crash left half done is looked at for as long as its limit lasts; a miner that
+        seems to be only restarting, for a while.
+        """
+        until_mono: float | None = None
+        said, afresh = "", False
         while True:
+            driver: Driver | None = None
             try:
                 async with self._slots.looking():
                     task.started_mono = task.started_mono or self._clock.mono()
                     self._gate.may_run(task)
-                    driver = await self._driver(task)
-                    return driver, await driver.plan(change)
+                    driver = await self._driver(task, afresh=afresh)
+                    if until_mono is None:
+                        _tell(task, driver)
+                    return driver, await ask(driver)
             except NOT_YET as error:
-                if not task.may_have_sent:
+                if task.may_have_sent:
+                    await self._later(task, error)
+                    continue
+                # It was known to be there: whether only its service is away, asking anew who it is tells.
+                gone = isinstance(error, UnreachableError) and driver is not None
+                wait_s, now_mono = self._gate.policy.restart_wait_s, self._clock.mono()
+                until_mono = now_mono + wait_s if until_mono is None else until_mono
+                if not (gone or isinstance(error, PASSING)) or now_mono >= until_mono:
                     raise
-                await self._later(task, error)
+                afresh = afresh or gone
+                if str(error) != said:
+                    said = str(error)
+                    task.log.info(f"It may be restarting, it is looked at again: {said}")
+                await self._later(task, error, min(LOOK_AGAIN_S, wait_s / 10))
 
-    async def _later(self, task: LiveTask, error: MinerError) -> None:
+    async def _later(
+        self, task: LiveTask, error: MinerError, pause_s: float = LOOK_AGAIN_S
+    ) -> None:
         # A miner that boots does not answer, and for a while it may answer oddly: not a verdict.
         log.info("task.not_yet", task=task.id, error=str(error)[:200])
-        await self._clock.sleep(LOOK_AGAIN_S)
+        await self._clock.sleep(pause_s)
 
     def _effect(self, task: LiveTask, plan: Plan, driver: Driver | None) -> JournalledEffect:
         planned_for = None if driver is None else _who(driver)
@@ -163,13 +197,13 @@ class Changes:
                 "Its address or its firmware changed while the task waited its turn; nothing was sent. Try again."
             )
 
-    async def _driver(self, task: LiveTask) -> Driver:
+    async def _driver(self, task: LiveTask, *, afresh: bool = False) -> Driver:
         miner: MinerRef | None = task.record.miner
         if miner is None:
             raise BadParamsError("The task names no miner.")
-        driver = await self._miners.driver_for(miner, max_age_s=self._gate.policy.identity_age_s)
-        task.log.info(f"{driver.identity.model or driver.make} at {driver.endpoint.host}")
-        return driver
+        return await self._miners.driver_for(
+            miner, max_age_s=0.0 if afresh else self._gate.policy.identity_age_s
+        )
 
     async def _apply(
         self, task: LiveTask, driver: Driver, plan: Plan, effect: JournalledEffect
@@ -206,6 +240,10 @@ class Changes:
                 raise  # only watching: the caller looks again
             return _unknown(error, plan)
         return judged(evidence, refusal if isinstance(refusal, NAMING) else None)
+
+
+def _tell(task: LiveTask, driver: Driver) -> None:
+    task.log.info(f"{driver.identity.model or driver.make} at {driver.endpoint.host}")
 
 
 def _who(driver: Driver) -> _Who:

@@ -184,6 +184,7 @@ class LimitsSection(Section):
     open_tasks: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 2000
     lease_left_s: Annotated[float, Field(strict=True, ge=0, le=60)] = 20.0
     identity_age_s: Annotated[float, Field(strict=True, gt=0, le=3600)] = 60.0
+    restart_wait_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 60.0
     firmware_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 512
     log_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 64
     results_kept_s: Annotated[float, Field(strict=True, ge=60, le=90 * 86_400)] = 7 * 86_400.0

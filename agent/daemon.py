@@ -318,6 +318,7 @@ def policy_of(config: Config) -> Policy:
         lease_margin_s=limits.lease_left_s,
         limits_s=dict(limits.task_s),
         identity_age_s=limits.identity_age_s,
+        restart_wait_s=limits.restart_wait_s / config.miners.device_pace,
         stop_grace_s=limits.stop_within_s,
         power_effects=limits.power_effects,
         firmware_effects=limits.firmware_effects,

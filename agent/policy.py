@@ -26,6 +26,9 @@ class Policy:
     lease_margin_s: float = 20.0  # an effect begins only with this much of the lease left
     limits_s: Mapping[TaskName, float] = field(default_factory=dict)  # ceilings of execution limits
     identity_age_s: float = 60.0  # an older identity is read again before a write
+    restart_wait_s: float = (
+        60.0  # how long a miner whose process restarts is read again, before its intent
+    )
     recovery_look_s: float = 60.0  # how long to look, at least, at what a crash left half done
     stop_grace_s: float = 10.0  # how long running exchanges may go on once stopping
 

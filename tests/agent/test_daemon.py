@@ -66,8 +66,10 @@ def test_policy_is_what_the_config_says() -> None:
                     "forbidden_tasks": ["miner.firmware.update"],
                     "refuse_hashing_reboot": False,
                 },
+                "miners": {"device_pace": 10},
                 "limits": {
                     "power_effects": 3,
+                    "restart_wait_s": 30.0,
                     "firmware_max_mb": 2,
                     "task_s": {"miner.log.get": 5},
                 },
@@ -77,6 +79,7 @@ def test_policy_is_what_the_config_says() -> None:
     assert policy.forbidden == {TaskName.FIRMWARE}
     assert not policy.refuse_hashing_reboot
     assert policy.power_effects == 3
+    assert policy.restart_wait_s == 3.0  # the miners live ten times faster
     assert policy.firmware_cap_bytes == 2 * 2**20
     assert policy.limit_s(TaskName.LOG, 300) == 5
 

@@ -102,7 +102,8 @@ async def test_a_miner_that_does_not_answer_delays_no_other(tmp_path: Path) -> N
 async def test_what_fails_before_anything_is_sent_is_not_done(
     tmp_path: Path, error: Exception, expected: str
 ) -> None:
-    async with site(tmp_path) as at:
+    policy = Policy(restart_wait_s=0.1, stop_grace_s=1.0)
+    async with site(tmp_path, policy=policy) as at:
         at.farm.miners[0].plan_error = error
         event = await at.cloud.ended(at.task())
         assert event.state == "failed"
