@@ -240,6 +240,13 @@ async def values_count_by_position() -> None:
         assert on.miner.conf["bitmain-freq"] == frequency
 
 
+async def a_frequency_may_be_a_letter() -> None:
+    async with stage("s17pro") as on:
+        assert on.miner.conf["bitmain-freq"] == "O"
+        assert (await on.carry_out(one_pool())).outcome == "done"
+        assert on.miner.conf["bitmain-freq"] == "O"
+
+
 async def few_percent_codes_are_known() -> None:
     async with stage("s9") as on:
         assert (await on.carry_out(one_pool("acc!w1"))).outcome == "done"
@@ -399,6 +406,16 @@ def fans_only_where_shown(patch: Patch) -> None:
     patch.setattr(conf, "form_body", form_body)
 
 
+def numbers_only(patch: Patch) -> None:
+    kept = conf._word
+
+    def word(value: object, absent: str) -> str:
+        text = kept(value, absent)
+        return text if text in ("true", "false") or text.isdecimal() else absent
+
+    patch.setattr(conf, "_word", word)
+
+
 def raw_mode(self: conf.Config) -> str:
     return str(self.fields.get("bitmain-work-mode", "0"))
 
@@ -459,6 +476,7 @@ QUIRKS = [
     Quirk(who_leaves_early_leaves_the_lock, in_a_hurry),
     Quirk(flash_wears_with_every_save, returning(conf, "same_pools", value=False)),
     Quirk(values_count_by_position, fans_only_where_shown),
+    Quirk(a_frequency_may_be_a_letter, numbers_only),
     Quirk(few_percent_codes_are_known, set_to(conf, "percent", lambda text: quote(text, safe=""))),
     Quirk(early_s9_have_no_light, set_to(light, "_is_on", untold)),
     Quirk(reboot_by_post_after_a_404, returning(reboot, "is_refused_method", value=False)),
