@@ -25,28 +25,18 @@ from contract.errors import (
 from contract.miner import Identity
 from drivers import flash
 from drivers.base import Effect, Evidence, Firmware, NoChange, Plan
-from drivers.iceriver import image, panel, pools, proofs, state
-from drivers.iceriver.figures import runtime_s
+from drivers.iceriver import image, pools, proofs, state
 from drivers.iceriver.reboot import is_other_device, restart
 from drivers.iceriver.subject import Subject
 from drivers.proof import evidence, is_silent, same_version
 from drivers.uptime import Turn, turn_of
-from drivers.values import text_of
 from drivers.watch import OUTAGE_NOTE, Watch, pause, watch_port
 from drivers.wire import FileBody
 
 RESTART_NOTE: Final = "restart_sent"  # the reboot behind the upload may have been sent
-_PARTS: Final = ("softver1", "softver2", "firmver1", "firmver2")
 _BEFORE_RESTART_S: Final = 5.0
 _LOOK_EVERY_S: Final = 10.0
 _SETTLED_S: Final = 120.0  # a miner that has been up for so long will not restart once more for it
-
-
-class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """Which versions of its parts a miner shows, and for how long it has been running."""
-
-    versions: dict[str, str] = {}
-    runtime_s: float | None = None
 
 
 async def plan(miner: Subject, change: Firmware) -> Plan | NoChange:
@@ -55,7 +45,7 @@ async def plan(miner: Subject, change: Firmware) -> Plan | NoChange:
     Raises BadFirmwareError when the file is none for this miner, or when nothing says that it is.
     """
     identity = await miner.identify()
-    now = await _look(miner)
+    now = await state.look(miner)
     before: dict[str, Any] = {
         "firmware_version": identity.firmware_version,
         "versions": now.versions,
@@ -117,10 +107,10 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
             miner, miner.endpoint.http_port, effect, watch, give_up_s=proofs.VERSION.latest_s
         )
         identity: Identity | None = None
-        now = Look()
+        now = state.State()
         try:
             identity = await miner.identify()
-            now = await _look(miner)
+            now = await state.look(miner)
         except MinerError as error:
             if not is_silent(error):
                 reason = f"could not look again: {error}"
@@ -137,14 +127,8 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
         await watch.pause(_LOOK_EVERY_S)
 
 
-async def _look(miner: Subject) -> Look:
-    fields = await panel.fetch(miner.web, miner.daemon)
-    versions = {part: text for part in _PARTS if (text := text_of(fields.get(part)))}
-    return Look(versions=versions, runtime_s=runtime_s(fields.get("runtime")))
-
-
 async def _installed(
-    miner: Subject, plan: Plan, watch: Watch, now: Look, after: dict[str, Any]
+    miner: Subject, plan: Plan, watch: Watch, now: state.State, after: dict[str, Any]
 ) -> Evidence:
     """The evidence of a new version, with what became of the pools."""
     assert isinstance(plan.change, Firmware)
@@ -167,7 +151,7 @@ async def _not_restarted(miner: Subject, plan: Plan, effect: Effect, watch: Watc
     """The evidence of an upload that no reboot followed: the answer was lost, or the agent stopped in between."""
     try:
         identity: Identity | None = await miner.identify()
-        now = await _look(miner)
+        now = await state.look(miner)
     except MinerError as error:
         reason = f"no reboot was sent, and the miner could not be looked at again: {error}"
         return evidence(plan, watch, "unknown", "none", {}, reason=reason)
@@ -182,7 +166,7 @@ async def _not_restarted(miner: Subject, plan: Plan, effect: Effect, watch: Watc
     return evidence(plan, watch, "unknown", "none", after, reason=reason)
 
 
-def _after(effect: Effect, identity: Identity | None, now: Look) -> dict[str, Any]:
+def _after(effect: Effect, identity: Identity | None, now: state.State) -> dict[str, Any]:
     version = identity.firmware_version if identity else None
     return flash.shown(effect, version, now.runtime_s) | {"versions": now.versions}
 
@@ -205,7 +189,7 @@ def _checked(path: Path) -> image.Image:
         raise BadFirmwareError(f"cannot read the firmware file: {error}") from None
 
 
-def _is_over(plan: Plan, effect: Effect, watch: Watch, now: Look) -> bool:
+def _is_over(plan: Plan, effect: Effect, watch: Watch, now: state.State) -> bool:
     """Whether the version will not change any more: the miner restarted, stays up and still shows the old one."""
     if watch.device_s >= proofs.VERSION.latest_s:
         return True

@@ -8,7 +8,8 @@ from typing import Any, Final
 from contract.errors import UnsupportedError
 from contract.miner import PowerMode
 from drivers.iceriver import state
-from drivers.iceriver.forms import check_field, check_fields
+from drivers.iceriver.forms import check_field, form_of
+from drivers.iceriver.web import SET_POOLS
 
 _WORDS: Final = {PowerMode.NORMAL: "normal", PowerMode.SLEEP: "sleep"}
 _KEYS: Final = ("address", "miner", "pwd")
@@ -34,7 +35,7 @@ def form(texts: tuple[Texts, ...], ratio: int | None, mode: PowerMode | None) ->
             check_field(f"the {name} of pool {number}", text)
             fields[f"pool{number}{key}"] = text
     fields |= {"fanratio": str(ratio), "fanmode": _WORDS[mode]}
-    check_fields(fields)
+    form_of(SET_POOLS.post, fields)  # what cannot be sent is refused here, and not later
     return fields
 
 

@@ -72,7 +72,7 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
     if found is None or trouble is not None:
         reason = f"could not look again: {trouble}"
         return evidence(plan, watch, "unknown", "none", {}, reason=reason)
-    after = _shown(found, None)
+    after = _set(found)
     if found.mode is None:
         reason = "the miner does not tell its mode any more"
         return evidence(plan, watch, "unknown", "none", after, reason=reason)
@@ -203,8 +203,8 @@ async def _seen(miner: Subject, found: state.Config) -> dict[str, Any]:
 
 
 def _shown(found: state.Config, rate_hs: float | None) -> dict[str, Any]:
-    return {
-        **machine.shown(found),
-        "pools": pools.shown(found.slots),
-        "hashrate_5m_hs": rate_hs,
-    }
+    return _set(found) | {"hashrate_5m_hs": rate_hs}
+
+
+def _set(found: state.Config) -> dict[str, Any]:
+    return {**machine.shown(found), "pools": pools.shown(found.slots)}

@@ -1,0 +1,215 @@
+"""The power mode: sleep or normal, read back, and believed once the hash rate follows."""
+
+from __future__ import annotations
+
+import pytest
+
+from contract.errors import RefusedError, UnsupportedModeError
+from contract.miner import PowerMode
+from drivers.base import Mode, Resume, Suspend
+from drivers.iceriver.mode import Trend
+from tests.drivers.effects import MemoryEffect
+from tests.drivers.iceriver.stage import CLOCK, NEW, OLD, WRITABLE, Stage, stage
+
+SLEEP, NORMAL = Mode(mode=PowerMode.SLEEP), Mode(mode=PowerMode.NORMAL)
+
+
+def forms(on: Stage) -> list[str]:
+    """Which forms of the configuration were sent, in order."""
+    return [
+        entry.data.rpartition(b"\r\n\r\n")[2].decode().partition("&")[0]
+        for entry in on.miner.wire_log
+        if entry.data.startswith(b"POST /user/machineconfig") and b"fanmode" in entry.data
+    ]
+
+
+@pytest.mark.parametrize("key", [*WRITABLE, "ks0", "al3"])
+async def test_a_miner_is_sent_to_sleep_and_woken_and_seen_to_follow(key: str) -> None:
+    async with stage(key) as on:
+        pools = on.miner.pools
+        for wish, was in ((SLEEP, "normal"), (NORMAL, "sleep")):
+            evidence = await on.carry_out(wish)
+            assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+            assert "hash rate" in evidence.signal
+            line = on.ledger("mode")[-1]
+            assert line["before"] == {"mode": evidence.before["mode"]} == {"mode": was}
+            assert line["after"] == {"mode": evidence.after["mode"]}
+            assert "also_changed" not in evidence.after
+        assert on.miner.pools == pools
+        assert len(on.ledger("mode", phase="received")) == 2
+        assert on.miner.boot == 1
+        assert on.miner.fan_ratio == 60
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_suspend_is_sleep_and_resume_is_normal(key: str) -> None:
+    async with stage(key) as on:
+        for change, mode in ((Suspend(), "sleep"), (Resume(), "normal")):
+            evidence = await on.carry_out(change)
+            assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+            assert on.miner.mode == evidence.after["mode"] == mode
+            await on.no_change(change)
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_a_mode_that_is_as_wished_is_not_written(key: str) -> None:
+    async with stage(key) as on:
+        assert (await on.no_change(NORMAL)).before["mode"] == "normal"
+        assert not on.ledger(phase="received")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [Mode(mode=PowerMode.LOW), Mode(mode=PowerMode.HIGH), Mode(preset="3500W")],
+)
+async def test_any_other_mode_is_refused_without_touching_the_miner(change: Mode) -> None:
+    async with stage("ks5l") as on:
+        on.miner.tapped = True
+        with pytest.raises(UnsupportedModeError, match="normal or sleep"):
+            await on.driver.plan(change)
+        assert not on.miner.wire_log
+
+
+async def test_firmware_without_the_order_gets_the_form_of_everything_with_its_own_pools() -> None:
+    async with stage(OLD) as on:
+        on.miner.tapped = True
+        pools = on.miner.pools
+        assert (await on.carry_out(SLEEP)).outcome == "done"
+        assert forms(on) == ["post=3", "post=2"]
+        assert on.miner.pools == pools
+        assert on.driver.has_mode_order is False
+        assert (await on.carry_out(NORMAL)).outcome == "done"
+        assert forms(on) == ["post=3", "post=2", "post=2"]  # asked for once, and then known
+
+
+@pytest.mark.parametrize("key", NEW)
+async def test_firmware_with_the_order_gets_no_other(key: str) -> None:
+    async with stage(key) as on:
+        on.miner.tapped = True
+        assert (await on.carry_out(SLEEP)).outcome == "done"
+        assert forms(on) == ["post=3"]
+        assert on.driver.has_mode_order is True
+        assert not on.ledger("pools", phase="received")
+
+
+async def test_old_firmware_with_pools_it_cannot_be_sent_again_is_refused() -> None:
+    async with stage(OLD) as on:
+        plan = await on.planned(SLEEP)
+        on.miner.pools[0]["pass"] = 'a"b'
+        with pytest.raises(RefusedError, match="set its pools first"):
+            await on.driver.apply(plan, MemoryEffect(CLOCK))
+        assert not on.ledger(phase="received")
+
+
+async def test_a_build_that_garbles_the_word_gets_it_once_more_and_no_third_time() -> None:
+    async with stage("ks3l") as on:
+        evidence = await on.carry_out(SLEEP)
+        assert (evidence.outcome, evidence.verified) == ("not_done", True), evidence
+        assert "stays in mode normal" in (evidence.reason or "")
+        assert len(on.ledger("mode", phase="received")) == 2
+        assert on.miner.mode == "normal"
+
+
+async def test_an_order_that_was_lost_in_the_miner_is_given_once_more() -> None:
+    async with stage("ks5l") as on:
+        on.faults.add("ignores", times=1)
+        evidence = await on.carry_out(SLEEP)
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+        assert len(on.ledger("mode", phase="received")) == 2
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_a_liar_is_found_out(key: str) -> None:
+    async with stage(key, "ignores") as on:
+        evidence = await on.carry_out(SLEEP)
+        assert (evidence.outcome, evidence.verified) == ("not_done", True), evidence
+        assert "stays in mode normal" in (evidence.reason or "")
+        assert not on.ledger("mode")
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_a_miner_that_says_it_sleeps_and_goes_on_hashing_is_not_believed(key: str) -> None:
+    async with stage(key, "stuck_awake", pace=600.0) as on:
+        evidence = await on.carry_out(SLEEP)
+        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
+        assert "does not fall" in (evidence.reason or "")
+
+
+async def test_a_miner_that_is_awake_and_does_not_hash_has_the_mode_and_says_so() -> None:
+    async with stage("ks5l", pace=600.0) as on:
+        on.miner.mode = "sleep"
+        on.faults.add("no_hash")
+        await on.miner.clock.sleep(400)
+        evidence = await on.carry_out(NORMAL)
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+        assert "does not hash yet" in (evidence.reason or "")
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+@pytest.mark.parametrize("close", [True, False])
+async def test_a_lost_answer_is_settled_by_looking(key: str, close: bool) -> None:
+    fault = {"fault": "silent_apply", "close": close, "actions": ["mode"]}
+    async with stage(key, fault, write_s=1.0) as on:
+        evidence = await on.carry_out(SLEEP)
+        assert evidence.outcome == "done", evidence
+        assert len(on.ledger("mode", phase="received")) == 1
+
+
+async def test_old_firmware_that_is_lost_between_pools_and_mode_is_not_done() -> None:
+    fault = {"fault": "silent_apply", "close": True, "actions": ["pools"]}
+    async with stage(OLD, fault) as on:
+        evidence = await on.carry_out(SLEEP)
+        assert (evidence.outcome, evidence.verified) == ("not_done", True), evidence
+        assert on.miner.mode == "normal"
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_a_mode_that_comes_late_is_still_done(key: str) -> None:
+    async with stage(key, "late_apply") as on:
+        assert (await on.carry_out(SLEEP)).outcome == "done"
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_a_miner_that_dies_at_the_order_is_unknown(key: str) -> None:
+    async with stage(key, "dies_after_write") as on:
+        evidence = await on.carry_out(SLEEP)
+        assert (evidence.outcome, evidence.verified) == ("unknown", False)
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) -> None:
+    async with stage(key) as on:
+        plan = await on.planned(SLEEP)
+        effect = MemoryEffect(CLOCK)
+        await on.driver.apply(plan, effect)
+        notes = {"intent_at": effect.notes["intent_at"]}
+        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, notes))
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+
+
+async def test_a_rate_nobody_can_read_leaves_the_mode_read_back_as_the_proof() -> None:
+    async with stage("ks5l", {"fault": "odd_suffix", "text": "Q"}, pace=600.0) as on:
+        evidence = await on.carry_out(SLEEP)
+        assert (evidence.outcome, evidence.signal) == ("done", "machineconfig mode"), evidence
+        assert evidence.after["hashrate_5m_hs"] is None
+        assert "cannot be read" in (evidence.reason or "")
+
+
+async def test_no_password_is_in_the_evidence() -> None:
+    async with stage(OLD) as on:
+        on.miner.pools[0]["pass"] = "hunter2"
+        evidence = await on.carry_out(SLEEP)
+        assert on.miner.pools[0]["pass"] == "hunter2"
+        assert "hunter2" not in repr((evidence.before, evidence.after, evidence.reason))
+
+
+def test_a_rate_counts_as_rising_once_it_is_above_its_lowest() -> None:
+    trend = Trend(PowerMode.NORMAL, 100.0)
+    # Woken soon after it fell asleep: the average goes on falling for a while before it rises.
+    assert [trend.has_turned(rate) for rate in (90.0, 70.0, 70.0, None, 71.0)] == [
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
