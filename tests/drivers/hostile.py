@@ -75,6 +75,11 @@ _VARIANTS: Final[dict[str, tuple[Spec, ...]]] = {
         {"variant": each} for each in ("leading_comma", "trailing_comma", "raw_newline")
     ),
     "mode_as_string": ({}, {"answer": 400}),
+    "locked_pools": ({}, {"variant": "spoilt"}),
+    "plain_unknown": ({}, {"variant": "bare"}),
+    "platform_type": ({}, {"text": ""}),
+    "rate_unit_ths": ({}, {"legacy": True}),
+    "pools_dead": ({}, {"word": "Deed"}),
     "reboot_post_only": ({}, {"answer": 404}),
     "unauthorized_after": ({"requests": 0}, {"requests": 3}),
     "nonce_expires": ({}, {"requests": 3}),
