@@ -21,6 +21,7 @@ from contract.errors import (
     OutcomeUnknownError,
     RefusedError,
     UnreachableError,
+    UnsupportedError,
 )
 from contract.miner import Identity
 from drivers import flash
@@ -45,6 +46,10 @@ async def plan(miner: Subject, change: Firmware) -> Plan | NoChange:
     Raises BadFirmwareError when the file is none for this miner, or when nothing says that it is.
     """
     identity = await miner.identify()
+    if not identity.drivable:
+        raise UnsupportedError(
+            f"it is only read: {identity.reason or "its firmware is not the maker's"}"
+        )
     now = await state.look(miner)
     before: dict[str, Any] = {
         "firmware_version": identity.firmware_version,
@@ -150,12 +155,17 @@ async def _installed(
 async def _not_restarted(miner: Subject, plan: Plan, effect: Effect, watch: Watch) -> Evidence:
     """The evidence of an upload that no reboot followed: the answer was lost, or the agent stopped in between."""
     try:
-        identity: Identity | None = await miner.identify()
+        identity = await miner.identify()
         now = await state.look(miner)
     except MinerError as error:
         reason = f"no reboot was sent, and the miner could not be looked at again: {error}"
         return evidence(plan, watch, "unknown", "none", {}, reason=reason)
     after = _after(effect, identity, now)
+    if is_other_device(plan, identity.mac):
+        reason = "another miner answers at this address now"
+        return evidence(plan, watch, "unknown", "none", after, reason=reason)
+    if _has_changed(plan, now.versions):  # somebody restarted it
+        return await _installed(miner, plan, watch, now, after)
     if flash.UPLOADED_NOTE in effect.notes:
         reason = "the miner took the file but was not restarted: reboot it, then see which version it runs"
     else:
