@@ -47,9 +47,8 @@ async def plan(miner: Subject, change: Firmware) -> Plan | NoChange:
     """
     identity = await miner.identify()
     if not identity.drivable:
-        raise UnsupportedError(
-            f"it is only read: {identity.reason or "its firmware is not the maker's"}"
-        )
+        reason = identity.reason or "its firmware is not one we write to"
+        raise UnsupportedError(f"{miner.endpoint.host} is only read: {reason}")
     now = await state.look(miner)
     before: dict[str, Any] = {
         "firmware_version": identity.firmware_version,
