@@ -1,7 +1,7 @@
 """Replies of the web side and of the daemon behind it, and what the codes in them mean. No socket, no clock.
 
-Both carry the daemon's codes; 1 to 3 are the web side's own. A web reply without `error` is how a firmware says that it
-lacks the operation. Nothing is believed of content types: the pages and the JSON say `text/html` alike.
+Both carry the daemon's codes; 1 to 3 are the web side's own. A word for data, and no `error`, is how the web side says
+that this firmware lacks the operation. Content types are not believed: the pages and the JSON say `text/html` alike.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ def decode_web(body: bytes) -> Answer:
     """A reply of the web side. Raises MalformedError for a page, cut JSON, or anything else that is none."""
     value = _object(body.strip(_BLANKS))
     if "error" not in value:
-        if "data" not in value:
-            raise MalformedError(f"a reply without `error` and `data`; it began {body[:40]!r}")
+        # An operation that does not exist is answered with its name alone.
+        if not isinstance(value.get("data"), str):
+            raise MalformedError(f"a reply without `error`; it began {body[:40]!r}")
         return Answer(None, value["data"])
     code = _code(value["error"])
     if code is None:

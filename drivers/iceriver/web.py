@@ -302,9 +302,6 @@ def _judged(response: Response, operation: Operation) -> Answer:
         raise OutcomeUnknownError(f"{what} was answered with {broken}") from None
     if answer.code == 0:
         return answer
-    # An operation that does not exist is answered with a word alone; any other reply without `error` proves nothing.
-    if answer.code is None and not isinstance(answer.data, str):
-        raise OutcomeUnknownError(f"{what} was answered without `error`")
     error = error_of(answer.code, answer.message, what)
     # Several orders to the daemon lie behind a form of the configuration: the first may have been carried out.
     if isinstance(error, DaemonSilentError) or (

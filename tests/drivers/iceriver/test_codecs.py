@@ -103,6 +103,7 @@ def test_a_reply_without_error_says_that_the_firmware_lacks_the_operation(word: 
         b'{"error":1e400,"data":{}}',
         b"{}",
         b'{"message":"ok"}',
+        b'{"data":{"softver1":"5977449_ks3m_miner"}}',
         b"[]",
         b"\xff\xfe\x00",
         b'{"error":' * 9999,
