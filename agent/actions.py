@@ -169,10 +169,11 @@ class Actions:
         raise BadParamsError(f"{task.record.name} cannot be carried out with these parameters.")
 
     async def _firmware(self, task: LiveTask) -> Settlement:
-        """The file is on local disk, with its size and checksum checked, before the miner is asked anything. Its limit
-        begins when it is: until then it waits for others.
+        """Nothing is fetched for a miner that would not take it. The file is on local disk, with its size and checksum
+        checked, before a change is planned; its limit begins then: until then it waits for others.
         """
         assert isinstance(task.params, FirmwareParams)
+        await self._changes.check(task, Firmware)
         async with self._files.file(task.params.firmware_url, task.params.sha256) as path:
             task.log.info("The firmware file was downloaded.")
             change = Firmware(path=str(path), target_version=task.params.target_version)

@@ -38,7 +38,7 @@ from contract.errors import (
 from contract.link import MinerRef
 from contract.miner import Endpoint
 from contract.task import Outcome
-from drivers.base import AnyChange, Driver, Evidence, NoChange, Plan
+from drivers.base import AnyChange, Change, Driver, Evidence, NoChange, Plan
 
 # What a miner says only when it has not done what was asked.
 NOT_EXECUTED: Final = (
@@ -85,6 +85,27 @@ class Changes:
         self._slots = slots
         self._gate = gate
         self._clock = clock
+
+    async def check(self, task: LiveTask, change: type[Change]) -> None:
+        """Whether its miner takes such a change at all: asked before something costly is prepared for it. None of the
+        task's own time passes.
+
+        Raises MinerError, UnsupportedError for a miner that is only read among them.
+        """
+
+        async def ask(driver: Driver) -> None:
+            identity, capabilities = driver.identity, driver.capabilities
+            kind = str(change.__struct_config__.tag)
+            if not identity.drivable:
+                reason = identity.reason or "its firmware is not one we write to"
+                raise UnsupportedError(f"{driver.endpoint.host} is only read: {reason}")
+            if capabilities is not None and kind not in capabilities.changes:
+                raise UnsupportedError(
+                    f"{capabilities.make} {capabilities.generation} takes no {kind}"
+                )
+
+        await self._look(task, ask)
+        task.started_mono = None
 
     async def carry_out(self, task: LiveTask, change: AnyChange) -> Settlement:
         """The whole of it. A setting found in intent after a crash goes the same way: what is there is read first.

@@ -272,6 +272,7 @@ class FakeMiner:
         self.plan_error: Exception | None = None
         self.apply_error: Exception | None = None  # raised with the write on its way
         self.verify_error: Exception | None = None
+        self.only_read: str | None = None  # why it is never written to
         self.unreachable = 0  # so many looks find nobody
         self.ignores = False
         self.gate: dict[str, asyncio.Event] = {}  # waited for before plan, connect, write, verify
@@ -286,11 +287,21 @@ class FakeMiner:
 
     @property
     def identity(self) -> Identity:
-        return Identity(make=Make.UNKNOWN, model="Fake 1", mac=self.ref.mac, drivable=True)
+        return Identity(
+            make=Make.UNKNOWN,
+            model="Fake 1",
+            mac=self.ref.mac,
+            drivable=self.only_read is None,
+            reason=self.only_read,
+        )
 
     @property
     def capabilities(self) -> Capabilities | None:
         return None
+
+    @property
+    def min_interval_s(self) -> float:
+        return 0.0
 
     async def identify(self) -> Identity:
         return self.identity

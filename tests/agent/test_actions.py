@@ -15,7 +15,7 @@ from agent.ports import ScanSummary
 from contract.errors import BadParamsError, UnsupportedError
 from contract.miner import PowerMode
 from contract.task import SPECS, TaskName, parse_params
-from drivers.base import Light, Mode, Pools, PoolSetting, Reboot
+from drivers.base import Capabilities, Light, Mode, Pools, PoolSetting, Reboot
 from tests.agent.farm import FakeFarm, FakeMiner, Site, code, site, until
 
 
@@ -79,6 +79,48 @@ async def test_a_firmware_file_is_on_disk_before_the_miner_is_asked_and_gone_aft
         assert code(await at.cloud.ended(bad)) == "bad_firmware"
         assert at.farm.miners[1].trace == []
         assert list((tmp_path / "work").iterdir()) == []
+
+
+async def test_nothing_is_fetched_for_a_miner_that_would_not_take_it(tmp_path: Path) -> None:
+    policy = Policy(restart_wait_s=0.0, stop_grace_s=0.1)
+    async with site(tmp_path, policy=policy) as at:
+        foreign, gone, well = at.farm.miners
+        foreign.only_read = "it runs somebody else's firmware"
+        gone.unreachable = 100
+        tasks = [update(at, number, "http://files/fw.bmu") for number in range(3)]
+        refused = await at.cloud.ended(tasks[0])
+        assert (refused.state, code(refused)) == ("failed", "unsupported")
+        assert refused.result is not None
+        assert "somebody else's" in refused.result["error"]["message"]
+        assert code(await at.cloud.ended(tasks[1])) == "unreachable"
+        assert foreign.trace == gone.trace == []
+        assert (await at.cloud.ended(tasks[2])).state == "succeed"
+        assert at.farm.fetched == ["http://files/fw.bmu"]
+        assert well.ledger == ["Firmware"]
+
+
+async def test_a_kind_of_update_its_make_does_not_have_is_refused_before_the_download(
+    tmp_path: Path,
+) -> None:
+    class Sealed(FakeMiner):
+        @property
+        def capabilities(self) -> Capabilities:
+            return Capabilities(
+                make="fake",
+                generation="sealed",
+                models=(),
+                changes=("light", "reboot"),
+                modes=(),
+                log=False,
+                proofs=(),
+            )
+
+    farm = FakeFarm(0)
+    farm.miners.append(Sealed(0))
+    async with site(tmp_path, farm=farm) as at:
+        event = await at.cloud.ended(update(at, 0, "http://files/fw.bmu"))
+        assert (event.state, code(event)) == ("failed", "unsupported")
+        assert farm.fetched == []
 
 
 class Files(FakeFarm):
