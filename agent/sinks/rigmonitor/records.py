@@ -26,7 +26,11 @@ from contract.rigmonitor import (
 _GIGA: Final = 1e9
 _DIGITS: Final = 9  # of a rate in GH/s: solutions of Equihash are thousands per second
 _ALIVE: Final = "alive"
-_NAMES: Final = {Make.ICERIVER: "Ice River", Make.WHATSMINER: "WhatsMiner"}
+_NAMES: Final = {
+    Make.ANTMINER: "Antminer",
+    Make.ICERIVER: "Ice River",
+    Make.WHATSMINER: "WhatsMiner",
+}
 # Where an algorithm has one coin that nearly all of its miners work for.
 _COINS: Final = {
     Algorithm.SHA256: "Bitcoin",
@@ -53,7 +57,7 @@ def spec_of(identity: Identity, static: Static | None) -> AsicSpec:
     """
     firmware = _text(identity.firmware_version)
     model = _text(identity.model)
-    software = _text(getattr(static, "software_version", None)) or firmware
+    software = _text(static.software_version if static else None) or firmware
     missing = [
         name
         for name, value in (
@@ -219,7 +223,7 @@ def _pool(number: int, pool: Pool | None) -> dict[str, Any]:
 
 def _rejection(moving: Moving) -> float | None:
     """Percent of the shares, as the miner itself tells it, else counted."""
-    told: float | None = getattr(moving, "pool_reject_percent", None)
+    told: float | None = moving.pool_reject_percent
     if told is not None:
         return told if math.isfinite(told) else None
     accepted, rejected = moving.accepted, moving.rejected

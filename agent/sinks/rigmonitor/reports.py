@@ -28,6 +28,7 @@ REFUSED_WAIT_S: Final = 600.0  # after a 401; the code may be put right meanwhil
 BACKOFF_MOST_S: Final = 120.0
 _JITTER: Final = 0.1
 _FIRST_WITHIN_S: Final = 5.0
+_INCOMPLETE_TIMES: Final = 5
 
 UNKNOWN_CODE: Final = "code not known to the monitor (401), asked again every 10 minutes"
 INVALID: Final = "record refused by the monitor"
@@ -65,6 +66,7 @@ class Reports:
         self._specs: dict[str, AsicSpec] = {}  # as the monitor has them
         self._invalid: dict[str, AsicSpec] = {}  # as the monitor will not have them
         self._refused_until_mono: dict[str, float] = {}
+        self._incomplete: dict[str, int] = {}  # times in a row
         self.sent = 0
 
     def is_refused(self, rig: Rig) -> bool:
@@ -125,8 +127,11 @@ class Reports:
             asleep = seen.mode is PowerMode.SLEEP or seen.asic is Switch.OFF
             record = None if asleep else self._record(rig, seen)
         except IncompleteError as error:
-            self._notes.trouble(INCOMPLETE, rig.key, str(error))
+            times = self._incomplete[rig.key] = self._incomplete.get(rig.key, 0) + 1
+            if times >= _INCOMPLETE_TIMES:  # one that just starts tells little, and soon more
+                self._notes.trouble(INCOMPLETE, rig.key, str(error))
             return
+        self._incomplete.pop(rig.key, None)
         self._notes.cleared(INCOMPLETE, rig.key)
         try:
             await self._tell(rig, spec, record)

@@ -25,6 +25,7 @@ from contract.miner import Identity
 from drivers.base import Driver
 
 _FILE: Final = "rigmonitor.json"
+READ_ONLY: Final = "only reported to: the agent is in read-only mode"
 
 log: Any = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ class RigMonitor:
         check_ca_file(section.ca_file)
         rng = rng or random.Random()
         self._rigs: tuple[Rig, ...] = rigs_of(section)
+        self._tasks = tasks
         self._drivers = drivers
         self._clock = clock
         self._notes = Notes()
@@ -93,7 +95,12 @@ class RigMonitor:
     @property
     def state(self) -> str:
         """`ok`, or what is wrong, in words."""
-        return self._notes.state if self._rigs else "no miner has a code"
+        if not self._rigs:
+            return "no miner has a code"
+        if self._follows and self._tasks.policy.read_only:
+            state = self._notes.state
+            return READ_ONLY if state == "ok" else f"{READ_ONLY}; {state}"
+        return self._notes.state
 
     @property
     def sent(self) -> int:

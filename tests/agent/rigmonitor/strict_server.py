@@ -52,7 +52,7 @@ class ColumnOverflow(Exception):
 
 @dataclass
 class Machine:
-    """One ASIC as its operator made it."""
+    """One ASIC as its operator made it. A callable is asked at each poll."""
 
     code: str
     name: str = "machine"
@@ -70,6 +70,7 @@ class StrictServer:
     def __init__(self) -> None:
         self.machines: dict[str, Machine] = {}
         self.mood = "well"
+        self.reject: dict[str, list[str]] | None = None  # what is wrong with every log
         self.faults: list[str] = []  # what a well-made client never does
         self.replies: Counter[tuple[str, int]] = Counter()
         self.header_names: set[str] = set()
@@ -158,6 +159,7 @@ class StrictServer:
         if isinstance(body, web.Response):
             return body
         errors = self._check(body, LOG_FIELDS)
+        errors.update(self.reject or {})
         for name in ("pool_1_state", "pool_2_state", "pool_3_state"):
             if name in body and body[name] not in ("Connected", "Unconnected", None):
                 errors[name].append("is invalid")
@@ -232,8 +234,8 @@ def _fits(value: Any, kind: type) -> bool:
 def _expected(machine: Machine) -> dict[str, Any]:
     return {
         "name": machine.name,
-        "asic_expected_status": machine.asic,
-        "light_expected_status": machine.light,
+        "asic_expected_status": machine.asic() if callable(machine.asic) else machine.asic,
+        "light_expected_status": machine.light() if callable(machine.light) else machine.light,
     }
 
 
@@ -245,7 +247,7 @@ def _json(body: Any, status: int) -> web.Response:
 async def strict_server(host: str = "127.0.0.1"):
     """Served on a free port of loopback; `url` says where."""
     server = StrictServer()
-    runner = web.AppRunner(server.app(), shutdown_timeout=0.1)
+    runner = web.AppRunner(server.app(), shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, 0)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from agent.sinks.rigmonitor import reports as reports_module
+from contract.link import MinerRef
+from contract.miner import PowerMode
+from contract.task import TaskName
 from tests.agent.onfarm import until
 from tests.agent.rigmonitor.stage import (
     agent_on,
@@ -28,9 +27,7 @@ async def test_each_miner_is_told_of_as_the_strict_server_wants_it(tmp_path: Pat
         machines = {ip: server.add(code) for ip, code in codes.items()}
         config = monitor_config(farm, tmp_path, server.url + "/api/v1/")
         async with agent_on(farm, config) as agent:
-            await until(
-                lambda: all(len(each.logs) > 1 for each in machines.values()), within_s=40
-            )
+            await until(lambda: all(len(each.logs) > 1 for each in machines.values()), within_s=40)
             for ip, machine in machines.items():
                 device = farm[ip]
                 identity = agent.site.fleet.at(ip).identity
@@ -93,3 +90,173 @@ async def test_light_and_mining_follow_the_monitor_and_come_back_to_the_mode_bef
 async def _quiet(agent: Any) -> None:
     """Until every task of the monitor has ended."""
     await until(lambda: not agent.path.dispatcher.tasks, within_s=60)
+
+
+async def test_one_miner_is_asked_about_by_the_single_call(tmp_path: Path) -> None:
+    async with farm_of("antminer/s21:1") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        (code,) = codes.values()
+        machine = server.add(code, light="on")
+        async with agent_on(farm, monitor_config(farm, tmp_path, server.url)):
+            await until(lambda: farm.miners[0].light, within_s=40)
+            assert server.bulk_sizes == []
+            del server.machines[code]
+            machine.asic = "off"
+            await until(lambda: server.replies["expected_status", 401] > 0, within_s=20)
+            polls = server.replies["expected_status", 401]
+            seen = server.replies["logs", 401] + server.replies["specs", 401]
+            assert polls + seen <= 2  # left alone for ten minutes from then on
+        assert switched(farm, farm.miners[0].ip) == ["light"]
+        assert server.faults == []
+
+
+async def test_a_miner_the_list_leaves_out_is_left_alone(tmp_path: Path) -> None:
+    async with farm_of("antminer/s21:2") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        first, second = (server.add(code, asic="off") for code in codes.values())
+        del server.machines[second.code]
+        async with agent_on(farm, monitor_config(farm, tmp_path, server.url)) as agent:
+            await until(lambda: farm.miners[0].state == "sleeping", within_s=60)
+            assert "leaves it out" in agent.monitor.state
+            await until(lambda: "401" in agent.monitor.state)
+        assert switched(farm, farm.miners[1].ip) == []
+        assert first.activated
+
+
+async def test_what_the_monitor_refuses_is_dropped_said_once_and_not_sent_again(
+    tmp_path: Path,
+) -> None:
+    async with farm_of("antminer/s21:1,whatsminer:1") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        for code in codes.values():
+            server.add(code)
+        server.reject = {"power": ["is invalid"]}
+        async with agent_on(farm, monitor_config(farm, tmp_path, server.url)) as agent:
+            await until(lambda: server.replies["logs", 422] >= 4, within_s=40)
+            assert "record refused by the monitor" in agent.monitor.state
+            assert "is invalid" in agent.monitor.state
+            assert not any(code in agent.monitor.state for code in codes.values())
+            assert server.replies["specs", 200] == 2
+            server.reject = None
+            await until(lambda: server.replies["logs", 200] >= 2, within_s=40)
+            await until(lambda: agent.monitor.state == "ok")
+
+
+async def test_in_read_only_mode_the_monitor_is_told_and_not_followed(tmp_path: Path) -> None:
+    async with farm_of("antminer/s21:2") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        machines = [server.add(code, asic="off", light="on") for code in codes.values()]
+        config = monitor_config(farm, tmp_path, server.url, policy={"read_only": True})
+        async with agent_on(farm, config) as agent:
+            await until(lambda: all(len(each.logs) > 2 for each in machines), within_s=40)
+            await until(lambda: len(server.bulk_sizes) > 4, within_s=40)
+            assert "read-only" in agent.monitor.state
+            assert agent.tasks == []
+        assert farm.ledger.of(phase="received") == []
+
+
+async def test_what_a_site_forbids_is_not_done_for_the_monitor_either(tmp_path: Path) -> None:
+    async with farm_of("antminer/s21:2") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        for code in codes.values():
+            server.add(code, asic="off", light="on")
+        forbidden = {"forbidden_tasks": ["miner.power_mode.update"]}
+        config = monitor_config(farm, tmp_path, server.url, policy=forbidden)
+        async with agent_on(farm, config) as agent:
+            await until(lambda: all(device.light for device in farm), within_s=40)
+            assert "forbidden_tasks has miner.power_mode.update" in agent.monitor.state
+        assert all(device.state == "mining" for device in farm)
+
+
+async def test_a_miner_without_a_way_to_stop_is_said_once_and_its_light_still_works(
+    tmp_path: Path,
+) -> None:
+    async with farm_of("antminer/s9:1,antminer/s21:1") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        for code in codes.values():
+            server.add(code, asic="off", light="on")
+        async with agent_on(farm, monitor_config(farm, tmp_path, server.url)) as agent:
+            await until(lambda: farm.miners[1].state == "sleeping", within_s=60)
+            await until(lambda: farm.miners[0].light, within_s=60)
+            await until(lambda: "cannot be switched" in agent.monitor.state, within_s=60)
+            polls = len(server.bulk_sizes)
+            await until(lambda: len(server.bulk_sizes) > polls + 3)
+            failed = [task for task in agent.tasks if task["status"] != "succeed"]
+            assert len(failed) == 1, failed
+            assert "unsupported_mode" in failed[0]["result"]
+            for machine in server.machines.values():
+                machine.asic = "on"
+            await until(lambda: agent.monitor.state == "ok", within_s=60)
+
+
+async def test_power_comes_back_a_few_miners_at_a_time(tmp_path: Path) -> None:
+    async with farm_of("whatsminer/m50s:8") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        machines = [server.add(code, asic="off") for code in codes.values()]
+        config = monitor_config(farm, tmp_path, server.url, power_ons_per_10_s=3)
+        async with agent_on(farm, config) as agent:
+            await until(lambda: all(device.state == "sleeping" for device in farm), within_s=60)
+            await _quiet(agent)
+            for each in machines:
+                each.asic = "on"
+            await until(lambda: len(farm.ledger.of(action="power_on")) >= 8, within_s=60)
+            await _quiet(agent)
+        begun = [entry["t"] for entry in farm.ledger.of(action="power_on", phase="applied")]
+        assert len(begun) == 8
+        begun.sort()
+        for early, late in zip(begun, begun[3:], strict=False):
+            assert late - early > 8.0, (
+                begun
+            )  # ten seconds between their beginnings, less the looks before
+
+
+async def test_how_a_miner_ran_before_is_remembered_through_a_restart(tmp_path: Path) -> None:
+    async with farm_of("antminer/s21:2") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        machines = [server.add(code) for code in codes.values()]
+        config = monitor_config(farm, tmp_path, server.url)
+        first: Any = farm.miners[0]
+        async with agent_on(farm, config) as agent:
+            ref = _ref(agent, first.ip)
+            low = await agent.path.submit_local(TaskName.POWER_MODE, {"mode": "low"}, ref, "onsite")
+            assert low["status"] == "succeed"
+            await until(lambda: agent.monitor._newest[first.mac].mode is PowerMode.LOW, within_s=40)
+            machines[0].asic = "off"
+            await until(lambda: first.state == "sleeping", within_s=60)
+            await _quiet(agent)
+        assert "low" in (tmp_path / "rigmonitor.json").read_text()
+        async with agent_on(farm, config) as agent:
+            machines[0].asic = "on"
+            await until(lambda: first.state == "mining", within_s=60)
+            await _quiet(agent)
+            modes = [
+                entry["after"]["mode"] for entry in farm.ledger.of(action="mode", phase="applied")
+            ]
+            assert modes == ["3", "1", "3"]
+            await until(lambda: agent.monitor._newest[first.mac].mode is PowerMode.LOW, within_s=40)
+
+
+async def test_a_crash_between_the_intent_and_the_proof_leaves_one_transition(
+    tmp_path: Path,
+) -> None:
+    """The journal's row alone says that `sleep` of this wisher means off."""
+    async with farm_of("whatsminer/m50s:2") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        machines = [server.add(code) for code in codes.values()]
+        config = monitor_config(farm, tmp_path, server.url)
+        async with agent_on(farm, config):
+            await until(lambda: machines[0].logs, within_s=40)
+            machines[0].asic = "off"
+            await until(lambda: farm.ledger.of(action="power_off", phase="applied"), within_s=60)
+        async with agent_on(farm, config) as agent:
+            await until(
+                lambda: [task["status"] for task in agent.tasks] == ["succeed"], within_s=60
+            )
+            polls = len(server.bulk_sizes)
+            await until(lambda: len(server.bulk_sizes) > polls + 3)
+        assert [entry["action"] for entry in farm.ledger.of(phase="applied")] == ["power_off"]
+
+
+def _ref(agent: Any, ip: str) -> MinerRef:
+    identity = agent.site.fleet.at(ip).identity
+    return MinerRef(id=identity.mac, mac=identity.mac, last_ip=ip)

@@ -175,6 +175,8 @@ def test_solutions_keep_their_digits() -> None:
         (Make.ICERIVER, "KS5L", 12e12, "Ice River KS5L", "12TH"),
         (Make.ICERIVER, "IceRiver KS0", 1e11, "Ice River KS0", "100GH"),
         (Make.ANTMINER, "Antminer S21", 200.4e12, "Antminer S21", "200.4TH"),
+        (Make.ANTMINER, "S21", None, "Antminer S21", None),
+        (Make.UNKNOWN, "Something", None, "Something", None),
         (Make.WHATSMINER, "M60S_VK40", None, "WhatsMiner M60S_VK40", None),
         (Make.WHATSMINER, "WhatsMiner M30S", 0.0, "WhatsMiner M30S", None),
     ],

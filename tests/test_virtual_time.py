@@ -1,0 +1,92 @@
+"""The loop of virtual time itself: it jumps over waiting, and never over work."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.virtual_time import BEGINNING, VirtualClock, VirtualLoop, run_virtually
+
+
+def test_a_day_of_waiting_lasts_no_time() -> None:
+    async def wait() -> None:
+        clock = VirtualClock()
+        await clock.sleep(86_400)
+        assert clock.now() - BEGINNING >= timedelta(days=1)
+
+    began = time.monotonic()
+    run_virtually(wait())
+    assert time.monotonic() - began < 5.0
+
+
+def test_waiting_ends_in_the_order_of_time() -> None:
+    async def wait() -> list[int]:
+        ended: list[int] = []
+
+        async def one(seconds: int) -> None:
+            await asyncio.sleep(seconds)
+            ended.append(seconds)
+
+        await asyncio.gather(*(one(seconds) for seconds in (3600, 5, 7200, 60)))
+        return ended
+
+    assert run_virtually(wait()) == [5, 60, 3600, 7200]
+
+
+def test_a_real_exchange_takes_no_virtual_time_and_a_slow_answer_takes_its_own() -> None:
+    async def exchange() -> tuple[list[float], bool]:
+        async def answer(request: web.Request) -> web.Response:
+            await asyncio.sleep(float(request.query.get("wait", "0")))
+            return web.Response(text="x" * 100_000)
+
+        app = web.Application()
+        app.router.add_get("/", answer)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        loop = asyncio.get_running_loop()
+        times = []
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+            for wait in (0, 0, 5, 0):
+                began = loop.time()
+                async with session.get(url, params={"wait": str(wait)}) as reply:
+                    assert len(await reply.read()) == 100_000
+                times.append(loop.time() - began)
+                await asyncio.sleep(30)
+            began = loop.time()
+            with pytest.raises(TimeoutError):
+                await session.get(url, params={"wait": "3600"})
+            late = 9.9 < loop.time() - began < 11.1  # aiohttp rounds long timeouts up to a second
+        await runner.cleanup()
+        return times, late
+
+    times, late = run_virtually(exchange())
+    assert times[0] < 0.5
+    assert times[1] < 0.5
+    assert 5.0 <= times[2] < 5.5
+    assert times[3] < 0.5
+    assert late
+
+
+def test_a_thread_is_waited_for() -> None:
+    async def work() -> float:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        ticking = asyncio.create_task(_tick())
+        began = loop.time()
+        await asyncio.to_thread(time.sleep, 0.2)
+        ticking.cancel()
+        return loop.time() - began
+
+    assert run_virtually(work()) < 1.0
+
+
+async def _tick() -> None:
+    while True:
+        await asyncio.sleep(0.25)
