@@ -160,8 +160,10 @@ class Device:
             "hashrate_hs": self.hashrate_hs,
             "foreign": self.foreign,
             "key": self.key,
+            "image": self.image_name,
             "http_port": self.http_port,
             "rpc_port": self.rpc_port,
+            "image": self.image_name,
         }
 
     def _faults_changed(self) -> None:

@@ -217,6 +217,7 @@ _AL3: Final = replace(
     web_end="10306_bg",
     hashrate_hs=15e12,
     chips=156,
+    number_text=False,
     algorithm="Blake3",
     frequency_mhz=700,
     quirks=(),

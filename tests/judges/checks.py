@@ -10,7 +10,13 @@ import msgspec
 from tests.judges.court import heard, namespace, run
 from tests.judges.deeds import KEYS, Deed
 from tests.judges.hearing import Heard
-from tests.judges.known_errors import KNOWN, KNOWN_DEEDS, expected_deed, expected_errors
+from tests.judges.known_errors import (
+    KNOWN,
+    KNOWN_DEEDS,
+    Known,
+    expected_deed,
+    expected_errors,
+)
 from tests.judges.verdict import disagreements
 
 
@@ -52,8 +58,12 @@ def check_in_a_namespace(judge: str, key: str) -> None:
 
 
 def _compare(judge: str, key: str, found: Heard) -> None:
+    compare(judge, key, found, expected_errors(judge, key))
+
+
+def compare(judge: str, key: str, found: Heard, known: dict[str, Known]) -> None:
+    """They disagree about the figures in `known`, each in its known way, and about no others."""
     differ: dict[str, tuple[Any, Any]] = disagreements(found)
-    known = expected_errors(judge, key)
     unknown = {figure: each for figure, each in differ.items() if figure not in known}
     assert not unknown, f"{judge} and our driver differ about {key}: {unknown}"
     for figure, error in known.items():

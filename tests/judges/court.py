@@ -17,7 +17,7 @@ from simulator.net import can_bind
 ROOT: Final = Path(__file__).resolve().parents[2]
 # Becomes root of a namespace in which nobody else has a port; works as root and as an ordinary user.
 NAMESPACE: Final = ("unshare", "--user", "--map-root-user", "--net")
-_PORTS: Final = (80, 443, 4028, 4433)
+_PORTS: Final = (80, 443, 4028, 4111, 4433)
 _LIMIT_S: Final = 240
 
 

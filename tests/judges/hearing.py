@@ -12,7 +12,7 @@ import json
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,14 +70,14 @@ class Heard(msgspec.Struct, kw_only=True):
     sensors_chip_c: list[list[int]]
 
 
-async def ask_pyasic(host: str) -> Says:
-    """Through pyasic's own identification and `get_data`."""
+async def ask_pyasic(host: str, leave_out: Sequence[str] = ()) -> Says:
+    """Through pyasic's own identification and `get_data`, but for what it is to `leave_out`."""
     import pyasic
 
     miner: Any = await pyasic.get_miner(host)
     if miner is None:
         return Says(failed="not identified")
-    data: Any = await miner.get_data()
+    data: Any = await miner.get_data(exclude=list(leave_out))
     return Says(
         make=data.make,
         model=data.model,
@@ -148,12 +148,19 @@ JUDGES: Final[dict[str, Callable[[str], Awaitable[Says]]]] = {
 }
 
 
-async def ask_ours(miner: Any) -> tuple[Says, list[float]]:
-    """Through our driver; with the rates besides the present one."""
-    endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
+async def ask_ours(
+    miner: Any, recognise: Callable[..., Awaitable[Any]] = entry.recognise
+) -> tuple[Says, list[float]]:
+    """Through our driver, which `recognise` makes; with the rates besides the present one."""
+    endpoint = Endpoint(
+        host=miner.ip,
+        http_port=miner.http_port,
+        rpc_port=miner.rpc_port,
+        daemon_port=getattr(miner, "daemon_port", 4111),
+    )
     root = Credentials("root", "root")
     timing = Timing()
-    driver = await entry.recognise(Wire(endpoint, _CLOCK, timing), _CLOCK, timing, lambda _: root)
+    driver = await recognise(Wire(endpoint, _CLOCK, timing), _CLOCK, timing, lambda _: root)
     assert driver is not None
     identity, reading = driver.identity, await driver.read(Depth.FULL)
     assert reading.slow is not None

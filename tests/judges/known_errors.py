@@ -55,6 +55,15 @@ def exactly(text: str) -> Says:
     return lambda said, _: bool(said == text)
 
 
+def three_of_one(said: Any, read: Any) -> bool:
+    return bool((said, read) == (3, 1))
+
+
+def the_outlets(said: Any, read: Any) -> bool:
+    """Something, where our driver knows nothing."""
+    return None not in said and set(read) == {None}
+
+
 def three_of_four(said: Any, read: Any) -> bool:
     return bool((said, read) == (3, 4))
 
@@ -155,6 +164,21 @@ KNOWN_DEEDS: Final = (
     KnownDeed("pyasic-rs", "pools", ("s21", "l7"), ("pools",), False, "takes the scheme off the url for newer firmware"),
 )  # fmt: skip
 
+_ICE_UNKNOWN: Final = ("ks0pro", "ks7", "ae0", "ae1", "rx0")
+_ICE_THREE_BOARDS: Final = ("ks1", "ks2", "ks3", "ks3l", "ks3m", "ks5l", "ks5m", "al3")
+ICE_NUMBERS: Final = ("ks5l", "ks5m", "ks7")
+"""Builds that write `connect` as 1.0 and -1.0, as the capture of a KS5L does."""
+
+KNOWN_ICERIVER: Final = (
+    Known("pyasic", "version", ("ks0", *_ICE_THREE_BOARDS, *_ICE_UNKNOWN), nothing, "does not read it"),
+    Known("pyasic", "model", _ICE_UNKNOWN, nothing, "not in its table of models"),
+    Known("pyasic", "boards", _ICE_UNKNOWN, nothing, "of a model it does not know it reads no boards"),
+    Known("pyasic", "fans", _ICE_UNKNOWN, nothing, "of a model it does not know it reads no fans"),
+    Known("pyasic", "boards", ("ks0",), three_of_one, "captures of a KS0 show one board; it counts three"),
+    Known("pyasic", "pools", ICE_NUMBERS, nothing, "takes -1.0 for no truth value, and gives up on the whole reading"),
+    Known("pyasic", "temps_chip", _ICE_THREE_BOARDS, the_outlets, "takes the sensor at the board's outlet for the chips'"),
+)  # fmt: skip
+
 RIGHT_DEEDS: Final = {
     "light on": ("light",),
     "light off": ("light",),
@@ -165,9 +189,9 @@ RIGHT_DEEDS: Final = {
 }
 
 
-def expected_errors(judge: str, key: str) -> dict[str, Known]:
+def expected_errors(judge: str, key: str, known: tuple[Known, ...] = KNOWN) -> dict[str, Known]:
     """Figure -> the known error about that model."""
-    return {each.figure: each for each in KNOWN if each.judge == judge and key in each.keys}
+    return {each.figure: each for each in known if each.judge == judge and key in each.keys}
 
 
 def expected_deed(judge: str, key: str, deed: str) -> tuple[tuple[str, ...], bool]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.judges.hearing import Heard, Says
 
-_MAKES: Final = {"antminer": "bitmain", "bitmain": "bitmain"}
+_MAKES: Final = {"antminer": "bitmain", "bitmain": "bitmain", "iceriver": "iceriver"}
 _FIRMWARES: Final = {"stock": "stock"}
 # Figures that a client may leave open. About all others silence is a disagreement.
 OPTIONAL: Final = frozenset(
