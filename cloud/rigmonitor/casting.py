@@ -21,6 +21,8 @@ from contract.rigmonitor import Body, PoolState
 
 BLANK: Final = "can't be blank"
 INVALID: Final = "is invalid"
+TEXT_MAX: Final = 4000  # characters; the official server fails beyond 255
+_TOO_LONG: Final = f"should be at most {TEXT_MAX} character(s)"
 Errors = dict[str, list[str]]
 BodyT = TypeVar("BodyT", bound=Body)
 
@@ -36,6 +38,10 @@ class InvalidError(Exception):
         self.errors = errors
 
 
+class _WrongError(Exception):
+    """A value that does not fit its field; the text is what the machine is told."""
+
+
 def cast(kind: type[BodyT], params: Mapping[str, Any]) -> BodyT:
     """The fields of `kind` out of `params`. Raises InvalidError that names every field that is missing or wrong."""
     values: dict[str, Any] = {}
@@ -44,8 +50,8 @@ def cast(kind: type[BodyT], params: Mapping[str, Any]) -> BodyT:
         given = params.get(name)
         try:
             value = None if _is_blank(given) else convert(given)
-        except (ValueError, OverflowError):
-            errors[name] = [INVALID]
+        except _WrongError as error:
+            errors[name] = [str(error)]
             continue
         if value is not None:
             values[name] = value
@@ -61,24 +67,36 @@ def _is_blank(given: object) -> bool:
 
 
 def _text(given: object) -> str:
-    if isinstance(given, str) and is_clean(given):
-        return given
-    raise ValueError(INVALID)
+    if not isinstance(given, str) or not is_clean(given):
+        raise _WrongError(INVALID)
+    if len(given) > TEXT_MAX:
+        raise _WrongError(_TOO_LONG)
+    return given
+
+
+def _state(given: Any) -> PoolState:
+    try:
+        return PoolState(given)
+    except ValueError:
+        raise _WrongError(INVALID) from None
 
 
 def _number(given: Any) -> float:
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     is_numeric = isinstance(given, str) and _NUMBER.fullmatch(given)
-    value = float(given) if is_number or is_numeric else math.nan
+    try:
+        value = float(given) if is_number or is_numeric else math.nan
+    except OverflowError:  # a whole number of hundreds of digits
+        value = math.nan
     if not math.isfinite(value):
-        raise ValueError(INVALID)
+        raise _WrongError(INVALID)
     return value
 
 
 def _whole(given: object) -> int:
     value = _number(given)
     if abs(value) > _WHOLE_MAX:
-        raise ValueError(INVALID)
+        raise _WrongError(INVALID)
     return int(math.copysign(math.floor(abs(value) + 0.5), value))  # halves away from zero
 
 
@@ -86,7 +104,7 @@ _CASTS: Final[dict[Any, Callable[[Any], Any]]] = {
     str: _text,
     float: _number,
     int: _whole,
-    PoolState: PoolState,
+    PoolState: _state,
 }
 
 

@@ -30,6 +30,7 @@ _MAKES: Final = (
     (Make.ANTMINER, re.compile(r"antminer|bitmain", re.IGNORECASE)),
     (Make.WHATSMINER, re.compile(r"whatsminer|microbt", re.IGNORECASE)),
 )
+_RATE_MAX_HS: Final = 1e24  # more than all miners of the world together
 _NAMEPLATE: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?([kmgtpe]h(?:/?s)?)", re.IGNORECASE)
 
 
@@ -48,7 +49,7 @@ def static_of(spec: AsicSpec) -> Static:
 
 
 def moving_of(log: AsicLog) -> Moving:
-    """What it does. A rate in a unit nobody knows is no rate."""
+    """What it does. A rate that cannot be, or is in a unit nobody knows, is no rate."""
     pools = tuple(pool for index in range(POOLS) if (pool := _pool(log, index)) is not None)
     boards = tuple(board for index in range(BOARDS) if (board := _board(log, index)) is not None)
     fans = [getattr(log, f"fan_{number}_speed") for number in range(1, FANS + 1)]
@@ -108,7 +109,9 @@ def _board(log: AsicLog, index: int) -> Board | None:
 
 
 def _rate(value: float | None, log: AsicLog) -> float | None:
-    return None if value is None else hashrate_hs(value, log.hashrate_uom)
+    rate = None if value is None else hashrate_hs(value, log.hashrate_uom)
+    # Rates are added up over a day, and must still be a number then.
+    return rate if rate is not None and 0 <= rate <= _RATE_MAX_HS else None
 
 
 def _most(values: Any) -> float | None:
