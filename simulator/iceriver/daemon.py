@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -116,8 +115,9 @@ class DaemonConnection(Connection):
 
 def _parse(line: bytes) -> Command | None:
     try:
-        document = json.loads(line)
-    except (ValueError, RecursionError):
+        # stricter than needed: what it takes can always be told again
+        document = msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
         return None
     if not isinstance(document, dict) or not isinstance(document.get("id"), str):
         return None
