@@ -15,6 +15,7 @@ from cloud.context import CLOCK, SETTINGS, STORE
 from cloud.errors import json_response
 from cloud.rigmonitor.casting import INVALID, BodyT, InvalidError, cast
 from cloud.rigmonitor.figures import ip_of, moving_of, static_of
+from cloud.rigmonitor.inbox import INBOX
 from cloud.rigmonitor.limiter import LIMITER
 from cloud.rigmonitor.params import read_params
 from cloud.rigmonitor.replies import BAD_CODE, NO_CODE, MachineError
@@ -48,14 +49,10 @@ async def post_logs(request: web.Request) -> web.Response:
     """POST asic_miners/logs: what the machine does, stamped on arrival."""
     rig = await _machine(request)
     report = await _body(request, AsicLog)
-    await store.apply_log(
-        request.app[STORE],
-        rig,
-        moving_of(report),
-        ip_of(report),
-        msgspec.to_builtins(report),
-        request.app[CLOCK].now(),
-        offline_after_s=request.app[SETTINGS].rig_offline_after_s,
+    await request.app[INBOX].put(
+        store.Log(
+            rig=rig, moving=moving_of(report), ip=ip_of(report), said=msgspec.to_builtins(report)
+        )
     )
     return json_response(None)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from cloud.context import CLOCK, SETTINGS
+from cloud.context import CLOCK, SETTINGS, STORE
 from cloud.rigmonitor import machines, operators
+from cloud.rigmonitor.inbox import INBOX, Inbox, inbox_closed
 from cloud.rigmonitor.limiter import LIMITER, Limiter
 from contract.nonce import FARM
 from contract.rigmonitor import EXPECTED_STATUS, EXPECTED_STATUS_BULK, LOGS, PING, SPECS
@@ -17,6 +18,8 @@ def add_routes(app: web.Application) -> None:
     app[LIMITER] = Limiter(
         app[CLOCK], per_s=settings.rig_calls_per_s, burst=settings.rig_calls_burst
     )
+    app[INBOX] = Inbox(app[STORE], settings, app[CLOCK])
+    app.cleanup_ctx.append(inbox_closed)
     rig = FARM + "/rigs/{rig_id}"
     app.router.add_routes(
         [

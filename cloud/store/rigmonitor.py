@@ -8,7 +8,8 @@ has `unstable_reason` no_mac and no agent, and is therefore given no task that n
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -36,6 +37,16 @@ _OF_MINER: Final = (
     miners.c.last_seen_at.label("last_log_at"),
     miners.c.raw,  # what was said last: {"spec": ..., "log": ...} in MRM's own keys
 )
+
+
+@dataclass(frozen=True)
+class Log:
+    """What a machine does: for its miner, and as it was said, in MRM's keys. `ip` may be empty."""
+
+    rig: dict[str, Any]
+    moving: Moving
+    ip: str
+    said: dict[str, Any]
 
 
 async def create_rig(
@@ -173,12 +184,15 @@ async def apply_specs(
     It tells nothing of how the machine does now, so it does not count as a look at it.
     """
     async with store.write() as connection:
-        row, is_new = await _miner_of(connection, rig, now)
+        known = (await _miners_of(connection, [rig])).get(_identity(rig))
+        row = _minted(rig, now) if known is None else known
         take_static(row, static)
         row["firmware"] = None  # MRM does not tell whose it is
         row["raw"] = (row["raw"] or {}) | {"spec": said}
         row["updated_at"] = now
-        await _store(connection, row, is_new=is_new)
+        await write_miners(
+            connection, [row] if known is None else [], [row] if known is not None else []
+        )
         if rig["activated_at"] is None:
             await connection.execute(
                 rigs.update()
@@ -187,41 +201,52 @@ async def apply_specs(
             )
 
 
-async def apply_log(
-    store: Store,
-    rig: dict[str, Any],
-    moving: Moving,
-    ip: str,
-    said: dict[str, Any],
-    now: datetime,
-    *,
-    offline_after_s: float,
+async def apply_logs(
+    store: Store, logs: Sequence[Log], now: datetime, *, offline_after_s: float
 ) -> None:
-    """What a machine does, as of now. `ip` may be empty; `said` is its report in MRM's keys."""
-    # A miner counts as silent after three of its intervals, see miners_query.stale_after_s.
-    reading = MinerReading(at=to_text(now), ip=ip, moving=moving, interval_s=offline_after_s / 3)
+    """What machines do, as of now; all of it in one transaction."""
     async with store.write() as connection:
-        row, is_new = await _miner_of(connection, rig, now)
-        row["raw"] = (row["raw"] or {}) | {"log": said}
-        refresh(row, Look(reading, now, row["identity"], None, ip), None, now)
-        await _store(connection, row, is_new=is_new)
+        known = await _miners_of(connection, [log.rig for log in logs])
+        new: dict[str, dict[str, Any]] = {}
+        for log in logs:
+            identity = _identity(log.rig)
+            row = known.get(identity)
+            if row is None:
+                row = known[identity] = new[identity] = _minted(log.rig, now)
+            row["raw"] = (row["raw"] or {}) | {"log": log.said}
+            reading = MinerReading(
+                at=to_text(now),
+                ip=log.ip,
+                moving=log.moving,
+                # A miner counts as silent after three of its intervals, see miners_query.stale_after_s.
+                interval_s=offline_after_s / 3,
+            )
+            refresh(row, Look(reading, now, identity, None, log.ip), None, now)
+        changed = [row for identity, row in known.items() if identity not in new]
+        await write_miners(connection, new.values(), changed)
 
 
-async def _miner_of(
-    connection: AsyncConnection, rig: dict[str, Any], now: datetime
-) -> tuple[dict[str, Any], bool]:
-    """The row of its miner and whether it is a new one. One that was erased for good comes back as a new miner."""
-    identity = f"{REPORTS_ITSELF}{rig['id']}"
-    query = miners.select().where(miners.c.farm_id == rig["farm_id"], miners.c.identity == identity)
-    found = rows(await connection.execute(query))
-    if found:
-        return found[0], False
+async def _miners_of(
+    connection: AsyncConnection, machines: Sequence[dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The rows of their miners, by identity. A machine without one has not reported yet, or was erased for good."""
+    found: dict[str, dict[str, Any]] = {}
+    for some in chunks(machines):
+        query = miners.select().where(
+            miners.c.farm_id.in_({rig["farm_id"] for rig in some}),
+            miners.c.identity.in_({_identity(rig) for rig in some}),
+        )
+        found |= {row["identity"]: row for row in rows(await connection.execute(query))}
+    return found
+
+
+def _identity(rig: dict[str, Any]) -> str:
+    return f"{REPORTS_ITSELF}{rig['id']}"
+
+
+def _minted(rig: dict[str, Any], now: datetime) -> dict[str, Any]:
     farm = {"farm_id": rig["farm_id"], "workspace_id": rig["workspace_id"]}
-    return minted(identity, None, farm, now), True
-
-
-async def _store(connection: AsyncConnection, row: dict[str, Any], *, is_new: bool) -> None:
-    await write_miners(connection, [row] if is_new else [], [] if is_new else [row])
+    return minted(_identity(rig), None, farm, now)
 
 
 async def _id_of(
