@@ -23,6 +23,7 @@ from cloud.store.agents import (
     settings_of,
 )
 from cloud.store.claims import glance, hand_out
+from cloud.store.onsite import arisen_of
 from cloud.store.readings import apply_readings
 from cloud.store.reports import ReportLimits, apply_report
 from contract.clock import from_text
@@ -130,6 +131,7 @@ async def post_reports(request: web.Request) -> web.Response:
     if problems:
         raise ApiError(400, problems[:20])
     limits = ReportLimits(
+        limit_of=settings.limit_s,
         grace_s=settings.limit_grace_s,
         result_bytes=settings.result_bytes,
         log_lines=settings.task_log_lines,
@@ -322,6 +324,12 @@ def _problem(event: Event) -> str | None:
     if event.state in TERMINAL and event.result is None:
         return "an event that ends a task carries a result"
     stamps: list[str] = [event.at, *(line.at for line in event.logs)]
+    if event.arose is not None:
+        stamps.append(event.arose.accepted_at)
+        try:
+            arisen_of(event)
+        except ValueError as error:
+            return str(error)[:500]
     for stamp in stamps:
         try:
             from_text(stamp)

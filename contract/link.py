@@ -25,11 +25,13 @@ PREFIX: Final = "/link/v1"
 LEASE_S: Final = 60.0
 OFFLINE_AFTER_S: Final = 90.0
 LONG_POLL_MAX_S: Final = 15.0
+ON_SITE: Final = 0  # the epoch of a task that arose on site; a cloud hands out from 1 upward
 
 # What an agent takes from its cloud is bounded here, whoever may answer in the cloud's place one day: an id becomes the
 # name of a folder, a number of seconds a timer, an integer a column.
 TaskId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 Token = Annotated[str, msgspec.Meta(pattern="^[!-~]{1,4096}$")]
+Origin = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]{0,31}$")]
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
@@ -111,11 +113,38 @@ class LogLine(Message, frozen=True, kw_only=True):
     message: str
 
 
+class SiteMiner(Message, frozen=True, kw_only=True):
+    """The miner of a task that arose on site, as its agent knows it. At least one of `mac` and `last_ip` is told."""
+
+    mac: str | None = None
+    serial: str | None = None
+    last_ip: str | None = None
+    make: str | None = None
+    model: str | None = None
+
+
+class Arose(Message, frozen=True, kw_only=True):
+    """What a task is that no cloud has handed out: wished for on site by `origin` (`onsite`, `rigmonitor`).
+
+    The first report that tells of it makes it known to the cloud, as created by the system. `params` are without
+    passwords: those stay on site.
+    """
+
+    name: TaskName
+    params: dict[str, Any]
+    miner: SiteMiner | None
+    origin: Origin
+    accepted_at: str
+
+
 class Event(Message, frozen=True, kw_only=True):
     """One step of one task. `state` is queuing, pending or a terminal Nonce status.
 
     A terminal event carries `result`: outcome, verified, evidence, and on failure
     error {code, message}. `seq` rises by one with every event of this journal.
+
+    Of a task that arose on site `epoch` is `ON_SITE`, and every event says by `arose` what the task is, so that any
+    one of them is enough. A cloud that does not know the key answers `unknown_task`.
     """
 
     task_id: str
@@ -125,6 +154,7 @@ class Event(Message, frozen=True, kw_only=True):
     at: str
     result: dict[str, Any] | None = None
     logs: tuple[LogLine, ...] = ()
+    arose: Arose | None = None
 
 
 class ReportRequest(Message, frozen=True, kw_only=True):

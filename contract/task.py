@@ -338,6 +338,14 @@ SPECS: Final = _specs()
 QUEUE_TTL_S: Final = 86_400.0  # a task nobody began for this long expires
 
 
+def stored_params(name: TaskName, params: Params) -> dict[str, Any] | None:
+    """Parameters in the names of the Nonce API, as given: what was left out stays out."""
+    dumped = params.model_dump(mode="json", exclude_unset=True)
+    if name is TaskName.POOL_LOCK:
+        dumped["firmware_url"] = dumped.pop("url")
+    return dumped or None
+
+
 def parse_params(name: TaskName, params: dict[str, Any] | None) -> Params:
     """Check the parameters of a task; aliases are folded into the names used here.
 

@@ -19,7 +19,15 @@ from cloud.store.batches import Counts
 from contract.errors import ErrorCode
 from contract.nonce import CreateBatch, EnumFilter, Page, RetryBatch, SearchBatches, nonce_time
 from contract.nonce_items import BatchDetail, BatchHead, BatchItem, Skip
-from contract.task import SPECS, Kind, Outcome, TaskName, TaskStatus, parse_params
+from contract.task import (
+    SPECS,
+    Kind,
+    Outcome,
+    TaskName,
+    TaskStatus,
+    parse_params,
+    stored_params,
+)
 
 _CANCELLED: Final = {
     "outcome": Outcome.NOT_DONE,
@@ -213,7 +221,7 @@ def _order_of(body: CreateBatch) -> creation.Order:
             miner_ids=list(places) if places else body.miner_ids or [],
             places=places,
         ),
-        params=creation.stored_params(name, params)
+        params=stored_params(name, params)
         if not places
         else {"updates": [each.model_dump() for each in body.updates or ()]},
     )

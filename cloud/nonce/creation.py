@@ -22,7 +22,7 @@ from cloud.store.ids import new_uuid
 from contract.nonce import nonce_time
 from contract.nonce_items import Actor as ActorItem
 from contract.nonce_items import BatchCreated, CreateAnswer, CreateMeta, CreateSummary, Skip
-from contract.task import SPECS, Params, TaskName, TaskStatus
+from contract.task import SPECS, TaskStatus
 
 Row = Mapping[str, Any]
 
@@ -94,14 +94,6 @@ async def create(request: web.Request, farm: Row, order: Order) -> CreateAnswer:
             skipped=skipped,
         ),
     )
-
-
-def stored_params(name: TaskName, params: Params) -> dict[str, Any] | None:
-    """Parameters in the seeds' spellings, as given: what was left out stays out."""
-    dumped = params.model_dump(mode="json", exclude_unset=True)
-    if name is TaskName.POOL_LOCK:
-        dumped["firmware_url"] = dumped.pop("url")
-    return dumped or None
 
 
 class _Maker(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from cloud.store.engine import Store
 from cloud.store.ids import new_agent_token, new_uuid, secret_hash
 from cloud.store.schema import agents, enroll_codes, farms, tasks, workspaces
 from cloud.store.settle import lost_result, settle
-from contract.link import EnrollReply, EnrollRequest, Heartbeat, Settings
+from contract.link import ON_SITE, EnrollReply, EnrollRequest, Heartbeat, Settings
 from contract.task import Kind, Outcome, TaskStatus
 
 LOST = (
@@ -143,6 +143,10 @@ async def adopt_journal(
             tasks.c.handed_at.is_not(
                 None
             ),  # also those taken back while it was away: it may have begun
+            # What arose on site in the new journal is known there. One that was restored may have forgotten it.
+            sa.true()
+            if agent["journal_id"] == journal_id
+            else sa.or_(tasks.c.epoch != ON_SITE, tasks.c.journal_id != journal_id),
         )
         found = (await connection.execute(sa.select(tasks.c.id, tasks.c.kind).where(held))).all()
         looks = [task_id for task_id, kind in found if kind == Kind.LOOK]

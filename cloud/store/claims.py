@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from cloud.store.engine import Store, chunks
 from cloud.store.schema import At, agents, miners, tasks
-from contract.link import ClaimedTask, MinerRef
+from contract.link import ON_SITE, ClaimedTask, MinerRef
 from contract.task import TaskName, TaskStatus
 
 
@@ -42,7 +42,11 @@ async def glance(
         handed = (
             await connection.execute(
                 sa.select(
-                    tasks.c.id, tasks.c.journal_id, tasks.c.pending_at, tasks.c.cancel_requested_at
+                    tasks.c.id,
+                    tasks.c.epoch,
+                    tasks.c.journal_id,
+                    tasks.c.pending_at,
+                    tasks.c.cancel_requested_at,
                 ).where(*mine, tasks.c.ended_at.is_(None), tasks.c.journal_id.is_not(None))
             )
         ).all()
@@ -67,7 +71,10 @@ async def glance(
         unheard=tuple(
             row.id
             for row in handed
-            if row.id in held and row.id not in known and row.pending_at is None
+            if row.id in held
+            and row.id not in known
+            and row.pending_at is None
+            and row.epoch != ON_SITE
         ),
         adopt=tuple(adopt),
         cancel=(*called_off, *closed),

@@ -12,14 +12,15 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import Store, chunks, rows
+from cloud.store.onsite import LimitOf, arisen_of, create
 from cloud.store.schema import task_events, task_logs, tasks
-from contract.clock import from_text, to_text
+from cloud.store.stamps import told
+from contract.clock import to_text
 from contract.link import Ack, Event, ReportRequest
 from contract.task import TERMINAL, TaskStatus
 
 _LATE_MAX: Final = 10  # outcomes kept beside a closed task
 _MESSAGE_MAX: Final = 4000
-_UNSET_BEFORE: Final = 2000  # years; hosts without a clock begin at 1970 or 1980
 _UPDATED: Final = (
     *("status", "journal_id", "deadline_at", "ended_at", "result", "late", "log_lines"),
     *("queuing_at", "pending_at", "succeed_at", "failed_at", "timed_out_at", "cancelled_at"),
@@ -30,6 +31,7 @@ _UPDATED: Final = (
 class ReportLimits:
     """Bounds of what is kept, see CloudSettings."""
 
+    limit_of: LimitOf  # execution limit of a task that arose on site
     grace_s: float
     result_bytes: int
     log_lines: int
@@ -48,11 +50,24 @@ class _Intake:
 async def apply_report(
     store: Store, agent: dict[str, Any], report: ReportRequest, now: datetime, limits: ReportLimits
 ) -> tuple[Ack, ...]:
-    """All events in one transaction, durable when this returns. One ack per event, in the order given."""
+    """All events in one transaction, durable when this returns. One ack per event, in the order given.
+
+    What events say of tasks that arose on site must have passed `cloud.store.onsite.arisen_of`.
+    """
     intake = _Intake()
     ids = sorted({event.task_id for event in report.events})
     async with store.write() as connection:
         known = await _tasks(connection, agent, ids)
+        arisen = {
+            event.task_id: arisen_of(event)
+            for event in report.events
+            if event.arose is not None and event.task_id not in known
+        }
+        if arisen:
+            new = await create(
+                connection, agent, report.journal_id, arisen.values(), now, limits.limit_of
+            )
+            known |= await _tasks(connection, agent, new)
         said = await _said(connection, ids)
         for event in report.events:
             key = (event.task_id, event.epoch, event.seq)
@@ -113,18 +128,7 @@ def _stamp(event: Event, task: dict[str, Any], now: datetime) -> datetime:
     """The agent's time, kept between what we know came before and now: its clock may be wrong."""
     before = [task["created_at"], task["handed_at"], task["queuing_at"], task["pending_at"]]
     earliest: datetime = max(stamp for stamp in before if stamp is not None)
-    return min(max(_told(event.at, now), earliest), now)
-
-
-def _told(text: str, now: datetime) -> datetime:
-    """A time an agent tells. One whose clock was never set (a host without a battery, before it heard the time) tells
-    none: what it has to say is taken all the same, as said now.
-    """
-    try:
-        at = from_text(text)
-    except OverflowError:  # the first or last year there is, moved over the edge by its offset
-        return now
-    return now if at.year < _UNSET_BEFORE else at
+    return min(max(told(event.at, now), earliest), now)
 
 
 def _bounded(result: dict[str, Any] | None, limits: ReportLimits) -> dict[str, Any] | None:
@@ -164,7 +168,7 @@ def _keep(
         intake.lines.append(
             {
                 "task_id": event.task_id,
-                "at": min(_told(line.at, now), now),
+                "at": min(told(line.at, now), now),
                 "level": line.level[:16],
                 "message": message[:_MESSAGE_MAX],
             }

@@ -7,6 +7,8 @@ How the pieces are meant to be used:
 - Whoever creates tasks fills `agent_id` and status `queuing` + `queuing_at` when the executing agent
   is known; with `agent_id` None and status `created` they are given to the first agent of the farm that asks.
   Then it wakes that agent (`cloud.queue.WakeUps.wake`).
+- A task that arose on site has `epoch` 0 (`contract.link.ON_SITE`): reported by the agent that carries it out, handed
+  out by nobody, see `cloud.store.onsite`.
 - `tasks.result` is what the agent said when the task ended; `tasks.late` is a list of outcomes that came after the
   task was closed. What an operator sees is `result | {"late": late}`.
 - Cancel: a waiting task is cancelled at once; for one handed out, `cancel_requested_at` is set and the agent is woken.

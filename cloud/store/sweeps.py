@@ -12,6 +12,7 @@ from cloud.store.engine import Store, chunks
 from cloud.store.schema import agents, reading_batches, task_events, tasks
 from cloud.store.settle import closed_result, settle
 from contract.errors import ErrorCode
+from contract.link import ON_SITE
 from contract.task import Outcome, TaskStatus
 
 _NOBODY_CAME: Final = "No agent took the task before its queue life ended; check that the agent of this miner is online"
@@ -65,7 +66,10 @@ async def take_back(store: Store, is_online: IsOnline) -> list[str]:
     `handed_at` stays: the agent may have begun and not been able to say so. Returns the farms concerned.
     """
     unbegun = sa.and_(
-        tasks.c.ended_at.is_(None), tasks.c.journal_id.is_not(None), tasks.c.pending_at.is_(None)
+        tasks.c.ended_at.is_(None),
+        tasks.c.journal_id.is_not(None),
+        tasks.c.pending_at.is_(None),
+        tasks.c.epoch != ON_SITE,  # that was never in the queue
     )
     holders = sa.select(agents.c.id, agents.c.farm_id, agents.c.last_online_at).where(
         agents.c.id.in_(sa.select(tasks.c.agent_id).where(unbegun).distinct())
