@@ -210,3 +210,24 @@ class TestWithTheAlias:
             assert await machine.call("GET", path, headers=headers) == (200, DEFAULT)
         mixed = {"API_CODE": "wrong", "API-CODE": machine.code}
         assert (await machine.call("GET", path, headers=mixed))[0] == 401
+
+
+class TestWithOtherBounds:
+    @pytest.fixture
+    def settings(self, tmp_path: Any) -> CloudSettings:
+        return CloudSettings(
+            data=tmp_path, rig_offline_after_s=600, rig_calls_per_s=0.1, rig_calls_burst=3
+        )
+
+    async def test_the_operator_says_how_long_a_machine_may_be_silent_and_how_often_it_may_call(
+        self, machine: Machine
+    ) -> None:
+        for _ in range(3):
+            assert await machine.logs() == (200, None)
+        assert (await machine.logs())[0] == 429
+        machine.cloud.clock.move(10)
+        assert await machine.logs() == (200, None)
+        machine.cloud.clock.move(600)
+        assert (await machine.miner())["status"] == "online"
+        machine.cloud.clock.move(1)
+        assert (await machine.miner())["status"] == "offline"

@@ -1,0 +1,131 @@
+"""The agent's own client on a simulated farm, against this server: what it tells is shown, what is wished is done."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from cloud.config import CloudSettings
+from cloud.server import create_app, create_runner
+from cloud.store import admin, rigmonitor
+from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
+from contract.clock import SystemClock
+from tests.agent.rigmonitor.stage import agent_on, farm_of, monitor_config, switched
+
+
+class Operator:
+    """Asks the operator's API of a cloud whose clock is the host's."""
+
+    def __init__(self, base: str, store: Store, http: aiohttp.ClientSession) -> None:
+        self.base = base
+        self.store = store
+        self._http = http
+        self.farm_id = self._farm_url = self._key = ""
+
+    async def settle_in(self) -> None:
+        now = SystemClock().now()
+        workspace = await admin.create_workspace(self.store, "W", now)
+        farm = await admin.create_farm(self.store, workspace["id"], "F", now)
+        _, self._key = await admin.create_key(self.store, workspace["id"], "K", now)
+        self.farm_id = farm["id"]
+        self._farm_url = f"{self.base}/private-api/v1/{workspace['id']}/farms/{farm['id']}"
+
+    async def ask(self, method: str, path: str, **more: Any) -> Any:
+        headers = {"x-api-key": self._key}
+        url = f"{self._farm_url}/{path}"
+        async with self._http.request(method, url, headers=headers, **more) as answer:
+            body = await answer.json()
+            assert answer.status == 200, body
+            return body["data"]
+
+
+@pytest.fixture
+async def operator(tmp_path: Path, empty_database: Path) -> AsyncIterator[Operator]:
+    folder = tmp_path / "cloud"
+    folder.mkdir()
+    shutil.copy(empty_database, folder / DATABASE_NAME)
+    store = Store.at(sqlite_url(folder))
+    runner = create_runner(create_app(store, CloudSettings(data=folder), SystemClock()))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with aiohttp.ClientSession() as http:
+        made = Operator(f"http://127.0.0.1:{runner.addresses[0][1]}", store, http)
+        await made.settle_in()
+        yield made
+    await runner.cleanup()
+    await store.close()
+
+
+async def until(condition: Callable[[], Awaitable[object]], *, within_s: float = 60.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not await condition():  # noqa: ASYNC110 - what is watched is beyond a socket
+            await asyncio.sleep(0.05)
+
+
+async def test_what_the_agent_tells_is_shown_and_what_is_wished_is_done(
+    operator: Operator, tmp_path: Path
+) -> None:
+    state = tmp_path / "agent"
+    state.mkdir()
+    async with farm_of("antminer/s21:1,whatsminer:2") as farm:
+        config = monitor_config(farm, state, operator.base)
+        rigs, lines = {}, []
+        for device in farm.miners:
+            row, code = await rigmonitor.create_rig(
+                operator.store, operator.farm_id, device.ip, SystemClock().now()
+            )
+            rigs[device.ip] = row["id"]
+            lines.append(f"{device.mac} {code}")
+        assert config.rigmonitor is not None
+        assert config.rigmonitor.codes_file is not None
+        config.rigmonitor.codes_file.write_text("\n".join(lines))
+        async with agent_on(farm, config) as agent:
+
+            async def all_told() -> bool:
+                items = await operator.ask("GET", "miner/latest")
+                return len(items) == 3 and all(
+                    item["model"] and item["is_mining"] for item in items
+                )
+
+            await until(all_told)
+            for item in await operator.ask("GET", "miner/latest"):
+                seen = agent.site.fleet.at(item["ip"]).identity
+                assert seen.model in item["model"]
+                assert item["make"] == seen.make
+                assert item["firmware_version"] == seen.firmware_version
+                assert item["status"] == "online"
+                assert item["unstable_reason"] == "no_mac"
+                assert 1e12 < item["hashrate"] < 1e15
+                assert item["power"] > 0
+                assert any(pool["active"] for pool in item["pools"])
+            first = farm.miners[0]
+            await operator.ask(
+                "PUT",
+                f"rigs/{rigs[first.ip]}/expected-status",
+                json={"asic_expected_status": "off", "light_expected_status": "on"},
+            )
+
+            async def is_off() -> bool:
+                return first.state == "sleeping" and bool(first.light)
+
+            await until(is_off)
+            await operator.ask(
+                "PUT",
+                f"rigs/{rigs[first.ip]}/expected-status",
+                json={"asic_expected_status": "on", "light_expected_status": "off"},
+            )
+
+            async def is_on() -> bool:
+                return first.state == "mining" and not first.light
+
+            await until(is_on)
+            for other in farm.miners[1:]:
+                assert other.state == "mining"
+                assert switched(farm, other.ip) == []
