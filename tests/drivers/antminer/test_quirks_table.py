@@ -164,6 +164,8 @@ Documented, and nothing here can go wrong by it, so that no guard could be switc
   what JSON allows: two blank lines before a script's body; `null` for a setting that is not there (not echoed);
   what ends a blink (a mode change, an archive, a reboot): the light is asked for, not remembered;
   what is said of the same figure twice: godminer's `temp_in_pcb_N` beside `tempN`, `Mode` "H" of the T15;
+  what is a field's plain meaning (chip marks, sensors of 0, keys left out for a dead board): the recordings' expectations
+  have these;
   inlet and outlet of the S21+ Hyd in `temp_pcb`, as one client has it: the firmware's own page reads `temp_pic`.
 """
 
