@@ -39,6 +39,9 @@ RpcPort = Annotated[
     int | None, typer.Option(min=1, max=65535, help="Where miners serve their API.")
 ]
 V3Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port of WhatsMiner's API v3.")]
+DaemonPort = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Port of IceRiver's daemon.")
+]
 User = Annotated[str | None, typer.Option(help="User to log in with.")]
 PasswordFile = Annotated[Path | None, typer.Option(help="The file that holds its password.")]
 Timeout = Annotated[
@@ -120,6 +123,7 @@ def scan(
     http_port: HttpPort = None,
     rpc_port: RpcPort = None,
     v3_port: V3Port = None,
+    daemon_port: DaemonPort = None,
     user: User = None,
     password_file: PasswordFile = None,
     timeout: Timeout = None,
@@ -130,7 +134,16 @@ def scan(
     from agent.commands import run_scan
 
     reach = _reach(
-        config, http_port, rpc_port, v3_port, user, password_file, timeout, device_pace, as_json
+        config,
+        http_port,
+        rpc_port,
+        v3_port,
+        daemon_port,
+        user,
+        password_file,
+        timeout,
+        device_pace,
+        as_json,
     )
     if not ranges and not reach.config.miners.ranges:
         _usage("give a range, or a config with [miners] ranges", as_json)
@@ -144,6 +157,7 @@ def read(
     http_port: HttpPort = None,
     rpc_port: RpcPort = None,
     v3_port: V3Port = None,
+    daemon_port: DaemonPort = None,
     user: User = None,
     password_file: PasswordFile = None,
     timeout: Timeout = None,
@@ -155,7 +169,16 @@ def read(
 
     _check_host(host, as_json)
     reach = _reach(
-        config, http_port, rpc_port, v3_port, user, password_file, timeout, device_pace, as_json
+        config,
+        http_port,
+        rpc_port,
+        v3_port,
+        daemon_port,
+        user,
+        password_file,
+        timeout,
+        device_pace,
+        as_json,
     )
     _end(run_read(reach, host), as_json)
 
@@ -170,6 +193,7 @@ def act(
     http_port: HttpPort = None,
     rpc_port: RpcPort = None,
     v3_port: V3Port = None,
+    daemon_port: DaemonPort = None,
     user: User = None,
     password_file: PasswordFile = None,
     timeout: Timeout = None,
@@ -182,7 +206,16 @@ def act(
     _check_host(host, as_json)
     given = _task_params(host, task_name, params, as_json)
     reach = _reach(
-        config, http_port, rpc_port, v3_port, user, password_file, timeout, device_pace, as_json
+        config,
+        http_port,
+        rpc_port,
+        v3_port,
+        daemon_port,
+        user,
+        password_file,
+        timeout,
+        device_pace,
+        as_json,
     )
     quiet = as_json and not sys.stderr.isatty()
     _end(run_act(reach, host, task_name, given, logs, quiet=quiet), as_json)
@@ -336,6 +369,7 @@ def _reach(
     http_port: int | None,
     rpc_port: int | None,
     v3_port: int | None,
+    daemon_port: int | None,
     user: str | None,
     password_file: Path | None,
     timeout: float | None,
@@ -348,10 +382,15 @@ def _reach(
         _usage("--user and --password-file go together", as_json)
     return Reach.make(
         _config(config, required=False, as_json=as_json),
-        ports={"http_port": http_port, "rpc_port": rpc_port, "v3_port": v3_port},
+        ports={
+            "http_port": http_port,
+            "rpc_port": rpc_port,
+            "v3_port": v3_port,
+            "daemon_port": daemon_port,
+        },
         user=user,
         password_file=password_file,
         timeout_s=timeout,
         device_pace=device_pace,
-        daemon=not any((http_port, rpc_port, v3_port, user, device_pace)),
+        daemon=not any((http_port, rpc_port, v3_port, daemon_port, user, device_pace)),
     )

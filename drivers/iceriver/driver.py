@@ -73,7 +73,7 @@ class Iceriver(Changing):
         self.wire = wire
         self.clock = clock
         self.timing = timing
-        self.web = Web(wire, clock, timing, credentials(identity))
+        self.web = Web(wire, clock, timing, _login(credentials, identity))
         self.daemon = Daemon(wire, clock, timing)
         self.allow_plain_reboot = False  # whether a hashing miner is rebooted without `force`
         self.has_mode_order: bool | None = None  # whether `web.SET_FAN_AND_MODE` exists here
@@ -138,7 +138,7 @@ class Iceriver(Changing):
             self._ideal_hs = None
             self._closed_until_mono = None
         if (before.mac, before.firmware) != (identity.mac, identity.firmware):
-            self.web.replace_credentials(self._credentials(identity))
+            self.web.replace_credentials(_login(self._credentials, identity))
 
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:
         """Look once. Needs no password, unless the firmware is a newer one that asks for it.
@@ -268,6 +268,14 @@ class Iceriver(Changing):
             hashrate_ideal_hs=self._ideal_hs,
             chips_expected=model.chips if model else None,
         )
+
+
+def _login(
+    credentials: Callable[[Identity], Credentials | None], identity: Identity
+) -> Credentials | None:
+    """Somebody else's firmware may ask for a login as well: it gets none of ours."""
+    known = credentials(identity)
+    return known if identity.firmware is Firmware.STOCK else None
 
 
 def _slow(look: Look, mode: PowerMode | None, word: str | None, *, is_web_down: bool) -> Slow:

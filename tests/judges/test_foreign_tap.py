@@ -50,6 +50,15 @@ API_READS: Final = frozenset(
     }
 )
 PAGE_READS: Final = frozenset({"/", "/kaonsu/v1/overview", "/capabilities"})
+# IceRiver: what its daemon and its forms are asked for.
+DAEMON_READS: Final = frozenset(
+    {
+        *("info", "getnet", "state", "getlocate", "boardpow", "board", "fan", "getpool", "gethw"),
+    }
+)
+FORM_READS: Final = frozenset({("/user/userpanel", b"post=4")})
+ICERIVERS: Final = ("ks0-pbfarmer", "ks5m-tswift", "ks0-exo160")
+KEYS: Final = (*DECOYS, *ICERIVERS)
 CHANGES: Final[tuple[AnyChange, ...]] = (
     Light(on=True),
     Light(on=False),
@@ -61,21 +70,24 @@ CHANGES: Final[tuple[AnyChange, ...]] = (
     Suspend(),
     Resume(),
 )
-STOCK_LOOKS: Final = ("hiveon", "asicseer", "marathon", "vnish-old", "blissz")
+STOCK_LOOKS: Final = ("ks5m-tswift", "hiveon", "asicseer", "marathon", "vnish-old", "blissz")
 ORDERS: Final[dict[TaskName, dict[str, Any]]] = {
     TaskName.LIGHT: {"action": "on"},
     TaskName.POWER_MODE: {"mode": "sleep"},
     TaskName.POOLS: {"pools": [{"url": "stratum+tcp://pool.example.com:3333", "user": "farm.1"}]},
     TaskName.REBOOT: {"force": True},
     TaskName.FIRMWARE: {},
-    TaskName.POOL_LOCK: {"action": "lock", "url": "http://127.0.0.1:9/"},
     TaskName.LOG: {},
+    TaskName.POOL_LOCK: {
+        "action": "lock",
+        "url": "http://127.0.0.1:9/",
+    },  # refused without a look: the last one
 }
 
 
 @pytest.fixture
 async def farm() -> AsyncIterator[Farm]:
-    specs = [f"foreign/{key}" for key in DECOYS]
+    specs = [f"iceriver/{key}" if key in ICERIVERS else f"foreign/{key}" for key in KEYS]
     async with await Farm.start(specs, base=next_base()) as farm:
         farm.tap(True)
         yield farm
@@ -102,12 +114,16 @@ def is_pure_read(data: bytes) -> bool:
     """Whether these bytes are one of the requests allowed above, and nothing more."""
     if data.startswith(b"{"):
         said = json.loads(data)
+        if data.endswith(b"\n"):
+            return set(said) == {"id"} and said["id"] in DAEMON_READS
         commands = said.pop("command")
         assert said.pop("new_api", True) is True
         names = commands if isinstance(commands, list) else commands.split("+")
         return not said and set(names) <= API_READS
     head, _, body = data.partition(b"\r\n\r\n")
     method, path, _ = head.split(b"\r\n")[0].decode("latin-1").split(" ")
+    if method == "POST":
+        return (path, body) in FORM_READS
     return method == "GET" and path in PAGE_READS and not body
 
 
@@ -115,12 +131,18 @@ def test_the_allow_list_lets_no_write_through():
     assert is_pure_read(b'{"command":"summary+stats"}')
     assert is_pure_read(b'{"command":["summary","stats"],"new_api":true}')
     assert is_pure_read(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert is_pure_read(b"POST /user/userpanel HTTP/1.1\r\nHost: a\r\n\r\npost=4")
+    assert is_pure_read(b'{"id":"info"}\n')
     for write in (
         b'{"command":"restart"}',
         b'{"command":"summary+quit"}',
         b'{"command":"pools","parameter":"0"}',
         b"GET /cgi-bin/reboot.cgi HTTP/1.1\r\n\r\n",
         b"POST / HTTP/1.1\r\n\r\n",
+        b"POST /user/userpanel HTTP/1.1\r\n\r\npost=2",
+        b"POST /user/userpanel HTTP/1.1\r\n\r\npost=4&locate=1",
+        b'{"id":"restart"}\n',
+        b'{"id":"fan","on":true}\n',
         b"GET / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
     ):
         assert not is_pure_read(write)
@@ -141,14 +163,19 @@ async def met(miner: Any) -> Driver:
         asked.append(identity)
         return Credentials("root", SECRET)
 
-    endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
+    endpoint = Endpoint(
+        host=miner.ip,
+        http_port=miner.http_port,
+        rpc_port=miner.rpc_port,
+        daemon_port=getattr(miner, "daemon_port", 4111),
+    )
     driver = await recognise(endpoint, clock=CLOCK, timing=timing(), credentials=credentials)
     assert driver is not None
     assert asked, "a password was at hand, and yet not sent"
     return driver
 
 
-@pytest.mark.parametrize("key", DECOYS)
+@pytest.mark.parametrize("key", KEYS)
 async def test_a_driver_only_reads_it(farm: Farm, key: str, tmp_path: Path):
     miner = miner_of(farm, key)
     driver = await met(miner)
@@ -200,7 +227,9 @@ def reach(farm: Farm, tmp_path: Path) -> list[object]:
     secret = tmp_path / "password"
     secret.write_text(SECRET)
     secret.chmod(0o600)
-    ports = ["--http-port", farm.ports["http"], "--rpc-port", farm.ports["rpc"]]
+    ports: list[object] = []
+    for name in ("http", "rpc", "daemon"):
+        ports += [f"--{name}-port", farm.ports[name]]
     # ePIC speaks HTTP where others have their API, and waits for the rest of what it takes for a request.
     return [*ports, "--user", "root", "--password-file", secret, "--timeout", 3]
 
@@ -227,7 +256,7 @@ async def test_a_read_by_hand_only_reads(farm: Farm, reach: list[object]):
         check_only_read(miner.wire_log)
 
     async with asyncio.TaskGroup() as group:
-        for key in DECOYS:
+        for key in KEYS:
             group.create_task(read(key))
     assert farm.ledger.entries == []
 
@@ -236,7 +265,7 @@ async def test_a_light_is_refused_with_exit_1_and_nothing_is_written(
     farm: Farm, reach: list[object]
 ):
     async with asyncio.TaskGroup() as group:
-        for key in DECOYS:
+        for key in KEYS:
             group.create_task(check_refused(farm, reach, key, TaskName.LIGHT))
     for miner in farm:
         check_seen_and_only_read(farm, miner)
