@@ -1,9 +1,10 @@
 """The IceRiver models that can be simulated, with their figures.
 
-Known from captures and from other people's clients: the form of `softver1`, boards, chips and fans of KS0, KS2, KS3M,
-KS5L, KS5M and AL3, and which builds write numbers as `1.0`. Nominal rates are those of the maker's offers. Chosen by
-us, because no capture is public: the builds of KS0 Pro, KS1, KS2, KS3, KS7 (but for its number 11304), AE and RX, their
-chips, and that AE counts in MH/s and tells its name in `model`.
+Known from captures and from other people's clients: the names of the packages of KS0, KS3M and KS5L, the numbers in
+those of AL3 (10306) and KS7 (11304), boards, chips and fans of KS0, KS2, KS3M, KS5L, KS5M and AL3, and that a KS5L
+writes numbers as `1.0` while a KS3M does not. Chosen by us, because no capture is public: all other package names, the
+chips of KS1, KS3, KS3L, KS7, AE and RX, which model has which variant, that AE counts in MH/s, and that AE and RX tell
+their name in `model`. Nominal rates are near what the machines are sold as.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Port 4111: one JSON object per line in, one JSON object and a white space byte out. Nobody logs in."""
+"""Port 4111: one JSON object per line in, one JSON object and a white space byte out. Nobody logs in.
+
+Chosen by us, because it is not known: which white space byte, several lines on one connection (they are answered in
+turn), and that a command nobody knows fails with 1005.
+"""
 
 from __future__ import annotations
 
