@@ -70,7 +70,7 @@ class _Performance:
             readings = await self._all_read()
             parts = cast(stage.miners)
             await stage.break_miners({parts.dead.ip: ["dead"], parts.liar.ip: ["ignores"]})
-            script = acts(parts, lambda miner: f"{images_url}/{miner.key}")
+            script = acts(parts, lambda miner: f"{images_url}/{miner.image}")
             # Created one after the other, since a miner takes its tasks in that order; then all at once.
             batches = [(act, await self._create(act)) for act in script]
             reports += await asyncio.gather(*(self._watch(act, *each) for act, each in batches))

@@ -29,12 +29,10 @@ class Cast(msgspec.Struct, frozen=True):
                 return name
         return "frozen" if miner in self.frozen else "honest"
 
-    def whatsminers(self, *keys: str) -> tuple[SimulatedMiner, ...]:
-        """The honest WhatsMiners, or those of them that are of these kinds."""
+    def of(self, make: str, *keys: str) -> tuple[SimulatedMiner, ...]:
+        """The honest miners of a make, or those of them that are of these kinds."""
         return tuple(
-            each
-            for each in self.honest
-            if each.make == "whatsminer" and (not keys or each.key in keys)
+            each for each in self.honest if each.make == make and (not keys or each.key in keys)
         )
 
 
@@ -88,11 +86,23 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
     new = [each for each in cast.honest if each.generation == "new-bm"]
     god = [each for each in cast.honest if each.generation == "new-god"]
     old = [each for each in cast.honest if each.generation == "old"]
-    whats = cast.whatsminers()
+    whats, rivers = cast.of("whatsminer"), cast.of("iceriver")
     # Each dialect's own slow task: what these three do to a miner takes minutes of its time.
-    modal = (*new[:1], *god[:1])
-    rebooting = (*new[1:2], *god[1:2], *old[:1], *cast.whatsminers("m60s-compat"))
-    updating = (*(new[2:3] or new[:1]), *god[-1:], *old[-1:], *cast.whatsminers("m50s", "m60s"))
+    modal = (*new[:1], *god[:1], *cast.of("iceriver", "ks5l", "ks3m"))
+    rebooting = (
+        *new[1:2],
+        *god[1:2],
+        *old[:1],
+        *cast.of("whatsminer", "m60s-compat"),
+        *cast.of("iceriver", "ks3m"),
+    )
+    updating = (
+        *(new[2:3] or new[:1]),
+        *god[-1:],
+        *old[-1:],
+        *cast.of("whatsminer", "m50s", "m60s"),
+        *cast.of("iceriver", "al3"),
+    )
     pools = [
         {"url": "stratum+tcp://pool.example.com:3333", "user": "farm.{ip4}"},
         {"url": "stratum+tcp://backup.example.com:3333", "user": "farm.backup"},
@@ -119,9 +129,9 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
             skipped={"unsupported_mode": len(whats)},
         ),
         Act(
-            note="low power, in each dialect", name=TaskName.POWER_MODE, params={"mode": "low"},
-            who=(*whats, *cast.frozen), expected=by_role,
-            skipped={"unsupported_mode": len(cast.frozen)},
+            note="low power, which no IceRiver has", name=TaskName.POWER_MODE, params={"mode": "low"},
+            who=(*whats, *cast.frozen, *rivers), expected=by_role,
+            skipped={"unsupported_mode": len(cast.frozen) + len(rivers)},
         ),
         Act(
             note="reboot, forced", name=TaskName.REBOOT, params={"force": True},

@@ -19,9 +19,14 @@ __all__ = ["SimulatedMiner", "Stage", "StageError", "set_stage"]
 
 
 BASE: Final = "127.77.0.1"  # the first address of the demo's farm
-# One of each dialect: API v3, 4028 of v3 firmware, v2, v1, and one that takes no changes.
-WHATSMINERS: Final = ",".join(
-    f"whatsminer/{key}" for key in ("m60s", "m60s-compat", "m50s", "m20s", "m30s-legacy")
+# WhatsMiners of each dialect: API v3, 4028 of v3 firmware, v2, v1, and one that takes no changes. IceRivers with a form
+# of its own for the mode, with one form for all, and of another algorithm.
+OTHERS: Final = ",".join(
+    (
+        *(f"whatsminer/{key}" for key in ("m60s", "m60s-compat", "m50s", "m20s", "m30s-legacy")),
+        *(f"iceriver/{key}" for key in ("ks5l", "ks3m", "al3")),
+        "foreign/braiins",
+    )
 )
 
 
@@ -34,6 +39,7 @@ class SimulatedMiner(msgspec.Struct, frozen=True):
     model: str
     generation: str | None
     key: str
+    image: str
     foreign: bool = False
 
 
@@ -51,7 +57,7 @@ class Stage(msgspec.Struct):
     agent: Part
     rpc_port: int
     ledger: Path
-    firmware: Path  # a folder with an image for each simulated model, named by its key
+    firmware: Path  # a folder with the image of each simulated model
 
     async def break_miners(self, faults: Mapping[str, Sequence[Any]]) -> None:
         """Give the simulated miners new faults, by address."""
@@ -80,14 +86,15 @@ async def set_stage(
 ) -> AsyncIterator[Stage]:
     """Start simulator, cloud and agent (enrolled), in that order; end them in the other order.
 
-    `makes` is what the simulator is told to build (default: so many AntMiners, a WhatsMiner of each dialect and a
-    foreign one), counting up from `base`; `settings` are laid over the agent's config, by section. Raises StageError.
+    `makes` is what the simulator is told to build (default: so many AntMiners, and some of the other makes and a
+    foreign one beside them), counting up from `base`; `settings` are laid over the agent's config, by section.
+    Raises StageError.
     """
     async with AsyncExitStack() as stack:
         faults, ledger, images = folder / "faults.json", folder / "ledger.jsonl", folder / "images"
         faults.write_text("{}", "utf-8")
         images.mkdir(exist_ok=True)
-        makes = makes or f"antminer:{miners},{WHATSMINERS},foreign/braiins:1"
+        makes = makes or f"antminer:{miners},{OTHERS}"
         simulator = Part(
             folder, "simulator", command(
                 "simulator.cli", "--make", makes, "--base", base, "--faults", faults, "--ledger", ledger,
@@ -157,6 +164,7 @@ def _agent_config(
             "http_port": ready["http_port"],
             "rpc_port": ready["rpc_port"],
             "v3_port": ready["v3_port"],
+            "daemon_port": ready["daemon_port"],
             "device_pace": time_scale,
             "connect_timeout_s": 1.5,
         },

@@ -22,7 +22,7 @@ class Acting:
     def __init__(self, farm: Farm, folder: Path, images_url: str) -> None:
         self.farm = farm
         self.miner: Any = farm.miners[0]
-        self.images_url = images_url
+        self.image_url = f"{images_url}/{self.miner.image_name}"  # its next firmware
         self._config = folder / "config.toml"
         self._logs = folder / "logs"
         lines = {f"{kind}_port": number for kind, number in farm.ports.items()}
@@ -70,7 +70,7 @@ class Acting:
 
 @asynccontextmanager
 async def acting(spec: str, folder: Path, base: str) -> AsyncIterator[Acting]:
-    """Set it up: `spec` as the simulator takes it (`whatsminer/m60s`), its next firmware at `images_url`/firmware.bin."""
+    """Set it up: `spec` as the simulator takes it (`whatsminer/m60s`)."""
     images = folder / "images"
     images.mkdir()
     farm = await Farm.start(spec, base=base, time_scale=PACE)
@@ -78,7 +78,7 @@ async def acting(spec: str, folder: Path, base: str) -> AsyncIterator[Acting]:
         async with serve_images(images) as url:
             on = Acting(farm, folder, url)
             if (image := on.miner.newer_image()) is not None:
-                (images / "firmware.bin").write_bytes(image)
+                (images / on.miner.image_name).write_bytes(image)
             yield on
     finally:
         await farm.stop()

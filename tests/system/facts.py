@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from tests.system.witness import Entry, Row
 
-# The numbers of Bitmain's firmware (254 is how old images sleep), the words of MicroBT's.
+# The numbers of Bitmain's firmware (254 is how old images sleep), the words of the others'.
 _MODES: Final[Mapping[str, tuple[str, ...]]] = {
-    "sleep": ("1", "254"),
+    "sleep": ("1", "254", "sleep"),
     "low": ("3", "low"),
     "normal": ("0", "2", "normal"),
     "high": ("high",),

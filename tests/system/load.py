@@ -24,7 +24,11 @@ _WEIGHTS = {
     TaskName.FIRMWARE: 8,
 }
 # What each make can be asked for; of AntMiners not all can run at low power, so it is left out here.
-_MODES = {"antminer": ("sleep", "normal"), "whatsminer": ("low", "normal", "high")}
+_MODES = {
+    "antminer": ("sleep", "normal"),
+    "whatsminer": ("low", "normal", "high"),
+    "iceriver": ("sleep", "normal"),
+}
 _PATIENCE_S = 240.0
 _PAGE = 10_000
 
@@ -131,7 +135,7 @@ class Load:
             return some[:4], None
         if name is TaskName.FIRMWARE:
             one = [self._fresh.pop()] if self._fresh else []
-            return one, {"firmware_url": f"{self._images_url}/{one[0].key}"} if one else None
+            return one, {"firmware_url": f"{self._images_url}/{one[0].image}"} if one else None
         farm = pick.randint(1, 9999)
         pools = [
             {"url": f"stratum+tcp://pool{farm}-{n}.example.com:3333", "user": "farm.{ip4}"}

@@ -77,7 +77,7 @@ async def test_every_task_is_carried_out_and_its_proof_agrees_with_the_ledger(
         (file,) = (tmp_path / "logs").iterdir()
         assert file.stat().st_size == log["file"]["size_bytes"] > 0
 
-        updated = await on.act(TaskName.FIRMWARE, {"firmware_url": f"{on.images_url}/firmware.bin"})
+        updated = await on.act(TaskName.FIRMWARE, {"firmware_url": on.image_url})
         assert (updated["outcome"], updated["verified"]) == ("done", True)
         on.check("flash", updated, as_shown)
         assert len(on.applied("reboot")) == 2  # its own, and that of the update
