@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from agent.buffer import ReadingBuffer
 from agent.config import Config
 from agent.daemon import policy_of
 from agent.inventory import Inventory
-from agent.journal import Journal
 from agent.onsite import _NoCloud
 from agent.scanner import FarmScanner
 from agent.sinks.rigmonitor import RigMonitor
@@ -44,22 +44,14 @@ class Agent:
     telemetry: Telemetry
     monitor: RigMonitor
     journal: WatchedJournal
+    journal_path: Path
 
     @property
     def tasks(self) -> list[dict[str, Any]]:
         """Every task its journal knows, oldest first."""
-        rows = self.journal_rows
-        return rows
-
-    @property
-    def journal_rows(self) -> list[dict[str, Any]]:
-        import sqlite3
-
         with contextlib.closing(sqlite3.connect(self.journal_path)) as db:
             db.row_factory = sqlite3.Row
             return [dict(row) for row in db.execute("SELECT * FROM tasks ORDER BY accepted_at")]
-
-    journal_path: Path = Path()
 
 
 @asynccontextmanager
@@ -174,7 +166,3 @@ def switched(farm: Farm, ip: str, *actions: str) -> list[str]:
         for entry in farm.ledger.of(ip=ip, phase="applied")
         if not actions or entry["action"] in actions
     ]
-
-
-def journal_of(state: Path, clock: Clock) -> Journal:
-    return Journal(state / "journal.db", clock, ballast_bytes=0)

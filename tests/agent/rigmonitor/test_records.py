@@ -236,7 +236,6 @@ def test_whatever_a_miner_says_the_strict_server_takes_it_or_nothing_is_sent(
 ) -> None:
     try:
         record = log_of(moving, lan_ip="10.0.0.1", coin_name=coin, power_w=power_w)
-    except IncompleteError as error:
-        assert error.fields
+    except IncompleteError:
         return
     assert strict(msgspec.json.decode(msgspec.json.encode(record))) == {}
