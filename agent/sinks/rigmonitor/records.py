@@ -55,7 +55,7 @@ def spec_of(identity: Identity, static: Static | None) -> AsicSpec:
 
     A firmware of one piece is told as both versions. The variant is the nominal rate (`12TH`).
     """
-    firmware = _text(identity.firmware_version)
+    firmware = _text(static.system_version if static else None) or _text(identity.firmware_version)
     model = _text(identity.model)
     software = _text(static.software_version if static else None) or firmware
     missing = [
