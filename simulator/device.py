@@ -163,7 +163,6 @@ class Device:
             "image": self.image_name,
             "http_port": self.http_port,
             "rpc_port": self.rpc_port,
-            "image": self.image_name,
         }
 
     def _faults_changed(self) -> None:
