@@ -36,8 +36,8 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
     now = await state.look(miner)
     rate_hs = now.hashrate_hs or 0.0
     is_hashing = rate_hs > _HASHING_SHARE * (miner.ideal_hs or 0.0)
-    if is_hashing and (await state.config(miner)).mode is PowerMode.SLEEP:
-        is_hashing = False
+    if is_hashing:
+        is_hashing = not await _is_asleep(miner)
     if is_hashing and not change.force and not miner.allow_plain_reboot:
         raise PolicyRefusedError(
             f"it is hashing ({rate_hs / 1e9:.4g} GH/s over 5 minutes): a reboot would cost that work; "
@@ -125,6 +125,16 @@ def is_other_device(plan: Plan, mac: str | None) -> bool:
     """Whether the address changed hands while the miner was away."""
     was = plan.before.get("mac")
     return was is not None and mac is not None and was != mac
+
+
+async def _is_asleep(miner: Subject) -> bool:
+    """Whether it says so; one that does not tell counts as awake."""
+    try:
+        return (await state.config(miner)).mode is PowerMode.SLEEP
+    except MinerError as error:
+        if not is_silent(error):
+            raise
+        return False
 
 
 def _evidence(

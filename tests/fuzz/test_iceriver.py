@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import re
 from typing import Any
 
 import msgspec
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from contract.errors import MinerError
 from contract.miner import Moving, PowerMode, Slow
 from drivers.http import Response
-from drivers.iceriver import daemon, state, web
+from drivers.iceriver import daemon, image, logs, state, web
 from drivers.iceriver.driver import _raw, _slow
 from drivers.iceriver.identify import findings_of, is_front_page
 from drivers.iceriver.models import model_of
@@ -77,6 +79,14 @@ DAEMON = [
 ]
 LOG = daemon_reply("log", ctime=1, mtime=2, len=300) + b"a line\n" * 50
 
+PAGE = web_reply({"text": 'a&nbsp;&nbsp;b &lt;c&gt;<br/>\u00e9 "q" } ' * 30}, message="900")
+IMAGES = [
+    b"ICERIVER-KAS-KS3L-20230916 " + bytes(range(256)) * 8,
+    b"\x1f\x8bKS0-PRO " + bytes(2048),
+    b"KS5L" + bytes(253) + b"ustar" + bytes(2048),
+    b"<html>10306_miner</html>" * 64,
+]
+
 
 class Memory:
     """A sink that counts."""
@@ -135,6 +145,31 @@ def digest_log(data: bytes, at: int) -> None:
     assert sink.size <= 200
 
 
+def digest_page(data: bytes, at: int) -> None:
+    sink: Any = Memory()
+    page = logs.LogPage(sink, 200)
+    middle = (at * 37) % (len(data) + 1)
+    try:
+        page.write(data[:middle])
+        page.write(data[middle:])
+        is_cut = page.finish(truncated=at % 5 == 0)
+    except MinerError:
+        return
+    assert isinstance(is_cut, bool)
+    assert sink.size <= 200
+
+
+def digest_image(data: bytes, at: int) -> None:
+    name = data[:80].decode("utf-8", "replace") + (".bgz", ".tar", ".tar.gz")[at % 3]
+    image.models_in(name)
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", image.sent_name(name))
+    try:
+        found = image.check(io.BytesIO(data), len(data) if at % 2 else 4096, name)
+    except MinerError:
+        return
+    assert found.name == image.sent_name(name)
+
+
 def use(fields: dict[str, Any]) -> None:
     found = findings_of(fields)
     model = None
@@ -187,6 +222,16 @@ def fuzz_logs(number: int, seed: int) -> None:
         digest_log(data, at)
 
 
+def fuzz_pages(number: int, seed: int) -> None:
+    for at, data in enumerate(mutants([PAGE, *WEB], number, seed)):
+        digest_page(data, at)
+
+
+def fuzz_images(number: int, seed: int) -> None:
+    for at, data in enumerate(mutants(IMAGES, number, seed)):
+        digest_image(data, at)
+
+
 def test_mutated_replies_of_the_web_side_raise_only_documented_errors():
     fuzz_web(4_000, seed=1)
 
@@ -197,6 +242,24 @@ def test_mutated_replies_of_the_daemon_raise_only_documented_errors():
 
 def test_mutated_logs_raise_only_documented_errors():
     fuzz_logs(4_000, seed=1)
+
+
+def test_mutated_log_pages_raise_only_documented_errors():
+    fuzz_pages(4_000, seed=1)
+
+
+def test_mutated_firmware_files_raise_only_documented_errors():
+    fuzz_images(4_000, seed=1)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_mutated_log_pages_raise_only_documented_errors():
+    fuzz_pages(100_000, seed=2)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_mutated_firmware_files_raise_only_documented_errors():
+    fuzz_images(100_000, seed=2)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contract.errors import OutcomeUnknownError, UnsupportedError
+from contract.errors import AuthFailedError, OutcomeUnknownError, UnsupportedError
 from drivers.base import Light
 from tests.drivers.effects import MemoryEffect
 from tests.drivers.iceriver.stage import CLOCK, WRITABLE, stage
@@ -110,3 +110,25 @@ async def test_firmware_of_others_is_not_written_to(key: str) -> None:
         assert on.driver.capabilities is None
         assert not on.ledger(phase="received")
         assert not on.ledger("foreign_write", phase="rejected")
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_firmware_that_wants_a_login_gets_one_and_then_the_order_once(key: str) -> None:
+    async with stage(key) as on:
+        plan = await on.planned(Light(on=True))
+        on.faults.add("wants_login")
+        effect = MemoryEffect(CLOCK)
+        await on.driver.apply(plan, effect)
+        evidence = await on.driver.verify(plan, effect)
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+        assert len(on.ledger("light", phase="received")) == 1
+
+
+async def test_a_login_that_is_refused_is_no_order() -> None:
+    async with stage("ks5l") as on:
+        plan = await on.planned(Light(on=True))
+        on.faults.add("wants_login")
+        on.miner.password = "another"
+        with pytest.raises(AuthFailedError):
+            await on.driver.apply(plan, MemoryEffect(CLOCK))
+        assert not on.ledger(phase="received")
