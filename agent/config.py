@@ -187,6 +187,7 @@ class LimitsSection(Section):
     restart_wait_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 60.0
     firmware_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 512
     log_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 64
+    disk_reserve_mb: Annotated[int, Field(strict=True, ge=0, le=1_048_576)] = 64
     results_kept_s: Annotated[float, Field(strict=True, ge=60, le=90 * 86_400)] = 7 * 86_400.0
     stop_within_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 20.0
     task_s: dict[TaskName, Seconds] = {}

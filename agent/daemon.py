@@ -326,5 +326,6 @@ def policy_of(config: Config) -> Policy:
         max_open=limits.open_tasks,
         log_cap_bytes=limits.log_max_mb * 2**20,
         firmware_cap_bytes=limits.firmware_max_mb * 2**20,
+        disk_reserve_bytes=limits.disk_reserve_mb * 2**20,
         report_keep_s=limits.results_kept_s,
     )

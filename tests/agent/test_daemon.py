@@ -71,6 +71,7 @@ def test_policy_is_what_the_config_says() -> None:
                     "power_effects": 3,
                     "restart_wait_s": 30.0,
                     "firmware_max_mb": 2,
+                    "disk_reserve_mb": 100,
                     "task_s": {"miner.log.get": 5},
                 },
             }
@@ -81,6 +82,7 @@ def test_policy_is_what_the_config_says() -> None:
     assert policy.power_effects == 3
     assert policy.restart_wait_s == 3.0  # the miners live ten times faster
     assert policy.firmware_cap_bytes == 2 * 2**20
+    assert policy.disk_reserve_bytes == 100 * 2**20
     assert policy.limit_s(TaskName.LOG, 300) == 5
 
 
