@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Dialect(StrEnum):
-    """What the firmware speaks. V1 is the protocol of V2 with older readings."""
+    """What the firmware speaks, as the listing names it. V1 is the protocol of V2 with older readings."""
 
     LEGACY = "legacy"
     """cgminer alone: reads on 4028, no writes."""
@@ -18,11 +18,6 @@ class Dialect(StrEnum):
     """Firmware of the v3 generation whose 4433 is closed: 4028 in its reduced form."""
     V3 = "v3"
     """4433, and beside it 4028 in its reduced form."""
-
-    @property
-    def generation(self) -> str:
-        """How the listing names it: one name per protocol."""
-        return "v2" if self is Dialect.V1 else self.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,7 @@ class Whatsminer(Device):
         super().__init__(place)
         self.spec = spec
         self.key, self.model = spec.key, spec.name
-        self.generation = spec.dialect.generation
+        self.generation = spec.dialect.value
         self.hashrate_hs = spec.hashrate_hs
         self.version = spec.version
         self.pending: firmware.Image | None = None
@@ -405,7 +405,7 @@ class Whatsminer(Device):
             late = Dialect.V3 if image.api_v3 else Dialect.COMPAT
             dialect = late if image.api.startswith("2.2") else Dialect.V2
             self.spec = replace(self.spec, dialect=dialect, api=image.api, api_v3=image.api_v3)
-            self.generation = dialect.generation
+            self.generation = dialect.value
 
     def _schedule(self, order: Order, delay_s: float) -> None:
         self._waiting.append(order)

@@ -74,7 +74,7 @@ async def test_every_model_is_known_in_its_dialect(key: str):
     async with stage(key) as on:
         identity, miner = on.driver.identity, on.miner
         assert (identity.make, identity.model) == (Make.WHATSMINER, miner.model)
-        assert identity.generation == GENERATIONS[key]
+        assert identity.generation == miner.describe()["generation"] == GENERATIONS[key]
         assert identity.firmware is Firmware.STOCK
         if key != "m20s-legacy":  # tells neither
             assert identity.firmware_version == miner.firmware_version

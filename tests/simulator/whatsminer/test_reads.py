@@ -221,7 +221,7 @@ async def test_an_unknown_command_names_nobody(start, v3):
 async def test_the_listing_names_port_and_dialect(start):
     farm = await start("whatsminer:10,antminer/s21")
     listed = farm.describe()
-    assert {each["generation"] for each in listed[:10]} == {"v2", "v2-compat", "v3"}
+    assert {each["generation"] for each in listed[:10]} == {"v1", "v2", "v2-compat", "v3"}
     assert {each["v3_port"] for each in listed[:10]} == {farm.ports["v3"]}
     assert all(each["make"] == "whatsminer" for each in listed[:10])
     assert "v3_port" not in listed[10]
