@@ -21,11 +21,12 @@ POOLS: Final = [
 
 
 def as_shown(action: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The ledger's side of an effect, as the evidence words it."""
+    """The ledger's side of an effect, as the evidence words it. A password is only said to be there."""
     if action == "light":
         return {"light_on": facts["on"]}
     if action == "pools":
-        return {"pools": [{"url": s["url"], "user": s["user"]} for s in facts["pools"] if s["url"]]}
+        slots = [slot for slot in facts["pools"] if slot["url"]]
+        return {"pools": [{"url": s["url"], "user": s["user"], "password": "****"} for s in slots]}
     return dict(facts)
 
 

@@ -15,7 +15,7 @@ from tests.system.site import Killer, load_of, open_site
 SEED = 20_261_121
 AGENT_KILLS = int(os.environ.get("MINER_AGENT_CRASHES", "300"))  # more of them by night, by hand
 CLOUD_KILLS, MINERS = AGENT_KILLS // 3, 50
-WHATSMINERS = 0.4  # of the miners; of every dialect that takes changes
+WHATSMINERS, ICERIVERS = 0.3, 0.2  # of the miners; of every dialect that takes changes
 KILL_S = 2.0  # how long one life of the agent takes, at least
 
 
@@ -29,8 +29,9 @@ async def gate(
     open_tasks: int,
 ) -> tuple[Figures, int]:
     """Kill that often under load, then let everything end in peace and ask the checker."""
-    whatsminers = round(miners * WHATSMINERS)
-    makes = f"antminer:{miners - whatsminers},whatsminer:{whatsminers}"
+    whatsminers, icerivers = round(miners * WHATSMINERS), round(miners * ICERIVERS)
+    antminers = miners - whatsminers - icerivers
+    makes = f"antminer:{antminers},whatsminer:{whatsminers},iceriver:{icerivers}"
     async with open_site(
         folder, makes=makes, base=base, settings={"log": {"level": "info"}}
     ) as site:
