@@ -195,7 +195,7 @@ class Dispatcher:
         # All of them before anything is awaited: what came in meanwhile lives here by now.
         missing = [each for each in found if each.task_id not in known | self._tasks.keys()]
         for record in missing:
-            if record.reports or record.state is State.INTENT:
+            if record.is_lent or record.state is State.INTENT:
                 await self._take_up(record)
             else:  # whoever wished for it on site was told no, and may have asked again
                 refusal = StorageFullError(
@@ -246,7 +246,7 @@ class Dispatcher:
 
     async def _outcome(self, task: LiveTask) -> Settlement:
         while True:
-            if task.record.reports and not (
+            if task.record.is_lent and not (
                 task.state is State.INTENT and task.kind is Kind.ONE_SHOT
             ):
                 await self._lease(task)

@@ -63,7 +63,7 @@ class Gate:
             raise CancelledTaskError(
                 "Cancelled. It was begun before the agent restarted, and is not sent again."
             )
-        if not task.record.reports:
+        if not task.record.is_lent:
             return  # wished for on site: no cloud has lent it to us
         left = self.lease.left_s()
         if left < self.policy.lease_margin_s:
@@ -77,7 +77,7 @@ class Gate:
         """
         if task.revoked:
             raise ExpiredError("Its execution limit passed before all of it was sent.")
-        if task.pinned or not task.record.reports:
+        if task.pinned or not task.record.is_lent:
             return
         if self.lease.left_s() <= 0.0:
             raise LeaseShortError("The lease ended before all of it was sent.")

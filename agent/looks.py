@@ -68,7 +68,7 @@ class Looks:
             task.log.info(f"{file.name}: {file.size_bytes} bytes from {driver.endpoint.host}")
             if file.truncated:
                 task.log.warning("The log was longer than the cap and is cut.")
-            if task.record.reports:
+            if task.record.is_lent:
                 upload = retrying(self._clock, what="upload", most_s=UPLOAD_WAIT_S)
                 await upload(self._source.upload, task.id, file)
                 task.log.info("The log was brought to the cloud.")
@@ -82,7 +82,7 @@ class Looks:
             "sha256": file.sha256,
             "truncated": file.truncated,
         }
-        if not task.record.reports:
+        if not task.record.is_lent:
             shown["path"] = file.path
         return succeeded(
             Evidence(
@@ -107,8 +107,7 @@ class Looks:
                 return
             last_mono = now
             task.log.info(f"{done} of {total} addresses")
-            if task.record.reports:
-                await self._journal.progress(task.id, self._clock.now(), task.log.take())
+            await self._journal.progress(task.id, self._clock.now(), task.log.take())
 
         summary = await self._scanner.scan(params.ranges, progress)
         task.log.info(

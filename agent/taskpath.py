@@ -28,7 +28,7 @@ from agent.reporter import Reporter
 from agent.slots import Slots
 from contract.clock import Clock
 from contract.errors import PolicyRefusedError, StorageFullError
-from contract.link import MinerRef
+from contract.link import ON_SITE, MinerRef
 from contract.task import QUEUE_TTL_S, SPECS, TaskName, parse_params
 
 FLUSH_S = 3.0  # for the last reports once stopping
@@ -144,7 +144,8 @@ class TaskPath:
     async def submit_local(
         self, name: TaskName, params: dict[str, Any], miner: MinerRef | None, origin: str
     ) -> dict[str, Any]:
-        """Carry out a task wished for on site; gives its `result` with its `status`.
+        """Carry out a task wished for on site, by `origin` (as `contract.link.Origin` has it); gives its `result` with
+        its `status`. Its steps are reported like those of any other task.
 
         Raises ValueError for bad parameters, PolicyRefusedError while stopping, StorageFullError.
         """
@@ -157,7 +158,7 @@ class TaskPath:
         now = self._clock.now()
         record = TaskRecord(
             task_id=str(uuid.uuid4()),
-            epoch=0,
+            epoch=ON_SITE,
             name=name,
             params=params,
             miner=miner,

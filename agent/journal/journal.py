@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import structlog
 
 from agent.journal.file import BALLAST_BYTES
+from agent.journal.outbox import give_up_oldest, read_outbox
 from agent.journal.record import CLOUD, TaskRecord, dump, from_row
 from agent.journal.steps import Arrival, StepAck, Steps
 from agent.journal.writer import Need, Writer
@@ -24,6 +24,7 @@ from drivers.base import Plan
 
 KEEP_DAYS: Final = 30
 KEEP_ROWS: Final = 100_000
+KEEP_UNTOLD: Final = 50_000  # events of tasks of the site, while no cloud takes them
 _TIDY_ROWS: Final = 2000  # per turn, so that no commit waits long
 
 log: Any = structlog.get_logger(__name__)
@@ -40,10 +41,12 @@ class Journal(Steps, Writer):
         ballast_bytes: int = BALLAST_BYTES,
         keep_days: float = KEEP_DAYS,
         keep_rows: int = KEEP_ROWS,
+        keep_untold: int = KEEP_UNTOLD,
     ) -> None:
         super().__init__(path, clock, ballast_bytes=ballast_bytes)
         self._keep = timedelta(days=keep_days)
         self._keep_rows = keep_rows
+        self._keep_untold = keep_untold
         self.last_seq = 0  # the last event number that is durable
         self._told_seq = 0
 
@@ -157,7 +160,9 @@ class Journal(Steps, Writer):
         await self._submit(lambda db: self._settle_unreadable(db, task_ids, at), Need.MUST)
 
     async def open_tasks(self) -> tuple[OpenTask, ...]:
-        """All the cloud gave us that it has not seen ended."""
+        """All the cloud gave us that it has not seen ended. What arose on site is not among them: it is not the cloud's
+        to hand out again.
+        """
         return await self._submit(
             lambda db: tuple(
                 OpenTask(task_id=row[0], epoch=row[1])
@@ -178,9 +183,21 @@ class Journal(Steps, Writer):
 
         return await self._submit(work, Need.LOOK)
 
-    async def outbox(self, most: int, most_bytes: int) -> tuple[Event, ...]:
-        """The oldest events not yet acknowledged; at least one if there is any."""
-        return await self._submit(lambda db: _read_outbox(db, most, most_bytes), Need.LOOK)
+    async def outbox(
+        self, most: int, most_bytes: int, *, besides: Collection[int] = ()
+    ) -> tuple[Event, ...]:
+        """The oldest events not yet acknowledged, without those numbered in `besides`; at least one if there is any."""
+        left_out = tuple(besides)
+        return await self._submit(lambda db: read_outbox(db, most, most_bytes, left_out), Need.LOOK)
+
+    async def untold(self) -> int:
+        """How many tasks ended without the cloud ever taking their outcome, as far back as rows are kept."""
+        return await self._submit(
+            lambda db: int(
+                db.execute("SELECT count(*) FROM tasks WHERE untold IS NOT NULL").fetchone()[0]
+            ),
+            Need.LOOK,
+        )
 
     async def depth(self) -> int:
         """How many events wait to be reported."""
@@ -191,6 +208,9 @@ class Journal(Steps, Writer):
     # --- in the thread, and after it ---
 
     def _tidy(self, db: sqlite3.Connection) -> None:
+        given_up = give_up_oldest(db, self._keep_untold, _TIDY_ROWS)
+        if given_up:
+            log.error("journal.untold", events=given_up)
         oldest = to_text(self._clock.now() - self._keep)
         db.execute(
             "DELETE FROM tasks WHERE rowid IN (SELECT rowid FROM tasks "
@@ -221,34 +241,6 @@ def _unfinished_rows(db: sqlite3.Connection) -> list[sqlite3.Row]:
         # By row, since the clock on the wall may have been stepped between two tasks.
         "SELECT * FROM tasks WHERE state IN ('accepted', 'intent') ORDER BY state = 'intent' DESC, rowid"
     ).fetchall()
-
-
-def _read_outbox(db: sqlite3.Connection, most: int, most_bytes: int) -> tuple[Event, ...]:
-    events: list[Event] = []
-    size = 0
-    for row in db.execute(
-        "SELECT o.seq, o.task_id, t.epoch, o.state, o.at, o.logs, "
-        "CASE WHEN o.terminal THEN t.result END AS result "
-        "FROM outbox o JOIN tasks t USING (task_id) ORDER BY o.seq LIMIT ?",
-        (most,),
-    ):
-        size += len(row["logs"]) + len(row["result"] or "") + 200
-        if events and size > most_bytes:
-            break
-        events.append(
-            Event(
-                task_id=row["task_id"],
-                epoch=row["epoch"],
-                seq=row["seq"],
-                state=row["state"],
-                at=row["at"],
-                result=None
-                if row["result"] is None
-                else msgspec.json.decode(row["result"], type=dict[str, Any]),
-                logs=msgspec.json.decode(row["logs"], type=tuple[LogLine, ...]),
-            )
-        )
-    return tuple(events)
 
 
 def _must_change(cursor: sqlite3.Cursor) -> None:

@@ -31,7 +31,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     limit_s: float  # execution limit, counted from intent
     miner: MinerRef | None = None
     batch_id: str | None = None
-    origin: str = CLOUD  # who wished for it; only the cloud's own are reported to it
+    origin: str = CLOUD  # who wished for it: the cloud, or somebody on site
     state: State = State.ACCEPTED
     status: TaskStatus | None = None  # once settled
     intent_at: datetime | None = None
@@ -39,10 +39,13 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan | None = None
     notes: dict[str, Any] = {}
     result: dict[str, Any] | None = None
+    untold: str | None = None  # reported no more, though the cloud never took its outcome: why
 
     @property
-    def reports(self) -> bool:
-        """Whether the cloud wants to hear of it."""
+    def is_lent(self) -> bool:
+        """Whether the cloud handed it out: it needs a lease, and the cloud may hand it out again. What arose on site is
+        ours alone; the cloud is told of it all the same.
+        """
         return self.origin == CLOUD
 
 
@@ -99,6 +102,7 @@ def from_row(row: sqlite3.Row) -> TaskRecord:
         result=None
         if row["result"] is None
         else msgspec.json.decode(row["result"], type=dict[str, Any]),
+        untold=row["untold"],
     )
 
 
@@ -108,6 +112,15 @@ def _plan(text: str | None) -> Plan | None:
         return None if text is None else msgspec.json.decode(text, type=Plan)
     except msgspec.DecodeError:
         return None
+
+
+def without_passwords(value: Any) -> Any:
+    """Parameters of a task, as they are kept and told once nothing more is to be sent."""
+    if isinstance(value, dict):
+        return {k: without_passwords(v) for k, v in value.items() if k != "password"}
+    if isinstance(value, list | tuple):
+        return [without_passwords(each) for each in value]
+    return value
 
 
 def dump(value: Any) -> str:

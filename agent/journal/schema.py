@@ -46,6 +46,11 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     ),
     # The reporter asks which events of one task are still unsent when it is handed out again.
     ("CREATE INDEX outbox_task ON outbox (task_id)",),
+    # Why no cloud ever took the outcome of a task that is told no more.
+    (
+        "ALTER TABLE tasks ADD COLUMN untold TEXT",
+        "CREATE INDEX tasks_untold ON tasks (settled_at) WHERE untold IS NOT NULL",
+    ),
 )
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
-from agent.journal.record import CLOUD, INSERT, TaskRecord, dump, to_row
+from agent.journal.record import INSERT, TaskRecord, dump, to_row, without_passwords
 from agent.settlement import Settlement, failed
 from agent.states import State, check_move, nonce_status
 from contract.clock import BootTime, to_text
@@ -28,10 +27,11 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepAck(msgspec.Struct, frozen=True, kw_only=True):
-    """One event the cloud needs to hear no more."""
+    """One event the cloud needs to hear no more; `untold` says why, where it never took it."""
 
     seq: int
     epoch: int
+    untold: str | None = None
 
 
 class Steps:
@@ -53,8 +53,8 @@ class Steps:
         if arrival.refusal is not None:
             self._settle(db, record, arrival.refusal, at, ())
             return False
-        if record.reports:
-            self._emit(db, record.task_id, TaskStatus.QUEUING, at, (), terminal=False)
+        logs = () if record.is_lent else (_arose(record, at),)
+        self._emit(db, record.task_id, TaskStatus.QUEUING, at, logs, terminal=False)
         return True
 
     def _tell_again(
@@ -68,7 +68,7 @@ class Steps:
         """Handed out again. What became of it here is what counts: it is told again under the new epoch."""
         back = State.SETTLED if state is State.REPORTED else state
         db.execute(
-            "UPDATE tasks SET epoch = ?, expires_at = ?, state = ? WHERE task_id = ?",
+            "UPDATE tasks SET epoch = ?, expires_at = ?, state = ?, untold = NULL WHERE task_id = ?",
             (record.epoch, to_text(record.expires_at), back.value, record.task_id),
         )
         ended = back is State.SETTLED
@@ -93,7 +93,7 @@ class Steps:
         *,
         boot: BootTime | None = None,
     ) -> None:
-        row = db.execute("SELECT state, origin FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
+        row = db.execute("SELECT state FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
         if row is None:
             raise StorageFullError("The journal was begun anew under this task; give it again.")
         check_move(State(row["state"]), State.INTENT)
@@ -107,8 +107,7 @@ class Steps:
                 task_id,
             ),
         )
-        if row["origin"] == CLOUD:
-            self._emit(db, task_id, TaskStatus.PENDING, at, logs, terminal=False)
+        self._emit(db, task_id, TaskStatus.PENDING, at, logs, terminal=False)
 
     def _settle(
         self,
@@ -134,22 +133,20 @@ class Steps:
             self._begin(db, record.task_id, None, intent_at, ())
             state = State.INTENT
         check_move(state, State.SETTLED)
-        after = State.SETTLED if record.reports else State.REPORTED  # nobody to tell: done with
         # The plan and the passwords in the parameters have served their purpose.
         db.execute(
             "UPDATE tasks SET state = ?, status = ?, settled_at = ?, result = ?, plan = NULL, params = ? "
             "WHERE task_id = ?",
             (
-                after.value,
+                State.SETTLED.value,
                 settlement.status.value,
                 to_text(at),
                 dump(settlement.result),
-                dump(_without_passwords(record.params)),
+                dump(without_passwords(record.params)),
                 record.task_id,
             ),
         )
-        if record.reports:
-            self._emit(db, record.task_id, settlement.status, at, logs, terminal=True)
+        self._emit(db, record.task_id, settlement.status, at, logs, terminal=True)
 
     def _settle_unreadable(
         self, db: sqlite3.Connection, task_ids: Sequence[str], at: datetime
@@ -158,26 +155,24 @@ class Steps:
             self._settle_one_unreadable(db, task_id, at)
 
     def _settle_one_unreadable(self, db: sqlite3.Connection, task_id: str, at: datetime) -> None:
-        row = db.execute("SELECT state, origin FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
+        row = db.execute("SELECT state FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
         begun = row["state"] == State.INTENT.value
         end = failed(
             ErrorCode.INTERNAL,
             "Another version of the agent left this task, and this one cannot read it. Create it again.",
             outcome=Outcome.UNKNOWN if begun else Outcome.NOT_DONE,
         )
-        told = row["origin"] == CLOUD
         db.execute(
             "UPDATE tasks SET state = ?, status = ?, settled_at = ?, result = ? WHERE task_id = ?",
             (
-                State.SETTLED.value if told else State.REPORTED.value,
+                State.SETTLED.value,
                 end.status.value,
                 to_text(at),
                 dump(end.result),
                 task_id,
             ),
         )
-        if told:
-            self._emit(db, task_id, end.status, at, (), terminal=True)
+        self._emit(db, task_id, end.status, at, (), terminal=True)
 
     def _emit(
         self,
@@ -206,13 +201,11 @@ class Steps:
             db.execute("DELETE FROM outbox WHERE seq = ?", (ack.seq,))
             if row["terminal"] and row["state"] == State.SETTLED.value:
                 db.execute(
-                    "UPDATE tasks SET state = 'reported' WHERE task_id = ?", (row["task_id"],)
+                    "UPDATE tasks SET state = 'reported', untold = ? WHERE task_id = ?",
+                    (ack.untold, row["task_id"]),
                 )
 
 
-def _without_passwords(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_passwords(v) for k, v in value.items() if k != "password"}
-    if isinstance(value, list | tuple):
-        return [_without_passwords(each) for each in value]
-    return value
+def _arose(record: TaskRecord, at: datetime) -> LogLine:
+    message = f"Wished for on site, by {record.origin}; no cloud created it."
+    return LogLine(at=to_text(at), level="info", message=message)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,9 +30,9 @@ from agent.journal.schema import MIGRATIONS, migrate, open_database
 from agent.journal.writer import Job
 from agent.settlement import Settlement, failed, succeeded
 from agent.states import IllegalMoveError, State
-from contract.clock import Clock, SystemClock
+from contract.clock import Clock, SystemClock, to_text
 from contract.errors import ErrorCode, StorageFullError
-from contract.link import Event, LogLine, MinerRef
+from contract.link import ON_SITE, Arose, Event, LogLine, MinerRef, SiteMiner
 from contract.task import Outcome, TaskName, TaskStatus
 from drivers.base import Evidence, Plan, Pools, PoolSetting, Reboot
 from tests.agent.farm import HandClock, until
@@ -196,15 +197,88 @@ async def test_what_is_refused_at_once_is_settled_and_not_run(tmp_path: Path) ->
         ]
 
 
-async def test_tasks_of_the_site_itself_are_not_reported(tmp_path: Path) -> None:
+async def test_each_event_of_a_task_of_the_site_says_what_it_is(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
-        mine = record("t1", origin="act")
+        mine = record("t1", origin="rigmonitor", epoch=ON_SITE)
         await accept(journal, mine)
         await journal.begin("t1", PLAN, AT)
+        await journal.progress("t1", AT, [])
         await journal.settle(mine, done(), AT)
-        assert await outbox(journal) == ()
-        assert await journal.open_tasks() == ()
+        events = await outbox(journal)
+        assert [each.state for each in events] == ["queuing", "pending", "pending", "succeed"]
+        told = Arose(
+            name=TaskName.REBOOT,
+            params={"force": True},
+            miner=SiteMiner(mac="02:00:00:00:00:01"),
+            origin="rigmonitor",
+            accepted_at=to_text(AT),
+        )
+        assert {each.epoch for each in events} == {ON_SITE}
+        assert [each.arose for each in events] == [told] * 4
+        assert "rigmonitor" in events[0].logs[0].message
+        await acknowledge(journal)
         assert (await journal.find("t1")).state is State.REPORTED  # type: ignore[union-attr]
+
+
+async def test_a_task_of_the_site_is_not_the_clouds_to_hand_out_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        await accept(journal, record("t1", origin="onsite", epoch=ON_SITE), record("t2"))
+        assert [each.task_id for each in await journal.open_tasks()] == ["t2"]
+        assert [each.arose is None for each in await outbox(journal)] == [False, True]
+
+
+async def test_what_is_told_of_a_task_of_the_site_has_no_password(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        pool = {"url": "u", "user": "w", "password": "hunter2"}
+        mine = record(
+            "t1", origin="onsite", epoch=ON_SITE, name=TaskName.POOLS, params={"pools": [pool]}
+        )
+        await accept(journal, mine)
+        await journal.begin("t1", None, AT)
+        assert (await journal.find("t1")).params == mine.params  # type: ignore[union-attr]
+        for event in await outbox(journal):
+            assert event.arose is not None
+            assert event.arose.params == {"pools": [{"url": "u", "user": "w"}]}
+
+
+async def test_one_another_version_wrote_does_not_hold_up_the_outbox(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        await accept(journal, record("t1", origin="onsite", epoch=ON_SITE), record("t2"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as db:
+        db.execute("UPDATE tasks SET name = 'miner.heart.stop' WHERE task_id = 't1'")
+        db.commit()
+    async with opened(tmp_path) as journal:
+        assert [(each.task_id, each.arose) for each in await outbox(journal)] == [
+            ("t1", None),
+            ("t2", None),
+        ]
+
+
+async def test_without_a_cloud_only_the_newest_of_the_site_wait_to_be_told(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with opened(tmp_path, clock, keep_untold=10) as journal:
+        await accept(journal, record("cloud"))
+        await journal.settle(record("cloud"), done(), AT)
+        for number in range(20):
+            mine = record(f"t{number}", origin="onsite", epoch=ON_SITE)
+            await accept(journal, mine)
+            await journal.settle(mine, done(), AT)
+        await accept(journal, record("open", origin="onsite", epoch=ON_SITE))
+        await clock.advance(60.0)
+        await until_idle(journal, lambda depth: depth <= 10)
+        events = await outbox(journal)
+        assert {"cloud", "open", "t19"} <= {each.task_id for each in events}
+        first = await journal.find("t0")
+        assert first is not None and (first.state, first.status) == (State.REPORTED, "succeed")
+        assert first.untold is not None
+        assert (await journal.find("t19")).state is State.SETTLED  # type: ignore[union-attr]
+        assert (await journal.find("cloud")).state is State.SETTLED  # type: ignore[union-attr]
+
+
+async def until_idle(journal: Journal, holds: Callable[[int], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds(await journal.depth()):
+            pass  # each look is a turn of the journal's thread
 
 
 async def test_passwords_are_forgotten_with_the_outcome(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from agent.journal import JournalLockedError, TaskRecord
 from agent.journal.writer import Job
+from agent.ports import CloudError
 from contract.clock import SystemClock
 from contract.errors import PolicyRefusedError, StorageFullError
 from contract.task import TaskName
@@ -125,3 +126,32 @@ async def test_the_supervision_of_slots_can_be_seen_alive(tmp_path: Path) -> Non
         assert at.path.slots_alive
         writer = at.journal.heartbeat_mono
         await until(lambda: at.journal.heartbeat_mono > writer)
+
+
+async def test_a_cloud_that_does_not_know_tasks_of_the_site_holds_up_nothing(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as at:
+        at.cloud.ack_state = lambda event: "unknown_task" if event.arose else "ok"
+        ref = at.farm.miners[0].ref
+        assert (await at.path.submit_local(TaskName.LIGHT, {"action": "on"}, ref, "onsite"))[
+            "status"
+        ] == "succeed"
+        await at.cloud.ended(at.task(1))
+        async with asyncio.timeout(10):
+            while await at.journal.depth():
+                pass  # each look is a turn of the journal's thread
+
+
+async def test_a_cloud_that_refuses_tasks_of_the_site_holds_up_nothing(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        refusal = CloudError("arose: no such key", retry=False, status=400)
+        at.cloud.report_error = lambda request: (
+            refusal if any(event.arose for event in request.events) else None
+        )
+        ref = at.farm.miners[0].ref
+        for action in ("on", "off"):
+            await at.path.submit_local(TaskName.LIGHT, {"action": action}, ref, "onsite")
+        for number in (1, 2):
+            assert (await at.cloud.ended(at.task(number))).state == "succeed"
+        assert not any(event.arose for event in at.cloud.events)
