@@ -150,10 +150,12 @@ class Kind:
         cpu = f"{_cpu(self._without):.0f} -> {_cpu(self._beside):.0f} ms/s"
         stall = f"{_stall(self._without):.1f} -> {_stall(self._beside):.1f} ms"
         failed = f"{_failed(self._without)} -> {_failed(self._beside)}"
+        hostile = sum(sum(each.suspects_failed.values()) for each in self._beside)
         return [
             f"  {self.name:<10} p99 with/without {p99}, without/without {noise}: {p99.verdict(MOST)}",
             f"  {'':<10} p50 with/without {p50}; p50 {p50s}, p99 {p99s} ({len(self._p99)} rounds as one)",
-            f"  {'':<10} the agent's processor {cpu}, longest turn of its loop {stall}, failed looks {failed}",
+            f"  {'':<10} the agent's processor {cpu}, longest turn of its loop {stall}",
+            f"  {'':<10} looks that failed {failed}, at the hostile one {hostile}",
         ]
 
 
