@@ -49,11 +49,6 @@ from drivers.wire import Wire
 PANEL_EVERY_S: Final = 60.0  # of the device
 DAEMON_EVERY_S: Final = 15.0
 RELEARN_S: Final = 3600.0  # a daemon that was closed is tried again after this long
-_WEB_DOWN: Final = MinerFault(
-    code="web_down",
-    text="its web server does not work, so it cannot be changed: it is starting, or needs a restart by hand",
-    severity="warning",
-)
 
 
 class Iceriver(Changing):
@@ -147,7 +142,7 @@ class Iceriver(Changing):
         Raises UnreachableError, MalformedError, RefusedError, AuthFailedError; WrongDeviceError when something else
         than an IceRiver answers.
         """
-        fields, is_web_down = await self._panel(depth)
+        fields, trouble = await self._panel(depth)
         read_at = self.clock.now()
         self._recognise(fields)
         look = look_of(fields, self._model)
@@ -155,7 +150,7 @@ class Iceriver(Changing):
         slow: Slow | None = None
         if depth is not Depth.MOVING:
             mode, word = await self._mode()
-            slow = _slow(look, mode, word, is_web_down=is_web_down and self.identity.drivable)
+            slow = _slow(look, mode, word, trouble=trouble)
         return Reading(
             read_at=read_at,
             moving=look.moving,
@@ -166,22 +161,26 @@ class Iceriver(Changing):
 
     # --- private ---------------------------------------------------------------------------------
 
-    async def _panel(self, depth: Depth) -> tuple[dict[str, Any], bool]:
-        """The figures, of whichever side is due, or else of the other; and whether the web side failed."""
+    async def _panel(self, depth: Depth) -> tuple[dict[str, Any], MinerError | None]:
+        """The figures, of whichever side is due, or else of the other; and what was wrong with the web side."""
         if self._is_daemons_turn():
             try:
-                return await self._of_daemon(depth), False
-            except MinerError:
+                return await self._of_daemon(depth), None
+            except MinerError as error:
                 if self.identity.firmware is Firmware.PBFARMER:
                     raise  # its web side is not ours to ask
-            return await self._of_web(), False
+                is_refused = isinstance(error, UnreachableError)
+            fields = await self._of_web()
+            if is_refused:
+                self._learn_closed()
+            return fields, None
         try:
-            return await self._of_web(), False
-        except (UnreachableError, MalformedError, UnsupportedError, WrongDeviceError) as error:
+            return await self._of_web(), None
+        except MinerError as error:
             trouble = error
         # A quote in a password breaks the JSON of the web side, and its leak ends it: the daemon lives on.
         try:
-            return await self._of_daemon(depth), True
+            return await self._of_daemon(depth), trouble
         except MinerError:
             raise trouble from None
 
@@ -197,17 +196,17 @@ class Iceriver(Changing):
         return fields
 
     async def _asked(self, asking: Awaitable[dict[str, Any]]) -> dict[str, Any]:
-        """Ask the daemon, and learn whether it is open."""
-        try:
-            answer = await asking
-        except UnreachableError:
-            self._closed_until_mono = self.clock.mono() + RELEARN_S
-            self._found = msgspec.structs.replace(self._found, is_daemon_open=False)
-            raise
+        """Ask the daemon; one that answers is open."""
+        answer = await asking
         self._closed_until_mono = None
         if not self._found.is_daemon_open:
             self._found = msgspec.structs.replace(self._found, is_daemon_open=True)
         return answer
+
+    def _learn_closed(self) -> None:
+        """It takes no connections while the web side gets answers of it: it is not away, the network may not ask it."""
+        self._closed_until_mono = self.clock.mono() + RELEARN_S
+        self._found = msgspec.structs.replace(self._found, is_daemon_open=False)
 
     def _is_closed(self) -> bool:
         until = self._closed_until_mono
@@ -230,6 +229,11 @@ class Iceriver(Changing):
         found = findings_of(fields)
         if found is None:
             raise WrongDeviceError(f"{self._endpoint.host} is no IceRiver (any more)")
+        known = self.identity
+        if found.identity.mac is None and found.package == self.package:
+            # A panel is glued of several answers, of which one may be missing.
+            identity = msgspec.structs.replace(found.identity, mac=known.mac)
+            found = msgspec.structs.replace(found, identity=identity)
         self.learn(found)
 
     async def _mode(self) -> tuple[PowerMode | None, str | None]:
@@ -238,6 +242,8 @@ class Iceriver(Changing):
         if not self._is_closed():
             try:
                 fields = await self._asked(self.daemon.ask("gethw"))
+            except UnreachableError:
+                self._learn_closed()
             except MinerError:
                 fields = None
         if fields is None and self.identity.firmware is not Firmware.PBFARMER:
@@ -278,8 +284,12 @@ def _login(
     return known if identity.firmware is Firmware.STOCK else None
 
 
-def _slow(look: Look, mode: PowerMode | None, word: str | None, *, is_web_down: bool) -> Slow:
-    """The slower facts. A miner that sleeps on purpose does not hash, which is no fault then."""
+def _slow(
+    look: Look, mode: PowerMode | None, word: str | None, *, trouble: MinerError | None
+) -> Slow:
+    """The slower facts. A miner that sleeps on purpose does not hash, which is no fault then; a web side that fails is
+    one, for changes go through it.
+    """
     faults = look.faults
     if mode is PowerMode.SLEEP:
         faults = tuple(fault for fault in faults if fault.code not in _OF_SLEEP)
@@ -288,8 +298,13 @@ def _slow(look: Look, mode: PowerMode | None, word: str | None, *, is_web_down: 
         mode_configured=mode,
         mode_raw=word,
         light_on=look.light_on,
-        faults=(_WEB_DOWN, *faults) if is_web_down else faults,
+        faults=faults if trouble is None else (_web_down(trouble), *faults),
     )
+
+
+def _web_down(trouble: MinerError) -> MinerFault:
+    text = f"its web side fails, so it cannot be changed: {trouble}"
+    return MinerFault(code="web_down", text=text[:_LONGEST_TEXT], severity="warning")
 
 
 def _raw(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -305,4 +320,5 @@ def _raw(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {"userpanel": kept}
 
 
+_LONGEST_TEXT: Final = 200
 _OF_SLEEP: Final = ("hashrate", "network", "fans")

@@ -11,4 +11,4 @@ from contract.clock import SystemClock
 def test_a_scan_knocks_where_each_make_listens_and_nowhere_else() -> None:
     config = parse({"miners": {"ranges": ["127.0.0.1"], "v3_port": 14433}})
     site = open_site(config, SystemClock(), Inventory(None))
-    assert set(site.scan_ports) == {80, 4028, 14433}
+    assert set(site.scan_ports) == {80, 4028, 4111, 14433}

@@ -450,6 +450,20 @@ async def test_with_the_daemon_closed_the_miner_asks_for_a_longer_interval_until
         assert asked(on) == ["boardpow", "board", "fan", "getpool"]
 
 
+async def test_a_miner_that_was_away_as_a_whole_is_not_taken_for_one_with_a_closed_port():
+    async with stage("ks5l", pace=1.0) as on:
+        await on.driver.read(Depth.SLOW)
+        on.faults.add("dead")
+        for _ in range(2):
+            with pytest.raises(UnreachableError):
+                await on.driver.read()
+        assert on.driver.min_interval_s == DAEMON_EVERY_S
+        on.faults.clear()
+        on.farm.tap(True)
+        await on.driver.read()
+        assert asked(on) == ["boardpow", "board", "fan", "getpool"]
+
+
 async def test_the_pace_of_the_devices_clock_scales_the_policy():
     async with stage("ks5l", "refuses_4111", pace=120.0) as on:
         await on.driver.read(Depth.SLOW)
@@ -519,6 +533,25 @@ async def test_a_firmware_that_wants_a_login_gets_it_once_and_is_asked_again():
         assert asked(on) == ["userpanel 4", "loginpost 6&user=admin&pwd=12345678", "userpanel 4"]
         assert (await on.driver.read()).moving.hashrate_hs
         assert asked(on) == ["userpanel 4"]
+
+
+async def test_a_password_that_is_wrong_stops_no_reading_while_the_daemon_is_open():
+    async with stage("ks5l", "wants_login", late=True) as on:
+        on.driver.web.replace_credentials(Credentials("admin", "wrong"))
+        reading = await on.driver.read(Depth.SLOW)
+        assert reading.moving.hashrate_hs
+        assert reading.slow is not None
+        assert ["refuses our user or password" in each.text for each in reading.slow.faults] == [
+            True
+        ]
+
+
+async def test_a_panel_without_a_mac_makes_no_other_miner():
+    async with stage("ks5l") as on:
+        on.miner.shown_mac = lambda: ""
+        await on.driver.read()
+        assert on.driver.identity.mac == on.miner.mac
+        assert (await on.driver.identify()).mac is None
 
 
 async def test_a_refused_password_is_not_offered_again_and_again():
