@@ -76,6 +76,7 @@ async def examine(path: Path, clock: Clock) -> list[Finding]:
         findings.append(
             Finding(WARNING, "ranges", "no range is configured: set ranges in [miners]")
         )
+    findings += await _monitor(config)
     findings += await _miners(config, clock)
     return findings
 
@@ -195,6 +196,12 @@ async def _cloud(config: Config, path: Path) -> tuple[list[Finding], bool]:
     if member is not None:
         findings.append(Finding(OK, "farm", f"agent {member.agent_id} of farm {member.farm_id}"))
     return findings, bool(settings.ranges)
+
+
+async def _monitor(config: Config) -> list[Finding]:
+    from agent.sinks.rigmonitor.checkup import check_monitor
+
+    return [Finding(each.level, "rig monitor", each.text) for each in await check_monitor(config)]
 
 
 async def _miners(config: Config, clock: Clock) -> list[Finding]:

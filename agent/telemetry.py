@@ -32,6 +32,7 @@ class Plan(msgspec.Struct, gc=False):
     polls: int = 0
     slow_looks: int = 0  # how many of the next looks go deeper, since something happened
     full_mono: float = float("-inf")
+    firmware: str | None = None  # as identified, when it was last looked at in full
     uptime_s: float | None = None
     slow: Slow | None = None
     static: Static | None = None
@@ -106,6 +107,8 @@ class Telemetry:
         if plan is not None and seen.reading is not None:
             self._remember(plan, seen)
             plan.full_mono = self._clock.mono()
+            driver = self._fleet.at(ip)
+            plan.firmware = driver.identity.firmware_version if driver else None
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -153,7 +156,7 @@ class Telemetry:
             self._plan(ip, plan, self._next_in_s(plan, driver))
 
     async def _poll(self, ip: str, plan: Plan, driver: Driver) -> None:
-        depth = self._depth(plan)
+        depth = self._depth(plan, driver)
         seen = await look(driver, depth, timeout_s=self._timeout_s)
         if seen is None:
             self.stats.skipped += 1
@@ -173,6 +176,7 @@ class Telemetry:
             log.info("telemetry.back", ip=ip, failures=plan.failures)
         if depth is Depth.FULL:
             plan.full_mono = self._clock.mono()
+            plan.firmware = driver.identity.firmware_version
         before_slow, before_static = plan.slow, plan.static
         self._remember(plan, seen)
         self._say(
@@ -208,8 +212,10 @@ class Telemetry:
             )
         )
 
-    def _depth(self, plan: Plan) -> Depth:
+    def _depth(self, plan: Plan, driver: Driver) -> Depth:
         if self._clock.mono() - plan.full_mono >= self._section.full_every_s:
+            return Depth.FULL
+        if plan.firmware != driver.identity.firmware_version:  # what it says of itself is new, too
             return Depth.FULL
         if plan.slow_looks or plan.polls % self._section.slow_every_polls == 0:
             return Depth.SLOW

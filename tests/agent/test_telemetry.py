@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from agent.buffer import ReadingBuffer
@@ -169,6 +170,17 @@ async def test_slow_and_static_facts_are_sent_only_when_they_changed() -> None:
     assert told == [False, True]
     assert sum(each.static is not None for each in sink.readings) == 1
     assert all(each.moving for each in sink.readings)
+
+
+async def test_a_new_firmware_is_looked_at_in_full_once() -> None:
+    miner = Seen("10.0.0.1")
+    async with polling(Fleet(miner), section=FAST):
+        await until(lambda: len(miner.depths) >= 4)
+        miner.identity = msgspec.structs.replace(miner.identity, firmware_version="2")
+        seen = len(miner.depths)
+        await until(lambda: len(miner.depths) >= seen + 4)
+    assert miner.depths[0] is Depth.FULL
+    assert miner.depths.count(Depth.FULL) == 2
 
 
 async def test_a_dead_miner_delays_nobody_and_is_asked_less_and_less() -> None:

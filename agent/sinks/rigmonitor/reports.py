@@ -123,7 +123,7 @@ class Reports:
         if not self._newest.is_fresh(rig.key):
             return
         try:
-            spec = self._spec(seen)
+            spec = self._spec(rig, seen)
             asleep = seen.mode is PowerMode.SLEEP or seen.asic is Switch.OFF
             record = None if asleep else self._record(rig, seen)
         except IncompleteError as error:
@@ -160,12 +160,16 @@ class Reports:
             if rig.key not in self._invalid:
                 self._notes.cleared(INVALID, rig.key)
 
-    def _spec(self, seen: Seen) -> AsicSpec:
-        """Of who is there now: a new firmware is known to the identity before it is to a reading."""
+    def _spec(self, rig: Rig, seen: Seen) -> AsicSpec:
+        """Of who is there now. A new firmware is known to the identity a look before the rest of it is: until then
+        the monitor keeps what it has.
+        """
         identity = self._identity_at(seen.ip or "")
         if identity is None:
             raise IncompleteError(("model", "firmware_version", "software_version"))
-        return spec_of(identity, seen.static)
+        told, static = self._specs.get(rig.key), seen.static
+        is_old = static is not None and static.firmware_version != identity.firmware_version
+        return told if told is not None and is_old else spec_of(identity, static)
 
     def _record(self, rig: Rig, seen: Seen) -> AsicLog:
         section = self._section

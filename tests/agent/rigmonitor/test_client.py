@@ -18,11 +18,11 @@ from tests.agent.rigmonitor.stage import (
 )
 from tests.agent.rigmonitor.strict_server import strict_server
 
-MIX = "antminer/s21:1,whatsminer:2"
+MIX = "antminer/s21:1,whatsminer:2,iceriver/ks5l:1"
 
 
 async def test_each_miner_is_told_of_as_the_strict_server_wants_it(tmp_path: Path) -> None:
-    async with farm_of("antminer:6,whatsminer:5") as farm, strict_server() as server:
+    async with farm_of("antminer:6,whatsminer:5,iceriver:4") as farm, strict_server() as server:
         _, codes = codes_for(farm, tmp_path)
         machines = {ip: server.add(code) for ip, code in codes.items()}
         config = monitor_config(farm, tmp_path, server.url + "/api/v1/")
@@ -33,7 +33,10 @@ async def test_each_miner_is_told_of_as_the_strict_server_wants_it(tmp_path: Pat
                 identity = agent.site.fleet.at(ip).identity
                 assert machine.activated
                 assert len(machine.specs) == 1, machine.specs
-                assert machine.specs[0]["firmware_version"] == identity.firmware_version
+                spec = machine.specs[0]
+                # an IceRiver tells its system apart from its software
+                own = "software_version" if identity.make == "IceRiver" else "firmware_version"
+                assert identity.firmware_version in spec[own]
                 assert identity.model in machine.specs[0]["model"]
                 last = machine.logs[-1]
                 assert last["lan_ip"] == device.ip
@@ -119,8 +122,8 @@ async def test_a_miner_the_list_leaves_out_is_left_alone(tmp_path: Path) -> None
             await until(lambda: farm.miners[0].state == "sleeping", within_s=60)
             assert "leaves it out" in agent.monitor.state
             await until(lambda: "401" in agent.monitor.state)
+            await until(lambda: first.activated)
         assert switched(farm, farm.miners[1].ip) == []
-        assert first.activated
 
 
 async def test_what_the_monitor_refuses_is_dropped_said_once_and_not_sent_again(
@@ -164,7 +167,8 @@ async def test_what_a_site_forbids_is_not_done_for_the_monitor_either(tmp_path: 
         config = monitor_config(farm, tmp_path, server.url, policy=forbidden)
         async with agent_on(farm, config) as agent:
             await until(lambda: all(device.light for device in farm), within_s=40)
-            assert "forbidden_tasks has miner.power_mode.update" in agent.monitor.state
+            words = "forbidden_tasks has miner.power_mode.update"
+            await until(lambda: words in agent.monitor.state)
         assert all(device.state == "mining" for device in farm)
 
 
@@ -199,7 +203,9 @@ async def test_power_comes_back_a_few_miners_at_a_time(tmp_path: Path) -> None:
             await _quiet(agent)
             for each in machines:
                 each.asic = "on"
-            await until(lambda: len(farm.ledger.of(action="power_on")) >= 8, within_s=60)
+            await until(
+                lambda: len(farm.ledger.of(action="power_on", phase="applied")) >= 8, within_s=60
+            )
             await _quiet(agent)
         begun = [entry["t"] for entry in farm.ledger.of(action="power_on", phase="applied")]
         assert len(begun) == 8
@@ -260,3 +266,21 @@ async def test_a_crash_between_the_intent_and_the_proof_leaves_one_transition(
 def _ref(agent: Any, ip: str) -> MinerRef:
     identity = agent.site.fleet.at(ip).identity
     return MinerRef(id=identity.mac, mac=identity.mac, last_ip=ip)
+
+
+async def test_a_new_firmware_is_told_as_soon_as_it_is_seen(tmp_path: Path) -> None:
+    async with farm_of("whatsminer/m50s:1") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        (code,) = codes.values()
+        machine = server.add(code)
+        miner: Any = farm.miners[0]
+        async with agent_on(farm, monitor_config(farm, tmp_path, server.url)) as agent:
+            await until(lambda: machine.logs, within_s=40)
+            old = machine.specs[0]["firmware_version"]
+            miner.version = "20991231.10.Rel"
+            await agent.site.fleet.look_at(miner.ip)
+            await until(lambda: len(machine.specs) > 1, within_s=40)
+            assert machine.specs[1]["firmware_version"] == "20991231.10.Rel" != old
+            logs = len(machine.logs)
+            await until(lambda: len(machine.logs) > logs + 2)
+            assert len(machine.specs) == 2
