@@ -152,18 +152,26 @@ async def _installed(
 
 
 async def _not_restarted(miner: Subject, plan: Plan, effect: Effect, watch: Watch) -> Evidence:
-    """The evidence of an upload that no reboot followed: the answer was lost, or the agent stopped in between."""
-    try:
-        identity = await miner.identify()
-        now = await state.look(miner)
-    except MinerError as error:
-        reason = f"no reboot was sent, and the miner could not be looked at again: {error}"
-        return evidence(plan, watch, "unknown", "none", {}, reason=reason)
+    """The evidence of an upload that no reboot of ours followed: the answer was lost, or the agent stopped in between.
+
+    Where a power cut stopped it, the miner may be starting as well, and then into the new firmware.
+    """
+    while True:
+        try:
+            identity = await miner.identify()
+            now = await state.look(miner)
+        except MinerError as error:
+            if is_silent(error) and watch.device_s < proofs.VERSION.latest_s:
+                await watch.pause(_LOOK_EVERY_S)
+                continue
+            reason = f"no reboot was sent, and the miner could not be looked at again: {error}"
+            return evidence(plan, watch, "unknown", "none", {}, reason=reason)
+        break
     after = _after(effect, identity, now)
     if is_other_device(plan, identity.mac):
         reason = "another miner answers at this address now"
         return evidence(plan, watch, "unknown", "none", after, reason=reason)
-    if _has_changed(plan, now.versions):  # somebody restarted it
+    if _has_changed(plan, now.versions):
         return await _installed(miner, plan, watch, now, after)
     if flash.UPLOADED_NOTE in effect.notes:
         reason = "the miner took the file but was not restarted: reboot it, then see which version it runs"

@@ -235,6 +235,19 @@ async def test_a_crash_in_the_upload_of_what_was_installed_since_is_still_looked
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 
 
+async def test_after_a_power_cut_of_the_whole_site_the_miner_is_waited_for(tmp_path: Path) -> None:
+    async with stage("ks5l") as on:
+        plan = await on.planned(newer(on, tmp_path))
+        effect = MemoryEffect(CLOCK)
+        on.faults.add("ignores", actions=["reboot"])
+        await on.driver.apply(plan, effect)
+        kept = {name: effect.notes[name] for name in ("intent_at", "uploaded")}
+        on.miner.power_cycle()
+        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, kept))
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+        assert evidence.after["firmware_version"] == on.miner.softver1
+
+
 @pytest.mark.parametrize("key", [OLD, "ks5l"])
 async def test_another_miner_at_the_address_afterwards_is_not_taken_for_this_one(
     key: str, tmp_path: Path
