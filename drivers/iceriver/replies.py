@@ -24,7 +24,7 @@ from contract.errors import (
 from drivers.objects import ObjectReader
 from drivers.values import number, text_of
 
-REPLY_CAP_BYTES: Final = 256 * 1024  # a full panel has about 4 KB; logs are streamed
+REPLY_CAP_BYTES: Final = 64 * 1024  # a full panel has about 4 KB; logs are streamed
 PASSWORD_FIX: Final = "correct it in the configuration"
 LOGIN_EXPIRED: Final = 1004
 

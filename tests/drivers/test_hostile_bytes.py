@@ -19,6 +19,10 @@ from drivers.antminer.repair import decode_json
 from drivers.antminer.rpc import MOVING, REPLY_CAP_BYTES, Reply, decode_joined, decode_reply
 from drivers.digest import parse_challenge
 from drivers.http import HEAD_CAP_BYTES, ResponseDecoder
+from drivers.iceriver import figures, models, state
+from drivers.iceriver.identify import findings_of as iceriver_findings_of
+from drivers.iceriver.reading import look_of
+from drivers.iceriver.replies import DaemonDecoder, checked, decode_web
 from drivers.whatsminer import api as whatsminer
 from drivers.whatsminer.repair import decode_json as decode_whatsminer
 
@@ -60,6 +64,8 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "upload": firmware.failure_text,
     "WhatsMiner reply": whatsminer.decode_reply,
     "WhatsMiner list that may be cut": lambda data: decode_whatsminer(data, may_be_cut=True),
+    "IceRiver reply": decode_web,
+    "IceRiver daemon's reply": lambda data: DaemonDecoder("fan").feed(data),
 }
 LONG_TEXTS = {
     "blanks": "1" + " " * N + "!",
@@ -100,6 +106,48 @@ def test_no_value_of_a_field_takes_long_to_understand(name: str) -> None:
         lambda value: findings_of(Reply(VERSION=[{"Type": f"(vnish 1) {value}"}])),
     ):  # fmt: skip
         assert seconds(lambda understand=understand: understand(text)) < BUDGET_S
+
+
+@pytest.mark.parametrize("name", LONG_TEXTS)
+def test_no_value_of_an_iceriver_takes_long_to_understand(name: str) -> None:
+    text = LONG_TEXTS[name]
+    for understand in (
+        figures.temp_c, figures.runtime_s, figures.truth, figures.percent, state.mode_of,
+        models.firmware_of, lambda value: figures.rate_hs(value, value),
+        lambda value: models.model_of(models.model_name(value, value)),
+        lambda value: models.model_name(None, value),
+        lambda value: iceriver_findings_of({"softver1": value, "mac": value, "model": value}),
+    ):  # fmt: skip
+        assert seconds(lambda understand=understand: understand(text)) < BUDGET_S
+
+
+@pytest.mark.parametrize("row", [b"{}", b"1", b'{"no":1}', b'{"addr":"a"}', b"[[]]"])
+@pytest.mark.parametrize("name", ["boards", "pools", "fans", "softver1", "unit"])
+def test_no_panel_under_the_cap_takes_long_to_read(name: str, row: bytes) -> None:
+    rows = b",".join([row] * (N // (len(row) + 1) - 40))
+    body = b'{"error":0,"data":{"softver1":"5977449_ks3m_miner","%s":[%s]}}' % (name.encode(), rows)
+
+    def read() -> None:
+        fields = checked(decode_web(body), "userpanel 4")
+        look_of(fields, None)
+        state.state_of(fields)
+        iceriver_findings_of(fields)
+
+    assert seconds(read) < BUDGET_S
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("step", [1, 100])
+def test_no_reply_of_a_daemon_that_drips_takes_long(text: str, step: int) -> None:
+    data = TEXTS[text]
+
+    def read() -> None:
+        decoder = DaemonDecoder("fan")
+        for at in range(0, len(data), step):
+            if decoder.feed(data[at : at + step]) is not None:
+                return
+
+    assert seconds(read) < BUDGET_S * (8 if step == 1 else 1)  # a feed for each byte is most of it
 
 
 @pytest.mark.parametrize(
