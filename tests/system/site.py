@@ -135,6 +135,16 @@ class Site(msgspec.Struct):
         ]
         return check(read_ledger(self.stage.ledger), rows, told, kills)
 
+    async def all_reported(self) -> None:
+        """Wait until every task of the journal has ended and the cloud has acknowledged it, what arose on site included:
+        of that the cloud may not even have heard before.
+        """
+        await self.until(
+            lambda: all(row.state == "reported" for row in self.rows()),
+            "the end of every task in the journal",
+            patience_s=2 * _PATIENCE_S,
+        )
+
     async def verdict(
         self,
         seen: Sequence[Shown],

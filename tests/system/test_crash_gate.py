@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.checker import INTENT_SHARE, UNKNOWN_SHARE, Figures
+from tests.system.onsite import Hands
 from tests.system.site import Killer, load_of, open_site
 
 SEED = 20_261_121
@@ -37,19 +38,28 @@ async def gate(
     ) as site:
         load = load_of(site, seed=SEED, open_tasks=open_tasks)
         killer = Killer(site, seed=SEED)
-        working = asyncio.create_task(load.run())
+        hands = Hands(site, seed=SEED)
+        working = [asyncio.create_task(each) for each in (load.run(), hands.run())]
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(killer.agent(agent_kills))
                 mean_s = agent_kills * KILL_S / (cloud_kills + 1)
                 group.create_task(killer.cloud(cloud_kills, mean_s=mean_s))
         finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
-        if not working.cancelled():
-            working.result()  # the load must not have ended by itself
+            for each in working:
+                each.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+        for each in working:
+            if not each.cancelled():
+                each.result()  # the load must not have ended by itself
         await load.all_ended()
-        figures = await site.verdict(await load.seen(), killer.kills, load.promised)
+        await site.all_reported()
+        seen = await load.seen()
+        figures = await site.verdict(seen, killer.kills, load.promised)
+        shown = {each.task_id: each.status for each in seen}
+        answered = {each["task_id"]: each["status"] for each in hands.answers}
+        assert answered.items() <= shown.items()
+        assert hands.answers, f"none of {hands.asked} wishes on site was answered"
         assert site.stage.agent.lives == agent_kills + 1
         return figures, killer.cloud_kills
 
