@@ -1,8 +1,10 @@
-"""Brings events from the outbox to the cloud until it has acknowledged them."""
+"""Brings events from the outbox to the cloud until it has acknowledged them. No outcome is dropped in silence."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -14,18 +16,36 @@ from agent.retry import retrying
 from contract.clock import Clock
 from contract.errors import StorageFullError
 from contract.link import Ack, Event, ReportRequest
-from contract.task import TaskStatus
+from contract.task import TERMINAL, TaskStatus
 
 COALESCE_S: Final = 0.02  # a moment for company; well below the 50 ms the cloud may be behind
 RETRY_MOST_S: Final = 30.0
 STORAGE_WAIT_S: Final = 1.0
-_REFUSED_FOR_GOOD: Final = frozenset({400, 409, 413, 422})
+REFUSED_WAIT_S: Final = 60.0  # before a refused outcome is offered again; then twice as long
+REFUSED_WAIT_MOST_S: Final = 3600.0
+_CONFLICT: Final = 409
+_REFUSED: Final = frozenset({400, _CONFLICT, 413, 422})
+_WHY_CHARS: Final = 300
 
 log: Any = structlog.get_logger(__name__)
 
 
+@dataclass(slots=True)
+class _Refused:
+    """An outcome the cloud refused, and when it is offered again."""
+
+    task_id: str
+    why: str
+    pause_s: float
+    next_mono: float
+
+
 class Reporter:
-    """One request at a time, oldest events first, so that the cloud sees each task's steps in order."""
+    """One request at a time, oldest events first, so that the cloud sees each task's steps in order.
+
+    What the cloud refuses holds up nothing else. An outcome it refuses is offered again, ever more seldom, for as long
+    as any other (a cloud can be mended); then it stands in the journal as untold. Both are said in `notices`.
+    """
 
     def __init__(
         self,
@@ -41,10 +61,32 @@ class Reporter:
         self._policy = policy
         self._clock = clock
         self._on_pending = on_pending
-        self._first_seen_mono: dict[int, float] = {}  # by number of the event
+        self._journal_id = ""
+        # By number of the event, which only means something within one journal.
+        self._first_seen_mono: dict[int, float] = {}
+        self._refused: dict[int, _Refused] = {}
+        self._untold = 0
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences for the operator: outcomes the cloud does not know."""
+        found = []
+        if self._refused:
+            first = next(iter(self._refused.values()))
+            found.append(
+                f"The cloud refuses the outcome of {_tasks(len(self._refused))} ({first.task_id}: {first.why}). "
+                "It is kept and offered again; look at the cloud's log."
+            )
+        if self._untold:
+            found.append(
+                f"The outcome of {_tasks(self._untold)} was never taken by the cloud. It stands in this agent's log "
+                "and journal only."
+            )
+        return tuple(found)
 
     async def run(self) -> None:
         """Report until cancelled."""
+        await self._count_untold()
         while True:
             self._journal.outbox_grew.clear()
             try:
@@ -53,44 +95,74 @@ class Reporter:
             except StorageFullError:
                 await self._clock.sleep(STORAGE_WAIT_S)
                 continue
-            await self._journal.outbox_grew.wait()
-            await self._clock.sleep(COALESCE_S)
+            await self._wait()
 
     async def flush(self) -> bool:
         """Report one batch; whether there was any. Waits out an absent cloud. Raises StorageFullError."""
-        events = await self._journal.outbox(self._policy.report_events, self._policy.report_bytes)
+        if self._journal.journal_id != self._journal_id:
+            self._journal_id = self._journal.journal_id
+            self._first_seen_mono.clear()
+            self._refused.clear()
+        now = self._clock.mono()
+        waiting = [seq for seq, each in self._refused.items() if each.next_mono > now]
+        events = await self._journal.outbox(
+            self._policy.report_events, self._policy.report_bytes, besides=waiting
+        )
         if not events:
+            self._refused = {seq: self._refused[seq] for seq in waiting}  # the others are gone
             return False
         acks = await self._report(events)
         await self._journal.acknowledge(acks)
         for ack in acks:
             self._first_seen_mono.pop(ack.seq, None)
+            self._refused.pop(ack.seq, None)
+        if self._untold or any(ack.untold for ack in acks):
+            await self._count_untold()
         return True
+
+    # --- private ---------------------------------------------------------------------------------
+
+    async def _wait(self) -> None:
+        """Until there is something new, or something refused is to be offered again."""
+        grew = asyncio.ensure_future(self._journal.outbox_grew.wait())
+        waits: set[asyncio.Future[Any]] = {grew}
+        if self._refused:
+            due_mono = min(each.next_mono for each in self._refused.values())
+            waits.add(asyncio.ensure_future(self._clock.sleep(due_mono - self._clock.mono())))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+        await self._clock.sleep(COALESCE_S)
+
+    async def _count_untold(self) -> None:
+        try:
+            self._untold = await self._journal.untold()
+        except StorageFullError:
+            log.warning(
+                "report.untold_not_counted"
+            )  # the journal says itself what is wrong with it
 
     async def _report(self, events: tuple[Event, ...]) -> list[StepAck]:
         """Bring them over. Gives what needs to be said no more."""
         given_up = [event for event in events if self._too_old(event)]
         if given_up:
-            return [_done(event) for event in given_up]
+            return [self._give_up(event, "the cloud did not take it in time") for event in given_up]
         try:
             acks: tuple[Ack, ...] = await retrying(
                 self._clock, what="report", most_s=RETRY_MOST_S, denied_too=True
             )(self._ask, events)
         except CloudError as error:
-            if error.status not in _REFUSED_FOR_GOOD:
-                log.error("report.failed", error=str(error)[:300], status=error.status)
+            if error.status not in _REFUSED:
+                log.error("report.failed", error=str(error)[:_WHY_CHARS], status=error.status)
                 await self._clock.sleep(RETRY_MOST_S)
                 return []
             if len(events) == 1:
-                # One event the cloud will never take must not hold up all the others.
-                log.error(
-                    "report.refused",
-                    task=events[0].task_id,
-                    seq=events[0].seq,
-                    error=str(error)[:300],
-                )
-                return [_done(events[0])]
-            return [ack for event in events for ack in await self._report((event,))]
+                return self._refuse(events[0], error)
+            # One event the cloud does not take must not hold up all the others: it is found by halves.
+            half = len(events) // 2
+            return [*await self._report(events[:half]), *await self._report(events[half:])]
         return self._read(events, acks)
 
     async def _ask(self, events: tuple[Event, ...]) -> tuple[Ack, ...]:
@@ -99,6 +171,21 @@ class Reporter:
         if not acks:
             raise CloudError("the cloud acknowledged none of the reported events", retry=True)
         return acks
+
+    def _refuse(self, event: Event, error: CloudError) -> list[StepAck]:
+        """The cloud refused this one. Of a step on the way the log is enough; an outcome is kept."""
+        why = str(error)[:_WHY_CHARS]
+        log.error("report.refused", task=event.task_id, seq=event.seq, state=event.state, error=why)
+        if event.state not in TERMINAL:
+            return [_done(event)]
+        if error.status == _CONFLICT:
+            return [self._give_up(event, f"the cloud holds another outcome: {why}")]
+        before = self._refused.get(event.seq)
+        pause_s = min(REFUSED_WAIT_MOST_S, 2 * before.pause_s) if before else REFUSED_WAIT_S
+        self._refused[event.seq] = _Refused(
+            event.task_id, why, pause_s, self._clock.mono() + pause_s
+        )
+        return []
 
     def _read(self, events: tuple[Event, ...], acks: tuple[Ack, ...]) -> list[StepAck]:
         sent = {event.seq: event for event in events}
@@ -109,13 +196,18 @@ class Reporter:
                 log.warning("report.odd_ack", task=ack.task_id, seq=ack.seq)
                 continue
             if ack.state == "conflict":
-                log.error("report.conflict", task=ack.task_id, seq=ack.seq, state=event.state)
-            elif ack.state in ("late", "unknown_task"):
+                done.append(self._give_up(event, "the cloud holds another outcome"))
+                continue
+            if ack.state in ("late", "unknown_task"):
                 log.warning("report.not_counted", task=ack.task_id, seq=ack.seq, why=ack.state)
             elif event.state == TaskStatus.PENDING:
                 self._on_pending(event.task_id)
             done.append(_done(event))
         return done
+
+    def _give_up(self, event: Event, why: str) -> StepAck:
+        log.error("report.given_up", task=event.task_id, seq=event.seq, state=event.state, why=why)
+        return StepAck(seq=event.seq, epoch=event.epoch, untold=why)
 
     def _too_old(self, event: Event) -> bool:
         """How long this process has offered it in vain. The clock on the wall, by which it is dated, may be anything:
@@ -123,11 +215,12 @@ class Reporter:
         """
         now = self._clock.mono()
         age_s = now - self._first_seen_mono.setdefault(event.seq, now)
-        if age_s <= self._policy.report_keep_s:
-            return False
-        log.error("report.given_up", task=event.task_id, seq=event.seq, age_s=round(age_s))
-        return True
+        return age_s > self._policy.report_keep_s
 
 
 def _done(event: Event) -> StepAck:
     return StepAck(seq=event.seq, epoch=event.epoch)
+
+
+def _tasks(number: int) -> str:
+    return "1 task" if number == 1 else f"{number} tasks"

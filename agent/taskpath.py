@@ -101,7 +101,12 @@ class TaskPath:
     @property
     def notices(self) -> tuple[str, ...]:
         """Sentences for the operator: what keeps tasks from being carried out."""
-        found = (self.journal.trouble, self.journal.mishap, self.admission.trouble)
+        found = (
+            self.journal.trouble,
+            self.journal.mishap,
+            self.admission.trouble,
+            *self._reporter.notices,
+        )
         return tuple(dict.fromkeys(each for each in found if each))
 
     async def ready(self) -> None:

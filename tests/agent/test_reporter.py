@@ -11,7 +11,7 @@ from agent.ports import CloudError
 from contract.clock import SystemClock
 from contract.link import ReportRequest
 from contract.task import TaskName
-from tests.agent.farm import NO_CLOUD, HandClock, Site, site, until
+from tests.agent.farm import NO_CLOUD, FakeFarm, HandClock, Site, site, until
 
 
 async def test_an_outcome_waits_for_the_cloud_and_is_told_once(tmp_path: Path) -> None:
@@ -87,8 +87,127 @@ async def test_one_report_the_cloud_refuses_does_not_hold_up_the_others(tmp_path
         for task in others:
             assert (await at.cloud.ended(task)).state == "succeed"
         await until(lambda: not at.path.dispatcher.tasks)
-        await until(lambda: not at.cloud.claims[-1].open)
+        await until(lambda: [each.task_id for each in at.cloud.claims[-1].open] == [poison])
         assert at.cloud.of(poison) == []
+
+
+REFUSED = CloudError("400: state is not known", retry=False, status=400)
+
+
+async def test_an_outcome_the_cloud_refuses_is_offered_ever_more_seldom_until_it_takes_it(
+    tmp_path: Path,
+) -> None:
+    clock = HandClock()
+    async with site(tmp_path, clock=clock) as at:
+        at.cloud.report_error = lambda _: REFUSED
+        task = at.task()
+        await clock.advance(10.0)
+        tries = at.cloud.reports
+        assert len(at.path.notices) == 1
+        assert task in at.path.notices[0]
+        assert "state is not known" in at.path.notices[0]
+        await clock.advance(40.0)
+        assert at.cloud.reports == tries  # not at once
+        await clock.advance(2000.0)
+        assert tries + 3 <= at.cloud.reports <= tries + 8
+        assert at.farm.miners[0].ledger == ["Light"]
+        assert (
+            await asyncio.wait_for(at.journal.depth(), 5) == 1
+        )  # the steps on its way are told no more
+        at.cloud.report_error = lambda _: None
+        await clock.advance(2000.0)
+        assert [each.state for each in at.cloud.of(task)] == ["succeed"]
+        assert not at.path.notices
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+async def test_what_the_cloud_refuses_is_found_by_halves_and_all_else_is_told(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path, farm=FakeFarm(40)) as at:
+        at.cloud.report_error = lambda _: NO_CLOUD
+        tasks = [at.task(number) for number in range(40)]
+        await until(lambda: sum(len(each.ledger) for each in at.farm.miners) == 40)
+        await until(lambda: not at.path.dispatcher.tasks)
+        poison = {tasks[3], tasks[30]}
+        seen = at.cloud.reports
+
+        def refuse(request: ReportRequest) -> CloudError | None:
+            return REFUSED if any(each.task_id in poison for each in request.events) else None
+
+        at.cloud.report_error = refuse
+        for task in set(tasks) - poison:
+            await at.cloud.ended(task, within_s=40.0)
+        assert at.cloud.reports - seen < 80  # of 120 events
+        assert await at.journal.depth() == 2
+        assert "2 tasks" in at.path.notices[0]
+
+
+async def test_a_refused_outcome_that_is_given_up_stands_in_the_journal_and_is_said(
+    tmp_path: Path,
+) -> None:
+    clock = HandClock()
+    policy = Policy(report_keep_s=600.0, stop_grace_s=0.1)
+    at = Site(tmp_path, clock=clock, policy=policy)
+    at.start()
+    await asyncio.wait_for(at.path.ready(), 10.0)
+    at.cloud.report_error = lambda _: REFUSED
+    task = at.task()
+    await clock.advance(300.0)
+    at.cloud.given.clear()  # the cloud does not ask again
+    await clock.advance(900.0)
+    ended = await asyncio.wait_for(at.journal.find(task), 5)
+    assert ended is not None
+    assert (ended.state, ended.status) == ("reported", "succeed")
+    assert ended.untold is not None and "in time" in ended.untold
+    assert ended.result is not None and ended.result["outcome"] == "done"
+    assert ["never taken" in each for each in at.path.notices] == [True]
+    await at.die()
+    after = Site(tmp_path, cloud=at.cloud, farm=at.farm, clock=clock, policy=policy)
+    after.start()
+    await asyncio.wait_for(after.path.ready(), 10.0)
+    await clock.advance(1.0)
+    assert ["never taken" in each for each in after.path.notices] == [True]
+    after.path.stop()
+    await clock.advance(10.0)
+
+
+@pytest.mark.parametrize("by_ack", [True, False])
+async def test_a_cloud_that_holds_another_outcome_is_told_once_and_the_operator_too(
+    tmp_path: Path, by_ack: bool
+) -> None:
+    async with site(tmp_path) as at:
+        if by_ack:
+            at.cloud.ack_state = lambda each: "conflict" if each.result else "ok"
+        else:
+            conflict = CloudError("409: it ended otherwise", retry=False, status=409)
+            at.cloud.report_error = lambda request: (
+                conflict if any(each.result for each in request.events) else None
+            )
+        task = at.task()
+        await until(lambda: bool(at.path.notices))
+        ended = await at.journal.find(task)
+        assert ended is not None and ended.untold is not None
+        assert "another outcome" in ended.untold
+        assert "1 task " in at.path.notices[0]
+        at.cloud.given.clear()
+        await until(lambda: not at.cloud.claims[-1].open)
+
+
+async def test_a_refused_outcome_is_offered_again_by_the_next_run(tmp_path: Path) -> None:
+    at = Site(tmp_path)
+    at.start()
+    at.cloud.report_error = lambda _: REFUSED
+    task = at.task()
+    await until(lambda: bool(at.path.notices))
+    await at.die()
+    at.cloud.report_error = lambda _: None
+    after = Site(tmp_path, cloud=at.cloud, farm=at.farm)
+    after.start()
+    assert (await at.cloud.ended(task)).state == "succeed"
+    assert not after.path.notices
+    await after.stop()
 
 
 async def test_a_revoked_token_keeps_outcomes_until_it_is_repaired(tmp_path: Path) -> None:
