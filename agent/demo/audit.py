@@ -17,10 +17,13 @@ _CAUSES = {
     "reboot": (TaskName.REBOOT, TaskName.FIRMWARE),
     "light": (TaskName.LIGHT,),
     "mode": (TaskName.POWER_MODE,),
+    "power_off": (TaskName.POWER_MODE,),
+    "power_on": (TaskName.POWER_MODE,),
     "pools": (TaskName.POOLS,),
     "firmware": (TaskName.FIRMWARE,),
     "flash": (TaskName.FIRMWARE,),
 }
+_BY_ITSELF = ("light_timeout",)  # old firmware ends a blink after a while
 _SLACK_S = 1.5  # the API writes times in whole seconds
 
 
@@ -65,6 +68,8 @@ def audit(ledger: Path, tasks: Iterable[Witnessed]) -> Audit:
     for line in ledger.read_bytes().splitlines():
         entry = msgspec.json.decode(line)
         if entry["phase"] != "applied" or entry["before"] == entry["after"]:
+            continue
+        if entry["action"] in _BY_ITSELF:
             continue
         effects += 1
         causes = _CAUSES.get(entry["action"], ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,10 +12,12 @@ from agent.demo.stage import Stage, StageError
 
 
 class Operator:
-    """Creates batches and looks at what became of them."""
+    """Creates batches and looks at what became of them, in one farm."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._farm = f"{stage.cloud_url}/private-api/v1/{stage.workspace_id}/farms/{stage.farm_id}"
+    def __init__(self, stage: Stage, farm_id: str | None = None) -> None:
+        """`farm_id`: another farm than the stage's."""
+        workspace = f"{stage.cloud_url}/private-api/v1/{stage.workspace_id}"
+        self._farm = f"{workspace}/farms/{farm_id or stage.farm_id}"
         self._session = aiohttp.ClientSession(
             headers={"x-api-key": stage.api_key}, timeout=aiohttp.ClientTimeout(total=30)
         )
@@ -64,6 +67,15 @@ class Operator:
         """Every task of a batch, with times, result and error."""
         reply = await self._ask("GET", f"/tasks/batches/{batch_id}/tasks?pageSize=10000")
         return list(reply["data"])
+
+    async def tasks_of(self, miner_id: str) -> list[dict[str, Any]]:
+        """Every task of a miner, also those that arose on site."""
+        reply = await self._ask("GET", f"/miners/{miner_id}/tasks?pageSize=10000")
+        return list(reply["data"])
+
+    async def expect(self, rig_id: str, expected: Mapping[str, str]) -> None:
+        """Say what a monitored machine is expected to do."""
+        await self._ask("PUT", f"/rigs/{rig_id}/expected-status", json=dict(expected))
 
     async def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         async with self._session.request(method, self._farm + path, **more) as reply:

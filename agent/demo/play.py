@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from agent.demo.audit import Witnessed, audit, witnessed
+from agent.demo.monitor import WISHES, Monitor
 from agent.demo.operator import Operator
 from agent.demo.report import BatchReport, Report, Special
 from agent.demo.script import Act, acts, cast
@@ -68,12 +70,18 @@ class _Performance:
         with self._show.live():
             reports = [await self._watch(scan, *await self._create(scan))]
             readings = await self._all_read()
-            parts = cast(stage.miners)
+            machines = stage.monitor.machines if stage.monitor else ()
+            parts = cast(stage.miners, {each.mac for each in machines})
             await stage.break_miners({parts.dead.ip: ["dead"], parts.liar.ip: ["ignores"]})
             script = acts(parts, lambda miner: f"{images_url}/{miner.image}")
             # Created one after the other, since a miner takes its tasks in that order; then all at once.
             batches = [(act, await self._create(act)) for act in script]
-            reports += await asyncio.gather(*(self._watch(act, *each) for act, each in batches))
+            watched, wished = await asyncio.gather(
+                asyncio.gather(*(self._watch(act, *each) for act, each in batches)),
+                asyncio.gather(*(self._wishes(each) for each in parts.monitored)),
+            )
+            reports += watched + list(itertools.chain.from_iterable(wished))
+            monitored = await self._shown(stage.monitor) if stage.monitor else 0
         self._examples = (self._ids[parts.liar.ip], batches[0][1][0])
         ledger = audit(stage.ledger, self._witnessed)
         surprised = any(each.surprises for each in reports)
@@ -85,9 +93,12 @@ class _Performance:
                 ("lies", parts.liar),
                 ("dead", parts.dead),
                 ("foreign", parts.foreign),
+                *(("monitored", each) for each in parts.monitored),
             )
         )
-        return Report(len(self._ids), readings, tuple(reports), ledger, seconds, ok, specials)
+        return Report(
+            len(self._ids), readings, tuple(reports), ledger, seconds, ok, specials, monitored
+        )
 
     def examples(self) -> tuple[str, str]:
         """The ids of a miner and of a batch, to look at by hand."""
@@ -139,6 +150,46 @@ class _Performance:
             act.name, act.note, batch["status"], batch["task_count"], batch["succeed_count"],
             batch["failed_count"], seconds, why, skipped, tuple(surprises),
         )  # fmt: skip
+
+    async def _wishes(self, miner: SimulatedMiner) -> list[BatchReport]:
+        """Let the monitor wish, and watch the tasks that the agent makes of it."""
+        monitor = self._stage.monitor
+        assert monitor is not None
+        machine = next(each for each in monitor.machines if each.mac == miner.mac)
+        known: set[str] = set()
+        reports: list[BatchReport] = []
+        for wish in WISHES:
+            async with Operator(self._stage, monitor.farm_id) as operator:
+                await operator.expect(machine.rig_id, wish.expected)
+            for name, note in wish.tasks:
+                batch_id = await self._arisen(miner, name, known)
+                known.add(batch_id)
+                reports.append(
+                    await self._watch(Act(note=note, name=name, who=(miner,)), batch_id, {})
+                )
+        return reports
+
+    async def _arisen(self, miner: SimulatedMiner, name: TaskName, known: Collection[str]) -> str:
+        """The batch of a task of that name that nobody created in the cloud, once there is a new one."""
+
+        async def look() -> str | None:
+            for task in await self._operator.tasks_of(self._ids[miner.ip]):
+                if task["name"] == name and task["batchId"] not in known:
+                    return str(task["batchId"])
+            return None
+
+        return await self._until(look, f"{name} of {miner.ip}, as the monitor wishes")
+
+    async def _shown(self, monitor: Monitor) -> int:
+        """Wait until the monitor shows every machine with a hash rate; give how many these are."""
+        async with Operator(self._stage, monitor.farm_id) as operator:
+
+            async def told() -> int | None:
+                rows = await operator.miners()
+                rated = sum(bool(row["hashrate"]) for row in rows)
+                return rated if rated == len(monitor.machines) else None
+
+            return await self._until(told, "the monitor to show every machine at work")
 
     def _saying(self, ip: str, word: str) -> None:
         said = self._said.setdefault(ip, {})

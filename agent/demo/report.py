@@ -43,6 +43,7 @@ class Report(msgspec.Struct, frozen=True):
     seconds: float
     ok: bool
     specials: tuple[Special, ...] = ()
+    monitored: int = 0  # machines that the monitor was told of, and shows
 
     def to_json(self) -> str:
         """One JSON document on one line."""

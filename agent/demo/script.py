@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -13,7 +13,8 @@ from contract.task import TaskName
 
 class Cast(msgspec.Struct, frozen=True):
     """Who plays what: `dead` stops answering after the scan, `liar` says OK and does nothing, `foreign` runs
-    somebody else's firmware, the `frozen` have firmware too old to be changed, the others are honest.
+    somebody else's firmware, the `frozen` have firmware too old to be changed, the `monitored` do as a Mining Rig
+    Monitor wishes and are left alone by the rest; the others are honest.
     """
 
     honest: tuple[SimulatedMiner, ...]
@@ -21,6 +22,7 @@ class Cast(msgspec.Struct, frozen=True):
     liar: SimulatedMiner
     foreign: SimulatedMiner
     frozen: tuple[SimulatedMiner, ...]
+    monitored: tuple[SimulatedMiner, ...]
 
     def role(self, miner: SimulatedMiner) -> str:
         """`honest`, `dead`, `liar`, `foreign` or `frozen`."""
@@ -57,15 +59,17 @@ _BY_ROLE = {
 _FROZEN = "legacy"
 
 
-def cast(miners: tuple[SimulatedMiner, ...]) -> Cast:
+def cast(miners: tuple[SimulatedMiner, ...], monitored_macs: Collection[str] = ()) -> Cast:
     """Give the parts: the liar and the dead one are of the newest generation, where a lie is easiest."""
-    own = [each for each in miners if not each.foreign]
+    monitored = tuple(each for each in miners if each.mac in monitored_macs)
+    own = [each for each in miners if not each.foreign and each not in monitored]
     newest = [each for each in own if each.generation == "new-bm"]
     liar, dead = newest[0], newest[-1]
     frozen = tuple(each for each in own if each.generation == _FROZEN)
     return Cast(
         honest=tuple(each for each in own if each not in (liar, dead, *frozen)),
         frozen=frozen,
+        monitored=monitored,
         dead=dead,
         liar=liar,
         foreign=next(each for each in miners if each.foreign),

@@ -97,6 +97,10 @@ class Show:
             f"\nThe miners' own ledger: {ledger.effects} effects, {ledger.doubled} done twice, "
             f"{ledger.unclaimed} without a task. {seconds:.1f} s."
         )
+        if report.monitored:
+            self._console.print(
+                f"The Mining Rig Monitor was told of {report.monitored} miners, and shows them at work again."
+            )
         for text in surprises:
             self._console.print(Text(f"Not as scripted: {text}", style="red"))
         self._console.print(

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from agent.demo import monitor
+from agent.demo.monitor import Monitor
 from agent.demo.part import Part, StageError, ask, command
 
 __all__ = ["SimulatedMiner", "Stage", "StageError", "set_stage"]
@@ -58,6 +60,7 @@ class Stage(msgspec.Struct):
     rpc_port: int
     ledger: Path
     firmware: Path  # a folder with the image of each simulated model
+    monitor: Monitor | None
 
     async def break_miners(self, faults: Mapping[str, Sequence[Any]]) -> None:
         """Give the simulated miners new faults, by address."""
@@ -86,15 +89,16 @@ async def set_stage(
 ) -> AsyncIterator[Stage]:
     """Start simulator, cloud and agent (enrolled), in that order; end them in the other order.
 
-    `makes` is what the simulator is told to build (default: so many AntMiners, and some of the other makes and a
-    foreign one beside them), counting up from `base`; `settings` are laid over the agent's config, by section.
-    Raises StageError.
+    `makes` is what the simulator is told to build (default: so many AntMiners, some of the other makes and a foreign
+    one beside them, and machines that a monitor is told of), counting up from `base`; `settings` are laid over the
+    agent's config, by section. Raises StageError.
     """
     async with AsyncExitStack() as stack:
         faults, ledger, images = folder / "faults.json", folder / "ledger.jsonl", folder / "images"
         faults.write_text("{}", "utf-8")
         images.mkdir(exist_ok=True)
-        makes = makes or f"antminer:{miners},{OTHERS}"
+        monitored = () if makes else monitor.MONITORED
+        makes = makes or ",".join((f"antminer:{miners},{OTHERS}", *monitored))
         simulator = Part(
             folder, "simulator", command(
                 "simulator.cli", "--make", makes, "--base", base, "--faults", faults, "--ledger", ledger,
@@ -113,6 +117,11 @@ async def set_stage(
             ask("cloud.cli", "key", "create", "--workspace", workspace["id"], "--name", "demo", "--data", data),
             ask("cloud.cli", "enroll-code", "--farm", farm["id"], "--data", data),
         )  # fmt: skip
+        macs = [
+            each["mac"] for each in ready["miners"] if f"{each['make']}/{each['key']}" in monitored
+        ]
+        codes_file = folder / "monitor-codes"
+        watched = await monitor.set_up(data, workspace["id"], macs, codes_file) if macs else None
         # An address of its own: a cloud that is started again finds its port free, whatever ports the
         # connections of 127.0.0.1 hold.
         serve = ["serve", "--data", data, "--host", f"{base.rpartition('.')[0]}.254", "--json"]
@@ -120,10 +129,11 @@ async def set_stage(
         stack.push_async_callback(cloud.end)
         at = await cloud.start()
         cloud.program = command("cloud.cli", *serve, "--port", urlsplit(at["url"]).port)
+        settings = dict(settings or {})
+        if watched is not None:
+            settings["rigmonitor"] = monitor.settings(at["url"], codes_file)
         config = folder / "config.toml"
-        config.write_text(
-            _agent_config(folder, at["url"], ready, time_scale, settings or {}), "utf-8"
-        )
+        config.write_text(_agent_config(folder, at["url"], ready, time_scale, settings), "utf-8")
         await ask(
             "agent.cli", "enroll", "--cloud", at["url"], "--code", code["code"], "--config", config
         )
@@ -143,6 +153,7 @@ async def set_stage(
             rpc_port=ready["rpc_port"],
             ledger=ledger,
             firmware=images,
+            monitor=watched,
         )
 
 

@@ -141,7 +141,10 @@ def check(report: dict[str, Any]) -> None:
     assert report["ok"] is True
     assert report["ledger"]["doubled"] == report["ledger"]["unclaimed"] == 0
     assert report["ledger"]["effects"] > 0
-    assert report["miners"] == report["readings"] == 12 + 5 + 1  # Ant-, WhatsMiners, a foreign one
+    assert (
+        report["miners"] == report["readings"] == 12 + 5 + 3 + 1 + 2
+    )  # Ant-, WhatsMiners, IceRivers, a foreign one, monitored ones
+    assert report["monitored"] == 2
     batches = report["batches"]
     for batch in batches:
         assert batch["task_count"] > 0

@@ -1,0 +1,83 @@
+"""The part of the Mining Rig Monitor: machines that report to the demo's own cloud, and what it wishes of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from agent.demo.part import ask
+from contract.task import TaskName
+
+# Kinds of simulated miners that also report to the monitor. They take part in nothing else: what it wishes holds, and
+# would undo what others ask of them.
+MONITORED: Final = ("iceriver/ks5m", "whatsminer/m63s")
+OFF: Final = {"asic_expected_status": "off", "light_expected_status": "on"}
+ON: Final = {"asic_expected_status": "on"}
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """A miner, by its MAC, as the monitor knows it."""
+
+    mac: str
+    rig_id: str
+
+
+class Monitor(msgspec.Struct, frozen=True):
+    """The farm its machines are shown in, and these."""
+
+    farm_id: str
+    machines: tuple[Machine, ...]
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What the monitor expects of all its machines from now on, and the tasks that the agent makes of it."""
+
+    expected: dict[str, str]
+    tasks: tuple[tuple[TaskName, str], ...]  # with a note for the table
+
+
+WISHES: Final = (
+    Wish(
+        expected=OFF,
+        tasks=(
+            (TaskName.POWER_MODE, "the monitor wishes: stop mining"),
+            (TaskName.LIGHT, "the monitor wishes: light on"),
+        ),
+    ),
+    Wish(expected=ON, tasks=((TaskName.POWER_MODE, "the monitor wishes: mine again"),)),
+)
+
+
+async def set_up(data: Path, workspace_id: str, macs: Sequence[str], codes_file: Path) -> Monitor:
+    """Make the machines known to the cloud in a farm of their own; write their codes down for the agent."""
+    farm = await ask(
+        "cloud.cli", "farm", "create", "--workspace", workspace_id, "--name", "Monitored machines", "--data", data,
+    )  # fmt: skip
+    rigs = await asyncio.gather(
+        *(
+            ask("cloud.cli", "rig", "create", "--farm", farm["id"], "--name", f"Machine {mac}", "--data", data)
+            for mac in macs
+        )
+    )  # fmt: skip
+    codes_file.touch(0o600)
+    lines = (f"{mac} {rig['code']}\n" for mac, rig in zip(macs, rigs, strict=True))
+    codes_file.write_text("".join(lines), "utf-8")
+    machines = (Machine(mac, rig["id"]) for mac, rig in zip(macs, rigs, strict=True))
+    return Monitor(farm["id"], tuple(machines))
+
+
+def settings(url: str, codes_file: Path) -> Mapping[str, Any]:
+    """The agent's section of it. Its miners live faster than others, so they are asked about more often."""
+    return {
+        "url": url,
+        "codes_file": str(codes_file),
+        "official": False,
+        "log_every_s": 2,
+        "expected_every_s": 1,
+        "power_gap_s": 1,
+        "default_power_w": 3400,
+    }
