@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import time
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -28,7 +32,7 @@ from contract.miner import (
     UptimeKind,
 )
 from drivers import registry
-from drivers.base import Credentials, Depth, Driver, Light
+from drivers.base import Credentials, Depth, Driver, Light, Timing
 from drivers.iceriver import panel, state
 from drivers.iceriver.driver import DAEMON_EVERY_S, PANEL_EVERY_S, RELEARN_S
 from drivers.iceriver.identify import AWAY_REASON
@@ -37,6 +41,7 @@ from drivers.wire import Wire
 from simulator.farm import Farm
 from simulator.iceriver import catalogue
 from tests.drivers.effects import MemoryEffect
+from tests.drivers.hostile import LINE, QUIRKS, Spec
 from tests.drivers.iceriver.stage import (
     CLOCK,
     Stage,
@@ -91,7 +96,7 @@ def asked(on: Stage) -> list[str]:
     return found
 
 
-async def met(miner: Any) -> Driver | None:
+async def met(miner: Any, patience: Timing | None = None) -> Driver | None:
     endpoint = Endpoint(
         host=miner.ip,
         http_port=miner.http_port,
@@ -102,7 +107,7 @@ async def met(miner: Any) -> Driver | None:
     return await registry.recognise(
         endpoint,
         clock=CLOCK,
-        timing=timing(),
+        timing=patience or timing(),
         credentials=lambda identity: (
             factory_login(identity)
             if identity.make is Make.ICERIVER
@@ -515,6 +520,44 @@ async def test_whatever_a_miner_does_ends_in_a_named_error(fault: Any, kind: typ
         on.faults.add("refuses_4111")
         with pytest.raises(kind):
             await on.driver.read(Depth.SLOW)
+
+
+@pytest.mark.parametrize("faults", [LINE, QUIRKS], ids=["line", "quirks"])
+async def test_every_fault_of_the_simulator_ends_in_a_reading_or_a_named_error_in_time(
+    faults: tuple[Spec, ...],
+):
+    at_once = asyncio.Semaphore(12)
+    patience = timing(read_s=1.0, connect_s=1.0)
+    keys = itertools.islice(itertools.cycle(STOCK), len(faults))
+    farm = await Farm.start(
+        [f"iceriver/{key}" for key in keys], base=next_base(), time_scale=patience.pace
+    )
+
+    async def look(miner: Any, fault: Spec) -> int:
+        async with at_once:
+            healthy = await open_driver(miner, patience)
+            miner.faults.replace([fault])
+            readings = 0
+            with suppress(MinerError):
+                await met(miner, patience)
+            for depth in Depth:
+                began = time.monotonic()
+                try:
+                    reading = await healthy.read(depth)
+                except MinerError:
+                    continue
+                finally:
+                    # a panel and eight questions to the daemon, each with its own deadline
+                    assert time.monotonic() - began < 12 * patience.read_s, fault
+                msgspec.json.encode(reading)
+                readings += 1
+            return readings
+
+    try:
+        found = await asyncio.gather(*map(look, farm.miners, faults))
+    finally:
+        await farm.stop()
+    assert any(found)
 
 
 async def test_a_daemon_that_goes_away_between_two_commands_gives_no_half_a_reading():
