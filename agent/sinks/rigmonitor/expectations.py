@@ -87,18 +87,18 @@ class Expectations:
             except UnknownCodeError:
                 self._reports.refused(rig)
             except (AwayError, InvalidError, RejectedError) as error:
-                self._notes.server_away(str(error))
+                self._notes.no_answer(str(error))
         await self._heard(rig, expected)
 
     async def _bulk(self, rigs: tuple[Rig, ...]) -> None:
         try:
             found = await self._client.expected_bulk(tuple(rig.code for rig in rigs))
         except (AwayError, InvalidError, RejectedError, UnknownCodeError) as error:
-            self._notes.server_away(str(error))
+            self._notes.no_answer(str(error))
             for rig in rigs:
                 await self._heard(rig, None)
             return
-        self._notes.server_back()
+        self._notes.answered()
         for rig in rigs:
             expected = found.get(rig.code.text)
             if rig.code.text in found:

@@ -9,6 +9,7 @@ import structlog
 log: Any = structlog.get_logger(__name__)
 _NAMED: Final = 3
 _LONGEST: Final = 500
+_AWAY_AFTER: Final = 3
 
 
 class Notes:
@@ -17,6 +18,12 @@ class Notes:
     def __init__(self) -> None:
         self._troubles: dict[str, dict[str, str]] = {}
         self._server: str | None = None
+        self._unanswered = 0  # in a row, whoever asked
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nobody gets a usable answer any more."""
+        return self._server is not None
 
     @property
     def state(self) -> str:
@@ -47,14 +54,18 @@ class Notes:
             del self._troubles[kind]
         log.info("rigmonitor.trouble_over", miner=key, what=kind)
 
-    def server_away(self, why: str) -> None:
-        """No usable answer came."""
+    def no_answer(self, why: str) -> None:
+        """No usable answer came. Several in a row say that the server is away; one, that it may break on a record."""
+        self._unanswered += 1
+        if self._unanswered < _AWAY_AFTER:
+            return
         if self._server is None:
             log.warning("rigmonitor.away", error=why)
         self._server = why
 
-    def server_back(self) -> None:
+    def answered(self) -> None:
         """It answered, whatever it said."""
+        self._unanswered = 0
         if self._server is not None:
             log.info("rigmonitor.back")
         self._server = None

@@ -29,9 +29,11 @@ BACKOFF_MOST_S: Final = 120.0
 _JITTER: Final = 0.1
 _FIRST_WITHIN_S: Final = 5.0
 _INCOMPLETE_TIMES: Final = 5
+_ALONE_AFTER: Final = 3
 
 UNKNOWN_CODE: Final = "code not known to the monitor (401), asked again every 10 minutes"
 INVALID: Final = "record refused by the monitor"
+ALONE: Final = "the monitor takes others, but gives no answer for it"
 INCOMPLETE: Final = "not reported, since the miner does not tell"
 
 log: Any = structlog.get_logger(__name__)
@@ -93,8 +95,10 @@ class Reports:
                 failures = 0
                 continue
             except AwayError as error:
-                self._notes.server_away(str(error))
+                self._notes.no_answer(str(error))
                 failures += 1
+                if failures >= _ALONE_AFTER and not self._notes.is_away:
+                    self._notes.trouble(ALONE, rig.key, str(error))
                 wait_s = max(wait_s, min(BACKOFF_MOST_S, wait_s * 2.0 ** min(failures - 1, 8)))
             except Exception:
                 # our own bug on one miner must not end the reports of all others
@@ -108,14 +112,15 @@ class Reports:
         self._refused_until_mono[rig.key] = self._clock.mono() + REFUSED_WAIT_S * jitter
         self._specs.pop(rig.key, None)
         self._invalid.pop(rig.key, None)
-        self._notes.server_back()
+        self._notes.answered()
         self._notes.trouble(UNKNOWN_CODE, rig.key)
 
     def accepted(self, rig: Rig) -> None:
         """The monitor knows the code, whatever it says of a record."""
-        self._notes.server_back()
+        self._notes.answered()
         self._refused_until_mono.pop(rig.key, None)
         self._notes.cleared(UNKNOWN_CODE, rig.key)
+        self._notes.cleared(ALONE, rig.key)
 
     async def _report(self, rig: Rig) -> None:
         """What is due now. Nothing while the miner sleeps or does not answer: the monitor sees that by the silence."""

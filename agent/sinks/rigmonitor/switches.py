@@ -33,7 +33,6 @@ ORIGIN: Final = "rigmonitor"
 POWER_ONS_WITHIN_S: Final = 10.0
 _RETRY_FIRST_S: Final = 60.0
 _RETRY_MOST_S: Final = 3600.0
-_NEVER: Final = frozenset({ErrorCode.UNSUPPORTED.value, ErrorCode.UNSUPPORTED_MODE.value})
 
 CANNOT: Final = "it cannot be switched as the monitor expects"
 FAILED: Final = "what the monitor expects was not achieved"
@@ -254,7 +253,7 @@ class Switches:
             return
         error = result.get("error") or {}
         words = f"{error.get('code')}: {error.get('message', '')}"
-        if error.get("code") in _NEVER:
+        if error.get("code") == ErrorCode.UNSUPPORTED_MODE.value:  # asking again will not mend it
             driver = self._driver_at(self._newest[rig.key].ip or "")
             firmware = driver.identity.firmware_version if driver else None
             switch.cannot = (firmware or "", words)

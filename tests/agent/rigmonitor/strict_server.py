@@ -70,6 +70,7 @@ class StrictServer:
     def __init__(self) -> None:
         self.machines: dict[str, Machine] = {}
         self.mood = "well"
+        self.breaks_on: str | None = None  # the code whose records it answers with 500
         self.reject: dict[str, list[str]] | None = None  # what is wrong with every log
         self.faults: list[str] = []  # what a well-made client never does
         self.replies: Counter[tuple[str, int]] = Counter()
@@ -116,6 +117,8 @@ class StrictServer:
         return reply
 
     async def _answer(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if self.breaks_on is not None and request.headers.get("API_CODE") == self.breaks_on:
+            return _json({"errors": {"detail": "Internal Server Error"}}, 500)
         if self.mood == "away":
             return web.Response(status=503, text="<html>bad gateway</html>")
         if self.mood == "hanging":

@@ -285,9 +285,14 @@ def test_the_state_names_a_few_miners_and_counts_the_rest() -> None:
     assert notes.state == "ok"
     for number in range(5):
         notes.trouble("not well", f"m{number}", "why" if number == 0 else "")
-    notes.server_away("the monitor answered 503")
+    for _ in range(2):
+        notes.no_answer("the monitor answered 503")
+    assert not notes.is_away
+    notes.answered()
+    for _ in range(3):
+        notes.no_answer("the monitor answered 503")
     assert notes.state == "the monitor answered 503; not well: m0 (why), m1, m2 and 2 more"
-    notes.server_back()
+    notes.answered()
     for number in range(5):
         notes.cleared("not well", f"m{number}")
     notes.cleared("never said", "m1")
