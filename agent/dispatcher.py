@@ -246,11 +246,11 @@ class Dispatcher:
 
     async def _outcome(self, task: LiveTask) -> Settlement:
         while True:
-            if task.record.is_lent and not (
-                task.state is State.INTENT and task.kind is Kind.ONE_SHOT
-            ):
-                await self._lease(task)
             try:
+                if task.record.is_lent and not (
+                    task.state is State.INTENT and task.kind is Kind.ONE_SHOT
+                ):
+                    await self._lease(task)
                 return await self._carrier.carry_out(task)
             except LeaseShortError as error:
                 if task.writes or (task.state is State.INTENT and task.kind is Kind.ONE_SHOT):
