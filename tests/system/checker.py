@@ -29,8 +29,11 @@ CAUSES: Final[Mapping[str, tuple[TaskName, ...]]] = {
     "light": (TaskName.LIGHT,),
     "mode": (TaskName.POWER_MODE,),
     "pools": (TaskName.POOLS,),
+    "pools as they were": (TaskName.POOLS, TaskName.POWER_MODE),
     "firmware": (TaskName.FIRMWARE,),
 }
+# Old IceRivers store pools, fan and mode by one form: with a mode come the pools they have.
+_AS_THEY_WERE: Final = {"pools": "pools as they were"}
 OWN_ACTION: Final = {
     TaskName.REBOOT: "reboot",
     TaskName.LIGHT: "light",
@@ -258,7 +261,10 @@ class _Case:
         )
 
     def _claimant(self, entry: Entry) -> Row | None:
-        rows = self._claims[entry.miner, entry.action]
+        action = entry.action
+        if entry.before and entry.before == entry.after:
+            action = _AS_THEY_WERE.get(action, action)
+        rows = self._claims[entry.miner, action]
         key: Callable[[Row], float] = lambda row: row.intent_t or 0.0  # noqa: E731
         place = bisect_right(rows, entry.t + _TICK_S, key=key)
         return rows[place - 1] if place else None

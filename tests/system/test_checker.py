@@ -69,6 +69,16 @@ def test_a_reboot_that_reached_the_miner_twice_is_seen_even_if_it_booted_once() 
     assert kinds(check(again, [row()], [shown()])) == {"twice": 1}
 
 
+def test_pools_that_come_along_with_a_mode_are_no_ones_only_if_they_change() -> None:
+    mode = row(name=TaskName.POWER_MODE, state="intent", status=None, settled_t=None, result=None)
+    told = shown(name=TaskName.POWER_MODE, status="failed", result={"outcome": "unknown"})
+    slots = {"pools": [{"url": "stratum+tcp://a.example:1"}]}
+    same = entry(10.1, "pools", "received", 1, before=slots, after=slots)
+    assert kinds(check([same], [mode], [told])) == {}
+    other = entry(10.1, "pools", "received", 1, before=slots, after={"pools": []})
+    assert kinds(check([other], [mode], [told])) == {"unclaimed": 1}
+
+
 def test_two_reboots_of_two_tasks_are_fine() -> None:
     ledger = [
         *REBOOTED, entry(20.1, "reboot", "received", 3), entry(20.2, "reboot", "applied", 4)
