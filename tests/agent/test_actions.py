@@ -8,14 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from agent.actions import CHANGES
+from agent.actions import CHANGES, change_of
 from agent.looks import FOUND_SHOWN
 from agent.policy import Policy
 from agent.ports import ScanSummary
 from contract.errors import BadParamsError, UnsupportedError
 from contract.miner import PowerMode
 from contract.task import SPECS, TaskName, parse_params
-from drivers.base import Capabilities, Light, Mode, Pools, PoolSetting, Reboot
+from drivers.base import (
+    Capabilities,
+    Light,
+    Mode,
+    Pools,
+    PoolSetting,
+    Reboot,
+    Resume,
+    Suspend,
+)
 from tests.agent.farm import FakeFarm, FakeMiner, Site, code, site, until
 
 
@@ -31,6 +40,20 @@ def test_parameters_become_the_change_they_name() -> None:
     assert change(TaskName.REBOOT, {"force": True}) == Reboot(force=True)
     pools = change(TaskName.POOLS, {"pools": [{"url": "stratum+tcp://p:1", "user": "w"}]})
     assert pools == Pools(pools=(PoolSetting(url="stratum+tcp://p:1", user="w"),))
+
+
+def test_a_wisher_who_knows_only_off_and_on_gets_whatever_stops_that_make() -> None:
+    def change(params: dict[str, object], origin: str) -> object:
+        params_of = parse_params(TaskName.POWER_MODE, params)
+        return change_of(TaskName.POWER_MODE, params_of, origin)
+
+    assert change({"mode": "sleep"}, "rigmonitor") == Suspend()
+    assert change({"mode": "low"}, "rigmonitor") == Resume(mode=PowerMode.LOW)
+    assert change({"mode": "3250W"}, "rigmonitor") == Resume()
+    for origin in ("cloud", "onsite"):
+        assert change({"mode": "sleep"}, origin) == Mode(mode=PowerMode.SLEEP)
+    light = parse_params(TaskName.LIGHT, {"action": "on"})
+    assert change_of(TaskName.LIGHT, light, "rigmonitor") == Light(on=True)
 
 
 @pytest.mark.parametrize(

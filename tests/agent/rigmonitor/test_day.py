@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +23,22 @@ MINUTE = 60.0
 
 
 class Day:
-    """Its stage: two miners by name, the monitor's machine of each, and the ledger by virtual time."""
+    """Its stage: three miners by name, the monitor's machine of each, and the ledger by virtual time."""
 
     def __init__(self, farm: Farm, server: StrictServer, machines: list[Machine]) -> None:
         self.farm = farm
         self.server = server
-        self.ant, self.whats = machines
+        self.ant, self.whats, self.ice = machines
         self.clock = VirtualClock()
         self.began = asyncio.get_running_loop().time()
         self.deeds: list[tuple[float, str, str, dict[str, Any]]] = []
         self.tasks: list[dict[str, Any]] = []  # of the journal, at the end
         write = farm.ledger.write
+        names = dict(zip((each.ip for each in farm), ("ant", "whats", "ice"), strict=True))
 
         def note(**entry: Any) -> dict[str, Any]:
             if entry["phase"] == "applied":
-                name = "ant" if entry["ip"] == farm.miners[0].ip else "whats"
+                name = names[entry["ip"]]
                 self.deeds.append((self.at, name, entry["action"], entry["after"]))
             return write(**entry)
 
@@ -56,7 +58,7 @@ async def on_stage(
 ) -> Day:
     loop: Any = asyncio.get_running_loop()
     async with (
-        farm_of("antminer/s21:1,whatsminer:1", time_scale=1.0) as farm,
+        farm_of("antminer/s21:1,whatsminer:1,iceriver/ks5l:1", time_scale=1.0) as farm,
         strict_server() as server,
     ):
         _, codes = codes_for(farm, tmp_path)
@@ -81,6 +83,10 @@ ANT_OFF: Deed = ("ant", "mode", {"mode": "1"})
 ANT_ON: Deed = ("ant", "mode", {"mode": "0"})
 ANT_LIGHT: Deed = ("ant", "light", {"on": True})
 ANT_DARK: Deed = ("ant", "light", {"on": False})
+ICE_OFF: Deed = ("ice", "mode", {"mode": "sleep"})
+ICE_ON: Deed = ("ice", "mode", {"mode": "normal"})
+ICE_LIGHT: Deed = ("ice", "light", {"on": True})
+ICE_DARK: Deed = ("ice", "light", {"on": False})
 WHATS_OFF: Deed = ("whats", "power_off", {"mining": False})
 WHATS_ON: Deed = ("whats", "power_on", {"mining": True})
 WHATS_LIGHT: Deed = ("whats", "light", {"on": True})
@@ -121,31 +127,31 @@ def test_a_day_of_flaps_and_faults_leaves_exactly_the_wished_transitions(tmp_pat
         wanted.extend((hour, hour + within / HOUR, each) for each in what)
 
     async def script(day: Day) -> None:
-        ant, whats, server = day.ant, day.whats, day.server
-        flip = itertools.cycle(["off", "on"])
+        ant, whats, ice, server = day.ant, day.whats, day.ice, day.server
+        flips = [itertools.cycle(["off", "on"]) for _ in range(4)]
 
         await day.until(1)  # off, and on again an hour later
-        ant.asic, whats.asic = "off", "off"
-        expect(1, ANT_OFF, WHATS_OFF)
+        ant.asic, whats.asic, ice.asic, ice.light = "off", "off", "off", "on"
+        expect(1, ANT_OFF, WHATS_OFF, ICE_OFF, ICE_LIGHT)
         await day.until(2)
         told = len(ant.logs), len(whats.logs)
         await day.until(2.2)
         assert (len(ant.logs), len(whats.logs)) == told  # asleep: silence, not zeros
-        ant.asic, whats.asic = "on", "on"
-        expect(2.2, ANT_ON, WHATS_ON, within=25 * MINUTE)
+        ant.asic, whats.asic, ice.asic, ice.light = "on", "on", "on", "off"
+        expect(2.2, ANT_ON, WHATS_ON, ICE_ON, ICE_DARK, within=25 * MINUTE)
 
         await day.until(3)  # each poll says the opposite of the one before
-        ant.asic = whats.asic = whats.light = lambda: next(flip)
+        ant.asic, whats.asic, ice.asic, whats.light = (partial(next, flip) for flip in flips)
         expect(3, WHATS_LIGHT)  # a light goes on at once, and off only when two polls say so
         await day.until(3.5)
-        ant.asic, whats.asic, whats.light = "on", "on", "on"
+        ant.asic, whats.asic, ice.asic, whats.light = "on", "on", "on", "on"
         await day.until(3.6)
         whats.light = "off"
         expect(3.6, WHATS_DARK)
 
         await day.until(4)  # away for hours, in four ways, while its operator changes his mind
         server.mood = "away"
-        ant.asic, whats.asic, whats.light = "off", "off", "on"
+        ant.asic, whats.asic, ice.asic, whats.light = "off", "off", "off", "on"
         await day.until(6)
         server.mood = "hanging"
         await day.until(7)
@@ -153,7 +159,7 @@ def test_a_day_of_flaps_and_faults_leaves_exactly_the_wished_transitions(tmp_pat
         await day.until(7.5)
         server.mood = "wrong"
         await day.until(8)
-        ant.asic, whats.asic = "on", "on"
+        ant.asic, whats.asic, ice.asic = "on", "on", "on"
         server.mood = "well"
         expect(8, WHATS_LIGHT)  # the one wish that was left
         await day.until(8.5)
@@ -169,12 +175,12 @@ def test_a_day_of_flaps_and_faults_leaves_exactly_the_wished_transitions(tmp_pat
         asked = server.replies["logs", 401]
         server.mood = "refusing"
         await day.until(9.1)
-        ant.asic, whats.asic = "off", "off"
+        ant.asic, whats.asic, ice.asic, ice.light = "off", "off", "off", "on"
         await day.until(9.9)
-        ant.asic, whats.asic = "on", "on"
+        ant.asic, whats.asic, ice.asic, ice.light = "on", "on", "on", "off"
         await day.until(10)
         refused = sum(n for (_, status), n in server.replies.items() if status == 401)
-        assert refused - asked <= 2 * 8  # asked again every ten minutes, not every minute
+        assert refused - asked <= 3 * 8  # asked again every ten minutes, not every minute
         server.mood = "well"
         await day.until(10.5)
         assert (len(ant.specs), len(whats.specs)) == (specs[0] + 1, specs[1] + 1)

@@ -197,6 +197,17 @@ async def test_resume_without_memory_goes_to_normal() -> None:
         assert on.miner.mode == 0
 
 
+async def test_resume_goes_to_the_mode_it_is_told_whoever_remembers_what() -> None:
+    async with stage("s19pro") as on:
+        assert (await on.carry_out(Suspend())).outcome == "done"
+        plan = await on.driver.plan(Resume(mode=PowerMode.HIGH))  # one no AntMiner can have had
+        assert isinstance(plan, Plan)
+        assert plan.data["mode"] == "normal"
+        on.driver.awake_mode = None
+        assert (await on.carry_out(Resume(mode=PowerMode.LOW))).outcome == "done"
+        assert on.miner.mode == 3
+
+
 async def test_no_password_is_in_the_evidence() -> None:
     async with stage("s21") as on:
         on.miner.conf["pools"][0]["pass"] = "verysecret"
