@@ -400,3 +400,39 @@ async def test_it_is_taken_however_wrong_the_clock_of_its_agent_is(cloud: Cloud,
     assert (row["created_at"], row["ended_at"]) == (now, now)
     async with cloud.store.read() as connection:
         assert await connection.scalar(sa.select(task_logs.c.message)) == "m"
+
+
+def nested(depth: int) -> Any:
+    value: Any = "deep"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+HOSTILE: tuple[Any, ...] = (
+    None, True, 0, -1, 2**63, 2**200, 1e308, "", "\x00", "x" * 5000, "\u202e\U0001f4a3", [], {}, [{}], nested(200),
+    {"pools": [None]}, {"pools": [{"url": 1}]}, "127.0.0.1", "2026-11-21T12:00:00Z",
+)  # fmt: skip
+PLACES = (
+    ("name",), ("params",), ("miner",), ("origin",), ("accepted_at",), ("params", "action"), ("params", "pools"),
+    ("miner", "mac"), ("miner", "last_ip"), ("miner", "make"), ("miner", "model"), ("miner", "serial"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES, ids=".".join)
+async def test_whatever_an_agent_says_there_is_taken_or_refused_and_can_be_listed(
+    cloud: Cloud, place: tuple[str, ...]
+):
+    agent = await cloud.agent()
+    statuses = set()
+    for value in HOSTILE:
+        said = arose(cloud)
+        holder = said if len(place) == 1 else said[place[0]]
+        holder[place[-1]] = value
+        status, _ = await agent.report(Wish(cloud, agent).event("queuing", arose=said))
+        statuses.add(status)
+    assert statuses <= {200, 400}
+    farm = f"{cloud.base}/private-api/v1/{cloud.workspace_id}/farms/{cloud.farm_id}"
+    for path in ("tasks/batches?pageSize=1000", "miner/latest?pageSize=1000"):
+        async with cloud.http.get(f"{farm}/{path}", headers={"x-api-key": cloud.key}) as response:
+            assert response.status == 200, await response.text()
