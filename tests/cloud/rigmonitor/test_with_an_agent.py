@@ -74,7 +74,7 @@ async def test_what_the_agent_tells_is_shown_and_what_is_wished_is_done(
 ) -> None:
     state = tmp_path / "agent"
     state.mkdir()
-    async with farm_of("antminer/s21:1,whatsminer:2") as farm:
+    async with farm_of("antminer/s21:1,whatsminer:2,iceriver/ks5l:1") as farm:
         config = monitor_config(farm, state, operator.base)
         rigs, lines = {}, []
         for device in farm.miners:
@@ -90,7 +90,7 @@ async def test_what_the_agent_tells_is_shown_and_what_is_wished_is_done(
 
             async def all_told() -> bool:
                 items = await operator.ask("GET", "miner/latest")
-                return len(items) == 3 and all(
+                return len(items) == len(farm) and all(
                     item["model"] and item["is_mining"] for item in items
                 )
 
@@ -99,7 +99,8 @@ async def test_what_the_agent_tells_is_shown_and_what_is_wished_is_done(
                 seen = agent.site.fleet.at(item["ip"]).identity
                 assert seen.model in item["model"]
                 assert item["make"] == seen.make
-                assert item["firmware_version"] == seen.firmware_version
+                if seen.make != "IceRiver":  # whose system is numbered apart from its software
+                    assert item["firmware_version"] == seen.firmware_version
                 assert item["status"] == "online"
                 assert item["unstable_reason"] == "no_mac"
                 assert 1e12 < item["hashrate"] < 1e15
