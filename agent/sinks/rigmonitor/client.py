@@ -94,8 +94,9 @@ class MonitorClient:
     async def expected_bulk(self, codes: tuple[ApiCode, ...]) -> Mapping[str, Any]:
         """What is expected of several, by code, as it came; a code unknown there is absent. At most BULK_MAX."""
         assert len(codes) <= BULK_MAX
-        body = BulkRequest.of(tuple(code.text for code in codes))
-        return _mapping(await self._call("POST", EXPECTED_STATUS_BULK, body=body))
+        texts = tuple(code.text for code in codes)
+        body = BulkRequest.of(texts)
+        return _mapping(await self._call("POST", EXPECTED_STATUS_BULK, body=body, hide=texts))
 
     async def _call(
         self,
@@ -104,16 +105,19 @@ class MonitorClient:
         *,
         code: ApiCode | None = None,
         body: msgspec.Struct | None = None,
+        hide: tuple[str, ...] = (),
     ) -> Any:
+        """`hide`: what is secret of this call, besides `code`, should the server repeat it."""
         headers = {"Accept": "application/json"}
         if code is not None:
             headers[HEADER] = code.text
+            hide = (*hide, code.text)
         if body is not None:
             headers["Content-Type"] = "application/json"
         data = None if body is None else msgspec.json.encode(body)
         async with self._turns:
             status, content = await self._exchange(method, path, headers, data)
-        return _judged(status, content)
+        return _judged(status, content, hide)
 
     async def _exchange(
         self, method: str, path: str, headers: Mapping[str, str], data: bytes | None
@@ -151,16 +155,16 @@ class MonitorClient:
         return status, bytes(content)
 
 
-def _judged(status: int, content: bytes) -> Any:
+def _judged(status: int, content: bytes, hide: tuple[str, ...] = ()) -> Any:
     """What a 200 holds (`None` for no body). Raises for everything else."""
     if status == 401:
-        raise UnknownCodeError(f"the monitor does not know the code: {_message(content)}")
+        raise UnknownCodeError(f"the monitor does not know the code: {_message(content, hide)}")
     if status == 422:
-        raise InvalidError(_message(content))
+        raise InvalidError(_message(content, hide))
     if status >= 500 or status in _BUSY:
         raise AwayError(f"the monitor answered {status}")
     if not 200 <= status < 300:
-        raise RejectedError(f"the monitor answered {status}: {_message(content)}")
+        raise RejectedError(f"the monitor answered {status}: {_message(content, hide)}")
     if not content:
         return None  # the published text's own answer to what was accepted
     try:
@@ -175,15 +179,18 @@ def _mapping(reply: Any) -> Mapping[str, Any]:
     return reply
 
 
-def _message(content: bytes) -> str:
-    """The sentence or the map of an error, cut, whatever form it has."""
+def _message(content: bytes, hide: tuple[str, ...]) -> str:
+    """The sentence or the map of an error, cut, whatever form it has; with stars for what is to be hidden."""
     try:
         body: Any = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return repr(content[:_SHOWN])
-    if isinstance(body, dict):
-        body = body.get("errors", body.get("message", body))
-    text = body if isinstance(body, str) else msgspec.json.encode(body).decode()
+        text = repr(content)
+    else:
+        if isinstance(body, dict):
+            body = body.get("errors", body.get("message", body))
+        text = body if isinstance(body, str) else msgspec.json.encode(body).decode()
+    for secret in hide:
+        text = text.replace(secret, "****")
     return text[:_SHOWN]
 
 
