@@ -78,6 +78,7 @@ class Iceriver(Changing):
         self._model = model_of(identity.model)
         self._ideal_hs: float | None = None
         self._panel_at_mono: float | None = None
+        self._web_trouble: str | None = None
         self._closed_until_mono: float | None = None
 
     @property
@@ -142,7 +143,7 @@ class Iceriver(Changing):
         Raises UnreachableError, MalformedError, RefusedError, AuthFailedError; WrongDeviceError when something else
         than an IceRiver answers.
         """
-        fields, trouble = await self._panel(depth)
+        fields = await self._panel(depth)
         read_at = self.clock.now()
         self._recognise(fields)
         look = look_of(fields, self._model)
@@ -150,7 +151,7 @@ class Iceriver(Changing):
         slow: Slow | None = None
         if depth is not Depth.MOVING:
             mode, word = await self._mode()
-            slow = _slow(look, mode, word, trouble=trouble)
+            slow = _slow(look, mode, word, trouble=self._web_trouble)
         return Reading(
             read_at=read_at,
             moving=look.moving,
@@ -161,11 +162,11 @@ class Iceriver(Changing):
 
     # --- private ---------------------------------------------------------------------------------
 
-    async def _panel(self, depth: Depth) -> tuple[dict[str, Any], MinerError | None]:
-        """The figures, of whichever side is due, or else of the other; and what was wrong with the web side."""
+    async def _panel(self, depth: Depth) -> dict[str, Any]:
+        """The figures, of whichever side is due, or else of the other."""
         if self._is_daemons_turn():
             try:
-                return await self._of_daemon(depth), None
+                return await self._of_daemon(depth)
             except MinerError as error:
                 if self.identity.firmware is Firmware.PBFARMER:
                     raise  # its web side is not ours to ask
@@ -173,20 +174,26 @@ class Iceriver(Changing):
             fields = await self._of_web()
             if is_refused:
                 self._learn_closed()
-            return fields, None
+            return fields
         try:
-            return await self._of_web(), None
+            return await self._of_web()
         except MinerError as error:
             trouble = error
         # A quote in a password breaks the JSON of the web side, and its leak ends it: the daemon lives on.
         try:
-            return await self._of_daemon(depth), trouble
+            return await self._of_daemon(depth)
         except MinerError:
             raise trouble from None
 
     async def _of_web(self) -> dict[str, Any]:
         self._panel_at_mono = self.clock.mono()
-        return await panel.from_web(self.web)
+        try:
+            fields = await panel.from_web(self.web)
+        except MinerError as error:
+            self._web_trouble = str(error)  # told by the looks until its next turn
+            raise
+        self._web_trouble = None
+        return fields
 
     async def _of_daemon(self, depth: Depth) -> dict[str, Any]:
         commands = panel.MOVING if depth is Depth.MOVING else panel.EVERYTHING
@@ -284,9 +291,7 @@ def _login(
     return known if identity.firmware is Firmware.STOCK else None
 
 
-def _slow(
-    look: Look, mode: PowerMode | None, word: str | None, *, trouble: MinerError | None
-) -> Slow:
+def _slow(look: Look, mode: PowerMode | None, word: str | None, *, trouble: str | None) -> Slow:
     """The slower facts. A miner that sleeps on purpose does not hash, which is no fault then; a web side that fails is
     one, for changes go through it.
     """
@@ -302,7 +307,7 @@ def _slow(
     )
 
 
-def _web_down(trouble: MinerError) -> MinerFault:
+def _web_down(trouble: str) -> MinerFault:
     text = f"its web side fails, so it cannot be changed: {trouble}"
     return MinerFault(code="web_down", text=text[:_LONGEST_TEXT], severity="warning")
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.errors import MalformedError, MinerError
+from contract.errors import MinerError
 from contract.miner import Moving, PowerMode, Slow
 from drivers.http import Response
 from drivers.iceriver import daemon, image, logs, state, web
@@ -179,7 +179,7 @@ def use(fields: dict[str, Any]) -> None:
         algorithm_of(model, found.algorithm_word)
     look = look_of(fields, model)
     sound(look.moving)
-    slow = _slow(look, PowerMode.NORMAL, "1", trouble=MalformedError("x" * 999))
+    slow = _slow(look, PowerMode.NORMAL, "1", trouble="x" * 999)
     assert msgspec.json.decode(msgspec.json.encode(slow), type=Slow) == slow
     assert look.ideal_hs is None or (math.isfinite(look.ideal_hs) and look.ideal_hs > 0)
     msgspec.json.encode(_raw(fields))

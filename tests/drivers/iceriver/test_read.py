@@ -485,6 +485,9 @@ async def test_where_the_web_side_fails_the_daemon_tells_and_it_is_said_so(fault
         assert reading.moving.hashrate_hs == pytest.approx(on.miner.hashrate_hs, rel=0.1)
         assert reading.slow is not None
         assert [each.code for each in reading.slow.faults] == ["web_down"]
+        again = await on.driver.read(Depth.SLOW)  # a look of the daemon alone
+        assert again.slow is not None
+        assert again.slow.faults == reading.slow.faults
         assert reading.static is not None
         assert reading.static.mac == on.miner.mac
         assert (await state.look(on.driver)).mac == on.miner.mac
