@@ -13,6 +13,7 @@ from agent.demo.stage import SimulatedMiner
 from contract.task import TaskName
 from simulator.antminer.catalogue import MODELS
 from simulator.antminer.firmware import build_bmu
+from simulator.iceriver.firmware import build_image
 from simulator.whatsminer.firmware import build_package
 from tests.system.crashpoints import HIT
 from tests.system.site import HERE, Site, open_site
@@ -29,10 +30,12 @@ MOST = 40  # no scenario has so many points; a sweep that gets here never ends
 QUIET: dict[str, dict[str, Any]] = {"telemetry": {"enabled": False}, "log": {"level": "warning"}}
 _VERSIONS = ("Tue Jun  3 18:55:45 CST 2025", "Wed Jul  2 18:55:45 CST 2025")
 _WHATSMINER_VERSIONS = ("20260603.12.REL", "20260702.12.REL")
+_ICERIVER_BUILDS = ("ICM168_3_2_11", "ICM168_3_2_12")
 # A farm of each make: the newest kind, which alone gets new firmware, and another dialect.
 MAKES = {
     "antminer": "antminer/s21:1,antminer/s9:1",
     "whatsminer": "whatsminer/m60s:1,whatsminer/m50s:1",
+    "iceriver": "iceriver/ks5l:1,iceriver/ks3m:1",
 }
 EVERY = (
     TaskName.LIGHT,
@@ -46,6 +49,9 @@ CASES = [
     *(("antminer", name) for name in EVERY),
     # What differs in how it is written or proven; light and log take no other path.
     *(("whatsminer", name) for name in EVERY[1:5]),
+    # Two orders in one effect: a mode in two forms, an upload and the reboot behind it.
+    ("iceriver", TaskName.POWER_MODE),
+    ("iceriver", TaskName.FIRMWARE),
 ]
 
 
@@ -64,7 +70,7 @@ class Scenario:
 
     def _miners(self) -> list[SimulatedMiner]:
         if self._name is TaskName.FIRMWARE:
-            return [each for each in self._site.miners if each.key in ("s21", "m60s")]
+            return [each for each in self._site.miners if each.key in ("s21", "m60s", "ks5l")]
         if self._name is TaskName.POWER_MODE:
             return [each for each in self._site.miners if each.key != "s9"]
         return list(self._site.miners)
@@ -81,23 +87,29 @@ class Scenario:
         if self._name is TaskName.REBOOT:
             return {"force": True}
         if self._name is TaskName.FIRMWARE:
-            (self._site.stage.firmware / f"turn{self._turn}.bmu").write_bytes(self._image())
-            return {"firmware_url": f"{self._site.images_url}/turn{self._turn}.bmu"}
+            name, image = self._image()
+            (self._site.stage.firmware / name).write_bytes(image)
+            return {"firmware_url": f"{self._site.images_url}/{name}"}
         return None
 
     @property
-    def _is_whatsminers(self) -> bool:
-        return self._site.miners[0].make == "whatsminer"
+    def _make(self) -> str:
+        return self._site.miners[0].make
 
     @property
     def _other_mode(self) -> str:
-        return "low" if self._is_whatsminers else "sleep"
+        return "low" if self._make == "whatsminer" else "sleep"
 
-    def _image(self) -> bytes:
-        if self._is_whatsminers:
-            return build_package("h616", _WHATSMINER_VERSIONS[self._turn % 2])
+    def _image(self) -> tuple[str, bytes]:
+        """The file of this turn: its name and its bytes."""
+        odd = self._turn % 2
+        if self._make == "whatsminer":
+            return f"turn{self._turn}.bin", build_package("h616", _WHATSMINER_VERSIONS[odd])
+        if self._make == "iceriver":
+            return f"ks5l-turn{self._turn}.bgz", build_image("KS5L", _ICERIVER_BUILDS[odd])
         model = MODELS["s21"]
-        return build_bmu(model.name, model.subtype, _VERSIONS[self._turn % 2])
+        image = build_bmu(model.name, model.subtype, _VERSIONS[odd])
+        return f"turn{self._turn}.bmu", image
 
 
 async def crash_at(site: Site, scenario: Scenario, place: str, side: str, nth: int) -> bool:
