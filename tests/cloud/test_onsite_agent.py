@@ -193,7 +193,9 @@ async def test_a_crash_between_report_and_its_answer_tells_it_twice_and_shows_it
     async with running(cloud, client, tmp_path, farm) as agent:
         agent.link.after = forever
         await agent.wish()
-        await shown(cloud, "queuing")
+        async with asyncio.timeout(PATIENCE_S):
+            while not await all_tasks(cloud):  # as far as the one report told that got through
+                pass
         await agent.die()
     async with running(cloud, client, tmp_path, farm) as agent:
         (row,) = await shown(cloud, "succeed")
