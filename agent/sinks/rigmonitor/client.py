@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from contract.rigmonitor import (
 _REPLY_CAP: Final = 2**20  # several times a bulk reply for BULK_MAX codes
 _BUSY: Final = frozenset({408, 425, 429})
 _SHOWN: Final = 300
+_BESIDES: Final = 2  # connections kept for questions, which wait behind no record
 
 
 class MonitorError(Exception):
@@ -55,19 +57,22 @@ class RejectedError(MonitorError):
 
 
 class MonitorClient:
-    """One client of one server. Every call raises the errors above; nothing is repeated here.
-
-    At most `at_once` requests are under way; waiting for a turn does not count into a request's time.
-    """
+    """One client of one server. Every call raises the errors above; nothing is repeated here."""
 
     def __init__(self, base: str, *, ca_file: Path | None, timeout_s: float, at_once: int) -> None:
-        """`base` is without the prefix of the API."""
+        """`base` is without the prefix of the API. `at_once` bounds the turns, see `turn`."""
         self._base = base
         self._ca_file = ca_file
         self._timeout_s = timeout_s
         self._at_once = at_once
         self._turns = asyncio.Semaphore(at_once)
         self._session: aiohttp.ClientSession | None = None
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """To be held by whoever sends a record, and waited for before the record is made: in a long row behind a
+        server that hangs it would grow old, and records do not tell their age.
+        """
+        return self._turns
 
     async def close(self) -> None:
         """Close the connections. The client may be used again afterwards."""
@@ -115,15 +120,14 @@ class MonitorClient:
         if body is not None:
             headers["Content-Type"] = "application/json"
         data = None if body is None else msgspec.json.encode(body)
-        async with self._turns:
-            status, content = await self._exchange(method, path, headers, data)
+        status, content = await self._exchange(method, path, headers, data)
         return _judged(status, content, hide)
 
     async def _exchange(
         self, method: str, path: str, headers: Mapping[str, str], data: bytes | None
     ) -> tuple[int, bytes]:
         if self._session is None:
-            self._session = _open_session(self._ca_file, self._at_once)
+            self._session = _open_session(self._ca_file, self._at_once + _BESIDES)
         content = bytearray()
         try:
             async with self._session.request(
@@ -194,10 +198,10 @@ def _message(content: bytes, hide: tuple[str, ...]) -> str:
     return text[:_SHOWN]
 
 
-def _open_session(ca_file: Path | None, at_once: int) -> aiohttp.ClientSession:
+def _open_session(ca_file: Path | None, connections: int) -> aiohttp.ClientSession:
     context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=at_once, keepalive_timeout=60, ssl=context),
+        connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=60, ssl=context),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )

@@ -64,7 +64,7 @@ class Expectations:
             try:
                 await self.poll()
             except Exception:
-                # our own bug on one answer must not end the asking
+                # our own bug must not end the asking
                 log.exception("rigmonitor.bug")
 
     async def poll(self) -> None:
@@ -116,9 +116,12 @@ class Expectations:
             else:
                 self._notes.trouble(STRANGE, rig.key, odd)
         light, asic = self._wishes[rig.key]
-        await self._consider(
-            rig, light.heard(wished(expected, LIGHT)), asic.heard(wished(expected, ASIC))
-        )
+        wish = light.heard(wished(expected, LIGHT)), asic.heard(wished(expected, ASIC))
+        try:
+            await self._consider(rig, *wish)
+        except Exception:
+            # our own bug on one miner must not end the switching of all others
+            log.exception("rigmonitor.bug", miner=rig.key)
 
 
 def _parts(rigs: list[Rig]) -> Iterator[tuple[Rig, ...]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -18,15 +17,16 @@ from contract.rigmonitor import Switch
 log = structlog.get_logger(__name__)
 _STALE_INTERVALS: Final = 2.5
 _STALE_LEAST_S: Final = 60.0
+_SAME_S: Final = 1e-3  # what turning one clock's time into the other's may cost
 
 
 class Seen(msgspec.Struct, kw_only=True):
-    """One miner. `at` is when it was last read; what a task showed since (`told`) outweighs what is older."""
+    """One miner. `read_mono` is when it was last read; what a task showed since (`told`) outweighs what is older."""
 
     first: asyncio.Event
     ip: str | None = None
     is_well: bool = False  # whether the last look succeeded
-    at: datetime | None = None
+    read_mono: float = float("-inf")
     arrived_mono: float = float("-inf")
     interval_s: float = 0.0
     moving: Moving | None = None
@@ -35,7 +35,7 @@ class Seen(msgspec.Struct, kw_only=True):
     mode_configured: PowerMode | None = None
     light: Switch | None = None
     asic: Switch | None = None
-    told_at: datetime | None = None
+    told_mono: float = float("-inf")
 
     @property
     def awake_mode(self) -> PowerMode | None:
@@ -56,6 +56,9 @@ class Newest:
     def __getitem__(self, key: str) -> Seen:
         return self._seen[key]
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._seen
+
     def take(self, reading: MinerReading) -> None:
         """A look at some miner, whatever became of it. Slow and static facts are there only when they are news."""
         for key in (reading.mac, reading.ip):
@@ -72,7 +75,7 @@ class Newest:
     def told(self, key: str, *, light: Switch | None = None, asic: Switch | None = None) -> None:
         """What a task has just shown of it."""
         seen = self._seen[key]
-        seen.told_at = self._clock.now()
+        seen.told_mono = self._clock.mono()
         if light is not None:
             seen.light = light
         if asic is not None:
@@ -84,15 +87,18 @@ class Newest:
         seen.is_well = reading.ok and reading.moving is not None
         if not seen.is_well:
             return
-        at = from_text(reading.at)
-        if seen.at is not None and at < seen.at:
+        # Readings are dated by the clock on the wall, which may be set at any time; how old this one is, it tells.
+        now_mono = self._clock.mono()
+        age_s = max(0.0, (self._clock.now() - from_text(reading.at)).total_seconds())
+        read_mono = now_mono - age_s
+        if read_mono < seen.read_mono - _SAME_S:
             return  # a look that began earlier and took longer
-        seen.at, seen.arrived_mono = at, self._clock.mono()
+        seen.read_mono, seen.arrived_mono = read_mono, now_mono
         seen.interval_s = reading.interval_s or seen.interval_s
         seen.moving = reading.moving
         seen.static = reading.static or seen.static
         seen.first.set()
-        if seen.told_at is not None and at <= seen.told_at:
+        if read_mono <= seen.told_mono + _SAME_S:
             return  # read before a task changed it
         _judge(seen, reading.slow)
 

@@ -88,7 +88,8 @@ class Reports:
             await self._clock.sleep(self.refused_s(rig))
             wait_s = self._section.log_every_s
             try:
-                await self._report(rig)
+                async with self._client.turn():
+                    await self._report(rig)
                 failures = 0
             except UnknownCodeError:
                 self.refused(rig)

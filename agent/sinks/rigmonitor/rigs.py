@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -22,6 +22,10 @@ class ApiCode(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "ApiCode(****)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """What a trace with local variables shows."""
+        return [("text", "****")]
 
 
 class Rig(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ _RETRY_MOST_S: Final = 3600.0
 
 CANNOT: Final = "it cannot be switched as the monitor expects"
 FAILED: Final = "what the monitor expects was not achieved"
+CLASH: Final = "not followed, since the monitor knows its miner twice"
 
 log: Any = structlog.get_logger(__name__)
 
@@ -111,7 +112,7 @@ class Switches:
             return
         seen = self._newest[rig.key]
         driver = self._driver_at(seen.ip or "")
-        if driver is None or self._tasks.policy.read_only:
+        if driver is None or self._tasks.policy.read_only or not self._is_meant(rig, driver):
             return
         ref = _ref(driver)
         is_asic = self._asic(rig, seen)
@@ -138,6 +139,18 @@ class Switches:
             if since_s is not None:  # an earlier process switched it
                 found.switched_mono = self._clock.mono() - since_s
         return found
+
+    def _is_meant(self, rig: Rig, driver: Driver) -> bool:
+        """Whether the miner at the address is the one with this code: an address may have been given to another since
+        the last reading. Of two codes for one miner that of its MAC counts, or two wishes would switch it to and fro.
+        """
+        mac, host = driver.identity.mac, driver.endpoint.host
+        has_own = rig.key == host and mac is not None and mac in self._newest
+        if has_own:
+            self._notes.trouble(CLASH, rig.key, f"its MAC {mac} has a code of its own")
+        else:
+            self._notes.cleared(CLASH, rig.key)
+        return rig.key == mac or (rig.key == host and not has_own)
 
     def _light(self, seen: Seen) -> Switch:
         """A miner that cannot say is taken as dark: told once to shine, and not told to be as it is anyway."""
@@ -222,10 +235,15 @@ class Switches:
         if kind is _Kind.LIGHT:
             return TaskName.LIGHT, {"action": wished.value}
         if wished is Switch.OFF:
-            await self._memory.keep(rig.key, off=True, mode=seen.awake_mode)
+            mode = seen.awake_mode
+            if mode is None and self._memory.is_off(
+                rig.key
+            ):  # switched off before, not yet seen so
+                mode = self._memory.mode_before(rig.key)
+            await self._memory.keep(rig.key, off=True, mode=mode)
             return TaskName.POWER_MODE, {"mode": PowerMode.SLEEP.value}
-        mode = self._memory.mode_before(rig.key) or PowerMode.NORMAL
-        return TaskName.POWER_MODE, {"mode": mode.value}
+        before = self._memory.mode_before(rig.key) or PowerMode.NORMAL
+        return TaskName.POWER_MODE, {"mode": before.value}
 
     async def _judge(
         self,

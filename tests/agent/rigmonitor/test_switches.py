@@ -1,0 +1,172 @@
+"""Whom a wish reaches, and what is remembered of it: one poll at a time, by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from agent.config import RigMonitorSection
+from agent.policy import Policy
+from agent.sinks.rigmonitor.memory import Memory
+from agent.sinks.rigmonitor.newest import Newest
+from agent.sinks.rigmonitor.notes import Notes
+from agent.sinks.rigmonitor.rigs import ApiCode, Rig
+from agent.sinks.rigmonitor.switches import Switches
+from contract.clock import to_text
+from contract.link import MinerReading, MinerRef
+from contract.miner import Endpoint, Firmware, Identity, Make, Moving, PowerMode, Slow
+from contract.rigmonitor import Switch
+from contract.task import TaskName
+from drivers.base import Driver, Timing
+from drivers.registry import open_driver
+from tests.agent.farm import HandClock
+
+ON, OFF = Switch.ON, Switch.OFF
+MAC, OTHER = "02:11:22:33:44:55", "02:11:22:33:44:66"
+IP = "127.9.9.1"
+
+
+class Hands:
+    """A task path that writes down what it is asked for, and answers as it is told."""
+
+    def __init__(self) -> None:
+        self.policy = Policy()
+        self.asked: list[tuple[str | None, dict[str, Any]]] = []
+        self.outcome = "done"
+
+    def is_busy(self, miner: MinerRef) -> bool:
+        return False
+
+    async def submit_local(
+        self, name: TaskName, params: dict[str, Any], miner: MinerRef | None, origin: str
+    ) -> dict[str, Any]:
+        assert miner is not None
+        self.asked.append((miner.mac, params))
+        return {"outcome": self.outcome}
+
+
+class Scene:
+    """One miner with a code, and whoever is at its address."""
+
+    def __init__(self, folder: Path, *, keys: tuple[str, ...] = (MAC,)) -> None:
+        self.clock = HandClock()
+        self.hands = Hands()
+        self.rigs = {key: Rig(key=key, code=ApiCode(f"code of {key}")) for key in keys}
+        self.newest = Newest(keys, self.clock)
+        self.notes = Notes()
+        self.memory = Memory(folder / "memory.json", self.clock)
+        self.at: dict[str, Driver] = {}
+        self._jobs: list[asyncio.Task[None]] = []
+        self.switches = Switches(
+            self.hands,
+            RigMonitorSection(url="http://127.0.0.1:4000", power_gap_s=0.0),
+            self.newest,
+            self.memory,
+            self.notes,
+            self.clock,
+            driver_at=self.at.get,
+            start=self._start,
+        )
+
+    def arrive(self, mac: str, ip: str = IP) -> None:
+        """That miner answers at that address from now on."""
+        identity = Identity(
+            make=Make.ANTMINER,
+            model="Antminer S21",
+            firmware=Firmware.STOCK,
+            firmware_version="Fri Dec 29 16:15:05 CST 2023",
+            generation="NEW-BM",
+            mac=mac,
+            drivable=True,
+        )
+        self.at[ip] = open_driver(
+            Endpoint(host=ip),
+            identity,
+            clock=self.clock,
+            timing=Timing(),
+            credentials=lambda _identity: None,
+        )
+
+    def read(self, mode: PowerMode | None, rate: float, mac: str = MAC) -> None:
+        self.newest.take(
+            MinerReading(
+                at=to_text(self.clock.now()),
+                ip=IP,
+                mac=mac,
+                moving=Moving(hashrate_hs=rate),
+                slow=Slow(mode=mode),
+                interval_s=30.0,
+            )
+        )
+
+    async def poll(self, asic: Switch | None, *, key: str = MAC) -> None:
+        await self.switches.consider(self.rigs[key], None, asic)
+        await asyncio.gather(*self._jobs)
+        self._jobs.clear()
+
+    def _start(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(job)
+        self._jobs.append(task)
+        return task
+
+
+async def test_a_wish_never_reaches_another_miner_that_came_to_the_address(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.arrive(MAC)
+    scene.read(PowerMode.NORMAL, 1e14)
+    scene.arrive(OTHER)  # the router gave its address away, and its reading is still fresh
+    await scene.clock.advance(1)
+    await scene.poll(OFF)
+    assert scene.hands.asked == []
+    scene.arrive(MAC)
+    await scene.poll(OFF)
+    assert scene.hands.asked == [(MAC, {"mode": "sleep"})]
+
+
+async def test_a_second_try_to_switch_off_does_not_forget_how_it_ran(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.arrive(MAC)
+    scene.read(PowerMode.LOW, 1e14)
+    await scene.clock.advance(1)
+    scene.hands.outcome = "unknown"
+    await scene.poll(OFF)
+    await scene.clock.advance(61)
+    scene.read(PowerMode.SLEEP, 9e13)  # it took the mode, and its rate, a mean, still falls
+    scene.hands.outcome = "done"
+    await scene.poll(OFF)
+    await scene.clock.advance(61)
+    scene.read(PowerMode.SLEEP, 0.0)
+    await scene.poll(ON)
+    assert [params["mode"] for _, params in scene.hands.asked] == ["sleep", "sleep", "low"]
+
+
+async def test_a_clock_set_back_does_not_stop_the_following(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.arrive(MAC)
+    scene.read(PowerMode.NORMAL, 1e14)
+    await scene.clock.advance(1)
+    await scene.poll(OFF)
+    scene.clock.step(timedelta(hours=-6))
+    await scene.clock.advance(100)
+    scene.read(PowerMode.SLEEP, 0.0)
+    assert scene.newest.is_fresh(MAC)
+    await scene.clock.advance(30)
+    scene.read(PowerMode.NORMAL, 1e14)  # somebody woke it by hand
+    assert scene.newest[MAC].asic is ON
+    await scene.poll(OFF)
+    assert len(scene.hands.asked) == 2
+
+
+async def test_of_two_codes_for_one_miner_that_of_its_mac_is_followed(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, keys=(IP, MAC))
+    scene.arrive(MAC)
+    scene.read(PowerMode.NORMAL, 1e14)
+    await scene.clock.advance(1)
+    await scene.poll(OFF, key=IP)
+    assert scene.hands.asked == []
+    assert "has a code of its own" in scene.notes.state
+    await scene.poll(OFF, key=MAC)
+    assert scene.hands.asked == [(MAC, {"mode": "sleep"})]
