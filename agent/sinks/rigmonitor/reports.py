@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import Any, Final
@@ -66,7 +67,8 @@ class Reports:
         self._rng = rng
         self._identity_at = identity_at
         self._specs: dict[str, AsicSpec] = {}  # as the monitor has them
-        self._invalid: dict[str, AsicSpec] = {}  # as the monitor will not have them
+        # As the monitor will not have them, and until when: a rule it breaks stays, another refusal may pass.
+        self._invalid: dict[str, tuple[AsicSpec, float]] = {}
         self._refused_until_mono: dict[str, float] = {}
         self._incomplete: dict[str, int] = {}  # times in a row
         self.sent = 0
@@ -149,11 +151,14 @@ class Reports:
             self._notes.trouble(INVALID, rig.key, str(error))
 
     async def _tell(self, rig: Rig, spec: AsicSpec, record: AsicLog | None) -> None:
-        if self._specs.get(rig.key) != spec and self._invalid.get(rig.key) != spec:
+        if self._specs.get(rig.key) != spec and not self._is_unwanted(rig, spec):
             try:
                 await self._client.send_spec(rig.code, spec)
-            except (InvalidError, RejectedError):
-                self._invalid[rig.key] = spec
+            except InvalidError:
+                self._invalid[rig.key] = spec, math.inf
+                raise
+            except RejectedError:
+                self._invalid[rig.key] = spec, self._clock.mono() + REFUSED_WAIT_S
                 raise
             self._specs[rig.key] = spec
             self._invalid.pop(rig.key, None)
@@ -166,14 +171,23 @@ class Reports:
             if rig.key not in self._invalid:
                 self._notes.cleared(INVALID, rig.key)
 
+    def _is_unwanted(self, rig: Rig, spec: AsicSpec) -> bool:
+        refused, until_mono = self._invalid.get(rig.key, (None, 0.0))
+        return refused == spec and self._clock.mono() < until_mono
+
     def _spec(self, rig: Rig, seen: Seen) -> AsicSpec:
         """Of who is there now. A new firmware is known to the identity a look before the rest of it is: until then
-        the monitor keeps what it has.
+        the monitor keeps what it has; as well when another miner has come to the address.
         """
+        told, static = self._specs.get(rig.key), seen.static
         identity = self._identity_at(seen.ip or "")
+        is_other = identity is not None and identity.mac not in (None, rig.key)
+        if is_other and rig.key != seen.ip:
+            identity = None
+            if told is not None:
+                return told
         if identity is None:
             raise IncompleteError(("model", "firmware_version", "software_version"))
-        told, static = self._specs.get(rig.key), seen.static
         is_old = static is not None and static.firmware_version != identity.firmware_version
         return told if told is not None and is_old else spec_of(identity, static)
 

@@ -65,7 +65,7 @@ class Machine:
 
 
 class StrictServer:
-    """`mood` is well, away (503), refusing (401 to every code), hanging, html or wrong (a JSON list)."""
+    """`mood` is well, away (503), refusing (401 to every code), hanging, html, wrong (a JSON list) or moved (404)."""
 
     def __init__(self) -> None:
         self.machines: dict[str, Machine] = {}
@@ -125,6 +125,8 @@ class StrictServer:
             await asyncio.sleep(3600)
         if self.mood == "html":
             return web.Response(text="<html>log in</html>", content_type="text/html")
+        if self.mood == "moved":
+            return web.Response(status=404, text="<html>no such site here</html>")
         if self.mood == "wrong":
             return _json(["what?"], 200)
         if self.mood == "refusing" and not request.path.endswith(("ping", "bulk")):
