@@ -27,6 +27,7 @@ TURNS: Final = 30
 MODELS: Final = (
     "antminer/s9", "antminer/s21", "antminer/l7", "whatsminer/m30s-legacy", "whatsminer/m20s",
     "whatsminer/m50s", "whatsminer/m60s-compat", "whatsminer/m60s",
+    "iceriver/ks5l",
 )  # fmt: skip
 CLOCK: Final = SystemClock()
 
@@ -70,7 +71,11 @@ async def run() -> None:
         program = command(
             "simulator.cli",
             *("--make", makes, "--base", "127.41.0.1"),
-            *("--http-port", 0, "--rpc-port", 0, "--v3-port", 0),
+            *("--http-port", 0, "--rpc-port", 0, "--v3-port", 0, "--daemon-port", 0),
+            *(
+                "--time-scale",
+                60,
+            ),  # the web pages of AntMiners take their time; it is not ours that is measured
         )
         simulator = Part(Path(folder), "simulator", program, announces=True)
         try:
@@ -95,6 +100,7 @@ async def _measured(ready: dict[str, Any]) -> None:
             http_port=ready["http_port"],
             rpc_port=ready["rpc_port"],
             v3_port=ready["v3_port"],
+            daemon_port=ready["daemon_port"],
         )
         wires: list[Counting] = []
 
