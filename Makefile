@@ -23,8 +23,8 @@ demo: $(STAMP) ## a cloud, a simulated farm and an agent on loopback, every task
 test: $(STAMP) ## the tests, in minutes
 	$(BIN)/pytest -q -n $(JOBS) --dist loadfile -m 'not slow'
 
-# Gate sizes, on 2 cores: crash points under 30 min, beside them all else in 15 (fuzz 3, hostile miners 4, judges 3, mutants 2,
-# storage and watchdog 3); then the crash gate alone, 13.
+# Gate sizes, on 2 cores: crash points in two files of 15 min, all else in 15 (fuzz 3, hostile miners 4, judges 3, mutants 2,
+# storage and watchdog 3), side by side; then the crash gate alone, 13.
 GATE := tests/system/test_crash_gate.py
 test-slow: $(STAMP) ## crash gate, fuzz at full size, judges: under an hour on 2 cores
 	$(BIN)/pytest -q -m slow -n $(JOBS) --dist loadfile --ignore=$(GATE)
