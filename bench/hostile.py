@@ -26,12 +26,14 @@ from typing import Any, Final
 import msgspec
 
 from agent.demo.part import Part, command
-from bench.pairs import LEAST_ROUNDS, SURE, Ratio, Round, Verdict, control, effect, quantile
+from bench.pairs import LEAST_ROUNDS, SURE, Round, Verdict, control, effect, quantile
 from bench.polling import Figures, Order, Setup
 
 MINERS: Final = 200
 INTERVAL_S: Final = 0.5
-TURN_S: Final = 2.0
+SLOW_EVERY_POLLS: Final = 3
+# One whole cycle of light and deep looks: all miners are in step, so a part of one would measure where it began.
+TURN_S: Final = SLOW_EVERY_POLLS * INTERVAL_S
 MINUTES: Final = 10.0
 MOST: Final = 1.20  # what the p99 of the others may become beside a hostile one
 KINDS: Final[dict[str, dict[str, Any]]] = {
@@ -136,13 +138,11 @@ class Kind:
         self._p99.append(Round(*(quantile(each, 99) for each in turns)))
         self._p50.append(Round(*(quantile(each, 50) for each in turns)))
 
-    def ratios(self, rng: random.Random) -> tuple[Ratio, Ratio, Ratio]:
-        """Of the p99 with / without, of the p99 without / without, of the p50 with / without."""
-        return effect(self._p99, rng), control(self._p99, rng), effect(self._p50, rng)
-
-    def lines(self, rng: random.Random) -> list[str]:
-        """The figures and what they say."""
-        p99, noise, p50 = self.ratios(rng)
+    def judge(self, rng: random.Random) -> tuple[Verdict, list[str]]:
+        """Whether the aim is met, and the figures that say so."""
+        p99, noise = effect(self._p99, rng), control(self._p99, rng)
+        p50 = effect(self._p50, rng)
+        verdict = p99.verdict(MOST)
         calm, busy = _pooled(self._without), _pooled(self._beside)
         p50s, p99s = (
             f"{quantile(calm, each):.2f} -> {quantile(busy, each):.2f} ms" for each in (50, 99)
@@ -151,8 +151,8 @@ class Kind:
         stall = f"{_stall(self._without):.1f} -> {_stall(self._beside):.1f} ms"
         failed = f"{_failed(self._without)} -> {_failed(self._beside)}"
         hostile = sum(sum(each.suspects_failed.values()) for each in self._beside)
-        return [
-            f"  {self.name:<10} p99 with/without {p99}, without/without {noise}: {p99.verdict(MOST)}",
+        return verdict, [
+            f"  {self.name:<10} p99 with/without {p99}, without/without {noise}: {verdict}",
             f"  {'':<10} p50 with/without {p50}; p50 {p50s}, p99 {p99s} ({len(self._p99)} rounds as one)",
             f"  {'':<10} the agent's processor {cpu}, longest turn of its loop {stall}",
             f"  {'':<10} looks that failed {failed}, at the hostile one {hostile}",
@@ -167,13 +167,14 @@ async def run(minutes: float = MINUTES) -> None:
             miners=MINERS,
             suspects=1,
             base="127.40.0.1",
-            slow_every_polls=3,
+            slow_every_polls=SLOW_EVERY_POLLS,
             interval_s=INTERVAL_S,
         ) as arena:
             rng = random.Random()
             print(
                 f"looks at {MINERS - 1} miners, every {INTERVAL_S:g} s each, beside one hostile miner; "
-                f"rounds of three times {TURN_S:g} s for {minutes:g} minutes; intervals hold with {SURE:.0%}"
+                f"at least {LEAST_ROUNDS} rounds of three times {TURN_S:g} s each, "
+                f"for {minutes:g} minutes; intervals hold with {SURE:.0%}"
             )
             measured = await rounds(arena, KINDS, rng, seconds=60.0 * minutes)
             print(report(measured, rng))
@@ -188,7 +189,7 @@ async def rounds(
     turn_s: float = TURN_S,
     least: int = LEAST_ROUNDS,
 ) -> list[Kind]:
-    """Measure every kind once in a drawn order, again and again for `seconds` and at least `least` times. How long is
+    """Measure every kind once in a drawn order, for `turn_s` (whole cycles of looks) each time, again and again for `seconds` and at least `least` times. How long is
     never decided by what was measured. A measurement without serves the round before it and the one after.
     """
     measured = {name: Kind(name) for name in kinds}
@@ -208,10 +209,12 @@ async def rounds(
 
 def report(measured: list[Kind], rng: random.Random) -> str:
     """All kinds, and the verdict over them."""
-    lines = [line for kind in measured for line in kind.lines(rng)]
+    lines: list[str] = []
     by_verdict: dict[Verdict, list[str]] = {each: [] for each in Verdict}
     for kind in measured:
-        by_verdict[kind.ratios(rng)[0].verdict(MOST)].append(kind.name)
+        verdict, figures = kind.judge(rng)
+        by_verdict[verdict].append(kind.name)
+        lines += figures
     said = "; ".join(
         f"{verdict}: {', '.join(names) or '-'}" for verdict, names in by_verdict.items()
     )

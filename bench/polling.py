@@ -173,13 +173,16 @@ class Poller:
 
     def heard(self, ip: str, turn: Turn, took_ms: float, error: str | None) -> None:
         """A look of that measurement has ended."""
-        figures = turn.figures
         if ip not in self._suspects:
+            figures = turn.figures
             turn.under_way -= 1
             figures.failed += error is not None
             figures.latencies_ms.append(took_ms)
             self._changed.set()
             return
+        figures = (
+            self._turn.figures
+        )  # a look at one that hangs may begin in one turn and end in the next
         self._state[ip] = error is None
         if error is None:
             figures.suspects_ok += 1
