@@ -321,6 +321,7 @@ def policy_of(config: Config) -> Policy:
         restart_wait_s=limits.restart_wait_s / config.miners.device_pace,
         stop_grace_s=limits.stop_within_s,
         power_effects=limits.power_effects,
+        resumes_per_10_s=config.rigmonitor.power_ons_per_10_s,
         firmware_effects=limits.firmware_effects,
         other_effects=limits.light_effects,
         max_open=limits.open_tasks,

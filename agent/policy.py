@@ -33,6 +33,7 @@ class Policy:
     stop_grace_s: float = 10.0  # how long running exchanges may go on once stopping
 
     power_effects: int = 32  # reboots, power modes and firmware updates at once
+    resumes_per_10_s: int = 5  # of these, miners that begin to hash again
     firmware_effects: int = 4  # of these, firmware updates
     other_effects: int = 256
     looking: int = 512  # tasks reading what is there before they write

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Final
 
 from agent.policy import Policy
-from drivers.base import AnyChange, Firmware, Light, Pools
+from contract.clock import Clock
+from drivers.base import AnyChange, Firmware, Light, Pools, Resume
+
+RESUMES_WITHIN_S: Final = 10.0
 
 
 class Slots:
     """Bounded leave for the phases of a change. All waiting is first come, first served."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, clock: Clock) -> None:
+        self._resumes = _Pace(clock, policy.resumes_per_10_s, RESUMES_WITHIN_S)
         self._power = asyncio.Semaphore(policy.power_effects)
         self._firmware = asyncio.Semaphore(policy.firmware_effects)
         self._other = asyncio.Semaphore(policy.other_effects)
@@ -33,11 +39,19 @@ class Slots:
 
     def is_free(self, change: AnyChange) -> bool:
         """Whether `effect` would be entered without waiting: a slot is free and nobody waits for it."""
+        if isinstance(change, Resume) and not self._resumes.is_free:
+            return False
         return not any(gate.locked() for gate in self._gates(change))
 
     @asynccontextmanager
     async def effect(self, change: AnyChange) -> AsyncIterator[None]:
-        """For one exchange that changes a miner: held from just before its first byte to its end."""
+        """For one exchange that changes a miner: held from just before its first byte to its end.
+
+        Miners that begin to hash draw the most within seconds, so these begin one after the other, whatever kept them
+        waiting before: a network that was away gives leave to all of them at the same moment.
+        """
+        if isinstance(change, Resume):
+            await self._resumes.wait()
         async with AsyncExitStack() as held:
             for gate in self._gates(change):
                 await held.enter_async_context(gate)
@@ -49,3 +63,28 @@ class Slots:
         if isinstance(change, Firmware):
             return (self._firmware, self._power)  # the narrow gate first, so that it never hoards
         return (self._power,)
+
+
+class _Pace:
+    """At most `most` in any `within_s` seconds, first come, first served."""
+
+    def __init__(self, clock: Clock, most: int, within_s: float) -> None:
+        self._clock = clock
+        self._within_s = within_s
+        self._last_mono: deque[float] = deque(maxlen=most)
+        self._turn = asyncio.Lock()
+
+    @property
+    def is_free(self) -> bool:
+        return not self._turn.locked() and self._wait_s() <= 0
+
+    async def wait(self) -> None:
+        async with self._turn:
+            while (wait_s := self._wait_s()) > 0:
+                await self._clock.sleep(wait_s)
+            self._last_mono.append(self._clock.mono())
+
+    def _wait_s(self) -> float:
+        if len(self._last_mono) < (self._last_mono.maxlen or 0):
+            return 0.0
+        return self._last_mono[0] + self._within_s - self._clock.mono()

@@ -55,7 +55,7 @@ class TaskPath:
         self._work = state_dir / "work"
         self._lease = Lease(clock)
         self._gate = Gate(self._lease, policy, clock)
-        slots = Slots(policy)
+        slots = Slots(policy, clock)
         looks = Looks(
             journal=journal,
             miners=miners,

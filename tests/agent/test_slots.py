@@ -28,7 +28,7 @@ from drivers.base import (
 from drivers.wire import Wire
 from tests.agent.farm import FakeFarm, FakeMiner, HandClock, code, site, until
 
-POWER = (Reboot(), Mode(mode=PowerMode.LOW), Suspend(), Resume())
+POWER = (Reboot(), Mode(mode=PowerMode.LOW), Suspend())
 
 
 async def at_once(slots: Slots, changes: list[AnyChange]) -> int:
@@ -54,22 +54,46 @@ async def at_once(slots: Slots, changes: list[AnyChange]) -> int:
 
 @pytest.mark.parametrize("change", POWER)
 async def test_power_is_not_switched_everywhere_at_once(change: AnyChange) -> None:
-    assert await at_once(Slots(Policy()), [change] * 50) == 32
+    assert await at_once(Slots(Policy(), HandClock()), [change] * 50) == 32
+
+
+async def test_miners_begin_to_hash_a_few_at_a_time_whatever_kept_them_waiting() -> None:
+    clock = HandClock()
+    slots = Slots(Policy(resumes_per_10_s=3), clock)
+    begun: list[float] = []
+
+    async def resume() -> None:
+        async with slots.effect(Resume()):
+            begun.append(clock.mono())
+
+    assert slots.is_free(Resume())
+    jobs = [asyncio.create_task(resume()) for _ in range(8)]
+    await clock.advance(1)
+    assert not slots.is_free(Resume())
+    assert slots.is_free(Suspend())  # what is to be dark does not wait for what is to shine
+    await clock.advance(9.1)
+    assert len(begun) == 6
+    await clock.advance(30)
+    await asyncio.gather(*jobs)
+    assert len(begun) == 8
+    assert all(late - early >= 10 for early, late in zip(begun, begun[3:], strict=False))
 
 
 async def test_few_firmware_updates_run_at_once_and_count_as_power(tmp_path: Path) -> None:
     update = Firmware(path="x")
-    assert await at_once(Slots(Policy()), [update] * 50) == 4
-    assert await at_once(Slots(Policy()), [update] * 50 + [Reboot()] * 50) == 32
+    assert await at_once(Slots(Policy(), HandClock()), [update] * 50) == 4
+    assert await at_once(Slots(Policy(), HandClock()), [update] * 50 + [Reboot()] * 50) == 32
 
 
 async def test_lights_and_pools_have_room_of_their_own() -> None:
     changes: list[AnyChange] = [Light(on=True), Pools(pools=())]
-    assert await at_once(Slots(Policy()), [*changes * 200, *[Reboot()] * 50]) == 256 + 32
+    assert (
+        await at_once(Slots(Policy(), HandClock()), [*changes * 200, *[Reboot()] * 50]) == 256 + 32
+    )
 
 
 async def test_the_first_to_ask_is_the_first_to_go() -> None:
-    slots = Slots(Policy(power_effects=1))
+    slots = Slots(Policy(power_effects=1), HandClock())
     order: list[int] = []
 
     async def effect(number: int) -> None:
