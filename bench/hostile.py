@@ -32,8 +32,9 @@ from bench.polling import Figures, Order, Setup
 MINERS: Final = 200
 INTERVAL_S: Final = 0.5
 SLOW_EVERY_POLLS: Final = 3
-# One whole cycle of light and deep looks: all miners are in step, so a part of one would measure where it began.
-TURN_S: Final = SLOW_EVERY_POLLS * INTERVAL_S
+# Whole cycles of light and deep looks: all miners are in step, so a part of one would measure where it began. Two, since
+# a turn begins right after a hostile look was seen, and is to hold the next.
+TURN_S: Final = 2 * SLOW_EVERY_POLLS * INTERVAL_S
 MINUTES: Final = 10.0
 MOST: Final = 1.20  # what the p99 of the others may become beside a hostile one
 KINDS: Final[dict[str, dict[str, Any]]] = {
@@ -189,8 +190,9 @@ async def rounds(
     turn_s: float = TURN_S,
     least: int = LEAST_ROUNDS,
 ) -> list[Kind]:
-    """Measure every kind once in a drawn order, for `turn_s` (whole cycles of looks) each time, again and again for `seconds` and at least `least` times. How long is
-    never decided by what was measured. A measurement without serves the round before it and the one after.
+    """Measure every kind once in a drawn order, for `turn_s` (whole cycles of looks) each time, again and again for
+    `seconds` and at least `least` times. How long is never decided by what was measured. A measurement without serves
+    the round before it and the one after.
     """
     measured = {name: Kind(name) for name in kinds}
     end = time.monotonic() + seconds

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.hostile import KINDS, open_arena, report, rounds
+from bench.hostile import INTERVAL_S, KINDS, SLOW_EVERY_POLLS, open_arena, report, rounds
 from bench.pairs import quantile
 
 MEMORY_KB = 16 * 1024
@@ -59,12 +59,19 @@ async def test_hostile_miners_cost_little_memory_and_never_hold_the_loop(
 async def test_the_others_are_looked_at_as_often_as_without_the_hostile_one(
     name: str, tmp_path: Path, base: str, tell: Callable[[str], None]
 ) -> None:
-    async with open_arena(tmp_path, miners=60, suspects=1, base=base, slow_every_polls=3) as arena:
+    async with open_arena(
+        tmp_path,
+        miners=60,
+        suspects=1,
+        base=base,
+        slow_every_polls=SLOW_EVERY_POLLS,
+        interval_s=INTERVAL_S,
+    ) as arena:
         without = await arena.measure(None, 5.0)
         beside = await arena.measure(KINDS[name], 5.0)
         rng = random.Random()
         kinds = {name: KINDS[name]}
-        tell(report(await rounds(arena, kinds, rng, seconds=0.0, turn_s=3.0), rng))
+        tell(report(await rounds(arena, kinds, rng, seconds=0.0), rng))
     assert beside.suspects_failed
     assert not beside.failed
     assert len(beside.latencies_ms) >= 0.8 * len(without.latencies_ms)
