@@ -32,8 +32,8 @@ from bench.polling import Figures, Order, Setup
 MINERS: Final = 200
 INTERVAL_S: Final = 0.5
 SLOW_EVERY_POLLS: Final = 3
-# Whole cycles of light and deep looks: all miners are in step, so a part of one would measure where it began. Two, since
-# a turn begins right after a hostile look was seen, and is to hold the next.
+# Whole cycles of light and deep looks: all miners are in step, so a part of one would measure where it began. Two,
+# since a turn begins right after a hostile look was seen, and is to hold the next.
 TURN_S: Final = 2 * SLOW_EVERY_POLLS * INTERVAL_S
 MINUTES: Final = 10.0
 MOST: Final = 1.20  # what the p99 of the others may become beside a hostile one
