@@ -30,6 +30,8 @@ class Seen(msgspec.Struct, kw_only=True):
     arrived_mono: float = float("-inf")
     interval_s: float = 0.0
     moving: Moving | None = None
+    power_w: float | None = None  # last measured while it hashed, at `power_mono`
+    power_mono: float = float("-inf")
     static: Static | None = None
     mode: PowerMode | None = None
     mode_configured: PowerMode | None = None
@@ -48,10 +50,13 @@ class Seen(msgspec.Struct, kw_only=True):
 class Newest:
     """Keeps the miners asked for and no others, so that its size is that of the config."""
 
-    def __init__(self, keys: Iterable[str], clock: Clock) -> None:
-        """`keys` are MACs, and addresses of miners known by these alone."""
+    def __init__(self, keys: Iterable[str], clock: Clock, *, slow_every_polls: int = 10) -> None:
+        """`keys` are MACs, and addresses of miners known by these alone. `slow_every_polls` is how many looks lie
+        between two that ask for more than moves.
+        """
         self._seen = {key: Seen(first=asyncio.Event()) for key in keys}
         self._clock = clock
+        self._slow_every_polls = slow_every_polls
 
     def __getitem__(self, key: str) -> Seen:
         return self._seen[key]
@@ -71,6 +76,16 @@ class Newest:
         seen = self._seen[key]
         age_s = self._clock.mono() - seen.arrived_mono
         return seen.is_well and age_s <= max(_STALE_LEAST_S, _STALE_INTERVALS * seen.interval_s)
+
+    def power_w(self, key: str) -> float | None:
+        """What it was measured to take while it hashed, last or not long before: the meter of an AntMiner is asked
+        only with slow facts, and its last word stands for the looks between two of these, one of them lost at most.
+        """
+        seen = self._seen[key]
+        held_s = _STALE_INTERVALS * self._slow_every_polls * seen.interval_s
+        if self._clock.mono() - seen.power_mono > max(_STALE_LEAST_S, held_s):
+            return None
+        return seen.power_w
 
     def told(self, key: str, *, light: Switch | None = None, asic: Switch | None = None) -> None:
         """What a task has just shown of it."""
@@ -96,6 +111,9 @@ class Newest:
         seen.read_mono, seen.arrived_mono = read_mono, now_mono
         seen.interval_s = reading.interval_s or seen.interval_s
         seen.moving = reading.moving
+        measured = reading.moving
+        if measured is not None and measured.power_w is not None and measured.hashrate_hs:
+            seen.power_w, seen.power_mono = measured.power_w, read_mono
         seen.static = reading.static or seen.static
         seen.first.set()
         if read_mono <= seen.told_mono + _SAME_S:

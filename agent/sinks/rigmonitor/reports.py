@@ -36,6 +36,10 @@ UNKNOWN_CODE: Final = "code not known to the monitor (401), asked again every 10
 INVALID: Final = "record refused by the monitor"
 ALONE: Final = "the monitor takes others, but gives no answer for it"
 INCOMPLETE: Final = "not reported, since the miner does not tell"
+_FIXES: Final = {
+    "power": "power_w or default_power_w",
+    "coin_name": "coin_name or default_coin_name",
+}
 
 log: Any = structlog.get_logger(__name__)
 
@@ -137,7 +141,7 @@ class Reports:
         except IncompleteError as error:
             times = self._incomplete[rig.key] = self._incomplete.get(rig.key, 0) + 1
             if times >= _INCOMPLETE_TIMES:  # one that just starts tells little, and soon more
-                self._notes.trouble(INCOMPLETE, rig.key, str(error))
+                self._notes.trouble(INCOMPLETE, rig.key, _with_fix(error))
             return
         self._incomplete.pop(rig.key, None)
         self._notes.cleared(INCOMPLETE, rig.key)
@@ -196,6 +200,8 @@ class Reports:
         assert seen.moving is not None
         assert seen.ip is not None
         power_w = rig.power_w if rig.power_w is not None else seen.moving.power_w
+        if power_w is None:
+            power_w = self._newest.power_w(rig.key)
         coin = rig.coin_name or section.default_coin_name
         return log_of(
             seen.moving,
@@ -205,3 +211,9 @@ class Reports:
             wan_ip=section.wan_ip,
             official=section.official,
         )
+
+
+def _with_fix(error: IncompleteError) -> str:
+    """What is missing, and which keys of the config stand in for it."""
+    fixes = [fix for field, fix in _FIXES.items() if field in error.fields]
+    return "; ".join([str(error), *(f"set {fix} in [rigmonitor]" for fix in fixes)])

@@ -57,7 +57,11 @@ class RigMonitor:
         self._drivers = drivers
         self._clock = clock
         self._notes = Notes()
-        self._newest = Newest((rig.key for rig in self._rigs), clock)
+        self._newest = Newest(
+            (rig.key for rig in self._rigs),
+            clock,
+            slow_every_polls=config.telemetry.slow_every_polls,
+        )
         self._memory = Memory(config.state.dir / Path(_FILE), clock)
         self._client = open_client(config)
         self._reports = Reports(

@@ -54,11 +54,15 @@ class Day:
 
 
 async def on_stage(
-    tmp_path: Path, script: Callable[[Day], Awaitable[None]], **settings: Any
+    tmp_path: Path,
+    script: Callable[[Day], Awaitable[None]],
+    *,
+    ports: dict[str, int] | None = None,
+    **settings: Any,
 ) -> Day:
     loop: Any = asyncio.get_running_loop()
     async with (
-        farm_of("antminer/s21:1,whatsminer:1,iceriver/ks5l:1", time_scale=1.0) as farm,
+        farm_of("antminer/s21:1,whatsminer:1,iceriver/ks5l:1", time_scale=1.0, ports=ports) as farm,
         strict_server() as server,
     ):
         _, codes = codes_for(farm, tmp_path)
@@ -241,3 +245,14 @@ def test_a_day_of_flaps_and_faults_leaves_exactly_the_wished_transitions(tmp_pat
     assert {task["origin"] for task in day.tasks} == {"rigmonitor"}
     assert day.server.faults == []
     assert set(day.server.most_at_once.values()) == {1}
+
+
+def test_a_meter_that_is_asked_now_and_then_is_enough_for_every_report(tmp_path: Path) -> None:
+    async def script(day: Day) -> None:
+        await day.until(1.0)
+
+    day = run_virtually(on_stage(tmp_path, script, ports={"power": 6060}, default_power_w=None))
+    assert len(day.ant.logs) > 50
+    assert all(3000 <= log["power"] <= 4000 for log in day.ant.logs), "measured, never invented"
+    assert day.ice.logs == [], "it measures none, and nobody said what it takes"
+    assert day.server.faults == []

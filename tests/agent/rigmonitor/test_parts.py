@@ -161,12 +161,14 @@ def test_an_answer_that_is_no_object_is_no_wish(odd: object) -> None:
 # --- what is known of a miner ---
 
 
-def reading(clock: HandClock, rate: float | None = 1e12, **more) -> MinerReading:
+def reading(
+    clock: HandClock, rate: float | None = 1e12, power_w: float | None = None, **more
+) -> MinerReading:
     return MinerReading(
         at=to_text(clock.now()),
         ip="10.0.0.1",
         mac=MAC,
-        moving=Moving(hashrate_hs=rate),
+        moving=Moving(hashrate_hs=rate, power_w=power_w),
         interval_s=30.0,
         **more,
     )
@@ -189,6 +191,23 @@ async def test_slow_facts_stay_until_there_are_newer_ones() -> None:
     assert seen.static is not None
     newest.take(reading(clock, 0.0, slow=Slow(mode=PowerMode.SLEEP, light_on=None)))
     assert (seen.awake_mode, seen.light, seen.asic) == (None, ON, OFF)
+
+
+async def test_a_power_asked_only_now_and_then_stands_for_the_looks_between() -> None:
+    clock = HandClock()
+    newest = Newest([MAC], clock, slow_every_polls=10)
+    assert newest.power_w(MAC) is None
+    newest.take(reading(clock, power_w=3500.0))
+    for _ in range(10):
+        await clock.advance(30)
+        newest.take(reading(clock))
+        assert newest.power_w(MAC) == 3500.0
+    newest.take(reading(clock, power_w=3100.0))
+    newest.take(reading(clock, 0.0, power_w=20.0))  # it idles; what it takes at work is not this
+    assert newest.power_w(MAC) == 3100.0
+    await clock.advance(751)
+    newest.take(reading(clock))
+    assert newest.power_w(MAC) is None
 
 
 async def test_a_miner_is_fresh_only_while_it_answers() -> None:
