@@ -17,7 +17,7 @@ from agent.commands import DONE, FAILED, Ended
 from agent.config import Config, ConfigError, LogSection, check_ca_file, load, why
 from agent.credentials import CredentialBook, from_config
 from agent.enroll import membership
-from agent.inventory import Inventory, file_trouble, known_addresses
+from agent.inventory import Inventory, file_trouble, known_miners
 from agent.local import listens
 from agent.logs import set_up
 from agent.ports import CloudError
@@ -201,7 +201,9 @@ async def _cloud(config: Config, path: Path) -> tuple[list[Finding], bool]:
 async def _monitor(config: Config) -> list[Finding]:
     from agent.sinks.rigmonitor.checkup import check_monitor
 
-    return [Finding(each.level, "rig monitor", each.text) for each in await check_monitor(config)]
+    known = await asyncio.to_thread(known_miners, config.state.dir / "inventory.db")
+    checks = await check_monitor(config, known)
+    return [Finding(each.level, "rig monitor", each.text) for each in checks]
 
 
 async def _miners(config: Config, clock: Clock) -> list[Finding]:
@@ -212,7 +214,7 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
         site = open_site(config, clock, inventory, book)
     except ConfigError as error:
         return [Finding(PROBLEM, "passwords", str(error))]
-    known = await asyncio.to_thread(known_addresses, config.state.dir / "inventory.db")
+    known = list(await asyncio.to_thread(known_miners, config.state.dir / "inventory.db"))
     if not known:
         return [Finding(WARNING, "miners", "none is known yet: run a scan")]
     for ip in random.sample(known, min(_SAMPLES, len(known))):

@@ -216,13 +216,16 @@ class Inventory:
             self._db = None
 
 
-def known_addresses(path: Path) -> list[str]:
-    """The addresses in the file of a daemon that may be running. Nothing there, or nothing readable: none."""
+def known_miners(path: Path) -> dict[str, Identity]:
+    """Who is at which address, by the file of a daemon that may be running. Nothing there, or not readable: none."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
-            return [str(ip) for (ip,) in db.execute("SELECT ip FROM miners")]
-    except sqlite3.Error:
-        return []
+            return {
+                str(ip): msgspec.json.decode(identity, type=Identity)
+                for ip, identity in db.execute("SELECT ip, identity FROM miners")
+            }
+    except (sqlite3.Error, msgspec.DecodeError):
+        return {}
 
 
 def file_trouble(path: Path) -> str | None:

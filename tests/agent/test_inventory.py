@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.inventory import Inventory, file_trouble, known_addresses
+from agent.inventory import Inventory, file_trouble, known_miners
 from contract.link import MinerKey
 from contract.miner import Identity, Make
 
@@ -30,7 +30,7 @@ async def test_what_is_known_survives_a_restart(tmp_path: Path) -> None:
     assert (record.key, record.ip, record.identity.model) == (MAC, "10.0.0.1", "S19")
     assert again.by_ip("10.0.0.2") is not None
     await again.close()
-    assert sorted(known_addresses(path)) == ["10.0.0.1", "10.0.0.2"]
+    assert sorted(known_miners(path)) == ["10.0.0.1", "10.0.0.2"]
     assert file_trouble(path) is None
 
 
@@ -48,13 +48,13 @@ async def test_a_damaged_file_costs_only_the_memory(tmp_path: Path) -> None:
     path = tmp_path / "inventory.db"
     path.write_bytes(b"this is no database" * 1000)
     assert file_trouble(path) is not None
-    assert known_addresses(path) == []
+    assert known_miners(path) == {}
     inventory = Inventory(path)
     await inventory.open()
     assert len(inventory) == 0
     inventory.seen("10.0.0.1", miner(), AT)
     await inventory.close()
-    assert known_addresses(path) == ["10.0.0.1"]
+    assert list(known_miners(path)) == ["10.0.0.1"]
     assert path.with_suffix(".damaged").exists()
 
 

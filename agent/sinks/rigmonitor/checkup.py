@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-from agent.config import Config, ConfigError, check_ca_file
+from agent.config import Config, ConfigError, RigMonitorSection, check_ca_file
 from agent.sinks.rigmonitor.client import MonitorClient, MonitorError, UnknownCodeError
 from agent.sinks.rigmonitor.rigs import Rig, rigs_of
 from agent.sinks.rigmonitor.sink import open_client
+from contract.miner import Identity, Make
 from contract.rigmonitor import BULK_MAX, HEADER
 
 _NAMED: Final = 5
@@ -22,8 +24,12 @@ class Check(msgspec.Struct, frozen=True):
     text: str
 
 
-async def check_monitor(config: Config) -> list[Check]:
-    """Nothing where no monitor is configured."""
+async def check_monitor(
+    config: Config, miners: Mapping[str, Identity] | None = None
+) -> list[Check]:
+    """Nothing where no monitor is configured. `miners` says who was found at which address; nothing is said of them
+    where none is known yet.
+    """
     if config.rigmonitor.url is None:
         return []
     try:
@@ -38,6 +44,7 @@ async def check_monitor(config: Config) -> list[Check]:
         return [Check("problem", f"{error}; check url in [rigmonitor] and that the monitor runs")]
     finally:
         await client.close()
+    found += _unreported(config.rigmonitor, rigs, miners or {})
     if not config.telemetry.enabled:
         found.append(
             Check("warning", "nothing is reported to it: set enabled = true in [telemetry]")
@@ -59,9 +66,7 @@ async def _ask(client: MonitorClient, url: str, rigs: tuple[Rig, ...]) -> list[C
         known += [rig for rig in part if rig.code.text in reply]
         unknown += [rig.key for rig in part if rig.code.text not in reply]
     if unknown:
-        named = ", ".join(unknown[:_NAMED])
-        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-        text = f"it does not know the code of {named}{more}: copy it again from its web page"
+        text = f"it does not know the code of {_named(unknown)}: copy it again from its web page"
         found.append(Check("warning", text))
     if not known:
         return found
@@ -74,3 +79,35 @@ async def _ask(client: MonitorClient, url: str, rigs: tuple[Rig, ...]) -> list[C
         )
         return [*found, Check("problem", text)]
     return [*found, Check("ok", f"it knows the codes of {len(known)} of {len(rigs)} miners")]
+
+
+def _unreported(
+    section: RigMonitorSection, rigs: tuple[Rig, ...], miners: Mapping[str, Identity]
+) -> Iterator[Check]:
+    """What no code of the monitor shows: miners that it will not hear of, as far as that can be told beforehand."""
+    if not miners:
+        return
+    known = {identity.mac: identity for identity in miners.values() if identity.mac} | miners
+    absent = [rig.key for rig in rigs if rig.key not in known]
+    if absent:
+        text = f"a code is given for {_named(absent)}, but no such miner was found: check the MAC, and scan its range"
+        yield Check("warning", text)
+    unmetered = [
+        rig.key
+        for rig in rigs
+        if rig.key in known
+        and known[rig.key].make == Make.ICERIVER
+        and rig.power_w is None
+        and section.default_power_w is None
+    ]
+    if unmetered:
+        yield Check(
+            "warning",
+            f"{_named(unmetered)} will not be reported, since IceRivers do not measure their power and the monitor "
+            "wants one: set default_power_w or power_w in [rigmonitor]",
+        )
+
+
+def _named(keys: list[str]) -> str:
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return ", ".join(keys[:_NAMED]) + more

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from agent.config import Config, parse
 from agent.sinks.rigmonitor.checkup import check_monitor
+from contract.miner import Identity, Make
 from tests.agent.rigmonitor.strict_server import strict_server
 
 MACS = [f"02:00:00:00:00:{n:02X}" for n in range(8)]
@@ -21,8 +22,8 @@ def config_for(folder: Path, url: str, known: int = 8, **more) -> Config:
     return parse({"rigmonitor": {"url": url, "codes_file": str(codes)}, **more})
 
 
-async def said(config: Config) -> list[tuple[str, str]]:
-    found = [(each.level, each.text) for each in await check_monitor(config)]
+async def said(config: Config, miners: dict[str, Identity] | None = None) -> list[tuple[str, str]]:
+    found = [(each.level, each.text) for each in await check_monitor(config, miners)]
     assert not any("secret-" in text for _, text in found)
     return found
 
@@ -56,6 +57,28 @@ async def test_codes_it_does_not_know_are_named_by_their_miners(tmp_path: Path) 
         assert [level for level, _ in found] == ["ok", "warning", "ok"]
         assert found[1][1].startswith(f"it does not know the code of {', '.join(MACS[1:6])} and 2")
         assert found[2][1] == "it knows the codes of 1 of 8 miners"
+
+
+async def test_icerivers_without_a_power_and_codes_without_a_miner_are_said_beforehand(
+    tmp_path: Path,
+) -> None:
+    miners = {
+        "10.0.0.1": Identity(make=Make.ICERIVER, mac=MACS[0]),
+        "10.0.0.2": Identity(make=Make.WHATSMINER, mac=MACS[1]),
+    }
+    async with strict_server() as server:
+        for number in range(3):
+            server.add(f"secret-{number}")
+        config = config_for(tmp_path, server.url, known=3)
+        absent, unmetered = (text for level, text in await said(config, miners) if level != "ok")
+        assert MACS[2] in absent
+        assert MACS[0] not in absent
+        assert MACS[0] in unmetered
+        assert MACS[1] not in unmetered
+        assert "default_power_w" in unmetered
+        told = config.rigmonitor.model_copy(update={"default_power_w": 3500})
+        found = await said(config.model_copy(update={"rigmonitor": told}), miners)
+        assert not any("measure" in text for _, text in found)
 
 
 async def test_a_proxy_that_drops_the_header_is_told_from_a_wrong_code(tmp_path: Path) -> None:
