@@ -36,11 +36,13 @@ async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChan
     """Read mode, fan and pools. Raises UnsupportedModeError for a mode that no IceRiver has, and then asks nothing."""
     wanted = wanted_mode(change)
     found = await state.config(miner)
-    before = await _seen(miner, found) | {"read_at": to_text(miner.clock.now())}
+    now = await state.look(miner)
+    before = _shown(found, now.hashrate_hs) | {"read_at": to_text(miner.clock.now())}
     if found.mode is wanted:
         return NoChange(change=change, before=before)
     form = machine.form(machine.texts_of(found.slots), found.ratio, wanted)
-    return Plan(change=change, before=before, data={"mode": wanted.value, "form": form})
+    data = {"mode": wanted.value, "form": form, "mac": now.mac}
+    return Plan(change=change, before=before, data=data)
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
@@ -170,7 +172,12 @@ async def _followed(
     trend = Trend(wanted, plan.before.get("hashrate_5m_hs"))
     while True:
         try:
-            has_turned = trend.has_turned((await state.look(miner)).hashrate_hs)
+            now = await state.glance(miner)
+            was = plan.data.get("mac")
+            if was is not None and now.mac is not None and was != now.mac:
+                reason = "another miner answers at this address now"
+                return evidence(plan, watch, "unknown", "none", _set(found), reason=reason)
+            has_turned = trend.has_turned(now.hashrate_hs)
         except MinerError as error:
             has_turned = trend.has_turned(None)
             if not is_silent(error):
@@ -196,10 +203,6 @@ async def _followed(
     else:
         remarks.insert(0, "it does not hash yet: check its pools and its boards")
     return evidence(plan, watch, outcome, signal, after, reason="; ".join(remarks))
-
-
-async def _seen(miner: Subject, found: state.Config) -> dict[str, Any]:
-    return _shown(found, (await state.look(miner)).hashrate_hs)
 
 
 def _shown(found: state.Config, rate_hs: float | None) -> dict[str, Any]:

@@ -56,6 +56,16 @@ async def fetch(web: Web, daemon: Daemon) -> dict[str, Any]:
         raise
 
 
+async def glance(web: Web, daemon: Daemon, commands: tuple[str, ...]) -> dict[str, Any]:
+    """At least what the commands (of EVERYTHING) tell, for whoever looks again and again: of the daemon, for the web
+    side does not bear that; of the web side where the daemon is closed. Raises the web side's error.
+    """
+    try:
+        return await from_daemon(daemon, commands)
+    except MinerError:
+        return await from_web(web)
+
+
 # --- private -------------------------------------------------------------------------------------
 
 _VERDICT: Final = ("code", "msg")

@@ -55,6 +55,11 @@ async def look(miner: Subject) -> State:
     return state_of(await panel.fetch(miner.web, miner.daemon))
 
 
+async def glance(miner: Subject) -> State:
+    """Who it is and how fast it hashes, and no more for certain: made to be asked often. Raises as `Web.ask`."""
+    return state_of(await panel.glance(miner.web, miner.daemon, ("boardpow", "getnet")))
+
+
 async def config(miner: Subject) -> Config:
     """What is set, in one request. Where the web side is away or broken (a quote in a password breaks its JSON) the
     daemon is asked. Raises as `Web.ask`, and MalformedError without pools.
@@ -68,11 +73,6 @@ async def config(miner: Subject) -> Config:
         except MinerError:
             pass
         raise
-
-
-async def mac_of(miner: Subject) -> str | None:
-    """The MAC that answers at this address now; `None` where it does not say."""
-    return (await look(miner)).mac
 
 
 def state_of(fields: Mapping[str, Any]) -> State:

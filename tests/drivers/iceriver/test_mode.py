@@ -213,3 +213,33 @@ def test_a_rate_counts_as_rising_once_it_is_above_its_lowest() -> None:
         False,
         True,
     ]
+
+
+async def test_waiting_for_the_rate_does_not_wear_out_its_web_side() -> None:
+    async with stage("ks5l", "stuck_awake", pace=600.0) as on:
+        plan = await on.planned(SLEEP)
+        effect = MemoryEffect(CLOCK)
+        await on.driver.apply(plan, effect)
+        before = on.miner.web.loads
+        evidence = await on.driver.verify(plan, effect)
+        assert 600 * evidence.seconds >= 500, evidence
+        assert on.miner.web.loads - before <= 2
+
+
+async def test_a_miner_whose_daemon_is_closed_is_seen_to_follow_as_well() -> None:
+    async with stage("ks5l") as on:
+        on.miner.listeners["daemon"].close()
+        evidence = await on.carry_out(SLEEP)
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+        assert "hash rate" in evidence.signal
+
+
+async def test_another_miner_that_came_to_the_address_proves_nothing_of_a_mode() -> None:
+    async with stage("ks5l") as on:
+        plan = await on.planned(SLEEP)
+        effect = MemoryEffect(CLOCK)
+        await on.driver.apply(plan, effect)
+        on.miner.mac = "00:0A:35:00:00:99"
+        evidence = await on.driver.verify(plan, effect)
+        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
+        assert "another miner" in (evidence.reason or "")
