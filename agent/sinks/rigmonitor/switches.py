@@ -231,7 +231,7 @@ class Switches:
     async def _task(
         self, rig: Rig, seen: Seen, kind: str, wished: Switch
     ) -> tuple[TaskName, dict[str, Any]]:
-        """Raises OSError when the mode before cannot be kept: it is not switched off then."""
+        """Raises OSError when mode and moment cannot be kept: it is not switched then."""
         if kind is _Kind.LIGHT:
             return TaskName.LIGHT, {"action": wished.value}
         if wished is Switch.OFF:
@@ -242,8 +242,10 @@ class Switches:
                 mode = self._memory.mode_before(rig.key)
             await self._memory.keep(rig.key, off=True, mode=mode)
             return TaskName.POWER_MODE, {"mode": PowerMode.SLEEP.value}
-        before = self._memory.mode_before(rig.key) or PowerMode.NORMAL
-        return TaskName.POWER_MODE, {"mode": before.value}
+        before = self._memory.mode_before(rig.key)
+        # A process that ends meanwhile leaves the proof to the next one, which has to know of the gap.
+        await self._memory.keep(rig.key, off=self._memory.is_off(rig.key), mode=before)
+        return TaskName.POWER_MODE, {"mode": (before or PowerMode.NORMAL).value}
 
     async def _judge(
         self,

@@ -22,7 +22,7 @@ from contract.rigmonitor import Switch
 from contract.task import TaskName
 from drivers.base import Driver, Timing
 from drivers.registry import open_driver
-from tests.agent.farm import HandClock
+from tests.agent.farm import HandClock, until
 
 ON, OFF = Switch.ON, Switch.OFF
 MAC, OTHER = "02:11:22:33:44:55", "02:11:22:33:44:66"
@@ -36,6 +36,7 @@ class Hands:
         self.policy = Policy()
         self.asked: list[tuple[str | None, dict[str, Any]]] = []
         self.outcome = "done"
+        self.hangs = False
 
     def is_busy(self, miner: MinerRef) -> bool:
         return False
@@ -45,14 +46,23 @@ class Hands:
     ) -> dict[str, Any]:
         assert miner is not None
         self.asked.append((miner.mac, params))
+        if self.hangs:
+            await asyncio.Event().wait()
         return {"outcome": self.outcome}
 
 
 class Scene:
     """One miner with a code, and whoever is at its address."""
 
-    def __init__(self, folder: Path, *, keys: tuple[str, ...] = (MAC,)) -> None:
-        self.clock = HandClock()
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keys: tuple[str, ...] = (MAC,),
+        clock: HandClock | None = None,
+        power_gap_s: float = 0.0,
+    ) -> None:
+        self.clock = clock or HandClock()
         self.hands = Hands()
         self.rigs = {key: Rig(key=key, code=ApiCode(f"code of {key}")) for key in keys}
         self.newest = Newest(keys, self.clock)
@@ -62,7 +72,7 @@ class Scene:
         self._jobs: list[asyncio.Task[None]] = []
         self.switches = Switches(
             self.hands,
-            RigMonitorSection(url="http://127.0.0.1:4000", power_gap_s=0.0),
+            RigMonitorSection(url="http://127.0.0.1:4000", power_gap_s=power_gap_s),
             self.newest,
             self.memory,
             self.notes,
@@ -170,3 +180,29 @@ async def test_of_two_codes_for_one_miner_that_of_its_mac_is_followed(tmp_path: 
     assert "has a code of its own" in scene.notes.state
     await scene.poll(OFF, key=MAC)
     assert scene.hands.asked == [(MAC, {"mode": "sleep"})]
+
+
+async def test_a_crash_while_it_wakes_does_not_cost_the_gap_between_two_switches(
+    tmp_path: Path,
+) -> None:
+    first = Scene(tmp_path, power_gap_s=300.0)
+    first.arrive(MAC)
+    first.read(PowerMode.SLEEP, 0.0)
+    await first.clock.advance(1)
+    first.hands.hangs = True
+    polling = asyncio.create_task(first.poll(ON))
+    await until(lambda: bool(first.hands.asked))
+    polling.cancel()
+    await asyncio.gather(polling, return_exceptions=True)
+
+    second = Scene(tmp_path, power_gap_s=300.0, clock=first.clock)
+    await second.memory.open()
+    second.arrive(MAC)
+    await second.clock.advance(30)
+    second.read(PowerMode.NORMAL, 1e14)
+    await second.poll(OFF)
+    assert second.hands.asked == []
+    await second.clock.advance(271)
+    second.read(PowerMode.NORMAL, 1e14)
+    await second.poll(OFF)
+    assert second.hands.asked == [(MAC, {"mode": "sleep"})]
