@@ -11,11 +11,11 @@ from drivers.iceriver.web import LIGHT
 
 async def plan(miner: Subject, change: Light) -> Plan | NoChange:
     """Ask whether it blinks now."""
-    is_on = (await state.look(miner)).light_on
-    before = {"light_on": is_on}
-    if is_on == change.on:
+    now = await state.look(miner)
+    before = {"light_on": now.light_on}
+    if now.light_on == change.on:
         return NoChange(change=change, before=before)
-    return Plan(change=change, before=before)
+    return Plan(change=change, before=before, data={"mac": now.mac})
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
@@ -29,6 +29,6 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
     """Ask until it shows the wish, or until it no longer can come."""
 
     async def is_on() -> bool | None:
-        return (await state.look(miner)).light_on
+        return (await state.glance(miner, plan.data.get("mac"), "getlocate")).light_on
 
     return await blinking.verify(miner, plan, effect, proofs.LIGHT, is_on)

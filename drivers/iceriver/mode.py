@@ -14,6 +14,7 @@ from contract.errors import (
     RefusedError,
     UnsupportedError,
     UnsupportedModeError,
+    WrongDeviceError,
 )
 from contract.miner import PowerMode
 from drivers.base import Effect, Evidence, Mode, NoChange, Plan, Resume, Suspend
@@ -172,12 +173,10 @@ async def _followed(
     trend = Trend(wanted, plan.before.get("hashrate_5m_hs"))
     while True:
         try:
-            now = await state.glance(miner)
-            was = plan.data.get("mac")
-            if was is not None and now.mac is not None and was != now.mac:
-                reason = "another miner answers at this address now"
-                return evidence(plan, watch, "unknown", "none", _set(found), reason=reason)
+            now = await state.glance(miner, plan.data.get("mac"), "boardpow")
             has_turned = trend.has_turned(now.hashrate_hs)
+        except WrongDeviceError as error:
+            return evidence(plan, watch, "unknown", "none", {}, reason=str(error))
         except MinerError as error:
             has_turned = trend.has_turned(None)
             if not is_silent(error):

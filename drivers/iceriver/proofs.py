@@ -13,7 +13,7 @@ from drivers.iceriver.models import PBFARMER, STOCK
 
 LIGHT: Final = Proof(
     change="light",
-    signal="userpanel locate",
+    signal="locate",
     strength=Strength.STATE,
     earliest_s=0.5,
     latest_s=30.0,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from contract.errors import MalformedError, MinerError, UnreachableError
+from contract.errors import MalformedError, MinerError, UnreachableError, WrongDeviceError
 from contract.miner import PowerMode, normalize_mac
 from drivers.iceriver import panel
 from drivers.iceriver.figures import rate_hs, runtime_s, truth
@@ -55,9 +55,14 @@ async def look(miner: Subject) -> State:
     return state_of(await panel.fetch(miner.web, miner.daemon))
 
 
-async def glance(miner: Subject) -> State:
-    """Who it is and how fast it hashes, and no more for certain: made to be asked often. Raises as `Web.ask`."""
-    return state_of(await panel.glance(miner.web, miner.daemon, ("boardpow", "getnet")))
+async def glance(miner: Subject, was: str | None, *commands: str) -> State:
+    """What these commands of the daemon tell, and no more for certain: made to be asked often. `was` is the MAC of the
+    miner that is meant. Raises as `Web.ask`; WrongDeviceError when another answers.
+    """
+    now = state_of(await panel.glance(miner.web, miner.daemon, (*commands, "getnet")))
+    if was is not None and now.mac is not None and now.mac != was:
+        raise WrongDeviceError("another miner answers at this address now")
+    return now
 
 
 async def config(miner: Subject) -> Config:

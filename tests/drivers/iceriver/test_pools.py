@@ -257,3 +257,16 @@ async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) ->
         notes: dict[str, Any] = {"intent_at": effect.notes["intent_at"]}
         evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, notes))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+
+
+async def test_another_miner_that_came_to_the_address_proves_nothing_of_pools() -> None:
+    async with stage("ks5l") as on:
+        plan = await on.planned(
+            Pools(pools=(PoolSetting(url="stratum+tcp://p.example:3333", user="w"),))
+        )
+        effect = MemoryEffect(CLOCK)
+        await on.driver.apply(plan, effect)
+        on.miner.mac = "00:0A:35:00:00:99"
+        evidence = await on.driver.verify(plan, effect)
+        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
+        assert "another miner" in (evidence.reason or "")
