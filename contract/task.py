@@ -6,6 +6,7 @@ Names, parameters and aliases are those of the Nonce private API; kinds and limi
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -354,10 +355,20 @@ def parse_params(name: TaskName, params: dict[str, Any] | None) -> Params:
     try:
         return SPECS[name].params.model_validate(params or {})
     except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
         problems = [
             f"params.{'.'.join(str(part) for part in each['loc'])}: {in_words(each)}".replace(
                 "params.:", "params:"
             )
-            for each in error.errors(include_url=False, include_input=False)
+            for each in found
+            if not _is_echo(each, found)
         ]
         raise ValueError("; ".join(problems)) from None
+
+
+def _is_echo(problem: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a list is too short only since an entry of it was refused, which is said by itself."""
+    loc = problem["loc"]
+    return problem["type"] == "too_short" and any(
+        len(each["loc"]) > len(loc) and each["loc"][: len(loc)] == loc for each in found
+    )

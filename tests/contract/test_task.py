@@ -214,3 +214,9 @@ def test_the_ranges_of_a_scan_keep_their_order():
     assert params.ranges == ("10.0.0.1", "10.0.2.0/24", "10.0.1.1-9")
     nothing: Any = parse_params(TaskName.SCAN, None)
     assert nothing.ranges == ()
+
+
+def test_a_list_is_not_called_short_for_an_entry_that_was_refused() -> None:
+    with pytest.raises(ValueError, match="no url of a pool") as caught:
+        parse_params(TaskName.POOLS, {"pools": [{"url": "pool.a:3333", "user": "u"}]})
+    assert "needs at least" not in str(caught.value)
