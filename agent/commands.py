@@ -305,7 +305,10 @@ async def _act(
         result = await here.handle(request)
     await asyncio.to_thread(_bring, result, logs, copy=False)
     code = str((result.get("error") or {}).get("code"))
-    return result, reach.advice(code, site.fleet.at(host), host)
+    driver = site.fleet.at(host)
+    if driver is not None and code == ErrorCode.UNREACHABLE and request.name == TaskName.FIRMWARE:
+        return result, ""  # where the file should be, or a miner that was there a moment ago
+    return result, reach.advice(code, driver, host)
 
 
 def _bring(result: dict[str, Any], logs: Path, *, copy: bool) -> None:

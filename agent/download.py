@@ -207,12 +207,13 @@ def _shown(url: str) -> str:
     """The url without its query, which may hold a signature, and without a name and password."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host, port = parts.hostname, parts.port
     except ValueError:
         host = None
     if not host:
         return "what was given"
-    return f"{parts.scheme}://{host}{parts.path}"[:300]
+    at = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{at}{'' if port is None else f':{port}'}{parts.path}"[:300]
 
 
 def _too_big(url: str, cap_bytes: int) -> BadFirmwareError:

@@ -122,6 +122,9 @@ def reading_text(driver: Driver, reading: Reading, problem: str | None) -> str:
     row("ideal", _rate(reading.static.hashrate_ideal_hs if reading.static else None))
     row("power", moving.power_w, " W")
     row("chips", moving.temp_chip_c, " degC")
+    row("boards", moving.temp_board_c, " degC")
+    row("inlet", moving.temp_inlet_c, " degC")
+    row("outlet", moving.temp_outlet_c, " degC")
     row("fans", ", ".join(map(str, moving.fan_rpm)), " rpm")
     row("uptime", _lasting(moving.uptime_s))
     if reading.slow is not None:
@@ -132,7 +135,8 @@ def reading_text(driver: Driver, reading: Reading, problem: str | None) -> str:
             row("fault", f"{fault.severity} {fault.code}: {fault.text}")
     for board in moving.boards:
         chips = f"{board.chips}/{board.chips_expected or '?'} chips" if board.chips else ""
-        temp = f"{board.temp_chip_c:.0f} degC" if board.temp_chip_c is not None else ""
+        hottest = board.temp_chip_c if board.temp_chip_c is not None else board.temp_pcb_c
+        temp = f"{hottest:.0f} degC" if hottest is not None else ""
         row(
             f"board {board.index}", "  ".join(filter(None, (_rate(board.hashrate_hs), chips, temp)))
         )

@@ -310,6 +310,22 @@ async def test_a_reading_says_which_pool_is_in_use_and_for_how_long_it_runs(farm
     assert ran.err == ""
 
 
+async def test_an_iceriver_shows_how_warm_it_is_and_a_missing_file_is_not_called_a_missing_miner() -> (
+    None
+):
+    async with simulated("iceriver/ks3") as (farm, _, _):
+        (miner,) = farm.miners
+        ports = (*at(farm), "--daemon-port", str(farm.ports["daemon"]))
+        ran = await miner_agent("read", miner.ip, *ports)
+        warm = [line for line in ran.out.splitlines() if "degC" in line]
+        assert [line.split()[0] for line in warm] == ["boards", "outlet", *["board"] * 3]
+        image = ("--params", '{"firmware_url": "http://127.0.0.1:9/ks3.bgz"}')
+        ran = await miner_agent("act", miner.ip, TaskName.FIRMWARE, *image, *ports)
+        assert ran.code == 1
+        assert "http://127.0.0.1:9/ks3.bgz could not be downloaded" in ran.out + ran.err
+        assert "--http-port" not in ran.out + ran.err
+
+
 async def test_a_closed_port_says_which_option_names_another(farm: Farm) -> None:
     ran = await miner_agent("read", free_base(), "--timeout", "1")
     assert ran.code == 1
