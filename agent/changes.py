@@ -98,7 +98,7 @@ class Changes:
             kind = str(change.__struct_config__.tag)
             if not identity.drivable:
                 reason = identity.reason or "its firmware is not one we write to"
-                raise UnsupportedError(f"{driver.endpoint.host} is only read: {reason}")
+                raise UnsupportedError(f"{driver.endpoint.host} is not driven: {reason}")
             if capabilities is not None and kind not in capabilities.changes:
                 raise UnsupportedError(
                     f"{capabilities.make} {capabilities.generation} takes no {kind}"

@@ -96,7 +96,7 @@ class Changes(Generic[Miner]):
         identity = self._miner.identity
         if not identity.drivable:
             reason = identity.reason or "its firmware is not one we write to"
-            raise UnsupportedError(f"{self._miner.endpoint.host} is only read: {reason}")
+            raise UnsupportedError(f"{self._miner.endpoint.host} is not driven: {reason}")
 
 
 class Changing(ABC):

@@ -32,6 +32,14 @@ def whole(value: Any) -> int | None:
     return int(found) if found is not None and found >= 0 else None
 
 
+def rate_text(hashrate_hs: float) -> str:
+    """For a sentence: `12.37 TH/s`."""
+    for size, unit in ((1e12, "TH/s"), (1e9, "GH/s"), (1e6, "MH/s"), (1e3, "kH/s")):
+        if hashrate_hs >= size:
+            return f"{hashrate_hs / size:.4g} {unit}"
+    return f"{hashrate_hs:.4g} H/s"
+
+
 def text_of(value: Any) -> str | None:
     """Text that says something, without its margins; `None` for anything else."""
     if value.__class__ is not str:

@@ -15,6 +15,7 @@ from drivers.base import Depth, Effect, Evidence, Plan, Reboot
 from drivers.boot import Signs, Verdict, judge
 from drivers.proof import evidence, is_silent
 from drivers.uptime import turn_of
+from drivers.values import rate_text
 from drivers.watch import OUTAGE_NOTE, Watch, was_away, watch_port
 
 _QUIET_S: Final = 10.0
@@ -33,9 +34,9 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
     is_hashing = _is_hashing(miner, reading)
     if is_hashing and not change.force and not miner.allow_plain_reboot:
         assert reading is not None
-        rate = (reading.moving.hashrate_hs or 0.0) / 1e12
+        rate = reading.moving.hashrate_hs or 0.0
         raise PolicyRefusedError(
-            f"it is hashing ({rate:.4g} TH/s): a reboot would cost that work; repeat with force to do it anyway"
+            f"it is hashing ({rate_text(rate)}): a reboot would cost that work; repeat with force to do it anyway"
         )
     clocks = clocks_of(miner, info, reading)
     before = {

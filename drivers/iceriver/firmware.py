@@ -48,7 +48,7 @@ async def plan(miner: Subject, change: Firmware) -> Plan | NoChange:
     identity = await miner.identify()
     if not identity.drivable:
         reason = identity.reason or "its firmware is not one we write to"
-        raise UnsupportedError(f"{miner.endpoint.host} is only read: {reason}")
+        raise UnsupportedError(f"{miner.endpoint.host} is not driven: {reason}")
     now = await state.look(miner)
     before: dict[str, Any] = {
         "firmware_version": identity.firmware_version,

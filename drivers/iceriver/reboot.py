@@ -18,6 +18,7 @@ from drivers.iceriver.subject import Subject
 from drivers.iceriver.web import REBOOT
 from drivers.proof import evidence, is_silent
 from drivers.uptime import Turn, turn_of
+from drivers.values import rate_text
 from drivers.watch import OUTAGE_NOTE, Watch, was_away, watch_port
 
 ANSWERED_NOTE: Final = "answered"  # the miner took the order
@@ -40,7 +41,7 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
         is_hashing = not await _is_asleep(miner)
     if is_hashing and not change.force and not miner.allow_plain_reboot:
         raise PolicyRefusedError(
-            f"it is hashing ({rate_hs / 1e9:.4g} GH/s over 5 minutes): a reboot would cost that work; "
+            f"it is hashing ({rate_text(rate_hs)} over 5 minutes): a reboot would cost that work; "
             "repeat with force to do it anyway"
         )
     before = {

@@ -82,7 +82,8 @@ def wanted_mode(change: Mode) -> PowerMode:
     """The mode asked for. Raises UnsupportedModeError for one that no WhatsMiner has."""
     if change.mode is PowerMode.SLEEP:
         raise UnsupportedModeError(
-            "WhatsMiners have no sleep mode: use low, normal or high, or switch its mining off"
+            "WhatsMiners have no sleep mode: use low, normal or high; "
+            "their mining is switched off only where a Mining Rig Monitor wishes it"
         )
     if change.mode is None:
         raise UnsupportedModeError(

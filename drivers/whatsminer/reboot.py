@@ -10,6 +10,7 @@ from drivers.base import Effect, Evidence, Plan, Reboot
 from drivers.boot import Signs, Verdict, judge
 from drivers.proof import evidence, is_silent
 from drivers.uptime import turn_of
+from drivers.values import rate_text
 from drivers.watch import OUTAGE_NOTE, Watch, was_away, watch_port
 from drivers.whatsminer import proofs, state
 from drivers.whatsminer.subject import Subject, api_port, forget_login, give
@@ -25,9 +26,9 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
     now = await state.look(miner)
     is_hashing = (now.hashrate_hs or 0.0) > _HASHING_SHARE * (miner.ideal_hs or 0.0)
     if is_hashing and not change.force and not miner.allow_plain_reboot:
-        rate = (now.hashrate_hs or 0.0) / 1e12
+        rate = now.hashrate_hs or 0.0
         raise PolicyRefusedError(
-            f"it is hashing ({rate:.4g} TH/s): a reboot would cost that work; repeat with force to do it anyway"
+            f"it is hashing ({rate_text(rate)}): a reboot would cost that work; repeat with force to do it anyway"
         )
     before = {
         "uptime_s": now.uptime_s,

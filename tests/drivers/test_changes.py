@@ -58,9 +58,9 @@ async def test_a_change_the_make_has_no_way_for_is_unsupported() -> None:
 async def test_nothing_is_planned_written_or_fetched_on_a_miner_that_is_only_read(tmp_path) -> None:
     miner = a_miner(drivable=False)
     plan = Plan(change=Light(on=True), before={})
-    with pytest.raises(UnsupportedError, match="is only read: runs vnish firmware"):
+    with pytest.raises(UnsupportedError, match="is not driven: runs vnish firmware"):
         await miner.plan(plan.change)
-    with pytest.raises(UnsupportedError, match="is only read: runs vnish firmware"):
+    with pytest.raises(UnsupportedError, match="is not driven: runs vnish firmware"):
         await miner.apply(plan, MemoryEffect(SystemClock()))
-    with pytest.raises(UnsupportedError, match="is only read: runs vnish firmware"):
+    with pytest.raises(UnsupportedError, match="is not driven: runs vnish firmware"):
         await miner.get_log(tmp_path, size_cap_bytes=1000)
