@@ -87,7 +87,7 @@ def _unreported(
     """What no code of the monitor shows: miners that it will not hear of, as far as that can be told beforehand."""
     if not miners:
         return
-    known = {identity.mac: identity for identity in miners.values() if identity.mac} | miners
+    known = {each.mac: each for each in miners.values() if each.mac} | dict(miners)
     absent = [rig.key for rig in rigs if rig.key not in known]
     if absent:
         text = f"a code is given for {_named(absent)}, but no such miner was found: check the MAC, and scan its range"
