@@ -52,8 +52,15 @@ WISHES: Final = (
 )
 
 
-async def set_up(data: Path, workspace_id: str, macs: Sequence[str], codes_file: Path) -> Monitor:
-    """Make the machines known to the cloud in a farm of their own; write their codes down for the agent."""
+async def set_up(
+    data: Path, workspace_id: str, macs: Sequence[str], codes_file: Path
+) -> Monitor | None:
+    """Make the machines known to the cloud in a farm of their own; write their codes down for the agent.
+
+    `None` when there are none.
+    """
+    if not macs:
+        return None
     farm = await ask(
         "cloud.cli", "farm", "create", "--workspace", workspace_id, "--name", "Monitored machines", "--data", data,
     )  # fmt: skip

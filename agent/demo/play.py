@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from aiohttp import web
 from agent.demo.audit import Witnessed, audit, witnessed
 from agent.demo.monitor import WISHES, Monitor
 from agent.demo.operator import Operator
-from agent.demo.report import BatchReport, Report, Special
+from agent.demo.report import BatchReport, Report, Special, joined
 from agent.demo.script import Act, acts, cast
 from agent.demo.show import Show
 from agent.demo.stage import SimulatedMiner, Stage, StageError, set_stage
@@ -80,7 +79,7 @@ class _Performance:
                 asyncio.gather(*(self._watch(act, *each) for act, each in batches)),
                 asyncio.gather(*(self._wishes(each) for each in parts.monitored)),
             )
-            reports += watched + list(itertools.chain.from_iterable(wished))
+            reports += watched + [joined(each) for each in zip(*wished, strict=True)]
             monitored = await self._shown(stage.monitor) if stage.monitor else 0
         self._examples = (self._ids[parts.liar.ip], batches[0][1][0])
         ledger = audit(stage.ledger, self._witnessed)

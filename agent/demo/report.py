@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
 import msgspec
 
 from agent.demo.audit import Audit
@@ -22,6 +25,24 @@ class BatchReport(msgspec.Struct, frozen=True):
     why: dict[str, int]
     skipped: dict[str, int]
     surprises: tuple[str, ...] = ()
+
+
+def joined(reports: Sequence[BatchReport]) -> BatchReport:
+    """Batches of the same kind, that ran side by side, as one."""
+    first = reports[0]
+    statuses = {each.status for each in reports}
+    return BatchReport(
+        first.task_name,
+        first.note,
+        first.status if len(statuses) == 1 else "partial_succeed",
+        sum(each.task_count for each in reports),
+        sum(each.succeed_count for each in reports),
+        sum(each.failed_count for each in reports),
+        max(each.seconds for each in reports),
+        _counted(each.why for each in reports),
+        _counted(each.skipped for each in reports),
+        tuple(text for each in reports for text in each.surprises),
+    )
 
 
 class Special(msgspec.Struct, frozen=True):
@@ -48,3 +69,10 @@ class Report(msgspec.Struct, frozen=True):
     def to_json(self) -> str:
         """One JSON document on one line."""
         return msgspec.json.encode(self).decode()
+
+
+def _counted(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)

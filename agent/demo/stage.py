@@ -113,15 +113,15 @@ async def set_stage(
             "cloud.cli", "farm", "create", "--workspace", workspace["id"], "--name", "Simulated farm",
             "--data", data,
         )  # fmt: skip
-        key, code = await asyncio.gather(
-            ask("cloud.cli", "key", "create", "--workspace", workspace["id"], "--name", "demo", "--data", data),
-            ask("cloud.cli", "enroll-code", "--farm", farm["id"], "--data", data),
-        )  # fmt: skip
+        codes_file = folder / "monitor-codes"
         macs = [
             each["mac"] for each in ready["miners"] if f"{each['make']}/{each['key']}" in monitored
         ]
-        codes_file = folder / "monitor-codes"
-        watched = await monitor.set_up(data, workspace["id"], macs, codes_file) if macs else None
+        key, code, watched = await asyncio.gather(
+            ask("cloud.cli", "key", "create", "--workspace", workspace["id"], "--name", "demo", "--data", data),
+            ask("cloud.cli", "enroll-code", "--farm", farm["id"], "--data", data),
+            monitor.set_up(data, workspace["id"], macs, codes_file),
+        )  # fmt: skip
         # An address of its own: a cloud that is started again finds its port free, whatever ports the
         # connections of 127.0.0.1 hold.
         serve = ["serve", "--data", data, "--host", f"{base.rpartition('.')[0]}.254", "--json"]
