@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +81,25 @@ def playing(folder: Path, *before: str) -> Iterator[tuple[subprocess.Popen[str],
         cwd=ROOT, env={**os.environ, "TMPDIR": str(folder)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        demo = psutil.Process(process.pid)
         give_up_mono = time.monotonic() + LIMIT_S
-        while len(parts := demo.children()) < 3 and time.monotonic() < give_up_mono:
+        while len(parts := parts_of(process)) < 3 and time.monotonic() < give_up_mono:
             assert process.poll() is None
             time.sleep(0.1)
-        yield process, [each.pid for each in parts]
+        yield process, parts
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
+
+
+def parts_of(demo: subprocess.Popen[str]) -> list[int]:
+    """The three that stay, without the commands that set them up."""
+    found = []
+    for child in psutil.Process(demo.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            words = " ".join(child.cmdline())
+            if "simulator.cli" in words or " serve " in words or " run " in words:
+                found.append(child.pid)
+    return found
 
 
 def all_gone(pids: list[int]) -> bool:
