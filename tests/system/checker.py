@@ -112,7 +112,7 @@ def check(
     promised: Mapping[str, int] | None = None,
 ) -> Figures:
     """Hold them against each other. `promised` are batches the cloud acknowledged, with how many tasks."""
-    rows = {row.task_id: row for row in journal}
+    rows = {row.task_id: _placed(row, ledger) for row in journal}
     tasks = {task.task_id: task for task in cloud}
     case = _Case(ledger, rows, tasks)
     case.lost(promised or {})
@@ -121,6 +121,14 @@ def check(
     case.unclaimed(kills)
     case.share_of_unknown(kills)
     return case.figures
+
+
+def _placed(row: Row, ledger: Sequence[Entry]) -> Row:
+    """A task of the site may know its miner by the address alone; no miner of this farm ever moves."""
+    if row.mac is not None or row.ip is None:
+        return row
+    macs = {each.miner for each in ledger if each.ip == row.ip}
+    return msgspec.structs.replace(row, mac=macs.pop()) if len(macs) == 1 else row
 
 
 class _Case:

@@ -159,3 +159,11 @@ def test_an_effect_whose_intent_was_not_on_disk_at_the_next_crash_is_unclaimed()
 def test_an_effect_after_the_end_of_its_task_is_unclaimed() -> None:
     after = [*REBOOTED, entry(13.0, "reboot", "received", 3)]
     assert kinds(check(after, [row()], [shown()])) == {"unclaimed": 1, "twice": 1}
+
+
+def test_a_task_that_knows_its_miner_by_the_address_alone_answers_for_it() -> None:
+    assert kinds(check(REBOOTED, [row(mac=None)], [shown()])) == {}
+    assert kinds(check(REBOOTED, [row(mac=None, ip="127.0.0.8")], [shown()])) == {
+        "false_succeed": 1,
+        "unclaimed": 1,
+    }
