@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FIGURES = "figures"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,26 +22,10 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Every table, also those of other workers, also of tests that pass: the log of a run shows its figures."""
-    tables = [
-        text
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.stats.get(outcome, ())
-        if getattr(report, "when", None) == "call"
-        for name, text in report.user_properties
-        if name == FIGURES
-    ]
-    if tables:
-        terminalreporter.section("figures of the system tests")
-        for table in tables:
-            terminalreporter.write_line(table)
-
-
 @pytest.fixture
 def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Say figures."""
-    return lambda table: record_property(FIGURES, table)
+    """Say figures; the end of the run shows them all."""
+    return lambda table: record_property("figures", table)
 
 
 _next = itertools.count()
