@@ -29,10 +29,14 @@ async def verify(
     proof: Proof,
     is_on: Callable[[], Awaitable[bool | None]],
 ) -> Evidence:
-    """Ask `is_on` (`None`: the firmware does not tell) until it is as wished or `proof` has no time left."""
+    """Ask `is_on` (`None`: the firmware does not tell) until it is as wished or `proof` has no time left.
+
+    Between the intent and the order a login may stand that took longer than all of it: from here on, too, the order
+    is given the least time it takes.
+    """
     assert isinstance(plan.change, Light)
     wanted = plan.change.on
-    watch = Watch(miner, effect)
+    watch, from_here = Watch(miner, effect), Watch(miner)
     seen: bool | None = None
     trouble: MinerError | None = None
     while True:
@@ -44,7 +48,7 @@ async def verify(
                 break
         if seen == wanted:
             return _shown(plan, watch, "done", proof.signal, seen)
-        if watch.device_s >= proof.latest_s:
+        if watch.device_s >= proof.latest_s and from_here.device_s >= proof.earliest_s:
             break
         await watch.pause(_LOOK_EVERY_S)
     if trouble is not None:
