@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from contract.clock import to_text
 from contract.errors import UnsupportedError
 from drivers.base import Light, Plan
 from tests.drivers.effects import MemoryEffect
-from tests.drivers.whatsminer.stage import CLOCK, stage
+from tests.drivers.whatsminer.stage import CLOCK, PACE, stage
 
 TELLING = ("m50s", "m30s", "m60s-compat", "m60s", "m63s", "m70")
 
@@ -41,6 +44,16 @@ async def test_firmware_that_does_not_tell_its_light_is_done_but_not_verified() 
         assert (evidence.outcome, evidence.verified, evidence.signal) == ("done", False, "none")
         assert evidence.before == evidence.after == {"light_on": None}
         await on.miner.clock.sleep(5)  # a script in the background sets it
+        assert on.miner.light
+
+
+async def test_an_intent_outlived_by_a_slow_login_still_gives_the_order_its_time() -> None:
+    async with stage("m20s") as on:
+        plan = await on.planned(Light(on=True))
+        long_ago = CLOCK.now() - timedelta(seconds=60 / PACE)  # a minute of the device
+        effect = MemoryEffect(CLOCK, {"intent_at": to_text(long_ago)})
+        await on.driver.apply(plan, effect)
+        assert (await on.driver.verify(plan, effect)).outcome == "done"
         assert on.miner.light
 
 
