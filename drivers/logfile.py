@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +21,24 @@ def log_name(make: str, identity: Identity, endpoint: Endpoint, clock: Clock, su
     stamp = clock.now().strftime("%Y%m%dT%H%M%SZ")
     who = (identity.mac or endpoint.host).replace(":", "")
     return f"{make}-{who}-{stamp}.{suffix}"
+
+
+@asynccontextmanager
+async def new_log(path: Path) -> AsyncIterator[FileSink]:
+    """A new file to stream into. All that came is on disk when the block ends; `close` what is to be kept then.
+
+    A block that does not get to its end leaves no file, whatever ended it: an error of the miner or of the disk, a bug
+    of ours, or a cancellation, none of which is stopped here. Raises StorageFullError.
+    """
+    sink = await asyncio.to_thread(FileSink, path)
+    is_whole = False
+    try:
+        yield sink
+        await sink.drain()
+        is_whole = True
+    finally:
+        if not is_whole:
+            await asyncio.to_thread(sink.discard)
 
 
 class FileSink:

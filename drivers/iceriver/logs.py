@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from drivers.iceriver.daemon import EmptyLogError
 from drivers.iceriver.replies import checked, decode_web
 from drivers.iceriver.subject import Subject
 from drivers.iceriver.web import LOG
-from drivers.logfile import FileSink, log_name
+from drivers.logfile import FileSink, log_name, new_log
 
 _DAEMON_PATIENCE: Final = 2.0  # of what a plain log takes: the daemon has other work
 _WEB_PATIENCE: Final = 3.5
@@ -29,23 +30,12 @@ async def fetch_log(miner: Subject, folder: Path, *, size_cap_bytes: int) -> Log
     page of the web side was asked for too soon, StorageFullError when it does not fit on our disk.
     """
     path = folder / log_name("iceriver", miner.identity, miner.endpoint, miner.clock, "log")
-    sink = await asyncio.to_thread(FileSink, path)
     try:
-        try:
-            is_cut = await _from_daemon(miner, sink, size_cap_bytes)
-        except EmptyLogError:
-            raise
-        except (UnreachableError, UnsupportedError, RefusedError, MalformedError):
-            await asyncio.to_thread(sink.discard)
-            sink = await asyncio.to_thread(FileSink, path)
-            is_cut = await _from_web(miner, sink, size_cap_bytes)
-        await sink.drain()
-        if sink.is_blank:
-            raise EmptyLogError("the miner's log is empty; it may be restarting, try again later")
-    except BaseException:
-        await asyncio.to_thread(sink.discard)
+        return await _kept(_from_daemon, miner, path, size_cap_bytes)
+    except EmptyLogError:
         raise
-    return await asyncio.to_thread(sink.close, truncated=is_cut)
+    except (UnreachableError, UnsupportedError, RefusedError, MalformedError):
+        return await _kept(_from_web, miner, path, size_cap_bytes)
 
 
 class LogPage:
@@ -121,6 +111,18 @@ class LogPage:
         self._taken += len(data)
         if data:
             self._sink.write(data)
+
+
+_Way = Callable[[Subject, FileSink, int], Awaitable[bool]]  # whether the log was cut at the cap
+
+
+async def _kept(way: _Way, miner: Subject, path: Path, cap_bytes: int) -> LogFile:
+    async with new_log(path) as sink:
+        is_cut = await way(miner, sink, cap_bytes)
+        await sink.drain()
+        if sink.is_blank:
+            raise EmptyLogError("the miner's log is empty; it may be restarting, try again later")
+    return await asyncio.to_thread(sink.close, truncated=is_cut)
 
 
 async def _from_daemon(miner: Subject, sink: FileSink, cap_bytes: int) -> bool:

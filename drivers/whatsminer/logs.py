@@ -8,7 +8,7 @@ from typing import Final
 
 from contract.errors import MalformedError
 from drivers.base import LogFile
-from drivers.logfile import FileSink, log_name
+from drivers.logfile import FileSink, log_name, new_log
 from drivers.whatsminer.api import REPLY_CAP_BYTES
 from drivers.whatsminer.frames import question
 from drivers.whatsminer.subject import Subject, is_v3
@@ -37,20 +37,14 @@ async def fetch_log(miner: Subject, folder: Path, *, size_cap_bytes: int) -> Log
     """
     path = folder / log_name("whatsminer", miner.identity, miner.endpoint, miner.clock, "tgz")
     for attempt in range(1, _TRIES + 1):
-        sink = await asyncio.to_thread(FileSink, path)
         try:
-            is_cut = await _stream(miner, sink, size_cap_bytes)
-            await sink.drain()
+            async with new_log(path) as sink:
+                is_cut = await _stream(miner, sink, size_cap_bytes)
         except EmptyLogError:
-            await asyncio.to_thread(sink.discard)
             raise
         except MalformedError:
-            await asyncio.to_thread(sink.discard)
             if attempt == _TRIES:
                 raise
-        except BaseException:
-            await asyncio.to_thread(sink.discard)
-            raise
         else:
             return await asyncio.to_thread(sink.close, truncated=is_cut)
     raise AssertionError("unreachable")
