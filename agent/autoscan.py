@@ -7,8 +7,8 @@ import random
 
 import structlog
 
-from agent.config import ScanSection
 from agent.ports import Scanner
+from agent.sections.miners import ScanSection
 from contract.clock import Clock
 from contract.errors import BadParamsError
 

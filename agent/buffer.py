@@ -15,8 +15,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from agent.config import TelemetrySection
 from agent.ports import CloudError, ReadingSink
+from agent.sections.miners import TelemetrySection
 from contract.clock import Clock
 from contract.link import MinerKey, MinerReading, ReadingsRequest
 

@@ -12,22 +12,20 @@ from typing import Any, Final, Self, TypeVar
 import msgspec
 
 from agent.config import (
-    LOOPBACK_RANGE,
-    PRIVATE_RANGES,
     Config,
     ConfigError,
-    LogSection,
-    check_ca_file,
-    read_secret,
     why,
 )
 from agent.credentials import CredentialBook, CredentialRule, from_config
 from agent.inventory import Inventory
+from agent.keyfiles import check_ca_file, read_secret
 from agent.limits import raise_open_files
 from agent.local import LocalRefusedError, LocalRequest, NoDaemonError, ask
 from agent.logs import set_up
 from agent.ports import CloudError
 from agent.scanner import FarmScanner
+from agent.sections.host import LogSection
+from agent.sections.miners import LOOPBACK_RANGE, PRIVATE_RANGES
 from agent.site import Site, open_site
 from contract.clock import SystemClock
 from contract.errors import BadParamsError, ErrorCode, MinerError

@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from agent.config import Config, read_secret
+from agent.config import Config
+from agent.keyfiles import read_secret
 from contract.miner import Firmware, Identity, Make
 from contract.ranges import Range, parse_range
 from drivers.base import Credentials

@@ -14,13 +14,14 @@ import structlog
 
 from agent.autoscan import AutoScan
 from agent.buffer import BatchStore, ReadingBuffer
-from agent.config import Config, ConfigError, read_secret
+from agent.config import Config, ConfigError
 from agent.download import WebDownloader
 from agent.enroll import agent_version
 from agent.health import Health
 from agent.heartbeat import Heart
 from agent.inventory import Inventory
 from agent.journal import Journal
+from agent.keyfiles import read_secret
 from agent.limits import raise_open_files, settle_memory
 from agent.link import CloudLink
 from agent.local import LocalServer

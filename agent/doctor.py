@@ -14,13 +14,15 @@ from typing import Final
 import msgspec
 
 from agent.commands import DONE, FAILED, Ended
-from agent.config import Config, ConfigError, LogSection, check_ca_file, load, why
+from agent.config import Config, ConfigError, load, why
 from agent.credentials import CredentialBook, from_config
 from agent.enroll import membership
 from agent.inventory import Inventory, file_trouble, known_miners
+from agent.keyfiles import check_ca_file
 from agent.local import listens
 from agent.logs import set_up
 from agent.ports import CloudError
+from agent.sections.host import LogSection
 from agent.shown import counted
 from agent.site import open_site
 from contract.clock import Clock, SystemClock

@@ -18,8 +18,9 @@ import aiohttp
 import msgspec
 import structlog
 
-from agent.config import ConfigError, check_cloud_url
+from agent.config import ConfigError
 from agent.ports import CloudError
+from agent.sections.urls import check_cloud_url
 from contract.link import (
     LONG_POLL_MAX_S,
     PREFIX,

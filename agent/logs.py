@@ -9,7 +9,7 @@ from typing import Any, Final, TextIO
 
 import structlog
 
-from agent.config import LogSection
+from agent.sections.host import LogSection
 
 _LONGEST: Final = 2000
 

@@ -15,10 +15,10 @@ import msgspec
 import structlog
 
 from agent.buffer import ReadingBuffer
-from agent.config import ScanSection
 from agent.fleet import Fleet
 from agent.looking import look, message
 from agent.ports import ScanSummary
+from agent.sections.miners import ScanSection
 from agent.telemetry import Telemetry
 from agent.territory import Territory
 from contract.clock import Clock

@@ -12,9 +12,9 @@ import msgspec
 import structlog
 
 from agent.buffer import ReadingBuffer
-from agent.config import TelemetrySection
 from agent.fleet import Fleet
 from agent.looking import Look, look, message
+from agent.sections.miners import TelemetrySection
 from contract.clock import Clock
 from contract.miner import Slow, Static
 from drivers.base import Depth, Driver

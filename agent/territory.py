@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agent.config import MinersSection, ranges_of
+from agent.sections.miners import MinersSection, ranges_of
 from contract.errors import BadParamsError, PolicyRefusedError
 from contract.ranges import Range, merge, parse_range
 

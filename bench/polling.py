@@ -21,13 +21,14 @@ import msgspec
 import uvloop
 
 from agent.buffer import ReadingBuffer
-from agent.config import LogSection, TelemetrySection
 from agent.config import parse as parse_config
 from agent.credentials import from_config
 from agent.fleet import Fleet
 from agent.inventory import Inventory
 from agent.limits import raise_open_files, settle_memory
 from agent.logs import set_up
+from agent.sections.host import LogSection
+from agent.sections.miners import TelemetrySection
 from agent.telemetry import Telemetry
 from agent.territory import Territory
 from contract.clock import SystemClock

@@ -24,7 +24,7 @@ except ValueError:
     log.exception("test.broken")
 """
 AGENT = """
-from agent.config import LogSection
+from agent.sections.host import LogSection
 from agent.logs import set_up
 set_up(LogSection(format="{format}"))
 """

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from agent.buffer import BatchStore, ReadingBuffer
-from agent.config import TelemetrySection
 from agent.ports import CloudError
+from agent.sections.miners import TelemetrySection
 from contract.clock import SystemClock
 from contract.link import MinerReading, ReadingsRequest
 from tests.agent.onfarm import MemorySink, until

@@ -6,16 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from agent.config import (
-    Config,
-    ConfigError,
-    Section,
-    check_ca_file,
-    check_cloud_url,
-    load,
-    parse,
-    read_secret,
-)
+from agent.config import Config, ConfigError, load, parse
+from agent.keyfiles import check_ca_file, read_secret
+from agent.sections.fields import Section
+from agent.sections.urls import check_cloud_url
 from contract.task import TaskName
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.toml"

@@ -8,9 +8,9 @@ import pytest
 
 from agent.autoscan import AutoScan
 from agent.buffer import ReadingBuffer
-from agent.config import ScanSection, TelemetrySection
 from agent.ports import ScanSummary
 from agent.scanner import FarmScanner, Knock, Sweep
+from agent.sections.miners import ScanSection, TelemetrySection
 from agent.telemetry import Telemetry
 from contract.clock import SystemClock
 from contract.errors import BadParamsError

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from agent.buffer import ReadingBuffer
-from agent.config import TelemetrySection
 from agent.looking import look
+from agent.sections.miners import TelemetrySection
 from agent.telemetry import Telemetry
 from contract.clock import SystemClock
 from contract.errors import AuthFailedError, UnreachableError

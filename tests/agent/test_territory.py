@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.config import MinersSection
+from agent.sections.miners import MinersSection
 from agent.territory import Territory
 from contract.errors import BadParamsError, PolicyRefusedError
 

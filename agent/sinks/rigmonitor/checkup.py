@@ -7,7 +7,9 @@ from typing import Final
 
 import msgspec
 
-from agent.config import Config, ConfigError, RigMonitorSection, check_ca_file
+from agent.config import Config, ConfigError
+from agent.keyfiles import check_ca_file
+from agent.sections.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.client import MonitorClient, MonitorError, UnknownCodeError
 from agent.sinks.rigmonitor.rigs import Rig, rigs_of
 from agent.sinks.rigmonitor.sink import open_client

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.config import ConfigError, RigMonitorMiner, RigMonitorSection, read_secret
+from agent.config import ConfigError
+from agent.keyfiles import read_secret
+from agent.sections.rigmonitor import RigMonitorMiner, RigMonitorSection
 from contract.miner import normalize_mac
 from contract.rigmonitor import OFFICIAL_CODE_CHARS
 

@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from agent.config import Config, check_ca_file
+from agent.config import Config
+from agent.keyfiles import check_ca_file
 from agent.sinks.rigmonitor.client import MonitorClient
 from agent.sinks.rigmonitor.expectations import Expectations
 from agent.sinks.rigmonitor.memory import Memory

@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.config import RigMonitorSection
 from agent.policy import Policy
+from agent.sections.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.memory import Memory
 from agent.sinks.rigmonitor.newest import Newest
 from agent.sinks.rigmonitor.notes import Notes

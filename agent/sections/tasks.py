@@ -1,0 +1,44 @@
+"""The sections that set bounds to tasks: what this site forbids, and the ceilings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from agent.sections.fields import Flag, Seconds, Section
+from contract.task import SPECS, TaskName
+
+
+class PolicySection(Section):
+    """What this site forbids, whatever the cloud says."""
+
+    read_only: Flag = False
+    refuse_hashing_reboot: Flag = True
+    forbidden_tasks: tuple[TaskName, ...] = ()
+
+
+class LimitsSection(Section):
+    """Ceilings. `task_s` is the execution limit per task name, counted from its intent."""
+
+    power_effects: Annotated[int, Field(strict=True, ge=1, le=4096)] = 32
+    firmware_effects: Annotated[int, Field(strict=True, ge=1, le=256)] = 4
+    light_effects: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 256
+    open_tasks: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 2000
+    lease_left_s: Annotated[float, Field(strict=True, ge=0, le=60)] = 20.0
+    identity_age_s: Annotated[float, Field(strict=True, gt=0, le=3600)] = 60.0
+    restart_wait_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 60.0
+    firmware_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 512
+    log_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 64
+    disk_reserve_mb: Annotated[int, Field(strict=True, ge=0, le=1_048_576)] = 64
+    results_kept_s: Annotated[float, Field(strict=True, ge=60, le=90 * 86_400)] = 7 * 86_400.0
+    stop_within_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 20.0
+    task_s: dict[TaskName, Seconds] = Field(default_factory=dict)
+
+    @field_validator("task_s")
+    @classmethod
+    def _agent_tasks(cls, limits: dict[TaskName, float]) -> dict[TaskName, float]:
+        for name in limits:
+            if not SPECS[name].by_agent:
+                raise ValueError(f"{name} is carried out by the cloud; it has no limit here")
+        return limits

@@ -1,0 +1,47 @@
+"""Which servers may be spoken to: no token and no code crosses a network in the clear unless that was allowed."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+
+def check_cloud_url(url: str) -> str:
+    """Give the base url without its last slash. Raises ValueError unless it is https, or http to this
+    host: the token must not cross a network in the clear.
+    """
+    if _is_in_the_clear(url, wanted="https://"):
+        raise ValueError(
+            "plain http would send the token in the clear; use https (http only to this host)"
+        )
+    return url.rstrip("/")
+
+
+def check_monitor_url(url: str, *, insecure_http: bool) -> None:
+    """Raises ValueError unless it is https, or http to this host, or http that was allowed in so many words: the
+    codes cross the network in the clear then.
+    """
+    if _is_in_the_clear(url, wanted="http:// or https://") and not insecure_http:
+        raise ValueError(
+            "plain http would send the codes in the clear; use https behind a proxy, "
+            "or set insecure_http = true on a network you trust"
+        )
+
+
+def _is_in_the_clear(url: str, *, wanted: str) -> bool:
+    """Whether what is sent there can be read on the way. Raises ValueError when it is no base url of a server."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError(f"{url[:200]!r} is not an {wanted} address")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("the url may hold no query, fragment or user")
+    return parts.scheme == "http" and not _is_loopback(parts.hostname)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
