@@ -52,5 +52,7 @@ async def machine_errors(request: web.Request, handler: Handler) -> web.StreamRe
     except (HttpProcessingError, web.RequestPayloadError, ConnectionError):
         return MachineError(HTTPStatus.BAD_REQUEST).response
     except Exception:
+        # The outermost edge of this API: beyond it aiohttp would answer in plain text. It is a bug of ours or the
+        # database's failure, told whole to the log and as a bare 500 to the machine. A cancellation passes.
         log.exception("machine_call.failed", method=request.method, path=request.path[:200])
         return MachineError(HTTPStatus.INTERNAL_SERVER_ERROR).response

@@ -64,7 +64,8 @@ class Expectations:
             try:
                 await self.poll()
             except Exception:
-                # our own bug must not end the asking
+                # `poll` handles all that can really come, so this is a bug of ours. Raised on, it would end the asking,
+                # and through the task groups above it the agent. A cancellation passes.
                 log.exception("rigmonitor.bug")
 
     async def poll(self) -> None:
@@ -120,7 +121,7 @@ class Expectations:
         try:
             await self._consider(rig, *wish)
         except Exception:
-            # our own bug on one miner must not end the switching of all others
+            # `consider` asks nobody, so this is a bug of ours with one miner: the wishes for all others are still heard
             log.exception("rigmonitor.bug", miner=rig.key)
 
 

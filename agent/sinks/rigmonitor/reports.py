@@ -108,7 +108,8 @@ class Reports:
                     self._notes.trouble(ALONE, rig.key, str(error))
                 wait_s = max(wait_s, min(BACKOFF_MOST_S, wait_s * 2.0 ** min(failures - 1, 8)))
             except Exception:
-                # our own bug on one miner must not end the reports of all others
+                # All that the monitor can answer has a name above or in `_report`, so this is a bug of ours. Raised on,
+                # it would end the reports of all miners, and the agent with them. A cancellation passes.
                 log.exception("rigmonitor.bug", miner=rig.key)
                 wait_s = BACKOFF_MOST_S
             await self._clock.sleep(wait_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER))

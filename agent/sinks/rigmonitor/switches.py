@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from agent.sections.rigmonitor import RigMonitorSection
 from agent.policy import Policy
+from agent.sections.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.memory import Memory
 from agent.sinks.rigmonitor.newest import Newest, Seen
 from agent.sinks.rigmonitor.notes import Notes
@@ -219,10 +219,11 @@ class Switches:
             name, params = await self._task(rig, seen, kind, wished)
             result = await self._tasks.submit_local(name, params, ref, ORIGIN)
             await self._judge(rig, miner, switch, kind, wished, result)
-        except (MinerError, ValueError, OSError) as error:
+        except (MinerError, OSError) as error:  # it was refused, or the disk is full
             self._failed(rig, switch, kind, wished, str(error))
         except Exception as error:
-            # our own bug on one miner must not end the switching of all others
+            # A bug of ours, be it a ValueError: the parameters are ours too. Raised on, it would end the switching of
+            # all miners, and the agent with it. A cancellation passes.
             log.exception("rigmonitor.bug", miner=rig.key)
             self._failed(rig, switch, kind, wished, f"internal: {type(error).__name__}")
         finally:

@@ -8,6 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+from structlog.testing import capture_logs
+
 from agent.policy import Policy
 from agent.sections.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.memory import Memory
@@ -37,6 +40,7 @@ class Hands:
         self.asked: list[tuple[str | None, dict[str, Any]]] = []
         self.outcome = "done"
         self.hangs = False
+        self.bug: Exception | None = None
 
     def is_busy(self, miner: MinerRef) -> bool:
         return False
@@ -46,6 +50,8 @@ class Hands:
     ) -> dict[str, Any]:
         assert miner is not None
         self.asked.append((miner.mac, params))
+        if self.bug is not None:
+            raise self.bug
         if self.hangs:
             await asyncio.Event().wait()
         return {"outcome": self.outcome}
@@ -206,3 +212,40 @@ async def test_a_crash_while_it_wakes_does_not_cost_the_gap_between_two_switches
     second.read(PowerMode.NORMAL, 1e14)
     await second.poll(OFF)
     assert second.hands.asked == [(MAC, {"mode": "sleep"})]
+
+
+@pytest.mark.parametrize("bug", [KeyError("outcome"), ValueError("no such outcome")])
+async def test_a_bug_of_ours_in_a_switch_is_logged_whole_said_and_tried_again(
+    tmp_path: Path, bug: Exception
+) -> None:
+    scene = Scene(tmp_path)
+    scene.arrive(MAC)
+    scene.read(PowerMode.NORMAL, 1e14)
+    await scene.clock.advance(1)
+    scene.hands.bug = bug
+    with capture_logs() as said:
+        await scene.poll(OFF)
+    [entry] = [each for each in said if each["event"] == "rigmonitor.bug"]
+    assert (entry["log_level"], entry["exc_info"], entry["miner"]) == ("error", True, MAC)
+    assert f"internal: {type(bug).__name__}" in scene.notes.state
+    scene.hands.bug = None
+    await scene.clock.advance(61)
+    scene.read(PowerMode.NORMAL, 1e14)
+    await scene.poll(OFF)
+    assert len(scene.hands.asked) == 2
+    assert scene.notes.state == "ok"
+
+
+async def test_a_cancelled_switch_is_cancelled_and_no_failure(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.arrive(MAC)
+    scene.read(PowerMode.NORMAL, 1e14)
+    await scene.clock.advance(1)
+    scene.hands.hangs = True
+    await scene.switches.consider(scene.rigs[MAC], None, OFF)
+    [job] = scene._jobs
+    await until(lambda: bool(scene.hands.asked))
+    job.cancel()
+    await asyncio.wait({job})
+    assert job.cancelled()
+    assert scene.notes.state == "ok"

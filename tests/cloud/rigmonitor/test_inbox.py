@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from cloud.rigmonitor.inbox import Inbox
 from cloud.store.engine import DatabaseError
@@ -72,12 +73,51 @@ async def test_what_was_taken_is_stored_though_its_caller_went_away(
 ) -> None:
     log = await log_of(machine, 5.0)
     async with machine.cloud.store.write():  # the writer has to wait
-        caller = asyncio.create_task(inbox.put(log))
-        await asyncio.sleep(0)
-        caller.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await caller
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):  # it ends when it waits for the first time
+                await inbox.put(log)
     await inbox.close()
     assert await rates(machine) == [5.0]
     await inbox.put(await log_of(machine, 6.0))  # and it goes on
     assert await rates(machine) == [6.0]
+
+
+async def test_what_could_not_be_stored_is_logged_when_nobody_is_left_to_be_told(
+    machine: Machine, inbox: Inbox
+) -> None:
+    bad = await log_of(machine, 3.0, id="no-such-machine", farm_id="no-such-farm")
+    with capture_logs() as said:
+        async with machine.cloud.store.write():
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await inbox.put(bad)
+        await inbox.close()
+    [entry] = said
+    assert (entry["event"], entry["rig"]) == ("rig_inbox.lost", "no-such-machine")
+    assert isinstance(entry["exc_info"], DatabaseError)
+
+
+async def test_a_bug_of_ours_is_raised_where_the_log_came_from_and_hangs_nobody(
+    machine: Machine, inbox: Inbox
+) -> None:
+    good, odd = await log_of(machine, 1.0), await log_of(machine, 2.0)
+    del odd.rig["id"]
+    with capture_logs() as said:
+        done = await asyncio.gather(inbox.put(good), inbox.put(odd), return_exceptions=True)
+    assert done[0] is None
+    assert isinstance(done[1], KeyError)
+    [entry] = said
+    assert (entry["event"], entry["logs"], entry["exc_info"]) == ("rig_inbox.one_by_one", 2, True)
+
+
+async def test_a_writer_that_is_cancelled_ends_as_cancelled(machine: Machine, inbox: Inbox) -> None:
+    log = await log_of(machine, 5.0)
+    async with machine.cloud.store.write():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await inbox.put(log)
+        [writer] = [each for each in asyncio.all_tasks() if each.get_name() == "rig_inbox"]
+        writer.cancel()
+        await asyncio.wait({writer})
+        assert writer.cancelled()
+    assert await rates(machine) == []
