@@ -16,7 +16,9 @@ from agent.journal import Journal
 from agent.policy import Policy
 from contract.clock import SystemClock
 from contract.task import TaskName
-from tests.agent.farm import Site, code, until
+from tests.agent.clock import until
+from tests.agent.fake_cloud import code
+from tests.agent.stage import Site
 
 BALLAST = 256 * 1024
 

@@ -1,40 +1,23 @@
-"""Far sides for tests of the task path: a cloud and miners in memory, which keep account of what was asked of them."""
+"""Miners in memory, which keep account of what was asked of them and of every byte that was written."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from agent.journal import Journal
-from agent.policy import Policy
-from agent.ports import CloudError, ScanSummary
-from agent.taskpath import TaskPath
-from contract.clock import BootTime, Clock, SystemClock
+from agent.ports import ScanSummary
 from contract.errors import (
     BadFirmwareError,
     OutcomeUnknownError,
     UnreachableError,
     WrongDeviceError,
 )
-from contract.link import (
-    LEASE_S,
-    Ack,
-    ClaimedTask,
-    ClaimReply,
-    ClaimRequest,
-    Event,
-    MinerRef,
-    ReportReply,
-    ReportRequest,
-)
+from contract.link import MinerRef
 from contract.miner import Endpoint, Identity, Make, Reading
-from contract.task import SPECS, TERMINAL, Outcome, TaskName
+from contract.task import Outcome
 from drivers.base import (
     AnyChange,
     Capabilities,
@@ -51,210 +34,7 @@ from drivers.base import (
     Reboot,
 )
 
-ENDS = {status.value for status in TERMINAL}
-
-
-class HandClock:
-    """Time moves only when the test says so."""
-
-    def __init__(self) -> None:
-        self._mono = 1000.0
-        self._wall = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
-        self.busy: Callable[[], bool] = lambda: False  # whether a thread still works for the loop
-
-    def now(self) -> datetime:
-        return self._wall
-
-    def mono(self) -> float:
-        return self._mono
-
-    def boot(self) -> BootTime:
-        return BootTime("the host of these tests", self._mono)
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self._mono + seconds, future))
-        await future
-
-    def step(self, by: timedelta) -> None:
-        """Set the clock on the wall."""
-        self._wall += by
-
-    async def advance(self, seconds: float) -> None:
-        """Let so much time pass, waking everyone on the way at his moment."""
-        end = self._mono + seconds
-        while True:
-            await self._settle()
-            self._sleepers = [each for each in self._sleepers if not each[1].done()]
-            due = [each[0] for each in self._sleepers if each[0] <= end]
-            if not due:
-                break
-            self._to(min(due))
-            for at, future in self._sleepers:
-                if at <= self._mono and not future.done():
-                    future.set_result(None)
-        self._to(end)
-        await self._settle()
-
-    async def _settle(self) -> None:
-        """Let everything go on that can go on without time passing."""
-        calm = 0
-        while calm < 20:
-            calm = 0 if self.busy() else calm + 1
-            await asyncio.sleep(0)
-
-    def _to(self, mono: float) -> None:
-        self._wall += timedelta(seconds=max(0.0, mono - self._mono))
-        self._mono = max(self._mono, mono)
-
-
-class WatchedJournal(Journal):
-    """Tells whether anybody still waits for it."""
-
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self._waited: set[asyncio.Future[Any]] = set()
-
-    def _submit(self, work: Any, need: Any) -> asyncio.Future[Any]:
-        future = super()._submit(work, need)
-        self._waited.add(future)
-        future.add_done_callback(self._waited.discard)
-        return future
-
-    def busy(self) -> bool:
-        return bool(self._waited)
-
-
-async def until(condition: Callable[[], bool], *, within_s: float = 10.0) -> None:
-    """Wait for a condition; AssertionError if it does not come."""
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110  any condition, also of another process
-            await asyncio.sleep(0.005)
-
-
-class FakeCloud:
-    """A queue, a lease, and an exact memory of what was reported."""
-
-    def __init__(self, clock: Clock | None = None) -> None:
-        self.clock = clock or SystemClock()
-        self.queued: list[ClaimedTask] = []
-        self.given: dict[str, ClaimedTask] = {}
-        self.cancel: set[str] = set()
-        self.events: list[Event] = []
-        self.claims: list[ClaimRequest] = []
-        self.files: dict[str, tuple[LogFile, bytes]] = {}
-        self.reports = 0
-        self.lease_s = LEASE_S
-        self.away: CloudError | None = None
-        self.report_error: Callable[[ReportRequest], CloudError | None] = lambda _: None
-        self.ack_state: Callable[[Event], str] = lambda _: "ok"
-        self.upload_errors = 0
-        self._seen: dict[tuple[str, int, int], Event] = {}
-        self._numbers = itertools.count(1)
-        self._changed = asyncio.Event()
-
-    def create(
-        self,
-        name: TaskName = TaskName.LIGHT,
-        params: dict[str, Any] | None = None,
-        miner: MinerRef | None = None,
-        *,
-        task_id: str | None = None,
-        epoch: int = 1,
-        queue_ttl_s: float = 86_400.0,
-        limit_s: float | None = None,
-    ) -> str:
-        """Queue a task; gives its id."""
-        given = task_id or f"task-{next(self._numbers)}"
-        self.queued.append(
-            ClaimedTask(
-                task_id=given,
-                batch_id="batch-1",
-                epoch=epoch,
-                name=name,
-                params=params if params is not None else {"action": "on"},
-                miner=miner,
-                queue_ttl_s=queue_ttl_s,
-                limit_s=SPECS[name].limit_s if limit_s is None else limit_s,
-            )
-        )
-        self.poke()
-        return given
-
-    def poke(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    def of(self, task_id: str) -> list[Event]:
-        return [event for event in self.events if event.task_id == task_id]
-
-    def end(self, task_id: str) -> Event | None:
-        return next((event for event in self.of(task_id) if event.state in ENDS), None)
-
-    async def ended(self, task_id: str, *, within_s: float = 10.0) -> Event:
-        await until(lambda: self.end(task_id) is not None, within_s=within_s)
-        event = self.end(task_id)
-        assert event is not None
-        return event
-
-    async def claim(self, request: ClaimRequest) -> ClaimReply:
-        self.claims.append(request)
-        if self.away is not None:
-            await asyncio.sleep(0)
-            raise self.away
-        held = {(each.task_id, each.epoch) for each in request.open}
-        lost = [
-            task
-            for key, task in self.given.items()
-            if (key, task.epoch) not in held and self.end(key) is None
-        ]
-        if not lost and not (self.queued and request.room) and not self.cancel:
-            waits = {
-                asyncio.ensure_future(self._changed.wait()),
-                asyncio.ensure_future(self.clock.sleep(min(request.wait_s, 0.5))),
-            }
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for each in waits:
-                    each.cancel()
-        if self.away is not None:
-            raise self.away
-        if self.cancel:
-            await self.clock.sleep(0.01)
-        fresh = self.queued[: request.room]
-        self.queued = self.queued[request.room :]
-        self.given.update({task.task_id: task for task in fresh})
-        open_cancels = tuple(each for each in self.cancel if self.end(each) is None)
-        return ClaimReply(tasks=(*lost, *fresh), cancel=open_cancels, lease_s=self.lease_s)
-
-    async def report(self, request: ReportRequest) -> ReportReply:
-        self.reports += 1
-        if self.away is not None:
-            await asyncio.sleep(0)
-            raise self.away
-        error = self.report_error(request)
-        if error is not None:
-            raise error
-        acks = []
-        for event in request.events:
-            key = (event.task_id, event.epoch, event.seq)
-            state = "duplicate" if key in self._seen else self.ack_state(event)
-            if key not in self._seen:
-                self._seen[key] = event
-                self.events.append(event)
-            acks.append(Ack(task_id=event.task_id, epoch=event.epoch, seq=event.seq, state=state))
-        return ReportReply(acks=tuple(acks))
-
-    async def upload(self, task_id: str, file: LogFile) -> None:
-        if self.upload_errors:
-            self.upload_errors -= 1
-            raise CloudError("connection lost", retry=True)
-        self.files[task_id] = (file, await asyncio.to_thread(Path(file.path).read_bytes))
+LOST = OutcomeUnknownError("the answer was lost")
 
 
 class FakeMiner:
@@ -403,8 +183,8 @@ class FakeMiner:
 class FakeFarm:
     """`Miners`, `Scanner` and `Downloader` in one."""
 
-    def __init__(self, count: int = 3) -> None:
-        self.miners = [FakeMiner(number) for number in range(count)]
+    def __init__(self, count: int = 3, *, kind: type[FakeMiner] = FakeMiner) -> None:
+        self.miners = [kind(number) for number in range(count)]
         self.scanned: list[tuple[str, ...]] = []
         self.scan_gate: asyncio.Event | None = None
         self.fetched: list[str] = []
@@ -441,76 +221,3 @@ class FakeFarm:
         path = folder / "firmware.bin"
         await asyncio.to_thread(path.write_bytes, b"firmware")
         return path
-
-
-class Site:
-    """A running task path and its far sides."""
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        cloud: FakeCloud | None = None,
-        farm: FakeFarm | None = None,
-        clock: Clock | None = None,
-        policy: Policy | None = None,
-        journal: Journal | None = None,
-    ) -> None:
-        self.clock = clock or SystemClock()
-        self.cloud = cloud or FakeCloud(self.clock)
-        self.farm = farm or FakeFarm()
-        watched = WatchedJournal(folder / "journal.db", self.clock, ballast_bytes=4096)
-        self.journal = journal or watched
-        if isinstance(self.clock, HandClock):
-            self.clock.busy = watched.busy
-        self.path = TaskPath(
-            self.journal,
-            self.cloud,
-            self.farm,
-            self.farm,
-            self.farm,
-            policy or Policy(stop_grace_s=1.0),
-            self.clock,
-            folder,
-        )
-        self._run: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._run = asyncio.create_task(self.path.run())
-
-    async def stop(self) -> None:
-        assert self._run is not None
-        self.path.stop()
-        await asyncio.wait_for(asyncio.shield(self._run), 20.0)
-
-    async def die(self) -> None:
-        """End as a crash does: nothing is finished, nothing more is written."""
-        assert self._run is not None
-        self._run.cancel()
-        await asyncio.wait({self._run})
-
-    def task(self, miner: int = 0, **more: Any) -> str:
-        return self.cloud.create(miner=self.farm.miners[miner].ref, **more)
-
-
-@asynccontextmanager
-async def site(folder: Path, **parts: Any) -> AsyncIterator[Site]:
-    """A site that runs until the block ends."""
-    made = Site(folder, **parts)
-    made.start()
-    try:
-        await asyncio.wait_for(made.path.ready(), 10.0)
-        yield made
-    finally:
-        if made._run is not None and not made._run.done():
-            await made.stop()
-
-
-def code(event: Event) -> str | None:
-    assert event.result is not None
-    error = event.result.get("error")
-    return None if error is None else str(error["code"])
-
-
-LOST = OutcomeUnknownError("the answer was lost")
-NO_CLOUD = CloudError("no route to the cloud", retry=True)

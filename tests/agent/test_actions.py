@@ -25,7 +25,10 @@ from drivers.base import (
     Resume,
     Suspend,
 )
-from tests.agent.farm import FakeFarm, FakeMiner, Site, code, site, until
+from tests.agent.clock import until
+from tests.agent.fake_cloud import code
+from tests.agent.farm import FakeFarm, FakeMiner
+from tests.agent.stage import Site, site
 
 
 def test_parameters_become_the_change_they_name() -> None:

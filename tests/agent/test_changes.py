@@ -17,7 +17,10 @@ from contract.errors import (
     UnsupportedError,
 )
 from contract.task import TaskName
-from tests.agent.farm import FakeMiner, HandClock, Site, code, until
+from tests.agent.clock import HandClock, until
+from tests.agent.fake_cloud import code
+from tests.agent.farm import FakeMiner
+from tests.agent.stage import Site
 from tests.agent.test_dispatcher import crash_and_restart
 
 FIRMWARE = {"firmware_url": "http://files.test/image"}

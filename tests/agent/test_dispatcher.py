@@ -20,7 +20,10 @@ from contract.errors import (
     UnsupportedModeError,
 )
 from contract.task import SPECS, TaskName
-from tests.agent.farm import LOST, NO_CLOUD, FakeFarm, HandClock, Site, code, site, until
+from tests.agent.clock import HandClock, until
+from tests.agent.fake_cloud import NO_CLOUD, code
+from tests.agent.farm import LOST, FakeFarm
+from tests.agent.stage import Site, site
 
 
 async def test_a_light_task_ends_with_proof(tmp_path: Path) -> None:

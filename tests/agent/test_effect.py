@@ -8,7 +8,10 @@ from pathlib import Path
 from contract.errors import StorageFullError
 from contract.task import TaskName
 from drivers.base import Effect, Plan
-from tests.agent.farm import NO_CLOUD, FakeFarm, FakeMiner, HandClock, Site, code, site, until
+from tests.agent.clock import HandClock, until
+from tests.agent.fake_cloud import NO_CLOUD, code
+from tests.agent.farm import FakeFarm, FakeMiner
+from tests.agent.stage import Site, site
 
 
 class TwoWrites(FakeMiner):

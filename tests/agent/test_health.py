@@ -14,7 +14,7 @@ from agent.notify import Notifier
 from agent.ports import CloudError
 from contract.clock import SystemClock
 from contract.link import Heartbeat, HeartbeatReply, Settings
-from tests.agent.farm import HandClock
+from tests.agent.clock import HandClock
 from tests.agent.onfarm import until
 
 

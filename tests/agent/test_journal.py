@@ -35,7 +35,7 @@ from contract.errors import ErrorCode, StorageFullError
 from contract.link import ON_SITE, Arose, Event, LogLine, MinerRef, SiteMiner
 from contract.task import Outcome, TaskName, TaskStatus
 from drivers.base import Evidence, Plan, Pools, PoolSetting, Reboot
-from tests.agent.farm import HandClock, until
+from tests.agent.clock import HandClock, until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

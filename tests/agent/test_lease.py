@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 from agent.lease import Lease
-from tests.agent.farm import HandClock
+from tests.agent.clock import HandClock
 
 
 async def test_a_lease_counts_from_before_the_request() -> None:

@@ -11,7 +11,10 @@ from agent.ports import CloudError
 from contract.clock import SystemClock
 from contract.link import ReportRequest
 from contract.task import TaskName
-from tests.agent.farm import NO_CLOUD, FakeFarm, HandClock, Site, site, until
+from tests.agent.clock import HandClock, until
+from tests.agent.fake_cloud import NO_CLOUD
+from tests.agent.farm import FakeFarm
+from tests.agent.stage import Site, site
 
 
 async def test_an_outcome_waits_for_the_cloud_and_is_told_once(tmp_path: Path) -> None:

@@ -26,7 +26,10 @@ from drivers.base import (
     Timing,
 )
 from drivers.wire import Wire
-from tests.agent.farm import FakeFarm, FakeMiner, HandClock, code, site, until
+from tests.agent.clock import HandClock, until
+from tests.agent.fake_cloud import code
+from tests.agent.farm import FakeFarm, FakeMiner
+from tests.agent.stage import site
 
 POWER = (Reboot(), Mode(mode=PowerMode.LOW), Suspend())
 

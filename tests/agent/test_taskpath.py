@@ -16,7 +16,8 @@ from agent.ports import CloudError
 from contract.clock import SystemClock
 from contract.errors import PolicyRefusedError, StorageFullError
 from contract.task import TaskName
-from tests.agent.farm import Site, WatchedJournal, site, until
+from tests.agent.clock import WatchedJournal, until
+from tests.agent.stage import Site, site
 
 
 async def test_a_loop_that_breaks_takes_every_slot_with_it(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from cloud.store.schema import task_batches, task_logs, tasks
 from contract.link import ReportReply, ReportRequest
 from contract.miner import Make
 from contract.task import TaskName
-from tests.agent.farm import FakeFarm, Site
+from tests.agent.farm import FakeFarm
+from tests.agent.stage import Site
 from tests.cloud.conftest import AgentClient, Cloud
 
 PATIENCE_S = 15.0

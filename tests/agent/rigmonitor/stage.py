@@ -24,7 +24,7 @@ from agent.taskpath import TaskPath
 from agent.telemetry import Telemetry
 from contract.clock import Clock, SystemClock
 from simulator.farm import Farm
-from tests.agent.farm import WatchedJournal
+from tests.agent.clock import WatchedJournal
 from tests.agent.onfarm import MemorySink, config_for, free_base
 
 

@@ -20,7 +20,7 @@ from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Make, Moving, PowerMode, Slow, Static
 from contract.rigmonitor import Switch
-from tests.agent.farm import HandClock
+from tests.agent.clock import HandClock
 
 ON, OFF = Switch.ON, Switch.OFF
 MAC = "02:11:22:33:44:55"

@@ -15,7 +15,7 @@ from agent.sinks.rigmonitor.rigs import ApiCode, Rig
 from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Board, Identity, Make, Moving
-from tests.agent.farm import HandClock
+from tests.agent.clock import HandClock
 from tests.agent.rigmonitor.strict_server import StrictServer, strict_server
 
 MAC, OTHER = "02:11:22:33:44:55", "02:11:22:33:44:66"
