@@ -78,7 +78,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _Jumping()
         super().__init__(selector)
         selector.jump = self._jump
-        selector.busy = lambda: self._threads > 0 or any(each() for each in self.busy)
+        selector.busy = lambda: any(each() for each in self.busy) or self._threads > 0
 
     def time(self) -> float:
         return self._seconds

@@ -26,6 +26,7 @@ from contract.clock import Clock, SystemClock
 from simulator.farm import Farm
 from tests.agent.clock import WatchedJournal
 from tests.agent.onfarm import MemorySink, config_for, free_base
+from tests.virtual_time import VirtualLoop
 
 
 class NoFiles:
@@ -111,6 +112,9 @@ async def agent_on(
     state = config.state.dir
     site = open_site(config, clock, Inventory(None))
     journal = WatchedJournal(state / "journal.db", clock, ballast_bytes=0)
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, VirtualLoop):
+        loop.busy.append(journal.busy)
     monitor: RigMonitor | None = None
 
     def tell(reading: Any) -> None:

@@ -122,7 +122,7 @@ class StrictServer:
         if self.mood == "away":
             return web.Response(status=503, text="<html>bad gateway</html>")
         if self.mood == "hanging":
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()  # for good: it ends when the client hangs up
         if self.mood == "html":
             return web.Response(text="<html>log in</html>", content_type="text/html")
         if self.mood == "moved":

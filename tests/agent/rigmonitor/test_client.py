@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
+from agent.sinks.rigmonitor.reports import REFUSED_WAIT_S
 from contract.link import MinerRef
 from contract.miner import PowerMode
 from contract.task import TaskName
@@ -18,6 +18,7 @@ from tests.agent.rigmonitor.stage import (
     switched,
 )
 from tests.agent.rigmonitor.strict_server import strict_server
+from tests.virtual_time import VirtualClock, run_virtually
 
 MIX = "antminer/s21:1,whatsminer:2,iceriver/ks5l:1"
 
@@ -96,25 +97,32 @@ async def _quiet(agent: Any) -> None:
     await until(lambda: not agent.path.dispatcher.tasks, within_s=60)
 
 
-async def test_one_miner_is_asked_about_by_the_single_call(tmp_path: Path) -> None:
-    async with farm_of("antminer/s21:1") as farm, strict_server() as server:
-        _, codes = codes_for(farm, tmp_path)
-        (code,) = codes.values()
-        machine = server.add(code, light="on")
-        async with agent_on(farm, monitor_config(farm, tmp_path, server.url)):
-            await until(lambda: farm.miners[0].light, within_s=40)
-            assert server.bulk_sizes == []
-            del server.machines[code]
-            machine.asic = "off"
+def test_one_miner_is_asked_about_by_the_single_call(tmp_path: Path) -> None:
+    async def script() -> None:
+        clock = VirtualClock()
+        async with farm_of("antminer/s21:1", time_scale=1.0) as farm, strict_server() as server:
+            _, codes = codes_for(farm, tmp_path)
+            (code,) = codes.values()
+            machine = server.add(code, light="on")
+            config = monitor_config(farm, tmp_path, server.url, device_pace=1.0)
+            async with agent_on(farm, config, clock):
+                await until(lambda: farm.miners[0].light, within_s=60)
+                assert server.bulk_sizes == []
+                del server.machines[code]
+                machine.asic = "off"
 
-            def refused() -> int:
-                return sum(n for (_, status), n in server.replies.items() if status == 401)
+                def refused() -> int:
+                    return sum(n for (_, status), n in server.replies.items() if status == 401)
 
-            await until(refused)
-            await asyncio.sleep(3.0)  # three times as long as it otherwise waits
-            assert refused() <= 2  # the two that may have been under way: then ten minutes of peace
-        assert switched(farm, farm.miners[0].ip) == ["light"]
-        assert server.faults == []
+                await until(refused)
+                await clock.sleep(0.8 * REFUSED_WAIT_S)
+                assert refused() <= 2  # the two that may have been under way: then peace
+                await clock.sleep(0.5 * REFUSED_WAIT_S)
+                assert 2 <= refused() <= 4  # it may have been put right meanwhile
+            assert switched(farm, farm.miners[0].ip) == ["light"]
+            assert server.faults == []
+
+    run_virtually(script())
 
 
 async def test_a_miner_the_list_leaves_out_is_left_alone(tmp_path: Path) -> None:

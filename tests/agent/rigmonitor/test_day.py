@@ -22,6 +22,18 @@ HOUR = 3600.0
 MINUTE = 60.0
 
 
+class Noted(list[dict[str, Any]]):
+    """The entries of a ledger; `note` sees each of them the moment it is written."""
+
+    def __init__(self, note: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__()
+        self._note = note
+
+    def append(self, entry: dict[str, Any]) -> None:
+        super().append(entry)
+        self._note(entry)
+
+
 class Day:
     """Its stage: three miners by name, the monitor's machine of each, and the ledger by virtual time."""
 
@@ -33,16 +45,14 @@ class Day:
         self.began = asyncio.get_running_loop().time()
         self.deeds: list[tuple[float, str, str, dict[str, Any]]] = []
         self.tasks: list[dict[str, Any]] = []  # of the journal, at the end
-        write = farm.ledger.write
         names = dict(zip((each.ip for each in farm), ("ant", "whats", "ice"), strict=True))
 
-        def note(**entry: Any) -> dict[str, Any]:
+        def note(entry: dict[str, Any]) -> None:
             if entry["phase"] == "applied":
                 name = names[entry["ip"]]
                 self.deeds.append((self.at, name, entry["action"], entry["after"]))
-            return write(**entry)
 
-        farm.ledger.write = note  # type: ignore[method-assign]
+        farm.ledger.entries = Noted(note)
 
     @property
     def at(self) -> float:
@@ -60,7 +70,6 @@ async def on_stage(
     ports: dict[str, int] | None = None,
     **settings: Any,
 ) -> Day:
-    loop: Any = asyncio.get_running_loop()
     async with (
         farm_of("antminer/s21:1,whatsminer:1,iceriver/ks5l:1", time_scale=1.0, ports=ports) as farm,
         strict_server() as server,
@@ -76,7 +85,6 @@ async def on_stage(
             **{"log_every_s": 60.0, "expected_every_s": 30.0, "power_gap_s": 300.0} | settings,
         )
         async with agent_on(farm, config, day.clock) as agent:
-            loop.busy.append(agent.journal.busy)
             await script(day)
             day.tasks = agent.tasks
         return day

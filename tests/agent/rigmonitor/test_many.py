@@ -12,8 +12,8 @@ from typing import Any
 from agent.config import parse
 from agent.policy import Policy
 from agent.sinks.rigmonitor import RigMonitor
-from contract.clock import SystemClock, to_text
-from contract.link import MinerReading
+from contract.clock import Clock, to_text
+from contract.link import MinerReading, MinerRef
 from contract.miner import (
     Algorithm,
     Endpoint,
@@ -25,25 +25,29 @@ from contract.miner import (
     Slow,
     Static,
 )
+from drivers.base import Driver, Timing
+from drivers.registry import open_driver
 from tests.agent.onfarm import until
 from tests.agent.rigmonitor.strict_server import StrictServer, strict_server
+from tests.virtual_time import VirtualClock, run_virtually
 
-CLOCK = SystemClock()
 
-
-class Known:
+def known(number: int, clock: Clock) -> Driver:
     """A miner as the fleet knows it; nobody talks to it here."""
-
-    def __init__(self, number: int) -> None:
-        self.endpoint = Endpoint(host=f"10.0.{number // 250}.{number % 250 + 1}")
-        self.identity = Identity(
-            make=Make.ANTMINER,
-            model="S21",
-            firmware=Firmware.STOCK,
-            firmware_version="1",
-            mac=f"02:00:00:00:{number // 256:02X}:{number % 256:02X}",
-        )
-        self.capabilities = None
+    identity = Identity(
+        make=Make.ANTMINER,
+        model="S21",
+        firmware=Firmware.STOCK,
+        firmware_version="1",
+        mac=f"02:00:00:00:{number // 256:02X}:{number % 256:02X}",
+    )
+    return open_driver(
+        Endpoint(host=f"10.0.{number // 250}.{number % 250 + 1}"),
+        identity,
+        clock=clock,
+        timing=Timing(),
+        credentials=lambda _identity: None,
+    )
 
 
 class Nobody:
@@ -51,7 +55,7 @@ class Nobody:
 
     policy = Policy()
 
-    def is_busy(self, miner: Any) -> bool:
+    def is_busy(self, miner: MinerRef) -> bool:
         return False
 
     async def submit_local(self, *_: Any) -> dict[str, Any]:
@@ -62,7 +66,9 @@ class Crowd:
     """So many miners, their monitor, and its client."""
 
     def __init__(self, number: int, folder: Path, server: StrictServer, **settings: Any) -> None:
-        self.miners = {each.endpoint.host: each for each in map(Known, range(number))}
+        self.clock = VirtualClock()
+        drivers = (known(each, self.clock) for each in range(number))
+        self.miners = {each.endpoint.host: each for each in drivers}
         table = folder / "codes"
         table.write_text(
             "\n".join(f"{m.identity.mac} code-{n}" for n, m in enumerate(self.miners.values()))
@@ -71,9 +77,9 @@ class Crowd:
         self.machines = [server.add(f"code-{n}") for n in range(number)]
         section = {"url": server.url, "codes_file": str(table), "default_power_w": 3000}
         config = parse({"state": {"dir": str(folder)}, "rigmonitor": section | settings})
-        self.monitor = RigMonitor(config, Nobody(), self, CLOCK)  # type: ignore[arg-type]
+        self.monitor = RigMonitor(config, Nobody(), self, self.clock)
 
-    def at(self, ip: str) -> Known | None:
+    def at(self, ip: str) -> Driver | None:
         return self.miners.get(ip)
 
     def look(self, rate_hs: float) -> None:
@@ -81,7 +87,7 @@ class Crowd:
         for ip, miner in self.miners.items():
             self.monitor.take(
                 MinerReading(
-                    at=to_text(CLOCK.now()),
+                    at=to_text(self.clock.now()),
                     ip=ip,
                     mac=miner.identity.mac,
                     interval_s=30.0,
@@ -101,7 +107,9 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(number: int, folder: Path, **settings: Any) -> AsyncIterator[tuple[Crowd, Any]]:
+async def crowd(
+    number: int, folder: Path, **settings: Any
+) -> AsyncIterator[tuple[Crowd, StrictServer]]:
     async with strict_server() as server:
         made = Crowd(number, folder, server, **settings)
         running = asyncio.create_task(made.monitor.run())
@@ -113,28 +121,33 @@ async def crowd(number: int, folder: Path, **settings: Any) -> AsyncIterator[tup
                 await running
 
 
-async def test_what_waited_behind_a_server_that_hung_is_told_as_it_is_now(tmp_path: Path) -> None:
+def test_what_waited_behind_a_server_that_hung_is_told_as_it_is_now(tmp_path: Path) -> None:
     slow = {"requests_at_once": 1, "request_timeout_s": 2.0, "expected_every_s": 600.0}
-    async with crowd(6, tmp_path, **slow) as (it, server):
-        server.mood = "hanging"
-        it.look(1e12)
-        await until(lambda: server.most_at_once, within_s=20)
-        await asyncio.sleep(5.5)  # all of them stand in the row by now, one by one given up
-        it.look(2e12)
-        server.mood = "well"
-        await until(lambda: sum(map(bool, (m.logs for m in it.machines))) >= 2, within_s=20)
-        told = {log["hashrate_5_min"] for m in it.machines for log in m.logs}
-        assert told == {2000.0}
-        assert max(server.most_at_once.values()) == 1
+
+    async def script() -> None:
+        async with crowd(6, tmp_path, **slow) as (it, server):
+            server.mood = "hanging"
+            it.look(1e12)
+            await until(lambda: server.most_at_once, within_s=20)
+            await it.clock.sleep(5.5)  # all of them stand in the row by now, one by one given up
+            it.look(2e12)
+            server.mood = "well"
+            await until(lambda: sum(map(bool, (m.logs for m in it.machines))) >= 2, within_s=20)
+            told = {log["hashrate_5_min"] for m in it.machines for log in m.logs}
+            assert told == {2000.0}
+            assert max(server.most_at_once.values()) == 1
+
+    run_virtually(script())
 
 
-async def test_more_miners_than_fit_one_call_are_all_reported_and_asked_about(
-    tmp_path: Path,
-) -> None:
-    async with crowd(703, tmp_path, expected_every_s=3.0) as (it, server):
-        it.look(1e12)
-        await until(lambda: all(m.logs for m in it.machines), within_s=90)
-        await until(lambda: len(server.bulk_sizes) >= 2, within_s=60)
-        assert server.bulk_sizes[:2] == [500, 203]
-        assert server.faults == []
-        assert it.monitor.state == "ok"
+def test_more_miners_than_fit_one_call_are_all_reported_and_asked_about(tmp_path: Path) -> None:
+    async def script() -> None:
+        async with crowd(703, tmp_path, expected_every_s=3.0) as (it, server):
+            it.look(1e12)
+            await until(lambda: all(m.logs for m in it.machines), within_s=90)
+            await until(lambda: len(server.bulk_sizes) >= 2, within_s=60)
+            assert server.bulk_sizes[:2] == [500, 203]
+            assert server.faults == []
+            assert it.monitor.state == "ok"
+
+    run_virtually(script())

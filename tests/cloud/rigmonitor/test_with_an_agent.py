@@ -17,7 +17,8 @@ from cloud.server import create_app, create_runner
 from cloud.store import admin, rigmonitor
 from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
 from contract.clock import SystemClock
-from tests.agent.rigmonitor.stage import agent_on, farm_of, monitor_config, switched
+from tests.agent.onfarm import until
+from tests.agent.rigmonitor.stage import Agent, agent_on, farm_of, monitor_config, switched
 
 
 class Operator:
@@ -63,10 +64,19 @@ async def operator(tmp_path: Path, empty_database: Path) -> AsyncIterator[Operat
     await store.close()
 
 
-async def until(condition: Callable[[], Awaitable[object]], *, within_s: float = 60.0) -> None:
+async def until_shown(
+    agent: Agent, condition: Callable[[], Awaitable[bool]], *, within_s: float = 60.0
+) -> None:
+    """Look at the cloud anew whenever it has taken another record."""
+
+    def more_than(sent: int) -> Callable[[], bool]:
+        return lambda: agent.monitor.sent > sent
+
     async with asyncio.timeout(within_s):
-        while not await condition():  # noqa: ASYNC110 - what is watched is beyond a socket
-            await asyncio.sleep(0.05)
+        is_told = more_than(agent.monitor.sent)
+        while not await condition():
+            await until(is_told, within_s=within_s)
+            is_told = more_than(agent.monitor.sent)
 
 
 async def test_what_the_agent_tells_is_shown_and_what_is_wished_is_done(
@@ -94,7 +104,7 @@ async def test_what_the_agent_tells_is_shown_and_what_is_wished_is_done(
                     item["model"] and item["is_mining"] for item in items
                 )
 
-            await until(all_told)
+            await until_shown(agent, all_told)
             for item in await operator.ask("GET", "miner/latest"):
                 seen = agent.site.fleet.at(item["ip"]).identity
                 assert seen.model in item["model"]
@@ -112,21 +122,13 @@ async def test_what_the_agent_tells_is_shown_and_what_is_wished_is_done(
                 f"rigs/{rigs[first.ip]}/expected-status",
                 json={"asic_expected_status": "off", "light_expected_status": "on"},
             )
-
-            async def is_off() -> bool:
-                return first.state == "sleeping" and bool(first.light)
-
-            await until(is_off)
+            await until(lambda: first.state == "sleeping" and first.light, within_s=60)
             await operator.ask(
                 "PUT",
                 f"rigs/{rigs[first.ip]}/expected-status",
                 json={"asic_expected_status": "on", "light_expected_status": "off"},
             )
-
-            async def is_on() -> bool:
-                return first.state == "mining" and not first.light
-
-            await until(is_on)
+            await until(lambda: first.state == "mining" and not first.light, within_s=60)
             for other in farm.miners[1:]:
                 assert other.state == "mining"
                 assert switched(farm, other.ip) == []
