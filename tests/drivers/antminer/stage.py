@@ -1,108 +1,28 @@
-"""A simulated AntMiner on a real socket and a driver for it: what the tests of the changes begin with."""
+"""The stage for AntMiners: a simulated one on real sockets and a driver for it."""
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, ClassVar
 
-import msgspec
-
-from contract.clock import SystemClock
-from contract.errors import OutcomeUnknownError
-from contract.miner import Endpoint
+from contract.miner import Identity
 from drivers.antminer import entry
 from drivers.antminer.driver import Antminer
-from drivers.base import AnyChange, Credentials, Evidence, NoChange, Plan, Timing
-from drivers.wire import Wire
-from simulator.farm import Farm
-from tests.drivers.effects import MemoryEffect
+from drivers.base import Credentials
+from tests.drivers.stage import CLOCK, PACE, MakeStage, timing
 
-PACE = 120.0
-CLOCK = SystemClock()
-_ROOT = Credentials("root", "root")
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0)
-_hosts = itertools.count()
+__all__ = ["CLOCK", "PACE", "Stage", "next_base", "open_driver", "stage", "timing"]
 
 
-def next_base() -> str:
-    """A loopback address that no other test of this run uses."""
-    number = next(_hosts)
-    return f"127.{120 + _worker}.{number // 200}.{number % 200 + 1}"
+class Stage(MakeStage[Antminer]):
+    make = "antminer"
+    entry: ClassVar[Any] = entry
+    ports = ("http_port", "rpc_port")
+    block = 120
+
+    @staticmethod
+    def login(identity: Identity) -> Credentials:
+        del identity
+        return Credentials("root", "root")
 
 
-def timing(pace: float = PACE, **changes: Any) -> Timing:
-    return msgspec.structs.replace(
-        Timing(pace=pace, read_s=5.0, write_s=20.0, log_s=10.0), **changes
-    )
-
-
-class Stage:
-    """One simulated miner (`miner`), its driver and the farm's ledger."""
-
-    def __init__(self, farm: Farm, driver: Antminer) -> None:
-        self.farm = farm
-        self.miner: Any = farm.miners[0]
-        self.driver = driver
-
-    @property
-    def faults(self) -> Any:
-        return self.miner.faults
-
-    def ledger(self, *actions: str, phase: str = "applied") -> list[dict[str, Any]]:
-        """The ledger's lines of these actions, in order."""
-        return [
-            entry
-            for entry in self.farm.ledger.entries
-            if entry["phase"] == phase and (not actions or entry["action"] in actions)
-        ]
-
-    async def carry_out(self, change: AnyChange) -> Evidence:
-        """Plan, apply, verify; a lost answer leads to verify, as in the agent."""
-        plan = await self.driver.plan(change)
-        assert isinstance(plan, Plan), plan
-        effect = MemoryEffect(CLOCK)
-        with suppress(OutcomeUnknownError):
-            await self.driver.apply(plan, effect)
-        return await self.driver.verify(plan, effect)
-
-    async def no_change(self, change: AnyChange) -> NoChange:
-        found = await self.driver.plan(change)
-        assert isinstance(found, NoChange), found
-        return found
-
-    def another_driver(self) -> Antminer:
-        """As after a crash of the agent: nothing remembered."""
-        old = self.driver
-        wire = Wire(old.endpoint, CLOCK, old.timing)
-        return entry.open_driver(wire, CLOCK, old.timing, lambda _: _ROOT, old.identity)
-
-    async def met_anew(self) -> Antminer:
-        """A driver that knows the miner only as it answers right now."""
-        return await open_driver(self.miner, self.driver.timing)
-
-
-async def open_driver(miner: Any, timing_: Timing) -> Antminer:
-    endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
-    driver = await entry.recognise(Wire(endpoint, CLOCK, timing_), CLOCK, timing_, lambda _: _ROOT)
-    assert driver is not None
-    return driver
-
-
-@asynccontextmanager
-async def stage(
-    key: str, *faults: Any, pace: float = PACE, late: bool = False, **changes: Any
-) -> AsyncIterator[Stage]:
-    """A miner of the catalogue with faults from the beginning (`late`: from after its identification)."""
-    farm = await Farm.start(f"antminer/{key}", base=next_base(), time_scale=pace)
-    try:
-        if not late:
-            farm.miners[0].faults.replace(faults)
-        driver = await open_driver(farm.miners[0], timing(pace, **changes))
-        if late:
-            farm.miners[0].faults.replace(faults)
-        yield Stage(farm, driver)
-    finally:
-        await farm.stop()
+stage, open_driver, next_base = Stage.begin, Stage.open_driver, Stage.next_base

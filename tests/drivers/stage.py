@@ -1,0 +1,141 @@
+"""One simulated miner on real sockets and a driver for it: what the tests of each make's changes begin with.
+
+A make's own `stage.py` says what differs: who opens its drivers, its ports, its factory login, its block of addresses.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar
+
+import msgspec
+
+from contract.clock import SystemClock
+from contract.errors import OutcomeUnknownError
+from contract.miner import Endpoint, Identity
+from drivers.base import AnyChange, Credentials, Driver, Evidence, NoChange, Plan, Timing
+from drivers.wire import Wire
+from simulator.farm import Farm
+from tests.drivers.effects import MemoryEffect
+
+PACE: Final = 120.0
+CLOCK: Final = SystemClock()
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0)
+_hosts = itertools.count()
+
+
+class TimedDriver(Driver, Protocol):
+    """What the drivers of all makes are, beyond what the agent asks of them."""
+
+    timing: Timing
+
+
+D = TypeVar("D", bound=TimedDriver)
+
+
+def timing(pace: float = PACE, **changes: Any) -> Timing:
+    return msgspec.structs.replace(
+        Timing(pace=pace, read_s=5.0, write_s=20.0, log_s=10.0), **changes
+    )
+
+
+class MakeStage(ABC, Generic[D]):
+    """One simulated miner (`miner`), its driver and the farm's ledger."""
+
+    make: ClassVar[str]  # as the simulator's catalogue spells it
+    entry: ClassVar[Any]  # a `drivers.registry.Entry`
+    ports: ClassVar[tuple[str, ...]]  # of Endpoint: all that the driver speaks to
+    block: ClassVar[
+        int
+    ]  # second number of its addresses, and the ones after it for xdist's workers
+
+    @staticmethod
+    @abstractmethod
+    def login(identity: Identity) -> Credentials:
+        """What such a miner leaves the factory with."""
+
+    def __init__(self, farm: Farm, driver: D) -> None:
+        self.farm = farm
+        self.miner: Any = farm.miners[0]
+        self.driver = driver
+
+    @classmethod
+    @asynccontextmanager
+    async def begin(
+        cls, key: str, *faults: Any, pace: float = PACE, late: bool = False, **changes: Any
+    ) -> AsyncIterator[Self]:
+        """A miner of the catalogue with faults from the beginning (`late`: from after its identification).
+
+        `changes` are those of its driver's `Timing`.
+        """
+        farm = await Farm.start(f"{cls.make}/{key}", base=cls.next_base(), time_scale=pace)
+        miner: Any = farm.miners[0]
+        try:
+            if not late:
+                miner.faults.replace(faults)
+            driver = await cls.open_driver(miner, timing(pace, **changes))
+            if late:
+                miner.faults.replace(faults)
+            yield cls(farm, driver)
+        finally:
+            await farm.stop()
+
+    @classmethod
+    async def open_driver(cls, miner: Any, timing_: Timing) -> D:
+        """A driver that has identified this simulated miner as it answers right now."""
+        ports = {name: getattr(miner, name) for name in cls.ports}
+        wire = Wire(Endpoint(host=miner.ip, **ports), CLOCK, timing_)
+        driver: D | None = await cls.entry.recognise(wire, CLOCK, timing_, cls.login)
+        assert driver is not None
+        return driver
+
+    @classmethod
+    def next_base(cls) -> str:
+        """A loopback address that no other test of this run uses."""
+        number = next(_hosts)
+        return f"127.{cls.block + _worker}.{number // 200}.{number % 200 + 1}"
+
+    @property
+    def faults(self) -> Any:
+        return self.miner.faults
+
+    def ledger(self, *actions: str, phase: str = "applied") -> list[dict[str, Any]]:
+        """The ledger's lines of these actions, in order."""
+        return [
+            line
+            for line in self.farm.ledger.entries
+            if line["phase"] == phase and (not actions or line["action"] in actions)
+        ]
+
+    async def planned(self, change: AnyChange) -> Plan:
+        found = await self.driver.plan(change)
+        assert isinstance(found, Plan), found
+        return found
+
+    async def no_change(self, change: AnyChange) -> NoChange:
+        found = await self.driver.plan(change)
+        assert isinstance(found, NoChange), found
+        return found
+
+    async def carry_out(self, change: AnyChange) -> Evidence:
+        """Plan, apply, verify; a lost answer leads to verify, as in the agent."""
+        plan = await self.planned(change)
+        effect = MemoryEffect(CLOCK)
+        with suppress(OutcomeUnknownError):
+            await self.driver.apply(plan, effect)
+        return await self.driver.verify(plan, effect)
+
+    def another_driver(self) -> D:
+        """As after a crash of the agent: nothing remembered."""
+        old = self.driver
+        wire = Wire(old.endpoint, CLOCK, old.timing)
+        driver: D = self.entry.open_driver(wire, CLOCK, old.timing, self.login, old.identity)
+        return driver
+
+    async def met_anew(self) -> D:
+        """A driver that knows the miner only as it answers right now."""
+        return await self.open_driver(self.miner, self.driver.timing)
