@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from contract.task import TaskName
-from tests.system.acting import acting
+from tests.system.acting import POOLS, acting
 
 # v2 and v3 each time, v1 and v2-compat with the slow ones: each case starts a dozen processes.
 WRITABLE: Final = (
@@ -19,10 +18,6 @@ WRITABLE: Final = (
     pytest.param("m20s", marks=pytest.mark.slow),
     pytest.param("m60s-compat", marks=pytest.mark.slow),
 )
-POOLS: Final = [
-    {"url": "stratum+tcp://pool.example.com:3333", "user": "farm.{ip4}", "password": "secret"},
-    {"url": "stratum+tcp://backup.example.com:3333", "user": "farm.backup", "password": "x"},
-]
 
 
 def as_shown(action: str, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +35,7 @@ def as_shown(action: str, facts: Mapping[str, Any]) -> dict[str, Any]:
 async def test_every_task_is_carried_out_and_its_proof_agrees_with_the_ledger(
     key: str, tmp_path: Path, base: str
 ) -> None:
-    async with acting(f"whatsminer/{key}", tmp_path, base) as on:
+    async with acting(f"whatsminer/{key}", tmp_path, base, as_shown) as on:
         lit = await on.act(TaskName.LIGHT, {"action": "on"})
         assert lit["outcome"] == "done"
         if key == "m20s":  # this firmware does not tell: said so, and not called verified
@@ -49,47 +44,16 @@ async def test_every_task_is_carried_out_and_its_proof_agrees_with_the_ledger(
             assert on.applied("light")[0]["after"] == {"on": True}
         else:
             assert lit["verified"]
-            on.check("light", lit, as_shown)
+            on.check("light", lit)
 
-        pools = await on.act(TaskName.POOLS, {"pools": POOLS})
-        assert (pools["outcome"], pools["verified"]) == ("done", True)
-        on.check("pools", pools, as_shown)
-        assert "secret" not in json.dumps(pools)
-
-        mode = await on.act(TaskName.POWER_MODE, {"mode": "low"})
-        assert (mode["outcome"], mode["verified"]) == ("done", True)
-        on.check("mode", mode, as_shown)
-        before = on.received()
-        again = await on.act(TaskName.POWER_MODE, {"mode": "low"})
-        assert (again["outcome"], on.received()) == ("done", before)
+        await on.check_pools()
+        await on.check_mode("low")
 
         await on.miner.clock.sleep(300)
-        refused = await on.act(TaskName.REBOOT, code=1)
-        assert refused["error"]["code"] == "policy_refused"
-        rebooted = await on.act(TaskName.REBOOT, {"force": True})
-        assert (rebooted["outcome"], rebooted["verified"]) == ("done", True)
-        assert len(on.applied("reboot")) == 1
-        assert (
-            rebooted["evidence"]["after"]["uptime_s"] < rebooted["evidence"]["before"]["uptime_s"]
-        )
-
-        log = await on.act(TaskName.LOG)
-        (file,) = (tmp_path / "logs").iterdir()
-        assert file.stat().st_size == log["file"]["size_bytes"] > 0
-
-        updated = await on.act(TaskName.FIRMWARE, {"firmware_url": on.image_url})
-        assert (updated["outcome"], updated["verified"]) == ("done", True)
-        on.check("flash", updated, as_shown)
-        assert len(on.applied("reboot")) == 2  # its own, and that of the update
-
-        received = on.received()
-        asleep = await on.act(TaskName.POWER_MODE, {"mode": "sleep"}, code=1)
-        assert asleep["error"]["code"] == "unsupported_mode"
-        locked = await on.act(
-            TaskName.POOL_LOCK, {"action": "lock", "url": "http://127.0.0.1/x"}, code=1
-        )
-        assert locked["error"]["code"] == "unsupported"
-        assert on.received() == received
+        await on.check_reboot("uptime_s")
+        await on.check_log()
+        on.check("flash", await on.check_firmware())
+        await on.check_unsupported("sleep")
 
 
 async def test_on_legacy_firmware_every_change_is_refused_with_the_way_out(
