@@ -18,6 +18,7 @@ from contract.clock import SystemClock
 from contract.task import TaskName
 from tests.agent.clock import until
 from tests.agent.fake_cloud import code
+from tests.agent.journal import found
 from tests.agent.stage import Site
 
 BALLAST = 256 * 1024
@@ -83,7 +84,7 @@ async def full(folder: Path) -> dict[str, Any]:
     again = Journal(folder / "journal.db", SystemClock(), ballast_bytes=BALLAST)
     await again.open()
     seen["same_journal"] = again.journal_id == seen["journal"]
-    seen["kept"] = (await again.find(begun)).status  # type: ignore[union-attr]
+    seen["kept"] = (await found(again, begun)).status
     await again.close()
     return seen
 

@@ -160,7 +160,7 @@ class FakeMiner:
     def _as_wished(self, change: AnyChange) -> bool:
         match change:
             case Light():
-                return self.state["light"] == change.on
+                return bool(self.state["light"] == change.on)
             case Mode():
                 return bool(self.state["mode"] == str(change.mode or change.preset))
             case Pools():
