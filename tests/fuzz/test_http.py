@@ -50,12 +50,12 @@ def fuzz(number: int, seed: int) -> None:
         parse_challenge(response.headers.get("www-authenticate"))
 
 
-def test_mutated_responses_raise_only_documented_errors():
+def test_mutated_responses_raise_only_documented_errors() -> None:
     fuzz(10_000, seed=1)
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_mutated_responses_raise_only_documented_errors():
+def test_a_hundred_thousand_mutated_responses_raise_only_documented_errors() -> None:
     fuzz(100_000, seed=2)
 
 
@@ -67,7 +67,7 @@ def test_a_hundred_thousand_mutated_responses_raise_only_documented_errors():
 )
 def test_any_headers_are_a_response_or_malformed(
     status: int, headers: list[tuple[str, str]], body: bytes
-):
+) -> None:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
     data = f"HTTP/1.1 {status} X\r\n{lines}\r\n".encode("utf-8", "replace") + body
     try:
@@ -77,6 +77,6 @@ def test_any_headers_are_a_response_or_malformed(
 
 
 @given(st.text(max_size=200))
-def test_any_challenge_is_one_or_none(text: str):
+def test_any_challenge_is_one_or_none(text: str) -> None:
     parse_challenge(text)
     parse_challenge(f"Digest {text}")

@@ -13,8 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.errors import MinerError
-from contract.miner import Moving, PowerMode, Slow
+from contract.errors import (
+    AuthFailedError,
+    BadFirmwareError,
+    MalformedError,
+    OutcomeUnknownError,
+    RefusedError,
+    ServiceAwayError,
+    UnsupportedError,
+)
+from contract.miner import Moving, PowerMode
 from drivers.http import Response
 from drivers.iceriver import daemon, image, logs, state, web
 from drivers.iceriver.driver import _raw, _slow
@@ -22,7 +30,18 @@ from drivers.iceriver.identify import findings_of, is_front_page
 from drivers.iceriver.models import model_of
 from drivers.iceriver.reading import algorithm_of, look_of
 from drivers.iceriver.replies import DaemonDecoder, checked, decode_web
-from tests.fuzz.mutations import mutants
+from tests.fuzz.harness import (
+    ANY,
+    Source,
+    Way,
+    answer,
+    at_both_sizes,
+    check_comes_back,
+    check_possible,
+    halves,
+    spoilt,
+    spoilt_from,
+)
 
 POOL: dict[str, Any] = {
     "no": 1.0, "addr": "stratum+tcp://pool.example.com:3333", "user": "kaspa:w.1", "pass": "x",
@@ -77,6 +96,7 @@ DAEMON = [
     b'{"ret":{"code":1007,"msg":"invalid"}\n',
     b'{"id":"fan","ret":{"code":1005,"msg":"failed"}}\n',
 ]
+CAP = 200  # of a log's bytes
 LOG = daemon_reply("log", ctime=1, mtime=2, len=300) + b"a line\n" * 50
 
 PAGE = web_reply({"text": 'a&nbsp;&nbsp;b &lt;c&gt;<br/>\u00e9 "q" } ' * 30}, message="900")
@@ -86,6 +106,15 @@ IMAGES = [
     b"KS5L" + bytes(253) + b"ustar" + bytes(2048),
     b"<html>10306_miner</html>" * 64,
 ]
+# What the code in a reply may mean, and what comes of any bytes where a reply was asked for.
+REFUSALS = (
+    AuthFailedError,
+    BadFirmwareError,
+    RefusedError,
+    ServiceAwayError,
+    UnsupportedError,
+)
+NO_REPLY = (MalformedError, *REFUSALS)
 
 
 class Memory:
@@ -100,77 +129,67 @@ class Memory:
     async def drain(self) -> None: ...
 
 
-def answer(decoder: Any, data: bytes, at: int) -> Any:
-    """What a decoder makes of bytes that come in two pieces, and of the end after them."""
-    middle = (at * 37) % (len(data) + 1)
-    for piece in (data[:middle], data[middle:]):
-        if piece and (found := decoder.feed(piece)) is not None:
-            return found
-    return decoder.feed(b"")
+def response(body: bytes, at: int) -> Response:
+    return Response(status=(200, 200, 200, 404, 500)[at % 5], headers={}, body=body)
 
 
-def digest_web(body: bytes, at: int) -> None:
-    """Everything the driver would do with a reply of the web side."""
-    response = Response(status=(200, 200, 200, 404, 500)[at % 5], headers={}, body=body)
-    is_front_page(response)
-    for operation in (web.LIGHT, web.SET_POOLS):
-        try:
-            assert web._judged(response, operation).code == 0
-        except MinerError:
-            continue
-    try:
-        fields = checked(decode_web(body), "userpanel 4")
-    except MinerError:
-        return
-    use(fields)
+def judged(operation: Any) -> Way:
+    def is_done(code: int, at: int) -> None:
+        del at
+        assert code == 0
+
+    errors = (*REFUSALS, OutcomeUnknownError)
+    return Way(lambda body, at: web._judged(response(body, at), operation).code, errors, is_done)
 
 
-def digest_daemon(data: bytes, at: int) -> None:
-    """Everything the driver would do with a reply of the daemon."""
-    for command in SAID:
-        try:
-            ret = answer(DaemonDecoder(command), data, at)
-        except MinerError:
-            continue
-        use(ret)
+def said_to(command: str) -> Way:
+    return Way(lambda data, at: answer(DaemonDecoder(command), data, at), NO_REPLY, use)
 
 
-def digest_log(data: bytes, at: int) -> None:
+def log(data: bytes, at: int) -> tuple[bool, int]:
     sink: Any = Memory()
-    try:
-        is_cut = answer(daemon.LogDecoder(sink, 200), data, at)
-    except MinerError:
-        return
-    assert isinstance(is_cut, bool)
-    assert sink.size <= 200
+    return answer(daemon.LogDecoder(sink, CAP), data, at), sink.size
 
 
-def digest_page(data: bytes, at: int) -> None:
+def page(data: bytes, at: int) -> tuple[bool, int]:
     sink: Any = Memory()
-    page = logs.LogPage(sink, 200)
-    middle = (at * 37) % (len(data) + 1)
-    try:
-        page.write(data[:middle])
-        page.write(data[middle:])
-        is_cut = page.finish(truncated=at % 5 == 0)
-    except MinerError:
-        return
+    whole = logs.LogPage(sink, CAP)
+    for piece in halves(data, at):
+        whole.write(piece)
+    return whole.finish(truncated=at % 5 == 0), sink.size
+
+
+def check_kept(kept: tuple[bool, int], at: int) -> None:
+    del at
+    is_cut, size = kept
     assert isinstance(is_cut, bool)
-    assert sink.size <= 200
+    assert size <= CAP
 
 
-def digest_image(data: bytes, at: int) -> None:
-    name = data[:80].decode("utf-8", "replace") + (".bgz", ".tar", ".tar.gz")[at % 3]
+def name_of(data: bytes, at: int) -> str:
+    return data[:80].decode("utf-8", "replace") + (".bgz", ".tar", ".tar.gz")[at % 3]
+
+
+def check_name(name: str, at: int) -> None:
+    del at
     image.models_in(name)
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", image.sent_name(name))
-    try:
-        found = image.check(io.BytesIO(data), len(data) if at % 2 else 4096, name)
-    except MinerError:
-        return
-    assert found.name == image.sent_name(name)
 
 
-def use(fields: dict[str, Any]) -> None:
+def names_of_image(data: bytes, at: int) -> tuple[str, str]:
+    name = name_of(data, at)
+    found = image.check(io.BytesIO(data), len(data) if at % 2 else 4096, name)
+    return found.name, image.sent_name(name)
+
+
+def check_equal(names: tuple[str, str], at: int) -> None:
+    del at
+    assert names[0] == names[1]
+
+
+def use(fields: dict[str, Any], at: int) -> None:
+    """Everything that is made of a reply's fields."""
+    del at
     found = findings_of(fields)
     model = None
     if found is not None:
@@ -180,8 +199,8 @@ def use(fields: dict[str, Any]) -> None:
     look = look_of(fields, model)
     sound(look.moving)
     slow = _slow(look, PowerMode.NORMAL, "1", trouble="x" * 999)
-    assert msgspec.json.decode(msgspec.json.encode(slow), type=Slow) == slow
-    assert look.ideal_hs is None or (math.isfinite(look.ideal_hs) and look.ideal_hs > 0)
+    check_comes_back(slow)
+    assert look.ideal_hs is None or 0 < look.ideal_hs < math.inf
     msgspec.json.encode(_raw(fields))
     state.mode_of(fields.get("getmode"))
     now = state.state_of(fields)
@@ -189,17 +208,16 @@ def use(fields: dict[str, Any]) -> None:
     msgspec.json.encode(now)
     try:
         config = state.config_of(fields)
-    except MinerError:
+    except MalformedError:
         return
     assert config.ratio is None or 0 <= config.ratio <= 100
     assert len(config.slots) == state.SLOTS
 
 
 def sound(moving: Moving) -> None:
-    """A reading can be sent, comes back the same, and holds no impossible figure."""
-    assert msgspec.json.decode(msgspec.json.encode(moving), type=Moving) == moving
-    for value in (moving.hashrate_hs, moving.hashrate_30m_hs, moving.uptime_s):
-        assert value is None or (math.isfinite(value) and value >= 0)
+    """A reading can be sent, and holds no impossible figure."""
+    check_comes_back(moving)
+    check_possible(moving.hashrate_hs, moving.hashrate_30m_hs, moving.uptime_s)
     for board in moving.boards:
         for temp in (board.temp_pcb_c, board.temp_outlet_c, board.temp_chip_c):
             assert temp is None or 0 < temp <= 120
@@ -207,87 +225,33 @@ def sound(moving: Moving) -> None:
     assert all(rpm >= 0 for rpm in moving.fan_rpm)
 
 
-def fuzz_web(number: int, seed: int) -> None:
-    for at, body in enumerate(mutants(WEB, number, seed)):
-        digest_web(body, at)
-
-
-def fuzz_daemon(number: int, seed: int) -> None:
-    for at, data in enumerate(mutants(DAEMON, number, seed)):
-        digest_daemon(data, at)
-
-
-def fuzz_logs(number: int, seed: int) -> None:
-    for at, data in enumerate(mutants([LOG, *DAEMON], number, seed)):
-        digest_log(data, at)
-
-
-def fuzz_pages(number: int, seed: int) -> None:
-    for at, data in enumerate(mutants([PAGE, *WEB], number, seed)):
-        digest_page(data, at)
-
-
-def fuzz_images(number: int, seed: int) -> None:
-    for at, data in enumerate(mutants(IMAGES, number, seed)):
-        digest_image(data, at)
-
-
-def test_mutated_replies_of_the_web_side_raise_only_documented_errors():
-    fuzz_web(4_000, seed=1)
-
-
-def test_mutated_replies_of_the_daemon_raise_only_documented_errors():
-    fuzz_daemon(4_000, seed=1)
-
-
-def test_mutated_logs_raise_only_documented_errors():
-    fuzz_logs(4_000, seed=1)
-
-
-def test_mutated_log_pages_raise_only_documented_errors():
-    fuzz_pages(4_000, seed=1)
-
-
-def test_mutated_firmware_files_raise_only_documented_errors():
-    fuzz_images(4_000, seed=1)
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_mutated_log_pages_raise_only_documented_errors():
-    fuzz_pages(100_000, seed=2)
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_mutated_firmware_files_raise_only_documented_errors():
-    fuzz_images(100_000, seed=2)
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_mutated_replies_of_the_web_side_raise_only_documented_errors():
-    fuzz_web(100_000, seed=2)
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_mutated_replies_of_the_daemon_raise_only_documented_errors():
-    fuzz_daemon(100_000, seed=2)
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_mutated_logs_raise_only_documented_errors():
-    fuzz_logs(100_000, seed=2)
-
-
-ANY = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+SOURCES = {
+    "the_web_side": Source(
+        spoilt_from(*WEB),
+        (
+            Way(response, (), lambda found, _: is_front_page(found)),
+            judged(web.LIGHT),
+            judged(web.SET_POOLS),
+            Way(lambda body, _: checked(decode_web(body), "userpanel 4"), NO_REPLY, use),
+        ),
     ),
-    max_leaves=8,
-)
+    "the_daemon": Source(spoilt_from(*DAEMON), tuple(said_to(command) for command in SAID)),
+    "logs": Source(spoilt_from(LOG, *DAEMON), (Way(log, NO_REPLY, check_kept),)),
+    "log_pages": Source(spoilt_from(PAGE, *WEB), (Way(page, NO_REPLY, check_kept),)),
+    "firmware_files": Source(
+        spoilt_from(*IMAGES),
+        (
+            Way(name_of, (), check_name),
+            Way(names_of_image, (BadFirmwareError,), check_equal),
+        ),
+    ),
+}
 
 
-def spoilt(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({key: st.just(value) | ANY for key, value in whole.items()})
+@at_both_sizes
+@pytest.mark.parametrize("source", SOURCES)
+def test_spoilt_bytes_raise_only_documented_errors(source: str, number: int, seed: int) -> None:
+    SOURCES[source].shake(number, seed)
 
 
 @settings(max_examples=300, deadline=None)
@@ -298,17 +262,19 @@ def spoilt(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 )
 def test_a_panel_of_any_kinds_of_values_is_read_or_left_out(
     fields: dict[str, Any], boards: list[Any], pools: list[Any]
-):
-    use(fields)
-    use(fields | {"boards": boards, "pools": pools})
+) -> None:
+    use(fields, 0)
+    use(fields | {"boards": boards, "pools": pools}, 0)
 
 
 @settings(max_examples=300, deadline=None)
 @given(ANY, ANY)
-def test_a_reply_of_any_kinds_of_values_is_a_reply_or_a_named_error(error: Any, data: Any):
+def test_a_reply_of_any_kinds_of_values_is_a_reply_or_a_named_error(error: Any, data: Any) -> None:
     try:
         body = json.dumps({"error": error, "data": data}).encode("utf-8", "surrogatepass")
     except (ValueError, OverflowError):
         return
-    digest_web(body, 0)
-    digest_daemon(json.dumps({"id": "fan", "ret": data}).encode("utf-8", "surrogatepass"), 0)
+    SOURCES["the_web_side"].take(body, 0)
+    SOURCES["the_daemon"].take(
+        json.dumps({"id": "fan", "ret": data}).encode("utf-8", "surrogatepass"), 0
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -11,8 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.errors import MalformedError, MinerError
-from contract.miner import Moving, Slow
+from contract.errors import (
+    AuthFailedError,
+    MalformedError,
+    RefusedError,
+    UnsupportedError,
+    WriteDisabledError,
+)
+from contract.miner import Moving
 from drivers.whatsminer import api, frames, reading, reading3
 from drivers.whatsminer.driver import _slow
 from drivers.whatsminer.envelope import encrypt, padded, token_of
@@ -20,10 +26,23 @@ from drivers.whatsminer.faults import codes_of, faults_of
 from drivers.whatsminer.identify import from_device, from_version, with_info
 from drivers.whatsminer.models import Cooling
 from drivers.whatsminer.tokens import AnswerDecoder
+from tests.fuzz.harness import (
+    ANY,
+    Source,
+    Way,
+    answer,
+    at_both_sizes,
+    check_comes_back,
+    check_possible,
+    spoilt,
+    spoilt_from,
+)
 from tests.fuzz.mutations import mutants
 
 TOKEN = token_of("admin", "BQ5hoXV9", "jbzkfQls", "5626")
 COOLINGS = (None, *Cooling)
+MALFORMED = (MalformedError,)
+REFUSALS = (AuthFailedError, RefusedError, UnsupportedError, WriteDisabledError)
 
 STATUS = [
     {"STATUS": "S", "When": 1615249622, "Code": 11, "Msg": "Summary", "Description": "btminer"}
@@ -100,7 +119,7 @@ POOL3 = {
     "id": 1, "url": "stratum+tcp://pool.example:3333", "status": "alive", "account": "worker.1",
     "stratum-active": True, "last-share-time": 1692685469,
 }  # fmt: skip
-DEVICE = {
+DEVICE: dict[str, Any] = {
     "miner": {"type": "M60S_VK40", "working": "true", "pcbsn0": "B", "pcbsn1": "C", "miner-sn": "M"},
     "network": {"mac": "CE:02:01:00:8C:36", "hostname": "WhatsMiner"},
     "power": {"mode": "1", "model": "P221B", "iin": 14.8, "vin": 220.5, "vout": 1209, "fanspeed": 1},
@@ -124,27 +143,13 @@ STREAM = [
 ]
 
 
-def answer(decoder: Any, data: bytes) -> Any:
-    """What a decoder makes of bytes that come in two pieces, and of the end after them."""
-    middle = len(data) // 2
-    for piece in (data[:middle], data[middle:]):
-        if piece and (found := decoder.feed(piece)) is not None:
-            return found
-    return decoder.feed(b"")
-
-
-def digest(data: bytes, at: int) -> None:
-    """Everything the driver would do with a reply of port 4028."""
-    for decoder in (api.reply_decoder(may_be_cut=at % 3 == 0), api.joined_decoder()):
-        try:
-            reply = answer(decoder, data)
-        except MalformedError:
-            continue
-        if isinstance(reply, api.Joined):
-            if reply.part("summary") is not None:
-                use(reading.look_of(reply, COOLINGS[at % 4]), ())
-        elif api.refusal_of(reply) is None:
-            use_reply(reply, at)
+def use_4028(reply: api.Reply | api.Joined, at: int) -> None:
+    """Everything that is made of a reply of port 4028."""
+    if isinstance(reply, api.Joined):
+        if reply.part("summary") is not None:
+            use(reading.look_of(reply, COOLINGS[at % 4]), ())
+    elif api.refusal_of(reply) is None:
+        use_reply(reply, at)
 
 
 def use_reply(reply: api.Reply, at: int) -> None:
@@ -169,123 +174,110 @@ def use_reply(reply: api.Reply, at: int) -> None:
 def use(look: reading.Look, codes: Any) -> None:
     sound(look.moving)
     slow = _slow(look, is_off=True, word=look.mode_word, light_on=None, codes=(*look.codes, *codes))
-    assert msgspec.json.decode(msgspec.json.encode(slow), type=Slow) == slow
-    for value in (look.ideal_hs, look.boot_s, look.elapsed_s, look.power_limit_w):
-        assert value is None or (math.isfinite(value) and value >= 0)
+    check_comes_back(slow)
+    check_possible(look.ideal_hs, look.boot_s, look.elapsed_s, look.power_limit_w)
 
 
 def sound(moving: Moving) -> None:
-    """A reading can be sent, comes back the same, and holds no impossible figure."""
-    assert msgspec.json.decode(msgspec.json.encode(moving), type=Moving) == moving
-    for value in (moving.hashrate_hs, moving.hashrate_avg_hs, moving.power_w, moving.uptime_s):
-        assert value is None or (math.isfinite(value) and value >= 0)
+    """A reading can be sent, and holds no impossible figure."""
+    check_comes_back(moving)
+    check_possible(moving.hashrate_hs, moving.hashrate_avg_hs, moving.power_w, moving.uptime_s)
     assert moving.temp_chip_c is None or -100 < moving.temp_chip_c < 300
 
 
-def digest_body(body: bytes, at: int) -> None:
-    """Everything the driver would do with a message of API v3."""
-    try:
-        status = frames.decode_status(body)
-    except MalformedError:
-        pass
-    else:
-        frames.refusal_of(status)
-        if (look := reading3.look_of_status(status, COOLINGS[at % 4])) is not None:
-            use(look, ())
-    for cmd in ("get.device.info", "get.miner.setting"):
-        try:
-            reply = frames.decode_reply(body, cmd)
-        except MalformedError:
-            continue
-        if frames.refusal_of(reply) is not None:
-            continue
-        fields = reply.fields
-        if (found := from_device(reply)) is not None:
-            msgspec.json.encode(found.identity)
-        power = reading3.part_of(fields, "power")
-        msgspec.json.encode(reading3.psu_of(power))
-        reading.mode_of(reading3.mode_word(fields, power))
-        reading3.serials_of(reading3.part_of(fields, "miner"))
-        faults_of(reading3.codes_of_device(fields))
+def use_status(status: frames.StatusReply, at: int) -> None:
+    frames.refusal_of(status)
+    if (look := reading3.look_of_status(status, COOLINGS[at % 4])) is not None:
+        use(look, ())
 
 
-def digest_stream(data: bytes, at: int) -> None:
-    talk = frames.Talk((b"", b"", b""))
-    try:
-        bodies = answer(talk, data)
-        talk.say()
-    except MalformedError:
+def use_fields(reply: frames.Reply3, at: int) -> None:
+    del at
+    if frames.refusal_of(reply) is not None:
         return
+    fields = reply.fields
+    if (found := from_device(reply)) is not None:
+        msgspec.json.encode(found.identity)
+    power = reading3.part_of(fields, "power")
+    msgspec.json.encode(reading3.psu_of(power))
+    reading.mode_of(reading3.mode_word(fields, power))
+    reading3.serials_of(reading3.part_of(fields, "miner"))
+    faults_of(reading3.codes_of_device(fields))
+
+
+def asked(cmd: str) -> Way:
+    return Way(lambda body, _: frames.decode_reply(body, cmd), MALFORMED, use_fields)
+
+
+def heard(data: bytes, at: int) -> Any:
+    """The messages of a stream of API v3."""
+    talk = frames.Talk((b"", b"", b""))
+    bodies = answer(talk, data, at)
+    talk.say()
+    return bodies
+
+
+def use_bodies(bodies: list[bytes], at: int) -> None:
     for body in bodies:
-        digest_body(body, at)
-
-
-def fuzz_4028(number: int, seed: int) -> None:
-    for at, data in enumerate(mutants([*SINGLES, *JOINEDS], number, seed)):
-        digest(data, at)
-
-
-def fuzz_4433(number: int, seed: int) -> None:
-    for at, data in enumerate(mutants([*STREAM, *BODIES], number, seed)):
-        digest_stream(data, at)
-        digest_body(data, at)
-
-
-def fuzz_sealed(number: int, seed: int) -> None:
-    """Half of them spoilt before they are encrypted, half after."""
-    seeds = [*SINGLES[4:12], b'"{\\"STATUS\\":\\"E\\",\\"Code\\":23}"', b""]
-    sealed = [sealed_reply(each) for each in seeds]
-    plain = mutants(seeds, number // 2, seed)
-    for data in (*map(sealed_reply, plain), *mutants(sealed, number // 2, seed + 1)):
-        try:
-            reply = answer(AnswerDecoder(TOKEN), data)
-        except MinerError:
-            continue
-        assert api.refusal_of(reply) is None
+        V3_BODY.take(body, at)
 
 
 def sealed_reply(plain: bytes) -> bytes:
     return msgspec.json.encode({"enc": encrypt(padded(plain), TOKEN.aes_key)})
 
 
-def test_mutated_replies_of_port_4028_raise_only_documented_errors():
-    fuzz_4028(4_000, seed=1)
+def spoilt_envelopes(number: int, seed: int) -> Iterator[bytes]:
+    """Half of them spoilt before they are encrypted, half after."""
+    seeds = [*SINGLES[4:12], b'"{\\"STATUS\\":\\"E\\",\\"Code\\":23}"', b""]
+    yield from map(sealed_reply, mutants(seeds, number // 2, seed))
+    yield from mutants([sealed_reply(each) for each in seeds], number // 2, seed + 1)
 
 
-def test_mutated_messages_of_api_v3_raise_only_documented_errors():
-    fuzz_4433(4_000, seed=1)
+def check_accepted(reply: api.Reply, at: int) -> None:
+    del at
+    assert api.refusal_of(reply) is None
 
 
-def test_mutated_envelopes_raise_only_documented_errors():
-    fuzz_sealed(4_000, seed=1)
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_mutated_replies_of_port_4028_raise_only_documented_errors():
-    fuzz_4028(100_000, seed=2)
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_mutated_messages_of_api_v3_raise_only_documented_errors():
-    fuzz_4433(100_000, seed=2)
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_mutated_envelopes_raise_only_documented_errors():
-    fuzz_sealed(100_000, seed=2)
-
-
-ANY = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+PORT_4028 = Source(
+    spoilt_from(*SINGLES, *JOINEDS),
+    (
+        Way(
+            lambda data, at: answer(api.reply_decoder(may_be_cut=at % 3 == 0), data, at),
+            MALFORMED,
+            use_4028,
+        ),
+        Way(lambda data, at: answer(api.joined_decoder(), data, at), MALFORMED, use_4028),
     ),
-    max_leaves=8,
 )
+V3_BODY = Source(
+    spoilt_from(*BODIES),
+    (
+        Way(lambda body, _: frames.decode_status(body), MALFORMED, use_status),
+        *(asked(cmd) for cmd in ("get.device.info", "get.miner.setting")),
+    ),
+)
+SOURCES = {
+    "port_4028": PORT_4028,
+    "api_v3": Source(
+        spoilt_from(*STREAM, *BODIES), (Way(heard, MALFORMED, use_bodies), *V3_BODY.ways)
+    ),
+    "envelopes": Source(
+        spoilt_envelopes,
+        (
+            Way(
+                lambda data, at: answer(AnswerDecoder(TOKEN), data, at),
+                (*MALFORMED, *REFUSALS),
+                check_accepted,
+            ),
+        ),
+    ),
+}
 
 
-def spoilt(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({key: st.just(value) | ANY for key, value in whole.items()})
+@at_both_sizes
+@pytest.mark.parametrize("source", SOURCES)
+def test_spoilt_bytes_raise_only_documented_errors(source: str, number: int, seed: int) -> None:
+    SOURCES[source].shake(number, seed)
 
 
 @settings(max_examples=300, deadline=None)
@@ -302,9 +294,12 @@ def spoilt(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     ),
     st.integers(0, 100),
 )
-def test_any_value_in_any_place_of_port_4028_is_read_or_malformed(whole: dict[str, Any], at: int):
-    digest(json.dumps(whole).encode(), at)
-    digest(json.dumps({"summary": [whole], "edevs": whole, "pools": [whole]}).encode(), at)
+def test_any_value_in_any_place_of_port_4028_is_read_or_malformed(
+    whole: dict[str, Any], at: int
+) -> None:
+    joined = {"summary": [whole], "edevs": whole, "pools": [whole]}
+    for reply in (whole, joined):
+        PORT_4028.take(json.dumps(reply).encode(), at)
 
 
 @settings(max_examples=300, deadline=None)
@@ -326,5 +321,5 @@ def test_any_value_in_any_place_of_port_4028_is_read_or_malformed(whole: dict[st
 )
 def test_any_value_in_any_place_of_api_v3_is_read_or_malformed(
     outer: dict[str, Any], msg: Any, at: int
-):
-    digest_body(json.dumps(outer | {"msg": msg}).encode(), at)
+) -> None:
+    V3_BODY.take(json.dumps(outer | {"msg": msg}).encode(), at)
