@@ -13,14 +13,17 @@ import pytest
 import sqlalchemy as sa
 
 from agent.link import CloudLink
+from agent.policy import Policy
 from agent.ports import CloudError
+from agent.taskpath import TaskPath
 from cloud.store.engine import rows
 from cloud.store.schema import task_batches, task_logs, tasks
+from contract.clock import SystemClock
 from contract.link import ReportReply, ReportRequest
 from contract.miner import Make
 from contract.task import TaskName
+from tests.agent.clock import WatchedJournal
 from tests.agent.farm import FakeFarm
-from tests.agent.stage import Site
 from tests.cloud.conftest import AgentClient, Cloud
 
 PATIENCE_S = 15.0
@@ -49,30 +52,44 @@ class Agent:
     """An agent's process: its task path, on miners in memory, with the cloud of the test."""
 
     def __init__(self, cloud: Cloud, token: str, folder: Path, farm: FakeFarm) -> None:
+        clock = SystemClock()
+        self.farm = farm
         self.link = Link(cloud.base, token)
-        self.site = Site(folder, cloud=self.link, farm=farm)  # type: ignore[arg-type]
+        self.journal = WatchedJournal(folder / "journal.db", clock, ballast_bytes=4096)
+        policy = Policy(stop_grace_s=1.0)
+        self.path = TaskPath(self.journal, self.link, farm, farm, farm, policy, clock, folder)
+        self._run: asyncio.Task[None] | None = None
+
+    @property
+    def runs(self) -> bool:
+        return self._run is not None and not self._run.done()
 
     async def start(self) -> None:
-        self.site.start()
+        self._run = asyncio.create_task(self.path.run())
         async with asyncio.timeout(PATIENCE_S):
-            await self.site.path.ready()
+            await self.path.ready()
 
     async def stop(self) -> None:
-        await self.site.stop()
+        assert self._run is not None
+        self.path.stop()
+        await asyncio.wait_for(asyncio.shield(self._run), PATIENCE_S)
         await self.link.close()
 
     async def die(self) -> None:
-        await self.site.die()
+        """End as a crash does: nothing is finished, nothing more is written."""
+        assert self._run is not None
+        self._run.cancel()
+        await asyncio.wait({self._run})
         await self.link.close()
 
     async def wish(
         self, name: TaskName = TaskName.LIGHT, params: Any = None, origin: str = "onsite"
     ) -> dict[str, Any]:
         ref = msgspec.structs.replace(
-            self.site.farm.miners[1].ref, last_ip="127.1.0.1", make=Make.ANTMINER
+            self.farm.miners[1].ref, last_ip="127.1.0.1", make=Make.ANTMINER
         )
         given = {"action": "on"} if params is None else params
-        return await self.site.path.submit_local(name, given, ref, origin)
+        return await self.path.submit_local(name, given, ref, origin)
 
 
 @asynccontextmanager
@@ -84,8 +101,7 @@ async def running(
     try:
         yield agent
     finally:
-        run = agent.site._run
-        if run is not None and not run.done():
+        if agent.runs:
             await agent.stop()
 
 
@@ -106,7 +122,7 @@ async def shown(cloud: Cloud, status: str, count: int = 1) -> list[dict[str, Any
 async def told(agent: Agent) -> None:
     """Wait until nothing is left to be told."""
     async with asyncio.timeout(PATIENCE_S):
-        while await agent.site.journal.depth():
+        while await agent.journal.depth():
             pass  # each look is a turn of the journal's thread
 
 
@@ -139,7 +155,7 @@ async def test_a_wish_of_the_monitor_has_a_name_of_the_closed_list_and_says_whos
     client = await cloud.agent()
     async with running(cloud, client, tmp_path) as agent:
         await agent.wish(TaskName.POWER_MODE, {"mode": "sleep"}, "rigmonitor")
-        assert agent.site.farm.miners[1].ledger == ["Suspend"]
+        assert agent.farm.miners[1].ledger == ["Suspend"]
         await told(agent)
         (row,) = await all_tasks(cloud)
         assert (row["name"], row["params"]) == ("miner.power_mode.update", {"mode": "sleep"})
@@ -157,7 +173,7 @@ async def test_its_password_stays_on_site(cloud: Cloud, tmp_path: Path):
     client = await cloud.agent()
     pool = {"url": "stratum+tcp://p:1", "user": "w", "password": "hunter2"}
     async with running(cloud, client, tmp_path) as agent:
-        miner = agent.site.farm.miners[1]
+        miner = agent.farm.miners[1]
         miner.gate["write"] = asyncio.Event()
         wish = asyncio.create_task(agent.wish(TaskName.POOLS, {"pools": [pool]}))
         (row,) = await shown(cloud, "pending")
@@ -245,7 +261,7 @@ async def test_what_was_done_while_the_cloud_was_away_is_told_when_it_is_back(
 async def test_the_operator_cancels_what_waits_on_site(cloud: Cloud, tmp_path: Path):
     client = await cloud.agent()
     async with running(cloud, client, tmp_path) as agent:
-        miner = agent.site.farm.miners[1]
+        miner = agent.farm.miners[1]
         miner.gate["plan"] = asyncio.Event()
         first = asyncio.create_task(agent.wish())
         second = asyncio.create_task(agent.wish(params={"action": "off"}))
