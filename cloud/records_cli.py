@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from cloud.terminal import AsJson, Data, Workspace, fail, now, say, table, with_store
+from cloud.terminal import (
+    AsJson,
+    Data,
+    Workspace,
+    fail,
+    now,
+    say,
+    say_revoked,
+    say_secret,
+    show,
+    with_store,
+)
 
 workspaces = typer.Typer(no_args_is_help=True, help="Workspaces: what operators' keys belong to.")
 farms = typer.Typer(no_args_is_help=True, help="Farms: where miners and agents stand.")
@@ -52,7 +63,7 @@ def workspace_list(data: Data, as_json: AsJson = False) -> None:
     """All workspaces."""
     from cloud.store.admin import list_workspaces
 
-    table(with_store(data, list_workspaces), ("id", "name", "created_at", "revoked_at"), as_json)
+    show(data, list_workspaces, ("id", "name", "created_at", "revoked_at"), as_json)
 
 
 @workspaces.command("revoke")
@@ -61,7 +72,7 @@ def workspace_revoke(workspace: str, data: Data, as_json: AsJson = False) -> Non
     from cloud.store.admin import revoke_workspace
 
     with_store(data, lambda store: revoke_workspace(store, workspace, now()))
-    say({"id": workspace, "revoked": True}, f"workspace {workspace} revoked", as_json)
+    say_revoked("workspace", workspace, as_json)
 
 
 @farms.command("create")
@@ -97,8 +108,8 @@ def farm_list(data: Data, workspace: Workspace = None, as_json: AsJson = False) 
     """All farms."""
     from cloud.store.admin import list_farms
 
-    found = with_store(data, lambda store: list_farms(store, workspace))
-    table(found, ("id", "workspace_id", "name", "location", "status", "archived"), as_json)
+    columns = ("id", "workspace_id", "name", "location", "status", "archived")
+    show(data, lambda store: list_farms(store, workspace), columns, as_json)
 
 
 @farms.command("revoke")
@@ -107,7 +118,7 @@ def farm_revoke(farm: str, data: Data, as_json: AsJson = False) -> None:
     from cloud.store.admin import archive_farm
 
     with_store(data, lambda store: archive_farm(store, farm, now()))
-    say({"id": farm, "revoked": True}, f"farm {farm} archived", as_json)
+    say_revoked("farm", farm, as_json, how="archived")
 
 
 @keys.command("create")
@@ -131,7 +142,7 @@ def key_create(
         data,
         lambda store: create_key(store, workspace, name, now(), days=days, user=user, email=email),
     )
-    say(row | {"key": secret}, f"{secret}   (key {row['id']}; shown only now)", as_json)
+    say_secret(row, "key", secret, "key", as_json)
 
 
 @keys.command("list")
@@ -139,9 +150,8 @@ def key_list(data: Data, workspace: Workspace = None, as_json: AsJson = False) -
     """All keys, without the secrets."""
     from cloud.store.admin import list_keys
 
-    found = with_store(data, lambda store: list_keys(store, workspace))
     columns = ("id", "workspace_id", "name", "prefix", "actor_type", "expires_at", "revoked_at")
-    table(found, columns, as_json)
+    show(data, lambda store: list_keys(store, workspace), columns, as_json)
 
 
 @keys.command("revoke")
@@ -150,7 +160,7 @@ def key_revoke(key: str, data: Data, as_json: AsJson = False) -> None:
     from cloud.store.admin import revoke_key
 
     with_store(data, lambda store: revoke_key(store, key, now()))
-    say({"id": key, "revoked": True}, f"key {key} revoked", as_json)
+    say_revoked("key", key, as_json)
 
 
 @agents.command("create")
@@ -183,9 +193,8 @@ def agent_list(data: Data, workspace: Workspace = None, as_json: AsJson = False)
     """All agents."""
     from cloud.store.admin import list_agents
 
-    found = with_store(data, lambda store: list_agents(store, workspace))
     columns = ("id", "farm_id", "name", "version", "enrolled", "last_online_at", "revoked_at")
-    table(found, columns, as_json)
+    show(data, lambda store: list_agents(store, workspace), columns, as_json)
 
 
 @agents.command("revoke")
@@ -194,4 +203,4 @@ def agent_revoke(agent: str, data: Data, as_json: AsJson = False) -> None:
     from cloud.store.admin import revoke_agent
 
     with_store(data, lambda store: revoke_agent(store, agent, now()))
-    say({"id": agent, "revoked": True}, f"agent {agent} revoked", as_json)
+    say_revoked("agent", agent, as_json)

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from cloud.terminal import AsJson, Data, Workspace, fail, now, say, table, with_store
+from cloud.terminal import (
+    AsJson,
+    Data,
+    Workspace,
+    fail,
+    now,
+    say,
+    say_revoked,
+    say_secret,
+    show,
+    with_store,
+)
 from contract.rigmonitor import Switch
+
+if TYPE_CHECKING:
+    from cloud.store.engine import Store
 
 rigs = typer.Typer(no_args_is_help=True, help="Machines that report to the Mining Rig Monitor API.")
 _BY: Final = "command line"
@@ -25,7 +39,7 @@ def rig_create(
     from cloud.store.rigmonitor import create_rig
 
     row, code = with_store(data, lambda store: create_rig(store, farm, name, now()))
-    say(row | {"code": code}, f"{code}   (machine {row['id']}; shown only now)", as_json)
+    say_secret(row, "code", code, "machine", as_json)
 
 
 @rigs.command("list")
@@ -33,12 +47,11 @@ def rig_list(data: Data, workspace: Workspace = None, as_json: AsJson = False) -
     """All machines, without their codes."""
     from cloud.store.rigmonitor import list_rigs
 
-    found = with_store(data, lambda store: list_rigs(store, workspace))
     columns = (
         *("id", "farm_id", "name", "code_prefix", "miner_id", "asic_expected", "light_expected"),
         *("activated_at", "last_log_at", "revoked_at"),
     )
-    table(found, columns, as_json)
+    show(data, lambda store: list_rigs(store, workspace), columns, as_json)
 
 
 @rigs.command("revoke")
@@ -47,7 +60,7 @@ def rig_revoke(machine: _CodeOrId, data: Data, as_json: AsJson = False) -> None:
     from cloud.store.rigmonitor import revoke_rig
 
     rig_id = with_store(data, lambda store: revoke_rig(store, machine, now()))
-    say({"id": rig_id, "revoked": True}, f"machine {rig_id} revoked", as_json)
+    say_revoked("machine", rig_id, as_json)
 
 
 @rigs.command("expect")
@@ -59,13 +72,9 @@ def rig_expect(
     as_json: AsJson = False,
 ) -> None:
     """Say what is wished of a machine; what is left out stays. Whoever looks after it asks every few seconds."""
-    from cloud.store.rigmonitor import expect
-
     if asic is None and light is None:
         fail("give --asic or --light, each on or off", 2)
-    row = with_store(
-        data, lambda store: expect(store, machine, now(), by=_BY, asic=asic, light=light)
-    )
+    row = with_store(data, lambda store: _expected(store, machine, asic, light))
     wishes = {
         "id": row["id"],
         "asic_expected_status": row["asic_expected"],
@@ -73,3 +82,30 @@ def rig_expect(
     }
     words = f"machine {row['id']}: asic {row['asic_expected']}, light {row['light_expected']}"
     say(wishes, words, as_json)
+
+
+async def _expected(
+    store: Store, code_or_id: str, asic: Switch | None, light: Switch | None
+) -> dict[str, Any]:
+    """Raises NotThereError; of a machine whose code is revoked it says that, and what to do."""
+    from cloud.store.admin import NotThereError
+    from cloud.store.rigmonitor import expect, list_rigs
+
+    try:
+        return await expect(store, code_or_id, now(), by=_BY, asic=asic, light=light)
+    except NotThereError:
+        for row in await list_rigs(store, None):
+            if row["revoked_at"] is not None and _is_named(row, code_or_id):
+                raise NotThereError(_REVOKED.format(**row)) from None
+        raise
+
+
+def _is_named(row: dict[str, Any], code_or_id: str) -> bool:
+    """Of a code only its beginning is there to compare, which is why that is what the sentence speaks of."""
+    return row["id"] == code_or_id or code_or_id.startswith(row["code_prefix"])
+
+
+_REVOKED: Final = (
+    "the code {code_prefix}... of machine {id} ({name}) was revoked on {revoked_at:%Y-%m-%d %H:%M} UTC, so nobody asks "
+    "what is wished of it; add it anew with `miner-cloud rig create --farm {farm_id} --name NAME` and give it that code"
+)

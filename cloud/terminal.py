@@ -73,6 +73,26 @@ def say(document: dict[str, Any], words: str, as_json: bool) -> None:
     sys.stdout.flush()
 
 
+def say_secret(row: dict[str, Any], name: str, secret: str, what: str, as_json: bool) -> None:
+    """A record that was made with a secret nobody keeps: this is the one time it is seen."""
+    say(row | {name: secret}, f"{secret}   ({what} {row['id']}; shown only now)", as_json)
+
+
+def say_revoked(what: str, row_id: str, as_json: bool, *, how: str = "revoked") -> None:
+    """A record that is good for nothing from now on."""
+    say({"id": row_id, "revoked": True}, f"{what} {row_id} {how}", as_json)
+
+
+def show(
+    data: Path,
+    read: Callable[[Store], Coroutine[Any, Any, list[dict[str, Any]]]],
+    columns: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """What `read` finds in the database of a data directory."""
+    table(with_store(data, read), columns, as_json)
+
+
 def table(found: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
     """Rows under their columns, or all of them as JSON."""
     if as_json:

@@ -179,10 +179,23 @@ def test_a_machine_is_told_what_to_do_by_its_id_or_its_code(tmp_path: Path, site
     }
     [row] = ask(tmp_path, "rig", "list")
     assert row["expected_set_by"] == "command line"
+
+
+@pytest.mark.parametrize("by", ["id", "code"])
+def test_of_a_machine_whose_code_is_revoked_that_is_said_and_what_to_do(
+    tmp_path: Path, site: Site, by: str
+) -> None:
+    other = ask(tmp_path, "rig", "create", "--farm", site.farm, "--name", "KS-02")
+    made = ask(tmp_path, "rig", "create", "--farm", site.farm, "--name", "KS-01")
     assert ask(tmp_path, "rig", "revoke", made["code"])["id"] == made["id"]
-    _, err = run("rig", "expect", made["code"], "--asic", "on", "--data", str(tmp_path), status=1)
-    assert "there is no machine with this id or API code" in err
+    _, err = run("rig", "expect", made[by], "--asic", "off", "--data", str(tmp_path), status=1)
+    assert f"of machine {made['id']} (KS-01) was revoked on 20" in err
+    assert f"miner-cloud rig create --farm {site.farm} --name" in err
     assert made["code"] not in err
+    wishes = {row["id"]: row["asic_expected"] for row in ask(tmp_path, "rig", "list")}
+    assert wishes == {made["id"]: "on", other["id"]: "on"}
+    _, err = run("rig", "expect", "another", "--asic", "off", "--data", str(tmp_path), status=1)
+    assert "there is no machine with this id or API code" in err
 
 
 @pytest.mark.parametrize(
