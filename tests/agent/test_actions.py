@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from contract.task import SPECS, TaskName, parse_params
 from drivers.base import (
     Capabilities,
     Light,
+    LogFile,
     Mode,
     Pools,
     PoolSetting,
@@ -25,10 +27,12 @@ from drivers.base import (
     Resume,
     Suspend,
 )
-from tests.agent.clock import until
+from tests.agent.clock import HandClock, until
 from tests.agent.fake_cloud import code
 from tests.agent.farm import FakeFarm, FakeMiner
 from tests.agent.stage import Site, site
+
+Progress = Callable[[int, int], Awaitable[None]]  # of a scan: addresses done, of so many
 
 
 def test_parameters_become_the_change_they_name() -> None:
@@ -141,8 +145,7 @@ async def test_a_kind_of_update_its_make_does_not_have_is_refused_before_the_dow
                 proofs=(),
             )
 
-    farm = FakeFarm(0)
-    farm.miners.append(Sealed(0))
+    farm = FakeFarm(1, kind=Sealed)
     async with site(tmp_path, farm=farm) as at:
         event = await at.cloud.ended(update(at, 0, "http://files/fw.bmu"))
         assert (event.state, code(event)) == ("failed", "unsupported")
@@ -247,48 +250,56 @@ async def test_a_log_is_with_the_cloud_before_the_task_says_so(tmp_path: Path) -
 
 async def test_a_miner_without_logs_says_so(tmp_path: Path) -> None:
     class Mute(FakeMiner):
-        async def get_log(self, folder: Path, *, size_cap_bytes: int) -> object:  # type: ignore[override]
+        async def get_log(self, folder: Path, *, size_cap_bytes: int) -> LogFile:
             raise UnsupportedError("this firmware keeps no log")
 
-    farm = FakeFarm(0)
-    farm.miners.append(Mute(0))
-    async with site(tmp_path, farm=farm) as at:
+    async with site(tmp_path, farm=FakeFarm(1, kind=Mute)) as at:
         event = await at.cloud.ended(at.task(name=TaskName.LOG, params={}))
         assert (event.state, code(event)) == ("failed", "unsupported")
 
 
 async def test_a_scan_tells_its_counts_and_its_progress(tmp_path: Path) -> None:
+    clock = HandClock()
+
     class Slow(FakeFarm):
-        async def scan(self, ranges, progress=None):  # type: ignore[no-untyped-def]
+        async def scan(
+            self, ranges: tuple[str, ...], progress: Progress | None = None
+        ) -> ScanSummary:
             assert progress is not None
             await progress(100, 65_000)
-            await asyncio.sleep(2.1)
+            await clock.sleep(2.1)
             await progress(60_000, 65_000)
-            await until(lambda: any("60000 of 65000" in line for line in self.said()))
+            await clock.sleep(10.0)
             return ScanSummary(
                 addresses=65_000, silent=64_300, refused=0, unknown=0, failed=0, found=700, new=700,
                 seconds=2.0, miners=tuple({"ip": f"10.0.{n // 250}.{n % 250}"} for n in range(700)),
             )  # fmt: skip
 
-        def said(self) -> list[str]:
-            return [line.message for event in self.cloud.events for line in event.logs]
-
-    farm = Slow()
-    async with site(tmp_path, farm=farm) as at:
-        farm.cloud = at.cloud  # type: ignore[attr-defined]
-        event = await at.cloud.ended(at.cloud.create(TaskName.SCAN, {"ip_range": "10.0.0.0/16"}))
-        assert event.state == "succeed"
+    async with site(tmp_path, farm=Slow(), clock=clock) as at:
+        task = at.cloud.create(TaskName.SCAN, {"ip_range": "10.0.0.0/16"})
+        await clock.advance(10.0)
+        assert at.cloud.end(task) is None
+        told = [line.message for event in at.cloud.of(task) for line in event.logs]
+        assert any("60000 of 65000" in line for line in told)
+        assert not any("100 of 65000" in line for line in told)  # not at every step
+        await clock.advance(10.0)
+        event = at.cloud.end(task)
+        assert event is not None and event.state == "succeed"
         assert event.result is not None
         scan = event.result["scan"]
         assert (scan["found"], scan["silent"], scan["addresses"]) == (700, 64_300, 65_000)
         assert len(scan["miners"]) == FOUND_SHOWN
         assert scan["miners_left_out"] == 700 - FOUND_SHOWN
         assert any("700 miners" in line.message for line in event.logs)
+        at.path.stop()
+        await clock.advance(10.0)
 
 
 async def test_a_scan_that_policy_forbids_is_refused(tmp_path: Path) -> None:
     class Strict(FakeFarm):
-        async def scan(self, ranges, progress=None):  # type: ignore[no-untyped-def]
+        async def scan(
+            self, ranges: tuple[str, ...], progress: Progress | None = None
+        ) -> ScanSummary:
             raise BadParamsError("8.8.8.0/24 is outside the ranges this site allows")
 
     async with site(tmp_path, farm=Strict()) as at:

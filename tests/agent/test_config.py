@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -38,7 +39,7 @@ def test_the_example_is_a_config() -> None:
 def test_the_example_shows_every_key_and_its_default() -> None:
     shown = tomllib.loads(uncommented(EXAMPLE.read_text()))
 
-    def walk(section: type[BaseModel], data: dict, path: str) -> None:
+    def walk(section: type[BaseModel], data: dict[str, Any], path: str) -> None:
         for name, field in section.model_fields.items():
             assert name in data, f"{path}{name} is not in the example"
             kind = field.annotation

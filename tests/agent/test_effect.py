@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from contract.clock import SystemClock
 from contract.errors import StorageFullError
 from contract.task import TaskName
 from drivers.base import Effect, Plan
-from tests.agent.clock import HandClock, until
+from tests.agent.clock import HandClock, WatchedJournal, until
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.farm import FakeFarm, FakeMiner
+from tests.agent.journal import found
 from tests.agent.stage import Site, site
 
 
@@ -28,9 +30,7 @@ class TwoWrites(FakeMiner):
 
 
 def two_writes() -> FakeFarm:
-    farm = FakeFarm(0)
-    farm.miners.append(TwoWrites(0))
-    return farm
+    return FakeFarm(1, kind=TwoWrites)
 
 
 async def begun(at: Site, clock: HandClock, *, reported: bool) -> str:
@@ -81,23 +81,24 @@ async def test_a_note_is_on_disk_before_the_driver_goes_on(tmp_path: Path) -> No
         task = at.task(name=TaskName.REBOOT, params={})
         await until(lambda: miner.ledger == ["first"])
         async with asyncio.timeout(5):
-            while True:
-                found = await at.journal.find(task)
-                if found is not None and "uploaded_at" in found.notes:
-                    break
+            while "uploaded_at" not in (await found(at.journal, task)).notes:
+                pass  # each look is a turn of the journal's thread
         gate.set()
         assert (await at.cloud.ended(task)).state == "succeed"
-        ended = await at.journal.find(task)
-        assert ended is not None and set(ended.notes) == {"intent_at", "intent_boot", "uploaded_at"}
+        ended = await found(at.journal, task)
+        assert set(ended.notes) == {"intent_at", "intent_boot", "uploaded_at"}
+
+
+class Full(WatchedJournal):
+    """Takes everything but an intent."""
+
+    async def begin(self, *_: object, **__: object) -> None:
+        raise StorageFullError("the disk is full: free some space")
 
 
 async def test_without_a_durable_intent_nothing_is_sent(tmp_path: Path) -> None:
-    async with site(tmp_path) as at:
-
-        async def begin(*_: object, **__: object) -> None:
-            raise StorageFullError("the disk is full: free some space")
-
-        at.journal.begin = begin  # type: ignore[method-assign]
+    journal = Full(tmp_path / "journal.db", SystemClock(), ballast_bytes=4096)
+    async with site(tmp_path, journal=journal) as at:
         event = await at.cloud.ended(at.task())
         assert (event.state, code(event)) == ("failed", "storage_full")
         assert event.result is not None and event.result["outcome"] == "not_done"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 from agent.policy import Policy
 from agent.ports import CloudError
 from contract.clock import SystemClock
-from contract.link import ReportRequest
+from contract.link import Event, ReportReply, ReportRequest
 from contract.task import TaskName
 from tests.agent.clock import HandClock, until
-from tests.agent.fake_cloud import NO_CLOUD
+from tests.agent.fake_cloud import NO_CLOUD, FakeCloud
 from tests.agent.farm import FakeFarm
+from tests.agent.journal import found
 from tests.agent.stage import Site, site
 
 
@@ -37,22 +39,24 @@ async def test_an_outcome_waits_for_the_cloud_and_is_told_once(tmp_path: Path) -
         await clock.advance(10.0)
 
 
+class Lossy(FakeCloud):
+    """Takes every report; its first two answers do not arrive."""
+
+    lost = 0
+
+    async def report(self, request: ReportRequest) -> ReportReply:
+        reply = await super().report(request)
+        if self.lost < 2:
+            self.lost += 1
+            raise NO_CLOUD
+        return reply
+
+
 async def test_an_answer_that_was_lost_costs_only_a_duplicate(tmp_path: Path) -> None:
-    async with site(tmp_path) as at:
-        report = at.cloud.report
-        lost = 0
-
-        async def lossy(request: ReportRequest) -> object:
-            nonlocal lost
-            reply = await report(request)
-            if lost < 2:
-                lost += 1
-                raise NO_CLOUD
-            return reply
-
-        at.cloud.report = lossy  # type: ignore[assignment,method-assign]
+    cloud = Lossy()
+    async with site(tmp_path, cloud=cloud) as at:
         task = at.task()
-        await until(lambda: not at.path.dispatcher.tasks and lost == 2, within_s=20)
+        await until(lambda: not at.path.dispatcher.tasks and cloud.lost == 2, within_s=20)
         await at.cloud.ended(task)
         assert [each.state for each in at.cloud.of(task)] == ["queuing", "pending", "succeed"]
 
@@ -67,9 +71,12 @@ async def test_events_that_come_together_travel_together(tmp_path: Path) -> None
 
 
 async def test_late_and_conflicting_reports_end_the_telling(tmp_path: Path) -> None:
+    def answering(state: str) -> Callable[[Event], str]:
+        return lambda _: state
+
     async with site(tmp_path) as at:
         for number, state in enumerate(("late", "conflict", "unknown_task")):
-            at.cloud.ack_state = lambda _, state=state: state  # type: ignore[misc]
+            at.cloud.ack_state = answering(state)
             task = at.task(number)
             await at.cloud.ended(task)
             await until(lambda: not at.cloud.claims[-1].open)
@@ -160,8 +167,7 @@ async def test_a_refused_outcome_that_is_given_up_stands_in_the_journal_and_is_s
     await clock.advance(300.0)
     at.cloud.given.clear()  # the cloud does not ask again
     await clock.advance(900.0)
-    ended = await asyncio.wait_for(at.journal.find(task), 5)
-    assert ended is not None
+    ended = await asyncio.wait_for(found(at.journal, task), 5)
     assert (ended.state, ended.status) == ("reported", "succeed")
     assert ended.untold is not None and "in time" in ended.untold
     assert ended.result is not None and ended.result["outcome"] == "done"
@@ -190,8 +196,8 @@ async def test_a_cloud_that_holds_another_outcome_is_told_once_and_the_operator_
             )
         task = at.task()
         await until(lambda: bool(at.path.notices))
-        ended = await at.journal.find(task)
-        assert ended is not None and ended.untold is not None
+        ended = await found(at.journal, task)
+        assert ended.untold is not None
         assert "another outcome" in ended.untold
         assert "1 task " in at.path.notices[0]
         at.cloud.given.clear()
@@ -239,8 +245,8 @@ async def test_an_outcome_nobody_took_for_a_week_is_given_up(tmp_path: Path) -> 
         at.cloud.given.clear()
         await clock.advance(200.0)
         assert await asyncio.wait_for(at.journal.depth(), 5) == 0
-        ended = await asyncio.wait_for(at.journal.find(task), 5)
-        assert ended is not None and ended.state == "reported"
+        ended = await asyncio.wait_for(found(at.journal, task), 5)
+        assert ended.state == "reported"
         at.path.stop()
         await clock.advance(10.0)
 

@@ -15,24 +15,34 @@ from agent.journal.writer import Job
 from agent.ports import CloudError
 from contract.clock import SystemClock
 from contract.errors import PolicyRefusedError, StorageFullError
+from contract.link import ClaimReply, ClaimRequest
 from contract.task import TaskName
 from tests.agent.clock import WatchedJournal, until
+from tests.agent.fake_cloud import FakeCloud
 from tests.agent.stage import Site, site
 
 
+class Breaking(FakeCloud):
+    """Its next claim meets a bug of ours."""
+
+    broken = False
+
+    async def claim(self, request: ClaimRequest) -> ClaimReply:
+        if self.broken:
+            raise ZeroDivisionError("a bug of ours")
+        return await super().claim(request)
+
+
 async def test_a_loop_that_breaks_takes_every_slot_with_it(tmp_path: Path) -> None:
-    at = Site(tmp_path)
+    cloud = Breaking()
+    at = Site(tmp_path, cloud=cloud)
     at.start()
     miner = at.farm.miners[0]
     miner.gate["verify"] = asyncio.Event()
     at.task()
     await until(lambda: "verify" in miner.trace)
-
-    async def broken(*_: object) -> None:
-        raise ZeroDivisionError("a bug of ours")
-
-    at.cloud.claim = broken  # type: ignore[assignment,method-assign]
-    at.cloud.poke()
+    cloud.broken = True
+    cloud.poke()
     assert at._run is not None
     with pytest.raises(ExceptionGroup) as caught:
         await asyncio.wait_for(asyncio.shield(at._run), 10)
