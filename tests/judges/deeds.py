@@ -6,16 +6,16 @@ A program: `python -m tests.judges.deeds JUDGE FILE [KEY ...]` leaves one JSON d
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
 from simulator.farm import Farm
-from tests.judges.hearing import VENDOR_PORTS, bring_up_loopback
+from tests.agent.onfarm import until
+from tests.judges.hearing import VENDOR_PORTS, in_its_words
+from tests.judges.program import run_program
 
 BASES: Final = {"pyasic": "127.93.0.1", "pyasic-rs": "127.94.0.1"}
 KEYS: Final = ("s9", "l3+", "s17pro", "s19pro", "s21", "l7")
@@ -44,8 +44,8 @@ async def do(judge: str, keys: list[str]) -> dict[str, dict[str, Deed]]:
         async def on(miner: Any) -> dict[str, Deed]:
             client = await meet(judge, miner.ip)
             return {
-                name: await _one(farm, miner, work, done)
-                for name, work, done in _plans(miner, client)
+                name: await order(farm, miner, give, is_so)
+                for name, give, is_so in _plans(miner, client)
             }
 
         found = await asyncio.gather(*(on(miner) for miner in farm))
@@ -71,27 +71,27 @@ def _plans(miner: Any, client: Any) -> list[Plan]:
     return plans
 
 
-async def _one(farm: Farm, miner: Any, work: Callable[[], Awaitable[Any]], done: Any) -> Deed:
+async def order(
+    farm: Farm, miner: Any, give: Callable[[], Awaitable[Any]], is_so: Callable[[], Any]
+) -> Deed:
+    """Have the judge `give` one order; wait until the miner `is_so`, or nothing more is to be expected of it."""
     before = len(farm.ledger.entries)
-    try:
-        answered = repr(await work())
-    except Exception as error:  # noqa: BLE001 - what the client makes of it is what we want to know
-        answered = f"{type(error).__name__}: {error}"
+    answer, fault = await in_its_words(give())
 
     def entries() -> list[dict[str, Any]]:
         return [each for each in farm.ledger.entries[before:] if each["ip"] == miner.ip]
 
     loop = asyncio.get_running_loop()
     asked = loop.time()
-    while not done():
-        waited_s = loop.time() - asked
-        if waited_s > _PATIENCE_S or (waited_s > _QUIET_S and not entries()):
-            break
-        await asyncio.sleep(0.02)
+    with suppress(TimeoutError):
+        await until(
+            lambda: is_so() or (loop.time() > asked + _QUIET_S and not entries()),
+            within_s=_PATIENCE_S,
+        )
     return Deed(
-        answered=answered,
+        answered=fault or repr(answer),
         applied=[each["action"] for each in entries() if each["phase"] == "applied"],
-        after=bool(done()),
+        after=bool(is_so()),
     )
 
 
@@ -177,13 +177,5 @@ _CLIENTS: Final[dict[str, Callable[[str], Awaitable[Any]]]] = {
 }
 
 
-def main(arguments: list[str]) -> None:
-    """The program."""
-    judge, target, *keys = arguments
-    bring_up_loopback()
-    found = asyncio.run(do(judge, keys or list(KEYS)))
-    Path(target).write_text(json.dumps(msgspec.to_builtins(found)), "utf-8")
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_program(do, KEYS)

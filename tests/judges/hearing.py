@@ -7,14 +7,8 @@ pytest because the judges know only the vendors' ports, and one of them brings i
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import json
-import socket
-import struct
-import sys
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -25,11 +19,13 @@ from drivers.base import Credentials, Depth, Timing
 from drivers.wire import Wire
 from simulator.antminer.catalogue import MODELS
 from simulator.farm import Farm
+from tests.judges.program import run_program
 
 BASES: Final = {"pyasic": "127.91.0.1", "pyasic-rs": "127.92.0.1"}
-VENDOR_PORTS: Final = {"http_port": 80, "rpc_port": 4028}
+VENDOR_PORTS: Final[dict[str, Any]] = {"http_port": 80, "rpc_port": 4028}
 AT_ONCE: Final = 6
 _CLOCK = SystemClock()
+T = TypeVar("T")
 
 
 class Board(msgspec.Struct, kw_only=True):
@@ -148,6 +144,20 @@ JUDGES: Final[dict[str, Callable[[str], Awaitable[Says]]]] = {
 }
 
 
+async def ask_judge(judge: str, host: str) -> Says:
+    """What that judge says, or why it says nothing."""
+    said, fault = await in_its_words(JUDGES[judge](host))
+    return Says(failed=fault) if said is None else said
+
+
+async def in_its_words(work: Awaitable[T]) -> tuple[T | None, str | None]:
+    """What a judge's call gives; or `None` and the judge's own fault, as `ValueError: not enough values to unpack`."""
+    try:
+        return await work, None
+    except Exception as fault:  # noqa: BLE001 - a client of strangers may raise anything, and that is a finding as well
+        return None, f"{type(fault).__name__}: {fault}"
+
+
 async def ask_ours(
     miner: Any, recognise: Callable[..., Awaitable[Any]] = entry.recognise
 ) -> tuple[Says, list[float]]:
@@ -194,7 +204,6 @@ async def ask_ours(
 
 async def hear(judge: str, keys: list[str]) -> dict[str, Heard]:
     """Ask the judge, then our driver, about each model; the farm's figures stand still meanwhile."""
-    ask = JUDGES[judge]
     gate = asyncio.Semaphore(AT_ONCE)
     specs = [f"antminer/{key}" for key in keys]
     async with await Farm.start(specs, base=BASES[judge], **VENDOR_PORTS) as farm:
@@ -202,10 +211,7 @@ async def hear(judge: str, keys: list[str]) -> dict[str, Heard]:
 
         async def one(miner: Any) -> Heard:
             async with gate:
-                try:
-                    said = await ask(miner.ip)
-                except Exception as error:  # noqa: BLE001 - the judge's own faults are part of what it says
-                    said = Says(failed=f"{type(error).__name__}: {error}")
+                said = await ask_judge(judge, miner.ip)
                 ours, averages = await ask_ours(miner)
             boards = range(len(miner.spec.chains))
             return Heard(
@@ -218,16 +224,6 @@ async def hear(judge: str, keys: list[str]) -> dict[str, Heard]:
 
         found = await asyncio.gather(*(one(miner) for miner in farm))
     return dict(zip(keys, found, strict=True))
-
-
-def bring_up_loopback() -> None:
-    """In a network namespace of its own the loopback interface is down at first; harmless elsewhere."""
-    get_flags, set_flags, up = 0x8913, 0x8914, 1
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        request = struct.pack("16sh14x", b"lo", 0)
-        flags = struct.unpack("16sh14x", fcntl.ioctl(sock, get_flags, request))[1]
-        if not flags & up:
-            fcntl.ioctl(sock, set_flags, struct.pack("16sh14x", b"lo", flags | up))
 
 
 def _hs(rate: Any) -> float | None:
@@ -245,13 +241,5 @@ def _rs_hs(rate: dict[str, Any] | None) -> float | None:
     return float(rate["value"]) * (_RS_UNITS[unit[0]] if unit[1:2] == "H" else 1.0)
 
 
-def main(arguments: list[str]) -> None:
-    """The program."""
-    judge, target, *keys = arguments
-    bring_up_loopback()
-    heard = asyncio.run(hear(judge, keys or list(MODELS)))
-    Path(target).write_text(json.dumps(msgspec.to_builtins(heard)), "utf-8")
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_program(hear, MODELS)

@@ -6,9 +6,6 @@ A program: `python -m tests.judges.iceriver pyasic FILE [KEY ...]` leaves one JS
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -16,8 +13,9 @@ import msgspec
 from drivers.iceriver import entry
 from simulator.farm import Farm
 from simulator.iceriver.catalogue import MODELS
-from tests.judges.deeds import Deed, meet
-from tests.judges.hearing import VENDOR_PORTS, Heard, ask_ours, ask_pyasic, bring_up_loopback
+from tests.judges.deeds import Deed, meet, order
+from tests.judges.hearing import VENDOR_PORTS, Heard, ask_ours, ask_pyasic, in_its_words
+from tests.judges.program import run_program
 
 BASE: Final = "127.97.0.1"
 KEYS: Final = tuple(key for key, model in MODELS.items() if not model.foreign)
@@ -65,11 +63,8 @@ async def hear(judge: str, keys: list[str]) -> dict[str, Case]:
 
 async def _one(miner: Any, gate: asyncio.Semaphore) -> tuple[Heard, str | None]:
     async with gate:
-        failed = None
-        try:
-            said = await ask_pyasic(miner.ip)
-        except Exception as error:  # noqa: BLE001 -- the judge's own faults are part of what it says
-            failed = f"{type(error).__name__}: {error}"
+        said, failed = await in_its_words(ask_pyasic(miner.ip))
+        if said is None:
             said = await ask_pyasic(miner.ip, leave_out=["pools"])
         ours, averages = await ask_ours(miner, entry.recognise)
     boards = range(miner.spec.boards)
@@ -88,27 +83,11 @@ async def _one(miner: Any, gate: asyncio.Semaphore) -> tuple[Heard, str | None]:
 async def _deeds(judge: str, farm: Farm, miner: Any, gate: asyncio.Semaphore) -> dict[str, Deed]:
     async with gate:
         client = await meet(judge, miner.ip)
-        orders = {"light on": (client.light_on, True), "light off": (client.light_off, False)}
-        found = {}
-        for name, (order, wanted) in orders.items():
-            before = len(farm.ledger.entries)
-            answered = repr(await order())
-            entries = [each for each in farm.ledger.entries[before:] if each["ip"] == miner.ip]
-            found[name] = Deed(
-                answered=answered,
-                applied=[each["action"] for each in entries if each["phase"] == "applied"],
-                after=miner.light is wanted,
-            )
-        return found
-
-
-def main(arguments: list[str]) -> None:
-    """The program."""
-    judge, target, *keys = arguments
-    bring_up_loopback()
-    found = asyncio.run(hear(judge, keys or list(KEYS)))
-    Path(target).write_text(json.dumps(msgspec.to_builtins(found)), "utf-8")
+        return {
+            "light on": await order(farm, miner, client.light_on, lambda: miner.light is True),
+            "light off": await order(farm, miner, client.light_off, lambda: miner.light is False),
+        }
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_program(hear, KEYS)

@@ -6,22 +6,19 @@ A program: `python -m tests.judges.whatsminer JUDGE FILE [KEY ...]` leaves one J
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from simulator.farm import Farm
-from tests.judges.deeds import POOLS, Deed, meet, pools_of
-from tests.judges.hearing import JUDGES, VENDOR_PORTS, Says, bring_up_loopback
+from tests.judges.deeds import POOLS, Deed, meet, order, pools_of
+from tests.judges.hearing import VENDOR_PORTS, Says, ask_judge
+from tests.judges.program import run_program
 
 BASES: Final = {"pyasic": "127.95.0.1", "pyasic-rs": "127.96.0.1"}
 KEYS: Final = ("m20s", "m31s+", "m30s", "m50s", "m56s", "m60s", "m30s++", "m63s", "m70")
 PACE: Final = 60.0
-_PATIENCE_S: Final = 20.0
 _AT_ONCE: Final = 3
 
 
@@ -60,10 +57,7 @@ async def judge(name: str, keys: list[str]) -> dict[str, Case]:
 
         async def listen(miner: Any) -> Says:
             async with gate:
-                try:
-                    return await JUDGES[name](miner.ip)
-                except Exception as error:  # noqa: BLE001 -- the judge's own faults are part of what it says
-                    return Says(failed=f"{type(error).__name__}: {error}")
+                return await ask_judge(name, miner.ip)
 
         said = await asyncio.gather(*(listen(miner) for miner in farm))
         truths = [_truth(miner) for miner in farm]
@@ -73,7 +67,7 @@ async def judge(name: str, keys: list[str]) -> dict[str, Case]:
             async with gate:
                 client = await meet(name, miner.ip)
                 plans = _plans(miner, client)
-                return {what: await _one(farm, miner, *plan) for what, plan in plans.items()}
+                return {what: await order(farm, miner, *plan) for what, plan in plans.items()}
 
         deeds = await asyncio.gather(*(act(miner) for miner in farm))
     return {
@@ -85,7 +79,7 @@ async def judge(name: str, keys: list[str]) -> dict[str, Case]:
 def _truth(miner: Any) -> Truth:
     process, spec = miner.process, miner.spec
     rates = [process.rate_now(), process.rate_avg(), *map(process.rate_over, (60, 300, 900))]
-    fans = [miner.fan_rpm(out=False), miner.fan_rpm(out=True)]
+    fans = [process.fan_rpm(out=False), process.fan_rpm(out=True)]
     return Truth(
         model=miner.model,
         version=miner.version,
@@ -118,36 +112,5 @@ def _plans(miner: Any, client: Any) -> dict[str, Work]:
     }
 
 
-async def _one(farm: Farm, miner: Any, work: Callable[[], Awaitable[Any]], done: Any) -> Deed:
-    before = len(farm.ledger.entries)
-    try:
-        answered = repr(await work())
-    except Exception as error:  # noqa: BLE001 -- what the client makes of it is what we want to know
-        answered = f"{type(error).__name__}: {error}"
-    loop = asyncio.get_running_loop()
-    end = loop.time() + _PATIENCE_S
-    received = False
-    while not done() and loop.time() < end:
-        entries = [each for each in farm.ledger.entries[before:] if each["ip"] == miner.ip]
-        received = any(each["phase"] == "received" for each in entries)
-        if not received and loop.time() > end - _PATIENCE_S + 2:
-            break  # the order never came: nothing to wait for
-        await asyncio.sleep(0.02)
-    entries = [each for each in farm.ledger.entries[before:] if each["ip"] == miner.ip]
-    return Deed(
-        answered=answered,
-        applied=[each["action"] for each in entries if each["phase"] == "applied"],
-        after=bool(done()),
-    )
-
-
-def main(arguments: list[str]) -> None:
-    """The program."""
-    name, target, *keys = arguments
-    bring_up_loopback()
-    found = asyncio.run(judge(name, keys or list(KEYS)))
-    Path(target).write_text(json.dumps(msgspec.to_builtins(found)), "utf-8")
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_program(judge, KEYS)
