@@ -10,13 +10,18 @@ import msgspec
 import pytest
 
 from agent.buffer import ReadingBuffer
+from agent.credentials import CredentialBook
+from agent.fleet import Fleet
+from agent.inventory import Inventory
 from agent.looking import look
-from agent.sections.miners import TelemetrySection
+from agent.sections.miners import MinersSection, TelemetrySection
 from agent.telemetry import Telemetry
+from agent.territory import Territory
 from contract.clock import SystemClock
 from contract.errors import AuthFailedError, UnreachableError
 from contract.miner import Endpoint, Firmware, Identity, Make, Moving, Reading, Slow, Static
 from drivers.base import Depth
+from tests.agent.farm import FakeMiner
 from tests.agent.onfarm import MemorySink, simulated, until
 
 CLOCK = SystemClock()
@@ -30,20 +35,17 @@ SECTION = TelemetrySection(
 )
 
 
-class Seen:
-    """A driver in memory whose miner can be slow, dead or shy."""
-
-    make = "antminer"
-    capabilities = None
-    min_interval_s = 0.0
+class Seen(FakeMiner):
+    """A miner in memory that can be slow, dead or shy."""
 
     def __init__(self, ip: str) -> None:
-        self.endpoint = Endpoint(host=ip)
-        self.identity = Identity(
-            make=Make.ANTMINER,
-            firmware=Firmware.STOCK,
-            mac=f"02:00:00:00:00:{int(ip.rpartition('.')[2]):02X}",
+        number = int(ip.rpartition(".")[2])
+        super().__init__(number)
+        self.ip = ip
+        self.is_now = Identity(
+            make=Make.ANTMINER, firmware=Firmware.STOCK, mac=f"02:00:00:00:00:{number:02X}"
         )
+        self.bears_every_s = 0.0
         self.depths: list[Depth] = []
         self.uptime_s = 1000.0
         self.dead_s: float | None = None
@@ -51,12 +53,24 @@ class Seen:
         self.hangs = False
         self.light = False
 
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(host=self.ip)
+
+    @property
+    def identity(self) -> Identity:
+        return self.is_now
+
+    @property
+    def min_interval_s(self) -> float:
+        return self.bears_every_s
+
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:
         self.depths.append(depth)
         if self.hangs:
             await asyncio.Event().wait()
         if self.dead_s is not None:
-            await asyncio.sleep(self.dead_s)
+            await asyncio.sleep(self.dead_s)  # the time of a worker that a dead miner costs
             raise UnreachableError("dead")
         if self.shy and depth is not Depth.MOVING:
             raise AuthFailedError("wrong password")
@@ -69,26 +83,35 @@ class Seen:
         )
 
 
-class Fleet:
-    """What telemetry needs of a fleet."""
+class World(Fleet):
+    """A fleet whose miners are in memory."""
 
-    def __init__(self, *drivers: Seen) -> None:
-        self.drivers = {each.endpoint.host: each for each in drivers}
-        self.on_joined: list = []
-        self.on_task: list = []
+    def __init__(self, *miners: Seen) -> None:
+        self.miners = {each.ip: each for each in miners}
+        super().__init__(
+            Inventory(None),
+            CredentialBook(factory_defaults=True),
+            Territory(MinersSection()),
+            Endpoint(host=""),
+            CLOCK,
+            recognise=self._recognised,
+            open_driver=self._opened,
+        )
 
-    def at(self, ip: str) -> Seen | None:
-        return self.drivers.get(ip)
+    async def begin(self) -> None:
+        for ip in self.miners:
+            await self.look_at(ip)
 
-    def begin(self) -> None:
-        for ip in self.drivers:
-            for tell in self.on_joined:
-                tell(ip)
+    async def _recognised(self, endpoint: Endpoint, **_: object) -> Seen:
+        return self.miners[endpoint.host]
+
+    def _opened(self, endpoint: Endpoint, identity: Identity, **_: object) -> Seen:
+        return self.miners[endpoint.host]
 
 
 @asynccontextmanager
 async def polling(
-    fleet: Fleet, *, section: TelemetrySection = SECTION, timeout_s: float = 5.0
+    fleet: World, *, section: TelemetrySection = SECTION, timeout_s: float = 5.0
 ) -> AsyncIterator[tuple[Telemetry, MemorySink]]:
     sink = MemorySink()
     buffer = ReadingBuffer(sink, None, section, CLOCK, run_id="r")
@@ -98,9 +121,9 @@ async def polling(
         section,
         CLOCK,
         timeout_s=timeout_s,
-        rng=random.Random(3),  # type: ignore[arg-type]
+        rng=random.Random(3),
     )
-    fleet.begin()
+    await fleet.begin()
     tasks = [asyncio.create_task(buffer.run()), asyncio.create_task(telemetry.run())]
     try:
         yield telemetry, sink
@@ -116,8 +139,8 @@ FAST = SECTION.model_copy(update={"interval_s": 0.1})
 
 async def test_a_miner_that_bears_less_is_looked_at_less_and_its_interval_is_told() -> None:
     fragile, sturdy = Seen("10.0.0.1"), Seen("10.0.0.2")
-    fragile.min_interval_s = 0.6
-    fleet = Fleet(fragile, sturdy)
+    fragile.bears_every_s = 0.6
+    fleet = World(fragile, sturdy)
     async with polling(fleet, section=FAST) as (_, sink):
         await until(lambda: len(fragile.depths) >= 3)
         looks = len(fragile.depths)
@@ -128,20 +151,20 @@ async def test_a_miner_that_bears_less_is_looked_at_less_and_its_interval_is_tol
 
 
 async def test_every_miner_is_looked_at_once_per_interval() -> None:
-    fleet = Fleet(*(Seen(f"10.0.0.{n}") for n in range(1, 21)))
+    fleet = World(*(Seen(f"10.0.0.{n}") for n in range(1, 21)))
     async with polling(fleet, section=SECTION.model_copy(update={"interval_s": 0.5})) as (_, sink):
-        await until(lambda: all(len(each.depths) >= 4 for each in fleet.drivers.values()))
-        counts = [len(each.depths) for each in fleet.drivers.values()]
+        await until(lambda: all(len(each.depths) >= 4 for each in fleet.miners.values()))
+        counts = [len(each.depths) for each in fleet.miners.values()]
         assert max(counts) - min(counts) <= 1
         await until(lambda: len({each.ip for each in sink.readings}) == 20)
 
 
 async def test_first_looks_are_spread_over_the_interval() -> None:
-    fleet = Fleet(*(Seen(f"10.0.0.{n}") for n in range(1, 101)))
+    fleet = World(*(Seen(f"10.0.0.{n}") for n in range(1, 101)))
     buffer = ReadingBuffer(MemorySink(), None, SECTION, CLOCK, run_id="r")
-    telemetry = Telemetry(fleet, buffer, SECTION, CLOCK, timeout_s=5)  # type: ignore[arg-type]
+    telemetry = Telemetry(fleet, buffer, SECTION, CLOCK, timeout_s=5)
     now = CLOCK.mono()
-    fleet.begin()
+    await fleet.begin()
     due = sorted(plan.due_mono - now for plan in telemetry._plans.values())
     assert 0 <= due[0] < 0.2
     assert 0.8 < due[-1] <= 1.01
@@ -151,7 +174,7 @@ async def test_first_looks_are_spread_over_the_interval() -> None:
 
 async def test_the_first_look_is_full_and_later_ones_only_as_deep_as_needed() -> None:
     miner = Seen("10.0.0.1")
-    async with polling(Fleet(miner), section=FAST) as (_, _sink):
+    async with polling(World(miner), section=FAST) as (_, _sink):
         await until(lambda: len(miner.depths) >= 8)
     assert miner.depths[0] is Depth.FULL
     assert miner.depths[1:8] == [
@@ -161,7 +184,7 @@ async def test_the_first_look_is_full_and_later_ones_only_as_deep_as_needed() ->
 
 async def test_slow_and_static_facts_are_sent_only_when_they_changed() -> None:
     miner = Seen("10.0.0.1")
-    async with polling(Fleet(miner), section=FAST) as (_, sink):
+    async with polling(World(miner), section=FAST) as (_, sink):
         await until(lambda: len(sink.readings) >= 6)
         miner.light = True
         await until(lambda: any(each.slow and each.slow.light_on for each in sink.readings))
@@ -174,9 +197,9 @@ async def test_slow_and_static_facts_are_sent_only_when_they_changed() -> None:
 
 async def test_a_new_firmware_is_looked_at_in_full_once() -> None:
     miner = Seen("10.0.0.1")
-    async with polling(Fleet(miner), section=FAST):
+    async with polling(World(miner), section=FAST):
         await until(lambda: len(miner.depths) >= 4)
-        miner.identity = msgspec.structs.replace(miner.identity, firmware_version="2")
+        miner.is_now = msgspec.structs.replace(miner.identity, firmware_version="2")
         seen = len(miner.depths)
         await until(lambda: len(miner.depths) >= seen + 4)
     assert miner.depths[0] is Depth.FULL
@@ -189,7 +212,7 @@ async def test_a_dead_miner_delays_nobody_and_is_asked_less_and_less() -> None:
     for each in dead:
         each.dead_s = 0.3
     section = SECTION.model_copy(update={"interval_s": 0.2, "workers": 8})
-    async with polling(Fleet(*living, *dead), section=section) as (telemetry, sink):
+    async with polling(World(*living, *dead), section=section) as (telemetry, sink):
         await until(lambda: min(len(each.depths) for each in dead) >= 1)
         before = [len(each.depths) for each in living]
         dead_before = sum(len(each.depths) for each in dead)
@@ -206,7 +229,7 @@ async def test_a_dead_miner_delays_nobody_and_is_asked_less_and_less() -> None:
 
 async def test_a_miner_that_comes_back_is_looked_at_deeper_at_once() -> None:
     miner = Seen("10.0.0.1")
-    async with polling(Fleet(miner), section=FAST) as (_, sink):
+    async with polling(World(miner), section=FAST) as (_, sink):
         await until(lambda: len(sink.readings) >= 3)
         miner.dead_s = 0.0
         await until(lambda: any(not each.ok for each in sink.readings))
@@ -219,7 +242,7 @@ async def test_a_miner_that_comes_back_is_looked_at_deeper_at_once() -> None:
 async def test_a_wrong_password_keeps_what_needs_none() -> None:
     miner = Seen("10.0.0.1")
     miner.shy = True
-    async with polling(Fleet(miner), section=FAST) as (_, sink):
+    async with polling(World(miner), section=FAST) as (_, sink):
         await until(lambda: len(sink.readings) >= 4)
     first = sink.readings[0]
     assert (first.ok, first.error, first.slow) == (True, "auth_failed", None)
@@ -229,7 +252,7 @@ async def test_a_wrong_password_keeps_what_needs_none() -> None:
 async def test_a_miner_that_is_busy_with_a_task_is_skipped_not_called_dead() -> None:
     miner = Seen("10.0.0.1")
     miner.hangs = True
-    async with polling(Fleet(miner), section=FAST, timeout_s=0.05) as (telemetry, sink):
+    async with polling(World(miner), section=FAST, timeout_s=0.05) as (telemetry, sink):
         await until(lambda: telemetry.stats.skipped >= 2)
         miner.hangs = False
         await until(lambda: sink.readings)
@@ -238,7 +261,7 @@ async def test_a_miner_that_is_busy_with_a_task_is_skipped_not_called_dead() -> 
 
 async def test_a_restart_and_a_task_make_the_next_looks_deeper() -> None:
     miner = Seen("10.0.0.1")
-    fleet = Fleet(miner)
+    fleet = World(miner)
     section = FAST.model_copy(update={"slow_every_polls": 10_000})
     async with polling(fleet, section=section) as (_, _sink):
         await until(lambda: len(miner.depths) >= 5)
@@ -254,19 +277,18 @@ async def test_a_restart_and_a_task_make_the_next_looks_deeper() -> None:
 async def test_a_bug_in_one_driver_does_not_end_the_looking_at_others(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    good, bad = Seen("10.0.0.1"), Seen("10.0.0.2")
+    class Broken(Seen):
+        async def read(self, depth: Depth = Depth.MOVING) -> Reading:
+            raise ZeroDivisionError
 
-    async def broken(_depth: Depth) -> Reading:
-        raise ZeroDivisionError
-
-    bad.read = broken  # type: ignore[method-assign,assignment]
-    async with polling(Fleet(good, bad), section=FAST) as (_, _sink):
+    good, bad = Seen("10.0.0.1"), Broken("10.0.0.2")
+    async with polling(World(good, bad), section=FAST) as (_, _sink):
         await until(lambda: len(good.depths) >= 5)
     assert "ZeroDivisionError" in capsys.readouterr().out
 
 
 async def test_the_cloud_may_ask_for_another_interval_above_the_local_floor() -> None:
-    fleet = Fleet(Seen("10.0.0.1"))
+    fleet = World(Seen("10.0.0.1"))
     async with polling(fleet) as (telemetry, _):
         telemetry.set_interval(0.001)
         assert telemetry.interval_s == 0.1
@@ -275,11 +297,13 @@ async def test_the_cloud_may_ask_for_another_interval_above_the_local_floor() ->
 
 
 async def test_a_miner_that_left_is_not_looked_at_any_more() -> None:
-    fleet = Fleet(Seen("10.0.0.1"))
+    fleet = World(Seen("10.0.0.1"))
     async with polling(fleet, section=FAST) as (telemetry, sink):
         await until(lambda: sink.readings)
-        fleet.drivers.clear()
-        await until(lambda: not telemetry._plans)
+        moved = fleet.miners["10.0.0.2"] = Seen("10.0.0.2")
+        moved.is_now = fleet.miners["10.0.0.1"].identity
+        await fleet.look_at("10.0.0.2")
+        await until(lambda: set(telemetry._plans) == {"10.0.0.2"})
 
 
 async def test_a_simulated_farm_is_read_by_real_drivers() -> None:
