@@ -118,9 +118,8 @@ class FakeCloud:
         if self.away is not None:
             raise self.away
         if self.cancel:
-            await self.clock.sleep(
-                0.01
-            )  # it is told with every answer; without a pause that would spin
+            # It tells of them with every answer, at once: without a pause the two would spin.
+            await self.clock.sleep(0.01)
         fresh = self.queued[: request.room]
         self.queued = self.queued[request.room :]
         self.given.update({task.task_id: task for task in fresh})

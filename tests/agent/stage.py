@@ -78,3 +78,11 @@ async def site(folder: Path, **parts: Any) -> AsyncIterator[Site]:
     finally:
         if made._run is not None and not made._run.done():
             await made.stop()
+
+
+async def crash_and_restart(before: Site, folder: Path) -> Site:
+    await before.die()
+    after = Site(folder, cloud=before.cloud, farm=before.farm, clock=before.clock)
+    after.start()
+    await asyncio.wait_for(after.path.ready(), 10.0)
+    return after

@@ -20,8 +20,7 @@ from contract.task import TaskName
 from tests.agent.clock import HandClock, until
 from tests.agent.fake_cloud import code
 from tests.agent.farm import FakeMiner
-from tests.agent.stage import Site
-from tests.agent.test_dispatcher import crash_and_restart
+from tests.agent.stage import Site, crash_and_restart
 
 FIRMWARE = {"firmware_url": "http://files.test/image"}
 

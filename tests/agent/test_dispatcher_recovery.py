@@ -12,15 +12,7 @@ from contract.task import TaskName
 from tests.agent.clock import HandClock, until
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.journal import found
-from tests.agent.stage import Site
-
-
-async def crash_and_restart(before: Site, folder: Path) -> Site:
-    await before.die()
-    after = Site(folder, cloud=before.cloud, farm=before.farm, clock=before.clock)
-    after.start()
-    await asyncio.wait_for(after.path.ready(), 10.0)
-    return after
+from tests.agent.stage import Site, crash_and_restart
 
 
 async def test_a_one_shot_is_never_repeated_after_a_crash(tmp_path: Path) -> None:
