@@ -86,16 +86,27 @@ def is_low(moving: Moving, slow: Slow | None, static: Static | None) -> bool:
     return moving.hashrate_hs < LOW_HASHRATE_RATIO * share * ideal
 
 
+def power_w(moving: Moving, slow: Slow | None) -> float | None:
+    """What it takes: measured with the newest figures, or, while it hashes, by the meter that is asked more seldom."""
+    if moving.power_w is not None or slow is None or not _is_hashing(moving, slow):
+        return moving.power_w
+    return slow.metered_power_w
+
+
 def power_judgement(moving: Moving, slow: Slow | None) -> tuple[bool, bool]:
     """(takes too much, takes too little), measured by the miner's own power limit; where it has none, neither."""
     limit = slow.power_limit_w if slow else None
-    if not limit or moving.power_w is None:
+    taken_w = power_w(moving, slow)
+    if not limit or taken_w is None:
         return False, False
-    hashing = bool(moving.hashrate_hs) and not (slow and slow.mode is PowerMode.SLEEP)
     return (
-        moving.power_w > OVERPOWER_RATIO * limit,
-        hashing and moving.power_w < UNDERPOWER_RATIO * limit,
+        taken_w > OVERPOWER_RATIO * limit,
+        _is_hashing(moving, slow) and taken_w < UNDERPOWER_RATIO * limit,
     )
+
+
+def _is_hashing(moving: Moving, slow: Slow | None) -> bool:
+    return bool(moving.hashrate_hs) and not (slow and slow.mode is PowerMode.SLEEP)
 
 
 def _class_of(text: str) -> str:

@@ -190,6 +190,8 @@ class Slow(Frozen, frozen=True, kw_only=True):
     mode_preset: str | None = None
     light_on: bool | None = None
     power_limit_w: float | None = None
+    # Of a meter that is asked with these facts only: it stands for the looks between, as long as the miner hashes.
+    metered_power_w: float | None = None
     faults: tuple[MinerFault, ...] = ()
 
 

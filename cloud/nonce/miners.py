@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from cloud.anomalies import is_low, is_overheated, names_of, power_judgement
+from cloud.anomalies import is_low, is_overheated, names_of, power_judgement, power_w
 from cloud.context import CLOCK, STORE
 from cloud.errors import ApiError
 from cloud.nonce.answers import many, time_or_none
@@ -129,9 +129,9 @@ def item_of(row: Mapping[str, Any], farm: Mapping[str, Any], now: datetime) -> M
         hashrate=shown.hashrate_hs,
         hashrate_24h=row["hashrate_24h_hs"],
         expected_hashrate=row["hashrate_ideal_hs"],
-        power=shown.power_w,
+        power=power_w(shown, slow),
         temp=_first(shown.temp_chip_c, shown.temp_board_c, shown.temp_outlet_c),
-        efficiency=_efficiency(shown),
+        efficiency=_efficiency(shown, slow),
         uptime=shown.uptime_s,
         last_updated_at=time_or_none(row["last_read_at"]),
         errors=_errors(row, slow),
@@ -262,10 +262,11 @@ def _boards(moving: Moving) -> list[HashboardItem]:
     ]
 
 
-def _efficiency(moving: Moving) -> float | None:
-    if moving.power_w is None or not moving.hashrate_hs:
+def _efficiency(moving: Moving, slow: Slow | None) -> float | None:
+    taken_w = power_w(moving, slow)
+    if taken_w is None or not moving.hashrate_hs:
         return None
-    return moving.power_w / (moving.hashrate_hs / 1e12)
+    return taken_w / (moving.hashrate_hs / 1e12)
 
 
 def _sum(numbers: Any) -> int | None:

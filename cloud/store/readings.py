@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.anomalies import flags_of
+from cloud.anomalies import flags_of, power_w
 from cloud.store.engine import Store, chunks, rows
 from cloud.store.ids import new_miner_id
 from cloud.store.schema import agents, miners, reading_batches
@@ -151,7 +151,7 @@ def refresh(row: dict[str, Any], look: Look, agent_id: str | None, now: datetime
     if reading.moving is not None:
         row["moving"] = msgspec.to_builtins(reading.moving)
         row["hashrate_hs"] = reading.moving.hashrate_hs
-        row["power_w"] = reading.moving.power_w
+        row["power_w"] = power_w(reading.moving, _record(row["slow"], Slow))
         row["temp_c"] = _temperature(reading.moving)
     _judge(row)
 

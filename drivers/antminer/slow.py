@@ -74,17 +74,19 @@ async def look_slowly(
         faults.append(_PROTECTION)
     # Other firmwares list their boards in ways of their own.
     faults.extend(_seen(look, spec, counts_boards=cgi.stock and mode is not PowerMode.SLEEP))
+    is_metered = spec is not None and spec.has_power_meter and look.moving.power_w is None
+    metered_w = await meter.watts() if is_metered else None
     slow = Slow(
         mode=mode,
         mode_configured=wished,
         mode_raw=None if code is None else str(code),
         light_on=light_on,
+        metered_power_w=metered_w,
         faults=tuple(faults),
     )
-    is_metered = spec is not None and spec.has_power_meter and look.moving.power_w is None
     return SlowLook(
         slow=slow,
-        power_w=await meter.watts() if is_metered else look.moving.power_w,
+        power_w=metered_w if is_metered else look.moving.power_w,
         serials=new.serials,
         ideal_hs=new.ideal_hs,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from contract.miner import Board, Make, MinerFault, Moving, Pool, PowerMode, Slow, Static
@@ -97,6 +98,26 @@ async def test_run_and_ops_states_are_asked_for_in_one_list_or_apart(stage: Any)
     assert await searched(stage, lifecycle_statuses={"eq": "archived"}) == [2]
     assert await searched(stage, health_statuses={"eq": "error"}) == [1, 2, 3, 4, 5]
     assert await listed(stage, status="no-such-word") == []
+
+
+async def test_a_meter_asked_seldom_tells_the_power_until_it_is_asked_again(
+    stage: Any, readings: Any
+) -> None:
+    async def power_at(moving: Moving, slow: Slow | None = None) -> tuple[Any, Any]:
+        stage.clock.forward(1)
+        await stage.look_at(readings.healthy(1, moving=moving, slow=slow))
+        found = await item(stage, 1)
+        return found["power"], found["efficiency"]
+
+    hashing = Moving(hashrate_hs=100 * TH, uptime_s=86_400.0)
+    metered = Slow(power_limit_w=3000.0, metered_power_w=4000.0)
+    assert await power_at(msgspec.structs.replace(hashing, power_w=4000.0), metered) == (4000, 40)
+    assert await power_at(hashing) == (4000, 40)
+    assert (await item(stage, 1))["overpower"] is True
+    assert await listed(stage, status="overpower") == [1]
+    assert await power_at(Moving(hashrate_hs=0.0, uptime_s=9.0)) == (None, None)
+    assert await listed(stage, status="overpower") == []
+    assert await power_at(hashing, Slow(power_limit_w=3000.0)) == (None, None)
 
 
 async def test_what_is_wrong_with_a_miner_shows_as_flags_words_and_filters(

@@ -248,8 +248,10 @@ async def metered(*faults: Any) -> AsyncIterator[Stage]:
 
 async def watts_on_a_port_of_their_own() -> None:
     async with metered() as on:
-        watts = (await on.driver.read(Depth.SLOW)).moving.power_w
-        assert watts == pytest.approx(on.miner.spec.power_w, rel=0.2)
+        seen = await on.driver.read(Depth.SLOW)
+        assert seen.moving.power_w == pytest.approx(on.miner.spec.power_w, rel=0.2)
+        assert seen.slow is not None
+        assert seen.slow.metered_power_w == seen.moving.power_w
 
 
 async def a_meter_that_is_none() -> None:
