@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from drivers.antminer.identify import classify, findings_of
 from drivers.antminer.models import OLD, spec_for
 from drivers.antminer.reading import look_of, new_look_of, pools_of
 from drivers.antminer.replies import Reply, decode_reply
+from tests.recorded.where import needs, recordings_of
 from tests.recordings.antminer import (
     EXPECTED,
     FOREIGN,
@@ -26,18 +25,8 @@ from tests.recordings.antminer import (
     Version,
 )
 
-ROOT = (
-    Path(
-        os.environ.get("MINER_AGENT_RECORDINGS")
-        or Path(__file__).resolve().parents[3] / "shared" / "recordings"
-    )
-    / "antminer"
-)
-REQUIRED = os.environ.get("MINER_AGENT_REQUIRE_ALL") == "1"
-needs_recordings = pytest.mark.skipif(
-    not ROOT.is_dir() and not REQUIRED,
-    reason="no recordings of real devices here (MINER_AGENT_RECORDINGS)",
-)
+ROOT = recordings_of("antminer")
+needs_recordings = needs(ROOT)
 
 
 def reply_of(name: str) -> Reply:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
@@ -13,19 +11,11 @@ from contract.miner import normalize_mac
 from drivers.antminer import conf
 from drivers.antminer.identify import classify
 from drivers.antminer.repair import decode_json
+from tests.recorded.where import needs, recordings_of
 from tests.recordings.antminer_conf import EXPECTED, Config, Info, Request
 
-ROOT = (
-    Path(
-        os.environ.get("MINER_AGENT_RECORDINGS")
-        or Path(__file__).resolve().parents[3] / "shared" / "recordings"
-    )
-    / "antminer"
-)
-needs_recordings = pytest.mark.skipif(
-    not ROOT.is_dir() and os.environ.get("MINER_AGENT_REQUIRE_ALL") != "1",
-    reason="no recordings of real devices here (MINER_AGENT_RECORDINGS)",
-)
+ROOT = recordings_of("antminer")
+needs_recordings = needs(ROOT)
 
 
 def named(kind: type) -> list[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,20 +17,11 @@ from drivers.iceriver.models import model_of
 from drivers.iceriver.reading import look_of
 from drivers.iceriver.replies import checked, decode_daemon, decode_web
 from drivers.iceriver.web import PANEL
+from tests.recorded.where import needs, recordings_of
 from tests.recordings.iceriver import EXPECTED, B, Config, Exchange, Foreign, Network, P, Panel
 
-ROOT = (
-    Path(
-        os.environ.get("MINER_AGENT_RECORDINGS")
-        or Path(__file__).resolve().parents[3] / "shared" / "recordings"
-    )
-    / "iceriver"
-)
-REQUIRED = os.environ.get("MINER_AGENT_REQUIRE_ALL") == "1"
-pytestmark = pytest.mark.skipif(
-    not ROOT.is_dir() and not REQUIRED,
-    reason="no recordings of real devices here (MINER_AGENT_RECORDINGS)",
-)
+ROOT = recordings_of("iceriver")
+pytestmark = needs(ROOT)
 GIGA = 1e9
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,10 +13,19 @@ from contract.errors import MinerError
 from contract.miner import Board, Pool, Psu
 from drivers.base import Credentials
 from drivers.whatsminer import api, figures, frames, reading, reading3
-from drivers.whatsminer.envelope import decrypt, encrypt, padded_pkcs7, seal, token_of, unseal
+from drivers.whatsminer.envelope import (
+    Token,
+    decrypt,
+    encrypt,
+    padded_pkcs7,
+    seal,
+    token_of,
+    unseal,
+)
 from drivers.whatsminer.faults import codes_of, faults_of
 from drivers.whatsminer.identify import from_device, from_version, with_info
 from drivers.whatsminer.tokens import opened
+from tests.recorded.where import needs, recordings_of
 from tests.recordings.whatsminer import (
     EXPECTED,
     Accepted,
@@ -44,19 +51,9 @@ from tests.recordings.whatsminer import (
     Version,
 )
 
-ROOT = (
-    Path(
-        os.environ.get("MINER_AGENT_RECORDINGS")
-        or Path(__file__).resolve().parents[3] / "shared" / "recordings"
-    )
-    / "whatsminer"
-)
-REQUIRED = os.environ.get("MINER_AGENT_REQUIRE_ALL") == "1"
+ROOT = recordings_of("whatsminer")
 VECTORS = "token-vectors.json"
-pytestmark = pytest.mark.skipif(
-    not ROOT.is_dir() and not REQUIRED,
-    reason="no recordings of real devices here (MINER_AGENT_RECORDINGS)",
-)
+pytestmark = needs(ROOT)
 
 
 def reply_of(name: str) -> api.Reply:
@@ -322,8 +319,8 @@ def vectors() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("case", vectors()["v2"], ids=lambda case: case["name"])
-def test_v2_tokens_and_envelopes_come_out_exactly(case: dict[str, Any]):
+def token_as_told(case: dict[str, Any]) -> Token:
+    """What comes of a reply to `get_token`, which is exactly what the vector says."""
     given = case["get_token_msg"]
     token = token_of(case["password"], given["salt"], given["newsalt"], given["time"])
     assert (token.key, token.sign, token.aes_key.hex()) == (
@@ -331,6 +328,12 @@ def test_v2_tokens_and_envelopes_come_out_exactly(case: dict[str, Any]):
         case["sign"],
         case["aes256_key_hex"],
     )
+    return token
+
+
+@pytest.mark.parametrize("case", vectors()["v2"], ids=lambda case: case["name"])
+def test_v2_tokens_and_envelopes_come_out_exactly(case: dict[str, Any]):
+    token = token_as_told(case)
     for each in case["commands"]:
         plain = each["plaintext"].encode()
         exact = base64.b64decode(each["data_zero_padded"])
@@ -352,13 +355,7 @@ def test_v2_tokens_and_envelopes_come_out_exactly(case: dict[str, Any]):
 
 def test_frames_of_another_client_are_read_and_written_exactly():
     case = vectors()["v2_recorded"]
-    given = case["get_token_msg"]
-    token = token_of(case["password"], given["salt"], given["newsalt"], given["time"])
-    assert (token.key, token.sign, token.aes_key.hex()) == (
-        case["key"],
-        case["sign"],
-        case["aes256_key_hex"],
-    )
+    token = token_as_told(case)
     for each in case["frames"]:
         assert unseal(each["base64"], token).decode() == each["plaintext"]
         if each["direction"] == "request":
