@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Final
+
+_CLIENT_S: Final = 2.0  # real: however fast the devices live, a client on a busy host does not
 
 
 class DeviceClock:
@@ -48,6 +51,10 @@ class DeviceClock:
         """Wait so many device seconds."""
         if seconds > 0:
             await asyncio.sleep(seconds / self.scale)
+
+    def patience(self, seconds: float) -> float:
+        """Device seconds to wait for a client: so many, but never less than two real seconds."""
+        return max(seconds, _CLIENT_S * self.scale)
 
     def _running(self) -> float:
         return (self._loop.time() - self._zero) * self.scale

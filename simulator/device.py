@@ -106,10 +106,14 @@ class Device:
 
     async def kill_tasks(self) -> None:
         """End everything that runs on the device."""
+        await asyncio.gather(*self.cancel_tasks(), return_exceptions=True)
+
+    def cancel_tasks(self) -> list[asyncio.Task[Any]]:
+        """Cancel everything that runs on the device, but for who asks; these are ending now."""
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return tasks
 
     def tap(self, port: int, kind: str, data: bytes, *, had_credentials: bool) -> None:
         """Keep what a client sent, when somebody listens in."""

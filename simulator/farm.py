@@ -21,6 +21,7 @@ VENDOR_PORTS: Final = {"http": 80, "rpc": 4028, "v3": 4433, "daemon": 4111}
 HIGH_PORTS: Final = {"http": 18080, "rpc": 14028, "v3": 14433, "daemon": 14111}
 _TRIES: Final = 5
 _SPARE_FILES: Final = 256
+_CLOSING_TURNS: Final = 8
 
 
 class Farm:
@@ -140,9 +141,9 @@ class Farm:
 
     async def _stop_devices(self) -> None:
         await asyncio.gather(*(device.stop() for device in self.miners))
-        for _ in range(
-            8
-        ):  # turns of the loop in which accepted sockets become transports and close
+        # what was accepted last becomes a transport, and closes, only on the next turns of the loop;
+        # the loop offers nothing to wait for until then
+        for _ in range(_CLOSING_TURNS):
             await asyncio.sleep(0)
 
 

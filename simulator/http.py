@@ -197,6 +197,7 @@ class HttpConnection(Connection):
     async def _serve(self, request: Request) -> None:
         # runs on the device, not on the connection: a CGI goes on when its client has gone
         if slow := self.device.faults.take("slow_cgi", text=request.line, port="http"):
+            # the fault's own measure, in real seconds: a client's patience does not live faster
             await asyncio.sleep(float(slow.args.get("seconds", 5)))
         response = await self._handler(request)
         if self.transport is None or response.hold:

@@ -113,7 +113,8 @@ class Listener:
                 tries += 1
                 if tries > _BIND_TRIES:
                     raise
-                # the former listening socket may be closed only on one of the next turns
+                # the former listening socket may be closed only on one of the next turns, and who
+                # else holds the address tells nobody when it goes: ask again, so many times
                 await asyncio.sleep(0.005)
         if isinstance(loop, asyncio.SelectorEventLoop):
             # Its own server loses, unclosed, what it accepted in the very turn in which it is closed.
@@ -247,6 +248,7 @@ class Connection(asyncio.Protocol):
             if self.transport is None or self.transport.is_closing():
                 return
             self.transport.write(chunk)
+            # lets the transport say that it is full, and the other miners run
             await asyncio.sleep(0)
         if self.transport is not None:
             self.transport.close()
@@ -255,6 +257,7 @@ class Connection(asyncio.Protocol):
         """Drop the connection with a RST."""
         if self.transport is not None:
             sock = self.transport.get_extra_info("socket")
+            # the client was first, and there is nothing to reset
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.transport.abort()
@@ -294,7 +297,7 @@ class Connection(asyncio.Protocol):
             if self.transport is None or self.transport.is_closing():
                 return
             self.transport.write(data[index : index + 1])
-            await asyncio.sleep(interval_s)
+            await asyncio.sleep(interval_s)  # the slowness is the fault: nothing is waited for
         if self.transport is not None:
             self.transport.close()
 

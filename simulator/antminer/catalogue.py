@@ -202,6 +202,17 @@ _S21HYD: Final = replace(
     ip_cat=True,
     chunked=True,
 )
+_S19_PLAIN: Final = replace(
+    _S19,
+    key="s19",
+    name="Antminer S19",
+    hashrate_hs=95e12,
+    chips=76,
+    group=2,
+    frequency=675,
+    voltage="1400",
+    version="Fri Nov 17 17:37:21 CST 2023",
+)
 _L7: Final = Model(
     key="l7",
     name="Antminer L7",
@@ -395,28 +406,12 @@ _MODELS: Final = (
         miner="b023.0.1.3",
     ),
     replace(
-        _S19,
+        _S19_PLAIN,
         key="s19-2020",
-        name="Antminer S19",
-        hashrate_hs=95e12,
-        chips=76,
-        group=2,
-        frequency=675,
-        voltage="1400",
         version="Fri Dec 11 11:15:40 CST 2020",
         quirks=("no_array", "no_miner_type"),
     ),
-    replace(
-        _S19,
-        key="s19",
-        name="Antminer S19",
-        hashrate_hs=95e12,
-        chips=76,
-        group=2,
-        frequency=675,
-        voltage="1400",
-        version="Fri Nov 17 17:37:21 CST 2023",
-    ),
+    _S19_PLAIN,
     _S19,
     replace(
         _S19,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from simulator.antminer.config import Conf, config_text, mode_of, write_new
+from simulator.antminer.config import Conf, Write, config_text, mode_of, write_new
 from simulator.antminer.web import code_output, json_output, page, script_output
 from simulator.http import Request, Response
 
@@ -83,17 +84,7 @@ async def set_miner_conf(miner: Antminer, request: Request) -> Response:
         await miner.clock.sleep(spec.set_conf_s / 2)
 
         def effect() -> None:
-            before = miner.conf
-            assert write.conf is not None
-            miner.conf = write.conf
-            miner.config_corrupt = corrupts
-            for action in actions:
-                miner.record(
-                    action,
-                    "applied",
-                    before=config_view(before, action),
-                    after=config_view(miner.conf, action),
-                )
+            apply_write(miner, write, actions, config_view, corrupts=corrupts)
             if not write.restarts:
                 miner.reload()
             elif spec.restart_by_mailbox:
@@ -114,6 +105,23 @@ async def set_miner_conf(miner: Antminer, request: Request) -> Response:
         # a client that left early leaves the lock file behind where there is one
         if miner.boot == boot:
             miner.config_lock = spec.late_config and request.client_gone()
+
+
+def apply_write(
+    miner: Antminer,
+    write: Write,
+    actions: list[str],
+    view: Callable[[Conf, str], Conf],
+    *,
+    corrupts: bool,
+) -> None:
+    """Put the new file in the place of the old; `view` is what the ledger shows of it for an action."""
+    before = miner.conf
+    assert write.conf is not None
+    miner.conf = write.conf
+    miner.config_corrupt = corrupts
+    for action in actions:
+        miner.record(action, "applied", before=view(before, action), after=view(miner.conf, action))
 
 
 def config_view(conf: Conf, action: str) -> Conf:

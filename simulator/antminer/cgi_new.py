@@ -13,6 +13,7 @@ from simulator.antminer.cgi_service import (
     dlog,
     history_log,
     log,
+    network_info,
     passwd,
     set_network_conf,
     upgrade,
@@ -53,20 +54,9 @@ async def get_system_info(miner: Antminer, request: Request) -> Response:
 
 async def get_network_info(miner: Antminer, request: Request) -> Response:
     del request
-    net = miner.network
-    info = {
-        "nettype": net["nettype"],
-        "netdevice": "eth0",
-        "macaddr": miner.shown_mac(),
-        "ipaddress": miner.ip,
-        "netmask": net["netmask"],
-        "conf_nettype": net["nettype"],
-        "conf_hostname": net["hostname"],
-        "conf_ipaddress": net["ipaddress"],
-        "conf_netmask": net["netmask"] if net["nettype"] == "Static" else "",
-        "conf_gateway": net["gateway"] if net["nettype"] == "Static" else "",
-        "conf_dnsservers": net["dnsservers"] if net["nettype"] == "Static" else "",
-    }
+    info = network_info(miner)
+    if miner.network["nettype"] != "Static":
+        info |= dict.fromkeys(("conf_netmask", "conf_gateway", "conf_dnsservers"), "")
     return json_output(miner, info)
 
 

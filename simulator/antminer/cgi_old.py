@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 from simulator.antminer import firmware, legacy
-from simulator.antminer.cgi_config import shown_config
-from simulator.antminer.cgi_service import apply_network, cut_upload, log
+from simulator.antminer.cgi_config import apply_write, shown_config
+from simulator.antminer.cgi_service import apply_network, cut_upload, log, network_info
 from simulator.antminer.config import Conf, Write, mode_of, write_old
+from simulator.antminer.pools import pool_states
 from simulator.antminer.web import Script, page, script_output
 from simulator.http import Request, Response
 
@@ -71,21 +72,7 @@ def uptime_text(up_s: float) -> str:
 
 async def get_network_info(miner: Antminer, request: Request) -> Response:
     del request
-    net = miner.network
-    info = {
-        "nettype": net["nettype"],
-        "netdevice": "eth0",
-        "macaddr": miner.shown_mac(),
-        "ipaddress": miner.ip,
-        "netmask": net["netmask"],
-        "conf_nettype": net["nettype"],
-        "conf_hostname": net["hostname"],
-        "conf_ipaddress": net["ipaddress"],
-        "conf_netmask": net["netmask"],
-        "conf_gateway": net["gateway"],
-        "conf_dnsservers": net["dnsservers"],
-    }
-    return script_output(miner, json.dumps(info))
+    return script_output(miner, json.dumps(network_info(miner)))
 
 
 async def get_miner_conf(miner: Antminer, request: Request) -> Response:
@@ -113,14 +100,7 @@ async def _write_config(
     await miner.clock.sleep(miner.spec.set_conf_s / 3)
 
     def effect() -> None:
-        before = miner.conf
-        assert write.conf is not None
-        miner.conf = write.conf
-        miner.config_corrupt = corrupts
-        for action in actions:
-            miner.record(
-                action, "applied", before=_view(before, action), after=_view(miner.conf, action)
-            )
+        apply_write(miner, write, actions, _view, corrupts=corrupts)
         miner.restart_process()
 
     response = miner.carry_out(actions, effect, script_output(miner, "ok"))
@@ -139,8 +119,8 @@ async def get_miner_status(miner: Antminer, request: Request) -> Response:
     document = {
         "summary": {
             "elapsed": str(row["Elapsed"]),
-            "ghs5s": f"{miner.rate(process.rate_5s()):.2f}",
-            "ghsav": f"{miner.rate(process.rate_avg()):.2f}",
+            "ghs5s": f"{miner.units.legacy(process.rate_5s()):.2f}",
+            "ghsav": f"{miner.units.legacy(process.rate_avg()):.2f}",
             "foundblocks": "0",
             "getworks": str(row["Getwork"]),
             "accepted": str(row["Accepted"]),
@@ -156,8 +136,7 @@ async def get_miner_status(miner: Antminer, request: Request) -> Response:
                 "priority": str(index),
                 "lstime": pool.last_share,
             }
-            for index in range(len(miner.live_pools))
-            for pool in [miner.pool_state(index)]
+            for index, pool in enumerate(pool_states(miner))
         ],
         "devs": [
             {
@@ -166,7 +145,7 @@ async def get_miner_status(miner: Antminer, request: Request) -> Response:
                 "freq": str(miner.spec.frequency),
                 "temp": str(max(miner.board_temps(index))),
                 "temp2": str(max(miner.chip_temps(index))),
-                "rate": f"{miner.rate(process.board_rate(index)):.2f}",
+                "rate": f"{miner.units.legacy(process.board_rate(index)):.2f}",
             }
             for index in miner.boards()
         ],

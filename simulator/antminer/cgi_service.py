@@ -119,6 +119,24 @@ async def set_network_conf(miner: Antminer, request: Request) -> Response:
     )
 
 
+def network_info(miner: Antminer) -> dict[str, str]:
+    """The network as it is (`...`) and as it is configured (`conf_...`)."""
+    net = miner.network
+    return {
+        "nettype": net["nettype"],
+        "netdevice": "eth0",
+        "macaddr": miner.shown_mac(),
+        "ipaddress": miner.ip,
+        "netmask": net["netmask"],
+        "conf_nettype": net["nettype"],
+        "conf_hostname": net["hostname"],
+        "conf_ipaddress": net["ipaddress"],
+        "conf_netmask": net["netmask"],
+        "conf_gateway": net["gateway"],
+        "conf_dnsservers": net["dnsservers"],
+    }
+
+
 def apply_network(miner: Antminer, after: dict[str, str]) -> None:
     """Restart the interface with these settings; a static loopback address moves the miner."""
     before = dict(miner.network)

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from simulator.antminer.catalogue import Generation, Model
 from simulator.antminer.process import OLD_SLEEP
+from simulator.pools import SLOTS, blank
 
 Conf = dict[str, Any]
-SLOTS: Final = 3
 LATE_KEYS: Final = (
     "pools",
     "bitmain-fan-ctrl",
@@ -40,7 +40,7 @@ class Write:
 
 def factory_config(model: Model) -> Conf:
     """The file as it is after a factory reset: three empty pools."""
-    conf: Conf = {"pools": [{"url": "", "user": "", "pass": ""} for _ in range(SLOTS)]}
+    conf: Conf = {"pools": [blank() for _ in range(SLOTS)]}
     if model.generation is Generation.NEW_GOD:
         conf["algo"] = model.algo
     else:

@@ -58,7 +58,7 @@ def _stats_soc(miner: Antminer) -> Row:
     asleep = process.asleep
     boards = {} if asleep else {spec.chains[index]: index for index in miner.boards()}
     row = _rates(miner, text=True)
-    row["GHS 30m"] = miner.rate(process.rate_30m())
+    row["GHS 30m"] = miner.units.legacy(process.rate_30m())
     row["Mode"] = process.running_mode if len(spec.modes) > 1 else "H"
     if asleep:
         row["Ex Hash Rate"] = 0
@@ -71,13 +71,13 @@ def _stats_soc(miner: Antminer) -> Row:
     row |= {f"temp3_{n}": row[f"temp2_{n}"] for n in _OLD_SLOTS}
     row |= {f"temp_pcb{n}": _dashed(miner.board_temps, boards.get(n)) for n in _OLD_SLOTS}
     row |= {f"temp_chip{n}": _dashed(miner.chip_temps, boards.get(n)) for n in _OLD_SLOTS}
-    row["total_rateideal"] = 0.0 if asleep else miner.shown_ideal()
-    if unit := miner.rate_unit():
+    row["total_rateideal"] = 0.0 if asleep else miner.units.legacy_ideal(miner.ideal_hs())
+    if unit := miner.units.legacy_name():
         row["rate_unit"] = unit
     row |= {
         "total_freqavg": 0.0,
         "total_acn": len(boards) * spec.chips,
-        "total_rate": miner.rate(process.rate_5s()),
+        "total_rate": miner.units.legacy(process.rate_5s()),
     }
     row |= {f"chain_rateideal{n}": 0.0 for n in _OLD_SLOTS}
     row["temp_max"] = max((row[f"temp{n}"] for n in _OLD_SLOTS), default=0)
@@ -94,7 +94,7 @@ def _stats_bm(miner: Antminer) -> Row:
     boards = {spec.chains[index]: index for index in miner.boards()}
     row = _rates(miner, text=False)
     row |= {
-        "rate_30m": miner.rate(process.rate_30m()),
+        "rate_30m": miner.units.legacy(process.rate_30m()),
         "Mode": 2,
         "miner_count": len(boards),
         "frequency": spec.frequency,
@@ -109,11 +109,11 @@ def _stats_bm(miner: Antminer) -> Row:
     row |= {f"temp_chip{n}": _dashed(miner.chip_temps, boards.get(n)) for n in slots}
     row |= {f"temp_pic{n}": _dashed(miner.pic_temps, boards.get(n)) for n in slots}
     row |= {
-        "total_rateideal": miner.shown_ideal(),
-        "rate_unit": miner.rate_unit(),
+        "total_rateideal": miner.units.legacy_ideal(miner.ideal_hs()),
+        "rate_unit": miner.units.legacy_name(),
         "total_freqavg": spec.frequency,
         "total_acn": len(boards) * spec.chips,
-        "total rate": miner.rate(process.rate_avg()),
+        "total rate": miner.units.legacy(process.rate_avg()),
         "temp_max": 0,
         "no_matching_work": process.hardware_errors(),
     }
@@ -129,11 +129,11 @@ def _stats_god(miner: Antminer) -> Row:
     process, spec = miner.process, miner.spec
     boards = {spec.chains[index]: index for index in miner.boards()}
     row = _rates(miner, text=False)
-    if unit := miner.rate_unit():
+    if unit := miner.units.legacy_name():
         row["rate_unit"] = unit
     row |= {
-        "total_rateideal": miner.shown_ideal(),
-        "total_rate": miner.rate(process.rate_5s()),
+        "total_rateideal": miner.units.legacy_ideal(miner.ideal_hs()),
+        "total_rate": miner.units.legacy(process.rate_5s()),
         "miner_count": len(boards),
         "frequency": spec.frequency,
         "fan_num": len(spec.fans),
@@ -150,7 +150,7 @@ def _stats_god(miner: Antminer) -> Row:
             f"temp_in_chip_{number}": f"{chip[0]}-{chip[0]}-{chip[2]}-{chip[2]}",
             f"temp_out_chip_{number}": f"{chip[1]}-{chip[1]}-{chip[3]}-{chip[3]}",
             f"CHAIN AVG HASHRATE{number}": (
-                f"{miner.rate(process.board_rate(index)):.2f} {miner.rate_unit_word()}"
+                f"{miner.units.legacy(process.board_rate(index)):.2f} {miner.units.legacy_word()}"
             ),
         }
     row["temp_max"] = max((max(miner.chip_temps(i)) for i in boards.values()), default=0)
@@ -165,8 +165,11 @@ def _stats_god(miner: Antminer) -> Row:
 
 
 def _rates(miner: Antminer, *, text: bool) -> Row:
-    now = miner.rate(miner.process.rate_5s())
-    return {"GHS 5s": f"{now:.2f}" if text else now, "GHS av": miner.rate(miner.process.rate_avg())}
+    now = miner.units.legacy(miner.process.rate_5s())
+    return {
+        "GHS 5s": f"{now:.2f}" if text else now,
+        "GHS av": miner.units.legacy(miner.process.rate_avg()),
+    }
 
 
 def _fans(miner: Antminer, slots: int) -> dict[str, int]:
@@ -186,7 +189,9 @@ def _chains(miner: Antminer, slots: Sequence[int], *, hidden: bool = False) -> R
     row |= {f"chain_acs{n}": states if n in boards else "" for n in slots}
     row |= {f"chain_hw{n}": errors if n in boards else 0 for n in slots}
     row |= {
-        f"chain_rate{n}": f"{miner.rate(process.board_rate(boards[n])):.2f}" if n in boards else ""
+        f"chain_rate{n}": f"{miner.units.legacy(process.board_rate(boards[n])):.2f}"
+        if n in boards
+        else ""
         for n in slots
     }
     return row

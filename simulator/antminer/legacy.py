@@ -9,6 +9,7 @@ import msgspec
 
 from simulator.antminer.catalogue import Generation, Shape
 from simulator.antminer.layouts import stats_row
+from simulator.antminer.pools import PoolState, pool_states
 from simulator.antminer.process import SHARE_DIFFICULTY
 
 if TYPE_CHECKING:
@@ -66,14 +67,14 @@ def _version(miner: Antminer) -> Reply:
 def _summary(miner: Antminer) -> Reply:
     process = miner.process
     is_old = miner.spec.generation is Generation.OLD
-    rate = miner.rate
+    rate = miner.units.legacy
     accepted, rejected = process.accepted(), process.rejected()
     elapsed = miner.elapsed()
     row: dict[str, Any] = {"Elapsed": elapsed}
     if miner.spec.generation is Generation.NEW_GOD and "no_rate_texts" in miner.faults:
         row |= {"GHS 5s": rate(process.rate_5s()), "GHS av": rate(process.rate_avg())}
     elif miner.spec.generation is Generation.NEW_GOD:
-        unit = miner.rate_unit_word()
+        unit = miner.units.legacy_word()
         row |= {
             "GHS 5s": rate(process.rate_5s()),
             "GHS av": rate(process.rate_avg()),
@@ -118,7 +119,7 @@ def _summary(miner: Antminer) -> Reply:
 
 
 def _devs(miner: Antminer) -> Reply:
-    process, rate = miner.process, miner.rate
+    process, rate = miner.process, miner.units.legacy
     accepted = process.accepted()
     is_old = miner.spec.generation is Generation.OLD
     unit = "GHS" if is_old else "MHS"
@@ -153,12 +154,11 @@ def _devs(miner: Antminer) -> Reply:
 
 
 def _pools(miner: Antminer) -> Reply:
-    rows = [_pool(miner, index) for index in range(len(miner.live_pools))]
+    rows = [_pool(miner, index, pool) for index, pool in enumerate(pool_states(miner))]
     return _whole(miner, 7, f"{len(rows)} Pool(s)", "POOLS", rows)
 
 
-def _pool(miner: Antminer, index: int) -> dict[str, Any]:
-    pool = miner.pool_state(index)
+def _pool(miner: Antminer, index: int, pool: PoolState) -> dict[str, Any]:
     active = pool.active
     accepted = miner.process.accepted() if active else 0
     rejected = miner.process.rejected() if active else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from simulator.antminer.layouts import chip_text
+from simulator.antminer.pools import pool_states
 from simulator.antminer.process import SHARE_DIFFICULTY, sleep_mode
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def error(command: str) -> Reply:
 def _summary(miner: Antminer) -> Reply:
     process = miner.process
     healthy = process.fraction() > 0.5 or process.asleep
-    pool_up = any(miner.pool_state(i).status == "Alive" for i in range(len(miner.live_pools)))
+    pool_up = any(pool.status == "Alive" for pool in pool_states(miner))
     row = _rates(miner) | {
         "hw_all": process.hardware_errors(),
         "bestshare": process.accepted() * 1_143_391,
@@ -64,8 +65,8 @@ def _chain(miner: Antminer, index: int) -> dict[str, Any]:
     return {
         "index": index,
         "freq_avg": spec.frequency,
-        "rate_ideal": miner.rate_new(share),
-        "rate_real": miner.rate_new(process.board_rate(index)),
+        "rate_ideal": miner.units.new(share),
+        "rate_real": miner.units.new(process.board_rate(index)),
         "asic_num": spec.chips,
         "asic": chip_text(spec.chips, spec.group, mark),
         "temp_pic": miner.pic_temps(index),
@@ -81,8 +82,7 @@ def _chain(miner: Antminer, index: int) -> dict[str, Any]:
 
 def _pools(miner: Antminer) -> Reply:
     rows = []
-    for index in range(len(miner.live_pools)):
-        pool = miner.pool_state(index)
+    for index, pool in enumerate(pool_states(miner)):
         accepted = miner.process.accepted() if pool.active else 0
         rejected = miner.process.rejected() if pool.active else 0
         rows.append(
@@ -112,12 +112,12 @@ def _pools(miner: Antminer) -> Reply:
 def _rate(miner: Antminer) -> Reply:
     points = 12
     axis = [f"{minute}min" for minute in range(0, points * 5, 5)]
-    now = miner.rate_new(miner.process.rate_5s())
+    now = miner.units.new(miner.process.rate_5s())
     series = [
         {"name": f"chain{index}", "data": [round(now / len(miner.spec.chains), 2)] * points}
         for index in miner.boards()
     ]
-    row = {"unit": miner.rate_unit_new(), "xAxis": axis, "series": series}
+    row = {"unit": miner.units.new_name(), "xAxis": axis, "series": series}
     return _whole(miner, "rate", "RATE", [row])
 
 
@@ -141,14 +141,14 @@ def _reload(miner: Antminer) -> Reply:
 
 
 def _rates(miner: Antminer) -> dict[str, Any]:
-    process, rate = miner.process, miner.rate_new
+    process, rate = miner.process, miner.units.new
     return {
         "elapsed": miner.elapsed(),
         "rate_5s": rate(process.rate_5s()),
         "rate_30m": rate(process.rate_30m()),
         "rate_avg": rate(process.rate_avg()),
         "rate_ideal": rate(miner.ideal_hs()),
-        "rate_unit": miner.rate_unit_new(),
+        "rate_unit": miner.units.new_name(),
     }
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 RECV: Final = 4095
 SILENCE_S: Final = 10.0
-CLIENT_S: Final = 2.0  # real: however fast the devices live, a client on a busy host does not
 MAX_ARRAY: Final = 11
 NAME_LENGTH: Final = 15
 # cgminer's other commands: known to the old firmware, but not open to the LAN
@@ -124,7 +123,7 @@ class RpcConnection(Connection):
             self._serve()
         else:
             clock = self.miner.clock
-            patience_s = max(SILENCE_S, CLIENT_S * clock.scale)
+            patience_s = clock.patience(SILENCE_S)
             self._silence = clock.call_later(patience_s, self.abort)
 
     def _serve(self) -> None:

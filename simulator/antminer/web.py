@@ -88,8 +88,8 @@ class WebServer:
         answers = {
             "/miner_power": f"miner power:{miner.process.power_w():.0f}",
             "/warning": '{"error_message":"%s"}' % ("P:1" if miner.process.overheated else "None"),
-            "/rate": f"{miner.rate(miner.process.rate_5s())}",
-            "/ideal_rate": f"{miner.rate(miner.ideal_hs())}",
+            "/rate": f"{miner.units.legacy(miner.process.rate_5s())}",
+            "/ideal_rate": f"{miner.units.legacy(miner.ideal_hs())}",
             "/productName": miner.spec.name,
             "/get_sn": miner.serial,
             "/miner_status": "0",

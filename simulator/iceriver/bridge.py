@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from simulator.iceriver.daemon import ask
-from simulator.iceriver.orders import Reaction
+from simulator.orders import Reaction
 
 if TYPE_CHECKING:
     from simulator.iceriver.device import Iceriver

@@ -15,8 +15,8 @@ import msgspec
 from simulator.iceriver import firmware, logs, orders, reads
 from simulator.iceriver.catalogue import Variant
 from simulator.iceriver.firmware import ImageError
-from simulator.iceriver.orders import Order, OrderError, Reaction
 from simulator.net import Connection, Listener
+from simulator.orders import Order, OrderError, Reaction
 
 if TYPE_CHECKING:
     from simulator.iceriver.device import Iceriver

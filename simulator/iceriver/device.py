@@ -2,55 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import ipaddress
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from simulator.device import Device, Place
-from simulator.iceriver import firmware
+from simulator.device import Place
+from simulator.iceriver import factory, firmware
 from simulator.iceriver.catalogue import Model, Variant, next_build
 from simulator.iceriver.daemon import DaemonConnection
-from simulator.iceriver.orders import MODES, SLOTS, Order, Reaction
+from simulator.iceriver.orders import MODES
 from simulator.iceriver.process import Hasher
 from simulator.iceriver.web import WebServer
+from simulator.miner import Miner
 from simulator.net import Listener
+from simulator.orders import Order, Reaction
+from simulator.pools import Pool, PoolState, pool_states, working_pools
 
-BOOT_S: Final = 45.0
-"""Until the web server listens; its start script alone sleeps for most of that."""
-DAEMON_START_S: Final = 30.0
-"""From then on until the daemon listens."""
-USER: Final = "admin"
-PASSWORD: Final = "12345678"
-_RATIO: Final = 60
-_POOL_UP_S: Final = 8.0
+_DAEMON_START_S: Final = 30.0
+"""From the boot on until the daemon listens."""
 _RESTART_EVERY_S: Final = 1800.0
 
 
-@dataclass(frozen=True, slots=True)
-class PoolState:
-    """One pool as the daemon sees it; `index` counts from 0."""
-
-    index: int
-    url: str
-    user: str
-    password: str
-    alive: bool
-    active: bool
-    accepted: int
-    rejected: int
-
-
-class Iceriver(Device):
+class Iceriver(Miner):
     """One IceRiver with the maker's firmware."""
 
     make = "iceriver"
+    boot_s = 45.0  # the start script of the web server alone sleeps for most of that
+    pool_up_s = 8.0
 
     def __init__(self, spec: Model, place: Place) -> None:
-        super().__init__(place)
+        super().__init__(place, board_slots=spec.boards)
         self.spec = spec
         self.key, self.model, self.firmware = spec.key, spec.name, spec.firmware
         self.variant = spec.variant
@@ -61,24 +42,21 @@ class Iceriver(Device):
         """The image for the next boot, and whether the configuration outlives it."""
         self.uploads: dict[str, bytes] = {}
         self.bricked = False
-        self.password = PASSWORD
+        self.password = factory.PASSWORD
         self.password_changes = 0
         self.mode = "normal"
         self.fan_control = False
         """The fans are set by hand, to `fan_ratio` percent."""
-        self.fan_ratio = _RATIO
+        self.fan_ratio = factory.FAN_RATIO
         self.light = False
-        self.pools = self._working_pools()
-        self.network = self._factory_network()
+        self.pools = working_pools(place.index)
+        self.network = factory.network(self.ip)
         self.web_up = True
         self.daemon_up = True
         self.hasher = Hasher(spec, self.clock, self.random)
         uptime_s = self.random.uniform(3 * 3600, 10 * 86_400)
         self.hasher.start(asleep=False, ago_s=uptime_s)
         self._first_started = self.clock.now() - uptime_s
-        self._pools_since = -math.inf
-        self._era = 0  # counts power cycles: late timers of an earlier one are void
-        self._waiting: list[Order] = []
         self._restless = False
         self.web = WebServer(self)
         self.faults.build_in(spec.quirks)
@@ -125,9 +103,8 @@ class Iceriver(Device):
 
     def shown_mac(self) -> str:
         """The address as this build writes it."""
-        other = self.faults.get("changes_mac")
-        mac = str(other.args.get("mac", "02:FF:FF:00:00:01")) if other else self.mac
-        return mac.lower().replace(":", "-") if self.spec.mac_dashes else mac.lower()
+        mac = super().shown_mac().lower()
+        return mac.replace(":", "-") if self.spec.mac_dashes else mac
 
     def unix(self) -> int:
         """What the device believes the date to be; many are wrong by years."""
@@ -137,21 +114,7 @@ class Iceriver(Device):
 
     def elapsed(self) -> float:
         """Seconds since the daemon started, true or as the fault wants it."""
-        lie = self.faults.get("lies_uptime")
-        if lie is None:
-            return self.hasher.elapsed()
-        variant = lie.args.get("variant", "never_restarts")
-        if variant == "constant":
-            return 4242
-        if variant == "jumps":
-            return self.hasher.elapsed() + int(self.clock.now() * 7919) % 1_000_000
-        return self.clock.now() - self._first_started
-
-    def boards(self) -> list[int]:
-        """Slots (from 0) of the hash boards found."""
-        missing = self.faults.get("board_missing")
-        gone = missing.args.get("chains", [0]) if missing else ()
-        return [slot for slot in range(self.spec.boards) if slot not in gone]
+        return self._lied(self.hasher.elapsed())
 
     def fan_rpms(self) -> list[int]:
         """Four, whatever is there."""
@@ -163,21 +126,10 @@ class Iceriver(Device):
 
     def pool_states(self) -> list[PoolState]:
         """All three slots."""
-        alive = [self._alive(pool) for pool in self.pools]
-        active = alive.index(True) if True in alive else None
-        return [
-            PoolState(
-                index=slot,
-                url=pool["url"],
-                user=pool["user"],
-                password=pool["pass"],
-                alive=alive[slot],
-                active=slot == active,
-                accepted=self.hasher.accepted() if slot == active else 0,
-                rejected=self.hasher.rejected() if slot == active else 0,
-            )
-            for slot, pool in enumerate(self.pools)
-        ]
+        hasher = self.hasher
+        return pool_states(
+            self.pools, self._alive, accepted=hasher.accepted(), rejected=hasher.rejected()
+        )
 
     # --- sockets ---------------------------------------------------------------------------------
 
@@ -193,53 +145,20 @@ class Iceriver(Device):
             return self.daemon_answers and "refuses_4111" not in self.faults
         return "web_down" not in self.faults and not self.web.is_out_of_memory
 
-    async def start(self) -> None:
-        self._heed_health()
-        await super().start()
-
     def move_to(self, ip: str) -> None:
-        """Answer under another address from now on."""
-        for listener in self.listeners.values():
-            listener.close()
-            listener.ip = ip
-        self.ip = ip
+        super().move_to(ip)
         self.network["ip"] = ip
-        self.sync_listeners()
 
     # --- orders ----------------------------------------------------------------------------------
-
-    def after(self, seconds: float, act: Callable[[], None]) -> None:
-        """Do something so many device seconds later, unless power is lost before."""
-        era = self._era
-
-        def due() -> None:
-            if self._running and era == self._era:
-                act()
-
-        self.clock.call_later(seconds, due)
 
     async def accept(self, order: Order) -> Reaction:
         """Carry out an order that was understood; comes back when the daemon would answer."""
         self.record(order.action, "received", before=order.before, after=order.after)
-        faults, action = self.faults, order.action
-        if dying := faults.take("dies_after_write", action=action):
-            if dying.args.get("applied"):
-                order.act()
-            faults.add("dead")
-            if "for_s" in dying.args:
-                self.clock.call_later(float(dying.args["for_s"]), faults.remove, "dead")
-            return Reaction.HANG_UP
-        if faults.take("ignores", action=action):
-            return Reaction.ANSWER
-        if late := faults.take("late_apply", action=action):
-            self._schedule(order, float(late.args.get("seconds", 30)))
-            return Reaction.ANSWER
-        if silent := faults.take("silent_apply", action=action):
-            self._schedule(order, order.delay_s)
-            return Reaction.HANG_UP if silent.args.get("close") else Reaction.SILENCE
+        if (reaction := self._struck(order)) is not None:
+            return reaction
         if order.later:
             self._schedule(order, order.delay_s)
-            drops = action == "reboot" and "reboot_drops" in faults
+            drops = order.action == "reboot" and "reboot_drops" in self.faults
             return Reaction.HANG_UP if drops else Reaction.ANSWER
         self._waiting.append(order)
         await self.clock.sleep(order.delay_s)
@@ -247,10 +166,6 @@ class Iceriver(Device):
             self._waiting.remove(order)
             order.act()
         return Reaction.ANSWER
-
-    def refuse(self, action: str, reason: str) -> None:
-        """Put down that a write was turned away."""
-        self.record(action, "rejected", reason=reason)
 
     def login_password(self) -> str:
         """What `login` compares with."""
@@ -274,7 +189,7 @@ class Iceriver(Device):
         self.fan_control, self.fan_ratio = control, ratio
         self.record("fan", "applied", before=before, after={"control": control, "ratio": ratio})
 
-    def set_pools(self, slots: list[dict[str, str]]) -> None:
+    def set_pools(self, slots: list[Pool]) -> None:
         """Write the pools down and change over to them at once."""
         before = {"pools": copy.deepcopy(self.pools)}
         if "locked_pools" not in self.faults:
@@ -315,34 +230,20 @@ class Iceriver(Device):
 
     # --- power -----------------------------------------------------------------------------------
 
-    def power_cycle(self, *, factory_reset: bool = False) -> None:
-        """Power off now, on again after the boot time."""
-        self.boot += 1
-        self._era += 1
-        self.record("reboot", "applied", before={"boot": self.boot - 1}, after={"boot": self.boot})
-        for order in self._waiting:
-            self.record(order.action, "lost", overwritten_by="power")
-        self._waiting.clear()
-        if factory_reset:
-            self.wipe()
+    def wipe(self, action: str = "factory_reset") -> None:
+        """Factory settings; the MAC stays. `action` is what the ledger calls it."""
+        before = {"pools": copy.deepcopy(self.pools), "mode": self.mode}
+        self.pools = factory.pools()
+        self.mode, self.fan_control, self.fan_ratio = "normal", False, factory.FAN_RATIO
+        self.password, self.network = factory.PASSWORD, factory.network(self.ip)
+        after = {"pools": copy.deepcopy(self.pools), "mode": self.mode}
+        self.record(action, "applied", before=before, after=after)
+
+    def _go_dark(self) -> None:
         self.light, self.web_up, self.daemon_up, self._restless = False, False, False, False
         self.uploads.clear()
         self.web.restart()
         self.hasher.stop()
-        self.sync_listeners()
-        for task in tuple(self._tasks):
-            if task is not asyncio.current_task():
-                task.cancel()
-        self.after(BOOT_S * self.random.uniform(0.8, 1.3), self._power_on)
-
-    def wipe(self, action: str = "factory_reset") -> None:
-        """Factory settings; the MAC stays. `action` is what the ledger calls it."""
-        before = {"pools": copy.deepcopy(self.pools), "mode": self.mode}
-        self.pools = _factory_pools()
-        self.mode, self.fan_control, self.fan_ratio = "normal", False, _RATIO
-        self.password, self.network = PASSWORD, self._factory_network()
-        after = {"pools": copy.deepcopy(self.pools), "mode": self.mode}
-        self.record(action, "applied", before=before, after=after)
 
     def _power_on(self) -> None:
         if self.pending is not None:
@@ -356,7 +257,7 @@ class Iceriver(Device):
             self.network["dhcp"] = False
         self.web_up = True
         self.sync_listeners()
-        self.after(DAEMON_START_S, self._start_daemon)
+        self.after(_DAEMON_START_S, self._start_daemon)
 
     def _start_daemon(self) -> None:
         self.daemon_up = True
@@ -376,15 +277,6 @@ class Iceriver(Device):
         if not keep_config:
             self.wipe("config_lost")
 
-    def _schedule(self, order: Order, delay_s: float) -> None:
-        self._waiting.append(order)
-
-        def due() -> None:
-            self._waiting.remove(order)
-            order.act()
-
-        self.after(delay_s, due)
-
     def _rest(self) -> None:
         if self.hasher.is_up:
             self.hasher.sleep(self.mode == "sleep" and "stuck_awake" not in self.faults)
@@ -402,36 +294,8 @@ class Iceriver(Device):
             self._restless = True
             self.after(float(often.args.get("every_s", _RESTART_EVERY_S)), self._restart_again)
 
-    def _faults_changed(self) -> None:
-        self._heed_health()
-        super()._faults_changed()
-
-    def _alive(self, pool: dict[str, str]) -> bool:
-        if not pool["url"] or "pools_dead" in self.faults or not self.hasher.is_up:
-            return False
-        return self.clock.now() - self._pools_since >= _POOL_UP_S
-
-    def _working_pools(self) -> list[dict[str, str]]:
-        pools = [
-            {
-                "url": f"stratum+tcp://pool{n}.example.com:3333",
-                "user": f"farm.{self.index:05d}",
-                "pass": "x",
-            }
-            for n in range(1, SLOTS)
-        ]
-        return [*pools, {"url": "", "user": "", "pass": ""}]
-
-    def _factory_network(self) -> dict[str, Any]:
-        gateway = self.ip.rpartition(".")[0] + ".254"
-        return {
-            "dhcp": True,
-            "ip": self.ip,
-            "netmask": "255.255.255.0",
-            "host": "miner",
-            "gateway": gateway,
-            "dns": gateway,
-        }
+    def _alive(self, pool: Pool) -> bool:
+        return self.hasher.is_up and self.reaches(pool)
 
 
 class ForeignIceriver(Iceriver):
@@ -454,10 +318,3 @@ def _is_loopback(text: str) -> bool:
         return ipaddress.ip_address(text).is_loopback
     except ValueError:
         return False
-
-
-def _factory_pools() -> list[dict[str, str]]:
-    return [
-        {"url": f"stratum+tcp://factory{n}.example.com:3333", "user": "iceriver.test", "pass": "x"}
-        for n in range(1, SLOTS + 1)
-    ]

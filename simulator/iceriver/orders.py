@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
+
+from simulator.orders import Order, OrderError
+from simulator.pools import SLOTS
 
 if TYPE_CHECKING:
     from simulator.iceriver.device import Iceriver
     from simulator.iceriver.firmware import Image
 
-SLOTS: Final = 3
 MODES: Final = ("normal", "sleep")
 _LIGHT_S: Final = 1.0
 _POOLS_S: Final = 2.0
 _HARDWARE_S: Final = 1.0
 _RESTART_S: Final = 2.0
 _UNPACK_S: Final = 6.0
-
-
-class OrderError(ValueError):
-    """The parameters make no sense to the daemon."""
-
-
-class Reaction(Enum):
-    """How the device behaves towards who gave the order."""
-
-    ANSWER = auto()
-    SILENCE = auto()
-    HANG_UP = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An order taken: its name in the ledger, how long the daemon works on it, and its effect.
-
-    `later`: the daemon answers first.
-    """
-
-    action: str
-    act: Callable[[], None]
-    before: dict[str, Any]
-    after: dict[str, Any]
-    delay_s: float
-    later: bool = False
 
 
 def light(miner: Iceriver, given: dict[str, Any]) -> Order:

@@ -9,13 +9,13 @@ from typing import Final
 
 from simulator.clock import DeviceClock
 from simulator.iceriver.catalogue import Model
+from simulator.physics import board_strengths, toward
 
 SHORT_S: Final = 300.0
 LONG_S: Final = 1800.0
 POINTS: Final = 23
 """Points of the history, one each 5 minutes."""
 _INIT_S: Final = 45.0
-_HEAT_TAU_S: Final = 150.0
 _SHARES_PER_S: Final = 0.11
 _KEEP_S: Final = SHORT_S * (POINTS + 1) + LONG_S
 _MAX_RPM: Final = 6000
@@ -52,9 +52,7 @@ class Hasher:
         self._heat = 0.0
         self._heat_at = 0.0
         self._share_rate = _SHARES_PER_S * seed.uniform(0.8, 1.2)
-        strengths = [seed.uniform(0.97, 1.03) for _ in range(model.boards)]
-        mean = sum(strengths) / len(strengths)  # the boards add up to what the miner says it does
-        self._board_strength = [each / mean for each in strengths]
+        self._board_strength = board_strengths(seed, model.boards)
 
     def start(self, *, asleep: bool, ago_s: float = 0.0) -> None:
         """Begin a run; `ago_s` lets a run have begun before the farm did."""
@@ -124,8 +122,7 @@ class Hasher:
     def heat(self) -> float:
         """How warm the boards are, from 0 (ambient) to 1 (full load)."""
         target = 1.3 if self.overheated else 1.0 if self.works else 0.0
-        since_s = max(0.0, self._clock.now() - self._heat_at)
-        return target + (self._heat - target) * math.exp(-since_s / _HEAT_TAU_S)
+        return toward(self._heat, target, self._clock.now() - self._heat_at)
 
     def inlet_c(self, index: int, *, cold: bool = False) -> int:
         """The board's sensor near the intake."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from simulator.iceriver.process import LONG_S, POINTS, SHORT_S
 
 if TYPE_CHECKING:
-    from simulator.iceriver.device import Iceriver, PoolState
+    from simulator.iceriver.device import Iceriver
+    from simulator.pools import PoolState
 
 Ret = dict[str, Any]
 _DIFFICULTY: Final = 140_737.49

@@ -9,7 +9,8 @@ from simulator.whatsminer.catalogue import Dialect
 from simulator.whatsminer.process import SHARE_DIFFICULTY
 
 if TYPE_CHECKING:
-    from simulator.whatsminer.device import PoolState, Whatsminer
+    from simulator.pools import PoolState
+    from simulator.whatsminer.device import Whatsminer
 
 Reply = dict[str, Any]
 MHS: Final = 1e6
@@ -169,7 +170,7 @@ def edevs(miner: Whatsminer) -> Reply:
 
 def pools(miner: Whatsminer) -> Reply:
     first = 0 if miner.dialect is Dialect.LEGACY else 1
-    rows = [_pool_row(pool, first) for pool in miner.pool_states()]
+    rows = [_pool_row(miner, pool, first) for pool in miner.pool_states()]
     return envelope(miner, 7, f"{len(rows)} Pool(s)", "POOLS", rows)
 
 
@@ -309,7 +310,7 @@ def _older(miner: Whatsminer) -> Reply:
     return row | history | {"Error Code Count": len(codes)}
 
 
-def _pool_row(pool: PoolState, first: int) -> Reply:
+def _pool_row(miner: Whatsminer, pool: PoolState, first: int) -> Reply:
     host = pool.url.partition("://")[2].partition(":")[0]
     rejected = round(100 * pool.rejected / pool.accepted, 4) if pool.accepted else 0.0
     return {
@@ -328,7 +329,7 @@ def _pool_row(pool: PoolState, first: int) -> Reply:
         "Get Failures": 0,
         "Remote Failures": 0,
         "User": pool.user,
-        "Last Share Time": pool.last_share,
+        "Last Share Time": miner.last_share(pool),
         "Diff1 Shares": 0,
         "Proxy Type": "",
         "Proxy": "",

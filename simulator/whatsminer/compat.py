@@ -94,7 +94,7 @@ def pools(miner: Whatsminer) -> Reply:
             "Get Failures": 0,
             "Remote Failures": 0,
             "User": pool.user,
-            "Last Share Time": pool.last_share,
+            "Last Share Time": miner.last_share(pool),
             "Stratum Active": pool.active,
             "Stratum Difficulty": 262_144 if pool.active else 0,
             "Pool Rejected%": 0,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from simulator.net import Connection, Listener
+from simulator.orders import OrderError, Reaction
 from simulator.whatsminer import logs, modern, orders, writes_v3
 from simulator.whatsminer.firmware import ImageError, check_image
 from simulator.whatsminer.modern import DENIED, FAIL, INVALID, MISSING, OK, ReadError
-from simulator.whatsminer.orders import OrderError, Reaction
 from simulator.whatsminer.upload import Upload
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Reply = dict[str, Any]
 IDLE_S: Final = 300.0
-CLIENT_S: Final = 2.0  # real: however fast the devices live, a client on a busy host does not
 MAX_CLIENTS: Final = 10
 MAX_FRAME: Final = 1 << 20
 _LENGTH: Final = struct.Struct("<I")
@@ -210,6 +209,7 @@ class FramedConnection(Connection):
             if self.transport is None or self.transport.is_closing():
                 return
             self.transport.write(log[start : start + _CHUNK])
+            # lets the transport say that it is full, and the other miners run
             await asyncio.sleep(0)
         self._busy = False
         if is_short and self.transport is not None:
@@ -256,4 +256,4 @@ class FramedConnection(Connection):
         clock = self.miner.clock
         if self._idle is not None:
             self._idle.cancel()
-        self._idle = clock.call_later(max(IDLE_S, CLIENT_S * clock.scale), self.abort)
+        self._idle = clock.call_later(clock.patience(IDLE_S), self.abort)

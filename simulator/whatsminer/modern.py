@@ -233,7 +233,7 @@ def _pools(miner: Whatsminer) -> list[Reply]:
             "stratum-active": pool.active,
             "stratum-diff": 262_144.0 if pool.active else 0.0,
             "reject-percent": round(100 * pool.rejected / pool.accepted, 3) if pool.accepted else 0,
-            "last-share-time": pool.last_share,
+            "last-share-time": miner.last_share(pool),
         }
         for pool in miner.pool_states()
     ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
+from simulator.orders import Order, OrderError
+from simulator.pools import SLOTS, Pool, blank
 from simulator.whatsminer.firmware import Image
 from simulator.whatsminer.process import MODES
 
@@ -14,33 +13,9 @@ if TYPE_CHECKING:
     from simulator.whatsminer.device import Whatsminer
 
 COLOURS: Final = ("red", "green")
-SLOTS: Final = 3
 _LIGHT_S: Final = 1.0
 _SCRIPT_S: Final = 2.0
 _OFF_S: Final = 8.0
-
-
-class OrderError(ValueError):
-    """The parameters make no sense to the device."""
-
-
-class Reaction(Enum):
-    """How the device behaves towards who gave the order."""
-
-    ANSWER = auto()
-    SILENCE = auto()
-    HANG_UP = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An order taken: its name in the ledger, and what a background script does some time later."""
-
-    action: str
-    act: Callable[[], None]
-    before: dict[str, Any]
-    after: dict[str, Any]
-    delay_s: float = _SCRIPT_S
 
 
 Led = tuple[int, int, int]
@@ -77,15 +52,16 @@ def mode(miner: Whatsminer, wanted: object) -> Order:
     if wanted not in MODES:
         raise OrderError("mode")
     name = str(wanted)
-    return Order("mode", lambda: miner.set_mode(name), {"mode": miner.mode}, {"mode": name})
+    return Order(
+        "mode", lambda: miner.set_mode(name), {"mode": miner.mode}, {"mode": name}, _SCRIPT_S
+    )
 
 
-def pools(miner: Whatsminer, wanted: list[dict[str, str]]) -> Order:
+def pools(miner: Whatsminer, wanted: list[Pool]) -> Order:
     """Replace the list of pools: `url`, `user`, `pass`. Raises OrderError."""
     if len(wanted) > SLOTS:
         raise OrderError("too many pools")
-    blank = {"url": "", "user": "", "pass": ""}
-    slots = [*wanted, *(dict(blank) for _ in range(SLOTS - len(wanted)))]
+    slots = [*wanted, *(blank() for _ in range(SLOTS - len(wanted)))]
     return Order(
         "pools", lambda: miner.set_pools(slots), {"pools": miner.pools}, {"pools": slots}, 1.0
     )
@@ -104,7 +80,7 @@ def power(miner: Whatsminer, *, on: bool) -> Order:
 
 def restart(miner: Whatsminer) -> Order:
     """Restart the process alone."""
-    return Order("restart", miner.restart_process, {}, {})
+    return Order("restart", miner.restart_process, {}, {}, _SCRIPT_S)
 
 
 def reboot(miner: Whatsminer) -> Order:
@@ -119,6 +95,7 @@ def install(miner: Whatsminer, image: Image) -> Order:
         lambda: miner.flash(image),
         {"version": miner.version},
         {"pending": image.version},
+        _SCRIPT_S,
     )
 
 
@@ -139,7 +116,7 @@ def setting(
         elif action in ("power_percent", "power"):
             miner.retune()
 
-    return Order(action, act, {name: miner.settings[name]}, {name: value})
+    return Order(action, act, {name: miner.settings[name]}, {name: value}, _SCRIPT_S)
 
 
 def network(miner: Whatsminer, wanted: dict[str, str]) -> Order:
@@ -149,4 +126,6 @@ def network(miner: Whatsminer, wanted: dict[str, str]) -> Order:
         miner.set_setting("network", "network", wanted)
         miner.power_cycle()
 
-    return Order("network", act, {"network": miner.settings["network"]}, {"network": wanted})
+    return Order(
+        "network", act, {"network": miner.settings["network"]}, {"network": wanted}, _SCRIPT_S
+    )

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from simulator.net import CHUNK, Connection, Listener
+from simulator.orders import OrderError, Reaction
 from simulator.whatsminer import classic, compat, logs, orders, writes_v2
 from simulator.whatsminer.catalogue import Dialect
 from simulator.whatsminer.crypto import SealError, aes_key, seal, unseal
 from simulator.whatsminer.firmware import ImageError, check_image
-from simulator.whatsminer.orders import OrderError, Reaction
 from simulator.whatsminer.upload import Upload
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Reply = dict[str, Any]
 SILENCE_S: Final = 10.0
-CLIENT_S: Final = 2.0  # real: however fast the devices live, a client on a busy host does not
 MAX_REQUEST: Final = 64 * 1024
 MAX_JOINED: Final = 4
 NOT_RUNNING: Final = b"Socket connect failed: Connection refused\n"
@@ -325,7 +324,7 @@ class RpcConnection(Connection):
     def _wait_for_client(self) -> None:
         clock = self.miner.clock
         self._stop_waiting()
-        patience_s = max(SILENCE_S, CLIENT_S * clock.scale)
+        patience_s = clock.patience(SILENCE_S)
         self._silence = clock.call_later(patience_s, self._silent)
 
     def _stop_waiting(self) -> None:
@@ -350,7 +349,7 @@ def _whole(data: bytes) -> Any:
         if torn and not data.endswith(b"\n") and len(data) < MAX_REQUEST:
             return None
     except (ValueError, RecursionError):
-        pass
+        pass  # no JSON, and no more bytes would make it some: it is answered as text
     return data.decode("utf-8", "replace")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from simulator.orders import Order, OrderError
 from simulator.whatsminer import orders
-from simulator.whatsminer.orders import Order, OrderError
 
 if TYPE_CHECKING:
     from simulator.whatsminer.device import Whatsminer

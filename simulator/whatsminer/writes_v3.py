@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from simulator.orders import Order, OrderError
+from simulator.pools import SLOTS
 from simulator.whatsminer import orders
 from simulator.whatsminer.crypto import SealError, unseal
-from simulator.whatsminer.orders import Order, OrderError
 
 if TYPE_CHECKING:
     from simulator.whatsminer.device import Whatsminer
@@ -60,7 +61,7 @@ def _service(miner: Whatsminer, param: Any) -> Order:
 
 def _pools(miner: Whatsminer, param: Any) -> Order:
     keys = ("pool", "worker", "passwd")
-    if not isinstance(param, list) or not 1 <= len(param) <= orders.SLOTS:
+    if not isinstance(param, list) or not 1 <= len(param) <= SLOTS:
         raise OrderError("pools")
     rows = []
     for each in param:

@@ -1,0 +1,188 @@
+"""What the makers' firmwares have in common: power and boots, orders under way, and how faults bend both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final
+
+from simulator.device import Device, Place
+from simulator.faults import Fault
+from simulator.orders import Order, Reaction
+from simulator.pools import Pool
+
+_OTHER_MAC: Final = "02:FF:FF:00:00:01"
+_CONSTANT_S: Final = 4242
+
+
+class Miner(Device):
+    """A control board with its maker's firmware.
+
+    A make adds `wipe`, `_go_dark`, `_power_on` and `_heed_health`, and sets `_first_started`.
+    """
+
+    boot_s: ClassVar[float]
+    """From power to the first open port, in device seconds; each boot takes 80 to 130 % of it."""
+    pool_up_s: ClassVar[float]
+    """Until a pool just written down counts as alive."""
+
+    _first_started: float
+    """When the process began its first run: an uptime that never restarts counts from there."""
+
+    def __init__(self, place: Place, *, board_slots: int) -> None:
+        super().__init__(place)
+        self._board_slots = board_slots
+        self._pools_since = -math.inf
+        self._era = 0  # counts power cycles: late timers of an earlier one are void
+        self._waiting: list[Order] = []
+
+    async def start(self) -> None:
+        self._heed_health()
+        await super().start()
+
+    # --- what it shows of itself -----------------------------------------------------------------
+
+    def shown_mac(self) -> str:
+        """The MAC it tells."""
+        other = self.faults.get("changes_mac")
+        return str(other.args.get("mac", _OTHER_MAC)) if other else self.mac
+
+    def boards(self) -> list[int]:
+        """Slots (from 0) of the hash boards found."""
+        missing = self.faults.get("board_missing")
+        gone = missing.args.get("chains", [0]) if missing else ()
+        return [slot for slot in range(self._board_slots) if slot not in gone]
+
+    def _lied(self, true_s: float) -> float:
+        """An uptime as it is told: true, or as the fault wants it."""
+        lie = self.faults.get("lies_uptime")
+        if lie is None:
+            return true_s
+        variant = lie.args.get("variant", "never_restarts")
+        if variant == "constant":
+            return _CONSTANT_S
+        if variant == "jumps":
+            return true_s + int(self.clock.now() * 7919) % 1_000_000
+        return self.clock.now() - self._first_started
+
+    def reaches(self, pool: Pool) -> bool:
+        """That pool is there, and was written down long enough ago."""
+        if not pool["url"] or "pools_dead" in self.faults:
+            return False
+        return self.clock.now() - self._pools_since >= self.pool_up_s
+
+    # --- orders ----------------------------------------------------------------------------------
+
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something so many device seconds later, unless power is lost before."""
+        era = self._era
+
+        def due() -> None:
+            if self._running and era == self._era:
+                act()
+
+        self.clock.call_later(seconds, due)
+
+    def refuse(self, action: str, reason: str) -> None:
+        """Put down that a write was turned away."""
+        self.record(action, "rejected", reason=reason)
+
+    def strike(
+        self,
+        actions: Sequence[str],
+        act: Callable[[], None],
+        *,
+        late: Callable[[float], None],
+        silent: Callable[[], None],
+    ) -> Reaction | None:
+        """What a fault makes of an order by these names; `None` when none strikes it.
+
+        `act` is its effect at once, `late` its effect so many device seconds from now, `silent` its
+        effect in its own good time.
+        """
+        faults = self.faults
+
+        def taken(name: str) -> Fault | None:
+            found = (faults.take(name, action=action) for action in actions)
+            return next((fault for fault in found if fault is not None), None)
+
+        if dying := taken("dies_after_write"):
+            if dying.args.get("applied"):
+                act()
+            faults.add("dead")
+            if "for_s" in dying.args:
+                self.clock.call_later(float(dying.args["for_s"]), faults.remove, "dead")
+            return Reaction.HANG_UP
+        if taken("ignores"):
+            return Reaction.ANSWER
+        if slow := taken("late_apply"):
+            late(float(slow.args.get("seconds", 30)))
+            return Reaction.ANSWER
+        if mute := taken("silent_apply"):
+            silent()
+            return Reaction.HANG_UP if mute.args.get("close") else Reaction.SILENCE
+        return None
+
+    def _struck(self, order: Order) -> Reaction | None:
+        """What a fault makes of that order; `None` when none strikes it."""
+        return self.strike(
+            [order.action],
+            order.act,
+            late=lambda seconds: self._schedule(order, seconds),
+            silent=lambda: self._schedule(order, order.delay_s),
+        )
+
+    def _schedule(self, order: Order, delay_s: float) -> None:
+        """Let the order take effect so many device seconds from now; it waits, and can get lost."""
+        self._waiting.append(order)
+
+        def due() -> None:
+            self._waiting.remove(order)
+            order.act()
+
+        self.after(delay_s, due)
+
+    # --- power -----------------------------------------------------------------------------------
+
+    def power_cycle(self, *, factory_reset: bool = False) -> None:
+        """Power off now, on again after the boot time."""
+        self.boot += 1
+        self._era += 1
+        self.record("reboot", "applied", before={"boot": self.boot - 1}, after={"boot": self.boot})
+        for order in self._waiting:
+            self.record(order.action, "lost", overwritten_by="power")
+        self._waiting.clear()
+        if factory_reset:
+            self.wipe()
+        self._go_dark()
+        self.sync_listeners()
+        self.cancel_tasks()
+        self.after(self.boot_s * self.random.uniform(0.8, 1.3), self._power_on)
+
+    def wipe(self) -> None:
+        """Factory settings; what is on the label stays."""
+        raise NotImplementedError
+
+    def move_to(self, ip: str) -> None:
+        """Answer under another address from now on."""
+        for listener in self.listeners.values():
+            listener.close()
+            listener.ip = ip
+        self.ip = ip
+        self.sync_listeners()
+
+    def _go_dark(self) -> None:
+        """Forget what is in memory only, and end the process."""
+        raise NotImplementedError
+
+    def _power_on(self) -> None:
+        """The boot is through: take a waiting image, open the ports, start the process."""
+        raise NotImplementedError
+
+    def _heed_health(self) -> None:
+        """Let the process suffer from the faults in force, and from no others."""
+        raise NotImplementedError
+
+    def _faults_changed(self) -> None:
+        self._heed_health()
+        super()._faults_changed()
