@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -16,7 +16,10 @@ from agent.states import State
 from contract.clock import Clock
 from contract.errors import PolicyRefusedError
 from drivers.base import Plan
-from drivers.watch import intent_notes
+from drivers.watch import ORDER_NOTE, ended, intent_age_s, intent_notes, order_note
+
+# An order this soon after its intent is not written down apart: no proof's window is lost by so little.
+_SOON_S: Final = 0.5
 
 log: Any = structlog.get_logger(__name__)
 
@@ -85,14 +88,18 @@ class JournalledEffect:
                 check()
             if not self._begun:
                 await self._begin()
+            await self._note_order()
             self._gate.may_go_on(self._task)
             if check is not None:  # the disk may have taken its time
                 check()
             self._task.writes += 1
             self._task.sending = True
+            order = order_note(self._clock.now(), self._clock.boot())
+            self._task.notes[ORDER_NOTE] = order
             try:
                 yield
             finally:
+                self._task.notes[ORDER_NOTE] = ended(order, self._clock.boot())
                 self._task.sending = False
 
     def _must_write(self) -> None:
@@ -107,6 +114,14 @@ class JournalledEffect:
             with self._task.waiting(self._clock):
                 await held.enter_async_context(self._slots.effect(self._plan.change))
             yield
+
+    async def _note_order(self) -> None:
+        """A login, a wait for the miner or a crash may lie between the intent and this order: what judges it, perhaps
+        after one more crash, counts from here.
+        """
+        age_s = intent_age_s(self._task.notes, self._clock)
+        if age_s is None or age_s > _SOON_S:
+            await self.note(ORDER_NOTE, order_note(self._clock.now(), self._clock.boot()))
 
     async def _begin(self) -> None:
         task = self._task

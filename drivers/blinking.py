@@ -29,14 +29,10 @@ async def verify(
     proof: Proof,
     is_on: Callable[[], Awaitable[bool | None]],
 ) -> Evidence:
-    """Ask `is_on` (`None`: the firmware does not tell) until it is as wished or `proof` has no time left.
-
-    Between the intent and the order a login may stand that took longer than all of it: from here on, too, the order
-    is given the least time it takes.
-    """
+    """Ask `is_on` (`None`: the firmware does not tell) until it is as wished or `proof` has no time left."""
     assert isinstance(plan.change, Light)
     wanted = plan.change.on
-    watch, from_here = Watch(miner, effect), Watch(miner)
+    watch = Watch(miner, effect)
     seen: bool | None = None
     trouble: MinerError | None = None
     while True:
@@ -48,7 +44,7 @@ async def verify(
                 break
         if seen == wanted:
             return _shown(plan, watch, "done", proof.signal, seen)
-        if watch.device_s >= proof.latest_s and from_here.device_s >= proof.earliest_s:
+        if watch.device_s >= proof.latest_s:
             break
         await watch.pause(_LOOK_EVERY_S)
     if trouble is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from contract.clock import SystemClock
+import pytest
+
+from contract.clock import SystemClock, from_text
 from contract.errors import StorageFullError
 from contract.task import TaskName
 from drivers.base import Effect, Plan
@@ -86,7 +88,24 @@ async def test_a_note_is_on_disk_before_the_driver_goes_on(tmp_path: Path) -> No
         gate.set()
         assert (await at.cloud.ended(task)).state == "succeed"
         ended = await found(at.journal, task)
-        assert set(ended.notes) == {"intent_at", "intent_boot", "uploaded_at"}
+        assert set(ended.notes) - {"order"} == {"intent_at", "intent_boot", "uploaded_at"}
+
+
+async def test_an_order_long_after_its_intent_is_written_down_with_its_time(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with site(tmp_path, clock=clock, farm=two_writes()) as at:
+        gate = at.farm.miners[0].gate["between"] = asyncio.Event()
+        task = at.task(name=TaskName.REBOOT, params={}, limit_s=10_000.0)
+        await clock.advance(1.0)
+        assert "order" not in (await found(at.journal, task)).notes
+        await clock.advance(300.0)
+        gate.set()
+        await clock.advance(1.0)
+        notes = (await found(at.journal, task)).notes
+        begun, sent = from_text(notes["intent_at"]), from_text(notes["order"]["at"])
+        assert (sent - begun).total_seconds() == pytest.approx(300.0, abs=2.0)
+        at.path.stop()
+        await clock.advance(10.0)
 
 
 class Full(WatchedJournal):

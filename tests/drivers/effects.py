@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from contract.clock import BootTime, Clock, from_text
-from drivers.watch import intent_notes
+from drivers.watch import ORDER_NOTE, ended, intent_notes, order_note
 
 
 class MemoryEffect:
@@ -41,7 +41,12 @@ class MemoryEffect:
         if "intent_at" not in self._notes:
             self._notes |= intent_notes(self._clock.now(), self._clock.boot())
         self.sent += 1
-        yield
+        order = order_note(self._clock.now(), self._clock.boot())
+        self._notes[ORDER_NOTE] = order
+        try:
+            yield
+        finally:
+            self._notes[ORDER_NOTE] = ended(order, self._clock.boot())
 
     def sending(self, check: Callable[[], None] | None = None) -> Any:
         return self._sending(check)
