@@ -130,17 +130,25 @@ class Wire:
                 link.close()
 
     async def probe(self, port: int) -> bool:
-        """Whether a connect to `port` succeeds; it is closed at once, no byte is sent."""
+        """Whether a connect to `port` succeeds; it is closed at once, no byte is sent.
+
+        One that is not answered in time is made once more: a busy moment of our own host looks the same, and what is
+        said here is a proof that the miner was away.
+        """
         async with self._turn():
             await self._quiet()
-            link: _Link[bool] = _Link(_Never(), 0, None)
-            try:
-                await self._connect(link, port, self._timing.connect_s)
-            except UnreachableError:
-                return False
-            finally:
-                link.close()
-            return True
+            for _ in range(2):
+                link: _Link[bool] = _Link(_Never(), 0, None)
+                try:
+                    await self._connect(link, port, self._timing.connect_s)
+                except _UnansweredError:
+                    continue
+                except UnreachableError:
+                    return False
+                finally:
+                    link.close()
+                return True
+            return False
 
     # --- private ---------------------------------------------------------------------------------
 
@@ -256,7 +264,7 @@ class Wire:
             async with asyncio.timeout(timeout_s):
                 await loop.create_connection(link.made, host, port)
         except TimeoutError:
-            raise UnreachableError(
+            raise _UnansweredError(
                 f"{host}:{port} does not answer (no connection within {timeout_s:g} s); "
                 "check its power, network and address"
             ) from None
@@ -266,6 +274,10 @@ class Wire:
             ) from None
         except OSError as error:
             raise UnreachableError(f"cannot connect to {host}:{port}: {error}") from None
+
+
+class _UnansweredError(UnreachableError):
+    """The connect was neither taken nor refused in time."""
 
 
 class _LostError(UnreachableError):

@@ -39,7 +39,8 @@ async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChan
     found = await state.config(miner)
     now = await state.look(miner)
     before = _shown(found, now.hashrate_hs) | {"read_at": to_text(miner.clock.now())}
-    if found.mode is wanted:
+    # Stored is not yet obeyed: one that hashes on in sleep is told once more, and judged by its rate.
+    if found.mode is wanted and not (wanted is PowerMode.SLEEP and now.hashrate_hs):
         return NoChange(change=change, before=before)
     form = machine.form(machine.texts_of(found.slots), found.ratio, wanted)
     data = {"mode": wanted.value, "form": form, "mac": now.mac}

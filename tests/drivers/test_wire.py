@@ -338,6 +338,13 @@ async def test_a_probe_says_whether_somebody_listens():
         assert not await wire(endpoint).probe(9)
 
 
+async def test_a_busy_moment_of_our_own_host_is_no_outage():
+    async with serving(servers.hangs) as endpoint:
+        line = wire(endpoint)
+        asyncio.get_running_loop().call_soon(time.sleep, servers.FAST.connect_s + 0.05)
+        assert await line.probe(endpoint.http_port)
+
+
 async def test_a_file_is_streamed_between_head_and_tail(tmp_path: Path):
     path = tmp_path / "image"
     content = os.urandom(3_000_000)

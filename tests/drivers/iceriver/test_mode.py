@@ -48,7 +48,15 @@ async def test_suspend_is_sleep_and_resume_is_normal(key: str) -> None:
             evidence = await on.carry_out(change)
             assert (evidence.outcome, evidence.verified) == ("done", True), evidence
             assert on.miner.mode == evidence.after["mode"] == mode
+            await on.miner.clock.sleep(300)  # the mean of its rate has forgotten the other mode
             await on.no_change(change)
+
+
+async def test_one_that_hashes_on_in_sleep_is_never_taken_for_asleep() -> None:
+    async with stage("ks5m", "stuck_awake") as on:
+        for _ in range(2):
+            evidence = await on.carry_out(SLEEP)
+            assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
 
 
 @pytest.mark.parametrize("key", WRITABLE)
