@@ -66,6 +66,7 @@ NAMING: Final = (*NOT_EXECUTED, PolicyRefusedError, StorageFullError)
 # What drivers call the silence that proves a boot; after a restart it may be seen before a driver is there to see it.
 OUTAGE_NOTE: Final = "outage_at"
 LOOK_AGAIN_S: Final = 2.0
+ONCE_MORE_S: Final = 0.2
 WHO_S: Final = 15.0
 
 T = TypeVar("T")
@@ -116,8 +117,9 @@ class Changes:
         driver, plan = await self._look(task, lambda driver: driver.plan(change))
         if isinstance(plan, NoChange):
             task.log.info("The miner already is as wished; nothing is sent.")
-            earlier = task.record.plan.before if task.record.plan else None
-            return unchanged(plan, before=earlier, seconds=self._clock.mono() - began_mono)
+            if task.record.plan is not None:
+                return await self._prove(task, driver, task.record.plan)
+            return unchanged(plan, seconds=self._clock.mono() - began_mono)
         effect = self._effect(task, plan, driver)
         refusal = await self._apply(task, driver, plan, effect)
         if refusal is not None and isinstance(refusal, NOT_EXECUTED) and task.writes <= 1:
@@ -136,15 +138,32 @@ class Changes:
             )
         task.log.warning("Begun before the agent restarted: it is only looked at, not repeated.")
         effect = self._effect(task, plan, None)
+        was_away = False
         while True:
             try:
                 driver = await self._driver(task)
                 _tell(task, driver)
                 return await self._verify(task, driver, plan, effect, None)
             except NOT_YET as error:
-                if is_outage(error) and OUTAGE_NOTE not in effect.notes:
-                    await effect.note(OUTAGE_NOTE, to_text(self._clock.now()))
-                await self._later(task, error)
+                is_away = is_outage(error)
+                if is_away and not was_away:
+                    # Once may be a busy moment of our own host, which has just begun: only twice is a proof.
+                    await self._later(task, error, ONCE_MORE_S)
+                else:
+                    if is_away and OUTAGE_NOTE not in effect.notes:
+                        await effect.note(OUTAGE_NOTE, to_text(self._clock.now()))
+                    await self._later(task, error)
+                was_away = is_away
+
+    async def _prove(self, task: LiveTask, driver: Driver, plan: Plan) -> Settlement:
+        """A setting that a crash cut off from its proof, and that now shows: whether it also lasts is judged as if
+        there had been no crash.
+        """
+        effect = self._effect(task, plan, None)
+        try:
+            return await self._verify(task, driver, plan, effect, None)
+        except MinerError as error:
+            return _unknown(error, plan)
 
     async def _look(
         self, task: LiveTask, ask: Callable[[Driver], Awaitable[T]]

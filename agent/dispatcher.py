@@ -270,7 +270,8 @@ class Dispatcher:
         if self._gate.lease.left_s() >= self._gate.policy.lease_margin_s:
             return
         log.info("task.waits_for_lease", task=task.id)
-        await self._gate.lease.at_least(self._gate.policy.lease_margin_s)
+        with task.waiting(self._clock):
+            await self._gate.lease.at_least(self._gate.policy.lease_margin_s)
 
     async def _settle(
         self, task: LiveTask, settlement: Settlement, *, left_behind: bool = False

@@ -31,17 +31,17 @@ def succeeded(evidence: Evidence, **more: Any) -> Settlement:
     return Settlement(status=TaskStatus.SUCCEED, result={**_seen(Outcome.DONE, evidence), **more})
 
 
-def unchanged(no_change: NoChange, *, before: dict[str, Any] | None, seconds: float) -> Settlement:
-    """The miner already is as wished. `before` is what was seen ahead of an earlier try, where there was one."""
+def unchanged(no_change: NoChange, *, seconds: float) -> Settlement:
+    """The miner already is as wished, and nobody sent it anything."""
     return succeeded(
         Evidence(
             outcome=Outcome.DONE,
             verified=True,
-            before=no_change.before if before is None else before,
+            before=no_change.before,
             after=no_change.before,
             signal="read_back",
             seconds=seconds,
-            reason="already as wished: nothing was sent" if before is None else None,
+            reason="already as wished: nothing was sent",
         )
     )
 

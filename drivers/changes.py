@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from contract.errors import MinerError, UnsupportedError
+import msgspec
+
+from contract.errors import MinerError, UnsupportedError, WrongDeviceError
 from drivers.base import AnyChange, Change, Effect, Evidence, LogFile, NoChange, Plan
 from drivers.proof import is_silent
 from drivers.subject import Subject
@@ -44,11 +46,18 @@ class Changes(Generic[Miner]):
     """What can be done to one miner, by the ways of its make. A kind of change without a way is unsupported."""
 
     def __init__(
-        self, miner: Miner, ways: Mapping[type[Change], Way[Miner]], logs: Logs[Miner]
+        self,
+        miner: Miner,
+        ways: Mapping[type[Change], Way[Miner]],
+        logs: Logs[Miner],
+        *,
+        looks_tell_who: bool = False,
     ) -> None:
+        """`looks_tell_who`: the ways of this make see with their own looks whether it still is the same miner."""
         self._miner = miner
         self._ways = ways
         self._logs = logs
+        self._looks_tell_who = looks_tell_who
 
     async def plan(self, change: AnyChange) -> Plan | NoChange:
         """See `Driver.plan`. Raises UnsupportedError for a miner that is only read."""
@@ -63,7 +72,14 @@ class Changes(Generic[Miner]):
     async def verify(self, plan: Plan, effect: Effect) -> Evidence:
         """See `Driver.verify`. Raises UnsupportedError when the address holds a miner that is only read."""
         await self._known_again()
-        return await self._way(plan.change).verify(self._miner, plan, effect)
+        meant = self._miner.identity.mac
+        found = await self._way(plan.change).verify(self._miner, plan, effect)
+        if found.outcome == "unknown" or self._looks_tell_who or not await self._is_another(meant):
+            return found
+        reason = "another miner answers at this address now"
+        return msgspec.structs.replace(
+            found, outcome="unknown", verified=False, signal="none", reason=reason
+        )
 
     async def fetch_log(self, folder: Path, *, size_cap_bytes: int) -> LogFile:
         """See `Driver.get_log`. Raises UnsupportedError for a miner that is only read."""
@@ -76,6 +92,16 @@ class Changes(Generic[Miner]):
             kind = type(change).__struct_config__.tag
             raise UnsupportedError(f"{self._miner.identity.make} miners cannot be asked for {kind}")
         return way
+
+    async def _is_another(self, meant: str | None) -> bool:
+        """Whether the address changed hands since: then what was seen there says nothing of the miner that is meant."""
+        try:
+            mac = (await self._miner.identify()).mac
+        except WrongDeviceError:
+            return True
+        except MinerError:
+            return False  # it has just shown what it is like; nothing says that it is another
+        return None not in {mac, meant} and mac != meant
 
     async def _known_again(self) -> None:
         """Wait until it is known well enough to be judged: a miner met while it restarts may have shown only one of

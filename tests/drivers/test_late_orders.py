@@ -1,0 +1,129 @@
+"""The time an order is given counts from the order, whatever lay between it and the intent; and what was seen at an
+address is believed only of the miner that is meant.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from contract.clock import to_text
+from contract.errors import MinerError
+from contract.miner import PowerMode
+from drivers.base import AnyChange, Light, Mode, Pools, PoolSetting, Reboot
+from simulator.farm import Farm
+from tests.drivers.antminer import stage as antminer
+from tests.drivers.effects import MemoryEffect
+from tests.drivers.iceriver import stage as iceriver
+from tests.drivers.stage import CLOCK
+from tests.drivers.whatsminer import stage as whatsminer
+
+PACE = 40.0
+LOW, SLEEP = Mode(mode=PowerMode.LOW), Mode(mode=PowerMode.SLEEP)
+NEW = Pools(pools=(PoolSetting(url="stratum+tcp://new.example.com:3333", user="u.w"),))
+
+
+def begun_ago(device_s: float) -> MemoryEffect:
+    """An intent of so long ago, as after a crash before the first byte."""
+    at = CLOCK.now() - timedelta(seconds=device_s / PACE)
+    return MemoryEffect(CLOCK, {"intent_at": to_text(at)})
+
+
+@pytest.mark.parametrize(
+    ("make", "key", "late_s", "change"),
+    [
+        (whatsminer, "m50s", 2.0, LOW),
+        (whatsminer, "m60s", 20.0, Light(on=True)),
+        (iceriver, "ks5m", 15.0, NEW),
+        (antminer, "s19pro", 30.0, NEW),
+    ],
+)
+async def test_a_setting_sent_anew_after_a_crash_has_all_its_time(
+    make: Any, key: str, late_s: float, change: AnyChange
+) -> None:
+    late = {"fault": "late_apply", "seconds": late_s}
+    async with make.stage(key, late, late=True, pace=PACE) as on:
+        plan, effect = await on.driver.plan(change), begun_ago(400.0)
+        await on.driver.apply(plan, effect)
+        evidence = await on.driver.verify(plan, effect)
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+        assert len(on.ledger(phase="applied")) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "key", "change"),
+    [
+        (iceriver, "ks5m", NEW),
+        (iceriver, "ks5m", Light(on=True)),
+        (iceriver, "ks5m", SLEEP),
+        (antminer, "s19pro", Light(on=True)),
+    ],
+)
+async def test_an_answer_that_does_not_come_leaves_the_order_its_time(
+    make: Any, key: str, change: AnyChange
+) -> None:
+    async with make.stage(key, late=True, pace=10.0, write_s=6.0, read_s=2.0) as on:
+        plan, effect = await on.driver.plan(change), MemoryEffect(CLOCK)
+        on.faults.replace([{"fault": "slow_cgi", "seconds": 6.8, "times": 1}])
+        with pytest.raises(MinerError):
+            await on.driver.apply(plan, effect)
+        evidence = await on.driver.verify(plan, effect)
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+
+
+async def test_a_reboot_that_waited_for_a_free_token_has_all_its_time() -> None:
+    async with whatsminer.stage("m50s", pace=PACE) as on:
+        subject = on.driver.changes._miner
+        await subject.tokens.write({"cmd": "set_led", "param": "auto"}, MemoryEffect(CLOCK))
+        on.miner.tokens.clear()  # what it holds is refused, and no other is to be had for three minutes
+        late = {"fault": "late_apply", "actions": ["reboot"], "seconds": 30}
+        on.faults.replace([{"fault": "busy_slots", "times": 1}, late])
+        evidence = await on.carry_out(Reboot(force=True))
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+        assert len(on.ledger("reboot")) == 1
+
+
+async def test_a_script_that_begins_late_is_not_taken_for_a_firmware_without_low_power() -> None:
+    late = {"fault": "late_apply", "seconds": 60}
+    async with antminer.stage("l7", late, late=True, pace=PACE) as on:
+        plan, effect = await on.driver.plan(LOW), MemoryEffect(CLOCK)
+        with suppress(MinerError):
+            await on.driver.apply(plan, effect)
+        assert (await on.driver.verify(plan, effect)).outcome == "done"
+
+
+@pytest.mark.parametrize(
+    ("make", "spec", "change"),
+    [
+        (make, spec, change)
+        for make, spec, mode in (
+            (whatsminer, "whatsminer/m50s:2", LOW),
+            (antminer, "antminer/s19pro:2", SLEEP),
+            (iceriver, "iceriver/ks5m:2", SLEEP),
+        )
+        for change in (Light(on=True), NEW, mode)
+    ],
+)
+async def test_what_another_miner_at_its_address_shows_is_no_proof(
+    make: Any, spec: str, change: AnyChange
+) -> None:
+    farm = await Farm.start(spec, base=make.next_base(), time_scale=60.0)
+    try:
+        meant, other = farm.miners
+        drivers = [await make.open_driver(miner, make.timing(60.0)) for miner in farm.miners]
+        meant.faults.replace(["ignores"])
+        plans = [await driver.plan(change) for driver in drivers]
+        effects = [MemoryEffect(CLOCK), MemoryEffect(CLOCK)]
+        for driver, plan, effect in zip(drivers, plans, effects, strict=True):
+            with suppress(MinerError):
+                await driver.apply(plan, effect)
+        address = meant.ip
+        meant.move_to(f"{address.rpartition('.')[0]}.250")
+        other.move_to(address)
+        evidence = await drivers[0].verify(plans[0], effects[0])
+        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
+    finally:
+        await farm.stop()
