@@ -31,6 +31,9 @@ _TAKEN_WITHIN_S: Final = 20.0  # a mode not taken by then was garbled on the way
 _FALLEN: Final = (
     0.7  # of the rate before: an average over 5 minutes gets there after 90 s without work
 )
+_STEADY: Final = (
+    0.85  # of the average over 30 minutes, which in 90 s without work falls by a twentieth only
+)
 
 
 async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChange:
@@ -39,8 +42,7 @@ async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChan
     found = await state.config(miner)
     now = await state.look(miner)
     before = _shown(found, now.hashrate_hs) | {"read_at": to_text(miner.clock.now())}
-    # Stored is not yet obeyed: one that hashes on in sleep is told once more, and judged by its rate.
-    if found.mode is wanted and not (wanted is PowerMode.SLEEP and now.hashrate_hs):
+    if found.mode is wanted and not (wanted is PowerMode.SLEEP and _hashes_on(now)):
         return NoChange(change=change, before=before)
     form = machine.form(machine.texts_of(found.slots), found.ratio, wanted)
     data = {"mode": wanted.value, "form": form, "mac": now.mac}
@@ -94,6 +96,15 @@ def wanted_mode(change: Mode | Suspend | Resume) -> PowerMode:
         word = change.preset if change.mode is None else change.mode
         raise UnsupportedModeError(f"IceRivers have no mode {word}: use normal or sleep")
     return change.mode
+
+
+def _hashes_on(now: state.State) -> bool:
+    """Whether it hashes now as it has for the last half hour. Sleep that is stored and not obeyed is ordered once more,
+    and judged by the rate; one that falls asleep is let do so.
+    """
+    if not now.hashrate_hs or now.hashrate_30m_hs is None:
+        return False
+    return now.hashrate_hs > _STEADY * now.hashrate_30m_hs
 
 
 async def _order(miner: Subject, plan: Plan, effect: Effect) -> None:

@@ -48,7 +48,6 @@ async def test_suspend_is_sleep_and_resume_is_normal(key: str) -> None:
             evidence = await on.carry_out(change)
             assert (evidence.outcome, evidence.verified) == ("done", True), evidence
             assert on.miner.mode == evidence.after["mode"] == mode
-            await on.miner.clock.sleep(300)  # the mean of its rate has forgotten the other mode
             await on.no_change(change)
 
 
