@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
@@ -15,7 +16,7 @@ _OTHER_MAC: Final = "02:FF:FF:00:00:01"
 _CONSTANT_S: Final = 4242
 
 
-class Miner(Device):
+class Miner(Device, ABC):
     """A control board with its maker's firmware.
 
     A make adds `wipe`, `_go_dark`, `_power_on` and `_heed_health`, and sets `_first_started`.
@@ -159,9 +160,9 @@ class Miner(Device):
         self.cancel_tasks()
         self.after(self.boot_s * self.random.uniform(0.8, 1.3), self._power_on)
 
+    @abstractmethod
     def wipe(self) -> None:
         """Factory settings; what is on the label stays."""
-        raise NotImplementedError
 
     def move_to(self, ip: str) -> None:
         """Answer under another address from now on."""
@@ -171,17 +172,17 @@ class Miner(Device):
         self.ip = ip
         self.sync_listeners()
 
+    @abstractmethod
     def _go_dark(self) -> None:
         """Forget what is in memory only, and end the process."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _power_on(self) -> None:
         """The boot is through: take a waiting image, open the ports, start the process."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _heed_health(self) -> None:
         """Let the process suffer from the faults in force, and from no others."""
-        raise NotImplementedError
 
     def _faults_changed(self) -> None:
         self._heed_health()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from simulator.clock import DeviceClock
@@ -13,7 +14,7 @@ _IDLE_HEAT = 0.15
 _STOPPED_HEAT = 1.3
 
 
-class MiningProcess:
+class MiningProcess(ABC):
     """Counts from its own start, which is not the control board's: finds its boards, ramps up, hashes.
 
     A make says by `factor` and `full_heat` what its modes make of that.
@@ -62,13 +63,13 @@ class MiningProcess:
         """Up, and its boards have power."""
         return self.started is not None and not self.powered_down and not self.barren
 
+    @abstractmethod
     def factor(self) -> float:
         """The rate this run aims at, as a share of the nominal one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def full_heat(self) -> float:
         """How warm this run gets at its full rate; 1 is the nominal mode."""
-        raise NotImplementedError
 
     def fraction(self) -> float:
         """Share of the nominal rate being hashed now, without noise."""
