@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contract import rigmonitor
+from contract.hosts import is_loopback
 from contract.link import LEASE_S, LONG_POLL_MAX_S, OFFLINE_AFTER_S
 from contract.task import QUEUE_TTL_S, SPECS, TaskName
 
@@ -58,7 +58,7 @@ class CloudSettings(BaseModel):
     def _safe(self) -> CloudSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("--tls-cert and --tls-key belong together")
-        if self.tls_cert is None and not self.insecure_http and not _is_loopback(self.host):
+        if self.tls_cert is None and not self.insecure_http and not is_loopback(self.host):
             raise ValueError(
                 f"plain http on {self.host} would show keys to the network: give --tls-cert and --tls-key, "
                 "listen on 127.0.0.1 behind a proxy that speaks TLS, or say --insecure-http"
@@ -68,12 +68,3 @@ class CloudSettings(BaseModel):
     def limit_s(self, name: TaskName) -> float:
         """The execution limit of a task of this name."""
         return self.limits_s.get(name, SPECS[name].limit_s)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

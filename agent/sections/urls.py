@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
+
+from contract.hosts import is_loopback
 
 
 def check_cloud_url(url: str) -> str:
@@ -35,13 +36,4 @@ def _is_in_the_clear(url: str, *, wanted: str) -> bool:
         raise ValueError(f"{url[:200]!r} is not an {wanted} address")
     if parts.query or parts.fragment or parts.username:
         raise ValueError("the url may hold no query, fragment or user")
-    return parts.scheme == "http" and not _is_loopback(parts.hostname)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "http" and not is_loopback(parts.hostname)
