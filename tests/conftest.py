@@ -5,11 +5,31 @@ A busy host makes an example slow, not wrong.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.virtual_time import VirtualLoop
+
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
+
+_HERE = Path(__file__).parent
+# Rooms whose tests hold both ends of every connection: there nobody waits in earnest.
+_VIRTUAL_ROOMS = frozenset({"agent", "drivers", "simulator"})
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop of virtual time, but for what is marked `real_time`: it waits for a process or a thread of its own."""
+    room = item.path.relative_to(_HERE).parts[0]
+    if room in _VIRTUAL_ROOMS and item.get_closest_marker("real_time") is None:
+        return {"virtual": VirtualLoop}
+    return {"real": asyncio.new_event_loop}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

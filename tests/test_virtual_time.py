@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 import time
 from datetime import timedelta
@@ -78,29 +77,34 @@ def test_a_real_exchange_takes_no_virtual_time_and_a_slow_answer_takes_its_own()
     assert late
 
 
-def test_a_thread_is_waited_for() -> None:
+def test_a_thread_is_waited_for_while_no_more_time_passes_than_it_takes() -> None:
     async def work() -> float:
         loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
         ticking = asyncio.create_task(_tick())
-        looks, released = itertools.count(1), threading.Event()
-
-        def look() -> (
-            bool
-        ):  # asked each time the loop would jump; says of itself that it does nothing
-            if next(looks) >= 10:
-                released.set()
-            return False
-
-        began = loop.time()
-        loop.busy.append(look)
-        await asyncio.to_thread(released.wait, PATIENCE_S)
-        loop.busy.remove(look)
-        assert released.is_set()
+        began, earnest = loop.time(), time.monotonic()
+        await asyncio.to_thread(threading.Event().wait, 0.05)
+        passed, took = loop.time() - began, time.monotonic() - earnest
         ticking.cancel()
-        return loop.time() - began
+        return passed - took
 
-    assert run_virtually(work()) < 1.0, "ten jumps are two seconds and a half"
+    assert run_virtually(work()) < 0.25, "not a tick more than the thread took"
+
+
+def test_a_thread_that_owes_an_answer_is_waited_for_and_can_run_out_of_time() -> None:
+    async def work() -> str:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        answer: asyncio.Future[str] = loop.create_future()
+        loop.owe(answer)
+        threading.Timer(0.02, loop.call_soon_threadsafe, (answer.set_result, "done")).start()
+        assert await asyncio.wait_for(answer, PATIENCE_S) == "done"
+        never: asyncio.Future[str] = loop.create_future()
+        loop.owe(never)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(never, 0.02)
+        return answer.result()
+
+    assert run_virtually(work()) == "done"
 
 
 async def _tick() -> None:

@@ -1,9 +1,10 @@
 """A loop on which time passes only when nobody has anything else to do: a day of waiting lasts seconds, with real
 sockets on loopback and real threads.
 
-The loop's clock stands still while there is work: a callback that is ready, a socket that has something to say, a thread
-that was asked for something. Only then does it jump to the next timer. Both ends of every connection have to live on this
-loop, or on a thread that `busy` knows of: the loop cannot see what another process is doing.
+The loop's clock stands still while there is work: a callback that is ready, a socket that has something to say. Only when
+there is none does it jump to the next timer. While a thread works for the loop, time passes as it does in the world: a
+thread that takes its time can run out of it, and one that waits for time to pass is not waited for. Both ends of every
+connection have to live on this loop, or on a thread it knows of (`owe`): it cannot see what another process is doing.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from contract.clock import BootTime
+from contract.clock import BootTime, Clock, SystemClock
 
 T = TypeVar("T")
 _GRACE_S = 0.001  # what the kernel may take to carry bytes from one end of loopback to the other
-_PATIENCE_S = 60.0  # of real time, for a thread that does not come back
-BEGINNING = datetime(2026, 11, 21, 0, 0, tzinfo=UTC)
+_PATIENCE_S = 60.0  # of real time, for a loop without a timer
+BEGINNING = datetime(2026, 11, 21, 0, 0, tzinfo=UTC)  # when every virtual loop begins
+_START_S = 1000.0  # its monotonic clock then
 
 
 class _Jumping(selectors.EpollSelector):
@@ -56,56 +58,64 @@ class _Jumping(selectors.EpollSelector):
             if events := super().select(_GRACE_S):
                 self._stirred = True
                 return events
-        since = time.monotonic()
-        while self.busy() or timeout is None:
-            if events := super().select(0.01):  # a thread that is done rings through a socket too
+        left_s = _PATIENCE_S if timeout is None else timeout
+        while left_s > 0 and (self.busy() or timeout is None):
+            since = time.monotonic()
+            # A thread that is done rings through a socket too.
+            events = super().select(min(left_s, 0.01))
+            passed_s = min(time.monotonic() - since, left_s)
+            left_s -= passed_s
+            self.jump(passed_s)
+            if events:
                 self._stirred = True
                 return events
-            if time.monotonic() - since > _PATIENCE_S:
-                raise AssertionError("nothing happens any more, and nothing is waited for")
-        self.jump(timeout)
+        if timeout is None:
+            raise AssertionError("nothing happens any more, and nothing is waited for")
+        self.jump(left_s)
         return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """`busy` predicates tell of threads the loop did not start itself."""
+    """Knows of the threads that it started itself, and of those that owe it the answer of a future (`owe`)."""
 
     def __init__(self) -> None:
-        self._seconds = 1000.0
-        self._threads = 0
-        self.jumps = 0
-        self.busy: list[Callable[[], bool]] = []
+        self._seconds = _START_S
+        self._owed = 0
         selector = _Jumping()
         super().__init__(selector)
         selector.jump = self._jump
-        selector.busy = lambda: any(each() for each in self.busy) or self._threads > 0
+        selector.busy = lambda: self._owed > 0
 
     def time(self) -> float:
         return self._seconds
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
         future = super().run_in_executor(executor, func, *args)
-        self._threads += 1
-        future.add_done_callback(self._thread_done)
+        self.owe(future)
         return future
 
-    def _thread_done(self, _future: Any) -> None:
-        self._threads -= 1
+    def owe(self, future: asyncio.Future[Any]) -> None:
+        """Until it is done, a thread works for this loop."""
+        self._owed += 1
+        future.add_done_callback(self._settled)
+
+    def _settled(self, _future: Any) -> None:
+        self._owed -= 1
 
     def _jump(self, seconds: float) -> None:
-        self.jumps += 1
         self._seconds += seconds
 
 
 class VirtualClock:
-    """`contract.clock.Clock` of the loop it is made on."""
+    """`contract.clock.Clock` of the virtual loop it is made on: all clocks of one loop agree."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._zero = self._loop.time()
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop), "a virtual clock on a loop that waits in earnest"
+        self._loop = loop
 
     def now(self) -> datetime:
-        return BEGINNING + timedelta(seconds=self._loop.time() - self._zero)
+        return BEGINNING + timedelta(seconds=self._loop.time() - _START_S)
 
     def mono(self) -> float:
         return self._loop.time()
@@ -115,6 +125,12 @@ class VirtualClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+
+def loop_clock() -> Clock:
+    """The clock by which the running loop waits."""
+    is_virtual = isinstance(asyncio.get_running_loop(), VirtualLoop)
+    return VirtualClock() if is_virtual else SystemClock()
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:

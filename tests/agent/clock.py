@@ -7,8 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from agent.journal import Journal
+import pytest
+
+from agent.journal.writer import Writer
 from contract.clock import BootTime
+from tests.virtual_time import VirtualLoop
 
 
 class HandClock:
@@ -18,7 +21,6 @@ class HandClock:
         self._mono = 1000.0
         self._wall = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
         self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
-        self.busy: Callable[[], bool] = lambda: False  # whether a thread still works for the loop
 
     def now(self) -> datetime:
         return self._wall
@@ -61,7 +63,7 @@ class HandClock:
         """Let everything go on that can go on without time passing."""
         calm = 0
         while calm < 20:
-            calm = 0 if self.busy() else calm + 1
+            calm = 0 if owed() else calm + 1
             await asyncio.sleep(0)
 
     def _to(self, mono: float) -> None:
@@ -69,25 +71,28 @@ class HandClock:
         self._mono = max(self._mono, mono)
 
 
-class WatchedJournal(Journal):
-    """Tells how many still wait for it."""
+_owed: set[asyncio.Future[Any]] = set()
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self._waited: set[asyncio.Future[Any]] = set()
 
-    def _submit(self, work: Any, need: Any) -> asyncio.Future[Any]:
-        future = super()._submit(work, need)
-        self._waited.add(future)
-        future.add_done_callback(self._waited.discard)
+def owed() -> int:
+    """How many answers the threads of journals still owe."""
+    return len(_owed)
+
+
+def watch_journals(patch: pytest.MonkeyPatch) -> None:
+    """Keep account of what the thread of every journal owes: while it does, no virtual time is jumped over."""
+    submit = Writer._submit
+
+    def _submit(self: Writer, work: Any, need: Any) -> asyncio.Future[Any]:
+        future = submit(self, work, need)
+        _owed.add(future)
+        future.add_done_callback(_owed.discard)
+        loop = future.get_loop()
+        if isinstance(loop, VirtualLoop):
+            loop.owe(future)
         return future
 
-    @property
-    def waiting(self) -> int:
-        return len(self._waited)
-
-    def busy(self) -> bool:
-        return bool(self._waited)
+    patch.setattr(Writer, "_submit", _submit)
 
 
 async def until(condition: Callable[[], bool], *, within_s: float = 10.0) -> None:

@@ -1,4 +1,4 @@
-"""A simulated farm, for the tests of what is done to one by hand."""
+"""A simulated farm, for the tests of what is done to one by hand; journals whose threads the loop of virtual time knows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from simulator.farm import Farm
+from tests.agent.clock import watch_journals
 from tests.agent.onfarm import simulated
+
+
+@pytest.fixture(autouse=True)
+def journals(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch_journals(monkeypatch)
 
 
 @pytest.fixture

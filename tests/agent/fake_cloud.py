@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.ports import CloudError
-from contract.clock import Clock, SystemClock
+from contract.clock import Clock
 from contract.link import (
     LEASE_S,
     Ack,
@@ -24,6 +24,7 @@ from contract.link import (
 from contract.task import SPECS, TERMINAL, TaskName
 from drivers.base import LogFile
 from tests.agent.clock import until
+from tests.virtual_time import loop_clock
 
 ENDS = {status.value for status in TERMINAL}
 NO_CLOUD = CloudError("no route to the cloud", retry=True)
@@ -33,7 +34,7 @@ class FakeCloud:
     """Implements `agent.ports.TaskSource`."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self.clock = clock or SystemClock()
+        self.clock = clock or loop_clock()
         self.queued: list[ClaimedTask] = []
         self.given: dict[str, ClaimedTask] = {}
         self.cancel: set[str] = set()

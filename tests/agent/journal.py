@@ -11,10 +11,11 @@ from typing import Any
 
 from agent.journal import Arrival, Journal, StepAck, TaskRecord
 from agent.settlement import Settlement, succeeded
-from contract.clock import Clock, SystemClock
+from contract.clock import Clock
 from contract.link import Event, MinerRef
 from contract.task import Outcome, TaskName
 from drivers.base import Evidence, Plan, Reboot
+from tests.virtual_time import loop_clock
 
 AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PLAN = Plan(change=Reboot(force=True), before={"boot": 1, "rates": [1.5, None]}, data={"n": "ü"})
@@ -50,9 +51,7 @@ def done() -> Settlement:
 async def opened(
     folder: Path, clock: Clock | None = None, made: type[Journal] = Journal, **more: Any
 ) -> AsyncIterator[Journal]:
-    journal = made(
-        folder / "journal.db", clock or SystemClock(), **({"ballast_bytes": 4096} | more)
-    )
+    journal = made(folder / "journal.db", clock or loop_clock(), **({"ballast_bytes": 4096} | more))
     await asyncio.wait_for(journal.open(), 10.0)
     try:
         yield journal

@@ -12,9 +12,9 @@ from typing import Any
 from agent.config import Config, parse
 from agent.inventory import Inventory
 from agent.site import Site, open_site
-from contract.clock import SystemClock
 from contract.link import MinerKey, ReadingsReply, ReadingsRequest
 from simulator.farm import Farm
+from tests.virtual_time import loop_clock
 
 _serial = itertools.count(1)
 
@@ -32,7 +32,7 @@ async def simulated(specs: str, **more: Any) -> AsyncIterator[tuple[Farm, Site, 
     farm = await Farm.start(specs, base=base, time_scale=100.0, **more)
     try:
         config = config_for(farm)
-        yield farm, open_site(config, SystemClock(), Inventory(None)), config
+        yield farm, open_site(config, loop_clock(), Inventory(None)), config
     finally:
         await farm.stop()
 

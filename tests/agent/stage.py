@@ -11,10 +11,10 @@ from typing import Any
 from agent.journal import Journal
 from agent.policy import Policy
 from agent.taskpath import TaskPath
-from contract.clock import Clock, SystemClock
-from tests.agent.clock import HandClock, WatchedJournal
+from contract.clock import Clock
 from tests.agent.fake_cloud import FakeCloud
 from tests.agent.farm import FakeFarm
+from tests.virtual_time import loop_clock
 
 
 class Site:
@@ -30,13 +30,11 @@ class Site:
         policy: Policy | None = None,
         journal: Journal | None = None,
     ) -> None:
-        self.clock = clock or SystemClock()
+        self.clock = clock or loop_clock()
         self.cloud = cloud or FakeCloud(self.clock)
         self.farm = farm or FakeFarm()
-        watched = WatchedJournal(folder / "journal.db", self.clock, ballast_bytes=4096)
-        self.journal = journal or watched
-        if isinstance(self.clock, HandClock) and isinstance(self.journal, WatchedJournal):
-            self.clock.busy = self.journal.busy
+        kept = Journal(folder / "journal.db", self.clock, ballast_bytes=4096)
+        self.journal = journal or kept
         self.path = TaskPath(
             self.journal,
             self.cloud,

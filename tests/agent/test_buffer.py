@@ -11,19 +11,12 @@ import msgspec
 from agent.buffer import BatchStore, ReadingBuffer
 from agent.ports import CloudError
 from agent.sections.miners import TelemetrySection
-from contract.clock import SystemClock
 from contract.link import MinerReading, ReadingsRequest
 from tests.agent.onfarm import MemorySink, until
+from tests.virtual_time import VirtualClock
 
 SECTION = TelemetrySection(batch_wait_s=0.0, batch_max=10, memory_max=100)
 AWAY = CloudError("away", retry=True)
-
-
-class QuickClock(SystemClock):
-    """Waits between attempts are over at once."""
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(0.005)
 
 
 def reading(number: int) -> MinerReading:
@@ -39,7 +32,7 @@ async def running(
     sink: MemorySink, store: BatchStore | None, *, run_id: str = "run", section=SECTION, **more
 ) -> AsyncIterator[ReadingBuffer]:
     buffer = ReadingBuffer(
-        sink, store, section, QuickClock(), run_id=run_id, rng=random.Random(1), **more
+        sink, store, section, VirtualClock(), run_id=run_id, rng=random.Random(1), **more
     )
     task = asyncio.create_task(buffer.run())
     try:

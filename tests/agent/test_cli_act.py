@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from agent.local import LocalRequest
 from contract.task import TaskName
 from simulator.farm import Farm
 from tests.agent.commands import at, door, miner_agent
 from tests.agent.onfarm import free_base, simulated
+
+pytestmark = pytest.mark.real_time
 
 
 async def test_act_changes_one_thing_and_shows_the_proof(farm: Farm) -> None:

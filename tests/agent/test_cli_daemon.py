@@ -18,6 +18,8 @@ from tests.agent.commands import PROGRAM, door, miner_agent
 from tests.agent.test_health import Ear
 from tests.agent.test_link import served
 
+pytestmark = pytest.mark.real_time
+
 
 async def test_enroll_works_without_a_config_and_tells_where_the_token_is(tmp_path: Path) -> None:
     async def handle(request: web.Request) -> web.Response:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from agent.doctor import examine
 from agent.inventory import Inventory
-from contract.clock import SystemClock
 from contract.miner import Identity, Make
 from simulator.farm import Farm
 from tests.agent.commands import door, miner_agent
+from tests.virtual_time import loop_clock
+
+pytestmark = pytest.mark.real_time
 
 
 async def test_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
@@ -19,7 +23,7 @@ async def test_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> No
     config = tmp_path / "config.toml"
     config.write_text("[cloud]\nurl = 'https://cloud.example.net'\n[state]\ndir = 'state'\n")
     assert "copy config.example.toml" in ran.document["checks"][0]["text"]
-    findings = {each.subject: each for each in await examine(config, SystemClock())}
+    findings = {each.subject: each for each in await examine(config, loop_clock())}
     assert findings["config"].level == "ok"
     assert findings["daemon"].level == "warning"
     assert f"--config {config}" in findings["cloud"].text
@@ -28,7 +32,7 @@ async def test_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> No
     assert findings["ranges"].level == "warning"
     (tmp_path / "state").mkdir(mode=0o700)
     (tmp_path / "state" / "journal.db").write_bytes(b"x" * 5000)
-    findings = {each.subject: each for each in await examine(config, SystemClock())}
+    findings = {each.subject: each for each in await examine(config, loop_clock())}
     assert findings["state folder"].level != "problem" or "free" in findings["state folder"].text
     assert findings["journal"].level == "problem"
 
@@ -45,7 +49,7 @@ async def test_doctor_looks_at_sample_miners(farm: Farm, tmp_path: Path) -> None
     await inventory.open()
     inventory.seen(first.ip, Identity(make=Make.ANTMINER), datetime(2026, 11, 21, tzinfo=UTC))
     await inventory.close()
-    findings = {each.subject: each for each in await examine(config, SystemClock())}
+    findings = {each.subject: each for each in await examine(config, loop_clock())}
     assert findings[first.ip].level == "ok"
     assert "S21" in findings[first.ip].text
     (tmp_path / "secret").write_text("wrong")
@@ -53,7 +57,7 @@ async def test_doctor_looks_at_sample_miners(farm: Farm, tmp_path: Path) -> None
     with config.open("a") as file:
         file.write(f"[[credentials]]\nrange = '{first.ip}'\npassword_file = 'secret'\n")
     async with door(tmp_path / "state" / "agent.sock", {}):
-        findings = {each.subject: each for each in await examine(config, SystemClock())}
+        findings = {each.subject: each for each in await examine(config, loop_clock())}
     assert findings["daemon"].level == "ok"
     assert findings[first.ip].level == "warning"
     assert f"[[credentials]] range {first.ip}" in findings[first.ip].text

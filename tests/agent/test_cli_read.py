@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from simulator.farm import Farm
 from tests.agent.commands import at, miner_agent
 from tests.agent.onfarm import free_base
+
+pytestmark = pytest.mark.real_time
 
 
 async def test_scan_finds_every_miner_and_stdout_is_one_document(farm: Farm) -> None:

@@ -17,6 +17,8 @@ from agent.hints import USAGE
 from contract.task import SPECS, TaskName, parse_params
 from tests.agent.commands import miner_agent
 
+pytestmark = pytest.mark.real_time
+
 
 @pytest.mark.parametrize(
     "args",

@@ -9,9 +9,9 @@ import pytest
 from agent.config import ConfigError, parse
 from agent.daemon import Daemon, open_link, policy_of
 from agent.notify import Notifier
-from contract.clock import SystemClock
 from contract.link import Settings
 from contract.task import TaskName
+from tests.virtual_time import loop_clock
 
 
 def config_in(folder: Path, **sections):
@@ -29,7 +29,7 @@ def config_in(folder: Path, **sections):
 
 async def test_wishes_of_the_cloud_hold_inside_local_ceilings(tmp_path: Path) -> None:
     config = config_in(tmp_path, telemetry={"min_interval_s": 10.0}, scan={"max_addresses": 300})
-    daemon = Daemon(config, SystemClock(), Notifier({}))
+    daemon = Daemon(config, loop_clock(), Notifier({}))
     await daemon._follow(
         Settings(
             rev=1,
@@ -52,7 +52,7 @@ async def test_wishes_of_the_cloud_hold_inside_local_ceilings(tmp_path: Path) ->
 
 async def test_the_cloud_cannot_lift_a_local_read_only(tmp_path: Path) -> None:
     config = config_in(tmp_path, policy={"read_only": True})
-    daemon = Daemon(config, SystemClock(), Notifier({}))
+    daemon = Daemon(config, loop_clock(), Notifier({}))
     await daemon._follow(Settings(rev=1, read_only=False))
     assert daemon._path.policy.read_only
     await daemon._buffer.close()

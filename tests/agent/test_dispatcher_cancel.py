@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from agent.journal import Journal
 from contract.task import SPECS, TaskName
-from tests.agent.clock import HandClock, WatchedJournal, until
+from tests.agent.clock import HandClock, until
 from tests.agent.fake_cloud import code
 from tests.agent.stage import site
 
@@ -66,7 +67,7 @@ async def test_a_look_is_cancelled_where_it_stands(tmp_path: Path) -> None:
 async def test_neither_cancel_nor_limit_cuts_the_writing_of_an_end(tmp_path: Path) -> None:
     writing, go_on = asyncio.Event(), asyncio.Event()
 
-    class Slow(WatchedJournal):
+    class Slow(Journal):
         async def settle(self, *given: Any, **more: Any) -> None:
             writing.set()
             await go_on.wait()

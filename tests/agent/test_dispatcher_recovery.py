@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from agent.policy import Policy
-from contract.clock import SystemClock
 from contract.task import TaskName
 from tests.agent.clock import HandClock, until
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.journal import found
 from tests.agent.stage import Site, crash_and_restart
+from tests.virtual_time import VirtualClock
 
 
 async def test_a_one_shot_is_never_repeated_after_a_crash(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_a_look_is_redone_after_a_crash(tmp_path: Path) -> None:
     assert [each.state for each in at.cloud.of(task)].count("succeed") == 1
 
 
-class Stepped(SystemClock):
+class Stepped(VirtualClock):
     """Somebody sets the clock on the wall."""
 
     off = timedelta(0)

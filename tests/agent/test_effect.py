@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from contract.clock import SystemClock, from_text
+from agent.journal import Journal
+from contract.clock import from_text
 from contract.errors import StorageFullError
 from contract.task import TaskName
 from drivers.base import Effect, Plan
-from tests.agent.clock import HandClock, WatchedJournal, until
+from tests.agent.clock import HandClock, until
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.farm import FakeFarm, FakeMiner
 from tests.agent.journal import found
 from tests.agent.stage import Site, site
+from tests.virtual_time import loop_clock
 
 
 class TwoWrites(FakeMiner):
@@ -108,7 +110,7 @@ async def test_an_order_long_after_its_intent_is_written_down_with_its_time(tmp_
         await clock.advance(10.0)
 
 
-class Full(WatchedJournal):
+class Full(Journal):
     """Takes everything but an intent."""
 
     async def begin(self, *_: object, **__: object) -> None:
@@ -116,7 +118,7 @@ class Full(WatchedJournal):
 
 
 async def test_without_a_durable_intent_nothing_is_sent(tmp_path: Path) -> None:
-    journal = Full(tmp_path / "journal.db", SystemClock(), ballast_bytes=4096)
+    journal = Full(tmp_path / "journal.db", loop_clock(), ballast_bytes=4096)
     async with site(tmp_path, journal=journal) as at:
         event = await at.cloud.ended(at.task())
         assert (event.state, code(event)) == ("failed", "storage_full")

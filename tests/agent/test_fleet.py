@@ -8,11 +8,11 @@ from agent.fleet import Fleet
 from agent.inventory import Inventory
 from agent.site import open_site
 from agent.territory import Territory
-from contract.clock import SystemClock
 from contract.errors import PolicyRefusedError, UnreachableError, WrongDeviceError
 from contract.link import MinerKey, MinerRef
 from contract.miner import Endpoint, Firmware, Identity, Make
 from tests.agent.onfarm import config_for, simulated
+from tests.virtual_time import loop_clock
 
 MACS = [f"02:11:22:33:44:{n:02X}" for n in range(10)]
 
@@ -53,7 +53,7 @@ def fleet_over(world: dict[str, Identity], inventory: Inventory | None = None) -
         CredentialBook(factory_defaults=True),
         Territory(parse({"miners": {"denied": ["10.0.0.66"]}}).miners),
         Endpoint(host=""),
-        SystemClock(),
+        loop_clock(),
         recognise=recognise,
         open_driver=lambda endpoint, identity, *, credentials: Alone(endpoint, world),
     )
@@ -166,7 +166,7 @@ async def test_a_real_farm_is_known_again_after_a_restart(tmp_path) -> None:
         for is_second in (False, True):
             inventory = Inventory(tmp_path / "inventory.db")
             await inventory.open()
-            site = open_site(config, SystemClock(), inventory)
+            site = open_site(config, loop_clock(), inventory)
             site.fleet.restore()
             assert len(site.fleet) == (4 if is_second else 0)
             for each in farm.miners:

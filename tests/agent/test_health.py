@@ -16,6 +16,7 @@ from contract.clock import SystemClock
 from contract.link import Heartbeat, HeartbeatReply, Settings
 from tests.agent.clock import HandClock
 from tests.agent.onfarm import until
+from tests.virtual_time import loop_clock
 
 
 class Ear:
@@ -128,7 +129,7 @@ async def test_a_frozen_task_slot_does_not_end_the_feeding(tmp_path: Path, ear: 
 async def test_the_feeding_goes_on_by_itself_several_times_per_watchdog_interval(
     tmp_path: Path, ear: Ear
 ) -> None:
-    clock = SystemClock()
+    clock = loop_clock()
     watched = Health(
         clock,
         notifier(tmp_path, WATCHDOG_USEC="200000"),
@@ -177,7 +178,7 @@ async def test_settings_are_fetched_when_they_changed_and_only_then() -> None:
 
     heart = Heart(
         cloud,
-        SystemClock(),
+        loop_clock(),
         lambda host: Heartbeat(version="v", uptime_s=0, host=host),
         apply,
         every_s=15,

@@ -23,7 +23,6 @@ from agent.link import CloudLink
 from agent.link import enroll as ask_to_enroll
 from agent.notify import Notifier
 from agent.ports import CloudError
-from contract.clock import SystemClock
 from contract.link import (
     ClaimReply,
     ClaimRequest,
@@ -36,6 +35,7 @@ from contract.link import (
 from drivers.base import LogFile
 from tests.agent.onfarm import until
 from tests.agent.test_link import served
+from tests.virtual_time import loop_clock
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TOKEN = "t0ken-of-this-agent"
@@ -188,7 +188,7 @@ async def agent_of(cloud: Cloud, folder: Path) -> AsyncIterator[asyncio.Task[Non
                 "health": {"heartbeat_s": 1.0},
             }
         )
-        daemon = Daemon(config, SystemClock(), Notifier({}))
+        daemon = Daemon(config, loop_clock(), Notifier({}))
         running = asyncio.create_task(daemon.run())
         try:
             yield running

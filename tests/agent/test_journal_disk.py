@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.real_time
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 

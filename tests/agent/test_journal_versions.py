@@ -9,8 +9,8 @@ import pytest
 
 from agent.journal import Journal, JournalLockedError, JournalTooNewError
 from agent.journal.schema import MIGRATIONS, migrate, open_database
-from contract.clock import SystemClock
 from tests.agent.journal import AT, PLAN, accept, acknowledge, opened, outbox, record
+from tests.virtual_time import loop_clock
 
 
 async def test_numbers_rise_across_restarts_though_the_outbox_is_empty(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ async def test_a_journal_of_a_later_version_is_not_touched(tmp_path: Path) -> No
     connection = sqlite3.connect(tmp_path / "journal.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    journal = Journal(tmp_path / "journal.db", SystemClock(), ballast_bytes=4096)
+    journal = Journal(tmp_path / "journal.db", loop_clock(), ballast_bytes=4096)
     with pytest.raises(JournalTooNewError, match="newer agent"):
         await journal.open()
     await journal.close()
@@ -103,7 +103,7 @@ async def test_a_journal_of_a_later_version_is_not_touched(tmp_path: Path) -> No
 
 async def test_two_agents_do_not_share_a_journal(tmp_path: Path) -> None:
     async with opened(tmp_path):
-        other = Journal(tmp_path / "journal.db", SystemClock(), ballast_bytes=4096)
+        other = Journal(tmp_path / "journal.db", loop_clock(), ballast_bytes=4096)
         with pytest.raises(JournalLockedError, match="Another agent"):
             await other.open()
         await other.close()

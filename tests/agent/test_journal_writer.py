@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from agent.journal import Journal, StepAck
 from agent.journal.writer import Job
 from agent.states import State
-from contract.clock import SystemClock
-from tests.agent.clock import HandClock, WatchedJournal, until
+from tests.agent.clock import HandClock, owed, until
 from tests.agent.journal import AT, PLAN, accept, acknowledge, done, found, opened, outbox, record
+from tests.virtual_time import loop_clock
+
+pytestmark = pytest.mark.real_time
 
 
 async def test_what_is_queued_together_is_committed_together(tmp_path: Path) -> None:
@@ -63,7 +67,7 @@ async def test_the_loop_turns_while_a_commit_takes_long(tmp_path: Path) -> None:
             assert held.wait(10)
             super()._commit(batch)
 
-    journal = Slow(tmp_path / "journal.db", SystemClock(), ballast_bytes=4096)
+    journal = Slow(tmp_path / "journal.db", loop_clock(), ballast_bytes=4096)
     opening = asyncio.create_task(journal.open())
     await until(entered.is_set)
     assert not opening.done()
@@ -79,14 +83,14 @@ async def test_the_loop_turns_while_a_commit_takes_long(tmp_path: Path) -> None:
 async def test_a_job_given_up_while_queued_is_not_begun(tmp_path: Path) -> None:
     held, entered = threading.Event(), threading.Event()
 
-    class Slow(WatchedJournal):
+    class Slow(Journal):
         def _turn(self, batch: list[Job]) -> None:
             if batch and not held.is_set():
                 entered.set()
                 assert held.wait(10)
             super()._turn(batch)
 
-    journal = Slow(tmp_path / "journal.db", SystemClock(), ballast_bytes=4096)
+    journal = Slow(tmp_path / "journal.db", loop_clock(), ballast_bytes=4096)
     held.set()
     await journal.open()
     await accept(journal, record("t1"), record("t2"))
@@ -94,7 +98,7 @@ async def test_a_job_given_up_while_queued_is_not_begun(tmp_path: Path) -> None:
     first = asyncio.create_task(journal.begin("t1", PLAN, AT))
     await until(entered.is_set)
     second = asyncio.create_task(journal.begin("t2", PLAN, AT))
-    await until(lambda: journal.waiting == 2)
+    await until(lambda: owed() == 2)
     second.cancel()
     await asyncio.wait({second})
     held.set()

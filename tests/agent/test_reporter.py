@@ -9,7 +9,6 @@ import pytest
 
 from agent.policy import Policy
 from agent.ports import CloudError
-from contract.clock import SystemClock
 from contract.link import Event, ReportReply, ReportRequest
 from contract.task import TaskName
 from tests.agent.clock import HandClock, until
@@ -17,6 +16,7 @@ from tests.agent.fake_cloud import NO_CLOUD, FakeCloud
 from tests.agent.farm import FakeFarm
 from tests.agent.journal import found
 from tests.agent.stage import Site, site
+from tests.virtual_time import VirtualClock
 
 
 async def test_an_outcome_waits_for_the_cloud_and_is_told_once(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ async def test_no_step_of_the_wall_clock_throws_an_outcome_away(
 ) -> None:
     """A host without a battery dates an outcome 1970, or a week before its clock is set."""
 
-    class Wall(SystemClock):
+    class Wall(VirtualClock):
         off = timedelta(0)
 
         def now(self) -> datetime:

@@ -15,14 +15,21 @@ from agent.telemetry import Telemetry
 from contract.clock import SystemClock
 from contract.errors import BadParamsError
 from tests.agent.onfarm import MemorySink, free_base, simulated, until
+from tests.virtual_time import VirtualClock
 
-CLOCK = SystemClock()
+CLOCK = SystemClock()  # of a sweep: its thread waits in earnest
 SECTION = ScanSection(connect_timeout_s=0.5, connects_per_s=100_000)
 
 
 def scanner_over(site, **more) -> FarmScanner:
     return FarmScanner(
-        site.fleet, site.territory, SECTION, site.scan_ports, CLOCK, look_timeout_s=10, **more
+        site.fleet,
+        site.territory,
+        SECTION,
+        site.scan_ports,
+        VirtualClock(),
+        look_timeout_s=10,
+        **more,
     )
 
 
@@ -72,8 +79,8 @@ async def test_hits_reach_the_cloud_at_once_and_join_telemetry() -> None:
     async with simulated("antminer:4") as (farm, site, config):
         sink = MemorySink()
         section = TelemetrySection(batch_wait_s=60.0, interval_s=3600.0)
-        buffer = ReadingBuffer(sink, None, section, CLOCK, run_id="r")
-        telemetry = Telemetry(site.fleet, buffer, section, CLOCK, timeout_s=5)
+        buffer = ReadingBuffer(sink, None, section, VirtualClock(), run_id="r")
+        telemetry = Telemetry(site.fleet, buffer, section, VirtualClock(), timeout_s=5)
         sending = asyncio.create_task(buffer.run())
         scanner = scanner_over(site, buffer=buffer, telemetry=telemetry)
         await scanner.scan(config.miners.ranges)
@@ -191,7 +198,7 @@ async def test_a_cancelled_scan_leaves_nothing_behind() -> None:
             site.territory,
             ScanSection(connects_per_s=10),
             site.scan_ports,
-            CLOCK,
+            VirtualClock(),
         )
         scan = asyncio.create_task(slow.scan((f"{net}.0/24",)))
         await until(lambda: len(site.fleet) == 1)
@@ -215,7 +222,7 @@ class Counting:
 
 async def test_ranges_are_scanned_at_start_and_the_cloud_may_add_some() -> None:
     scanner = Counting()
-    auto = AutoScan(scanner, ScanSection(), ("10.0.0.0/24",), CLOCK)
+    auto = AutoScan(scanner, ScanSection(), ("10.0.0.0/24",), VirtualClock())
     task = asyncio.create_task(auto.run())
     await until(lambda: scanner.asked)
     auto.follow(("10.0.1.0/24",), None)
@@ -233,7 +240,7 @@ async def test_a_miner_that_is_busy_with_a_task_is_shown_as_last_seen() -> None:
         busy = next(iter(farm.miners)).ip
         site.fleet.at(busy).wire.quiet_for(3600.0)
         scanner = FarmScanner(
-            site.fleet, site.territory, SECTION, site.scan_ports, CLOCK, look_timeout_s=1.0
+            site.fleet, site.territory, SECTION, site.scan_ports, VirtualClock(), look_timeout_s=1.0
         )
         summary = await scanner.scan(config.miners.ranges)
     assert summary.found == 2

@@ -9,7 +9,6 @@ import pytest
 
 from agent.policy import Policy
 from agent.slots import Slots
-from contract.clock import SystemClock
 from contract.miner import Endpoint, PowerMode
 from contract.task import TaskName
 from drivers.base import (
@@ -30,6 +29,7 @@ from tests.agent.clock import HandClock, until
 from tests.agent.fake_cloud import code
 from tests.agent.farm import FakeFarm, FakeMiner
 from tests.agent.stage import site
+from tests.virtual_time import loop_clock
 
 POWER = (Reboot(), Mode(mode=PowerMode.LOW), Suspend())
 
@@ -197,7 +197,7 @@ class AtOnce:
 
 @contextlib.asynccontextmanager
 async def wired(count: int) -> AsyncIterator[list[Wired]]:
-    clock, servers, miners = SystemClock(), [], []
+    clock, servers, miners = loop_clock(), [], []
     for number in range(count):
         miner = Wired(number, f"127.0.7.{number + 1}")
         server = await asyncio.start_server(miner.serve, miner.host, 0)

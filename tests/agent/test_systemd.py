@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.real_time
+
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
 UNITS = ("miner-agent.service", "miner-cloud.service")
 ANALYZE = shutil.which("systemd-analyze")

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import JournalLockedError, TaskRecord
+from agent.journal import Journal, JournalLockedError, TaskRecord
 from agent.journal.writer import Job
 from agent.ports import CloudError
-from contract.clock import SystemClock
 from contract.errors import PolicyRefusedError, StorageFullError
 from contract.link import ClaimReply, ClaimRequest
 from contract.task import TaskName
-from tests.agent.clock import WatchedJournal, until
+from tests.agent.clock import until
 from tests.agent.fake_cloud import FakeCloud
 from tests.agent.stage import Site, site
+from tests.virtual_time import loop_clock
 
 
 class Breaking(FakeCloud):
@@ -68,7 +68,7 @@ async def test_no_task_of_the_site_is_taken_while_stopping(tmp_path: Path) -> No
             )
 
 
-class Flinching(WatchedJournal):
+class Flinching(Journal):
     """A disk that gives an error at the end of a commit, which is in its log all the same and is found there later."""
 
     flinch = ""  # the id of a task; its first commit is such a one
@@ -84,8 +84,9 @@ class Flinching(WatchedJournal):
             raise error
 
 
+@pytest.mark.real_time
 async def test_a_task_the_disk_kept_while_it_refused_it_is_carried_out_once(tmp_path: Path) -> None:
-    journal = Flinching(tmp_path / "journal.db", SystemClock(), ballast_bytes=4096)
+    journal = Flinching(tmp_path / "journal.db", loop_clock(), ballast_bytes=4096)
     async with site(tmp_path, journal=journal) as at:
         journal.flinch = "flinched"
         at.task(task_id="flinched", name=TaskName.REBOOT, params={})
@@ -94,10 +95,11 @@ async def test_a_task_the_disk_kept_while_it_refused_it_is_carried_out_once(tmp_
         await until(lambda: not at.cloud.claims[-1].open)
 
 
+@pytest.mark.real_time
 async def test_a_task_of_the_site_the_disk_refused_is_not_carried_out_behind_its_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = Flinching(tmp_path / "journal.db", SystemClock(), ballast_bytes=4096)
+    journal = Flinching(tmp_path / "journal.db", loop_clock(), ballast_bytes=4096)
     ours = uuid.uuid4()
     monkeypatch.setattr(uuid, "uuid4", lambda: ours)
     async with site(tmp_path, journal=journal) as at:

@@ -17,14 +17,13 @@ from agent.looking import look
 from agent.sections.miners import MinersSection, TelemetrySection
 from agent.telemetry import Telemetry
 from agent.territory import Territory
-from contract.clock import SystemClock
 from contract.errors import AuthFailedError, UnreachableError
 from contract.miner import Endpoint, Firmware, Identity, Make, Moving, Reading, Slow, Static
 from drivers.base import Depth
 from tests.agent.farm import FakeMiner
 from tests.agent.onfarm import MemorySink, simulated, until
+from tests.virtual_time import VirtualClock
 
-CLOCK = SystemClock()
 SECTION = TelemetrySection(
     interval_s=1.0,
     min_interval_s=0.1,
@@ -76,7 +75,7 @@ class Seen(FakeMiner):
             raise AuthFailedError("wrong password")
         self.uptime_s += 1
         return Reading(
-            read_at=CLOCK.now(),
+            read_at=VirtualClock().now(),
             moving=Moving(hashrate_hs=1e14, uptime_s=self.uptime_s),
             slow=None if depth is Depth.MOVING else Slow(light_on=self.light),
             static=Static(make=Make.ANTMINER, model="S21") if depth is Depth.FULL else None,
@@ -93,7 +92,7 @@ class World(Fleet):
             CredentialBook(factory_defaults=True),
             Territory(MinersSection()),
             Endpoint(host=""),
-            CLOCK,
+            VirtualClock(),
             recognise=self._recognised,
             open_driver=self._opened,
         )
@@ -114,12 +113,12 @@ async def polling(
     fleet: World, *, section: TelemetrySection = SECTION, timeout_s: float = 5.0
 ) -> AsyncIterator[tuple[Telemetry, MemorySink]]:
     sink = MemorySink()
-    buffer = ReadingBuffer(sink, None, section, CLOCK, run_id="r")
+    buffer = ReadingBuffer(sink, None, section, VirtualClock(), run_id="r")
     telemetry = Telemetry(
         fleet,
         buffer,
         section,
-        CLOCK,
+        VirtualClock(),
         timeout_s=timeout_s,
         rng=random.Random(3),
     )
@@ -161,9 +160,9 @@ async def test_every_miner_is_looked_at_once_per_interval() -> None:
 
 async def test_first_looks_are_spread_over_the_interval() -> None:
     fleet = World(*(Seen(f"10.0.0.{n}") for n in range(1, 101)))
-    buffer = ReadingBuffer(MemorySink(), None, SECTION, CLOCK, run_id="r")
-    telemetry = Telemetry(fleet, buffer, SECTION, CLOCK, timeout_s=5)
-    now = CLOCK.mono()
+    buffer = ReadingBuffer(MemorySink(), None, SECTION, VirtualClock(), run_id="r")
+    telemetry = Telemetry(fleet, buffer, SECTION, VirtualClock(), timeout_s=5)
+    now = VirtualClock().mono()
     await fleet.begin()
     due = sorted(plan.due_mono - now for plan in telemetry._plans.values())
     assert 0 <= due[0] < 0.2

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from agent.journal import Journal
 from agent.link import CloudLink
 from agent.policy import Policy
 from agent.ports import CloudError
@@ -22,7 +23,6 @@ from contract.clock import SystemClock
 from contract.link import ReportReply, ReportRequest
 from contract.miner import Make
 from contract.task import TaskName
-from tests.agent.clock import WatchedJournal
 from tests.agent.farm import FakeFarm
 from tests.cloud.conftest import AgentClient, Cloud
 
@@ -55,7 +55,7 @@ class Agent:
         clock = SystemClock()
         self.farm = farm
         self.link = Link(cloud.base, token)
-        self.journal = WatchedJournal(folder / "journal.db", clock, ballast_bytes=4096)
+        self.journal = Journal(folder / "journal.db", clock, ballast_bytes=4096)
         policy = Policy(stop_grace_s=1.0)
         self.path = TaskPath(self.journal, self.link, farm, farm, farm, policy, clock, folder)
         self._run: asyncio.Task[None] | None = None

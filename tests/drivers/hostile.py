@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from contract.clock import SystemClock
 from contract.errors import MinerError, OutcomeUnknownError
 from contract.miner import Endpoint, PowerMode, Reading
 from drivers.antminer import proofs
@@ -34,11 +32,10 @@ from drivers.registry import recognise
 from simulator.farm import Farm
 from simulator.faults import KNOWN
 from tests.drivers.effects import MemoryEffect
+from tests.virtual_time import VirtualClock
 
-CLOCK: Final = SystemClock()
 ROOT: Final = Credentials("root", "root")
-PACE: Final = 120.0
-TIMING: Final = Timing(pace=PACE, connect_s=1.0, read_s=1.0, write_s=1.5, log_s=2.0, upload_s=3.0)
+TIMING: Final = Timing(connect_s=1.0, read_s=1.0, write_s=1.5, log_s=2.0, upload_s=3.0)
 LOG_CAP_BYTES: Final = 4 * 2**20
 LOOK_EXCHANGES: Final = 24  # more than any look makes: each of them has its own deadline
 SLACK_S: Final = 8.0  # of a host that has other things to do
@@ -141,7 +138,7 @@ async def run(trials: Iterable[Trial], folder: Path, *, base: str, at_once: int 
             await _Bench(trial, miner, folder, verdicts).run()
 
     async with (
-        await Farm.start(keys, base=base, time_scale=PACE) as farm,
+        await Farm.start(keys, base=base) as farm,
         asyncio.TaskGroup() as group,
     ):
         for trial, miner in zip(trials, farm.miners, strict=True):
@@ -201,7 +198,9 @@ class _Bench:
         endpoint = Endpoint(
             host=self._miner.ip, http_port=self._miner.http_port, rpc_port=self._miner.rpc_port
         )
-        return await recognise(endpoint, clock=CLOCK, timing=TIMING, credentials=lambda _: ROOT)
+        return await recognise(
+            endpoint, clock=VirtualClock(), timing=TIMING, credentials=lambda _: ROOT
+        )
 
     async def _change(self, name: str) -> None:
         driver = await self._meet()
@@ -217,7 +216,7 @@ class _Bench:
                 self._wrong("says that nothing is to be done")
             self._count("no plan")
             return
-        effect = MemoryEffect(CLOCK)
+        effect = MemoryEffect(VirtualClock())
         self._misbehave("apply")
         failed = await self._apply(driver, plan, effect)
         if failed:
@@ -226,7 +225,7 @@ class _Bench:
             self._count(f"refused ({failed.code})")
             return
         self._misbehave("verify")
-        window_s = _latest_s(change) / PACE
+        window_s = _latest_s(change)
         evidence = await self._within(
             "verify",
             window_s + LOOK_EXCHANGES * TIMING.read_s,
@@ -244,7 +243,7 @@ class _Bench:
 
     async def _apply(self, driver: Driver, plan: Plan, effect: MemoryEffect) -> MinerError | None:
         most_s = 4 * TIMING.write_s + TIMING.upload_s + LOOK_EXCHANGES * TIMING.read_s
-        began = time.monotonic()
+        began = asyncio.get_running_loop().time()
         try:
             await driver.apply(plan, effect)
         except OutcomeUnknownError:
@@ -255,7 +254,7 @@ class _Bench:
         except Exception as error:  # noqa: BLE001 - the very thing to be found
             self._wrong(f"apply raised {error!r}")
         finally:
-            took_s = time.monotonic() - began
+            took_s = asyncio.get_running_loop().time() - began
             if took_s > most_s + SLACK_S:
                 self._wrong(f"apply took {took_s:.1f} s")
         return None
@@ -268,7 +267,7 @@ class _Bench:
         *,
         errors: bool = True,
     ) -> Any:
-        began = time.monotonic()
+        began = asyncio.get_running_loop().time()
         try:
             return await work()
         except MinerError as error:
@@ -278,7 +277,7 @@ class _Bench:
         except Exception as error:  # noqa: BLE001 - the very thing to be found
             self._wrong(f"{what} raised {error!r}")
         finally:
-            took_s = time.monotonic() - began
+            took_s = asyncio.get_running_loop().time() - began
             if took_s > most_s + SLACK_S:
                 self._wrong(f"{what} took {took_s:.1f} s")
         return None

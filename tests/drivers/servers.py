@@ -10,14 +10,14 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-from contract.clock import SystemClock
 from contract.miner import Endpoint
 from drivers.base import Timing
 from drivers.wire import Wire
+from tests.virtual_time import VirtualClock
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 _counter = itertools.count(1)
-FAST = Timing(pace=200.0, connect_s=2.0, read_s=5.0, write_s=5.0, log_s=5.0, upload_s=10.0)
+FAST = Timing(connect_s=2.0, read_s=5.0, write_s=5.0, log_s=5.0, upload_s=10.0)
 
 
 def address() -> str:
@@ -104,4 +104,4 @@ async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 def wire(endpoint: Endpoint, timing: Timing = FAST) -> Wire:
-    return Wire(endpoint, SystemClock(), timing)
+    return Wire(endpoint, VirtualClock(), timing)

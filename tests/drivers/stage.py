@@ -8,22 +8,20 @@ from __future__ import annotations
 import itertools
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import msgspec
 
-from contract.clock import SystemClock
 from contract.errors import OutcomeUnknownError
 from contract.miner import Endpoint, Identity
 from drivers.base import AnyChange, Credentials, Driver, Evidence, NoChange, Plan, Timing
 from drivers.wire import Wire
 from simulator.farm import Farm
 from tests.drivers.effects import MemoryEffect
+from tests.virtual_time import VirtualClock
 
-PACE: Final = 120.0
-CLOCK: Final = SystemClock()
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0)
 _hosts = itertools.count()
 
@@ -37,21 +35,17 @@ class TimedDriver(Driver, Protocol):
 D = TypeVar("D", bound=TimedDriver)
 
 
-def timing(pace: float = PACE, **changes: Any) -> Timing:
-    return msgspec.structs.replace(
-        Timing(pace=pace, read_s=5.0, write_s=20.0, log_s=10.0), **changes
-    )
+def timing(**changes: Any) -> Timing:
+    return msgspec.structs.replace(Timing(read_s=5.0, write_s=20.0, log_s=10.0), **changes)
 
 
 class MakeStage(ABC, Generic[D]):
-    """One simulated miner (`miner`), its driver and the farm's ledger."""
+    """One simulated miner (`miner`), its driver, the farm's ledger, and the clock that all of them live by."""
 
     make: ClassVar[str]  # as the simulator's catalogue spells it
     entry: ClassVar[Any]  # a `drivers.registry.Entry`
     ports: ClassVar[tuple[str, ...]]  # of Endpoint: all that the driver speaks to
-    block: ClassVar[
-        int
-    ]  # second number of its addresses, and the ones after it for xdist's workers
+    block: ClassVar[int]  # second number of its addresses; those after it are of other workers
 
     @staticmethod
     @abstractmethod
@@ -59,6 +53,7 @@ class MakeStage(ABC, Generic[D]):
         """What such a miner leaves the factory with."""
 
     def __init__(self, farm: Farm, driver: D) -> None:
+        self.clock = VirtualClock()
         self.farm = farm
         self.miner: Any = farm.miners[0]
         self.driver = driver
@@ -66,18 +61,18 @@ class MakeStage(ABC, Generic[D]):
     @classmethod
     @asynccontextmanager
     async def begin(
-        cls, key: str, *faults: Any, pace: float = PACE, late: bool = False, **changes: Any
+        cls, key: str, *faults: Any, late: bool = False, **changes: Any
     ) -> AsyncIterator[Self]:
         """A miner of the catalogue with faults from the beginning (`late`: from after its identification).
 
         `changes` are those of its driver's `Timing`.
         """
-        farm = await Farm.start(f"{cls.make}/{key}", base=cls.next_base(), time_scale=pace)
+        farm = await Farm.start(f"{cls.make}/{key}", base=cls.next_base())
         miner: Any = farm.miners[0]
         try:
             if not late:
                 miner.faults.replace(faults)
-            driver = await cls.open_driver(miner, timing(pace, **changes))
+            driver = await cls.open_driver(miner, timing(**changes))
             if late:
                 miner.faults.replace(faults)
             yield cls(farm, driver)
@@ -88,8 +83,9 @@ class MakeStage(ABC, Generic[D]):
     async def open_driver(cls, miner: Any, timing_: Timing) -> D:
         """A driver that has identified this simulated miner as it answers right now."""
         ports = {name: getattr(miner, name) for name in cls.ports}
-        wire = Wire(Endpoint(host=miner.ip, **ports), CLOCK, timing_)
-        driver: D | None = await cls.entry.recognise(wire, CLOCK, timing_, cls.login)
+        clock = VirtualClock()
+        wire = Wire(Endpoint(host=miner.ip, **ports), clock, timing_)
+        driver: D | None = await cls.entry.recognise(wire, clock, timing_, cls.login)
         assert driver is not None
         return driver
 
@@ -111,6 +107,10 @@ class MakeStage(ABC, Generic[D]):
             if line["phase"] == phase and (not actions or line["action"] in actions)
         ]
 
+    def effect(self, notes: Mapping[str, Any] | None = None) -> MemoryEffect:
+        """A leave to change the miner; `notes` are what a crash left of an earlier one."""
+        return MemoryEffect(self.clock, notes)
+
     async def planned(self, change: AnyChange) -> Plan:
         found = await self.driver.plan(change)
         assert isinstance(found, Plan), found
@@ -124,7 +124,7 @@ class MakeStage(ABC, Generic[D]):
     async def carry_out(self, change: AnyChange) -> Evidence:
         """Plan, apply, verify; a lost answer leads to verify, as in the agent."""
         plan = await self.planned(change)
-        effect = MemoryEffect(CLOCK)
+        effect = self.effect()
         with suppress(OutcomeUnknownError):
             await self.driver.apply(plan, effect)
         return await self.driver.verify(plan, effect)
@@ -132,8 +132,8 @@ class MakeStage(ABC, Generic[D]):
     def another_driver(self) -> D:
         """As after a crash of the agent: nothing remembered."""
         old = self.driver
-        wire = Wire(old.endpoint, CLOCK, old.timing)
-        driver: D = self.entry.open_driver(wire, CLOCK, old.timing, self.login, old.identity)
+        wire = Wire(old.endpoint, self.clock, old.timing)
+        driver: D = self.entry.open_driver(wire, self.clock, old.timing, self.login, old.identity)
         return driver
 
     async def met_anew(self) -> D:

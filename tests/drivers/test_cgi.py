@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from contract.clock import SystemClock
 from contract.errors import (
     AuthFailedError,
     MalformedError,
@@ -23,8 +22,8 @@ from drivers.antminer.cgi import Cgi
 from drivers.base import Credentials
 from tests.drivers.effects import MemoryEffect
 from tests.drivers.servers import FAST, serving, wire
+from tests.virtual_time import VirtualClock
 
-CLOCK = SystemClock()
 REALM = "antMiner Configuration"
 
 
@@ -73,7 +72,7 @@ async def cgi_on(
 ) -> AsyncIterator[Cgi]:
     async with serving(web) as endpoint:
         credentials = Credentials("root", password) if password is not None else None
-        yield Cgi(wire(endpoint), CLOCK, FAST, credentials, stock=stock)
+        yield Cgi(wire(endpoint), VirtualClock(), FAST, credentials, stock=stock)
 
 
 async def test_one_refusal_is_enough_for_every_later_request():
@@ -120,7 +119,7 @@ async def test_a_miner_not_known_as_stock_gets_no_request_at_all():
         with pytest.raises(WrongDeviceError):
             await cgi.get("stats.cgi")
         with pytest.raises(WrongDeviceError):
-            await cgi.act("GET", "reboot.cgi", b"", MemoryEffect(CLOCK))
+            await cgi.act("GET", "reboot.cgi", b"", MemoryEffect(VirtualClock()))
     assert web.requests == []
 
 
@@ -131,7 +130,7 @@ async def test_a_foreign_realm_never_sees_our_password(realm: str):
         with pytest.raises(WrongDeviceError):
             await cgi.get("stats.cgi")
         with pytest.raises(WrongDeviceError):
-            await cgi.act("POST", "blink.cgi", b"{}", MemoryEffect(CLOCK))
+            await cgi.act("POST", "blink.cgi", b"{}", MemoryEffect(VirtualClock()))
     assert web.with_password == []
 
 
@@ -146,14 +145,14 @@ async def test_a_web_server_that_asks_no_password_is_no_stock_antminer():
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n{}")
 
     async with serving(open_door) as endpoint:
-        cgi = Cgi(wire(endpoint), CLOCK, FAST, Credentials("root", "root"), stock=True)
+        cgi = Cgi(wire(endpoint), VirtualClock(), FAST, Credentials("root", "root"), stock=True)
         with pytest.raises(WrongDeviceError):
             await cgi.get("stats.cgi")
 
 
 async def test_a_change_is_sent_once_with_its_body_and_after_the_leave():
     web = Web()
-    effect = MemoryEffect(CLOCK)
+    effect = MemoryEffect(VirtualClock())
     async with cgi_on(web) as cgi:
         response = await cgi.act("POST", "blink.cgi", b'{"blink":true}', effect)
     assert response.status == 200
@@ -164,7 +163,7 @@ async def test_a_change_is_sent_once_with_its_body_and_after_the_leave():
 
 async def test_a_change_refused_for_its_nonce_is_sent_again_and_only_then():
     web = Web(nonce_uses=1)
-    effect = MemoryEffect(CLOCK)
+    effect = MemoryEffect(VirtualClock())
     async with cgi_on(web) as cgi:
         await cgi.get("stats.cgi")
         await cgi.act("POST", "blink.cgi", b"{}", effect)
@@ -174,7 +173,7 @@ async def test_a_change_refused_for_its_nonce_is_sent_again_and_only_then():
 async def test_a_change_whose_answer_is_lost_is_unknown_and_not_repeated():
     web = Web()
     web.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ncut"
-    effect = MemoryEffect(CLOCK)
+    effect = MemoryEffect(VirtualClock())
     async with cgi_on(web) as cgi:
         with pytest.raises(OutcomeUnknownError):
             await cgi.act("POST", "set_miner_conf.cgi", b"{}", effect)
@@ -192,7 +191,7 @@ async def test_dangerous_scripts_cannot_be_asked(name: str):
             await cgi.get(name)
         for method in ("GET", "POST"):
             with pytest.raises(PolicyRefusedError):
-                await cgi.act(method, name, b"", MemoryEffect(CLOCK))
+                await cgi.act(method, name, b"", MemoryEffect(VirtualClock()))
         with pytest.raises(PolicyRefusedError):
             await cgi.look(name, b"")
     assert web.requests == []
@@ -251,7 +250,11 @@ async def test_a_dead_web_port_is_unreachable():
     from tests.drivers.servers import address
 
     cgi = Cgi(
-        wire(Endpoint(host=address(), http_port=9)), CLOCK, FAST, Credentials("r", "r"), stock=True
+        wire(Endpoint(host=address(), http_port=9)),
+        VirtualClock(),
+        FAST,
+        Credentials("r", "r"),
+        stock=True,
     )
     with pytest.raises(UnreachableError):
         await cgi.get("stats.cgi")

@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 import pytest
 
-from contract.clock import SystemClock
 from contract.errors import UnsupportedError
 from contract.miner import Endpoint, Firmware, Identity, Make
 from drivers.antminer import changes as antminer
@@ -20,6 +19,7 @@ from drivers.registry import DRIVERS
 from drivers.whatsminer import changes as whatsminer
 from drivers.wire import Wire
 from tests.drivers.effects import MemoryEffect
+from tests.virtual_time import VirtualClock
 
 WAYS: Mapping[Make, Mapping[type[Change], Any]] = {
     Make.ANTMINER: antminer.WAYS,
@@ -36,7 +36,7 @@ def a_miner(*, drivable: bool) -> Antminer:
         drivable=drivable,
         reason=None if drivable else "runs vnish firmware",
     )
-    clock, timing = SystemClock(), Timing()
+    clock, timing = VirtualClock(), Timing()
     endpoint = Endpoint(host="127.0.0.1", rpc_port=9, http_port=9)
     return Antminer(endpoint, Wire(endpoint, clock, timing), clock, timing, None, identity)
 
@@ -61,6 +61,6 @@ async def test_nothing_is_planned_written_or_fetched_on_a_miner_that_is_only_rea
     with pytest.raises(UnsupportedError, match="is not driven: runs vnish firmware"):
         await miner.plan(plan.change)
     with pytest.raises(UnsupportedError, match="is not driven: runs vnish firmware"):
-        await miner.apply(plan, MemoryEffect(SystemClock()))
+        await miner.apply(plan, MemoryEffect(VirtualClock()))
     with pytest.raises(UnsupportedError, match="is not driven: runs vnish firmware"):
         await miner.get_log(tmp_path, size_cap_bytes=1000)

@@ -18,18 +18,17 @@ from simulator.farm import Farm
 from tests.drivers.antminer import stage as antminer
 from tests.drivers.effects import MemoryEffect
 from tests.drivers.iceriver import stage as iceriver
-from tests.drivers.stage import CLOCK
 from tests.drivers.whatsminer import stage as whatsminer
+from tests.virtual_time import VirtualClock
 
-PACE = 40.0
 LOW, SLEEP = Mode(mode=PowerMode.LOW), Mode(mode=PowerMode.SLEEP)
 NEW = Pools(pools=(PoolSetting(url="stratum+tcp://new.example.com:3333", user="u.w"),))
 
 
-def begun_ago(device_s: float) -> MemoryEffect:
+def begun_ago(on: Any, seconds: float) -> MemoryEffect:
     """An intent of so long ago, as after a crash before the first byte."""
-    at = CLOCK.now() - timedelta(seconds=device_s / PACE)
-    return MemoryEffect(CLOCK, {"intent_at": to_text(at)})
+    at = on.clock.now() - timedelta(seconds=seconds)
+    return on.effect({"intent_at": to_text(at)})
 
 
 @pytest.mark.parametrize(
@@ -45,8 +44,8 @@ async def test_a_setting_sent_anew_after_a_crash_has_all_its_time(
     make: Any, key: str, late_s: float, change: AnyChange
 ) -> None:
     late = {"fault": "late_apply", "seconds": late_s}
-    async with make.stage(key, late, late=True, pace=PACE) as on:
-        plan, effect = await on.driver.plan(change), begun_ago(400.0)
+    async with make.stage(key, late, late=True) as on:
+        plan, effect = await on.driver.plan(change), begun_ago(on, 400.0)
         await on.driver.apply(plan, effect)
         evidence = await on.driver.verify(plan, effect)
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
@@ -65,8 +64,8 @@ async def test_a_setting_sent_anew_after_a_crash_has_all_its_time(
 async def test_an_answer_that_does_not_come_leaves_the_order_its_time(
     make: Any, key: str, change: AnyChange
 ) -> None:
-    async with make.stage(key, late=True, pace=10.0, write_s=6.0, read_s=2.0) as on:
-        plan, effect = await on.driver.plan(change), MemoryEffect(CLOCK)
+    async with make.stage(key, late=True, write_s=6.0, read_s=2.0) as on:
+        plan, effect = await on.driver.plan(change), on.effect()
         on.faults.replace([{"fault": "slow_cgi", "seconds": 6.8, "times": 1}])
         with pytest.raises(MinerError):
             await on.driver.apply(plan, effect)
@@ -75,9 +74,9 @@ async def test_an_answer_that_does_not_come_leaves_the_order_its_time(
 
 
 async def test_a_reboot_that_waited_for_a_free_token_has_all_its_time() -> None:
-    async with whatsminer.stage("m50s", pace=PACE) as on:
+    async with whatsminer.stage("m50s") as on:
         subject = on.driver.changes._miner
-        await subject.tokens.write({"cmd": "set_led", "param": "auto"}, MemoryEffect(CLOCK))
+        await subject.tokens.write({"cmd": "set_led", "param": "auto"}, on.effect())
         on.miner.tokens.clear()  # what it holds is refused, and no other is to be had for three minutes
         late = {"fault": "late_apply", "actions": ["reboot"], "seconds": 30}
         on.faults.replace([{"fault": "busy_slots", "times": 1}, late])
@@ -88,8 +87,8 @@ async def test_a_reboot_that_waited_for_a_free_token_has_all_its_time() -> None:
 
 async def test_a_script_that_begins_late_is_not_taken_for_a_firmware_without_low_power() -> None:
     late = {"fault": "late_apply", "seconds": 60}
-    async with antminer.stage("l7", late, late=True, pace=PACE) as on:
-        plan, effect = await on.driver.plan(LOW), MemoryEffect(CLOCK)
+    async with antminer.stage("l7", late, late=True) as on:
+        plan, effect = await on.driver.plan(LOW), on.effect()
         with suppress(MinerError):
             await on.driver.apply(plan, effect)
         assert (await on.driver.verify(plan, effect)).outcome == "done"
@@ -110,13 +109,13 @@ async def test_a_script_that_begins_late_is_not_taken_for_a_firmware_without_low
 async def test_what_another_miner_at_its_address_shows_is_no_proof(
     make: Any, spec: str, change: AnyChange
 ) -> None:
-    farm = await Farm.start(spec, base=make.next_base(), time_scale=60.0)
+    farm = await Farm.start(spec, base=make.next_base())
     try:
         meant, other = farm.miners
-        drivers = [await make.open_driver(miner, make.timing(60.0)) for miner in farm.miners]
+        drivers = [await make.open_driver(miner, make.timing()) for miner in farm.miners]
         meant.faults.replace(["ignores"])
         plans = [await driver.plan(change) for driver in drivers]
-        effects = [MemoryEffect(CLOCK), MemoryEffect(CLOCK)]
+        effects = [MemoryEffect(VirtualClock()) for _ in drivers]
         for driver, plan, effect in zip(drivers, plans, effects, strict=True):
             with suppress(MinerError):
                 await driver.apply(plan, effect)

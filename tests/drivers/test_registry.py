@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from contract.clock import SystemClock
 from contract.errors import (
     AuthFailedError,
     MalformedError,
@@ -21,8 +20,8 @@ from drivers.base import Credentials, Depth, Driver, Light
 from drivers.registry import open_driver, recognise
 from simulator.farm import Farm
 from tests.drivers.servers import FAST, address, answers, block, serving
+from tests.virtual_time import VirtualClock
 
-CLOCK = SystemClock()
 ROOT = Credentials("root", "root")
 FOREIGN = (
     "braiins", "vnish", "vnish-old", "luxos", "hiveon", "asicseer", "marathon", "epic",
@@ -34,7 +33,9 @@ def endpoint_of(miner: Any) -> Endpoint:
 
 
 async def who(endpoint: Endpoint, credentials: Credentials | None = ROOT) -> Driver | None:
-    return await recognise(endpoint, clock=CLOCK, timing=FAST, credentials=lambda _: credentials)
+    return await recognise(
+        endpoint, clock=VirtualClock(), timing=FAST, credentials=lambda _: credentials
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,9 @@ async def test_a_password_given_per_mac_is_found_once_the_mac_is_known():
 
     async with await Farm.start("antminer/l7:1", base=block()) as farm:
         miner = farm.miners[0]
-        await recognise(endpoint_of(miner), clock=CLOCK, timing=FAST, credentials=credentials)
+        await recognise(
+            endpoint_of(miner), clock=VirtualClock(), timing=FAST, credentials=credentials
+        )
         assert [each.mac for each in asked] == [None, miner.mac]
         assert asked[0].model == "L7"
 
@@ -211,7 +214,11 @@ async def test_a_known_miner_is_opened_without_a_byte():
         assert first is not None
         miner.wire_log.clear()
         driver = open_driver(
-            endpoint_of(miner), first.identity, clock=CLOCK, timing=FAST, credentials=lambda _: ROOT
+            endpoint_of(miner),
+            first.identity,
+            clock=VirtualClock(),
+            timing=FAST,
+            credentials=lambda _: ROOT,
         )
         assert miner.wire_log == []
         assert driver.identity == first.identity
@@ -219,12 +226,12 @@ async def test_a_known_miner_is_opened_without_a_byte():
         assert (await driver.identify()).mac == miner.mac
 
 
-def test_a_make_without_a_driver_is_unsupported():
+async def test_a_make_without_a_driver_is_unsupported():
     with pytest.raises(UnsupportedError):
         open_driver(
             Endpoint(host="127.0.0.1"),
             Identity(make=Make.UNKNOWN),
-            clock=CLOCK,
+            clock=VirtualClock(),
             timing=FAST,
             credentials=lambda _: None,
         )
@@ -244,7 +251,7 @@ async def test_an_address_taken_over_by_something_else_is_a_wrong_device():
     other = b'{"STATUS":[{"STATUS":"S","Description":"whatsminer"}],"VERSION":[{"BTMiner":"x"}]}'
     async with serving(answers(other)) as endpoint:
         moved = open_driver(
-            endpoint, driver.identity, clock=CLOCK, timing=FAST, credentials=lambda _: ROOT
+            endpoint, driver.identity, clock=VirtualClock(), timing=FAST, credentials=lambda _: ROOT
         )
         with pytest.raises(WrongDeviceError):
             await moved.identify()

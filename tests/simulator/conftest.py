@@ -49,7 +49,6 @@ async def start(base: str) -> AsyncIterator[Callable[..., Awaitable[Farm]]]:
     farms: list[Farm] = []
 
     async def run(specs: str, **options: Any) -> Farm:
-        options.setdefault("time_scale", 100)
         farm = await Farm.start(specs, base=options.pop("base", base), **options)
         farms.append(farm)
         return farm
@@ -156,9 +155,9 @@ def sign() -> Callable[..., str]:
 def until() -> Callable[..., Awaitable[None]]:
     """Waits for a condition, not for a time."""
 
-    async def wait(condition: Callable[[], Any], limit_s: float = 15.0) -> None:
+    async def wait(condition: Callable[[], Any], limit_s: float = 3600.0) -> None:
         async with asyncio.timeout(limit_s):
             while not condition():  # noqa: ASYNC110 -- a device cannot signal
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.25)
 
     return wait

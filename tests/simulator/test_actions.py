@@ -29,7 +29,7 @@ def upload(image, name="firmware", tail=b"", boundary=b"----x7"):
 
 @pytest.mark.parametrize("text", [b'{"blink":true}', b'{"blink":"true"}', b'{"blink": true}'])
 async def test_the_light_is_on_within_a_second(start, web, until, text):
-    farm = await start("antminer/s21", time_scale=10)
+    farm = await start("antminer/s21")
     miner = farm.miners[0]
     assert (await web(miner, "POST", "blink", text)).json == {"code": "B000"}
     begin = farm.clock.now()
@@ -52,7 +52,7 @@ async def test_a_light_order_that_is_none_is_b001(start, web):
 
 
 async def test_the_old_start_call_blocks_until_the_blinking_ends(start, web, until):
-    farm = await start("antminer/s9", time_scale=20)
+    farm = await start("antminer/s9")
     miner = farm.miners[0]
     blinking = asyncio.ensure_future(web(miner, "POST", "blink", b"action=startBlink"))
     await until(lambda: miner.blinking)
@@ -66,7 +66,7 @@ async def test_the_old_start_call_blocks_until_the_blinking_ends(start, web, unt
 async def test_the_old_light_goes_on_without_its_client_and_ends_after_five_minutes(
     start, until, sign
 ):
-    farm = await start("antminer/s9", time_scale=500)
+    farm = await start("antminer/s9")
     miner = farm.miners[0]
     target = "/cgi-bin/blink.cgi"
     _, writer = await asyncio.open_connection(miner.ip, miner.http_port)
@@ -81,7 +81,7 @@ async def test_the_old_light_goes_on_without_its_client_and_ends_after_five_minu
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_reboot_is_an_outage_and_a_new_count(start, web, until, method):
-    farm = await start("antminer/s19pro", time_scale=40)
+    farm = await start("antminer/s19pro")
     miner = farm.miners[0]
     before = miner.elapsed()
     answer = await web(miner, method, "reboot", b"" if method == "POST" else None)
@@ -101,7 +101,7 @@ async def test_a_reboot_is_an_outage_and_a_new_count(start, web, until, method):
 
 
 async def test_a_2024_s21_stays_half_alive_for_fifty_seconds(start, web, until):
-    farm = await start("antminer/s21", time_scale=60)
+    farm = await start("antminer/s21")
     miner = farm.miners[0]
     begin = farm.clock.now()
     await web(miner, "GET", "reboot")
@@ -112,7 +112,7 @@ async def test_a_2024_s21_stays_half_alive_for_fifty_seconds(start, web, until):
 
 
 async def test_the_mac_is_missing_for_seconds_after_a_boot(start, web, until):
-    farm = await start("antminer/s19pro", time_scale=20)
+    farm = await start("antminer/s19pro")
     miner = farm.miners[0]
     miner.power_cycle()
     await until(lambda: miner.web_up)
@@ -121,7 +121,7 @@ async def test_the_mac_is_missing_for_seconds_after_a_boot(start, web, until):
 
 
 async def test_an_order_right_after_a_reboot_cancels_it(start, web, until):
-    farm = await start("antminer/s19pro", time_scale=10)
+    farm = await start("antminer/s19pro")
     miner = farm.miners[0]
     await until(lambda: farm.clock.now() % 1 < 0.2)  # the daemon has just looked
     await asyncio.gather(
@@ -152,7 +152,7 @@ async def test_an_old_reboot_drops_the_line(start, web, until):
 
 
 async def test_old_uptime_counts_from_the_boot_not_from_the_process(start, web, until):
-    farm = await start("antminer/s9", time_scale=200)
+    farm = await start("antminer/s9")
     miner = farm.miners[0]
     miner.restart_process()
     await until(lambda: miner.process.is_up)
@@ -172,7 +172,7 @@ async def test_a_plain_get_resets_to_factory(start, web, until):
 
 
 async def test_a_cut_out_image_is_flashed_by_the_reboot_that_follows(start, web, until):
-    farm = await start("antminer/s21", time_scale=200)
+    farm = await start("antminer/s21")
     miner = farm.miners[0]
     image = firmware.build_image(miner.model, miner.spec.subtype, NEXT, 50_000)
     reply = (await web(miner, "POST", "upgrade", upload(image))).json
@@ -248,7 +248,7 @@ async def test_upgrade_clear_forgets_the_settings(start, web, until):
 
 
 async def test_blink_off_after_an_upgrade_cancels_the_restart(start, web, until):
-    farm = await start("antminer/s21", time_scale=20)
+    farm = await start("antminer/s21")
     miner = farm.miners[0]
     image = firmware.build_image(miner.model, miner.spec.subtype, NEXT)
     await web(miner, "POST", "upgrade", upload(image))
@@ -276,7 +276,7 @@ async def test_builds_treat_an_upload_differently(start, web, until):
 
 
 async def test_old_firmware_waits_for_the_clients_reboot(start, web, until):
-    farm = await start("antminer/s9", time_scale=300)
+    farm = await start("antminer/s9")
     miner = farm.miners[0]
     version = "Fri Jul 20 11:22:33 CST 2018"
     tar = firmware.build_tar(miner.model, version)
@@ -289,7 +289,7 @@ async def test_old_firmware_waits_for_the_clients_reboot(start, web, until):
 
 
 async def test_late_old_firmware_wants_signed_and_not_older(start, web):
-    farm = await start("antminer/t17+,antminer/s9", time_scale=1000)
+    farm = await start("antminer/t17+,antminer/s9")
     t17, s9 = farm.miners
     later, sooner = "Wed Dec  2 10:11:10 CST 2020", "Tue Jan  1 10:11:10 CST 2019"
     for image in (

@@ -33,7 +33,7 @@ async def test_only_the_first_packet_of_a_request_is_read(start, ask):
 
 
 async def test_a_silent_client_blocks_the_others_for_ten_seconds_and_no_longer(start, ask, until):
-    farm = await start("antminer/s21", time_scale=5)
+    farm = await start("antminer/s21")
     miner = farm.miners[0]
     reader, silent = await asyncio.open_connection(miner.ip, miner.rpc_port)
     await until(lambda: miner.connections == 1)
@@ -45,7 +45,7 @@ async def test_a_silent_client_blocks_the_others_for_ten_seconds_and_no_longer(s
 
 
 async def test_a_probe_that_closes_at_once_blocks_nobody(start, ask):
-    farm = await start("antminer/s21", time_scale=1)
+    farm = await start("antminer/s21")
     miner = farm.miners[0]
     _, probe = await asyncio.open_connection(miner.ip, miner.rpc_port)
     probe.close()
@@ -210,7 +210,7 @@ async def test_unset_pools_are_deed_on_new_and_dead_on_old_firmware(start, legac
 
 
 async def test_shares_and_elapsed_grow(start, legacy, until):
-    farm = await start("antminer/s21", time_scale=200)
+    farm = await start("antminer/s21")
     miner = farm.miners[0]
     first = (await legacy(miner, "summary"))["SUMMARY"][0]
     at = farm.clock.now()

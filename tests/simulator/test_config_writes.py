@@ -353,7 +353,7 @@ async def test_an_s9_config_has_neither_fans_nor_mode(start, web):
 
 
 async def test_a_second_request_waits_while_an_s17_writes(start, web, until):
-    farm = await start("antminer/s17pro", time_scale=20)
+    farm = await start("antminer/s17pro")
     miner = farm.miners[0]
     writing = asyncio.ensure_future(web(miner, "POST", "set_miner_conf", form(miner)))
     await until(lambda: miner.config_lock)

@@ -168,7 +168,7 @@ async def test_the_ledger_file_is_whole_lines(start, web, tmp_path, until):
 
 
 async def test_a_thousand_miners_answer_from_one_process(start, ask):
-    farm = await start("antminer:1000", time_scale=1)
+    farm = await start("antminer:1000")
     batch = asyncio.Semaphore(100)
 
     async def one(miner):
@@ -179,6 +179,7 @@ async def test_a_thousand_miners_answer_from_one_process(start, ask):
     assert all(b'"SUMMARY":[{' in reply for reply in replies)
 
 
+@pytest.mark.real_time
 async def test_the_command_prints_one_line_heeds_signals_and_ends_cleanly(base, tmp_path):
     ledger, listing, faults = (tmp_path / n for n in ("ledger", "list.json", "faults.json"))
     faults.write_text("{}")
@@ -217,6 +218,7 @@ async def test_the_command_prints_one_line_heeds_signals_and_ends_cleanly(base, 
             await process.wait()
 
 
+@pytest.mark.real_time
 async def test_the_command_refuses_what_it_does_not_know():
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "from simulator.cli import main; main()", "--make", "antminer/x1",
@@ -236,6 +238,7 @@ def test_ports_of_the_vendors_that_somebody_else_holds_are_told(base):
     assert f"in use on {base}: port 4433" in text and "14028" in text
 
 
+@pytest.mark.real_time
 async def test_a_port_that_is_named_and_taken_is_told_without_a_number(base):
     with socket.socket() as taken:
         taken.bind((base, 0))

@@ -175,7 +175,7 @@ async def test_done_in_silence(start, web, until):
 
 
 async def test_done_late(start, web, until):
-    farm = await start("antminer/s21", time_scale=50)
+    farm = await start("antminer/s21")
     miner = farm.miners[0]
     miner.faults.add("late_apply", seconds=20)
     await web(miner, "POST", "blink", {"blink": True})
@@ -201,7 +201,7 @@ async def test_dies_of_an_order(start, web, until, applied):
 
 
 async def test_a_slow_script_takes_real_seconds(start, web):
-    farm = await start("antminer/s21", time_scale=1000)
+    farm = await start("antminer/s21")
     farm.miners[0].faults.add("slow_cgi", seconds=0.3, match=["miner_type"])
     begin = asyncio.get_running_loop().time()
     await web(farm.miners[0], "GET", "stats")
@@ -241,7 +241,7 @@ async def test_another_mac_from_now_on(start, web):
 
 @pytest.mark.parametrize("variant", ["never_restarts", "constant", "jumps"])
 async def test_uptime_can_lie(start, until, variant):
-    farm = await start("antminer/s21", time_scale=500)
+    farm = await start("antminer/s21")
     miner = farm.miners[0]
     miner.faults.add("lies_uptime", variant=variant)
     before = miner.elapsed()
@@ -252,7 +252,7 @@ async def test_uptime_can_lie(start, until, variant):
 
 
 async def test_a_stuck_miner_sleeps_only_after_a_reboot(start, web, until):
-    farm = await start("antminer/s19pro", time_scale=300)
+    farm = await start("antminer/s19pro")
     miner = farm.miners[0]
     miner.faults.add("stuck_awake")
     await web(miner, "POST", "set_miner_conf", {"miner-mode": 1})
@@ -265,7 +265,7 @@ async def test_a_stuck_miner_sleeps_only_after_a_reboot(start, web, until):
 
 
 async def test_it_may_boot_and_never_hash(start, until):
-    farm = await start("antminer/s21", time_scale=1000, faults={"*": ["no_hash"]})
+    farm = await start("antminer/s21", faults={"*": ["no_hash"]})
     miner = farm.miners[0]
     miner.power_cycle()
     await until(lambda: miner.process.is_up and miner.elapsed() > 600)

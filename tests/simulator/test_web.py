@@ -149,7 +149,7 @@ async def test_the_new_shape_has_serials_mode_and_a_list_of_faults(start, web):
 
 
 async def test_while_the_miner_restarts_the_scripts_cannot_reach_it(start, web, until):
-    farm = await start("antminer/s21", time_scale=20)
+    farm = await start("antminer/s21")
     miner = farm.miners[0]
     miner.restart_process()
     assert b"Socket connect failed" in (await web(miner, "GET", "stats")).body
@@ -200,7 +200,7 @@ async def test_a_log_archive_is_packed_after_seconds_and_is_a_tar(start, web, un
 
 
 async def test_the_password_holds_a_second_after_the_reply(start, web, until):
-    farm = await start("antminer/s21,antminer/s9", time_scale=10)
+    farm = await start("antminer/s21,antminer/s9")
     new, old = farm.miners
     asked = {"curPwd": "root", "newPwd": "n3w", "confirmPwd": "n3w"}
     assert (await web(new, "POST", "passwd", asked | {"curPwd": "x"})).json["code"] == "P001"
@@ -215,7 +215,7 @@ async def test_the_password_holds_a_second_after_the_reply(start, web, until):
 
 
 async def test_a_static_address_moves_the_miner(start, web, until, base):
-    farm = await start("antminer/s21", time_scale=20)
+    farm = await start("antminer/s21")
     miner = farm.miners[0]
     other = base.rsplit(".", 1)[0] + ".77"
     asked = {"ipHost": "rig-1", "ipPro": 2, "ipAddress": other, "ipSub": "255.0.0.0"}
@@ -236,7 +236,7 @@ async def test_a_static_address_moves_the_miner(start, web, until, base):
 
 
 async def test_too_many_scripts_at_once_hang_a_fragile_server_until_reboot(start, web, until):
-    farm = await start("antminer/s9", time_scale=20, faults={"*": ["fragile_web"]})
+    farm = await start("antminer/s9", faults={"*": ["fragile_web"]})
     miner = farm.miners[0]
     calls = [asyncio.ensure_future(web(miner, "GET", "get_system_info")) for _ in range(5)]
     await until(lambda: miner.web_hung)

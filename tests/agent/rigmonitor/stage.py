@@ -16,17 +16,17 @@ from agent.buffer import ReadingBuffer
 from agent.config import Config
 from agent.daemon import policy_of
 from agent.inventory import Inventory
+from agent.journal import Journal
 from agent.onsite import _NoCloud
 from agent.scanner import FarmScanner
 from agent.sinks.rigmonitor import RigMonitor
 from agent.site import Site, open_site
 from agent.taskpath import TaskPath
 from agent.telemetry import Telemetry
-from contract.clock import Clock, SystemClock
+from contract.clock import Clock
 from simulator.farm import Farm
-from tests.agent.clock import WatchedJournal
 from tests.agent.onfarm import MemorySink, config_for, free_base
-from tests.virtual_time import VirtualLoop
+from tests.virtual_time import loop_clock
 
 
 class NoFiles:
@@ -44,7 +44,7 @@ class Agent:
     path: TaskPath
     telemetry: Telemetry
     monitor: RigMonitor
-    journal: WatchedJournal
+    journal: Journal
     journal_path: Path
 
     @property
@@ -107,14 +107,11 @@ async def agent_on(
     farm: Farm, config: Config, clock: Clock | None = None, *, seed: int = 1
 ) -> AsyncIterator[Agent]:
     """Runs until left. The farm is scanned first."""
-    clock = clock or SystemClock()
+    clock = clock or loop_clock()
     rng = random.Random(seed)
     state = config.state.dir
     site = open_site(config, clock, Inventory(None))
-    journal = WatchedJournal(state / "journal.db", clock, ballast_bytes=0)
-    loop = asyncio.get_running_loop()
-    if isinstance(loop, VirtualLoop):
-        loop.busy.append(journal.busy)
+    journal = Journal(state / "journal.db", clock, ballast_bytes=0)
     monitor: RigMonitor | None = None
 
     def tell(reading: Any) -> None:

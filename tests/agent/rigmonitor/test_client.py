@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent.sinks.rigmonitor.reports import REFUSED_WAIT_S
 from contract.link import MinerRef
 from contract.miner import PowerMode
@@ -184,6 +186,7 @@ async def test_what_a_site_forbids_is_not_done_for_the_monitor_either(tmp_path: 
         assert all(device.state == "mining" for device in farm)
 
 
+@pytest.mark.real_time
 async def test_a_miner_without_a_way_to_stop_is_said_once_and_its_light_still_works(
     tmp_path: Path,
 ) -> None:
@@ -205,6 +208,7 @@ async def test_a_miner_without_a_way_to_stop_is_said_once_and_its_light_still_wo
             await until(lambda: agent.monitor.state == "ok", within_s=60)
 
 
+@pytest.mark.real_time
 async def test_power_comes_back_a_few_miners_at_a_time(tmp_path: Path) -> None:
     async with farm_of("whatsminer/m50s:8") as farm, strict_server() as server:
         _, codes = codes_for(farm, tmp_path)

@@ -10,10 +10,10 @@ import pytest
 from agent.config import ConfigError
 from agent.daemon import Daemon
 from agent.notify import Notifier
-from contract.clock import SystemClock
 from tests.agent.onfarm import until
 from tests.agent.rigmonitor.stage import codes_for, farm_of, monitor_config
 from tests.agent.rigmonitor.strict_server import strict_server
+from tests.virtual_time import loop_clock
 
 
 def with_cloud(config, folder: Path):
@@ -29,7 +29,7 @@ async def test_the_monitor_is_served_although_the_cloud_is_away(tmp_path: Path) 
         _, codes = codes_for(farm, tmp_path)
         machines = [server.add(code, light="on") for code in codes.values()]
         config = with_cloud(monitor_config(farm, tmp_path, server.url), tmp_path)
-        daemon = Daemon(config, SystemClock(), Notifier({}))
+        daemon = Daemon(config, loop_clock(), Notifier({}))
         running = asyncio.create_task(daemon.run())
         try:
             await until(lambda: all(len(each.logs) > 1 for each in machines), within_s=60)
@@ -49,4 +49,4 @@ async def test_a_missing_file_of_codes_keeps_the_agent_from_starting(tmp_path: P
         config = with_cloud(monitor_config(farm, tmp_path, "http://127.0.0.1:9"), tmp_path)
         (tmp_path / "codes").unlink()
         with pytest.raises(ConfigError, match="codes"):
-            Daemon(config, SystemClock(), Notifier({}))
+            Daemon(config, loop_clock(), Notifier({}))

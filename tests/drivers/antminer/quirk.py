@@ -52,11 +52,9 @@ async def planned(on: Stage, change: Any) -> Plan:
 
 
 @asynccontextmanager
-async def upgrade(
-    key: str, *faults: Any, image: bytes | None = None, pace: float = 600.0
-) -> AsyncIterator[Any]:
+async def upgrade(key: str, *faults: Any, image: bytes | None = None) -> AsyncIterator[Any]:
     """The evidence of an update to the next version, or to `image`."""
-    async with stage(key, *faults, pace=pace) as on:
+    async with stage(key, *faults) as on:
         with tempfile.NamedTemporaryFile() as file:
             file.write(image or on.miner.newer_image())
             file.flush()

@@ -8,9 +8,9 @@ from contract.miner import Identity
 from drivers.antminer import entry
 from drivers.antminer.driver import Antminer
 from drivers.base import Credentials
-from tests.drivers.stage import CLOCK, PACE, MakeStage, timing
+from tests.drivers.stage import MakeStage, timing
 
-__all__ = ["CLOCK", "PACE", "Stage", "next_base", "open_driver", "stage", "timing"]
+__all__ = ["Stage", "next_base", "open_driver", "stage", "timing"]
 
 
 class Stage(MakeStage[Antminer]):

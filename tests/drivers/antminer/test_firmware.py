@@ -12,8 +12,7 @@ from drivers.antminer.firmware import failure_text, multipart
 from drivers.base import Firmware, Plan
 from drivers.proof import same_version
 from simulator.antminer import firmware as images
-from tests.drivers.antminer.stage import CLOCK, Stage, stage
-from tests.drivers.effects import MemoryEffect
+from tests.drivers.antminer.stage import Stage, stage
 
 
 def newer(on: Stage, folder: Path, **more: Any) -> Firmware:
@@ -106,7 +105,7 @@ async def test_a_file_the_miner_rejects_is_named_as_such(tmp_path: Path) -> None
         plan = await on.driver.plan(Firmware(path=str(path)))
         assert isinstance(plan, Plan)
         with pytest.raises(BadFirmwareError, match="U001"):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         assert on.miner.boot == 1
 
 
@@ -117,7 +116,7 @@ async def test_an_old_miner_that_rejects_the_file_is_not_rebooted(tmp_path: Path
         plan = await on.driver.plan(Firmware(path=str(path)))
         assert isinstance(plan, Plan)
         with pytest.raises(BadFirmwareError, match="failed"):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         assert not on.ledger("reboot", phase="received")
 
 
@@ -142,7 +141,7 @@ async def test_the_same_version_before_and_after_is_unknown(tmp_path: Path) -> N
 
 
 async def test_a_liar_is_unknown_and_never_done(tmp_path: Path) -> None:
-    async with stage("s19pro", "ignores", pace=600.0) as on:
+    async with stage("s19pro", "ignores") as on:
         evidence = await on.carry_out(newer(on, tmp_path))
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
 
@@ -159,10 +158,10 @@ async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(tmp_path: Pa
     async with stage("ks5") as on:
         plan = await on.driver.plan(newer(on, tmp_path))
         assert isinstance(plan, Plan)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         Path(str(getattr(plan.change, "path", ""))).unlink()
-        again = MemoryEffect(CLOCK, effect.notes)
+        again = on.effect(effect.notes)
         evidence = await on.another_driver().verify(plan, again)
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 

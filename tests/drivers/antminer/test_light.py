@@ -6,8 +6,7 @@ import pytest
 
 from contract.errors import UnsupportedError
 from drivers.base import Light, Plan
-from tests.drivers.antminer.stage import CLOCK, stage
-from tests.drivers.effects import MemoryEffect
+from tests.drivers.antminer.stage import stage
 
 EVERY = ("s21", "s19pro", "l7", "ks5", "s9", "t17+")
 
@@ -86,9 +85,9 @@ async def test_after_a_crash_the_plan_alone_is_enough_to_look_again() -> None:
     async with stage("s21") as on:
         plan = await on.driver.plan(Light(on=True))
         assert isinstance(plan, Plan)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         fresh = on.another_driver()
-        evidence = await fresh.verify(plan, MemoryEffect(CLOCK, effect.notes))
+        evidence = await fresh.verify(plan, on.effect(effect.notes))
         assert (evidence.outcome, evidence.verified) == ("done", True)
         assert len(on.ledger("light")) == 1

@@ -13,8 +13,7 @@ from contract.errors import (
 )
 from contract.miner import PowerMode
 from drivers.base import Mode, Plan, Resume, Suspend
-from tests.drivers.antminer.stage import CLOCK, stage
-from tests.drivers.effects import MemoryEffect
+from tests.drivers.antminer.stage import stage
 
 SLEEP, NORMAL, LOW = (
     Mode(mode=mode) for mode in (PowerMode.SLEEP, PowerMode.NORMAL, PowerMode.LOW)
@@ -77,7 +76,7 @@ async def test_a_mode_the_firmware_takes_in_silence_and_drops_is_unsupported() -
     async with stage("ks5") as on:
         plan = await on.driver.plan(LOW)
         assert isinstance(plan, Plan)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         with pytest.raises(UnsupportedModeError, match="stays in mode 0"):
             await on.driver.apply(plan, effect)
         assert on.miner.mode == 0
@@ -147,7 +146,7 @@ async def test_a_busy_miner_is_asked_again_and_then_left() -> None:
         plan = await on.driver.plan(SLEEP)
         assert isinstance(plan, Plan)
         with pytest.raises(BusyError):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         assert on.miner.mode == 0
 
 
@@ -169,7 +168,7 @@ async def test_a_miner_that_cannot_read_its_own_configuration_refuses() -> None:
         plan = await on.driver.plan(SLEEP)
         assert isinstance(plan, Plan)
         with pytest.raises(RefusedError, match="M003"):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         assert on.miner.mode == 0
 
 

@@ -8,8 +8,7 @@ import pytest
 
 from contract.errors import BadParamsError, MalformedError, PoolsLockedError, RefusedError
 from drivers.base import Plan, Pools, PoolSetting
-from tests.drivers.antminer.stage import CLOCK, stage
-from tests.drivers.effects import MemoryEffect
+from tests.drivers.antminer.stage import stage
 
 A, B, C = (f"stratum+tcp://pool-{name}.example:3333" for name in "abc")
 
@@ -58,7 +57,7 @@ async def test_a_firmware_that_wants_three_pools_says_so() -> None:
         plan = await on.driver.plan(pools(A))
         assert isinstance(plan, Plan)
         with pytest.raises(RefusedError, match="give three"):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         assert not on.ledger("pools")
 
 
@@ -135,7 +134,7 @@ async def test_pools_locked_since_the_plan_are_seen_when_read_back() -> None:
         plan = await on.driver.plan(pools(A))
         assert isinstance(plan, Plan)
         on.faults.add("locked_pools")
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         with pytest.raises(PoolsLockedError):
             await on.driver.verify(plan, effect)
@@ -208,10 +207,10 @@ async def test_after_a_crash_the_plan_alone_is_enough_to_look_again() -> None:
     async with stage("s9") as on:
         plan = await on.driver.plan(pools(A))
         assert isinstance(plan, Plan)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         fresh = on.another_driver()
-        evidence = await fresh.verify(plan, MemoryEffect(CLOCK, effect.notes))
+        evidence = await fresh.verify(plan, on.effect(effect.notes))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 
 
@@ -219,7 +218,7 @@ async def test_a_miner_met_while_it_restarts_is_waited_for() -> None:
     async with stage("s9") as on:
         plan = await on.driver.plan(pools(A))
         assert isinstance(plan, Plan)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)  # an old firmware restarts its process with every save
         fresh = await on.met_anew()
         assert (await fresh.verify(plan, effect)).outcome == "done"

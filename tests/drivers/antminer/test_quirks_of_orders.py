@@ -56,8 +56,7 @@ from tests.drivers.antminer.quirk import (
     set_to,
     upgrade,
 )
-from tests.drivers.antminer.stage import CLOCK, stage
-from tests.drivers.effects import MemoryEffect
+from tests.drivers.antminer.stage import stage
 
 FORCED = Reboot(force=True)
 SECRET = "hush-hush"
@@ -93,7 +92,7 @@ async def a_body_without_length_is_refused() -> None:
 async def a_body_is_read_before_it_is_refused() -> None:
     async with stage("s21") as on:
         plan = await planned(on, one_pool())
-        await on.another_driver().apply(plan, MemoryEffect(CLOCK))
+        await on.another_driver().apply(plan, on.effect())
         assert not on.ledger(phase="rejected")
 
 
@@ -137,7 +136,7 @@ async def an_empty_mode_restarts_the_process() -> None:
 
 
 async def the_api_is_shut_while_the_mode_changes() -> None:
-    async with stage("s19pro", pace=10.0) as on:
+    async with stage("s19pro") as on:
         assert (await on.carry_out(SLEEP)).outcome == "done"
 
 
@@ -209,17 +208,17 @@ async def two_writers_corrupt_the_file() -> None:
     async with stage("s19pro") as on:
         first, second = await planned(on, one_pool()), await planned(on, one_pool("acc.w2"))
         await asyncio.gather(
-            *(on.driver.apply(each, MemoryEffect(CLOCK)) for each in (first, second)),
+            *(on.driver.apply(each, on.effect()) for each in (first, second)),
             return_exceptions=True,
         )
         assert not on.miner.config_corrupt
 
 
 async def who_leaves_early_leaves_the_lock() -> None:
-    async with stage("s21hyd", pace=8.0) as on:
+    async with stage("s21hyd") as on:
         plan = await planned(on, one_pool())
         with suppress(OutcomeUnknownError):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         await on.miner.clock.sleep(5.0)  # until the script has ended, with its client or without
         assert not on.miner.config_lock
 
@@ -275,7 +274,7 @@ async def reboot_answers_in_plain_text() -> None:
 
 
 async def no_mac_is_no_other_miner() -> None:
-    async with stage("s9", "mac_late", pace=60.0) as on:
+    async with stage("s9", "mac_late") as on:
         assert (await on.carry_out(FORCED)).outcome == "done"
 
 
@@ -305,16 +304,14 @@ async def an_old_page_refuses_in_words() -> None:
 
 async def an_order_after_the_upload_cancels_its_reboot() -> None:
     for _ in range(4):
-        async with stage("s19pro", pace=20.0) as on:
+        async with stage("s19pro") as on:
             light_plan = await planned(on, Light(on=True))
             with tempfile.NamedTemporaryFile() as file:
                 file.write(on.miner.newer_image())
                 file.flush()
                 plan = await planned(on, Firmware(path=file.name))
-                await on.driver.apply(plan, MemoryEffect(CLOCK))
-            await asyncio.gather(
-                on.driver.apply(light_plan, MemoryEffect(CLOCK)), return_exceptions=True
-            )
+                await on.driver.apply(plan, on.effect())
+            await asyncio.gather(on.driver.apply(light_plan, on.effect()), return_exceptions=True)
             await on.miner.clock.sleep(6.0)
             assert len(on.ledger("reboot")) == 1
 

@@ -44,7 +44,8 @@ from tests.drivers.antminer.quirk import (
     returning,
     set_to,
 )
-from tests.drivers.antminer.stage import CLOCK, Stage, next_base, open_driver, stage, timing
+from tests.drivers.antminer.stage import Stage, next_base, open_driver, stage, timing
+from tests.virtual_time import VirtualClock
 
 _ROOT = Credentials("root", "root")
 
@@ -95,7 +96,7 @@ async def a_silent_client_blocks_the_others() -> None:
 
 
 async def the_api_is_away_while_its_process_restarts() -> None:
-    async with stage("s19pro", pace=20.0) as on:
+    async with stage("s19pro") as on:
         on.miner.crash_process()
         with pytest.raises(ServiceAwayError):
             await on.driver.identify()
@@ -308,8 +309,9 @@ async def another_firmware_keeps_the_text() -> None:
 async def _met(farm: Farm) -> Identity:
     miner: Any = farm.miners[0]
     endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
-    wire = Wire(endpoint, CLOCK, timing())
-    found = await entry.recognise(wire, CLOCK, timing(), lambda _: _ROOT)
+    clock = VirtualClock()
+    wire = Wire(endpoint, clock, timing())
+    found = await entry.recognise(wire, clock, timing(), lambda _: _ROOT)
     assert found is not None
     return found.identity
 

@@ -15,7 +15,7 @@ from contract.errors import (
     UnreachableError,
 )
 from drivers.base import Evidence, Plan, Reboot
-from tests.drivers.antminer.stage import CLOCK, PACE, Stage, stage
+from tests.drivers.antminer.stage import Stage, stage
 from tests.drivers.effects import MemoryEffect
 
 FORCE = Reboot(force=True)
@@ -103,7 +103,7 @@ async def test_the_outage_is_noted_so_that_a_crash_does_not_lose_it() -> None:
     async with stage("s21") as on:
         plan = await on.driver.plan(FORCE)
         assert isinstance(plan, Plan)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         await on.driver.verify(plan, effect)
         assert "outage_at" in effect.notes
@@ -138,14 +138,14 @@ async def test_a_mere_restart_of_the_process_is_not_called_a_reboot() -> None:
         plan = await on.driver.plan(FORCE)
         assert isinstance(plan, Plan)
         on.miner.crash_process()
-        effect = MemoryEffect(CLOCK, {"intent_at": to_text(CLOCK.now())})
+        effect = on.effect({"intent_at": to_text(on.clock.now())})
         evidence = await on.driver.verify(plan, effect)
         assert evidence.outcome in {"not_done", "unknown"}, evidence
     async with stage("s21") as on:
         plan = await on.driver.plan(FORCE)
         assert isinstance(plan, Plan)
         on.miner.crash_process()
-        effect = MemoryEffect(CLOCK, {"intent_at": to_text(CLOCK.now())})
+        effect = on.effect({"intent_at": to_text(on.clock.now())})
         evidence = await on.driver.verify(plan, effect)
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
 
@@ -154,7 +154,7 @@ async def test_another_miner_at_the_address_afterwards_is_not_taken_for_this_one
     async with stage("s21") as on:
         plan = await on.driver.plan(FORCE)
         assert isinstance(plan, Plan)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         on.faults.add("changes_mac")
         evidence = await on.driver.verify(plan, effect)
@@ -167,7 +167,7 @@ async def test_nothing_else_is_sent_while_the_order_waits_in_the_mailbox() -> No
         plan = await on.driver.plan(FORCE)
         assert isinstance(plan, Plan)
         begun = on.miner.clock.now()
-        await on.driver.apply(plan, MemoryEffect(CLOCK))
+        await on.driver.apply(plan, on.effect())
         assert not await on.driver.wire.probe(on.miner.http_port)
         assert on.miner.clock.now() - begun >= 10.0
         assert on.miner.boot == 2
@@ -177,7 +177,7 @@ async def test_no_leave_no_reboot() -> None:
     async with stage("s21") as on:
         plan = await on.driver.plan(FORCE)
         assert isinstance(plan, Plan)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         effect.refuse = PolicyRefusedError("no lease")
         with pytest.raises(PolicyRefusedError):
             await on.driver.apply(plan, effect)
@@ -188,7 +188,7 @@ async def _after_a_crash(on: Stage, *, reboots: bool) -> Evidence:
     """The agent died with its intent on disk; it looks again well after the proof window of the outage."""
     plan = await on.driver.plan(FORCE)
     assert isinstance(plan, Plan)
-    effect = MemoryEffect(CLOCK)
+    effect = on.effect()
     if reboots:
         try:
             await on.driver.apply(plan, effect)
@@ -200,13 +200,13 @@ async def _after_a_crash(on: Stage, *, reboots: bool) -> Evidence:
         async with effect.sending():
             pass
     await on.miner.clock.sleep(200)
-    return await on.another_driver().verify(plan, _notes(effect))
+    return await on.another_driver().verify(plan, _notes(on, effect))
 
 
-def _notes(effect: MemoryEffect) -> MemoryEffect:
+def _notes(on: Stage, effect: MemoryEffect) -> MemoryEffect:
     kept: dict[str, Any] = {"intent_at": effect.notes["intent_at"]}
-    assert from_text(kept["intent_at"]) < CLOCK.now() - timedelta(seconds=100 / PACE)
-    return MemoryEffect(CLOCK, kept)
+    assert from_text(kept["intent_at"]) < on.clock.now() - timedelta(seconds=100)
+    return on.effect(kept)
 
 
 async def test_a_miner_whose_api_alone_is_away_is_not_taken_for_one_that_went_down() -> None:

@@ -8,13 +8,11 @@ from contract.miner import Identity
 from drivers.base import Credentials
 from drivers.iceriver import entry
 from drivers.iceriver.driver import Iceriver
-from tests.drivers.stage import CLOCK, PACE, MakeStage, timing
+from tests.drivers.stage import MakeStage, timing
 
 __all__ = [
-    "CLOCK",
     "NEW",
     "OLD",
-    "PACE",
     "WRITABLE",
     "Stage",
     "factory_login",

@@ -25,8 +25,7 @@ from drivers.base import (
     Suspend,
 )
 from drivers.iceriver import daemon, web
-from tests.drivers.effects import MemoryEffect
-from tests.drivers.iceriver.stage import CLOCK, WRITABLE, Stage, stage
+from tests.drivers.iceriver.stage import WRITABLE, Stage, stage
 
 URL: Final = "stratum+tcp://pool.example:3333"
 _RESET: Final = re.compile(rb"(?:^|[?&\s])post=2(?:&|\s|$)")
@@ -68,7 +67,7 @@ def is_reset(kind: str, data: bytes) -> bool:
 
 @pytest.mark.parametrize("key", [*WRITABLE, "ks0"])
 async def test_no_change_with_any_parameter_sends_it(key: str, tmp_path: Path) -> None:
-    async with stage(key, "ignores", pace=2400.0) as on:
+    async with stage(key, "ignores") as on:
         on.miner.tapped = True
         changes = every_change(on, tmp_path)
         faults = (None, "no_error_key", "login_page")
@@ -80,7 +79,7 @@ async def test_no_change_with_any_parameter_sends_it(key: str, tmp_path: Path) -
                 if fault:
                     on.faults.add(fault, times=1)
                 if not isinstance(plan, NoChange):
-                    await on.driver.apply(plan, MemoryEffect(CLOCK))
+                    await on.driver.apply(plan, on.effect())
             except MinerError:
                 continue  # refused, or lost: what was sent is looked at below
         for depth in Depth:
@@ -99,7 +98,7 @@ async def test_no_change_with_any_parameter_sends_it(key: str, tmp_path: Path) -
 async def test_what_the_test_above_looks_for_is_seen_when_it_is_sent() -> None:
     async with stage("ks5l") as on:
         on.miner.tapped = True
-        effect: Any = MemoryEffect(CLOCK)
+        effect: Any = on.effect()
         wire, endpoint = on.driver.wire, on.driver.endpoint
         from drivers.http import ResponseDecoder, build_request
 
@@ -122,7 +121,7 @@ async def test_what_the_test_above_looks_for_is_seen_when_it_is_sent() -> None:
 async def test_the_codecs_refuse_it_and_all_else_that_is_not_one_of_our_changes() -> None:
     async with stage("ks5l") as on:
         on.miner.tapped = True
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         refused = [
             ("userpanel", 2),
             ("userpanel", 6),

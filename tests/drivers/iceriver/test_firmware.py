@@ -11,8 +11,7 @@ import pytest
 from contract.errors import BadFirmwareError, OutcomeUnknownError, PolicyRefusedError
 from drivers.base import Firmware
 from simulator.iceriver import firmware as images
-from tests.drivers.effects import MemoryEffect
-from tests.drivers.iceriver.stage import CLOCK, NEW, OLD, WRITABLE, Stage, stage
+from tests.drivers.iceriver.stage import NEW, OLD, WRITABLE, Stage, stage
 
 
 def newer(on: Stage, folder: Path, name: str | None = None, **more: Any) -> Firmware:
@@ -111,7 +110,7 @@ async def test_a_file_the_miner_rejects_is_named_as_such_and_nothing_is_restarte
         path = tmp_path / f"{key}.bgz"
         path.write_bytes(image)
         plan = await on.planned(Firmware(path=str(path)))
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         with pytest.raises(BadFirmwareError, match="reject"):
             await on.driver.apply(plan, effect)
         await on.miner.clock.sleep(60)
@@ -127,12 +126,12 @@ async def test_a_file_under_a_wrong_name_is_refused_by_the_miner(key: str, tmp_p
         path.write_bytes(images.build_image("KS1", "5999999"))
         plan = await on.planned(Firmware(path=str(path)))
         with pytest.raises(BadFirmwareError, match="file invalid"):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         assert on.miner.boot == 1
 
 
 async def test_a_miner_that_takes_such_a_file_and_dies_of_it_is_unknown(tmp_path: Path) -> None:
-    async with stage("ks5l", "takes_any_model", pace=600.0) as on:
+    async with stage("ks5l", "takes_any_model") as on:
         path = tmp_path / "ks5l.bgz"
         path.write_bytes(images.build_image("KS1", "5999999"))
         evidence = await on.carry_out(Firmware(path=str(path)))
@@ -150,7 +149,7 @@ async def test_the_same_version_before_and_after_is_unknown(key: str, tmp_path: 
 
 @pytest.mark.parametrize("key", WRITABLE)
 async def test_a_liar_is_unknown_and_never_done(key: str, tmp_path: Path) -> None:
-    async with stage(key, "ignores", pace=600.0) as on:
+    async with stage(key, "ignores") as on:
         evidence = await on.carry_out(newer(on, tmp_path))
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
         assert on.miner.boot == 1
@@ -184,7 +183,7 @@ async def test_a_miner_that_took_the_file_and_refuses_the_reboot_says_so(tmp_pat
     async with stage("ks5l") as on:
         plan = await on.planned(newer(on, tmp_path))
         on.faults.add("answers_error", code=1005, message="failed", match=["userpanel"], times=1)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         with pytest.raises(Exception, match="failed"):
             await on.driver.apply(plan, effect)
         evidence = await on.driver.verify(plan, effect)
@@ -198,10 +197,10 @@ async def test_after_a_crash_behind_the_reboot_plan_and_notes_are_enough(
 ) -> None:
     async with stage(key) as on:
         plan = await on.planned(newer(on, tmp_path))
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         Path(str(getattr(plan.change, "path", ""))).unlink()
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, effect.notes))
+        evidence = await on.another_driver().verify(plan, on.effect(effect.notes))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 
 
@@ -211,13 +210,13 @@ async def test_after_a_crash_before_the_reboot_nothing_is_waited_for_and_what_to
 ) -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(newer(on, tmp_path))
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         on.faults.add("ignores", actions=["reboot"])
         await on.driver.apply(plan, effect)
         kept = {name: effect.notes[name] for name in ("intent_at", *notes)}
-        began_mono = CLOCK.mono()
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, kept))
-        assert CLOCK.mono() - began_mono < 5.0
+        began_mono = on.clock.mono()
+        evidence = await on.another_driver().verify(plan, on.effect(kept))
+        assert on.clock.mono() - began_mono < 5.0
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
         assert ("reboot it" if notes else "not confirmed") in (evidence.reason or "")
 
@@ -227,23 +226,23 @@ async def test_a_crash_in_the_upload_of_what_was_installed_since_is_still_looked
 ) -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(newer(on, tmp_path))
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         await on.miner.clock.sleep(120)
         kept = {"intent_at": effect.notes["intent_at"]}
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, kept))
+        evidence = await on.another_driver().verify(plan, on.effect(kept))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 
 
 async def test_after_a_power_cut_of_the_whole_site_the_miner_is_waited_for(tmp_path: Path) -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(newer(on, tmp_path))
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         on.faults.add("ignores", actions=["reboot"])
         await on.driver.apply(plan, effect)
         kept = {name: effect.notes[name] for name in ("intent_at", "uploaded")}
         on.miner.power_cycle()
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, kept))
+        evidence = await on.another_driver().verify(plan, on.effect(kept))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert evidence.after["firmware_version"] == on.miner.softver1
 
@@ -254,7 +253,7 @@ async def test_another_miner_at_the_address_afterwards_is_not_taken_for_this_one
 ) -> None:
     async with stage(key) as on:
         plan = await on.planned(newer(on, tmp_path))
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         on.faults.add("changes_mac")
         evidence = await on.driver.verify(plan, effect)
@@ -265,7 +264,7 @@ async def test_another_miner_at_the_address_afterwards_is_not_taken_for_this_one
 async def test_pools_lost_by_the_update_are_told(tmp_path: Path) -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(newer(on, tmp_path))
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         assert on.miner.pending is not None
         on.miner.pending = (on.miner.pending[0], False)  # a device that does not keep to it
@@ -277,7 +276,7 @@ async def test_pools_lost_by_the_update_are_told(tmp_path: Path) -> None:
 async def test_no_leave_no_upload(tmp_path: Path) -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(newer(on, tmp_path))
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         effect.refuse = PolicyRefusedError("no lease")
         with pytest.raises(PolicyRefusedError):
             await on.driver.apply(plan, effect)
@@ -288,7 +287,7 @@ async def test_a_connection_that_breaks_in_the_upload_installs_nothing(tmp_path:
     async with stage("ks5l") as on:
         plan = await on.planned(newer(on, tmp_path))
         on.faults.add("resets", match=["firconfig"], times=1)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         with pytest.raises(OutcomeUnknownError):
             await on.driver.apply(plan, effect)
         assert (await on.driver.verify(plan, effect)).outcome == "unknown"

@@ -6,8 +6,7 @@ import pytest
 
 from contract.errors import AuthFailedError, OutcomeUnknownError, UnsupportedError
 from drivers.base import Light, Plan
-from tests.drivers.effects import MemoryEffect
-from tests.drivers.iceriver.stage import CLOCK, WRITABLE, stage
+from tests.drivers.iceriver.stage import WRITABLE, stage
 
 
 @pytest.mark.parametrize("key", [*WRITABLE, "ks0", "al3", "rx0"])
@@ -62,7 +61,7 @@ async def test_an_answer_that_says_nothing_of_the_order_is_settled_by_looking(
     async with stage(key) as on:
         plan = await on.planned(Light(on=True))
         on.faults.add(fault, times=1)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         with pytest.raises(OutcomeUnknownError):
             await on.driver.apply(plan, effect)
         assert (await on.driver.verify(plan, effect)).outcome == outcome
@@ -87,10 +86,10 @@ async def test_a_miner_that_dies_at_the_order_is_unknown(key: str) -> None:
 async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) -> None:
     async with stage(key) as on:
         plan = await on.planned(Light(on=True))
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         notes = {"intent_at": effect.notes["intent_at"]}
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, notes))
+        evidence = await on.another_driver().verify(plan, on.effect(notes))
         assert (evidence.outcome, evidence.verified) == ("done", True)
         assert len(on.ledger("light")) == 1
 
@@ -117,7 +116,7 @@ async def test_firmware_that_wants_a_login_gets_one_and_then_the_order_once(key:
     async with stage(key) as on:
         plan = await on.planned(Light(on=True))
         on.faults.add("wants_login")
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         evidence = await on.driver.verify(plan, effect)
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
@@ -130,7 +129,7 @@ async def test_a_login_that_is_refused_is_no_order() -> None:
         on.faults.add("wants_login")
         on.miner.password = "another"
         with pytest.raises(AuthFailedError):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         assert not on.ledger(phase="received")
 
 
@@ -138,7 +137,7 @@ async def test_another_miner_that_came_to_the_address_proves_nothing_of_a_light(
     async with stage("ks5l") as on:
         plan = await on.driver.plan(Light(on=True))
         assert isinstance(plan, Plan)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         on.miner.mac = "00:0A:35:00:00:99"
         evidence = await on.driver.verify(plan, effect)
@@ -149,7 +148,7 @@ async def test_another_miner_that_came_to_the_address_proves_nothing_of_a_light(
 async def test_waiting_for_the_light_does_not_wear_out_its_web_side() -> None:
     async with stage("ks5l", "ignores") as on:
         plan = await on.planned(Light(on=True))
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         before = on.miner.web.loads
         assert (await on.driver.verify(plan, effect)).outcome == "not_done"

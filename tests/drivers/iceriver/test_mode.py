@@ -8,8 +8,7 @@ from contract.errors import RefusedError, UnsupportedModeError
 from contract.miner import PowerMode
 from drivers.base import Mode, Resume, Suspend
 from drivers.iceriver.mode import Trend
-from tests.drivers.effects import MemoryEffect
-from tests.drivers.iceriver.stage import CLOCK, NEW, OLD, WRITABLE, Stage, stage
+from tests.drivers.iceriver.stage import NEW, OLD, WRITABLE, Stage, stage
 
 SLEEP, NORMAL = Mode(mode=PowerMode.SLEEP), Mode(mode=PowerMode.NORMAL)
 
@@ -104,7 +103,7 @@ async def test_old_firmware_with_pools_it_cannot_be_sent_again_is_refused() -> N
         plan = await on.planned(SLEEP)
         on.miner.pools[0]["pass"] = 'a"b'
         with pytest.raises(RefusedError, match="set its pools first"):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         assert not on.ledger(phase="received")
 
 
@@ -136,14 +135,14 @@ async def test_a_liar_is_found_out(key: str) -> None:
 
 @pytest.mark.parametrize("key", WRITABLE)
 async def test_a_miner_that_says_it_sleeps_and_goes_on_hashing_is_not_believed(key: str) -> None:
-    async with stage(key, "stuck_awake", pace=600.0) as on:
+    async with stage(key, "stuck_awake") as on:
         evidence = await on.carry_out(SLEEP)
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
         assert "does not fall" in (evidence.reason or "")
 
 
 async def test_a_miner_that_is_awake_and_does_not_hash_has_the_mode_and_says_so() -> None:
-    async with stage("ks5l", pace=600.0) as on:
+    async with stage("ks5l") as on:
         on.miner.mode = "sleep"
         on.faults.add("no_hash")
         await on.miner.clock.sleep(400)
@@ -187,15 +186,15 @@ async def test_a_miner_that_dies_at_the_order_is_unknown(key: str) -> None:
 async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) -> None:
     async with stage(key) as on:
         plan = await on.planned(SLEEP)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         notes = {"intent_at": effect.notes["intent_at"]}
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, notes))
+        evidence = await on.another_driver().verify(plan, on.effect(notes))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 
 
 async def test_a_rate_nobody_can_read_leaves_the_mode_read_back_as_the_proof() -> None:
-    async with stage("ks5l", {"fault": "odd_suffix", "text": "Q"}, pace=600.0) as on:
+    async with stage("ks5l", {"fault": "odd_suffix", "text": "Q"}) as on:
         evidence = await on.carry_out(SLEEP)
         assert (evidence.outcome, evidence.signal) == ("done", "machineconfig mode"), evidence
         assert evidence.after["hashrate_5m_hs"] is None
@@ -223,9 +222,9 @@ def test_a_rate_counts_as_rising_once_it_is_above_its_lowest() -> None:
 
 
 async def test_waiting_for_the_rate_does_not_wear_out_its_web_side() -> None:
-    async with stage("ks5l", "stuck_awake", pace=600.0) as on:
+    async with stage("ks5l", "stuck_awake") as on:
         plan = await on.planned(SLEEP)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         before = on.miner.web.loads
         evidence = await on.driver.verify(plan, effect)
@@ -244,7 +243,7 @@ async def test_a_miner_whose_daemon_is_closed_is_seen_to_follow_as_well() -> Non
 async def test_another_miner_that_came_to_the_address_proves_nothing_of_a_mode() -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(SLEEP)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         on.miner.mac = "00:0A:35:00:00:99"
         evidence = await on.driver.verify(plan, effect)

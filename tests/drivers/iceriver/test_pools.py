@@ -8,8 +8,7 @@ import pytest
 
 from contract.errors import BadParamsError, OutcomeUnknownError
 from drivers.base import Plan, Pools, PoolSetting, Suspend
-from tests.drivers.effects import MemoryEffect
-from tests.drivers.iceriver.stage import CLOCK, NEW, OLD, WRITABLE, Stage, stage
+from tests.drivers.iceriver.stage import NEW, OLD, WRITABLE, Stage, stage
 
 A, B, C = (f"stratum+tcp://pool-{name}.example:3333" for name in "abc")
 
@@ -213,7 +212,7 @@ async def test_a_page_instead_of_an_answer_is_settled_by_reading_back(key: str) 
     async with stage(key) as on:
         plan = await on.planned(pools(A))
         on.faults.add("login_page", times=1)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         with pytest.raises(OutcomeUnknownError):
             await on.driver.apply(plan, effect)
         evidence = await on.driver.verify(plan, effect)
@@ -225,7 +224,7 @@ async def test_a_web_side_that_lost_its_daemon_is_settled_by_reading_back(code: 
     async with stage("ks5l") as on:
         plan = await on.planned(pools(A))
         on.faults.add("answers_error", code=code, message="failed!", times=1)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         with pytest.raises(OutcomeUnknownError):
             await on.driver.apply(plan, effect)
         assert (await on.driver.verify(plan, effect)).outcome == "not_done"
@@ -252,10 +251,10 @@ async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) ->
     async with stage(key) as on:
         plan = await on.driver.plan(pools(A))
         assert isinstance(plan, Plan)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         notes: dict[str, Any] = {"intent_at": effect.notes["intent_at"]}
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, notes))
+        evidence = await on.another_driver().verify(plan, on.effect(notes))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 
 
@@ -264,7 +263,7 @@ async def test_another_miner_that_came_to_the_address_proves_nothing_of_pools() 
         plan = await on.planned(
             Pools(pools=(PoolSetting(url="stratum+tcp://p.example:3333", user="w"),))
         )
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         on.miner.mac = "00:0A:35:00:00:99"
         evidence = await on.driver.verify(plan, effect)

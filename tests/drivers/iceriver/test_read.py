@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from contextlib import suppress
 from typing import Any, Final
 
@@ -40,10 +39,8 @@ from drivers.iceriver.web import PANEL, Web
 from drivers.wire import Wire
 from simulator.farm import Farm
 from simulator.iceriver import catalogue
-from tests.drivers.effects import MemoryEffect
 from tests.drivers.hostile import LINE, QUIRKS, Spec
 from tests.drivers.iceriver.stage import (
-    CLOCK,
     Stage,
     factory_login,
     next_base,
@@ -52,6 +49,7 @@ from tests.drivers.iceriver.stage import (
     timing,
 )
 from tests.drivers.servers import answers, block, serving
+from tests.virtual_time import VirtualClock
 
 ALL = tuple(catalogue.MODELS)
 STOCK: Final = tuple(key for key, model in catalogue.MODELS.items() if not model.foreign)
@@ -66,19 +64,6 @@ FOREIGN = {
     "ks5m-tswift": (Firmware.OTHER, "KS5M"),
     "ks0-exo160": (Firmware.OTHER, None),
 }
-
-
-class Hands:
-    """A monotonic clock that is set by hand; everything else goes by the real one."""
-
-    def __init__(self) -> None:
-        self.ahead_s = 0.0
-
-    def mono(self) -> float:
-        return CLOCK.mono() + self.ahead_s
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(CLOCK, name)
 
 
 def asked(on: Stage) -> list[str]:
@@ -106,7 +91,7 @@ async def met(miner: Any, patience: Timing | None = None) -> Driver | None:
     )
     return await registry.recognise(
         endpoint,
-        clock=CLOCK,
+        clock=VirtualClock(),
         timing=patience or timing(),
         credentials=lambda identity: (
             factory_login(identity)
@@ -188,10 +173,10 @@ async def test_another_make_is_sent_a_glance_at_its_page_and_nothing_else(others
         miner: Any = farm.miners[0]
         farm.tap(True)
         endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, daemon_port=9)
-        wire = Wire(endpoint, CLOCK, timing())
+        wire = Wire(endpoint, VirtualClock(), timing())
         entry: Any = registry.DRIVERS[-1]
         assert entry.MAKE is Make.ICERIVER
-        assert await entry.recognise(wire, CLOCK, timing(), factory_login) is None
+        assert await entry.recognise(wire, VirtualClock(), timing(), factory_login) is None
         assert len(miner.wire_log) == 1
         assert miner.wire_log[0].data.startswith(b"GET / HTTP/1.1\r\n")
         assert farm.ledger.entries == []
@@ -220,9 +205,11 @@ async def test_one_scan_costs_a_page_and_a_panel_and_no_login():
 
 async def test_nobody_there_is_unreachable():
     with pytest.raises(UnreachableError):
-        wire = Wire(Endpoint(host=next_base(), http_port=9, daemon_port=10), CLOCK, timing())
+        wire = Wire(
+            Endpoint(host=next_base(), http_port=9, daemon_port=10), VirtualClock(), timing()
+        )
         entry: Any = registry.DRIVERS[-1]
-        await entry.recognise(wire, CLOCK, timing(), factory_login)
+        await entry.recognise(wire, VirtualClock(), timing(), factory_login)
 
 
 @pytest.mark.parametrize(
@@ -238,9 +225,9 @@ async def test_nobody_there_is_unreachable():
 )
 async def test_whatever_else_answers_is_not_one_of_ours(reply: bytes):
     async with serving(answers(reply)) as endpoint:
-        wire = Wire(msgspec.structs.replace(endpoint, daemon_port=9), CLOCK, timing())
+        wire = Wire(msgspec.structs.replace(endpoint, daemon_port=9), VirtualClock(), timing())
         entry: Any = registry.DRIVERS[-1]
-        assert await entry.recognise(wire, CLOCK, timing(), factory_login) is None
+        assert await entry.recognise(wire, VirtualClock(), timing(), factory_login) is None
 
 
 async def test_a_miner_that_is_starting_is_known_and_not_driven_until_it_tells_who_it_is():
@@ -278,7 +265,7 @@ async def test_an_address_taken_over_by_something_else_is_a_wrong_device():
         moved = registry.open_driver(
             msgspec.structs.replace(endpoint, daemon_port=9),
             identity,
-            clock=CLOCK,
+            clock=VirtualClock(),
             timing=timing(),
             credentials=factory_login,
         )
@@ -337,7 +324,7 @@ async def test_a_full_reading_of_every_model(key: str):
 
 @pytest.mark.parametrize("key", ["ks3m", "ks5l", "ae0"])
 async def test_both_ports_tell_the_same(key: str):
-    async with stage(key, pace=1.0) as on:  # at that pace no average moves meanwhile
+    async with stage(key) as on:  # at that pace no average moves meanwhile
         of_web = await panel.from_web(on.driver.web)
         of_daemon = await panel.from_daemon(on.driver.daemon, panel.EVERYTHING)
         only_web = {"refTime", "pows", "pows_x"}
@@ -404,14 +391,12 @@ async def test_odd_builds_and_sick_miners_are_read(fault: str):
 
 
 async def test_a_poll_loads_the_web_side_at_most_once_a_minute_and_asks_the_daemon_in_between():
-    async with stage("ks5l", pace=1.0) as on:
-        hands: Any = Hands()
-        on.driver.clock = hands
+    async with stage("ks5l") as on:
         on.farm.tap(True)
         await on.driver.read()
         assert asked(on) == ["userpanel 4"]
-        for ahead_s in (15.0, 30.0, PANEL_EVERY_S - 1.0):
-            hands.ahead_s = ahead_s
+        for pause_s in (15.0, 15.0, PANEL_EVERY_S - 31.0):
+            await on.clock.sleep(pause_s)
             moving = (await on.driver.read()).moving
             assert asked(on) == ["boardpow", "board", "fan", "getpool"]
             assert moving.hashrate_hs
@@ -419,13 +404,13 @@ async def test_a_poll_loads_the_web_side_at_most_once_a_minute_and_asks_the_daem
             assert len(moving.fan_rpm) == 4
             assert moving.pools
         assert on.driver.min_interval_s == DAEMON_EVERY_S
-        hands.ahead_s = PANEL_EVERY_S + 1.0
+        await on.clock.sleep(2.0)
         await on.driver.read()
         assert asked(on) == ["userpanel 4"]
 
 
 async def test_slower_facts_cost_one_question_more():
-    async with stage("ks5l", pace=1.0) as on:
+    async with stage("ks5l") as on:
         on.farm.tap(True)
         await on.driver.read(Depth.SLOW)
         assert asked(on) == ["userpanel 4", "gethw"]
@@ -434,9 +419,7 @@ async def test_slower_facts_cost_one_question_more():
 
 
 async def test_with_the_daemon_closed_the_miner_asks_for_a_longer_interval_until_it_may_be_open():
-    async with stage("ks5l", "refuses_4111", pace=1.0) as on:
-        hands: Any = Hands()
-        on.driver.clock = hands
+    async with stage("ks5l", "refuses_4111") as on:
         on.farm.tap(True)
         reading = await on.driver.read(Depth.SLOW)
         assert reading.slow is not None
@@ -446,17 +429,17 @@ async def test_with_the_daemon_closed_the_miner_asks_for_a_longer_interval_until
         assert (await on.driver.read()).moving.hashrate_hs  # asked for sooner all the same
         assert asked(on) == ["userpanel 4"]
         on.faults.clear()
-        hands.ahead_s = RELEARN_S + 1.0
+        await on.clock.sleep(RELEARN_S + 1.0)
         assert on.driver.min_interval_s == DAEMON_EVERY_S
         await on.driver.read()
-        hands.ahead_s += DAEMON_EVERY_S
+        await on.clock.sleep(DAEMON_EVERY_S)
         asked(on)
         await on.driver.read()
         assert asked(on) == ["boardpow", "board", "fan", "getpool"]
 
 
 async def test_a_miner_that_was_away_as_a_whole_is_not_taken_for_one_with_a_closed_port():
-    async with stage("ks5l", pace=1.0) as on:
+    async with stage("ks5l") as on:
         await on.driver.read(Depth.SLOW)
         on.faults.add("dead")
         for _ in range(2):
@@ -532,9 +515,7 @@ async def test_every_fault_of_the_simulator_ends_in_a_reading_or_a_named_error_i
     at_once = asyncio.Semaphore(12)
     patience = timing(read_s=1.0, connect_s=1.0)
     keys = itertools.islice(itertools.cycle(STOCK), len(faults))
-    farm = await Farm.start(
-        [f"iceriver/{key}" for key in keys], base=next_base(), time_scale=patience.pace
-    )
+    farm = await Farm.start([f"iceriver/{key}" for key in keys], base=next_base(), time_scale=1.0)
 
     async def look(miner: Any, fault: Spec) -> int:
         async with at_once:
@@ -544,14 +525,14 @@ async def test_every_fault_of_the_simulator_ends_in_a_reading_or_a_named_error_i
             with suppress(MinerError):
                 await met(miner, patience)
             for depth in Depth:
-                began = time.monotonic()
+                began = asyncio.get_running_loop().time()
                 try:
                     reading = await healthy.read(depth)
                 except MinerError:
                     continue
                 finally:
                     # a panel and eight questions to the daemon, each with its own deadline
-                    assert time.monotonic() - began < 12 * patience.read_s, fault
+                    assert asyncio.get_running_loop().time() - began < 12 * patience.read_s, fault
                 msgspec.json.encode(reading)
                 readings += 1
             return readings
@@ -617,7 +598,7 @@ async def test_a_refused_password_is_not_offered_again_and_again():
 
 async def test_an_order_behind_a_login_is_given_once():
     async with stage("ks5l", "wants_login", late=True) as on:
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.web.order("userpanel", 5, {"locate": "1"}, effect)
         assert [line["after"] for line in on.ledger("light")] == [{"on": True}]
 
@@ -626,7 +607,7 @@ async def test_an_order_behind_a_login_is_given_once():
 async def test_what_wipes_or_locks_a_miner_cannot_be_sent_by_any_call(action: str, post: int):
     async with stage("ks5l") as on:
         on.farm.tap(True)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         with pytest.raises(PolicyRefusedError):
             await on.driver.web.ask(action, post)
         with pytest.raises(PolicyRefusedError):
@@ -642,7 +623,7 @@ async def test_what_wipes_or_locks_a_miner_cannot_be_sent_by_any_call(action: st
 
 async def test_a_read_is_no_order_and_an_order_no_read():
     async with stage("ks5l") as on:
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         for operation in (("userpanel", 3), ("userpanel", 5), ("machineconfig", 2)):
             with pytest.raises(PolicyRefusedError):
                 await on.driver.web.ask(*operation)
@@ -668,7 +649,7 @@ async def test_a_cookie_is_given_back_only_as_long_as_it_is_plain():
         writer.write(reply)
 
     async with serving(behave) as endpoint:
-        web = Web(Wire(endpoint, CLOCK, timing()), CLOCK, timing(), None)
+        web = Web(Wire(endpoint, VirtualClock(), timing()), VirtualClock(), timing(), None)
         for _ in range(2):
             await web.ask(*PANEL)
     assert b"Cookie" not in heard[0]

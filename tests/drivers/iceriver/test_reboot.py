@@ -11,8 +11,7 @@ import pytest
 from contract.clock import from_text, to_text
 from contract.errors import OutcomeUnknownError, PolicyRefusedError
 from drivers.base import Evidence, Plan, Reboot, Suspend
-from tests.drivers.effects import MemoryEffect
-from tests.drivers.iceriver.stage import CLOCK, PACE, WRITABLE, Stage, stage
+from tests.drivers.iceriver.stage import WRITABLE, Stage, stage
 
 FORCE = Reboot(force=True)
 
@@ -71,7 +70,7 @@ async def test_a_lost_answer_does_not_matter(key: str, close: bool) -> None:
 @pytest.mark.parametrize("key", WRITABLE)
 @pytest.mark.parametrize("variant", ["never_restarts", "constant", "jumps"])
 async def test_a_firmware_whose_runtime_lies_proves_nothing(key: str, variant: str) -> None:
-    async with stage(key, {"fault": "lies_uptime", "variant": variant}, pace=600.0) as on:
+    async with stage(key, {"fault": "lies_uptime", "variant": variant}) as on:
         evidence = await on.carry_out(FORCE)
         assert evidence.outcome in {"unknown", "done"}
         if variant != "jumps":
@@ -87,10 +86,10 @@ async def test_a_miner_that_never_comes_back_is_unknown(key: str) -> None:
 
 
 async def test_a_web_server_that_dies_alone_is_not_called_a_reboot() -> None:
-    async with stage("ks5l", pace=600.0) as on:
+    async with stage("ks5l") as on:
         plan = await on.planned(FORCE)
         on.faults.add("web_down")
-        effect = MemoryEffect(CLOCK, {"intent_at": to_text(CLOCK.now())})
+        effect = on.effect({"intent_at": to_text(on.clock.now())})
         evidence = await on.driver.verify(plan, effect)
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
 
@@ -108,7 +107,7 @@ async def test_after_a_crash_an_order_that_was_taken_and_a_smaller_runtime_are_p
 async def test_after_a_crash_a_smaller_runtime_alone_is_none_for_some_restart_by_themselves() -> (
     None
 ):
-    async with stage("ks5l", pace=600.0) as on:
+    async with stage("ks5l") as on:
         evidence = await _after_a_crash(on, reboots=True, keeps=("intent_at",))
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
 
@@ -117,12 +116,12 @@ async def test_after_a_crash_a_smaller_runtime_alone_is_none_for_some_restart_by
 async def test_after_a_crash_with_the_outage_noted_the_runtime_settles_it(key: str) -> None:
     async with stage(key) as on:
         plan = await on.planned(FORCE)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         with contextlib.suppress(OutcomeUnknownError):
             await on.driver.apply(plan, effect)
-        kept = {"intent_at": effect.notes["intent_at"], "outage_at": to_text(CLOCK.now())}
+        kept = {"intent_at": effect.notes["intent_at"], "outage_at": to_text(on.clock.now())}
         await on.miner.clock.sleep(200)
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, kept))
+        evidence = await on.another_driver().verify(plan, on.effect(kept))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert "outage" in evidence.signal
 
@@ -138,7 +137,7 @@ async def test_after_a_crash_a_miner_that_ran_on_was_not_rebooted(key: str) -> N
 async def test_another_miner_at_the_address_afterwards_is_not_taken_for_this_one(key: str) -> None:
     async with stage(key) as on:
         plan = await on.planned(FORCE)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         with contextlib.suppress(OutcomeUnknownError):
             await on.driver.apply(plan, effect)
         on.faults.add("changes_mac")
@@ -148,10 +147,10 @@ async def test_another_miner_at_the_address_afterwards_is_not_taken_for_this_one
 
 
 async def test_an_order_the_daemon_never_got_is_not_done() -> None:
-    async with stage("ks5l", pace=600.0) as on:
+    async with stage("ks5l") as on:
         plan = await on.planned(FORCE)
         on.faults.add("answers_error", code=1, message="Connect miner failed!", times=1)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         with pytest.raises(Exception, match="Connect miner failed"):
             await on.driver.apply(plan, effect)
         assert (await on.driver.verify(plan, effect)).outcome == "not_done"
@@ -162,7 +161,7 @@ async def test_an_order_the_daemon_never_got_is_not_done() -> None:
 async def test_no_leave_no_reboot(key: str) -> None:
     async with stage(key) as on:
         plan = await on.planned(FORCE)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         effect.refuse = PolicyRefusedError("no lease")
         with pytest.raises(PolicyRefusedError):
             await on.driver.apply(plan, effect)
@@ -172,7 +171,7 @@ async def test_no_leave_no_reboot(key: str) -> None:
 async def _after_a_crash(on: Stage, *, reboots: bool, keeps: tuple[str, ...]) -> Evidence:
     """The agent died with its intent on disk; it looks again well after the proof window of the outage."""
     plan = await on.planned(FORCE)
-    effect = MemoryEffect(CLOCK)
+    effect = on.effect()
     if reboots:
         await on.driver.apply(plan, effect)
     else:
@@ -180,5 +179,5 @@ async def _after_a_crash(on: Stage, *, reboots: bool, keeps: tuple[str, ...]) ->
             pass
     await on.miner.clock.sleep(220)
     notes: dict[str, Any] = {key: effect.notes[key] for key in keeps}
-    assert from_text(notes["intent_at"]) < CLOCK.now() - timedelta(seconds=100 / PACE / 5)
-    return await on.another_driver().verify(plan, MemoryEffect(CLOCK, notes))
+    assert from_text(notes["intent_at"]) < on.clock.now() - timedelta(seconds=100)
+    return await on.another_driver().verify(plan, on.effect(notes))

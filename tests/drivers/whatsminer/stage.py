@@ -8,12 +8,10 @@ from contract.miner import Identity
 from drivers.base import Credentials
 from drivers.whatsminer import entry
 from drivers.whatsminer.driver import Whatsminer
-from tests.drivers.stage import CLOCK, PACE, MakeStage, timing
+from tests.drivers.stage import MakeStage, timing
 
 __all__ = [
-    "CLOCK",
     "ON_4028",
-    "PACE",
     "WRITABLE",
     "Stage",
     "factory_login",

@@ -10,8 +10,7 @@ import pytest
 from contract.errors import BadFirmwareError, MinerError, RefusedError
 from drivers.base import Firmware
 from simulator.whatsminer import firmware as images
-from tests.drivers.effects import MemoryEffect
-from tests.drivers.whatsminer.stage import CLOCK, WRITABLE, Stage, stage
+from tests.drivers.whatsminer.stage import WRITABLE, Stage, stage
 
 
 def newer(on: Stage, folder: Path, **more: Any) -> Firmware:
@@ -120,7 +119,7 @@ async def test_a_file_the_miner_rejects_is_named_as_such(key: str, tmp_path: Pat
         path.write_bytes(image)
         plan = await on.planned(Firmware(path=str(path)))
         with pytest.raises(BadFirmwareError, match="rejected"):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         await on.miner.clock.sleep(60)
         assert on.miner.boot == 1
 
@@ -135,7 +134,7 @@ async def test_the_same_version_before_and_after_is_unknown(key: str, tmp_path: 
 
 @pytest.mark.parametrize("key", ["m50s", "m60s"])
 async def test_a_liar_is_unknown_and_never_done(key: str, tmp_path: Path) -> None:
-    async with stage(key, "ignores", pace=600.0) as on:
+    async with stage(key, "ignores") as on:
         evidence = await on.carry_out(newer(on, tmp_path))
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
 
@@ -155,7 +154,7 @@ async def test_a_lost_answer_is_settled_by_the_version(
 async def test_an_upload_cut_on_the_way_is_unknown_until_looked_at_and_installs_nothing(
     key: str, tmp_path: Path
 ) -> None:
-    async with stage(key, "upload_cut", pace=600.0) as on:
+    async with stage(key, "upload_cut") as on:
         evidence = await on.carry_out(newer(on, tmp_path))
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
         assert not on.ledger("firmware")
@@ -166,10 +165,10 @@ async def test_a_miner_that_never_gets_ready_is_sent_no_file(key: str, tmp_path:
     async with stage(key, upload_s=1.0) as on:
         plan = await on.planned(newer(on, tmp_path))
         if key == "m50s":
-            await on.driver.apply(await on.planned(_light()), MemoryEffect(CLOCK))  # has its token
+            await on.driver.apply(await on.planned(_light()), on.effect())  # has its token
         on.faults.add("resets", match=["update_firmware", "enc"])
         with pytest.raises(RefusedError, match="none was sent"):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         assert not on.ledger("firmware", phase="received")
 
 
@@ -179,14 +178,14 @@ async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(
 ) -> None:
     async with stage(key) as on:
         plan = await on.planned(newer(on, tmp_path))
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         try:
             await on.driver.apply(plan, effect)
         except MinerError as error:
             raise AssertionError(error) from error
         Path(str(getattr(plan.change, "path", ""))).unlink()
         notes = {"intent_at": effect.notes["intent_at"]}
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, notes))
+        evidence = await on.another_driver().verify(plan, on.effect(notes))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 
 

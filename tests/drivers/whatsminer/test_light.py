@@ -9,8 +9,7 @@ import pytest
 from contract.clock import to_text
 from contract.errors import UnsupportedError
 from drivers.base import Light, Plan
-from tests.drivers.effects import MemoryEffect
-from tests.drivers.whatsminer.stage import CLOCK, PACE, stage
+from tests.drivers.whatsminer.stage import stage
 
 TELLING = ("m50s", "m30s", "m60s-compat", "m60s", "m63s", "m70")
 
@@ -50,8 +49,8 @@ async def test_firmware_that_does_not_tell_its_light_is_done_but_not_verified() 
 async def test_an_intent_outlived_by_a_slow_login_still_gives_the_order_its_time() -> None:
     async with stage("m20s") as on:
         plan = await on.planned(Light(on=True))
-        long_ago = CLOCK.now() - timedelta(seconds=60 / PACE)  # a minute of the device
-        effect = MemoryEffect(CLOCK, {"intent_at": to_text(long_ago)})
+        long_ago = on.clock.now() - timedelta(seconds=60)  # a minute of the device
+        effect = on.effect({"intent_at": to_text(long_ago)})
         await on.driver.apply(plan, effect)
         assert (await on.driver.verify(plan, effect)).outcome == "done"
         assert on.miner.light
@@ -107,9 +106,9 @@ async def test_a_miner_that_dies_at_the_order_is_unknown(key: str) -> None:
 async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) -> None:
     async with stage(key) as on:
         plan = await on.planned(Light(on=True))
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, effect.notes))
+        evidence = await on.another_driver().verify(plan, on.effect(effect.notes))
         assert (evidence.outcome, evidence.verified) == ("done", True)
         assert len(on.ledger("light")) == 1
 

@@ -13,7 +13,7 @@ from contract.errors import (
 )
 from drivers.base import Light, Plan
 from tests.drivers.effects import MemoryEffect
-from tests.drivers.whatsminer.stage import CLOCK, ON_4028, WRITABLE, Stage, stage
+from tests.drivers.whatsminer.stage import ON_4028, WRITABLE, Stage, stage
 
 ON = Light(on=True)
 
@@ -21,7 +21,7 @@ ON = Light(on=True)
 async def refused(on: Stage, kind: type[MinerError], match: str) -> MemoryEffect:
     """Try the light; it must be refused so, and nothing may have happened."""
     plan = await on.planned(ON)
-    effect = MemoryEffect(CLOCK)
+    effect = on.effect()
     with pytest.raises(kind, match=match):
         await on.driver.apply(plan, effect)
     assert not on.ledger()
@@ -80,18 +80,18 @@ async def test_one_token_serves_many_orders(key: str) -> None:
     async with stage(key) as on:
         for number in range(6):
             plan = Plan(change=Light(on=number % 2 == 0), before={"light_on": None})
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         assert on.miner.tokens.live("127.0.0.1") == 1
 
 
 @pytest.mark.parametrize("key", ON_4028)
 async def test_a_token_lost_with_a_restart_is_renewed_and_the_order_given_once(key: str) -> None:
     async with stage(key) as on:
-        await on.driver.apply(await on.planned(ON), MemoryEffect(CLOCK))
+        await on.driver.apply(await on.planned(ON), on.effect())
         await on.miner.clock.sleep(5)
         on.miner.tokens.clear()
         plan = Plan(change=Light(on=False), before={"light_on": True})
-        await on.driver.apply(plan, MemoryEffect(CLOCK))
+        await on.driver.apply(plan, on.effect())
         assert len(on.ledger("light", phase="received")) == 2
 
 
@@ -124,8 +124,8 @@ async def test_frames_that_lie_about_their_length_end_in_a_named_error(fault: st
         plan = await on.planned(ON)
         on.faults.add(fault, match=["set.system.led"])
         with pytest.raises(MinerError):
-            await on.driver.apply(plan, MemoryEffect(CLOCK))
+            await on.driver.apply(plan, on.effect())
         on.faults.clear()
-        evidence = await on.driver.verify(plan, MemoryEffect(CLOCK))
+        evidence = await on.driver.verify(plan, on.effect())
         assert evidence.outcome == "done", evidence
         assert len(on.ledger("light", phase="received")) == 1

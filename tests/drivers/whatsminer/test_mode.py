@@ -7,8 +7,7 @@ import pytest
 from contract.errors import UnsupportedModeError
 from contract.miner import PowerMode
 from drivers.base import Mode, Suspend
-from tests.drivers.effects import MemoryEffect
-from tests.drivers.whatsminer.stage import CLOCK, WRITABLE, stage
+from tests.drivers.whatsminer.stage import WRITABLE, stage
 
 LOW, NORMAL, HIGH = (Mode(mode=mode) for mode in (PowerMode.LOW, PowerMode.NORMAL, PowerMode.HIGH))
 
@@ -100,14 +99,14 @@ async def test_a_mode_that_comes_late_is_still_done(key: str) -> None:
 @pytest.mark.parametrize("key", ["m50s", "m60s"])
 @pytest.mark.parametrize("variant", ["constant", "never_restarts"])
 async def test_a_mode_reported_without_a_restart_is_no_proof(key: str, variant: str) -> None:
-    async with stage(key, {"fault": "lies_uptime", "variant": variant}, pace=600.0) as on:
+    async with stage(key, {"fault": "lies_uptime", "variant": variant}) as on:
         evidence = await on.carry_out(LOW)
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
 
 
 @pytest.mark.parametrize("key", ["m50s", "m60s"])
 async def test_a_miner_that_dies_at_the_order_is_unknown(key: str) -> None:
-    async with stage(key, "dies_after_write", pace=600.0) as on:
+    async with stage(key, "dies_after_write") as on:
         evidence = await on.carry_out(LOW)
         assert (evidence.outcome, evidence.verified) == ("unknown", False)
 
@@ -116,10 +115,10 @@ async def test_a_miner_that_dies_at_the_order_is_unknown(key: str) -> None:
 async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) -> None:
     async with stage(key) as on:
         plan = await on.planned(LOW)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         notes = {"intent_at": effect.notes["intent_at"]}
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, notes))
+        evidence = await on.another_driver().verify(plan, on.effect(notes))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 
 

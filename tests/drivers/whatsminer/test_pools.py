@@ -8,8 +8,7 @@ import pytest
 
 from contract.errors import BadParamsError, BusyError
 from drivers.base import Plan, Pools, PoolSetting, Suspend
-from tests.drivers.effects import MemoryEffect
-from tests.drivers.whatsminer.stage import CLOCK, WRITABLE, stage
+from tests.drivers.whatsminer.stage import WRITABLE, stage
 
 A, B, C = (f"stratum+tcp://pool-{name}.example:3333" for name in "abc")
 
@@ -174,10 +173,10 @@ async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) ->
     async with stage(key) as on:
         plan = await on.driver.plan(pools(A))
         assert isinstance(plan, Plan)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         notes = {"intent_at": effect.notes["intent_at"]}
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, notes))
+        evidence = await on.another_driver().verify(plan, on.effect(notes))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from contract.clock import BootTime
 from contract.errors import MalformedError, MinerError, UnreachableError, WrongDeviceError
 from contract.miner import (
     Algorithm,
@@ -28,7 +27,6 @@ from simulator.farm import Farm
 from simulator.whatsminer import catalogue
 from tests.drivers.servers import block
 from tests.drivers.whatsminer.stage import (
-    CLOCK,
     Stage,
     factory_login,
     next_base,
@@ -36,6 +34,7 @@ from tests.drivers.whatsminer.stage import (
     stage,
     timing,
 )
+from tests.virtual_time import VirtualClock
 
 ALL = tuple(catalogue.MODELS)
 GENERATIONS = {
@@ -101,7 +100,7 @@ async def test_the_registry_finds_whatsminers_and_antminers_for_what_they_are(ke
             )  # fmt: skip
             driver = await registry.recognise(
                 endpoint,
-                clock=CLOCK,
+                clock=VirtualClock(),
                 timing=timing(),
                 credentials=lambda identity: (
                     factory_login(identity)
@@ -142,8 +141,7 @@ async def test_with_port_4433_away_the_miner_is_met_on_4028_and_later_on_4433_ag
         assert on.driver.identity.generation == "v2-compat"
         assert (await on.driver.read()).moving.hashrate_hs
         on.faults.clear()
-        clock = ForwardClock(on.driver)
-        clock.jump(RELOOK_S + 1)
+        await on.clock.sleep(RELOOK_S + 1)
         assert (await on.driver.read()).moving.hashrate_hs
         assert on.driver.identity.generation == "v3"
 
@@ -166,7 +164,7 @@ async def test_the_password_follows_the_dialect():
 
     async with stage("m60s", "refuses_4433") as on:
         driver = Whatsminer(
-            on.driver.endpoint, Wire(on.driver.endpoint, CLOCK, timing()), CLOCK, timing(), login,
+            on.driver.endpoint, Wire(on.driver.endpoint, on.clock, timing()), on.clock, timing(), login,
             on.driver.identity,
         )  # fmt: skip
         on.faults.clear()
@@ -181,7 +179,7 @@ async def test_another_make_at_the_address_is_a_wrong_device():
         moved = registry.open_driver(
             endpoint,
             on.driver.identity,
-            clock=CLOCK,
+            clock=on.clock,
             timing=timing(),
             credentials=factory_login,
         )
@@ -295,7 +293,7 @@ async def test_a_miner_switched_off_is_a_reading_and_no_outage(key: str):
 
 @pytest.mark.parametrize("key", ["m20s", "m50s", "m60s-compat", "m60s"])
 async def test_a_process_that_fell_over_is_a_fault(key: str):
-    async with stage(key, pace=1.0) as on:
+    async with stage(key) as on:
         on.miner.process.stop()
         reading = await on.driver.read(Depth.SLOW)
         assert reading.moving.hashrate_hs == 0
@@ -516,28 +514,3 @@ class Exchanges:
             return await exchange(wire, *args, **more)
 
         wire.exchange = counted
-
-
-class ForwardClock:
-    """A driver's own clock, which can be set forward."""
-
-    def __init__(self, driver: Whatsminer) -> None:
-        self._ahead_s = 0.0
-        self._clock = driver.clock
-        driver.clock = self
-
-    def jump(self, seconds: float) -> None:
-        self._ahead_s += seconds
-
-    def now(self) -> Any:
-        return self._clock.now()
-
-    def mono(self) -> float:
-        return self._clock.mono() + self._ahead_s
-
-    def boot(self) -> BootTime:
-        boot_id, seconds = self._clock.boot()
-        return BootTime(boot_id, seconds + self._ahead_s)
-
-    async def sleep(self, seconds: float) -> None:
-        await self._clock.sleep(seconds)

@@ -12,7 +12,7 @@ from contract.clock import from_text, to_text
 from contract.errors import OutcomeUnknownError, PolicyRefusedError
 from drivers.base import Evidence, Plan, Reboot, Suspend
 from tests.drivers.effects import MemoryEffect
-from tests.drivers.whatsminer.stage import CLOCK, PACE, WRITABLE, Stage, stage
+from tests.drivers.whatsminer.stage import WRITABLE, Stage, stage
 
 FORCE = Reboot(force=True)
 
@@ -87,7 +87,7 @@ async def test_a_mere_restart_of_the_process_is_not_called_a_reboot(key: str) ->
     async with stage(key) as on:
         plan = await on.planned(FORCE)
         on.miner.restart_process()
-        effect = MemoryEffect(CLOCK, {"intent_at": to_text(CLOCK.now())})
+        effect = on.effect({"intent_at": to_text(on.clock.now())})
         evidence = await on.driver.verify(plan, effect)
         assert (evidence.outcome, evidence.verified) == ("not_done", True), evidence
 
@@ -111,7 +111,7 @@ async def test_after_a_crash_a_miner_that_ran_on_was_not_rebooted(key: str) -> N
 async def test_another_miner_at_the_address_afterwards_is_not_taken_for_this_one(key: str) -> None:
     async with stage(key) as on:
         plan = await on.planned(FORCE)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         on.faults.add("changes_mac")
         evidence = await on.driver.verify(plan, effect)
@@ -123,7 +123,7 @@ async def test_another_miner_at_the_address_afterwards_is_not_taken_for_this_one
 async def test_no_leave_no_reboot(key: str) -> None:
     async with stage(key) as on:
         plan = await on.planned(FORCE)
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         effect.refuse = PolicyRefusedError("no lease")
         with pytest.raises(PolicyRefusedError):
             await on.driver.apply(plan, effect)
@@ -142,7 +142,7 @@ async def test_after_a_reboot_a_new_token_is_asked_for() -> None:
 async def _after_a_crash(on: Stage, *, reboots: bool) -> Evidence:
     """The agent died with its intent on disk; it looks again well after the proof window of the outage."""
     plan = await on.planned(FORCE)
-    effect = MemoryEffect(CLOCK)
+    effect = on.effect()
     if reboots:
         with contextlib.suppress(OutcomeUnknownError):
             await on.driver.apply(plan, effect)
@@ -150,10 +150,10 @@ async def _after_a_crash(on: Stage, *, reboots: bool) -> Evidence:
         async with effect.sending():
             pass
     await on.miner.clock.sleep(200)
-    return await on.another_driver().verify(plan, _notes(effect))
+    return await on.another_driver().verify(plan, _notes(on, effect))
 
 
-def _notes(effect: MemoryEffect) -> MemoryEffect:
+def _notes(on: Stage, effect: MemoryEffect) -> MemoryEffect:
     kept: dict[str, Any] = {"intent_at": effect.notes["intent_at"]}
-    assert from_text(kept["intent_at"]) < CLOCK.now() - timedelta(seconds=100 / PACE)
-    return MemoryEffect(CLOCK, kept)
+    assert from_text(kept["intent_at"]) < on.clock.now() - timedelta(seconds=100)
+    return on.effect(kept)

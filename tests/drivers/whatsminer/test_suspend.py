@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drivers.base import Resume, Suspend
-from tests.drivers.effects import MemoryEffect
-from tests.drivers.whatsminer.stage import CLOCK, WRITABLE, stage
+from tests.drivers.whatsminer.stage import WRITABLE, stage
 
 
 @pytest.mark.parametrize("key", WRITABLE)
@@ -57,8 +56,8 @@ async def test_a_stop_that_does_not_last_is_not_called_one() -> None:
 async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) -> None:
     async with stage(key) as on:
         plan = await on.planned(Suspend())
-        effect = MemoryEffect(CLOCK)
+        effect = on.effect()
         await on.driver.apply(plan, effect)
         notes = {"intent_at": effect.notes["intent_at"]}
-        evidence = await on.another_driver().verify(plan, MemoryEffect(CLOCK, notes))
+        evidence = await on.another_driver().verify(plan, on.effect(notes))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence

@@ -36,7 +36,7 @@ ADMIN = Credentials("admin", "admin")
 SALT = "BQ5hoXV9"
 OK = {"STATUS": "S", "When": 1, "Code": 131, "Msg": ""}
 LED = {"cmd": "set_led", "param": "auto"}
-TIMING = msgspec.structs.replace(FAST, pace=1.0, read_s=1.0, write_s=1.0)
+TIMING = msgspec.structs.replace(FAST, read_s=1.0, write_s=1.0)
 
 
 class StillClock:

@@ -30,6 +30,7 @@ async def test_makes_share_a_farm_each_on_its_own_ports(start):
     assert (await panel(farm.miners[1]))["softver1"].endswith("_ks3_miner")
 
 
+@pytest.mark.real_time
 async def test_the_command_announces_the_daemons_port_and_writes_images_by_their_names(
     base, tmp_path
 ):

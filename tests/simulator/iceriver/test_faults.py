@@ -24,7 +24,7 @@ from tests.simulator.iceriver.clients import (
 
 @pytest.fixture
 async def miner(start):
-    farm = await start("iceriver/ks5l", time_scale=200)
+    farm = await start("iceriver/ks5l")
     return farm.miners[0]
 
 

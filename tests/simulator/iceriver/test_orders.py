@@ -28,7 +28,7 @@ NEW = [
 
 @pytest.fixture
 async def farm(start):
-    return await start(["iceriver/ks3m", "iceriver/ks5l", "iceriver/ks3l"], time_scale=200)
+    return await start(["iceriver/ks3m", "iceriver/ks5l", "iceriver/ks3l"])
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ RED = {"color": "red", "period": 200, "duration": 100, "start": 0}
 
 @pytest.fixture
 async def old(start):
-    farm = await start("whatsminer/m50s", time_scale=100)
+    farm = await start("whatsminer/m50s")
     return farm.miners[0]
 
 
 @pytest.fixture
 async def new(start):
-    farm = await start("whatsminer/m60s", time_scale=100)
+    farm = await start("whatsminer/m60s")
     return farm.miners[0]
 
 
@@ -159,7 +159,7 @@ async def test_high_mode_may_end_in_218(old, until):
 
 
 async def test_a_power_off_may_not_hold(start, until):
-    farm = await start("whatsminer/m60s-compat", time_scale=200, faults={"*": ["power_off_slips"]})
+    farm = await start("whatsminer/m60s-compat", faults={"*": ["power_off_slips"]})
     miner = farm.miners[0]
     await V2(miner).write("power_off", respbefore="true")
     await until(lambda: miner.state == "sleeping")

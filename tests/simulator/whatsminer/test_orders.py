@@ -78,7 +78,7 @@ class Speaker:
 
 @pytest.fixture(params=SPOKEN)
 async def stage(request, start, v2, v3):
-    farm = await start(f"whatsminer/{request.param}", time_scale=200)
+    farm = await start(f"whatsminer/{request.param}")
     return farm, farm.miners[0], Speaker(farm.miners[0], v2, v3)
 
 
@@ -182,7 +182,7 @@ async def test_the_log_is_a_gzip_tar_of_the_length_announced(stage):
 
 @pytest.mark.parametrize("fault", ["ignores", "late_apply", "silent_apply", "dies_after_write"])
 async def test_the_faults_of_orders_strike_here_too(start, v2, until, fault):
-    farm = await start("whatsminer/m50s", time_scale=100)
+    farm = await start("whatsminer/m50s")
     miner, client = farm.miners[0], v2(farm.miners[0])
     await client.token()
     miner.faults.add(fault, actions=["light"], close=True, seconds=20)
@@ -196,7 +196,7 @@ async def test_the_faults_of_orders_strike_here_too(start, v2, until, fault):
 
 
 async def test_what_waits_when_the_power_goes_is_lost(start, v2, until):
-    farm = await start("whatsminer/m50s", time_scale=20)
+    farm = await start("whatsminer/m50s")
     miner, client = farm.miners[0], v2(farm.miners[0])
     await client.write("set_low_power")
     miner.power_cycle()
@@ -221,7 +221,7 @@ async def test_parameters_the_device_cannot_read_are_132(start, v2, command, mor
 
 
 async def test_firmware_of_a_later_generation_changes_the_dialect(start, v2, v3, until):
-    farm = await start("whatsminer/m50s", time_scale=200)
+    farm = await start("whatsminer/m50s")
     miner = farm.miners[0]
     image = firmware.build_image("H616", "20251209.16.Rel2", api="2.2.1", api_v3="3.0.2")
     await v2(miner).upload(image)
@@ -231,7 +231,7 @@ async def test_firmware_of_a_later_generation_changes_the_dialect(start, v2, v3,
 
 
 async def test_an_image_for_the_other_cooling_is_taken_and_then_complained_of(start, v3, until):
-    farm = await start("whatsminer/m63s", time_scale=200)
+    farm = await start("whatsminer/m63s")
     miner = farm.miners[0]
     await v3(miner).upload(firmware.build_image("H616", "20270101.16.REL"))
     await until(lambda: miner.boot == 2 and miner.process.is_up)
@@ -276,7 +276,7 @@ async def test_the_clock_matters_only_where_the_build_checks_it(start, v3):
 
 
 async def test_a_factory_reset_leaves_no_pools_and_no_writes(start, v2, until):
-    farm = await start("whatsminer/m50s", time_scale=200)
+    farm = await start("whatsminer/m50s")
     miner = farm.miners[0]
     await v2(miner).write("factory_reset")
     await until(lambda: miner.boot == 2 and miner.process.is_up)
@@ -285,7 +285,7 @@ async def test_a_factory_reset_leaves_no_pools_and_no_writes(start, v2, until):
 
 
 async def test_a_new_password_ends_the_tokens(start, v2, until):
-    farm = await start("whatsminer/m50s", time_scale=200)
+    farm = await start("whatsminer/m50s")
     miner = farm.miners[0]
     client = v2(miner)
     await client.write("update_pwd", old="admin", new="Farm_01")

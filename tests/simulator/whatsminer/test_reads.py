@@ -90,7 +90,7 @@ async def test_what_cannot_be_joined_is_45(start, names):
 
 
 async def test_the_units_of_all_dialects_tell_the_same_rate(start, v3):
-    farm = await start("whatsminer/m50s,whatsminer/m60s", time_scale=1)
+    farm = await start("whatsminer/m50s,whatsminer/m60s")
     farm.clock.hold()
     old, new = farm.miners
     rows = await V2(old).ask("summary+edevs")
@@ -140,7 +140,7 @@ async def test_the_legacy_miner_knows_one_key_only_and_no_tokens(start):
 
 
 async def test_a_legacy_miner_whose_process_is_down_refuses_connections(start, until):
-    farm = await start("whatsminer/m30s-legacy", time_scale=20)
+    farm = await start("whatsminer/m30s-legacy")
     miner = farm.miners[0]
     miner.crash_process()
     with pytest.raises(ConnectionRefusedError):
@@ -159,7 +159,7 @@ async def test_a_closed_4433_is_what_makes_the_reduced_dialect(start):
 
 @pytest.mark.parametrize("cut", [1, 5, 12])
 async def test_where_the_network_cuts_a_request_does_not_matter(start, until, cut):
-    farm = await start("whatsminer/m50s", time_scale=1)
+    farm = await start("whatsminer/m50s")
     miner = farm.miners[0]
     reader, writer = await asyncio.open_connection(miner.ip, miner.rpc_port)
     request = b'{"command":"get_version"}'
@@ -229,7 +229,7 @@ async def test_the_listing_names_port_and_dialect(start):
 
 async def test_a_client_that_says_nothing_is_hung_up_on(start, v3):
     # two real seconds at the least, however fast the devices live
-    farm = await start("whatsminer/m50s,whatsminer/m60s", time_scale=100)
+    farm = await start("whatsminer/m50s,whatsminer/m60s")
     old, new = farm.miners
     lines = [
         await asyncio.open_connection(old.ip, old.rpc_port),
@@ -244,7 +244,7 @@ async def test_a_client_that_says_nothing_is_hung_up_on(start, v3):
 
 
 async def test_without_autostart_a_boot_leaves_it_asleep(start, until):
-    farm = await start("whatsminer/m50s", time_scale=200)
+    farm = await start("whatsminer/m50s")
     miner = farm.miners[0]
     assert (await V2(miner).write("disable_btminer_init"))["Code"] == 131
     await until(lambda: not miner.settings["autostart"])

@@ -61,7 +61,7 @@ def test_what_is_no_sealed_message_is_a_seal_error(text):
 
 
 async def test_a_token_is_good_for_half_an_hour(start, v2, until):
-    farm = await start("whatsminer/m50s", time_scale=2000)
+    farm = await start("whatsminer/m50s")
     client = v2(farm.miners[0])
     assert (await client.token())["Code"] == 134
     assert (await client.write("set_led", param="auto"))["Code"] == 131
@@ -74,7 +74,7 @@ async def test_a_token_is_good_for_half_an_hour(start, v2, until):
 async def test_after_thirty_two_tokens_the_slots_lock_and_each_knock_renews_the_lock(
     start, v2, until
 ):
-    farm = await start("whatsminer/m50s", time_scale=1)
+    farm = await start("whatsminer/m50s")
     miner, clock = farm.miners[0], farm.clock
     client = v2(miner)
     for _ in range(32):
@@ -92,7 +92,7 @@ async def test_after_thirty_two_tokens_the_slots_lock_and_each_knock_renews_the_
 
 
 async def test_a_reboot_forgets_every_token(start, v2, until):
-    farm = await start("whatsminer/m50s", time_scale=200)
+    farm = await start("whatsminer/m50s")
     miner = farm.miners[0]
     client = v2(miner)
     await client.write("reboot")
