@@ -32,6 +32,27 @@ def pytest_asyncio_loop_factories(
     return {"real": asyncio.new_event_loop}
 
 
+# What lasts longest begins first, so that no single file is left running alone at the end.
+_LONGEST = (
+    "test_crash_gate.py",
+    "test_crash_points_one_shots.py",
+    "test_crash_points_whatsminer.py",
+    "test_crash_points_iceriver.py",
+    "test_crash_points.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole processes before everything else: they wait, and the rest fills the time."""
+
+    def rank(item: pytest.Item) -> int:
+        if item.path.name in _LONGEST:
+            return _LONGEST.index(item.path.name)
+        return len(_LONGEST) + (item.path.parent.name not in {"system", "judges"})
+
+    items.sort(key=rank)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Every table, also those of other workers, also of tests that pass: the log of a run shows its figures."""
     tables = [

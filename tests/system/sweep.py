@@ -37,14 +37,8 @@ MAKES = {
     "whatsminer": "whatsminer/m60s:1,whatsminer/m50s:1",
     "iceriver": "iceriver/ks5l:1,iceriver/ks3m:1",
 }
-EVERY = (
-    TaskName.LIGHT,
-    TaskName.POOLS,
-    TaskName.POWER_MODE,
-    TaskName.REBOOT,
-    TaskName.FIRMWARE,
-    TaskName.LOG,
-)
+SETTINGS_AND_LOOKS = (TaskName.LIGHT, TaskName.POOLS, TaskName.POWER_MODE, TaskName.LOG)
+ONE_SHOTS = (TaskName.REBOOT, TaskName.FIRMWARE)
 
 
 class Scenario:

@@ -31,6 +31,7 @@ def as_shown(action: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     return dict(facts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", WRITABLE)
 async def test_every_task_is_carried_out_and_its_proof_agrees_with_the_ledger(
     key: str, tmp_path: Path, base: str

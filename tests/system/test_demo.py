@@ -51,7 +51,11 @@ def as_user(request: pytest.FixtureRequest) -> tuple[str, ...]:
     pytest.skip("user namespaces are needed to become an ordinary user")
 
 
-@pytest.mark.parametrize("as_user", ["whoever runs the tests", "ordinary user"], indirect=True)
+@pytest.mark.parametrize(
+    "as_user",
+    ["whoever runs the tests", pytest.param("ordinary user", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_the_demo_ends_as_scripted_and_its_ledger_agrees(
     as_user: tuple[str, ...], tell: Callable[[str], None]
 ):
@@ -109,6 +113,7 @@ def all_gone(pids: list[int]) -> bool:
     return not any(map(psutil.pid_exists, pids))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "before"),
     [
@@ -140,6 +145,7 @@ def test_a_demo_that_is_told_to_end_leaves_neither_processes_nor_files(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_demo_that_is_killed_end_too(tmp_path: Path) -> None:
     with playing(tmp_path) as (process, parts):
         process.kill()

@@ -115,6 +115,7 @@ async def begun(site: Site, miner: SimulatedMiner) -> str:
     return batch
 
 
+@pytest.mark.slow
 @pytest.mark.mounts
 async def test_on_a_full_disk_nothing_begins_what_runs_settles_and_all_goes_on_once_there_is_room(
     tmp_path: Path, base: str
@@ -140,6 +141,7 @@ async def test_on_a_full_disk_nothing_begins_what_runs_settles_and_all_goes_on_o
             await assert_clean(site)
 
 
+@pytest.mark.slow
 @pytest.mark.mounts
 async def test_on_a_read_only_disk_the_agent_waits_and_begins_when_it_can_be_written(
     tmp_path: Path, base: str

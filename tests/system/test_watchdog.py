@@ -97,7 +97,8 @@ async def managed(folder: Path, base: str, part: str) -> AsyncIterator[tuple[Sit
             manager.close()
 
 
-@pytest.mark.parametrize("part", ["loop", pytest.param("writer", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["loop", "writer"])
 async def test_a_frozen_loop_or_writer_gets_the_process_restarted_in_time(
     part: str, tmp_path: Path, base: str
 ) -> None:
@@ -113,6 +114,7 @@ async def test_a_frozen_loop_or_writer_gets_the_process_restarted_in_time(
         assert manager.restarts == 1
 
 
+@pytest.mark.slow
 async def test_a_frozen_task_slot_ends_its_task_and_not_the_process(
     tmp_path: Path, base: str
 ) -> None:
