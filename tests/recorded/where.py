@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+NONE_HERE = "no recordings of real devices here (MINER_AGENT_RECORDINGS)"
+
 
 def recordings_of(make: str) -> Path:
     """The folder of that make; it need not be there."""
@@ -17,9 +19,11 @@ def recordings_of(make: str) -> Path:
     return all_makes / make
 
 
+def may_read(folder: Path) -> bool:
+    """Whether it is there, or must be: where everything has to run, what is missing fails by itself."""
+    return folder.is_dir() or os.environ.get("MINER_AGENT_REQUIRE_ALL") == "1"
+
+
 def needs(folder: Path) -> pytest.MarkDecorator:
     """Skips what reads a folder that is not there, except where everything must run."""
-    return pytest.mark.skipif(
-        not folder.is_dir() and os.environ.get("MINER_AGENT_REQUIRE_ALL") != "1",
-        reason="no recordings of real devices here (MINER_AGENT_RECORDINGS)",
-    )
+    return pytest.mark.skipif(not may_read(folder), reason=NONE_HERE)

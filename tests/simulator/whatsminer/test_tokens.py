@@ -16,9 +16,11 @@ from simulator.whatsminer.crypto import (
     token_v3,
     unseal,
 )
-from tests.simulator.whatsminer.clients import recorded
+from tests.recorded.where import may_read
+from tests.simulator.whatsminer.clients import RECORDINGS, recorded
 
-VECTORS = recorded("token-vectors.json")
+# They name the tests below, so they are read while those are collected; without them these have no cases and are skipped.
+VECTORS = recorded("token-vectors.json") if may_read(RECORDINGS) else {"v2": [], "v3": []}
 
 
 @pytest.mark.parametrize("case", VECTORS["v2"], ids=lambda case: case["name"])
@@ -38,7 +40,7 @@ def test_every_v2_vector_is_made_and_read_back(case):
 
 
 def test_frames_recorded_from_a_real_device_open():
-    case = VECTORS["v2_recorded"]
+    case = recorded("token-vectors.json")["v2_recorded"]
     key = md5crypt(case["password"], case["get_token_msg"]["salt"])
     assert key == case["key"]
     for frame in case["frames"]:
