@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from contract.miner import Endpoint
 from drivers.base import Timing
 from drivers.wire import Wire
-from tests.virtual_time import VirtualClock
+from tests.virtual_time import loop_clock
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 _counter = itertools.count(1)
@@ -104,4 +104,4 @@ async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 def wire(endpoint: Endpoint, timing: Timing = FAST) -> Wire:
-    return Wire(endpoint, VirtualClock(), timing)
+    return Wire(endpoint, loop_clock(), timing)

@@ -338,6 +338,7 @@ async def test_a_probe_says_whether_somebody_listens():
         assert not await wire(endpoint).probe(9)
 
 
+@pytest.mark.real_time  # a loop that is held up: virtual time would not pass meanwhile
 async def test_a_busy_moment_of_our_own_host_is_no_outage():
     async with serving(servers.hangs) as endpoint:
         line = wire(endpoint)

@@ -153,9 +153,9 @@ def sign() -> Callable[..., str]:
 
 @pytest.fixture
 def until() -> Callable[..., Awaitable[None]]:
-    """Waits for a condition, not for a time."""
+    """Waits for a condition of a device, looked at in steps of virtual time."""
 
-    async def wait(condition: Callable[[], Any], limit_s: float = 3600.0) -> None:
+    async def wait(condition: Callable[[], Any], limit_s: float = 1500.0) -> None:
         async with asyncio.timeout(limit_s):
             while not condition():  # noqa: ASYNC110 -- a device cannot signal
                 await asyncio.sleep(0.25)

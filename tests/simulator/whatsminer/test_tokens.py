@@ -68,7 +68,7 @@ async def test_a_token_is_good_for_half_an_hour(start, v2, until):
     assert (await client.token())["Code"] == 134
     assert (await client.write("set_led", param="auto"))["Code"] == 131
     at = farm.clock.now()
-    await until(lambda: farm.clock.now() > at + 1801)
+    await until(lambda: farm.clock.now() > at + 1801, limit_s=2000.0)
     reply = await client.write("set_led", param="auto")
     assert (reply["STATUS"], reply["Code"], reply["Msg"]) == ("E", 135, "check token err")
 
