@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+
+from cloud.statuses import words_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = structlog.get_logger(__name__)
@@ -41,7 +42,7 @@ def error_response(
     extra: dict[str, Any] | None = None,
 ) -> web.Response:
     """The error body. `extra` adds keys beside the three."""
-    body = {"statusCode": status, "message": message, "error": HTTPStatus(status).phrase}
+    body = {"statusCode": status, "message": message, "error": words_of(status)}
     return json_response(body | (extra or {}), status=status, headers=headers)
 
 
@@ -90,4 +91,4 @@ def _words(request: web.Request, error: web.HTTPException) -> str:
         case 413:
             return "The body is too large"
         case _:
-            return error.reason
+            return words_of(error.status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ class Ledger:
 
     def __init__(self, path: Path | None = None, *, keep: bool = True) -> None:
         self.entries: list[dict[str, Any]] = []
+        self.now: Callable[[], float] = time.time
         self._keep = keep
         self._sequence = 0
         self._fd: int | None = None
@@ -43,7 +45,7 @@ class Ledger:
         """Add one event; the line is with the kernel when this returns."""
         self._sequence += 1
         entry: dict[str, Any] = {
-            "t": time.time(),
+            "t": self.now(),
             "miner": miner,
             "ip": ip,
             "action": action,

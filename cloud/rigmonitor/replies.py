@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from cloud.errors import ApiError, Handler, json_response
+from cloud.statuses import words_of
 from contract.rigmonitor import PREFIX
 
 NO_CODE: Final = {"message": "API_CODE does not exist in request header."}
@@ -21,11 +22,12 @@ class MachineError(Exception):
     """A machine's call that is refused. Without a body of its own it says what the status means."""
 
     def __init__(
-        self, status: HTTPStatus, body: object = None, *, headers: dict[str, str] | None = None
+        self, status: int, body: object = None, *, headers: dict[str, str] | None = None
     ) -> None:
-        super().__init__(status.phrase)
+        words = words_of(status)
+        super().__init__(words)
         self.status = status
-        self.body = {"errors": {"detail": status.phrase}} if body is None else body
+        self.body = {"errors": {"detail": words}} if body is None else body
         self.headers = headers or {}
 
     @property
@@ -43,12 +45,12 @@ async def machine_errors(request: web.Request, handler: Handler) -> web.StreamRe
     except MachineError as error:
         return error.response
     except ApiError as error:
-        return MachineError(HTTPStatus(error.status)).response
+        return MachineError(error.status).response
     except web.HTTPException as error:
         if error.status < 400:
             raise
         status = 404 if error.status == 405 else error.status
-        return MachineError(HTTPStatus(status)).response
+        return MachineError(status).response
     except (HttpProcessingError, web.RequestPayloadError, ConnectionError):
         return MachineError(HTTPStatus.BAD_REQUEST).response
     except Exception:

@@ -64,8 +64,9 @@ async def full(folder: Path) -> dict[str, Any]:
     refused = await at.cloud.ended(not_begun)
     running.gate["write"].set()
     settled = await at.cloud.ended(begun)
-    room_claimed = len(at.cloud.claims)
-    await until(lambda: len(at.cloud.claims) > room_claimed + 1)
+    asked = len(at.cloud.claims)
+    at.cloud.poke()
+    await until(lambda: len(at.cloud.claims) > asked)
     room = at.cloud.claims[-1].room
     queued = at.task(2, name=TaskName.REBOOT, params={})
     notices = at.path.notices

@@ -1,74 +1,43 @@
-"""Time in tests: a clock that moves only when the test says so, and waiting for what needs no time to pass."""
+"""Time in tests of the agent: a wall clock that can be set, journals whose threads are waited for, and conditions."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from agent.journal.writer import Writer
-from contract.clock import BootTime
-from tests.virtual_time import VirtualLoop
+from tests.virtual_time import VirtualClock, VirtualLoop
 
 
-class HandClock:
-    """Time moves only when the test says so."""
+class HandClock(VirtualClock):
+    """The clock of the loop, with a clock on the wall that can be set, and a way to let time pass and see what came of it."""
 
     def __init__(self) -> None:
-        self._mono = 1000.0
-        self._wall = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+        super().__init__()
+        self._off = timedelta(0)
 
     def now(self) -> datetime:
-        return self._wall
-
-    def mono(self) -> float:
-        return self._mono
-
-    def boot(self) -> BootTime:
-        return BootTime("the host of these tests", self._mono)
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self._mono + seconds, future))
-        await future
+        return super().now() + self._off
 
     def step(self, by: timedelta) -> None:
         """Set the clock on the wall."""
-        self._wall += by
+        self._off += by
 
     async def advance(self, seconds: float) -> None:
-        """Let so much time pass, waking everyone on the way at his moment."""
-        end = self._mono + seconds
-        while True:
-            await self._settle()
-            self._sleepers = [each for each in self._sleepers if not each[1].done()]
-            due = [each[0] for each in self._sleepers if each[0] <= end]
-            if not due:
-                break
-            self._to(min(due))
-            for at, future in self._sleepers:
-                if at <= self._mono and not future.done():
-                    future.set_result(None)
-        self._to(end)
-        await self._settle()
-
-    async def _settle(self) -> None:
-        """Let everything go on that can go on without time passing."""
+        """Let so much time pass, and everyone do what he can do by then."""
+        await asyncio.sleep(seconds)
         calm = 0
         while calm < 20:
-            calm = 0 if owed() else calm + 1
-            await asyncio.sleep(0)
-
-    def _to(self, mono: float) -> None:
-        self._wall += timedelta(seconds=max(0.0, mono - self._mono))
-        self._mono = max(self._mono, mono)
+            if _owed:
+                calm = 0
+                await asyncio.wait(_owed)
+            else:
+                calm += 1
+                await asyncio.sleep(0)
 
 
 _owed: set[asyncio.Future[Any]] = set()
@@ -95,7 +64,7 @@ def watch_journals(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Writer, "_submit", _submit)
 
 
-async def until(condition: Callable[[], bool], *, within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], *, within_s: float = 60.0) -> None:
     """Wait for a condition; TimeoutError if it does not come."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110  any condition, also of another process

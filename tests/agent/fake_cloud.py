@@ -109,7 +109,7 @@ class FakeCloud:
         if not lost and not (self.queued and request.room) and not self.cancel:
             waits = {
                 asyncio.ensure_future(self._changed.wait()),
-                asyncio.ensure_future(self.clock.sleep(min(request.wait_s, 0.5))),
+                asyncio.ensure_future(self.clock.sleep(request.wait_s)),
             }
             try:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

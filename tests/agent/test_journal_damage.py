@@ -14,8 +14,6 @@ from agent.states import State
 from contract.errors import StorageFullError
 from tests.agent.journal import AT, PLAN, accept, done, found, opened, record
 
-pytestmark = pytest.mark.real_time
-
 
 async def test_a_damaged_journal_is_kept_aside_and_another_begun(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
