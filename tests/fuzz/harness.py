@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import MinerError
@@ -65,10 +66,30 @@ def spoilt_from(*seeds: bytes) -> Inputs:
 at_both_sizes = pytest.mark.parametrize(
     ("number", "seed"),
     [
-        pytest.param(4_000, 1, id="some"),
+        pytest.param(400, 1, id="some"),
         pytest.param(100_000, 2, id="a_hundred_thousand", marks=pytest.mark.slow),
     ],
 )
+
+
+def any_of(*wanted: Any, **named: Any) -> Callable[[Callable[..., None]], Callable[[int], None]]:
+    """As `hypothesis.given`; a tenth of the examples in every run, all of them in the slow suite."""
+
+    def twice(check: Callable[..., None]) -> Callable[[int], None]:
+        @pytest.mark.parametrize(
+            "examples",
+            [
+                pytest.param(30, id="some"),
+                pytest.param(300, id="three_hundred", marks=pytest.mark.slow),
+            ],
+        )
+        def test(examples: int) -> None:
+            settings(max_examples=examples, deadline=None)(given(*wanted, **named)(check))()
+
+        test.__name__ = check.__name__
+        return test
+
+    return twice
 
 
 def answer(decoder: Any, data: bytes, at: int) -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import MalformedError
 from drivers.digest import parse_challenge
 from drivers.http import Response, ResponseDecoder
+from tests.fuzz.harness import any_of
 from tests.fuzz.mutations import mutants
 
 SEEDS = [
@@ -59,8 +59,7 @@ def test_a_hundred_thousand_mutated_responses_raise_only_documented_errors() -> 
     fuzz(100_000, seed=2)
 
 
-@settings(max_examples=300, deadline=None)
-@given(
+@any_of(
     status=st.integers(-1, 2000),
     headers=st.lists(st.tuples(st.text(max_size=20), st.text(max_size=40)), max_size=10),
     body=st.binary(max_size=200),
@@ -76,7 +75,7 @@ def test_any_headers_are_a_response_or_malformed(
         return
 
 
-@given(st.text(max_size=200))
+@any_of(st.text(max_size=200))
 def test_any_challenge_is_one_or_none(text: str) -> None:
     parse_challenge(text)
     parse_challenge(f"Digest {text}")

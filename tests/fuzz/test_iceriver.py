@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import (
@@ -35,6 +34,7 @@ from tests.fuzz.harness import (
     Source,
     Way,
     answer,
+    any_of,
     at_both_sizes,
     check_comes_back,
     check_possible,
@@ -254,8 +254,7 @@ def test_spoilt_bytes_raise_only_documented_errors(source: str, number: int, see
     SOURCES[source].shake(number, seed)
 
 
-@settings(max_examples=300, deadline=None)
-@given(
+@any_of(
     spoilt(PANEL),
     st.lists(spoilt(BOARD) | ANY, max_size=4),
     st.lists(spoilt(POOL) | ANY, max_size=4),
@@ -267,8 +266,7 @@ def test_a_panel_of_any_kinds_of_values_is_read_or_left_out(
     use(fields | {"boards": boards, "pools": pools}, 0)
 
 
-@settings(max_examples=300, deadline=None)
-@given(ANY, ANY)
+@any_of(ANY, ANY)
 def test_a_reply_of_any_kinds_of_values_is_a_reply_or_a_named_error(error: Any, data: Any) -> None:
     try:
         body = json.dumps({"error": error, "data": data}).encode("utf-8", "surrogatepass")

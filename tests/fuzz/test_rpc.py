@@ -6,7 +6,6 @@ import json
 import math
 from typing import Any
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import MalformedError
@@ -23,6 +22,7 @@ from tests.fuzz.harness import (
     ANY,
     Source,
     Way,
+    any_of,
     at_both_sizes,
     check_comes_back,
     spoilt,
@@ -121,8 +121,7 @@ def test_spoilt_bytes_raise_only_documented_errors(number: int, seed: int) -> No
     PORT_4028.shake(number, seed)
 
 
-@settings(max_examples=300, deadline=None)
-@given(
+@any_of(
     st.fixed_dictionaries(
         {
             "STATUS": st.just(STATUS) | ANY,

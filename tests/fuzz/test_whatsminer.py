@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import (
@@ -31,6 +30,7 @@ from tests.fuzz.harness import (
     Source,
     Way,
     answer,
+    any_of,
     at_both_sizes,
     check_comes_back,
     check_possible,
@@ -280,8 +280,7 @@ def test_spoilt_bytes_raise_only_documented_errors(source: str, number: int, see
     SOURCES[source].shake(number, seed)
 
 
-@settings(max_examples=300, deadline=None)
-@given(
+@any_of(
     st.fixed_dictionaries(
         {
             "STATUS": st.just(STATUS) | st.just("S") | ANY,
@@ -302,8 +301,7 @@ def test_any_value_in_any_place_of_port_4028_is_read_or_malformed(
         PORT_4028.take(json.dumps(reply).encode(), at)
 
 
-@settings(max_examples=300, deadline=None)
-@given(
+@any_of(
     spoilt({"code": 0, "when": 1, "desc": ""}),
     st.fixed_dictionaries(
         {

@@ -23,7 +23,7 @@ from tests.judges.program import run_program
 
 BASES: Final = {"pyasic": "127.91.0.1", "pyasic-rs": "127.92.0.1"}
 VENDOR_PORTS: Final[dict[str, Any]] = {"http_port": 80, "rpc_port": 4028}
-AT_ONCE: Final = 6
+AT_ONCE: Final = 32
 _CLOCK = SystemClock()
 T = TypeVar("T")
 
