@@ -8,15 +8,27 @@ from __future__ import annotations
 import itertools
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import msgspec
 
+from contract.clock import from_text
 from contract.errors import OutcomeUnknownError
 from contract.miner import Endpoint, Identity
-from drivers.base import AnyChange, Credentials, Driver, Evidence, NoChange, Plan, Timing
+from drivers.base import (
+    AnyChange,
+    Credentials,
+    Driver,
+    Evidence,
+    Firmware,
+    NoChange,
+    Plan,
+    Timing,
+)
 from drivers.wire import Wire
 from simulator.farm import Farm
 from tests.drivers.effects import MemoryEffect
@@ -46,11 +58,47 @@ class MakeStage(ABC, Generic[D]):
     entry: ClassVar[Any]  # a `drivers.registry.Entry`
     ports: ClassVar[tuple[str, ...]]  # of Endpoint: all that the driver speaks to
     block: ClassVar[int]  # second number of its addresses; those after it are of other workers
+    upload: ClassVar[bytes]  # what is on the line when a file is sent
 
     @staticmethod
     @abstractmethod
     def login(identity: Identity) -> Credentials:
         """What such a miner leaves the factory with."""
+
+    @property
+    @abstractmethod
+    def slots(self) -> list[dict[str, str]]:
+        """The places for its pools, as it stores them."""
+
+    @property
+    def stored(self) -> list[tuple[str, str, str]]:
+        """Url, user and password of each place."""
+        return [(slot["url"], slot["user"], slot["pass"]) for slot in self.slots]
+
+    @abstractmethod
+    def settings(self) -> dict[str, str]:
+        """What it is set to beside its pools."""
+
+    @property
+    @abstractmethod
+    def versions(self) -> tuple[str, ...]:
+        """What its firmware is called; the first is the one it is known by."""
+
+    @abstractmethod
+    def next_version(self) -> str:
+        """What the firmware of `newer` will be called."""
+
+    @abstractmethod
+    def single_image(self) -> bytes:
+        """A newer firmware for this control board and no other; the last byte is of its seal."""
+
+    @abstractmethod
+    def strangers(self, folder: Path) -> Iterator[tuple[Firmware, str]]:
+        """Files that are not for this miner, each with the word it is refused with."""
+
+    @abstractmethod
+    def check_log(self, data: bytes) -> None:
+        """Assert that this is the log of this miner."""
 
     def __init__(self, farm: Farm, driver: D) -> None:
         self.clock = VirtualClock()
@@ -128,6 +176,29 @@ class MakeStage(ABC, Generic[D]):
         with suppress(OutcomeUnknownError):
             await self.driver.apply(plan, effect)
         return await self.driver.verify(plan, effect)
+
+    def newer(self, folder: Path, name: str = "", **more: Any) -> Firmware:
+        """A file with a newer version for this miner."""
+        return self.file(folder / (name or self.image_name), self.miner.newer_image(), **more)
+
+    @property
+    def image_name(self) -> str:
+        """What the maker calls a file for this miner."""
+        return "firmware.bin"
+
+    @staticmethod
+    def file(path: Path, data: bytes, **more: Any) -> Firmware:
+        path.write_bytes(data)
+        return Firmware(path=str(path), **more)
+
+    async def after_a_crash(
+        self, plan: Plan, effect: MemoryEffect, *kept: str, later_s: float = 0.0
+    ) -> Evidence:
+        """What the next process of the agent finds, which has the plan and these of the notes (none named: all)."""
+        await self.miner.clock.sleep(later_s)
+        notes = {name: effect.notes[name] for name in kept or effect.notes}
+        assert from_text(notes["intent_at"]) <= self.clock.now() - timedelta(seconds=later_s)
+        return await self.another_driver().verify(plan, self.effect(notes))
 
     def another_driver(self) -> D:
         """As after a crash of the agent: nothing remembered."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from contract.errors import (
     UnsupportedError,
 )
 from drivers.iceriver.logs import LogPage
-from tests.drivers.iceriver.stage import WRITABLE, stage
+from tests.drivers.iceriver.stage import stage
 
 CAP = 8_000_000
 
@@ -46,43 +45,6 @@ def paged(*pieces: bytes, cap: int = CAP, truncated: bool = False) -> tuple[byte
         page.write(piece)
     is_cut = page.finish(truncated=truncated)
     return kept.data, is_cut
-
-
-@pytest.mark.parametrize("key", [*WRITABLE, "ks0", "al3"])
-@pytest.mark.parametrize("faults", [(), ("refuses_4111",)], ids=["daemon", "web"])
-async def test_the_log_is_on_disk_with_its_checksum(
-    key: str, faults: tuple[str, ...], tmp_path: Path
-) -> None:
-    async with stage(key, *faults) as on:
-        log = await on.driver.get_log(tmp_path, size_cap_bytes=CAP)
-        data = Path(log.path).read_bytes()
-        assert log.size_bytes == len(data) > 1000
-        assert log.sha256 == hashlib.sha256(data).hexdigest()
-        assert not log.truncated
-        first, *rest = data.decode().split("\n")
-        assert first.endswith(f"\tboot 1 {on.miner.softver1} <{on.miner.mac}>")
-        assert len(rest) == 201
-        assert all("\tboard " in row for row in rest[:-1])
-        assert on.miner.mac.replace(":", "") in log.name
-        assert not on.ledger()
-
-
-@pytest.mark.parametrize("faults", [(), ("refuses_4111",)], ids=["daemon", "web"])
-async def test_a_log_over_the_cap_is_cut_and_says_so(
-    faults: tuple[str, ...], tmp_path: Path
-) -> None:
-    async with stage("ks5l", *faults, {"fault": "big_log", "bytes": 3_000_000}) as on:
-        log = await on.driver.get_log(tmp_path, size_cap_bytes=1_000_000)
-        assert log.truncated
-        assert log.size_bytes == Path(log.path).stat().st_size == 1_000_000
-
-
-@pytest.mark.parametrize("faults", [(), ("refuses_4111",)], ids=["daemon", "web"])
-async def test_a_big_log_under_the_cap_is_whole(faults: tuple[str, ...], tmp_path: Path) -> None:
-    async with stage("ks5l", *faults, {"fault": "big_log", "bytes": 3_000_000}) as on:
-        log = await on.driver.get_log(tmp_path, size_cap_bytes=CAP)
-        assert not log.truncated
-        assert log.size_bytes >= 3_000_000
 
 
 async def test_a_log_the_daemon_cuts_short_is_taken_of_the_web_side(tmp_path: Path) -> None:

@@ -14,29 +14,6 @@ from tests.drivers.whatsminer.stage import stage
 TELLING = ("m50s", "m30s", "m60s-compat", "m60s", "m63s", "m70")
 
 
-@pytest.mark.parametrize("key", TELLING)
-async def test_the_light_goes_on_and_off_and_is_seen_to(key: str) -> None:
-    async with stage(key) as on:
-        for wish in (True, False):
-            evidence = await on.carry_out(Light(on=wish))
-            assert (evidence.outcome, evidence.verified) == ("done", True), evidence
-            assert evidence.before == {"light_on": not wish}
-            assert evidence.after == {"light_on": wish}
-            line = on.ledger("light")[-1]
-            assert line["before"] == {"on": evidence.before["light_on"]}
-            assert line["after"] == {"on": evidence.after["light_on"]}
-        assert len(on.ledger("light", phase="received")) == 2  # one order is one write
-
-
-@pytest.mark.parametrize("key", TELLING)
-async def test_a_light_that_is_as_wished_is_left_alone(key: str) -> None:
-    async with stage(key) as on:
-        assert (await on.no_change(Light(on=False))).before == {"light_on": False}
-        await on.carry_out(Light(on=True))
-        assert (await on.no_change(Light(on=True))).before == {"light_on": True}
-        assert len(on.ledger("light", phase="received")) == 1
-
-
 async def test_firmware_that_does_not_tell_its_light_is_done_but_not_verified() -> None:
     async with stage("m20s") as on:
         evidence = await on.carry_out(Light(on=True))
@@ -62,55 +39,12 @@ async def test_firmware_that_does_not_tell_its_light_and_gave_no_answer_is_unkno
         assert (evidence.outcome, evidence.verified) == ("unknown", False)
 
 
-@pytest.mark.parametrize("key", ["m50s", "m60s"])
-async def test_a_miner_that_says_ok_and_does_nothing_is_found_out(key: str) -> None:
-    async with stage(key, "ignores") as on:
-        evidence = await on.carry_out(Light(on=True))
-        assert (evidence.outcome, evidence.verified) == ("not_done", True)
-        assert evidence.reason == "the light stays off"
-        assert not on.ledger("light")
-
-
-@pytest.mark.parametrize("key", ["m50s", "m60s-compat", "m60s"])
-@pytest.mark.parametrize("close", [True, False])
-async def test_a_lost_answer_is_settled_by_looking(key: str, close: bool) -> None:
-    async with stage(key, {"fault": "silent_apply", "close": close}, write_s=1.0) as on:
-        evidence = await on.carry_out(Light(on=True))
-        assert evidence.outcome == "done"
-        assert len(on.ledger("light", phase="received")) == 1
-
-
 @pytest.mark.parametrize("fault", ["wrong_key_reply", "wrong_padding", "empty_reply"])
 async def test_an_answer_that_cannot_be_read_is_settled_by_looking(fault: str) -> None:
     async with stage("m50s", fault) as on:
         evidence = await on.carry_out(Light(on=True))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert len(on.ledger("light", phase="received")) == 1
-
-
-@pytest.mark.parametrize("key", ["m50s", "m60s"])
-async def test_a_light_that_comes_late_is_still_done(key: str) -> None:
-    async with stage(key, "late_apply") as on:
-        assert (await on.carry_out(Light(on=True))).outcome == "done"
-
-
-@pytest.mark.parametrize("key", ["m50s", "m60s"])
-async def test_a_miner_that_dies_at_the_order_is_unknown(key: str) -> None:
-    async with stage(key, "dies_after_write") as on:
-        evidence = await on.carry_out(Light(on=True))
-        assert (evidence.outcome, evidence.verified) == ("unknown", False)
-        assert "look again" in (evidence.reason or "")
-
-
-@pytest.mark.parametrize("key", ["m50s", "m60s"])
-async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) -> None:
-    async with stage(key) as on:
-        plan = await on.planned(Light(on=True))
-        effect = on.effect()
-        await on.driver.apply(plan, effect)
-        evidence = await on.another_driver().verify(plan, on.effect(effect.notes))
-        assert (evidence.outcome, evidence.verified) == ("done", True)
-        assert len(on.ledger("light")) == 1
 
 
 @pytest.mark.parametrize("key", ["m20s-legacy", "m30s-legacy"])

@@ -1,0 +1,240 @@
+"""What differs between the makes, for the promises that every driver keeps: which of its models can keep which, and in
+what words. The promises themselves are in `test_makes*.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum, auto
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+from contract.miner import PowerMode
+from drivers.antminer import subject as antminer_models
+from drivers.base import AnyChange, Light, Mode, Pools, PoolSetting, Reboot
+from drivers.iceriver import models as iceriver_models
+from drivers.whatsminer import models as whatsminer_models
+from tests.drivers.antminer.stage import Stage as Antminer
+from tests.drivers.iceriver.stage import Stage as Iceriver
+from tests.drivers.stage import MakeStage
+from tests.drivers.whatsminer.stage import Stage as Whatsminer
+
+A, B, C = (f"stratum+tcp://pool-{name}.example:3333" for name in "abc")
+FORCE: Final = Reboot(force=True)
+
+
+def pools(*urls: str, user: str = "acc.w1", password: str | None = "secret") -> Pools:
+    return Pools(pools=tuple(PoolSetting(url=url, user=user, password=password) for url in urls))
+
+
+class Need(StrEnum):
+    """What a model must have for a promise to mean anything; the first four are changes, too."""
+
+    LIGHT = auto()
+    POOLS = auto()
+    MODE = auto()
+    REBOOT = auto()
+    FIRMWARE = auto()
+    LOG = auto()
+    ANSWER = auto()  # to an order to reboot
+    PROCESS = auto()  # that restarts without the device
+    LYING_CLOCK = auto()  # one that a reboot is proven by
+    SERIAL = auto()
+    PASSWORDS = auto()  # of its pools, read back
+    SILENT_LOCK = auto()  # of its pools
+    OWN_RESTART = auto()  # into a firmware it was sent
+    BOARDS = auto()  # of several kinds in one model
+    SEAL = auto()  # of a firmware file, checked by the miner
+
+
+class Cannot(NamedTuple):
+    need: Need
+    why: str
+    models: tuple[str, ...] = ()  # none named: all of the make
+
+
+@dataclass(frozen=True)
+class Make:
+    """One make: its stage, its models, and what its driver says and takes where others say and take another."""
+
+    stage: type[MakeStage[Any]]
+    models: tuple[str, ...]  # one of each generation or dialect that takes changes
+    more: tuple[str, ...]  # those that differ from these in less
+    cannot: tuple[Cannot, ...]
+    modes: Mapping[str, tuple[PowerMode, ...]]  # by generation
+    mode: Mode  # one that it can be sent to from normal
+    mode_field: str  # of evidence
+    mode_stays: str  # said of one that ignored it
+    clock: str  # field of evidence: what a reboot sets to nothing
+    rebooted: str  # in the signal of a reboot that was seen
+    ran_on: str  # the signal of none
+    pools_kept: tuple[str, bool, str]  # what is said of one that ignored its new pools
+    pools_signal: str  # in that of new pools
+    no_pool: str  # said where none can be reached
+    no_version: str  # of none of its firmwares
+    seal_broken: str  # said of a file that the miner rejects
+    log_fault: str  # the other way its log comes
+    beside_pools: Mapping[str, Any] = field(default_factory=dict)  # in evidence, left alone
+    light_late_s: float = 30.0
+    restart: tuple[str, bool] = ("unknown", False)  # what is said of a mere restart of its process
+    whole_image: str = ""  # what evidence calls a file that is for one control board
+    proven_by_mode: frozenset[str] = frozenset()  # changes without a proof of their own
+    unproven: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by generation
+
+    @property
+    def name(self) -> str:
+        return self.stage.make
+
+    def begin(self, key: str, *faults: Any, late: bool = False, **changes: Any) -> Any:
+        return self.stage.begin(key, *faults, late=late, **changes)
+
+    def can(self, need: Need, key: str) -> bool:
+        return not any(
+            each.need is need and (not each.models or key in each.models) for each in self.cannot
+        )
+
+    def change(self, need: Need) -> AnyChange:
+        return {
+            Need.LIGHT: Light(on=True),
+            Need.POOLS: pools(A),
+            Need.MODE: self.mode,
+            Need.REBOOT: FORCE,
+        }[need]
+
+
+_NO_MODES: Final = "its firmware has no modes"
+_OLD: Final = ("s9", "t17+", "l3+")
+
+MAKES: Final = (
+    Make(
+        stage=Antminer,
+        models=("s21", "s19pro", "ks5", "s9", "t17+"),
+        more=("l7", "s21hyd", "l3+"),
+        cannot=(
+            Cannot(Need.MODE, _NO_MODES, ("s9", "l3+")),
+            Cannot(Need.ANSWER, "old ones are down before they could give it", _OLD),
+            Cannot(Need.LYING_CLOCK, "old ones tell the uptime of the system, too", _OLD),
+            Cannot(Need.SERIAL, "only the newest tell it", ("s19pro", "ks5", "l7", *_OLD)),
+            Cannot(Need.SILENT_LOCK, "it tells that its pools are locked"),
+            Cannot(Need.OWN_RESTART, "old ones wait for a reboot", _OLD),
+            Cannot(Need.BOARDS, "old ones have one archive for all", _OLD),
+            Cannot(Need.SEAL, "old ones show it on a page: antminer/test_firmware.py", _OLD),
+        ),
+        modes={
+            antminer_models.OLD: (PowerMode.SLEEP, PowerMode.NORMAL),
+            antminer_models.NEW_BM: (PowerMode.SLEEP, PowerMode.LOW, PowerMode.NORMAL),
+            antminer_models.NEW_GOD: (PowerMode.SLEEP, PowerMode.LOW, PowerMode.NORMAL),
+        },
+        mode=Mode(mode=PowerMode.SLEEP),
+        mode_field="mode_running",
+        mode_stays="stays at mode 0",
+        clock="elapsed_s",
+        rebooted="outage",
+        ran_on="Elapsed runs on",
+        pools_kept=("not_done", True, "still holds the old pools"),
+        pools_signal="pools of the running miner",
+        no_pool="no pool is alive",
+        no_version="FR-9.9",
+        whole_image="firmware",
+        seal_broken="U001",
+        log_fault="logs_swapped",
+        proven_by_mode=frozenset({"suspend", "resume"}),
+    ),
+    Make(
+        stage=Whatsminer,
+        models=("m20s", "m50s", "m60s-compat", "m60s"),
+        more=("m30s", "m63s", "m70"),
+        cannot=(
+            Cannot(Need.LIGHT, "the first token firmware does not tell its light", ("m20s",)),
+            Cannot(Need.SERIAL, "older dialects do not tell it", ("m20s", "m50s", "m30s")),
+            Cannot(Need.PASSWORDS, "it does not show them"),
+        ),
+        modes=dict.fromkeys(
+            whatsminer_models.WRITABLE, (PowerMode.LOW, PowerMode.NORMAL, PowerMode.HIGH)
+        ),
+        mode=Mode(mode=PowerMode.LOW),
+        mode_field="mode",
+        mode_stays="stays in mode normal",
+        clock="uptime_s",
+        rebooted="smaller time since boot",
+        ran_on="smaller time since boot",
+        restart=("not_done", True),
+        pools_kept=("unknown", False, "still works for the old ones"),
+        pools_signal="pools of the running miner",
+        no_pool="no pool is alive",
+        no_version="20290101.11.REL",
+        whole_image="whole file",
+        seal_broken="rejected",
+        log_fault="log_glued",
+        unproven={whatsminer_models.V1: frozenset({"light"})},
+    ),
+    Make(
+        stage=Iceriver,
+        models=("ks3m", "ks5l", "ks5m"),
+        more=("ks0", "ks0pro", "ks3l", "ks7", "al3", "rx0"),
+        cannot=(
+            Cannot(Need.PROCESS, "its runtime is that of its one program"),
+            Cannot(Need.SERIAL, "it does not tell it"),
+            Cannot(Need.OWN_RESTART, "it waits for a reboot"),
+            Cannot(Need.BOARDS, "a file is for one model"),
+        ),
+        modes={iceriver_models.STOCK: (PowerMode.SLEEP, PowerMode.NORMAL)},
+        mode=Mode(mode=PowerMode.SLEEP),
+        mode_field="mode",
+        mode_stays="stays in mode normal",
+        clock="elapsed_s",
+        rebooted="outage",
+        ran_on="runtime runs on",
+        pools_kept=("not_done", True, "still has the old pools"),
+        pools_signal="connected",
+        no_pool="not connected",
+        no_version="9_9_9",
+        seal_broken="reject",
+        log_fault="refuses_4111",
+        beside_pools={"ratio": 60, "mode": "normal"},
+        light_late_s=15.0,
+    ),
+)  # fmt: skip
+
+
+def having(need: Need, *, every: bool = False) -> Iterator[tuple[Make, str]]:
+    """The makes and models that have what a promise needs; `every`: also those that differ in less."""
+    for make in MAKES:
+        for key in make.models + (make.more if every else ()):
+            if make.can(need, key):
+                yield make, key
+
+
+def each(need: Need, *, every: bool = False) -> pytest.MarkDecorator:
+    """The test is one of every make and model that has this."""
+    return _for(*having(need, every=every))
+
+
+def each_without(need: Need) -> pytest.MarkDecorator:
+    """The test is one of every make and model that does not have this."""
+    return _for(*((make, key) for make in MAKES for key in make.models if not make.can(need, key)))
+
+
+def _for(*models: tuple[Make, str]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        ("make", "key"), [pytest.param(make, key, id=f"{make.name}-{key}") for make, key in models]
+    )
+
+
+def each_change(*needs: Need) -> pytest.MarkDecorator:
+    """The test is one of each of these changes, on every make and model that takes it."""
+    return pytest.mark.parametrize(
+        ("make", "key", "need"),
+        [
+            pytest.param(make, key, need, id=f"{make.name}-{key}-{need}")
+            for need in needs
+            for make, key in having(need)
+        ],
+    )
+
+
+# The notes of an order that a crash leaves: the intent alone, or all.
+each_crash: Final = pytest.mark.parametrize("kept", [("intent_at",), ()], ids=["intent", "notes"])
+each_silence: Final = pytest.mark.parametrize("close", [True, False], ids=["closed", "silent"])
