@@ -78,6 +78,7 @@ class Make:
     log_fault: str  # the other way its log comes
     beside_pools: Mapping[str, Any] = field(default_factory=dict)  # in evidence, left alone
     light_late_s: float = 30.0
+    mode_late_s: float = 30.0
     restart: tuple[str, bool] = ("unknown", False)  # what is said of a mere restart of its process
     whole_image: str = ""  # what evidence calls a file that is for one control board
     proven_by_mode: frozenset[str] = frozenset()  # changes without a proof of their own
@@ -138,6 +139,7 @@ MAKES: Final = (
         no_pool="no pool is alive",
         no_version="FR-9.9",
         whole_image="firmware",
+        mode_late_s=100.0,
         seal_broken="U001",
         log_fault="logs_swapped",
         proven_by_mode=frozenset({"suspend", "resume"}),

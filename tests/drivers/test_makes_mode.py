@@ -26,7 +26,7 @@ async def test_a_liar_is_found_out(make: Make, key: str) -> None:
 
 @each(Need.MODE)
 async def test_a_mode_that_comes_late_is_still_done(make: Make, key: str) -> None:
-    async with make.begin(key, "late_apply") as on:
+    async with make.begin(key, {"fault": "late_apply", "seconds": make.mode_late_s}) as on:
         assert (await on.carry_out(make.mode)).outcome == "done"
 
 
