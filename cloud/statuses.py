@@ -1,4 +1,4 @@
-"""What an HTTP status is called in the bodies of our APIs: words of our own, which no release of an interpreter changes.
+"""What an HTTP status is called in the bodies of our APIs: words of our own, which no interpreter changes.
 
 Source: RFC 7231, RFC 6585 and RFC 7235. RFC 9110 renamed 413 and 422 later; readers of our bodies know the older names.
 """

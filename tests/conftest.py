@@ -67,9 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in stats.get(outcome, ())
         if getattr(report, "when", None) == "call"
     ]
-    tables = [
-        text for each in calls for name, text in each.user_properties if name == "figures"
-    ]
+    tables = [text for each in calls for name, text in each.user_properties if name == "figures"]
     if tables:
         terminalreporter.section("figures")
         for table in tables:

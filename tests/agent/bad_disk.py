@@ -16,10 +16,10 @@ from agent.journal import Journal
 from agent.policy import Policy
 from contract.clock import SystemClock
 from contract.task import TaskName
-from tests.agent.clock import until
 from tests.agent.fake_cloud import code
 from tests.agent.journal import found
 from tests.agent.stage import Site
+from tests.waiting import until
 
 BALLAST = 256 * 1024
 

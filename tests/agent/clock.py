@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -62,10 +61,3 @@ def watch_journals(patch: pytest.MonkeyPatch) -> None:
         return future
 
     patch.setattr(Writer, "_submit", _submit)
-
-
-async def until(condition: Callable[[], bool], *, within_s: float = 60.0) -> None:
-    """Wait for a condition; TimeoutError if it does not come."""
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110  any condition, also of another process
-            await asyncio.sleep(0.005)

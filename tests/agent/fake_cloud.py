@@ -23,8 +23,8 @@ from contract.link import (
 )
 from contract.task import SPECS, TERMINAL, TaskName
 from drivers.base import LogFile
-from tests.agent.clock import until
 from tests.virtual_time import loop_clock
+from tests.waiting import until
 
 ENDS = {status.value for status in TERMINAL}
 NO_CLOUD = CloudError("no route to the cloud", retry=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -80,10 +80,3 @@ class MemorySink:
     @property
     def readings(self) -> list[Any]:
         return [each for request in self.requests for each in request.readings]
-
-
-async def until(condition: Callable[[], Any], *, within_s: float = 20.0) -> None:
-    """Wait for a condition, checked whenever the loop has turned a while."""
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - the conditions belong to code without events for tests
-            await asyncio.sleep(0.01)

@@ -27,10 +27,11 @@ from drivers.base import (
     Resume,
     Suspend,
 )
-from tests.agent.clock import HandClock, until
+from tests.agent.clock import HandClock
 from tests.agent.fake_cloud import code
 from tests.agent.farm import FakeFarm, FakeMiner
 from tests.agent.stage import Site, site
+from tests.waiting import until
 
 Progress = Callable[[int, int], Awaitable[None]]  # of a scan: addresses done, of so many
 

@@ -7,9 +7,10 @@ from agent.policy import Policy
 from agent.ports import CloudError
 from contract.link import MinerRef
 from contract.task import SPECS, TaskName
-from tests.agent.clock import HandClock, until
+from tests.agent.clock import HandClock
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.stage import Site, site
+from tests.waiting import until
 
 POOLS = {"pools": [{"url": "stratum+tcp://p:1", "user": "w"}]}
 

@@ -12,8 +12,9 @@ from agent.buffer import BatchStore, ReadingBuffer
 from agent.ports import CloudError
 from agent.sections.miners import TelemetrySection
 from contract.link import MinerReading, ReadingsRequest
-from tests.agent.onfarm import MemorySink, until
+from tests.agent.onfarm import MemorySink
 from tests.virtual_time import VirtualClock
+from tests.waiting import until
 
 SECTION = TelemetrySection(batch_wait_s=0.0, batch_max=10, memory_max=100)
 AWAY = CloudError("away", retry=True)

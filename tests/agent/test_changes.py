@@ -17,10 +17,11 @@ from contract.errors import (
     UnsupportedError,
 )
 from contract.task import TaskName
-from tests.agent.clock import HandClock, until
+from tests.agent.clock import HandClock
 from tests.agent.fake_cloud import code
 from tests.agent.farm import FakeMiner
 from tests.agent.stage import Site, crash_and_restart
+from tests.waiting import until
 
 FIRMWARE = {"firmware_url": "http://files.test/image"}
 

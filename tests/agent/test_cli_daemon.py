@@ -13,10 +13,10 @@ import pytest
 from aiohttp import web
 
 from agent.local import LocalRefusedError, LocalReply, LocalRequest, NoDaemonError, ask
-from tests.agent.clock import until
 from tests.agent.commands import PROGRAM, door, miner_agent
 from tests.agent.test_health import Ear
 from tests.agent.test_link import served
+from tests.waiting import until
 
 pytestmark = pytest.mark.real_time
 

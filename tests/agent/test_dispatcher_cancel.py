@@ -8,9 +8,10 @@ from typing import Any
 
 from agent.journal import Journal
 from contract.task import SPECS, TaskName
-from tests.agent.clock import HandClock, until
+from tests.agent.clock import HandClock
 from tests.agent.fake_cloud import code
 from tests.agent.stage import site
+from tests.waiting import until
 
 
 async def test_a_waiting_task_is_cancelled_at_once(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from agent.policy import Policy
 from contract.task import TaskName
-from tests.agent.clock import HandClock, until
+from tests.agent.clock import HandClock
 from tests.agent.fake_cloud import code
 from tests.agent.stage import site
+from tests.waiting import until
 
 
 async def test_a_slot_frozen_before_anything_was_sent_times_out(tmp_path: Path) -> None:

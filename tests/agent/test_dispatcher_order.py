@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 
 from contract.task import TaskName
-from tests.agent.clock import until
 from tests.agent.farm import FakeFarm
 from tests.agent.journal import found
 from tests.agent.stage import site
+from tests.waiting import until
 
 
 async def test_the_intent_is_on_disk_before_the_first_byte(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from agent.policy import Policy
 from contract.task import TaskName
-from tests.agent.clock import HandClock, until
+from tests.agent.clock import HandClock
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.journal import found
 from tests.agent.stage import Site, crash_and_restart
 from tests.virtual_time import VirtualClock
+from tests.waiting import until
 
 
 async def test_a_one_shot_is_never_repeated_after_a_crash(tmp_path: Path) -> None:

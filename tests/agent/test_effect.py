@@ -12,12 +12,13 @@ from contract.clock import from_text
 from contract.errors import StorageFullError
 from contract.task import TaskName
 from drivers.base import Effect, Plan
-from tests.agent.clock import HandClock, until
+from tests.agent.clock import HandClock
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.farm import FakeFarm, FakeMiner
 from tests.agent.journal import found
 from tests.agent.stage import Site, site
 from tests.virtual_time import loop_clock
+from tests.waiting import until
 
 
 class TwoWrites(FakeMiner):

@@ -15,8 +15,8 @@ from agent.ports import CloudError
 from contract.clock import SystemClock
 from contract.link import Heartbeat, HeartbeatReply, Settings
 from tests.agent.clock import HandClock
-from tests.agent.onfarm import until
 from tests.virtual_time import loop_clock
+from tests.waiting import until
 
 
 class Ear:

@@ -33,9 +33,9 @@ from contract.link import (
     Settings,
 )
 from drivers.base import LogFile
-from tests.agent.onfarm import until
 from tests.agent.test_link import served
 from tests.virtual_time import loop_clock
+from tests.waiting import until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TOKEN = "t0ken-of-this-agent"

@@ -14,9 +14,10 @@ import pytest
 from agent.journal import Journal, StepAck
 from agent.journal.writer import Job
 from agent.states import State
-from tests.agent.clock import HandClock, owed, until
+from tests.agent.clock import HandClock, owed
 from tests.agent.journal import AT, PLAN, accept, acknowledge, done, found, opened, outbox, record
 from tests.virtual_time import loop_clock
+from tests.waiting import until
 
 
 async def test_what_is_queued_together_is_committed_together(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 from agent.policy import Policy
 from contract.link import MinerRef
 from contract.task import TaskName
-from tests.agent.clock import until
 from tests.agent.fake_cloud import NO_CLOUD
 from tests.agent.stage import Site
 from tests.drivers.antminer import stage as antminer
 from tests.drivers.whatsminer import stage as whatsminer
+from tests.waiting import until
 
 
 class OneMiner:

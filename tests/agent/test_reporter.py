@@ -11,12 +11,13 @@ from agent.policy import Policy
 from agent.ports import CloudError
 from contract.link import Event, ReportReply, ReportRequest
 from contract.task import TaskName
-from tests.agent.clock import HandClock, until
+from tests.agent.clock import HandClock
 from tests.agent.fake_cloud import NO_CLOUD, FakeCloud
 from tests.agent.farm import FakeFarm
 from tests.agent.journal import found
 from tests.agent.stage import Site, site
 from tests.virtual_time import VirtualClock
+from tests.waiting import until
 
 
 async def test_an_outcome_waits_for_the_cloud_and_is_told_once(tmp_path: Path) -> None:

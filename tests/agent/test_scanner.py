@@ -14,8 +14,9 @@ from agent.sections.miners import ScanSection, TelemetrySection
 from agent.telemetry import Telemetry
 from contract.clock import SystemClock
 from contract.errors import BadParamsError
-from tests.agent.onfarm import MemorySink, free_base, simulated, until
+from tests.agent.onfarm import MemorySink, free_base, simulated
 from tests.virtual_time import VirtualClock
+from tests.waiting import until
 
 CLOCK = SystemClock()  # of a sweep: its thread waits in earnest
 SECTION = ScanSection(connect_timeout_s=0.5, connects_per_s=100_000)

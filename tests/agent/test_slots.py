@@ -25,11 +25,12 @@ from drivers.base import (
     Timing,
 )
 from drivers.wire import Wire
-from tests.agent.clock import HandClock, until
+from tests.agent.clock import HandClock
 from tests.agent.fake_cloud import code
 from tests.agent.farm import FakeFarm, FakeMiner
 from tests.agent.stage import site
 from tests.virtual_time import loop_clock
+from tests.waiting import until
 
 POWER = (Reboot(), Mode(mode=PowerMode.LOW), Suspend())
 

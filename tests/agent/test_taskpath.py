@@ -16,10 +16,10 @@ from agent.ports import CloudError
 from contract.errors import PolicyRefusedError, StorageFullError
 from contract.link import ClaimReply, ClaimRequest
 from contract.task import TaskName
-from tests.agent.clock import until
 from tests.agent.fake_cloud import FakeCloud
 from tests.agent.stage import Site, site
 from tests.virtual_time import loop_clock
+from tests.waiting import until
 
 
 class Breaking(FakeCloud):

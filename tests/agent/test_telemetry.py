@@ -21,8 +21,9 @@ from contract.errors import AuthFailedError, UnreachableError
 from contract.miner import Endpoint, Firmware, Identity, Make, Moving, Reading, Slow, Static
 from drivers.base import Depth
 from tests.agent.farm import FakeMiner
-from tests.agent.onfarm import MemorySink, simulated, until
+from tests.agent.onfarm import MemorySink, simulated
 from tests.virtual_time import VirtualClock
+from tests.waiting import until
 
 SECTION = TelemetrySection(
     interval_s=1.0,

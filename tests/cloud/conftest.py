@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -281,10 +281,3 @@ def done(**evidence: Any) -> dict[str, Any]:
 def body_of(message: Any) -> bytes:
     """A link message as JSON."""
     return msgspec.json.encode(message)
-
-
-async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
-    """Wait for a condition that other tasks of the loop bring about."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is watched is not ours to signal
-            await asyncio.sleep(0)

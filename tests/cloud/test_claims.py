@@ -4,7 +4,8 @@ import asyncio
 import time
 
 from contract.task import TaskName
-from tests.cloud.conftest import Cloud, done, until
+from tests.cloud.conftest import Cloud, done
+from tests.waiting import until
 
 
 async def test_a_task_goes_from_the_queue_to_the_agent_and_back_with_its_result(cloud: Cloud):

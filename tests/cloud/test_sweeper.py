@@ -6,7 +6,8 @@ import sqlalchemy as sa
 
 from cloud.store.schema import reading_batches, task_events
 from contract.task import TaskName
-from tests.cloud.conftest import Cloud, done, until
+from tests.cloud.conftest import Cloud, done
+from tests.waiting import until
 
 
 async def test_a_task_nobody_took_times_out_with_its_queue_life(cloud: Cloud):

@@ -13,9 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from simulator.farm import Farm
-from tests.agent.onfarm import until
 from tests.judges.hearing import VENDOR_PORTS, in_its_words
 from tests.judges.program import run_program
+from tests.waiting import until
 
 BASES: Final = {"pyasic": "127.93.0.1", "pyasic-rs": "127.94.0.1"}
 KEYS: Final = ("s9", "l3+", "s17pro", "s19pro", "s21", "l7")

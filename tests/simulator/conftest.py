@@ -10,11 +10,13 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 
 from simulator.farm import Farm
+from tests.waiting import until
 
 _serial = itertools.count(1)
 REALM = "antMiner Configuration"
@@ -151,13 +153,7 @@ def sign() -> Callable[..., str]:
     return authorization
 
 
-@pytest.fixture
-def until() -> Callable[..., Awaitable[None]]:
+@pytest.fixture(name="until")
+def until_device() -> Callable[..., Awaitable[None]]:
     """Waits for a condition of a device, looked at in steps of virtual time."""
-
-    async def wait(condition: Callable[[], Any], limit_s: float = 1500.0) -> None:
-        async with asyncio.timeout(limit_s):
-            while not condition():  # noqa: ASYNC110 -- a device cannot signal
-                await asyncio.sleep(0.25)
-
-    return wait
+    return partial(until, within_s=1500.0, every_s=0.25)

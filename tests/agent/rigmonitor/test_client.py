@@ -10,7 +10,6 @@ from agent.sinks.rigmonitor.reports import REFUSED_WAIT_S
 from contract.link import MinerRef
 from contract.miner import PowerMode
 from contract.task import TaskName
-from tests.agent.onfarm import until
 from tests.agent.rigmonitor.stage import (
     agent_on,
     codes_for,
@@ -20,6 +19,7 @@ from tests.agent.rigmonitor.stage import (
 )
 from tests.agent.rigmonitor.strict_server import strict_server
 from tests.virtual_time import VirtualClock, run_virtually
+from tests.waiting import until
 
 MIX = "antminer/s21:1,whatsminer:2,iceriver/ks5l:1"
 

@@ -27,9 +27,9 @@ from contract.miner import (
 )
 from drivers.base import Driver, Timing
 from drivers.registry import open_driver
-from tests.agent.onfarm import until
 from tests.agent.rigmonitor.strict_server import StrictServer, strict_server
 from tests.virtual_time import VirtualClock, run_virtually
+from tests.waiting import until
 
 
 def known(number: int, clock: Clock) -> Driver:

@@ -25,7 +25,8 @@ from contract.rigmonitor import Switch
 from contract.task import TaskName
 from drivers.base import Driver, Timing
 from drivers.registry import open_driver
-from tests.agent.clock import HandClock, until
+from tests.agent.clock import HandClock
+from tests.waiting import until
 
 ON, OFF = Switch.ON, Switch.OFF
 MAC, OTHER = "02:11:22:33:44:55", "02:11:22:33:44:66"

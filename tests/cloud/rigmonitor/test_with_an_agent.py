@@ -17,8 +17,8 @@ from cloud.server import create_app, create_runner
 from cloud.store import admin, rigmonitor
 from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
 from contract.clock import SystemClock
-from tests.agent.onfarm import until
 from tests.agent.rigmonitor.stage import Agent, agent_on, farm_of, monitor_config, switched
+from tests.waiting import until
 
 
 class Operator:
