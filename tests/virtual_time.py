@@ -94,6 +94,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.owe(future)
         return future
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio's own
+        """The loop ends only when its threads have, and no time is jumped over meanwhile."""
+        ended = self.create_future()
+        self.owe(ended)
+        try:
+            await super().shutdown_default_executor(*([] if timeout is None else [timeout]))
+        finally:
+            ended.cancel()
+
     def owe(self, future: asyncio.Future[Any]) -> None:
         """Until it is done, a thread works for this loop."""
         self._owed += 1
