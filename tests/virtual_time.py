@@ -94,7 +94,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.owe(future)
         return future
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio's own
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """The loop ends only when its threads have, and no time is jumped over meanwhile."""
         ended = self.create_future()
         self.owe(ended)
