@@ -3,10 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# Three workers per core: most of what is left in earnest waits for another process.
+# Three workers per core, two for gate sizes: what is left in earnest waits for other processes.
 CORES  := $(shell nproc 2>/dev/null || echo 2)
 JOBS   ?= $(shell expr $(CORES) \* 3)
-SLOW_JOBS ?= $(shell expr $(CORES) + 1)
+SLOW_JOBS ?= $(shell expr $(CORES) \* 2)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow costs check format bench readme clean

@@ -20,7 +20,7 @@ from tests.judges.program import run_program
 BASE: Final = "127.97.0.1"
 KEYS: Final = tuple(key for key, model in MODELS.items() if not model.foreign)
 PACE: Final = 20.0
-_AT_ONCE: Final = 32
+_AT_ONCE: Final = 4
 
 
 class Truth(msgspec.Struct, kw_only=True):

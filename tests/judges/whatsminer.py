@@ -19,7 +19,7 @@ from tests.judges.program import run_program
 BASES: Final = {"pyasic": "127.95.0.1", "pyasic-rs": "127.96.0.1"}
 KEYS: Final = ("m20s", "m31s+", "m30s", "m50s", "m56s", "m60s", "m30s++", "m63s", "m70")
 PACE: Final = 60.0
-_AT_ONCE: Final = 32
+_AT_ONCE: Final = 6
 
 
 class Truth(msgspec.Struct, kw_only=True):
