@@ -17,6 +17,7 @@ from yarl import URL
 
 from contract.nonce import DateFilter, parse_time
 from contract.task import TaskName
+from tests.waiting import until
 
 HUGE = 10**400
 DEEP = "[" * 200_000
@@ -352,7 +353,9 @@ def test_the_ends_of_time_can_be_asked_for() -> None:
 
 async def test_a_client_that_leaves_half_way_leaves_nothing_behind(stage: Any) -> None:
     host, port = stage.url.removeprefix("http://").split(":")
+    before = asyncio.all_tasks()
     _, writer = await asyncio.open_connection(host, int(port))
+    await until(lambda: asyncio.all_tasks() > before)  # the server has taken it
     path = stage.at_farm.removeprefix(stage.url)
     writer.write(
         f"POST {path}/tasks/batches HTTP/1.1\r\nHost: x\r\nx-api-key: {stage.key}\r\n"
@@ -361,4 +364,5 @@ async def test_a_client_that_leaves_half_way_leaves_nothing_behind(stage: Any) -
     await writer.drain()
     writer.close()
     await writer.wait_closed()
+    await until(lambda: asyncio.all_tasks() <= before)  # and is done with it
     assert await stage.count("task_batches") == 0
