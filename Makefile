@@ -3,10 +3,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# Three workers per core, two for gate sizes: what is left in earnest waits for other processes.
+# Three workers per core, two for gate sizes: most tests that take real time wait for other processes. At most 18, since
+# every worker has loopback addresses of its own, and each make's block of them has room for as many.
 CORES  := $(shell nproc 2>/dev/null || echo 2)
-JOBS   ?= $(shell expr $(CORES) \* 3)
-SLOW_JOBS ?= $(shell expr $(CORES) \* 2)
+JOBS   ?= $(shell n=$$(( $(CORES) * 3 )); echo $$(( n < 18 ? n : 18 )))
+SLOW_JOBS ?= $(shell n=$$(( $(CORES) * 2 )); echo $$(( n < 18 ? n : 18 )))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow costs check format bench readme clean
@@ -28,7 +29,7 @@ BUDGET_CI   := 30, never above 50
 
 # By file: the tests of one file may share addresses (the demo's, the judges'), those of two files never do. In the order
 # of tests/conftest.py: what waits longest begins first.
-PYTEST = MINER_AGENT_RUN='$@' MINER_AGENT_BUDGET='$(BUDGET)' \
+PYTEST = MINER_AGENT_RUN='$@ ($(VENV))' MINER_AGENT_BUDGET='$(BUDGET)' \
 	$(BIN)/pytest -q --durations=10 --dist loadfile --no-loadscope-reorder
 test: BUDGET = $(BUDGET_TEST)
 test: $(STAMP) ## the tests, in minutes
@@ -37,12 +38,12 @@ test: $(STAMP) ## the tests, in minutes
 # Gate sizes: crash gate, crash points, mutants, fuzz, judges side by side, since most of them wait; then, alone, what
 # measures how hostile miners disturb a polling agent.
 HOSTILE := tests/system/test_hostile_miners.py
-test-slow: BUDGET = what .ci/run has left
+test-slow: BUDGET = $(BUDGET_CI), for all of .ci/run
 test-slow: $(STAMP) ## crash gate, crash points, fuzz at full size, judges
 	$(PYTEST) -n $(SLOW_JOBS) -m slow --ignore=$(HOSTILE)
 	$(PYTEST) -m slow $(HOSTILE)
 
-costs: $(STAMP)
+costs: $(STAMP) # of .ci/run, which keeps them in MINER_AGENT_COSTS
 	@MINER_AGENT_BUDGET='$(BUDGET_CI)' $(BIN)/python -m tests.cost $(MINER_AGENT_COSTS)
 
 check: $(STAMP) ## lint, format, types, the rules of the house
@@ -62,4 +63,4 @@ readme: $(STAMP) ## put the table of supported miners into the README
 	$(BIN)/python -m drivers.supported README.md
 
 clean: ## forget the environment and the caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

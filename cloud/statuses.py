@@ -1,6 +1,7 @@
 """What an HTTP status is called in the bodies of our APIs: words of our own, which no interpreter changes.
 
-Source: RFC 7231, RFC 6585 and RFC 7235. RFC 9110 renamed 413 and 422 later; readers of our bodies know the older names.
+They are those that clients of these APIs have seen so far. Later standards renamed some (413, 414, 416, 422), and
+programming languages followed in one release or another: hence a table of our own, whole.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import ipaddress
 import resource
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -50,14 +51,15 @@ class Farm:
         seed: int = 0,
         ledger_path: Path | str | None = None,
         keep_ledger: bool = True,
+        ledger_now: Callable[[], float] = time.time,
         faults: Mapping[str, Sequence[str | Mapping[str, Any]]] | None = None,
     ) -> Farm:
         """Build the miners and return once every socket listens.
 
         `specs` as in `makes.parse_specs`; addresses count up from `base`, without .0 and .255. A
         port of 0 takes a free number, the same on every address; `ports` gives the numbers of
-        further services by kind. `faults` is a faults file's content. Raises SpecError, or OSError
-        when an address cannot be bound.
+        further services by kind. `ledger_now` dates the ledger's lines (unix seconds). `faults` is a
+        faults file's content. Raises SpecError, or OSError when an address cannot be bound.
         """
         wanted = parse_specs(specs)
         addresses = list(count_up(base, len(wanted)))
@@ -65,7 +67,9 @@ class Farm:
         asked = {"http": http_port, "rpc": rpc_port, "v3": v3_port, "daemon": daemon_port}
         asked |= ports or {}
         clock = DeviceClock(time_scale)
-        ledger = Ledger(Path(ledger_path) if ledger_path else None, keep=keep_ledger)
+        ledger = Ledger(
+            Path(ledger_path) if ledger_path else None, keep=keep_ledger, now=ledger_now
+        )
         for attempt in range(_TRIES):
             numbers = {k: number or free_port(addresses[0]) for k, number in asked.items()}
             devices = [

@@ -21,9 +21,15 @@ class Ledger:
     it before acting (another order overwrote it, or the power went).
     """
 
-    def __init__(self, path: Path | None = None, *, keep: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        keep: bool = True,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.entries: list[dict[str, Any]] = []
-        self.now: Callable[[], float] = time.time
+        self._now = now
         self._keep = keep
         self._sequence = 0
         self._fd: int | None = None
@@ -45,7 +51,7 @@ class Ledger:
         """Add one event; the line is with the kernel when this returns."""
         self._sequence += 1
         entry: dict[str, Any] = {
-            "t": self.now(),
+            "t": self._now(),
             "miner": miner,
             "ip": ip,
             "action": action,

@@ -1,7 +1,4 @@
-"""For all tests: the loop they live on, their order, how patient Hypothesis is, the figures they tell and what they cost.
-
-A busy host makes an example slow, not wrong.
-"""
+"""For all tests: the loop they live on, their order, and what a run tells at its end."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from tests.virtual_time import VirtualLoop
 
 _BEGUN = time.monotonic()
 
+# A busy host makes an example slow, not wrong.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
@@ -59,12 +57,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Every table, also those of other workers, also of tests that pass; and what the run cost."""
-    stats = terminalreporter.stats
+    """The figures of all tests, from every worker, and what the run cost."""
     calls = [
         report
         for outcome in ("passed", "failed")
-        for report in stats.get(outcome, ())
+        for report in terminalreporter.stats.get(outcome, ())
         if getattr(report, "when", None) == "call"
     ]
     tables = [text for each in calls for name, text in each.user_properties if name == "figures"]
@@ -73,16 +70,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for table in tables:
             terminalreporter.write_line(table)
     if budget := os.environ.get("MINER_AGENT_BUDGET"):
-        spent = cost.Cost(
-            name=os.environ.get("MINER_AGENT_RUN", "tests"),
-            seconds=time.monotonic() - _BEGUN,
-            cpu_s=cost.cpu_s(),
-            counts={each: len(stats.get(each, ())) for each in ("passed", "failed", "skipped")},
-            slowest=sorted(((each.duration, each.nodeid) for each in calls), reverse=True)[
-                : cost.SLOWEST
-            ],
-        )
-        cost.keep(spent)
         terminalreporter.section("cost")
-        terminalreporter.write_line(spent.line())
-        terminalreporter.write_line(cost.verdict(spent.seconds, budget))
+        spent = cost.of_run(time.monotonic() - _BEGUN, calls, terminalreporter.stats)
+        cost.append(spent)
+        for line in (spent.line(), cost.beside_budget(spent.wall_s, budget)):
+            terminalreporter.write_line(line)

@@ -11,10 +11,10 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 SLOWEST: Final = 10
 # What `work_s` took on the machine that the budget was set on: 2 cores, CPython 3.11.
@@ -26,14 +26,27 @@ class Cost:
     """One run. `slowest` are its longest tests as (seconds, name)."""
 
     name: str
-    seconds: float
+    wall_s: float
     cpu_s: float  # of all its processes that have ended
     counts: dict[str, int]
     slowest: list[tuple[float, str]]
 
     def line(self) -> str:
         counts = ", ".join(f"{number:,} {what}" for what, number in self.counts.items() if number)
-        return f"{self.name:12} {self.seconds / 60:5.1f} min {self.cpu_s:5.0f} CPU-s  {counts}"
+        return f"{self.name:28} {self.wall_s / 60:5.1f} min {self.cpu_s:5.0f} CPU-s  {counts}"
+
+
+def of_run(wall_s: float, calls: Iterable[Any], stats: Mapping[str, Sequence[Any]]) -> Cost:
+    """What this run cost, by pytest's reports of the tests' own code and its counts."""
+    return Cost(
+        name=os.environ.get("MINER_AGENT_RUN", "tests"),
+        wall_s=wall_s,
+        cpu_s=cpu_s(),
+        counts={
+            each: len(stats.get(each, ())) for each in ("passed", "failed", "error", "skipped")
+        },
+        slowest=sorted(((each.duration, each.nodeid) for each in calls), reverse=True)[:SLOWEST],
+    )
 
 
 def work_s() -> float:
@@ -54,16 +67,17 @@ def cpu_s() -> float:
 
 
 def machine() -> str:
+    """How fast this machine is, in words."""
     speed = _WORK_THERE_S / work_s()
     return f"this machine: {os.cpu_count()} cores, each {speed:.2f} of the speed that the budget was set on"
 
 
-def verdict(seconds: float, budget: str) -> str:
-    return f"{seconds / 60:.1f} min of a budget of {budget} on 2 cores; {machine()}"
+def beside_budget(wall_s: float, budget: str) -> str:
+    return f"{wall_s / 60:.1f} min; the budget is {budget} on 2 cores; {machine()}"
 
 
-def keep(cost: Cost) -> None:
-    """Add it to the file of the runs that belong together, where there is one."""
+def append(cost: Cost) -> None:
+    """To the file of the runs that belong together, where there is one."""
     if path := os.environ.get("MINER_AGENT_COSTS"):
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(cost)) + "\n")
@@ -75,7 +89,7 @@ def table(costs: Sequence[Cost], budget: str) -> Iterable[str]:
     yield f"the {SLOWEST} slowest of all:"
     slowest = sorted((each for cost in costs for each in cost.slowest), reverse=True)
     yield from (f"{seconds:7.1f} s  {name}" for seconds, name in slowest[:SLOWEST])
-    yield verdict(sum(each.seconds for each in costs), budget)
+    yield beside_budget(sum(each.wall_s for each in costs), budget)
 
 
 def main() -> None:

@@ -32,18 +32,18 @@ class _Jumping(selectors.EpollSelector):
         super().__init__()
         self.jump: Callable[[float], None] = lambda _seconds: None
         self.busy: Callable[[], bool] = lambda: False
-        self._stirred = True  # whether anything happened on a socket since the last jump
+        self._active = True  # whether anything happened on a socket since the last jump
 
     def register(self, *args: Any, **more: Any) -> selectors.SelectorKey:
-        self._stirred = True
+        self._active = True
         return super().register(*args, **more)
 
     def modify(self, *args: Any, **more: Any) -> selectors.SelectorKey:
-        self._stirred = True
+        self._active = True
         return super().modify(*args, **more)
 
     def unregister(self, *args: Any, **more: Any) -> selectors.SelectorKey:
-        self._stirred = True
+        self._active = True
         return super().unregister(*args, **more)
 
     def select(
@@ -51,12 +51,12 @@ class _Jumping(selectors.EpollSelector):
     ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
         events = super().select(0)
         if events or (timeout is not None and timeout <= 0):
-            self._stirred = self._stirred or bool(events)
+            self._active = self._active or bool(events)
             return events
-        if self._stirred:
-            self._stirred = False
+        if self._active:
+            self._active = False
             if events := super().select(_GRACE_S):
-                self._stirred = True
+                self._active = True
                 return events
         left_s = _PATIENCE_S if timeout is None else timeout
         while left_s > 0 and (self.busy() or timeout is None):
@@ -67,7 +67,7 @@ class _Jumping(selectors.EpollSelector):
             left_s -= passed_s
             self.jump(passed_s)
             if events:
-                self._stirred = True
+                self._active = True
                 return events
         if timeout is None:
             raise AssertionError("nothing happens any more, and nothing is waited for")
@@ -80,11 +80,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._seconds = _START_S
-        self._owed = 0
+        self.owed: set[asyncio.Future[Any]] = set()
         selector = _Jumping()
         super().__init__(selector)
         selector.jump = self._jump
-        selector.busy = lambda: self._owed > 0
+        selector.busy = lambda: bool(self.owed)
 
     def time(self) -> float:
         return self._seconds
@@ -105,11 +105,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def owe(self, future: asyncio.Future[Any]) -> None:
         """Until it is done, a thread works for this loop."""
-        self._owed += 1
-        future.add_done_callback(self._settled)
-
-    def _settled(self, _future: Any) -> None:
-        self._owed -= 1
+        self.owed.add(future)
+        future.add_done_callback(self.owed.discard)
 
     def _jump(self, seconds: float) -> None:
         self._seconds += seconds

@@ -11,5 +11,5 @@ async def until(
 ) -> None:
     """Wait for a condition of code, a device or a process that gives tests no event; TimeoutError if it does not come."""
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - see above
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(every_s)

@@ -1,18 +1,14 @@
-"""Time in tests of the agent: a wall clock that can be set, journals whose threads are waited for, and conditions."""
+"""Time in tests of the agent."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import Any
 
-import pytest
-
-from agent.journal.writer import Writer
-from tests.virtual_time import VirtualClock, VirtualLoop
+from tests.virtual_time import VirtualClock
 
 
-class HandClock(VirtualClock):
+class SettableClock(VirtualClock):
     """The clock of the loop, with a clock on the wall that can be set, and a way to let time pass and see what came of it."""
 
     def __init__(self) -> None:
@@ -27,37 +23,13 @@ class HandClock(VirtualClock):
         self._off += by
 
     async def advance(self, seconds: float) -> None:
-        """Let so much time pass, and everyone do what he can do by then."""
+        """Let so much time pass, and all happen that is due by then."""
         await asyncio.sleep(seconds)
         calm = 0
         while calm < 20:
-            if _owed:
+            if owed := self._loop.owed:
                 calm = 0
-                await asyncio.wait(_owed)
+                await asyncio.wait(owed)
             else:
                 calm += 1
                 await asyncio.sleep(0)
-
-
-_owed: set[asyncio.Future[Any]] = set()
-
-
-def owed() -> int:
-    """How many answers the threads of journals still owe."""
-    return len(_owed)
-
-
-def watch_journals(patch: pytest.MonkeyPatch) -> None:
-    """Keep account of what the thread of every journal owes: while it does, no virtual time is jumped over."""
-    submit = Writer._submit
-
-    def _submit(self: Writer, work: Any, need: Any) -> asyncio.Future[Any]:
-        future = submit(self, work, need)
-        _owed.add(future)
-        future.add_done_callback(_owed.discard)
-        loop = future.get_loop()
-        if isinstance(loop, VirtualLoop):
-            loop.owe(future)
-        return future
-
-    patch.setattr(Writer, "_submit", _submit)

@@ -9,13 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent.journal import Arrival, Journal, StepAck, TaskRecord
+from agent.journal.writer import Writer
 from agent.settlement import Settlement, succeeded
 from contract.clock import Clock
 from contract.link import Event, MinerRef
 from contract.task import Outcome, TaskName
 from drivers.base import Evidence, Plan, Reboot
-from tests.virtual_time import loop_clock
+from tests.virtual_time import VirtualLoop, loop_clock
 
 AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PLAN = Plan(change=Reboot(force=True), before={"boot": 1, "rates": [1.5, None]}, data={"n": "ü"})
@@ -77,3 +80,16 @@ async def found(journal: Journal, task_id: str) -> TaskRecord:
     record = await journal.find(task_id)
     assert record is not None, f"{task_id} is not in the journal"
     return record
+
+
+def watch_journals(patch: pytest.MonkeyPatch) -> None:
+    """Have the loop of virtual time know what the thread of every journal owes it."""
+    submit = Writer._submit
+
+    def _submit(self: Writer, work: Any, need: Any) -> asyncio.Future[Any]:
+        future = submit(self, work, need)
+        if isinstance(loop := future.get_loop(), VirtualLoop):
+            loop.owe(future)
+        return future
+
+    patch.setattr(Writer, "_submit", _submit)

@@ -27,7 +27,7 @@ from drivers.base import (
     Resume,
     Suspend,
 )
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import code
 from tests.agent.farm import FakeFarm, FakeMiner
 from tests.agent.stage import Site, site
@@ -260,7 +260,7 @@ async def test_a_miner_without_logs_says_so(tmp_path: Path) -> None:
 
 
 async def test_a_scan_tells_its_counts_and_its_progress(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
 
     class Slow(FakeFarm):
         async def scan(

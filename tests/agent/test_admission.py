@@ -7,7 +7,7 @@ from agent.policy import Policy
 from agent.ports import CloudError
 from contract.link import MinerRef
 from contract.task import SPECS, TaskName
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.stage import Site, site
 from tests.waiting import until
@@ -72,7 +72,7 @@ async def test_no_more_is_asked_for_than_there_is_room(tmp_path: Path) -> None:
 
 
 async def test_an_absent_cloud_is_asked_again_ever_more_seldom(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with site(tmp_path, clock=clock) as at:
         at.cloud.away = NO_CLOUD
         await clock.advance(600.0)
@@ -89,7 +89,7 @@ async def test_an_absent_cloud_is_asked_again_ever_more_seldom(tmp_path: Path) -
 async def test_a_cloud_that_does_not_want_us_is_asked_seldom_and_said_to_the_operator(
     tmp_path: Path,
 ) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with site(tmp_path, clock=clock) as at:
         at.cloud.away = CloudError("the token was revoked", retry=False, status=401)
         await clock.advance(300.0)
@@ -108,7 +108,7 @@ async def test_a_cloud_that_does_not_want_us_is_asked_seldom_and_said_to_the_ope
 async def test_a_cloud_that_answers_at_once_with_nothing_new_is_not_hammered(
     tmp_path: Path,
 ) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with site(tmp_path, clock=clock) as at:
         at.farm.miners[0].gate["verify"] = asyncio.Event()
         task = at.task(limit_s=1000.0)
@@ -137,7 +137,7 @@ async def test_a_claim_whose_answer_was_lost_is_handed_out_again(tmp_path: Path)
 
 
 async def test_no_number_of_the_clouds_reaches_beyond_what_is_sane(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     policy = Policy(limits_s={TaskName.POOLS: 5000.0}, stop_grace_s=0.1)
     async with site(tmp_path, clock=clock, policy=policy) as at:
         at.cloud.lease_s = 1e9

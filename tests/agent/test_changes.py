@@ -17,7 +17,7 @@ from contract.errors import (
     UnsupportedError,
 )
 from contract.task import TaskName
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import code
 from tests.agent.farm import FakeMiner
 from tests.agent.stage import Site, crash_and_restart
@@ -47,7 +47,7 @@ async def test_a_miner_that_became_one_that_is_only_read_is_no_proof_that_nothin
 
 
 async def test_a_step_of_the_clock_on_the_wall_does_not_shorten_the_watch(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     at = Site(tmp_path, clock=clock)
     at.start()
     await asyncio.wait_for(at.path.ready(), 10.0)
@@ -78,7 +78,9 @@ RESTARTING = [
 ]
 
 
-async def _met(tmp_path: Path, error: Exception, clock: HandClock) -> tuple[Site, FakeMiner, str]:
+async def _met(
+    tmp_path: Path, error: Exception, clock: SettableClock
+) -> tuple[Site, FakeMiner, str]:
     """A task that has just met a miner which answers with this error."""
     at = Site(tmp_path, clock=clock)
     at.start()
@@ -96,7 +98,7 @@ async def _met(tmp_path: Path, error: Exception, clock: HandClock) -> tuple[Site
 async def test_a_miner_met_while_it_restarts_is_read_again_until_it_is_back(
     tmp_path: Path, error: Exception
 ) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     at, miner, task = await _met(tmp_path, error, clock)
     miner.plan_error = None
     await clock.advance(5.0)
@@ -113,7 +115,7 @@ async def test_a_miner_met_while_it_restarts_is_read_again_until_it_is_back(
 async def test_one_that_never_comes_back_fails_by_its_error_after_a_bounded_while(
     tmp_path: Path, error: Exception
 ) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     at, miner, task = await _met(tmp_path, error, clock)
     await clock.advance(25.0)
     event = at.cloud.end(task)
@@ -126,7 +128,7 @@ async def test_one_that_never_comes_back_fails_by_its_error_after_a_bounded_whil
 
 
 async def test_a_miner_that_is_gone_as_a_whole_is_not_waited_for(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     at = Site(tmp_path, clock=clock)
     at.start()
     await asyncio.wait_for(at.path.ready(), 10.0)
@@ -149,7 +151,7 @@ async def test_a_miner_that_is_gone_as_a_whole_is_not_waited_for(tmp_path: Path)
 
 
 async def test_what_waiting_cannot_mend_is_not_waited_for(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     at = Site(tmp_path, clock=clock)
     at.start()
     await asyncio.wait_for(at.path.ready(), 10.0)
@@ -164,7 +166,7 @@ async def test_what_waiting_cannot_mend_is_not_waited_for(tmp_path: Path) -> Non
 
 
 async def test_an_operator_can_cancel_what_waits_for_a_miner_to_come_back(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     at, miner, task = await _met(tmp_path, RESTARTING[0], clock)
     at.cloud.cancel.add(task)
     at.cloud.poke()

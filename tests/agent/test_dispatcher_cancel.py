@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.journal import Journal
 from contract.task import SPECS, TaskName
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import code
 from tests.agent.stage import site
 from tests.waiting import until
@@ -74,7 +74,7 @@ async def test_neither_cancel_nor_limit_cuts_the_writing_of_an_end(tmp_path: Pat
             await go_on.wait()
             await super().settle(*given, **more)
 
-    clock = HandClock()
+    clock = SettableClock()
     journal = Slow(tmp_path / "journal.db", clock, ballast_bytes=4096)
     async with site(tmp_path, clock=clock, journal=journal) as at:
         ref = at.farm.miners[0].ref

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from agent.policy import Policy
 from contract.task import TaskName
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.stage import site
 
@@ -37,7 +37,7 @@ async def test_forbidden_names_are_refused(tmp_path: Path) -> None:
 
 
 async def test_a_task_waits_for_its_lease_and_nothing_is_sent_without(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with site(tmp_path, clock=clock) as at:
         miner = at.farm.miners[0]
         miner.gate["connect"] = asyncio.Event()
@@ -60,7 +60,7 @@ async def test_a_task_waits_for_its_lease_and_nothing_is_sent_without(tmp_path: 
 
 
 async def test_a_task_waiting_for_its_lease_expires_and_can_be_cancelled(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with site(tmp_path, clock=clock) as at:
         at.cloud.lease_s = 10.0
         expires, cancelled = at.task(0, queue_ttl_s=30.0), at.task(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.policy import Policy
 from contract.task import TaskName
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import code
 from tests.agent.stage import site
 from tests.waiting import until
@@ -51,7 +51,7 @@ async def test_a_slot_that_will_not_die_is_left_behind_and_may_send_nothing_more
 
 
 async def test_the_limit_is_counted_from_intent(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with site(tmp_path, clock=clock) as at:
         miner = at.farm.miners[0]
         miner.gate["verify"] = asyncio.Event()

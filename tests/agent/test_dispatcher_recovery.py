@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.policy import Policy
 from contract.task import TaskName
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.journal import found
 from tests.agent.stage import Site, crash_and_restart
@@ -49,7 +49,7 @@ async def test_a_one_shot_that_was_not_sent_is_found_not_done(tmp_path: Path) ->
 
 
 async def test_a_one_shot_is_watched_only_as_long_as_its_limit(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     at = Site(tmp_path, clock=clock)
     at.start()
     await asyncio.wait_for(at.path.ready(), 10.0)
@@ -162,7 +162,7 @@ async def test_what_was_begun_goes_first_after_a_crash_and_a_cancel_does_not_den
 async def test_a_setting_half_done_waits_for_the_lease_before_it_is_sent_again(
     tmp_path: Path,
 ) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     at = Site(tmp_path, clock=clock)
     at.start()
     await asyncio.wait_for(at.path.ready(), 10.0)

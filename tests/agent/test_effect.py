@@ -12,7 +12,7 @@ from contract.clock import from_text
 from contract.errors import StorageFullError
 from contract.task import TaskName
 from drivers.base import Effect, Plan
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.farm import FakeFarm, FakeMiner
 from tests.agent.journal import found
@@ -38,7 +38,7 @@ def two_writes() -> FakeFarm:
     return FakeFarm(1, kind=TwoWrites)
 
 
-async def begun(at: Site, clock: HandClock, *, reported: bool) -> str:
+async def begun(at: Site, clock: SettableClock, *, reported: bool) -> str:
     at.farm.miners[0].gate["between"] = asyncio.Event()
     if not reported:
         at.cloud.report_error = lambda _: NO_CLOUD
@@ -56,7 +56,7 @@ async def begun(at: Site, clock: HandClock, *, reported: bool) -> str:
 
 
 async def test_a_change_whose_intent_the_cloud_knows_is_seen_through(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with site(tmp_path, clock=clock, farm=two_writes()) as at:
         task = await begun(at, clock, reported=True)
         event = at.cloud.end(task)
@@ -67,7 +67,7 @@ async def test_a_change_whose_intent_the_cloud_knows_is_seen_through(tmp_path: P
 
 
 async def test_a_change_the_cloud_never_heard_of_stops_with_its_lease(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with site(tmp_path, clock=clock, farm=two_writes()) as at:
         task = await begun(at, clock, reported=False)
         assert at.farm.miners[0].ledger == ["first"]
@@ -95,7 +95,7 @@ async def test_a_note_is_on_disk_before_the_driver_goes_on(tmp_path: Path) -> No
 
 
 async def test_an_order_long_after_its_intent_is_written_down_with_its_time(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with site(tmp_path, clock=clock, farm=two_writes()) as at:
         gate = at.farm.miners[0].gate["between"] = asyncio.Event()
         task = at.task(name=TaskName.REBOOT, params={}, limit_s=10_000.0)

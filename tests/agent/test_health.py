@@ -14,7 +14,7 @@ from agent.notify import Notifier
 from agent.ports import CloudError
 from contract.clock import SystemClock
 from contract.link import Heartbeat, HeartbeatReply, Settings
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.virtual_time import loop_clock
 from tests.waiting import until
 
@@ -90,7 +90,7 @@ def test_the_watchdog_is_ours_only_if_systemd_says_so(
     assert Notifier(environment).watchdog_s == seconds
 
 
-def health(tmp_path: Path, clock: HandClock, turned: list[float], **more) -> Health:
+def health(tmp_path: Path, clock: SettableClock, turned: list[float], **more) -> Health:
     return Health(
         clock,
         notifier(tmp_path, WATCHDOG_USEC="20000000"),
@@ -101,7 +101,7 @@ def health(tmp_path: Path, clock: HandClock, turned: list[float], **more) -> Hea
 
 
 async def test_a_journal_that_stands_still_ends_the_feeding(tmp_path: Path, ear: Ear) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     turned = [clock.mono()]
     watched = health(tmp_path, clock, turned)
     watched.check()
@@ -120,7 +120,7 @@ async def test_a_journal_that_stands_still_ends_the_feeding(tmp_path: Path, ear:
 
 
 async def test_a_frozen_task_slot_does_not_end_the_feeding(tmp_path: Path, ear: Ear) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     watched = health(tmp_path, clock, [clock.mono()], slots_alive=lambda: False)
     watched.check()
     assert ear.heard() == ["WATCHDOG=1"]

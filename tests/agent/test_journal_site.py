@@ -13,7 +13,7 @@ from agent.states import State
 from contract.clock import to_text
 from contract.link import ON_SITE, Arose, SiteMiner
 from contract.task import TaskName
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.agent.journal import AT, PLAN, accept, acknowledge, done, found, opened, outbox, record
 
 
@@ -75,7 +75,7 @@ async def test_one_another_version_wrote_does_not_hold_up_the_outbox(tmp_path: P
 
 
 async def test_without_a_cloud_only_the_newest_of_the_site_wait_to_be_told(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with opened(tmp_path, clock, keep_untold=10) as journal:
         await accept(journal, record("cloud"))
         await journal.settle(record("cloud"), done(), AT)

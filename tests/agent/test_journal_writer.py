@@ -14,9 +14,9 @@ import pytest
 from agent.journal import Journal, StepAck
 from agent.journal.writer import Job
 from agent.states import State
-from tests.agent.clock import HandClock, owed
+from tests.agent.clock import SettableClock
 from tests.agent.journal import AT, PLAN, accept, acknowledge, done, found, opened, outbox, record
-from tests.virtual_time import loop_clock
+from tests.virtual_time import VirtualLoop, loop_clock
 from tests.waiting import until
 
 
@@ -98,7 +98,9 @@ async def test_a_job_given_up_while_queued_is_not_begun(tmp_path: Path) -> None:
     first = asyncio.create_task(journal.begin("t1", PLAN, AT))
     await until(entered.is_set)
     second = asyncio.create_task(journal.begin("t2", PLAN, AT))
-    await until(lambda: owed() == 2)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    await until(lambda: len(loop.owed) == 2)
     second.cancel()
     await asyncio.wait({second})
     held.set()
@@ -116,7 +118,7 @@ async def test_the_outbox_is_read_in_bounded_bites(tmp_path: Path) -> None:
 
 
 async def test_only_reported_tasks_are_pruned(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with opened(tmp_path, clock, keep_days=30, keep_rows=5) as journal:
         at = clock.now()
         for number in range(4):

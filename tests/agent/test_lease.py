@@ -3,11 +3,11 @@ from __future__ import annotations
 import asyncio
 
 from agent.lease import Lease
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 
 
 async def test_a_lease_counts_from_before_the_request() -> None:
-    clock = HandClock()
+    clock = SettableClock()
     lease = Lease(clock)
     assert lease.left_s() == 0.0
     asked = clock.mono()
@@ -19,7 +19,7 @@ async def test_a_lease_counts_from_before_the_request() -> None:
 
 
 async def test_an_older_reply_does_not_shorten_a_lease() -> None:
-    clock = HandClock()
+    clock = SettableClock()
     lease = Lease(clock)
     lease.renew(clock.mono(), 60.0)
     lease.renew(clock.mono() - 30.0, 60.0)
@@ -27,7 +27,7 @@ async def test_an_older_reply_does_not_shorten_a_lease() -> None:
 
 
 async def test_waiting_for_a_lease_ends_when_enough_is_left() -> None:
-    clock = HandClock()
+    clock = SettableClock()
     lease = Lease(clock)
     lease.renew(clock.mono(), 10.0)
     waiting = asyncio.create_task(lease.at_least(20.0))

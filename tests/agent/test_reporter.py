@@ -11,7 +11,7 @@ from agent.policy import Policy
 from agent.ports import CloudError
 from contract.link import Event, ReportReply, ReportRequest
 from contract.task import TaskName
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, FakeCloud
 from tests.agent.farm import FakeFarm
 from tests.agent.journal import found
@@ -21,7 +21,7 @@ from tests.waiting import until
 
 
 async def test_an_outcome_waits_for_the_cloud_and_is_told_once(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with site(tmp_path, clock=clock) as at:
         at.farm.miners[0].gate["verify"] = asyncio.Event()
         task = at.task(name=TaskName.REBOOT, params={}, limit_s=10_000.0)
@@ -108,7 +108,7 @@ REFUSED = CloudError("400: state is not known", retry=False, status=400)
 async def test_an_outcome_the_cloud_refuses_is_offered_ever_more_seldom_until_it_takes_it(
     tmp_path: Path,
 ) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with site(tmp_path, clock=clock) as at:
         at.cloud.report_error = lambda _: REFUSED
         task = at.task()
@@ -158,7 +158,7 @@ async def test_what_the_cloud_refuses_is_found_by_halves_and_all_else_is_told(
 async def test_a_refused_outcome_that_is_given_up_stands_in_the_journal_and_is_said(
     tmp_path: Path,
 ) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     policy = Policy(report_keep_s=600.0, stop_grace_s=0.1)
     at = Site(tmp_path, clock=clock, policy=policy)
     at.start()
@@ -221,7 +221,7 @@ async def test_a_refused_outcome_is_offered_again_by_the_next_run(tmp_path: Path
 
 
 async def test_a_revoked_token_keeps_outcomes_until_it_is_repaired(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     async with site(tmp_path, clock=clock) as at:
         at.cloud.report_error = lambda _: CloudError("revoked", retry=False, status=401)
         task = at.task()
@@ -235,7 +235,7 @@ async def test_a_revoked_token_keeps_outcomes_until_it_is_repaired(tmp_path: Pat
 
 
 async def test_an_outcome_nobody_took_for_a_week_is_given_up(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     policy = Policy(report_keep_s=3600.0, stop_grace_s=0.1)
     async with site(tmp_path, clock=clock, policy=policy) as at:
         refusal = CloudError("what is this", retry=False, status=404)

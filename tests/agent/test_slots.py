@@ -25,7 +25,7 @@ from drivers.base import (
     Timing,
 )
 from drivers.wire import Wire
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import code
 from tests.agent.farm import FakeFarm, FakeMiner
 from tests.agent.stage import site
@@ -58,11 +58,11 @@ async def at_once(slots: Slots, changes: list[AnyChange]) -> int:
 
 @pytest.mark.parametrize("change", POWER)
 async def test_power_is_not_switched_everywhere_at_once(change: AnyChange) -> None:
-    assert await at_once(Slots(Policy(), HandClock()), [change] * 50) == 32
+    assert await at_once(Slots(Policy(), SettableClock()), [change] * 50) == 32
 
 
 async def test_miners_begin_to_hash_a_few_at_a_time_whatever_kept_them_waiting() -> None:
-    clock = HandClock()
+    clock = SettableClock()
     slots = Slots(Policy(resumes_per_10_s=3), clock)
     begun: list[float] = []
 
@@ -85,19 +85,20 @@ async def test_miners_begin_to_hash_a_few_at_a_time_whatever_kept_them_waiting()
 
 async def test_few_firmware_updates_run_at_once_and_count_as_power(tmp_path: Path) -> None:
     update = Firmware(path="x")
-    assert await at_once(Slots(Policy(), HandClock()), [update] * 50) == 4
-    assert await at_once(Slots(Policy(), HandClock()), [update] * 50 + [Reboot()] * 50) == 32
+    assert await at_once(Slots(Policy(), SettableClock()), [update] * 50) == 4
+    assert await at_once(Slots(Policy(), SettableClock()), [update] * 50 + [Reboot()] * 50) == 32
 
 
 async def test_lights_and_pools_have_room_of_their_own() -> None:
     changes: list[AnyChange] = [Light(on=True), Pools(pools=())]
     assert (
-        await at_once(Slots(Policy(), HandClock()), [*changes * 200, *[Reboot()] * 50]) == 256 + 32
+        await at_once(Slots(Policy(), SettableClock()), [*changes * 200, *[Reboot()] * 50])
+        == 256 + 32
     )
 
 
 async def test_the_first_to_ask_is_the_first_to_go() -> None:
-    slots = Slots(Policy(power_effects=1), HandClock())
+    slots = Slots(Policy(power_effects=1), SettableClock())
     order: list[int] = []
 
     async def effect(number: int) -> None:
@@ -127,7 +128,7 @@ async def test_connecting_and_proving_hold_no_slot(tmp_path: Path) -> None:
 
 
 async def test_waiting_for_a_slot_costs_a_task_none_of_its_time(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     policy = Policy(power_effects=1, stop_grace_s=0.1)
     async with site(tmp_path, policy=policy, clock=clock) as at:
         first, second = at.farm.miners[:2]

@@ -56,25 +56,25 @@ class Cannot(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Make:
-    """One make: its stage, its models, and what its driver says and takes where others say and take another."""
+class MakeCase:
+    """One make: its stage, its models, and where its driver's words and values differ."""
 
     stage: type[MakeStage[Any]]
     models: tuple[str, ...]  # one of each generation or dialect that takes changes
-    more: tuple[str, ...]  # those that differ from these in less
+    variants: tuple[str, ...]  # those that differ from these in less
     cannot: tuple[Cannot, ...]
     modes: Mapping[str, tuple[PowerMode, ...]]  # by generation
     mode: Mode  # one that it can be sent to from normal
     mode_field: str  # of evidence
-    mode_stays: str  # said of one that ignored it
-    clock: str  # field of evidence: what a reboot sets to nothing
-    rebooted: str  # in the signal of a reboot that was seen
-    ran_on: str  # the signal of none
-    pools_kept: tuple[str, bool, str]  # what is said of one that ignored its new pools
+    ignored_mode: str  # said of one that ignored it
+    uptime_field: str  # field of evidence: what a reboot sets to nothing
+    reboot_signal: str  # in the signal of a reboot that was seen
+    no_reboot_signal: str  # the signal of none
+    ignored_pools: tuple[str, bool, str]  # what is said of one that ignored its new pools
     pools_signal: str  # in that of new pools
     no_pool: str  # said where none can be reached
     no_version: str  # of none of its firmwares
-    seal_broken: str  # said of a file that the miner rejects
+    seal_error: str  # said of a file that the miner rejects
     log_fault: str  # the other way its log comes
     beside_pools: Mapping[str, Any] = field(default_factory=dict)  # in evidence, left alone
     light_late_s: float = 30.0
@@ -109,10 +109,10 @@ _NO_MODES: Final = "its firmware has no modes"
 _OLD: Final = ("s9", "t17+", "l3+")
 
 MAKES: Final = (
-    Make(
+    MakeCase(
         stage=Antminer,
         models=("s21", "s19pro", "ks5", "s9", "t17+"),
-        more=("l7", "s21hyd", "l3+"),
+        variants=("l7", "s21hyd", "l3+"),
         cannot=(
             Cannot(Need.MODE, _NO_MODES, ("s9", "l3+")),
             Cannot(Need.ANSWER, "old ones are down before they could give it", _OLD),
@@ -130,24 +130,24 @@ MAKES: Final = (
         },
         mode=Mode(mode=PowerMode.SLEEP),
         mode_field="mode_running",
-        mode_stays="stays at mode 0",
-        clock="elapsed_s",
-        rebooted="outage",
-        ran_on="Elapsed runs on",
-        pools_kept=("not_done", True, "still holds the old pools"),
+        ignored_mode="stays at mode 0",
+        uptime_field="elapsed_s",
+        reboot_signal="outage",
+        no_reboot_signal="Elapsed runs on",
+        ignored_pools=("not_done", True, "still holds the old pools"),
         pools_signal="pools of the running miner",
         no_pool="no pool is alive",
         no_version="FR-9.9",
         whole_image="firmware",
         mode_late_s=100.0,
-        seal_broken="U001",
+        seal_error="U001",
         log_fault="logs_swapped",
         proven_by_mode=frozenset({"suspend", "resume"}),
     ),
-    Make(
+    MakeCase(
         stage=Whatsminer,
         models=("m20s", "m50s", "m60s-compat", "m60s"),
-        more=("m30s", "m63s", "m70"),
+        variants=("m30s", "m63s", "m70"),
         cannot=(
             Cannot(Need.LIGHT, "the first token firmware does not tell its light", ("m20s",)),
             Cannot(Need.SERIAL, "older dialects do not tell it", ("m20s", "m50s", "m30s")),
@@ -158,24 +158,24 @@ MAKES: Final = (
         ),
         mode=Mode(mode=PowerMode.LOW),
         mode_field="mode",
-        mode_stays="stays in mode normal",
-        clock="uptime_s",
-        rebooted="smaller time since boot",
-        ran_on="smaller time since boot",
+        ignored_mode="stays in mode normal",
+        uptime_field="uptime_s",
+        reboot_signal="smaller time since boot",
+        no_reboot_signal="smaller time since boot",
         restart=("not_done", True),
-        pools_kept=("unknown", False, "still works for the old ones"),
+        ignored_pools=("unknown", False, "still works for the old ones"),
         pools_signal="pools of the running miner",
         no_pool="no pool is alive",
         no_version="20290101.11.REL",
         whole_image="whole file",
-        seal_broken="rejected",
+        seal_error="rejected",
         log_fault="log_glued",
         unproven={whatsminer_models.V1: frozenset({"light"})},
     ),
-    Make(
+    MakeCase(
         stage=Iceriver,
         models=("ks3m", "ks5l", "ks5m"),
-        more=("ks0", "ks0pro", "ks3l", "ks7", "al3", "rx0"),
+        variants=("ks0", "ks0pro", "ks3l", "ks7", "al3", "rx0"),
         cannot=(
             Cannot(Need.PROCESS, "its runtime is that of its one program"),
             Cannot(Need.SERIAL, "it does not tell it"),
@@ -185,15 +185,15 @@ MAKES: Final = (
         modes={iceriver_models.STOCK: (PowerMode.SLEEP, PowerMode.NORMAL)},
         mode=Mode(mode=PowerMode.SLEEP),
         mode_field="mode",
-        mode_stays="stays in mode normal",
-        clock="elapsed_s",
-        rebooted="outage",
-        ran_on="runtime runs on",
-        pools_kept=("not_done", True, "still has the old pools"),
+        ignored_mode="stays in mode normal",
+        uptime_field="elapsed_s",
+        reboot_signal="outage",
+        no_reboot_signal="runtime runs on",
+        ignored_pools=("not_done", True, "still has the old pools"),
         pools_signal="connected",
         no_pool="not connected",
         no_version="9_9_9",
-        seal_broken="reject",
+        seal_error="reject",
         log_fault="refuses_4111",
         beside_pools={"ratio": 60, "mode": "normal"},
         light_late_s=15.0,
@@ -201,10 +201,10 @@ MAKES: Final = (
 )  # fmt: skip
 
 
-def having(need: Need, *, every: bool = False) -> Iterator[tuple[Make, str]]:
+def having(need: Need, *, every: bool = False) -> Iterator[tuple[MakeCase, str]]:
     """The makes and models that have what a promise needs; `every`: also those that differ in less."""
     for make in MAKES:
-        for key in make.models + (make.more if every else ()):
+        for key in make.models + (make.variants if every else ()):
             if make.can(need, key):
                 yield make, key
 
@@ -219,7 +219,7 @@ def each_without(need: Need) -> pytest.MarkDecorator:
     return _for(*((make, key) for make in MAKES for key in make.models if not make.can(need, key)))
 
 
-def _for(*models: tuple[Make, str]) -> pytest.MarkDecorator:
+def _for(*models: tuple[MakeCase, str]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         ("make", "key"), [pytest.param(make, key, id=f"{make.name}-{key}") for make, key in models]
     )

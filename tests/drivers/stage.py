@@ -156,7 +156,7 @@ class MakeStage(ABC, Generic[D]):
         ]
 
     def effect(self, notes: Mapping[str, Any] | None = None) -> MemoryEffect:
-        """A leave to change the miner; `notes` are what a crash left of an earlier one."""
+        """Permission to change the miner; `notes` are what a crash left of an earlier one."""
         return MemoryEffect(self.clock, notes)
 
     async def planned(self, change: AnyChange) -> Plan:

@@ -8,12 +8,12 @@ import pytest
 
 from contract.errors import BadFirmwareError
 from drivers.base import Firmware
-from tests.drivers.makes import Make, Need, each, each_silence
+from tests.drivers.makes import MakeCase, Need, each, each_silence
 
 
 @each(Need.FIRMWARE, every=True)
 async def test_a_newer_firmware_is_installed_and_its_version_read_back(
-    make: Make, key: str, tmp_path: Path
+    make: MakeCase, key: str, tmp_path: Path
 ) -> None:
     async with make.begin(key) as on:
         was, ordered = on.versions[0], not make.can(Need.OWN_RESTART, key)
@@ -38,7 +38,7 @@ async def test_a_newer_firmware_is_installed_and_its_version_read_back(
 
 
 @each(Need.BOARDS)
-async def test_a_single_image_goes_whole(make: Make, key: str, tmp_path: Path) -> None:
+async def test_a_single_image_goes_whole(make: MakeCase, key: str, tmp_path: Path) -> None:
     async with make.begin(key) as on:
         evidence = await on.carry_out(on.file(tmp_path / "single.bin", on.single_image()))
         assert evidence.outcome == "done", evidence
@@ -47,7 +47,7 @@ async def test_a_single_image_goes_whole(make: Make, key: str, tmp_path: Path) -
 
 @each(Need.FIRMWARE)
 async def test_the_version_asked_for_is_done_without_an_upload_if_it_runs_already(
-    make: Make, key: str, tmp_path: Path
+    make: MakeCase, key: str, tmp_path: Path
 ) -> None:
     async with make.begin(key) as on:
         for version in on.versions:
@@ -56,7 +56,7 @@ async def test_the_version_asked_for_is_done_without_an_upload_if_it_runs_alread
 
 
 @each(Need.FIRMWARE)
-async def test_the_promised_version_is_checked(make: Make, key: str, tmp_path: Path) -> None:
+async def test_the_promised_version_is_checked(make: MakeCase, key: str, tmp_path: Path) -> None:
     async with make.begin(key) as on:
         change = on.newer(tmp_path, target_version=on.next_version())
         evidence = await on.carry_out(change)
@@ -69,7 +69,7 @@ async def test_the_promised_version_is_checked(make: Make, key: str, tmp_path: P
 
 @each(Need.FIRMWARE)
 async def test_a_file_for_another_miner_is_refused_before_it_is_sent(
-    make: Make, key: str, tmp_path: Path
+    make: MakeCase, key: str, tmp_path: Path
 ) -> None:
     async with make.begin(key) as on:
         on.miner.tapped = True
@@ -84,13 +84,13 @@ async def test_a_file_for_another_miner_is_refused_before_it_is_sent(
 
 @each(Need.SEAL)
 async def test_a_file_the_miner_rejects_is_named_as_such_and_nothing_is_restarted(
-    make: Make, key: str, tmp_path: Path
+    make: MakeCase, key: str, tmp_path: Path
 ) -> None:
     async with make.begin(key) as on:
         image = bytearray(on.single_image())
         image[-1] ^= 1
         plan, effect = await on.planned(on.file(tmp_path / on.image_name, image)), on.effect()
-        with pytest.raises(BadFirmwareError, match=make.seal_broken):
+        with pytest.raises(BadFirmwareError, match=make.seal_error):
             await on.driver.apply(plan, effect)
         await on.miner.clock.sleep(60)
         assert effect.sent == 1
@@ -100,7 +100,7 @@ async def test_a_file_the_miner_rejects_is_named_as_such_and_nothing_is_restarte
 
 @each(Need.FIRMWARE)
 async def test_the_same_version_before_and_after_is_unknown(
-    make: Make, key: str, tmp_path: Path
+    make: MakeCase, key: str, tmp_path: Path
 ) -> None:
     async with make.begin(key, "upgrade_bad_flash") as on:
         evidence = await on.carry_out(on.newer(tmp_path))
@@ -110,7 +110,7 @@ async def test_the_same_version_before_and_after_is_unknown(
 
 
 @each(Need.FIRMWARE)
-async def test_a_liar_is_unknown_and_never_done(make: Make, key: str, tmp_path: Path) -> None:
+async def test_a_liar_is_unknown_and_never_done(make: MakeCase, key: str, tmp_path: Path) -> None:
     async with make.begin(key, "ignores") as on:
         evidence = await on.carry_out(on.newer(tmp_path))
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
@@ -120,7 +120,7 @@ async def test_a_liar_is_unknown_and_never_done(make: Make, key: str, tmp_path: 
 @each_silence
 @each(Need.OWN_RESTART)
 async def test_a_lost_answer_is_settled_by_the_version(
-    make: Make, key: str, close: bool, tmp_path: Path
+    make: MakeCase, key: str, close: bool, tmp_path: Path
 ) -> None:
     async with make.begin(key, {"fault": "silent_apply", "close": close}, upload_s=2.0) as on:
         evidence = await on.carry_out(on.newer(tmp_path))
@@ -130,19 +130,19 @@ async def test_a_lost_answer_is_settled_by_the_version(
 
 @each(Need.FIRMWARE)
 async def test_after_a_crash_the_plan_and_the_notes_are_enough_to_look_again(
-    make: Make, key: str, tmp_path: Path
+    make: MakeCase, key: str, tmp_path: Path
 ) -> None:
     await looked_at_after_a_crash(make, key, tmp_path)
 
 
 @each(Need.OWN_RESTART)
 async def test_after_a_crash_the_plan_alone_is_enough_where_the_miner_restarts_itself(
-    make: Make, key: str, tmp_path: Path
+    make: MakeCase, key: str, tmp_path: Path
 ) -> None:
     await looked_at_after_a_crash(make, key, tmp_path, "intent_at")
 
 
-async def looked_at_after_a_crash(make: Make, key: str, folder: Path, *kept: str) -> None:
+async def looked_at_after_a_crash(make: MakeCase, key: str, folder: Path, *kept: str) -> None:
     async with make.begin(key) as on:
         change = on.newer(folder)
         plan, effect = await on.planned(change), on.effect()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contract.miner import PowerMode
 from drivers.base import Mode
-from tests.drivers.makes import Make, Need, each
+from tests.drivers.makes import MakeCase, Need, each
 
 
 @each(Need.MODE)
-async def test_a_mode_that_is_as_wished_is_not_written(make: Make, key: str) -> None:
+async def test_a_mode_that_is_as_wished_is_not_written(make: MakeCase, key: str) -> None:
     async with make.begin(key) as on:
         found = await on.no_change(Mode(mode=PowerMode.NORMAL))
         assert found.before[make.mode_field] == "normal"
@@ -16,22 +16,22 @@ async def test_a_mode_that_is_as_wished_is_not_written(make: Make, key: str) -> 
 
 
 @each(Need.MODE)
-async def test_a_liar_is_found_out(make: Make, key: str) -> None:
+async def test_a_liar_is_found_out(make: MakeCase, key: str) -> None:
     async with make.begin(key, "ignores") as on:
         evidence = await on.carry_out(make.mode)
         assert (evidence.outcome, evidence.verified) == ("not_done", True), evidence
-        assert make.mode_stays in evidence.reason
+        assert make.ignored_mode in evidence.reason
         assert not on.ledger("mode")
 
 
 @each(Need.MODE)
-async def test_a_mode_that_comes_late_is_still_done(make: Make, key: str) -> None:
+async def test_a_mode_that_comes_late_is_still_done(make: MakeCase, key: str) -> None:
     async with make.begin(key, {"fault": "late_apply", "seconds": make.mode_late_s}) as on:
         assert (await on.carry_out(make.mode)).outcome == "done"
 
 
 @each(Need.MODE)
-async def test_no_password_is_in_the_evidence(make: Make, key: str) -> None:
+async def test_no_password_is_in_the_evidence(make: MakeCase, key: str) -> None:
     async with make.begin(key) as on:
         on.slots[0]["pass"] = "verysecret"
         evidence = await on.carry_out(make.mode)

@@ -6,7 +6,7 @@ import pytest
 
 from contract.errors import BadParamsError
 from drivers.base import Pools, PoolSetting
-from tests.drivers.makes import A, B, C, Make, Need, each, each_without, pools
+from tests.drivers.makes import A, B, C, MakeCase, Need, each, each_without, pools
 
 
 def as_seen(slots: list[dict[str, str]], *, with_passwords: bool) -> list[dict[str, str]]:
@@ -20,7 +20,7 @@ def as_seen(slots: list[dict[str, str]], *, with_passwords: bool) -> list[dict[s
 
 
 @each(Need.POOLS, every=True)
-async def test_pools_are_replaced_and_nothing_else(make: Make, key: str) -> None:
+async def test_pools_are_replaced_and_nothing_else(make: MakeCase, key: str) -> None:
     async with make.begin(key) as on:
         settings, shown = on.settings(), make.can(Need.PASSWORDS, key)
         evidence = await on.carry_out(pools(A, B, C))
@@ -39,14 +39,14 @@ async def test_pools_are_replaced_and_nothing_else(make: Make, key: str) -> None
 
 
 @each(Need.POOLS)
-async def test_slots_beyond_the_list_are_cleared(make: Make, key: str) -> None:
+async def test_slots_beyond_the_list_are_cleared(make: MakeCase, key: str) -> None:
     async with make.begin(key) as on:
         assert (await on.carry_out(pools(A))).outcome == "done"
         assert on.stored == [(A, "acc.w1", "secret"), ("", "", ""), ("", "", "")]
 
 
 @each(Need.POOLS)
-async def test_the_same_pools_without_passwords_are_not_written(make: Make, key: str) -> None:
+async def test_the_same_pools_without_passwords_are_not_written(make: MakeCase, key: str) -> None:
     async with make.begin(key) as on:
         assert (await on.carry_out(pools(A, B))).outcome == "done"
         await on.no_change(pools(A, B, password=None))
@@ -54,7 +54,9 @@ async def test_the_same_pools_without_passwords_are_not_written(make: Make, key:
 
 
 @each(Need.PASSWORDS)
-async def test_the_same_pools_with_the_same_passwords_are_not_written(make: Make, key: str) -> None:
+async def test_the_same_pools_with_the_same_passwords_are_not_written(
+    make: MakeCase, key: str
+) -> None:
     async with make.begin(key) as on:
         assert (await on.carry_out(pools(A, B))).outcome == "done"
         await on.no_change(pools(A, B))
@@ -63,7 +65,7 @@ async def test_the_same_pools_with_the_same_passwords_are_not_written(make: Make
 
 @each(Need.PASSWORDS)
 async def test_a_password_not_given_is_kept_where_the_url_stays_and_is_x_elsewhere(
-    make: Make, key: str
+    make: MakeCase, key: str
 ) -> None:
     async with make.begin(key) as on:
         await on.carry_out(pools(A, B))
@@ -73,7 +75,7 @@ async def test_a_password_not_given_is_kept_where_the_url_stays_and_is_x_elsewhe
 
 
 @each(Need.PASSWORDS)
-async def test_no_password_is_in_the_evidence(make: Make, key: str) -> None:
+async def test_no_password_is_in_the_evidence(make: MakeCase, key: str) -> None:
     async with make.begin(key) as on:
         on.slots[0]["pass"] = "oldsecret"
         evidence = await on.carry_out(pools(A, password="newsecret"))
@@ -84,7 +86,9 @@ async def test_no_password_is_in_the_evidence(make: Make, key: str) -> None:
 
 
 @each(Need.SERIAL)
-async def test_placeholders_in_the_user_are_filled_in_for_this_miner(make: Make, key: str) -> None:
+async def test_placeholders_in_the_user_are_filled_in_for_this_miner(
+    make: MakeCase, key: str
+) -> None:
     async with make.begin(key) as on:
         assert (await on.carry_out(pools(A, user="acc.{mac}-{ip4}-{serial}"))).outcome == "done"
         mac, ip4 = on.miner.mac.replace(":", ""), on.miner.ip.replace(".", "x")
@@ -92,7 +96,9 @@ async def test_placeholders_in_the_user_are_filled_in_for_this_miner(make: Make,
 
 
 @each_without(Need.SERIAL)
-async def test_a_placeholder_that_this_miner_cannot_fill_is_refused(make: Make, key: str) -> None:
+async def test_a_placeholder_that_this_miner_cannot_fill_is_refused(
+    make: MakeCase, key: str
+) -> None:
     async with make.begin(key) as on:
         assert (await on.carry_out(pools(A, user="acc.{mac}-{ip4}"))).outcome == "done"
         mac, ip4 = on.miner.mac.replace(":", ""), on.miner.ip.replace(".", "x")
@@ -102,20 +108,20 @@ async def test_a_placeholder_that_this_miner_cannot_fill_is_refused(make: Make, 
 
 
 @each(Need.POOLS)
-async def test_a_miner_that_keeps_its_old_pools_is_found_out(make: Make, key: str) -> None:
+async def test_a_miner_that_keeps_its_old_pools_is_found_out(make: MakeCase, key: str) -> None:
     await keeps_its_pools(make, key, "ignores")
 
 
 @each(Need.SILENT_LOCK)
-async def test_a_miner_that_locked_its_pools_is_found_out(make: Make, key: str) -> None:
+async def test_a_miner_that_locked_its_pools_is_found_out(make: MakeCase, key: str) -> None:
     await keeps_its_pools(make, key, "locked_pools")
 
 
-async def keeps_its_pools(make: Make, key: str, fault: str) -> None:
+async def keeps_its_pools(make: MakeCase, key: str, fault: str) -> None:
     async with make.begin(key, fault) as on:
         before = on.stored
         evidence = await on.carry_out(pools(A))
-        outcome, verified, words = make.pools_kept
+        outcome, verified, words = make.ignored_pools
         assert (evidence.outcome, evidence.verified) == (outcome, verified), evidence
         assert words in evidence.reason
         assert on.stored == before
@@ -123,7 +129,7 @@ async def keeps_its_pools(make: Make, key: str, fault: str) -> None:
 
 @each(Need.POOLS)
 async def test_pools_that_cannot_be_reached_are_set_and_said_to_be_dead(
-    make: Make, key: str
+    make: MakeCase, key: str
 ) -> None:
     async with make.begin(key, "pools_dead") as on:
         evidence = await on.carry_out(pools(A))

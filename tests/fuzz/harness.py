@@ -1,4 +1,4 @@
-"""What the fuzzing of every make's codecs is: bytes that are spoilt, ways to read them, and the errors those may raise.
+"""How every make's codecs are fuzzed: bytes that are spoilt, ways to read them, and the errors those may raise.
 
 A make says of each place that bytes come from (`Source`) what good ones look like and how its driver reads them.
 """
@@ -72,7 +72,9 @@ at_both_sizes = pytest.mark.parametrize(
 )
 
 
-def any_of(*wanted: Any, **named: Any) -> Callable[[Callable[..., None]], Callable[[int], None]]:
+def given_at_both_sizes(
+    *wanted: Any, **named: Any
+) -> Callable[[Callable[..., None]], Callable[[int], None]]:
     """As `hypothesis.given`; a tenth of the examples in every run, all of them in the slow suite."""
 
     def twice(check: Callable[..., None]) -> Callable[[int], None]:

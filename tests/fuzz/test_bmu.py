@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contract.errors import BadFirmwareError
 from drivers.antminer import bmu
-from tests.fuzz.harness import any_of
+from tests.fuzz.harness import given_at_both_sizes
 
 MODEL, BOARD = "Antminer S21", "AMLCtrl_BHB68606"
 
@@ -69,12 +69,12 @@ def test_a_hundred_thousand_damaged_containers_are_refused_or_cut_within_bounds(
     shake(100_000, 2)
 
 
-@any_of(st.binary(max_size=600), st.booleans())
+@given_at_both_sizes(st.binary(max_size=600), st.booleans())
 def test_any_bytes_are_refused_or_cut_within_bounds(data: bytes, is_container: bool) -> None:
     take(signed(bmu.MAGIC + data.ljust(40, b"\0")) if is_container else data)
 
 
-@any_of(
+@given_at_both_sizes(
     st.lists(st.integers(0, 2**32 - 1), min_size=8, max_size=8),
     st.binary(max_size=600),
 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contract.errors import BadParamsError, MalformedError, UnsupportedError
 from drivers.antminer import conf
-from tests.fuzz.harness import any_of
+from tests.fuzz.harness import given_at_both_sizes
 
 SAMPLES = (
     (
@@ -108,7 +108,7 @@ _json = st.recursive(
 )
 
 
-@any_of(pools=_json, more=st.dictionaries(st.text(max_size=12), _json, max_size=5))
+@given_at_both_sizes(pools=_json, more=st.dictionaries(st.text(max_size=12), _json, max_size=5))
 def test_any_json_is_read_or_malformed(pools: object, more: dict[str, object]) -> None:
     take(json.dumps({**more, "pools": pools}).encode())
 
@@ -116,7 +116,7 @@ def test_any_json_is_read_or_malformed(pools: object, more: dict[str, object]) -
 _visible = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x17F), max_size=20)
 
 
-@any_of(url=_visible, user=_visible, password=_visible)
+@given_at_both_sizes(url=_visible, user=_visible, password=_visible)
 def test_what_is_written_arrives_as_it_was_or_is_refused(
     url: str, user: str, password: str
 ) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from contract.errors import MalformedError
 from drivers.digest import parse_challenge
 from drivers.http import Response, ResponseDecoder
-from tests.fuzz.harness import any_of
+from tests.fuzz.harness import given_at_both_sizes
 from tests.fuzz.mutations import mutants
 
 SEEDS = [
@@ -59,7 +59,7 @@ def test_a_hundred_thousand_mutated_responses_raise_only_documented_errors() -> 
     fuzz(100_000, seed=2)
 
 
-@any_of(
+@given_at_both_sizes(
     status=st.integers(-1, 2000),
     headers=st.lists(st.tuples(st.text(max_size=20), st.text(max_size=40)), max_size=10),
     body=st.binary(max_size=200),
@@ -75,7 +75,7 @@ def test_any_headers_are_a_response_or_malformed(
         return
 
 
-@any_of(st.text(max_size=200))
+@given_at_both_sizes(st.text(max_size=200))
 def test_any_challenge_is_one_or_none(text: str) -> None:
     parse_challenge(text)
     parse_challenge(f"Digest {text}")

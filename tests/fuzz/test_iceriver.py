@@ -34,10 +34,10 @@ from tests.fuzz.harness import (
     Source,
     Way,
     answer,
-    any_of,
     at_both_sizes,
     check_comes_back,
     check_possible,
+    given_at_both_sizes,
     halves,
     spoilt,
     spoilt_from,
@@ -254,7 +254,7 @@ def test_spoilt_bytes_raise_only_documented_errors(source: str, number: int, see
     SOURCES[source].shake(number, seed)
 
 
-@any_of(
+@given_at_both_sizes(
     spoilt(PANEL),
     st.lists(spoilt(BOARD) | ANY, max_size=4),
     st.lists(spoilt(POOL) | ANY, max_size=4),
@@ -266,7 +266,7 @@ def test_a_panel_of_any_kinds_of_values_is_read_or_left_out(
     use(fields | {"boards": boards, "pools": pools}, 0)
 
 
-@any_of(ANY, ANY)
+@given_at_both_sizes(ANY, ANY)
 def test_a_reply_of_any_kinds_of_values_is_a_reply_or_a_named_error(error: Any, data: Any) -> None:
     try:
         body = json.dumps({"error": error, "data": data}).encode("utf-8", "surrogatepass")

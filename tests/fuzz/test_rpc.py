@@ -22,9 +22,9 @@ from tests.fuzz.harness import (
     ANY,
     Source,
     Way,
-    any_of,
     at_both_sizes,
     check_comes_back,
+    given_at_both_sizes,
     spoilt,
     spoilt_from,
 )
@@ -121,7 +121,7 @@ def test_spoilt_bytes_raise_only_documented_errors(number: int, seed: int) -> No
     PORT_4028.shake(number, seed)
 
 
-@any_of(
+@given_at_both_sizes(
     st.fixed_dictionaries(
         {
             "STATUS": st.just(STATUS) | ANY,

@@ -24,7 +24,7 @@ from drivers.antminer.subject import boot_uptimes_s, json_answer, judge
 from drivers.base import Credentials
 from drivers.digest import answer, parse_challenge
 from drivers.http import Response
-from tests.fuzz.harness import ANY, any_of, check_comes_back
+from tests.fuzz.harness import ANY, check_comes_back, given_at_both_sizes
 from tests.fuzz.mutations import mutants
 
 SCRIPTS = [
@@ -140,7 +140,7 @@ def test_a_hundred_thousand_mutated_challenges_are_answered_or_none() -> None:
 _KEYS = sorted({key for body in SCRIPTS[:8] for key in json.loads(body.strip())})
 
 
-@any_of(st.dictionaries(st.sampled_from(_KEYS), ANY, max_size=6), st.integers(0, 11))
+@given_at_both_sizes(st.dictionaries(st.sampled_from(_KEYS), ANY, max_size=6), st.integers(0, 11))
 def test_any_value_in_any_place_of_a_script_is_taken_or_malformed(
     whole: dict[str, Any], at: int
 ) -> None:

@@ -30,10 +30,10 @@ from tests.fuzz.harness import (
     Source,
     Way,
     answer,
-    any_of,
     at_both_sizes,
     check_comes_back,
     check_possible,
+    given_at_both_sizes,
     spoilt,
     spoilt_from,
 )
@@ -280,7 +280,7 @@ def test_spoilt_bytes_raise_only_documented_errors(source: str, number: int, see
     SOURCES[source].shake(number, seed)
 
 
-@any_of(
+@given_at_both_sizes(
     st.fixed_dictionaries(
         {
             "STATUS": st.just(STATUS) | st.just("S") | ANY,
@@ -301,7 +301,7 @@ def test_any_value_in_any_place_of_port_4028_is_read_or_malformed(
         PORT_4028.take(json.dumps(reply).encode(), at)
 
 
-@any_of(
+@given_at_both_sizes(
     spoilt({"code": 0, "when": 1, "desc": ""}),
     st.fixed_dictionaries(
         {

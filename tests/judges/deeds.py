@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from simulator.farm import Farm
-from tests.judges.hearing import VENDOR_PORTS, identified, in_its_words
+from tests.judges.hearing import VENDOR_PORTS, identify, in_its_words
 from tests.judges.program import run_program
 from tests.waiting import until
 
@@ -113,7 +113,7 @@ class _Pyasic:
     async def meet(cls, host: str) -> _Pyasic:
         import pyasic
 
-        return cls(await identified(pyasic.get_miner, host))
+        return cls(await identify(pyasic.get_miner, host))
 
     async def light_on(self) -> Any:
         return await self._miner.fault_light_on()
@@ -147,7 +147,7 @@ class _PyasicRs:
     async def meet(cls, host: str) -> _PyasicRs:
         from pyasic_rs import MinerFactory
 
-        return cls(await identified(MinerFactory().get_miner, host))
+        return cls(await identify(MinerFactory().get_miner, host))
 
     async def light_on(self) -> Any:
         return await self._miner.set_fault_light(True)

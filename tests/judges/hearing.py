@@ -66,7 +66,7 @@ class Heard(msgspec.Struct, kw_only=True):
     sensors_chip_c: list[list[int]]
 
 
-async def identified(get_miner: Callable[[str], Awaitable[Any]], host: str) -> Any:
+async def identify(get_miner: Callable[[str], Awaitable[Any]], host: str) -> Any:
     """By a judge's own identification, asked twice: it gives up after seconds, and a busy host may take as many."""
     return await get_miner(host) or await get_miner(host)
 
@@ -75,7 +75,7 @@ async def ask_pyasic(host: str, leave_out: Sequence[str] = ()) -> Says:
     """Through pyasic's own identification and `get_data`, but for what it is to `leave_out`."""
     import pyasic
 
-    miner = await identified(pyasic.get_miner, host)
+    miner = await identify(pyasic.get_miner, host)
     if miner is None:
         return Says(failed="not identified")
     data: Any = await miner.get_data(exclude=list(leave_out))
@@ -108,7 +108,7 @@ async def ask_pyasic_rs(host: str) -> Says:
     """Through pyasic-rs' own identification and `get_data`."""
     from pyasic_rs import MinerFactory
 
-    miner = await identified(MinerFactory().get_miner, host)
+    miner = await identify(MinerFactory().get_miner, host)
     if miner is None:
         return Says(failed="not identified")
     data: dict[str, Any] = (await miner.get_data()).model_dump()

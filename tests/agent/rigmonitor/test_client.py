@@ -207,8 +207,8 @@ async def test_a_miner_without_a_way_to_stop_is_said_once_and_its_light_still_wo
 
 
 async def test_power_comes_back_a_few_miners_at_a_time(tmp_path: Path) -> None:
-    async with farm_of("whatsminer/m50s:8") as farm, strict_server() as server:
-        farm.ledger.now = asyncio.get_running_loop().time
+    now = asyncio.get_running_loop().time
+    async with farm_of("whatsminer/m50s:8", ledger_now=now) as farm, strict_server() as server:
         _, codes = codes_for(farm, tmp_path)
         machines = [server.add(code, asic="off") for code in codes.values()]
         config = monitor_config(farm, tmp_path, server.url, power_ons_per_10_s=3)

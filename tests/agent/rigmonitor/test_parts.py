@@ -20,7 +20,7 @@ from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Make, Moving, PowerMode, Slow, Static
 from contract.rigmonitor import Switch
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 
 ON, OFF = Switch.ON, Switch.OFF
 MAC = "02:11:22:33:44:55"
@@ -162,7 +162,7 @@ def test_an_answer_that_is_no_object_is_no_wish(odd: object) -> None:
 
 
 def reading(
-    clock: HandClock, rate: float | None = 1e12, power_w: float | None = None, **more
+    clock: SettableClock, rate: float | None = 1e12, power_w: float | None = None, **more
 ) -> MinerReading:
     return MinerReading(
         at=to_text(clock.now()),
@@ -175,7 +175,7 @@ def reading(
 
 
 async def test_slow_facts_stay_until_there_are_newer_ones() -> None:
-    clock = HandClock()
+    clock = SettableClock()
     newest = Newest([MAC], clock)
     newest.take(
         reading(
@@ -194,7 +194,7 @@ async def test_slow_facts_stay_until_there_are_newer_ones() -> None:
 
 
 async def test_a_power_asked_only_now_and_then_stands_for_the_looks_between() -> None:
-    clock = HandClock()
+    clock = SettableClock()
     newest = Newest([MAC], clock, slow_every_polls=10)
     assert newest.power_w(MAC) is None
     newest.take(reading(clock, power_w=3500.0))
@@ -211,7 +211,7 @@ async def test_a_power_asked_only_now_and_then_stands_for_the_looks_between() ->
 
 
 async def test_a_miner_is_fresh_only_while_it_answers() -> None:
-    clock = HandClock()
+    clock = SettableClock()
     newest = Newest([MAC], clock)
     assert not newest.is_fresh(MAC)
     newest.take(reading(clock))
@@ -226,7 +226,7 @@ async def test_a_miner_is_fresh_only_while_it_answers() -> None:
 
 
 async def test_what_a_task_showed_outweighs_a_look_that_began_before_it() -> None:
-    clock = HandClock()
+    clock = SettableClock()
     newest = Newest([MAC], clock)
     before = reading(clock, slow=Slow(mode=PowerMode.NORMAL, light_on=False))
     newest.take(before)
@@ -242,7 +242,7 @@ async def test_what_a_task_showed_outweighs_a_look_that_began_before_it() -> Non
 
 
 async def test_miners_without_a_code_are_not_kept() -> None:
-    clock = HandClock()
+    clock = SettableClock()
     newest = Newest(["10.0.0.2"], clock)
     newest.take(reading(clock))
     with pytest.raises(KeyError):
@@ -253,7 +253,7 @@ async def test_miners_without_a_code_are_not_kept() -> None:
 
 
 async def test_the_memory_outlives_the_process(tmp_path: Path) -> None:
-    clock = HandClock()
+    clock = SettableClock()
     memory = Memory(tmp_path / "m.json", clock)
     await memory.open()
     await asyncio.gather(
@@ -276,7 +276,7 @@ async def test_the_memory_outlives_the_process(tmp_path: Path) -> None:
 async def test_a_damaged_memory_is_set_aside(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "m.json"
     path.write_bytes(damage)
-    memory = Memory(path, HandClock())
+    memory = Memory(path, SettableClock())
     await memory.open()
     assert not memory.is_off("a")
     assert (tmp_path / "m.damaged").read_bytes() == damage
@@ -286,7 +286,7 @@ async def test_a_damaged_memory_is_set_aside(tmp_path: Path, damage: bytes) -> N
 
 async def test_what_cannot_be_written_is_not_believed(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
-    memory = Memory(folder / "m.json", HandClock())
+    memory = Memory(folder / "m.json", SettableClock())
     await memory.open()
     with pytest.raises(OSError):
         await memory.keep("a", off=True)

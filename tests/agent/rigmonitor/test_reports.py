@@ -15,7 +15,7 @@ from agent.sinks.rigmonitor.rigs import ApiCode, Rig
 from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Board, Identity, Make, Moving
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.agent.rigmonitor.strict_server import StrictServer, strict_server
 
 MAC, OTHER = "02:11:22:33:44:55", "02:11:22:33:44:66"
@@ -26,7 +26,7 @@ class Desk:
     """The reports of one miner to a strict server."""
 
     def __init__(self, server: StrictServer) -> None:
-        self.clock = HandClock()
+        self.clock = SettableClock()
         self.rig = Rig(key=MAC, code=ApiCode("code-1"))
         self.machine = server.add("code-1")
         self.newest = Newest([MAC], self.clock)

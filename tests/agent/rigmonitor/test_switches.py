@@ -25,7 +25,7 @@ from contract.rigmonitor import Switch
 from contract.task import TaskName
 from drivers.base import Driver, Timing
 from drivers.registry import open_driver
-from tests.agent.clock import HandClock
+from tests.agent.clock import SettableClock
 from tests.waiting import until
 
 ON, OFF = Switch.ON, Switch.OFF
@@ -66,10 +66,10 @@ class Scene:
         folder: Path,
         *,
         keys: tuple[str, ...] = (MAC,),
-        clock: HandClock | None = None,
+        clock: SettableClock | None = None,
         power_gap_s: float = 0.0,
     ) -> None:
-        self.clock = clock or HandClock()
+        self.clock = clock or SettableClock()
         self.hands = Hands()
         self.rigs = {key: Rig(key=key, code=ApiCode(f"code of {key}")) for key in keys}
         self.newest = Newest(keys, self.clock)
