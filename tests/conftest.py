@@ -58,6 +58,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The figures of all tests, from every worker, and what the run cost."""
+    if hasattr(terminalreporter.config, "workerinput"):
+        return  # a worker's part is told by the run it is a part of
     calls = [
         report
         for outcome in ("passed", "failed")

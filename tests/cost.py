@@ -1,7 +1,7 @@
 """What a run of the tests cost: its minutes beside the budget, its processor time, and how fast this machine is.
 
 The budget is the Makefile's and is printed, never asserted: a slow machine must not turn a test red. Several runs that
-belong together leave their costs in one file (MINER_AGENT_COSTS); `python -m tests.cost FILE` sums them up.
+belong together leave their costs in one file (MINER_AGENT_COSTS); `python -m tests.cost FILE` tells them together.
 """
 
 from __future__ import annotations
@@ -83,19 +83,20 @@ def append(cost: Cost) -> None:
             file.write(json.dumps(asdict(cost)) + "\n")
 
 
-def table(costs: Sequence[Cost], budget: str) -> Iterable[str]:
-    """Every run, the longest tests of all, and the sum beside its budget."""
+def table(costs: Sequence[Cost], wall_s: float, budget: str) -> Iterable[str]:
+    """Every run, the longest tests of all, and all that it took beside its budget."""
     yield from (each.line() for each in costs)
     yield f"the {SLOWEST} slowest of all:"
     slowest = sorted((each for cost in costs for each in cost.slowest), reverse=True)
     yield from (f"{seconds:7.1f} s  {name}" for seconds, name in slowest[:SLOWEST])
-    yield beside_budget(sum(each.wall_s for each in costs), budget)
+    yield beside_budget(wall_s, budget)
 
 
 def main() -> None:
     lines = Path(sys.argv[1]).read_text("utf-8").splitlines()
     costs = [Cost(**json.loads(line)) for line in lines]
-    print(*table(costs, os.environ["MINER_AGENT_BUDGET"]), sep="\n")
+    wall_s = float(os.environ["MINER_AGENT_WALL_S"])
+    print(*table(costs, wall_s, os.environ["MINER_AGENT_BUDGET"]), sep="\n")
 
 
 if __name__ == "__main__":

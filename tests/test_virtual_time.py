@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests import virtual_time
 from tests.virtual_time import BEGINNING, VirtualClock, VirtualLoop, run_virtually
 
 PATIENCE_S = 10.0
@@ -105,6 +106,30 @@ def test_a_thread_that_owes_an_answer_is_waited_for_and_can_run_out_of_time() ->
         return answer.result()
 
     assert run_virtually(work()) == "done"
+
+
+def test_what_holds_the_loop_up_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual_time, "_HELD_UP_S", 0.05)
+
+    async def hold() -> None:
+        await asyncio.sleep(1)
+        time.sleep(0.1)  # noqa: ASYNC251 - that is what is shown
+        await asyncio.sleep(1)
+
+    with pytest.raises(AssertionError, match="held the loop up"):
+        run_virtually(hold())
+
+
+def test_what_goes_round_in_circles_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual_time, "_STILL_S", 0.05)
+
+    async def circle() -> None:
+        async with asyncio.timeout(5):
+            while True:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    with pytest.raises(AssertionError, match="in circles"):
+        run_virtually(circle())
 
 
 async def _tick() -> None:

@@ -21,6 +21,8 @@ from contract.clock import BootTime, Clock, SystemClock
 T = TypeVar("T")
 _GRACE_S = 0.001  # what the kernel may take to carry bytes from one end of loopback to the other
 _PATIENCE_S = 60.0  # of real time, for a loop without a timer
+_HELD_UP_S = 10.0  # of real time: so long no turn of the loop may take, on a busy machine either
+_STILL_S = 120.0  # of real time: what takes so long without any time passing goes round in circles
 BEGINNING = datetime(2026, 11, 21, 0, 0, tzinfo=UTC)  # when every virtual loop begins
 _START_S = 1000.0  # its monotonic clock then
 
@@ -33,6 +35,11 @@ class _Jumping(selectors.EpollSelector):
         self.jump: Callable[[float], None] = lambda _seconds: None
         self.busy: Callable[[], bool] = lambda: False
         self._active = True  # whether anything happened on a socket since the last jump
+        self.begin()
+
+    def begin(self) -> None:
+        """The loop begins to turn."""
+        self._turned = self._jumped = time.monotonic()
 
     def register(self, *args: Any, **more: Any) -> selectors.SelectorKey:
         self._active = True
@@ -48,6 +55,20 @@ class _Jumping(selectors.EpollSelector):
 
     def select(
         self, timeout: float | None = None
+    ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
+        now = time.monotonic()
+        # Neither shows in virtual time: what is timed by it would never fall due.
+        if now - self._turned > _HELD_UP_S:
+            raise AssertionError(f"something held the loop up for {now - self._turned:.0f} s")
+        if now - self._jumped > _STILL_S:
+            raise AssertionError("something goes round in circles, and no time passes")
+        try:
+            return self._select(timeout)
+        finally:
+            self._turned = time.monotonic()
+
+    def _select(
+        self, timeout: float | None
     ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
         events = super().select(0)
         if events or (timeout is not None and timeout <= 0):
@@ -65,14 +86,18 @@ class _Jumping(selectors.EpollSelector):
             events = super().select(min(left_s, 0.01))
             passed_s = min(time.monotonic() - since, left_s)
             left_s -= passed_s
-            self.jump(passed_s)
+            self._jump(passed_s)
             if events:
                 self._active = True
                 return events
         if timeout is None:
             raise AssertionError("nothing happens any more, and nothing is waited for")
-        self.jump(left_s)
+        self._jump(left_s)
         return []
+
+    def _jump(self, seconds: float) -> None:
+        self._jumped = time.monotonic()
+        self.jump(seconds)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -81,10 +106,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._seconds = _START_S
         self.owed: set[asyncio.Future[Any]] = set()
-        selector = _Jumping()
+        selector = self._jumping = _Jumping()
         super().__init__(selector)
         selector.jump = self._jump
         selector.busy = lambda: bool(self.owed)
+
+    def run_forever(self) -> None:
+        self._jumping.begin()
+        super().run_forever()
 
     def time(self) -> float:
         return self._seconds

@@ -64,9 +64,12 @@ async def test_a_setting_sent_anew_after_a_crash_has_all_its_time(
 async def test_an_answer_that_does_not_come_leaves_the_order_its_time(
     make: Any, key: str, change: AnyChange
 ) -> None:
-    async with make.stage(key, late=True, write_s=6.0, read_s=2.0) as on:
+    async with make.stage(key, late=True, write_s=200.0) as on:
+        tag = change.__struct_config__.tag
+        looked_for_s = [p.latest_s for p in on.driver.capabilities.proofs if p.change == tag]
+        assert max(looked_for_s) < 200.0
         plan, effect = await on.driver.plan(change), on.effect()
-        on.faults.replace([{"fault": "slow_cgi", "seconds": 6.8, "times": 1}])
+        on.faults.replace([{"fault": "slow_cgi", "seconds": 208.0, "times": 1}])
         with pytest.raises(MinerError):
             await on.driver.apply(plan, effect)
         evidence = await on.driver.verify(plan, effect)

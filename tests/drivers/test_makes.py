@@ -55,7 +55,7 @@ async def test_a_lost_answer_is_settled_by_looking(
     make: MakeCase, key: str, need: Need, close: bool
 ) -> None:
     fault = {"fault": "silent_apply", "close": close, "actions": [need]}
-    async with make.begin(key, fault, write_s=1.0) as on:
+    async with make.begin(key, fault, write_s=200.0) as on:
         evidence = await on.carry_out(make.change(need))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert len(on.ledger(need)) == len(on.ledger(need, phase="received")) == 1

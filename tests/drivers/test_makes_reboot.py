@@ -61,7 +61,7 @@ async def test_a_miner_that_only_says_it_reboots_is_found_out(make: MakeCase, ke
 @each_silence
 @each(Need.REBOOT)
 async def test_a_lost_answer_does_not_matter(make: MakeCase, key: str, close: bool) -> None:
-    async with make.begin(key, {"fault": "silent_apply", "close": close}, write_s=1.0) as on:
+    async with make.begin(key, {"fault": "silent_apply", "close": close}, write_s=200.0) as on:
         evidence = await on.carry_out(FORCE)
         assert evidence.outcome == "done", evidence
         assert len(on.ledger("reboot")) == 1

@@ -28,8 +28,10 @@ async def gate(
     agent_kills: int,
     cloud_kills: int,
     open_tasks: int,
-) -> tuple[Figures, int]:
-    """Kill that often under load, then let everything end in peace and ask the checker."""
+) -> tuple[Figures, int, int]:
+    """Kill that often under load, then let everything end in peace and ask the checker. Gives its figures, how often the
+    cloud was killed, and how many wishes on site were answered meanwhile.
+    """
     whatsminers, icerivers = round(miners * WHATSMINERS), round(miners * ICERIVERS)
     antminers = miners - whatsminers - icerivers
     makes = f"antminer:{antminers},whatsminer:{whatsminers},iceriver:{icerivers}"
@@ -45,6 +47,7 @@ async def gate(
                 group.create_task(killer.agent(agent_kills))
                 mean_s = agent_kills * KILL_S / (cloud_kills + 1)
                 group.create_task(killer.cloud(cloud_kills, mean_s=mean_s))
+            meanwhile = len(hands.answers)
             await site.until(lambda: hands.answers, "the answer to a wish on site")
         finally:
             for each in working:
@@ -61,13 +64,13 @@ async def gate(
         answered = {each["task_id"]: each["status"] for each in hands.answers}
         assert answered.items() <= shown.items()
         assert site.stage.agent.lives == agent_kills + 1
-        return figures, killer.cloud_kills
+        return figures, killer.cloud_kills, meanwhile
 
 
 async def test_a_few_crashes_lose_nothing_and_do_nothing_twice(
     tmp_path: Path, base: str, tell: Callable[[str], None]
 ) -> None:
-    figures, _ = await gate(tmp_path, base, miners=12, agent_kills=5, cloud_kills=2, open_tasks=24)
+    figures, *_ = await gate(tmp_path, base, miners=12, agent_kills=5, cloud_kills=2, open_tasks=24)
     tell(figures.table("crash gate, small: 12 miners, 5 kills of the agent, 2 of the cloud"))
     assert figures.wrongs == 0, figures.findings
     assert figures.effects > 0
@@ -77,7 +80,7 @@ async def test_a_few_crashes_lose_nothing_and_do_nothing_twice(
 async def test_three_hundred_crashes_lose_nothing_and_do_nothing_twice(
     tmp_path: Path, base: str, tell: Callable[[str], None]
 ) -> None:
-    figures, cloud_kills = await gate(
+    figures, cloud_kills, answered = await gate(
         tmp_path,
         base,
         miners=MINERS,
@@ -91,6 +94,7 @@ async def test_three_hundred_crashes_lose_nothing_and_do_nothing_twice(
         )
     )
     assert figures.wrongs == 0, figures.findings
+    assert answered
     assert figures.kills >= AGENT_KILLS
     assert figures.intent_share >= INTENT_SHARE
     assert figures.unknown_share <= UNKNOWN_SHARE

@@ -198,6 +198,7 @@ async def test_a_miner_without_a_way_to_stop_is_said_once_and_its_light_still_wo
             await until(lambda: "cannot be switched" in agent.monitor.state, within_s=60)
             polls = len(server.bulk_sizes)
             await until(lambda: len(server.bulk_sizes) > polls + 3)
+            await until(lambda: all(task["status"] for task in agent.tasks))
             failed = [task for task in agent.tasks if task["status"] not in {"succeed", None}]
             assert len(failed) == 1, failed
             assert "unsupported_mode" in failed[0]["result"]

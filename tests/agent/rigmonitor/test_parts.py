@@ -266,7 +266,7 @@ async def test_the_memory_outlives_the_process(tmp_path: Path) -> None:
     assert again.is_off("miner-499")
     assert not again.is_off("miner-7")
     await clock.advance(60)
-    assert again.since_switch_s("miner-7") == pytest.approx(60, abs=1)
+    assert again.since_switch_s("miner-7") == pytest.approx(60, abs=20)
     assert again.since_switch_s("nobody") is None
     clock.step(timedelta(days=-1))
     assert again.since_switch_s("miner-7") == 0.0
