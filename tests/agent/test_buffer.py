@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 
-from agent.buffer import BatchStore, ReadingBuffer
+from agent.buffer import _BACKOFF_MAX_S, BatchStore, ReadingBuffer
 from agent.ports import CloudError
 from agent.sections.miners import TelemetrySection
-from contract.link import MinerReading, ReadingsRequest
+from contract.link import MinerReading, ReadingsReply, ReadingsRequest
 from tests.agent.onfarm import MemorySink
 from tests.virtual_time import VirtualClock
 from tests.waiting import until
@@ -63,6 +64,26 @@ async def test_an_urgent_reading_does_not_wait_for_company() -> None:
     async with running(sink, None, section=section) as buffer:
         buffer.add(reading(1), urgent=True)
         await until(lambda: sink.readings, within_s=5)
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+async def test_a_cloud_that_is_away_is_tried_ever_more_seldom(
+    tmp_path: Path, on_disk: bool
+) -> None:
+    class Away(MemorySink):
+        tries = 0
+
+        async def push(self, request: ReadingsRequest) -> ReadingsReply:
+            del request
+            self.tries += 1
+            raise AWAY
+
+    sink = Away()
+    async with running(sink, store_at(tmp_path / "b.db") if on_disk else None) as buffer:
+        buffer.add(reading(1))
+        await asyncio.sleep(3600)
+    # Each wait is drawn from nothing up to the most: half of it on average.
+    assert 3600 / _BACKOFF_MAX_S <= sink.tries <= 4 * 3600 / _BACKOFF_MAX_S
 
 
 async def test_nothing_is_lost_while_the_cloud_is_away_not_even_over_a_restart(
