@@ -125,7 +125,7 @@ def test_what_goes_round_in_circles_is_found_out(monkeypatch: pytest.MonkeyPatch
 
     async def circle() -> None:
         async with asyncio.timeout(5):
-            while True:  # noqa: ASYNC110
+            while True:  # noqa: ASYNC110 - that is what is shown
                 await asyncio.sleep(0)
 
     with pytest.raises(AssertionError, match="in circles"):

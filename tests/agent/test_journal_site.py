@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from contract.link import ON_SITE, Arose, SiteMiner
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
 from tests.agent.journal import AT, PLAN, accept, acknowledge, done, found, opened, outbox, record
+from tests.waiting import until
 
 
 async def test_each_event_of_a_task_of_the_site_says_what_it_is(tmp_path: Path) -> None:
@@ -96,6 +96,7 @@ async def test_without_a_cloud_only_the_newest_of_the_site_wait_to_be_told(tmp_p
 
 
 async def until_idle(journal: Journal, holds: Callable[[int], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds(await journal.depth()):
-            pass  # each look is a turn of the journal's thread
+    async def idle() -> bool:
+        return holds(await journal.depth())
+
+    await until(idle)

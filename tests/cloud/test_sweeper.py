@@ -97,9 +97,11 @@ async def test_the_server_sweeps_by_itself(cloud: Cloud):
     (task_id,) = await cloud.queue(TaskName.REBOOT, agent.agent_id, ttl_s=5)
     await asyncio.sleep(0)
     cloud.clock.move(cloud.settings.sweep_every_s)
-    async with asyncio.timeout(10):
-        while (await cloud.task(task_id))["status"] != "timed_out":  # noqa: ASYNC110
-            await asyncio.sleep(0)
+
+    async def timed_out() -> bool:
+        return (await cloud.task(task_id))["status"] == "timed_out"
+
+    await until(timed_out)
 
 
 async def test_keys_of_repeats_are_dropped_only_when_nobody_repeats_any_more(cloud: Cloud):

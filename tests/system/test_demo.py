@@ -40,7 +40,7 @@ GUIDE = {
 @pytest.fixture
 def as_user(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """What is put before the command: nothing, or what makes an ordinary user of whoever runs the tests."""
-    if request.param == "whoever runs the tests":
+    if request.param == "present user":
         return ()
     if os.geteuid() != 0:
         return ()  # an ordinary user already
@@ -53,7 +53,7 @@ def as_user(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(
     "as_user",
-    ["whoever runs the tests", pytest.param("ordinary user", marks=pytest.mark.slow)],
+    ["present user", pytest.param("ordinary user", marks=pytest.mark.slow)],
     indirect=True,
 )
 def test_the_demo_ends_as_scripted_and_its_ledger_agrees(
