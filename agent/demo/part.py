@@ -60,7 +60,7 @@ class Part:
             self._log_begins = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self.program, stdin=DEVNULL, stdout=PIPE if self._announces else log, stderr=log,
-                env=self.environment, limit=_LINE_MAX_BYTES, preexec_fn=_bound_to_us(),
+                env=self.environment, limit=_LINE_MAX_BYTES, preexec_fn=bound_to_us(),
                 start_new_session=True,  # Ctrl-C is ours to hear: the parts end in their order
             )  # fmt: skip
         self.lives += 1
@@ -123,7 +123,7 @@ async def ask(module: str, *args: object) -> Any:
     """Run a command to its end; give the JSON document of its last line. Raises StageError."""
     process = await asyncio.create_subprocess_exec(
         *command(module, *args, "--json"), stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
-        preexec_fn=_bound_to_us(), start_new_session=True,
+        preexec_fn=bound_to_us(), start_new_session=True,
     )  # fmt: skip
     try:
         out, err = await process.communicate()
@@ -137,7 +137,7 @@ async def ask(module: str, *args: object) -> Any:
     return json.loads(out.splitlines()[-1])
 
 
-def _bound_to_us() -> Callable[[], None] | None:
+def bound_to_us() -> Callable[[], None] | None:
     """What a child does before it becomes its program: it asks to be told to end should we be killed."""
     if sys.platform != "linux":
         return None

@@ -1,10 +1,13 @@
-"""An agent that ends hard at one chosen point: `python crashpoints.py PLACE SIDE N run --config FILE`.
+"""Agents that end hard at a chosen point, one after the other: `python crashpoints.py run --config FILE`.
 
+Each line of standard input begins one life of the agent, in a process of its own: forked from this one, which has
+everything imported, since importing is most of what a short life costs. Empty, the agent is left alone; `PLACE SIDE N`:
 PLACE `commit`: the N-th commit of the journal, SIDE `before` or `after` it.
 PLACE `write`: the N-th exchange that changes a miner, SIDE `before` its first byte, once it is `sent` (the
 miner has it, nobody has seen the answer), or `after` the answer.
 
-It ends with exit code HIT, without running a single further line: no `finally`, no flush, no goodbye.
+There it ends with exit code HIT, without running a single further line: no `finally`, no flush, no goodbye.
+For each life two lines are said: its process id, and once it has ended its exit code.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
+import agent.daemon  # noqa: F401 - what the command line imports only once it runs
 from agent.cli import main
+from agent.demo.part import bound_to_us
 from agent.journal.writer import Job, Writer
 from drivers import wire
 
@@ -85,8 +90,24 @@ def wrap_write(side: str, point: Point) -> None:
     wire._Link.write = _write  # type: ignore[method-assign]
 
 
-if __name__ == "__main__":
-    place, side, nth = sys.argv[1:4]
-    sys.argv[1:4] = []
-    {"commit": wrap_commit, "write": wrap_write}[place](side, Point(int(nth)))
+def live(point: Sequence[str]) -> None:
+    """One life, from its first line to its end."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    if point:
+        place, side, nth = point
+        {"commit": wrap_commit, "write": wrap_write}[place](side, Point(int(nth)))
     main()
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        bind = bound_to_us()
+        pid = os.fork()
+        if not pid:
+            if bind:
+                bind()
+            live(line.split())
+            sys.exit()
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)

@@ -16,7 +16,8 @@ from simulator.antminer.firmware import build_bmu
 from simulator.iceriver.firmware import build_image
 from simulator.whatsminer.firmware import build_package
 from tests.system.crashpoints import HIT
-from tests.system.site import HERE, Site, open_site
+from tests.system.lives import Lives, lives_of
+from tests.system.site import Site, open_site
 from tests.system.witness import shown
 
 SIDES = (
@@ -98,16 +99,16 @@ class Scenario:
         return f"turn{self._turn}.bmu", image
 
 
-async def crash_at(site: Site, scenario: Scenario, place: str, side: str, nth: int) -> bool:
+async def crash_at(
+    site: Site, lives: Lives, scenario: Scenario, place: str, side: str, nth: int
+) -> bool:
     """One task, an agent that ends at that point, another that takes over. False: the task ended before the point."""
-    agent = site.stage.agent
-    await agent.end()
-    site.use_agent(HERE / "crashpoints.py", place, side, nth)
+    await lives.end()
     batch_id = await scenario.order()
-    await agent.start()
+    await lives.begin(place, side, nth)
 
     async def over() -> str | None:
-        if agent.returncode is not None:
+        if lives.exit_code is not None:
             return "crashed"
         # The last point is the acknowledgement of the outcome, which comes after the cloud shows it.
         batch = await site.operator.batch(batch_id)
@@ -117,10 +118,8 @@ async def crash_at(site: Site, scenario: Scenario, place: str, side: str, nth: i
 
     how = await site.until(over, f"{place} {side} {nth}", every_s=0.02)
     if how == "crashed":
-        code = await agent.ended()
-        assert code == HIT, agent.last_words()
-        site.use_agent()
-        await agent.start()
+        assert lives.exit_code == HIT, site.stage.agent.last_words()
+        await lives.begin()
     await site.ended(batch_id)
     return bool(how == "crashed")
 
@@ -129,16 +128,17 @@ async def sweep(
     make: str, name: TaskName, folder: Path, base: str, tell: Callable[[str], None]
 ) -> None:
     """Every point of one kind of task on one make. Fails when the checker finds anything wrong."""
-    async with open_site(
-        folder, makes=MAKES[make], base=base, time_scale=60.0, settings=QUIET
-    ) as site:
+    async with (
+        open_site(folder, makes=MAKES[make], base=base, time_scale=60.0, settings=QUIET) as site,
+        lives_of(site) as lives,
+    ):
         scenario = Scenario(site, name)
         points: Counter[str] = Counter()
         for place, side in SIDES:
             if place == "write" and name is TaskName.LOG:
                 continue  # a look writes nothing
             nth = 1
-            while await crash_at(site, scenario, place, side, nth):
+            while await crash_at(site, lives, scenario, place, side, nth):
                 points[f"{place} {side}"] += 1
                 nth += 1
                 assert nth < MOST
