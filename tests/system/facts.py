@@ -14,6 +14,7 @@ _MODES: Final[Mapping[str, tuple[str, ...]]] = {
     "normal": ("0", "2", "normal"),
     "high": ("high",),
 }
+_JUST_S: Final = 1.0  # a light that ends by itself may do so between the look that saw it and the commit that says so
 _UNSEEN: Final = "unseen"  # as it was before the ledger began
 
 
@@ -24,23 +25,28 @@ def satisfies(row: Row, action: str, entries: Iterable[Entry], until_t: float) -
     """
     past = [each for each in entries if each.t <= until_t and each.phase == "applied"]
     if action == "light":
-        return _light(row, past)
+        return _light(row, past, until_t)
     if action == "mode":
         return _mode(row, past)
     return _pools(row, past)
 
 
-def _light(row: Row, past: list[Entry]) -> str | None:
+def _light(row: Row, past: list[Entry], until_t: float) -> str | None:
     wished = row.params.get("action", row.params.get("mode")) == "on"
     possible = {False}
     for each in past:
-        if each.action in ("light", "light_timeout"):
+        if each.action == "light_timeout" and until_t - each.t <= _JUST_S:
+            possible |= {False}
+        elif each.action in ("light", "light_timeout"):
             possible = {bool(each.after["on"])}
         elif each.action == "reboot":
             possible = {False}
         else:
             possible |= {False}  # other orders may end a blink without a word
-    return None if wished in possible else f"its light was {'off' if wished else 'on'}"
+    if wished in possible:
+        return None
+    last = f", by {past[-1].action} {until_t - past[-1].t:.2f} s before" if past else ""
+    return f"its light was {'off' if wished else 'on'}{last}"
 
 
 def _mode(row: Row, past: list[Entry]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from contract.task import TaskName
@@ -104,6 +105,24 @@ def test_a_setting_may_be_asked_for_again_but_not_changed_twice() -> None:
     assert kinds(check([*once, off, again], [light], [seen])) == {}  # it had gone out by itself
     more = entry(11.5, "light", "applied", 5, before={"on": True}, after={"on": "brighter"})
     assert kinds(check([*once, more], [light], [seen])) == {"twice": 1}
+
+
+@pytest.mark.parametrize(("before_s", "wrong"), [(0.5, {}), (1.5, {"false_succeed": 1})])
+def test_a_light_may_go_out_by_itself_between_the_look_and_the_end_of_its_task(
+    before_s: float, wrong: dict[str, int]
+) -> None:
+    light = row(name=TaskName.LIGHT, params={"action": "on"})
+    assert light.settled_t is not None
+    ended_t = light.settled_t - before_s
+    ledger = [
+        entry(10.1, "light", "applied", 1, before={"on": False}, after={"on": True}),
+        entry(ended_t, "light_timeout", "applied", 2, before={"on": True}, after={"on": False}),
+    ]
+    assert kinds(check(ledger, [light], [shown(name=TaskName.LIGHT)])) == wrong
+    by_order = msgspec.structs.replace(ledger[1], action="light")
+    assert "false_succeed" in kinds(
+        check([ledger[0], by_order], [light], [shown(name=TaskName.LIGHT)])
+    )
 
 
 def test_success_without_an_effect_is_false() -> None:
