@@ -17,16 +17,20 @@ from agent.retry import retrying
 from agent.settlement import failed
 from contract.clock import Clock
 from contract.errors import ErrorCode, StorageFullError
-from contract.link import LONG_POLL_MAX_S, ClaimedTask, ClaimReply, ClaimRequest
+from contract.link import LONG_POLL_MAX_S, ON_SITE, ClaimedTask, ClaimReply, ClaimRequest
 from contract.task import SPECS, Params, parse_params
 
 RETRY_MOST_S: Final = 5.0
 FULL_WAIT_S: Final = 1.0  # between two claims while there is no room or no disk
 DENIED_WAIT_S: Final = 30.0
+ASKED_MOST: Final = 1000  # outcomes that the cloud may ask for at once
 # A cloud that answers at once and brings nothing new (a cancel we wait for, a task we know) is not to be hammered.
 BARREN_S: Final = 0.2
 BARREN_WAIT_S: Final = 0.5
 BARREN_MOST: Final = 3
+TOLD_AGAIN_S: Final = (
+    10.0  # between two times that a cloud which has lost outcomes is told them again
+)
 
 log: Any = structlog.get_logger(__name__)
 
@@ -54,6 +58,9 @@ class Admission:
         )
         self.trouble: str | None = None  # why no tasks come in, for the operator
         self._barren = 0
+        self._not_known: tuple[str, ...] = ()  # of what the cloud asked for
+        self._forgotten_since: int | None = None  # event number
+        self._told_again_mono = float("-inf")
 
     async def run(self) -> None:
         """Claim until cancelled."""
@@ -77,6 +84,9 @@ class Admission:
             self._ask
         )
         self.trouble = None
+        self._not_known = (
+            await self._journal.tell_again(reply.asked[:ASKED_MOST]) if reply.asked else ()
+        )
         self.settings_rev = reply.settings_rev
         for task_id in reply.cancel:
             self._dispatcher.cancel(task_id)
@@ -95,7 +105,9 @@ class Admission:
         policy = self._gate.policy
         room = 0
         if self._journal.trouble is None:
-            room = max(0, min(policy.claim_room, policy.max_open - len(held)))
+            lent = sum(each.epoch != ON_SITE for each in held)
+            room = max(0, min(policy.claim_room, policy.max_open - lent))
+        told_seq = await self._journal.told_seq()
         asked_mono = self._clock.mono()
         reply = await self._source.claim(
             ClaimRequest(
@@ -104,14 +116,32 @@ class Admission:
                 open=held,
                 room=room,
                 wait_s=self._wait_s(room),
+                not_known=self._not_known,
             )
         )
         self._gate.lease.renew(asked_mono, min(reply.lease_s, LEASE_MOST_S))
+        if reply.heard_seq is not None:
+            await self._compare(reply.heard_seq, told_seq, asked_mono)
         if len(reply.tasks) > room:
             # What is not named in the next claim was not kept, and is handed out again when there is room.
             log.warning("claim.too_many", tasks=len(reply.tasks), room=room)
             reply = msgspec.structs.replace(reply, tasks=reply.tasks[:room])
         return reply
+
+    async def _compare(self, heard_seq: int, told_seq: int, now_mono: float) -> None:
+        """What the cloud has heard of this journal, with what it had taken before it was asked: one of the two may have
+        been put back from a copy. Raises StorageFullError.
+        """
+        if heard_seq > self._journal.last_seq:
+            log.warning("claim.journal_put_back", last=self._journal.last_seq, heard=heard_seq)
+            await self._journal.skip_to(heard_seq)
+        if heard_seq < told_seq:
+            self._forgotten_since = min(heard_seq, self._forgotten_since or heard_seq)
+        if self._forgotten_since is None or now_mono - self._told_again_mono < TOLD_AGAIN_S:
+            return
+        told = await self._journal.tell_since(self._forgotten_since)
+        log.warning("claim.cloud_put_back", heard=self._forgotten_since, told_again=told)
+        self._told_again_mono, self._forgotten_since = now_mono, None
 
     def _wait_s(self, room: int) -> float:
         """How long the cloud may take for its answer, which is also what renews the lease. Without a lease, what a

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from agent.begin import Grants
 from agent.effect import JournalledEffect
 from agent.gate import Gate
 from agent.journal import Journal
@@ -24,6 +25,7 @@ from contract.errors import (
     ErrorCode,
     MalformedError,
     MinerError,
+    NotGrantedError,
     PolicyRefusedError,
     PoolsLockedError,
     RefusedError,
@@ -79,12 +81,19 @@ class Changes:
     """Reads, writes once, looks again. Never decides from an answer alone."""
 
     def __init__(
-        self, journal: Journal, miners: Miners, slots: Slots, gate: Gate, clock: Clock
+        self,
+        journal: Journal,
+        miners: Miners,
+        slots: Slots,
+        gate: Gate,
+        grants: Grants,
+        clock: Clock,
     ) -> None:
         self._journal = journal
         self._miners = miners
         self._slots = slots
         self._gate = gate
+        self._grants = grants
         self._clock = clock
 
     async def check(self, task: LiveTask, change: type[Change]) -> None:
@@ -114,13 +123,22 @@ class Changes:
         Raises MinerError only when nothing was sent.
         """
         began_mono = self._clock.mono()
-        driver, plan = await self._look(task, lambda driver: driver.plan(change))
-        if isinstance(plan, NoChange):
-            task.log.info("The miner already is as wished; nothing is sent.")
-            if task.record.plan is not None:
-                return await self._prove(task, driver, task.record.plan)
-            return unchanged(plan, seconds=self._clock.mono() - began_mono)
-        effect = self._effect(task, plan, driver)
+        while True:
+            driver, plan = await self._look(task, lambda driver: driver.plan(change))
+            planned_mono = self._clock.mono()
+            if isinstance(plan, NoChange):
+                task.log.info("The miner already is as wished; nothing is sent.")
+                if task.record.plan is not None:
+                    return await self._prove(task, driver, task.record.plan)
+                return unchanged(plan, seconds=self._clock.mono() - began_mono)
+            effect = self._effect(task, plan, driver)
+            try:
+                await effect.prepare()
+            except NotGrantedError as error:
+                return from_error(error, outcome=Outcome.UNKNOWN, before=plan.before)
+            if self._clock.mono() - planned_mono <= self._gate.policy.identity_age_s:
+                break
+            task.log.info("It waited long for its beginning: the miner is looked at anew.")
         refusal = await self._apply(task, driver, plan, effect)
         if refusal is not None and isinstance(refusal, NOT_EXECUTED) and task.writes <= 1:
             # The one write there was, was refused: proof that it was not executed.
@@ -218,6 +236,7 @@ class Changes:
             journal=self._journal,
             gate=self._gate,
             slots=self._slots,
+            grants=self._grants,
             clock=self._clock,
             look_again=look_again,
             writes=driver is not None,

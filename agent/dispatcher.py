@@ -343,12 +343,12 @@ class Dispatcher:
                 self._leave_behind(key, lane, running)
 
     def _waited_too_long(self, task: LiveTask, now: float) -> bool:
-        """Still waiting for the lease or its turn when its queue life ended, or when the operator cancelled it."""
-        return (
-            task.state is State.ACCEPTED
-            and (task.started_mono is None or task.waits)
-            and (now > task.expires_mono or task.cancel_requested)
-        )
+        """Still waiting for the lease, its grant or its turn when its queue life ended, or when the operator cancelled
+        it.
+        """
+        is_unbegun = task.state is State.ACCEPTED and task.started_mono is None
+        is_waiting = task.waits and not task.may_have_sent
+        return (is_unbegun or is_waiting) and (now > task.expires_mono or task.cancel_requested)
 
     def _leave_behind(self, key: str, lane: _Lane, task: LiveTask) -> None:
         """A slot that does not even end when cancelled: its task is settled without it, its lane goes on."""
@@ -365,9 +365,8 @@ class Dispatcher:
         if not task.may_have_sent:
             if task.cancel_requested:
                 return from_error(CancelledTaskError("Cancelled before anything was sent."))
-            if task.state is State.ACCEPTED and (
-                task.started_mono is None or self._clock.mono() > task.expires_mono
-            ):
+            is_late = self._clock.mono() > task.expires_mono
+            if is_late or (task.state is State.ACCEPTED and task.started_mono is None):
                 return from_error(_expired())
             return from_error(
                 ExpiredError(

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import structlog
 
+from agent.begin import Grants, draw
 from agent.gate import Gate
 from agent.journal import Journal
 from agent.live import LiveTask
 from agent.slots import Slots
 from agent.states import State
 from contract.clock import Clock
-from contract.errors import PolicyRefusedError
+from contract.errors import NotGrantedError, PolicyRefusedError
 from drivers.base import Plan
 from drivers.watch import ORDER_NOTE, ended, intent_age_s, intent_notes, order_note
 
@@ -37,6 +38,7 @@ class JournalledEffect:
         journal: Journal,
         gate: Gate,
         slots: Slots,
+        grants: Grants,
         clock: Clock,
         look_again: Callable[[], Awaitable[None]],
         writes: bool = True,
@@ -46,6 +48,7 @@ class JournalledEffect:
         self._journal = journal
         self._gate = gate
         self._slots = slots
+        self._grants = grants
         self._clock = clock
         self._writes = writes
         self._look_again = look_again
@@ -60,6 +63,27 @@ class JournalledEffect:
         """On disk first: what memory knows, a crash would not."""
         await self._journal.note(self._task.id, key, value)
         self._task.notes[key] = value
+
+    async def prepare(self) -> None:
+        """Wait until it may begin, holding no slot, no connection and nothing of the wire: of what happens at most once
+        the intent is made durable, and the cloud asked to grant it. Nothing of the task's own time passes.
+
+        Raises NotGrantedError, and what may be raised before an intent. Nothing was sent then.
+        """
+        self._must_write()
+        task = self._task
+        if not task.needs_grant:
+            return
+        await self._begin()
+        if not task.granted:
+            assert task.begin_id is not None
+            with task.waiting(self._clock):
+                task.granted = await self._grants.wait(task.begin_id)
+        if not task.granted:
+            raise NotGrantedError(
+                "Nothing was sent: for the cloud this task is over, or another life of this agent (its disk was put "
+                "back from a copy) has begun it. Look at the miner before asking again."
+            )
 
     @property
     def may_send(self) -> bool:
@@ -86,8 +110,9 @@ class JournalledEffect:
         async with nullcontext() if self._has_turn else self._slot():
             if check is not None:
                 check()
-            if not self._begun:
-                await self._begin()
+            await self._begin()
+            if self._task.needs_grant and not self._task.granted:
+                raise NotGrantedError("Nothing was sent: the cloud has not granted its beginning.")
             await self._note_order()
             self._gate.may_go_on(self._task)
             if check is not None:  # the disk may have taken its time
@@ -125,12 +150,17 @@ class JournalledEffect:
 
     async def _begin(self) -> None:
         task = self._task
+        if self._begun:
+            return
         self._gate.may_begin(task)
-        if task.state is State.INTENT:  # a setting found half done after a crash, planned anew
+        if task.state is State.INTENT:  # planned anew: after a crash, or after a long wait
             await self._journal.begin_again(task.id, self._plan)
         else:
             at, boot = self._clock.now(), self._clock.boot()
-            await self._journal.begin(task.id, self._plan, at, task.log.take(), boot=boot)
+            task.begin_id = draw(self._clock) if task.needs_grant else None
+            await self._journal.begin(
+                task.id, self._plan, at, task.log.take(), boot=boot, begin_id=task.begin_id
+            )
             task.state = State.INTENT
             task.intent_mono = self._clock.mono()
             task.notes |= intent_notes(at, boot)

@@ -63,8 +63,8 @@ class Gate:
             raise CancelledTaskError(
                 "Cancelled. It was begun before the agent restarted, and is not sent again."
             )
-        if not task.record.is_lent:
-            return  # wished for on site: no cloud has lent it to us
+        if task.pinned or not task.record.is_lent:
+            return  # ours whatever becomes of the lease; or wished for on site: no cloud has lent it to us
         left = self.lease.left_s()
         if left < self.policy.lease_margin_s:
             raise LeaseShortError(

@@ -31,6 +31,8 @@ class LiveTask:
     cancel_requested: bool = False
     revoked: bool = False  # over its limit: nothing more may be sent for it
     pinned: bool = False  # the cloud has acknowledged its intent
+    begin_id: str | None = None  # drawn at the intent of what the cloud grants
+    granted: bool = False  # by the cloud, to that id
     started_mono: float | None = (
         None  # its own time began to run (waiting for a lease or a turn is not its own)
     )
@@ -59,6 +61,11 @@ class LiveTask:
     def may_have_sent(self) -> bool:
         """Whether a byte of a change may have reached its miner, in this process or in one before."""
         return self.writes > 0 or (self.record.state is State.INTENT and self.kind is not Kind.LOOK)
+
+    @property
+    def needs_grant(self) -> bool:
+        """Whether its first byte waits for the cloud: it happens at most once, and it was the cloud's to hand out."""
+        return self.kind is Kind.ONE_SHOT and self.record.is_lent
 
     @contextmanager
     def waiting(self, clock: Clock) -> Iterator[None]:

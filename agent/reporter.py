@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -24,10 +23,22 @@ STORAGE_WAIT_S: Final = 1.0
 REFUSED_WAIT_S: Final = 60.0  # before a refused outcome is offered again; then twice as long
 REFUSED_WAIT_MOST_S: Final = 3600.0
 _CONFLICT: Final = 409
+GRANTING: Final = frozenset({"ok", "duplicate"})  # of a `pending`: it may go ahead
+_UNKNOWN_MOST: Final = 10_000  # tasks that the cloud does not know
 _REFUSED: Final = frozenset({400, _CONFLICT, 413, 422})
 _WHY_CHARS: Final = 300
 
 log: Any = structlog.get_logger(__name__)
+
+
+class OnPending(Protocol):
+    """Told what the cloud answers to each `pending`: whether the task may go ahead."""
+
+    def __call__(self, event: Event, *, granted: bool) -> None: ...
+
+
+def _nobody(event: Event, *, granted: bool) -> None:
+    del event, granted
 
 
 @dataclass(slots=True)
@@ -54,7 +65,7 @@ class Reporter:
         policy: Policy,
         clock: Clock,
         *,
-        on_pending: Callable[[str], None] = lambda _: None,
+        on_pending: OnPending = _nobody,
     ) -> None:
         self._journal = journal
         self._source = source
@@ -65,6 +76,7 @@ class Reporter:
         # By number of the event, which only means something within one journal.
         self._first_seen_mono: dict[int, float] = {}
         self._refused: dict[int, _Refused] = {}
+        self._unknown: set[str] = set()  # tasks that the cloud has forgotten
         self._untold = 0
 
     @property
@@ -106,13 +118,19 @@ class Reporter:
         now = self._clock.mono()
         waiting = [seq for seq, each in self._refused.items() if each.next_mono > now]
         events = await self._journal.outbox(
-            self._policy.report_events, self._policy.report_bytes, besides=waiting
+            self._policy.report_events,
+            self._policy.report_bytes,
+            besides=waiting,
+            explained=self._unknown,
         )
         if not events:
             self._refused = {seq: self._refused[seq] for seq in waiting}  # the others are gone
             return False
         acks = await self._report(events)
         await self._journal.acknowledge(acks)
+        self._unknown -= {each.task_id for each in events if each.arose and each.state in TERMINAL}
+        if len(self._unknown) > _UNKNOWN_MOST:
+            self._unknown.clear()  # what is still to be told of them will be answered so again
         for ack in acks:
             self._first_seen_mono.pop(ack.seq, None)
             self._refused.pop(ack.seq, None)
@@ -177,6 +195,8 @@ class Reporter:
         why = str(error)[:_WHY_CHARS]
         log.error("report.refused", task=event.task_id, seq=event.seq, state=event.state, error=why)
         if event.state not in TERMINAL:
+            if event.state == TaskStatus.PENDING:
+                self._on_pending(event, granted=False)
             return [_done(event)]
         if error.status == _CONFLICT:
             return [self._give_up(event, f"the cloud holds another outcome: {why}")]
@@ -195,13 +215,16 @@ class Reporter:
             if event is None or event.task_id != ack.task_id:
                 log.warning("report.odd_ack", task=ack.task_id, seq=ack.seq)
                 continue
-            if ack.state == "conflict":
+            if ack.state == "unknown_task" and event.task_id not in self._unknown:
+                self._unknown.add(event.task_id)  # it is told again, together with what it is
+                continue
+            if event.state == TaskStatus.PENDING:
+                self._on_pending(event, granted=ack.state in GRANTING)
+            elif ack.state == "conflict":
                 done.append(self._give_up(event, "the cloud holds another outcome"))
                 continue
-            if ack.state in ("late", "unknown_task"):
+            if ack.state not in GRANTING:
                 log.warning("report.not_counted", task=ack.task_id, seq=ack.seq, why=ack.state)
-            elif event.state == TaskStatus.PENDING:
-                self._on_pending(event.task_id)
             done.append(_done(event))
         return done
 

@@ -14,6 +14,7 @@ import structlog
 
 from agent.actions import Actions
 from agent.admission import Admission
+from agent.begin import Grants
 from agent.changes import Changes
 from agent.dispatcher import Dispatcher
 from agent.firmware import FirmwareFiles
@@ -28,7 +29,7 @@ from agent.reporter import Reporter
 from agent.slots import Slots
 from contract.clock import Clock
 from contract.errors import PolicyRefusedError, StorageFullError
-from contract.link import ON_SITE, MinerRef
+from contract.link import ON_SITE, Event, MinerRef
 from contract.task import QUEUE_TTL_S, SPECS, TaskName, parse_params
 
 FLUSH_S = 3.0  # for the last reports once stopping
@@ -55,6 +56,7 @@ class TaskPath:
         self._work = state_dir / "work"
         self._lease = Lease(clock)
         self._gate = Gate(self._lease, policy, clock)
+        self._grants = Grants()
         slots = Slots(policy, clock)
         looks = Looks(
             journal=journal,
@@ -67,7 +69,7 @@ class TaskPath:
             work=self._work,
         )
         actions = Actions(
-            changes=Changes(journal, miners, slots, self._gate, clock),
+            changes=Changes(journal, miners, slots, self._gate, self._grants, clock),
             looks=looks,
             files=FirmwareFiles(downloader, self._gate, self._work),
             journal=journal,
@@ -76,7 +78,7 @@ class TaskPath:
         )
         self.dispatcher = Dispatcher(journal, actions, self._gate, clock)
         self.admission = Admission(journal, source, self.dispatcher, self._gate, clock)
-        self._reporter = Reporter(journal, source, policy, clock, on_pending=self.dispatcher.pinned)
+        self._reporter = Reporter(journal, source, policy, clock, on_pending=self._pending_answered)
         self._ready = asyncio.Event()
         self._stop = asyncio.Event()
 
@@ -182,6 +184,12 @@ class TaskPath:
         self.dispatcher.enqueue(task)
         settlement = await task.ended
         return {"status": settlement.status.value, "task_id": record.task_id, **settlement.result}
+
+    def _pending_answered(self, event: Event, *, granted: bool) -> None:
+        if granted:
+            self.dispatcher.pinned(event.task_id)
+        if event.begin_id is not None:
+            self._grants.answer(event.begin_id, granted=granted)
 
     def _clear_work(self) -> None:
         """Files of tasks that a crash cut off; looks and downloads begin anew."""

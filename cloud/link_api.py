@@ -18,6 +18,7 @@ from cloud.store.agents import (
     adopt_journal,
     enroll,
     find_agent,
+    give_up,
     persist_heartbeat,
     persist_online,
     settings_of,
@@ -44,6 +45,7 @@ from contract.task import TERMINAL, TaskStatus
 
 _ID_MAX: Final = 128
 _SEQ_MAX: Final = 2**63 - 1
+_ASKED_MAX: Final = 1000  # outcomes asked for in one answer
 _REPEAT_S: Final = 10.0  # a task the agent keeps not listing ends a long poll at most this often
 _SILENCE_S: Final = 5.0  # beyond a long poll: a process that lives has claimed again by then
 _STATES: Final = frozenset(TaskStatus) - {TaskStatus.CREATED}
@@ -93,18 +95,25 @@ async def post_claims(request: web.Request) -> web.Response:
     claim = await read_message(request, ClaimRequest, settings.link_body_bytes)
     _check_claim(claim)
     agent, session = request[AGENT], request[SESSION]
-    if not _is_served(request, claim, session) or not await _journal_fits(request, claim):
+    if not _is_served(request, claim, session) or not await _journal_fits(request, claim, session):
         return json_response(ClaimReply(lease_s=0.0, settings_rev=agent["settings_rev"]))
     await _stay_known(request, session)
+    if claim.not_known:
+        lost = await give_up(
+            request.app[STORE], agent, claim.journal_id, claim.not_known, request.app[CLOCK].now()
+        )
+        log.warning("agent.tasks_lost", agent=agent["id"], tasks=lost)
     session.poll += 1
     poll = session.poll
     wake_ups = request.app[WAKE_UPS]
     wake_ups.wake(agent["id"])  # an older long poll of this agent gives way
     loop = asyncio.get_running_loop()
     deadline = loop.time() + min(max(claim.wait_s, 0.0), settings.long_poll_max_s)
+    is_first = True
     while True:
         ticket = wake_ups.ticket(agent["id"], agent["farm_id"])
-        reply = await _answer(request, claim, session)
+        reply = await _answer(request, claim, session, is_first=is_first)
+        is_first = False
         left = deadline - loop.time()
         if _has_news(reply, claim, session) or left <= 0:
             _tell(reply, session)
@@ -176,9 +185,7 @@ async def post_heartbeat(request: web.Request) -> web.Response:
         or clock.mono() - written_mono >= settings.persist_every_s
     ):
         session.persisted_mono, session.health_key = clock.mono(), health
-        await persist_heartbeat(
-            request.app[STORE], agent["id"], beat, clock.now(), session.last_seq
-        )
+        await persist_heartbeat(request.app[STORE], agent["id"], beat, clock.now())
     return json_response(HeartbeatReply(settings_rev=agent["settings_rev"]))
 
 
@@ -213,36 +220,40 @@ def _is_served(request: web.Request, claim: ClaimRequest, session: Session) -> b
     return standing is Standing.SERVED
 
 
-async def _journal_fits(request: web.Request, claim: ClaimRequest) -> bool:
-    """Notice a lost or restored disk: a new journal, or one that ends before what an earlier claim said.
-
-    A claim that was held up in the network looks the same, and taking it for a lost disk would cost tasks; so it takes
-    two claims in a row. False for the first: it is answered with nothing and without a lease.
+async def _journal_fits(request: web.Request, claim: ClaimRequest, session: Session) -> bool:
+    """Notice a lost disk: a new journal. A claim that was held up in the network looks the same, and taking it for a
+    lost disk would cost tasks; so it takes two claims in a row. False for the first: it is answered with nothing and
+    without a lease. A journal put back from a copy is only said: no task depends on its being noticed.
     """
-    agent, session = request[AGENT], request[SESSION]
-    if session.journal_id is None:
-        session.journal_id, session.last_seq = agent["journal_id"], agent["last_seq"]
-    if session.journal_id == claim.journal_id and claim.last_seq >= session.last_seq:
-        session.last_seq, session.doubt = claim.last_seq, None
+    agent = request[AGENT]
+    if agent["journal_id"] == claim.journal_id:
+        session.doubt = None
+        if claim.last_seq < agent["last_seq"]:
+            log.warning(
+                "agent.journal_put_back",
+                agent=agent["id"],
+                last_seq=claim.last_seq,
+                heard=agent["last_seq"],
+            )
         return True
-    if session.journal_id is not None and session.doubt != claim.journal_id:
+    if agent["journal_id"] is not None and session.doubt != claim.journal_id:
         session.doubt = claim.journal_id
         return False
     lost = await adopt_journal(
         request.app[STORE], agent, claim.journal_id, claim.last_seq, request.app[CLOCK].now()
     )
-    if session.journal_id is not None:
+    if agent["journal_id"] is not None:
         log.warning(
             "agent.journal_lost",
             agent=agent["id"],
-            before=session.journal_id,
+            before=agent["journal_id"],
             now=claim.journal_id,
             tasks_lost=lost,
         )
-    session.journal_id, session.last_seq = claim.journal_id, claim.last_seq
+    agent["journal_id"], agent["last_seq"] = claim.journal_id, claim.last_seq
     session.doubt = None
     session.cancels_told.clear()
-    session.redelivered_mono.clear()
+    session.told_mono.clear()
     return True
 
 
@@ -250,17 +261,22 @@ async def _stay_known(request: web.Request, session: Session) -> None:
     clock, every_s = request.app[CLOCK], request.app[SETTINGS].persist_every_s
     if session.persisted_mono is None or clock.mono() - session.persisted_mono >= every_s:
         session.persisted_mono = clock.mono()
-        await persist_online(request.app[STORE], session.agent_id, clock.now(), session.last_seq)
+        await persist_online(request.app[STORE], session.agent_id, clock.now())
 
 
-async def _answer(request: web.Request, claim: ClaimRequest, session: Session) -> ClaimReply:
-    """What there is right now for this agent."""
+async def _answer(
+    request: web.Request, claim: ClaimRequest, session: Session, *, is_first: bool
+) -> ClaimReply:
+    """What there is right now for this agent. Only when the claim has just come in does it tell which tasks the agent
+    holds: some may have arisen on site since.
+    """
     store, settings, agent = request.app[STORE], request.app[SETTINGS], request[AGENT]
     now = request.app[CLOCK].now()
     room = max(0, min(claim.room, settings.claim_max))
     open_ids = {task.task_id for task in claim.open}
     seen = await glance(store, agent, claim.journal_id, open_ids, now, room=room)
     again = _repeatable(request, session, seen.unheard)[:room]
+    asked = _repeatable(request, session, seen.ended)[:_ASKED_MAX] if is_first else []
     tasks: tuple[ClaimedTask, ...] = ()
     called_off: tuple[str, ...] = ()
     if seen.waiting or again or seen.adopt:
@@ -276,25 +292,29 @@ async def _answer(request: web.Request, claim: ClaimRequest, session: Session) -
     return ClaimReply(
         tasks=tasks,
         cancel=tuple(dict.fromkeys((*seen.cancel, *called_off))),
+        asked=tuple(asked),
+        heard_seq=agent["last_seq"],
         lease_s=settings.lease_s,
         settings_rev=agent["settings_rev"],
     )
 
 
-def _repeatable(request: web.Request, session: Session, unheard: tuple[str, ...]) -> list[str]:
+def _repeatable(request: web.Request, session: Session, task_ids: tuple[str, ...]) -> list[str]:
     mono = request.app[CLOCK].mono()
-    recent = {
-        task_id: at for task_id, at in session.redelivered_mono.items() if mono - at < _REPEAT_S
-    }
-    again = [task_id for task_id in unheard if task_id not in recent]
-    session.redelivered_mono = recent | dict.fromkeys(again, mono)
+    recent = {task_id: at for task_id, at in session.told_mono.items() if mono - at < _REPEAT_S}
+    again = [task_id for task_id in task_ids if task_id not in recent]
+    session.told_mono = recent | dict.fromkeys(again, mono)
     return again
 
 
 def _has_news(reply: ClaimReply, claim: ClaimRequest, session: Session) -> bool:
     known = (claim.settings_rev, session.settings_told)
     fresh_settings = claim.settings_rev is not None and reply.settings_rev not in known
-    return bool(reply.tasks) or bool(set(reply.cancel) - session.cancels_told) or fresh_settings
+    return (
+        bool(reply.tasks or reply.asked)
+        or bool(set(reply.cancel) - session.cancels_told)
+        or fresh_settings
+    )
 
 
 def _tell(reply: ClaimReply, session: Session) -> None:
@@ -312,6 +332,8 @@ def _check_claim(claim: ClaimRequest) -> None:
         problems.append("last_seq is out of range")
     if len(claim.open) > 100_000:
         problems.append("open lists more than 100000 tasks")
+    if len(claim.not_known) > _ASKED_MAX:
+        problems.append(f"not_known lists more than {_ASKED_MAX} tasks")
     if problems:
         raise ApiError(400, problems)
 

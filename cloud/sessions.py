@@ -35,12 +35,12 @@ class Session:
     heard_at: datetime
     persisted_mono: float | None = None
     health_key: object = None  # what of the last heartbeat was written down
-    journal_id: str | None = None
-    last_seq: int = 0  # the highest of its claims
-    doubt: str | None = None  # what the last claim said that did not fit, see link_api
+    doubt: str | None = None  # the journal of the last claim, if it is not the one we know
     poll: int = 0  # number of the newest long poll; an older one gives way
     cancels_told: set[str] = field(default_factory=set)
-    redelivered_mono: dict[str, float] = field(default_factory=dict)
+    told_mono: dict[str, float] = field(
+        default_factory=dict
+    )  # when a task was handed out or asked for once more
     settings_told: int | None = None
     run_id: str | None = None  # of the process that is served
     run_mono: float = 0.0  # when it last claimed

@@ -133,6 +133,14 @@ class CancelledTaskError(MinerError):
     code = ErrorCode.CANCELLED
 
 
+class NotGrantedError(MinerError):
+    """The cloud did not grant the beginning of what happens at most once: another life of this agent may have begun
+    it. This one has sent nothing.
+    """
+
+    code = ErrorCode.LOST_AGENT
+
+
 class StorageFullError(MinerError):
     """The intent could not be made durable, so nothing was sent."""
 

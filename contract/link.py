@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from contract.begin import BEGIN_ID_CHARS
 from contract.miner import Moving, Slow, Static
 from contract.task import TaskName
 
@@ -32,6 +33,7 @@ ON_SITE: Final = 0  # the epoch of a task that arose on site; a cloud hands out 
 TaskId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 Token = Annotated[str, msgspec.Meta(pattern="^[!-~]{1,4096}$")]
 Origin = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]{0,31}$")]
+BeginId = Annotated[str, msgspec.Meta(pattern=f"^[A-Za-z0-9_-]{{1,{BEGIN_ID_CHARS}}}$")]
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
@@ -62,7 +64,10 @@ class OpenTask(Message, frozen=True, kw_only=True):
 
 
 class ClaimRequest(Message, frozen=True, kw_only=True):
-    """`journal_id` and `last_seq` let the cloud see a lost or restored disk; `room` is how many more tasks fit."""
+    """`journal_id` and `last_seq` let the cloud see a lost or restored disk; `room` is how many more tasks fit.
+
+    `not_known`: of the tasks whose end the cloud asked for (`ClaimReply.asked`), those that the journal does not hold.
+    """
 
     journal_id: str
     last_seq: int
@@ -73,6 +78,7 @@ class ClaimRequest(Message, frozen=True, kw_only=True):
     run_id: str | None = (
         None  # of the agent process: two of them with one journal are a copied disk
     )
+    not_known: tuple[str, ...] = ()
 
 
 class MinerRef(Message, frozen=True, kw_only=True):
@@ -99,8 +105,15 @@ class ClaimedTask(Message, frozen=True, kw_only=True):
 
 
 class ClaimReply(Message, frozen=True, kw_only=True):
+    """`asked`: ids of tasks that this journal began, as the cloud knows, and does not name as open: their outcomes are
+    to be reported again. `heard_seq`: the last event that the cloud has taken of this journal. Below what it has
+    acknowledged, its database was put back from a copy, and what came after that event is to be reported again.
+    """
+
     tasks: tuple[ClaimedTask, ...] = ()
     cancel: tuple[str, ...] = ()  # task ids the operator wants ended
+    asked: Annotated[tuple[TaskId, ...], msgspec.Meta(max_length=10_000)] = ()
+    heard_seq: Whole | None = None
     lease_s: Seconds = LEASE_S
     settings_rev: Whole = 0
 
@@ -124,7 +137,8 @@ class SiteMiner(Message, frozen=True, kw_only=True):
 
 
 class Arose(Message, frozen=True, kw_only=True):
-    """What a task is that no cloud has handed out: wished for on site by `origin` (`onsite`, `rigmonitor`).
+    """What a task is that the cloud does not know: wished for on site by `origin` (`onsite`, `rigmonitor`), or, with
+    the origin `cloud`, handed out by it before its database was put back from a copy.
 
     The first report that tells of it makes it known to the cloud, as created by the system. `params` are without
     passwords: those stay on site.
@@ -135,6 +149,7 @@ class Arose(Message, frozen=True, kw_only=True):
     miner: SiteMiner | None
     origin: Origin
     accepted_at: str
+    batch_id: TaskId | None = None  # that it was handed out in
 
 
 class Event(Message, frozen=True, kw_only=True):
@@ -143,8 +158,11 @@ class Event(Message, frozen=True, kw_only=True):
     A terminal event carries `result`: outcome, verified, evidence, and on failure
     error {code, message}. `seq` rises by one with every event of this journal.
 
+    What happens at most once carries the `begin_id` of its intent from then on (`contract.begin`): `pending` asks by it
+    for leave to begin, and an outcome is that of this beginning.
+
     Of a task that arose on site `epoch` is `ON_SITE`, and every event says by `arose` what the task is, so that any
-    one of them is enough. A cloud that does not know the key answers `unknown_task`.
+    one of them is enough. Of any other task it is said once the cloud has answered `unknown_task`.
     """
 
     task_id: str
@@ -155,6 +173,7 @@ class Event(Message, frozen=True, kw_only=True):
     result: dict[str, Any] | None = None
     logs: tuple[LogLine, ...] = ()
     arose: Arose | None = None
+    begin_id: BeginId | None = None
 
 
 class ReportRequest(Message, frozen=True, kw_only=True):
@@ -163,8 +182,8 @@ class ReportRequest(Message, frozen=True, kw_only=True):
 
 
 class Ack(Message, frozen=True, kw_only=True):
-    """What became of one event: `ok`, `duplicate`, `late` (kept beside the closed task), `conflict`
-    or `unknown_task`.
+    """What became of one event: `ok`, `duplicate`, `late` (kept beside the closed task), `begun` (under another begin
+    id), `conflict` or `unknown_task`. Only `ok` and `duplicate` of its `pending` grant the beginning of a task.
     """
 
     task_id: str

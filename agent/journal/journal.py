@@ -12,7 +12,7 @@ import structlog
 
 from agent.journal.file import BALLAST_BYTES
 from agent.journal.outbox import give_up_oldest, read_outbox
-from agent.journal.record import CLOUD, TaskRecord, dump, from_row
+from agent.journal.record import TaskRecord, dump, from_row
 from agent.journal.steps import Arrival, StepAck, Steps
 from agent.journal.writer import Need, Writer
 from agent.settlement import Settlement
@@ -72,13 +72,16 @@ class Journal(Steps, Writer):
         logs: Sequence[LogLine] = (),
         *,
         boot: BootTime | None = None,
+        begin_id: str | None = None,
     ) -> None:
-        """To intent, with the evidence seen before; `at` and `boot` are the same moment on two clocks.
+        """To intent, with the evidence seen before; `at` and `boot` are the same moment on two clocks. `begin_id`: of
+        what the cloud is asked to grant.
 
         Raises StorageFullError: then nothing may be sent.
         """
         await self._submit(
-            lambda db: self._begin(db, task_id, plan, at, logs, boot=boot), Need.BEGIN
+            lambda db: self._begin(db, task_id, plan, at, logs, boot=boot, begin_id=begin_id),
+            Need.BEGIN,
         )
 
     async def begin_again(self, task_id: str, plan: Plan) -> None:
@@ -136,6 +139,36 @@ class Journal(Steps, Writer):
         """The cloud has taken these events: settled -> reported where it was the last of a task."""
         await self._submit(lambda db: self._acknowledge(db, acks), Need.MUST)
 
+    async def tell_again(self, task_ids: Sequence[str]) -> tuple[str, ...]:
+        """The cloud asks for these outcomes: they are reported once more. Gives the tasks that no row is left of.
+
+        Raises StorageFullError.
+        """
+        at = self._clock.now()
+        return await self._submit(lambda db: self._ask_again(db, task_ids, at), Need.BEGIN)
+
+    async def tell_since(self, seq: int) -> int:
+        """The cloud has lost what it took after the event of that number: outcomes of then are reported once more.
+        Gives how many. Raises StorageFullError.
+        """
+        at = self._clock.now()
+        return await self._submit(lambda db: self._tell_since(db, seq, at), Need.BEGIN)
+
+    async def skip_to(self, seq: int) -> None:
+        """The journal was put back from a copy, and the cloud knows events of it up to that number: those to come have
+        higher ones. Raises StorageFullError.
+        """
+        await self._submit(lambda db: self._skip_to(db, seq), Need.BEGIN)
+
+    async def told_seq(self) -> int:
+        """The highest number under which the cloud has taken an outcome."""
+        return await self._submit(
+            lambda db: int(
+                db.execute("SELECT coalesce(max(told_seq), 0) FROM tasks").fetchone()[0]
+            ),
+            Need.LOOK,
+        )
+
     # --- looks ---
 
     async def unfinished(self) -> tuple[TaskRecord, ...]:
@@ -160,16 +193,11 @@ class Journal(Steps, Writer):
         await self._submit(lambda db: self._settle_unreadable(db, task_ids, at), Need.MUST)
 
     async def open_tasks(self) -> tuple[OpenTask, ...]:
-        """All the cloud gave us that it has not seen ended. What arose on site is not among them: it is not the cloud's
-        to hand out again.
-        """
+        """All that the cloud has not seen ended, what arose on site included (its epoch is ON_SITE)."""
         return await self._submit(
             lambda db: tuple(
                 OpenTask(task_id=row[0], epoch=row[1])
-                for row in db.execute(
-                    "SELECT task_id, epoch FROM tasks WHERE state <> 'reported' AND origin = ?",
-                    (CLOUD,),
-                )
+                for row in db.execute("SELECT task_id, epoch FROM tasks WHERE state <> 'reported'")
             ),
             Need.LOOK,
         )
@@ -184,11 +212,20 @@ class Journal(Steps, Writer):
         return await self._submit(work, Need.LOOK)
 
     async def outbox(
-        self, most: int, most_bytes: int, *, besides: Collection[int] = ()
+        self,
+        most: int,
+        most_bytes: int,
+        *,
+        besides: Collection[int] = (),
+        explained: Collection[str] = (),
     ) -> tuple[Event, ...]:
-        """The oldest events not yet acknowledged, without those numbered in `besides`; at least one if there is any."""
-        left_out = tuple(besides)
-        return await self._submit(lambda db: read_outbox(db, most, most_bytes, left_out), Need.LOOK)
+        """The oldest events not yet acknowledged, without those numbered in `besides`; at least one if there is any.
+        Those of the tasks `explained` tell what they are.
+        """
+        left_out, strange = tuple(besides), frozenset(explained)
+        return await self._submit(
+            lambda db: read_outbox(db, most, most_bytes, left_out, strange), Need.LOOK
+        )
 
     async def untold(self) -> int:
         """How many tasks ended without the cloud ever taking their outcome, as far back as rows are kept."""

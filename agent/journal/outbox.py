@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +11,7 @@ import structlog
 
 from agent.journal.record import CLOUD, dump, without_passwords
 from contract.link import ON_SITE, Arose, Event, LogLine, MinerRef, SiteMiner
-from contract.task import TaskName
+from contract.task import TaskName, TaskStatus
 
 _OVERHEAD: Final = 200  # of one event as JSON, beside its longer parts
 
@@ -19,23 +19,28 @@ log: Any = structlog.get_logger(__name__)
 
 
 def read_outbox(
-    db: sqlite3.Connection, most: int, most_bytes: int, left_out: Sequence[int] = ()
+    db: sqlite3.Connection,
+    most: int,
+    most_bytes: int,
+    left_out: Sequence[int] = (),
+    explained: Collection[str] = (),
 ) -> tuple[Event, ...]:
     """The oldest events, at most so many and about so many bytes; at least one if there is any. Those of the numbers
-    `left_out` are passed over.
+    `left_out` are passed over. Of tasks that arose on site, and of those `explained`, it is told what they are.
     """
     events: list[Event] = []
     size = 0
     for row in db.execute(
         "SELECT o.seq, o.task_id, t.epoch, o.state, o.at, o.logs, t.origin, t.name, t.params, t.miner, "
-        "t.accepted_at, CASE WHEN o.terminal THEN t.result END AS result "
+        "t.batch_id, t.begin_id, t.accepted_at, CASE WHEN o.terminal THEN t.result END AS result "
         "FROM outbox o JOIN tasks t USING (task_id) "
         "WHERE o.seq NOT IN (SELECT value FROM json_each(?)) ORDER BY o.seq LIMIT ?",
         (dump(left_out), most),
     ):
         is_ours = row["origin"] != CLOUD and row["epoch"] == ON_SITE
+        is_told = is_ours or row["task_id"] in explained
         size += len(row["logs"]) + len(row["result"] or "") + _OVERHEAD
-        size += len(row["params"]) + len(row["miner"] or "") if is_ours else 0
+        size += len(row["params"]) + len(row["miner"] or "") if is_told else 0
         if events and size > most_bytes:
             break
         events.append(
@@ -49,7 +54,9 @@ def read_outbox(
                 if row["result"] is None
                 else msgspec.json.decode(row["result"], type=dict[str, Any]),
                 logs=msgspec.json.decode(row["logs"], type=tuple[LogLine, ...]),
-                arose=_arose(row) if is_ours else None,
+                arose=_arose(row) if is_told else None,
+                # A step before the intent (of a task that was taken back and told again) carries none.
+                begin_id=row["begin_id"] if row["state"] != TaskStatus.QUEUING else None,
             )
         )
     return tuple(events)
@@ -85,6 +92,7 @@ def _arose(row: sqlite3.Row) -> Arose | None:
             miner=None if ref is None else _site_miner(ref),
             origin=row["origin"],
             accepted_at=row["accepted_at"],
+            batch_id=row["batch_id"],
         )
     except ValueError as error:
         log.error("journal.unreadable", task=row["task_id"], error=str(error)[:300])

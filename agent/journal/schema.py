@@ -51,6 +51,12 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         "ALTER TABLE tasks ADD COLUMN untold TEXT",
         "CREATE INDEX tasks_untold ON tasks (settled_at) WHERE untold IS NOT NULL",
     ),
+    # By which begin id a task began, and under which number the cloud has taken its outcome.
+    (
+        "ALTER TABLE tasks ADD COLUMN begin_id TEXT",
+        "ALTER TABLE tasks ADD COLUMN told_seq INTEGER",
+        "CREATE INDEX tasks_told ON tasks (told_seq) WHERE told_seq IS NOT NULL",
+    ),
 )
 
 

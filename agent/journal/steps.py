@@ -40,14 +40,17 @@ class Steps:
     def _accept(self, db: sqlite3.Connection, arrival: Arrival, at: datetime) -> bool:
         record = arrival.record
         row = db.execute(
-            "SELECT epoch, state, status FROM tasks WHERE task_id = ?", (record.task_id,)
+            "SELECT epoch, state FROM tasks WHERE task_id = ?", (record.task_id,)
         ).fetchone()
         if row is not None:
             state = State(row["state"])
             # A cloud that asks again for what it has acknowledged has lost it: it is told again.
-            forgot = record.epoch == row["epoch"] and state is State.REPORTED
-            if record.epoch > row["epoch"] or forgot:
-                self._tell_again(db, record, state, row["status"], at)
+            if record.epoch > row["epoch"] or state is State.REPORTED:
+                db.execute(
+                    "UPDATE tasks SET epoch = max(epoch, ?), expires_at = ? WHERE task_id = ?",
+                    (record.epoch, to_text(record.expires_at), record.task_id),
+                )
+                self._tell_again(db, record.task_id, at)
             return False
         self._insert(db, record)
         if arrival.refusal is not None:
@@ -57,28 +60,58 @@ class Steps:
         self._emit(db, record.task_id, TaskStatus.QUEUING, at, logs, terminal=False)
         return True
 
-    def _tell_again(
-        self,
-        db: sqlite3.Connection,
-        record: TaskRecord,
-        state: State,
-        status: str | None,
-        at: datetime,
-    ) -> None:
-        """Handed out again. What became of it here is what counts: it is told again under the new epoch."""
-        back = State.SETTLED if state is State.REPORTED else state
-        db.execute(
-            "UPDATE tasks SET epoch = ?, expires_at = ?, state = ?, untold = NULL WHERE task_id = ?",
-            (record.epoch, to_text(record.expires_at), back.value, record.task_id),
-        )
-        ended = back is State.SETTLED
+    def _tell_again(self, db: sqlite3.Connection, task_id: str, at: datetime) -> None:
+        """What became of it here is what counts: it is told once more, under the epoch it has now. An outcome after the
+        beginning that it is the outcome of.
+        """
+        row = db.execute(
+            "SELECT state, status, begin_id FROM tasks WHERE task_id = ?", (task_id,)
+        ).fetchone()
+        state = State(row["state"])
+        if state is State.REPORTED:
+            state = State.SETTLED
+            db.execute(
+                "UPDATE tasks SET state = ?, untold = NULL, told_seq = NULL WHERE task_id = ?",
+                (state.value, task_id),
+            )
+        ended = state is State.SETTLED
         unsent = db.execute(
-            "SELECT count(*) FROM outbox WHERE task_id = ? AND terminal >= ?",
-            (record.task_id, int(ended)),
+            "SELECT count(*) FROM outbox WHERE task_id = ? AND terminal >= ?", (task_id, int(ended))
         ).fetchone()[0]
-        if not unsent:
-            word = nonce_status(back, None if status is None else TaskStatus(status))
-            self._emit(db, record.task_id, word, at, (), terminal=ended)
+        if unsent:
+            return
+        if ended and row["begin_id"] is not None:
+            self._emit(db, task_id, TaskStatus.PENDING, at, (), terminal=False)
+        word = nonce_status(state, None if row["status"] is None else TaskStatus(row["status"]))
+        self._emit(db, task_id, word, at, (), terminal=ended)
+
+    def _ask_again(
+        self, db: sqlite3.Connection, task_ids: Sequence[str], at: datetime
+    ) -> tuple[str, ...]:
+        missing = []
+        for task_id in task_ids:
+            row = db.execute("SELECT 1 FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
+            if row is None:
+                missing.append(task_id)
+            else:
+                self._tell_again(db, task_id, at)
+        return tuple(missing)
+
+    def _tell_since(self, db: sqlite3.Connection, seq: int, at: datetime) -> int:
+        # All at once: what these are told by raises the number that the cloud has heard.
+        found = db.execute(
+            "SELECT task_id FROM tasks WHERE told_seq > ? ORDER BY told_seq", (seq,)
+        ).fetchall()
+        for row in found:
+            self._tell_again(db, row["task_id"], at)
+        return len(found)
+
+    def _skip_to(self, db: sqlite3.Connection, seq: int) -> None:
+        changed = db.execute(
+            "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'outbox'", (seq,)
+        )
+        if not changed.rowcount:
+            db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)", (seq,))
 
     def _insert(self, db: sqlite3.Connection, record: TaskRecord) -> None:
         db.execute(INSERT, to_row(record))
@@ -92,17 +125,19 @@ class Steps:
         logs: Sequence[LogLine],
         *,
         boot: BootTime | None = None,
+        begin_id: str | None = None,
     ) -> None:
         row = db.execute("SELECT state FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
         if row is None:
             raise StorageFullError("The journal was begun anew under this task; give it again.")
         check_move(State(row["state"]), State.INTENT)
         db.execute(
-            "UPDATE tasks SET state = 'intent', intent_at = ?, plan = ?, "
+            "UPDATE tasks SET state = 'intent', intent_at = ?, plan = ?, begin_id = ?, "
             "notes = json_patch(notes, ?) WHERE task_id = ?",
             (
                 to_text(at),
                 None if plan is None else dump(plan),
+                begin_id,
                 dump(intent_notes(at, boot)),
                 task_id,
             ),
@@ -201,8 +236,8 @@ class Steps:
             db.execute("DELETE FROM outbox WHERE seq = ?", (ack.seq,))
             if row["terminal"] and row["state"] == State.SETTLED.value:
                 db.execute(
-                    "UPDATE tasks SET state = 'reported', untold = ? WHERE task_id = ?",
-                    (ack.untold, row["task_id"]),
+                    "UPDATE tasks SET state = 'reported', untold = ?, told_seq = ? WHERE task_id = ?",
+                    (ack.untold, None if ack.untold else ack.seq, row["task_id"]),
                 )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.engine import Store
+from cloud.store.engine import Store, chunks
 from cloud.store.ids import new_agent_token, new_uuid, secret_hash
 from cloud.store.schema import agents, enroll_codes, farms, tasks, workspaces
 from cloud.store.settle import lost_result, settle
@@ -95,18 +97,15 @@ async def enroll(store: Store, request: EnrollRequest, now: datetime) -> EnrollR
     )
 
 
-async def persist_online(store: Store, agent_id: str, now: datetime, last_seq: int) -> None:
+async def persist_online(store: Store, agent_id: str, now: datetime) -> None:
     """Write down that it lives. Called at most once a minute."""
     async with store.write() as connection:
         await connection.execute(
             agents.update().where(agents.c.id == agent_id).values(last_online_at=now)
         )
-        await _raise_seq(connection, agent_id, last_seq)
 
 
-async def persist_heartbeat(
-    store: Store, agent_id: str, beat: Heartbeat, now: datetime, last_seq: int
-) -> None:
+async def persist_heartbeat(store: Store, agent_id: str, beat: Heartbeat, now: datetime) -> None:
     """Write down a heartbeat."""
     values: dict[str, Any] = {
         "version": beat.version,
@@ -126,52 +125,71 @@ async def persist_heartbeat(
         values["capabilities"] = beat.capabilities
     async with store.write() as connection:
         await connection.execute(agents.update().where(agents.c.id == agent_id).values(**values))
-        await _raise_seq(connection, agent_id, last_seq)
 
 
 async def adopt_journal(
     store: Store, agent: dict[str, Any], journal_id: str, last_seq: int, now: datetime
 ) -> int:
-    """A journal we did not know, or one older than what we heard from it: everything handed out and not ended is
-    settled, since nobody knows what became of it. Nothing is handed out again. Returns how many tasks that were.
+    """A journal we did not know. What the one before it had not begun cannot have happened, and is handed out to this
+    one; what it had begun is settled, since nobody knows what became of it. Returns how many tasks that were.
     """
     async with store.write() as connection:
-        held = sa.and_(
+        held = (
             tasks.c.farm_id == agent["farm_id"],
             tasks.c.agent_id == agent["id"],
             tasks.c.ended_at.is_(None),
-            tasks.c.handed_at.is_not(
-                None
-            ),  # also those taken back while it was away: it may have begun
-            # What arose on site in the new journal is known there. One that was restored may have forgotten it.
-            sa.true()
-            if agent["journal_id"] == journal_id
-            else sa.or_(tasks.c.epoch != ON_SITE, tasks.c.journal_id != journal_id),
+            tasks.c.journal_id.is_not(None),
+            tasks.c.journal_id != journal_id,
         )
-        found = (await connection.execute(sa.select(tasks.c.id, tasks.c.kind).where(held))).all()
-        looks = [task_id for task_id, kind in found if kind == Kind.LOOK]
-        writes = [task_id for task_id, kind in found if kind != Kind.LOOK]
-        await settle(
-            connection,
-            looks,
-            TaskStatus.FAILED,
-            lost_result(Outcome.NOT_DONE, f"{LOST}is lost; ask again"),
-            now,
-        )
-        await settle(
-            connection,
-            writes,
-            TaskStatus.FAILED,
-            lost_result(
-                Outcome.UNKNOWN, f"{LOST}is not known; look at the miner before asking again"
-            ),
-            now,
-        )
+        begun = sa.or_(tasks.c.pending_at.is_not(None), tasks.c.epoch == ON_SITE)
+        lost = await _settle_lost(connection, sa.and_(*held, begun), now)
+        await connection.execute(tasks.update().where(*held).values(journal_id=journal_id))
         await connection.execute(
             agents.update()
             .where(agents.c.id == agent["id"])
             .values(journal_id=journal_id, last_seq=last_seq, last_online_at=now)
         )
+    return lost
+
+
+async def give_up(
+    store: Store, agent: dict[str, Any], journal_id: str, task_ids: Sequence[str], now: datetime
+) -> int:
+    """Tasks that this journal began, or that arose with it, and does not hold any more: it was put back from a copy."""
+    ended = 0
+    async with store.write() as connection:
+        for some in chunks(task_ids):
+            rule = sa.and_(
+                tasks.c.id.in_(some),
+                tasks.c.farm_id == agent["farm_id"],
+                tasks.c.agent_id == agent["id"],
+                tasks.c.journal_id == journal_id,
+                tasks.c.ended_at.is_(None),
+                sa.or_(tasks.c.pending_at.is_not(None), tasks.c.epoch == ON_SITE),
+            )
+            ended += await _settle_lost(connection, rule, now)
+    return ended
+
+
+async def _settle_lost(connection: AsyncConnection, rule: Any, now: datetime) -> int:
+    """End what nobody will tell of; gives how many."""
+    found = (await connection.execute(sa.select(tasks.c.id, tasks.c.kind).where(rule))).all()
+    looks = [task_id for task_id, kind in found if kind == Kind.LOOK]
+    writes = [task_id for task_id, kind in found if kind != Kind.LOOK]
+    await settle(
+        connection,
+        looks,
+        TaskStatus.FAILED,
+        lost_result(Outcome.NOT_DONE, f"{LOST}is lost; ask again"),
+        now,
+    )
+    await settle(
+        connection,
+        writes,
+        TaskStatus.FAILED,
+        lost_result(Outcome.UNKNOWN, f"{LOST}is not known; look at the miner before asking again"),
+        now,
+    )
     return len(found)
 
 
@@ -183,11 +201,3 @@ def settings_of(agent: dict[str, Any]) -> Settings:
         if key in ("auto_scan_s", "poll_interval_s", "read_only")
     }
     return Settings(rev=agent["settings_rev"], ranges=tuple(agent["ranges"] or ()), **known)
-
-
-async def _raise_seq(connection: Any, agent_id: str, last_seq: int) -> None:
-    await connection.execute(
-        agents.update()
-        .where(agents.c.id == agent_id, agents.c.last_seq < last_seq)
-        .values(last_seq=last_seq)
-    )

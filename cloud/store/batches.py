@@ -61,10 +61,15 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def insert(
-    connection: AsyncConnection, batch: dict[str, Any], new_tasks: Sequence[dict[str, Any]]
+    connection: AsyncConnection,
+    batch: dict[str, Any] | None,
+    new_tasks: Sequence[dict[str, Any]],
 ) -> None:
-    """Store a batch with its tasks, within the caller's transaction. Keys are the tables' columns."""
-    await connection.execute(task_batches.insert(), [batch])
+    """Store a batch (`None`: it is there) with its tasks, within the caller's transaction. Keys are the tables'
+    columns.
+    """
+    if batch is not None:
+        await connection.execute(task_batches.insert(), [batch])
     if new_tasks:
         await connection.execute(tasks.insert(), list(new_tasks))
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from cloud.store.engine import Store, chunks
 from cloud.store.schema import At, agents, miners, tasks
+from contract.begin import Held, Shown, shown
 from contract.link import ON_SITE, ClaimedTask, MinerRef
 from contract.task import TaskName, TaskStatus
 
@@ -23,6 +24,9 @@ class Glance:
     unheard: tuple[
         str, ...
     ]  # handed to this journal, which does not list them: the answer was lost
+    ended: tuple[
+        str, ...
+    ]  # begun by this journal, which does not list them: their outcomes were lost
     adopt: tuple[str, ...]  # back in the queue, but this journal still holds them
     cancel: tuple[str, ...]  # held by it, but called off, already closed here, or given to another
 
@@ -61,21 +65,24 @@ async def glance(
         for some in chunks(strange):
             query = sa.select(tasks.c.id, tasks.c.agent_id, tasks.c.journal_id, tasks.c.ended_at)
             query = query.where(tasks.c.farm_id == agent["farm_id"], tasks.c.id.in_(some))
-            for row in (await connection.execute(query)).all():
-                queued = row.ended_at is None and row.journal_id is None
-                (adopt if queued and row.agent_id == agent["id"] else closed).append(row.id)
+            for found in (await connection.execute(query)).all():
+                queued = found.ended_at is None and found.journal_id is None
+                ours = found.agent_id in (None, agent["id"])
+                (adopt if queued and ours else closed).append(found.id)
     known = set(open_ids)
     called_off = [row.id for row in handed if row.id in held and row.cancel_requested_at]
+    wanted: dict[Shown, list[str]] = {each: [] for each in Shown}
+    for row in handed:
+        if row.id in held and row.id not in known:
+            where = Held.HANDED if row.pending_at is None else Held.BEGUN
+            # What arose on site was never ours to hand out.
+            show = Shown.OUTCOME if row.epoch == ON_SITE else shown(where)
+            if show is not None:
+                wanted[show].append(row.id)
     return Glance(
         waiting=waiting,
-        unheard=tuple(
-            row.id
-            for row in handed
-            if row.id in held
-            and row.id not in known
-            and row.pending_at is None
-            and row.epoch != ON_SITE
-        ),
+        unheard=tuple(wanted[Shown.AGAIN]),
+        ended=tuple(wanted[Shown.OUTCOME]),
         adopt=tuple(adopt),
         cancel=(*called_off, *closed),
     )

@@ -1,7 +1,9 @@
-"""Tasks that arose on site: nobody created them here, the first report of one makes its batch and its row.
+"""Tasks that only their agent knows: the first report of one makes its batch and its row.
 
-They have the epoch `contract.link.ON_SITE` and belong to the journal that told of them first: they are never handed
-out, nor taken back to the queue. Created by the system; who wished for them is in the batch's `metadata.origin`.
+Those that arose on site have the epoch `contract.link.ON_SITE` and belong to the journal that told of them first: they
+are never handed out, nor taken back to the queue. Created by the system; who wished for them is in the batch's
+`metadata.origin`. Those of the origin `cloud` were handed out before this database was put back from a copy: they have
+their id, their epoch and their batch again.
 """
 
 from __future__ import annotations
@@ -20,15 +22,17 @@ from cloud.store import batches
 from cloud.store.engine import chunks, rows
 from cloud.store.ids import new_uuid
 from cloud.store.readings import minted, write_miners
-from cloud.store.schema import miners, tasks
+from cloud.store.schema import miners, task_batches, tasks
 from cloud.store.stamps import told
 from contract.link import ON_SITE, Event, SiteMiner
 from contract.miner import Make, normalize_mac
 from contract.task import QUEUE_TTL_S, SPECS, TaskName, TaskStatus, parse_params, stored_params
 
+CLOUD: Final = "cloud"  # the origin of what was handed out
 _WISHERS: Final[Mapping[str, str]] = {
     "onsite": "By hand, on site",
     "rigmonitor": "Mining Rig Monitor",
+    CLOUD: "Known by its agent only: the database was put back",
 }
 _MODEL_MAX: Final = 200
 _MAKES: Final = frozenset(make.value for make in Make)
@@ -40,6 +44,8 @@ class Arisen:
     """Such a task, checked. `identity` is that of its miner within the farm, `None` for a task of the whole agent."""
 
     task_id: str
+    epoch: int
+    batch_id: str | None  # that it had
     name: TaskName
     params: dict[str, Any] | None
     origin: str
@@ -54,10 +60,10 @@ def arisen_of(event: Event) -> Arisen:
     """What an event says of a task that arose on site. Raises ValueError, in words, for what is none."""
     arose = event.arose
     assert arose is not None
-    if event.epoch != ON_SITE:
-        raise ValueError(f"arose belongs to events of epoch {ON_SITE}")
-    if not _is_uuid(event.task_id):
-        raise ValueError("the id of a task that arose on site is a UUID")
+    if (event.epoch == ON_SITE) == (arose.origin == CLOUD):
+        raise ValueError(f"what arose on site has the epoch {ON_SITE}, and nothing else has")
+    if not _is_uuid(event.task_id) or not _is_uuid(arose.batch_id or event.task_id):
+        raise ValueError("the id of a task is a UUID, and that of its batch")
     spec = SPECS[arose.name]
     if not spec.by_agent:
         raise ValueError(f"no agent carries out {arose.name}")
@@ -67,6 +73,8 @@ def arisen_of(event: Event) -> Arisen:
         raise ValueError(f"arose.miner of {arose.name} needs a mac or a last_ip")
     return Arisen(
         task_id=event.task_id,
+        epoch=event.epoch,
+        batch_id=arose.batch_id if arose.origin == CLOUD else None,
         name=arose.name,
         params=params,
         origin=arose.origin,
@@ -93,8 +101,13 @@ async def create(
     taken = await _taken(connection, [each.task_id for each in arisen])
     fresh = [each for each in arisen if each.task_id not in taken]
     ids = await _miner_ids(connection, agent, fresh, now)
+    farms = await _farms_of_batches(connection, fresh)
     for each in fresh:
-        batch_id = new_uuid()
+        batch_id = each.batch_id or new_uuid()
+        if farms.get(batch_id, agent["farm_id"]) != agent["farm_id"]:
+            batch_id = new_uuid()  # that one is not theirs
+        is_new = batch_id not in farms
+        farms[batch_id] = agent["farm_id"]
         at = min(told(each.accepted_at, now), now)
         common = {
             "farm_id": agent["farm_id"],
@@ -122,7 +135,7 @@ async def create(
             "name": each.name,
             "kind": SPECS[each.name].kind,
             "status": TaskStatus.QUEUING,
-            "epoch": ON_SITE,
+            "epoch": each.epoch,
             "journal_id": journal_id,
             "handed_at": at,  # its agent has had it from the beginning
             "queuing_at": at,
@@ -130,8 +143,21 @@ async def create(
             "queue_expires_at": now + timedelta(seconds=QUEUE_TTL_S),
             "limit_s": limit_of(each.name),
         }
-        await batches.insert(connection, batch, [task])
+        await batches.insert(connection, batch if is_new else None, [task])
     return [each.task_id for each in fresh]
+
+
+async def _farms_of_batches(
+    connection: AsyncConnection, arisen: Collection[Arisen]
+) -> dict[str, str]:
+    """The farm of each of their batches that exists."""
+    wanted = sorted({each.batch_id for each in arisen if each.batch_id is not None})
+    found: dict[str, str] = {}
+    for some in chunks(wanted):
+        query = sa.select(task_batches.c.id, task_batches.c.farm_id)
+        for row in await connection.execute(query.where(task_batches.c.id.in_(some))):
+            found[row.id] = row.farm_id
+    return found
 
 
 async def _taken(connection: AsyncConnection, ids: list[str]) -> set[str]:

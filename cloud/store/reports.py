@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,16 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import Store, chunks, rows
 from cloud.store.onsite import LimitOf, arisen_of, create
-from cloud.store.schema import task_events, task_logs, tasks
+from cloud.store.schema import agents, task_events, task_logs, tasks
 from cloud.store.stamps import told
+from contract.begin import Held, counts, is_granted
 from contract.clock import to_text
 from contract.link import Ack, Event, ReportRequest
-from contract.task import TERMINAL, TaskStatus
+from contract.task import TERMINAL, Outcome, TaskStatus
 
 _LATE_MAX: Final = 10  # outcomes kept beside a closed task
 _MESSAGE_MAX: Final = 4000
 _UPDATED: Final = (
-    *("status", "journal_id", "deadline_at", "ended_at", "result", "late", "log_lines"),
+    *("epoch", "status", "journal_id", "deadline_at", "ended_at", "result", "late", "log_lines"),
     *("queuing_at", "pending_at", "succeed_at", "failed_at", "timed_out_at", "cancelled_at"),
 )
 
@@ -72,20 +74,81 @@ async def apply_report(
         for event in report.events:
             key = (event.task_id, event.epoch, event.seq)
             task, digest = known.get(event.task_id), _digest(event)
-            if task is None or event.epoch > task["epoch"]:
+            if task is None:
                 state = "unknown_task"
             elif key in said:
                 state = "duplicate" if said[key] == digest else "conflict"
+                if state == "duplicate" and event.begin_id and event.state == TaskStatus.PENDING:
+                    state = _grant_again(intake, task, event, report.journal_id, now, limits)
             else:
                 said[key] = digest
-                state = _take(task, event, report.journal_id, now, limits)
+                if await _begins(connection, task, event, report.journal_id):
+                    state = _take(task, event, report.journal_id, now, limits)
+                else:
+                    state = _set_aside(task, event, now, limits, "begun")
                 intake.changed[event.task_id] = task
                 _keep(intake, task, event, report.journal_id, digest, now, limits)
             intake.acks.append(
                 Ack(task_id=event.task_id, epoch=event.epoch, seq=event.seq, state=state)
             )
         await _store(connection, intake)
+        await _raise_seq(connection, agent, report)
     return tuple(intake.acks)
+
+
+def held(task: Mapping[str, Any]) -> Held:
+    """What the row of a task says of it, in the words of `contract.begin`."""
+    if task["ended_at"] is not None:
+        return Held.ENDED
+    if task["pending_at"] is not None:
+        return Held.BEGUN
+    return Held.QUEUED if task["journal_id"] is None else Held.HANDED
+
+
+async def _begins(
+    connection: AsyncConnection, task: dict[str, Any], event: Event, journal_id: str
+) -> bool:
+    """Whether the event speaks for the beginning that this cloud holds; the first one that does becomes it, by one
+    conditional update. What is late for other reasons is not judged here.
+    """
+    where, status = held(task), TaskStatus(event.state)
+    if where is Held.ENDED or task["journal_id"] not in (None, journal_id):
+        return True
+    if status in TERMINAL:
+        fits = counts(where, task["begin_id"], event.begin_id, _outcome(event))
+    elif status is TaskStatus.PENDING:
+        fits = is_granted(where, task["begin_id"], event.begin_id)
+    else:
+        return True
+    if not fits or event.begin_id is None or where is Held.BEGUN:
+        return fits
+    won = await connection.execute(
+        tasks.update()
+        .where(tasks.c.id == task["id"], tasks.c.begin_id.is_(None), tasks.c.ended_at.is_(None))
+        .where(sa.or_(tasks.c.journal_id.is_(None), tasks.c.journal_id == journal_id))
+        .values(begin_id=event.begin_id, journal_id=journal_id)
+    )
+    if won.rowcount:
+        task["begin_id"] = event.begin_id
+    return bool(task["begin_id"] == event.begin_id)
+
+
+def _grant_again(
+    intake: _Intake,
+    task: dict[str, Any],
+    event: Event,
+    journal_id: str,
+    now: datetime,
+    limits: ReportLimits,
+) -> str:
+    """The answer to a `pending` was lost: its task has all of its time from this answer on, if it may still begin."""
+    if held(task) is not Held.BEGUN or task["journal_id"] != journal_id:
+        return "late"
+    if task["begin_id"] != event.begin_id:
+        return "begun"
+    task["deadline_at"] = _deadline(task, now, limits)
+    intake.changed[event.task_id] = task
+    return "duplicate"
 
 
 def _take(
@@ -95,18 +158,10 @@ def _take(
     # An agent that was away may speak for an older epoch: good as long as nobody else was given the task.
     foreign = task["journal_id"] not in (None, journal_id)
     if task["ended_at"] is not None or foreign:
-        if status in TERMINAL:
-            late = {
-                "status": status,
-                "at": event.at,
-                "received_at": to_text(now),
-                "epoch": event.epoch,
-                "result": _bounded(event.result, limits),
-            }
-            task["late"] = [*(task["late"] or []), late][-_LATE_MAX:]
-        return "late"
+        return _set_aside(task, event, now, limits, "late")
     at = _stamp(event, task, now)
     task["journal_id"] = journal_id
+    task["epoch"] = max(task["epoch"], event.epoch)  # the database may be older than the report
     if status is TaskStatus.QUEUING:
         task["queuing_at"] = task["queuing_at"] or at
         return "ok"
@@ -114,7 +169,7 @@ def _take(
         task["status"] = status
         task["pending_at"] = task["pending_at"] or at
         # From when we heard of it, not from the agent's stamp: its reports may have waited for hours.
-        task["deadline_at"] = now + timedelta(seconds=task["limit_s"] + limits.grace_s)
+        task["deadline_at"] = _deadline(task, now, limits)
         if event.result is not None:
             task["result"] = _bounded(event.result, limits)
         return "ok"
@@ -122,6 +177,35 @@ def _take(
     task[f"{status}_at"] = task["ended_at"] = at
     task["result"] = _bounded(event.result, limits)
     return "ok"
+
+
+def _set_aside(
+    task: dict[str, Any], event: Event, now: datetime, limits: ReportLimits, why: str
+) -> str:
+    """Keep an outcome that does not count beside the task; gives `why`, the answer."""
+    status = TaskStatus(event.state)
+    if status in TERMINAL:
+        late = {
+            "status": status,
+            "at": event.at,
+            "received_at": to_text(now),
+            "epoch": event.epoch,
+            "result": _bounded(event.result, limits),
+        }
+        task["late"] = [*(task["late"] or []), late][-_LATE_MAX:]
+    return why
+
+
+def _deadline(task: Mapping[str, Any], now: datetime, limits: ReportLimits) -> datetime:
+    return now + timedelta(seconds=task["limit_s"] + limits.grace_s)
+
+
+def _outcome(event: Event) -> Outcome:
+    """What it says became of the miner; a result that says nothing does not know."""
+    try:
+        return Outcome(str((event.result or {}).get("outcome")))
+    except ValueError:
+        return Outcome.UNKNOWN
 
 
 def _stamp(event: Event, task: dict[str, Any], now: datetime) -> datetime:
@@ -178,7 +262,9 @@ def _keep(
 async def _tasks(
     connection: AsyncConnection, agent: dict[str, Any], ids: list[str]
 ) -> dict[str, dict[str, Any]]:
-    columns = [tasks.c[name] for name in ("id", "epoch", "limit_s", "created_at", "handed_at")]
+    columns = [
+        tasks.c[name] for name in ("id", "epoch", "limit_s", "created_at", "handed_at", "begin_id")
+    ]
     columns += [tasks.c[name] for name in _UPDATED]
     found: dict[str, dict[str, Any]] = {}
     for some in chunks(ids):
@@ -220,6 +306,20 @@ async def _store(connection: AsyncConnection, intake: _Intake) -> None:
         await connection.execute(task_logs.insert(), intake.lines)
 
 
+async def _raise_seq(
+    connection: AsyncConnection, agent: Mapping[str, Any], report: ReportRequest
+) -> None:
+    """Keep the highest event number heard of this journal; the agent sees by it that our database was put back."""
+    heard = max((event.seq for event in report.events), default=0)
+    await connection.execute(
+        agents.update()
+        .where(agents.c.id == agent["id"], agents.c.journal_id == report.journal_id)
+        .where(agents.c.last_seq < heard)
+        .values(last_seq=heard)
+    )
+
+
 def _digest(event: Event) -> str:
-    said = msgspec.json.encode([event.state, event.result], order="deterministic")
+    begun = () if event.begin_id is None else (event.begin_id,)
+    said = msgspec.json.encode([event.state, event.result, *begun], order="deterministic")
     return hashlib.sha256(said).hexdigest()

@@ -26,6 +26,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+from contract.begin import BEGIN_ID_CHARS
+
 metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -119,6 +121,7 @@ agents = sa.Table(
     _stamp("last_online_at"),  # last word from it; written at most once a minute
     _stamp("last_updated_at"),  # last readings or heartbeat
     sa.Column("journal_id", sa.Text),
+    # the highest event number taken of that journal
     sa.Column("last_seq", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("capabilities", _JSON),
     sa.Column("health", _JSON),  # depths, sinks and notices of the last heartbeat
@@ -235,6 +238,7 @@ tasks = sa.Table(
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("epoch", sa.Integer, nullable=False, server_default="1"),
     sa.Column("journal_id", sa.Text),  # the agent's journal it was handed out to
+    sa.Column("begin_id", sa.String(BEGIN_ID_CHARS)),  # under which it began, see contract.begin
     _stamp("handed_at"),
     _stamp("created_at", null=False),
     _stamp("queuing_at"),

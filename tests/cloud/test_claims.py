@@ -48,6 +48,8 @@ async def test_an_empty_poll_ends_after_the_time_it_asked_for(cloud: Cloud):
     assert (await agent.claim(wait_s=0.05)) == {
         "tasks": [],
         "cancel": [],
+        "asked": [],
+        "heard_seq": 0,
         "lease_s": 60.0,
         "settings_rev": 0,
     }
@@ -116,40 +118,29 @@ async def test_an_agent_that_was_away_keeps_what_it_still_holds(cloud: Cloud):
     assert (await cloud.task(task["task_id"]))["status"] == "succeed"
 
 
-async def test_a_new_journal_settles_what_the_old_one_held_and_nothing_is_handed_out_again(
+async def test_a_new_journal_is_handed_what_the_old_one_had_not_begun_and_the_rest_is_settled(
     cloud: Cloud,
 ):
     agent = await cloud.agent()
     await cloud.queue(TaskName.REBOOT, agent.agent_id, count=2)
-    await cloud.queue(TaskName.LOG, agent.agent_id)
+    await cloud.queue(TaskName.LOG, agent.agent_id, count=2)
     held = (await agent.claim())["tasks"]
     await cloud.queue(TaskName.LIGHT, agent.agent_id)
-    await agent.report(agent.event(held[0], "pending", cloud.clock.now()))
+    begun, unbegun = [held[0], held[2]], [held[1], held[3]]
+    now = cloud.clock.now()
+    await agent.report(*(agent.event(task, "pending", now) for task in begun))
     agent.journal_id, agent.seq = "journal-2", 0
     doubted = await agent.claim()
     assert (doubted["tasks"], doubted["lease_s"]) == ([], 0)
-    (fresh,) = (await agent.claim())["tasks"]
+    *again, fresh = (await agent.claim())["tasks"]
     assert fresh["name"] == TaskName.LIGHT
-    for task in held:
+    assert {each["task_id"] for each in again} == {each["task_id"] for each in unbegun}
+    for task in begun:
         row = await cloud.task(task["task_id"])
         assert row["status"] == "failed"
         assert row["result"]["error"]["code"] == "lost_agent"
         look = task["name"] == TaskName.LOG
         assert row["result"]["outcome"] == ("not_done" if look else "unknown")
-
-
-async def test_a_restored_disk_is_seen_by_its_lower_seq(cloud: Cloud):
-    agent = await cloud.agent()
-    agent.seq = 10
-    await cloud.queue(TaskName.REBOOT, agent.agent_id)
-    (task,) = (await agent.claim())["tasks"]
-    agent.seq = 4
-    held = [{"task_id": task["task_id"], "epoch": 1}]
-    await agent.claim(open=held)
-    answer = await agent.claim(open=held)
-    assert answer["tasks"] == []
-    assert answer["cancel"] == [task["task_id"]]
-    assert (await cloud.task(task["task_id"]))["result"]["outcome"] == "unknown"
 
 
 async def test_one_late_claim_with_a_lower_seq_costs_nothing(cloud: Cloud):
@@ -167,7 +158,7 @@ async def test_one_late_claim_with_a_lower_seq_costs_nothing(cloud: Cloud):
     assert (await cloud.task(task["task_id"]))["ended_at"] is None
 
 
-async def test_what_was_taken_back_from_a_lost_disk_is_not_handed_out_again(cloud: Cloud):
+async def test_what_was_taken_back_from_a_lost_disk_cannot_have_begun(cloud: Cloud):
     agent = await cloud.agent()
     await cloud.queue(TaskName.REBOOT, agent.agent_id)
     (task,) = (await agent.claim())["tasks"]
@@ -175,9 +166,11 @@ async def test_what_was_taken_back_from_a_lost_disk_is_not_handed_out_again(clou
     await cloud.sweeper.sweep()
     agent.journal_id = "journal-2"
     await agent.claim()
-    assert (await agent.claim())["tasks"] == []
-    row = await cloud.task(task["task_id"])
-    assert (row["status"], row["result"]["outcome"]) == ("failed", "unknown")
+    (again,) = (await agent.claim())["tasks"]
+    assert (again["task_id"], again["epoch"]) == (task["task_id"], 2)
+    late = agent.event(task, "pending", cloud.clock.now(), begin_id="old")
+    _, answer = await agent.report(late, journal_id="journal-1")
+    assert [ack["state"] for ack in answer["acks"]] == ["late"]
 
 
 async def test_a_cancel_reaches_the_agent_that_holds_the_task_and_is_said_once_at_once(

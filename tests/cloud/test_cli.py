@@ -120,7 +120,7 @@ def test_what_was_made_is_listed_and_can_be_revoked(tmp_path):
     assert ask(tmp_path, "agent", "list")[0]["revoked_at"] is not None
     ask(tmp_path, "workspace", "revoke", workspace)
     assert ask(tmp_path, "workspace", "list")[0]["revoked_at"] is not None
-    assert ask(tmp_path, "migrate") == {"before": "0002", "after": "0002"}
+    assert ask(tmp_path, "migrate") == {"before": "0004", "after": "0004"}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_wrong_usage_is_exit_2(words):
 
 def test_processes_end_with_the_same_statuses(tmp_path):
     out, _ = run_process("migrate", "--data", str(tmp_path), "--json")
-    assert json.loads(out) == {"before": None, "after": "0002"}
+    assert json.loads(out) == {"before": None, "after": "0004"}
     run_process("key", "revoke", "key_nowhere", "--data", str(tmp_path), status=1)
     run_process("nonsense", status=2)
 

@@ -57,10 +57,11 @@ async def test_enrolling_again_gives_a_new_token_to_the_same_agent_and_ends_the_
     assert (await again.call("GET", "settings"))[0] == 200
 
 
-async def test_a_replaced_host_settles_what_the_old_one_held(cloud: Cloud):
+async def test_a_replaced_host_settles_what_the_old_one_had_begun(cloud: Cloud):
     agent = await cloud.agent()
     (task_id,) = await cloud.queue(TaskName.REBOOT, agent.agent_id)
-    await agent.claim()
+    (task,) = (await agent.claim())["tasks"]
+    await agent.report(agent.event(task, "pending", cloud.clock.now(), begin_id="b"))
     again = await cloud.agent(agent_id=agent.agent_id)
     again.journal_id = "journal-of-the-new-host"
     await again.claim()

@@ -242,9 +242,9 @@ async def test_a_restored_disk_ends_what_it_may_have_forgotten(cloud: Cloud):
     wish = Wish(cloud, agent)
     await wish.tell("queuing", "pending")
     await agent.claim()
-    agent.seq = 0
-    await agent.claim()
-    await agent.claim()
+    assert (await agent.claim(open=[{"task_id": wish.id, "epoch": 0}]))["asked"] == []
+    assert (await agent.claim())["asked"] == [wish.id]
+    await agent.claim(not_known=[wish.id])
     assert (await cloud.task(wish.id))["result"]["error"]["code"] == "lost_agent"
 
 
