@@ -77,6 +77,9 @@ class Reporter:
         self._first_seen_mono: dict[int, float] = {}
         self._refused: dict[int, _Refused] = {}
         self._unknown: set[str] = set()  # tasks that the cloud has forgotten
+        self._explained: frozenset[str] = (
+            frozenset()
+        )  # those among them of which it is told what they are
         self._untold = 0
 
     @property
@@ -117,11 +120,12 @@ class Reporter:
             self._refused.clear()
         now = self._clock.mono()
         waiting = [seq for seq, each in self._refused.items() if each.next_mono > now]
+        self._explained = frozenset(self._unknown)
         events = await self._journal.outbox(
             self._policy.report_events,
             self._policy.report_bytes,
             besides=waiting,
-            explained=self._unknown,
+            explained=self._explained,
         )
         if not events:
             self._refused = {seq: self._refused[seq] for seq in waiting}  # the others are gone
@@ -215,7 +219,7 @@ class Reporter:
             if event is None or event.task_id != ack.task_id:
                 log.warning("report.odd_ack", task=ack.task_id, seq=ack.seq)
                 continue
-            if ack.state == "unknown_task" and event.task_id not in self._unknown:
+            if ack.state == "unknown_task" and event.task_id not in self._explained:
                 self._unknown.add(event.task_id)  # it is told again, together with what it is
                 continue
             if event.state == TaskStatus.PENDING:

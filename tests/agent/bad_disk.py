@@ -51,7 +51,7 @@ async def full(folder: Path) -> dict[str, Any]:
     running.gate["write"] = asyncio.Event()
     waiting.gate["connect"] = asyncio.Event()
     begun = at.task(0, name=TaskName.REBOOT, params={})
-    not_begun = at.task(1, name=TaskName.REBOOT, params={})
+    not_begun = at.task(1)
     await until(lambda: running.at_once == 1 and "apply" in waiting.trace)
     filler = fill(folder)
     # What is written from now on needs pages that are not there, sooner or later: let there be much.

@@ -47,6 +47,8 @@ class FakeCloud:
         self.report_error: Callable[[ReportRequest], CloudError | None] = lambda _: None
         self.ack_state: Callable[[Event], str] = lambda _: "ok"
         self.upload_errors = 0
+        self.asks: list[str] = []  # tasks whose outcome is asked for, once
+        self.heard_seq: int | None = None
         self._seen: dict[tuple[str, int, int], Event] = {}
         self._numbers = itertools.count(1)
         self._changed = asyncio.Event()
@@ -106,7 +108,7 @@ class FakeCloud:
             for key, task in self.given.items()
             if (key, task.epoch) not in held and self.end(key) is None
         ]
-        if not lost and not (self.queued and request.room) and not self.cancel:
+        if not lost and not (self.queued and request.room) and not self.cancel and not self.asks:
             waits = {
                 asyncio.ensure_future(self._changed.wait()),
                 asyncio.ensure_future(self.clock.sleep(request.wait_s)),
@@ -125,7 +127,14 @@ class FakeCloud:
         self.queued = self.queued[request.room :]
         self.given.update({task.task_id: task for task in fresh})
         open_cancels = tuple(each for each in self.cancel if self.end(each) is None)
-        return ClaimReply(tasks=(*lost, *fresh), cancel=open_cancels, lease_s=self.lease_s)
+        asked, self.asks = tuple(self.asks), []
+        return ClaimReply(
+            tasks=(*lost, *fresh),
+            cancel=open_cancels,
+            asked=asked,
+            heard_seq=self.heard_seq,
+            lease_s=self.lease_s,
+        )
 
     async def report(self, request: ReportRequest) -> ReportReply:
         self.reports += 1
@@ -138,10 +147,15 @@ class FakeCloud:
         acks = []
         for event in request.events:
             key = (event.task_id, event.epoch, event.seq)
-            state = "duplicate" if key in self._seen else self.ack_state(event)
             if key not in self._seen:
+                state = self.ack_state(event)
                 self._seen[key] = event
                 self.events.append(event)
+            else:
+                before = self._seen[key]
+                said = (event.state, event.result, event.begin_id)
+                is_same = said == (before.state, before.result, before.begin_id)
+                state = "duplicate" if is_same else "conflict"
             acks.append(Ack(task_id=event.task_id, epoch=event.epoch, seq=event.seq, state=state))
         return ReportReply(acks=tuple(acks))
 

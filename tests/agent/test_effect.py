@@ -42,7 +42,9 @@ async def begun(at: Site, clock: SettableClock, *, reported: bool) -> str:
     at.farm.miners[0].gate["between"] = asyncio.Event()
     if not reported:
         at.cloud.report_error = lambda _: NO_CLOUD
-    task = at.task(name=TaskName.REBOOT, params={}, limit_s=10_000.0)
+    # What is granted by the cloud is known to it: only a setting begins without its knowledge.
+    name = TaskName.REBOOT if reported else TaskName.POWER_MODE
+    task = at.task(name=name, params={} if reported else {"mode": "low"}, limit_s=10_000.0)
     await clock.advance(1.0)
     assert at.farm.miners[0].ledger == ["first"]
     at.cloud.away = NO_CLOUD

@@ -26,8 +26,9 @@ async def test_a_cloud_that_forgot_an_outcome_is_told_again(tmp_path: Path) -> N
         assert await accept(journal, record("t1")) == ()
         assert [(each.state, each.seq) for each in await outbox(journal)] == [("succeed", 3)]
         await acknowledge(journal)
+        # One that was put back from a copy may even have forgotten that it gave it to somebody else meanwhile.
         assert await accept(journal, record("t1", epoch=0)) == ()
-        assert await outbox(journal) == ()
+        assert [(each.epoch, each.state) for each in await outbox(journal)] == [(1, "succeed")]
 
 
 @pytest.mark.parametrize("state", list(State))

@@ -9,6 +9,7 @@ import pytest
 
 from agent.policy import Policy
 from agent.slots import Slots
+from agent.states import State
 from contract.miner import Endpoint, PowerMode
 from contract.task import TaskName
 from drivers.base import (
@@ -141,7 +142,7 @@ async def test_waiting_for_a_slot_costs_a_task_none_of_its_time(tmp_path: Path) 
         await clock.advance(1.0)
         assert second.trace == ["plan", "apply"]
         waiting = await at.journal.find(task)
-        assert waiting is not None and waiting.intent_at is None
+        assert waiting is not None and waiting.state is State.INTENT  # and granted by the cloud
         await clock.advance(200.0)
         at.cloud.cancel.add(given_up)
         at.cloud.poke()

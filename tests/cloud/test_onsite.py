@@ -241,7 +241,6 @@ async def test_a_restored_disk_ends_what_it_may_have_forgotten(cloud: Cloud):
     agent = await cloud.agent()
     wish = Wish(cloud, agent)
     await wish.tell("queuing", "pending")
-    await agent.claim()
     assert (await agent.claim(open=[{"task_id": wish.id, "epoch": 0}]))["asked"] == []
     assert (await agent.claim())["asked"] == [wish.id]
     await agent.claim(not_known=[wish.id])

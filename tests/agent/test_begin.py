@@ -1,0 +1,325 @@
+"""What happens at most once waits for the cloud's leave to begin, and a journal put back from a copy repeats nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agent.begin import draw
+from agent.journal.record import CLOUD
+from agent.policy import Policy
+from agent.ports import CloudError
+from agent.states import State
+from contract.link import Arose, Event, ReportRequest
+from contract.task import TaskName
+from tests.agent.clock import SettableClock
+from tests.agent.fake_cloud import NO_CLOUD, FakeCloud, code
+from tests.agent.journal import AT, PLAN, accept, acknowledge, done, opened, outbox, record
+from tests.agent.stage import Site, crash_and_restart, site
+from tests.waiting import until
+
+
+def outcome(event: Event) -> str:
+    assert event.result is not None
+    return str(event.result["outcome"])
+
+
+def first_wins() -> Callable[[Event], str]:
+    """As the cloud answers: it keeps the first begin id of each task."""
+    begun: dict[str, str | None] = {}
+
+    def answer(event: Event) -> str:
+        if event.state != "pending":
+            return "ok"
+        return (
+            "ok" if begun.setdefault(event.task_id, event.begin_id) == event.begin_id else "begun"
+        )
+
+    return answer
+
+
+async def unheard(at: Site, miner: int = 0, **more: object) -> str:
+    """A reboot whose intent is on disk, while the cloud takes no reports."""
+    at.cloud.report_error = lambda _: NO_CLOUD
+    task = at.task(miner, name=TaskName.REBOOT, params={}, **more)
+    await until(lambda: is_begun(at, task))
+    return task
+
+
+async def is_begun(at: Site, task: str) -> bool:
+    row = await at.journal.find(task)
+    return row is not None and row.state is State.INTENT
+
+
+def hear(at: Site) -> None:
+    at.cloud.report_error = lambda _: None
+
+
+async def test_the_first_byte_waits_for_the_answer_and_holds_nothing_meanwhile(
+    tmp_path: Path,
+) -> None:
+    policy = Policy(power_effects=1, applying=1, looking=1, stop_grace_s=0.1)
+    async with site(tmp_path, policy=policy) as at:
+        waiting, other, third = at.farm.miners
+        task = await unheard(at)
+        # A setting and what was wished for on site do not wait, and find every slot free.
+        light = at.task(1)
+        await until(lambda: other.ledger == ["Light"])
+        wished = await at.path.submit_local(TaskName.REBOOT, {}, third.ref, "onsite")
+        assert (wished["status"], third.ledger) == ("succeed", ["Reboot"])
+        assert (waiting.trace, waiting.ledger) == (["plan"], [])
+        hear(at)
+        assert (await at.cloud.ended(task)).state == "succeed"
+        assert (await at.cloud.ended(light)).state == "succeed"
+        pending, end = [each for each in at.cloud.of(task) if each.state != "queuing"]
+        assert pending.begin_id is not None
+        assert end.begin_id == pending.begin_id
+        assert {each.begin_id for each in at.cloud.events if each.task_id != task} == {None}
+
+
+@pytest.mark.parametrize("answer", ["begun", "late", "conflict", "surprise"])
+async def test_any_other_answer_ends_it_without_a_byte(tmp_path: Path, answer: str) -> None:
+    async with site(tmp_path) as at:
+        at.cloud.ack_state = lambda event: answer if event.state == "pending" else "ok"
+        event = await at.cloud.ended(at.task(name=TaskName.REBOOT, params={}))
+        assert (event.state, outcome(event), code(event)) == ("failed", "unknown", "lost_agent")
+        assert at.farm.miners[0].trace == ["plan"]
+
+
+async def test_an_answer_for_another_task_or_for_another_life_is_none(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        task = await unheard(at)
+        row = await at.journal.find(task)
+        assert row is not None
+        grants = at.path._grants
+        grants.answer("somebody-else", granted=True)
+        assert not grants._waiting.get("somebody-else")
+        assert at.farm.miners[0].ledger == []
+        hear(at)
+        assert (await at.cloud.ended(task)).state == "succeed"
+
+
+async def test_a_cloud_that_has_forgotten_the_task_is_told_what_it_is(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        told: list[Arose] = []
+
+        def answer(request: ReportRequest) -> CloudError | None:
+            told.extend(each.arose for each in request.events if each.arose is not None)
+            return None
+
+        at.cloud.report_error = answer
+        at.cloud.ack_state = lambda event: "ok" if event.arose else "unknown_task"
+        task = at.task(name=TaskName.REBOOT, params={"force": True})
+        await until(lambda: is_reported(at, task))
+        assert {each.origin for each in told} == {CLOUD}
+        assert {(each.batch_id, each.name) for each in told} == {("batch-1", TaskName.REBOOT)}
+        assert told[0].miner is not None
+        assert told[0].miner.mac == at.farm.miners[0].ref.mac
+        assert at.farm.miners[0].ledger == ["Reboot"]
+
+
+async def test_it_can_be_cancelled_while_it_waits(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        task = await unheard(at)
+        at.cloud.cancel.add(task)
+        at.cloud.poke()
+        await until(lambda: not at.path.dispatcher.tasks)
+        hear(at)
+        event = await at.cloud.ended(task)
+        assert (event.state, outcome(event)) == ("cancelled", "not_done")
+        assert at.farm.miners[0].ledger == []
+
+
+async def test_its_queue_life_ends_it_while_it_waits(tmp_path: Path) -> None:
+    clock = SettableClock()
+    async with site(tmp_path, clock=clock) as at:
+        at.cloud.report_error = lambda _: NO_CLOUD
+        task = at.task(name=TaskName.REBOOT, params={}, queue_ttl_s=500.0, limit_s=10.0)
+        await clock.advance(490.0)
+        assert (await at.journal.unfinished())[0].state is State.INTENT
+        await clock.advance(20.0)
+        hear(at)
+        await clock.advance(60.0)
+        event = at.cloud.end(task)
+        assert event is not None
+        assert (event.state, outcome(event)) == ("timed_out", "not_done")
+        assert at.farm.miners[0].ledger == []
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+async def test_after_a_long_wait_it_is_looked_at_anew_and_has_all_of_its_time(
+    tmp_path: Path,
+) -> None:
+    clock = SettableClock()
+    async with site(tmp_path, clock=clock) as at:
+        miner = at.farm.miners[0]
+        at.cloud.report_error = lambda _: NO_CLOUD
+        task = at.task(name=TaskName.REBOOT, params={}, limit_s=100.0)
+        await clock.advance(300.0)
+        assert miner.trace == ["plan"]
+        miner.state["boot"] = 7  # somebody else restarted it meanwhile
+        miner.gate["verify"] = asyncio.Event()
+        hear(at)
+        await until(lambda: "verify" in miner.trace)
+        assert miner.trace == ["plan", "plan", "apply", "verify"]
+        row = await at.journal.find(task)
+        assert row is not None
+        assert row.plan is not None
+        assert row.plan.before["boot"] == 7
+        await clock.advance(90.0)
+        miner.gate["verify"].set()
+        await clock.advance(5.0)
+        event = at.cloud.end(task)
+        assert event is not None
+        assert event.state == "succeed"
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+async def test_a_crash_while_it_waits_is_looked_at_never_sent(tmp_path: Path) -> None:
+    at = Site(tmp_path)
+    at.start()
+    await at.path.ready()
+    task = await unheard(at)
+    after = await crash_and_restart(at, tmp_path)
+    hear(after)
+    event = await after.cloud.ended(task)
+    await after.stop()
+    assert outcome(event) == "not_done"
+    assert at.farm.miners[0].trace == ["plan", "verify"]
+
+
+@pytest.mark.parametrize("moment", ["accepted", "intent"])
+async def test_a_journal_put_back_from_a_copy_repeats_nothing(tmp_path: Path, moment: str) -> None:
+    cloud = FakeCloud()
+    cloud.ack_state = first_wins()
+    folder, kept = tmp_path / "agent", tmp_path / "copy"
+    folder.mkdir()
+    at = Site(folder, cloud=cloud)
+    at.start()
+    miner = at.farm.miners[0]
+    where = {"accepted": "plan", "intent": "connect"}[moment]
+    gate = miner.gate[where] = asyncio.Event()
+    task = at.task(name=TaskName.REBOOT, params={})
+    await until(lambda: miner.trace[-1:] == [{"plan": "plan", "connect": "apply"}[where]])
+    await asyncio.to_thread(shutil.copytree, folder, kept)
+    gate.set()
+    assert outcome(await cloud.ended(task)) == "done"
+    await at.die()
+    await asyncio.to_thread(shutil.rmtree, folder)
+    await asyncio.to_thread(shutil.copytree, kept, folder)
+    after = Site(folder, cloud=cloud, farm=at.farm)
+    after.start()
+    await after.path.ready()
+    await until(lambda: is_reported(after, task))
+    row = await after.journal.find(task)
+    await after.stop()
+    assert miner.ledger == ["Reboot"]
+    assert row is not None
+    assert row.result is not None
+    # The evidence in the copy is enough to see that it happened; without it nobody knows.
+    assert row.result["outcome"] == {"accepted": "unknown", "intent": "done"}[moment]
+
+
+async def test_an_outcome_that_is_asked_for_is_told_again_after_its_beginning(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as at:
+        task = at.task(name=TaskName.REBOOT, params={})
+        await at.cloud.ended(task)
+        await until(lambda: is_reported(at, task))
+        before = len(at.cloud.of(task))
+        at.cloud.asks = [task, "nobody-knows-it"]
+        at.cloud.poke()
+        await until(lambda: len(at.cloud.of(task)) == before + 2)
+        pending, end = at.cloud.of(task)[-2:]
+        assert (pending.state, end.state) == ("pending", "succeed")
+        assert end.begin_id == pending.begin_id is not None
+        await until(lambda: any(each.not_known for each in at.cloud.claims))
+        assert {each.not_known for each in at.cloud.claims} == {(), ("nobody-knows-it",)}
+        assert at.farm.miners[0].ledger == ["Reboot"]
+
+
+async def is_reported(at: Site, task: str) -> bool:
+    row = await at.journal.find(task)
+    return row is not None and row.state is State.REPORTED
+
+
+async def test_a_cloud_that_has_heard_less_than_it_took_is_told_the_rest_once(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as at:
+        tasks = [at.task(number) for number in range(3)]
+        for task in tasks:
+            await at.cloud.ended(task)
+            await until(lambda task=task: is_reported(at, task))
+        told = {task: max(each.seq for each in at.cloud.of(task)) for task in tasks}
+        first = min(told, key=lambda task: told[task])
+        at.cloud.heard_seq = told[first]
+        at.cloud.poke()
+        await until(lambda: all(len(ends(at, task)) == 2 for task in tasks if task != first))
+        at.cloud.heard_seq = at.journal.last_seq
+        await at.cloud.ended(at.task(0, params={"action": "off"}))
+        assert [len(ends(at, task)) for task in tasks if task == first] == [1]
+
+
+def ends(at: Site, task: str) -> list[Event]:
+    return [each for each in at.cloud.of(task) if each.state == "succeed"]
+
+
+async def test_a_journal_that_was_put_back_goes_on_with_numbers_the_cloud_does_not_know(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as at:
+        at.cloud.heard_seq = 1000
+        event = await at.cloud.ended(at.task())
+        await until(lambda: at.journal.last_seq > 1000)
+        assert event.state == "succeed"
+        last = await at.cloud.ended(at.task(1))
+        assert last.seq > 1000
+
+
+async def test_tasks_of_the_site_take_no_room_from_those_of_the_cloud(tmp_path: Path) -> None:
+    async with site(tmp_path, policy=Policy(max_open=1, stop_grace_s=0.1)) as at:
+        at.cloud.report_error = lambda _: NO_CLOUD
+        await at.path.submit_local(
+            TaskName.LIGHT, {"action": "on"}, at.farm.miners[1].ref, "onsite"
+        )
+        await until(lambda: len(at.cloud.claims[-1].open) == 1)
+        assert at.cloud.claims[-1].room == 1
+        hear(at)
+
+
+async def test_what_is_told_again_is_told_under_its_begin_id(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        await accept(journal, record("t1"))
+        await journal.begin("t1", PLAN, AT, begin_id="b1")
+        await journal.settle(record("t1"), done(), AT)
+        assert [each.begin_id for each in await outbox(journal)] == [None, "b1", "b1"]
+        await acknowledge(journal)
+        assert await journal.tell_again(["t1", "t2"]) == ("t2",)
+        assert [(each.state, each.begin_id) for each in await outbox(journal)] == [
+            ("pending", "b1"),
+            ("succeed", "b1"),
+        ]
+        assert await journal.tell_again(["t1"]) == ()  # it is on its way
+        assert len(await outbox(journal)) == 2
+
+
+async def test_a_begin_id_differs_though_random_bytes_repeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.begin.secrets.token_hex", lambda _: "00")
+    clock = SettableClock()
+    first = draw(clock)
+    await clock.advance(0.001)
+    assert draw(clock) != first
+    second = draw(clock)
+    clock.step(timedelta(seconds=1))
+    assert draw(clock) != second
