@@ -209,8 +209,9 @@ async def test_after_a_damaged_journal_what_was_begun_is_unknown_and_never_redon
         assert reboot["result"]["outcome"] == "unknown"
         assert reboot["result"]["error"]["code"] == "lost_agent"
         (light,) = await site.ended(queued)
-        # The damaged file was all that knew whether it was begun: nothing of it is handed out again.
-        assert (light["status"], _code(light)) == ("failed", "lost_agent")
+        # It had not begun, so the new journal is given it. A miner that restarts may not be there for it yet.
+        assert light["result"]["outcome"] in ("done", "not_done")
+        assert _code(light) != "lost_agent"
         after = await site.order(TaskName.LIGHT, [other], {"action": "on"})
         (task,) = await site.ended(after)
         assert task["status"] == "succeed"
