@@ -39,7 +39,7 @@ class CloudSettings(BaseModel):
     lease_s: float = LEASE_S
     offline_after_s: float = OFFLINE_AFTER_S
     long_poll_max_s: float = LONG_POLL_MAX_S
-    persist_every_s: float = 60.0  # how often the word of an idle agent is written down
+    persist_every_s: float = 60.0  # how often the word of an idle agent and cloud time are written
     queue_ttl_s: float = QUEUE_TTL_S
     limit_grace_s: float = 120.0  # on top of an execution limit, before the sweeper ends a task
     limits_s: dict[TaskName, float] = {}  # execution limits that differ from the defaults

@@ -10,12 +10,14 @@ from cloud.config import CloudSettings
 from cloud.files import Files
 from cloud.queue import WakeUps
 from cloud.sessions import Sessions
+from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import Store
 from contract.clock import Clock
 
 STORE: Final = web.AppKey("store", Store)
 SETTINGS: Final = web.AppKey("settings", CloudSettings)
 CLOCK: Final[web.AppKey[Clock]] = web.AppKey("clock", Clock)
+TIME: Final = web.AppKey("time", CloudTime)
 WAKE_UPS: Final = web.AppKey("wake_ups", WakeUps)
 SESSIONS: Final = web.AppKey("sessions", Sessions)
 FILES: Final = web.AppKey("files", Files)

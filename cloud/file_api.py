@@ -6,13 +6,12 @@ import errno
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from aiohttp import web
 
 from cloud.auth import AGENT
-from cloud.context import CLOCK, FILES, SETTINGS, STORE
+from cloud.context import CLOCK, FILES, SETTINGS, STORE, TIME
 from cloud.errors import ApiError, json_response
 from cloud.files import ChecksumError, FileTooLargeError, safe_name
 from cloud.store.files import (
@@ -29,9 +28,8 @@ from cloud.store.files import (
 from contract.link import FileReply
 
 _RANGE: Final = re.compile(r"bytes (?:(\d{1,15})-(\d{1,15})|\*)/(\d{1,15})")
-_UNDISTURBED: Final = timedelta(
-    hours=1
-)  # so long an upload may take before its place can go to another
+# So long an upload may take before its place can go to another.
+_UNDISTURBED_S: Final = 3600.0
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -65,7 +63,7 @@ async def get_file(request: web.Request) -> web.StreamResponse:
     task_id, name = request.match_info["task_id"], request.match_info["name"]
     files = request.app[FILES]
     expires, signature = request.query.get("expires", ""), request.query.get("sig", "")
-    if not files.check(task_id, name, expires, signature, request.app[CLOCK].now()):
+    if not files.check(task_id, name, expires, signature, request.app[TIME].now()):
         raise ApiError(403, "This link is not valid or has expired")
     record = await find_file(request.app[STORE], task_id, name)
     path = files.path(task_id, name)
@@ -84,10 +82,10 @@ async def get_file(request: web.Request) -> web.StreamResponse:
 
 async def _begin(request: web.Request, farm_id: str, upload: _Upload) -> None:
     """Make room, the oldest files first, and record the upload. 507 if there is none, 409 for a task with too many."""
-    store, files, now = request.app[STORE], request.app[FILES], request.app[CLOCK].now()
+    store, files, cloud_s = request.app[STORE], request.app[FILES], request.app[TIME].now()
     cap_bytes = request.app[SETTINGS].files_bytes
     for old in await oldest_beyond(
-        store, upload.size_bytes, now - _UNDISTURBED, cap_bytes=cap_bytes
+        store, upload.size_bytes, cloud_s - _UNDISTURBED_S, cap_bytes=cap_bytes
     ):
         await files.remove(old["task_id"], old["name"])
         await forget_file(store, old["task_id"], old["name"])
@@ -99,7 +97,7 @@ async def _begin(request: web.Request, farm_id: str, upload: _Upload) -> None:
             upload.name,
             upload.size_bytes,
             upload.sha256,
-            now,
+            cloud_s,
             cap_bytes=cap_bytes,
         )
     except FilesFullError:

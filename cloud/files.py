@@ -11,7 +11,6 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -19,6 +18,7 @@ from urllib.parse import quote
 _SAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PART: Final = ".part"  # suffix while an upload is not complete
 _BLOCK: Final = 1024 * 1024
+_DAY_S: Final = 86_400.0
 
 
 class FileTooLargeError(Exception):
@@ -47,19 +47,19 @@ class Files:
         self._turns: dict[str, _Turn] = {}
         self.base_url = base_url
 
-    def sign_url(self, task_id: str, name: str, now: datetime) -> str:
-        """A link that needs no key and works for two weeks."""
-        expires = int((now + timedelta(days=self._days)).timestamp())
+    def sign_url(self, task_id: str, name: str, cloud_s: float) -> str:
+        """A link that needs no key and works for two weeks of cloud time, as long as the file itself is kept."""
+        expires = int(cloud_s + self._days * _DAY_S)
         signature = self._signature(task_id, name, expires)
         return f"{self.base_url}/files/{quote(task_id)}/{quote(name)}?expires={expires}&sig={signature}"
 
-    def check(self, task_id: str, name: str, expires: str, signature: str, now: datetime) -> bool:
+    def check(self, task_id: str, name: str, expires: str, signature: str, cloud_s: float) -> bool:
         """Whether a link was made by us and has not expired."""
         if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
             return False
         good = self._signature(task_id, name, int(expires))
         genuine = hmac.compare_digest(good.encode(), signature.encode("utf-8", "replace"))
-        return genuine and datetime.fromtimestamp(int(expires), UTC) > now
+        return genuine and int(expires) > cloud_s
 
     def path(self, task_id: str, name: str) -> Path:
         """Where a complete file lies. Both parts are made safe, so that no name leaves the folder."""

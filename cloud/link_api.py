@@ -10,7 +10,7 @@ from aiohttp import web
 
 from cloud.auth import AGENT, SESSION, bearer
 from cloud.bodies import read_message
-from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, WAKE_UPS
+from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
 from cloud.errors import ApiError, Handler, json_response
 from cloud.file_api import get_file, put_file
 from cloud.sessions import Session, Standing
@@ -146,7 +146,12 @@ async def post_reports(request: web.Request) -> web.Response:
         log_lines=settings.task_log_lines,
     )
     acks = await apply_report(
-        request.app[STORE], request[AGENT], report, request.app[CLOCK].now(), limits
+        request.app[STORE],
+        request[AGENT],
+        report,
+        request.app[CLOCK].now(),
+        request.app[TIME].now(),
+        limits,
     )
     reply = ReportReply(acks=acks)
     if acks and all(ack.state == "conflict" for ack in acks):
@@ -165,7 +170,11 @@ async def post_readings(request: web.Request) -> web.Response:
         raise ApiError(400, "seq is out of range")
     try:
         reply = await apply_readings(
-            request.app[STORE], request[AGENT], message, request.app[CLOCK].now()
+            request.app[STORE],
+            request[AGENT],
+            message,
+            request.app[CLOCK].now(),
+            request.app[TIME].now(),
         )
     except ValueError as error:
         raise ApiError(400, str(error)) from None
@@ -185,7 +194,13 @@ async def post_heartbeat(request: web.Request) -> web.Response:
         or clock.mono() - written_mono >= settings.persist_every_s
     ):
         session.persisted_mono, session.health_key = clock.mono(), health
-        await persist_heartbeat(request.app[STORE], agent["id"], beat, clock.now())
+        await persist_heartbeat(
+            request.app[STORE],
+            agent["id"],
+            beat,
+            clock.now(),
+            request.app[TIME].now(),
+        )
     return json_response(HeartbeatReply(settings_rev=agent["settings_rev"]))
 
 
@@ -240,7 +255,12 @@ async def _journal_fits(request: web.Request, claim: ClaimRequest, session: Sess
         session.doubt = claim.journal_id
         return False
     lost = await adopt_journal(
-        request.app[STORE], agent, claim.journal_id, claim.last_seq, request.app[CLOCK].now()
+        request.app[STORE],
+        agent,
+        claim.journal_id,
+        claim.last_seq,
+        request.app[CLOCK].now(),
+        request.app[TIME].now(),
     )
     if agent["journal_id"] is not None:
         log.warning(
@@ -261,7 +281,12 @@ async def _stay_known(request: web.Request, session: Session) -> None:
     clock, every_s = request.app[CLOCK], request.app[SETTINGS].persist_every_s
     if session.persisted_mono is None or clock.mono() - session.persisted_mono >= every_s:
         session.persisted_mono = clock.mono()
-        await persist_online(request.app[STORE], session.agent_id, clock.now())
+        await persist_online(
+            request.app[STORE],
+            session.agent_id,
+            clock.now(),
+            request.app[TIME].now(),
+        )
 
 
 async def _answer(
@@ -271,10 +296,10 @@ async def _answer(
     holds: some may have arisen on site since.
     """
     store, settings, agent = request.app[STORE], request.app[SETTINGS], request[AGENT]
-    now = request.app[CLOCK].now()
+    now, cloud_s = request.app[CLOCK].now(), request.app[TIME].now()
     room = max(0, min(claim.room, settings.claim_max))
     open_ids = {task.task_id for task in claim.open}
-    seen = await glance(store, agent, claim.journal_id, open_ids, now, room=room)
+    seen = await glance(store, agent, claim.journal_id, open_ids, cloud_s, room=room)
     again = _repeatable(request, session, seen.unheard)[:room]
     asked = _repeatable(request, session, seen.ended)[:_ASKED_MAX] if is_first else []
     tasks: tuple[ClaimedTask, ...] = ()
@@ -285,6 +310,7 @@ async def _answer(
             agent,
             claim.journal_id,
             now,
+            cloud_s,
             room=room if seen.waiting else 0,
             again=again,
             adopt=seen.adopt,

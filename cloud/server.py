@@ -13,7 +13,7 @@ from aiohttp import web
 from cloud import link_api
 from cloud.auth import operator_auth
 from cloud.config import CloudSettings
-from cloud.context import CLOCK, FILES, SESSIONS, SETTINGS, STORE, WAKE_UPS
+from cloud.context import CLOCK, FILES, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
 from cloud.errors import error_middleware, json_response
 from cloud.files import Files
 from cloud.link_api import agent_auth
@@ -22,6 +22,7 @@ from cloud.queue import WakeUps
 from cloud.rigmonitor import routes as rig_routes
 from cloud.rigmonitor.replies import machine_errors
 from cloud.sessions import Sessions
+from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import Store, sqlite_url
 from cloud.store.migrate import migrate
 from cloud.sweeper import Sweeper
@@ -39,8 +40,9 @@ def create_app(store: Store, settings: CloudSettings, clock: Clock) -> web.Appli
     app[STORE] = store
     app[SETTINGS] = settings
     app[CLOCK] = clock
+    app[TIME] = CloudTime(store, clock, write_every_s=settings.persist_every_s)
     app[WAKE_UPS] = WakeUps()
-    app[SESSIONS] = Sessions(clock, offline_after_s=settings.offline_after_s)
+    app[SESSIONS] = Sessions(clock, app[TIME], offline_after_s=settings.offline_after_s)
     app[FILES] = Files(settings.data, days=settings.files_days, base_url=settings.public_url or "")
     link_api.add_routes(app)
     nonce_routes.add_routes(app)
@@ -87,8 +89,9 @@ async def serve(
 
 
 async def _sweeping(app: web.Application) -> AsyncIterator[None]:
+    await app[TIME].advance()  # nothing is answered before it is known
     sweeper = Sweeper(
-        app[STORE], app[FILES], app[SESSIONS], app[WAKE_UPS], app[SETTINGS], app[CLOCK]
+        app[STORE], app[FILES], app[SESSIONS], app[WAKE_UPS], app[SETTINGS], app[CLOCK], app[TIME]
     )
     task = asyncio.create_task(sweeper.run(), name="sweeper")
     yield

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Final, Protocol
 
+from cloud.store.cloud_time import CloudTime
 from contract.clock import Clock
 
 _RIVALS_MAX: Final = 100
+_LAG_S: Final = 60.0  # of what is stored of an agent's last word
 
 
 class Line(Protocol):
@@ -78,11 +80,11 @@ class Session:
 class Sessions:
     """All agents that were heard of. `offline_after_s` without a word makes one offline."""
 
-    def __init__(self, clock: Clock, *, offline_after_s: float) -> None:
+    def __init__(self, clock: Clock, time: CloudTime, *, offline_after_s: float) -> None:
         self._clock = clock
+        self._time = time
         self._offline_after_s = offline_after_s
         self._started_mono = clock.mono()
-        self._started_at = clock.now()
         self._sessions: dict[str, Session] = {}
 
     def heard(self, agent_id: str) -> Session:
@@ -99,16 +101,18 @@ class Sessions:
         """After a revocation or a new enrolment."""
         self._sessions.pop(agent_id, None)
 
-    def is_online(self, agent_id: str, stored_at: datetime | None) -> bool:
-        """`stored_at` is the agent's `last_online_at`, which lags up to a minute; it decides only in the first moments
-        after a start of the server, when nobody had time to call yet.
+    def is_online(self, agent_id: str, stored_s: float | None) -> bool:
+        """`stored_s` is the agent's `last_online_cloud_s`, which lags up to a minute; it decides only in the first
+        moments after a start of the server, when nobody had time to call yet.
         """
+        mono = self._clock.mono()
         session = self._sessions.get(agent_id)
         if session is not None:
-            return self._clock.mono() - session.heard_mono <= self._offline_after_s
-        if stored_at is None or self._clock.mono() - self._started_mono > self._offline_after_s:
+            return mono - session.heard_mono <= self._offline_after_s
+        running_s = mono - self._started_mono
+        if stored_s is None or running_s > self._offline_after_s:
             return False
-        return stored_at >= self._started_at - timedelta(seconds=self._offline_after_s + 60)
+        return self._time.now() - stored_s <= running_s + self._offline_after_s + _LAG_S
 
     def last_online_at(self, agent_id: str, stored_at: datetime | None) -> datetime | None:
         """The last word from it, fresher than what is stored."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -11,12 +10,14 @@ from cloud.config import CloudSettings
 from cloud.files import Files
 from cloud.queue import WakeUps
 from cloud.sessions import Sessions
+from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import DatabaseError, Store
 from cloud.store.files import all_files, forget_file
 from cloud.store.sweeps import prune, take_back, time_out
 from contract.clock import Clock
 
 _TIDY_EVERY_S: Final = 3600.0
+_DAY_S: Final = 86_400.0
 log = structlog.get_logger(__name__)
 
 
@@ -31,6 +32,7 @@ class Sweeper:
         wake_ups: WakeUps,
         settings: CloudSettings,
         clock: Clock,
+        time: CloudTime,
     ) -> None:
         self._store = store
         self._files = files
@@ -38,6 +40,7 @@ class Sweeper:
         self._wake_ups = wake_ups
         self._settings = settings
         self._clock = clock
+        self._time = time
 
     async def run(self) -> None:
         """Until cancelled. A database or disk in trouble is logged and tried again in the next round."""
@@ -53,22 +56,24 @@ class Sweeper:
                 log.error("sweep.failed", error=str(error)[:500])
 
     async def sweep(self) -> None:
-        """Take tasks back from agents that went offline, then end those whose time has passed."""
-        now = self._clock.now()
+        """Let cloud time go on, take tasks back from agents that went offline, end those whose time has passed."""
+        cloud_s = await self._time.advance()
         for farm_id in await take_back(self._store, self._sessions.is_online):
             log.warning("agent.offline", farm=farm_id)
             self._wake_ups.wake_farm(farm_id)
-        ended = await time_out(self._store, now, grace_s=self._settings.limit_grace_s)
+        ended = await time_out(
+            self._store, self._clock.now(), cloud_s, grace_s=self._settings.limit_grace_s
+        )
         if ended:
             log.warning("tasks.timed_out", count=ended)
 
     async def tidy(self) -> None:
         """Remove files that are too old, then the oldest until the rest fits; drop old keys of repeats."""
-        now, kept_bytes = self._clock.now(), 0
-        await prune(self._store, now, events_days=self._settings.events_days)
-        before = now - timedelta(days=self._settings.files_days)
+        cloud_s, kept_bytes = self._time.now(), 0
+        await prune(self._store, cloud_s, events_days=self._settings.events_days)
+        before_s = cloud_s - self._settings.files_days * _DAY_S
         for file in reversed(await all_files(self._store)):  # newest first: these stay
             kept_bytes += file["size_bytes"]
-            if file["created_at"] < before or kept_bytes > self._settings.files_bytes:
+            if file["created_cloud_s"] < before_s or kept_bytes > self._settings.files_bytes:
                 await self._files.remove(file["task_id"], file["name"])
                 await forget_file(self._store, file["task_id"], file["name"])

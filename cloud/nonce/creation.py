@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from aiohttp import web
 
 from cloud.auth import ACTOR, Actor
 from cloud.config import CloudSettings
-from cloud.context import CLOCK, SETTINGS, STORE, WAKE_UPS
+from cloud.context import CLOCK, SETTINGS, STORE, TIME, WAKE_UPS
 from cloud.errors import ApiError
 from cloud.nonce.event_tasks import carry_out
 from cloud.nonce.miners import snapshot_of
@@ -50,6 +50,7 @@ async def create(request: web.Request, farm: Row, order: Order) -> CreateAnswer:
         settings=request.app[SETTINGS],
         actor=request[ACTOR],
         now=now,
+        cloud_s=request.app[TIME].now(),
         batch_id=new_uuid(),
     )
     planned = Plan(chosen=[], skipped=[])
@@ -104,6 +105,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
     settings: CloudSettings
     actor: Actor
     now: datetime
+    cloud_s: float
     batch_id: str
 
     def batch(self, count: int) -> dict[str, Any]:
@@ -151,7 +153,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             "pending_at": None,
             "succeed_at": None,
             "ended_at": None,
-            "queue_expires_at": self.now + timedelta(seconds=self.settings.queue_ttl_s),
+            "queue_expires_cloud_s": self.cloud_s + self.settings.queue_ttl_s,
             "limit_s": self.settings.limit_s(name),
             "result": None,
             "miner_snapshot": snapshot,

@@ -57,7 +57,7 @@ def _farm(row: dict[str, Any]) -> FarmItem:
 
 
 def _agent(row: dict[str, Any], sessions: Sessions) -> AgentItem:
-    online = sessions.is_online(row["id"], row["last_online_at"])
+    online = sessions.is_online(row["id"], row["last_online_cloud_s"])
     return AgentItem(
         id=row["id"],
         farm_id=row["farm_id"],

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from cloud.context import CLOCK, FILES, STORE
+from cloud.context import CLOCK, FILES, STORE, TIME
 from cloud.errors import ApiError
 from cloud.nonce.answers import many
 from cloud.nonce.miners import snapshot_of
@@ -78,8 +78,8 @@ async def list_batch_tasks(request: web.Request) -> web.Response:
 
 def signer(request: web.Request) -> SignUrl:
     """Makes the URLs under which the files of tasks can be fetched for two weeks."""
-    files, now = request.app[FILES], request.app[CLOCK].now()
-    return lambda task_id, name: files.sign_url(task_id, name, now)
+    files, cloud_s = request.app[FILES], request.app[TIME].now()
+    return lambda task_id, name: files.sign_url(task_id, name, cloud_s)
 
 
 def task_item(row: Mapping[str, Any], sign: SignUrl) -> TaskItem:

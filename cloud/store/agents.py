@@ -97,15 +97,21 @@ async def enroll(store: Store, request: EnrollRequest, now: datetime) -> EnrollR
     )
 
 
-async def persist_online(store: Store, agent_id: str, now: datetime) -> None:
+async def persist_online(
+    store: Store, agent_id: str, now: datetime, cloud_s: float
+) -> None:
     """Write down that it lives. Called at most once a minute."""
     async with store.write() as connection:
         await connection.execute(
-            agents.update().where(agents.c.id == agent_id).values(last_online_at=now)
+            agents.update()
+            .where(agents.c.id == agent_id)
+            .values(last_online_at=now, last_online_cloud_s=cloud_s)
         )
 
 
-async def persist_heartbeat(store: Store, agent_id: str, beat: Heartbeat, now: datetime) -> None:
+async def persist_heartbeat(
+    store: Store, agent_id: str, beat: Heartbeat, now: datetime, cloud_s: float
+) -> None:
     """Write down a heartbeat."""
     values: dict[str, Any] = {
         "version": beat.version,
@@ -119,6 +125,7 @@ async def persist_heartbeat(store: Store, agent_id: str, beat: Heartbeat, now: d
             "notices": list(beat.notices),
         },
         "last_online_at": now,
+        "last_online_cloud_s": cloud_s,
         "last_updated_at": now,
     }
     if beat.capabilities is not None:
@@ -128,7 +135,12 @@ async def persist_heartbeat(store: Store, agent_id: str, beat: Heartbeat, now: d
 
 
 async def adopt_journal(
-    store: Store, agent: dict[str, Any], journal_id: str, last_seq: int, now: datetime
+    store: Store,
+    agent: dict[str, Any],
+    journal_id: str,
+    last_seq: int,
+    now: datetime,
+    cloud_s: float,
 ) -> int:
     """A journal we did not know. What the one before it had not begun cannot have happened, and is handed out to this
     one; what it had begun is settled, since nobody knows what became of it. Returns how many tasks that were.
@@ -147,7 +159,12 @@ async def adopt_journal(
         await connection.execute(
             agents.update()
             .where(agents.c.id == agent["id"])
-            .values(journal_id=journal_id, last_seq=last_seq, last_online_at=now)
+            .values(
+                journal_id=journal_id,
+                last_seq=last_seq,
+                last_online_at=now,
+                last_online_cloud_s=cloud_s,
+            )
         )
     return lost
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,13 +38,13 @@ async def list_agents(
     workspace_id: str,
     page: Page,
     *,
-    is_online: Callable[[str, datetime | None], bool],
+    is_online: Callable[[str, float | None], bool],
     farm_id: EnumFilter | None = None,
     status: EnumFilter | None = None,
 ) -> tuple[list[dict[str, Any]], int]:
     """One page of the agents of a workspace with `farm_name`, oldest first, and how many match.
 
-    `is_online` is asked with an agent's id and its stored stamp: who is there is known in memory only.
+    `is_online` is asked with an agent's id and its stored `last_online_cloud_s`: who is there is known in memory only.
     """
     conditions: list[Condition] = [
         agents.c.workspace_id == workspace_id,
@@ -53,7 +52,9 @@ async def list_agents(
         *matches(agents.c.farm_id, farm_id),
     ]
     order = (agents.c.created_at, agents.c.id)
-    stamps = sa.select(agents.c.id, agents.c.last_online_at).where(*conditions).order_by(*order)
+    stamps = (
+        sa.select(agents.c.id, agents.c.last_online_cloud_s).where(*conditions).order_by(*order)
+    )
     async with store.read() as connection:
         ids = [
             id_

@@ -36,7 +36,7 @@ async def glance(
     agent: dict[str, Any],
     journal_id: str,
     open_ids: Collection[str],
-    now: datetime,
+    cloud_s: float,
     *,
     room: int,
 ) -> Glance:
@@ -56,7 +56,7 @@ async def glance(
         ).all()
         waiting = False
         if room > 0:
-            query = _waiting(agent, now).with_only_columns(tasks.c.id).limit(1)
+            query = _waiting(agent, cloud_s).with_only_columns(tasks.c.id).limit(1)
             waiting = (await connection.execute(query)).first() is not None
         held = {row.id for row in handed if row.journal_id == journal_id}
         adopt: list[str] = []
@@ -93,6 +93,7 @@ async def hand_out(
     agent: dict[str, Any],
     journal_id: str,
     now: datetime,
+    cloud_s: float,
     *,
     room: int,
     again: Sequence[str] = (),
@@ -118,7 +119,7 @@ async def hand_out(
             )
         fresh: list[str] = []
         if room > 0:
-            query = _waiting(agent, now).with_only_columns(tasks.c.id).limit(room)
+            query = _waiting(agent, cloud_s).with_only_columns(tasks.c.id).limit(room)
             query = query.with_for_update(skip_locked=True)
             fresh = list((await connection.execute(query)).scalars())
         for some in chunks(fresh):
@@ -137,10 +138,10 @@ async def hand_out(
             found |= {row["id"]: row for row in result.mappings()}
     handed = [found[task_id] for task_id in [*again, *fresh] if task_id in found]
     called_off = tuple(row["id"] for row in handed if row["cancel_requested_at"] is not None)
-    return tuple(_claimed(row, now) for row in handed), called_off
+    return tuple(_claimed(row, cloud_s) for row in handed), called_off
 
 
-def _waiting(agent: dict[str, Any], now: datetime) -> Any:
+def _waiting(agent: dict[str, Any], cloud_s: float) -> Any:
     return (
         tasks.select()
         .where(
@@ -148,7 +149,7 @@ def _waiting(agent: dict[str, Any], now: datetime) -> Any:
             sa.or_(tasks.c.agent_id == agent["id"], tasks.c.agent_id.is_(None)),
             tasks.c.ended_at.is_(None),
             tasks.c.journal_id.is_(None),
-            tasks.c.queue_expires_at > now,
+            tasks.c.queue_expires_cloud_s > cloud_s,
         )
         .order_by(tasks.c.created_at, tasks.c.id)
     )
@@ -161,7 +162,7 @@ def _with_miner() -> Any:
         tasks.c.epoch,
         tasks.c.name,
         tasks.c.params,
-        tasks.c.queue_expires_at,
+        tasks.c.queue_expires_cloud_s,
         tasks.c.limit_s,
         tasks.c.miner_id,
         tasks.c.cancel_requested_at,
@@ -174,7 +175,7 @@ def _with_miner() -> Any:
     ).select_from(tasks.outerjoin(miners, miners.c.id == tasks.c.miner_id))
 
 
-def _claimed(row: Any, now: datetime) -> ClaimedTask:
+def _claimed(row: Any, cloud_s: float) -> ClaimedTask:
     miner = None
     if row["miner_id"] is not None:
         miner = MinerRef(
@@ -193,6 +194,6 @@ def _claimed(row: Any, now: datetime) -> ClaimedTask:
         name=TaskName(row["name"]),
         params=row["params"] or {},
         miner=miner,
-        queue_ttl_s=max(0.0, (row["queue_expires_at"] - now).total_seconds()),
+        queue_ttl_s=max(0.0, row["queue_expires_cloud_s"] - cloud_s),
         limit_s=row["limit_s"],
     )

@@ -48,7 +48,7 @@ async def begin_file(
     name: str,
     size_bytes: int,
     sha256: str,
-    now: datetime,
+    cloud_s: float,
     *,
     cap_bytes: int,
 ) -> None:
@@ -72,20 +72,22 @@ async def begin_file(
                 farm_id=farm_id,
                 size_bytes=size_bytes,
                 sha256=sha256,
-                created_at=now,
+                created_cloud_s=cloud_s,
             )
         )
 
 
 async def oldest_beyond(
-    store: Store, size_bytes: int, before: datetime, *, cap_bytes: int
+    store: Store, size_bytes: int, before_s: float, *, cap_bytes: int
 ) -> list[dict[str, Any]]:
     """The oldest files that must go for `size_bytes` to fit; none if that is not enough.
 
-    An upload that began after `before` and is not complete yet stays.
+    An upload that began after `before_s` (cloud time) and is not complete yet stays.
     """
-    finished = sa.or_(task_files.c.completed_at.is_not(None), task_files.c.created_at < before)
-    query = task_files.select().where(finished).order_by(task_files.c.created_at)
+    finished = sa.or_(
+        task_files.c.completed_at.is_not(None), task_files.c.created_cloud_s < before_s
+    )
+    query = task_files.select().where(finished).order_by(task_files.c.created_cloud_s)
     async with store.read() as connection:
         beyond = await _held_bytes(connection) + size_bytes - cap_bytes
         going: list[dict[str, Any]] = []
@@ -112,7 +114,9 @@ async def complete_file(store: Store, task_id: str, name: str, now: datetime) ->
 async def all_files(store: Store) -> list[dict[str, Any]]:
     """Oldest first."""
     async with store.read() as connection:
-        return rows(await connection.execute(task_files.select().order_by(task_files.c.created_at)))
+        return rows(
+            await connection.execute(task_files.select().order_by(task_files.c.created_cloud_s))
+        )
 
 
 async def forget_file(store: Store, task_id: str, name: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from ipaddress import IPv4Address
 from typing import Any, Final
 
@@ -92,6 +92,7 @@ async def create(
     journal_id: str,
     arisen: Collection[Arisen],
     now: datetime,
+    cloud_s: float,
     limit_of: LimitOf,
 ) -> list[str]:
     """Make what is new known as tasks of this agent, within the caller's transaction; give their ids.
@@ -140,7 +141,7 @@ async def create(
             "handed_at": at,  # its agent has had it from the beginning
             "queuing_at": at,
             # From when we heard of it: its reports may have waited for days, and the rest of them are on their way.
-            "queue_expires_at": now + timedelta(seconds=QUEUE_TTL_S),
+            "queue_expires_cloud_s": cloud_s + QUEUE_TTL_S,
             "limit_s": limit_of(each.name),
         }
         await batches.insert(connection, batch if is_new else None, [task])

@@ -53,7 +53,7 @@ class Look:
 
 
 async def apply_readings(
-    store: Store, agent: dict[str, Any], request: ReadingsRequest, now: datetime
+    store: Store, agent: dict[str, Any], request: ReadingsRequest, now: datetime, cloud_s: float
 ) -> ReadingsReply:
     """One transaction. The same (run_id, seq) again changes nothing and is answered with the same ids.
 
@@ -86,7 +86,9 @@ async def apply_readings(
                 if look.mac is not None and look.reading.ok:
                     _supersede(known, changed, look, now)
             await write_miners(connection, new.values(), changed.values())
-            await connection.execute(reading_batches.insert().values(received_at=now, **batch))
+            await connection.execute(
+                reading_batches.insert().values(received_cloud_s=cloud_s, **batch)
+            )
             await connection.execute(
                 agents.update().where(agents.c.id == agent["id"]).values(last_updated_at=now)
             )

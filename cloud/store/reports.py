@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +24,7 @@ from contract.task import TERMINAL, Outcome, TaskStatus
 _LATE_MAX: Final = 10  # outcomes kept beside a closed task
 _MESSAGE_MAX: Final = 4000
 _UPDATED: Final = (
-    *("epoch", "status", "journal_id", "deadline_at", "ended_at", "result", "late", "log_lines"),
+    *("epoch", "status", "journal_id", "deadline_cloud_s", "ended_at", "result", "late", "log_lines"),
     *("queuing_at", "pending_at", "succeed_at", "failed_at", "timed_out_at", "cancelled_at"),
 )
 
@@ -50,7 +50,12 @@ class _Intake:
 
 
 async def apply_report(
-    store: Store, agent: dict[str, Any], report: ReportRequest, now: datetime, limits: ReportLimits
+    store: Store,
+    agent: dict[str, Any],
+    report: ReportRequest,
+    now: datetime,
+    cloud_s: float,
+    limits: ReportLimits,
 ) -> tuple[Ack, ...]:
     """All events in one transaction, durable when this returns. One ack per event, in the order given.
 
@@ -67,7 +72,7 @@ async def apply_report(
         }
         if arisen:
             new = await create(
-                connection, agent, report.journal_id, arisen.values(), now, limits.limit_of
+                connection, agent, report.journal_id, arisen.values(), now, cloud_s, limits.limit_of
             )
             known |= await _tasks(connection, agent, new)
         said = await _said(connection, ids)
@@ -79,15 +84,15 @@ async def apply_report(
             elif key in said:
                 state = "duplicate" if said[key] == digest else "conflict"
                 if state == "duplicate" and event.begin_id and event.state == TaskStatus.PENDING:
-                    state = _grant_again(intake, task, event, report.journal_id, now, limits)
+                    state = _grant_again(intake, task, event, report.journal_id, cloud_s, limits)
             else:
                 said[key] = digest
                 if await _begins(connection, task, event, report.journal_id):
-                    state = _take(task, event, report.journal_id, now, limits)
+                    state = _take(task, event, report.journal_id, now, cloud_s, limits)
                 else:
                     state = _set_aside(task, event, now, limits, "begun")
                 intake.changed[event.task_id] = task
-                _keep(intake, task, event, report.journal_id, digest, now, limits)
+                _keep(intake, task, event, report.journal_id, digest, now, cloud_s, limits)
             intake.acks.append(
                 Ack(task_id=event.task_id, epoch=event.epoch, seq=event.seq, state=state)
             )
@@ -138,7 +143,7 @@ def _grant_again(
     task: dict[str, Any],
     event: Event,
     journal_id: str,
-    now: datetime,
+    cloud_s: float,
     limits: ReportLimits,
 ) -> str:
     """The answer to a `pending` was lost: its task has all of its time from this answer on, if it may still begin."""
@@ -146,13 +151,18 @@ def _grant_again(
         return "late"
     if task["begin_id"] != event.begin_id:
         return "begun"
-    task["deadline_at"] = _deadline(task, now, limits)
+    task["deadline_cloud_s"] = _deadline(task, cloud_s, limits)
     intake.changed[event.task_id] = task
     return "duplicate"
 
 
 def _take(
-    task: dict[str, Any], event: Event, journal_id: str, now: datetime, limits: ReportLimits
+    task: dict[str, Any],
+    event: Event,
+    journal_id: str,
+    now: datetime,
+    cloud_s: float,
+    limits: ReportLimits,
 ) -> str:
     status = TaskStatus(event.state)
     # An agent that was away may speak for an older epoch: good as long as nobody else was given the task.
@@ -169,7 +179,7 @@ def _take(
         task["status"] = status
         task["pending_at"] = task["pending_at"] or at
         # From when we heard of it, not from the agent's stamp: its reports may have waited for hours.
-        task["deadline_at"] = _deadline(task, now, limits)
+        task["deadline_cloud_s"] = _deadline(task, cloud_s, limits)
         if event.result is not None:
             task["result"] = _bounded(event.result, limits)
         return "ok"
@@ -196,8 +206,8 @@ def _set_aside(
     return why
 
 
-def _deadline(task: Mapping[str, Any], now: datetime, limits: ReportLimits) -> datetime:
-    return now + timedelta(seconds=task["limit_s"] + limits.grace_s)
+def _deadline(task: Mapping[str, Any], cloud_s: float, limits: ReportLimits) -> float:
+    return float(cloud_s + task["limit_s"] + limits.grace_s)
 
 
 def _outcome(event: Event) -> Outcome:
@@ -232,6 +242,7 @@ def _keep(
     journal_id: str,
     digest: str,
     now: datetime,
+    cloud_s: float,
     limits: ReportLimits,
 ) -> None:
     intake.events.append(
@@ -242,7 +253,7 @@ def _keep(
             "journal_id": journal_id,
             "state": event.state,
             "digest": digest,
-            "received_at": now,
+            "received_cloud_s": cloud_s,
         }
     )
     room = max(0, limits.log_lines - task["log_lines"])

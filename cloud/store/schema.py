@@ -12,6 +12,8 @@ How the pieces are meant to be used:
 - `tasks.result` is what the agent said when the task ended; `tasks.late` is a list of outcomes that came after the
   task was closed. What an operator sees is `result | {"late": late}`.
 - Cancel: a waiting task is cancelled at once; for one handed out, `cancel_requested_at` is set and the agent is woken.
+- Things end and are deleted by columns that end in `_cloud_s`: cloud time, see `cloud.store.cloud_time`. Those in `_at`
+  are of the wall clock, to be shown.
 - `miners.moving / slow / static` are the JSON of `contract.miner.{Moving, Slow, Static}`; the columns beside
   them are copies for filters. `anomaly_flags` is what `cloud.anomalies.flags_of` makes of them when a reading comes in.
 """
@@ -119,6 +121,7 @@ agents = sa.Table(
     sa.Column("version", sa.Text),
     sa.Column("uptime_s", sa.Float),
     _stamp("last_online_at"),  # last word from it; written at most once a minute
+    sa.Column("last_online_cloud_s", sa.Float),  # the same moment
     _stamp("last_updated_at"),  # last readings or heartbeat
     sa.Column("journal_id", sa.Text),
     # the highest event number taken of that journal
@@ -248,9 +251,10 @@ tasks = sa.Table(
     _stamp("timed_out_at"),
     _stamp("cancelled_at"),
     _stamp("ended_at"),  # equal to the stamp of the terminal status
-    _stamp("queue_expires_at", null=False),
+    sa.Column("queue_expires_cloud_s", sa.Float, nullable=False),
     sa.Column("limit_s", sa.Float, nullable=False),  # counted from pending_at
-    _stamp("deadline_at"),  # when the sweeper ends a begun task; set when its beginning is heard of
+    # when the sweeper ends a begun task; set when its beginning is heard of
+    sa.Column("deadline_cloud_s", sa.Float),
     _stamp("cancel_requested_at"),
     sa.Column("result", _JSON),
     sa.Column("late", _JSON),
@@ -274,7 +278,7 @@ task_events = sa.Table(
     sa.Column(
         "digest", sa.String(64), nullable=False
     ),  # of what was said, to tell a repeat from a conflict
-    _stamp("received_at", null=False),
+    sa.Column("received_cloud_s", sa.Float, nullable=False),
 )
 
 task_logs = sa.Table(
@@ -301,8 +305,8 @@ task_files = sa.Table(
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
     _stamp("completed_at"),  # None while it is still being uploaded
-    _stamp("created_at", null=False),
-    sa.Index("ix_task_files_created", "created_at"),
+    sa.Column("created_cloud_s", sa.Float, nullable=False),
+    sa.Index("ix_task_files_created", "created_cloud_s"),
 )
 
 reading_batches = sa.Table(
@@ -311,8 +315,19 @@ reading_batches = sa.Table(
     sa.Column("agent_id", sa.ForeignKey("agents.id"), primary_key=True),
     sa.Column("run_id", sa.String(64), primary_key=True),
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    _stamp("received_at", null=False),
-    sa.Index("ix_reading_batches_received", "received_at"),
+    sa.Column("received_cloud_s", sa.Float, nullable=False),
+    sa.Index("ix_reading_batches_received", "received_cloud_s"),
+)
+
+# One row, see `cloud.store.cloud_time`.
+cloud_time = sa.Table(
+    "cloud_time",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    # the reading that moved it last, of the clock that counts since its host started
+    sa.Column("boot_id", sa.String(64), nullable=False),
+    sa.Column("boot_s", sa.Float, nullable=False),
 )
 
 # Machines that report to the Mining Rig Monitor API: who may report, and what is wished of them. What they report is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
@@ -24,21 +24,24 @@ _NOT_ENDED: Final = (
     "The agent began the task but did not report its end within the execution limit; "
     "look at the miner before asking again"
 )
-IsOnline = Callable[[str, datetime | None], bool]
+_DAY_S: Final = 86_400.0
+IsOnline = Callable[[str, float | None], bool]
 
 
-async def time_out(store: Store, now: datetime, *, grace_s: float) -> int:
-    """End tasks whose time passed without a word. Returns how many."""
+async def time_out(store: Store, now: datetime, cloud_s: float, *, grace_s: float) -> int:
+    """End tasks whose time passed without a word. Returns how many. `now` is what their end is stamped with."""
     open_tasks = tasks.c.ended_at.is_(None)
     never_begun = sa.and_(open_tasks, tasks.c.pending_at.is_(None))
-    waiting = sa.and_(never_begun, tasks.c.handed_at.is_(None), tasks.c.queue_expires_at <= now)
+    waiting = sa.and_(
+        never_begun, tasks.c.handed_at.is_(None), tasks.c.queue_expires_cloud_s <= cloud_s
+    )
     # The agent ends these itself when their queue life is over; the grace is for its report to arrive.
     handed = sa.and_(
         never_begun,
         tasks.c.handed_at.is_not(None),
-        tasks.c.queue_expires_at <= now - timedelta(seconds=grace_s),
+        tasks.c.queue_expires_cloud_s <= cloud_s - grace_s,
     )
-    begun = sa.and_(open_tasks, tasks.c.deadline_at <= now)
+    begun = sa.and_(open_tasks, tasks.c.deadline_cloud_s <= cloud_s)
     rules = (
         (waiting, Outcome.NOT_DONE, _NOBODY_CAME),
         (handed, Outcome.UNKNOWN, _NOT_HEARD_AGAIN),
@@ -71,12 +74,12 @@ async def take_back(store: Store, is_online: IsOnline) -> list[str]:
         tasks.c.pending_at.is_(None),
         tasks.c.epoch != ON_SITE,  # that was never in the queue
     )
-    holders = sa.select(agents.c.id, agents.c.farm_id, agents.c.last_online_at).where(
+    holders = sa.select(agents.c.id, agents.c.farm_id, agents.c.last_online_cloud_s).where(
         agents.c.id.in_(sa.select(tasks.c.agent_id).where(unbegun).distinct())
     )
     async with store.read() as connection:
         found = (await connection.execute(holders)).all()
-    gone = [row for row in found if not is_online(row.id, row.last_online_at)]
+    gone = [row for row in found if not is_online(row.id, row.last_online_cloud_s)]
     if not gone:
         return []
     async with store.write() as connection:
@@ -89,16 +92,16 @@ async def take_back(store: Store, is_online: IsOnline) -> list[str]:
     return sorted({row.farm_id for row in gone})
 
 
-async def prune(store: Store, now: datetime, *, events_days: float) -> None:
+async def prune(store: Store, cloud_s: float, *, events_days: float) -> None:
     """Drop the keys by which repeats are recognised, once nobody repeats any more."""
-    before = now - timedelta(days=events_days)
+    before_s = cloud_s - events_days * _DAY_S
     async with store.write() as connection:
-        closed = sa.select(tasks.c.id).where(tasks.c.ended_at < before)
+        closed = sa.select(tasks.c.id).where(tasks.c.ended_at.is_not(None))
         await connection.execute(
             task_events.delete().where(
-                task_events.c.received_at < before, task_events.c.task_id.in_(closed)
+                task_events.c.received_cloud_s < before_s, task_events.c.task_id.in_(closed)
             )
         )
         await connection.execute(
-            reading_batches.delete().where(reading_batches.c.received_at < before)
+            reading_batches.delete().where(reading_batches.c.received_cloud_s < before_s)
         )

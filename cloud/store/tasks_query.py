@@ -116,7 +116,7 @@ async def _files(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, d
         query = (
             sa.select(task_files.c.task_id, task_files.c.name, task_files.c.size_bytes)
             .where(task_files.c.task_id.in_(some), task_files.c.completed_at.is_not(None))
-            .order_by(task_files.c.created_at)
+            .order_by(task_files.c.created_cloud_s)
         )
         for row in rows(await connection.execute(query)):
             found.setdefault(row["task_id"], row)

@@ -68,3 +68,9 @@ def test_the_programs_named_are_those_that_are_installed() -> None:
         program = re.search(r"^ExecStart=\S+/bin/(\S+)", (FOLDER / unit).read_text(), re.MULTILINE)
         assert program is not None
         assert program[1] in project["scripts"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_both_can_tell_one_start_of_the_host_from_the_next(unit: str) -> None:
+    # /proc/sys/kernel/random/boot_id, which `contract.clock` reads
+    assert "\nProcSubset=all\n" in (FOLDER / unit).read_text()

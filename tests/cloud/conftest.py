@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from aiohttp import web
 
 from cloud.config import CloudSettings
-from cloud.context import FILES, SESSIONS, WAKE_UPS
+from cloud.context import FILES, SESSIONS, TIME, WAKE_UPS
 from cloud.server import create_app, create_runner
 from cloud.sessions import Session
 from cloud.store import admin
@@ -35,6 +35,7 @@ class HandClock:
     """Moves only when told; waiting on it ends when it has moved far enough."""
 
     def __init__(self) -> None:
+        self.boot_id = "one boot"
         self._mono = 1000.0
         self._now = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
         self._moved = asyncio.Event()
@@ -46,7 +47,7 @@ class HandClock:
         return self._mono
 
     def boot(self) -> BootTime:
-        return BootTime("one boot", self._mono)
+        return BootTime(self.boot_id, self._mono)
 
     async def sleep(self, seconds: float) -> None:
         until = self._mono + seconds
@@ -58,6 +59,10 @@ class HandClock:
         self._now += timedelta(seconds=seconds)
         self._moved.set()
         self._moved = asyncio.Event()
+
+    def step(self, days: float) -> None:
+        """Somebody sets the clock on the wall; no time passes."""
+        self._now += timedelta(days=days)
 
 
 @dataclass
@@ -177,7 +182,7 @@ class Cloud:
                 "params": {},
                 "status": "created" if agent_id is None else "queuing",
                 "queuing_at": None if agent_id is None else now,
-                "queue_expires_at": now + timedelta(seconds=ttl_s),
+                "queue_expires_cloud_s": self.app[TIME].now() + ttl_s,
                 "limit_s": SPECS[name].limit_s,
             }
             | common
@@ -264,7 +269,7 @@ async def cloud(
     workspace = await admin.create_workspace(store, "W", clock.now())
     farm = await admin.create_farm(store, workspace["id"], "F", clock.now())
     _, key = await admin.create_key(store, workspace["id"], "K", clock.now())
-    sweeper = Sweeper(store, app[FILES], app[SESSIONS], app[WAKE_UPS], settings, clock)
+    sweeper = Sweeper(store, app[FILES], app[SESSIONS], app[WAKE_UPS], settings, clock, app[TIME])
     async with aiohttp.ClientSession() as http:
         yield Cloud(
             base, store, app, clock, settings, http, workspace["id"], farm["id"], key, sweeper

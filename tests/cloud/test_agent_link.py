@@ -8,7 +8,7 @@ import pytest
 
 from agent.link import CloudLink
 from agent.ports import CloudError
-from cloud.context import FILES
+from cloud.context import FILES, TIME
 from contract.clock import to_text
 from contract.link import (
     ClaimRequest,
@@ -64,7 +64,7 @@ async def test_a_file_goes_up_in_chunks(cloud: Cloud, link, tmp_path):
     file = LogFile(path=str(path), name="miner.log", size_bytes=len(content), sha256=sha256)
     await client.claim(ClaimRequest(journal_id="j", last_seq=0, wait_s=0))
     await client.upload(task_id, file)
-    url = cloud.app[FILES].sign_url(task_id, "miner.log", cloud.clock.now())
+    url = cloud.app[FILES].sign_url(task_id, "miner.log", cloud.app[TIME].now())
     async with cloud.http.get(url) as response:
         assert await response.read() == content
     await client.upload(task_id, file)

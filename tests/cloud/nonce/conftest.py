@@ -194,7 +194,9 @@ class Stage:
             ),
         )
         agent = {"id": self.agent, "farm_id": self.farm, "workspace_id": self.workspace}
-        reply = await apply_readings(self.store, agent, request, self.clock.now())
+        reply = await apply_readings(
+            self.store, agent, request, self.clock.now(), self.clock.passed
+        )
         for key in reply.miners:
             self.miners[int(key.ip.rpartition(".")[2])] = key.id
 

@@ -335,7 +335,7 @@ async def test_a_finished_file_is_offered_under_a_signed_link(stage: Any) -> Non
     [task] = (await stage.batch(made["data"][0]["batch_id"]))["tasks"]
     row = {
         "task_id": task["id"], "name": "log.tar", "farm_id": stage.farm, "size_bytes": 7,
-        "sha256": "0" * 64, "created_at": stage.clock.now(), "completed_at": None,
+        "sha256": "0" * 64, "created_cloud_s": 0.0, "completed_at": None,
     }  # fmt: skip
     async with stage.store.write() as connection:
         await connection.execute(task_files.insert(), [row])
