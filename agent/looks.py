@@ -132,14 +132,22 @@ class Looks:
         )
 
     def _keep(self, file: LogFile) -> LogFile:
-        """A log asked for on site stays on disk, the latest few."""
+        """A log asked for on site stays on disk, the latest few: by number, since the clock on the wall may be set."""
         kept = self._work.parent / "logs"
         kept.mkdir(mode=0o700, exist_ok=True)
-        target = kept / f"{self._clock.now():%Y%m%dT%H%M%S%f}-{Path(file.name).name}"
+        before = sorted(kept.iterdir(), key=lambda each: (_number(each), each.name))
+        number = _number(before[-1]) + 1 if before else 1
+        target = kept / f"{number:06d}-{self._clock.now():%Y%m%dT%H%M%S}-{Path(file.name).name}"
         shutil.move(file.path, target)
-        for old in sorted(kept.iterdir())[:-LOCAL_LOGS]:
+        for old in [*before, target][:-LOCAL_LOGS]:
             old.unlink(missing_ok=True)
         return msgspec.structs.replace(file, path=str(target))
+
+
+def _number(log: Path) -> int:
+    """0 for what an older version left."""
+    number = log.name.partition("-")[0]
+    return int(number) if number.isdecimal() else 0
 
 
 def _counts(summary: ScanSummary) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from agent.actions import CHANGES, change_of
-from agent.looks import FOUND_SHOWN
+from agent.looks import FOUND_SHOWN, LOCAL_LOGS
 from agent.policy import Policy
 from agent.ports import ScanSummary
 from contract.errors import BadParamsError, UnsupportedError
@@ -333,6 +334,27 @@ async def test_a_task_of_the_site_is_carried_out_without_the_cloud(tmp_path: Pat
         assert path.read_bytes() == b"a line\n" * 100
         with pytest.raises(ValueError, match="mode: must be"):
             await at.path.submit_local(TaskName.POWER_MODE, {"mode": "x"}, ref, "act")
+
+
+async def test_the_latest_logs_fetched_on_site_are_kept_whatever_the_clock_said(
+    tmp_path: Path,
+) -> None:
+    clock = SettableClock()
+    (tmp_path / "logs").mkdir()
+    for number in range(LOCAL_LOGS):  # of an older version
+        (tmp_path / "logs" / f"20261121T1200{number:02}000000-miner.log").touch()
+    async with site(tmp_path, clock=clock) as at:
+        kept = []
+        for days in (0, 3650, -7300):
+            clock.step(timedelta(days=days))
+            log = await at.path.submit_local(TaskName.LOG, {}, at.farm.miners[0].ref, "act")
+            kept.append(Path(log["file"]["path"]))
+        for number in range(LOCAL_LOGS - 2):
+            found = sorted((tmp_path / "logs").iterdir())
+            assert len(found) == LOCAL_LOGS
+            assert [each.exists() for each in kept] == [True, True, True], number
+            await at.path.submit_local(TaskName.LOG, {}, at.farm.miners[0].ref, "act")
+        assert [each.exists() for each in kept] == [False, True, True]
 
 
 async def test_a_site_task_and_a_cloud_task_do_not_meet_at_one_miner(tmp_path: Path) -> None:
