@@ -135,8 +135,9 @@ def _is_current(row: Row, recent: LastOfKind | None, now: datetime) -> bool:
     read_at: datetime | None = row["last_read_at"]
     if read_at is None or row["last_ok"] is False:
         return False
-    if (now - read_at).total_seconds() > 2 * (row["interval_s"] or INTERVAL_DEFAULT_S):
-        return False
+    age_s = (now - read_at).total_seconds()
+    if not 0 <= age_s <= 2 * (row["interval_s"] or INTERVAL_DEFAULT_S):
+        return False  # in the future: our clock was set back since, so nobody knows how old it is
     if recent is None:
         return True
     return not recent.still_open and (recent.ended_at is None or read_at > recent.ended_at)

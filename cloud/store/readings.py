@@ -123,8 +123,11 @@ def refresh(row: dict[str, Any], look: Look, agent_id: str | None, now: datetime
     reading = look.reading
     if reading.ok and reading.moving is not None:
         _count_hour(row, look.at, reading.moving.hashrate_hs, now)
-    if row["last_seen_at"] is not None and look.at < row["last_seen_at"]:
-        return  # from a buffer: the past does not overwrite the present
+    seen_at = row["last_seen_at"]
+    # One from a buffer: the past does not overwrite the present. A stamp in the future is from before our clock was set
+    # back, and newer than nothing.
+    if seen_at is not None and look.at < seen_at <= now:
+        return
     if _came_back(row, look):
         row["deleted_at"] = None
     row |= {

@@ -141,6 +141,23 @@ async def test_readings_out_of_a_buffer_do_not_overwrite_newer_ones(cloud: Cloud
     assert row["hashrate_24h_hs"] == 75e12
 
 
+@pytest.mark.parametrize("days", [2, 3650])
+async def test_readings_count_again_once_a_clock_that_was_ahead_is_set_right(
+    cloud: Cloud, days: float
+):
+    agent = await cloud.agent()
+    cloud.clock.step(days)
+    await push(agent, reading(cloud))
+    cloud.clock.step(-days)
+    cloud.clock.move(60)
+    read_at = cloud.clock.now() - timedelta(seconds=1)
+    fresh = reading(cloud, at=to_text(read_at), moving=Moving(hashrate_hs=50e12))
+    await push(agent, fresh, seq=2)
+    (row,) = await known(cloud)
+    assert (row["last_seen_at"], row["last_read_at"]) == (read_at, read_at)
+    assert row["hashrate_hs"] == 50e12
+
+
 async def test_the_mean_of_a_day_forgets_what_is_older_than_a_day(cloud: Cloud):
     agent = await cloud.agent()
     await push(agent, reading(cloud, moving=Moving(hashrate_hs=10e12)))

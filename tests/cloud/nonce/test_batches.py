@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -149,6 +150,12 @@ async def test_a_miner_already_in_the_mode_is_skipped_only_on_a_reading_that_sti
     stage.clock.forward(5)
     await stage.look_at(readings.healthy(1))
     assert await ask() == "no_change"
+
+
+async def test_a_reading_from_before_the_clock_was_set_back_tells_nothing(stage: Any) -> None:
+    stage.clock.at -= timedelta(days=2)
+    made = await stage.create("miner.power_mode.update", 1, params={"mode": "normal"})
+    assert made["meta"]["summary"]["created_count"] == 1
 
 
 async def test_a_miner_on_its_way_to_another_mode_is_not_skipped(stage: Any, readings: Any) -> None:
