@@ -41,6 +41,7 @@ class Sweeper:
         self._settings = settings
         self._clock = clock
         self._time = time
+        self._started_mono = clock.mono()
 
     async def run(self) -> None:
         """Until cancelled. A database or disk in trouble is logged and tried again in the next round."""
@@ -61,8 +62,14 @@ class Sweeper:
         for farm_id in await take_back(self._store, self._sessions.is_online):
             log.warning("agent.offline", farm=farm_id)
             self._wake_ups.wake_farm(farm_id)
+        grace_s = self._settings.limit_grace_s
         ended = await time_out(
-            self._store, self._clock.now(), cloud_s, grace_s=self._settings.limit_grace_s
+            self._store,
+            self._clock.now(),
+            cloud_s,
+            grace_s=grace_s,
+            # What ended while this cloud was down is told within the same grace.
+            agents_had_time=self._clock.mono() - self._started_mono >= grace_s,
         )
         if ended:
             log.warning("tasks.timed_out", count=ended)

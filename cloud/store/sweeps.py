@@ -28,8 +28,12 @@ _DAY_S: Final = 86_400.0
 IsOnline = Callable[[str, float | None], bool]
 
 
-async def time_out(store: Store, now: datetime, cloud_s: float, *, grace_s: float) -> int:
-    """End tasks whose time passed without a word. Returns how many. `now` is what their end is stamped with."""
+async def time_out(
+    store: Store, now: datetime, cloud_s: float, *, grace_s: float, agents_had_time: bool
+) -> int:
+    """End tasks whose time passed without a word, those that an agent holds only if it had time to speak. `now` is what
+    their end is stamped with. Returns how many.
+    """
     open_tasks = tasks.c.ended_at.is_(None)
     never_begun = sa.and_(open_tasks, tasks.c.pending_at.is_(None))
     waiting = sa.and_(
@@ -42,11 +46,12 @@ async def time_out(store: Store, now: datetime, cloud_s: float, *, grace_s: floa
         tasks.c.queue_expires_cloud_s <= cloud_s - grace_s,
     )
     begun = sa.and_(open_tasks, tasks.c.deadline_cloud_s <= cloud_s)
-    rules = (
-        (waiting, Outcome.NOT_DONE, _NOBODY_CAME),
-        (handed, Outcome.UNKNOWN, _NOT_HEARD_AGAIN),
-        (begun, Outcome.UNKNOWN, _NOT_ENDED),
-    )
+    rules = [(waiting, Outcome.NOT_DONE, _NOBODY_CAME)]
+    if agents_had_time:
+        rules += [
+            (handed, Outcome.UNKNOWN, _NOT_HEARD_AGAIN),
+            (begun, Outcome.UNKNOWN, _NOT_ENDED),
+        ]
     ended = 0
     for rule, outcome, message in rules:
         query = sa.select(tasks.c.id).where(rule)

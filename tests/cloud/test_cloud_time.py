@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from cloud.context import FILES, TIME
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import DATABASE_NAME, Store
-from cloud.store.schema import reading_batches, task_events
+from cloud.store.schema import reading_batches, task_events, tasks
 from contract.task import TaskName
 from tests.cloud.conftest import Cloud, HandClock, done
 from tests.cloud.test_files import fetch, put
@@ -29,8 +29,8 @@ STEPS = pytest.mark.parametrize("days", [2, -2, 3650, -3650])
 async def test_a_step_of_the_wall_clock_in_mid_batch_ends_no_task(cloud: Cloud, days: float):
     agent = await cloud.agent()
     begun, handed = await cloud.queue(TaskName.REBOOT, agent.agent_id, count=2)
-    tasks = {task["task_id"]: task for task in (await agent.claim())["tasks"]}
-    await agent.report(agent.event(tasks[begun], "pending", cloud.clock.now()))
+    given = {task["task_id"]: task for task in (await agent.claim())["tasks"]}
+    await agent.report(agent.event(given[begun], "pending", cloud.clock.now()))
     (waiting,) = await cloud.queue(TaskName.REBOOT, agent.agent_id)
 
     cloud.clock.step(days)
@@ -137,6 +137,26 @@ async def test_a_task_made_right_after_the_host_slept_has_its_whole_life(cloud: 
     cloud.clock.move(99)
     await cloud.sweeper.sweep()
     assert (await cloud.task(task_id))["ended_at"] is None
+
+
+async def test_what_ended_while_the_cloud_was_down_can_still_be_told_when_it_is_back(cloud: Cloud):
+    agent = await cloud.agent()
+    await cloud.queue(TaskName.REBOOT, agent.agent_id, count=2)
+    told, silent = (await agent.claim())["tasks"]
+    for task in (told, silent):
+        await agent.report(agent.event(task, "pending", cloud.clock.now()))
+    (waiting,) = await cloud.queue(TaskName.REBOOT, agent.agent_id)
+    async with cloud.store.write() as connection:  # this server has just started, after three days
+        for column in (tasks.c.queue_expires_cloud_s, tasks.c.deadline_cloud_s):
+            await connection.execute(tasks.update().values({column: column - 3 * DAY_S}))
+    cloud.clock.move(cloud.settings.sweep_every_s)
+    await cloud.sweeper.sweep()
+    assert (await cloud.task(waiting))["status"] == "timed_out"
+    await agent.report(agent.event(told, "succeed", cloud.clock.now(), result=done()))
+    cloud.clock.move(cloud.settings.limit_grace_s)
+    await cloud.sweeper.sweep()
+    rows = [await cloud.task(each["task_id"]) for each in (told, silent)]
+    assert [row["status"] for row in rows] == ["succeed", "timed_out"]
 
 
 async def test_a_cloud_that_only_counts_writes_once_a_minute(cloud: Cloud):
