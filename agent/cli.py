@@ -265,7 +265,10 @@ def main() -> None:
     """The entry point."""
     try:
         code = app(standalone_mode=False)
-    except typer.Abort:
+    except typer.Abort:  # a signal, before or after the work itself
+        if "--json" in sys.argv:
+            document = {"ok": False, "error": {"message": "interrupted"}}
+            sys.stdout.write(json.dumps(document) + "\n")
         sys.exit(130)
     except BrokenPipeError:
         # whoever read our output has gone; nothing is left to tell

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -17,12 +15,13 @@ from agent.config import (
     why,
 )
 from agent.credentials import CredentialBook, CredentialRule, from_config
+from agent.foreground import StoppedError, run
 from agent.inventory import Inventory
 from agent.keyfiles import check_ca_file, read_secret
 from agent.limits import raise_open_files
-from agent.local import LocalRefusedError, LocalRequest, NoDaemonError, ask
+from agent.local import LocalRefusedError, LocalReply, LocalRequest, NoDaemonError, calling
 from agent.logs import set_up
-from agent.ports import CloudError
+from agent.ports import CloudError, ScanSummary
 from agent.scanner import FarmScanner
 from agent.sections.host import LogSection
 from agent.sections.miners import LOOPBACK_RANGE, PRIVATE_RANGES
@@ -33,7 +32,6 @@ from contract.ranges import parse_range
 from contract.task import TaskName
 from drivers.base import Credentials, Depth, Driver
 
-_T = TypeVar("_T")
 Ended = tuple[int, dict[str, Any], str]
 DONE: Final = 0
 FAILED: Final = 1
@@ -121,7 +119,7 @@ class Reach(msgspec.Struct, frozen=True):
 
 def run_daemon(config: Config) -> Ended:
     """The daemon, until SIGTERM."""
-    from agent.daemon import run
+    from agent.daemon import run as run_agent
     from agent.journal import JournalLockedError, JournalTooNewError
     from agent.notify import Notifier
 
@@ -129,7 +127,7 @@ def run_daemon(config: Config) -> Ended:
     problem: BaseException | None = None
     try:
         check_ca_file(config.cloud.ca_file)
-        _run(run(config, SystemClock(), Notifier()))
+        run(run_agent(config, SystemClock(), Notifier()))
     except* (ConfigError, JournalLockedError, JournalTooNewError, OSError) as errors:
         problem = _first(errors)
     return (DONE, {"ok": True}, "") if problem is None else _failed(problem)
@@ -144,7 +142,7 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
         return _failed("usage: give --cloud URL, or a config with url in [cloud]", USAGE)
     try:
         check_ca_file(ca_file or config.cloud.ca_file)
-        member = _run(
+        member = run(
             enroll(
                 url,
                 code,
@@ -166,6 +164,11 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
         return _failed(f"{error.filename or config.token_file.parent}: {why(error)}")
     except ValueError as error:
         return _failed(error)
+    except StoppedError as error:
+        return _failed(
+            f"{error}; if the code was used up by now, miner-cloud enroll-code makes another",
+            UNKNOWN,
+        )
     document = {"ok": True, **msgspec.to_builtins(member), "token_file": str(config.token_file)}
     return DONE, document, f"enrolled as agent {member.agent_id}; token in {config.token_file}"
 
@@ -177,9 +180,13 @@ def run_scan(reach: Reach, ranges: tuple[str, ...], *, quiet: bool) -> Ended:
     set_up(LogSection(level="error"))
     raise_open_files()
     view = ScanView(quiet=quiet)
+    scanner: FarmScanner | None = None
+    denied = 0
 
-    async def go() -> Any:
+    async def go() -> ScanSummary:
+        nonlocal scanner, denied
         site = reach.site(ranges)
+        denied = site.territory.denied_of(ranges)
         scanner = FarmScanner(
             site.fleet,
             site.territory,
@@ -188,15 +195,25 @@ def run_scan(reach: Reach, ranges: tuple[str, ...], *, quiet: bool) -> Ended:
             SystemClock(),
             on_hit=view.hit,
         )
-        return await scanner.scan(ranges, view.progress), site.territory.denied_of(ranges)
+        return await scanner.scan(ranges, view.progress)
 
     try:
         with view:
-            summary, denied = _run(go())
+            summary = run(go())
     except (BadParamsError, ConfigError) as error:
         return _failed(error, USAGE)
     except (MinerError, OSError) as error:
         return _failed(error)
+    except StoppedError as error:
+        so_far = None if scanner is None else scanner.so_far()
+        if so_far is None:
+            return stopped(error)
+        words = (
+            f"{error}: {view.total - so_far.addresses} of {view.total} addresses were not looked at"
+        )
+        document = {"ok": False, **msgspec.to_builtins(so_far), "denied": denied}
+        document["problem"] = {"message": words}
+        return error.exit_code, document, f"{view.table(so_far, denied)}\n{words}"
     document = {"ok": True, **msgspec.to_builtins(summary), "denied": denied}
     return DONE, document, view.table(summary, denied)
 
@@ -218,11 +235,13 @@ def run_read(reach: Reach, host: str) -> Ended:
             return driver, await driver.read(Depth.MOVING), error
 
     try:
-        driver, reading, problem = _run(go())
+        driver, reading, problem = run(go())
     except ConfigError as error:
         return _failed(error, USAGE)
     except MinerError as error:
         return _failed(error, advice=reach.advice(error.code, None, host))
+    except StoppedError as error:
+        return stopped(error)
     if driver is None:
         return _failed(f"what answers at {host} is not a miner this agent knows")
     capabilities = driver.capabilities
@@ -252,7 +271,7 @@ def run_act(
     try:
         if name == TaskName.LOG:
             logs.mkdir(parents=True, exist_ok=True)
-        result, advice = _run(_act(reach, request, logs, quiet=quiet))
+        result, advice = run(_act(reach, request, logs, quiet=quiet))
     except ConfigError as error:
         return _failed(error, USAGE)
     except LocalRefusedError as error:
@@ -261,6 +280,8 @@ def run_act(
         return UNKNOWN, {"ok": False, "error": {"message": str(error)}}, str(error)
     except OSError as error:
         return _failed(f"{error.filename or logs}: {why(error)}")
+    except StoppedError as error:  # told so twice: whatever is known was not waited for
+        return UNKNOWN, {"ok": False, "error": {"message": str(error)}}, str(error)
     code = _EXIT.get(str(result.get("outcome")), FAILED)
     document = {"ok": code == DONE, "ip": host, "task_name": name, "result": result}
     if advice:
@@ -271,36 +292,67 @@ def run_act(
 async def _act(
     reach: Reach, request: LocalRequest, logs: Path, *, quiet: bool
 ) -> tuple[dict[str, Any], str]:
-    """The task's result, and what a person may correct when it failed."""
+    """The task's result, and what a person may correct when it failed. Cancelled, it gives what is known by then."""
+    if reach.daemon:
+        try:
+            return await _through_daemon(reach, request, logs, quiet=quiet)
+        except NoDaemonError:
+            pass
+    return await _straight(reach, request, logs, quiet=quiet)
+
+
+async def _through_daemon(
+    reach: Reach, request: LocalRequest, logs: Path, *, quiet: bool
+) -> tuple[dict[str, Any], str]:
+    from agent.onsite import left_open
+    from agent.progress import telling
+
+    async with calling(reach.config.socket_path, request) as call:
+        try:
+            async with telling(
+                SystemClock(), lambda: "waiting for the daemon to carry it out", quiet=quiet
+            ):
+                reply = await call.answer()
+        except asyncio.CancelledError:
+            try:
+                reply = await call.leave()
+            except TimeoutError:
+                reply = LocalReply()
+            if reply.result is None and reply.refused is None:
+                known = reply.known
+                task = "" if known is None or known.task_id is None else f" as task {known.task_id}"
+                return left_open(
+                    known, f"The daemon goes on with it and tells its cloud the outcome{task}."
+                ), ""
+    if reply.result is None:
+        raise LocalRefusedError(reply.refused or "the daemon gave no answer")
+    try:
+        await asyncio.to_thread(_bring, reply.result, logs, copy=True)
+    except OSError as error:  # what was done is done; only its file lies elsewhere
+        return reply.result, f"the file stays with the daemon: {why(error)}"
+    return reply.result, ""
+
+
+async def _straight(
+    reach: Reach, request: LocalRequest, logs: Path, *, quiet: bool
+) -> tuple[dict[str, Any], str]:
+    from agent.daemon import policy_of
+    from agent.onsite import Wish, alone
     from agent.progress import telling
 
     clock, host = SystemClock(), request.host or ""
-    if reach.daemon:
-        try:
-            async with telling(
-                clock, lambda: "waiting for the daemon to carry it out", quiet=quiet
-            ):
-                reply = await ask(reach.config.socket_path, request)
-        except NoDaemonError:
-            pass
-        else:
-            if reply.result is None:
-                raise LocalRefusedError(reply.refused or "the daemon gave no answer")
-            try:
-                await asyncio.to_thread(_bring, reply.result, logs, copy=True)
-            except OSError as error:  # what was done is done; only its file lies elsewhere
-                return reply.result, f"the file stays with the daemon: {why(error)}"
-            return reply.result, ""
-    from agent.daemon import policy_of
-    from agent.onsite import alone
-
     site = reach.site((host,) if host else ())
     scanner = FarmScanner(site.fleet, site.territory, reach.config.scan, site.scan_ports, clock)
-    async with (
-        alone(site, scanner, policy_of(reach.config), clock, logs) as here,
-        telling(clock, here.phase, quiet=quiet),
-    ):
-        result = await here.handle(request)
+    wish: Wish | None = None
+    try:
+        async with alone(site, scanner, policy_of(reach.config), clock, logs) as here:
+            wish = here.wish(request)
+            async with telling(clock, wish.phase, quiet=quiet):
+                result = await wish.carried_out()
+    except asyncio.CancelledError:
+        if wish is None:
+            raise
+        result = wish.interrupted()
     await asyncio.to_thread(_bring, result, logs, copy=False)
     code = str((result.get("error") or {}).get("code"))
     driver = site.fleet.at(host)
@@ -322,15 +374,9 @@ def _bring(result: dict[str, Any], logs: Path, *, copy: bool) -> None:
     file["path"] = str(target.resolve())
 
 
-def _run(work: Coroutine[Any, Any, _T]) -> _T:
-    """On uvloop where there is one."""
-    factory = None
-    if sys.platform == "linux":
-        import uvloop
-
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(work)
+def stopped(error: StoppedError) -> Ended:
+    """A command that only looks, ended by a signal."""
+    return error.exit_code, {"ok": False, "error": {"message": str(error)}}, str(error)
 
 
 def _failed(problem: BaseException | str, code: int = FAILED, advice: str = "") -> Ended:

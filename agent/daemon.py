@@ -184,8 +184,8 @@ class Daemon:
     async def _doors(self) -> AsyncIterator[None]:
         """Where others on this host come in."""
         async with AsyncExitStack() as stack:
-            here = OnSite(self._path, self._site.fleet)
-            door = LocalServer(self._config.socket_path, here.handle)
+            here = OnSite(self._path, self._site.fleet, pace=self._site.timing.pace)
+            door = LocalServer(self._config.socket_path, here.wish)
             try:
                 await door.start()
                 stack.push_async_callback(door.stop)

@@ -13,10 +13,11 @@ from typing import Final
 
 import msgspec
 
-from agent.commands import DONE, FAILED, Ended
+from agent.commands import DONE, FAILED, Ended, stopped
 from agent.config import Config, ConfigError, load, why
 from agent.credentials import CredentialBook, from_config
 from agent.enroll import membership
+from agent.foreground import StoppedError, run
 from agent.inventory import Inventory, file_trouble, known_miners
 from agent.keyfiles import check_ca_file
 from agent.local import listens
@@ -49,7 +50,10 @@ class Finding(msgspec.Struct, frozen=True):
 def run_doctor(path: Path) -> Ended:
     """Check what this config needs. Exit 0 unless there is a problem."""
     set_up(LogSection(level="error"))
-    findings = asyncio.run(examine(path, SystemClock()))
+    try:
+        findings = run(examine(path, SystemClock()))
+    except StoppedError as error:
+        return stopped(error)
     problems = sum(each.level == PROBLEM for each in findings)
     warnings = sum(each.level == WARNING for each in findings)
     ok = not problems

@@ -1,13 +1,16 @@
-"""The daemon's door for commands given on this host: one JSON document each way over a unix socket."""
+"""The daemon's door for commands given on this host: one JSON document each way over a unix socket. Who asked and
+closes their side before the answer is told what is known by then; the daemon goes on.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -15,6 +18,7 @@ import structlog
 log = structlog.get_logger(__name__)
 _REQUEST_MAX: Final = 256 * 1024
 _REPLY_MAX: Final = 16 * 2**20
+_LEAVE_S: Final = 3.0  # for what is known of a task that nobody waits for any more
 
 
 class LocalRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,11 +29,22 @@ class LocalRequest(msgspec.Struct, frozen=True, kw_only=True):
     host: str | None = None
 
 
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a task that has not ended. `proven_by`: by when what was sent shows at the latest, as text."""
+
+    task_id: str | None = None  # once it is taken on
+    sent: bool = False  # a byte of a change may have reached the miner
+    proven_by: str | None = None
+
+
 class LocalReply(msgspec.Struct, frozen=True, kw_only=True):
-    """`result` as tasks have it, or the sentence that says why it was not even begun."""
+    """`result` as tasks have it; or the sentence that says why it was not even begun; or, for who did not wait, what
+    was known by then.
+    """
 
     result: dict[str, Any] | None = None
     refused: str | None = None
+    known: Known | None = None
 
 
 class NoDaemonError(Exception):
@@ -40,7 +55,17 @@ class LocalRefusedError(Exception):
     """What a handler raises when a request cannot be begun; the message goes to whoever asked."""
 
 
-Handler = Callable[[LocalRequest], Awaitable[dict[str, Any]]]
+class Wish(Protocol):
+    """One request under way."""
+
+    async def carried_out(self) -> dict[str, Any]:
+        """The task's result. Raises LocalRefusedError when it cannot be begun."""
+
+    def known(self) -> Known:
+        """What is known of it now."""
+
+
+Handler = Callable[[LocalRequest], Wish]
 
 
 class LocalServer:
@@ -81,22 +106,38 @@ class LocalServer:
         assert task is not None
         self._callers.add(task)
         try:
-            reply = await self._answer(reader)
-            writer.write(msgspec.json.encode(reply) + b"\n")
-            await writer.drain()
+            await self._converse(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             log.info("local.cut")
         finally:
             self._callers.discard(task)
             writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader) -> LocalReply:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             request = msgspec.json.decode(await reader.readline(), type=LocalRequest)
         except (ValueError, RecursionError) as error:  # too long, or not a request
-            return LocalReply(refused=f"not a request: {error}")
+            await _say(writer, LocalReply(refused=f"not a request: {error}"))
+            return
+        wish = self._handle(request)
+        work = asyncio.create_task(self._reply(wish), name="local")
+        leaving = asyncio.create_task(reader.read(1), name="local-leaving")
         try:
-            return LocalReply(result=await self._handle(request))
+            await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                await _say(writer, work.result())
+                return
+            with contextlib.suppress(ConnectionError):  # killed: it hears nothing any more
+                await _say(writer, LocalReply(known=wish.known()))
+            await work
+        finally:
+            for each in (work, leaving):
+                each.cancel()
+            await asyncio.gather(work, leaving, return_exceptions=True)
+
+    async def _reply(self, wish: Wish) -> LocalReply:
+        try:
+            return LocalReply(result=await wish.carried_out())
         except LocalRefusedError as error:
             return LocalReply(refused=str(error))
         except Exception as error:
@@ -116,22 +157,53 @@ async def listens(path: Path) -> bool:
     return True
 
 
-async def ask(path: Path, request: LocalRequest) -> LocalReply:
-    """Have a running daemon carry out a request. Raises NoDaemonError when none runs, ConnectionError when it
-    goes away meanwhile (what became of the task is then in its journal), PermissionError.
-    """
+class Call:
+    """One request, made; see `calling`."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def answer(self) -> LocalReply:
+        """Wait for it. Raises ConnectionError when the daemon goes away meanwhile (what became of the task is then in
+        its journal).
+        """
+        line = await self._reader.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionError("the daemon went away before it answered")
+        return msgspec.json.decode(line, type=LocalReply)
+
+    async def leave(self) -> LocalReply:
+        """Wait no longer, though the daemon goes on: what is known by now (perhaps its end). Raises ConnectionError,
+        TimeoutError when the daemon does not say.
+        """
+        self._writer.write_eof()
+        async with asyncio.timeout(_LEAVE_S):
+            return await self.answer()
+
+
+@asynccontextmanager
+async def calling(path: Path, request: LocalRequest) -> AsyncIterator[Call]:
+    """Have a running daemon carry out a request. Raises NoDaemonError when none runs, PermissionError."""
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=_REPLY_MAX)
     except (FileNotFoundError, ConnectionRefusedError):
         raise NoDaemonError(str(path)) from None
     try:
-        writer.write(msgspec.json.encode(request) + b"\n")
-        await writer.drain()
-        line = await reader.readline()
-        if not line.endswith(b"\n"):
-            raise ConnectionError("the daemon went away before it answered")
-        return msgspec.json.decode(line, type=LocalReply)
+        await _say(writer, request)
+        yield Call(reader, writer)
     finally:
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
+
+
+async def ask(path: Path, request: LocalRequest) -> LocalReply:
+    """The answer to one request. Raises what `calling` and `Call.answer` do."""
+    async with calling(path, request) as call:
+        return await call.answer()
+
+
+async def _say(writer: asyncio.StreamWriter, document: LocalRequest | LocalReply) -> None:
+    writer.write(msgspec.json.encode(document) + b"\n")
+    await writer.drain()

@@ -7,21 +7,25 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from agent.download import WebDownloader
 from agent.fleet import Fleet
 from agent.hints import not_by_hand, unknown_name
 from agent.journal import Journal
-from agent.local import LocalRefusedError, LocalRequest
+from agent.live import LiveTask
+from agent.local import Known, LocalRefusedError, LocalRequest
 from agent.policy import Policy
 from agent.ports import Scanner
 from agent.progress import phase
 from agent.site import Site
-from agent.taskpath import TaskPath
-from contract.clock import Clock
-from contract.errors import MinerError, UnsupportedError
+from agent.taskpath import TaskPath, ended, result_of
+from contract.clock import Clock, from_text, to_text
+from contract.errors import CancelledTaskError, ErrorCode, MinerError, UnsupportedError
 from contract.link import (
     Ack,
     ClaimReply,
@@ -30,21 +34,47 @@ from contract.link import (
     ReportReply,
     ReportRequest,
 )
-from contract.task import SPECS, Kind, TaskName
+from contract.task import SPECS, Kind, Outcome, TaskName
 from drivers.base import LogFile
+from drivers.watch import ORDER_NOTE
 
 ORIGIN: Final = "onsite"
+# The tag of the change that each task name asks of a driver.
+_CHANGES: Final = {
+    TaskName.LIGHT: "light",
+    TaskName.POWER_MODE: "mode",
+    TaskName.POOLS: "pools",
+    TaskName.REBOOT: "reboot",
+    TaskName.FIRMWARE: "firmware",
+}
 
 
 class OnSite:
-    """Turns a wish into a task of the task path."""
+    """Turns wishes into tasks of the task path. `pace`: how many times faster than hardware the miners live."""
 
-    def __init__(self, path: TaskPath, fleet: Fleet) -> None:
-        self._path = path
-        self._fleet = fleet
+    def __init__(self, path: TaskPath, fleet: Fleet, *, pace: float) -> None:
+        self.path = path
+        self.fleet = fleet
+        self.pace = pace
 
-    async def handle(self, request: LocalRequest) -> dict[str, Any]:
-        """Carry it out; gives the task's result. Raises LocalRefusedError when it cannot be begun."""
+    def wish(self, request: LocalRequest) -> Wish:
+        """A request that came in."""
+        return Wish(self, request)
+
+
+class Wish:
+    """One task wished for; `agent.local.Wish`."""
+
+    def __init__(self, here: OnSite, request: LocalRequest) -> None:
+        self._path = here.path
+        self._fleet = here.fleet
+        self._pace = here.pace
+        self._request = request
+        self._task: LiveTask | None = None  # once it is taken on
+
+    async def carried_out(self) -> dict[str, Any]:
+        """The task's result. Raises LocalRefusedError when it cannot be begun."""
+        request = self._request
         name = known_name(request.name)
         changes = SPECS[name].kind is not Kind.LOOK
         try:
@@ -53,16 +83,52 @@ class OnSite:
                 if SPECS[name].wants_miner
                 else None
             )
-            return await self._path.submit_local(name, request.params, miner, ORIGIN)
+            self._task = await self._path.begin_local(name, request.params, miner, ORIGIN)
         except ValueError as error:
             raise LocalRefusedError(str(error)) from None
         except MinerError as error:
             return failed(error)
+        return await ended(self._task)
 
     def phase(self) -> str:
-        """What the task under way waits for now."""
-        live = (each for each in self._path.dispatcher.held if each.record.origin == ORIGIN)
-        return next(map(phase, live), "looking at the miner")
+        """What it waits for now."""
+        return "looking at the miner" if self._task is None else phase(self._task)
+
+    def known(self) -> Known:
+        """What is known of it now."""
+        task = self._task
+        if task is None:
+            return Known()
+        if not task.may_have_sent:
+            return Known(task_id=task.id)
+        return Known(task_id=task.id, sent=True, proven_by=self._proven_by(task))
+
+    def interrupted(self) -> dict[str, Any]:
+        """The result of a task that nobody carries on: its own where it has ended by now."""
+        task = self._task
+        if task is not None and task.ended is not None and task.ended.done():
+            return result_of(task, task.ended.result())
+        known = self.known()
+        if not known.sent:
+            return failed(
+                CancelledTaskError("Interrupted before any change was sent to the miner.")
+            )
+        return left_open(
+            known, "Nobody goes on watching: look at the miner before asking for it again."
+        )
+
+    def _proven_by(self, task: LiveTask) -> str | None:
+        """When the last of the proofs that this change has would have shown, counted from its order."""
+        host, order = self._request.host, task.notes.get(ORDER_NOTE)
+        driver = None if host is None else self._fleet.at(host)
+        if driver is None or driver.capabilities is None or order is None:
+            return None
+        change = _CHANGES.get(task.record.name)
+        windows_s = [each.latest_s for each in driver.capabilities.proofs if each.change == change]
+        if not windows_s:
+            return None
+        window_s = min(max(windows_s) / self._pace, task.limit_s)
+        return to_text(from_text(order["at"]) + timedelta(seconds=window_s))
 
     async def _miner(self, host: str | None, *, changes: bool) -> MinerRef:
         if host is None:
@@ -108,7 +174,7 @@ async def alone(
             await asyncio.wait((running, ready), return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 await running
-            yield OnSite(path, site.fleet)
+            yield OnSite(path, site.fleet, pace=site.timing.pace)
         finally:
             ready.cancel()
             path.stop()
@@ -144,6 +210,25 @@ def known_name(text: str) -> TaskName:
     if problem is not None:
         raise LocalRefusedError(problem)
     return name
+
+
+def left_open(known: Known | None, who: str) -> dict[str, Any]:
+    """The result of a task that was left before its end: what is known of it, and `who` goes on."""
+    if known is None:
+        words = "Interrupted; how far it is, is not known."
+    elif not known.sent:
+        words = "Interrupted before any change was sent to the miner."
+    elif known.proven_by is None:
+        words = "Interrupted after it was sent to the miner."
+    else:
+        words = f"Interrupted after it was sent to the miner; it shows by {known.proven_by} if it took effect."
+    return {
+        "outcome": Outcome.UNKNOWN.value,
+        "verified": False,
+        "evidence": {},
+        "error": {"code": ErrorCode.NOT_VERIFIED.value, "message": f"{words} {who}"},
+        **({} if known is None else msgspec.to_builtins(known)),
+    }
 
 
 def failed(error: MinerError) -> dict[str, Any]:

@@ -194,13 +194,18 @@ class FarmScanner:
         self._look_timeout_s = look_timeout_s
         self._on_hit = on_hit
         self._turn = asyncio.Lock()
+        self._run: _Run | None = None
+
+    def so_far(self) -> ScanSummary | None:
+        """What the latest scan has looked at by now: its `addresses` are only those. `None` before the first."""
+        return None if self._run is None else self._run.summary()
 
     async def scan(self, ranges: tuple[str, ...], progress: Progress | None = None) -> ScanSummary:
         """See `agent.ports.Scanner`. One scan at a time; another waits for its turn."""
         spans = self._territory.select(ranges, max_addresses=self._section.max_addresses)
         async with self._turn:
-            run = _Run(self, spans, progress)
-            return await run.go()
+            self._run = _Run(self, spans, progress)
+            return await self._run.go()
 
 
 class _Run:
@@ -214,6 +219,7 @@ class _Run:
         self._progress = progress
         self._total = sum(len(span) for span in spans)
         self._at_once = asyncio.Semaphore(scanner._section.identify_at_once)
+        self._began_mono = scanner._clock.mono()
         self._done = self._silent = self._refused = 0
         self._unknown = self._failed = self._found = self._new = 0
         self._miners: list[dict[str, str | None]] = []
@@ -221,7 +227,6 @@ class _Run:
 
     async def go(self) -> ScanSummary:
         scanner, clock = self._scanner, self._scanner._clock
-        began_mono = clock.mono()
         loop = asyncio.get_running_loop()
         knocks: asyncio.Queue[Knock | None] = asyncio.Queue()
 
@@ -252,15 +257,19 @@ class _Run:
             reporter.cancel()
         if self._progress is not None:
             await self._progress(self._done, self._total)
+        return self.summary()
+
+    def summary(self) -> ScanSummary:
+        """Of the addresses that are through."""
         return ScanSummary(
-            addresses=self._total,
+            addresses=self._done,
             silent=self._silent,
             refused=self._refused,
             unknown=self._unknown,
             failed=self._failed,
             found=self._found,
             new=self._new,
-            seconds=round(clock.mono() - began_mono, 3),
+            seconds=round(self._scanner._clock.mono() - self._began_mono, 3),
             miners=tuple(sorted(self._miners, key=lambda row: _order(row["ip"]))),
             notes=tuple(self._notes),
         )

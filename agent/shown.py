@@ -36,6 +36,7 @@ class ScanView:
         )
         self._bar = self._progress.add_task("scan", total=None, found=0)
         self._hits: dict[str, tuple[Driver | None, str | None]] = {}
+        self.total = 0  # addresses to look at
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -55,6 +56,7 @@ class ScanView:
 
     async def progress(self, done: int, total: int) -> None:
         """Move the bar."""
+        self.total = total
         found = sum(driver is not None for driver, _ in self._hits.values())
         self._progress.update(self._bar, completed=done, total=total, found=found)
 

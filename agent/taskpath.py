@@ -21,11 +21,12 @@ from agent.firmware import FirmwareFiles
 from agent.gate import Gate
 from agent.journal import Arrival, Journal, TaskRecord
 from agent.lease import Lease
-from agent.live import lane_of
+from agent.live import LiveTask, lane_of
 from agent.looks import Looks
 from agent.policy import Policy
 from agent.ports import Downloader, Miners, Scanner, TaskSource
 from agent.reporter import Reporter
+from agent.settlement import Settlement
 from agent.slots import Slots
 from contract.clock import Clock
 from contract.errors import PolicyRefusedError, StorageFullError
@@ -151,8 +152,14 @@ class TaskPath:
     async def submit_local(
         self, name: TaskName, params: dict[str, Any], miner: MinerRef | None, origin: str
     ) -> dict[str, Any]:
-        """Carry out a task wished for on site, by `origin` (as `contract.link.Origin` has it); gives its `result` with
-        its `status`. Its steps are reported like those of any other task.
+        """Carry out a task wished for on site; gives its `result` with its `status`. Raises what `begin_local` does."""
+        return await ended(await self.begin_local(name, params, miner, origin))
+
+    async def begin_local(
+        self, name: TaskName, params: dict[str, Any], miner: MinerRef | None, origin: str
+    ) -> LiveTask:
+        """Take on a task wished for on site, by `origin` (as `contract.link.Origin` has it). Its steps are reported
+        like those of any other task.
 
         Raises ValueError for bad parameters, PolicyRefusedError while stopping, StorageFullError.
         """
@@ -182,8 +189,7 @@ class TaskPath:
         task = self.dispatcher.live(record, checked)
         task.ended = asyncio.get_running_loop().create_future()
         self.dispatcher.enqueue(task)
-        settlement = await task.ended
-        return {"status": settlement.status.value, "task_id": record.task_id, **settlement.result}
+        return task
 
     def _pending_answered(self, event: Event, *, granted: bool) -> None:
         if granted:
@@ -202,3 +208,16 @@ class TaskPath:
                     pass
         except TimeoutError:
             log.info("report.left_for_next_start")
+
+
+async def ended(task: LiveTask) -> dict[str, Any]:
+    """Wait for the end of a task wished for on site, which goes on whoever stops waiting; gives its `result` with its
+    `status`.
+    """
+    assert task.ended is not None
+    return result_of(task, await asyncio.shield(task.ended))
+
+
+def result_of(task: LiveTask, settlement: Settlement) -> dict[str, Any]:
+    """What whoever wished for a task on site is told of its end."""
+    return {"status": settlement.status.value, "task_id": task.id, **settlement.result}

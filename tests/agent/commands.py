@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.local import LocalRequest, LocalServer
+from agent.local import Known, LocalRequest, LocalServer
 from simulator.farm import Farm
+from tests.waiting import until
 
 PROGRAM = (sys.executable, "-m", "agent")
 
@@ -31,9 +33,31 @@ class Ran:
 
 
 async def miner_agent(*args: object) -> Ran:
-    process = await asyncio.create_subprocess_exec(
+    return await _ended(await _started(*args))
+
+
+async def interrupted(
+    *args: object, when: Callable[[], object], number: signal.Signals = signal.SIGINT
+) -> Ran:
+    """The same, with a signal sent once `when` holds."""
+    process = await _started(*args)
+    try:
+        await until(when, within_s=30.0)
+        process.send_signal(number)
+        async with asyncio.timeout(20.0):
+            return await _ended(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+
+
+async def _started(*args: object) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         *PROGRAM, *map(str, args), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
+
+
+async def _ended(process: asyncio.subprocess.Process) -> Ran:
     out, err = await process.communicate()
     assert process.returncode is not None
     return Ran(process.returncode, out.decode(), err.decode())
@@ -45,18 +69,36 @@ def at(farm: Farm) -> list[str]:
     return ["--http-port", str(first.http_port), "--rpc-port", str(first.rpc_port)]
 
 
+class SameWish:
+    """A wish of which is known what the test says, and which ends as it says; never, where that is `None`."""
+
+    def __init__(self, answer: dict[str, Any] | Exception | None, known: Known) -> None:
+        self._answer = answer
+        self._known = known
+
+    async def carried_out(self) -> dict[str, Any]:
+        if self._answer is None:
+            await asyncio.Event().wait()
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer or {}
+
+    def known(self) -> Known:
+        return self._known
+
+
 @asynccontextmanager
-async def door(path: Path, answer: dict[str, Any] | Exception) -> AsyncIterator[list[LocalRequest]]:
+async def door(
+    path: Path, answer: dict[str, Any] | Exception | None, known: Known | None = None
+) -> AsyncIterator[list[LocalRequest]]:
     """A daemon's socket where every request gets the same answer; gives the requests."""
     asked: list[LocalRequest] = []
 
-    async def handle(request: LocalRequest) -> dict[str, Any]:
+    def wish(request: LocalRequest) -> SameWish:
         asked.append(request)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return SameWish(answer, known or Known())
 
-    server = LocalServer(path, handle)
+    server = LocalServer(path, wish)
     await server.start()
     try:
         yield asked
