@@ -18,7 +18,7 @@ from agent.settlement import failed
 from contract.clock import Clock
 from contract.errors import ErrorCode, StorageFullError
 from contract.link import LONG_POLL_MAX_S, ON_SITE, ClaimedTask, ClaimReply, ClaimRequest
-from contract.task import SPECS, Params, parse_params
+from contract.task import SPECS, Params, parse_params, stored_params
 
 RETRY_MOST_S: Final = 5.0
 FULL_WAIT_S: Final = 1.0  # between two claims while there is no room or no disk
@@ -159,30 +159,32 @@ class Admission:
         params: dict[str, Params] = {}
         arrivals: list[Arrival] = []
         for task in tasks:
-            record = self._record(task)
             try:
-                params[task.task_id] = self._params(task)
-                arrivals.append(Arrival(record=record))
+                parsed = self._params(task)
             except ValueError as error:
                 log.warning(
                     "task.refused", task=task.task_id, name=task.name, error=str(error)[:300]
                 )
                 refusal = failed(ErrorCode.BAD_PARAMS, str(error))
-                arrivals.append(Arrival(record=record, refusal=refusal))
+                arrivals.append(Arrival(record=self._record(task, None), refusal=refusal))
+                continue
+            params[task.task_id] = parsed
+            arrivals.append(Arrival(record=self._record(task, parsed)))
         fresh = await self._journal.accept(arrivals, at)
         log.info("tasks.accepted", claimed=len(tasks), new=len(fresh))
         for record in fresh:
             self._dispatcher.enqueue(self._dispatcher.live(record, params[record.task_id]))
         return len(fresh)
 
-    def _record(self, task: ClaimedTask) -> TaskRecord:
+    def _record(self, task: ClaimedTask, params: Params | None) -> TaskRecord:
+        """Its row. What was not understood of its parameters is not kept."""
         now = self._clock.now()
         life_s = min(max(0.0, task.queue_ttl_s), QUEUE_LIFE_MOST_S)
         return TaskRecord(
             task_id=task.task_id,
             epoch=task.epoch,
             name=task.name,
-            params=task.params,
+            params={} if params is None else stored_params(task.name, params) or {},
             miner=task.miner,
             batch_id=task.batch_id,
             accepted_at=now,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
+import msgspec
 import structlog
 
 from agent.begin import Grants
@@ -70,6 +71,9 @@ OUTAGE_NOTE: Final = "outage_at"
 LOOK_AGAIN_S: Final = 2.0
 ONCE_MORE_S: Final = 0.2
 WHO_S: Final = 15.0
+PLAN_BYTES: Final = (
+    256 * 1024
+)  # as JSON: a whole configuration of the largest miner is a tenth of it
 
 T = TypeVar("T")
 _Who = tuple[Endpoint, str | None, object]
@@ -131,6 +135,7 @@ class Changes:
                 if task.record.plan is not None:
                     return await self._prove(task, driver, task.record.plan)
                 return unchanged(plan, seconds=self._clock.mono() - began_mono)
+            _check_size(plan)
             effect = self._effect(task, plan, driver)
             try:
                 await effect.prepare()
@@ -299,6 +304,14 @@ class Changes:
                 raise  # only watching: the caller looks again
             return _unknown(error, plan)
         return judged(evidence, refusal if isinstance(refusal, NAMING) else None)
+
+
+def _check_size(plan: Plan) -> None:
+    """Before it goes to the journal. Raises MalformedError."""
+    if len(msgspec.json.encode(plan)) > PLAN_BYTES:
+        raise MalformedError(
+            f"What the miner tells of itself is larger than {PLAN_BYTES} bytes; nothing was sent."
+        )
 
 
 def _tell(task: LiveTask, driver: Driver) -> None:

@@ -85,6 +85,7 @@ class Daemon:
             clock,
             keep_days=state.keep_reported_days,
             keep_rows=state.keep_tasks_max,
+            keep_bytes=state.journal_max_mb * 2**20,
         )
         self._path = TaskPath(
             self._journal,
@@ -221,7 +222,7 @@ class Daemon:
             try:
                 self._site.territory.select([text], max_addresses=self._config.scan.max_addresses)
             except BadParamsError as error:
-                log.warning("settings.range_refused", range=text, error=str(error))
+                log.warning("settings.range_refused", range=text[:80], error=str(error)[:300])
             else:
                 ranges.append(text)
         self._autoscan.follow(tuple(ranges), settings.auto_scan_s)

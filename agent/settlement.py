@@ -12,6 +12,9 @@ from contract.task import Outcome, TaskStatus
 from drivers.base import Evidence, NoChange
 
 MESSAGE_CHARS = 1000  # text from a miner can be in a message, so it is cut
+EVIDENCE_BYTES = (
+    64 * 1024
+)  # as JSON, of what a miner showed before and of what it showed after, each
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,8 +99,8 @@ def _seen(outcome: Outcome, evidence: Evidence) -> dict[str, Any]:
         "outcome": outcome.value,
         "verified": evidence.verified,
         "evidence": {
-            "before": evidence.before,
-            "after": evidence.after,
+            "before": _bounded(evidence.before),
+            "after": _bounded(evidence.after),
             "signal": evidence.signal,
             "seconds": round(evidence.seconds, 3),
         },
@@ -105,3 +108,10 @@ def _seen(outcome: Outcome, evidence: Evidence) -> dict[str, Any]:
     if evidence.reason:
         result["reason"] = evidence.reason[:MESSAGE_CHARS]
     return result
+
+
+def _bounded(facts: dict[str, Any]) -> dict[str, Any]:
+    """What a miner showed, or that it was too much to keep: the outcome stands without it."""
+    if len(msgspec.json.encode(facts)) <= EVIDENCE_BYTES:
+        return facts
+    return {"dropped": f"larger than {EVIDENCE_BYTES} bytes"}

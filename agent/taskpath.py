@@ -31,7 +31,7 @@ from agent.slots import Slots
 from contract.clock import Clock
 from contract.errors import PolicyRefusedError, StorageFullError
 from contract.link import ON_SITE, Event, MinerRef
-from contract.task import QUEUE_TTL_S, SPECS, TaskName, parse_params
+from contract.task import QUEUE_TTL_S, SPECS, TaskName, parse_params, stored_params
 
 FLUSH_S = 3.0  # for the last reports once stopping
 
@@ -174,7 +174,7 @@ class TaskPath:
             task_id=str(uuid.uuid4()),
             epoch=ON_SITE,
             name=name,
-            params=params,
+            params=stored_params(name, checked) or {},
             miner=miner,
             origin=origin,
             accepted_at=now,

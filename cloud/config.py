@@ -30,6 +30,7 @@ class CloudSettings(BaseModel):
 
     operator_body_bytes: int = 1 * MIB
     link_body_bytes: int = 8 * MIB
+    heartbeat_body_bytes: int = 1 * MIB
     readings_body_bytes: int = 32 * MIB  # after inflating
     result_bytes: int = 256 * 1024  # evidence of a task above this is dropped, its outcome kept
     file_bytes: int = 512 * MIB  # one uploaded file

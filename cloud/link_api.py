@@ -184,7 +184,7 @@ async def post_readings(request: web.Request) -> web.Response:
 async def post_heartbeat(request: web.Request) -> web.Response:
     """That it lives, and on what host. Written down at most once a minute, or at once when something is wrong."""
     settings, clock = request.app[SETTINGS], request.app[CLOCK]
-    beat = await read_message(request, Heartbeat, settings.link_body_bytes)
+    beat = await read_message(request, Heartbeat, settings.heartbeat_body_bytes)
     agent, session = request[AGENT], request[SESSION]
     health = (beat.version, beat.notices, sorted(beat.sinks.items()))
     written_mono = session.persisted_mono

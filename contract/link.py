@@ -31,6 +31,8 @@ ON_SITE: Final = 0  # the epoch of a task that arose on site; a cloud hands out 
 # What an agent takes from its cloud is bounded here, whoever may answer in the cloud's place one day: an id becomes the
 # name of a folder, a number of seconds a timer, an integer a column.
 TaskId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+WORD_MAX: Final = 2048  # also the longest text that is taken from a miner
+Word = Annotated[str, msgspec.Meta(max_length=WORD_MAX)]
 Token = Annotated[str, msgspec.Meta(pattern="^[!-~]{1,4096}$")]
 Origin = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]{0,31}$")]
 BeginId = Annotated[str, msgspec.Meta(pattern=f"^[A-Za-z0-9_-]{{1,{BEGIN_ID_CHARS}}}$")]
@@ -50,9 +52,9 @@ class EnrollRequest(Message, frozen=True, kw_only=True):
 
 
 class EnrollReply(Message, frozen=True, kw_only=True):
-    agent_id: str
-    workspace_id: str
-    farm_id: str
+    agent_id: Word
+    workspace_id: Word
+    farm_id: Word
     token: Token
 
 
@@ -84,18 +86,18 @@ class ClaimRequest(Message, frozen=True, kw_only=True):
 class MinerRef(Message, frozen=True, kw_only=True):
     """The miner a task is meant for, as the cloud knows it."""
 
-    id: str
-    mac: str | None = None
-    serial: str | None = None
-    last_ip: str | None = None
-    make: str | None = None
-    model: str | None = None
+    id: Word
+    mac: Word | None = None
+    serial: Word | None = None
+    last_ip: Word | None = None
+    make: Word | None = None
+    model: Word | None = None
     maintenance: bool = False
 
 
 class ClaimedTask(Message, frozen=True, kw_only=True):
     task_id: TaskId
-    batch_id: str | None
+    batch_id: TaskId | None
     epoch: Whole
     name: TaskName
     params: dict[str, Any]
@@ -232,7 +234,7 @@ class ReadingsRequest(Message, frozen=True, kw_only=True):
 class MinerKey(Message, frozen=True, kw_only=True):
     """The id the cloud gave to a miner."""
 
-    id: str
+    id: Word
     mac: str | None
     ip: str
 

@@ -5,6 +5,7 @@ Names, parameters and aliases are those of the Nonce private API; kinds and limi
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -337,6 +338,7 @@ def _specs() -> dict[TaskName, TaskSpec]:
 
 SPECS: Final = _specs()
 QUEUE_TTL_S: Final = 86_400.0  # a task nobody began for this long expires
+PARAMS_MAX_BYTES: Final = 64 * 1024  # of one task, as JSON, keys that nobody understands among them
 
 
 def stored_params(name: TaskName, params: Params) -> dict[str, Any] | None:
@@ -352,6 +354,7 @@ def parse_params(name: TaskName, params: dict[str, Any] | None) -> Params:
 
     Raises ValueError with one sentence per problem, separated by "; ".
     """
+    _check_size(params)
     try:
         return SPECS[name].params.model_validate(params or {})
     except ValidationError as error:
@@ -364,6 +367,17 @@ def parse_params(name: TaskName, params: dict[str, Any] | None) -> Params:
             if not _is_echo(each, found)
         ]
         raise ValueError("; ".join(problems)) from None
+
+
+def _check_size(params: dict[str, Any] | None) -> None:
+    try:
+        size_bytes = len(json.dumps(params, ensure_ascii=False).encode(errors="replace"))
+    except RecursionError:
+        raise ValueError("params: nested too deeply") from None
+    if size_bytes > PARAMS_MAX_BYTES:
+        raise ValueError(
+            f"params: {size_bytes} bytes as JSON, more than the {PARAMS_MAX_BYTES} that a task may have"
+        )
 
 
 def _is_echo(problem: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> bool:

@@ -13,6 +13,7 @@ import structlog
 from agent.journal.file import BALLAST_BYTES
 from agent.journal.outbox import give_up_oldest, read_outbox
 from agent.journal.record import TaskRecord, dump, from_row
+from agent.journal.room import drop_reported, make_room
 from agent.journal.steps import Arrival, StepAck, Steps
 from agent.journal.writer import Need, Writer
 from agent.settlement import Settlement
@@ -24,6 +25,7 @@ from drivers.base import Plan
 
 KEEP_DAYS: Final = 30
 KEEP_ROWS: Final = 100_000
+KEEP_BYTES: Final = 512 * 2**20
 KEEP_UNTOLD: Final = 50_000  # events of tasks of the site, while no cloud takes them
 _TIDY_ROWS: Final = 2000  # per turn, so that no commit waits long
 
@@ -41,11 +43,13 @@ class Journal(Steps, Writer):
         ballast_bytes: int = BALLAST_BYTES,
         keep_days: float = KEEP_DAYS,
         keep_rows: int = KEEP_ROWS,
+        keep_bytes: int = KEEP_BYTES,
         keep_untold: int = KEEP_UNTOLD,
     ) -> None:
         super().__init__(path, clock, ballast_bytes=ballast_bytes)
         self._keep = timedelta(days=keep_days)
         self._keep_rows = keep_rows
+        self._keep_bytes = keep_bytes
         self._keep_untold = keep_untold
         self.last_seq = 0  # the last event number that is durable
         self._told_seq = 0
@@ -59,10 +63,12 @@ class Journal(Steps, Writer):
         then its end is reported again), under a higher one its row only learns the epoch and what is known of it is
         reported again. Raises StorageFullError: then none was taken.
         """
-        return await self._submit(
-            lambda db: tuple(each.record for each in arrivals if self._accept(db, each, at)),
-            Need.BEGIN,
-        )
+
+        def work(db: sqlite3.Connection) -> tuple[TaskRecord, ...]:
+            make_room(db, self._keep_bytes)
+            return tuple(each.record for each in arrivals if self._accept(db, each, at))
+
+        return await self._submit(work, Need.BEGIN)
 
     async def begin(
         self,
@@ -256,11 +262,7 @@ class Journal(Steps, Writer):
         )
         surplus = db.execute("SELECT count(*) FROM tasks").fetchone()[0] - self._keep_rows
         if surplus > 0:
-            db.execute(
-                "DELETE FROM tasks WHERE rowid IN (SELECT rowid FROM tasks WHERE state = 'reported' "
-                "ORDER BY settled_at LIMIT ?)",
-                (min(surplus, _TIDY_ROWS),),
-            )
+            drop_reported(db, min(surplus, _TIDY_ROWS))
 
     def _committed(self, db: sqlite3.Connection) -> None:
         row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()

@@ -17,6 +17,7 @@ class StateSection(Section):
     dir: Path = Path("/var/lib/miner-agent")
     keep_reported_days: Annotated[float, Field(strict=True, gt=0, le=3650)] = 30.0
     keep_tasks_max: Count = 200_000
+    journal_max_mb: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 512
     buffer_max_mb: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 256
 
 

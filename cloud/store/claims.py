@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from cloud.store.engine import Store, chunks
 from cloud.store.schema import At, agents, miners, tasks
 from contract.begin import Held, Shown, shown
-from contract.link import ON_SITE, ClaimedTask, MinerRef
+from contract.link import ON_SITE, WORD_MAX, ClaimedTask, MinerRef
 from contract.task import TaskName, TaskStatus
 
 
@@ -181,10 +181,10 @@ def _claimed(row: Any, cloud_s: float) -> ClaimedTask:
         miner = MinerRef(
             id=row["miner_id"],
             mac=row["mac"],
-            serial=row["serial"],
+            serial=row["serial"] and row["serial"][:WORD_MAX],
             last_ip=row["ip"],
             make=row["make"],
-            model=row["model"],
+            model=row["model"] and row["model"][:WORD_MAX],
             maintenance=row["ops_status"] == "maintenance",
         )
     return ClaimedTask(

@@ -20,9 +20,13 @@ from cloud.store.engine import Store, chunks, rows
 from cloud.store.ids import new_miner_id
 from cloud.store.schema import agents, miners, reading_batches
 from contract.clock import from_text
+from contract.errors import ErrorCode
 from contract.link import MinerKey, MinerReading, ReadingsReply, ReadingsRequest
 from contract.miner import Moving, Slow, Static, normalize_mac
 
+READING_BYTES: Final = (
+    256 * 1024
+)  # of one look, as JSON; a whole one with all its boards is a twentieth of it
 _HOURS: Final = 24
 _AWAY: Final = timedelta(days=1)
 _NOT_CHANGED: Final = frozenset(  # by a reading: these are the operator's or stand for good
@@ -196,6 +200,10 @@ def _look(reading: MinerReading, now: datetime) -> Look:
         reading.static.mac if reading.static else None
     )
     ip = str(IPv4Address(reading.ip))
+    if len(msgspec.json.encode(reading)) > READING_BYTES:
+        reading = MinerReading(
+            at=reading.at, ip=ip, mac=mac, ok=False, error=ErrorCode.MALFORMED_REPLY.value
+        )
     return Look(reading, min(from_text(reading.at), now), mac or f"ip:{ip}", mac, ip)
 
 

@@ -228,7 +228,10 @@ def _stamp(event: Event, task: dict[str, Any], now: datetime) -> datetime:
 def _bounded(result: dict[str, Any] | None, limits: ReportLimits) -> dict[str, Any] | None:
     if result is None or len(msgspec.json.encode(result)) <= limits.result_bytes:
         return result
-    kept: dict[str, Any] = {key: result[key] for key in ("outcome", "verified") if key in result}
+    kept: dict[str, Any] = {
+        "outcome": str(result.get("outcome"))[:16],
+        "verified": result.get("verified") is True,
+    }
     error = result.get("error")
     if isinstance(error, dict):
         kept["error"] = {key: str(error.get(key))[:2000] for key in ("code", "message")}

@@ -383,3 +383,16 @@ async def test_files_a_crash_left_are_cleared_away(tmp_path: Path) -> None:
     await asyncio.wait_for(at.path.ready(), 10)
     assert not left.exists()
     await at.stop()
+
+
+async def test_what_a_miner_shows_is_kept_within_bounds(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        at.farm.miners[0].state["junk"] = "x" * 100_000
+        event = await at.cloud.ended(at.task())
+        assert event.state == "succeed"
+        assert event.result is not None
+        assert event.result["evidence"]["before"] == {"dropped": "larger than 65536 bytes"}
+        at.farm.miners[1].state["junk"] = "x" * 300_000
+        event = await at.cloud.ended(at.task(1))
+        assert (event.state, code(event)) == ("failed", "malformed_reply")
+        assert at.farm.miners[1].ledger == []

@@ -261,6 +261,60 @@ async def test_more_tasks_than_were_asked_for_are_left_where_they_are(tmp_path: 
     assert rows(tmp_path) <= 2000
 
 
+async def test_what_comes_with_a_task_and_is_not_understood_does_not_fill_the_disk(
+    tmp_path: Path,
+) -> None:
+    given = 0
+
+    async def heavy(request: web.Request) -> web.StreamResponse:
+        nonlocal given
+        if not request.path.endswith("claims"):
+            return await says(b"{}", 503)(request)
+        given += 1
+        large = {"action": "on", "junk": "x" * 7_500_000}
+        small = {"action": "on", "junk": "x" * 60_000}
+        tasks = (
+            {**TASK, "task_id": f"large{given}", "params": large},
+            {**TASK, "task_id": f"small{given}", "params": small, "miner": None},
+        )
+        return await claims(*tasks)(request)
+
+    async with agent_of(Cloud(heavy), tmp_path):
+        await until(lambda: given > 6, within_s=60.0)
+    state = tmp_path / "state"
+    with contextlib.closing(sqlite3.connect(state / "journal.db")) as db:
+        kept = dict(
+            db.execute("SELECT substr(task_id, 1, 5), max(length(params)) FROM tasks GROUP BY 1")
+        )
+        (result,) = db.execute("SELECT result FROM tasks WHERE task_id = 'large1'").fetchone()
+    assert set(kept) == {"large", "small"}
+    assert max(kept.values()) < 100
+    error = json.loads(result)["error"]
+    assert error["code"] == "bad_params"
+    assert "65536" in error["message"]
+    assert (
+        sum(each.stat().st_size for each in state.glob("journal.db*") if "ballast" not in each.name)
+        < 2**20
+    )
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        {"batch_id": "x" * 100_000},
+        {"miner": {"id": "x" * 100_000}},
+        {"miner": {"id": "m", "model": "x" * 100_000}},
+    ],
+)
+async def test_no_text_of_a_task_is_kept_at_any_length(
+    long: dict[str, object], tmp_path: Path
+) -> None:
+    cloud = Cloud(claims({**TASK, **long}))
+    async with agent_of(cloud, tmp_path):
+        await until(lambda: cloud.asked >= 4, within_s=60.0)
+    assert rows(tmp_path) == 0
+
+
 async def test_the_token_does_not_follow_a_redirect(tmp_path: Path) -> None:
     heard: list[dict[str, str]] = []
 

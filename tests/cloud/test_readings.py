@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 import zlib
 from datetime import timedelta
@@ -253,3 +254,22 @@ async def test_a_thousand_readings_are_taken_in_a_few_seconds(cloud: Cloud):
         assert time.perf_counter() - began < 20
     assert len(await known(cloud)) == 1000
     assert msgspec.json.encode((await known(cloud))[0]["moving"])
+
+
+async def test_a_look_too_large_to_be_one_is_a_look_that_failed(cloud: Cloud):
+    agent = await cloud.agent()
+    await push(agent, reading(cloud, static=static()))
+    cloud.clock.move(60)
+    status, _ = await push(agent, reading(cloud, raw={"junk": "x" * 300_000}), seq=2)
+    assert status == 200
+    (row,) = await known(cloud)
+    assert (row["last_ok"], row["last_error"], row["raw"]) == (False, "malformed_reply", None)
+    assert row["model"] == "Antminer S19"
+
+
+async def test_a_heartbeat_has_a_bound_of_its_own(cloud: Cloud):
+    agent = await cloud.agent()
+    beat = {"version": "1", "uptime_s": 1.0, "host": {"junk": "x" * 2 * 2**20}}
+    body, headers = zlib.compress(json.dumps(beat).encode()), {"Content-Encoding": "deflate"}
+    status, _ = await agent.call("POST", "heartbeat", data=body, headers=headers)
+    assert status == 413

@@ -200,3 +200,15 @@ async def test_an_outcome_is_taken_however_wrong_the_clock_of_the_agent_is(cloud
     async with cloud.store.read() as connection:
         lines = (await connection.execute(sa.select(task_logs.c.at))).scalars().all()
     assert lines == [told]
+
+
+async def test_what_is_dropped_of_a_result_is_dropped_whatever_its_keys(cloud: Cloud):
+    agent, task = await held(cloud)
+    large = {
+        "outcome": "x" * 150_000,
+        "verified": ["y" * 150_000],
+        "evidence": {"z": "z" * 150_000},
+    }
+    status, _ = await agent.report(agent.event(task, "failed", cloud.clock.now(), result=large))
+    assert status == 200
+    assert len(str((await cloud.task(task["task_id"]))["result"])) < 1000

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.task import (
+    PARAMS_MAX_BYTES,
     SPECS,
     TERMINAL,
     Kind,
@@ -220,3 +221,14 @@ def test_a_list_is_not_called_short_for_an_entry_that_was_refused() -> None:
     with pytest.raises(ValueError, match="no url of a pool") as caught:
         parse_params(TaskName.POOLS, {"pools": [{"url": "pool.a:3333", "user": "u"}]})
     assert "needs at least" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", TaskName)
+def test_no_task_has_more_parameters_than_fit(name: TaskName) -> None:
+    with pytest.raises(ValueError, match=f"more than the {PARAMS_MAX_BYTES}"):
+        parse_params(name, {"junk": "x" * PARAMS_MAX_BYTES})
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    with pytest.raises(ValueError, match="nested"):
+        parse_params(name, deep)

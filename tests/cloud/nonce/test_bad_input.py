@@ -41,6 +41,7 @@ POOL = {"url": "stratum+tcp://p:1", "user": "u"}
         {"task_name": "miner.log.get", "miner_ids": ["a"], "params": []},
         {"task_name": "miner.light.update", "miner_ids": ["a"]},
         {"task_name": "miner.light.update", "miner_ids": ["a"], "params": {"action": "blink"}},
+        {"task_name": "miner.light.update", "miner_ids": ["a"], "params": {"action": "on", "junk": "x" * 65_536}},
         {"task_name": "miner.power_mode.update", "miner_ids": ["a"], "params": {"mode": "turbo"}},
         {"task_name": "miner.power_mode.update", "miner_ids": ["a"], "params": {"mode": HUGE}},
         {"task_name": "miner.system.reboot", "miner_ids": ["a"], "params": {"force": "yes"}},

@@ -1,0 +1,48 @@
+"""How much of the disk the journal may take: what is over makes room, what is not over stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.states import State
+from contract.errors import StorageFullError
+from tests.agent.journal import AT, PLAN, accept, acknowledge, done, found, opened, record
+
+KB = 1024
+HEAVY = {"pools": [{"url": "u", "user": "x" * 30 * KB}]}
+
+
+def size_bytes(folder: Path) -> int:
+    return (folder / "journal.db").stat().st_size
+
+
+async def test_tasks_that_are_over_make_room_for_new_ones(tmp_path: Path) -> None:
+    async with opened(tmp_path, keep_bytes=512 * KB) as journal:
+        for number in range(60):
+            task = record(f"t{number}", params=HEAVY)
+            assert await accept(journal, task)
+            await journal.settle(task, done(), AT)
+            await acknowledge(journal)
+        assert await journal.find("t0") is None
+        assert (await found(journal, "t59")).state is State.REPORTED
+    assert size_bytes(tmp_path) < 1024 * KB
+
+
+async def test_at_its_bound_no_task_is_taken_on_and_what_runs_is_settled(tmp_path: Path) -> None:
+    async with opened(tmp_path, keep_bytes=512 * KB) as journal:
+        taken = [record(f"t{number}", params=HEAVY) for number in range(30)]
+        with pytest.raises(StorageFullError, match="journal_max_mb"):
+            for task in taken:
+                await accept(journal, task)
+        held = await journal.unfinished()
+        assert 10 < len(held) < 25
+        await journal.begin("t0", PLAN, AT)
+        for task in held:
+            await journal.settle(task, done(), AT)
+        with pytest.raises(StorageFullError):
+            await accept(journal, record("new"))
+        await acknowledge(journal)
+        assert await accept(journal, record("new"))
+        assert journal.trouble is None, "the disk is well"
