@@ -41,6 +41,7 @@ OWN_ACTION: Final = {
     TaskName.POOLS: "pools",
     TaskName.FIRMWARE: "firmware",
 }
+_ENDED: Final = ("settled", "reported")
 _TICK_S: Final = 0.002  # what rounding and the two writes' order may take
 _GRACE_S: Final = 0.25  # bytes that were under way when their sender was killed
 UNKNOWN_SHARE: Final = 0.30
@@ -110,11 +111,14 @@ def check(
     cloud: Iterable[Shown],
     kills: Sequence[Kill] = (),
     promised: Mapping[str, int] | None = None,
+    gone: Iterable[Row] = (),
 ) -> Figures:
-    """Hold them against each other. `promised` are batches the cloud acknowledged, with how many tasks."""
+    """Hold them against each other. `promised` are batches the cloud acknowledged, with how many tasks; `gone` what
+    stood in journals that were put back to an older copy of themselves, oldest first.
+    """
     rows = {row.task_id: _placed(row, ledger) for row in journal}
     tasks = {task.task_id: task for task in cloud}
-    case = _Case(ledger, rows, tasks)
+    case = _Case(ledger, rows, tasks, [_placed(row, ledger) for row in gone])
     case.lost(promised or {})
     case.twice()
     case.false_outcomes()
@@ -133,14 +137,23 @@ def _placed(row: Row, ledger: Sequence[Entry]) -> Row:
 
 class _Case:
     def __init__(
-        self, ledger: Sequence[Entry], rows: Mapping[str, Row], tasks: Mapping[str, Shown]
+        self,
+        ledger: Sequence[Entry],
+        rows: Mapping[str, Row],
+        tasks: Mapping[str, Shown],
+        gone: Sequence[Row] = (),
     ) -> None:
         self._rows, self._tasks = rows, tasks
+        # What every journal knew of a task, the one that is there now last.
+        self._known: dict[str, list[Row]] = defaultdict(list)
+        for row in (*gone, *rows.values()):
+            self._known[row.task_id].append(row)
         self._by_miner: dict[str, list[Entry]] = defaultdict(list)
         for entry in ledger:
             self._by_miner[entry.miner].append(entry)
         self._claims: dict[tuple[str, str], list[Row]] = defaultdict(list)
-        for row in sorted(rows.values(), key=lambda each: each.intent_t or 0.0):
+        begun = {(row.task_id, row.intent_t): row for row in (*gone, *rows.values())}
+        for row in sorted(begun.values(), key=lambda each: each.intent_t or 0.0):
             if row.mac is not None and row.intent_t is not None:
                 for action, names in CAUSES.items():
                     if row.name in names:
@@ -177,20 +190,34 @@ class _Case:
         for task in self._tasks.values():
             if not task.is_terminal:
                 self.figures.add("lost", f"{_name(task)} is {task.status} for ever")
-        for row in self._rows.values():
-            if row.state not in ("settled", "reported"):
-                continue
-            told = self._tasks.get(row.task_id)
-            if told is None:
-                self.figures.add("lost", f"{row.name} {row.task_id} ended in the journal only")
-            elif told.is_terminal and told.status != row.status and not _was_late(told):
-                self.figures.add(
-                    "lost",
-                    f"{_name(told)} is {row.status} in the journal, {told.status} in the cloud",
-                )
+        for task_id, known in self._known.items():
+            self._lost(known, self._tasks.get(task_id))
+
+    def _lost(self, known: Sequence[Row], told: Shown | None) -> None:
+        """One task of the journals, what each of them knew of it in the order of time."""
+        row, is_gone = known[-1], known[-1].task_id not in self._rows
+        if told is None and (is_gone or row.state in _ENDED):
+            self.figures.add(
+                "lost", f"{row.name} {row.task_id} was in a journal, and is not in the cloud"
+            )
+        if told is None or not told.is_terminal or _was_late(told):
+            return
+        # The first end that was acknowledged stands. One before it may have been taken, its acknowledgement lost.
+        may_be: set[str | None] = set()
+        for each in known:
+            if each.state in _ENDED:
+                may_be.add(each.status)
+            if each.state == "reported":
+                break
+        is_known = any(each.state == "reported" for each in known)
+        if (is_known or (not is_gone and row.state in _ENDED)) and told.status not in may_be:
+            words = " or ".join(sorted(map(str, may_be)))
+            self.figures.add(
+                "lost", f"{_name(told)} is {words} in the journal, {told.status} in the cloud"
+            )
 
     def twice(self) -> None:
-        for row in self._rows.values():
+        for row in (rows[-1] for rows in self._known.values()):
             own = OWN_ACTION.get(TaskName(row.name))
             if own is None:
                 continue
@@ -204,14 +231,15 @@ class _Case:
     def false_outcomes(self) -> None:
         for task in self._tasks.values():
             name = TaskName(task.name)
-            row = self._rows.get(task.task_id)
+            known = self._known.get(task.task_id, [])
             own = OWN_ACTION.get(name)
             if task.status == "succeed" and task.outcome != "done":
                 self.figures.add("false_succeed", f"{_name(task)} succeeds as {task.outcome}")
             elif task.status == "succeed" and own is not None:
-                reason = "no journal knows it" if row is None else self._unbacked(row, own)
-                if reason is not None:
-                    self.figures.add("false_succeed", f"{_name(task)}: {reason}")
+                # Which of its journals told the cloud is not known: one of them has to be right.
+                reasons = [self._unbacked(row, own) for row in known] or ["no journal knows it"]
+                if None not in reasons:
+                    self.figures.add("false_succeed", f"{_name(task)}: {reasons[-1]}")
             elif (
                 task.status == "succeed"
                 and name is TaskName.LOG
@@ -221,9 +249,9 @@ class _Case:
             elif (
                 task.outcome == "not_done"
                 and own is not None
-                and row is not None
+                and known
                 and SPECS[name].kind is Kind.ONE_SHOT
-                and any(e.changed and e.action == own for e in self._entries[row.task_id])
+                and any(e.changed and e.action == own for e in self._entries[task.task_id])
             ):
                 self.figures.add("false_not_done", f"{_name(task)}, but the miner did it")
 
@@ -247,13 +275,16 @@ class _Case:
             self.figures.add("unclaimed", f"{_where(entry)} before any intent that allows it")
         times = [kill.t for kill in kills]
         for task_id, entries in self._entries.items():
-            end = self._rows[task_id].settled_t
+            ends = [row.settled_t for row in self._known[task_id]]
+            end = None if None in ends else max(each for each in ends if each is not None)
             for entry in entries:
                 if entry.phase != "received":
                     continue
-                # The first picture of the disk taken after it: its intent must be in there.
+                # The first picture of the disk taken after it: its intent must be in there. Or in the one before, for
+                # bytes that were under way when that was taken, of a journal that was put back afterwards.
                 place = bisect_right(times, entry.t)
-                if place < len(kills) and task_id not in kills[place].begun:
+                pictures = kills[max(0, place - 1) : place + 1]
+                if place < len(kills) and not any(task_id in each.begun for each in pictures):
                     self.figures.add("unclaimed", f"{_where(entry)} while no intent was on disk")
                 elif end is not None and entry.t > end + _GRACE_S:
                     self.figures.add("unclaimed", f"{_where(entry)} after its task had ended")

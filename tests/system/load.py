@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -68,6 +68,11 @@ class Load:
             except AWAY:
                 pass
             await asyncio.sleep(0.3)
+
+    def forget(self, kept: Container[str]) -> None:
+        """The cloud was put back to where it has only these batches: of the others nobody is to hear again."""
+        self.promised = {key: count for key, count in self.promised.items() if key in kept}
+        self._open = {key: left for key, left in self._open.items() if key in kept}
 
     async def all_ended(self) -> None:
         """Wait until every batch of the farm has ended. Raises TimeoutError naming those that have not."""

@@ -186,3 +186,45 @@ def test_a_task_that_knows_its_miner_by_the_address_alone_answers_for_it() -> No
         "false_succeed": 1,
         "unclaimed": 2,  # received, and applied
     }
+
+
+def test_a_task_of_a_journal_that_was_put_back_is_still_counted() -> None:
+    cancelled = row(status="cancelled", result={"outcome": "not_done"})
+    assert kinds(check(REBOOTED, [], [shown()], gone=[row()])) == {}
+    assert kinds(check(REBOOTED, [], [], gone=[row(state="accepted")])) == {"lost": 1}
+    # What a journal that is gone had acknowledged stands, whatever its copy says of the task.
+    assert kinds(check(REBOOTED, [cancelled], [shown()], gone=[row()])) == {}
+    other = shown(status="cancelled", result={"outcome": "not_done"})
+    found = check(REBOOTED, [cancelled], [other], gone=[row()])
+    assert kinds(found) == {"lost": 1, "false_not_done": 1}
+
+
+def test_an_outcome_that_was_only_in_a_journal_that_is_gone_may_be_unknown() -> None:
+    unknown = shown(status="failed", result={"outcome": "unknown"})
+    assert kinds(check(REBOOTED, [], [unknown], gone=[row(state="settled")])) == {}
+    assert kinds(check(REBOOTED, [], [unknown], gone=[row(state="intent", status=None)])) == {}
+
+
+def test_a_reboot_out_of_two_journals_is_twice_and_each_claims_its_own() -> None:
+    before = row(state="intent", status=None, settled_t=None, result=None)
+    between = row(task_id="c", intent_t=20.0, settled_t=22.0)
+    after = row(intent_t=30.0, settled_t=32.0)
+    orders = [
+        *(entry(20.1, "reboot", phase, n) for n, phase in ((3, "received"), (4, "applied"))),
+        *(entry(30.1, "reboot", phase, n) for n, phase in ((5, "received"), (6, "applied"))),
+    ]
+    tasks = [shown(), shown(task_id="c")]
+    assert kinds(check([*REBOOTED, *orders], [between, after], tasks, gone=[before])) == {
+        "twice": 1
+    }
+    assert kinds(check(orders, [between, after], tasks, gone=[before])) == {}
+
+
+def test_bytes_under_way_when_a_journal_was_pictured_and_put_back_have_their_intent() -> None:
+    pictures = [
+        Kill(10.05, frozenset("a"), frozenset("a"), 0),
+        Kill(50.0, frozenset(), frozenset(), 2),
+    ]
+    assert kinds(check(REBOOTED, [], [shown()], pictures, gone=[row()])) == {}
+    late = [entry(60.1, "reboot", "received", 3)]
+    assert "unclaimed" in kinds(check([*REBOOTED, *late], [], [shown()], pictures, gone=[row()]))
