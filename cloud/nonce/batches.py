@@ -133,7 +133,7 @@ async def retry_batch(request: web.Request) -> web.Response:
     """POST F/tasks/batches/{batch_id}/retry (ours): the failed and timed-out tasks again, as a new batch.
 
     A one-shot whose outcome is unknown may have happened: it is left out unless `include_unknown`.
-    409 while an earlier retry of the same batch still has open tasks.
+    409 while an earlier retry of the same batch still has open tasks, and for parameters that are not taken any more.
     """
     farm = await farm_of(request)
     body = await read_body(request, RetryBatch, may_be_empty=True)
@@ -156,10 +156,14 @@ async def retry_batch(request: web.Request) -> web.Response:
         if spec.kind is Kind.ONE_SHOT and is_unknown(row) and not body.include_unknown
     ]
     again = [row for row in rows if row not in doubtful]
+    try:
+        params = parse_params(name, batch["params"])
+    except ValueError as error:  # an earlier version took them
+        raise ApiError(409, f"Its parameters are not taken any more: {error}") from None
     order = creation.Order(
         request=Request(
             name=name,
-            params=parse_params(name, batch["params"]),
+            params=params,
             miner_ids=[row["miner_id"] for row in again if row["miner_id"]],
         ),
         params=batch["params"],

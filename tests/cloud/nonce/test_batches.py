@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloud.store.schema import task_files
+from cloud.store.schema import task_batches, task_files
 from contract.miner import Make, PowerMode, Slow, Static
 from contract.task import SPECS, TaskName
 
@@ -484,6 +484,17 @@ async def test_retry_makes_a_new_batch_of_what_failed(stage: Any) -> None:
     assert shown["metadata"] == {"retry_of": batch_id}
     await stage.ask("POST", url, status=409)  # the first retry is still open
     assert await stage.count("task_batches") == 2
+
+
+async def test_parameters_of_an_earlier_version_that_are_not_taken_any_more_are_not_retried(
+    stage: Any,
+) -> None:
+    made = await stage.create("miner.light.update", 1, params={"action": "on"})
+    batch_id = made["data"][0]["batch_id"]
+    async with stage.store.write() as connection:
+        await connection.execute(task_batches.update().values(params={"action": "blink"}))
+    answer = await stage.ask("POST", f"{stage.at_farm}/tasks/batches/{batch_id}/retry", status=409)
+    assert "not taken any more" in str(answer)
 
 
 async def test_retry_leaves_out_a_one_shot_that_may_have_happened(stage: Any) -> None:
