@@ -1,4 +1,6 @@
-"""One life of the agent after the other, each ending where it is told to: the other end of `crashpoints.py`."""
+"""One life of a process after the other: the other end of `crashpoints.py`, whose lives end where they are told to, and
+of `forked.py`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from agent.demo.part import bound_to_us
+from agent.demo.part import Part, bound_to_us
 from tests.system.site import HERE, Site
 
 
@@ -45,6 +47,12 @@ class Lives:
             os.kill(self._pid, signal.SIGTERM)
         await self._ended
 
+    async def kill(self) -> None:
+        """End the present life without a chance to say anything."""
+        if self._ended is not None and not self._ended.done():
+            os.kill(self._pid, signal.SIGKILL)
+            await self._ended
+
     async def _number(self) -> int:
         assert self._process.stdout is not None
         return int(await self._process.stdout.readline())
@@ -53,10 +61,28 @@ class Lives:
 @asynccontextmanager
 async def lives_of(site: Site) -> AsyncIterator[Lives]:
     """In place of the site's own agent, which is ended first; on the same folder, with the same log."""
-    await site.stage.agent.end()
-    with site.stage.agent.log.open("ab") as log:
+    run = ("run", "--config", site.stage.folder / "config.toml")
+    async with _lives(site.stage.agent, HERE / "crashpoints.py", *run) as lives:
+        yield lives
+
+
+@asynccontextmanager
+async def forked(part: Part, heavy: str) -> AsyncIterator[Lives]:
+    """In place of a part of the stage, which is ended first: its program, with `heavy` imported beforehand. A first life
+    is begun.
+    """
+    module = part.program[2].split()[1]  # as `agent.demo.part.command` has it
+    async with _lives(part, HERE / "forked.py", heavy, module, *part.program[3:]) as lives:
+        await lives.begin()
+        yield lives
+
+
+@asynccontextmanager
+async def _lives(part: Part, *program: object) -> AsyncIterator[Lives]:
+    await part.end()
+    with part.log.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, HERE / "crashpoints.py", "run", "--config", site.stage.folder / "config.toml",
+            sys.executable, *map(str, program),
             stdin=PIPE, stdout=PIPE, stderr=log, preexec_fn=bound_to_us(), start_new_session=True,
         )  # fmt: skip
     lives = Lives(process)

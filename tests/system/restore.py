@@ -7,7 +7,7 @@ import random
 import shutil
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
@@ -15,10 +15,10 @@ from typing import Final
 
 import msgspec
 
-from agent.demo.part import Part
 from cloud.store.engine import DATABASE_NAME
+from tests.system.lives import Lives
 from tests.system.site import Site
-from tests.system.witness import Kill, Row
+from tests.system.witness import Kill, Row, take_kill
 
 OLDEST_S: Final = 60.0
 _SIDECARS: Final = ("-wal", "-shm")
@@ -44,13 +44,14 @@ class Restorer:
     there any more, oldest first; `kills` the pictures taken whenever the agent was killed.
     """
 
-    def __init__(self, site: Site, *, seed: int) -> None:
+    def __init__(self, site: Site, lives: Mapping[Side, Lives], *, seed: int) -> None:
         self.gone: list[Row] = []
         self.kills: list[Kill] = []
         self.ages_s: list[float] = []
         self.restored = dict.fromkeys(Side, 0)
         self.restarted_both = 0
         self._site = site
+        self._lives = lives
         self._random = random.Random(seed)
         self._copies: list[Copy] = []
         self._known: set[tuple[str, float | None, str, str | None]] = set()
@@ -70,7 +71,7 @@ class Restorer:
         """
         older = [each for each in self._copies if each.side is side and each.t < fresh.t]
         older = [each for each in older if time.time() - each.t < OLDEST_S - 5.0]
-        if older and self._random.random() < 0.3:
+        if older and self._random.random() < 0.4:
             return self._random.choice(older)
         return fresh
 
@@ -79,14 +80,14 @@ class Restorer:
         self._number += 1
         path = self._site.stage.folder / "copies" / f"{self._number}-{side}"
         path.mkdir(parents=True)
-        if self._random.random() < 0.5:
+        if self._random.random() < 0.6:
             t = time.time()  # before: what happens meanwhile may be in it or not
             await asyncio.to_thread(self._back_up, side, path)
         else:
             await self._kill(side)
             t = time.time()
             await asyncio.to_thread(self._take_files, side, path)
-            await self._part(side).start()
+            await self._lives[side].begin()
         made = Copy(side, path, t)
         self._copies.append(made)
         return made
@@ -96,7 +97,7 @@ class Restorer:
         and started again as well, before or after.
         """
         other = Side.CLOUD if copy.side is Side.AGENT else Side.AGENT
-        restarts = self._random.choice(("no", "no", "before", "after"))
+        restarts = self._random.choice(("no", "no", "no", "before", "after"))
         if restarts == "before":
             await self._kill(other)
         await self._kill(copy.side)
@@ -110,11 +111,11 @@ class Restorer:
         if restarts == "before":
             order.insert(self._random.randint(0, 1), other)
         for side in order:
-            await self._part(side).start()
+            await self._lives[side].begin()
         if restarts == "after":
             await asyncio.sleep(self._random.uniform(0.0, 0.5))
             await self._kill(other)
-            await self._part(other).start()
+            await self._lives[other].begin()
         self.restarted_both += restarts != "no"
 
     def batches_of(self, copy: Copy) -> set[str]:
@@ -131,13 +132,9 @@ class Restorer:
                 self.gone.append(row)
 
     async def _kill(self, side: Side) -> None:
+        await self._lives[side].kill()
         if side is Side.AGENT:
-            self.kills.append(await self._site.kill_agent())
-        else:
-            await self._site.stage.cloud.kill()
-
-    def _part(self, side: Side) -> Part:
-        return self._site.stage.agent if side is Side.AGENT else self._site.stage.cloud
+            self.kills.append(take_kill(self._site.journal, time.time(), self._site.stage.ledger))
 
     def _back_up(self, side: Side, target: Path) -> None:
         if side is Side.CLOUD:
