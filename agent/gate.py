@@ -8,9 +8,7 @@ from agent.policy import Policy
 from agent.states import State
 from contract.clock import Clock
 from contract.errors import CancelledTaskError, ExpiredError, PolicyRefusedError
-from contract.task import Kind
-
-ALLOW_MAINTENANCE = "allow_maintenance"  # the key of a task's parameters by which it says so
+from contract.task import ChangeParams, Kind
 
 
 class LeaseShortError(PolicyRefusedError):
@@ -49,11 +47,11 @@ class Gate:
         if (
             miner is not None
             and miner.maintenance
-            and task.record.params.get(ALLOW_MAINTENANCE) is not True
+            and not (isinstance(task.params, ChangeParams) and task.params.allow_maintenance)
         ):
             raise PolicyRefusedError(
                 "The miner is in maintenance. End that first, or create the task with "
-                f"params.{ALLOW_MAINTENANCE} = true."
+                "params.allow_maintenance = true."
             )
 
     def may_begin(self, task: LiveTask) -> None:

@@ -154,11 +154,17 @@ class NoParams(Params):
     """A task that takes none."""
 
 
-class RebootParams(Params):
+class ChangeParams(Params):
+    """Of a task that changes a miner; one in maintenance is changed only with `allow_maintenance`."""
+
+    allow_maintenance: Annotated[bool, Field(strict=True)] = False
+
+
+class RebootParams(ChangeParams):
     force: Annotated[bool, Field(strict=True)] = False
 
 
-class LightParams(Params):
+class LightParams(ChangeParams):
     action: Literal["on", "off"] = Field(validation_alias=AliasChoices("action", "mode"))
 
 
@@ -171,7 +177,7 @@ def _known_mode(value: object) -> object:
 MODES: Final = ("sleep", "low", "normal", "high")
 
 
-class PowerModeParams(Params):
+class PowerModeParams(ChangeParams):
     mode: Annotated[str, BeforeValidator(_known_mode)] = Field(
         validation_alias=AliasChoices("mode", "mining_mode")
     )
@@ -189,11 +195,11 @@ class PoolParam(Params):
     password: Annotated[str, StringConstraints(max_length=512)] | None = None
 
 
-class PoolsParams(Params):
+class PoolsParams(ChangeParams):
     pools: Annotated[tuple[PoolParam, ...], Field(min_length=1, max_length=3)]
 
 
-class PoolLockParams(Params):
+class PoolLockParams(ChangeParams):
     action: Literal["lock", "unlock"]
     url: _URL = Field(validation_alias=AliasChoices("firmware_url", "auth_url", "url"))
 
@@ -207,7 +213,7 @@ def _hex_digest(text: str) -> str:
 _Sha256 = Annotated[str, StringConstraints(to_lower=True), AfterValidator(_hex_digest)]
 
 
-class FirmwareParams(Params):
+class FirmwareParams(ChangeParams):
     """`sha256` and `target_version` are ours: with them the file and the version read back are checked."""
 
     firmware_url: _URL

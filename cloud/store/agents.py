@@ -97,9 +97,7 @@ async def enroll(store: Store, request: EnrollRequest, now: datetime) -> EnrollR
     )
 
 
-async def persist_online(
-    store: Store, agent_id: str, now: datetime, cloud_s: float
-) -> None:
+async def persist_online(store: Store, agent_id: str, now: datetime, cloud_s: float) -> None:
     """Write down that it lives. Called at most once a minute."""
     async with store.write() as connection:
         await connection.execute(

@@ -24,7 +24,16 @@ from contract.task import TERMINAL, Outcome, TaskStatus
 _LATE_MAX: Final = 10  # outcomes kept beside a closed task
 _MESSAGE_MAX: Final = 4000
 _UPDATED: Final = (
-    *("epoch", "status", "journal_id", "deadline_cloud_s", "ended_at", "result", "late", "log_lines"),
+    *(
+        "epoch",
+        "status",
+        "journal_id",
+        "deadline_cloud_s",
+        "ended_at",
+        "result",
+        "late",
+        "log_lines",
+    ),
     *("queuing_at", "pending_at", "succeed_at", "failed_at", "timed_out_at", "cancelled_at"),
 )
 
