@@ -16,7 +16,7 @@ from agent.journal import Journal
 from agent.live import LiveTask
 from agent.ports import Miners
 from agent.settlement import Settlement, failed, from_error, judged, unchanged
-from agent.slots import Slots
+from agent.slots import Slots, Turn
 from contract.clock import Clock, to_text
 from contract.errors import (
     AuthFailedError,
@@ -127,28 +127,23 @@ class Changes:
         Raises MinerError only when nothing was sent.
         """
         began_mono = self._clock.mono()
-        while True:
-            driver, plan = await self._look(task, lambda driver: driver.plan(change))
-            planned_mono = self._clock.mono()
-            if isinstance(plan, NoChange):
-                task.log.info("The miner already is as wished; nothing is sent.")
-                if task.record.plan is not None:
-                    return await self._prove(task, driver, task.record.plan)
-                return unchanged(plan, seconds=self._clock.mono() - began_mono)
-            _check_size(plan)
-            effect = self._effect(task, plan, driver)
+        with self._slots.turn(change) as turn:
             try:
-                await effect.prepare()
+                driver, found = await self._ready(task, change, turn)
             except NotGrantedError as error:
-                return from_error(error, outcome=Outcome.UNKNOWN, before=plan.before)
-            if self._clock.mono() - planned_mono <= self._gate.policy.identity_age_s:
-                break
-            task.log.info("It waited long for its beginning: the miner is looked at anew.")
-        refusal = await self._apply(task, driver, plan, effect)
+                return from_error(error, outcome=Outcome.UNKNOWN)
+            if isinstance(found, JournalledEffect):
+                refusal = await self._apply(task, driver, found.plan, found)
+        if isinstance(found, NoChange):
+            task.log.info("The miner already is as wished; nothing is sent.")
+            if task.record.plan is not None:
+                return await self._prove(task, driver, task.record.plan)
+            return unchanged(found, seconds=self._clock.mono() - began_mono)
+        plan = found.plan
         if refusal is not None and isinstance(refusal, NOT_EXECUTED) and task.writes <= 1:
             # The one write there was, was refused: proof that it was not executed.
             return from_error(refusal, before=plan.before)
-        return await self._verify(task, driver, plan, effect, refusal)
+        return await self._verify(task, driver, plan, found, refusal)
 
     async def watch(self, task: LiveTask) -> Settlement:
         """A one-shot begun before a restart: looked at until it is proven or its time is over; never redone."""
@@ -178,6 +173,22 @@ class Changes:
                     await self._later(task, error)
                 was_away = is_away
 
+    async def _ready(
+        self, task: LiveTask, change: AnyChange, turn: Turn
+    ) -> tuple[Driver, JournalledEffect | NoChange]:
+        """What is to be written, once it may be. A long wait makes a plan too old. Raises NotGrantedError too."""
+        while True:
+            driver, plan = await self._look(task, lambda driver: driver.plan(change), turn)
+            if isinstance(plan, NoChange):
+                return driver, plan
+            _check_size(plan)
+            planned_mono = self._clock.mono()
+            effect = self._effect(task, plan, driver, turn)
+            await effect.prepare()
+            if self._clock.mono() - planned_mono <= self._gate.policy.identity_age_s:
+                return driver, effect
+            task.log.info("It waited long until it might begin: the miner is looked at anew.")
+
     async def _prove(self, task: LiveTask, driver: Driver, plan: Plan) -> Settlement:
         """A setting that a crash cut off from its proof, and that now shows: whether it also lasts is judged as if
         there had been no crash.
@@ -189,10 +200,10 @@ class Changes:
             return _unknown(error, plan)
 
     async def _look(
-        self, task: LiveTask, ask: Callable[[Driver], Awaitable[T]]
+        self, task: LiveTask, ask: Callable[[Driver], Awaitable[T]], turn: Turn | None = None
     ) -> tuple[Driver, T]:
         """Read what is there. What a crash left half done is looked at for as long as its limit lasts; a miner that
-        seems to be only restarting, for a while.
+        seems to be only restarting, for a while: then it keeps no `turn` from others.
         """
         until_mono: float | None = None
         said, afresh = "", False
@@ -207,6 +218,8 @@ class Changes:
                         _tell(task, driver)
                     return driver, await ask(driver)
             except NOT_YET as error:
+                if turn is not None:
+                    turn.give_back()
                 if task.may_have_sent:
                     await self._later(task, error)
                     continue
@@ -229,7 +242,9 @@ class Changes:
         log.info("task.not_yet", task=task.id, error=str(error)[:200])
         await self._clock.sleep(pause_s)
 
-    def _effect(self, task: LiveTask, plan: Plan, driver: Driver | None) -> JournalledEffect:
+    def _effect(
+        self, task: LiveTask, plan: Plan, driver: Driver | None, turn: Turn | None = None
+    ) -> JournalledEffect:
         planned_for = None if driver is None else _who(driver)
 
         async def look_again() -> None:
@@ -244,6 +259,7 @@ class Changes:
             grants=self._grants,
             clock=self._clock,
             look_again=look_again,
+            turn=turn,
             writes=driver is not None,
         )
 
@@ -274,7 +290,7 @@ class Changes:
     ) -> MinerError | None:
         """Write. Gives the error of a write that may have begun; raises one that certainly sent nothing."""
         try:
-            async with self._slots.applying(plan.change):
+            async with self._slots.applying(plan):
                 await driver.apply(plan, effect)
         except MinerError as error:
             if not task.writes:

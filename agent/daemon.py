@@ -29,6 +29,7 @@ from agent.notify import Notifier
 from agent.onsite import OnSite
 from agent.policy import Policy
 from agent.scanner import FarmScanner
+from agent.sections.tasks import AUTO
 from agent.sinks.rigmonitor import RigMonitor
 from agent.site import Site, open_site
 from agent.taskpath import FLUSH_S, TaskPath
@@ -313,6 +314,7 @@ def open_link(config: Config) -> CloudLink:
 def policy_of(config: Config) -> Policy:
     """The rules and bounds of the task path, as this site set them."""
     limits = config.limits
+    power_ons = limits.power_ons_per_10_s
     return Policy(
         read_only=config.policy.read_only,
         refuse_hashing_reboot=config.policy.refuse_hashing_reboot,
@@ -323,7 +325,7 @@ def policy_of(config: Config) -> Policy:
         restart_wait_s=limits.restart_wait_s / config.miners.device_pace,
         stop_grace_s=limits.stop_within_s,
         power_effects=limits.power_effects,
-        resumes_per_10_s=config.rigmonitor.power_ons_per_10_s,
+        power_ons_per_10_s=None if power_ons == AUTO else power_ons,
         firmware_effects=limits.firmware_effects,
         other_effects=limits.light_effects,
         max_open=limits.open_tasks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any, Final
@@ -12,7 +13,7 @@ from agent.begin import Grants, draw
 from agent.gate import Gate
 from agent.journal import Journal
 from agent.live import LiveTask
-from agent.slots import Slots
+from agent.slots import Slots, Turn
 from agent.states import State
 from contract.clock import Clock
 from contract.errors import NotGrantedError, PolicyRefusedError
@@ -21,13 +22,15 @@ from drivers.watch import ORDER_NOTE, ended, intent_age_s, intent_notes, order_n
 
 # An order this soon after its intent is not written down apart: no proof's window is lost by so little.
 _SOON_S: Final = 0.5
+_ANSWER_S: Final = 1.0  # a cloud that takes longer keeps nobody else waiting for their turn
 
 log: Any = structlog.get_logger(__name__)
 
 
 class JournalledEffect:
     """`drivers.base.Effect` of a task. `look_again` raises unless the miner still is the one that was planned for.
-    `writes` false: only looking is left, after a crash.
+    `writes` false: only looking is left, after a crash. `turn` is what a plan that raises power
+    waits for.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class JournalledEffect:
         grants: Grants,
         clock: Clock,
         look_again: Callable[[], Awaitable[None]],
+        turn: Turn | None = None,
         writes: bool = True,
     ) -> None:
         self._task = task
@@ -52,8 +56,15 @@ class JournalledEffect:
         self._clock = clock
         self._writes = writes
         self._look_again = look_again
+        self._turn = turn
+        self._leave = turn.leave if turn is not None and plan.raises_power else None
         self._begun = False
         self._has_turn = False
+
+    @property
+    def plan(self) -> Plan:
+        """What it is the leave for."""
+        return self._plan
 
     @property
     def notes(self) -> Mapping[str, Any]:
@@ -65,29 +76,51 @@ class JournalledEffect:
         self._task.notes[key] = value
 
     async def prepare(self) -> None:
-        """Wait until it may begin, holding no slot, no connection and nothing of the wire: of what happens at most once
-        the intent is made durable, and the cloud asked to grant it. Nothing of the task's own time passes.
+        """Wait until it may begin, without a connection and with nothing of the wire; none of the task's own time
+        passes.
+
+        What raises power waits for its turn. Of what the cloud grants the intent is made durable and the answer waited
+        for; should that take long, the turn is given to others meanwhile. Before its intent it can be cancelled, and a
+        crash loses nothing: so the turn, which may be long in coming, is taken first.
 
         Raises NotGrantedError, and what may be raised before an intent. Nothing was sent then.
         """
         self._must_write()
         task = self._task
+        await self._take_turn()
         if not task.needs_grant:
             return
         await self._begin()
         if not task.granted:
-            assert task.begin_id is not None
-            with task.waiting(self._clock):
-                task.granted = await self._grants.wait(task.begin_id)
+            task.granted = await self._answer()
         if not task.granted:
             raise NotGrantedError(
                 "Nothing was sent: for the cloud this task is over, or another life of this agent (its disk was put "
                 "back from a copy) has begun it. Look at the miner before asking again."
             )
+        await self._take_turn()
+
+    async def _take_turn(self) -> None:
+        if self._turn is not None and self._plan.raises_power:
+            with self._task.waiting(self._clock):
+                await self._turn.take()
+
+    async def _answer(self) -> bool:
+        """Whether the cloud grants the beginning."""
+        assert self._task.begin_id is not None
+        answer = asyncio.ensure_future(self._grants.wait(self._task.begin_id))
+        try:
+            with self._task.waiting(self._clock):
+                done, _ = await asyncio.wait({answer}, timeout=_ANSWER_S)
+                if not done and self._turn is not None:
+                    self._turn.give_back()
+                return await answer
+        finally:
+            answer.cancel()
 
     @property
     def may_send(self) -> bool:
-        return self._has_turn or self._slots.is_free(self._plan.change)
+        return self._has_turn or self._slots.is_free(self._plan, self._leave)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -117,6 +150,8 @@ class JournalledEffect:
             self._gate.may_go_on(self._task)
             if check is not None:  # the disk may have taken its time
                 check()
+            if self._leave is not None:
+                self._leave.use()
             self._task.writes += 1
             self._task.sending = True
             order = order_note(self._clock.now(), self._clock.boot())
@@ -137,7 +172,7 @@ class JournalledEffect:
     async def _slot(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as held:
             with self._task.waiting(self._clock):
-                await held.enter_async_context(self._slots.effect(self._plan.change))
+                await held.enter_async_context(self._slots.effect(self._plan, self._leave))
             yield
 
     async def _note_order(self) -> None:

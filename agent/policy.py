@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +15,7 @@ LIMIT_TIMES: Final = (
 )
 QUEUE_LIFE_MOST_S: Final = 7 * 86_400.0
 LEASE_MOST_S: Final = 2 * LEASE_S
+POWER_ONS_LEAST: Final = 5  # also of a small farm; of a large one it is a hundredth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +34,12 @@ class Policy:
     recovery_look_s: float = 60.0  # how long to look, at least, at what a crash left half done
     stop_grace_s: float = 10.0  # how long running exchanges may go on once stopping
 
-    power_effects: int = 32  # reboots, power modes and firmware updates at once
-    resumes_per_10_s: int = 5  # of these, miners that begin to hash again
+    power_effects: int = 32  # orders at once that raise power, and as many that lower it
+    power_ons_per_10_s: int | None = None  # of those that raise it; `None`: by the size of the farm
     firmware_effects: int = 4  # of these, firmware updates
     other_effects: int = 256
     looking: int = 512  # tasks reading what is there before they write
-    applying: int = 512  # tasks writing, or waiting for leave to write
+    applying: int = 512  # tasks writing, or waiting for a slot to write
 
     max_open: int = 2000  # tasks held and not yet acknowledged as ended
     claim_room: int = 500  # of these, asked for at once
@@ -47,6 +49,10 @@ class Policy:
     report_events: int = 500  # per request
     report_bytes: int = 1024 * 1024  # per request, before compression
     report_keep_s: float = 7 * 86_400.0  # an outcome the cloud did not take for so long is given up
+
+    def power_ons(self, miners: int) -> int:
+        """How many orders that raise power may begin in 10 s, where so many miners are known."""
+        return self.power_ons_per_10_s or max(POWER_ONS_LEAST, math.ceil(miners / 100))
 
     def limit_s(self, name: TaskName, asked_s: float | None) -> float:
         """The execution limit of one task, counted from its intent."""

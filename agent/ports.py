@@ -58,6 +58,9 @@ class Miners(Protocol):
         somebody else does, AuthFailedError, MalformedError.
         """
 
+    def __len__(self) -> int:
+        """How many are known."""
+
 
 class ScanSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan found, honestly: every address is in exactly one of the counts."""

@@ -23,6 +23,8 @@ def phase(task: LiveTask) -> str:
     kind, name = task.kind, task.record.name
     if task.sending:
         return "sending it to the miner"
+    if task.waits:
+        return "waiting for its turn"
     if kind is Kind.LOOK:
         return "waiting for the miner's answer"
     if task.state is not State.INTENT:

@@ -3,88 +3,104 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Self
 
+from agent.pacer import Leave, Pacer
 from agent.policy import Policy
 from contract.clock import Clock
-from drivers.base import AnyChange, Firmware, Light, Pools, Resume
+from drivers.base import AnyChange, Firmware, Light, Plan, Pools
 
-RESUMES_WITHIN_S: Final = 10.0
+
+class _Gates:
+    """Those of one kind of change: what it passes while it is written, and for each of its orders."""
+
+    def __init__(self, effects: int, applying: int) -> None:
+        self.effect = asyncio.Semaphore(effects)
+        self.applying = asyncio.Semaphore(applying)
 
 
 class Slots:
-    """Bounded leave for the phases of a change. All waiting is first come, first served."""
+    """Bounded leave for the phases of a change. All waiting is first come, first served.
 
-    def __init__(self, policy: Policy, clock: Clock) -> None:
-        self._resumes = _Pace(clock, policy.resumes_per_10_s, RESUMES_WITHIN_S)
-        self._power = asyncio.Semaphore(policy.power_effects)
+    What raises power, what lowers it, and what has little to do with it (light, pools) have slots of their own: none of
+    them waits for another.
+    """
+
+    def __init__(
+        self, policy: Policy, clock: Clock, *, miners_known: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._pacer = Pacer(clock, lambda: policy.power_ons(miners_known()))
+        self._raising = _Gates(policy.power_effects, policy.applying)
+        self._lowering = _Gates(policy.power_effects, policy.applying)
+        self._other = _Gates(policy.other_effects, policy.applying)
         self._firmware = asyncio.Semaphore(policy.firmware_effects)
-        self._other = asyncio.Semaphore(policy.other_effects)
         self._looking = asyncio.Semaphore(policy.looking)
-        self._applying_power = asyncio.Semaphore(policy.applying)
-        self._applying_other = asyncio.Semaphore(policy.applying)
 
     def looking(self) -> AbstractAsyncContextManager[None]:
         """For reading before a write."""
         return self._looking
 
-    def applying(self, change: AnyChange) -> AbstractAsyncContextManager[None]:
-        """For the write, its connect and its wait for an effect's slot. Of its own for what switches power, so that a
-        long row of firmware updates keeps nobody's light waiting.
-        """
-        return self._applying_other if isinstance(change, Light | Pools) else self._applying_power
+    def turn(self, change: AnyChange) -> Turn:
+        """For the orders of one change that raises power."""
+        return Turn(self._firmware if isinstance(change, Firmware) else None, self._pacer.leave())
 
-    def is_free(self, change: AnyChange) -> bool:
+    def applying(self, plan: Plan) -> AbstractAsyncContextManager[None]:
+        """For the write, its connect and its wait for an effect's slot."""
+        return self._gates(plan).applying
+
+    def is_free(self, plan: Plan, leave: Leave | None = None) -> bool:
         """Whether `effect` would be entered without waiting: a slot is free and nobody waits for it."""
-        if isinstance(change, Resume) and not self._resumes.is_free:
-            return False
-        return not any(gate.locked() for gate in self._gates(change))
+        has_leave = leave is None or leave.is_free
+        return has_leave and not self._gates(plan).effect.locked()
 
     @asynccontextmanager
-    async def effect(self, change: AnyChange) -> AsyncIterator[None]:
-        """For one exchange that changes a miner: held from just before its first byte to its end.
-
-        Miners that begin to hash draw the most within seconds, so these begin one after the other, whatever kept them
-        waiting before: a network that was away gives leave to all of them at the same moment.
-        """
-        if isinstance(change, Resume):
-            await self._resumes.wait()
-        async with AsyncExitStack() as held:
-            for gate in self._gates(change):
-                await held.enter_async_context(gate)
+    async def effect(self, plan: Plan, leave: Leave | None = None) -> AsyncIterator[None]:
+        """For one exchange that changes a miner: held from just before its first byte to its end."""
+        if leave is not None:
+            await leave.take()
+        async with self._gates(plan).effect:
             yield
 
-    def _gates(self, change: AnyChange) -> tuple[asyncio.Semaphore, ...]:
-        if isinstance(change, Light | Pools):
-            return (self._other,)
-        if isinstance(change, Firmware):
-            return (self._firmware, self._power)  # the narrow gate first, so that it never hoards
-        return (self._power,)
+    def _gates(self, plan: Plan) -> _Gates:
+        if isinstance(plan.change, Light | Pools):
+            return self._other
+        return self._raising if plan.raises_power else self._lowering
 
 
-class _Pace:
-    """At most `most` in any `within_s` seconds, first come, first served."""
+class Turn:
+    """What one change that raises power waits for before it begins: its place among the firmware updates, which are few
+    at a time, and leave for its next order. Those who wait for a place keep nobody else's leave.
+    """
 
-    def __init__(self, clock: Clock, most: int, within_s: float) -> None:
-        self._clock = clock
-        self._within_s = within_s
-        self._last_mono: deque[float] = deque(maxlen=most)
-        self._turn = asyncio.Lock()
+    def __init__(self, places: asyncio.Semaphore | None, leave: Leave) -> None:
+        self.leave = leave
+        self._places = places
+        self._has_place = False
 
-    @property
-    def is_free(self) -> bool:
-        return not self._turn.locked() and self._wait_s() <= 0
+    async def take(self) -> None:
+        """Wait for it, unless it is held already."""
+        if self._places is not None and not self._has_place:
+            await self._places.acquire()
+            self._has_place = True
+        await self.leave.take()
 
-    async def wait(self) -> None:
-        async with self._turn:
-            while (wait_s := self._wait_s()) > 0:
-                await self._clock.sleep(wait_s)
-            self._last_mono.append(self._clock.mono())
+    def give_back(self) -> None:
+        """Nothing is ordered, or not yet: others may go."""
+        self.leave.give_back()
+        if self._places is not None and self._has_place:
+            self._places.release()
+            self._has_place = False
 
-    def _wait_s(self) -> float:
-        if len(self._last_mono) < (self._last_mono.maxlen or 0):
-            return 0.0
-        return self._last_mono[0] + self._within_s - self._clock.mono()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.give_back()

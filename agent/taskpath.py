@@ -58,7 +58,7 @@ class TaskPath:
         self._lease = Lease(clock)
         self._gate = Gate(self._lease, policy, clock)
         self._grants = Grants()
-        slots = Slots(policy, clock)
+        slots = Slots(policy, clock, miners_known=lambda: len(miners))
         looks = Looks(
             journal=journal,
             miners=miners,
@@ -148,6 +148,12 @@ class TaskPath:
     def is_busy(self, miner: MinerRef) -> bool:
         """Whether a task of that miner runs or waits, whoever wished for it."""
         return self.dispatcher.is_busy(lane_of(miner))
+
+    def withdraw(self, miner: MinerRef, origin: str) -> None:
+        """`origin` no longer wishes for what it wished of this miner: that is not begun, if it has not been yet."""
+        for task in self.dispatcher.held:
+            if task.record.origin == origin and task.lane == lane_of(miner):
+                self.dispatcher.cancel(task.id)
 
     async def submit_local(
         self, name: TaskName, params: dict[str, Any], miner: MinerRef | None, origin: str

@@ -82,11 +82,15 @@ AnyChange = Light | Mode | Pools | Reboot | Firmware | Suspend | Resume
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What would be written, with the evidence seen before. Survives a crash as JSON, so `before`
     and `data` hold plain values; secrets (pool passwords) never go into `before`.
+
+    `raises_power`: the miner may draw more afterwards, or stop and start to draw again, than it does now. False only
+    where the driver knows that it does not.
     """
 
     change: AnyChange
     before: dict[str, Any]
     data: dict[str, Any] = {}
+    raises_power: bool = True
 
 
 class NoChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,7 +41,6 @@ class RigMonitorSection(Section):
     follow_light: Flag = True
     follow_asic: Flag = True
     power_gap_s: Annotated[float, Field(strict=True, ge=0, le=86_400)] = 300.0
-    power_ons_per_10_s: Annotated[int, Field(strict=True, ge=1, le=1000)] = 5
     request_timeout_s: Annotated[float, Field(strict=True, gt=0, le=300)] = 10.0
     requests_at_once: Annotated[int, Field(strict=True, ge=1, le=512)] = 32
     default_coin_name: ShortText | None = None

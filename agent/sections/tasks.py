@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, PlainValidator, field_validator
 
 from agent.sections.fields import Flag, Seconds, Section
 from contract.task import SPECS, TaskName
+
+AUTO: Final = "auto"
+_MOST: Final = 1_000_000
+
+
+def _checked_pace(value: object) -> object:
+    if value == AUTO or (type(value) is int and 1 <= value <= _MOST):
+        return value
+    raise ValueError(f'must be "{AUTO}", or a whole number from 1 to {_MOST}')
+
+
+Pace = Annotated[int | Literal["auto"], PlainValidator(_checked_pace)]
 
 
 class PolicySection(Section):
@@ -21,6 +33,7 @@ class PolicySection(Section):
 class LimitsSection(Section):
     """Ceilings. `task_s` is the execution limit per task name, counted from its intent."""
 
+    power_ons_per_10_s: Pace = AUTO
     power_effects: Annotated[int, Field(strict=True, ge=1, le=4096)] = 32
     firmware_effects: Annotated[int, Field(strict=True, ge=1, le=256)] = 4
     light_effects: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 256

@@ -25,7 +25,7 @@ async def plan(miner: Subject, change: Light) -> Plan | NoChange:
     before = {"light_on": is_on}
     if is_on == change.on:
         return NoChange(change=change, before=before)
-    return Plan(change=change, before=before)
+    return Plan(change=change, before=before, raises_power=False)
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:

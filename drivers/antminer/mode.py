@@ -22,6 +22,7 @@ from drivers.antminer.subject import (
     write_conf,
 )
 from drivers.base import Depth, Effect, Evidence, Mode, NoChange, Plan, Resume, Suspend
+from drivers.power import raises_power
 from drivers.proof import evidence, is_silent
 from drivers.watch import Watch, pause
 
@@ -39,6 +40,7 @@ _NORMAL: Final = "0"
 _LOW: Final = "3"
 _HIGH_EFFICIENCY: Final = "2"  # the low power of images that know no 3
 _LOWS: Final = (_LOW, _HIGH_EFFICIENCY)
+_MODES: Final = {_NORMAL: PowerMode.NORMAL} | dict.fromkeys(_LOWS, PowerMode.LOW)
 
 
 async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChange:
@@ -63,7 +65,8 @@ async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChan
         "numbers": list(numbers),
         "mode": wanted.value,
     }
-    return Plan(change=change, before=before, data=data)
+    raises = raises_power(_hashes_in(config, reading), wanted)
+    return Plan(change=change, before=before, data=data, raises_power=raises)
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
@@ -241,6 +244,14 @@ async def _running(miner: Subject) -> Reading | None:
         if not is_silent(error):
             raise
         return None
+
+
+def _hashes_in(config: conf.Config, reading: Reading | None) -> PowerMode | None:
+    """The mode it hashes in; `None` where it does not, or does not tell. Older ones tell only what is configured."""
+    if reading is None or not reading.moving.hashrate_hs:
+        return None
+    running = reading.slow.mode if reading.slow else None
+    return running or _MODES.get(config.mode_number)
 
 
 def _contradicts(wanted: PowerMode, reading: Reading | None) -> bool:

@@ -44,7 +44,9 @@ async def plan(miner: Subject, change: Pools) -> Plan | NoChange:
         "old": _plain(config.pools),
         "new": _plain(wanted),
     }
-    return Plan(change=change, before=before, data=data)
+    # Old firmware restarts the mining for it, and so does any that is not told its mode.
+    raises = is_old(miner) or not config.has_mode
+    return Plan(change=change, before=before, data=data, raises_power=raises)
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:

@@ -15,7 +15,7 @@ async def plan(miner: Subject, change: Light) -> Plan | NoChange:
     before = {"light_on": now.light_on}
     if now.light_on == change.on:
         return NoChange(change=change, before=before)
-    return Plan(change=change, before=before, data={"mac": now.mac})
+    return Plan(change=change, before=before, data={"mac": now.mac}, raises_power=False)
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:

@@ -46,7 +46,8 @@ async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChan
         return NoChange(change=change, before=before)
     form = machine.form(machine.texts_of(found.slots), found.ratio, wanted)
     data = {"mode": wanted.value, "form": form, "mac": now.mac}
-    return Plan(change=change, before=before, data=data)
+    raises = wanted is not PowerMode.SLEEP
+    return Plan(change=change, before=before, data=data, raises_power=raises)
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:

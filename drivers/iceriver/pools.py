@@ -33,7 +33,8 @@ async def plan(miner: Subject, change: Pools) -> Plan | NoChange:
     form = machine.form(wanted, found.ratio, found.mode)
     old = [list(texts) for texts in machine.texts_of(found.slots)]
     data = {"form": form, "old": old, "mac": miner.identity.mac}
-    return Plan(change=change, before=before, data=data)
+    # Only its connections begin anew; the mode goes along as it is.
+    return Plan(change=change, before=before, data=data, raises_power=False)
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:

@@ -8,6 +8,7 @@ from contract.clock import to_text
 from contract.errors import MinerError, UnsupportedModeError
 from contract.miner import PowerMode
 from drivers.base import Depth, Effect, Evidence, Mode, NoChange, Plan
+from drivers.power import raises_power
 from drivers.proof import evidence, is_silent
 from drivers.uptime import Turn, turn_of
 from drivers.watch import Watch
@@ -29,8 +30,10 @@ async def plan(miner: Subject, change: Mode) -> Plan | NoChange:
     before = state.shown(now) | {"read_at": to_text(miner.clock.now())}
     if now.mode is wanted and now.mining is not False:
         return NoChange(change=change, before=before)
+    is_hashing = now.is_up and now.mining is not False and bool(now.hashrate_hs)
+    raises = raises_power(now.mode if is_hashing else None, wanted)
     data = {"mode": wanted.value, "wake": now.mining is False, "set": now.mode is not wanted}
-    return Plan(change=change, before=before, data=data)
+    return Plan(change=change, before=before, data=data, raises_power=raises)
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:

@@ -48,7 +48,8 @@ async def plan(miner: Subject, change: Pools) -> Plan | NoChange:
         for number, pool in enumerate(change.pools, 1)
         if pool.password is None and bare(pool.url) in kept
     ]
-    return Plan(change=change, before=before, data={"new": wanted, "same": is_same, "lost": lost})
+    data = {"new": wanted, "same": is_same, "lost": lost}
+    return Plan(change=change, before=before, data=data, raises_power=False)  # it mines on
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:

@@ -25,7 +25,7 @@ async def plan(miner: Subject, change: Suspend | Resume) -> Plan | NoChange:
     before = state.shown(now)
     if now.mining is isinstance(change, Resume):
         return NoChange(change=change, before=before)
-    return Plan(change=change, before=before)
+    return Plan(change=change, before=before, raises_power=isinstance(change, Resume))
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:

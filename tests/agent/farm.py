@@ -16,7 +16,7 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.link import MinerRef
-from contract.miner import Endpoint, Identity, Make, Reading
+from contract.miner import Endpoint, Identity, Make, PowerMode, Reading
 from contract.task import Outcome
 from drivers.base import (
     AnyChange,
@@ -32,6 +32,7 @@ from drivers.base import (
     Plan,
     Pools,
     Reboot,
+    Suspend,
 )
 
 LOST = OutcomeUnknownError("the answer was lost")
@@ -97,7 +98,7 @@ class FakeMiner:
         before = dict(self.state)
         if self._as_wished(change):
             return NoChange(change=change, before=before)
-        return Plan(change=change, before=before)
+        return Plan(change=change, before=before, raises_power=self._raises_power(change))
 
     async def apply(self, plan: Plan, effect: Effect) -> None:
         self.trace.append("apply")
@@ -157,6 +158,11 @@ class FakeMiner:
                 if not self.stubborn:
                     raise
 
+    def _raises_power(self, change: AnyChange) -> bool:
+        if isinstance(change, Mode):
+            return change.mode is not PowerMode.SLEEP
+        return not isinstance(change, Light | Pools | Suspend)
+
     def _as_wished(self, change: AnyChange) -> bool:
         match change:
             case Light():
@@ -199,6 +205,9 @@ class FakeFarm:
                     raise UnreachableError("nobody answers at its last address")
                 return miner
         raise WrongDeviceError("another miner answers there")
+
+    def __len__(self) -> int:
+        return len(self.miners)
 
     async def scan(
         self,

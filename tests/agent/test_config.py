@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from agent.config import Config, ConfigError, load, parse
+from agent.daemon import policy_of
 from agent.keyfiles import check_ca_file, read_secret
 from agent.sections.fields import Section
 from agent.sections.urls import check_cloud_url
@@ -64,6 +65,17 @@ def test_the_example_shows_every_key_and_its_default() -> None:
         ("[cloud]\nurl = 'http://cloud.example.net'", "clear"),
         ("[cloud]\nurl = 'ftp://x'", "https"),
         ("[cloud]\nurrl = 'https://x'", "cloud.urrl: unknown key"),
+        (
+            "[rigmonitor]\npower_ons_per_10_s = 5",
+            r"rigmonitor.power_ons_per_10_s: is now power_ons_per_10_s in \[limits\]$",
+        ),
+        *(
+            (
+                f"[limits]\npower_ons_per_10_s = {value}",
+                'limits.power_ons_per_10_s: must be "auto", or a whole number from 1 to 1000000$',
+            )
+            for value in ("0", "-3", "2.0", "true", "'5'", "'Auto'", "1000001")
+        ),
         ("[miners]\nranges = ['10.0.0.300']", "miners.ranges.0"),
         ("[telemetry]\ninterval_s = 0", "telemetry.interval_s"),
         ("[limits.task_s]\n'miner.system.restart' = 3", "limits.task_s"),
@@ -168,6 +180,24 @@ def test_a_secret_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
     path.write_text("\n")
     with pytest.raises(ConfigError, match="empty"):
         read_secret(path)
+
+
+@pytest.mark.parametrize(
+    ("wished", "miners", "power_ons"),
+    [
+        ("auto", 0, 5),
+        ("auto", 500, 5),
+        ("auto", 501, 6),
+        ("auto", 10_000, 100),
+        (1, 10_000, 1),
+        (2000, 3, 2000),
+    ],
+)
+def test_how_many_miners_are_powered_on_at_a_time_follows_the_farm_or_is_a_number(
+    wished: int | str, miners: int, power_ons: int
+) -> None:
+    config = parse({"limits": {"power_ons_per_10_s": wished}})
+    assert policy_of(config).power_ons(miners) == power_ons
 
 
 def test_limits_are_per_task_name() -> None:

@@ -30,6 +30,9 @@ class OneMiner:
         self.asked += 1
         return self.driver
 
+    def __len__(self) -> int:
+        return 1
+
 
 async def restarted(before: Site, on: Any, folder: Path, **parts: Any) -> Site:
     """The agent is killed and comes back, knowing what its journal does."""

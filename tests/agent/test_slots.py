@@ -21,7 +21,6 @@ from drivers.base import (
     Plan,
     Pools,
     Reboot,
-    Resume,
     Suspend,
     Timing,
 )
@@ -33,69 +32,69 @@ from tests.agent.stage import site
 from tests.virtual_time import loop_clock
 from tests.waiting import until
 
-POWER = (Reboot(), Mode(mode=PowerMode.LOW), Suspend())
+POWER = (
+    Plan(change=Reboot(), before={}),
+    Plan(change=Mode(mode=PowerMode.LOW), before={}, raises_power=False),
+    Plan(change=Suspend(), before={}, raises_power=False),
+)
 
 
-async def at_once(slots: Slots, changes: list[AnyChange]) -> int:
+def plan(change: AnyChange) -> Plan:
+    return Plan(change=change, before={})
+
+
+async def at_once(slots: Slots, plans: list[Plan]) -> int:
     """How many of these effects can happen together."""
     now = most = 0
     release = asyncio.Event()
 
-    async def effect(change: AnyChange) -> None:
+    async def effect(plan: Plan) -> None:
         nonlocal now, most
-        async with slots.effect(change):
-            now += 1
-            most = max(most, now)
-            await release.wait()
-            now -= 1
+        with slots.turn(plan.change) as turn:
+            if isinstance(plan.change, Firmware):
+                await turn.take()
+            async with slots.effect(plan):
+                now += 1
+                most = max(most, now)
+                await release.wait()
+                now -= 1
 
-    jobs = [asyncio.create_task(effect(change)) for change in changes]
-    for _ in range(20):
-        await asyncio.sleep(0)
+    jobs = [asyncio.create_task(effect(each)) for each in plans]
+    await asyncio.sleep(1.0)
     release.set()
     await asyncio.gather(*jobs)
     return most
 
 
-@pytest.mark.parametrize("change", POWER)
-async def test_power_is_not_switched_everywhere_at_once(change: AnyChange) -> None:
-    assert await at_once(Slots(Policy(), SettableClock()), [change] * 50) == 32
+@pytest.mark.parametrize("each", POWER)
+async def test_power_is_not_switched_everywhere_at_once(each: Plan) -> None:
+    assert await at_once(Slots(Policy(), SettableClock()), [each] * 50) == 32
 
 
-async def test_miners_begin_to_hash_a_few_at_a_time_whatever_kept_them_waiting() -> None:
-    clock = SettableClock()
-    slots = Slots(Policy(resumes_per_10_s=3), clock)
-    begun: list[float] = []
-
-    async def resume() -> None:
-        async with slots.effect(Resume()):
-            begun.append(clock.mono())
-
-    assert slots.is_free(Resume())
-    jobs = [asyncio.create_task(resume()) for _ in range(8)]
-    await clock.advance(1)
-    assert not slots.is_free(Resume())
-    assert slots.is_free(Suspend())  # what is to be dark does not wait for what is to shine
-    await clock.advance(9.1)
-    assert len(begun) == 6
-    await clock.advance(30)
-    await asyncio.gather(*jobs)
-    assert len(begun) == 8
-    assert all(late - early >= 10 for early, late in zip(begun, begun[3:], strict=False))
+async def test_what_lowers_power_waits_for_none_of_what_raises_it() -> None:
+    slots = Slots(Policy(power_effects=1, power_ons_per_10_s=1), SettableClock())
+    up, down = POWER[0], POWER[2]
+    with slots.turn(up.change) as turn, slots.turn(up.change) as other:
+        first, second = turn.leave, other.leave
+        await first.take()
+        async with slots.effect(up, first):
+            assert not slots.is_free(up, second)
+            assert slots.is_free(down)
+            assert await at_once(slots, [down] * 3) == 1
+        first.use()
+        assert not slots.is_free(up, second)
 
 
 async def test_few_firmware_updates_run_at_once_and_count_as_power(tmp_path: Path) -> None:
-    update = Firmware(path="x")
-    assert await at_once(Slots(Policy(), SettableClock()), [update] * 50) == 4
-    assert await at_once(Slots(Policy(), SettableClock()), [update] * 50 + [Reboot()] * 50) == 32
+    update, reboot = plan(Firmware(path="x")), plan(Reboot())
+    policy = Policy(power_ons_per_10_s=100_000)
+    assert await at_once(Slots(policy, SettableClock()), [update] * 50) == 4
+    assert await at_once(Slots(policy, SettableClock()), [update] * 50 + [reboot] * 50) == 32
 
 
 async def test_lights_and_pools_have_room_of_their_own() -> None:
-    changes: list[AnyChange] = [Light(on=True), Pools(pools=())]
-    assert (
-        await at_once(Slots(Policy(), SettableClock()), [*changes * 200, *[Reboot()] * 50])
-        == 256 + 32
-    )
+    plans = [plan(Light(on=True)), plan(Pools(pools=()))] * 200 + [plan(Reboot())] * 50
+    assert await at_once(Slots(Policy(), SettableClock()), plans) == 256 + 32
 
 
 async def test_the_first_to_ask_is_the_first_to_go() -> None:
@@ -103,7 +102,7 @@ async def test_the_first_to_ask_is_the_first_to_go() -> None:
     order: list[int] = []
 
     async def effect(number: int) -> None:
-        async with slots.effect(Reboot()):
+        async with slots.effect(plan(Reboot())):
             order.append(number)
             await asyncio.sleep(0)
 
@@ -130,17 +129,15 @@ async def test_connecting_and_proving_hold_no_slot(tmp_path: Path) -> None:
 
 async def test_waiting_for_a_slot_costs_a_task_none_of_its_time(tmp_path: Path) -> None:
     clock = SettableClock()
-    policy = Policy(power_effects=1, stop_grace_s=0.1)
+    policy = Policy(power_effects=1, power_ons_per_10_s=1000, stop_grace_s=0.1)
     async with site(tmp_path, policy=policy, clock=clock) as at:
         first, second = at.farm.miners[:2]
         first.gate["write"] = asyncio.Event()
         at.task(0, name=TaskName.REBOOT, params={}, limit_s=1000.0)
-        await clock.advance(1.0)
-        assert first.at_once == 1
+        await until(lambda: first.at_once == 1)
         task = at.task(1, name=TaskName.REBOOT, params={}, limit_s=50.0)
         given_up = at.task(2, name=TaskName.REBOOT, params={})
-        await clock.advance(1.0)
-        assert second.trace == ["plan", "apply"]
+        await until(lambda: second.trace == ["plan", "apply"])
         waiting = await at.journal.find(task)
         assert waiting is not None and waiting.state is State.INTENT  # and granted by the cloud
         await clock.advance(200.0)

@@ -8,7 +8,6 @@ site.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -30,7 +29,6 @@ from contract.task import Outcome, TaskName
 from drivers.base import Driver
 
 ORIGIN: Final = "rigmonitor"
-POWER_ONS_WITHIN_S: Final = 10.0
 _RETRY_FIRST_S: Final = 60.0
 _RETRY_MOST_S: Final = 3600.0
 
@@ -49,6 +47,9 @@ class Tasks(Protocol):
 
     def is_busy(self, miner: MinerRef) -> bool:
         """Whether a task of that miner runs or waits."""
+
+    def withdraw(self, miner: MinerRef, origin: str) -> None:
+        """See `TaskPath.withdraw`."""
 
     async def submit_local(
         self, name: TaskName, params: dict[str, Any], miner: MinerRef | None, origin: str
@@ -71,11 +72,22 @@ class _Switch:
 
 
 @dataclass(slots=True)
+class _Asked:
+    """A task that is under way, and whether it was wished for no more since."""
+
+    ref: MinerRef
+    kind: str
+    wished: Switch
+    is_withdrawn: bool = False
+
+
+@dataclass(slots=True)
 class _Miner:
     light: _Switch = field(default_factory=_Switch)
     asic: _Switch = field(default_factory=_Switch)
     switched_mono: float = float("-inf")  # its last change of power
     job: asyncio.Task[None] | None = None
+    asked: _Asked | None = None  # by that job
 
 
 class Switches:
@@ -103,11 +115,12 @@ class Switches:
         self._driver_at = driver_at
         self._start = start
         self._miners: dict[str, _Miner] = {}
-        self._power_ons: deque[float] = deque(maxlen=section.power_ons_per_10_s)
 
     async def consider(self, rig: Rig, light: Switch | None, asic: Switch | None) -> None:
         """One poll's wishes for one miner, `None` where there is none. Begins at most one task, waits for none."""
         miner = self._miner(rig)
+        if miner.asked is not None:
+            self._withdraw(miner.asked, light, asic)
         if miner.job is not None or not self._newest.is_fresh(rig.key):
             return
         seen = self._newest[rig.key]
@@ -117,9 +130,8 @@ class Switches:
         ref = _ref(driver)
         is_asic = self._asic(rig, seen)
         if self._section.follow_asic and asic and is_asic and is_asic is not asic:
-            if self._may(rig, driver, _Kind.ASIC, asic, TaskName.POWER_MODE) and self._is_time(
-                miner, asic
-            ):
+            is_due = self._may(rig, driver, _Kind.ASIC, asic, TaskName.POWER_MODE)
+            if is_due and self._is_time(miner):
                 self._begin(rig, miner, ref, _Kind.ASIC, asic)
         else:
             self._fulfilled(rig, miner.asic, _Kind.ASIC, asic)
@@ -128,6 +140,13 @@ class Switches:
                 self._begin(rig, miner, ref, _Kind.LIGHT, light)
         else:
             self._fulfilled(rig, miner.light, _Kind.LIGHT, light)
+
+    def _withdraw(self, asked: _Asked, light: Switch | None, asic: Switch | None) -> None:
+        """A task may wait long for its turn to raise power: it is not begun once the monitor wishes the contrary."""
+        wished = light if asked.kind is _Kind.LIGHT else asic
+        if wished is not None and wished is not asked.wished:
+            asked.is_withdrawn = True
+            self._tasks.withdraw(asked.ref, ORIGIN)
 
     # --- whether ---
 
@@ -180,15 +199,9 @@ class Switches:
             and not self._tasks.is_busy(_ref(driver))
         )
 
-    def _is_time(self, miner: _Miner, wished: Switch) -> bool:
-        """The gap between two switches of one miner, and how many may be switched on within seconds."""
-        now = self._clock.mono()
-        if now - miner.switched_mono < self._section.power_gap_s:
-            return False
-        if wished is Switch.OFF:
-            return True
-        is_full = len(self._power_ons) == self._power_ons.maxlen
-        return not is_full or now - self._power_ons[0] > POWER_ONS_WITHIN_S
+    def _is_time(self, miner: _Miner) -> bool:
+        """Whether the gap between two switches of one miner has passed."""
+        return self._clock.mono() - miner.switched_mono >= self._section.power_gap_s
 
     def _fulfilled(self, rig: Rig, switch: _Switch, kind: str, wished: Switch | None) -> None:
         """The miner is as expected, so what went wrong before is over. Nothing is known without a wish."""
@@ -201,14 +214,12 @@ class Switches:
     # --- doing ---
 
     def _begin(self, rig: Rig, miner: _Miner, ref: MinerRef, kind: str, wished: Switch) -> None:
-        if kind is _Kind.ASIC and wished is Switch.ON:
-            self._power_ons.append(self._clock.mono())
         self._notes.cleared(f"{CANNOT}, {kind}", rig.key)
-        miner.job = self._start(self._carry_out(rig, miner, ref, kind, wished))
+        miner.asked = _Asked(ref, kind, wished)
+        miner.job = self._start(self._carry_out(rig, miner, miner.asked))
 
-    async def _carry_out(
-        self, rig: Rig, miner: _Miner, ref: MinerRef, kind: str, wished: Switch
-    ) -> None:
+    async def _carry_out(self, rig: Rig, miner: _Miner, asked: _Asked) -> None:
+        kind, wished = asked.kind, asked.wished
         switch = miner.light if kind is _Kind.LIGHT else miner.asic
         seen = self._newest[rig.key]
         before = self._light(seen) if kind is _Kind.LIGHT else self._asic(rig, seen)
@@ -217,8 +228,8 @@ class Switches:
         )
         try:
             name, params = await self._task(rig, seen, kind, wished)
-            result = await self._tasks.submit_local(name, params, ref, ORIGIN)
-            await self._judge(rig, miner, switch, kind, wished, result)
+            result = await self._tasks.submit_local(name, params, asked.ref, ORIGIN)
+            await self._judge(rig, miner, switch, asked, result)
         except (MinerError, OSError) as error:  # it was refused, or the disk is full
             self._failed(rig, switch, kind, wished, str(error))
         except Exception as error:
@@ -227,7 +238,7 @@ class Switches:
             log.exception("rigmonitor.bug", miner=rig.key)
             self._failed(rig, switch, kind, wished, f"internal: {type(error).__name__}")
         finally:
-            miner.job = None
+            miner.job = miner.asked = None
 
     async def _task(
         self, rig: Rig, seen: Seen, kind: str, wished: Switch
@@ -253,10 +264,10 @@ class Switches:
         rig: Rig,
         miner: _Miner,
         switch: _Switch,
-        kind: str,
-        wished: Switch,
+        asked: _Asked,
         result: Mapping[str, Any],
     ) -> None:
+        kind, wished = asked.kind, asked.wished
         outcome = Outcome(result["outcome"])
         log.info(
             "rigmonitor.wish_ended",
@@ -273,6 +284,8 @@ class Switches:
             self._fulfilled(rig, switch, kind, wished)
             return
         error = result.get("error") or {}
+        if asked.is_withdrawn and error.get("code") == ErrorCode.CANCELLED.value:
+            return  # nobody wanted it any more
         words = f"{error.get('code')}: {error.get('message', '')}"
         if error.get("code") == ErrorCode.UNSUPPORTED_MODE.value:  # asking again will not mend it
             driver = self._driver_at(self._newest[rig.key].ip or "")

@@ -18,6 +18,7 @@ from agent.daemon import policy_of
 from agent.inventory import Inventory
 from agent.journal import Journal
 from agent.onsite import _NoCloud
+from agent.ports import Downloader, TaskSource
 from agent.scanner import FarmScanner
 from agent.sinks.rigmonitor import RigMonitor
 from agent.site import Site, open_site
@@ -104,9 +105,15 @@ def monitor_config(farm: Farm, folder: Path, url: str, **more: Any) -> Config:
 
 @asynccontextmanager
 async def agent_on(
-    farm: Farm, config: Config, clock: Clock | None = None, *, seed: int = 1
+    farm: Farm,
+    config: Config,
+    clock: Clock | None = None,
+    *,
+    seed: int = 1,
+    source: TaskSource | None = None,
+    downloader: Downloader | None = None,
 ) -> AsyncIterator[Agent]:
-    """Runs until left. The farm is scanned first."""
+    """Runs until left. The farm is scanned first. `source`: a cloud, where there is one."""
     clock = clock or loop_clock()
     rng = random.Random(seed)
     state = config.state.dir
@@ -135,7 +142,14 @@ async def agent_on(
         look_timeout_s=site.look_timeout_s,
     )
     path = TaskPath(
-        journal, _NoCloud(), site.fleet, scanner, NoFiles(), policy_of(config), clock, state
+        journal,
+        source or _NoCloud(),
+        site.fleet,
+        scanner,
+        downloader or NoFiles(),
+        policy_of(config),
+        clock,
+        state,
     )
     monitor = RigMonitor(config, path, site.fleet, clock, rng=rng)
     agent = Agent(site, path, telemetry, monitor, journal, journal_path=state / "journal.db")

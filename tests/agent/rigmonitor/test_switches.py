@@ -42,9 +42,14 @@ class Hands:
         self.outcome = "done"
         self.hangs = False
         self.bug: Exception | None = None
+        self.withdrawn: list[tuple[str | None, str]] = []
+        self.never_began: asyncio.Event | None = None
 
     def is_busy(self, miner: MinerRef) -> bool:
         return False
+
+    def withdraw(self, miner: MinerRef, origin: str) -> None:
+        self.withdrawn.append((miner.mac, origin))
 
     async def submit_local(
         self, name: TaskName, params: dict[str, Any], miner: MinerRef | None, origin: str
@@ -55,6 +60,10 @@ class Hands:
             raise self.bug
         if self.hangs:
             await asyncio.Event().wait()
+        if self.never_began is not None:
+            await self.never_began.wait()
+            self.never_began = None
+            return {"outcome": "not_done", "error": {"code": "cancelled"}}
         return {"outcome": self.outcome}
 
 
@@ -250,3 +259,26 @@ async def test_a_cancelled_switch_is_cancelled_and_no_failure(tmp_path: Path) ->
     await asyncio.wait({job})
     assert job.cancelled()
     assert scene.notes.state == "ok"
+
+
+async def test_a_wish_that_turns_while_its_task_waits_is_taken_back_and_is_no_failure(
+    tmp_path: Path,
+) -> None:
+    scene = Scene(tmp_path)
+    scene.arrive(MAC)
+    scene.read(PowerMode.SLEEP, 0.0)
+    await scene.clock.advance(1)
+    gate = scene.hands.never_began = asyncio.Event()
+    waking = asyncio.create_task(scene.poll(ON))
+    await scene.clock.advance(1)
+    for wish in (ON, None):
+        await scene.switches.consider(scene.rigs[MAC], Switch.ON, wish)
+    assert scene.hands.withdrawn == []
+    await scene.switches.consider(scene.rigs[MAC], None, OFF)
+    assert scene.hands.withdrawn == [(MAC, "rigmonitor")]
+    gate.set()
+    await waking
+    assert scene.notes.state == "ok"
+    scene.read(PowerMode.SLEEP, 0.0)
+    await scene.poll(ON)  # and nothing keeps it from being wished for again
+    assert scene.hands.asked == [(MAC, {"mode": "normal"})] * 2
