@@ -22,6 +22,7 @@ from tests.system.witness import Kill, Row, take_kill
 
 OLDEST_S: Final = 60.0
 _SIDECARS: Final = ("-wal", "-shm")
+_TOOLS: Final = (".ballast", ".lock")
 
 
 class Side(StrEnum):
@@ -69,8 +70,8 @@ class Restorer:
         """The copy just taken, or sometimes one from a round before. Copies that are older than the last time the other
         side was put back are not kept: with them both would go back to before the same moment.
         """
+        self._keep([each for each in self._copies if time.time() - each.t < OLDEST_S - 5.0])
         older = [each for each in self._copies if each.side is side and each.t < fresh.t]
-        older = [each for each in older if time.time() - each.t < OLDEST_S - 5.0]
         if older and self._random.random() < 0.4:
             return self._random.choice(older)
         return fresh
@@ -106,7 +107,7 @@ class Restorer:
         if copy.side is Side.AGENT:
             self._remember(self._site.rows())
         await asyncio.to_thread(self._put_files, copy)
-        self._copies = [each for each in self._copies if each.side is copy.side]
+        self._keep([each for each in self._copies if each.side is copy.side])
         order: list[Side] = [copy.side]
         if restarts == "before":
             order.insert(self._random.randint(0, 1), other)
@@ -122,6 +123,12 @@ class Restorer:
         """The batches that a copy of the database knows."""
         with closing(sqlite3.connect(copy.path / DATABASE_NAME)) as db:
             return {str(row[0]) for row in db.execute("SELECT id FROM task_batches")}
+
+    def _keep(self, copies: list[Copy]) -> None:
+        for each in self._copies:
+            if each not in copies:
+                shutil.rmtree(each.path)
+        self._copies = copies
 
     def _remember(self, rows: Sequence[Row]) -> None:
         """Keep what a journal knew that is about to go; once, however often it comes back."""
@@ -160,8 +167,9 @@ class Restorer:
             shutil.copy2(each, folder)
 
     def _files(self) -> list[Path]:
-        """Of the agent's folder: what it has to remember, not what it only works with."""
-        return [each for each in self._agent.iterdir() if each.is_file() and not each.is_symlink()]
+        """Of the agent's folder: what it remembers, not what it only works with."""
+        found = (each for each in self._agent.iterdir() if each.is_file())
+        return [each for each in found if each.suffix not in _TOOLS]
 
 
 def _with_sidecars(database: Path) -> list[Path]:

@@ -29,6 +29,7 @@ import os
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,10 @@ ROUNDS = int(os.environ.get("MINER_AGENT_RESTORES", "60"))  # more of them by ni
 MAKES = "antminer:6,whatsminer:4,iceriver:2"
 OPEN_TASKS = 24
 TIME_SCALE = 120.0
+QUIET: dict[str, dict[str, Any]] = {
+    "telemetry": {"interval_s": 30},
+    "log": {"level": "warning"},
+}
 PATIENCE_S = 30.0  # for all that is open to end; what has not by then is waited for no more, and found as lost
 YOUNG_S = 1.5  # the mean age of a copy that is put back in the round in which it was taken
 
@@ -122,7 +127,7 @@ async def gate(folder: Path, base: str, tell: Callable[[str], None], *, rounds: 
     """So many rounds, the side of each by a seed; what the checker says of all of them."""
     pick, side = random.Random(SEED), Side.CLOUD
     async with (
-        open_site(folder, makes=MAKES, base=base, time_scale=TIME_SCALE) as site,
+        open_site(folder, makes=MAKES, base=base, time_scale=TIME_SCALE, settings=QUIET) as site,
         forked(site.stage.cloud, "cloud.server") as cloud,
         forked(site.stage.agent, "agent.daemon") as agent,
     ):
