@@ -16,7 +16,7 @@ from agent.config import (
 )
 from agent.credentials import CredentialBook, CredentialRule, from_config
 from agent.foreground import StoppedError, run
-from agent.inventory import Inventory
+from agent.inventory import Inventory, known_miners
 from agent.keyfiles import check_ca_file, read_secret
 from agent.limits import raise_open_files
 from agent.local import LocalRefusedError, LocalReply, LocalRequest, NoDaemonError, calling
@@ -342,6 +342,10 @@ async def _straight(
 
     clock, host = SystemClock(), request.host or ""
     site = reach.site((host,) if host else ())
+    # Whom the daemon met elsewhere may show the MAC of the one at this address.
+    known = await asyncio.to_thread(known_miners, reach.config.state.dir / "inventory.db")
+    site.inventory.learn(known, clock.now())
+    site.fleet.restore()
     scanner = FarmScanner(site.fleet, site.territory, reach.config.scan, site.scan_ports, clock)
     wish: Wish | None = None
     try:

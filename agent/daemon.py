@@ -254,7 +254,7 @@ class Daemon:
         return states
 
     def _notices(self) -> list[str]:
-        notices = list(self._path.notices)
+        notices = [*self._path.notices, *self._site.fleet.notices]
         if self._buffer.dropped:
             notices.append(f"{self._buffer.dropped} readings were dropped since the agent started")
         if not self._health.is_well:

@@ -11,11 +11,13 @@ import msgspec
 import structlog
 
 from agent.credentials import CredentialBook
-from agent.inventory import Inventory, MinerRecord
+from agent.inventory import Inventory
+from agent.places import Places
 from agent.territory import Territory
 from contract.clock import Clock
 from contract.errors import (
     MinerError,
+    ServiceAwayError,
     UnreachableError,
     UnsupportedError,
     WrongDeviceError,
@@ -26,6 +28,12 @@ from drivers.base import Credentials, Driver
 
 log = structlog.get_logger(__name__)
 NEVER: Final = float("-inf")
+GONE_AFTER_S: Final = 600.0  # of the device: as long as a boot is waited for
+_FORMER_S: Final = 86_400.0
+_ASK_S: Final = 30.0  # for the one at another address to say who it is
+_ASK_FORMER_S: Final = 5.0  # and for one that most likely is there no more
+_JUST_NOW_S: Final = 15.0
+_NAMED: Final = 8  # addresses that are told of many
 
 
 class Recognise(Protocol):
@@ -49,10 +57,15 @@ class OpenDriver(Protocol):
 
 
 class Member(msgspec.Struct):
-    """A miner at an address, and when (monotonic) it last said who it is."""
+    """A miner at an address, who it said it is, and when (monotonic). `left_mono`: since when it is known to be
+    elsewhere; `asked_mono`: when somebody last looked whether it came back.
+    """
 
     driver: Driver
+    identity: Identity
     identified_mono: float
+    left_mono: float | None = None
+    asked_mono: float = NEVER
 
 
 class Turn(msgspec.Struct):
@@ -67,6 +80,9 @@ class Fleet:
 
     There is never more than one driver object per address, since its mutex is what keeps polls and tasks
     from talking over each other.
+
+    A miner moves to a new address once the one at its old address was asked, and is silent or shows another MAC. Two
+    that show one MAC are both read, and neither is handed out for a task, until one of them is gone or shows another.
     """
 
     def __init__(
@@ -79,8 +95,11 @@ class Fleet:
         *,
         recognise: Recognise,
         open_driver: OpenDriver,
+        gone_after_s: float = GONE_AFTER_S,
     ) -> None:
-        """`ports` is an endpoint whose ports are used for every miner; its host does not matter."""
+        """`ports` is an endpoint whose ports are used for every miner; its host does not matter. `gone_after_s` is how
+        long one of two with one MAC has to be silent to count as gone.
+        """
         self._inventory = inventory
         self._book = book
         self._territory = territory
@@ -89,6 +108,10 @@ class Fleet:
         self._recognise = recognise
         self._open_driver = open_driver
         self._members: dict[str, Member] = {}
+        self._left: dict[str, Member] = {}
+        self._left_by_mac: dict[str, str] = {}
+        self._places = Places(gone_after_s)
+        self._gone_after_s = gone_after_s
         self._turns: dict[str, Turn] = {}
         self.on_joined: list[Callable[[str], None]] = []
         self.on_task: list[Callable[[str], None]] = []
@@ -113,6 +136,10 @@ class Fleet:
             except UnsupportedError:
                 continue  # a make that an earlier version could read; a scan tells
             self._join(record.ip, driver, NEVER)
+            mac = record.identity.mac
+            self._places.show(record.ip, mac)
+            if mac is not None and self._places.twins(record.ip):
+                self._places.set_two(mac)
 
     def endpoint(self, ip: str) -> Endpoint:
         """That address with the ports of this site."""
@@ -122,6 +149,46 @@ class Fleet:
         """The driver of whoever is known to be at this address."""
         member = self._members.get(ip)
         return member.driver if member else None
+
+    def mac_at(self, ip: str) -> str | None:
+        """The MAC that whoever is known to be at this address told when it was last asked who it is."""
+        member = self._members.get(ip)
+        return member.identity.mac if member else None
+
+    def told_who_ago_s(self, ip: str) -> float:
+        """How long ago whoever is here last said who it is; infinite where that was before this process began."""
+        return self._clock.mono() - self._identified_mono(ip)
+
+    def hides_mac(self, ip: str) -> bool:
+        """Whether what is here tells no MAC, but may well be the one that told it here before: one that boots, or that
+        refuses our password by now.
+        """
+        return self.mac_at(ip) is None and self._places.mac_at(ip) is not None
+
+    def twins(self, ip: str) -> tuple[str, ...]:
+        """Other addresses that show the same MAC as this one."""
+        return self._places.twins(ip)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences for the operator: which miners cannot be told apart."""
+        return tuple(
+            f"{in_words(ips)} show the same MAC {mac}, so no task is carried out there: take one off the network or "
+            "give it a MAC of its own"
+            for mac, ips in self._places.doubled()[:_NAMED]
+        )
+
+    def was_left(self, ip: str) -> bool:
+        """Whether a miner was here a while ago and was found elsewhere since. It may have been another one all along,
+        which only restarted: then it comes back.
+        """
+        member = self._left.get(ip)
+        if member is None or member.left_mono is None:
+            return False
+        if self._clock.mono() - member.left_mono > _FORMER_S:
+            del self._left[ip]
+            return False
+        return True
 
     def capabilities(self) -> dict[str, Any]:
         """What each generation that is here can do, as its driver declares it."""
@@ -144,7 +211,9 @@ class Fleet:
         """
         self._territory.check(ip)
         async with self._turn(ip):
-            return await self._identify(ip)
+            driver, is_new = await self._identify(ip)
+        await self._ask_elsewhere(ip)
+        return driver, is_new
 
     async def driver_for(self, ref: MinerRef, *, max_age_s: float) -> Driver:
         """See `agent.ports.Miners`. Also raises PolicyRefusedError for an address outside the site."""
@@ -160,6 +229,7 @@ class Fleet:
             try:
                 driver = await self._driver_at(ip, max_age_s)
                 _check_is(ref, wanted_mac, ip, driver.identity)
+                await self._check_alone(ip)
             except (UnreachableError, WrongDeviceError) as error:
                 problems.append(error)
                 continue
@@ -172,54 +242,140 @@ class Fleet:
     async def _driver_at(self, ip: str, max_age_s: float) -> Driver:
         async with self._turn(ip):
             member = self._members.get(ip)
-            if member is not None and self._clock.mono() - member.identified_mono <= max_age_s:
+            if (
+                member is not None
+                and self.told_who_ago_s(ip) <= max_age_s
+                and not self.hides_mac(ip)
+            ):
                 return member.driver
             driver, _ = await self._identify(ip)
             if driver is None:
                 raise WrongDeviceError(f"what answers at {ip} is not a miner this agent knows")
             return driver
 
+    async def _check_alone(self, ip: str) -> None:
+        """Raises WrongDeviceError where another device shows the MAC of this one."""
+        await self._ask_elsewhere(ip)
+        if twins := self.twins(ip):
+            raise WrongDeviceError(
+                f"the MAC {self._places.mac_at(ip)} is shown at {ip} and at {in_words(twins)}, so it is not certain "
+                "which miner is meant: find out whose it is; take the other off the network or give it a MAC of its own"
+            )
+
+    # --- who is where ---
+
+    async def _ask_elsewhere(self, ip: str) -> None:
+        """Ask the others that showed the MAC of this address, until one still does, and whoever was known by it until
+        lately: it may only have been restarting.
+        """
+        began_mono, mac = self._clock.mono(), self._places.mac_at(ip)
+        if mac is None:
+            return
+        for other in sorted(self._places.twins(ip), key=self._identified_mono, reverse=True):
+            if not self._places.are_two(mac) or self.told_who_ago_s(other) > _JUST_NOW_S:
+                await self._ask(other)
+            if other in self._places.twins(ip):
+                if (
+                    self._identified_mono(other) >= began_mono
+                    and self.told_who_ago_s(ip) <= _JUST_NOW_S
+                ):
+                    self._places.set_two(mac)
+                return
+        former = self._left_by_mac.get(mac)
+        if former is None or not self.was_left(former):
+            return
+        left = self._left[former]
+        now = self._clock.mono()
+        if (
+            now - (left.left_mono or 0.0) < self._gone_after_s
+            and now - left.asked_mono > _JUST_NOW_S
+        ):
+            left.asked_mono = now
+            await self._ask(former, _ASK_FORMER_S)
+            if former in self._places.twins(ip):
+                self._places.set_two(mac)
+
+    async def _ask(self, ip: str, within_s: float = _ASK_S) -> None:
+        """Have whoever is at this address say who it is, and keep what comes of it."""
+        try:
+            async with asyncio.timeout(within_s), self._turn(ip):
+                await self._identify(ip)
+        except (MinerError, TimeoutError) as error:
+            log.info("fleet.asked", ip=ip, error=str(error)[:200])
+
     async def _identify(self, ip: str) -> tuple[Driver | None, bool]:
         """The turn of this address is held."""
-        member, asked_mono = self._members.get(ip), self._clock.mono()
-        driver: Driver | None = None
-        if member is not None:
-            before = member.driver.identity
-            try:
-                after = await member.driver.identify()
-            except WrongDeviceError:
-                pass  # another make by now: a new driver is needed
+        asked_mono = self._clock.mono()
+        before = self._members.get(ip) or self._left.get(ip)
+        try:
+            driver = await self._driver_of(ip, before)
+        except UnreachableError as error:
+            self._silent(ip, only_part=isinstance(error, ServiceAwayError))
+            raise
+        if driver is None:
+            if self._places.twins(ip):  # what boots may seem to be something else
+                self._silent(ip, only_part=False)
             else:
-                if before.mac == after.mac and before.firmware == after.firmware:
-                    driver = member.driver
-        if driver is None:
-            driver = await self._recognise(
-                self.endpoint(ip), credentials=self._credentials(ip, member is not None)
-            )
-        if driver is None:
-            self._members.pop(ip, None)
+                self._left.pop(ip, None)
+                self._members.pop(ip, None)
+                self._places.forget(ip)
             return None, False
-        record, is_new = self._inventory.seen(ip, driver.identity, self._clock.now())
-        self._leave_old_place(record)
+        self._left.pop(ip, None)
+        identity = driver.identity
+        mac = identity.mac
+        if mac is None and before is not None and _may_be(before.identity, identity):
+            mac = self._places.mac_at(ip)  # it hides it now: that does not make it another
+        had_twins = bool(self._places.twins(ip))
+        self._places.show(ip, mac)
+        twins = self._places.twins(ip)
+        _, is_new = self._inventory.seen(ip, identity, self._clock.now(), has_twin=bool(twins))
+        if twins and not had_twins:
+            log.info("fleet.twins", ip=ip, mac=mac, others=twins[:_NAMED])
         self._join(ip, driver, asked_mono)
         return driver, is_new
 
+    async def _driver_of(self, ip: str, before: Member | None) -> Driver | None:
+        """The driver of whoever is there, asked just now: that of before, where it is the same."""
+        if before is not None:
+            try:
+                now = await before.driver.identify()
+            except WrongDeviceError:
+                pass  # another make by now: a new driver is needed
+            else:
+                was = before.identity
+                if was.mac == now.mac and was.firmware == now.firmware:
+                    return before.driver
+        credentials = self._credentials(ip, changed=before is not None)
+        return await self._recognise(self.endpoint(ip), credentials=credentials)
+
     def _join(self, ip: str, driver: Driver, identified_mono: float) -> None:
         known = ip in self._members
-        self._members[ip] = Member(driver, identified_mono)
+        self._members[ip] = Member(driver, driver.identity, identified_mono)
         if not known:
             for tell in self.on_joined:
                 tell(ip)
 
-    def _leave_old_place(self, record: MinerRecord) -> None:
-        """A miner is at one address: where the same MAC was before, nobody is known any more."""
-        mac = record.identity.mac
-        if mac is None:
+    def _silent(self, ip: str, *, only_part: bool) -> None:
+        """The one that was there does not answer. Where its MAC is shown elsewhere, it may be there no more."""
+        if not self._places.note_silence(ip, self._clock.mono(), only_part=only_part):
             return
-        for ip, member in tuple(self._members.items()):
-            if ip != record.ip and member.driver.identity.mac == mac:
-                log.info("fleet.moved", miner=record.key, before=ip, after=record.ip)
-                del self._members[ip]
+        mac, others = self._places.mac_at(ip), self._places.twins(ip)
+        self._places.forget(ip)
+        member = self._members.pop(ip, None)
+        record = self._inventory.by_ip(ip)
+        if member is None or mac is None:
+            return
+        log.info("fleet.moved", mac=mac, before=ip, after=others[:_NAMED])
+        member.left_mono = member.asked_mono = self._clock.mono()
+        self._left[ip], self._left_by_mac[mac] = member, ip
+        if record is not None and record.key != mac:
+            self._inventory.forget(record.key)
+        elif heir := next((each for each in others if each in self._members), None):
+            self._inventory.seen(heir, self._members[heir].identity, self._clock.now())
+
+    def _identified_mono(self, ip: str) -> float:
+        member = self._members.get(ip)
+        return NEVER if member is None else member.identified_mono
 
     def _credentials(
         self, ip: str, changed: bool = False
@@ -228,15 +384,15 @@ class Fleet:
         return self._book.at(ip, record.identity.mac if record else None)
 
     def _wanted_mac(self, ref: MinerRef) -> str | None:
-        if ref.mac:
-            return normalize_mac(ref.mac)
+        if (mac := normalize_mac(ref.mac)) is not None:
+            return mac
         record = self._inventory.by_id(ref.id)
         return record.identity.mac if record else None
 
     def _addresses(self, ref: MinerRef) -> list[str]:
         mac = self._wanted_mac(ref)
         record = (self._inventory.by_key(mac) if mac else None) or self._inventory.by_id(ref.id)
-        given = (record.ip if record else None, ref.last_ip)
+        given = (record.ip if record else None, ref.last_ip, *self._places.showing(mac))
         return list(dict.fromkeys(ip for ip in given if ip))
 
     @asynccontextmanager
@@ -250,6 +406,18 @@ class Fleet:
             turn.users -= 1
             if not turn.users:  # the table must not grow with every address ever scanned
                 del self._turns[ip]
+
+
+def in_words(addresses: tuple[str, ...]) -> str:
+    """The first few of them."""
+    more = len(addresses) - _NAMED
+    named = addresses if more <= 0 else (*addresses[:_NAMED], f"{more} more")
+    return " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
+
+
+def _may_be(before: Identity, now: Identity) -> bool:
+    """Whether what tells no MAC may be who was there before."""
+    return (before.make, before.model, before.firmware) == (now.make, now.model, now.firmware)
 
 
 def _check_is(ref: MinerRef, wanted_mac: str | None, ip: str, identity: Identity) -> None:

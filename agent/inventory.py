@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
@@ -29,7 +29,9 @@ CREATE TABLE IF NOT EXISTS miners (
 
 
 class MinerRecord(msgspec.Struct, kw_only=True):
-    """One known miner. `key` is its MAC, or `ip:<address>` for one that never told it."""
+    """One known miner. `key` is its MAC, or `ip:<address>` for one that never told it, or that tells one which another
+    device has.
+    """
 
     key: str
     ip: str
@@ -89,13 +91,23 @@ class Inventory:
     def by_id(self, miner_id: str) -> MinerRecord | None:
         return self._records.get(self._by_id.get(miner_id, ""))
 
-    def seen(self, ip: str, identity: Identity, at: datetime) -> tuple[MinerRecord, bool]:
-        """Note that this miner answered at this address. Gives its record, and whether it is new."""
-        key, now = key_of(identity.mac, ip), to_text(at)
+    def seen(
+        self, ip: str, identity: Identity, at: datetime, *, has_twin: bool = False
+    ) -> tuple[MinerRecord, bool]:
+        """Note that this miner answered at this address. Gives its record, and whether it is new.
+
+        `has_twin`: its MAC is shown elsewhere, too. Then whoever was known by it stays so, and this one is known by its
+        address.
+        """
+        named = self._records.get(identity.mac or "")
+        is_second = has_twin and named is not None and named.ip != ip
+        key, now = key_of(None if is_second else identity.mac, ip), to_text(at)
         old = self._records.get(key)
         provisional = self._records.get(key_of(None, ip))
-        if identity.mac and provisional is not None:
-            self.forget(provisional.key)  # it has told its MAC by now
+        if key == identity.mac and provisional is not None:
+            self.forget(
+                provisional.key
+            )  # it has told its MAC by now, or is the only one to tell it
         record = MinerRecord(
             key=key,
             ip=ip,
@@ -106,7 +118,12 @@ class Inventory:
         )
         self._put(record)
         self._dirty.add(key)
-        return record, old is None and provisional is None
+        return record, old is None and provisional is None and not is_second
+
+    def learn(self, known: Mapping[str, Identity], at: datetime) -> None:
+        """Take over who is at which address, as `known_miners` gives it."""
+        for ip, identity in known.items():
+            self.seen(ip, identity, at, has_twin=True)
 
     def forget(self, key: str) -> None:
         """Drop one record."""
@@ -123,7 +140,9 @@ class Inventory:
     def learn_ids(self, keys: Iterable[MinerKey]) -> None:
         """Keep the ids the cloud gave."""
         for each in keys:
-            record = self._records.get(key_of(each.mac, each.ip))
+            record = self._records.get(key_of(None, each.ip))
+            if record is None or record.identity.mac != each.mac:
+                record = self._records.get(key_of(each.mac, each.ip))
             if record is not None and record.miner_id != each.id:
                 record.miner_id = each.id
                 self._by_id[each.id] = record.key

@@ -46,6 +46,13 @@ async def look(driver: Driver, depth: Depth, *, timeout_s: float) -> Look | None
         )
 
 
+def is_stranger(driver: Driver, seen: Look, known_mac: str | None) -> bool:
+    """Whether a look met another device than the one of this MAC, which was known to be there."""
+    if seen.reading is None:
+        return False
+    return (seen.reading.mac or driver.identity.mac) != known_mac
+
+
 def message(
     driver: Driver,
     seen: Look,
@@ -54,8 +61,11 @@ def message(
     slow: Slow | None,
     static: Static | None,
     interval_s: float | None,
+    twin_ips: tuple[str, ...],
 ) -> MinerReading:
-    """What the cloud is told; `slow` and `static` are given only where they are news."""
+    """What the cloud is told; `slow` and `static` are given only where they are news. It goes under the MAC that the
+    look itself brought, where it brought one.
+    """
     identity, capabilities, reading = driver.identity, driver.capabilities, seen.reading
     if reading is None:
         return MinerReading(
@@ -65,11 +75,12 @@ def message(
             ok=False,
             error=seen.error,
             interval_s=interval_s,
+            twin_ips=twin_ips,
         )
     return MinerReading(
         at=to_text(reading.read_at),
         ip=driver.endpoint.host,
-        mac=identity.mac,
+        mac=reading.mac or identity.mac,
         error=seen.error,
         moving=reading.moving,
         slow=slow,
@@ -78,4 +89,5 @@ def message(
         modes=tuple(capabilities.modes) if capabilities else (),
         interval_s=interval_s,
         raw=reading.raw,
+        twin_ips=twin_ips,
     )

@@ -55,7 +55,7 @@ class Miners(Protocol):
         """The driver of that miner, its identity (MAC above all) seen at most `max_age_s` ago.
 
         Looks at its last address first. Raises UnreachableError when nobody answers there, WrongDeviceError when
-        somebody else does, AuthFailedError, MalformedError.
+        somebody else does or when another device shows the same MAC, AuthFailedError, MalformedError.
         """
 
     def __len__(self) -> int:

@@ -15,8 +15,8 @@ import msgspec
 import structlog
 
 from agent.buffer import ReadingBuffer
-from agent.fleet import Fleet
-from agent.looking import look, message
+from agent.fleet import Fleet, in_words
+from agent.looking import is_stranger, look, message
 from agent.ports import ScanSummary
 from agent.sections.miners import ScanSection
 from agent.telemetry import Telemetry
@@ -332,23 +332,35 @@ class _Run:
         return driver, "busy with a task; shown as it was last seen"
 
     async def _tell(self, driver: Driver) -> str | None:
-        """Read the miner whole and tell the cloud now; gives what went wrong with that."""
-        scanner = self._scanner
+        """Read the miner whole and tell the cloud now; gives what went wrong with that, or is odd about it."""
+        scanner, ip = self._scanner, driver.endpoint.host
+        twins = scanner._fleet.twins(ip)
+        odd = driver.identity.reason
+        if twins:
+            odd = f"the same MAC is shown at {in_words(twins)}, so neither is written to"
         if scanner._buffer is None:
-            return driver.identity.reason
+            return odd
         seen = await look(driver, Depth.FULL, timeout_s=scanner._look_timeout_s)
         if seen is None:
             return "busy, it is read later"
+        if is_stranger(driver, seen, scanner._fleet.mac_at(ip)):
+            return "another miner came to this address meanwhile; scan again"
         slow = seen.reading.slow if seen.reading else None
         static = seen.reading.static if seen.reading else None
         interval_s = scanner._telemetry.interval_s if scanner._telemetry else None
         told = message(
-            driver, seen, scanner._clock, slow=slow, static=static, interval_s=interval_s
+            driver,
+            seen,
+            scanner._clock,
+            slow=slow,
+            static=static,
+            interval_s=interval_s,
+            twin_ips=twins,
         )
         scanner._buffer.add(told, urgent=True)
         if scanner._telemetry is not None:
-            scanner._telemetry.told(driver.endpoint.host, seen)
-        return seen.problem or driver.identity.reason
+            scanner._telemetry.told(ip, seen)
+        return seen.problem or odd
 
     def _note(self, text: str) -> None:
         if len(self._notes) < _NOTES_MAX:

@@ -8,7 +8,7 @@ import msgspec
 
 from agent.config import Config
 from agent.credentials import CredentialBook, from_config
-from agent.fleet import Fleet
+from agent.fleet import GONE_AFTER_S, Fleet
 from agent.inventory import Inventory
 from agent.territory import Territory
 from contract.clock import Clock
@@ -62,5 +62,6 @@ def open_site(
         clock,
         recognise=partial(recognise, clock=clock, timing=timing),
         open_driver=partial(open_driver, clock=clock, timing=timing),
+        gone_after_s=timing.device_s(GONE_AFTER_S),
     )
     return Site(inventory, territory, fleet, timing, ports)

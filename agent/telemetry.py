@@ -13,14 +13,16 @@ import structlog
 
 from agent.buffer import ReadingBuffer
 from agent.fleet import Fleet
-from agent.looking import Look, look, message
+from agent.looking import Look, is_stranger, look, message
 from agent.sections.miners import TelemetrySection
 from contract.clock import Clock
-from contract.miner import Slow, Static
+from contract.errors import MinerError
+from contract.miner import Reading, Slow, Static
 from drivers.base import Depth, Driver
 
 log = structlog.get_logger(__name__)
 _LOOKS_AFTER_TASK: Final = 3
+_UNSURE_MOST: Final = 3
 _TICK_S: Final = 0.02  # what is due within this time is begun together
 
 
@@ -37,6 +39,7 @@ class Plan(msgspec.Struct, gc=False):
     slow: Slow | None = None
     static: Static | None = None
     error: str | None = None
+    unsure: int = 0  # looks in a row at what hides the MAC that it told before
 
 
 class TelemetryStats(msgspec.Struct):
@@ -142,9 +145,11 @@ class Telemetry:
             ip = await lane.get()
             plan, driver = self._plans.get(ip), self._fleet.at(ip)
             if plan is None or driver is None:
-                self._plans.pop(
-                    ip, None
-                )  # it moved or was replaced; it joins again where it is found
+                # It moved or was replaced, and joins again where it is found.
+                if plan is None or not self._fleet.was_left(ip):
+                    self._plans.pop(ip, None)
+                else:
+                    await self._look_back(ip, plan)
                 continue
             self.lags_s.append(max(0.0, self._clock.mono() - plan.due_mono))
             try:
@@ -155,9 +160,43 @@ class Telemetry:
                 log.exception("telemetry.bug", ip=ip)
             self._plan(ip, plan, self._next_in_s(plan, driver))
 
+    async def _look_back(self, ip: str, plan: Plan) -> None:
+        """Its miner was found elsewhere. It may have been another one all along that restarts: then it comes back."""
+        await self._ask_who(ip)
+        if self._fleet.at(ip) is None:
+            plan.failures += 1
+            self._plan(ip, plan, self._back_off_s(plan, self._interval_s))
+        else:
+            self._plan(ip, Plan(0.0), 0.0)
+
+    async def _ask_who(self, ip: str) -> None:
+        """Have it say anew who it is. What is wrong with it, a look will show."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._fleet.look_at(ip)
+        except (MinerError, TimeoutError) as error:
+            log.info("telemetry.not_asked", ip=ip, error=str(error)[:200])
+        except Exception:
+            log.exception("telemetry.bug", ip=ip)  # of ours, on one miner
+
     async def _poll(self, ip: str, plan: Plan, driver: Driver) -> None:
+        if self._fleet.twins(ip):  # until it, or another one, is seen to be gone
+            await self._ask_who(ip)
+            if self._fleet.at(ip) is not driver:
+                return
         depth = self._depth(plan, driver)
         seen = await look(driver, depth, timeout_s=self._timeout_s)
+        if seen is not None and self._is_doubtful(ip, plan, driver, seen):
+            await self._ask_who(ip)
+            if self._fleet.at(ip) is not driver or self._is_stranger(ip, driver, seen):
+                log.info("telemetry.dropped", ip=ip)
+                # Whoever it is now is looked at as if it were new.
+                plan.failures, plan.uptime_s, plan.full_mono = 0, None, float("-inf")
+                return
+            if self._fleet.hides_mac(ip) and plan.unsure < _UNSURE_MOST:
+                plan.unsure += 1
+                return
+        plan.unsure = 0
         if seen is None:
             self.stats.skipped += 1
             return
@@ -195,10 +234,9 @@ class Telemetry:
         plan.error = seen.error
         plan.slow = reading.slow or plan.slow
         plan.static = reading.static or plan.static
-        uptime_s = reading.moving.uptime_s
-        if uptime_s is not None and plan.uptime_s is not None and uptime_s < plan.uptime_s:
-            plan.slow_looks = max(plan.slow_looks, 1)  # it restarted: modes and faults may be new
-        plan.uptime_s = uptime_s
+        if _began_anew(plan, reading):
+            plan.slow_looks = max(plan.slow_looks, 1)  # modes and faults may be new
+        plan.uptime_s = reading.moving.uptime_s
 
     def _say(self, driver: Driver, seen: Look, slow: Slow | None, static: Static | None) -> None:
         self._buffer.add(
@@ -209,8 +247,28 @@ class Telemetry:
                 slow=slow,
                 static=static,
                 interval_s=self._interval_of(driver),
+                twin_ips=self._fleet.twins(driver.endpoint.host),
             )
         )
+
+    def _is_doubtful(self, ip: str, plan: Plan, driver: Driver, seen: Look) -> bool:
+        """Whether another miner may be there now: it tells another MAC; or it tells none with its looks, and was away,
+        began anew, or was long not asked. After a power cut a whole farm may find itself at other addresses.
+        """
+        if seen.reading is None:
+            return False
+        if seen.reading.mac is not None:
+            return self._is_stranger(ip, driver, seen)
+        return (
+            plan.failures > 0
+            or _began_anew(plan, seen.reading)
+            or self._fleet.hides_mac(ip)
+            or self._fleet.told_who_ago_s(ip) > self._section.full_every_s
+            or self._is_stranger(ip, driver, seen)
+        )
+
+    def _is_stranger(self, ip: str, driver: Driver, seen: Look) -> bool:
+        return is_stranger(driver, seen, self._fleet.mac_at(ip))
 
     def _depth(self, plan: Plan, driver: Driver) -> Depth:
         if self._clock.mono() - plan.full_mono >= self._section.full_every_s:
@@ -232,6 +290,9 @@ class Telemetry:
             late_s = self._clock.mono() - plan.due_mono
             least_s = max(self._section.min_interval_s, driver.min_interval_s)
             return max(least_s, interval_s - late_s)
+        return self._back_off_s(plan, interval_s)
+
+    def _back_off_s(self, plan: Plan, interval_s: float) -> float:
         longest_s = max(interval_s, self._section.backoff_max_s)
         back_off_s = min(longest_s, interval_s * 2.0 ** min(plan.failures - 1, 16))
         return back_off_s * self._rng.uniform(0.75, 1.25)
@@ -242,3 +303,9 @@ class Telemetry:
         heapq.heappush(self._heap, (plan.due_mono, ip))
         if self._heap[0][1] == ip:
             self._wake.set()
+
+
+def _began_anew(plan: Plan, reading: Reading) -> bool:
+    """Whether it restarted since the last look."""
+    uptime_s = reading.moving.uptime_s
+    return uptime_s is not None and plan.uptime_s is not None and uptime_s < plan.uptime_s

@@ -208,7 +208,8 @@ class FileReply(Message, frozen=True, kw_only=True):
 class MinerReading(Message, frozen=True, kw_only=True):
     """What one look at one miner brought. Slow and static facts are sent when they changed, moving ones always.
 
-    `ok` false: the look failed, `error` says why, and only address and MAC are known.
+    `ok` false: the look failed, `error` says why, and only address and MAC are known. `twin_ips` are the addresses of
+    other devices that show the same MAC while this one does.
     """
 
     at: str
@@ -223,6 +224,7 @@ class MinerReading(Message, frozen=True, kw_only=True):
     modes: tuple[str, ...] | None = None  # the power modes its driver can set
     interval_s: float | None = None  # how often this miner is looked at
     raw: dict[str, Any] | None = None
+    twin_ips: tuple[str, ...] = ()
 
 
 class ReadingsRequest(Message, frozen=True, kw_only=True):

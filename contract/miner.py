@@ -217,10 +217,13 @@ class Static(Frozen, frozen=True, kw_only=True):
 
 
 class Reading(Frozen, frozen=True, kw_only=True):
-    """One look at one miner. `slow` and `static` are `None` where this look did not ask for them."""
+    """One look at one miner. `slow` and `static` are `None` where this look did not ask for them, `mac` where none of
+    its replies told one.
+    """
 
     read_at: datetime
     moving: Moving
+    mac: str | None = None
     slow: Slow | None = None
     static: Static | None = None
     raw: dict[str, Any] | None = None  # replies of an unknown model, kept for whoever adds it
@@ -238,8 +241,10 @@ class Reading(Frozen, frozen=True, kw_only=True):
 
 
 def normalize_mac(text: str | None) -> str | None:
-    """`0211223344ff`, `02-11-..` or `02:11:..` -> `02:11:22:33:44:FF`; `None` for what is no
-    usable unicast MAC.
+    """`0211223344ff`, `02-11-..`, `0211.2233.44ff` or `02:11:..` -> `02:11:22:33:44:FF`.
+
+    `None` for what tells no device from another: nothing, zeros, a broadcast or multicast address, anything else than
+    twelve digits.
     """
     if not text:
         return None

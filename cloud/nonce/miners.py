@@ -26,6 +26,7 @@ from cloud.nonce.requests import (
 from cloud.store import miners_query
 from cloud.store.engine import chunks
 from cloud.store.miners_query import REPORTS_ITSELF, MinerQuery, stale_after_s
+from cloud.store.readings import DUPLICATE_MAC
 from contract.miner import Moving, Reading, Slow, Static
 from contract.nonce import EnumFilter, Page, SearchMiners, TextFilter
 from contract.nonce_items import (
@@ -245,6 +246,12 @@ def _records(row: Mapping[str, Any]) -> tuple[Moving, Slow | None, Static | None
 
 def _errors(row: Mapping[str, Any], slow: Slow | None) -> list[ErrorItem]:
     found = [ErrorItem(code=f.code, message=f.text) for f in (slow.faults if slow else ())]
+    if twins := row.get("twin_ips"):
+        message = (
+            f"the device at {', '.join(twins)} shows the same MAC, so no task is carried out at either; take one of "
+            "them off the network or give it a MAC of its own"
+        )
+        found.append(ErrorItem(code=DUPLICATE_MAC, message=message))
     if row["last_ok"] is False and row["last_error"]:
         found.append(ErrorItem(code="read_failed", message=row["last_error"]))
     return found

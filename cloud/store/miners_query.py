@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.anomalies import OVERPOWER_RATIO, UNDERPOWER_RATIO
 from cloud.store.conditions import Condition, matches
 from cloud.store.engine import Store, chunks, rows
+from cloud.store.readings import DUPLICATE_MAC
 from cloud.store.schema import miners
 from contract.miner import PowerMode, normalize_mac
 from contract.nonce import ANOMALY_BITS, OPS_STATUSES, EnumFilter, Page, TextFilter
@@ -70,11 +71,12 @@ async def search(
 async def by_ids(
     connection: AsyncConnection, farm_id: str, ids: Collection[str]
 ) -> dict[str, dict[str, Any]]:
-    """The miners of a farm with these ids, deleted ones included."""
+    """The miners of a farm with these ids, deleted ones included. Those whose MAC another one shows have `twin_ips`."""
     found: dict[str, dict[str, Any]] = {}
     for some in chunks(list(ids)):
         query = sa.select(*COLUMNS).where(miners.c.farm_id == farm_id, miners.c.id.in_(some))
         found |= {row["id"]: row for row in rows(await connection.execute(query))}
+    await _tell_twins(connection, farm_id, found.values())
     return found
 
 
@@ -82,6 +84,25 @@ async def one(store: Store, farm_id: str, miner_id: str) -> dict[str, Any] | Non
     """A miner of a farm, deleted or not."""
     async with store.read() as connection:
         return (await by_ids(connection, farm_id, [miner_id])).get(miner_id)
+
+
+async def _tell_twins(
+    connection: AsyncConnection, farm_id: str, found: Collection[dict[str, Any]]
+) -> None:
+    """Give each of these miners `twin_ips`: where else its MAC is shown."""
+    doubtful = [row for row in found if row["unstable_reason"] == DUPLICATE_MAC]
+    at: dict[str, set[str]] = {}
+    for some in chunks(sorted({row["mac"] for row in doubtful})):
+        query = sa.select(miners.c.mac, miners.c.ip).where(
+            miners.c.farm_id == farm_id,
+            miners.c.mac.in_(some),
+            miners.c.unstable_reason == DUPLICATE_MAC,
+            miners.c.deleted_at.is_(None),
+        )
+        for mac, ip in await connection.execute(query):
+            at.setdefault(mac, set()).add(ip)
+    for row in doubtful:
+        row["twin_ips"] = sorted(at.get(row["mac"], set()) - {row["ip"]})
 
 
 async def _fresh(connection: AsyncConnection, farm_id: str, now: datetime) -> Condition:

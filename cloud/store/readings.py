@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Any, Final
@@ -27,7 +27,11 @@ from contract.miner import Moving, Slow, Static, normalize_mac
 READING_BYTES: Final = (
     256 * 1024
 )  # of one look, as JSON; a whole one with all its boards is a twentieth of it
+# Why the identity of a miner cannot be relied on (`unstable_reason`): it tells no MAC, or one that another tells, too.
+NO_MAC: Final = "no_mac"
+DUPLICATE_MAC: Final = "duplicate_mac"
 _HOURS: Final = 24
+_BY_ADDRESS: Final = "ip:"
 _AWAY: Final = timedelta(days=1)
 _NOT_CHANGED: Final = frozenset(  # by a reading: these are the operator's or stand for good
     {
@@ -43,6 +47,7 @@ _NOT_CHANGED: Final = frozenset(  # by a reading: these are the operator's or st
     }
 )
 _READ: Final = tuple(column.name for column in miners.c if column.name not in _NOT_CHANGED)
+_COLUMNS: Final = (miners.c.id, *(miners.c[name] for name in _READ))
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,9 @@ async def apply_readings(
         if not duplicate:
             new: dict[str, dict[str, Any]] = {}
             changed: dict[str, dict[str, Any]] = {}
-            for look in looks:
+            alone: set[str] = set()
+            for index, each in enumerate(looks):
+                look = looks[index] = _placed(each, known)
                 row = known.get(look.identity)
                 if row is None:
                     if not look.reading.ok:
@@ -86,9 +93,13 @@ async def apply_readings(
                     known[look.identity] = new[look.identity] = row
                 elif look.identity not in new:
                     changed[look.identity] = row
+                before = row["unstable_reason"]
                 refresh(row, look, agent["id"], now)
-                if look.mac is not None and look.reading.ok:
+                if look.mac is not None and look.identity == look.mac and look.reading.ok:
                     _supersede(known, changed, look, now)
+                if before == DUPLICATE_MAC != row["unstable_reason"]:
+                    alone.add(look.identity)
+            await _drop_twins(connection, agent["farm_id"], alone, known, changed, now)
             await write_miners(connection, new.values(), changed.values())
             await connection.execute(
                 reading_batches.insert().values(received_cloud_s=cloud_s, **batch)
@@ -115,7 +126,7 @@ def minted(identity: str, mac: str | None, farm: dict[str, str], now: datetime) 
             "mac": mac,
             "serials": "",
             "anomaly_flags": 0,
-            "unstable_reason": None if mac else "no_mac",
+            "unstable_reason": None if mac else NO_MAC,
             "tags": [],
             "created_at": now,
         }
@@ -148,8 +159,14 @@ def refresh(row: dict[str, Any], look: Look, agent_id: str | None, now: datetime
             row[name] = getattr(reading, name)
     if reading.modes is not None:
         row["modes"] = list(reading.modes)
+    if reading.twin_ips:
+        row["unstable_reason"] = DUPLICATE_MAC
     if not reading.ok:
         return
+    if not reading.twin_ips:
+        row["unstable_reason"] = None if look.mac else NO_MAC
+    if look.identity.startswith(_BY_ADDRESS):
+        row["mac"] = look.mac
     row["last_read_at"] = look.at
     if reading.static is not None:
         take_static(row, reading.static)
@@ -204,18 +221,27 @@ def _look(reading: MinerReading, now: datetime) -> Look:
         reading = MinerReading(
             at=reading.at, ip=ip, mac=mac, ok=False, error=ErrorCode.MALFORMED_REPLY.value
         )
-    return Look(reading, min(from_text(reading.at), now), mac or f"ip:{ip}", mac, ip)
+    return Look(reading, min(from_text(reading.at), now), mac or f"{_BY_ADDRESS}{ip}", mac, ip)
+
+
+def _placed(look: Look, known: dict[str, dict[str, Any]]) -> Look:
+    """Of several with one MAC, the one at the address of the record keeps it; each other is known by its address."""
+    row = known.get(look.identity)
+    if row is None or row["ip"] not in look.reading.twin_ips:
+        return look
+    return replace(look, identity=f"{_BY_ADDRESS}{look.ip}")
 
 
 async def _known(
     connection: AsyncConnection, farm_id: str, looks: list[Look]
 ) -> dict[str, dict[str, Any]]:
     # With a MAC the provisional row of its address is wanted too, see _supersede.
-    wanted = sorted({look.identity for look in looks} | {f"ip:{look.ip}" for look in looks})
-    columns = [miners.c.id, *(miners.c[name] for name in _READ)]
+    wanted = sorted(
+        {look.identity for look in looks} | {f"{_BY_ADDRESS}{look.ip}" for look in looks}
+    )
     found: dict[str, dict[str, Any]] = {}
     for some in chunks(wanted):
-        query = sa.select(*columns).where(miners.c.farm_id == farm_id, miners.c.identity.in_(some))
+        query = sa.select(*_COLUMNS).where(miners.c.farm_id == farm_id, miners.c.identity.in_(some))
         found |= {row["identity"]: row for row in rows(await connection.execute(query))}
     return found
 
@@ -226,7 +252,7 @@ def _came_back(row: dict[str, Any], look: Look) -> bool:
     """
     if row["deleted_at"] is None or not look.reading.ok:
         return False
-    if look.identity.startswith("ip:") or row["last_seen_at"] is None:
+    if look.identity.startswith(_BY_ADDRESS) or row["last_seen_at"] is None:
         return True
     return bool(look.at - row["last_seen_at"] > _AWAY)
 
@@ -237,12 +263,36 @@ def _supersede(
     look: Look,
     now: datetime,
 ) -> None:
-    """The address had a provisional row from before its MAC was known: that one goes."""
-    identity = f"ip:{look.ip}"
+    """The address had a provisional row from before its MAC was known, or was its alone: that one goes."""
+    identity = f"{_BY_ADDRESS}{look.ip}"
     row = known.get(identity)
     if row is not None and row["deleted_at"] is None:
         row["deleted_at"] = row["updated_at"] = now
         changed.setdefault(identity, row)
+
+
+async def _drop_twins(
+    connection: AsyncConnection,
+    farm_id: str,
+    macs: Collection[str],
+    known: dict[str, dict[str, Any]],
+    changed: dict[str, dict[str, Any]],
+    now: datetime,
+) -> None:
+    """Only one device has each of these MACs any more: the rows of the others go."""
+    for some in chunks(sorted(macs)):
+        query = sa.select(*_COLUMNS).where(
+            miners.c.farm_id == farm_id,
+            miners.c.mac.in_(some),
+            miners.c.unstable_reason == DUPLICATE_MAC,
+            miners.c.identity.startswith(_BY_ADDRESS),
+            miners.c.deleted_at.is_(None),
+        )
+        for found in rows(await connection.execute(query)):
+            row = known.setdefault(found["identity"], found)
+            if row["unstable_reason"] == DUPLICATE_MAC and row["deleted_at"] is None:
+                row["deleted_at"] = row["updated_at"] = now
+                changed[found["identity"]] = row
 
 
 def _count_hour(

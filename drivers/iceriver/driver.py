@@ -31,6 +31,7 @@ from contract.miner import (
     Reading,
     Slow,
     Static,
+    normalize_mac,
 )
 from drivers.base import Capabilities, Credentials, Depth, Timing
 from drivers.changes import Changes, Changing
@@ -155,6 +156,7 @@ class Iceriver(Changing):
         return Reading(
             read_at=read_at,
             moving=look.moving,
+            mac=normalize_mac(text_of(fields.get("mac"))),
             slow=slow,
             static=self._static() if depth is Depth.FULL else None,
             raw=_raw(fields) if depth is Depth.FULL and self._model is None else None,

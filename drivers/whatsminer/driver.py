@@ -25,6 +25,7 @@ from contract.miner import (
     Reading,
     Slow,
     Static,
+    normalize_mac,
 )
 from drivers.base import (
     Capabilities,
@@ -34,6 +35,7 @@ from drivers.base import (
 )
 from drivers.boards import with_serials
 from drivers.changes import Changes, Changing
+from drivers.values import text_of
 from drivers.whatsminer import proofs
 from drivers.whatsminer.api import Joined, ProcessDownError
 from drivers.whatsminer.changes import changes_of
@@ -207,12 +209,15 @@ class Whatsminer(Changing):
         if depth is Depth.MOVING:
             look = await self.look()
             return Reading(
-                read_at=self.clock.now(), moving=with_serials(look.moving, self._serials)
+                read_at=self.clock.now(),
+                moving=with_serials(look.moving, self._serials),
+                mac=normalize_mac(look.mac),
             )
         look, slow, read_at = await (self._read_v3() if self.is_v3 else self._read_4028(depth))
         return Reading(
             read_at=read_at,
             moving=with_serials(look.moving, self._serials),
+            mac=normalize_mac(look.mac),
             slow=slow,
             static=self._static() if depth is Depth.FULL else None,
             raw=self._raw(look) if depth is Depth.FULL else None,
@@ -296,7 +301,8 @@ class Whatsminer(Changing):
             light_on=light_of(part_of(fields, "system").get("ledstatus")),
             codes=codes_of_device(fields),
         )
-        return msgspec.structs.replace(look, moving=moving), slow, read_at
+        mac = text_of(part_of(fields, "network").get("mac"))
+        return msgspec.structs.replace(look, moving=moving, mac=mac), slow, read_at
 
     async def _with_shares(self, moving: Moving) -> Moving:
         """API v3 counts no shares; its port 4028 does, where it is open."""
@@ -343,6 +349,8 @@ class Whatsminer(Changing):
         if generation in {V2, COMPAT}:
             info = await self.rpc.ask_if_known("get_miner_info")
             light_on = light_of(info.fields.get("ledstat")) if info else None
+            if info is not None and look.mac is None:
+                look = msgspec.structs.replace(look, mac=text_of(info.fields.get("mac")))
             errors = await self.rpc.ask_if_known("get_error_code")
             if errors is not None:
                 codes = (*codes, *codes_of(errors.fields.get("error_code")))

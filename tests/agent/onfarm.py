@@ -47,6 +47,8 @@ def config_for(farm: Farm, **sections: Any) -> Config:
                 "allowed": ["127.0.0.0/8"],
                 "http_port": first.http_port,
                 "rpc_port": first.rpc_port,
+                "v3_port": farm.ports["v3"],
+                "daemon_port": farm.ports["daemon"],
                 "device_pace": 100.0,
                 "connect_timeout_s": 1.0,
                 "read_timeout_s": 2.0,

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.inventory import Inventory
 from agent.local import LocalRequest
+from contract.clock import SystemClock
 from contract.task import TaskName
 from simulator.farm import Farm
 from tests.agent.commands import at, door, miner_agent
@@ -43,6 +45,28 @@ async def test_act_on_foreign_firmware_is_refused(farm: Farm) -> None:
     )
     assert ran.code == 1
     assert ran.document["result"]["error"]["code"] == "unsupported"
+
+
+async def test_act_refuses_one_of_two_that_the_daemon_met_with_one_mac(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[state]\ndir = 'state'\n")
+    (tmp_path / "state").mkdir()
+    async with simulated("antminer/s21,antminer/s21") as (farm, site, _):
+        real, false = farm.miners
+        false.faults.add("changes_mac", mac=real.mac)
+        driver, _ = await site.fleet.look_at(real.ip)
+        assert driver is not None
+        inventory = Inventory(tmp_path / "state" / "inventory.db")
+        await inventory.open()
+        inventory.seen(real.ip, driver.identity, SystemClock().now())
+        await inventory.close()
+        light = ("act", false.ip, TaskName.LIGHT, "--params", '{"action": "on"}')
+        ran = await miner_agent(*light, *at(farm), "--config", config, "--json")
+        assert ran.code == 1, ran.out
+        error = ran.document["result"]["error"]
+        assert error["code"] == "wrong_device"
+        assert real.ip in error["message"]
+        assert farm.ledger.entries == []
 
 
 async def test_act_leaves_a_log_where_it_was_asked_to(farm: Farm, tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from agent.config import parse
 from agent.credentials import CredentialBook
-from agent.fleet import Fleet
+from agent.fleet import GONE_AFTER_S, Fleet
 from agent.inventory import Inventory
 from agent.site import open_site
 from agent.territory import Territory
@@ -34,6 +37,8 @@ class Alone:
         self.asked += 1
         if self.endpoint.host not in self.world:
             raise UnreachableError("gone")
+        if self.world[self.endpoint.host] is None:
+            raise WrongDeviceError("something else")
         self.identity = self.world[self.endpoint.host]
         return self.identity
 
@@ -46,6 +51,8 @@ def fleet_over(world: dict[str, Identity], inventory: Inventory | None = None) -
     async def recognise(endpoint, *, credentials):
         if endpoint.host not in world:
             raise UnreachableError(f"nothing answers at {endpoint.host}")
+        if world[endpoint.host] is None:
+            return None
         return Alone(endpoint, world)
 
     return Fleet(
@@ -94,6 +101,7 @@ async def test_a_miner_that_moved_is_found_where_it_was_seen_last() -> None:
     ref = MinerRef(id="a", mac=MACS[1], last_ip="10.0.0.1")
     assert (await fleet.driver_for(ref, max_age_s=60)).endpoint.host == "10.0.0.5"
     assert fleet.at("10.0.0.1") is None
+    assert not fleet.notices
 
 
 async def test_a_miner_that_moved_without_being_seen_is_not_guessed() -> None:
@@ -144,6 +152,122 @@ async def test_the_cloud_cannot_send_us_outside_our_site() -> None:
 async def test_a_miner_nobody_has_an_address_of_is_unreachable_in_words() -> None:
     with pytest.raises(UnreachableError, match="scan"):
         await fleet_over({}).driver_for(MinerRef(id="a", mac=MACS[1]), max_age_s=60)
+
+
+async def test_two_that_show_one_mac_are_both_members_and_neither_is_handed_out() -> None:
+    world = {"10.0.0.1": miner(MACS[1]), "10.0.0.2": miner(MACS[1])}
+    inventory = Inventory(None)
+    fleet = fleet_over(world, inventory)
+    news = [(await fleet.look_at(ip))[1] for ip in world]
+    assert news == [True, False]
+    assert list(fleet) == list(world)
+    for last_ip in (None, *world):
+        with pytest.raises(
+            WrongDeviceError, match=r"10\.0\.0\.1.*10\.0\.0\.2|10\.0\.0\.2.*10\.0\.0\.1"
+        ):
+            await fleet.driver_for(MinerRef(id="a", mac=MACS[1], last_ip=last_ip), max_age_s=60)
+    assert [each for each in fleet.notices if MACS[1] in each and "10.0.0.2" in each]
+    fleet.learn_ids(
+        (MinerKey(id="x", mac=MACS[1], ip="10.0.0.1"), MinerKey(id="y", mac=MACS[1], ip="10.0.0.2"))
+    )
+    assert {each.key: each.miner_id for each in inventory.all()} == {
+        MACS[1]: "x",
+        "ip:10.0.0.2": "y",
+    }
+    world["10.0.0.1"] = miner(MACS[2])
+    await fleet.look_at("10.0.0.1")
+    await fleet.look_at("10.0.0.2")
+    driver = await fleet.driver_for(MinerRef(id="x", mac=MACS[1], last_ip="10.0.0.1"), max_age_s=60)
+    assert driver.endpoint.host == "10.0.0.2"
+    assert {each.key: each.ip for each in inventory.all()} == {
+        MACS[1]: "10.0.0.2",
+        MACS[2]: "10.0.0.1",
+    }
+    assert not fleet.notices
+
+
+async def test_the_first_to_have_it_may_be_the_one_that_goes() -> None:
+    world = {"10.0.0.1": miner(MACS[1]), "10.0.0.2": miner(MACS[1])}
+    inventory = Inventory(None)
+    fleet = fleet_over(world, inventory)
+    for ip in tuple(world):
+        await fleet.look_at(ip)
+    fleet.learn_ids((MinerKey(id="x", mac=MACS[1], ip="10.0.0.1"),))
+    del world["10.0.0.1"]
+    for wait_s in (0.0, GONE_AFTER_S):
+        assert fleet.twins("10.0.0.2") == ("10.0.0.1",)
+        await asyncio.sleep(wait_s)
+        with pytest.raises(UnreachableError):
+            await fleet.look_at("10.0.0.1")
+    driver = await fleet.driver_for(MinerRef(id="x", mac=MACS[1]), max_age_s=60)
+    assert driver.endpoint.host == "10.0.0.2"
+    (record,) = inventory.all()
+    assert (record.key, record.ip, record.miner_id) == (MACS[1], "10.0.0.2", "x")
+
+
+async def test_whoever_only_restarted_is_found_before_a_task_begins() -> None:
+    world = {"10.0.0.1": miner(MACS[1])}
+    fleet = fleet_over(world)
+    await fleet.look_at("10.0.0.1")
+    world["10.0.0.2"] = world.pop("10.0.0.1")
+    await fleet.look_at("10.0.0.2")
+    ref = MinerRef(id="a", mac=MACS[1])
+    assert (await fleet.driver_for(ref, max_age_s=60)).endpoint.host == "10.0.0.2"
+    world["10.0.0.1"] = world["10.0.0.2"]
+    await asyncio.sleep(30.0)
+    with pytest.raises(WrongDeviceError, match=MACS[1]):
+        await fleet.driver_for(ref, max_age_s=60)
+    assert list(fleet) == ["10.0.0.2", "10.0.0.1"]
+
+
+async def test_one_that_hides_its_mac_has_not_left() -> None:
+    world = {"10.0.0.1": miner(MACS[1])}
+    fleet = fleet_over(world)
+    await fleet.look_at("10.0.0.1")
+    world |= {"10.0.0.1": miner(None, reason="the password is wrong"), "10.0.0.2": miner(MACS[1])}
+    await fleet.look_at("10.0.0.2")
+    assert fleet.hides_mac("10.0.0.1")
+    with pytest.raises(WrongDeviceError, match=MACS[1]):
+        await fleet.driver_for(MinerRef(id="a", mac=MACS[1], last_ip="10.0.0.2"), max_age_s=60)
+    # Another one at its place is no reason to wait for it.
+    world["10.0.0.1"] = miner(None, model="another model")
+    await fleet.look_at("10.0.0.1")
+    ref = MinerRef(id="a", mac=MACS[1], last_ip="10.0.0.2")
+    assert (await fleet.driver_for(ref, max_age_s=60)).endpoint.host == "10.0.0.2"
+
+
+async def test_what_boots_and_seems_to_be_something_else_has_not_left() -> None:
+    world: dict[str, Any] = {"10.0.0.1": miner(MACS[1]), "10.0.0.2": miner(MACS[1])}
+    fleet = fleet_over(world)
+    for ip in tuple(world):
+        await fleet.look_at(ip)
+    world["10.0.0.1"] = None
+    for wait_s in (0.0, GONE_AFTER_S):
+        assert fleet.twins("10.0.0.2") == ("10.0.0.1",)
+        await asyncio.sleep(wait_s)
+        assert await fleet.look_at("10.0.0.1") == (None, False)
+    assert fleet.twins("10.0.0.2") == ()
+    assert list(fleet) == ["10.0.0.2"]
+
+
+async def test_many_with_one_mac_do_not_ask_each_other_all_the_time() -> None:
+    world = {f"10.0.0.{n}": miner(MACS[1]) for n in range(1, 41)}
+    fleet = fleet_over(world)
+    for _ in range(3):
+        for ip in world:
+            await fleet.look_at(ip)
+    asked = sum(fleet.at(ip).asked for ip in world)
+    assert asked <= 3 * len(world) + 2
+    with pytest.raises(WrongDeviceError, match="31 more"):
+        await fleet.driver_for(MinerRef(id="a", mac=MACS[1]), max_age_s=60)
+
+
+async def test_a_wanted_mac_that_names_nobody_is_none() -> None:
+    fleet = fleet_over({"10.0.0.1": miner(MACS[1])})
+    await fleet.look_at("10.0.0.1")
+    fleet.learn_ids((MinerKey(id="x", mac=MACS[1], ip="10.0.0.1"),))
+    driver = await fleet.driver_for(MinerRef(id="x", mac="00:00:00:00:00:00"), max_age_s=60)
+    assert driver.identity.mac == MACS[1]
 
 
 async def test_listeners_hear_of_each_miner_once() -> None:

@@ -52,6 +52,8 @@ class Seen(FakeMiner):
         self.shy = False
         self.hangs = False
         self.light = False
+        self.is_away = False
+        self.asked = 0
 
     @property
     def endpoint(self) -> Endpoint:
@@ -64,6 +66,12 @@ class Seen(FakeMiner):
     @property
     def min_interval_s(self) -> float:
         return self.bears_every_s
+
+    async def identify(self) -> Identity:
+        self.asked += 1
+        if self.is_away:
+            raise UnreachableError("away")
+        return self.identity
 
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:
         self.depths.append(depth)
@@ -296,14 +304,19 @@ async def test_the_cloud_may_ask_for_another_interval_above_the_local_floor() ->
         assert telemetry.interval_s == 77.0
 
 
-async def test_a_miner_that_left_is_not_looked_at_any_more() -> None:
-    fleet = World(Seen("10.0.0.1"))
-    async with polling(fleet, section=FAST) as (telemetry, sink):
+async def test_an_address_that_a_miner_left_is_asked_now_and_then_and_never_told_of() -> None:
+    old = Seen("10.0.0.1")
+    fleet = World(old)
+    async with polling(fleet, section=FAST) as (_, sink):
         await until(lambda: sink.readings)
+        old.is_away = True
         moved = fleet.miners["10.0.0.2"] = Seen("10.0.0.2")
-        moved.is_now = fleet.miners["10.0.0.1"].identity
+        moved.is_now = old.identity
         await fleet.look_at("10.0.0.2")
-        await until(lambda: set(telemetry._plans) == {"10.0.0.2"})
+        assert list(fleet) == ["10.0.0.2"]
+        told, asked = len(sink.readings), old.asked
+        await until(lambda: old.asked >= asked + 3)
+        assert "10.0.0.1" not in {each.ip for each in sink.readings[told:]}
 
 
 async def test_a_simulated_farm_is_read_by_real_drivers() -> None:

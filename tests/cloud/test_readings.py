@@ -273,3 +273,80 @@ async def test_a_heartbeat_has_a_bound_of_its_own(cloud: Cloud):
     body, headers = zlib.compress(json.dumps(beat).encode()), {"Content-Encoding": "deflate"}
     status, _ = await agent.call("POST", "heartbeat", data=body, headers=headers)
     assert status == 413
+
+
+async def test_two_devices_with_one_mac_are_both_known_until_one_of_them_is_left(cloud: Cloud):
+    agent = await cloud.agent()
+    first, second = "127.1.0.1", "127.1.0.2"
+    _, answer = await push(agent, reading(cloud, ip=first))
+    ((_, known_as),) = ((key["ip"], key["id"]) for key in answer["miners"])
+    cloud.clock.move(60)
+    pair = (
+        reading(cloud, ip=second, twin_ips=(first,)),
+        reading(cloud, ip=first, twin_ips=(second,)),
+    )
+    _, answer = await push(agent, *pair, seq=2)
+    ids = {key["ip"]: key["id"] for key in answer["miners"]}
+    assert ids[first] == known_as != ids[second]
+    rows_now = {row["ip"]: row for row in await known(cloud)}
+    assert {ip: row["id"] for ip, row in rows_now.items()} == ids
+    for row in rows_now.values():
+        assert (row["mac"], row["unstable_reason"], row["deleted_at"]) == (
+            MAC,
+            "duplicate_mac",
+            None,
+        )
+    # A look that fails says nothing of who it is, and spoils the record of neither.
+    cloud.clock.move(60)
+    dead = {"ok": False, "error": "unreachable", "moving": None}
+    await push(agent, reading(cloud, ip=second, twin_ips=(first,), **dead), seq=3)
+    rows_now = {row["ip"]: row for row in await known(cloud)}
+    assert (rows_now[second]["last_ok"], rows_now[first]["last_ok"]) == (False, True)
+    # The one that stays, be it the one known by its address, is the miner again.
+    cloud.clock.move(60)
+    _, answer = await push(agent, reading(cloud, ip=second), seq=4)
+    assert answer["miners"][0]["id"] == known_as
+    (left,) = (row for row in await known(cloud) if row["deleted_at"] is None)
+    assert (left["id"], left["ip"], left["unstable_reason"]) == (known_as, second, None)
+
+
+async def test_the_record_of_a_twin_goes_when_the_miner_is_alone_again(cloud: Cloud):
+    agent = await cloud.agent()
+    first, second = "127.1.0.1", "127.1.0.2"
+    await push(
+        agent,
+        reading(cloud, ip=first, twin_ips=(second,)),
+        reading(cloud, ip=second, twin_ips=(first,)),
+    )
+    assert len(await known(cloud)) == 2
+    cloud.clock.move(60)
+    other = reading(cloud, ip=second, mac="02:11:22:33:44:66")
+    await push(agent, reading(cloud, ip=first), other, seq=2)
+    left = {row["identity"]: row for row in await known(cloud) if row["deleted_at"] is None}
+    assert {row["ip"]: row["unstable_reason"] for row in left.values()} == {
+        first: None,
+        second: None,
+    }
+    assert set(left) == {MAC, "02:11:22:33:44:66"}
+
+
+@pytest.mark.parametrize(
+    ("said", "mac"),
+    [
+        ("00:00:00:00:00:00", None),
+        ("ff:ff:ff:ff:ff:ff", None),
+        ("01:00:5e:00:00:01", None),
+        ("unknown", None),
+        ("02-11-22-33-44-55", MAC),
+        ("021122334455", MAC),
+        ("0211.2233.4455", MAC),
+    ],
+)
+async def test_what_is_no_mac_gives_a_provisional_id_and_any_spelling_the_same(
+    cloud: Cloud, said: str, mac: str | None
+):
+    agent = await cloud.agent()
+    await push(agent, reading(cloud, mac=said))
+    (row,) = await known(cloud)
+    assert (row["mac"], row["unstable_reason"]) == (mac, None if mac else "no_mac")
+    assert row["identity"] == (mac or "ip:127.1.0.1")

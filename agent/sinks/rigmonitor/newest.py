@@ -65,8 +65,11 @@ class Newest:
         return key in self._seen
 
     def take(self, reading: MinerReading) -> None:
-        """A look at some miner, whatever became of it. Slow and static facts are there only when they are news."""
-        for key in (reading.mac, reading.ip):
+        """A look at some miner, whatever became of it. Slow and static facts are there only when they are news.
+
+        Where another device shows the same MAC, it says nothing of the miner with that MAC.
+        """
+        for key in (None if reading.twin_ips else reading.mac, reading.ip):
             seen = self._seen.get(key or "")
             if seen is not None:
                 self._put(seen, reading)

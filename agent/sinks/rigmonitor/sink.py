@@ -28,6 +28,8 @@ from drivers.base import Driver
 _FILE: Final = "rigmonitor.json"
 READ_ONLY: Final = "only reported to: the agent is in read-only mode"
 
+TWINS: Final = "neither reported nor switched, since several devices show its MAC"
+
 log: Any = structlog.get_logger(__name__)
 
 
@@ -115,6 +117,13 @@ class RigMonitor:
     def take(self, reading: MinerReading) -> None:
         """A look at some miner."""
         self._newest.take(reading)
+        mac = reading.mac or ""
+        if mac not in self._newest:
+            return
+        if reading.twin_ips:
+            self._notes.trouble(TWINS, mac, " and ".join(sorted({reading.ip, *reading.twin_ips})))
+        else:
+            self._notes.cleared(TWINS, mac)
 
     async def run(self) -> None:
         """Report and follow until cancelled."""

@@ -313,3 +313,27 @@ async def test_a_server_that_breaks_on_one_miner_is_not_called_away(tmp_path: Pa
             server.breaks_on = None
             await until(lambda: machines[0].logs, within_s=40)
             await until(lambda: agent.monitor.state == "ok")
+
+
+async def test_of_two_with_one_mac_neither_is_reported_or_switched_until_one_is_left(
+    tmp_path: Path,
+) -> None:
+    async with farm_of("antminer/s21:2") as farm, strict_server() as server:
+        real, false = farm.miners
+        _, codes = codes_for(farm, tmp_path)
+        machine = server.add(codes[real.ip])
+        server.add(codes[false.ip])
+        false.faults.add("changes_mac", mac=real.mac)
+        machine.asic = "off"
+        async with agent_on(farm, monitor_config(farm, tmp_path, server.url)) as agent:
+            await until(
+                lambda: f"{real.mac} ({real.ip} and {false.ip})" in agent.monitor.state, within_s=40
+            )
+            polls, logs = len(server.bulk_sizes), len(machine.logs)
+            await until(lambda: len(server.bulk_sizes) > polls + 5)
+            assert len(machine.logs) <= logs + 1
+            assert farm.ledger.entries == []
+            false.faults.remove("changes_mac")
+            await until(lambda: farm.ledger.of(phase="applied"), within_s=60)
+            assert {entry["ip"] for entry in farm.ledger.entries} == {real.ip}
+            await until(lambda: real.mac not in agent.monitor.state)

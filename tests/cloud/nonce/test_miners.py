@@ -314,3 +314,32 @@ async def test_the_tasks_of_a_miner_are_filtered_within_seven_days(stage: Any) -
 )  # fmt: skip
 async def test_a_bad_filter_on_the_tasks_of_a_miner_is_refused(stage: Any, query: str) -> None:
     await stage.ask("GET", f"{stage.at_farm}/miners/{stage.miners[1]}/tasks?{query}", status=400)
+
+
+async def test_two_with_one_mac_are_both_shown_each_with_where_the_other_is(
+    stage: Any, readings: Any
+) -> None:
+    first, second = readings.healthy(1), readings.healthy(9)
+    twin = {"mac": first.mac, "twin_ips": (first.ip,)}
+    await stage.look_at(
+        msgspec.structs.replace(second, **twin),
+        msgspec.structs.replace(first, twin_ips=(second.ip,)),
+    )
+    for number, other in ((1, second.ip), (9, first.ip)):
+        address = {"ip_ranges": (first if number == 1 else second).ip}
+        body = await stage.ask("GET", f"{stage.at_farm}/miner/latest", params=address)
+        (shown,) = body["data"]
+        assert (shown["mac"], shown["unstable_reason"]) == (first.mac, "duplicate_mac")
+        assert shown["hashrate"] is not None
+        (error,) = [each for each in shown["errors"] if each["code"] == "duplicate_mac"]
+        assert other in error["message"]
+        made = await stage.create("miner.light.update", number, params={"action": "on"})
+        assert made["meta"]["skipped"][0]["reason"] == "unstable_miner"
+    assert await listed(stage, unstable="true") == [1, 9]
+    assert await listed(stage, mac=first.mac) == [1, 9]
+    await stage.look_at(readings.healthy(1))
+    assert await listed(stage, mac=first.mac) == [1]
+    shown = await item(stage, 1)
+    assert (shown["unstable_reason"], shown["errors"]) == (None, [])
+    made = await stage.create("miner.light.update", 1, params={"action": "on"})
+    assert made["meta"]["summary"]["created_count"] == 1
