@@ -41,7 +41,7 @@ class CloudTime:
         self._turn = asyncio.Lock()
         self._row: _Row | None = None
         self._ours = False  # whether the row follows the clock of this host
-        self._since = clock.boot()  # what the seconds in the row are on that clock
+        self._since = clock.boot()  # the moment of its seconds, on that clock
 
     def now(self) -> float:
         """Seconds of cloud time."""
@@ -66,9 +66,8 @@ class CloudTime:
         row = _Row(*(await connection.execute(sa.select(*columns))).one())
         if row == self._row:
             return  # it still stands
-        boot = (
-            self._clock.boot()
-        )  # after the row was read: what is not certain to have passed does not count
+        # Only after the row was read: what is not certain to have passed since does not count.
+        boot = self._clock.boot()
         self._row = row
         self._ours = row.boot_id == boot.boot_id and row.boot_s <= boot.seconds
         self._since = BootTime(row.boot_id, row.boot_s) if self._ours else boot
