@@ -126,7 +126,7 @@ async def agent_on(farm: Farm, folder: Path) -> AsyncIterator[Agent]:
     parts = [asyncio.create_task(each.run()) for each in (path, buffer, telemetry)]
     try:
         await asyncio.wait_for(path.ready(), 10.0)
-        yield Agent(site, cloud, path, OnSite(path, site.fleet), scanner, sink, telemetry)
+        yield Agent(site, cloud, path, OnSite(path, site.fleet, pace=1.0), scanner, sink, telemetry)
     finally:
         path.stop()
         await parts[0]
@@ -169,7 +169,7 @@ async def test_no_order_reaches_either_of_two_with_one_mac(
         for host in (real.ip, false.ip):
             for name in PARAMS:
                 request = LocalRequest(name=name, params=PARAMS[name], host=host)
-                result = await agent.onsite.handle(request)
+                result = await agent.onsite.wish(request).carried_out()
                 assert result["error"]["code"] == "wrong_device"
         ref = MinerRef(id=real.mac, mac=real.mac, last_ip=false.ip)
         result = await agent.path.submit_local(
