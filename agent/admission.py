@@ -88,8 +88,6 @@ class Admission:
             await self._journal.tell_again(reply.asked[:ASKED_MOST]) if reply.asked else ()
         )
         self.settings_rev = reply.settings_rev
-        for task_id in reply.cancel:
-            self._dispatcher.cancel(task_id)
         fresh = 0
         if reply.tasks:
             fresh = await self._take(reply.tasks)
@@ -119,6 +117,9 @@ class Admission:
                 not_known=self._not_known,
             )
         )
+        # Before the lease, which lets begin what a journal put back from a copy takes for open.
+        for task_id in reply.cancel:
+            self._dispatcher.cancel(task_id)
         self._gate.lease.renew(asked_mono, min(reply.lease_s, LEASE_MOST_S))
         if reply.heard_seq is not None:
             await self._compare(reply.heard_seq, told_seq, asked_mono)

@@ -188,7 +188,11 @@ class Reporter:
         return self._read(events, acks)
 
     async def _ask(self, events: tuple[Event, ...]) -> tuple[Ack, ...]:
-        request = ReportRequest(journal_id=self._journal.journal_id, events=events)
+        request = ReportRequest(
+            journal_id=self._journal.journal_id,
+            events=events,
+            told_seq=await self._journal.told_seq(),
+        )
         acks = (await self._source.report(request)).acks
         if not acks:
             raise CloudError("the cloud acknowledged none of the reported events", retry=True)

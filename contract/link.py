@@ -179,8 +179,11 @@ class Event(Message, frozen=True, kw_only=True):
 
 
 class ReportRequest(Message, frozen=True, kw_only=True):
+    """`told_seq`: the highest number under which the cloud has acknowledged an outcome of this journal."""
+
     journal_id: str
     events: tuple[Event, ...]
+    told_seq: Whole = 0
 
 
 class Ack(Message, frozen=True, kw_only=True):

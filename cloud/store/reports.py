@@ -332,12 +332,14 @@ async def _store(connection: AsyncConnection, intake: _Intake) -> None:
 async def _raise_seq(
     connection: AsyncConnection, agent: Mapping[str, Any], report: ReportRequest
 ) -> None:
-    """Keep the highest event number heard of this journal; the agent sees by it that our database was put back."""
+    """Keep the highest event number heard of this journal; the agent sees by it that our database was put back. One
+    that acknowledged more than it knows of was: its number stands still until what it has lost is told again.
+    """
     heard = max((event.seq for event in report.events), default=0)
     await connection.execute(
         agents.update()
         .where(agents.c.id == agent["id"], agents.c.journal_id == report.journal_id)
-        .where(agents.c.last_seq < heard)
+        .where(agents.c.last_seq < heard, agents.c.last_seq >= report.told_seq)
         .values(last_seq=heard)
     )
 

@@ -323,3 +323,33 @@ async def test_a_begin_id_differs_though_random_bytes_repeat(
     second = draw(clock)
     clock.step(timedelta(seconds=1))
     assert draw(clock) != second
+
+
+async def test_a_setting_that_a_copy_of_the_journal_holds_as_open_is_called_off_before_it_begins(
+    tmp_path: Path,
+) -> None:
+    cloud = FakeCloud()
+    folder, kept = tmp_path / "agent", tmp_path / "copy"
+    folder.mkdir()
+    at = Site(folder, cloud=cloud)
+    at.start()
+    miner = at.farm.miners[0]
+    gate = miner.gate["plan"] = asyncio.Event()
+    task = at.task(params={"action": "on"})
+    await until(lambda: miner.trace == ["plan"])
+    await asyncio.to_thread(shutil.copytree, folder, kept)
+    gate.set()
+    await cloud.ended(task)
+    await cloud.ended(at.task(params={"action": "off"}))
+    await at.die()
+    await asyncio.to_thread(shutil.rmtree, folder)
+    await asyncio.to_thread(shutil.copytree, kept, folder)
+    cloud.end = lambda _: None  # type: ignore[method-assign]  # it tells of the ended ones, too
+    cloud.cancel.add(task)
+    after = Site(folder, cloud=cloud, farm=at.farm)
+    after.start()
+    await after.path.ready()
+    await until(lambda: not after.path.dispatcher.tasks)
+    await after.stop()
+    assert miner.ledger == ["Light", "Light"]
+    assert miner.state["light"] is False

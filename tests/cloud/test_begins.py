@@ -145,6 +145,21 @@ async def test_the_number_heard_is_that_of_the_reports(cloud: Cloud):
     assert (await agent.claim(open=named))["heard_seq"] == 2
 
 
+async def test_a_database_that_was_put_back_does_not_take_new_reports_for_what_it_has_lost(
+    cloud: Cloud,
+):
+    agent, task = await held(cloud)
+    named = [{"task_id": task["task_id"], "epoch": 1}]
+    await agent.claim(open=named)
+    event = agent.event(task, "pending", cloud.clock.now(), begin_id="first")
+    body = {"journal_id": agent.journal_id, "events": [event | {"seq": 90}], "told_seq": 70}
+    await agent.call("POST", "reports", json=body)
+    assert (await agent.claim(open=named))["heard_seq"] == 0
+    told_again = body | {"events": [event | {"seq": 91}], "told_seq": 0}
+    await agent.call("POST", "reports", json=told_again)
+    assert (await agent.claim(open=named))["heard_seq"] == 91
+
+
 async def forget(cloud: Cloud, *task_ids: str, batches: bool = True) -> None:
     """As if the database had been put back from a copy taken before these tasks were made."""
     async with cloud.store.write() as connection:
