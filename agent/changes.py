@@ -344,8 +344,10 @@ def is_outage(error: MinerError) -> bool:
 
 
 def _unknown(error: MinerError, plan: Plan) -> Settlement:
+    """Other hands are named so: what they show says nothing of the miner that was meant."""
+    is_other = isinstance(error, WrongDeviceError)
     return failed(
-        ErrorCode.NOT_VERIFIED,
+        error.code if is_other else ErrorCode.NOT_VERIFIED,
         f"The request was sent, but the miner could not be looked at afterwards: {error}",
         outcome=Outcome.UNKNOWN,
         evidence=Evidence(

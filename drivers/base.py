@@ -84,13 +84,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     and `data` hold plain values; secrets (pool passwords) never go into `before`.
 
     `raises_power`: the miner may draw more afterwards, or stop and start to draw again, than it does now. False only
-    where the driver knows that it does not.
+    where the driver knows that it does not. `mac` and `serial` tell whose plan it is.
     """
 
     change: AnyChange
     before: dict[str, Any]
     data: dict[str, Any] = {}
     raises_power: bool = True
+    mac: str | None = None
+    serial: str | None = None
 
 
 class NoChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,20 +241,26 @@ class Driver(Protocol):
         """Look once. Sends nothing that changes the miner; needs no password for the moving facts."""
 
     async def plan(self, change: AnyChange) -> Plan | NoChange:
-        """Read what is there now; say what would be written. Sends nothing that changes the miner."""
+        """Read what is there now; say what would be written. Sends nothing that changes the miner.
+
+        Raises WrongDeviceError when who answers is not who `identity` was at the call.
+        """
 
     async def apply(self, plan: Plan, effect: Effect) -> None:
         """Write it, once. Raises OutcomeUnknownError when bytes were sent and the answer was lost,
-        RefusedError when the miner said no.
+        RefusedError when the miner said no, WrongDeviceError before a write when another miner answers by now.
         """
 
     async def verify(self, plan: Plan, effect: Effect) -> Evidence:
         """Look until the miner shows the change or its proof window ends. Also called after a crash,
-        with only the plan and the notes; never writes.
+        with only the plan and the notes; never writes. Raises WrongDeviceError when another miner answers now: what
+        became of the one that is meant is not known.
         """
 
     async def get_log(self, folder: Path, *, size_cap_bytes: int) -> LogFile:
-        """Stream the miner's log into `folder`. Raises UnsupportedError where there is none."""
+        """Stream the miner's log into `folder`. Raises UnsupportedError where there is none, and WrongDeviceError as
+        `plan` does.
+        """
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):

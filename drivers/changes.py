@@ -4,6 +4,7 @@ which only tells by which of its modules each kind is made.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from contract.errors import MinerError, UnsupportedError, WrongDeviceError
+from contract.errors import MinerError, UnreachableError, UnsupportedError
 from drivers.base import AnyChange, Change, Effect, Evidence, LogFile, NoChange, Plan
+from drivers.hands import Hands, check_whose, meant_by, who_is
 from drivers.proof import is_silent
 from drivers.subject import Subject
 from drivers.watch import Watch
 
+_CERTAIN_FOR_S: Final = 2.0  # how long an answer to who it is holds for more orders of one change
 _KNOWN_WITHIN_S: Final = 600.0
 _ASK_EVERY_S: Final = 5.0
 
@@ -46,45 +49,89 @@ class Changes(Generic[Miner]):
     """What can be done to one miner, by the ways of its make. A kind of change without a way is unsupported."""
 
     def __init__(
-        self,
-        miner: Miner,
-        ways: Mapping[type[Change], Way[Miner]],
-        logs: Logs[Miner],
-        *,
-        looks_tell_who: bool = False,
+        self, miner: Miner, ways: Mapping[type[Change], Way[Miner]], logs: Logs[Miner]
     ) -> None:
-        """`looks_tell_who`: the ways of this make see with their own looks whether it still is the same miner."""
         self._miner = miner
         self._ways = ways
         self._logs = logs
-        self._looks_tell_who = looks_tell_who
 
     async def plan(self, change: AnyChange) -> Plan | NoChange:
         """See `Driver.plan`. Raises UnsupportedError for a miner that is only read."""
         self._check_drivable()
-        return await self._way(change).plan(self._miner, change)
+        # Before the first look: by what that shows, its identity may become another.
+        meant = who_is(self._miner.identity)
+        hands, asked = Hands(self._miner, meant), self._miner.wire.exchanges
+        try:
+            found = await self._way(change).plan(self._miner, change)
+        except UnreachableError:
+            raise
+        except MinerError:
+            if self._miner.wire.exchanges != asked:
+                await hands.refuse_other()  # what was seen may have been another one's
+            raise
+        await hands.settle()
+        found = msgspec.structs.replace(found, before=found.before | hands.shown)
+        if isinstance(found, NoChange):
+            return found
+        return msgspec.structs.replace(found, mac=meant.mac, serial=meant.serial)
 
     async def apply(self, plan: Plan, effect: Effect) -> None:
         """See `Driver.apply`. Raises UnsupportedError for a miner that is only read."""
+        check_whose(plan, self._miner.identity)
         self._check_drivable()
-        await self._way(plan.change).apply(self._miner, plan, effect)
+        hands = Hands(self._miner, meant_by(plan, self._miner.identity))
+        certain_mono: float | None = None
+
+        async def check() -> None:
+            nonlocal certain_mono
+            now_mono = self._miner.clock.mono()
+            if certain_mono is None:
+                await hands.check()
+            elif now_mono - certain_mono < _CERTAIN_FOR_S:
+                return  # the same order once more, after a refusal: a nonce may be good for one request only
+            else:
+                # Between two orders of one change it may be too busy with the first to say who it is.
+                await hands.refuse_other()
+            certain_mono = self._miner.clock.mono()
+
+        with self._miner.wire.checking(check):
+            await self._way(plan.change).apply(self._miner, plan, effect)
 
     async def verify(self, plan: Plan, effect: Effect) -> Evidence:
         """See `Driver.verify`. Raises UnsupportedError when the address holds a miner that is only read."""
-        await self._known_again()
-        meant = self._miner.identity.mac
-        found = await self._way(plan.change).verify(self._miner, plan, effect)
-        if found.outcome == "unknown" or self._looks_tell_who or not await self._is_another(meant):
+        hands = Hands(self._miner, meant_by(plan, self._miner.identity))
+        try:
+            await self._known_again()
+            found = await self._way(plan.change).verify(self._miner, plan, effect)
+        except UnsupportedError:
+            # It is only read now: another one, or the same with the firmware it was given.
+            check_whose(plan, self._miner.identity)
+            raise
+        except MinerError:
+            await hands.refuse_other()
+            raise
+        if found.outcome == "unknown":
+            await hands.refuse_other()
             return found
-        reason = "another miner answers at this address now"
+        doubt = await hands.doubt()
+        if doubt is None:
+            return msgspec.structs.replace(found, after=found.after | hands.shown)
         return msgspec.structs.replace(
-            found, outcome="unknown", verified=False, signal="none", reason=reason
+            found, outcome="unknown", verified=False, signal="none", reason=doubt
         )
 
     async def fetch_log(self, folder: Path, *, size_cap_bytes: int) -> LogFile:
         """See `Driver.get_log`. Raises UnsupportedError for a miner that is only read."""
         self._check_drivable()
-        return await self._logs.fetch_log(self._miner, folder, size_cap_bytes=size_cap_bytes)
+        hands = Hands(self._miner, who_is(self._miner.identity))
+        is_certain = await hands.refuse_other()  # so that no stranger is sent a login
+        log = await self._logs.fetch_log(self._miner, folder, size_cap_bytes=size_cap_bytes)
+        try:
+            await (hands.refuse_other() if is_certain else hands.check())
+        except MinerError:
+            await asyncio.to_thread(Path(log.path).unlink)
+            raise
+        return log
 
     def _way(self, change: AnyChange) -> Way[Miner]:
         way = self._ways.get(type(change))
@@ -92,16 +139,6 @@ class Changes(Generic[Miner]):
             kind = type(change).__struct_config__.tag
             raise UnsupportedError(f"{self._miner.identity.make} miners cannot be asked for {kind}")
         return way
-
-    async def _is_another(self, meant: str | None) -> bool:
-        """Whether the address changed hands since: then what was seen there says nothing of the miner that is meant."""
-        try:
-            mac = (await self._miner.identify()).mac
-        except WrongDeviceError:
-            return True
-        except MinerError:
-            return False  # it has just shown what it is like; nothing says that it is another
-        return None not in {mac, meant} and mac != meant
 
     async def _known_again(self) -> None:
         """Wait until it is known well enough to be judged: a miner met while it restarts may have shown only one of

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from contract.miner import Endpoint, Identity, Reading
+from contract.miner import Identity, Reading
 from drivers.base import Depth
-from drivers.watch import Watched
+from drivers.hands import Asked
 
 
-class Subject(Watched, Protocol):
+class Subject(Asked, Protocol):
     """One miner with the firmware of its maker, as its driver holds it."""
 
-    @property
-    def endpoint(self) -> Endpoint: ...
     @property
     def identity(self) -> Identity: ...
     @property

@@ -7,8 +7,8 @@ hostile or dying miner can do ends in a named error by the deadline.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, Generic, Protocol, TypeVar, cast
@@ -79,10 +79,12 @@ class Wire:
 
     def __init__(self, endpoint: Endpoint, clock: Clock, timing: Timing) -> None:
         self.endpoint = endpoint
+        self.exchanges = 0  # how many were begun
         self._clock = clock
         self._timing = timing
         self._lock = asyncio.Lock()
         self._quiet_until_mono = 0.0
+        self._check: Callable[[], Awaitable[None]] | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -92,6 +94,15 @@ class Wire:
     def quiet_for(self, seconds: float) -> None:
         """Start no exchange for that long (a device that just got a reboot must not be disturbed)."""
         self._quiet_until_mono = max(self._quiet_until_mono, self._clock.mono() + seconds)
+
+    @contextmanager
+    def checking(self, check: Callable[[], Awaitable[None]]) -> Iterator[None]:
+        """Await `check` right before each connection that is to change the miner; none is made if it raises."""
+        self._check = check
+        try:
+            yield
+        finally:
+            self._check = None
 
     async def exchange(
         self,
@@ -115,6 +126,7 @@ class Wire:
         Raises UnreachableError when no byte was sent. Afterwards, for a read, MalformedError (a cut, a hang,
         too many bytes, nonsense); for an effect OutcomeUnknownError instead, unless the decoder found a refusal.
         """
+        self.exchanges += 1
         if effect is not None:
             made = partial(_Link[T], decoder, cap_bytes, sink)
             return await self._change(port, request, made, deadline_s, effect=effect, body=body)
@@ -188,6 +200,8 @@ class Wire:
         connected_anew = False
         async with AsyncExitStack() as held:
             while True:
+                if self._check is not None:
+                    await self._check()
                 async with self._turn():
                     await self._quiet()
                     link = made()

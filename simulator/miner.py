@@ -172,6 +172,18 @@ class Miner(Device, ABC):
         self.ip = ip
         self.sync_listeners()
 
+    def lease(self, ip: str) -> None:
+        """Be given another address by DHCP: it is the one after a boot, too."""
+        self.move_to(ip)
+
+    def swap(self, other: Miner) -> None:
+        """Change places with another miner: each answers at the address of the other from now on."""
+        here, there = self.ip, other.ip
+        for listener in self.listeners.values():
+            listener.close()
+        other.lease(here)
+        self.lease(there)
+
     @abstractmethod
     def _go_dark(self) -> None:
         """Forget what is in memory only, and end the process."""

@@ -24,7 +24,7 @@ from contract.miner import (
 from drivers.antminer import braiins, proofs
 from drivers.antminer.cgi import Cgi
 from drivers.antminer.changes import changes_of
-from drivers.antminer.identify import Findings, ask_who, classify, examine
+from drivers.antminer.identify import Findings, ask_who, classify, examine, who_of
 from drivers.antminer.models import OLD, Model, spec_for
 from drivers.antminer.reading import (
     Look,
@@ -33,7 +33,7 @@ from drivers.antminer.reading import (
 from drivers.antminer.replies import Joined, Reply
 from drivers.antminer.rpc import MOVING, Rpc
 from drivers.antminer.slow import Meter, look_slowly
-from drivers.antminer.subject import Subject
+from drivers.antminer.subject import Subject, system_info
 from drivers.base import (
     Capabilities,
     Credentials,
@@ -42,6 +42,7 @@ from drivers.base import (
 )
 from drivers.boards import with_serials
 from drivers.changes import Changes, Changing
+from drivers.hands import Who
 from drivers.wire import Wire
 
 
@@ -122,6 +123,10 @@ class Antminer(Changing):
             raise WrongDeviceError(f"{self._endpoint.host} is no AntMiner (any more)")
         return await self.complete(found)
 
+    async def who(self) -> Who | None:
+        """See `drivers.hands.Asked`: its web side alone tells."""
+        return who_of(await system_info(self))
+
     async def complete(self, found: Findings) -> Identity:
         """Identity out of what the API said already, and the web side."""
         examined = await examine(self.cgi, found)
@@ -181,13 +186,17 @@ class Antminer(Changing):
         if head is not None and (kind := head.get("Type")) != self._type_seen:
             self._check_same_firmware(head)
             self._type_seen = kind
-        return look_of(
+        look = look_of(
             summary.SUMMARY[0] if summary and summary.SUMMARY else None,
             data,
             pools.POOLS if pools else None,
             self._spec,
             self.rpc.generation,
         )
+        is_empty = summary is not None and summary.SUMMARY == []
+        if is_empty and stats is not None and stats.STATS == []:
+            return msgspec.structs.replace(look, is_empty=True)
+        return look
 
     def _check_same_firmware(self, head: dict[str, Any]) -> None:
         """A miner that was given another firmware since must not get our password or a write."""

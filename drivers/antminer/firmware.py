@@ -17,12 +17,11 @@ from contract.errors import (
     RefusedError,
     UnsupportedError,
 )
-from contract.miner import Identity, normalize_mac
+from contract.miner import Identity
 from drivers import flash
 from drivers.antminer import bmu, proofs
 from drivers.antminer.reboot import (
     clocks_of,
-    is_other_device,
     is_refused_method,
     reading_or_none,
 )
@@ -34,6 +33,7 @@ from drivers.antminer.subject import (
     system_info,
 )
 from drivers.base import Effect, Evidence, Firmware, NoChange, Plan
+from drivers.hands import check_whose
 from drivers.http import Response
 from drivers.proof import evidence, is_silent, same_version
 from drivers.uptime import Turn, turn_of
@@ -60,7 +60,6 @@ async def plan(miner: Subject, change: Firmware) -> Plan | NoChange:
     before: dict[str, Any] = {
         "firmware_version": identity.firmware_version,
         "elapsed_s": clocks_of(miner, info, reading).elapsed_s,
-        "mac": identity.mac or normalize_mac(str(info.get("macaddr", ""))),
         "read_at": to_text(miner.clock.now()),
     }
     if change.target_version and same_version(identity.firmware_version, change.target_version):
@@ -111,20 +110,17 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
         )
         try:
             identity = whole(await miner.identify())
+            if identity is not None:
+                check_whose(plan, identity)
             reading = await reading_or_none(miner)
             elapsed_s = reading.moving.uptime_s if reading else None
-            info = {"macaddr": identity.mac if identity else None}
         except MinerError as error:
             if not is_silent(error):
                 reason = f"could not look again: {error}"
                 return evidence(plan, watch, "unknown", "none", {}, reason=reason)
             identity = None
-            info = {}
         version = identity.firmware_version if identity else None
         after = flash.shown(effect, version, elapsed_s)
-        if identity is not None and is_other_device(plan, info):
-            reason = "another miner answers at this address now"
-            return evidence(plan, watch, "unknown", "none", after, reason=reason)
         if flash.has_changed(plan, version) and elapsed_s is not None:
             return flash.changed(plan, watch, version, after, proofs.VERSION.signal)
         if _is_over(plan, effect, watch, elapsed_s):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,7 @@ from drivers.antminer.repair import decode_json
 from drivers.antminer.replies import Reply, decode_reply
 from drivers.antminer.rpc import Rpc, request_for
 from drivers.antminer.units import text_of
+from drivers.hands import Who
 
 # Text, lower case, in the order in which it decides. `None`: another maker's miner, not ours to claim.
 MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
@@ -131,6 +133,15 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
 
     identity: Identity
     control_board: str | None = None
+
+
+def who_of(info: Mapping[str, Any]) -> Who:
+    """MAC and serial in `get_system_info.cgi`."""
+    serial = text_of(info.get("serinum"))
+    return Who(
+        mac=normalize_mac(text_of(info.get("macaddr"))),
+        serial=None if serial is None or serial.lower() in _NO_SERIAL else serial,
+    )
 
 
 async def examine(cgi: Cgi, found: Findings) -> Examined:
@@ -252,15 +263,15 @@ async def _with_web(cgi: Cgi, identity: Identity, found: Findings) -> Examined:
             model = clean_model(text_of(value))
     spec = spec_for(model)
     generation = (spec.generation if spec else None) or _generation(found, kind)
-    serial = text_of(info.get("serinum"))
+    who = who_of(info)
     whole = _judged(
         msgspec.structs.replace(
             identity,
             model=spec.name if spec else model,
             generation=generation,
             firmware_version=_version(info, kind) or identity.firmware_version,
-            mac=normalize_mac(text_of(info.get("macaddr"))),
-            serial=None if serial is None or serial.lower() in _NO_SERIAL else serial,
+            mac=who.mac,
+            serial=who.serial,
             hostname=text_of(info.get("hostname")),
         )
     )

@@ -9,6 +9,7 @@ import msgspec
 from contract.errors import (
     BusyError,
     MinerError,
+    ServiceAwayError,
     UnsupportedModeError,
 )
 from contract.miner import PowerMode, Reading
@@ -47,16 +48,16 @@ async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChan
     """Read the configured and the running mode; say which numbers would be tried."""
     wanted = wanted_mode(change, miner.awake_mode)
     config = await read_conf(miner)
-    reading = await _running(miner)
+    reading = await running(miner)
     before = _shown(config, reading)
     numbers = _numbers(miner, change, wanted, config)
     if not config.has_mode and wanted is PowerMode.NORMAL:
+        if reading is None:
+            raise ServiceAwayError("its mining process does not answer, so how it runs is not seen")
         return NoChange(change=change, before=before)  # a model without modes is always normal
     # Configured is not yet obeyed: some miners hash on in sleep until their next reboot.
-    if config.mode_number in numbers and not _contradicts(wanted, reading):
+    if config.mode_number in numbers and shows(wanted, reading):
         return NoChange(change=change, before=before)
-    if isinstance(change, Suspend):
-        miner.awake_mode = config.mode_number
     for number in numbers:
         compose(miner, config, number)  # raises what cannot be written, before anything is
     data = {
@@ -77,6 +78,8 @@ async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
     """
     config = _config(plan)
     before = config.mode_number
+    if isinstance(plan.change, Suspend):
+        miner.awake_mode = before
     numbers = plan.data["numbers"]
     kept: str | None = before
     for number in numbers:
@@ -113,7 +116,7 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
     while True:
         try:
             found, trouble = await read_conf(miner, tries=1), None
-            reading = await _running(miner)
+            reading = await running(miner)
         except MinerError as error:
             trouble = error
             if not is_silent(error):
@@ -166,20 +169,48 @@ def spellings(miner: Subject) -> tuple[bool, ...]:
     return (False,) if is_old(miner) else (False, True)
 
 
+async def running(miner: Subject) -> Reading | None:
+    """What runs now; `None` while the mining process is down."""
+    try:
+        return await miner.read(Depth.SLOW)
+    except MinerError as error:
+        if not is_silent(error):
+            raise
+        return None
+
+
+def running_mode(reading: Reading) -> PowerMode | None:
+    """The mode it runs in, where it shows that."""
+    return reading.slow.mode if reading.slow else None
+
+
+def sleeps(reading: Reading | None) -> bool:
+    """Whether the running miner shows that it sleeps: it does not hash, and says so."""
+    if reading is None or reading.moving.hashrate_hs:
+        return False
+    boards = reading.moving.boards
+    is_off = bool(boards) and all(board.state == "off" for board in boards)
+    return running_mode(reading) is PowerMode.SLEEP or (reading.moving.hashrate_hs == 0 and is_off)
+
+
+def shows(wanted: PowerMode, reading: Reading | None) -> bool:
+    """Whether the running miner shows the mode, however long it has been in it. What cannot be read shows nothing."""
+    if reading is None or wanted is PowerMode.SLEEP:
+        return sleeps(reading)
+    running = running_mode(reading)
+    if running is not None:
+        return running is wanted
+    # Builds that do not tell the running mode have two: what hashes does not sleep.
+    return wanted is PowerMode.NORMAL and bool(reading.moving.hashrate_hs)
+
+
 def runs(wanted: PowerMode, reading: Reading | None, watch: Watch) -> bool:
-    """Whether the running miner shows the mode. Asleep is one that does not hash and says so."""
-    if reading is None:
+    """Whether the running miner shows the mode as one that just went into it does: asleep, or hashing in it."""
+    if reading is None or wanted is PowerMode.SLEEP:
+        return sleeps(reading)
+    if not reading.moving.hashrate_hs:
         return False
-    running = reading.slow.mode if reading.slow else None
-    rate = reading.moving.hashrate_hs
-    if wanted is PowerMode.SLEEP:
-        if rate:
-            return False
-        boards = reading.moving.boards
-        is_off = bool(boards) and all(board.state == "off" for board in boards)
-        return running is PowerMode.SLEEP or (rate == 0 and is_off)
-    if not rate:
-        return False
+    running = running_mode(reading)
     if running is not None:
         return running is wanted
     uptime_s = reading.moving.uptime_s
@@ -236,31 +267,11 @@ async def read_back(miner: Subject, number: str, before: str) -> str | None:
         waited_s += _LOOK_EVERY_S
 
 
-async def _running(miner: Subject) -> Reading | None:
-    """What runs now; `None` while the mining process is down."""
-    try:
-        return await miner.read(Depth.SLOW)
-    except MinerError as error:
-        if not is_silent(error):
-            raise
-        return None
-
-
 def _hashes_in(config: conf.Config, reading: Reading | None) -> PowerMode | None:
     """The mode it hashes in; `None` where it does not, or does not tell. Older ones tell only what is configured."""
     if reading is None or not reading.moving.hashrate_hs:
         return None
-    running = reading.slow.mode if reading.slow else None
-    return running or _MODES.get(config.mode_number)
-
-
-def _contradicts(wanted: PowerMode, reading: Reading | None) -> bool:
-    if reading is None:
-        return False
-    if wanted is PowerMode.SLEEP and reading.moving.hashrate_hs:
-        return True
-    running = reading.slow.mode if reading.slow else None
-    return running is not None and running is not wanted
+    return running_mode(reading) or _MODES.get(config.mode_number)
 
 
 def _ran_out(
@@ -270,11 +281,15 @@ def _ran_out(
         reason = f"the miner's configuration stays at mode {found.mode_number}"
         signal = proofs.MODE_CONFIG.signal
         return _judged(plan, watch, "not_done", signal, found, reading=reading, reason=reason)
-    running = reading.slow.mode if reading and reading.slow else None
+    running = running_mode(reading) if reading else None
     if wanted is not PowerMode.SLEEP and running is wanted:
         reason = "the mode runs, but there is no hash rate yet: check pools and boards"
         return _judged(plan, watch, "done", "running mode", found, reading=reading, reason=reason)
-    what = "still hashes" if wanted is PowerMode.SLEEP else "does not run so"
+    if reading is None:
+        reason = f"{wanted} is stored, but its mining process does not answer, so how it runs is not seen"
+        return _judged(plan, watch, "unknown", "none", found, reading=reading, reason=reason)
+    still_hashes = wanted is PowerMode.SLEEP and reading.moving.hashrate_hs
+    what = "still hashes" if still_hashes else "does not show that it runs so"
     reason = f"{wanted} is stored, but the miner {what}; it may obey after a reboot"
     return _judged(plan, watch, "unknown", "none", found, reading=reading, reason=reason)
 

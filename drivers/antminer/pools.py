@@ -14,8 +14,9 @@ from contract.errors import (
     PoolsLockedError,
     RefusedError,
 )
-from contract.miner import Pool
+from contract.miner import Pool, Reading
 from drivers.antminer import conf, proofs
+from drivers.antminer.mode import running, sleeps
 from drivers.antminer.subject import Subject, is_old, json_answer, read_conf, write_conf
 from drivers.base import Effect, Evidence, NoChange, Plan, Pools
 from drivers.proof import evidence, is_silent, shown_url
@@ -24,17 +25,22 @@ from drivers.watch import Watch
 
 _LOOK_EVERY_S: Final = 5.0
 _SPOILT: Final = "ERR"  # what the firmware writes instead of a pool whose signed file is broken
-SLEEPING: Final = ("1", "254")  # work modes in which the running miner has no pools to show
+SLEEPING: Final = ("1", "254")  # work modes in which the miner works for no pool
 
 
 async def plan(miner: Subject, change: Pools) -> Plan | NoChange:
-    """Read the configuration; say which three slots would be written."""
+    """Read the configuration, and the pools of the running miner; say which three slots would be written."""
     config = await read_conf(miner)
     wanted = wanted_slots(miner, change, config)
-    before = {"pools": shown(config.pools), "mode": config.mode_number}
-    if conf.same_pools(config.pools, wanted):
-        return NoChange(change=change, before=before)
-    if await are_locked(miner):
+    before: dict[str, Any] = {"pools": shown(config.pools), "mode": config.mode_number}
+    is_stored = conf.same_pools(config.pools, wanted)
+    if is_stored:
+        reading = await running(miner)
+        # Stored is not yet in force: the miner may have started with others, and not taken these.
+        if reading is not None and (lists(reading.moving.pools, config, wanted) or sleeps(reading)):
+            before["working_for"] = _working_for(reading)
+            return NoChange(change=change, before=before)
+    elif await are_locked(miner):
         raise PoolsLockedError(
             "the pools of this miner are locked by a signed file of its maker or owner; unlock them first"
         )
@@ -118,12 +124,15 @@ def compose(miner: Subject, config: conf.Config, slots: tuple[conf.Slot, ...]) -
     return conf.json_body(config, slots, config.mode_number)
 
 
-def lists(pools: Sequence[Pool], slots: tuple[conf.Slot, ...]) -> bool:
-    """Whether the running miner's pools are these, in order. By address only: with `bitmain-user-ip-cat` the miner
-    puts its own address behind the worker's name.
-    """
-    wanted = [_bare(slot.url) for slot in slots if slot.url]
-    return [_bare(pool.url) for pool in pools if pool.url] == wanted
+def lists(pools: Sequence[Pool], config: conf.Config, slots: tuple[conf.Slot, ...]) -> bool:
+    """Whether the running miner's pools are these, in order, with these users where it tells them."""
+    running_pools = [pool for pool in pools if pool.url]
+    wanted = [slot for slot in slots if slot.url]
+    return len(running_pools) == len(wanted) and all(
+        _bare(pool.url) == _bare(slot.url)
+        and (pool.user is None or _is_user(pool.user, slot.user, config))
+        for pool, slot in zip(running_pools, wanted, strict=True)
+    )
 
 
 async def are_locked(miner: Subject) -> bool:
@@ -186,40 +195,44 @@ async def _stored_as_wished(
         after["also_changed"] = {key: [was, now] for key, (was, now) in beside.items()}
         remarks.append(f"this firmware also changed {', '.join(beside)} when it saved")
     signal = proofs.CONFIG.signal
-    if found.mode_number in SLEEPING:
-        after["working_for"] = None
+    after["working_for"] = None
+    if found.mode_number in SLEEPING and sleeps(reading := await running(miner)):
         remarks.append("the miner sleeps, so it works for no pool now")
+        is_listed = reading is not None and lists(reading.moving.pools, found, _slots(plan, "new"))
+        signal = signal if is_listed else "none"
         return evidence(plan, watch, "done", signal, after, reason="; ".join(remarks))
-    listed, alive = await _live(miner, plan, watch)
+    listed, alive = await _live(miner, plan, watch, found)
     after["working_for"] = alive
     if listed is None:
-        remarks.append("the running miner could not be asked for its pools")
-    elif not listed:
+        reason = "stored, but the running miner could not be asked for its pools"
+        return evidence(plan, watch, "unknown", "none", after, reason="; ".join([reason, *remarks]))
+    if not listed:
         reason = "stored, but the running miner still lists other pools; reboot it"
         return evidence(plan, watch, "unknown", signal, after, reason="; ".join([reason, *remarks]))
-    elif alive is None:
+    if alive is None:
         remarks.append("no pool is alive yet: check address and account")
     else:
         signal = f"{signal}, {proofs.POOLS_LIVE.signal}"
     return evidence(plan, watch, "done", signal, after, reason="; ".join(remarks) or None)
 
 
-async def _live(miner: Subject, plan: Plan, watch: Watch) -> tuple[bool | None, str | None]:
-    """Whether the running miner lists the new urls in order (`None`: could not be asked), and the one in use."""
+async def _live(
+    miner: Subject, plan: Plan, watch: Watch, found: conf.Config
+) -> tuple[bool | None, str | None]:
+    """Whether the running miner lists the new pools in order (`None`: could not be asked), and the one in use."""
     slots = _slots(plan, "new")
     begin_s = watch.device_s
     listed: bool | None = None
     while True:
         try:
-            pools = (await miner.read()).moving.pools
+            reading = await miner.read()
         except MinerError as error:
             if not is_silent(error):
                 return listed, None
         else:
-            listed = lists(pools, slots)
-            alive = next((pool.url for pool in pools if _is_alive(pool)), None) if listed else None
-            if alive is not None:
-                return True, shown_url(alive)
+            listed = lists(reading.moving.pools, found, slots)
+            if listed and (alive := _working_for(reading)) is not None:
+                return True, alive
         if watch.device_s - begin_s >= proofs.POOLS_LIVE.latest_s or not any(
             slot.url for slot in slots
         ):
@@ -238,8 +251,20 @@ async def _locked_now(miner: Subject) -> bool:
         return False  # the read-back has spoken; this was only for a better word
 
 
+def _working_for(reading: Reading) -> str | None:
+    """The url of the pool in use."""
+    return next((shown_url(pool.url) for pool in reading.moving.pools if _is_alive(pool)), None)
+
+
 def _is_alive(pool: Pool) -> bool:
     return pool.status == "alive" and pool.active is not False
+
+
+def _is_user(told: str, stored: str, config: conf.Config) -> bool:
+    """With `bitmain-user-ip-cat` the miner puts its own address behind the worker's name."""
+    if str(config.fields.get("bitmain-user-ip-cat", "0")).lower() in {"1", "true"}:
+        return told.startswith(stored)
+    return told == stored
 
 
 def _bare(url: str) -> str:

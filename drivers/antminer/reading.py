@@ -39,6 +39,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     ideal_hs: float | None = None
     has_doubtful_unit: bool = False
     is_powered_down: bool = False  # boards are there and every chip of them is off
+    is_empty: bool = False  # its process answers, with lists of nothing
     mode_number: int | None = None  # of the S17 family
 
 

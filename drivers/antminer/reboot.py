@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from contract.clock import to_text
 from contract.errors import MinerError, PolicyRefusedError, UnsupportedError
-from contract.miner import Reading, normalize_mac
+from contract.miner import Reading
 from drivers.antminer import proofs
 from drivers.antminer.subject import Subject, is_old, system_info
 from drivers.antminer.subject import judge as judge_answer
@@ -44,7 +44,6 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
         "system_uptime": clocks.system,
         "hashrate_hs": reading.moving.hashrate_hs if reading else None,
         "hashing": is_hashing,
-        "mac": normalize_mac(_text(info.get("macaddr"))),
         "read_at": to_text(miner.clock.now()),
     }
     return Plan(change=change, before=before)
@@ -70,7 +69,6 @@ async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
 async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
     """Watch the web port go and come back, then the clocks begin anew."""
     watch = Watch(miner, effect)
-    info: dict[str, Any] = {}
     probes = 0
     while True:
         await watch_port(
@@ -98,9 +96,6 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
         if OUTAGE_NOTE in effect.notes:
             after["outage_at"] = effect.notes[OUTAGE_NOTE]
         if verdict is not None:
-            if verdict.outcome == "done" and is_other_device(plan, info):
-                reason = "another miner answers at this address now"
-                return evidence(plan, watch, "unknown", "none", after, reason=reason)
             return evidence(
                 plan, watch, verdict.outcome, verdict.signal, after, reason=verdict.reason
             )
@@ -127,12 +122,6 @@ def judge_clocks(plan: Plan, effect: Effect, watch: Watch, clocks: Clocks) -> Ve
 def is_refused_method(status: int) -> bool:
     """Whether a status says that the script is not there under this method: nothing was executed."""
     return status in (404, 405)
-
-
-def is_other_device(plan: Plan, info: dict[str, Any]) -> bool:
-    """Whether the address changed hands while the miner was away."""
-    was, now = plan.before.get("mac"), normalize_mac(_text(info.get("macaddr")))
-    return was is not None and now is not None and was != now
 
 
 def clocks_of(miner: Subject, info: dict[str, Any], reading: Reading | None) -> Clocks:

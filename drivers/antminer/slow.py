@@ -67,8 +67,8 @@ async def look_slowly(
     mode = mode_of(code, generation)
     wished = mode_of(configured, generation)
     is_still = not look.moving.hashrate_hs
-    # Asleep, some firmwares answer with empty lists: then the config decides.
-    if mode is None and wished is PowerMode.SLEEP and is_still:
+    # Builds that tell no running mode show sleep otherwise. That it is configured alone proves nothing.
+    if mode is None and wished is PowerMode.SLEEP and _is_at_rest(look, generation):
         mode = PowerMode.SLEEP
     if look.is_powered_down and is_still and PowerMode.SLEEP not in {mode, wished}:
         faults.append(_PROTECTION)
@@ -144,6 +144,14 @@ def _seen(look: Look, spec: Model | None, *, counts_boards: bool) -> list[MinerF
         text = "hash rate and ideal rate differ by a factor that only a wrong unit explains"
         faults.append(MinerFault(code="rate_unit_doubtful", text=text, severity="warning"))
     return faults
+
+
+def _is_at_rest(look: Look, generation: str | None) -> bool:
+    """Whether it shows what a sleeping miner does: lists of nothing, or no hash rate and no board with power."""
+    if look.is_empty:
+        return True
+    has_no_power = look.is_powered_down or (generation == OLD and not look.moving.boards)
+    return look.moving.hashrate_hs == 0 and has_no_power
 
 
 async def _new_look(rpc: Rpc, spec: Model | None) -> NewLook:

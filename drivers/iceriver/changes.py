@@ -23,4 +23,4 @@ WAYS: Final[Mapping[type[Change], Way[Subject]]] = {
 
 def changes_of(miner: Subject) -> Changes[Subject]:
     """What can be done to this miner."""
-    return Changes(miner, WAYS, logs, looks_tell_who=True)
+    return Changes(miner, WAYS, logs)

@@ -35,7 +35,8 @@ from contract.miner import (
 )
 from drivers.base import Capabilities, Credentials, Depth, Timing
 from drivers.changes import Changes, Changing
-from drivers.iceriver import panel, proofs
+from drivers.hands import Who
+from drivers.iceriver import panel, proofs, state
 from drivers.iceriver.changes import changes_of
 from drivers.iceriver.daemon import Daemon
 from drivers.iceriver.identify import Findings, ask_who, findings_of
@@ -122,6 +123,10 @@ class Iceriver(Changing):
             raise WrongDeviceError(f"{self._endpoint.host} is no IceRiver (any more)")
         self.learn(found)
         return found.identity
+
+    async def who(self) -> Who | None:
+        """See `drivers.hands.Asked`. Of its daemon where that is open, for it costs the miner less."""
+        return Who(mac=(await state.glance(self, "getnet")).mac)
 
     def learn(self, found: Findings) -> None:
         """Take over what identification found."""

@@ -26,8 +26,9 @@ from contract.errors import (
 from contract.miner import Identity
 from drivers import flash
 from drivers.base import Effect, Evidence, Firmware, NoChange, Plan
+from drivers.hands import check_whose
 from drivers.iceriver import image, pools, proofs, state
-from drivers.iceriver.reboot import is_other_device, restart
+from drivers.iceriver.reboot import restart
 from drivers.iceriver.subject import Subject
 from drivers.proof import evidence, is_silent, same_version
 from drivers.uptime import Turn, turn_of
@@ -54,7 +55,6 @@ async def plan(miner: Subject, change: Firmware) -> Plan | NoChange:
         "firmware_version": identity.firmware_version,
         "versions": now.versions,
         "elapsed_s": now.runtime_s,
-        "mac": identity.mac,
         "read_at": to_text(miner.clock.now()),
     }
     if change.target_version and _is_running(change.target_version, now.versions):
@@ -114,6 +114,7 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
         now = state.State()
         try:
             identity = await miner.identify()
+            check_whose(plan, identity)
             now = await state.look(miner)
         except MinerError as error:
             if not is_silent(error):
@@ -121,9 +122,6 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
                 return evidence(plan, watch, "unknown", "none", {}, reason=reason)
             identity = None
         after = _after(effect, identity, now)
-        if identity is not None and is_other_device(plan, identity.mac):
-            reason = "another miner answers at this address now"
-            return evidence(plan, watch, "unknown", "none", after, reason=reason)
         if identity is not None and _has_changed(plan, now.versions):
             return await _installed(miner, plan, watch, now, after)
         if _is_over(plan, effect, watch, now):
@@ -159,6 +157,7 @@ async def _not_restarted(miner: Subject, plan: Plan, effect: Effect, watch: Watc
     while True:
         try:
             identity = await miner.identify()
+            check_whose(plan, identity)
             now = await state.look(miner)
         except MinerError as error:
             if is_silent(error) and watch.device_s < proofs.VERSION.latest_s:
@@ -168,9 +167,6 @@ async def _not_restarted(miner: Subject, plan: Plan, effect: Effect, watch: Watc
             return evidence(plan, watch, "unknown", "none", {}, reason=reason)
         break
     after = _after(effect, identity, now)
-    if is_other_device(plan, identity.mac):
-        reason = "another miner answers at this address now"
-        return evidence(plan, watch, "unknown", "none", after, reason=reason)
     if _has_changed(plan, now.versions):
         return await _installed(miner, plan, watch, now, after)
     if flash.UPLOADED_NOTE in effect.notes:

@@ -15,7 +15,7 @@ async def plan(miner: Subject, change: Light) -> Plan | NoChange:
     before = {"light_on": now.light_on}
     if now.light_on == change.on:
         return NoChange(change=change, before=before)
-    return Plan(change=change, before=before, data={"mac": now.mac}, raises_power=False)
+    return Plan(change=change, before=before, raises_power=False)
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
@@ -29,6 +29,6 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
     """Ask until it shows the wish, or until it no longer can come."""
 
     async def is_on() -> bool | None:
-        return (await state.glance(miner, plan.data.get("mac"), "getlocate")).light_on
+        return (await state.glance(miner, "getlocate")).light_on
 
     return await blinking.verify(miner, plan, effect, proofs.LIGHT, is_on)

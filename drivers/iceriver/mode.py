@@ -14,7 +14,6 @@ from contract.errors import (
     RefusedError,
     UnsupportedError,
     UnsupportedModeError,
-    WrongDeviceError,
 )
 from contract.miner import PowerMode
 from drivers.base import Effect, Evidence, Mode, NoChange, Plan, Resume, Suspend
@@ -31,9 +30,6 @@ _TAKEN_WITHIN_S: Final = 20.0  # a mode not taken by then was garbled on the way
 _FALLEN: Final = (
     0.7  # of the rate before: an average over 5 minutes gets there after 90 s without work
 )
-_STEADY: Final = (
-    0.85  # of the average over 30 minutes, which in 90 s without work falls by a twentieth only
-)
 
 
 async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChange:
@@ -42,10 +38,12 @@ async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChan
     found = await state.config(miner)
     now = await state.look(miner)
     before = _shown(found, now.hashrate_hs) | {"read_at": to_text(miner.clock.now())}
-    if found.mode is wanted and not (wanted is PowerMode.SLEEP and _hashes_on(now)):
+    # Sleep that is stored and not obeyed is ordered once more; one that falls asleep is let do so.
+    is_seen = state.rests(now) if wanted is PowerMode.SLEEP else bool(now.hashrate_hs)
+    if found.mode is wanted and is_seen:
         return NoChange(change=change, before=before)
     form = machine.form(machine.texts_of(found.slots), found.ratio, wanted)
-    data = {"mode": wanted.value, "form": form, "mac": now.mac}
+    data = {"mode": wanted.value, "form": form}
     raises = wanted is not PowerMode.SLEEP
     return Plan(change=change, before=before, data=data, raises_power=raises)
 
@@ -97,15 +95,6 @@ def wanted_mode(change: Mode | Suspend | Resume) -> PowerMode:
         word = change.preset if change.mode is None else change.mode
         raise UnsupportedModeError(f"IceRivers have no mode {word}: use normal or sleep")
     return change.mode
-
-
-def _hashes_on(now: state.State) -> bool:
-    """Whether it hashes now as it has for the last half hour. Sleep that is stored and not obeyed is ordered once more,
-    and judged by the rate; one that falls asleep is let do so.
-    """
-    if not now.hashrate_hs or now.hashrate_30m_hs is None:
-        return False
-    return now.hashrate_hs > _STEADY * now.hashrate_30m_hs
 
 
 async def _order(miner: Subject, plan: Plan, effect: Effect) -> None:
@@ -186,10 +175,8 @@ async def _followed(
     trend = Trend(wanted, plan.before.get("hashrate_5m_hs"))
     while True:
         try:
-            now = await state.glance(miner, plan.data.get("mac"), "boardpow")
+            now = await state.glance(miner, "boardpow")
             has_turned = trend.has_turned(now.hashrate_hs)
-        except WrongDeviceError as error:
-            return evidence(plan, watch, "unknown", "none", {}, reason=str(error))
         except MinerError as error:
             has_turned = trend.has_turned(None)
             if not is_silent(error):
@@ -204,17 +191,16 @@ async def _followed(
         remarks.append(f"the miner also changed {', '.join(beside)}")
     if has_turned:
         return evidence(plan, watch, "done", proof.signal, after, reason="; ".join(remarks) or None)
-    outcome, signal = "done", proofs.MODE.signal
+    # The stored mode is not the running one: only the rate shows that.
     if trend.rate_hs is None:
-        remarks.insert(0, f"it has the mode {wanted}, but its hash rate cannot be read")
+        remarks.insert(0, f"it has the mode {wanted} stored, but its hash rate cannot be read")
     elif wanted is PowerMode.SLEEP:
-        outcome, signal = "unknown", "none"
         remarks.insert(
             0, "it says that it sleeps, but its hash rate does not fall: look at the miner"
         )
     else:
-        remarks.insert(0, "it does not hash yet: check its pools and its boards")
-    return evidence(plan, watch, outcome, signal, after, reason="; ".join(remarks))
+        remarks.insert(0, "it says that it is awake and does not hash: check its pools and boards")
+    return evidence(plan, watch, "unknown", "none", after, reason="; ".join(remarks))
 
 
 def _shown(found: state.Config, rate_hs: float | None) -> dict[str, Any]:

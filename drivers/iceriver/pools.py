@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from contract.errors import BadParamsError, MinerError, WrongDeviceError
+from contract.errors import BadParamsError, MinerError
 from contract.miner import PowerMode
 from drivers.base import Effect, Evidence, NoChange, Plan, Pools
 from drivers.iceriver import machine, proofs, state
@@ -29,10 +29,11 @@ async def plan(miner: Subject, change: Pools) -> Plan | NoChange:
     wanted = wanted_slots(miner, change, found)
     before = _seen(found)
     if machine.texts_of(found.slots) == wanted:
+        before["working_for"] = _in_use(found)  # these are the pools of the program that mines
         return NoChange(change=change, before=before)
     form = machine.form(wanted, found.ratio, found.mode)
     old = [list(texts) for texts in machine.texts_of(found.slots)]
-    data = {"form": form, "old": old, "mac": miner.identity.mac}
+    data = {"form": form, "old": old}
     # Only its connections begin anew; the mode goes along as it is.
     return Plan(change=change, before=before, data=data, raises_power=False)
 
@@ -51,12 +52,6 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
         return evidence(plan, watch, "unknown", "none", {}, reason=reason)
     texts = machine.texts_of(found.slots)
     if texts == _wanted(plan):
-        try:
-            await state.glance(miner, plan.data.get("mac"))
-        except WrongDeviceError as error:
-            return evidence(plan, watch, "unknown", "none", {}, reason=str(error))
-        except MinerError:
-            pass  # it answered just now; nothing says that it is another
         return await _as_wished(miner, plan, watch, found)
     after = _seen(found)
     signal = proofs.POOLS.signal

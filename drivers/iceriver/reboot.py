@@ -37,7 +37,7 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
     now = await state.look(miner)
     rate_hs = now.hashrate_hs or 0.0
     is_hashing = rate_hs > _HASHING_SHARE * (miner.ideal_hs or 0.0)
-    if is_hashing:
+    if is_hashing and state.rests(now):
         is_hashing = not await _is_asleep(miner)
     if is_hashing and not change.force and not miner.allow_plain_reboot:
         raise PolicyRefusedError(
@@ -48,7 +48,6 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
         "elapsed_s": now.runtime_s,
         "hashrate_5m_hs": now.hashrate_hs,
         "hashing": is_hashing,
-        "mac": now.mac,
         "read_at": to_text(miner.clock.now()),
     }
     return Plan(change=change, before=before)
@@ -122,12 +121,6 @@ def judge_runtime(
     return judge(signs, outage=proofs.OUTAGE, boot=proofs.RUNTIME, counter="runtime")
 
 
-def is_other_device(plan: Plan, mac: str | None) -> bool:
-    """Whether the address changed hands while the miner was away."""
-    was = plan.before.get("mac")
-    return was is not None and mac is not None and was != mac
-
-
 async def _is_asleep(miner: Subject) -> bool:
     """Whether it says so; one that does not tell counts as awake."""
     try:
@@ -144,7 +137,4 @@ def _evidence(
     after: dict[str, Any] = {"elapsed_s": now.runtime_s}
     if OUTAGE_NOTE in effect.notes:
         after["outage_at"] = effect.notes[OUTAGE_NOTE]
-    if verdict.outcome == "done" and is_other_device(plan, now.mac):
-        reason = "another miner answers at this address now"
-        return evidence(plan, watch, "unknown", "none", after, reason=reason)
     return evidence(plan, watch, verdict.outcome, verdict.signal, after, reason=verdict.reason)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from contract.errors import MalformedError, MinerError, UnreachableError, WrongDeviceError
+from contract.errors import MalformedError, MinerError, UnreachableError
 from contract.miner import PowerMode, normalize_mac
 from drivers.iceriver import panel
 from drivers.iceriver.figures import rate_hs, runtime_s, truth
@@ -16,6 +16,9 @@ from drivers.iceriver.web import CONFIG
 from drivers.values import number, text_of, whole
 
 SLOTS: Final = 3
+_FALLING: Final = (
+    0.85  # of the average over 30 minutes, which in 90 s without work falls by a twentieth only
+)
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,14 +58,17 @@ async def look(miner: Subject) -> State:
     return state_of(await panel.fetch(miner.web, miner.daemon))
 
 
-async def glance(miner: Subject, was: str | None, *commands: str) -> State:
-    """What these commands of the daemon tell, and no more for certain: made to be asked often. `was` is the MAC of the
-    miner that is meant. Raises as `Web.ask`; WrongDeviceError when another answers.
-    """
-    now = state_of(await panel.glance(miner.web, miner.daemon, (*commands, "getnet")))
-    if was is not None and now.mac is not None and now.mac != was:
-        raise WrongDeviceError("another miner answers at this address now")
-    return now
+async def glance(miner: Subject, *commands: str) -> State:
+    """What these commands of the daemon tell, and no more for certain: made to be asked often. Raises as `Web.ask`."""
+    return state_of(await panel.glance(miner.web, miner.daemon, commands))
+
+
+def rests(now: State) -> bool:
+    """Whether its hash rate shows that it works no more: none, or one that falls. What cannot be read shows nothing."""
+    if now.hashrate_hs is None:
+        return False
+    mean_hs = now.hashrate_30m_hs
+    return now.hashrate_hs == 0 or (mean_hs is not None and now.hashrate_hs <= _FALLING * mean_hs)
 
 
 async def config(miner: Subject) -> Config:

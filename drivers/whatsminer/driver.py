@@ -35,8 +35,9 @@ from drivers.base import (
 )
 from drivers.boards import with_serials
 from drivers.changes import Changes, Changing
+from drivers.hands import Who
 from drivers.values import text_of
-from drivers.whatsminer import proofs
+from drivers.whatsminer import proofs, state
 from drivers.whatsminer.api import Joined, ProcessDownError
 from drivers.whatsminer.changes import changes_of
 from drivers.whatsminer.faults import codes_of, faults_of
@@ -156,6 +157,10 @@ class Whatsminer(Changing):
             raise WrongDeviceError(f"{self._endpoint.host} is no WhatsMiner (any more)")
         self.learn(found)
         return found.identity
+
+    async def who(self) -> Who | None:
+        """See `drivers.hands.Asked`. Firmware before 2022 cannot tell while its mining process is down."""
+        return await state.who(self)
 
     def learn(self, found: Findings) -> None:
         """Take over what identification found."""

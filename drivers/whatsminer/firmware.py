@@ -12,6 +12,7 @@ from contract.errors import BadFirmwareError, MinerError, OutcomeUnknownError, R
 from contract.miner import Identity
 from drivers import flash
 from drivers.base import Effect, Evidence, Firmware, NoChange, Plan
+from drivers.hands import check_whose
 from drivers.proof import evidence, is_silent, same_version
 from drivers.uptime import Turn, turn_of
 from drivers.values import text_of
@@ -45,7 +46,6 @@ async def plan(miner: Subject, change: Firmware) -> Plan | NoChange:
         "firmware_version": identity.firmware_version,
         "uptime_s": now.uptime_s,
         "elapsed_s": now.elapsed_s,
-        "mac": identity.mac,
         "read_at": to_text(miner.clock.now()),
     }
     if change.target_version and same_version(identity.firmware_version, change.target_version):
@@ -98,6 +98,7 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
         try:
             # The dialect may be another with the new firmware, so all is asked afresh.
             identity = await miner.identify()
+            check_whose(plan, identity)
             now = await state.look(miner)
         except MinerError as error:
             if not is_silent(error):
@@ -107,11 +108,8 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
                 identity = None
         version = identity.firmware_version if identity else None
         # Before 2022 the mining process alone tells the MAC, and it comes up last.
-        is_known = identity is not None and (identity.mac is not None or not plan.before.get("mac"))
+        is_known = identity is not None and (identity.mac is not None or plan.mac is None)
         after = flash.shown(effect, version, now.elapsed_s)
-        if identity is not None and _is_other(plan, identity):
-            reason = "another miner answers at this address now"
-            return evidence(plan, watch, "unknown", "none", after, reason=reason)
         if flash.has_changed(plan, version) and (is_known or _is_late(watch)):
             return flash.changed(plan, watch, version, after, proofs.VERSION.signal)
         if _is_over(plan, effect, watch, now):
@@ -162,11 +160,6 @@ def _region(path: Path, platform: str | None) -> image.Region:
             return image.select(file, os.fstat(file.fileno()).st_size, platform)
     except OSError as error:
         raise BadFirmwareError(f"cannot read the firmware file: {error}") from None
-
-
-def _is_other(plan: Plan, identity: Identity) -> bool:
-    was = plan.before.get("mac")
-    return was is not None and identity.mac is not None and identity.mac != was
 
 
 def _is_late(watch: Watch) -> bool:

@@ -82,7 +82,7 @@ def from_device(reply: Reply3) -> Findings | None:
                 firmware_version=firmware,
                 generation=V3,
                 mac=normalize_mac(text_of(network.get("mac"))),
-                serial=_serial(miner.get("miner-sn")),
+                serial=serial_of(miner.get("miner-sn")),
                 hostname=text_of(network.get("hostname")),
             )
         ),
@@ -121,7 +121,7 @@ def with_info(found: Findings, fields: dict[str, Any]) -> Findings:
         identity=msgspec.structs.replace(
             identity,
             mac=normalize_mac(text_of(fields.get("mac"))) or identity.mac,
-            serial=_serial(fields.get("minersn")) or identity.serial,
+            serial=serial_of(fields.get("minersn")) or identity.serial,
             hostname=text_of(fields.get("hostname")) or identity.hostname,
         ),
     )
@@ -151,6 +151,12 @@ def is_bitmicro(reply: Reply) -> bool:
         text_of(row.get("Driver")) == "bitmicro" or text_of(row.get("Name")) == "SM"
         for row in reply.DEVDETAILS or []
     )
+
+
+def serial_of(value: Any) -> str | None:
+    """A serial number; manuals and some devices fill its place with x or 0."""
+    text = text_of(value)
+    return text if text and text.strip("xX0") else None
 
 
 # --- private -------------------------------------------------------------------------------------
@@ -254,12 +260,6 @@ def _model(details: Reply | None) -> str | None:
 
 def _drivable(identity: Identity) -> Identity:
     return msgspec.structs.replace(identity, drivable=identity.generation in WRITABLE)
-
-
-def _serial(value: Any) -> str | None:
-    """A serial number; manuals and some devices fill its place with x or 0."""
-    text = text_of(value)
-    return text if text and text.strip("xX0") else None
 
 
 def _platform(value: Any) -> str | None:

@@ -28,11 +28,14 @@ async def plan(miner: Subject, change: Mode) -> Plan | NoChange:
     wanted = wanted_mode(change)
     now = await state.settled(miner)
     before = state.shown(now) | {"read_at": to_text(miner.clock.now())}
-    if now.mode is wanted and now.mining is not False:
+    is_off = now.mining is False
+    if now.mode is wanted and now.is_up and not is_off:
         return NoChange(change=change, before=before)
-    is_hashing = now.is_up and now.mining is not False and bool(now.hashrate_hs)
+    is_hashing = now.is_up and not is_off and bool(now.hashrate_hs)
     raises = raises_power(now.mode if is_hashing else None, wanted)
-    data = {"mode": wanted.value, "wake": now.mining is False, "set": now.mode is not wanted}
+    # One that is down without having been told so does not show its mode by being switched on.
+    is_to_set = now.mode is not wanted or not is_off
+    data = {"mode": wanted.value, "wake": is_off, "set": is_to_set}
     return Plan(change=change, before=before, data=data, raises_power=raises)
 
 

@@ -38,9 +38,10 @@ async def plan(miner: Subject, change: Pools) -> Plan | NoChange:
             "its mining process does not run, so its pools could neither be read nor proven: "
             "switch its mining on, or try again once it has started"
         ) from None
-    before = {"pools": shown(found)}
+    before: dict[str, Any] = {"pools": shown(found)}
     is_same = same_pools(found, wanted)
     if is_same and all(pool.password is None for pool in change.pools):
+        before["working_for"] = _working_for(found)
         return NoChange(change=change, before=before)
     kept = {bare(slot.url) for slot in found}
     lost = [

@@ -35,7 +35,6 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
         "elapsed_s": now.elapsed_s,
         "hashrate_hs": now.hashrate_hs,
         "hashing": is_hashing,
-        "mac": now.mac or await state.mac_of(miner),
         "read_at": to_text(miner.clock.now()),
     }
     return Plan(change=change, before=before)
@@ -72,7 +71,7 @@ async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
             now = state.State()
         verdict = judge_clocks(plan, effect, watch, now)
         if verdict is not None:
-            return await _evidence(miner, plan, effect, watch, now, verdict)
+            return _evidence(plan, effect, watch, now, verdict)
         await watch.pause(_PROBE_EVERY_S)
 
 
@@ -96,27 +95,10 @@ def judge_clocks(plan: Plan, effect: Effect, watch: Watch, now: state.State) -> 
     return judge(signs, outage=proofs.OUTAGE, boot=proofs.BOOT)
 
 
-async def _evidence(
-    miner: Subject, plan: Plan, effect: Effect, watch: Watch, now: state.State, verdict: Verdict
+def _evidence(
+    plan: Plan, effect: Effect, watch: Watch, now: state.State, verdict: Verdict
 ) -> Evidence:
     after: dict[str, Any] = {"uptime_s": now.uptime_s, "elapsed_s": now.elapsed_s}
     if OUTAGE_NOTE in effect.notes:
         after["outage_at"] = effect.notes[OUTAGE_NOTE]
-    if verdict.outcome == "done" and await is_other_device(miner, plan, now.mac):
-        reason = "another miner answers at this address now"
-        return evidence(plan, watch, "unknown", "none", after, reason=reason)
     return evidence(plan, watch, verdict.outcome, verdict.signal, after, reason=verdict.reason)
-
-
-async def is_other_device(miner: Subject, plan: Plan, mac: str | None) -> bool:
-    """Whether the address changed hands while the miner was away. `mac` as just seen, asked for if `None`."""
-    was = plan.before.get("mac")
-    if was is None:
-        return False
-    try:
-        mac = mac or await state.mac_of(miner)
-    except MinerError as error:
-        if not is_silent(error):
-            raise
-        return False  # its clocks have just spoken; it restarts its process, say
-    return mac is not None and mac != was

@@ -9,9 +9,11 @@ import msgspec
 
 from contract.errors import MalformedError, RefusedError, UnsupportedError
 from contract.miner import PowerMode, normalize_mac
+from drivers.hands import Who
 from drivers.values import number, text_of, whole
 from drivers.watch import Watch
 from drivers.whatsminer.api import ProcessDownError
+from drivers.whatsminer.identify import serial_of
 from drivers.whatsminer.reading3 import part_of
 from drivers.whatsminer.subject import Subject, is_v3
 
@@ -48,6 +50,16 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 async def look(miner: Subject) -> State:
     """How it runs now. Raises as the reads of `Rpc` and `V3`; a mining process that is down is no error."""
     return await (_look_4433(miner) if is_v3(miner) else _look_4028(miner))
+
+
+def is_mining(now: State) -> bool:
+    """Whether it is switched on, and its mining process runs."""
+    return now.mining is True and now.is_up
+
+
+def is_off(now: State) -> bool:
+    """Whether it is switched off, and nothing runs all the same."""
+    return now.mining is False and not now.is_up and not now.hashrate_hs
 
 
 def shown(now: State | None) -> dict[str, Any]:
@@ -117,13 +129,22 @@ async def pools(miner: Subject) -> tuple[Slot, ...]:
     return tuple(slot for _, slot in sorted(found, key=lambda each: each[0]) if slot.url)
 
 
-async def mac_of(miner: Subject) -> str | None:
-    """The MAC that answers at this address now; `None` where it does not say."""
+async def who(miner: Subject) -> Who | None:
+    """MAC and serial of the miner that answers; `None` where the mining process alone tells them and is down."""
     if is_v3(miner):
-        return (await look(miner)).mac
+        fields = (await miner.v3.device()).fields
+        mac = normalize_mac(text_of(part_of(fields, "network").get("mac")))
+        return Who(mac=mac, serial=serial_of(part_of(fields, "miner").get("miner-sn")))
     info = await miner.rpc.ask_if_known("get_miner_info")
-    mac = normalize_mac(text_of(info.fields.get("mac"))) if info else None
-    return mac or (await look(miner)).mac
+    told = info.fields if info else {}
+    mac, serial = normalize_mac(text_of(told.get("mac"))), serial_of(told.get("minersn"))
+    if mac is None and serial is None:
+        try:
+            row = (await miner.rpc.ask("summary")).summary or {}
+        except ProcessDownError:
+            return None
+        mac = normalize_mac(text_of(row.get("MAC")))
+    return Who(mac=mac, serial=serial)
 
 
 # --- private -------------------------------------------------------------------------------------
@@ -174,7 +195,7 @@ async def _look_4433(miner: Subject) -> State:
         hashrate_hs=None if rate is None else rate * _TERA,
         mode=mode,
         mining=None if is_up is None or (is_failing and not is_up) else is_up,
-        is_up=bool(is_up),
+        is_up=bool(is_up) and bool(summary),  # a process that runs has figures
         mac=normalize_mac(text_of(part_of(device, "network").get("mac"))),
     )
 

@@ -20,10 +20,11 @@ _SERVICE: Final = "set.miner.service"
 
 
 async def plan(miner: Subject, change: Suspend | Resume) -> Plan | NoChange:
-    """Ask whether it is switched off now."""
-    now = await state.look(miner)
+    """Ask whether it is switched off now, or mines."""
+    is_resume = isinstance(change, Resume)
+    now = await (state.settled(miner) if is_resume else state.look(miner))
     before = state.shown(now)
-    if now.mining is isinstance(change, Resume):
+    if state.is_mining(now) if is_resume else state.is_off(now):
         return NoChange(change=change, before=before)
     return Plan(change=change, before=before, raises_power=isinstance(change, Resume))
 
@@ -77,7 +78,7 @@ async def _stays_off(miner: Subject, plan: Plan, watch: Watch) -> Evidence:
             if not is_silent(error):
                 break
         else:
-            if now.mining is False and not now.is_up:
+            if state.is_off(now):
                 off_since_s = watch.device_s if off_since_s is None else off_since_s
                 if watch.device_s - off_since_s >= hold_s:
                     return evidence(plan, watch, "done", proofs.STOPS.signal, state.shown(now))
@@ -106,7 +107,7 @@ async def _comes_on(miner: Subject, plan: Plan, watch: Watch) -> Evidence:
             if not is_silent(error):
                 break
         else:
-            if now.mining and now.is_up:
+            if state.is_mining(now):
                 return evidence(plan, watch, "done", proofs.STARTS.signal, state.shown(now))
         if watch.device_s >= proofs.STARTS.latest_s:
             break

@@ -54,7 +54,7 @@ class Antminer(Miner):
             "gateway": "127.0.0.1",
             "dnsservers": "127.0.0.1",
         }
-        self._first_ip = place.ip
+        self._leased_ip = place.ip
         self.conf: Conf = factory_config(spec) | {"pools": working_pools(place.index)}
         self.live_pools: list[Pool] = copy.deepcopy(self.conf["pools"])
         self.miner_id = f"{self.random.randrange(16**16):016x}"
@@ -270,6 +270,10 @@ class Antminer(Miner):
         self.web_up = False
         self._supervisor.stop()
 
+    def lease(self, ip: str) -> None:
+        self._leased_ip = ip
+        super().lease(ip)
+
     def _power_on(self) -> None:
         if self.pending_version is not None:
             if "upgrade_bad_flash" not in self.faults:
@@ -281,8 +285,8 @@ class Antminer(Miner):
                 )
                 self.version = self.pending_version
             self.pending_version = None
-        if self.network["nettype"] == "DHCP" and self.ip != self._first_ip:
-            self.move_to(self._first_ip)
+        if self.network["nettype"] == "DHCP" and self.ip != self._leased_ip:
+            self.move_to(self._leased_ip)
         self.web_up = True
         self.booted_at = self.clock.now()
         self.sync_listeners()

@@ -104,18 +104,24 @@ class MakeStage(ABC, Generic[D]):
         self.clock = VirtualClock()
         self.farm = farm
         self.miner: Any = farm.miners[0]
+        # with `stranger`: one like it, at an address of its own
+        self.stranger: Any = farm.miners[-1]
         self.driver = driver
 
     @classmethod
     @asynccontextmanager
     async def begin(
-        cls, key: str, *faults: Any, late: bool = False, **changes: Any
+        cls, key: str, *faults: Any, late: bool = False, stranger: bool = False, **changes: Any
     ) -> AsyncIterator[Self]:
         """A miner of the catalogue with faults from the beginning (`late`: from after its identification).
 
-        `changes` are those of its driver's `Timing`.
+        `stranger`: another one like it stands by. `changes` are those of its driver's `Timing`.
         """
-        farm = await Farm.start(f"{cls.make}/{key}", base=cls.next_base())
+        specs, base = [f"{cls.make}/{key}"], cls.next_base()
+        if stranger:
+            specs *= 2
+            cls.next_base()  # the address after it is taken, too
+        farm = await Farm.start(specs, base=base)
         miner: Any = farm.miners[0]
         try:
             if not late:
@@ -142,6 +148,10 @@ class MakeStage(ABC, Generic[D]):
         """A loopback address that no other test of this run uses."""
         number = next(_hosts)
         return f"127.{cls.block + _worker}.{number // 200}.{number % 200 + 1}"
+
+    def change_hands(self) -> None:
+        """From now on the stranger answers at this address, and its miner at that of the stranger."""
+        self.miner.swap(self.stranger)
 
     @property
     def faults(self) -> Any:

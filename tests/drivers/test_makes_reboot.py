@@ -112,17 +112,3 @@ async def test_after_a_crash_a_miner_that_ran_on_was_not_rebooted(make: MakeCase
         # well after the window in which an outage counts
         evidence = await on.after_a_crash(plan, effect, "intent_at", later_s=220)
         assert (evidence.outcome, evidence.verified) == ("not_done", True), evidence
-
-
-@each(Need.REBOOT)
-async def test_another_miner_at_the_address_afterwards_is_not_taken_for_this_one(
-    make: MakeCase, key: str
-) -> None:
-    async with make.begin(key) as on:
-        plan, effect = await on.planned(FORCE), on.effect()
-        with answered(make, key):
-            await on.driver.apply(plan, effect)
-        on.faults.add("changes_mac")
-        evidence = await on.driver.verify(plan, effect)
-        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
-        assert "another miner" in evidence.reason

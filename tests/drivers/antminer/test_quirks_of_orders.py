@@ -28,7 +28,7 @@ from contract.errors import (
     UnsupportedError,
     UnsupportedModeError,
 )
-from drivers import digest, http
+from drivers import digest, hands, http
 from drivers import wire as wire_module
 from drivers.antminer import (
     cgi,
@@ -311,7 +311,9 @@ async def an_order_after_the_upload_cancels_its_reboot() -> None:
                 file.flush()
                 plan = await planned(on, Firmware(path=file.name))
                 await on.driver.apply(plan, on.effect())
-            await asyncio.gather(on.driver.apply(light_plan, on.effect()), return_exceptions=True)
+            # without asking who it is, which takes longer than there is to lose the reboot
+            order = light.apply(on.driver, light_plan, on.effect())
+            await asyncio.gather(order, return_exceptions=True)
             await on.miner.clock.sleep(6.0)
             assert len(on.ledger("reboot")) == 1
 
@@ -420,7 +422,7 @@ def raw_mode(self: conf.Config) -> str:
     return str(self.fields.get("bitmain-work-mode", "0"))
 
 
-def by_worker_too(found: Any, slots: Any) -> bool:
+def by_worker_too(found: Any, _: Any, slots: Any) -> bool:
     wanted = [(slot.url, slot.user) for slot in slots if slot.url]
     return [(pool.url, pool.user) for pool in found] == wanted
 
@@ -441,10 +443,6 @@ async def untold(_: Any) -> None:
 def needs_json(response: http.Response, script: str) -> None:
     if subject.json_answer(response) is None:
         raise MalformedError(f"{script} did not answer in JSON")
-
-
-def compares_bare_macs(plan: Plan, info: dict[str, Any]) -> bool:
-    return bool(info) and plan.before["mac"] != info.get("macaddr")
 
 
 QUIRKS = [
@@ -481,7 +479,7 @@ QUIRKS = [
     Quirk(early_s9_have_no_light, set_to(light, "_is_on", untold)),
     Quirk(reboot_by_post_after_a_404, returning(reboot, "is_refused_method", value=False)),
     Quirk(reboot_answers_in_plain_text, set_to(reboot, "judge_answer", needs_json)),
-    Quirk(no_mac_is_no_other_miner, set_to(reboot, "is_other_device", compares_bare_macs)),
+    Quirk(no_mac_is_no_other_miner, set_to(hands, "_TELLS_WITHIN_S", 0.0)),
     Quirk(the_log_of_old_firmware_under_the_new_name, only_first(logs, "script_names")),
     Quirk(a_new_build_waits_for_its_reboot, returning(firmware, "reboots_by_itself", value=True)),
     Quirk(

@@ -71,7 +71,7 @@ Who it is
   a release name since 2025, a date before               antminer.identify._version               a_version_by_name_beside_a_date
   serinum "Unknown"                                      antminer.identify._NO_SERIAL             a_serial_that_is_unknown
   no MAC for seconds after a boot                        antminer.identify.normalize_mac          no_mac_for_seconds_after_a_boot
-  ... which is no other miner                            antminer.reboot.is_other_device          no_mac_is_no_other_miner
+  ... which is no other miner                            hands._TELLS_WITHIN_S                    no_mac_is_no_other_miner
   other firmwares keep the realm                         antminer.identify.classify               another_firmware_keeps_the_realm
   other web servers behind a stock text                  antminer.cgi.is_stock_realm              another_firmware_keeps_the_text
 

@@ -10,7 +10,7 @@ import pytest
 from contract.errors import BadFirmwareError, OutcomeUnknownError, PolicyRefusedError
 from drivers.base import Firmware
 from simulator.iceriver import firmware as images
-from tests.drivers.iceriver.stage import NEW, OLD, WRITABLE, stage
+from tests.drivers.iceriver.stage import NEW, WRITABLE, stage
 
 
 async def test_a_file_of_2_gigabytes_is_refused_by_its_size_alone(tmp_path: Path) -> None:
@@ -122,20 +122,6 @@ async def test_after_a_power_cut_of_the_whole_site_the_miner_is_waited_for(tmp_p
         evidence = await on.another_driver().verify(plan, on.effect(kept))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert evidence.after["firmware_version"] == on.miner.softver1
-
-
-@pytest.mark.parametrize("key", [OLD, "ks5l"])
-async def test_another_miner_at_the_address_afterwards_is_not_taken_for_this_one(
-    key: str, tmp_path: Path
-) -> None:
-    async with stage(key) as on:
-        plan = await on.planned(on.newer(tmp_path))
-        effect = on.effect()
-        await on.driver.apply(plan, effect)
-        on.faults.add("changes_mac")
-        evidence = await on.driver.verify(plan, effect)
-        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
-        assert "another miner" in (evidence.reason or "")
 
 
 async def test_pools_lost_by_the_update_are_told(tmp_path: Path) -> None:

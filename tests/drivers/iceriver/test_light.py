@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contract.errors import AuthFailedError, OutcomeUnknownError, UnsupportedError
-from drivers.base import Light, Plan
+from drivers.base import Light
 from tests.drivers.iceriver.stage import WRITABLE, stage
 
 
@@ -63,18 +63,6 @@ async def test_a_login_that_is_refused_is_no_order() -> None:
         with pytest.raises(AuthFailedError):
             await on.driver.apply(plan, on.effect())
         assert not on.ledger(phase="received")
-
-
-async def test_another_miner_that_came_to_the_address_proves_nothing_of_a_light() -> None:
-    async with stage("ks5l") as on:
-        plan = await on.driver.plan(Light(on=True))
-        assert isinstance(plan, Plan)
-        effect = on.effect()
-        await on.driver.apply(plan, effect)
-        on.miner.mac = "00:0A:35:00:00:99"
-        evidence = await on.driver.verify(plan, effect)
-        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
-        assert "another miner" in (evidence.reason or "")
 
 
 async def test_waiting_for_the_light_does_not_wear_out_its_web_side() -> None:

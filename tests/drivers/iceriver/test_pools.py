@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contract.errors import BadParamsError, OutcomeUnknownError
-from drivers.base import Pools, PoolSetting, Suspend
+from drivers.base import Pools, Suspend
 from tests.drivers.iceriver.stage import NEW, OLD, WRITABLE, stage
 from tests.drivers.makes import A, B, C, pools
 
@@ -134,16 +134,3 @@ async def test_a_web_side_that_lost_its_daemon_is_settled_by_reading_back(code: 
         with pytest.raises(OutcomeUnknownError):
             await on.driver.apply(plan, effect)
         assert (await on.driver.verify(plan, effect)).outcome == "not_done"
-
-
-async def test_another_miner_that_came_to_the_address_proves_nothing_of_pools() -> None:
-    async with stage("ks5l") as on:
-        plan = await on.planned(
-            Pools(pools=(PoolSetting(url="stratum+tcp://p.example:3333", user="w"),))
-        )
-        effect = on.effect()
-        await on.driver.apply(plan, effect)
-        on.miner.mac = "00:0A:35:00:00:99"
-        evidence = await on.driver.verify(plan, effect)
-        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
-        assert "another miner" in (evidence.reason or "")

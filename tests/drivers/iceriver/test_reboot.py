@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from contract.clock import to_text
-from contract.errors import OutcomeUnknownError
+from contract.errors import OutcomeUnknownError, PolicyRefusedError
 from drivers.base import Reboot, Suspend
 from tests.drivers.iceriver.stage import WRITABLE, stage
 
@@ -77,3 +77,10 @@ async def test_an_order_the_daemon_never_got_is_not_done() -> None:
             await on.driver.apply(plan, effect)
         assert (await on.driver.verify(plan, effect)).outcome == "not_done"
         assert not on.ledger("reboot", phase="received")
+
+
+async def test_sleep_that_is_stored_and_not_obeyed_is_no_leave_to_reboot() -> None:
+    async with stage("ks5m", "stuck_awake") as on:
+        await on.carry_out(Suspend())
+        with pytest.raises(PolicyRefusedError, match="force"):
+            await on.driver.plan(Reboot())

@@ -18,7 +18,7 @@ async def test_firmware_that_does_not_tell_its_light_is_done_but_not_verified() 
     async with stage("m20s") as on:
         evidence = await on.carry_out(Light(on=True))
         assert (evidence.outcome, evidence.verified, evidence.signal) == ("done", False, "none")
-        assert evidence.before == evidence.after == {"light_on": None}
+        assert evidence.before == evidence.after == {"light_on": None, "mac": on.miner.mac}
         await on.miner.clock.sleep(5)  # a script in the background sets it
         assert on.miner.light
 

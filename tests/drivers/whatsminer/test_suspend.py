@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from drivers.base import Resume, Suspend
+from drivers.whatsminer import state
 from tests.drivers.whatsminer.stage import WRITABLE, stage
 
 
@@ -27,6 +29,14 @@ async def test_what_is_as_wished_is_left_alone(key: str) -> None:
         await on.carry_out(Suspend())
         await on.no_change(Suspend())
         assert len(on.ledger(phase="received")) == 1
+
+
+def test_what_says_that_it_is_off_and_hashes_is_not_off() -> None:
+    off = state.State(mining=False, hashrate_hs=0.0)
+    assert state.is_off(off)
+    assert not state.is_off(msgspec.structs.replace(off, hashrate_hs=1e14))
+    assert not state.is_off(msgspec.structs.replace(off, is_up=True))
+    assert not state.is_off(msgspec.structs.replace(off, mining=None))
 
 
 @pytest.mark.parametrize("key", ["m50s", "m60s"])
