@@ -44,11 +44,8 @@ class Gate:
                 "The agent of this site is in read-only mode (policy.read_only)."
             )
         miner = task.record.miner
-        if (
-            miner is not None
-            and miner.maintenance
-            and not (isinstance(task.params, ChangeParams) and task.params.allow_maintenance)
-        ):
+        allowed = isinstance(task.params, ChangeParams) and task.params.allow_maintenance
+        if miner is not None and miner.maintenance and not allowed:
             raise PolicyRefusedError(
                 "The miner is in maintenance. End that first, or create the task with "
                 "params.allow_maintenance = true."

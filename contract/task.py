@@ -155,7 +155,7 @@ class NoParams(Params):
 
 
 class ChangeParams(Params):
-    """Of a task that changes a miner; one in maintenance is changed only with `allow_maintenance`."""
+    """Of a task that changes a miner. `allow_maintenance` is ours: also one that is in maintenance."""
 
     allow_maintenance: Annotated[bool, Field(strict=True)] = False
 

@@ -74,6 +74,19 @@ async def test_later_spellings_are_stored_in_the_seeds_spelling(
     assert made["data"][0]["task_params"] == stored
 
 
+@pytest.mark.parametrize("name", ["miner.light.update", "miner.system.reboot"])
+async def test_that_a_miner_in_maintenance_may_be_changed_reaches_the_agent(
+    stage: Any, name: str
+) -> None:
+    params = BODIES[name]["params"] | {"allow_maintenance": True}
+    made = await stage.create(name, 1, params=params)
+    assert made["data"][0]["task_params"] == params
+    await stage.ask(
+        "POST", f"{stage.at_farm}/tasks/batches", status=400,
+        json={"task_name": name, "miner_ids": [stage.miners[1]], "params": params | {"allow_maintenance": "yes"}},
+    )  # fmt: skip
+
+
 async def test_pool_passwords_are_kept_for_the_agent_but_not_shown(stage: Any) -> None:
     pools = [{"url": "stratum+tcp://p:1", "user": "u", "password": "hunter2"}]
     made = await stage.create("miner.pool.update", 1, params={"pools": pools})
