@@ -35,16 +35,18 @@ def is_granted(held: Held, held_id: str | None, begin_id: str | None) -> bool:
     return held is not Held.BEGUN or held_id == begin_id
 
 
-def counts(held: Held, held_id: str | None, begin_id: str | None, outcome: Outcome) -> bool:
-    """Whether an outcome with this begin id ends the task.
+def ends_as(
+    held: Held, held_id: str | None, begin_id: str | None, outcome: Outcome
+) -> Outcome | None:
+    """As what a task ends of which this outcome is reported with this begin id; `None`: it has ended before.
 
     What has not begun in the books of the cloud may have in those of the agent: the database was put back from a copy,
-    or the task ended before anything was sent. Of a begun task another life than the one that began it knows only that
-    nobody knows.
+    or the task ended before anything was sent. Of a begun task another life than the one that began it can only tell
+    that nobody knows any more.
     """
     if held is Held.ENDED:
-        return False
-    return held is not Held.BEGUN or held_id == begin_id or outcome is Outcome.UNKNOWN
+        return None
+    return outcome if held is not Held.BEGUN or held_id == begin_id else Outcome.UNKNOWN
 
 
 class Shown(StrEnum):

@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.store.engine import Store, chunks, rows
 from cloud.store.onsite import LimitOf, arisen_of, create
 from cloud.store.schema import agents, task_events, task_logs, tasks
+from cloud.store.settle import lost_result
 from cloud.store.stamps import told
-from contract.begin import Held, counts, is_granted
+from contract.begin import Held, ends_as, is_granted
 from contract.clock import to_text
 from contract.link import Ack, Event, ReportRequest
 from contract.task import TERMINAL, Outcome, TaskStatus
@@ -100,6 +101,8 @@ async def apply_report(
                     state = _take(task, event, report.journal_id, now, cloud_s, limits)
                 else:
                     state = _set_aside(task, event, now, limits, "begun")
+                    if event.state in TERMINAL:
+                        _lose(task, event, now)
                 intake.changed[event.task_id] = task
                 _keep(intake, task, event, report.journal_id, digest, now, cloud_s, limits)
             intake.acks.append(
@@ -129,7 +132,8 @@ async def _begins(
     if where is Held.ENDED or task["journal_id"] not in (None, journal_id):
         return True
     if status in TERMINAL:
-        fits = counts(where, task["begin_id"], event.begin_id, _outcome(event))
+        told = _outcome(event)
+        fits = ends_as(where, task["begin_id"], event.begin_id, told) is told
     elif status is TaskStatus.PENDING:
         fits = is_granted(where, task["begin_id"], event.begin_id)
     else:
@@ -213,6 +217,17 @@ def _set_aside(
         }
         task["late"] = [*(task["late"] or []), late][-_LATE_MAX:]
     return why
+
+
+def _lose(task: dict[str, Any], event: Event, now: datetime) -> None:
+    """Another life of its agent began it than the one that is left to tell of it."""
+    at = _stamp(event, task, now)
+    task |= {"status": TaskStatus.FAILED, "failed_at": at, "ended_at": at}
+    task["result"] = lost_result(
+        Outcome.UNKNOWN,
+        "The agent's disk was put back from a copy after it had begun this task, so what became of it is not known; "
+        "look at the miner before asking again",
+    )
 
 
 def _deadline(task: Mapping[str, Any], cloud_s: float, limits: ReportLimits) -> float:

@@ -83,9 +83,9 @@ class Books(FakeCloud):
             self.held[key], self.held_id[key] = Held.BEGUN, event.begin_id
         elif status in TERMINAL:
             assert event.result is not None
-            outcome = Outcome(event.result["outcome"])
-            if not begin.counts(held, held_id, event.begin_id, outcome):
-                return "begun"
+            told = Outcome(event.result["outcome"])
+            outcome = begin.ends_as(held, held_id, event.begin_id, told)
+            assert outcome is not None
             self.held[key], self.outcome[key] = Held.ENDED, outcome
         return "ok"
 

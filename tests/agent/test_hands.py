@@ -54,6 +54,9 @@ class ChangingHands:
         config = config.model_copy(update={"miners": miners})
         self.fleet = open_site(config, loop_clock(), Inventory(None)).fleet
 
+    def __len__(self) -> int:
+        return 1
+
     async def meet(self) -> None:
         """The miner that is meant is at its address, and has just said so."""
         if self.meant.ip != self.ref.last_ip:

@@ -78,12 +78,20 @@ async def test_what_is_over_is_not_granted(cloud: Cloud):
 async def test_an_outcome_counts_with_the_begin_id_of_its_beginning_alone(cloud: Cloud):
     agent, task = await held(cloud)
     await tell(agent, cloud, task, "pending", begin_id="first")
-    assert await tell(agent, cloud, task, "failed", begin_id="second") == ["begun"]
-    assert await tell(agent, cloud, task, "failed") == ["begun"]
-    row = await cloud.task(task["task_id"])
-    assert (row["status"], len(row["late"])) == ("pending", 2)
     assert await tell(agent, cloud, task, "succeed", begin_id="first") == ["ok"]
     assert (await cloud.task(task["task_id"]))["status"] == "succeed"
+
+
+@pytest.mark.parametrize("word", ["succeed", "failed"])
+@pytest.mark.parametrize("begin_id", ["second", None])
+async def test_any_other_tells_that_nobody_knows(cloud: Cloud, word: str, begin_id: str | None):
+    agent, task = await held(cloud)
+    await tell(agent, cloud, task, "pending", begin_id="first")
+    assert await tell(agent, cloud, task, word, begin_id=begin_id) == ["begun"]
+    row = await cloud.task(task["task_id"])
+    assert (row["status"], row["result"]["outcome"]) == ("failed", "unknown")
+    assert row["result"]["error"]["code"] == "lost_agent"
+    assert row["late"][0]["status"] == word
 
 
 async def test_another_life_that_does_not_know_ends_it_as_unknown(cloud: Cloud):

@@ -27,7 +27,7 @@ class Rules(NamedTuple):
     """The cloud's decisions, and whether the agent waits for them."""
 
     is_granted: Callable[[Held, str | None, str | None], bool] = begin.is_granted
-    counts: Callable[[Held, str | None, str | None, Outcome], bool] = begin.counts
+    ends_as: Callable[[Held, str | None, str | None, Outcome], Outcome | None] = begin.ends_as
     waits: bool = True  # for the grant
     only_own: bool = True  # a process sends only what it has drawn the id of
 
@@ -131,8 +131,8 @@ def network(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
         yield "lost", rest
         begin_id = message.begin_id or None
         if message.outcome:
-            outcome = Outcome(message.outcome)
-            if rules.counts(world.held, world.held_id, begin_id, outcome):
+            outcome = rules.ends_as(world.held, world.held_id, begin_id, Outcome(message.outcome))
+            if outcome is not None:
                 rest = rest._replace(held=Held.ENDED, held_id=begin_id, ended_as=outcome)
             yield "outcome heard", rest
             continue
@@ -236,7 +236,7 @@ def test_no_interleaving_does_it_twice_or_tells_what_is_not_so() -> None:
             id="begun taken for granted",
         ),
         pytest.param(
-            Rules(counts=lambda held, *_: held is not Held.ENDED),
+            Rules(ends_as=lambda held, _, __, told: None if held is Held.ENDED else told),
             {"false not_done"},
             id="outcomes count without their begin id",
         ),

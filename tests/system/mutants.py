@@ -12,7 +12,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from agent import reporter
 from agent.actions import CHANGES, Actions
+from agent.begin import Grants
 from agent.changes import Changes
 from agent.cli import main
 from agent.journal import Journal
@@ -71,6 +73,7 @@ def redone() -> None:
 
     async def carry_out(self: Actions, task: LiveTask) -> Settlement:
         if task.record.name is TaskName.REBOOT and task.state is State.INTENT:
+            task.granted = True
             return await self._changes.carry_out(task, CHANGES[TaskName.REBOOT](task.params))
         return await whole(self, task)
 
@@ -98,9 +101,28 @@ def settled_early() -> None:
     Changes._verify = _verify  # type: ignore[method-assign,assignment]
 
 
+def begins_unanswered() -> None:
+    """The beginning is told to the cloud, and its answer not waited for."""
+
+    async def wait(self: Grants, begin_id: str) -> bool:
+        del self, begin_id
+        return True
+
+    Grants.wait = wait  # type: ignore[method-assign]
+
+
+def begun_taken_for_ok() -> None:
+    """Whatever the cloud answers, it has answered."""
+    reporter.GRANTING = frozenset({"ok", "duplicate", "begun", "conflict"})  # type: ignore[misc]
+
+
 _kept: list[asyncio.Future[None]] = []
 MUTANTS: Final[Mapping[str, Callable[[], None]]] = {
-    each.__name__: each for each in (intent_dropped, intent_late, sent_twice, redone, settled_early)
+    each.__name__: each
+    for each in (
+        *(intent_dropped, intent_late, sent_twice, redone, settled_early),
+        *(begins_unanswered, begun_taken_for_ok),
+    )
 }
 
 if __name__ == "__main__":
