@@ -69,7 +69,10 @@ class Rounds:
         async with _running(self._load):
             await asyncio.sleep(pick.uniform(0.1, 0.8))
             fresh = await restorer.copy(side)
-            await asyncio.sleep(min(pick.expovariate(1 / YOUNG_S), 4 * YOUNG_S))
+            if side is Side.AGENT and pick.random() < 0.5:
+                await self._one_shot_reaches_a_miner()  # one that the copy may hold as not begun
+            else:
+                await asyncio.sleep(min(pick.expovariate(1 / YOUNG_S), 4 * YOUNG_S))
         copy = restorer.choose(side, fresh)
         await restorer.put_back(copy)
         if side is Side.CLOUD:
@@ -85,6 +88,14 @@ class Rounds:
         return check(
             ledger, self._site.rows(), seen, restorer.kills, self._load.promised, restorer.gone
         )
+
+    async def _one_shot_reaches_a_miner(self) -> None:
+        ledger = self._site.stage.ledger
+        size = ledger.stat().st_size
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + 2 * YOUNG_S
+        while loop.time() < give_up and b'"reboot"' not in ledger.read_bytes()[size:]:  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(0.02)
 
     async def _all_end(self) -> None:
         loop = asyncio.get_running_loop()
