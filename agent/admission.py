@@ -10,7 +10,7 @@ import structlog
 
 from agent.dispatcher import Dispatcher
 from agent.gate import Gate
-from agent.journal import Arrival, Journal, TaskRecord
+from agent.journal import Arrival, Journal, QueueLife, TaskRecord
 from agent.policy import LEASE_MOST_S, QUEUE_LIFE_MOST_S
 from agent.ports import CloudError, TaskSource
 from agent.retry import retrying
@@ -190,6 +190,7 @@ class Admission:
             batch_id=task.batch_id,
             accepted_at=now,
             expires_at=now + timedelta(seconds=life_s),
+            queue_life=QueueLife(seconds=life_s, since=self._clock.boot()),
             limit_s=task.limit_s,
         )
 

@@ -95,7 +95,7 @@ class Dispatcher:
             params=params,
             log=TaskLog(self._clock),
             limit_s=self._gate.policy.limit_s(record.name, record.limit_s),
-            expires_mono=self._clock.mono() + (record.expires_at - now).total_seconds(),
+            expires_mono=self._clock.mono() + self._life_left_s(record, now),
             state=record.state,
             notes=dict(record.notes),
         )
@@ -389,6 +389,26 @@ class Dispatcher:
             + ("Look at the miner before trying again." if sent else "Nothing was sent."),
             outcome=Outcome.UNKNOWN if sent else Outcome.NOT_DONE,
         )
+
+    def _life_left_s(self, record: TaskRecord, now: datetime) -> float:
+        """How much of its queue life is left: as the host counted it, through any restart of the agent.
+
+        Where the host was restarted since, only the clock on the wall could say for how long, and it may be anything.
+        So what the cloud handed out has all its life again: it waits for an answer of the cloud anyway, which calls off
+        what is over by a time of its own. What arose on site nobody else calls off: it goes by the wall, for a wish
+        that may be old is better made anew.
+        """
+        life = record.queue_life
+        if life is None:
+            whole_s = (record.expires_at - record.accepted_at).total_seconds()
+        else:
+            whole_s = life.seconds
+            passed_s = self._clock.boot().since(life.since)
+            if passed_s is not None:
+                return whole_s - passed_s
+        if record.is_lent:
+            return whole_s
+        return min(whole_s, (record.expires_at - now).total_seconds())
 
     def _find_again(self, task: LiveTask, now: datetime) -> None:
         """How much of its limit a task begun before a restart has left; always enough for one good look."""

@@ -19,7 +19,7 @@ from agent.changes import Changes
 from agent.dispatcher import Dispatcher
 from agent.firmware import FirmwareFiles
 from agent.gate import Gate
-from agent.journal import Arrival, Journal, TaskRecord
+from agent.journal import Arrival, Journal, QueueLife, TaskRecord
 from agent.lease import Lease
 from agent.live import LiveTask, lane_of
 from agent.looks import Looks
@@ -185,6 +185,7 @@ class TaskPath:
             origin=origin,
             accepted_at=now,
             expires_at=now + timedelta(seconds=QUEUE_TTL_S),
+            queue_life=QueueLife(seconds=QUEUE_TTL_S, since=self._clock.boot()),
             limit_s=SPECS[name].limit_s,
         )
         try:

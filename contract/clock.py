@@ -23,6 +23,12 @@ class BootTime(NamedTuple):
     boot_id: str
     seconds: float
 
+    def since(self, earlier: BootTime) -> float | None:
+        """Seconds since an earlier moment; `None` where the two cannot be compared."""
+        if self.boot_id != earlier.boot_id or self.seconds < earlier.seconds:
+            return None
+        return self.seconds - earlier.seconds
+
 
 class Clock(Protocol):
     """Wall time, monotonic time and waiting. Every room takes one; nobody calls `time` itself."""

@@ -1,7 +1,7 @@
 """What the agent remembers of its tasks, on disk: the journal, and the outbox of what is still to be reported."""
 
 from agent.journal.journal import Journal
-from agent.journal.record import TaskRecord
+from agent.journal.record import QueueLife, TaskRecord
 from agent.journal.schema import JournalLockedError, JournalTooNewError
 from agent.journal.steps import Arrival, StepAck
 
@@ -10,6 +10,7 @@ __all__ = [
     "Journal",
     "JournalLockedError",
     "JournalTooNewError",
+    "QueueLife",
     "StepAck",
     "TaskRecord",
 ]

@@ -9,12 +9,19 @@ from typing import Any, Final
 import msgspec
 
 from agent.states import State
-from contract.clock import from_text, to_text
+from contract.clock import BootTime, from_text, to_text
 from contract.link import MinerRef
 from contract.task import TaskName, TaskStatus
 from drivers.base import Plan
 
 CLOUD: Final = "cloud"
+
+
+class QueueLife(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a task may wait to be begun, and since when, on the clock that nobody sets."""
+
+    seconds: float
+    since: BootTime
 
 
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +34,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     name: TaskName
     params: dict[str, Any]
     accepted_at: datetime
-    expires_at: datetime  # of its queue life
+    expires_at: datetime  # of its queue life, on the wall
     limit_s: float  # execution limit, counted from intent
     miner: MinerRef | None = None
     batch_id: str | None = None
@@ -39,6 +46,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan | None = None
     notes: dict[str, Any] = {}
     result: dict[str, Any] | None = None
+    queue_life: QueueLife | None = None  # a row of an older version has none
     untold: str | None = None  # reported no more, though the cloud never took its outcome: why
 
     @property
@@ -52,8 +60,8 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
 INSERT: Final = """
     INSERT INTO tasks (
         task_id, epoch, name, params, accepted_at, expires_at, limit_s, miner, batch_id, origin, state, status,
-        intent_at, settled_at, plan, notes, result
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        intent_at, settled_at, plan, notes, result, queue_life
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -77,6 +85,7 @@ def to_row(record: TaskRecord) -> tuple[Any, ...]:
         None if record.plan is None else dump(record.plan),
         dump(record.notes),
         None if record.result is None else dump(record.result),
+        None if record.queue_life is None else dump(record.queue_life),
     )
 
 
@@ -102,6 +111,9 @@ def from_row(row: sqlite3.Row) -> TaskRecord:
         result=None
         if row["result"] is None
         else msgspec.json.decode(row["result"], type=dict[str, Any]),
+        queue_life=None
+        if row["queue_life"] is None
+        else msgspec.json.decode(row["queue_life"], type=QueueLife),
         untold=row["untold"],
     )
 

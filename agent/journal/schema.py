@@ -57,6 +57,8 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
         "ALTER TABLE tasks ADD COLUMN told_seq INTEGER",
         "CREATE INDEX tasks_told ON tasks (told_seq) WHERE told_seq IS NOT NULL",
     ),
+    # Its queue life as it is counted; `expires_at` is the same on the wall.
+    ("ALTER TABLE tasks ADD COLUMN queue_life TEXT",),
 )
 
 

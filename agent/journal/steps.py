@@ -47,8 +47,14 @@ class Steps:
             # A cloud that asks again for what it has acknowledged has lost it: it is told again.
             if record.epoch > row["epoch"] or state is State.REPORTED:
                 db.execute(
-                    "UPDATE tasks SET epoch = max(epoch, ?), expires_at = ? WHERE task_id = ?",
-                    (record.epoch, to_text(record.expires_at), record.task_id),
+                    "UPDATE tasks SET epoch = max(epoch, ?), expires_at = ?, queue_life = ? "
+                    "WHERE task_id = ?",
+                    (
+                        record.epoch,
+                        to_text(record.expires_at),
+                        None if record.queue_life is None else dump(record.queue_life),
+                        record.task_id,
+                    ),
                 )
                 self._tell_again(db, record.task_id, at)
             return False

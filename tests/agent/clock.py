@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
+from contract.clock import BootTime
 from tests.virtual_time import VirtualClock
 
 
@@ -14,6 +15,7 @@ class SettableClock(VirtualClock):
     def __init__(self) -> None:
         super().__init__()
         self._off = timedelta(0)
+        self._boots = 1
 
     def now(self) -> datetime:
         return super().now() + self._off
@@ -21,6 +23,13 @@ class SettableClock(VirtualClock):
     def step(self, by: timedelta) -> None:
         """Set the clock on the wall."""
         self._off += by
+
+    def boot(self) -> BootTime:
+        return BootTime(f"boot {self._boots}", super().boot().seconds)
+
+    def reboot(self) -> None:
+        """The host starts anew."""
+        self._boots += 1
 
     async def advance(self, seconds: float) -> None:
         """Let so much time pass, and all happen that is due by then."""

@@ -1,4 +1,4 @@
-"""A step of the clock on the wall ends no task of the agent that runs on through it."""
+"""A step of the clock on the wall ends no task, whether the agent runs on through it or is started anew."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import pytest
 
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
-from tests.agent.stage import site
+from tests.agent.stage import Site, crash_and_restart, site
 from tests.waiting import until
 
+each_step = pytest.mark.parametrize("days", [2, -2, 3650, -3650])
 
-@pytest.mark.parametrize("days", [2, -2, 3650, -3650])
+
+@each_step
 async def test_tasks_that_run_and_those_that_wait_go_on_when_the_wall_clock_is_set(
     tmp_path: Path, days: float
 ) -> None:
@@ -34,3 +36,75 @@ async def test_tasks_that_run_and_those_that_wait_go_on_when_the_wall_clock_is_s
         go_on.set()
         ends = [await at.cloud.ended(each) for each in tasks]
         assert [each.state for each in ends] == ["succeed"] * 3
+
+
+async def queue_behind_a_write(at: Site, clock: SettableClock) -> tuple[str, str]:
+    """A setting that is being written, and a reboot that waits for its turn at the same miner."""
+    miner = at.farm.miners[0]
+    miner.gate["write"] = asyncio.Event()
+    tasks = at.task(), at.task(name=TaskName.REBOOT, params={"force": True})
+    await until(lambda: at.path.dispatcher.tasks == 2 and miner.at_once == 1)
+    miner.gate = {"plan": asyncio.Event()}
+    await clock.advance(30.0)
+    return tasks
+
+
+def life_left_s(at: Site, task: str) -> float:
+    (live,) = (each for each in at.path.dispatcher.held if each.id == task)
+    return live.expires_mono - at.clock.mono()
+
+
+@each_step
+async def test_what_waited_before_a_restart_of_the_agent_waits_on(
+    tmp_path: Path, days: float
+) -> None:
+    clock = SettableClock()
+    async with site(tmp_path, clock=clock) as at:
+        tasks = await queue_behind_a_write(at, clock)
+        clock.step(timedelta(days=days))
+        after = await crash_and_restart(at, tmp_path)
+        await clock.advance(5.0)
+        assert [at.cloud.end(each) for each in tasks] == [None, None]
+        assert life_left_s(after, tasks[1]) == pytest.approx(86_400 - 35, abs=2)
+        await after.die()
+
+
+@each_step
+async def test_what_the_cloud_handed_out_before_the_host_was_restarted_waits_for_the_cloud(
+    tmp_path: Path, days: float
+) -> None:
+    clock = SettableClock()
+    async with site(tmp_path, clock=clock) as at:
+        tasks = await queue_behind_a_write(at, clock)
+        clock.step(timedelta(days=days))
+        clock.reboot()
+        after = await crash_and_restart(at, tmp_path)
+        await clock.advance(5.0)
+        assert [at.cloud.end(each) for each in tasks] == [None, None]
+        assert life_left_s(after, tasks[1]) == pytest.approx(86_400 - 5, abs=2)
+        at.cloud.cancel.add(tasks[1])
+        at.cloud.poke()
+        assert (await at.cloud.ended(tasks[1])).state == "cancelled"
+        await after.die()
+
+
+@pytest.mark.parametrize(("hours", "is_over"), [(1, False), (25, True), (-25, False)])
+async def test_what_was_wished_on_site_before_the_host_was_restarted_goes_by_the_wall(
+    tmp_path: Path, hours: float, is_over: bool
+) -> None:
+    clock = SettableClock()
+    async with site(tmp_path, clock=clock) as at:
+        miner = at.farm.miners[0]
+        miner.gate["plan"] = asyncio.Event()
+        begin = at.path.begin_local
+        await begin(TaskName.LIGHT, {"action": "on"}, miner.ref, "cli")
+        waits = await begin(TaskName.LIGHT, {"action": "off"}, miner.ref, "cli")
+        clock.step(timedelta(hours=hours))
+        clock.reboot()
+        after = await crash_and_restart(at, tmp_path)
+        await clock.advance(5.0)
+        if is_over:
+            assert (await at.cloud.ended(waits.id)).state == "timed_out"
+        else:
+            assert life_left_s(after, waits.id) <= 86_400
+        await after.die()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import StepAck
+from agent.journal import QueueLife, StepAck
 from agent.states import State
-from tests.agent.journal import AT, PLAN, accept, acknowledge, done, opened, outbox, record
+from contract.clock import BootTime
+from tests.agent.journal import AT, PLAN, accept, acknowledge, done, found, opened, outbox, record
 
 
 async def test_the_same_task_twice_is_taken_once(tmp_path: Path) -> None:
@@ -51,6 +52,17 @@ async def test_a_higher_epoch_tells_again_what_is_known_and_runs_nothing(
         assert events[-1].state == word
         assert events[-1].seq > last or state is State.SETTLED
         assert [each.epoch for each in await journal.open_tasks()] == [2]
+
+
+async def test_a_higher_epoch_brings_a_queue_life_of_its_own(tmp_path: Path) -> None:
+    first, second = (
+        QueueLife(seconds=60.0, since=BootTime("boot 1", at_s)) for at_s in (10.0, 500.0)
+    )
+    async with opened(tmp_path) as journal:
+        await accept(journal, record("t1", queue_life=first))
+        assert (await found(journal, "t1")).queue_life == first
+        await accept(journal, record("t1", epoch=2, queue_life=second))
+        assert (await found(journal, "t1")).queue_life == second
 
 
 async def test_an_ack_of_an_older_epoch_does_not_end_the_newer(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.clock import SystemClock, from_text, to_text
+from contract.clock import BootTime, SystemClock, from_text, to_text
 
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda m: timezone(timedelta(minutes=m)))
 moments = st.datetimes(
@@ -71,3 +71,10 @@ def test_the_clock_of_the_boot_means_the_same_to_the_next_process() -> None:
     ).stdout.split()
     assert told[0] == here.boot_id
     assert here.seconds <= float(told[1]) <= SystemClock().boot().seconds
+
+
+def test_only_moments_of_one_boot_are_compared() -> None:
+    now = BootTime("this boot", 50.0)
+    assert now.since(BootTime("this boot", 20.0)) == 30.0
+    assert now.since(BootTime("this boot", 51.0)) is None
+    assert now.since(BootTime("another", 20.0)) is None
