@@ -15,7 +15,7 @@ from agent.live import LiveTask
 from agent.looks import Looks
 from agent.settlement import Settlement
 from agent.states import State
-from contract.clock import Clock, to_text
+from contract.clock import Clock
 from contract.errors import BadParamsError, UnsupportedError
 from contract.miner import PowerMode
 from contract.task import (
@@ -41,6 +41,7 @@ from drivers.base import (
     Resume,
     Suspend,
 )
+from drivers.watch import intent_notes
 
 UNSUPPORTED: Final[Mapping[TaskName, str]] = {
     TaskName.SELF_UPDATE: "This agent cannot update itself. Install the new version on its host.",
@@ -157,10 +158,10 @@ class Actions:
         task.started_mono = self._clock.mono()
         if task.state is State.ACCEPTED:
             self._gate.may_begin(task)
-            at = self._clock.now()
-            await self._journal.begin(task.id, None, at, task.log.take())
+            at, boot = self._clock.now(), self._clock.boot()
+            await self._journal.begin(task.id, None, at, task.log.take(), boot=boot)
             task.state = State.INTENT
-            task.notes["intent_at"] = to_text(at)
+            task.notes |= intent_notes(at, boot)
         task.intent_mono = self._clock.mono()  # a look redone after a crash has all its time again
         if task.record.name is TaskName.LOG:
             return await self._looks.log(task)

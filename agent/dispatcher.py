@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final, Protocol
 
 import structlog
@@ -16,7 +15,7 @@ from agent.live import LiveTask
 from agent.settlement import Settlement, failed, from_error
 from agent.states import State
 from agent.tasklog import TaskLog
-from contract.clock import Clock, from_text
+from contract.clock import Clock
 from contract.errors import (
     CancelledTaskError,
     ErrorCode,
@@ -89,18 +88,17 @@ class Dispatcher:
 
     def live(self, record: TaskRecord, params: Params) -> LiveTask:
         """A task as it starts living here, whether new or found in the journal."""
-        now = self._clock.now()
         task = LiveTask(
             record=record,
             params=params,
             log=TaskLog(self._clock),
             limit_s=self._gate.policy.limit_s(record.name, record.limit_s),
-            expires_mono=self._clock.mono() + self._life_left_s(record, now),
+            expires_mono=self._clock.mono() + self._life_left_s(record),
             state=record.state,
             notes=dict(record.notes),
         )
         if record.state is State.INTENT:
-            self._find_again(task, now)
+            self._find_again(task)
         return task
 
     def enqueue(self, task: LiveTask) -> None:
@@ -390,7 +388,7 @@ class Dispatcher:
             outcome=Outcome.UNKNOWN if sent else Outcome.NOT_DONE,
         )
 
-    def _life_left_s(self, record: TaskRecord, now: datetime) -> float:
+    def _life_left_s(self, record: TaskRecord) -> float:
         """How much of its queue life is left: as the host counted it, through any restart of the agent.
 
         Where the host was restarted since, only the clock on the wall could say for how long, and it may be anything.
@@ -408,14 +406,13 @@ class Dispatcher:
                 return whole_s - passed_s
         if record.is_lent:
             return whole_s
-        return min(whole_s, (record.expires_at - now).total_seconds())
+        return min(whole_s, (record.expires_at - self._clock.now()).total_seconds())
 
-    def _find_again(self, task: LiveTask, now: datetime) -> None:
-        """How much of its limit a task begun before a restart has left; always enough for one good look."""
-        begun = task.notes.get("intent_at")
-        elapsed = intent_age_s(task.notes, self._clock)
-        if elapsed is None:  # the host was restarted since: the clock on the wall is all there is
-            elapsed = max(0.0, (now - from_text(begun)).total_seconds()) if begun else 0.0
+    def _find_again(self, task: LiveTask) -> None:
+        """How much of its limit a task begun before a restart has left; always enough for one good look. Where the host
+        was restarted since, nobody knows how much of it has passed: it is watched for all of it.
+        """
+        elapsed = intent_age_s(task.notes, self._clock) or 0.0
         task.intent_mono = self._clock.mono() - elapsed
         task.limit_s = max(task.limit_s, elapsed + self._gate.policy.recovery_look_s)
 

@@ -10,6 +10,7 @@ import pytest
 
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
+from tests.agent.journal import found
 from tests.agent.stage import Site, crash_and_restart, site
 from tests.waiting import until
 
@@ -108,3 +109,33 @@ async def test_what_was_wished_on_site_before_the_host_was_restarted_goes_by_the
         else:
             assert life_left_s(after, waits.id) <= 86_400
         await after.die()
+
+
+@pytest.mark.parametrize("days", [0, 2, -2, 3650, -3650])
+async def test_a_one_shot_found_after_a_restart_of_the_host_is_watched_for_its_whole_limit(
+    tmp_path: Path, days: float
+) -> None:
+    clock = SettableClock()
+    async with site(tmp_path, clock=clock) as at:
+        miner = at.farm.miners[0]
+        miner.gate["verify"] = asyncio.Event()
+        task = at.task(name=TaskName.REBOOT, params={"force": True}, limit_s=300.0)
+        await until(lambda: "verify" in miner.trace)
+        clock.step(timedelta(days=days))
+        clock.reboot()
+        after = await crash_and_restart(at, tmp_path)
+        await clock.advance(290.0)
+        assert at.cloud.end(task) is None
+        await clock.advance(20.0)
+        end = at.cloud.end(task)
+        assert end is not None and end.result is not None
+        assert end.result["outcome"] == "unknown"
+        await after.die()
+
+
+async def test_the_beginning_of_a_look_is_counted_like_any_other(tmp_path: Path) -> None:
+    clock = SettableClock()
+    async with site(tmp_path, clock=clock) as at:
+        task = at.task(name=TaskName.LOG, params={})
+        await at.cloud.ended(task)
+        assert "intent_boot" in (await found(at.journal, task)).notes
