@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
+from agent.journal.age import age_s
 from agent.journal.file import BALLAST_BYTES
 from agent.journal.outbox import give_up_oldest, read_outbox
 from agent.journal.record import TaskRecord, dump, from_row
@@ -17,7 +18,7 @@ from agent.journal.room import drop_reported, make_room
 from agent.journal.steps import Arrival, StepAck, Steps
 from agent.journal.writer import Need, Writer
 from agent.settlement import Settlement
-from contract.clock import BootTime, Clock, to_text
+from contract.clock import BootTime, Clock
 from contract.errors import StorageFullError
 from contract.link import Event, LogLine, OpenTask
 from contract.task import TaskStatus
@@ -47,7 +48,7 @@ class Journal(Steps, Writer):
         keep_untold: int = KEEP_UNTOLD,
     ) -> None:
         super().__init__(path, clock, ballast_bytes=ballast_bytes)
-        self._keep = timedelta(days=keep_days)
+        self._keep_s = keep_days * 86_400.0
         self._keep_rows = keep_rows
         self._keep_bytes = keep_bytes
         self._keep_untold = keep_untold
@@ -143,7 +144,9 @@ class Journal(Steps, Writer):
 
     async def acknowledge(self, acks: Sequence[StepAck]) -> None:
         """The cloud has taken these events: settled -> reported where it was the last of a task."""
-        await self._submit(lambda db: self._acknowledge(db, acks), Need.MUST)
+        await self._submit(
+            lambda db: self._acknowledge(db, acks, age_s(db, self._clock.boot())), Need.MUST
+        )
 
     async def tell_again(self, task_ids: Sequence[str]) -> tuple[str, ...]:
         """The cloud asks for these outcomes: they are reported once more. Gives the tasks that no row is left of.
@@ -251,15 +254,11 @@ class Journal(Steps, Writer):
     # --- in the thread, and after it ---
 
     def _tidy(self, db: sqlite3.Connection) -> None:
-        given_up = give_up_oldest(db, self._keep_untold, _TIDY_ROWS)
+        now_s = age_s(db, self._clock.boot())
+        given_up = give_up_oldest(db, self._keep_untold, _TIDY_ROWS, now_s)
         if given_up:
             log.error("journal.untold", events=given_up)
-        oldest = to_text(self._clock.now() - self._keep)
-        db.execute(
-            "DELETE FROM tasks WHERE rowid IN (SELECT rowid FROM tasks "
-            "WHERE state = 'reported' AND settled_at < ? LIMIT ?)",
-            (oldest, _TIDY_ROWS),
-        )
+        drop_reported(db, _TIDY_ROWS, before_s=now_s - self._keep_s)
         surplus = db.execute("SELECT count(*) FROM tasks").fetchone()[0] - self._keep_rows
         if surplus > 0:
             drop_reported(db, min(surplus, _TIDY_ROWS))

@@ -62,9 +62,10 @@ def read_outbox(
     return tuple(events)
 
 
-def give_up_oldest(db: sqlite3.Connection, keep: int, at_once: int) -> int:
+def give_up_oldest(db: sqlite3.Connection, keep: int, at_once: int, now_s: float) -> int:
     """Of what no cloud takes, keep the newest events of tasks that arose on site; gives how many were dropped, at most
     `at_once`. What the cloud handed out is never given up here: it creates no more while it is away, the site does.
+    `now_s` is the journal's own time.
     """
     (count,) = db.execute("SELECT count(*) FROM outbox").fetchone()
     if count <= keep:
@@ -75,9 +76,10 @@ def give_up_oldest(db: sqlite3.Connection, keep: int, at_once: int) -> int:
         (CLOUD, min(count - keep, at_once)),
     ).rowcount
     db.execute(
-        "UPDATE tasks SET state = 'reported', untold = ? WHERE state = 'settled' AND origin <> ? "
+        "UPDATE tasks SET state = 'reported', reported_s = ?, untold = ? "
+        "WHERE state = 'settled' AND origin <> ? "
         "AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.task_id = tasks.task_id AND o.terminal)",
-        ("too many came after it while no cloud took them", CLOUD),
+        (now_s, "too many came after it while no cloud took them", CLOUD),
     )
     return dropped
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from typing import Final
 
@@ -22,12 +23,14 @@ def make_room(db: sqlite3.Connection, keep_bytes: int) -> None:
             )
 
 
-def drop_reported(db: sqlite3.Connection, most: int) -> int:
-    """Forget the oldest tasks that are over and reported; gives how many."""
+def drop_reported(db: sqlite3.Connection, most: int, *, before_s: float = math.inf) -> int:
+    """Forget the oldest tasks that are over and were reported before that moment of the journal's own time; gives how
+    many.
+    """
     return db.execute(
         "DELETE FROM tasks WHERE rowid IN (SELECT rowid FROM tasks WHERE state = 'reported' "
-        "ORDER BY settled_at LIMIT ?)",
-        (most,),
+        "AND reported_s < ? ORDER BY reported_s, rowid LIMIT ?)",
+        (before_s, most),
     ).rowcount
 
 

@@ -59,6 +59,12 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     ),
     # Its queue life as it is counted; `expires_at` is the same on the wall.
     ("ALTER TABLE tasks ADD COLUMN queue_life TEXT",),
+    # When it was reported, in the journal's own time (`age`), which begins now.
+    (
+        "ALTER TABLE tasks ADD COLUMN reported_s REAL NOT NULL DEFAULT 0",
+        "DROP INDEX tasks_ended",
+        "CREATE INDEX tasks_reported ON tasks (reported_s) WHERE state = 'reported'",
+    ),
 )
 
 

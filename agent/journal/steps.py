@@ -230,7 +230,7 @@ class Steps:
             (task_id, word.value, to_text(at), int(terminal), dump(tuple(logs))),
         )
 
-    def _acknowledge(self, db: sqlite3.Connection, acks: Sequence[StepAck]) -> None:
+    def _acknowledge(self, db: sqlite3.Connection, acks: Sequence[StepAck], now_s: float) -> None:
         for ack in acks:
             row = db.execute(
                 "SELECT o.task_id, o.terminal, t.epoch, t.state FROM outbox o "
@@ -242,8 +242,9 @@ class Steps:
             db.execute("DELETE FROM outbox WHERE seq = ?", (ack.seq,))
             if row["terminal"] and row["state"] == State.SETTLED.value:
                 db.execute(
-                    "UPDATE tasks SET state = 'reported', untold = ?, told_seq = ? WHERE task_id = ?",
-                    (ack.untold, None if ack.untold else ack.seq, row["task_id"]),
+                    "UPDATE tasks SET state = 'reported', reported_s = ?, untold = ?, told_seq = ? "
+                    "WHERE task_id = ?",
+                    (now_s, ack.untold, None if ack.untold else ack.seq, row["task_id"]),
                 )
 
 

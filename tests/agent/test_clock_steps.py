@@ -10,7 +10,7 @@ import pytest
 
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
-from tests.agent.journal import found
+from tests.agent.journal import accept, acknowledge, done, found, opened, record
 from tests.agent.stage import Site, crash_and_restart, site
 from tests.waiting import until
 
@@ -139,3 +139,44 @@ async def test_the_beginning_of_a_look_is_counted_like_any_other(tmp_path: Path)
         task = at.task(name=TaskName.LOG, params={})
         await at.cloud.ended(task)
         assert "intent_boot" in (await found(at.journal, task)).notes
+
+
+@each_step
+async def test_the_journal_forgets_no_task_when_the_wall_clock_is_set(
+    tmp_path: Path, days: float
+) -> None:
+    clock = SettableClock()
+    async with site(tmp_path, clock=clock) as at:
+        task = at.task()
+        await at.cloud.ended(task)
+        await clock.advance(5.0)
+        clock.step(timedelta(days=days))
+        await clock.advance(90.0)  # the journal tidies itself
+        await at.cloud.ended(at.task(1))
+        await clock.advance(90.0)
+        assert await at.journal.find(task) is not None
+
+
+async def test_the_journal_counts_the_age_of_tasks_as_long_as_the_host_runs(tmp_path: Path) -> None:
+    clock = SettableClock()
+    day_s = 86_400.0
+
+    async def is_kept(*, after_s: float, down_s: float = 0.0) -> bool:
+        await clock.advance(down_s)
+        async with opened(tmp_path, clock, keep_days=3) as journal:
+            await clock.advance(after_s)
+            await journal.depth()  # a turn of its thread has ended, in which it tidied itself
+            await clock.advance(31.0)
+            await journal.depth()
+            return await journal.find("t1") is not None
+
+    async with opened(tmp_path, clock, keep_days=3) as journal:
+        await accept(journal, record("t1"))
+        await journal.settle(record("t1"), done(), clock.now())
+        await acknowledge(journal)
+    clock.reboot()
+    assert await is_kept(after_s=1.0, down_s=5 * day_s), "nobody knows how long the host was down"
+    assert await is_kept(after_s=day_s, down_s=day_s), "the host ran on while the agent was down"
+    clock.reboot()
+    assert await is_kept(after_s=day_s - 900.0)
+    assert not await is_kept(after_s=900.0)

@@ -34,12 +34,18 @@ async def test_an_older_journal_is_brought_up_to_date(tmp_path: Path) -> None:
         "'cloud', 'accepted', NULL, NULL, NULL, NULL, '{}', NULL)",
         ("2026-11-21T12:00:00.000000Z", "2026-11-22T12:00:00.000000Z"),
     )
+    old.execute(
+        "INSERT INTO tasks VALUES ('t0', 1, 'miner.light.update', '{}', ?, ?, 60.0, NULL, NULL, "
+        "'cloud', 'reported', 'succeed', ?, ?, NULL, '{}', '{}')",
+        ("2000-01-01T00:00:00.000000Z",) * 4,
+    )
     old.execute("INSERT INTO outbox VALUES (41, 't1', 'queuing', '', 0, '[]')")
     assert old.execute("PRAGMA user_version").fetchone()[0] == 1
     old.close()
     async with opened(tmp_path) as journal:
         assert (journal.journal_id, journal.last_seq) == ("the-old-one", 41)
         assert [each.task_id for each in await journal.unfinished()] == ["t1"]
+        assert await journal.find("t0") is not None, "its age is counted from now on"
     again = sqlite3.connect(path)
     assert again.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
     names = {row[0] for row in again.execute("SELECT name FROM sqlite_master")}

@@ -120,11 +120,13 @@ async def test_the_outbox_is_read_in_bounded_bites(tmp_path: Path) -> None:
 async def test_only_reported_tasks_are_pruned(tmp_path: Path) -> None:
     clock = SettableClock()
     async with opened(tmp_path, clock, keep_days=30, keep_rows=5) as journal:
-        at = clock.now()
         for number in range(4):
             await accept(journal, record(f"old{number}"))
-            await journal.settle(record(f"old{number}"), done(), at - timedelta(days=31))
+            await journal.settle(record(f"old{number}"), done(), AT)
         await acknowledge(journal)
+        clock.step(timedelta(days=-31))  # what comes now is the newest all the same
+        await clock.advance(1.0)
+        at = clock.now()
         for number in range(8):
             await accept(journal, record(f"new{number}"))
             await journal.settle(record(f"new{number}"), done(), at + timedelta(seconds=number))
