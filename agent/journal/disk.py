@@ -54,22 +54,30 @@ def _primary(error: sqlite3.Error) -> int:
 
 
 def set_aside(path: Path, at: datetime, word: str) -> Path:
-    """Rename the journal and its companions; only the latest few are kept. Raises OSError."""
-    stamp = at.strftime("%Y%m%dT%H%M%S%fZ")
-    target = path.with_name(f"{path.name}.{word}-{stamp}")
+    """Rename the journal and its companions; only the latest few are kept: by number, since the clock on the wall may
+    be set. Raises OSError.
+    """
+    prefix = f"{path.name}.{word}-"
+    before = sorted(
+        (each for each in path.parent.glob(f"{prefix}*") if not each.name.endswith(_SUFFIXES[1:])),
+        key=lambda each: (_number(each, prefix), each.name),
+    )
+    number = _number(before[-1], prefix) + 1 if before else 1
+    target = path.with_name(f"{prefix}{number:06d}-{at:%Y%m%dT%H%M%S%fZ}")
     for suffix in _SUFFIXES:
         source = path.with_name(path.name + suffix)
         if source.exists():
             source.rename(target.with_name(target.name + suffix))
-    older = sorted(
-        each
-        for each in path.parent.glob(f"{path.name}.{word}-*")
-        if not each.name.endswith(_SUFFIXES[1:])
-    )
-    for each in older[:-KEPT_ASIDE]:
+    for each in [*before, target][:-KEPT_ASIDE]:
         for suffix in _SUFFIXES:
             each.with_name(each.name + suffix).unlink(missing_ok=True)
     return target
+
+
+def _number(copy: Path, prefix: str) -> int:
+    """0 for what an older version left."""
+    number = copy.name.removeprefix(prefix).partition("-")[0]
+    return int(number) if number.isdecimal() else 0
 
 
 class Presence:

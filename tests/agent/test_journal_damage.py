@@ -6,12 +6,14 @@ import asyncio
 import os
 import shutil
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from agent.states import State
 from contract.errors import StorageFullError
+from tests.agent.clock import SettableClock
 from tests.agent.journal import AT, PLAN, accept, done, found, opened, record
 
 
@@ -41,12 +43,17 @@ async def test_damage_inside_a_good_file_is_found_at_the_start(tmp_path: Path) -
         assert journal.journal_id != name
 
 
-async def test_only_the_latest_damaged_journals_are_kept(tmp_path: Path) -> None:
-    for _ in range(6):
-        (tmp_path / "journal.db").write_bytes(b"this is no database" * 300)
-        async with opened(tmp_path):
-            pass
-    assert len(list(tmp_path.glob("journal.db.damaged-*Z"))) == 3
+async def test_only_the_latest_damaged_journals_are_kept_wherever_the_wall_clock_is_set(
+    tmp_path: Path,
+) -> None:
+    clock = SettableClock()
+    (tmp_path / "journal.db.damaged-20360101T000000000000Z").touch()  # of an older version
+    for number in range(6):
+        (tmp_path / "journal.db").write_bytes(b"%d is no database" % number * 300)
+        async with opened(tmp_path, clock):
+            clock.step(timedelta(days=-3650 if number % 2 else 2))
+    kept = sorted(tmp_path.glob("journal.db.damaged-*Z"))
+    assert [each.read_bytes()[:1] for each in kept] == [b"3", b"4", b"5"]
 
 
 async def test_damage_under_a_running_agent_loses_no_outcome(tmp_path: Path) -> None:
