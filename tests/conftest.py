@@ -38,6 +38,7 @@ def pytest_asyncio_loop_factories(
 # What lasts longest begins first, so that no single file is left running alone at the end.
 _LONGEST = (
     "test_crash_gate.py",
+    "test_restore_gate.py",
     "test_crash_points_one_shots.py",
     "test_crash_points_whatsminer.py",
     "test_crash_points_iceriver.py",

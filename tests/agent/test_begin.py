@@ -15,7 +15,7 @@ from agent.journal.record import CLOUD
 from agent.policy import Policy
 from agent.ports import CloudError
 from agent.states import State
-from contract.link import Arose, Event, ReportRequest
+from contract.link import Ack, Arose, Event, ReportReply, ReportRequest
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, FakeCloud, code
@@ -89,6 +89,41 @@ async def test_any_other_answer_ends_it_without_a_byte(tmp_path: Path, answer: s
         event = await at.cloud.ended(at.task(name=TaskName.REBOOT, params={}))
         assert (event.state, outcome(event), code(event)) == ("failed", "unknown", "lost_agent")
         assert at.farm.miners[0].trace == ["plan"]
+
+
+class Messy(FakeCloud):
+    """Acknowledges in another order, twice, and what nobody reported."""
+
+    async def report(self, request: ReportRequest) -> ReportReply:
+        acks = (await super().report(request)).acks
+        strange = [
+            Ack(task_id="another", epoch=each.epoch, seq=each.seq, state="begun") for each in acks
+        ]
+        none = Ack(task_id=acks[0].task_id, epoch=1, seq=10_000, state="begun")
+        return ReportReply(acks=(*strange, none, *reversed(acks), *acks))
+
+
+async def test_answers_in_any_order_twice_and_for_others_are_sorted_out(tmp_path: Path) -> None:
+    async with site(tmp_path, cloud=Messy()) as at:
+        tasks = [at.task(number, name=TaskName.REBOOT, params={}) for number in range(3)]
+        assert {(await at.cloud.ended(each)).state for each in tasks} == {"succeed"}
+        assert [miner.ledger for miner in at.farm.miners] == [["Reboot"]] * 3
+
+
+async def test_a_cloud_that_acknowledges_nothing_grants_nothing(tmp_path: Path) -> None:
+    clock = SettableClock()
+    async with site(tmp_path, clock=clock) as at:
+        at.cloud.report = nothing  # type: ignore[method-assign]
+        at.task(name=TaskName.REBOOT, params={}, queue_ttl_s=300.0)
+        await clock.advance(400.0)
+        assert at.farm.miners[0].ledger == []
+        assert not at.path.dispatcher.tasks
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+async def nothing(_: ReportRequest) -> ReportReply:
+    return ReportReply(acks=())
 
 
 async def test_an_answer_for_another_task_or_for_another_life_is_none(tmp_path: Path) -> None:
