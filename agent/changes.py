@@ -184,8 +184,11 @@ class Changes:
             _check_size(plan)
             planned_mono = self._clock.mono()
             effect = self._effect(task, plan, driver, turn)
-            await effect.prepare()
-            if self._clock.mono() - planned_mono <= self._gate.policy.identity_age_s:
+            for wait in (effect.take_turn, effect.ask_leave):
+                await wait()
+                if self._clock.mono() - planned_mono > self._gate.policy.identity_age_s:
+                    break
+            else:
                 return driver, effect
             task.log.info("It waited long until it might begin: the miner is looked at anew.")
 

@@ -75,19 +75,24 @@ class JournalledEffect:
         await self._journal.note(self._task.id, key, value)
         self._task.notes[key] = value
 
-    async def prepare(self) -> None:
-        """Wait until it may begin, without a connection and with nothing of the wire; none of the task's own time
-        passes.
+    async def take_turn(self) -> None:
+        """Wait for the turn of what raises power, without a connection and with nothing of the wire; none of the task's
+        own time passes. Nothing is begun by it: it can be cancelled, and a crash loses nothing. So the turn, which may
+        be long in coming, is taken before the intent.
+        """
+        self._must_write()
+        if self._turn is not None and self._plan.raises_power:
+            with self._task.waiting(self._clock):
+                await self._turn.take()
 
-        What raises power waits for its turn. Of what the cloud grants the intent is made durable and the answer waited
-        for; should that take long, the turn is given to others meanwhile. Before its intent it can be cancelled, and a
-        crash loses nothing: so the turn, which may be long in coming, is taken first.
+    async def ask_leave(self) -> None:
+        """Of what the cloud grants, make the intent durable and wait for the answer, as `take_turn` waits. Should that
+        take long, the turn is given to others meanwhile.
 
         Raises NotGrantedError, and what may be raised before an intent. Nothing was sent then.
         """
         self._must_write()
         task = self._task
-        await self._take_turn()
         if not task.needs_grant:
             return
         await self._begin()
@@ -98,12 +103,7 @@ class JournalledEffect:
                 "Nothing was sent: for the cloud this task is over, or another life of this agent (its disk was put "
                 "back from a copy) has begun it. Look at the miner before asking again."
             )
-        await self._take_turn()
-
-    async def _take_turn(self) -> None:
-        if self._turn is not None and self._plan.raises_power:
-            with self._task.waiting(self._clock):
-                await self._turn.take()
+        await self.take_turn()
 
     async def _answer(self) -> bool:
         """Whether the cloud grants the beginning."""
