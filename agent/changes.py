@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -176,21 +177,32 @@ class Changes:
     async def _ready(
         self, task: LiveTask, change: AnyChange, turn: Turn
     ) -> tuple[Driver, JournalledEffect | NoChange]:
-        """What is to be written, once it may be. A long wait makes a plan too old. Raises NotGrantedError too."""
-        while True:
-            driver, plan = await self._look(task, lambda driver: driver.plan(change), turn)
-            if isinstance(plan, NoChange):
-                return driver, plan
-            _check_size(plan)
-            planned_mono = self._clock.mono()
-            effect = self._effect(task, plan, driver, turn)
-            for wait in (effect.take_turn, effect.ask_leave):
-                await wait()
-                if self._clock.mono() - planned_mono > self._gate.policy.identity_age_s:
-                    break
-            else:
-                return driver, effect
-            task.log.info("It waited long until it might begin: the miner is looked at anew.")
+        """What is to be written, once it may be. A long wait makes a plan too old. Raises NotGrantedError too.
+
+        How many ask the cloud for its leave is bounded: the deadline of those it has answered passes there, whether they
+        have their turn by then or not. A place among them is taken before the turn, which nobody keeps while waiting
+        for a place.
+        """
+        asks = False
+        async with AsyncExitStack() as asking:
+            while True:
+                driver, plan = await self._look(task, lambda driver: driver.plan(change), turn)
+                if isinstance(plan, NoChange):
+                    return driver, plan
+                _check_size(plan)
+                planned_mono = self._clock.mono()
+                effect = self._effect(task, plan, driver, turn)
+                if task.needs_grant and not asks:
+                    with task.waiting(self._clock):
+                        await asking.enter_async_context(self._slots.asking(plan))
+                    asks = True
+                for wait in (effect.take_turn, effect.ask_leave):
+                    await wait()
+                    if self._clock.mono() - planned_mono > self._gate.policy.identity_age_s:
+                        break
+                else:
+                    return driver, effect
+                task.log.info("It waited long until it might begin: the miner is looked at anew.")
 
     async def _prove(self, task: LiveTask, driver: Driver, plan: Plan) -> Settlement:
         """A setting that a crash cut off from its proof, and that now shows: whether it also lasts is judged as if

@@ -37,6 +37,8 @@ class Slots:
         self._lowering = _Gates(policy.power_effects, policy.applying)
         self._other = _Gates(policy.other_effects, policy.applying)
         self._firmware = asyncio.Semaphore(policy.firmware_effects)
+        self._asking = asyncio.Semaphore(policy.power_effects)
+        self._asking_firmware = asyncio.Semaphore(policy.firmware_effects)
         self._looking = asyncio.Semaphore(policy.looking)
 
     def looking(self) -> AbstractAsyncContextManager[None]:
@@ -46,6 +48,10 @@ class Slots:
     def turn(self, change: AnyChange) -> Turn:
         """For the orders of one change that raises power."""
         return Turn(self._firmware if isinstance(change, Firmware) else None, self._pacer.leave())
+
+    def asking(self, plan: Plan) -> AbstractAsyncContextManager[None]:
+        """For the beginning of what the cloud grants, until it may send: taken before its turn, never the other way."""
+        return self._asking_firmware if isinstance(plan.change, Firmware) else self._asking
 
     def applying(self, plan: Plan) -> AbstractAsyncContextManager[None]:
         """For the write, its connect and its wait for an effect's slot."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agent.policy import Policy
+from agent.states import State
 from contract.errors import BusyError, PolicyRefusedError
 from contract.task import TaskName
 from drivers.base import Effect, Plan
@@ -327,4 +328,32 @@ async def test_a_wish_that_is_withdrawn_while_it_waits_is_not_carried_out(tmp_pa
     await clock.advance(15.0)
     assert at.farm.miners[1].ledger == ["Reboot"]
     assert state_of(at, other) == "succeed"
+    await end(at, clock)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [REBOOT, {"name": TaskName.FIRMWARE, "params": {"firmware_url": "http://files.test/image"}}],
+    ids=["reboot", "firmware"],
+)
+async def test_while_no_answer_comes_few_begin_and_they_keep_nobody_on_site_waiting(
+    tmp_path: Path, order: dict[str, Any]
+) -> None:
+    clock = SettableClock()
+    policy = Policy(power_ons_per_10_s=5, power_effects=3, firmware_effects=2, stop_grace_s=0.1)
+    at = Site(tmp_path, clock=clock, policy=policy, farm=FakeFarm(21))
+    at.start()
+    await asyncio.wait_for(at.path.ready(), 10.0)
+    at.cloud.report_error = lambda _: NO_CLOUD  # its claims are answered: the lease goes on
+    tasks = [at.task(n, **order) for n in range(20)]
+    await clock.advance(300.0)
+    states = [(await found(at.journal, task)).state for task in tasks]
+    assert states.count(State.INTENT) <= 3
+    ref = at.farm.miners[20].ref
+    here = asyncio.create_task(at.path.submit_local(order["name"], order["params"], ref, "onsite"))
+    await clock.advance(5.0)
+    assert (await here)["status"] == "succeed"
+    at.cloud.report_error = lambda _: None
+    await clock.advance(120.0)
+    assert [state_of(at, task) for task in tasks] == ["succeed"] * 20
     await end(at, clock)
