@@ -24,6 +24,8 @@ RETRY_MOST_S: Final = 5.0
 FULL_WAIT_S: Final = 1.0  # between two claims while there is no room or no disk
 DENIED_WAIT_S: Final = 30.0
 ASKED_MOST: Final = 1000  # outcomes that the cloud may ask for at once
+# Numbers are taken up to 2**53 on either side: one skipped to there could not be told any more, to no cloud.
+HEARD_MOST: Final = 2**52
 # A cloud that answers at once and brings nothing new (a cancel we wait for, a task we know) is not to be hammered.
 BARREN_S: Final = 0.2
 BARREN_WAIT_S: Final = 0.5
@@ -135,9 +137,11 @@ class Admission:
         """
         if heard_seq > self._journal.last_seq:
             log.warning("claim.journal_put_back", last=self._journal.last_seq, heard=heard_seq)
-            await self._journal.skip_to(heard_seq)
+            if heard_seq <= HEARD_MOST:
+                await self._journal.skip_to(heard_seq)
         if heard_seq < told_seq:
-            self._forgotten_since = min(heard_seq, self._forgotten_since or heard_seq)
+            since = self._forgotten_since
+            self._forgotten_since = heard_seq if since is None else min(heard_seq, since)
         if self._forgotten_since is None or now_mono - self._told_again_mono < TOLD_AGAIN_S:
             return
         told = await self._journal.tell_since(self._forgotten_since)

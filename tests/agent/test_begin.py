@@ -320,6 +320,15 @@ async def test_a_journal_that_was_put_back_goes_on_with_numbers_the_cloud_does_n
         assert last.seq > 1000
 
 
+async def test_no_answer_takes_its_numbers_from_a_journal(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        at.cloud.heard_seq = 2**53
+        await at.cloud.ended(at.task())
+        at.cloud.poke()
+        event = await at.cloud.ended(at.task(1))
+        assert event.seq < 100
+
+
 async def test_tasks_of_the_site_take_no_room_from_those_of_the_cloud(tmp_path: Path) -> None:
     async with site(tmp_path, policy=Policy(max_open=1, stop_grace_s=0.1)) as at:
         at.cloud.report_error = lambda _: NO_CLOUD
