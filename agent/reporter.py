@@ -194,7 +194,8 @@ class Reporter:
             told_seq=await self._journal.told_seq(),
         )
         acks = (await self._source.report(request)).acks
-        if not acks:
+        told = {(event.seq, event.task_id) for event in events}
+        if not any((ack.seq, ack.task_id) in told for ack in acks):
             raise CloudError("the cloud acknowledged none of the reported events", retry=True)
         return acks
 

@@ -9,7 +9,7 @@ import pytest
 
 from agent.policy import Policy
 from agent.ports import CloudError
-from contract.link import Event, ReportReply, ReportRequest
+from contract.link import Ack, Event, ReportReply, ReportRequest
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, FakeCloud
@@ -51,6 +51,23 @@ class Lossy(FakeCloud):
             self.lost += 1
             raise NO_CLOUD
         return reply
+
+
+class Elsewhere(FakeCloud):
+    """Acknowledges, again and again, what it was not told."""
+
+    async def report(self, request: ReportRequest) -> ReportReply:
+        self.reports += 1
+        await asyncio.sleep(0)
+        return ReportReply(acks=(Ack(task_id="another", epoch=1, seq=10**6, state="ok"),))
+
+
+async def test_a_cloud_that_acknowledges_something_else_is_asked_seldom(tmp_path: Path) -> None:
+    cloud = Elsewhere()
+    async with site(tmp_path, cloud=cloud) as at:
+        at.task()
+        await asyncio.sleep(60.0)
+        assert 3 < cloud.reports < 60
 
 
 async def test_an_answer_that_was_lost_costs_only_a_duplicate(tmp_path: Path) -> None:
