@@ -179,9 +179,9 @@ class Changes:
     ) -> tuple[Driver, JournalledEffect | NoChange]:
         """What is to be written, once it may be. A long wait makes a plan too old. Raises NotGrantedError too.
 
-        How many ask the cloud for its leave is bounded: the deadline of those it has answered passes there, whether they
-        have their turn by then or not. A place among them is taken before the turn, which nobody keeps while waiting
-        for a place.
+        How many ask the cloud for its leave is bounded: the deadline of those it has answered passes there, whether
+        they have their turn by then or not. A place among them is taken before the turn, which nobody keeps while
+        waiting for a place.
         """
         asks = False
         async with AsyncExitStack() as asking:

@@ -104,13 +104,21 @@ class Steps:
         return tuple(missing)
 
     def _tell_since(self, db: sqlite3.Connection, seq: int, at: datetime) -> int:
-        # All at once: what these are told by raises the number that the cloud has heard.
-        found = db.execute(
-            "SELECT task_id FROM tasks WHERE told_seq > ? ORDER BY told_seq", (seq,)
-        ).fetchall()
-        for row in found:
-            self._tell_again(db, row["task_id"], at)
-        return len(found)
+        # All at once: what these are told by raises the number that the cloud has heard. They may be as many as rows
+        # are kept, and nothing else is written meanwhile: so without a statement for each.
+        db.execute(
+            "INSERT INTO outbox (task_id, state, at, terminal, logs) "
+            "SELECT task_id, word, ?, terminal, ? FROM ("
+            "SELECT told_seq, task_id, ? AS word, 0 AS terminal FROM tasks "
+            "WHERE told_seq > ? AND begin_id IS NOT NULL UNION ALL "
+            "SELECT told_seq, task_id, status, 1 FROM tasks WHERE told_seq > ?"
+            ") ORDER BY told_seq, terminal",
+            (to_text(at), dump(()), TaskStatus.PENDING.value, seq, seq),
+        )
+        return db.execute(
+            "UPDATE tasks SET state = 'settled', untold = NULL, told_seq = NULL WHERE told_seq > ?",
+            (seq,),
+        ).rowcount
 
     def _skip_to(self, db: sqlite3.Connection, seq: int) -> None:
         changed = db.execute(

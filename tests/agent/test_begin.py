@@ -14,14 +14,19 @@ from agent.begin import draw
 from agent.journal.record import CLOUD
 from agent.policy import Policy
 from agent.ports import CloudError
+from agent.settlement import failed
 from agent.states import State
 from contract.link import Ack, Arose, Event, ReportReply, ReportRequest
+from contract.errors import ErrorCode
+from contract.link import Arose, Event, ReportRequest
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, FakeCloud, code
 from tests.agent.journal import AT, PLAN, accept, acknowledge, done, opened, outbox, record
 from tests.agent.stage import Site, crash_and_restart, site
 from tests.waiting import until
+
+NOT_DONE = failed(ErrorCode.UNREACHABLE, "nobody answers")
 
 
 def outcome(event: Event) -> str:
@@ -354,6 +359,35 @@ async def test_what_is_told_again_is_told_under_its_begin_id(tmp_path: Path) -> 
         ]
         assert await journal.tell_again(["t1"]) == ()  # it is on its way
         assert len(await outbox(journal)) == 2
+
+
+async def test_what_was_told_since_a_number_is_told_again_in_its_order(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        first = 0
+        for task in ("t3", "t1", "t2", "t4"):
+            await accept(journal, record(task))
+            # One of them was never begun, and so its end is all there is to tell.
+            if task != "t2":
+                await journal.begin(task, PLAN, AT, begin_id=f"begin-{task}")
+            await journal.settle(record(task), done() if task != "t2" else NOT_DONE, AT)
+            last = (await outbox(journal))[-1].seq
+            await acknowledge(journal)
+            first = last if task == "t3" else first
+        assert await journal.tell_since(first) == 3
+        told = await outbox(journal)
+        assert [(each.task_id, each.state, each.begin_id) for each in told] == [
+            ("t1", "pending", "begin-t1"),
+            ("t1", "succeed", "begin-t1"),
+            ("t2", "failed", None),
+            ("t4", "pending", "begin-t4"),
+            ("t4", "succeed", "begin-t4"),
+        ]
+        assert [each.result is not None for each in told] == [False, True, True, False, True]
+        assert {each.task_id for each in await journal.open_tasks()} == {"t1", "t2", "t4"}
+        assert await journal.tell_since(first) == 0
+        assert await journal.told_seq() == first
+        await acknowledge(journal)
+        assert (await journal.told_seq(), await journal.open_tasks()) == (journal.last_seq, ())
 
 
 async def test_a_begin_id_differs_though_random_bytes_repeat(
