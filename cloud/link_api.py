@@ -254,11 +254,14 @@ async def _journal_fits(request: web.Request, claim: ClaimRequest, session: Sess
     if agent["journal_id"] is not None and session.doubt != claim.journal_id:
         session.doubt = claim.journal_id
         return False
+    # Of another journal than the one before nothing was heard yet: if it has told of outcomes, then to a database that
+    # was put back since. What a newly enrolled agent told another cloud is none of ours.
+    heard = claim.last_seq if agent["journal_id"] is None else 0
     lost = await adopt_journal(
         request.app[STORE],
         agent,
         claim.journal_id,
-        claim.last_seq,
+        heard,
         request.app[CLOCK].now(),
         request.app[TIME].now(),
     )
@@ -270,7 +273,7 @@ async def _journal_fits(request: web.Request, claim: ClaimRequest, session: Sess
             now=claim.journal_id,
             tasks_lost=lost,
         )
-    agent["journal_id"], agent["last_seq"] = claim.journal_id, claim.last_seq
+    agent["journal_id"], agent["last_seq"] = claim.journal_id, heard
     session.doubt = None
     session.cancels_told.clear()
     session.told_mono.clear()

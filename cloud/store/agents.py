@@ -142,6 +142,7 @@ async def adopt_journal(
 ) -> int:
     """A journal we did not know. What the one before it had not begun cannot have happened, and is handed out to this
     one; what it had begun is settled, since nobody knows what became of it. Returns how many tasks that were.
+    `last_seq` is the last event that counts as heard of it.
     """
     async with store.write() as connection:
         held = (

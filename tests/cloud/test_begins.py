@@ -237,3 +237,15 @@ async def test_what_waits_here_and_is_held_there_is_adopted_not_called_off(cloud
     answer = await agent.claim(open=[{"task_id": task["task_id"], "epoch": 1}])
     assert (answer["tasks"], answer["cancel"]) == ([], [])
     assert (await cloud.task(task["task_id"]))["journal_id"] == agent.journal_id
+
+
+async def test_of_a_journal_it_did_not_know_it_has_heard_nothing(cloud: Cloud):
+    """A database may have been put back to before that journal began: what it has lost is told again then."""
+    agent, task = await held(cloud)
+    await tell(agent, cloud, task, "succeed", begin_id="first")
+    agent.journal_id, agent.seq = "journal-2", 70
+    await agent.claim()
+    assert (await agent.claim())["heard_seq"] == 0
+    body = {"journal_id": agent.journal_id, "events": [], "told_seq": 60}
+    await agent.call("POST", "reports", json=body)
+    assert (await agent.claim())["heard_seq"] == 0
