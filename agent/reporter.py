@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from agent.journal import Journal, StepAck
-from agent.policy import Policy
+from agent.policy import QUEUE_LIFE_MOST_S, Policy
 from agent.ports import CloudError, TaskSource
 from agent.retry import retrying
 from contract.clock import Clock
@@ -243,11 +243,15 @@ class Reporter:
 
     def _too_old(self, event: Event) -> bool:
         """How long this process has offered it in vain. The clock on the wall, by which it is dated, may be anything:
-        on a host without a battery it begins in 1970 and is set once there is a network.
+        on a host without a battery it begins in 1970 and is set once there is a network. A task that asks for leave to
+        begin waits for the answer until its queue life is over, so it is asked for as long.
         """
         now = self._clock.mono()
         age_s = now - self._first_seen_mono.setdefault(event.seq, now)
-        return age_s > self._policy.report_keep_s
+        keep_s = self._policy.report_keep_s
+        if event.begin_id is not None and event.state not in TERMINAL:
+            keep_s = max(keep_s, QUEUE_LIFE_MOST_S)
+        return age_s > keep_s
 
 
 def _done(event: Event) -> StepAck:

@@ -163,6 +163,26 @@ async def test_a_cloud_that_has_forgotten_the_task_is_told_what_it_is(tmp_path: 
         assert at.farm.miners[0].ledger == ["Reboot"]
 
 
+async def test_a_question_is_not_given_up_while_its_task_waits_for_the_answer(
+    tmp_path: Path,
+) -> None:
+    clock = SettableClock()
+    async with site(
+        tmp_path, clock=clock, policy=Policy(report_keep_s=60.0, stop_grace_s=0.1)
+    ) as at:
+        at.cloud.report_error = lambda _: CloudError("no such page", retry=False, status=404)
+        task = at.task(name=TaskName.REBOOT, params={})
+        await clock.advance(300.0)
+        hear(at)
+        await clock.advance(60.0)
+        event = at.cloud.end(task)
+        assert event is not None
+        assert event.state == "succeed"
+        assert at.farm.miners[0].ledger == ["Reboot"]
+        at.path.stop()
+        await clock.advance(10.0)
+
+
 async def test_it_can_be_cancelled_while_it_waits(tmp_path: Path) -> None:
     async with site(tmp_path) as at:
         task = await unheard(at)
