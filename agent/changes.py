@@ -129,6 +129,7 @@ class Changes:
         """
         began_mono = self._clock.mono()
         with self._slots.turn(change) as turn:
+            task.turn = turn
             try:
                 driver, found = await self._ready(task, change, turn)
             except NotGrantedError as error:

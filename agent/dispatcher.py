@@ -355,6 +355,8 @@ class Dispatcher:
         log.error("slot.frozen", task=task.id, name=task.record.name)
         self._left_behind.add(slot)
         lane.running = lane.slot = None
+        if task.turn is not None:
+            task.turn.give_back()
         self._in_background(self._settle(task, self._over(task), left_behind=True))
         self._next(key, lane)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from agent.journal import TaskRecord
 from agent.settlement import Settlement
+from agent.slots import Turn
 from agent.states import State
 from agent.tasklog import TaskLog
 from contract.clock import Clock
@@ -41,6 +42,7 @@ class LiveTask:
     waits: bool = False  # for a turn that others hold: its limit stands still
     sending: bool = False  # inside such an exchange now
     settling: bool = False
+    turn: Turn | None = None  # of its change; a slot that is left behind keeps it from nobody
     ended: asyncio.Future[Settlement] | None = None  # for whoever waits here on site
 
     @property

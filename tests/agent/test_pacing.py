@@ -357,3 +357,20 @@ async def test_while_no_answer_comes_few_begin_and_they_keep_nobody_on_site_wait
     await clock.advance(120.0)
     assert [state_of(at, task) for task in tasks] == ["succeed"] * 20
     await end(at, clock)
+
+
+async def test_a_slot_that_is_left_behind_keeps_no_leave(tmp_path: Path) -> None:
+    clock = SettableClock()
+    at = Site(tmp_path, clock=clock, policy=ONE, farm=FakeFarm(2))
+    at.start()
+    await asyncio.wait_for(at.path.ready(), 10.0)
+    frozen = at.farm.miners[0]
+    frozen.stubborn, frozen.gate["connect"] = True, asyncio.Event()
+    left, next_one = at.task(0, **REBOOT, limit_s=5.0), at.task(1, **REBOOT)
+    await clock.advance(30.0)
+    assert state_of(at, left) == "timed_out"
+    assert state_of(at, next_one) == "succeed"
+    frozen.gate["connect"].set()
+    await clock.advance(5.0)
+    assert frozen.ledger == []
+    await end(at, clock)
