@@ -63,9 +63,13 @@ async def glance(
         closed: list[str] = []
         strange = [task_id for task_id in open_ids if task_id not in held]
         for some in chunks(strange):
-            query = sa.select(tasks.c.id, tasks.c.agent_id, tasks.c.journal_id, tasks.c.ended_at)
+            query = sa.select(
+                tasks.c.id, tasks.c.agent_id, tasks.c.epoch, tasks.c.journal_id, tasks.c.ended_at
+            )
             query = query.where(tasks.c.farm_id == agent["farm_id"], tasks.c.id.in_(some))
             for found in (await connection.execute(query)).all():
+                if found.ended_at is None and found.epoch == ON_SITE:
+                    continue  # of the same host, perhaps, before it was enrolled as another agent
                 queued = found.ended_at is None and found.journal_id is None
                 ours = found.agent_id in (None, agent["id"])
                 (adopt if queued and ours else closed).append(found.id)

@@ -267,6 +267,17 @@ async def test_a_cancel_of_it_is_a_request_its_agent_hears_at_once(cloud: Cloud)
     assert (await agent.claim())["cancel"] == []
 
 
+async def test_a_host_that_is_enrolled_as_another_agent_goes_on_with_it(cloud: Cloud):
+    before = await cloud.agent()
+    wish = Wish(cloud, before)
+    await before.claim()
+    assert await wish.tell("queuing") == ["ok"]
+    again = await cloud.agent()
+    answer = await again.claim(open=[{"task_id": wish.id, "epoch": 0}])
+    assert answer["cancel"] == []
+    assert (await cloud.task(wish.id))["agent_id"] == before.agent_id
+
+
 async def test_the_task_of_another_farm_workspace_or_agent_is_not_touched(cloud: Cloud):
     now = cloud.clock.now()
     agent = await cloud.agent()
