@@ -16,9 +16,8 @@ from agent.policy import Policy
 from agent.ports import CloudError
 from agent.settlement import failed
 from agent.states import State
-from contract.link import Ack, Arose, Event, ReportReply, ReportRequest
 from contract.errors import ErrorCode
-from contract.link import Arose, Event, ReportRequest
+from contract.link import Ack, Arose, Event, ReportReply, ReportRequest
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, FakeCloud, code
