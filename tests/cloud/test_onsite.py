@@ -251,7 +251,8 @@ async def test_a_cancel_of_it_is_a_request_its_agent_hears_at_once(cloud: Cloud)
     agent = await cloud.agent()
     wish = Wish(cloud, agent)
     await wish.tell("queuing")
-    polling = asyncio.create_task(agent.claim(wait_s=15.0))
+    named = [{"task_id": wish.id, "epoch": 0}]
+    polling = asyncio.create_task(agent.claim(wait_s=15.0, open=named))
     batch = (await batch_of(cloud, wish.id))["id"]
     url = f"{cloud.base}/private-api/v1/{cloud.workspace_id}/farms/{cloud.farm_id}"
     headers = {"x-api-key": cloud.key}
