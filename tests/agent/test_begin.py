@@ -28,6 +28,9 @@ from tests.waiting import until
 NOT_DONE = failed(ErrorCode.UNREACHABLE, "nobody answers")
 
 
+RETRIED_S = 120.0  # by then a report that found no cloud has been offered again
+
+
 def outcome(event: Event) -> str:
     assert event.result is not None
     return str(event.result["outcome"])
@@ -78,7 +81,7 @@ async def test_the_first_byte_waits_for_the_answer_and_holds_nothing_meanwhile(
         assert (wished["status"], third.ledger) == ("succeed", ["Reboot"])
         assert (waiting.trace, waiting.ledger) == (["plan"], [])
         hear(at)
-        assert (await at.cloud.ended(task)).state == "succeed"
+        assert (await at.cloud.ended(task, within_s=RETRIED_S)).state == "succeed"
         assert (await at.cloud.ended(light)).state == "succeed"
         pending, end = [each for each in at.cloud.of(task) if each.state != "queuing"]
         assert pending.begin_id is not None
@@ -140,7 +143,7 @@ async def test_an_answer_for_another_task_or_for_another_life_is_none(tmp_path: 
         assert not grants._waiting.get("somebody-else")
         assert at.farm.miners[0].ledger == []
         hear(at)
-        assert (await at.cloud.ended(task)).state == "succeed"
+        assert (await at.cloud.ended(task, within_s=RETRIED_S)).state == "succeed"
 
 
 async def test_a_cloud_that_has_forgotten_the_task_is_told_what_it_is(tmp_path: Path) -> None:
@@ -189,7 +192,7 @@ async def test_it_can_be_cancelled_while_it_waits(tmp_path: Path) -> None:
         at.cloud.poke()
         await until(lambda: not at.path.dispatcher.tasks)
         hear(at)
-        event = await at.cloud.ended(task)
+        event = await at.cloud.ended(task, within_s=RETRIED_S)
         assert (event.state, outcome(event)) == ("cancelled", "not_done")
         assert at.farm.miners[0].ledger == []
 
@@ -248,7 +251,7 @@ async def test_a_crash_while_it_waits_is_looked_at_never_sent(tmp_path: Path) ->
     task = await unheard(at)
     after = await crash_and_restart(at, tmp_path)
     hear(after)
-    event = await after.cloud.ended(task)
+    event = await after.cloud.ended(task, within_s=RETRIED_S)
     await after.stop()
     assert outcome(event) == "not_done"
     assert at.farm.miners[0].trace == ["plan", "verify"]
