@@ -63,7 +63,7 @@ class Restorer:
         return self._site.journal.parent
 
     @property
-    def _database(self) -> Path:
+    def database(self) -> Path:
         return self._site.stage.folder / "cloud" / DATABASE_NAME
 
     def choose(self, side: Side, fresh: Copy) -> Copy:
@@ -145,7 +145,7 @@ class Restorer:
 
     def _back_up(self, side: Side, target: Path) -> None:
         if side is Side.CLOUD:
-            _back_up(self._database, target)
+            _back_up(self.database, target)
             return
         for each in self._files():
             if each.suffix == ".db":
@@ -154,15 +154,15 @@ class Restorer:
                 shutil.copy2(each, target)
 
     def _take_files(self, side: Side, target: Path) -> None:
-        files = self._files() if side is Side.AGENT else _with_sidecars(self._database)
+        files = self._files() if side is Side.AGENT else _with_sidecars(self.database)
         for each in files:
             shutil.copy2(each, target)
 
     def _put_files(self, copy: Copy) -> None:
-        old = self._files() if copy.side is Side.AGENT else _with_sidecars(self._database)
+        old = self._files() if copy.side is Side.AGENT else _with_sidecars(self.database)
         for each in old:
             each.unlink()
-        folder = self._agent if copy.side is Side.AGENT else self._database.parent
+        folder = self._agent if copy.side is Side.AGENT else self.database.parent
         for each in copy.path.iterdir():
             shutil.copy2(each, folder)
 

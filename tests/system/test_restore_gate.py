@@ -38,7 +38,7 @@ from tests.system.lives import Lives, forked
 from tests.system.load import AWAY, Load
 from tests.system.restore import Restorer, Side
 from tests.system.site import Site, load_of, open_site
-from tests.system.witness import read_ledger
+from tests.system.witness import numbers, read_ledger
 
 SEED = 20_261_129
 ROUNDS = int(os.environ.get("MINER_AGENT_RESTORES", "60"))  # more of them by night, by hand
@@ -49,7 +49,7 @@ QUIET: dict[str, dict[str, Any]] = {
     "telemetry": {"interval_s": 30},
     "log": {"level": "warning"},
 }
-PATIENCE_S = 30.0  # for all that is open to end; what has not by then is waited for no more, and found as lost
+PATIENCE_S = 60.0  # for all that is open to end; what has not by then is waited for no more, and found as lost
 YOUNG_S = 1.5  # the mean age of a copy that is put back in the round in which it was taken
 
 
@@ -111,6 +111,9 @@ class Rounds:
         rows = {row.task_id for row in self._site.rows() if row.state != "reported"} - self.stuck
         if rows:
             return rows
+        told, heard = numbers(self._site.journal, self.restorer.database)
+        if told > heard:
+            return {"what the database has lost"}
         try:
             batches = await self._site.operator.batches()
         except AWAY:

@@ -92,6 +92,17 @@ def read_journal(path: Path) -> list[Row]:
         return [_row(each) for each in db.execute("SELECT * FROM tasks")]
 
 
+def numbers(journal: Path, database: Path) -> tuple[int, int]:
+    """The highest event number under which the agent was told that an outcome is taken, and the highest that the cloud
+    has heard: the second is lower as long as a database that was put back has not been told what it lost.
+    """
+    with _open(journal) as db:
+        (told,) = db.execute("SELECT coalesce(max(told_seq), 0) FROM tasks").fetchone()
+    with _open(database) as db:
+        (heard,) = db.execute("SELECT coalesce(max(last_seq), 0) FROM agents").fetchone()
+    return int(told), int(heard)
+
+
 def take_kill(path: Path, t: float, ledger: Path) -> Kill:
     """Read what a crash left."""
     begun, in_flight = set(), set()
