@@ -113,6 +113,7 @@ class Admission:
             ClaimRequest(
                 journal_id=self._journal.journal_id,
                 last_seq=self._journal.last_seq,
+                told_seq=told_seq,
                 open=held,
                 room=room,
                 wait_s=self._wait_s(room),

@@ -90,7 +90,9 @@ async def post_enroll(request: web.Request) -> web.Response:
 
 
 async def post_claims(request: web.Request) -> web.Response:
-    """Long poll: answers as soon as there is a task, a cancel or new settings, else empty after `wait_s`."""
+    """Long poll: answers as soon as there is a task, a cancel, new settings or an outcome to be told again, else empty
+    after `wait_s`.
+    """
     settings = request.app[SETTINGS]
     claim = await read_message(request, ClaimRequest, settings.link_body_bytes)
     _check_claim(claim)
@@ -343,6 +345,7 @@ def _has_news(reply: ClaimReply, claim: ClaimRequest, session: Session) -> bool:
         bool(reply.tasks or reply.asked)
         or bool(set(reply.cancel) - session.cancels_told)
         or fresh_settings
+        or (reply.heard_seq or 0) < claim.told_seq
     )
 
 

@@ -68,11 +68,15 @@ class OpenTask(Message, frozen=True, kw_only=True):
 class ClaimRequest(Message, frozen=True, kw_only=True):
     """`journal_id` and `last_seq` let the cloud see a lost or restored disk; `room` is how many more tasks fit.
 
+    `told_seq`: the highest number under which the cloud has acknowledged an outcome of this journal. One that has heard
+    less answers at once.
+
     `not_known`: of the tasks whose end the cloud asked for (`ClaimReply.asked`), those that the journal does not hold.
     """
 
     journal_id: str
     last_seq: int
+    told_seq: Whole = 0
     open: tuple[OpenTask, ...] = ()
     room: int = 100
     wait_s: float = LONG_POLL_MAX_S
@@ -179,7 +183,7 @@ class Event(Message, frozen=True, kw_only=True):
 
 
 class ReportRequest(Message, frozen=True, kw_only=True):
-    """`told_seq`: the highest number under which the cloud has acknowledged an outcome of this journal."""
+    """`told_seq`: as in `ClaimRequest`."""
 
     journal_id: str
     events: tuple[Event, ...]

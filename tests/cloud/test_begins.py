@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import sqlalchemy as sa
 
 from cloud.store.ids import new_uuid
 from cloud.store.schema import agents, farms, task_batches, task_events, tasks
+from contract.link import LONG_POLL_MAX_S
 from contract.task import TaskName
 from tests.cloud.conftest import AgentClient, Cloud, done
 from tests.cloud.test_reports import held, states
@@ -151,6 +154,20 @@ async def test_the_number_heard_is_that_of_the_reports(cloud: Cloud):
     assert (await agent.claim(open=named))["heard_seq"] == 0
     await tell(agent, cloud, task, "pending", "pending", begin_id="first")
     assert (await agent.claim(open=named))["heard_seq"] == 2
+
+
+async def test_a_poll_of_who_was_told_more_than_is_known_is_answered_at_once(cloud: Cloud):
+    agent, task = await held(cloud)
+    named = [{"task_id": task["task_id"], "epoch": 1}]
+    await tell(agent, cloud, task, "pending", begin_id="first")
+    began_s = time.monotonic()
+    answer = await agent.claim(open=named, wait_s=LONG_POLL_MAX_S, told_seq=2)
+    assert answer["heard_seq"] == 1
+    assert time.monotonic() - began_s < LONG_POLL_MAX_S / 2
+    waits = asyncio.create_task(agent.claim(open=named, wait_s=LONG_POLL_MAX_S, told_seq=1))
+    done, _ = await asyncio.wait({waits}, timeout=0.3)
+    assert not done
+    waits.cancel()
 
 
 async def test_a_database_that_was_put_back_does_not_take_new_reports_for_what_it_has_lost(
