@@ -152,12 +152,14 @@ async def test_evidence_that_grew_old_is_read_again(tmp_path: Path) -> None:
     for miner in at.farm.miners:
         miner.state["boot"] += 10  # somebody rebooted it by hand: proof must not come from that
     await clock.advance(85.0)
-    assert [miner.trace.count("plan") for miner in at.farm.miners[1:]] == [1] * 5 + [1, 2]
-    for task in tasks:
+    plans = [miner.trace.count("plan") for miner in at.farm.miners[1:]]
+    # The last waited for 69 s; the one before for 59 and what the disk took, which may be one more.
+    assert (plans[:5], plans[6]) == ([1] * 5, 2)
+    for task, times in zip(tasks, plans, strict=True):
         event = at.cloud.end(task)
         assert event is not None and event.result is not None
         assert event.state == "succeed"
-    assert event.result["evidence"]["before"]["boot"] == 11
+        assert event.result["evidence"]["before"]["boot"] == (1 if times == 1 else 11)
     assert all(miner.ledger == ["Reboot"] for miner in at.farm.miners)
     await end(at, clock)
 
