@@ -10,6 +10,9 @@ from typing import Any, Final, TypeVar
 
 _T = TypeVar("_T")
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM)
+_TWICE_S: Final = (
+    4.0  # a second signal so soon is the same wish; it leaves the time to say what is known
+)
 
 
 class StoppedError(Exception):
@@ -22,7 +25,8 @@ class StoppedError(Exception):
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
     """On uvloop where there is one. SIGINT and SIGTERM cancel the work, which may still say what it knows by
-    returning all the same. Raises StoppedError where it does not.
+    returning all the same; then no further signal keeps the process from saying it. Raises StoppedError where it does
+    not.
     """
     factory = None
     if sys.platform == "linux":
@@ -42,11 +46,19 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
 async def _until_signal(work: Coroutine[Any, Any, _T], received: list[int]) -> _T:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
+    again_at_s = float("-inf")
 
     def end(number: int) -> None:
+        nonlocal again_at_s
         received.append(number)
-        task.cancel()
+        if loop.time() >= again_at_s:
+            again_at_s = loop.time() + _TWICE_S
+            task.cancel()
 
     for number in _ENDS:
         loop.add_signal_handler(number, end, number)
-    return await work
+    try:
+        return await work
+    finally:
+        if received:  # the loop is about to close, and its handlers with it
+            signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)

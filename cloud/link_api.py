@@ -97,7 +97,10 @@ async def post_claims(request: web.Request) -> web.Response:
     claim = await read_message(request, ClaimRequest, settings.link_body_bytes)
     _check_claim(claim)
     agent, session = request[AGENT], request[SESSION]
-    if not _is_served(request, claim, session) or not await _journal_fits(request, claim, session):
+    is_new = claim.run_id is None or claim.run_id != session.run_id
+    if not _is_served(request, claim, session) or not await _journal_fits(
+        request, claim, session, is_new=is_new
+    ):
         return json_response(ClaimReply(lease_s=0.0, settings_rev=agent["settings_rev"]))
     await _stay_known(request, session)
     if claim.not_known:
@@ -237,15 +240,20 @@ def _is_served(request: web.Request, claim: ClaimRequest, session: Session) -> b
     return standing is Standing.SERVED
 
 
-async def _journal_fits(request: web.Request, claim: ClaimRequest, session: Session) -> bool:
+async def _journal_fits(
+    request: web.Request, claim: ClaimRequest, session: Session, *, is_new: bool
+) -> bool:
     """Notice a lost disk: a new journal. A claim that was held up in the network looks the same, and taking it for a
     lost disk would cost tasks; so it takes two claims in a row. False for the first: it is answered with nothing and
-    without a lease. A journal put back from a copy is only said: no task depends on its being noticed.
+    without a lease.
+
+    A journal put back from a copy is only said: no task depends on its being noticed. Only of a process that `is_new`:
+    a later claim may have been overtaken by a report.
     """
     agent = request[AGENT]
     if agent["journal_id"] == claim.journal_id:
         session.doubt = None
-        if claim.last_seq < agent["last_seq"]:
+        if is_new and claim.last_seq < agent["last_seq"]:
             log.warning(
                 "agent.journal_put_back",
                 agent=agent["id"],
@@ -305,8 +313,8 @@ async def _answer(
     room = max(0, min(claim.room, settings.claim_max))
     open_ids = {task.task_id for task in claim.open}
     seen = await glance(store, agent, claim.journal_id, open_ids, cloud_s, room=room)
-    again = _repeatable(request, session, seen.unheard)[:room]
-    asked = _repeatable(request, session, seen.ended)[:_ASKED_MAX] if is_first else []
+    again = _repeatable(request, session, seen.unheard, room)
+    asked = _repeatable(request, session, seen.ended, _ASKED_MAX if is_first else 0)
     tasks: tuple[ClaimedTask, ...] = ()
     called_off: tuple[str, ...] = ()
     if seen.waiting or again or seen.adopt:
@@ -316,7 +324,7 @@ async def _answer(
             claim.journal_id,
             now,
             cloud_s,
-            room=room if seen.waiting else 0,
+            room=room - len(again) if seen.waiting else 0,
             again=again,
             adopt=seen.adopt,
         )
@@ -330,10 +338,13 @@ async def _answer(
     )
 
 
-def _repeatable(request: web.Request, session: Session, task_ids: tuple[str, ...]) -> list[str]:
+def _repeatable(
+    request: web.Request, session: Session, task_ids: tuple[str, ...], most: int
+) -> list[str]:
+    """Those that were not told a moment ago, at most so many; from now on they were."""
     mono = request.app[CLOCK].mono()
     recent = {task_id: at for task_id, at in session.told_mono.items() if mono - at < _REPEAT_S}
-    again = [task_id for task_id in task_ids if task_id not in recent]
+    again = [task_id for task_id in task_ids if task_id not in recent][:most]
     session.told_mono = recent | dict.fromkeys(again, mono)
     return again
 

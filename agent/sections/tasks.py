@@ -39,7 +39,7 @@ class LimitsSection(Section):
     light_effects: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 256
     open_tasks: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 2000
     lease_left_s: Annotated[float, Field(strict=True, ge=0, le=60)] = 20.0
-    identity_age_s: Annotated[float, Field(strict=True, gt=0, le=3600)] = 60.0
+    identity_age_s: Annotated[float, Field(strict=True, ge=1, le=3600)] = 60.0
     restart_wait_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 60.0
     firmware_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 512
     log_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 64

@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,20 @@ async def miner_agent(*args: object) -> Ran:
 
 
 async def interrupted(
-    *args: object, when: Callable[[], object], number: signal.Signals = signal.SIGINT
+    *args: object,
+    when: Callable[[], object],
+    number: signal.Signals = signal.SIGINT,
+    again: Sequence[float] = (),
 ) -> Ran:
-    """The same, with a signal sent once `when` holds."""
+    """The same, with a signal sent once `when` holds, and `again` after so many seconds each, as long as it lives."""
     process = await _started(*args)
     try:
         await until(when, within_s=30.0)
         process.send_signal(number)
+        for pause_s in again:
+            await asyncio.sleep(pause_s)
+            if process.returncode is None:
+                process.send_signal(number)
         async with asyncio.timeout(20.0):
             return await _ended(process)
     finally:

@@ -87,6 +87,20 @@ async def test_what_was_sent_is_said_with_the_time_by_which_it_shows(
     assert len([each for each in reboots(slow_farm) if each["phase"] == "received"]) == 1
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.02, 0.1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_impatient_operator_is_told_all_the_same(
+    slow_farm: Farm, number: signal.Signals, pause_s: float
+) -> None:
+    miner = next(iter(slow_farm.miners))
+    args = ("act", miner.ip, TaskName.REBOOT, *FORCE, *at(slow_farm), "--json")
+    again = [pause_s] * 20
+    ran = await interrupted(*args, when=lambda: reboots(slow_farm), number=number, again=again)
+    assert ran.code == 3, ran.err
+    assert says_nothing_odd(ran)
+    assert (ran.document["result"]["outcome"], ran.document["result"]["sent"]) == ("unknown", True)
+
+
 async def test_before_anything_was_sent_nothing_was_done_and_that_is_said() -> None:
     async with mute() as (ip, ports, came):
         ran = await interrupted("act", ip, TaskName.LIGHT, *ON, *ports, when=lambda: came)

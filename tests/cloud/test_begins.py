@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from cloud.store.ids import new_uuid
 from cloud.store.schema import agents, farms, task_batches, task_events, tasks
@@ -168,6 +169,21 @@ async def test_a_poll_of_who_was_told_more_than_is_known_is_answered_at_once(clo
     done, _ = await asyncio.wait({waits}, timeout=0.3)
     assert not done
     waits.cancel()
+
+
+async def test_only_a_new_process_is_taken_for_one_whose_journal_was_put_back(cloud: Cloud):
+    agent, task = await held(cloud)
+    named = [{"task_id": task["task_id"], "epoch": 1}]
+    await agent.claim(open=named, run_id="first")
+    await tell(agent, cloud, task, "pending", begin_id="first")
+    with capture_logs() as overtaken:
+        await agent.claim(open=named, run_id="first", last_seq=0)
+    cloud.clock.move(60)  # the first is gone
+    with capture_logs() as put_back:
+        await agent.claim(open=named, run_id="second", last_seq=0)
+        await agent.claim(open=named, run_id="second", last_seq=1)
+    assert "agent.journal_put_back" not in [each["event"] for each in overtaken]
+    assert [each["event"] for each in put_back].count("agent.journal_put_back") == 1
 
 
 async def test_a_database_that_was_put_back_does_not_take_new_reports_for_what_it_has_lost(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from contract.task import TaskName
 from tests.cloud.conftest import Cloud, done
@@ -73,6 +74,20 @@ async def test_a_task_whose_answer_was_lost_is_handed_out_again_to_the_same_jour
     assert again == task
     held = [{"task_id": task["task_id"], "epoch": 1}]
     assert (await agent.claim(open=held))["tasks"] == []
+
+
+async def test_lost_answers_are_given_again_as_there_is_room_and_before_new_tasks(cloud: Cloud):
+    agent = await cloud.agent()
+    await cloud.queue(TaskName.SCAN, agent.agent_id, count=3)
+    lost = {task["task_id"] for task in (await agent.claim())["tasks"]}
+    await cloud.queue(TaskName.SCAN, agent.agent_id, count=2)
+    held: list[dict[str, Any]] = []
+    for _ in range(3):
+        tasks = (await agent.claim(room=1, open=held))["tasks"]
+        assert len(tasks) == 1
+        held.append({"task_id": tasks[0]["task_id"], "epoch": 1})
+    assert {each["task_id"] for each in held} == lost
+    assert len((await agent.claim(room=5, open=held))["tasks"]) == 2
 
 
 async def test_a_begun_task_is_never_handed_out_again(cloud: Cloud):
