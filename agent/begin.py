@@ -6,6 +6,7 @@ import asyncio
 import secrets
 
 from contract.clock import Clock
+from contract.errors import NotGrantedError, StorageFullError
 
 
 def draw(clock: Clock) -> str:
@@ -20,18 +21,31 @@ class Grants:
     """Who waits for the cloud's answer to which begin id."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, asyncio.Future[bool]] = {}
+        self._waiting: dict[str, asyncio.Future[None]] = {}
 
-    async def wait(self, begin_id: str) -> bool:
-        """Whether it is granted, once the cloud has said so."""
+    async def wait(self, begin_id: str) -> None:
+        """Until the cloud grants it. Raises NotGrantedError, or StorageFullError where nobody asks it any more."""
         answer = self._waiting.setdefault(begin_id, asyncio.get_running_loop().create_future())
         try:
-            return await answer
+            await answer
         finally:
             self._waiting.pop(begin_id, None)
 
-    def answer(self, begin_id: str, *, granted: bool) -> None:
-        """What the cloud says. To an id that nobody waits for, of an earlier process say, it means nothing."""
+    def answer(self, begin_id: str, refusal: str | None) -> None:
+        """What the cloud says: `None` grants it. To an id that nobody waits for, of an earlier process say, it means
+        nothing.
+        """
         waiting = self._waiting.get(begin_id)
         if waiting is not None and not waiting.done():
-            waiting.set_result(granted)
+            if refusal is None:
+                waiting.set_result(None)
+            else:
+                waiting.set_exception(NotGrantedError(f"Nothing was sent: {refusal}"))
+
+    def forget(self) -> None:
+        """The journal was begun anew, and the questions went with the old one."""
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(
+                    StorageFullError("The journal was begun anew under this task; give it again.")
+                )

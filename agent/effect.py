@@ -16,7 +16,7 @@ from agent.live import LiveTask
 from agent.slots import Slots, Turn
 from agent.states import State
 from contract.clock import Clock
-from contract.errors import NotGrantedError, PolicyRefusedError
+from contract.errors import PolicyRefusedError
 from drivers.base import Plan
 from drivers.watch import ORDER_NOTE, ended, intent_age_s, intent_notes, order_note
 
@@ -89,7 +89,7 @@ class JournalledEffect:
         """Of what the cloud grants, make the intent durable and wait for the answer, as `take_turn` waits. Should that
         take long, the turn is given to others meanwhile.
 
-        Raises NotGrantedError, and what may be raised before an intent. Nothing was sent then.
+        Raises NotGrantedError, StorageFullError, and what may be raised before an intent. Nothing was sent then.
         """
         self._must_write()
         task = self._task
@@ -97,16 +97,12 @@ class JournalledEffect:
             return
         await self._begin()
         if not task.granted:
-            task.granted = await self._answer()
-        if not task.granted:
-            raise NotGrantedError(
-                "Nothing was sent: for the cloud this task is over, or another life of this agent (its disk was put "
-                "back from a copy) has begun it. Look at the miner before asking again."
-            )
+            await self._answer()
+            task.granted = True
         await self.take_turn()
 
-    async def _answer(self) -> bool:
-        """Whether the cloud grants the beginning."""
+    async def _answer(self) -> None:
+        """Until the cloud grants the beginning."""
         assert self._task.begin_id is not None
         answer = asyncio.ensure_future(self._grants.wait(self._task.begin_id))
         try:
@@ -114,7 +110,7 @@ class JournalledEffect:
                 done, _ = await asyncio.wait({answer}, timeout=_ANSWER_S)
                 if not done and self._turn is not None:
                     self._turn.give_back()
-                return await answer
+                await answer
         finally:
             answer.cancel()
 
@@ -145,7 +141,7 @@ class JournalledEffect:
                 check()
             await self._begin()
             if self._task.needs_grant and not self._task.granted:
-                raise NotGrantedError("Nothing was sent: the cloud has not granted its beginning.")
+                raise AssertionError("nobody asked the cloud whether it may begin")
             await self._note_order()
             self._gate.may_go_on(self._task)
             if check is not None:  # the disk may have taken its time

@@ -27,18 +27,22 @@ GRANTING: Final = frozenset({"ok", "duplicate"})  # of a `pending`: it may go ah
 _UNKNOWN_MOST: Final = 10_000  # tasks that the cloud does not know
 _REFUSED: Final = frozenset({400, _CONFLICT, 413, 422})
 _WHY_CHARS: Final = 300
+_BEGUN: Final = (
+    "for the cloud this task is over, or another life of this agent (its disk was put back from a copy) has begun it. "
+    "Look at the miner before asking again."
+)
 
 log: Any = structlog.get_logger(__name__)
 
 
 class OnPending(Protocol):
-    """Told what the cloud answers to each `pending`: whether the task may go ahead."""
+    """Told what the cloud answers to each `pending`: whether the task may go ahead, else why not."""
 
-    def __call__(self, event: Event, *, granted: bool) -> None: ...
+    def __call__(self, event: Event, refusal: str | None) -> None: ...
 
 
-def _nobody(event: Event, *, granted: bool) -> None:
-    del event, granted
+def _nobody(event: Event, refusal: str | None) -> None:
+    del event, refusal
 
 
 @dataclass(slots=True)
@@ -205,7 +209,7 @@ class Reporter:
         log.error("report.refused", task=event.task_id, seq=event.seq, state=event.state, error=why)
         if event.state not in TERMINAL:
             if event.state == TaskStatus.PENDING:
-                self._on_pending(event, granted=False)
+                self._on_pending(event, f"the cloud refused what it was told: {why}")
             return [_done(event)]
         if error.status == _CONFLICT:
             return [self._give_up(event, f"the cloud holds another outcome: {why}")]
@@ -228,7 +232,7 @@ class Reporter:
                 self._unknown.add(event.task_id)  # it is told again, together with what it is
                 continue
             if event.state == TaskStatus.PENDING:
-                self._on_pending(event, granted=ack.state in GRANTING)
+                self._on_pending(event, None if ack.state in GRANTING else _BEGUN)
             elif ack.state == "conflict":
                 done.append(self._give_up(event, "the cloud holds another outcome"))
                 continue

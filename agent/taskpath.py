@@ -58,6 +58,7 @@ class TaskPath:
         self._lease = Lease(clock)
         self._gate = Gate(self._lease, policy, clock)
         self._grants = Grants()
+        journal.on_anew = self._grants.forget
         slots = Slots(policy, clock, miners_known=lambda: len(miners))
         looks = Looks(
             journal=journal,
@@ -198,11 +199,11 @@ class TaskPath:
         self.dispatcher.enqueue(task)
         return task
 
-    def _pending_answered(self, event: Event, *, granted: bool) -> None:
-        if granted:
+    def _pending_answered(self, event: Event, refusal: str | None) -> None:
+        if refusal is None:
             self.dispatcher.pinned(event.task_id)
         if event.begin_id is not None:
-            self._grants.answer(event.begin_id, granted=granted)
+            self._grants.answer(event.begin_id, refusal)
 
     def _clear_work(self) -> None:
         """Files of tasks that a crash cut off; looks and downloads begin anew."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -53,7 +53,11 @@ class Journal(Steps, Writer):
         self._keep_bytes = keep_bytes
         self._keep_untold = keep_untold
         self.last_seq = 0  # the last event number that is durable
-        self._told_seq = 0
+        self.on_anew: Callable[[], None] = lambda: (
+            None
+        )  # another file was begun, without what the first one held
+        self._announced_seq = 0
+        self._announced_id = ""
 
     # --- moves ---
 
@@ -269,9 +273,13 @@ class Journal(Steps, Writer):
 
     def _answered(self) -> None:
         # By number, not by a flag of the thread's: an event committed just now is never slept over.
-        if self.last_seq != self._told_seq:
-            self._told_seq = self.last_seq
+        if self.last_seq != self._announced_seq:
+            self._announced_seq = self.last_seq
             self.outbox_grew.set()
+        if self.journal_id != self._announced_id:
+            is_first, self._announced_id = not self._announced_id, self.journal_id
+            if not is_first:
+                self.on_anew()
 
 
 def _unfinished_rows(db: sqlite3.Connection) -> list[sqlite3.Row]:

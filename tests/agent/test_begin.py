@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +13,13 @@ import pytest
 
 from agent.begin import draw
 from agent.journal.record import CLOUD
+from agent.journal.schema import DamagedError
+from agent.journal.writer import Need
 from agent.policy import Policy
 from agent.ports import CloudError
 from agent.settlement import failed
 from agent.states import State
-from contract.errors import ErrorCode
+from contract.errors import ErrorCode, StorageFullError
 from contract.link import Ack, Arose, Event, ReportReply, ReportRequest
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
@@ -98,6 +101,43 @@ async def test_any_other_answer_ends_it_without_a_byte(tmp_path: Path, answer: s
         assert at.farm.miners[0].trace == ["plan"]
 
 
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
+async def test_a_beginning_that_the_cloud_refuses_ends_without_a_byte_and_says_why(
+    tmp_path: Path, status: int
+) -> None:
+    async with site(tmp_path) as at:
+        at.cloud.report_error = lambda request: (
+            CloudError("nobody reads stars", retry=False, status=status)
+            if any(each.state == "pending" for each in request.events)
+            else None
+        )
+        event = await at.cloud.ended(at.task(name=TaskName.REBOOT, params={}))
+        assert (event.state, outcome(event), code(event)) == ("failed", "unknown", "lost_agent")
+        assert event.result is not None
+        assert "nobody reads stars" in event.result["error"]["message"]
+        assert at.farm.miners[0].trace == ["plan"]
+
+
+async def test_who_waits_while_the_journal_is_begun_anew_is_told_so_and_may_come_again(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as at:
+        task = await unheard(at)
+        name = at.journal.journal_id
+        with pytest.raises(StorageFullError):
+            await at.journal._submit(damaged, Need.LOOK)
+        hear(at)
+        event = await at.cloud.ended(task, within_s=RETRIED_S)
+        assert (outcome(event), code(event)) == ("not_done", "storage_full")
+        assert (at.farm.miners[0].ledger, at.journal.journal_id == name) == ([], False)
+        again = await at.cloud.ended(at.task(name=TaskName.REBOOT, params={}))
+        assert again.state == "succeed", "its miner is kept busy by one that waits for nobody"
+
+
+def damaged(_: sqlite3.Connection) -> None:
+    raise DamagedError("what was read makes no sense")
+
+
 class Messy(FakeCloud):
     """Acknowledges in another order, twice, and what nobody reported."""
 
@@ -139,7 +179,7 @@ async def test_an_answer_for_another_task_or_for_another_life_is_none(tmp_path: 
         row = await at.journal.find(task)
         assert row is not None
         grants = at.path._grants
-        grants.answer("somebody-else", granted=True)
+        grants.answer("somebody-else", None)
         assert not grants._waiting.get("somebody-else")
         assert at.farm.miners[0].ledger == []
         hear(at)
