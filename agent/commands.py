@@ -268,10 +268,11 @@ def run_act(
 
     set_up(LogSection(level="error"))
     request = LocalRequest(name=name, params=params, host=host)
+    asked = asyncio.Event()
     try:
         if name == TaskName.LOG:
             logs.mkdir(parents=True, exist_ok=True)
-        result, advice = run(_act(reach, request, logs, quiet=quiet))
+        result, advice = run(_act(reach, request, logs, asked, quiet=quiet))
     except ConfigError as error:
         return _failed(error, USAGE)
     except LocalRefusedError as error:
@@ -280,7 +281,10 @@ def run_act(
         return UNKNOWN, {"ok": False, "error": {"message": str(error)}}, str(error)
     except OSError as error:
         return _failed(f"{error.filename or logs}: {why(error)}")
-    except StoppedError as error:  # told so twice: whatever is known was not waited for
+    except StoppedError as error:
+        if not asked.is_set():
+            return stopped(error)
+        # Told so twice: whatever is known was not waited for.
         return UNKNOWN, {"ok": False, "error": {"message": str(error)}}, str(error)
     code = _EXIT.get(str(result.get("outcome")), FAILED)
     document = {"ok": code == DONE, "ip": host, "task_name": name, "result": result}
@@ -290,24 +294,27 @@ def run_act(
 
 
 async def _act(
-    reach: Reach, request: LocalRequest, logs: Path, *, quiet: bool
+    reach: Reach, request: LocalRequest, logs: Path, asked: asyncio.Event, *, quiet: bool
 ) -> tuple[dict[str, Any], str]:
-    """The task's result, and what a person may correct when it failed. Cancelled, it gives what is known by then."""
+    """The task's result, and what a person may correct when it failed. Cancelled, it gives what is known by then, once
+    it has `asked` for anything.
+    """
     if reach.daemon:
         try:
-            return await _through_daemon(reach, request, logs, quiet=quiet)
+            return await _through_daemon(reach, request, logs, asked, quiet=quiet)
         except NoDaemonError:
             pass
-    return await _straight(reach, request, logs, quiet=quiet)
+    return await _straight(reach, request, logs, asked, quiet=quiet)
 
 
 async def _through_daemon(
-    reach: Reach, request: LocalRequest, logs: Path, *, quiet: bool
+    reach: Reach, request: LocalRequest, logs: Path, asked: asyncio.Event, *, quiet: bool
 ) -> tuple[dict[str, Any], str]:
     from agent.onsite import left_open
     from agent.progress import telling
 
     async with calling(reach.config.socket_path, request) as call:
+        asked.set()
         try:
             async with telling(
                 SystemClock(), lambda: "waiting for the daemon to carry it out", quiet=quiet
@@ -334,7 +341,7 @@ async def _through_daemon(
 
 
 async def _straight(
-    reach: Reach, request: LocalRequest, logs: Path, *, quiet: bool
+    reach: Reach, request: LocalRequest, logs: Path, asked: asyncio.Event, *, quiet: bool
 ) -> tuple[dict[str, Any], str]:
     from agent.daemon import policy_of
     from agent.onsite import Wish, alone
@@ -351,6 +358,7 @@ async def _straight(
     try:
         async with alone(site, scanner, policy_of(reach.config), clock, logs) as here:
             wish = here.wish(request)
+            asked.set()
             async with telling(clock, wish.phase, quiet=quiet):
                 result = await wish.carried_out()
     except asyncio.CancelledError:

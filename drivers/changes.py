@@ -89,9 +89,8 @@ class Changes(Generic[Miner]):
                 await hands.check()
             elif now_mono - certain_mono < _CERTAIN_FOR_S:
                 return  # the same order once more, after a refusal: a nonce may be good for one request only
-            else:
-                # Between two orders of one change it may be too busy with the first to say who it is.
-                await hands.refuse_other()
+            elif not await hands.refuse_other():
+                return  # between two orders of one change it may be too busy with the first to say who it is
             certain_mono = self._miner.clock.mono()
 
         with self._miner.wire.checking(check):

@@ -132,8 +132,8 @@ async def _begins(
     if where is Held.ENDED or task["journal_id"] not in (None, journal_id):
         return True
     if status in TERMINAL:
-        told = _outcome(event)
-        fits = ends_as(where, task["begin_id"], event.begin_id, told) is told
+        outcome = _outcome(event)
+        fits = ends_as(where, task["begin_id"], event.begin_id, outcome) is outcome
     elif status is TaskStatus.PENDING:
         fits = is_granted(where, task["begin_id"], event.begin_id)
     else:
@@ -180,6 +180,11 @@ def _take(
     status = TaskStatus(event.state)
     # An agent that was away may speak for an older epoch: good as long as nobody else was given the task.
     foreign = task["journal_id"] not in (None, journal_id)
+    if status in TERMINAL and (task["status"], task["result"]) == (
+        status,
+        _bounded(event.result, limits),
+    ):
+        return "duplicate"  # told once more, under another number
     if task["ended_at"] is not None or foreign:
         return _set_aside(task, event, now, limits, "late")
     at = _stamp(event, task, now)
@@ -235,7 +240,11 @@ def _deadline(task: Mapping[str, Any], cloud_s: float, limits: ReportLimits) -> 
 
 
 def _outcome(event: Event) -> Outcome:
-    """What it says became of the miner; a result that says nothing does not know."""
+    """What it says became of the miner. A success is one, whatever its result says; any other end whose result says
+    nothing does not know.
+    """
+    if event.state == TaskStatus.SUCCEED:
+        return Outcome.DONE
     try:
         return Outcome(str((event.result or {}).get("outcome")))
     except ValueError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -87,8 +89,7 @@ async def test_what_was_sent_is_said_with_the_time_by_which_it_shows(
     assert len([each for each in reboots(slow_farm) if each["phase"] == "received"]) == 1
 
 
-@pytest.mark.parametrize("pause_s", [0.0, 0.02, 0.1])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "pause_s"), [(signal.SIGINT, 0.02), (signal.SIGTERM, 0.1)])
 async def test_an_impatient_operator_is_told_all_the_same(
     slow_farm: Farm, number: signal.Signals, pause_s: float
 ) -> None:
@@ -99,6 +100,26 @@ async def test_an_impatient_operator_is_told_all_the_same(
     assert ran.code == 3, ran.err
     assert says_nothing_odd(ran)
     assert (ran.document["result"]["outcome"], ran.document["result"]["sent"]) == ("unknown", True)
+
+
+async def test_before_anything_was_asked_for_it_ends_with_the_signals_own_code() -> None:
+    """The signal comes while it looks up whom the daemon knows."""
+    program = (
+        "import os, signal, sys, time\n"
+        "from agent import cli, commands\n"
+        "def interrupted(path):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(0.3)\n"
+        "    return ()\n"
+        "commands.known_miners = interrupted\n"
+        "sys.exit(cli.main())\n"
+    )
+    args = ("act", "127.0.0.1", TaskName.LIGHT, *ON, "--json")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, *args, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert (process.returncode, b"interrupted" in out) == (130, True), err.decode()
 
 
 async def test_before_anything_was_sent_nothing_was_done_and_that_is_said() -> None:

@@ -98,6 +98,17 @@ async def test_any_other_tells_that_nobody_knows(cloud: Cloud, word: str, begin_
     assert row["late"][0]["status"] == word
 
 
+@pytest.mark.parametrize("said", [{}, {"outcome": "unknown"}, {"outcome": 7}])
+async def test_a_success_of_another_life_is_none_whatever_its_result_says(
+    cloud: Cloud, said: dict[str, Any]
+):
+    agent, task = await held(cloud)
+    await tell(agent, cloud, task, "pending", begin_id="first")
+    assert await tell(agent, cloud, task, "succeed", begin_id="second", result=said) == ["begun"]
+    row = await cloud.task(task["task_id"])
+    assert (row["status"], row["result"]["outcome"]) == ("failed", "unknown")
+
+
 async def test_another_life_that_does_not_know_ends_it_as_unknown(cloud: Cloud):
     agent, task = await held(cloud)
     await tell(agent, cloud, task, "pending", begin_id="first")
@@ -105,6 +116,15 @@ async def test_another_life_that_does_not_know_ends_it_as_unknown(cloud: Cloud):
     assert await tell(agent, cloud, task, "failed", begin_id="second", **unknown) == ["ok"]
     row = await cloud.task(task["task_id"])
     assert (row["status"], row["result"]["outcome"]) == ("failed", "unknown")
+
+
+async def test_an_outcome_told_again_under_another_number_is_not_a_second_one(cloud: Cloud):
+    agent, task = await held(cloud)
+    await tell(agent, cloud, task, "pending", "succeed", begin_id="first")
+    assert await tell(agent, cloud, task, "succeed", begin_id="first") == ["duplicate"]
+    assert await tell(agent, cloud, task, "failed", begin_id="first") == ["late"]
+    row = await cloud.task(task["task_id"])
+    assert (row["status"], [each["status"] for each in row["late"]]) == ("succeed", ["failed"])
 
 
 async def test_what_was_never_begun_ends_without_a_begin_id(cloud: Cloud):
