@@ -7,8 +7,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from contract.clock import Clock
 
@@ -39,7 +38,7 @@ class Pacer:
         self._changed = asyncio.Event()
 
     def leave(self) -> Leave:
-        """For the orders of one change, one at a time. What is not used is given back when its block ends."""
+        """For the orders of one change, one at a time. Whoever takes it gives it back in the end."""
         return Leave(self)
 
     # --- for Leave -------------------------------------------------------------------------------
@@ -132,14 +131,3 @@ class Leave:
         if self._is_held:
             self._is_held = False
             self._pacer.give_back()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.give_back()

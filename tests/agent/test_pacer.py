@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
 
-from agent.pacer import WITHIN_S, Pacer
+from agent.pacer import WITHIN_S, Leave, Pacer
 from tests.agent.clock import SettableClock
 
 
@@ -29,8 +30,18 @@ def held_to(begun: Sequence[float], most: int) -> None:
         assert late - early >= WITHIN_S - 1e-6, (early, late)
 
 
+@contextmanager
+def leave_of(each: Pacer) -> Iterator[Leave]:
+    """As a change has it: what it does not use is given back."""
+    leave = each.leave()
+    try:
+        yield leave
+    finally:
+        leave.give_back()
+
+
 async def order(each: Pacer, clock: SettableClock, begun: list[float], late_s: float = 0.0) -> None:
-    with each.leave() as leave:
+    with leave_of(each) as leave:
         await leave.take()
         await clock.sleep(late_s)
         leave.use()
@@ -58,7 +69,7 @@ async def test_whatever_lies_between_leave_and_order_no_ten_seconds_see_more(see
 
     async def one() -> None:
         await clock.sleep(rng.uniform(0, 30))
-        with each.leave() as leave:
+        with leave_of(each) as leave:
             for _ in range(rng.choice((1, 1, 1, 2, 3))):
                 await leave.take()
                 await clock.sleep(rng.choice((0.0, rng.uniform(0, 1), rng.uniform(0, 25))))
@@ -83,7 +94,7 @@ async def test_leaves_that_come_late_together_do_not_let_others_join_them() -> N
     network = asyncio.Event()
 
     async def away() -> None:
-        with each.leave() as leave:
+        with leave_of(each) as leave:
             await leave.take()
             await network.wait()
             leave.use()
@@ -105,7 +116,7 @@ async def test_who_comes_first_goes_first() -> None:
     order_of: list[int] = []
 
     async def one(number: int) -> None:
-        with each.leave() as leave:
+        with leave_of(each) as leave:
             await leave.take()
             leave.use()
             order_of.append(number)
@@ -119,14 +130,14 @@ async def test_a_change_that_has_begun_goes_before_those_that_have_not() -> None
     said: list[str] = []
 
     async def two_orders() -> None:
-        with each.leave() as leave:
+        with leave_of(each) as leave:
             for word in ("first", "second"):
                 await leave.take()
                 leave.use()
                 said.append(word)
 
     async def other() -> None:
-        with each.leave() as leave:
+        with leave_of(each) as leave:
             await leave.take()
             leave.use()
             said.append("other")
