@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.journal.writer import Need
 from agent.states import State
 from contract.errors import StorageFullError
 from tests.agent.journal import AT, PLAN, accept, acknowledge, done, found, opened, record
@@ -46,3 +47,27 @@ async def test_at_its_bound_no_task_is_taken_on_and_what_runs_is_settled(tmp_pat
         await acknowledge(journal)
         assert await accept(journal, record("new"))
         assert journal.trouble is None, "the disk is well"
+
+
+async def test_no_look_that_a_claim_or_a_report_takes_reads_every_task(tmp_path: Path) -> None:
+    """A journal remembers 100,000 of them."""
+    said: list[str] = []
+    async with opened(tmp_path) as journal:
+        await accept(journal, record("t1"))
+        await journal._submit(lambda db: db.set_trace_callback(said.append), Need.LOOK)
+        await journal.told_seq()
+        await journal.open_tasks()
+        await journal.untold()
+        await journal.find("t1")
+        await journal.outbox(10, 1000)
+        await acknowledge(journal)
+        await journal._submit(lambda db: db.set_trace_callback(None), Need.LOOK)
+        looks = [each for each in said if each.startswith("SELECT")]
+        assert len(looks) > 5
+        for look in looks:
+            plan = await journal._submit(
+                lambda db, look=look: db.execute(f"EXPLAIN QUERY PLAN {look}").fetchall(), Need.LOOK
+            )
+            steps = [str(row["detail"]) for row in plan]
+            reads_all = [each for each in steps if "tasks" in each and "USING" not in each]
+            assert not reads_all, (look, steps)
