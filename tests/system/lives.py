@@ -41,17 +41,21 @@ class Lives:
 
     async def end(self) -> None:
         """Ask the agent to end, if it runs, and wait until it has."""
-        if self._ended is None:
-            return
-        if not self._ended.done():
-            os.kill(self._pid, signal.SIGTERM)
-        await self._ended
+        await self._end(signal.SIGTERM)
 
     async def kill(self) -> None:
         """End the present life without a chance to say anything."""
-        if self._ended is not None and not self._ended.done():
-            os.kill(self._pid, signal.SIGKILL)
-            await self._ended
+        await self._end(signal.SIGKILL)
+
+    async def _end(self, number: signal.Signals) -> None:
+        if self._ended is None:
+            return
+        if not self._ended.done():
+            with suppress(
+                ProcessLookupError
+            ):  # it ended by itself, and its exit code is on its way
+                os.kill(self._pid, number)
+        await self._ended
 
     async def _number(self) -> int:
         assert self._process.stdout is not None
