@@ -33,7 +33,7 @@ from drivers.antminer.reading import (
 from drivers.antminer.replies import Joined, Reply
 from drivers.antminer.rpc import MOVING, Rpc
 from drivers.antminer.slow import Meter, look_slowly
-from drivers.antminer.subject import Subject, system_info
+from drivers.antminer.subject import Subject, address_info
 from drivers.base import (
     Capabilities,
     Credentials,
@@ -125,7 +125,7 @@ class Antminer(Changing):
 
     async def who(self) -> Who | None:
         """See `drivers.hands.Asked`: its web side alone tells."""
-        return who_of(await system_info(self))
+        return who_of(await address_info(self))
 
     async def complete(self, found: Findings) -> Identity:
         """Identity out of what the API said already, and the web side."""

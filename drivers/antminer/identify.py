@@ -136,7 +136,7 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def who_of(info: Mapping[str, Any]) -> Who:
-    """MAC and serial in `get_system_info.cgi`."""
+    """MAC and serial in `get_system_info.cgi`, or the MAC in `get_network_info.cgi`."""
     serial = text_of(info.get("serinum"))
     return Who(
         mac=normalize_mac(text_of(info.get("macaddr"))),

@@ -116,12 +116,25 @@ def json_answer(response: Response) -> dict[str, Any] | None:
 
 async def system_info(miner: Subject) -> dict[str, Any]:
     """`get_system_info.cgi` as an object; {} where this build has none. Raises as `Cgi.get_json`."""
+    return await _object(miner, "get_system_info.cgi")
+
+
+async def address_info(miner: Subject) -> dict[str, Any]:
+    """An object with the `macaddr` of `get_system_info.cgi`, from the script that is quickest. The old firmware's runs
+    the API's client twice, for 1 to 3 s; its network page tells the MAC at once. Raises as `Cgi.get_json`.
+    """
+    if is_old(miner) and (info := await _object(miner, "get_network_info.cgi")).get("macaddr"):
+        return info
+    return await system_info(miner)
+
+
+async def _object(miner: Subject, script: str) -> dict[str, Any]:
     try:
-        info = await miner.cgi.get_json("get_system_info.cgi")
+        info = await miner.cgi.get_json(script)
     except UnsupportedError:
         return {}
     if not isinstance(info, dict):
-        raise MalformedError("get_system_info.cgi is not a JSON object")
+        raise MalformedError(f"{script} is not a JSON object")
     return info
 
 
