@@ -59,6 +59,7 @@ KNOWN: Final[dict[str, str]] = {
     "meter_unknown": "port 6060 knows no miner_power",
     "json_slips": "4028 stats break JSON; `variant`: leading_comma, trailing_comma, raw_newline",
     "wrong_unit": "legacy stats give the nominal rate a thousand times too high",
+    "board_unit_off": "the boards' rates are told `factor` times too high (default 1000)",
     "type_suffix": "`text` behind the model in Type (default ` (024)`)",
     "clock_1970": "the device's clock began at its boot",
     "truncated_stats": "4028 stats are cut before the end",

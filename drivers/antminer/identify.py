@@ -37,8 +37,13 @@ MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
     (("btminer", "bitmicro", "whatsminer"), None),
     (("luxminer", "luxos"), Firmware.LUXOS),
     (("vnish", "xminer", "anthillos"), Firmware.VNISH),
-    (("hiveon", "rwglr"), Firmware.HIVEON),
-    (("asicseer", "blissz", "mskminer"), Firmware.OTHER),
+    (("hiveon",), Firmware.HIVEON),
+    (
+        ("mskminer", "rwglr"),
+        Firmware.MSKMINER,
+    ),  # Hiveon has taken the second over: its own name decides
+    (("chipless",), Firmware.CHIPLESS),
+    (("asicseer", "blissz"), Firmware.OTHER),
     (("kaonsu", "marafw"), Firmware.MARATHON),
     (("iceriver", "avalon", "goldshell", "innosilicon", "elphapex", "hammer"), None),
 )
@@ -198,6 +203,10 @@ def _own_version(heads: list[dict[str, Any]]) -> str | None:
                 return text
             if key in {"Type", "type"} and (text := text_of(value)):
                 match = re.search(r"\((vnish [^()]+)\)", text[:200], re.IGNORECASE)
+                if match:
+                    return match[1]
+            if key == "CompileTime" and (text := text_of(value)):
+                match = re.search(r"\((chipless [^()]+)\)", text[:200], re.IGNORECASE)
                 if match:
                     return match[1]
     return None

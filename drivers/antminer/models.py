@@ -85,6 +85,7 @@ def _rows(
     unit_hs: float,
     *rows: tuple[str, int | None, int | None, int | None],
     metered: tuple[str, ...] = (),
+    board_unit_hs: float | None = None,
 ) -> list[Model]:
     return [
         Model(
@@ -92,6 +93,7 @@ def _rows(
             generation=generation,
             algorithm=algorithm,
             unit_hs=unit_hs,
+            board_unit_hs=board_unit_hs,
             boards=boards,
             chips=chips,
             fans=fans,
@@ -173,17 +175,15 @@ _MODELS: Final = (
     ),
     *_rows(NEW_GOD, _A.BLAKE2S, GIGA, ("KA3", 3, 92, 4)),
     *_rows(NEW_GOD, _A.OTHER, GIGA, ("HS3", 3, 92, 4), ("K7", None, 92, 2)),
-    *_rows(NEW_GOD, _A.ETHASH, MEGA, ("E9", None, None, 4), ("E11", None, None, 4)),
-    # Its boards speak in GH/s while the whole speaks in MH/s under the same label.
-    Model(
-        name="E9 Pro",
-        generation=NEW_GOD,
-        algorithm=_A.ETHASH,
-        unit_hs=MEGA,
+    # Their boards speak in GH/s while the whole speaks in MH/s under the same label.
+    *_rows(
+        NEW_GOD,
+        _A.ETHASH,
+        MEGA,
+        ("E9", None, None, 4),
+        ("E9 Pro", 2, 8, 4),
+        ("E11", None, None, 4),
         board_unit_hs=GIGA,
-        boards=2,
-        chips=8,
-        fans=4,
     ),
 )
 _BY_KEY: Final = {_key(model.name): model for model in _MODELS}

@@ -16,8 +16,15 @@ from contract.errors import (
 )
 from contract.miner import Pool, Reading
 from drivers.antminer import conf, proofs
-from drivers.antminer.mode import running, sleeps
-from drivers.antminer.subject import Subject, is_old, json_answer, read_conf, write_conf
+from drivers.antminer.mode import running, sleeps, spellings
+from drivers.antminer.subject import (
+    BadRequestError,
+    Subject,
+    is_old,
+    json_answer,
+    read_conf,
+    write_conf,
+)
 from drivers.base import Effect, Evidence, NoChange, Plan, Pools
 from drivers.proof import evidence, is_silent, shown_url
 from drivers.templates import fill
@@ -56,19 +63,25 @@ async def plan(miner: Subject, change: Pools) -> Plan | NoChange:
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
-    """Write the configuration with the new pools. The work mode goes along unchanged, so the miner only reloads."""
+    """Write the configuration with the new pools. The work mode goes along unchanged, so the miner only reloads; as
+    text where the miner refuses the number.
+    """
     config = _config(plan)
     slots = _slots(plan, "new")
-    try:
-        await write_conf(miner, compose(miner, config, slots), effect)
-    except BusyError:
-        raise
-    except RefusedError as error:
-        if all(slot.url for slot in slots):
+    for as_text in spellings(miner):
+        try:
+            return await write_conf(miner, compose(miner, config, slots, as_text=as_text), effect)
+        except BusyError:
             raise
-        raise RefusedError(
-            f"{error}. Some firmwares want all three slots filled: give three"
-        ) from None
+        except RefusedError as error:
+            if isinstance(error, BadRequestError) and not as_text and not is_old(miner):
+                continue  # refused, so nothing was stored: once more as text
+            if all(slot.url for slot in slots):
+                raise
+            raise RefusedError(
+                f"{error}. Some firmwares want all three slots filled: give three"
+            ) from None
+    return None
 
 
 async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
@@ -117,11 +130,13 @@ def wanted_slots(miner: Subject, change: Pools, config: conf.Config) -> tuple[co
     return wanted
 
 
-def compose(miner: Subject, config: conf.Config, slots: tuple[conf.Slot, ...]) -> bytes:
+def compose(
+    miner: Subject, config: conf.Config, slots: tuple[conf.Slot, ...], *, as_text: bool = False
+) -> bytes:
     """The request's body in this miner's dialect, with everything but the pools as it was."""
     if is_old(miner):
         return conf.form_body(config, slots, config.mode_number)
-    return conf.json_body(config, slots, config.mode_number)
+    return conf.json_body(config, slots, config.mode_number, as_text=as_text)
 
 
 def lists(pools: Sequence[Pool], config: conf.Config, slots: tuple[conf.Slot, ...]) -> bool:

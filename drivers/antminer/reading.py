@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from drivers.antminer.units import (
     watts,
     whole,
 )
+from drivers.boards import believed, doubt_of
 
 CHAINS: Final = 16
 FANS: Final = 8
@@ -53,10 +55,11 @@ def look_of(
     """Moving facts out of legacy replies. Rows that were empty or not given (a sleeping miner) are `None`."""
     one = summary or _NOTHING
     two = stats or _NOTHING
-    scale = unit_hs(two.get("rate_unit")) or (spec.unit_hs if spec else GIGA)
+    scale = _unit(one, two, spec)
     rate, ideal, mean, half = _rates(one, two, scale)
     boards = _boards(two, spec, scale)
     is_liquid = spec is not None and spec.fans == 0
+    doubt = doubt_of(rate, [board.hashrate_hs for board in boards])
     is_doubtful = _is_doubtful(mean, ideal)
     shown = pools_of(pools or [])
     uptime = number(one.get("Elapsed", two.get("Elapsed")))
@@ -81,8 +84,8 @@ def look_of(
         pools=shown,
     )
     return Look(
-        moving=moving,
-        ideal_hs=None if is_doubtful else ideal,
+        moving=believed(moving, doubt),
+        ideal_hs=None if is_doubtful or doubt else ideal,
         has_doubtful_unit=is_doubtful,
         is_powered_down=bool(boards) and all(board.state == "off" for board in boards),
         mode_number=number_of_mode(two.get("Mode"), generation),
@@ -145,6 +148,8 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
     mode = number(two.get("miner-mode"))
     ideal = _scaled(source.get("rate_ideal"), scale)
     mean = _scaled(source.get("rate_avg"), scale)
+    rate = _scaled(source.get("rate_5s"), scale)
+    doubt = doubt_of(rate, [board.hashrate_hs for board in boards])
     uptime = number(source.get("elapsed"))
     fans = two.get("fan")
     rpm = (
@@ -153,7 +158,7 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
         else ()
     )
     moving = Moving(
-        hashrate_hs=_scaled(source.get("rate_5s"), scale),
+        hashrate_hs=rate,
         hashrate_30m_hs=_scaled(source.get("rate_30m"), scale),
         hashrate_avg_hs=mean,
         temp_chip_c=_extreme([board.temp_chip_c for board in boards]),
@@ -170,8 +175,8 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
         serials={board.index: board.serial for board in boards if board.serial},
         mode_number=None if mode is None else int(mode),
         faults=_faults(one.get("status")),
-        moving=moving if source else None,
-        ideal_hs=None if _is_doubtful(mean, ideal) else ideal,
+        moving=believed(moving, doubt) if source else None,
+        ideal_hs=None if _is_doubtful(mean, ideal) or doubt else ideal,
     )
 
 
@@ -196,6 +201,12 @@ _MODES: Final = {
     "2": PowerMode.LOW,
     "3": PowerMode.LOW,
 }
+# A figure, and the same once more with its unit.
+_TWICE: Final = (
+    ("GHS av", "AV HASHRATE"),
+    ("total_rateideal", "THEORY HASHRATE"),
+    ("GHS 5s", "RT HASHRATE"),
+)
 _FAN_KEYS: Final = tuple(f"fan{n}" for n in range(1, FANS + 1))
 _CHAIN_KEYS: Final = tuple(
     (
@@ -215,6 +226,21 @@ _CHAIN_KEYS: Final = tuple(
     )
     for n in range(1, CHAINS + 1)
 )
+
+
+def _unit(one: Row, two: Row, spec: Model | None) -> float:
+    """What one of the figures without a unit counts: what they say themselves, else what a figure shows that godminer
+    writes both without and with its unit, else what the model is known for.
+
+    The scrypt models changed theirs: images of 2026 count GH/s where those before counted MH/s.
+    """
+    if (named := unit_hs(two.get("rate_unit"))) is not None:
+        return named
+    for key, text in _TWICE:
+        bare, told = number(two.get(key, one.get(key))), rate_hs(one.get(text))
+        if bare and told and bare > 0:
+            return float(1000 ** round(math.log10(told / bare) / 3))
+    return spec.unit_hs if spec else GIGA
 
 
 def _rates(

@@ -14,7 +14,7 @@ from contract.errors import (
     UnreachableError,
     WrongDeviceError,
 )
-from contract.miner import Identity, MinerFault, PowerMode, Slow
+from contract.miner import Firmware, Identity, MinerFault, PowerMode, Slow
 from drivers.antminer.cgi import Cgi
 from drivers.antminer.conf import parse as parse_conf
 from drivers.antminer.light import blink_state
@@ -23,6 +23,7 @@ from drivers.antminer.reading import Look, NewLook, mode_of, new_look_of
 from drivers.antminer.rpc import Rpc
 from drivers.antminer.units import number
 from drivers.base import Timing
+from drivers.boards import doubt_fault
 from drivers.http import Response, ResponseDecoder, build_request
 from drivers.wire import Wire
 
@@ -55,7 +56,7 @@ async def look_slowly(
     if cgi.stock and generation != OLD:
         new = await _new_look(rpc, spec)
     faults = list(new.faults)
-    code = new.mode_number if look.mode_number is None else look.mode_number
+    code = running_number(look, new, identity)
     configured: str | None = None
     light_on: bool | None = None
     if cgi.stock:
@@ -66,11 +67,11 @@ async def look_slowly(
             faults.append(MinerFault(code="web_side", text=str(error)[:200], severity="warning"))
     mode = mode_of(code, generation)
     wished = mode_of(configured, generation)
-    is_still = not look.moving.hashrate_hs
+    is_still = not look.moving.hashes
     # Builds that tell no running mode show sleep otherwise. That it is configured alone proves nothing.
     if mode is None and wished is PowerMode.SLEEP and _is_at_rest(look, generation):
         mode = PowerMode.SLEEP
-    if look.is_powered_down and is_still and PowerMode.SLEEP not in {mode, wished}:
+    if look.is_powered_down and is_still and is_awake(mode, wished):
         faults.append(_PROTECTION)
     # Other firmwares list their boards in ways of their own.
     faults.extend(_seen(look, spec, counts_boards=cgi.stock and mode is not PowerMode.SLEEP))
@@ -90,6 +91,21 @@ async def look_slowly(
         serials=new.serials,
         ideal_hs=new.ideal_hs,
     )
+
+
+def running_number(look: Look, new: NewLook, identity: Identity) -> int | None:
+    """The number of the running mode. Other firmware writes what it likes under the maker's keys, often a constant:
+    it has no mode that it does not say in words.
+    """
+    if identity.firmware is not Firmware.STOCK:
+        return None
+    return new.mode_number if look.mode_number is None else look.mode_number
+
+
+def is_awake(*modes: PowerMode | None) -> bool:
+    """Whether the modes that were read, running and configured, say that it is not asleep. None read says nothing."""
+    told = {mode for mode in modes if mode is not None}
+    return bool(told) and PowerMode.SLEEP not in told
 
 
 def meter_watts(text: str) -> float | None:
@@ -140,7 +156,9 @@ def _seen(look: Look, spec: Model | None, *, counts_boards: bool) -> list[MinerF
     if counts_boards and expected and found < expected:
         text = f"{found} of {expected} hash boards are there"
         faults.append(MinerFault(code="boards_missing", text=text))
-    if look.has_doubtful_unit:
+    if look.moving.hashrate_doubt is not None:
+        faults.append(doubt_fault(look.moving.hashrate_doubt))
+    elif look.has_doubtful_unit:
         text = "hash rate and ideal rate differ by a factor that only a wrong unit explains"
         faults.append(MinerFault(code="rate_unit_doubtful", text=text, severity="warning"))
     return faults

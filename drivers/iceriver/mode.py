@@ -21,6 +21,7 @@ from drivers.iceriver import machine, pools, proofs, state
 from drivers.iceriver.subject import Subject
 from drivers.iceriver.web import SET_FAN_AND_MODE, SET_POOLS
 from drivers.proof import evidence, is_silent
+from drivers.values import rate_text
 from drivers.watch import Watch
 
 MODES: Final = (PowerMode.SLEEP, PowerMode.NORMAL)
@@ -198,8 +199,13 @@ async def _followed(
         remarks.insert(
             0, "it says that it sleeps, but its hash rate does not fall: look at the miner"
         )
-    else:
+    elif trend.rate_hs == 0:
         remarks.insert(0, "it says that it is awake and does not hash: check its pools and boards")
+    else:
+        told = rate_text(trend.rate_hs)
+        remarks.insert(
+            0, f"it says that it is awake, but its hash rate does not rise ({told} over 5 minutes)"
+        )
     return evidence(plan, watch, "unknown", "none", after, reason="; ".join(remarks))
 
 

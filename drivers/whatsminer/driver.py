@@ -33,7 +33,7 @@ from drivers.base import (
     Depth,
     Timing,
 )
-from drivers.boards import with_serials
+from drivers.boards import doubt_fault, with_serials
 from drivers.changes import Changes, Changing
 from drivers.hands import Who
 from drivers.values import text_of
@@ -359,7 +359,7 @@ class Whatsminer(Changing):
             errors = await self.rpc.ask_if_known("get_error_code")
             if errors is not None:
                 codes = (*codes, *codes_of(errors.fields.get("error_code")))
-        if generation != LEGACY and is_off is None and not (word and look.moving.hashrate_hs):
+        if generation != LEGACY and is_off is None and not (word and look.moving.hashes):
             status = await self._status()
             is_off, word = status.is_off, word or status.mode_word
             limit_w = limit_w or status.power_limit_w
@@ -403,7 +403,7 @@ class Whatsminer(Changing):
 
 def _slow(look: Look, *, is_off: bool, word: str | None, light_on: bool | None, codes: Any) -> Slow:
     """The slower facts of either API. Stopped on purpose is a mode too, beside the one that is set."""
-    is_stopped = is_off and not look.moving.hashrate_hs
+    is_stopped = is_off and not look.moving.hashes
     faults = faults_of(
         codes,
         is_ramping=look.is_ramping,
@@ -412,6 +412,8 @@ def _slow(look: Look, *, is_off: bool, word: str | None, light_on: bool | None, 
     )
     if look.process_is_down and not is_stopped:
         faults = (_PROCESS_DOWN, *faults)
+    if look.moving.hashrate_doubt is not None:
+        faults = (doubt_fault(look.moving.hashrate_doubt), *faults)
     configured = mode_of(word)
     return Slow(
         mode=PowerMode.SLEEP if is_stopped else configured,

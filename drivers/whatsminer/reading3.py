@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from contract.miner import Board, Moving, Pool, Psu
+from drivers.boards import believed, doubt_of
 from drivers.values import number, text_of, whole
 from drivers.whatsminer.faults import Code, codes_of
 from drivers.whatsminer.figures import (
@@ -56,7 +57,7 @@ def look_of_status(reply: StatusReply, cooling: Cooling | None) -> Look | None:
         pools=pools_of(msg.pools or [], number(reply.when)),
     )
     return Look(
-        moving=moving,
+        moving=believed(moving, _doubt(one, msg.edevs or [])),
         row=one,
         ideal_hs=ideal(one.get("factory-hash"), TERA),
         elapsed_s=elapsed,
@@ -156,6 +157,15 @@ def codes_of_device(fields: Row) -> tuple[Code, ...]:
 # --- private -------------------------------------------------------------------------------------
 
 _MODE_WORDS: Final = {0: "low", 1: "normal", 2: "high"}
+
+
+def _doubt(one: Row, rows: list[BoardRow]) -> str | None:
+    """See `drivers.boards.doubt_of`: of the shortest window that the whole and all boards tell."""
+    for key, name in (("hash-realtime", "rate_now"), ("hash-average", "rate_mean")):
+        parts = [scaled(getattr(row, name), TERA) for row in rows[:BOARDS_CAP]]
+        if (whole_hs := scaled(one.get(key), TERA)) is not None and None not in parts:
+            return doubt_of(whole_hs, parts)
+    return None
 
 
 def _rate_now(one: Row) -> float | None:

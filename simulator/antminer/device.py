@@ -166,6 +166,10 @@ class Antminer(Miner):
         """Nominal rate of the boards that are there, H/s."""
         return self.spec.hashrate_hs * len(self.boards()) / len(self.spec.chains)
 
+    def board_rate(self, index: int) -> float:
+        """The rate of one board, H/s."""
+        return self.board_figure(self.process.board_rate(index))
+
     def pool_state(self, index: int) -> PoolState:
         """One slot of the pools the process runs with."""
         return pool_states(self)[index]

@@ -66,7 +66,7 @@ def _chain(miner: Antminer, index: int) -> dict[str, Any]:
         "index": index,
         "freq_avg": spec.frequency,
         "rate_ideal": miner.units.new(share),
-        "rate_real": miner.units.new(process.board_rate(index)),
+        "rate_real": miner.units.new(miner.board_rate(index)),
         "asic_num": spec.chips,
         "asic": chip_text(spec.chips, spec.group, mark),
         "temp_pic": miner.pic_temps(index),

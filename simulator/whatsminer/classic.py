@@ -137,11 +137,11 @@ def edevs(miner: Whatsminer) -> Reply:
                 "Chip Frequency": _frequency(miner),
                 "Fan Speed In": fan_in,
                 "Fan Speed Out": fan_out,
-                "MHS av": _mhs(process.rate_avg() * part),
-                "MHS 5s": _mhs(process.rate_now() * part),
-                "MHS 1m": _mhs(process.rate_over(60) * part),
-                "MHS 5m": _mhs(process.rate_over(300) * part),
-                "MHS 15m": _mhs(process.rate_over(900) * part),
+                "MHS av": _board_mhs(miner, process.rate_avg() * part),
+                "MHS 5s": _board_mhs(miner, process.rate_now() * part),
+                "MHS 1m": _board_mhs(miner, process.rate_over(60) * part),
+                "MHS 5m": _board_mhs(miner, process.rate_over(300) * part),
+                "MHS 15m": _board_mhs(miner, process.rate_over(900) * part),
                 "Accepted": accepted,
                 "Rejected": accepted // 400,
                 "Hardware Errors": accepted // 17,
@@ -358,3 +358,7 @@ def _frequency(miner: Whatsminer) -> int:
 
 def _mhs(rate_hs: float) -> float:
     return round(rate_hs / MHS, 2)
+
+
+def _board_mhs(miner: Whatsminer, rate_hs: float) -> float:
+    return _mhs(miner.board_figure(rate_hs))

@@ -251,8 +251,8 @@ def _edevs(miner: Whatsminer) -> list[Reply]:
             {
                 "id": number,
                 "slot": slot,
-                "hash-average": round(process.rate_avg() * part / _THS, 3),
-                "hash-realtime": round(process.rate_now() * part / _THS, 3),
+                "hash-average": round(miner.board_figure(process.rate_avg() * part) / _THS, 3),
+                "hash-realtime": round(miner.board_figure(process.rate_now() * part) / _THS, 3),
                 "factory-hash": round(miner.hashrate_hs * part / _THS, 3),
                 "freq": miner.spec.frequency * process.fraction(),
                 "effective-chips": miner.spec.chips,
