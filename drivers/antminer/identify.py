@@ -30,6 +30,7 @@ from drivers.antminer.replies import Reply, decode_reply
 from drivers.antminer.rpc import Rpc, request_for
 from drivers.antminer.units import text_of
 from drivers.hands import Who
+from drivers.wire import TooLongError
 
 # Text, lower case, in the order in which it decides. `None`: another maker's miner, not ours to claim.
 MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
@@ -127,8 +128,14 @@ async def ask_who(rpc: Rpc) -> Findings | None:
     # A stock text may come from a firmware that shows itself only in `stats`, and one that refuses
     # `version` may be named there.
     if found is not None or replies[0].refusal or replies[0].STATUS is not None:
-        with contextlib.suppress(RefusedError):  # then `version` alone decides
+        try:
             replies.append(await rpc.ask("stats"))
+        except RefusedError:
+            pass  # then `version` alone decides
+        except TooLongError:
+            # None of ours says so much; who has not named itself may be known to another recogniser.
+            if found is not None:
+                raise
         found = findings_of(*replies)
     return found
 

@@ -49,6 +49,10 @@ class Model:
     frequency: int = 600
     shows_mac: bool = True
     """The first legacy builds tell neither MAC nor version."""
+    shows_supply: bool = True
+    """The builds of 2018 tell nothing of the supply."""
+    stats_bytes: int = 0
+    """How long `stats` is; 0: as long as it comes out."""
     mac_in_summary: bool = True
     """Of v2: not every build repeats its MAC there."""
     shows_reason: bool = False
@@ -80,6 +84,22 @@ _M20S_LEGACY: Final = Model(
     frequency=636,
     chip="K46K241-1918 BIN2-B",
     shows_mac=False,
+)
+_M3: Final = replace(
+    _M20S_LEGACY,
+    key="m3",
+    name="M3",
+    hashrate_hs=11.5e12,
+    power_w=2000,
+    power_limit_w=2100,
+    chips=66,
+    version="20180315.22.REL",
+    fan_rpm=4800,
+    psu="P5",
+    frequency=624,
+    chip="K1-1802 BIN1",
+    shows_supply=False,
+    stats_bytes=67_285,
 )
 _M30S_LEGACY: Final = replace(
     _M20S_LEGACY,
@@ -237,6 +257,7 @@ _COMPAT: Final = replace(
 MODELS: Final[dict[str, Model]] = {
     model.key: model
     for model in (
+        _M3,
         _M20S_LEGACY,
         _M30S_LEGACY,
         _M20S,

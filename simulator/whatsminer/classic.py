@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from simulator.whatsminer.catalogue import Dialect
 from simulator.whatsminer.process import SHARE_DIFFICULTY
 
@@ -85,6 +87,10 @@ def summary(miner: Whatsminer) -> Reply:
     }
     if not spec.shows_mac:  # the builds of 2019 tell no more than that
         del row["HS RT"]
+        row |= {"freq_max": spec.frequency + 12, "freq_min": spec.frequency - 24}
+        if not spec.shows_supply:  # those of 2018 even less
+            del row["Power Fanspeed"], row["Power Current"], row["Voltage"]
+            row["fan_speed_set"] = row["Fan Speed In"]
         return envelope(miner, 11, "Summary", "SUMMARY", [row])
     row |= {
         "Power": power,
@@ -207,7 +213,10 @@ def stats(miner: Whatsminer) -> Reply:
         | {f"chip_freqs_{chip}": _frequency(miner) for chip in range(miner.spec.chips)}
         for number, slot in enumerate(miner.boards())
     ]
-    return envelope(miner, 70, "CGMiner stats", "STATS", rows)
+    reply = envelope(miner, 70, "CGMiner stats", "STATS", rows)
+    if rows and (missing := miner.spec.stats_bytes - len(msgspec.json.encode(reply))) > 0:
+        rows[-1]["nonces"] = "0" * (missing - len(',"nonces":""'))
+    return reply
 
 
 def get_version(miner: Whatsminer) -> Reply:
