@@ -47,6 +47,7 @@ KNOWN: Final[dict[str, str]] = {
     "no_hash": "boots, but never hashes",
     # builds differ
     "no_array": "4028 has no array form",
+    "no_new_api": "4028 takes no notice of new_api",
     "newline_end": "4028 replies end in a newline, not NUL",
     "lowercase_keys": "4028 replies have lower-case keys at the top and in VERSION and POOLS",
     "empty_unknown": "4028 answers unknown commands with nothing",
@@ -64,6 +65,10 @@ KNOWN: Final[dict[str, str]] = {
     "clock_1970": "the device's clock began at its boot",
     "truncated_stats": "4028 stats are cut before the end",
     "chain_power": "STATS[1] has chain_power",
+    "stats_power": "new-shape stats have the watts as power",
+    "stats_watt": "new-shape stats have the watts as watt (`zero`: a 0 that means nothing)",
+    "serial_no": "the serial is told as serial_no",
+    "nameless_api": "Type of 4028 is `text` (default empty); the web side names the model",
     "mode_as_string": "the mode is taken only as text (`answer`: 200 silently, or 400)",
     "mode_key_plain": "the config read back names the mode miner-mode",
     "set_conf_success": 'set_miner_conf answers {"success": true}',

@@ -49,6 +49,7 @@ MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
     (("iceriver", "avalon", "goldshell", "innosilicon", "elphapex", "hammer"), None),
 )
 _DATE: Final = re.compile(r"(mon|tue|wed|thu|fri|sat|sun)\b|\d{4}-|\d{12}", re.IGNORECASE)
+_SERIAL_KEYS: Final = ("serinum", "serial_no")  # S21; S19 and S21 XP of 2025
 _NO_SERIAL: Final = frozenset({"unknown", "unknow"})
 _GOD_VERSION: Final = re.compile(r"2\.\d+")  # godminer's own, where bmminer says 1.0.0
 
@@ -149,7 +150,7 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
 
 def who_of(info: Mapping[str, Any]) -> Who:
     """MAC and serial in `get_system_info.cgi`."""
-    serial = text_of(info.get("serinum"))
+    serial = next(filter(None, (text_of(info.get(key)) for key in _SERIAL_KEYS)), None)
     return Who(
         mac=normalize_mac(text_of(info.get("macaddr"))),
         serial=None if serial is None or serial.lower() in _NO_SERIAL else serial,

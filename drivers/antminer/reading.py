@@ -129,11 +129,14 @@ def pools_of(rows: list[PoolRow]) -> tuple[Pool, ...]:
 
 
 class NewLook(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the newer API tells: board serials by board number, the running mode, the fault list."""
+    """What only the newer API tells: board serials by board number, the running mode, the fault list, on some builds
+    the watts.
+    """
 
     serials: dict[int, str] = {}
     mode_number: int | None = None
     faults: tuple[MinerFault, ...] = ()
+    power_w: float | None = None
     moving: Moving | None = None
     ideal_hs: float | None = None
 
@@ -161,6 +164,7 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
         hashrate_hs=rate,
         hashrate_30m_hs=_scaled(source.get("rate_30m"), scale),
         hashrate_avg_hs=mean,
+        power_w=_watts(two),
         temp_chip_c=_extreme([board.temp_chip_c for board in boards]),
         temp_board_c=_extreme([board.temp_pcb_c for board in boards]),
         temp_inlet_c=_extreme([board.temp_inlet_c for board in boards]),
@@ -175,6 +179,7 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
         serials={board.index: board.serial for board in boards if board.serial},
         mode_number=None if mode is None else int(mode),
         faults=_faults(one.get("status")),
+        power_w=_watts(two),
         moving=believed(moving, doubt) if source else None,
         ideal_hs=None if _is_doubtful(mean, ideal) or doubt else ideal,
     )
@@ -201,6 +206,7 @@ _MODES: Final = {
     "2": PowerMode.LOW,
     "3": PowerMode.LOW,
 }
+_WATT_KEYS: Final = ("power", "watt")  # L9; L11 and S23 Hyd
 # A figure, and the same once more with its unit.
 _TWICE: Final = (
     ("GHS av", "AV HASHRATE"),
@@ -364,6 +370,11 @@ def _new_boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]
             )
         )
     return tuple(boards)
+
+
+def _watts(two: Row) -> float | None:
+    """By whichever name the build has for it. One that hashes at 0 W does not know."""
+    return next((found for key in _WATT_KEYS if (found := number(two.get(key)) or 0.0) > 0), None)
 
 
 def _fans(two: Row, spec: Model | None, generation: str | None) -> tuple[int, ...]:

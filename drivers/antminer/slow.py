@@ -16,6 +16,7 @@ from contract.errors import (
 )
 from contract.miner import Firmware, Identity, MinerFault, PowerMode, Slow
 from drivers.antminer.cgi import Cgi
+from drivers.antminer.conf import Config
 from drivers.antminer.conf import parse as parse_conf
 from drivers.antminer.light import blink_state
 from drivers.antminer.models import OLD, Model
@@ -56,27 +57,28 @@ async def look_slowly(
     if cgi.stock and generation != OLD:
         new = await _new_look(rpc, spec)
     faults = list(new.faults)
+    config: Config | None = None
     code = running_number(look, new, identity)
-    configured: str | None = None
     light_on: bool | None = None
     if cgi.stock:
         try:
-            configured = await _configured(cgi)
+            config = await _configured(cgi)
             light_on = await _light(cgi, generation)
         except (UnreachableError, MalformedError, WrongDeviceError) as error:
             faults.append(MinerFault(code="web_side", text=str(error)[:200], severity="warning"))
     mode = mode_of(code, generation)
-    wished = mode_of(configured, generation)
+    wished = mode_of(config.mode_number, generation) if config and config.has_mode else None
     is_still = not look.moving.hashes
     # Builds that tell no running mode show sleep otherwise. That it is configured alone proves nothing.
     if mode is None and wished is PowerMode.SLEEP and _is_at_rest(look, generation):
         mode = PowerMode.SLEEP
-    if look.is_powered_down and is_still and is_awake(mode, wished):
+    if look.is_powered_down and is_still and is_awake(mode, wished, config, generation):
         faults.append(_PROTECTION)
     # Other firmwares list their boards in ways of their own.
     faults.extend(_seen(look, spec, counts_boards=cgi.stock and mode is not PowerMode.SLEEP))
-    is_metered = spec is not None and spec.has_power_meter and look.moving.power_w is None
-    metered_w = await meter.watts() if is_metered else None
+    metered_w = new.power_w if look.moving.power_w is None else None
+    if metered_w is None and spec and spec.has_power_meter and look.moving.power_w is None:
+        metered_w = await meter.watts()
     slow = Slow(
         mode=mode,
         mode_configured=wished,
@@ -87,7 +89,7 @@ async def look_slowly(
     )
     return SlowLook(
         slow=slow,
-        power_w=metered_w if is_metered else look.moving.power_w,
+        power_w=look.moving.power_w if metered_w is None else metered_w,
         serials=new.serials,
         ideal_hs=new.ideal_hs,
     )
@@ -102,10 +104,16 @@ def running_number(look: Look, new: NewLook, identity: Identity) -> int | None:
     return new.mode_number if look.mode_number is None else look.mode_number
 
 
-def is_awake(*modes: PowerMode | None) -> bool:
-    """Whether the modes that were read, running and configured, say that it is not asleep. None read says nothing."""
-    told = {mode for mode in modes if mode is not None}
-    return bool(told) and PowerMode.SLEEP not in told
+def is_awake(
+    mode: PowerMode | None, wished: PowerMode | None, config: Config | None, generation: str | None
+) -> bool:
+    """Whether what was read says that it is not asleep: the running and the configured mode, or the configuration of
+    an old model that knows none. Nothing read says nothing.
+    """
+    told = {each for each in (mode, wished) if each is not None}
+    if told:
+        return PowerMode.SLEEP not in told
+    return generation == OLD and config is not None and not config.has_mode
 
 
 def meter_watts(text: str) -> float | None:
@@ -185,13 +193,10 @@ async def _new_look(rpc: Rpc, spec: Model | None) -> NewLook:
     )
 
 
-async def _configured(cgi: Cgi) -> str | None:
-    """The configured mode as the firmware writes it; `None` where it has none."""
+async def _configured(cgi: Cgi) -> Config | None:
+    """The configuration; `None` where this firmware shows none."""
     response = await cgi.get("get_miner_conf.cgi")
-    if not _is_there(response):
-        return None
-    config = parse_conf(response.body)
-    return config.mode_number if config.has_mode else None
+    return parse_conf(response.body) if _is_there(response) else None
 
 
 async def _light(cgi: Cgi, generation: str | None) -> bool | None:

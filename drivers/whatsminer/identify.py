@@ -147,7 +147,7 @@ def is_foreign(reply: Reply) -> bool:
 
 
 def may_be_m3(row: Mapping[str, Any]) -> bool:
-    """Whether a summary is like that of the M3 of 2018, which tells neither MAC nor supply: its boards have to say so."""
+    """Whether a summary is like that of the M3 of 2018, which tells neither MAC nor supply; its boards decide."""
     return "Fan Speed In" in row and ("fan_speed_set" in row or "freq_max" in row)
 
 

@@ -142,7 +142,12 @@ class Antminer(Miner):
         return super().shown_mac()
 
     def shown_type(self) -> str:
-        """The model as `Type` and the system information give it."""
+        """The model as the API gives it."""
+        nameless = self.faults.get("nameless_api")
+        return str(nameless.args.get("text", "")) if nameless else self.web_type()
+
+    def web_type(self) -> str:
+        """The model as the system information gives it."""
         if platform := self.faults.get("platform_type"):
             return str(platform.args.get("text", f"Antminer {self.spec.subtype.partition('_')[2]}"))
         suffix = self.faults.get("type_suffix")

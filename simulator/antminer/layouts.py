@@ -132,6 +132,7 @@ def _stats_god(miner: Antminer) -> Row:
     if unit := miner.units.legacy_name():
         row["rate_unit"] = unit
     row |= {
+        "rate_30m": miner.units.legacy(process.rate_30m()),
         "total_rateideal": miner.units.legacy_ideal(miner.ideal_hs()),
         "total_rate": miner.units.legacy(process.rate_5s()),
         "miner_count": len(boards),

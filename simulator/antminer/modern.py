@@ -55,6 +55,10 @@ def _stats(miner: Antminer) -> Reply:
         "psu": {"index": 0, "status": "ok"},
         "chain": [_chain(miner, index) for index in boards],
     }
+    if "stats_power" in miner.faults:
+        row["power"] = round(process.power_w())
+    if watt := miner.faults.get("stats_watt"):
+        row["watt"] = 0 if watt.args.get("zero") else round(process.power_w())
     return _whole(miner, "stats", "STATS", [] if miner.shows_nothing() else [row])
 
 
