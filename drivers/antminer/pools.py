@@ -63,25 +63,19 @@ async def plan(miner: Subject, change: Pools) -> Plan | NoChange:
 
 
 async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
-    """Write the configuration with the new pools. The work mode goes along unchanged, so the miner only reloads; as
-    text where the miner refuses the number.
-    """
+    """Write the configuration with the new pools. The work mode goes along unchanged, so the miner only reloads."""
     config = _config(plan)
     slots = _slots(plan, "new")
-    for as_text in spellings(miner):
-        try:
-            return await write_conf(miner, compose(miner, config, slots, as_text=as_text), effect)
-        except BusyError:
+    try:
+        await _write(miner, config, slots, effect)
+    except BusyError:
+        raise
+    except RefusedError as error:
+        if all(slot.url for slot in slots):
             raise
-        except RefusedError as error:
-            if isinstance(error, BadRequestError) and not as_text and not is_old(miner):
-                continue  # refused, so nothing was stored: once more as text
-            if all(slot.url for slot in slots):
-                raise
-            raise RefusedError(
-                f"{error}. Some firmwares want all three slots filled: give three"
-            ) from None
-    return None
+        raise RefusedError(
+            f"{error}. Some firmwares want all three slots filled: give three"
+        ) from None
 
 
 async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
@@ -175,6 +169,19 @@ def shown(pools: tuple[conf.Slot, ...]) -> list[dict[str, Any]]:
         for slot in pools
         if slot.url
     ]
+
+
+async def _write(
+    miner: Subject, config: conf.Config, slots: tuple[conf.Slot, ...], effect: Effect
+) -> None:
+    """Some builds want the work mode that goes along as text, and say so to a number by a 400."""
+    *others, last = spellings(miner)
+    for as_text in others:
+        try:
+            return await write_conf(miner, compose(miner, config, slots, as_text=as_text), effect)
+        except BadRequestError:
+            pass  # refused, so nothing was stored
+    return await write_conf(miner, compose(miner, config, slots, as_text=last), effect)
 
 
 async def _stored(
