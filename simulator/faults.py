@@ -120,6 +120,8 @@ KNOWN: Final[dict[str, str]] = {
     "error_flood": "hundreds of error codes; 4028 cuts the reply",
     "error_list_slip": "4028 writes its list of errors as broken JSON",
     "error_numbers": "errors are plain numbers",
+    "reject_rate": "v3 calls the rejected percentage reject-rate",
+    "no_env_temp": "v3 does not tell the temperature of air or coolant in its summary",
     "psu_slip": "get_psu lacks a comma",
     "upload_cut": "resets after `bytes` bytes of an image (default 1024)",
     "log_glued": "the log's header and bytes come in one piece",

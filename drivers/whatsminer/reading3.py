@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from contract.miner import Board, Moving, Pool, Psu
 from drivers.boards import believed, doubt_of
 from drivers.values import number, text_of, whole
@@ -53,6 +55,7 @@ def look_of_status(reply: StatusReply, cooling: Cooling | None) -> Look | None:
         fan_rpm=fans(one.get("fan-speed-in"), one.get("fan-speed-out"), is_liquid),
         uptime_s=boot if elapsed is None else elapsed,
         uptime_kind=uptime_kind(elapsed, boot),
+        pool_reject_percent=reject_percent(msg.pools or []),
         boards=boards,
         pools=pools_of(msg.pools or [], number(reply.when)),
     )
@@ -110,6 +113,39 @@ def pools_of(rows: list[PoolRow3], when_s: float | None) -> tuple[Pool, ...]:
         )
         for at, row in enumerate(used)
     )
+
+
+def reject_percent(rows: list[PoolRow3]) -> float | None:
+    """Of the pool in use, which two names are known for."""
+    for row in rows[:POOLS_CAP]:
+        if truth(row.active):
+            found = first(positive(row.reject_percent), positive(row.reject_rate))
+            return found if found is not None and found <= 100.0 else None
+    return None
+
+
+def with_coolant(look: Look, power: Row) -> Look:
+    """The same with what the supply of a liquid-cooled model tells: that it is one, and how warm its coolant is where
+    the summary does not say.
+    """
+    coolant_c = temp(power.get("liquid-temperature"))
+    if coolant_c is None or look.is_liquid is False:
+        return look
+    inlet_c = first(look.moving.temp_inlet_c, coolant_c)
+    moving = msgspec.structs.replace(look.moving, temp_inlet_c=inlet_c)
+    return msgspec.structs.replace(look, moving=moving, is_liquid=True)
+
+
+def limit_w(look: Look, setting: Row, miner: Row) -> float | None:
+    """The power limit: the summary's, else what is set, for a mining process that is down has none. `None`: none is."""
+    told = (setting.get("power-limit"), miner.get("power-limit-set"))
+    return look.power_limit_w or next((found for each in told if (found := positive(each))), None)
+
+
+def heat_mode(setting: Row, miner: Row) -> str | None:
+    """What it warms or keeps from freezing, in the miner's word; `None` where it only mines."""
+    word = text_of(miner.get("heatmode")) or text_of(setting.get("heat-mode"))
+    return None if word is None or word.lower() == "normal" else word[:40]
 
 
 def psu_of(power: Row) -> Psu | None:

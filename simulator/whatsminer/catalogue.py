@@ -230,6 +230,16 @@ _M63S: Final = replace(
     psu="P773A",
     frequency=500,
 )
+_M63SPP: Final = replace(
+    _M63S,
+    key="m63s++",
+    name="M63SPP_VL20",
+    hashrate_hs=464e12,
+    power_w=7200,
+    chips=380,
+    psu="P566Z",
+    quirks=("no_env_temp", "reject_rate"),
+)
 _M70: Final = replace(
     _M60S,
     key="m70",
@@ -269,6 +279,7 @@ MODELS: Final[dict[str, Model]] = {
         _M60S,
         _M30S_V3,
         _M63S,
+        _M63SPP,
         _M70,
     )
 }
