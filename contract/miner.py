@@ -33,6 +33,12 @@ class Firmware(StrEnum):
     CHIPLESS = "chipless"
     OTHER = "other"
 
+    @classmethod
+    def _missing_(cls, value: object) -> Firmware:
+        """A name that a newer agent knows: one more of the others here, and no reason to refuse its readings."""
+        del value
+        return cls.OTHER
+
 
 class PowerMode(StrEnum):
     """The four modes operators ask for."""

@@ -21,6 +21,7 @@ GENERATIONS: Final = (OLD, NEW_BM, NEW_GOD)
 KILO: Final = 1e3
 MEGA: Final = 1e6
 GIGA: Final = 1e9
+TERA: Final = 1e12
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from contract.miner import Board, MinerFault, Moving, Pool, PowerMode, UptimeKind
-from drivers.antminer.models import GIGA, OLD, Model
+from drivers.antminer.models import GIGA, KILO, MEGA, OLD, TERA, Model
 from drivers.antminer.replies import PoolRow
 from drivers.antminer.units import (
     ago_s,
@@ -207,6 +206,7 @@ _MODES: Final = {
     "3": PowerMode.LOW,
 }
 _WATT_KEYS: Final = ("power", "watt")  # L9; L11 and S23 Hyd
+_UNITS: Final = (1.0, KILO, MEGA, GIGA, TERA)
 # A figure, and the same once more with its unit.
 _TWICE: Final = (
     ("GHS av", "AV HASHRATE"),
@@ -243,9 +243,12 @@ def _unit(one: Row, two: Row, spec: Model | None) -> float:
     if (named := unit_hs(two.get("rate_unit"))) is not None:
         return named
     for key, text in _TWICE:
-        bare, told = number(two.get(key, one.get(key))), rate_hs(one.get(text))
-        if bare and told and bare > 0:
-            return float(1000 ** round(math.log10(told / bare) / 3))
+        bare, told = _scaled(two.get(key, one.get(key)), 1.0), rate_hs(one.get(text))
+        if not bare or not told:
+            continue
+        for unit in _UNITS:
+            if 0.1 < bare * unit / told < 10.0:  # the two may be some seconds apart
+                return unit
     return spec.unit_hs if spec else GIGA
 
 
