@@ -39,10 +39,8 @@ MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
     (("luxminer", "luxos"), Firmware.LUXOS),
     (("vnish", "xminer", "anthillos"), Firmware.VNISH),
     (("hiveon",), Firmware.HIVEON),
-    (
-        ("mskminer", "rwglr"),
-        Firmware.MSKMINER,
-    ),  # Hiveon has taken the second over: its own name decides
+    # `rwglr` stands in a Hiveon's version, too.
+    (("mskminer", "rwglr"), Firmware.MSKMINER),
     (("chipless",), Firmware.CHIPLESS),
     (("asicseer", "blissz"), Firmware.OTHER),
     (("kaonsu", "marafw"), Firmware.MARATHON),

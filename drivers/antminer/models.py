@@ -177,7 +177,7 @@ _MODELS: Final = (
         metered=("S19 XP Hyd.", "S21", "S21 Pro"),
     ),
     *_rows(NEW_GOD, _A.SCRYPT, MEGA, ("L7", 4, 120, 4)),
-    # Images of 2026 that name no unit count GH/s; those before name theirs.
+    # Their images of 2026 count GH/s and do not say so, except in the figures that have a unit beside them.
     *_rows(NEW_GOD, _A.SCRYPT, GIGA, ("L9", 3, 110, 4), ("L11", 3, 88, 4)),
     *_rows(NEW_GOD, _A.X11, MEGA, ("D7", 3, 70, 4), ("D9", 3, 126, 4)),
     *_rows(

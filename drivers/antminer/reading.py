@@ -296,8 +296,7 @@ def _boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]:
         count = whole(given)
         if not count and not text_of(states):
             continue
-        bad = states.count("x") if states.__class__ is str else 0
-        good = states.count("o") if states.__class__ is str else 0
+        good, bad = _marks(states)
         own = rate_hs(two.get(mean))
         frequency = next((f for key in freqs if (f := number(two.get(key)))), None)
         if frequency is None:
@@ -331,6 +330,13 @@ def _hottest(two: Row, keys: tuple[str, str, str]) -> float | None:
     return hottest(two.get(inner), two.get(outer)) if inner in two else None
 
 
+def _marks(states: Any) -> tuple[int, int]:
+    """Chips that work and chips that do not; godminer writes some of these as capitals."""
+    if states.__class__ is not str:
+        return 0, 0
+    return states.count("o"), states.count("x") + states.count("X")
+
+
 def _state(good: int, bad: int) -> str:
     if bad and not good:
         return "off"  # powered down: asleep, or stopped by its own protection
@@ -350,7 +356,7 @@ def _new_boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]
             continue
         at = whole(row.get("index"))
         states = text_of(row.get("asic"))
-        bad = states.count("x") if states else 0
+        good, bad = _marks(states)
         frequency = number(row.get("freq_avg"))
         sensors = temps_c(row.get("temp_pic")) if spec and spec.fans == 0 else []
         boards.append(
@@ -369,7 +375,7 @@ def _new_boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]
                 temp_inlet_c=_side(sensors, 0),
                 temp_outlet_c=_side(sensors, 1),
                 hw_errors=whole(row.get("hw")),
-                state=_state(states.count("o"), bad) if states else None,
+                state=_state(good, bad) if states else None,
             )
         )
     return tuple(boards)

@@ -59,10 +59,10 @@ from drivers.whatsminer.reading import (
 from drivers.whatsminer.reading3 import (
     codes_of_device,
     heat_mode,
-    limit_w,
     look_of_status,
     mode_word,
     part_of,
+    power_limit_w,
     serials_of,
     with_coolant,
 )
@@ -298,7 +298,7 @@ class Whatsminer(Changing):
         self._serials.update(serials_of(miner))
         self._psu = psu_of_device(power) or self._psu
         look = with_coolant(look, power)
-        look = msgspec.structs.replace(look, power_limit_w=limit_w(look, options, miner))
+        look = msgspec.structs.replace(look, power_limit_w=power_limit_w(look, options, miner))
         moving = msgspec.structs.replace(
             look.moving, fan_psu_rpm=self._psu.fan_rpm if self._psu else None
         )

@@ -136,7 +136,7 @@ def with_coolant(look: Look, power: Row) -> Look:
     return msgspec.structs.replace(look, moving=moving, is_liquid=True)
 
 
-def limit_w(look: Look, setting: Row, miner: Row) -> float | None:
+def power_limit_w(look: Look, setting: Row, miner: Row) -> float | None:
     """The power limit: the summary's, else what is set, for a mining process that is down has none. `None`: none is."""
     told = (setting.get("power-limit"), miner.get("power-limit-set"))
     return look.power_limit_w or next((found for each in told if (found := positive(each))), None)

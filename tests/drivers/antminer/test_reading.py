@@ -240,12 +240,16 @@ def test_a_board_with_some_bad_chips_is_bad_and_one_with_all_is_off():
         "chain_acs2": " xxx", "chain_acn2": 3,
         "chain_acs3": " ooo", "chain_acn3": 3,
         "chain_acs4": "", "chain_acn4": 0,
+        "chain_acs5": " xoX", "chain_acn5": 1,
+        "chain_acs6": " XXX", "chain_acn6": 3,
     }  # fmt: skip
     look = look_of(None, row, None, None, None)
     assert [(b.index, b.state, b.chips_bad) for b in look.moving.boards] == [
         (1, "bad", 1),
         (2, "off", 3),
         (3, "ok", 0),
+        (5, "bad", 2),
+        (6, "off", 3),
     ]
     assert not look.is_powered_down
 

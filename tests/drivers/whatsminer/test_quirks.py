@@ -191,7 +191,7 @@ QUIRKS = [
     Quirk(rejected_by_its_other_name, set_to(reading3, "reject_percent", by_one_name)),
     Quirk(
         the_power_limit_of_one_without_a_summary,
-        set_to(driver, "limit_w", by_the_summary_alone),
+        set_to(driver, "power_limit_w", by_the_summary_alone),
     ),
     Quirk(a_miner_that_heats, returning(driver, "heat_mode", "normal")),
 ]

@@ -9,7 +9,7 @@ import pytest
 from contract.miner import Moving
 from drivers.whatsminer.frames import PoolRow3
 from drivers.whatsminer.reading import Look
-from drivers.whatsminer.reading3 import heat_mode, limit_w, reject_percent, with_coolant
+from drivers.whatsminer.reading3 import heat_mode, power_limit_w, reject_percent, with_coolant
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_rejected_is_that_of_the_pool_in_use(rows: list[PoolRow3], percent: floa
 def test_the_power_limit_is_the_summarys_or_what_is_set(
     told_w: float | None, setting: dict[str, Any], miner: dict[str, Any], watts: float | None
 ):
-    assert limit_w(Look(moving=Moving(), power_limit_w=told_w), setting, miner) == watts
+    assert power_limit_w(Look(moving=Moving(), power_limit_w=told_w), setting, miner) == watts
 
 
 @pytest.mark.parametrize(
