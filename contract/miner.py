@@ -29,7 +29,15 @@ class Firmware(StrEnum):
     MARATHON = "marathon"
     EPIC = "epic"
     PBFARMER = "pbfarmer"
+    MSKMINER = "mskminer"
+    CHIPLESS = "chipless"
     OTHER = "other"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Firmware:
+        """A name that a newer agent knows: one more of the others here, and no reason to refuse its readings."""
+        del value
+        return cls.OTHER
 
 
 class PowerMode(StrEnum):
@@ -162,6 +170,8 @@ class Moving(Frozen, frozen=True, kw_only=True):
     hashrate_15m_hs: float | None = None
     hashrate_30m_hs: float | None = None
     hashrate_avg_hs: float | None = None  # since the process began
+    # It hashes, but the whole and its boards contradict each other, so that no rate of either is given: both in words.
+    hashrate_doubt: str | None = None
     power_w: float | None = None
     temp_chip_c: float | None = None
     temp_board_c: float | None = None
@@ -179,6 +189,11 @@ class Moving(Frozen, frozen=True, kw_only=True):
     hw_errors: int | None = None
     boards: tuple[Board, ...] = ()
     pools: tuple[Pool, ...] = ()
+
+    @property
+    def hashes(self) -> bool:
+        """Whether it shows that it hashes, however fast."""
+        return bool(self.hashrate_hs) or self.hashrate_doubt is not None
 
 
 class Slow(Frozen, frozen=True, kw_only=True):
@@ -235,7 +250,7 @@ class Reading(Frozen, frozen=True, kw_only=True):
         `None` if it does not say.
         """
         if self.moving.hashrate_hs is None:
-            return None
+            return True if self.moving.hashes else None
         ideal = self.static.hashrate_ideal_hs if self.static else None
         return self.moving.hashrate_hs > 0.05 * (ideal or 0.0)
 

@@ -1,12 +1,16 @@
-"""Facts about boards that another reply than the one of every poll tells, put where they belong."""
+"""Facts about boards put where they belong, and what they say of the whole."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
-from contract.miner import Moving
+from contract.miner import MinerFault, Moving
+from drivers.values import rate_text
+
+DOUBTFUL_FACTOR: Final = 3.0  # no board that fails makes the sum and the whole differ by so much
 
 
 def with_serials(moving: Moving, serials: Mapping[int, str]) -> Moving:
@@ -20,3 +24,52 @@ def with_serials(moving: Moving, serials: Mapping[int, str]) -> Moving:
         for board in moving.boards
     )
     return msgspec.structs.replace(moving, boards=boards)
+
+
+def doubt_of(
+    whole_hs: float | None,
+    boards_hs: Iterable[float | None],
+    *,
+    factor: float = DOUBTFUL_FACTOR,
+) -> str | None:
+    """Both figures in words where the rate of the whole and the sum of its boards differ by more than `factor`, which
+    only a wrong unit explains. `None` where they agree, or where one of them is 0 or not told.
+    """
+    rates = list(boards_hs)
+    sum_hs = sum(rate or 0.0 for rate in rates)
+    if None in rates or not whole_hs or not sum_hs:
+        return None
+    if 1 / factor <= sum_hs / whole_hs <= factor:
+        return None
+    return (
+        f"it tells a hash rate of {rate_text(whole_hs)}, while its parts make {rate_text(sum_hs)} together: "
+        "one of the two counts in another unit, so neither is believed"
+    )
+
+
+def believed(moving: Moving, doubt: str | None) -> Moving:
+    """The same without any rate where there is a doubt: which of its figures is right, nobody knows."""
+    if doubt is None:
+        return moving
+    unrated = dict.fromkeys(_BOARD_RATES)
+    boards = tuple(msgspec.structs.replace(board, **unrated) for board in moving.boards)
+    rates = dict.fromkeys(_RATES)
+    return msgspec.structs.replace(moving, **rates, boards=boards, hashrate_doubt=doubt)
+
+
+def doubt_fault(doubt: str) -> MinerFault:
+    """The fault that tells it."""
+    return MinerFault(code="rate_unit_doubtful", text=doubt, severity="warning")
+
+
+# --- private -------------------------------------------------------------------------------------
+
+_RATES: Final = (
+    "hashrate_hs",
+    "hashrate_1m_hs",
+    "hashrate_5m_hs",
+    "hashrate_15m_hs",
+    "hashrate_30m_hs",
+    "hashrate_avg_hs",
+)
+_BOARD_RATES: Final = ("hashrate_hs", "hashrate_30m_hs", "hashrate_ideal_hs")

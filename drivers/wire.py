@@ -290,6 +290,10 @@ class Wire:
             raise UnreachableError(f"cannot connect to {host}:{port}: {error}") from None
 
 
+class TooLongError(MalformedError):
+    """It sent more than the sum that is taken of it."""
+
+
 class _UnansweredError(UnreachableError):
     """The connect was neither taken nor refused in time."""
 
@@ -369,7 +373,7 @@ class _Link(asyncio.Protocol, Generic[T]):
             return
         self._got_bytes += len(data)
         if self._got_bytes > self._cap_bytes:
-            self._fail(MalformedError(f"it sent more than {self._cap_bytes} bytes"))
+            self._fail(TooLongError(f"it sent more than {self._cap_bytes} bytes"))
             return
         self._feed(data)
         if self._sink is not None and not self.reply.done() and self._draining is None:

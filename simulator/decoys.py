@@ -23,11 +23,15 @@ class Decoy:
     """Empty: `version` is an invalid command here."""
     stats_head: dict[str, Any] = field(default_factory=dict)
     """First object of STATS; empty: no `stats` command."""
+    stats_more: dict[str, Any] = field(default_factory=dict)
+    """What else stands in the second object of STATS."""
     malformed: bool = False
     extra: dict[str, tuple[str, Rows]] = field(default_factory=dict)
     """More 4028 commands: section name and rows."""
     mhs: bool = False
     """Rates in MH/s under MHS keys."""
+    unit_hs: float = 1e9
+    """H/s (Sol/s) in one unit of a `GHS` key, whatever that label claims."""
     web_status: int = 200
     web_body: str = ""
     web_headers: tuple[tuple[str, str], ...] = ()
@@ -243,6 +247,7 @@ _DECOYS: Final = (
         model="Antminer D3",
         version="2.06 beta",
         hashrate_hs=17e9,
+        unit_hs=1e6,
         description="cgminer 4.10.0",
         version_row={
             "CGMiner": "4.10.0",
@@ -262,6 +267,83 @@ _DECOYS: Final = (
         web_status=401,
         web_body="401 - Unauthorized",
         web_headers=_CHALLENGE,
+    ),
+    # Its whole counts Sol/s, its boards kSol/s.
+    Decoy(
+        key="chipless",
+        firmware="chipless",
+        model="Antminer Z11",
+        version="Chipless v3.0 Auto Paid",
+        hashrate_hs=139.6e3,
+        unit_hs=1.0,
+        description="cgminer 4.9.0",
+        version_row={
+            "CGMiner": "4.9.0",
+            "API": "3.1",
+            "Miner": "9.0.0.5",
+            "CompileTime": "Sun Nov 15 11:26:40 CST 2020 (Chipless v3.0 Auto Paid)",
+            "Type": "Antminer Z11",
+        },
+        stats_head=_head(
+            "CGMiner",
+            "4.9.0",
+            "9.0.0.5",
+            "Sun Nov 15 11:26:40 CST 2020 (Chipless v3.0 Auto Paid)",
+            "Antminer Z11",
+        ),
+        stats_more={f"chain_acn{n}": 3 for n in (1, 2, 3)}
+        | {f"chain_acs{n}": " ooo" for n in (1, 2, 3)}
+        | {"chain_rate1": "46.12", "chain_rate2": "47.03", "chain_rate3": "46.45"},
+        malformed=True,
+        web_status=401,
+        web_body="401 - Unauthorized",
+        web_headers=_CHALLENGE,
+    ),
+    Decoy(
+        key="mskminer",
+        firmware="mskminer",
+        model="Antminer S9",
+        version="2.0.0 rwglr",
+        hashrate_hs=13.2e12,
+        description="bmminer 1.0.0",
+        version_row={
+            "BMMiner": "2.0.0 rwglr",
+            "API": "3.1",
+            "Miner": "16.8.1.3",
+            "CompileTime": "Tue Apr 16 09:03:51 UTC 2019",
+            "Type": "Antminer S9",
+        },
+        stats_head=_head(
+            "BMMiner", "2.0.0 rwglr", "16.8.1.3", "Tue Apr 16 09:03:51 UTC 2019", "Antminer S9"
+        ),
+        malformed=True,
+        web_status=401,
+        web_body="401 - Unauthorized",
+        web_headers=_CHALLENGE,
+    ),
+    Decoy(
+        key="luxos-s19kpro",
+        firmware="luxos",
+        model="Antminer S19k Pro",
+        version="2025.8.26.123456-ab12cd34",
+        hashrate_hs=118e12,
+        description="LUXminer 2025.8.26.123456-ab12cd34",
+        version_row={
+            "API": "3.7",
+            "CompileTime": "Tue Aug 26 12:34:56 UTC 2025",
+            "LUXminer": "2025.8.26.123456-ab12cd34",
+            "Miner": "LUXminer",
+            "Type": "Antminer S19k Pro",
+        },
+        stats_head=_head(
+            "LUXminer",
+            "2025.8.26.123456",
+            "LUXminer",
+            "Tue Aug 26 12:34:56 UTC 2025",
+            "Antminer S19k Pro",
+        ),
+        stats_more={"Mode": 2},
+        web_body=_LUX_PAGE,
     ),
 )
 DECOYS: Final[dict[str, Decoy]] = {decoy.key: decoy for decoy in _DECOYS}

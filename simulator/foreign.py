@@ -88,6 +88,7 @@ class Foreign(Device):
             row = {"STATS": 0, "ID": "BC50", "Elapsed": elapsed, **self._rates()}
             row |= {"miner_count": 3, "fan_num": 2, "fan1": 0, "fan5": 5400, "fan6": 5880}
             row |= {"temp6": 65, "temp7": 56, "temp8": 63, "temp2_6": 80, "temp2_7": 71}
+            row |= decoy.stats_more
             return self._reply(70, "stats", "STATS", [decoy.stats_head, row])
         if command == "pools":
             pool = {
@@ -117,7 +118,7 @@ class Foreign(Device):
         if self.decoy.mhs:
             rate = self.decoy.hashrate_hs / 1e6
             return {"MHS 5s": rate, "MHS av": rate}
-        rate = self.decoy.hashrate_hs / (1e6 if self.decoy.firmware == "blissz" else 1e9)
+        rate = self.decoy.hashrate_hs / self.decoy.unit_hs
         return {"GHS 5s": f"{rate:.2f}", "GHS av": rate}
 
     def _reply(self, code: int, message: str, section: str, rows: Rows) -> bytes:

@@ -54,6 +54,11 @@ class Miner(Device, ABC):
         gone = missing.args.get("chains", [0]) if missing else ()
         return [slot for slot in range(self._board_slots) if slot not in gone]
 
+    def board_figure(self, figure: float) -> float:
+        """A board's rate as it is told, in the right unit or not."""
+        off = self.faults.get("board_unit_off")
+        return figure * float(off.args.get("factor", 1000)) if off else figure
+
     def _lied(self, true_s: float) -> float:
         """An uptime as it is told: true, or as the fault wants it."""
         lie = self.faults.get("lies_uptime")

@@ -8,6 +8,7 @@ from contract.miner import Board, Moving, UptimeKind
 from drivers.antminer.reading import Look, pools_of
 from drivers.antminer.replies import Joined, Reply
 from drivers.antminer.units import number, whole
+from drivers.boards import believed, doubt_of
 
 COMMANDS: Final = ("summary", "pools", "devs", "temps", "fans")
 _MEGA: Final = 1e6
@@ -28,8 +29,10 @@ def look_of(joined: Joined) -> Look:
     chips = [board.temp_chip_c for board in boards if board.temp_chip_c is not None]
     pcbs = [board.temp_pcb_c for board in boards if board.temp_pcb_c is not None]
     ideals = [board.hashrate_ideal_hs for board in boards if board.hashrate_ideal_hs]
+    rate = _mega(summary.get("MHS 5s"))
+    doubt = doubt_of(rate, [board.hashrate_hs for board in boards])
     moving = Moving(
-        hashrate_hs=_mega(summary.get("MHS 5s")),
+        hashrate_hs=rate,
         hashrate_5m_hs=_mega(summary.get("MHS 5m")),
         hashrate_avg_hs=_mega(summary.get("MHS av")),
         temp_chip_c=max(chips, default=None),
@@ -44,7 +47,8 @@ def look_of(joined: Joined) -> Look:
         boards=boards,
         pools=pools_of(pools.POOLS or []) if pools else (),
     )
-    return Look(moving=moving, ideal_hs=sum(ideals) if ideals else None)
+    ideal = sum(ideals) if ideals and doubt is None else None
+    return Look(moving=believed(moving, doubt), ideal_hs=ideal)
 
 
 # --- private -------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from drivers.antminer.replies import Reply, decode_reply
 from drivers.antminer.rpc import Rpc, request_for
 from drivers.antminer.units import text_of
 from drivers.hands import Who
+from drivers.wire import TooLongError
 
 # Text, lower case, in the order in which it decides. `None`: another maker's miner, not ours to claim.
 MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
@@ -37,12 +38,16 @@ MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
     (("btminer", "bitmicro", "whatsminer"), None),
     (("luxminer", "luxos"), Firmware.LUXOS),
     (("vnish", "xminer", "anthillos"), Firmware.VNISH),
-    (("hiveon", "rwglr"), Firmware.HIVEON),
-    (("asicseer", "blissz", "mskminer"), Firmware.OTHER),
+    (("hiveon",), Firmware.HIVEON),
+    # `rwglr` stands in a Hiveon's version, too.
+    (("mskminer", "rwglr"), Firmware.MSKMINER),
+    (("chipless",), Firmware.CHIPLESS),
+    (("asicseer", "blissz"), Firmware.OTHER),
     (("kaonsu", "marafw"), Firmware.MARATHON),
     (("iceriver", "avalon", "goldshell", "innosilicon", "elphapex", "hammer"), None),
 )
 _DATE: Final = re.compile(r"(mon|tue|wed|thu|fri|sat|sun)\b|\d{4}-|\d{12}", re.IGNORECASE)
+_SERIAL_KEYS: Final = ("serinum", "serial_no")  # S21; S19 and S21 XP of 2025
 _NO_SERIAL: Final = frozenset({"unknown", "unknow"})
 _GOD_VERSION: Final = re.compile(r"2\.\d+")  # godminer's own, where bmminer says 1.0.0
 
@@ -122,8 +127,14 @@ async def ask_who(rpc: Rpc) -> Findings | None:
     # A stock text may come from a firmware that shows itself only in `stats`, and one that refuses
     # `version` may be named there.
     if found is not None or replies[0].refusal or replies[0].STATUS is not None:
-        with contextlib.suppress(RefusedError):  # then `version` alone decides
+        try:
             replies.append(await rpc.ask("stats"))
+        except RefusedError:
+            pass  # then `version` alone decides
+        except TooLongError:
+            # None of ours says so much; who has not named itself may be known to another recogniser.
+            if found is not None:
+                raise
         found = findings_of(*replies)
     return found
 
@@ -137,7 +148,7 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
 
 def who_of(info: Mapping[str, Any]) -> Who:
     """MAC and serial in `get_system_info.cgi`, or the MAC in `get_network_info.cgi`."""
-    serial = text_of(info.get("serinum"))
+    serial = next(filter(None, (text_of(info.get(key)) for key in _SERIAL_KEYS)), None)
     return Who(
         mac=normalize_mac(text_of(info.get("macaddr"))),
         serial=None if serial is None or serial.lower() in _NO_SERIAL else serial,
@@ -198,6 +209,10 @@ def _own_version(heads: list[dict[str, Any]]) -> str | None:
                 return text
             if key in {"Type", "type"} and (text := text_of(value)):
                 match = re.search(r"\((vnish [^()]+)\)", text[:200], re.IGNORECASE)
+                if match:
+                    return match[1]
+            if key == "CompileTime" and (text := text_of(value)):
+                match = re.search(r"\((chipless [^()]+)\)", text[:200], re.IGNORECASE)
                 if match:
                     return match[1]
     return None

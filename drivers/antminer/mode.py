@@ -186,11 +186,10 @@ def running_mode(reading: Reading) -> PowerMode | None:
 
 def sleeps(reading: Reading | None) -> bool:
     """Whether the running miner shows that it sleeps: it does not hash, and says so."""
-    if reading is None or reading.moving.hashrate_hs:
+    if reading is None or reading.moving.hashes:
         return False
-    boards = reading.moving.boards
-    is_off = bool(boards) and all(board.state == "off" for board in boards)
-    return running_mode(reading) is PowerMode.SLEEP or (reading.moving.hashrate_hs == 0 and is_off)
+    is_off = reading.moving.hashrate_hs == 0 and _is_powered_down(reading)
+    return running_mode(reading) is PowerMode.SLEEP or is_off
 
 
 def shows(wanted: PowerMode, reading: Reading | None) -> bool:
@@ -201,14 +200,14 @@ def shows(wanted: PowerMode, reading: Reading | None) -> bool:
     if running is not None:
         return running is wanted
     # Builds that do not tell the running mode have two: what hashes does not sleep.
-    return wanted is PowerMode.NORMAL and bool(reading.moving.hashrate_hs)
+    return wanted is PowerMode.NORMAL and reading.moving.hashes
 
 
 def runs(wanted: PowerMode, reading: Reading | None, watch: Watch) -> bool:
     """Whether the running miner shows the mode as one that just went into it does: asleep, or hashing in it."""
     if reading is None or wanted is PowerMode.SLEEP:
         return sleeps(reading)
-    if not reading.moving.hashrate_hs:
+    if not reading.moving.hashes:
         return False
     running = running_mode(reading)
     if running is not None:
@@ -269,7 +268,7 @@ async def read_back(miner: Subject, number: str, before: str) -> str | None:
 
 def _hashes_in(config: conf.Config, reading: Reading | None) -> PowerMode | None:
     """The mode it hashes in; `None` where it does not, or does not tell. Older ones tell only what is configured."""
-    if reading is None or not reading.moving.hashrate_hs:
+    if reading is None or not reading.moving.hashes:
         return None
     return running_mode(reading) or _MODES.get(config.mode_number)
 
@@ -281,17 +280,53 @@ def _ran_out(
         reason = f"the miner's configuration stays at mode {found.mode_number}"
         signal = proofs.MODE_CONFIG.signal
         return _judged(plan, watch, "not_done", signal, found, reading=reading, reason=reason)
-    running = running_mode(reading) if reading else None
-    if wanted is not PowerMode.SLEEP and running is wanted:
-        reason = "the mode runs, but there is no hash rate yet: check pools and boards"
-        return _judged(plan, watch, "done", "running mode", found, reading=reading, reason=reason)
     if reading is None:
         reason = f"{wanted} is stored, but its mining process does not answer, so how it runs is not seen"
         return _judged(plan, watch, "unknown", "none", found, reading=reading, reason=reason)
-    still_hashes = wanted is PowerMode.SLEEP and reading.moving.hashrate_hs
-    what = "still hashes" if still_hashes else "does not show that it runs so"
-    reason = f"{wanted} is stored, but the miner {what}; it may obey after a reboot"
+    if wanted is not PowerMode.SLEEP and running_mode(reading) is wanted:
+        reason = f"the mode runs, but {idleness(reading)}"
+        return _judged(plan, watch, "done", "running mode", found, reading=reading, reason=reason)
+    reason = f"{wanted} is stored, but {disobedience(wanted, reading)}"
     return _judged(plan, watch, "unknown", "none", found, reading=reading, reason=reason)
+
+
+def idleness(reading: Reading) -> str:
+    """Why a miner that is awake does not hash, as far as it shows."""
+    pools = [pool for pool in reading.moving.pools if pool.url]
+    if _is_powered_down(reading):
+        return "all its chips are without power: too hot, or a board or the supply failed"
+    if not reading.moving.boards:
+        return "it shows no hash board: check boards and supply"
+    if not pools:
+        return "it does not hash, for it has no pool"
+    if not any(pool.status == "alive" for pool in pools):
+        return "it does not hash, and none of its pools is alive: check their addresses and the network"
+    return "it does not hash yet, though a pool is alive: check its boards"
+
+
+def disobedience(wanted: PowerMode, reading: Reading) -> str:
+    """What a miner shows instead of the mode that is stored."""
+    running = running_mode(reading)
+    later = "it may obey after a reboot"
+    if reading.moving.hashes:
+        if wanted is PowerMode.SLEEP:
+            return f"the miner still hashes; {later}"
+        if running is not None:
+            return f"the miner runs in {running}; {later}"
+        return f"the miner hashes as before, without having started anew; {later}"
+    if wanted is PowerMode.SLEEP:
+        return f"the miner does not show that it sleeps; {later}"
+    if running is PowerMode.SLEEP:
+        return f"the miner still sleeps; {later}"
+    if running is None and _is_powered_down(reading):
+        return f"all its chips are without power still, as in sleep; {later}"
+    return idleness(reading)
+
+
+def _is_powered_down(reading: Reading) -> bool:
+    """Whether every chip of its boards is off."""
+    boards = reading.moving.boards
+    return bool(boards) and all(board.state == "off" for board in boards)
 
 
 def _judged(

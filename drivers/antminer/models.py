@@ -21,6 +21,7 @@ GENERATIONS: Final = (OLD, NEW_BM, NEW_GOD)
 KILO: Final = 1e3
 MEGA: Final = 1e6
 GIGA: Final = 1e9
+TERA: Final = 1e12
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,11 +81,12 @@ def _key(model: str) -> str:
 
 
 def _rows(
-    generation: str,
+    generation: str | None,
     algorithm: Algorithm,
     unit_hs: float,
     *rows: tuple[str, int | None, int | None, int | None],
     metered: tuple[str, ...] = (),
+    board_unit_hs: float | None = None,
 ) -> list[Model]:
     return [
         Model(
@@ -92,6 +94,7 @@ def _rows(
             generation=generation,
             algorithm=algorithm,
             unit_hs=unit_hs,
+            board_unit_hs=board_unit_hs,
             boards=boards,
             chips=chips,
             fans=fans,
@@ -129,6 +132,9 @@ _MODELS: Final = (
     *_rows(OLD, _A.X11, MEGA, ("D3", 3, 60, 2)),
     *_rows(OLD, _A.ETHASH, MEGA, ("E3", 9, 2, 2)),
     *_rows(OLD, _A.EQUIHASH, KILO, ("Z9", None, None, 2), ("Z11", 3, 3, 2)),
+    *_rows(OLD, _A.OTHER, GIGA, ("DR5", 3, 72, 2)),
+    # Of the newer hardware, without the script that tells how it is written to.
+    *_rows(None, _A.EQUIHASH, KILO, ("Z15", 3, 3, 2), ("Z15 Pro", 3, 6, 2)),
     *_rows(
         NEW_BM,
         _A.SHA256,
@@ -156,34 +162,38 @@ _MODELS: Final = (
         ("T19 Hyd.", None, None, 0),
         ("S21", 3, 108, 4),
         ("S21+", 3, 55, 4),
+        ("S21++", 3, 55, 4),
         ("S21 Pro", 3, 65, 4),
+        ("S21 Pro+", 3, 65, 4),
         ("S21 XP", 3, 91, 4),
         ("S21 Hyd.", 3, 216, 0),
         ("S21+ Hyd.", 3, 95, 0),
-        ("S21 XP Hyd.", None, None, 0),
+        ("S21 XP Hyd.", 3, 160, 0),
+        ("S21j XP Hyd.", 3, 42, 0),
         ("S21e Hyd.", None, None, 0),
         ("S21e XP Hyd.", None, None, 0),
+        ("S23 Hyd.", 3, 84, 0),
         ("T21", 3, 108, 4),
         metered=("S19 XP Hyd.", "S21", "S21 Pro"),
     ),
-    *_rows(NEW_GOD, _A.SCRYPT, MEGA, ("L7", 4, 120, 4), ("L9", None, 110, 4)),
+    *_rows(NEW_GOD, _A.SCRYPT, MEGA, ("L7", 4, 120, 4)),
+    # Their images of 2026 count GH/s and do not say so, except in the figures that have a unit beside them.
+    *_rows(NEW_GOD, _A.SCRYPT, GIGA, ("L9", 3, 110, 4), ("L11", 3, 88, 4)),
     *_rows(NEW_GOD, _A.X11, MEGA, ("D7", 3, 70, 4), ("D9", 3, 126, 4)),
     *_rows(
         NEW_GOD, _A.KHEAVYHASH, GIGA, ("KS3", 3, 92, None), ("KS5", 3, 92, 4), ("KS5 Pro", 3, 92, 4)
     ),
     *_rows(NEW_GOD, _A.BLAKE2S, GIGA, ("KA3", 3, 92, 4)),
     *_rows(NEW_GOD, _A.OTHER, GIGA, ("HS3", 3, 92, 4), ("K7", None, 92, 2)),
-    *_rows(NEW_GOD, _A.ETHASH, MEGA, ("E9", None, None, 4), ("E11", None, None, 4)),
-    # Its boards speak in GH/s while the whole speaks in MH/s under the same label.
-    Model(
-        name="E9 Pro",
-        generation=NEW_GOD,
-        algorithm=_A.ETHASH,
-        unit_hs=MEGA,
+    # Their boards speak in GH/s while the whole speaks in MH/s under the same label.
+    *_rows(
+        NEW_GOD,
+        _A.ETHASH,
+        MEGA,
+        ("E9", None, None, 4),
+        ("E9 Pro", 2, 8, 4),
+        ("E11", None, None, 4),
         board_unit_hs=GIGA,
-        boards=2,
-        chips=8,
-        fans=4,
     ),
 )
 _BY_KEY: Final = {_key(model.name): model for model in _MODELS}
@@ -193,15 +203,17 @@ _FAMILIES: Final = tuple(
     (re.compile(pattern), algorithm, unit_hs, generation)
     for pattern, algorithm, unit_hs, generation in (
         (r"(s9|t9|s15|t15|s17|t17)", _A.SHA256, GIGA, OLD),
-        (r"(s19|t19|s21|t21)", _A.SHA256, GIGA, NEW_BM),
+        (r"(s19|t19|s21|t21|s23)", _A.SHA256, GIGA, NEW_BM),
         (r"(l3)", _A.SCRYPT, MEGA, OLD),
-        (r"(l7|l9)", _A.SCRYPT, MEGA, NEW_GOD),
+        (r"l7", _A.SCRYPT, MEGA, NEW_GOD),
+        (r"(l9|l11)", _A.SCRYPT, GIGA, NEW_GOD),
         (r"(z9|z11)", _A.EQUIHASH, KILO, OLD),
         (r"(e9|e11)", _A.ETHASH, MEGA, NEW_GOD),
         (r"(ks3|ks5|ks7)", _A.KHEAVYHASH, GIGA, NEW_GOD),
         (r"(d7|d9)", _A.X11, MEGA, NEW_GOD),
         # Known by algorithm only; the web side has to tell the generation.
         (r"z15", _A.EQUIHASH, KILO, None),
+        (r"dr\d", _A.OTHER, GIGA, None),
         (r"(s\d|t\d)", _A.SHA256, GIGA, None),
         (r"l\d", _A.SCRYPT, MEGA, None),
         (r"ks\d", _A.KHEAVYHASH, GIGA, None),

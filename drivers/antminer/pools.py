@@ -16,8 +16,15 @@ from contract.errors import (
 )
 from contract.miner import Pool, Reading
 from drivers.antminer import conf, proofs
-from drivers.antminer.mode import running, sleeps
-from drivers.antminer.subject import Subject, is_old, json_answer, read_conf, write_conf
+from drivers.antminer.mode import running, sleeps, spellings
+from drivers.antminer.subject import (
+    BadRequestError,
+    Subject,
+    is_old,
+    json_answer,
+    read_conf,
+    write_conf,
+)
 from drivers.base import Effect, Evidence, NoChange, Plan, Pools
 from drivers.proof import evidence, is_silent, shown_url
 from drivers.templates import fill
@@ -60,7 +67,7 @@ async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
     config = _config(plan)
     slots = _slots(plan, "new")
     try:
-        await write_conf(miner, compose(miner, config, slots), effect)
+        await _write(miner, config, slots, effect)
     except BusyError:
         raise
     except RefusedError as error:
@@ -117,11 +124,13 @@ def wanted_slots(miner: Subject, change: Pools, config: conf.Config) -> tuple[co
     return wanted
 
 
-def compose(miner: Subject, config: conf.Config, slots: tuple[conf.Slot, ...]) -> bytes:
+def compose(
+    miner: Subject, config: conf.Config, slots: tuple[conf.Slot, ...], *, as_text: bool = False
+) -> bytes:
     """The request's body in this miner's dialect, with everything but the pools as it was."""
     if is_old(miner):
         return conf.form_body(config, slots, config.mode_number)
-    return conf.json_body(config, slots, config.mode_number)
+    return conf.json_body(config, slots, config.mode_number, as_text=as_text)
 
 
 def lists(pools: Sequence[Pool], config: conf.Config, slots: tuple[conf.Slot, ...]) -> bool:
@@ -160,6 +169,19 @@ def shown(pools: tuple[conf.Slot, ...]) -> list[dict[str, Any]]:
         for slot in pools
         if slot.url
     ]
+
+
+async def _write(
+    miner: Subject, config: conf.Config, slots: tuple[conf.Slot, ...], effect: Effect
+) -> None:
+    """Some builds want the work mode that goes along as text, and say so to a number by a 400."""
+    *others, last = spellings(miner)
+    for as_text in others:
+        try:
+            return await write_conf(miner, compose(miner, config, slots, as_text=as_text), effect)
+        except BadRequestError:
+            pass  # refused, so nothing was stored
+    return await write_conf(miner, compose(miner, config, slots, as_text=last), effect)
 
 
 async def _stored(

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import Board, MinerFault, Moving, Pool, PowerMode, UptimeKind
-from drivers.antminer.models import GIGA, OLD, Model
+from drivers.antminer.models import GIGA, KILO, MEGA, OLD, TERA, Model
 from drivers.antminer.replies import PoolRow
 from drivers.antminer.units import (
     ago_s,
@@ -22,6 +22,7 @@ from drivers.antminer.units import (
     watts,
     whole,
 )
+from drivers.boards import believed, doubt_of
 
 CHAINS: Final = 16
 FANS: Final = 8
@@ -53,10 +54,11 @@ def look_of(
     """Moving facts out of legacy replies. Rows that were empty or not given (a sleeping miner) are `None`."""
     one = summary or _NOTHING
     two = stats or _NOTHING
-    scale = unit_hs(two.get("rate_unit")) or (spec.unit_hs if spec else GIGA)
+    scale = _unit(one, two, spec)
     rate, ideal, mean, half = _rates(one, two, scale)
     boards = _boards(two, spec, scale)
     is_liquid = spec is not None and spec.fans == 0
+    doubt = doubt_of(rate, [board.hashrate_hs for board in boards])
     is_doubtful = _is_doubtful(mean, ideal)
     shown = pools_of(pools or [])
     uptime = number(one.get("Elapsed", two.get("Elapsed")))
@@ -81,8 +83,8 @@ def look_of(
         pools=shown,
     )
     return Look(
-        moving=moving,
-        ideal_hs=None if is_doubtful else ideal,
+        moving=believed(moving, doubt),
+        ideal_hs=None if is_doubtful or doubt else ideal,
         has_doubtful_unit=is_doubtful,
         is_powered_down=bool(boards) and all(board.state == "off" for board in boards),
         mode_number=number_of_mode(two.get("Mode"), generation),
@@ -126,11 +128,14 @@ def pools_of(rows: list[PoolRow]) -> tuple[Pool, ...]:
 
 
 class NewLook(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the newer API tells: board serials by board number, the running mode, the fault list."""
+    """What only the newer API tells: board serials by board number, the running mode, the fault list, on some builds
+    the watts.
+    """
 
     serials: dict[int, str] = {}
     mode_number: int | None = None
     faults: tuple[MinerFault, ...] = ()
+    power_w: float | None = None
     moving: Moving | None = None
     ideal_hs: float | None = None
 
@@ -145,6 +150,8 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
     mode = number(two.get("miner-mode"))
     ideal = _scaled(source.get("rate_ideal"), scale)
     mean = _scaled(source.get("rate_avg"), scale)
+    rate = _scaled(source.get("rate_5s"), scale)
+    doubt = doubt_of(rate, [board.hashrate_hs for board in boards])
     uptime = number(source.get("elapsed"))
     fans = two.get("fan")
     rpm = (
@@ -153,9 +160,10 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
         else ()
     )
     moving = Moving(
-        hashrate_hs=_scaled(source.get("rate_5s"), scale),
+        hashrate_hs=rate,
         hashrate_30m_hs=_scaled(source.get("rate_30m"), scale),
         hashrate_avg_hs=mean,
+        power_w=_watts(two),
         temp_chip_c=_extreme([board.temp_chip_c for board in boards]),
         temp_board_c=_extreme([board.temp_pcb_c for board in boards]),
         temp_inlet_c=_extreme([board.temp_inlet_c for board in boards]),
@@ -170,8 +178,9 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
         serials={board.index: board.serial for board in boards if board.serial},
         mode_number=None if mode is None else int(mode),
         faults=_faults(one.get("status")),
-        moving=moving if source else None,
-        ideal_hs=None if _is_doubtful(mean, ideal) else ideal,
+        power_w=_watts(two),
+        moving=believed(moving, doubt) if source else None,
+        ideal_hs=None if _is_doubtful(mean, ideal) or doubt else ideal,
     )
 
 
@@ -196,6 +205,14 @@ _MODES: Final = {
     "2": PowerMode.LOW,
     "3": PowerMode.LOW,
 }
+_WATT_KEYS: Final = ("power", "watt")  # L9; L11 and S23 Hyd
+_UNITS: Final = (1.0, KILO, MEGA, GIGA, TERA)
+# A figure, and the same once more with its unit.
+_TWICE: Final = (
+    ("GHS av", "AV HASHRATE"),
+    ("total_rateideal", "THEORY HASHRATE"),
+    ("GHS 5s", "RT HASHRATE"),
+)
 _FAN_KEYS: Final = tuple(f"fan{n}" for n in range(1, FANS + 1))
 _CHAIN_KEYS: Final = tuple(
     (
@@ -215,6 +232,24 @@ _CHAIN_KEYS: Final = tuple(
     )
     for n in range(1, CHAINS + 1)
 )
+
+
+def _unit(one: Row, two: Row, spec: Model | None) -> float:
+    """What one of the figures without a unit counts: what they say themselves, else what a figure shows that godminer
+    writes both without and with its unit, else what the model is known for.
+
+    The scrypt models changed theirs: images of 2026 count GH/s where those before counted MH/s.
+    """
+    if (named := unit_hs(two.get("rate_unit"))) is not None:
+        return named
+    for key, text in _TWICE:
+        bare, told = _scaled(two.get(key, one.get(key)), 1.0), rate_hs(one.get(text))
+        if not bare or not told:
+            continue
+        for unit in _UNITS:
+            if 0.1 < bare * unit / told < 10.0:  # the two may be some seconds apart
+                return unit
+    return spec.unit_hs if spec else GIGA
 
 
 def _rates(
@@ -261,8 +296,7 @@ def _boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]:
         count = whole(given)
         if not count and not text_of(states):
             continue
-        bad = states.count("x") if states.__class__ is str else 0
-        good = states.count("o") if states.__class__ is str else 0
+        good, bad = _marks(states)
         own = rate_hs(two.get(mean))
         frequency = next((f for key in freqs if (f := number(two.get(key)))), None)
         if frequency is None:
@@ -296,6 +330,13 @@ def _hottest(two: Row, keys: tuple[str, str, str]) -> float | None:
     return hottest(two.get(inner), two.get(outer)) if inner in two else None
 
 
+def _marks(states: Any) -> tuple[int, int]:
+    """Chips that work and chips that do not; godminer writes some of these as capitals."""
+    if states.__class__ is not str:
+        return 0, 0
+    return states.count("o"), states.count("x") + states.count("X")
+
+
 def _state(good: int, bad: int) -> str:
     if bad and not good:
         return "off"  # powered down: asleep, or stopped by its own protection
@@ -315,7 +356,7 @@ def _new_boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]
             continue
         at = whole(row.get("index"))
         states = text_of(row.get("asic"))
-        bad = states.count("x") if states else 0
+        good, bad = _marks(states)
         frequency = number(row.get("freq_avg"))
         sensors = temps_c(row.get("temp_pic")) if spec and spec.fans == 0 else []
         boards.append(
@@ -334,10 +375,15 @@ def _new_boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]
                 temp_inlet_c=_side(sensors, 0),
                 temp_outlet_c=_side(sensors, 1),
                 hw_errors=whole(row.get("hw")),
-                state=_state(states.count("o"), bad) if states else None,
+                state=_state(good, bad) if states else None,
             )
         )
     return tuple(boards)
+
+
+def _watts(two: Row) -> float | None:
+    """By whichever name the build has for it. One that hashes at 0 W does not know."""
+    return next((found for key in _WATT_KEYS if (found := number(two.get(key)) or 0.0) > 0), None)
 
 
 def _fans(two: Row, spec: Model | None, generation: str | None) -> tuple[int, ...]:

@@ -34,9 +34,10 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
     is_hashing = _is_hashing(miner, reading)
     if is_hashing and not change.force and not miner.allow_plain_reboot:
         assert reading is not None
-        rate = reading.moving.hashrate_hs or 0.0
+        rate = reading.moving.hashrate_hs
+        told = "at a rate in doubt" if rate is None else rate_text(rate)
         raise PolicyRefusedError(
-            f"it is hashing ({rate_text(rate)}): a reboot would cost that work; repeat with force to do it anyway"
+            f"it is hashing ({told}): a reboot would cost that work; repeat with force to do it anyway"
         )
     clocks = clocks_of(miner, info, reading)
     before = {
@@ -144,8 +145,12 @@ async def reading_or_none(miner: Subject) -> Reading | None:
 
 def _is_hashing(miner: Subject, reading: Reading | None) -> bool:
     """Whether it works: over 5 % of its ideal rate. What cannot be read counts as not hashing."""
-    rate_hs = reading.moving.hashrate_hs if reading else None
-    return rate_hs is not None and rate_hs > _HASHING_SHARE * (miner.ideal_hs or 0.0)
+    if reading is None:
+        return False
+    rate_hs = reading.moving.hashrate_hs
+    if rate_hs is None:
+        return reading.moving.hashes
+    return rate_hs > _HASHING_SHARE * (miner.ideal_hs or 0.0)
 
 
 def _text(value: object) -> str | None:

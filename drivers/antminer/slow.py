@@ -14,8 +14,9 @@ from contract.errors import (
     UnreachableError,
     WrongDeviceError,
 )
-from contract.miner import Identity, MinerFault, PowerMode, Slow
+from contract.miner import Firmware, Identity, MinerFault, PowerMode, Slow
 from drivers.antminer.cgi import Cgi
+from drivers.antminer.conf import Config
 from drivers.antminer.conf import parse as parse_conf
 from drivers.antminer.light import blink_state
 from drivers.antminer.models import OLD, Model
@@ -23,6 +24,7 @@ from drivers.antminer.reading import Look, NewLook, mode_of, new_look_of
 from drivers.antminer.rpc import Rpc
 from drivers.antminer.units import number
 from drivers.base import Timing
+from drivers.boards import doubt_fault
 from drivers.http import Response, ResponseDecoder, build_request
 from drivers.wire import Wire
 
@@ -55,27 +57,28 @@ async def look_slowly(
     if cgi.stock and generation != OLD:
         new = await _new_look(rpc, spec)
     faults = list(new.faults)
-    code = new.mode_number if look.mode_number is None else look.mode_number
-    configured: str | None = None
+    config: Config | None = None
+    code = running_number(look, new, identity)
     light_on: bool | None = None
     if cgi.stock:
         try:
-            configured = await _configured(cgi)
+            config = await _configured(cgi)
             light_on = await _light(cgi, generation)
         except (UnreachableError, MalformedError, WrongDeviceError) as error:
             faults.append(MinerFault(code="web_side", text=str(error)[:200], severity="warning"))
     mode = mode_of(code, generation)
-    wished = mode_of(configured, generation)
-    is_still = not look.moving.hashrate_hs
+    wished = mode_of(config.mode_number, generation) if config and config.has_mode else None
+    is_still = not look.moving.hashes
     # Builds that tell no running mode show sleep otherwise. That it is configured alone proves nothing.
     if mode is None and wished is PowerMode.SLEEP and _is_at_rest(look, generation):
         mode = PowerMode.SLEEP
-    if look.is_powered_down and is_still and PowerMode.SLEEP not in {mode, wished}:
+    if look.is_powered_down and is_still and is_awake(mode, wished, config, generation):
         faults.append(_PROTECTION)
     # Other firmwares list their boards in ways of their own.
     faults.extend(_seen(look, spec, counts_boards=cgi.stock and mode is not PowerMode.SLEEP))
-    is_metered = spec is not None and spec.has_power_meter and look.moving.power_w is None
-    metered_w = await meter.watts() if is_metered else None
+    metered_w = new.power_w if look.moving.power_w is None else None
+    if metered_w is None and spec and spec.has_power_meter and look.moving.power_w is None:
+        metered_w = await meter.watts()
     slow = Slow(
         mode=mode,
         mode_configured=wished,
@@ -86,10 +89,31 @@ async def look_slowly(
     )
     return SlowLook(
         slow=slow,
-        power_w=metered_w if is_metered else look.moving.power_w,
+        power_w=look.moving.power_w if metered_w is None else metered_w,
         serials=new.serials,
         ideal_hs=new.ideal_hs,
     )
+
+
+def running_number(look: Look, new: NewLook, identity: Identity) -> int | None:
+    """The number of the running mode. Other firmware writes what it likes under the maker's keys, often a constant:
+    it has no mode that it does not say in words.
+    """
+    if identity.firmware is not Firmware.STOCK:
+        return None
+    return new.mode_number if look.mode_number is None else look.mode_number
+
+
+def is_awake(
+    mode: PowerMode | None, wished: PowerMode | None, config: Config | None, generation: str | None
+) -> bool:
+    """Whether what was read says that it is not asleep: the running and the configured mode, or the configuration of
+    an old model that knows none. Nothing read says nothing.
+    """
+    told = {each for each in (mode, wished) if each is not None}
+    if told:
+        return PowerMode.SLEEP not in told
+    return generation == OLD and config is not None and not config.has_mode
 
 
 def meter_watts(text: str) -> float | None:
@@ -140,7 +164,9 @@ def _seen(look: Look, spec: Model | None, *, counts_boards: bool) -> list[MinerF
     if counts_boards and expected and found < expected:
         text = f"{found} of {expected} hash boards are there"
         faults.append(MinerFault(code="boards_missing", text=text))
-    if look.has_doubtful_unit:
+    if look.moving.hashrate_doubt is not None:
+        faults.append(doubt_fault(look.moving.hashrate_doubt))
+    elif look.has_doubtful_unit:
         text = "hash rate and ideal rate differ by a factor that only a wrong unit explains"
         faults.append(MinerFault(code="rate_unit_doubtful", text=text, severity="warning"))
     return faults
@@ -167,13 +193,10 @@ async def _new_look(rpc: Rpc, spec: Model | None) -> NewLook:
     )
 
 
-async def _configured(cgi: Cgi) -> str | None:
-    """The configured mode as the firmware writes it; `None` where it has none."""
+async def _configured(cgi: Cgi) -> Config | None:
+    """The configuration; `None` where this firmware shows none."""
     response = await cgi.get("get_miner_conf.cgi")
-    if not _is_there(response):
-        return None
-    config = parse_conf(response.body)
-    return config.mode_number if config.has_mode else None
+    return parse_conf(response.body) if _is_there(response) else None
 
 
 async def _light(cgi: Cgi, generation: str | None) -> bool | None:

@@ -21,6 +21,7 @@ from drivers.iceriver import machine, pools, proofs, state
 from drivers.iceriver.subject import Subject
 from drivers.iceriver.web import SET_FAN_AND_MODE, SET_POOLS
 from drivers.proof import evidence, is_silent
+from drivers.values import rate_text
 from drivers.watch import Watch
 
 MODES: Final = (PowerMode.SLEEP, PowerMode.NORMAL)
@@ -192,15 +193,19 @@ async def _followed(
     if has_turned:
         return evidence(plan, watch, "done", proof.signal, after, reason="; ".join(remarks) or None)
     # The stored mode is not the running one: only the rate shows that.
-    if trend.rate_hs is None:
-        remarks.insert(0, f"it has the mode {wanted} stored, but its hash rate cannot be read")
-    elif wanted is PowerMode.SLEEP:
-        remarks.insert(
-            0, "it says that it sleeps, but its hash rate does not fall: look at the miner"
-        )
-    else:
-        remarks.insert(0, "it says that it is awake and does not hash: check its pools and boards")
+    remarks.insert(0, disobedience(wanted, trend.rate_hs))
     return evidence(plan, watch, "unknown", "none", after, reason="; ".join(remarks))
+
+
+def disobedience(wanted: PowerMode, rate_hs: float | None) -> str:
+    """What a miner shows that has the mode stored and does not follow."""
+    if rate_hs is None:
+        return f"it has the mode {wanted} stored, but its hash rate cannot be read"
+    if wanted is PowerMode.SLEEP:
+        return "it says that it sleeps, but its hash rate does not fall: look at the miner"
+    if rate_hs == 0:
+        return "it says that it is awake and does not hash: check its pools and boards"
+    return f"it says that it is awake, but its hash rate of {rate_text(rate_hs)} does not rise: look at the miner"
 
 
 def _shown(found: state.Config, rate_hs: float | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import Algorithm, Board, MinerFault, Moving, Pool, UptimeKind
+from drivers.boards import believed, doubt_fault, doubt_of
 from drivers.iceriver.figures import fans_rpm, percent, rate_hs, runtime_s, temp_c, truth
 from drivers.iceriver.models import Model
 from drivers.values import number, text_of, whole
@@ -32,6 +33,8 @@ def look_of(fields: Row, model: Model | None) -> Look:
     boards = boards_of(fields.get("boards"), unit, model)
     pools = pools_of(fields.get("pools"), unit)
     rate = rate_hs(fields.get("rtpow"), unit)
+    doubt = doubt_of(rate, [board.hashrate_hs for board in boards], factor=_DOUBTFUL_FACTOR)
+    faults = faults_of(fields, boards)
     moving = Moving(
         hashrate_hs=rate,  # the shortest window there is: 5 minutes
         hashrate_5m_hs=rate,
@@ -50,10 +53,10 @@ def look_of(fields: Row, model: Model | None) -> Look:
         pools=pools,
     )
     return Look(
-        moving=moving,
-        ideal_hs=_ideal(boards),
+        moving=believed(moving, doubt),
+        ideal_hs=None if doubt else _ideal(boards),
         light_on=truth(fields.get("locate")),
-        faults=faults_of(fields, boards),
+        faults=faults if doubt is None else (*faults, doubt_fault(doubt)),
     )
 
 
@@ -148,6 +151,9 @@ def algorithm_of(model: Model | None, word: str | None) -> Algorithm | None:
 _MEGA: Final = 1e6
 _ACTIVE: Final = 1.0
 _LEAST_OF_IDEAL: Final = 0.5
+# Each figure names its unit, and over how long a board's is a mean is not known: one example of pbfarmer's maker has
+# boards at a quarter of the whole. What is left for a doubt is nearer to a thousand than to one.
+_DOUBTFUL_FACTOR: Final = 30.0
 _FLAGS: Final = (
     ("online", "offline", "its daemon says that the miner is offline", "warning"),
     ("powstate", "hashrate", "the miner reports its hash rate as not normal", "warning"),

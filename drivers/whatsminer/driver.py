@@ -33,7 +33,7 @@ from drivers.base import (
     Depth,
     Timing,
 )
-from drivers.boards import with_serials
+from drivers.boards import doubt_fault, with_serials
 from drivers.changes import Changes, Changing
 from drivers.hands import Who
 from drivers.values import text_of
@@ -58,10 +58,13 @@ from drivers.whatsminer.reading import (
 )
 from drivers.whatsminer.reading3 import (
     codes_of_device,
+    heat_mode,
     look_of_status,
     mode_word,
     part_of,
+    power_limit_w,
     serials_of,
+    with_coolant,
 )
 from drivers.whatsminer.reading3 import psu_of as psu_of_device
 from drivers.whatsminer.rpc import Rpc
@@ -291,20 +294,23 @@ class Whatsminer(Changing):
             self._found = msgspec.structs.replace(
                 self._found, control_board=found.control_board, platform=found.platform
             )
-        self._serials.update(serials_of(part_of(fields, "miner")))
-        power = part_of(fields, "power")
+        power, miner = part_of(fields, "power"), part_of(fields, "miner")
+        self._serials.update(serials_of(miner))
         self._psu = psu_of_device(power) or self._psu
+        look = with_coolant(look, power)
+        look = msgspec.structs.replace(look, power_limit_w=power_limit_w(look, options, miner))
         moving = msgspec.structs.replace(
             look.moving, fan_psu_rpm=self._psu.fan_rpm if self._psu else None
         )
         moving = await self._with_shares(moving)
-        working = truth(part_of(fields, "miner").get("working"))
+        working = truth(miner.get("working"))
         slow = _slow(
             look,
             is_off=working is False,
             word=mode_word(options, power),
             light_on=light_of(part_of(fields, "system").get("ledstatus")),
             codes=codes_of_device(fields),
+            preset=heat_mode(options, miner),
         )
         mac = text_of(part_of(fields, "network").get("mac"))
         return msgspec.structs.replace(look, moving=moving, mac=mac), slow, read_at
@@ -359,7 +365,7 @@ class Whatsminer(Changing):
             errors = await self.rpc.ask_if_known("get_error_code")
             if errors is not None:
                 codes = (*codes, *codes_of(errors.fields.get("error_code")))
-        if generation != LEGACY and is_off is None and not (word and look.moving.hashrate_hs):
+        if generation != LEGACY and is_off is None and not (word and look.moving.hashes):
             status = await self._status()
             is_off, word = status.is_off, word or status.mode_word
             limit_w = limit_w or status.power_limit_w
@@ -401,9 +407,17 @@ class Whatsminer(Changing):
         )
 
 
-def _slow(look: Look, *, is_off: bool, word: str | None, light_on: bool | None, codes: Any) -> Slow:
+def _slow(
+    look: Look,
+    *,
+    is_off: bool,
+    word: str | None,
+    light_on: bool | None,
+    codes: Any,
+    preset: str | None = None,
+) -> Slow:
     """The slower facts of either API. Stopped on purpose is a mode too, beside the one that is set."""
-    is_stopped = is_off and not look.moving.hashrate_hs
+    is_stopped = is_off and not look.moving.hashes
     faults = faults_of(
         codes,
         is_ramping=look.is_ramping,
@@ -412,11 +426,14 @@ def _slow(look: Look, *, is_off: bool, word: str | None, light_on: bool | None, 
     )
     if look.process_is_down and not is_stopped:
         faults = (_PROCESS_DOWN, *faults)
+    if look.moving.hashrate_doubt is not None:
+        faults = (doubt_fault(look.moving.hashrate_doubt), *faults)
     configured = mode_of(word)
     return Slow(
         mode=PowerMode.SLEEP if is_stopped else configured,
         mode_configured=configured,
         mode_raw=word,
+        mode_preset=preset,
         light_on=light_on,
         power_limit_w=look.power_limit_w,
         faults=faults,

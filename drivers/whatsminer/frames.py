@@ -80,6 +80,8 @@ class PoolRow3(msgspec.Struct, frozen=True, gc=False):
     difficulty: Any = msgspec.field(name="stratum-diff", default=None)
     last_share: Any = msgspec.field(name="last-share-time", default=None)
     priority: Any = msgspec.field(name="pool-priority", default=None)
+    reject_percent: Any = msgspec.field(name="reject-percent", default=None)
+    reject_rate: Any = msgspec.field(name="reject-rate", default=None)  # its other name
 
 
 class StatusMsg(msgspec.Struct, frozen=True):

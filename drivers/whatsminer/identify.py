@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -145,6 +146,11 @@ def is_foreign(reply: Reply) -> bool:
     return any(mark in text for mark in _FOREIGN)
 
 
+def may_be_m3(row: Mapping[str, Any]) -> bool:
+    """Whether a summary is like that of the M3 of 2018, which tells neither MAC nor supply; its boards decide."""
+    return "Fan Speed In" in row and ("fan_speed_set" in row or "freq_max" in row)
+
+
 def is_bitmicro(reply: Reply) -> bool:
     """Whether `devdetails` lists WhatsMiner boards."""
     return any(
@@ -207,7 +213,9 @@ async def _ask_legacy(rpc: Rpc, deadline_s: float) -> Findings | None:
     summary = await _optional(rpc, "summary", deadline_s)
     row = (summary.summary if summary else None) or {}
     is_ours = ("Factory GHS" in row and "MAC" in row) or "Power Fanspeed" in row
-    if (row and not is_ours) or (summary is not None and is_foreign(summary)):
+    if (row and not is_ours and not may_be_m3(row)) or (
+        summary is not None and is_foreign(summary)
+    ):
         return None  # another maker's cgminer: not asked further
     details = await _optional(rpc, "devdetails", deadline_s)
     if not is_ours and (details is None or not is_bitmicro(details)):

@@ -32,12 +32,15 @@ def cooling_of(model: str | None) -> Cooling | None:
 
 
 def plain_name(model: str) -> str:
-    """How two spellings of one model are compared: `M30S+_VE40` and `m30s+ve40` are the same."""
-    return model.replace("_", "").replace(" ", "").upper()
+    """How two spellings of one model are compared: `M30S+_VE40` and `m30s+ve40` are the same, and so are `M63S++` and
+    what that calls itself, `M63SPP`.
+    """
+    return _PLUSES.sub("++", model.replace("_", "").replace(" ", "").upper())
 
 
 # --- private -------------------------------------------------------------------------------------
 
+_PLUSES: Final = re.compile(r"(?<=\dS)PP")
 _NUMBER: Final = re.compile(r"(M\d(?:\d|BS|B))")
 _BY_NAME: Final = {"M7BS": Cooling.HYDRO}
 _BY_DIGIT: Final = {

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import Board, Moving, Pool, PowerMode, Psu
+from drivers.boards import believed, doubt_of
 from drivers.values import number, text_of, whole
 from drivers.whatsminer.api import DevRow, Joined, Reply
 from drivers.whatsminer.faults import Code, codes_of_summary
@@ -67,11 +68,9 @@ def look_of(joined: Joined, cooling: Cooling | None) -> Look:
     one: Row = (reply.summary if reply else None) or _NOTHING
     rate = _rate_now(one)
     devs = joined.part("edevs")
-    boards, is_ramping = boards_of(
-        devs.DEVS if devs and devs.DEVS else [],
-        rate_hs=rate,
-        in_tera=reply is not None and reply.has_msg_summary,
-    )
+    rows = devs.DEVS if devs and devs.DEVS else []
+    in_tera = reply is not None and reply.has_msg_summary
+    boards, is_ramping = boards_of(rows, rate_hs=rate, in_tera=in_tera)
     listed = joined.part("pools")
     pools = pools_of(listed, reply.when_s if reply else None) if listed else ()
     is_liquid = _is_liquid(one, cooling)
@@ -102,7 +101,7 @@ def look_of(joined: Joined, cooling: Cooling | None) -> Look:
         pools=pools,
     )
     return Look(
-        moving=moving,
+        moving=believed(moving, _doubt(one, rows, in_tera=in_tera)),
         row=one,
         ideal_hs=ideal(one.get("Factory GHS"), GIGA) or _sum_of_ideals(boards),
         elapsed_s=elapsed,
@@ -237,6 +236,13 @@ def light_of(ledstat: Any) -> bool | None:
 # --- private -------------------------------------------------------------------------------------
 
 _NOTHING: Final[Row] = {}
+# A rate of the summary, and the field of a board's row that tells the same.
+_WINDOWS: Final = (
+    ("HS RT", "rate_now"),
+    ("MHS 1m", "rate_1m"),
+    ("MHS 5s", "rate_5s"),
+    ("MHS av", "rate_mean"),
+)
 _MODES: Final = {
     "low": PowerMode.LOW,
     "normal": PowerMode.NORMAL,
@@ -256,6 +262,18 @@ def _board_rate(row: DevRow) -> Any:
     for value in (row.rate_now, row.rate_1m, row.rate_5s, row.rate_mean):
         if value is not None:
             return value
+    return None
+
+
+def _doubt(one: Row, rows: Sequence[DevRow], *, in_tera: bool) -> str | None:
+    """See `drivers.boards.doubt_of`: of the shortest window that the whole and all boards tell. While it ramps up, two
+    windows differ by more than a unit could be told from.
+    """
+    unit = _board_unit(rows, _rate_now(one), in_tera=in_tera)
+    for key, name in _WINDOWS:
+        parts = [scaled(getattr(row, name), unit) for row in rows[:BOARDS_CAP]]
+        if (whole_hs := scaled(one.get(key), MEGA)) is not None and None not in parts:
+            return doubt_of(whole_hs, parts)
     return None
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from contract.miner import Board, Moving, Pool, Psu
+from drivers.boards import believed, doubt_of
 from drivers.values import number, text_of, whole
 from drivers.whatsminer.faults import Code, codes_of
 from drivers.whatsminer.figures import (
@@ -52,11 +55,12 @@ def look_of_status(reply: StatusReply, cooling: Cooling | None) -> Look | None:
         fan_rpm=fans(one.get("fan-speed-in"), one.get("fan-speed-out"), is_liquid),
         uptime_s=boot if elapsed is None else elapsed,
         uptime_kind=uptime_kind(elapsed, boot),
+        pool_reject_percent=reject_percent(msg.pools or []),
         boards=boards,
         pools=pools_of(msg.pools or [], number(reply.when)),
     )
     return Look(
-        moving=moving,
+        moving=believed(moving, _doubt(one, msg.edevs or [])),
         row=one,
         ideal_hs=ideal(one.get("factory-hash"), TERA),
         elapsed_s=elapsed,
@@ -111,6 +115,39 @@ def pools_of(rows: list[PoolRow3], when_s: float | None) -> tuple[Pool, ...]:
     )
 
 
+def reject_percent(rows: list[PoolRow3]) -> float | None:
+    """Of the pool in use, which two names are known for."""
+    for row in rows[:POOLS_CAP]:
+        if truth(row.active):
+            found = first(positive(row.reject_percent), positive(row.reject_rate))
+            return found if found is not None and found <= 100.0 else None
+    return None
+
+
+def with_coolant(look: Look, power: Row) -> Look:
+    """The same with what the supply of a liquid-cooled model tells: that it is one, and how warm its coolant is where
+    the summary does not say.
+    """
+    coolant_c = temp(power.get("liquid-temperature"))
+    if coolant_c is None or look.is_liquid is False:
+        return look
+    inlet_c = first(look.moving.temp_inlet_c, coolant_c)
+    moving = msgspec.structs.replace(look.moving, temp_inlet_c=inlet_c)
+    return msgspec.structs.replace(look, moving=moving, is_liquid=True)
+
+
+def power_limit_w(look: Look, setting: Row, miner: Row) -> float | None:
+    """The power limit: the summary's, else what is set, for a mining process that is down has none. `None`: none is."""
+    told = (setting.get("power-limit"), miner.get("power-limit-set"))
+    return look.power_limit_w or next((found for each in told if (found := positive(each))), None)
+
+
+def heat_mode(setting: Row, miner: Row) -> str | None:
+    """What it warms or keeps from freezing, in the miner's word; `None` where it only mines."""
+    word = text_of(miner.get("heatmode")) or text_of(setting.get("heat-mode"))
+    return None if word is None or word.lower() == "normal" else word[:40]
+
+
 def psu_of(power: Row) -> Psu | None:
     """The `power` part of a device info: A, V, but 10 mV for the output."""
     output = positive(power.get("vout"))
@@ -156,6 +193,15 @@ def codes_of_device(fields: Row) -> tuple[Code, ...]:
 # --- private -------------------------------------------------------------------------------------
 
 _MODE_WORDS: Final = {0: "low", 1: "normal", 2: "high"}
+
+
+def _doubt(one: Row, rows: list[BoardRow]) -> str | None:
+    """See `drivers.boards.doubt_of`: of the shortest window that the whole and all boards tell."""
+    for key, name in (("hash-realtime", "rate_now"), ("hash-average", "rate_mean")):
+        parts = [scaled(getattr(row, name), TERA) for row in rows[:BOARDS_CAP]]
+        if (whole_hs := scaled(one.get(key), TERA)) is not None and None not in parts:
+            return doubt_of(whole_hs, parts)
+    return None
 
 
 def _rate_now(one: Row) -> float | None:

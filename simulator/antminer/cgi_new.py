@@ -31,7 +31,7 @@ _BLINK_TEXT: Final = re.compile(rb'"blink"\s*:\s*"(true|false)"')
 async def get_system_info(miner: Antminer, request: Request) -> Response:
     del request
     info = {
-        "minertype": miner.shown_type(),
+        "minertype": miner.web_type(),
         "nettype": miner.network["nettype"],
         "netdevice": "eth0",
         "macaddr": miner.shown_mac(),
@@ -48,7 +48,8 @@ async def get_system_info(miner: Antminer, request: Request) -> Response:
     if miner.spec.generation is Generation.NEW_GOD:
         info["Algorithm"] = miner.spec.algo or ""
     if miner.spec.shows_serial:
-        info["serinum"] = "Unknown" if "serial_unknown" in miner.faults else miner.serial
+        key = "serial_no" if "serial_no" in miner.faults else "serinum"
+        info[key] = "Unknown" if "serial_unknown" in miner.faults else miner.serial
     return json_output(miner, info)
 
 

@@ -142,7 +142,12 @@ class Antminer(Miner):
         return super().shown_mac()
 
     def shown_type(self) -> str:
-        """The model as `Type` and the system information give it."""
+        """The model as the API gives it."""
+        nameless = self.faults.get("nameless_api")
+        return str(nameless.args.get("text", "")) if nameless else self.web_type()
+
+    def web_type(self) -> str:
+        """The model as the system information gives it."""
         if platform := self.faults.get("platform_type"):
             return str(platform.args.get("text", f"Antminer {self.spec.subtype.partition('_')[2]}"))
         suffix = self.faults.get("type_suffix")
@@ -165,6 +170,10 @@ class Antminer(Miner):
     def ideal_hs(self) -> float:
         """Nominal rate of the boards that are there, H/s."""
         return self.spec.hashrate_hs * len(self.boards()) / len(self.spec.chains)
+
+    def board_rate(self, index: int) -> float:
+        """The rate of one board, H/s."""
+        return self.board_figure(self.process.board_rate(index))
 
     def pool_state(self, index: int) -> PoolState:
         """One slot of the pools the process runs with."""

@@ -132,6 +132,7 @@ def _stats_god(miner: Antminer) -> Row:
     if unit := miner.units.legacy_name():
         row["rate_unit"] = unit
     row |= {
+        "rate_30m": miner.units.legacy(process.rate_30m()),
         "total_rateideal": miner.units.legacy_ideal(miner.ideal_hs()),
         "total_rate": miner.units.legacy(process.rate_5s()),
         "miner_count": len(boards),
@@ -150,14 +151,14 @@ def _stats_god(miner: Antminer) -> Row:
             f"temp_in_chip_{number}": f"{chip[0]}-{chip[0]}-{chip[2]}-{chip[2]}",
             f"temp_out_chip_{number}": f"{chip[1]}-{chip[1]}-{chip[3]}-{chip[3]}",
             f"CHAIN AVG HASHRATE{number}": (
-                f"{miner.units.legacy(process.board_rate(index)):.2f} {miner.units.legacy_word()}"
+                f"{miner.units.legacy(miner.board_rate(index)):.2f} {miner.units.legacy_word()}"
             ),
         }
     row["temp_max"] = max((max(miner.chip_temps(i)) for i in boards.values()), default=0)
     row |= {"no_matching_work": process.hardware_errors(), "total_acn": len(boards) * spec.chips}
     row |= _chains(miner, spec.chains)
     if spec.algorithm == "ethash":  # these chains count in GH/s beside MH/s totals
-        row |= {f"chain_rate{n}": process.board_rate(i) / 1e9 for n, i in boards.items()}
+        row |= {f"chain_rate{n}": miner.board_rate(i) / 1e9 for n, i in boards.items()}
     if "no_rate_texts" in miner.faults:
         row = {key: value for key, value in row.items() if not key.startswith("CHAIN AVG")}
     row |= {"miner_version": spec.miner, "miner_id": miner.miner_id}
@@ -189,7 +190,7 @@ def _chains(miner: Antminer, slots: Sequence[int], *, hidden: bool = False) -> R
     row |= {f"chain_acs{n}": states if n in boards else "" for n in slots}
     row |= {f"chain_hw{n}": errors if n in boards else 0 for n in slots}
     row |= {
-        f"chain_rate{n}": f"{miner.units.legacy(process.board_rate(boards[n])):.2f}"
+        f"chain_rate{n}": f"{miner.units.legacy(miner.board_rate(boards[n])):.2f}"
         if n in boards
         else ""
         for n in slots

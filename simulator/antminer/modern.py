@@ -55,6 +55,10 @@ def _stats(miner: Antminer) -> Reply:
         "psu": {"index": 0, "status": "ok"},
         "chain": [_chain(miner, index) for index in boards],
     }
+    if "stats_power" in miner.faults:
+        row["power"] = round(process.power_w())
+    if watt := miner.faults.get("stats_watt"):
+        row["watt"] = 0 if watt.args.get("zero") else round(process.power_w())
     return _whole(miner, "stats", "STATS", [] if miner.shows_nothing() else [row])
 
 
@@ -66,7 +70,7 @@ def _chain(miner: Antminer, index: int) -> dict[str, Any]:
         "index": index,
         "freq_avg": spec.frequency,
         "rate_ideal": miner.units.new(share),
-        "rate_real": miner.units.new(process.board_rate(index)),
+        "rate_real": miner.units.new(miner.board_rate(index)),
         "asic_num": spec.chips,
         "asic": chip_text(spec.chips, spec.group, mark),
         "temp_pic": miner.pic_temps(index),

@@ -188,7 +188,8 @@ def _old_single(miner: Antminer, command: str) -> bytes:
 
 
 def _new(miner: Antminer, document: dict[str, Any]) -> bytes:
-    command, is_modern = document.get("command"), document.get("new_api") is True
+    command = document.get("command")
+    is_modern = document.get("new_api") is True and "no_new_api" not in miner.faults
     if isinstance(command, list) and "no_array" not in miner.faults:
         return _array(miner, command, is_modern=is_modern)
     if not isinstance(command, str):

@@ -135,8 +135,8 @@ def _board(miner: Iceriver, slot: int) -> Ret:
         "chipsuc": 0,
         "error": hasher.hardware_errors(),
         "freq": spec.frequency_mhz if hasher.works else 0,
-        "rtpow": _rate(miner, hasher.rate_over(SHORT_S) * share, "{:.2f}"),
-        "avgpow": _rate(miner, hasher.rate_over(LONG_S) * share, "{:.2f}"),
+        "rtpow": _board_rate(miner, hasher.rate_over(SHORT_S) * share),
+        "avgpow": _board_rate(miner, hasher.rate_over(LONG_S) * share),
         "idealpow": "0.00G",
         "tempnum": "(null)",
         "pcbtemp": _NO_SENSOR,
@@ -190,6 +190,10 @@ def _hello(miner: Iceriver) -> Ret:
 
 def _total(miner: Iceriver, rate_hs: float) -> str:
     return _rate(miner, rate_hs, "{:.0f}", whole=True)
+
+
+def _board_rate(miner: Iceriver, rate_hs: float) -> str:
+    return _rate(miner, miner.board_figure(rate_hs), "{:.2f}")
 
 
 def _rate(miner: Iceriver, rate_hs: float, form: str, *, whole: bool = False) -> str:

@@ -49,6 +49,10 @@ class Model:
     frequency: int = 600
     shows_mac: bool = True
     """The first legacy builds tell neither MAC nor version."""
+    shows_supply: bool = True
+    """The builds of 2018 tell nothing of the supply."""
+    stats_bytes: int = 0
+    """How long `stats` is; 0: as long as it comes out."""
     mac_in_summary: bool = True
     """Of v2: not every build repeats its MAC there."""
     shows_reason: bool = False
@@ -80,6 +84,22 @@ _M20S_LEGACY: Final = Model(
     frequency=636,
     chip="K46K241-1918 BIN2-B",
     shows_mac=False,
+)
+_M3: Final = replace(
+    _M20S_LEGACY,
+    key="m3",
+    name="M3",
+    hashrate_hs=11.5e12,
+    power_w=2000,
+    power_limit_w=2100,
+    chips=66,
+    version="20180315.22.REL",
+    fan_rpm=4800,
+    psu="P5",
+    frequency=624,
+    chip="K1-1802 BIN1",
+    shows_supply=False,
+    stats_bytes=67_285,
 )
 _M30S_LEGACY: Final = replace(
     _M20S_LEGACY,
@@ -210,6 +230,16 @@ _M63S: Final = replace(
     psu="P773A",
     frequency=500,
 )
+_M63SPP: Final = replace(
+    _M63S,
+    key="m63s++",
+    name="M63SPP_VL20",
+    hashrate_hs=464e12,
+    power_w=7200,
+    chips=380,
+    psu="P566Z",
+    quirks=("no_env_temp", "reject_rate"),
+)
 _M70: Final = replace(
     _M60S,
     key="m70",
@@ -237,6 +267,7 @@ _COMPAT: Final = replace(
 MODELS: Final[dict[str, Model]] = {
     model.key: model
     for model in (
+        _M3,
         _M20S_LEGACY,
         _M30S_LEGACY,
         _M20S,
@@ -248,6 +279,7 @@ MODELS: Final[dict[str, Model]] = {
         _M60S,
         _M30S_V3,
         _M63S,
+        _M63SPP,
         _M70,
     )
 }

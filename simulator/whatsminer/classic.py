@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from simulator.whatsminer.catalogue import Dialect
 from simulator.whatsminer.process import SHARE_DIFFICULTY
 
@@ -85,6 +87,10 @@ def summary(miner: Whatsminer) -> Reply:
     }
     if not spec.shows_mac:  # the builds of 2019 tell no more than that
         del row["HS RT"]
+        row |= {"freq_max": spec.frequency + 12, "freq_min": spec.frequency - 24}
+        if not spec.shows_supply:  # those of 2018 even less
+            del row["Power Fanspeed"], row["Power Current"], row["Voltage"]
+            row["fan_speed_set"] = row["Fan Speed In"]
         return envelope(miner, 11, "Summary", "SUMMARY", [row])
     row |= {
         "Power": power,
@@ -137,11 +143,11 @@ def edevs(miner: Whatsminer) -> Reply:
                 "Chip Frequency": _frequency(miner),
                 "Fan Speed In": fan_in,
                 "Fan Speed Out": fan_out,
-                "MHS av": _mhs(process.rate_avg() * part),
-                "MHS 5s": _mhs(process.rate_now() * part),
-                "MHS 1m": _mhs(process.rate_over(60) * part),
-                "MHS 5m": _mhs(process.rate_over(300) * part),
-                "MHS 15m": _mhs(process.rate_over(900) * part),
+                "MHS av": _board_mhs(miner, process.rate_avg() * part),
+                "MHS 5s": _board_mhs(miner, process.rate_now() * part),
+                "MHS 1m": _board_mhs(miner, process.rate_over(60) * part),
+                "MHS 5m": _board_mhs(miner, process.rate_over(300) * part),
+                "MHS 15m": _board_mhs(miner, process.rate_over(900) * part),
                 "Accepted": accepted,
                 "Rejected": accepted // 400,
                 "Hardware Errors": accepted // 17,
@@ -207,7 +213,10 @@ def stats(miner: Whatsminer) -> Reply:
         | {f"chip_freqs_{chip}": _frequency(miner) for chip in range(miner.spec.chips)}
         for number, slot in enumerate(miner.boards())
     ]
-    return envelope(miner, 70, "CGMiner stats", "STATS", rows)
+    reply = envelope(miner, 70, "CGMiner stats", "STATS", rows)
+    if rows and (missing := miner.spec.stats_bytes - len(msgspec.json.encode(reply))) > 0:
+        rows[-1]["nonces"] = "0" * (missing - len(',"nonces":""'))
+    return reply
 
 
 def get_version(miner: Whatsminer) -> Reply:
@@ -358,3 +367,7 @@ def _frequency(miner: Whatsminer) -> int:
 
 def _mhs(rate_hs: float) -> float:
     return round(rate_hs / MHS, 2)
+
+
+def _board_mhs(miner: Whatsminer, rate_hs: float) -> float:
+    return _mhs(miner.board_figure(rate_hs))

@@ -58,15 +58,15 @@ def edevs(miner: Whatsminer) -> Reply:
     process, rows = miner.process, []
     for slot in miner.boards():
         part = process.share_of_board(slot)
-        minute = round(process.rate_over(60) * part / THS, 2)
+        minute = _board_ths(miner, process.rate_over(60) * part)
         rows.append(
             {
                 "Slot": slot,
                 "Temperature": miner.board_c(slot),
                 "Chip Frequency": int(miner.spec.frequency * process.fraction()),
-                "MHS av": round(process.rate_avg() * part / THS, 2),
+                "MHS av": _board_ths(miner, process.rate_avg() * part),
                 "MHS 1m": minute,
-                "MHS 15m": round(process.rate_over(900) * part / THS, 2),
+                "MHS 15m": _board_ths(miner, process.rate_over(900) * part),
                 "HS RT": minute,
                 "Factory GHS": round(miner.spec.hashrate_hs * part / GHS),
                 "Upfreq Complete": int(process.ramped),
@@ -152,6 +152,10 @@ OWN: Final[dict[str, Callable[[Whatsminer], Reply]]] = {
     "get_miner_info": get_miner_info,
     "get_error_code": classic.get_error_code,
 }
+
+
+def _board_ths(miner: Whatsminer, rate_hs: float) -> float:
+    return round(miner.board_figure(rate_hs) / THS, 2)
 
 
 def _rows(message: str, section: str, rows: list[Reply]) -> Reply:

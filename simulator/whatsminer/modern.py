@@ -134,7 +134,7 @@ def _miner(miner: Whatsminer) -> Reply:
         "detect-hash-rate": ":".join(str(each) for each in detected),
         "cointype": "BTC/BCH/BSV",
         "pool-strategy": "FAILOVER",
-        "heatmode": "",
+        "heatmode": "" if (heat := miner.settings["heat_mode"]) == "normal" else heat,
         "hash-percent": "0",
         "fast-boot": "enable" if miner.settings["fast_boot"] else "disable",
         "board-num": str(spec.boards),
@@ -198,7 +198,7 @@ def _summary(miner: Whatsminer) -> Reply:
     process, part = miner.process, miner.portion()
     chips = [miner.chip_c(slot) for slot in miner.boards()]
     power, average = process.power_w(), process.rate_avg() * part / _THS
-    return {
+    row = {
         "elapsed": int(miner.elapsed()),
         "bootup-time": miner.uptime(),
         "freq-avg": int(miner.spec.frequency * process.fraction()),
@@ -221,9 +221,13 @@ def _summary(miner: Whatsminer) -> Reply:
         "fan-speed-in": miner.fan_rpm(out=False),
         "fan-speed-out": miner.fan_rpm(out=True),
     }
+    if "no_env_temp" in miner.faults:
+        del row["environment-temperature"]
+    return row
 
 
 def _pools(miner: Whatsminer) -> list[Reply]:
+    rejected = "reject-rate" if "reject_rate" in miner.faults else "reject-percent"
     return [
         {
             "id": pool.index + 1,
@@ -232,7 +236,7 @@ def _pools(miner: Whatsminer) -> list[Reply]:
             "account": pool.user,
             "stratum-active": pool.active,
             "stratum-diff": 262_144.0 if pool.active else 0.0,
-            "reject-percent": round(100 * pool.rejected / pool.accepted, 3) if pool.accepted else 0,
+            rejected: round(100 * pool.rejected / pool.accepted, 3) if pool.accepted else 0,
             "last-share-time": miner.last_share(pool),
         }
         for pool in miner.pool_states()
@@ -251,8 +255,8 @@ def _edevs(miner: Whatsminer) -> list[Reply]:
             {
                 "id": number,
                 "slot": slot,
-                "hash-average": round(process.rate_avg() * part / _THS, 3),
-                "hash-realtime": round(process.rate_now() * part / _THS, 3),
+                "hash-average": round(miner.board_figure(process.rate_avg() * part) / _THS, 3),
+                "hash-realtime": round(miner.board_figure(process.rate_now() * part) / _THS, 3),
                 "factory-hash": round(miner.hashrate_hs * part / _THS, 3),
                 "freq": miner.spec.frequency * process.fraction(),
                 "effective-chips": miner.spec.chips,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.miner import Make, Moving, Reading, Static, normalize_mac
+from contract.miner import Firmware, Make, Moving, Reading, Static, normalize_mac
 
 AT = datetime(2026, 11, 21, 18, 55, tzinfo=UTC)
 # Unicast, and neither all zeros nor all ones.
@@ -81,3 +81,18 @@ def test_a_reading_cannot_be_changed():
     moving = Moving(hashrate_hs=1.0)
     with pytest.raises(AttributeError):
         moving.hashrate_hs = 2.0  # type: ignore[misc]
+
+
+def test_a_firmware_of_a_newer_side_is_one_of_the_others():
+    told = b'{"make":"Bitmain","firmware":"born tomorrow"}'
+    assert msgspec.json.decode(told, type=Static).firmware is Firmware.OTHER
+    assert Firmware("chipless") is Firmware.CHIPLESS
+
+
+def test_a_rate_in_doubt_is_no_rate_and_yet_hashing():
+    doubtful = Moving(hashrate_doubt="1 TH/s and 1 GH/s")
+    assert doubtful.hashes
+    assert Reading(read_at=AT, moving=doubtful).is_hashing is True
+    assert not Moving(hashrate_hs=0.0).hashes
+    assert not Moving().hashes
+    assert Reading(read_at=AT, moving=Moving()).is_hashing is None

@@ -189,7 +189,7 @@ async def test_a_driver_only_reads_it(farm: Farm, key: str, tmp_path: Path):
             with pytest.raises(UnsupportedError):
                 await driver.read(depth)
         else:
-            assert (await driver.read(depth)).moving.hashrate_hs
+            assert (await driver.read(depth)).moving.hashes
     for change in CHANGES:
         with pytest.raises(UnsupportedError):
             await driver.plan(change)

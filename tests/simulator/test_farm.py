@@ -54,6 +54,8 @@ async def test_the_same_seed_makes_the_same_miners(start, base):
         ("marathon", "kaonsu"),
         ("vnish-old", "(vnish 3.8.6)"),
         ("blissz", "Blissz"),
+        ("mskminer", "rwglr"),
+        ("chipless", "(Chipless v3.0 Auto Paid)"),
     ],
 )
 async def test_a_decoy_names_its_firmware_in_its_version(start, ask, key, text):

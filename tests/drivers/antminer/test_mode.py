@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from contract.errors import (
@@ -11,9 +13,10 @@ from contract.errors import (
     UnsupportedError,
     UnsupportedModeError,
 )
-from contract.miner import PowerMode
+from contract.miner import Moving, PowerMode, Reading, Slow
+from drivers.antminer.mode import disobedience
 from drivers.base import Mode, Plan, Resume, Suspend
-from tests.drivers.antminer.stage import stage
+from tests.drivers.antminer.stage import Stage, stage
 
 SLEEP, NORMAL, LOW = (
     Mode(mode=mode) for mode in (PowerMode.SLEEP, PowerMode.NORMAL, PowerMode.LOW)
@@ -164,6 +167,56 @@ async def test_suspend_sleeps_and_resume_goes_back_to_the_mode_before() -> None:
         assert on.miner.mode == 1
         assert (await on.carry_out(Resume())).outcome == "done"
         assert on.miner.mode == 3
+
+
+async def woken(on: Stage, *faults: str) -> str:
+    """What is said of a miner that wakes with these faults."""
+    assert (await on.carry_out(SLEEP)).outcome == "done"
+    for fault in faults:
+        on.faults.add(fault)
+    evidence = await on.carry_out(NORMAL)
+    assert evidence.outcome == "done", evidence
+    assert evidence.reason is not None
+    return evidence.reason
+
+
+async def test_what_is_said_of_a_miner_that_wakes_and_does_not_hash_is_what_it_shows() -> None:
+    async with stage("s21") as on:
+        assert "chips are without power" in await woken(on, "overheated")
+    async with stage("s21") as on:
+        assert "a pool is alive: check its boards" in await woken(on, "no_hash")
+    async with stage("s21") as on:
+        assert "none of its pools is alive" in await woken(on, "no_hash", "pools_dead")
+
+
+async def test_what_is_said_of_a_miner_that_does_not_wake() -> None:
+    async with stage("s21") as on:
+        assert (await on.carry_out(SLEEP)).outcome == "done"
+        plan = await on.planned(NORMAL)
+        effect = on.effect()
+        on.miner.restart_process = lambda: None
+        await on.driver.apply(plan, effect)
+        evidence = await on.driver.verify(plan, effect)
+        assert evidence.outcome == "unknown"
+        assert "the miner still sleeps; it may obey after a reboot" in (evidence.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "mode", "hashrate_hs", "words"),
+    [
+        (PowerMode.NORMAL, PowerMode.LOW, 1e12, "runs in low"),
+        (PowerMode.NORMAL, None, 1e12, "hashes as before"),
+        (PowerMode.SLEEP, None, 1e12, "still hashes"),
+        (PowerMode.SLEEP, None, 0.0, "does not show that it sleeps"),
+        (PowerMode.LOW, None, 0.0, "no hash board"),
+    ],
+)
+def test_the_words_for_a_mode_that_does_not_show(
+    wanted: PowerMode, mode: PowerMode | None, hashrate_hs: float, words: str
+) -> None:
+    moving = Moving(hashrate_hs=hashrate_hs)
+    reading = Reading(read_at=datetime.now(UTC), moving=moving, slow=Slow(mode=mode))
+    assert words in disobedience(wanted, reading)
 
 
 async def test_resume_without_memory_goes_to_normal() -> None:

@@ -26,6 +26,26 @@ async def test_a_firmware_that_wants_three_pools_says_so() -> None:
         assert not on.ledger("pools")
 
 
+async def test_who_gave_three_pools_is_not_told_to_give_three() -> None:
+    async with stage("s21") as on:
+        plan = await on.planned(pools(A, B, C))
+        on.faults.add("bad_config")
+        with pytest.raises(RefusedError, match="M003") as refused:
+            await on.driver.apply(plan, on.effect())
+        assert "give three" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["s21", "ks5"])
+async def test_a_firmware_that_refuses_numbers_gets_its_pools_with_the_mode_as_text(
+    key: str,
+) -> None:
+    async with stage(key, {"fault": "mode_as_string", "answer": 400}) as on:
+        evidence = await on.carry_out(pools(A))
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+        assert [slot["url"] for slot in on.slots] == [A, "", ""]
+        assert on.miner.mode == 0
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -146,6 +146,13 @@ async def s9_and_l3_cannot_sleep() -> None:
             await on.driver.plan(SLEEP)
 
 
+async def pools_with_a_number_are_a_bad_request() -> None:
+    async with stage("s21", {"fault": "mode_as_string", "answer": 400}) as on:
+        assert (await on.carry_out(one_pool())).outcome == "done"
+        assert on.miner.mode == 0
+        assert len(on.ledger("pools")) == 1
+
+
 async def few_pools_are_invalid() -> None:
     async with stage("s21", "few_pools_refused") as on:
         with pytest.raises(RefusedError, match="three"):
@@ -461,6 +468,7 @@ QUIRKS = [
     ),
     Quirk(the_api_is_shut_while_the_mode_changes, returning(mode, "is_silent", value=False)),
     Quirk(s9_and_l3_cannot_sleep, set_to(conf.Config, "has_mode", property(lambda _: True))),
+    Quirk(pools_with_a_number_are_a_bad_request, only_first(pools, "spellings")),
     Quirk(few_pools_are_invalid, returning(subject, "judge", None)),
     Quirk(a_password_left_out_is_the_old_one, body_made_by(without_passwords)),
     Quirk(passwords_are_shown_in_clear, set_to(pools, "shown", as_stored)),

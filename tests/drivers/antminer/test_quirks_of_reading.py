@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from contract.errors import MalformedError
-from contract.miner import PowerMode
+from contract.errors import MalformedError, PolicyRefusedError
+from contract.miner import Moving, PowerMode
 from drivers import digest
 from drivers.antminer import (
     conf,
+    driver,
     identify,
     light,
     models,
@@ -26,7 +27,7 @@ from drivers.antminer import (
     slow,
     subject,
 )
-from drivers.base import Depth, Light
+from drivers.base import Depth, Light, Reboot
 from tests.drivers.antminer.quirk import (
     SLEEP,
     Patch,
@@ -125,6 +126,28 @@ async def nominal_rate_a_thousand_times_too_high() -> None:
         assert "rate_unit_doubtful" in {each.code for each in seen.faults}
 
 
+async def boards_count_otherwise_than_the_whole() -> None:
+    for key in ("s9", "s19pro", "l11", "e9pro"):
+        async with stage(key, "board_unit_off") as on:
+            seen = await on.driver.read(Depth.SLOW)
+            assert seen.moving.hashrate_hs is None
+            assert seen.slow is not None
+            assert "rate_unit_doubtful" in {each.code for each in seen.slow.faults}
+
+
+async def a_rate_in_doubt_is_a_rate() -> None:
+    """What hashes at nobody knows how much is not rebooted without force, and does not sleep."""
+    async with stage("s21", "board_unit_off", "stuck_awake") as on:
+        with pytest.raises(PolicyRefusedError):
+            await on.driver.plan(Reboot())
+        assert (await on.carry_out(SLEEP)).outcome == "unknown"
+
+
+async def bare_figures_count_as_their_texts() -> None:
+    moving = await reads("l9-2026")
+    assert moving.hashrate_30m_hs == pytest.approx(17.03e9, rel=0.1)
+
+
 async def a_protection_stop_is_no_sleep() -> None:
     async with stage("s19pro", "overheated") as on:
         seen = (await on.driver.read(Depth.SLOW)).slow
@@ -139,6 +162,21 @@ async def asleep_it_says_nothing() -> None:
         seen = (await on.driver.read(Depth.SLOW)).slow
         assert seen is not None
         assert seen.mode is PowerMode.SLEEP
+
+
+async def all_chips_off_and_no_mode_told() -> None:
+    async with stage("s19pro", "overheated", "no_new_api") as on:
+        on.faults.add("cgi_fails")
+        seen = (await on.driver.read(Depth.SLOW)).slow
+        assert seen is not None
+        assert "protection_stop" not in {each.code for each in seen.faults}
+
+
+async def a_protection_stop_of_what_cannot_sleep() -> None:
+    async with stage("s9", "overheated") as on:
+        seen = (await on.driver.read(Depth.SLOW)).slow
+        assert seen is not None
+        assert "protection_stop" in {each.code for each in seen.faults}
 
 
 async def seventeens_sleep_by_another_number() -> None:
@@ -253,6 +291,18 @@ def an_answer_is_needed(patch: Patch) -> None:
     patch.setattr(pools, "_stored", none)
 
 
+def rates_alone(patch: Patch) -> None:
+    """Only a rate that is told counts as one."""
+    patch.setattr(Moving, "hashes", property(lambda moving: bool(moving.hashrate_hs)))
+
+
+def unit_of_its_forerunner(patch: Patch) -> None:
+    """Neither by its texts nor by its row in the table, which was made from the same captures."""
+    l7 = models.spec_for("L7")
+    patch.setattr(reading, "_TWICE", ())
+    patch.setattr(driver, "spec_for", lambda _: l7)
+
+
 def unmended(text: str) -> str:
     return text
 
@@ -272,6 +322,11 @@ QUIRKS = [
     Quirk(boards_are_numbered_from_six, set_to(reading, "_CHAIN_KEYS", reading._CHAIN_KEYS[:3])),
     Quirk(watts_are_text, returning(reading, "watts", None)),
     Quirk(nominal_rate_a_thousand_times_too_high, returning(reading, "_is_doubtful", value=False)),
+    Quirk(boards_count_otherwise_than_the_whole, returning(reading, "doubt_of", None)),
+    Quirk(a_rate_in_doubt_is_a_rate, rates_alone),
+    Quirk(bare_figures_count_as_their_texts, unit_of_its_forerunner),
+    Quirk(all_chips_off_and_no_mode_told, returning(slow, "is_awake", value=True)),
+    Quirk(a_protection_stop_of_what_cannot_sleep, returning(slow, "is_awake", value=False)),
     Quirk(a_protection_stop_is_no_sleep, returning(slow, "mode_of", PowerMode.SLEEP)),
     Quirk(asleep_it_says_nothing, set_to(slow, "_configured", not_told)),
     Quirk(seventeens_sleep_by_another_number, set_to(reading, "SLEEPING", 1)),

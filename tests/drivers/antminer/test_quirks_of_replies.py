@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from contract.errors import MalformedError, RefusedError, ServiceAwayError
-from contract.miner import Endpoint, Firmware, Identity, Moving, PowerMode
+from contract.miner import Endpoint, Firmware, Identity, Moving, PowerMode, Reading
 from drivers import wire as wire_module
 from drivers.antminer import (
     cgi,
@@ -306,6 +306,78 @@ async def another_firmware_keeps_the_text() -> None:
         assert not any(each.had_credentials for each in farm.miners[0].wire_log)
 
 
+async def rwglr_is_not_hiveons_alone() -> None:
+    async with await Farm.start("foreign/mskminer", base=next_base()) as farm:
+        assert (await _met(farm)).firmware is Firmware.MSKMINER
+    async with await Farm.start("foreign/hiveon", base=next_base()) as farm:
+        assert (await _met(farm)).firmware is Firmware.HIVEON
+
+
+async def another_firmware_names_itself_in_its_date() -> None:
+    async with await Farm.start("foreign/chipless", base=next_base()) as farm:
+        farm.tap(True)
+        identity = await _met(farm)
+        assert (identity.firmware, identity.model) == (Firmware.CHIPLESS, "Z11")
+        assert identity.firmware_version == "Chipless v3.0 Auto Paid"
+        assert not identity.drivable
+        assert not any(each.had_credentials for each in farm.miners[0].wire_log)
+
+
+async def a_whole_in_sol_beside_boards_in_ksol() -> None:
+    seen = await _read("foreign/chipless")
+    assert seen.moving.hashrate_hs is None
+    assert seen.slow is not None
+    (fault,) = [each for each in seen.slow.faults if each.code == "rate_unit_doubtful"]
+    assert "139.6 MH/s" in fault.text
+    assert "139.6 kH/s" in fault.text
+
+
+async def a_constant_mode_of_another_firmware() -> None:
+    seen = await _read("foreign/luxos-s19kpro")
+    assert seen.slow is not None
+    assert (seen.slow.mode, seen.slow.mode_raw) == (None, None)
+
+
+async def a_model_that_only_its_system_information_names() -> None:
+    async with stage("z15") as on:
+        identity = on.driver.identity
+        assert (identity.model, identity.mac) == ("Z15", on.miner.mac)
+        assert not identity.drivable
+        moving = (await on.driver.read()).moving
+        assert moving.hashrate_hs == pytest.approx(420e3, rel=0.1)
+
+
+async def a_serial_under_its_other_name() -> None:
+    async with stage("s21", "serial_no") as on:
+        assert on.driver.identity.serial == on.miner.serial
+
+
+async def watts_in_the_newer_stats() -> None:
+    for key in ("l9-2026", "l11", "s23hyd"):
+        async with stage(key) as on:
+            seen = await on.driver.read(Depth.SLOW)
+            assert seen.moving.power_w == pytest.approx(on.miner.spec.power_w, rel=0.2)
+            assert seen.slow is not None
+            assert seen.slow.metered_power_w == seen.moving.power_w
+
+
+async def a_meter_that_stands_at_zero() -> None:
+    async with stage("s21hyd", {"fault": "stats_watt", "zero": True}) as on:
+        assert (await on.driver.read(Depth.SLOW)).moving.power_w is None
+
+
+async def _read(spec: str) -> Reading:
+    async with await Farm.start(spec, base=next_base()) as farm:
+        miner: Any = farm.miners[0]
+        endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
+        clock = VirtualClock()
+        found = await entry.recognise(
+            Wire(endpoint, clock, timing()), clock, timing(), lambda _: _ROOT
+        )
+        assert found is not None
+        return await found.read(Depth.SLOW)
+
+
 async def _met(farm: Farm) -> Identity:
     miner: Any = farm.miners[0]
     endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
@@ -438,6 +510,33 @@ def models_first(patch: Patch) -> None:
     patch.setattr(identify, "MARKS", ((("ks5",), None), *identify.MARKS))
 
 
+def hiveon_by_rwglr(patch: Patch) -> None:
+    patch.setattr(identify, "MARKS", ((("rwglr",), Firmware.HIVEON), *identify.MARKS))
+
+
+def no_mark(word: str) -> Any:
+    marks = tuple(row for row in identify.MARKS if word not in row[0])
+    return set_to(identify, "MARKS", marks)
+
+
+def any_number(look: Any, new: Any, _: Any) -> int | None:
+    return new.mode_number if look.mode_number is None else look.mode_number
+
+
+def named_by_its_script_alone(patch: Patch) -> None:
+    kept = identify._object
+
+    async def without_minertype(web: cgi.Cgi, name: str) -> dict[str, Any]:
+        found = await kept(web, name)
+        return {key: value for key, value in found.items() if key != "minertype"}
+
+    patch.setattr(identify, "_object", without_minertype)
+
+
+def any_watts(two: Any) -> float | None:
+    return units.number(two.get("watt"))
+
+
 def no_nul_is_cut(patch: Patch) -> None:
     patch.setattr(replies.ReplyDecoder, "feed", until_the_end)
     patch.setattr(rpc, "strip_reply", as_it_came)
@@ -503,6 +602,14 @@ QUIRKS = [
     ),
     Quirk(another_firmware_keeps_the_realm, returning(identify, "classify", Firmware.STOCK)),
     Quirk(another_firmware_keeps_the_text, returning(cgi, "is_stock_realm", value=True)),
+    Quirk(rwglr_is_not_hiveons_alone, hiveon_by_rwglr),
+    Quirk(another_firmware_names_itself_in_its_date, no_mark("chipless")),
+    Quirk(a_whole_in_sol_beside_boards_in_ksol, returning(reading, "doubt_of", None)),
+    Quirk(a_constant_mode_of_another_firmware, set_to(slow, "running_number", any_number)),
+    Quirk(a_model_that_only_its_system_information_names, named_by_its_script_alone),
+    Quirk(a_serial_under_its_other_name, set_to(identify, "_SERIAL_KEYS", ("serinum",))),
+    Quirk(watts_in_the_newer_stats, set_to(reading, "_WATT_KEYS", ())),
+    Quirk(a_meter_that_stands_at_zero, set_to(reading, "_watts", any_watts)),
 ]
 IDS = [quirk.name for quirk in QUIRKS]
 

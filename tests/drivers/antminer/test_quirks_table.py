@@ -42,7 +42,11 @@ Figures
   godminer writes rates with their unit                  antminer.reading.rate_hs                 rates_name_their_unit
   ... with or without a blank before it                  antminer.units._RATE                     a_unit_without_a_blank
   Ethash boards in GH/s beside a whole in MH/s           antminer.models.Model.board_unit_hs      boards_count_in_another_unit
+  2026: scrypt counts GH/s, and names no unit            antminer.reading._TWICE                  bare_figures_count_as_their_texts
   a nominal rate wrong by a thousand is told, not used   antminer.reading._is_doubtful            nominal_rate_a_thousand_times_too_high
+  boards far off the whole: neither is told              antminer.reading.doubt_of                boards_count_otherwise_than_the_whole
+  ... it hashes all the same                             antminer.mode.sleeps                     a_rate_in_doubt_is_a_rate
+  ... Chipless: the whole in Sol/s, boards in kSol/s     boards.doubt_of                          a_whole_in_sol_beside_boards_in_ksol
   boards are numbered from 6 (S9), to 16 (E3)            antminer.reading._CHAIN_KEYS             boards_are_numbered_from_six
   empty slots are listed beside boards                   antminer.reading._boards                 sixteen_slots_for_three_boards
   the newer API counts boards from 0                     boards.with_serials                      boards_are_counted_from_zero
@@ -52,14 +56,19 @@ Figures
   temperatures below zero between dashes                 antminer.units._TEMPS                    temperatures_below_zero
   a frequency as 1600M                                   antminer.reading.number                  a_frequency_with_a_letter
   Mode is a constant 2 on the S19                        antminer.reading.number_of_mode          the_mode_two_of_every_s19
+  ... of LuxOS too: others' numbers are no mode          antminer.slow.running_number             a_constant_mode_of_another_firmware
   254 is sleep on the S17                                antminer.reading.SLEEPING                seventeens_sleep_by_another_number
   chain_power as "3250 W"                                antminer.units.watts                     watts_are_text
   port 6060 tells watts on some models                   antminer.slow.Meter.watts                watts_on_a_port_of_their_own
   ... and "error 6060 cmd" on others                     antminer.slow.meter_watts                a_meter_that_is_none
+  newer stats: watts as power (L9) or watt (L11)         antminer.reading._WATT_KEYS              watts_in_the_newer_stats
+  ... of which 0 is none                                 antminer.reading._watts                  a_meter_that_stands_at_zero
   unset pools are listed                                 antminer.reading.pools_of                an_unset_slot_is_listed
   a dead pool is Deed                                    antminer.pools._is_alive                 a_dead_pool_is_deed
   asleep, STATS and SUMMARY are empty                    antminer.slow._configured                asleep_it_says_nothing
   all chips off and awake: a protection stop             antminer.slow.mode_of                    a_protection_stop_is_no_sleep
+  ... only where it was read that it is awake            antminer.slow.is_awake                   all_chips_off_and_no_mode_told
+  ... or that it knows no sleep                          antminer.slow.is_awake                   a_protection_stop_of_what_cannot_sleep
 
 Who it is
   a suffix behind the model                              antminer.models.clean_model              a_suffix_behind_the_model
@@ -70,9 +79,13 @@ Who it is
   the first S19 images have no miner_type.cgi            antminer.models.spec_for                 an_early_build_without_miner_type
   a release name since 2025, a date before               antminer.identify._version               a_version_by_name_beside_a_date
   serinum "Unknown"                                      antminer.identify._NO_SERIAL             a_serial_that_is_unknown
+  ... or serial_no                                       antminer.identify._SERIAL_KEYS           a_serial_under_its_other_name
   no MAC for seconds after a boot                        antminer.identify.normalize_mac          no_mac_for_seconds_after_a_boot
   ... which is no other miner                            hands._TELLS_WITHIN_S                    no_mac_is_no_other_miner
+  Z15: no miner_type.cgi, an API without a name          antminer.models.clean_model              a_model_that_only_its_system_information_names
   other firmwares keep the realm                         antminer.identify.classify               another_firmware_keeps_the_realm
+  ... Chipless: named in CompileTime alone               antminer.identify.MARKS                  another_firmware_names_itself_in_its_date
+  ... rwglr is mskminer, unless Hiveon is named          antminer.identify.MARKS                  rwglr_is_not_hiveons_alone
   other web servers behind a stock text                  antminer.cgi.is_stock_realm              another_firmware_keeps_the_text
 
 The web server
@@ -100,6 +113,7 @@ The configuration
   ... empty; written so, the process restarts            antminer.conf.Config.mode_number         an_empty_mode_restarts_the_process
   ... taken only as text, in silence                     antminer.mode.spellings                  mode_only_as_text
   ... or with a 400                                      antminer.mode.spellings                  mode_as_number_is_a_bad_request
+  ... and so with the pools beside it                    antminer.pools.spellings                 pools_with_a_number_are_a_bad_request
   a mode the image lacks is taken with OK                antminer.mode.read_back                  mode_taken_in_silence
   low is 3                                               antminer.mode.low_numbers                low_is_three
   ... or 2                                               antminer.mode.low_numbers                low_is_two

@@ -70,6 +70,11 @@ async def stage(
         ("ks5", Algorithm.KHEAVYHASH, 3, 4),
         ("e9pro", Algorithm.ETHASH, 2, 4),
         ("d9", Algorithm.X11, 3, 4),
+        ("s23hyd", Algorithm.SHA256, 3, 0),
+        ("l9-2026", Algorithm.SCRYPT, 3, 4),
+        ("l11", Algorithm.SCRYPT, 3, 4),
+        ("dr5", Algorithm.OTHER, 3, 2),
+        ("z15", Algorithm.EQUIHASH, 3, 2),
     ],
 )
 async def test_a_full_look_tells_everything(key: str, algorithm: Algorithm, boards: int, fans: int):

@@ -101,6 +101,29 @@ def test_spellings_of_a_model_are_one():
     assert (later.generation, later.boards) == (NEW_BM, None)
 
 
+@pytest.mark.parametrize(
+    ("name", "boards", "chips", "fans"),
+    [
+        ("Antminer S21++", 3, 55, 4),
+        ("Antminer S21 Pro+", 3, 65, 4),
+        ("Antminer S21j XP Hyd.", 3, 42, 0),
+        ("Antminer S21 XP Hyd.", 3, 160, 0),
+        ("Antminer S23 Hyd.", 3, 84, 0),
+        ("Antminer L9", 3, 110, 4),
+        ("Antminer L11", 3, 88, 4),
+        ("Antminer KS5 Pro", 3, 92, 4),
+        ("Antminer DR5", 3, 72, 2),
+        ("Antminer Z15", 3, 3, 2),
+        ("Antminer Z15 Pro", 3, 6, 2),
+    ],
+)
+def test_models_of_late_are_known(name: str, boards: int, chips: int, fans: int):
+    model = clean_model(name)
+    found = spec_for(model)
+    assert found is not None
+    assert (found.name, found.boards, found.chips, found.fans) == (model, boards, chips, fans)
+
+
 def test_a_unit_that_is_named_beats_the_table():
     l7 = spec_for("L7")
     row = {"GHS 5s": 9.5, "GHS av": 9.5, "total_rateideal": 9.5}
@@ -121,6 +144,86 @@ def test_an_ideal_of_another_unit_is_flagged_and_not_used(ideal: float):
     assert look.moving.hashrate_hs == 16e12
 
 
+CHAINS = {f"chain_acn{n}": 3 for n in (1, 2, 3)} | {f"chain_acs{n}": " ooo" for n in (1, 2, 3)}
+
+
+def chains(*rates: object) -> dict[str, object]:
+    return CHAINS | {f"chain_rate{n}": rate for n, rate in enumerate(rates, 1)}
+
+
+@pytest.mark.parametrize(
+    ("whole", "boards"),
+    [
+        (141540.0, ("53.24", "42.26", "46.03")),
+        (0.14154, ("53.24", "42.26", "46.03")),
+        ("430", (53.24, 42.26, 46.03)),  # three times and a little
+    ],
+)
+def test_a_whole_that_its_boards_contradict_is_no_rate(whole: object, boards: tuple[object, ...]):
+    row = {"GHS 5s": whole, "GHS av": whole, "total_rateideal": whole} | chains(*boards)
+    look = look_of(None, row, None, spec_for("Z11"), OLD)
+    moving = look.moving
+    assert moving.hashrate_hs is moving.hashrate_avg_hs is look.ideal_hs is None
+    assert {board.hashrate_hs for board in moving.boards} == {None}
+    assert moving.hashrate_doubt is not None
+    assert "141.5 kH/s" in moving.hashrate_doubt
+    assert moving.hashes
+    assert all(board.temp_chip_c is None and board.chips == 3 for board in moving.boards)
+
+
+@pytest.mark.parametrize(
+    ("whole", "boards"),
+    [
+        ("141.54", ("53.24", "42.26", "46.03")),
+        ("420", ("53.24", "42.26", "46.03")),  # not quite three times
+        ("0.00", ("53.24", "42.26", "46.03")),  # no work for five seconds
+        ("141.54", ("0.00", "0.00", "0.00")),
+        ("141.54", ("0.04", "", "0.04")),  # one does not tell
+        ("141.54", ()),
+    ],
+)
+def test_boards_that_do_not_contradict_change_nothing(whole: object, boards: tuple[object, ...]):
+    row = {"GHS 5s": whole, "GHS av": 139.59} | chains(*boards)
+    moving = look_of(None, row, None, spec_for("Z11"), OLD).moving
+    assert moving.hashrate_doubt is None
+    assert moving.hashrate_hs == pytest.approx(float(str(whole)) * 1e3)
+    assert moving.hashes is (moving.hashrate_hs > 0)
+
+
+def test_the_newer_api_is_held_to_its_boards_too():
+    chain = [{"index": n, "rate_real": 68000.0, "rate_ideal": 66000.0} for n in range(3)]
+    stats = {"rate_5s": 204.0, "rate_ideal": 200.0, "rate_unit": "GH/s", "chain": chain}
+    new = new_look_of(None, stats, spec_for("S21"))
+    assert new.moving is not None
+    assert (new.moving.hashrate_hs, new.ideal_hs) == (None, None)
+    assert new_look_of(None, stats | {"rate_unit": "TH/s"}, None).moving != new.moving
+
+
+@pytest.mark.parametrize(
+    ("stats", "power_w"),
+    [
+        ({"power": 3358}, 3358),
+        ({"watt": "5525"}, 5525),
+        ({"power": 0, "watt": 3412}, 3412),
+        ({"watt": 0}, None),  # hydros that do not measure it
+        ({"power": {"in": 3358}}, None),
+        ({}, None),
+    ],
+)
+def test_watts_of_the_newer_api(stats: dict[str, object], power_w: float | None):
+    assert new_look_of(None, {"rate_5s": 1.0} | stats, None).power_w == power_w
+
+
+def test_a_bare_figure_counts_in_the_unit_that_the_same_has_in_text():
+    summary = {"GHS av": 12.85, "RT HASHRATE": "11.49 GH/s", "AV HASHRATE": "12.85 GH/s"}
+    stats = {"GHS 5s": 11.48, "GHS av": 12.85, "rate_30m": 11.47} | chains(5.66, 5.65, 0.2)
+    look = look_of(summary, stats, None, spec_for("L7"), None)
+    assert look.moving.hashrate_30m_hs == pytest.approx(11.47e9)
+    assert look.moving.boards[0].hashrate_hs == pytest.approx(5.66e9)
+    mega = {"AV HASHRATE": "9529.46 MH/s", "GHS av": 9529.46}
+    assert look_of(mega, {"rate_30m": 9500}, None, None, None).moving.hashrate_30m_hs == 9.5e9
+
+
 def test_a_fan_that_stands_still_is_seen_where_slots_are_counted_through():
     s19, s9 = spec_for("S19"), spec_for("S9")
     row = {"fan_num": 4, "fan1": 0, "fan2": 5000, "fan3": 5000, "fan4": 0}
@@ -137,12 +240,16 @@ def test_a_board_with_some_bad_chips_is_bad_and_one_with_all_is_off():
         "chain_acs2": " xxx", "chain_acn2": 3,
         "chain_acs3": " ooo", "chain_acn3": 3,
         "chain_acs4": "", "chain_acn4": 0,
+        "chain_acs5": " xoX", "chain_acn5": 1,
+        "chain_acs6": " XXX", "chain_acn6": 3,
     }  # fmt: skip
     look = look_of(None, row, None, None, None)
     assert [(b.index, b.state, b.chips_bad) for b in look.moving.boards] == [
         (1, "bad", 1),
         (2, "off", 3),
         (3, "ok", 0),
+        (5, "bad", 2),
+        (6, "off", 3),
     ]
     assert not look.is_powered_down
 

@@ -7,7 +7,7 @@ import pytest
 from contract.errors import RefusedError, UnsupportedModeError
 from contract.miner import PowerMode
 from drivers.base import Mode, Plan, Resume, Suspend
-from drivers.iceriver.mode import Trend
+from drivers.iceriver.mode import Trend, disobedience
 from tests.drivers.iceriver.stage import NEW, OLD, WRITABLE, Stage, stage
 
 SLEEP, NORMAL = Mode(mode=PowerMode.SLEEP), Mode(mode=PowerMode.NORMAL)
@@ -153,6 +153,16 @@ async def test_a_rate_nobody_can_read_proves_no_mode(change: Mode) -> None:
         assert evidence.after["hashrate_5m_hs"] is None
         assert "cannot be read" in (evidence.reason or "")
         assert isinstance(await on.driver.plan(change), Plan)
+
+
+@pytest.mark.parametrize(
+    ("rate_hs", "words"),
+    [(0.0, "does not hash"), (3.1e12, "3.1 TH/s does not rise"), (None, "cannot be read")],
+)
+def test_what_is_said_of_a_miner_that_woke_is_what_its_rate_shows(
+    rate_hs: float | None, words: str
+) -> None:
+    assert words in disobedience(PowerMode.NORMAL, rate_hs)
 
 
 def test_a_rate_counts_as_rising_once_it_is_above_its_lowest() -> None:

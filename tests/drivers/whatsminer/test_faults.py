@@ -106,3 +106,5 @@ def test_the_name_tells_the_cooling(model: str | None, cooling: Cooling | None):
 
 def test_two_spellings_of_a_model_are_one():
     assert plain_name("M30S+_VE40") == plain_name("m30s+VE40")
+    assert plain_name("M63SPP_VL20") == plain_name("M63S++ VL20")
+    assert cooling_of("M63SPP") is Cooling.HYDRO

@@ -139,6 +139,21 @@ async def test_the_legacy_miner_knows_one_key_only_and_no_tokens(start):
     assert [row["POOL"] for row in (await client.ask("pools"))["POOLS"]] == [0, 1]
 
 
+async def test_the_m3_of_2018_tells_little_and_that_at_length(start):
+    farm = await start("whatsminer/m3")
+    client = V2(farm.miners[0])
+    row = (await client.ask("summary"))["SUMMARY"][0]
+    assert {"Fan Speed In", "fan_speed_set", "freq_max"} <= row.keys()
+    assert not {"MAC", "Power Fanspeed", "Power"} & row.keys()
+    assert {each["Driver"] for each in (await client.ask("devdetails"))["DEVDETAILS"]} == {
+        "bitmicro"
+    }
+    reader, writer = await asyncio.open_connection(farm.miners[0].ip, farm.miners[0].rpc_port)
+    writer.write(b'{"command":"stats"}')
+    assert len(await reader.read(-1)) == 67_285
+    writer.close()
+
+
 async def test_a_legacy_miner_whose_process_is_down_refuses_connections(start, until):
     farm = await start("whatsminer/m30s-legacy")
     miner = farm.miners[0]
