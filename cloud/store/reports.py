@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.store.engine import Store, chunks, rows
 from cloud.store.onsite import LimitOf, arisen_of, create
 from cloud.store.schema import agents, task_events, task_logs, tasks
-from cloud.store.settle import lost_result
+from cloud.store.settle import forget_passwords, lost_result
 from cloud.store.stamps import told
 from contract.begin import Held, ends_as, is_granted
 from contract.clock import to_text
@@ -109,6 +109,8 @@ async def apply_report(
                 Ack(task_id=event.task_id, epoch=event.epoch, seq=event.seq, state=state)
             )
         await _store(connection, intake)
+        ended = [id_ for id_, task in intake.changed.items() if task["ended_at"] is not None]
+        await forget_passwords(connection, ended)
         await _raise_seq(connection, agent, report)
     return tuple(intake.acks)
 
