@@ -14,6 +14,7 @@ _Details = Mapping[str, Any]
 _Loc = Sequence[int | str]
 FAULTS_MAX: Final = 20  # told of one document; whoever made more of them reads the first
 _NAME_MAX: Final = 80
+NAMES_LIKENESS: Final = 0.75  # of dotted names, which share their beginnings and ends
 
 
 def faults_in(
@@ -68,9 +69,9 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     )
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
-    found = get_close_matches(word[:_NAME_MAX].lower(), list(known), n=1)
+def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """The known word that was probably meant; `likeness` from 0 to 1, more where all of them are alike."""
+    found = get_close_matches(word[:_NAME_MAX].lower(), list(known), n=1, cutoff=likeness)
     return found[0] if found else None
 
 

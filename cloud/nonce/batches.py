@@ -38,7 +38,7 @@ from contract.task import (
     parse_params,
     stored_params,
 )
-from contract.words import nearest
+from contract.words import NAMES_LIKENESS, nearest
 
 _CANCELLED: Final = {
     "outcome": Outcome.NOT_DONE,
@@ -226,7 +226,7 @@ def _order_of(body: CreateBatch) -> creation.Order:
     try:
         name = TaskName(body.task_name)
     except ValueError:
-        near = nearest(body.task_name, TaskName)
+        near = nearest(body.task_name, TaskName, likeness=NAMES_LIKENESS)
         hint = f"did you mean {near}?" if near else f"must be one of {', '.join(TaskName)}"
         raise ApiError(400, f"task_name: no task is called so; {hint}") from None
     faults = _misplaced(name, body)
