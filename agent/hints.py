@@ -59,7 +59,7 @@ def how_to_ask(name: TaskName, host: str) -> str:
 
 def unknown_name(text: str) -> str:
     """That there is no such task, and which is meant, or which there are."""
-    from contract.words import NAMES_LIKENESS, nearest
+    from contract.keys import NAMES_LIKENESS, nearest
 
     near = nearest(text, USAGE, likeness=NAMES_LIKENESS)
     hint = f"did you mean {near}?" if near else f"there are: {', '.join(USAGE)}"

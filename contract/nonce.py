@@ -34,27 +34,33 @@ UPDATES_PER_BATCH: Final = 1000
 IP_RANGES_MAX: Final = 10
 FILTER_VALUES_MAX: Final = 1000
 FILTER_TEXT_MAX: Final = 1024
-# What is said of names that Nonce has published elsewhere and that we do not serve, or not there.
-_LATER: Final = "is published for a later version of the API and is not served here"
+# What is said of names that Nonce has published, and that are not served, or not there.
+_LATER: Final = dict.fromkeys(
+    (
+        "anomaly_flags", "efficiency", "hashrate", "hashrate_realization", "last_updated_at", "mining_mode",
+        "network_mode", "power", "rack", "runtime", "search", "sort", "tags", "temperature",
+    ),
+    "is published for a later version of the API and is not served here",
+)  # fmt: skip
 QUERY_INSTEAD: Final = {
     "limit": "is called pageSize in a query",
     "page_size": "is called pageSize here",
+    **_LATER,
 }
 BODY_INSTEAD: Final = {
     "pageSize": "is called limit in a body",
     "page_size": "is called limit here",
-    "anomaly_filters": "is taken by GET miner/latest, not by a search",
-    "mining_modes_in": "is taken by GET miner/latest, not by a search",
-    "hashrate_realization_min": "is taken by GET miner/latest, not by a search",
-    "hashrate_realization_max": "is taken by GET miner/latest, not by a search",
     **dict.fromkeys(
         (
-            "anomaly_flags", "efficiency", "hashrate", "hashrate_realization", "last_updated_at", "mining_mode",
-            "network_mode", "power", "rack", "runtime", "search", "sort", "tags", "temperature",
+            "anomaly_filters",
+            "hashrate_realization_max",
+            "hashrate_realization_min",
+            "mining_modes_in",
         ),
-        _LATER,
+        "is taken by GET miner/latest, not by a search",
     ),
-}  # fmt: skip
+    **_LATER,
+}
 TASK_WINDOW: Final = timedelta(days=7)  # how far back the tasks of one miner may be asked for
 
 # Names of anomalies and their bits; bit 7 is not published. Ours begin above 9.

@@ -1,20 +1,16 @@
-"""What a validator found wrong with a document, in the words of the person who wrote it: each fault once, by its key,
-and beside a key that nobody knows the nearest one that is known.
-"""
+"""What a validator found wrong with a document, each fault once, in the words of the person who wrote it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
-from typing import Any, Final, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
-from pydantic import AliasChoices, BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError
+
+from contract.keys import Loc, keys_at, nearest, shown_key, spellings_of, unknown_key
 
 _Details = Mapping[str, Any]
-_Loc = Sequence[int | str]
 FAULTS_MAX: Final = 20  # told of one document; whoever made more of them reads the first
-_NAME_MAX: Final = 80
-NAMES_LIKENESS: Final = 0.75  # of dotted names, which share their beginnings and ends
 
 
 def faults_in(
@@ -31,17 +27,16 @@ def faults_in(
     found = error.errors(include_url=False, include_input=False)[:FAULTS_MAX]
     faults = []
     for each in found:
-        loc = each["loc"]
-        path = ".".join(shown_key(str(step)) for step in loc)
         if _is_echo(each, found, model):
             continue
+        loc = each["loc"]
+        path = ".".join(shown_key(str(step)) for step in loc)
         if each["type"] == "extra_forbidden":
-            words = (instead or {}).get(path) or unknown_key(str(loc[-1]), _names(model, loc[:-1]))
+            words = (instead or {}).get(path) or unknown_key(str(loc[-1]), keys_at(model, loc[:-1]))
         else:
             words = in_words(each)
-        faults.append(
-            ": ".join(part for part in (".".join(filter(None, (at, path))), words) if part)
-        )
+        key = ".".join(filter(None, (at, path)))
+        faults.append(f"{key}: {words}" if key else words)
     return faults
 
 
@@ -54,88 +49,21 @@ def in_words(problem: _Details) -> str:
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
-def unknown_key(key: str, known: Iterable[str]) -> str:
-    """That a key is not known, and which is meant; the end of a sentence that began with the key."""
-    names = list(known)
-    if key in names:
-        return "says what another key says already; give one of them"
-    near = nearest(key, names)
-    if near is not None:
-        return f"unknown key; did you mean {near}?"
-    return (
-        f"unknown key; known here: {', '.join(names)}"
-        if names
-        else "unknown key; none is known here"
-    )
-
-
-def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
-    """The known word that was probably meant; `likeness` from 0 to 1, more where all of them are alike."""
-    found = get_close_matches(word[:_NAME_MAX].lower(), list(known), n=1, cutoff=likeness)
-    return found[0] if found else None
-
-
-def shown_key(key: str) -> str:
-    """A key of somebody else's, cut and without what a terminal would obey."""
-    cut = key[:_NAME_MAX]
-    return cut if cut.isprintable() else ascii(cut)[1:-1]
-
-
 def _is_echo(problem: _Details, found: Sequence[_Details], model: type[BaseModel]) -> bool:
     """Whether it follows from a fault that is told by itself: a list is too short without the entry that was refused, a
     key is missing that was written wrongly.
     """
-    loc: _Loc = problem["loc"]
+    loc: Loc = problem["loc"]
     if problem["type"] == "too_short":
         return any(len(each["loc"]) > len(loc) and each["loc"][: len(loc)] == loc for each in found)
     if problem["type"] != "missing":
         return False
-    strange = [
-        str(each["loc"][-1])
+    known, meant = keys_at(model, loc[:-1]), spellings_of(model, loc)
+    return any(
+        nearest(str(each["loc"][-1]), known) in meant
         for each in found
         if each["type"] == "extra_forbidden" and each["loc"][:-1] == loc[:-1]
-    ]
-    known = _names(model, loc[:-1])
-    return any(nearest(key, known) in _spellings(model, loc) for key in strange)
-
-
-def _names(model: type[BaseModel], loc: _Loc) -> list[str]:
-    """The keys that are known where `loc` leads from `model`."""
-    here = _model_at(model, loc)
-    return [] if here is None else [key for name in here.model_fields for key in _keys(here, name)]
-
-
-def _spellings(model: type[BaseModel], loc: _Loc) -> tuple[str, ...]:
-    """All the keys that say what the one at `loc` says."""
-    here = _model_at(model, loc[:-1])
-    fields = () if here is None else here.model_fields
-    return next((keys for name in fields if loc[-1] in (keys := _keys(here, name))), ())  # type: ignore[arg-type]
-
-
-def _keys(model: type[BaseModel], name: str) -> tuple[str, ...]:
-    alias = model.model_fields[name].validation_alias
-    if isinstance(alias, AliasChoices):
-        return tuple(str(each) for each in alias.choices)
-    return (alias if isinstance(alias, str) else name,)
-
-
-def _model_at(model: type[BaseModel], loc: _Loc) -> type[BaseModel] | None:
-    here: type[BaseModel] | None = model
-    for step in loc:
-        if here is None or isinstance(step, int):
-            continue
-        fields = here.model_fields
-        name = next((each for each in fields if step in (each, *_keys(here, each))), None)
-        here = None if name is None else _model_in(fields[name].annotation)
-    return here
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that a field, or an entry of it, is one of."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner = (_model_in(each) for each in get_args(annotation))
-    return next((each for each in inner if each is not None), None)
+    )
 
 
 def _plural(number: int) -> str:

@@ -17,6 +17,7 @@ from cloud.nonce.tasks import is_unknown, shown_params, signer, task_item
 from cloud.store import batches, tasks_query
 from cloud.store.batches import Counts
 from contract.errors import ErrorCode
+from contract.keys import NAMES_LIKENESS, nearest
 from contract.nonce import (
     BODY_INSTEAD,
     CreateBatch,
@@ -38,7 +39,6 @@ from contract.task import (
     parse_params,
     stored_params,
 )
-from contract.words import NAMES_LIKENESS, nearest
 
 _CANCELLED: Final = {
     "outcome": Outcome.NOT_DONE,

@@ -18,6 +18,7 @@ from cloud.bodies import is_clean
 from cloud.context import SETTINGS, STORE
 from cloud.errors import ApiError, Handler
 from cloud.store import catalog
+from contract.keys import shown_key, unknown_key
 from contract.nonce import (
     FILTER_TEXT_MAX,
     FILTER_VALUES_MAX,
@@ -27,7 +28,7 @@ from contract.nonce import (
     SIZE_MAX,
     Page,
 )
-from contract.words import FAULTS_MAX, faults_in, shown_key, unknown_key
+from contract.words import FAULTS_MAX, faults_in
 
 PAGE: Final = ("page", "pageSize")  # of every list
 _WHOLE: Final = re.compile(r"[0-9]{1,16}(\.0+)?")

@@ -44,6 +44,7 @@ QUERIES = (
     ("model=S21", "model: unknown key; known here: page, pageSize, agent_id, sn, "),
     ("pagesize=5", "pagesize: unknown key; did you mean pageSize?"),
     ("page_size=5", "page_size: is called pageSize here"),
+    ("tags=a", "tags: is published for a later version of the API and is not served here"),
     ("limit=5", "limit: is called pageSize in a query"),
     ("mining_mode_in=low", "mining_mode_in: unknown key; did you mean mining_modes_in?"),
     ("ops_statuses[]=x", "ops_statuses[]: unknown key; did you mean ops_status?"),
