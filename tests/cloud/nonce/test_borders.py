@@ -9,7 +9,7 @@ from typing import Any
 from cloud.config import CloudSettings
 from cloud.server import create_app
 from cloud.store.engine import DATABASE_NAME
-from cloud.store.schema import tasks
+from cloud.store.schema import task_batches, tasks
 from contract.miner import Moving, Pool
 from contract.task import TaskName
 
@@ -212,6 +212,11 @@ async def test_the_passwords_of_a_task_leave_the_database_with_its_end(stage: An
     await stage.ask("POST", f"{url}/cancel")
     assert await params(second) == {"pools": SHOWN}
     assert await params(first) == {"pools": SECRET}  # it may still be carried out
+    async with stage.store.read() as connection:  # and its batch be retried
+        kept = await connection.scalar(
+            task_batches.select().with_only_columns(task_batches.c.params)
+        )
+    assert kept == {"pools": SECRET}
     await stage.change_task(first["id"], handed_at=None)
     await stage.ask("POST", f"{url}/cancel")
     assert "hunter2" not in await stored(stage)
