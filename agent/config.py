@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError, ValidationInfo, field_validator
-from pydantic_core import ErrorDetails
 
 from agent.sections.cloud import CloudSection
 from agent.sections.fields import Section
@@ -21,12 +20,12 @@ from agent.sections.miners import CredentialEntry, MinersSection, ScanSection, T
 from agent.sections.rigmonitor import RigMonitorSection
 from agent.sections.tasks import LimitsSection, PolicySection
 from contract.ranges import parse_range
-from contract.words import in_words
+from contract.words import faults_in
 
 # systemd hands a whole folder over as one file per name, each with the id of the folder in front.
 CREDENTIAL_ID = "secret"
 # Keys of earlier versions, and which took their place.
-_MOVED: Final = {"rigmonitor.power_ons_per_10_s": "power_ons_per_10_s in [limits]"}
+_MOVED: Final = {"rigmonitor.power_ons_per_10_s": "is now power_ons_per_10_s in [limits]"}
 
 
 class ConfigError(Exception):
@@ -96,7 +95,7 @@ def parse(data: dict[str, Any], *, folder: Path = Path(), name: str = "config") 
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        problems = [f"{name}: {_problem(each)}" for each in error.errors(include_url=False)]
+        problems = [f"{name}: {each}" for each in faults_in(error, Config, instead=_MOVED)]
         raise ConfigError("\n".join(problems)) from None
     return _absolute(config, folder)
 
@@ -108,13 +107,6 @@ def why(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is not text in UTF-8"
     return str(error)
-
-
-def _problem(details: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in details["loc"])
-    if details["type"] == "extra_forbidden" and key in _MOVED:
-        return f"{key}: is now {_MOVED[key]}"
-    return f"{key}: {in_words(details)}"
 
 
 def _absolute(config: Config, folder: Path) -> Config:

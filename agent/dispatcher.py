@@ -174,9 +174,15 @@ class Dispatcher:
         try:
             params = parse_params(record.name, record.params)
         except ValueError as error:  # an older version took what this one refuses
-            await self._journal.settle(
-                record, failed(ErrorCode.BAD_PARAMS, str(error)), self._clock.now()
+            begun = record.state is State.INTENT
+            refusal = failed(
+                ErrorCode.BAD_PARAMS,
+                f"{error}. An earlier version began it: look at the miner."
+                if begun
+                else str(error),
+                outcome=Outcome.UNKNOWN if begun else Outcome.NOT_DONE,
             )
+            await self._journal.settle(record, refusal, self._clock.now())
             return
         log.info("task.recovered", task=record.task_id, name=record.name, state=record.state)
         self.enqueue(self.live(record, params))

@@ -8,7 +8,7 @@ from agent.policy import Policy
 from agent.states import State
 from contract.clock import Clock
 from contract.errors import CancelledTaskError, ExpiredError, PolicyRefusedError
-from contract.task import ChangeParams, Kind
+from contract.task import Kind, MinerParams
 
 
 class LeaseShortError(PolicyRefusedError):
@@ -44,7 +44,7 @@ class Gate:
                 "The agent of this site is in read-only mode (policy.read_only)."
             )
         miner = task.record.miner
-        allowed = isinstance(task.params, ChangeParams) and task.params.allow_maintenance
+        allowed = isinstance(task.params, MinerParams) and task.params.allow_maintenance
         if miner is not None and miner.maintenance and not allowed:
             raise PolicyRefusedError(
                 "The miner is in maintenance. End that first, or create the task with "

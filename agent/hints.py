@@ -58,9 +58,12 @@ def how_to_ask(name: TaskName, host: str) -> str:
 
 
 def unknown_name(text: str) -> str:
-    """That there is no such task, and which there are."""
-    known = ", ".join(USAGE)
-    return f"{text[:80]!r} is no task name; there are: {known}"
+    """That there is no such task, and which is meant, or which there are."""
+    from contract.keys import NAMES_LIKENESS, nearest
+
+    near = nearest(text, USAGE, likeness=NAMES_LIKENESS)
+    hint = f"did you mean {near}?" if near else f"there are: {', '.join(USAGE)}"
+    return f"{text[:80]!r} is no task name; {hint}"
 
 
 def not_by_hand(name: TaskName) -> str | None:

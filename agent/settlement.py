@@ -8,6 +8,7 @@ import msgspec
 
 from agent.states import terminal_status
 from contract.errors import ErrorCode, MinerError
+from contract.hiding import shown_url
 from contract.task import Outcome, TaskStatus
 from drivers.base import Evidence, NoChange
 
@@ -68,7 +69,8 @@ def failed(
         seconds=seconds,
     )
     result = _seen(outcome, seen)
-    result["error"] = {"code": code.value, "message": message[:MESSAGE_CHARS] or code.value}
+    said = shown_url(message)[:MESSAGE_CHARS]
+    result["error"] = {"code": code.value, "message": said or code.value}
     return Settlement(status=terminal_status(outcome, code), result=result)
 
 
@@ -106,7 +108,7 @@ def _seen(outcome: Outcome, evidence: Evidence) -> dict[str, Any]:
         },
     }
     if evidence.reason:
-        result["reason"] = evidence.reason[:MESSAGE_CHARS]
+        result["reason"] = shown_url(evidence.reason)[:MESSAGE_CHARS]
     return result
 
 

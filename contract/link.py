@@ -146,8 +146,8 @@ class Arose(Message, frozen=True, kw_only=True):
     """What a task is that the cloud does not know: wished for on site by `origin` (`onsite`, `rigmonitor`), or, with
     the origin `cloud`, handed out by it before its database was put back from a copy.
 
-    The first report that tells of it makes it known to the cloud, as created by the system. `params` are without
-    passwords: those stay on site.
+    The first report that tells of it makes it known to the cloud, as created by the system. Passwords in
+    `params` are hidden: they stay on site.
     """
 
     name: TaskName

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from contract.hiding import shown_url
+
 
 class Make(StrEnum):
     """Manufacturers, spelt as the Nonce API spells them."""
@@ -104,7 +106,7 @@ class Identity(Frozen, frozen=True, kw_only=True):
 
 class Pool(Frozen, frozen=True, kw_only=True):
     """One pool slot as the miner runs it. `status` is the miner's own word, lower case
-    (alive, dead, deed, disabled ...).
+    (alive, dead, deed, disabled ...). A password that somebody wrote into the `url` is hidden, whoever makes this.
     """
 
     index: int
@@ -118,6 +120,10 @@ class Pool(Frozen, frozen=True, kw_only=True):
     stale: int | None = None
     difficulty: float | None = None
     last_share_s: float | None = None  # seconds since the last share
+
+    def __post_init__(self) -> None:
+        if "@" in self.url:
+            msgspec.structs.force_setattr(self, "url", shown_url(self.url))
 
 
 class Board(Frozen, frozen=True, kw_only=True):

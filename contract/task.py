@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -24,8 +23,10 @@ from pydantic import (
     model_validator,
 )
 
+from contract.hiding import is_hidden
 from contract.ranges import parse_range
-from contract.words import in_words
+from contract.texts import POOL_SCHEMES, WEB_SCHEMES, hex_digits, not_blank, plain, prose, url
+from contract.words import faults_in
 
 
 class TaskName(StrEnum):
@@ -105,66 +106,45 @@ class AssetStatus(StrEnum):
 
 # Firmware presets that Nonce lists as modes besides the four; matched by form, since vendors add to them.
 _PRESET = re.compile(r"^(J/T \d{1,3}(\.\d+)?, Hashrate ~\d{1,5}TH/s|\d{3,5}W)$")
-_WEB: Final = re.compile(r"^https?://[^\s/]+")
-_SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
-
-def _web_url(text: str) -> str:
-    if not _WEB.match(text):
-        raise ValueError(f"{text[:80]!r} is no http:// or https:// address")
-    return text
-
-
-def _pool_url(text: str) -> str:
-    """The schemes are the miners' business (stratum+tcp, stratum+ssl, stratum2+tcp ...); that there is one, and a
-    host, is what tells a pool from a slip of the pen.
-    """
-    if not _SCHEME.match(text) or any(each.isspace() or not each.isprintable() for each in text):
-        raise ValueError(
-            f"{text[:80]!r} is no url of a pool; write scheme://host:port, "
-            "for example stratum+tcp://pool.example.com:3333"
-        )
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError(f"{text[:80]!r} has no valid host and port") from None
-    if not host:
-        raise ValueError(f"{text[:80]!r} names no host")
-    if port == 0:
-        raise ValueError(f"{text[:80]!r}: a port is 1 to 65535")
-    return text
-
-
-_URL = Annotated[
+_WebUrl = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=2048),
-    AfterValidator(_web_url),
+    url(WEB_SCHEMES, "https://files.example.com/firmware.bmu"),
 ]
-_Comment = Annotated[str, StringConstraints(max_length=2000)]
+_PoolUrl = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=512),
+    url(POOL_SCHEMES, "stratum+tcp://pool.example.com:3333"),
+]
+_Comment = Annotated[str, StringConstraints(max_length=2000), AfterValidator(prose)]
+_Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(plain)]
+_Version = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(plain)]
 
 
 class Params(BaseModel):
-    """Base: unknown keys are let through by Nonce, so they are ignored rather than refused."""
+    """Base. A key that is not known is refused: the task would do something else than was asked for."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=False, populate_by_name=True)
-
-
-class NoParams(Params):
-    """A task that takes none."""
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, populate_by_name=True)
 
 
-class ChangeParams(Params):
-    """Of a task that changes a miner. `allow_maintenance` is ours: also one that is in maintenance."""
+class MinerParams(Params):
+    """Of a task on a miner. `allow_maintenance` is ours: change it also while it is in maintenance."""
 
     allow_maintenance: Annotated[bool, Field(strict=True)] = False
 
 
-class RebootParams(ChangeParams):
+class LogParams(MinerParams):
+    """A free object, as Nonce has it: what is not known is dropped."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class RebootParams(MinerParams):
     force: Annotated[bool, Field(strict=True)] = False
 
 
-class LightParams(ChangeParams):
+class LightParams(MinerParams):
     action: Literal["on", "off"] = Field(validation_alias=AliasChoices("action", "mode"))
 
 
@@ -177,7 +157,7 @@ def _known_mode(value: object) -> object:
 MODES: Final = ("sleep", "low", "normal", "high")
 
 
-class PowerModeParams(ChangeParams):
+class PowerModeParams(MinerParams):
     mode: Annotated[str, BeforeValidator(_known_mode)] = Field(
         validation_alias=AliasChoices("mode", "mining_mode")
     )
@@ -186,39 +166,32 @@ class PowerModeParams(ChangeParams):
 class PoolParam(Params):
     """One pool as asked for. An absent password keeps the slot's when its url is unchanged, else `x`."""
 
-    url: Annotated[
-        str,
-        StringConstraints(strip_whitespace=True, min_length=1, max_length=512),
-        AfterValidator(_pool_url),
+    url: _PoolUrl
+    user: Annotated[
+        str, StringConstraints(max_length=512), AfterValidator(not_blank), AfterValidator(plain)
     ]
-    user: Annotated[str, StringConstraints(max_length=512)]
-    password: Annotated[str, StringConstraints(max_length=512)] | None = None
+    password: Annotated[str, StringConstraints(max_length=512), AfterValidator(plain)] | None = None
 
 
-class PoolsParams(ChangeParams):
+class PoolsParams(MinerParams):
     pools: Annotated[tuple[PoolParam, ...], Field(min_length=1, max_length=3)]
 
 
-class PoolLockParams(ChangeParams):
+class PoolLockParams(MinerParams):
     action: Literal["lock", "unlock"]
-    url: _URL = Field(validation_alias=AliasChoices("firmware_url", "auth_url", "url"))
+    url: _WebUrl = Field(validation_alias=AliasChoices("firmware_url", "auth_url", "url"))
 
 
-def _hex_digest(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise ValueError("must be 64 hexadecimal digits")
-    return text
+_Sha256 = Annotated[str, StringConstraints(to_lower=True), hex_digits(64)]
+_Md5 = Annotated[str, StringConstraints(to_lower=True), hex_digits(32)]
 
 
-_Sha256 = Annotated[str, StringConstraints(to_lower=True), AfterValidator(_hex_digest)]
-
-
-class FirmwareParams(ChangeParams):
+class FirmwareParams(MinerParams):
     """`sha256` and `target_version` are ours: with them the file and the version read back are checked."""
 
-    firmware_url: _URL
+    firmware_url: _WebUrl
     sha256: _Sha256 | None = None
-    target_version: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    target_version: _Version | None = None
 
 
 def _range(value: object) -> object:
@@ -232,7 +205,7 @@ _Range = Annotated[str, BeforeValidator(_range)]
 
 
 class ScanRange(Params):
-    id: str | None = None
+    id: _Name | None = None
     range: _Range
     auto_scan: bool | None = None
 
@@ -251,8 +224,8 @@ class ScanParams(Params):
 
 
 class DiagnosisTarget(Params):
-    id: str | None = None
-    label: str | None = None
+    id: _Name | None = None
+    label: _Name | None = None
     value: _Range
 
 
@@ -263,10 +236,13 @@ class IpDiagnosisParams(Params):
 
 
 class SelfUpdateParams(Params):
-    binary_url: _URL | None = None
-    signature: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
-    md5: str | None = None
-    target_version: str | None = None
+    binary_url: _WebUrl | None = None
+    signature: (
+        Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(plain)]
+        | None
+    ) = None
+    md5: _Md5 | None = None
+    target_version: _Version | None = None
 
     @model_validator(mode="after")
     def _signed(self) -> SelfUpdateParams:
@@ -275,29 +251,28 @@ class SelfUpdateParams(Params):
         return self
 
 
-class AssetUpdateParams(Params):
+class AssetUpdateParams(MinerParams):
     status: AssetStatus
     comment: _Comment | None = None
 
 
-class CommentParams(Params):
+class CommentParams(MinerParams):
     comment: _Comment | None = None
 
 
-_Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+_Tag = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
+    AfterValidator(plain),
+]
 
 
-class TagsParams(Params):
+class TagsParams(MinerParams):
+    """Nonce takes a `comment` and does nothing with it."""
+
     add: Annotated[tuple[_Tag, ...], Field(max_length=50)] = ()
     remove: Annotated[tuple[_Tag, ...], Field(max_length=50)] = ()
-
-
-class RackUpdate(Params):
-    """`None` clears."""
-
-    miner_id: str
-    rack: Annotated[str, StringConstraints(max_length=50)] | None = None
-    position: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    comment: _Comment | None = Field(default=None, exclude=True)
 
 
 class TaskSpec(BaseModel):
@@ -324,7 +299,7 @@ def _specs() -> dict[TaskName, TaskSpec]:
         (TaskName.IP_DIAGNOSIS, look, IpDiagnosisParams, 3600, False),
         (TaskName.SELF_UPDATE, once, SelfUpdateParams, 900, False),
         (TaskName.REBOOT, once, RebootParams, 600, True),
-        (TaskName.LOG, look, NoParams, 300, True),
+        (TaskName.LOG, look, LogParams, 300, True),
         (TaskName.LIGHT, setting, LightParams, 60, True),
         (TaskName.POWER_MODE, setting, PowerModeParams, 1200, True),
         (TaskName.POOLS, setting, PoolsParams, 300, True),
@@ -334,7 +309,7 @@ def _specs() -> dict[TaskName, TaskSpec]:
         (TaskName.ASSET_DELETE, event, CommentParams, 0, True),
         (TaskName.TAGS, event, TagsParams, 0, True),
         (TaskName.RECORD_DELETE, event, CommentParams, 0, True),
-        (TaskName.RACK_LOCATION, event, NoParams, 0, True),
+        (TaskName.RACK_LOCATION, event, MinerParams, 0, True),
     )
     return {
         name: TaskSpec(name=name, kind=kind, params=params, limit_s=limit, wants_miner=miner)
@@ -347,6 +322,20 @@ QUEUE_TTL_S: Final = 86_400.0  # a task nobody began for this long expires
 PARAMS_MAX_BYTES: Final = 64 * 1024  # of one task, as JSON, keys that nobody understands among them
 
 
+# Which tasks may have passwords in their parameters, those inside urls among them.
+WITH_PASSWORDS: Final = frozenset(
+    {TaskName.POOLS, TaskName.POOL_LOCK, TaskName.FIRMWARE, TaskName.SELF_UPDATE}
+)
+
+
+class ParamsError(ValueError):
+    """Parameters of a task that cannot be carried out. `faults`: a sentence for each, which begins with its key."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)
+
+
 def stored_params(name: TaskName, params: Params) -> dict[str, Any] | None:
     """Parameters in the names of the Nonce API, as given: what was left out stays out."""
     dumped = params.model_dump(mode="json", exclude_unset=True)
@@ -356,39 +345,57 @@ def stored_params(name: TaskName, params: Params) -> dict[str, Any] | None:
 
 
 def parse_params(name: TaskName, params: dict[str, Any] | None) -> Params:
-    """Check the parameters of a task; aliases are folded into the names used here.
+    """Check the parameters of a task that is asked for; aliases are folded into the names used here.
 
-    Raises ValueError with one sentence per problem, separated by "; ".
+    Raises ParamsError, also for a password that is only the stars shown in place of one.
     """
+    parsed = _parsed(name, params)
+    hidden = _hidden_in(parsed) if name in WITH_PASSWORDS else ()
+    if faults := [
+        f"params.{path}: a password is hidden; give the password itself" for path in hidden
+    ]:
+        raise ParamsError(faults)
+    return parsed
+
+
+def params_told(name: TaskName, params: dict[str, Any] | None) -> Params:
+    """Parameters of a task as somebody tells of it who may be newer: what is not known is dropped, and passwords may be
+    hidden. Nothing is to be carried out by these. Raises ParamsError.
+    """
+    return _parsed(name, params, extra="ignore")
+
+
+def _parsed(
+    name: TaskName, params: dict[str, Any] | None, extra: Literal["ignore"] | None = None
+) -> Params:
     _check_size(params)
+    model = SPECS[name].params
     try:
-        return SPECS[name].params.model_validate(params or {})
+        return model.model_validate(params or {}, extra=extra)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        problems = [
-            f"params.{'.'.join(str(part) for part in each['loc'])}: {in_words(each)}".replace(
-                "params.:", "params:"
-            )
-            for each in found
-            if not _is_echo(each, found)
-        ]
-        raise ValueError("; ".join(problems)) from None
+        raise ParamsError(faults_in(error, model, at="params")) from None
+
+
+def _hidden_in(params: Params) -> Iterator[str]:
+    """Paths of the values that hold no password but what is shown in place of one."""
+    for name, value in params:
+        if isinstance(value, str):
+            if is_hidden(name, value):
+                yield name
+        elif isinstance(value, tuple):
+            for number, each in enumerate(value):
+                if isinstance(each, Params):
+                    yield from (f"{name}.{number}.{path}" for path in _hidden_in(each))
 
 
 def _check_size(params: dict[str, Any] | None) -> None:
     try:
         size_bytes = len(json.dumps(params, ensure_ascii=False).encode(errors="replace"))
     except RecursionError:
-        raise ValueError("params: nested too deeply") from None
+        raise ParamsError(["params: nested too deeply"]) from None
     if size_bytes > PARAMS_MAX_BYTES:
-        raise ValueError(
-            f"params: {size_bytes} bytes as JSON, more than the {PARAMS_MAX_BYTES} that a task may have"
+        raise ParamsError(
+            [
+                f"params: {size_bytes} bytes as JSON, more than the {PARAMS_MAX_BYTES} that a task may have"
+            ]
         )
-
-
-def _is_echo(problem: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a list is too short only since an entry of it was refused, which is said by itself."""
-    loc = problem["loc"]
-    return problem["type"] == "too_short" and any(
-        len(each["loc"]) > len(loc) and each["loc"][: len(loc)] == loc for each in found
-    )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Any
 
 from contract.errors import MalformedError, MinerError, UnreachableError, UnsupportedError
 from drivers.base import Evidence, Plan
 from drivers.watch import Watch
-
-_USERINFO: Final = re.compile(r"(//[^/@:]*):[^/@]*@")
 
 
 def evidence(
@@ -43,8 +40,3 @@ def same_version(left: str | None, right: str | None) -> bool:
     if not left or not right:
         return False
     return " ".join(left.split()).lower() == " ".join(right.split()).lower()
-
-
-def shown_url(url: str) -> str:
-    """A pool's url as it may be seen: without the password some write into it."""
-    return _USERINFO.sub(r"\1:****@", url)

@@ -19,7 +19,13 @@ ROOMS = ("contract", "drivers", "agent", "cloud", "simulator")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "contract": ("contract",),
-    "drivers": ("drivers", "contract.miner", "contract.errors", "contract.clock"),
+    "drivers": (
+        "drivers",
+        "contract.miner",
+        "contract.errors",
+        "contract.clock",
+        "contract.hiding",
+    ),
     "agent": ("agent", "drivers", "contract"),
     "cloud": ("cloud", "contract"),
     "simulator": ("simulator",),

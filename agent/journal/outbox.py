@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from agent.journal.record import CLOUD, dump, without_passwords
+from agent.journal.record import CLOUD, dump
+from contract.hiding import hidden
 from contract.link import ON_SITE, Arose, Event, LogLine, MinerRef, SiteMiner
 from contract.task import TaskName, TaskStatus
 
@@ -90,7 +91,7 @@ def _arose(row: sqlite3.Row) -> Arose | None:
         ref = None if row["miner"] is None else msgspec.json.decode(row["miner"], type=MinerRef)
         return Arose(
             name=TaskName(row["name"]),
-            params=without_passwords(msgspec.json.decode(row["params"], type=dict[str, Any])),
+            params=hidden(msgspec.json.decode(row["params"], type=dict[str, Any])),
             miner=None if ref is None else _site_miner(ref),
             origin=row["origin"],
             accepted_at=row["accepted_at"],

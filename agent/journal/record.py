@@ -126,15 +126,6 @@ def _plan(text: str | None) -> Plan | None:
         return None
 
 
-def without_passwords(value: Any) -> Any:
-    """Parameters of a task, as they are kept and told once nothing more is to be sent."""
-    if isinstance(value, dict):
-        return {k: without_passwords(v) for k, v in value.items() if k != "password"}
-    if isinstance(value, list | tuple):
-        return [without_passwords(each) for each in value]
-    return value
-
-
 def dump(value: Any) -> str:
     """JSON text of plain values and of the structs of ours."""
     return msgspec.json.encode(value).decode()

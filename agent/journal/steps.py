@@ -8,11 +8,12 @@ from datetime import datetime
 
 import msgspec
 
-from agent.journal.record import INSERT, TaskRecord, dump, to_row, without_passwords
+from agent.journal.record import INSERT, TaskRecord, dump, to_row
 from agent.settlement import Settlement, failed
 from agent.states import State, check_move, nonce_status
 from contract.clock import BootTime, to_text
 from contract.errors import ErrorCode, StorageFullError
+from contract.hiding import hidden
 from contract.link import LogLine
 from contract.task import Outcome, TaskStatus
 from drivers.base import Plan
@@ -191,7 +192,7 @@ class Steps:
                 settlement.status.value,
                 to_text(at),
                 dump(settlement.result),
-                dump(without_passwords(record.params)),
+                dump(hidden(record.params)),
                 record.task_id,
             ),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from contract.hiding import quoted
 from contract.hosts import is_loopback
 
 
@@ -33,7 +34,7 @@ def _is_in_the_clear(url: str, *, wanted: str) -> bool:
     """Whether what is sent there can be read on the way. Raises ValueError when it is no base url of a server."""
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise ValueError(f"{url[:200]!r} is not an {wanted} address")
+        raise ValueError(f"{quoted(url)} is not an {wanted} address")
     if parts.query or parts.fragment or parts.username:
         raise ValueError("the url may hold no query, fragment or user")
     return parts.scheme == "http" and not is_loopback(parts.hostname)

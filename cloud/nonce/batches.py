@@ -12,17 +12,28 @@ from cloud.errors import ApiError, json_response
 from cloud.nonce import creation
 from cloud.nonce.answers import actor_of, many, one
 from cloud.nonce.planning import Request
-from cloud.nonce.requests import farm_of, named, page_of, read_body, words_of
+from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, refused, takes, words_of
 from cloud.nonce.tasks import is_unknown, shown_params, signer, task_item
 from cloud.store import batches, tasks_query
 from cloud.store.batches import Counts
 from contract.errors import ErrorCode
-from contract.nonce import CreateBatch, EnumFilter, Page, RetryBatch, SearchBatches, nonce_time
+from contract.keys import NAMES_LIKENESS, nearest
+from contract.nonce import (
+    BODY_INSTEAD,
+    CreateBatch,
+    EnumFilter,
+    NoBody,
+    Page,
+    RetryBatch,
+    SearchBatches,
+    nonce_time,
+)
 from contract.nonce_items import BatchDetail, BatchHead, BatchItem, Skip
 from contract.task import (
     SPECS,
     Kind,
     Outcome,
+    ParamsError,
     TaskName,
     TaskStatus,
     parse_params,
@@ -40,6 +51,7 @@ _CANCELLED: Final = {
 }
 
 
+@takes()
 async def create_batch(request: web.Request) -> web.Response:
     """POST F/tasks/batches: a task for each miner (or agent) that is not skipped, in one transaction."""
     farm = await farm_of(request)
@@ -48,6 +60,7 @@ async def create_batch(request: web.Request) -> web.Response:
     return json_response(await creation.create(request, farm, order))
 
 
+@takes()
 async def get_batch(request: web.Request) -> web.Response:
     """GET F/tasks/batches/{batch_id}."""
     farm = await farm_of(request)
@@ -89,6 +102,7 @@ async def get_batch(request: web.Request) -> web.Response:
     )
 
 
+@takes(*PAGE, lists=("task_name",))
 async def list_batches(request: web.Request) -> web.Response:
     """GET F/tasks/batches, newest first; `task_name` may be several."""
     farm = await farm_of(request)
@@ -99,18 +113,21 @@ async def list_batches(request: web.Request) -> web.Response:
     return await _search(request, farm, wanted, page_of(request))
 
 
+@takes()
 async def search_batches(request: web.Request) -> web.Response:
     """POST F/tasks/search, newest first."""
     farm = await farm_of(request)
-    wanted = await read_body(request, SearchBatches, may_be_empty=True)
+    wanted = await read_body(request, SearchBatches, may_be_empty=True, instead=BODY_INSTEAD)
     return await _search(request, farm, wanted, wanted.page)
 
 
+@takes()
 async def cancel_batch(request: web.Request) -> web.Response:
     """POST F/tasks/batches/{batch_id}/cancel (ours): what no agent has ends now, the rest ends as what
     truly happens. Answers how many of each.
     """
     farm = await farm_of(request)
+    await read_body(request, NoBody, may_be_empty=True)
     batch_id, now = named(request, "batch_id"), request.app[CLOCK].now()
     async with request.app[STORE].write() as connection:
         if await batches.find(connection, farm["id"], batch_id) is None:
@@ -129,11 +146,13 @@ async def cancel_batch(request: web.Request) -> web.Response:
     )
 
 
+@takes()
 async def retry_batch(request: web.Request) -> web.Response:
     """POST F/tasks/batches/{batch_id}/retry (ours): the failed and timed-out tasks again, as a new batch.
 
     A one-shot whose outcome is unknown may have happened: it is left out unless `include_unknown`.
-    409 while an earlier retry of the same batch still has open tasks, and for parameters that are not taken any more.
+    409 while an earlier retry of the same batch still has open tasks, for parameters that are not taken any more, and
+    where a password was given: it is not kept once all tasks of the batch have ended.
     """
     farm = await farm_of(request)
     body = await read_body(request, RetryBatch, may_be_empty=True)
@@ -156,10 +175,14 @@ async def retry_batch(request: web.Request) -> web.Response:
         if spec.kind is Kind.ONE_SHOT and is_unknown(row) and not body.include_unknown
     ]
     again = [row for row in rows if row not in doubtful]
+    # The places of a rack batch stand beside its parameters, as they did in its body.
+    given = {key: value for key, value in (batch["params"] or {}).items() if key != "updates"}
     try:
-        params = parse_params(name, batch["params"])
-    except ValueError as error:  # an earlier version took them
-        raise ApiError(409, f"Its parameters are not taken any more: {error}") from None
+        params = parse_params(name, given)
+    except ParamsError as error:  # an earlier version took them, or their passwords are gone
+        raise ApiError(
+            409, f"Its parameters are not taken any more, make a new batch: {error}"
+        ) from None
     order = creation.Order(
         request=Request(
             name=name,
@@ -203,32 +226,47 @@ def _order_of(body: CreateBatch) -> creation.Order:
     try:
         name = TaskName(body.task_name)
     except ValueError:
-        raise ApiError(400, f"task_name must be one of {', '.join(TaskName)}") from None
+        near = nearest(body.task_name, TaskName, likeness=NAMES_LIKENESS)
+        hint = f"did you mean {near}?" if near else f"must be one of {', '.join(TaskName)}"
+        raise ApiError(400, f"task_name: no task is called so; {hint}") from None
+    faults = _misplaced(name, body)
     try:
         params = parse_params(name, body.params)
-    except ValueError as error:
-        faults = str(error).split("; ")
-        raise ApiError(400, faults[0] if len(faults) == 1 else faults) from None
-    places = {}
-    if name is TaskName.RACK_LOCATION:
-        if body.updates is None:
-            raise ApiError(400, f"updates is required for {name}")
-        places = {each.miner_id: (each.rack, each.position) for each in body.updates}
-        if len(places) < len(body.updates):
-            raise ApiError(400, "updates names a miner more than once")
-    elif SPECS[name].wants_miner and body.miner_ids is None:
-        raise ApiError(400, f"miner_ids is required for {name}")
+    except ParamsError as error:
+        raise refused([*error.faults, *faults]) from None
+    if faults:
+        raise refused(faults)
+    stored = stored_params(name, params)
+    places = {each.miner_id: (each.rack, each.position) for each in body.updates or ()}
+    if places:
+        updates = [each.model_dump() for each in body.updates or ()]
+        stored = {"updates": updates, **(stored or {})}
     return creation.Order(
         request=Request(
             name=name,
             params=params,
-            miner_ids=list(places) if places else body.miner_ids or [],
+            miner_ids=list(places) or body.miner_ids or [],
             places=places,
         ),
-        params=stored_params(name, params)
-        if not places
-        else {"updates": [each.model_dump() for each in body.updates or ()]},
+        params=stored,
     )
+
+
+def _misplaced(name: TaskName, body: CreateBatch) -> list[str]:
+    """What is wrong with how the body says whom the task is for: by miner, by place, or as a whole."""
+    if name is not TaskName.RACK_LOCATION:
+        faults = [] if body.updates is None else [f"updates is not for {name}"]
+        if SPECS[name].wants_miner and body.miner_ids is None:
+            return [*faults, f"miner_ids is required for {name}"]
+        if not SPECS[name].wants_miner and body.miner_ids is not None:
+            return [*faults, f"miner_ids is not for {name}: an agent carries it out as a whole"]
+        return faults
+    faults = [] if body.miner_ids is None else [f"miner_ids is not for {name}: updates names them"]
+    if body.updates is None:
+        return [*faults, f"updates is required for {name}"]
+    if len({each.miner_id for each in body.updates}) < len(body.updates):
+        return [*faults, "updates names a miner more than once"]
+    return faults
 
 
 def _doubt(rows: list[dict[str, Any]]) -> Skip:

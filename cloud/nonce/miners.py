@@ -15,11 +15,13 @@ from cloud.context import CLOCK, STORE
 from cloud.errors import ApiError
 from cloud.nonce.answers import many, time_or_none
 from cloud.nonce.requests import (
+    PAGE,
     farm_of,
     flag_of,
     page_of,
     ratio_of,
     read_body,
+    takes,
     text_of,
     words_of,
 )
@@ -28,7 +30,7 @@ from cloud.store.engine import chunks
 from cloud.store.miners_query import REPORTS_ITSELF, MinerQuery, stale_after_s
 from cloud.store.readings import DUPLICATE_MAC
 from contract.miner import Moving, Reading, Slow, Static
-from contract.nonce import EnumFilter, Page, SearchMiners, TextFilter
+from contract.nonce import BODY_INSTEAD, EnumFilter, Page, SearchMiners, TextFilter
 from contract.nonce_items import (
     ErrorItem,
     FarmRef,
@@ -43,6 +45,11 @@ from contract.ranges import Range, parse_range
 _PIECE: Final = 200
 
 
+@takes(
+    *PAGE,
+    *("agent_id", "sn", "mac", "unstable", "hashrate_realization_min", "hashrate_realization_max"),
+    lists=("status", "ops_status", "anomaly_filters", "mining_modes_in", "ip_ranges"),
+)
 async def list_miners(request: web.Request) -> web.Response:
     """GET F/miner/latest."""
     farm = await farm_of(request)
@@ -62,10 +69,11 @@ async def list_miners(request: web.Request) -> web.Response:
     return await _answer(request, farm, wanted, page_of(request))
 
 
+@takes()
 async def search_miners(request: web.Request) -> web.Response:
     """POST F/miner/search."""
     farm = await farm_of(request)
-    body = await read_body(request, SearchMiners, may_be_empty=True)
+    body = await read_body(request, SearchMiners, may_be_empty=True, instead=BODY_INSTEAD)
     wanted = MinerQuery(
         agent_id=body.agent_id,
         sn=body.sn,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -15,26 +16,35 @@ from cloud import bodies
 from cloud.auth import WORKSPACE_ID
 from cloud.bodies import is_clean
 from cloud.context import SETTINGS, STORE
-from cloud.errors import ApiError
+from cloud.errors import ApiError, Handler
 from cloud.store import catalog
+from contract.keys import shown_key, unknown_key
 from contract.nonce import (
     FILTER_TEXT_MAX,
     FILTER_VALUES_MAX,
     PAGE_MAX,
+    QUERY_INSTEAD,
     SIZE_DEFAULT,
     SIZE_MAX,
     Page,
 )
+from contract.words import FAULTS_MAX, faults_in
 
-_MESSAGES_MAX: Final = 20
+PAGE: Final = ("page", "pageSize")  # of every list
 _WHOLE: Final = re.compile(r"[0-9]{1,16}(\.0+)?")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 async def read_body(
-    request: web.Request, model: type[ModelT], *, may_be_empty: bool = False
+    request: web.Request,
+    model: type[ModelT],
+    *,
+    may_be_empty: bool = False,
+    instead: Mapping[str, str] | None = None,
 ) -> ModelT:
-    """The JSON body as a model. ApiError 400 for anything else, 413 for one that is too long."""
+    """The JSON body as a model. ApiError 400 for anything else, 413 for one that is too long. `instead` is what is said
+    of keys that are known elsewhere.
+    """
     raw = await bodies.read_body(request, request.app[SETTINGS].operator_body_bytes)
     if may_be_empty and not raw.strip():
         raw = b"{}"
@@ -49,7 +59,39 @@ async def read_body(
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        raise ApiError(400, _sentences(error)) from None
+        raise refused(faults_in(error, model, instead=instead)) from None
+
+
+def refused(faults: Sequence[str]) -> ApiError:
+    """A 400 with one message per fault: a text where there is one, else a list."""
+    return ApiError(400, faults[0] if len(faults) == 1 else faults)
+
+
+def takes(*names: str, lists: Sequence[str] = ()) -> Callable[[Handler], Handler]:
+    """Of a handler: the keys that its query string may have, those of `lists` in any form that `words_of` reads. A key
+    that is not among them, or one value told twice, is a 400 before anything is done.
+    """
+
+    def decorate(handler: Handler) -> Handler:
+        @functools.wraps(handler)
+        async def checked(request: web.Request) -> web.StreamResponse:
+            faults = [
+                f"{shown_key(key)}: {QUERY_INSTEAD.get(key) or unknown_key(key, [*names, *lists])}"
+                for key in dict.fromkeys(request.query)
+                if key not in names and key.removesuffix("[]") not in lists
+            ]
+            faults += [
+                f"{name} takes one value, and more are given"
+                for name in names
+                if len(request.query.getall(name, ())) > 1
+            ]
+            if faults:
+                raise refused(faults[:FAULTS_MAX])
+            return await handler(request)
+
+        return checked
+
+    return decorate
 
 
 def page_of(request: web.Request) -> Page:
@@ -144,18 +186,3 @@ def _texts(value: object) -> Iterator[str]:
             waiting += each.values()
         elif isinstance(each, list):
             waiting += each
-
-
-def _sentences(error: ValidationError) -> str | list[str]:
-    found = [
-        ": ".join(
-            part
-            for part in (
-                ".".join(str(step) for step in each["loc"]),
-                each["msg"].removeprefix("Value error, "),
-            )
-            if part
-        )
-        for each in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    return found[0] if len(found) == 1 else found[:_MESSAGES_MAX]

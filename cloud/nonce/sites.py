@@ -9,13 +9,14 @@ from aiohttp import web
 from cloud.auth import WORKSPACE_ID
 from cloud.context import SESSIONS, STORE
 from cloud.nonce.answers import many, time_or_none
-from cloud.nonce.requests import page_of, read_body
+from cloud.nonce.requests import PAGE, page_of, read_body, takes
 from cloud.sessions import Sessions
 from cloud.store import catalog
-from contract.nonce import EnumFilter, Page, SearchAgents
+from contract.nonce import BODY_INSTEAD, EnumFilter, Page, SearchAgents
 from contract.nonce_items import AgentItem, FarmItem, FarmRef
 
 
+@takes(*PAGE)
 async def list_farms(request: web.Request) -> web.Response:
     """GET W/farms."""
     page = page_of(request)
@@ -23,14 +24,16 @@ async def list_farms(request: web.Request) -> web.Response:
     return many([_farm(row) for row in rows], page, total)
 
 
+@takes(*PAGE)
 async def list_agents(request: web.Request) -> web.Response:
     """GET W/agents."""
     return await _agents(request, page_of(request))
 
 
+@takes()
 async def search_agents(request: web.Request) -> web.Response:
     """POST W/agents/search."""
-    wanted = await read_body(request, SearchAgents, may_be_empty=True)
+    wanted = await read_body(request, SearchAgents, may_be_empty=True, instead=BODY_INSTEAD)
     return await _agents(request, wanted.page, wanted.farm_id, wanted.status)
 
 

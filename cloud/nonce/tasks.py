@@ -14,8 +14,9 @@ from cloud.context import CLOCK, FILES, STORE, TIME
 from cloud.errors import ApiError
 from cloud.nonce.answers import many
 from cloud.nonce.miners import snapshot_of
-from cloud.nonce.requests import farm_of, named, page_of, text_of, words_of
+from cloud.nonce.requests import PAGE, farm_of, named, page_of, takes, text_of, words_of
 from cloud.store import batches, miners_query, tasks_query
+from contract.hiding import hidden, shown_url
 from contract.nonce import TASK_WINDOW, nonce_time, parse_time
 from contract.nonce_items import (
     Downloadable,
@@ -27,7 +28,6 @@ from contract.nonce_items import (
 )
 from contract.task import TaskName, TaskStatus
 
-MASK: Final = "***"
 SignUrl = Callable[[str, str], str]  # (task id, file name) -> URL
 _STAMPS: Final = ("queuing", "pending", "succeed", "failed", "timed_out", "cancelled")
 _SLACK: Final = timedelta(minutes=5)  # the asker's clock and ours differ
@@ -38,6 +38,7 @@ _WORDS: Final = {
 }
 
 
+@takes(*PAGE, "task_name", "status", "from_time", "to_time")
 async def list_miner_tasks(request: web.Request) -> web.Response:
     """GET F/miners/{miner_id}/tasks: newest first, of the last seven days at most."""
     farm = await farm_of(request)
@@ -61,6 +62,7 @@ async def list_miner_tasks(request: web.Request) -> web.Response:
     return many(items, page, total)
 
 
+@takes(*PAGE, lists=("status",))
 async def list_batch_tasks(request: web.Request) -> web.Response:
     """GET F/tasks/batches/{batch_id}/tasks."""
     farm = await farm_of(request)
@@ -104,12 +106,7 @@ def task_item(row: Mapping[str, Any], sign: SignUrl) -> TaskItem:
 
 def shown_params(params: dict[str, Any] | None) -> dict[str, Any] | None:
     """Parameters without the passwords in them."""
-    if not params:
-        return None
-    if pools := params.get("pools"):
-        hidden = [pool | {"password": MASK} if pool.get("password") else pool for pool in pools]
-        return params | {"pools": hidden}
-    return params
+    return hidden(params) if params else None
 
 
 def shown_result(row: Mapping[str, Any]) -> dict[str, Any] | UnsetType:
@@ -117,7 +114,7 @@ def shown_result(row: Mapping[str, Any]) -> dict[str, Any] | UnsetType:
     result: dict[str, Any] = dict(row["result"] or {})
     if row["late"]:
         result["late"] = row["late"]
-    return result or UNSET
+    return hidden(result) or UNSET
 
 
 def is_unknown(row: Mapping[str, Any]) -> bool:
@@ -131,7 +128,11 @@ def is_unknown(row: Mapping[str, Any]) -> bool:
 def _miner_task(row: Mapping[str, Any], miner: MinerSnapshot, sign: SignUrl) -> MinerTaskItem:
     file, payload = row["file"], shown_params(row["params"])
     logs = [
-        LogItem(timestamp=nonce_time(line["at"]), level=line["level"], message=line["message"])
+        LogItem(
+            timestamp=nonce_time(line["at"]),
+            level=line["level"],
+            message=shown_url(line["message"]),
+        )
         for line in row["logs"]
     ]
     return MinerTaskItem(
@@ -173,7 +174,8 @@ def _error(row: Mapping[str, Any]) -> TaskError | UnsetType:
         return TaskError(message=standard)
     code = said.get("code")
     return TaskError(
-        message=str(said.get("message") or standard), code=UNSET if code is None else str(code)
+        message=shown_url(str(said.get("message") or standard)),
+        code=UNSET if code is None else str(code),
     )
 
 

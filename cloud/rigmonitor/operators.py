@@ -18,9 +18,10 @@ from cloud.auth import ACTOR
 from cloud.context import CLOCK, STORE
 from cloud.errors import ApiError
 from cloud.nonce.answers import many, one, time_or_none
-from cloud.nonce.requests import farm_of, named, page_of, read_body
+from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, takes
 from cloud.store import rigmonitor as store
 from cloud.store.admin import NotThereError
+from contract.hiding import hidden
 from contract.rigmonitor import Switch
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,7 @@ class Wishes(BaseModel):
         return self
 
 
+@takes(*PAGE)
 async def list_rigs(request: web.Request) -> web.Response:
     """GET F/rigs, oldest first."""
     farm, page = await farm_of(request), page_of(request)
@@ -49,13 +51,15 @@ async def list_rigs(request: web.Request) -> web.Response:
     return many([_item(row) for row in found], page, total)
 
 
+@takes()
 async def get_rig(request: web.Request) -> web.Response:
     """GET F/rigs/{rig_id}: with `spec` and `log`, what it said last in its own keys."""
     row = await _rig_of(request)
     said = row["raw"] or {}
-    return one(_item(row) | {"spec": said.get("spec"), "log": said.get("log")})
+    return one(_item(row) | {"spec": hidden(said.get("spec")), "log": hidden(said.get("log"))})
 
 
+@takes()
 async def put_expected_status(request: web.Request) -> web.Response:
     """PUT F/rigs/{rig_id}/expected-status: it holds until it is set anew; machines ask every few seconds."""
     body = await read_body(request, Wishes)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.store.conditions import Condition, accepted, matches, within
 from cloud.store.engine import Store, rows
 from cloud.store.schema import agents, task_batches, tasks
+from cloud.store.settle import forget_passwords
 from contract.nonce import ACTOR_TYPES, Page, SearchBatches
 from contract.task import BatchStatus, TaskStatus
 
@@ -146,6 +147,8 @@ async def cancel(
         .where(mine, tasks.c.handed_at.is_(None))
         .values(status=TaskStatus.CANCELLED, cancelled_at=now, ended_at=now, result=result)
     )
+    of_batch = sa.select(tasks.c.id).where(tasks.c.farm_id == farm_id, tasks.c.batch_id == batch_id)
+    await forget_passwords(connection, list(await connection.scalars(of_batch)))
     asked = rows(await connection.execute(sa.select(tasks.c.id, tasks.c.agent_id).where(mine)))
     await connection.execute(
         tasks.update()

@@ -96,6 +96,7 @@ def _tune_sqlite(engine: AsyncEngine) -> None:
             f"busy_timeout={_BUSY_MS}",
             "foreign_keys=ON",
             "cache_size=-16000",
+            "secure_delete=ON",  # a password that is no longer in a row is not in the file either
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

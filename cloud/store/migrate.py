@@ -29,6 +29,7 @@ def migrate(url: str) -> tuple[str | None, str]:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("PRAGMA busy_timeout=30000")
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                connection.exec_driver_sql("PRAGMA secure_delete=ON")
                 connection.commit()
                 connection.exec_driver_sql(
                     "BEGIN IMMEDIATE"

@@ -15,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.store.engine import Store, chunks, rows
 from cloud.store.onsite import LimitOf, arisen_of, create
 from cloud.store.schema import agents, task_events, task_logs, tasks
-from cloud.store.settle import lost_result
+from cloud.store.settle import forget_passwords, lost_result
 from cloud.store.stamps import told
 from contract.begin import Held, ends_as, is_granted
 from contract.clock import to_text
+from contract.hiding import hidden, shown_url
 from contract.link import Ack, Event, ReportRequest
 from contract.task import TERMINAL, Outcome, TaskStatus
 
@@ -109,6 +110,8 @@ async def apply_report(
                 Ack(task_id=event.task_id, epoch=event.epoch, seq=event.seq, state=state)
             )
         await _store(connection, intake)
+        ended = [id_ for id_, task in intake.changed.items() if task["ended_at"] is not None]
+        await forget_passwords(connection, ended)
         await _raise_seq(connection, agent, report)
     return tuple(intake.acks)
 
@@ -259,7 +262,11 @@ def _stamp(event: Event, task: dict[str, Any], now: datetime) -> datetime:
 
 
 def _bounded(result: dict[str, Any] | None, limits: ReportLimits) -> dict[str, Any] | None:
-    if result is None or len(msgspec.json.encode(result)) <= limits.result_bytes:
+    """What is kept of a result: no passwords, and no more than is allowed."""
+    if result is None:
+        return None
+    result = hidden(result)
+    if len(msgspec.json.encode(result)) <= limits.result_bytes:
         return result
     kept: dict[str, Any] = {
         "outcome": str(result.get("outcome"))[:16],
@@ -295,7 +302,7 @@ def _keep(
     room = max(0, limits.log_lines - task["log_lines"])
     for line in event.logs[:room]:
         task["log_lines"] += 1
-        message = line.message.replace("\x00", "")
+        message = shown_url(line.message.replace("\x00", ""))
         intake.lines.append(
             {
                 "task_id": event.task_id,

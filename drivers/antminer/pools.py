@@ -14,6 +14,7 @@ from contract.errors import (
     PoolsLockedError,
     RefusedError,
 )
+from contract.hiding import shown_url
 from contract.miner import Pool, Reading
 from drivers.antminer import conf, proofs
 from drivers.antminer.mode import running, sleeps, spellings
@@ -26,7 +27,7 @@ from drivers.antminer.subject import (
     write_conf,
 )
 from drivers.base import Effect, Evidence, NoChange, Plan, Pools
-from drivers.proof import evidence, is_silent, shown_url
+from drivers.proof import evidence, is_silent
 from drivers.templates import fill
 from drivers.watch import Watch
 
@@ -138,7 +139,7 @@ def lists(pools: Sequence[Pool], config: conf.Config, slots: tuple[conf.Slot, ..
     running_pools = [pool for pool in pools if pool.url]
     wanted = [slot for slot in slots if slot.url]
     return len(running_pools) == len(wanted) and all(
-        _bare(pool.url) == _bare(slot.url)
+        _bare(pool.url) == _bare(shown_url(slot.url))
         and (pool.user is None or _is_user(pool.user, slot.user, config))
         for pool, slot in zip(running_pools, wanted, strict=True)
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from contract.errors import BadParamsError, MinerError
+from contract.hiding import shown_url
 from contract.miner import PowerMode
 from drivers.base import Effect, Evidence, NoChange, Plan, Pools
 from drivers.iceriver import machine, proofs, state
 from drivers.iceriver.subject import Subject
 from drivers.iceriver.web import SET_POOLS
-from drivers.proof import evidence, is_silent, shown_url
+from drivers.proof import evidence, is_silent
 from drivers.templates import fill
 from drivers.watch import Watch
 

@@ -6,8 +6,9 @@ import re
 from typing import Any, Final
 
 from contract.errors import BadParamsError, BusyError, MinerError
+from contract.hiding import shown_url
 from drivers.base import Effect, Evidence, NoChange, Plan, Pools
-from drivers.proof import evidence, is_silent, shown_url
+from drivers.proof import evidence, is_silent
 from drivers.templates import fill
 from drivers.watch import Watch
 from drivers.whatsminer import proofs, state

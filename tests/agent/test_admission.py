@@ -31,6 +31,26 @@ async def test_bad_parameters_end_a_task_before_anything_happens(tmp_path: Path)
         assert at.farm.asked_age_s == []
 
 
+async def test_a_parameter_that_is_not_known_ends_a_task_with_the_one_that_is_meant(
+    tmp_path: Path,
+) -> None:
+    firmware = {"firmware_url": "https://files.example/a.bmu", "sha265": "0a" * 32}
+    pool = {"url": "stratum+tcp://p:1", "user": "w", "pasword": "hunter2"}
+    async with site(tmp_path) as at:
+        for name, params, words in (
+            (TaskName.FIRMWARE, firmware, "params.sha265: unknown key; did you mean sha256?"),
+            (TaskName.POOLS, {"pools": [pool]}, "params.pools.0.pasword: unknown key"),
+            (TaskName.REBOOT, {"after_s": 60}, "params.after_s: unknown key; known here: "),
+        ):
+            event = await at.cloud.ended(at.task(name=name, params=params))
+            assert (event.state, code(event)) == ("failed", "bad_params")
+            assert event.result is not None
+            assert event.result["outcome"] == "not_done"
+            assert event.result["error"]["message"].startswith(words)
+        assert at.farm.asked_age_s == []
+        assert "hunter2" not in str(at.cloud.events)
+
+
 async def test_what_is_held_is_named_in_every_claim_until_it_ended(tmp_path: Path) -> None:
     async with site(tmp_path) as at:
         at.farm.miners[0].gate["plan"] = asyncio.Event()

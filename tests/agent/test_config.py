@@ -64,7 +64,12 @@ def test_the_example_shows_every_key_and_its_default() -> None:
     [
         ("[cloud]\nurl = 'http://cloud.example.net'", "clear"),
         ("[cloud]\nurl = 'ftp://x'", "https"),
-        ("[cloud]\nurrl = 'https://x'", "cloud.urrl: unknown key"),
+        ("[cloud]\nurrl = 'https://x'", r"cloud.urrl: unknown key; did you mean url\?$"),
+        ("[cloud]\nurl = 'ftp://u:hunter2@x'", r"cloud.url: 'ftp://\*\*\*@x' is not an https"),
+        (
+            "[[credentials]]\nrange = '10.0.0.1'\nuser = 'a'\npasword_file = 'x'",
+            r"credentials.0.pasword_file: unknown key; did you mean password_file\?$",
+        ),
         (
             "[rigmonitor]\npower_ons_per_10_s = 5",
             r"rigmonitor.power_ons_per_10_s: is now power_ons_per_10_s in \[limits\]$",

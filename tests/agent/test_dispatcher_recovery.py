@@ -10,7 +10,7 @@ from agent.policy import Policy
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, code
-from tests.agent.journal import found
+from tests.agent.journal import AT, accept, found, opened, record
 from tests.agent.stage import Site, crash_and_restart
 from tests.virtual_time import VirtualClock
 from tests.waiting import until
@@ -242,6 +242,26 @@ async def test_what_was_only_accepted_runs_after_a_crash(tmp_path: Path) -> None
         assert (await after.cloud.ended(task)).state == "succeed"
     await after.stop()
     assert miner.ledger == ["Light"] * 3
+
+
+async def test_what_an_older_version_took_and_this_one_refuses_is_unknown_once_it_was_begun(
+    tmp_path: Path,
+) -> None:
+    at = Site(tmp_path)
+    params = {"pools": [{"url": "javascript://x", "user": ""}]}
+    lent = {"name": TaskName.POOLS, "params": params, "miner": at.farm.miners[0].ref}
+    async with opened(tmp_path) as journal:
+        await accept(journal, record("begun", **lent), record("waiting", **lent))
+        await journal.begin("begun", None, AT)
+    at.start()
+    for task, outcome in (("begun", "unknown"), ("waiting", "not_done")):
+        event = await at.cloud.ended(task)
+        assert (event.state, code(event)) == ("failed", "bad_params")
+        assert event.result is not None
+        assert event.result["outcome"] == outcome
+        assert "params.pools.0.url" in event.result["error"]["message"]
+    await at.stop()
+    assert at.farm.miners[0].trace == []
 
 
 async def test_stopping_lets_a_write_end_and_leaves_its_proof_to_the_next_start(

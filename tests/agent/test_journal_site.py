@@ -50,7 +50,7 @@ async def test_a_task_of_the_site_is_told_as_open_under_its_own_epoch(tmp_path: 
 
 async def test_what_is_told_of_a_task_of_the_site_has_no_password(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
-        pool = {"url": "u", "user": "w", "password": "hunter2"}
+        pool = {"url": "tcp://u:hunter2@p:1", "user": "w", "password": "hunter2"}
         mine = record(
             "t1", origin="onsite", epoch=ON_SITE, name=TaskName.POOLS, params={"pools": [pool]}
         )
@@ -59,7 +59,8 @@ async def test_what_is_told_of_a_task_of_the_site_has_no_password(tmp_path: Path
         assert (await found(journal, "t1")).params == mine.params
         for event in await outbox(journal):
             assert event.arose is not None
-            assert event.arose.params == {"pools": [{"url": "u", "user": "w"}]}
+            shown = {"url": "tcp://u:***@p:1", "user": "w", "password": "***"}
+            assert event.arose.params == {"pools": [shown]}
 
 
 async def test_one_another_version_wrote_does_not_hold_up_the_outbox(tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ class Cloud:
         miner_id: str | None = None,
         count: int = 1,
         ttl_s: float = 86_400,
+        params: dict[str, Any] | None = None,
     ) -> list[str]:
         """Tasks as the operator's API makes them: stored in one transaction, then the agent is woken."""
         now = self.clock.now()
@@ -166,6 +167,7 @@ class Cloud:
         batch = {
             "id": batch_id,
             "task_name": name,
+            "params": params,
             "task_count": count,
             "actor_type": "system",
             "actor_id": "test",
@@ -179,7 +181,7 @@ class Cloud:
                 "agent_id": agent_id,
                 "name": name,
                 "kind": SPECS[name].kind,
-                "params": {},
+                "params": params or {},
                 "status": "created" if agent_id is None else "queuing",
                 "queuing_at": None if agent_id is None else now,
                 "queue_expires_cloud_s": self.app[TIME].now() + ttl_s,

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from cloud.store.schema import task_logs
+from cloud.store.schema import task_batches, task_logs
 from contract.clock import to_text
 from contract.task import TaskName
 from tests.cloud.conftest import AgentClient, Cloud, done
@@ -212,3 +212,37 @@ async def test_what_is_dropped_of_a_result_is_dropped_whatever_its_keys(cloud: C
     status, _ = await agent.report(agent.event(task, "failed", cloud.clock.now(), result=large))
     assert status == 200
     assert len(str((await cloud.task(task["task_id"]))["result"])) < 1000
+
+
+SECRET = {"pools": [{"url": "tcp://w:hunter2@p:1", "user": "u", "password": "hunter2"}]}
+SHOWN = {"pools": [{"url": "tcp://w:***@p:1", "user": "u", "password": "***"}]}
+
+
+@pytest.mark.parametrize("end", ["succeed", "failed", "sweeper", "lost"])
+async def test_the_passwords_of_a_task_leave_the_database_however_it_ends(cloud: Cloud, end: str):
+    agent = await cloud.agent()
+    (task_id,) = await cloud.queue(TaskName.POOLS, agent.agent_id, params=SECRET)
+    (task,) = (await agent.claim())["tasks"]
+    assert task["params"] == SECRET
+    await agent.report(agent.event(task, "pending", cloud.clock.now()))
+    assert (await cloud.task(task_id))["params"] == SECRET
+    if end == "sweeper":
+        cloud.clock.move(3600)
+        await cloud.sweeper.sweep()
+    elif end == "lost":
+        await agent.claim(not_known=[task_id])
+    else:
+        said = {
+            "message": "sent to tcp://w:hunter2@p:1",
+            "level": "info",
+            "at": to_text(cloud.clock.now()),
+        }
+        event = agent.event(task, end, cloud.clock.now(), result=done(**SECRET), logs=[said])
+        await agent.report(event)
+    row = await cloud.task(task_id)
+    assert row["ended_at"] is not None
+    assert row["params"] == SHOWN
+    async with cloud.store.read() as connection:
+        batches = (await connection.execute(sa.select(task_batches.c.params))).scalars().all()
+        messages = (await connection.execute(sa.select(task_logs.c.message))).scalars().all()
+    assert "hunter2" not in str([row, batches, messages])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contract.errors import BadParamsError
-from drivers.base import Pools, PoolSetting
+from drivers.base import Depth, Pools, PoolSetting
 from tests.drivers.makes import A, B, C, MakeCase, Need, each, each_without, pools
 
 
@@ -83,6 +83,20 @@ async def test_no_password_is_in_the_evidence(make: MakeCase, key: str) -> None:
         assert "oldsecret" not in shown
         assert "newsecret" not in shown
         assert "****" in shown
+
+
+@each(Need.POOLS)
+async def test_a_password_inside_a_url_reaches_the_miner_and_is_not_shown(
+    make: MakeCase, key: str
+) -> None:
+    url = A.replace("://", "://w:new@secret@")
+    async with make.begin(key) as on:
+        evidence = await on.carry_out(pools(url, B))
+        assert (evidence.outcome, on.stored[0][0]) == ("done", url)
+        assert "secret" not in repr((evidence.before, evidence.after, evidence.reason))
+        reading = await on.driver.read(Depth.FULL)
+        assert url.replace("new@secret", "***") in [pool.url for pool in reading.moving.pools]
+        await on.no_change(pools(url, B, password=None))
 
 
 @each(Need.SERIAL)

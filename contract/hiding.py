@@ -1,0 +1,51 @@
+"""Passwords as they may be seen: hidden, wherever a task or a miner is shown."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+MASK: Final = "***"
+# Of a text that begins with it, or of `//` within one: a user, a colon, a password, `@`.
+_IN_URL: Final = re.compile(r"((?:^|//)[^\s/?#@:]*):[^\s/?#]*@")
+_BEFORE_AT: Final = re.compile(r"^(.*?//)?.*@", re.DOTALL)
+_QUOTED_CHARS: Final = 80
+_STARS: Final = re.compile(r"\*{3,}")
+_STARS_IN_URL: Final = re.compile(r"//[^\s/?#@:]*:\*{3,}@")
+
+
+def shown_url(text: str) -> str:
+    """A url, or a text with urls in it, without the passwords inside them."""
+    return _IN_URL.sub(rf"\1:{MASK}@", text) if "@" in text else text
+
+
+def hidden(value: Any) -> Any:
+    """A copy of plain values (as JSON has them) without what stands under `password` and without passwords inside urls.
+
+    A stack of its own: nesting is the sender's choice.
+    """
+    whole: list[Any] = [value]
+    waiting: list[Any] = [whole]
+    while waiting:
+        box = waiting.pop()
+        for key, each in box.items() if isinstance(box, dict) else enumerate(box):
+            if key == "password" and each not in (None, ""):
+                box[key] = MASK
+            elif isinstance(each, str):
+                box[key] = shown_url(each)
+            elif isinstance(each, dict | list | tuple):
+                box[key] = dict(each) if isinstance(each, dict) else list(each)
+                waiting.append(box[key])
+    return whole[0]
+
+
+def is_hidden(key: str, text: str) -> bool:
+    """Whether a text under that key holds the stars that are shown in place of a password."""
+    if key == "password":
+        return _STARS.fullmatch(text) is not None
+    return _STARS_IN_URL.search(text) is not None
+
+
+def quoted(text: str) -> str:
+    """A text that was refused, cut, for a message: whatever may be a password in it is hidden."""
+    return repr(_BEFORE_AT.sub(rf"\1{MASK}@", text)[:_QUOTED_CHARS])
