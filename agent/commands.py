@@ -337,6 +337,7 @@ async def _straight(
     reach: Reach, request: LocalRequest, logs: Path, *, quiet: bool
 ) -> tuple[dict[str, Any], str]:
     from agent.daemon import policy_of
+    from agent.download import open_downloader
     from agent.onsite import Wish, alone
     from agent.progress import telling
 
@@ -349,7 +350,8 @@ async def _straight(
     scanner = FarmScanner(site.fleet, site.territory, reach.config.scan, site.scan_ports, clock)
     wish: Wish | None = None
     try:
-        async with alone(site, scanner, policy_of(reach.config), clock, logs) as here:
+        downloader = open_downloader(reach.config)
+        async with alone(site, scanner, downloader, policy_of(reach.config), clock, logs) as here:
             wish = here.wish(request)
             async with telling(clock, wish.phase, quiet=quiet):
                 result = await wish.carried_out()

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from agent.sections.cloud import CloudSection
 from agent.sections.fields import Section
+from agent.sections.firmware import FirmwareSection
 from agent.sections.host import HealthSection, LogSection, StateSection
 from agent.sections.miners import CredentialEntry, MinersSection, ScanSection, TelemetrySection
 from agent.sections.rigmonitor import RigMonitorSection
@@ -43,6 +44,7 @@ class Config(Section):
     credentials: tuple[CredentialEntry, ...] = ()
     policy: PolicySection = PolicySection()
     limits: LimitsSection = LimitsSection()
+    firmware: FirmwareSection = FirmwareSection()
     telemetry: TelemetrySection = TelemetrySection()
     health: HealthSection = HealthSection()
     rigmonitor: RigMonitorSection = RigMonitorSection()
