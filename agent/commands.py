@@ -16,6 +16,7 @@ from agent.config import (
 )
 from agent.credentials import CredentialBook, CredentialRule, from_config
 from agent.foreground import StoppedError, run
+from agent.hostuser import is_root, owner_of
 from agent.inventory import Inventory, known_miners
 from agent.keyfiles import check_ca_file, read_secret
 from agent.limits import raise_open_files
@@ -147,6 +148,7 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
                 url,
                 code,
                 config.token_file,
+                owner=owner_of(config.state.dir) if is_root() else None,
                 ca_file=ca_file or config.cloud.ca_file,
                 proxy=config.cloud.proxy,
             )

@@ -114,8 +114,8 @@ def why(error: Exception) -> str:
 
 def _problem(details: ErrorDetails) -> str:
     key = ".".join(str(part) for part in details["loc"])
-    if details["type"] == "extra_forbidden" and key in _MOVED:
-        return f"{key}: is now {_MOVED[key]}"
+    if details["type"] == "extra_forbidden":
+        return f"{key}: {f'is now {_MOVED[key]}' if key in _MOVED else 'unknown key'}"
     return f"{key}: {in_words(details)}"
 
 

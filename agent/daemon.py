@@ -117,8 +117,8 @@ class Daemon:
         self._stop.set()
 
     async def run(self) -> None:
-        """Run until `stop`. Raises what ends the agent for good: JournalLockedError, JournalTooNewError, OSError
-        for a port or a socket that is taken.
+        """Run until `stop`. Raises what ends the agent for good: JournalLockedError, JournalTooNewError, OSError, and
+        ConfigError for a port that is taken.
         """
         raise_open_files()
         async with self._opened(), asyncio.TaskGroup() as group:
