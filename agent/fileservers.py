@@ -94,7 +94,10 @@ class FileServers:
 
     def _is_public(self, address: Address) -> bool:
         if isinstance(address, IPv6Address):
-            is_routed = address in _GLOBAL_IPV6 or address in _NAT64[0]
+            # 6to4 was given up with its public relays (RFC 7526)
+            is_routed = address in _NAT64[0] or (
+                address in _GLOBAL_IPV6 and address.sixtofour is None
+            )
         else:
             is_routed = not address.is_multicast and not address.is_reserved
         return (
