@@ -59,9 +59,11 @@ def host_networks() -> tuple[Network, ...]:
         for each in addresses:
             try:
                 bits = int(ip_address(each.netmask or "")).bit_count()
-                networks.append(ip_network((str(plain(ip_address(each.address))), bits), False))
+                network = ip_network((str(plain(ip_address(each.address))), bits), strict=False)
             except ValueError:  # a MAC, or no mask
                 continue
+            if network.prefixlen:  # a line that leads everywhere has no neighbours
+                networks.append(network)
     return tuple(networks)
 
 
