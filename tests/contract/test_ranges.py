@@ -141,5 +141,5 @@ def test_a_range_is_the_same_addresses_as_networks(text: str, networks: list[str
 
 @pytest.mark.parametrize("wrong", ["fd00::/129", "::1-::5", "fd00::x", "10.0.0.300"])
 def test_what_is_no_range_of_either_kind_is_refused_in_words(wrong: str):
-    with pytest.raises(ValueError, match="^range .* is not an IPv"):
+    with pytest.raises(ValueError, match=r"^range .* is not an IPv"):
         parse_networks(wrong)
