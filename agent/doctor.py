@@ -145,29 +145,24 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
     if not is_root() or who.uid == 0:
         return []
     monitor = config.rigmonitor
-    given = (
-        path,
+    secrets = (
         config.token_file,
-        config.cloud.ca_file,
         *(each.password_file for each in config.credentials),
-        monitor.ca_file,
         monitor.codes_file,
         *(each.api_code_file for each in monitor.miner),
     )
-    files = [each for each in dict.fromkeys(given) if each is not None and each.exists()]
+    fixes = {each: f"chown {who.name} {each}" for each in secrets if each is not None}
+    public = (path, config.cloud.ca_file, monitor.ca_file)
+    fixes |= {each: f"chmod a+r {each}" for each in public if each is not None}
+    elsewhere = (_HANDED_OVER, config.state.dir.absolute())
+    files = [each for each in fixes if each.absolute().parent not in elsewhere and each.exists()]
     with acting_as(who):
-        unread = [
-            each
-            for each in files
-            if each.absolute().parent not in (_HANDED_OVER, config.state.dir.absolute())
-            and not _is_free(each, os.R_OK)
-        ]
+        unread = [each for each in files if not _is_free(each, os.R_OK)]
     return [
         Finding(
             PROBLEM,
             "user",
-            f"{each} cannot be read by {who.name}; run: chown {who.name} {each}, and see that the folders above "
-            "let it through",
+            f"{each} cannot be read by {who.name}; run: {fixes[each]}, and see that the folders above let it through",
         )
         for each in unread
     ]
@@ -176,9 +171,9 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
 def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
     subject = "state folder"
     if not folder.is_dir():
-        is_there = folder.exists()
-        what = "is no folder" if is_there else "is missing"
-        yield Finding(PROBLEM, subject, f"{folder} {what}; run: install -d -m 0700 {folder}")
+        what = "is no folder" if folder.exists() else "is missing"
+        make = f"install -d -m 0700 -o {who.name} {folder}"
+        yield Finding(PROBLEM, subject, f"{folder} {what}; run: {make}")
         return
     if folder.stat().st_mode & 0o077:
         yield Finding(

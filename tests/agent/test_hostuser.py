@@ -102,14 +102,15 @@ async def test_doctor_checks_what_the_agents_user_may_do(site: Path) -> None:
         f"token in {state} cannot be written by 54321; run: chown -R 54321: {state}"
     ]
     assert len(told["user"]) == 1
-    assert f"{site / 'password'} cannot be read by 54321" in told["user"][0]
+    words = f"{site / 'password'} cannot be read by 54321; run: chown 54321 {site / 'password'}"
+    assert words in told["user"][0]
     # another user is checked for when one is named; root itself may do everything
     assert {"user", "state folder"}.isdisjoint(await problems(site, to_act_as("root")))
     other = await problems(site, HostUser(54322, 54322, "other"))
     assert f"{state} cannot be written by other" in other["state folder"][0]
     (site / "config.toml").chmod(0o600)
     told = await problems(site)
-    assert any(f"{site / 'config.toml'} cannot be read" in each for each in told["user"])
+    assert any(f"run: chmod a+r {site / 'config.toml'}" in each for each in told["user"])
 
 
 @needs_root
