@@ -296,12 +296,22 @@ def main() -> None:
         # wrong usage, as the parser words it; its class is not public
         if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
             raise
+        _in_our_words(error)
         error.show()  # type: ignore[attr-defined]
         if "--json" in sys.argv:
             document = {"ok": False, "error": {"message": error.format_message()}}
             sys.stdout.write(json.dumps(document) + "\n")
         sys.exit(error.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _in_our_words(error: Any) -> None:
+    """What the parser says of a value that is none comes from the library that checks it, as its cause."""
+    found = getattr(error.__cause__, "errors", None)
+    if found is not None:
+        from contract.words import in_words
+
+        error.message = "; ".join(map(in_words, found(include_url=False)))
 
 
 def _end(outcome: tuple[int, dict[str, Any], str], as_json: bool) -> NoReturn:

@@ -14,9 +14,10 @@ import typer
 
 from cloud.records_cli import agents, enroll_code, farms, keys, workspaces
 from cloud.rig_cli import rigs
-from cloud.terminal import AsJson, Data, fail, guarded, say
+from cloud.terminal import AsJson, Commands, Data, fail, guarded, say
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,  # keys and tokens are among them

@@ -47,6 +47,7 @@ async def test_wrong_usage_is_exit_2_with_a_sentence(args: list[str]) -> None:
     assert ran.document["ok"] is False
     assert ran.document["error"]["message"]
     assert "Traceback" not in ran.err
+    assert "Input should" not in ran.err + ran.out
 
 
 @pytest.mark.parametrize(
