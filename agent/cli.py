@@ -68,7 +68,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-Host = Annotated[str, typer.Argument(help="The IPv4 address of a miner.")]
+Host = Annotated[str, typer.Argument(help="The IPv4 address of a miner, or its name.")]
 
 
 @app.callback()
@@ -117,7 +117,8 @@ def enroll(
 @app.command()
 def scan(
     ranges: Annotated[
-        list[str] | None, typer.Argument(help="Addresses, CIDR blocks, or first-last.")
+        list[str] | None,
+        typer.Argument(help="Addresses, CIDR blocks, first-last, or names of hosts."),
     ] = None,
     config: ConfigFile = None,
     http_port: HttpPort = None,
@@ -147,7 +148,7 @@ def scan(
     )
     if not ranges and not reach.config.miners.ranges:
         _usage("give a range, or a config with [miners] ranges", as_json)
-    _end(run_scan(reach, tuple(ranges or ()), quiet=as_json), as_json)
+    _end(run_scan(reach, _ranges(ranges, as_json) if ranges else (), quiet=as_json), as_json)
 
 
 @app.command()
@@ -167,7 +168,7 @@ def read(
     """Read everything one miner tells."""
     from agent.commands import run_read
 
-    _check_host(host, as_json)
+    address = _address(host, as_json)
     reach = _reach(
         config,
         http_port,
@@ -180,14 +181,20 @@ def read(
         device_pace,
         as_json,
     )
-    _end(run_read(reach, host), as_json)
+    _end(run_read(reach, address), as_json)
 
 
 @app.command(epilog=_TASKS)
 def act(
     host: Host,
     task_name: Annotated[str, typer.Argument(help="For example miner.light.update.")],
-    params: Annotated[str, typer.Option(help="The task's parameters, as JSON.")] = "{}",
+    params: Annotated[
+        str,
+        typer.Option(
+            help="The task's parameters, as JSON; @FILE takes them from a file and - from standard input, "
+            "where no other user of this host sees a password."
+        ),
+    ] = "{}",
     logs: Annotated[Path, typer.Option(help="Where a log taken from the miner is put.")] = Path(),
     config: ConfigFile = None,
     http_port: HttpPort = None,
@@ -203,7 +210,7 @@ def act(
     """Carry out one task at one miner, with proof; through the daemon, if one runs here."""
     from agent.commands import run_act
 
-    _check_host(host, as_json)
+    address = _address(host, as_json)
     given = _task_params(host, task_name, params, as_json)
     reach = _reach(
         config,
@@ -218,19 +225,30 @@ def act(
         as_json,
     )
     quiet = as_json and not sys.stderr.isatty()
-    _end(run_act(reach, host, task_name, given, logs, quiet=quiet), as_json)
+    _end(run_act(reach, address, task_name, given, logs, quiet=quiet), as_json)
 
 
 @app.command()
-def doctor(config: ConfigFile = None, as_json: Json = False) -> None:
+def doctor(
+    config: ConfigFile = None,
+    user: Annotated[
+        str | None,
+        typer.Option(help="The user that the agent runs as [whose the state folder is]."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Check config, disk, clock, limits, cloud and a few miners; say what to do, in words.
 
     Exit code 1 when there is a problem; warnings alone leave it 0.
     """
     from agent.doctor import run_doctor
+    from agent.hostuser import to_act_as
 
-    path = _config_path(config) or DEFAULT_CONFIG
-    _end(run_doctor(path), as_json)
+    try:
+        who = None if user is None else to_act_as(user)
+    except ValueError as error:
+        _usage(f"--user: {error}", as_json)
+    _end(run_doctor(_config_path(config) or DEFAULT_CONFIG, who), as_json)
 
 
 @app.command()
@@ -278,12 +296,22 @@ def main() -> None:
         # wrong usage, as the parser words it; its class is not public
         if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
             raise
+        _in_our_words(error)
         error.show()  # type: ignore[attr-defined]
         if "--json" in sys.argv:
             document = {"ok": False, "error": {"message": error.format_message()}}
             sys.stdout.write(json.dumps(document) + "\n")
         sys.exit(error.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _in_our_words(error: Any) -> None:
+    """What the parser says of a value that is none comes from the library that checks it, as its cause."""
+    found = getattr(error.__cause__, "errors", None)
+    if found is not None:
+        from contract.words import in_words
+
+        error.message = "; ".join(map(in_words, found(include_url=False)))
 
 
 def _end(outcome: tuple[int, dict[str, Any], str], as_json: bool) -> NoReturn:
@@ -328,7 +356,11 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
     if elsewhere is not None:
         _usage(elsewhere, as_json)
     try:
-        given: Any = json.loads(text)
+        given: Any = json.loads(_text_of(text))
+    except OSError as error:
+        _usage(f"--params {text}: {(error.strerror or str(error)).lower()}", as_json)
+    except UnicodeDecodeError:
+        _usage(f"--params {text}: it is not text in UTF-8", as_json)
     except (ValueError, RecursionError) as error:
         _usage(f"--params is not JSON: {error}\n{how_to_ask(name, host)}", as_json)
     if not isinstance(given, dict):
@@ -340,13 +372,31 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
     return given
 
 
-def _check_host(host: str, as_json: bool) -> None:
-    from ipaddress import AddressValueError, IPv4Address
+def _text_of(params: str) -> str:
+    """What stands after --params, or in the file or on standard input that it names. Raises OSError, ValueError."""
+    if params == "-":
+        return sys.stdin.read()
+    if params.startswith("@"):
+        return Path(params[1:]).read_text("utf-8")
+    return params
+
+
+def _address(host: str, as_json: bool) -> str:
+    from agent.targets import one_address
 
     try:
-        IPv4Address(host)
-    except AddressValueError:
-        _usage(f"{host[:80]!r} is not an IPv4 address", as_json)
+        return one_address(host)
+    except ValueError as error:
+        _usage(str(error), as_json)
+
+
+def _ranges(texts: list[str], as_json: bool) -> tuple[str, ...]:
+    from agent.targets import ranges_in
+
+    try:
+        return ranges_in(texts)
+    except ValueError as error:
+        _usage(str(error), as_json)
 
 
 def _config_path(given: Path | None) -> Path | None:

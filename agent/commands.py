@@ -16,6 +16,7 @@ from agent.config import (
 )
 from agent.credentials import CredentialBook, CredentialRule, from_config
 from agent.foreground import StoppedError, run
+from agent.hostuser import is_root, owner_of
 from agent.inventory import Inventory, known_miners
 from agent.keyfiles import check_ca_file, read_secret
 from agent.limits import raise_open_files
@@ -147,6 +148,7 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
                 url,
                 code,
                 config.token_file,
+                owner=owner_of(config.state.dir) if is_root() else None,
                 ca_file=ca_file or config.cloud.ca_file,
                 proxy=config.cloud.proxy,
             )
@@ -344,6 +346,7 @@ async def _straight(
     reach: Reach, request: LocalRequest, logs: Path, asked: asyncio.Event, *, quiet: bool
 ) -> tuple[dict[str, Any], str]:
     from agent.daemon import policy_of
+    from agent.download import open_downloader
     from agent.onsite import Wish, alone
     from agent.progress import telling
 
@@ -356,7 +359,8 @@ async def _straight(
     scanner = FarmScanner(site.fleet, site.territory, reach.config.scan, site.scan_ports, clock)
     wish: Wish | None = None
     try:
-        async with alone(site, scanner, policy_of(reach.config), clock, logs) as here:
+        downloader = open_downloader(reach.config)
+        async with alone(site, scanner, downloader, policy_of(reach.config), clock, logs) as here:
             wish = here.wish(request)
             asked.set()
             async with telling(clock, wish.phase, quiet=quiet):

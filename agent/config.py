@@ -15,6 +15,7 @@ from pydantic import ValidationError, ValidationInfo, field_validator
 
 from agent.sections.cloud import CloudSection
 from agent.sections.fields import Section
+from agent.sections.firmware import FirmwareSection
 from agent.sections.host import HealthSection, LogSection, StateSection
 from agent.sections.miners import CredentialEntry, MinersSection, ScanSection, TelemetrySection
 from agent.sections.rigmonitor import RigMonitorSection
@@ -42,6 +43,7 @@ class Config(Section):
     credentials: tuple[CredentialEntry, ...] = ()
     policy: PolicySection = PolicySection()
     limits: LimitsSection = LimitsSection()
+    firmware: FirmwareSection = FirmwareSection()
     telemetry: TelemetrySection = TelemetrySection()
     health: HealthSection = HealthSection()
     rigmonitor: RigMonitorSection = RigMonitorSection()

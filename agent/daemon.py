@@ -15,7 +15,7 @@ import structlog
 from agent.autoscan import AutoScan
 from agent.buffer import BatchStore, ReadingBuffer
 from agent.config import Config, ConfigError
-from agent.download import WebDownloader
+from agent.download import open_downloader
 from agent.enroll import agent_version
 from agent.health import Health
 from agent.heartbeat import Heart
@@ -93,7 +93,7 @@ class Daemon:
             self._link,
             fleet,
             self._scanner,
-            WebDownloader(ca_file=config.cloud.ca_file, proxy=config.cloud.proxy),
+            open_downloader(config),
             policy_of(config),
             clock,
             state.dir,
@@ -117,8 +117,8 @@ class Daemon:
         self._stop.set()
 
     async def run(self) -> None:
-        """Run until `stop`. Raises what ends the agent for good: JournalLockedError, JournalTooNewError, OSError
-        for a port or a socket that is taken.
+        """Run until `stop`. Raises what ends the agent for good: JournalLockedError, JournalTooNewError, OSError, and
+        ConfigError for a port that is taken.
         """
         raise_open_files()
         async with self._opened(), asyncio.TaskGroup() as group:

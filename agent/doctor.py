@@ -8,6 +8,7 @@ import random
 import resource
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +17,9 @@ import msgspec
 from agent.commands import DONE, FAILED, Ended, stopped
 from agent.config import Config, ConfigError, load, why
 from agent.credentials import CredentialBook, from_config
-from agent.enroll import membership
+from agent.enroll import agent_version, membership
 from agent.foreground import StoppedError, run
+from agent.hostuser import HostUser, acting_as, is_root, myself, owner_of
 from agent.inventory import Inventory, file_trouble, known_miners
 from agent.keyfiles import check_ca_file
 from agent.local import listens
@@ -26,8 +28,10 @@ from agent.ports import CloudError
 from agent.sections.host import LogSection
 from agent.shown import counted
 from agent.site import open_site
+from agent.territory import Territory
 from contract.clock import Clock, SystemClock
-from contract.errors import AuthFailedError, MinerError, UnreachableError
+from contract.errors import AuthFailedError, BadParamsError, MinerError, UnreachableError
+from contract.link import Settings
 from drivers.base import Depth, Driver
 
 OK: Final = "ok"
@@ -37,6 +41,9 @@ _SAMPLES: Final = 3
 _ROOM_BYTES: Final = 200 * 2**20
 _FILES: Final = 4096
 _EARLIEST_YEAR: Final = 2026  # a host without a battery clock starts long before
+_NAMED: Final = 5
+# What lies here is read by the service manager and handed over: LoadCredential= of systemd/miner-agent.service.
+_HANDED_OVER: Final = Path("/etc/miner-agent/credentials")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -47,11 +54,11 @@ class Finding(msgspec.Struct, frozen=True):
     text: str
 
 
-def run_doctor(path: Path) -> Ended:
-    """Check what this config needs. Exit 0 unless there is a problem."""
+def run_doctor(path: Path, user: HostUser | None) -> Ended:
+    """Check what this config needs, for the user that the agent runs as. Exit 0 unless there is a problem."""
     set_up(LogSection(level="error"))
     try:
-        findings = run(examine(path, SystemClock()))
+        findings = run(examine(path, SystemClock(), user))
     except StoppedError as error:
         return stopped(error)
     problems = sum(each.level == PROBLEM for each in findings)
@@ -66,39 +73,130 @@ def run_doctor(path: Path) -> Ended:
     return (DONE if ok else FAILED), document, "\n".join(lines)
 
 
-async def examine(path: Path, clock: Clock) -> list[Finding]:
-    """Everything, in the order in which it should be put right."""
+async def examine(path: Path, clock: Clock, user: HostUser | None = None) -> list[Finding]:
+    """Everything, in the order in which it should be put right. `user` is who the agent runs as; where none is named,
+    whose the state folder is.
+    """
     try:
         config = load(path)
     except ConfigError as error:
         return [Finding(PROBLEM, "config", str(error))]
     findings = [Finding(OK, "config", f"{path} is well formed")]
-    findings += _state(config.state.dir, config)
-    findings.append(await _daemon(config, path))
-    findings += _host(clock)
-    cloud, settings_ok = await _cloud(config, path)
-    findings += cloud
-    if not config.miners.ranges and not settings_ok:
-        findings.append(
-            Finding(WARNING, "ranges", "no range is configured: set ranges in [miners]")
-        )
-    findings += await _monitor(config)
-    findings += await _miners(config, clock)
+    folder, who, settings = config.state.dir, user or myself(), None
+    with _catching(findings, "user"):
+        who = user or owner_of(folder) or myself()
+        findings.append(_user(who, folder))
+        findings += _unreadable(config, path, who)
+    if _is_ours_to_be(who):
+        with _catching(findings, "state folder"), acting_as(who):
+            findings.extend(_state(folder, config, who))
+    with _catching(findings, "daemon"):
+        findings.append(daemon := await _daemon(config, path))
+        findings += _metrics(config, runs=daemon.level == OK)
+    with _catching(findings, "host"):
+        findings.extend(_host(clock))
+    with _catching(findings, "cloud"):
+        cloud, settings = await _cloud(config, path)
+        findings += cloud
+    with _catching(findings, "ranges"):
+        findings.extend(_ranges(config, settings))
+    with _catching(findings, "rig monitor"):
+        findings += await _monitor(config)
+    with _catching(findings, "miners"):
+        findings += await _miners(config, clock)
     return findings
 
 
-def _state(folder: Path, config: Config) -> Iterator[Finding]:
+@contextmanager
+def _catching(findings: list[Finding], subject: str) -> Iterator[None]:
+    """What goes wrong in one check is a finding, and the others follow."""
+    try:
+        yield
+    except ConfigError as error:
+        findings.append(Finding(PROBLEM, subject, str(error)))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        findings.append(Finding(PROBLEM, subject, f"{where}{why(error)}"))
+    except Exception as error:  # noqa: BLE001 our bug, told in a line: who runs the doctor needs the other findings
+        text = f"this check broke off ({type(error).__name__}: {str(error)[:200]}), which is a fault of "
+        findings.append(
+            Finding(PROBLEM, subject, f"{text}miner-agent {agent_version()}: report it")
+        )
+
+
+def _is_ours_to_be(who: HostUser) -> bool:
+    return is_root() or who.uid == myself().uid
+
+
+def _user(who: HostUser, folder: Path) -> Finding:
+    if _is_ours_to_be(who):
+        return Finding(OK, "user", f"files are checked as {who.name}, whom the agent runs as")
+    return Finding(
+        PROBLEM,
+        "user",
+        f"{folder} belongs to {who.name}, and only root may check it for that user; run: sudo miner-agent doctor",
+    )
+
+
+def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
+    """The files that the config names and root can read, but not the user that the agent runs as. Those in the state
+    folder are checked there.
+    """
+    if not is_root() or who.uid == 0:
+        return []
+    monitor = config.rigmonitor
+    secrets = (
+        config.token_file,
+        *(each.password_file for each in config.credentials),
+        monitor.codes_file,
+        *(each.api_code_file for each in monitor.miner),
+    )
+    fixes = {each: f"chown {who.name} {each}" for each in secrets if each is not None}
+    public = (path, config.cloud.ca_file, monitor.ca_file)
+    fixes |= {each: f"chmod a+r {each}" for each in public if each is not None}
+    elsewhere = (_HANDED_OVER, config.state.dir.absolute())
+    files = [each for each in fixes if each.absolute().parent not in elsewhere and each.exists()]
+    with acting_as(who):
+        unread = [each for each in files if not _is_free(each, os.R_OK)]
+    return [
+        Finding(
+            PROBLEM,
+            "user",
+            f"{each} cannot be read by {who.name}; run: {fixes[each]}, and see that the folders above let it through",
+        )
+        for each in unread
+    ]
+
+
+def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
     subject = "state folder"
     if not folder.is_dir():
-        yield Finding(PROBLEM, subject, f"{folder} is missing; run: install -d -m 0700 {folder}")
+        what = "is no folder" if folder.exists() else "is missing"
+        make = f"install -d -m 0700 -o {who.name} {folder}"
+        yield Finding(PROBLEM, subject, f"{folder} {what}; run: {make}")
         return
     if folder.stat().st_mode & 0o077:
         yield Finding(
             WARNING, subject, f"others on this host can look into it; run: chmod 0700 {folder}"
         )
-    if not os.access(folder, os.W_OK | os.X_OK):
-        yield Finding(PROBLEM, subject, f"{folder} cannot be written by this user")
+    if not _is_free(folder, os.R_OK | os.W_OK | os.X_OK):
+        yield Finding(
+            PROBLEM,
+            subject,
+            f"{folder} cannot be written by {who.name}; run: chown -R {who.name}: {folder}",
+        )
         return
+    foreign = [
+        each.name for each in sorted(folder.iterdir()) if not _is_free(each, os.R_OK | os.W_OK)
+    ]
+    if foreign:
+        more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
+        yield Finding(
+            PROBLEM,
+            subject,
+            f"{', '.join(foreign[:_NAMED])}{more} in {folder} cannot be written by {who.name}; "
+            f"run: chown -R {who.name}: {folder}",
+        )
     free = shutil.disk_usage(folder).free
     wanted = _ROOM_BYTES + config.state.buffer_max_mb * 2**20
     level = OK if free > wanted else PROBLEM if free < _ROOM_BYTES else WARNING
@@ -116,6 +214,10 @@ def _state(folder: Path, config: Config) -> Iterator[Finding]:
                 "journal",
                 f"{journal}: {trouble}; the agent sets a damaged journal aside when it starts",
             )
+
+
+def _is_free(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=True)
 
 
 def _host(clock: Clock) -> Iterator[Finding]:
@@ -164,8 +266,42 @@ async def _daemon(config: Config, path: Path) -> Finding:
     )
 
 
-async def _cloud(config: Config, path: Path) -> tuple[list[Finding], bool]:
-    """And whether the cloud names ranges to scan."""
+def _metrics(config: Config, *, runs: bool) -> list[Finding]:
+    """Nothing where no port is wanted, or the agent itself has it."""
+    health = config.health
+    if health.metrics_port is None or runs:
+        return []
+    from agent.sinks.prometheus import check_port
+
+    try:
+        check_port(health.metrics_host, health.metrics_port)
+    except ConfigError as error:
+        return [Finding(PROBLEM, "metrics", str(error))]
+    return [Finding(OK, "metrics", f"{health.metrics_host}:{health.metrics_port} is free")]
+
+
+def _ranges(config: Config, settings: Settings | None) -> Iterator[Finding]:
+    """Whether a scan takes what it is to look through, from the config and from the cloud (as far as it was asked)."""
+    territory, most = Territory(config.miners), config.scan.max_addresses
+    wished = () if settings is None else settings.ranges
+    if config.miners.ranges:
+        try:
+            spans = territory.select((), max_addresses=most)
+        except BadParamsError as error:
+            yield Finding(PROBLEM, "ranges", str(error))
+        else:
+            yield Finding(OK, "ranges", f"{counted(sum(map(len, spans)), 'address', 'addresses')}")
+    elif not wished:
+        yield Finding(WARNING, "ranges", "no range is configured: set ranges in [miners]")
+    for text in wished:
+        try:
+            territory.select([text], max_addresses=most)
+        except BadParamsError as error:
+            yield Finding(WARNING, "ranges", f"{text[:80]} of the cloud is not scanned: {error}")
+
+
+async def _cloud(config: Config, path: Path) -> tuple[list[Finding], Settings | None]:
+    """And the cloud's wishes, where it tells them."""
     from agent.daemon import open_link
 
     enroll = "miner-agent enroll --code CODE"
@@ -180,13 +316,13 @@ async def _cloud(config: Config, path: Path) -> tuple[list[Finding], bool]:
                 "this agent is not enrolled; get a code from the cloud (miner-cloud enroll-code) "
                 f"and run: {enroll}",
             )
-        ], False
+        ], None
     try:
         check_ca_file(config.cloud.ca_file)
         link = open_link(config)
         member = membership(config.token_file)
     except (ConfigError, ValueError) as error:
-        return [Finding(PROBLEM, "cloud", str(error))], False
+        return [Finding(PROBLEM, "cloud", str(error))], None
     try:
         settings = await link.settings()
     except CloudError as error:
@@ -195,13 +331,13 @@ async def _cloud(config: Config, path: Path) -> tuple[list[Finding], bool]:
             text += f"; enroll again: {enroll}"
         elif error.status is None:
             text += "; check url in [cloud], the network, and that the cloud runs"
-        return [Finding(PROBLEM, "cloud", text)], False
+        return [Finding(PROBLEM, "cloud", text)], None
     finally:
         await link.close()
     findings = [Finding(OK, "cloud", f"{config.cloud.url} knows this agent")]
     if member is not None:
         findings.append(Finding(OK, "farm", f"agent {member.agent_id} of farm {member.farm_id}"))
-    return findings, bool(settings.ranges)
+    return findings, settings
 
 
 async def _monitor(config: Config) -> list[Finding]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from agent import link
+from agent.hostuser import HostUser
 from contract.link import EnrollReply, EnrollRequest
 
 
@@ -28,15 +29,19 @@ async def enroll(
     code: str,
     token_file: Path,
     *,
+    owner: HostUser | None = None,
     ca_file: Path | None = None,
     proxy: str | None = None,
 ) -> Membership:
-    """Enroll and write the token (0600, never half written). Raises CloudError for a refused code or no
-    connection, ValueError for an unsafe url, OSError when the token cannot be written; that is
-    tried before the code is used up.
+    """Enroll and write the token (0600, never half written), as files of `owner` where root writes them for another.
+    Raises CloudError for a refused code or no connection, ValueError for an unsafe url, OSError when the token cannot
+    be written; that is tried before the code is used up.
     """
-    token_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write_private(token_file.with_suffix(".probe"), "").unlink()
+    if not token_file.parent.is_dir():
+        token_file.parent.mkdir(parents=True, mode=0o700)
+        if owner is not None:
+            os.chown(token_file.parent, owner.uid, owner.gid, follow_symlinks=False)
+    _write_private(token_file.with_suffix(".probe"), "", owner).unlink()
     reply: EnrollReply = await link.enroll(
         url,
         EnrollRequest(
@@ -54,18 +59,21 @@ async def enroll(
         farm_id=reply.farm_id,
         cloud_url=url.rstrip("/"),
     )
-    _write_private(token_file.with_name("membership.json"), msgspec.json.encode(member).decode())
-    _write_private(token_file, reply.token + "\n")
+    known = msgspec.json.encode(member).decode()
+    _write_private(token_file.with_name("membership.json"), known, owner)
+    _write_private(token_file, reply.token + "\n", owner)
     return member
 
 
 def membership(token_file: Path) -> Membership | None:
     """What `enroll` kept, or `None` where nobody enrolled. Raises ValueError for a damaged file."""
+    path = token_file.with_name("membership.json")
     try:
-        content = token_file.with_name("membership.json").read_bytes()
+        return msgspec.json.decode(path.read_bytes(), type=Membership)
     except FileNotFoundError:
         return None
-    return msgspec.json.decode(content, type=Membership)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ValueError(f"{path} is damaged: enroll again") from None
 
 
 def agent_version() -> str:
@@ -76,12 +84,16 @@ def agent_version() -> str:
         return "v0"
 
 
-def _write_private(path: Path, text: str) -> Path:
+def _write_private(path: Path, text: str, owner: HostUser | None) -> Path:
     """Write beside, sync, then rename: after a power cut the old or the new file is there, never a part."""
     beside = path.with_name(path.name + ".new")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    beside.unlink(missing_ok=True)
+    # a new file, always: root follows no link that the owner of the folder may have laid
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.fchmod(handle, 0o600)
+        if owner is not None:
+            os.fchown(handle, owner.uid, owner.gid)
         os.write(handle, text.encode())
         os.fsync(handle)
     finally:

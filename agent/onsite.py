@@ -13,14 +13,13 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.download import WebDownloader
 from agent.fleet import Fleet
 from agent.hints import not_by_hand, unknown_name
 from agent.journal import Journal
 from agent.live import LiveTask
 from agent.local import Known, LocalRefusedError, LocalRequest
 from agent.policy import Policy
-from agent.ports import Scanner
+from agent.ports import Downloader, Scanner
 from agent.progress import phase
 from agent.site import Site
 from agent.taskpath import TaskPath, ended, result_of
@@ -151,7 +150,12 @@ class Wish:
 
 @asynccontextmanager
 async def alone(
-    site: Site, scanner: Scanner, policy: Policy, clock: Clock, logs: Path
+    site: Site,
+    scanner: Scanner,
+    downloader: Downloader,
+    policy: Policy,
+    clock: Clock,
+    logs: Path,
 ) -> AsyncIterator[OnSite]:
     """A task path for one command, without a cloud and without a daemon. Its journal lives as long as the
     command; logs taken from miners are left in `logs`.
@@ -163,7 +167,7 @@ async def alone(
             _NoCloud(),
             site.fleet,
             scanner,
-            WebDownloader(),
+            downloader,
             replace(policy, stop_grace_s=1.0),
             clock,
             state,

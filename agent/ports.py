@@ -95,5 +95,6 @@ class Downloader(Protocol):
 
     async def fetch(self, url: str, folder: Path, *, cap_bytes: int, sha256: str | None) -> Path:
         """Raises BadFirmwareError (too big, wrong checksum, an HTTP error status, no address of the web),
-        UnreachableError, or StorageFullError when it does not fit on our disk.
+        PolicyRefusedError (an address that this site does not fetch from), UnreachableError, or StorageFullError when
+        it does not fit on our disk.
         """

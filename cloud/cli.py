@@ -14,9 +14,10 @@ import typer
 
 from cloud.records_cli import agents, enroll_code, farms, keys, workspaces
 from cloud.rig_cli import rigs
-from cloud.terminal import AsJson, Data, fail, guarded, say
+from cloud.terminal import AsJson, Commands, Data, fail, guarded, say
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,  # keys and tokens are among them
@@ -63,7 +64,7 @@ def about(
 def serve(
     data: Data,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes any free port.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8080,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
     public_url: Annotated[

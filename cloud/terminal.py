@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 import typer
+from pydantic import ValidationError
+from typer.core import TyperGroup
+
+from contract.words import in_words
 
 if TYPE_CHECKING:
     from cloud.store.engine import Store
@@ -21,6 +25,20 @@ Data = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 Workspace = Annotated[str | None, typer.Option("--workspace", help="Only those of this workspace.")]
+
+
+class Commands(TyperGroup):
+    """Commands that say what is wrong with a value in words of ours: the parser takes them from the library that checks
+    it.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if isinstance(error.__cause__, ValidationError):
+                error.message = "; ".join(map(in_words, error.__cause__.errors(include_url=False)))
+            raise
 
 
 def with_store(data: Path, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:

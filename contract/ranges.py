@@ -1,9 +1,15 @@
-"""IPv4 ranges as operators write them: one address, a CIDR block, or first-last (both included)."""
+"""Ranges as operators write them: one address, a CIDR block, or first-last (both included). Miners live on IPv4."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from ipaddress import (
+    AddressValueError,
+    IPv4Address,
+    IPv4Network,
+    IPv6Network,
+    summarize_address_range,
+)
 
 import msgspec
 
@@ -63,6 +69,22 @@ def parse_range(text: str) -> Range:
         raise ValueError(
             f"range {cleaned[:80]!r} is not an IPv4 address, a CIDR block or first-last"
         ) from None
+
+
+def parse_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """One range as networks: IPv4 as `parse_range` reads it, or one IPv6 address or CIDR block.
+
+    Raises ValueError, in words an operator can act on.
+    """
+    if ":" in text:
+        try:
+            return (IPv6Network(text.strip(), strict=False),)
+        except ValueError:
+            raise ValueError(
+                f"range {text[:80]!r} is not an IPv6 address or a CIDR block"
+            ) from None
+    span = parse_range(text)
+    return tuple(summarize_address_range(IPv4Address(span.first), IPv4Address(span.last)))
 
 
 def merge(ranges: Iterable[Range]) -> tuple[Range, ...]:

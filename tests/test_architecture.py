@@ -42,7 +42,8 @@ SOCKET_CALLS = {
 }  # fmt: skip
 MAY_OPEN_SOCKETS = (
     "drivers/wire.py", "agent/link.py", "agent/enroll.py", "agent/scanner.py", "agent/listeners.py",
-    "agent/download.py", "agent/notify.py", "agent/local.py", "agent/sinks/*", "agent/demo/*", "cloud/*", "simulator/*",
+    "agent/download.py", "agent/notify.py", "agent/local.py", "agent/targets.py", "agent/sinks/*", "agent/demo/*", "cloud/*",
+    "simulator/*",
 )  # fmt: skip
 
 SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}

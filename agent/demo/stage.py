@@ -179,6 +179,7 @@ def _agent_config(
             "device_pace": time_scale,
             "connect_timeout_s": 1.5,
         },
+        "firmware": {"allowed": ["127.0.0.0/8"]},  # where the images are served
         "limits": {"power_ons_per_10_s": 10_000},  # no breaker has to bear these miners
         "scan": {"at_start": False},
         "telemetry": {"interval_s": 5},

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from agent.sections.fields import Seconds, Section
-from agent.sections.urls import check_cloud_url
+from agent.sections.urls import check_cloud_url, check_proxy_url
 
 
 class CloudSection(Section):
@@ -25,3 +25,10 @@ class CloudSection(Section):
     @classmethod
     def _safe_url(cls, url: str | None) -> str | None:
         return None if url is None else check_cloud_url(url)
+
+    @field_validator("proxy")
+    @classmethod
+    def _usable_proxy(cls, url: str | None) -> str | None:
+        if url is not None:
+            check_proxy_url(url)
+        return url

@@ -36,11 +36,17 @@ def _checked_address(text: str) -> str:
         raise ValueError(f"{text[:40]!r} is not an IPv4 address") from None
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
 Flag = Annotated[bool, Field(strict=True)]
 RangeText = Annotated[str, AfterValidator(_checked_range)]
 MacText = Annotated[str, AfterValidator(_checked_mac)]
 AddressText = Annotated[str, AfterValidator(_checked_address)]
-ShortText = Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
+ShortText = Annotated[str, Field(max_length=255), AfterValidator(_not_blank)]
 Watts = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=7 * 86_400)]

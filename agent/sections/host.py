@@ -32,7 +32,11 @@ class HealthSection(Section):
     @field_validator("metrics_host")
     @classmethod
     def _loopback(cls, host: str) -> str:
-        if not ip_address(host).is_loopback:
+        try:
+            address = ip_address(host)
+        except ValueError:
+            raise ValueError(f"{host[:80]!r} is not an IP address") from None
+        if not address.is_loopback:
             raise ValueError("metrics are served on loopback only; put a proxy in front of it")
         return host
 

@@ -11,13 +11,7 @@ from agent.sections.fields import Flag, MacText, Port, RangeText, Seconds, Secti
 from contract.ranges import Range, parse_range
 from drivers.base import Timing
 
-PRIVATE_RANGES = (
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "100.64.0.0/10",
-    "169.254.0.0/16",
-)
+PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 LOOPBACK_RANGE = "127.0.0.0/8"
 
 

@@ -48,6 +48,15 @@ class LimitsSection(Section):
     stop_within_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 20.0
     task_s: dict[TaskName, Seconds] = Field(default_factory=dict)
 
+    @field_validator("task_s", mode="before")
+    @classmethod
+    def _task_names(cls, limits: object) -> object:
+        unknown = set(limits) - set(TaskName) if isinstance(limits, dict) else ()
+        if unknown:
+            known = ", ".join(name for name, spec in SPECS.items() if spec.by_agent)
+            raise ValueError(f"{str(min(unknown))[:80]!r} is no task name; there are: {known}")
+        return limits
+
     @field_validator("task_s")
     @classmethod
     def _agent_tasks(cls, limits: dict[TaskName, float]) -> dict[TaskName, float]:

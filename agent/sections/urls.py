@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from contract.hiding import quoted
 from contract.hosts import is_loopback
@@ -30,11 +30,26 @@ def check_monitor_url(url: str, *, insecure_http: bool) -> None:
         )
 
 
+def check_proxy_url(url: str) -> None:
+    """Raises ValueError for what no request can be sent through."""
+    _parts(url, wanted="http:// or https://")
+
+
 def _is_in_the_clear(url: str, *, wanted: str) -> bool:
     """Whether what is sent there can be read on the way. Raises ValueError when it is no base url of a server."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise ValueError(f"{quoted(url)} is not an {wanted} address")
+    parts = _parts(url, wanted=wanted)
     if parts.query or parts.fragment or parts.username:
         raise ValueError("the url may hold no query, fragment or user")
-    return parts.scheme == "http" and not is_loopback(parts.hostname)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+
+def _parts(url: str, *, wanted: str) -> SplitResult:
+    """Raises ValueError when it has no scheme of the web, no host, or a port that is none."""
+    try:
+        parts = urlsplit(url)
+        is_web = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is none
+        is_web = False
+    if not is_web or any(each.isspace() or not each.isprintable() for each in url):
+        raise ValueError(f"{quoted(url)} is not an {wanted} address")
+    return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -9,6 +10,8 @@ from typing import Any, Final, Self
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from agent.config import ConfigError, why
 
 COUNTERS: Final = {
     "looks": "Looks at miners since the start",
@@ -27,14 +30,28 @@ GAUGES: Final = {
 }
 
 
+def check_port(host: str, port: int) -> None:
+    """Raises ConfigError where `MetricsServer` would."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise _not_served(host, port, error) from None
+
+
 class MetricsServer:
     """Serves `GET /metrics`. `figures` is asked at each scrape, on another thread, for any of the names above."""
 
     def __init__(self, host: str, port: int, figures: Callable[[], Mapping[str, float]]) -> None:
-        """Raises OSError when the port is taken."""
+        """Raises ConfigError, which names the key, when the port is taken."""
         registry = CollectorRegistry()
         registry.register(_Figures(figures))
-        self._server, self._thread = start_http_server(port, addr=host, registry=registry)
+        try:
+            self._server, self._thread = start_http_server(port, addr=host, registry=registry)
+        except OSError as error:
+            raise _not_served(host, port, error) from None
 
     @property
     def port(self) -> int:
@@ -56,6 +73,12 @@ class MetricsServer:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _not_served(host: str, port: int, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"metrics cannot be served at {host}:{port}: {why(error)}; see metrics_port in [health]"
+    )
 
 
 class _Figures(Collector):

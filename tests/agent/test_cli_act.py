@@ -144,9 +144,11 @@ async def test_what_became_of_a_task_is_told_in_words(farm: Farm) -> None:
     assert firmware.document["result"]["error"]["code"] == "unsupported"
 
 
-async def test_an_iceriver_shows_how_warm_it_is_and_a_missing_file_is_not_called_a_missing_miner() -> (
-    None
-):
+async def test_an_iceriver_shows_how_warm_it_is_and_a_missing_file_is_not_called_a_missing_miner(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[firmware]\nallowed = ['127.0.0.1']\n")
     async with simulated("iceriver/ks3") as (farm, _, _):
         (miner,) = farm.miners
         ports = (*at(farm), "--daemon-port", str(farm.ports["daemon"]))
@@ -154,6 +156,10 @@ async def test_an_iceriver_shows_how_warm_it_is_and_a_missing_file_is_not_called
         warm = [line for line in ran.out.splitlines() if "degC" in line]
         assert [line.split()[0] for line in warm] == ["boards", "outlet", *["board"] * 3]
         image = ("--params", '{"firmware_url": "http://127.0.0.1:9/ks3.bgz"}')
+        ran = await miner_agent("act", miner.ip, TaskName.FIRMWARE, *image, *ports)
+        assert ran.code == 1
+        assert "policy_refused" in ran.out and "[firmware]" in ran.out
+        image = (*image, "--config", config)
         ran = await miner_agent("act", miner.ip, TaskName.FIRMWARE, *image, *ports)
         assert ran.code == 1
         assert "http://127.0.0.1:9/ks3.bgz could not be downloaded" in ran.out + ran.err

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -59,6 +60,22 @@ async def test_run_without_enrolment_says_how_to_enroll(tmp_path: Path) -> None:
     ran = await miner_agent("run", "--config", config, "--json")
     assert ran.code == 1
     assert "miner-agent enroll" in ran.document["error"]["message"]
+
+
+async def test_a_port_that_is_taken_ends_the_daemon_with_its_key(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "token").chmod(0o600)
+    config = tmp_path / "config.toml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config.write_text(
+            "[cloud]\nurl = 'http://127.0.0.1:9'\ntoken_file = 'token'\n[state]\ndir = 'state'\n"
+            f"[health]\nmetrics_port = {port}\n"
+        )
+        ran = await miner_agent("run", "--config", config, "--json")
+    assert ran.code == 1
+    assert "metrics_port in [health]" in ran.document["error"]["message"]
+    assert "Traceback" not in ran.err
 
 
 async def test_the_daemon_starts_stops_and_keeps_its_folder_to_itself(tmp_path: Path) -> None:

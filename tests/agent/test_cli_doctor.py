@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from agent.doctor import examine
 from agent.inventory import Inventory
+from contract.link import Settings
 from contract.miner import Identity, Make
 from simulator.farm import Farm
 from tests.agent.commands import door, miner_agent
+from tests.agent.test_link import said, served
 from tests.virtual_time import loop_clock
 
 pytestmark = pytest.mark.real_time
@@ -62,3 +66,56 @@ async def test_doctor_looks_at_sample_miners(farm: Farm, tmp_path: Path) -> None
     assert findings[first.ip].level == "warning"
     assert f"[[credentials]] range {first.ip}" in findings[first.ip].text
     assert str(tmp_path / "secret") in findings[first.ip].text
+
+
+@pytest.mark.parametrize(
+    ("ranges", "level", "words"),
+    [
+        ("['10.0.0.0/24', '10.0.0.128-10.0.1.9']", "ok", "265 addresses"),
+        ("['10.0.0.0/8']", "problem", "16777214 addresses are more than the 65536"),
+        ("['192.168.1.1']", "problem", "every address of 192.168.1.1 is denied"),
+    ],
+)
+async def test_ranges_are_a_problem_to_the_doctor_as_to_the_scan(
+    ranges: str, level: str, words: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f"[state]\ndir = 'state'\n[miners]\nranges = {ranges}\ndenied = ['192.168.1.1']\n"
+    )
+    findings = {each.subject: each for each in await examine(config, loop_clock())}
+    assert findings["ranges"].level == level
+    assert words in findings["ranges"].text
+
+
+async def test_a_range_of_the_cloud_that_no_scan_takes_is_told(tmp_path: Path) -> None:
+    async def handle(_request: web.Request) -> web.Response:
+        return said(Settings(rev=1, ranges=("10.0.0.0/24", "8.8.8.0/24", "10.0.0.0/8")))
+
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "token").chmod(0o600)
+    config = tmp_path / "config.toml"
+    async with served(handle) as url:
+        config.write_text(f"[cloud]\nurl = '{url}'\ntoken_file = 'token'\n[state]\ndir = 'state'\n")
+        found = [each for each in await examine(config, loop_clock()) if each.subject == "ranges"]
+    assert [each.level for each in found] == ["warning", "warning"]
+    assert "8.8.8.0/24 of the cloud is not scanned: range" in found[0].text
+    assert "10.0.0.0/8 of the cloud is not scanned: 16777214" in found[1].text
+
+
+async def test_a_metrics_port_that_is_taken_is_a_problem_unless_the_daemon_has_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    config = tmp_path / "config.toml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config.write_text(f"[state]\ndir = 'state'\n[health]\nmetrics_port = {port}\n")
+        findings = {each.subject: each for each in await examine(config, loop_clock())}
+        assert findings["metrics"].level == "problem"
+        assert "metrics_port in [health]" in findings["metrics"].text
+        async with door(tmp_path / "state" / "agent.sock", {}):
+            findings = {each.subject: each for each in await examine(config, loop_clock())}
+        assert "metrics" not in findings
+    findings = {each.subject: each for each in await examine(config, loop_clock())}
+    assert findings["metrics"].level == "ok"

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agent.config import parse
+from agent.download import open_downloader
 from agent.inventory import Inventory
 from agent.local import Known, LocalServer
 from agent.onsite import alone
@@ -140,11 +141,13 @@ async def test_the_daemon_goes_on_and_that_is_said(tmp_path: Path, slow_farm: Fa
     (tmp_path / "state").mkdir()
     sections = {"ranges": [miner.ip], "allowed": ["127.0.0.0/8"], **ports}
     clock = SystemClock()
-    site = open_site(parse({"miners": sections}), clock, Inventory(None))
+    parsed = parse({"miners": sections})
+    site = open_site(parsed, clock, Inventory(None))
     scanner = FarmScanner(
         site.fleet, site.territory, config_for(slow_farm).scan, site.scan_ports, clock
     )
-    async with alone(site, scanner, Policy(), clock, tmp_path / "logs") as here:
+    loader = open_downloader(parsed)
+    async with alone(site, scanner, loader, Policy(), clock, tmp_path / "logs") as here:
         server = LocalServer(tmp_path / "state" / "agent.sock", here.wish)
         await server.start()
         try:

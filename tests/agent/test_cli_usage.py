@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.actions import UNSUPPORTED
+from agent.cli import _task_params
 from agent.commands import Reach
 from agent.config import parse
 from agent.hints import USAGE
@@ -25,7 +27,10 @@ pytestmark = pytest.mark.real_time
     [
         ["scan", "10.0.0.300"],
         ["scan", "--http-port", "0", "10.0.0.1"],
-        ["read", "miner.example.net"],
+        ["read", "miner.invalid"],
+        ["scan", "10.0.0.0/24,10.0.1.300"],
+        ["read", "10.0.0.0/24"],
+        ["doctor", "--user", "no-such-user"],
         ["read", "10.0.0.1", "--user", "root"],
         ["act", "10.0.0.1", "miner.light.update", "--params", "{"],
         ["act", "10.0.0.1", "miner.light.update", "--params", "[]"],
@@ -42,6 +47,7 @@ async def test_wrong_usage_is_exit_2_with_a_sentence(args: list[str]) -> None:
     assert ran.document["ok"] is False
     assert ran.document["error"]["message"]
     assert "Traceback" not in ran.err
+    assert "Input should" not in ran.err + ran.out
 
 
 @pytest.mark.parametrize(
@@ -92,6 +98,7 @@ async def test_a_public_address_that_the_config_names_is_touched(tmp_path: Path)
         (["miner.pool.update", "--params", '{"pools": [{"url": "tcp://a:1", "user": "u", "pass": "x"}]}'], 2,
          "params.pools.0.pass: unknown key; did you mean password?"),
         (["miner.pool.update", "--params", '{"pools": [{"url": "javascript://x", "user": ""}]}'], 2, "scheme must be one of"),
+        (["miner.light.update", "--params", "@/nowhere/params.json"], 2, "no such file"),
         (["miner.paint"], 2, "miner.power_mode.update"),
         (["miner.light.updte"], 2, "did you mean miner.light.update?"),
         (["agent.scan.create"], 2, "miner-agent scan RANGE"),
@@ -108,6 +115,17 @@ async def test_a_task_asked_for_wrongly_is_answered_with_how_to_ask(
     assert ran.code == code
     assert words in ran.err
     assert "Value error" not in ran.err
+
+
+def test_parameters_come_from_a_file_or_from_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no list of processes shows a password of theirs."""
+    text = '{"pools": [{"url": "stratum+tcp://p.example:1", "user": "u", "password": "s3cret"}]}'
+    (tmp_path / "pools.json").write_text(text)
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    for given in (text, f"@{tmp_path / 'pools.json'}", "-"):
+        assert _task_params("10.0.0.1", TaskName.POOLS, given, True) == json.loads(text)
 
 
 def test_every_hint_is_of_a_task_and_its_example_is_right() -> None:

@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from agent.download import WebDownloader
 from contract.errors import BadFirmwareError, MinerError, StorageFullError, UnreachableError
+from tests.agent.test_download import downloader
 from tests.agent.test_link import served
 from tests.cloud.test_cli import certificate
 
@@ -29,7 +29,7 @@ async def refused(
     """What fetching from there ends with; nothing may be left in the folder."""
     async with served(handle) as url:
         with pytest.raises(MinerError) as raised:
-            await WebDownloader(idle_timeout_s=0.3, total_timeout_s=2.0).fetch(
+            await downloader(idle_timeout_s=0.3, total_timeout_s=2.0).fetch(
                 url + path, folder, cap_bytes=CAP, sha256=sha
             )
     assert list(folder.iterdir()) == []
@@ -110,7 +110,7 @@ async def test_a_bomb_is_stored_as_it_came_and_fails_the_checksum(tmp_path: Path
 )
 async def test_only_http_addresses_are_fetched(url: str, tmp_path: Path) -> None:
     with pytest.raises(BadFirmwareError):
-        await WebDownloader().fetch(url, tmp_path, cap_bytes=CAP, sha256=None)
+        await downloader().fetch(url, tmp_path, cap_bytes=CAP, sha256=None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -132,7 +132,7 @@ async def test_an_answer_that_is_no_http_is_unreachable(tmp_path: Path) -> None:
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/fw"
         with pytest.raises(UnreachableError):
-            await WebDownloader().fetch(url, tmp_path, cap_bytes=CAP, sha256=None)
+            await downloader().fetch(url, tmp_path, cap_bytes=CAP, sha256=None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -143,7 +143,7 @@ async def test_a_disk_that_cannot_take_the_file_is_told_as_such(tmp_path: Path) 
     gone = tmp_path / "gone"
     async with served(whole) as url:
         with pytest.raises(StorageFullError):
-            await WebDownloader().fetch(url + "/fw", gone, cap_bytes=CAP, sha256=None)
+            await downloader().fetch(url + "/fw", gone, cap_bytes=CAP, sha256=None)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ async def test_an_address_that_cannot_be_fetched_is_told_without_signature_and_p
     url: str, tmp_path: Path
 ) -> None:
     with capture_logs() as logs, pytest.raises(MinerError) as raised:
-        await WebDownloader().fetch(url, tmp_path, cap_bytes=CAP, sha256=None)
+        await downloader().fetch(url, tmp_path, cap_bytes=CAP, sha256=None)
     assert "s3cret" not in f"{raised.value!r} {logs!r}"
 
 
@@ -199,7 +199,7 @@ async def test_https_does_not_lead_to_plain_http_unless_a_checksum_guards_the_fi
             return web.Response(status=302, headers={"Location": f"{plain}/fw.bmu"})
 
         async with served(elsewhere, context) as url:
-            loader = WebDownloader(ca_file=cert)
+            loader = downloader(ca_file=cert)
             with pytest.raises(BadFirmwareError, match="plain http"):
                 await loader.fetch(url + "/fw.bmu", folder, cap_bytes=CAP, sha256=None)
             assert list(folder.iterdir()) == []

@@ -342,6 +342,9 @@ async def test_enrolling_leaves_a_token_only_the_agent_can_read(tmp_path: Path) 
     assert token.read_text() == "t0p\n"
     assert token.stat().st_mode & 0o777 == 0o600
     assert sorted(each.name for each in token.parent.iterdir()) == ["membership.json", "token"]
+    token.with_name("membership.json").write_text("{")
+    with pytest.raises(ValueError, match=r"membership\.json is damaged: enroll again"):
+        membership(token)
 
 
 async def test_enrolling_over_plain_http_is_for_this_host_only(tmp_path: Path) -> None:

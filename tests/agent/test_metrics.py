@@ -5,7 +5,8 @@ import urllib.request
 
 import pytest
 
-from agent.sinks.prometheus import COUNTERS, GAUGES, MetricsServer
+from agent.config import ConfigError
+from agent.sinks.prometheus import COUNTERS, GAUGES, MetricsServer, check_port
 
 
 def scrape(port: int) -> str:
@@ -35,3 +36,16 @@ def test_every_figure_says_what_it_is() -> None:
     for name, words in every.items():
         assert f"miner_agent_{name}" in text
         assert words in text
+
+
+def test_a_port_that_is_taken_names_its_key() -> None:
+    with MetricsServer("127.0.0.1", 0, dict) as server:
+        words = (
+            rf"127\.0\.0\.1:{server.port}: address already in use; see metrics_port in \[health\]"
+        )
+        with pytest.raises(ConfigError, match=words):
+            MetricsServer("127.0.0.1", server.port, dict)
+        with pytest.raises(ConfigError, match=words):
+            check_port("127.0.0.1", server.port)
+        port = server.port
+    check_port("127.0.0.1", port)

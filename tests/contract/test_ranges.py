@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.ranges import Range, merge, parse_range
+from contract.ranges import Range, merge, parse_networks, parse_range
 
 LAST = 2**32 - 1
 addresses = st.integers(0, LAST)
@@ -123,3 +123,23 @@ def test_merged_ranges_hold_the_same_addresses_once_in_order_and_apart(given_: l
         assert left.last + 1 < right.first
     assert merge(merged) == merged
     assert merge(reversed(given_)) == merged
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("10.0.0.1", ["10.0.0.1/32"]),
+        ("10.0.0.0/30", ["10.0.0.1/32", "10.0.0.2/32"]),
+        ("10.0.0.4-10.0.0.9", ["10.0.0.4/30", "10.0.0.8/31"]),
+        ("::1", ["::1/128"]),
+        (" fd00::7/8 ", ["fd00::/8"]),
+    ],
+)
+def test_a_range_is_the_same_addresses_as_networks(text: str, networks: list[str]):
+    assert list(map(str, parse_networks(text))) == networks
+
+
+@pytest.mark.parametrize("wrong", ["fd00::/129", "::1-::5", "fd00::x", "10.0.0.300"])
+def test_what_is_no_range_of_either_kind_is_refused_in_words(wrong: str):
+    with pytest.raises(ValueError, match=r"^range .* is not an IPv"):
+        parse_networks(wrong)

@@ -41,7 +41,9 @@ class Acting:
         lines = {f"{kind}_port": number for kind, number in farm.ports.items()}
         lines["device_pace"] = int(PACE)
         text = "\n".join(f"{name} = {value}" for name, value in lines.items())
-        self._config.write_text(f"[state]\ndir = '{folder / 'state'}'\n[miners]\n{text}\n")
+        self._config.write_text(
+            f"[state]\ndir = '{folder / 'state'}'\n[firmware]\nallowed = ['127.0.0.1']\n[miners]\n{text}\n"
+        )
 
     async def act(
         self, name: str, params: Mapping[str, Any] | None = None, *, code: int = 0
