@@ -112,9 +112,8 @@ class AsicLog(Body, frozen=True, kw_only=True):
 
     hashboard_1_hashrate_5_min: float | None = None
     hashboard_1_hashrate_30_min: float | None = None
-    hashboard_1_temp_1: (
-        int  # the text means it too; a stray comma in its list of required fields hides it
-    )
+    # Server 5.0.0 asks for it, so a client sends it; the text does not, so a server of ours takes a log without it.
+    hashboard_1_temp_1: int | None = None
     hashboard_1_temp_2: int | None = None
     hashboard_2_hashrate_5_min: float | None = None
     hashboard_2_hashrate_30_min: float | None = None

@@ -24,7 +24,7 @@ from cloud.store.readings import Look, minted, refresh, take_static, write_miner
 from cloud.store.schema import farms, miners, rigs, workspaces
 from contract.clock import to_text
 from contract.link import MinerReading
-from contract.miner import Moving, Static
+from contract.miner import Moving, Slow, Static
 from contract.nonce import Page
 from contract.rigmonitor import Switch
 
@@ -45,6 +45,7 @@ class Log:
 
     rig: dict[str, Any]
     moving: Moving
+    slow: Slow
     ip: str
     said: dict[str, Any]
 
@@ -218,6 +219,7 @@ async def apply_logs(
                 at=to_text(now),
                 ip=log.ip,
                 moving=log.moving,
+                slow=log.slow,
                 # A miner counts as silent after three of its intervals, see miners_query.stale_after_s.
                 interval_s=offline_after_s / 3,
             )
