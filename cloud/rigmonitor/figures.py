@@ -128,7 +128,8 @@ class _Figures:
         if value is None or not self._knows_unit:
             return None
         rate = hashrate_hs(value, self.log.hashrate_uom)
-        return self._checked(name, math.inf if rate is None else rate, RATE)
+        checked: float | None = self._checked(name, math.inf if rate is None else rate, RATE)
+        return checked
 
     def uptime(self) -> float | None:
         """In seconds. Text of another form is none."""
