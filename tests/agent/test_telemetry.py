@@ -381,3 +381,32 @@ async def test_a_simulated_farm_is_read_by_real_drivers() -> None:
             assert seen is not None
             assert seen.reading is not None, seen.problem
             assert seen.reading.moving.hashrate_hs
+
+
+async def test_a_real_driver_says_that_the_login_is_refused_and_that_it_is_taken_again() -> None:
+    async with simulated("antminer:1") as (farm, site, _):
+        [miner] = farm.miners
+        driver, _ = await site.fleet.look_at(miner.ip)
+        assert driver is not None
+
+        async def seen(depth: Depth) -> tuple[str | None, bool, bool]:
+            found = await look(driver, depth, timeout_s=10)
+            assert found is not None
+            assert found.reading is not None, found.problem
+            return (
+                found.error,
+                found.reading.moving.hashrate_hs is not None,
+                bool(found.reading.slow),
+            )
+
+        assert await seen(Depth.SLOW) == (None, True, True)
+        miner.faults.add("wrong_password")
+        assert await seen(Depth.SLOW) == ("auth_failed", True, False)
+        assert await seen(Depth.MOVING) == (None, True, False)
+        miner.faults.clear()
+
+        async def is_taken() -> bool:
+            return (await seen(Depth.SLOW))[0] is None
+
+        # A password that was refused is offered only now and then.
+        await until(is_taken, within_s=3600, every_s=30)

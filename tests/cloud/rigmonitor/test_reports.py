@@ -220,6 +220,14 @@ async def test_a_deleted_record_stays_deleted_and_an_erased_one_returns_as_a_new
     machine.cloud.clock.move(2 * 86_400)
     await machine.logs()  # it was away, and was put back
     assert await listed() == [first]
+    _, found = await machine.ask(
+        "POST",
+        "tasks/search",
+        shape="SearchTaskBatches",
+        json={"actor_type": {"eq": "automation"}},
+    )
+    [event] = found["data"]
+    assert (event["task_name"], event["metadata"]) == ("miner.asset.update", {"origin": "returned"})
     await books("miner.record.delete", first)
     rig = await machine.rig()
     assert (rig["miner_id"], rig["log"], rig["last_log_at"]) == (None, None, None)
