@@ -44,8 +44,8 @@ from contract.ranges import Range, parse_range
 AUTH_FAILED: Final = ErrorCode.AUTH_FAILED.value
 _PIECE: Final = 200
 _REFUSED_LOGIN: Final = (
-    "the miner refuses the user or password that its agent has for it: correct them in [[credentials]] of the agent's "
-    "configuration; miner-agent doctor, on the agent's host, says which were tried"
+    "its agent cannot log in: user or password are wrong or missing; set them in [[credentials]] of the agent's "
+    "configuration (miner-agent doctor, on the agent's host, says which were tried)"
 )
 
 

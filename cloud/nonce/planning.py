@@ -32,8 +32,8 @@ _MESSAGES: Final[dict[SkipReason, str]] = {
     "unsupported_mode": "Task skipped: mode not supported by this manufacturer",
     "miner_not_found": "Task skipped: miner not found or not accessible",
     "unstable_miner": "Task skipped: miner is unstable, its MAC or serial number cannot be relied on",
-    "auth_failed": "Task skipped: miner refuses the user or password that its agent has for it; correct them in "
-    "[[credentials]] of the agent's configuration",
+    "auth_failed": "Task skipped: the agent cannot log in at the miner: user or password are wrong or missing; set them "
+    "in [[credentials]] of the agent's configuration",
     "outcome_unknown": "Task skipped: nobody knows whether it happened the first time",
 }
 
@@ -138,8 +138,8 @@ def _light(
 ) -> SkipReason | None:
     params = request.params
     assert isinstance(params, LightParams)
-    is_on = (row["slow"] or {}).get("light_on")
-    if is_on is not (params.action == "on"):
+    # One that is to go out is always told so: it costs nothing, and none is left burning.
+    if params.action != "on" or (row["slow"] or {}).get("light_on") is not True:
         return None
     # A mode that is changed at the miner restarts it, which its agent sees in any look; its light leaves no such trace.
     return "no_change" if _is_current(row, row["slow_read_at"], recent, now) else None
