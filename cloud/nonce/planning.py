@@ -32,8 +32,8 @@ _MESSAGES: Final[dict[SkipReason, str]] = {
     "unsupported_mode": "Task skipped: mode not supported by this manufacturer",
     "miner_not_found": "Task skipped: miner not found or not accessible",
     "unstable_miner": "Task skipped: miner is unstable, its MAC or serial number cannot be relied on",
-    "auth_failed": "Task skipped: the agent cannot log in at the miner: user or password are wrong or missing; set them "
-    "in [[credentials]] of the agent's configuration",
+    "auth_failed": "Task skipped: the agent cannot log in at the miner: user or password are wrong or missing; set "
+    "them in [[credentials]] of the agent's configuration",
     "outcome_unknown": "Task skipped: nobody knows whether it happened the first time",
 }
 
