@@ -65,7 +65,7 @@ class CloudSettings(BaseModel):
     rig_offline_after_s: float = Field(rigmonitor.OFFLINE_AFTER_S, ge=60)  # without a log
     rig_calls_per_s: float = Field(2.0, gt=0)  # of one code, in the long run
     rig_calls_burst: int = Field(20, ge=1)  # of one code, at once
-    rig_bulk_calls_per_s: float = Field(10.0, gt=0)  # of one address, which needs no code for it
+    rig_bulk_calls_per_s: float = Field(rigmonitor.BULK_CALLS_PER_S, gt=0)  # of one address
     rig_body_bytes: int = 512 * 1024
 
     @model_validator(mode="after")

@@ -163,13 +163,13 @@ def _conditions(wanted: MinerQuery, fresh: Condition) -> list[Condition]:
 
 
 def _serial(wanted: TextFilter | None) -> list[Condition]:
-    """Serials of the miner, its boards, supply and controller lie in one text, `|A|B|`."""
+    """Serials of the miner, its boards, supply and controller lie in one text, `|A|B|`, their own bars left out."""
     if wanted is None:
         return []
     column = miners.c.serials
 
     def is_one(value: str) -> Condition:
-        return column.contains(f"|{value}|", autoescape=True)
+        return column.contains(f"|{value.replace('|', '')}|", autoescape=True)
 
     found: list[Condition] = []
     if wanted.eq is not None:

@@ -179,6 +179,7 @@ async def test_miners_are_found_by_any_serial_mac_agent_and_range(stage: Any) ->
     assert await listed(stage, sn="BOARD3") == [3]
     assert await listed(stage, sn="PSU3") == [3]
     assert await listed(stage, sn="PSU") == []
+    assert await listed(stage, sn="SN3|PSU3") == []  # that is no serial
     assert await searched(stage, sn={"contains": "psu"}) == [1, 2, 3, 4, 5]
     assert await searched(stage, sn={"contains": "%"}) == []
     assert await searched(stage, mac={"contains": "00:04"}) == [4]
