@@ -23,9 +23,8 @@ from contract.clock import Clock
 from contract.rigmonitor import BULK_CALLS_PER_S, BULK_MAX, Switch
 
 _JITTER: Final = 0.1
-PAUSE_S: Final = (
-    2 / BULK_CALLS_PER_S
-)  # between two bulk calls: another agent may be behind the same address
+# Between two bulk calls: another agent may be behind the same address.
+PAUSE_S: Final = 2 / BULK_CALLS_PER_S
 STRANGE: Final = "what the monitor expects is neither on nor off"
 ABSENT: Final = "the monitor's list leaves it out"
 
