@@ -257,6 +257,11 @@ class Daemon:
         notices = [*self._path.notices, *self._site.fleet.notices]
         if self._buffer.dropped:
             notices.append(f"{self._buffer.dropped} readings were dropped since the agent started")
+        if refused := self._telemetry.login_refused:
+            notices.append(
+                f"Miners that refuse our user or password: {len(refused)}, {refused[0]} for one. Correct "
+                "[[credentials]]; miner-agent doctor says which login was tried."
+            )
         if not self._health.is_well:
             notices.append("The journal's writer stands still.")
         return notices
@@ -270,6 +275,7 @@ class Daemon:
             "readings_sent": self._buffer.sent,
             "readings_dropped": self._buffer.dropped,
             "miners_known": len(self._site.inventory),
+            "miners_login_refused": len(self._telemetry.login_refused),
             "journal_depth": self._journal_depth,
             "buffer_depth": self._buffer.depth,
             "poll_lag_p99_seconds": lags[int(len(lags) * 0.99)] if lags else 0.0,

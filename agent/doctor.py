@@ -20,7 +20,7 @@ from agent.credentials import CredentialBook, from_config
 from agent.enroll import agent_version, membership
 from agent.foreground import StoppedError, run
 from agent.hostuser import HostUser, acting_as, is_root, myself, owner_of
-from agent.inventory import Inventory, file_trouble, known_miners
+from agent.inventory import Inventory, file_trouble, known_miners, login_refused
 from agent.keyfiles import check_ca_file
 from agent.local import listens
 from agent.logs import set_up
@@ -38,6 +38,7 @@ OK: Final = "ok"
 WARNING: Final = "warning"
 PROBLEM: Final = "problem"
 _SAMPLES: Final = 3
+_NAMED: Final = 10  # addresses in one finding
 _ROOM_BYTES: Final = 200 * 2**20
 _FILES: Final = 4096
 _EARLIEST_YEAR: Final = 2026  # a host without a battery clock starts long before
@@ -356,10 +357,16 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
         site = open_site(config, clock, inventory, book)
     except ConfigError as error:
         return [Finding(PROBLEM, "passwords", str(error))]
-    known = list(await asyncio.to_thread(known_miners, config.state.dir / "inventory.db"))
+    path = config.state.dir / "inventory.db"
+    known = list(await asyncio.to_thread(known_miners, path))
     if not known:
         return [Finding(WARNING, "miners", "none is known yet: run a scan")]
-    for ip in random.sample(known, min(_SAMPLES, len(known))):
+    refused = await asyncio.to_thread(login_refused, path)
+    if refused:
+        findings.append(Finding(WARNING, "passwords", _refused(refused)))
+    # One of them says which login was tried.
+    others = [ip for ip in known if ip not in refused[:1]]
+    for ip in refused[:1] + random.sample(others, min(_SAMPLES, len(others))):
         try:
             driver, _ = await site.fleet.look_at(ip)
             if driver is None:
@@ -378,6 +385,14 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
             text += f", but is not driven: {identity.reason}"
         findings.append(Finding(OK, ip, text))
     return findings
+
+
+def _refused(ips: list[str]) -> str:
+    more = f" and {len(ips) - _NAMED} more" if len(ips) > _NAMED else ""
+    return (
+        f"auth_failed at {counted(len(ips), 'miner')} when the agent last looked: {', '.join(ips[:_NAMED])}{more}; "
+        "correct their [[credentials]]"
+    )
 
 
 def _advice(error: MinerError, ip: str, driver: Driver | None, book: CredentialBook) -> str:

@@ -203,6 +203,10 @@ class Fleet:
         """Keep the ids the cloud gave to miners."""
         self._inventory.learn_ids(keys)
 
+    def note_login(self, ip: str, *, refused: bool) -> None:
+        """Keep whether whoever is at this address refuses our login."""
+        self._inventory.note_login(ip, refused=refused)
+
     async def look_at(self, ip: str) -> tuple[Driver | None, bool]:
         """Ask whoever is at this address who it is, afresh. Gives its driver (`None` when no driver claims
         what answers) and whether the miner was unknown so far.

@@ -24,7 +24,8 @@ _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS miners (
     key TEXT PRIMARY KEY, ip TEXT NOT NULL, miner_id TEXT, identity BLOB NOT NULL,
     first_seen_at TEXT NOT NULL, last_seen_at TEXT NOT NULL
-) STRICT, WITHOUT ROWID
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS login_refused (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
 
 
@@ -61,6 +62,8 @@ class Inventory:
         self._by_id: dict[str, str] = {}
         self._dirty: set[str] = set()
         self._gone: set[str] = set()
+        self._login_refused: set[str] = set()  # keys
+        self._login_noted = False  # since the last flush
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inventory")
         self._db: sqlite3.Connection | None = None
 
@@ -68,6 +71,9 @@ class Inventory:
         """Read what an earlier run left."""
         for record in await self._off_loop(self._load):
             self._put(record)
+        if self._path is not None:
+            refused = set(await self._off_loop(login_refused, self._path))
+            self._login_refused = {key for ip in refused if (key := self._by_ip.get(ip))}
 
     async def close(self) -> None:
         """Write what is left and let go of the file."""
@@ -136,6 +142,12 @@ class Inventory:
             del self._by_id[record.miner_id]
         self._dirty.discard(key)
         self._gone.add(key)
+        self._note(key, refused=False)
+
+    def note_login(self, ip: str, *, refused: bool) -> None:
+        """Keep whether the miner at this address refuses our login, for whoever asks the file."""
+        if (key := self._by_ip.get(ip)) is not None:
+            self._note(key, refused=refused)
 
     def learn_ids(self, keys: Iterable[MinerKey]) -> None:
         """Keep the ids the cloud gave."""
@@ -150,7 +162,7 @@ class Inventory:
 
     async def flush(self) -> None:
         """Write what changed since the last time, in one transaction."""
-        if not self._dirty and not self._gone:
+        if not self._dirty and not self._gone and not self._login_noted:
             return
         rows = [
             (
@@ -164,9 +176,17 @@ class Inventory:
             for r in (self._records[key] for key in self._dirty)
         ]
         gone = [(key,) for key in self._gone]
+        refused = [(key,) for key in self._login_refused]
         self._dirty.clear()
         self._gone.clear()
-        await self._off_loop(self._save, rows, gone)
+        self._login_noted = False
+        await self._off_loop(self._save, rows, gone, refused)
+
+    def _note(self, key: str, *, refused: bool) -> None:
+        if refused == (key in self._login_refused):
+            return
+        (self._login_refused.add if refused else self._login_refused.discard)(key)
+        self._login_noted = True
 
     def _put(self, record: MinerRecord) -> None:
         before = self._records.get(record.key)
@@ -200,7 +220,7 @@ class Inventory:
         self._db = sqlite3.connect(path, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute(_SCHEMA)
+        self._db.executescript(_SCHEMA)
         rows = self._db.execute(
             "SELECT key, ip, miner_id, identity, first_seen_at, last_seen_at FROM miners ORDER BY last_seen_at"
         )
@@ -216,7 +236,12 @@ class Inventory:
             for key, ip, miner_id, identity, first, last in rows
         ]
 
-    def _save(self, rows: list[tuple[object, ...]], gone: list[tuple[str]]) -> None:
+    def _save(
+        self,
+        rows: list[tuple[object, ...]],
+        gone: list[tuple[str]],
+        refused: list[tuple[str]],
+    ) -> None:
         if self._db is None:
             return
         try:
@@ -225,6 +250,8 @@ class Inventory:
                 self._db.executemany(
                     "INSERT OR REPLACE INTO miners VALUES (?, ?, ?, ?, ?, ?)", rows
                 )
+                self._db.execute("DELETE FROM login_refused")  # few, or else all of one farm once
+                self._db.executemany("INSERT INTO login_refused VALUES (?)", refused)
         except sqlite3.Error as error:
             # the records are still in memory and are written whenever they next change
             log.warning("inventory.not_written", error=str(error), rows=len(rows))
@@ -245,6 +272,16 @@ def known_miners(path: Path) -> dict[str, Identity]:
             }
     except (sqlite3.Error, msgspec.DecodeError):
         return {}
+
+
+def login_refused(path: Path) -> list[str]:
+    """The addresses of the miners that refuse our login, by the same file, as the daemon saw it last."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
+            query = "SELECT ip FROM miners JOIN login_refused USING (key) ORDER BY ip"
+            return [str(ip) for (ip,) in db.execute(query)]
+    except sqlite3.Error:
+        return []
 
 
 def file_trouble(path: Path) -> str | None:

@@ -59,11 +59,13 @@ def message(
     clock: Clock,
     *,
     slow: Slow | None,
+    slow_unchanged: bool = False,
     static: Static | None,
     interval_s: float | None,
     twin_ips: tuple[str, ...],
 ) -> MinerReading:
-    """What the cloud is told; `slow` and `static` are given only where they are news. It goes under the MAC that the
+    """What the cloud is told; `slow` and `static` are given only where they are news, and `slow_unchanged` where slow
+    facts were read that are none. It goes under the MAC that the
     look itself brought, where it brought one.
     """
     identity, capabilities, reading = driver.identity, driver.capabilities, seen.reading
@@ -84,6 +86,7 @@ def message(
         error=seen.error,
         moving=reading.moving,
         slow=slow,
+        slow_unchanged=slow_unchanged,
         static=static,
         drivable=identity.drivable,
         modes=tuple(capabilities.modes) if capabilities else (),

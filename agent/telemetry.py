@@ -16,7 +16,7 @@ from agent.fleet import Fleet
 from agent.looking import Look, is_stranger, look, message
 from agent.sections.miners import TelemetrySection
 from contract.clock import Clock
-from contract.errors import MinerError
+from contract.errors import ErrorCode, MinerError
 from contract.miner import Reading, Slow, Static
 from drivers.base import Depth, Driver
 
@@ -38,7 +38,7 @@ class Plan(msgspec.Struct, gc=False):
     uptime_s: float | None = None
     slow: Slow | None = None
     static: Static | None = None
-    error: str | None = None
+    login_refused: bool = False
     unsure: int = 0  # looks in a row at what hides the MAC that it told before
 
 
@@ -86,6 +86,11 @@ class Telemetry:
     def interval_s(self) -> float:
         return self._interval_s
 
+    @property
+    def login_refused(self) -> list[str]:
+        """The addresses whose miners refuse our login, by the last look that needed it."""
+        return [ip for ip, plan in self._plans.items() if plan.login_refused]
+
     def set_interval(self, seconds: float) -> None:
         """What the cloud would like, above the local floor. Holds from each miner's next look on."""
         self._interval_s = max(seconds, self._section.min_interval_s)
@@ -108,6 +113,7 @@ class Telemetry:
         """Another part (a scan) has just looked and told the cloud everything."""
         plan = self._plans.get(ip)
         if plan is not None and seen.reading is not None:
+            self._note_login(ip, plan, seen)
             self._remember(plan, seen)
             plan.full_mono = self._clock.mono()
             driver = self._fleet.at(ip)
@@ -203,15 +209,16 @@ class Telemetry:
         self.stats.looks += 1
         plan.polls += 1
         plan.slow_looks = max(0, plan.slow_looks - 1)
+        said = self._note_login(ip, plan, seen)
         if seen.reading is None:
             self.stats.failed += 1
             plan.failures += 1
             plan.slow_looks = max(plan.slow_looks, 1)
-            if plan.failures == 1:
+            if plan.failures == 1 and not said:
                 log.info("telemetry.lost", ip=ip, error=seen.error, problem=seen.problem)
             self._say(driver, seen, None, None)
             return
-        if plan.failures:
+        if plan.failures and not said:
             log.info("telemetry.back", ip=ip, failures=plan.failures)
         if depth is Depth.FULL:
             plan.full_mono = self._clock.mono()
@@ -231,12 +238,29 @@ class Telemetry:
         reading = seen.reading
         assert reading is not None
         plan.failures = 0
-        plan.error = seen.error
         plan.slow = reading.slow or plan.slow
         plan.static = reading.static or plan.static
         if _began_anew(plan, reading):
             plan.slow_looks = max(plan.slow_looks, 1)  # modes and faults may be new
         plan.uptime_s = reading.moving.uptime_s
+
+    def _note_login(self, ip: str, plan: Plan, seen: Look) -> bool:
+        """Say once that a miner refuses our login, and once that it takes it again. Whether it was said now."""
+        if seen.error == ErrorCode.AUTH_FAILED:
+            refused = True
+        elif seen.reading is not None and seen.reading.slow is not None:
+            refused = False  # for these facts one has to log in, if for any
+        else:
+            return False  # this look did not need it
+        self._fleet.note_login(ip, refused=refused)
+        if refused == plan.login_refused:
+            return False
+        plan.login_refused = refused
+        if refused:
+            log.warning("telemetry.login_refused", ip=ip, problem=seen.problem)
+        else:
+            log.info("telemetry.login_taken", ip=ip)
+        return True
 
     def _say(self, driver: Driver, seen: Look, slow: Slow | None, static: Static | None) -> None:
         self._buffer.add(
@@ -245,6 +269,9 @@ class Telemetry:
                 seen,
                 self._clock,
                 slow=slow,
+                slow_unchanged=slow is None
+                and seen.reading is not None
+                and seen.reading.slow is not None,
                 static=static,
                 interval_s=self._interval_of(driver),
                 twin_ips=self._fleet.twins(driver.endpoint.host),

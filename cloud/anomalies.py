@@ -1,4 +1,6 @@
-"""What looks wrong with a miner, judged from one reading: Nonce's bit mask and the four health words.
+"""What looks wrong with a miner, judged from one reading: Nonce's bit mask and the health words.
+
+It is judged once, when a reading comes in, and stored: what a filter finds is then what an item says.
 
 Makers' own fault codes are many and change with the firmware; drivers put them into words, and the words
 decide the bit. What the figures alone show (a still fan, missing chips, a dead pool) counts too.
@@ -12,6 +14,11 @@ from typing import Final
 from contract.miner import Board, Moving, PowerMode, Slow, Static
 from contract.nonce import ANOMALY_BITS
 
+# Health words that follow from the figures of a look and have no bit among the published ones. (`error` and
+# `low_hashrate` are in the flags, `auth_failed` is the login's.)
+HEALTH_BITS: Final = {"overheated": 0, "overpower": 1, "underpower": 2}
+LOW_HASHRATE: Final = 1 << ANOMALY_BITS["low_hashrate"]
+ERRORS: Final = sum(1 << bit for name, bit in ANOMALY_BITS.items() if name != "low_hashrate")
 # Nonce publishes no thresholds; these are ours.
 LOW_HASHRATE_RATIO: Final = 0.8  # of the ideal rate in the mode it runs in
 OVERHEAT_CHIP_C: Final = 95.0  # makers throttle or stop between 95 and 105
@@ -60,9 +67,17 @@ def flags_of(moving: Moving | None, slow: Slow | None, static: Static | None) ->
     return sum(1 << ANOMALY_BITS[name] for name in names)
 
 
-def names_of(flags: int) -> tuple[str, ...]:
-    """The names of the bits set."""
-    return tuple(name for name, bit in ANOMALY_BITS.items() if flags >> bit & 1)
+def health_of(moving: Moving | None, slow: Slow | None) -> int:
+    """The bits of HEALTH_BITS that hold."""
+    if moving is None:
+        return 0
+    too_much, too_little = power_judgement(moving, slow)
+    holds = {
+        "overheated": is_overheated(moving),
+        "overpower": too_much,
+        "underpower": too_little,
+    }
+    return sum(1 << HEALTH_BITS[name] for name, held in holds.items() if held)
 
 
 def is_overheated(moving: Moving) -> bool:

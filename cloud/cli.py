@@ -73,6 +73,12 @@ def serve(
     insecure_http: Annotated[
         bool, typer.Option("--insecure-http", help="Plain http on other addresses than loopback.")
     ] = False,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address or range of a proxy in front, whose X-Forwarded-For is believed; may be given several times."
+        ),
+    ] = None,
     rig_header_alias: Annotated[
         bool,
         typer.Option(
@@ -98,6 +104,7 @@ def serve(
             tls_key=tls_key,
             public_url=public_url,
             insecure_http=insecure_http,
+            proxies=tuple(proxy or ()),
             rig_header_alias=rig_header_alias,
         )
     except ValidationError as error:

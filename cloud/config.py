@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from contract import rigmonitor
 from contract.hosts import is_loopback
@@ -13,6 +14,16 @@ from contract.link import LEASE_S, LONG_POLL_MAX_S, OFFLINE_AFTER_S
 from contract.task import QUEUE_TTL_S, SPECS, TaskName
 
 MIB: Final = 1024 * 1024
+
+
+def _network(given: object) -> object:
+    try:
+        return ip_network(given, strict=False) if isinstance(given, str) else given
+    except ValueError:
+        raise ValueError(f"--proxy {given}: no address, and no range of addresses") from None
+
+
+Proxy = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 class CloudSettings(BaseModel):
@@ -27,6 +38,7 @@ class CloudSettings(BaseModel):
     tls_key: Path | None = None
     public_url: str | None = None  # how the outside reaches us, for the links to files
     insecure_http: bool = False
+    proxies: tuple[Proxy, ...] = ()  # in front of us: whom they name is who calls
 
     operator_body_bytes: int = 1 * MIB
     link_body_bytes: int = 8 * MIB
@@ -53,6 +65,7 @@ class CloudSettings(BaseModel):
     rig_offline_after_s: float = Field(rigmonitor.OFFLINE_AFTER_S, ge=60)  # without a log
     rig_calls_per_s: float = Field(2.0, gt=0)  # of one code, in the long run
     rig_calls_burst: int = Field(20, ge=1)  # of one code, at once
+    rig_bulk_calls_per_s: float = Field(rigmonitor.BULK_CALLS_PER_S, gt=0)  # of one address
     rig_body_bytes: int = 512 * 1024
 
     @model_validator(mode="after")

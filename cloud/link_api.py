@@ -191,14 +191,16 @@ async def post_heartbeat(request: web.Request) -> web.Response:
     settings, clock = request.app[SETTINGS], request.app[CLOCK]
     beat = await read_message(request, Heartbeat, settings.heartbeat_body_bytes)
     agent, session = request[AGENT], request[SESSION]
+    session.beat, session.beat_at = beat, clock.now()
     health = (beat.version, beat.notices, sorted(beat.sinks.items()))
-    written_mono = session.persisted_mono
+    written_mono = session.beat_written_mono
     if (
         written_mono is None
         or session.health_key != health
         or clock.mono() - written_mono >= settings.persist_every_s
     ):
-        session.persisted_mono, session.health_key = clock.mono(), health
+        session.persisted_mono = session.beat_written_mono = clock.mono()
+        session.health_key = health
         await persist_heartbeat(
             request.app[STORE],
             agent["id"],

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from cloud.store.cloud_time import CloudTime
 from contract.clock import Clock
+from contract.link import Heartbeat
 
 _RIVALS_MAX: Final = 100
 _LAG_S: Final = 60.0  # of what is stored of an agent's last word
@@ -35,7 +36,10 @@ class Session:
     agent_id: str
     heard_mono: float
     heard_at: datetime
-    persisted_mono: float | None = None
+    persisted_mono: float | None = None  # when it was last written down that it lives
+    beat: Heartbeat | None = None
+    beat_at: datetime | None = None
+    beat_written_mono: float | None = None
     health_key: object = None  # what of the last heartbeat was written down
     doubt: str | None = None  # the journal of the last claim, if it is not the one we know
     poll: int = 0  # number of the newest long poll; an older one gives way
@@ -118,6 +122,13 @@ class Sessions:
         """The last word from it, fresher than what is stored."""
         session = self._sessions.get(agent_id)
         return session.heard_at if session else stored_at
+
+    def last_beat(self, agent_id: str) -> tuple[Heartbeat, datetime] | None:
+        """Its last heartbeat since this server started, and when it came: fresher than what is stored."""
+        session = self._sessions.get(agent_id)
+        if session is None or session.beat is None or session.beat_at is None:
+            return None
+        return session.beat, session.beat_at
 
 
 def _add(known: set[str], run_id: str) -> None:

@@ -213,9 +213,11 @@ class FileReply(Message, frozen=True, kw_only=True):
 
 
 class MinerReading(Message, frozen=True, kw_only=True):
-    """What one look at one miner brought. Slow and static facts are sent when they changed, moving ones always.
+    """What one look at one miner brought. Slow and static facts are sent when they changed, moving ones always;
+    `slow_unchanged` says that this look asked for the slow ones and found those that were sent last.
 
-    `ok` false: the look failed, `error` says why, and only address and MAC are known. `twin_ips` are the addresses of
+    `ok` false: the look failed, `error` says why, and only address and MAC are known. `error` of one that is `ok`: that
+    part of it failed which needs the password. `twin_ips` are the addresses of
     other devices that show the same MAC while this one does.
     """
 
@@ -226,6 +228,7 @@ class MinerReading(Message, frozen=True, kw_only=True):
     error: str | None = None
     moving: Moving | None = None
     slow: Slow | None = None
+    slow_unchanged: bool = False
     static: Static | None = None
     drivable: bool | None = None
     modes: tuple[str, ...] | None = None  # the power modes its driver can set

@@ -276,6 +276,7 @@ class SearchMiners(Search):
     mac: TextFilter | None = None
     status: EnumFilter | None = None
     ops_status: EnumFilter | None = None
+    asset_status: EnumFilter | None = None  # ours
     unstable: Annotated[bool, Field(strict=True)] | None = None
     lifecycle_statuses: EnumFilter | None = None
     health_statuses: EnumFilter | None = None

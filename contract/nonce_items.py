@@ -116,6 +116,7 @@ class MinerItem(Item, frozen=True, kw_only=True):
     overpower: bool
     underpower: bool
     status: str
+    asset_status: str | None  # ours: the last one that it was given
     ops_status: str | None
     lifecycle_status: str
     health_status: str | None
@@ -149,7 +150,9 @@ class BatchCreated(Item, frozen=True, kw_only=True):
 
 
 class BatchItem(Item, frozen=True, kw_only=True):
-    """`failed_count` holds timed-out and cancelled tasks too, so that the counts add up at the end."""
+    """`failed_count` holds timed-out and cancelled tasks too, so that the counts add up at the end. `task_params` of
+    a task without any is {} here, and null in other answers.
+    """
 
     batch_id: str
     task_name: str
@@ -157,7 +160,7 @@ class BatchItem(Item, frozen=True, kw_only=True):
     task_count: int
     succeed_count: int
     failed_count: int
-    task_params: dict[str, Any] | None
+    task_params: dict[str, Any]
     metadata: dict[str, Any] | None
     created_by: Actor | None
     created_at: str
@@ -272,16 +275,25 @@ class MinerTaskItem(Item, frozen=True, kw_only=True, rename="camel"):
     downloadable: Downloadable | UnsetType = UNSET
 
 
-# The last is ours: only a retry of a batch gives it.
+# The last three are ours; `outcome_unknown` is given by a retry of a batch only.
 SkipReason = Literal[
-    "no_change", "unsupported_mode", "miner_not_found", "unstable_miner", "outcome_unknown"
+    "no_change",
+    "unsupported_mode",
+    "miner_not_found",
+    "unstable_miner",
+    "auth_failed",
+    "agent_offline",
+    "outcome_unknown",
 ]
 
 
 class Skip(Item, frozen=True, kw_only=True):
+    """`agent_ids` is ours: of a task for agents, those that get none."""
+
     reason: SkipReason
     message: str
     miner_ids: list[str]
+    agent_ids: list[str] | UnsetType = UNSET
 
 
 class CreateSummary(Item, frozen=True, kw_only=True):

@@ -44,6 +44,9 @@ OFFICIAL_INT_MAX: Final = 2**31 - 1
 OFFICIAL_STALE_S: Final = 60.0  # a machine whose newest log is older leaves the dashboard
 
 BULK_MAX: Final = 500  # codes in one call, by our choice: nothing in the text limits them
+BULK_CALLS_PER_S: Final = (
+    10.0  # that a server of ours answers to one address, since they need no code
+)
 OFFLINE_AFTER_S: Final = 150.0  # our server: two and a half times the minute between logs
 BOARDS: Final = 3
 FANS: Final = 4
@@ -112,9 +115,8 @@ class AsicLog(Body, frozen=True, kw_only=True):
 
     hashboard_1_hashrate_5_min: float | None = None
     hashboard_1_hashrate_30_min: float | None = None
-    hashboard_1_temp_1: (
-        int  # the text means it too; a stray comma in its list of required fields hides it
-    )
+    # Server 5.0.0 asks for it, so a client sends it; the text does not, so a server of ours takes a log without it.
+    hashboard_1_temp_1: int | None = None
     hashboard_1_temp_2: int | None = None
     hashboard_2_hashrate_5_min: float | None = None
     hashboard_2_hashrate_30_min: float | None = None

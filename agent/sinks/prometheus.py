@@ -22,6 +22,7 @@ COUNTERS: Final = {
 }
 GAUGES: Final = {
     "miners_known": "Miners in the inventory",
+    "miners_login_refused": "Miners that refused our user or password when last asked",
     "journal_depth": "Tasks whose end the cloud has not acknowledged",
     "buffer_depth": "Readings the cloud does not have yet",
     "poll_lag_p99_seconds": "How late looks at miners begin, 99th percentile of the latest",

@@ -214,7 +214,7 @@ def _item(row: Mapping[str, Any]) -> BatchItem:
         task_count=counts.total,
         succeed_count=counts.succeed,
         failed_count=counts.unsuccessful,
-        task_params=shown_params(row["params"]),
+        task_params=shown_params(row["params"]) or {},  # as its published example
         metadata=row["metadata"],
         created_by=actor_of(row),
         created_at=nonce_time(row["created_at"]),

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET
 
 from cloud.auth import ACTOR, Actor
 from cloud.config import CloudSettings
-from cloud.context import CLOCK, SETTINGS, STORE, TIME, WAKE_UPS
+from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
 from cloud.errors import ApiError
 from cloud.nonce.event_tasks import carry_out
 from cloud.nonce.miners import snapshot_of
-from cloud.nonce.planning import Plan, Request, plan
+from cloud.nonce.planning import Plan, Request, plan, skip_agents
 from cloud.nonce.tasks import shown_params
 from cloud.store import batches, miners_query, tasks_query
 from cloud.store.ids import new_uuid
@@ -25,6 +26,7 @@ from contract.nonce_items import BatchCreated, CreateAnswer, CreateMeta, CreateS
 from contract.task import SPECS, TaskStatus
 
 Row = Mapping[str, Any]
+_SEEN: Final = timedelta(days=1)  # a task for agents goes to those that were
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +68,7 @@ async def create(request: web.Request, farm: Row, order: Order) -> CreateAnswer:
             recent = await tasks_query.last_of_kind(connection, farm["id"], name, ids)
             planned = plan(order.request, known, recent, now)
             tasks = (
-                [maker.for_agent(row, agents) for row in planned.chosen]
+                [maker.for_agent(row, [each["id"] for each in agents]) for row in planned.chosen]
                 if spec.by_agent
                 else [
                     maker.done(row, evidence)
@@ -78,10 +80,12 @@ async def create(request: web.Request, farm: Row, order: Order) -> CreateAnswer:
         else:
             if not agents:
                 raise ApiError(409, "This farm has no agent: enroll one first")
-            chosen = [
-                id_ for id_ in agents if order.only_agents is None or id_ in order.only_agents
+            asked = [
+                row for row in agents if order.only_agents is None or row["id"] in order.only_agents
             ]
-            tasks = [maker.task(None, id_) for id_ in chosen]
+            away = [row for row in asked if not _was_seen(request, row, now)]
+            tasks = [maker.task(None, row["id"]) for row in asked if row not in away]
+            planned = Plan(chosen=[], skipped=[skip_agents(away)] if away else [])
         if tasks:
             await batches.insert(connection, maker.batch(len(tasks)), tasks)
     _wake(request, farm, tasks)
@@ -90,11 +94,25 @@ async def create(request: web.Request, farm: Row, order: Order) -> CreateAnswer:
         data=[maker.created(len(tasks))] if tasks else [],
         meta=CreateMeta(
             summary=CreateSummary(
-                created_count=len(tasks), skipped_count=sum(len(each.miner_ids) for each in skipped)
+                created_count=len(tasks), skipped_count=sum(map(_number, skipped))
             ),
             skipped=skipped,
         ),
     )
+
+
+def _was_seen(request: web.Request, agent: Row, now: datetime) -> bool:
+    """Within a day: heard of, or new."""
+    heard_s = agent["last_online_cloud_s"]
+    return (
+        request.app[SESSIONS].is_online(agent["id"], heard_s)
+        or (heard_s is not None and request.app[TIME].now() - heard_s <= _SEEN.total_seconds())
+        or (heard_s is None and now - agent["created_at"] <= _SEEN)
+    )
+
+
+def _number(skip: Skip) -> int:
+    return len(skip.miner_ids) + (0 if skip.agent_ids is UNSET else len(skip.agent_ids))
 
 
 class _Maker(msgspec.Struct, frozen=True, kw_only=True):

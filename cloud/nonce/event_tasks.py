@@ -28,9 +28,11 @@ async def carry_out(
     params, name = request.params, request.name
     if name is TaskName.ASSET_UPDATE:
         assert isinstance(params, AssetUpdateParams)
-        status = ops_status_of(params.status)
-        await events.set_ops_status(connection, ids, status, params.comment, now)
-        return [(row, _change("ops_status", row["ops_status"], status)) for row in chosen]
+        after = {"asset_status": params.status.value, "ops_status": ops_status_of(params.status)}
+        await events.set_asset_status(connection, ids, after, params.comment, now)
+        return [
+            (row, {"before": {name: row[name] for name in after}, "after": after}) for row in chosen
+        ]
     if name in (TaskName.ASSET_DELETE, TaskName.RECORD_DELETE):
         assert isinstance(params, CommentParams)
         if name is TaskName.ASSET_DELETE:

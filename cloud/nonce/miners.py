@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from cloud.anomalies import is_low, is_overheated, names_of, power_judgement, power_w
+from cloud.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE, power_w
 from cloud.context import CLOCK, STORE
 from cloud.errors import ApiError
 from cloud.nonce.answers import many, time_or_none
@@ -27,8 +27,9 @@ from cloud.nonce.requests import (
 )
 from cloud.store import miners_query
 from cloud.store.engine import chunks
-from cloud.store.miners_query import REPORTS_ITSELF, MinerQuery, stale_after_s
+from cloud.store.miners_query import REPORTS_ITSELF, UNKNOWN_MODE, MinerQuery, stale_after_s
 from cloud.store.readings import DUPLICATE_MAC
+from contract.errors import ErrorCode
 from contract.miner import Moving, Reading, Slow, Static
 from contract.nonce import BODY_INSTEAD, EnumFilter, Page, SearchMiners, TextFilter
 from contract.nonce_items import (
@@ -42,7 +43,12 @@ from contract.nonce_items import (
 )
 from contract.ranges import Range, parse_range
 
+AUTH_FAILED: Final = ErrorCode.AUTH_FAILED.value
 _PIECE: Final = 200
+_REFUSED_LOGIN: Final = (
+    "its agent cannot log in: user or password are wrong or missing; set them in [[credentials]] of the agent's "
+    "configuration (miner-agent doctor, on the agent's host, says which were tried)"
+)
 
 
 @takes(
@@ -59,6 +65,7 @@ async def list_miners(request: web.Request) -> web.Response:
         mac=_equal(text_of(request, "mac")),
         statuses=_any_of(words_of(request, "status")),
         ops_status=next(iter(_any_of(words_of(request, "ops_status"))), None),
+        asset_status=next(iter(_any_of(words_of(request, "asset_status"))), None),
         unstable=flag_of(request, "unstable"),
         anomalies=words_of(request, "anomaly_filters"),
         modes=words_of(request, "mining_modes_in"),
@@ -80,6 +87,7 @@ async def search_miners(request: web.Request) -> web.Response:
         mac=body.mac,
         statuses=tuple(each for each in (body.status, body.lifecycle_statuses) if each is not None),
         ops_status=body.ops_status,
+        asset_status=body.asset_status,
         unstable=body.unstable,
         ip_ranges=_ranges(body.ip_ranges),
     )
@@ -92,15 +100,14 @@ def item_of(row: Mapping[str, Any], farm: Mapping[str, Any], now: datetime) -> M
     """
     moving, slow, static = _records(row)
     run = run_status(row, now)
-    shown = moving if run != "offline" else Moving()
-    flags = row["anomaly_flags"]
-    too_much, too_little = power_judgement(shown, slow)
+    shown, flags, judged = moving, row["anomaly_flags"], row["health"]
+    if run == "offline":
+        shown, flags, judged = Moving(), flags & ~LOW_HASHRATE, 0
     health = {
-        "error": any(name != "low_hashrate" for name in names_of(flags)),
-        "low_hashrate": is_low(shown, slow, static),
-        "overheated": is_overheated(shown),
-        "overpower": too_much,
-        "underpower": too_little,
+        "error": bool(flags & ERRORS),
+        "low_hashrate": bool(flags & LOW_HASHRATE),
+        **{word: bool(judged >> bit & 1) for word, bit in HEALTH_BITS.items()},
+        AUTH_FAILED: row["auth_failed_at"] is not None,
     }
     psu = static.psu if static else None
     return MinerItem(
@@ -126,14 +133,15 @@ def item_of(row: Mapping[str, Any], farm: Mapping[str, Any], now: datetime) -> M
         stale=run == "stale",
         overheat=health["overheated"],
         low_hashrate=health["low_hashrate"],
-        overpower=too_much,
-        underpower=too_little,
+        overpower=health["overpower"],
+        underpower=health["underpower"],
         status=run,
+        asset_status=row["asset_status"],
         ops_status=row["ops_status"],
         lifecycle_status=row["ops_status"] or run,
         health_status=",".join(word for word, holds in health.items() if holds) or None,
         unstable_reason=row["unstable_reason"],
-        mining_mode=row["mode"] or "unknown",
+        mining_mode=row["mode"] or UNKNOWN_MODE,
         mining_mode_preset=row["mode_preset"],
         hashrate=shown.hashrate_hs,
         hashrate_24h=row["hashrate_24h_hs"],
@@ -260,7 +268,9 @@ def _errors(row: Mapping[str, Any], slow: Slow | None) -> list[ErrorItem]:
             "them off the network or give it a MAC of its own"
         )
         found.append(ErrorItem(code=DUPLICATE_MAC, message=message))
-    if row["last_ok"] is False and row["last_error"]:
+    if row["auth_failed_at"] is not None:
+        found.append(ErrorItem(code=AUTH_FAILED, message=_REFUSED_LOGIN))
+    if row["last_ok"] is False and row["last_error"] and row["last_error"] != AUTH_FAILED:
         found.append(ErrorItem(code="read_failed", message=row["last_error"]))
     return found
 

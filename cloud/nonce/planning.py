@@ -13,9 +13,11 @@ from cloud.store.tasks_query import LastOfKind
 from contract.nonce import MODES_BY_MAKE
 from contract.nonce_items import Skip, SkipReason
 from contract.task import (
+    MODES,
     SPECS,
     AssetStatus,
     AssetUpdateParams,
+    LightParams,
     Params,
     PowerModeParams,
     TagsParams,
@@ -30,6 +32,8 @@ _MESSAGES: Final[dict[SkipReason, str]] = {
     "unsupported_mode": "Task skipped: mode not supported by this manufacturer",
     "miner_not_found": "Task skipped: miner not found or not accessible",
     "unstable_miner": "Task skipped: miner is unstable, its MAC or serial number cannot be relied on",
+    "auth_failed": "Task skipped: the agent cannot log in at the miner: user or password are wrong or missing; set "
+    "them in [[credentials]] of the agent's configuration",
     "outcome_unknown": "Task skipped: nobody knows whether it happened the first time",
 }
 
@@ -60,20 +64,32 @@ def plan(
     of the same name.
     """
     chosen: list[Row] = []
-    skipped: dict[SkipReason, list[str]] = {}
+    skipped: dict[tuple[SkipReason, str], list[str]] = {}
     for miner_id in dict.fromkeys(request.miner_ids):
         row = known.get(miner_id)
         reason = _reason(request, row, recent.get(miner_id), now)
-        if row is None or reason is not None:
-            skipped.setdefault(reason or "miner_not_found", []).append(miner_id)
-        else:
+        if row is not None and reason is None:
             chosen.append(row)
+            continue
+        reason = reason or "miner_not_found"
+        skipped.setdefault((reason, _message(request, reason, row)), []).append(miner_id)
     return Plan(
         chosen=chosen,
         skipped=[
-            Skip(reason=reason, message=_message(request, reason), miner_ids=ids)
-            for reason, ids in skipped.items()
+            Skip(reason=reason, message=message, miner_ids=ids)
+            for (reason, message), ids in skipped.items()
         ],
+    )
+
+
+def skip_agents(agents: Sequence[Row]) -> Skip:
+    """The agents of a farm that get no task of their own: nobody knows whether they will ever ask again."""
+    names = ", ".join(row["name"] or row["id"] for row in agents)
+    return Skip(
+        reason="agent_offline",
+        message=f"Task skipped: not seen for a day: {names}",
+        miner_ids=[],
+        agent_ids=[row["id"] for row in agents],
     )
 
 
@@ -96,8 +112,11 @@ def _reason(
         return "miner_not_found"
     if _is_forgotten(row):
         return "miner_not_found"
-    if SPECS[request.name].by_agent and row["unstable_reason"]:
-        return "unstable_miner"
+    if SPECS[request.name].by_agent:
+        if row["unstable_reason"]:
+            return "unstable_miner"
+        if _is_young(row, row["auth_failed_at"], now):
+            return "auth_failed"
     if check := _CHECKS.get(request.name):
         return check(request, row, recent, now)
     return None
@@ -110,7 +129,20 @@ def _power_mode(
     assert isinstance(params, PowerModeParams)
     if params.mode not in _modes_of(row):
         return "unsupported_mode"
-    return "no_change" if _runs_in(row, params.mode) and _is_current(row, recent, now) else None
+    still_tells = _is_current(row, row["last_read_at"], recent, now)
+    return "no_change" if _runs_in(row, params.mode) and still_tells else None
+
+
+def _light(
+    request: Request, row: Row, recent: LastOfKind | None, now: datetime
+) -> SkipReason | None:
+    params = request.params
+    assert isinstance(params, LightParams)
+    # One that is to go out is always told so: it costs nothing, and none is left burning.
+    if params.action != "on" or (row["slow"] or {}).get("light_on") is not True:
+        return None
+    # A mode that is changed at the miner restarts it, which its agent sees in any look; its light leaves no such trace.
+    return "no_change" if _is_current(row, row["slow_read_at"], recent, now) else None
 
 
 def _modes_of(row: Row) -> Sequence[str] | frozenset[str]:
@@ -119,6 +151,10 @@ def _modes_of(row: Row) -> Sequence[str] | frozenset[str]:
         return list(row["modes"])
     if row["drivable"] is False:
         return ()
+    return _modes_of_make(row)
+
+
+def _modes_of_make(row: Row) -> frozenset[str]:
     return MODES_BY_MAKE.get(row["make"], frozenset())
 
 
@@ -130,23 +166,30 @@ def _runs_in(row: Row, mode: str) -> bool:
     return mode in (row["mode"], row["mode_preset"])
 
 
-def _is_current(row: Row, recent: LastOfKind | None, now: datetime) -> bool:
-    """Whether the last reading still tells: young enough, and nothing was done to the miner since."""
-    read_at: datetime | None = row["last_read_at"]
-    if read_at is None or row["last_ok"] is False:
+def _is_current(
+    row: Row, read_at: datetime | None, recent: LastOfKind | None, now: datetime
+) -> bool:
+    """Whether what was read then still tells: young enough, and nothing was done to the miner since."""
+    if read_at is None or row["last_ok"] is False or not _is_young(row, read_at, now):
         return False
-    age_s = (now - read_at).total_seconds()
-    if not 0 <= age_s <= 2 * (row["interval_s"] or INTERVAL_DEFAULT_S):
-        return False  # in the future: our clock was set back since, so nobody knows how old it is
     if recent is None:
         return True
     return not recent.still_open and (recent.ended_at is None or read_at > recent.ended_at)
 
 
+def _is_young(row: Row, at: datetime | None, now: datetime) -> bool:
+    """Whether a look of that time is younger than two intervals of its miner."""
+    if at is None:
+        return False
+    age_s = (now - at).total_seconds()
+    # In the future: our clock was set back since, so nobody knows how old it is.
+    return 0 <= age_s <= 2 * (row["interval_s"] or INTERVAL_DEFAULT_S)
+
+
 def _asset(request: Request, row: Row, *_: object) -> SkipReason | None:
     params = request.params
     assert isinstance(params, AssetUpdateParams)
-    return "no_change" if row["ops_status"] == ops_status_of(params.status) else None
+    return "no_change" if row["asset_status"] == params.status else None
 
 
 def _tags(request: Request, row: Row, *_: object) -> SkipReason | None:
@@ -161,16 +204,27 @@ def _rack(request: Request, row: Row, *_: object) -> SkipReason | None:
 
 _CHECKS: Final[dict[TaskName, Callable[..., SkipReason | None]]] = {
     TaskName.POWER_MODE: _power_mode,
+    TaskName.LIGHT: _light,
     TaskName.ASSET_UPDATE: _asset,
     TaskName.TAGS: _tags,
     TaskName.RACK_LOCATION: _rack,
 }
 
 
-def _message(request: Request, reason: SkipReason) -> str:
-    if reason == "no_change" and request.name is TaskName.POWER_MODE:
-        return "Task skipped: miner already in requested mode"
+def _message(request: Request, reason: SkipReason, row: Row | None) -> str:
+    if isinstance(request.params, PowerModeParams) and row is not None:
+        if reason == "no_change":
+            return "Task skipped: miner already in requested mode"
+        if reason == "unsupported_mode" and row["drivable"] is False:
+            return "Task skipped: the firmware of this miner is only read, so no mode can be set"
+        if reason == "unsupported_mode" and _is_of_others(request.params.mode, row):
+            return "Task skipped: mode not supported by this model of the manufacturer"
     return _MESSAGES[reason]
+
+
+def _is_of_others(mode: str, row: Row) -> bool:
+    """Whether other miners of its make have that mode. Presets are always those of a few models."""
+    return mode in _modes_of_make(row) or (mode not in MODES and row["make"] in MODES_BY_MAKE)
 
 
 def _is_forgotten(row: Row) -> bool:

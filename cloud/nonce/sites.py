@@ -60,16 +60,23 @@ def _farm(row: dict[str, Any]) -> FarmItem:
 
 
 def _agent(row: dict[str, Any], sessions: Sessions) -> AgentItem:
+    """As it said of itself last: what is stored may lag a minute."""
     online = sessions.is_online(row["id"], row["last_online_cloud_s"])
+    told_at = [row["last_updated_at"]]
+    version, uptime_s, host = row["version"], row["uptime_s"], row["host"]
+    if (last := sessions.last_beat(row["id"])) is not None:
+        beat, beat_at = last
+        version, uptime_s, host = beat.version, beat.uptime_s, beat.host
+        told_at.append(beat_at)
     return AgentItem(
         id=row["id"],
         farm_id=row["farm_id"],
         farm=FarmRef(id=row["farm_id"], name=row["farm_name"]),
         workspace_id=row["workspace_id"],
         status="online" if online else "offline",
-        version=row["version"],
-        uptime=row["uptime_s"],
+        version=version,
+        uptime=uptime_s,
         last_online_at=time_or_none(sessions.last_online_at(row["id"], row["last_online_at"])),
-        last_updated_at=time_or_none(row["last_updated_at"]),
-        host=row["host"],
+        last_updated_at=time_or_none(max((at for at in told_at if at is not None), default=None)),
+        host=host,
     )

@@ -1,8 +1,9 @@
 """What a machine sent, as one of the structs of `contract.rigmonitor`. Pure.
 
 Lenient as the official server's casts are, and where its columns are narrow (whole numbers, short texts) wider: numbers
-may be text, fractions are rounded for whole numbers, blank text is no value, unknown keys are dropped. Its words for
-what is wrong are kept, since clients show them.
+may be text and as large as they like, fractions are rounded for whole numbers, blank text is no value, unknown keys are
+dropped. Its words for what is wrong are kept, since clients show them. Whether a figure can be true is judged later, in
+`cloud.rigmonitor.figures`.
 """
 
 from __future__ import annotations
@@ -93,10 +94,11 @@ def _number(given: Any) -> float:
     return value
 
 
-def _whole(given: object) -> int:
+def _whole(given: object) -> float:
+    """An int, but for what is too large to be one: no figure can be that, and JSON keeps it as a float only."""
     value = _number(given)
     if abs(value) > _WHOLE_MAX:
-        raise _WrongError(INVALID)
+        return value
     return int(math.copysign(math.floor(abs(value) + 0.5), value))  # halves away from zero
 
 

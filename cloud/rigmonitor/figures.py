@@ -1,16 +1,22 @@
 """Reports of machines as the readings of every other miner: H/s, W, degC, s. Pure.
 
+MRM refuses no number. One that no machine can have is no figure: it is absent from the reading, which has a fault in
+its place.
+
 MRM leaves open what the two temperatures of a board are; their use is inlet (or board) and outlet (or chip), so they
 are kept as inlet and outlet. Its 5 minute mean is the youngest rate there is and stands for the rate now.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from ipaddress import ip_address
 from typing import Any, Final
 
-from contract.miner import Board, Make, Moving, Pool, Static
+import msgspec
+
+from contract.miner import Board, Make, MinerFault, Moving, Pool, Slow, Static
 from contract.rigmonitor import (
     BOARDS,
     FANS,
@@ -30,45 +36,68 @@ _MAKES: Final = (
     (Make.ANTMINER, re.compile(r"antminer|bitmain", re.IGNORECASE)),
     (Make.WHATSMINER, re.compile(r"whatsminer|microbt", re.IGNORECASE)),
 )
-_RATE_MAX_HS: Final = 1e24  # more than all miners of the world together
 _NAMEPLATE: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?([kmgtpe]h(?:/?s)?)", re.IGNORECASE)
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a figure can be, both ends included."""
+
+    least: float
+    most: float
+    unit: str
+
+    def allow(self, value: float) -> bool:
+        return self.least <= value <= self.most
+
+
+# Wide enough for what will be sold one day, narrow enough that no figure is wrong by its unit or its sign.
+RATE: Final = Limits(0, 1e18, "H/s")  # a thousand times the largest machine there is
+POWER: Final = Limits(0, 100_000, "W")
+TEMPERATURE: Final = Limits(-60, 200, "degC")
+FAN: Final = Limits(0, 50_000, "rpm")
+PERCENT: Final = Limits(0, 100, "%")
+SHARES: Final = Limits(0, 2**53, "shares")
+UPTIME: Final = Limits(0, 20 * 366 * 86_400, "s")
 
 
 def static_of(spec: AsicSpec) -> Static:
     """What it is. A variant that is a rate (`12TH`) is the rate on its nameplate."""
     nameplate = _NAMEPLATE.fullmatch((spec.model_variant or "").strip())
+    ideal = None if nameplate is None else hashrate_hs(float(nameplate[1]), nameplate[2][:2])
     return Static(
         make=next((make for make, words in _MAKES if words.search(spec.model)), Make.UNKNOWN),
         model=spec.model,
         firmware_version=spec.firmware_version,
         software_version=spec.software_version,
-        hashrate_ideal_hs=None
-        if nameplate is None
-        else hashrate_hs(float(nameplate[1]), nameplate[2][:2]),
+        hashrate_ideal_hs=ideal if ideal is not None and RATE.allow(ideal) else None,
     )
 
 
-def moving_of(log: AsicLog) -> Moving:
-    """What it does. A rate that cannot be, or is in a unit nobody knows, is no rate."""
-    pools = tuple(pool for index in range(POOLS) if (pool := _pool(log, index)) is not None)
-    boards = tuple(board for index in range(BOARDS) if (board := _board(log, index)) is not None)
-    fans = [getattr(log, f"fan_{number}_speed") for number in range(1, FANS + 1)]
-    rate = _rate(log.hashrate_5_min, log)
-    return Moving(
+def state_of(log: AsicLog) -> tuple[Moving, Slow]:
+    """What it does, and the faults of what it says."""
+    figures = _Figures(log)
+    pools = tuple(pool for index in range(POOLS) if (pool := _pool(figures, index)) is not None)
+    boards = tuple(
+        board for index in range(BOARDS) if (board := _board(figures, index)) is not None
+    )
+    fans = [figures.within(f"fan_{number}_speed", FAN) for number in range(1, FANS + 1)]
+    rate = figures.rate("hashrate_5_min")
+    moving = Moving(
         hashrate_hs=rate,
         hashrate_5m_hs=rate,
-        hashrate_30m_hs=_rate(log.hashrate_30_min, log),
-        power_w=float(log.power),
+        hashrate_30m_hs=figures.rate("hashrate_30_min"),
+        power_w=figures.within("power", POWER),
         temp_inlet_c=_most(board.temp_inlet_c for board in boards),
         temp_outlet_c=_most(board.temp_outlet_c for board in boards),
         fan_rpm=tuple(rpm for rpm in fans if rpm is not None),
-        uptime_s=uptime_s(log.uptime),
+        uptime_s=figures.uptime(),
         accepted=_sum(pool.accepted for pool in pools),
         rejected=_sum(pool.rejected for pool in pools),
-        pool_reject_percent=log.pool_rejection_rate,
+        pool_reject_percent=figures.within("pool_rejection_rate", PERCENT),
         boards=boards,
         pools=pools,
     )
+    return moving, Slow(faults=tuple(figures.faults))
 
 
 def ip_of(log: AsicLog) -> str:
@@ -79,8 +108,48 @@ def ip_of(log: AsicLog) -> str:
         return ""
 
 
-def _pool(log: AsicLog, index: int) -> Pool | None:
-    slot = f"pool_{index + 1}_"
+class _Figures:
+    """The figures of one log: what cannot be is no figure, but a fault."""
+
+    def __init__(self, log: AsicLog) -> None:
+        self.log = log
+        self.faults: list[MinerFault] = []
+        self._knows_unit = hashrate_hs(0, log.hashrate_uom) is not None
+        if not self._knows_unit:
+            self._fault("hashrate_uom", f"{log.hashrate_uom[:20]!r} is no unit of a rate")
+
+    def within(self, name: str, limits: Limits) -> Any:
+        """The field of this name, which is a whole number or not, in the unit of its limits."""
+        return self._checked(name, getattr(self.log, name), limits)
+
+    def rate(self, name: str) -> float | None:
+        """In H/s. In a unit nobody knows it is none."""
+        value: float | None = getattr(self.log, name)
+        if value is None or not self._knows_unit:
+            return None
+        rate = hashrate_hs(value, self.log.hashrate_uom)
+        checked: float | None = self._checked(name, math.inf if rate is None else rate, RATE)
+        return checked
+
+    def uptime(self) -> float | None:
+        """In seconds. Text of another form is none."""
+        value: float | None = self._checked("uptime", uptime_s(self.log.uptime), UPTIME)
+        return value
+
+    def _checked(self, name: str, value: Any, limits: Limits) -> Any:
+        if value is None or limits.allow(value):
+            return value
+        self._fault(name, f"{value:g} {limits.unit} cannot be")
+        return None
+
+    def _fault(self, name: str, text: str) -> None:
+        self.faults.append(
+            MinerFault(code="impossible_figure", text=f"{name}: {text}", severity="warning")
+        )
+
+
+def _pool(figures: _Figures, index: int) -> Pool | None:
+    slot, log = f"pool_{index + 1}_", figures.log
     url: str | None = getattr(log, f"{slot}address")
     if url is None or url == NO_POOL:
         return None
@@ -91,27 +160,21 @@ def _pool(log: AsicLog, index: int) -> Pool | None:
         user=getattr(log, f"{slot}user"),
         status=None if state is None else _POOL_WORDS[state],
         active=None if state is None else state is PoolState.CONNECTED,
-        accepted=getattr(log, f"{slot}accepted_share"),
-        rejected=getattr(log, f"{slot}rejected_share"),
+        accepted=figures.within(f"{slot}accepted_share", SHARES),
+        rejected=figures.within(f"{slot}rejected_share", SHARES),
     )
 
 
-def _board(log: AsicLog, index: int) -> Board | None:
+def _board(figures: _Figures, index: int) -> Board | None:
     slot = f"hashboard_{index + 1}_"
     board = Board(
         index=index,
-        hashrate_hs=_rate(getattr(log, f"{slot}hashrate_5_min"), log),
-        hashrate_30m_hs=_rate(getattr(log, f"{slot}hashrate_30_min"), log),
-        temp_inlet_c=getattr(log, f"{slot}temp_1"),
-        temp_outlet_c=getattr(log, f"{slot}temp_2"),
+        hashrate_hs=figures.rate(f"{slot}hashrate_5_min"),
+        hashrate_30m_hs=figures.rate(f"{slot}hashrate_30_min"),
+        temp_inlet_c=figures.within(f"{slot}temp_1", TEMPERATURE),
+        temp_outlet_c=figures.within(f"{slot}temp_2", TEMPERATURE),
     )
     return None if board == Board(index=index) else board
-
-
-def _rate(value: float | None, log: AsicLog) -> float | None:
-    rate = None if value is None else hashrate_hs(value, log.hashrate_uom)
-    # Rates are added up over a day, and must still be a number then.
-    return rate if rate is not None and 0 <= rate <= _RATE_MAX_HS else None
 
 
 def _most(values: Any) -> float | None:

@@ -13,10 +13,11 @@ from aiohttp import web
 
 from cloud.context import CLOCK, SETTINGS, STORE
 from cloud.errors import json_response
+from cloud.peers import peer_of
 from cloud.rigmonitor.casting import INVALID, BodyT, InvalidError, cast
-from cloud.rigmonitor.figures import ip_of, moving_of, static_of
+from cloud.rigmonitor.figures import ip_of, state_of, static_of
 from cloud.rigmonitor.inbox import INBOX
-from cloud.rigmonitor.limiter import LIMITER
+from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
 from cloud.rigmonitor.params import read_params
 from cloud.rigmonitor.replies import BAD_CODE, NO_CODE, MachineError
 from cloud.store import rigmonitor as store
@@ -49,9 +50,14 @@ async def post_logs(request: web.Request) -> web.Response:
     """POST asic_miners/logs: what the machine does, stamped on arrival."""
     rig = await _machine(request)
     report = await _body(request, AsicLog)
+    moving, slow = state_of(report)
     await request.app[INBOX].put(
         store.Log(
-            rig=rig, moving=moving_of(report), ip=ip_of(report), said=msgspec.to_builtins(report)
+            rig=rig,
+            moving=moving,
+            slow=slow,
+            ip=ip_of(report),
+            said=msgspec.to_builtins(report),
         )
     )
     return json_response(None)
@@ -64,9 +70,11 @@ async def get_expected_status(request: web.Request) -> web.Response:
 
 async def post_expected_status_bulk(request: web.Request) -> web.Response:
     """POST asic_miners/expected_status_bulk: the wishes for many, by the codes sent. Nobody proves who asks: whoever
-    knows a code may read its wishes, and codes that are unknown or revoked are left out.
+    knows a code may read its wishes, and codes that are unknown or revoked are left out. So that nobody can try codes
+    by the million, an address may ask only so often.
     """
     _check_accept(request)
+    _check_pace(request.app[BULK_LIMITER], peer_of(request))
     params = await read_params(request)
     given = {name: params[name] for name in _LISTS if name in params}
     if not given:
@@ -90,12 +98,16 @@ async def _machine(request: web.Request) -> dict[str, Any]:
     rig = await store.find_rig(request.app[STORE], code)
     if rig is None:
         raise MachineError(HTTPStatus.UNAUTHORIZED, BAD_CODE)
-    wait_s = request.app[LIMITER].wait_s(rig["id"])
+    _check_pace(request.app[LIMITER], rig["id"])
+    return rig
+
+
+def _check_pace(limiter: Limiter, caller: str) -> None:
+    wait_s = limiter.wait_s(caller)
     if wait_s > 0:
         raise MachineError(
             HTTPStatus.TOO_MANY_REQUESTS, headers={"Retry-After": str(math.ceil(wait_s))}
         )
-    return rig
 
 
 async def _body(request: web.Request, kind: type[BodyT]) -> BodyT:

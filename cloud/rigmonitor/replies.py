@@ -14,7 +14,7 @@ from cloud.statuses import words_of
 from contract.rigmonitor import PREFIX
 
 NO_CODE: Final = {"message": "API_CODE does not exist in request header."}
-BAD_CODE: Final = {"message": "API_CODE invalid."}
+BAD_CODE: Final = {"message": "Invalid API_CODE"}  # as published; server 5.0.0 words it otherwise
 log = structlog.get_logger(__name__)
 
 

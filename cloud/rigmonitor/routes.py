@@ -7,7 +7,7 @@ from aiohttp import web
 from cloud.context import CLOCK, SETTINGS, STORE
 from cloud.rigmonitor import machines, operators
 from cloud.rigmonitor.inbox import INBOX, Inbox, inbox_closed
-from cloud.rigmonitor.limiter import LIMITER, Limiter
+from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
 from contract.nonce import FARM
 from contract.rigmonitor import EXPECTED_STATUS, EXPECTED_STATUS_BULK, LOGS, PING, SPECS
 
@@ -17,6 +17,11 @@ def add_routes(app: web.Application) -> None:
     settings = app[SETTINGS]
     app[LIMITER] = Limiter(
         app[CLOCK], per_s=settings.rig_calls_per_s, burst=settings.rig_calls_burst
+    )
+    app[BULK_LIMITER] = Limiter(
+        app[CLOCK],
+        per_s=settings.rig_bulk_calls_per_s,
+        burst=max(1, int(settings.rig_bulk_calls_per_s)),
     )
     app[INBOX] = Inbox(app[STORE], settings, app[CLOCK])
     app.cleanup_ctx.append(inbox_closed)

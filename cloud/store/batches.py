@@ -75,10 +75,10 @@ async def insert(
         await connection.execute(tasks.insert(), list(new_tasks))
 
 
-async def executors(connection: AsyncConnection, farm_id: str) -> list[str]:
-    """The enrolled agents of a farm, the one heard from last first."""
+async def executors(connection: AsyncConnection, farm_id: str) -> list[dict[str, Any]]:
+    """The enrolled agents of a farm, the one heard from last first: id, name, when it was made and last heard from."""
     query = (
-        sa.select(agents.c.id)
+        sa.select(agents.c.id, agents.c.name, agents.c.created_at, agents.c.last_online_cloud_s)
         .where(
             agents.c.farm_id == farm_id,
             agents.c.revoked_at.is_(None),
@@ -86,7 +86,7 @@ async def executors(connection: AsyncConnection, farm_id: str) -> list[str]:
         )
         .order_by(agents.c.last_online_at.desc().nulls_last(), agents.c.created_at, agents.c.id)
     )
-    return list(await connection.scalars(query))
+    return rows(await connection.execute(query))
 
 
 async def find(connection: AsyncConnection, farm_id: str, batch_id: str) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,15 +18,15 @@ _FORGOTTEN = (
 )  # fmt: skip
 
 
-async def set_ops_status(
+async def set_asset_status(
     connection: AsyncConnection,
     ids: Sequence[str],
-    status: str | None,
+    status: Mapping[str, str | None],
     comment: str | None,
     now: datetime,
 ) -> None:
-    """Move miners in the farm's books; `None` is in service."""
-    values: dict[str, Any] = {"ops_status": status, "updated_at": now}
+    """Move miners in the farm's books. `status` holds `asset_status` and the `ops_status` that it means."""
+    values: dict[str, Any] = {**status, "updated_at": now}
     if comment is not None:
         values["comment"] = comment
     await connection.execute(miners.update().where(miners.c.id.in_(ids)).values(values))

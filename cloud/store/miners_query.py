@@ -10,12 +10,13 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.anomalies import OVERPOWER_RATIO, UNDERPOWER_RATIO
+from cloud.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE
 from cloud.store.conditions import Condition, matches
 from cloud.store.engine import Store, chunks, rows
 from cloud.store.readings import DUPLICATE_MAC
 from cloud.store.schema import miners
-from contract.miner import PowerMode, normalize_mac
+from contract.errors import ErrorCode
+from contract.miner import normalize_mac
 from contract.nonce import ANOMALY_BITS, OPS_STATUSES, EnumFilter, Page, TextFilter
 from contract.ranges import Range
 
@@ -26,7 +27,7 @@ STALE_FLOOR_S: Final = 60.0
 REPORTS_ITSELF: Final = "rig:"
 # What a row of a miner is for everybody but the driver's author and the hourly mean.
 COLUMNS: Final = tuple(column for column in miners.c if column.name not in ("raw", "hours"))
-_ERRORS: Final = sum(1 << bit for name, bit in ANOMALY_BITS.items() if name != "low_hashrate")
+UNKNOWN_MODE: Final = "unknown"  # what the mode of a miner that tells none is called
 
 
 class MinerQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class MinerQuery(msgspec.Struct, frozen=True, kw_only=True):
     mac: TextFilter | None = None
     statuses: tuple[EnumFilter, ...] = ()
     ops_status: EnumFilter | None = None
+    asset_status: EnumFilter | None = None
     unstable: bool | None = None
     anomalies: tuple[str, ...] | None = None  # any of
     modes: tuple[str, ...] | None = None  # any of
@@ -55,7 +57,7 @@ async def search(
 ) -> tuple[list[dict[str, Any]], int]:
     """One page of the miners that match, by address, and how many match."""
     async with store.read() as connection:
-        fresh = await _fresh(connection, farm_id, now) if wanted.statuses else sa.true()
+        fresh = await _fresh(connection, farm_id, now)
         where = sa.and_(
             miners.c.farm_id == farm_id, miners.c.deleted_at.is_(None), *_conditions(wanted, fresh)
         )
@@ -131,18 +133,19 @@ def _conditions(wanted: MinerQuery, fresh: Condition) -> list[Condition]:
     for status in wanted.statuses:
         found += _status(status, fresh)
     found += matches(miners.c.ops_status, wanted.ops_status)
+    found += matches(miners.c.asset_status, wanted.asset_status)
     if wanted.unstable is not None:
         column = miners.c.unstable_reason
         found.append(column.is_not(None) if wanted.unstable else column.is_(None))
     if wanted.anomalies is not None:
-        found.append(
-            _has(sum(1 << ANOMALY_BITS[n] for n in set(wanted.anomalies) if n in ANOMALY_BITS))
-        )
+        mask = sum(1 << ANOMALY_BITS[n] for n in set(wanted.anomalies) if n in ANOMALY_BITS)
+        found.append(_flagged(mask, fresh))
     if wanted.modes is not None:
         words = list(wanted.modes)
-        found.append(sa.or_(miners.c.mode.in_(words), miners.c.mode_preset.in_(words)))
+        mode = sa.func.coalesce(miners.c.mode, UNKNOWN_MODE)
+        found.append(sa.or_(mode.in_(words), miners.c.mode_preset.in_(words)))
     if wanted.realization_min is not None or wanted.realization_max is not None:
-        found.append(miners.c.hashrate_ideal_hs > 0)
+        found += [miners.c.hashrate_ideal_hs > 0, _has_figures(fresh)]
         if wanted.realization_min is not None:
             least = wanted.realization_min * miners.c.hashrate_ideal_hs
             found.append(miners.c.hashrate_hs >= least)
@@ -160,13 +163,13 @@ def _conditions(wanted: MinerQuery, fresh: Condition) -> list[Condition]:
 
 
 def _serial(wanted: TextFilter | None) -> list[Condition]:
-    """Serials of the miner, its boards, supply and controller lie in one text, `|A|B|`."""
+    """Serials of the miner, its boards, supply and controller lie in one text, `|A|B|`, their own bars left out."""
     if wanted is None:
         return []
     column = miners.c.serials
 
     def is_one(value: str) -> Condition:
-        return column.contains(f"|{value}|", autoescape=True)
+        return column.contains(f"|{value.replace('|', '')}|", autoescape=True)
 
     found: list[Condition] = []
     if wanted.eq is not None:
@@ -221,38 +224,50 @@ def _status(wanted: EnumFilter, fresh: Condition) -> list[Condition]:
 
 def _holds(word: str, fresh: Condition) -> Condition:
     """Whether a status word, a retired one included, is true of a miner. Never null, so that it can be negated."""
-    answers = sa.func.coalesce(miners.c.last_ok, sa.true())
-    is_fresh = sa.func.coalesce(fresh, sa.false())
-    by_itself = miners.c.identity.startswith(REPORTS_ITSELF)
-    limit = miners.c.slow["power_limit_w"].as_float()
     if word in OPS_STATUSES:
-        condition = miners.c.ops_status == word
-    elif word == "online":
-        condition = sa.and_(fresh, answers)
-    elif word == "offline":
-        silent = sa.and_(by_itself, sa.not_(is_fresh))
-        condition = sa.or_(sa.and_(fresh, sa.not_(answers)), silent)
-    elif word == "stale":
-        return sa.and_(sa.not_(by_itself), sa.not_(is_fresh))
-    elif word == "error":
-        condition = _has(_ERRORS)
-    elif word == "low_hashrate":
-        condition = _has(1 << ANOMALY_BITS["low_hashrate"])
-    elif word == "overheated":
-        condition = _has(1 << ANOMALY_BITS["temperature"])
-    elif word == "overpower":
-        condition = sa.and_(limit > 0, miners.c.power_w > OVERPOWER_RATIO * limit)
-    elif word == "underpower":
-        condition = sa.and_(
-            limit > 0,
-            miners.c.power_w < UNDERPOWER_RATIO * limit,
-            miners.c.hashrate_hs > 0,
-            sa.func.coalesce(miners.c.mode, "") != PowerMode.SLEEP,
-        )
-    else:  # unknown words match nothing; of overclocking no maker tells us
-        return sa.false()
-    return sa.func.coalesce(condition, sa.false())
+        return sa.func.coalesce(miners.c.ops_status == word, sa.false())
+    if word == "online":
+        return sa.and_(_is(fresh), _answers())
+    if word == "offline":
+        return sa.not_(_has_figures(fresh))
+    if word == "stale":
+        return sa.and_(sa.not_(_by_itself()), sa.not_(_is(fresh)))
+    if word == "error":
+        return _has(miners.c.anomaly_flags, ERRORS)
+    if word == "low_hashrate":
+        return _flagged(LOW_HASHRATE, fresh)
+    if word in HEALTH_BITS:
+        return sa.and_(_has(miners.c.health, 1 << HEALTH_BITS[word]), _has_figures(fresh))
+    if word == ErrorCode.AUTH_FAILED:
+        return miners.c.auth_failed_at.is_not(None)
+    return sa.false()  # unknown words match nothing; of overclocking no maker tells us
 
 
-def _has(mask: int) -> Condition:
-    return miners.c.anomaly_flags.bitwise_and(mask) != 0
+def _has_figures(fresh: Condition) -> Condition:
+    """Whether it is not offline: the figures of one that is are not shown, so nothing is judged by them."""
+    silent = sa.and_(_by_itself(), sa.not_(_is(fresh)))
+    return sa.not_(sa.or_(sa.and_(_is(fresh), sa.not_(_answers())), silent))
+
+
+def _answers() -> Condition:
+    return sa.func.coalesce(miners.c.last_ok, sa.true())
+
+
+def _by_itself() -> Condition:
+    return miners.c.identity.startswith(REPORTS_ITSELF)
+
+
+def _is(fresh: Condition) -> Condition:
+    return sa.func.coalesce(fresh, sa.false())
+
+
+def _flagged(mask: int, fresh: Condition) -> Condition:
+    """Whether one of these anomalies is shown of it."""
+    found = _has(miners.c.anomaly_flags, mask & ~LOW_HASHRATE)
+    if not mask & LOW_HASHRATE:
+        return found
+    return sa.or_(found, sa.and_(_has(miners.c.anomaly_flags, LOW_HASHRATE), _has_figures(fresh)))
+
+
+def _has(bits: sa.ColumnElement[int], mask: int) -> Condition:
+    return bits.bitwise_and(mask) != 0

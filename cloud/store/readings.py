@@ -15,9 +15,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.anomalies import flags_of, power_w
+from cloud.anomalies import flags_of, health_of, power_w
 from cloud.store.engine import Store, chunks, rows
 from cloud.store.ids import new_miner_id
+from cloud.store.returns import Return, tell_returns
 from cloud.store.schema import agents, miners, reading_batches
 from contract.clock import from_text
 from contract.errors import ErrorCode
@@ -38,6 +39,7 @@ _NOT_CHANGED: Final = frozenset(  # by a reading: these are the operator's or st
         "id",
         "farm_id",
         "workspace_id",
+        "asset_status",
         "ops_status",
         "comment",
         "tags",
@@ -47,7 +49,10 @@ _NOT_CHANGED: Final = frozenset(  # by a reading: these are the operator's or st
     }
 )
 _READ: Final = tuple(column.name for column in miners.c if column.name not in _NOT_CHANGED)
-_COLUMNS: Final = (miners.c.id, *(miners.c[name] for name in _READ))
+_COLUMNS: Final = (
+    *(miners.c[name] for name in ("id", "farm_id", "workspace_id", "asset_status", "ops_status")),
+    *(miners.c[name] for name in _READ),
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ async def apply_readings(
             new: dict[str, dict[str, Any]] = {}
             changed: dict[str, dict[str, Any]] = {}
             alone: set[str] = set()
+            returns: list[Return] = []
             for index, each in enumerate(looks):
                 look = looks[index] = _placed(each, known)
                 row = known.get(look.identity)
@@ -94,13 +100,15 @@ async def apply_readings(
                 elif look.identity not in new:
                     changed[look.identity] = row
                 before = row["unstable_reason"]
-                refresh(row, look, agent["id"], now)
+                if (returned := refresh(row, look, agent["id"], now)) is not None:
+                    returns.append(returned)
                 if look.mac is not None and look.identity == look.mac and look.reading.ok:
                     _supersede(known, changed, look, now)
                 if before == DUPLICATE_MAC != row["unstable_reason"]:
                     alone.add(look.identity)
             await _drop_twins(connection, agent["farm_id"], alone, known, changed, now)
             await write_miners(connection, new.values(), changed.values())
+            await tell_returns(connection, returns, now, agent["id"])
             await connection.execute(
                 reading_batches.insert().values(received_cloud_s=cloud_s, **batch)
             )
@@ -126,6 +134,7 @@ def minted(identity: str, mac: str | None, farm: dict[str, str], now: datetime) 
             "mac": mac,
             "serials": "",
             "anomaly_flags": 0,
+            "health": 0,
             "unstable_reason": None if mac else NO_MAC,
             "tags": [],
             "created_at": now,
@@ -133,8 +142,11 @@ def minted(identity: str, mac: str | None, farm: dict[str, str], now: datetime) 
     )
 
 
-def refresh(row: dict[str, Any], look: Look, agent_id: str | None, now: datetime) -> None:
-    """Put a look into the row of its miner. One from the past counts for the mean of the day only."""
+def refresh(row: dict[str, Any], look: Look, agent_id: str | None, now: datetime) -> Return | None:
+    """Put a look into the row of its miner. One from the past counts for the mean of the day only.
+
+    Gives what is to be told of a miner that had been deleted and is on the lists again by this look.
+    """
     reading = look.reading
     if reading.ok and reading.moving is not None:
         _count_hour(row, look.at, reading.moving.hashrate_hs, now)
@@ -142,8 +154,10 @@ def refresh(row: dict[str, Any], look: Look, agent_id: str | None, now: datetime
     # One from a buffer: the past does not overwrite the present. A stamp in the future is from before our clock was set
     # back, and newer than nothing.
     if seen_at is not None and look.at < seen_at <= now:
-        return
+        return None
+    returned = None
     if _came_back(row, look):
+        returned = Return(row, row["deleted_at"])
         row["deleted_at"] = None
     row |= {
         "agent_id": agent_id,
@@ -161,8 +175,14 @@ def refresh(row: dict[str, Any], look: Look, agent_id: str | None, now: datetime
         row["modes"] = list(reading.modes)
     if reading.twin_ips:
         row["unstable_reason"] = DUPLICATE_MAC
+    if reading.error == ErrorCode.AUTH_FAILED:
+        row["auth_failed_at"] = look.at
     if not reading.ok:
-        return
+        return returned
+    if reading.slow is not None or reading.slow_unchanged:
+        row["slow_read_at"] = look.at
+        if reading.error is None:
+            row["auth_failed_at"] = None  # for these facts one has to log in, if for any
     if not reading.twin_ips:
         row["unstable_reason"] = None if look.mac else NO_MAC
     if look.identity.startswith(_BY_ADDRESS):
@@ -180,6 +200,7 @@ def refresh(row: dict[str, Any], look: Look, agent_id: str | None, now: datetime
         row["power_w"] = power_w(reading.moving, _record(row["slow"], Slow))
         row["temp_c"] = _temperature(reading.moving)
     _judge(row)
+    return returned
 
 
 def take_static(row: dict[str, Any], static: Static) -> None:
@@ -313,9 +334,9 @@ def _count_hour(
 
 def _judge(row: dict[str, Any]) -> None:
     row["serials"] = _serials(row)
-    row["anomaly_flags"] = flags_of(
-        _record(row["moving"], Moving), _record(row["slow"], Slow), _record(row["static"], Static)
-    )
+    moving, slow = _record(row["moving"], Moving), _record(row["slow"], Slow)
+    row["anomaly_flags"] = flags_of(moving, slow, _record(row["static"], Static))
+    row["health"] = health_of(moving, slow)
 
 
 def _ip_number(ip: str) -> int | None:

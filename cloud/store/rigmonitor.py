@@ -21,10 +21,11 @@ from cloud.store.engine import Store, chunks, rows
 from cloud.store.ids import new_uuid, secret_hash
 from cloud.store.miners_query import REPORTS_ITSELF
 from cloud.store.readings import Look, minted, refresh, take_static, write_miners
+from cloud.store.returns import Return, tell_returns
 from cloud.store.schema import farms, miners, rigs, workspaces
 from contract.clock import to_text
 from contract.link import MinerReading
-from contract.miner import Moving, Static
+from contract.miner import Moving, Slow, Static
 from contract.nonce import Page
 from contract.rigmonitor import Switch
 
@@ -45,6 +46,7 @@ class Log:
 
     rig: dict[str, Any]
     moving: Moving
+    slow: Slow
     ip: str
     said: dict[str, Any]
 
@@ -208,6 +210,7 @@ async def apply_logs(
     async with store.write() as connection:
         known = await _miners_of(connection, [log.rig for log in logs])
         new: dict[str, dict[str, Any]] = {}
+        returns: list[Return] = []
         for log in logs:
             identity = _identity(log.rig)
             row = known.get(identity)
@@ -218,12 +221,16 @@ async def apply_logs(
                 at=to_text(now),
                 ip=log.ip,
                 moving=log.moving,
+                slow=log.slow,
                 # A miner counts as silent after three of its intervals, see miners_query.stale_after_s.
                 interval_s=offline_after_s / 3,
             )
-            refresh(row, Look(reading, now, identity, None, log.ip), None, now)
+            returned = refresh(row, Look(reading, now, identity, None, log.ip), None, now)
+            if returned is not None:
+                returns.append(returned)
         changed = [row for identity, row in known.items() if identity not in new]
         await write_miners(connection, new.values(), changed)
+        await tell_returns(connection, returns, now, None)
 
 
 async def _miners_of(

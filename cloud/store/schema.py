@@ -15,7 +15,8 @@ How the pieces are meant to be used:
 - Things end and are deleted by columns that end in `_cloud_s`: cloud time, see `cloud.store.cloud_time`. Those in `_at`
   are of the wall clock, to be shown.
 - `miners.moving / slow / static` are the JSON of `contract.miner.{Moving, Slow, Static}`; the columns beside
-  them are copies for filters. `anomaly_flags` is what `cloud.anomalies.flags_of` makes of them when a reading comes in.
+  them are copies for filters. `anomaly_flags` and `health` are what `cloud.anomalies` makes of them when a reading
+  comes in; both what is shown and what is searched for are read from there.
 """
 
 from __future__ import annotations
@@ -182,14 +183,18 @@ miners = sa.Table(
     sa.Column("power_w", sa.Float),
     sa.Column("temp_c", sa.Float),
     sa.Column("anomaly_flags", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("health", sa.Integer, nullable=False, server_default="0"),
     sa.Column("drivable", sa.Boolean),
     sa.Column("modes", _JSON),  # list of the modes its driver can set
     sa.Column("unstable_reason", sa.String(32)),
     sa.Column("last_read_at", At),  # last look that brought something
     sa.Column("last_seen_at", At),  # last look, failed ones included
+    sa.Column("slow_read_at", At),  # last look that asked for the slow facts
+    sa.Column("auth_failed_at", At),  # last look whose login it refused; None once it took one
     sa.Column("last_ok", sa.Boolean),
     sa.Column("last_error", sa.Text),
     sa.Column("interval_s", sa.Float),
+    sa.Column("asset_status", sa.String(16)),  # the last one it was given, None before the first
     sa.Column("ops_status", sa.String(16)),  # None, maintenance retired off_rack transit archived
     sa.Column("comment", sa.Text),
     sa.Column("tags", _JSON, nullable=False, server_default="[]"),

@@ -119,3 +119,38 @@ async def test_a_metrics_port_that_is_taken_is_a_problem_unless_the_daemon_has_i
         assert "metrics" not in findings
     findings = {each.subject: each for each in await examine(config, loop_clock())}
     assert findings["metrics"].level == "ok"
+
+
+async def test_doctor_names_the_miners_that_refused_the_login_of_the_daemon(
+    farm: Farm, tmp_path: Path
+) -> None:
+    first, *_ = farm.miners
+    config = tmp_path / "config.toml"
+    (tmp_path / "secret").write_text("wrong")
+    (tmp_path / "secret").chmod(0o600)
+    config.write_text(
+        f"[state]\ndir = 'state'\n[miners]\nallowed = ['127.0.0.0/8']\n"
+        f"http_port = {first.http_port}\nrpc_port = {first.rpc_port}\n"
+        f"[[credentials]]\nrange = '{first.ip}'\npassword_file = 'secret'\n"
+    )
+    (tmp_path / "state").mkdir(mode=0o700)
+    inventory = Inventory(tmp_path / "state" / "inventory.db")
+    await inventory.open()
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    # One that refuses among many that cannot be asked: a sample alone would hardly meet it.
+    inventory.seen(first.ip, Identity(make=Make.ANTMINER), at)
+    for number in range(1, 41):
+        inventory.seen(f"198.51.100.{number}", Identity(make=Make.ANTMINER), at)
+    for number in range(1, 12):
+        inventory.note_login(f"198.51.100.{number}", refused=True)
+    inventory.note_login(first.ip, refused=True)
+    await inventory.close()
+    findings = await examine(config, loop_clock())
+    said = {each.subject: each for each in findings}
+    assert said["passwords"].level == "warning"
+    assert said["passwords"].text.startswith(
+        f"auth_failed at 12 miners when the agent last looked: {first.ip}, "
+    )
+    assert " and 2 more; correct" in said["passwords"].text
+    assert said[first.ip].text.startswith("auth_failed: ")
+    assert str(tmp_path / "secret") in said[first.ip].text

@@ -9,6 +9,8 @@ import pytest
 from agent.config import ConfigError, parse
 from agent.daemon import Daemon, open_link, policy_of
 from agent.notify import Notifier
+from agent.sinks.prometheus import GAUGES
+from agent.telemetry import Plan
 from contract.link import Settings
 from contract.task import TaskName
 from tests.virtual_time import loop_clock
@@ -55,6 +57,21 @@ async def test_the_cloud_cannot_lift_a_local_read_only(tmp_path: Path) -> None:
     daemon = Daemon(config, loop_clock(), Notifier({}))
     await daemon._follow(Settings(rev=1, read_only=False))
     assert daemon._path.policy.read_only
+    await daemon._buffer.close()
+
+
+async def test_how_many_miners_refuse_the_login_is_told_to_the_cloud_and_measured(
+    tmp_path: Path,
+) -> None:
+    daemon = Daemon(config_in(tmp_path), loop_clock(), Notifier({}))
+    assert daemon._beat({}).notices == ()
+    for number in (7, 8):
+        daemon._telemetry._plans[f"10.0.0.{number}"] = Plan(0.0, login_refused=True)
+    [notice] = daemon._beat({}).notices
+    assert notice.startswith("Miners that refuse our user or password: 2, 10.0.0.7 for one.")
+    assert "miner-agent doctor" in notice
+    assert daemon._figures()["miners_login_refused"] == 2
+    assert "miners_login_refused" in GAUGES
     await daemon._buffer.close()
 
 

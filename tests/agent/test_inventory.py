@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.inventory import Inventory, file_trouble, known_miners
+from agent.inventory import Inventory, file_trouble, known_miners, login_refused
 from contract.link import MinerKey
 from contract.miner import Identity, Make
 
@@ -42,6 +44,45 @@ async def test_a_miner_that_moved_is_at_one_address_only(tmp_path: Path) -> None
     assert inventory.by_ip("10.0.0.1") is None
     assert inventory.by_ip("10.0.0.9") is inventory.by_key(MAC)
     await inventory.close()
+
+
+async def test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "inventory.db"
+    assert login_refused(path) == []
+    first = Inventory(path)
+    await first.open()
+    for number in range(1, 4):
+        first.seen(f"10.0.0.{number}", miner(f"02:00:00:00:00:0{number}"), AT)
+        first.note_login(f"10.0.0.{number}", refused=True)
+    first.note_login("10.0.0.9", refused=True)  # nobody is known there
+    await first.flush()
+    assert login_refused(path) == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    await first.close()
+    again = Inventory(path)
+    await again.open()
+    again.note_login("10.0.0.1", refused=False)
+    again.forget("02:00:00:00:00:02")
+    again.seen("10.0.0.33", miner("02:00:00:00:00:03"), AT)  # it moved
+    await again.close()
+    assert login_refused(path) == ["10.0.0.33"]
+
+
+async def test_a_file_of_an_earlier_version_is_read_and_gets_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.db"
+    inventory = Inventory(path)
+    await inventory.open()
+    inventory.seen("10.0.0.1", miner(), AT)
+    await inventory.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE login_refused")
+    assert login_refused(path) == []
+    again = Inventory(path)
+    await again.open()
+    again.note_login("10.0.0.1", refused=True)
+    await again.close()
+    assert login_refused(path) == ["10.0.0.1"]
 
 
 async def test_a_damaged_file_costs_only_the_memory(tmp_path: Path) -> None:

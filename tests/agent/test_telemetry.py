@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from agent.buffer import ReadingBuffer
 from agent.credentials import CredentialBook
 from agent.fleet import Fleet
-from agent.inventory import Inventory
+from agent.inventory import Inventory, login_refused
 from agent.looking import look
 from agent.sections.miners import MinersSection, TelemetrySection
 from agent.telemetry import Telemetry
@@ -94,10 +95,11 @@ class Seen(FakeMiner):
 class World(Fleet):
     """A fleet whose miners are in memory."""
 
-    def __init__(self, *miners: Seen) -> None:
+    def __init__(self, *miners: Seen, path: Path | None = None) -> None:
         self.miners = {each.ip: each for each in miners}
+        self.inventory = Inventory(path)
         super().__init__(
-            Inventory(None),
+            self.inventory,
             CredentialBook(factory_defaults=True),
             Territory(MinersSection()),
             Endpoint(host=""),
@@ -199,6 +201,10 @@ async def test_slow_and_static_facts_are_sent_only_when_they_changed() -> None:
         await until(lambda: len(sink.readings) >= 12)
     told = [each.slow.light_on for each in sink.readings if each.slow]
     assert told == [False, True]
+    # But that they were looked at is said each time.
+    looked = [depth is not Depth.MOVING for depth in miner.depths[: len(sink.readings)]]
+    assert [bool(each.slow) or each.slow_unchanged for each in sink.readings] == looked
+    assert any(each.slow_unchanged for each in sink.readings)
     assert sum(each.static is not None for each in sink.readings) == 1
     assert all(each.moving for each in sink.readings)
 
@@ -255,6 +261,51 @@ async def test_a_wrong_password_keeps_what_needs_none() -> None:
     first = sink.readings[0]
     assert (first.ok, first.error, first.slow) == (True, "auth_failed", None)
     assert first.moving.hashrate_hs == 1e14
+
+
+@pytest.mark.parametrize("needed", [True, False])
+async def test_a_refused_login_is_said_once_per_change_and_kept_for_the_doctor(
+    needed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`needed`: nothing of it can be read without."""
+
+    class Guarded(Seen):
+        async def read(self, depth: Depth = Depth.MOVING) -> Reading:
+            if self.shy and needed:
+                self.depths.append(depth)
+                raise AuthFailedError("wrong password")
+            return await super().read(depth)
+
+    def said(event: str) -> int:
+        return logged().count(event)
+
+    def logged() -> str:
+        heard.append(capsys.readouterr().out)
+        return "".join(heard)
+
+    heard: list[str] = []
+    miner, other = Guarded("10.0.0.1"), Seen("10.0.0.2")
+    fleet = World(miner, other, path=tmp_path / "inventory.db")
+    await fleet.inventory.open()
+    section = FAST.model_copy(update={"backoff_max_s": 0.1})
+    async with polling(fleet, section=section) as (telemetry, _):
+        for count in (1, 2):
+            miner.shy, before = True, len(miner.depths)
+            await until(lambda: telemetry.login_refused == ["10.0.0.1"])
+            await until(lambda before=before: len(miner.depths) >= before + 12)
+            assert said("telemetry.login_refused") == count
+            assert "wrong password" in logged()
+            await fleet.inventory.flush()
+            assert login_refused(tmp_path / "inventory.db") == ["10.0.0.1"]
+            miner.shy, before = False, len(miner.depths)
+            await until(lambda: telemetry.login_refused == [])
+            await until(lambda before=before: len(miner.depths) >= before + 12)
+            assert said("telemetry.login_taken") == count
+            await fleet.inventory.flush()
+            assert login_refused(tmp_path / "inventory.db") == []
+    assert "telemetry.lost" not in logged()
+    assert "telemetry.back" not in logged()
+    await fleet.inventory.close()
 
 
 async def test_a_miner_that_is_busy_with_a_task_is_skipped_not_called_dead() -> None:
@@ -330,3 +381,32 @@ async def test_a_simulated_farm_is_read_by_real_drivers() -> None:
             assert seen is not None
             assert seen.reading is not None, seen.problem
             assert seen.reading.moving.hashrate_hs
+
+
+async def test_a_real_driver_says_that_the_login_is_refused_and_that_it_is_taken_again() -> None:
+    async with simulated("antminer:1") as (farm, site, _):
+        [miner] = farm.miners
+        driver, _ = await site.fleet.look_at(miner.ip)
+        assert driver is not None
+
+        async def seen(depth: Depth) -> tuple[str | None, bool, bool]:
+            found = await look(driver, depth, timeout_s=10)
+            assert found is not None
+            assert found.reading is not None, found.problem
+            return (
+                found.error,
+                found.reading.moving.hashrate_hs is not None,
+                bool(found.reading.slow),
+            )
+
+        assert await seen(Depth.SLOW) == (None, True, True)
+        miner.faults.add("wrong_password")
+        assert await seen(Depth.SLOW) == ("auth_failed", True, False)
+        assert await seen(Depth.MOVING) == (None, True, False)
+        miner.faults.clear()
+
+        async def is_taken() -> bool:
+            return (await seen(Depth.SLOW))[0] is None
+
+        # A password that was refused is offered only now and then.
+        await until(is_taken, within_s=3600, every_s=30)

@@ -149,6 +149,7 @@ def test_an_id_that_does_not_exist_is_said_in_one_line_with_exit_1(tmp_path, wor
         ("serve", "--data", "x", "--tls-cert", "cert.pem"),
         ("serve", "--data", "x", "--port", "99999"),
         ("serve", "--data", "x", "--port", "none"),
+        ("serve", "--data", "x", "--proxy", "nginx"),
         ("key", "create"),
         ("nonsense",),
         ("agent", "create", "--data", "x", "--name", "A", "--farm", "f", "--range", "words"),

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
-from cloud.store.migrate import NewerDatabaseError, migrate
-from cloud.store.schema import metadata, workspaces
+from cloud.store.migrate import NewerDatabaseError, _config, migrate
+from cloud.store.schema import metadata, miners, workspaces
 
 
 def test_migrating_gives_exactly_the_tables_the_code_expects(tmp_path):
@@ -37,6 +38,29 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path):
     connection.close()
     with pytest.raises(NewerDatabaseError, match="9999"):
         migrate(sqlite_url(tmp_path))
+
+
+def test_miners_of_an_earlier_version_keep_the_status_they_were_given(tmp_path):
+    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE_NAME}")
+    at = datetime(2026, 1, 1)  # noqa: DTZ001
+    with engine.begin() as connection:
+        command.upgrade(_config(connection), "0004")
+        known = sa.MetaData()
+        known.reflect(connection)
+        connection.execute(
+            known.tables["workspaces"].insert().values(id="w", name="W", created_at=at)
+        )
+        common = {"workspace_id": "w", "created_at": at, "updated_at": at}
+        connection.execute(known.tables["farms"].insert().values(id="f", **common))
+        for status in ("maintenance", None):
+            row = {"id": f"{status}", "farm_id": "f", "identity": f"{status}", "ops_status": status}
+            connection.execute(known.tables["miners"].insert().values(**row, **common))
+    migrate(sqlite_url(tmp_path))
+    with engine.connect() as connection:
+        query = sa.select(miners.c.asset_status, miners.c.health, miners.c.auth_failed_at)
+        found = connection.execute(query.order_by(miners.c.id)).all()
+    engine.dispose()
+    assert found == [(None, 0, None), ("maintenance", 0, None)]
 
 
 def test_every_table_can_be_made_on_postgresql_too():

@@ -20,9 +20,11 @@ from agent.sinks.rigmonitor.reports import Reports
 from agent.sinks.rigmonitor.rigs import Rig
 from agent.sinks.rigmonitor.wishes import ASIC, LIGHT, Wish, strange, wished
 from contract.clock import Clock
-from contract.rigmonitor import BULK_MAX, Switch
+from contract.rigmonitor import BULK_CALLS_PER_S, BULK_MAX, Switch
 
 _JITTER: Final = 0.1
+# Between two bulk calls: another agent may be behind the same address.
+PAUSE_S: Final = 2 / BULK_CALLS_PER_S
 STRANGE: Final = "what the monitor expects is neither on nor off"
 ABSENT: Final = "the monitor's list leaves it out"
 
@@ -73,7 +75,10 @@ class Expectations:
         if len(self._rigs) == 1:
             await self._single(self._rigs[0])
             return
-        for part in _parts([rig for rig in self._rigs if not self._reports.is_refused(rig)]):
+        asked = [rig for rig in self._rigs if not self._reports.is_refused(rig)]
+        for number, part in enumerate(_parts(asked)):
+            if number:
+                await self._clock.sleep(PAUSE_S)
             await self._bulk(part)
         for rig in self._rigs:
             if self._reports.is_refused(rig):

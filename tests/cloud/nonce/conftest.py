@@ -14,15 +14,18 @@ from typing import Any
 
 import aiohttp
 import jsonschema
+import msgspec
 import pytest
 from aiohttp.test_utils import TestServer
 
 from cloud.config import CloudSettings
-from cloud.context import FILES, SESSIONS, WAKE_UPS
+from cloud.context import FILES, SESSIONS, TIME, WAKE_UPS
 from cloud.files import Files
 from cloud.queue import WakeUps
 from cloud.server import create_app
+from cloud.sessions import Sessions
 from cloud.store import schema
+from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
 from cloud.store.ids import new_api_key, new_uuid, new_workspace_id, secret_hash
 from cloud.store.migrate import migrate
@@ -111,6 +114,11 @@ def dead(number: int) -> MinerReading:
     )
 
 
+def refused(number: int) -> MinerReading:
+    """It answers, but does not take the password, without which nothing of it can be read."""
+    return msgspec.structs.replace(dead(number), error="auth_failed")
+
+
 @dataclass
 class Stage:
     """Talks to the cloud as an operator; checks every answer against the published shapes."""
@@ -122,6 +130,8 @@ class Stage:
     operations: dict[str, Any] | None
     files: Files
     wake_ups: WakeUps
+    sessions: Sessions
+    time: CloudTime
     workspace: str = ""
     other_workspace: str = ""
     farm: str = ""
@@ -214,6 +224,23 @@ class Stage:
             **{f"{status}_at": now},
         )  # fmt: skip
 
+    async def token(self) -> str:
+        """For the agent, so that it can speak for itself."""
+        token = "a token of the agent"
+        await self.change_agent(token_hash=secret_hash(token))
+        return token
+
+    async def change_agent(self, **values: Any) -> None:
+        async with self.store.write() as connection:
+            await connection.execute(
+                schema.agents.update().where(schema.agents.c.id == self.agent).values(**values)
+            )
+
+    async def stored_agent(self) -> Any:
+        async with self.store.read() as connection:
+            query = schema.agents.select().where(schema.agents.c.id == self.agent)
+            return (await connection.execute(query)).mappings().one()
+
     async def count(self, table: str) -> int:
         async with self.store.read() as connection:
             rows = await connection.execute(schema.metadata.tables[table].select())
@@ -225,7 +252,11 @@ def operations() -> Iterator[dict[str, Any] | None]:
     folder = Path(os.environ.get("MINER_AGENT_PROTOCOLS", "../shared/protocols"))
     path = folder / "nonce-operations.json"
     if path.exists():
-        yield json.loads(path.read_text("utf-8"))
+        published = json.loads(path.read_text("utf-8"))
+        meta = published["CreateTaskBatch"]["output"]["properties"]["meta"]
+        reason = meta["properties"]["skipped"]["items"]["properties"]["reason"]
+        reason["enum"] += ["auth_failed", "agent_offline"]  # ours
+        yield published
         return
     assert os.environ.get("MINER_AGENT_REQUIRE_ALL") != "1", f"{path} is missing"
     yield None
@@ -267,6 +298,8 @@ async def stage(
             operations=operations,
             files=app[FILES],
             wake_ups=app[WAKE_UPS],
+            sessions=app[SESSIONS],
+            time=app[TIME],
         )
         await _furnish(made)
         app[SESSIONS].heard(made.agent)
@@ -325,6 +358,7 @@ def readings() -> Any:
     class Readings:
         healthy = staticmethod(look)
         unreachable = staticmethod(dead)
+        refused = staticmethod(refused)
         fault = MinerFault
 
     return Readings

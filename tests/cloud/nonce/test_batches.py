@@ -221,8 +221,8 @@ async def test_an_asset_update_moves_the_miner_in_the_books_and_back(stage: Any)
     [task] = (await stage.batch(made["data"][0]["batch_id"]))["tasks"]
     assert task["created_at"] == task["queuing_at"] == task["pending_at"] == task["succeed_at"]
     assert task["result"]["evidence"] == {
-        "before": {"ops_status": None},
-        "after": {"ops_status": "retired"},
+        "before": {"asset_status": None, "ops_status": None},
+        "after": {"asset_status": "retired", "ops_status": "retired"},
     }
     again = await stage.create("miner.asset.update", 1, params={"status": "retired"})
     assert again["meta"]["skipped"][0]["reason"] == "no_change"

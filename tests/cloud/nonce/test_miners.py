@@ -48,7 +48,8 @@ async def test_a_healthy_miner_shows_all_published_fields_in_their_units(stage: 
         "firmware_version": "2024.01", "hostname": None, "rack": None, "position": None, "tags": [],
         "is_mining": True, "last_check_succeed": True, "stale": False, "overheat": False,
         "low_hashrate": False, "overpower": False, "underpower": False, "status": "online",
-        "ops_status": None, "lifecycle_status": "online", "health_status": None, "unstable_reason": None,
+        "asset_status": None, "ops_status": None, "lifecycle_status": "online", "health_status": None,
+        "unstable_reason": None,
         "mining_mode": "normal", "mining_mode_preset": None, "hashrate": 100 * TH, "hashrate_24h": 100 * TH,
         "expected_hashrate": 100 * TH, "power": 3000.0, "temp": 70.0, "efficiency": 30.0, "uptime": 86_400.0,
         "last_updated_at": "2026-11-21T12:00:00Z", "errors": [],
@@ -178,6 +179,7 @@ async def test_miners_are_found_by_any_serial_mac_agent_and_range(stage: Any) ->
     assert await listed(stage, sn="BOARD3") == [3]
     assert await listed(stage, sn="PSU3") == [3]
     assert await listed(stage, sn="PSU") == []
+    assert await listed(stage, sn="SN3|PSU3") == []  # that is no serial
     assert await searched(stage, sn={"contains": "psu"}) == [1, 2, 3, 4, 5]
     assert await searched(stage, sn={"contains": "%"}) == []
     assert await searched(stage, mac={"contains": "00:04"}) == [4]

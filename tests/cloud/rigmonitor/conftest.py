@@ -43,7 +43,7 @@ LOG: Final[dict[str, Any]] = {
 SPEC_REQUIRED: Final = ("model", "firmware_version", "software_version")
 LOG_REQUIRED: Final = (
     "hashrate_5_min", "hashrate_uom", "uptime", "pool_1_address", "pool_1_user", "pool_1_state",
-    "hashboard_1_temp_1", "fan_1_speed", "lan_ip", "coin_name", "power",
+    "fan_1_speed", "lan_ip", "coin_name", "power",
 )  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from cloud.anomalies import flags_of
 from cloud.rigmonitor.casting import TEXT_MAX, InvalidError, cast
-from cloud.rigmonitor.figures import ip_of, moving_of, static_of
-from contract.miner import Moving, Static
+from cloud.rigmonitor.figures import ip_of, state_of, static_of
+from contract.miner import Moving, Slow, Static
 from contract.rigmonitor import AsicLog, AsicSpec, Body
 from tests.cloud.rigmonitor.conftest import LOG, SPEC, Machine
 
@@ -48,11 +48,15 @@ def test_any_log_is_taken_or_refused_by_field_and_what_is_taken_can_be_stored(
         assert set(log) <= set(changes)
         assert all(len(messages) == 1 for messages in log.values())
         return
-    moving = moving_of(log)
-    stored = msgspec.json.decode(msgspec.json.encode(moving))
-    assert msgspec.convert(stored, Moving) == moving  # no infinity, which JSON makes a null
+    moving, slow = state_of(log)
+    stored = msgspec.json.decode(msgspec.json.encode((moving, slow)))
+    assert msgspec.convert(stored, tuple[Moving, Slow]) == (
+        moving,
+        slow,
+    )  # no infinity: JSON makes a null of it
     assert moving.hashrate_hs is None or math.isfinite(moving.hashrate_hs * 86_400)
-    flags_of(moving, None, None)
+    assert all(len(fault.text) < 200 for fault in slow.faults)
+    flags_of(moving, slow, None)
     ip_of(log).encode()
     assert cast(AsicLog, msgspec.json.decode(msgspec.json.encode(log))) == log
 

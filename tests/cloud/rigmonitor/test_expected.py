@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from cloud.config import CloudSettings
+from cloud.rigmonitor.limiter import CALLERS_MAX, Limiter
 from cloud.store import admin, rigmonitor
 from contract.rigmonitor import BULK_MAX
+from tests.cloud.conftest import HandClock
 from tests.cloud.rigmonitor.conftest import Machine
 
 DEFAULT = {"asic_expected_status": "on", "light_expected_status": "off", "name": "KS-01"}
@@ -75,8 +77,27 @@ async def test_a_bulk_call_without_a_list_is_refused(machine: Machine) -> None:
     assert await machine.bulk() == bad_request
     assert await machine.bulk(codes=[machine.code]) == bad_request
     for codes in (None, machine.code, {"a": machine.code}, 7, [7], [None], [[machine.code]]):
+        machine.cloud.clock.move(1)
         for key in ("api_code_list", "asic_api_code_list"):
             assert await machine.bulk(**{key: codes}) == (422, {"errors": {key: ["is invalid"]}})
+
+
+async def test_whoever_asks_for_many_without_a_code_is_held_to_ten_times_a_second(
+    machine: Machine,
+) -> None:
+    for _ in range(10):
+        assert (await machine.bulk(api_code_list=[machine.code]))[0] == 200
+    url = f"{machine.cloud.base}/api/v1/asic_miners/expected_status_bulk"
+    forged = {"X-Forwarded-For": "203.0.113.7"}  # nobody put a proxy in front
+    for body, headers in (({"api_code_list": []}, {}), ({}, {}), ({"api_code_list": []}, forged)):
+        async with machine.cloud.http.post(url, json=body, headers=headers) as answer:
+            assert answer.status == 429
+            assert answer.headers["Retry-After"] == "1"
+            assert await answer.json() == {"errors": {"detail": "Too Many Requests"}}
+    assert await machine.expected() == DEFAULT  # a code of its own has its own pace
+    machine.cloud.clock.move(0.1)
+    assert (await machine.bulk(api_code_list=[]))[0] == 200
+    assert (await machine.bulk(api_code_list=[]))[0] == 429
 
 
 async def test_as_many_codes_as_a_client_sends_at_once_are_answered(machine: Machine) -> None:
@@ -120,7 +141,7 @@ async def test_a_revoked_machine_a_farm_in_the_archive_and_a_closed_workspace_ar
     await rigmonitor.revoke_rig(cloud.store, third.code, now)
     await admin.archive_farm(cloud.store, farm["id"], now)
     for gone in (other, third):
-        assert await gone.logs() == (401, {"message": "API_CODE invalid."})
+        assert await gone.logs() == (401, {"message": "Invalid API_CODE"})
         assert await gone.bulk(api_code_list=[gone.code, machine.code]) == (
             200,
             {machine.code: DEFAULT},
@@ -210,6 +231,57 @@ class TestWithTheAlias:
             assert await machine.call("GET", path, headers=headers) == (200, DEFAULT)
         mixed = {"API_CODE": "wrong", "API-CODE": machine.code}
         assert (await machine.call("GET", path, headers=mixed))[0] == 401
+
+
+class TestBehindAProxy:
+    @pytest.fixture
+    def settings(self, tmp_path: Any) -> CloudSettings:
+        return CloudSettings(
+            data=tmp_path, rig_bulk_calls_per_s=2, proxies=("127.0.0.0/8", "10.9.0.1", "fd00::/8")
+        )
+
+    @pytest.mark.parametrize(
+        ("forwarded", "who"),
+        [
+            ("203.0.113.7", "203.0.113.7"),
+            ("198.51.100.1, 203.0.113.7", "203.0.113.7"),  # the first is what the caller said
+            ("203.0.113.7, 10.9.0.1", "203.0.113.7"),  # two proxies of ours
+            ("203.0.113.7, fd00::5", "203.0.113.7"),
+            ("203.0.113.7:41234", "203.0.113.7"),
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+            ("[2001:db8::7]:443", "2001:db8::7"),
+            ("198.51.100.1, nonsense", "127.0.0.1"),
+            ("", "127.0.0.1"),
+        ],
+    )
+    async def test_the_one_it_forwards_is_held_back_and_no_other(
+        self, machine: Machine, forwarded: str, who: str
+    ) -> None:
+        async def ask(forwarded_for: str) -> int:
+            headers = {"X-Forwarded-For": forwarded_for} if forwarded_for else {}
+            body = {"api_code_list": [machine.code]}
+            status, _ = await machine.call(
+                "POST", "asic_miners/expected_status_bulk", headers=headers, json=body
+            )
+            return status
+
+        assert [await ask(forwarded) for _ in range(3)] == [200, 200, 429]
+        assert await ask(who) == 429
+        assert await ask("192.0.2.99") == 200
+
+
+def test_a_proxy_that_is_no_address_is_named(tmp_path: Any) -> None:
+    with pytest.raises(ValueError, match="--proxy nginx: no address"):
+        CloudSettings(data=tmp_path, proxies=("nginx",))
+
+
+def test_of_very_many_callers_the_one_that_called_longest_ago_is_forgotten() -> None:
+    limiter = Limiter(HandClock(), per_s=1, burst=1)
+    for number in range(CALLERS_MAX + 1):
+        assert limiter.wait_s(f"caller {number}") == 0
+    assert limiter.wait_s(f"caller {CALLERS_MAX}") == 1
+    assert limiter.wait_s("caller 1") == 1
+    assert limiter.wait_s("caller 0") == 0
 
 
 class TestWithOtherBounds:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from cloud.rigmonitor.inbox import Inbox
 from cloud.store.engine import DatabaseError
 from cloud.store.rigmonitor import Log, find_rig
-from contract.miner import Moving
+from contract.miner import Moving, Slow
 from tests.cloud.rigmonitor.conftest import Machine
 
 
@@ -25,7 +25,8 @@ def inbox(machine: Machine) -> Inbox:
 async def log_of(machine: Machine, hashrate_hs: float, **changes: Any) -> Log:
     rig = await find_rig(machine.cloud.store, machine.code)
     assert rig is not None
-    return Log(rig=rig | changes, moving=Moving(hashrate_hs=hashrate_hs), ip="127.0.0.9", said={})
+    moving = Moving(hashrate_hs=hashrate_hs)
+    return Log(rig=rig | changes, moving=moving, slow=Slow(), ip="127.0.0.9", said={})
 
 
 async def rates(machine: Machine) -> list[float]:

@@ -6,6 +6,11 @@ from typing import Any
 
 import pytest
 
+from cloud.anomalies import flags_of
+from cloud.rigmonitor.casting import cast
+from cloud.rigmonitor.figures import state_of
+from contract.miner import Slow
+from contract.rigmonitor import AsicLog
 from tests.cloud.rigmonitor.conftest import LOG, Machine
 
 GH = 1e9
@@ -215,6 +220,14 @@ async def test_a_deleted_record_stays_deleted_and_an_erased_one_returns_as_a_new
     machine.cloud.clock.move(2 * 86_400)
     await machine.logs()  # it was away, and was put back
     assert await listed() == [first]
+    _, found = await machine.ask(
+        "POST",
+        "tasks/search",
+        shape="SearchTaskBatches",
+        json={"actor_type": {"eq": "automation"}},
+    )
+    [event] = found["data"]
+    assert (event["task_name"], event["metadata"]) == ("miner.asset.update", {"origin": "returned"})
     await books("miner.record.delete", first)
     rig = await machine.rig()
     assert (rig["miner_id"], rig["log"], rig["last_log_at"]) == (None, None, None)
@@ -232,14 +245,16 @@ async def test_a_deleted_record_stays_deleted_and_an_erased_one_returns_as_a_new
         ({"hashrate_5_min": 21, "hashrate_uom": "ksol/s"}, {"hashrate": 21_000.0}),
         ({"hashrate_uom": "furlongs per fortnight" * 20}, {"hashrate": None, "is_mining": False}),
         ({"hashrate_5_min": 1e308}, {"hashrate": None}),
+        ({"hashrate_5_min": 1e6, "hashrate_uom": "TH/s"}, {"hashrate": 1e18}),
         ({"hashrate_5_min": 0}, {"hashrate": 0.0, "is_mining": False, "status": "online"}),
         ({"uptime": "100:01:02:03"}, {"uptime": 8_643_723.0}),
+        ({"uptime": "999999:00:00:00"}, {"uptime": None}),
         ({"uptime": "1234:00:00:00"}, {"uptime": 106_617_600.0}),
         ({"uptime": "up 3 weeks, 2 days"}, {"uptime": None}),
         ({"uptime": "1" * 4000}, {"uptime": None}),
         ({"power": 3499.5}, {"power": 3500.0}),
         ({"power": "3500"}, {"power": 3500.0}),
-        ({"power": 5_000_000_000}, {"power": 5e9}),
+        ({"power": 100_000}, {"power": 1e5}),
         ({"pool_1_address": "-", "pool_2_address": "-", "pool_3_address": "-"}, {"pools": []}),
         ({"lan_ip": "192.168.18.50 255.255.255.0"}, {"ip": "192.168.18.50"}),
         ({"lan_ip": "fe80::1"}, {"ip": "fe80::1"}),
@@ -257,8 +272,69 @@ async def test_units_limits_and_oddities_end_as_the_right_value_or_none(
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "said", "shown"),
+    [
+        ("power", -1e9, "-1e+09 W", "power_w"),
+        ("power", 5_000_000_000, "5e+09 W", "power_w"),
+        ("power", 2**60, "1.15292e+18 W", "power_w"),
+        ("power", "1e300", "1e+300 W", "power_w"),
+        ("hashrate_5_min", -1, "-1e+09 H/s", "hashrate_hs"),
+        ("hashrate_5_min", 1e10, "1e+19 H/s", "hashrate_hs"),
+        ("hashrate_30_min", 1e308, "inf H/s", None),
+        ("hashboard_1_hashrate_5_min", -0.5, "-5e+08 H/s", None),
+        ("hashboard_2_temp_1", -274, "-274 degC", None),
+        ("hashboard_1_temp_2", 10_000, "10000 degC", None),
+        ("fan_1_speed", -1, "-1 rpm", None),
+        ("fan_4_speed", 2**31, "2.14748e+09 rpm", None),
+        ("pool_rejection_rate", 101, "101 %", None),
+        ("pool_1_accepted_share", 10**30, "1e+30 shares", None),
+        ("pool_2_rejected_share", -1, "-1 shares", None),
+        ("uptime", "999999:00:00:00", "8.63999e+10 s", "uptime_s"),
+    ],
+)
+def test_a_figure_no_machine_can_have_is_none_but_a_fault(
+    field: str, value: Any, said: str, shown: str | None
+) -> None:
+    healthy, none = state_of(cast(AsicLog, LOG))
+    moving, slow = state_of(cast(AsicLog, LOG | {field: value}))
+    assert none == Slow()
+    [fault] = slow.faults
+    assert (fault.code, fault.text) == ("impossible_figure", f"{field}: {said} cannot be")
+    assert flags_of(moving, slow, None) != 0
+    assert moving != healthy
+    if shown is not None:
+        assert getattr(moving, shown) is None
+
+
+async def test_a_log_with_impossible_figures_is_taken_and_shown_without_them(
+    machine: Machine,
+) -> None:
+    await machine.specs()
+    wrong = {"power": -1e9, "hashrate_5_min": -13135, "pool_1_accepted_share": 10**30}
+    assert await machine.logs(**wrong) == (200, None)
+    item = await machine.miner()
+    assert (item["power"], item["hashrate"], item["is_mining"]) == (None, None, False)
+    assert item["pools"][0]["accepted"] is None
+    assert [error["code"] for error in item["errors"]] == ["impossible_figure"] * 3
+    assert item["health_status"] == "error"
+    assert (await machine.rig())["log"]["power"] == -(10**9)  # what it said stays to be seen
+    machine.cloud.clock.move(60)
+    assert await machine.logs() == (200, None)
+    item = await machine.miner()
+    assert (item["errors"], item["health_status"], item["power"]) == ([], None, 3500.0)
+
+
+async def test_a_unit_nobody_knows_is_one_fault_however_many_rates_are_in_it(
+    machine: Machine,
+) -> None:
+    assert await machine.logs(hashrate_uom="furlongs") == (200, None)
+    [error] = (await machine.miner())["errors"]
+    assert error["message"] == "hashrate_uom: 'furlongs' is no unit of a rate"
+
+
+@pytest.mark.parametrize(
     ("variant", "expected"),
-    [("12TH", 12e12), ("12.5 Th/s", 12.5e12), ("unknown", None), ("", None), ("Pro", None), ("12T", None)],
+    [("999999EH", None), ("12TH", 12e12), ("12.5 Th/s", 12.5e12), ("unknown", None), ("", None), ("Pro", None), ("12T", None)],
 )  # fmt: skip
 async def test_a_variant_that_is_a_rate_is_the_expected_rate(
     machine: Machine, variant: str, expected: float | None
