@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("contract", "drivers", "agent", "cloud", "simulator")
+ROOMS = ("contract", "drivers", "service", "agent", "cloud", "simulator")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "contract": ("contract",),
     "drivers": ("drivers", "contract.miner", "contract.errors", "contract.clock"),
-    "agent": ("agent", "drivers", "contract"),
-    "cloud": ("cloud", "contract"),
+    "service": ("service",),
+    "agent": ("agent", "drivers", "contract", "service"),
+    "cloud": ("cloud", "contract", "service"),
     "simulator": ("simulator",),
 }
 
@@ -36,7 +37,7 @@ SOCKET_CALLS = {
 }  # fmt: skip
 MAY_OPEN_SOCKETS = (
     "drivers/wire.py", "agent/link.py", "agent/enroll.py", "agent/scanner.py", "agent/listeners.py",
-    "agent/download.py", "agent/notify.py", "agent/local.py", "agent/sinks/*", "agent/demo/*", "cloud/*", "simulator/*",
+    "agent/download.py", "service/notify.py", "agent/local.py", "agent/sinks/*", "agent/demo/*", "cloud/*", "simulator/*",
 )  # fmt: skip
 
 SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}
