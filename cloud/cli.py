@@ -117,12 +117,11 @@ def serve(
 @app.command()
 def migrate(data: Data, as_json: AsJson = False) -> None:
     """Bring the database to the schema of this version (serve does it too)."""
-    from cloud.store.engine import sqlite_url
+    from cloud.store.engine import prepare
     from cloud.store.migrate import migrate as run_migrations
 
     def work() -> tuple[str | None, str]:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return run_migrations(sqlite_url(data))
+        return run_migrations(prepare(data))
 
     before, after = guarded(work)
     words = f"already at {after}" if before == after else f"from {before or 'nothing'} to {after}"

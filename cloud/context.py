@@ -12,6 +12,7 @@ from cloud.queue import WakeUps
 from cloud.sessions import Sessions
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import Store
+from cloud.sweeper import Sweeper
 from contract.clock import Clock
 
 STORE: Final = web.AppKey("store", Store)
@@ -21,3 +22,4 @@ TIME: Final = web.AppKey("time", CloudTime)
 WAKE_UPS: Final = web.AppKey("wake_ups", WakeUps)
 SESSIONS: Final = web.AppKey("sessions", Sessions)
 FILES: Final = web.AppKey("files", Files)
+SWEEPER: Final = web.AppKey("sweeper", Sweeper)

@@ -74,8 +74,19 @@ async def agent_auth(request: web.Request, handler: Handler) -> web.StreamRespon
     if agent is None:
         raise ApiError(401, "This agent's token is missing, unknown or revoked: enroll it again")
     request[AGENT] = agent
-    request[SESSION] = request.app[SESSIONS].heard(agent["id"])
-    return await handler(request)
+    request[SESSION] = session = request.app[SESSIONS].heard(agent["id"])
+    most = request.app[SETTINGS].agent_calls_max
+    if session.calls >= most:
+        raise ApiError(
+            429,
+            f"{most} calls of this agent are being answered: wait for one of them",
+            headers={"Retry-After": "1"},
+        )
+    session.calls += 1
+    try:
+        return await handler(request)
+    finally:
+        session.calls -= 1
 
 
 async def post_enroll(request: web.Request) -> web.Response:

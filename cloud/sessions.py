@@ -49,6 +49,7 @@ class Session:
     run_line: Line | None = None  # over which
     doubted: set[str] = field(default_factory=set)  # processes that asked while it was served
     rivals: set[str] = field(default_factory=set)  # those that live beside it
+    calls: int = 0  # that are being answered
 
     def admit(
         self, run_id: str, line: Line | None, mono: float, *, patience_s: float, lease_s: float

@@ -42,6 +42,7 @@ class Sweeper:
         self._clock = clock
         self._time = time
         self._started_mono = clock.mono()
+        self.turned_mono = clock.mono()  # when the last round ended, or the last turn of a long one
 
     async def run(self) -> None:
         """Until cancelled. A database or disk in trouble is logged and tried again in the next round."""
@@ -55,6 +56,7 @@ class Sweeper:
                     tidied_mono = self._clock.mono()
             except (DatabaseError, OSError) as error:
                 log.error("sweep.failed", error=str(error)[:500])
+            self.turned_mono = self._clock.mono()
 
     async def sweep(self) -> None:
         """Let cloud time go on, take tasks back from agents that went offline, end those whose time has passed."""

@@ -53,10 +53,11 @@ def make_private(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         for suffix in _COMPANIONS:
-            _shut(path.with_name(path.name + suffix))
+            shut(path.with_name(path.name + suffix))
 
 
-def _shut(path: Path) -> None:
+def shut(path: Path) -> None:
+    """Take from all others what they may do with a file, if there is one. Raises OSError."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & _OTHERS:
