@@ -10,7 +10,7 @@ from aiohttp import web
 
 from cloud.auth import AGENT, SESSION, bearer
 from cloud.bodies import read_message
-from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
+from cloud.context import CLOCK, GROWTH, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
 from cloud.errors import ApiError, Handler, json_response
 from cloud.file_api import get_file, put_file
 from cloud.sessions import Session, Standing
@@ -24,6 +24,7 @@ from cloud.store.agents import (
     settings_of,
 )
 from cloud.store.claims import glance, hand_out
+from cloud.store.growth import TooMuchError
 from cloud.store.onsite import arisen_of
 from cloud.store.readings import apply_readings
 from cloud.store.reports import ReportLimits, apply_report
@@ -160,15 +161,21 @@ async def post_reports(request: web.Request) -> web.Response:
         grace_s=settings.limit_grace_s,
         result_bytes=settings.result_bytes,
         log_lines=settings.task_log_lines,
+        events=settings.task_events,
     )
-    acks = await apply_report(
-        request.app[STORE],
-        request[AGENT],
-        report,
-        request.app[CLOCK].now(),
-        request.app[TIME].now(),
-        limits,
-    )
+    try:
+        acks = await apply_report(
+            request.app[STORE],
+            request[AGENT],
+            report,
+            request.app[CLOCK].now(),
+            request.app[TIME].now(),
+            limits,
+            request.app[GROWTH],
+        )
+    except TooMuchError as error:
+        # Of all refusals this is the one after which an agent keeps what it has to tell, and holds up nothing else.
+        raise ApiError(422, str(error)) from None
     reply = ReportReply(acks=acks)
     if acks and all(ack.state == "conflict" for ack in acks):
         message = "Another outcome was already reported for this task, epoch and seq"
@@ -191,6 +198,7 @@ async def post_readings(request: web.Request) -> web.Response:
             message,
             request.app[CLOCK].now(),
             request.app[TIME].now(),
+            request.app[GROWTH],
         )
     except ValueError as error:
         raise ApiError(400, str(error)) from None

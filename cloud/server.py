@@ -17,6 +17,7 @@ from cloud.config import CloudSettings
 from cloud.context import (
     CLOCK,
     FILES,
+    GROWTH,
     SESSIONS,
     SETTINGS,
     STORE,
@@ -35,6 +36,7 @@ from cloud.rigmonitor.replies import machine_errors
 from cloud.sessions import Sessions
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import Store, prepare
+from cloud.store.growth import Growth
 from cloud.store.migrate import migrate
 from cloud.sweeper import Sweeper
 from cloud.watchdog import feed
@@ -58,6 +60,7 @@ def create_app(store: Store, settings: CloudSettings, clock: Clock) -> web.Appli
     app[SETTINGS] = settings
     app[CLOCK] = clock
     app[TIME] = CloudTime(store, clock, write_every_s=settings.persist_every_s)
+    app[GROWTH] = Growth(clock, settings)
     app[WAKE_UPS] = WakeUps()
     app[SESSIONS] = Sessions(clock, app[TIME], offline_after_s=settings.offline_after_s)
     app[FILES] = Files(settings.data, days=settings.files_days, base_url=settings.public_url or "")

@@ -13,11 +13,12 @@ from cloud.sessions import Sessions
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import DatabaseError, Store
 from cloud.store.files import all_files, forget_file
-from cloud.store.sweeps import prune, take_back, time_out
+from cloud.store.sweeps import prune, prune_batches, prune_tasks, take_back, time_out
 from contract.clock import Clock
 
 _TIDY_EVERY_S: Final = 3600.0
 _DAY_S: Final = 86_400.0
+_TURN: Final = 500  # tasks dropped in one transaction
 log = structlog.get_logger(__name__)
 
 
@@ -77,7 +78,7 @@ class Sweeper:
             log.warning("tasks.timed_out", count=ended)
 
     async def tidy(self) -> None:
-        """Remove files that are too old, then the oldest until the rest fits; drop old keys of repeats."""
+        """Remove files that are too old, then the oldest until the rest fits; drop old tasks and keys of repeats."""
         cloud_s, kept_bytes = self._time.now(), 0
         await prune(self._store, cloud_s, events_days=self._settings.events_days)
         before_s = cloud_s - self._settings.files_days * _DAY_S
@@ -86,3 +87,8 @@ class Sweeper:
             if file["created_cloud_s"] < before_s or kept_bytes > self._settings.files_bytes:
                 await self._files.remove(file["task_id"], file["name"])
                 await forget_file(self._store, file["task_id"], file["name"])
+                self.turned_mono = self._clock.mono()
+        await prune_batches(self._store, most=self._settings.agent_batches)
+        now, kept_days = self._clock.now(), self._settings.kept_days
+        while await prune_tasks(self._store, now, cloud_s, kept_days=kept_days, most=_TURN):
+            self.turned_mono = self._clock.mono()
