@@ -79,6 +79,12 @@ def serve(
             help="Take a machine's code from API-CODE too, for proxies that drop API_CODE.",
         ),
     ] = False,
+    farm_miners: Annotated[
+        int, typer.Option(min=1, help="Miners that one farm may have, deleted ones included.")
+    ] = 100_000,
+    keep_days: Annotated[
+        float, typer.Option(min=40, help="Ended tasks, their logs and batches are kept so long.")
+    ] = 400.0,
     as_json: AsJson = False,
 ) -> None:
     """Migrate the database and serve until SIGTERM or SIGINT."""
@@ -98,6 +104,8 @@ def serve(
             public_url=public_url,
             insecure_http=insecure_http,
             rig_header_alias=rig_header_alias,
+            farm_miners=farm_miners,
+            kept_days=keep_days,
         )
     except ValidationError as error:
         fail(
