@@ -33,7 +33,9 @@ class CloudSettings(BaseModel):
     idle_s: float = Field(75.0, gt=0)
     body_wait_s: float = 10.0  # a whole body has to arrive within this time, and
     body_bytes_per_s: int = 64 * 1024  # what its largest size takes at this speed
-    agent_calls_max: int = Field(32, ge=1)  # of one agent, being answered at one time
+    agent_calls_max: int = Field(
+        16, ge=1
+    )  # of one agent, being answered at one time; it has 16 lines
 
     operator_body_bytes: int = 1 * MIB
     link_body_bytes: int = 8 * MIB

@@ -38,6 +38,7 @@ from contract.link import (
     Event,
     Heartbeat,
     HeartbeatReply,
+    ReadingsReply,
     ReadingsRequest,
     ReportReply,
     ReportRequest,
@@ -46,6 +47,8 @@ from contract.task import TERMINAL, TaskStatus
 
 _ID_MAX: Final = 128
 _SEQ_MAX: Final = 2**63 - 1
+_READINGS_MAX: Final = 5000  # in one request: as many as the config of an agent allows it
+_EVENTS_MAX: Final = 5000
 _ASKED_MAX: Final = 1000  # outcomes asked for in one answer
 _REPEAT_S: Final = 10.0  # a task the agent keeps not listing ends a long poll at most this often
 _SILENCE_S: Final = 5.0  # beyond a long poll: a process that lives has claimed again by then
@@ -149,6 +152,8 @@ async def post_reports(request: web.Request) -> web.Response:
     report = await read_message(request, ReportRequest, settings.link_body_bytes)
     if len(report.journal_id) > _ID_MAX:
         raise ApiError(400, f"journal_id is longer than {_ID_MAX} characters")
+    if len(report.events) > _EVENTS_MAX:
+        raise ApiError(413, f"A request may bring {_EVENTS_MAX} events")
     problems = [
         f"events.{index}: {problem}"
         for index, event in enumerate(report.events)
@@ -186,13 +191,20 @@ async def post_reports(request: web.Request) -> web.Response:
 async def post_readings(request: web.Request) -> web.Response:
     """Readings of miners; the answer gives the ids of these miners."""
     settings = request.app[SETTINGS]
-    message = await read_message(request, ReadingsRequest, settings.readings_body_bytes)
+    async with request[SESSION].readings:
+        return json_response(await _take_readings(request, settings.readings_body_bytes))
+
+
+async def _take_readings(request: web.Request, cap_bytes: int) -> ReadingsReply:
+    message = await read_message(request, ReadingsRequest, cap_bytes)
+    if len(message.readings) > _READINGS_MAX:
+        raise ApiError(413, f"A request may bring {_READINGS_MAX} readings")
     if not 0 < len(message.run_id) <= 64:
         raise ApiError(400, "run_id must have 1 to 64 characters")
     if not 0 <= message.seq <= _SEQ_MAX:
         raise ApiError(400, "seq is out of range")
     try:
-        reply = await apply_readings(
+        return await apply_readings(
             request.app[STORE],
             request[AGENT],
             message,
@@ -202,7 +214,6 @@ async def post_readings(request: web.Request) -> web.Response:
         )
     except ValueError as error:
         raise ApiError(400, str(error)) from None
-    return json_response(reply)
 
 
 async def post_heartbeat(request: web.Request) -> web.Response:

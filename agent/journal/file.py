@@ -21,7 +21,7 @@ from agent.journal.disk import (
 )
 from agent.journal.schema import open_database
 from contract.clock import Clock
-from service.files import FolderLock
+from service.files import FolderLock, make_private
 
 BALLAST_BYTES: Final = 4 * 1024 * 1024
 _HEAL_S: Final = 1.0  # between two tries to get over trouble
@@ -179,6 +179,7 @@ class JournalFile:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         copy = self._path.with_name(self._path.name + ".restore")
         copy.unlink(missing_ok=True)
+        make_private(copy)
         target = sqlite3.connect(copy)
         try:
             held.backup(target)

@@ -88,7 +88,7 @@ async def test_two_thousand_idle_connections_and_1024_files_hold_up_no_operator(
             silent += (socket.create_connection(("127.0.0.1", port)) for _ in range(IDLE))
             began = time.perf_counter()
             async with (
-                aiohttp.ClientSession() as http,
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http,
                 http.get(
                     f"{url}/private-api/v1/{workspace}/farms", headers={"x-api-key": key}
                 ) as response,

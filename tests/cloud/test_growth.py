@@ -127,6 +127,15 @@ async def test_their_miners_count_as_those_of_readings_do(cloud: Cloud):
     assert (await tell(agent, wish(cloud, agent, 1)))[0] == 200
 
 
+async def test_one_request_brings_as_much_as_an_agent_would(cloud: Cloud):
+    agent = await cloud.agent()
+    status, answer = await push(agent, *[reading(cloud)] * 5001)
+    assert (status, answer["message"]) == (413, "A request may bring 5000 readings")
+    told = wish(cloud, agent)
+    status, answer = await agent.report(*[told.event("queuing")] * 5001)
+    assert (status, answer["message"]) == (413, "A request may bring 5000 events")
+
+
 @pytest.mark.parametrize("state", ["queuing", "pending"])
 async def test_of_one_task_so_many_events_are_kept_and_its_end_always(cloud: Cloud, state: str):
     agent = await cloud.agent()
