@@ -8,10 +8,12 @@ they are taken in here, one by one.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -97,9 +99,11 @@ class Listener(web.BaseSite):
                 listening.setblocking(False)
                 self._sockets.append(listening)
         except OSError as error:
+            # What was tried is in the text already; a name that is not known has a number below 0.
+            plain = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
             where = f"{self._host} port {self._wanted_port} (--host, --port)"
             raise OSError(
-                error.errno, f"cannot listen on {where}: {(error.strerror or str(error)).lower()}"
+                error.errno, f"cannot listen on {where}: {(plain or str(error)).lower()}"
             ) from None
         self._accepting = [
             asyncio.create_task(self._accept(each), name="accept") for each in self._sockets
@@ -120,7 +124,9 @@ class Listener(web.BaseSite):
             try:
                 connection, _ = await loop.sock_accept(listening)
             except OSError as error:
+                # Too many files, of other kinds, most likely.
                 log.warning("connections.not_accepted", error=str(error))
+                self._make_room()
                 await asyncio.sleep(_PAUSE_S)
                 continue
             if self._count() >= self._most and not self._make_room():
@@ -128,7 +134,7 @@ class Listener(web.BaseSite):
             else:
                 task = asyncio.create_task(self._take_in(connection), name="take_in")
                 self._arriving[task] = loop.time()
-                task.add_done_callback(self._arriving.pop)
+                task.add_done_callback(partial(self._arrived, connection))
             # What was closed to make room is gone after a turn of the loop.
             await asyncio.sleep(0)
 
@@ -142,15 +148,16 @@ class Listener(web.BaseSite):
                 "ssl_handshake_timeout": self._handshake_s,
                 "ssl_shutdown_timeout": _GOODBYE_S,
             }
-        try:
-            # A client that goes, or that speaks no TLS, is nobody's fault here.
-            with suppress(OSError):
-                await loop.connect_accepted_socket(
-                    lambda: _Connection(server, loop=loop, **self._options), connection, **secure
-                )
-        except asyncio.CancelledError:
+        # A client that goes, or that speaks no TLS, is nobody's fault here.
+        with suppress(OSError):
+            await loop.connect_accepted_socket(
+                lambda: _Connection(server, loop=loop, **self._options), connection, **secure
+            )
+
+    def _arrived(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        self._arriving.pop(task, None)
+        if task.cancelled():
             connection.close()
-            raise
 
     def _count(self) -> int:
         assert self._runner.server is not None

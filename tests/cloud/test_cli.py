@@ -184,6 +184,7 @@ async def test_a_port_that_is_taken_is_said_in_one_line_with_exit_1(tmp_path):
             in err
         )
         assert "Traceback" not in err
+        assert err.splitlines()[-1].endswith("in use")
 
 
 async def test_a_data_directory_is_served_by_one_process(tmp_path):

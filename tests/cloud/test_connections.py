@@ -186,6 +186,8 @@ async def test_who_never_begins_to_speak_tls_makes_room_too(cloud: Cloud, tmp_pa
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, key)
     trust = ssl.create_default_context(cafile=str(cert))
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
     async with listening(cloud, most=20, ssl_context=context) as (door, _):
         silent = [await asyncio.open_connection("127.0.0.1", door.port) for _ in range(100)]
         began = time.perf_counter()
@@ -194,6 +196,7 @@ async def test_who_never_begins_to_speak_tls_makes_room_too(cloud: Cloud, tmp_pa
         assert await gone(silent[0][0])
         for _, writer in silent:
             writer.close()
+    assert faults == []
 
 
 async def test_a_handshake_has_its_time(cloud: Cloud, tmp_path: Path):
