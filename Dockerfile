@@ -5,6 +5,7 @@ RUN python -m venv /opt/agent && python -m venv /opt/cloud
 COPY pyproject.toml README.md ./
 COPY contract contract
 COPY drivers drivers
+COPY service service
 COPY agent agent
 COPY cloud cloud
 COPY simulator simulator

@@ -19,6 +19,7 @@ from agent.ports import CloudError, ReadingSink
 from agent.sections.miners import TelemetrySection
 from contract.clock import Clock
 from contract.link import MinerKey, MinerReading, ReadingsRequest
+from service.files import make_private
 
 log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -123,6 +124,7 @@ class BatchStore:
         return self._db
 
     def _connect(self) -> sqlite3.Connection:
+        make_private(self._path)
         db = sqlite3.connect(self._path, check_same_thread=False)
         try:
             db.execute("PRAGMA journal_mode=WAL")

@@ -19,7 +19,6 @@ from agent.foreground import StoppedError, run
 from agent.hostuser import is_root, owner_of
 from agent.inventory import Inventory, known_miners
 from agent.keyfiles import check_ca_file, read_secret
-from agent.limits import raise_open_files
 from agent.local import LocalRefusedError, LocalReply, LocalRequest, NoDaemonError, calling
 from agent.logs import set_up
 from agent.ports import CloudError, ScanSummary
@@ -32,6 +31,7 @@ from contract.errors import BadParamsError, ErrorCode, MinerError
 from contract.ranges import parse_range
 from contract.task import TaskName
 from drivers.base import Credentials, Depth, Driver
+from service.limits import raise_open_files
 
 Ended = tuple[int, dict[str, Any], str]
 DONE: Final = 0
@@ -121,15 +121,16 @@ class Reach(msgspec.Struct, frozen=True):
 def run_daemon(config: Config) -> Ended:
     """The daemon, until SIGTERM."""
     from agent.daemon import run as run_agent
-    from agent.journal import JournalLockedError, JournalTooNewError
-    from agent.notify import Notifier
+    from agent.journal import JournalTooNewError
+    from service.files import FolderLockedError
+    from service.notify import Notifier
 
     set_up(config.log)
     problem: BaseException | None = None
     try:
         check_ca_file(config.cloud.ca_file)
         run(run_agent(config, SystemClock(), Notifier()))
-    except* (ConfigError, JournalLockedError, JournalTooNewError, OSError) as errors:
+    except* (ConfigError, FolderLockedError, JournalTooNewError, OSError) as errors:
         problem = _first(errors)
     return (DONE, {"ok": True}, "") if problem is None else _failed(problem)
 

@@ -22,10 +22,8 @@ from agent.heartbeat import Heart
 from agent.inventory import Inventory
 from agent.journal import Journal
 from agent.keyfiles import read_secret
-from agent.limits import raise_open_files, settle_memory
 from agent.link import CloudLink
 from agent.local import LocalServer
-from agent.notify import Notifier
 from agent.onsite import OnSite
 from agent.policy import Policy
 from agent.scanner import FarmScanner
@@ -37,6 +35,8 @@ from agent.telemetry import Telemetry
 from contract.clock import Clock
 from contract.errors import BadParamsError, StorageFullError
 from contract.link import Heartbeat, MinerReading, Settings
+from service.limits import raise_open_files, settle_memory
+from service.notify import Notifier
 
 log = structlog.get_logger(__name__)
 _WRITE_BEHIND_S = 5.0
@@ -117,7 +117,7 @@ class Daemon:
         self._stop.set()
 
     async def run(self) -> None:
-        """Run until `stop`. Raises what ends the agent for good: JournalLockedError, JournalTooNewError, OSError, and
+        """Run until `stop`. Raises what ends the agent for good: FolderLockedError, JournalTooNewError, OSError, and
         ConfigError for a port that is taken.
         """
         raise_open_files()

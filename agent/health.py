@@ -7,8 +7,8 @@ from typing import Final
 
 import structlog
 
-from agent.notify import Notifier
 from contract.clock import Clock
+from service.notify import Notifier
 
 log = structlog.get_logger(__name__)
 _TURN_S: Final = 1.0

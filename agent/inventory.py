@@ -17,6 +17,7 @@ import structlog
 from contract.clock import to_text
 from contract.link import MinerKey
 from contract.miner import Identity
+from service.files import make_private
 
 log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -217,6 +218,7 @@ class Inventory:
             return []
 
     def _read_all(self, path: Path) -> list[MinerRecord]:
+        make_private(path)
         self._db = sqlite3.connect(path, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")

@@ -25,7 +25,6 @@ from agent.config import parse as parse_config
 from agent.credentials import from_config
 from agent.fleet import Fleet
 from agent.inventory import Inventory
-from agent.limits import raise_open_files, settle_memory
 from agent.logs import set_up
 from agent.sections.host import LogSection
 from agent.sections.miners import TelemetrySection
@@ -36,6 +35,7 @@ from contract.link import ReadingsReply, ReadingsRequest
 from contract.miner import Endpoint, Reading
 from drivers.base import Depth, Driver
 from drivers.registry import open_driver, recognise
+from service.limits import raise_open_files, settle_memory
 
 _TICK_S: Final = 0.002
 _CHANGE_WAIT_S: Final = 60.0

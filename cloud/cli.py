@@ -86,6 +86,12 @@ def serve(
             help="Take a machine's code from API-CODE too, for proxies that drop API_CODE.",
         ),
     ] = False,
+    farm_miners: Annotated[
+        int, typer.Option(min=1, help="Miners that one farm may have, deleted ones included.")
+    ] = 100_000,
+    keep_days: Annotated[
+        float, typer.Option(min=40, help="Ended tasks, their logs and batches are kept so long.")
+    ] = 400.0,
     as_json: AsJson = False,
 ) -> None:
     """Migrate the database and serve until SIGTERM or SIGINT."""
@@ -106,6 +112,8 @@ def serve(
             insecure_http=insecure_http,
             proxies=tuple(proxy or ()),
             rig_header_alias=rig_header_alias,
+            farm_miners=farm_miners,
+            kept_days=keep_days,
         )
     except ValidationError as error:
         fail(
@@ -125,12 +133,11 @@ def serve(
 @app.command()
 def migrate(data: Data, as_json: AsJson = False) -> None:
     """Bring the database to the schema of this version (serve does it too)."""
-    from cloud.store.engine import sqlite_url
+    from cloud.store.engine import prepare
     from cloud.store.migrate import migrate as run_migrations
 
     def work() -> tuple[str | None, str]:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return run_migrations(sqlite_url(data))
+        return run_migrations(prepare(data))
 
     before, after = guarded(work)
     words = f"already at {after}" if before == after else f"from {before or 'nothing'} to {after}"

@@ -12,6 +12,8 @@ from cloud.queue import WakeUps
 from cloud.sessions import Sessions
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import Store
+from cloud.store.growth import Growth
+from cloud.sweeper import Sweeper
 from contract.clock import Clock
 
 STORE: Final = web.AppKey("store", Store)
@@ -20,4 +22,6 @@ CLOCK: Final[web.AppKey[Clock]] = web.AppKey("clock", Clock)
 TIME: Final = web.AppKey("time", CloudTime)
 WAKE_UPS: Final = web.AppKey("wake_ups", WakeUps)
 SESSIONS: Final = web.AppKey("sessions", Sessions)
+GROWTH: Final = web.AppKey("growth", Growth)
 FILES: Final = web.AppKey("files", Files)
+SWEEPER: Final = web.AppKey("sweeper", Sweeper)

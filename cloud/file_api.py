@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import web
 
 from cloud.auth import AGENT
+from cloud.bodies import refuse_encoding
 from cloud.context import CLOCK, FILES, SETTINGS, STORE, TIME
 from cloud.errors import ApiError, json_response
 from cloud.files import ChecksumError, FileTooLargeError, safe_name
@@ -44,6 +45,7 @@ class _Upload:
 
 async def put_file(request: web.Request) -> web.Response:
     """`PUT /link/v1/files/{task_id}`. Whatever the range sent, the answer tells from which byte to go on."""
+    refuse_encoding(request)
     upload = _upload(request)
     store, files = request.app[STORE], request.app[FILES]
     agent = request[AGENT]

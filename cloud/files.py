@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from service.files import shut
+
 _SAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PART: Final = ".part"  # suffix while an upload is not complete
 _BLOCK: Final = 1024 * 1024
@@ -153,6 +155,7 @@ def _secret(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
+        shut(path)
         secret = path.read_bytes()
         if len(secret) < 32:
             raise ValueError(

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from cloud.auth import AGENT, SESSION, bearer
 from cloud.bodies import read_message
-from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
+from cloud.context import CLOCK, GROWTH, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
 from cloud.errors import ApiError, Handler, json_response
 from cloud.file_api import get_file, put_file
 from cloud.sessions import Session, Standing
@@ -24,6 +24,7 @@ from cloud.store.agents import (
     settings_of,
 )
 from cloud.store.claims import glance, hand_out
+from cloud.store.growth import TooMuchError
 from cloud.store.onsite import arisen_of
 from cloud.store.readings import apply_readings
 from cloud.store.reports import ReportLimits, apply_report
@@ -37,6 +38,7 @@ from contract.link import (
     Event,
     Heartbeat,
     HeartbeatReply,
+    ReadingsReply,
     ReadingsRequest,
     ReportReply,
     ReportRequest,
@@ -45,6 +47,8 @@ from contract.task import TERMINAL, TaskStatus
 
 _ID_MAX: Final = 128
 _SEQ_MAX: Final = 2**63 - 1
+_READINGS_MAX: Final = 5000  # in one request: as many as the config of an agent allows it
+_EVENTS_MAX: Final = 5000
 _ASKED_MAX: Final = 1000  # outcomes asked for in one answer
 _REPEAT_S: Final = 10.0  # a task the agent keeps not listing ends a long poll at most this often
 _SILENCE_S: Final = 5.0  # beyond a long poll: a process that lives has claimed again by then
@@ -74,8 +78,19 @@ async def agent_auth(request: web.Request, handler: Handler) -> web.StreamRespon
     if agent is None:
         raise ApiError(401, "This agent's token is missing, unknown or revoked: enroll it again")
     request[AGENT] = agent
-    request[SESSION] = request.app[SESSIONS].heard(agent["id"])
-    return await handler(request)
+    request[SESSION] = session = request.app[SESSIONS].heard(agent["id"])
+    most = request.app[SETTINGS].agent_calls_max
+    if session.calls >= most:
+        raise ApiError(
+            429,
+            f"{most} calls of this agent are being answered: wait for one of them",
+            headers={"Retry-After": "1"},
+        )
+    session.calls += 1
+    try:
+        return await handler(request)
+    finally:
+        session.calls -= 1
 
 
 async def post_enroll(request: web.Request) -> web.Response:
@@ -137,6 +152,8 @@ async def post_reports(request: web.Request) -> web.Response:
     report = await read_message(request, ReportRequest, settings.link_body_bytes)
     if len(report.journal_id) > _ID_MAX:
         raise ApiError(400, f"journal_id is longer than {_ID_MAX} characters")
+    if len(report.events) > _EVENTS_MAX:
+        raise ApiError(413, f"A request may bring {_EVENTS_MAX} events")
     problems = [
         f"events.{index}: {problem}"
         for index, event in enumerate(report.events)
@@ -149,15 +166,21 @@ async def post_reports(request: web.Request) -> web.Response:
         grace_s=settings.limit_grace_s,
         result_bytes=settings.result_bytes,
         log_lines=settings.task_log_lines,
+        events=settings.task_events,
     )
-    acks = await apply_report(
-        request.app[STORE],
-        request[AGENT],
-        report,
-        request.app[CLOCK].now(),
-        request.app[TIME].now(),
-        limits,
-    )
+    try:
+        acks = await apply_report(
+            request.app[STORE],
+            request[AGENT],
+            report,
+            request.app[CLOCK].now(),
+            request.app[TIME].now(),
+            limits,
+            request.app[GROWTH],
+        )
+    except TooMuchError as error:
+        # Of all refusals this is the one after which an agent keeps what it has to tell, and holds up nothing else.
+        raise ApiError(422, str(error)) from None
     reply = ReportReply(acks=acks)
     if acks and all(ack.state == "conflict" for ack in acks):
         message = "Another outcome was already reported for this task, epoch and seq"
@@ -168,22 +191,29 @@ async def post_reports(request: web.Request) -> web.Response:
 async def post_readings(request: web.Request) -> web.Response:
     """Readings of miners; the answer gives the ids of these miners."""
     settings = request.app[SETTINGS]
-    message = await read_message(request, ReadingsRequest, settings.readings_body_bytes)
+    async with request[SESSION].readings:
+        return json_response(await _take_readings(request, settings.readings_body_bytes))
+
+
+async def _take_readings(request: web.Request, cap_bytes: int) -> ReadingsReply:
+    message = await read_message(request, ReadingsRequest, cap_bytes)
+    if len(message.readings) > _READINGS_MAX:
+        raise ApiError(413, f"A request may bring {_READINGS_MAX} readings")
     if not 0 < len(message.run_id) <= 64:
         raise ApiError(400, "run_id must have 1 to 64 characters")
     if not 0 <= message.seq <= _SEQ_MAX:
         raise ApiError(400, "seq is out of range")
     try:
-        reply = await apply_readings(
+        return await apply_readings(
             request.app[STORE],
             request[AGENT],
             message,
             request.app[CLOCK].now(),
             request.app[TIME].now(),
+            request.app[GROWTH],
         )
     except ValueError as error:
         raise ApiError(400, str(error)) from None
-    return json_response(reply)
 
 
 async def post_heartbeat(request: web.Request) -> web.Response:

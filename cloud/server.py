@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -13,21 +14,38 @@ from aiohttp import web
 from cloud import link_api
 from cloud.auth import operator_auth
 from cloud.config import CloudSettings
-from cloud.context import CLOCK, FILES, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
+from cloud.context import (
+    CLOCK,
+    FILES,
+    GROWTH,
+    SESSIONS,
+    SETTINGS,
+    STORE,
+    SWEEPER,
+    TIME,
+    WAKE_UPS,
+)
 from cloud.errors import error_middleware, json_response
 from cloud.files import Files
 from cloud.link_api import agent_auth
+from cloud.listener import Listener, connection_options, connections_within
 from cloud.nonce import routes as nonce_routes
 from cloud.queue import WakeUps
 from cloud.rigmonitor import routes as rig_routes
 from cloud.rigmonitor.replies import machine_errors
 from cloud.sessions import Sessions
 from cloud.store.cloud_time import CloudTime
-from cloud.store.engine import Store, sqlite_url
+from cloud.store.engine import Store, prepare
+from cloud.store.growth import Growth
 from cloud.store.migrate import migrate
 from cloud.sweeper import Sweeper
+from cloud.watchdog import feed
 from contract.clock import Clock, SystemClock
+from service.files import FolderLock
+from service.limits import raise_open_files
+from service.notify import Notifier
 
+LOCK_NAME: Final = "serve.lock"
 log = structlog.get_logger(__name__)
 
 
@@ -36,14 +54,19 @@ def create_app(store: Store, settings: CloudSettings, clock: Clock) -> web.Appli
     app = web.Application(
         middlewares=[error_middleware, operator_auth, agent_auth, machine_errors],
         client_max_size=settings.operator_body_bytes,
+        handler_args=connection_options(settings),
     )
     app[STORE] = store
     app[SETTINGS] = settings
     app[CLOCK] = clock
     app[TIME] = CloudTime(store, clock, write_every_s=settings.persist_every_s)
+    app[GROWTH] = Growth(clock, settings)
     app[WAKE_UPS] = WakeUps()
     app[SESSIONS] = Sessions(clock, app[TIME], offline_after_s=settings.offline_after_s)
     app[FILES] = Files(settings.data, days=settings.files_days, base_url=settings.public_url or "")
+    app[SWEEPER] = Sweeper(
+        store, app[FILES], app[SESSIONS], app[WAKE_UPS], settings, clock, app[TIME]
+    )
     link_api.add_routes(app)
     nonce_routes.add_routes(app)
     rig_routes.add_routes(app)
@@ -53,10 +76,8 @@ def create_app(store: Store, settings: CloudSettings, clock: Clock) -> web.Appli
 
 
 def create_runner(app: web.Application) -> web.AppRunner:
-    """How the application is run: what a client still sends after its refusal is read for a moment only, and a stop
-    does not wait for long polls.
-    """
-    return web.AppRunner(app, access_log=None, shutdown_timeout=2.0, lingering_time=2.0)
+    """How the application is run: a stop does not wait for long polls."""
+    return web.AppRunner(app, shutdown_timeout=2.0)
 
 
 async def serve(
@@ -64,25 +85,55 @@ async def serve(
     *,
     ready: Callable[[str], None],
     stop: Callable[[], Awaitable[object]],
+    notifier: Notifier | None = None,
 ) -> None:
-    """Migrate, listen, call `ready(url)`, and go on until `stop()` returns. Raises OSError when it cannot listen."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    url = sqlite_url(settings.data)
-    await asyncio.to_thread(migrate, url)
-    store = Store.at(url)
+    """Migrate, listen, call `ready(url)`, and go on until `stop()` returns.
+
+    Raises FolderLockedError when the data directory is served already, OSError when it cannot listen.
+    """
+    url = prepare(settings.data)
+    lock = FolderLock(
+        settings.data / LOCK_NAME,
+        f"another miner-cloud serves {settings.data}: stop it first",
+    )
+    lock.take()
+    try:
+        await asyncio.to_thread(migrate, url)
+        await _serve(settings, url, ready, stop, notifier or Notifier())
+    finally:
+        lock.release()
+
+
+async def _serve(
+    settings: CloudSettings,
+    database: str,
+    ready: Callable[[str], None],
+    stop: Callable[[], Awaitable[object]],
+    notifier: Notifier,
+) -> None:
+    store = Store.at(database)
     app = create_app(store, settings, SystemClock())
     runner = create_runner(app)
     try:
         await runner.setup()
-        site = web.TCPSite(
-            runner, settings.host, settings.port, ssl_context=_tls(settings), backlog=1024
+        most = connections_within(raise_open_files(), settings)
+        listener = Listener(
+            runner,
+            settings.host,
+            settings.port,
+            settings,
+            most=most,
+            ssl_context=_tls(settings),
         )
-        await site.start()
-        listening = _url(settings, runner.addresses[0][1])
+        await listener.start()
+        listening = _url(settings, listener.port)
         app[FILES].base_url = (settings.public_url or listening).rstrip("/")
-        log.info("cloud.ready", url=listening)
-        ready(listening)
-        await stop()
+        async with _running(feed(notifier, app[SWEEPER], app[CLOCK]), "watchdog"):
+            log.info("cloud.ready", url=listening, connections_max=most)
+            notifier.ready(f"listens on {listening}")
+            ready(listening)
+            await stop()
+            notifier.stopping()
     finally:
         await runner.cleanup()
         await store.close()
@@ -90,14 +141,20 @@ async def serve(
 
 async def _sweeping(app: web.Application) -> AsyncIterator[None]:
     await app[TIME].advance()  # nothing is answered before it is known
-    sweeper = Sweeper(
-        app[STORE], app[FILES], app[SESSIONS], app[WAKE_UPS], app[SETTINGS], app[CLOCK], app[TIME]
-    )
-    task = asyncio.create_task(sweeper.run(), name="sweeper")
-    yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    async with _running(app[SWEEPER].run(), "sweeper"):
+        yield
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Something of ours goes on beside this block."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def _health(_request: web.Request) -> web.Response:

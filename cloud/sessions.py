@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -53,6 +54,9 @@ class Session:
     run_line: Line | None = None  # over which
     doubted: set[str] = field(default_factory=set)  # processes that asked while it was served
     rivals: set[str] = field(default_factory=set)  # those that live beside it
+    calls: int = 0  # that are being answered
+    # An agent brings what is new and what it has stored; more at once would only fill our memory.
+    readings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     def admit(
         self, run_id: str, line: Line | None, mono: float, *, patience_s: float, lease_s: float

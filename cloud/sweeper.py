@@ -13,11 +13,12 @@ from cloud.sessions import Sessions
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import DatabaseError, Store
 from cloud.store.files import all_files, forget_file
-from cloud.store.sweeps import prune, take_back, time_out
+from cloud.store.sweeps import prune, prune_batches, prune_tasks, take_back, time_out
 from contract.clock import Clock
 
 _TIDY_EVERY_S: Final = 3600.0
 _DAY_S: Final = 86_400.0
+_TURN: Final = 500  # tasks dropped in one transaction
 log = structlog.get_logger(__name__)
 
 
@@ -42,6 +43,7 @@ class Sweeper:
         self._clock = clock
         self._time = time
         self._started_mono = clock.mono()
+        self.turned_mono = clock.mono()  # when the last round ended, or the last turn of a long one
 
     async def run(self) -> None:
         """Until cancelled. A database or disk in trouble is logged and tried again in the next round."""
@@ -55,6 +57,7 @@ class Sweeper:
                     tidied_mono = self._clock.mono()
             except (DatabaseError, OSError) as error:
                 log.error("sweep.failed", error=str(error)[:500])
+            self.turned_mono = self._clock.mono()
 
     async def sweep(self) -> None:
         """Let cloud time go on, take tasks back from agents that went offline, end those whose time has passed."""
@@ -75,7 +78,7 @@ class Sweeper:
             log.warning("tasks.timed_out", count=ended)
 
     async def tidy(self) -> None:
-        """Remove files that are too old, then the oldest until the rest fits; drop old keys of repeats."""
+        """Remove files that are too old, then the oldest until the rest fits; drop old tasks and keys of repeats."""
         cloud_s, kept_bytes = self._time.now(), 0
         await prune(self._store, cloud_s, events_days=self._settings.events_days)
         before_s = cloud_s - self._settings.files_days * _DAY_S
@@ -84,3 +87,8 @@ class Sweeper:
             if file["created_cloud_s"] < before_s or kept_bytes > self._settings.files_bytes:
                 await self._files.remove(file["task_id"], file["name"])
                 await forget_file(self._store, file["task_id"], file["name"])
+                self.turned_mono = self._clock.mono()
+        await prune_batches(self._store, most=self._settings.agent_batches)
+        now, kept_days = self._clock.now(), self._settings.kept_days
+        while await prune_tasks(self._store, now, cloud_s, kept_days=kept_days, most=_TURN):
+            self.turned_mono = self._clock.mono()

@@ -43,20 +43,20 @@ class Commands(TyperGroup):
 
 def with_store(data: Path, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
     """Run one piece of work on the database of a data directory, beside a running server if there is one."""
-    from cloud.store.engine import Store, sqlite_url
+    from cloud.store.engine import Store, prepare
     from cloud.store.migrate import migrate as run_migrations
 
-    async def run() -> T:
-        store = Store.at(sqlite_url(data))
+    async def run(url: str) -> T:
+        store = Store.at(url)
         try:
             return await work(store)
         finally:
             await store.close()
 
     def both() -> T:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        run_migrations(sqlite_url(data))
-        return asyncio.run(run())
+        url = prepare(data)
+        run_migrations(url)
+        return asyncio.run(run(url))
 
     return guarded(both)
 
@@ -66,12 +66,15 @@ def guarded(work: Callable[[], T]) -> T:
     from cloud.store.admin import NotThereError
     from cloud.store.engine import DatabaseError
     from cloud.store.migrate import NewerDatabaseError
+    from service.files import FolderLockedError
 
     try:
         return work()
-    except (NotThereError, NewerDatabaseError) as error:
+    except (NotThereError, NewerDatabaseError, FolderLockedError) as error:
         fail(str(error), 1)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        fail(error.strerror if error.filename is None and error.strerror else f"{error}", 1)
+    except ValueError as error:
         fail(f"{error}", 1)
     except DatabaseError as error:
         fail(f"database: {error}", 1)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("contract", "drivers", "agent", "cloud", "simulator")
+ROOMS = ("contract", "drivers", "service", "agent", "cloud", "simulator")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "contract": ("contract",),
@@ -26,8 +26,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "contract.clock",
         "contract.hiding",
     ),
-    "agent": ("agent", "drivers", "contract"),
-    "cloud": ("cloud", "contract"),
+    "service": ("service",),
+    "agent": ("agent", "drivers", "contract", "service"),
+    "cloud": ("cloud", "contract", "service"),
     "simulator": ("simulator",),
 }
 
@@ -42,7 +43,7 @@ SOCKET_CALLS = {
 }  # fmt: skip
 MAY_OPEN_SOCKETS = (
     "drivers/wire.py", "agent/link.py", "agent/enroll.py", "agent/scanner.py", "agent/listeners.py",
-    "agent/download.py", "agent/notify.py", "agent/local.py", "agent/targets.py", "agent/sinks/*", "agent/demo/*", "cloud/*",
+    "agent/download.py", "service/notify.py", "agent/local.py", "agent/targets.py", "agent/sinks/*", "agent/demo/*", "cloud/*",
     "simulator/*",
 )  # fmt: skip
 

@@ -2,13 +2,12 @@
 
 from agent.journal.journal import Journal
 from agent.journal.record import QueueLife, TaskRecord
-from agent.journal.schema import JournalLockedError, JournalTooNewError
+from agent.journal.schema import JournalTooNewError
 from agent.journal.steps import Arrival, StepAck
 
 __all__ = [
     "Arrival",
     "Journal",
-    "JournalLockedError",
     "JournalTooNewError",
     "QueueLife",
     "StepAck",

@@ -1,8 +1,7 @@
-"""The files around the journal: ballast, damaged files set aside, the lock, and whether all is in place."""
+"""The files around the journal: ballast, damaged files set aside, and whether all is in place."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from datetime import datetime
@@ -10,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from agent.journal.schema import DamagedError, JournalLockedError
+from agent.journal.schema import DamagedError
 
 KEPT_ASIDE: Final = 3  # damaged journals kept for whoever wants to look
 _SUFFIXES: Final = ("", "-wal", "-shm")
@@ -141,31 +140,3 @@ class Ballast:
         finally:
             os.close(handle)
         return True
-
-
-class FolderLock:
-    """One agent per state folder."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._handle: int | None = None
-
-    def take(self) -> None:
-        """Raises JournalLockedError if another process holds it, OSError if the folder cannot be written."""
-        if self._handle is not None:
-            return
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise JournalLockedError(
-                f"Another agent runs on {self._path.parent}. Stop it first."
-            ) from None
-        self._handle = handle
-
-    def release(self) -> None:
-        """Let the next agent in."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None

@@ -13,7 +13,6 @@ import structlog
 
 from agent.journal.disk import (
     Ballast,
-    FolderLock,
     Presence,
     Trouble,
     is_damage,
@@ -22,6 +21,7 @@ from agent.journal.disk import (
 )
 from agent.journal.schema import open_database
 from contract.clock import Clock
+from service.files import FolderLock, make_private
 
 BALLAST_BYTES: Final = 4 * 1024 * 1024
 _HEAL_S: Final = 1.0  # between two tries to get over trouble
@@ -45,7 +45,10 @@ class JournalFile:
         self._heal_at_mono = float("-inf")
         self._look_at_mono = float("-inf")
         self._ballast = Ballast(path.with_name(path.name + ".ballast"), ballast_bytes)
-        self._lock = FolderLock(path.with_name(path.name + ".lock"))
+        self._lock = FolderLock(
+            path.with_name(path.name + ".lock"),
+            f"Another agent runs on {path.parent}. Stop it first.",
+        )
 
     @property
     def trouble(self) -> str | None:
@@ -176,6 +179,7 @@ class JournalFile:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         copy = self._path.with_name(self._path.name + ".restore")
         copy.unlink(missing_ok=True)
+        make_private(copy)
         target = sqlite3.connect(copy)
         try:
             held.backup(target)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from service.files import make_private
+
 Migration = tuple[str, ...]
 
 MIGRATIONS: Final[tuple[Migration, ...]] = (
@@ -72,17 +74,14 @@ class JournalTooNewError(Exception):
     """A later version of the agent wrote this journal. Nothing was touched."""
 
 
-class JournalLockedError(Exception):
-    """Another agent runs on this state folder."""
-
-
 def open_database(
     path: Path, migrations: Sequence[Migration] = MIGRATIONS
 ) -> tuple[sqlite3.Connection, str]:
     """Open or create; bring up to date. Gives the connection and the journal's id.
 
-    Raises JournalTooNewError; sqlite3.Error, of which SQLITE_CORRUPT and SQLITE_NOTADB mean a damaged file.
+    Raises JournalTooNewError; OSError; sqlite3.Error, of which SQLITE_CORRUPT and SQLITE_NOTADB mean a damaged file.
     """
+    make_private(path)
     connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
     try:
         connection.row_factory = sqlite3.Row

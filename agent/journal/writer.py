@@ -15,9 +15,10 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from agent.journal.file import BALLAST_BYTES, JournalFile
-from agent.journal.schema import JournalLockedError, JournalTooNewError
+from agent.journal.schema import JournalTooNewError
 from contract.clock import Clock
 from contract.errors import StorageFullError
+from service.files import FolderLockedError
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -68,7 +69,7 @@ class Writer(JournalFile):
 
     async def open(self) -> None:
         """Start the thread and wait until the file is usable, however long the disk takes to come back. Does nothing
-        more when it is open. Raises JournalLockedError or JournalTooNewError.
+        more when it is open. Raises FolderLockedError or JournalTooNewError.
         """
         if self._thread is None:
             self._loop = asyncio.get_running_loop()
@@ -118,7 +119,7 @@ class Writer(JournalFile):
             self.heartbeat_mono = self._clock.mono()
             try:
                 self._turn(batch)
-            except (JournalLockedError, JournalTooNewError) as error:
+            except (FolderLockedError, JournalTooNewError) as error:
                 self._fatal = error
                 self._settle_all([*self._kept, *batch], error)
                 break

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import BodyPartReader, web
 
-from cloud.bodies import read_body
+from cloud.bodies import in_time, read_body, refuse_encoding
 from cloud.context import SETTINGS
 from cloud.rigmonitor.replies import MachineError
 
@@ -26,7 +26,9 @@ async def read_params(request: web.Request) -> dict[str, Any]:
     MachineError 400 for what cannot be read; ApiError or MachineError 413 beyond the cap.
     """
     if request.content_type == _MULTIPART:
-        return await _multipart(request)
+        refuse_encoding(request)
+        async with in_time(request, request.app[SETTINGS].rig_body_bytes):
+            return await _multipart(request)
     body = await read_body(request, request.app[SETTINGS].rig_body_bytes)
     try:
         if request.content_type == _URLENCODED:

@@ -15,6 +15,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError as DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from service.files import make_private
+
 DATABASE_NAME: Final = "cloud.db"
 _BUSY_MS: Final = (
     30_000  # how long to wait for another process (the command line beside the server)
@@ -22,7 +24,7 @@ _BUSY_MS: Final = (
 _BEGIN: Final = "begin_with"
 T = TypeVar("T")
 
-__all__ = ["DATABASE_NAME", "DatabaseError", "Store", "chunks", "rows", "sqlite_url"]
+__all__ = ["DATABASE_NAME", "DatabaseError", "Store", "chunks", "prepare", "rows", "sqlite_url"]
 
 
 class Store:
@@ -69,6 +71,15 @@ class Store:
 def sqlite_url(data: Path) -> str:
     """The embedded database of a data directory."""
     return f"sqlite+aiosqlite:///{data / DATABASE_NAME}"
+
+
+def prepare(data: Path) -> str:
+    """Make the data directory and a database in it that nobody else can read, or make them so; gives its URL. Raises
+    OSError.
+    """
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(data / DATABASE_NAME)
+    return sqlite_url(data)
 
 
 def rows(result: sa.CursorResult[Any]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store import batches
 from cloud.store.engine import chunks, rows
+from cloud.store.growth import Growth
 from cloud.store.ids import new_uuid
 from cloud.store.readings import minted, write_miners
 from cloud.store.schema import miners, task_batches, tasks
@@ -94,14 +95,18 @@ async def create(
     now: datetime,
     cloud_s: float,
     limit_of: LimitOf,
+    growth: Growth,
 ) -> list[str]:
     """Make what is new known as tasks of this agent, within the caller's transaction; give their ids.
 
-    An id that any task has already, of whatever farm, is left alone.
+    An id that any task has already, of whatever farm, is left alone. Raises TooMuchError.
     """
     taken = await _taken(connection, [each.task_id for each in arisen])
     fresh = [each for each in arisen if each.task_id not in taken]
-    ids = await _miner_ids(connection, agent, fresh, now)
+    if fresh:
+        growth.check_tasks(agent["id"])
+    ids = await _miner_ids(connection, agent, fresh, now, growth)
+    growth.add_tasks(agent["id"], len(fresh))
     farms = await _farms_of_batches(connection, fresh)
     for each in fresh:
         batch_id = each.batch_id or new_uuid()
@@ -173,6 +178,7 @@ async def _miner_ids(
     agent: Mapping[str, Any],
     arisen: Collection[Arisen],
     now: datetime,
+    growth: Growth,
 ) -> dict[str, str]:
     """The ids of their miners by identity; one that this farm does not know yet is minted, as by a reading."""
     wanted = {each.identity: each for each in arisen if each.identity is not None}
@@ -192,6 +198,8 @@ async def _miner_ids(
         row["ip_number"] = None if each.ip is None else int(IPv4Address(each.ip))
         new.append(row)
         found[identity] = row["id"]
+    await growth.check_miners(connection, agent["farm_id"], len(new))
+    growth.add_miners(agent["farm_id"], len(new))
     await write_miners(connection, new, ())
     return found
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.anomalies import flags_of, health_of, power_w
 from cloud.store.engine import Store, chunks, rows
+from cloud.store.growth import Growth
 from cloud.store.ids import new_miner_id
 from cloud.store.returns import Return, tell_returns
 from cloud.store.schema import agents, miners, reading_batches
@@ -67,9 +68,15 @@ class Look:
 
 
 async def apply_readings(
-    store: Store, agent: dict[str, Any], request: ReadingsRequest, now: datetime, cloud_s: float
+    store: Store,
+    agent: dict[str, Any],
+    request: ReadingsRequest,
+    now: datetime,
+    cloud_s: float,
+    growth: Growth,
 ) -> ReadingsReply:
-    """One transaction. The same (run_id, seq) again changes nothing and is answered with the same ids.
+    """One transaction. The same (run_id, seq) again changes nothing and is answered with the same ids. Readings of new
+    miners beyond what `growth` allows are left out: their next ones may find room.
 
     Raises ValueError for a time or an address that is none.
     """
@@ -89,12 +96,19 @@ async def apply_readings(
             changed: dict[str, dict[str, Any]] = {}
             alone: set[str] = set()
             returns: list[Return] = []
+            room: int | None = None  # for new miners, once there is one
+            left_out = 0
             for index, each in enumerate(looks):
                 look = looks[index] = _placed(each, known)
                 row = known.get(look.identity)
                 if row is None:
                     if not look.reading.ok:
                         continue  # an address that never answered is no miner yet
+                    if room is None:
+                        room = await growth.new_miners(connection, agent["farm_id"])
+                    if len(new) >= room:
+                        left_out += 1
+                        continue
                     row = minted(look.identity, look.mac, farm, now)
                     known[look.identity] = new[look.identity] = row
                 elif look.identity not in new:
@@ -109,6 +123,7 @@ async def apply_readings(
             await _drop_twins(connection, agent["farm_id"], alone, known, changed, now)
             await write_miners(connection, new.values(), changed.values())
             await tell_returns(connection, returns, now, agent["id"])
+            growth.add_miners(agent["farm_id"], len(new), left_out)
             await connection.execute(
                 reading_batches.insert().values(received_cloud_s=cloud_s, **batch)
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import Store, chunks, rows
+from cloud.store.growth import Growth
 from cloud.store.onsite import LimitOf, arisen_of, create
 from cloud.store.schema import agents, task_events, task_logs, tasks
 from cloud.store.settle import forget_passwords, lost_result
@@ -48,6 +50,7 @@ class ReportLimits:
     grace_s: float
     result_bytes: int
     log_lines: int
+    events: int  # to recognise repeats of
 
 
 @dataclass
@@ -67,8 +70,10 @@ async def apply_report(
     now: datetime,
     cloud_s: float,
     limits: ReportLimits,
+    growth: Growth,
 ) -> tuple[Ack, ...]:
-    """All events in one transaction, durable when this returns. One ack per event, in the order given.
+    """All events in one transaction, durable when this returns. One ack per event, in the order given. Raises
+    TooMuchError when more tasks or miners arose than may be added; nothing has been changed then.
 
     What events say of tasks that arose on site must have passed `cloud.store.onsite.arisen_of`.
     """
@@ -83,10 +88,18 @@ async def apply_report(
         }
         if arisen:
             new = await create(
-                connection, agent, report.journal_id, arisen.values(), now, cloud_s, limits.limit_of
+                connection,
+                agent,
+                report.journal_id,
+                arisen.values(),
+                now,
+                cloud_s,
+                limits.limit_of,
+                growth,
             )
             known |= await _tasks(connection, agent, new)
         said = await _said(connection, ids)
+        kept = Counter(task_id for task_id, _, _ in said)
         for event in report.events:
             key = (event.task_id, event.epoch, event.seq)
             task, digest = known.get(event.task_id), _digest(event)
@@ -96,8 +109,11 @@ async def apply_report(
                 state = "duplicate" if said[key] == digest else "conflict"
                 if state == "duplicate" and event.begin_id and event.state == TaskStatus.PENDING:
                     state = _grant_again(intake, task, event, report.journal_id, cloud_s, limits)
+            elif kept[event.task_id] >= limits.events and not _moves(task, event):
+                state = "late"  # nobody says so much of one task
             else:
                 said[key] = digest
+                kept[event.task_id] += 1
                 if await _begins(connection, task, event, report.journal_id):
                     state = _take(task, event, report.journal_id, now, cloud_s, limits)
                 else:
@@ -123,6 +139,14 @@ def held(task: Mapping[str, Any]) -> Held:
     if task["pending_at"] is not None:
         return Held.BEGUN
     return Held.QUEUED if task["journal_id"] is None else Held.HANDED
+
+
+def _moves(task: Mapping[str, Any], event: Event) -> bool:
+    """Whether the event can begin or end its task."""
+    if task["ended_at"] is not None:
+        return False
+    begins = event.state == TaskStatus.PENDING and task["pending_at"] is None
+    return begins or event.state in TERMINAL
 
 
 async def _begins(

@@ -270,6 +270,7 @@ tasks = sa.Table(
     sa.Index("ix_tasks_miner", "farm_id", "miner_id", "created_at"),
     sa.Index("ix_tasks_status", "farm_id", "status", "created_at"),
     sa.Index("ix_tasks_ended", "ended_at"),
+    sa.Index("ix_tasks_queue_expires", "queue_expires_cloud_s"),  # those of long ago
 )
 
 task_events = sa.Table(

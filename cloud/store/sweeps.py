@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import sqlalchemy as sa
 
 from cloud.store.engine import Store, chunks
-from cloud.store.schema import agents, reading_batches, task_events, tasks
+from cloud.store.schema import (
+    agents,
+    reading_batches,
+    task_batches,
+    task_events,
+    task_files,
+    task_logs,
+    tasks,
+)
 from cloud.store.settle import closed_result, settle
 from contract.errors import ErrorCode
 from contract.link import ON_SITE
@@ -110,3 +118,65 @@ async def prune(store: Store, cloud_s: float, *, events_days: float) -> None:
         await connection.execute(
             reading_batches.delete().where(reading_batches.c.received_cloud_s < before_s)
         )
+
+
+async def prune_tasks(
+    store: Store, now: datetime, cloud_s: float, *, kept_days: float, most: int
+) -> int:
+    """Drop tasks that ended so long ago, with their events and logs, and batches with their last task: at most so many
+    tasks, the oldest first, in one transaction. Returns how many.
+
+    In cloud time a task ended no later than its queue life or, once begun, its deadline; unless the cloud was down
+    then, so the stamp of its end counts as well. One whose file is still kept stays.
+    """
+    before_s = cloud_s - kept_days * _DAY_S
+    long_ago = (
+        sa.select(tasks.c.id, tasks.c.batch_id)
+        .where(
+            tasks.c.queue_expires_cloud_s < before_s,
+            sa.func.coalesce(tasks.c.deadline_cloud_s, 0.0) < before_s,
+            tasks.c.ended_at < now - timedelta(days=kept_days),
+            ~sa.exists().where(task_files.c.task_id == tasks.c.id),
+        )
+        .order_by(tasks.c.queue_expires_cloud_s)
+        .limit(most)
+    )
+    async with store.write() as connection:
+        found = (await connection.execute(long_ago)).all()
+        for some in chunks([row.id for row in found]):
+            for table in (task_events, task_logs):
+                await connection.execute(table.delete().where(table.c.task_id.in_(some)))
+            await connection.execute(tasks.delete().where(tasks.c.id.in_(some)))
+        for some in chunks(sorted({row.batch_id for row in found if row.batch_id is not None})):
+            await connection.execute(
+                task_batches.delete().where(
+                    task_batches.c.id.in_(some),
+                    ~sa.exists().where(tasks.c.batch_id == task_batches.c.id),
+                )
+            )
+    return len(found)
+
+
+async def prune_batches(store: Store, *, most: int) -> None:
+    """Keep of each agent only so many keys of batches of readings, the newest: a repeat comes soon or not at all."""
+    counts = (
+        sa.select(reading_batches.c.agent_id)
+        .group_by(reading_batches.c.agent_id)
+        .having(sa.func.count() > most)
+    )
+    async with store.read() as connection:
+        many = list(await connection.scalars(counts))
+    for agent_id in many:
+        own = reading_batches.c.agent_id == agent_id
+        oldest_kept = (
+            sa.select(reading_batches.c.received_cloud_s)
+            .where(own)
+            .order_by(reading_batches.c.received_cloud_s.desc())
+            .offset(most - 1)
+            .limit(1)
+        )
+        async with store.write() as connection:
+            before_s = await connection.scalar(oldest_kept)
+            await connection.execute(
+                reading_batches.delete().where(own, reading_batches.c.received_cloud_s < before_s)
+            )

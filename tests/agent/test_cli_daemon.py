@@ -15,8 +15,8 @@ from aiohttp import web
 
 from agent.local import LocalRefusedError, LocalReply, LocalRequest, NoDaemonError, ask
 from tests.agent.commands import PROGRAM, door, miner_agent
-from tests.agent.test_health import Ear
 from tests.agent.test_link import served
+from tests.service.ear import Ear
 from tests.waiting import until
 
 pytestmark = pytest.mark.real_time

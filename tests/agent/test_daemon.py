@@ -8,11 +8,11 @@ import pytest
 
 from agent.config import ConfigError, parse
 from agent.daemon import Daemon, open_link, policy_of
-from agent.notify import Notifier
 from agent.sinks.prometheus import GAUGES
 from agent.telemetry import Plan
 from contract.link import Settings
 from contract.task import TaskName
+from service.notify import Notifier
 from tests.virtual_time import loop_clock
 
 

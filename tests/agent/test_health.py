@@ -10,33 +10,14 @@ import pytest
 
 from agent.health import Health
 from agent.heartbeat import Heart, host_figures
-from agent.notify import Notifier
 from agent.ports import CloudError
 from contract.clock import SystemClock
 from contract.link import Heartbeat, HeartbeatReply, Settings
+from service.notify import Notifier
 from tests.agent.clock import SettableClock
+from tests.service.ear import Ear
 from tests.virtual_time import loop_clock
 from tests.waiting import until
-
-
-class Ear:
-    """What systemd would hear."""
-
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
-        self._socket.setblocking(False)
-
-    def heard(self) -> list[str]:
-        words = []
-        while True:
-            try:
-                words.append(self._socket.recv(4096).decode())
-            except BlockingIOError:
-                return words
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from agent.config import parse
 from agent.daemon import Daemon
 from agent.link import CloudLink
 from agent.link import enroll as ask_to_enroll
-from agent.notify import Notifier
 from agent.ports import CloudError
 from contract.link import (
     ClaimReply,
@@ -33,6 +32,7 @@ from contract.link import (
     Settings,
 )
 from drivers.base import LogFile
+from service.notify import Notifier
 from tests.agent.test_link import served
 from tests.virtual_time import loop_clock
 from tests.waiting import until

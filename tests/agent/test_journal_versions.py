@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import Journal, JournalLockedError, JournalTooNewError
+from agent.journal import Journal, JournalTooNewError
 from agent.journal.schema import MIGRATIONS, migrate, open_database
+from service.files import FolderLockedError
 from tests.agent.journal import AT, PLAN, accept, acknowledge, opened, outbox, record
 from tests.virtual_time import loop_clock
 
@@ -110,7 +111,7 @@ async def test_a_journal_of_a_later_version_is_not_touched(tmp_path: Path) -> No
 async def test_two_agents_do_not_share_a_journal(tmp_path: Path) -> None:
     async with opened(tmp_path):
         other = Journal(tmp_path / "journal.db", loop_clock(), ballast_bytes=4096)
-        with pytest.raises(JournalLockedError, match="Another agent"):
+        with pytest.raises(FolderLockedError, match="Another agent"):
             await other.open()
         await other.close()
     async with opened(tmp_path):

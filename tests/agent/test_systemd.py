@@ -46,10 +46,13 @@ def test_the_unit_is_hardened(unit: str) -> None:
     assert float(exposure[1]) <= 1.5
 
 
-def test_the_agent_is_watched_and_started_again_for_ever() -> None:
-    text = (FOLDER / "miner-agent.service").read_text()
-    for line in ("Type=notify", "WatchdogSec=60", "Restart=always", "StartLimitIntervalSec=0"):
-        assert line in text
+@pytest.mark.parametrize("unit", UNITS)
+def test_both_are_watched_bounded_and_started_again_for_ever(unit: str) -> None:
+    lines = (FOLDER / unit).read_text().splitlines()
+    assert {"Type=notify", "NotifyAccess=main", "WatchdogSec=60", "Restart=always"} <= {*lines}
+    assert any(line.startswith("MemoryMax=") for line in lines)
+    # of the unit, not of the service: there systemd would ignore it
+    assert lines.index("StartLimitIntervalSec=0") < lines.index("[Service]")
 
 
 def test_the_users_of_the_units_are_made_by_sysusers() -> None:

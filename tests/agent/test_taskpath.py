@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import Journal, JournalLockedError
+from agent.journal import Journal
 from agent.journal.writer import Job
 from agent.ports import CloudError
 from contract.errors import PolicyRefusedError, StorageFullError
 from contract.link import ClaimReply, ClaimRequest
 from contract.task import TaskName
+from service.files import FolderLockedError
 from tests.agent.fake_cloud import FakeCloud
 from tests.agent.stage import Site, site
 from tests.virtual_time import loop_clock
@@ -55,7 +56,7 @@ async def test_a_loop_that_breaks_takes_every_slot_with_it(tmp_path: Path) -> No
 async def test_a_second_agent_on_the_same_folder_is_turned_away(tmp_path: Path) -> None:
     async with site(tmp_path):
         other = Site(tmp_path)
-        with pytest.raises(JournalLockedError):
+        with pytest.raises(FolderLockedError):
             await other.path.run()
 
 

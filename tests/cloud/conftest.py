@@ -19,6 +19,7 @@ from aiohttp import web
 
 from cloud.config import CloudSettings
 from cloud.context import FILES, SESSIONS, TIME, WAKE_UPS
+from cloud.listener import Listener
 from cloud.server import create_app, create_runner
 from cloud.sessions import Session
 from cloud.store import admin
@@ -264,9 +265,9 @@ async def cloud(
     app = create_app(store, settings, clock)
     runner = create_runner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    listener = Listener(runner, "127.0.0.1", 0, settings, most=settings.connections_max)
+    await listener.start()
+    base = f"http://127.0.0.1:{listener.port}"
     app[FILES].base_url = base
     workspace = await admin.create_workspace(store, "W", clock.now())
     farm = await admin.create_farm(store, workspace["id"], "F", clock.now())

@@ -182,8 +182,66 @@ async def test_a_port_that_is_taken_is_said_in_one_line_with_exit_1(tmp_path):
         _, err = await asyncio.to_thread(
             run_process, "serve", "--data", str(tmp_path / "two"), "--port", port, status=1
         )
-        assert "address already in use" in err
+        assert (
+            f"cannot listen on 127.0.0.1 port {port} (--host, --port): address already in use"
+            in err
+        )
         assert "Traceback" not in err
+        assert err.splitlines()[-1].endswith("in use")
+
+
+async def test_a_data_directory_is_served_by_one_process(tmp_path):
+    async with serving(tmp_path):
+        _, err = await asyncio.to_thread(
+            run_process, "serve", "--data", str(tmp_path), "--port", "0", status=1
+        )
+        assert err.splitlines()[-1] == (
+            f"miner-cloud: another miner-cloud serves {tmp_path}: stop it first"
+        )
+        # whatever changes records goes on beside it
+        await asyncio.to_thread(ask, tmp_path, "workspace", "create", "--name", "W")
+
+
+async def test_database_and_secrets_are_their_owners_alone_whatever_the_folder(tmp_path):
+    tmp_path.chmod(0o755)
+    for name in ("cloud.db", "link-secret"):
+        (tmp_path / name).write_bytes(b"" if name == "cloud.db" else b"s" * 32)
+        (tmp_path / name).chmod(0o664)
+    async with serving(tmp_path):
+        files = [each for each in tmp_path.rglob("*") if each.is_file()]
+        assert {"cloud.db", "cloud.db-wal", "link-secret", "serve.lock"} <= {x.name for x in files}
+        assert [(x.name, oct(x.stat().st_mode)) for x in files if x.stat().st_mode & 0o077] == []
+
+
+def test_a_command_makes_the_database_private_too(tmp_path):
+    ask(tmp_path, "workspace", "create", "--name", "W")
+    assert (tmp_path / "cloud.db").stat().st_mode & 0o777 == 0o600
+
+
+async def test_systemd_hears_when_it_is_ready_that_it_lives_and_that_it_stops(
+    tmp_path, monkeypatch
+):
+    from tests.service.ear import Ear
+    from tests.waiting import until
+
+    ear = Ear(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "400000")
+    heard: list[str] = []
+
+    def listen(word: str) -> bool:
+        heard.extend(ear.heard())
+        return any(each.startswith(word) for each in heard)
+
+    try:
+        async with serving(tmp_path / "data") as (url, _):
+            await until(lambda: listen("READY=1"))
+            assert f"READY=1\nSTATUS=listens on {url}" in heard
+            heard.clear()
+            await until(lambda: listen("WATCHDOG=1") and heard.count("WATCHDOG=1") > 2)
+        assert listen("STOPPING=1")
+    finally:
+        ear.close()
 
 
 async def test_it_speaks_tls_with_the_certificate_it_is_given(tmp_path):

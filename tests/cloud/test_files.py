@@ -116,6 +116,13 @@ async def test_an_upload_that_makes_no_sense_is_refused(
     assert answer["statusCode"] == status
 
 
+async def test_a_file_comes_as_it_is(cloud: Cloud):
+    agent, task_id = await held(cloud)
+    headers = {"X-Sha256": hashlib.sha256(LOG).hexdigest(), "Content-Encoding": "gzip"}
+    status, answer = await agent.call("PUT", f"files/{task_id}", data=LOG, headers=headers)
+    assert (status, answer["error"]) == (415, "Unsupported Media Type")
+
+
 async def test_more_bytes_than_announced_are_refused(cloud: Cloud):
     agent, task_id = await held(cloud)
     status, _ = await put(agent, task_id, LOG, span="0-9/10")

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gzip
 import json
 import time
 import zlib
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -234,6 +236,63 @@ async def test_a_body_that_is_not_compressed_as_it_says_is_refused(cloud: Cloud,
     headers["Authorization"] = f"Bearer {agent.token}"
     async with cloud.http.post(url, data=b"\xff\xfenonsense" * 10, headers=headers) as response:
         assert (response.status, (await response.json())["statusCode"]) == (400, 400)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["br", "zstd", "compress", "gzip, deflate", "utf-8", "x" * 500]
+)
+async def test_an_encoding_that_is_not_spoken_is_named_in_the_documented_body(
+    cloud: Cloud, encoding: str
+):
+    agent = await cloud.agent()
+    status, answer = await agent.call(
+        "POST", "readings", data=b"whatever", headers={"Content-Encoding": encoding}
+    )
+    assert (status, answer["error"]) == (415, "Unsupported Media Type")
+    assert encoding[:80] in answer["message"]
+    assert "gzip, deflate or none" in answer["message"]
+    assert set(answer) == {"statusCode", "message", "error"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        ("gzip", gzip.compress),
+        ("GZIP", gzip.compress),
+        ("deflate", zlib.compress),
+        ("deflate", lambda body: zlib.compress(body, wbits=-15)),
+        ("identity", bytes),
+    ],
+    ids=["gzip", "upper case", "zlib", "raw", "none"],
+)
+async def test_an_encoding_that_is_spoken_may_come_in_pieces(
+    cloud: Cloud, encoding: str, packed: Callable[[bytes], bytes]
+):
+    agent = await cloud.agent()
+    body = packed(body_of(ReadingsRequest(run_id="r", seq=1, readings=(reading(cloud),))))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(body), 7):
+            yield body[at : at + 7]
+
+    status, answer = await agent.call(
+        "POST", "readings", data=pieces(), headers={"Content-Encoding": encoding}
+    )
+    assert (status, len(answer["miners"])) == (200, 1)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("spoilt", [lambda body: body[:-4], lambda body: body + b"more"])
+async def test_a_compressed_body_is_whole_and_nothing_follows_it(
+    cloud: Cloud, encoding: str, spoilt: Callable[[bytes], bytes]
+):
+    agent = await cloud.agent()
+    packed = gzip.compress(b"{}") if encoding == "gzip" else zlib.compress(b"{}")
+    status, answer = await agent.call(
+        "POST", "readings", data=spoilt(packed), headers={"Content-Encoding": encoding}
+    )
+    assert (status, answer["error"]) == (400, "Bad Request")
+    assert encoding in answer["message"]
 
 
 async def test_a_thousand_readings_are_taken_in_a_few_seconds(cloud: Cloud):

@@ -9,7 +9,7 @@ import pytest
 
 from agent.config import ConfigError
 from agent.daemon import Daemon
-from agent.notify import Notifier
+from service.notify import Notifier
 from tests.agent.rigmonitor.stage import codes_for, farm_of, monitor_config
 from tests.agent.rigmonitor.strict_server import strict_server
 from tests.virtual_time import loop_clock

@@ -19,7 +19,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from cloud.config import CloudSettings
-from cloud.context import FILES, SESSIONS, TIME, WAKE_UPS
+from cloud.context import FILES, GROWTH, SESSIONS, TIME, WAKE_UPS
 from cloud.files import Files
 from cloud.queue import WakeUps
 from cloud.server import create_app
@@ -27,6 +27,7 @@ from cloud.sessions import Sessions
 from cloud.store import schema
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
+from cloud.store.growth import Growth
 from cloud.store.ids import new_api_key, new_uuid, new_workspace_id, secret_hash
 from cloud.store.migrate import migrate
 from cloud.store.readings import apply_readings
@@ -129,6 +130,7 @@ class Stage:
     http: aiohttp.ClientSession
     operations: dict[str, Any] | None
     files: Files
+    growth: Growth
     wake_ups: WakeUps
     sessions: Sessions
     time: CloudTime
@@ -205,7 +207,7 @@ class Stage:
         )
         agent = {"id": self.agent, "farm_id": self.farm, "workspace_id": self.workspace}
         reply = await apply_readings(
-            self.store, agent, request, self.clock.now(), self.clock.passed
+            self.store, agent, request, self.clock.now(), self.clock.passed, self.growth
         )
         for key in reply.miners:
             self.miners[int(key.ip.rpartition(".")[2])] = key.id
@@ -297,6 +299,7 @@ async def stage(
             http=http,
             operations=operations,
             files=app[FILES],
+            growth=app[GROWTH],
             wake_ups=app[WAKE_UPS],
             sessions=app[SESSIONS],
             time=app[TIME],

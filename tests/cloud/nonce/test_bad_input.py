@@ -111,6 +111,16 @@ async def test_a_compressed_bomb_is_cut_off(stage: Any) -> None:
     )  # fmt: skip
 
 
+async def test_an_encoding_that_is_not_spoken_is_refused_in_the_documented_body(stage: Any) -> None:
+    for path in ("tasks/batches", "tasks/search", "miner/search"):
+        answer = await stage.ask(
+            "POST", f"{stage.at_farm}/{path}", data=b"{}", status=415,
+            headers={"x-api-key": stage.key, "Content-Encoding": "br"},
+        )  # fmt: skip
+        assert answer["error"] == "Unsupported Media Type"
+        assert "br is not spoken here" in answer["message"]
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [

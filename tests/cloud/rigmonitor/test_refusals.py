@@ -185,6 +185,22 @@ async def test_a_broken_form_is_a_bad_request(machine: Machine, kind: str, body:
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "encoding"),
+    [
+        ("application/json", "br"),
+        ("application/x-www-form-urlencoded", "zstd"),
+        ("multipart/form-data; boundary=b", "gzip"),
+    ],
+)
+async def test_an_encoding_that_is_not_spoken_is_refused_in_the_form_of_this_api(
+    machine: Machine, kind: str, encoding: str
+) -> None:
+    headers = {"API_CODE": machine.code, "Content-Type": kind, "Content-Encoding": encoding}
+    refused = (415, {"errors": {"detail": "Unsupported Media Type"}})
+    assert await machine.call("POST", "asic_miners/specs", headers=headers, data=b"x") == refused
+
+
 async def test_a_body_beyond_the_cap_is_refused_as_a_whole(machine: Machine) -> None:
     cap = machine.cloud.settings.rig_body_bytes
     too_large = (413, {"errors": {"detail": "Request Entity Too Large"}})

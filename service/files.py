@@ -1,0 +1,66 @@
+"""Files that belong to one process: nobody else reads them, and nobody else runs on their folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_COMPANIONS = ("", "-wal", "-shm")  # of a database of SQLite, which gives them its mode
+
+
+class FolderLockedError(Exception):
+    """Another process runs on this folder."""
+
+
+class FolderLock:
+    """One process per folder, for as long as it lives."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        """`message` tells whoever comes second what to do."""
+        self._path = path
+        self._message = message
+        self._handle: int | None = None
+
+    def take(self) -> None:
+        """Raises FolderLockedError if another process holds it, OSError if the folder cannot be written."""
+        if self._handle is not None:
+            return
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise FolderLockedError(self._message) from None
+        self._handle = handle
+
+    def release(self) -> None:
+        """Let the next one in."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def make_private(path: Path) -> None:
+    """Have a file that its owner alone can read and write (0600), whatever the folder: made where it is missing.
+    Raises OSError.
+
+    One that exists is never opened: closing it would take away the locks that SQLite holds on it in this process.
+    """
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        for suffix in _COMPANIONS:
+            shut(path.with_name(path.name + suffix))
+
+
+def shut(path: Path) -> None:
+    """Take from all others what they may do with a file, if there is one. Raises OSError."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & _OTHERS:
+            path.chmod(mode & ~_OTHERS)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,305 @@
+"""Many connections that say nothing, or say it slowly: nobody else waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from cloud.config import CloudSettings
+from cloud.listener import Listener, connections_within
+from cloud.server import create_runner
+from tests.cloud.conftest import Cloud
+from tests.cloud.test_cli import certificate
+from tests.waiting import until
+
+CLOUD = "from cloud.cli import main; main()"
+# Both limits at once, so that the process cannot lift them.
+LIMITED = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)); {CLOUD}"
+IDLE = 2000
+ENOUGH = web.AppKey("enough", asyncio.Event)
+LONG = b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def many_files():
+    """This process holds the far ends."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < IDLE + 500:
+        pytest.skip(f"a process may have {hard} open files here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, IDLE + 500), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@asynccontextmanager
+async def process(data: Path, code: str) -> AsyncIterator[str]:
+    serving = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code, "serve", "--data", str(data), "--port", "0", "--json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert serving.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            yield json.loads(await serving.stdout.readline())["url"]
+    finally:
+        serving.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            await serving.wait()
+
+
+def key_of(data: Path) -> tuple[str, str]:
+    from typer.testing import CliRunner
+
+    from cloud.cli import app
+
+    def ask(*words: str) -> Any:
+        done = CliRunner().invoke(app, [*words, "--data", str(data), "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    workspace = ask("workspace", "create", "--name", "W")["id"]
+    return workspace, ask("key", "create", "--name", "K", "--workspace", workspace)["key"]
+
+
+async def test_two_thousand_idle_connections_and_1024_files_hold_up_no_operator(
+    tmp_path: Path, many_files
+):
+    workspace, key = await asyncio.to_thread(key_of, tmp_path)
+    silent: list[socket.socket] = []
+    try:
+        async with process(tmp_path, LIMITED) as url:
+            port = int(url.rpartition(":")[2])
+            silent += (socket.create_connection(("127.0.0.1", port)) for _ in range(IDLE))
+            began = time.perf_counter()
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http,
+                http.get(
+                    f"{url}/private-api/v1/{workspace}/farms", headers={"x-api-key": key}
+                ) as response,
+            ):
+                assert response.status == 200
+            assert time.perf_counter() - began < 1
+    finally:
+        for each in silent:
+            each.close()
+
+
+@asynccontextmanager
+async def listening(
+    cloud: Cloud, most: int, **options: Any
+) -> AsyncIterator[tuple[Listener, web.AppRunner]]:
+    """A second door of the same cloud's application."""
+    app = web.Application(handler_args=cloud.app._handler_args)
+    app[ENOUGH] = asyncio.Event()
+    app.router.add_get("/long", _long)
+    app.router.add_get("/health", _short)
+    runner = create_runner(app)
+    await runner.setup()
+    listener = Listener(runner, "127.0.0.1", 0, cloud.settings, most=most, **options)
+    await listener.start()
+    try:
+        yield listener, runner
+    finally:
+        await runner.cleanup()
+
+
+async def _long(request: web.Request) -> web.Response:
+    await request.app[ENOUGH].wait()
+    return web.Response(text="at last")
+
+
+async def _short(_request: web.Request) -> web.Response:
+    return web.Response(text="well")
+
+
+async def answered(port: int, tls: ssl.SSLContext | None = None) -> bool:
+    """Whether a new client gets its answer."""
+    try:
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+            with closing(writer):
+                writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                return b"well" in await reader.read()
+    except ConnectionError:
+        return False
+
+
+async def gone(reader: asyncio.StreamReader) -> bool:
+    try:
+        async with asyncio.timeout(10):
+            return await reader.read() == b""
+    except ConnectionError:
+        return True
+
+
+async def test_who_waits_longest_makes_room_and_who_is_being_answered_stays(cloud: Cloud):
+    async with listening(cloud, most=3) as (door, runner):
+        busy_reader, busy = await asyncio.open_connection("127.0.0.1", door.port)
+        busy.write(LONG)
+        await until(lambda: _busy(runner) == 1)
+        first, first_writer = await asyncio.open_connection("127.0.0.1", door.port)
+        await until(lambda: len(runner.server.connections) == 2)
+        second, second_writer = await asyncio.open_connection("127.0.0.1", door.port)
+        await until(lambda: len(runner.server.connections) == 3)
+        assert await answered(door.port)
+        assert await gone(first)
+        assert not second.at_eof()
+        assert _busy(runner) == 1
+        assert not busy_reader.at_eof()
+        runner.app[ENOUGH].set()
+        for each in (busy, first_writer, second_writer):
+            each.close()
+
+
+async def test_where_all_are_being_answered_the_next_is_refused(cloud: Cloud):
+    async with listening(cloud, most=2) as (door, runner):
+        lines = [await asyncio.open_connection("127.0.0.1", door.port) for _ in range(2)]
+        for _, writer in lines:
+            writer.write(LONG)
+        await until(lambda: _busy(runner) == 2)
+        assert not await answered(door.port)
+        runner.app[ENOUGH].set()
+        await until(lambda: _busy(runner) == 0)
+        assert await answered(door.port)
+        for _, writer in lines:
+            writer.close()
+
+
+async def test_who_never_begins_to_speak_tls_makes_room_too(cloud: Cloud, tmp_path: Path):
+    cert, key = certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    trust = ssl.create_default_context(cafile=str(cert))
+    faults: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, fault: faults.append(fault))
+    async with listening(cloud, most=20, ssl_context=context) as (door, _):
+        silent = [await asyncio.open_connection("127.0.0.1", door.port) for _ in range(100)]
+        began = time.perf_counter()
+        assert await answered(door.port, trust)
+        assert time.perf_counter() - began < 5  # far less than the time for a handshake
+        assert await gone(silent[0][0])
+        for _, writer in silent:
+            writer.close()
+    assert faults == []
+
+
+async def test_a_handshake_has_its_time(cloud: Cloud, tmp_path: Path):
+    cert, key = certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    async with listening(cloud, most=20, ssl_context=context, handshake_s=0.1) as (door, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        assert await gone(reader)
+        writer.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> CloudSettings:
+    return CloudSettings(
+        data=tmp_path, idle_s=0.4, body_wait_s=0.2, body_bytes_per_s=2**30, agent_calls_max=2
+    )
+
+
+async def test_a_head_that_comes_byte_by_byte_is_not_waited_for(cloud: Cloud):
+    reader, writer = await _connect(cloud)
+    ended = asyncio.create_task(gone(reader))
+    for byte in b"GET /health HTTP/1.1\r\nX-Long: " + b"x" * 10_000:
+        if ended.done():
+            break
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0.01)
+    assert ended.done()
+    assert await ended
+    writer.close()
+
+
+async def test_a_long_poll_is_no_idle_connection(cloud: Cloud):
+    agent = await cloud.agent()
+    answer = await agent.claim(wait_s=1.0)  # more than twice as long as an idle one may last
+    assert answer["tasks"] == []
+
+
+async def test_a_body_that_comes_byte_by_byte_is_not_waited_for(cloud: Cloud):
+    reader, writer = await _connect(cloud)
+    writer.write(
+        b"POST /link/v1/enroll HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + b"{" * 10
+    )
+    async with asyncio.timeout(10):
+        head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    async with asyncio.timeout(10):
+        body = json.loads((await reader.read()) or b"{}")
+    assert (body["statusCode"], body["error"]) == (408, "Request Timeout")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS, where plain http is spoken
+    ],
+    ids=["words", "too long", "header", "tls"],
+)
+async def test_what_is_no_http_is_refused_in_the_documented_body(cloud: Cloud, head: bytes):
+    reader, writer = await _connect(cloud)
+    writer.write(head)
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    words, _, body = answer.partition(b"\r\n\r\n")
+    assert words.startswith(b"HTTP/1.0 400 ")
+    assert b"application/json" in words
+    refused = json.loads(body)
+    assert (refused["statusCode"], refused["error"]) == (400, "Bad Request")
+    assert set(refused) == {"statusCode", "message", "error"}
+    writer.close()
+
+
+async def test_an_agent_is_answered_a_few_calls_at_a_time(cloud: Cloud):
+    agent = await cloud.agent()
+    lines = [await _connect(cloud) for _ in range(3)]
+    for _, writer in lines:
+        writer.write(
+            f"POST /link/v1/readings HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {agent.token}\r\n"
+            "Content-Length: 1000\r\n\r\n".encode()
+        )
+    async with asyncio.timeout(10):
+        heads = [await reader.readuntil(b"\r\n\r\n") for reader, _ in lines]
+    assert sorted(int(head.split()[1]) for head in heads) == [408, 408, 429]
+    for _, writer in lines:
+        writer.close()
+    assert (await agent.claim())["tasks"] == []  # and then again
+
+
+def test_some_of_the_files_are_left_for_what_is_no_connection(tmp_path: Path):
+    settings = CloudSettings(data=tmp_path)
+    assert connections_within(1024, settings) == 896
+    assert connections_within(65_536, settings) == settings.connections_max
+    assert connections_within(32, settings) == 1
+
+
+async def _connect(cloud: Cloud) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", int(cloud.base.rpartition(":")[2]))
+
+
+def _busy(runner: web.AppRunner) -> int:
+    assert runner.server is not None
+    return sum(each.waits_since is None for each in runner.server.connections)
