@@ -42,7 +42,6 @@ _NAMED: Final = 10  # addresses in one finding
 _ROOM_BYTES: Final = 200 * 2**20
 _FILES: Final = 4096
 _EARLIEST_YEAR: Final = 2026  # a host without a battery clock starts long before
-_NAMED: Final = 5
 # What lies here is read by the service manager and handed over: LoadCredential= of systemd/miner-agent.service.
 _HANDED_OVER: Final = Path("/etc/miner-agent/credentials")
 

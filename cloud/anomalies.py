@@ -52,7 +52,7 @@ def flags_of(moving: Moving | None, slow: Slow | None, static: Static | None) ->
             names.add(_class_of(fault.text))
     if moving is not None:
         asleep = slow is not None and slow.mode is PowerMode.SLEEP
-        hashing = bool(moving.hashrate_hs)
+        hashing = moving.hashes
         if hashing and 0 in moving.fan_rpm:
             names.add("fan")
         if is_overheated(moving):
@@ -121,7 +121,7 @@ def power_judgement(moving: Moving, slow: Slow | None) -> tuple[bool, bool]:
 
 
 def _is_hashing(moving: Moving, slow: Slow | None) -> bool:
-    return bool(moving.hashrate_hs) and not (slow and slow.mode is PowerMode.SLEEP)
+    return moving.hashes and not (slow and slow.mode is PowerMode.SLEEP)
 
 
 def _class_of(text: str) -> str:

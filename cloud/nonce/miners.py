@@ -54,7 +54,14 @@ _REFUSED_LOGIN: Final = (
 @takes(
     *PAGE,
     *("agent_id", "sn", "mac", "unstable", "hashrate_realization_min", "hashrate_realization_max"),
-    lists=("status", "ops_status", "anomaly_filters", "mining_modes_in", "ip_ranges"),
+    lists=(
+        "status",
+        "ops_status",
+        "asset_status",
+        "anomaly_filters",
+        "mining_modes_in",
+        "ip_ranges",
+    ),
 )
 async def list_miners(request: web.Request) -> web.Response:
     """GET F/miner/latest."""

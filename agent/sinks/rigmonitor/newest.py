@@ -115,7 +115,7 @@ class Newest:
         seen.interval_s = reading.interval_s or seen.interval_s
         seen.moving = reading.moving
         measured = reading.moving
-        if measured is not None and measured.power_w is not None and measured.hashrate_hs:
+        if measured is not None and measured.power_w is not None and measured.hashes:
             seen.power_w, seen.power_mono = measured.power_w, read_mono
         seen.static = reading.static or seen.static
         seen.first.set()
@@ -131,7 +131,7 @@ def _judge(seen: Seen, slow: Slow | None) -> None:
         if slow.light_on is not None:
             seen.light = Switch.ON if slow.light_on else Switch.OFF
     assert seen.moving is not None
-    if seen.moving.hashrate_hs:
+    if seen.moving.hashes:
         seen.asic = Switch.ON
     elif seen.mode is not None:
         seen.asic = Switch.OFF if seen.mode is PowerMode.SLEEP else Switch.ON
