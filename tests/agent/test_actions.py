@@ -15,7 +15,7 @@ from agent.looks import FOUND_SHOWN, LOCAL_LOGS
 from agent.policy import Policy
 from agent.ports import CloudError, ScanSummary
 from contract.errors import BadParamsError, UnsupportedError
-from contract.link import Event
+from contract.link import ReportReply, ReportRequest
 from contract.miner import PowerMode
 from contract.task import SPECS, TaskName, parse_params
 from drivers.base import (
@@ -286,13 +286,13 @@ async def test_a_log_of_a_task_that_the_cloud_has_forgotten_comes_once_it_was_to
                 raise CloudError("not given to this agent", retry=False, status=404)
             await super().upload(task_id, file)
 
-    def answer(event: Event) -> str:
-        cloud.knows = cloud.knows or event.arose is not None
-        return "ok" if cloud.knows else "unknown_task"
+        async def report(self, request: ReportRequest) -> ReportReply:
+            self.knows = self.knows or any(event.arose for event in request.events)
+            return await super().report(request)
 
     clock = loop_clock()
     cloud = PutBack(clock)
-    cloud.ack_state = answer
+    cloud.ack_state = lambda _: "ok" if cloud.knows else "unknown_task"
     async with site(tmp_path, cloud=cloud, clock=clock) as at:
         task = at.task(name=TaskName.LOG, params={})
         assert (await cloud.ended(task, within_s=60.0)).state == "succeed"
