@@ -13,7 +13,7 @@ from agent.gate import Gate
 from agent.journal import Journal
 from agent.live import LiveTask
 from agent.ports import CloudError, Miners, Scanner, ScanSummary, TaskSource
-from agent.retry import retrying
+from agent.retry import FIRST_S, retrying
 from agent.settlement import Settlement, succeeded
 from agent.slots import Slots
 from contract.clock import Clock
@@ -26,7 +26,6 @@ FOUND_SHOWN: Final = 500  # miners listed in the result of a scan
 UPLOAD_WAIT_S: Final = 15.0
 LOCAL_LOGS: Final = 20  # logs fetched on site that are kept
 _NOT_FOUND: Final = 404
-_TOLD_WAIT_S: Final = 5.0  # for a cloud that was told of a task to know it
 
 
 class Looks:
@@ -135,6 +134,7 @@ class Looks:
     async def _bring(self, task: LiveTask, file: LogFile) -> None:
         """To the cloud, however often the way breaks. Raises RefusedError for a file that the cloud does not take."""
         upload = retrying(self._clock, what="upload", most_s=UPLOAD_WAIT_S, denied_too=True)
+        wait_s = FIRST_S
         while True:
             try:
                 await upload(self._source.upload, task.id, file)
@@ -146,7 +146,8 @@ class Looks:
             # A database put back from a copy makes the task again once it is told of it.
             task.log.warning("The cloud does not know this task any more: it is told of it again.")
             await self._journal.progress(task.id, self._clock.now(), task.log.take())
-            await self._clock.sleep(_TOLD_WAIT_S)
+            await self._clock.sleep(wait_s)
+            wait_s = min(2 * wait_s, UPLOAD_WAIT_S)
 
     def _keep(self, file: LogFile) -> LogFile:
         """A log asked for on site stays on disk, the latest few: by number, since the clock on the wall may be set."""
