@@ -56,7 +56,7 @@ async def glance(
         ).all()
         waiting = False
         if room > 0:
-            query = _waiting(agent, cloud_s).with_only_columns(tasks.c.id).limit(1)
+            query = _queued(sa.select(tasks.c.id), agent, cloud_s).limit(1)
             waiting = (await connection.execute(query)).first() is not None
         held = {row.id for row in handed if row.journal_id == journal_id}
         adopt: list[str] = []
@@ -121,12 +121,16 @@ async def hand_out(
                 .where(tasks.c.journal_id.is_(None))
                 .values(**mark)
             )
-        fresh: list[str] = []
+        handed: list[Any] = []
+        for some in chunks(again):
+            result = await connection.execute(_with_miner().where(tasks.c.id.in_(some)))
+            handed += result.mappings()
+        fresh: list[Any] = []
         if room > 0:
-            query = _waiting(agent, cloud_s).with_only_columns(tasks.c.id).limit(room)
-            query = query.with_for_update(skip_locked=True)
-            fresh = list((await connection.execute(query)).scalars())
-        for some in chunks(fresh):
+            query = _queued(_with_miner(), agent, cloud_s).limit(room)
+            query = query.with_for_update(of=tasks, skip_locked=True)
+            fresh = list((await connection.execute(query)).mappings())
+        for some in chunks([row["id"] for row in fresh]):
             await connection.execute(
                 tasks.update()
                 .where(tasks.c.id.in_(some))
@@ -136,27 +140,20 @@ async def hand_out(
                     **mark,
                 )
             )
-        found: dict[str, Any] = {}
-        for some in chunks([*again, *fresh]):
-            result = await connection.execute(_with_miner().where(tasks.c.id.in_(some)))
-            found |= {row["id"]: row for row in result.mappings()}
-    handed = [found[task_id] for task_id in [*again, *fresh] if task_id in found]
+    handed += fresh
     called_off = tuple(row["id"] for row in handed if row["cancel_requested_at"] is not None)
     return tuple(_claimed(row, cloud_s) for row in handed), called_off
 
 
-def _waiting(agent: dict[str, Any], cloud_s: float) -> Any:
-    return (
-        tasks.select()
-        .where(
-            tasks.c.farm_id == agent["farm_id"],
-            sa.or_(tasks.c.agent_id == agent["id"], tasks.c.agent_id.is_(None)),
-            tasks.c.ended_at.is_(None),
-            tasks.c.journal_id.is_(None),
-            tasks.c.queue_expires_cloud_s > cloud_s,
-        )
-        .order_by(tasks.c.created_at, tasks.c.id)
-    )
+def _queued(query: Any, agent: dict[str, Any], cloud_s: float) -> Any:
+    """Of the tasks that wait for this agent, the oldest first."""
+    return query.where(
+        tasks.c.farm_id == agent["farm_id"],
+        sa.or_(tasks.c.agent_id == agent["id"], tasks.c.agent_id.is_(None)),
+        tasks.c.ended_at.is_(None),
+        tasks.c.journal_id.is_(None),
+        tasks.c.queue_expires_cloud_s > cloud_s,
+    ).order_by(tasks.c.created_at, tasks.c.id)
 
 
 def _with_miner() -> Any:
