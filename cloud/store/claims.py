@@ -109,25 +109,23 @@ async def hand_out(
     A task is in the answer only if it is durably marked as handed out. Nothing for a revoked agent. A task that came
     back from an agent that was away is cancelled by that agent, which alone knows whether it began.
     """
+    is_enrolled = sa.exists().where(agents.c.id == agent["id"], agents.c.revoked_at.is_(None))
+    mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent["id"]}
+    handed: list[Any] = []
+    fresh: list[Any] = []
     async with store.write() as connection:
-        revoked = sa.select(agents.c.revoked_at).where(agents.c.id == agent["id"])
-        if (await connection.execute(revoked)).scalar_one() is not None:
-            return (), ()
-        mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent["id"]}
         for some in chunks(adopt):
             await connection.execute(
                 tasks.update()
                 .where(tasks.c.id.in_(some), tasks.c.ended_at.is_(None))
-                .where(tasks.c.journal_id.is_(None))
+                .where(tasks.c.journal_id.is_(None), is_enrolled)
                 .values(**mark)
             )
-        handed: list[Any] = []
         for some in chunks(again):
-            result = await connection.execute(_with_miner().where(tasks.c.id.in_(some)))
-            handed += result.mappings()
-        fresh: list[Any] = []
+            query = _with_miner().where(tasks.c.id.in_(some), is_enrolled)
+            handed += (await connection.execute(query)).mappings()
         if room > 0:
-            query = _queued(_with_miner(), agent, cloud_s).limit(room)
+            query = _queued(_with_miner(), agent, cloud_s).where(is_enrolled).limit(room)
             query = query.with_for_update(of=tasks, skip_locked=True)
             fresh = list((await connection.execute(query)).mappings())
         for some in chunks([row["id"] for row in fresh]):
