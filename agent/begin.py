@@ -43,7 +43,7 @@ class Grants:
                 waiting.set_exception(NotGrantedError(f"Nothing was sent: {refusal}"))
 
     def forget(self) -> None:
-        """The journal was begun anew, and the questions went with the old one."""
+        """The journal had to begin another file, and the questions to the cloud went with the damaged one."""
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(

@@ -10,9 +10,8 @@ from typing import Any, Final, TypeVar
 
 _T = TypeVar("_T")
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM)
-_TWICE_S: Final = (
-    4.0  # a second signal so soon is the same wish; it leaves the time to say what is known
-)
+# A second signal so soon is the same wish; it leaves the time to say what is known.
+_TWICE_S: Final = 4.0
 
 
 class StoppedError(Exception):

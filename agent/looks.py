@@ -12,12 +12,12 @@ import msgspec
 from agent.gate import Gate
 from agent.journal import Journal
 from agent.live import LiveTask
-from agent.ports import Miners, Scanner, ScanSummary, TaskSource
-from agent.retry import retrying
+from agent.ports import CloudError, Miners, Scanner, ScanSummary, TaskSource
+from agent.retry import FIRST_S, retrying
 from agent.settlement import Settlement, succeeded
 from agent.slots import Slots
 from contract.clock import Clock
-from contract.errors import BadParamsError
+from contract.errors import BadParamsError, RefusedError
 from contract.task import Outcome, ScanParams
 from drivers.base import Evidence, LogFile
 
@@ -25,6 +25,7 @@ PROGRESS_S: Final = 2.0  # between two progress lines of a scan
 FOUND_SHOWN: Final = 500  # miners listed in the result of a scan
 UPLOAD_WAIT_S: Final = 15.0
 LOCAL_LOGS: Final = 20  # logs fetched on site that are kept
+_NOT_FOUND: Final = 404
 
 
 class Looks:
@@ -69,8 +70,7 @@ class Looks:
             if file.truncated:
                 task.log.warning("The log was longer than the cap and is cut.")
             if task.record.is_lent:
-                upload = retrying(self._clock, what="upload", most_s=UPLOAD_WAIT_S)
-                await upload(self._source.upload, task.id, file)
+                await self._bring(task, file)
                 task.log.info("The log was brought to the cloud.")
             else:
                 file = await asyncio.to_thread(self._keep, file)
@@ -130,6 +130,24 @@ class Looks:
             ),
             scan=shown,
         )
+
+    async def _bring(self, task: LiveTask, file: LogFile) -> None:
+        """To the cloud, however often the way breaks. Raises RefusedError for a file that the cloud does not take."""
+        upload = retrying(self._clock, what="upload", most_s=UPLOAD_WAIT_S, denied_too=True)
+        wait_s = FIRST_S
+        while True:
+            try:
+                await upload(self._source.upload, task.id, file)
+            except CloudError as error:
+                if error.status != _NOT_FOUND:
+                    raise RefusedError(f"The cloud does not take the log: {error}") from None
+            else:
+                return
+            # A database put back from a copy makes the task again once it is told of it.
+            task.log.warning("The cloud does not know this task any more: it is told of it again.")
+            await self._journal.progress(task.id, self._clock.now(), task.log.take())
+            await self._clock.sleep(wait_s)
+            wait_s = min(2 * wait_s, UPLOAD_WAIT_S)
 
     def _keep(self, file: LogFile) -> LogFile:
         """A log asked for on site stays on disk, the latest few: by number, since the clock on the wall may be set."""

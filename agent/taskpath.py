@@ -58,7 +58,7 @@ class TaskPath:
         self._lease = Lease(clock)
         self._gate = Gate(self._lease, policy, clock)
         self._grants = Grants()
-        journal.on_anew = self._grants.forget
+        journal.on_new_file = self._grants.forget
         slots = Slots(policy, clock, miners_known=lambda: len(miners))
         looks = Looks(
             journal=journal,

@@ -339,30 +339,39 @@ async def _answer(
 ) -> ClaimReply:
     """What there is right now for this agent. Only when the claim has just come in does it tell which tasks the agent
     holds: some may have arisen on site since.
+
+    A claim that is woken mostly is for new tasks: they go out first, and the next claim, which follows at once, tells
+    the rest.
     """
     store, settings, agent = request.app[STORE], request.app[SETTINGS], request[AGENT]
     now, cloud_s = request.app[CLOCK].now(), request.app[TIME].now()
     room = max(0, min(claim.room, settings.claim_max))
-    open_ids = {task.task_id for task in claim.open}
-    seen = await glance(store, agent, claim.journal_id, open_ids, cloud_s, room=room)
-    again = _repeatable(request, session, seen.unheard, room)
-    asked = _repeatable(request, session, seen.ended, _ASKED_MAX if is_first else 0)
     tasks: tuple[ClaimedTask, ...] = ()
-    called_off: tuple[str, ...] = ()
-    if seen.waiting or again or seen.adopt:
-        tasks, called_off = await hand_out(
-            store,
-            agent,
-            claim.journal_id,
-            now,
-            cloud_s,
-            room=room - len(again) if seen.waiting else 0,
-            again=again,
-            adopt=seen.adopt,
-        )
+    cancel: tuple[str, ...] = ()
+    asked: list[str] = []
+    if not is_first and room > 0:
+        tasks, cancel = await hand_out(store, agent, claim.journal_id, now, cloud_s, room=room)
+    if not tasks:
+        open_ids = {task.task_id for task in claim.open}
+        seen = await glance(store, agent, claim.journal_id, open_ids, cloud_s, room=room)
+        again = _repeatable(request, session, seen.unheard, room)
+        asked = _repeatable(request, session, seen.ended, _ASKED_MAX if is_first else 0)
+        cancel = seen.cancel
+        if seen.waiting or again or seen.adopt:
+            tasks, called_off = await hand_out(
+                store,
+                agent,
+                claim.journal_id,
+                now,
+                cloud_s,
+                room=room - len(again) if seen.waiting else 0,
+                again=again,
+                adopt=seen.adopt,
+            )
+            cancel = tuple(dict.fromkeys((*cancel, *called_off)))
     return ClaimReply(
         tasks=tasks,
-        cancel=tuple(dict.fromkeys((*seen.cancel, *called_off))),
+        cancel=cancel,
         asked=tuple(asked),
         heard_seq=agent["last_seq"],
         lease_s=settings.lease_s,

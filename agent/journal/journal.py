@@ -55,9 +55,8 @@ class Journal(Steps, Writer):
         self._keep_bytes = keep_bytes
         self._keep_untold = keep_untold
         self.last_seq = 0  # the last event number that is durable
-        self.on_anew: Callable[[], None] = lambda: (
-            None
-        )  # another file was begun, without what the first one held
+        # Called when a damaged file was set aside and another begun, without what the first one held.
+        self.on_new_file: Callable[[], None] = lambda: None
         self._announced_seq = 0
         self._announced_id = ""
 
@@ -279,7 +278,7 @@ class Journal(Steps, Writer):
         if self.journal_id != self._announced_id:
             is_first, self._announced_id = not self._announced_id, self.journal_id
             if not is_first:
-                self.on_anew()
+                self.on_new_file()
 
 
 def _unfinished_rows(db: sqlite3.Connection) -> list[sqlite3.Row]:

@@ -56,7 +56,7 @@ async def glance(
         ).all()
         waiting = False
         if room > 0:
-            query = _waiting(agent, cloud_s).with_only_columns(tasks.c.id).limit(1)
+            query = _queued(sa.select(tasks.c.id), agent, cloud_s).limit(1)
             waiting = (await connection.execute(query)).first() is not None
         held = {row.id for row in handed if row.journal_id == journal_id}
         adopt: list[str] = []
@@ -109,24 +109,26 @@ async def hand_out(
     A task is in the answer only if it is durably marked as handed out. Nothing for a revoked agent. A task that came
     back from an agent that was away is cancelled by that agent, which alone knows whether it began.
     """
+    is_enrolled = sa.exists().where(agents.c.id == agent["id"], agents.c.revoked_at.is_(None))
+    mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent["id"]}
+    handed: list[Any] = []
+    fresh: list[Any] = []
     async with store.write() as connection:
-        revoked = sa.select(agents.c.revoked_at).where(agents.c.id == agent["id"])
-        if (await connection.execute(revoked)).scalar_one() is not None:
-            return (), ()
-        mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent["id"]}
         for some in chunks(adopt):
             await connection.execute(
                 tasks.update()
                 .where(tasks.c.id.in_(some), tasks.c.ended_at.is_(None))
-                .where(tasks.c.journal_id.is_(None))
+                .where(tasks.c.journal_id.is_(None), is_enrolled)
                 .values(**mark)
             )
-        fresh: list[str] = []
+        for some in chunks(again):
+            query = _with_miner().where(tasks.c.id.in_(some), is_enrolled)
+            handed += (await connection.execute(query)).mappings()
         if room > 0:
-            query = _waiting(agent, cloud_s).with_only_columns(tasks.c.id).limit(room)
-            query = query.with_for_update(skip_locked=True)
-            fresh = list((await connection.execute(query)).scalars())
-        for some in chunks(fresh):
+            query = _queued(_with_miner(), agent, cloud_s).where(is_enrolled).limit(room)
+            query = query.with_for_update(of=tasks, skip_locked=True)
+            fresh = list((await connection.execute(query)).mappings())
+        for some in chunks([row["id"] for row in fresh]):
             await connection.execute(
                 tasks.update()
                 .where(tasks.c.id.in_(some))
@@ -136,27 +138,20 @@ async def hand_out(
                     **mark,
                 )
             )
-        found: dict[str, Any] = {}
-        for some in chunks([*again, *fresh]):
-            result = await connection.execute(_with_miner().where(tasks.c.id.in_(some)))
-            found |= {row["id"]: row for row in result.mappings()}
-    handed = [found[task_id] for task_id in [*again, *fresh] if task_id in found]
+    handed += fresh
     called_off = tuple(row["id"] for row in handed if row["cancel_requested_at"] is not None)
     return tuple(_claimed(row, cloud_s) for row in handed), called_off
 
 
-def _waiting(agent: dict[str, Any], cloud_s: float) -> Any:
-    return (
-        tasks.select()
-        .where(
-            tasks.c.farm_id == agent["farm_id"],
-            sa.or_(tasks.c.agent_id == agent["id"], tasks.c.agent_id.is_(None)),
-            tasks.c.ended_at.is_(None),
-            tasks.c.journal_id.is_(None),
-            tasks.c.queue_expires_cloud_s > cloud_s,
-        )
-        .order_by(tasks.c.created_at, tasks.c.id)
-    )
+def _queued(query: Any, agent: dict[str, Any], cloud_s: float) -> Any:
+    """Of the tasks that wait for this agent, the oldest first."""
+    return query.where(
+        tasks.c.farm_id == agent["farm_id"],
+        sa.or_(tasks.c.agent_id == agent["id"], tasks.c.agent_id.is_(None)),
+        tasks.c.ended_at.is_(None),
+        tasks.c.journal_id.is_(None),
+        tasks.c.queue_expires_cloud_s > cloud_s,
+    ).order_by(tasks.c.created_at, tasks.c.id)
 
 
 def _with_miner() -> Any:

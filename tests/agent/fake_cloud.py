@@ -46,7 +46,7 @@ class FakeCloud:
         self.away: CloudError | None = None
         self.report_error: Callable[[ReportRequest], CloudError | None] = lambda _: None
         self.ack_state: Callable[[Event], str] = lambda _: "ok"
-        self.upload_errors = 0
+        self.upload_errors: list[CloudError] = []
         self.asks: list[str] = []  # tasks whose outcome is asked for, once
         self.heard_seq: int | None = None
         self._seen: dict[tuple[str, int, int], Event] = {}
@@ -161,8 +161,7 @@ class FakeCloud:
 
     async def upload(self, task_id: str, file: LogFile) -> None:
         if self.upload_errors:
-            self.upload_errors -= 1
-            raise CloudError("connection lost", retry=True)
+            raise self.upload_errors.pop()
         self.files[task_id] = (file, await asyncio.to_thread(Path(file.path).read_bytes))
 
 

@@ -13,8 +13,9 @@ import pytest
 from agent.actions import CHANGES, change_of
 from agent.looks import FOUND_SHOWN, LOCAL_LOGS
 from agent.policy import Policy
-from agent.ports import ScanSummary
+from agent.ports import CloudError, ScanSummary
 from contract.errors import BadParamsError, UnsupportedError
+from contract.link import ReportReply, ReportRequest
 from contract.miner import PowerMode
 from contract.task import SPECS, TaskName, parse_params
 from drivers.base import (
@@ -29,9 +30,10 @@ from drivers.base import (
     Suspend,
 )
 from tests.agent.clock import SettableClock
-from tests.agent.fake_cloud import code
+from tests.agent.fake_cloud import FakeCloud, code
 from tests.agent.farm import FakeFarm, FakeMiner
 from tests.agent.stage import Site, site
+from tests.virtual_time import loop_clock
 from tests.waiting import until
 
 Progress = Callable[[int, int], Awaitable[None]]  # of a scan: addresses done, of so many
@@ -236,7 +238,7 @@ async def test_firmware_leaves_the_disk_to_the_journal(tmp_path: Path) -> None:
 
 async def test_a_log_is_with_the_cloud_before_the_task_says_so(tmp_path: Path) -> None:
     async with site(tmp_path) as at:
-        at.cloud.upload_errors = 2
+        at.cloud.upload_errors = [CloudError("connection lost", retry=True)] * 2
         event = await at.cloud.ended(at.task(name=TaskName.LOG, params={}))
         assert event.state == "succeed"
         (data,) = [each[1] for each in at.cloud.files.values()]
@@ -247,6 +249,68 @@ async def test_a_log_is_with_the_cloud_before_the_task_says_so(tmp_path: Path) -
             "sha256": hashlib.sha256(data).hexdigest(),
             "truncated": False,
         }
+        assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("status", [400, 409, 411, 413, 422])
+async def test_a_log_that_the_cloud_does_not_take_says_so(tmp_path: Path, status: int) -> None:
+    async with site(tmp_path) as at:
+        at.cloud.upload_errors = [CloudError("a file may have 8 bytes", retry=False, status=status)]
+        event = await at.cloud.ended(at.task(name=TaskName.LOG, params={}))
+        assert (event.state, code(event)) == ("failed", "refused")
+        assert event.result is not None and event.result["outcome"] == "not_done"
+        assert "a file may have 8 bytes" in event.result["error"]["message"]
+        assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_log_waits_for_a_token_that_a_person_must_mend(tmp_path: Path, status: int) -> None:
+    async with site(tmp_path) as at:
+        at.cloud.upload_errors = [CloudError("revoked", retry=False, status=status)] * 2
+        assert (await at.cloud.ended(at.task(name=TaskName.LOG, params={}))).state == "succeed"
+
+
+async def test_a_log_of_a_task_that_the_cloud_has_forgotten_comes_once_it_was_told_of_it(
+    tmp_path: Path,
+) -> None:
+    class PutBack(FakeCloud):
+        """At the first upload it forgets the task, until it is told what that is."""
+
+        uploads = 0
+        knows = True
+
+        async def upload(self, task_id: str, file: LogFile) -> None:
+            self.uploads += 1
+            self.knows = self.knows and self.uploads > 1
+            if not self.knows:
+                raise CloudError("not given to this agent", retry=False, status=404)
+            await super().upload(task_id, file)
+
+        async def report(self, request: ReportRequest) -> ReportReply:
+            self.knows = self.knows or any(event.arose for event in request.events)
+            return await super().report(request)
+
+    clock = loop_clock()
+    cloud = PutBack(clock)
+    cloud.ack_state = lambda _: "ok" if cloud.knows else "unknown_task"
+    async with site(tmp_path, cloud=cloud, clock=clock) as at:
+        task = at.task(name=TaskName.LOG, params={})
+        assert (await cloud.ended(task, within_s=60.0)).state == "succeed"
+        assert list(cloud.files) == [task] and cloud.uploads == 2
+
+
+async def test_a_log_of_a_task_that_the_cloud_never_knows_ends_with_its_time(
+    tmp_path: Path,
+) -> None:
+    class Strange(FakeCloud):
+        async def upload(self, task_id: str, file: LogFile) -> None:
+            raise CloudError("given to another agent", retry=False, status=404)
+
+    clock = loop_clock()
+    async with site(tmp_path, cloud=Strange(clock), clock=clock) as at:
+        event = await at.cloud.ended(at.task(name=TaskName.LOG, params={}), within_s=400.0)
+        assert event.state == "timed_out"
+        assert event.result is not None and event.result["outcome"] == "not_done"
         assert list((tmp_path / "work").iterdir()) == []
 
 

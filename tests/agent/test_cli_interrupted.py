@@ -104,15 +104,15 @@ async def test_an_impatient_operator_is_told_all_the_same(
 
 
 async def test_before_anything_was_asked_for_it_ends_with_the_signals_own_code() -> None:
-    """The signal comes while it looks up whom the daemon knows."""
+    """The signal comes while it puts its parts together."""
     program = (
-        "import os, signal, sys, time\n"
+        "import os, signal, sys\n"
         "from agent import cli, commands\n"
-        "def interrupted(path):\n"
+        "made = commands.FarmScanner\n"
+        "def interrupted(*parts):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "    time.sleep(0.3)\n"
-        "    return ()\n"
-        "commands.known_miners = interrupted\n"
+        "    return made(*parts)\n"
+        "commands.FarmScanner = interrupted\n"
         "sys.exit(cli.main())\n"
     )
     args = ("act", "127.0.0.1", TaskName.LIGHT, *ON, "--json")

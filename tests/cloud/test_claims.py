@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+from cloud.store.schema import agents
 from contract.task import TaskName
 from tests.cloud.conftest import Cloud, done
 from tests.waiting import until
@@ -202,6 +203,37 @@ async def test_a_cancel_reaches_the_agent_that_holds_the_task_and_is_said_once_a
     # Said again only when the poll ends anyway: no hot loop.
     again = await agent.claim(open=held, wait_s=0.2)
     assert again["cancel"] == [task_id]
+
+
+async def test_a_cancel_that_comes_with_a_new_task_is_told_by_the_next_poll_at_the_latest(
+    cloud: Cloud,
+):
+    agent = await cloud.agent()
+    (task_id,) = await cloud.queue(TaskName.REBOOT, agent.agent_id)
+    await agent.claim()
+    held = [{"task_id": task_id, "epoch": 1}]
+    poll = asyncio.create_task(agent.claim(open=held, wait_s=10))
+    await until(lambda: cloud.app_sessions[agent.agent_id].poll == 2)
+    await cloud.ask_cancel(task_id)
+    (fresh,) = await cloud.queue(TaskName.REBOOT, agent.agent_id)
+    answers = [await poll]
+    while not (answers[-1]["cancel"] and any(each["tasks"] for each in answers)):
+        assert len(answers) < 3, answers
+        answers.append(await agent.claim(open=[*held, {"task_id": fresh, "epoch": 1}], wait_s=10))
+    assert [task["task_id"] for each in answers for task in each["tasks"]] == [fresh]
+    assert [each["cancel"] for each in answers if each["cancel"]] == [[task_id]]
+
+
+async def test_an_agent_revoked_while_it_waits_is_given_nothing(cloud: Cloud):
+    agent = await cloud.agent()
+    await agent.claim()
+    poll = asyncio.create_task(agent.claim(wait_s=1))
+    await until(lambda: cloud.app_sessions[agent.agent_id].poll == 2)
+    async with cloud.store.write() as connection:
+        await connection.execute(agents.update().values(revoked_at=cloud.clock.now()))
+    (task_id,) = await cloud.queue(TaskName.SCAN, agent.agent_id)
+    assert (await poll)["tasks"] == []
+    assert (await cloud.task(task_id))["journal_id"] is None
 
 
 async def test_open_tasks_the_cloud_never_had_are_left_alone(cloud: Cloud):

@@ -18,6 +18,7 @@ from agent.policy import Policy
 from agent.ports import CloudError
 from agent.taskpath import TaskPath
 from cloud.store.engine import rows
+from cloud.store.files import find_file
 from cloud.store.schema import task_batches, task_logs, tasks
 from contract.clock import SystemClock
 from contract.link import ReportReply, ReportRequest
@@ -25,6 +26,7 @@ from contract.miner import Make
 from contract.task import TaskName
 from tests.agent.farm import FakeFarm
 from tests.cloud.conftest import AgentClient, Cloud
+from tests.cloud.test_begins import forget
 
 PATIENCE_S = 15.0
 
@@ -310,3 +312,23 @@ async def test_tasks_of_the_cloud_and_of_the_site_go_side_by_side(cloud: Cloud, 
         found = await shown(cloud, "succeed", 7)
         await told(agent)
     assert sorted(each["epoch"] for each in found) == [0, 0, 1, 1, 1, 1, 1]
+
+
+async def test_a_log_that_a_database_put_back_does_not_expect_is_brought_once_it_was_told(
+    cloud: Cloud, tmp_path: Path
+):
+    client = await cloud.agent()
+    miner_id = await cloud.miner(client.agent_id)
+    async with running(cloud, client, tmp_path) as agent:
+        miner = agent.farm.miners[1]
+        miner.ref = msgspec.structs.replace(miner.ref, id=miner_id)
+        miner.gate["log"] = asyncio.Event()
+        (task_id,) = await cloud.queue(TaskName.LOG, client.agent_id, miner_id=miner_id)
+        await shown(cloud, "pending")
+        await forget(cloud, task_id)
+        miner.gate["log"].set()
+        (row,) = await shown(cloud, "succeed")
+        assert row["id"] == task_id
+        record = await find_file(cloud.store, task_id, "miner.log")
+        assert record is not None and record["sha256"] == row["result"]["file"]["sha256"]
+        assert record["completed_at"] is not None

@@ -118,12 +118,12 @@ def check(
     """
     rows = {row.task_id: _placed(row, ledger) for row in journal}
     tasks = {task.task_id: task for task in cloud}
-    case = _Case(ledger, rows, tasks, [_placed(row, ledger) for row in gone])
+    case = _Case(ledger, rows, tasks, [_placed(row, ledger) for row in gone], kills)
     case.lost(promised or {})
     case.twice()
     case.false_outcomes()
-    case.unclaimed(kills)
-    case.share_of_unknown(kills)
+    case.unclaimed()
+    case.share_of_unknown()
     return case.figures
 
 
@@ -141,9 +141,14 @@ class _Case:
         ledger: Sequence[Entry],
         rows: Mapping[str, Row],
         tasks: Mapping[str, Shown],
-        gone: Sequence[Row] = (),
+        gone: Sequence[Row],
+        kills: Sequence[Kill],
     ) -> None:
-        self._rows, self._tasks = rows, tasks
+        self._rows, self._tasks, self._kills = rows, tasks, kills
+        self._killed = [kill.t for kill in kills]
+        # What was on disk as begun at each kill, and at the end.
+        self._begun = [kill.begun for kill in kills]
+        self._begun.append({row.task_id: row.intent_t for row in rows.values()})
         # What every journal knew of a task, the one that is there now last.
         self._known: dict[str, list[Row]] = defaultdict(list)
         for row in (*gone, *rows.values()):
@@ -158,7 +163,7 @@ class _Case:
                 for action, names in CAUSES.items():
                     if row.name in names:
                         self._claims[row.mac, action].append(row)
-        # What each task has to answer for: the latest task begun before an entry that may cause it.
+        # What each task has to answer for: see `_claimant`.
         self._entries: dict[str, list[Entry]] = defaultdict(list)
         self._nobodys: list[Entry] = []
         for entry in ledger:
@@ -270,10 +275,9 @@ class _Case:
             return None if done else f"no {own} happened before it was settled"
         return satisfies(row, own, self._by_miner[row.mac], row.settled_t + _TICK_S)
 
-    def unclaimed(self, kills: Sequence[Kill]) -> None:
+    def unclaimed(self) -> None:
         for entry in self._nobodys:
             self.figures.add("unclaimed", f"{_where(entry)} before any intent that allows it")
-        times = [kill.t for kill in kills]
         for task_id, entries in self._entries.items():
             ends = [row.settled_t for row in self._known[task_id]]
             end = None if None in ends else max(each for each in ends if each is not None)
@@ -282,17 +286,17 @@ class _Case:
                     continue
                 # The first picture of the disk taken after it: its intent must be in there. Or in the one before, for
                 # bytes that were under way when that was taken, of a journal that was put back afterwards.
-                place = bisect_right(times, entry.t)
-                pictures = kills[max(0, place - 1) : place + 1]
-                if place < len(kills) and not any(task_id in each.begun for each in pictures):
+                place = bisect_right(self._killed, entry.t)
+                pictures = self._begun[max(0, place - 1) : place + 1]
+                if place < len(self._kills) and not any(task_id in each for each in pictures):
                     self.figures.add("unclaimed", f"{_where(entry)} while no intent was on disk")
                 elif end is not None and entry.t > end + _GRACE_S:
                     self.figures.add("unclaimed", f"{_where(entry)} after its task had ended")
 
-    def share_of_unknown(self, kills: Sequence[Kill]) -> None:
-        self.figures.kills = len(kills)
-        self.figures.kills_in_intent = sum(bool(kill.in_flight) for kill in kills)
-        flying = {task_id for kill in kills for task_id in kill.in_flight}
+    def share_of_unknown(self) -> None:
+        self.figures.kills = len(self._kills)
+        self.figures.kills_in_intent = sum(bool(kill.in_flight) for kill in self._kills)
+        flying = {task_id for kill in self._kills for task_id in kill.in_flight}
         self.figures.in_flight = len(flying)
         self.figures.unknown = sum(
             task_id in self._tasks and self._tasks[task_id].outcome == "unknown"
@@ -300,13 +304,23 @@ class _Case:
         )
 
     def _claimant(self, entry: Entry) -> Row | None:
+        """The latest task begun before an entry that may cause it, of those that the journal of that time knew as
+        begun: a task of a journal that is gone begins later, or not at all, in the copy that was put in its place.
+        """
         action = entry.action
         if entry.before and entry.before == entry.after:
             action = _AS_THEY_WERE.get(action, action)
         rows = self._claims[entry.miner, action]
         key: Callable[[Row], float] = lambda row: row.intent_t or 0.0  # noqa: E731
-        place = bisect_right(rows, entry.t + _TICK_S, key=key)
-        return rows[place - 1] if place else None
+        before = rows[: bisect_right(rows, entry.t + _TICK_S, key=key)]
+        place = bisect_right(self._killed, entry.t)
+        journals = [self._begun[place]]
+        if place and entry.t <= self._killed[place - 1] + _GRACE_S:
+            journals.append(self._begun[place - 1])
+        for row in reversed(before):
+            if any(begun.get(row.task_id) == row.intent_t for begun in journals):
+                return row
+        return before[-1] if before else None
 
 
 def _orders(entries: Sequence[Entry], *, only_changes: bool) -> int:

@@ -51,9 +51,8 @@ class Lives:
         if self._ended is None:
             return
         if not self._ended.done():
-            with suppress(
-                ProcessLookupError
-            ):  # it ended by itself, and its exit code is on its way
+            # It may have ended by itself, with its exit code still on its way.
+            with suppress(ProcessLookupError):
                 os.kill(self._pid, number)
         await self._ended
 

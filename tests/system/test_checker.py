@@ -157,7 +157,7 @@ def test_unknown_of_what_happened_is_honest() -> None:
         REBOOTED,
         [row(status="failed", result=result)],
         [shown(status="failed", result=result)],
-        [Kill(10.5, frozenset("a"), frozenset("a"), 2)],
+        [Kill(10.5, {"a": 10.0}, frozenset("a"), 2)],
     )
     assert kinds(figures) == {} and figures.unknown_share == 1.0 and figures.intent_share == 1.0
 
@@ -171,7 +171,7 @@ def test_an_intent_written_after_the_effect_is_unclaimed() -> None:
 
 
 def test_an_effect_whose_intent_was_not_on_disk_at_the_next_crash_is_unclaimed() -> None:
-    kill = Kill(10.15, frozenset(), frozenset(), 1)
+    kill = Kill(10.15, {}, frozenset(), 1)
     assert kinds(check(REBOOTED, [row()], [shown()], [kill])) == {"unclaimed": 1}
 
 
@@ -222,9 +222,35 @@ def test_a_reboot_out_of_two_journals_is_twice_and_each_claims_its_own() -> None
 
 def test_bytes_under_way_when_a_journal_was_pictured_and_put_back_have_their_intent() -> None:
     pictures = [
-        Kill(10.05, frozenset("a"), frozenset("a"), 0),
-        Kill(50.0, frozenset(), frozenset(), 2),
+        Kill(10.05, {"a": 10.0}, frozenset("a"), 0),
+        Kill(50.0, {}, frozenset(), 2),
     ]
     assert kinds(check(REBOOTED, [], [shown()], pictures, gone=[row()])) == {}
     late = [entry(60.1, "reboot", "received", 3)]
     assert "unclaimed" in kinds(check([*REBOOTED, *late], [], [shown()], pictures, gone=[row()]))
+
+
+def test_an_order_is_put_down_to_a_task_that_the_journal_of_its_time_knew_as_begun() -> None:
+    """On and off, both done; the copy put back knows `on` as begun alone. So `on` is carried out once more under the
+    intent that it has, and `off` after it: each had been undone by the other, none is twice.
+    """
+    dark, lit = {"on": False}, {"on": True}
+    on = row(name=TaskName.LIGHT, params={"action": "on"})
+    off = row(name=TaskName.LIGHT, params={"action": "off"}, task_id="c", intent_t=20.0)
+    once_more = msgspec.structs.replace(off, intent_t=40.0, settled_t=42.0)
+    seen = [shown(name=TaskName.LIGHT), shown(name=TaskName.LIGHT, task_id="c")]
+    lives = [
+        Kill(25.0, {"a": 10.0, "c": 20.0}, frozenset(), 2),
+        Kill(35.0, {"a": 10.0}, frozenset("a"), 3),
+    ]
+    ledger = [
+        entry(10.1, "light", "applied", 1, before=dark, after=lit),
+        entry(20.1, "light", "applied", 2, before=lit, after=dark),
+        entry(30.1, "light", "applied", 3, before=dark, after=lit),
+        entry(40.1, "light", "applied", 4, before=lit, after=dark),
+    ]
+    settled = msgspec.structs.replace(off, settled_t=22.0)
+    assert kinds(check(ledger, [on, once_more], seen, lives, gone=[settled])) == {}
+    brighter = entry(30.2, "light", "applied", 5, before=lit, after={"on": "brighter"})
+    found = check([*ledger[:3], brighter], [on, once_more], seen, lives, gone=[settled])
+    assert kinds(found)["twice"] == 1  # nothing had undone it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,12 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class Kill(msgspec.Struct, frozen=True):
-    """What lay on disk right after a process was killed at `t`: which tasks the journal knows as begun, and which of
-    them had not ended.
+    """What lay on disk right after a process was killed at `t`: which tasks the journal knows as begun, when each was,
+    and which of them had not ended.
     """
 
     t: float
-    begun: frozenset[str]
+    begun: Mapping[str, float | None]
     in_flight: frozenset[str]
     entries: int  # whole lines in the ledger
 
@@ -105,17 +105,18 @@ def numbers(journal: Path, database: Path) -> tuple[int, int]:
 
 def take_kill(path: Path, t: float, ledger: Path) -> Kill:
     """Read what a crash left."""
-    begun, in_flight = set(), set()
+    begun: dict[str, float | None] = {}
+    in_flight = set()
     if path.exists():
         with _open(path) as db:
             if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'tasks'").fetchone():
-                for task_id, state in db.execute(
-                    "SELECT task_id, state FROM tasks WHERE intent_at IS NOT NULL"
+                for task_id, state, intent_at in db.execute(
+                    "SELECT task_id, state, intent_at FROM tasks WHERE intent_at IS NOT NULL"
                 ):
-                    begun.add(task_id)
+                    begun[task_id] = _t(intent_at)
                     if state == "intent":
                         in_flight.add(task_id)
-    return Kill(t, frozenset(begun), frozenset(in_flight), ledger.read_bytes().count(b"\n"))
+    return Kill(t, begun, frozenset(in_flight), ledger.read_bytes().count(b"\n"))
 
 
 def shown(batch_id: str, name: str, tasks: Iterable[dict[str, Any]]) -> list[Shown]:

@@ -363,9 +363,10 @@ def minutes(text: Any) -> tuple[tuple[float, float], ...]:
     return ((int(text) * 60.0, int(text) * 60.0 + 60.0),)
 
 
-def byte_by_byte(self: Any, data: bytes) -> None:
-    for at in range(len(data)):
-        self._transport.write(data[at : at + 1])
+def in_two_pieces(self: Any, data: bytes) -> None:
+    """The second a moment later: what is sent in one turn of the loop may be read at once, however it was written."""
+    self._transport.write(data[:1])
+    asyncio.get_running_loop().call_later(0.01, self._transport.write, data[1:])
 
 
 def first_only(self: Any, challenge: Any) -> None:
@@ -422,7 +423,7 @@ QUIRKS = [
     Quirk(upload_waits_for_a_reboot, returning(firmware, "reboots_by_itself", value=True)),
     Quirk(flash_that_fails_in_silence, returning(flash, "has_changed", value=True)),
     Quirk(log_under_the_other_name, only_first(logs, "script_names")),
-    Quirk(request_in_one_piece, set_to(wire_module._Link, "write", byte_by_byte)),
+    Quirk(request_in_one_piece, set_to(wire_module._Link, "write", in_two_pieces)),
     Quirk(old_api_joins_with_plus, only(rpc.Form.ARRAY)),
     Quirk(new_api_takes_an_array, only(rpc.Form.JOINED)),
     Quirk(stats_without_a_comma, set_to(repair, "mend", lambda text: text)),
