@@ -230,6 +230,13 @@ POINTS: dict[str, tuple[Point, ...]] = {
     ),
     "Mining Rig Monitor": (
         Point(
+            "the published bodies",
+            "Are taken, and read back by the Nonce API.",
+            (
+                f"{_MACHINES}the_bodies_of_the_published_text_are_taken_and_read_back_by_the_nonce_api",
+            ),
+        ),
+        Point(
             "a figure that no machine can have",
             "200, shown as none with a fault that names it; a unit that nobody knows is one fault.",
             (
