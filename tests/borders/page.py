@@ -20,8 +20,8 @@ keeps it so, and that every test named here exists.
 _GUARDS = f"""\
 ## Guards
 
-Each of these {len(GUARDS)} places in the code was switched off, one at a time, and the test beside it failed.
-`python -m tests.borders --guards` does that again, in a copy of the tree. Guards of one make's quirks are rows of tables in
+Without any one of these {len(GUARDS)} places in the code, the test beside it has to fail. `python -m tests.borders --guards`
+switches each of them off in a copy of the tree and tells whether it does. Guards of one make's quirks are rows of tables in
 `tests/drivers` (`test_without_its_guard_the_quirk_is_seen`): every run of the tests switches each of them off.
 """
 
