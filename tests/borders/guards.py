@@ -1,0 +1,813 @@
+"""The guards of the borders: what is refused, bounded or disbelieved in one place of the code, how that place is switched
+off, and the test that must fail without it.
+
+Guards of a single make's quirks are not here: each is a row of a table in `tests/drivers`, switched off in every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Guard(NamedTuple):
+    """`code` stands once in `file`; with `off` in its place `test` fails."""
+
+    name: str
+    file: str
+    code: str
+    off: str
+    test: str  # a node id of pytest
+
+
+def _parameters() -> Iterator[Guard]:
+    test = "tests/contract/test_task.py::test_"
+    yield Guard(
+        "a parameter that is not known is refused",
+        "contract/task.py",
+        'extra="forbid", frozen=True, strict',
+        'extra="ignore", frozen=True, strict',
+        f"{test}a_key_that_is_not_known_is_refused_by_name",
+    )
+    yield Guard(
+        "a log is asked for with a free object",
+        "contract/task.py",
+        'model_config = ConfigDict(extra="ignore")',
+        "pass",
+        f"{test}a_log_is_asked_for_with_a_free_object_of_which_nothing_is_kept",
+    )
+    yield Guard(
+        "the comment beside tags is not kept",
+        "contract/task.py",
+        "default=None, exclude=True",
+        "default=None",
+        f"{test}nonce_takes_a_comment_beside_tags_and_does_nothing_with_it",
+    )
+    yield Guard(
+        "stars are never taken for a password",
+        "contract/task.py",
+        "if name in WITH_PASSWORDS else ()",
+        "if False else ()",
+        f"{test}bad_parameters_are_refused_by_name",
+    )
+    yield Guard(
+        "a pool needs a user",
+        "contract/task.py",
+        "AfterValidator(not_blank), AfterValidator(plain)",
+        "AfterValidator(plain)",
+        f"{test}bad_parameters_are_refused_by_name",
+    )
+    yield Guard(
+        "the scheme of a pool is one that miners know",
+        "contract/texts.py",
+        "if scheme[1].lower() not in schemes:",
+        "if False:",
+        f"{test}bad_parameters_are_refused_by_name",
+    )
+    yield Guard(
+        "a port of none is no port",
+        "contract/texts.py",
+        'port == 0 or parts.netloc.endswith(":")',
+        "port == 0",
+        f"{test}bad_parameters_are_refused_by_name",
+    )
+    yield Guard(
+        "a pool has a host that can be one",
+        "contract/texts.py",
+        "not is_ipv6 and not _NAME.fullmatch(host)",
+        "False",
+        f"{test}bad_parameters_are_refused_by_name",
+    )
+    yield Guard(
+        "a text holds no control characters",
+        "contract/texts.py",
+        "if any(unicodedata",
+        "if False and any(unicodedata",
+        f"{test}bad_parameters_are_refused_by_name",
+    )
+    yield Guard(
+        "one fault is one message",
+        "contract/words.py",
+        "if _is_echo(each, found, model):",
+        "if False:",
+        f"{test}each_problem_has_its_sentence",
+    )
+    yield Guard(
+        "not more faults than a person reads",
+        "contract/words.py",
+        "[:FAULTS_MAX]\n",
+        "\n",
+        f"{test}however_many_keys_are_wrong_the_first_are_told",
+    )
+    yield Guard(
+        "the nearest known key is named",
+        "contract/keys.py",
+        "near = nearest(key, names)",
+        "near = None",
+        f"{test}beside_a_key_that_is_not_known_stands_the_nearest_one_and_nothing_else",
+    )
+    yield Guard(
+        "a key of somebody else's is shown without what a terminal obeys",
+        "contract/keys.py",
+        "return cut if cut.isprintable() else ascii(cut)[1:-1]",
+        "return cut",
+        f"{test}beside_a_key_that_is_not_known_stands_the_nearest_one_and_nothing_else",
+    )
+    yield Guard(
+        "a url that is refused is quoted without its password",
+        "contract/hiding.py",
+        '_BEFORE_AT.sub(rf"\\1{MASK}@", text)',
+        "text",
+        f"{test}a_url_that_is_refused_is_not_quoted_with_its_password",
+    )
+    yield Guard(
+        "a pool of a reading is shown without the password in its url",
+        "contract/miner.py",
+        'if "@" in self.url:',
+        "if False:",
+        "tests/contract/test_hiding.py::test_a_reading_never_holds_the_password_of_a_pools_url",
+    )
+    yield Guard(
+        "the evidence of a change of pools shows no password",
+        "drivers/antminer/pools.py",
+        "_bare(shown_url(slot.url))",
+        "_bare(slot.url)",
+        "tests/drivers/test_makes_pools.py::test_a_password_inside_a_url_reaches_the_miner_and_is_not_shown",
+    )
+    yield Guard(
+        "three slots are asked for only where fewer were given",
+        "drivers/antminer/pools.py",
+        "if all(slot.url for slot in slots):",
+        "if False:",
+        "tests/drivers/antminer/test_pools.py::test_who_gave_three_pools_is_not_told_to_give_three",
+    )
+
+
+def _nonce() -> Iterator[Guard]:
+    test = "tests/cloud/nonce/test_borders.py::test_"
+    yield Guard(
+        "a query parameter that is not known is refused",
+        "cloud/nonce/requests.py",
+        "            if faults:\n",
+        "            if False:\n",
+        f"{test}no_call_takes_a_query_parameter_that_it_does_not_know",
+    )
+    yield Guard(
+        "a value told twice is refused",
+        "cloud/nonce/requests.py",
+        "if len(request.query.getall(name, ())) > 1",
+        "if False",
+        f"{test}a_filter_of_a_list_that_is_not_known_is_refused_with_the_one_that_is_meant",
+    )
+    yield Guard(
+        "a key in the body of CreateTaskBatch that is not known is refused",
+        "contract/nonce.py",
+        'class CreateBatch(BaseModel):\n    """The body of CreateTaskBatch; `params` is checked by `contract.task.'
+        'parse_params`."""\n\n    model_config = ConfigDict(extra="forbid"',
+        'class CreateBatch(BaseModel):\n    model_config = ConfigDict(extra="ignore"',
+        f"{test}a_key_of_a_body_that_is_not_known_is_one_message_with_the_one_that_is_meant",
+    )
+    yield Guard(
+        "a cancel takes no keys",
+        "cloud/nonce/batches.py",
+        "    await read_body(request, NoBody, may_be_empty=True)\n",
+        "",
+        f"{test}a_key_of_a_body_that_is_not_known_is_one_message_with_the_one_that_is_meant",
+    )
+    yield Guard(
+        "miners are named where the task takes them",
+        "cloud/nonce/batches.py",
+        "faults = _misplaced(name, body)",
+        "faults = []",
+        f"{test}a_key_of_a_body_that_is_not_known_is_one_message_with_the_one_that_is_meant",
+    )
+    yield Guard(
+        "a batch of racks can be made again",
+        "cloud/nonce/batches.py",
+        'if key != "updates"',
+        "",
+        f"{test}that_maintenance_is_no_hindrance_can_be_said_of_every_task",
+    )
+    yield Guard(
+        "parameters are shown without passwords",
+        "cloud/nonce/tasks.py",
+        "return hidden(params) if params else None",
+        "return params or None",
+        f"{test}a_password_is_hidden_in_params_url_result_and_log",
+    )
+    yield Guard(
+        "results are shown without passwords",
+        "cloud/nonce/tasks.py",
+        "return hidden(result) or UNSET",
+        "return result or UNSET",
+        f"{test}a_password_is_hidden_in_params_url_result_and_log",
+    )
+
+
+def _passwords() -> Iterator[Guard]:
+    borders = "tests/cloud/nonce/test_borders.py::test_"
+    reports = "tests/cloud/test_reports.py::test_"
+    yield Guard(
+        "a cancel ends a task without its passwords",
+        "cloud/store/batches.py",
+        "    await forget_passwords(",
+        "    0 and await forget_passwords(",
+        f"{borders}the_passwords_of_a_task_leave_the_database_with_its_end",
+    )
+    yield Guard(
+        "a report ends a task without its passwords",
+        "cloud/store/reports.py",
+        "        await forget_passwords(connection, ended)",
+        "        pass",
+        f"{reports}the_passwords_of_a_task_leave_the_database_however_it_ends",
+    )
+    yield Guard(
+        "a result is stored without passwords",
+        "cloud/store/reports.py",
+        "    result = hidden(result)\n",
+        "",
+        f"{reports}the_passwords_of_a_task_leave_the_database_however_it_ends",
+    )
+    yield Guard(
+        "the cloud ends a task without its passwords",
+        "cloud/store/settle.py",
+        "    await forget_passwords(connection, task_ids)",
+        "",
+        f"{reports}the_passwords_of_a_task_leave_the_database_however_it_ends",
+    )
+    yield Guard(
+        "a batch keeps its passwords while one of its tasks is open",
+        "cloud/store/settle.py",
+        ", ~still_open",
+        "",
+        f"{borders}the_passwords_of_a_task_leave_the_database_with_its_end",
+    )
+    yield Guard(
+        "a batch of an earlier version keeps them as long",
+        "cloud/store/migrations/versions/r0006_passwords.py",
+        ", ~still_open",
+        ", sa.true()",
+        "tests/cloud/test_migration_of_passwords.py::test_passwords_of_what_has_ended_leave_the_database_and_others_stay",
+    )
+    yield Guard(
+        "what an agent tells of a task may come from a newer version",
+        "cloud/store/onsite.py",
+        "params_told(arose.name",
+        '__import__("contract.task").task.parse_params(arose.name',
+        "tests/cloud/test_onsite.py::test_parameters_are_kept_in_the_apis_names_and_unknown_ones_not_at_all",
+    )
+    yield Guard(
+        "an agent tells of a task of the site without passwords",
+        "agent/journal/outbox.py",
+        "params=hidden(",
+        "params=(",
+        "tests/agent/test_journal_site.py::test_what_is_told_of_a_task_of_the_site_has_no_password",
+    )
+    yield Guard(
+        "the journal forgets passwords with the outcome",
+        "agent/journal/steps.py",
+        "dump(hidden(record.params))",
+        "dump(record.params)",
+        "tests/agent/test_journal_steps.py::test_passwords_are_forgotten_with_the_outcome",
+    )
+    yield Guard(
+        "what an older version began and this one refuses is unknown",
+        "agent/dispatcher.py",
+        "outcome=Outcome.UNKNOWN if begun else Outcome.NOT_DONE",
+        "outcome=Outcome.NOT_DONE",
+        "tests/agent/test_dispatcher_recovery.py::test_what_an_older_version_took_and_this_one_refuses_is_unknown_once_it_was_begun",
+    )
+
+
+def _firmware() -> Iterator[Guard]:
+    servers = "tests/agent/test_fileservers.py::test_"
+    reach = "tests/agent/test_download_reach.py::test_"
+    yield Guard(
+        "metadata services are never fetched from",
+        "agent/fileservers.py",
+        "if not _METADATA.isdisjoint(parts):",
+        "if False:",
+        f"{servers}metadata_services_are_never_fetched_from",
+    )
+    yield Guard(
+        "addresses within addresses count",
+        "agent/fileservers.py",
+        "parts = (address, *_embedded(address))",
+        "parts = (address,)",
+        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_clothes",
+    )
+    yield Guard(
+        "the cloud itself may be fetched from",
+        "agent/fileservers.py",
+        "origin(url) == self._cloud or ",
+        "",
+        f"{servers}the_cloud_itself_is_fetched_from_wherever_it_stands",
+    )
+    yield Guard(
+        "the cloud is scheme, host and port",
+        "agent/fileservers.py",
+        "origin(url) == self._cloud or ",
+        'url.host == "cloud.lan" or ',
+        f"{servers}the_cloud_itself_is_fetched_from_wherever_it_stands",
+    )
+    yield Guard(
+        "a neighbour of this host is no public server",
+        "agent/fileservers.py",
+        " and not any(address in each for each in self._local())",
+        "",
+        f"{servers}a_neighbour_with_a_public_number_is_no_public_server",
+    )
+    yield Guard(
+        "IPv4 written as IPv6 is IPv4",
+        "agent/fileservers.py",
+        "        address = plain(address)\n        parts",
+        "        parts",
+        f"{servers}a_private_address_is_fetched_from_only_where_the_config_names_it",
+    )
+    yield Guard(
+        "multicast and reserved addresses are not public",
+        "agent/fileservers.py",
+        "not address.is_multicast and not address.is_reserved",
+        "True",
+        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_clothes",
+    )
+    yield Guard(
+        "of IPv6 only what is routed is public",
+        "agent/fileservers.py",
+        "address in _GLOBAL_IPV6 and address.sixtofour is None",
+        "address.sixtofour is None",
+        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_clothes",
+    )
+    yield Guard(
+        "each address is asked about",
+        "agent/download.py",
+        "if self._servers.may_give(each, url)",
+        "if True",
+        f"{reach}no_spelling_of_this_host_is_connected_to",
+    )
+    yield Guard(
+        "of several addresses those that may not be are left out",
+        "agent/download.py",
+        "if self._servers.may_give(each, url)",
+        "if len(found) > 1 or self._servers.may_give(each, url)",
+        f"{reach}of_several_addresses_only_those_allowed_are_connected_to",
+    )
+    yield Guard(
+        "the address that was checked is connected to",
+        "agent/download.py",
+        "url.with_host(str(address))",
+        "url",
+        f"{reach}a_name_is_connected_to_at_the_address_that_was_checked",
+    )
+    yield Guard(
+        "a certificate has to be of the name",
+        "agent/download.py",
+        'server_hostname=None if _literal(url) else (url.raw_host or "").rstrip(".")',
+        "server_hostname=None",
+        f"{reach}https_is_verified_by_the_name_and_connected_to_by_the_address",
+    )
+    yield Guard(
+        "the dot at the end of a name is in no certificate",
+        "agent/download.py",
+        '(url.raw_host or "").rstrip(".")',
+        '(url.raw_host or "")',
+        f"{reach}https_is_verified_by_the_name_and_connected_to_by_the_address",
+    )
+    yield Guard(
+        "a server is asked by its name",
+        "agent/download.py",
+        '"Host": url.host_port_subcomponent or "",',
+        "",
+        f"{reach}a_name_is_connected_to_at_the_address_that_was_checked",
+    )
+    yield Guard(
+        "a password of the url goes to no other server",
+        "agent/download.py",
+        "and origin(following) == origin(url)",
+        "",
+        f"{reach}a_password_of_the_url_goes_to_no_other_server",
+    )
+    yield Guard(
+        "a password of the url is used again on the same server",
+        "agent/download.py",
+        "if url.raw_user and not",
+        "if False and not",
+        f"{reach}a_password_of_the_url_goes_to_no_other_server",
+    )
+    yield Guard(
+        "an error tells nothing of what answered",
+        "agent/download.py",
+        "is not given by its server: is",
+        "is not given by its server ({response.status}): is",
+        f"{reach}an_error_is_the_same_whatever_the_server_said",
+    )
+
+
+def _first_steps() -> Iterator[Guard]:
+    user = "tests/agent/test_hostuser.py::test_"
+    targets = "tests/agent/test_targets.py::test_"
+    yield Guard(
+        "root writes no token through a link",
+        "agent/enroll.py",
+        "    beside.unlink(missing_ok=True)\n",
+        "",
+        f"{user}root_follows_no_link_in_a_folder_of_another",
+    )
+    yield Guard(
+        "root gives the files to the owner of the folder",
+        "agent/enroll.py",
+        "            os.fchown(handle, owner.uid, owner.gid)",
+        "            pass",
+        f"{user}root_enrolls_for_the_owner_of_the_state_folder",
+    )
+    yield Guard(
+        "a folder that enrolling makes belongs to the agent",
+        "agent/enroll.py",
+        "            os.chown(token_file.parent, owner.uid, owner.gid, follow_symlinks=False)",
+        "            pass",
+        f"{user}a_folder_that_enrolling_makes_belongs_to_the_agent_too",
+    )
+    yield Guard(
+        "doctor checks as the user who will run",
+        "agent/hostuser.py",
+        "if not is_root() or user.uid == 0:",
+        "if True:",
+        f"{user}doctor_checks_what_the_agents_user_may_do",
+    )
+    yield Guard(
+        "doctor is root again after such a check",
+        "agent/hostuser.py",
+        "        os.seteuid(0)\n        os.setegid(gid)",
+        "        os.seteuid(0)",
+        f"{user}doctor_leaves_no_files_of_root_behind",
+    )
+    yield Guard(
+        "doctor never ends in a traceback",
+        "agent/doctor.py",
+        "    except Exception as error:  # noqa",
+        "    except ZeroDivisionError as error:  # noqa",
+        f"{user}no_fault_of_a_check_ends_the_doctor",
+    )
+    yield Guard(
+        "the owner of the folder is who will run",
+        "agent/doctor.py",
+        "who = user or owner_of(folder) or myself()",
+        "who = user or myself()",
+        f"{user}doctor_checks_what_the_agents_user_may_do",
+    )
+    yield Guard(
+        "a range that no scan takes is a problem to the doctor",
+        "agent/doctor.py",
+        'yield Finding(PROBLEM, "ranges", str(error))',
+        'yield Finding(OK, "ranges", str(error))',
+        "tests/agent/test_cli_doctor.py::test_ranges_are_a_problem_to_the_doctor_as_to_the_scan",
+    )
+    yield Guard(
+        "a slip in an address is no name",
+        "agent/targets.py",
+        "(?!(\\d+|0x[0-9a-f]*)\\.?$)",
+        "",
+        f"{targets}a_slip_in_an_address_is_never_taken_for_a_name",
+    )
+    yield Guard(
+        "one miner is one address",
+        "agent/targets.py",
+        "if addresses > 1:",
+        "if addresses > 300:",
+        f"{targets}what_is_not_one_miner_is_refused_in_words",
+    )
+    yield Guard(
+        "parameters come from a file",
+        "agent/cli.py",
+        'if params.startswith("@"):',
+        "if False:",
+        "tests/agent/test_cli_usage.py::test_parameters_come_from_a_file_or_from_standard_input",
+    )
+
+
+def _rigmonitor() -> Iterator[Guard]:
+    expected = "tests/cloud/rigmonitor/test_expected.py::"
+    yield Guard(
+        "a figure that no machine can have is none",
+        "cloud/rigmonitor/figures.py",
+        "        if value is None or limits.allow(value):",
+        "        if True:",
+        "tests/cloud/rigmonitor/test_reports.py::test_a_figure_no_machine_can_have_is_none_but_a_fault",
+    )
+    yield Guard(
+        "bulk questions have a pace",
+        "cloud/rigmonitor/machines.py",
+        "    _check_pace(request.app[BULK_LIMITER], peer_of(request))\n",
+        "",
+        f"{expected}test_whoever_asks_for_many_without_a_code_is_held_to_ten_times_a_second",
+    )
+    yield Guard(
+        "an address counts as forwarded only by a proxy of ours",
+        "cloud/peers.py",
+        "any(peer in proxy for proxy in proxies)",
+        "True",
+        f"{expected}TestBehindAProxy::test_the_one_it_forwards_is_held_back_and_no_other",
+    )
+    yield Guard(
+        "so many callers are remembered and no more",
+        "cloud/rigmonitor/limiter.py",
+        "if len(self._buckets) > CALLERS_MAX:",
+        "if False:",
+        f"{expected}test_of_very_many_callers_the_one_that_called_longest_ago_is_forgotten",
+    )
+    yield Guard(
+        "an unknown code is answered as published",
+        "cloud/rigmonitor/replies.py",
+        "Invalid API_CODE",
+        "API_CODE invalid.",
+        "tests/cloud/rigmonitor/test_refusals.py::test_a_call_without_a_code_or_with_a_wrong_one_is_refused",
+    )
+
+
+def _miners() -> Iterator[Guard]:
+    agree = "tests/cloud/nonce/test_filters_agree.py::test_"
+    books = "tests/cloud/nonce/test_books.py::test_"
+    skips = "tests/cloud/nonce/test_skips.py::test_"
+    yield Guard(
+        "of an offline miner nothing is said that follows from figures",
+        "cloud/nonce/miners.py",
+        "shown, flags, judged = Moving(), flags & ~LOW_HASHRATE, 0",
+        "shown, flags, judged = Moving(), flags, judged",
+        f"{agree}nothing_is_judged_by_figures_that_are_not_shown",
+    )
+    yield Guard(
+        "a mode that is not known can be searched for",
+        "cloud/store/miners_query.py",
+        "mode = sa.func.coalesce(miners.c.mode, UNKNOWN_MODE)",
+        "mode = miners.c.mode",
+        f"{agree}a_filter_finds_the_miners_whose_field_says_so_and_no_other",
+    )
+    yield Guard(
+        "a share of the ideal rate is that of a miner with figures",
+        "cloud/store/miners_query.py",
+        "found += [miners.c.hashrate_ideal_hs > 0, _has_figures(fresh)]",
+        "found += [miners.c.hashrate_ideal_hs > 0]",
+        f"{agree}a_filter_finds_the_miners_whose_field_says_so_and_no_other",
+    )
+    yield Guard(
+        "the asset status decides whether there is a change",
+        "cloud/nonce/planning.py",
+        'return "no_change" if row["asset_status"] == params.status else None',
+        'return "no_change" if row["ops_status"] == ops_status_of(params.status) else None',
+        f"{books}the_last_asset_status_is_told_beside_the_published_words",
+    )
+    yield Guard(
+        "a light is on by a look that asked for it",
+        "cloud/nonce/planning.py",
+        '_is_current(row, row["slow_read_at"], recent, now)',
+        '_is_current(row, row["last_read_at"], recent, now)',
+        f"{skips}a_light_is_as_wished_only_by_a_reading_that_looked_at_it",
+    )
+    yield Guard(
+        "an old refusal of the login skips no task",
+        "cloud/nonce/planning.py",
+        '_is_young(row, row["auth_failed_at"], now)',
+        'row["auth_failed_at"] is not None',
+        f"{skips}a_miner_that_refuses_the_login_shows_it_and_gets_no_task_while_that_is_news",
+    )
+    yield Guard(
+        "a mode that others of the make have is missing in the model",
+        "cloud/nonce/planning.py",
+        "request.params.mode, row)",
+        "request.params.mode, row) and False",
+        f"{skips}a_mode_that_cannot_be_set_says_whose_fault_that_is",
+    )
+    yield Guard(
+        "agents away for a day get no task",
+        "cloud/nonce/creation.py",
+        "if row not in away]",
+        "if True]",
+        f"{skips}a_task_for_agents_goes_to_those_seen_within_a_day_and_names_the_others",
+    )
+    yield Guard(
+        "no parameters are an empty object in lists",
+        "cloud/nonce/batches.py",
+        ") or {},",
+        "),",
+        f"{books}params_that_are_none_are_an_empty_object_in_lists_of_batches",
+    )
+    yield Guard(
+        "a deleted miner that comes back says so",
+        "cloud/store/readings.py",
+        '        returned = Return(row, row["deleted_at"])\n',
+        "",
+        f"{books}a_deleted_miner_that_comes_back_says_so_in_an_event",
+    )
+    yield Guard(
+        "heartbeats are stored whatever claims do",
+        "cloud/link_api.py",
+        "    written_mono = session.beat_written_mono\n",
+        "    written_mono = session.persisted_mono\n",
+        f"{books}the_host_of_an_agent_is_as_young_as_its_heartbeat_however_often_it_claims",
+    )
+    yield Guard(
+        "the host is shown as its last heartbeat told it",
+        "cloud/nonce/sites.py",
+        '(last := sessions.last_beat(row["id"])) is not None',
+        "(last := None) is not None",
+        f"{books}the_host_of_an_agent_is_as_young_as_its_heartbeat_however_often_it_claims",
+    )
+
+
+def _login() -> Iterator[Guard]:
+    telemetry = "tests/agent/test_telemetry.py::test_"
+    yield Guard(
+        "a login that is taken again ends the fault",
+        "cloud/store/readings.py",
+        "        if reading.error is None:\n",
+        "        if False:\n",
+        "tests/cloud/nonce/test_skips.py::test_a_miner_that_refuses_the_login_shows_it_and_gets_no_task_while_that_is_news",
+    )
+    yield Guard(
+        "a refused login is said once per change",
+        "agent/telemetry.py",
+        "        if refused == plan.login_refused:\n",
+        "        if False:\n",
+        f"{telemetry}a_refused_login_is_said_once_per_change_and_kept_for_the_doctor",
+    )
+    yield Guard(
+        "a refused login is no outage",
+        "agent/telemetry.py",
+        "plan.failures == 1 and not said",
+        "plan.failures == 1",
+        f"{telemetry}a_refused_login_is_said_once_per_change_and_kept_for_the_doctor",
+    )
+    yield Guard(
+        "the cloud hears that slow facts are as they were",
+        "agent/telemetry.py",
+        "and seen.reading.slow is not None,",
+        "and False,",
+        f"{telemetry}slow_and_static_facts_are_sent_only_when_they_changed",
+    )
+    yield Guard(
+        "doctor names the miners that refuse the login",
+        "agent/doctor.py",
+        "    if refused:\n        findings",
+        "    if False:\n        findings",
+        "tests/agent/test_cli_doctor.py::test_doctor_names_the_miners_that_refused_the_login_of_the_daemon",
+    )
+    yield Guard(
+        "a miner that is forgotten refuses nothing",
+        "agent/inventory.py",
+        "        self._note(key, refused=False)\n",
+        "",
+        "tests/agent/test_inventory.py::test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_forgotten",
+    )
+
+
+def _load() -> Iterator[Guard]:
+    lines = "tests/cloud/test_connections.py::test_"
+    growth = "tests/cloud/test_growth.py::test_"
+    pruning = "tests/cloud/test_pruning.py::test_"
+    files = "tests/service/test_files.py::test_"
+    yield Guard(
+        "an encoding that is not spoken is refused",
+        "cloud/bodies.py",
+        "if named not in (*_PLAIN, *_PACKED):",
+        "if False:",
+        "tests/cloud/test_readings.py::test_an_encoding_that_is_not_spoken_is_named_in_the_documented_body",
+    )
+    yield Guard(
+        "a body has its time",
+        "cloud/bodies.py",
+        "async with asyncio.timeout(limit_s):",
+        "async with asyncio.timeout(None):",
+        f"{lines}a_body_that_comes_byte_by_byte_is_not_waited_for",
+    )
+    yield Guard(
+        "connections have a number",
+        "cloud/listener.py",
+        "if self._count() >= self._most and not self._make_room():",
+        "if False:",
+        f"{lines}who_waits_longest_makes_room_and_who_is_being_answered_stays",
+    )
+    yield Guard(
+        "who waits longest makes room",
+        "cloud/listener.py",
+        "        _, first = min(waiting, key=lambda each: each[0])",
+        "        _, first = max(waiting, key=lambda each: each[0])",
+        f"{lines}who_waits_longest_makes_room_and_who_is_being_answered_stays",
+    )
+    yield Guard(
+        "a head has its time",
+        "cloud/listener.py",
+        '        "keepalive_timeout": settings.idle_s,\n',
+        "",
+        f"{lines}a_head_that_comes_byte_by_byte_is_not_waited_for",
+    )
+    yield Guard(
+        "who never begins to speak TLS makes room, too",
+        "cloud/listener.py",
+        "            waiting += [(since, task) for task, since in self._arriving.items()]",
+        "            pass",
+        f"{lines}who_never_begins_to_speak_tls_makes_room_too",
+    )
+    yield Guard(
+        "an agent is answered a few calls at a time",
+        "cloud/link_api.py",
+        "    if session.calls >= most:",
+        "    if False:",
+        f"{lines}an_agent_is_answered_a_few_calls_at_a_time",
+    )
+    yield Guard(
+        "miners of tasks of the site count as those of readings",
+        "cloud/store/growth.py",
+        "if number and await self.new_miners(connection, farm_id) < number:",
+        "if False:",
+        f"{growth}their_miners_count_as_those_of_readings_do",
+    )
+    yield Guard(
+        "a farm has so many miners",
+        "cloud/store/growth.py",
+        "return max(0, min(left, self._miners.left(farm_id)))",
+        "return max(0, self._miners.left(farm_id))",
+        f"{growth}a_farm_has_so_many_miners_whoever_tells_of_them",
+    )
+    yield Guard(
+        "a farm has so many new miners a minute",
+        "cloud/store/growth.py",
+        "return max(0, min(left, self._miners.left(farm_id)))",
+        "return max(0, left)",
+        f"{growth}new_miners_are_so_many_a_minute_and_known_ones_go_on",
+    )
+    yield Guard(
+        "tasks of the site are so many a day",
+        "cloud/store/growth.py",
+        "        if not self._tasks.left(agent_id):",
+        "        if False:",
+        f"{growth}tasks_that_arise_on_site_are_so_many_a_day_and_the_others_come_later",
+    )
+    yield Guard(
+        "of one task so many events are kept",
+        "cloud/store/reports.py",
+        "elif kept[event.task_id] >= limits.events and not _moves(task, event):",
+        "elif False:",
+        f"{growth}of_one_task_so_many_events_are_kept_and_its_end_always",
+    )
+    yield Guard(
+        "what goes ended long ago by its stamp",
+        "cloud/store/sweeps.py",
+        "            tasks.c.ended_at < now - timedelta(days=kept_days),\n",
+        "",
+        f"{pruning}what_is_open_or_ends_only_now_stays_however_old_it_is",
+    )
+    yield Guard(
+        "what goes is old by the cloud's own time",
+        "cloud/store/sweeps.py",
+        "            tasks.c.queue_expires_cloud_s < before_s,\n",
+        "",
+        f"{pruning}a_clock_that_is_set_forward_removes_nothing",
+    )
+    yield Guard(
+        "what goes has no file that is kept",
+        "cloud/store/sweeps.py",
+        "            ~sa.exists().where(task_files.c.task_id == tasks.c.id),\n",
+        "",
+        f"{pruning}a_task_whose_file_is_kept_stays_as_long_as_that",
+    )
+    yield Guard(
+        "the watchdog is not fed where rounds do not end",
+        "cloud/watchdog.py",
+        "        if not stalled:\n",
+        "        if True:\n",
+        "tests/cloud/test_watchdog.py::test_rounds_that_do_not_end_any_more_stop_the_feeding",
+    )
+    yield Guard(
+        "the cloud is started again for ever",
+        "systemd/miner-cloud.service",
+        "StartLimitIntervalSec=0\n",
+        "",
+        "tests/agent/test_systemd.py::test_both_are_watched_bounded_and_started_again_for_ever",
+    )
+    yield Guard(
+        "a folder has one process",
+        "service/files.py",
+        "fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        f"{files}a_folder_has_one_process_at_a_time",
+    )
+    yield Guard(
+        "a database that others could read is shut",
+        "service/files.py",
+        "            shut(path.with_name(path.name + suffix))",
+        "            pass",
+        f"{files}one_that_others_could_read_is_shut_and_keeps_its_content",
+    )
+
+
+GUARDS = (
+    *_parameters(),
+    *_nonce(),
+    *_passwords(),
+    *_firmware(),
+    *_first_steps(),
+    *_rigmonitor(),
+    *_miners(),
+    *_login(),
+    *_load(),
+)

@@ -1,0 +1,616 @@
+"""What happens at each border, in words for the person who runs the farm, and the tests that show it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+_TASK = "tests/contract/test_task.py::test_"
+_BORDERS = "tests/cloud/nonce/test_borders.py::test_"
+_USAGE = "tests/agent/test_cli_usage.py::test_"
+_CONFIG = "tests/agent/test_config.py::test_"
+_SERVERS = "tests/agent/test_fileservers.py::test_"
+_REACH = "tests/agent/test_download_reach.py::test_"
+_USER = "tests/agent/test_hostuser.py::test_"
+_DOCTOR = "tests/agent/test_cli_doctor.py::test_"
+_TELEMETRY = "tests/agent/test_telemetry.py::test_"
+_REFUSALS = "tests/cloud/rigmonitor/test_refusals.py::test_"
+_MACHINES = "tests/cloud/rigmonitor/test_reports.py::test_"
+_EXPECTED = "tests/cloud/rigmonitor/test_expected.py::"
+_BOOKS = "tests/cloud/nonce/test_books.py::test_"
+_SKIPS = "tests/cloud/nonce/test_skips.py::test_"
+_LINES = "tests/cloud/test_connections.py::test_"
+_GROWTH = "tests/cloud/test_growth.py::test_"
+_CLOUD = "tests/cloud/test_cli.py::test_"
+_READING = "tests/drivers/antminer/test_reading.py::test_"
+# With its guard off the quirk is seen, and so the test passes: each run switches these off.
+_UNGUARDED = "::test_without_its_guard_the_quirk_is_seen"
+_OF_READING = f"tests/drivers/antminer/test_quirks_of_reading.py{_UNGUARDED}"
+_OF_REPLIES = f"tests/drivers/antminer/test_quirks_of_replies.py{_UNGUARDED}"
+_OF_ORDERS = f"tests/drivers/antminer/test_quirks_of_orders.py{_UNGUARDED}"
+_OF_WHATSMINER = f"tests/drivers/whatsminer/test_quirks.py{_UNGUARDED}"
+_OF_ICERIVER = f"tests/drivers/iceriver/test_quirks.py{_UNGUARDED}"
+
+
+class Point(NamedTuple):
+    name: str
+    now: str
+    tests: tuple[str, ...]  # node ids of pytest
+
+
+POINTS: dict[str, tuple[Point, ...]] = {
+    "Keys that are not known": (
+        Point(
+            "parameters of a task",
+            "A key that is not known is refused, also inside a list, with the nearest one that is.",
+            (
+                f"{_TASK}a_key_that_is_not_known_is_refused_by_name",
+                f"{_TASK}beside_a_key_that_is_not_known_stands_the_nearest_one_and_nothing_else",
+            ),
+        ),
+        Point(
+            "`act --params`",
+            "Ends with status 2 and says `params.sha265: unknown key; did you mean sha256?`; nothing is sent.",
+            (f"{_USAGE}a_task_asked_for_wrongly_is_answered_with_how_to_ask",),
+        ),
+        Point(
+            "parameters that a newer cloud gives an agent",
+            "The task ends as `bad_params`, not done; the message names the key that is meant.",
+            (
+                "tests/agent/test_admission.py::test_a_parameter_that_is_not_known_ends_a_task_with_the_one_that_is_meant",
+            ),
+        ),
+        Point(
+            "bodies and filters of the Nonce API",
+            "400 with one message per fault. A published name that is not served here is told as such.",
+            (
+                f"{_BORDERS}a_key_of_a_body_that_is_not_known_is_one_message_with_the_one_that_is_meant",
+                f"{_BORDERS}each_fault_of_a_body_is_one_message",
+            ),
+        ),
+        Point(
+            "query parameters",
+            "400 before anything is done, in every call of the Nonce API; so is one value told twice.",
+            (
+                f"{_BORDERS}no_call_takes_a_query_parameter_that_it_does_not_know",
+                f"{_BORDERS}a_filter_of_a_list_that_is_not_known_is_refused_with_the_one_that_is_meant",
+                f"{_BORDERS}each_fault_of_a_query_is_one_message",
+            ),
+        ),
+        Point(
+            "the config",
+            "`cloud.urrl: unknown key; did you mean url?`",
+            (f"{_CONFIG}a_mistake_is_named_with_its_key",),
+        ),
+        Point(
+            "what is taken all the same",
+            "The comment of tags, `health_statuses` and the object of `miner.log.get` are published as free: taken, not "
+            "stored. What an agent tells of a task may come from a newer version.",
+            (
+                f"{_BORDERS}what_is_published_as_ignored_is_ignored",
+                f"{_TASK}a_log_is_asked_for_with_a_free_object_of_which_nothing_is_kept",
+                f"{_TASK}what_is_told_of_a_task_may_come_from_a_newer_version",
+                "tests/cloud/test_onsite.py::test_parameters_are_kept_in_the_apis_names_and_unknown_ones_not_at_all",
+            ),
+        ),
+        Point(
+            "`allow_maintenance`",
+            "Taken and stored for every task of a miner.",
+            (
+                f"{_TASK}every_task_of_a_miner_may_say_that_maintenance_is_no_hindrance",
+                f"{_BORDERS}that_maintenance_is_no_hindrance_can_be_said_of_every_task",
+            ),
+        ),
+    ),
+    "Pools, passwords and texts": (
+        Point(
+            "pools",
+            "A scheme that miners know, a host, a port from 1 to 65535 if any, and a user are needed; anything else is "
+            "refused before a miner is asked.",
+            (
+                f"{_TASK}bad_parameters_are_refused_by_name",
+                f"{_TASK}a_pool_of_a_known_scheme_is_taken_as_it_is_written",
+            ),
+        ),
+        Point(
+            "a password inside a url",
+            "Reaches the miner, and is `***` wherever the url is shown: readings, tasks, results, logs, refusals.",
+            (
+                "tests/contract/test_hiding.py::test_a_reading_never_holds_the_password_of_a_pools_url",
+                "tests/contract/test_hiding.py::test_whatever_the_password_is_it_does_not_show",
+                "tests/drivers/test_makes_pools.py::test_a_password_inside_a_url_reaches_the_miner_and_is_not_shown",
+                f"{_BORDERS}a_password_is_hidden_in_params_url_result_and_log",
+                f"{_BORDERS}a_pool_that_a_miner_shows_has_no_password_in_its_url",
+                f"{_TASK}a_url_that_is_refused_is_not_quoted_with_its_password",
+            ),
+        ),
+        Point(
+            "passwords of a task",
+            "Leave the cloud's database when the task ends, however it ends, those of a batch with its last task; those of "
+            "earlier versions leave it at the first start.",
+            (
+                "tests/cloud/test_reports.py::test_the_passwords_of_a_task_leave_the_database_however_it_ends",
+                f"{_BORDERS}the_passwords_of_a_task_leave_the_database_with_its_end",
+                "tests/cloud/test_migration_of_passwords.py::test_passwords_of_what_has_ended_leave_the_database_and_others_stay",
+            ),
+        ),
+        Point(
+            "stars in place of a password",
+            "Refused, so that they are never written to a miner; a batch whose passwords are gone is made anew (409).",
+            (f"{_BORDERS}what_needs_a_password_that_is_gone_is_not_retried_without",),
+        ),
+        Point(
+            "texts",
+            "Tags, racks, names, versions and checksums have a length and no control characters.",
+            (
+                f"{_TASK}bad_parameters_are_refused_by_name",
+                f"{_BORDERS}a_key_of_a_body_that_is_not_known_is_one_message_with_the_one_that_is_meant",
+            ),
+        ),
+        Point(
+            "several faults at once",
+            "One fault is one message, and not more of them than a person reads.",
+            (
+                f"{_TASK}each_problem_has_its_sentence",
+                f"{_TASK}however_many_keys_are_wrong_the_first_are_told",
+            ),
+        ),
+        Point(
+            "a body in an encoding that is not spoken",
+            "415 in the documented body; what is no HTTP at all is 400 there.",
+            (
+                "tests/cloud/test_readings.py::test_an_encoding_that_is_not_spoken_is_named_in_the_documented_body",
+                "tests/cloud/nonce/test_bad_input.py::test_an_encoding_that_is_not_spoken_is_refused_in_the_documented_body",
+                f"{_REFUSALS}an_encoding_that_is_not_spoken_is_refused_in_the_form_of_this_api",
+                f"{_LINES}what_is_no_http_is_refused_in_the_documented_body",
+            ),
+        ),
+    ),
+    "Where firmware comes from": (
+        Point(
+            "private, loopback and link-local addresses",
+            "`policy_refused`, and nothing is connected to, however the address is written; neighbours of the agent's host "
+            "count as private whatever their numbers.",
+            (
+                f"{_SERVERS}what_is_not_public_is_not_fetched_from_in_whatever_clothes",
+                f"{_SERVERS}a_neighbour_with_a_public_number_is_no_public_server",
+                f"{_REACH}no_spelling_of_this_host_is_connected_to",
+            ),
+        ),
+        Point(
+            "what `[firmware] allowed` names, and the cloud itself",
+            "Fetched from.",
+            (
+                f"{_SERVERS}a_private_address_is_fetched_from_only_where_the_config_names_it",
+                f"{_SERVERS}the_cloud_itself_is_fetched_from_wherever_it_stands",
+                f"{_REACH}a_server_that_the_config_names_is_fetched_from",
+                f"{_REACH}the_cloud_itself_is_fetched_from",
+            ),
+        ),
+        Point(
+            "metadata addresses",
+            "Never fetched from, whatever the config names.",
+            (f"{_SERVERS}metadata_services_are_never_fetched_from",),
+        ),
+        Point(
+            "redirects",
+            "Each step is looked up and checked anew; a password of the url goes to no other server.",
+            (
+                f"{_REACH}every_step_of_a_redirect_is_checked_anew",
+                f"{_REACH}a_redirect_through_a_proxy_is_checked_too",
+                f"{_REACH}a_password_of_the_url_goes_to_no_other_server",
+            ),
+        ),
+        Point(
+            "the address that was checked",
+            "Is the one connected to, or asked of the proxy; TLS verifies the name.",
+            (
+                f"{_REACH}a_name_is_connected_to_at_the_address_that_was_checked",
+                f"{_REACH}of_several_addresses_only_those_allowed_are_connected_to",
+                f"{_REACH}a_proxy_is_asked_for_the_address_that_was_checked",
+                f"{_REACH}https_is_verified_by_the_name_and_connected_to_by_the_address",
+            ),
+        ),
+        Point(
+            "errors",
+            "Tell no status, checksum or address of what answered: those stand in the agent's own log.",
+            (
+                f"{_REACH}an_error_is_the_same_whatever_the_server_said",
+                f"{_REACH}what_is_refused_says_nothing_of_names_and_servers_inside",
+                "tests/agent/test_download.py::test_a_file_with_another_checksum_is_refused_and_removed",
+            ),
+        ),
+        Point(
+            "link-local addresses of miners",
+            "169.254.0.0/16 is touched only where `[miners] allowed` names it.",
+            (
+                "tests/agent/test_territory.py::test_only_private_addresses_are_touched_by_default",
+                f"{_CONFIG}the_example_shows_every_key_and_its_default",
+            ),
+        ),
+    ),
+    "Mining Rig Monitor": (
+        Point(
+            "the published bodies",
+            "Are taken, and read back by the Nonce API.",
+            (
+                f"{_MACHINES}the_bodies_of_the_published_text_are_taken_and_read_back_by_the_nonce_api",
+            ),
+        ),
+        Point(
+            "a figure that no machine can have",
+            "200, shown as none with a fault that names it; a unit that nobody knows is one fault.",
+            (
+                f"{_MACHINES}a_figure_no_machine_can_have_is_none_but_a_fault",
+                f"{_MACHINES}a_log_with_impossible_figures_is_taken_and_shown_without_them",
+                f"{_MACHINES}a_unit_nobody_knows_is_one_fault_however_many_rates_are_in_it",
+            ),
+        ),
+        Point(
+            "required fields",
+            "Those that the published text requires are enough.",
+            (
+                f"{_REFUSALS}only_the_required_fields_are_enough",
+                f"{_REFUSALS}a_body_without_fields_lacks_all_of_them",
+            ),
+        ),
+        Point(
+            "a code that is not known",
+            "401 with `Invalid API_CODE`.",
+            (f"{_REFUSALS}a_call_without_a_code_or_with_a_wrong_one_is_refused",),
+        ),
+        Point(
+            "`expected_status_bulk`",
+            "Ten calls a second per address, behind a proxy that `--proxy` names the one it forwards; then 429.",
+            (
+                f"{_EXPECTED}test_whoever_asks_for_many_without_a_code_is_held_to_ten_times_a_second",
+                f"{_EXPECTED}TestBehindAProxy::test_the_one_it_forwards_is_held_back_and_no_other",
+                f"{_EXPECTED}test_of_very_many_callers_the_one_that_called_longest_ago_is_forgotten",
+            ),
+        ),
+    ),
+    "Nonce API": (
+        Point(
+            "published examples, and the guide's requests",
+            "Answered as documented.",
+            (
+                "tests/cloud/nonce/test_guide.py::test_each_command_of_the_guide_answers_as_documented",
+                "tests/cloud/nonce/test_guide.py::test_the_guides_example_of_a_skip_is_answered_with_the_reason",
+            ),
+        ),
+        Point(
+            "asset status",
+            "`asset_status` is the last one given, in items and filters; `status` keeps the published words.",
+            (
+                f"{_BOOKS}the_last_asset_status_is_told_beside_the_published_words",
+                "tests/cloud/test_schema.py::test_miners_of_an_earlier_version_keep_the_status_they_were_given",
+            ),
+        ),
+        Point(
+            "filters",
+            "Find the miners whose field says so and no others.",
+            (
+                "tests/cloud/nonce/test_filters_agree.py::test_a_filter_finds_the_miners_whose_field_says_so_and_no_other",
+                "tests/cloud/nonce/test_filters_agree.py::test_nothing_is_judged_by_figures_that_are_not_shown",
+            ),
+        ),
+        Point(
+            "`unsupported_mode`",
+            "Says whether it is the make, the model or the firmware that lacks the mode.",
+            (
+                f"{_SKIPS}a_mode_that_cannot_be_set_says_whose_fault_that_is",
+                f"{_SKIPS}miners_that_lack_a_mode_for_different_reasons_are_told_apart",
+            ),
+        ),
+        Point(
+            "no parameters",
+            "`task_params` is `{}` in lists of batches.",
+            (f"{_BOOKS}params_that_are_none_are_an_empty_object_in_lists_of_batches",),
+        ),
+        Point(
+            "an agent's host",
+            "Its figures are as young as its last heartbeat.",
+            (f"{_BOOKS}the_host_of_an_agent_is_as_young_as_its_heartbeat_however_often_it_claims",),
+        ),
+        Point(
+            "a deleted miner that comes back",
+            "Is listed again, and an event says so.",
+            (
+                f"{_BOOKS}a_deleted_miner_that_comes_back_says_so_in_an_event",
+                f"{_BOOKS}a_miner_known_by_its_address_alone_says_so_too",
+            ),
+        ),
+        Point(
+            "a light that is on",
+            "`no_change` by a reading that asked for the light and is younger than two intervals.",
+            (
+                f"{_SKIPS}a_light_is_as_wished_only_by_a_reading_that_looked_at_it",
+                f"{_SKIPS}a_light_with_an_open_task_is_not_called_unchanged",
+                f"{_TELEMETRY}slow_and_static_facts_are_sent_only_when_they_changed",
+            ),
+        ),
+        Point(
+            "tasks of agents",
+            "Go to agents seen within a day; the others are named as skipped.",
+            (
+                f"{_SKIPS}a_task_for_agents_goes_to_those_seen_within_a_day_and_names_the_others",
+                f"{_SKIPS}when_no_agent_was_seen_no_batch_is_stored",
+            ),
+        ),
+    ),
+    "A wrong password": (
+        Point(
+            "in lists and searches",
+            "`auth_failed` in the miner's health, with what to do; `status=auth_failed` finds and counts such miners.",
+            (
+                f"{_SKIPS}a_miner_that_refuses_the_login_shows_it_and_gets_no_task_while_that_is_news",
+                f"{_TELEMETRY}a_real_driver_says_that_the_login_is_refused_and_that_it_is_taken_again",
+            ),
+        ),
+        Point(
+            "when a task is made",
+            "The miner is skipped as `auth_failed` while the refusal is younger than two intervals.",
+            (
+                f"{_SKIPS}a_miner_that_refuses_the_login_shows_it_and_gets_no_task_while_that_is_news",
+            ),
+        ),
+        Point(
+            "on the agent's host",
+            "`doctor` names the miners; the agent tells how many in its heartbeat and its metrics.",
+            (
+                f"{_DOCTOR}doctor_names_the_miners_that_refused_the_login_of_the_daemon",
+                "tests/agent/test_daemon.py::test_how_many_miners_refuse_the_login_is_told_to_the_cloud_and_measured",
+                "tests/agent/test_inventory.py::test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_forgotten",
+            ),
+        ),
+        Point(
+            "in the log",
+            "Once when it begins and once when it ends.",
+            (f"{_TELEMETRY}a_refused_login_is_said_once_per_change_and_kept_for_the_doctor",),
+        ),
+    ),
+    "The cloud under load": (
+        Point(
+            "idle connections",
+            "Two thousand of them at 1,024 open files: an operator is answered in less than a second. Who has waited "
+            "longest makes room.",
+            (
+                f"{_LINES}two_thousand_idle_connections_and_1024_files_hold_up_no_operator",
+                f"{_LINES}who_waits_longest_makes_room_and_who_is_being_answered_stays",
+                f"{_LINES}who_never_begins_to_speak_tls_makes_room_too",
+            ),
+        ),
+        Point(
+            "heads and bodies that dribble in",
+            "Have their time, then the connection is closed or 408 is the answer; a long poll is none of them.",
+            (
+                f"{_LINES}a_head_that_comes_byte_by_byte_is_not_waited_for",
+                f"{_LINES}a_body_that_comes_byte_by_byte_is_not_waited_for",
+                f"{_LINES}a_long_poll_is_no_idle_connection",
+            ),
+        ),
+        Point(
+            "a stolen token of an agent",
+            "Adds at most the caps: miners of the farm and new ones a minute, tasks a day, events, calls at a time.",
+            (
+                f"{_GROWTH}a_stolen_token_makes_no_more_rows_than_all_its_caps",
+                f"{_GROWTH}new_miners_are_so_many_a_minute_and_known_ones_go_on",
+                f"{_GROWTH}a_farm_has_so_many_miners_whoever_tells_of_them",
+                f"{_GROWTH}tasks_that_arise_on_site_are_so_many_a_day_and_the_others_come_later",
+                f"{_LINES}an_agent_is_answered_a_few_calls_at_a_time",
+            ),
+        ),
+        Point(
+            "a second `serve` on one folder",
+            "Refused in one line.",
+            (f"{_CLOUD}a_data_directory_is_served_by_one_process",),
+        ),
+        Point(
+            "what is over",
+            "Tasks, logs and batches go after 400 days of the cloud's own time; what is open stays.",
+            (
+                "tests/cloud/test_pruning.py::test_ended_tasks_go_after_400_days_with_their_events_logs_and_batches",
+                "tests/cloud/test_pruning.py::test_a_clock_that_is_set_forward_removes_nothing",
+                "tests/cloud/test_pruning.py::test_what_is_open_or_ends_only_now_stays_however_old_it_is",
+            ),
+        ),
+        Point(
+            "`miner-cloud.service`",
+            "Says when it is ready, is watched, bounded in memory, and started again for ever.",
+            (
+                "tests/agent/test_systemd.py::test_both_are_watched_bounded_and_started_again_for_ever",
+                f"{_CLOUD}systemd_hears_when_it_is_ready_that_it_lives_and_that_it_stops",
+                "tests/cloud/test_watchdog.py::test_rounds_that_do_not_end_any_more_stop_the_feeding",
+            ),
+        ),
+        Point(
+            "databases and secrets",
+            "0600 whatever the folder, also those of earlier versions.",
+            (
+                "tests/service/test_files.py::test_a_database_and_its_companions_are_their_owners_alone",
+                "tests/service/test_files.py::test_one_that_others_could_read_is_shut_and_keeps_its_content",
+                f"{_CLOUD}database_and_secrets_are_their_owners_alone_whatever_the_folder",
+            ),
+        ),
+    ),
+    "First steps": (
+        Point(
+            "`enroll` as root",
+            "The files belong to the owner of the state folder, and no link in it is followed.",
+            (
+                f"{_USER}root_enrolls_for_the_owner_of_the_state_folder",
+                f"{_USER}root_follows_no_link_in_a_folder_of_another",
+                f"{_USER}a_folder_that_enrolling_makes_belongs_to_the_agent_too",
+            ),
+        ),
+        Point(
+            "`doctor`",
+            "Checks as the user who will run (`--user`, or the folder's owner) and never ends in a traceback.",
+            (
+                f"{_USER}doctor_checks_what_the_agents_user_may_do",
+                f"{_USER}only_root_may_check_for_another_user",
+                f"{_USER}doctor_leaves_no_files_of_root_behind",
+                f"{_USER}no_fault_of_a_check_ends_the_doctor",
+                f"{_USER}whatever_lies_in_the_state_folder_is_told_in_words",
+            ),
+        ),
+        Point(
+            "a port that is taken",
+            "Is told with the key, or the options, that name it.",
+            (
+                "tests/agent/test_metrics.py::test_a_port_that_is_taken_names_its_key",
+                "tests/agent/test_cli_daemon.py::test_a_port_that_is_taken_ends_the_daemon_with_its_key",
+                f"{_DOCTOR}a_metrics_port_that_is_taken_is_a_problem_unless_the_daemon_has_it",
+                f"{_CLOUD}a_port_that_is_taken_is_said_in_one_line_with_exit_1",
+            ),
+        ),
+        Point(
+            "a range that is too large",
+            "Is a problem to `doctor` as to the scan.",
+            (
+                f"{_DOCTOR}ranges_are_a_problem_to_the_doctor_as_to_the_scan",
+                f"{_DOCTOR}a_range_of_the_cloud_that_no_scan_takes_is_told",
+            ),
+        ),
+        Point(
+            "words",
+            "A value that is none is told in words of ours, by the config and by both commands.",
+            (
+                f"{_CONFIG}a_mistake_is_named_with_its_key",
+                f"{_USAGE}wrong_usage_is_exit_2_with_a_sentence",
+                f"{_CLOUD}wrong_usage_is_exit_2_in_words_of_ours",
+            ),
+        ),
+        Point(
+            "`--params @FILE` and `-`",
+            "Keep a password out of the list of processes.",
+            (f"{_USAGE}parameters_come_from_a_file_or_from_standard_input",),
+        ),
+        Point(
+            "what stands for miners",
+            "`scan`, `read` and `act` take names of hosts, and lists with commas; a slip in an address is no name.",
+            (
+                "tests/agent/test_targets.py::test_ranges_may_stand_beside_each_other_or_with_commas_between",
+                "tests/agent/test_targets.py::test_one_miner_is_named_by_whatever_stands_for_one_address",
+                "tests/agent/test_targets.py::test_what_is_not_one_miner_is_refused_in_words",
+                "tests/agent/test_targets.py::test_a_slip_in_an_address_is_never_taken_for_a_name",
+            ),
+        ),
+    ),
+    "Figures": (
+        Point(
+            "a hash rate that its boards contradict",
+            "By a factor of more than 3 (IceRiver: 30): no rate, and the fault `rate_unit_doubtful` with both figures.",
+            (
+                f"{_READING}a_whole_that_its_boards_contradict_is_no_rate",
+                f"{_READING}boards_that_do_not_contradict_change_nothing",
+                f"{_OF_READING}[boards_count_otherwise_than_the_whole]",
+                f"{_OF_WHATSMINER}[boards_by_4028_a_thousand_times_too_high]",
+                f"{_OF_WHATSMINER}[boards_in_terahash_a_thousand_times_too_high]",
+                f"{_OF_WHATSMINER}[boards_by_v3_a_thousand_times_too_low]",
+                f"{_OF_WHATSMINER}[windows_differ_while_it_ramps_up]",
+                f"{_OF_ICERIVER}[boards_a_thousand_times_too_high]",
+            ),
+        ),
+        Point(
+            "a miner whose rate is in doubt",
+            "Counts as hashing: it is not rebooted without force, and not believed to sleep.",
+            (
+                f"{_OF_READING}[a_rate_in_doubt_is_a_rate]",
+                "tests/contract/test_miner.py::test_a_rate_in_doubt_is_no_rate_and_yet_hashing",
+            ),
+        ),
+        Point(
+            "figures of an L9 or L11 without a unit",
+            "Count in the unit that the same figure has in text.",
+            (
+                f"{_OF_READING}[bare_figures_count_as_their_texts]",
+                f"{_READING}a_bare_figure_counts_in_the_unit_that_the_same_has_in_text",
+            ),
+        ),
+        Point(
+            "watts, serial and coolant in other places",
+            "Are read where newer firmware keeps them; 0 W of a meter is none.",
+            (
+                f"{_OF_REPLIES}[watts_in_the_newer_stats]",
+                f"{_OF_REPLIES}[a_meter_that_stands_at_zero]",
+                f"{_OF_REPLIES}[a_serial_under_its_other_name]",
+                f"{_OF_WHATSMINER}[coolant_only_by_the_supply]",
+                f"{_OF_WHATSMINER}[rejected_by_its_other_name]",
+                f"{_OF_WHATSMINER}[the_power_limit_of_one_without_a_summary]",
+                f"{_OF_WHATSMINER}[a_miner_that_heats]",
+            ),
+        ),
+        Point(
+            "replies recorded from real devices",
+            "Are understood as before.",
+            (
+                "tests/recorded/test_antminer.py::test_every_recording_has_an_expectation",
+                "tests/recorded/test_whatsminer.py::test_every_recording_has_an_expectation",
+                "tests/recorded/test_iceriver.py::test_every_recording_has_an_expectation",
+            ),
+        ),
+    ),
+    "Makes and their firmware": (
+        Point(
+            "Chipless and mskminer",
+            "Known by name and only read; neither is told a password.",
+            (
+                f"{_OF_REPLIES}[another_firmware_names_itself_in_its_date]",
+                f"{_OF_REPLIES}[a_whole_in_sol_beside_boards_in_ksol]",
+                f"{_OF_REPLIES}[rwglr_is_not_hiveons_alone]",
+                "tests/drivers/test_registry.py::test_foreign_firmware_is_named_and_only_read_and_told_no_secret",
+            ),
+        ),
+        Point(
+            "a mode that is a number",
+            "Is a mode on the maker's own firmware only.",
+            (f"{_OF_REPLIES}[a_constant_mode_of_another_firmware]",),
+        ),
+        Point(
+            "the WhatsMiner M3 of 2018",
+            "Found and read; a reply too long for one recogniser hides nothing from the others.",
+            (
+                f"{_OF_WHATSMINER}[an_m3_names_neither_itself_nor_its_supply]",
+                f"{_OF_WHATSMINER}[a_reply_too_long_for_one_recogniser_is_no_answer_for_the_others]",
+                "tests/simulator/whatsminer/test_reads.py::test_the_m3_of_2018_tells_little_and_that_at_length",
+            ),
+        ),
+        Point(
+            "pools of an AntMiner after a 400",
+            "Are sent once more with the mode as text; to give three is said only where fewer were given.",
+            (
+                f"{_OF_ORDERS}[pools_with_a_number_are_a_bad_request]",
+                "tests/drivers/antminer/test_pools.py::test_a_firmware_that_refuses_numbers_gets_its_pools_with_the_mode_as_text",
+                "tests/drivers/antminer/test_pools.py::test_who_gave_three_pools_is_not_told_to_give_three",
+            ),
+        ),
+        Point(
+            "`protection_stop`",
+            "Is said only where a mode was read, or where the model cannot sleep.",
+            (
+                f"{_OF_READING}[all_chips_off_and_no_mode_told]",
+                f"{_OF_READING}[a_protection_stop_of_what_cannot_sleep]",
+                f"{_OF_READING}[a_protection_stop_is_no_sleep]",
+            ),
+        ),
+        Point(
+            "a miner that woke and does not hash",
+            "The reason says what it shows: no power on its chips, no board, no pool, another mode.",
+            (
+                "tests/drivers/antminer/test_mode.py::test_what_is_said_of_a_miner_that_wakes_and_does_not_hash_is_what_it_shows",
+                "tests/drivers/antminer/test_mode.py::test_what_is_said_of_a_miner_that_does_not_wake",
+                "tests/drivers/iceriver/test_mode.py::test_what_is_said_of_a_miner_that_woke_is_what_its_rate_shows",
+            ),
+        ),
+        Point(
+            "models of late",
+            "S21++, S21 Pro+, S21j XP Hyd., S23 Hyd., L11, DR5, Z15 and KS5 Pro are known, M63S++ in either spelling. A "
+            "model that only the system information names is read by that name.",
+            (
+                f"{_READING}models_of_late_are_known",
+                f"{_OF_REPLIES}[a_model_that_only_its_system_information_names]",
+                "tests/drivers/whatsminer/test_faults.py::test_two_spellings_of_a_model_are_one",
+            ),
+        ),
+    ),
+}
