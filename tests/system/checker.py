@@ -163,15 +163,20 @@ class _Case:
                 for action, names in CAUSES.items():
                     if row.name in names:
                         self._claims[row.mac, action].append(row)
-        # What each task has to answer for: see `_claimant`.
+        # What each task has to answer for: see `_claimant`. An effect is that of its order, however late it comes.
         self._entries: dict[str, list[Entry]] = defaultdict(list)
         self._nobodys: list[Entry] = []
+        ordered: dict[tuple[str, str], Row | None] = {}
         for entry in ledger:
             if entry.action not in CAUSES or entry.phase not in ("received", "applied"):
                 continue
             if entry.phase == "applied" and entry.before == entry.after:
                 continue
             claimant = self._claimant(entry)
+            if entry.phase == "received":
+                ordered[entry.miner, entry.action] = claimant
+            else:
+                claimant = _later(claimant, ordered.pop((entry.miner, entry.action), None))
             if claimant is None:
                 self._nobodys.append(entry)
             else:
@@ -333,6 +338,15 @@ def _orders(entries: Sequence[Entry], *, only_changes: bool) -> int:
         undone = sum(b.before != a.after for a, b in pairwise(changes))
         return len(changes) - undone
     return max(sum(each.phase == "received" for each in entries), len(changes))
+
+
+def _later(one: Row | None, other: Row | None) -> Row | None:
+    """Of two tasks the one that began later."""
+    return max(
+        (each for each in (one, other) if each is not None),
+        key=lambda each: each.intent_t or 0.0,
+        default=None,
+    )
 
 
 def _was_late(task: Shown) -> bool:

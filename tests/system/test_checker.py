@@ -254,3 +254,18 @@ def test_an_order_is_put_down_to_a_task_that_the_journal_of_its_time_knew_as_beg
     brighter = entry(30.2, "light", "applied", 5, before=lit, after={"on": "brighter"})
     found = check([*ledger[:3], brighter], [on, once_more], seen, lives, gone=[settled])
     assert kinds(found)["twice"] == 1  # nothing had undone it
+
+
+def test_an_effect_that_comes_after_a_kill_is_that_of_its_order() -> None:
+    """The miner takes its time; its task is not in the copy that was put back meanwhile."""
+    other = row(
+        task_id="c", state="intent", status=None, intent_t=20.0, settled_t=None, result=None
+    )
+    tasks = [shown(), shown(task_id="c", status="failed", result={"outcome": "unknown"})]
+    ledger = [
+        *REBOOTED,
+        entry(20.1, "reboot", "received", 3),
+        entry(20.9, "reboot", "applied", 4),
+    ]
+    lives = [Kill(20.2, {"a": 10.0, "c": 20.0}, frozenset("c"), 3)]
+    assert kinds(check(ledger, [row()], tasks, lives, gone=[other])) == {}
