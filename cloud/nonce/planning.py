@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +28,7 @@ from contract.task import (
 Row = Mapping[str, Any]
 Place = tuple[str | None, int | None]
 _IN_SERVICE: Final = (AssetStatus.ONLINE, AssetStatus.ON_RACK)
+_SKIPPED: Final = "Task skipped: "
 _MESSAGES: Final[dict[SkipReason, str]] = {
     "no_change": "Task skipped: miner already in requested state",
     "unsupported_mode": "Task skipped: mode not supported by this manufacturer",
@@ -61,10 +63,10 @@ def plan(
     now: datetime,
 ) -> Plan:
     """Sort the miners asked for. `known` are the rows of those the farm has, `recent` their earlier tasks
-    of the same name.
+    of the same name. Skips are grouped by reason, as published.
     """
     chosen: list[Row] = []
-    skipped: dict[tuple[SkipReason, str], list[str]] = {}
+    skipped: dict[SkipReason, dict[str, list[str]]] = {}
     for miner_id in dict.fromkeys(request.miner_ids):
         row = known.get(miner_id)
         reason = _reason(request, row, recent.get(miner_id), now)
@@ -72,14 +74,27 @@ def plan(
             chosen.append(row)
             continue
         reason = reason or "miner_not_found"
-        skipped.setdefault((reason, _message(request, reason, row)), []).append(miner_id)
+        messages = skipped.setdefault(reason, {})
+        messages.setdefault(_message(request, reason, row), []).append(miner_id)
     return Plan(
         chosen=chosen,
         skipped=[
-            Skip(reason=reason, message=message, miner_ids=ids)
-            for (reason, message), ids in skipped.items()
+            Skip(
+                reason=reason,
+                message=_joined(messages),
+                miner_ids=[*chain.from_iterable(messages.values())],
+            )
+            for reason, messages in skipped.items()
         ],
     )
+
+
+def _joined(messages: Mapping[str, Sequence[str]]) -> str:
+    """One message for the skips of one reason; where they differ, each with its share, in the order of the ids."""
+    if len(messages) == 1:
+        return next(iter(messages))
+    shares = (f"{message.removeprefix(_SKIPPED)} ({len(ids)})" for message, ids in messages.items())
+    return _SKIPPED + "; ".join(shares)
 
 
 def skip_agents(agents: Sequence[Row]) -> Skip:

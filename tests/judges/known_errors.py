@@ -97,10 +97,10 @@ def colder(said: Any, read: Any) -> bool:
 # --- which models share an error -----------------------------------------------------------------
 
 _S9 = ("s9", "s9-early", "s9i", "s9j")
-_CLASSIC = (*_S9, "t9+", "l3+", "d3", "z11", "e3")
+_CLASSIC = (*_S9, "t9+", "l3+", "d3", "dr5", "z11", "e3")
 _S17 = ("s17pro", "s17", "s17+", "t17", "t17+")
 _CLASSIC_UNKNOWN = ("t9+", "z11", "e3", "s9k", "s15", "t15")
-_PYASIC_UNKNOWN = (*_CLASSIC_UNKNOWN, "s19xphyd", "s21xphyd", "e11")
+_PYASIC_UNKNOWN = (*_CLASSIC_UNKNOWN, "s19xphyd", "s21xphyd", "s23hyd", "l11", "e11", "z15")
 _RS_UNKNOWN = (*_CLASSIC_UNKNOWN, "s19xphyd", "e11")
 _MEGAHASH_BUT_L7 = ("l3+", "d3", "e3", "l9", "e9pro", "e11", "d9")
 _MEGAHASH = (*_MEGAHASH_BUT_L7, "l7", "l7-2022")
@@ -109,13 +109,13 @@ KNOWN: Final = (
     Known("pyasic", "model", _PYASIC_UNKNOWN, nothing, "not in its table of models"),
     Known("pyasic", "boards", _PYASIC_UNKNOWN, nothing, "of a model it does not know it reads no boards"),
     Known("pyasic", "boards", ("l7", "l7-2022"), three_of_four, "an L7 has four boards; it counts up to three"),
-    Known("pyasic", "fans", (*_CLASSIC_UNKNOWN, "e11"), nothing, "of a model it does not know it reads no fans"),
+    Known("pyasic", "fans", (*_CLASSIC_UNKNOWN, "l11", "e11", "z15"), nothing, "of a model it does not know it reads no fans"),
     Known("pyasic", "model", ("s9i",), exactly("S9"), "its S9i has the S9's name"),
     Known("pyasic", "model", ("ks5pro",), exactly("KS5"), "its KS5 Pro has the KS5's name"),
-    Known("pyasic", "version", ("l3+", "d3"), exactly("4.9.0"), "takes the process' version for the firmware's"),
+    Known("pyasic", "version", ("l3+", "d3", "dr5"), exactly("4.9.0"), "takes the process' version for the firmware's"),
     Known("pyasic", "version", _S17, nothing, "looks for the process' version under CGMiner; this firmware says BMMiner"),
     Known(
-        "pyasic", "version", ("s21", "s21pro", "s21+", "t21", "s21hyd", "s21+hyd", "s21xphyd"), a_date,
+        "pyasic", "version", ("s21", "s21pro", "s21+", "t21", "s21hyd", "s21+hyd", "s21xphyd", "s23hyd"), a_date,
         "does not ask get_system_info.cgi, where the release name is",
     ),
     Known(
@@ -123,7 +123,7 @@ KNOWN: Final = (
         "adds up the three boards it counts, and takes MH/s for GH/s",
     ),
     Known("pyasic", "hashrate", _MEGAHASH_BUT_L7, times(1e3), "`GHS 5s` counts MH/s in Scrypt, X11 and Ethash models"),
-    Known("pyasic", "hashrate", ("z11",), times(1e6), "`GHS 5s` counts kSol/s in Equihash models"),
+    Known("pyasic", "hashrate", ("z11", "z15"), times(1e6), "`GHS 5s` counts kSol/s in Equihash models"),
     Known(
         "pyasic", "board_rates", ("l3+", "d3", "l9", "e9pro", "d9"), times(1e3),
         "takes MH/s for GH/s",
@@ -132,18 +132,21 @@ KNOWN: Final = (
         "pyasic", "ideal", ("l7", "l7-2022", "l9", "d9", "e9pro", "e11"), times(1e3),
         "does not know the unit MH/s, and takes a missing one for GH",
     ),
-    Known("pyasic", "fans", (*_S9, "l3+", "d3"), nothing, "counts on from one slot; the fans are in slots 3 and 6, or 1 and 2"),
+    Known("pyasic", "ideal", ("z15",), times(1e6), "takes kSol/s for GH/s"),
+    Known("pyasic", "fans", (*_S9, "l3+", "d3", "dr5"), nothing, "counts on from one slot; the fans are in slots 3 and 6, or 1 and 2"),
     Known("pyasic", "fans", _S17, half_of_them, "begins two slots too late"),
-    Known("pyasic", "temps_pcb", (*_S9, "l3+", "d3", *_S17), warmer_by_the_chips, "`temp2_N` is the chips'"),
-    Known("pyasic", "temps_chip", (*_S9, "l3+", "d3", *_S17), colder_by_the_chips, "`tempN` is the board's"),
+    Known("pyasic", "temps_pcb", (*_S9, "l3+", "d3", "dr5", *_S17), warmer_by_the_chips, "`temp2_N` is the chips'"),
+    Known("pyasic", "temps_chip", (*_S9, "l3+", "d3", "dr5", *_S17), colder_by_the_chips, "`tempN` is the board's"),
     Known("pyasic", "temps_pcb", ("s21+hyd",), colder, "mixes the controllers' sensors (`temp_pic`) in"),
     Known("pyasic", "temps_chip", ("s21+hyd",), colder, "takes the controllers' sensors (`temp_pic`) for the chips'"),
     Known("pyasic-rs", "boards", _RS_UNKNOWN, nothing, "of a model it does not know it reads no boards"),
     Known("pyasic-rs", "boards", ("l7", "l7-2022"), three_of_four, "an L7 has four boards; it counts up to three"),
-    Known("pyasic-rs", "chips", (*_S9, "l3+", "d3"), nothing, "does not repair `stats` without the comma between its objects"),
+    Known("pyasic-rs", "chips", (*_S9, "l3+", "d3", "dr5"), nothing, "does not repair `stats` without the comma between its objects"),
     Known("pyasic-rs", "fans", _CLASSIC, nothing, "does not repair `stats`; of unknown models it reads no fans"),
     Known("pyasic-rs", "hashrate", _MEGAHASH, times(1e3), "`GHS 5s` counts MH/s in Scrypt, X11 and Ethash models"),
-    Known("pyasic-rs", "hashrate", ("z11",), times(1e6), "`GHS 5s` counts kSol/s in Equihash models"),
+    Known("pyasic-rs", "hashrate", ("z11", "z15"), times(1e6), "`GHS 5s` counts kSol/s in Equihash models"),
+    Known("pyasic-rs", "ideal", ("z15",), times(1e6), "takes kSol/s for GH/s"),
+    Known("pyasic-rs", "board_rates", ("z15",), times(1e6), "takes kSol/s for GH/s"),
     Known("pyasic-rs", "ideal", ("e9pro", "e11"), times(1e3), "takes a missing unit for GH; Ethash models count MH/s"),
 )  # fmt: skip
 
