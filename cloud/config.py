@@ -45,9 +45,8 @@ class CloudSettings(BaseModel):
     idle_s: float = Field(75.0, gt=0)
     body_wait_s: float = 10.0  # a whole body has to arrive within this time, and
     body_bytes_per_s: int = 64 * 1024  # what its largest size takes at this speed
-    agent_calls_max: int = Field(
-        16, ge=1
-    )  # of one agent, being answered at one time; it has 16 lines
+    # of one agent, being answered at one time; it has 16 lines
+    agent_calls_max: int = Field(16, ge=1)
 
     operator_body_bytes: int = 1 * MIB
     link_body_bytes: int = 8 * MIB
@@ -69,9 +68,8 @@ class CloudSettings(BaseModel):
     sweep_every_s: float = 5.0
     events_days: float = 8.0  # how long repeats of a report are recognised; agents retry for 7
     task_log_lines: int = 1000
-    kept_days: float = Field(
-        400.0, ge=40
-    )  # ended tasks, their logs and batches; agents know theirs for 30
+    # ended tasks, their logs and batches; agents know theirs for 30
+    kept_days: float = Field(400.0, ge=40)
 
     # What the token of one agent can make. Beyond it readings and reports are refused, and the log says so.
     farm_miners: int = Field(100_000, ge=1)  # rows of one farm, deleted ones included
