@@ -12,7 +12,7 @@ import pytest
 
 from agent.doctor import Finding, examine
 from agent.enroll import enroll
-from agent.hostuser import HostUser, acting_as, myself, owner_of, to_act_as
+from agent.hostuser import HostUser, acting_as, find_user, myself, owner_of
 from contract.link import EnrollReply
 from tests.agent.test_link import said, served
 from tests.virtual_time import loop_clock
@@ -105,7 +105,7 @@ async def test_doctor_checks_what_the_agents_user_may_do(site: Path) -> None:
     words = f"{site / 'password'} cannot be read by 54321; run: chown 54321 {site / 'password'}"
     assert words in told["user"][0]
     # another user is checked for when one is named; root itself may do everything
-    assert {"user", "state folder"}.isdisjoint(await problems(site, to_act_as("root")))
+    assert {"user", "state folder"}.isdisjoint(await problems(site, find_user("root")))
     other = await problems(site, HostUser(54322, 54322, "other"))
     assert f"{state} cannot be written by other" in other["state folder"][0]
     (site / "config.toml").chmod(0o600)
@@ -124,12 +124,12 @@ async def test_doctor_leaves_no_files_of_root_behind(site: Path) -> None:
 
 async def test_only_root_may_check_for_another_user(site: Path) -> None:
     who = myself()
-    assert to_act_as(str(who.uid)) == to_act_as(who.name)
+    assert find_user(str(who.uid)) == find_user(who.name)
     with acting_as(AGENT) if who.uid == 0 else acting_as(who):
         with pytest.raises(ValueError, match="only root may act as"):
-            to_act_as("root")
+            find_user("root")
         with pytest.raises(ValueError, match="no user of this host"):
-            to_act_as("no-such-user")
+            find_user("no-such-user")
 
 
 @needs_root
