@@ -252,7 +252,7 @@ def _passwords() -> Iterator[Guard]:
     yield Guard(
         "what an agent tells of a task may come from a newer version",
         "cloud/store/onsite.py",
-        "params_told(arose.name",
+        "parse_reported_params(arose.name",
         '__import__("contract.task").task.parse_params(arose.name',
         "tests/cloud/test_onsite.py::test_parameters_are_kept_in_the_apis_names_and_unknown_ones_not_at_all",
     )
