@@ -76,7 +76,7 @@ class CloudSettings(BaseModel):
     farm_miners_per_min: int = Field(5000, ge=1)  # new ones; that many at once, too
     onsite_tasks_per_day: int = Field(20_000, ge=1)  # of one agent; that many at once, too
     task_events: int = Field(500, ge=10)  # kept of one task, to recognise repeats by
-    agent_batches: int = Field(1_000_000, ge=1)  # of readings, kept to recognise repeats by
+    agent_reading_batches: int = Field(1_000_000, ge=1)  # kept to recognise repeats by
 
     rig_header_alias: bool = False  # take a machine's code from API-CODE too
     rig_offline_after_s: float = Field(rigmonitor.OFFLINE_AFTER_S, ge=60)  # without a log

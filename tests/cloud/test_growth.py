@@ -29,7 +29,7 @@ def settings(tmp_path: Path) -> CloudSettings:
         farm_miners_per_min=5,
         onsite_tasks_per_day=6,
         task_events=10,
-        agent_batches=3,
+        agent_reading_batches=3,
     )
 
 
