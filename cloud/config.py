@@ -1,4 +1,4 @@
-"""The settings of a cloud. Every bound is here, with its unit."""
+"""The settings of a cloud, each with its unit."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class CloudSettings(BaseModel):
     # ended tasks, their logs and batches; agents know theirs for 30
     kept_days: float = Field(400.0, ge=40)
 
-    # What the token of one agent can make. Beyond it readings and reports are refused, and the log says so.
+    # What the token of one agent can make; what is beyond is in docs/cloud.md.
     farm_miners: int = Field(100_000, ge=1)  # rows of one farm, deleted ones included
     farm_miners_per_min: int = Field(5000, ge=1)  # new ones; that many at once, too
     onsite_tasks_per_day: int = Field(20_000, ge=1)  # of one agent; that many at once, too

@@ -294,7 +294,7 @@ def _firmware() -> Iterator[Guard]:
         "agent/fileservers.py",
         "parts = (address, *_embedded(address))",
         "parts = (address,)",
-        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_clothes",
+        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_form",
     )
     yield Guard(
         "the cloud itself may be fetched from",
@@ -329,14 +329,14 @@ def _firmware() -> Iterator[Guard]:
         "agent/fileservers.py",
         "not address.is_multicast and not address.is_reserved",
         "True",
-        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_clothes",
+        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_form",
     )
     yield Guard(
         "of IPv6 only what is routed is public",
         "agent/fileservers.py",
         "address in _GLOBAL_IPV6 and address.sixtofour is None",
         "address.sixtofour is None",
-        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_clothes",
+        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_form",
     )
     yield Guard(
         "each address is asked about",
