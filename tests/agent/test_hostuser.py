@@ -37,12 +37,12 @@ def site() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-async def enrolled(site: Path) -> None:
+async def enrolled(site: Path, folder: str = "state") -> None:
     async def handle(_request) -> object:
         return said(EnrollReply(agent_id="a", workspace_id="w", farm_id="f", token="t0p"))
 
     async with served(handle) as url:
-        await enroll(url, "c0de", site / "state" / "token", owner=owner_of(site / "state"))
+        await enroll(url, "c0de", site / folder / "token", owner=owner_of(site / "state"))
 
 
 async def problems(site: Path, user: HostUser | None = None) -> dict[str, list[str]]:
@@ -80,11 +80,7 @@ async def test_root_follows_no_link_in_a_folder_of_another(name: str, site: Path
 
 @needs_root
 async def test_a_folder_that_enrolling_makes_belongs_to_the_agent_too(site: Path) -> None:
-    async def handle(_request) -> object:
-        return said(EnrollReply(agent_id="a", workspace_id="w", farm_id="f", token="t0p"))
-
-    async with served(handle) as url:
-        await enroll(url, "c0de", site / "secrets" / "token", owner=owner_of(site / "state"))
+    await enrolled(site, "secrets")
     assert owner_of(site / "secrets") == AGENT
 
 
