@@ -1,4 +1,4 @@
-"""The door of the cloud: how many connections there are, and how long one may wait for a request.
+"""Where connections are accepted: how many there are, and how long one may wait for a request.
 
 aiohttp bounds the time of a head: a connection goes that has not sent all of one `keepalive_timeout` after it was made,
 or after its last answer. It does not bound how many there are, and during a TLS handshake it does not know of them. So
