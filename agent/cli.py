@@ -242,10 +242,10 @@ def doctor(
     Exit code 1 when there is a problem; warnings alone leave it 0.
     """
     from agent.doctor import run_doctor
-    from agent.hostuser import to_act_as
+    from agent.hostuser import find_user
 
     try:
-        who = None if user is None else to_act_as(user)
+        who = None if user is None else find_user(user)
     except ValueError as error:
         _usage(f"--user: {error}", as_json)
     _end(run_doctor(_config_path(config) or DEFAULT_CONFIG, who), as_json)

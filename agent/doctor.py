@@ -38,7 +38,7 @@ OK: Final = "ok"
 WARNING: Final = "warning"
 PROBLEM: Final = "problem"
 _SAMPLES: Final = 3
-_NAMED: Final = 10  # addresses in one finding
+_NAMED: Final = 10  # addresses, or files, in one finding
 _ROOM_BYTES: Final = 200 * 2**20
 _FILES: Final = 4096
 _EARLIEST_YEAR: Final = 2026  # a host without a battery clock starts long before
@@ -87,7 +87,7 @@ async def examine(path: Path, clock: Clock, user: HostUser | None = None) -> lis
         who = user or owner_of(folder) or myself()
         findings.append(_user(who, folder))
         findings += _unreadable(config, path, who)
-    if _is_ours_to_be(who):
+    if _may_act_as(who):
         with _catching(findings, "state folder"), acting_as(who):
             findings.extend(_state(folder, config, who))
     with _catching(findings, "daemon"):
@@ -124,12 +124,12 @@ def _catching(findings: list[Finding], subject: str) -> Iterator[None]:
         )
 
 
-def _is_ours_to_be(who: HostUser) -> bool:
+def _may_act_as(who: HostUser) -> bool:
     return is_root() or who.uid == myself().uid
 
 
 def _user(who: HostUser, folder: Path) -> Finding:
-    if _is_ours_to_be(who):
+    if _may_act_as(who):
         return Finding(OK, "user", f"files are checked as {who.name}, whom the agent runs as")
     return Finding(
         PROBLEM,
@@ -157,7 +157,7 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
     elsewhere = (_HANDED_OVER, config.state.dir.absolute())
     files = [each for each in fixes if each.absolute().parent not in elsewhere and each.exists()]
     with acting_as(who):
-        unread = [each for each in files if not _is_free(each, os.R_OK)]
+        unread = [each for each in files if not _is_accessible(each, os.R_OK)]
     return [
         Finding(
             PROBLEM,
@@ -179,7 +179,7 @@ def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
         yield Finding(
             WARNING, subject, f"others on this host can look into it; run: chmod 0700 {folder}"
         )
-    if not _is_free(folder, os.R_OK | os.W_OK | os.X_OK):
+    if not _is_accessible(folder, os.R_OK | os.W_OK | os.X_OK):
         yield Finding(
             PROBLEM,
             subject,
@@ -187,14 +187,15 @@ def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
         )
         return
     foreign = [
-        each.name for each in sorted(folder.iterdir()) if not _is_free(each, os.R_OK | os.W_OK)
+        each.name
+        for each in sorted(folder.iterdir())
+        if not _is_accessible(each, os.R_OK | os.W_OK)
     ]
     if foreign:
-        more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
         yield Finding(
             PROBLEM,
             subject,
-            f"{', '.join(foreign[:_NAMED])}{more} in {folder} cannot be written by {who.name}; "
+            f"{_named(foreign)} in {folder} cannot be written by {who.name}; "
             f"run: chown -R {who.name}: {folder}",
         )
     free = shutil.disk_usage(folder).free
@@ -216,7 +217,7 @@ def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
             )
 
 
-def _is_free(path: Path, mode: int) -> bool:
+def _is_accessible(path: Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=True)
 
 
@@ -387,11 +388,15 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
 
 
 def _refused(ips: list[str]) -> str:
-    more = f" and {len(ips) - _NAMED} more" if len(ips) > _NAMED else ""
     return (
-        f"auth_failed at {counted(len(ips), 'miner')} when the agent last looked: {', '.join(ips[:_NAMED])}{more}; "
+        f"auth_failed at {counted(len(ips), 'miner')} when the agent last looked: {_named(ips)}; "
         "correct their [[credentials]]"
     )
+
+
+def _named(those: list[str]) -> str:
+    more = f" and {len(those) - _NAMED} more" if len(those) > _NAMED else ""
+    return ", ".join(those[:_NAMED]) + more
 
 
 def _advice(error: MinerError, ip: str, driver: Driver | None, book: CredentialBook) -> str:

@@ -27,7 +27,7 @@ def myself() -> HostUser:
     return _user(os.geteuid(), os.getegid())
 
 
-def to_act_as(text: str) -> HostUser:
+def find_user(text: str) -> HostUser:
     """The user of that name or number. Raises ValueError where this host knows none, or where we may not act as that
     user.
     """

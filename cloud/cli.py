@@ -100,6 +100,7 @@ def serve(
     from cloud.config import CloudSettings
     from cloud.logs import set_up_logs
     from cloud.server import serve as run_server
+    from contract.words import in_words
 
     try:
         settings = CloudSettings(
@@ -116,9 +117,7 @@ def serve(
             kept_days=keep_days,
         )
     except ValidationError as error:
-        fail(
-            "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors()), 2
-        )
+        fail("; ".join(map(in_words, error.errors(include_url=False))), 2)
 
     if settings.tls_cert is not None and settings.tls_key is not None:
         _check_tls(settings.tls_cert, settings.tls_key)

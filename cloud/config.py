@@ -1,4 +1,4 @@
-"""The settings of a cloud. Every bound is here, with its unit."""
+"""The settings of a cloud, each with its unit."""
 
 from __future__ import annotations
 
@@ -45,9 +45,8 @@ class CloudSettings(BaseModel):
     idle_s: float = Field(75.0, gt=0)
     body_wait_s: float = 10.0  # a whole body has to arrive within this time, and
     body_bytes_per_s: int = 64 * 1024  # what its largest size takes at this speed
-    agent_calls_max: int = Field(
-        16, ge=1
-    )  # of one agent, being answered at one time; it has 16 lines
+    # of one agent, being answered at one time; it has 16 lines
+    agent_calls_max: int = Field(16, ge=1)
 
     operator_body_bytes: int = 1 * MIB
     link_body_bytes: int = 8 * MIB
@@ -69,16 +68,15 @@ class CloudSettings(BaseModel):
     sweep_every_s: float = 5.0
     events_days: float = 8.0  # how long repeats of a report are recognised; agents retry for 7
     task_log_lines: int = 1000
-    kept_days: float = Field(
-        400.0, ge=40
-    )  # ended tasks, their logs and batches; agents know theirs for 30
+    # ended tasks, their logs and batches; agents know theirs for 30
+    kept_days: float = Field(400.0, ge=40)
 
-    # What the token of one agent can make. Beyond it readings and reports are refused, and the log says so.
+    # What the token of one agent can make; what is beyond is in docs/cloud.md.
     farm_miners: int = Field(100_000, ge=1)  # rows of one farm, deleted ones included
     farm_miners_per_min: int = Field(5000, ge=1)  # new ones; that many at once, too
     onsite_tasks_per_day: int = Field(20_000, ge=1)  # of one agent; that many at once, too
     task_events: int = Field(500, ge=10)  # kept of one task, to recognise repeats by
-    agent_batches: int = Field(1_000_000, ge=1)  # of readings, kept to recognise repeats by
+    agent_reading_batches: int = Field(1_000_000, ge=1)  # kept to recognise repeats by
 
     rig_header_alias: bool = False  # take a machine's code from API-CODE too
     rig_offline_after_s: float = Field(rigmonitor.OFFLINE_AFTER_S, ge=60)  # without a log

@@ -1,4 +1,4 @@
-"""The door of the cloud: how many connections there are, and how long one may wait for a request.
+"""Where connections are accepted: how many there are, and how long one may wait for a request.
 
 aiohttp bounds the time of a head: a connection goes that has not sent all of one `keepalive_timeout` after it was made,
 or after its last answer. It does not bound how many there are, and during a TLS handshake it does not know of them. So
@@ -23,9 +23,8 @@ from cloud.config import CloudSettings
 from cloud.errors import error_response
 
 HANDSHAKE_S: Final = 10.0
-_GOODBYE_S: Final = (
-    2.0  # of a TLS connection that is closed, and for what a refused client still sends
-)
+# Of a TLS connection that is closed, and for what a refused client still sends.
+_GOODBYE_S: Final = 2.0
 _PAUSE_S: Final = 0.1  # after a connection could not be taken in
 _BACKLOG: Final = 1024
 _SAY_EVERY_S: Final = 60.0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
 
 from aiohttp import web
 
 from cloud.context import SETTINGS
 
-FORWARDED = "X-Forwarded-For"  # each proxy on the way adds who called it at the end
+FORWARDED: Final = "X-Forwarded-For"  # each proxy on the way adds who called it at the end
 _Address = IPv4Address | IPv6Address
 
 
@@ -26,7 +27,7 @@ def peer_of(request: web.Request) -> str:
 
 
 def _address(text: str) -> _Address | None:
-    """Some proxies add the port."""
+    """The address in what a proxy wrote, which may have a port behind it; `None` where there is none."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -13,7 +13,7 @@ from cloud.sessions import Sessions
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import DatabaseError, Store
 from cloud.store.files import all_files, forget_file
-from cloud.store.sweeps import prune, prune_batches, prune_tasks, take_back, time_out
+from cloud.store.sweeps import prune, prune_reading_batches, prune_tasks, take_back, time_out
 from contract.clock import Clock
 
 _TIDY_EVERY_S: Final = 3600.0
@@ -88,7 +88,7 @@ class Sweeper:
                 await self._files.remove(file["task_id"], file["name"])
                 await forget_file(self._store, file["task_id"], file["name"])
                 self.turned_mono = self._clock.mono()
-        await prune_batches(self._store, most=self._settings.agent_batches)
+        await prune_reading_batches(self._store, most=self._settings.agent_reading_batches)
         now, kept_days = self._clock.now(), self._settings.kept_days
         while await prune_tasks(self._store, now, cloud_s, kept_days=kept_days, most=_TURN):
             self.turned_mono = self._clock.mono()

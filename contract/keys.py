@@ -15,7 +15,9 @@ _SHOWN_CHARS: Final = 80
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
-    """That a key is not known, and which is meant; the end of a sentence that began with the key."""
+    """That a key is not known, and which is meant (a known one is refused beside another spelling of it); the end of a
+    sentence that began with the key.
+    """
     names = list(known)
     if key in names:
         return "says what another key says already; give one of them"

@@ -44,9 +44,8 @@ OFFICIAL_INT_MAX: Final = 2**31 - 1
 OFFICIAL_STALE_S: Final = 60.0  # a machine whose newest log is older leaves the dashboard
 
 BULK_MAX: Final = 500  # codes in one call, by our choice: nothing in the text limits them
-BULK_CALLS_PER_S: Final = (
-    10.0  # that a server of ours answers to one address, since they need no code
-)
+# That a server of ours answers to one address, since they need no code.
+BULK_CALLS_PER_S: Final = 10.0
 OFFLINE_AFTER_S: Final = 150.0  # our server: two and a half times the minute between logs
 BOARDS: Final = 3
 FANS: Final = 4

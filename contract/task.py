@@ -358,7 +358,7 @@ def parse_params(name: TaskName, params: dict[str, Any] | None) -> Params:
     return parsed
 
 
-def params_told(name: TaskName, params: dict[str, Any] | None) -> Params:
+def parse_reported_params(name: TaskName, params: dict[str, Any] | None) -> Params:
     """Parameters of a task as somebody tells of it who may be newer: what is not known is dropped, and passwords may be
     hidden. Nothing is to be carried out by these. Raises ParamsError.
     """

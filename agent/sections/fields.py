@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from contract.miner import normalize_mac
 from contract.ranges import parse_range
+from contract.texts import not_blank
 
 
 class Section(BaseModel):
@@ -36,17 +37,11 @@ def _checked_address(text: str) -> str:
         raise ValueError(f"{text[:40]!r} is not an IPv4 address") from None
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
-    return text
-
-
 Flag = Annotated[bool, Field(strict=True)]
 RangeText = Annotated[str, AfterValidator(_checked_range)]
 MacText = Annotated[str, AfterValidator(_checked_mac)]
 AddressText = Annotated[str, AfterValidator(_checked_address)]
-ShortText = Annotated[str, Field(max_length=255), AfterValidator(_not_blank)]
+ShortText = Annotated[str, Field(max_length=255), AfterValidator(not_blank)]
 Watts = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=7 * 86_400)]

@@ -31,7 +31,7 @@ async def carry_out(
         after = {"asset_status": params.status.value, "ops_status": ops_status_of(params.status)}
         await events.set_asset_status(connection, ids, after, params.comment, now)
         return [
-            (row, {"before": {name: row[name] for name in after}, "after": after}) for row in chosen
+            (row, {"before": {key: row[key] for key in after}, "after": after}) for row in chosen
         ]
     if name in (TaskName.ASSET_DELETE, TaskName.RECORD_DELETE):
         assert isinstance(params, CommentParams)

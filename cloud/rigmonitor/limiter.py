@@ -8,9 +8,8 @@ from aiohttp import web
 
 from contract.clock import Clock
 
-CALLERS_MAX: Final = (
-    10_000  # whose last calls are remembered; whoever called longest ago is forgotten first
-)
+# Whose last calls are remembered; whoever called longest ago is forgotten first.
+CALLERS_MAX: Final = 10_000
 
 
 class Limiter:

@@ -1,6 +1,6 @@
 """How much the agents of a farm may add: whoever stole a token fills neither the lists nor the disk.
 
-The counts that go by time are kept in memory only: a server that starts anew begins with full ones.
+What goes by time is counted in memory only: a server that was restarted begins with full allowances.
 """
 
 from __future__ import annotations

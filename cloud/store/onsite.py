@@ -27,7 +27,14 @@ from cloud.store.schema import miners, task_batches, tasks
 from cloud.store.stamps import told
 from contract.link import ON_SITE, Event, SiteMiner
 from contract.miner import Make, normalize_mac
-from contract.task import QUEUE_TTL_S, SPECS, TaskName, TaskStatus, params_told, stored_params
+from contract.task import (
+    QUEUE_TTL_S,
+    SPECS,
+    TaskName,
+    TaskStatus,
+    parse_reported_params,
+    stored_params,
+)
 
 CLOUD: Final = "cloud"  # the origin of what was handed out
 _WISHERS: Final[Mapping[str, str]] = {
@@ -68,7 +75,7 @@ def arisen_of(event: Event) -> Arisen:
     spec = SPECS[arose.name]
     if not spec.by_agent:
         raise ValueError(f"no agent carries out {arose.name}")
-    params = stored_params(arose.name, params_told(arose.name, arose.params))
+    params = stored_params(arose.name, parse_reported_params(arose.name, arose.params))
     identity, mac, ip = _identity(arose.miner) if spec.wants_miner else (None, None, None)
     if spec.wants_miner and identity is None:
         raise ValueError(f"arose.miner of {arose.name} needs a mac or a last_ip")

@@ -157,7 +157,7 @@ async def prune_tasks(
     return len(found)
 
 
-async def prune_batches(store: Store, *, most: int) -> None:
+async def prune_reading_batches(store: Store, *, most: int) -> None:
     """Keep of each agent only so many keys of batches of readings, the newest: a repeat comes soon or not at all."""
     counts = (
         sa.select(reading_batches.c.agent_id)

@@ -17,7 +17,7 @@ NOT_PUBLIC = (
     "127.0.0.1", "127.9.9.9", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.1.1",
     "198.18.0.1", "192.0.2.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
     "::", "::1", "fe80::1", "fe80::1%lo", "fc00::1", "fd12:3456::1", "fec0::1", "ff02::1", "2001:db8::1",
-    # the same in other clothes: mapped, compatible, NAT64, 6to4, Teredo
+    # the same as IPv6: mapped, compatible, NAT64, 6to4, Teredo
     "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::127.0.0.1", "64:ff9b::10.0.0.1",
     "64:ff9b:1::1.1.1.1", "2002:7f00:1::1", "2002:101:101::1", "2001:0:7f00:1::1",
 )  # fmt: skip
@@ -39,7 +39,7 @@ def test_public_addresses_are_fetched_from(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
-def test_what_is_not_public_is_not_fetched_from_in_whatever_clothes(address: str) -> None:
+def test_what_is_not_public_is_not_fetched_from_in_whatever_form(address: str) -> None:
     assert not servers().may_give(ip_address(address), ELSEWHERE)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from agent.doctor import Finding, examine
 from agent.enroll import enroll
-from agent.hostuser import HostUser, acting_as, myself, owner_of, to_act_as
+from agent.hostuser import HostUser, acting_as, find_user, myself, owner_of
 from contract.link import EnrollReply
 from tests.agent.test_link import said, served
 from tests.virtual_time import loop_clock
@@ -37,12 +37,12 @@ def site() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-async def enrolled(site: Path) -> None:
+async def enrolled(site: Path, folder: str = "state") -> None:
     async def handle(_request) -> object:
         return said(EnrollReply(agent_id="a", workspace_id="w", farm_id="f", token="t0p"))
 
     async with served(handle) as url:
-        await enroll(url, "c0de", site / "state" / "token", owner=owner_of(site / "state"))
+        await enroll(url, "c0de", site / folder / "token", owner=owner_of(site / "state"))
 
 
 async def problems(site: Path, user: HostUser | None = None) -> dict[str, list[str]]:
@@ -80,11 +80,7 @@ async def test_root_follows_no_link_in_a_folder_of_another(name: str, site: Path
 
 @needs_root
 async def test_a_folder_that_enrolling_makes_belongs_to_the_agent_too(site: Path) -> None:
-    async def handle(_request) -> object:
-        return said(EnrollReply(agent_id="a", workspace_id="w", farm_id="f", token="t0p"))
-
-    async with served(handle) as url:
-        await enroll(url, "c0de", site / "secrets" / "token", owner=owner_of(site / "state"))
+    await enrolled(site, "secrets")
     assert owner_of(site / "secrets") == AGENT
 
 
@@ -105,7 +101,7 @@ async def test_doctor_checks_what_the_agents_user_may_do(site: Path) -> None:
     words = f"{site / 'password'} cannot be read by 54321; run: chown 54321 {site / 'password'}"
     assert words in told["user"][0]
     # another user is checked for when one is named; root itself may do everything
-    assert {"user", "state folder"}.isdisjoint(await problems(site, to_act_as("root")))
+    assert {"user", "state folder"}.isdisjoint(await problems(site, find_user("root")))
     other = await problems(site, HostUser(54322, 54322, "other"))
     assert f"{state} cannot be written by other" in other["state folder"][0]
     (site / "config.toml").chmod(0o600)
@@ -124,12 +120,12 @@ async def test_doctor_leaves_no_files_of_root_behind(site: Path) -> None:
 
 async def test_only_root_may_check_for_another_user(site: Path) -> None:
     who = myself()
-    assert to_act_as(str(who.uid)) == to_act_as(who.name)
+    assert find_user(str(who.uid)) == find_user(who.name)
     with acting_as(AGENT) if who.uid == 0 else acting_as(who):
         with pytest.raises(ValueError, match="only root may act as"):
-            to_act_as("root")
+            find_user("root")
         with pytest.raises(ValueError, match="no user of this host"):
-            to_act_as("no-such-user")
+            find_user("no-such-user")
 
 
 @needs_root

@@ -252,7 +252,7 @@ def _passwords() -> Iterator[Guard]:
     yield Guard(
         "what an agent tells of a task may come from a newer version",
         "cloud/store/onsite.py",
-        "params_told(arose.name",
+        "parse_reported_params(arose.name",
         '__import__("contract.task").task.parse_params(arose.name',
         "tests/cloud/test_onsite.py::test_parameters_are_kept_in_the_apis_names_and_unknown_ones_not_at_all",
     )
@@ -294,7 +294,7 @@ def _firmware() -> Iterator[Guard]:
         "agent/fileservers.py",
         "parts = (address, *_embedded(address))",
         "parts = (address,)",
-        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_clothes",
+        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_form",
     )
     yield Guard(
         "the cloud itself may be fetched from",
@@ -329,14 +329,14 @@ def _firmware() -> Iterator[Guard]:
         "agent/fileservers.py",
         "not address.is_multicast and not address.is_reserved",
         "True",
-        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_clothes",
+        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_form",
     )
     yield Guard(
         "of IPv6 only what is routed is public",
         "agent/fileservers.py",
         "address in _GLOBAL_IPV6 and address.sixtofour is None",
         "address.sixtofour is None",
-        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_clothes",
+        f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_form",
     )
     yield Guard(
         "each address is asked about",

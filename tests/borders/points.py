@@ -135,7 +135,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
         ),
         Point(
             "stars in place of a password",
-            "Refused, so that they are never written to a miner; a batch whose passwords are gone is made anew (409).",
+            "Refused, so that they are never written to a miner; a batch whose passwords are gone is created again, not retried (409).",
             (f"{_BORDERS}what_needs_a_password_that_is_gone_is_not_retried_without",),
         ),
         Point(
@@ -171,7 +171,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "`policy_refused`, and nothing is connected to, however the address is written; neighbours of the agent's host "
             "count as private whatever their numbers.",
             (
-                f"{_SERVERS}what_is_not_public_is_not_fetched_from_in_whatever_clothes",
+                f"{_SERVERS}what_is_not_public_is_not_fetched_from_in_whatever_form",
                 f"{_SERVERS}a_neighbour_with_a_public_number_is_no_public_server",
                 f"{_REACH}no_spelling_of_this_host_is_connected_to",
             ),
@@ -193,7 +193,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
         ),
         Point(
             "redirects",
-            "Each step is looked up and checked anew; a password of the url goes to no other server.",
+            "Each step is looked up and checked again; a password of the url goes to no other server.",
             (
                 f"{_REACH}every_step_of_a_redirect_is_checked_anew",
                 f"{_REACH}a_redirect_through_a_proxy_is_checked_too",
@@ -380,7 +380,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             ),
         ),
         Point(
-            "heads and bodies that dribble in",
+            "heads and bodies that come byte by byte",
             "Have their time, then the connection is closed or 408 is the answer; a long poll is none of them.",
             (
                 f"{_LINES}a_head_that_comes_byte_by_byte_is_not_waited_for",
@@ -487,7 +487,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
         ),
         Point(
             "what stands for miners",
-            "`scan`, `read` and `act` take names of hosts, and lists with commas; a slip in an address is no name.",
+            "`scan`, `read` and `act` take names of hosts, `scan` also lists with commas; a slip in an address is no name.",
             (
                 "tests/agent/test_targets.py::test_ranges_may_stand_beside_each_other_or_with_commas_between",
                 "tests/agent/test_targets.py::test_one_miner_is_named_by_whatever_stands_for_one_address",

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from aiohttp import web
 
 from cloud.config import CloudSettings
-from cloud.context import FILES, SESSIONS, TIME, WAKE_UPS
+from cloud.context import FILES, SESSIONS, SWEEPER, TIME, WAKE_UPS
 from cloud.listener import Listener
 from cloud.server import create_app, create_runner
 from cloud.sessions import Session
@@ -272,10 +272,9 @@ async def cloud(
     workspace = await admin.create_workspace(store, "W", clock.now())
     farm = await admin.create_farm(store, workspace["id"], "F", clock.now())
     _, key = await admin.create_key(store, workspace["id"], "K", clock.now())
-    sweeper = Sweeper(store, app[FILES], app[SESSIONS], app[WAKE_UPS], settings, clock, app[TIME])
     async with aiohttp.ClientSession() as http:
         yield Cloud(
-            base, store, app, clock, settings, http, workspace["id"], farm["id"], key, sweeper
+            base, store, app, clock, settings, http, workspace["id"], farm["id"], key, app[SWEEPER]
         )
     await runner.cleanup()
     await store.close()

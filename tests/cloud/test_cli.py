@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,11 @@ def ask(data: Path, *words: str) -> Any:
 
 
 @asynccontextmanager
-async def serving(data: Path, *words: str) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+async def serving(
+    data: Path, *words: str, program: Sequence[str] = CLOUD
+) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     process = await asyncio.create_subprocess_exec(
-        *CLOUD,
+        *program,
         *("serve", "--data", str(data), "--port", "0", "--json", *words),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -29,7 +29,7 @@ def settings(tmp_path: Path) -> CloudSettings:
         farm_miners_per_min=5,
         onsite_tasks_per_day=6,
         task_events=10,
-        agent_batches=3,
+        agent_reading_batches=3,
     )
 
 
@@ -190,9 +190,8 @@ async def test_a_stolen_token_makes_no_more_rows_than_all_its_caps(cloud: Cloud)
     await cloud.sweeper.tidy()
     rows = {table.name: await count(cloud, table) for table in metadata.sorted_tables}
     assert rows["miners"] <= 5
-    assert (
-        rows["tasks"] == rows["task_batches"] <= 8
-    )  # the last report that finds room is taken whole
+    # The last report that finds room is taken whole.
+    assert rows["tasks"] == rows["task_batches"] <= 8
     assert rows["task_events"] <= 8 * 12
     assert rows["reading_batches"] == 3
     rest = {"miners", "tasks", "task_batches", "task_events", "reading_batches"}

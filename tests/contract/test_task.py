@@ -16,8 +16,8 @@ from contract.task import (
     ParamsError,
     TaskName,
     TaskStatus,
-    params_told,
     parse_params,
+    parse_reported_params,
     stored_params,
 )
 
@@ -295,12 +295,12 @@ def test_every_task_of_a_miner_may_say_that_maintenance_is_no_hindrance(name: Ta
 @pytest.mark.parametrize("name", STRICT)
 def test_what_is_told_of_a_task_may_come_from_a_newer_version(name: TaskName):
     good = good_params(name)
-    assert params_told(name, {**good, "unheard_of": 1}) == parse_params(name, good)
+    assert parse_reported_params(name, {**good, "unheard_of": 1}) == parse_params(name, good)
 
 
 def test_what_is_told_of_a_task_has_its_passwords_hidden():
     told = {"pools": [{"url": "tcp://u:***@a:1", "user": "w", "password": "***"}]}
-    assert stored_params(TaskName.POOLS, params_told(TaskName.POOLS, told)) == told
+    assert stored_params(TaskName.POOLS, parse_reported_params(TaskName.POOLS, told)) == told
     with pytest.raises(ParamsError) as info:
         parse_params(TaskName.POOLS, told)
     assert len(info.value.faults) == 2

@@ -38,9 +38,8 @@ async def test_the_last_asset_status_is_told_beside_the_published_words(stage: A
     assert await set_to("on_rack") == 1
     assert await told() == ("on_rack", None, "online", "online")
     assert await set_to("on_rack") == 0
-    assert (
-        await set_to("online") == 1
-    )  # the same to the published words, and another one all the same
+    # The same to the published words, and another one all the same.
+    assert await set_to("online") == 1
     assert await told() == ("online", None, "online", "online")
     assert await set_to("transit") == 1
     assert await told() == ("transit", "transit", "online", "transit")
@@ -140,7 +139,6 @@ async def test_the_host_of_an_agent_is_as_young_as_its_heartbeat_however_often_i
         await call("heartbeat", {n: getattr(beat, n) for n in ("version", "uptime_s", "host")})
         assert await host() == before | {"timestamp": second, "uptime": float(second)}
         stage.clock.forward(every_s)
+    # And not far behind it in the database, for the next start.
     written = (await stage.stored_agent())["host"]["timestamp"]
-    assert (
-        written >= 240 - 60 - every_s
-    )  # and not far behind it in the database, for the next start
+    assert written >= 240 - 60 - every_s

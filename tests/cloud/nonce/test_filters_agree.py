@@ -12,11 +12,8 @@ from contract.nonce import ANOMALY_BITS, OPS_STATUSES
 
 TH = 1e12
 HASHING: dict[str, Any] = {"hashrate_hs": 100 * TH, "uptime_s": 86_400.0, "power_w": 3000.0}
-WRONG: dict[str, Any] = {
-    "hashrate_hs": 10 * TH,
-    "power_w": 9000.0,
-    "temp_chip_c": 120.0,
-}  # in every way
+# In every way.
+WRONG: dict[str, Any] = {"hashrate_hs": 10 * TH, "power_w": 9000.0, "temp_chip_c": 120.0}
 Item = dict[str, Any]
 
 

@@ -49,11 +49,9 @@ def test_any_log_is_taken_or_refused_by_field_and_what_is_taken_can_be_stored(
         assert all(len(messages) == 1 for messages in log.values())
         return
     moving, slow = state_of(log)
+    # No infinity: JSON makes a null of it.
     stored = msgspec.json.decode(msgspec.json.encode((moving, slow)))
-    assert msgspec.convert(stored, tuple[Moving, Slow]) == (
-        moving,
-        slow,
-    )  # no infinity: JSON makes a null of it
+    assert msgspec.convert(stored, tuple[Moving, Slow]) == (moving, slow)
     assert moving.hashrate_hs is None or math.isfinite(moving.hashrate_hs * 86_400)
     assert all(len(fault.text) < 200 for fault in slow.faults)
     flags_of(moving, slow, None)
