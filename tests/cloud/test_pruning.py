@@ -54,8 +54,13 @@ async def test_ended_tasks_go_after_400_days_with_their_events_logs_and_batches(
 
 
 async def test_a_clock_that_is_set_forward_removes_nothing(cloud: Cloud):
+    cloud.clock.move(500 * DAY_S)
     agent = await cloud.agent()
     ids = await carried_out(cloud, agent)
+    ids += await cloud.queue(TaskName.LIGHT, agent.agent_id)
+    (task,) = (await agent.claim())["tasks"]
+    never_begun = {"outcome": "not_done", "verified": True, "evidence": {}}
+    await agent.report(agent.event(task, "failed", cloud.clock.now(), result=never_begun))
     cloud.clock.step(days=1000)
     await cloud.sweeper.tidy()
     assert await left(cloud) == set(ids)
