@@ -18,11 +18,8 @@ POOL_SCHEMES: Final = (
 WEB_SCHEMES: Final = ("http", "https")
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", re.IGNORECASE)
-_CONTROLS: Final = (
-    "Cc",
-    "Zl",
-    "Zp",
-)  # in Unicode: control characters, ends of lines and paragraphs
+# In Unicode: control characters, halves of a pair (which no file can hold), ends of lines and paragraphs.
+_CONTROLS: Final = ("Cc", "Cs", "Zl", "Zp")
 
 
 def plain(text: str) -> str:
