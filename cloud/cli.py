@@ -90,7 +90,10 @@ def serve(
         int, typer.Option(min=1, help="Miners that one farm may have, deleted ones included.")
     ] = 100_000,
     keep_days: Annotated[
-        float, typer.Option(min=40, help="Ended tasks, their logs and batches are kept so long.")
+        float,
+        typer.Option(
+            min=40, max=36_500, help="Ended tasks, their logs and batches are kept so long."
+        ),
     ] = 400.0,
     as_json: AsJson = False,
 ) -> None:
@@ -100,6 +103,7 @@ def serve(
     from cloud.config import CloudSettings
     from cloud.logs import set_up_logs
     from cloud.server import serve as run_server
+    from contract.words import in_words
 
     try:
         settings = CloudSettings(
@@ -116,9 +120,7 @@ def serve(
             kept_days=keep_days,
         )
     except ValidationError as error:
-        fail(
-            "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors()), 2
-        )
+        fail("; ".join(map(in_words, error.errors(include_url=False))), 2)
 
     if settings.tls_cert is not None and settings.tls_key is not None:
         _check_tls(settings.tls_cert, settings.tls_key)

@@ -70,8 +70,8 @@ class CloudSettings(BaseModel):
     events_days: float = 8.0  # how long repeats of a report are recognised; agents retry for 7
     task_log_lines: int = 1000
     kept_days: float = Field(
-        400.0, ge=40
-    )  # ended tasks, their logs and batches; agents know theirs for 30
+        400.0, ge=40, le=36_500
+    )  # ended tasks, their logs and batches; agents know theirs for 30, and no calendar goes back for ever
 
     # What the token of one agent can make. Beyond it readings and reports are refused, and the log says so.
     farm_miners: int = Field(100_000, ge=1)  # rows of one farm, deleted ones included
