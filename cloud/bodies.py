@@ -11,10 +11,13 @@ from typing import Final, TypeVar
 import msgspec
 from aiohttp import web
 
+from cloud.auth import ACTOR, AGENT
 from cloud.context import SETTINGS
 from cloud.errors import ApiError
 
 T = TypeVar("T")
+# Of a caller that nobody knows, while its body is waited for: since when, on the loop's clock.
+AWAITED_SINCE: Final = web.RequestKey("awaited_since", float)
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _PLAIN: Final = ("", "identity")
 _PACKED: Final = ("gzip", "deflate")
@@ -55,11 +58,15 @@ async def in_time(request: web.Request, cap_bytes: int) -> AsyncIterator[None]:
     """A body of at most so many bytes has to be read within this block. Raises ApiError 408 when it took too long."""
     settings = request.app[SETTINGS]
     limit_s = settings.body_wait_s + cap_bytes / settings.body_bytes_per_s
+    if AGENT not in request and ACTOR not in request:
+        request[AWAITED_SINCE] = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout(limit_s):
             yield
     except TimeoutError:
         raise ApiError(408, f"The body did not arrive within {limit_s:.0f} s") from None
+    finally:
+        request.pop(AWAITED_SINCE, None)
 
 
 async def read_message(request: web.Request, kind: type[T], cap_bytes: int) -> T:

@@ -90,7 +90,10 @@ def serve(
         int, typer.Option(min=1, help="Miners that one farm may have, deleted ones included.")
     ] = 100_000,
     keep_days: Annotated[
-        float, typer.Option(min=40, help="Ended tasks, their logs and batches are kept so long.")
+        float,
+        typer.Option(
+            min=40, max=36_500, help="Ended tasks, their logs and batches are kept so long."
+        ),
     ] = 400.0,
     as_json: AsJson = False,
 ) -> None:

@@ -68,8 +68,8 @@ class CloudSettings(BaseModel):
     sweep_every_s: float = 5.0
     events_days: float = 8.0  # how long repeats of a report are recognised; agents retry for 7
     task_log_lines: int = 1000
-    # ended tasks, their logs and batches; agents know theirs for 30
-    kept_days: float = Field(400.0, ge=40)
+    # ended tasks, their logs and batches; agents know theirs for 30, and no calendar goes back for ever
+    kept_days: float = Field(400.0, ge=40, le=36_500)
 
     # What the token of one agent can make; what is beyond is in docs/cloud.md.
     farm_miners: int = Field(100_000, ge=1)  # rows of one farm, deleted ones included

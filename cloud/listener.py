@@ -1,24 +1,27 @@
 """Where connections are accepted: how many there are, and how long one may wait for a request.
 
 aiohttp bounds the time of a head: a connection goes that has not sent all of one `keepalive_timeout` after it was made,
-or after its last answer. It does not bound how many there are, and during a TLS handshake it does not know of them. So
-they are taken in here, one by one.
+or after its last answer. It does not bound how many there are, nor how long one takes to read an answer, and during a
+TLS handshake it does not know of them. So they are taken in here, one by one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
 
+from cloud.auth import ACTOR, AGENT
+from cloud.bodies import AWAITED_SINCE
 from cloud.config import CloudSettings
 from cloud.errors import error_response
 
@@ -27,6 +30,7 @@ HANDSHAKE_S: Final = 10.0
 _GOODBYE_S: Final = 2.0
 _PAUSE_S: Final = 0.1  # after a connection could not be taken in
 _BACKLOG: Final = 1024
+_NOT_HERE: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)  # a family, an address of it
 _SAY_EVERY_S: Final = 60.0
 _FILES_MIN: Final = 64  # for the database, uploads and downloads; of many files an eighth
 log = structlog.get_logger(__name__)
@@ -93,10 +97,7 @@ class Listener(web.BaseSite):
             found = await loop.getaddrinfo(
                 self._host, self._wanted_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
-            for family, _, _, _, address in dict.fromkeys(found):
-                listening = socket.create_server(address, family=family, backlog=self._backlog)
-                listening.setblocking(False)
-                self._sockets.append(listening)
+            self._sockets = _sockets_at(dict.fromkeys(found), self._backlog)
         except OSError as error:
             # What was tried is in the text already; a name that is not known has a number below 0.
             plain = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
@@ -193,27 +194,93 @@ class Listener(web.BaseSite):
             self._said_at, self._sent_away = now, 0
 
 
+def _sockets_at(found: Iterable[Any], backlog: int) -> list[socket.socket]:
+    """One for each of the addresses that a look-up found. Raises OSError.
+
+    A host without IPv6 has an address of it for `localhost` all the same: what is not here is left out, unless nothing
+    would be left.
+    """
+    sockets: list[socket.socket] = []
+    missing: OSError | None = None
+    try:
+        for family, _, _, _, address in found:
+            try:
+                listening = socket.create_server(address, family=family, backlog=backlog)
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    raise
+                missing = error
+                continue
+            listening.setblocking(False)
+            sockets.append(listening)
+        if missing is not None and not sockets:
+            raise missing
+    except OSError:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets
+
+
 class _Connection(web.RequestHandler):
     """One connection. What is not HTTP is refused in the form of every other refusal."""
 
-    __slots__ = ()
+    __slots__ = ("_end", "_line", "_unread_since")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._line: asyncio.Transport | None = None  # aiohttp forgets its own when it closes it
+        self._unread_since: float | None = None  # an answer, by somebody nobody knows
+        self._end: asyncio.TimerHandle | None = None
 
     @property
     def waits_since(self) -> float | None:
-        """Since when, on the loop's clock, the whole head of its next request is waited for; None while it is answered.
+        """Since when, on the loop's clock, something is waited for: the whole head of its next request, or the body of
+        one that nobody knows, or that such a one reads its answer. None while it is answered.
 
-        aiohttp tells neither in public; these are what its own keep-alive goes by.
+        aiohttp tells the first in no public way; these are what its own keep-alive goes by.
         """
-        if self._waiter is None or self._waiter.done():
-            return None
-        return self._next_keepalive_close_time - self.keepalive_timeout
+        if self._waiter is not None and not self._waiter.done():
+            return self._next_keepalive_close_time - self.keepalive_timeout
+        if self._unread_since is not None:
+            return self._unread_since
+        request = self._current_request
+        return None if request is None else request.get(AWAITED_SINCE)
 
     def send_away(self) -> None:
         """At once: a TLS client that is silent would not say goodbye either."""
-        transport = self.transport
         self.force_close()
-        if transport is not None:
-            transport.abort()
+        if self._line is not None:
+            self._line.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._line = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._line = None
+        if self._end is not None:
+            self._end.cancel()
+        super().connection_lost(exc)
+
+    async def start(self) -> None:
+        try:
+            await super().start()
+        finally:
+            # It is closed once the rest of the last answer is read, which has its time.
+            if self._line is not None:
+                self._unread_since = self._loop.time()
+                self._end = self._loop.call_later(self.keepalive_timeout, self._line.abort)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if AGENT not in request and ACTOR not in request:
+            self._unread_since = self._loop.time()
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._unread_since = None
 
     def handle_error(
         self,

@@ -9,6 +9,7 @@ import typer
 from cloud.terminal import (
     AsJson,
     Data,
+    Name,
     Workspace,
     fail,
     now,
@@ -31,7 +32,9 @@ def enroll_code(
     agent: Annotated[
         str | None, typer.Option(help="Enroll this agent again instead of adding one.")
     ] = None,
-    hours: Annotated[float, typer.Option(min=0.01, help="How long the code is good for.")] = 24.0,
+    hours: Annotated[
+        float, typer.Option(min=0.01, max=8760, help="How long the code is good for.")
+    ] = 24.0,
     as_json: AsJson = False,
 ) -> None:
     """Make a one-time code for `miner-agent enroll`."""
@@ -48,9 +51,7 @@ def enroll_code(
 
 
 @workspaces.command("create")
-def workspace_create(
-    data: Data, name: Annotated[str, typer.Option()], as_json: AsJson = False
-) -> None:
+def workspace_create(data: Data, name: Name, as_json: AsJson = False) -> None:
     """Add a workspace."""
     from cloud.store.admin import create_workspace
 
@@ -78,7 +79,7 @@ def workspace_revoke(workspace: str, data: Data, as_json: AsJson = False) -> Non
 @farms.command("create")
 def farm_create(
     data: Data,
-    name: Annotated[str, typer.Option()],
+    name: Name,
     workspace: Annotated[str, typer.Option(help="Id of its workspace.")],
     description: Annotated[str | None, typer.Option()] = None,
     location: Annotated[str | None, typer.Option()] = None,
@@ -124,10 +125,10 @@ def farm_revoke(farm: str, data: Data, as_json: AsJson = False) -> None:
 @keys.command("create")
 def key_create(
     data: Data,
-    name: Annotated[str, typer.Option()],
+    name: Name,
     workspace: Annotated[str, typer.Option(help="Id of its workspace.")],
     days: Annotated[
-        float | None, typer.Option(min=0.01, help="Expires after so many days.")
+        float | None, typer.Option(min=0.01, max=36_500, help="Expires after so many days.")
     ] = None,
     user: Annotated[
         str | None, typer.Option(help="Name of a person: what is done shows as done by them.")
@@ -166,7 +167,7 @@ def key_revoke(key: str, data: Data, as_json: AsJson = False) -> None:
 @agents.command("create")
 def agent_create(
     data: Data,
-    name: Annotated[str, typer.Option()],
+    name: Name,
     farm: Annotated[str, typer.Option(help="Id of its farm.")],
     ranges: Annotated[
         list[str] | None, typer.Option("--range", help="Addresses it looks after; may be repeated.")

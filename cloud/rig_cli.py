@@ -10,6 +10,7 @@ from cloud.terminal import (
     AsJson,
     Data,
     Workspace,
+    checked_name,
     fail,
     now,
     say,
@@ -31,7 +32,7 @@ _CodeOrId = Annotated[str, typer.Argument(metavar="CODE_OR_ID")]
 @rigs.command("create")
 def rig_create(
     data: Data,
-    name: Annotated[str, typer.Option(help="Two characters or more.")],
+    name: Annotated[str, typer.Option(help="Two characters or more.", callback=checked_name)],
     farm: Annotated[str, typer.Option(help="Id of its farm.")],
     as_json: AsJson = False,
 ) -> None:

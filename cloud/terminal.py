@@ -14,12 +14,28 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
+from contract.texts import not_blank, plain
 from contract.words import in_words
 
 if TYPE_CHECKING:
     from cloud.store.engine import Store
 
 T = TypeVar("T")
+_NAME_MAX = 255  # characters
+
+
+def checked_name(name: str) -> str:
+    """Of an option: what a record may be called. Raises BadParameter."""
+    try:
+        not_blank(plain(name))
+    except ValueError as error:
+        raise typer.BadParameter(f"it {error}") from None
+    if len(name) > _NAME_MAX:
+        raise typer.BadParameter(f"it has {len(name)} characters, and may have {_NAME_MAX}")
+    return name
+
+
+Name = Annotated[str, typer.Option(callback=checked_name)]
 Data = Annotated[
     Path, typer.Option("--data", envvar="MINER_CLOUD_DATA", help="Directory of database and files.")
 ]
@@ -135,4 +151,6 @@ def fail(message: str, status: int) -> NoReturn:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else str(value)
+    text = f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else str(value)
+    # Some of it was told by agents, and a terminal would obey it.
+    return "".join(each if each.isprintable() else "?" for each in text)

@@ -11,7 +11,8 @@ _IN_URL: Final = re.compile(r"((?:^|//)[^\s/?#@:]*):[^\s/?#]*@")
 _BEFORE_AT: Final = re.compile(r"^(.*?//)?.*@", re.DOTALL)
 _QUOTED_CHARS: Final = 80
 _STARS: Final = re.compile(r"\*{3,}")
-_STARS_IN_URL: Final = re.compile(r"//[^\s/?#@:]*:\*{3,}@")
+# What `_IN_URL` leaves in place of a password, wherever it found one.
+_STARS_IN_URL: Final = re.compile(r"(?:^|//)[^\s/?#@:]*:\*{3,}@")
 
 
 def shown_url(text: str) -> str:

@@ -18,8 +18,8 @@ POOL_SCHEMES: Final = (
 WEB_SCHEMES: Final = ("http", "https")
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", re.IGNORECASE)
-# In Unicode: control characters, ends of lines and paragraphs.
-_CONTROLS: Final = ("Cc", "Zl", "Zp")
+# In Unicode: control characters, halves of a pair (which no file can hold), ends of lines and paragraphs.
+_CONTROLS: Final = ("Cc", "Cs", "Zl", "Zp")
 
 
 def plain(text: str) -> str:

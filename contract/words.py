@@ -86,6 +86,7 @@ _WORDS: Final[Mapping[str, Callable[[_Details], str]]] = {
     "float_parsing": _said("must be a number"),
     "finite_number": _said("must be a number that is not infinite"),
     "tuple_type": _said("must be a list"),
+    "list_type": _said("must be a list"),
     "dict_type": _said("must be keys with values"),
     "model_type": _said("must be keys with values"),
     "path_type": _said("must be the path of a file, as text"),

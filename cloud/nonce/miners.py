@@ -298,7 +298,7 @@ def _efficiency(moving: Moving, slow: Slow | None) -> float | None:
     taken_w = power_w(moving, slow)
     if taken_w is None or not moving.hashrate_hs:
         return None
-    return taken_w / (moving.hashrate_hs / 1e12)
+    return taken_w * 1e12 / moving.hashrate_hs
 
 
 def _sum(numbers: Any) -> int | None:

@@ -6,6 +6,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -71,14 +72,19 @@ def takes(*names: str, lists: Sequence[str] = ()) -> Callable[[Handler], Handler
     """Of a handler: the keys that its query string may have, those of `lists` in any form that `words_of` reads. A key
     that is not among them, or one value told twice, is a 400 before anything is done.
     """
+    instead = QUERY_INSTEAD if set(PAGE) <= set(names) else {}  # those names are of lists
 
     def decorate(handler: Handler) -> Handler:
         @functools.wraps(handler)
         async def checked(request: web.Request) -> web.StreamResponse:
-            faults = [
-                f"{shown_key(key)}: {QUERY_INSTEAD.get(key) or unknown_key(key, [*names, *lists])}"
+            unknown = (
+                key
                 for key in dict.fromkeys(request.query)
                 if key not in names and key.removesuffix("[]") not in lists
+            )
+            faults = [
+                f"{shown_key(key)}: {instead.get(key) or unknown_key(key, [*names, *lists])}"
+                for key in islice(unknown, FAULTS_MAX)
             ]
             faults += [
                 f"{name} takes one value, and more are given"

@@ -16,6 +16,7 @@ from cloud.store.settle import lost_result, settle
 from contract.link import ON_SITE, EnrollReply, EnrollRequest, Heartbeat, Settings
 from contract.task import Kind, Outcome, TaskStatus
 
+_NAME_MAX = 255  # characters
 LOST = (
     "The agent came back without its journal (lost or restored disk), so what became of this task "
 )
@@ -84,7 +85,7 @@ async def enroll(store: Store, request: EnrollRequest, now: datetime) -> EnrollR
                     id=agent_id,
                     farm_id=farm["id"],
                     workspace_id=farm["workspace_id"],
-                    name=request.hostname,
+                    name=_name_of(request.hostname),
                     host={"hostname": request.hostname, "platform": request.platform},
                     created_at=now,
                     **facts,
@@ -185,6 +186,11 @@ async def give_up(
             )
             ended += await _settle_lost(connection, rule, now)
     return ended
+
+
+def _name_of(hostname: str) -> str:
+    """What an agent is called that nobody gave a name: by its host, in one line."""
+    return "".join(each for each in hostname if each.isprintable())[:_NAME_MAX]
 
 
 async def _settle_lost(connection: AsyncConnection, rule: Any, now: datetime) -> int:

@@ -26,7 +26,9 @@ class TooMuchError(Exception):
 
 
 class Growth:
-    """Asked within the transaction that adds."""
+    """Asked within the transaction that adds, and told of it once that is durable: what a full disk refuses uses up
+    nothing. (Miners of tasks of the site are counted at once; a minute makes up for it.)
+    """
 
     def __init__(self, clock: Clock, settings: CloudSettings) -> None:
         self._clock = clock

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE
 from cloud.store.conditions import Condition, matches
 from cloud.store.engine import Store, chunks, rows
-from cloud.store.readings import DUPLICATE_MAC
+from cloud.store.readings import DUPLICATE_MAC, INTERVAL_MAX_S
 from cloud.store.schema import miners
 from contract.errors import ErrorCode
 from contract.miner import normalize_mac
@@ -27,6 +27,7 @@ STALE_FLOOR_S: Final = 60.0
 REPORTS_ITSELF: Final = "rig:"
 # What a row of a miner is for everybody but the driver's author and the hourly mean.
 COLUMNS: Final = tuple(column for column in miners.c if column.name not in ("raw", "hours"))
+_CHAIN: Final = 100  # conditions in one piece of a long list
 UNKNOWN_MODE: Final = "unknown"  # what the mode of a miner that tells none is called
 
 
@@ -49,7 +50,8 @@ class MinerQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 def stale_after_s(interval_s: float | None) -> float:
     """How long after the last look a miner that is looked at every so often counts as stale."""
-    return max(STALE_FLOOR_S, STALE_AFTER_INTERVALS * (interval_s or INTERVAL_DEFAULT_S))
+    every_s = min(interval_s or INTERVAL_DEFAULT_S, INTERVAL_MAX_S)
+    return max(STALE_FLOOR_S, STALE_AFTER_INTERVALS * every_s)
 
 
 async def search(
@@ -154,12 +156,16 @@ def _conditions(wanted: MinerQuery, fresh: Condition) -> list[Condition]:
             found.append(miners.c.hashrate_hs <= most)
     if wanted.ip_ranges is not None:
         number = miners.c.ip_number
-        found.append(
-            sa.or_(
-                sa.false(), *(number.between(each.first, each.last) for each in wanted.ip_ranges)
-            )
-        )
+        found.append(_any([number.between(each.first, each.last) for each in wanted.ip_ranges]))
     return found
+
+
+def _any(conditions: Sequence[Condition]) -> Condition:
+    """Whether one of them holds. Many of them are asked in pieces: SQLite takes no chain of a thousand."""
+    if len(conditions) <= _CHAIN:
+        return sa.or_(sa.false(), *conditions)
+    pieces = (sa.select(miners.c.id).where(sa.or_(*some)) for some in chunks(conditions, _CHAIN))
+    return miners.c.id.in_(sa.union_all(*pieces))
 
 
 def _serial(wanted: TextFilter | None) -> list[Condition]:
@@ -175,11 +181,11 @@ def _serial(wanted: TextFilter | None) -> list[Condition]:
     if wanted.eq is not None:
         found.append(is_one(wanted.eq))
     if wanted.in_ is not None:
-        found.append(sa.or_(sa.false(), *(is_one(value) for value in wanted.in_)))
+        found.append(_any([is_one(value) for value in wanted.in_]))
     if wanted.ne is not None:
         found.append(sa.not_(is_one(wanted.ne)))
     if wanted.nin is not None:
-        found += [sa.not_(is_one(value)) for value in wanted.nin]
+        found.append(sa.not_(_any([is_one(value) for value in wanted.nin])))
     if wanted.contains is not None:
         found.append(column.icontains(wanted.contains, autoescape=True))
     return found

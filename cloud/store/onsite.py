@@ -113,7 +113,6 @@ async def create(
     if fresh:
         growth.check_tasks(agent["id"])
     ids = await _miner_ids(connection, agent, fresh, now, growth)
-    growth.add_tasks(agent["id"], len(fresh))
     farms = await _farms_of_batches(connection, fresh)
     for each in fresh:
         batch_id = each.batch_id or new_uuid()

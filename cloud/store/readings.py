@@ -19,7 +19,7 @@ from cloud.anomalies import flags_of, health_of, power_w
 from cloud.store.engine import Store, chunks, rows
 from cloud.store.growth import Growth
 from cloud.store.ids import new_miner_id
-from cloud.store.returns import Return, tell_returns
+from cloud.store.returns import BY_ADDRESS, Return, tell_returns
 from cloud.store.schema import agents, miners, reading_batches
 from contract.clock import from_text
 from contract.errors import ErrorCode
@@ -33,7 +33,8 @@ READING_BYTES: Final = (
 NO_MAC: Final = "no_mac"
 DUPLICATE_MAC: Final = "duplicate_mac"
 _HOURS: Final = 24
-_BY_ADDRESS: Final = "ip:"
+_RATE_MAX_HS: Final = 1e18  # a thousand times the largest machine; sums of these stay numbers
+INTERVAL_MAX_S: Final = 7 * 86_400.0  # between two looks: the most that an agent's config allows
 _AWAY: Final = timedelta(days=1)
 _NOT_CHANGED: Final = frozenset(  # by a reading: these are the operator's or stand for good
     {
@@ -82,6 +83,8 @@ async def apply_readings(
     """
     looks = [_look(reading, now) for reading in request.readings]
     farm = {"farm_id": agent["farm_id"], "workspace_id": agent["workspace_id"]}
+    new: dict[str, dict[str, Any]] = {}
+    left_out = 0
     async with store.write() as connection:
         batch = {"agent_id": agent["id"], "run_id": request.run_id, "seq": request.seq}
         seen = await connection.execute(
@@ -92,12 +95,10 @@ async def apply_readings(
         duplicate = seen.first() is not None
         known = await _known(connection, agent["farm_id"], looks)
         if not duplicate:
-            new: dict[str, dict[str, Any]] = {}
             changed: dict[str, dict[str, Any]] = {}
             alone: set[str] = set()
             returns: list[Return] = []
             room: int | None = None  # for new miners, once there is one
-            left_out = 0
             for index, each in enumerate(looks):
                 look = looks[index] = _placed(each, known)
                 row = known.get(look.identity)
@@ -123,13 +124,13 @@ async def apply_readings(
             await _drop_twins(connection, agent["farm_id"], alone, known, changed, now)
             await write_miners(connection, new.values(), changed.values())
             await tell_returns(connection, returns, now, agent["id"])
-            growth.add_miners(agent["farm_id"], len(new), left_out)
             await connection.execute(
                 reading_batches.insert().values(received_cloud_s=cloud_s, **batch)
             )
             await connection.execute(
                 agents.update().where(agents.c.id == agent["id"]).values(last_updated_at=now)
             )
+    growth.add_miners(agent["farm_id"], len(new), left_out)
     keys: dict[str, MinerKey] = {}
     for look in looks:
         if row := known.get(look.identity):
@@ -200,7 +201,7 @@ def refresh(row: dict[str, Any], look: Look, agent_id: str | None, now: datetime
             row["auth_failed_at"] = None  # for these facts one has to log in, if for any
     if not reading.twin_ips:
         row["unstable_reason"] = None if look.mac else NO_MAC
-    if look.identity.startswith(_BY_ADDRESS):
+    if look.identity.startswith(BY_ADDRESS):
         row["mac"] = look.mac
     row["last_read_at"] = look.at
     if reading.static is not None:
@@ -257,7 +258,14 @@ def _look(reading: MinerReading, now: datetime) -> Look:
         reading = MinerReading(
             at=reading.at, ip=ip, mac=mac, ok=False, error=ErrorCode.MALFORMED_REPLY.value
         )
-    return Look(reading, min(from_text(reading.at), now), mac or f"{_BY_ADDRESS}{ip}", mac, ip)
+    if reading.interval_s is not None:
+        reading = msgspec.structs.replace(reading, interval_s=_interval_s(reading.interval_s))
+    return Look(reading, min(from_text(reading.at), now), mac or f"{BY_ADDRESS}{ip}", mac, ip)
+
+
+def _interval_s(told_s: float) -> float:
+    """In two digits, and within what there can be: searches go through all the different ones of a farm."""
+    return float(f"{min(max(told_s, 1.0), INTERVAL_MAX_S):.2g}")
 
 
 def _placed(look: Look, known: dict[str, dict[str, Any]]) -> Look:
@@ -265,7 +273,7 @@ def _placed(look: Look, known: dict[str, dict[str, Any]]) -> Look:
     row = known.get(look.identity)
     if row is None or row["ip"] not in look.reading.twin_ips:
         return look
-    return replace(look, identity=f"{_BY_ADDRESS}{look.ip}")
+    return replace(look, identity=f"{BY_ADDRESS}{look.ip}")
 
 
 async def _known(
@@ -273,7 +281,7 @@ async def _known(
 ) -> dict[str, dict[str, Any]]:
     # With a MAC the provisional row of its address is wanted too, see _supersede.
     wanted = sorted(
-        {look.identity for look in looks} | {f"{_BY_ADDRESS}{look.ip}" for look in looks}
+        {look.identity for look in looks} | {f"{BY_ADDRESS}{look.ip}" for look in looks}
     )
     found: dict[str, dict[str, Any]] = {}
     for some in chunks(wanted):
@@ -288,7 +296,7 @@ def _came_back(row: dict[str, Any], look: Look) -> bool:
     """
     if row["deleted_at"] is None or not look.reading.ok:
         return False
-    if look.identity.startswith(_BY_ADDRESS) or row["last_seen_at"] is None:
+    if look.identity.startswith(BY_ADDRESS) or row["last_seen_at"] is None:
         return True
     return bool(look.at - row["last_seen_at"] > _AWAY)
 
@@ -300,7 +308,7 @@ def _supersede(
     now: datetime,
 ) -> None:
     """The address had a provisional row from before its MAC was known, or was its alone: that one goes."""
-    identity = f"{_BY_ADDRESS}{look.ip}"
+    identity = f"{BY_ADDRESS}{look.ip}"
     row = known.get(identity)
     if row is not None and row["deleted_at"] is None:
         row["deleted_at"] = row["updated_at"] = now
@@ -321,7 +329,7 @@ async def _drop_twins(
             miners.c.farm_id == farm_id,
             miners.c.mac.in_(some),
             miners.c.unstable_reason == DUPLICATE_MAC,
-            miners.c.identity.startswith(_BY_ADDRESS),
+            miners.c.identity.startswith(BY_ADDRESS),
             miners.c.deleted_at.is_(None),
         )
         for found in rows(await connection.execute(query)):
@@ -334,7 +342,7 @@ async def _drop_twins(
 def _count_hour(
     row: dict[str, Any], at: datetime, hashrate_hs: float | None, now: datetime
 ) -> None:
-    if hashrate_hs is None:
+    if hashrate_hs is None or not 0 <= hashrate_hs <= _RATE_MAX_HS:
         return
     this, current = int(at.timestamp() // 3600), int(now.timestamp() // 3600)
     hours = {hour: (total, looks) for hour, total, looks in row["hours"] or []}

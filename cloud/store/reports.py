@@ -79,6 +79,7 @@ async def apply_report(
     """
     intake = _Intake()
     ids = sorted({event.task_id for event in report.events})
+    new: list[str] = []
     async with store.write() as connection:
         known = await _tasks(connection, agent, ids)
         arisen = {
@@ -129,6 +130,7 @@ async def apply_report(
         ended = [id_ for id_, task in intake.changed.items() if task["ended_at"] is not None]
         await forget_passwords(connection, ended)
         await _raise_seq(connection, agent, report)
+    growth.add_tasks(agent["id"], len(new))
     return tuple(intake.acks)
 
 

@@ -1,6 +1,8 @@
-"""Miners that were deleted and are seen again: they are on the lists again, and an event of theirs says so.
+"""Miners that an operator deleted and that are seen again: they are on the lists again, and an event says so.
 
-The event is a `miner.asset.update` made by the system, with the asset status they have.
+The event is a `miner.asset.update` made by the system, with the asset status they have. A record that stands for an
+address is also put away by us, whenever the miner there tells its MAC, and comes back whenever it does not: that is no
+event.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store import batches
+from cloud.store.engine import chunks
 from cloud.store.ids import new_uuid
-from cloud.store.schema import miners
+from cloud.store.schema import miners, tasks
 from contract.nonce import nonce_time
 from contract.task import SPECS, AssetStatus, TaskName, TaskStatus
 
+BY_ADDRESS: Final = "ip:"  # begins the identity of a record that stands for an address
 log = structlog.get_logger(__name__)
 _COMMENT: Final = "Seen again after it was deleted: it is on the lists again"
 
@@ -32,6 +36,10 @@ class Return:
     deleted_at: datetime
 
     @property
+    def stands_for_an_address(self) -> bool:
+        return bool(self.row["identity"].startswith(BY_ADDRESS))
+
+    @property
     def status(self) -> str:
         """What it was left as; a miner that nobody ever gave a status is in service."""
         return self.row["asset_status"] or self.row["ops_status"] or AssetStatus.ONLINE.value
@@ -40,9 +48,11 @@ class Return:
 async def tell_returns(
     connection: AsyncConnection, returns: Collection[Return], now: datetime, agent_id: str | None
 ) -> None:
-    """Make their events, within the caller's transaction: one batch for those of a status. `agent_id` saw them."""
+    """Make the events of those that an operator had deleted, within the caller's transaction: one batch for those of a
+    status. `agent_id` saw them.
+    """
     by_status: dict[str, list[Return]] = {}
-    for each in returns:
+    for each in await _by_operators(connection, returns):
         by_status.setdefault(each.status, []).append(each)
     for status, some in by_status.items():
         await connection.execute(
@@ -60,6 +70,24 @@ async def tell_returns(
                 farm=each.row["farm_id"],
                 deleted_at=nonce_time(each.deleted_at),
             )
+
+
+async def _by_operators(connection: AsyncConnection, returns: Collection[Return]) -> list[Return]:
+    """Those whose deletion is a task of theirs. Only records of an address are put away without one."""
+    deletions: set[tuple[str, datetime]] = set()
+    ids = [each.row["id"] for each in returns if each.stands_for_an_address]
+    for some in chunks(ids):
+        query = sa.select(tasks.c.miner_id, tasks.c.ended_at).where(
+            tasks.c.farm_id.in_({each.row["farm_id"] for each in returns}),
+            tasks.c.miner_id.in_(some),
+            tasks.c.name == TaskName.ASSET_DELETE,
+        )
+        deletions |= {(row.miner_id, row.ended_at) for row in await connection.execute(query)}
+    return [
+        each
+        for each in returns
+        if not each.stands_for_an_address or (each.row["id"], each.deleted_at) in deletions
+    ]
 
 
 def _batch(

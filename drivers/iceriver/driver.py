@@ -22,6 +22,7 @@ from contract.errors import (
     UnsupportedError,
     WrongDeviceError,
 )
+from contract.hiding import hidden
 from contract.miner import (
     Endpoint,
     Firmware,
@@ -320,7 +321,9 @@ def _web_down(trouble: str) -> MinerFault:
 
 
 def _raw(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The panel of a model we do not know, for whoever adds it; without the passwords of its pools."""
+    """The panel of a model we do not know, for whoever adds it; without the passwords of its pools, those inside a url
+    neither.
+    """
     pools = fields.get("pools")
     kept = dict(fields)
     if isinstance(pools, list):
@@ -329,7 +332,7 @@ def _raw(fields: Mapping[str, Any]) -> dict[str, Any]:
             for pool in pools
             if isinstance(pool, dict)
         ]
-    return {"userpanel": kept}
+    return {"userpanel": hidden(kept)}
 
 
 _LONGEST_TEXT: Final = 200

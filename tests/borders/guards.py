@@ -599,6 +599,13 @@ def _miners() -> Iterator[Guard]:
         f"{books}a_deleted_miner_that_comes_back_says_so_in_an_event",
     )
     yield Guard(
+        "what we put away ourselves comes back without a word",
+        "cloud/store/returns.py",
+        'if not each.stands_for_an_address or (each.row["id"], each.deleted_at) in deletions',
+        "if True",
+        f"{books}a_record_that_was_put_away_for_a_mac_comes_back_without_an_event",
+    )
+    yield Guard(
         "heartbeats are stored whatever claims do",
         "cloud/link_api.py",
         "    written_mono = session.beat_written_mono\n",
@@ -706,6 +713,41 @@ def _load() -> Iterator[Guard]:
         "            waiting += [(since, task) for task, since in self._arriving.items()]",
         "            pass",
         f"{lines}who_never_begins_to_speak_tls_makes_room_too",
+    )
+    yield Guard(
+        "who is unknown and keeps back a body makes room, too",
+        "cloud/listener.py",
+        "return None if request is None else request.get(AWAITED_SINCE)",
+        "return None",
+        f"{lines}who_is_unknown_and_keeps_back_a_body_makes_room_too",
+    )
+    yield Guard(
+        "who is unknown and reads no answer makes room, too",
+        "cloud/listener.py",
+        "            return self._unread_since\n",
+        "            return None\n",
+        f"{lines}who_is_unknown_and_reads_no_answer_makes_room_too",
+    )
+    yield Guard(
+        "the rest of the last answer has its time",
+        "cloud/listener.py",
+        "self._end = self._loop.call_later(self.keepalive_timeout, self._line.abort)",
+        "pass",
+        f"{lines}who_reads_no_answer_before_it_goes_is_not_waited_for",
+    )
+    yield Guard(
+        "an interval has two digits, and an end",
+        "cloud/store/readings.py",
+        "reading = msgspec.structs.replace(reading, interval_s=_interval_s(reading.interval_s))",
+        "pass",
+        "tests/cloud/nonce/test_miners.py::test_a_farm_may_have_miners_with_ever_so_many_intervals",
+    )
+    yield Guard(
+        "a rate that no machine has is in no mean",
+        "cloud/store/readings.py",
+        " or not 0 <= hashrate_hs <= _RATE_MAX_HS",
+        "",
+        "tests/cloud/nonce/test_miners.py::test_no_figure_of_an_agent_hides_the_miners_of_its_farm",
     )
     yield Guard(
         "an agent is answered a few calls at a time",

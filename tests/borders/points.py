@@ -17,6 +17,7 @@ _REFUSALS = "tests/cloud/rigmonitor/test_refusals.py::test_"
 _MACHINES = "tests/cloud/rigmonitor/test_reports.py::test_"
 _EXPECTED = "tests/cloud/rigmonitor/test_expected.py::"
 _BOOKS = "tests/cloud/nonce/test_books.py::test_"
+_MINERS = "tests/cloud/nonce/test_miners.py::test_"
 _SKIPS = "tests/cloud/nonce/test_skips.py::test_"
 _LINES = "tests/cloud/test_connections.py::test_"
 _GROWTH = "tests/cloud/test_growth.py::test_"
@@ -377,6 +378,8 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_LINES}two_thousand_idle_connections_and_1024_files_hold_up_no_operator",
                 f"{_LINES}who_waits_longest_makes_room_and_who_is_being_answered_stays",
                 f"{_LINES}who_never_begins_to_speak_tls_makes_room_too",
+                f"{_LINES}who_is_unknown_and_keeps_back_a_body_makes_room_too",
+                f"{_LINES}who_is_unknown_and_reads_no_answer_makes_room_too",
             ),
         ),
         Point(
@@ -397,6 +400,14 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_GROWTH}a_farm_has_so_many_miners_whoever_tells_of_them",
                 f"{_GROWTH}tasks_that_arise_on_site_are_so_many_a_day_and_the_others_come_later",
                 f"{_LINES}an_agent_is_answered_a_few_calls_at_a_time",
+            ),
+        ),
+        Point(
+            "any figure, any number of intervals",
+            "From whoever stole a token: the farm's miners are listed, and what comes next is taken.",
+            (
+                f"{_MINERS}no_figure_of_an_agent_hides_the_miners_of_its_farm",
+                f"{_MINERS}a_farm_may_have_miners_with_ever_so_many_intervals",
             ),
         ),
         Point(

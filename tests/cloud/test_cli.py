@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from cloud.cli import app
 from cloud.store.migrations import versions
+from cloud.terminal import table
 
 CLOUD = (sys.executable, "-c", "from cloud.cli import main; main()")
 NEWEST = max(each.stem[1:5] for each in Path(versions.__file__).parent.glob("r*.py"))
@@ -127,6 +128,11 @@ def test_what_was_made_is_listed_and_can_be_revoked(tmp_path):
     assert ask(tmp_path, "migrate") == {"before": NEWEST, "after": NEWEST}
 
 
+def test_what_an_agent_says_of_itself_is_not_obeyed_by_a_terminal(capsys):
+    table([{"name": "pi\x1b[2J", "version": "v1\n"}], ("name", "version"), as_json=False)
+    assert capsys.readouterr().out.splitlines() == ["name    version", "pi?[2J  v1?"]
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -152,6 +158,14 @@ def test_an_id_that_does_not_exist_is_said_in_one_line_with_exit_1(tmp_path, wor
         ("serve", "--data", "x", "--port", "99999"),
         ("serve", "--data", "x", "--port", "none"),
         ("serve", "--data", "x", "--proxy", "nginx"),
+        ("serve", "--data", "x", "--keep-days", "1000000"),
+        ("serve", "--data", "x", "--keep-days", "nan"),
+        ("workspace", "create", "--data", "x", "--name", " "),
+        ("farm", "create", "--data", "x", "--workspace", "w", "--name", "a\x1b[2J"),
+        ("rig", "create", "--data", "x", "--farm", "f", "--name", "a\nb"),
+        ("key", "create", "--data", "x", "--workspace", "w", "--name", "k" * 256),
+        ("key", "create", "--data", "x", "--workspace", "w", "--name", "k", "--days", "1e9"),
+        ("enroll-code", "--data", "x", "--farm", "f", "--hours", "1e12"),
         ("key", "create"),
         ("nonsense",),
         ("agent", "create", "--data", "x", "--name", "A", "--farm", "f", "--range", "words"),

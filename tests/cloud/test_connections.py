@@ -18,7 +18,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from cloud.auth import AGENT
+from cloud.bodies import AWAITED_SINCE, read_body
 from cloud.config import CloudSettings
+from cloud.context import SETTINGS
 from cloud.listener import Listener, connections_within
 from cloud.server import create_runner
 from tests.cloud.conftest import Cloud
@@ -82,6 +85,10 @@ async def listening(
     app[ENOUGH] = asyncio.Event()
     app.router.add_get("/long", _long)
     app.router.add_get("/health", _short)
+    app[SETTINGS] = cloud.settings
+    app.router.add_post("/said", _read)
+    app.router.add_post("/known", _read)
+    app.router.add_get("/large", _large)
     runner = create_runner(app)
     await runner.setup()
     listener = Listener(runner, "127.0.0.1", 0, cloud.settings, most=most, **options)
@@ -95,6 +102,20 @@ async def listening(
 async def _long(request: web.Request) -> web.Response:
     await request.app[ENOUGH].wait()
     return web.Response(text="at last")
+
+
+async def _read(request: web.Request) -> web.Response:
+    if request.path == "/known":
+        request[AGENT] = {}
+    await read_body(request, 100)
+    return web.Response(text="read")
+
+
+async def _large(request: web.Request) -> web.Response:
+    assert request.transport is not None
+    # What is unread fills the kernel's buffer; of our own, a little or as much as there is.
+    request.transport.set_write_buffer_limits(2**30 if "whole" in request.query else 2**16)
+    return web.Response(body=bytes(8 * 2**20))
 
 
 async def _short(_request: web.Request) -> web.Response:
@@ -138,6 +159,82 @@ async def test_who_waits_longest_makes_room_and_who_is_being_answered_stays(clou
         runner.app[ENOUGH].set()
         for each in (busy, first_writer, second_writer):
             each.close()
+
+
+patient = pytest.mark.parametrize(
+    "settings", [{"idle_s": 60.0, "body_wait_s": 60.0}], indirect=True, ids=["patient"]
+)
+
+
+@patient
+async def test_who_is_unknown_and_keeps_back_a_body_makes_room_too(cloud: Cloud):
+    head = " HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
+    async with listening(cloud, most=2) as (door, runner):
+        known, known_writer = await asyncio.open_connection("127.0.0.1", door.port)
+        known_writer.write(f"POST /known{head}".encode())
+        await until(lambda: _busy(runner) == 1)
+        unknown, unknown_writer = await asyncio.open_connection("127.0.0.1", door.port)
+        unknown_writer.write(f"POST /said{head}".encode())
+        await until(lambda: _awaited(runner) == 1)
+        assert await answered(door.port)
+        assert await gone(unknown)
+        known_writer.write(b"word")
+        async with asyncio.timeout(10):
+            assert b"200 OK" in await known.readline()
+        known_writer.close()
+        unknown_writer.close()
+
+
+@patient
+@pytest.mark.parametrize(
+    "asked", ["/large HTTP/1.1\r\n", "/large?whole HTTP/1.1\r\nConnection: close\r\n"]
+)
+async def test_who_is_unknown_and_reads_no_answer_makes_room_too(cloud: Cloud, asked: str):
+    async with listening(cloud, most=2) as (door, runner):
+        busy_reader, busy = await asyncio.open_connection("127.0.0.1", door.port)
+        busy.write(LONG)
+        await until(lambda: _busy(runner) == 1)
+        with closing(socket.create_connection(("127.0.0.1", door.port), timeout=10)) as deaf:
+            deaf.sendall(f"GET {asked}Host: x\r\n\r\n".encode())
+            await until(lambda: _unread(runner) == 1)
+            assert await answered(door.port)
+            await until(lambda: len(runner.server.connections) == 1)
+        assert not busy_reader.at_eof()
+        runner.app[ENOUGH].set()
+        busy.close()
+
+
+async def test_who_reads_no_answer_before_it_goes_is_not_waited_for(cloud: Cloud):
+    async with listening(cloud, most=9) as (door, runner):
+        with closing(socket.create_connection(("127.0.0.1", door.port), timeout=10)) as deaf:
+            deaf.sendall(b"GET /large?whole HTTP/1.1\r\nHost: x\r\n\r\n")
+            await until(lambda: len(runner.server.connections) == 1)
+            await until(lambda: not runner.server.connections)  # after twice idle_s
+            assert _unread(runner) == 0
+
+
+async def test_an_address_that_this_host_lacks_is_left_out_while_there_is_another(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+):
+    """As `localhost` has one of IPv6 on hosts without."""
+    found = {"both": ("192.0.2.1", "127.0.0.1"), "none": ("192.0.2.1",)}
+
+    async def look_up(host: str, port: int, **_kinds: Any) -> list[Any]:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+        return [(*kind, (address, port)) for address in found[host]]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    runner = create_runner(web.Application())
+    await runner.setup()
+    try:
+        listener = Listener(runner, "both", 0, cloud.settings, most=10)
+        await listener.start()
+        with closing(socket.create_connection(("127.0.0.1", listener.port), timeout=10)):
+            pass
+        with pytest.raises(OSError, match=r"cannot listen on none port 0 .*: cannot assign"):
+            await Listener(runner, "none", 0, cloud.settings, most=10).start()
+    finally:
+        await runner.cleanup()
 
 
 async def test_where_all_are_being_answered_the_next_is_refused(cloud: Cloud):
@@ -184,13 +281,8 @@ async def test_a_handshake_has_its_time(cloud: Cloud, tmp_path: Path):
 
 @pytest.fixture
 def settings(tmp_path: Path, request: pytest.FixtureRequest) -> CloudSettings:
-    return CloudSettings(
-        data=tmp_path,
-        idle_s=0.4,
-        body_wait_s=getattr(request, "param", 0.2),
-        body_bytes_per_s=2**30,
-        agent_calls_max=2,
-    )
+    few = {"idle_s": 0.4, "body_wait_s": 0.2, "body_bytes_per_s": 2**30, "agent_calls_max": 2}
+    return CloudSettings(data=tmp_path, **few | getattr(request, "param", {}))
 
 
 async def test_a_head_that_comes_byte_by_byte_is_not_waited_for(cloud: Cloud):
@@ -250,7 +342,7 @@ async def test_what_is_no_http_is_refused_in_the_documented_body(cloud: Cloud, h
     writer.close()
 
 
-@pytest.mark.parametrize("settings", [60.0], indirect=True, ids=["time for bodies"])
+@pytest.mark.parametrize("settings", [{"body_wait_s": 60.0}], indirect=True, ids=["time for bodies"])
 async def test_an_agent_is_answered_a_few_calls_at_a_time(cloud: Cloud):
     agent = await cloud.agent()
     head = (
@@ -293,3 +385,16 @@ async def _connect(cloud: Cloud) -> tuple[asyncio.StreamReader, asyncio.StreamWr
 def _busy(runner: web.AppRunner) -> int:
     assert runner.server is not None
     return sum(each.waits_since is None for each in runner.server.connections)
+
+
+def _awaited(runner: web.AppRunner) -> int:
+    """Of how many the body is waited for, and nobody knows who they are."""
+    assert runner.server is not None
+    requests = [each._current_request for each in runner.server.connections]
+    return sum(each is not None and AWAITED_SINCE in each for each in requests)
+
+
+def _unread(runner: web.AppRunner) -> int:
+    """How many have an answer that they do not read."""
+    assert runner.server is not None
+    return sum(each._unread_since is not None for each in runner.server.connections)

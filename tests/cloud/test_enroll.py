@@ -9,8 +9,8 @@ from contract.task import TaskName
 from tests.cloud.conftest import Cloud
 
 
-async def enroll(cloud: Cloud, code: str) -> tuple[int, Any]:
-    body = {"code": code, "hostname": "pi", "version": "v0.1.0", "platform": "Linux"}
+async def enroll(cloud: Cloud, code: str, hostname: str = "pi") -> tuple[int, Any]:
+    body = {"code": code, "hostname": hostname, "version": "v0.1.0", "platform": "Linux"}
     async with cloud.http.post(f"{cloud.base}/link/v1/enroll", json=body) as response:
         return response.status, await response.json()
 
@@ -36,6 +36,14 @@ async def test_an_expired_or_unknown_code_is_refused(cloud: Cloud):
     assert (await enroll(cloud, "AAAA-AAAA-AAAA-AAAA-AAAA"))[0] == 401
     cloud.clock.move(24 * 3600 + 1)
     assert (await enroll(cloud, code))[0] == 401
+
+
+async def test_a_host_with_a_name_of_many_lines_is_called_by_one(cloud: Cloud):
+    status, _ = await enroll(cloud, await code_for(cloud), "pi\x1b[2J\n" + "a" * 300)
+    assert status == 200
+    async with cloud.store.read() as connection:
+        [agent] = rows(await connection.execute(agents.select()))
+    assert agent["name"] == "pi[2J" + "a" * 250
 
 
 async def test_no_secret_is_stored_as_it_is(cloud: Cloud):

@@ -29,7 +29,12 @@ def test_passwords_of_what_has_ended_leave_the_database_and_others_stay(tmp_path
             "INSERT INTO farms (id, workspace_id, created_at, updated_at) VALUES ('f', 'w', ?, ?)",
             [AT, AT],
         )
-        for batch, tasks in (("over", {"t1": AT}), ("under_way", {"t2": AT, "t3": None})):
+        many = {f"m{number}": AT for number in range(2500)}  # more than are looked at at once
+        for batch, tasks in (
+            ("over", {"t1": AT}),
+            ("under_way", {"t2": AT, "t3": None}),
+            ("large", many),
+        ):
             db.execute(
                 "INSERT INTO task_batches (id, farm_id, workspace_id, task_name, params, task_count, actor_type, "
                 "actor_id, actor_metadata, created_at) VALUES (?, 'f', 'w', 'miner.pool.update', ?, 1, 'user', 'a', '{}', ?)",
@@ -52,4 +57,5 @@ def test_passwords_of_what_has_ended_leave_the_database_and_others_stay(tmp_path
     assert shown == {
         "over": SHOWN, "t1": SHOWN,
         "under_way": SECRET, "t2": SHOWN, "t3": SECRET,
+        "large": SHOWN, **dict.fromkeys(many, SHOWN),
     }  # fmt: skip

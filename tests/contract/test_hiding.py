@@ -71,6 +71,7 @@ def test_stars_are_known_for_what_they_are() -> None:
     assert not is_hidden("password", "p***")
     assert not is_hidden("user", "***")
     assert not is_hidden("url", "tcp://u:p***@a")
+    assert is_hidden("user", shown_url("wallet:worker@mail.example"))  # hidden like a password
 
 
 def test_a_reading_never_holds_the_password_of_a_pools_url() -> None:

@@ -105,6 +105,31 @@ async def test_a_miner_known_by_its_address_alone_says_so_too(stage: Any, readin
     assert batch["task_count"] == 1
 
 
+async def test_a_record_that_was_put_away_for_a_mac_comes_back_without_an_event(
+    stage: Any, readings: Any
+) -> None:
+    """Nobody deleted it: its miner tells its MAC, and then it does not."""
+    nameless = readings.healthy(9, mac=None, static=None)
+    for _ in range(3):
+        stage.clock.forward(30)
+        await stage.look_at(nameless)
+        stage.clock.forward(30)
+        await stage.look_at(readings.healthy(9))
+    stage.clock.forward(30)
+    await stage.look_at(nameless)
+    assert await item(stage, 9)
+    # All of it in one request, too, of miners that nobody knew.
+    new = readings.healthy(19, mac=None, static=None)
+    await stage.look_at(new, readings.healthy(19), new)
+    assert await automated(stage) == []
+    # One that an operator deletes says so, however often it went away before.
+    await stage.create("miner.asset.delete", 9)
+    stage.clock.forward(30)
+    await stage.look_at(nameless)
+    [batch] = await automated(stage)
+    assert batch["task_count"] == 1
+
+
 # --- batches and agents --------------------------------------------------------------------------
 
 

@@ -62,6 +62,19 @@ async def test_a_filter_of_a_list_that_is_not_known_is_refused_with_the_one_that
         assert answer["message"].startswith(message), query
 
 
+async def test_a_call_that_knows_no_pages_recommends_none(stage: Any) -> None:
+    made = await stage.create("miner.log.get", 1)
+    url = f"{stage.at_farm}/tasks/batches/{made['data'][0]['batch_id']}?limit=5"
+    answer = await stage.ask("GET", url, status=400)
+    assert answer["message"] == "limit: unknown key; none is known here"
+
+
+async def test_however_many_keys_a_query_has_the_first_are_told(stage: Any) -> None:
+    keys = "&".join(f"a{number}" for number in range(1000))
+    answer = await stage.ask("GET", f"{stage.at_farm}/miner/latest?{keys}", status=400)
+    assert len(answer["message"]) == 20
+
+
 async def test_each_fault_of_a_query_is_one_message(stage: Any) -> None:
     url = f"{stage.at_farm}/miners/{stage.miners[1]}/tasks?stauts=failed&page=1&page=2&from=x"
     answer = await stage.ask("GET", url, status=400)
@@ -89,6 +102,8 @@ BODIES: tuple[tuple[str, Any, str], ...] = (
     ("tasks/batches", {"task_name": "agent.scan.create", **WHOM},
      "miner_ids is not for agent.scan.create: an agent carries it out as a whole"),
     ("tasks/batches", {"task_name": "miner.log.get", "miner_ids": [1]}, "miner_ids.0: must be text"),
+    ("tasks/batches", {"task_name": "miner.log.get", "miner_ids": "a"}, "miner_ids: must be a list"),
+    ("miner/search", {"sn": {"in": "a"}}, "sn.in: must be a list"),
     ("tasks/batches", {"task_name": "miner.pool.update", **WHOM, "params": {"pools": [{"url": "p:1", "user": "u"}]}},
      "params.pools.0.url: 'p:1' is no url; write scheme://host:port, for example stratum+tcp://pool.example.com:3333"),
     ("tasks/search", {"stauts": {"eq": "failed"}}, "stauts: unknown key; did you mean status?"),
@@ -235,3 +250,15 @@ async def test_what_needs_a_password_that_is_gone_is_not_retried_without(stage: 
     )  # fmt: skip
     assert len(answer["message"]) == 2
     assert await stage.count("task_batches") == 1
+
+
+async def test_a_user_that_looks_like_a_url_with_a_password_is_not_written_with_stars(
+    stage: Any,
+) -> None:
+    """It is hidden, as nobody can tell it from one, so what is left of it is no user."""
+    pool = POOL | {"user": "wallet:worker@mail.example"}
+    made = await stage.create("miner.pool.update", 1, params={"pools": [pool]})
+    url = f"{stage.at_farm}/tasks/batches/{made['data'][0]['batch_id']}"
+    await stage.ask("POST", f"{url}/cancel")
+    answer = await stage.ask("POST", f"{url}/retry", status=409)
+    assert "params.pools.0.user: a password is hidden" in answer["message"]

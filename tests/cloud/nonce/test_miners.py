@@ -161,6 +161,62 @@ async def test_what_is_wrong_with_a_miner_shows_as_flags_words_and_filters(
     assert await listed(stage, hashrate_realization_min="0.6") == [1, 3, 4, 5]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"interval_s": 1e300},
+        {"interval_s": -1e300},
+        {"moving": Moving(hashrate_hs=1e308, power_w=1e308)},
+        {"moving": Moving(hashrate_hs=1e-320, power_w=1e308)},
+        {"moving": Moving(hashrate_hs=-1e308, uptime_s=-1e308)},
+    ],
+)
+async def test_no_figure_of_an_agent_hides_the_miners_of_its_farm(
+    stage: Any, readings: Any, changes: dict[str, Any]
+) -> None:
+    """Whoever stole a token says anything: the lists are answered, and what comes next is taken."""
+    for _ in range(3):
+        await stage.look_at(readings.healthy(1, **changes))
+        for query in ("", "?status=online", "?hashrate_realization_max=9"):
+            url = f"{stage.at_farm}/miner/latest{query}"
+            await stage.ask("GET", url, shape="ListMiners")
+    await stage.look_at(readings.healthy(1))
+    found = await stage.ask("GET", f"{stage.at_farm}/miner/latest?sn=SN1", shape="ListMiners")
+    assert 0 < found["data"][0]["hashrate_24h"] <= 100e12
+    assert found["data"][0]["status"] == "online"
+
+
+async def test_a_farm_may_have_miners_with_ever_so_many_intervals(
+    stage: Any, readings: Any
+) -> None:
+    many = [
+        msgspec.structs.replace(
+            readings.healthy(1),
+            ip=f"10.1.{number // 256}.{number % 256}",
+            mac=f"02:00:00:01:{number // 256:02X}:{number % 256:02X}",
+            interval_s=60.0 + number,
+        )
+        for number in range(1100)
+    ]
+    await stage.look_at(*many)
+    for query in (
+        "status=online",
+        "status=offline,overheated,low_hashrate&hashrate_realization_min=0.5",
+    ):
+        await stage.ask("GET", f"{stage.at_farm}/miner/latest?{query}", shape="ListMiners")
+
+
+async def test_a_filter_may_list_a_thousand_values(stage: Any) -> None:
+    url, names = f"{stage.at_farm}/miner/search", [f"NONE{number}" for number in range(998)]
+    for wanted, number in (("in", 2), ("nin", 3)):
+        body = {"sn": {wanted: [*names, "SN1", "BOARD2"]}}
+        found = await stage.ask("POST", url, json=body, shape="SearchMiners")
+        assert found["pagination"]["total"] == number
+    ranges = ",".join(["1.1.1.1"] * 999)
+    found = await stage.ask("GET", f"{stage.at_farm}/miner/latest?ip_ranges={ranges},10.0.0.1")
+    assert found["pagination"]["total"] == 1
+
+
 async def test_a_sleeping_miner_is_not_called_slow(stage: Any, readings: Any) -> None:
     stage.clock.forward(1)
     await stage.look_at(

@@ -145,11 +145,13 @@ async def test_firmware_of_others_is_named_read_and_left_alone(key: str):
 
 async def test_the_raw_panel_of_an_unknown_model_is_kept_without_the_passwords():
     async with stage("ks0-exo160") as on:
+        on.miner.pools[0]["url"] = "stratum+tcp://w:hunter2@pool.test:1"
         raw = (await on.driver.read(Depth.FULL)).raw
         assert raw is not None
         kept = raw["userpanel"]
         assert kept["softver1"] == "Incidr-Exo160_miner"
         assert [set(pool) & {"pass", "addr"} for pool in kept["pools"]] == [{"addr"}] * 3
+        assert kept["pools"][0]["addr"] == "stratum+tcp://w:***@pool.test:1"
         assert (await on.driver.read(Depth.SLOW)).raw is None
 
 

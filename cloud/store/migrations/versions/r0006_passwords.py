@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
 
@@ -15,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 _NAMES = ("miner.pool.update", "miner.pool.lock", "miner.firmware.update", "agent.self.update")
+_PIECE = 1000
 _TASKS = sa.table(
     "tasks",
     *(sa.column(name) for name in ("id", "batch_id", "name", "ended_at")),
@@ -34,9 +33,12 @@ def upgrade() -> None:
 
 
 def _hide(table: sa.TableClause, which: sa.ColumnElement[bool]) -> None:
-    connection = op.get_bind()
-    found: list[Any] = list(connection.execute(sa.select(table.c.id, table.c.params).where(which)))
-    for row in found:
-        shown = hidden(row.params)
-        if shown != row.params:
-            connection.execute(table.update().where(table.c.id == row.id).values(params=shown))
+    """In pieces: of years of tasks, all at once would not fit into memory."""
+    connection, last = op.get_bind(), ""
+    query = sa.select(table.c.id, table.c.params).where(which).order_by(table.c.id).limit(_PIECE)
+    while found := connection.execute(query.where(table.c.id > last)).all():
+        for row in found:
+            shown = hidden(row.params)
+            if shown != row.params:
+                connection.execute(table.update().where(table.c.id == row.id).values(params=shown))
+        last = found[-1].id
