@@ -9,6 +9,7 @@ from drivers.antminer.reading import Look, pools_of
 from drivers.antminer.replies import Joined, Reply
 from drivers.antminer.units import number, whole
 from drivers.boards import believed, doubt_of
+from drivers.values import names_unit
 
 COMMANDS: Final = ("summary", "pools", "devs", "temps", "fans")
 _MEGA: Final = 1e6
@@ -29,12 +30,12 @@ def look_of(joined: Joined) -> Look:
     chips = [board.temp_chip_c for board in boards if board.temp_chip_c is not None]
     pcbs = [board.temp_pcb_c for board in boards if board.temp_pcb_c is not None]
     ideals = [board.hashrate_ideal_hs for board in boards if board.hashrate_ideal_hs]
-    rate = _mega(summary.get("MHS 5s"))
-    doubt = doubt_of(rate, [board.hashrate_hs for board in boards])
+    rate, mean = _mega(summary.get("MHS 5s")), _mega(summary.get("MHS av"))
+    doubt = doubt_of((rate, mean), (board.hashrate_hs for board in boards))
     moving = Moving(
         hashrate_hs=rate,
         hashrate_5m_hs=_mega(summary.get("MHS 5m")),
-        hashrate_avg_hs=_mega(summary.get("MHS av")),
+        hashrate_avg_hs=mean,
         temp_chip_c=max(chips, default=None),
         temp_board_c=max(pcbs, default=None),
         fan_rpm=tuple(rpm for row in fans if (rpm := whole(row.get("RPM")))),
@@ -64,8 +65,8 @@ def _first(reply: Reply | None) -> dict[str, Any]:
 
 
 def _mega(value: Any) -> float | None:
-    found = number(value)
-    return None if found is None else found * _MEGA
+    found = None if names_unit(value) else number(value)
+    return None if found is None or found < 0 else found * _MEGA
 
 
 def _board(at: int, row: dict[str, Any], temps: dict[Any, dict[str, Any]]) -> Board:
