@@ -101,7 +101,10 @@ def test_the_example_shows_every_key_and_its_default() -> None:
             "[cloud]\nproxy = 'proxy:3128'",
             "cloud.proxy: 'proxy:3128' is not an http:// or https://",
         ),
-        ("[cloud]\nproxy = 'socks5://u:pw@p:1'", "cloud.proxy: 'socks5://p:1' is not an http"),
+        (
+            "[cloud]\nproxy = 'socks5://u:pw@p:1'",
+            "cloud.proxy: 'socks5://[*]{3}@p:1' is not an http",
+        ),
         ("[health]\nmetrics_host = 'localhost'", "'localhost' is not an IP address"),
         ("[rigmonitor]\ndefault_coin_name = ' '", "default_coin_name: must not be empty"),
         (
@@ -168,6 +171,16 @@ def test_relative_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
     assert config.token_file == tmp_path / "state" / "token"
     assert config.cloud.ca_file == tmp_path / "ca.pem"
     assert config.credentials[0].password_file == tmp_path / "p"
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 5000, "a = " + "9" * 5000, "a = 1979-13-45", "a.b.c", "\x00"]
+)
+def test_a_file_that_is_no_toml_is_told_in_words(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.toml: not TOML: "):
+        load(path)
 
 
 def test_secrets_handed_over_by_systemd_are_found_by_name(

@@ -105,3 +105,14 @@ async def test_a_folder_that_cannot_be_written_does_not_stop_the_agent(tmp_path:
     inventory.seen("10.0.0.1", miner(), AT)
     await inventory.close()
     assert inventory.by_ip("10.0.0.1") is not None
+
+
+async def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a#b?c%41"
+    folder.mkdir()
+    inventory = Inventory(folder / "inventory.db")
+    await inventory.open()
+    inventory.seen("10.0.0.1", miner(), AT)
+    await inventory.close()
+    assert file_trouble(folder / "inventory.db") is None
+    assert list(known_miners(folder / "inventory.db")) == ["10.0.0.1"]
