@@ -6,6 +6,8 @@ and nothing else goes there. Everything heavy is imported by the command that ne
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import sys
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from agent.config import Config
 
 DEFAULT_CONFIG: Final = Path("/etc/miner-agent/config.toml")
+_PARAMS_CAP_BYTES: Final = 128 * 1024  # as much as a system takes on a command line
 app = typer.Typer(
     name="miner-agent",
     help="Carries out tasks on the miners of a farm, and proves what it did.",
@@ -281,6 +284,8 @@ def demo(
 
 def main() -> None:
     """The entry point."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
     except typer.Abort:  # a signal, before or after the work itself
@@ -375,10 +380,17 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
 def _text_of(params: str) -> str:
     """What stands after --params, or in the file or on standard input that it names. Raises OSError, ValueError."""
     if params == "-":
-        return sys.stdin.read()
-    if params.startswith("@"):
-        return Path(params[1:]).read_text("utf-8")
-    return params
+        if sys.stdin is None:  # whoever started us closed it
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        data = sys.stdin.buffer.read(_PARAMS_CAP_BYTES + 1)
+    elif params.startswith("@"):
+        with Path(params[1:]).open("rb") as file:
+            data = file.read(_PARAMS_CAP_BYTES + 1)
+    else:
+        return params
+    if len(data) > _PARAMS_CAP_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return data.decode("utf-8-sig")  # some editors begin a file with a mark
 
 
 def _address(host: str, as_json: bool) -> str:
