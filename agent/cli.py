@@ -6,6 +6,7 @@ and nothing else goes there. Everything heavy is imported by the command that ne
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import typer
 
 from agent.hints import by_hand
+from service.streams import lead_nowhere, stand_in
 
 if TYPE_CHECKING:
     from agent.commands import Reach
@@ -284,6 +286,7 @@ def demo(
 
 def main() -> None:
     """The entry point."""
+    stand_in()
     if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -295,7 +298,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         # whoever read our output has gone; nothing is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere()
         sys.exit(1)
     except Exception as error:
         # wrong usage, as the parser words it; its class is not public
@@ -322,14 +325,30 @@ def _in_our_words(error: Any) -> None:
 def _end(outcome: tuple[int, dict[str, Any], str], as_json: bool) -> NoReturn:
     """Print what a command brought, and exit with its code."""
     code, document, text = outcome
+    try:
+        _print(document, text, as_json)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # as of a full disk
+        lead_nowhere()
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"the answer could not be written: {error.strerror}\n")
+        raise typer.Exit(code or 1) from None
+    raise typer.Exit(code)
+
+
+def _print(document: dict[str, Any], text: str, as_json: bool) -> None:
+    """Raises OSError."""
     if as_json:
         sys.stdout.write(json.dumps(document, default=str) + "\n")
+        sys.stdout.flush()
         if not document.get("ok", False) and text:
             sys.stderr.write(text.rstrip("\n") + "\n")
     elif text:
         # What a miner said is an answer also when it is bad news; only an error of the command is not.
-        (sys.stderr if "error" in document else sys.stdout).write(text.rstrip("\n") + "\n")
-    raise typer.Exit(code)
+        stream = sys.stderr if "error" in document else sys.stdout
+        stream.write(text.rstrip("\n") + "\n")
+        stream.flush()
 
 
 def _fail(message: str, as_json: bool, code: int = 1) -> NoReturn:
@@ -380,8 +399,6 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
 def _text_of(params: str) -> str:
     """What stands after --params, or in the file or on standard input that it names. Raises OSError, ValueError."""
     if params == "-":
-        if sys.stdin is None:  # whoever started us closed it
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         data = sys.stdin.buffer.read(_PARAMS_CAP_BYTES + 1)
     elif params.startswith("@"):
         with Path(params[1:]).open("rb") as file:

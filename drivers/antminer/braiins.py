@@ -20,7 +20,7 @@ def look_of(joined: Joined) -> Look:
     """Moving facts out of the five replies; each may be missing."""
     summary = _first(joined.part("summary"))
     devs = _rows(joined.part("devs"), "DEVS")
-    temps = {row.get("ID"): row for row in _rows(joined.part("temps"), "TEMPS")}
+    temps = {whole(row.get("ID")): row for row in _rows(joined.part("temps"), "TEMPS")}
     fans = _rows(joined.part("fans"), "FANS")
     pools = joined.part("pools")
     boards = tuple(_board(at, row, temps) for at, row in enumerate(devs)) or tuple(
@@ -69,10 +69,10 @@ def _mega(value: Any) -> float | None:
     return None if found is None or found < 0 else found * _MEGA
 
 
-def _board(at: int, row: dict[str, Any], temps: dict[Any, dict[str, Any]]) -> Board:
+def _board(at: int, row: dict[str, Any], temps: dict[int | None, dict[str, Any]]) -> Board:
     """One row of `devs` or `temps`; both count boards by `ID`. A temperature of 0 is not measured."""
     slot = whole(row.get("ID"))
-    heat = temps.get(row.get("ID"), {})
+    heat = temps.get(slot, {})
     return Board(
         index=at if slot is None else slot,
         hashrate_hs=_mega(row.get("MHS 5s")),

@@ -137,14 +137,12 @@ def test_parameters_come_from_a_file_or_from_standard_input(
         ("@/", "--params @/: is a directory"),
         ("@", "--params @: "),
         ("@/dev/null", "--params is not JSON"),
-        ("-", "--params -: bad file descriptor"),
         ('{"pools": [{"url": "tcp://a:1", "user": "\\ud800"}]}', "--params: params.pools.0.user"),
     ],
 )
 def test_parameters_that_cannot_be_taken_are_refused_in_words(
-    params: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    params: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.stdin", None)  # closed by whoever started us
     with pytest.raises(typer.Exit) as ended:
         _task_params("10.0.0.1", TaskName.POOLS, params, False)
     assert ended.value.exit_code == 2

@@ -453,6 +453,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_USER}whatever_lies_in_the_state_folder_is_told_in_words",
                 f"{_USER}what_lies_in_the_state_folder_need_not_be_a_file_nor_its_name_text",
                 f"{_CONFIG}a_file_that_is_no_toml_is_told_in_words",
+                f"{_DOCTOR}an_answer_that_goes_nowhere_is_no_traceback",
             ),
         ),
         Point(

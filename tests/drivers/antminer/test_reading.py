@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from contract.miner import PowerMode
+from drivers.antminer import braiins
 from drivers.antminer.identify import who_of
 from drivers.antminer.models import NEW_BM, OLD, clean_model, spec_for
 from drivers.antminer.reading import look_of, mode_of, new_look_of
+from drivers.antminer.replies import Joined, Reply, Status
 from drivers.antminer.units import ago_s, number, rate_hs, scaled, temps_c, unit_hs, watts
 
 
@@ -295,6 +297,31 @@ def test_a_figure_that_names_its_unit_counts_in_that():
     assert moving.hashrate_hs == pytest.approx(13.52e12)
     assert moving.hashrate_avg_hs == pytest.approx(13.5201e12)
     assert [board.hashrate_hs for board in moving.boards] == [pytest.approx(4.51e12), None]
+
+
+@pytest.mark.parametrize(
+    ("now", "mean", "told_hs"),
+    [
+        (13.5e6, 13.5e6, 13.5e12),
+        (0.2e6, 13.5e6, 0.2e12),  # its pool is away
+        ("-1", 13.5e6, None),
+        ("13.5 TH/s", 13.5e6, None),
+        (13.5e3, 13.5e3, None),
+    ],
+)
+def test_braiins_is_held_to_its_boards_too(now: object, mean: object, told_hs: float | None):
+    good = Status(status="S")
+    rows = [{"ID": each, "MHS 5s": 4.5e6} for each in (6, [7], {"a": 8})]
+    heats = [{"ID": 6, "Chip": 81.0}, {"ID": [7], "Chip": 82.0}]
+    joined = Joined(
+        summary=Reply(STATUS=good, SUMMARY=[{"MHS 5s": now, "MHS av": mean}]),
+        devs=Reply(STATUS=good, DEVS=rows),
+        temps=Reply(STATUS=good, TEMPS=heats),
+    )
+    moving = braiins.look_of(joined).moving
+    assert moving.hashrate_hs == (None if told_hs is None else pytest.approx(told_hs))
+    assert (moving.hashrate_doubt is not None) is (now == 13.5e3)
+    assert moving.boards[0].temp_chip_c == 81.0
 
 
 def test_a_fan_that_stands_still_is_seen_where_slots_are_counted_through():
