@@ -64,6 +64,7 @@ async def test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_f
     await again.open()
     again.note_login("10.0.0.1", refused=False)
     again.forget("02:00:00:00:00:02")
+    again.seen("10.0.0.2", miner("02:00:00:00:00:02"), AT)  # it is back, and was not asked yet
     again.seen("10.0.0.33", miner("02:00:00:00:00:03"), AT)  # it moved
     await again.close()
     assert login_refused(path) == ["10.0.0.33"]
