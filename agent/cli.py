@@ -6,6 +6,9 @@ and nothing else goes there. Everything heavy is imported by the command that ne
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import json
 import os
 import sys
@@ -15,12 +18,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import typer
 
 from agent.hints import by_hand
+from service.streams import lead_nowhere, stand_in
 
 if TYPE_CHECKING:
     from agent.commands import Reach
     from agent.config import Config
 
 DEFAULT_CONFIG: Final = Path("/etc/miner-agent/config.toml")
+_PARAMS_CAP_BYTES: Final = 128 * 1024  # as much as a system takes on a command line
 app = typer.Typer(
     name="miner-agent",
     help="Carries out tasks on the miners of a farm, and proves what it did.",
@@ -281,6 +286,9 @@ def demo(
 
 def main() -> None:
     """The entry point."""
+    stand_in()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
     except typer.Abort:  # a signal, before or after the work itself
@@ -290,7 +298,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         # whoever read our output has gone; nothing is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere()
         sys.exit(1)
     except Exception as error:
         # wrong usage, as the parser words it; its class is not public
@@ -317,14 +325,30 @@ def _in_our_words(error: Any) -> None:
 def _end(outcome: tuple[int, dict[str, Any], str], as_json: bool) -> NoReturn:
     """Print what a command brought, and exit with its code."""
     code, document, text = outcome
+    try:
+        _print(document, text, as_json)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # as of a full disk
+        lead_nowhere()
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"the answer could not be written: {error.strerror}\n")
+        raise typer.Exit(code or 1) from None
+    raise typer.Exit(code)
+
+
+def _print(document: dict[str, Any], text: str, as_json: bool) -> None:
+    """Raises OSError."""
     if as_json:
         sys.stdout.write(json.dumps(document, default=str) + "\n")
+        sys.stdout.flush()
         if not document.get("ok", False) and text:
             sys.stderr.write(text.rstrip("\n") + "\n")
     elif text:
         # What a miner said is an answer also when it is bad news; only an error of the command is not.
-        (sys.stderr if "error" in document else sys.stdout).write(text.rstrip("\n") + "\n")
-    raise typer.Exit(code)
+        stream = sys.stderr if "error" in document else sys.stdout
+        stream.write(text.rstrip("\n") + "\n")
+        stream.flush()
 
 
 def _fail(message: str, as_json: bool, code: int = 1) -> NoReturn:
@@ -375,10 +399,15 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
 def _text_of(params: str) -> str:
     """What stands after --params, or in the file or on standard input that it names. Raises OSError, ValueError."""
     if params == "-":
-        return sys.stdin.read()
-    if params.startswith("@"):
-        return Path(params[1:]).read_text("utf-8")
-    return params
+        data = sys.stdin.buffer.read(_PARAMS_CAP_BYTES + 1)
+    elif params.startswith("@"):
+        with Path(params[1:]).open("rb") as file:
+            data = file.read(_PARAMS_CAP_BYTES + 1)
+    else:
+        return params
+    if len(data) > _PARAMS_CAP_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return data.decode("utf-8-sig")  # some editors begin a file with a mark
 
 
 def _address(host: str, as_json: bool) -> str:

@@ -84,7 +84,7 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path} cannot be read: {why(error)}") from None
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of numbers and lists without end, too
         raise ConfigError(
             f'{path}: not TOML: {error}; text stands in quotes (url = "https://..."), '
             "numbers, true and false without, lists in [ ]"

@@ -189,7 +189,7 @@ def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
     foreign = [
         each.name
         for each in sorted(folder.iterdir())
-        if not _is_accessible(each, os.R_OK | os.W_OK)
+        if not _is_accessible(each, os.R_OK | os.W_OK) and not _is_gone(each)
     ]
     if foreign:
         yield Finding(
@@ -219,6 +219,17 @@ def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
 
 def _is_accessible(path: Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=True)
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether nothing is there (any more), as behind a link that leads nowhere."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _host(clock: Clock) -> Iterator[Finding]:

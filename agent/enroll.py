@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import socket
@@ -41,6 +42,9 @@ async def enroll(
         token_file.parent.mkdir(parents=True, mode=0o700)
         if owner is not None:
             os.chown(token_file.parent, owner.uid, owner.gid, follow_symlinks=False)
+    for path in (token_file, token_file.with_name("membership.json")):
+        if path.is_dir():  # as some containers make it of a file that is missing
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     _write_private(token_file.with_suffix(".probe"), "", owner).unlink()
     reply: EnrollReply = await link.enroll(
         url,

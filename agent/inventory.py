@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -267,7 +267,7 @@ class Inventory:
 def known_miners(path: Path) -> dict[str, Identity]:
     """Who is at which address, by the file of a daemon that may be running. Nothing there, or not readable: none."""
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
+        with _reading(path) as db:
             return {
                 str(ip): msgspec.json.decode(identity, type=Identity)
                 for ip, identity in db.execute("SELECT ip, identity FROM miners")
@@ -279,7 +279,7 @@ def known_miners(path: Path) -> dict[str, Identity]:
 def login_refused(path: Path) -> list[str]:
     """The addresses of the miners that refuse our login, by the same file, as the daemon saw it last."""
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
+        with _reading(path) as db:
             query = "SELECT ip FROM miners JOIN login_refused USING (key) ORDER BY ip"
             return [str(ip) for (ip,) in db.execute(query)]
     except sqlite3.Error:
@@ -289,8 +289,25 @@ def login_refused(path: Path) -> list[str]:
 def file_trouble(path: Path) -> str | None:
     """What is wrong with a SQLite file, or `None`. Only reads; the file may be in use."""
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
+        with _reading(path) as db:
             word = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.Error as error:
         return f"cannot be read: {error}"
     return None if word == "ok" else f"damaged: {word}"
+
+
+# --- private -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A SQLite file that another process may have open. Raises sqlite3.Error."""
+    try:
+        is_file = path.is_file()  # a pipe would be waited for
+    except OSError:
+        is_file = False
+    if not is_file:
+        raise sqlite3.OperationalError("it is no file")
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=5)) as db:
+        yield db

@@ -9,11 +9,12 @@ from typing import Final
 
 from contract.ranges import merge, parse_range
 
-# Letters, digits and hyphens between dots. What ends in a number is an address with a slip of the pen, though some
-# systems would make another address of it (`10.0.300`, `0x7f000001`).
+# Letters, digits and hyphens between dots. What ends in a number, or in two with a hyphen between, is an address or a
+# range with a slip of the pen, though some systems would make another address of it (`10.0.300`, `0x7f000001`) and some
+# networks have one for whatever is asked (`10.0.0.9-300`).
 _NAME: Final = re.compile(
     r"(?=.{1,253}\.?$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*"
-    r"(?!(\d+|0x[0-9a-f]*)\.?$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.?",
+    r"(?!([\d-]+|0x[0-9a-f]*)\.?$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.?",
     re.IGNORECASE,
 )
 

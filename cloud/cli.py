@@ -15,6 +15,7 @@ import typer
 from cloud.records_cli import agents, enroll_code, farms, keys, workspaces
 from cloud.rig_cli import rigs
 from cloud.terminal import AsJson, Commands, Data, fail, guarded, say
+from service.streams import stand_in
 
 app = typer.Typer(
     cls=Commands,
@@ -33,6 +34,7 @@ app.command("enroll-code")(enroll_code)
 
 def main() -> None:
     """Entry point. Exit 0 done, 1 failed, 2 wrong usage."""
+    stand_in()
     missing = [name for name in ("sqlalchemy", "aiosqlite", "alembic") if find_spec(name) is None]
     if missing:
         sys.stderr.write(

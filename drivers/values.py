@@ -32,6 +32,11 @@ def whole(value: Any) -> int | None:
     return int(found) if found is not None and found >= 0 else None
 
 
+def names_unit(value: Any) -> bool:
+    """Whether a figure has a unit behind it, which may count a thousand times what its key counts."""
+    return value.__class__ is str and value[:LONGEST].rstrip()[-1:].isalpha()
+
+
 def rate_text(hashrate_hs: float) -> str:
     """For a sentence: `12.37 TH/s`."""
     for size, unit in ((1e12, "TH/s"), (1e9, "GH/s"), (1e6, "MH/s"), (1e3, "kH/s")):

@@ -9,6 +9,7 @@ from drivers.antminer.reading import Look, pools_of
 from drivers.antminer.replies import Joined, Reply
 from drivers.antminer.units import number, whole
 from drivers.boards import believed, doubt_of
+from drivers.values import names_unit
 
 COMMANDS: Final = ("summary", "pools", "devs", "temps", "fans")
 _MEGA: Final = 1e6
@@ -19,7 +20,7 @@ def look_of(joined: Joined) -> Look:
     """Moving facts out of the five replies; each may be missing."""
     summary = _first(joined.part("summary"))
     devs = _rows(joined.part("devs"), "DEVS")
-    temps = {row.get("ID"): row for row in _rows(joined.part("temps"), "TEMPS")}
+    temps = {whole(row.get("ID")): row for row in _rows(joined.part("temps"), "TEMPS")}
     fans = _rows(joined.part("fans"), "FANS")
     pools = joined.part("pools")
     boards = tuple(_board(at, row, temps) for at, row in enumerate(devs)) or tuple(
@@ -29,12 +30,12 @@ def look_of(joined: Joined) -> Look:
     chips = [board.temp_chip_c for board in boards if board.temp_chip_c is not None]
     pcbs = [board.temp_pcb_c for board in boards if board.temp_pcb_c is not None]
     ideals = [board.hashrate_ideal_hs for board in boards if board.hashrate_ideal_hs]
-    rate = _mega(summary.get("MHS 5s"))
-    doubt = doubt_of(rate, [board.hashrate_hs for board in boards])
+    rate, mean = _mega(summary.get("MHS 5s")), _mega(summary.get("MHS av"))
+    doubt = doubt_of((rate, mean), (board.hashrate_hs for board in boards))
     moving = Moving(
         hashrate_hs=rate,
         hashrate_5m_hs=_mega(summary.get("MHS 5m")),
-        hashrate_avg_hs=_mega(summary.get("MHS av")),
+        hashrate_avg_hs=mean,
         temp_chip_c=max(chips, default=None),
         temp_board_c=max(pcbs, default=None),
         fan_rpm=tuple(rpm for row in fans if (rpm := whole(row.get("RPM")))),
@@ -64,14 +65,14 @@ def _first(reply: Reply | None) -> dict[str, Any]:
 
 
 def _mega(value: Any) -> float | None:
-    found = number(value)
-    return None if found is None else found * _MEGA
+    found = None if names_unit(value) else number(value)
+    return None if found is None or found < 0 else found * _MEGA
 
 
-def _board(at: int, row: dict[str, Any], temps: dict[Any, dict[str, Any]]) -> Board:
+def _board(at: int, row: dict[str, Any], temps: dict[int | None, dict[str, Any]]) -> Board:
     """One row of `devs` or `temps`; both count boards by `ID`. A temperature of 0 is not measured."""
     slot = whole(row.get("ID"))
-    heat = temps.get(row.get("ID"), {})
+    heat = temps.get(slot, {})
     return Board(
         index=at if slot is None else slot,
         hashrate_hs=_mega(row.get("MHS 5s")),

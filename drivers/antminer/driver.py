@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -45,6 +45,9 @@ from drivers.changes import Changes, Changing
 from drivers.hands import Who
 from drivers.wire import Wire
 
+# Where a firmware names itself in the first row of `stats`.
+_NAMES: Final = ("Type", "CompileTime", "Miner", "BMMiner", "CGMiner")
+
 
 class Antminer(Changing):
     """A driver bound to one AntMiner. Foreign firmware on it is read and never written to."""
@@ -71,7 +74,7 @@ class Antminer(Changing):
         self._control_board: str | None = None
         self._serials: dict[int, str] = {}
         self._ideal_hs: float | None = None
-        self._type_seen: Any = None
+        self._head_seen: tuple[Any, ...] | None = None
         self._meter = Meter(wire, clock, timing)
         self._identity = identity
         self._spec: Model | None = None
@@ -183,9 +186,9 @@ class Antminer(Changing):
     def _look(self, joined: Joined) -> Look:
         summary, stats, pools = (joined.part(command) for command in MOVING)
         head, data = _split(stats)
-        if head is not None and (kind := head.get("Type")) != self._type_seen:
+        if head is not None and (said := tuple(map(head.get, _NAMES))) != self._head_seen:
             self._check_same_firmware(head)
-            self._type_seen = kind
+            self._head_seen = said
         look = look_of(
             summary.SUMMARY[0] if summary and summary.SUMMARY else None,
             data,

@@ -148,10 +148,10 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
 
 def who_of(info: Mapping[str, Any]) -> Who:
     """MAC and serial in `get_system_info.cgi`, or the MAC in `get_network_info.cgi`."""
-    serial = next(filter(None, (text_of(info.get(key)) for key in _SERIAL_KEYS)), None)
+    told = filter(None, (text_of(info.get(key)) for key in _SERIAL_KEYS))
     return Who(
         mac=normalize_mac(text_of(info.get("macaddr"))),
-        serial=None if serial is None or serial.lower() in _NO_SERIAL else serial,
+        serial=next((serial for serial in told if serial.lower() not in _NO_SERIAL), None),
     )
 
 

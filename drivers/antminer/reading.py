@@ -23,6 +23,7 @@ from drivers.antminer.units import (
     whole,
 )
 from drivers.boards import believed, doubt_of
+from drivers.values import names_unit
 
 CHAINS: Final = 16
 FANS: Final = 8
@@ -58,8 +59,12 @@ def look_of(
     rate, ideal, mean, half = _rates(one, two, scale)
     boards = _boards(two, spec, scale)
     is_liquid = spec is not None and spec.fans == 0
-    doubt = doubt_of(rate, [board.hashrate_hs for board in boards])
-    is_doubtful = _is_doubtful(mean, ideal)
+    doubt = doubt_of(
+        (rate, mean),
+        (board.hashrate_hs for board in boards),
+        expected=spec.boards if spec else None,
+    )
+    is_doubtful = _is_doubtful(rate, mean, ideal)
     shown = pools_of(pools or [])
     uptime = number(one.get("Elapsed", two.get("Elapsed")))
     errors = whole(one.get("Hardware Errors"))
@@ -151,7 +156,11 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
     ideal = _scaled(source.get("rate_ideal"), scale)
     mean = _scaled(source.get("rate_avg"), scale)
     rate = _scaled(source.get("rate_5s"), scale)
-    doubt = doubt_of(rate, [board.hashrate_hs for board in boards])
+    doubt = doubt_of(
+        (rate, mean),
+        (board.hashrate_hs for board in boards),
+        expected=spec.boards if spec else None,
+    )
     uptime = number(source.get("elapsed"))
     fans = two.get("fan")
     rpm = (
@@ -180,7 +189,7 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
         faults=_faults(one.get("status")),
         power_w=_watts(two),
         moving=believed(moving, doubt) if source else None,
-        ideal_hs=None if _is_doubtful(mean, ideal) or doubt else ideal,
+        ideal_hs=None if _is_doubtful(rate, mean, ideal) or doubt else ideal,
     )
 
 
@@ -243,8 +252,8 @@ def _unit(one: Row, two: Row, spec: Model | None) -> float:
     if (named := unit_hs(two.get("rate_unit"))) is not None:
         return named
     for key, text in _TWICE:
-        bare, told = _scaled(two.get(key, one.get(key)), 1.0), rate_hs(one.get(text))
-        if not bare or not told:
+        bare, told = number(two.get(key, one.get(key))), rate_hs(one.get(text))
+        if not bare or not told or bare < 0:
             continue
         for unit in _UNITS:
             if 0.1 < bare * unit / told < 10.0:  # the two may be some seconds apart
@@ -277,12 +286,23 @@ def _rates(
 
 
 def _scaled(value: Any, scale: float) -> float | None:
-    found = number(value)
-    return None if found is None or found < 0 else found * scale
+    """A rate >= 0 that counts in `scale`, unless it names a unit of its own."""
+    if names_unit(value):
+        found = rate_hs(value)
+    else:
+        figure = number(value)
+        found = None if figure is None else figure * scale
+    return None if found is None or found < 0 else found
 
 
-def _is_doubtful(mean: float | None, ideal: float | None) -> bool:
-    return bool(mean and ideal) and not RATIO_FLOOR <= mean / ideal <= RATIO_CAP  # type: ignore[operator]
+def _is_doubtful(rate: float | None, mean: float | None, ideal: float | None) -> bool:
+    """Whether the ideal has another unit than the rates. A mean that is low is what one shows that had no work for
+    long, so the present rate has to be as low.
+    """
+    if not mean or not ideal:
+        return False
+    lowest = RATIO_FLOOR * ideal
+    return mean > RATIO_CAP * ideal or (mean < lowest and 0 < (rate or 0.0) < lowest)
 
 
 def _boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]:
@@ -383,7 +403,8 @@ def _new_boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]
 
 def _watts(two: Row) -> float | None:
     """By whichever name the build has for it. One that hashes at 0 W does not know."""
-    return next((found for key in _WATT_KEYS if (found := number(two.get(key)) or 0.0) > 0), None)
+    told = (watts(two.get(key), may_be_bare=True) for key in _WATT_KEYS)
+    return next((found for found in told if found and found > 0), None)
 
 
 def _fans(two: Row, spec: Model | None, generation: str | None) -> tuple[int, ...]:

@@ -13,13 +13,13 @@ from drivers.antminer.subject import judge as judge_answer
 from drivers.antminer.uptime import Clocks, system_turn
 from drivers.base import Depth, Effect, Evidence, Plan, Reboot
 from drivers.boot import Signs, Verdict, judge
+from drivers.hashing import HASHING_SHARE
 from drivers.proof import evidence, is_silent
 from drivers.uptime import turn_of
 from drivers.values import rate_text
 from drivers.watch import OUTAGE_NOTE, Watch, was_away, watch_port
 
 _QUIET_S: Final = 10.0
-_HASHING_SHARE: Final = 0.05
 _PROBE_EVERY_S: Final = 3.0
 _LOOK_EACH_PROBES: Final = 10
 
@@ -150,7 +150,7 @@ def _is_hashing(miner: Subject, reading: Reading | None) -> bool:
     rate_hs = reading.moving.hashrate_hs
     if rate_hs is None:
         return reading.moving.hashes
-    return rate_hs > _HASHING_SHARE * (miner.ideal_hs or 0.0)
+    return rate_hs > HASHING_SHARE * (miner.ideal_hs or 0.0)
 
 
 def _text(value: object) -> str | None:

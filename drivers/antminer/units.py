@@ -26,7 +26,7 @@ _PREFIX: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "
 _TEMPS: Final = re.compile(r"(-?\d+(?:\.\d+)?)(?:-|$)")
 _SCALED: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmgtpe]?)\s*", re.IGNORECASE)
 _AGO: Final = re.compile(r"(\d{1,7}):([0-5]?\d):([0-5]?\d)")
-_WATTS: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*W\s*", re.IGNORECASE)
+_WATTS: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*(W?)\s*", re.IGNORECASE)
 _HOTTEST: Final = 300
 
 
@@ -105,8 +105,9 @@ def ago_s(value: Any) -> float | None:
     return None
 
 
-def watts(value: Any) -> float | None:
-    """`"3250 W"`; `None` without the unit (`"34.65 (AB)"` is something else)."""
-    if value.__class__ is str and (match := _WATTS.fullmatch(value)):
-        return float(match[1])
-    return None
+def watts(value: Any, *, may_be_bare: bool = False) -> float | None:
+    """`"3250 W"`; `None` for another unit (`"34.65 (AB)"`), and without one, unless it may be bare."""
+    if value.__class__ is str:
+        match = _WATTS.fullmatch(value[:LONGEST])
+        return float(match[1]) if match and (match[2] or may_be_bare) else None
+    return number(value) if may_be_bare else None

@@ -43,7 +43,7 @@ from drivers.iceriver.daemon import Daemon
 from drivers.iceriver.identify import Findings, ask_who, findings_of
 from drivers.iceriver.models import model_of
 from drivers.iceriver.reading import Look, algorithm_of, look_of
-from drivers.iceriver.state import mode_of
+from drivers.iceriver.state import mode_in_words, mode_of
 from drivers.iceriver.subject import Subject
 from drivers.iceriver.web import CONFIG, Web
 from drivers.values import text_of
@@ -270,7 +270,8 @@ class Iceriver(Changing):
             return None, None
         told = fields.get("getmode", fields.get("mode"))
         word = text_of(told) or (None if told is None else str(told)[:40])
-        return mode_of(told), word
+        is_stock = self.identity.firmware is Firmware.STOCK
+        return (mode_of if is_stock else mode_in_words)(told), word
 
     def _static(self) -> Static:
         identity, found, model = self.identity, self._found, self._model

@@ -78,7 +78,7 @@ _HOTTEST: Final = 120.0
 _FANS: Final = 16
 _RATE: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([A-Za-z/]{0,8})\s*")
 _LETTERS: Final = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
-_UNIT: Final = re.compile(r"([KMGTPE]?)(?:H/S|HS|H|/S|SOL/S|S/S)?", re.IGNORECASE)
+_UNIT: Final = re.compile(r"([KMGTPE]?)(?:H/S|HS|H|/S|SOL/S|S/S)?", re.ASCII | re.IGNORECASE)
 _RUNTIME: Final = re.compile(r"(?:(\d{1,6}):)?(\d{1,2}):(\d{1,2}):(\d{1,2})", re.ASCII)
 _WORDS: Final = {"true": True, "false": False}
 

@@ -32,13 +32,13 @@ def look_of(fields: Row, model: Model | None) -> Look:
     unit = fields.get("unit")
     boards = boards_of(fields.get("boards"), unit, model)
     pools = pools_of(fields.get("pools"), unit)
-    rate = rate_hs(fields.get("rtpow"), unit)
-    doubt = doubt_of(rate, [board.hashrate_hs for board in boards], factor=_DOUBTFUL_FACTOR)
+    rate, mean = rate_hs(fields.get("rtpow"), unit), rate_hs(fields.get("avgpow"), unit)
+    doubt = doubt_of((rate, mean), (board.hashrate_hs for board in boards), factor=_DOUBTFUL_FACTOR)
     faults = faults_of(fields, boards)
     moving = Moving(
         hashrate_hs=rate,  # the shortest window there is: 5 minutes
         hashrate_5m_hs=rate,
-        hashrate_30m_hs=rate_hs(fields.get("avgpow"), unit),
+        hashrate_30m_hs=mean,
         temp_board_c=_highest(board.temp_pcb_c for board in boards),
         temp_outlet_c=_highest(board.temp_outlet_c for board in boards),
         temp_chip_c=_highest(board.temp_chip_c for board in boards),

@@ -13,6 +13,7 @@ from contract.errors import MinerError, PolicyRefusedError
 from contract.miner import PowerMode
 from drivers.base import Effect, Evidence, Plan, Reboot
 from drivers.boot import Signs, Verdict, judge
+from drivers.hashing import is_hashing
 from drivers.iceriver import proofs, state
 from drivers.iceriver.subject import Subject
 from drivers.iceriver.web import REBOOT
@@ -23,7 +24,6 @@ from drivers.watch import OUTAGE_NOTE, Watch, was_away, watch_port
 
 ANSWERED_NOTE: Final = "answered"  # the miner took the order
 _QUIET_S: Final = 3.0
-_HASHING_SHARE: Final = 0.05
 _PROBE_EVERY_S: Final = 3.0
 _LOOK_EACH_PROBES: Final = 10  # a look costs its web server memory that it never gets back
 
@@ -36,10 +36,10 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
     """
     now = await state.look(miner)
     rate_hs = now.hashrate_hs or 0.0
-    is_hashing = rate_hs > _HASHING_SHARE * (miner.ideal_hs or 0.0)
-    if is_hashing and state.rests(now):
-        is_hashing = not await _is_asleep(miner)
-    if is_hashing and not change.force and not miner.allow_plain_reboot:
+    works = await is_hashing(miner, rate_hs)
+    if works and state.rests(now):
+        works = not await _is_asleep(miner)
+    if works and not change.force and not miner.allow_plain_reboot:
         raise PolicyRefusedError(
             f"it is hashing ({rate_text(rate_hs)} over 5 minutes): a reboot would cost that work; "
             "repeat with force to do it anyway"
@@ -47,7 +47,7 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
     before = {
         "elapsed_s": now.runtime_s,
         "hashrate_5m_hs": now.hashrate_hs,
-        "hashing": is_hashing,
+        "hashing": works,
         "read_at": to_text(miner.clock.now()),
     }
     return Plan(change=change, before=before)

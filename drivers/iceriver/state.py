@@ -116,11 +116,14 @@ def config_of(fields: Mapping[str, Any]) -> Config:
 
 def mode_of(value: Any) -> PowerMode | None:
     """1 is normal and 0 sleep; some builds may say the word. `None` for anything else."""
-    word = text_of(value)
-    if word is not None and (found := _WORDS.get(word.lower())) is not None:
-        return found
-    told = number(value)
-    return None if told is None else _NUMBERS.get(told)
+    found = mode_in_words(value)
+    told = number(value) if found is None else None
+    return found if told is None else _NUMBERS.get(told)
+
+
+def mode_in_words(value: Any) -> PowerMode | None:
+    """All that counts on other firmware than the maker's: what a number of its means, only its maker knows."""
+    return _WORDS.get((text_of(value) or "").lower())
 
 
 # --- private -------------------------------------------------------------------------------------

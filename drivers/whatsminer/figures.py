@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from contract.miner import UptimeKind
-from drivers.values import number, text_of, whole
+from drivers.values import names_unit, number, text_of, whole
 
 MEGA: Final = 1e6
 GIGA: Final = 1e9
@@ -13,15 +13,14 @@ TERA: Final = 1e12
 
 
 def scaled(value: Any, unit: float) -> float | None:
-    """A rate >= 0, in whole hashes."""
-    found = number(value)
+    """A rate >= 0, in whole hashes; `None` where it names a unit of its own, as no device known does."""
+    found = None if names_unit(value) else number(value)
     return None if found is None or found < 0 else float(round(found * unit))
 
 
 def ideal(value: Any, unit: float) -> float | None:
     """A rated hash rate; 0 and below (some say -0.001) is unknown."""
-    found = number(value)
-    return None if found is None or found <= 0 else float(round(found * unit))
+    return scaled(value, unit) or None
 
 
 def positive(value: Any) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import Board, Moving, Pool, PowerMode, Psu
-from drivers.boards import believed, doubt_of
+from drivers.boards import believed, doubt_of, fullest
 from drivers.values import number, text_of, whole
 from drivers.whatsminer.api import DevRow, Joined, Reply
 from drivers.whatsminer.faults import Code, codes_of_summary
@@ -266,15 +266,18 @@ def _board_rate(row: DevRow) -> Any:
 
 
 def _doubt(one: Row, rows: Sequence[DevRow], *, in_tera: bool) -> str | None:
-    """See `drivers.boards.doubt_of`: of the shortest window that the whole and all boards tell. While it ramps up, two
-    windows differ by more than a unit could be told from.
+    """See `drivers.boards.doubt_of`: of one window that the whole and its boards tell. While it ramps up, two windows
+    differ by more than a unit could be told from.
     """
     unit = _board_unit(rows, _rate_now(one), in_tera=in_tera)
-    for key, name in _WINDOWS:
-        parts = [scaled(getattr(row, name), unit) for row in rows[:BOARDS_CAP]]
-        if (whole_hs := scaled(one.get(key), MEGA)) is not None and None not in parts:
-            return doubt_of(whole_hs, parts)
-    return None
+    whole_hs, parts = fullest(
+        (
+            scaled(one.get(key), MEGA),
+            [scaled(getattr(row, name), unit) for row in rows[:BOARDS_CAP]],
+        )
+        for key, name in _WINDOWS
+    )
+    return doubt_of((whole_hs,), parts)
 
 
 def _board_unit(rows: Sequence[DevRow], rate_hs: float | None, *, in_tera: bool) -> float:

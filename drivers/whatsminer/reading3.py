@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import Board, Moving, Pool, Psu
-from drivers.boards import believed, doubt_of
+from drivers.boards import believed, doubt_of, fullest
 from drivers.values import number, text_of, whole
 from drivers.whatsminer.faults import Code, codes_of
 from drivers.whatsminer.figures import (
@@ -129,7 +129,7 @@ def with_coolant(look: Look, power: Row) -> Look:
     the summary does not say.
     """
     coolant_c = temp(power.get("liquid-temperature"))
-    if coolant_c is None or look.is_liquid is False:
+    if coolant_c in {None, _UNKNOWN} or look.is_liquid is False:
         return look
     inlet_c = first(look.moving.temp_inlet_c, coolant_c)
     moving = msgspec.structs.replace(look.moving, temp_inlet_c=inlet_c)
@@ -193,15 +193,19 @@ def codes_of_device(fields: Row) -> tuple[Code, ...]:
 # --- private -------------------------------------------------------------------------------------
 
 _MODE_WORDS: Final = {0: "low", 1: "normal", 2: "high"}
+_UNKNOWN: Final = -1.0  # as these devices say it
 
 
 def _doubt(one: Row, rows: list[BoardRow]) -> str | None:
-    """See `drivers.boards.doubt_of`: of the shortest window that the whole and all boards tell."""
-    for key, name in (("hash-realtime", "rate_now"), ("hash-average", "rate_mean")):
-        parts = [scaled(getattr(row, name), TERA) for row in rows[:BOARDS_CAP]]
-        if (whole_hs := scaled(one.get(key), TERA)) is not None and None not in parts:
-            return doubt_of(whole_hs, parts)
-    return None
+    """See `drivers.boards.doubt_of`: of one window that the whole and its boards tell."""
+    whole_hs, parts = fullest(
+        (
+            scaled(one.get(key), TERA),
+            [scaled(getattr(row, name), TERA) for row in rows[:BOARDS_CAP]],
+        )
+        for key, name in (("hash-realtime", "rate_now"), ("hash-average", "rate_mean"))
+    )
+    return doubt_of((whole_hs,), parts)
 
 
 def _rate_now(one: Row) -> float | None:

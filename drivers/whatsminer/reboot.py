@@ -8,6 +8,7 @@ from contract.clock import to_text
 from contract.errors import MinerError, PolicyRefusedError
 from drivers.base import Effect, Evidence, Plan, Reboot
 from drivers.boot import Signs, Verdict, judge
+from drivers.hashing import is_hashing
 from drivers.proof import evidence, is_silent
 from drivers.uptime import turn_of
 from drivers.values import rate_text
@@ -16,7 +17,6 @@ from drivers.whatsminer import proofs, state
 from drivers.whatsminer.subject import Subject, api_port, forget_login, give
 
 _QUIET_S: Final = 3.0
-_HASHING_SHARE: Final = 0.05
 _PROBE_EVERY_S: Final = 3.0
 _LOOK_EACH_PROBES: Final = 5
 
@@ -24,8 +24,8 @@ _LOOK_EACH_PROBES: Final = 5
 async def plan(miner: Subject, change: Reboot) -> Plan:
     """See how long board and process have been running. Raises PolicyRefusedError while it hashes, unless forced."""
     now = await state.look(miner)
-    is_hashing = (now.hashrate_hs or 0.0) > _HASHING_SHARE * (miner.ideal_hs or 0.0)
-    if is_hashing and not change.force and not miner.allow_plain_reboot:
+    works = await is_hashing(miner, now.hashrate_hs)
+    if works and not change.force and not miner.allow_plain_reboot:
         rate = now.hashrate_hs or 0.0
         raise PolicyRefusedError(
             f"it is hashing ({rate_text(rate)}): a reboot would cost that work; repeat with force to do it anyway"
@@ -34,7 +34,7 @@ async def plan(miner: Subject, change: Reboot) -> Plan:
         "uptime_s": now.uptime_s,
         "elapsed_s": now.elapsed_s,
         "hashrate_hs": now.hashrate_hs,
-        "hashing": is_hashing,
+        "hashing": works,
         "read_at": to_text(miner.clock.now()),
     }
     return Plan(change=change, before=before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shlex
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +16,7 @@ from agent.inventory import Inventory
 from contract.link import Settings
 from contract.miner import Identity, Make
 from simulator.farm import Farm
-from tests.agent.commands import door, miner_agent
+from tests.agent.commands import PROGRAM, door, miner_agent
 from tests.agent.test_link import said, served
 from tests.virtual_time import loop_clock
 
@@ -154,3 +156,19 @@ async def test_doctor_names_the_miners_that_refused_the_login_of_the_daemon(
     assert " and 2 more; correct" in said["passwords"].text
     assert said[first.ip].text.startswith("auth_failed: ")
     assert str(tmp_path / "secret") in said[first.ip].text
+
+
+@pytest.mark.parametrize(
+    ("streams", "words"),
+    [("> /dev/full", "could not be written: No space left"), ("<&- >&-", ""), ("<&- >&- 2>&-", "")],
+)
+async def test_an_answer_that_goes_nowhere_is_no_traceback(
+    streams: str, words: str, tmp_path: Path
+) -> None:
+    command = shlex.join([*PROGRAM, "doctor", "--config", str(tmp_path / "none.toml")])
+    process = await asyncio.create_subprocess_shell(
+        f"exec {command} {streams}", stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await process.communicate()
+    assert (process.returncode, b"Traceback" in err) == (1, False)
+    assert words in err.decode()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from agent.actions import UNSUPPORTED
 from agent.cli import _task_params
@@ -123,9 +124,29 @@ def test_parameters_come_from_a_file_or_from_standard_input(
     """Where no list of processes shows a password of theirs."""
     text = '{"pools": [{"url": "stratum+tcp://p.example:1", "user": "u", "password": "s3cret"}]}'
     (tmp_path / "pools.json").write_text(text)
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
-    for given in (text, f"@{tmp_path / 'pools.json'}", "-"):
+    (tmp_path / "marked.json").write_text(text, "utf-8-sig")  # as some editors begin a file
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    for given in (text, f"@{tmp_path / 'pools.json'}", f"@{tmp_path / 'marked.json'}", "-"):
         assert _task_params("10.0.0.1", TaskName.POOLS, given, True) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ("@/dev/zero", "--params @/dev/zero: file too large"),
+        ("@/", "--params @/: is a directory"),
+        ("@", "--params @: "),
+        ("@/dev/null", "--params is not JSON"),
+        ('{"pools": [{"url": "tcp://a:1", "user": "\\ud800"}]}', "--params: params.pools.0.user"),
+    ],
+)
+def test_parameters_that_cannot_be_taken_are_refused_in_words(
+    params: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        _task_params("10.0.0.1", TaskName.POOLS, params, False)
+    assert ended.value.exit_code == 2
+    assert words in capsys.readouterr().err
 
 
 def test_every_hint_is_of_a_task_and_its_example_is_right() -> None:

@@ -173,6 +173,16 @@ def test_relative_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
     assert config.credentials[0].password_file == tmp_path / "p"
 
 
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 5000, "a = " + "9" * 5000, "a = 1979-13-45", "a.b.c", "\x00"]
+)
+def test_a_file_that_is_no_toml_is_told_in_words(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.toml: not TOML: "):
+        load(path)
+
+
 def test_secrets_handed_over_by_systemd_are_found_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from agent.doctor import Finding, examine
 from agent.enroll import enroll
 from agent.hostuser import HostUser, acting_as, find_user, myself, owner_of
 from contract.link import EnrollReply
+from tests.agent.commands import miner_agent
 from tests.agent.test_link import said, served
 from tests.virtual_time import loop_clock
 
@@ -171,3 +172,27 @@ async def test_whatever_lies_in_the_state_folder_is_told_in_words(site: Path) ->
     state.write_text("")
     told = await problems(site)
     assert "is no folder" in told["state folder"][0]
+
+
+async def test_what_lies_in_the_state_folder_need_not_be_a_file_nor_its_name_text(
+    site: Path,
+) -> None:
+    """Nothing of it is waited for, and what is not there is no fault."""
+    state = site / "state"
+    os.mkfifo(state / "journal.db")
+    os.mkfifo(state / "inventory.db")
+    (state / "gone").symlink_to(site / "nowhere")
+    (state / "loop").symlink_to(state / "loop")
+    odd = os.fsdecode(b"\xff\xfe")
+    (state / odd).mkdir(mode=0o000)
+    if os.geteuid() == 0:
+        for each in state.iterdir():
+            os.chown(each, AGENT.uid, AGENT.gid, follow_symlinks=False)
+    told = await problems(site)
+    assert "it is no file" in told["journal"][0]
+    (foreign,) = told["state folder"]
+    assert foreign.startswith(f"loop, {odd} in ")
+    ran = await miner_agent("doctor", "--config", site / "config.toml")
+    assert (ran.code, "Traceback" in ran.err) == (1, False)
+    assert r"\udcff\udcfe" in ran.out
+    (state / odd).chmod(0o700)

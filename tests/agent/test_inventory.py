@@ -64,9 +64,8 @@ async def test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_f
     await again.open()
     again.note_login("10.0.0.1", refused=False)
     again.forget("02:00:00:00:00:02")
-    again.seen(
-        "10.0.0.2", miner("02:00:00:00:00:02"), AT
-    )  # it comes back, and may have let us in since
+    # It comes back, and may let us in by now.
+    again.seen("10.0.0.2", miner("02:00:00:00:00:02"), AT)
     again.seen("10.0.0.33", miner("02:00:00:00:00:03"), AT)  # it moved
     await again.close()
     assert login_refused(path) == ["10.0.0.33"]
@@ -108,3 +107,14 @@ async def test_a_folder_that_cannot_be_written_does_not_stop_the_agent(tmp_path:
     inventory.seen("10.0.0.1", miner(), AT)
     await inventory.close()
     assert inventory.by_ip("10.0.0.1") is not None
+
+
+async def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a#b?c%41"
+    folder.mkdir()
+    inventory = Inventory(folder / "inventory.db")
+    await inventory.open()
+    inventory.seen("10.0.0.1", miner(), AT)
+    await inventory.close()
+    assert file_trouble(folder / "inventory.db") is None
+    assert list(known_miners(folder / "inventory.db")) == ["10.0.0.1"]

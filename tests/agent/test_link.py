@@ -347,6 +347,21 @@ async def test_enrolling_leaves_a_token_only_the_agent_can_read(tmp_path: Path) 
         membership(token)
 
 
+@pytest.mark.parametrize("name", ["token", "membership.json"])
+async def test_a_code_is_not_used_up_where_the_token_cannot_be_kept(
+    name: str, tmp_path: Path
+) -> None:
+    """A folder in a file's place is what some containers make of a file that is missing."""
+
+    async def handle(_request: web.Request) -> web.Response:
+        raise AssertionError("the code was used")
+
+    (tmp_path / name).mkdir()
+    async with served(handle) as url:
+        with pytest.raises(IsADirectoryError, match=name):
+            await enroll(url, "c0de", tmp_path / "token")
+
+
 async def test_enrolling_over_plain_http_is_for_this_host_only(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="clear"):
         await enroll("http://cloud.example.net", "c", tmp_path / "token")

@@ -65,3 +65,17 @@ def test_a_slip_in_an_address_is_never_taken_for_a_name(text: str) -> None:
     """Look-ups would make other addresses of these, and act would change the miner there."""
     with pytest.raises(ValueError, match="not an IPv4 address"):
         ranges_in([text])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("10.0.0.9-300", "not an IPv4 address"),
+        ("10.0.0.50-10", "ends before it begins"),
+        ("10.0.0.50-10.", "not an IPv4 address"),
+        ("10.0.300-310", "not an IPv4 address"),
+    ],
+)
+def test_nor_is_a_slip_in_a_range(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ranges_in([text])

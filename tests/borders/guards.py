@@ -465,7 +465,7 @@ def _first_steps() -> Iterator[Guard]:
     yield Guard(
         "a slip in an address is no name",
         "agent/targets.py",
-        "(?!(\\d+|0x[0-9a-f]*)\\.?$)",
+        "(?!([\\d-]+|0x[0-9a-f]*)\\.?$)",
         "",
         f"{targets}a_slip_in_an_address_is_never_taken_for_a_name",
     )

@@ -462,6 +462,9 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_USER}doctor_leaves_no_files_of_root_behind",
                 f"{_USER}no_fault_of_a_check_ends_the_doctor",
                 f"{_USER}whatever_lies_in_the_state_folder_is_told_in_words",
+                f"{_USER}what_lies_in_the_state_folder_need_not_be_a_file_nor_its_name_text",
+                f"{_CONFIG}a_file_that_is_no_toml_is_told_in_words",
+                f"{_DOCTOR}an_answer_that_goes_nowhere_is_no_traceback",
             ),
         ),
         Point(
@@ -494,7 +497,10 @@ POINTS: dict[str, tuple[Point, ...]] = {
         Point(
             "`--params @FILE` and `-`",
             "Keep a password out of the list of processes.",
-            (f"{_USAGE}parameters_come_from_a_file_or_from_standard_input",),
+            (
+                f"{_USAGE}parameters_come_from_a_file_or_from_standard_input",
+                f"{_USAGE}parameters_that_cannot_be_taken_are_refused_in_words",
+            ),
         ),
         Point(
             "what stands for miners",
@@ -504,16 +510,21 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 "tests/agent/test_targets.py::test_one_miner_is_named_by_whatever_stands_for_one_address",
                 "tests/agent/test_targets.py::test_what_is_not_one_miner_is_refused_in_words",
                 "tests/agent/test_targets.py::test_a_slip_in_an_address_is_never_taken_for_a_name",
+                "tests/agent/test_targets.py::test_nor_is_a_slip_in_a_range",
             ),
         ),
     ),
     "Figures": (
         Point(
             "a hash rate that its boards contradict",
-            "By a factor of more than 3 (IceRiver: 30): no rate, and the fault `rate_unit_doubtful` with both figures.",
+            "By a factor of more than 3 (IceRiver: 30): no rate, and the fault `rate_unit_doubtful` with both figures. One "
+            "window of the whole that agrees is enough, for work begins and stops.",
             (
                 f"{_READING}a_whole_that_its_boards_contradict_is_no_rate",
                 f"{_READING}boards_that_do_not_contradict_change_nothing",
+                f"{_READING}work_that_begins_or_stops_is_no_wrong_unit",
+                f"{_READING}boards_that_died_leave_their_mean_behind",
+                "tests/drivers/whatsminer/test_reading3.py::test_boards_that_do_not_tell_may_do_as_much_as_the_others",
                 f"{_OF_READING}[boards_count_otherwise_than_the_whole]",
                 f"{_OF_WHATSMINER}[boards_by_4028_a_thousand_times_too_high]",
                 f"{_OF_WHATSMINER}[boards_in_terahash_a_thousand_times_too_high]",
@@ -527,6 +538,8 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "Counts as hashing: it is not rebooted without force, and not believed to sleep.",
             (
                 f"{_OF_READING}[a_rate_in_doubt_is_a_rate]",
+                "tests/drivers/whatsminer/test_reboot.py::test_a_rate_that_its_boards_contradict_is_not_taken_for_rest",
+                "tests/drivers/iceriver/test_reboot.py::test_a_rate_that_its_boards_contradict_is_not_taken_for_rest",
                 "tests/contract/test_miner.py::test_a_rate_in_doubt_is_no_rate_and_yet_hashing",
             ),
         ),
@@ -570,12 +583,16 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_OF_REPLIES}[a_whole_in_sol_beside_boards_in_ksol]",
                 f"{_OF_REPLIES}[rwglr_is_not_hiveons_alone]",
                 "tests/drivers/test_registry.py::test_foreign_firmware_is_named_and_only_read_and_told_no_secret",
+                "tests/drivers/antminer/test_read.py::test_a_miner_reflashed_where_it_stands_hears_no_password_either",
             ),
         ),
         Point(
             "a mode that is a number",
             "Is a mode on the maker's own firmware only.",
-            (f"{_OF_REPLIES}[a_constant_mode_of_another_firmware]",),
+            (
+                f"{_OF_REPLIES}[a_constant_mode_of_another_firmware]",
+                "tests/drivers/iceriver/test_codecs.py::test_on_other_firmware_a_mode_is_a_word",
+            ),
         ),
         Point(
             "the WhatsMiner M3 of 2018",

@@ -342,7 +342,9 @@ async def test_what_is_no_http_is_refused_in_the_documented_body(cloud: Cloud, h
     writer.close()
 
 
-@pytest.mark.parametrize("settings", [{"body_wait_s": 60.0}], indirect=True, ids=["time for bodies"])
+@pytest.mark.parametrize(
+    "settings", [{"body_wait_s": 60.0}], indirect=True, ids=["time for bodies"]
+)
 async def test_an_agent_is_answered_a_few_calls_at_a_time(cloud: Cloud):
     agent = await cloud.agent()
     head = (

@@ -332,3 +332,15 @@ async def test_a_miner_reflashed_since_is_a_wrong_device_and_hears_no_password()
         with pytest.raises(WrongDeviceError):
             await driver.read(Depth.SLOW)
         assert not any(entry.had_credentials for entry in miner.wire_log)
+
+
+async def test_a_miner_reflashed_where_it_stands_hears_no_password_either():
+    """Some firmware changes nothing that is told of the model, and names itself in its date alone."""
+    async with stage("s9") as (miner, driver):
+        await driver.read(Depth.SLOW)
+        assert any(entry.had_credentials for entry in miner.wire_log)
+        miner.wire_log.clear()
+        miner.version = "Sun Nov 15 11:26:40 CST 2020 (Chipless v3.0 Auto Paid)"
+        with pytest.raises(WrongDeviceError):
+            await driver.read(Depth.SLOW)
+        assert not any(entry.had_credentials for entry in miner.wire_log)

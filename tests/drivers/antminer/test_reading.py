@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from contract.miner import PowerMode
+from drivers.antminer import braiins
+from drivers.antminer.identify import who_of
 from drivers.antminer.models import NEW_BM, OLD, clean_model, spec_for
 from drivers.antminer.reading import look_of, mode_of, new_look_of
+from drivers.antminer.replies import Joined, Reply, Status
 from drivers.antminer.units import ago_s, number, rate_hs, scaled, temps_c, unit_hs, watts
 
 
@@ -157,6 +160,7 @@ def chains(*rates: object) -> dict[str, object]:
         (141540.0, ("53.24", "42.26", "46.03")),
         (0.14154, ("53.24", "42.26", "46.03")),
         ("430", (53.24, 42.26, 46.03)),  # three times and a little
+        ("141540", (141.5, "", "")),  # two do not tell, which makes no factor of a thousand
     ],
 )
 def test_a_whole_that_its_boards_contradict_is_no_rate(whole: object, boards: tuple[object, ...]):
@@ -178,16 +182,65 @@ def test_a_whole_that_its_boards_contradict_is_no_rate(whole: object, boards: tu
         ("420", ("53.24", "42.26", "46.03")),  # not quite three times
         ("0.00", ("53.24", "42.26", "46.03")),  # no work for five seconds
         ("141.54", ("0.00", "0.00", "0.00")),
-        ("141.54", ("0.04", "", "0.04")),  # one does not tell
+        ("141.54", ("46.03", "", "")),  # two do not tell
+        ("141.54", ("46.03",)),  # they are not even listed
         ("141.54", ()),
     ],
 )
 def test_boards_that_do_not_contradict_change_nothing(whole: object, boards: tuple[object, ...]):
-    row = {"GHS 5s": whole, "GHS av": 139.59} | chains(*boards)
+    row: dict[str, object] = {"GHS 5s": whole, "GHS av": 139.59} | chains(*boards)
+    row |= {f"chain_acs{n}": "" for n in range(len(boards) + 1, 4)}
+    row |= {f"chain_acn{n}": 0 for n in range(len(boards) + 1, 4)}
     moving = look_of(None, row, None, spec_for("Z11"), OLD).moving
     assert moving.hashrate_doubt is None
     assert moving.hashrate_hs == pytest.approx(float(str(whole)) * 1e3)
     assert moving.hashes is (moving.hashrate_hs > 0)
+
+
+@pytest.mark.parametrize(
+    ("now", "mean", "told"),
+    [
+        ("0.12", 500.28, "126.12"),  # no work for half a minute
+        ("150.00", 500.28, "126.12"),  # and for some seconds
+        ("504.00", 12.6, "126.12"),  # the first work for long
+    ],
+)
+def test_work_that_begins_or_stops_is_no_wrong_unit(now: str, mean: float, told: str):
+    row: dict[str, object] = {"GHS 5s": now, "GHS av": mean}
+    row |= {f"chain_acn{n}": 72 for n in range(1, 5)}
+    row |= {f"chain_rate{n}": told for n in range(1, 5)}
+    moving = look_of(None, row, None, spec_for("L3+"), OLD).moving
+    assert moving.hashrate_doubt is None
+    assert moving.hashrate_hs == pytest.approx(float(now) * 1e6)
+
+
+def test_boards_that_died_leave_their_mean_behind():
+    summary = {"RT HASHRATE": "2350.11 MH/s", "AV HASHRATE": "9410.02 MH/s"}
+    row: dict[str, object] = {f"chain_acn{n}": 120 for n in range(1, 5)}
+    row |= {f"CHAIN AVG HASHRATE{n}": "2352.50 MH/s" for n in range(1, 5)}
+    moving = look_of(summary, row, None, spec_for("L7"), None).moving
+    assert (moving.hashrate_doubt, moving.hashrate_hs) == (None, pytest.approx(2.35011e9))
+
+
+@pytest.mark.parametrize(
+    ("now", "mean"),
+    [
+        ("0.00", 12.0),  # it worked for minutes, days ago
+        ("14000", 12.0),  # it works again, since minutes
+        ("14000", 0.0),
+    ],
+)
+def test_a_mean_that_is_low_is_no_wrong_unit(now: str, mean: float):
+    row = {"GHS 5s": now, "GHS av": mean, "total_rateideal": 14000.0}
+    look = look_of(None, row, None, spec_for("S9"), OLD)
+    assert not look.has_doubtful_unit
+    assert look.ideal_hs == 14e12
+
+
+def test_what_stands_for_no_serial_hides_none():
+    assert who_of({"serinum": "Unknown", "serial_no": "SMTT1"}).serial == "SMTT1"
+    assert who_of({"serinum": 7, "serial_no": ["SMTT1"]}).serial is None
+    assert who_of({"serinum": "Unknown", "serial_no": "unknow"}).serial is None
 
 
 def test_the_newer_api_is_held_to_its_boards_too():
@@ -197,6 +250,10 @@ def test_the_newer_api_is_held_to_its_boards_too():
     assert new.moving is not None
     assert (new.moving.hashrate_hs, new.ideal_hs) == (None, None)
     assert new_look_of(None, stats | {"rate_unit": "TH/s"}, None).moving != new.moving
+    starting = stats | {"rate_5s": 20_000.0, "rate_avg": 204_000.0}
+    seen = new_look_of(None, starting, spec_for("S21")).moving
+    assert seen is not None
+    assert seen.hashrate_hs == 20e12
 
 
 @pytest.mark.parametrize(
@@ -206,7 +263,12 @@ def test_the_newer_api_is_held_to_its_boards_too():
         ({"watt": "5525"}, 5525),
         ({"power": 0, "watt": 3412}, 3412),
         ({"watt": 0}, None),  # hydros that do not measure it
+        ({"power": "3358 W"}, 3358),
+        ({"power": "3.358 kW", "watt": 3412}, 3412),
         ({"power": {"in": 3358}}, None),
+        ({"power": None, "watt": True}, None),
+        ({"power": float("nan"), "watt": float("inf")}, None),
+        ({"power": -1, "watt": "-3358"}, None),
         ({}, None),
     ],
 )
@@ -222,6 +284,44 @@ def test_a_bare_figure_counts_in_the_unit_that_the_same_has_in_text():
     assert look.moving.boards[0].hashrate_hs == pytest.approx(5.66e9)
     mega = {"AV HASHRATE": "9529.46 MH/s", "GHS av": 9529.46}
     assert look_of(mega, {"rate_30m": 9500}, None, None, None).moving.hashrate_30m_hs == 9.5e9
+
+
+def test_a_figure_that_names_its_unit_counts_in_that():
+    row: dict[str, object] = {
+        "GHS 5s": "13.52 TH/s",
+        "GHS av": "13520.1",
+        "chain_rate6": "4.51TH/s ",
+    }
+    row |= {"chain_acn6": 63, "chain_rate7": "4.50 T?H", "chain_acn7": 63}
+    moving = look_of(None, row, None, spec_for("S9"), OLD).moving
+    assert moving.hashrate_hs == pytest.approx(13.52e12)
+    assert moving.hashrate_avg_hs == pytest.approx(13.5201e12)
+    assert [board.hashrate_hs for board in moving.boards] == [pytest.approx(4.51e12), None]
+
+
+@pytest.mark.parametrize(
+    ("now", "mean", "told_hs"),
+    [
+        (13.5e6, 13.5e6, 13.5e12),
+        (0.2e6, 13.5e6, 0.2e12),  # its pool is away
+        ("-1", 13.5e6, None),
+        ("13.5 TH/s", 13.5e6, None),
+        (13.5e3, 13.5e3, None),
+    ],
+)
+def test_braiins_is_held_to_its_boards_too(now: object, mean: object, told_hs: float | None):
+    good = Status(status="S")
+    rows = [{"ID": each, "MHS 5s": 4.5e6} for each in (6, [7], {"a": 8})]
+    heats = [{"ID": 6, "Chip": 81.0}, {"ID": [7], "Chip": 82.0}]
+    joined = Joined(
+        summary=Reply(STATUS=good, SUMMARY=[{"MHS 5s": now, "MHS av": mean}]),
+        devs=Reply(STATUS=good, DEVS=rows),
+        temps=Reply(STATUS=good, TEMPS=heats),
+    )
+    moving = braiins.look_of(joined).moving
+    assert moving.hashrate_hs == (None if told_hs is None else pytest.approx(told_hs))
+    assert (moving.hashrate_doubt is not None) is (now == 13.5e3)
+    assert moving.boards[0].temp_chip_c == 81.0
 
 
 def test_a_fan_that_stands_still_is_seen_where_slots_are_counted_through():

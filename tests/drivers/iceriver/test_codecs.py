@@ -342,6 +342,7 @@ def test_a_log_that_ends_early_and_one_without_a_length_are_malformed():
         ("6226", "", None),
         ("6226", "X", None),
         ("6226X", "G", None),
+        (6226, "\u212a", None),  # the sign of Kelvin, which is a small k to some
         ("6226GG", "G", None),
         ("-6226G", "G", None),
         (-1, "G", None),
@@ -602,6 +603,14 @@ def test_health_flags_are_faults_and_the_one_for_heat_only_with_a_failed_sensor(
 )
 def test_a_mode_is_a_number_or_its_word(told: Any, mode: PowerMode | None):
     assert state.mode_of(told) is mode
+
+
+def test_on_other_firmware_a_mode_is_a_word():
+    told = [1, 0.0, "1", "sleep", "Normal", None]
+    assert [state.mode_in_words(each) for each in told] == [
+        *(None, None, None),
+        *(PowerMode.SLEEP, PowerMode.NORMAL, None),
+    ]
 
 
 def test_all_three_slots_are_there_in_the_order_of_their_numbers():

@@ -84,3 +84,14 @@ async def test_sleep_that_is_stored_and_not_obeyed_is_no_leave_to_reboot() -> No
         await on.carry_out(Suspend())
         with pytest.raises(PolicyRefusedError, match="force"):
             await on.driver.plan(Reboot())
+
+
+async def test_a_rate_that_its_boards_contradict_is_not_taken_for_rest() -> None:
+    """Far below its ideal rate, as far as one can tell: its boards do a thousand times as much."""
+    async with stage("ks5l", "board_unit_off") as on:
+        on.driver._ideal_hs = on.miner.hashrate_hs * 1000.0
+        with pytest.raises(PolicyRefusedError, match="force"):
+            await on.driver.plan(Reboot())
+        on.faults.remove("board_unit_off")
+        on.driver._ideal_hs = on.miner.hashrate_hs * 1000.0
+        assert (await on.planned(Reboot())).before["hashing"] is False

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from contract.miner import Moving
-from drivers.whatsminer.frames import PoolRow3
+from drivers.whatsminer.frames import PoolRow3, StatusReply, decode_status
 from drivers.whatsminer.reading import Look
-from drivers.whatsminer.reading3 import heat_mode, power_limit_w, reject_percent, with_coolant
+from drivers.whatsminer.reading3 import (
+    heat_mode,
+    look_of_status,
+    power_limit_w,
+    reject_percent,
+    with_coolant,
+)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +73,9 @@ def test_heating_is_told_and_mining_alone_is_not(
         (True, 41.0, 38.4, (True, 41.0)),  # of every look, so its own
         (True, None, "38.4", (True, 38.4)),
         (None, None, 0, (None, None)),
+        (None, None, -1, (None, None)),  # how these devices say that they do not know
+        (None, None, "-1.0", (None, None)),
+        (True, None, -3.5, (True, -3.5)),
         (None, None, None, (None, None)),
         (False, None, 38.4, (False, None)),  # the model says air
     ],
@@ -76,3 +86,29 @@ def test_a_supply_that_tells_of_coolant_has_some(
     look = Look(moving=Moving(temp_inlet_c=inlet_c), is_liquid=is_liquid)
     after = with_coolant(look, {"liquid-temperature": told})
     assert (after.is_liquid, after.moving.temp_inlet_c) == seen
+
+
+def status(*boards: dict[str, Any]) -> StatusReply:
+    summary = {"hash-realtime": 120.0, "hash-average": 119.0}
+    message = {"summary": summary, "edevs": boards}
+    return decode_status(json.dumps({"code": 0, "when": 1, "msg": message}).encode())
+
+
+@pytest.mark.parametrize(
+    ("boards", "is_doubted"),
+    [
+        (({"hash-realtime": 40.0}, {"hash-realtime": 40.0}, {}), False),
+        (({"hash-realtime": 40.0}, {}, {}), False),
+        (({"hash-realtime": 40_000.0}, {}, {}), True),
+        (({"hash-realtime": 0.04}, {"hash-realtime": 0.04}, {}), True),
+        (({"hash-realtime": 0.04}, {"hash-average": 40.0}, {"hash-average": 40.0}), False),
+        (({"hash-realtime": "x"}, {"hash-average": -1}, {}), False),
+        ((), False),
+    ],
+)
+def test_boards_that_do_not_tell_may_do_as_much_as_the_others(
+    boards: tuple[dict[str, Any], ...], is_doubted: bool
+):
+    look = look_of_status(status(*boards), None)
+    assert look is not None
+    assert (look.moving.hashrate_doubt is not None) is is_doubted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from contract.errors import PolicyRefusedError
 from drivers.base import Reboot, Suspend
 from tests.drivers.whatsminer.stage import WRITABLE, stage
 
@@ -35,3 +36,15 @@ async def test_after_a_reboot_a_new_token_is_asked_for() -> None:
         assert (await on.carry_out(FORCE)).outcome == "done"
         assert len(on.ledger("reboot", phase="received")) == 2
         assert not on.ledger(phase="rejected")
+
+
+@pytest.mark.parametrize("key", WRITABLE)
+async def test_a_rate_that_its_boards_contradict_is_not_taken_for_rest(key: str) -> None:
+    """Far below its ideal rate, as far as one can tell: its boards do a thousand times as much."""
+    async with stage(key, "board_unit_off") as on:
+        on.driver._ideal_hs = on.miner.hashrate_hs * 1000.0
+        with pytest.raises(PolicyRefusedError, match="force"):
+            await on.driver.plan(Reboot())
+        on.faults.remove("board_unit_off")
+        on.driver._ideal_hs = on.miner.hashrate_hs * 1000.0
+        assert (await on.planned(Reboot())).before["hashing"] is False
