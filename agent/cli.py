@@ -375,6 +375,8 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
 def _text_of(params: str) -> str:
     """What stands after --params, or in the file or on standard input that it names. Raises OSError, ValueError."""
     if params == "-":
+        if sys.stdin is None:
+            raise OSError("standard input is closed")
         return sys.stdin.read()
     if params.startswith("@"):
         return Path(params[1:]).read_text("utf-8")

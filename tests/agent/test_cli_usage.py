@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from agent.actions import UNSUPPORTED
 from agent.cli import _task_params
@@ -99,6 +100,8 @@ async def test_a_public_address_that_the_config_names_is_touched(tmp_path: Path)
          "params.pools.0.pass: unknown key; did you mean password?"),
         (["miner.pool.update", "--params", '{"pools": [{"url": "javascript://x", "user": ""}]}'], 2, "scheme must be one of"),
         (["miner.light.update", "--params", "@/nowhere/params.json"], 2, "no such file"),
+        (["miner.pool.update", "--params", '{"pools": [{"url": "tcp://a:1", "user": "\\ud800"}]}'], 2,
+         "params.pools.0.user: must be text that can be written as UTF-8"),
         (["miner.paint"], 2, "miner.power_mode.update"),
         (["miner.light.updte"], 2, "did you mean miner.light.update?"),
         (["agent.scan.create"], 2, "miner-agent scan RANGE"),
@@ -126,6 +129,15 @@ def test_parameters_come_from_a_file_or_from_standard_input(
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     for given in (text, f"@{tmp_path / 'pools.json'}", "-"):
         assert _task_params("10.0.0.1", TaskName.POOLS, given, True) == json.loads(text)
+
+
+def test_a_standard_input_that_is_closed_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(typer.Exit):
+        _task_params("10.0.0.1", TaskName.POOLS, "-", False)
+    assert "--params -: standard input is closed" in capsys.readouterr().err
 
 
 def test_every_hint_is_of_a_task_and_its_example_is_right() -> None:

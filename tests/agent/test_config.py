@@ -101,7 +101,10 @@ def test_the_example_shows_every_key_and_its_default() -> None:
             "[cloud]\nproxy = 'proxy:3128'",
             "cloud.proxy: 'proxy:3128' is not an http:// or https://",
         ),
-        ("[cloud]\nproxy = 'socks5://u:pw@p:1'", "cloud.proxy: 'socks5://p:1' is not an http"),
+        (
+            "[cloud]\nproxy = 'socks5://u:pw@p:1'",
+            r"cloud.proxy: 'socks5://\*\*\*@p:1' is not an http",
+        ),
         ("[health]\nmetrics_host = 'localhost'", "'localhost' is not an IP address"),
         ("[rigmonitor]\ndefault_coin_name = ' '", "default_coin_name: must not be empty"),
         (
