@@ -64,7 +64,7 @@ def plan(
     of the same name.
     """
     chosen: list[Row] = []
-    skipped: dict[tuple[SkipReason, str], list[str]] = {}
+    skipped: dict[SkipReason, dict[str, list[str]]] = {}
     for miner_id in dict.fromkeys(request.miner_ids):
         row = known.get(miner_id)
         reason = _reason(request, row, recent.get(miner_id), now)
@@ -72,13 +72,21 @@ def plan(
             chosen.append(row)
             continue
         reason = reason or "miner_not_found"
-        skipped.setdefault((reason, _message(request, reason, row)), []).append(miner_id)
-    return Plan(
-        chosen=chosen,
-        skipped=[
-            Skip(reason=reason, message=message, miner_ids=ids)
-            for (reason, message), ids in skipped.items()
-        ],
+        by_message = skipped.setdefault(reason, {})
+        by_message.setdefault(_message(request, reason, row), []).append(miner_id)
+    return Plan(chosen=chosen, skipped=[_skip(*each) for each in skipped.items()])
+
+
+def _skip(reason: SkipReason, by_message: Mapping[str, Sequence[str]]) -> Skip:
+    """One entry for a reason, as published. Where its messages differ, each names its miners."""
+    told = [
+        message if len(by_message) == 1 else f"{message} ({', '.join(ids)})"
+        for message, ids in by_message.items()
+    ]
+    return Skip(
+        reason=reason,
+        message="; ".join(told),
+        miner_ids=[miner_id for ids in by_message.values() for miner_id in ids],
     )
 
 

@@ -55,10 +55,13 @@ async def test_miners_that_lack_a_mode_for_different_reasons_are_told_apart(
         readings.healthy(3, modes=("normal",)),
     )
     made = await stage.create("miner.power_mode.update", 1, 2, 3, params={"mode": "low"})
-    assert [each["miner_ids"] for each in made["meta"]["skipped"]] == [
-        [stage.miners[1], stage.miners[3]],
-        [stage.miners[2]],
-    ]
+    one, two, three = (stage.miners[number] for number in (1, 2, 3))
+    [skipped] = made["meta"]["skipped"]  # one for each reason, as published
+    assert skipped["miner_ids"] == [one, three, two]
+    assert skipped["message"] == (
+        f"Task skipped: mode not supported by this model of the manufacturer ({one}, {three}); "
+        f"Task skipped: the firmware of this miner is only read, so no mode can be set ({two})"
+    )
     assert made["meta"]["summary"] == {"created_count": 0, "skipped_count": 3}
 
 
