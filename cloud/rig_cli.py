@@ -10,7 +10,6 @@ from cloud.terminal import (
     AsJson,
     Data,
     Workspace,
-    checked_name,
     fail,
     now,
     say,
@@ -32,7 +31,7 @@ _CodeOrId = Annotated[str, typer.Argument(metavar="CODE_OR_ID")]
 @rigs.command("create")
 def rig_create(
     data: Data,
-    name: Annotated[str, typer.Option(help="Two characters or more.", callback=checked_name)],
+    name: Annotated[str, typer.Option(help="Two characters or more.")],
     farm: Annotated[str, typer.Option(help="Id of its farm.")],
     as_json: AsJson = False,
 ) -> None:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 _NAME_MAX = 255  # characters
 
 
-def checked_name(name: str) -> str:
+def _checked_name(name: str) -> str:
     """Of an option: what a record may be called. Raises BadParameter."""
     try:
         not_blank(plain(name))
@@ -35,7 +35,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-Name = Annotated[str, typer.Option(callback=checked_name)]
+Name = Annotated[str, typer.Option(callback=_checked_name)]
 Data = Annotated[
     Path, typer.Option("--data", envvar="MINER_CLOUD_DATA", help="Directory of database and files.")
 ]

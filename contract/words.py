@@ -77,6 +77,7 @@ def _said(text: str) -> Callable[[_Details], str]:
 _WORDS: Final[Mapping[str, Callable[[_Details], str]]] = {
     "missing": _said("is missing"),
     "string_type": _said("must be text"),
+    "string_unicode": _said("must be text that can be written as UTF-8"),
     "bool_type": _said("must be true or false"),
     "bool_parsing": _said("must be true or false"),
     "int_type": _said("must be a whole number, without quotes"),

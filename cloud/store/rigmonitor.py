@@ -28,6 +28,7 @@ from contract.link import MinerReading
 from contract.miner import Moving, Slow, Static
 from contract.nonce import Page
 from contract.rigmonitor import Switch
+from contract.texts import plain
 
 NAME_MIN: Final = 2  # characters, as the official server has it
 NAME_MAX: Final = 255
@@ -61,6 +62,10 @@ async def create_rig(
     name = name.strip()
     if not NAME_MIN <= len(name) <= NAME_MAX:
         raise ValueError(f"the name of a machine has {NAME_MIN} to {NAME_MAX} characters")
+    try:
+        plain(name)
+    except ValueError as error:
+        raise ValueError(f"the name of a machine {error}") from None
     code = new_uuid()  # random: MRM's own are UUIDs too, and agents may check for one
     row = {
         "id": new_uuid(),

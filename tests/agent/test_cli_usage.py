@@ -100,6 +100,8 @@ async def test_a_public_address_that_the_config_names_is_touched(tmp_path: Path)
          "params.pools.0.pass: unknown key; did you mean password?"),
         (["miner.pool.update", "--params", '{"pools": [{"url": "javascript://x", "user": ""}]}'], 2, "scheme must be one of"),
         (["miner.light.update", "--params", "@/nowhere/params.json"], 2, "no such file"),
+        (["miner.pool.update", "--params", '{"pools": [{"url": "tcp://a:1", "user": "\\ud800"}]}'], 2,
+         "params.pools.0.user: must be text that can be written as UTF-8"),
         (["miner.paint"], 2, "miner.power_mode.update"),
         (["miner.light.updte"], 2, "did you mean miner.light.update?"),
         (["agent.scan.create"], 2, "miner-agent scan RANGE"),

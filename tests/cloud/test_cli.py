@@ -162,7 +162,6 @@ def test_an_id_that_does_not_exist_is_said_in_one_line_with_exit_1(tmp_path, wor
         ("serve", "--data", "x", "--keep-days", "nan"),
         ("workspace", "create", "--data", "x", "--name", " "),
         ("farm", "create", "--data", "x", "--workspace", "w", "--name", "a\x1b[2J"),
-        ("rig", "create", "--data", "x", "--farm", "f", "--name", "a\nb"),
         ("key", "create", "--data", "x", "--workspace", "w", "--name", "k" * 256),
         ("key", "create", "--data", "x", "--workspace", "w", "--name", "k", "--days", "1e9"),
         ("enroll-code", "--data", "x", "--farm", "f", "--hours", "1e12"),

@@ -204,6 +204,11 @@ def test_of_a_machine_whose_code_is_revoked_that_is_said_and_what_to_do(
         (("create", "--farm", "nowhere", "--name", "KS-01"), 1, "there is no farm nowhere"),
         (("create", "--farm", "FARM", "--name", " K "), 1, "2 to 255 characters"),
         (("create", "--farm", "FARM", "--name", "K" * 256), 1, "2 to 255 characters"),
+        (
+            ("create", "--farm", "FARM", "--name", "K\n1"),
+            1,
+            "the name of a machine must hold no control characters",
+        ),
         (("expect", "some-id"), 2, "give --asic or --light"),
         (("expect", "some-id", "--asic", "ON"), 2, "--asic"),
         (("revoke", "some-id"), 1, "there is no machine"),
