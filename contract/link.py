@@ -212,7 +212,7 @@ class FileReply(Message, frozen=True, kw_only=True):
     complete: bool
 
 
-class MinerReading(Message, frozen=True, kw_only=True):
+class MinerReading(Message, frozen=True, kw_only=True, omit_defaults=True):
     """What one look at one miner brought. Slow and static facts are sent when they changed, moving ones always;
     `slow_unchanged` says that this look asked for the slow ones and found those that were sent last.
 
