@@ -38,6 +38,8 @@ async def enroll(
     Raises CloudError for a refused code or no connection, ValueError for an unsafe url, OSError when the token cannot
     be written; that is tried before the code is used up.
     """
+    if owner is not None:
+        _check_way(token_file.parent.absolute())
     if not token_file.parent.is_dir():
         token_file.parent.mkdir(parents=True, mode=0o700)
         if owner is not None:
@@ -86,6 +88,13 @@ def agent_version() -> str:
         return "v" + version("miner-agent")
     except PackageNotFoundError:
         return "v0"
+
+
+def _check_way(folder: Path) -> None:
+    """Root follows no link of another user. Raises PermissionError."""
+    for each in (folder, *folder.parents):
+        if each.is_symlink() and each.lstat().st_uid != 0:
+            raise PermissionError(errno.EPERM, "is a link of another user", str(each))
 
 
 def _write_private(path: Path, text: str, owner: HostUser | None) -> Path:

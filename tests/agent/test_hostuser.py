@@ -80,6 +80,21 @@ async def test_root_follows_no_link_in_a_folder_of_another(name: str, site: Path
 
 
 @needs_root
+async def test_root_goes_no_way_that_another_user_laid(site: Path) -> None:
+    async def handle(_request) -> object:
+        raise AssertionError("the code was used")
+
+    (site / "etc").mkdir()
+    (site / "state" / "sub").symlink_to(site / "etc")
+    os.chown(site / "state" / "sub", AGENT.uid, AGENT.gid, follow_symlinks=False)
+    async with served(handle) as url:
+        for name in ("sub", "sub/new"):
+            with pytest.raises(PermissionError, match="is a link of another user"):
+                await enroll(url, "c0de", site / "state" / name / "token", owner=AGENT)
+    assert list((site / "etc").iterdir()) == []
+
+
+@needs_root
 async def test_a_folder_that_enrolling_makes_belongs_to_the_agent_too(site: Path) -> None:
     await enrolled(site, "secrets")
     assert owner_of(site / "secrets") == AGENT

@@ -450,6 +450,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 f"{_USER}root_enrolls_for_the_owner_of_the_state_folder",
                 f"{_USER}root_follows_no_link_in_a_folder_of_another",
+                f"{_USER}root_goes_no_way_that_another_user_laid",
                 f"{_USER}a_folder_that_enrolling_makes_belongs_to_the_agent_too",
             ),
         ),
