@@ -209,6 +209,8 @@ async def test_the_command_prints_one_line_heeds_signals_and_ends_cleanly(base, 
                     _, writer = await asyncio.open_connection(base, ready["rpc_port"])
                 except ConnectionRefusedError:
                     break
+                except ConnectionResetError:
+                    continue  # it was shut while it waited to be taken
                 writer.close()
                 await asyncio.sleep(0.01)
         process.terminate()
