@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -51,18 +51,32 @@ class Store:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A consistent view; writes here are refused by nobody but belong into `write`."""
-        async with self.engine.connect() as connection, connection.begin():
+        async with self._connection() as connection, connection.begin():
             yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """One transaction of the one writer. Durable when the block was left without an error."""
-        async with self._writer, self.engine.connect() as connection:
+        async with self._writer, self._connection() as connection:
             # Taking the write lock first means that a transaction never fails half way because
             # another process wrote in between.
             await connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             async with connection.begin():
                 yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        """Whoever is cancelled while one is opened does not leave it half open: nobody would ever close it."""
+        opening = asyncio.ensure_future(self.engine.connect().start())
+        try:
+            connection = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with suppress(DatabaseError):
+                await (await opening).close()
+            raise
+        async with AsyncExitStack() as opened:
+            opened.push_async_exit(connection)
+            yield connection
 
     async def close(self) -> None:
         await self.engine.dispose()
