@@ -292,8 +292,8 @@ async def _known(
     found: dict[str, dict[str, Any]] = {}
     # Without a MAC the miner that is known at the address is wanted too, see _refuses_login.
     nameless = {_ip_number(look.ip) for look in looks if look.mac is None}
-    for some in chunks(list(nameless)):
-        query = sa.select(*_COLUMNS).where(of_farm, miners.c.ip_number.in_(some))
+    for numbers in chunks(list(nameless)):
+        query = sa.select(*_COLUMNS).where(of_farm, miners.c.ip_number.in_(numbers))
         found |= {row["identity"]: row for row in rows(await connection.execute(query))}
     # With a MAC the provisional row of its address is wanted too, see _supersede.
     wanted = sorted(

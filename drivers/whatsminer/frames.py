@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.errors import (
+    LOGIN_FIX,
     AuthFailedError,
     BusyError,
     MalformedError,
@@ -260,7 +261,7 @@ def refusal_of(reply: Reply3 | StatusReply) -> MinerError | None:
                 f"this firmware does not know the command or its value ({text})"
             )
         case -4:
-            return NoPermissionError(f"the miner gives no permission ({text})")
+            return NoPermissionError(f"the miner gives no permission ({text}); {LOGIN_FIX}")
         case -5:
             return BusyError(f"the miner is out of memory ({text}); try later")
         case _:
