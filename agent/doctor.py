@@ -30,8 +30,15 @@ from agent.shown import counted
 from agent.site import open_site
 from agent.territory import Territory
 from contract.clock import Clock, SystemClock
-from contract.errors import AuthFailedError, BadParamsError, MinerError, UnreachableError
+from contract.errors import (
+    LOGIN_FIX,
+    AuthFailedError,
+    BadParamsError,
+    MinerError,
+    UnreachableError,
+)
 from contract.link import Settings
+from contract.miner import Make
 from drivers.base import Depth, Driver
 
 OK: Final = "ok"
@@ -39,6 +46,7 @@ WARNING: Final = "warning"
 PROBLEM: Final = "problem"
 _SAMPLES: Final = 3
 _NAMED: Final = 10  # addresses, or files, in one finding
+_READ_WITHOUT_LOGIN: Final = (Make.WHATSMINER,)  # only changes need its password
 _ROOM_BYTES: Final = 200 * 2**20
 _FILES: Final = 4096
 _EARLIEST_YEAR: Final = 2026  # a host without a battery clock starts long before
@@ -394,15 +402,14 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
         text = f"{identity.make} {identity.model or ''} reads well"
         if not identity.drivable:
             text += f", but is not driven: {identity.reason}"
+        elif identity.make in _READ_WITHOUT_LOGIN:
+            text += "; its password is not tried by reading"
         findings.append(Finding(OK, ip, text))
     return findings
 
 
 def _refused(ips: list[str]) -> str:
-    return (
-        f"auth_failed at {counted(len(ips), 'miner')} when the agent last looked: {_named(ips)}; "
-        "correct their [[credentials]]"
-    )
+    return f"auth_failed at {counted(len(ips), 'miner')} when the agent last looked: {_named(ips)}; {LOGIN_FIX}"
 
 
 def _named(those: list[str]) -> str:

@@ -199,7 +199,9 @@ class Telemetry:
                 # Whoever it is now is looked at as if it were new.
                 plan.failures, plan.uptime_s, plan.full_mono = 0, None, float("-inf")
                 return
-            if self._fleet.hides_mac(ip) and plan.unsure < _UNSURE_MOST:
+            # One that refuses our login is not one that boots: that is told at once.
+            is_refused = seen.error == ErrorCode.AUTH_FAILED
+            if self._fleet.hides_mac(ip) and not is_refused and plan.unsure < _UNSURE_MOST:
                 plan.unsure += 1
                 return
         plan.unsure = 0
@@ -303,6 +305,8 @@ class Telemetry:
         if plan.firmware != driver.identity.firmware_version:  # what it says of itself is new, too
             return Depth.FULL
         if plan.slow_looks or plan.polls % self._section.slow_every_polls == 0:
+            return Depth.SLOW
+        if plan.login_refused:  # only a look that needs the login tells whether it still is
             return Depth.SLOW
         return Depth.MOVING
 

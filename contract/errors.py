@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
+
+# What to do where a miner refuses a login, or wants one and there is none; the end of a sentence that says so.
+LOGIN_FIX: Final = (
+    "set the right user and password in [[credentials]] of the agent's configuration, then restart the agent: it reads "
+    "passwords when it starts"
+)
 
 
 class ErrorCode(StrEnum):

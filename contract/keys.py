@@ -14,18 +14,18 @@ NAMES_LIKENESS: Final = 0.75  # of dotted names, which share their beginnings an
 _SHOWN_CHARS: Final = 80
 
 
-def unknown_key(key: str, known: Iterable[str]) -> str:
+def unknown_key(key: str, known: Iterable[str], *, called: str = "key") -> str:
     """That a key is not known, and which is meant (a known one is refused beside another spelling of it); the end of a
-    sentence that began with the key.
+    sentence that began with the key. `called` is what such a key is to whoever wrote it.
     """
     names = list(known)
     if key in names:
         return "says what another key says already; give one of them"
     near = nearest(key, names)
     if near is not None:
-        return f"unknown key; did you mean {near}?"
+        return f"unknown {called}; did you mean {near}?"
     listed = f"known here: {', '.join(names)}" if names else "none is known here"
-    return f"unknown key; {listed}"
+    return f"unknown {called}; {listed}"
 
 
 def nearest(word: str, known: Iterable[str], *, likeness: float = LIKENESS) -> str | None:

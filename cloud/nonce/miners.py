@@ -29,7 +29,7 @@ from cloud.store import miners_query
 from cloud.store.engine import chunks
 from cloud.store.miners_query import REPORTS_ITSELF, UNKNOWN_MODE, MinerQuery, stale_after_s
 from cloud.store.readings import DUPLICATE_MAC
-from contract.errors import ErrorCode
+from contract.errors import LOGIN_FIX, ErrorCode
 from contract.miner import Moving, Reading, Slow, Static
 from contract.nonce import BODY_INSTEAD, EnumFilter, Page, SearchMiners, TextFilter
 from contract.nonce_items import (
@@ -46,8 +46,8 @@ from contract.ranges import Range, parse_range
 AUTH_FAILED: Final = ErrorCode.AUTH_FAILED.value
 _PIECE: Final = 200
 _REFUSED_LOGIN: Final = (
-    "its agent cannot log in: user or password are wrong or missing; set them in [[credentials]] of the agent's "
-    "configuration (miner-agent doctor, on the agent's host, says which were tried)"
+    f"the miner at its address refuses the login; {LOGIN_FIX} (miner-agent doctor, on the agent's host, says which "
+    "login was tried)"
 )
 
 

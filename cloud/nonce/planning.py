@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from ipaddress import AddressValueError, IPv4Address
 from itertools import chain
 from typing import Any, Final
 
 import msgspec
 
 from cloud.store.miners_query import INTERVAL_DEFAULT_S
+from cloud.store.readings import DUPLICATE_MAC
 from cloud.store.tasks_query import LastOfKind
+from contract.errors import LOGIN_FIX
+from contract.miner import normalize_mac
 from contract.nonce import MODES_BY_MAKE
 from contract.nonce_items import Skip, SkipReason
 from contract.task import (
@@ -34,8 +38,7 @@ _MESSAGES: Final[dict[SkipReason, str]] = {
     "unsupported_mode": "Task skipped: mode not supported by this manufacturer",
     "miner_not_found": "Task skipped: miner not found or not accessible",
     "unstable_miner": "Task skipped: miner is unstable, its MAC or serial number cannot be relied on",
-    "auth_failed": "Task skipped: the agent cannot log in at the miner: user or password are wrong or missing; set "
-    "them in [[credentials]] of the agent's configuration",
+    "auth_failed": f"Task skipped: the miner at its address refuses the login; {LOGIN_FIX}",
     "outcome_unknown": "Task skipped: nobody knows whether it happened the first time",
 }
 
@@ -75,7 +78,7 @@ def plan(
             continue
         reason = reason or "miner_not_found"
         messages = skipped.setdefault(reason, {})
-        messages.setdefault(_message(request, reason, row), []).append(miner_id)
+        messages.setdefault(_message(request, reason, row, miner_id), []).append(miner_id)
     return Plan(
         chosen=chosen,
         skipped=[
@@ -128,10 +131,13 @@ def _reason(
     if _is_forgotten(row):
         return "miner_not_found"
     if SPECS[request.name].by_agent:
-        if row["unstable_reason"]:
+        if row["unstable_reason"] == DUPLICATE_MAC:
             return "unstable_miner"
+        # Some tell their MAC only after the login: this is then why they tell none.
         if _is_young(row, row["auth_failed_at"], now):
             return "auth_failed"
+        if row["unstable_reason"]:
+            return "unstable_miner"
     if check := _CHECKS.get(request.name):
         return check(request, row, recent, now)
     return None
@@ -226,7 +232,9 @@ _CHECKS: Final[dict[TaskName, Callable[..., SkipReason | None]]] = {
 }
 
 
-def _message(request: Request, reason: SkipReason, row: Row | None) -> str:
+def _message(request: Request, reason: SkipReason, row: Row | None, miner_id: str) -> str:
+    if row is None and _is_address(miner_id):
+        return f"{_MESSAGES[reason]}; its id is wanted, as miner/latest tells it, not its address"
     if isinstance(request.params, PowerModeParams) and row is not None:
         if reason == "no_change":
             return "Task skipped: miner already in requested mode"
@@ -235,6 +243,15 @@ def _message(request: Request, reason: SkipReason, row: Row | None) -> str:
         if reason == "unsupported_mode" and _is_of_others(request.params.mode, row):
             return "Task skipped: mode not supported by this model of the manufacturer"
     return _MESSAGES[reason]
+
+
+def _is_address(text: str) -> bool:
+    """Of whichever kind: it is no id of ours."""
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return normalize_mac(text) is not None
+    return True
 
 
 def _is_of_others(mode: str, row: Row) -> bool:

@@ -32,6 +32,7 @@ from contract.nonce import (
 from contract.words import FAULTS_MAX, faults_in
 
 PAGE: Final = ("page", "pageSize")  # of every list
+_PARAMETER: Final = "query parameter"  # not to be taken for an API key
 _WHOLE: Final = re.compile(r"[0-9]{1,16}(\.0+)?")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -82,8 +83,9 @@ def takes(*names: str, lists: Sequence[str] = ()) -> Callable[[Handler], Handler
                 for key in dict.fromkeys(request.query)
                 if key not in names and key.removesuffix("[]") not in lists
             )
+            known = (*names, *lists)
             faults = [
-                f"{shown_key(key)}: {instead.get(key) or unknown_key(key, [*names, *lists])}"
+                f"{shown_key(key)}: {instead.get(key) or unknown_key(key, known, called=_PARAMETER)}"
                 for key in islice(unknown, FAULTS_MAX)
             ]
             faults += [

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
@@ -98,10 +98,18 @@ async def apply_readings(
             changed: dict[str, dict[str, Any]] = {}
             alone: set[str] = set()
             returns: list[Return] = []
+            standing = _standing(known.values(), agent["id"])
             room: int | None = None  # for new miners, once there is one
             for index, each in enumerate(looks):
                 look = looks[index] = _placed(each, known)
                 row = known.get(look.identity)
+                named = None if look.mac else standing.get(look.ip)
+                if named is not None and _refuses_login(look, named):
+                    _note_refusal(named, look, now)
+                    if named["identity"] not in new:
+                        changed[named["identity"]] = named
+                    if row is None or row["deleted_at"] is not None:
+                        continue  # it has no record beside that of the one that is known there
                 if row is None:
                     if not look.reading.ok:
                         continue  # an address that never answered is no miner yet
@@ -119,6 +127,7 @@ async def apply_readings(
                     returns.append(returned)
                 if look.mac is not None and look.identity == look.mac and look.reading.ok:
                     _supersede(known, changed, look, now)
+                    standing |= _standing([row], agent["id"])
                 if before == DUPLICATE_MAC != row["unstable_reason"]:
                     alone.add(look.identity)
             await _drop_twins(connection, agent["farm_id"], alone, known, changed, now)
@@ -279,15 +288,56 @@ def _placed(look: Look, known: dict[str, dict[str, Any]]) -> Look:
 async def _known(
     connection: AsyncConnection, farm_id: str, looks: list[Look]
 ) -> dict[str, dict[str, Any]]:
+    of_farm = miners.c.farm_id == farm_id
+    found: dict[str, dict[str, Any]] = {}
+    # Without a MAC the miner that is known at the address is wanted too, see _refuses_login.
+    nameless = {_ip_number(look.ip) for look in looks if look.mac is None}
+    for numbers in chunks(list(nameless)):
+        query = sa.select(*_COLUMNS).where(of_farm, miners.c.ip_number.in_(numbers))
+        found |= {row["identity"]: row for row in rows(await connection.execute(query))}
     # With a MAC the provisional row of its address is wanted too, see _supersede.
     wanted = sorted(
         {look.identity for look in looks} | {f"{BY_ADDRESS}{look.ip}" for look in looks}
     )
-    found: dict[str, dict[str, Any]] = {}
     for some in chunks(wanted):
-        query = sa.select(*_COLUMNS).where(miners.c.farm_id == farm_id, miners.c.identity.in_(some))
+        query = sa.select(*_COLUMNS).where(of_farm, miners.c.identity.in_(some))
         found |= {row["identity"]: row for row in rows(await connection.execute(query))}
     return found
+
+
+def _standing(known: Iterable[dict[str, Any]], agent_id: str) -> dict[str, dict[str, Any]]:
+    """By address, the miners with a MAC that this agent knows; of several at one the one seen there last."""
+    found = [
+        row
+        for row in known
+        if row["identity"] == row["mac"]
+        and row["agent_id"] == agent_id
+        and row["deleted_at"] is None
+        and row["last_seen_at"] is not None
+    ]
+    return {row["ip"]: row for row in sorted(found, key=lambda row: row["last_seen_at"])}
+
+
+def _refuses_login(look: Look, named: dict[str, Any]) -> bool:
+    """Whether a look that brought no MAC met what refuses our login at the address of a miner known by its MAC, which
+    many tell only after the login. A look that needs no login does not show that it is taken again.
+    """
+    if look.ip != named["ip"] or named["deleted_at"] is not None:
+        return False
+    if look.reading.error == ErrorCode.AUTH_FAILED:
+        return True
+    needs_none = look.reading.ok and look.reading.slow is None and not look.reading.slow_unchanged
+    return needs_none and named["auth_failed_at"] is not None
+
+
+def _note_refusal(named: dict[str, Any], look: Look, now: datetime) -> None:
+    """All that is said of the known miner is that the login is refused at its address: it may be another one."""
+    if look.reading.error != ErrorCode.AUTH_FAILED:
+        return
+    for at in (named["last_seen_at"], named["auth_failed_at"]):
+        if at is not None and look.at < at <= now:
+            return  # one from a buffer, as in `refresh`
+    named["auth_failed_at"], named["updated_at"] = look.at, now
 
 
 def _came_back(row: dict[str, Any], look: Look) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from contract.clock import Clock
 from contract.errors import (
+    LOGIN_FIX,
     AuthFailedError,
     MalformedError,
     PolicyRefusedError,
@@ -196,7 +197,7 @@ class Cgi:
         credentials = self._trusted()
         until = self._refused_until_mono
         if until is not None and self._clock.mono() < until:
-            raise AuthFailedError("the miner refuses our password; correct it in the configuration")
+            raise AuthFailedError(f"the miner refuses our password; {LOGIN_FIX}")
         path = f"/cgi-bin/{name}"
         for attempt in (1, 2):
             headers = self._authorization(credentials, method, path, _FORM if body else None)
@@ -263,7 +264,7 @@ class Cgi:
         if not self.stock:
             raise WrongDeviceError("not known to be a stock AntMiner: no password is sent to it")
         if self._credentials is None:
-            raise AuthFailedError("no password is configured for this miner")
+            raise AuthFailedError(f"no password is configured for this miner; {LOGIN_FIX}")
         return self._credentials
 
     def _authorization(
@@ -294,7 +295,7 @@ class Cgi:
 
     def _refused(self) -> AuthFailedError:
         self._refused_until_mono = self._clock.mono() + AUTH_RETRY_S
-        return AuthFailedError("the miner refuses our password; correct it in the configuration")
+        return AuthFailedError(f"the miner refuses our password; {LOGIN_FIX}")
 
 
 class LogSink(BodySink, Sink, Protocol):

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.errors import (
+    LOGIN_FIX,
     AuthFailedError,
     BadFirmwareError,
     BusyError,
@@ -25,7 +26,6 @@ from drivers.objects import ObjectReader
 from drivers.values import number, text_of
 
 REPLY_CAP_BYTES: Final = 64 * 1024  # a full panel has about 4 KB; logs are streamed
-PASSWORD_FIX: Final = "correct it in the configuration"
 LOGIN_EXPIRED: Final = 1004
 
 
@@ -77,9 +77,9 @@ def error_of(code: int | None, message: str | None, what: str) -> MinerError:
     if code is None:
         return UnsupportedError(f"this firmware has no {what}")
     if code in _PASSWORD:
-        return AuthFailedError(f"the miner refuses our user or password; {PASSWORD_FIX} ({said})")
+        return AuthFailedError(f"the miner refuses our user or password ({said}); {LOGIN_FIX}")
     if code == LOGIN_EXPIRED:
-        return LoginExpiredError(f"the miner wants a login first; {PASSWORD_FIX} ({said})")
+        return LoginExpiredError(f"the miner wants a login first ({said}); {LOGIN_FIX}")
     if code == _DAEMON_DOWN:
         return ServiceAwayError(f"its web side answers, but the daemon behind it does not: {said}")
     if code in _DAEMON_SILENT:

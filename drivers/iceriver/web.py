@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from contract.clock import Clock
 from contract.errors import (
+    LOGIN_FIX,
     AuthFailedError,
     BusyError,
     MalformedError,
@@ -25,7 +26,6 @@ from drivers.base import Credentials, Effect, Timing
 from drivers.http import BodySink, Response, ResponseDecoder, build_request
 from drivers.iceriver.forms import form_of
 from drivers.iceriver.replies import (
-    PASSWORD_FIX,
     REPLY_CAP_BYTES,
     Answer,
     DaemonSilentError,
@@ -196,10 +196,12 @@ class Web:
     async def log_in(self) -> None:
         """Have our password checked. Stock firmware makes no session of it. Raises AuthFailedError for a wrong one."""
         if self._credentials is None:
-            raise AuthFailedError("the miner wants a login and no password is configured for it")
+            raise AuthFailedError(
+                f"the miner wants a login and no password is configured for it; {LOGIN_FIX}"
+            )
         until = self._refused_until_mono
         if until is not None and self._clock.mono() < until:
-            raise AuthFailedError(f"the miner refuses our password; {PASSWORD_FIX}")
+            raise AuthFailedError(f"the miner refuses our password; {LOGIN_FIX}")
         fields = {"user": self._credentials.user, "pwd": self._credentials.password}
         answer = await self._post(_LOGIN, fields, self._timing.read_s)
         try:

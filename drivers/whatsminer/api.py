@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from contract.errors import (
+    LOGIN_FIX,
     AuthFailedError,
     BusyError,
     MalformedError,
@@ -26,10 +27,6 @@ T = TypeVar("T")
 SWITCH_FIX: Final = (
     "its API takes no changes: enable them with WhatsMinerTool "
     "(Remote Ctrl, Miner API Switch), after changing the default password"
-)
-PASSWORD_FIX: Final = (
-    "the miner refuses our password: put the right one into the agent's credentials "
-    "for this address or MAC"
 )
 
 
@@ -241,6 +238,11 @@ def decode_reply(data: bytes) -> Reply:
     return decoder.feed(data) or decoder._final()
 
 
+def wrong_password(said: str) -> str:
+    """That a password is refused, in the miner's own words, and what to do."""
+    return f"the miner refuses our password (it says: {said}); {LOGIN_FIX}"
+
+
 def refusal_of(reply: Reply) -> MinerError | None:
     """Why a command was not carried out, if it was not. Each of these proves that nothing was executed."""
     verdict = reply.verdict
@@ -261,7 +263,7 @@ def refusal_of(reply: Reply) -> MinerError | None:
                 f"this firmware does not know the command or its value ({text})"
             )
         case 23 if "enc" in text or "json cmd" in text:
-            return UndecryptedError(f"{PASSWORD_FIX} (it says: {text})")
+            return UndecryptedError(wrong_password(text))
         case 45 if "join" in text:
             return RefusedError(f"it does not answer joined commands ({text})")
         case 45:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.errors import (
+    LOGIN_FIX,
     AuthFailedError,
     BusyError,
     MalformedError,
@@ -19,7 +20,7 @@ from contract.errors import (
 )
 from drivers.base import Credentials
 from drivers.values import number, text_of, whole
-from drivers.whatsminer.api import PASSWORD_FIX
+from drivers.whatsminer.api import wrong_password
 from drivers.whatsminer.envelope import encrypt, padded_pkcs7
 
 FRAME_CAP_BYTES: Final = 1024 * 1024
@@ -254,13 +255,13 @@ def refusal_of(reply: Reply3 | StatusReply) -> MinerError | None:
         )
     match code:
         case -1 if "passw" in low or "account" in low:
-            return NoPermissionError(f"{PASSWORD_FIX} (it says: {text})")
+            return NoPermissionError(wrong_password(text))
         case -2:
             return UnsupportedError(
                 f"this firmware does not know the command or its value ({text})"
             )
         case -4:
-            return NoPermissionError(f"the miner gives no permission ({text})")
+            return NoPermissionError(f"the miner gives no permission ({text}); {LOGIN_FIX}")
         case -5:
             return BusyError(f"the miner is out of memory ({text}); try later")
         case _:

@@ -11,11 +11,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from contract.clock import Clock
-from contract.errors import AuthFailedError, BusyError, MalformedError
+from contract.errors import LOGIN_FIX, AuthFailedError, BusyError, MalformedError
 from drivers.base import Credentials, Effect, Timing
 from drivers.values import number, text_of
 from drivers.whatsminer.api import (
-    PASSWORD_FIX,
     REPLY_CAP_BYTES,
     TOKEN_CODES,
     Reply,
@@ -25,6 +24,7 @@ from drivers.whatsminer.api import (
     decode_reply,
     refusal_of,
     reply_decoder,
+    wrong_password,
 )
 from drivers.whatsminer.envelope import SALT_LONGEST, Token, seal, token_of, unseal
 from drivers.wire import Wire
@@ -148,10 +148,7 @@ class Tokens:
     async def _new(self) -> Token:
         """Ask for a token; where there is no free place, wait as long as the device wants and ask once more."""
         if self._credentials is None:
-            raise AuthFailedError(
-                "no password is known for this miner: put it into the agent's credentials for its "
-                "address or MAC"
-            )
+            raise AuthFailedError(f"no password is known for this miner; {LOGIN_FIX}")
         was_full = self._clock.mono() < self._full_until_mono
         while True:
             if (left_s := self._full_until_mono - self._clock.mono()) > 0:
@@ -220,7 +217,7 @@ def opened(reply: Reply, token: Token) -> Reply:
         if reply.verdict is None:
             raise MalformedError("its answer has no status")
         if number(reply.verdict.Code) == NOT_READ and not isinstance(refusal, AuthFailedError):
-            raise UndecryptedError(f"{PASSWORD_FIX} ({refusal})")
+            raise UndecryptedError(wrong_password(str(refusal)))
         raise refusal
     return reply
 

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from contract.clock import Clock
-from contract.errors import AuthFailedError, MalformedError, WriteDisabledError
+from contract.errors import LOGIN_FIX, AuthFailedError, MalformedError, WriteDisabledError
 from drivers.base import Credentials, Effect, Timing
 from drivers.values import text_of
-from drivers.whatsminer.api import PASSWORD_FIX, SWITCH_FIX
+from drivers.whatsminer.api import SWITCH_FIX
 from drivers.whatsminer.envelope import SALT_LONGEST
 from drivers.whatsminer.frames import (
     AnswerDecoder,
@@ -166,10 +166,7 @@ class Api3:
 
     async def _signed(self, cmd: str, param: Any) -> bytes:
         if self._credentials is None:
-            raise AuthFailedError(
-                "no password is known for this miner: put account and password into the agent's "
-                "credentials for its address or MAC"
-            )
+            raise AuthFailedError(f"no password is known for this miner; {LOGIN_FIX}")
         salt = self._fresh_salt()
         if salt is None:
             await self.device()
@@ -182,4 +179,4 @@ class Api3:
 
 
 def _no_permission(error: NoPermissionError) -> str:
-    return f"{PASSWORD_FIX}, or allow the account to make changes ({error})"
+    return f"{error}; or allow the account to make changes"

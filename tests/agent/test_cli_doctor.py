@@ -17,6 +17,7 @@ from contract.link import Settings
 from contract.miner import Identity, Make
 from simulator.farm import Farm
 from tests.agent.commands import PROGRAM, door, miner_agent
+from tests.agent.onfarm import simulated
 from tests.agent.test_link import said, served
 from tests.virtual_time import loop_clock
 
@@ -68,6 +69,26 @@ async def test_doctor_looks_at_sample_miners(farm: Farm, tmp_path: Path) -> None
     assert findings[first.ip].level == "warning"
     assert f"[[credentials]] range {first.ip}" in findings[first.ip].text
     assert str(tmp_path / "secret") in findings[first.ip].text
+
+
+async def test_doctor_says_where_reading_tries_no_password(tmp_path: Path) -> None:
+    async with simulated("whatsminer/m50s,antminer/s21") as (farm, _, _):
+        config = tmp_path / "config.toml"
+        first, *_ = farm.miners
+        config.write_text(
+            f"[state]\ndir = 'state'\n[miners]\nallowed = ['127.0.0.0/8']\n"
+            f"http_port = {first.http_port}\nrpc_port = {first.rpc_port}\nv3_port = {farm.ports['v3']}\n"
+        )
+        (tmp_path / "state").mkdir(mode=0o700)
+        inventory = Inventory(tmp_path / "state" / "inventory.db")
+        await inventory.open()
+        for miner, make in zip(farm.miners, (Make.WHATSMINER, Make.ANTMINER), strict=True):
+            inventory.seen(miner.ip, Identity(make=make), datetime(2026, 11, 21, tzinfo=UTC))
+        await inventory.close()
+        findings = {each.subject: each for each in await examine(config, loop_clock())}
+        untried, tried = (findings[miner.ip].text for miner in farm.miners)
+        assert untried.endswith(" reads well; its password is not tried by reading")
+        assert tried.endswith(" reads well")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +174,11 @@ async def test_doctor_names_the_miners_that_refused_the_login_of_the_daemon(
     assert said["passwords"].text.startswith(
         f"auth_failed at 12 miners when the agent last looked: {first.ip}, "
     )
-    assert " and 2 more; correct" in said["passwords"].text
+    assert " and 2 more; set the right user and password in" in said["passwords"].text
+    # Correcting the file alone does nothing: the daemon goes on with what it read.
+    assert said["passwords"].text.endswith(
+        "then restart the agent: it reads passwords when it starts"
+    )
     assert said[first.ip].text.startswith("auth_failed: ")
     assert str(tmp_path / "secret") in said[first.ip].text
 

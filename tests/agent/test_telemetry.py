@@ -263,6 +263,20 @@ async def test_a_wrong_password_keeps_what_needs_none() -> None:
     assert first.moving.hashrate_hs == 1e14
 
 
+async def test_while_the_login_is_refused_each_look_says_so() -> None:
+    miner = Seen("10.0.0.1")
+    miner.shy = True
+    section = FAST.model_copy(update={"slow_every_polls": 10_000})
+    async with polling(World(miner), section=section) as (_, sink):
+        await until(lambda: len(sink.readings) >= 5)
+        assert {each.error for each in sink.readings} == {"auth_failed"}
+        miner.shy = False
+        await until(lambda: sink.readings[-1].error is None)
+        miner.depths.clear()
+        await until(lambda: len(miner.depths) >= 5)
+        assert Depth.SLOW not in miner.depths[1:]
+
+
 @pytest.mark.parametrize("needed", [True, False])
 async def test_a_refused_login_is_said_once_per_change_and_kept_for_the_doctor(
     needed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -379,6 +379,21 @@ async def test_one_that_refuses_our_password_by_now_is_told_of_without_a_mac(
         assert orders(farm) == []
 
 
+async def test_one_that_refuses_the_password_of_a_new_process_is_told_of_so_with_each_look(
+    tmp_path: Path,
+) -> None:
+    async with farm_of("antminer/s21") as farm:
+        (miner,) = farm.miners
+        async with agent_on(farm, tmp_path) as agent:
+            await agent.site.fleet.look_at(miner.ip)
+        miner.faults.add("wrong_password")
+        async with agent_on(farm, tmp_path) as agent:
+            for _ in range(3):
+                await agent.told_anew(miner.ip, lambda each: each.ok)
+            told = {(each.mac, each.error) for each in agent.sink.readings}
+            assert told == {(None, "auth_failed")}
+
+
 @pytest.mark.parametrize("spec", MAKES)
 async def test_whom_an_earlier_process_met_is_asked_before_it_is_told_of(
     tmp_path: Path, spec: str

@@ -623,6 +623,49 @@ def _miners() -> Iterator[Guard]:
 
 def _login() -> Iterator[Guard]:
     telemetry = "tests/agent/test_telemetry.py::test_"
+    skips = "tests/cloud/nonce/test_skips.py::test_"
+    yield Guard(
+        "a refused login is the reason before a MAC that is told only after it",
+        "cloud/nonce/planning.py",
+        'if row["unstable_reason"] == DUPLICATE_MAC:',
+        'if row["unstable_reason"]:',
+        f"{skips}a_refused_login_is_the_reason_before_a_mac_that_is_told_only_after_it",
+    )
+    yield Guard(
+        "what refuses the login is told of the miner known at its address",
+        "cloud/store/readings.py",
+        "named = None if look.mac else standing.get(look.ip)",
+        "named = None",
+        f"{skips}what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one",
+    )
+    yield Guard(
+        "a look that needs no login shows not that it is taken again",
+        "cloud/store/readings.py",
+        'return needs_none and named["auth_failed_at"] is not None',
+        "return False",
+        f"{skips}what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one",
+    )
+    yield Guard(
+        "a refusal out of a buffer is no news of the known miner",
+        "cloud/store/readings.py",
+        "            return  # one from a buffer, as in `refresh`",
+        "            pass",
+        f"{skips}what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one",
+    )
+    yield Guard(
+        "a miner that another agent knows is not told of",
+        "cloud/store/readings.py",
+        '        and row["agent_id"] == agent_id\n',
+        "",
+        f"{skips}where_no_miner_is_known_one_that_refuses_the_login_has_its_own_record",
+    )
+    yield Guard(
+        "one that refuses the login is asked again with each look",
+        "agent/telemetry.py",
+        "        if plan.login_refused:  # only",
+        "        if False:  # only",
+        f"{telemetry}while_the_login_is_refused_each_look_says_so",
+    )
     yield Guard(
         "a login that is taken again ends the fault",
         "cloud/store/readings.py",

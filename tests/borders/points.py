@@ -345,19 +345,35 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 f"{_SKIPS}a_miner_that_refuses_the_login_shows_it_and_gets_no_task_while_that_is_news",
                 f"{_TELEMETRY}a_real_driver_says_that_the_login_is_refused_and_that_it_is_taken_again",
+                f"{_TELEMETRY}while_the_login_is_refused_each_look_says_so",
+            ),
+        ),
+        Point(
+            "a MAC that is told only after the login",
+            "The miner that its agent knows at that address shows `auth_failed`, and has no second record. It may be "
+            "another device by now, so nothing else is taken over: its figures stay those last read, and it turns stale.",
+            (
+                f"{_SKIPS}what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one",
+                f"{_SKIPS}a_refused_look_that_brought_nothing_is_told_of_the_known_miner_too",
+                f"{_SKIPS}who_takes_the_login_at_the_address_of_a_known_miner_is_another_one",
+                f"{_SKIPS}where_no_miner_is_known_one_that_refuses_the_login_has_its_own_record",
             ),
         ),
         Point(
             "when a task is made",
-            "The miner is skipped as `auth_failed` while the refusal is younger than two intervals.",
+            "The miner is skipped as `auth_failed` while the refusal is younger than two intervals, whether it tells a "
+            "MAC or not.",
             (
                 f"{_SKIPS}a_miner_that_refuses_the_login_shows_it_and_gets_no_task_while_that_is_news",
+                f"{_SKIPS}a_refused_login_is_the_reason_before_a_mac_that_is_told_only_after_it",
             ),
         ),
         Point(
             "on the agent's host",
-            "`doctor` names the miners; the agent tells how many in its heartbeat and its metrics.",
+            "`doctor` names the miners, and says that the agent reads passwords when it starts, and where reading tries "
+            "none; the agent tells how many in its heartbeat and its metrics.",
             (
+                f"{_DOCTOR}doctor_says_where_reading_tries_no_password",
                 f"{_DOCTOR}doctor_names_the_miners_that_refused_the_login_of_the_daemon",
                 "tests/agent/test_daemon.py::test_how_many_miners_refuse_the_login_is_told_to_the_cloud_and_measured",
                 "tests/agent/test_inventory.py::test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_forgotten",

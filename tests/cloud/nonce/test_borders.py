@@ -33,7 +33,7 @@ async def test_no_call_takes_a_query_parameter_that_it_does_not_know(
             batch_id=batch_id, rig_id="r",
         )  # fmt: skip
         answer = await stage.ask(route.method, f"{url}?bogus=1", status=400)
-        assert answer["message"].startswith("bogus: unknown key"), path
+        assert answer["message"].startswith("bogus: unknown query parameter"), path
         asked.add((route.method, path))
     assert len(asked) == 16
     assert await stage.count("task_batches") == 1
@@ -41,16 +41,19 @@ async def test_no_call_takes_a_query_parameter_that_it_does_not_know(
 
 
 QUERIES = (
-    ("model=S21", "model: unknown key; known here: page, pageSize, agent_id, sn, "),
-    ("pagesize=5", "pagesize: unknown key; did you mean pageSize?"),
+    ("model=S21", "model: unknown query parameter; known here: page, pageSize, agent_id, sn, "),
+    ("pagesize=5", "pagesize: unknown query parameter; did you mean pageSize?"),
     ("page_size=5", "page_size: is called pageSize here"),
     ("tags=a", "tags: is published for a later version of the API and is not served here"),
     ("limit=5", "limit: is called pageSize in a query"),
-    ("mining_mode_in=low", "mining_mode_in: unknown key; did you mean mining_modes_in?"),
-    ("ops_statuses[]=x", "ops_statuses[]: unknown key; did you mean ops_status?"),
-    ("sn[]=x", "sn[]: unknown key"),
+    (
+        "mining_mode_in=low",
+        "mining_mode_in: unknown query parameter; did you mean mining_modes_in?",
+    ),
+    ("ops_statuses[]=x", "ops_statuses[]: unknown query parameter; did you mean ops_status?"),
+    ("sn[]=x", "sn[]: unknown query parameter"),
     ("sn=a&sn=b", "sn takes one value, and more are given"),
-    ("a%1b%5b2J=1", r"a\x1b[2J: unknown key"),
+    ("a%1b%5b2J=1", r"a\x1b[2J: unknown query parameter"),
 )
 
 
@@ -66,7 +69,7 @@ async def test_a_call_that_knows_no_pages_recommends_none(stage: Any) -> None:
     made = await stage.create("miner.log.get", 1)
     url = f"{stage.at_farm}/tasks/batches/{made['data'][0]['batch_id']}?limit=5"
     answer = await stage.ask("GET", url, status=400)
-    assert answer["message"] == "limit: unknown key; none is known here"
+    assert answer["message"] == "limit: unknown query parameter; none is known here"
 
 
 async def test_however_many_keys_a_query_has_the_first_are_told(stage: Any) -> None:
@@ -79,8 +82,8 @@ async def test_each_fault_of_a_query_is_one_message(stage: Any) -> None:
     url = f"{stage.at_farm}/miners/{stage.miners[1]}/tasks?stauts=failed&page=1&page=2&from=x"
     answer = await stage.ask("GET", url, status=400)
     assert answer["message"] == [
-        "stauts: unknown key; did you mean status?",
-        "from: unknown key; did you mean from_time?",
+        "stauts: unknown query parameter; did you mean status?",
+        "from: unknown query parameter; did you mean from_time?",
         "page takes one value, and more are given",
     ]
 

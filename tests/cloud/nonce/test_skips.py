@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from cloud.store import schema
-from contract.miner import Make, Slow, Static
+from contract.miner import Make, Moving, Slow, Static
 
 DAY_S = 86_400
 
@@ -152,6 +153,134 @@ async def test_a_miner_that_refuses_the_login_shows_it_and_gets_no_task_while_th
     await stage.look_at(readings.healthy(1, slow=None, slow_unchanged=True))
     assert await shown() == (None, [], 0)
     assert not await refused()
+
+
+async def listed(stage: Any, query: str = "") -> dict[str, Any]:
+    """What is on the list, by id."""
+    answer = await stage.ask("GET", f"{stage.at_farm}/miner/latest?{query}", shape="ListMiners")
+    assert answer["pagination"]["total"] == len(answer["data"])
+    return {item["id"]: item for item in answer["data"]}
+
+
+async def test_a_refused_login_is_the_reason_before_a_mac_that_is_told_only_after_it(
+    stage: Any, readings: Any
+) -> None:
+    stage.clock.forward(25)
+    nameless = {"mac": None, "static": None, "slow": None, "error": "auth_failed"}
+    twins = {"mac": "02:00:00:00:00:01", "slow": None, "error": "auth_failed"}
+    await stage.look_at(
+        readings.healthy(7, **nameless),
+        readings.healthy(8, mac=None, static=None),
+        readings.healthy(9, twin_ips=("10.0.0.1",), **twins),
+    )
+    for number, reason in {7: "auth_failed", 8: "unstable_miner", 9: "unstable_miner"}.items():
+        [(said, _)] = await skips(stage, "miner.log.get", number)
+        assert (number, said) == (number, reason)
+    stage.clock.forward(61)
+    [(said, _)] = await skips(stage, "miner.log.get", 7)
+    assert said == "unstable_miner"  # by now somebody may have corrected it
+
+
+async def test_what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one(
+    stage: Any, readings: Any
+) -> None:
+    """An agent that begins anew with a wrong password learns no MAC, and of whom it is only that it does not log in."""
+    known = await listed(stage)
+    item = known[stage.miners[1]]
+
+    async def nameless(*, seconds: float = 25, age_s: float = 0.0, **changes: Any) -> None:
+        stage.clock.forward(seconds)
+        moving = Moving(hashrate_hs=1.0)
+        facts = {"mac": None, "static": None, "slow": None, "moving": moving} | changes
+        await stage.look_at(readings.healthy(1, **facts), age_s=age_s)
+
+    await nameless(error="auth_failed")
+    now = await listed(stage)
+    assert set(now) == set(known)  # none beside it
+    shown = now[item["id"]]
+    assert (shown["health_status"], shown["status"]) == ("auth_failed", "online")
+    [error] = shown["errors"]
+    assert error["code"] == "auth_failed"
+    assert "the miner at its address refuses the login" in error["message"]
+    assert "then restart the agent" in error["message"]
+    for same in ("hashrate", "last_updated_at", "mac", "model", "mining_mode", "unstable_reason"):
+        assert shown[same] == item[same]
+    assert set(await listed(stage, "status=auth_failed")) == {item["id"]}
+    [(reason, message)] = await skips(stage, "miner.log.get", 1)
+    assert reason == "auth_failed"
+    assert "the miner at its address refuses the login" in message
+    # What needs no login is no figure of it either, and makes no other one.
+    await nameless()
+    now = await listed(stage)
+    assert set(now) == set(known)
+    assert now[item["id"]]["hashrate"] == item["hashrate"]
+    for _ in range(3):
+        await nameless(error="auth_failed")
+    assert (await listed(stage, "status=stale")).keys() >= {item["id"]}
+    # It logs in again: nothing of it is left, and what comes late out of a buffer brings it not back.
+    stage.clock.forward(25)
+    await stage.look_at(readings.healthy(1))
+    await nameless(seconds=5, age_s=20, error="auth_failed")
+    now = await listed(stage)
+    assert set(now) == set(known)
+    assert (now[item["id"]]["health_status"], now[item["id"]]["status"]) == (None, "online")
+    assert await skips(stage, "miner.log.get", 1) == []
+
+
+async def test_a_refused_look_that_brought_nothing_is_told_of_the_known_miner_too(
+    stage: Any, readings: Any
+) -> None:
+    known = await listed(stage)
+    stage.clock.forward(25)
+    await stage.look_at(msgspec.structs.replace(readings.refused(1), mac=None))
+    now = await listed(stage)
+    assert set(now) == set(known)
+    shown = now[stage.miners[1]]
+    assert (shown["health_status"], shown["last_check_succeed"]) == ("auth_failed", True)
+
+
+async def test_who_takes_the_login_at_the_address_of_a_known_miner_is_another_one(
+    stage: Any, readings: Any
+) -> None:
+    known = await listed(stage)
+    stage.clock.forward(25)
+    await stage.look_at(readings.healthy(1, mac=None, static=None))
+    assert len(await listed(stage)) == len(known) + 1
+    assert await listed(stage, "status=auth_failed") == {}
+
+
+@pytest.mark.parametrize("why", ["it moved", "it is deleted", "another agent knows it"])
+async def test_where_no_miner_is_known_one_that_refuses_the_login_has_its_own_record(
+    stage: Any, readings: Any, why: str
+) -> None:
+    stage.clock.forward(25)
+    first = stage.miners[1]
+    if why == "it moved":
+        await stage.look_at(readings.healthy(1, ip="10.0.0.99"))
+    elif why == "it is deleted":
+        await stage.create("miner.asset.delete", 1)
+    else:
+        await enroll(stage, "another", created_at=stage.clock.now())
+        stage.agent = "another"
+    before = await listed(stage)
+    stage.clock.forward(25)
+    await stage.look_at(readings.healthy(1, mac=None, static=None, slow=None, error="auth_failed"))
+    now = await listed(stage)
+    [own] = set(now) - set(before)
+    assert now[own]["unstable_reason"] == "no_mac"
+    assert now[own]["health_status"] == "auth_failed"
+    assert first not in now or now[first]["health_status"] is None
+
+
+async def test_who_gives_an_address_for_an_id_is_told_so(stage: Any) -> None:
+    ids = ["10.0.0.1", "02:00:00:00:00:01", "no-such-id"]
+    made = await stage.create("miner.log.get", miner_ids=ids)
+    [skip] = made["meta"]["skipped"]
+    assert (skip["reason"], skip["miner_ids"]) == ("miner_not_found", ids)
+    assert skip["message"] == (
+        "Task skipped: miner not found or not accessible; its id is wanted, as miner/latest tells it, "
+        "not its address (2); miner not found or not accessible (1)"
+    )
 
 
 # --- tasks for agents ----------------------------------------------------------------------------
