@@ -143,8 +143,10 @@ class Looks:
                     raise RefusedError(f"The cloud does not take the log: {error}") from None
             else:
                 return
-            # A database put back from a copy makes the task again once it is told of it.
-            task.log.warning("The cloud does not know this task any more: it is told of it again.")
+            # A database put back from a copy creates the task again from the next report.
+            task.log.warning(
+                "The cloud does not know this task any more: the task is reported again."
+            )
             await self._journal.progress(task.id, self._clock.now(), task.log.take())
             await self._clock.sleep(wait_s)
             wait_s = min(2 * wait_s, UPLOAD_WAIT_S)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from contract.clock import Clock
 
-# Whose last calls are remembered; whoever called longest ago is forgotten first.
+# So many callers are remembered; the least recent one goes first.
 CALLERS_MAX: Final = 10_000
 
 

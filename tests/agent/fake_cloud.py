@@ -38,6 +38,7 @@ class FakeCloud:
         self.queued: list[ClaimedTask] = []
         self.given: dict[str, ClaimedTask] = {}
         self.cancel: set[str] = set()
+        self.cancels_ended = False  # it also tells of those whose end it was told
         self.events: list[Event] = []
         self.claims: list[ClaimRequest] = []
         self.files: dict[str, tuple[LogFile, bytes]] = {}
@@ -126,7 +127,9 @@ class FakeCloud:
         fresh = self.queued[: request.room]
         self.queued = self.queued[request.room :]
         self.given.update({task.task_id: task for task in fresh})
-        open_cancels = tuple(each for each in self.cancel if self.end(each) is None)
+        open_cancels = tuple(
+            each for each in self.cancel if self.cancels_ended or self.end(each) is None
+        )
         asked, self.asks = tuple(self.asks), []
         return ClaimReply(
             tasks=(*lost, *fresh),
