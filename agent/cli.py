@@ -247,7 +247,7 @@ def doctor(
     Exit code 1 when there is a problem; warnings alone leave it 0.
     """
     from agent.doctor import run_doctor
-    from agent.hostuser import find_user
+    from service.hostuser import find_user
 
     try:
         who = None if user is None else find_user(user)

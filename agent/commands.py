@@ -16,7 +16,6 @@ from agent.config import (
 )
 from agent.credentials import CredentialBook, CredentialRule, from_config
 from agent.foreground import StoppedError, run
-from agent.hostuser import is_root, owner_of
 from agent.inventory import Inventory, known_miners
 from agent.keyfiles import check_ca_file, read_secret
 from agent.local import LocalRefusedError, LocalReply, LocalRequest, NoDaemonError, calling
@@ -31,6 +30,7 @@ from contract.errors import BadParamsError, ErrorCode, MinerError
 from contract.ranges import parse_range
 from contract.task import TaskName
 from drivers.base import Credentials, Depth, Driver
+from service.hostuser import is_root, owner_of
 from service.limits import raise_open_files
 
 Ended = tuple[int, dict[str, Any], str]

@@ -19,7 +19,6 @@ from agent.config import Config, ConfigError, load, why
 from agent.credentials import CredentialBook, from_config
 from agent.enroll import agent_version, membership
 from agent.foreground import StoppedError, run
-from agent.hostuser import HostUser, acting_as, is_root, myself, owner_of
 from agent.inventory import Inventory, file_trouble, known_miners, login_refused
 from agent.keyfiles import check_ca_file
 from agent.local import listens
@@ -40,6 +39,7 @@ from contract.errors import (
 from contract.link import Settings
 from contract.miner import Make
 from drivers.base import Depth, Driver
+from service.hostuser import HostUser, acting_as, is_root, myself, owner_of
 
 OK: Final = "ok"
 WARNING: Final = "warning"

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from agent import link
-from agent.hostuser import HostUser
 from contract.link import EnrollReply, EnrollRequest
+from service.hostuser import HostUser, check_way
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ async def enroll(
     be written; that is tried before the code is used up.
     """
     if owner is not None:
-        _check_way(token_file.parent.absolute())
+        check_way(token_file.parent)
     if not token_file.parent.is_dir():
         token_file.parent.mkdir(parents=True, mode=0o700)
         if owner is not None:
@@ -88,13 +88,6 @@ def agent_version() -> str:
         return "v" + version("miner-agent")
     except PackageNotFoundError:
         return "v0"
-
-
-def _check_way(folder: Path) -> None:
-    """Root follows no link of another user. Raises PermissionError."""
-    for each in (folder, *folder.parents):
-        if each.is_symlink() and each.lstat().st_uid != 0:
-            raise PermissionError(errno.EPERM, "is a link of another user", str(each))
 
 
 def _write_private(path: Path, text: str, owner: HostUser | None) -> Path:

@@ -70,7 +70,10 @@ def serve(
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
     public_url: Annotated[
-        str | None, typer.Option(help="How the outside reaches this server, for links to files.")
+        str | None,
+        typer.Option(
+            help="How the outside reaches this server, for links to files: https://cloud.example.net:8443."
+        ),
     ] = None,
     insecure_http: Annotated[
         bool, typer.Option("--insecure-http", help="Plain http on other addresses than loopback.")
@@ -139,9 +142,11 @@ def migrate(data: Data, as_json: AsJson = False) -> None:
     """Bring the database to the schema of this version (serve does it too)."""
     from cloud.store.engine import prepare
     from cloud.store.migrate import migrate as run_migrations
+    from service.hostuser import acting_as_owner
 
     def work() -> tuple[str | None, str]:
-        return run_migrations(prepare(data))
+        with acting_as_owner(data):
+            return run_migrations(prepare(data, make=True))
 
     before, after = guarded(work)
     words = f"already at {after}" if before == after else f"from {before or 'nothing'} to {after}"

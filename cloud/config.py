@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -14,6 +16,7 @@ from contract.link import LEASE_S, LONG_POLL_MAX_S, OFFLINE_AFTER_S
 from contract.task import QUEUE_TTL_S, SPECS, TaskName
 
 MIB: Final = 1024 * 1024
+_ODD: Final = re.compile(r"[^!-~]|\\")  # what no address is written with
 
 
 def _network(given: object) -> object:
@@ -26,6 +29,25 @@ def _network(given: object) -> object:
 Proxy = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
+def _public_url(given: object) -> object:
+    """Links are this with the path of a file after it."""
+    if not isinstance(given, str):
+        return given
+    try:
+        parts = urlsplit(given)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_web = False
+    if not is_web or "?" in given or "#" in given or "@" in given or _ODD.search(given):
+        raise ValueError(
+            f"--public-url {given}: write it as https://cloud.example.net:8443, with nothing after it but a path"
+        )
+    return given.rstrip("/")
+
+
+PublicUrl = Annotated[str, BeforeValidator(_public_url)]
+
+
 class CloudSettings(BaseModel):
     """Made by the command line; a test makes its own. Unknown keys are refused."""
 
@@ -36,7 +58,7 @@ class CloudSettings(BaseModel):
     port: int = Field(8080, ge=0, le=65535)
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    public_url: str | None = None  # how the outside reaches us, for the links to files
+    public_url: PublicUrl | None = None  # how the outside reaches us, for the links to files
     insecure_http: bool = False
     proxies: tuple[Proxy, ...] = ()  # in front of us: whom they name is who calls
 

@@ -52,10 +52,10 @@ def enroll_code(
 
 @workspaces.command("create")
 def workspace_create(data: Data, name: Name, as_json: AsJson = False) -> None:
-    """Add a workspace."""
+    """Add a workspace, and the data directory where there is none."""
     from cloud.store.admin import create_workspace
 
-    row = with_store(data, lambda store: create_workspace(store, name, now()))
+    row = with_store(data, lambda store: create_workspace(store, name, now()), make=True)
     say(row, f"workspace {row['id']}", as_json)
 
 

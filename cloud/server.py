@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -35,17 +35,18 @@ from cloud.rigmonitor import routes as rig_routes
 from cloud.rigmonitor.replies import machine_errors
 from cloud.sessions import Sessions
 from cloud.store.cloud_time import CloudTime
-from cloud.store.engine import Store, prepare
+from cloud.store.engine import LOCK_NAME, Store, prepare
 from cloud.store.growth import Growth
 from cloud.store.migrate import migrate
 from cloud.sweeper import Sweeper
 from cloud.watchdog import feed
 from contract.clock import Clock, SystemClock
+from contract.hosts import is_loopback
 from service.files import FolderLock
+from service.hostuser import acting_as_owner
 from service.limits import raise_open_files
 from service.notify import Notifier
 
-LOCK_NAME: Final = "serve.lock"
 log = structlog.get_logger(__name__)
 
 
@@ -91,17 +92,20 @@ async def serve(
 
     Raises FolderLockedError when the data directory is served already, OSError when it cannot listen.
     """
-    url = prepare(settings.data)
-    lock = FolderLock(
-        settings.data / LOCK_NAME,
-        f"another miner-cloud serves {settings.data}: stop it first",
-    )
-    lock.take()
-    try:
-        await asyncio.to_thread(migrate, url)
-        await _serve(settings, url, ready, stop, notifier or Notifier())
-    finally:
-        lock.release()
+    context = _tls(settings)  # its key may be root's alone
+    with acting_as_owner(settings.data):
+        url = prepare(settings.data, make=True)
+        lock = FolderLock(
+            settings.data / LOCK_NAME,
+            f"another miner-cloud serves {settings.data}: stop it first, or wait while it stops",
+        )
+        lock.take()
+        try:
+            await asyncio.to_thread(migrate, url)
+            await _serve(settings, url, ready, stop, notifier or Notifier(), context)
+        finally:
+            lock.release()
+    log.info("cloud.stopped")
 
 
 async def _serve(
@@ -110,6 +114,7 @@ async def _serve(
     ready: Callable[[str], None],
     stop: Callable[[], Awaitable[object]],
     notifier: Notifier,
+    context: ssl.SSLContext | None,
 ) -> None:
     store = Store.at(database)
     app = create_app(store, settings, SystemClock())
@@ -123,16 +128,23 @@ async def _serve(
             settings.port,
             settings,
             most=most,
-            ssl_context=_tls(settings),
+            ssl_context=context,
         )
         await listener.start()
         listening = _url(settings, listener.port)
-        app[FILES].base_url = (settings.public_url or listening).rstrip("/")
+        app[FILES].base_url = settings.public_url or listening
+        if settings.public_url is None and (settings.proxies or not is_loopback(settings.host)):
+            log.warning(
+                "cloud.no_public_url",
+                links=listening,
+                hint="give --public-url, the address by which others reach this server: links to files begin with it",
+            )
         async with _running(feed(notifier, app[SWEEPER], app[CLOCK]), "watchdog"):
             log.info("cloud.ready", url=listening, connections_max=most)
             notifier.ready(f"listens on {listening}")
             ready(listening)
             await stop()
+            log.info("cloud.stopping")
             notifier.stopping()
     finally:
         await runner.cleanup()
@@ -172,5 +184,5 @@ def _tls(settings: CloudSettings) -> ssl.SSLContext | None:
 
 def _url(settings: CloudSettings, port: int) -> str:
     scheme = "http" if settings.tls_cert is None else "https"
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(settings.host, settings.host)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"{scheme}://{host}:{port}"

@@ -57,10 +57,15 @@ class Commands(TyperGroup):
             raise
 
 
-def with_store(data: Path, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
-    """Run one piece of work on the database of a data directory, beside a running server if there is one."""
+def with_store(
+    data: Path, work: Callable[[Store], Coroutine[Any, Any, T]], *, make: bool = False
+) -> T:
+    """Run one piece of work on the database of a data directory, beside a running server if there is one. `make` makes
+    them where they are missing.
+    """
     from cloud.store.engine import Store, prepare
     from cloud.store.migrate import migrate as run_migrations
+    from service.hostuser import acting_as_owner
 
     async def run(url: str) -> T:
         store = Store.at(url)
@@ -70,9 +75,10 @@ def with_store(data: Path, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T
             await store.close()
 
     def both() -> T:
-        url = prepare(data)
-        run_migrations(url)
-        return asyncio.run(run(url))
+        with acting_as_owner(data):
+            url = prepare(data, make=make)
+            run_migrations(url)
+            return asyncio.run(run(url))
 
     return guarded(both)
 
@@ -80,20 +86,22 @@ def with_store(data: Path, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T
 def guarded(work: Callable[[], T]) -> T:
     """What an operator can mend is said in one line; exit 1."""
     from cloud.store.admin import NotThereError
-    from cloud.store.engine import DatabaseError
+    from cloud.store.engine import DatabaseError, NoCloudError
     from cloud.store.migrate import NewerDatabaseError
     from service.files import FolderLockedError
 
     try:
         return work()
-    except (NotThereError, NewerDatabaseError, FolderLockedError) as error:
+    except (NoCloudError, NotThereError, NewerDatabaseError, FolderLockedError) as error:
         fail(str(error), 1)
     except OSError as error:
-        fail(error.strerror if error.filename is None and error.strerror else f"{error}", 1)
+        what = error.strerror or f"{error}"
+        fail(what if error.filename is None else f"{error.filename}: {what.lower()}", 1)
     except ValueError as error:
         fail(f"{error}", 1)
     except DatabaseError as error:
-        fail(f"database: {error}", 1)
+        # without the address of a page about the library
+        fail(f"database: {getattr(error, 'orig', None) or error}", 1)
 
 
 def now() -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -25,22 +26,34 @@ class FolderLock:
         self._handle: int | None = None
 
     def take(self) -> None:
-        """Raises FolderLockedError if another process holds it, OSError if the folder cannot be written."""
+        """Raises FolderLockedError, which names the process, if another one holds it; OSError if the folder cannot be
+        written.
+        """
         if self._handle is not None:
             return
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            holder = _holder(handle)
             os.close(handle)
-            raise FolderLockedError(self._message) from None
+            raise FolderLockedError(f"{self._message}{holder}") from None
         self._handle = handle
+        with suppress(OSError):  # it is for people only, and the disk may be full
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
         """Let the next one in."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def _holder(handle: int) -> str:
+    """Who wrote its number into the lock, as the end of a sentence."""
+    text = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+    return f" (process {text})" if text.isdecimal() else ""
 
 
 def make_private(path: Path) -> None:

@@ -47,7 +47,7 @@ class JournalFile:
         self._ballast = Ballast(path.with_name(path.name + ".ballast"), ballast_bytes)
         self._lock = FolderLock(
             path.with_name(path.name + ".lock"),
-            f"Another agent runs on {path.parent}. Stop it first.",
+            f"Another agent runs on {path.parent}: stop it first",
         )
 
     @property

@@ -16,15 +16,35 @@ from sqlalchemy.exc import SQLAlchemyError as DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from service.files import make_private
+from service.hostuser import check_writable
 
 DATABASE_NAME: Final = "cloud.db"
 _BUSY_MS: Final = (
     30_000  # how long to wait for another process (the command line beside the server)
 )
 _BEGIN: Final = "begin_with"
+LOCK_NAME: Final = "serve.lock"  # of the data directory, held by whoever serves it
+_KEPT: Final = (
+    *(f"{DATABASE_NAME}{suffix}" for suffix in ("", "-wal", "-shm")),
+    *(LOCK_NAME, "link-secret", "files"),
+)
 T = TypeVar("T")
 
-__all__ = ["DATABASE_NAME", "DatabaseError", "Store", "chunks", "prepare", "rows", "sqlite_url"]
+__all__ = [
+    "DATABASE_NAME",
+    "LOCK_NAME",
+    "DatabaseError",
+    "NoCloudError",
+    "Store",
+    "chunks",
+    "prepare",
+    "rows",
+    "sqlite_url",
+]
+
+
+class NoCloudError(Exception):
+    """There is no database in the data directory."""
 
 
 class Store:
@@ -87,11 +107,17 @@ def sqlite_url(data: Path) -> str:
     return f"sqlite+aiosqlite:///{data / DATABASE_NAME}"
 
 
-def prepare(data: Path) -> str:
-    """Make the data directory and a database in it that nobody else can read, or make them so; gives its URL. Raises
-    OSError.
+def prepare(data: Path, *, make: bool = False) -> str:
+    """See that a data directory is ours, and that nobody else can read the database in it; gives its URL. `make` makes
+    both where they are missing. Raises NoCloudError, OSError.
     """
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if make:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_writable(data, _KEPT)
+    if not make and not (data / DATABASE_NAME).is_file():
+        raise NoCloudError(
+            f"there is no cloud in {data}: is --data right? `miner-cloud workspace create` makes one"
+        )
     make_private(data / DATABASE_NAME)
     return sqlite_url(data)
 

@@ -12,8 +12,8 @@ import pytest
 
 from agent.doctor import Finding, examine
 from agent.enroll import enroll
-from agent.hostuser import HostUser, acting_as, find_user, myself, owner_of
 from contract.link import EnrollReply
+from service.hostuser import HostUser, acting_as, find_user, myself, owner_of
 from tests.agent.commands import miner_agent
 from tests.agent.test_link import said, served
 from tests.virtual_time import loop_clock

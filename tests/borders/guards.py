@@ -429,14 +429,14 @@ def _first_steps() -> Iterator[Guard]:
     )
     yield Guard(
         "doctor checks as the user who will run",
-        "agent/hostuser.py",
+        "service/hostuser.py",
         "if not is_root() or user.uid == 0:",
         "if True:",
         f"{user}doctor_checks_what_the_agents_user_may_do",
     )
     yield Guard(
         "doctor is root again after such a check",
-        "agent/hostuser.py",
+        "service/hostuser.py",
         "        os.seteuid(0)\n        os.setegid(gid)",
         "        os.seteuid(0)",
         f"{user}doctor_leaves_no_files_of_root_behind",

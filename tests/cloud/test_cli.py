@@ -10,13 +10,14 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 import pytest
 from typer.testing import CliRunner
 
 from cloud.cli import app
+from cloud.config import CloudSettings
 from cloud.store.migrations import versions
 from cloud.terminal import table
 
@@ -45,13 +46,16 @@ def ask(data: Path, *words: str) -> Any:
 
 @asynccontextmanager
 async def serving(
-    data: Path, *words: str, program: Sequence[str] = CLOUD
+    data: Path,
+    *words: str,
+    program: Sequence[str] = CLOUD,
+    log: int | IO[bytes] = subprocess.DEVNULL,
 ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     process = await asyncio.create_subprocess_exec(
         *program,
         *("serve", "--data", str(data), "--port", "0", "--json", *words),
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=log,
     )
     assert process.stdout is not None
     try:
@@ -144,8 +148,10 @@ def test_what_an_agent_says_of_itself_is_not_obeyed_by_a_terminal(capsys):
     ],
 )
 def test_an_id_that_does_not_exist_is_said_in_one_line_with_exit_1(tmp_path, words):
+    run("migrate", "--data", str(tmp_path))
     _, err = run(*words, "--data", str(tmp_path), status=1)
     assert "there is no" in err
+    assert "there is no cloud" not in err
     assert len(err.splitlines()) == 1
 
 
@@ -158,6 +164,13 @@ def test_an_id_that_does_not_exist_is_said_in_one_line_with_exit_1(tmp_path, wor
         ("serve", "--data", "x", "--port", "99999"),
         ("serve", "--data", "x", "--port", "none"),
         ("serve", "--data", "x", "--proxy", "nginx"),
+        ("serve", "--data", "x", "--public-url", "foo"),
+        ("serve", "--data", "x", "--public-url", "https://"),
+        ("serve", "--data", "x", "--public-url", "https://a b"),
+        ("serve", "--data", "x", "--public-url", "https://u:p@cloud.example"),
+        ("serve", "--data", "x", "--public-url", "https://cloud.example?x=1"),
+        ("serve", "--data", "x", "--public-url", "https://cloud.example:70000"),
+        ("serve", "--data", "x", "--public-url", "ftp://cloud.example"),
         ("serve", "--data", "x", "--keep-days", "1000000"),
         ("serve", "--data", "x", "--keep-days", "nan"),
         ("workspace", "create", "--data", "x", "--name", " "),
@@ -173,6 +186,44 @@ def test_an_id_that_does_not_exist_is_said_in_one_line_with_exit_1(tmp_path, wor
 def test_wrong_usage_is_exit_2_in_words_of_ours(words):
     _, err = run(*words, status=2)
     assert "Input should" not in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("key", "create", "--name", "K", "--workspace", "org_nowhere"),
+        ("workspace", "list"),
+        ("rig", "list"),
+        ("enroll-code", "--farm", "nowhere"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["typo", "."])
+def test_a_directory_without_a_cloud_is_said_and_none_is_made(tmp_path, words, folder):
+    _, err = run(*words, "--data", str(tmp_path / folder), status=1)
+    assert f"there is no cloud in {tmp_path / folder}: is --data right?" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_is_none_is_said_without_the_words_of_the_library(tmp_path):
+    (tmp_path / "cloud.db").write_text("words" * 1000)
+    _, err = run("workspace", "list", "--data", str(tmp_path), status=1)
+    assert err == "miner-cloud: database: file is not a database\n"
+
+
+async def test_where_links_lead_is_warned_of_and_a_stop_is_in_the_log(tmp_path):
+    with (tmp_path / "log").open("wb") as log:
+        words = ("--host", "0.0.0.0", "--insecure-http")
+        async with serving(tmp_path / "data", *words, log=log) as (url, _):
+            assert url.startswith("http://0.0.0.0:")
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    (warning,) = [each for each in lines if each["event"] == "cloud.no_public_url"]
+    assert "--public-url" in warning["hint"]
+    assert [each["event"] for each in lines[-2:]] == ["cloud.stopping", "cloud.stopped"]
+
+
+def test_a_public_url_is_kept_without_its_last_slash(tmp_path):
+    settings = CloudSettings(data=tmp_path, public_url="https://cloud.example:8443/miners/")
+    assert settings.public_url == "https://cloud.example:8443/miners"
 
 
 def test_processes_end_with_the_same_statuses(tmp_path):
@@ -206,12 +257,13 @@ async def test_a_port_that_is_taken_is_said_in_one_line_with_exit_1(tmp_path):
 
 
 async def test_a_data_directory_is_served_by_one_process(tmp_path):
-    async with serving(tmp_path):
+    async with serving(tmp_path) as (_, process):
         _, err = await asyncio.to_thread(
             run_process, "serve", "--data", str(tmp_path), "--port", "0", status=1
         )
         assert err.splitlines()[-1] == (
-            f"miner-cloud: another miner-cloud serves {tmp_path}: stop it first"
+            f"miner-cloud: another miner-cloud serves {tmp_path}: stop it first, or wait while it stops "
+            f"(process {process.pid})"
         )
         # whatever changes records goes on beside it
         await asyncio.to_thread(ask, tmp_path, "workspace", "create", "--name", "W")

@@ -67,7 +67,7 @@ def test_a_folder_has_one_process_at_a_time(tmp_path: Path) -> None:
     first, second = (FolderLock(tmp_path / "lock", "stop the other one") for _ in range(2))
     first.take()
     first.take()
-    with pytest.raises(FolderLockedError, match="stop the other one"):
+    with pytest.raises(FolderLockedError, match=rf"stop the other one \(process {os.getpid()}\)"):
         second.take()
     first.release()
     second.take()

@@ -1,0 +1,114 @@
+"""Commands that root starts on the data directory of another user, and that user beside what root left there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import service.hostuser
+from service.hostuser import HostUser, acting_as
+from tests.cloud.test_cli import ask, run, serving
+
+OWNER = HostUser(54321, 54321, "54321")  # a number is enough to be a user
+
+
+def _can_owner_run_us() -> bool:
+    with acting_as(OWNER):
+        return os.access(service.hostuser.__file__, os.R_OK, effective_ids=True)
+
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not _can_owner_run_us(),
+    reason="only root may act as another user, who has to be able to read this checkout",
+)
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """The data directory of OWNER, in a folder that everybody may look into."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    (folder / "data").mkdir(mode=0o700)
+    os.chown(folder / "data", OWNER.uid, OWNER.gid)
+    try:
+        yield folder / "data"
+    finally:
+        shutil.rmtree(folder)
+
+
+def owners(folder: Path) -> dict[str, int]:
+    return {each.name: each.lstat().st_uid for each in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("words", [("workspace", "create", "--name", "W"), ("migrate",)])
+def test_what_root_makes_belongs_to_the_owner_of_the_directory(
+    data: Path, words: tuple[str, ...]
+) -> None:
+    ask(data, *words)
+    assert "cloud.db" in owners(data)
+    assert set(owners(data).values()) == {OWNER.uid}
+    assert (os.geteuid(), os.getegid()) == (0, 0)
+
+
+async def test_what_a_server_of_root_makes_belongs_to_the_owner_too(data: Path) -> None:
+    async with serving(data):
+        await asyncio.to_thread(ask, data, "workspace", "create", "--name", "W")
+        made = owners(data)
+    assert {"cloud.db", "cloud.db-wal", "link-secret", "serve.lock", "files"} <= made.keys()
+    assert set(made.values()) == {OWNER.uid}
+
+
+@pytest.mark.parametrize("name", ["cloud.db", "cloud.db-wal", "cloud.db-shm"])
+def test_root_follows_no_link_in_a_directory_of_another(data: Path, name: str) -> None:
+    precious = data.parent / "precious"
+    precious.write_text("of root")
+    precious.chmod(0o600)
+    (data / name).symlink_to(precious)
+    _, err = run("workspace", "create", "--name", "W", "--data", str(data), status=1)
+    assert len(err.splitlines()) == 1
+    assert precious.read_text() == "of root"
+    assert precious.stat().st_uid == 0
+
+
+def test_root_goes_no_way_that_another_user_laid(data: Path) -> None:
+    (data.parent / "etc").mkdir()
+    (data / "sub").symlink_to(data.parent / "etc")
+    os.chown(data / "sub", OWNER.uid, OWNER.gid, follow_symlinks=False)
+    for folder in (data / "sub", data / "sub" / "new"):
+        _, err = run("workspace", "create", "--name", "W", "--data", str(folder), status=1)
+        assert err == f"miner-cloud: {data / 'sub'}: is a link of another user\n"
+    assert list((data.parent / "etc").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["cloud.db", "serve.lock"])
+def test_a_file_that_root_left_is_named_with_its_owner_and_what_to_run(
+    data: Path, name: str
+) -> None:
+    run("migrate", "--data", str(data))
+    (data / name).touch(mode=0o600)
+    os.chown(data / name, 0, 0)
+    with acting_as(OWNER):
+        _, err = run("workspace", "list", "--data", str(data), status=1)
+    words = f"{data / name} belongs to root and cannot be written by 54321"
+    assert err == f"miner-cloud: {words}; run: chown -R 54321: {data}\n"
+
+
+def test_a_directory_of_another_says_as_whom_to_run(data: Path) -> None:
+    run("migrate", "--data", str(data))
+    data.chmod(0o755)
+    with acting_as(HostUser(54322, 54322, "54322")):
+        _, err = run("workspace", "list", "--data", str(data), status=1)
+    assert f"{data} belongs to 54321 and cannot be written by 54322; run this as 54321, or: " in err
+
+
+def test_an_owner_who_cannot_get_to_the_directory_is_said(data: Path) -> None:
+    data.parent.chmod(0o700)
+    _, err = run("migrate", "--data", str(data), status=1)
+    assert f"{data} belongs to 54321, who cannot read {data}: see that the folders above" in err
+    assert os.geteuid() == 0
