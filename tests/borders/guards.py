@@ -403,9 +403,50 @@ def _firmware() -> Iterator[Guard]:
     )
 
 
+def _data_directory() -> Iterator[Guard]:
+    cli = "tests/cloud/test_cli.py::test_"
+    owner = "tests/cloud/test_cli_owner.py::test_"
+    yield Guard(
+        "root acts as the owner of a data directory",
+        "service/hostuser.py",
+        "owner = owner_of(folder) or myself()",
+        "owner = myself()",
+        f"{owner}what_root_makes_belongs_to_the_owner_of_the_directory",
+    )
+    yield Guard(
+        "root goes through no link of another user",
+        "service/hostuser.py",
+        "if each.is_symlink() and each.lstat().st_uid != 0:",
+        "if False:",
+        f"{owner}root_goes_no_way_that_another_user_laid",
+    )
+    yield Guard(
+        "a file that another user left is named",
+        "cloud/store/engine.py",
+        "    check_writable(data, _KEPT)\n",
+        "",
+        f"{owner}a_file_that_root_left_is_named_with_its_owner_and_what_to_run",
+    )
+    yield Guard(
+        "a mistyped data directory makes no cloud",
+        "cloud/store/engine.py",
+        "if not make and not (data / DATABASE_NAME).is_file():",
+        "if False:",
+        f"{cli}a_directory_without_a_cloud_is_said_and_none_is_made",
+    )
+    yield Guard(
+        "links begin with an address of the web",
+        "cloud/config.py",
+        "if not is_web or ",
+        "if ",
+        f"{cli}a_public_url_that_links_cannot_begin_with_is_refused",
+    )
+
+
 def _first_steps() -> Iterator[Guard]:
     user = "tests/agent/test_hostuser.py::test_"
     targets = "tests/agent/test_targets.py::test_"
+    yield from _data_directory()
     yield Guard(
         "root writes no token through a link",
         "agent/enroll.py",

@@ -11,6 +11,7 @@ _CONFIG = "tests/agent/test_config.py::test_"
 _SERVERS = "tests/agent/test_fileservers.py::test_"
 _REACH = "tests/agent/test_download_reach.py::test_"
 _USER = "tests/agent/test_hostuser.py::test_"
+_OWNER = "tests/cloud/test_cli_owner.py::test_"
 _DOCTOR = "tests/agent/test_cli_doctor.py::test_"
 _TELEMETRY = "tests/agent/test_telemetry.py::test_"
 _REFUSALS = "tests/cloud/rigmonitor/test_refusals.py::test_"
@@ -468,6 +469,37 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_USER}root_follows_no_link_in_a_folder_of_another",
                 f"{_USER}root_goes_no_way_that_another_user_laid",
                 f"{_USER}a_folder_that_enrolling_makes_belongs_to_the_agent_too",
+            ),
+        ),
+        Point(
+            "`miner-cloud` as root",
+            "What it makes belongs to the owner of the data directory, and no link in it is followed further than that user "
+            "may go.",
+            (
+                f"{_OWNER}what_root_makes_belongs_to_the_owner_of_the_directory",
+                f"{_OWNER}what_a_server_of_root_makes_belongs_to_the_owner_too",
+                f"{_OWNER}root_follows_no_link_in_a_directory_of_another",
+                f"{_OWNER}root_goes_no_way_that_another_user_laid",
+                f"{_OWNER}an_owner_who_cannot_get_to_the_directory_is_said",
+            ),
+        ),
+        Point(
+            "a data directory",
+            "Is made by `workspace create`, `migrate` and `serve` alone; a file in it that another user left is named, with what "
+            "to run; one that is served names the process.",
+            (
+                f"{_CLOUD}a_directory_without_a_cloud_is_said_and_none_is_made",
+                f"{_OWNER}a_file_that_root_left_is_named_with_its_owner_and_what_to_run",
+                f"{_OWNER}a_directory_of_another_says_as_whom_to_run",
+                f"{_CLOUD}a_data_directory_is_served_by_one_process",
+            ),
+        ),
+        Point(
+            "`--public-url`",
+            "Has to be an address of the web; the log warns where links to files would begin with another.",
+            (
+                f"{_CLOUD}a_public_url_that_links_cannot_begin_with_is_refused",
+                f"{_CLOUD}where_links_lead_is_warned_of_and_a_stop_is_in_the_log",
             ),
         ),
         Point(

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import aiohttp
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from cloud.cli import app
@@ -165,12 +166,6 @@ def test_an_id_that_does_not_exist_is_said_in_one_line_with_exit_1(tmp_path, wor
         ("serve", "--data", "x", "--port", "none"),
         ("serve", "--data", "x", "--proxy", "nginx"),
         ("serve", "--data", "x", "--public-url", "foo"),
-        ("serve", "--data", "x", "--public-url", "https://"),
-        ("serve", "--data", "x", "--public-url", "https://a b"),
-        ("serve", "--data", "x", "--public-url", "https://u:p@cloud.example"),
-        ("serve", "--data", "x", "--public-url", "https://cloud.example?x=1"),
-        ("serve", "--data", "x", "--public-url", "https://cloud.example:70000"),
-        ("serve", "--data", "x", "--public-url", "ftp://cloud.example"),
         ("serve", "--data", "x", "--keep-days", "1000000"),
         ("serve", "--data", "x", "--keep-days", "nan"),
         ("workspace", "create", "--data", "x", "--name", " "),
@@ -219,6 +214,27 @@ async def test_where_links_lead_is_warned_of_and_a_stop_is_in_the_log(tmp_path):
     (warning,) = [each for each in lines if each["event"] == "cloud.no_public_url"]
     assert "--public-url" in warning["hint"]
     assert [each["event"] for each in lines[-2:]] == ["cloud.stopping", "cloud.stopped"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "cloud.example",
+        "https://",
+        "https://a b",
+        "https://u:p@cloud.example",
+        "https://cloud.example?x=1",
+        "https://cloud.example/#x",
+        "https://cloud.example:70000",
+        "https://cloud.example:0",
+        "https://[::1",
+        "ftp://cloud.example",
+        "",
+    ],
+)
+def test_a_public_url_that_links_cannot_begin_with_is_refused(tmp_path, url):
+    with pytest.raises(ValidationError, match="--public-url"):
+        CloudSettings(data=tmp_path, public_url=url)
 
 
 def test_a_public_url_is_kept_without_its_last_slash(tmp_path):
