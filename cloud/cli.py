@@ -130,11 +130,17 @@ def serve(
     if settings.tls_cert is not None and settings.tls_key is not None:
         _check_tls(settings.tls_cert, settings.tls_key)
 
+    stop = asyncio.Event()
+
     def ready(url: str) -> None:
+        # Whoever reads that it is ready may ask it to stop at once.
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
         say({"ready": True, "url": url}, f"miner-cloud listens on {url}, data in {data}", as_json)
 
     set_up_logs()
-    guarded(_loop_run(run_server(settings, ready=ready, stop=_until_signal)))
+    guarded(_loop_run(run_server(settings, ready=ready, stop=stop.wait)))
 
 
 @app.command()
@@ -182,11 +188,3 @@ def _loop_run(work: Coroutine[Any, Any, None]) -> Callable[[], None]:
             uvloop.run(work)
 
     return run
-
-
-async def _until_signal() -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()

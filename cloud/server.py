@@ -141,8 +141,8 @@ async def _serve(
             )
         async with _running(feed(notifier, app[SWEEPER], app[CLOCK]), "watchdog"):
             log.info("cloud.ready", url=listening, connections_max=most)
-            notifier.ready(f"listens on {listening}")
             ready(listening)
+            notifier.ready(f"listens on {listening}")
             await stop()
             log.info("cloud.stopping")
             notifier.stopping()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import pwd
@@ -79,6 +80,8 @@ def acting_as_owner(folder: Path) -> Iterator[None]:
         yield
         return
     check_way(folder)
+    for name in ("ascii", "idna", "latin-1"):
+        codecs.lookup(name)  # a module, and that user may not be able to read where Python is
     owner = owner_of(folder) or myself()
     with acting_as(owner):
         for each in (folder, Path(__file__)):

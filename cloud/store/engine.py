@@ -8,8 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+# The driver is loaded here, not at the first connection: root may act by then as one who cannot read where Python is.
+import aiosqlite  # noqa: F401
 import msgspec
 import sqlalchemy as sa
+import sqlalchemy.dialects.sqlite.aiosqlite
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError as DatabaseError

@@ -18,13 +18,13 @@ from tests.cloud.test_cli import ask, run, serving
 OWNER = HostUser(54321, 54321, "54321")  # a number is enough to be a user
 
 
-def _can_owner_run_us() -> bool:
+def _can_owner_read_us() -> bool:
     with acting_as(OWNER):
         return os.access(service.hostuser.__file__, os.R_OK, effective_ids=True)
 
 
 pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not _can_owner_run_us(),
+    os.geteuid() != 0 or not _can_owner_read_us(),
     reason="only root may act as another user, who has to be able to read this checkout",
 )
 
