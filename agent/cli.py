@@ -91,7 +91,8 @@ def run(config: ConfigFile = None, as_json: Json = False) -> None:
     """Run the daemon until it is told to stop."""
     from agent.commands import run_daemon
 
-    _end(run_daemon(_config(config, required=True, as_json=as_json)), as_json)
+    path = config or DEFAULT_CONFIG
+    _end(run_daemon(_config(config, required=True, as_json=as_json), path), as_json)
 
 
 @app.command()
@@ -386,7 +387,8 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
     except UnicodeDecodeError:
         _usage(f"--params {text}: it is not text in UTF-8", as_json)
     except (ValueError, RecursionError) as error:
-        _usage(f"--params is not JSON: {error}\n{how_to_ask(name, host)}", as_json)
+        meant = f"; did you mean @{text}?" if _is_file(text) else ""
+        _usage(f"--params is not JSON: {error}{meant}\n{how_to_ask(name, host)}", as_json)
     if not isinstance(given, dict):
         _usage(f"--params: a JSON object is needed\n{how_to_ask(name, host)}", as_json)
     try:
@@ -408,6 +410,13 @@ def _text_of(params: str) -> str:
     if len(data) > _PARAMS_CAP_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return data.decode("utf-8-sig")  # some editors begin a file with a mark
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # too long to be a name
+        return False
 
 
 def _address(host: str, as_json: bool) -> str:
@@ -436,14 +445,13 @@ def _config(given: Path | None, *, required: bool, as_json: bool) -> Config:
     from agent.config import Config, ConfigError, load
 
     path = _config_path(given)
-    if path is None:
-        if required:
-            _usage(f"{DEFAULT_CONFIG} cannot be read; give --config FILE", as_json)
+    if path is None and not required:
         return Config()
     try:
-        return load(path)
+        return load(path or DEFAULT_CONFIG)
     except ConfigError as error:
-        _fail(str(error), as_json, 2)
+        elsewhere = "; or give --config FILE" if path is None else ""
+        _fail(f"{error}{elsewhere}", as_json, 2)
 
 
 def _reach(

@@ -25,6 +25,7 @@ from agent.scanner import FarmScanner
 from agent.sections.host import LogSection
 from agent.sections.miners import LOOPBACK_RANGE, PRIVATE_RANGES
 from agent.site import Site, open_site
+from agent.statefolder import StateFolderError, check_folder, check_state
 from contract.clock import SystemClock
 from contract.errors import BadParamsError, ErrorCode, MinerError
 from contract.ranges import parse_range
@@ -118,8 +119,9 @@ class Reach(msgspec.Struct, frozen=True):
         return ""
 
 
-def run_daemon(config: Config) -> Ended:
-    """The daemon, until SIGTERM."""
+def run_daemon(config: Config, path: Path) -> Ended:
+    """The daemon, until SIGTERM. `path` is where its config was read from."""
+    from agent.daemon import NotEnrolledError
     from agent.daemon import run as run_agent
     from agent.journal import JournalTooNewError
     from service.files import FolderLockedError
@@ -128,10 +130,15 @@ def run_daemon(config: Config) -> Ended:
     set_up(config.log)
     problem: BaseException | None = None
     try:
+        check_state(config.state.dir)
         check_ca_file(config.cloud.ca_file)
         run(run_agent(config, SystemClock(), Notifier()))
-    except* (ConfigError, FolderLockedError, JournalTooNewError, OSError) as errors:
+    except* (
+        ConfigError, FolderLockedError, JournalTooNewError, StateFolderError, OSError
+    ) as errors:  # fmt: skip
         problem = _first(errors)
+    if isinstance(problem, NotEnrolledError):
+        return _failed(f"{problem} --config {path}")
     return (DONE, {"ok": True}, "") if problem is None else _failed(problem)
 
 
@@ -144,6 +151,7 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
         return _failed("usage: give --cloud URL, or a config with url in [cloud]", USAGE)
     try:
         check_ca_file(ca_file or config.cloud.ca_file)
+        check_folder(config.token_file.parent)
         member = run(
             enroll(
                 url,
@@ -161,8 +169,10 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
         if error.status is None:
             text += f"; check that {url} is the cloud's address, and that it runs"
         elif error.status in (400, 401, 403, 404, 410):
-            text += "; a code is good once and for a while: miner-cloud enroll-code makes another"
+            text += "; codes are made by: miner-cloud enroll-code"
         return _failed(text)
+    except StateFolderError as error:
+        return _failed(error)
     except OSError as error:
         return _failed(f"{error.filename or config.token_file.parent}: {why(error)}")
     except ValueError as error:
@@ -267,6 +277,7 @@ def run_act(
     reach: Reach, host: str, name: str, params: dict[str, Any], logs: Path, *, quiet: bool
 ) -> Ended:
     """One task at one miner; what it waits for on stderr unless `quiet`."""
+    from agent.hints import all_the_same
     from agent.shown import result_text
 
     set_up(LogSection(level="error"))
@@ -289,6 +300,7 @@ def run_act(
             return stopped(error)
         # Told so twice: whatever is known was not waited for.
         return UNKNOWN, {"ok": False, "error": {"message": str(error)}}, str(error)
+    advice = advice or all_the_same(name, result)
     code = _EXIT.get(str(result.get("outcome")), FAILED)
     document = {"ok": code == DONE, "ip": host, "task_name": name, "result": result}
     if advice:

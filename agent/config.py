@@ -25,8 +25,16 @@ from contract.words import faults_in
 
 # systemd hands a whole folder over as one file per name, each with the id of the folder in front.
 CREDENTIAL_ID = "secret"
-# Keys of earlier versions, and which took their place.
-_MOVED: Final = {"rigmonitor.power_ons_per_10_s": "is now power_ons_per_10_s in [limits]"}
+_LOGIN: Final = "unknown key; logins stand in [[credentials]]: range or mac, user, password_file"
+# What is said of keys that are looked for elsewhere: those of earlier versions, and those that are written there often.
+_INSTEAD: Final = {
+    "rigmonitor.power_ons_per_10_s": "is now power_ons_per_10_s in [limits]",
+    **{
+        f"{section}{key}": _LOGIN
+        for section in ("", "miners.")
+        for key in ("user", "username", "password", "password_file")
+    },
+}
 
 
 class ConfigError(Exception):
@@ -97,7 +105,7 @@ def parse(data: dict[str, Any], *, folder: Path = Path(), name: str = "config") 
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        problems = [f"{name}: {each}" for each in faults_in(error, Config, instead=_MOVED)]
+        problems = [f"{name}: {each}" for each in faults_in(error, Config, instead=_INSTEAD)]
         raise ConfigError("\n".join(problems)) from None
     return _absolute(config, folder)
 

@@ -283,6 +283,10 @@ class Daemon:
         }
 
 
+class NotEnrolledError(ConfigError):
+    """There is no token. The message ends with the command that gets one, but for the config it is to read."""
+
+
 async def run(config: Config, clock: Clock, notifier: Notifier) -> None:
     """Run an agent until SIGTERM or SIGINT. Raises what `Daemon` raises."""
     daemon = Daemon(config, clock, notifier)
@@ -298,13 +302,13 @@ async def run(config: Config, clock: Clock, notifier: Notifier) -> None:
 
 
 def open_link(config: Config) -> CloudLink:
-    """The client of the configured cloud. Raises ConfigError when there is none, or no token."""
+    """The client of the configured cloud. Raises ConfigError when there is none, NotEnrolledError when no token."""
     if config.cloud.url is None:
         raise ConfigError("no cloud is configured: set url in [cloud]")
     if not config.token_file.exists():
-        raise ConfigError(
+        raise NotEnrolledError(
             f"{config.token_file} is missing: this agent is not enrolled; "
-            "get a code from the cloud and run: miner-agent enroll --code CODE --config FILE"
+            "get a code from the cloud and run: miner-agent enroll --code CODE"
         )
     return CloudLink(
         config.cloud.url,

@@ -27,6 +27,13 @@ from agent.ports import CloudError
 from agent.sections.host import LogSection
 from agent.shown import counted
 from agent.site import open_site
+from agent.statefolder import (
+    files_trouble,
+    folder_trouble,
+    is_accessible,
+    is_read_only,
+    unwritable,
+)
 from agent.territory import Territory
 from contract.clock import Clock, SystemClock
 from contract.errors import (
@@ -93,7 +100,7 @@ async def examine(path: Path, clock: Clock, user: HostUser | None = None) -> lis
     folder, who, settings = config.state.dir, user or myself(), None
     with _catching(findings, "user"):
         who = user or owner_of(folder) or myself()
-        findings.append(_user(who, folder))
+        findings.append(_user(who, folder, path))
         findings += _unreadable(config, path, who)
     if _may_act_as(who):
         with _catching(findings, "state folder"), acting_as(who):
@@ -136,13 +143,14 @@ def _may_act_as(who: HostUser) -> bool:
     return is_root() or who.uid == myself().uid
 
 
-def _user(who: HostUser, folder: Path) -> Finding:
+def _user(who: HostUser, folder: Path, path: Path) -> Finding:
     if _may_act_as(who):
         return Finding(OK, "user", f"files are checked as {who.name}, whom the agent runs as")
     return Finding(
         PROBLEM,
         "user",
-        f"{folder} belongs to {who.name}, and only root may check it for that user; run: sudo miner-agent doctor",
+        f"{folder} belongs to {who.name}, and only root may check it for that user; "
+        f"run: sudo miner-agent doctor --config {path}",
     )
 
 
@@ -165,7 +173,7 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
     elsewhere = (_HANDED_OVER, config.state.dir.absolute())
     files = [each for each in fixes if each.absolute().parent not in elsewhere and each.exists()]
     with acting_as(who):
-        unread = [each for each in files if not _is_accessible(each, os.R_OK)]
+        unread = [each for each in files if not is_accessible(each, os.R_OK)]
     return [
         Finding(
             PROBLEM,
@@ -178,34 +186,21 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
 
 def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
     subject = "state folder"
-    if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "is missing"
-        make = f"install -d -m 0700 -o {who.name} {folder}"
-        yield Finding(PROBLEM, subject, f"{folder} {what}; run: {make}")
-        return
-    if folder.stat().st_mode & 0o077:
+    if folder.is_dir() and folder.stat().st_mode & 0o077:
         yield Finding(
             WARNING, subject, f"others on this host can look into it; run: chmod 0700 {folder}"
         )
-    if not _is_accessible(folder, os.R_OK | os.W_OK | os.X_OK):
-        yield Finding(
-            PROBLEM,
-            subject,
-            f"{folder} cannot be written by {who.name}; run: chown -R {who.name}: {folder}",
-        )
+    if folder.is_dir() and is_read_only(folder):
+        text = f"the disk of {folder} is mounted read-only: the agent begins no task until it can be written"
+        yield Finding(PROBLEM, subject, text)
         return
-    foreign = [
-        each.name
-        for each in sorted(folder.iterdir())
-        if not _is_accessible(each, os.R_OK | os.W_OK) and not _is_gone(each)
-    ]
+    trouble = folder_trouble(folder, who)
+    if trouble is not None:
+        yield Finding(PROBLEM, subject, trouble)
+        return
+    foreign = unwritable(folder)
     if foreign:
-        yield Finding(
-            PROBLEM,
-            subject,
-            f"{_named(foreign)} in {folder} cannot be written by {who.name}; "
-            f"run: chown -R {who.name}: {folder}",
-        )
+        yield Finding(PROBLEM, subject, files_trouble(folder, foreign, _named(foreign), who))
     free = shutil.disk_usage(folder).free
     wanted = _ROOM_BYTES + config.state.buffer_max_mb * 2**20
     level = OK if free > wanted else PROBLEM if free < _ROOM_BYTES else WARNING
@@ -223,21 +218,6 @@ def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
                 "journal",
                 f"{journal}: {trouble}; the agent sets a damaged journal aside when it starts",
             )
-
-
-def _is_accessible(path: Path, mode: int) -> bool:
-    return os.access(path, mode, effective_ids=True)
-
-
-def _is_gone(path: Path) -> bool:
-    """Whether nothing is there (any more), as behind a link that leads nowhere."""
-    try:
-        path.stat()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _host(clock: Clock) -> Iterator[Finding]:
@@ -348,7 +328,7 @@ async def _cloud(config: Config, path: Path) -> tuple[list[Finding], Settings | 
     except CloudError as error:
         text = str(error)
         if error.status in (401, 403):
-            text += f"; enroll again: {enroll}"
+            text += f"; run: {enroll}"
         elif error.status is None:
             text += "; check url in [cloud], the network, and that the cloud runs"
         return [Finding(PROBLEM, "cloud", text)], None
@@ -379,7 +359,7 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
     path = config.state.dir / "inventory.db"
     known = list(await asyncio.to_thread(known_miners, path))
     if not known:
-        return [Finding(WARNING, "miners", "none is known yet: run a scan")]
+        return [Finding(WARNING, "miners", f"none is known yet: {_first_scan(config)}")]
     refused = await asyncio.to_thread(login_refused, path)
     if refused:
         findings.append(Finding(WARNING, "passwords", _refused(refused)))
@@ -406,6 +386,14 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
             text += "; its password is not tried by reading"
         findings.append(Finding(OK, ip, text))
     return findings
+
+
+def _first_scan(config: Config) -> str:
+    if not config.miners.ranges:
+        return "set ranges in [miners], or have the cloud order a scan"
+    if not config.scan.at_start:
+        return "have the cloud order a scan, or set at_start in [scan]"
+    return "the agent scans the ranges of [miners] when it starts"
 
 
 def _refused(ips: list[str]) -> str:

@@ -47,7 +47,10 @@ async def enroll(
     for path in (token_file, token_file.with_name("membership.json")):
         if path.is_dir():  # as some containers make it of a file that is missing
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    _write_private(token_file.with_suffix(".probe"), "", owner).unlink()
+    try:
+        _write_private(token_file.with_suffix(".probe"), "", owner).unlink()
+    except OSError as error:  # of a file that nobody knows
+        raise OSError(error.errno, error.strerror, str(token_file.parent)) from None
     reply: EnrollReply = await link.enroll(
         url,
         EnrollRequest(

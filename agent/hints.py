@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from contract.task import TaskName
@@ -38,6 +38,7 @@ USAGE: Final[dict[str, Usage]] = {
 INSTEAD: Final[dict[str, str]] = {
     "agent.scan.create": "it is not for one miner; run: miner-agent scan RANGE",
 }
+_FORCE: Final = "repeat with force"  # as drivers word it
 
 
 def by_hand() -> str:
@@ -64,6 +65,14 @@ def unknown_name(text: str) -> str:
     near = nearest(text, USAGE, likeness=NAMES_LIKENESS)
     hint = f"did you mean {near}?" if near else f"there are: {', '.join(USAGE)}"
     return f"{text[:80]!r} is no task name; {hint}"
+
+
+def all_the_same(name: str, result: dict[str, Any]) -> str:
+    """How to ask by hand for what the miner's driver refused unless it is forced; empty for any other result."""
+    usage, error = USAGE.get(name), result.get("error") or {}
+    if usage is None or usage.example is None or _FORCE not in str(error.get("message")):
+        return ""
+    return f"here that is: --params {shlex.quote(usage.example)}"
 
 
 def not_by_hand(name: TaskName) -> str | None:

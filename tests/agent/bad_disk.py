@@ -14,6 +14,7 @@ from typing import Any
 
 from agent.journal import Journal
 from agent.policy import Policy
+from agent.statefolder import StateFolderError, check_state
 from contract.clock import SystemClock
 from contract.task import TaskName
 from tests.agent.fake_cloud import code
@@ -107,6 +108,22 @@ async def read_only(folder: Path) -> dict[str, Any]:
     return {"trouble": trouble, "claims": claims, "state": event.state}
 
 
+async def begins(folder: Path) -> dict[str, Any]:
+    """What the daemon says at its start to a folder on such a disk."""
+
+    def said() -> str | None:
+        try:
+            check_state(folder)
+        except StateFolderError as error:
+            return str(error)
+        return None
+
+    fill(folder)
+    seen = {"full": said()}
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)  # noqa: ASYNC221
+    return seen | {"read_only": said()}
+
+
 if __name__ == "__main__":
-    scene = {"full": full, "read_only": read_only}[sys.argv[1]]
+    scene = {"full": full, "read_only": read_only, "begins": begins}[sys.argv[1]]
     print(json.dumps(asyncio.run(scene(Path(sys.argv[2])))))

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.hints import all_the_same
 from agent.inventory import Inventory
 from agent.local import LocalRequest
 from contract.clock import SystemClock
+from contract.errors import PolicyRefusedError
 from contract.task import TaskName
+from drivers.base import Reboot
 from simulator.farm import Farm
 from tests.agent.commands import at, door, miner_agent
 from tests.agent.onfarm import free_base, simulated
@@ -35,7 +38,21 @@ async def test_act_that_is_refused_is_exit_1_and_touches_nothing(farm: Farm) -> 
     ran = await miner_agent("act", miner.ip, TaskName.REBOOT, *at(farm), "--json")
     assert ran.code == 1
     assert ran.document["result"]["error"]["code"] == "policy_refused"
+    assert ran.document["advice"] == """here that is: --params '{"force": true}'"""
     assert not [each for each in farm.ledger.entries if each["action"] == "reboot"]
+
+
+async def test_what_every_make_refuses_unless_forced_is_answered_with_how_to_force_it() -> None:
+    async with simulated("antminer/s21,whatsminer/m50s,iceriver/ks3") as (farm, site, _):
+        for miner in farm.miners:
+            driver, _ = await site.fleet.look_at(miner.ip)
+            assert driver is not None
+            with pytest.raises(PolicyRefusedError) as refused:
+                await driver.plan(Reboot())
+            result = {"error": {"code": refused.value.code, "message": str(refused.value)}}
+            assert """--params '{"force": true}'""" in all_the_same(TaskName.REBOOT, result)
+    result = {"error": {"code": "policy_refused", "message": "This site is read-only."}}
+    assert all_the_same(TaskName.REBOOT, result) == ""
 
 
 async def test_act_on_foreign_firmware_is_refused(farm: Farm) -> None:

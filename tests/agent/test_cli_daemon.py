@@ -37,7 +37,9 @@ async def test_enroll_works_without_a_config_and_tells_where_the_token_is(tmp_pa
         done = await miner_agent(*given, "--code", "c0de")
     assert (refused.code, done.code) == (1, 0)
     assert "not valid" in refused.document["error"]["message"]
-    assert "enroll-code" in refused.document["error"]["message"]
+    assert refused.document["error"]["message"].endswith(
+        "; codes are made by: miner-cloud enroll-code"
+    )
     away = await miner_agent(*given, "--code", "c0de")
     assert away.code == 1
     assert "ssl:" not in away.err

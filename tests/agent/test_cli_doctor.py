@@ -111,6 +111,24 @@ async def test_ranges_are_a_problem_to_the_doctor_as_to_the_scan(
     assert words in findings["ranges"].text
 
 
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("[miners]\nranges = ['10.0.0.0/30']", "the agent scans the ranges of [miners] when it starts"),
+        ("[miners]\nranges = ['10.0.0.0/30']\n[scan]\nat_start = false", "have the cloud order a scan, or set at_start"),
+        ("[miners]", "set ranges in [miners], or have the cloud order a scan"),
+    ],
+)  # fmt: skip
+async def test_doctor_says_which_scan_finds_the_first_miners(
+    config: str, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.toml").write_text(f"[state]\ndir = 'state'\n{config}\n")
+    findings = {
+        each.subject: each for each in await examine(tmp_path / "config.toml", loop_clock())
+    }
+    assert findings["miners"].text.startswith(f"none is known yet: {words}")
+
+
 async def test_a_range_of_the_cloud_that_no_scan_takes_is_told(tmp_path: Path) -> None:
     async def handle(_request: web.Request) -> web.Response:
         return said(Settings(rev=1, ranges=("10.0.0.0/24", "8.8.8.0/24", "10.0.0.0/8")))

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from agent.actions import UNSUPPORTED
-from agent.cli import _task_params
+from agent.cli import _config, _task_params
 from agent.commands import Reach
 from agent.config import parse
 from agent.hints import USAGE
@@ -100,6 +100,9 @@ async def test_a_public_address_that_the_config_names_is_touched(tmp_path: Path)
          "params.pools.0.pass: unknown key; did you mean password?"),
         (["miner.pool.update", "--params", '{"pools": [{"url": "javascript://x", "user": ""}]}'], 2, "scheme must be one of"),
         (["miner.light.update", "--params", "@/nowhere/params.json"], 2, "no such file"),
+        (["miner.light.update", "--params", "README.md"], 2, "(char 0); did you mean @README.md?"),
+        (["miner.light.update", "--params", "nowhere.json"], 2, "(char 0)\nminer.light.update takes"),
+        (["miner.light.update", "--params", "x" * 5000], 2, "(char 0)\nminer.light.update takes"),
         (["miner.pool.update", "--params", '{"pools": [{"url": "tcp://a:1", "user": "\\ud800"}]}'], 2,
          "params.pools.0.user: must be text that can be written as UTF-8"),
         (["miner.paint"], 2, "miner.power_mode.update"),
@@ -167,6 +170,18 @@ async def test_a_missing_file_on_the_command_line_is_wrong_usage(
     assert ran.code == 2
     assert ran.err.count("nowhere") == 1
     assert "Errno" not in ran.err
+
+
+async def test_the_daemon_without_a_config_says_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "config.toml"
+    monkeypatch.setattr("agent.cli.DEFAULT_CONFIG", nowhere)
+    with pytest.raises(typer.Exit) as ended:
+        _config(None, required=True, as_json=False)
+    assert ended.value.exit_code == 2
+    words = "is missing: copy config.example.toml there and set what differs; or give --config FILE"
+    assert capsys.readouterr().err == f"{nowhere} {words}\n"
 
 
 async def test_the_version_is_told() -> None:

@@ -71,6 +71,14 @@ def test_the_example_shows_every_key_and_its_default() -> None:
             r"credentials.0.pasword_file: unknown key; did you mean password_file\?$",
         ),
         (
+            "[miners]\npassword = 'x'",
+            r"miners.password: unknown key; logins stand in \[\[credentials\]\]: ",
+        ),
+        (
+            "password_file = 'x'",
+            r"password_file: unknown key; logins stand in \[\[credentials\]\]: ",
+        ),
+        (
             "[rigmonitor]\npower_ons_per_10_s = 5",
             r"rigmonitor.power_ons_per_10_s: is now power_ons_per_10_s in \[limits\]$",
         ),
