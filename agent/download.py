@@ -21,7 +21,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from agent.config import Config
-from agent.fileservers import Address, FileServers, origin, plain
+from agent.fileservers import Address, FileServers, is_never_asked, origin, plain
 from contract.errors import (
     BadFirmwareError,
     PolicyRefusedError,
@@ -188,6 +188,12 @@ class WebDownloader:
         )
         if not usable:
             log.warning("download.refused", url=shown, addresses=[str(each) for each in found[:8]])
+            # of an address that stands in the url; what a name leads to is not told
+            if literal is not None and is_never_asked(literal):
+                raise PolicyRefusedError(
+                    f"{shown} leads to an address that firmware is never fetched from, whatever [firmware] allows: it "
+                    "hands out the keys of machines"
+                )
             raise PolicyRefusedError(
                 f"{shown} leads to an address that firmware is not fetched from: it has to be a public one or the "
                 "cloud's own, or to be named by allowed in [firmware] of the agent's config"

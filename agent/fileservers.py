@@ -85,7 +85,7 @@ class FileServers:
         """Whether the file at that url may be fetched from that address, which is what its host stands for."""
         address = plain(address)
         parts = (address, *_embedded(address))
-        if not _METADATA.isdisjoint(parts):
+        if is_never_asked(address):
             return False
         if origin(url) == self._cloud or self._is_named(address):
             return True
@@ -105,6 +105,12 @@ class FileServers:
         return (
             is_routed and address.is_global and not any(address in each for each in self._local())
         )
+
+
+def is_never_asked(address: Address) -> bool:
+    """Whether what answers there hands out the keys of a machine: no setting allows it."""
+    address = plain(address)
+    return not _METADATA.isdisjoint((address, *_embedded(address)))
 
 
 def origin(url: URL) -> tuple[str, str | None, int | None]:

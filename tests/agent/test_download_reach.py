@@ -184,6 +184,16 @@ async def test_what_is_refused_says_nothing_of_names_and_servers_inside(tmp_path
         await fetched(loader, "http://no-such/fw.bmu", tmp_path)
 
 
+async def test_what_no_setting_allows_is_not_said_to_be_allowed_by_one(tmp_path: Path) -> None:
+    """Unless it is a name that leads there, of which nothing is told."""
+    loader = downloader("169.254.0.0/16", resolver=Names(intranet=[["169.254.169.254"]]))
+    for url in ("http://169.254.169.254/fw.bmu", "http://[::ffff:169.254.169.254]/fw.bmu"):
+        assert "never fetched from" in str(await refused(loader, url, tmp_path))
+    words = str(await refused(loader, "http://intranet/fw.bmu", tmp_path))
+    assert "never" not in words
+    assert "[firmware]" in words
+
+
 async def test_an_error_is_the_same_whatever_the_server_said(tmp_path: Path) -> None:
     said = set()
     for status in (204, 304, 400, 401, 403, 404, 418):

@@ -285,9 +285,16 @@ def _firmware() -> Iterator[Guard]:
     yield Guard(
         "metadata services are never fetched from",
         "agent/fileservers.py",
-        "if not _METADATA.isdisjoint(parts):",
+        "if is_never_asked(address):",
         "if False:",
         f"{servers}metadata_services_are_never_fetched_from",
+    )
+    yield Guard(
+        "no setting is said to allow a metadata service",
+        "agent/download.py",
+        "if literal is not None and is_never_asked(literal):",
+        "if False:",
+        f"{reach}what_no_setting_allows_is_not_said_to_be_allowed_by_one",
     )
     yield Guard(
         "addresses within addresses count",
@@ -445,6 +452,7 @@ def _data_directory() -> Iterator[Guard]:
 
 def _first_steps() -> Iterator[Guard]:
     user = "tests/agent/test_hostuser.py::test_"
+    folder = "tests/agent/test_statefolder.py::test_"
     targets = "tests/agent/test_targets.py::test_"
     yield from _data_directory()
     yield Guard(
@@ -467,6 +475,27 @@ def _first_steps() -> Iterator[Guard]:
         "            os.chown(token_file.parent, owner.uid, owner.gid, follow_symlinks=False)",
         "            pass",
         f"{user}a_folder_that_enrolling_makes_belongs_to_the_agent_too",
+    )
+    yield Guard(
+        "the daemon does not begin on a state folder of another user",
+        "agent/commands.py",
+        "        check_state(config.state.dir)\n",
+        "",
+        f"{folder}a_state_folder_of_another_ends_the_daemon_before_anything_is_begun",
+    )
+    yield Guard(
+        "files of another user count in the state folder",
+        "agent/statefolder.py",
+        "        if ours:",
+        "        if False:",
+        f"{folder}a_file_of_another_in_it_ends_the_daemon_too_if_the_daemon_writes_it",
+    )
+    yield Guard(
+        "a disk that is read-only is waited for",
+        "agent/statefolder.py",
+        "    if is_read_only(nearest):",
+        "    if False:",
+        f"{folder}a_disk_that_is_full_or_read_only_is_no_reason_not_to_start",
     )
     yield Guard(
         "doctor checks as the user who will run",

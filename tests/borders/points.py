@@ -12,6 +12,7 @@ _SERVERS = "tests/agent/test_fileservers.py::test_"
 _REACH = "tests/agent/test_download_reach.py::test_"
 _USER = "tests/agent/test_hostuser.py::test_"
 _OWNER = "tests/cloud/test_cli_owner.py::test_"
+_FOLDER = "tests/agent/test_statefolder.py::test_"
 _DOCTOR = "tests/agent/test_cli_doctor.py::test_"
 _TELEMETRY = "tests/agent/test_telemetry.py::test_"
 _REFUSALS = "tests/cloud/rigmonitor/test_refusals.py::test_"
@@ -190,8 +191,11 @@ POINTS: dict[str, tuple[Point, ...]] = {
         ),
         Point(
             "metadata addresses",
-            "Never fetched from, whatever the config names.",
-            (f"{_SERVERS}metadata_services_are_never_fetched_from",),
+            "Never fetched from, whatever the config names, and not said to be allowed by a setting.",
+            (
+                f"{_SERVERS}metadata_services_are_never_fetched_from",
+                f"{_REACH}what_no_setting_allows_is_not_said_to_be_allowed_by_one",
+            ),
         ),
         Point(
             "redirects",
@@ -514,6 +518,18 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_USER}what_lies_in_the_state_folder_need_not_be_a_file_nor_its_name_text",
                 f"{_CONFIG}a_file_that_is_no_toml_is_told_in_words",
                 f"{_DOCTOR}an_answer_that_goes_nowhere_is_no_traceback",
+            ),
+        ),
+        Point(
+            "a state folder of another user",
+            "Ends `run` and `enroll` before anything is begun, with the folder, its owner and the command that mends it; a "
+            "disk that is full or read-only is waited for.",
+            (
+                f"{_FOLDER}a_state_folder_of_another_ends_the_daemon_before_anything_is_begun",
+                f"{_FOLDER}a_file_of_another_in_it_ends_the_daemon_too_if_the_daemon_writes_it",
+                f"{_FOLDER}a_folder_that_is_missing_is_no_trouble_where_it_can_be_made",
+                f"{_FOLDER}a_disk_that_is_full_or_read_only_is_no_reason_not_to_start",
+                "tests/agent/test_journal_disk.py::test_on_a_read_only_disk_the_agent_waits_and_goes_on_by_itself",
             ),
         ),
         Point(
