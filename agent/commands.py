@@ -25,7 +25,6 @@ from agent.scanner import FarmScanner
 from agent.sections.host import LogSection
 from agent.sections.miners import LOOPBACK_RANGE, PRIVATE_RANGES
 from agent.site import Site, open_site
-from agent.statefolder import StateFolderError, check_folder, check_state
 from contract.clock import SystemClock
 from contract.errors import BadParamsError, ErrorCode, MinerError
 from contract.ranges import parse_range
@@ -33,6 +32,7 @@ from contract.task import TaskName
 from drivers.base import Credentials, Depth, Driver
 from service.hostuser import is_root, owner_of
 from service.limits import raise_open_files
+from service.ownfolder import ForeignFolderError, check_files, check_folder
 
 Ended = tuple[int, dict[str, Any], str]
 DONE: Final = 0
@@ -40,6 +40,8 @@ FAILED: Final = 1
 USAGE: Final = 2
 UNKNOWN: Final = 3
 BY_HAND: Final = (*PRIVATE_RANGES, LOOPBACK_RANGE)
+# What the daemon writes in its state folder, as `check_files` takes it.
+_STATE: Final = frozenset({"journal", "inventory", "buffer", "rigmonitor.json", "work", "logs"})
 _EXIT: Final = {"done": DONE, "not_done": FAILED, "unknown": UNKNOWN}
 
 
@@ -130,11 +132,11 @@ def run_daemon(config: Config, path: Path) -> Ended:
     set_up(config.log)
     problem: BaseException | None = None
     try:
-        check_state(config.state.dir)
+        check_files(config.state.dir, _STATE)
         check_ca_file(config.cloud.ca_file)
         run(run_agent(config, SystemClock(), Notifier()))
     except* (
-        ConfigError, FolderLockedError, JournalTooNewError, StateFolderError, OSError
+        ConfigError, FolderLockedError, JournalTooNewError, ForeignFolderError, OSError
     ) as errors:  # fmt: skip
         problem = _first(errors)
     if isinstance(problem, NotEnrolledError):
@@ -171,7 +173,7 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
         elif error.status in (400, 401, 403, 404, 410):
             text += "; codes are made by: miner-cloud enroll-code"
         return _failed(text)
-    except StateFolderError as error:
+    except ForeignFolderError as error:
         return _failed(error)
     except OSError as error:
         return _failed(f"{error.filename or config.token_file.parent}: {why(error)}")

@@ -27,13 +27,6 @@ from agent.ports import CloudError
 from agent.sections.host import LogSection
 from agent.shown import counted
 from agent.site import open_site
-from agent.statefolder import (
-    files_trouble,
-    folder_trouble,
-    is_accessible,
-    is_read_only,
-    unwritable,
-)
 from agent.territory import Territory
 from contract.clock import Clock, SystemClock
 from contract.errors import (
@@ -47,6 +40,13 @@ from contract.link import Settings
 from contract.miner import Make
 from drivers.base import Depth, Driver
 from service.hostuser import HostUser, acting_as, is_root, myself, owner_of
+from service.ownfolder import (
+    files_trouble,
+    folder_trouble,
+    is_accessible,
+    is_read_only,
+    unwritable,
+)
 
 OK: Final = "ok"
 WARNING: Final = "warning"

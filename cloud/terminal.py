@@ -89,10 +89,14 @@ def guarded(work: Callable[[], T]) -> T:
     from cloud.store.engine import DatabaseError, NoCloudError
     from cloud.store.migrate import NewerDatabaseError
     from service.files import FolderLockedError
+    from service.ownfolder import ForeignFolderError
 
     try:
         return work()
-    except (NoCloudError, NotThereError, NewerDatabaseError, FolderLockedError) as error:
+    except (
+        *(NoCloudError, NotThereError, NewerDatabaseError),
+        *(FolderLockedError, ForeignFolderError),
+    ) as error:
         fail(str(error), 1)
     except OSError as error:
         what = error.strerror or f"{error}"

@@ -6,7 +6,7 @@ import codecs
 import errno
 import os
 import pwd
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -99,21 +99,6 @@ def check_way(folder: Path) -> None:
     for each in (whole, *whole.parents):
         if each.is_symlink() and each.lstat().st_uid != 0:
             raise PermissionError(errno.EPERM, "is a link of another user", str(each))
-
-
-def check_writable(folder: Path, names: Iterable[str]) -> None:
-    """Raises PermissionError where a folder, or what of these is in it, belongs to another user and cannot be written
-    by us: it says in a sentence what to run. OSError where the folder cannot be looked at.
-    """
-    me = myself()
-    for path in (folder, *map(folder.joinpath, names)):
-        owner = owner_of(path)
-        needed = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
-        if owner is None or owner.uid == me.uid or os.access(path, needed, effective_ids=True):
-            continue
-        words = f"{path} belongs to {owner.name} and cannot be written by {me.name}; run"
-        other = f" this as {owner.name}, or" if path == folder else ""
-        raise PermissionError(errno.EACCES, f"{words}{other}: chown -R {me.name}: {folder}")
 
 
 def _user(uid: int, gid: int) -> HostUser:

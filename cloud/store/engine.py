@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError as DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from service.files import make_private
-from service.hostuser import check_writable
+from service.ownfolder import check_files
 
 DATABASE_NAME: Final = "cloud.db"
 _BUSY_MS: Final = (
@@ -27,10 +27,7 @@ _BUSY_MS: Final = (
 )
 _BEGIN: Final = "begin_with"
 LOCK_NAME: Final = "serve.lock"  # of the data directory, held by whoever serves it
-_KEPT: Final = (
-    *(f"{DATABASE_NAME}{suffix}" for suffix in ("", "-wal", "-shm")),
-    *(LOCK_NAME, "link-secret", "files"),
-)
+_KEPT: Final = frozenset({DATABASE_NAME.removesuffix(".db"), LOCK_NAME, "link-secret", "files"})
 T = TypeVar("T")
 
 __all__ = [
@@ -116,7 +113,8 @@ def prepare(data: Path, *, make: bool = False) -> str:
     """
     if make:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    check_writable(data, _KEPT)
+    if data.is_dir():
+        check_files(data, _KEPT)
     if not make and not (data / DATABASE_NAME).is_file():
         raise NoCloudError(
             f"there is no cloud in {data}: is --data right? `miner-cloud workspace create` makes one"

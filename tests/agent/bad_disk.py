@@ -14,9 +14,9 @@ from typing import Any
 
 from agent.journal import Journal
 from agent.policy import Policy
-from agent.statefolder import StateFolderError, check_state
 from contract.clock import SystemClock
 from contract.task import TaskName
+from service.ownfolder import ForeignFolderError, check_files
 from tests.agent.fake_cloud import code
 from tests.agent.journal import found
 from tests.agent.stage import Site
@@ -113,8 +113,8 @@ async def begins(folder: Path) -> dict[str, Any]:
 
     def said() -> str | None:
         try:
-            check_state(folder)
-        except StateFolderError as error:
+            check_files(folder, {"filler"})
+        except ForeignFolderError as error:
             return str(error)
         return None
 

@@ -430,8 +430,8 @@ def _data_directory() -> Iterator[Guard]:
     yield Guard(
         "a file that another user left is named",
         "cloud/store/engine.py",
-        "    check_writable(data, _KEPT)\n",
-        "",
+        "        check_files(data, _KEPT)\n",
+        "        pass\n",
         f"{owner}a_file_that_root_left_is_named_with_its_owner_and_what_to_run",
     )
     yield Guard(
@@ -452,7 +452,7 @@ def _data_directory() -> Iterator[Guard]:
 
 def _first_steps() -> Iterator[Guard]:
     user = "tests/agent/test_hostuser.py::test_"
-    folder = "tests/agent/test_statefolder.py::test_"
+    folder = "tests/agent/test_state_of_another.py::test_"
     targets = "tests/agent/test_targets.py::test_"
     yield from _data_directory()
     yield Guard(
@@ -479,20 +479,20 @@ def _first_steps() -> Iterator[Guard]:
     yield Guard(
         "the daemon does not begin on a state folder of another user",
         "agent/commands.py",
-        "        check_state(config.state.dir)\n",
+        "        check_files(config.state.dir, _STATE)\n",
         "",
         f"{folder}a_state_folder_of_another_ends_the_daemon_before_anything_is_begun",
     )
     yield Guard(
         "files of another user count in the state folder",
-        "agent/statefolder.py",
-        "        if ours:",
+        "service/ownfolder.py",
+        "        if named:",
         "        if False:",
         f"{folder}a_file_of_another_in_it_ends_the_daemon_too_if_the_daemon_writes_it",
     )
     yield Guard(
         "a disk that is read-only is waited for",
-        "agent/statefolder.py",
+        "service/ownfolder.py",
         "    if is_read_only(nearest):",
         "    if False:",
         f"{folder}a_disk_that_is_full_or_read_only_is_no_reason_not_to_start",

@@ -95,8 +95,8 @@ def test_a_file_that_root_left_is_named_with_its_owner_and_what_to_run(
     os.chown(data / name, 0, 0)
     with acting_as(OWNER):
         _, err = run("workspace", "list", "--data", str(data), status=1)
-    words = f"{data / name} belongs to root and cannot be written by 54321"
-    assert err == f"miner-cloud: {words}; run: chown -R 54321: {data}\n"
+    words = f"{name} in {data} cannot be written by 54321; run: chown -R 54321: {data}"
+    assert err == f"miner-cloud: {words}\n"
 
 
 def test_a_directory_of_another_says_as_whom_to_run(data: Path) -> None:
@@ -104,7 +104,8 @@ def test_a_directory_of_another_says_as_whom_to_run(data: Path) -> None:
     data.chmod(0o755)
     with acting_as(HostUser(54322, 54322, "54322")):
         _, err = run("workspace", "list", "--data", str(data), status=1)
-    assert f"{data} belongs to 54321 and cannot be written by 54322; run this as 54321, or: " in err
+    words = f"{data} cannot be written by 54322, it belongs to 54321; run it as 54321, or: chown "
+    assert words in err
 
 
 def test_an_owner_who_cannot_get_to_the_directory_is_said(data: Path) -> None:

@@ -1,41 +1,37 @@
-"""The folder of the agent's state: whether the agent's user may write there, and what to do where not."""
+"""The folder that a program keeps its files in: whether its user may write there, and what to do where not."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Final
 
-from agent.hostuser import HostUser, myself, owner_of
-
-# What the daemon writes there; of a database, the part of its files' names that they have in common.
-_WRITTEN: Final = frozenset({"journal", "inventory", "buffer", "rigmonitor.json", "work", "logs"})
+from service.hostuser import HostUser, myself, owner_of
 
 
-class StateFolderError(Exception):
+class ForeignFolderError(Exception):
     """The folder is not for the user that we run as. The message names it, its owner and the fix."""
 
 
-def check_state(folder: Path) -> None:
-    """Raises StateFolderError when we may not write the state folder, or what the daemon writes in it. A disk that is
-    full, read-only or failing is not meant: the agent runs on, and waits for it.
+def check_files(folder: Path, ours: Collection[str]) -> None:
+    """Raises ForeignFolderError when we may not write the folder, or what is in it of `ours`: names of what we write,
+    that of a database without `.db`. A disk that is full, read-only or failing is not meant.
     """
     check_folder(folder)
     with contextlib.suppress(OSError):
         foreign = () if is_read_only(folder) else unwritable(folder)
-        ours = [
+        named = [
             each
             for each in foreign
-            if each.partition(".db")[0] in _WRITTEN and _is_sound(folder / each)
+            if each.partition(".db")[0] in ours and _is_sound(folder / each)
         ]
-        if ours:
-            raise StateFolderError(files_trouble(folder, ours, ", ".join(ours), myself()))
+        if named:
+            raise ForeignFolderError(files_trouble(folder, named, ", ".join(named), myself()))
 
 
 def check_folder(folder: Path) -> None:
-    """Raises StateFolderError when we may not write the folder, or not make it where it is missing."""
+    """Raises ForeignFolderError when we may not write the folder, or not make it where it is missing."""
     who = myself()
     try:
         trouble = _why_not(folder, who)
@@ -45,7 +41,7 @@ def check_folder(folder: Path) -> None:
     except OSError:
         return  # a disk that fails
     if trouble is not None:
-        raise StateFolderError(trouble)
+        raise ForeignFolderError(trouble)
 
 
 def folder_trouble(folder: Path, who: HostUser) -> str | None:
@@ -56,8 +52,12 @@ def folder_trouble(folder: Path, who: HostUser) -> str | None:
     if is_accessible(folder, os.R_OK | os.W_OK | os.X_OK):
         return None
     owner = owner_of(folder)
-    whose = "" if owner is None or owner.uid == who.uid else f", it belongs to {owner.name}"
-    return f"{folder} cannot be written by {who.name}{whose}; run: {_fix(folder, [folder], who)}"
+    whose, other = "", ""
+    if owner is not None and owner.uid != who.uid:
+        whose = f", it belongs to {owner.name}"
+        other = "" if owner.uid == 0 else f" it as {owner.name}, or"
+    fix = _fix(folder, [folder], who)
+    return f"{folder} cannot be written by {who.name}{whose}; run{other}: {fix}"
 
 
 def files_trouble(folder: Path, names: Iterable[str], shown: str, who: HostUser) -> str:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.hostuser import HostUser, acting_as
-from agent.statefolder import StateFolderError, check_folder, check_state
+from service.hostuser import HostUser, acting_as
+from service.ownfolder import ForeignFolderError, check_files, check_folder
 from tests.agent.commands import Ran, miner_agent
 from tests.agent.test_journal_disk import play
 
@@ -60,8 +60,8 @@ async def as_agent(*args: object) -> Ran:
 
 
 def refused(folder: Path) -> str:
-    with acting_as(AGENT), pytest.raises(StateFolderError) as raised:
-        check_state(folder)
+    with acting_as(AGENT), pytest.raises(ForeignFolderError) as raised:
+        check_files(folder, {"journal", "work"})
     return str(raised.value)
 
 
@@ -91,7 +91,7 @@ def test_a_file_of_another_in_it_ends_the_daemon_too_if_the_daemon_writes_it(sit
     for name in ("password", "lost+found"):  # what somebody else left there
         (state / name).touch(mode=0o600)
     with acting_as(AGENT):
-        check_state(state)
+        check_files(state, {"journal", "work"})
     for name in ("journal.db-wal", "work"):
         (state / name).touch(mode=0o600)
     words = f"journal.db-wal, work in {state} cannot be written by 54321; run: chown -R 54321:"
@@ -114,7 +114,6 @@ def test_a_folder_that_is_missing_is_no_trouble_where_it_can_be_made(site: Path)
     assert refused(new) == f"{new} is missing; run: install -d -m 0700 -o 54321 {new}"
     os.chown(site / "state", AGENT.uid, AGENT.gid)
     with acting_as(AGENT):
-        check_state(new)
         check_folder(new)
     assert not new.exists()
 
