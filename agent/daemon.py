@@ -12,26 +12,26 @@ from typing import Any
 
 import structlog
 
-from agent.autoscan import AutoScan
-from agent.buffer import BatchStore, ReadingBuffer
-from agent.config import Config, ConfigError
-from agent.download import open_downloader
-from agent.enroll import agent_version
-from agent.health import Health
-from agent.heartbeat import Heart
-from agent.inventory import Inventory
+from agent.config.file import Config, ConfigError
+from agent.config.keyfiles import read_secret
+from agent.config.tasks import AUTO
+from agent.firmware.download import open_downloader
+from agent.host.health import Health
+from agent.host.heartbeat import Heart
 from agent.journal import Journal
-from agent.keyfiles import read_secret
-from agent.link import CloudLink
-from agent.local import LocalServer
-from agent.onsite import OnSite
-from agent.policy import Policy
-from agent.scanner import FarmScanner
-from agent.sections.tasks import AUTO
+from agent.limits.policy import Policy
+from agent.link.client import CloudLink
+from agent.link.enroll import agent_version
+from agent.local.orders import OnSite
+from agent.local.socket import LocalServer
+from agent.miners.inventory import Inventory
+from agent.miners.site import Site, open_site
+from agent.scan.autoscan import AutoScan
+from agent.scan.scanner import FarmScanner
 from agent.sinks.rigmonitor import RigMonitor
-from agent.site import Site, open_site
-from agent.taskpath import FLUSH_S, TaskPath
-from agent.telemetry import Telemetry
+from agent.tasks.path import FLUSH_S, TaskPath
+from agent.telemetry.buffer import BatchStore, ReadingBuffer
+from agent.telemetry.poller import Telemetry
 from contract.clock import Clock
 from contract.errors import BadParamsError, StorageFullError
 from contract.link import Heartbeat, MinerReading, Settings

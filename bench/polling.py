@@ -20,16 +20,16 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
-from agent.buffer import ReadingBuffer
-from agent.config import parse as parse_config
-from agent.credentials import from_config
-from agent.fleet import Fleet
-from agent.inventory import Inventory
-from agent.logs import set_up
-from agent.sections.host import LogSection
-from agent.sections.miners import TelemetrySection
-from agent.telemetry import Telemetry
-from agent.territory import Territory
+from agent.config.file import parse as parse_config
+from agent.config.host import LogSection
+from agent.config.miners import TelemetrySection
+from agent.host.logs import set_up
+from agent.miners.credentials import from_config
+from agent.miners.fleet import Fleet
+from agent.miners.inventory import Inventory
+from agent.miners.territory import Territory
+from agent.telemetry.buffer import ReadingBuffer
+from agent.telemetry.poller import Telemetry
 from contract.clock import SystemClock
 from contract.link import ReadingsReply, ReadingsRequest
 from contract.miner import Endpoint, Reading

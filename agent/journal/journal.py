@@ -15,9 +15,9 @@ from agent.journal.file import BALLAST_BYTES
 from agent.journal.outbox import give_up_oldest, read_outbox
 from agent.journal.record import TaskRecord, dump, from_row
 from agent.journal.room import drop_reported, make_room
+from agent.journal.settlement import Settlement
 from agent.journal.steps import Arrival, StepAck, Steps
 from agent.journal.writer import Need, Writer
-from agent.settlement import Settlement
 from contract.clock import BootTime, Clock
 from contract.errors import StorageFullError
 from contract.link import Event, LogLine, OpenTask

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.states import State
+from agent.journal.states import State
 from contract.clock import BootTime, from_text, to_text
 from contract.link import MinerRef
 from contract.task import TaskName, TaskStatus

@@ -9,8 +9,8 @@ from datetime import datetime
 import msgspec
 
 from agent.journal.record import INSERT, TaskRecord, dump, to_row
-from agent.settlement import Settlement, failed
-from agent.states import State, check_move, nonce_status
+from agent.journal.settlement import Settlement, failed
+from agent.journal.states import State, check_move, nonce_status
 from contract.clock import BootTime, to_text
 from contract.errors import ErrorCode, StorageFullError
 from contract.hiding import hidden

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.local import Known, LocalRequest, LocalServer
+from agent.local.socket import Known, LocalRequest, LocalServer
 from simulator.farm import Farm
 from tests.waiting import until
 

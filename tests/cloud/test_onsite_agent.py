@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from agent.journal import Journal
-from agent.link import CloudLink
-from agent.policy import Policy
+from agent.limits.policy import Policy
+from agent.link.client import CloudLink
 from agent.ports import CloudError
-from agent.taskpath import TaskPath
+from agent.tasks.path import TaskPath
 from cloud.store.engine import rows
 from cloud.store.files import find_file
 from cloud.store.schema import task_batches, task_logs, tasks

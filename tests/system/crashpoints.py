@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 import agent.daemon  # noqa: F401 - what the command line imports only once it runs
-from agent.cli import main
+from agent.cli.app import main
 from agent.demo.part import bound_to_us
 from agent.journal.writer import Job, Writer
 from drivers import wire

@@ -12,15 +12,15 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from agent import reporter
-from agent.actions import CHANGES, Actions
-from agent.begin import Grants
-from agent.changes import Changes
-from agent.cli import main
+from agent.cli.app import main
 from agent.journal import Journal
-from agent.live import LiveTask
-from agent.settlement import Settlement, succeeded
-from agent.states import State
+from agent.journal.settlement import Settlement, succeeded
+from agent.journal.states import State
+from agent.limits.grants import Grants
+from agent.tasks import reporter
+from agent.tasks.actions import CHANGES, Actions
+from agent.tasks.change_executor import Changes
+from agent.tasks.livetask import LiveTask
 from contract.clock import to_text
 from contract.errors import MinerError
 from contract.task import Outcome, TaskName

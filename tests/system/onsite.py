@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import Any, Final
 
-from agent.local import LocalReply, LocalRequest, NoDaemonError, ask
+from agent.local.socket import LocalReply, LocalRequest, NoDaemonError, ask
 from contract.task import TaskName
 from tests.system.site import Site
 

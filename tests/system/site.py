@@ -50,7 +50,7 @@ class Site(msgspec.Struct):
         if program:
             self.stage.agent.program = [sys.executable, *map(str, program), *run]
         else:
-            self.stage.agent.program = command("agent.cli", *run)
+            self.stage.agent.program = command("agent.cli.app", *run)
         self.stage.agent.environment = None if environment is None else dict(environment)
 
     async def agent_up(self) -> None:

@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from agent.config import Config, ConfigError
-from agent.keyfiles import check_ca_file
-from agent.sections.rigmonitor import RigMonitorSection
+from agent.config.file import Config, ConfigError
+from agent.config.keyfiles import check_ca_file
+from agent.config.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.client import MonitorClient, MonitorError, UnknownCodeError
 from agent.sinks.rigmonitor.rigs import Rig, rigs_of
 from agent.sinks.rigmonitor.sink import open_client
@@ -20,7 +20,7 @@ _NAMED: Final = 5
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One finding. `level` is ok, warning or problem, as in `agent.doctor`."""
+    """One finding. `level` is ok, warning or problem, as in `agent.cli.doctor`."""
 
     level: str
     text: str

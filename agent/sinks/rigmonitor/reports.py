@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from agent.sections.rigmonitor import RigMonitorSection
+from agent.config.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.client import (
     AwayError,
     InvalidError,

@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from agent.config import Config
-from agent.keyfiles import check_ca_file
+from agent.config.file import Config
+from agent.config.keyfiles import check_ca_file
 from agent.sinks.rigmonitor.client import MonitorClient
 from agent.sinks.rigmonitor.expectations import Expectations
 from agent.sinks.rigmonitor.memory import Memory
@@ -34,7 +34,7 @@ log: Any = structlog.get_logger(__name__)
 
 
 class Drivers(Protocol):
-    """Who is at an address; `agent.fleet.Fleet`."""
+    """Who is at an address; `agent.miners.fleet.Fleet`."""
 
     def at(self, ip: str) -> Driver | None: ...
 

@@ -14,8 +14,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from agent.policy import Policy
-from agent.sections.rigmonitor import RigMonitorSection
+from agent.config.rigmonitor import RigMonitorSection
+from agent.limits.policy import Policy
 from agent.sinks.rigmonitor.memory import Memory
 from agent.sinks.rigmonitor.newest import Newest, Seen
 from agent.sinks.rigmonitor.notes import Notes
@@ -40,7 +40,7 @@ log: Any = structlog.get_logger(__name__)
 
 
 class Tasks(Protocol):
-    """The task path, as wishes see it; `agent.taskpath.TaskPath`."""
+    """The task path, as wishes see it; `agent.tasks.path.TaskPath`."""
 
     @property
     def policy(self) -> Policy: ...

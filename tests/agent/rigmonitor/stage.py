@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.buffer import ReadingBuffer
-from agent.config import Config
+from agent.config.file import Config
 from agent.daemon import policy_of
-from agent.inventory import Inventory
 from agent.journal import Journal
-from agent.onsite import _NoCloud
+from agent.local.orders import _NoCloud
+from agent.miners.inventory import Inventory
+from agent.miners.site import Site, open_site
 from agent.ports import Downloader, TaskSource
-from agent.scanner import FarmScanner
+from agent.scan.scanner import FarmScanner
 from agent.sinks.rigmonitor import RigMonitor
-from agent.site import Site, open_site
-from agent.taskpath import TaskPath
-from agent.telemetry import Telemetry
+from agent.tasks.path import TaskPath
+from agent.telemetry.buffer import ReadingBuffer
+from agent.telemetry.poller import Telemetry
 from contract.clock import Clock
 from simulator.farm import Farm
 from tests.agent.onfarm import MemorySink, config_for, free_base

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.config import parse
-from agent.policy import Policy
+from agent.config.file import parse
+from agent.limits.policy import Policy
 from agent.sinks.rigmonitor import RigMonitor
 from contract.clock import Clock, to_text
 from contract.link import MinerReading, MinerRef

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from agent.local import LocalRequest
-from agent.onsite import OnSite
+from agent.local.orders import OnSite
+from agent.local.socket import LocalRequest
 from agent.sinks.rigmonitor.switches import FAILED
 from contract.task import TaskName
 from simulator.farm import Farm
