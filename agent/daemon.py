@@ -22,7 +22,7 @@ from agent.journal import Journal
 from agent.limits.policy import Policy
 from agent.link.client import CloudLink
 from agent.link.enroll import agent_version
-from agent.local.orders import OnSite
+from agent.local.orders import LocalOrders
 from agent.local.socket import LocalServer
 from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
@@ -31,7 +31,7 @@ from agent.scan.scanner import FarmScanner
 from agent.sinks.rigmonitor import RigMonitor
 from agent.tasks.path import FLUSH_S, TaskPath
 from agent.telemetry.buffer import BatchStore, ReadingBuffer
-from agent.telemetry.poller import Telemetry
+from agent.telemetry.poller import Poller
 from contract.clock import Clock
 from contract.errors import BadParamsError, StorageFullError
 from contract.link import Heartbeat, MinerReading, Settings
@@ -67,7 +67,7 @@ class Daemon:
             on_keys=fleet.learn_ids,
             on_reading=self._tell_monitor,
         )
-        self._telemetry = Telemetry(
+        self._telemetry = Poller(
             fleet, self._buffer, config.telemetry, clock, timeout_s=self._site.look_timeout_s
         )
         self._scanner = FarmScanner(
@@ -186,7 +186,7 @@ class Daemon:
     async def _doors(self) -> AsyncIterator[None]:
         """Where others on this host come in."""
         async with AsyncExitStack() as stack:
-            here = OnSite(self._path, self._site.fleet, pace=self._site.timing.pace)
+            here = LocalOrders(self._path, self._site.fleet, pace=self._site.timing.pace)
             door = LocalServer(self._config.socket_path, here.wish)
             try:
                 await door.start()

@@ -29,7 +29,7 @@ from agent.miners.fleet import Fleet
 from agent.miners.inventory import Inventory
 from agent.miners.territory import Territory
 from agent.telemetry.buffer import ReadingBuffer
-from agent.telemetry.poller import Telemetry
+from agent.telemetry.poller import Poller
 from contract.clock import SystemClock
 from contract.link import ReadingsReply, ReadingsRequest
 from contract.miner import Endpoint, Reading
@@ -90,7 +90,7 @@ class Turn:
 class Watched:
     """A driver whose looks are timed."""
 
-    def __init__(self, driver: Driver, poller: Poller) -> None:
+    def __init__(self, driver: Driver, poller: PollingAgent) -> None:
         self._driver = driver
         self._poller = poller
 
@@ -122,7 +122,7 @@ class Nowhere:
         return ReadingsReply(state="ok")
 
 
-class Poller:
+class PollingAgent:
     """Everything between the schedule and the buffer, as the daemon builds it."""
 
     def __init__(self, setup: Setup) -> None:
@@ -147,7 +147,7 @@ class Poller:
             }
         )
         buffer = ReadingBuffer(Nowhere(), None, section, clock, run_id="bench")
-        telemetry = Telemetry(
+        telemetry = Poller(
             fleet,
             buffer,
             section,
@@ -306,4 +306,4 @@ if __name__ == "__main__":
     set_up(LogSection(level="warning"))  # stdout is for figures
     _setup = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Setup)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Poller(_setup).run())
+        runner.run(PollingAgent(_setup).run())

@@ -365,7 +365,7 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
     from agent.cli.render import result_text
     from agent.local.hints import how_to_ask, not_by_hand, unknown_name
     from agent.local.orders import failed
-    from agent.tasks.actions import UNSUPPORTED
+    from agent.tasks.actions import ACTIONS, UnsupportedAction
     from contract.errors import UnsupportedError
     from contract.task import TaskName, parse_params
 
@@ -373,8 +373,9 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
         name = TaskName(task_name)
     except ValueError:
         _usage(unknown_name(task_name), as_json)
-    if name in UNSUPPORTED:
-        result = failed(UnsupportedError(UNSUPPORTED[name]))
+    action = ACTIONS.get(name)
+    if isinstance(action, UnsupportedAction):
+        result = failed(UnsupportedError(action.instead))
         document = {"ok": False, "ip": host, "task_name": name, "result": result}
         _end((1, document | {"error": result["error"]}, result_text(name, host, result)), as_json)
     elsewhere = not_by_hand(name)

@@ -17,7 +17,7 @@ WITHIN_S: Final = 10.0
 class Pacer:
     """At most `most()` orders begin in any `WITHIN_S` seconds, on the monotonic clock.
 
-    Leave is given evenly, one each `WITHIN_S / most()` seconds: miners that begin to draw in the same instant trip a
+    Ticket is given evenly, one each `WITHIN_S / most()` seconds: miners that begin to draw in the same instant trip a
     breaker that bears them one after the other. What happens between leave and order (a connect, a look, the disk) may
     push orders together, so a leave that is not used yet counts as an order of this very moment.
 
@@ -37,11 +37,11 @@ class Pacer:
         self._waiting = 0  # in either
         self._changed = asyncio.Event()
 
-    def leave(self) -> Leave:
+    def leave(self) -> Ticket:
         """For the orders of one change, one at a time. Whoever takes it gives it back in the end."""
-        return Leave(self)
+        return Ticket(self)
 
-    # --- for Leave -------------------------------------------------------------------------------
+    # --- for tickets -------------------------------------------------------------------------------
 
     @property
     def is_free(self) -> bool:
@@ -101,7 +101,7 @@ class Pacer:
                 each.cancel()
 
 
-class Leave:
+class Ticket:
     """The leave of one change: for its next order, once it is taken."""
 
     def __init__(self, pacer: Pacer) -> None:

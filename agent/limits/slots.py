@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-from agent.limits.pacer import Leave, Pacer
+from agent.limits.pacer import Pacer, Ticket
 from agent.limits.policy import Policy
 from contract.clock import Clock
 from drivers.base import AnyChange, Firmware, Light, Plan, Pools
@@ -45,9 +45,11 @@ class Slots:
         """For reading before a write."""
         return self._looking
 
-    def turn(self, change: AnyChange) -> Turn:
+    def turn(self, change: AnyChange) -> PowerTurn:
         """For the orders of one change that raises power."""
-        return Turn(self._firmware if isinstance(change, Firmware) else None, self._pacer.leave())
+        return PowerTurn(
+            self._firmware if isinstance(change, Firmware) else None, self._pacer.leave()
+        )
 
     def asking(self, plan: Plan) -> AbstractAsyncContextManager[None]:
         """For the beginning of what the cloud grants, until it may send: taken before its turn, never the other way."""
@@ -57,13 +59,13 @@ class Slots:
         """For the write, its connect and its wait for an effect's slot."""
         return self._gates(plan).applying
 
-    def is_free(self, plan: Plan, leave: Leave | None = None) -> bool:
+    def is_free(self, plan: Plan, leave: Ticket | None = None) -> bool:
         """Whether `effect` would be entered without waiting: a slot is free and nobody waits for it."""
         has_leave = leave is None or leave.is_free
         return has_leave and not self._gates(plan).effect.locked()
 
     @asynccontextmanager
-    async def effect(self, plan: Plan, leave: Leave | None = None) -> AsyncIterator[None]:
+    async def effect(self, plan: Plan, leave: Ticket | None = None) -> AsyncIterator[None]:
         """For one exchange that changes a miner: held from just before its first byte to its end."""
         if leave is not None:
             await leave.take()
@@ -76,12 +78,12 @@ class Slots:
         return self._raising if plan.raises_power else self._lowering
 
 
-class Turn:
+class PowerTurn:
     """What one change that raises power waits for before it begins: its place among the firmware updates, which are few
     at a time, and leave for its next order. Those who wait for a place keep nobody else's leave.
     """
 
-    def __init__(self, places: asyncio.Semaphore | None, leave: Leave) -> None:
+    def __init__(self, places: asyncio.Semaphore | None, leave: Ticket) -> None:
         self.leave = leave
         self._places = places
         self._has_place = False

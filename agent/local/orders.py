@@ -21,7 +21,8 @@ from agent.local.socket import Known, LocalRefusedError, LocalRequest
 from agent.miners.fleet import Fleet
 from agent.miners.site import Site
 from agent.ports import Downloader, Scanner
-from agent.tasks.livetask import LiveTask
+from agent.tasks.actions import ACTIONS, ChangeAction, FirmwareAction
+from agent.tasks.active import ActiveTask
 from agent.tasks.path import TaskPath, ended, result_of
 from contract.clock import Clock, from_text, to_text
 from contract.errors import CancelledTaskError, ErrorCode, MinerError, UnsupportedError
@@ -38,17 +39,9 @@ from drivers.base import LogFile
 from drivers.watch import ORDER_NOTE
 
 ORIGIN: Final = "onsite"
-# The tag of the change that each task name asks of a driver.
-_CHANGES: Final = {
-    TaskName.LIGHT: "light",
-    TaskName.POWER_MODE: "mode",
-    TaskName.POOLS: "pools",
-    TaskName.REBOOT: "reboot",
-    TaskName.FIRMWARE: "firmware",
-}
 
 
-class OnSite:
+class LocalOrders:
     """Turns wishes into tasks of the task path. `pace`: how many times faster than hardware the miners live."""
 
     def __init__(self, path: TaskPath, fleet: Fleet, *, pace: float) -> None:
@@ -64,12 +57,12 @@ class OnSite:
 class Wish:
     """One task wished for; `agent.local.socket.Wish`."""
 
-    def __init__(self, here: OnSite, request: LocalRequest) -> None:
+    def __init__(self, here: LocalOrders, request: LocalRequest) -> None:
         self._path = here.path
         self._fleet = here.fleet
         self._pace = here.pace
         self._request = request
-        self._task: LiveTask | None = None  # once it is taken on
+        self._task: ActiveTask | None = None  # once it is taken on
 
     async def carried_out(self) -> dict[str, Any]:
         """The task's result. Raises LocalRefusedError when it cannot be begun."""
@@ -116,13 +109,16 @@ class Wish:
             known, "Nobody goes on watching: look at the miner before asking for it again."
         )
 
-    def _proven_by(self, task: LiveTask) -> str | None:
+    def _proven_by(self, task: ActiveTask) -> str | None:
         """When the last of the proofs that this change has would have shown, counted from its order."""
         host, order = self._request.host, task.notes.get(ORDER_NOTE)
         driver = None if host is None else self._fleet.at(host)
         if driver is None or driver.capabilities is None or order is None:
             return None
-        change = _CHANGES.get(task.record.name)
+        action = ACTIONS.get(task.record.name)
+        if not isinstance(action, ChangeAction | FirmwareAction):
+            return None
+        change = str(action.kind.__struct_config__.tag)
         windows_s = [each.latest_s for each in driver.capabilities.proofs if each.change == change]
         if not windows_s:
             return None
@@ -156,7 +152,7 @@ async def alone(
     policy: Policy,
     clock: Clock,
     logs: Path,
-) -> AsyncIterator[OnSite]:
+) -> AsyncIterator[LocalOrders]:
     """A task path for one command, without a cloud and without a daemon. Its journal lives as long as the
     command; logs taken from miners are left in `logs`.
     """
@@ -178,7 +174,7 @@ async def alone(
             await asyncio.wait((running, ready), return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 await running
-            yield OnSite(path, site.fleet, pace=site.timing.pace)
+            yield LocalOrders(path, site.fleet, pace=site.timing.pace)
         finally:
             ready.cancel()
             path.stop()

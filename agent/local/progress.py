@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from agent.journal.states import State
-from agent.tasks.livetask import LiveTask
+from agent.tasks.active import ActiveTask, Phase
 from contract.clock import Clock
 from contract.task import Kind, TaskName
 
@@ -18,12 +18,12 @@ EVERY_S: Final = 10.0  # without a terminal, where a line cannot be written over
 _COMES_BACK: Final = frozenset({TaskName.REBOOT, TaskName.FIRMWARE})
 
 
-def phase(task: LiveTask) -> str:
+def phase(task: ActiveTask) -> str:
     """What a task waits for now."""
     kind, name = task.kind, task.record.name
-    if task.sending:
+    if task.phase is Phase.SENDING:
         return "sending it to the miner"
-    if task.waits:
+    if task.phase is Phase.WAITING:
         return "waiting for its turn"
     if kind is Kind.LOOK:
         return "waiting for the miner's answer"

@@ -68,7 +68,7 @@ class Member(msgspec.Struct):
     asked_mono: float = NEVER
 
 
-class Turn(msgspec.Struct):
+class AddressLock(msgspec.Struct):
     """The lock of one address, and how many hold it or wait for it."""
 
     lock: asyncio.Lock
@@ -112,7 +112,7 @@ class Fleet:
         self._left_by_mac: dict[str, str] = {}
         self._places = Places(gone_after_s)
         self._gone_after_s = gone_after_s
-        self._turns: dict[str, Turn] = {}
+        self._turns: dict[str, AddressLock] = {}
         self.on_joined: list[Callable[[str], None]] = []
         self.on_task: list[Callable[[str], None]] = []
 
@@ -401,7 +401,7 @@ class Fleet:
 
     @asynccontextmanager
     async def _turn(self, ip: str) -> AsyncIterator[None]:
-        turn = self._turns.setdefault(ip, Turn(asyncio.Lock()))
+        turn = self._turns.setdefault(ip, AddressLock(asyncio.Lock()))
         turn.users += 1
         try:
             async with turn.lock:

@@ -20,7 +20,7 @@ from agent.miners.territory import Territory
 from agent.ports import ScanSummary
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.observation import is_stranger, look, message
-from agent.telemetry.poller import Telemetry
+from agent.telemetry.poller import Poller
 from contract.clock import Clock
 from contract.errors import MinerError, UnreachableError
 from contract.ranges import Range
@@ -179,7 +179,7 @@ class FarmScanner:
         clock: Clock,
         *,
         buffer: ReadingBuffer | None = None,
-        telemetry: Telemetry | None = None,
+        telemetry: Poller | None = None,
         look_timeout_s: float = 30.0,
         on_hit: Callable[[str, Driver | None, str | None], None] | None = None,
     ) -> None:

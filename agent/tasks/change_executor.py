@@ -13,10 +13,10 @@ import structlog
 from agent.journal import Journal
 from agent.journal.settlement import Settlement, failed, from_error, judged, unchanged
 from agent.limits.grants import Grants
-from agent.limits.slots import Slots, Turn
+from agent.limits.slots import PowerTurn, Slots
 from agent.ports import Miners
+from agent.tasks.active import ActiveTask
 from agent.tasks.gate import Gate
-from agent.tasks.livetask import LiveTask
 from agent.tasks.permit import JournalledEffect
 from contract.clock import Clock, to_text
 from contract.errors import (
@@ -82,7 +82,7 @@ _Who = tuple[Endpoint, str | None, object]
 log: Any = structlog.get_logger(__name__)
 
 
-class Changes:
+class ChangeExecutor:
     """Reads, writes once, looks again. Never decides from an answer alone."""
 
     def __init__(
@@ -101,7 +101,7 @@ class Changes:
         self._grants = grants
         self._clock = clock
 
-    async def check(self, task: LiveTask, change: type[Change]) -> None:
+    async def check(self, task: ActiveTask, change: type[Change]) -> None:
         """Whether its miner takes such a change at all: asked before something costly is prepared for it. None of the
         task's own time passes.
 
@@ -122,7 +122,7 @@ class Changes:
         await self._look(task, ask)
         task.started_mono = None
 
-    async def carry_out(self, task: LiveTask, change: AnyChange) -> Settlement:
+    async def carry_out(self, task: ActiveTask, change: AnyChange) -> Settlement:
         """The whole of it. A setting found in intent after a crash goes the same way: what is there is read first.
 
         Raises MinerError only when nothing was sent.
@@ -147,7 +147,7 @@ class Changes:
             return from_error(refusal, before=plan.before)
         return await self._verify(task, driver, plan, found, refusal)
 
-    async def watch(self, task: LiveTask) -> Settlement:
+    async def watch(self, task: ActiveTask) -> Settlement:
         """A one-shot begun before a restart: looked at until it is proven or its time is over; never redone."""
         plan = task.record.plan
         if plan is None:
@@ -176,7 +176,7 @@ class Changes:
                 was_away = is_away
 
     async def _ready(
-        self, task: LiveTask, change: AnyChange, turn: Turn
+        self, task: ActiveTask, change: AnyChange, turn: PowerTurn
     ) -> tuple[Driver, JournalledEffect | NoChange]:
         """What is to be written, once it may be. A long wait makes a plan too old. Raises NotGrantedError too.
 
@@ -205,7 +205,7 @@ class Changes:
                     return driver, effect
                 task.log.info("It waited long until it might begin: the miner is looked at anew.")
 
-    async def _prove(self, task: LiveTask, driver: Driver, plan: Plan) -> Settlement:
+    async def _prove(self, task: ActiveTask, driver: Driver, plan: Plan) -> Settlement:
         """A setting that a crash cut off from its proof, and that now shows: whether it also lasts is judged as if
         there had been no crash.
         """
@@ -216,7 +216,7 @@ class Changes:
             return _unknown(error, plan)
 
     async def _look(
-        self, task: LiveTask, ask: Callable[[Driver], Awaitable[T]], turn: Turn | None = None
+        self, task: ActiveTask, ask: Callable[[Driver], Awaitable[T]], turn: PowerTurn | None = None
     ) -> tuple[Driver, T]:
         """Read what is there. What a crash left half done is looked at for as long as its limit lasts; a miner that
         seems to be only restarting, for a while: then it keeps no `turn` from others.
@@ -252,14 +252,14 @@ class Changes:
                 await self._later(task, error, min(LOOK_AGAIN_S, wait_s / 10))
 
     async def _later(
-        self, task: LiveTask, error: MinerError, pause_s: float = LOOK_AGAIN_S
+        self, task: ActiveTask, error: MinerError, pause_s: float = LOOK_AGAIN_S
     ) -> None:
         # A miner that boots does not answer, and for a while it may answer oddly: not a verdict.
         log.info("task.not_yet", task=task.id, error=str(error)[:200])
         await self._clock.sleep(pause_s)
 
     def _effect(
-        self, task: LiveTask, plan: Plan, driver: Driver | None, turn: Turn | None = None
+        self, task: ActiveTask, plan: Plan, driver: Driver | None, turn: PowerTurn | None = None
     ) -> JournalledEffect:
         planned_for = None if driver is None else _who(driver)
 
@@ -279,7 +279,7 @@ class Changes:
             writes=driver is not None,
         )
 
-    async def _look_again(self, task: LiveTask, planned_for: _Who | None) -> None:
+    async def _look_again(self, task: ActiveTask, planned_for: _Who | None) -> None:
         """Whether the miner still is who it was, where it was. A slot is held meanwhile, so it must be quick."""
         try:
             async with asyncio.timeout(WHO_S):
@@ -293,7 +293,7 @@ class Changes:
                 "Its address or its firmware changed while the task waited its turn; nothing was sent. Try again."
             )
 
-    async def _driver(self, task: LiveTask, *, afresh: bool = False) -> Driver:
+    async def _driver(self, task: ActiveTask, *, afresh: bool = False) -> Driver:
         miner: MinerRef | None = task.record.miner
         if miner is None:
             raise BadParamsError("The task names no miner.")
@@ -302,7 +302,7 @@ class Changes:
         )
 
     async def _apply(
-        self, task: LiveTask, driver: Driver, plan: Plan, effect: JournalledEffect
+        self, task: ActiveTask, driver: Driver, plan: Plan, effect: JournalledEffect
     ) -> MinerError | None:
         """Write. Gives the error of a write that may have begun; raises one that certainly sent nothing."""
         try:
@@ -318,7 +318,7 @@ class Changes:
 
     async def _verify(
         self,
-        task: LiveTask,
+        task: ActiveTask,
         driver: Driver,
         plan: Plan,
         effect: JournalledEffect,
@@ -346,7 +346,7 @@ def _check_size(plan: Plan) -> None:
         )
 
 
-def _tell(task: LiveTask, driver: Driver) -> None:
+def _tell(task: ActiveTask, driver: Driver) -> None:
     task.log.info(f"{driver.identity.model or driver.make} at {driver.endpoint.host}")
 
 

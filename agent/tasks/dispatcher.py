@@ -12,8 +12,8 @@ import structlog
 from agent.journal import Journal, TaskRecord
 from agent.journal.settlement import Settlement, failed, from_error
 from agent.journal.states import State
+from agent.tasks.active import ActiveTask, Phase
 from agent.tasks.gate import Gate, LeaseShortError
-from agent.tasks.livetask import LiveTask
 from agent.tasks.tasklog import TaskLog
 from contract.clock import Clock
 from contract.errors import (
@@ -35,18 +35,18 @@ ABANDON_S: Final = 2.0  # a slot that does not end this long after it was cancel
 log: Any = structlog.get_logger(__name__)
 
 
-class Carrier(Protocol):
-    """What carries out a task; `actions.Actions`."""
+class Executor(Protocol):
+    """What carries out a task; `executor.TaskExecutor`."""
 
-    async def carry_out(self, task: LiveTask) -> Settlement: ...
+    async def carry_out(self, task: ActiveTask) -> Settlement: ...
 
 
 @dataclass(slots=True, eq=False)
 class _Lane:
     """The tasks of one miner, in the order they came."""
 
-    waiting: deque[LiveTask] = field(default_factory=deque)
-    running: LiveTask | None = None
+    waiting: deque[ActiveTask] = field(default_factory=deque)
+    running: ActiveTask | None = None
     slot: asyncio.Task[None] | None = None
     cancelled_mono: float | None = None
 
@@ -54,13 +54,13 @@ class _Lane:
 class Dispatcher:
     """Every task given to it is settled in the journal, unless the process ends first: then the next one does."""
 
-    def __init__(self, journal: Journal, carrier: Carrier, gate: Gate, clock: Clock) -> None:
+    def __init__(self, journal: Journal, executor: Executor, gate: Gate, clock: Clock) -> None:
         self._journal = journal
-        self._carrier = carrier
+        self._executor = executor
         self._gate = gate
         self._clock = clock
         self._lanes: dict[str, _Lane] = {}
-        self._tasks: dict[str, LiveTask] = {}
+        self._tasks: dict[str, ActiveTask] = {}
         self._left_behind: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._in_doubt = False  # whether the journal may hold what does not live here
@@ -73,7 +73,7 @@ class Dispatcher:
         return self._clock.mono() - self.heartbeat_mono < ALIVE_S
 
     @property
-    def held(self) -> tuple[LiveTask, ...]:
+    def held(self) -> tuple[ActiveTask, ...]:
         """The tasks themselves, whatever their state."""
         return tuple(self._tasks.values())
 
@@ -83,12 +83,12 @@ class Dispatcher:
         return len(self._tasks)
 
     def is_busy(self, lane: str) -> bool:
-        """Whether a task of that lane (`LiveTask.lane`) runs or waits."""
+        """Whether a task of that lane (`ActiveTask.lane`) runs or waits."""
         return lane in self._lanes
 
-    def live(self, record: TaskRecord, params: Params) -> LiveTask:
+    def live(self, record: TaskRecord, params: Params) -> ActiveTask:
         """A task as it starts living here, whether new or found in the journal."""
-        task = LiveTask(
+        task = ActiveTask(
             record=record,
             params=params,
             log=TaskLog(self._clock),
@@ -101,7 +101,7 @@ class Dispatcher:
             self._find_again(task)
         return task
 
-    def enqueue(self, task: LiveTask) -> None:
+    def enqueue(self, task: ActiveTask) -> None:
         """Let it run when its miner is free. One that lives here already goes on as it is."""
         if task.id in self._tasks:
             log.warning("task.lives_already", task=task.id)
@@ -125,7 +125,7 @@ class Dispatcher:
     def cancel(self, task_id: str) -> None:
         """Ask for its end. It ends as what truly happens: what was sent is seen through."""
         task = self._tasks.get(task_id)
-        if task is None or task.cancel_requested or task.settling:
+        if task is None or task.cancel_requested or task.phase is Phase.SETTLING:
             return
         task.cancel_requested = True
         log.info("task.cancel_requested", task=task_id, state=task.state)
@@ -168,7 +168,7 @@ class Dispatcher:
             await asyncio.wait(pending, timeout=ABANDON_S)
 
     def _sending(self) -> bool:
-        return any(task.sending for task in self._tasks.values())
+        return any(task.phase is Phase.SENDING for task in self._tasks.values())
 
     async def _take_up(self, record: TaskRecord) -> None:
         try:
@@ -228,7 +228,7 @@ class Dispatcher:
         lane.slot = slot
         slot.add_done_callback(lambda ended: self._ended(key, lane, task, ended))
 
-    def _ended(self, key: str, lane: _Lane, task: LiveTask, slot: asyncio.Task[None]) -> None:
+    def _ended(self, key: str, lane: _Lane, task: ActiveTask, slot: asyncio.Task[None]) -> None:
         self._left_behind.discard(slot)
         if not slot.cancelled() and (error := slot.exception()) is not None:
             log.error("slot.failed", task=task.id, exc_info=error)
@@ -236,11 +236,11 @@ class Dispatcher:
             lane.running = lane.slot = None
             self._next(key, lane)
 
-    async def _slot(self, task: LiveTask) -> None:
+    async def _slot(self, task: ActiveTask) -> None:
         try:
             settlement = await self._outcome(task)
         except asyncio.CancelledError:
-            if task.revoked:
+            if task.phase is Phase.REVOKED:
                 settlement = self._over(task)
             elif task.cancel_requested and task.kind is Kind.LOOK:
                 settlement = from_error(CancelledTaskError("Cancelled while it was looking."))
@@ -248,14 +248,14 @@ class Dispatcher:
                 raise  # the process ends: the next one takes it up from the journal
         await self._settle(task, settlement)
 
-    async def _outcome(self, task: LiveTask) -> Settlement:
+    async def _outcome(self, task: ActiveTask) -> Settlement:
         while True:
             try:
                 if task.record.is_lent and not (
                     task.state is State.INTENT and task.kind is Kind.ONE_SHOT
                 ):
                     await self._lease(task)
-                return await self._carrier.carry_out(task)
+                return await self._executor.carry_out(task)
             except LeaseShortError as error:
                 if task.writes or (task.state is State.INTENT and task.kind is Kind.ONE_SHOT):
                     return from_error(error, outcome=_not_known(task))
@@ -269,7 +269,7 @@ class Dispatcher:
                 log.exception("task.internal", task=task.id, name=task.record.name)
                 return self._bug(task)
 
-    async def _lease(self, task: LiveTask) -> None:
+    async def _lease(self, task: ActiveTask) -> None:
         """Wait until enough of the lease is left to begin; queue life and cancellation go on meanwhile."""
         if self._gate.lease.left_s() >= self._gate.policy.lease_margin_s:
             return
@@ -278,11 +278,11 @@ class Dispatcher:
             await self._gate.lease.at_least(self._gate.policy.lease_margin_s)
 
     async def _settle(
-        self, task: LiveTask, settlement: Settlement, *, left_behind: bool = False
+        self, task: ActiveTask, settlement: Settlement, *, left_behind: bool = False
     ) -> None:
-        if task.settling:
+        if task.phase is Phase.SETTLING:
             return
-        task.settling = True
+        task.enter(Phase.SETTLING)
         began = task.state is State.ACCEPTED and settlement.outcome is Outcome.DONE
         at = self._clock.now()
         error = settlement.result.get("error")
@@ -310,7 +310,7 @@ class Dispatcher:
         if task.ended is not None and not task.ended.done():
             task.ended.set_result(settlement)
 
-    def _drop(self, lane: _Lane, task: LiveTask, error: MinerError) -> None:
+    def _drop(self, lane: _Lane, task: ActiveTask, error: MinerError) -> None:
         """Settle a task that waits."""
         lane.waiting.remove(task)
         self._in_background(self._settle(task, from_error(error)))
@@ -335,26 +335,26 @@ class Dispatcher:
                 if task.state is State.ACCEPTED:
                     self._drop(lane, task, _expired())
             running = lane.running
-            if running is None or lane.slot is None or running.settling:
+            if running is None or lane.slot is None or running.phase is Phase.SETTLING:
                 continue  # a slot that writes the end of its task is let do it
             if lane.cancelled_mono is None:
                 if running.over(now) or self._waited_too_long(running, now):
                     log.warning("task.over_limit", task=running.id, state=running.state)
-                    running.revoked = True
+                    running.enter(Phase.REVOKED)
                     lane.cancelled_mono = now
                     lane.slot.cancel()
             elif now - lane.cancelled_mono > ABANDON_S:
                 self._leave_behind(key, lane, running)
 
-    def _waited_too_long(self, task: LiveTask, now: float) -> bool:
+    def _waited_too_long(self, task: ActiveTask, now: float) -> bool:
         """Still waiting for the lease, its grant or its turn when its queue life ended, or when the operator cancelled
         it.
         """
         is_unbegun = task.state is State.ACCEPTED and task.started_mono is None
-        is_waiting = task.waits and not task.may_have_sent
+        is_waiting = task.phase is Phase.WAITING and not task.may_have_sent
         return (is_unbegun or is_waiting) and (now > task.expires_mono or task.cancel_requested)
 
-    def _leave_behind(self, key: str, lane: _Lane, task: LiveTask) -> None:
+    def _leave_behind(self, key: str, lane: _Lane, task: ActiveTask) -> None:
         """A slot that does not even end when cancelled: its task is settled without it, its lane goes on."""
         slot = lane.slot
         assert slot is not None
@@ -366,7 +366,7 @@ class Dispatcher:
         self._in_background(self._settle(task, self._over(task), left_behind=True))
         self._next(key, lane)
 
-    def _over(self, task: LiveTask) -> Settlement:
+    def _over(self, task: ActiveTask) -> Settlement:
         """Its limit or its queue life is past."""
         if not task.may_have_sent:
             if task.cancel_requested:
@@ -387,7 +387,7 @@ class Dispatcher:
             before=plan.before if plan else None,
         )
 
-    def _bug(self, task: LiveTask) -> Settlement:
+    def _bug(self, task: ActiveTask) -> Settlement:
         sent = task.may_have_sent
         return failed(
             ErrorCode.INTERNAL,
@@ -416,7 +416,7 @@ class Dispatcher:
             return whole_s
         return min(whole_s, (record.expires_at - self._clock.now()).total_seconds())
 
-    def _find_again(self, task: LiveTask) -> None:
+    def _find_again(self, task: ActiveTask) -> None:
         """How much of its limit a task begun before a restart has left; always enough for one good look. Where the host
         was restarted since, nobody knows how much of it has passed: it is watched for all of it.
         """
@@ -425,7 +425,7 @@ class Dispatcher:
         task.limit_s = max(task.limit_s, elapsed + self._gate.policy.recovery_look_s)
 
 
-def _not_known(task: LiveTask) -> Outcome:
+def _not_known(task: ActiveTask) -> Outcome:
     """What became of a miner that was not looked at afterwards."""
     return Outcome.UNKNOWN if task.may_have_sent else Outcome.NOT_DONE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.journal.states import State
 from agent.limits.lease import Lease
 from agent.limits.policy import Policy
-from agent.tasks.livetask import LiveTask
+from agent.tasks.active import ActiveTask, Phase
 from contract.clock import Clock
 from contract.errors import CancelledTaskError, ExpiredError, PolicyRefusedError
 from contract.task import Kind, MinerParams
@@ -23,9 +23,9 @@ class Gate:
         self.lease = lease
         self._clock = clock
 
-    def may_run(self, task: LiveTask) -> None:
+    def may_run(self, task: ActiveTask) -> None:
         """Raises CancelledTaskError, ExpiredError or PolicyRefusedError if it is not to be begun at all."""
-        if task.revoked:
+        if task.phase is Phase.REVOKED:
             raise ExpiredError("Its execution limit passed before anything was sent. Try again.")
         if task.cancel_requested and not task.may_have_sent:
             raise CancelledTaskError("Cancelled before anything was sent.")
@@ -51,7 +51,7 @@ class Gate:
                 "params.allow_maintenance = true."
             )
 
-    def may_begin(self, task: LiveTask) -> None:
+    def may_begin(self, task: ActiveTask) -> None:
         """`may_run`, and the lease is long enough. Raises LeaseShortError too."""
         self.may_run(task)
         if task.cancel_requested:
@@ -66,11 +66,11 @@ class Gate:
                 f"Only {left:.0f} s of the lease were left; the cloud could not be reached. Nothing was sent."
             )
 
-    def may_go_on(self, task: LiveTask) -> None:
+    def may_go_on(self, task: ActiveTask) -> None:
         """Before every further write of a change that was begun. A task whose intent the cloud has acknowledged is
         ours whatever becomes of the lease. Raises ExpiredError or LeaseShortError.
         """
-        if task.revoked:
+        if task.phase is Phase.REVOKED:
             raise ExpiredError("Its execution limit passed before all of it was sent.")
         if task.pinned or not task.record.is_lent:
             return

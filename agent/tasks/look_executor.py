@@ -14,8 +14,8 @@ from agent.journal.settlement import Settlement, succeeded
 from agent.limits.slots import Slots
 from agent.link.retry import FIRST_S, retrying
 from agent.ports import CloudError, Miners, Scanner, ScanSummary, TaskSource
+from agent.tasks.active import ActiveTask
 from agent.tasks.gate import Gate
-from agent.tasks.livetask import LiveTask
 from contract.clock import Clock
 from contract.errors import BadParamsError, RefusedError
 from contract.task import Outcome, ScanParams
@@ -28,7 +28,7 @@ LOCAL_LOGS: Final = 20  # logs fetched on site that are kept
 _NOT_FOUND: Final = 404
 
 
-class Looks:
+class LookExecutor:
     """Each method carries out one kind of task whose intent is on disk. Raises MinerError."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Looks:
         self._clock = clock
         self._work = work
 
-    async def log(self, task: LiveTask) -> Settlement:
+    async def log(self, task: ActiveTask) -> Settlement:
         """Fetch a miner's log to disk, bring it to the cloud, then say so."""
         miner = task.record.miner
         if miner is None:
@@ -96,8 +96,9 @@ class Looks:
             file=shown,
         )
 
-    async def scan(self, task: LiveTask, params: ScanParams) -> Settlement:
+    async def scan(self, task: ActiveTask) -> Settlement:
         """Look through address ranges; what is found is reported at once, progress with every few seconds."""
+        assert isinstance(task.params, ScanParams)
         last_mono = began_mono = self._clock.mono()
 
         async def progress(done: int, total: int) -> None:
@@ -109,7 +110,7 @@ class Looks:
             task.log.info(f"{done} of {total} addresses")
             await self._journal.progress(task.id, self._clock.now(), task.log.take())
 
-        summary = await self._scanner.scan(params.ranges, progress)
+        summary = await self._scanner.scan(task.params.ranges, progress)
         task.log.info(
             f"{summary.addresses} addresses: {summary.found} miners ({summary.new} new), {summary.unknown} unknown, "
             f"{summary.failed} failed, {summary.refused} other hosts, {summary.silent} silent"
@@ -131,7 +132,7 @@ class Looks:
             scan=shown,
         )
 
-    async def _bring(self, task: LiveTask, file: LogFile) -> None:
+    async def _bring(self, task: ActiveTask, file: LogFile) -> None:
         """To the cloud, however often the way breaks. Raises RefusedError for a file that the cloud does not take."""
         upload = retrying(self._clock, what="upload", most_s=UPLOAD_WAIT_S, denied_too=True)
         wait_s = FIRST_S

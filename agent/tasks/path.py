@@ -20,13 +20,13 @@ from agent.limits.lease import Lease
 from agent.limits.policy import Policy
 from agent.limits.slots import Slots
 from agent.ports import Downloader, Miners, Scanner, TaskSource
-from agent.tasks.actions import Actions
+from agent.tasks.active import ActiveTask, lane_of
 from agent.tasks.admission import Admission
-from agent.tasks.change_executor import Changes
+from agent.tasks.change_executor import ChangeExecutor
 from agent.tasks.dispatcher import Dispatcher
+from agent.tasks.executor import TaskExecutor
 from agent.tasks.gate import Gate
-from agent.tasks.livetask import LiveTask, lane_of
-from agent.tasks.look_executor import Looks
+from agent.tasks.look_executor import LookExecutor
 from agent.tasks.reporter import Reporter
 from contract.clock import Clock
 from contract.errors import PolicyRefusedError, StorageFullError
@@ -60,7 +60,7 @@ class TaskPath:
         self._grants = Grants()
         journal.on_new_file = self._grants.forget
         slots = Slots(policy, clock, miners_known=lambda: len(miners))
-        looks = Looks(
+        looks = LookExecutor(
             journal=journal,
             miners=miners,
             scanner=scanner,
@@ -70,15 +70,15 @@ class TaskPath:
             clock=clock,
             work=self._work,
         )
-        actions = Actions(
-            changes=Changes(journal, miners, slots, self._gate, self._grants, clock),
+        executor = TaskExecutor(
+            changes=ChangeExecutor(journal, miners, slots, self._gate, self._grants, clock),
             looks=looks,
             files=FirmwareFiles(downloader, lambda: self._gate.policy, self._work),
             journal=journal,
             gate=self._gate,
             clock=clock,
         )
-        self.dispatcher = Dispatcher(journal, actions, self._gate, clock)
+        self.dispatcher = Dispatcher(journal, executor, self._gate, clock)
         self.admission = Admission(journal, source, self.dispatcher, self._gate, clock)
         self._reporter = Reporter(journal, source, policy, clock, on_pending=self._pending_answered)
         self._ready = asyncio.Event()
@@ -164,7 +164,7 @@ class TaskPath:
 
     async def begin_local(
         self, name: TaskName, params: dict[str, Any], miner: MinerRef | None, origin: str
-    ) -> LiveTask:
+    ) -> ActiveTask:
         """Take on a task wished for on site, by `origin` (as `contract.link.Origin` has it). Its steps are reported
         like those of any other task.
 
@@ -218,7 +218,7 @@ class TaskPath:
             log.info("report.left_for_next_start")
 
 
-async def ended(task: LiveTask) -> dict[str, Any]:
+async def ended(task: ActiveTask) -> dict[str, Any]:
     """Wait for the end of a task wished for on site, which goes on whoever stops waiting; gives its `result` with its
     `status`.
     """
@@ -226,6 +226,6 @@ async def ended(task: LiveTask) -> dict[str, Any]:
     return result_of(task, await asyncio.shield(task.ended))
 
 
-def result_of(task: LiveTask, settlement: Settlement) -> dict[str, Any]:
+def result_of(task: ActiveTask, settlement: Settlement) -> dict[str, Any]:
     """What whoever wished for a task on site is told of its end."""
     return {"status": settlement.status.value, "task_id": task.id, **settlement.result}

@@ -12,9 +12,9 @@ import structlog
 from agent.journal import Journal
 from agent.journal.states import State
 from agent.limits.grants import Grants, draw
-from agent.limits.slots import Slots, Turn
+from agent.limits.slots import PowerTurn, Slots
+from agent.tasks.active import ActiveTask, Phase
 from agent.tasks.gate import Gate
-from agent.tasks.livetask import LiveTask
 from contract.clock import Clock
 from contract.errors import PolicyRefusedError
 from drivers.base import Plan
@@ -35,7 +35,7 @@ class JournalledEffect:
 
     def __init__(
         self,
-        task: LiveTask,
+        task: ActiveTask,
         plan: Plan,
         *,
         journal: Journal,
@@ -44,7 +44,7 @@ class JournalledEffect:
         grants: Grants,
         clock: Clock,
         look_again: Callable[[], Awaitable[None]],
-        turn: Turn | None = None,
+        turn: PowerTurn | None = None,
         writes: bool = True,
     ) -> None:
         self._task = task
@@ -149,14 +149,13 @@ class JournalledEffect:
             if self._leave is not None:
                 self._leave.use()
             self._task.writes += 1
-            self._task.sending = True
             order = order_note(self._clock.now(), self._clock.boot())
             self._task.notes[ORDER_NOTE] = order
             try:
-                yield
+                with self._task.during(Phase.SENDING):
+                    yield
             finally:
                 self._task.notes[ORDER_NOTE] = ended(order, self._clock.boot())
-                self._task.sending = False
 
     def _must_write(self) -> None:
         if not self._writes:

@@ -11,7 +11,7 @@ from contract.miner import Reading, Slow, Static
 from drivers.base import Depth, Driver
 
 
-class Look:
+class Observation:
     """The result of a look: `reading` or `error` (a code of the contract); both when only a part could be
     read, since the password is wrong.
     """
@@ -26,27 +26,27 @@ class Look:
         self.problem = problem
 
 
-async def look(driver: Driver, depth: Depth, *, timeout_s: float) -> Look | None:
+async def look(driver: Driver, depth: Depth, *, timeout_s: float) -> Observation | None:
     """Read a miner. `None`: it was busy with something else for the whole time (a task, its reboot), which
     says nothing about it. Errors of the miner come back in the result; our own bugs are raised.
     """
     try:
         async with asyncio.timeout(timeout_s):
             try:
-                return Look(await driver.read(depth))
+                return Observation(await driver.read(depth))
             except AuthFailedError as error:
                 if depth is Depth.MOVING:
                     raise
-                return Look(await driver.read(Depth.MOVING), error.code, str(error))
+                return Observation(await driver.read(Depth.MOVING), error.code, str(error))
     except MinerError as error:
-        return Look(None, error.code, str(error))
+        return Observation(None, error.code, str(error))
     except TimeoutError:
         return (
             None  # a driver ends its own exchanges before; only waiting for its turn takes longer
         )
 
 
-def is_stranger(driver: Driver, seen: Look, known_mac: str | None) -> bool:
+def is_stranger(driver: Driver, seen: Observation, known_mac: str | None) -> bool:
     """Whether a look met another device than the one of this MAC, which was known to be there."""
     if seen.reading is None:
         return False
@@ -55,7 +55,7 @@ def is_stranger(driver: Driver, seen: Look, known_mac: str | None) -> bool:
 
 def message(
     driver: Driver,
-    seen: Look,
+    seen: Observation,
     clock: Clock,
     *,
     slow: Slow | None,

@@ -14,7 +14,7 @@ import structlog
 from agent.config.miners import TelemetrySection
 from agent.miners.fleet import Fleet
 from agent.telemetry.buffer import ReadingBuffer
-from agent.telemetry.observation import Look, is_stranger, look, message
+from agent.telemetry.observation import Observation, is_stranger, look, message
 from contract.clock import Clock
 from contract.errors import ErrorCode, MinerError
 from contract.miner import Reading, Slow, Static
@@ -26,7 +26,7 @@ _UNSURE_MOST: Final = 3
 _TICK_S: Final = 0.02  # what is due within this time is begun together
 
 
-class Plan(msgspec.Struct, gc=False):
+class PollPlan(msgspec.Struct, gc=False):
     """When a miner is due, and what was last seen and said of it."""
 
     due_mono: float
@@ -42,7 +42,7 @@ class Plan(msgspec.Struct, gc=False):
     unsure: int = 0  # looks in a row at what hides the MAC that it told before
 
 
-class TelemetryStats(msgspec.Struct):
+class PollerStats(msgspec.Struct):
     """Counts since the start."""
 
     looks: int = 0
@@ -50,7 +50,7 @@ class TelemetryStats(msgspec.Struct):
     skipped: int = 0  # the miner was busy with a task
 
 
-class Telemetry:
+class Poller:
     """Polls. Miners that failed last time have workers of their own, so that dead ones, however many, never
     delay living ones; they are asked less and less often.
     """
@@ -72,12 +72,12 @@ class Telemetry:
         self._timeout_s = timeout_s
         self._rng = rng or random.Random()
         self._interval_s = max(section.interval_s, section.min_interval_s)
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[str, PollPlan] = {}
         self._heap: list[tuple[float, str]] = []
         self._healthy: asyncio.Queue[str] = asyncio.Queue()
         self._suspect: asyncio.Queue[str] = asyncio.Queue()
         self._wake = asyncio.Event()
-        self.stats = TelemetryStats()
+        self.stats = PollerStats()
         self.lags_s: deque[float] = deque(maxlen=2000)  # how late the last looks began
         fleet.on_joined.append(self.join)
         fleet.on_task.append(self.expect_change)
@@ -98,7 +98,7 @@ class Telemetry:
     def join(self, ip: str) -> None:
         """Look at this miner from now on; the first time somewhere within one interval."""
         if ip not in self._plans:
-            self._plan(ip, Plan(0.0), self._rng.uniform(0.0, self._interval_s))
+            self._plan(ip, PollPlan(0.0), self._rng.uniform(0.0, self._interval_s))
 
     def expect_change(self, ip: str) -> None:
         """Somebody is about to change this miner: look deeper the next times, and look again even if it
@@ -109,7 +109,7 @@ class Telemetry:
             plan.slow_looks = _LOOKS_AFTER_TASK
             plan.failures = min(plan.failures, 1)
 
-    def told(self, ip: str, seen: Look) -> None:
+    def told(self, ip: str, seen: Observation) -> None:
         """Another part (a scan) has just looked and told the cloud everything."""
         plan = self._plans.get(ip)
         if plan is not None and seen.reading is not None:
@@ -166,14 +166,14 @@ class Telemetry:
                 log.exception("telemetry.bug", ip=ip)
             self._plan(ip, plan, self._next_in_s(plan, driver))
 
-    async def _look_back(self, ip: str, plan: Plan) -> None:
+    async def _look_back(self, ip: str, plan: PollPlan) -> None:
         """Its miner was found elsewhere. It may have been another one all along that restarts: then it comes back."""
         await self._ask_who(ip)
         if self._fleet.at(ip) is None:
             plan.failures += 1
             self._plan(ip, plan, self._back_off_s(plan, self._interval_s))
         else:
-            self._plan(ip, Plan(0.0), 0.0)
+            self._plan(ip, PollPlan(0.0), 0.0)
 
     async def _ask_who(self, ip: str) -> None:
         """Have it say anew who it is. What is wrong with it, a look will show."""
@@ -185,7 +185,7 @@ class Telemetry:
         except Exception:
             log.exception("telemetry.bug", ip=ip)  # of ours, on one miner
 
-    async def _poll(self, ip: str, plan: Plan, driver: Driver) -> None:
+    async def _poll(self, ip: str, plan: PollPlan, driver: Driver) -> None:
         if self._fleet.twins(ip):  # until it, or another one, is seen to be gone
             await self._ask_who(ip)
             if self._fleet.at(ip) is not driver:
@@ -236,7 +236,7 @@ class Telemetry:
             else seen.reading.static,
         )
 
-    def _remember(self, plan: Plan, seen: Look) -> None:
+    def _remember(self, plan: PollPlan, seen: Observation) -> None:
         reading = seen.reading
         assert reading is not None
         plan.failures = 0
@@ -246,7 +246,7 @@ class Telemetry:
             plan.slow_looks = max(plan.slow_looks, 1)  # modes and faults may be new
         plan.uptime_s = reading.moving.uptime_s
 
-    def _note_login(self, ip: str, plan: Plan, seen: Look) -> bool:
+    def _note_login(self, ip: str, plan: PollPlan, seen: Observation) -> bool:
         """Say once that a miner refuses our login, and once that it takes it again. Whether it was said now."""
         if seen.error == ErrorCode.AUTH_FAILED:
             refused = True
@@ -264,7 +264,9 @@ class Telemetry:
             log.info("telemetry.login_taken", ip=ip)
         return True
 
-    def _say(self, driver: Driver, seen: Look, slow: Slow | None, static: Static | None) -> None:
+    def _say(
+        self, driver: Driver, seen: Observation, slow: Slow | None, static: Static | None
+    ) -> None:
         self._buffer.add(
             message(
                 driver,
@@ -280,7 +282,7 @@ class Telemetry:
             )
         )
 
-    def _is_doubtful(self, ip: str, plan: Plan, driver: Driver, seen: Look) -> bool:
+    def _is_doubtful(self, ip: str, plan: PollPlan, driver: Driver, seen: Observation) -> bool:
         """Whether another miner may be there now: it tells another MAC; or it tells none with its looks, and was away,
         began anew, or was long not asked. After a power cut a whole farm may find itself at other addresses.
         """
@@ -296,10 +298,10 @@ class Telemetry:
             or self._is_stranger(ip, driver, seen)
         )
 
-    def _is_stranger(self, ip: str, driver: Driver, seen: Look) -> bool:
+    def _is_stranger(self, ip: str, driver: Driver, seen: Observation) -> bool:
         return is_stranger(driver, seen, self._fleet.mac_at(ip))
 
-    def _depth(self, plan: Plan, driver: Driver) -> Depth:
+    def _depth(self, plan: PollPlan, driver: Driver) -> Depth:
         if self._clock.mono() - plan.full_mono >= self._section.full_every_s:
             return Depth.FULL
         if plan.firmware != driver.identity.firmware_version:  # what it says of itself is new, too
@@ -314,7 +316,7 @@ class Telemetry:
         """The interval of this miner: some bear it only less often than the others are asked."""
         return max(self._interval_s, driver.min_interval_s)
 
-    def _next_in_s(self, plan: Plan, driver: Driver) -> float:
+    def _next_in_s(self, plan: PollPlan, driver: Driver) -> float:
         interval_s = self._interval_of(driver)
         if not plan.failures:
             # counted from when it was due, so that the spread over the interval stays; never in the past
@@ -323,12 +325,12 @@ class Telemetry:
             return max(least_s, interval_s - late_s)
         return self._back_off_s(plan, interval_s)
 
-    def _back_off_s(self, plan: Plan, interval_s: float) -> float:
+    def _back_off_s(self, plan: PollPlan, interval_s: float) -> float:
         longest_s = max(interval_s, self._section.backoff_max_s)
         back_off_s = min(longest_s, interval_s * 2.0 ** min(plan.failures - 1, 16))
         return back_off_s * self._rng.uniform(0.75, 1.25)
 
-    def _plan(self, ip: str, plan: Plan, in_s: float) -> None:
+    def _plan(self, ip: str, plan: PollPlan, in_s: float) -> None:
         plan.due_mono = self._clock.mono() + in_s
         self._plans[ip] = plan
         heapq.heappush(self._heap, (plan.due_mono, ip))
@@ -336,7 +338,7 @@ class Telemetry:
             self._wake.set()
 
 
-def _began_anew(plan: Plan, reading: Reading) -> bool:
+def _began_anew(plan: PollPlan, reading: Reading) -> bool:
     """Whether it restarted since the last look."""
     uptime_s = reading.moving.uptime_s
     return uptime_s is not None and plan.uptime_s is not None and uptime_s < plan.uptime_s

@@ -18,9 +18,10 @@ from agent.journal.settlement import Settlement, succeeded
 from agent.journal.states import State
 from agent.limits.grants import Grants
 from agent.tasks import reporter
-from agent.tasks.actions import CHANGES, Actions
-from agent.tasks.change_executor import Changes
-from agent.tasks.livetask import LiveTask
+from agent.tasks.actions import change_of
+from agent.tasks.active import ActiveTask
+from agent.tasks.change_executor import ChangeExecutor
+from agent.tasks.executor import TaskExecutor
 from contract.clock import to_text
 from contract.errors import MinerError
 from contract.task import Outcome, TaskName
@@ -69,22 +70,23 @@ def sent_twice() -> None:
 
 def redone() -> None:
     """What a crash left half done is done again."""
-    whole = Actions.carry_out
+    whole = TaskExecutor.carry_out
 
-    async def carry_out(self: Actions, task: LiveTask) -> Settlement:
+    async def carry_out(self: TaskExecutor, task: ActiveTask) -> Settlement:
         if task.record.name is TaskName.REBOOT and task.state is State.INTENT:
             task.granted = True
-            return await self._changes.carry_out(task, CHANGES[TaskName.REBOOT](task.params))
+            change = change_of(TaskName.REBOOT, task.params, task.record.origin)
+            return await self._changes.carry_out(task, change)
         return await whole(self, task)
 
-    Actions.carry_out = carry_out  # type: ignore[method-assign]
+    TaskExecutor.carry_out = carry_out  # type: ignore[method-assign]
 
 
 def settled_early() -> None:
     """The miner's OK is taken for the deed."""
 
     async def _verify(
-        self: Changes, task: LiveTask, driver: Any, plan: Plan, *_: Any
+        self: ChangeExecutor, task: ActiveTask, driver: Any, plan: Plan, *_: Any
     ) -> Settlement:
         del driver
         return succeeded(
@@ -98,7 +100,7 @@ def settled_early() -> None:
             )
         )
 
-    Changes._verify = _verify  # type: ignore[method-assign,assignment]
+    ChangeExecutor._verify = _verify  # type: ignore[method-assign,assignment]
 
 
 def begins_unanswered() -> None:

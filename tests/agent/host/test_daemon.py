@@ -9,7 +9,7 @@ import pytest
 from agent.config.file import ConfigError, parse
 from agent.daemon import Daemon, open_link, policy_of
 from agent.sinks.prometheus import GAUGES
-from agent.telemetry.poller import Plan
+from agent.telemetry.poller import PollPlan
 from contract.link import Settings
 from contract.task import TaskName
 from service.notify import Notifier
@@ -66,7 +66,7 @@ async def test_how_many_miners_refuse_the_login_is_told_to_the_cloud_and_measure
     daemon = Daemon(config_in(tmp_path), loop_clock(), Notifier({}))
     assert daemon._beat({}).notices == ()
     for number in (7, 8):
-        daemon._telemetry._plans[f"10.0.0.{number}"] = Plan(0.0, login_refused=True)
+        daemon._telemetry._plans[f"10.0.0.{number}"] = PollPlan(0.0, login_refused=True)
     [notice] = daemon._beat({}).notices
     assert notice.startswith("Miners that refuse our user or password: 2, 10.0.0.7 for one.")
     assert "miner-agent doctor" in notice

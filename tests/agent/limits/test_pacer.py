@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from agent.limits.pacer import WITHIN_S, Leave, Pacer
+from agent.limits.pacer import WITHIN_S, Pacer, Ticket
 from tests.agent.clock import SettableClock
 
 
@@ -31,7 +31,7 @@ def held_to(begun: Sequence[float], most: int) -> None:
 
 
 @contextmanager
-def leave_of(each: Pacer) -> Iterator[Leave]:
+def leave_of(each: Pacer) -> Iterator[Ticket]:
     """As a change has it: what it does not use is given back."""
     leave = each.leave()
     try:

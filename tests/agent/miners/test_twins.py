@@ -13,7 +13,7 @@ import pytest
 
 from agent.journal import Journal
 from agent.limits.policy import Policy
-from agent.local.orders import OnSite
+from agent.local.orders import LocalOrders
 from agent.local.socket import LocalRequest
 from agent.miners.fleet import GONE_AFTER_S
 from agent.miners.inventory import Inventory
@@ -21,7 +21,7 @@ from agent.miners.site import Site, open_site
 from agent.scan.scanner import FarmScanner
 from agent.tasks.path import TaskPath
 from agent.telemetry.buffer import ReadingBuffer
-from agent.telemetry.poller import Telemetry
+from agent.telemetry.poller import Poller
 from contract.link import MinerReading, MinerRef
 from contract.task import SPECS, TaskName
 from simulator.farm import Farm
@@ -66,10 +66,10 @@ class Agent:
     site: Site
     cloud: FakeCloud
     path: TaskPath
-    onsite: OnSite
+    onsite: LocalOrders
     scanner: FarmScanner
     sink: MemorySink
-    telemetry: Telemetry
+    telemetry: Poller
 
     async def result(self, name: TaskName, mac: str, last_ip: str | None = None) -> dict[str, Any]:
         """What becomes of a task of the cloud."""
@@ -106,9 +106,7 @@ async def agent_on(farm: Farm, folder: Path) -> AsyncIterator[Agent]:
     await inventory.open()
     site = open_site(config, clock, inventory)
     buffer = ReadingBuffer(sink, None, config.telemetry, clock, run_id="r")
-    telemetry = Telemetry(
-        site.fleet, buffer, config.telemetry, clock, timeout_s=site.look_timeout_s
-    )
+    telemetry = Poller(site.fleet, buffer, config.telemetry, clock, timeout_s=site.look_timeout_s)
     site.fleet.restore()
     scanner = FarmScanner(
         site.fleet,
@@ -126,7 +124,9 @@ async def agent_on(farm: Farm, folder: Path) -> AsyncIterator[Agent]:
     parts = [asyncio.create_task(each.run()) for each in (path, buffer, telemetry)]
     try:
         await asyncio.wait_for(path.ready(), 10.0)
-        yield Agent(site, cloud, path, OnSite(path, site.fleet, pace=1.0), scanner, sink, telemetry)
+        yield Agent(
+            site, cloud, path, LocalOrders(path, site.fleet, pace=1.0), scanner, sink, telemetry
+        )
     finally:
         path.stop()
         await parts[0]

@@ -23,7 +23,7 @@ from agent.scan.scanner import FarmScanner
 from agent.sinks.rigmonitor import RigMonitor
 from agent.tasks.path import TaskPath
 from agent.telemetry.buffer import ReadingBuffer
-from agent.telemetry.poller import Telemetry
+from agent.telemetry.poller import Poller
 from contract.clock import Clock
 from simulator.farm import Farm
 from tests.agent.onfarm import MemorySink, config_for, free_base
@@ -43,7 +43,7 @@ class Agent:
 
     site: Site
     path: TaskPath
-    telemetry: Telemetry
+    telemetry: Poller
     monitor: RigMonitor
     journal: Journal
     journal_path: Path
@@ -128,7 +128,7 @@ async def agent_on(
     buffer = ReadingBuffer(
         MemorySink(), None, config.telemetry, clock, run_id="r", on_reading=tell, rng=rng
     )
-    telemetry = Telemetry(
+    telemetry = Poller(
         site.fleet, buffer, config.telemetry, clock, timeout_s=site.look_timeout_s, rng=rng
     )
     scanner = FarmScanner(

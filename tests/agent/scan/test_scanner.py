@@ -11,7 +11,7 @@ from agent.ports import ScanSummary
 from agent.scan.autoscan import AutoScan
 from agent.scan.scanner import FarmScanner, Knock, Sweep
 from agent.telemetry.buffer import ReadingBuffer
-from agent.telemetry.poller import Telemetry
+from agent.telemetry.poller import Poller
 from contract.clock import SystemClock
 from contract.errors import BadParamsError
 from tests.agent.onfarm import MemorySink, free_base, simulated
@@ -81,7 +81,7 @@ async def test_hits_reach_the_cloud_at_once_and_join_telemetry() -> None:
         sink = MemorySink()
         section = TelemetrySection(batch_wait_s=60.0, interval_s=3600.0)
         buffer = ReadingBuffer(sink, None, section, VirtualClock(), run_id="r")
-        telemetry = Telemetry(site.fleet, buffer, section, VirtualClock(), timeout_s=5)
+        telemetry = Poller(site.fleet, buffer, section, VirtualClock(), timeout_s=5)
         sending = asyncio.create_task(buffer.run())
         scanner = scanner_over(site, buffer=buffer, telemetry=telemetry)
         await scanner.scan(config.miners.ranges)

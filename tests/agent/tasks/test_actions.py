@@ -12,7 +12,7 @@ import pytest
 
 from agent.limits.policy import Policy
 from agent.ports import CloudError, ScanSummary
-from agent.tasks.actions import CHANGES, change_of
+from agent.tasks.actions import change_of
 from agent.tasks.look_executor import FOUND_SHOWN, LOCAL_LOGS
 from contract.errors import BadParamsError, UnsupportedError
 from contract.link import ReportReply, ReportRequest
@@ -41,7 +41,7 @@ Progress = Callable[[int, int], Awaitable[None]]  # of a scan: addresses done, o
 
 def test_parameters_become_the_change_they_name() -> None:
     def change(name: TaskName, params: dict[str, object]) -> object:
-        return CHANGES[name](parse_params(name, params))
+        return change_of(name, parse_params(name, params), "cloud")
 
     assert change(TaskName.LIGHT, {"action": "on"}) == Light(on=True)
     assert change(TaskName.LIGHT, {"mode": "off"}) == Light(on=False)

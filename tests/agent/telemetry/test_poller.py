@@ -17,7 +17,7 @@ from agent.miners.inventory import Inventory, login_refused
 from agent.miners.territory import Territory
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.observation import look
-from agent.telemetry.poller import Telemetry
+from agent.telemetry.poller import Poller
 from contract.errors import AuthFailedError, UnreachableError
 from contract.miner import Endpoint, Firmware, Identity, Make, Moving, Reading, Slow, Static
 from drivers.base import Depth
@@ -122,10 +122,10 @@ class World(Fleet):
 @asynccontextmanager
 async def polling(
     fleet: World, *, section: TelemetrySection = SECTION, timeout_s: float = 5.0
-) -> AsyncIterator[tuple[Telemetry, MemorySink]]:
+) -> AsyncIterator[tuple[Poller, MemorySink]]:
     sink = MemorySink()
     buffer = ReadingBuffer(sink, None, section, VirtualClock(), run_id="r")
-    telemetry = Telemetry(
+    telemetry = Poller(
         fleet,
         buffer,
         section,
@@ -172,7 +172,7 @@ async def test_every_miner_is_looked_at_once_per_interval() -> None:
 async def test_first_looks_are_spread_over_the_interval() -> None:
     fleet = World(*(Seen(f"10.0.0.{n}") for n in range(1, 101)))
     buffer = ReadingBuffer(MemorySink(), None, SECTION, VirtualClock(), run_id="r")
-    telemetry = Telemetry(fleet, buffer, SECTION, VirtualClock(), timeout_s=5)
+    telemetry = Poller(fleet, buffer, SECTION, VirtualClock(), timeout_s=5)
     now = VirtualClock().mono()
     await fleet.begin()
     due = sorted(plan.due_mono - now for plan in telemetry._plans.values())
