@@ -187,7 +187,7 @@ class Daemon:
         """Where others on this host come in."""
         async with AsyncExitStack() as stack:
             here = LocalOrders(self._path, self._site.fleet, pace=self._site.timing.pace)
-            door = LocalServer(self._config.socket_path, here.wish)
+            door = LocalServer(self._config.socket_path, here.order)
             try:
                 await door.start()
                 stack.push_async_callback(door.stop)

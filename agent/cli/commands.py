@@ -362,7 +362,7 @@ async def _straight(
 ) -> tuple[dict[str, Any], str]:
     from agent.daemon import policy_of
     from agent.firmware.download import open_downloader
-    from agent.local.orders import Wish, alone
+    from agent.local.orders import LocalOrder, alone
     from agent.local.progress import telling
 
     clock, host = SystemClock(), request.host or ""
@@ -372,18 +372,18 @@ async def _straight(
     site.inventory.learn(known, clock.now())
     site.fleet.restore()
     scanner = FarmScanner(site.fleet, site.territory, reach.config.scan, site.scan_ports, clock)
-    wish: Wish | None = None
+    order: LocalOrder | None = None
     try:
         downloader = open_downloader(reach.config)
         async with alone(site, scanner, downloader, policy_of(reach.config), clock, logs) as here:
-            wish = here.wish(request)
+            order = here.order(request)
             asked.set()
-            async with telling(clock, wish.phase, quiet=quiet):
-                result = await wish.carried_out()
+            async with telling(clock, order.phase, quiet=quiet):
+                result = await order.result()
     except asyncio.CancelledError:
-        if wish is None:
+        if order is None:
             raise
-        result = wish.interrupted()
+        result = order.interrupted()
     await asyncio.to_thread(_bring, result, logs, copy=False)
     code = str((result.get("error") or {}).get("code"))
     driver = site.fleet.at(host)

@@ -1,4 +1,4 @@
-"""Tasks wished for on this host: one at a time, the same path and the same proof as those of the cloud."""
+"""Tasks asked for on this host: one at a time, the same path and the same proof as those of the cloud."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ ORIGIN: Final = "onsite"
 
 
 class LocalOrders:
-    """Turns wishes into tasks of the task path. `pace`: how many times faster than hardware the miners live."""
+    """Turns requests into tasks of the task path. `pace`: how many times faster than hardware the miners live."""
 
     def __init__(self, path: TaskPath, fleet: Fleet, *, pace: float) -> None:
         self.path = path
         self.fleet = fleet
         self.pace = pace
 
-    def wish(self, request: LocalRequest) -> Wish:
+    def order(self, request: LocalRequest) -> LocalOrder:
         """A request that came in."""
-        return Wish(self, request)
+        return LocalOrder(self, request)
 
 
-class Wish:
-    """One task wished for; `agent.local.socket.Wish`."""
+class LocalOrder:
+    """One task asked for here; `agent.local.socket.LocalTask`."""
 
     def __init__(self, here: LocalOrders, request: LocalRequest) -> None:
         self._path = here.path
@@ -64,7 +64,7 @@ class Wish:
         self._request = request
         self._task: ActiveTask | None = None  # once it is taken on
 
-    async def carried_out(self) -> dict[str, Any]:
+    async def result(self) -> dict[str, Any]:
         """The task's result. Raises LocalRefusedError when it cannot be begun."""
         request = self._request
         name = known_name(request.name)

@@ -55,17 +55,17 @@ class LocalRefusedError(Exception):
     """What a handler raises when a request cannot be begun; the message goes to whoever asked."""
 
 
-class Wish(Protocol):
+class LocalTask(Protocol):
     """One request under way."""
 
-    async def carried_out(self) -> dict[str, Any]:
+    async def result(self) -> dict[str, Any]:
         """The task's result. Raises LocalRefusedError when it cannot be begun."""
 
     def known(self) -> Known:
         """What is known of it now."""
 
 
-Handler = Callable[[LocalRequest], Wish]
+Handler = Callable[[LocalRequest], LocalTask]
 
 
 class LocalServer:
@@ -119,8 +119,8 @@ class LocalServer:
         except (ValueError, RecursionError) as error:  # too long, or not a request
             await _say(writer, LocalReply(refused=f"not a request: {error}"))
             return
-        wish = self._handle(request)
-        work = asyncio.create_task(self._reply(wish), name="local")
+        task = self._handle(request)
+        work = asyncio.create_task(self._reply(task), name="local")
         leaving = asyncio.create_task(reader.read(1), name="local-leaving")
         try:
             await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -128,16 +128,16 @@ class LocalServer:
                 await _say(writer, work.result())
                 return
             with contextlib.suppress(ConnectionError):  # killed: it hears nothing any more
-                await _say(writer, LocalReply(known=wish.known()))
+                await _say(writer, LocalReply(known=task.known()))
             await work
         finally:
             for each in (work, leaving):
                 each.cancel()
             await asyncio.gather(work, leaving, return_exceptions=True)
 
-    async def _reply(self, wish: Wish) -> LocalReply:
+    async def _reply(self, task: LocalTask) -> LocalReply:
         try:
-            return LocalReply(result=await wish.carried_out())
+            return LocalReply(result=await task.result())
         except LocalRefusedError as error:
             return LocalReply(refused=str(error))
         except Exception as error:

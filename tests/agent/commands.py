@@ -83,7 +83,7 @@ class SameWish:
         self._answer = answer
         self._known = known
 
-    async def carried_out(self) -> dict[str, Any]:
+    async def result(self) -> dict[str, Any]:
         if self._answer is None:
             await asyncio.Event().wait()
         if isinstance(self._answer, Exception):

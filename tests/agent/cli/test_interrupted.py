@@ -148,7 +148,7 @@ async def test_the_daemon_goes_on_and_that_is_said(tmp_path: Path, slow_farm: Fa
     )
     loader = open_downloader(parsed)
     async with alone(site, scanner, loader, Policy(), clock, tmp_path / "logs") as here:
-        server = LocalServer(tmp_path / "state" / "agent.sock", here.wish)
+        server = LocalServer(tmp_path / "state" / "agent.sock", here.order)
         await server.start()
         try:
             ran = await interrupted(

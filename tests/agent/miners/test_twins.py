@@ -169,7 +169,7 @@ async def test_no_order_reaches_either_of_two_with_one_mac(
         for host in (real.ip, false.ip):
             for name in PARAMS:
                 request = LocalRequest(name=name, params=PARAMS[name], host=host)
-                result = await agent.onsite.wish(request).carried_out()
+                result = await agent.onsite.order(request).result()
                 assert result["error"]["code"] == "wrong_device"
         ref = MinerRef(id=real.mac, mac=real.mac, last_ip=false.ip)
         result = await agent.path.submit_local(

@@ -93,9 +93,9 @@ async def test_a_hundred_miners_come_up_at_one_pace_whoever_wakes_them(tmp_path:
             here = LocalOrders(agent.path, agent.site.fleet, pace=1.0)
             reboots = [
                 asyncio.create_task(
-                    here.wish(
+                    here.order(
                         LocalRequest(name=TaskName.REBOOT, params=FORCE, host=device.ip)
-                    ).carried_out()
+                    ).result()
                 )
                 for device in by_hand
             ]
