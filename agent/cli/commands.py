@@ -40,8 +40,8 @@ FAILED: Final = 1
 USAGE: Final = 2
 UNKNOWN: Final = 3
 BY_HAND: Final = (*PRIVATE_RANGES, LOOPBACK_RANGE)
-# What the daemon writes in its state folder, as `check_files` takes it.
-_STATE: Final = frozenset({"journal", "inventory", "buffer", "rigmonitor.json", "work", "logs"})
+# What the daemon writes in its state folder besides its sinks, as `check_files` takes it.
+_STATE: Final = frozenset({"journal", "inventory", "buffer", "work", "logs"})
 _EXIT: Final = {"done": DONE, "not_done": FAILED, "unknown": UNKNOWN}
 
 
@@ -126,13 +126,14 @@ def run_daemon(config: Config, path: Path) -> Ended:
     from agent.daemon import NotEnrolledError
     from agent.daemon import run as run_agent
     from agent.journal import JournalTooNewError
+    from agent.sinks.registry import SINKS
     from service.files import FolderLockedError
     from service.notify import Notifier
 
     set_up(config.log)
     problem: BaseException | None = None
     try:
-        check_files(config.state.dir, _STATE)
+        check_files(config.state.dir, _STATE.union(*(each.state_files for each in SINKS)))
         check_ca_file(config.cloud.ca_file)
         run(run_agent(config, SystemClock(), Notifier()))
     except* (

@@ -28,6 +28,8 @@ from agent.miners.inventory import Inventory, file_trouble, known_miners, login_
 from agent.miners.site import open_site
 from agent.miners.territory import Territory
 from agent.ports import CloudError
+from agent.sinks.registry import SINKS
+from agent.sinks.sink import SinkEntry
 from contract.clock import Clock, SystemClock
 from contract.errors import (
     LOGIN_FIX,
@@ -115,8 +117,9 @@ async def examine(path: Path, clock: Clock, user: HostUser | None = None) -> lis
         findings += cloud
     with _catching(findings, "ranges"):
         findings.extend(_ranges(config, settings))
-    with _catching(findings, "rig monitor"):
-        findings += await _monitor(config)
+    for sink in SINKS:
+        with _catching(findings, sink.title):
+            findings += await _sink(sink, config)
     with _catching(findings, "miners"):
         findings += await _miners(config, clock)
     return findings
@@ -160,15 +163,17 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
     """
     if not is_root() or who.uid == 0:
         return []
-    monitor = config.rigmonitor
     secrets = (
         config.token_file,
         *(each.password_file for each in config.credentials),
-        monitor.codes_file,
-        *(each.api_code_file for each in monitor.miner),
+        *(file for sink in SINKS for file in sink.secret_files(config)),
     )
     fixes = {each: f"chown {who.name} {each}" for each in secrets if each is not None}
-    public = (path, config.cloud.ca_file, monitor.ca_file)
+    public = (
+        path,
+        config.cloud.ca_file,
+        *(file for sink in SINKS for file in sink.public_files(config)),
+    )
     fixes |= {each: f"chmod a+r {each}" for each in public if each is not None}
     elsewhere = (_HANDED_OVER, config.state.dir.absolute())
     files = [each for each in fixes if each.absolute().parent not in elsewhere and each.exists()]
@@ -340,12 +345,10 @@ async def _cloud(config: Config, path: Path) -> tuple[list[Finding], Settings | 
     return findings, settings
 
 
-async def _monitor(config: Config) -> list[Finding]:
-    from agent.sinks.rigmonitor.checkup import check_monitor
-
+async def _sink(sink: SinkEntry, config: Config) -> list[Finding]:
     known = await asyncio.to_thread(known_miners, config.state.dir / "inventory.db")
-    checks = await check_monitor(config, known)
-    return [Finding(each.level, "rig monitor", each.text) for each in checks]
+    checks = await sink.check(config, known)
+    return [Finding(each.level, sink.title, each.text) for each in checks]
 
 
 async def _miners(config: Config, clock: Clock) -> list[Finding]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
 from agent.config.fields import Flag, MacText, Port, RangeText, Seconds, Section
+from contract.miner import Endpoint
 from contract.ranges import Range, parse_range
 from drivers.base import Timing
 
 PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 LOOPBACK_RANGE = "127.0.0.0/8"
+# Whose defaults are those of the keys that become them.
+_PORTS: Final = Endpoint(host="")
+_TIMING: Final = Timing()
 
 
 class MinersSection(Section):
@@ -21,16 +25,16 @@ class MinersSection(Section):
     ranges: tuple[RangeText, ...] = ()
     allowed: tuple[RangeText, ...] = PRIVATE_RANGES
     denied: tuple[RangeText, ...] = ()
-    http_port: Port = 80
-    rpc_port: Port = 4028
-    v3_port: Port = 4433
-    daemon_port: Port = 4111
-    connect_timeout_s: Seconds = 3.0
-    read_timeout_s: Seconds = 10.0
-    write_timeout_s: Seconds = 60.0
-    log_timeout_s: Seconds = 60.0
-    upload_timeout_s: Seconds = 1800.0
-    device_pace: Annotated[float, Field(strict=True, ge=1, le=10_000)] = 1.0
+    http_port: Port = _PORTS.http_port
+    rpc_port: Port = _PORTS.rpc_port
+    v3_port: Port = _PORTS.v3_port
+    daemon_port: Port = _PORTS.daemon_port
+    connect_timeout_s: Seconds = _TIMING.connect_s
+    read_timeout_s: Seconds = _TIMING.read_s
+    write_timeout_s: Seconds = _TIMING.write_s
+    log_timeout_s: Seconds = _TIMING.log_s
+    upload_timeout_s: Seconds = _TIMING.upload_s
+    device_pace: Annotated[float, Field(strict=True, ge=1, le=10_000)] = _TIMING.pace
     use_factory_defaults: Flag = True
 
     def timing(self) -> Timing:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 
+from agent.config.host import StateSection
 from agent.journal.age import age_s
 from agent.journal.file import BALLAST_BYTES
 from agent.journal.outbox import give_up_oldest, read_outbox
@@ -24,9 +25,7 @@ from contract.link import Event, LogLine, OpenTask
 from contract.task import TaskStatus
 from drivers.base import Plan
 
-KEEP_DAYS: Final = 30
-KEEP_ROWS: Final = 100_000
-KEEP_BYTES: Final = 512 * 2**20
+_STATE: Final = StateSection()
 KEEP_UNTOLD: Final = 50_000  # events of tasks of the site, while no cloud takes them
 # With the condition of its index, without which every row would be looked at.
 _TOLD_SEQ: Final = "SELECT coalesce(max(told_seq), 0) FROM tasks WHERE told_seq IS NOT NULL"
@@ -44,9 +43,9 @@ class Journal(Steps, Writer):
         clock: Clock,
         *,
         ballast_bytes: int = BALLAST_BYTES,
-        keep_days: float = KEEP_DAYS,
-        keep_rows: int = KEEP_ROWS,
-        keep_bytes: int = KEEP_BYTES,
+        keep_days: float = _STATE.keep_reported_days,
+        keep_rows: int = _STATE.keep_tasks_max,
+        keep_bytes: int = _STATE.journal_max_mb * 2**20,
         keep_untold: int = KEEP_UNTOLD,
     ) -> None:
         super().__init__(path, clock, ballast_bytes=ballast_bytes)

@@ -32,7 +32,7 @@ class Policy:
         60.0  # how long a miner whose process restarts is read again, before its intent
     )
     recovery_look_s: float = 60.0  # how long to look, at least, at what a crash left half done
-    stop_grace_s: float = 10.0  # how long running exchanges may go on once stopping
+    stop_grace_s: float = 20.0  # how long running exchanges may go on once stopping
 
     power_effects: int = 32  # orders at once that raise power, and as many that lower it
     power_ons_per_10_s: int | None = None  # of those that raise it; `None`: by the size of the farm

@@ -18,6 +18,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from agent.config.cloud import CloudSection
 from agent.config.file import ConfigError
 from agent.config.urls import check_cloud_url
 from agent.ports import CloudError
@@ -41,6 +42,7 @@ from drivers.base import LogFile
 
 log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
+_SECTION: Final = CloudSection()
 _REPLY_CAP: Final = 8 * 2**20  # several times what a claim with all its room taken needs
 _SMALL: Final = 1024  # a shorter body is not worth compressing
 _RETRY_STATUS: Final = frozenset({408, 425, 429})
@@ -60,8 +62,8 @@ class CloudLink:
         *,
         ca_file: Path | None = None,
         proxy: str | None = None,
-        timeout_s: float = 20.0,
-        chunk_bytes: int = 2**20,
+        timeout_s: float = _SECTION.request_timeout_s,
+        chunk_bytes: int = _SECTION.upload_chunk_bytes,
         reload_token: Callable[[], str] | None = None,
     ) -> None:
         """`reload_token` is asked when the cloud refuses the token: somebody may have enrolled again meanwhile.
@@ -199,7 +201,7 @@ async def enroll(
     *,
     ca_file: Path | None = None,
     proxy: str | None = None,
-    timeout_s: float = 20.0,
+    timeout_s: float = _SECTION.request_timeout_s,
 ) -> EnrollReply:
     """Trade a one-time code for a token. Raises CloudError, and ValueError for an unsafe url."""
     target = f"{check_cloud_url(url)}{PREFIX}/enroll"

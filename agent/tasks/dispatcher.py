@@ -66,6 +66,7 @@ class Dispatcher:
         self._in_doubt = False  # whether the journal may hold what does not live here
         self._adopting: asyncio.Task[None] | None = None
         self.heartbeat_mono = clock.mono()
+        self.settled = 0  # tasks that ended in this process
 
     @property
     def slots_alive(self) -> bool:
@@ -297,6 +298,7 @@ class Dispatcher:
             log.warning("task.left_unsettled", task=task.id)
             return
         self._tasks.pop(task.id, None)
+        self.settled += 1
         log.info(
             "task.settled",
             task=task.id,

@@ -94,6 +94,11 @@ class TaskPath:
         """Whether task slots are supervised; a frozen slot alone does not make it false."""
         return not self._ready.is_set() or self.dispatcher.slots_alive
 
+    @property
+    def lease_left_s(self) -> float:
+        """How long the cloud surely still holds our tasks to be ours."""
+        return self._lease.left_s()
+
     def set_read_only(self, read_only: bool) -> None:
         """Whether anything is written to miners, from now on."""
         self.set_policy(dataclasses.replace(self.policy, read_only=read_only))

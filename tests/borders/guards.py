@@ -479,7 +479,7 @@ def _first_steps() -> Iterator[Guard]:
     yield Guard(
         "the daemon does not begin on a state folder of another user",
         "agent/cli/commands.py",
-        "        check_files(config.state.dir, _STATE)\n",
+        "        check_files(config.state.dir, _STATE.union(*(each.state_files for each in SINKS)))\n",
         "",
         f"{folder}a_state_folder_of_another_ends_the_daemon_before_anything_is_begun",
     )

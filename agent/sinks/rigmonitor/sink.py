@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import structlog
@@ -25,7 +24,7 @@ from contract.link import MinerReading
 from contract.miner import Identity
 from drivers.base import Driver
 
-_FILE: Final = "rigmonitor.json"
+STATE_FILE: Final = "rigmonitor.json"  # in the state folder
 READ_ONLY: Final = "only reported to: the agent is in read-only mode"
 
 TWINS: Final = "neither reported nor switched, since several devices show its MAC"
@@ -65,7 +64,7 @@ class RigMonitor:
             clock,
             slow_every_polls=config.telemetry.slow_every_polls,
         )
-        self._memory = Memory(config.state.dir / Path(_FILE), clock)
+        self._memory = Memory(config.state.dir / STATE_FILE, clock)
         self._client = open_client(config)
         self._reports = Reports(
             self._client,

@@ -70,7 +70,7 @@ async def test_how_many_miners_refuse_the_login_is_told_to_the_cloud_and_measure
     [notice] = daemon._beat({}).notices
     assert notice.startswith("Miners that refuse our user or password: 2, 10.0.0.7 for one.")
     assert "miner-agent doctor" in notice
-    assert daemon._figures()["miners_login_refused"] == 2
+    assert daemon.figures()["miners_login_refused"] == 2
     assert "miners_login_refused" in GAUGES
     await daemon._buffer.close()
 

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
-from agent.config.file import ConfigError
+from agent.config.file import ConfigError, parse
+from agent.daemon import Daemon
 from agent.sinks.prometheus import COUNTERS, GAUGES, MetricsServer, check_port
+from service.notify import Notifier
+from tests.virtual_time import loop_clock
 
 
 def scrape(port: int) -> str:
@@ -36,6 +40,14 @@ def test_every_figure_says_what_it_is() -> None:
     for name, words in every.items():
         assert f"miner_agent_{name}" in text
         assert words in text
+
+
+async def test_every_figure_is_fed_by_the_daemon(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "token").chmod(0o600)
+    config = parse({"cloud": {"url": "http://127.0.0.1:9"}, "state": {"dir": str(tmp_path)}})
+    daemon = Daemon(config, loop_clock(), Notifier())
+    assert daemon.figures().keys() == COUNTERS.keys() | GAUGES.keys()
 
 
 def test_a_port_that_is_taken_names_its_key() -> None:

@@ -20,7 +20,7 @@ from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.ports import Downloader, TaskSource
 from agent.scan.scanner import FarmScanner
-from agent.sinks.rigmonitor import RigMonitor
+from agent.sinks.rigmonitor.sink import RigMonitor
 from agent.tasks.path import TaskPath
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.poller import Poller
