@@ -21,6 +21,7 @@ from contract.task import TaskName
 from tests.system.checker import Figures, check
 from tests.system.load import AWAY, Load
 from tests.system.witness import Kill, Row, Shown, read_journal, read_ledger, take_kill
+from tests.warm import WarmPart
 
 HERE = Path(__file__).resolve().parent
 _PATIENCE_S = 90.0
@@ -52,6 +53,13 @@ class Site(msgspec.Struct):
         else:
             self.stage.agent.program = command("agent.cli", *run)
         self.stage.agent.environment = None if environment is None else dict(environment)
+
+    async def warm(self) -> None:
+        """Agent and cloud begin anew, now and from now on forked from processes that have everything imported: most of
+        what a life costs that is killed soon.
+        """
+        self.stage.cloud = await WarmPart.instead_of(self.stage.cloud)
+        self.stage.agent = await WarmPart.instead_of(self.stage.agent)
 
     async def agent_up(self) -> None:
         """Wait until the present life of the agent says that it is ready (with log level info)."""
@@ -188,7 +196,11 @@ async def open_site(
             return len(rows) == len(stage.miners) and all(row["model"] for row in rows)
 
         await site.until(all_read, "every miner in the cloud")
-        yield site
+        try:
+            yield site
+        finally:
+            for part in (stage.agent, stage.cloud):
+                await part.end()  # which may not be the one that the stage began with
 
 
 class Killer:
