@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from agent.demo.part import Part, command
+from agent.demo.part import Part, StageError, command
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 _servers: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
@@ -112,6 +112,15 @@ class WarmPart(Part):
             )
         self.lives += 1
         return {}
+
+
+async def ask(module: str, *args: object) -> Any:
+    """As `agent.demo.part.ask`: run a command to its end; give the JSON document of its last line."""
+    process = await started(module, *args, "--json")
+    out, err = await process.communicate()
+    if process.returncode != 0:
+        raise StageError(f"{module} {args[0]} failed: {err.decode(errors='replace')[-2000:]}")
+    return json.loads(out.splitlines()[-1])
 
 
 def end_all() -> None:
