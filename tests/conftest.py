@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import cost
+from tests import cost, warm
 from tests.virtual_time import VirtualLoop
 
 _BEGUN = time.monotonic()
@@ -55,6 +55,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return len(_LONGEST) + (item.path.parent.name not in {"system", "judges"})
 
     items.sort(key=rank)
+
+
+def pytest_sessionfinish() -> None:
+    """The processes that others are forked from end with whoever used them."""
+    warm.end_all()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,6 +1,4 @@
-"""One life of a process after the other: the other end of `crashpoints.py`, whose lives end where they are told to, and
-of `forked.py`.
-"""
+"""One life of an agent after the other: the other end of `crashpoints.py`, whose lives end where they are told to."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from agent.demo.part import Part, bound_to_us
+from agent.demo.part import bound_to_us
 from tests.system.site import HERE, Site
 
 
@@ -41,19 +39,12 @@ class Lives:
 
     async def end(self) -> None:
         """Ask the agent to end, if it runs, and wait until it has."""
-        await self._end(signal.SIGTERM)
-
-    async def kill(self) -> None:
-        """End the present life without a chance to say anything."""
-        await self._end(signal.SIGKILL)
-
-    async def _end(self, number: signal.Signals) -> None:
         if self._ended is None:
             return
         if not self._ended.done():
             # It may have ended by itself, with its exit code still on its way.
             with suppress(ProcessLookupError):
-                os.kill(self._pid, number)
+                os.kill(self._pid, signal.SIGTERM)
         await self._ended
 
     async def _number(self) -> int:
@@ -64,28 +55,11 @@ class Lives:
 @asynccontextmanager
 async def lives_of(site: Site) -> AsyncIterator[Lives]:
     """In place of the site's own agent, which is ended first; on the same folder, with the same log."""
-    run = ("run", "--config", site.stage.folder / "config.toml")
-    async with _lives(site.stage.agent, HERE / "crashpoints.py", *run) as lives:
-        yield lives
-
-
-@asynccontextmanager
-async def forked(part: Part, heavy: str) -> AsyncIterator[Lives]:
-    """In place of a part of the stage, which is ended first: its program, with `heavy` imported beforehand. A first life
-    is begun.
-    """
-    module = part.program[2].split()[1]  # as `agent.demo.part.command` has it
-    async with _lives(part, HERE / "forked.py", heavy, module, *part.program[3:]) as lives:
-        await lives.begin()
-        yield lives
-
-
-@asynccontextmanager
-async def _lives(part: Part, *program: object) -> AsyncIterator[Lives]:
+    part = site.stage.agent
     await part.end()
     with part.log.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *map(str, program),
+            sys.executable, str(HERE / "crashpoints.py"), "run", "--config", str(site.stage.folder / "config.toml"),
             stdin=PIPE, stdout=PIPE, stderr=log, preexec_fn=bound_to_us(), start_new_session=True,
         )  # fmt: skip
     lives = Lives(process)

@@ -7,7 +7,7 @@ import random
 import shutil
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +16,6 @@ from typing import Final
 import msgspec
 
 from cloud.store.engine import DATABASE_NAME
-from tests.system.lives import Lives
 from tests.system.site import Site
 from tests.system.witness import Kill, Row, take_kill
 
@@ -45,14 +44,14 @@ class Restorer:
     there any more, oldest first; `kills` the pictures taken whenever the agent was killed.
     """
 
-    def __init__(self, site: Site, lives: Mapping[Side, Lives], *, seed: int) -> None:
+    def __init__(self, site: Site, *, seed: int) -> None:
         self.gone: list[Row] = []
         self.kills: list[Kill] = []
         self.ages_s: list[float] = []
         self.restored = dict.fromkeys(Side, 0)
         self.restarted_both = 0
         self._site = site
-        self._lives = lives
+        self._parts = {Side.AGENT: site.stage.agent, Side.CLOUD: site.stage.cloud}
         self._random = random.Random(seed)
         self._copies: list[Copy] = []
         self._known: set[tuple[str, float | None, str, str | None]] = set()
@@ -88,7 +87,7 @@ class Restorer:
             await self._kill(side)
             t = time.time()
             await asyncio.to_thread(self._take_files, side, path)
-            await self._lives[side].begin()
+            await self._parts[side].start()
         made = Copy(side, path, t)
         self._copies.append(made)
         return made
@@ -112,11 +111,11 @@ class Restorer:
         if restarts == "before":
             order.insert(self._random.randint(0, 1), other)
         for side in order:
-            await self._lives[side].begin()
+            await self._parts[side].start()
         if restarts == "after":
             await asyncio.sleep(self._random.uniform(0.0, 0.5))
             await self._kill(other)
-            await self._lives[other].begin()
+            await self._parts[other].start()
         self.restarted_both += restarts != "no"
 
     def batches_of(self, copy: Copy) -> set[str]:
@@ -139,7 +138,7 @@ class Restorer:
                 self.gone.append(row)
 
     async def _kill(self, side: Side) -> None:
-        await self._lives[side].kill()
+        await self._parts[side].kill()
         if side is Side.AGENT:
             self.kills.append(take_kill(self._site.journal, time.time(), self._site.stage.ledger))
 

@@ -7,9 +7,10 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 
@@ -21,6 +22,7 @@ from contract.task import TaskName
 from tests.system.checker import Figures, check
 from tests.system.load import AWAY, Load
 from tests.system.witness import Kill, Row, Shown, read_journal, read_ledger, take_kill
+from tests.warm import WarmPart, ask
 
 HERE = Path(__file__).resolve().parent
 _PATIENCE_S = 90.0
@@ -52,6 +54,13 @@ class Site(msgspec.Struct):
         else:
             self.stage.agent.program = command("agent.cli.app", *run)
         self.stage.agent.environment = None if environment is None else dict(environment)
+
+    async def warm(self) -> None:
+        """Agent and cloud begin anew, now and from now on forked from processes that have everything imported: most of
+        what a life costs that is killed soon.
+        """
+        self.stage.cloud = await WarmPart.instead_of(self.stage.cloud)
+        self.stage.agent = await WarmPart.instead_of(self.stage.agent)
 
     async def agent_up(self) -> None:
         """Wait until the present life of the agent says that it is ready (with log level info)."""
@@ -169,13 +178,20 @@ async def open_site(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[Site]:
     """Start everything, let the agent scan, and wait until the cloud has a reading of every miner."""
-    async with (
-        set_stage(
-            folder, miners=0, makes=makes, base=base, time_scale=time_scale, settings=settings
-        ) as stage,
-        Operator(stage) as operator,
-        serve_images(stage.firmware) as images_url,
-    ):
+    async with AsyncExitStack() as stack:
+        with patch("agent.demo.stage.ask", ask):  # importing is most of what its commands cost
+            stage = await stack.enter_async_context(
+                set_stage(
+                    folder,
+                    miners=0,
+                    makes=makes,
+                    base=base,
+                    time_scale=time_scale,
+                    settings=settings,
+                )
+            )
+        operator = await stack.enter_async_context(Operator(stage))
+        images_url = await stack.enter_async_context(serve_images(stage.firmware))
         site = Site(stage, operator, images_url, {})
         first, last = stage.miners[0].ip, stage.miners[-1].ip
         batch, _ = await operator.create(TaskName.SCAN, None, {"ip_range": f"{first}-{last}"})
@@ -188,7 +204,11 @@ async def open_site(
             return len(rows) == len(stage.miners) and all(row["model"] for row in rows)
 
         await site.until(all_read, "every miner in the cloud")
-        yield site
+        try:
+            yield site
+        finally:
+            for part in (stage.agent, stage.cloud):
+                await part.end()  # which may not be the one that the stage began with
 
 
 class Killer:

@@ -38,6 +38,7 @@ async def gate(
     async with open_site(
         folder, makes=makes, base=base, settings={"log": {"level": "info"}}
     ) as site:
+        await site.warm()
         load = load_of(site, seed=SEED, open_tasks=open_tasks)
         killer = Killer(site, seed=SEED)
         hands = Hands(site, seed=SEED)

@@ -27,14 +27,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.system.checker import Figures, check
-from tests.system.lives import Lives, forked
 from tests.system.load import AWAY, Load
 from tests.system.restore import Restorer, Side
 from tests.system.site import Site, load_of, open_site
@@ -56,8 +55,8 @@ YOUNG_S = 1.5  # the mean age of a copy that is put back in the round in which i
 class Rounds:
     """One after the other, on one site."""
 
-    def __init__(self, site: Site, lives: Mapping[Side, Lives], *, seed: int) -> None:
-        self.restorer = Restorer(site, lives, seed=seed)
+    def __init__(self, site: Site, *, seed: int) -> None:
+        self.restorer = Restorer(site, seed=seed)
         self.stuck: set[str] = set()
         self._site = site
         self._load = load_of(site, seed=seed, open_tasks=OPEN_TASKS)
@@ -140,12 +139,11 @@ class _running:  # noqa: N801 - reads as a verb
 async def gate(folder: Path, base: str, tell: Callable[[str], None], *, rounds: int) -> Figures:
     """So many rounds, the side of each by a seed; what the checker says of all of them."""
     pick, side = random.Random(SEED), Side.CLOUD
-    async with (
-        open_site(folder, makes=MAKES, base=base, time_scale=TIME_SCALE, settings=QUIET) as site,
-        forked(site.stage.cloud, "cloud.server") as cloud,
-        forked(site.stage.agent, "agent.daemon") as agent,
-    ):
-        played = Rounds(site, {Side.AGENT: agent, Side.CLOUD: cloud}, seed=SEED)
+    async with open_site(
+        folder, makes=MAKES, base=base, time_scale=TIME_SCALE, settings=QUIET
+    ) as site:
+        await site.warm()
+        played = Rounds(site, seed=SEED)
         for number in range(rounds):
             # Mostly the same side again: the longer it was the other's turn, the older a copy can be.
             if number < 2 or pick.random() < 0.3:

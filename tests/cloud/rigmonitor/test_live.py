@@ -37,13 +37,21 @@ class Site:
     key: str
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Site]:
+    """A farm made by command, before any loop runs; and its data directory, which each test has a copy of."""
+    data = tmp_path_factory.mktemp("data")
+    workspace = ask(data, "workspace", "create", "--name", "W")["id"]
+    farm = ask(data, "farm", "create", "--name", "F", "--workspace", workspace)["id"]
+    key = ask(data, "key", "create", "--name", "K", "--workspace", workspace)["key"]
+    return data, Site(workspace, farm, key)
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    """A farm made by command, before any loop runs."""
-    workspace = ask(tmp_path, "workspace", "create", "--name", "W")["id"]
-    farm = ask(tmp_path, "farm", "create", "--name", "F", "--workspace", workspace)["id"]
-    key = ask(tmp_path, "key", "create", "--name", "K", "--workspace", workspace)["key"]
-    return Site(workspace, farm, key)
+def site(made: tuple[Path, Site], tmp_path: Path) -> Site:
+    data, site = made
+    shutil.copytree(data, tmp_path, dirs_exist_ok=True)
+    return site
 
 
 async def shell(line: str) -> str:
@@ -122,17 +130,8 @@ async def test_a_server_with_the_alias_takes_the_other_header_and_logs_no_code(
     )
     code = made["code"]
     said = tmp_path / "said"
-    with said.open("wb") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", "from cloud.cli import main; main()", "serve"),
-            *("--data", str(tmp_path), "--port", "0", "--json", "--rig-header-alias"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-        )
-        try:
-            assert process.stdout is not None
-            async with asyncio.timeout(60):
-                url = json.loads(await process.stdout.readline())["url"]
+    with said.open("wb") as log:
+        async with serving(tmp_path, "--rig-header-alias", log=log) as (url, _):
             base = f"curl -sS --noproxy '*' {url}/api/v1/asic_miners"
             wished = json.loads(await shell(f"{base}/expected_status -H 'API-CODE: {code}'"))
             assert wished["asic_expected_status"] == "on"
@@ -144,9 +143,6 @@ async def test_a_server_with_the_alias_takes_the_other_header_and_logs_no_code(
                 f"{base}/specs -H 'API_CODE: {code}' -H 'Content-Type: application/json' -d '{specs}'"
             )
             assert answer == "null"
-        finally:
-            process.terminate()
-            await process.wait()
     logged = said.read_text("utf-8")
     assert "rig.activated" in logged
     assert code not in logged
