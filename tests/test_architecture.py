@@ -59,6 +59,18 @@ CLOCK_CALLS = {
 }  # fmt: skip
 MAY_READ_A_CLOCK = ("contract/clock.py", "simulator/*")
 
+# Whose folders are small enough to be read from the list of their files.
+READ_AT_A_GLANCE = (
+    "contract",
+    "service",
+    "cloud",
+    "simulator",
+    "bench",
+    "tests/cloud",
+    "tests/simulator",
+)
+FILES_OF_A_FOLDER = 22
+
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
     for room in ROOMS:
@@ -147,6 +159,14 @@ def test_nobody_reads_a_clock_but_the_clock() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     silent = [path for path, tree in sources() if tree.body and not ast.get_docstring(tree)]
     assert silent == []
+
+
+def test_a_folder_is_read_at_a_glance() -> None:
+    folders = [ROOT / room for room in READ_AT_A_GLANCE]
+    folders += [each for room in folders for each in room.rglob("*/")]
+    files = {each: [f for f in each.iterdir() if f.is_file()] for each in folders}
+    full = {str(each.relative_to(ROOT)): len(held) for each, held in files.items()}
+    assert {name: number for name, number in full.items() if number > FILES_OF_A_FOLDER} == {}
 
 
 def test_production_code_holds_no_test_switch() -> None:
