@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,24 @@ def test_rooms_import_only_what_the_design_lets_them() -> None:
         if module.split(".")[0] in ROOMS and not within(module, MAY_IMPORT[path.split("/")[0]])
     ]
     assert wrong == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    try:
+        TopologicalSorter(_imports_between_modules()).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
+
+
+def _imports_between_modules() -> dict[str, set[str]]:
+    """Our modules by name, with those that each imports, at any place in it and for types alone, too."""
+    trees = {path.removesuffix(".py").removesuffix("/__init__"): tree for path, tree in sources()}
+    modules = {path.replace("/", "."): tree for path, tree in trees.items()}
+    return {
+        module: {name if name in modules else name.rpartition(".")[0] for _, name in imports(tree)}
+        & (modules.keys() - {module})
+        for module, tree in modules.items()
+    }
 
 
 def test_only_a_few_named_modules_open_sockets() -> None:
