@@ -7,12 +7,9 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
-from simulator.net import Connection, Listener
-
-if TYPE_CHECKING:
-    from simulator.device import Device
+from simulator.net import Connection, Host, Listener
 
 MAX_HEAD: Final = 16 * 1024
 MAX_BODY: Final = 256 * 1024 * 1024
@@ -129,7 +126,7 @@ class HttpConnection(Connection):
     server: ClassVar[str | None] = "lighttpd/1.4.32"
     """The name it gives itself, `None` where it gives none."""
 
-    def __init__(self, device: Device, listener: Listener, handler: Handler) -> None:
+    def __init__(self, device: Host, listener: Listener, handler: Handler) -> None:
         super().__init__(device, listener)
         self._handler = handler
         self._buffer = bytearray()

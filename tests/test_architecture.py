@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,18 @@ CLOCK_CALLS = {
     ("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"),
 }  # fmt: skip
 MAY_READ_A_CLOCK = ("contract/clock.py", "simulator/*")
+
+# Whose folders are small enough to be read from the list of their files.
+READ_AT_A_GLANCE = (
+    "contract",
+    "service",
+    "cloud",
+    "simulator",
+    "bench",
+    "tests/cloud",
+    "tests/simulator",
+)
+FILES_OF_A_FOLDER = 22
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
@@ -125,6 +138,24 @@ def test_the_rules_name_no_file_that_does_not_exist() -> None:
     assert [each for each in named if not any(ROOT.glob(each))] == []
 
 
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    try:
+        TopologicalSorter(_imports_between_modules()).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
+
+
+def _imports_between_modules() -> dict[str, set[str]]:
+    """Our modules by name, with those that each imports, at any place in it and for types alone, too."""
+    trees = {path.removesuffix(".py").removesuffix("/__init__"): tree for path, tree in sources()}
+    modules = {path.replace("/", "."): tree for path, tree in trees.items()}
+    return {
+        module: {name if name in modules else name.rpartition(".")[0] for _, name in imports(tree)}
+        & (modules.keys() - {module})
+        for module, tree in modules.items()
+    }
+
+
 def test_only_a_few_named_modules_open_sockets() -> None:
     wrong = []
     for path, tree in sources():
@@ -176,6 +207,14 @@ def test_nobody_reads_a_clock_but_the_clock() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     silent = [path for path, tree in sources() if tree.body and not ast.get_docstring(tree)]
     assert silent == []
+
+
+def test_a_folder_is_read_at_a_glance() -> None:
+    folders = [ROOT / room for room in READ_AT_A_GLANCE]
+    folders += [each for room in folders for each in room.rglob("*/")]
+    files = {each: [f for f in each.iterdir() if f.is_file()] for each in folders}
+    full = {str(each.relative_to(ROOT)): len(held) for each, held in files.items()}
+    assert {name: number for name, number in full.items() if number > FILES_OF_A_FOLDER} == {}
 
 
 def test_production_code_holds_no_test_switch() -> None:

@@ -21,10 +21,10 @@ from agent.demo.part import bound_to_us
 
 # What a program imports only once it runs.
 HEAVY: Final = {
-    "agent.cli": ("agent.commands", "agent.daemon", "agent.doctor", "agent.shown"),
-    "cloud.cli": ("cloud.server", "cloud.store.migrate"),
+    "agent.cli.app": ("agent.cli.commands", "agent.daemon", "agent.cli.doctor", "agent.cli.render"),
+    "cloud.cli": ("cloud.server", "cloud.cli.commands", "cloud.store.schema.migrate"),
 }
-NAMES: Final = {"agent.cli": "miner-agent", "cloud.cli": "miner-cloud"}
+NAMES: Final = {"agent.cli.app": "miner-agent", "cloud.cli": "miner-cloud"}
 _ORDER_MAX_BYTES: Final = 2**20
 
 

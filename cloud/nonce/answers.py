@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from cloud.errors import json_response
+from cloud.http.errors import json_response
 from contract.nonce import Page, nonce_time
 from contract.nonce_items import Actor, ListAnswer, OneAnswer
 

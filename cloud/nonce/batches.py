@@ -8,14 +8,14 @@ from typing import Any, Final
 from aiohttp import web
 
 from cloud.context import CLOCK, STORE, WAKE_UPS
-from cloud.errors import ApiError, json_response
+from cloud.http.errors import ApiError, json_response
 from cloud.nonce import creation
 from cloud.nonce.answers import actor_of, many, one
 from cloud.nonce.planning import Request
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, refused, takes, words_of
 from cloud.nonce.tasks import is_unknown, shown_params, signer, task_item
-from cloud.store import batches, tasks_query
-from cloud.store.batches import Counts
+from cloud.store.tasks import batches, lookup
+from cloud.store.tasks.batches import Counts
 from contract.errors import ErrorCode
 from contract.keys import NAMES_LIKENESS, nearest
 from contract.nonce import (
@@ -69,7 +69,7 @@ async def get_batch(request: web.Request) -> web.Response:
         row = await batches.find(connection, farm["id"], batch_id)
         if row is None:
             raise ApiError(404, "Task batch not found in this farm")
-        rows, _ = await tasks_query.of_batch(connection, farm["id"], batch_id)
+        rows, _ = await lookup.of_batch(connection, farm["id"], batch_id)
     sign, counts = signer(request), row["counts"]
     assert isinstance(counts, Counts)
     actor, made = actor_of(row), nonce_time(row["created_at"])
@@ -161,7 +161,7 @@ async def retry_batch(request: web.Request) -> web.Response:
         batch = await batches.find(connection, farm["id"], batch_id)
         if batch is None:
             raise ApiError(404, "Task batch not found in this farm")
-        rows, _ = await tasks_query.of_batch(
+        rows, _ = await lookup.of_batch(
             connection,
             farm["id"],
             batch_id,

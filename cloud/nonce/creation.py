@@ -10,16 +10,17 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from cloud.auth import ACTOR, Actor
 from cloud.config import CloudSettings
 from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
-from cloud.errors import ApiError
+from cloud.http.auth import ACTOR, Actor
+from cloud.http.errors import ApiError
 from cloud.nonce.event_tasks import carry_out
 from cloud.nonce.miners import snapshot_of
 from cloud.nonce.planning import Plan, Request, plan, skip_agents
 from cloud.nonce.tasks import shown_params
-from cloud.store import batches, miners_query, tasks_query
 from cloud.store.ids import new_uuid
+from cloud.store.miners import search
+from cloud.store.tasks import batches, lookup
 from contract.nonce import nonce_time
 from contract.nonce_items import Actor as ActorItem
 from contract.nonce_items import BatchCreated, CreateAnswer, CreateMeta, CreateSummary, Skip
@@ -64,8 +65,8 @@ async def create(request: web.Request, farm: Row, order: Order) -> CreateAnswer:
         agents = await batches.executors(connection, farm["id"]) if spec.by_agent else []
         if spec.wants_miner:
             ids = order.request.miner_ids
-            known = await miners_query.by_ids(connection, farm["id"], ids)
-            recent = await tasks_query.last_of_kind(connection, farm["id"], name, ids)
+            known = await search.by_ids(connection, farm["id"], ids)
+            recent = await lookup.last_of_kind(connection, farm["id"], name, ids)
             planned = plan(order.request, known, recent, now)
             tasks = (
                 [maker.for_agent(row, [each["id"] for each in agents]) for row in planned.chosen]

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from cloud.store.miners_query import INTERVAL_DEFAULT_S
-from cloud.store.readings import DUPLICATE_MAC
-from cloud.store.tasks_query import LastOfKind
+from cloud.store.miners.readings import DUPLICATE_MAC
+from cloud.store.miners.search import INTERVAL_DEFAULT_S
+from cloud.store.tasks.lookup import LastOfKind
 from contract.errors import LOGIN_FIX
 from contract.miner import normalize_mac
 from contract.nonce import MODES_BY_MAKE

@@ -11,11 +11,12 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from cloud.context import CLOCK, FILES, STORE, TIME
-from cloud.errors import ApiError
+from cloud.http.errors import ApiError
 from cloud.nonce.answers import many
 from cloud.nonce.miners import snapshot_of
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, takes, text_of, words_of
-from cloud.store import batches, miners_query, tasks_query
+from cloud.store.miners import search
+from cloud.store.tasks import batches, lookup
 from contract.hiding import hidden, shown_url
 from contract.nonce import TASK_WINDOW, nonce_time, parse_time
 from contract.nonce_items import (
@@ -45,10 +46,10 @@ async def list_miner_tasks(request: web.Request) -> web.Response:
     store, now, page = request.app[STORE], request.app[CLOCK].now(), page_of(request)
     since, until = _window(request, now)
     name, status = _one_of(request, "task_name", TaskName), _one_of(request, "status", TaskStatus)
-    miner = await miners_query.one(store, farm["id"], named(request, "miner_id"))
+    miner = await search.one(store, farm["id"], named(request, "miner_id"))
     if miner is None:
         raise ApiError(404, "Miner not found in this farm")
-    rows, total = await tasks_query.of_miner(
+    rows, total = await lookup.of_miner(
         store, farm["id"], miner["id"], page, since=since, until=until, name=name, status=status
     )
     today = snapshot_of(miner, farm, now) if rows else None
@@ -71,7 +72,7 @@ async def list_batch_tasks(request: web.Request) -> web.Response:
     async with request.app[STORE].read() as connection:
         if await batches.find(connection, farm["id"], batch_id) is None:
             raise ApiError(404, "Task batch not found in this farm")
-        rows, total = await tasks_query.of_batch(
+        rows, total = await lookup.of_batch(
             connection, farm["id"], batch_id, statuses=statuses, page=page
         )
     sign = signer(request)

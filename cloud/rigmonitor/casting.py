@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
-from cloud.bodies import is_clean
+from cloud.http.bodies import is_clean
 from contract.rigmonitor import Body, PoolState
 
 BLANK: Final = "can't be blank"

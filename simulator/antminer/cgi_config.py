@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from simulator.antminer.config import Conf, Write, config_text, mode_of, write_new
-from simulator.antminer.web import code_output, json_output, page, script_output
+from simulator.antminer.output import code_output, json_output, page, script_output
 from simulator.http import Request, Response
 
 if TYPE_CHECKING:

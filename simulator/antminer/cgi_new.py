@@ -18,7 +18,7 @@ from simulator.antminer.cgi_service import (
     set_network_conf,
     upgrade,
 )
-from simulator.antminer.web import Script, json_output, page, script_output
+from simulator.antminer.output import Script, json_output, page, script_output
 from simulator.http import Request, Response
 
 if TYPE_CHECKING:

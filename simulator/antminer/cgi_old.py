@@ -10,8 +10,8 @@ from simulator.antminer import firmware, legacy
 from simulator.antminer.cgi_config import apply_write, shown_config
 from simulator.antminer.cgi_service import apply_network, cut_upload, log, network_info
 from simulator.antminer.config import Conf, Write, mode_of, write_old
+from simulator.antminer.output import Script, page, script_output
 from simulator.antminer.pools import pool_states
-from simulator.antminer.web import Script, page, script_output
 from simulator.http import Request, Response
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulator.antminer import firmware, logs
 from simulator.antminer.catalogue import Generation
-from simulator.antminer.web import code_output, json_output, page, script_output
+from simulator.antminer.output import code_output, json_output, page, script_output
 from simulator.http import Request, Response
 
 if TYPE_CHECKING:

@@ -11,15 +11,11 @@ from simulator.antminer import firmware
 from simulator.antminer.catalogue import Generation, Model
 from simulator.antminer.config import Conf, factory_config, mode_of
 from simulator.antminer.mailbox import Mailbox
-from simulator.antminer.pools import PoolState, pool_states
 from simulator.antminer.process import MinerProcess
-from simulator.antminer.rpc import Queue, RpcConnection
 from simulator.antminer.units import Units
-from simulator.antminer.web import PowerConnection, WebServer
 from simulator.device import Place
-from simulator.http import HttpConnection, Response
+from simulator.http import Response
 from simulator.miner import Miner
-from simulator.net import Listener
 from simulator.orders import Reaction
 from simulator.pools import Pool, working_pools
 from simulator.supervisor import Supervisor
@@ -32,7 +28,7 @@ _MAC_LATE_S: Final = 3.0
 
 
 class Antminer(Miner):
-    """One AntMiner with Bitmain's firmware."""
+    """One AntMiner with Bitmain's firmware. `simulator.antminer.build` puts servers behind its ports."""
 
     make = "antminer"
     boot_s = 45.0
@@ -66,6 +62,8 @@ class Antminer(Miner):
         self.archives: dict[str, bytes] = {}
         self.web_up = True
         self.web_hung = False
+        self.most_scripts = 0
+        """The largest number of CGIs that ever ran side by side."""
         self.config_lock = False
         self.config_corrupt = False
         """Two writers at once have spoilt the config file; a factory reset mends it."""
@@ -79,22 +77,6 @@ class Antminer(Miner):
         self.mailbox = Mailbox(self)
         self.units = Units(spec, self.faults)
         self.faults.build_in(spec.quirks)
-        self.web = WebServer(self)
-        queue = Queue()
-        self.listeners["http"] = Listener(
-            self.ip,
-            self.ports["http"],
-            lambda listener: HttpConnection(self, listener, self.web.handle),
-        )
-        self.listeners["rpc"] = Listener(
-            self.ip, self.ports["rpc"], lambda listener: RpcConnection(self, listener, queue)
-        )
-        if spec.has_power and (self.ports["http"] == 80 or "power" in self.ports):
-            self.listeners["power"] = Listener(
-                self.ip,
-                self.ports.get("power", POWER_PORT),
-                lambda listener: PowerConnection(self, listener, self.web.power),
-            )
 
     # --- what it shows of itself -----------------------------------------------------------------
 
@@ -174,10 +156,6 @@ class Antminer(Miner):
     def board_rate(self, index: int) -> float:
         """The rate of one board, H/s."""
         return self.board_figure(self.process.board_rate(index))
-
-    def pool_state(self, index: int) -> PoolState:
-        """One slot of the pools the process runs with."""
-        return pool_states(self)[index]
 
     def board_temps(self, index: int) -> list[int]:
         return self.process.board_temps(index, cold="cold" in self.faults)

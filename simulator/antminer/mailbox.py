@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 
-if TYPE_CHECKING:
-    from simulator.antminer.device import Antminer
+from simulator.clock import DeviceClock
+from simulator.ledger import Phase
 
 POLL_S: Final = 1.0
 POLL_BLINKING_S: Final = 0.6
@@ -22,10 +22,21 @@ class Order:
     is_light: bool = False
 
 
+class Board(Protocol):
+    """The device whose daemon looks into the mailbox, as far as it is needed here."""
+
+    clock: DeviceClock
+    blinking: bool
+
+    def after(self, seconds: float, act: Callable[[], None]) -> None: ...
+    def end_blink(self) -> None: ...
+    def record(self, action: str, phase: Phase, **more: Any) -> None: ...
+
+
 class Mailbox:
     """One file, one order: the last writer wins, and who wrote before is not told."""
 
-    def __init__(self, miner: Antminer) -> None:
+    def __init__(self, miner: Board) -> None:
         self._miner = miner
         self._order: Order | None = None
         self._look_due = False

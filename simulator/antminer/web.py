@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from simulator.antminer import cgi_new, cgi_old
 from simulator.antminer.catalogue import Generation, Shape
+from simulator.antminer.output import page
 from simulator.http import DigestGate, HttpConnection, Request, Response, parse_digest
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 REALM: Final = "antMiner Configuration"
 CGI_S: Final = 0.08
 _UNKNOWN_METER: Final = "error 6060 cmd"
-Script = Callable[["Antminer", Request], Awaitable[Response]]
 # paths that change something, by the name of the change in the ledger
 ORDERS: Final = {
     "/cgi-bin/reboot.cgi": "reboot",
@@ -46,14 +45,9 @@ class WebServer:
         self._authorized = 0
         self._uses: dict[str, int] = {}
         self._running = 0
-        self.most_at_once = 0
-        """The largest number of CGIs that ever ran side by side."""
 
     async def handle(self, request: Request) -> Response:
         """Answer one request to port 80."""
-        # imported here: the scripts need the device, the device needs its web server
-        from simulator.antminer import cgi_new, cgi_old
-
         miner = self._miner
         if self.web_hangs():
             return Response(hold=True)
@@ -67,7 +61,7 @@ class WebServer:
         if script is None:
             return self._static(request)
         self._running += 1
-        self.most_at_once = max(self.most_at_once, self._running)
+        miner.most_scripts = max(miner.most_scripts, self._running)
         try:
             fragile = miner.faults.get("fragile_web")
             if fragile is not None and self._running > int(fragile.args.get("limit", 3)):
@@ -148,34 +142,3 @@ class WebServer:
         if request.path in ("/", "/index.html"):
             return page(200, f"{miner.spec.name} - Antminer")
         return page(404, "404 - Not Found")
-
-
-def page(status: int, title: str, *headers: tuple[str, str]) -> Response:
-    """A page the server itself makes."""
-    body = (
-        '<?xml version="1.0" encoding="iso-8859-1"?>\n'
-        f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
-    )
-    return Response(status, body.encode(), (("Content-Type", "text/html"), *headers))
-
-
-def json_output(miner: Antminer, document: Any) -> Response:
-    """A script's JSON."""
-    return script_output(miner, json.dumps(document))
-
-
-def code_output(miner: Antminer, code: str, message: str) -> Response:
-    """A script's refusal."""
-    return json_output(miner, {"stats": "error", "code": code, "msg": message})
-
-
-def script_output(miner: Antminer, text: str, *, status: int = 200) -> Response:
-    """What a shell script printed: two blank lines first, no length, and hardly a type."""
-    is_old = miner.spec.generation is Generation.OLD
-    return Response(
-        status,
-        b"\n\n" + text.encode(),
-        () if is_old else (("Content-Type", "text/html"),),
-        length=False,
-        chunked=miner.spec.chunked,
-    )

@@ -9,12 +9,9 @@ from typing import Any, ClassVar, Final
 from simulator.device import Place
 from simulator.iceriver import factory, firmware
 from simulator.iceriver.catalogue import Model, Variant, next_build
-from simulator.iceriver.daemon import DaemonConnection
-from simulator.iceriver.orders import MODES
-from simulator.iceriver.process import Hasher
-from simulator.iceriver.web import WebServer
+from simulator.iceriver.memory import WebMemory
+from simulator.iceriver.process import MODES, Hasher
 from simulator.miner import Miner
-from simulator.net import Listener
 from simulator.orders import Order, Reaction
 from simulator.pools import Pool, PoolState, pool_states, working_pools
 
@@ -24,7 +21,7 @@ _RESTART_EVERY_S: Final = 1800.0
 
 
 class Iceriver(Miner):
-    """One IceRiver with the maker's firmware."""
+    """One IceRiver with the maker's firmware. `simulator.iceriver.build` puts servers behind its ports."""
 
     make = "iceriver"
     boot_s = 45.0  # the start script of the web server alone sleeps for most of that
@@ -58,12 +55,8 @@ class Iceriver(Miner):
         self.hasher.start(asleep=False, ago_s=uptime_s)
         self._first_started = self.clock.now() - uptime_s
         self._restless = False
-        self.web = WebServer(self)
+        self.web = WebMemory(self.faults)
         self.faults.build_in(spec.quirks)
-        self.listeners["http"] = Listener(self.ip, self.ports["http"], self.web.connection)
-        self.listeners["daemon"] = Listener(
-            self.ip, self.ports["daemon"], lambda listener: DaemonConnection(self, listener)
-        )
 
     # --- what it shows of itself -----------------------------------------------------------------
 
@@ -143,7 +136,7 @@ class Iceriver(Miner):
             return False
         if kind == "daemon":
             return self.daemon_answers and "refuses_4111" not in self.faults
-        return "web_down" not in self.faults and not self.web.is_out_of_memory
+        return "web_down" not in self.faults and not self.web.is_used_up
 
     def move_to(self, ip: str) -> None:
         super().move_to(ip)

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from simulator.iceriver.device import Iceriver
     from simulator.iceriver.firmware import Image
 
-MODES: Final = ("normal", "sleep")
 _LIGHT_S: Final = 1.0
 _POOLS_S: Final = 2.0
 _HARDWARE_S: Final = 1.0

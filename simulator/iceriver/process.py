@@ -11,6 +11,7 @@ from simulator.clock import DeviceClock
 from simulator.iceriver.catalogue import Model
 from simulator.physics import board_strengths, toward
 
+MODES: Final = ("normal", "sleep")
 SHORT_S: Final = 300.0
 LONG_S: Final = 1800.0
 POINTS: Final = 23

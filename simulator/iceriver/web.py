@@ -15,10 +15,8 @@ from simulator.net import Listener
 if TYPE_CHECKING:
     from simulator.iceriver.device import Iceriver
 
-LEAK_LOADS: Final = 20_000
-"""Pages after which the web layer, which frees nothing, is out of memory. Chosen by us, as is the next."""
 LOGIN_EXPIRED: Final = 1004
-_SLOWEST_S: Final = 8.0
+_SLOWEST_S: Final = 8.0  # chosen by us
 _HTML: Final = ("Content-Type", "text/html")
 _HEADERS: Final = (
     ("Vary", "Accept-Encoding"),
@@ -44,33 +42,23 @@ class AppwebConnection(HttpConnection):
 
 
 class WebServer:
-    """The web layer: it leaks memory with each page, and has no session of any kind."""
+    """The web layer: it takes memory with each page, and has no session of any kind."""
 
     def __init__(self, miner: Iceriver) -> None:
         self.miner = miner
-        self.loads = 0
-        self._logged_in = False
+        self._memory = miner.web
         self._bridge = Bridge(miner)
 
     def connection(self, listener: Listener) -> HttpConnection:
         return AppwebConnection(self.miner, listener, self._serve)
 
-    def restart(self) -> None:
-        """Begin anew with all the memory there is."""
-        self.loads = 0
-        self._logged_in = False
-
-    @property
-    def is_out_of_memory(self) -> bool:
-        return self.loads >= self._limit()
-
     async def _serve(self, request: Request) -> Response:
         miner = self.miner
-        self.loads += 1
-        if self.is_out_of_memory:
+        self._memory.loads += 1
+        if self._memory.is_used_up:
             miner.sync_listeners()
             return Response(drop=True)
-        if (worn := 2 * self.loads / self._limit() - 1) > 0:
+        if (worn := self._memory.worn) > 0:
             await miner.clock.sleep(_SLOWEST_S * worn)
         if not miner.spec.speaks_stock_web:
             return Response(302, headers=(("Location", f"https://{miner.ip}{request.target}"),))
@@ -106,14 +94,14 @@ class WebServer:
         if work is None:
             return self._reply({"data": action.unknown})
         if action.unknown == "loginpost":
-            self._logged_in = False
-        elif "wants_login" in faults and not self._logged_in:
+            self._memory.logged_in = False
+        elif "wants_login" in faults and not self._memory.logged_in:
             return self._reply(_error(self.miner, WebError(LOGIN_EXPIRED, "(null)")))
         try:
             result = await work(self._bridge, given, request)
         except WebError as error:
             return self._reply(_error(self.miner, error))
-        self._logged_in = self._logged_in or action.unknown == "loginpost"
+        self._memory.logged_in = self._memory.logged_in or action.unknown == "loginpost"
         return self._reply({"error": 0, "data": result.data, "message": result.message})
 
     def _reply(self, document: dict[str, Any]) -> Response:
@@ -125,10 +113,6 @@ class WebServer:
         chunked = "chunked_web" in faults
         body = render(document).encode("utf-8", "surrogateescape")
         return Response(200, body, (kind, *_HEADERS), length=not chunked, chunked=chunked)
-
-    def _limit(self) -> int:
-        leak = self.miner.faults.get("leaky_web")
-        return int(leak.args.get("loads", 50)) if leak else LEAK_LOADS
 
 
 def _error(miner: Iceriver, error: WebError) -> dict[str, Any]:

@@ -8,20 +8,15 @@ from typing import Any, Final
 
 from simulator.device import Place
 from simulator.miner import Miner
-from simulator.net import Listener
 from simulator.orders import Order, Reaction
 from simulator.pools import SLOTS, Pool, PoolState, blank, pool_states, working_pools
 from simulator.supervisor import Supervisor
 from simulator.whatsminer import firmware, tokens
 from simulator.whatsminer.accounts import Accounts
 from simulator.whatsminer.catalogue import Dialect, Model
-from simulator.whatsminer.framed import FramedConnection
 from simulator.whatsminer.health import Health
-from simulator.whatsminer.orders import Led
 from simulator.whatsminer.process import POWER_OF_MODE, Btminer
-from simulator.whatsminer.rpc import RpcConnection
-from simulator.whatsminer.settings import factory_settings
-from simulator.whatsminer.web import TLS_PORT, web_connection
+from simulator.whatsminer.settings import Led, factory_settings
 
 _PROCESS_START_S: Final = 35.0
 _RESTART_S: Final = 15.0
@@ -32,7 +27,7 @@ _NO_LIMIT_W: Final = 99_999
 
 
 class Whatsminer(Miner):
-    """One WhatsMiner with MicroBT's firmware."""
+    """One WhatsMiner with MicroBT's firmware. `simulator.whatsminer.build` puts servers behind its ports."""
 
     make = "whatsminer"
     boot_s = 40.0
@@ -75,22 +70,6 @@ class Whatsminer(Miner):
         self.tokens = tokens.TokenSlots(
             self.clock, self.random, tokens.SLOTS_LATE if spec.is_late else tokens.SLOTS
         )
-        self.listeners["rpc"] = Listener(
-            self.ip, self.ports["rpc"], lambda listener: RpcConnection(self, listener)
-        )
-        self.listeners["v3"] = Listener(
-            self.ip, self.ports["v3"], lambda listener: FramedConnection(self, listener)
-        )
-        self.listeners["http"] = Listener(
-            self.ip, self.ports["http"], lambda listener: web_connection(self, listener)
-        )
-        if self.ports["http"] == 80:  # the other ports of a farm on high ports stay free
-            self.listeners["https"] = Listener(
-                self.ip,
-                TLS_PORT,
-                lambda listener: web_connection(self, listener, is_tls=True),
-                tls=True,
-            )
 
     # --- what it shows of itself -----------------------------------------------------------------
 

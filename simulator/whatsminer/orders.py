@@ -8,6 +8,7 @@ from simulator.orders import Order, OrderError
 from simulator.pools import SLOTS, Pool, blank
 from simulator.whatsminer.firmware import Image
 from simulator.whatsminer.process import MODES
+from simulator.whatsminer.settings import Led
 
 if TYPE_CHECKING:
     from simulator.whatsminer.device import Whatsminer
@@ -16,10 +17,6 @@ COLOURS: Final = ("red", "green")
 _LIGHT_S: Final = 1.0
 _SCRIPT_S: Final = 2.0
 _OFF_S: Final = 8.0
-
-
-Led = tuple[int, int, int]
-"""Period, duration and start in ms."""
 
 
 def led(given: dict[str, Any]) -> tuple[str, Led]:

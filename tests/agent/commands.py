@@ -35,7 +35,7 @@ class Ran:
 
 
 async def miner_agent(*args: object) -> Ran:
-    return await _ended(await started("agent.cli", *args))
+    return await _ended(await started("agent.cli.app", *args))
 
 
 async def interrupted(
@@ -45,7 +45,7 @@ async def interrupted(
     again: Sequence[float] = (),
 ) -> Ran:
     """The same, with a signal sent once `when` holds, and `again` after so many seconds each, as long as it lives."""
-    process = await started("agent.cli", *args)
+    process = await started("agent.cli.app", *args)
     try:
         await until(when, within_s=30.0)
         process.send_signal(number)

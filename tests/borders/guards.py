@@ -206,55 +206,55 @@ def _nonce() -> Iterator[Guard]:
 
 def _passwords() -> Iterator[Guard]:
     borders = "tests/cloud/nonce/test_borders.py::test_"
-    reports = "tests/cloud/test_reports.py::test_"
+    reports = "tests/cloud/link/test_reports.py::test_"
     yield Guard(
         "a cancel ends a task without its passwords",
-        "cloud/store/batches.py",
+        "cloud/store/tasks/batches.py",
         "    await forget_passwords(",
         "    0 and await forget_passwords(",
         f"{borders}the_passwords_of_a_task_leave_the_database_with_its_end",
     )
     yield Guard(
         "a report ends a task without its passwords",
-        "cloud/store/reports.py",
+        "cloud/store/tasks/reports.py",
         "        await forget_passwords(connection, ended)",
         "        pass",
         f"{reports}the_passwords_of_a_task_leave_the_database_however_it_ends",
     )
     yield Guard(
         "a result is stored without passwords",
-        "cloud/store/reports.py",
+        "cloud/store/tasks/reports.py",
         "    result = hidden(result)\n",
         "",
         f"{reports}the_passwords_of_a_task_leave_the_database_however_it_ends",
     )
     yield Guard(
         "the cloud ends a task without its passwords",
-        "cloud/store/settle.py",
+        "cloud/store/tasks/settle.py",
         "    await forget_passwords(connection, task_ids)",
         "",
         f"{reports}the_passwords_of_a_task_leave_the_database_however_it_ends",
     )
     yield Guard(
         "a batch keeps its passwords while one of its tasks is open",
-        "cloud/store/settle.py",
+        "cloud/store/tasks/settle.py",
         ", ~still_open",
         "",
         f"{borders}the_passwords_of_a_task_leave_the_database_with_its_end",
     )
     yield Guard(
         "a batch of an earlier version keeps them as long",
-        "cloud/store/migrations/versions/r0006_passwords.py",
+        "cloud/store/schema/migrations/versions/r0006_passwords.py",
         ", ~still_open",
         ", sa.true()",
-        "tests/cloud/test_migration_of_passwords.py::test_passwords_of_what_has_ended_leave_the_database_and_others_stay",
+        "tests/cloud/store/test_migration_of_passwords.py::test_passwords_of_what_has_ended_leave_the_database_and_others_stay",
     )
     yield Guard(
         "what an agent tells of a task may come from a newer version",
-        "cloud/store/onsite.py",
+        "cloud/store/tasks/onsite.py",
         "parse_reported_params(arose.name",
         '__import__("contract.task").task.parse_params(arose.name',
-        "tests/cloud/test_onsite.py::test_parameters_are_kept_in_the_apis_names_and_unknown_ones_not_at_all",
+        "tests/cloud/link/test_onsite.py::test_parameters_are_kept_in_the_apis_names_and_unknown_ones_not_at_all",
     )
     yield Guard(
         "an agent tells of a task of the site without passwords",
@@ -573,7 +573,7 @@ def _rigmonitor() -> Iterator[Guard]:
     )
     yield Guard(
         "an address counts as forwarded only by a proxy of ours",
-        "cloud/peers.py",
+        "cloud/http/peers.py",
         "any(peer in proxy for proxy in proxies)",
         "True",
         f"{expected}TestBehindAProxy::test_the_one_it_forwards_is_held_back_and_no_other",
@@ -607,14 +607,14 @@ def _miners() -> Iterator[Guard]:
     )
     yield Guard(
         "a mode that is not known can be searched for",
-        "cloud/store/miners_query.py",
+        "cloud/store/miners/search.py",
         "mode = sa.func.coalesce(miners.c.mode, UNKNOWN_MODE)",
         "mode = miners.c.mode",
         f"{agree}a_filter_finds_the_miners_whose_field_says_so_and_no_other",
     )
     yield Guard(
         "a share of the ideal rate is that of a miner with figures",
-        "cloud/store/miners_query.py",
+        "cloud/store/miners/search.py",
         "found += [miners.c.hashrate_ideal_hs > 0, _has_figures(fresh)]",
         "found += [miners.c.hashrate_ideal_hs > 0]",
         f"{agree}a_filter_finds_the_miners_whose_field_says_so_and_no_other",
@@ -663,21 +663,21 @@ def _miners() -> Iterator[Guard]:
     )
     yield Guard(
         "a deleted miner that comes back says so",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         '        returned = Return(row, row["deleted_at"])\n',
         "",
         f"{books}a_deleted_miner_that_comes_back_says_so_in_an_event",
     )
     yield Guard(
         "what we put away ourselves comes back without a word",
-        "cloud/store/returns.py",
+        "cloud/store/miners/returns.py",
         'if not each.stands_for_an_address or (each.row["id"], each.deleted_at) in deletions',
         "if True",
         f"{books}a_record_that_was_put_away_for_a_mac_comes_back_without_an_event",
     )
     yield Guard(
         "heartbeats are stored whatever claims do",
-        "cloud/link_api.py",
+        "cloud/link/api.py",
         "    written_mono = session.beat_written_mono\n",
         "    written_mono = session.persisted_mono\n",
         f"{books}the_host_of_an_agent_is_as_young_as_its_heartbeat_however_often_it_claims",
@@ -703,28 +703,28 @@ def _login() -> Iterator[Guard]:
     )
     yield Guard(
         "what refuses the login is told of the miner known at its address",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         "named = None if look.mac else standing.get(look.ip)",
         "named = None",
         f"{skips}what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one",
     )
     yield Guard(
         "a look that needs no login shows not that it is taken again",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         'return needs_none and named["auth_failed_at"] is not None',
         "return False",
         f"{skips}what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one",
     )
     yield Guard(
         "a refusal out of a buffer is no news of the known miner",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         "            return  # one from a buffer, as in `refresh`",
         "            pass",
         f"{skips}what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one",
     )
     yield Guard(
         "a miner that another agent knows is not told of",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         '        and row["agent_id"] == agent_id\n',
         "",
         f"{skips}where_no_miner_is_known_one_that_refuses_the_login_has_its_own_record",
@@ -738,7 +738,7 @@ def _login() -> Iterator[Guard]:
     )
     yield Guard(
         "a login that is taken again ends the fault",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         "        if reading.error is None:\n",
         "        if False:\n",
         "tests/cloud/nonce/test_skips.py::test_a_miner_that_refuses_the_login_shows_it_and_gets_no_task_while_that_is_news",
@@ -781,90 +781,90 @@ def _login() -> Iterator[Guard]:
 
 
 def _load() -> Iterator[Guard]:
-    lines = "tests/cloud/test_connections.py::test_"
-    growth = "tests/cloud/test_growth.py::test_"
-    pruning = "tests/cloud/test_pruning.py::test_"
+    lines = "tests/cloud/http/test_connections.py::test_"
+    growth = "tests/cloud/store/test_growth.py::test_"
+    pruning = "tests/cloud/store/test_pruning.py::test_"
     files = "tests/service/test_files.py::test_"
     yield Guard(
         "an encoding that is not spoken is refused",
-        "cloud/bodies.py",
+        "cloud/http/bodies.py",
         "if named not in (*_PLAIN, *_PACKED):",
         "if False:",
-        "tests/cloud/test_readings.py::test_an_encoding_that_is_not_spoken_is_named_in_the_documented_body",
+        "tests/cloud/link/test_readings.py::test_an_encoding_that_is_not_spoken_is_named_in_the_documented_body",
     )
     yield Guard(
         "a body has its time",
-        "cloud/bodies.py",
+        "cloud/http/bodies.py",
         "async with asyncio.timeout(limit_s):",
         "async with asyncio.timeout(None):",
         f"{lines}a_body_that_comes_byte_by_byte_is_not_waited_for",
     )
     yield Guard(
         "connections have a number",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         "if self._count() >= self._most and not self._make_room():",
         "if False:",
         f"{lines}who_waits_longest_makes_room_and_who_is_being_answered_stays",
     )
     yield Guard(
         "who waits longest makes room",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         "        _, first = min(waiting, key=lambda each: each[0])",
         "        _, first = max(waiting, key=lambda each: each[0])",
         f"{lines}who_waits_longest_makes_room_and_who_is_being_answered_stays",
     )
     yield Guard(
         "a head has its time",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         '        "keepalive_timeout": settings.idle_s,\n',
         "",
         f"{lines}a_head_that_comes_byte_by_byte_is_not_waited_for",
     )
     yield Guard(
         "who never begins to speak TLS makes room, too",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         "            waiting += [(since, task) for task, since in self._arriving.items()]",
         "            pass",
         f"{lines}who_never_begins_to_speak_tls_makes_room_too",
     )
     yield Guard(
         "who is unknown and keeps back a body makes room, too",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         "return None if request is None else request.get(AWAITED_SINCE)",
         "return None",
         f"{lines}who_is_unknown_and_keeps_back_a_body_makes_room_too",
     )
     yield Guard(
         "who is unknown and reads no answer makes room, too",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         "            return self._unread_since\n",
         "            return None\n",
         f"{lines}who_is_unknown_and_reads_no_answer_makes_room_too",
     )
     yield Guard(
         "the rest of the last answer has its time",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         "self._end = self._loop.call_later(self.keepalive_timeout, self._line.abort)",
         "pass",
         f"{lines}who_reads_no_answer_before_it_goes_is_not_waited_for",
     )
     yield Guard(
         "an interval has two digits, and an end",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         "reading = msgspec.structs.replace(reading, interval_s=_interval_s(reading.interval_s))",
         "pass",
         "tests/cloud/nonce/test_miners.py::test_a_farm_may_have_miners_with_ever_so_many_intervals",
     )
     yield Guard(
         "a rate that no machine has is in no mean",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         " or not 0 <= hashrate_hs <= _RATE_MAX_HS",
         "",
         "tests/cloud/nonce/test_miners.py::test_no_figure_of_an_agent_hides_the_miners_of_its_farm",
     )
     yield Guard(
         "an agent is answered a few calls at a time",
-        "cloud/link_api.py",
+        "cloud/link/api.py",
         "    if session.calls >= most:",
         "    if False:",
         f"{lines}an_agent_is_answered_a_few_calls_at_a_time",
@@ -899,28 +899,28 @@ def _load() -> Iterator[Guard]:
     )
     yield Guard(
         "of one task so many events are kept",
-        "cloud/store/reports.py",
+        "cloud/store/tasks/reports.py",
         "elif kept[event.task_id] >= limits.events and not _moves(task, event):",
         "elif False:",
         f"{growth}of_one_task_so_many_events_are_kept_and_its_end_always",
     )
     yield Guard(
         "what goes ended long ago by its stamp",
-        "cloud/store/sweeps.py",
+        "cloud/store/tasks/sweeps.py",
         "            tasks.c.ended_at < now - timedelta(days=kept_days),\n",
         "",
         f"{pruning}what_is_open_or_ends_only_now_stays_however_old_it_is",
     )
     yield Guard(
         "what goes is old by the cloud's own time",
-        "cloud/store/sweeps.py",
+        "cloud/store/tasks/sweeps.py",
         "            tasks.c.queue_expires_cloud_s < before_s,\n",
         "",
         f"{pruning}a_clock_that_is_set_forward_removes_nothing",
     )
     yield Guard(
         "what goes has no file that is kept",
-        "cloud/store/sweeps.py",
+        "cloud/store/tasks/sweeps.py",
         "            ~sa.exists().where(task_files.c.task_id == tasks.c.id),\n",
         "",
         f"{pruning}a_task_whose_file_is_kept_stays_as_long_as_that",

@@ -21,8 +21,8 @@ _EXPECTED = "tests/cloud/rigmonitor/test_expected.py::"
 _BOOKS = "tests/cloud/nonce/test_books.py::test_"
 _MINERS = "tests/cloud/nonce/test_miners.py::test_"
 _SKIPS = "tests/cloud/nonce/test_skips.py::test_"
-_LINES = "tests/cloud/test_connections.py::test_"
-_GROWTH = "tests/cloud/test_growth.py::test_"
+_LINES = "tests/cloud/http/test_connections.py::test_"
+_GROWTH = "tests/cloud/store/test_growth.py::test_"
 _CLOUD = "tests/cloud/test_cli.py::test_"
 _READING = "tests/drivers/antminer/test_reading.py::test_"
 # With its guard off the quirk is seen, and so the test passes: each run switches these off.
@@ -92,7 +92,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_BORDERS}what_is_published_as_ignored_is_ignored",
                 f"{_TASK}a_log_is_asked_for_with_a_free_object_of_which_nothing_is_kept",
                 f"{_TASK}what_is_told_of_a_task_may_come_from_a_newer_version",
-                "tests/cloud/test_onsite.py::test_parameters_are_kept_in_the_apis_names_and_unknown_ones_not_at_all",
+                "tests/cloud/link/test_onsite.py::test_parameters_are_kept_in_the_apis_names_and_unknown_ones_not_at_all",
             ),
         ),
         Point(
@@ -131,9 +131,9 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "Leave the cloud's database when the task ends, however it ends, those of a batch with its last task; those of "
             "earlier versions leave it at the first start.",
             (
-                "tests/cloud/test_reports.py::test_the_passwords_of_a_task_leave_the_database_however_it_ends",
+                "tests/cloud/link/test_reports.py::test_the_passwords_of_a_task_leave_the_database_however_it_ends",
                 f"{_BORDERS}the_passwords_of_a_task_leave_the_database_with_its_end",
-                "tests/cloud/test_migration_of_passwords.py::test_passwords_of_what_has_ended_leave_the_database_and_others_stay",
+                "tests/cloud/store/test_migration_of_passwords.py::test_passwords_of_what_has_ended_leave_the_database_and_others_stay",
             ),
         ),
         Point(
@@ -161,7 +161,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "a body in an encoding that is not spoken",
             "415 in the documented body; what is no HTTP at all is 400 there.",
             (
-                "tests/cloud/test_readings.py::test_an_encoding_that_is_not_spoken_is_named_in_the_documented_body",
+                "tests/cloud/link/test_readings.py::test_an_encoding_that_is_not_spoken_is_named_in_the_documented_body",
                 "tests/cloud/nonce/test_bad_input.py::test_an_encoding_that_is_not_spoken_is_refused_in_the_documented_body",
                 f"{_REFUSALS}an_encoding_that_is_not_spoken_is_refused_in_the_form_of_this_api",
                 f"{_LINES}what_is_no_http_is_refused_in_the_documented_body",
@@ -288,7 +288,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "`asset_status` is the last one given, in items and filters; `status` keeps the published words.",
             (
                 f"{_BOOKS}the_last_asset_status_is_told_beside_the_published_words",
-                "tests/cloud/test_schema.py::test_miners_of_an_earlier_version_keep_the_status_they_were_given",
+                "tests/cloud/store/test_schema.py::test_miners_of_an_earlier_version_keep_the_status_they_were_given",
             ),
         ),
         Point(
@@ -440,9 +440,9 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "what is over",
             "Tasks, logs and batches go after 400 days of the cloud's own time; what is open stays.",
             (
-                "tests/cloud/test_pruning.py::test_ended_tasks_go_after_400_days_with_their_events_logs_and_batches",
-                "tests/cloud/test_pruning.py::test_a_clock_that_is_set_forward_removes_nothing",
-                "tests/cloud/test_pruning.py::test_what_is_open_or_ends_only_now_stays_however_old_it_is",
+                "tests/cloud/store/test_pruning.py::test_ended_tasks_go_after_400_days_with_their_events_logs_and_batches",
+                "tests/cloud/store/test_pruning.py::test_a_clock_that_is_set_forward_removes_nothing",
+                "tests/cloud/store/test_pruning.py::test_what_is_open_or_ends_only_now_stays_however_old_it_is",
             ),
         ),
         Point(

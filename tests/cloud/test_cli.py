@@ -18,10 +18,10 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from cloud.cli import app
+from cloud.cli.commands import app
+from cloud.cli.terminal import table
 from cloud.config import CloudSettings
-from cloud.store.migrations import versions
-from cloud.terminal import table
+from cloud.store.schema.migrations import versions
 from tests.warm import Life, started
 
 CLOUD = (sys.executable, "-c", "from cloud.cli import main; main()")

@@ -205,7 +205,7 @@ async def test_a_driver_only_reads_it(farm: Farm, key: str, tmp_path: Path):
 
 
 async def miner_agent(*args: object) -> tuple[int, Any]:
-    process = await started("agent.cli", *args, "--json")
+    process = await started("agent.cli.app", *args, "--json")
     try:
         out, err = await process.communicate()
     except asyncio.CancelledError:  # another of its group failed: leave nothing running behind

@@ -49,7 +49,7 @@ class Acting:
     ) -> dict[str, Any]:
         """The result of one task; `code` is the exit code it must end with."""
         process = await started(
-            "agent.cli", "act", self.miner.ip, name, "--params", json.dumps(params or {}),
+            "agent.cli.app", "act", self.miner.ip, name, "--params", json.dumps(params or {}),
             "--config", self._config, "--logs", self._logs, "--json",
         )  # fmt: skip
         out, err = await process.communicate()

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cloud.store import schema
+from cloud.store.schema import tables
 from contract.miner import Make, Moving, Slow, Static
 
 DAY_S = 86_400
@@ -289,7 +289,7 @@ async def test_who_gives_an_address_for_an_id_is_told_so(stage: Any) -> None:
 async def enroll(stage: Any, id_: str, **values: Any) -> None:
     async with stage.store.write() as connection:
         await connection.execute(
-            schema.agents.insert().values(
+            tables.agents.insert().values(
                 id=id_, farm_id=stage.farm, workspace_id=stage.workspace, token_hash=id_, **values
             )
         )
