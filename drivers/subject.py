@@ -6,7 +6,7 @@ from typing import Protocol
 
 from contract.miner import Identity, Reading
 from drivers.base import Depth
-from drivers.hands import Asked
+from drivers.changes.identity import Asked
 
 
 class Subject(Asked, Protocol):

@@ -21,28 +21,29 @@ from contract.miner import (
     Slow,
     Static,
 )
-from drivers.antminer import braiins, proofs
-from drivers.antminer.cgi import Cgi
-from drivers.antminer.changes import changes_of
+from drivers.antminer import proofs
+from drivers.antminer.changes.orders import Subject, address_info
+from drivers.antminer.changes.ways import changes_of
 from drivers.antminer.identify import Findings, ask_who, classify, examine, who_of
 from drivers.antminer.models import OLD, Model, spec_for
-from drivers.antminer.reading import (
+from drivers.antminer.protocol.cgi import Cgi
+from drivers.antminer.protocol.replies import Joined, Reply
+from drivers.antminer.protocol.rpc import MOVING, Rpc
+from drivers.antminer.reading import braiins
+from drivers.antminer.reading.slow import Meter, look_slowly
+from drivers.antminer.reading.snapshot import (
     Look,
     look_of,
 )
-from drivers.antminer.replies import Joined, Reply
-from drivers.antminer.rpc import MOVING, Rpc
-from drivers.antminer.slow import Meter, look_slowly
-from drivers.antminer.subject import Subject, address_info
 from drivers.base import (
     Capabilities,
     Credentials,
     Depth,
     Timing,
 )
-from drivers.boards import with_serials
-from drivers.changes import Changes, Changing
-from drivers.hands import Who
+from drivers.changes.identity import Who
+from drivers.driver import Changes, Changing
+from drivers.reading.boards import with_serials
 from drivers.wire import Wire
 
 # Where a firmware names itself in the first row of `stats`.
@@ -127,7 +128,7 @@ class Antminer(Changing):
         return await self.complete(found)
 
     async def who(self) -> Who | None:
-        """See `drivers.hands.Asked`: its web side alone tells."""
+        """See `drivers.changes.identity.Asked`: its web side alone tells."""
         return who_of(await address_info(self))
 
     async def complete(self, found: Findings) -> Identity:

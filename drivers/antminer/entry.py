@@ -8,13 +8,13 @@ from typing import Final
 from contract.clock import Clock
 from contract.errors import UnreachableError
 from contract.miner import Firmware, Identity, Make
-from drivers.antminer.cgi import is_stock_realm
 from drivers.antminer.driver import Antminer
 from drivers.antminer.identify import ask_who
-from drivers.antminer.rpc import Rpc
+from drivers.antminer.protocol.cgi import is_stock_realm
+from drivers.antminer.protocol.rpc import Rpc
 from drivers.base import Capabilities, Credentials, Timing
-from drivers.digest import parse_challenge
-from drivers.http import ResponseDecoder, build_request
+from drivers.protocol.digest import parse_challenge
+from drivers.protocol.http import ResponseDecoder, build_request
 from drivers.wire import Wire
 
 MAKE: Final = Make.ANTMINER

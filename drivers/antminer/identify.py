@@ -23,13 +23,13 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.miner import Firmware, Identity, Make, normalize_mac
-from drivers.antminer.cgi import Cgi
 from drivers.antminer.models import GENERATIONS, NEW_BM, NEW_GOD, OLD, clean_model, spec_for
-from drivers.antminer.repair import decode_json
-from drivers.antminer.replies import Reply, decode_reply
-from drivers.antminer.rpc import Rpc, request_for
-from drivers.antminer.units import text_of
-from drivers.hands import Who
+from drivers.antminer.protocol.cgi import Cgi
+from drivers.antminer.protocol.repair import decode_json
+from drivers.antminer.protocol.replies import Reply, decode_reply
+from drivers.antminer.protocol.rpc import Rpc, request_for
+from drivers.antminer.reading.figures import text_of
+from drivers.changes.identity import Who
 from drivers.wire import TooLongError
 
 # Text, lower case, in the order in which it decides. `None`: another maker's miner, not ours to claim.

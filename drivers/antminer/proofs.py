@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from contract.miner import Make, PowerMode
-from drivers.antminer.subject import NEW_BM, NEW_GOD, OLD
+from drivers.antminer.changes.orders import NEW_BM, NEW_GOD, OLD
 from drivers.base import Capabilities, Proof, Strength
 
 LIGHT_NEW: Final = Proof(

@@ -35,18 +35,20 @@ from contract.miner import (
     normalize_mac,
 )
 from drivers.base import Capabilities, Credentials, Depth, Timing
-from drivers.changes import Changes, Changing
-from drivers.hands import Who
-from drivers.iceriver import panel, proofs, state
-from drivers.iceriver.changes import changes_of
-from drivers.iceriver.daemon import Daemon
+from drivers.changes.identity import Who
+from drivers.driver import Changes, Changing
+from drivers.iceriver import proofs
+from drivers.iceriver.changes import state
+from drivers.iceriver.changes.orders import Subject
+from drivers.iceriver.changes.state import mode_in_words, mode_of
+from drivers.iceriver.changes.ways import changes_of
 from drivers.iceriver.identify import Findings, ask_who, findings_of
 from drivers.iceriver.models import model_of
-from drivers.iceriver.reading import Look, algorithm_of, look_of
-from drivers.iceriver.state import mode_in_words, mode_of
-from drivers.iceriver.subject import Subject
-from drivers.iceriver.web import CONFIG, Web
-from drivers.values import text_of
+from drivers.iceriver.protocol import panel
+from drivers.iceriver.protocol.daemon import Daemon
+from drivers.iceriver.protocol.web import CONFIG, Web
+from drivers.iceriver.reading.snapshot import Look, algorithm_of, look_of
+from drivers.reading.values import text_of
 from drivers.wire import Wire
 
 PANEL_EVERY_S: Final = 60.0  # of the device
@@ -126,7 +128,7 @@ class Iceriver(Changing):
         return found.identity
 
     async def who(self) -> Who | None:
-        """See `drivers.hands.Asked`. Of its daemon where that is open, for it costs the miner less."""
+        """See `drivers.changes.identity.Asked`. Of its daemon where that is open, for it costs the miner less."""
         return Who(mac=(await state.glance(self, "getnet")).mac)
 
     def learn(self, found: Findings) -> None:

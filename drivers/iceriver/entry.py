@@ -8,10 +8,10 @@ from typing import Final
 from contract.clock import Clock
 from contract.miner import Identity, Make
 from drivers.base import Capabilities, Credentials, Timing
-from drivers.iceriver.daemon import Daemon
 from drivers.iceriver.driver import Iceriver
 from drivers.iceriver.identify import recognise as ask_anew
-from drivers.iceriver.web import Web
+from drivers.iceriver.protocol.daemon import Daemon
+from drivers.iceriver.protocol.web import Web
 from drivers.wire import Wire
 
 MAKE: Final = Make.ICERIVER

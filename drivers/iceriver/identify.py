@@ -16,12 +16,12 @@ from contract.errors import (
 )
 from contract.miner import Firmware, Identity, Make, normalize_mac
 from drivers.base import Timing
-from drivers.http import Response
-from drivers.iceriver import panel
-from drivers.iceriver.daemon import Daemon
 from drivers.iceriver.models import PBFARMER, STOCK, firmware_of, model_name, model_of
-from drivers.iceriver.web import Web
-from drivers.values import text_of
+from drivers.iceriver.protocol import panel
+from drivers.iceriver.protocol.daemon import Daemon
+from drivers.iceriver.protocol.web import Web
+from drivers.protocol.http import Response
+from drivers.reading.values import text_of
 
 DEADLINE_S: Final = 5.0  # of one question; a panel is eight questions of the miner to itself
 PAGE_MARK: Final = "<TITLE>用户界面</TITLE>".encode()

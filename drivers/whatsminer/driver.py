@@ -33,19 +33,25 @@ from drivers.base import (
     Depth,
     Timing,
 )
-from drivers.boards import doubt_fault, with_serials
-from drivers.changes import Changes, Changing
-from drivers.hands import Who
-from drivers.values import text_of
-from drivers.whatsminer import proofs, state
-from drivers.whatsminer.api import Joined, ProcessDownError
-from drivers.whatsminer.changes import changes_of
-from drivers.whatsminer.faults import codes_of, faults_of
-from drivers.whatsminer.figures import truth
-from drivers.whatsminer.frames import Reply3, decode_reply, decode_status, refusal_of
+from drivers.changes.identity import Who
+from drivers.driver import Changes, Changing
+from drivers.reading.boards import doubt_fault, with_serials
+from drivers.reading.values import text_of
+from drivers.whatsminer import proofs
+from drivers.whatsminer.changes import state
+from drivers.whatsminer.changes.orders import Subject
+from drivers.whatsminer.changes.ways import changes_of
 from drivers.whatsminer.identify import Findings, ask_who, from_device
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, cooling_of
-from drivers.whatsminer.reading import (
+from drivers.whatsminer.protocol.api import Joined, ProcessDownError
+from drivers.whatsminer.protocol.frames import Reply3, decode_reply, decode_status, refusal_of
+from drivers.whatsminer.protocol.rpc import Rpc
+from drivers.whatsminer.protocol.tokens import Tokens
+from drivers.whatsminer.protocol.v3 import DEVICE, SETTING, STATUS, Api3
+from drivers.whatsminer.reading.faults import codes_of, faults_of
+from drivers.whatsminer.reading.figures import truth
+from drivers.whatsminer.reading.shares import with_shares
+from drivers.whatsminer.reading.snapshot import (
     Look,
     Status,
     light_of,
@@ -56,7 +62,7 @@ from drivers.whatsminer.reading import (
     status_of,
     supply_of,
 )
-from drivers.whatsminer.reading3 import (
+from drivers.whatsminer.reading.snapshot_v3 import (
     codes_of_device,
     heat_mode,
     look_of_status,
@@ -66,12 +72,7 @@ from drivers.whatsminer.reading3 import (
     serials_of,
     with_coolant,
 )
-from drivers.whatsminer.reading3 import psu_of as psu_of_device
-from drivers.whatsminer.rpc import Rpc
-from drivers.whatsminer.shares import with_shares
-from drivers.whatsminer.subject import Subject
-from drivers.whatsminer.tokens import Tokens
-from drivers.whatsminer.v3 import DEVICE, SETTING, STATUS, Api3
+from drivers.whatsminer.reading.snapshot_v3 import psu_of as psu_of_device
 from drivers.wire import Wire
 
 RELOOK_S: Final = 600.0  # firmware with API v3 is met on 4028 only while 4433 is away
@@ -162,7 +163,7 @@ class Whatsminer(Changing):
         return found.identity
 
     async def who(self) -> Who | None:
-        """See `drivers.hands.Asked`. Firmware before 2022 cannot tell while its mining process is down."""
+        """See `drivers.changes.identity.Asked`. Firmware before 2022 cannot tell while its mining process is down."""
         return await state.who(self)
 
     def learn(self, found: Findings) -> None:

@@ -10,8 +10,8 @@ from contract.miner import Identity, Make
 from drivers.base import Capabilities, Credentials, Timing
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.identify import ask_who
-from drivers.whatsminer.rpc import Rpc
-from drivers.whatsminer.v3 import Api3
+from drivers.whatsminer.protocol.rpc import Rpc
+from drivers.whatsminer.protocol.v3 import Api3
 from drivers.wire import Wire
 
 MAKE: Final = Make.WHATSMINER

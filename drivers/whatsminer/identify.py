@@ -16,14 +16,14 @@ from contract.errors import (
 )
 from contract.miner import Firmware, Identity, Make, normalize_mac
 from drivers.base import Timing
-from drivers.values import text_of
-from drivers.whatsminer.api import OtherServiceError, Reply
-from drivers.whatsminer.figures import version
-from drivers.whatsminer.frames import Reply3
+from drivers.reading.values import text_of
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, WRITABLE
-from drivers.whatsminer.reading3 import part_of
-from drivers.whatsminer.rpc import Rpc
-from drivers.whatsminer.v3 import Api3
+from drivers.whatsminer.protocol.api import OtherServiceError, Reply
+from drivers.whatsminer.protocol.frames import Reply3
+from drivers.whatsminer.protocol.rpc import Rpc
+from drivers.whatsminer.protocol.v3 import Api3
+from drivers.whatsminer.reading.figures import version
+from drivers.whatsminer.reading.snapshot_v3 import part_of
 
 DEADLINE_S: Final = 3.0  # of one question; who takes longer is asked again at the next scan
 LEGACY_REASON: Final = (

@@ -129,14 +129,14 @@ def _parameters() -> Iterator[Guard]:
     )
     yield Guard(
         "the evidence of a change of pools shows no password",
-        "drivers/antminer/pools.py",
+        "drivers/antminer/changes/pools.py",
         "_bare(shown_url(slot.url))",
         "_bare(slot.url)",
         "tests/drivers/test_makes_pools.py::test_a_password_inside_a_url_reaches_the_miner_and_is_not_shown",
     )
     yield Guard(
         "three slots are asked for only where fewer were given",
-        "drivers/antminer/pools.py",
+        "drivers/antminer/changes/pools.py",
         "if all(slot.url for slot in slots):",
         "if False:",
         "tests/drivers/antminer/test_pools.py::test_who_gave_three_pools_is_not_told_to_give_three",

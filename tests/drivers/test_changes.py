@@ -9,14 +9,14 @@ import pytest
 
 from contract.errors import UnsupportedError
 from contract.miner import Endpoint, Firmware, Identity, Make
-from drivers.antminer import changes as antminer
-from drivers.antminer import logs
+from drivers.antminer.changes import logs
+from drivers.antminer.changes import ways as antminer
 from drivers.antminer.driver import Antminer
 from drivers.base import AnyChange, Change, Light, Plan, Timing
-from drivers.changes import Changes
-from drivers.iceriver import changes as iceriver
+from drivers.driver import Changes
+from drivers.iceriver.changes import ways as iceriver
 from drivers.registry import DRIVERS
-from drivers.whatsminer import changes as whatsminer
+from drivers.whatsminer.changes import ways as whatsminer
 from drivers.wire import Wire
 from tests.drivers.effects import MemoryEffect
 from tests.virtual_time import VirtualClock

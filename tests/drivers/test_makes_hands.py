@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from contract.errors import MinerError, OutcomeUnknownError, WrongDeviceError
-from drivers import flash
 from drivers.base import AnyChange, Plan, Reboot
+from drivers.changes import firmware
 from tests.drivers.effects import MemoryEffect
 from tests.drivers.makes import (
     FORCE,
@@ -125,7 +125,7 @@ class Relay(MemoryEffect):
 
     async def note(self, key: str, value: Any) -> None:
         await super().note(key, value)
-        if key == flash.UPLOADED_NOTE:
+        if key == firmware.UPLOADED_NOTE:
             self.on.change_hands()
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from contract.clock import BootTime, to_text
-from drivers.antminer import reboot as antminer_reboot
-from drivers.antminer.uptime import Clocks
+from drivers.antminer.changes import reboot as antminer_reboot
+from drivers.antminer.changes.uptime import Clocks
 from drivers.base import Plan, Reboot, Timing
-from drivers.boot import Verdict
+from drivers.changes.reboot import Verdict
 from drivers.watch import Watch, intent_age_s, intent_notes
-from drivers.whatsminer import reboot as whatsminer_reboot
-from drivers.whatsminer.state import State
+from drivers.whatsminer.changes import reboot as whatsminer_reboot
+from drivers.whatsminer.changes.state import State
 from tests.drivers.effects import MemoryEffect
 
 JUMPS_H = (-24, -2, 0, 2, 6, 24)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from contract.errors import BadParamsError, MalformedError, UnsupportedError
-from drivers.antminer import conf
+from drivers.antminer.protocol import conf
 from tests.fuzz.harness import given_at_both_sizes
 
 SAMPLES = (

@@ -22,13 +22,14 @@ from contract.errors import (
     UnsupportedError,
 )
 from contract.miner import Moving, PowerMode
-from drivers.http import Response
-from drivers.iceriver import daemon, image, logs, state, web
+from drivers.iceriver.changes import logs, state
 from drivers.iceriver.driver import _raw, _slow
 from drivers.iceriver.identify import findings_of, is_front_page
 from drivers.iceriver.models import model_of
-from drivers.iceriver.reading import algorithm_of, look_of
-from drivers.iceriver.replies import DaemonDecoder, checked, decode_web
+from drivers.iceriver.protocol import daemon, image, web
+from drivers.iceriver.protocol.replies import DaemonDecoder, checked, decode_web
+from drivers.iceriver.reading.snapshot import algorithm_of, look_of
+from drivers.protocol.http import Response
 from tests.fuzz.harness import (
     ANY,
     Source,

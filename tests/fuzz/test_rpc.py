@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from contract.errors import MalformedError
 from contract.miner import Moving
-from drivers.antminer import braiins
 from drivers.antminer.driver import _split
 from drivers.antminer.identify import findings_of
 from drivers.antminer.models import GENERATIONS, spec_for
-from drivers.antminer.reading import look_of, new_look_of
-from drivers.antminer.replies import Joined, ReplyDecoder, decode_joined, decode_reply
-from drivers.antminer.replies import Reply as ApiReply
-from drivers.antminer.rpc import MOVING
+from drivers.antminer.protocol.replies import Joined, ReplyDecoder, decode_joined, decode_reply
+from drivers.antminer.protocol.replies import Reply as ApiReply
+from drivers.antminer.protocol.rpc import MOVING
+from drivers.antminer.reading import braiins
+from drivers.antminer.reading.snapshot import look_of, new_look_of
 from tests.fuzz.harness import (
     ANY,
     Source,

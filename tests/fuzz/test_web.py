@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from contract.errors import MalformedError, MinerError
 from contract.miner import Firmware
-from drivers.antminer.firmware import _judge_upload, failure_text
+from drivers.antminer.changes.firmware import _judge_upload, failure_text
+from drivers.antminer.changes.light import blink_state
+from drivers.antminer.changes.orders import boot_uptimes_s, json_answer, judge
 from drivers.antminer.identify import Findings, examine
-from drivers.antminer.light import blink_state
 from drivers.antminer.models import NEW_BM, OLD
-from drivers.antminer.reading import new_look_of
-from drivers.antminer.repair import decode_json
-from drivers.antminer.subject import boot_uptimes_s, json_answer, judge
+from drivers.antminer.protocol.repair import decode_json
+from drivers.antminer.reading.snapshot import new_look_of
 from drivers.base import Credentials
-from drivers.digest import answer, parse_challenge
-from drivers.http import Response
+from drivers.protocol.digest import answer, parse_challenge
+from drivers.protocol.http import Response
 from tests.fuzz.harness import ANY, check_comes_back, given_at_both_sizes
 from tests.fuzz.mutations import mutants
 

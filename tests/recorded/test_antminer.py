@@ -11,8 +11,8 @@ from contract.errors import MalformedError
 from drivers.antminer.driver import _split
 from drivers.antminer.identify import classify, findings_of
 from drivers.antminer.models import OLD, spec_for
-from drivers.antminer.reading import look_of, new_look_of, pools_of
-from drivers.antminer.replies import Reply, decode_reply
+from drivers.antminer.protocol.replies import Reply, decode_reply
+from drivers.antminer.reading.snapshot import look_of, new_look_of, pools_of
 from tests.recorded.where import needs, recordings_of
 from tests.recordings.antminer import (
     EXPECTED,

@@ -8,9 +8,9 @@ import pytest
 
 from contract.errors import UnsupportedError
 from contract.miner import normalize_mac
-from drivers.antminer import conf
 from drivers.antminer.identify import classify
-from drivers.antminer.repair import decode_json
+from drivers.antminer.protocol import conf
+from drivers.antminer.protocol.repair import decode_json
 from tests.recorded.where import needs, recordings_of
 from tests.recordings.antminer_conf import EXPECTED, Config, Info, Request
 

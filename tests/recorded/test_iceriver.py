@@ -9,14 +9,14 @@ import pytest
 
 from contract.errors import MalformedError
 from contract.miner import Firmware, Make, UptimeKind, normalize_mac
-from drivers.http import ResponseDecoder
-from drivers.iceriver import state
-from drivers.iceriver.forms import form_of
+from drivers.iceriver.changes import state
 from drivers.iceriver.identify import findings_of, is_front_page
 from drivers.iceriver.models import model_of
-from drivers.iceriver.reading import look_of
-from drivers.iceriver.replies import checked, decode_daemon, decode_web
-from drivers.iceriver.web import PANEL
+from drivers.iceriver.protocol.forms import form_of
+from drivers.iceriver.protocol.replies import checked, decode_daemon, decode_web
+from drivers.iceriver.protocol.web import PANEL
+from drivers.iceriver.reading.snapshot import look_of
+from drivers.protocol.http import ResponseDecoder
 from tests.recorded.where import needs, recordings_of
 from tests.recordings.iceriver import EXPECTED, B, Config, Exchange, Foreign, Network, P, Panel
 

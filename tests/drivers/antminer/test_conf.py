@@ -7,7 +7,7 @@ import json
 import pytest
 
 from contract.errors import BadParamsError, MalformedError, UnsupportedError
-from drivers.antminer import conf
+from drivers.antminer.protocol import conf
 
 POOLS = [{"url": f"stratum+tcp://p{n}:3333", "user": f"acc.{n}", "pass": "123"} for n in (1, 2, 3)]
 NEW = {

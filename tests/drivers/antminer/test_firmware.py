@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from contract.errors import BadFirmwareError
-from drivers.antminer.firmware import failure_text, multipart
+from drivers.antminer.changes.firmware import failure_text, multipart
 from drivers.base import Firmware, Plan
-from drivers.proof import same_version
+from drivers.changes.verification import same_version
 from simulator.antminer import firmware as images
 from tests.drivers.antminer.stage import stage
 

@@ -14,7 +14,7 @@ from contract.errors import (
     UnsupportedModeError,
 )
 from contract.miner import Moving, PowerMode, Reading, Slow
-from drivers.antminer.mode import disobedience
+from drivers.antminer.changes.mode import disobedience
 from drivers.base import Mode, Plan, Resume, Suspend
 from tests.drivers.antminer.stage import Stage, stage
 

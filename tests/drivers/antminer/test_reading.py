@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from contract.miner import PowerMode
-from drivers.antminer import braiins
 from drivers.antminer.identify import who_of
 from drivers.antminer.models import NEW_BM, OLD, clean_model, spec_for
-from drivers.antminer.reading import look_of, mode_of, new_look_of
-from drivers.antminer.replies import Joined, Reply, Status
-from drivers.antminer.units import ago_s, number, rate_hs, scaled, temps_c, unit_hs, watts
+from drivers.antminer.protocol.replies import Joined, Reply, Status
+from drivers.antminer.reading import braiins
+from drivers.antminer.reading.figures import ago_s, number, rate_hs, scaled, temps_c, unit_hs, watts
+from drivers.antminer.reading.snapshot import look_of, mode_of, new_look_of
 
 
 @pytest.mark.parametrize(

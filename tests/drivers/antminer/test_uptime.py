@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.antminer.subject import boot_uptimes_s
-from drivers.antminer.uptime import system_turn
-from drivers.uptime import Turn, turn_of
+from drivers.antminer.changes.orders import boot_uptimes_s
+from drivers.antminer.changes.uptime import system_turn
+from drivers.changes.uptime import Turn, turn_of
 
 SLACK = 5.0
 

@@ -23,13 +23,12 @@ from contract.errors import (
     UnsupportedError,
 )
 from contract.miner import Algorithm, Firmware, PowerMode
-from drivers.iceriver import daemon, state, web
-from drivers.iceriver.figures import fans_rpm, percent, rate_hs, runtime_s, temp_c, truth
-from drivers.iceriver.forms import FIELD_CAP_BYTES, TOTAL_CAP_BYTES, form_of
+from drivers.iceriver.changes import state
 from drivers.iceriver.identify import findings_of
 from drivers.iceriver.models import firmware_of, model_name, model_of, plain_name
-from drivers.iceriver.reading import algorithm_of, boards_of, faults_of, look_of, pools_of
-from drivers.iceriver.replies import (
+from drivers.iceriver.protocol import daemon, web
+from drivers.iceriver.protocol.forms import FIELD_CAP_BYTES, TOTAL_CAP_BYTES, form_of
+from drivers.iceriver.protocol.replies import (
     DaemonDecoder,
     DaemonSilentError,
     LoginExpiredError,
@@ -37,7 +36,9 @@ from drivers.iceriver.replies import (
     decode_web,
     error_of,
 )
-from drivers.objects import ObjectReader
+from drivers.iceriver.reading.figures import fans_rpm, percent, rate_hs, runtime_s, temp_c, truth
+from drivers.iceriver.reading.snapshot import algorithm_of, boards_of, faults_of, look_of, pools_of
+from drivers.protocol.objects import ObjectReader
 
 FAN = b'{"id":"fan","ret":{"code":0,"fans":[1028,1028,1028,1072]}}'
 BARE = b'{"ret":{"code":1007,"msg":"invalid"}'

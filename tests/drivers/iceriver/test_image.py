@@ -7,7 +7,7 @@ import io
 import pytest
 
 from contract.errors import BadFirmwareError
-from drivers.iceriver.image import (
+from drivers.iceriver.protocol.image import (
     LONGEST_NAME,
     MOST_BYTES,
     Image,

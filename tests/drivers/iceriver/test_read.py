@@ -32,10 +32,11 @@ from contract.miner import (
 )
 from drivers import registry
 from drivers.base import Credentials, Depth, Driver, Light, Timing
-from drivers.iceriver import panel, state
+from drivers.iceriver.changes import state
 from drivers.iceriver.driver import DAEMON_EVERY_S, PANEL_EVERY_S, RELEARN_S
 from drivers.iceriver.identify import AWAY_REASON
-from drivers.iceriver.web import PANEL, Web
+from drivers.iceriver.protocol import panel
+from drivers.iceriver.protocol.web import PANEL, Web
 from drivers.wire import Wire
 from simulator.farm import Farm
 from simulator.iceriver import catalogue

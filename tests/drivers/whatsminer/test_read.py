@@ -21,7 +21,7 @@ from contract.miner import (
 from drivers import registry
 from drivers.base import Credentials, Depth
 from drivers.whatsminer.driver import RELOOK_S, Whatsminer
-from drivers.whatsminer.reading import look_of, supply_of
+from drivers.whatsminer.reading.snapshot import look_of, supply_of
 from drivers.wire import Wire
 from simulator.farm import Farm
 from simulator.whatsminer import catalogue
@@ -496,7 +496,7 @@ async def test_a_spoilt_reply_is_malformed_and_never_a_wrong_reading(key: str, v
 
 
 def test_a_summary_with_nothing_in_it_knows_nothing():
-    from drivers.whatsminer.api import Joined, Reply
+    from drivers.whatsminer.protocol.api import Joined, Reply
 
     look = look_of(Joined(summary=Reply(STATUS="S", Code=131, Msg={"Elapsed": "?"})), None)
     assert look.moving.hashrate_hs is None

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from contract.miner import Moving
-from drivers.whatsminer.frames import PoolRow3, StatusReply, decode_status
-from drivers.whatsminer.reading import Look
-from drivers.whatsminer.reading3 import (
+from drivers.whatsminer.protocol.frames import PoolRow3, StatusReply, decode_status
+from drivers.whatsminer.reading.snapshot import Look
+from drivers.whatsminer.reading.snapshot_v3 import (
     heat_mode,
     look_of_status,
     power_limit_w,

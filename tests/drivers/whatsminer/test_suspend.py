@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from drivers.base import Resume, Suspend
-from drivers.whatsminer import state
+from drivers.whatsminer.changes import state
 from tests.drivers.whatsminer.stage import WRITABLE, stage
 
 

@@ -1,0 +1,163 @@
+"""What the changes look at: who it is, how long it runs, its light, its pools, its fan and mode. Only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from contract.errors import MalformedError, MinerError, UnreachableError
+from contract.miner import PowerMode, normalize_mac
+from drivers.iceriver.changes.orders import Subject
+from drivers.iceriver.protocol import panel
+from drivers.iceriver.protocol.web import CONFIG
+from drivers.iceriver.reading.figures import rate_hs, runtime_s, truth
+from drivers.reading.values import number, text_of, whole
+
+SLOTS: Final = 3
+_FALLING: Final = (
+    0.85  # of the average over 30 minutes, which in 90 s without work falls by a twentieth only
+)
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """One pool slot as it is stored; an empty one has no url."""
+
+    url: str = ""
+    user: str = ""
+    password: str = ""
+    connected: bool = False
+    active: bool = False
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """How it runs. `None`: the miner does not say."""
+
+    mac: str | None = None
+    package: str | None = None  # the name of the miner's software, `softver1`
+    versions: dict[str, str] = {}  # of each part by its key, where it tells one
+    runtime_s: float | None = None  # since its mining process began
+    light_on: bool | None = None
+    hashrate_hs: float | None = None  # over the last 5 minutes
+    hashrate_30m_hs: float | None = None
+    is_online: bool | None = None
+    slots: tuple[Slot, ...] = ()
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """What is set: always all SLOTS slots, the fan in percent, and the mode. `None`: the miner does not say."""
+
+    slots: tuple[Slot, ...]
+    ratio: int | None = None
+    mode: PowerMode | None = None
+
+
+async def look(miner: Subject) -> State:
+    """How it runs now, in one request; of the daemon where the web side is away or broken. Raises as `Web.ask`."""
+    return state_of(await panel.fetch(miner.web, miner.daemon))
+
+
+async def glance(miner: Subject, *commands: str) -> State:
+    """What these commands of the daemon tell, and no more for certain: made to be asked often. Raises as `Web.ask`."""
+    return state_of(await panel.glance(miner.web, miner.daemon, commands))
+
+
+def rests(now: State) -> bool:
+    """Whether its hash rate shows that it works no more: none, or one that falls. What cannot be read shows nothing."""
+    if now.hashrate_hs is None:
+        return False
+    mean_hs = now.hashrate_30m_hs
+    return now.hashrate_hs == 0 or (mean_hs is not None and now.hashrate_hs <= _FALLING * mean_hs)
+
+
+async def config(miner: Subject) -> Config:
+    """What is set, in one request. Where the web side is away or broken (a quote in a password breaks its JSON) the
+    daemon is asked. Raises as `Web.ask`, and MalformedError without pools.
+    """
+    try:
+        return config_of(await miner.web.ask(*CONFIG))
+    except (UnreachableError, MalformedError):
+        try:
+            pools = await miner.daemon.ask("getpool")
+            return config_of(pools | await miner.daemon.ask("gethw"))
+        except MinerError:
+            pass
+        raise
+
+
+def state_of(fields: Mapping[str, Any]) -> State:
+    """A panel, as `panel` gives it."""
+    unit = fields.get("unit")
+    return State(
+        mac=normalize_mac(text_of(fields.get("mac"))),
+        package=text_of(fields.get("softver1")),
+        versions={key: text for key in _VERSIONS if (text := text_of(fields.get(key)))},
+        runtime_s=runtime_s(fields.get("runtime")),
+        light_on=truth(fields.get("locate")),
+        hashrate_hs=rate_hs(fields.get("rtpow"), unit),
+        hashrate_30m_hs=rate_hs(fields.get("avgpow"), unit),
+        is_online=truth(fields.get("online")),
+        slots=_slots(fields.get("pools")),
+    )
+
+
+def config_of(fields: Mapping[str, Any]) -> Config:
+    """`machineconfig` 1, or `getpool` and `gethw` together. Raises MalformedError without pools."""
+    if not isinstance(fields.get("pools"), list):
+        raise MalformedError("its configuration has no pools")
+    ratio = whole(fields.get("ratio", fields.get("getratio")))
+    return Config(
+        slots=_slots(fields["pools"]),
+        ratio=ratio if ratio is not None and ratio <= 100 else None,
+        mode=mode_of(fields.get("mode", fields.get("getmode"))),
+    )
+
+
+def mode_of(value: Any) -> PowerMode | None:
+    """1 is normal and 0 sleep; some builds may say the word. `None` for anything else."""
+    found = mode_in_words(value)
+    told = number(value) if found is None else None
+    return found if told is None else _NUMBERS.get(told)
+
+
+def mode_in_words(value: Any) -> PowerMode | None:
+    """All that counts on other firmware than the maker's: what a number of its means, only its maker knows."""
+    return _WORDS.get((text_of(value) or "").lower())
+
+
+# --- private -------------------------------------------------------------------------------------
+
+_WORDS: Final = {"normal": PowerMode.NORMAL, "sleep": PowerMode.SLEEP}
+_NUMBERS: Final = {1.0: PowerMode.NORMAL, 0.0: PowerMode.SLEEP}
+_ACTIVE: Final = 1.0
+_VERSIONS: Final = ("softver1", "softver2", "firmver1", "firmver2")
+
+
+def _slots(rows: Any) -> tuple[Slot, ...]:
+    """All slots, in the order of their numbers; missing ones are empty."""
+    found: dict[int, Slot] = {}
+    for at, row in enumerate(rows if isinstance(rows, list) else [], 1):
+        if not isinstance(row, dict):
+            continue
+        index = whole(row.get("no"))
+        index = at if index is None else index
+        if 1 <= index <= SLOTS:
+            found.setdefault(index, _slot(row))
+    return tuple(found.get(index) or Slot() for index in range(1, SLOTS + 1))
+
+
+def _slot(row: Mapping[str, Any]) -> Slot:
+    url = _text(row.get("addr"))
+    return Slot(
+        url=url,
+        user=_text(row.get("user")),
+        password=_text(row.get("pass")),
+        connected=bool(truth(row.get("connect"))),
+        active=number(row.get("state")) == _ACTIVE,
+    )
+
+
+def _text(value: Any) -> str:
+    """As it is stored, blanks and all; the JSON of a broken text may give another kind."""
+    return value if isinstance(value, str) else ""
