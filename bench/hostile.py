@@ -49,9 +49,8 @@ KINDS: Final[dict[str, dict[str, Any]]] = {
     "redirect": {"fault": "redirect"},
 }
 _LOWEST_PRIORITY: Final = 19
-_PACE: Final = (
-    60  # the web pages of a real miner take long: an effect on the agent would be lost beside that
-)
+# The web pages of a real miner take long: an effect on the agent would be lost beside that.
+_PACE: Final = 60
 
 
 class Arena:

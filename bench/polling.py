@@ -181,9 +181,8 @@ class PollingAgent:
             figures.latencies_ms.append(took_ms)
             self._changed.set()
             return
-        figures = (
-            self._turn.figures
-        )  # a look at one that hangs may begin in one turn and end in the next
+        # A look at one that hangs may begin in one turn and end in the next.
+        figures = self._turn.figures
         self._state[ip] = error is None
         if error is None:
             figures.suspects_ok += 1
@@ -250,9 +249,8 @@ class PollingAgent:
         figures.seconds, figures.cpu_s = time.perf_counter() - began, time.process_time() - cpu
         figures.rss_peak_kb = _peak_kb()
         self._turn = Turn()
-        await self._until(
-            lambda: not turn.under_way
-        )  # else the slowest looks were the ones left out
+        # Else the slowest looks were the ones left out.
+        await self._until(lambda: not turn.under_way)
         return figures
 
     async def _until(self, is_so: Callable[[], bool]) -> None:

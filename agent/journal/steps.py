@@ -170,9 +170,8 @@ class Steps:
         intent_at: datetime | None = None,
     ) -> None:
         row = db.execute("SELECT state FROM tasks WHERE task_id = ?", (record.task_id,)).fetchone()
-        if (
-            row is None
-        ):  # the journal was begun anew meanwhile; that it happened must not be lost with the old one
+        # The journal was begun anew meanwhile; that it happened must not be lost with the old one.
+        if row is None:
             self._insert(db, record)
             state = record.state
         else:

@@ -123,9 +123,8 @@ class Writer(JournalFile):
                 self._fatal = error
                 self._settle_all([*self._kept, *batch], error)
                 break
-            except (
-                Exception
-            ) as error:  # our bug: it is told to whoever waits, and the thread lives on
+            except Exception as error:
+                # Our bug: it is told to whoever waits, and the thread lives on.
                 log.exception("journal.turn_failed")
                 self._roll_back()
                 self._settle_all([job for job in batch if job.need is not Need.MUST], error)

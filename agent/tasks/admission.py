@@ -30,9 +30,8 @@ HEARD_MOST: Final = 2**52
 BARREN_S: Final = 0.2
 BARREN_WAIT_S: Final = 0.5
 BARREN_MOST: Final = 3
-TOLD_AGAIN_S: Final = (
-    10.0  # between two times that a cloud which has lost outcomes is told them again
-)
+# Between two times that a cloud which has lost outcomes is told them again.
+TOLD_AGAIN_S: Final = 10.0
 
 log: Any = structlog.get_logger(__name__)
 
@@ -55,9 +54,8 @@ class Admission:
         self._dispatcher = dispatcher
         self._gate = gate
         self._clock = clock
-        self.settings_rev: int | None = (
-            None  # as the cloud last told; whoever fetches settings looks here
-        )
+        # As the cloud last told; whoever fetches settings looks here.
+        self.settings_rev: int | None = None
         self.trouble: str | None = None  # why no tasks come in, for the operator
         self._barren = 0
         self._not_known: tuple[str, ...] = ()  # of what the cloud asked for

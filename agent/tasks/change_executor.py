@@ -72,9 +72,8 @@ OUTAGE_NOTE: Final = "outage_at"
 LOOK_AGAIN_S: Final = 2.0
 ONCE_MORE_S: Final = 0.2
 WHO_S: Final = 15.0
-PLAN_BYTES: Final = (
-    256 * 1024
-)  # as JSON: a whole configuration of the largest miner is a tenth of it
+# As JSON: a whole configuration of the largest miner is a tenth of it.
+PLAN_BYTES: Final = 256 * 1024
 
 T = TypeVar("T")
 _Who = tuple[Endpoint, str | None, object]

@@ -142,9 +142,8 @@ class TaskPath:
                     each.cancel()
             await self._last_reports()
         finally:
-            await self.dispatcher.stop(
-                0.0
-            )  # also when a loop above broke: no slot outlives the path
+            # Also when a loop above broke: no slot outlives the path.
+            await self.dispatcher.stop(0.0)
             await self.journal.close()
 
     def stop(self) -> None:

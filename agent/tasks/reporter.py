@@ -81,9 +81,8 @@ class Reporter:
         self._first_seen_mono: dict[int, float] = {}
         self._refused: dict[int, _Refused] = {}
         self._unknown: set[str] = set()  # tasks that the cloud has forgotten
-        self._explained: frozenset[str] = (
-            frozenset()
-        )  # those among them of which it is told what they are
+        # Those among them of which it is told what they are.
+        self._explained: frozenset[str] = frozenset()
         self._untold = 0
 
     @property
@@ -166,9 +165,8 @@ class Reporter:
         try:
             self._untold = await self._journal.untold()
         except StorageFullError:
-            log.warning(
-                "report.untold_not_counted"
-            )  # the journal says itself what is wrong with it
+            # The journal says itself what is wrong with it.
+            log.warning("report.untold_not_counted")
 
     async def _report(self, events: tuple[Event, ...]) -> list[StepAck]:
         """Bring them over. Gives what needs to be said no more."""
