@@ -295,7 +295,7 @@ def _peak_kb() -> int:
 
 
 def _forget_peak() -> None:
-    """The kernel counts the peak anew from now on."""
+    """The kernel counts the peak again from now on."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

@@ -219,7 +219,9 @@ class Writer(JournalFile):
             job.answer = job.work(self._db)
         except (sqlite3.Error, OSError) as error:
             self._fell(error)
-            job.error = StorageFullError(self.trouble or "The journal was damaged and begun anew.")
+            job.error = StorageFullError(
+                self.trouble or "The journal was damaged and started over."
+            )
         except Exception as error:  # noqa: BLE001  whoever waits gets it
             job.error = error
 
@@ -228,7 +230,7 @@ class Writer(JournalFile):
     def _refuse(self, jobs: list[Job]) -> None:
         for job in jobs:
             job.error = StorageFullError(
-                self.trouble or "The journal was damaged and begun anew; give the task again."
+                self.trouble or "The journal was damaged and started over; give the task again."
             )
         self._answer(jobs)
 

@@ -210,7 +210,7 @@ class TaskPath:
             self._grants.answer(event.begin_id, refusal)
 
     def _clear_work(self) -> None:
-        """Files of tasks that a crash cut off; looks and downloads begin anew."""
+        """Files of tasks that a crash cut off; looks and downloads start over."""
         shutil.rmtree(self._work, ignore_errors=True)
 
     async def _last_reports(self) -> None:

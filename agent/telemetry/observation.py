@@ -45,7 +45,7 @@ async def look(driver: Driver, depth: Depth, *, timeout_s: float) -> Observation
         return None
 
 
-def is_stranger(driver: Driver, seen: Observation, known_mac: str | None) -> bool:
+def is_other_device(driver: Driver, seen: Observation, known_mac: str | None) -> bool:
     """Whether a look met another device than the one of this MAC, which was known to be there."""
     if seen.reading is None:
         return False

@@ -63,7 +63,7 @@ class Session:
         """Whether a claim of this process is served. One is at a time: to two with the same journal, one task would be
         given twice.
 
-        A process that starts anew is served once the one before has closed its connection or was silent for
+        A process that starts again is served once the one before has closed its connection or was silent for
         `patience_s`; one known to live beside the other only when that was silent for `lease_s`.
         """
         if run_id != self.run_id and self.run_id is not None:

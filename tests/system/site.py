@@ -56,7 +56,7 @@ class Site(msgspec.Struct):
         self.stage.agent.environment = None if environment is None else dict(environment)
 
     async def warm(self) -> None:
-        """Agent and cloud begin anew, now and from now on forked from processes that have everything imported: most of
+        """Agent and cloud start over, now and from now on forked from processes that have everything imported: most of
         what a life costs that is killed soon.
         """
         self.stage.cloud = await WarmPart.instead_of(self.stage.cloud)

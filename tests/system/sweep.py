@@ -43,7 +43,7 @@ ONE_SHOTS = (TaskName.REBOOT, TaskName.FIRMWARE)
 
 
 class Scenario:
-    """One kind of task, wished for anew each time it runs."""
+    """One kind of task, wished for again each time it runs."""
 
     def __init__(self, site: Site, name: TaskName) -> None:
         self._site = site

@@ -59,8 +59,8 @@ async def glance(
         held = {row.id for row in handed if row.journal_id == journal_id}
         adopt: list[str] = []
         closed: list[str] = []
-        strange = [task_id for task_id in open_ids if task_id not in held]
-        for some in chunks(strange):
+        unknown = [task_id for task_id in open_ids if task_id not in held]
+        for some in chunks(unknown):
             query = sa.select(
                 tasks.c.id, tasks.c.agent_id, tasks.c.epoch, tasks.c.journal_id, tasks.c.ended_at
             )
