@@ -23,7 +23,7 @@ def migrate(url: str) -> tuple[str | None, str]:
 
     Raises NewerDatabaseError; nothing has been changed then.
     """
-    engine = sa.create_engine(url.replace("+aiosqlite", "").replace("+asyncpg", "+psycopg"))
+    engine = sa.create_engine(url.replace("+aiosqlite", ""))
     try:
         with engine.connect() as connection:
             if connection.dialect.name == "sqlite":
