@@ -238,7 +238,7 @@ class Journal(Steps, Writer):
             lambda db: read_outbox(db, most, most_bytes, left_out, explain), Need.LOOK
         )
 
-    async def untold(self) -> int:
+    async def unreported(self) -> int:
         """How many tasks ended without the cloud ever taking their outcome, as far back as rows are kept."""
         return await self._submit(
             lambda db: int(

@@ -359,7 +359,7 @@ class _Run:
         )
         scanner._buffer.add(told, urgent=True)
         if scanner._telemetry is not None:
-            scanner._telemetry.told(ip, seen)
+            scanner._telemetry.take_scanned(ip, seen)
         return seen.problem or odd
 
     def _note(self, text: str) -> None:

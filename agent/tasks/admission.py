@@ -177,7 +177,7 @@ class Admission:
         fresh = await self._journal.accept(arrivals, at)
         log.info("tasks.accepted", claimed=len(tasks), new=len(fresh))
         for record in fresh:
-            self._dispatcher.enqueue(self._dispatcher.live(record, params[record.task_id]))
+            self._dispatcher.enqueue(self._dispatcher.activate(record, params[record.task_id]))
         return len(fresh)
 
     def _record(self, task: ClaimedTask, params: Params | None) -> TaskRecord:

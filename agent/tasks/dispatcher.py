@@ -87,8 +87,8 @@ class Dispatcher:
         """Whether a task of that lane (`ActiveTask.lane`) runs or waits."""
         return lane in self._lanes
 
-    def live(self, record: TaskRecord, params: Params) -> ActiveTask:
-        """A task as it starts living here, whether new or found in the journal."""
+    def activate(self, record: TaskRecord, params: Params) -> ActiveTask:
+        """Begin to work on a task, whether it is new or was found in the journal."""
         task = ActiveTask(
             record=record,
             params=params,
@@ -186,7 +186,7 @@ class Dispatcher:
             await self._journal.settle(record, refusal, self._clock.now())
             return
         log.info("task.recovered", task=record.task_id, name=record.name, state=record.state)
-        self.enqueue(self.live(record, params))
+        self.enqueue(self.activate(record, params))
 
     async def _adopt(self) -> None:
         """Take up what stands in the journal and does not live here."""

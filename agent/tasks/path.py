@@ -198,7 +198,7 @@ class TaskPath:
         except StorageFullError:
             self.dispatcher.doubt_disk()
             raise
-        task = self.dispatcher.live(record, checked)
+        task = self.dispatcher.activate(record, checked)
         task.ended = asyncio.get_running_loop().create_future()
         self.dispatcher.enqueue(task)
         return task

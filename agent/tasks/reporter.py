@@ -104,7 +104,7 @@ class Reporter:
 
     async def run(self) -> None:
         """Report until cancelled."""
-        await self._count_untold()
+        await self._count_unreported()
         while True:
             self._journal.outbox_grew.clear()
             try:
@@ -142,7 +142,7 @@ class Reporter:
             self._first_seen_mono.pop(ack.seq, None)
             self._refused.pop(ack.seq, None)
         if self._untold or any(ack.untold for ack in acks):
-            await self._count_untold()
+            await self._count_unreported()
         return True
 
     # --- private ---------------------------------------------------------------------------------
@@ -161,9 +161,9 @@ class Reporter:
                 each.cancel()
         await self._clock.sleep(COALESCE_S)
 
-    async def _count_untold(self) -> None:
+    async def _count_unreported(self) -> None:
         try:
-            self._untold = await self._journal.untold()
+            self._untold = await self._journal.unreported()
         except StorageFullError:
             # The journal says itself what is wrong with it.
             log.warning("report.untold_not_counted")

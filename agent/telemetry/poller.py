@@ -109,8 +109,8 @@ class Poller:
             plan.slow_looks = _LOOKS_AFTER_TASK
             plan.failures = min(plan.failures, 1)
 
-    def told(self, ip: str, seen: Observation) -> None:
-        """Another part (a scan) has just looked and told the cloud everything."""
+    def take_scanned(self, ip: str, seen: Observation) -> None:
+        """A scan has just read this miner and sent all of it to the cloud."""
         plan = self._plans.get(ip)
         if plan is not None and seen.reading is not None:
             self._note_login(ip, plan, seen)
@@ -294,7 +294,7 @@ class Poller:
             plan.failures > 0
             or _began_anew(plan, seen.reading)
             or self._fleet.hides_mac(ip)
-            or self._fleet.told_who_ago_s(ip) > self._section.full_every_s
+            or self._fleet.identified_ago_s(ip) > self._section.full_every_s
             or self._is_other_device(ip, driver, seen)
         )
 

@@ -17,7 +17,7 @@ from cloud.http.errors import ApiError
 from cloud.nonce.event_tasks import carry_out
 from cloud.nonce.miners import snapshot_of
 from cloud.nonce.planning import Plan, Request, plan, skip_agents
-from cloud.nonce.tasks import shown_params
+from cloud.nonce.tasks import masked_params
 from cloud.store.ids import new_uuid
 from cloud.store.miners import search
 from cloud.store.tasks import batches, lookup
@@ -198,7 +198,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             batch_id=self.batch_id,
             task_name=self.order.request.name,
             task_count=count,
-            task_params=shown_params(self.order.params),
+            task_params=masked_params(self.order.params),
             created_by=ActorItem(
                 type=self.actor.type,
                 id=self.actor.id,
