@@ -20,7 +20,7 @@ from agent.demo.play import serve_images
 from agent.demo.stage import SimulatedMiner, Stage, StageError, set_stage
 from contract.task import TaskName
 from tests.system.checker import Figures, check
-from tests.system.load import AWAY, Load
+from tests.system.gates.load import AWAY, Load
 from tests.system.witness import Kill, Row, Shown, read_journal, read_ledger, take_kill
 from tests.warm import WarmPart, ask
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.checker import INTENT_SHARE, UNKNOWN_SHARE, Figures
-from tests.system.onsite import Hands
+from tests.system.gates.onsite import Hands
 from tests.system.site import Killer, load_of, open_site
 
 SEED = 20_261_121
