@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -77,10 +78,14 @@ READ_AT_A_GLANCE = (
 FILES_OF_A_FOLDER = 22
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
-            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"), str(path))
+@cache
+def sources() -> tuple[tuple[str, ast.Module], ...]:
+    """The path and the tree of every module."""
+    return tuple(
+        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"), str(path)))
+        for room in ROOMS
+        for path in sorted((ROOT / room).rglob("*.py"))
+    )
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
