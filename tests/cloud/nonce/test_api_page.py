@@ -100,7 +100,9 @@ def test_the_fields_of_a_message_are_those_in_the_page() -> None:
     for name, names in shown.items():
         fields = STRUCTS[name].__struct_encode_fields__
         # `pool_N_user` stands for those of pool 1 to 3
-        assert sorted(names) == sorted({re.sub(r"_[1-4]_(?!min)", "_N_", each) for each in fields}), name
+        assert sorted(names) == sorted(
+            {re.sub(r"_[1-4]_(?!min)", "_N_", each) for each in fields}
+        ), name
 
 
 @pytest.mark.parametrize("name", TaskName)
