@@ -119,9 +119,9 @@ async def test_one_miner_by_hand(tmp_path: Path, base: str) -> None:
         assert result.code == 0, (result.errors, result.answers)
         _, scan, read, light, reboot, _ = result.answers
     assert scan.count(f"{network}.") >= 6
-    assert "Antminer" in read
-    assert "done" in light
-    assert "done" in reboot
+    assert "make      Bitmain" in read
+    assert f"miner.light.update at {base}: done" in light
+    assert f"miner.system.reboot at {base}: done" in reboot
 
 
 async def test_a_farm_in_ten_lines(tmp_path: Path, base: str) -> None:
