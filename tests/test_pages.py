@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.sinks.prometheus import COUNTERS, GAUGES
 from tests.borders.guards import GUARDS
 from tests.pages import ROOT, anchors, links, pages
 
@@ -57,6 +58,29 @@ def texts() -> str:
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                     found.append(node.value)
     return "\n".join(each.replace("\n", " ") for each in found)
+
+
+def first_cells(over: str) -> list[str]:
+    """What stands in code in the first column of the table of operations.md that begins with these words."""
+    table = OPERATIONS.read_text("utf-8").partition(f"\n| {over} |")[2].partition("\n\n")[0]
+    return [
+        each
+        for line in table.splitlines()[2:]
+        for each in re.findall(r"`([^`]+)`", line.split("|")[1])
+    ]
+
+
+def test_the_metrics_are_those_that_are_served() -> None:
+    served = {f"miner_agent_{name}" for name in (*COUNTERS, *GAUGES)}
+    named = first_cells("metric")
+    assert (set(named), len(named)) == (served, len(served))
+
+
+def test_the_events_to_watch_for_are_logged() -> None:
+    logged = texts().splitlines()
+    events = first_cells("event in the log")
+    assert len(events) > 10
+    assert [each for each in events if each not in logged] == []
 
 
 def messages() -> Iterator[str]:
