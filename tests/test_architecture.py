@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "contract.errors",
         "contract.clock",
         "contract.hiding",
+        "contract.outcome",
     ),
     "service": ("service",),
     "agent": ("agent", "drivers", "contract", "service"),
