@@ -20,7 +20,7 @@ RESAMPLED: Final = 4000
 LEAST_ROUNDS: Final = 5  # fewer have no interval worth the name
 
 
-class Verdict(StrEnum):
+class RatioVerdict(StrEnum):
     """What the rounds say of a ratio and the most it may be."""
 
     MET = "met"  # the whole interval is below
@@ -56,11 +56,11 @@ class Ratio(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.middle:.2f} [{self.low:.2f} .. {self.high:.2f}]"
 
-    def verdict(self, most: float) -> Verdict:
+    def verdict(self, most: float) -> RatioVerdict:
         """Whether it is at most `most`, beyond noise."""
         if self.high <= most:
-            return Verdict.MET
-        return Verdict.MISSED if self.low > most else Verdict.OPEN
+            return RatioVerdict.MET
+        return RatioVerdict.MISSED if self.low > most else RatioVerdict.OPEN
 
 
 def effect(rounds: Sequence[Round], rng: random.Random) -> Ratio:

@@ -66,6 +66,9 @@ CLOCK_CALLS = {
 }  # fmt: skip
 MAY_READ_A_CLOCK = ("contract/clock.py", "simulator/*")
 
+# Among which no two classes have one name.
+CLASSES_BY_NAME = ("bench", "cloud", "contract", "service", "simulator")
+
 # Whose folders are small enough to be read from the list of their files.
 READ_AT_A_GLANCE = (
     "contract",
@@ -208,6 +211,17 @@ def test_nobody_reads_a_clock_but_the_clock() -> None:
             if module in {"time.time", "time.monotonic", "time.sleep"}
         ]
     assert wrong == []
+
+
+def test_no_two_classes_have_one_name() -> None:
+    bearers: dict[str, list[str]] = {}
+    for room in CLASSES_BY_NAME:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+                if isinstance(node, ast.ClassDef):
+                    place = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    bearers.setdefault(node.name, []).append(place)
+    assert {name: places for name, places in bearers.items() if len(places) > 1} == {}
 
 
 def test_every_module_says_what_it_is_for() -> None:
