@@ -50,7 +50,7 @@ class Need(StrEnum):
 
 
 # What each change of a driver needs. Off and on are modes, too.
-CHANGES: Final[Mapping[str, Need]] = {
+NEEDED_BY: Final[Mapping[str, Need]] = {
     "light": Need.LIGHT,
     "mode": Need.MODE,
     "suspend": Need.MODE,
@@ -112,7 +112,7 @@ class MakeCase:
     def changes(self) -> set[str]:
         """What a generation of it that takes changes declares: all but what no model of the make can."""
         never = {each.need for each in self.cannot if not each.models}
-        return {change for change, need in CHANGES.items() if need not in never}
+        return {change for change, need in NEEDED_BY.items() if need not in never}
 
     def change(self, need: Need) -> AnyChange:
         return {
