@@ -9,10 +9,9 @@ import re
 import shutil
 import signal
 import socket
-import sqlite3
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -148,24 +147,36 @@ async def test_a_farm_in_ten_lines(tmp_path: Path, base: str) -> None:
         assert json.loads(result.answers[9])["success"] is True
 
 
-async def test_the_cloud_is_backed_up_while_it_runs(tmp_path: Path) -> None:
+async def test_the_cloud_is_backed_up_while_it_runs_and_put_back(tmp_path: Path) -> None:
     if shutil.which("sqlite3") is None:
         pytest.skip("sqlite3 is not installed")
+    commands = sessions(OPERATIONS)["backup"]
+    stop = commands.index("systemctl stop miner-cloud")
+    serve = "miner-cloud serve --port 0 --data /var/lib/miner-cloud &"
+    before, meanwhile, afterwards = (
+        f"miner-cloud workspace create --name {name} --data /var/lib/miner-cloud"
+        for name in ("Before", "Meanwhile", "Afterwards")
+    )
     instead = {
+        "systemctl stop miner-cloud": "kill %1; wait %1 || true",
+        "systemctl start miner-cloud": serve,
+        "chown -R miner-cloud:": "chown -R $(id -u):",
         "/var/lib/miner-cloud": str(tmp_path / "cloud"),
         "/var/backups": str(tmp_path / "backups"),
     }
-    before = [
-        "miner-cloud workspace create --name W --data /var/lib/miner-cloud",
-        "miner-cloud serve --port 0 --data /var/lib/miner-cloud &",
-        "miner-cloud workspace create --name V --data /var/lib/miner-cloud",
+    whole = [
+        before,
+        serve,
+        meanwhile,
+        *commands[:stop],
+        afterwards,
+        *commands[stop:],
+        "miner-cloud workspace list --data /var/lib/miner-cloud",
     ]
-    async with typed([*before, *sessions(OPERATIONS)["backup"]], tmp_path, instead) as result:
+    async with typed(whole, tmp_path, instead) as result:
         assert result.code == 0, (result.errors, result.answers)
-    copied = tmp_path / "backups" / "miner-cloud"
-    with closing(sqlite3.connect(copied / "cloud.db")) as database:
-        assert database.execute("SELECT count(*) FROM workspaces").fetchone() == (2,)
-    assert (copied / "link-secret").read_bytes() == (
-        tmp_path / "cloud" / "link-secret"
-    ).read_bytes()
+    copied, cloud = tmp_path / "backups" / "miner-cloud", tmp_path / "cloud"
     assert copied.stat().st_mode & 0o077 == 0
+    assert (copied / "link-secret").read_bytes() == (cloud / "link-secret").read_bytes()
+    named = [name for name in ("Before", "Meanwhile", "Afterwards") if name in result.answers[-1]]
+    assert named == ["Before", "Meanwhile"]
