@@ -194,9 +194,8 @@ class Daemon:
             try:
                 await door.start()
                 stack.push_async_callback(door.stop)
-            except (
-                OSError
-            ) as error:  # a read-only disk; tasks of the cloud are not kept waiting for it
+            except OSError as error:
+                # A read-only disk; tasks of the cloud are not kept waiting for it.
                 log.error("agent.no_door", path=str(self._config.socket_path), error=str(error))
             port = self._config.health.metrics_port
             if port is not None:

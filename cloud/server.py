@@ -25,7 +25,7 @@ from cloud.context import (
 )
 from cloud.http.auth import operator_auth
 from cloud.http.errors import error_middleware, json_response
-from cloud.http.listener import Listener, connection_options, connections_within
+from cloud.http.listener import CloudListener, connection_options, connections_within
 from cloud.link import api as link_api
 from cloud.link.api import agent_auth
 from cloud.link.files import Files
@@ -122,7 +122,7 @@ async def _serve(
     try:
         await runner.setup()
         most = connections_within(raise_open_files(), settings)
-        listener = Listener(
+        listener = CloudListener(
             runner,
             settings.host,
             settings.port,

@@ -9,7 +9,7 @@ from typing import Final
 from simulator import decoys, foreign
 from simulator.antminer import build as antminer
 from simulator.antminer import catalogue as antminers
-from simulator.device import Device, Place
+from simulator.device import Device, DevicePlace
 from simulator.iceriver import build as iceriver
 from simulator.iceriver import catalogue as icerivers
 from simulator.whatsminer import build as whatsminer
@@ -21,19 +21,19 @@ class SpecError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Make:
+class SimulatedMake:
     """One make: its default mix in order, all keys it knows, and how one device is built."""
 
     mix: Sequence[str]
     keys: Sequence[str]
-    build: Callable[[str, Place], Device]
+    build: Callable[[str, DevicePlace], Device]
 
 
-MAKES: Final[dict[str, Make]] = {
-    "antminer": Make(antminers.MIX, tuple(antminers.MODELS), antminer.build),
-    "whatsminer": Make(whatsminers.MIX, tuple(whatsminers.MODELS), whatsminer.build),
-    "iceriver": Make(icerivers.MIX, tuple(icerivers.MODELS), iceriver.build),
-    "foreign": Make(decoys.MIX, tuple(decoys.DECOYS), foreign.build),
+MAKES: Final[dict[str, SimulatedMake]] = {
+    "antminer": SimulatedMake(antminers.MIX, tuple(antminers.MODELS), antminer.build),
+    "whatsminer": SimulatedMake(whatsminers.MIX, tuple(whatsminers.MODELS), whatsminer.build),
+    "iceriver": SimulatedMake(icerivers.MIX, tuple(icerivers.MODELS), iceriver.build),
+    "foreign": SimulatedMake(decoys.MIX, tuple(decoys.DECOYS), foreign.build),
 }
 
 

@@ -45,14 +45,14 @@ class Host(Protocol):
         """Run something on the device's own board: it ends when the device loses power."""
 
 
-class Listener:
+class ListeningPort:
     """One listening socket on one address; closing it also cuts its open connections."""
 
     def __init__(
         self,
         ip: str,
         port: int,
-        connection: Callable[[Listener], Connection],
+        connection: Callable[[ListeningPort], Connection],
         *,
         tls: bool = False,
     ) -> None:
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
     # the error a strict reader must raise is chosen by what is sent, not by the protocol spoken
     is_http = False
 
-    def __init__(self, device: Host, listener: Listener) -> None:
+    def __init__(self, device: Host, listener: ListeningPort) -> None:
         self.device = device
         self.listener = listener
         self.transport: asyncio.Transport | None = None

@@ -52,7 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def rank(item: pytest.Item) -> int:
         if item.path.name in _LONGEST:
             return _LONGEST.index(item.path.name)
-        return len(_LONGEST) + (item.path.parent.name not in {"system", "judges"})
+        room = item.path.relative_to(_HERE).parts[0]
+        return len(_LONGEST) + (room not in {"system", "judges"})
 
     items.sort(key=rank)
 

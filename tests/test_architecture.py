@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -26,6 +27,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "contract.errors",
         "contract.clock",
         "contract.hiding",
+        "contract.outcome",
     ),
     "service": ("service",),
     "agent": ("agent", "drivers", "contract", "service"),
@@ -64,6 +66,9 @@ CLOCK_CALLS = {
 }  # fmt: skip
 MAY_READ_A_CLOCK = ("contract/clock.py", "simulator/*")
 
+# Among which no two classes have one name.
+CLASSES_BY_NAME = ("bench", "cloud", "contract", "service", "simulator")
+
 # Whose folders are small enough to be read from the list of their files.
 READ_AT_A_GLANCE = (
     "contract",
@@ -77,10 +82,14 @@ READ_AT_A_GLANCE = (
 FILES_OF_A_FOLDER = 22
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
-            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"), str(path))
+@cache
+def sources() -> tuple[tuple[str, ast.Module], ...]:
+    """The path and the tree of every module."""
+    return tuple(
+        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"), str(path)))
+        for room in ROOMS
+        for path in sorted((ROOT / room).rglob("*.py"))
+    )
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -202,6 +211,17 @@ def test_nobody_reads_a_clock_but_the_clock() -> None:
             if module in {"time.time", "time.monotonic", "time.sleep"}
         ]
     assert wrong == []
+
+
+def test_no_two_classes_have_one_name() -> None:
+    bearers: dict[str, list[str]] = {}
+    for room in CLASSES_BY_NAME:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+                if isinstance(node, ast.ClassDef):
+                    place = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    bearers.setdefault(node.name, []).append(place)
+    assert {name: places for name, places in bearers.items() if len(places) > 1} == {}
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -34,9 +34,8 @@ class Server:
     def __init__(self, control: socket.socket, main: Callable[[], Any]) -> None:
         self._control = control
         self._main = main
-        self._lives: dict[
-            int, tuple[int, int]
-        ] = {}  # by pidfd: process id, descriptor of its status
+        # By pidfd: process id, descriptor of its status.
+        self._lives: dict[int, tuple[int, int]] = {}
         self._ready = selectors.DefaultSelector()
         self._ready.register(control, selectors.EVENT_READ)
 

@@ -83,7 +83,7 @@ class WebDownloader:
         self._total_timeout_s = total_timeout_s
 
     async def fetch(self, url: str, folder: Path, *, cap_bytes: int, sha256: str | None) -> Path:
-        """See `agent.ports.Downloader`. Broken transfers are begun anew a few times; the checksum is
+        """See `agent.ports.Downloader`. Broken transfers are started over a few times; the checksum is
         that of the whole file. Only the web is asked: no files of this host, no other protocols.
         """
         start, shown = _web_url(url), _shown(url)

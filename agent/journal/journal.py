@@ -188,18 +188,18 @@ class Journal(Steps, Writer):
         """
         while True:
             readable: list[TaskRecord] = []
-            strange: list[str] = []
+            unreadable: list[str] = []
             for row in await self._submit(_unfinished_rows, Need.LOOK):
                 try:
                     readable.append(from_row(row))
                 except ValueError as error:
                     log.error("journal.unreadable", task=row["task_id"], error=str(error)[:300])
-                    strange.append(row["task_id"])
-            if not strange:
+                    unreadable.append(row["task_id"])
+            if not unreadable:
                 return tuple(readable)
-            await self._settle_strange(tuple(strange))
+            await self._settle_unread(tuple(unreadable))
 
-    async def _settle_strange(self, task_ids: Sequence[str]) -> None:
+    async def _settle_unread(self, task_ids: Sequence[str]) -> None:
         at = self._clock.now()
         await self._submit(lambda db: self._settle_unreadable(db, task_ids, at), Need.MUST)
 
@@ -233,12 +233,12 @@ class Journal(Steps, Writer):
         """The oldest events not yet acknowledged, without those numbered in `besides`; at least one if there is any.
         Those of the tasks `explained` tell what they are.
         """
-        left_out, strange = tuple(besides), frozenset(explained)
+        left_out, explain = tuple(besides), frozenset(explained)
         return await self._submit(
-            lambda db: read_outbox(db, most, most_bytes, left_out, strange), Need.LOOK
+            lambda db: read_outbox(db, most, most_bytes, left_out, explain), Need.LOOK
         )
 
-    async def untold(self) -> int:
+    async def unreported(self) -> int:
         """How many tasks ended without the cloud ever taking their outcome, as far back as rows are kept."""
         return await self._submit(
             lambda db: int(
@@ -289,4 +289,4 @@ def _unfinished_rows(db: sqlite3.Connection) -> list[sqlite3.Row]:
 
 def _must_change(cursor: sqlite3.Cursor) -> None:
     if cursor.rowcount != 1:
-        raise StorageFullError("The journal was begun anew under this task; give it again.")
+        raise StorageFullError("The journal was started over under this task; give it again.")

@@ -50,7 +50,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     untold: str | None = None  # reported no more, though the cloud never took its outcome: why
 
     @property
-    def is_lent(self) -> bool:
+    def from_cloud(self) -> bool:
         """Whether the cloud handed it out: it needs a lease, and the cloud may hand it out again. What arose on site is
         ours alone; the cloud is told of it all the same.
         """

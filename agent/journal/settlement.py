@@ -13,9 +13,8 @@ from contract.task import Outcome, TaskStatus
 from drivers.base import Evidence, NoChange
 
 MESSAGE_CHARS = 1000  # text from a miner can be in a message, so it is cut
-EVIDENCE_BYTES = (
-    64 * 1024
-)  # as JSON, of what a miner showed before and of what it showed after, each
+# As JSON, of what a miner showed before and of what it showed after, each.
+EVIDENCE_BYTES = 64 * 1024
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):

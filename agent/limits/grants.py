@@ -47,5 +47,5 @@ class Grants:
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(
-                    StorageFullError("The journal was begun anew under this task; give it again.")
+                    StorageFullError("The journal was started over under this task; give it again.")
                 )

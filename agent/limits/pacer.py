@@ -26,7 +26,7 @@ class Pacer:
     """
 
     def __init__(self, clock: Clock, most: Callable[[], int]) -> None:
-        """`most` is asked anew each time: it may follow the number of miners."""
+        """`most` is asked again each time: it may follow the number of miners."""
         self._clock = clock
         self._most = most
         self._unused = 0  # leaves given, whose order has not begun

@@ -10,9 +10,8 @@ from typing import Final
 from contract.link import LEASE_S
 from contract.task import SPECS, TaskName
 
-LIMIT_TIMES: Final = (
-    4.0  # of a name's usual limit: what a task may ask for where the site says nothing
-)
+# Of a name's usual limit: what a task may ask for where the site says nothing.
+LIMIT_TIMES: Final = 4.0
 QUEUE_LIFE_MOST_S: Final = 7 * 86_400.0
 LEASE_MOST_S: Final = 2 * LEASE_S
 POWER_ONS_LEAST: Final = 5  # also of a small farm; of a large one it is a hundredth
@@ -28,9 +27,8 @@ class Policy:
     lease_margin_s: float = 20.0  # an effect begins only with this much of the lease left
     limits_s: Mapping[TaskName, float] = field(default_factory=dict)  # ceilings of execution limits
     identity_age_s: float = 60.0  # an older identity is read again before a write
-    restart_wait_s: float = (
-        60.0  # how long a miner whose process restarts is read again, before its intent
-    )
+    # How long a miner whose process restarts is read again, before its intent.
+    restart_wait_s: float = 60.0
     recovery_look_s: float = 60.0  # how long to look, at least, at what a crash left half done
     stop_grace_s: float = 20.0  # how long running exchanges may go on once stopping
 

@@ -78,9 +78,8 @@ class CloudLink:
         self._begun_uploads: set[str] = set()
         self._reload_token = reload_token
         self._session: aiohttp.ClientSession | None = None
-        self._run_id = (
-            uuid.uuid4().hex
-        )  # tells this process from one that runs on a copy of its disk
+        # Tells this process from one that runs on a copy of its disk.
+        self._run_id = uuid.uuid4().hex
 
     async def close(self) -> None:
         """Close the connections. The link may be used again afterwards."""

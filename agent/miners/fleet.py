@@ -155,7 +155,7 @@ class Fleet:
         member = self._members.get(ip)
         return member.identity.mac if member else None
 
-    def told_who_ago_s(self, ip: str) -> float:
+    def identified_ago_s(self, ip: str) -> float:
         """How long ago whoever is here last said who it is; infinite where that was before this process began."""
         return self._clock.mono() - self._identified_mono(ip)
 
@@ -248,7 +248,7 @@ class Fleet:
             member = self._members.get(ip)
             if (
                 member is not None
-                and self.told_who_ago_s(ip) <= max_age_s
+                and self.identified_ago_s(ip) <= max_age_s
                 and not self.hides_mac(ip)
             ):
                 return member.driver
@@ -276,12 +276,12 @@ class Fleet:
         if mac is None:
             return
         for other in sorted(self._places.twins(ip), key=self._identified_mono, reverse=True):
-            if not self._places.are_two(mac) or self.told_who_ago_s(other) > _JUST_NOW_S:
+            if not self._places.are_two(mac) or self.identified_ago_s(other) > _JUST_NOW_S:
                 await self._ask(other)
             if other in self._places.twins(ip):
                 if (
                     self._identified_mono(other) >= began_mono
-                    and self.told_who_ago_s(ip) <= _JUST_NOW_S
+                    and self.identified_ago_s(ip) <= _JUST_NOW_S
                 ):
                     self._places.set_two(mac)
                 return

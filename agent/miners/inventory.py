@@ -112,9 +112,8 @@ class Inventory:
         old = self._records.get(key)
         provisional = self._records.get(key_of(None, ip))
         if key == identity.mac and provisional is not None:
-            self.forget(
-                provisional.key
-            )  # it has told its MAC by now, or is the only one to tell it
+            # It has told its MAC by now, or is the only one to tell it.
+            self.forget(provisional.key)
         record = MinerRecord(
             key=key,
             ip=ip,

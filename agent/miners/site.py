@@ -30,7 +30,7 @@ class Site(msgspec.Struct, frozen=True):
         """Where a miner of a known make would accept a connection."""
         from drivers.registry import DRIVERS
 
-        names = (name for entry in DRIVERS for name in entry.PORTS)
+        names = (name for entry in DRIVERS for name in entry.ports)
         return tuple(dict.fromkeys(getattr(self.ports, name) for name in names))
 
     @property

@@ -19,7 +19,7 @@ from agent.miners.fleet import Fleet, in_words
 from agent.miners.territory import Territory
 from agent.ports import ScanSummary
 from agent.telemetry.buffer import ReadingBuffer
-from agent.telemetry.observation import is_stranger, look, message
+from agent.telemetry.observation import is_other_device, look, message
 from agent.telemetry.poller import Poller
 from contract.clock import Clock
 from contract.errors import MinerError, UnreachableError
@@ -343,7 +343,7 @@ class _Run:
         seen = await look(driver, Depth.FULL, timeout_s=scanner._look_timeout_s)
         if seen is None:
             return "busy, it is read later"
-        if is_stranger(driver, seen, scanner._fleet.mac_at(ip)):
+        if is_other_device(driver, seen, scanner._fleet.mac_at(ip)):
             return "another miner came to this address meanwhile; scan again"
         slow = seen.reading.slow if seen.reading else None
         static = seen.reading.static if seen.reading else None
@@ -359,7 +359,7 @@ class _Run:
         )
         scanner._buffer.add(told, urgent=True)
         if scanner._telemetry is not None:
-            scanner._telemetry.told(ip, seen)
+            scanner._telemetry.take_scanned(ip, seen)
         return seen.problem or odd
 
     def _note(self, text: str) -> None:

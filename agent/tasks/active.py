@@ -86,7 +86,7 @@ class ActiveTask:
     @property
     def needs_grant(self) -> bool:
         """Whether its first byte waits for the cloud: it happens at most once, and it was the cloud's to hand out."""
-        return self.kind is Kind.ONE_SHOT and self.record.is_lent
+        return self.kind is Kind.ONE_SHOT and self.record.from_cloud
 
     def enter(self, phase: Phase) -> None:
         """The one place where its phase changes. Raises IllegalMoveError for a move that `PHASES` does not hold."""

@@ -27,12 +27,11 @@ ASKED_MOST: Final = 1000  # outcomes that the cloud may ask for at once
 # Numbers are taken up to 2**53 on either side: one skipped to there could not be told any more, to no cloud.
 HEARD_MOST: Final = 2**52
 # A cloud that answers at once and brings nothing new (a cancel we wait for, a task we know) is not to be hammered.
-BARREN_S: Final = 0.2
-BARREN_WAIT_S: Final = 0.5
-BARREN_MOST: Final = 3
-TOLD_AGAIN_S: Final = (
-    10.0  # between two times that a cloud which has lost outcomes is told them again
-)
+EMPTY_S: Final = 0.2
+EMPTY_WAIT_S: Final = 0.5
+EMPTY_MOST: Final = 3
+# Between two times that a cloud which has lost outcomes is told them again.
+TOLD_AGAIN_S: Final = 10.0
 
 log: Any = structlog.get_logger(__name__)
 
@@ -55,11 +54,10 @@ class Admission:
         self._dispatcher = dispatcher
         self._gate = gate
         self._clock = clock
-        self.settings_rev: int | None = (
-            None  # as the cloud last told; whoever fetches settings looks here
-        )
+        # As the cloud last told; whoever fetches settings looks here.
+        self.settings_rev: int | None = None
         self.trouble: str | None = None  # why no tasks come in, for the operator
-        self._barren = 0
+        self._empty_claims = 0
         self._not_known: tuple[str, ...] = ()  # of what the cloud asked for
         self._forgotten_since: int | None = None  # event number
         self._told_again_mono = float("-inf")
@@ -95,18 +93,18 @@ class Admission:
             fresh = await self._take(reply.tasks)
             for task_id in reply.cancel:  # claimed and cancelled in the same breath
                 self._dispatcher.cancel(task_id)
-        is_barren = not fresh and self._clock.mono() - began_mono < BARREN_S
-        self._barren = self._barren + 1 if is_barren else 0
-        if self._barren > BARREN_MOST:
-            await self._clock.sleep(BARREN_WAIT_S)
+        is_empty = not fresh and self._clock.mono() - began_mono < EMPTY_S
+        self._empty_claims = self._empty_claims + 1 if is_empty else 0
+        if self._empty_claims > EMPTY_MOST:
+            await self._clock.sleep(EMPTY_WAIT_S)
 
     async def _ask(self) -> ClaimReply:
         held = await self._journal.open_tasks()
         policy = self._gate.policy
         room = 0
         if self._journal.trouble is None:
-            lent = sum(each.epoch != ON_SITE for each in held)
-            room = max(0, min(policy.claim_room, policy.max_open - lent))
+            from_cloud = sum(each.epoch != ON_SITE for each in held)
+            room = max(0, min(policy.claim_room, policy.max_open - from_cloud))
         told_seq = await self._journal.told_seq()
         asked_mono = self._clock.mono()
         reply = await self._source.claim(
@@ -179,7 +177,7 @@ class Admission:
         fresh = await self._journal.accept(arrivals, at)
         log.info("tasks.accepted", claimed=len(tasks), new=len(fresh))
         for record in fresh:
-            self._dispatcher.enqueue(self._dispatcher.live(record, params[record.task_id]))
+            self._dispatcher.enqueue(self._dispatcher.activate(record, params[record.task_id]))
         return len(fresh)
 
     def _record(self, task: ClaimedTask, params: Params | None) -> TaskRecord:

@@ -72,9 +72,8 @@ OUTAGE_NOTE: Final = "outage_at"
 LOOK_AGAIN_S: Final = 2.0
 ONCE_MORE_S: Final = 0.2
 WHO_S: Final = 15.0
-PLAN_BYTES: Final = (
-    256 * 1024
-)  # as JSON: a whole configuration of the largest miner is a tenth of it
+# As JSON: a whole configuration of the largest miner is a tenth of it.
+PLAN_BYTES: Final = 256 * 1024
 
 T = TypeVar("T")
 _Who = tuple[Endpoint, str | None, object]
@@ -203,7 +202,7 @@ class ChangeExecutor:
                         break
                 else:
                     return driver, effect
-                task.log.info("It waited long until it might begin: the miner is looked at anew.")
+                task.log.info("It waited long until it might begin: the miner is looked at again.")
 
     async def _prove(self, task: ActiveTask, driver: Driver, plan: Plan) -> Settlement:
         """A setting that a crash cut off from its proof, and that now shows: whether it also lasts is judged as if
@@ -239,7 +238,7 @@ class ChangeExecutor:
                 if task.may_have_sent:
                     await self._later(task, error)
                     continue
-                # It was known to be there: whether only its service is away, asking anew who it is tells.
+                # It was known to be there: whether only its service is away, asking again who it is tells.
                 gone = isinstance(error, UnreachableError) and driver is not None
                 wait_s, now_mono = self._gate.policy.restart_wait_s, self._clock.mono()
                 until_mono = now_mono + wait_s if until_mono is None else until_mono

@@ -87,8 +87,8 @@ class Dispatcher:
         """Whether a task of that lane (`ActiveTask.lane`) runs or waits."""
         return lane in self._lanes
 
-    def live(self, record: TaskRecord, params: Params) -> ActiveTask:
-        """A task as it starts living here, whether new or found in the journal."""
+    def activate(self, record: TaskRecord, params: Params) -> ActiveTask:
+        """Begin to work on a task, whether it is new or was found in the journal."""
         task = ActiveTask(
             record=record,
             params=params,
@@ -186,7 +186,7 @@ class Dispatcher:
             await self._journal.settle(record, refusal, self._clock.now())
             return
         log.info("task.recovered", task=record.task_id, name=record.name, state=record.state)
-        self.enqueue(self.live(record, params))
+        self.enqueue(self.activate(record, params))
 
     async def _adopt(self) -> None:
         """Take up what stands in the journal and does not live here."""
@@ -200,7 +200,7 @@ class Dispatcher:
         # All of them before anything is awaited: what came in meanwhile lives here by now.
         missing = [each for each in found if each.task_id not in known | self._tasks.keys()]
         for record in missing:
-            if record.is_lent or record.state is State.INTENT:
+            if record.from_cloud or record.state is State.INTENT:
                 await self._take_up(record)
             else:  # whoever wished for it on site was told no, and may have asked again
                 refusal = StorageFullError(
@@ -252,7 +252,7 @@ class Dispatcher:
     async def _outcome(self, task: ActiveTask) -> Settlement:
         while True:
             try:
-                if task.record.is_lent and not (
+                if task.record.from_cloud and not (
                     task.state is State.INTENT and task.kind is Kind.ONE_SHOT
                 ):
                     await self._lease(task)
@@ -260,7 +260,7 @@ class Dispatcher:
             except LeaseShortError as error:
                 if task.writes or (task.state is State.INTENT and task.kind is Kind.ONE_SHOT):
                     return from_error(error, outcome=_not_known(task))
-                # Not begun; or a setting a crash left half done, which is read anew before it is sent again.
+                # Not begun; or a setting a crash left half done, which is read again before it is sent again.
                 task.started_mono = None
                 task.log.info("Waiting for the cloud before anything is sent.")
             except MinerError as error:
@@ -404,7 +404,7 @@ class Dispatcher:
         Where the host was restarted since, only the clock on the wall could say for how long, and it may be anything.
         So what the cloud handed out has all its life again: it waits for an answer of the cloud anyway, which calls off
         what is over by a time of its own. What arose on site nobody else calls off: it goes by the wall, for a wish
-        that may be old is better made anew.
+        that may be old is better made again.
         """
         life = record.queue_life
         if life is None:
@@ -414,7 +414,7 @@ class Dispatcher:
             passed_s = self._clock.boot().since(life.since)
             if passed_s is not None:
                 return whole_s - passed_s
-        if record.is_lent:
+        if record.from_cloud:
             return whole_s
         return min(whole_s, (record.expires_at - self._clock.now()).total_seconds())
 

@@ -58,7 +58,7 @@ class Gate:
             raise CancelledTaskError(
                 "Cancelled. It was begun before the agent restarted, and is not sent again."
             )
-        if task.pinned or not task.record.is_lent:
+        if task.pinned or not task.record.from_cloud:
             return  # ours whatever becomes of the lease; or wished for on site: no cloud has lent it to us
         left = self.lease.left_s()
         if left < self.policy.lease_margin_s:
@@ -72,7 +72,7 @@ class Gate:
         """
         if task.phase is Phase.REVOKED:
             raise ExpiredError("Its execution limit passed before all of it was sent.")
-        if task.pinned or not task.record.is_lent:
+        if task.pinned or not task.record.from_cloud:
             return
         if self.lease.left_s() <= 0.0:
             raise LeaseShortError("The lease ended before all of it was sent.")

@@ -69,7 +69,7 @@ class LookExecutor:
             task.log.info(f"{file.name}: {file.size_bytes} bytes from {driver.endpoint.host}")
             if file.truncated:
                 task.log.warning("The log was longer than the cap and is cut.")
-            if task.record.is_lent:
+            if task.record.from_cloud:
                 await self._bring(task, file)
                 task.log.info("The log was brought to the cloud.")
             else:
@@ -82,7 +82,7 @@ class LookExecutor:
             "sha256": file.sha256,
             "truncated": file.truncated,
         }
-        if not task.record.is_lent:
+        if not task.record.from_cloud:
             shown["path"] = file.path
         return succeeded(
             Evidence(

@@ -142,9 +142,8 @@ class TaskPath:
                     each.cancel()
             await self._last_reports()
         finally:
-            await self.dispatcher.stop(
-                0.0
-            )  # also when a loop above broke: no slot outlives the path
+            # Also when a loop above broke: no slot outlives the path.
+            await self.dispatcher.stop(0.0)
             await self.journal.close()
 
     def stop(self) -> None:
@@ -199,7 +198,7 @@ class TaskPath:
         except StorageFullError:
             self.dispatcher.doubt_disk()
             raise
-        task = self.dispatcher.live(record, checked)
+        task = self.dispatcher.activate(record, checked)
         task.ended = asyncio.get_running_loop().create_future()
         self.dispatcher.enqueue(task)
         return task
@@ -211,7 +210,7 @@ class TaskPath:
             self._grants.answer(event.begin_id, refusal)
 
     def _clear_work(self) -> None:
-        """Files of tasks that a crash cut off; looks and downloads begin anew."""
+        """Files of tasks that a crash cut off; looks and downloads start over."""
         shutil.rmtree(self._work, ignore_errors=True)
 
     async def _last_reports(self) -> None:

@@ -120,7 +120,7 @@ class JournalledEffect:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """See `drivers.base.Effect`. Others may have waited long for theirs: who the miner is, is seen anew."""
+        """See `drivers.base.Effect`. Others may have waited long for theirs: who the miner is, is seen again."""
         self._must_write()
         async with self._slot():
             self._has_turn = True
@@ -183,7 +183,7 @@ class JournalledEffect:
         if self._begun:
             return
         self._gate.may_begin(task)
-        if task.state is State.INTENT:  # planned anew: after a crash, or after a long wait
+        if task.state is State.INTENT:  # planned again: after a crash, or after a long wait
             await self._journal.begin_again(task.id, self._plan)
         else:
             at, boot = self._clock.now(), self._clock.boot()

@@ -81,9 +81,8 @@ class Reporter:
         self._first_seen_mono: dict[int, float] = {}
         self._refused: dict[int, _Refused] = {}
         self._unknown: set[str] = set()  # tasks that the cloud has forgotten
-        self._explained: frozenset[str] = (
-            frozenset()
-        )  # those among them of which it is told what they are
+        # Those among them of which it is told what they are.
+        self._explained: frozenset[str] = frozenset()
         self._untold = 0
 
     @property
@@ -105,7 +104,7 @@ class Reporter:
 
     async def run(self) -> None:
         """Report until cancelled."""
-        await self._count_untold()
+        await self._count_unreported()
         while True:
             self._journal.outbox_grew.clear()
             try:
@@ -143,7 +142,7 @@ class Reporter:
             self._first_seen_mono.pop(ack.seq, None)
             self._refused.pop(ack.seq, None)
         if self._untold or any(ack.untold for ack in acks):
-            await self._count_untold()
+            await self._count_unreported()
         return True
 
     # --- private ---------------------------------------------------------------------------------
@@ -162,13 +161,12 @@ class Reporter:
                 each.cancel()
         await self._clock.sleep(COALESCE_S)
 
-    async def _count_untold(self) -> None:
+    async def _count_unreported(self) -> None:
         try:
-            self._untold = await self._journal.untold()
+            self._untold = await self._journal.unreported()
         except StorageFullError:
-            log.warning(
-                "report.untold_not_counted"
-            )  # the journal says itself what is wrong with it
+            # The journal says itself what is wrong with it.
+            log.warning("report.untold_not_counted")
 
     async def _report(self, events: tuple[Event, ...]) -> list[StepAck]:
         """Bring them over. Gives what needs to be said no more."""

@@ -128,9 +128,8 @@ class BatchStore:
         db = sqlite3.connect(self._path, check_same_thread=False)
         try:
             db.execute("PRAGMA journal_mode=WAL")
-            db.execute(
-                "PRAGMA synchronous=NORMAL"
-            )  # readings may lose their last moments; tasks may not
+            # Readings may lose their last moments; tasks may not.
+            db.execute("PRAGMA synchronous=NORMAL")
             db.execute(_SCHEMA)
             self.size_bytes, self.readings = db.execute(
                 "SELECT coalesce(sum(length(body)), 0), coalesce(sum(readings), 0) FROM batches"
@@ -309,9 +308,8 @@ class ReadingBuffer:
             "buffer.disk", error=str(error), fix="free space or make the state folder writable"
         )
         if self._store is not None:
-            await self._off_loop(
-                self._store.close
-            )  # opened afresh next time, in case the file was replaced
+            # Opened afresh next time, in case the file was replaced.
+            await self._off_loop(self._store.close)
 
     def _take(self, count: int) -> ReadingsRequest:
         readings = tuple(self._pending.popleft() for _ in range(min(count, len(self._pending))))

@@ -41,12 +41,11 @@ async def look(driver: Driver, depth: Depth, *, timeout_s: float) -> Observation
     except MinerError as error:
         return Observation(None, error.code, str(error))
     except TimeoutError:
-        return (
-            None  # a driver ends its own exchanges before; only waiting for its turn takes longer
-        )
+        # A driver ends its own exchanges before; only waiting for its turn takes longer.
+        return None
 
 
-def is_stranger(driver: Driver, seen: Observation, known_mac: str | None) -> bool:
+def is_other_device(driver: Driver, seen: Observation, known_mac: str | None) -> bool:
     """Whether a look met another device than the one of this MAC, which was known to be there."""
     if seen.reading is None:
         return False

@@ -14,7 +14,7 @@ import structlog
 from agent.config.miners import TelemetrySection
 from agent.miners.fleet import Fleet
 from agent.telemetry.buffer import ReadingBuffer
-from agent.telemetry.observation import Observation, is_stranger, look, message
+from agent.telemetry.observation import Observation, is_other_device, look, message
 from contract.clock import Clock
 from contract.errors import ErrorCode, MinerError
 from contract.miner import Reading, Slow, Static
@@ -109,8 +109,8 @@ class Poller:
             plan.slow_looks = _LOOKS_AFTER_TASK
             plan.failures = min(plan.failures, 1)
 
-    def told(self, ip: str, seen: Observation) -> None:
-        """Another part (a scan) has just looked and told the cloud everything."""
+    def take_scanned(self, ip: str, seen: Observation) -> None:
+        """A scan has just read this miner and sent all of it to the cloud."""
         plan = self._plans.get(ip)
         if plan is not None and seen.reading is not None:
             self._note_login(ip, plan, seen)
@@ -176,7 +176,7 @@ class Poller:
             self._plan(ip, PollPlan(0.0), 0.0)
 
     async def _ask_who(self, ip: str) -> None:
-        """Have it say anew who it is. What is wrong with it, a look will show."""
+        """Have it say again who it is. What is wrong with it, a look will show."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._fleet.look_at(ip)
@@ -194,7 +194,7 @@ class Poller:
         seen = await look(driver, depth, timeout_s=self._timeout_s)
         if seen is not None and self._is_doubtful(ip, plan, driver, seen):
             await self._ask_who(ip)
-            if self._fleet.at(ip) is not driver or self._is_stranger(ip, driver, seen):
+            if self._fleet.at(ip) is not driver or self._is_other_device(ip, driver, seen):
                 log.info("telemetry.dropped", ip=ip)
                 # Whoever it is now is looked at as if it were new.
                 plan.failures, plan.uptime_s, plan.full_mono = 0, None, float("-inf")
@@ -284,22 +284,22 @@ class Poller:
 
     def _is_doubtful(self, ip: str, plan: PollPlan, driver: Driver, seen: Observation) -> bool:
         """Whether another miner may be there now: it tells another MAC; or it tells none with its looks, and was away,
-        began anew, or was long not asked. After a power cut a whole farm may find itself at other addresses.
+        began again, or was long not asked. After a power cut a whole farm may find itself at other addresses.
         """
         if seen.reading is None:
             return False
         if seen.reading.mac is not None:
-            return self._is_stranger(ip, driver, seen)
+            return self._is_other_device(ip, driver, seen)
         return (
             plan.failures > 0
             or _began_anew(plan, seen.reading)
             or self._fleet.hides_mac(ip)
-            or self._fleet.told_who_ago_s(ip) > self._section.full_every_s
-            or self._is_stranger(ip, driver, seen)
+            or self._fleet.identified_ago_s(ip) > self._section.full_every_s
+            or self._is_other_device(ip, driver, seen)
         )
 
-    def _is_stranger(self, ip: str, driver: Driver, seen: Observation) -> bool:
-        return is_stranger(driver, seen, self._fleet.mac_at(ip))
+    def _is_other_device(self, ip: str, driver: Driver, seen: Observation) -> bool:
+        return is_other_device(driver, seen, self._fleet.mac_at(ip))
 
     def _depth(self, plan: PollPlan, driver: Driver) -> Depth:
         if self._clock.mono() - plan.full_mono >= self._section.full_every_s:

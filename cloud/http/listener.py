@@ -52,7 +52,7 @@ def connections_within(open_files: int, settings: CloudSettings) -> int:
     return max(1, min(settings.connections_max, open_files - others))
 
 
-class Listener(web.BaseSite):
+class CloudListener(web.BaseSite):
     """Listens on every address of a host. With `most` connections open, the one that has waited longest for a request
     or a handshake makes room for the next; where none waits, the next is refused.
     """

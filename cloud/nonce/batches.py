@@ -11,9 +11,9 @@ from cloud.context import CLOCK, STORE, WAKE_UPS
 from cloud.http.errors import ApiError, json_response
 from cloud.nonce import creation
 from cloud.nonce.answers import actor_of, many, one
-from cloud.nonce.planning import Request
+from cloud.nonce.planning import BatchRequest
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, refused, takes, words_of
-from cloud.nonce.tasks import is_unknown, shown_params, signer, task_item
+from cloud.nonce.tasks import is_unknown, masked_params, signer, task_item
 from cloud.store.tasks import batches, lookup
 from cloud.store.tasks.batches import Counts
 from contract.errors import ErrorCode
@@ -94,7 +94,7 @@ async def get_batch(request: web.Request) -> web.Response:
             failed_count=counts.failed,
             timed_out_count=counts.timed_out,
             cancelled_count=counts.cancelled,
-            task_params=shown_params(row["params"]),
+            task_params=masked_params(row["params"]),
             metadata=row["metadata"],
             created_by=actor,
             created_at=made,
@@ -183,8 +183,8 @@ async def retry_batch(request: web.Request) -> web.Response:
         raise ApiError(
             409, f"Its parameters are not taken any more, make a new batch: {error}"
         ) from None
-    order = creation.Order(
-        request=Request(
+    order = creation.BatchOrder(
+        request=BatchRequest(
             name=name,
             params=params,
             miner_ids=[row["miner_id"] for row in again if row["miner_id"]],
@@ -214,14 +214,14 @@ def _item(row: Mapping[str, Any]) -> BatchItem:
         task_count=counts.total,
         succeed_count=counts.succeed,
         failed_count=counts.unsuccessful,
-        task_params=shown_params(row["params"]) or {},  # as its published example
+        task_params=masked_params(row["params"]) or {},  # as its published example
         metadata=row["metadata"],
         created_by=actor_of(row),
         created_at=nonce_time(row["created_at"]),
     )
 
 
-def _order_of(body: CreateBatch) -> creation.Order:
+def _order_of(body: CreateBatch) -> creation.BatchOrder:
     """Check what the body asks for. ApiError 400 with every fault found."""
     try:
         name = TaskName(body.task_name)
@@ -241,8 +241,8 @@ def _order_of(body: CreateBatch) -> creation.Order:
     if places:
         updates = [each.model_dump() for each in body.updates or ()]
         stored = {"updates": updates, **(stored or {})}
-    return creation.Order(
-        request=Request(
+    return creation.BatchOrder(
+        request=BatchRequest(
             name=name,
             params=params,
             miner_ids=list(places) or body.miner_ids or [],

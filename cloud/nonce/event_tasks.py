@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from cloud.nonce.planning import Request, new_tags, ops_status_of
+from cloud.nonce.planning import BatchRequest, new_tags, ops_status_of
 from cloud.store.miners import assets
 from cloud.store.miners.assets import Connection
 from contract.nonce import nonce_time
@@ -17,7 +17,7 @@ Evidence = dict[str, Any]
 
 
 async def carry_out(
-    connection: Connection, request: Request, chosen: Sequence[Row], now: datetime
+    connection: Connection, request: BatchRequest, chosen: Sequence[Row], now: datetime
 ) -> list[tuple[Row, Evidence]]:
     """Change the records of the chosen miners within the caller's transaction; each with what was there
     before and after.

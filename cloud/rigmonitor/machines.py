@@ -14,7 +14,7 @@ from aiohttp import web
 from cloud.context import CLOCK, SETTINGS, STORE
 from cloud.http.errors import json_response
 from cloud.http.peers import peer_of
-from cloud.rigmonitor.casting import INVALID, BodyT, InvalidError, cast
+from cloud.rigmonitor.casting import INVALID, BodyT, InvalidBodyError, cast
 from cloud.rigmonitor.figures import ip_of, state_of, static_of
 from cloud.rigmonitor.inbox import INBOX
 from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
@@ -114,7 +114,7 @@ async def _body(request: web.Request, kind: type[BodyT]) -> BodyT:
     params = await read_params(request)
     try:
         return cast(kind, params)
-    except InvalidError as error:
+    except InvalidBodyError as error:
         raise MachineError(HTTPStatus.UNPROCESSABLE_ENTITY, {"errors": error.errors}) from None
 
 

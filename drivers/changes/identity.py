@@ -11,8 +11,7 @@ import msgspec
 from contract.errors import MinerError, WrongDeviceError
 from contract.miner import Endpoint, Identity
 from drivers.base import Plan
-from drivers.changes.verification import is_silent
-from drivers.watch import Watch, Watched
+from drivers.watch import Watch, Watched, is_silent
 
 # A control board that has just booted knows no MAC for some seconds, one that was reset for a minute.
 _TELLS_WITHIN_S: Final = 90.0
@@ -26,7 +25,7 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
     serial: str | None = None
 
     @property
-    def shown(self) -> dict[str, str]:
+    def evidence(self) -> dict[str, str]:
         """As evidence holds it."""
         if self.mac:
             return {"mac": self.mac}
@@ -48,7 +47,7 @@ class Asked(Watched, Protocol):
         """
 
 
-class Hands:
+class IdentityCheck:
     """Compares whoever answers with the one that is `meant`."""
 
     def __init__(self, miner: Asked, meant: Who) -> None:
@@ -57,9 +56,9 @@ class Hands:
         self._told: Who | None = None
 
     @property
-    def shown(self) -> dict[str, str]:
+    def evidence(self) -> dict[str, str]:
         """Who answered last, as evidence holds it; {} where it did not tell."""
-        return self._told.shown if self._told else {}
+        return self._told.evidence if self._told else {}
 
     async def check(self) -> None:
         """Ask once. Raises WrongDeviceError unless this certainly is the one, and what the question runs into."""

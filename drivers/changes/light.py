@@ -1,74 +1,77 @@
-"""The proof of an identification light: asked until it shows the wish, or no longer can."""
+"""The identification light: told to blink, then asked whether it does, until it shows the wish or no longer can."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from abc import abstractmethod
+from typing import Any, Final, TypeVar
 
-from contract.errors import MinerError
-from drivers.base import Effect, Evidence, Light, Plan, Proof
-from drivers.changes.verification import evidence, is_silent
-from drivers.watch import Watch, Watched
+from drivers.base import Effect, Evidence, Light, NoChange, NoData, Proof, TypedPlan
+from drivers.changes.verification import Verification
+from drivers.changes.way import Way
+from drivers.driver import MinerDriver
 
-ANSWERED_NOTE: Final = (
-    "answered"  # the miner took the order: all there will ever be where the light cannot be read
-)
+# The miner took the order: all there will ever be where the light cannot be read.
+ANSWERED_NOTE: Final = "answered"
 _LOOK_EVERY_S: Final = 2.0
 
-
-async def note_answer(plan: Plan, effect: Effect) -> None:
-    """Keep that the order was taken, where nothing else will tell."""
-    if plan.before.get("light_on") is None:
-        await effect.note(ANSWERED_NOTE, True)
+Driven = TypeVar("Driven", bound=MinerDriver)
 
 
-async def verify(
-    miner: Watched,
-    plan: Plan,
-    effect: Effect,
-    proof: Proof,
-    is_on: Callable[[], Awaitable[bool | None]],
-) -> Evidence:
-    """Ask `is_on` (`None`: the firmware does not tell) until it is as wished or `proof` has no time left."""
-    assert isinstance(plan.change, Light)
-    wanted = plan.change.on
-    watch = Watch(miner, effect)
-    seen: bool | None = None
-    trouble: MinerError | None = None
-    while True:
-        try:
-            seen, trouble = await is_on(), None
-        except MinerError as error:
-            trouble = error
-            if not is_silent(error):
-                break
-        if seen == wanted:
-            return _shown(plan, watch, "done", proof.signal, seen)
-        if watch.device_s >= proof.latest_s:
-            break
-        await watch.pause(_LOOK_EVERY_S)
-    if trouble is not None:
-        reason = f"could not look again: {trouble}"
-        return _shown(plan, watch, "unknown", "none", seen, reason=reason)
-    if seen is None:
-        if effect.notes.get(ANSWERED_NOTE):
-            reason = (
-                "the miner took the order; this firmware does not tell whether its light blinks"
+class LightWay(Way[Driven, NoData]):
+    """A make says how its light is asked for and switched, and by when it shows."""
+
+    changes = (Light,)
+    data = NoData
+
+    @abstractmethod
+    def proof(self, miner: Driven) -> Proof:
+        """How the light of this miner shows."""
+
+    @abstractmethod
+    async def is_on(self, miner: Driven) -> bool | None:
+        """Whether it blinks; `None`: this firmware does not tell. Raises as reads."""
+
+    @abstractmethod
+    async def switch(self, miner: Driven, effect: Effect, *, on: bool) -> None:
+        """Tell it to blink or to stop. Raises as `Driver.apply`."""
+
+    async def is_on_now(self, miner: Driven) -> bool | None:
+        """`is_on`, made to be asked often."""
+        return await self.is_on(miner)
+
+    async def plan(self, miner: Driven, change: Light) -> TypedPlan[NoData] | NoChange:
+        is_on = await self.is_on(miner)
+        before = {"light_on": is_on}
+        if is_on == change.on:
+            return NoChange(change=change, before=before)
+        return TypedPlan(change=change, before=before, data=NoData(), raises_power=False)
+
+    async def apply(self, miner: Driven, plan: TypedPlan[NoData], effect: Effect) -> None:
+        assert isinstance(plan.change, Light)
+        await self.switch(miner, effect, on=plan.change.on)
+        if plan.before.get("light_on") is None:
+            await effect.note(ANSWERED_NOTE, True)
+
+    async def verify(self, watch: Verification[Driven, NoData]) -> Evidence:
+        assert isinstance(watch.plan.change, Light)
+        wanted, proof = watch.plan.change.on, self.proof(watch.miner)
+        seen = await watch.until(
+            lambda: self.is_on_now(watch.miner),
+            lambda is_on: is_on == wanted,
+            latest_s=proof.latest_s,
+            every_s=_LOOK_EVERY_S,
+        )
+        is_on = seen.found
+        after: dict[str, Any] = {"light_on": is_on}
+        if seen.is_enough:
+            return watch.done(proof.signal, after)
+        if seen.trouble is not None:
+            return watch.unseen(seen.trouble, after)
+        if is_on is not None:
+            return watch.not_done(
+                proof.signal, after, f"the light stays {'on' if is_on else 'off'}"
             )
-            return _shown(plan, watch, "done", "none", seen, reason=reason)
-        reason = "no answer, and this firmware does not tell whether its light blinks"
-        return _shown(plan, watch, "unknown", "none", seen, reason=reason)
-    reason = f"the light stays {'on' if seen else 'off'}"
-    return _shown(plan, watch, "not_done", proof.signal, seen, reason=reason)
-
-
-def _shown(
-    plan: Plan,
-    watch: Watch,
-    outcome: str,
-    signal: str,
-    seen: bool | None,
-    *,
-    reason: str | None = None,
-) -> Evidence:
-    return evidence(plan, watch, outcome, signal, {"light_on": seen}, reason=reason)
+        untold = "this firmware does not tell whether its light blinks"
+        if watch.effect.notes.get(ANSWERED_NOTE):
+            return watch.done("none", after, f"the miner took the order; {untold}")
+        return watch.unknown(after, f"no answer, and {untold}")

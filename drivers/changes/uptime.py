@@ -5,31 +5,31 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Turn(StrEnum):
-    """What one counter shows since the effect."""
+class CounterSign(StrEnum):
+    """What one counter of seconds shows since the effect."""
 
     RESTARTED = "restarted"
     RUNS_ON = "runs on"
     UNCLEAR = "unclear"
 
 
-def turn_of(
+def sign_of(
     before_s: float | None, now_s: float | None, since_s: float | None, slack_s: float
-) -> Turn:
+) -> CounterSign:
     """What a counter shows, `since_s` device seconds after the effect (`before_s` was read just ahead of it).
 
     Without knowing how long ago the effect was, only a counter that went back shows anything.
     """
     if now_s is None:
-        return Turn.UNCLEAR
+        return CounterSign.UNCLEAR
     if since_s is None:
         went_back = before_s is not None and now_s + slack_s < before_s
-        return Turn.RESTARTED if went_back else Turn.UNCLEAR
+        return CounterSign.RESTARTED if went_back else CounterSign.UNCLEAR
     if now_s > since_s + slack_s:
         # It began before the effect. A clock that jumped or stood still (a lying firmware) proves nothing.
         is_steady = before_s is None or abs(now_s - before_s - since_s) <= slack_s
-        return Turn.RUNS_ON if is_steady else Turn.UNCLEAR
+        return CounterSign.RUNS_ON if is_steady else CounterSign.UNCLEAR
     if before_s is None:
-        return Turn.RESTARTED
+        return CounterSign.RESTARTED
     # Young enough to have begun since; but it may have been as young before.
-    return Turn.RESTARTED if now_s < before_s + since_s - slack_s else Turn.UNCLEAR
+    return CounterSign.RESTARTED if now_s < before_s + since_s - slack_s else CounterSign.UNCLEAR

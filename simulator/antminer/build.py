@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from simulator.antminer.catalogue import MODELS
-from simulator.antminer.device import POWER_PORT, Antminer
-from simulator.antminer.rpc import Queue, RpcConnection
-from simulator.antminer.web import PowerConnection, WebServer
-from simulator.device import Place
+from simulator.antminer.device import POWER_PORT, AntminerDevice
+from simulator.antminer.rpc import AntminerRpcConnection, Queue
+from simulator.antminer.web import AntminerWebServer, PowerConnection
+from simulator.device import DevicePlace
 from simulator.http import HttpConnection
-from simulator.net import Listener
+from simulator.net import ListeningPort
 
 
-def build(key: str, place: Place) -> Antminer:
+def build(key: str, place: DevicePlace) -> AntminerDevice:
     """`key` is one of the catalogue's."""
-    miner = Antminer(MODELS[key], place)
-    web, queue, ports = WebServer(miner), Queue(), place.ports
-    miner.listeners["http"] = Listener(
+    miner = AntminerDevice(MODELS[key], place)
+    web, queue, ports = AntminerWebServer(miner), Queue(), place.ports
+    miner.listeners["http"] = ListeningPort(
         miner.ip,
         ports["http"],
         lambda listener: HttpConnection(miner, listener, web.handle),
     )
-    miner.listeners["rpc"] = Listener(
-        miner.ip, ports["rpc"], lambda listener: RpcConnection(miner, listener, queue)
+    miner.listeners["rpc"] = ListeningPort(
+        miner.ip, ports["rpc"], lambda listener: AntminerRpcConnection(miner, listener, queue)
     )
     if miner.spec.has_power and (ports["http"] == 80 or "power" in ports):
-        miner.listeners["power"] = Listener(
+        miner.listeners["power"] = ListeningPort(
             miner.ip,
             ports.get("power", POWER_PORT),
             lambda listener: PowerConnection(miner, listener, web.power),

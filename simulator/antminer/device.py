@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Final
 
 from simulator.antminer import firmware
-from simulator.antminer.catalogue import Generation, Model
+from simulator.antminer.catalogue import AntminerModel, Generation
 from simulator.antminer.config import Conf, factory_config, mode_of
 from simulator.antminer.mailbox import Mailbox
 from simulator.antminer.process import MinerProcess
 from simulator.antminer.units import Units
-from simulator.device import Place
-from simulator.http import Response
+from simulator.device import DevicePlace
+from simulator.http import WebResponse
 from simulator.miner import Miner
 from simulator.orders import Reaction
 from simulator.pools import Pool, working_pools
@@ -27,14 +27,14 @@ _WATCHDOG_S: Final = 20.0
 _MAC_LATE_S: Final = 3.0
 
 
-class Antminer(Miner):
+class AntminerDevice(Miner):
     """One AntMiner with Bitmain's firmware. `simulator.antminer.build` puts servers behind its ports."""
 
     make = "antminer"
     boot_s = 45.0
     pool_up_s = 10.0
 
-    def __init__(self, spec: Model, place: Place) -> None:
+    def __init__(self, spec: AntminerModel, place: DevicePlace) -> None:
         super().__init__(place, board_slots=len(spec.chains))
         self.spec = spec
         self.key, self.model, self.generation = spec.key, spec.name, spec.generation.value
@@ -238,8 +238,8 @@ class Antminer(Miner):
         self.record(action, "applied", before={"version": self.version}, after={"pending": version})
 
     def carry_out(
-        self, actions: list[str], effect: Callable[[], None], answer: Response
-    ) -> Response:
+        self, actions: list[str], effect: Callable[[], None], answer: WebResponse
+    ) -> WebResponse:
         """Do what was ordered and answer, or as the faults have it. `received` is written already."""
         reaction = self.strike(
             actions, effect, late=lambda seconds: self.after(seconds, effect), silent=effect
@@ -247,8 +247,8 @@ class Antminer(Miner):
         if reaction is None:
             effect()
         if reaction is Reaction.HANG_UP:
-            return Response(drop=True)
-        return Response(hold=True) if reaction is Reaction.SILENCE else answer
+            return WebResponse(drop=True)
+        return WebResponse(hold=True) if reaction is Reaction.SILENCE else answer
 
     def _go_dark(self) -> None:
         self.mailbox.lose_power()

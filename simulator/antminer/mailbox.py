@@ -14,7 +14,7 @@ POLL_BLINKING_S: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class MailboxOrder:
     """What lies in the file: its name in the ledger, and what the daemon does with it."""
 
     action: str
@@ -22,7 +22,7 @@ class Order:
     is_light: bool = False
 
 
-class Board(Protocol):
+class MailboxReader(Protocol):
     """The device whose daemon looks into the mailbox, as far as it is needed here."""
 
     clock: DeviceClock
@@ -36,14 +36,14 @@ class Board(Protocol):
 class Mailbox:
     """One file, one order: the last writer wins, and who wrote before is not told."""
 
-    def __init__(self, miner: Board) -> None:
+    def __init__(self, miner: MailboxReader) -> None:
         self._miner = miner
-        self._order: Order | None = None
+        self._order: MailboxOrder | None = None
         self._look_due = False
 
     def put(self, action: str, act: Callable[[], None], *, is_light: bool = False) -> None:
         """Write an order; the daemon looks each second, more often while it blinks."""
-        order = Order(action, act, is_light)
+        order = MailboxOrder(action, act, is_light)
         self._lose(order.action)
         self._order = order
         if not self._look_due:
@@ -52,7 +52,7 @@ class Mailbox:
             self._miner.after(every - self._miner.clock.now() % every, self._look)
 
     def lose_power(self) -> None:
-        """The file was in memory only, and the daemon starts anew."""
+        """The file was in memory only, and the daemon starts again."""
         self._lose("power")
         self._order, self._look_due = None, False
 

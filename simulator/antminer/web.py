@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from simulator.antminer import cgi_new, cgi_old
 from simulator.antminer.catalogue import Generation, Shape
 from simulator.antminer.output import page
-from simulator.http import DigestGate, HttpConnection, Request, Response, parse_digest
+from simulator.http import DigestGate, HttpConnection, WebRequest, WebResponse, parse_digest
 
 if TYPE_CHECKING:
-    from simulator.antminer.device import Antminer
+    from simulator.antminer.device import AntminerDevice
 
 REALM: Final = "antMiner Configuration"
 CGI_S: Final = 0.08
@@ -36,21 +36,21 @@ class PowerConnection(HttpConnection):
     kind = "power"
 
 
-class WebServer:
+class AntminerWebServer:
     """lighttpd as the firmware ships it."""
 
-    def __init__(self, miner: Antminer) -> None:
+    def __init__(self, miner: AntminerDevice) -> None:
         self._miner = miner
         self._gate = DigestGate(REALM)
         self._authorized = 0
         self._uses: dict[str, int] = {}
         self._running = 0
 
-    async def handle(self, request: Request) -> Response:
+    async def handle(self, request: WebRequest) -> WebResponse:
         """Answer one request to port 80."""
         miner = self._miner
         if self.web_hangs():
-            return Response(hold=True)
+            return WebResponse(hold=True)
         if request.path == "/" and "root_404" in miner.faults:
             return page(404, "404 - Not Found")
         if (refusal := self._check(request)) is not None:
@@ -66,7 +66,7 @@ class WebServer:
             fragile = miner.faults.get("fragile_web")
             if fragile is not None and self._running > int(fragile.args.get("limit", 3)):
                 miner.web_hung = True
-                return Response(hold=True)
+                return WebResponse(hold=True)
             await miner.clock.sleep(CGI_S)
             if miner.faults.take("cgi_fails", text=request.line):
                 return page(500, "500 - Internal Server Error")
@@ -76,7 +76,7 @@ class WebServer:
         finally:
             self._running -= 1
 
-    async def power(self, request: Request) -> Response:
+    async def power(self, request: WebRequest) -> WebResponse:
         """Answer one request to port 6060."""
         miner = self._miner
         answers = {
@@ -91,13 +91,13 @@ class WebServer:
         text = answers.get(request.path, _UNKNOWN_METER)
         if "meter_unknown" in miner.faults and request.path == "/miner_power":
             text = _UNKNOWN_METER
-        return Response(body=text.encode(), headers=(("Content-Type", "text/plain"),))
+        return WebResponse(body=text.encode(), headers=(("Content-Type", "text/plain"),))
 
     def web_hangs(self) -> bool:
         """True once too many scripts at once have brought the server down."""
         return self._miner.web_hung
 
-    def _check(self, request: Request) -> Response | None:
+    def _check(self, request: WebRequest) -> WebResponse | None:
         miner = self._miner
         faults = miner.faults
         self._gate.realm = REALM.lower() if "realm_lowercase" in faults else REALM
@@ -123,7 +123,7 @@ class WebServer:
             return self._challenge(request)
         return None
 
-    def _challenge(self, request: Request, *, stale: bool = False) -> Response:
+    def _challenge(self, request: WebRequest, *, stale: bool = False) -> WebResponse:
         miner = self._miner
         action = ORDERS.get(request.path)
         if action is not None and b"onPageLoaded" not in request.body:
@@ -134,11 +134,11 @@ class WebServer:
         value = self._gate.challenge(secret=secret, opaque="opaque" in miner.faults, stale=stale)
         return page(401, "401 - Unauthorized", ("WWW-Authenticate", value))
 
-    def _static(self, request: Request) -> Response:
+    def _static(self, request: WebRequest) -> WebResponse:
         miner = self._miner
         archive = miner.archives.get(request.path.removeprefix("/log/"))
         if request.path.startswith("/log/") and archive is not None:
-            return Response(body=archive, headers=(("Content-Type", "application/x-tar"),))
+            return WebResponse(body=archive, headers=(("Content-Type", "application/x-tar"),))
         if request.path in ("/", "/index.html"):
             return page(200, f"{miner.spec.name} - Antminer")
         return page(404, "404 - Not Found")

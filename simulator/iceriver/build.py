@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from simulator.device import Place
+from simulator.device import DevicePlace
 from simulator.iceriver.catalogue import MODELS
 from simulator.iceriver.daemon import DaemonConnection
-from simulator.iceriver.device import ForeignIceriver, Iceriver
-from simulator.iceriver.web import WebServer
-from simulator.net import Listener
+from simulator.iceriver.device import ForeignIceriverDevice, IceriverDevice
+from simulator.iceriver.web import IceriverWebServer
+from simulator.net import ListeningPort
 
 
-def build(key: str, place: Place) -> Iceriver:
+def build(key: str, place: DevicePlace) -> IceriverDevice:
     """`key` is one of the catalogue's."""
     model = MODELS[key]
-    miner = ForeignIceriver(model, place) if model.foreign else Iceriver(model, place)
-    web, ports = WebServer(miner), place.ports
-    miner.listeners["http"] = Listener(miner.ip, ports["http"], web.connection)
-    miner.listeners["daemon"] = Listener(
+    miner = ForeignIceriverDevice(model, place) if model.foreign else IceriverDevice(model, place)
+    web, ports = IceriverWebServer(miner), place.ports
+    miner.listeners["http"] = ListeningPort(miner.ip, ports["http"], web.connection)
+    miner.listeners["daemon"] = ListeningPort(
         miner.ip, ports["daemon"], lambda listener: DaemonConnection(miner, listener)
     )
     return miner

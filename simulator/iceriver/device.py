@@ -6,28 +6,28 @@ import copy
 import ipaddress
 from typing import Any, ClassVar, Final
 
-from simulator.device import Place
+from simulator.device import DevicePlace
 from simulator.iceriver import factory, firmware
-from simulator.iceriver.catalogue import Model, Variant, next_build
+from simulator.iceriver.catalogue import IceriverModel, Variant, next_build
 from simulator.iceriver.memory import WebMemory
 from simulator.iceriver.process import MODES, Hasher
 from simulator.miner import Miner
 from simulator.orders import Order, Reaction
-from simulator.pools import Pool, PoolState, pool_states, working_pools
+from simulator.pools import Pool, PoolSlot, pool_states, working_pools
 
 _DAEMON_START_S: Final = 30.0
 """From the boot on until the daemon listens."""
 _RESTART_EVERY_S: Final = 1800.0
 
 
-class Iceriver(Miner):
+class IceriverDevice(Miner):
     """One IceRiver with the maker's firmware. `simulator.iceriver.build` puts servers behind its ports."""
 
     make = "iceriver"
     boot_s = 45.0  # the start script of the web server alone sleeps for most of that
     pool_up_s = 8.0
 
-    def __init__(self, spec: Model, place: Place) -> None:
+    def __init__(self, spec: IceriverModel, place: DevicePlace) -> None:
         super().__init__(place, board_slots=spec.boards)
         self.spec = spec
         self.key, self.model, self.firmware = spec.key, spec.name, spec.firmware
@@ -35,7 +35,7 @@ class Iceriver(Miner):
         self.generation = "stock" if spec.firmware == "stock" else None
         self.hashrate_hs = spec.hashrate_hs
         self.build = spec.build
-        self.pending: tuple[firmware.Image, bool] | None = None
+        self.pending: tuple[firmware.IceriverImage, bool] | None = None
         """The image for the next boot, and whether the configuration outlives it."""
         self.uploads: dict[str, bytes] = {}
         self.bricked = False
@@ -117,7 +117,7 @@ class Iceriver(Miner):
             rpms[0] = 0
         return [*rpms, *(0 for _ in range(4 - len(rpms)))]
 
-    def pool_states(self) -> list[PoolState]:
+    def pool_states(self) -> list[PoolSlot]:
         """All three slots."""
         hasher = self.hasher
         return pool_states(
@@ -205,7 +205,7 @@ class Iceriver(Miner):
         if not wanted["dhcp"] and wanted["ip"] != self.ip and _is_loopback(wanted["ip"]):
             self.move_to(wanted["ip"])
 
-    def flash(self, image: firmware.Image, *, keep_config: bool) -> None:
+    def flash(self, image: firmware.IceriverImage, *, keep_config: bool) -> None:
         """Keep a checked image for the next boot."""
         self.pending = (image, keep_config)
         before, after = {"version": self.firmware_version}, {"pending": image.build}
@@ -260,7 +260,7 @@ class Iceriver(Miner):
         self._pools_since = self.clock.now()
         self.sync_listeners()
 
-    def _boot_into(self, image: firmware.Image, *, keep_config: bool) -> None:
+    def _boot_into(self, image: firmware.IceriverImage, *, keep_config: bool) -> None:
         before, after = {"version": self.build}, {"version": image.build}
         self.record("flash", "applied", before=before, after=after)
         if image.model != self.spec.name:
@@ -291,12 +291,12 @@ class Iceriver(Miner):
         return self.hasher.is_up and self.reaches(pool)
 
 
-class ForeignIceriver(Iceriver):
+class ForeignIceriverDevice(IceriverDevice):
     """An IceRiver machine with somebody else's firmware, to be left alone: orders are noted and turned away."""
 
     foreign: ClassVar[bool] = True
 
-    def __init__(self, spec: Model, place: Place) -> None:
+    def __init__(self, spec: IceriverModel, place: DevicePlace) -> None:
         super().__init__(spec, place)
         self.generation = spec.firmware if spec.firmware == "pbfarmer" else None
         self.tapped = True

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from simulator.device import Place
-from simulator.net import Listener
+from simulator.device import DevicePlace
+from simulator.net import ListeningPort
 from simulator.whatsminer.catalogue import MODELS
-from simulator.whatsminer.device import Whatsminer
+from simulator.whatsminer.device import WhatsminerDevice
 from simulator.whatsminer.framed import FramedConnection
-from simulator.whatsminer.rpc import RpcConnection
+from simulator.whatsminer.rpc import WhatsminerRpcConnection
 from simulator.whatsminer.web import TLS_PORT, web_connection
 
 
-def build(key: str, place: Place) -> Whatsminer:
+def build(key: str, place: DevicePlace) -> WhatsminerDevice:
     """`key` is one of the catalogue's."""
-    miner, ports = Whatsminer(MODELS[key], place), place.ports
-    miner.listeners["rpc"] = Listener(
-        miner.ip, ports["rpc"], lambda listener: RpcConnection(miner, listener)
+    miner, ports = WhatsminerDevice(MODELS[key], place), place.ports
+    miner.listeners["rpc"] = ListeningPort(
+        miner.ip, ports["rpc"], lambda listener: WhatsminerRpcConnection(miner, listener)
     )
-    miner.listeners["v3"] = Listener(
+    miner.listeners["v3"] = ListeningPort(
         miner.ip, ports["v3"], lambda listener: FramedConnection(miner, listener)
     )
-    miner.listeners["http"] = Listener(
+    miner.listeners["http"] = ListeningPort(
         miner.ip, ports["http"], lambda listener: web_connection(miner, listener)
     )
     if ports["http"] == 80:  # the other ports of a farm on high ports stay free
-        miner.listeners["https"] = Listener(
+        miner.listeners["https"] = ListeningPort(
             miner.ip,
             TLS_PORT,
             lambda listener: web_connection(miner, listener, is_tls=True),

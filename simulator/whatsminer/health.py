@@ -7,16 +7,16 @@ from typing import Final, Protocol
 
 from simulator.faults import Faults
 from simulator.pools import Pool
-from simulator.whatsminer.catalogue import Model
+from simulator.whatsminer.catalogue import WhatsminerModel
 
 _LOCAL: Final = timezone(timedelta(hours=8))  # the factory's time zone, CST-8
 _FLOOD: Final = 400
 
 
-class HealthFacts(Protocol):
+class ErrorSource(Protocol):
     """What a device is judged by."""
 
-    spec: Model
+    spec: WhatsminerModel
     faults: Faults
     live_pools: list[Pool]
     high_failed: bool
@@ -26,10 +26,10 @@ class HealthFacts(Protocol):
     def boards(self) -> list[int]: ...
 
 
-class Health:
+class ErrorCodes:
     """Remembers since when each code has been active."""
 
-    def __init__(self, miner: HealthFacts) -> None:
+    def __init__(self, miner: ErrorSource) -> None:
         self._miner = miner
         self._since: dict[int, int] = {}
 

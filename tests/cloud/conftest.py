@@ -19,7 +19,7 @@ from aiohttp import web
 
 from cloud.config import CloudSettings
 from cloud.context import FILES, SESSIONS, SWEEPER, TIME, WAKE_UPS
-from cloud.http.listener import Listener
+from cloud.http.listener import CloudListener
 from cloud.link.sessions import Session
 from cloud.server import create_app, create_runner
 from cloud.store.access import admin
@@ -265,7 +265,7 @@ async def cloud(
     app = create_app(store, settings, clock)
     runner = create_runner(app)
     await runner.setup()
-    listener = Listener(runner, "127.0.0.1", 0, settings, most=settings.connections_max)
+    listener = CloudListener(runner, "127.0.0.1", 0, settings, most=settings.connections_max)
     await listener.start()
     base = f"http://127.0.0.1:{listener.port}"
     app[FILES].base_url = base

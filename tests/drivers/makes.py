@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from contract.miner import PowerMode
-from drivers.antminer.changes import orders as antminer_models
+from drivers.antminer import models as antminer_models
 from drivers.base import AnyChange, Light, Mode, Pools, PoolSetting, Reboot
 from drivers.iceriver import models as iceriver_models
 from drivers.whatsminer import models as whatsminer_models

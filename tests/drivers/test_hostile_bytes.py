@@ -11,10 +11,10 @@ import pytest
 
 from contract.errors import MalformedError, MinerError
 from drivers.antminer.changes import firmware
-from drivers.antminer.changes.light import blink_state
 from drivers.antminer.identify import findings_of
 from drivers.antminer.models import clean_model, spec_for
 from drivers.antminer.protocol import conf
+from drivers.antminer.protocol.blink import blink_state
 from drivers.antminer.protocol.cgi import REPLY_CAP_BYTES as WEB_CAP
 from drivers.antminer.protocol.repair import decode_json
 from drivers.antminer.protocol.rpc import (
@@ -30,7 +30,7 @@ from drivers.iceriver.changes import state
 from drivers.iceriver.identify import findings_of as iceriver_findings_of
 from drivers.iceriver.protocol.replies import DaemonDecoder, checked, decode_web
 from drivers.iceriver.reading import figures
-from drivers.iceriver.reading.snapshot import look_of
+from drivers.iceriver.reading.snapshot import snapshot_of
 from drivers.protocol.digest import parse_challenge
 from drivers.protocol.http import HEAD_CAP_BYTES, ResponseDecoder
 from drivers.whatsminer.protocol import api as whatsminer
@@ -122,7 +122,7 @@ def test_no_value_of_a_field_takes_long_to_understand(name: str) -> None:
 def test_no_value_of_an_iceriver_takes_long_to_understand(name: str) -> None:
     text = LONG_TEXTS[name]
     for understand in (
-        figures.temp_c, figures.runtime_s, figures.truth, figures.percent, state.mode_of,
+        figures.temp_c, figures.runtime_s, figures.truth, figures.percent, figures.mode_of,
         models.firmware_of, lambda value: figures.rate_hs(value, value),
         lambda value: models.model_of(models.model_name(value, value)),
         lambda value: models.model_name(None, value),
@@ -139,7 +139,7 @@ def test_no_panel_under_the_cap_takes_long_to_read(name: str, row: bytes) -> Non
 
     def read() -> None:
         fields = checked(decode_web(body), "userpanel 4")
-        look_of(fields, None)
+        snapshot_of(fields, None)
         state.state_of(fields)
         iceriver_findings_of(fields)
 

@@ -33,7 +33,7 @@ UNSEEN = {
 GENERATIONS = [
     pytest.param(make, declared, id=f"{make.name}-{declared.generation}")
     for make in MAKES
-    for declared in make.stage.entry.generations()
+    for declared in make.stage.entry.generations.values()
     if declared.changes
 ]
 

@@ -148,7 +148,7 @@ def use_4028(reply: api.Reply | api.Joined, at: int) -> None:
     """Everything that is made of a reply of port 4028."""
     if isinstance(reply, api.Joined):
         if reply.part("summary") is not None:
-            use(snapshot.look_of(reply, COOLINGS[at % 4]), ())
+            use(snapshot.snapshot_of(reply, COOLINGS[at % 4]), ())
     elif api.refusal_of(reply) is None:
         use_reply(reply, at)
 
@@ -167,12 +167,12 @@ def use_reply(reply: api.Reply, at: int) -> None:
     )
     msgspec.json.encode(boards)
     use(
-        snapshot.look_of(api.Joined(summary=reply, pools=reply, edevs=reply), COOLINGS[at % 4]),
+        snapshot.snapshot_of(api.Joined(summary=reply, pools=reply, edevs=reply), COOLINGS[at % 4]),
         codes,
     )
 
 
-def use(look: snapshot.Look, codes: Any) -> None:
+def use(look: snapshot.WhatsminerSnapshot, codes: Any) -> None:
     sound(look.moving)
     slow = _slow(look, is_off=True, word=look.mode_word, light_on=None, codes=(*look.codes, *codes))
     check_comes_back(slow)
@@ -188,7 +188,7 @@ def sound(moving: Moving) -> None:
 
 def use_status(status: frames.StatusReply, at: int) -> None:
     frames.refusal_of(status)
-    if (look := snapshot_v3.look_of_status(status, COOLINGS[at % 4])) is not None:
+    if (look := snapshot_v3.snapshot_of_status(status, COOLINGS[at % 4])) is not None:
         use(look, ())
 
 

@@ -88,7 +88,7 @@ def test_every_recording_has_an_expectation():
 
 @pytest.mark.parametrize("name", named(S))
 def test_what_the_summary_says(name: str):
-    check_summary(snapshot.look_of(api.Joined(summary=reply_of(name)), None), EXPECTED[name])
+    check_summary(snapshot.snapshot_of(api.Joined(summary=reply_of(name)), None), EXPECTED[name])
 
 
 @pytest.mark.parametrize("name", named(Boards))
@@ -99,7 +99,7 @@ def test_what_its_boards_do(name: str):
 def test_boards_that_count_in_tera_are_known_by_the_whole_alone():
     rows = reply_of("v2-compat/m7bs-rel3-edevs.json").DEVS or []
     whole = reply_of("v2-compat/m7bs-rel3-summary.json")
-    look = snapshot.look_of(api.Joined(summary=whole), None)
+    look = snapshot.snapshot_of(api.Joined(summary=whole), None)
     boards, _ = snapshot.boards_of(rows, rate_hs=look.moving.hashrate_hs, in_tera=False)
     assert sum(board.hashrate_hs or 0 for board in boards) == near(692.63, 1e12)
 
@@ -118,7 +118,7 @@ def test_what_a_joined_reply_says(name: str):
     decoder = api.joined_decoder()
     joined = decoder.feed(body_of(name)) or decoder.feed(b"")
     assert joined is not None
-    look = snapshot.look_of(joined, None)
+    look = snapshot.snapshot_of(joined, None)
     check_summary(look, expected.summary)
     devs = joined.part("edevs")
     assert devs is not None
@@ -262,7 +262,7 @@ def test_what_a_v3_summary_says(name: str):
     expected = EXPECTED[name]
     assert isinstance(expected, Summary3)
     reply = frames.decode_status(body_of(name))
-    look = snapshot_v3.look_of_status(reply, None)
+    look = snapshot_v3.snapshot_of_status(reply, None)
     assert look is not None
     check_summary(look, expected.summary)
     rows = [frames.BoardRow(slot=slot) for slot in range(len(expected.board_temps_c))]
@@ -400,7 +400,7 @@ def test_a_heartbeat_is_an_empty_frame():
 # --- what is compared ----------------------------------------------------------------------------
 
 
-def check_summary(look: snapshot.Look, expected: Any) -> None:
+def check_summary(look: snapshot.WhatsminerSnapshot, expected: Any) -> None:
     assert isinstance(expected, S)
     moving = look.moving
     found = {

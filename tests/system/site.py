@@ -20,7 +20,7 @@ from agent.demo.play import serve_images
 from agent.demo.stage import SimulatedMiner, Stage, StageError, set_stage
 from contract.task import TaskName
 from tests.system.checker import Figures, check
-from tests.system.load import AWAY, Load
+from tests.system.gates.load import AWAY, Load
 from tests.system.witness import Kill, Row, Shown, read_journal, read_ledger, take_kill
 from tests.warm import WarmPart, ask
 
@@ -56,7 +56,7 @@ class Site(msgspec.Struct):
         self.stage.agent.environment = None if environment is None else dict(environment)
 
     async def warm(self) -> None:
-        """Agent and cloud begin anew, now and from now on forked from processes that have everything imported: most of
+        """Agent and cloud start over, now and from now on forked from processes that have everything imported: most of
         what a life costs that is killed soon.
         """
         self.stage.cloud = await WarmPart.instead_of(self.stage.cloud)
@@ -212,12 +212,13 @@ async def open_site(
 
 
 class Killer:
-    """Ends the agent and the cloud at moments drawn from a seed."""
+    """Ends the agent and the cloud at moments drawn from a seed. The agent is away for `away_s` before its next life."""
 
-    def __init__(self, site: Site, *, seed: int) -> None:
+    def __init__(self, site: Site, *, seed: int, away_s: float = 0.0) -> None:
         self.kills: list[Kill] = []
         self.cloud_kills = 0
         self._site = site
+        self._away_s = away_s
         self._random = random.Random(seed)
 
     async def agent(self, times: int) -> None:
@@ -225,6 +226,7 @@ class Killer:
         for _ in range(times):
             await self._moment()
             self.kills.append(await self._site.kill_agent())
+            await asyncio.sleep(self._away_s)
             await self._site.stage.agent.start()
 
     async def cloud(self, times: int, *, mean_s: float) -> None:

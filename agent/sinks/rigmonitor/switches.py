@@ -248,9 +248,8 @@ class Switches:
             return TaskName.LIGHT, {"action": wished.value}
         if wished is Switch.OFF:
             mode = seen.awake_mode
-            if mode is None and self._memory.is_off(
-                rig.key
-            ):  # switched off before, not yet seen so
+            # Switched off before, not yet seen so.
+            if mode is None and self._memory.is_off(rig.key):
                 mode = self._memory.mode_before(rig.key)
             await self._memory.keep(rig.key, off=True, mode=mode)
             return TaskName.POWER_MODE, {"mode": PowerMode.SLEEP.value}

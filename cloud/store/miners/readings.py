@@ -26,9 +26,8 @@ from contract.errors import ErrorCode
 from contract.link import MinerKey, MinerReading, ReadingsReply, ReadingsRequest
 from contract.miner import Moving, Slow, Static, normalize_mac
 
-READING_BYTES: Final = (
-    256 * 1024
-)  # of one look, as JSON; a whole one with all its boards is a twentieth of it
+# Of one look, as JSON; a whole one with all its boards is a twentieth of it.
+READING_BYTES: Final = 256 * 1024
 # Why the identity of a miner cannot be relied on (`unstable_reason`): it tells no MAC, or one that another tells, too.
 NO_MAC: Final = "no_mac"
 DUPLICATE_MAC: Final = "duplicate_mac"
@@ -58,7 +57,7 @@ _COLUMNS: Final = (
 
 
 @dataclass(frozen=True)
-class Look:
+class StoredReading:
     """One reading as it is stored. `identity` tells this miner from all others of its farm; `ip` may be empty."""
 
     reading: MinerReading
@@ -167,7 +166,9 @@ def minted(identity: str, mac: str | None, farm: dict[str, str], now: datetime) 
     )
 
 
-def refresh(row: dict[str, Any], look: Look, agent_id: str | None, now: datetime) -> Return | None:
+def refresh(
+    row: dict[str, Any], look: StoredReading, agent_id: str | None, now: datetime
+) -> Return | None:
     """Put a look into the row of its miner. One from the past counts for the mean of the day only.
 
     Gives what is to be told of a miner that had been deleted and is on the lists again by this look.
@@ -258,7 +259,7 @@ async def write_miners(
         await connection.execute(update, values)
 
 
-def _look(reading: MinerReading, now: datetime) -> Look:
+def _look(reading: MinerReading, now: datetime) -> StoredReading:
     mac = normalize_mac(reading.mac) or normalize_mac(
         reading.static.mac if reading.static else None
     )
@@ -269,7 +270,9 @@ def _look(reading: MinerReading, now: datetime) -> Look:
         )
     if reading.interval_s is not None:
         reading = msgspec.structs.replace(reading, interval_s=_interval_s(reading.interval_s))
-    return Look(reading, min(from_text(reading.at), now), mac or f"{BY_ADDRESS}{ip}", mac, ip)
+    return StoredReading(
+        reading, min(from_text(reading.at), now), mac or f"{BY_ADDRESS}{ip}", mac, ip
+    )
 
 
 def _interval_s(told_s: float) -> float:
@@ -277,7 +280,7 @@ def _interval_s(told_s: float) -> float:
     return float(f"{min(max(told_s, 1.0), INTERVAL_MAX_S):.2g}")
 
 
-def _placed(look: Look, known: dict[str, dict[str, Any]]) -> Look:
+def _placed(look: StoredReading, known: dict[str, dict[str, Any]]) -> StoredReading:
     """Of several with one MAC, the one at the address of the record keeps it; each other is known by its address."""
     row = known.get(look.identity)
     if row is None or row["ip"] not in look.reading.twin_ips:
@@ -286,7 +289,7 @@ def _placed(look: Look, known: dict[str, dict[str, Any]]) -> Look:
 
 
 async def _known(
-    connection: AsyncConnection, farm_id: str, looks: list[Look]
+    connection: AsyncConnection, farm_id: str, looks: list[StoredReading]
 ) -> dict[str, dict[str, Any]]:
     of_farm = miners.c.farm_id == farm_id
     found: dict[str, dict[str, Any]] = {}
@@ -318,7 +321,7 @@ def _standing(known: Iterable[dict[str, Any]], agent_id: str) -> dict[str, dict[
     return {row["ip"]: row for row in sorted(found, key=lambda row: row["last_seen_at"])}
 
 
-def _refuses_login(look: Look, named: dict[str, Any]) -> bool:
+def _refuses_login(look: StoredReading, named: dict[str, Any]) -> bool:
     """Whether a look that brought no MAC met what refuses our login at the address of a miner known by its MAC, which
     many tell only after the login. A look that needs no login does not show that it is taken again.
     """
@@ -330,7 +333,7 @@ def _refuses_login(look: Look, named: dict[str, Any]) -> bool:
     return needs_none and named["auth_failed_at"] is not None
 
 
-def _note_refusal(named: dict[str, Any], look: Look, now: datetime) -> None:
+def _note_refusal(named: dict[str, Any], look: StoredReading, now: datetime) -> None:
     """All that is said of the known miner is that the login is refused at its address: it may be another one."""
     if look.reading.error != ErrorCode.AUTH_FAILED:
         return
@@ -340,7 +343,7 @@ def _note_refusal(named: dict[str, Any], look: Look, now: datetime) -> None:
     named["auth_failed_at"], named["updated_at"] = look.at, now
 
 
-def _came_back(row: dict[str, Any], look: Look) -> bool:
+def _came_back(row: dict[str, Any], look: StoredReading) -> bool:
     """A record the operator deleted stays deleted while its miner goes on answering; one that was away and is
     plugged in again returns. One known by its address alone stands for whatever answers there.
     """
@@ -354,7 +357,7 @@ def _came_back(row: dict[str, Any], look: Look) -> bool:
 def _supersede(
     known: dict[str, dict[str, Any]],
     changed: dict[str, dict[str, Any]],
-    look: Look,
+    look: StoredReading,
     now: datetime,
 ) -> None:
     """The address had a provisional row from before its MAC was known, or was its alone: that one goes."""

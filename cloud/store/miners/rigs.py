@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.store.access.admin import NotThereError
 from cloud.store.engine import Store, chunks, rows
 from cloud.store.ids import new_uuid, secret_hash
-from cloud.store.miners.readings import Look, minted, refresh, take_static, write_miners
+from cloud.store.miners.readings import StoredReading, minted, refresh, take_static, write_miners
 from cloud.store.miners.returns import Return, tell_returns
 from cloud.store.miners.search import REPORTS_ITSELF
 from cloud.store.schema.tables import farms, miners, rigs, workspaces
@@ -230,7 +230,7 @@ async def apply_logs(
                 # A miner counts as silent after three of its intervals, see stale_after_s of cloud.store.miners.search.
                 interval_s=offline_after_s / 3,
             )
-            returned = refresh(row, Look(reading, now, identity, None, log.ip), None, now)
+            returned = refresh(row, StoredReading(reading, now, identity, None, log.ip), None, now)
             if returned is not None:
                 returns.append(returned)
         changed = [row for identity, row in known.items() if identity not in new]

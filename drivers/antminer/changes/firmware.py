@@ -1,18 +1,16 @@
-"""The firmware: the fitting image uploaded in one part, the reboot awaited, the version read back."""
+"""The firmware of an AntMiner: the image that fits its control board, uploaded in one part."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 import secrets
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from contract.clock import to_text
 from contract.errors import (
     BadFirmwareError,
-    MinerError,
     OutcomeUnknownError,
     RefusedError,
     UnsupportedError,
@@ -20,114 +18,91 @@ from contract.errors import (
 from contract.miner import Identity
 from drivers.antminer import proofs
 from drivers.antminer.changes.orders import (
-    Subject,
     is_old,
     json_answer,
     judge,
+    reading_or_none,
     system_info,
 )
-from drivers.antminer.changes.reboot import (
-    clocks_of,
-    is_refused_method,
-    reading_or_none,
-)
+from drivers.antminer.changes.reboot import QUIET_S, is_refused_method
+from drivers.antminer.driver import Antminer
 from drivers.antminer.protocol import bmu
-from drivers.base import Effect, Evidence, Firmware, NoChange, Plan
-from drivers.changes import firmware
-from drivers.changes.identity import check_whose
-from drivers.changes.uptime import Turn, turn_of
-from drivers.changes.verification import evidence, is_silent, same_version
+from drivers.base import Effect, Firmware, NoChange, TypedPlan
+from drivers.changes.firmware import (
+    UPLOADED_NOTE,
+    FirmwareWay,
+    InstalledVersion,
+    UploadData,
+    examine,
+)
+from drivers.changes.verification import Verification
 from drivers.protocol.http import Response
-from drivers.watch import OUTAGE_NOTE, Watch, watch_port
+from drivers.protocol.image import ImageRegion
 from drivers.wire import FileBody
 
 PART_NAME: Final = "file"  # most firmwares do not look at it, some insist
-_QUIET_S: Final = 10.0
-_LOOK_EVERY_S: Final = 5.0
 _SCRIPTS: Final = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _TAGS: Final = re.compile(r"<[^<>]*>")
 _SUCCESS: Final = re.compile(r"success", re.IGNORECASE)
 _FAILURE: Final = re.compile(r"\b(fail(ed|ure)?|invalid|not a valid|cannot|can't)\b", re.IGNORECASE)
 
 
-async def plan(miner: Subject, change: Firmware) -> Plan | NoChange:
-    """Read the version that runs and choose the bytes that fit this control board.
+class AntminerFirmware(FirmwareWay[Antminer, UploadData]):
+    """Old firmware, and newer builds that answer in plain text, wait for an order to reboot."""
 
-    Raises BadFirmwareError when the file is none for this miner.
-    """
-    info = await system_info(miner)
-    identity = await miner.identify()
-    reading = await reading_or_none(miner)
-    before: dict[str, Any] = {
-        "firmware_version": identity.firmware_version,
-        "elapsed_s": clocks_of(miner, info, reading).elapsed_s,
-        "read_at": to_text(miner.clock.now()),
-    }
-    if change.target_version and same_version(identity.firmware_version, change.target_version):
-        return NoChange(change=change, before=before)
-    board = await _control_board(miner)
-    region = await asyncio.to_thread(_region, Path(change.path), board, is_old(miner))
-    before |= {"image": region.name, "image_bytes": region.size}
-    if board:
-        before["control_board"] = " / ".join(board)
-    data = {"offset": region.offset, "size": region.size}
-    return Plan(change=change, before=before, data=data)
+    data = UploadData
+    proof = proofs.VERSION
+    back_s = proofs.BOOT.latest_s
+    counter = "elapsed_s"
 
+    def port(self, miner: Antminer) -> int:
+        return miner.endpoint.http_port
 
-async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
-    """Upload, and send the reboot where the firmware waits for one.
+    async def plan(self, miner: Antminer, change: Firmware) -> TypedPlan[UploadData] | NoChange:
+        await system_info(miner)  # its web side takes our password
+        return await super().plan(miner, change)
 
-    Raises BadFirmwareError when the miner rejects the file; then it keeps its old firmware.
-    """
-    assert isinstance(plan.change, Firmware)
-    head, tail, content_type = multipart(secrets.token_hex(16))
-    body = FileBody(
-        path=Path(plan.change.path),
-        offset=plan.data["offset"],
-        size_bytes=plan.data["size"],
-        tail=tail,
-    )
-    try:
-        response = await miner.cgi.upload(
-            "upgrade.cgi", head, body, effect, content_type=content_type
+    async def look(self, miner: Antminer, identity: Identity) -> InstalledVersion:
+        reading = await reading_or_none(miner)
+        known = whole(identity)
+        return InstalledVersion(
+            identity=known,
+            version=known.firmware_version if known else None,
+            counters={"elapsed_s": reading.moving.uptime_s if reading else None},
         )
-    finally:
-        miner.wire.quiet_for(miner.timing.device_s(_QUIET_S))
-    answer = _judge_upload(response)
-    await effect.note(firmware.UPLOADED_NOTE, to_text(miner.clock.now()))
-    if not reboots_by_itself(answer):
-        await _reboot(miner, effect)
 
+    async def choose(
+        self, miner: Antminer, change: Firmware, now: InstalledVersion
+    ) -> tuple[UploadData, dict[str, Any]]:
+        del now
+        board = await _control_board(miner)
+        region = await examine(change.path, partial(_region, board, is_old(miner)))
+        image: dict[str, Any] = {"image": region.name, "image_bytes": region.size}
+        if board:
+            image["control_board"] = " / ".join(board)
+        return UploadData(offset=region.offset, size=region.size), image
 
-async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
-    """Wait for the reboot, then read the version. The same version as before proves nothing either way."""
-    assert isinstance(plan.change, Firmware)
-    watch = Watch(miner, effect)
-    identity: Identity | None = None
-    elapsed_s: float | None = None
-    while True:
-        await watch_port(
-            miner, miner.endpoint.http_port, effect, watch, give_up_s=proofs.BOOT.latest_s
+    async def apply(self, miner: Antminer, plan: TypedPlan[UploadData], effect: Effect) -> None:
+        assert isinstance(plan.change, Firmware)
+        head, tail, content_type = multipart(secrets.token_hex(16))
+        part = plan.data
+        body = FileBody(
+            path=Path(plan.change.path), offset=part.offset, size_bytes=part.size, tail=tail
         )
         try:
-            identity = whole(await miner.identify())
-            if identity is not None:
-                check_whose(plan, identity)
-            reading = await reading_or_none(miner)
-            elapsed_s = reading.moving.uptime_s if reading else None
-        except MinerError as error:
-            if not is_silent(error):
-                reason = f"could not look again: {error}"
-                return evidence(plan, watch, "unknown", "none", {}, reason=reason)
-            identity = None
-        version = identity.firmware_version if identity else None
-        after = firmware.shown(effect, version, elapsed_s)
-        if firmware.has_changed(plan, version) and elapsed_s is not None:
-            return firmware.changed(plan, watch, version, after, proofs.VERSION.signal)
-        if _is_over(plan, effect, watch, elapsed_s):
-            break
-        await watch.pause(_LOOK_EVERY_S)
-    return firmware.unchanged(plan, watch, effect, after, answers=identity is not None)
+            response = await miner.cgi.upload(
+                "upgrade.cgi", head, body, effect, content_type=content_type
+            )
+        finally:
+            miner.wire.quiet_for(miner.timing.device_s(QUIET_S))
+        answer = _judge_upload(response)
+        await effect.note(UPLOADED_NOTE, to_text(miner.clock.now()))
+        if not reboots_by_itself(answer):
+            await _reboot(miner, effect)
+
+    def has_changed(self, watch: Verification[Antminer, UploadData], now: InstalledVersion) -> bool:
+        # The new firmware is in place once its mining process runs.
+        return super().has_changed(watch, now) and now.counters.get("elapsed_s") is not None
 
 
 def whole(identity: Identity) -> Identity | None:
@@ -184,7 +159,7 @@ def failure_text(body: bytes) -> str | None:
     return text[:200]
 
 
-async def _reboot(miner: Subject, effect: Effect) -> None:
+async def _reboot(miner: Antminer, effect: Effect) -> None:
     for method in ("GET", "POST"):
         try:
             response = await miner.cgi.act(method, "reboot.cgi", b"", effect)
@@ -192,10 +167,10 @@ async def _reboot(miner: Subject, effect: Effect) -> None:
             break  # the connection usually breaks here; the version will tell
         if not is_refused_method(response.status):
             break
-    miner.wire.quiet_for(miner.timing.device_s(_QUIET_S))
+    miner.wire.quiet_for(miner.timing.device_s(QUIET_S))
 
 
-async def _control_board(miner: Subject) -> tuple[str, str] | None:
+async def _control_board(miner: Antminer) -> tuple[str, str] | None:
     if is_old(miner):
         return None
     try:
@@ -210,28 +185,11 @@ async def _control_board(miner: Subject) -> tuple[str, str] | None:
     return miner_type, subtype
 
 
-def _region(path: Path, board: tuple[str, str] | None, is_old_generation: bool) -> bmu.Region:
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            head = file.read(4)
-            if head and is_old_generation != head.startswith(bmu.GZIP_MAGIC):
-                kind = "a .tar.gz archive" if is_old_generation else "a .bmu image or container"
-                raise BadFirmwareError(
-                    f"this miner's firmware comes as {kind}, the file is another kind"
-                )
-            return bmu.select(file, size, *(board or (None, None)))
-    except OSError as error:
-        raise BadFirmwareError(f"cannot read the firmware file: {error}") from None
-
-
-def _is_over(plan: Plan, effect: Effect, watch: Watch, elapsed_s: float | None) -> bool:
-    """Whether the version will not change any more: the miner rebooted and still shows the old one."""
-    if watch.device_s >= proofs.VERSION.latest_s:
-        return True
-    if OUTAGE_NOTE not in effect.notes:
-        return False
-    before_s = plan.before.get("elapsed_s")
-    turn = turn_of(before_s, elapsed_s, watch.since_s, watch.slack_s)
-    # The new process has run for a while, so this is not the time before a second reboot.
-    return turn is Turn.RESTARTED and elapsed_s is not None and elapsed_s > 120.0
+def _region(
+    board: tuple[str, str] | None, is_old_generation: bool, file: BinaryIO, size: int
+) -> ImageRegion:
+    head = file.read(4)
+    if head and is_old_generation != head.startswith(bmu.GZIP_MAGIC):
+        kind = "a .tar.gz archive" if is_old_generation else "a .bmu image or container"
+        raise BadFirmwareError(f"this miner's firmware comes as {kind}, the file is another kind")
+    return bmu.select(file, size, *(board or (None, None)))

@@ -1,8 +1,8 @@
-"""The identification light: told to blink, then asked whether it does."""
+"""The identification light of an AntMiner: an order for its mailbox, and a script that tells whether it blinks."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from contract.errors import (
     MalformedError,
@@ -11,42 +11,31 @@ from contract.errors import (
     UnsupportedError,
 )
 from drivers.antminer import proofs
-from drivers.antminer.changes.orders import BadRequestError, Subject, is_old, judge
-from drivers.antminer.protocol.repair import decode_json
-from drivers.base import Effect, Evidence, Light, NoChange, Plan
-from drivers.changes import light
+from drivers.antminer.changes.orders import BadRequestError, is_old, judge
+from drivers.antminer.driver import Antminer
+from drivers.antminer.protocol.blink import blink_state
+from drivers.base import Effect, Proof
+from drivers.changes.light import LightWay
 
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
-async def plan(miner: Subject, change: Light) -> Plan | NoChange:
-    """Ask whether it blinks now."""
-    is_on = await _is_on(miner)
-    before = {"light_on": is_on}
-    if is_on == change.on:
-        return NoChange(change=change, before=before)
-    return Plan(change=change, before=before, raises_power=False)
+class AntminerLight(LightWay[Antminer]):
+    """Old firmware answers a start only once the blinking ends; newer firmware takes its word in two spellings."""
+
+    def proof(self, miner: Antminer) -> Proof:
+        return proofs.LIGHT_OLD if is_old(miner) else proofs.LIGHT_NEW
+
+    async def is_on(self, miner: Antminer) -> bool | None:
+        return await is_on(miner)
+
+    async def switch(self, miner: Antminer, effect: Effect, *, on: bool) -> None:
+        await (_switch_old if is_old(miner) else _switch_new)(miner, effect, on=on)
+        # One mailbox for all orders, emptied once a second: a second order would overwrite this one.
+        miner.wire.quiet_for(miner.timing.device_s(proofs.LIGHT_NEW.earliest_s))
 
 
-async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
-    """Tell it to blink or to stop."""
-    assert isinstance(plan.change, Light)
-    if is_old(miner):
-        await _apply_old(miner, plan.change, effect)
-    else:
-        await _apply_new(miner, plan.change, effect)
-    # One mailbox for all orders, emptied once a second: a second order would overwrite this one.
-    miner.wire.quiet_for(miner.timing.device_s(proofs.LIGHT_NEW.earliest_s))
-    await light.note_answer(plan, effect)
-
-
-async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
-    """Ask until it shows the wish, or until it no longer can come."""
-    proof = proofs.LIGHT_OLD if is_old(miner) else proofs.LIGHT_NEW
-    return await light.verify(miner, plan, effect, proof, lambda: _is_on(miner))
-
-
-async def _is_on(miner: Subject) -> bool | None:
+async def is_on(miner: Antminer) -> bool | None:
     """Whether it blinks; `None` where this build does not tell. Raises UnsupportedError where it has no light."""
     if is_old(miner):
         response = await miner.cgi.look("blink.cgi", b"action=onPageLoaded")
@@ -63,17 +52,6 @@ async def _is_on(miner: Subject) -> bool | None:
     return blink_state(response.body, key)
 
 
-def blink_state(body: bytes, key: str) -> bool:
-    """The flag in a reply, a boolean or its text. Raises MalformedError."""
-    answer: Any = decode_json(body)
-    value = answer.get(key) if isinstance(answer, dict) else None
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    raise MalformedError(f"the state of the light has no {key}")
-
-
 def spellings(on: bool) -> tuple[bytes, ...]:
     """The order as JSON: some builds take only the second form, and answer the first with a 400."""
     return (
@@ -83,8 +61,16 @@ def spellings(on: bool) -> tuple[bytes, ...]:
     )
 
 
-async def _apply_new(miner: Subject, change: Light, effect: Effect) -> None:
-    forms = spellings(change.on)
+def start_patience_s(miner: Antminer) -> float:
+    """How long the old firmware is given to refuse the start; waiting for its answer would take minutes."""
+    return max(0.5, miner.timing.device_s(3.0))
+
+
+# --- private -------------------------------------------------------------------------------------
+
+
+async def _switch_new(miner: Antminer, effect: Effect, *, on: bool) -> None:
+    forms = spellings(on)
     for index, body in enumerate(forms):
         response = await miner.cgi.act("POST", "blink.cgi", body, effect)
         try:
@@ -98,25 +84,16 @@ async def _apply_new(miner: Subject, change: Light, effect: Effect) -> None:
         return
 
 
-async def _apply_old(miner: Subject, change: Light, effect: Effect) -> None:
-    body = b"action=startBlink" if change.on else b"action=stopBlink"
+async def _switch_old(miner: Antminer, effect: Effect, *, on: bool) -> None:
+    body = b"action=startBlink" if on else b"action=stopBlink"
+    deadline_s = start_patience_s(miner) if on else None
     try:
         response = await miner.cgi.act(
-            "POST",
-            "blink.cgi",
-            body,
-            effect,
-            content_type=_FORM,
-            deadline_s=start_patience_s(miner) if change.on else None,
+            "POST", "blink.cgi", body, effect, content_type=_FORM, deadline_s=deadline_s
         )
     except OutcomeUnknownError:
         # The script that starts the blinking answers only when it ends, minutes later.
-        if not change.on:
+        if not on:
             raise
         return
     judge(response, "blink.cgi")
-
-
-def start_patience_s(miner: Subject) -> float:
-    """How long the old firmware is given to refuse the start; waiting for its answer would take minutes."""
-    return max(0.5, miner.timing.device_s(3.0))

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from contract.errors import MalformedError, UnsupportedError
-from drivers.antminer.changes.orders import Subject, is_old
+from drivers.antminer.changes.orders import is_old
+from drivers.antminer.driver import Antminer
 from drivers.base import LogFile
 from drivers.changes.logfile import FileSink, log_name, new_log
 from drivers.protocol.http import Response
@@ -17,7 +18,7 @@ _NAMES_NEW: Final = ("log.cgi", "get_kernel_log.cgi")
 _NAMES_OLD: Final = ("get_kernel_log.cgi", "log.cgi")
 
 
-async def fetch_log(miner: Subject, folder: Path, *, size_cap_bytes: int) -> LogFile:
+async def fetch_log(miner: Antminer, folder: Path, size_cap_bytes: int) -> LogFile:
     """Stream the log into a new file in `folder`.
 
     Raises UnsupportedError when the firmware has none, MalformedError when it is empty, StorageFullError
@@ -36,7 +37,7 @@ async def fetch_log(miner: Subject, folder: Path, *, size_cap_bytes: int) -> Log
     raise UnsupportedError("this firmware gives no log (neither log.cgi nor get_kernel_log.cgi)")
 
 
-def script_names(miner: Subject) -> Iterable[str]:
+def script_names(miner: Antminer) -> Iterable[str]:
     """Where the log may be: builds of both generations have it under the other one's name."""
     return _NAMES_OLD if is_old(miner) else _NAMES_NEW
 

@@ -1,4 +1,6 @@
-"""The power mode: a number in the configuration, believed only once it is read back and the miner runs so."""
+"""The power mode of an AntMiner, sleep among them: a number in the configuration, believed only once it is read back
+and the miner runs so.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +10,43 @@ import msgspec
 
 from contract.errors import (
     BusyError,
-    MinerError,
     ServiceAwayError,
     UnsupportedModeError,
 )
 from contract.miner import PowerMode, Reading
 from drivers.antminer import proofs
 from drivers.antminer.changes.orders import (
-    NEW_GOD,
     BadRequestError,
-    Subject,
     is_old,
     read_conf,
+    reading_or_none,
     write_conf,
 )
+from drivers.antminer.driver import Antminer
+from drivers.antminer.models import NEW_GOD
 from drivers.antminer.protocol import conf
-from drivers.base import Depth, Effect, Evidence, Mode, NoChange, Plan, Resume, Suspend
+from drivers.base import (
+    Depth,
+    Effect,
+    Evidence,
+    Mode,
+    NoChange,
+    PoolSlot,
+    Resume,
+    Suspend,
+    TypedPlan,
+)
 from drivers.changes.power import raises_power
-from drivers.changes.verification import evidence, is_silent
+from drivers.changes.verification import Verification
+from drivers.changes.way import Way
 from drivers.watch import Watch, pause
 
-_LOOK_EVERY_S: Final = 5.0
 _KEPT_NOTE: Final = "kept_mode"  # each number was tried and read back long enough
 _BUSY_TRIES: Final = 3
 _BUSY_PAUSE_S: Final = 10.0
 _READ_BACK_S: Final = 20.0  # a refused number is still not there after this
-_SLOW_SCRIPT_S: Final = (
-    75.0  # but of a busy miner the script that stores it may only begin after a minute
-)
+# But of a busy miner the script that stores it may only begin after a minute.
+_SLOW_SCRIPT_S: Final = 75.0
 _SLEEP: Final = "1"
 _SLEEP_OLD: Final = "254"
 _NORMAL: Final = "0"
@@ -45,98 +56,114 @@ _LOWS: Final = (_LOW, _HIGH_EFFICIENCY)
 _MODES: Final = {_NORMAL: PowerMode.NORMAL} | dict.fromkeys(_LOWS, PowerMode.LOW)
 
 
-async def plan(miner: Subject, change: Mode | Suspend | Resume) -> Plan | NoChange:
-    """Read the configured and the running mode; say which numbers would be tried."""
-    wanted = wanted_mode(change, miner.awake_mode)
-    config = await read_conf(miner)
-    reading = await running(miner)
-    before = _shown(config, reading)
-    numbers = _numbers(miner, change, wanted, config)
-    if not config.has_mode and wanted is PowerMode.NORMAL:
-        if reading is None:
-            raise ServiceAwayError("its mining process does not answer, so how it runs is not seen")
-        return NoChange(change=change, before=before)  # a model without modes is always normal
-    # Configured is not yet obeyed: some miners hash on in sleep until their next reboot.
-    if config.mode_number in numbers and shows(wanted, reading):
-        return NoChange(change=change, before=before)
-    for number in numbers:
-        compose(miner, config, number)  # raises what cannot be written, before anything is
-    data = {
-        "config": dict(config.fields),
-        "pools": [{"url": s.url, "user": s.user, "password": s.password} for s in config.pools],
-        "numbers": list(numbers),
-        "mode": wanted.value,
-    }
-    raises = raises_power(_hashes_in(config, reading), wanted)
-    return Plan(change=change, before=before, data=data, raises_power=raises)
+class AntminerModeData(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration as it was, and the numbers that mean the wanted mode, best first."""
+
+    config: dict[str, Any]
+    pools: tuple[PoolSlot, ...]
+    numbers: tuple[str, ...]
+    mode: PowerMode
+
+    @property
+    def conf(self) -> conf.MinerConf:
+        """The configuration as it was."""
+        return conf.MinerConf(pools=self.pools, fields=self.config)
 
 
-async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
-    """Write the number; if the miner keeps the old one, its text; then the next number that would do.
+_Watch = Verification[Antminer, AntminerModeData]
+_Seen = tuple[conf.MinerConf, Reading | None]  # stored, and running
 
-    Raises UnsupportedModeError when the miner answers OK to each and keeps its mode, where that is how its
-    firmware says no.
-    """
-    config = _config(plan)
-    before = config.mode_number
-    if isinstance(plan.change, Suspend):
-        miner.awake_mode = before
-    numbers = plan.data["numbers"]
-    kept: str | None = before
-    for number in numbers:
-        for as_text in spellings(miner):
-            body = compose(miner, config, number, as_text=as_text)
-            try:
-                await _write(miner, body, effect)
-            except BadRequestError:
-                if as_text:
-                    raise
-                continue  # refused, so nothing was stored: once more as text
-            kept = await read_back(miner, number, before)
-            # What differs from before is the miner's doing, and verify's to judge.
-            if kept is None or kept != before or number == before:
-                return
-    if plan.data["mode"] == PowerMode.LOW:
-        await effect.note(_KEPT_NOTE, kept)
-        raise UnsupportedModeError(
-            f"the miner answers OK and stays in mode {kept}: its firmware has no low power mode"
+
+class AntminerMode(Way[Antminer, AntminerModeData]):
+    """Mining is switched off and on by the sleep mode."""
+
+    changes = (Mode, Suspend, Resume)
+    data = AntminerModeData
+
+    async def plan(
+        self, miner: Antminer, change: Mode | Suspend | Resume
+    ) -> TypedPlan[AntminerModeData] | NoChange:
+        """Read the configured and the running mode; say which numbers would be tried."""
+        wanted = wanted_mode(change, miner.awake_mode)
+        config = await read_conf(miner)
+        reading = await running(miner)
+        before = _shown(config, reading)
+        numbers = _numbers(miner, change, wanted, config)
+        if not config.has_mode and wanted is PowerMode.NORMAL:
+            if reading is None:
+                raise ServiceAwayError(
+                    "its mining process does not answer, so how it runs is not seen"
+                )
+            return NoChange(change=change, before=before)  # a model without modes is always normal
+        # Configured is not yet obeyed: some miners hash on in sleep until their next reboot.
+        if config.mode_number in numbers and shows(wanted, reading):
+            return NoChange(change=change, before=before)
+        for number in numbers:
+            compose(miner, config, number)  # raises what cannot be written, before anything is
+        data = AntminerModeData(
+            config=dict(config.fields), pools=config.pools, numbers=numbers, mode=wanted
         )
-    # Every firmware that has modes knows normal and sleep: verify says what became of them.
+        raises = raises_power(_hashes_in(config, reading), wanted)
+        return TypedPlan(change=change, before=before, data=data, raises_power=raises)
 
+    async def apply(
+        self, miner: Antminer, plan: TypedPlan[AntminerModeData], effect: Effect
+    ) -> None:
+        """Write the number; if the miner keeps the old one, its text; then the next number that would do.
 
-async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
-    """Look until configuration and running miner both show the mode, or no longer can."""
-    watch = Watch(miner, effect)
-    wanted = PowerMode(plan.data["mode"])
-    proof = proofs.SLEEPS if wanted is PowerMode.SLEEP else proofs.WAKES
-    numbers = plan.data["numbers"]
-    await watch.pause(proofs.MODE_CONFIG.earliest_s)
-    found: conf.Config | None = None
-    reading: Reading | None = None
-    trouble: MinerError | None = None
-    while True:
-        try:
-            found, trouble = await read_conf(miner, tries=1), None
-            reading = await running(miner)
-        except MinerError as error:
-            trouble = error
-            if not is_silent(error):
-                break
-        if found is not None and trouble is None:
-            is_stored = found.mode_number in numbers
-            if is_stored and runs(wanted, reading, watch):
-                return _judged(plan, watch, "done", proof.signal, found, reading=reading)
+        Raises UnsupportedModeError when the miner answers OK to each and keeps its mode, where that is how its
+        firmware says no.
+        """
+        config = plan.data.conf
+        before = config.mode_number
+        if isinstance(plan.change, Suspend):
+            miner.awake_mode = before
+        kept: str | None = before
+        for number in plan.data.numbers:
+            for as_text in spellings(miner):
+                body = compose(miner, config, number, as_text=as_text)
+                try:
+                    await _write(miner, body, effect)
+                except BadRequestError:
+                    if as_text:
+                        raise
+                    continue  # refused, so nothing was stored: once more as text
+                kept = await read_back(miner, number, before)
+                # What differs from before is the miner's doing, and verify's to judge.
+                if kept is None or kept != before or number == before:
+                    return
+        if plan.data.mode is PowerMode.LOW:
+            await effect.note(_KEPT_NOTE, kept)
+            raise UnsupportedModeError(
+                f"the miner answers OK and stays in mode {kept}: its firmware has no low power mode"
+            )
+        # Every firmware that has modes knows normal and sleep: verify says what became of them.
+
+    async def verify(self, watch: _Watch) -> Evidence:
+        """Look until configuration and running miner both show the mode, or no longer can."""
+        miner, wanted, numbers = watch.miner, watch.plan.data.mode, watch.plan.data.numbers
+        proof = proofs.SLEEPS if wanted is PowerMode.SLEEP else proofs.WAKES
+
+        async def look() -> _Seen:
+            return await read_conf(miner, tries=1), await running(miner)
+
+        def is_judged(seen: _Seen) -> bool:
+            found, reading = seen
+            if found.mode_number in numbers:
+                return runs(wanted, reading, watch)
             is_late = watch.device_s >= proofs.MODE_CONFIG.latest_s
-            is_kept = _KEPT_NOTE in effect.notes and watch.device_s >= _SLOW_SCRIPT_S
-            if not is_stored and (is_late or is_kept):
-                break
-        if watch.device_s >= proof.latest_s:
-            break
-        await watch.pause(_LOOK_EVERY_S)
-    if found is None or trouble is not None:
-        reason = f"could not look again: {trouble}"
-        return _judged(plan, watch, "unknown", "none", found, reading=reading, reason=reason)
-    return _ran_out(plan, watch, wanted, found, reading)
+            is_kept = _KEPT_NOTE in watch.effect.notes and watch.device_s >= _SLOW_SCRIPT_S
+            return is_late or is_kept
+
+        await watch.pause(proofs.MODE_CONFIG.earliest_s)
+        seen = await watch.until(look, is_judged, latest_s=proof.latest_s)
+        found, reading = seen.found or (None, None)
+        after, remark = _after(watch, found, reading)
+        if found is None or seen.trouble is not None:
+            return watch.unknown(after, _joined(f"could not look again: {seen.trouble}", remark))
+        if seen.is_enough and found.mode_number in numbers:
+            return watch.done(proof.signal, after, remark)
+        return _ran_out(watch, found, reading, after, remark)
 
 
 def wanted_mode(change: Mode | Suspend | Resume, awake_mode: str | None) -> PowerMode:
@@ -158,26 +185,23 @@ def wanted_mode(change: Mode | Suspend | Resume, awake_mode: str | None) -> Powe
     return change.mode
 
 
-def compose(miner: Subject, config: conf.Config, number: str, *, as_text: bool = False) -> bytes:
+def compose(
+    miner: Antminer, config: conf.MinerConf, number: str, *, as_text: bool = False
+) -> bytes:
     """The request's body in this miner's dialect, with everything but the mode as it was."""
     if is_old(miner):
         return conf.form_body(config, config.slots, number)
     return conf.json_body(config, config.slots, number, as_text=as_text)
 
 
-def spellings(miner: Subject) -> tuple[bool, ...]:
+def spellings(miner: Antminer) -> tuple[bool, ...]:
     """Whether the number goes as text: first not, then, where that left the mode as it was, so."""
     return (False,) if is_old(miner) else (False, True)
 
 
-async def running(miner: Subject) -> Reading | None:
+async def running(miner: Antminer) -> Reading | None:
     """What runs now; `None` while the mining process is down."""
-    try:
-        return await miner.read(Depth.SLOW)
-    except MinerError as error:
-        if not is_silent(error):
-            raise
-        return None
+    return await reading_or_none(miner, Depth.SLOW)
 
 
 def running_mode(reading: Reading) -> PowerMode | None:
@@ -217,13 +241,13 @@ def runs(wanted: PowerMode, reading: Reading | None, watch: Watch) -> bool:
     return uptime_s is not None and uptime_s <= watch.device_s + watch.slack_s
 
 
-def low_numbers(miner: Subject) -> tuple[str, ...]:
+def low_numbers(miner: Antminer) -> tuple[str, ...]:
     """What may mean low power, best first: images that know no 3 have a high-efficiency mode 2 instead."""
     return (_LOW,) if miner.identity.generation == NEW_GOD else (_LOW, _HIGH_EFFICIENCY)
 
 
 def _numbers(
-    miner: Subject, change: Mode | Suspend | Resume, wanted: PowerMode, config: conf.Config
+    miner: Antminer, change: Mode | Suspend | Resume, wanted: PowerMode, config: conf.MinerConf
 ) -> tuple[str, ...]:
     if is_old(miner):
         conf.check_layout(config)
@@ -239,7 +263,7 @@ def _numbers(
     return low_numbers(miner)
 
 
-async def _write(miner: Subject, body: bytes, effect: Effect) -> None:
+async def _write(miner: Antminer, body: bytes, effect: Effect) -> None:
     for attempt in range(1, _BUSY_TRIES + 1):
         try:
             return await write_conf(miner, body, effect)
@@ -250,24 +274,18 @@ async def _write(miner: Subject, body: bytes, effect: Effect) -> None:
     return None
 
 
-async def read_back(miner: Subject, number: str, before: str) -> str | None:
+async def read_back(miner: Antminer, number: str, before: str) -> str | None:
     """The stored mode: `number` as soon as it shows, else what is there in the end; `None` if unreadable."""
-    found: str | None = None
-    waited_s = 0.0
-    while True:
-        try:
-            found = (await read_conf(miner, tries=1)).mode_number
-        except MinerError as error:
-            if not is_silent(error):
-                raise
-            found = None
-        if found not in (None, before) or found == number or waited_s >= _READ_BACK_S:
-            return found
-        await pause(miner, _LOOK_EVERY_S)
-        waited_s += _LOOK_EVERY_S
+    seen = await Watch(miner).until(
+        lambda: read_conf(miner, tries=1),
+        lambda found: found.mode_number == number or found.mode_number != before,
+        latest_s=_READ_BACK_S,
+    )
+    seen.raise_lasting()
+    return seen.found.mode_number if seen.found is not None and seen.trouble is None else None
 
 
-def _hashes_in(config: conf.Config, reading: Reading | None) -> PowerMode | None:
+def _hashes_in(config: conf.MinerConf, reading: Reading | None) -> PowerMode | None:
     """The mode it hashes in; `None` where it does not, or does not tell. Older ones tell only what is configured."""
     if reading is None or not reading.moving.hashes:
         return None
@@ -275,20 +293,24 @@ def _hashes_in(config: conf.Config, reading: Reading | None) -> PowerMode | None
 
 
 def _ran_out(
-    plan: Plan, watch: Watch, wanted: PowerMode, found: conf.Config, reading: Reading | None
+    watch: _Watch,
+    found: conf.MinerConf,
+    reading: Reading | None,
+    after: dict[str, Any],
+    remark: str | None,
 ) -> Evidence:
-    if found.mode_number not in plan.data["numbers"]:
+    wanted = watch.plan.data.mode
+    if found.mode_number not in watch.plan.data.numbers:
         reason = f"the miner's configuration stays at mode {found.mode_number}"
-        signal = proofs.MODE_CONFIG.signal
-        return _judged(plan, watch, "not_done", signal, found, reading=reading, reason=reason)
+        return watch.not_done(proofs.MODE_CONFIG.signal, after, _joined(reason, remark))
     if reading is None:
         reason = f"{wanted} is stored, but its mining process does not answer, so how it runs is not seen"
-        return _judged(plan, watch, "unknown", "none", found, reading=reading, reason=reason)
+        return watch.unknown(after, _joined(reason, remark))
     if wanted is not PowerMode.SLEEP and running_mode(reading) is wanted:
         reason = f"the mode runs, but {idleness(reading)}"
-        return _judged(plan, watch, "done", "running mode", found, reading=reading, reason=reason)
+        return watch.done("running mode", after, _joined(reason, remark))
     reason = f"{wanted} is stored, but {disobedience(wanted, reading)}"
-    return _judged(plan, watch, "unknown", "none", found, reading=reading, reason=reason)
+    return watch.unknown(after, _joined(reason, remark))
 
 
 def idleness(reading: Reading) -> str:
@@ -330,32 +352,30 @@ def _is_powered_down(reading: Reading) -> bool:
     return bool(boards) and all(board.state == "off" for board in boards)
 
 
-def _judged(
-    plan: Plan,
-    watch: Watch,
-    outcome: str,
-    signal: str,
-    found: conf.Config | None,
-    *,
-    reading: Reading | None,
-    reason: str | None = None,
-) -> Evidence:
+def _after(
+    watch: _Watch, found: conf.MinerConf | None, reading: Reading | None
+) -> tuple[dict[str, Any], str | None]:
+    """What evidence tells of the miner, and a remark on what else its firmware changed."""
     after = _shown(found, reading)
-    if found is not None:
-        config = _config(plan)
-        beside: dict[str, Any] = {
-            key: [was, now] for key, (was, now) in conf.changed_beside(config, found).items()
-        }
-        if not conf.same_pools(config.slots, found.slots):
-            beside["pools"] = "changed"
-        if beside:
-            after["also_changed"] = beside
-            remark = f"this firmware also changed {', '.join(beside)} when it saved"
-            reason = f"{reason}; {remark}" if reason else remark
-    return evidence(plan, watch, outcome, signal, after, reason=reason)
+    if found is None:
+        return after, None
+    was = watch.plan.data.conf
+    beside: dict[str, Any] = {
+        key: [then, now] for key, (then, now) in conf.changed_beside(was, found).items()
+    }
+    if not conf.same_pools(was.slots, found.slots):
+        beside["pools"] = "changed"
+    if not beside:
+        return after, None
+    after["also_changed"] = beside
+    return after, f"this firmware also changed {', '.join(beside)} when it saved"
 
 
-def _shown(config: conf.Config | None, reading: Reading | None) -> dict[str, Any]:
+def _joined(reason: str, remark: str | None) -> str:
+    return f"{reason}; {remark}" if remark else reason
+
+
+def _shown(config: conf.MinerConf | None, reading: Reading | None) -> dict[str, Any]:
     slow = reading.slow if reading else None
     return {
         "mode_configured": config.mode_number if config else None,
@@ -363,8 +383,3 @@ def _shown(config: conf.Config | None, reading: Reading | None) -> dict[str, Any
         "hashrate_hs": reading.moving.hashrate_hs if reading else None,
         "uptime_s": reading.moving.uptime_s if reading else None,
     }
-
-
-def _config(plan: Plan) -> conf.Config:
-    pools = msgspec.convert(plan.data["pools"], tuple[conf.Slot, ...])
-    return conf.Config(pools=pools, fields=plan.data["config"])

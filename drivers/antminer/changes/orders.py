@@ -1,48 +1,36 @@
-"""What the changes need of an AntMiner, and the looks that several of them share."""
+"""The looks and the orders of an AntMiner that several of its changes share."""
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from contract.errors import (
     BusyError,
     MalformedError,
+    MinerError,
     OutcomeUnknownError,
     RefusedError,
     UnsupportedError,
 )
-from drivers import subject
+from contract.miner import Reading
+from drivers.antminer.driver import Antminer
+from drivers.antminer.models import OLD
 from drivers.antminer.protocol import conf
-from drivers.antminer.protocol.cgi import Cgi
 from drivers.antminer.protocol.repair import decode_json
-from drivers.base import Effect
+from drivers.base import Depth, Effect
 from drivers.protocol.http import Response
-from drivers.watch import pause
-
-OLD: Final = "OLD"
-NEW_BM: Final = "NEW-BM"
-NEW_GOD: Final = "NEW-GOD"
+from drivers.watch import is_silent, pause
 
 STARTING_TRIES: Final = 3
 _STARTING_PAUSE_S: Final = 5.0
 
 
-class Subject(subject.Subject, Protocol):
-    """One stock AntMiner, as its driver holds it."""
-
-    @property
-    def cgi(self) -> Cgi: ...
-
-    awake_mode: str | None  # the work mode seen before a sleep, as the firmware numbers it
-
-
-def is_old(miner: Subject) -> bool:
+def is_old(miner: Antminer) -> bool:
     """Whether it is of the generation with forms instead of JSON."""
     return miner.identity.generation == OLD
 
 
-async def read_conf(miner: Subject, *, tries: int | None = None) -> conf.Config:
+async def read_conf(miner: Antminer, *, tries: int | None = None) -> conf.MinerConf:
     """The configuration as it is now. An empty or broken reply may only mean that the miner is just starting, so it
     is asked again. Raises MalformedError when it stays so, UnsupportedError when there is none.
     """
@@ -62,7 +50,7 @@ async def read_conf(miner: Subject, *, tries: int | None = None) -> conf.Config:
     raise AssertionError("unreachable")
 
 
-async def write_conf(miner: Subject, body: bytes, effect: Effect) -> None:
+async def write_conf(miner: Antminer, body: bytes, effect: Effect) -> None:
     """Send a configuration. Success is not known from the answer: only reading it back tells.
 
     Raises BadRequestError for a 400, BusyError, RefusedError, UnsupportedError (all of them prove
@@ -114,44 +102,16 @@ def json_answer(response: Response) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-async def system_info(miner: Subject) -> dict[str, Any]:
-    """`get_system_info.cgi` as an object; {} where this build has none. Raises as `Cgi.get_json`."""
-    return await _object(miner, "get_system_info.cgi")
+async def system_info(miner: Antminer) -> dict[str, Any]:
+    """`get_system_info.cgi`; {} where this build has none. Raises as `Cgi.get_json`, AuthFailedError among it."""
+    return await miner.cgi.get_object("get_system_info.cgi")
 
 
-async def address_info(miner: Subject) -> dict[str, Any]:
-    """An object with the `macaddr` of `get_system_info.cgi`, from the script that is quickest. The old firmware's runs
-    the API's client twice, for 1 to 3 s; its network page tells the MAC at once. Raises as `Cgi.get_json`.
-    """
-    if is_old(miner) and (info := await _object(miner, "get_network_info.cgi")).get("macaddr"):
-        return info
-    return await system_info(miner)
-
-
-async def _object(miner: Subject, script: str) -> dict[str, Any]:
+async def reading_or_none(miner: Antminer, depth: Depth = Depth.MOVING) -> Reading | None:
+    """What runs now; `None` while the mining process is down. Raises what will not pass by itself."""
     try:
-        info = await miner.cgi.get_json(script)
-    except UnsupportedError:
-        return {}
-    if not isinstance(info, dict):
-        raise MalformedError(f"{script} is not a JSON object")
-    return info
-
-
-def boot_uptimes_s(text: object) -> tuple[tuple[float, float], ...]:
-    """What the old firmware's `uptime` may mean, as (least, most) seconds since boot.
-
-    The script cuts the third word out of `uptime`, and with it the unit: `5:13` is hours and
-    minutes, but `25` is 25 minutes or 25 days.
-    """
-    if not isinstance(text, str | int):
-        return ()
-    clock = re.fullmatch(r"(\d{1,2}):(\d{2})", str(text).strip())
-    if clock:
-        least = int(clock[1]) * 3600 + int(clock[2]) * 60
-        return ((least, least + 60.0),)
-    if re.fullmatch(r"\d{1,5}", str(text).strip()):
-        number = int(str(text))
-        days = (number * 86400.0, (number + 1) * 86400.0)
-        return ((number * 60.0, number * 60.0 + 60.0), days) if number < 60 else (days,)
-    return ()
+        return await miner.read(depth)
+    except MinerError as error:
+        if not is_silent(error):
+            raise
+        return None

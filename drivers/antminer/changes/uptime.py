@@ -1,48 +1,62 @@
-"""What the clocks inside a miner say about whether it restarted. No I/O: facts in, a word out.
+"""What the words of a system's uptime say about whether it rebooted. No I/O: facts in, a word out.
 
-A process restart is not a reboot; only the system's own uptime (old generation) or an outage of the web
-server, which does not belong to the mining process, shows one.
+The script of old firmware cuts the third word out of `uptime`, and with it the unit.
 """
 
 from __future__ import annotations
 
-import msgspec
+import re
 
-from drivers.antminer.changes.orders import boot_uptimes_s
-from drivers.changes.uptime import Turn
-
-
-class Clocks(msgspec.Struct, frozen=True, kw_only=True):
-    """The clocks of a miner at one moment: seconds of its mining process, words of its system's uptime."""
-
-    elapsed_s: float | None = None
-    system: str | None = None
+from drivers.changes.uptime import CounterSign
 
 
-def system_turn(before: str | None, now: str | None, since_s: float | None, slack_s: float) -> Turn:
+def system_sign(
+    before: str | None, now: str | None, since_s: float | None, slack_s: float
+) -> CounterSign:
     """What the system's uptime shows. Its words are ambiguous, so only what holds for every reading counts.
 
-    `since_s` as in `drivers.changes.uptime.turn_of`.
+    `since_s` as in `drivers.changes.uptime.sign_of`.
     """
     then = boot_uptimes_s(before)
     present = boot_uptimes_s(now)
     if not present:
-        return Turn.UNCLEAR
+        return CounterSign.UNCLEAR
     slack_s += 60.0  # counted in whole minutes
     if since_s is None:
         went_back = bool(then) and all(
             most + slack_s < least_then for _, most in present for least_then, _ in then
         )
-        return Turn.RESTARTED if went_back else Turn.UNCLEAR
+        return CounterSign.RESTARTED if went_back else CounterSign.UNCLEAR
     if all(least > since_s + slack_s for least, _ in present):
-        return Turn.RUNS_ON
+        return CounterSign.RUNS_ON
     could_run_on = not then or any(
         least <= most_then + since_s + slack_s and most >= least_then + since_s - slack_s
         for least, most in present
         for least_then, most_then in then
     )
     if could_run_on:
-        return Turn.UNCLEAR
+        return CounterSign.UNCLEAR
     return (
-        Turn.RESTARTED if any(least <= since_s + slack_s for least, _ in present) else Turn.UNCLEAR
+        CounterSign.RESTARTED
+        if any(least <= since_s + slack_s for least, _ in present)
+        else CounterSign.UNCLEAR
     )
+
+
+def boot_uptimes_s(text: object) -> tuple[tuple[float, float], ...]:
+    """What the old firmware's `uptime` may mean, as (least, most) seconds since boot.
+
+    The script cuts the third word out of `uptime`, and with it the unit: `5:13` is hours and
+    minutes, but `25` is 25 minutes or 25 days.
+    """
+    if not isinstance(text, str | int):
+        return ()
+    clock = re.fullmatch(r"(\d{1,2}):(\d{2})", str(text).strip())
+    if clock:
+        least = int(clock[1]) * 3600 + int(clock[2]) * 60
+        return ((least, least + 60.0),)
+    if re.fullmatch(r"\d{1,5}", str(text).strip()):
+        number = int(str(text))
+        days = (number * 86400.0, (number + 1) * 86400.0)
+        return ((number * 60.0, number * 60.0 + 60.0), days) if number < 60 else (days,)
+    return ()

@@ -17,6 +17,7 @@ from typing import IO, Final
 import msgspec
 
 from contract.errors import BadFirmwareError
+from drivers.protocol.image import ImageRegion
 
 MAGIC: Final = b"\xab\xab\xab\xab"
 IMAGE_MAGIC: Final = b"\x26"  # first byte of a single image
@@ -42,14 +43,6 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     offset: int
     size: int
-
-
-class Region(msgspec.Struct, frozen=True, kw_only=True):
-    """The bytes of a file that are to be uploaded. `name` is what the part is called."""
-
-    offset: int
-    size: int
-    name: str
 
 
 def is_container(head: bytes) -> bool:
@@ -123,7 +116,9 @@ def choose(items: tuple[Item, ...], miner_type: str, subtype: str) -> Item:
     return best[0]
 
 
-def select(file: IO[bytes], file_size: int, miner_type: str | None, subtype: str | None) -> Region:
+def select(
+    file: IO[bytes], file_size: int, miner_type: str | None, subtype: str | None
+) -> ImageRegion:
     """Which bytes of an open firmware file go to this miner.
 
     A single image or an archive goes whole; of a container the fitting item. Reads the whole
@@ -138,7 +133,7 @@ def select(file: IO[bytes], file_size: int, miner_type: str | None, subtype: str
             raise BadFirmwareError(
                 "the file is no AntMiner firmware: neither a .bmu image or container nor a .tar.gz"
             )
-        return Region(offset=0, size=file_size, name="firmware")
+        return ImageRegion(offset=0, size=file_size, name="firmware")
     items = read_items(head, file_size)
     file.seek(0)
     check_crc(head, iter(lambda: file.read(_BLOCK), b""))
@@ -148,7 +143,7 @@ def select(file: IO[bytes], file_size: int, miner_type: str | None, subtype: str
             "use the single image made for it"
         )
     item = choose(items, miner_type, subtype)
-    return Region(offset=item.offset, size=item.size, name=item.filename or "firmware")
+    return ImageRegion(offset=item.offset, size=item.size, name=item.filename or "firmware")
 
 
 def _item(head: bytes, at: int) -> Item:

@@ -131,6 +131,16 @@ class Cgi:
             raise MalformedError(f"{name} answered HTTP {response.status}")
         return decode_json(response.body)
 
+    async def get_object(self, name: str) -> dict[str, Any]:
+        """`get_json` of a script that gives an object; {} where this firmware has no such script."""
+        try:
+            value = await self.get_json(name)
+        except UnsupportedError:
+            return {}
+        if not isinstance(value, dict):
+            raise MalformedError(f"{name} answered with {type(value).__name__}, not an object")
+        return value
+
     async def fetch(self, name: str, sink: LogSink, *, cap_bytes: int) -> Response:
         """Stream a script's text into `sink`, at most `cap_bytes` of it (then `truncated`)."""
         if name not in READS:

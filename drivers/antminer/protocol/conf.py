@@ -14,6 +14,7 @@ import msgspec
 
 from contract.errors import BadParamsError, MalformedError, UnsupportedError
 from drivers.antminer.protocol.repair import decode_json
+from drivers.base import PoolSlot
 
 SLOTS: Final = 3  # the firmware keeps three pools; a shorter list leaves its old tail in place
 MAX_CONFIG: Final = 64 * 1024
@@ -24,25 +25,14 @@ _MODE_KEYS: Final = ("bitmain-work-mode", "miner-mode")
 _COMPARED_APART: Final = frozenset({"pools", *_MODE_KEYS})
 
 
-class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """One pool slot as the file holds it; an empty url is an unused slot."""
-
-    url: str = ""
-    user: str = ""
-    password: str = ""
-
-    def __repr__(self) -> str:
-        return f"Slot({self.url!r}, {self.user!r}, ****)"
-
-
-class Config(msgspec.Struct, frozen=True, kw_only=True):
+class MinerConf(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file. `fields` is everything but the pools, as the miner spelt it."""
 
-    pools: tuple[Slot, ...]
+    pools: tuple[PoolSlot, ...]
     fields: dict[str, Any]
 
     def __repr__(self) -> str:
-        return f"Config({len(self.pools)} pools, {sorted(self.fields)})"
+        return f"MinerConf({len(self.pools)} pools, {sorted(self.fields)})"
 
     @property
     def mode_number(self) -> str:
@@ -63,12 +53,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return any(key in self.fields for key in _MODE_KEYS)
 
     @property
-    def slots(self) -> tuple[Slot, ...]:
+    def slots(self) -> tuple[PoolSlot, ...]:
         """Exactly three slots: the first three listed, filled up with empty ones."""
         return filled_up(self.pools[:SLOTS])
 
 
-def parse(body: bytes) -> Config:
+def parse(body: bytes) -> MinerConf:
     """Read a configuration reply.
 
     Raises MalformedError when it is no JSON object or has no list of pools. A miner that was never
@@ -84,11 +74,11 @@ def parse(body: bytes) -> Config:
     for key, value in fields.items():
         if isinstance(value, dict | list):
             raise MalformedError(f"the miner's configuration has a nested value under {key[:40]!r}")
-    return Config(pools=tuple(_slot(each) for each in pools), fields=fields)
+    return MinerConf(pools=tuple(_slot(each) for each in pools), fields=fields)
 
 
 def json_body(
-    config: Config, slots: tuple[Slot, ...], mode: str, *, as_text: bool = False
+    config: MinerConf, slots: tuple[PoolSlot, ...], mode: str, *, as_text: bool = False
 ) -> bytes:
     """The whole configuration as `set_miner_conf.cgi` of the newer firmwares takes it.
 
@@ -113,7 +103,7 @@ def json_body(
     return text.encode()
 
 
-def form_body(config: Config, slots: tuple[Slot, ...], mode: str) -> bytes:
+def form_body(config: MinerConf, slots: tuple[PoolSlot, ...], mode: str) -> bytes:
     """The form of the older firmwares: every value in its place, since names are not looked at.
 
     Raises UnsupportedError for a layout we do not know, BadParamsError for a pool value the
@@ -156,9 +146,9 @@ def pool_list(root: dict[str, Any]) -> list[Any]:
     return pools
 
 
-def filled_up(slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
+def filled_up(slots: tuple[PoolSlot, ...]) -> tuple[PoolSlot, ...]:
     """Exactly three: the firmware keeps its old pools in slots that are not sent."""
-    return (*slots, *(Slot(),) * (SLOTS - len(slots)))
+    return (*slots, *(PoolSlot(),) * (SLOTS - len(slots)))
 
 
 def mode_text(value: object) -> str:
@@ -172,7 +162,7 @@ def name_mode(body: dict[str, Any], value: int | str) -> None:
     body["bitmain-work-mode"] = value
 
 
-def changed_beside(before: Config, after: Config) -> dict[str, tuple[Any, Any]]:
+def changed_beside(before: MinerConf, after: MinerConf) -> dict[str, tuple[Any, Any]]:
     """What differs between two configurations, pools and work mode left out: key -> (before, after).
 
     Values are compared as text, since a save turns strings into numbers on some images.
@@ -185,12 +175,12 @@ def changed_beside(before: Config, after: Config) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def same_pools(left: tuple[Slot, ...], right: tuple[Slot, ...]) -> bool:
+def same_pools(left: tuple[PoolSlot, ...], right: tuple[PoolSlot, ...]) -> bool:
     """Whether two lists hold the same pools byte for byte, empty slots at the end not counted."""
     return _trimmed(left) == _trimmed(right)
 
 
-def check_slots(slots: tuple[Slot, ...]) -> None:
+def check_slots(slots: tuple[PoolSlot, ...]) -> None:
     """Raises BadParamsError for a value the miner cannot hold: visible ASCII without quote and backslash."""
     for index, slot in enumerate(slots, 1):
         for name, value in (("url", slot.url), ("user", slot.user), ("password", slot.password)):
@@ -206,13 +196,13 @@ def is_shell_safe(text: str) -> bool:
     return _SAFE.fullmatch(text) is not None
 
 
-def echo_fans(config: Config, body: dict[str, Any]) -> None:
+def echo_fans(config: MinerConf, body: dict[str, Any]) -> None:
     """Carry the fan settings over: images of 2024 on reset them when they are not sent."""
     _echo(config, body, "bitmain-fan-ctrl", "bitmain-fan-ctrl")
     _echo(config, body, "bitmain-fan-pwm", "bitmain-fan-pwm")
 
 
-def echo_rest(config: Config, body: dict[str, Any]) -> None:
+def echo_rest(config: MinerConf, body: dict[str, Any]) -> None:
     """Carry over what a save would lose: the percent settings, the worker suffix, the algorithm.
 
     Without `algo` the newer coins' firmware falls back to the algorithm of the factory.
@@ -224,7 +214,7 @@ def echo_rest(config: Config, body: dict[str, Any]) -> None:
     _echo(config, body, "algo", "algo")
 
 
-def check_layout(config: Config) -> None:
+def check_layout(config: MinerConf) -> None:
     """Raises UnsupportedError when an old firmware's file holds a setting whose place we do not know.
 
     Values go by position: one field too many or too few shifts all that follow.
@@ -273,10 +263,10 @@ _FORM_KEYS: Final = frozenset(
 )
 
 
-def _slot(entry: object) -> Slot:
+def _slot(entry: object) -> PoolSlot:
     if not isinstance(entry, dict):
         raise MalformedError("a pool in the miner's configuration is not an object")
-    return Slot(
+    return PoolSlot(
         url=_text(entry.get("url")),
         user=_text(entry.get("user")),
         password=_text(entry.get("pass")),
@@ -293,7 +283,7 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _echo(config: Config, body: dict[str, Any], key: str, to: str) -> None:
+def _echo(config: MinerConf, body: dict[str, Any], key: str, to: str) -> None:
     if config.fields.get(key) is not None and to not in body:
         body[to] = config.fields[key]
 
@@ -310,7 +300,7 @@ def _plain(value: object) -> str:
     return "" if value is None else _word(value, "").lower()
 
 
-def _trimmed(slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
+def _trimmed(slots: tuple[PoolSlot, ...]) -> tuple[PoolSlot, ...]:
     kept = list(slots)
     while kept and not kept[-1].url:
         kept.pop()

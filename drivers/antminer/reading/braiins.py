@@ -7,7 +7,7 @@ from typing import Any, Final
 from contract.miner import Board, Moving, UptimeKind
 from drivers.antminer.protocol.replies import Joined, Reply
 from drivers.antminer.reading.figures import number, whole
-from drivers.antminer.reading.snapshot import Look, pools_of
+from drivers.antminer.reading.snapshot import AntminerSnapshot, pools_of
 from drivers.reading.boards import believed, doubt_of
 from drivers.reading.values import names_unit
 
@@ -16,7 +16,7 @@ _MEGA: Final = 1e6
 _ROWS: Final = 32  # boards, sensors, fans: more than there can be
 
 
-def look_of(joined: Joined) -> Look:
+def snapshot_of(joined: Joined) -> AntminerSnapshot:
     """Moving facts out of the five replies; each may be missing."""
     summary = _first(joined.part("summary"))
     devs = _rows(joined.part("devs"), "DEVS")
@@ -49,7 +49,7 @@ def look_of(joined: Joined) -> Look:
         pools=pools_of(pools.POOLS or []) if pools else (),
     )
     ideal = sum(ideals) if ideals and doubt is None else None
-    return Look(moving=believed(moving, doubt), ideal_hs=ideal)
+    return AntminerSnapshot(moving=believed(moving, doubt), ideal_hs=ideal)
 
 
 # --- private -------------------------------------------------------------------------------------

@@ -15,14 +15,19 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.miner import Firmware, Identity, MinerFault, PowerMode, Slow
-from drivers.antminer.changes.light import blink_state
-from drivers.antminer.models import OLD, Model
+from drivers.antminer.models import OLD, AntminerModel
+from drivers.antminer.protocol.blink import blink_state
 from drivers.antminer.protocol.cgi import Cgi
-from drivers.antminer.protocol.conf import Config
+from drivers.antminer.protocol.conf import MinerConf
 from drivers.antminer.protocol.conf import parse as parse_conf
 from drivers.antminer.protocol.rpc import Rpc
 from drivers.antminer.reading.figures import number
-from drivers.antminer.reading.snapshot import Look, NewLook, mode_of, new_look_of
+from drivers.antminer.reading.snapshot import (
+    AntminerSnapshot,
+    NewApiSnapshot,
+    mode_of,
+    new_api_snapshot_of,
+)
 from drivers.base import Timing
 from drivers.protocol.http import Response, ResponseDecoder, build_request
 from drivers.reading.boards import doubt_fault
@@ -36,7 +41,7 @@ _PROTECTION: Final = MinerFault(
 )
 
 
-class SlowLook(msgspec.Struct, frozen=True, kw_only=True):
+class SlowFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The record, and what else came with it."""
 
     slow: Slow
@@ -46,18 +51,23 @@ class SlowLook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def look_slowly(
-    cgi: Cgi, rpc: Rpc, meter: Meter, look: Look, identity: Identity, spec: Model | None
-) -> SlowLook:
+    cgi: Cgi,
+    rpc: Rpc,
+    meter: Meter,
+    look: AntminerSnapshot,
+    identity: Identity,
+    spec: AntminerModel | None,
+) -> SlowFacts:
     """Complete a look at the moving facts.
 
     Raises AuthFailedError where the web side refuses our password; one that is away is a fault of the record.
     """
     generation = identity.generation
-    new = NewLook()
+    new = NewApiSnapshot()
     if cgi.stock and generation != OLD:
         new = await _new_look(rpc, spec)
     faults = list(new.faults)
-    config: Config | None = None
+    config: MinerConf | None = None
     code = running_number(look, new, identity)
     light_on: bool | None = None
     if cgi.stock:
@@ -87,7 +97,7 @@ async def look_slowly(
         metered_power_w=metered_w,
         faults=tuple(faults),
     )
-    return SlowLook(
+    return SlowFacts(
         slow=slow,
         power_w=look.moving.power_w if metered_w is None else metered_w,
         serials=new.serials,
@@ -95,7 +105,7 @@ async def look_slowly(
     )
 
 
-def running_number(look: Look, new: NewLook, identity: Identity) -> int | None:
+def running_number(look: AntminerSnapshot, new: NewApiSnapshot, identity: Identity) -> int | None:
     """The number of the running mode. Other firmware writes what it likes under the maker's keys, often a constant:
     it has no mode that it does not say in words.
     """
@@ -105,7 +115,10 @@ def running_number(look: Look, new: NewLook, identity: Identity) -> int | None:
 
 
 def is_awake(
-    mode: PowerMode | None, wished: PowerMode | None, config: Config | None, generation: str | None
+    mode: PowerMode | None,
+    wished: PowerMode | None,
+    config: MinerConf | None,
+    generation: str | None,
 ) -> bool:
     """Whether what was read says that it is not asleep: the running and the configured mode, or the configuration of
     an old model that knows none. Nothing read says nothing.
@@ -157,7 +170,9 @@ class Meter:
 # --- private -------------------------------------------------------------------------------------
 
 
-def _seen(look: Look, spec: Model | None, *, counts_boards: bool) -> list[MinerFault]:
+def _seen(
+    look: AntminerSnapshot, spec: AntminerModel | None, *, counts_boards: bool
+) -> list[MinerFault]:
     """What the miner does not call a fault, but the figures show."""
     faults: list[MinerFault] = []
     found, expected = len(look.moving.boards), spec.boards if spec else None
@@ -172,7 +187,7 @@ def _seen(look: Look, spec: Model | None, *, counts_boards: bool) -> list[MinerF
     return faults
 
 
-def _is_at_rest(look: Look, generation: str | None) -> bool:
+def _is_at_rest(look: AntminerSnapshot, generation: str | None) -> bool:
     """Whether it shows what a sleeping miner does: lists of nothing, or no hash rate and no board with power."""
     if look.is_empty:
         return True
@@ -180,20 +195,20 @@ def _is_at_rest(look: Look, generation: str | None) -> bool:
     return look.moving.hashrate_hs == 0 and has_no_power
 
 
-async def _new_look(rpc: Rpc, spec: Model | None) -> NewLook:
+async def _new_look(rpc: Rpc, spec: AntminerModel | None) -> NewApiSnapshot:
     try:
         joined = await rpc.ask_all(("summary", "stats"), new_api=True)
     except RefusedError:
-        return NewLook()  # builds before the new API
+        return NewApiSnapshot()  # builds before the new API
     summary, stats = joined.part("summary"), joined.part("stats")
-    return new_look_of(
+    return new_api_snapshot_of(
         summary.SUMMARY[0] if summary and summary.SUMMARY else None,
         stats.STATS[-1] if stats and stats.STATS else None,
         spec,
     )
 
 
-async def _configured(cgi: Cgi) -> Config | None:
+async def _configured(cgi: Cgi) -> MinerConf | None:
     """The configuration; `None` where this firmware shows none."""
     response = await cgi.get("get_miner_conf.cgi")
     return parse_conf(response.body) if _is_there(response) else None

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import Board, MinerFault, Moving, Pool, PowerMode, UptimeKind
-from drivers.antminer.models import GIGA, KILO, MEGA, OLD, TERA, Model
+from drivers.antminer.models import GIGA, KILO, MEGA, OLD, TERA, AntminerModel
 from drivers.antminer.protocol.replies import PoolRow
 from drivers.antminer.reading.figures import (
     ago_s,
@@ -34,7 +34,7 @@ SLEEPING: Final = 254  # the S17 family's word for it in `Mode`
 Row = Mapping[str, Any]
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class AntminerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Moving facts, and what of the same replies belongs to slower records."""
 
     moving: Moving
@@ -45,13 +45,13 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     mode_number: int | None = None  # of the S17 family
 
 
-def look_of(
+def snapshot_of(
     summary: Row | None,
     stats: Row | None,
     pools: list[PoolRow] | None,
-    spec: Model | None,
+    spec: AntminerModel | None,
     generation: str | None,
-) -> Look:
+) -> AntminerSnapshot:
     """Moving facts out of legacy replies. Rows that were empty or not given (a sleeping miner) are `None`."""
     one = summary or _NOTHING
     two = stats or _NOTHING
@@ -87,7 +87,7 @@ def look_of(
         boards=boards,
         pools=shown,
     )
-    return Look(
+    return AntminerSnapshot(
         moving=believed(moving, doubt),
         ideal_hs=None if is_doubtful or doubt else ideal,
         has_doubtful_unit=is_doubtful,
@@ -132,7 +132,7 @@ def pools_of(rows: list[PoolRow]) -> tuple[Pool, ...]:
     )
 
 
-class NewLook(msgspec.Struct, frozen=True, kw_only=True):
+class NewApiSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What only the newer API tells: board serials by board number, the running mode, the fault list, on some builds
     the watts.
     """
@@ -145,7 +145,9 @@ class NewLook(msgspec.Struct, frozen=True, kw_only=True):
     ideal_hs: float | None = None
 
 
-def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> NewLook:
+def new_api_snapshot_of(
+    summary: Row | None, stats: Row | None, spec: AntminerModel | None
+) -> NewApiSnapshot:
     """The newer API's `summary` and `stats`, also as the web side prints them."""
     one = summary or _NOTHING
     two = stats or _NOTHING
@@ -183,7 +185,7 @@ def new_look_of(summary: Row | None, stats: Row | None, spec: Model | None) -> N
         hw_errors=whole(one.get("hw_all")),
         boards=boards,
     )
-    return NewLook(
+    return NewApiSnapshot(
         serials={board.index: board.serial for board in boards if board.serial},
         mode_number=None if mode is None else int(mode),
         faults=_faults(one.get("status")),
@@ -243,7 +245,7 @@ _CHAIN_KEYS: Final = tuple(
 )
 
 
-def _unit(one: Row, two: Row, spec: Model | None) -> float:
+def _unit(one: Row, two: Row, spec: AntminerModel | None) -> float:
     """What one of the figures without a unit counts: what they say themselves, else what a figure shows that godminer
     writes both without and with its unit, else what the model is known for.
 
@@ -305,7 +307,7 @@ def _is_doubtful(rate: float | None, mean: float | None, ideal: float | None) ->
     return mean > RATIO_CAP * ideal or (mean < lowest and 0 < (rate or 0.0) < lowest)
 
 
-def _boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]:
+def _boards(two: Row, spec: AntminerModel | None, scale: float) -> tuple[Board, ...]:
     boards: list[Board] = []
     unit = (spec.board_unit_hs if spec else None) or scale
     for n, acs, acn, rate, mean, ideal, hw, chips, chip, pcbs, pcb, pic, freqs in _CHAIN_KEYS:
@@ -368,7 +370,7 @@ def _side(sensors: list[float], side: int) -> float | None:
     return max(sensors[side::2]) if len(sensors) == 4 else None
 
 
-def _new_boards(two: Row, spec: Model | None, scale: float) -> tuple[Board, ...]:
+def _new_boards(two: Row, spec: AntminerModel | None, scale: float) -> tuple[Board, ...]:
     chain = two.get("chain")
     boards: list[Board] = []
     for row in chain[:CHAINS] if isinstance(chain, list) else ():
@@ -407,7 +409,7 @@ def _watts(two: Row) -> float | None:
     return next((found for found in told if found and found > 0), None)
 
 
-def _fans(two: Row, spec: Model | None, generation: str | None) -> tuple[int, ...]:
+def _fans(two: Row, spec: AntminerModel | None, generation: str | None) -> tuple[int, ...]:
     """Old control boards leave slots empty between fans, so a 0 there means nothing. Newer ones count through, and
     a 0 among their first is a fan that stands.
     """

@@ -11,7 +11,7 @@ from typing import Final
 from contract.errors import MalformedError, RefusedError, UnreachableError, UnsupportedError
 from drivers.base import LogFile
 from drivers.changes.logfile import FileSink, log_name, new_log
-from drivers.iceriver.changes.orders import Subject
+from drivers.iceriver.driver import Iceriver
 from drivers.iceriver.protocol.daemon import EmptyLogError
 from drivers.iceriver.protocol.replies import checked, decode_web
 from drivers.iceriver.protocol.web import LOG
@@ -23,7 +23,7 @@ _SWELLING: Final = (
 )
 
 
-async def fetch_log(miner: Subject, folder: Path, *, size_cap_bytes: int) -> LogFile:
+async def fetch_log(miner: Iceriver, folder: Path, size_cap_bytes: int) -> LogFile:
     """Stream the current log into a new file in `folder`: from the daemon, else from the web side.
 
     Raises UnsupportedError when neither gives one, MalformedError when it is empty or was cut short, BusyError when a
@@ -113,24 +113,24 @@ class LogPage:
             self._sink.write(data)
 
 
-_Way = Callable[[Subject, FileSink, int], Awaitable[bool]]  # whether the log was cut at the cap
+_Source = Callable[[Iceriver, FileSink, int], Awaitable[bool]]  # whether the log was cut at the cap
 
 
-async def _kept(way: _Way, miner: Subject, path: Path, cap_bytes: int) -> LogFile:
+async def _kept(source: _Source, miner: Iceriver, path: Path, cap_bytes: int) -> LogFile:
     async with new_log(path) as sink:
-        is_cut = await way(miner, sink, cap_bytes)
+        is_cut = await source(miner, sink, cap_bytes)
         await sink.drain()
         if sink.is_blank:
             raise EmptyLogError("the miner's log is empty; it may be restarting, try again later")
     return await asyncio.to_thread(sink.close, truncated=is_cut)
 
 
-async def _from_daemon(miner: Subject, sink: FileSink, cap_bytes: int) -> bool:
+async def _from_daemon(miner: Iceriver, sink: FileSink, cap_bytes: int) -> bool:
     deadline_s = _DAEMON_PATIENCE * miner.timing.log_s
     return await miner.daemon.fetch_log(sink, cap_bytes=cap_bytes, deadline_s=deadline_s)
 
 
-async def _from_web(miner: Subject, sink: FileSink, cap_bytes: int) -> bool:
+async def _from_web(miner: Iceriver, sink: FileSink, cap_bytes: int) -> bool:
     page = LogPage(sink, cap_bytes)
     response = await miner.web.fetch(
         *LOG,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from contract.errors import UnsupportedError
 from contract.miner import PowerMode
+from drivers.base import PoolSlot
+from drivers.changes.pools import SLOTS
 from drivers.iceriver.changes import state
 from drivers.iceriver.protocol.forms import check_field, form_of
 from drivers.iceriver.protocol.web import SET_POOLS
@@ -43,16 +45,16 @@ def texts_in(fields: Mapping[str, str]) -> tuple[Texts, ...]:
     """The three slots of a form."""
     return tuple(
         (fields[f"pool{n}address"], fields[f"pool{n}miner"], fields[f"pool{n}pwd"])
-        for n in range(1, state.SLOTS + 1)
+        for n in range(1, SLOTS + 1)
     )
 
 
-def texts_of(slots: tuple[state.Slot, ...]) -> tuple[Texts, ...]:
+def texts_of(slots: Iterable[PoolSlot]) -> tuple[Texts, ...]:
     """Stored slots as they are written again. The firmware cuts the blanks around each text."""
     return tuple((s.url.strip(), s.user.strip(), s.password.strip()) for s in slots)
 
 
-def shown(found: state.Config) -> dict[str, Any]:
+def shown(found: state.IceriverSettings) -> dict[str, Any]:
     """Fan and mode, as evidence holds them."""
     return {"ratio": found.ratio, "mode": found.mode.value if found.mode else None}
 

@@ -9,29 +9,26 @@ import msgspec
 
 from contract.errors import MalformedError, MinerError, UnreachableError
 from contract.miner import PowerMode, normalize_mac
-from drivers.iceriver.changes.orders import Subject
+from drivers.base import PoolSlot
+from drivers.changes.pools import SLOTS
+from drivers.iceriver.driver import Iceriver
 from drivers.iceriver.protocol import panel
 from drivers.iceriver.protocol.web import CONFIG
-from drivers.iceriver.reading.figures import rate_hs, runtime_s, truth
+from drivers.iceriver.reading.figures import mode_of, rate_hs, runtime_s, truth
 from drivers.reading.values import number, text_of, whole
 
-SLOTS: Final = 3
-_FALLING: Final = (
-    0.85  # of the average over 30 minutes, which in 90 s without work falls by a twentieth only
-)
+# Of the average over 30 minutes, which in 90 s without work falls by a twentieth only.
+_FALLING: Final = 0.85
 
 
-class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """One pool slot as it is stored; an empty one has no url."""
+class IceriverSlot(PoolSlot, frozen=True, kw_only=True):
+    """One pool slot as it is stored, and whether the miner is connected to it and works for it."""
 
-    url: str = ""
-    user: str = ""
-    password: str = ""
     connected: bool = False
     active: bool = False
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class IceriverState(msgspec.Struct, frozen=True, kw_only=True):
     """How it runs. `None`: the miner does not say."""
 
     mac: str | None = None
@@ -42,28 +39,28 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     hashrate_hs: float | None = None  # over the last 5 minutes
     hashrate_30m_hs: float | None = None
     is_online: bool | None = None
-    slots: tuple[Slot, ...] = ()
+    slots: tuple[IceriverSlot, ...] = ()
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
+class IceriverSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What is set: always all SLOTS slots, the fan in percent, and the mode. `None`: the miner does not say."""
 
-    slots: tuple[Slot, ...]
+    slots: tuple[IceriverSlot, ...]
     ratio: int | None = None
     mode: PowerMode | None = None
 
 
-async def look(miner: Subject) -> State:
+async def look(miner: Iceriver) -> IceriverState:
     """How it runs now, in one request; of the daemon where the web side is away or broken. Raises as `Web.ask`."""
     return state_of(await panel.fetch(miner.web, miner.daemon))
 
 
-async def glance(miner: Subject, *commands: str) -> State:
+async def glance(miner: Iceriver, *commands: str) -> IceriverState:
     """What these commands of the daemon tell, and no more for certain: made to be asked often. Raises as `Web.ask`."""
     return state_of(await panel.glance(miner.web, miner.daemon, commands))
 
 
-def rests(now: State) -> bool:
+def rests(now: IceriverState) -> bool:
     """Whether its hash rate shows that it works no more: none, or one that falls. What cannot be read shows nothing."""
     if now.hashrate_hs is None:
         return False
@@ -71,7 +68,7 @@ def rests(now: State) -> bool:
     return now.hashrate_hs == 0 or (mean_hs is not None and now.hashrate_hs <= _FALLING * mean_hs)
 
 
-async def config(miner: Subject) -> Config:
+async def config(miner: Iceriver) -> IceriverSettings:
     """What is set, in one request. Where the web side is away or broken (a quote in a password breaks its JSON) the
     daemon is asked. Raises as `Web.ask`, and MalformedError without pools.
     """
@@ -86,10 +83,10 @@ async def config(miner: Subject) -> Config:
         raise
 
 
-def state_of(fields: Mapping[str, Any]) -> State:
+def state_of(fields: Mapping[str, Any]) -> IceriverState:
     """A panel, as `panel` gives it."""
     unit = fields.get("unit")
-    return State(
+    return IceriverState(
         mac=normalize_mac(text_of(fields.get("mac"))),
         package=text_of(fields.get("softver1")),
         versions={key: text for key in _VERSIONS if (text := text_of(fields.get(key)))},
@@ -102,41 +99,27 @@ def state_of(fields: Mapping[str, Any]) -> State:
     )
 
 
-def config_of(fields: Mapping[str, Any]) -> Config:
+def config_of(fields: Mapping[str, Any]) -> IceriverSettings:
     """`machineconfig` 1, or `getpool` and `gethw` together. Raises MalformedError without pools."""
     if not isinstance(fields.get("pools"), list):
         raise MalformedError("its configuration has no pools")
     ratio = whole(fields.get("ratio", fields.get("getratio")))
-    return Config(
+    return IceriverSettings(
         slots=_slots(fields["pools"]),
         ratio=ratio if ratio is not None and ratio <= 100 else None,
         mode=mode_of(fields.get("mode", fields.get("getmode"))),
     )
 
 
-def mode_of(value: Any) -> PowerMode | None:
-    """1 is normal and 0 sleep; some builds may say the word. `None` for anything else."""
-    found = mode_in_words(value)
-    told = number(value) if found is None else None
-    return found if told is None else _NUMBERS.get(told)
-
-
-def mode_in_words(value: Any) -> PowerMode | None:
-    """All that counts on other firmware than the maker's: what a number of its means, only its maker knows."""
-    return _WORDS.get((text_of(value) or "").lower())
-
-
 # --- private -------------------------------------------------------------------------------------
 
-_WORDS: Final = {"normal": PowerMode.NORMAL, "sleep": PowerMode.SLEEP}
-_NUMBERS: Final = {1.0: PowerMode.NORMAL, 0.0: PowerMode.SLEEP}
 _ACTIVE: Final = 1.0
 _VERSIONS: Final = ("softver1", "softver2", "firmver1", "firmver2")
 
 
-def _slots(rows: Any) -> tuple[Slot, ...]:
+def _slots(rows: Any) -> tuple[IceriverSlot, ...]:
     """All slots, in the order of their numbers; missing ones are empty."""
-    found: dict[int, Slot] = {}
+    found: dict[int, IceriverSlot] = {}
     for at, row in enumerate(rows if isinstance(rows, list) else [], 1):
         if not isinstance(row, dict):
             continue
@@ -144,12 +127,12 @@ def _slots(rows: Any) -> tuple[Slot, ...]:
         index = at if index is None else index
         if 1 <= index <= SLOTS:
             found.setdefault(index, _slot(row))
-    return tuple(found.get(index) or Slot() for index in range(1, SLOTS + 1))
+    return tuple(found.get(index) or IceriverSlot() for index in range(1, SLOTS + 1))
 
 
-def _slot(row: Mapping[str, Any]) -> Slot:
+def _slot(row: Mapping[str, Any]) -> IceriverSlot:
     url = _text(row.get("addr"))
-    return Slot(
+    return IceriverSlot(
         url=url,
         user=_text(row.get("user")),
         password=_text(row.get("pass")),

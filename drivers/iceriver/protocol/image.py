@@ -12,24 +12,16 @@ from typing import BinaryIO, Final
 import msgspec
 
 from contract.errors import BadFirmwareError
-from drivers.iceriver.models import model_name, model_of, plain_name
+from drivers.iceriver.models import MAKER, model_name, model_of, plain_name
+from drivers.protocol.image import check_head
 
 MOST_BYTES: Final = 100 * 1024 * 1024  # what the miner's own page lets through
 LONGEST_NAME: Final = 64  # the device hands the name to a shell
-_LEAST_BYTES: Final = 1024  # no firmware is that small: an error page or a cut download
 _HEAD_BYTES: Final = 512
 _TAR_MARK_AT: Final = 257
 _TAR_MARK: Final = b"ustar"
 _GZIP_MARK: Final = b"\x1f\x8b"
-_TEXT_MARKS: Final = (b"<", b"{")
-_FOREIGN_MARKS: Final = (
-    b"\xab\xab\xab\xab",
-    b"\x7fELF",
-    b"PK\x03\x04",
-    b"Rar!",
-    b"7z\xbc\xaf",
-)  # of other makers, and wrappings
-_BLANKS: Final = b" \t\r\n"
+_PACKED_MARKS: Final = (b"Rar!", b"7z\xbc\xaf")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 # `ks5L`, `KS0`, `AL3`, `ks3miner`: a line of products, a number, at most one letter.
@@ -37,7 +29,7 @@ _MODEL: Final = re.compile(r"(KS|AL|AE|RX)(\d{1,2})([A-Z]?)(PRO|ULTRA)?(MINER)?"
 _QUALIFIERS: Final = ("PRO", "ULTRA")
 
 
-class Image(msgspec.Struct, frozen=True, kw_only=True):
+class UploadImage(msgspec.Struct, frozen=True, kw_only=True):
     """A file that may go to the miner, and the name it goes by."""
 
     name: str
@@ -45,7 +37,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str
 
 
-def check(file: BinaryIO, size: int, file_name: str) -> Image:
+def check(file: BinaryIO, size: int, file_name: str) -> UploadImage:
     """What to send of a file of that name. Raises BadFirmwareError when it is no IceRiver firmware."""
     if size > MOST_BYTES:
         raise BadFirmwareError(
@@ -53,11 +45,8 @@ def check(file: BinaryIO, size: int, file_name: str) -> Image:
         )
     file.seek(0)
     head = file.read(_HEAD_BYTES)
-    if size < _LEAST_BYTES or head.lstrip(_BLANKS).startswith(_TEXT_MARKS):
-        raise BadFirmwareError(f"the file ({size} bytes) is no firmware")
-    if head.startswith(_FOREIGN_MARKS):
-        raise BadFirmwareError("the file is no IceRiver firmware, or is still packed")
-    return Image(
+    check_head(head, size, MAKER, foreign=_PACKED_MARKS)
+    return UploadImage(
         name=sent_name(file_name),
         size_bytes=size,
         content_type=_content_type(head, file_name.lower()),
@@ -109,7 +98,7 @@ def sent_name(file_name: str) -> str:
     return name[-LONGEST_NAME:].lstrip(".-_") or "firmware.bgz"
 
 
-def multipart(image: Image, boundary: str) -> tuple[bytes, bytes, str]:
+def multipart(image: UploadImage, boundary: str) -> tuple[bytes, bytes, str]:
     """What goes before and after the file's bytes, and the content type of the whole."""
     line = f"--{boundary}"
     head = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from contract.miner import PowerMode
 from drivers.reading.values import LONGEST, number, text_of
 
 Row = dict[str, Any]
@@ -50,7 +51,7 @@ def truth(value: Any) -> bool | None:
     """A yes or no: a boolean, or a number of which those above 0 are a yes (`1.0`, `-1.0`)."""
     if value.__class__ is bool:
         return bool(value)
-    if value.__class__ is str and (word := _WORDS.get(value.strip().lower())) is not None:
+    if value.__class__ is str and (word := _TRUTHS.get(value.strip().lower())) is not None:
         return word
     found = number(value)
     return None if found is None else found > 0
@@ -72,6 +73,18 @@ def fans_rpm(value: Any, expected: int | None) -> tuple[int, ...]:
     return tuple(speeds)
 
 
+def mode_of(value: Any) -> PowerMode | None:
+    """1 is normal and 0 sleep; some builds may say the word. `None` for anything else."""
+    found = mode_in_words(value)
+    told = number(value) if found is None else None
+    return found if told is None else _MODE_NUMBERS.get(told)
+
+
+def mode_in_words(value: Any) -> PowerMode | None:
+    """All that counts on other firmware than the maker's: what a number of its means, only its maker knows."""
+    return _MODE_WORDS.get((text_of(value) or "").lower())
+
+
 # --- private -------------------------------------------------------------------------------------
 
 _HOTTEST: Final = 120.0
@@ -80,7 +93,9 @@ _RATE: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([A-Za-z/]{0,8})\s*")
 _LETTERS: Final = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _UNIT: Final = re.compile(r"([KMGTPE]?)(?:H/S|HS|H|/S|SOL/S|S/S)?", re.ASCII | re.IGNORECASE)
 _RUNTIME: Final = re.compile(r"(?:(\d{1,6}):)?(\d{1,2}):(\d{1,2}):(\d{1,2})", re.ASCII)
-_WORDS: Final = {"true": True, "false": False}
+_MODE_WORDS: Final = {"normal": PowerMode.NORMAL, "sleep": PowerMode.SLEEP}
+_MODE_NUMBERS: Final = {1.0: PowerMode.NORMAL, 0.0: PowerMode.SLEEP}
+_TRUTHS: Final = {"true": True, "false": False}
 
 
 def _scale(unit: str) -> float | None:

@@ -1,14 +1,15 @@
-"""The identification light: one colour told to blink, or both given back to the firmware."""
+"""The identification light of a WhatsMiner: one colour told to blink, or both given back to the firmware."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from drivers.base import Effect, Evidence, Light, NoChange, Plan
-from drivers.changes import light
+from drivers.base import Effect, Proof
+from drivers.changes.light import LightWay
 from drivers.whatsminer import proofs
 from drivers.whatsminer.changes import state
-from drivers.whatsminer.changes.orders import Subject, give
+from drivers.whatsminer.changes.orders import give
+from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.models import V1, V3
 
 # One order sets one colour on port 4028, and one order is one write: red alone is seen well enough.
@@ -17,28 +18,16 @@ AUTO: Final = "auto"
 _PROOFS: Final = {V1: proofs.LIGHT_V1, V3: proofs.LIGHT_V3}
 
 
-async def plan(miner: Subject, change: Light) -> Plan | NoChange:
-    """Ask whether it blinks by hand now."""
-    is_on = await state.light_on(miner)
-    before = {"light_on": is_on}
-    if is_on == change.on:
-        return NoChange(change=change, before=before)
-    return Plan(change=change, before=before, raises_power=False)
+class WhatsminerLight(LightWay[Whatsminer]):
+    """On is a light that was set by hand."""
 
+    def proof(self, miner: Whatsminer) -> Proof:
+        return _PROOFS.get(miner.identity.generation or "", proofs.LIGHT)
 
-async def apply(miner: Subject, plan: Plan, effect: Effect) -> None:
-    """Tell it to blink, or to show its own state again."""
-    assert isinstance(plan.change, Light)
-    if plan.change.on:
-        v2: dict[str, Any] = {"cmd": "set_led", **BLINK}
-        await give(miner, effect, v2=v2, v3=("set.system.led", [BLINK]))
-    else:
-        v2 = {"cmd": "set_led", "param": AUTO}
-        await give(miner, effect, v2=v2, v3=("set.system.led", AUTO))
-    await light.note_answer(plan, effect)
+    async def is_on(self, miner: Whatsminer) -> bool | None:
+        return await state.light_on(miner)
 
-
-async def verify(miner: Subject, plan: Plan, effect: Effect) -> Evidence:
-    """Ask until it shows the wish, or until it no longer can come."""
-    proof = _PROOFS.get(miner.identity.generation or "", proofs.LIGHT)
-    return await light.verify(miner, plan, effect, proof, lambda: state.light_on(miner))
+    async def switch(self, miner: Whatsminer, effect: Effect, *, on: bool) -> None:
+        """Tell it to blink, or to show its own state again."""
+        v2 = {"cmd": "set_led", **(BLINK if on else {"param": AUTO})}
+        await give(miner, effect, v2=v2, v3=("set.system.led", [BLINK] if on else AUTO))

@@ -9,7 +9,7 @@ from typing import Final
 from contract.errors import MalformedError
 from drivers.base import LogFile
 from drivers.changes.logfile import FileSink, log_name, new_log
-from drivers.whatsminer.changes.orders import Subject, is_v3
+from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.protocol.api import REPLY_CAP_BYTES
 from drivers.whatsminer.protocol.frames import question
 from drivers.whatsminer.protocol.tokens import Sealed
@@ -29,7 +29,7 @@ _PACKING: Final = (
 )
 
 
-async def fetch_log(miner: Subject, folder: Path, *, size_cap_bytes: int) -> LogFile:
+async def fetch_log(miner: Whatsminer, folder: Path, size_cap_bytes: int) -> LogFile:
     """Stream the log (a gzip tar) into a new file in `folder`; one that was cut short is asked for again.
 
     Port 4028 gives it only to who knows the password and while the API switch is on. Raises MalformedError when it is
@@ -50,7 +50,7 @@ async def fetch_log(miner: Subject, folder: Path, *, size_cap_bytes: int) -> Log
     raise AssertionError("unreachable")
 
 
-async def _stream(miner: Subject, sink: FileSink, cap_bytes: int) -> bool:
+async def _stream(miner: Whatsminer, sink: FileSink, cap_bytes: int) -> bool:
     async def exchange(port: int, request: bytes, answers: Answers, key: str) -> bool:
         return await miner.wire.exchange(
             port,
@@ -65,7 +65,7 @@ async def _stream(miner: Subject, sink: FileSink, cap_bytes: int) -> bool:
         answers = Sealed4028(sealed.token)
         return await exchange(miner.endpoint.rpc_port, sealed.request, answers, "logfilelen")
 
-    if is_v3(miner):
+    if miner.is_v3:
         answers = Framed4433(COMMAND_4433)
         return await exchange(miner.endpoint.v3_port, question(COMMAND_4433), answers, "logsize")
     return await miner.tokens.run({"cmd": COMMAND_4028}, by_4028)

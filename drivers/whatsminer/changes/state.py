@@ -9,11 +9,9 @@ import msgspec
 
 from contract.errors import MalformedError, RefusedError, UnsupportedError
 from contract.miner import PowerMode, normalize_mac
-from drivers.changes.identity import Who
 from drivers.reading.values import number, text_of, whole
 from drivers.watch import Watch
-from drivers.whatsminer.changes.orders import Subject, is_v3
-from drivers.whatsminer.identify import serial_of
+from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.protocol.api import ProcessDownError
 from drivers.whatsminer.reading.snapshot_v3 import part_of
 
@@ -26,7 +24,7 @@ _STARTS_WITHIN_S: Final = 180.0  # board up to process up: 27 s and 101 s were s
 _ASK_EVERY_S: Final = 5.0
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class WhatsminerState(msgspec.Struct, frozen=True, kw_only=True):
     """How it runs. `None`: the miner does not say, as most of it while its mining process is down."""
 
     elapsed_s: float | None = None  # since the mining process began
@@ -38,7 +36,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     mac: str | None = None
 
 
-class Slot(msgspec.Struct, frozen=True, kw_only=True):
+class RunningPool(msgspec.Struct, frozen=True, kw_only=True):
     """One pool of the running miner."""
 
     url: str
@@ -47,22 +45,22 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     active: bool
 
 
-async def look(miner: Subject) -> State:
+async def look(miner: Whatsminer) -> WhatsminerState:
     """How it runs now. Raises as the reads of `Rpc` and `V3`; a mining process that is down is no error."""
-    return await (_look_4433(miner) if is_v3(miner) else _look_4028(miner))
+    return await (_look_4433(miner) if miner.is_v3 else _look_4028(miner))
 
 
-def is_mining(now: State) -> bool:
+def is_mining(now: WhatsminerState) -> bool:
     """Whether it is switched on, and its mining process runs."""
     return now.mining is True and now.is_up
 
 
-def is_off(now: State) -> bool:
+def is_off(now: WhatsminerState) -> bool:
     """Whether it is switched off, and nothing runs all the same."""
     return now.mining is False and not now.is_up and not now.hashrate_hs
 
 
-def shown(now: State | None) -> dict[str, Any]:
+def shown(now: WhatsminerState | None) -> dict[str, Any]:
     """How it runs, as evidence holds it: plain values; {} when nothing was seen."""
     if now is None:
         return {}
@@ -74,7 +72,7 @@ def shown(now: State | None) -> dict[str, Any]:
     }
 
 
-async def settled(miner: Subject) -> State:
+async def settled(miner: Whatsminer) -> WhatsminerState:
     """How it runs, once its mining process runs or is switched off: one that just starts knows neither mode nor pools.
 
     Gives up waiting after a while. Raises as `look`.
@@ -87,9 +85,9 @@ async def settled(miner: Subject) -> State:
     return now
 
 
-async def light_on(miner: Subject) -> bool | None:
+async def light_on(miner: Whatsminer) -> bool | None:
     """Whether a light was set by hand; `None` from firmware that does not tell."""
-    if is_v3(miner):
+    if miner.is_v3:
         system = part_of((await miner.v3.device()).fields, "system")
         word = text_of(system.get("ledstatus"))
     else:
@@ -98,9 +96,9 @@ async def light_on(miner: Subject) -> bool | None:
     return None if word is None else word.lower() != _AUTO
 
 
-async def pools(miner: Subject) -> tuple[Slot, ...]:
+async def pools(miner: Whatsminer) -> tuple[RunningPool, ...]:
     """The pools in use, in order, empty slots left out. Raises ProcessDownError where the process alone knows them."""
-    if is_v3(miner):
+    if miner.is_v3:
         # Asked alone, a miner that does not run refuses.
         try:
             reply = await miner.v3.ask("get.miner.status", "summary+pools")
@@ -117,7 +115,7 @@ async def pools(miner: Subject) -> tuple[Slot, ...]:
         found = [
             (
                 whole(row.priority if row.pool is None else row.pool) or 0,
-                Slot(
+                RunningPool(
                     url=text_of(row.url) or "",
                     user=text_of(row.user) or "",
                     alive=(text_of(row.status) or "").lower() == "alive",
@@ -129,28 +127,10 @@ async def pools(miner: Subject) -> tuple[Slot, ...]:
     return tuple(slot for _, slot in sorted(found, key=lambda each: each[0]) if slot.url)
 
 
-async def who(miner: Subject) -> Who | None:
-    """MAC and serial of the miner that answers; `None` where the mining process alone tells them and is down."""
-    if is_v3(miner):
-        fields = (await miner.v3.device()).fields
-        mac = normalize_mac(text_of(part_of(fields, "network").get("mac")))
-        return Who(mac=mac, serial=serial_of(part_of(fields, "miner").get("miner-sn")))
-    info = await miner.rpc.ask_if_known("get_miner_info")
-    told = info.fields if info else {}
-    mac, serial = normalize_mac(text_of(told.get("mac"))), serial_of(told.get("minersn"))
-    if mac is None and serial is None:
-        try:
-            row = (await miner.rpc.ask("summary")).summary or {}
-        except ProcessDownError:
-            return None
-        mac = normalize_mac(text_of(row.get("MAC")))
-    return Who(mac=mac, serial=serial)
-
-
 # --- private -------------------------------------------------------------------------------------
 
 
-async def _look_4028(miner: Subject) -> State:
+async def _look_4028(miner: Whatsminer) -> WhatsminerState:
     row: Mapping[str, Any] = {}
     is_up = True
     try:
@@ -161,7 +141,7 @@ async def _look_4028(miner: Subject) -> State:
     off = next((text_of(status[key]) for key in _OFF_KEYS if key in status), None)
     rate = number(row.get("HS RT"))
     rate = number(row.get("MHS 1m")) if rate is None else rate
-    return State(
+    return WhatsminerState(
         elapsed_s=_count(row.get("Elapsed")),
         uptime_s=_count(row.get("Uptime")),
         hashrate_hs=None if rate is None else rate * _MEGA,
@@ -172,7 +152,7 @@ async def _look_4028(miner: Subject) -> State:
     )
 
 
-async def _status(miner: Subject) -> Mapping[str, Any]:
+async def _status(miner: Whatsminer) -> Mapping[str, Any]:
     try:
         reply = await miner.rpc.ask_if_known("status")
     except ProcessDownError:
@@ -180,7 +160,7 @@ async def _status(miner: Subject) -> Mapping[str, Any]:
     return reply.fields if reply else {}
 
 
-async def _look_4433(miner: Subject) -> State:
+async def _look_4433(miner: Whatsminer) -> WhatsminerState:
     device = (await miner.v3.device()).fields
     summary = await _summary(miner)
     working = text_of(part_of(device, "miner").get("working"))
@@ -189,7 +169,7 @@ async def _look_4433(miner: Subject) -> State:
     rate = number(summary.get("hash-realtime"))
     # Down by itself it is not told to be off.
     is_failing = any("process is down" in str(each) for each in _codes(device))
-    return State(
+    return WhatsminerState(
         elapsed_s=_count(summary.get("elapsed")) if is_up else None,
         uptime_s=_count(summary.get("bootup-time")),
         hashrate_hs=None if rate is None else rate * _TERA,
@@ -200,7 +180,7 @@ async def _look_4433(miner: Subject) -> State:
     )
 
 
-async def _summary(miner: Subject) -> Mapping[str, Any]:
+async def _summary(miner: Whatsminer) -> Mapping[str, Any]:
     try:
         fields = (await miner.v3.ask("get.miner.status", "summary")).fields
     except (RefusedError, UnsupportedError):
@@ -208,7 +188,7 @@ async def _summary(miner: Subject) -> Mapping[str, Any]:
     return part_of(fields, "summary")
 
 
-async def _setting(miner: Subject) -> Any:
+async def _setting(miner: Whatsminer) -> Any:
     try:
         return (await miner.v3.ask("get.miner.setting")).fields.get("power-mode")
     except (RefusedError, UnsupportedError):
@@ -220,8 +200,8 @@ def _codes(device: Mapping[str, Any]) -> list[Any]:
     return codes if isinstance(codes, list) else [codes]
 
 
-def _slot_4433(row: Mapping[str, Any]) -> tuple[int, Slot]:
-    return whole(row.get("id")) or 0, Slot(
+def _slot_4433(row: Mapping[str, Any]) -> tuple[int, RunningPool]:
+    return whole(row.get("id")) or 0, RunningPool(
         url=text_of(row.get("url")) or "",
         user=text_of(row.get("account")) or "",
         alive=(text_of(row.get("status")) or "").lower() == "alive",

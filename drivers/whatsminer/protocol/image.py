@@ -11,50 +11,30 @@ import re
 import struct
 from typing import BinaryIO, Final
 
-import msgspec
-
 from contract.errors import BadFirmwareError
+from drivers.protocol.image import ImageRegion, check_head
 
 HEADER_BYTES: Final = 6812
 _MOST_PARTS: Final = 64
 _COUNTS: Final = struct.Struct("<16xII")
 _ENTRY: Final = struct.Struct("<16s16sII64x")
-_LEAST_BYTES: Final = 1024  # no firmware is that small: an error page or a cut download
-_TEXT_MARKS: Final = (b"<", b"{")
-_FOREIGN_MARKS: Final = (
-    b"\xab\xab\xab\xab",
-    b"\x7fELF",
-    b"PK\x03\x04",
-)  # of other makers, and wrappings
-_BLANKS: Final = b" \t\r\n"
 _CHIP: Final = re.compile(rb"[0-9A-Za-z_.-]{2,16}\0*")
 _MOST_BYTES: Final = 0xFFFFFFFF  # the upload says its length in four bytes
 
 
-class Region(msgspec.Struct, frozen=True, kw_only=True):
-    """Which bytes of the file are for this miner, and what they are called there."""
-
-    name: str
-    offset: int
-    size: int
-
-
-def select(file: BinaryIO, size: int, platform: str | None) -> Region:
+def select(file: BinaryIO, size: int, platform: str | None) -> ImageRegion:
     """The bytes for a control board that calls itself `platform` (any case).
 
     Raises BadFirmwareError when the file is no firmware, is cut short, or has no part for it.
     """
     file.seek(0)
     head = file.read(HEADER_BYTES)
-    if size < _LEAST_BYTES or head.lstrip(_BLANKS).startswith(_TEXT_MARKS):
-        raise BadFirmwareError(f"the file ({size} bytes) is no firmware")
-    if head.startswith(_FOREIGN_MARKS):
-        raise BadFirmwareError("the file is no WhatsMiner firmware, or is still packed")
+    check_head(head, size, "WhatsMiner")
     if size > _MOST_BYTES:
         raise BadFirmwareError(f"the file has {size} bytes, more than can be uploaded")
     count = _count_of(head, size)
     if count is None:
-        return Region(name="whole file", offset=0, size=size)
+        return ImageRegion(name="whole file", offset=0, size=size)
     parts = [_part(head, index, size) for index in range(count)]
     if not platform:
         names = _listed(parts)
@@ -93,15 +73,15 @@ def _count_of(head: bytes, size: int) -> int | None:
     return None
 
 
-def _part(head: bytes, index: int, size: int) -> Region:
+def _part(head: bytes, index: int, size: int) -> ImageRegion:
     chip, _, offset, length = _ENTRY.unpack_from(head, _COUNTS.size + index * _ENTRY.size)
     name = chip.split(b"\0", 1)[0].decode("ascii", "replace").strip().lower()
     if not length or offset < HEADER_BYTES or offset + length > size:
         raise BadFirmwareError(
             f"the package is damaged: its part {index + 1} lies outside of the file"
         )
-    return Region(name=name, offset=offset, size=length)
+    return ImageRegion(name=name, offset=offset, size=length)
 
 
-def _listed(parts: list[Region]) -> str:
+def _listed(parts: list[ImageRegion]) -> str:
     return ", ".join(part.name or "?" for part in parts)

@@ -42,7 +42,7 @@ Row = Mapping[str, Any]
 _BOARD_TERA_BELOW: Final = 10_000.0  # no board makes less than 0.01 TH/s in MH/s, or more in TH/s
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class WhatsminerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Moving facts, and what of the same replies belongs to slower records."""
 
     moving: Moving
@@ -62,7 +62,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     firmware_version: str | None = None
 
 
-def look_of(joined: Joined, cooling: Cooling | None) -> Look:
+def snapshot_of(joined: Joined, cooling: Cooling | None) -> WhatsminerSnapshot:
     """A look through port 4028; `joined` has at least a summary."""
     reply = joined.part("summary")
     one: Row = (reply.summary if reply else None) or _NOTHING
@@ -100,7 +100,7 @@ def look_of(joined: Joined, cooling: Cooling | None) -> Look:
         boards=boards,
         pools=pools,
     )
-    return Look(
+    return WhatsminerSnapshot(
         moving=believed(moving, _doubt(one, rows, in_tera=in_tera)),
         row=one,
         ideal_hs=ideal(one.get("Factory GHS"), GIGA) or _sum_of_ideals(boards),

@@ -28,10 +28,10 @@ from drivers.whatsminer.reading.figures import (
     truth,
     uptime_kind,
 )
-from drivers.whatsminer.reading.snapshot import BOARDS_CAP, POOLS_CAP, Look, Row
+from drivers.whatsminer.reading.snapshot import BOARDS_CAP, POOLS_CAP, Row, WhatsminerSnapshot
 
 
-def look_of_status(reply: StatusReply, cooling: Cooling | None) -> Look | None:
+def snapshot_of_status(reply: StatusReply, cooling: Cooling | None) -> WhatsminerSnapshot | None:
     """A look through port 4433; `None` where the mining process gave no summary (it restarts, or is off)."""
     msg = reply.msg
     if msg is None or isinstance(msg, str) or msg.summary is None:
@@ -59,7 +59,7 @@ def look_of_status(reply: StatusReply, cooling: Cooling | None) -> Look | None:
         boards=boards,
         pools=pools_of(msg.pools or [], number(reply.when)),
     )
-    return Look(
+    return WhatsminerSnapshot(
         moving=believed(moving, _doubt(one, msg.edevs or [])),
         row=one,
         ideal_hs=ideal(one.get("factory-hash"), TERA),
@@ -124,7 +124,7 @@ def reject_percent(rows: list[PoolRow3]) -> float | None:
     return None
 
 
-def with_coolant(look: Look, power: Row) -> Look:
+def with_coolant(look: WhatsminerSnapshot, power: Row) -> WhatsminerSnapshot:
     """The same with what the supply of a liquid-cooled model tells: that it is one, and how warm its coolant is where
     the summary does not say.
     """
@@ -136,7 +136,7 @@ def with_coolant(look: Look, power: Row) -> Look:
     return msgspec.structs.replace(look, moving=moving, is_liquid=True)
 
 
-def power_limit_w(look: Look, setting: Row, miner: Row) -> float | None:
+def power_limit_w(look: WhatsminerSnapshot, setting: Row, miner: Row) -> float | None:
     """The power limit: the summary's, else what is set, for a mining process that is down has none. `None`: none is."""
     told = (setting.get("power-limit"), miner.get("power-limit-set"))
     return look.power_limit_w or next((found for each in told if (found := positive(each))), None)

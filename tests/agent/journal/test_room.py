@@ -57,7 +57,7 @@ async def test_no_look_that_a_claim_or_a_report_takes_reads_every_task(tmp_path:
         await journal._submit(lambda db: db.set_trace_callback(said.append), Need.LOOK)
         await journal.told_seq()
         await journal.open_tasks()
-        await journal.untold()
+        await journal.unreported()
         await journal.find("t1")
         await journal.outbox(10, 1000)
         await acknowledge(journal)

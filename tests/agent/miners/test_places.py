@@ -46,7 +46,7 @@ def test_one_of_two_is_gone_once_it_was_silent_for_longer_than_a_boot() -> None:
     found = places(OLD, NEW)
     found.set_two(MAC)
     assert not found.note_silence(OLD, 0.0, only_part=False)
-    found.show(OLD, MAC)  # it answers again: the silence begins anew
+    found.show(OLD, MAC)  # it answers again: the silence starts over
     assert not found.note_silence(OLD, BOOT_S, only_part=False)
     assert found.note_silence(OLD, 2 * BOOT_S, only_part=False)
 

@@ -136,7 +136,7 @@ async def test_a_miner_that_is_gone_as_a_whole_is_not_waited_for(tmp_path: Path)
         miner.plan_error = UnreachableError("port 4028 does not answer")
     known = at.task(0)
     await clock.advance(1.0)
-    assert at.cloud.end(known) is None  # the one service is away: who is there is asked anew
+    assert at.cloud.end(known) is None  # the one service is away: who is there is asked again
     for miner in at.farm.miners:
         miner.unreachable = 1000
     unknown = at.task(1)

@@ -1,4 +1,4 @@
-"""A step of the clock on the wall ends no task, whether the agent runs on through it or is started anew."""
+"""A step of the clock on the wall ends no task, whether the agent runs on through it or is started again."""
 
 from __future__ import annotations
 

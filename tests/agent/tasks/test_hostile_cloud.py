@@ -39,9 +39,8 @@ from tests.waiting import until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TOKEN = "t0ken-of-this-agent"
-MEMORY_KB = (
-    64 * 1024
-)  # the longest answer taken is 8 MB, and it is looked at as text and as objects
+# The longest answer taken is 8 MB, and it is looked at as text and as objects.
+MEMORY_KB = 64 * 1024
 TASK = {
     "task_id": "t",
     "batch_id": None,

@@ -99,9 +99,8 @@ async def test_what_was_begun_is_looked_at_however_long_the_cloud_is_away(tmp_pa
         await after.path.ready()
         dispatcher = after.path.dispatcher
         began_mono = after.clock.mono()
-        await until(
-            lambda: after.clock.mono() - began_mono > 80.0, within_s=200
-        )  # longer than all of its limit
+        # Longer than all of its limit.
+        await until(lambda: after.clock.mono() - began_mono > 80.0, within_s=200)
         assert task in dispatcher._tasks
         at.cloud.away = None
         at.cloud.poke()

@@ -139,9 +139,8 @@ async def test_an_outcome_the_cloud_refuses_is_offered_ever_more_seldom_until_it
         await clock.advance(2000.0)
         assert tries + 3 <= at.cloud.reports <= tries + 8
         assert at.farm.miners[0].ledger == ["Light"]
-        assert (
-            await asyncio.wait_for(at.journal.depth(), 5) == 1
-        )  # the steps on its way are told no more
+        # The steps on its way are told no more.
+        assert await asyncio.wait_for(at.journal.depth(), 5) == 1
         at.cloud.report_error = lambda _: None
         await clock.advance(2000.0)
         assert [each.state for each in at.cloud.of(task)] == ["succeed"]

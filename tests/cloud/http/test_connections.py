@@ -22,7 +22,7 @@ from cloud.config import CloudSettings
 from cloud.context import SETTINGS
 from cloud.http.auth import AGENT
 from cloud.http.bodies import AWAITED_SINCE, read_body
-from cloud.http.listener import Listener, connections_within
+from cloud.http.listener import CloudListener, connections_within
 from cloud.server import create_runner
 from tests.cloud.conftest import Cloud
 from tests.cloud.test_cli import ask, certificate, serving
@@ -79,7 +79,7 @@ async def test_two_thousand_idle_connections_and_1024_files_hold_up_no_operator(
 @asynccontextmanager
 async def listening(
     cloud: Cloud, most: int, **options: Any
-) -> AsyncIterator[tuple[Listener, web.AppRunner]]:
+) -> AsyncIterator[tuple[CloudListener, web.AppRunner]]:
     """A second door of the same cloud's application."""
     app = web.Application(handler_args=cloud.app._handler_args)
     app[ENOUGH] = asyncio.Event()
@@ -91,7 +91,7 @@ async def listening(
     app.router.add_get("/large", _large)
     runner = create_runner(app)
     await runner.setup()
-    listener = Listener(runner, "127.0.0.1", 0, cloud.settings, most=most, **options)
+    listener = CloudListener(runner, "127.0.0.1", 0, cloud.settings, most=most, **options)
     await listener.start()
     try:
         yield listener, runner
@@ -227,12 +227,12 @@ async def test_an_address_that_this_host_lacks_is_left_out_while_there_is_anothe
     runner = create_runner(web.Application())
     await runner.setup()
     try:
-        listener = Listener(runner, "both", 0, cloud.settings, most=10)
+        listener = CloudListener(runner, "both", 0, cloud.settings, most=10)
         await listener.start()
         with closing(socket.create_connection(("127.0.0.1", listener.port), timeout=10)):
             pass
         with pytest.raises(OSError, match=r"cannot listen on none port 0 .*: cannot assign"):
-            await Listener(runner, "none", 0, cloud.settings, most=10).start()
+            await CloudListener(runner, "none", 0, cloud.settings, most=10).start()
     finally:
         await runner.cleanup()
 

@@ -1,4 +1,4 @@
-"""The commands of the README, run as they stand against a real server process."""
+"""The commands of docs/rig-monitor.md, run as they stand against a real server process."""
 
 from __future__ import annotations
 
@@ -17,17 +17,9 @@ import pytest
 
 from contract.rigmonitor import BULK_MAX
 from tests.cloud.test_cli import ask, run, serving
+from tests.pages import ROOT, sessions
 
-README: Final = Path(__file__).resolve().parents[3] / "README.md"
-
-
-def commands() -> list[str]:
-    """The commands of the section, each without its prompt and its comment."""
-    text = README.read_text("utf-8").partition("### Mining Rig Monitor, server\n")[2]
-    section = re.split(r"^#{2,3} ", text, maxsplit=1, flags=re.MULTILINE)[0]
-    blocks = re.findall(r"^```console\n(.+?)^```", section, re.MULTILINE | re.DOTALL)
-    found = [each for block in blocks for each in re.split(r"^\$ ", block, flags=re.MULTILINE)]
-    return [re.sub(r" +# .*$", "", each.strip()) for each in found if each.strip()]
+PAGE: Final = ROOT / "docs" / "rig-monitor.md"
 
 
 @dataclass(frozen=True)
@@ -72,8 +64,8 @@ async def shell(line: str) -> str:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path, site: Site) -> None:
-    lines = commands()
+async def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, site: Site) -> None:
+    lines = sessions(PAGE)["rig-monitor"]
     assert len([line for line in lines if line.startswith("curl ")]) == 7
     answers: list[Any] = []
     async with serving(tmp_path) as (url, _):
@@ -161,7 +153,7 @@ def test_a_code_is_shown_once_and_never_listed(tmp_path: Path, site: Site) -> No
     assert ask(tmp_path, "rig", "list", "--workspace", "org_other") == []
 
 
-def test_a_machine_is_told_what_to_do_by_its_id_or_its_code(tmp_path: Path, site: Site) -> None:
+def test_a_machine_is_session_what_to_do_by_its_id_or_its_code(tmp_path: Path, site: Site) -> None:
     made = ask(tmp_path, "rig", "create", "--farm", site.farm, "--name", "KS-01")
     assert ask(tmp_path, "rig", "expect", made["id"], "--asic", "off") == {
         "id": made["id"],

@@ -20,7 +20,7 @@ async def test_only_the_image_for_this_control_board_is_uploaded(tmp_path: Path)
         plan = await on.driver.plan(change)
         assert isinstance(plan, Plan)
         whole = Path(change.path).read_bytes()
-        assert plan.data["size"] < len(whole) / 2
+        assert plan.data.size < len(whole) / 2
         assert plan.before["control_board"].endswith(on.miner.spec.subtype)
 
 

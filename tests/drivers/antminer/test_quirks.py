@@ -26,12 +26,14 @@ from contract.errors import (
     UnsupportedModeError,
 )
 from drivers import wire as wire_module
-from drivers.antminer import driver, proofs
+from drivers.antminer import driver
 from drivers.antminer.changes import firmware, light, logs, mode, orders, pools, reboot, uptime
 from drivers.antminer.protocol import bmu, cgi, conf, repair, replies, rpc
 from drivers.antminer.reading import figures, snapshot
 from drivers.base import Light, Plan, Reboot
 from drivers.changes import firmware as installing
+from drivers.changes.uptime import CounterSign
+from drivers.changes.verification import Verification
 from drivers.protocol import digest as digest_module
 from tests.drivers.antminer.quirk import (
     LOW,
@@ -61,9 +63,8 @@ async def light_that_blocks() -> None:
     async with stage("s9") as on:
         begun = on.clock.mono()
         assert (await on.carry_out(Light(on=True))).outcome == "done"
-        assert (
-            on.clock.mono() - begun < 10.0
-        )  # its script answers when the light goes out: the driver does not wait
+        # Its script answers when the light goes out: the driver does not wait.
+        assert on.clock.mono() - begun < 10.0
 
 
 # --- mode ----------------------------------------------------------------------------------------
@@ -204,7 +205,7 @@ async def watchdog_restart_is_no_reboot() -> None:
 
 
 async def uptime_without_unit() -> None:
-    assert uptime.system_turn("1", "1", 200, 5) is uptime.Turn.UNCLEAR
+    assert uptime.system_sign("1", "1", 200, 5) is CounterSign.UNCLEAR
 
 
 # --- firmware and logs ---------------------------------------------------------------------------
@@ -368,8 +369,9 @@ def only(form: rpc.Form) -> Callable[[Patch], None]:
 
 
 def reboots_within_thirty_seconds(patch: Patch) -> None:
-    for name in ("OUTAGE", "BOOT"):
-        patch.setattr(proofs, name, msgspec.structs.replace(getattr(proofs, name), latest_s=30.0))
+    for name in ("outage", "boot"):
+        proof = getattr(reboot.AntminerReboot, name)
+        patch.setattr(reboot.AntminerReboot, name, msgspec.structs.replace(proof, latest_s=30.0))
 
 
 def unit_is_what_the_label_says(patch: Patch) -> None:
@@ -399,7 +401,9 @@ QUIRKS = [
     Quirk(mailbox_last_writer_wins, returning(wire_module.Wire, "quiet_for", None)),
     Quirk(reboot_by_post, returning(reboot, "is_refused_method", value=False)),
     Quirk(reboot_begins_late, reboots_within_thirty_seconds),
-    Quirk(watchdog_restart_is_no_reboot, returning(reboot, "was_away", value=True)),
+    Quirk(
+        watchdog_restart_is_no_reboot, set_to(Verification, "was_away", property(lambda _: True))
+    ),
     Quirk(uptime_without_unit, set_to(uptime, "boot_uptimes_s", minutes)),
     Quirk(merged_container, returning(bmu, "is_container", value=False)),
     Quirk(part_must_be_named_file, set_to(firmware, "PART_NAME", "firmware")),

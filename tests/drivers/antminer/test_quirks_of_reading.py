@@ -325,7 +325,7 @@ QUIRKS = [
     Quirk(a_change_that_is_never_answered, an_answer_is_needed),
     Quirk(empty_slots_are_not_listed, set_to(conf, "_trimmed", lambda slots: slots)),
     Quirk(a_save_resets_what_stood_beside, returning(conf, "changed_beside", {})),
-    Quirk(no_way_to_ask_for_the_light, set_to(light, "_is_on", absent_is_broken)),
+    Quirk(no_way_to_ask_for_the_light, set_to(light, "is_on", absent_is_broken)),
 ]
 IDS = [quirk.name for quirk in QUIRKS]
 

@@ -18,8 +18,9 @@ import pytest
 from contract.errors import MalformedError, RefusedError, ServiceAwayError
 from contract.miner import Endpoint, Firmware, Identity, Moving, PowerMode, Reading
 from drivers import wire as wire_module
-from drivers.antminer import driver, entry, identify
+from drivers.antminer import driver, identify
 from drivers.antminer.changes import pools
+from drivers.antminer.entry import ANTMINER
 from drivers.antminer.protocol import cgi, repair, replies, rpc
 from drivers.antminer.reading import figures, slow, snapshot
 from drivers.base import Credentials, Depth
@@ -362,7 +363,7 @@ async def _read(spec: str) -> Reading:
         miner: Any = farm.miners[0]
         endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
         clock = VirtualClock()
-        found = await entry.recognise(
+        found = await ANTMINER.recognise(
             Wire(endpoint, clock, timing()), clock, timing(), lambda _: _ROOT
         )
         assert found is not None
@@ -374,7 +375,7 @@ async def _met(farm: Farm) -> Identity:
     endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
     clock = VirtualClock()
     wire = Wire(endpoint, clock, timing())
-    found = await entry.recognise(wire, clock, timing(), lambda _: _ROOT)
+    found = await ANTMINER.recognise(wire, clock, timing(), lambda _: _ROOT)
     assert found is not None
     return found.identity
 
@@ -515,13 +516,13 @@ def any_number(look: Any, new: Any, _: Any) -> int | None:
 
 
 def named_by_its_script_alone(patch: Patch) -> None:
-    kept = identify._object
+    kept = cgi.Cgi.get_object
 
     async def without_minertype(web: cgi.Cgi, name: str) -> dict[str, Any]:
         found = await kept(web, name)
         return {key: value for key, value in found.items() if key != "minertype"}
 
-    patch.setattr(identify, "_object", without_minertype)
+    patch.setattr(cgi.Cgi, "get_object", without_minertype)
 
 
 def any_watts(two: Any) -> float | None:

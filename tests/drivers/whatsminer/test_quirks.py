@@ -17,7 +17,7 @@ from drivers.base import Credentials, Depth
 from drivers.whatsminer import driver, identify
 from drivers.whatsminer.protocol.frames import PoolRow3
 from drivers.whatsminer.reading import snapshot, snapshot_v3
-from drivers.whatsminer.reading.snapshot import Look
+from drivers.whatsminer.reading.snapshot import WhatsminerSnapshot
 from simulator.farm import Farm
 from tests.drivers.antminer.quirk import (
     Patch,
@@ -58,7 +58,7 @@ async def a_reply_too_long_for_one_recogniser_is_no_answer_for_the_others() -> N
             VirtualClock(),
             timing(),
         )
-        found = await registry.antminer.recognise(
+        found = await registry.ANTMINER.recognise(
             wire, VirtualClock(), timing(), lambda _: Credentials("root", "root")
         )
         assert found is None
@@ -159,11 +159,11 @@ def any_window(patch: Patch) -> None:
     patch.setattr(snapshot, "_WINDOWS", (("HS RT", "rate_5s"),))
 
 
-def as_it_was(look: Look, *_: Any) -> Look:
+def as_it_was(look: WhatsminerSnapshot, *_: Any) -> WhatsminerSnapshot:
     return look
 
 
-def by_the_summary_alone(look: Look, *_: Any) -> float | None:
+def by_the_summary_alone(look: WhatsminerSnapshot, *_: Any) -> float | None:
     return look.power_limit_w
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.system.checker import INTENT_SHARE, UNKNOWN_SHARE, Figures
-from tests.system.onsite import Hands
+from tests.system.gates.onsite import Hands
 from tests.system.site import Killer, load_of, open_site
 
 SEED = 20_261_121
 AGENT_KILLS = int(os.environ.get("MINER_AGENT_CRASHES", "300"))  # more of them by night, by hand
 CLOUD_KILLS, MINERS = AGENT_KILLS // 3, 50
 WHATSMINERS, ICERIVERS = 0.3, 0.2  # of the miners; of every dialect that takes changes
+AWAY_S = 0.6  # as long as importing takes, which the lives here do without: what a miner does meanwhile goes on
 KILL_S = 2.0  # how long one life of the agent takes, at least
 
 
@@ -40,7 +41,7 @@ async def gate(
     ) as site:
         await site.warm()
         load = load_of(site, seed=SEED, open_tasks=open_tasks)
-        killer = Killer(site, seed=SEED)
+        killer = Killer(site, seed=SEED, away_s=AWAY_S)
         hands = Hands(site, seed=SEED)
         working = [asyncio.create_task(each) for each in (load.run(), hands.run())]
         try:

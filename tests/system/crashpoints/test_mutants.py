@@ -11,7 +11,7 @@ import pytest
 
 from contract.task import TaskName
 from tests.system.checker import check
-from tests.system.mutants import MUTANTS
+from tests.system.crashpoints.mutants import MUTANTS
 from tests.system.site import HERE, Killer, Site, load_of, open_site
 from tests.system.witness import Row, read_ledger, shown
 
@@ -41,7 +41,7 @@ async def test_a_mutant_of_the_agent_does_not_pass(
         tmp_path, makes="antminer:16", base=base, settings={"log": {"level": "info"}}
     ) as site:
         await site.stage.agent.end()
-        site.use_agent(HERE / "mutants.py", mutant)
+        site.use_agent(HERE / "crashpoints" / "mutants.py", mutant)
         await site.stage.agent.start()
         load = load_of(site, seed=7, open_tasks=40)
         killer = Killer(site, seed=7)
@@ -71,7 +71,7 @@ async def test_a_folder_put_back_finds_out_who_begins_without_leave(
         agent, folder, kept = site.stage.agent, site.journal.parent, tmp_path / "copy"
         await agent.end()
         if mutant != SOUND:
-            site.use_agent(HERE / "mutants.py", mutant)
+            site.use_agent(HERE / "crashpoints" / "mutants.py", mutant)
         await agent.start()
         batch = await site.order(TaskName.REBOOT, site.miners, {"force": True})
         await site.until(lambda: under_way(site), "the first reboot", every_s=0.01)

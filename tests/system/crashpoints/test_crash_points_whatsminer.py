@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contract.task import TaskName
-from tests.system.sweep import sweep
+from tests.system.crashpoints.sweep import sweep
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ from simulator.antminer.catalogue import MODELS
 from simulator.antminer.firmware import build_bmu
 from simulator.iceriver.firmware import build_image
 from simulator.whatsminer.firmware import build_package
-from tests.system.crashpoints import HIT
-from tests.system.lives import Lives, lives_of
+from tests.system.crashpoints.ends import HIT
+from tests.system.crashpoints.lives import Lives, lives_of
 from tests.system.site import Site, open_site
 from tests.system.witness import shown
 
@@ -43,7 +43,7 @@ ONE_SHOTS = (TaskName.REBOOT, TaskName.FIRMWARE)
 
 
 class Scenario:
-    """One kind of task, wished for anew each time it runs."""
+    """One kind of task, wished for again each time it runs."""
 
     def __init__(self, site: Site, name: TaskName) -> None:
         self._site = site

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contract.task import TaskName
-from tests.system.sweep import ONE_SHOTS, sweep
+from tests.system.crashpoints.sweep import ONE_SHOTS, sweep
 
 
 @pytest.mark.slow

@@ -34,8 +34,8 @@ from typing import Any
 import pytest
 
 from tests.system.checker import Figures, check
-from tests.system.load import AWAY, Load
-from tests.system.restore import Restorer, Side
+from tests.system.gates.load import AWAY, Load
+from tests.system.gates.restore import Restorer, Side
 from tests.system.site import Site, load_of, open_site
 from tests.system.witness import numbers, read_ledger
 

@@ -1,4 +1,4 @@
-"""Agents that end hard at a chosen point, one after the other: `python crashpoints.py run --config FILE`.
+"""Agents that end hard at a chosen point, one after the other: `python ends.py run --config FILE`.
 
 Each line of standard input begins one life of the agent, in a process of its own: forked from this one, which has
 everything imported, since importing is most of what a short life costs. Empty, the agent is left alone; `PLACE SIDE N`:

@@ -1,4 +1,4 @@
-"""One life of an agent after the other: the other end of `crashpoints.py`, whose lives end where they are told to."""
+"""One life of an agent after the other: the other end of `ends.py`, whose lives end where they are told to."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def lives_of(site: Site) -> AsyncIterator[Lives]:
     await part.end()
     with part.log.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, str(HERE / "crashpoints.py"), "run", "--config", str(site.stage.folder / "config.toml"),
+            sys.executable, str(HERE / "crashpoints" / "ends.py"), "run", "--config", str(site.stage.folder / "config.toml"),
             stdin=PIPE, stdout=PIPE, stderr=log, preexec_fn=bound_to_us(), start_new_session=True,
         )  # fmt: skip
     lives = Lives(process)
