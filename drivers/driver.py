@@ -55,24 +55,20 @@ class MinerDriver(ABC):
         self,
         ways: Ways[Any],
         wire: Wire,
-        clock: Clock,
-        timing: Timing,
         credentials: CredentialsFor,
+        identity: Identity,
     ) -> None:
         self.wire = wire
-        self.clock = clock
-        self.timing = timing
+        self.clock: Clock = wire.clock
+        self.timing: Timing = wire.timing
         self.allow_plain_reboot = False
         """Whether a hashing miner is rebooted without `force`."""
         self._ways = ways
         self._credentials = credentials
+        self._identity = identity
         self._ideal_hs: float | None = None
 
     # --- what a make adds ------------------------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def identity(self) -> Identity: ...
 
     @abstractmethod
     async def identify(self) -> Identity:
@@ -89,6 +85,11 @@ class MinerDriver(ABC):
         """
 
     # --- what it says of itself ------------------------------------------------------------------
+
+    @property
+    def identity(self) -> Identity:
+        """Who it was when last asked."""
+        return self._identity
 
     @property
     def endpoint(self) -> Endpoint:

@@ -35,7 +35,7 @@ class Watched(Protocol):
     def timing(self) -> Timing: ...
 
 
-class Seen(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+class LastLook(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """What looking again and again gave in the end."""
 
     found: T | None  # by the last look that succeeded
@@ -106,7 +106,7 @@ class Watch:
         *,
         latest_s: float,
         every_s: float = LOOK_EVERY_S,
-    ) -> Seen[T]:
+    ) -> LastLook[T]:
         """Look every `every_s` until that is enough, until `latest_s` (both device seconds, the second one as
         `device_s`), or until a look fails in a way that does not pass by itself: another miner answers, a password is
         refused. A silent miner is looked at again.
@@ -120,10 +120,10 @@ class Watch:
                 trouble = error
             else:
                 if is_enough(found):
-                    return Seen(found=found, trouble=None, is_enough=True)
+                    return LastLook(found=found, trouble=None, is_enough=True)
             is_over = self.device_s >= latest_s
             if is_over or (trouble is not None and not is_silent(trouble)):
-                return Seen(found=found, trouble=trouble, is_enough=False)
+                return LastLook(found=found, trouble=trouble, is_enough=False)
             await self.pause(every_s)
 
     @property

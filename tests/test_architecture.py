@@ -150,6 +150,49 @@ def test_every_module_says_what_it_is_for() -> None:
     assert silent == []
 
 
+def test_no_folder_of_the_drivers_holds_more_than_a_reader_takes_in() -> None:
+    folders = [path for path in (ROOT / "drivers").rglob("*") if any(path.glob("*.py"))]
+    assert {path.name: n for path in folders if (n := len(list(path.glob("*.py")))) > 22} == {}
+
+
+def test_no_two_classes_of_the_drivers_share_a_name() -> None:
+    found: dict[str, list[str]] = {}
+    for path, tree in sources():
+        if path.startswith("drivers/"):
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ClassDef):
+                    found.setdefault(node.name, []).append(path)
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
+def test_what_all_makes_share_knows_none_of_them() -> None:
+    makes = {path.parent.name for path in (ROOT / "drivers").glob("*/entry.py")}
+    wrong = [
+        f"{path}:{line} imports {module}"
+        for path, tree in sources()
+        if path.startswith("drivers/") and path != "drivers/registry.py"
+        for line, module in imports(tree)
+        if module.startswith("drivers.")
+        and (make := module.split(".")[1]) in makes
+        and path.split("/")[1] != make
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("room", "not_from"), [("protocol", ("reading", "changes")), ("reading", ("changes",))]
+)
+def test_bytes_know_no_meaning_and_meaning_no_change(room: str, not_from: tuple[str, ...]) -> None:
+    wrong = [
+        f"{path}:{line} imports {module}"
+        for path, tree in sources()
+        if path.startswith("drivers/") and path.split("/")[-2] == room
+        for line, module in imports(tree)
+        if module.startswith("drivers.") and set(module.split(".")[1:3]) & set(not_from)
+    ]
+    assert wrong == []
+
+
 def test_production_code_holds_no_test_switch() -> None:
     words = ("PYTEST", "unittest.mock", "TESTING")
     wrong = [

@@ -43,7 +43,9 @@ class InstalledVersion(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity | None = None
     version: str | None = None
     counters: dict[str, float | None] = {}  # what it counts, as evidence holds it
-    parts: dict[str, str] = {}  # versions of parts that are numbered apart, where it has such
+    parts: dict[str, str] | None = (
+        None  # versions of parts that are numbered apart, where it has such
+    )
 
 
 class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
@@ -177,7 +179,7 @@ class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
 
     @staticmethod
     def _parts(now: InstalledVersion) -> dict[str, Any]:
-        return {"versions": now.parts} if now.parts else {}
+        return {} if now.parts is None else {"versions": now.parts}
 
 
 def has_changed(plan: Plan, version: str | None) -> bool:

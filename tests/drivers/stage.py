@@ -139,7 +139,7 @@ class MakeStage(ABC, Generic[D]):
         ports = {name: getattr(miner, name) for name in cls.ports}
         clock = VirtualClock()
         wire = Wire(Endpoint(host=miner.ip, **ports), clock, timing_)
-        driver: D | None = await cls.entry.recognise(wire, clock, timing_, cls.login)
+        driver: D | None = await cls.entry.recognise(wire, cls.login)
         assert driver is not None
         return driver
 
@@ -214,7 +214,7 @@ class MakeStage(ABC, Generic[D]):
         """As after a crash of the agent: nothing remembered."""
         old = self.driver
         wire = Wire(old.endpoint, self.clock, old.timing)
-        driver: D = self.entry.open_driver(wire, self.clock, old.timing, self.login, old.identity)
+        driver: D = self.entry.open_driver(wire, self.login, old.identity)
         return driver
 
     async def met_anew(self) -> D:

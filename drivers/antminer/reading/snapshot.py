@@ -9,7 +9,7 @@ import msgspec
 
 from contract.miner import Board, MinerFault, Moving, Pool, PowerMode, UptimeKind
 from drivers.antminer.models import GIGA, KILO, MEGA, OLD, TERA, AntminerModel
-from drivers.antminer.protocol.replies import PoolRow
+from drivers.antminer.protocol.replies import AntminerPool
 from drivers.antminer.reading.figures import (
     ago_s,
     hottest,
@@ -22,8 +22,8 @@ from drivers.antminer.reading.figures import (
     watts,
     whole,
 )
+from drivers.protocol.values import names_unit
 from drivers.reading.boards import believed, doubt_of
-from drivers.reading.values import names_unit
 
 CHAINS: Final = 16
 FANS: Final = 8
@@ -48,7 +48,7 @@ class AntminerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 def snapshot_of(
     summary: Row | None,
     stats: Row | None,
-    pools: list[PoolRow] | None,
+    pools: list[AntminerPool] | None,
     spec: AntminerModel | None,
     generation: str | None,
 ) -> AntminerSnapshot:
@@ -101,10 +101,10 @@ def number_of_mode(value: Any, generation: str | None) -> int | None:
     return value if generation == OLD and value.__class__ is int else None
 
 
-def pools_of(rows: list[PoolRow]) -> tuple[Pool, ...]:
+def pools_of(rows: list[AntminerPool]) -> tuple[Pool, ...]:
     """The slots that are set. In use is the one alive on stratum whose priority comes first."""
     used = [row for row in rows[:POOLS] if row.url]
-    active: PoolRow | None = None
+    active: AntminerPool | None = None
     for row in used:
         is_live = row.stratum_active is True or row.stratum_active in {"true", "True"}
         if (
@@ -455,11 +455,11 @@ def _extreme(values: list[float | None]) -> float | None:
     return max(known) if known else None
 
 
-def _priority(row: PoolRow) -> int:
+def _priority(row: AntminerPool) -> int:
     found = whole(row.priority)
     return 1 << 30 if found is None else found
 
 
-def _index(row: PoolRow, at: int) -> int:
+def _index(row: AntminerPool, at: int) -> int:
     found = whole(row.pool)
     return at if found is None else found

@@ -124,13 +124,13 @@ class IceriverFirmware(FirmwareWay[Iceriver, IceriverFirmwareData]):
         return await self._not_restarted(watch)
 
     def is_running(self, version: str, now: InstalledVersion) -> bool:
-        return any(same_version(version, text) for text in now.parts.values())
+        return any(same_version(version, text) for text in (now.parts or {}).values())
 
     def has_changed(self, watch: _Watch, now: InstalledVersion) -> bool:
         """Whether any part has another version than before; a part that is not told any more proves nothing."""
         before: dict[str, str] = watch.plan.before["versions"]
         return now.identity is not None and any(
-            not same_version(text, before.get(part)) for part, text in now.parts.items()
+            not same_version(text, before.get(part)) for part, text in (now.parts or {}).items()
         )
 
     async def installed(self, watch: _Watch, now: InstalledVersion) -> Evidence:

@@ -15,7 +15,7 @@ from drivers.iceriver.driver import Iceriver
 from drivers.iceriver.protocol import panel
 from drivers.iceriver.protocol.web import CONFIG
 from drivers.iceriver.reading.figures import mode_of, rate_hs, runtime_s, truth
-from drivers.reading.values import number, text_of, whole
+from drivers.protocol.values import number, text_of, whole
 
 # Of the average over 30 minutes, which in 90 s without work falls by a twentieth only.
 _FALLING: Final = 0.85

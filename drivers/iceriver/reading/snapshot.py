@@ -10,8 +10,8 @@ import msgspec
 from contract.miner import Algorithm, Board, MinerFault, Moving, Pool, UptimeKind
 from drivers.iceriver.models import IceriverModel
 from drivers.iceriver.reading.figures import fans_rpm, percent, rate_hs, runtime_s, temp_c, truth
+from drivers.protocol.values import number, text_of, whole
 from drivers.reading.boards import believed, doubt_fault, doubt_of
-from drivers.reading.values import number, text_of, whole
 
 BOARDS_CAP: Final = 16
 POOLS_CAP: Final = 16

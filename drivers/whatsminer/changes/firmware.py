@@ -19,7 +19,8 @@ from drivers.changes.firmware import (
 )
 from drivers.changes.verification import Verification
 from drivers.protocol.image import ImageRegion
-from drivers.reading.values import text_of
+from drivers.protocol.log import MessageReader
+from drivers.protocol.values import text_of
 from drivers.whatsminer import proofs
 from drivers.whatsminer.changes import state
 from drivers.whatsminer.changes.orders import api_port, forget_login
@@ -28,7 +29,7 @@ from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.protocol import image
 from drivers.whatsminer.protocol.api import ProcessDownError
 from drivers.whatsminer.protocol.tokens import Sealed
-from drivers.whatsminer.protocol.transfer import Answers, Framed4433, Sealed4028, UploadTalk
+from drivers.whatsminer.protocol.transfer import Framed4433, Sealed4028, UploadTalk
 from drivers.wire import FileBody
 
 COMMAND_4028: Final = "update_firmware"
@@ -122,7 +123,7 @@ def _region(platform: str | None, file: BinaryIO, size: int) -> ImageRegion:
 async def _upload(
     miner: Whatsminer, body: FileBody, effect: Effect, talks: list[UploadTalk]
 ) -> None:
-    async def exchange(port: int, request: bytes, answers: Answers) -> str:
+    async def exchange(port: int, request: bytes, answers: MessageReader) -> str:
         talks.append(UploadTalk(answers, body.size_bytes))
         return await miner.wire.exchange(
             port,

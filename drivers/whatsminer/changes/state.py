@@ -9,7 +9,7 @@ import msgspec
 
 from contract.errors import MalformedError, RefusedError, UnsupportedError
 from contract.miner import PowerMode, normalize_mac
-from drivers.reading.values import number, text_of, whole
+from drivers.protocol.values import number, text_of, whole
 from drivers.watch import Watch
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.protocol.api import ProcessDownError

@@ -7,8 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import Board, Moving, Pool, Psu
+from drivers.protocol.values import number, text_of, whole
 from drivers.reading.boards import believed, doubt_of, fullest
-from drivers.reading.values import number, text_of, whole
 from drivers.whatsminer.models import Cooling
 from drivers.whatsminer.protocol.frames import BoardRow, PoolRow3, StatusReply
 from drivers.whatsminer.reading.faults import Code, codes_of

@@ -28,7 +28,7 @@ from contract.errors import (
     UnsupportedError,
     UnsupportedModeError,
 )
-from drivers import watch
+from drivers import http_client, watch
 from drivers import wire as wire_module
 from drivers.antminer.changes import firmware, light, logs, mode, orders, pools, reboot
 from drivers.antminer.protocol import cgi, conf
@@ -355,12 +355,12 @@ def only_what_is_called_json(patch: Patch) -> None:
 
 
 def without_length(patch: Patch) -> None:
-    kept = cgi.build_request
+    kept = http_client.build_request
 
     def build_request(*args: Any, **named: Any) -> bytes:
         return re.sub(rb"Content-Length: \d+\r\n", b"", kept(*args, **named))
 
-    patch.setattr(cgi, "build_request", build_request)
+    patch.setattr(http_client, "build_request", build_request)
 
 
 async def unasked(_: cgi.Cgi) -> None:
