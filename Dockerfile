@@ -1,15 +1,20 @@
 # Two images from one file:  docker build --target agent .   and   docker build --target cloud .
 FROM python:3.11-slim AS build
 WORKDIR /src
-RUN python -m venv /opt/agent && python -m venv /opt/cloud
-COPY pyproject.toml README.md ./
+RUN python -m venv /opt/build && python -m venv /opt/agent && python -m venv /opt/cloud
+COPY constraints constraints
+RUN for each in build agent cloud; do \
+        /opt/$each/bin/pip install --no-cache-dir --require-hashes -r constraints/$each.txt || exit; \
+    done
+COPY pyproject.toml README.md LICENSE ./
 COPY contract contract
 COPY drivers drivers
 COPY service service
 COPY agent agent
 COPY cloud cloud
 COPY simulator simulator
-RUN /opt/agent/bin/pip install --no-cache-dir . && /opt/cloud/bin/pip install --no-cache-dir '.[cloud]'
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+    && for each in agent cloud; do /opt/$each/bin/pip install --no-cache-dir --no-deps dist/*.whl || exit; done
 
 # The agent sits beside the miners: host networking, its state on a volume, no root.
 #   docker run --network host -v miner-agent:/var/lib/miner-agent -v ./config.toml:/etc/miner-agent/config.toml:ro IMAGE

@@ -8,17 +8,36 @@ STAMP  := $(VENV)/.installed
 CORES  := $(shell nproc 2>/dev/null || echo 2)
 JOBS   ?= $(shell n=$$(( $(CORES) * 3 )); echo $$(( n < 18 ? n : 18 )))
 SLOW_JOBS ?= $(shell n=$$(( $(CORES) * 2 )); echo $$(( n < 18 ? n : 18 )))
+# Every test worker and every process that a test starts would compile all of it anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow costs check format bench readme clean
+.PHONY: help demo test test-slow costs check format bench readme constraints clean
 
 help: ## say what can be made
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml
+# First what others made, each file known by its hash; then ourselves, for which nothing is fetched any more.
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check
+$(STAMP): pyproject.toml constraints/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PIP) --require-hashes -r constraints/dev.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
+
+# Whole for every platform and for each of our Pythons. dev.txt is for `make` and CI; agent.txt and cloud.txt, for the images,
+# hold the same versions; build.txt is what builds us. Where the files come from is a matter of who installs them.
+RENEW   := .venv-constraints
+COMPILE := $(RENEW)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command 'make constraints'
+constraints: ## the newest versions that fit, with their hashes
+	$(PYTHON) -m venv $(RENEW)
+	$(RENEW)/bin/pip install --quiet --disable-pip-version-check uv
+	$(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" >$(RENEW)/build.in
+	$(COMPILE) --upgrade --extra dev pyproject.toml $(RENEW)/build.in --output-file constraints/dev.txt
+	$(COMPILE) --constraint constraints/dev.txt pyproject.toml --output-file constraints/agent.txt
+	$(COMPILE) --constraint constraints/dev.txt --extra cloud pyproject.toml --output-file constraints/cloud.txt
+	$(COMPILE) --constraint constraints/dev.txt $(RENEW)/build.in --output-file constraints/build.txt
 
 demo: $(STAMP) ## a cloud, a simulated farm and an agent on loopback, every task name, proof in a table
 	$(BIN)/miner-agent demo --once

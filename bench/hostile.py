@@ -3,7 +3,7 @@ kind of hostility the line knows.
 
 The agent is a process of its own, the good miners are another, the hostile one a third of the lowest priority: a real
 one has its own processor, and only its bytes reach the agent. Short measurements with it lie between two without, the
-kinds in an order drawn anew each time round, and are compared pair by pair (see `bench.pairs`).
+kinds in an order drawn again each time round, and are compared pair by pair (see `bench.pairs`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import Any, Final
 import msgspec
 
 from agent.demo.part import Part, command
-from bench.pairs import LEAST_ROUNDS, SURE, Round, Verdict, control, effect, quantile
-from bench.polling import Figures, Order, Setup
+from bench.pairs import LEAST_ROUNDS, SURE, RatioVerdict, Round, control, effect, quantile
+from bench.polling import Figures, MeasureOrder, Setup
 
 MINERS: Final = 200
 INTERVAL_S: Final = 0.5
@@ -49,9 +49,8 @@ KINDS: Final[dict[str, dict[str, Any]]] = {
     "redirect": {"fault": "redirect"},
 }
 _LOWEST_PRIORITY: Final = 19
-_PACE: Final = (
-    60  # the web pages of a real miner take long: an effect on the agent would be lost beside that
-)
+# The web pages of a real miner take long: an effect on the agent would be lost beside that.
+_PACE: Final = 60
 
 
 class Arena:
@@ -71,7 +70,7 @@ class Arena:
         )
         self._suspects.signal(signal.SIGHUP)
         assert self._poller.stdin is not None
-        order = Order(hostile=kind is not None, seconds=seconds)
+        order = MeasureOrder(hostile=kind is not None, seconds=seconds)
         self._poller.stdin.write(msgspec.json.encode(order) + b"\n")
         return msgspec.json.decode(await self._line(), type=Figures)
 
@@ -121,7 +120,7 @@ async def open_arena(
         await good.end()
 
 
-class Kind:
+class Hostility:
     """What was measured of one kind of hostility."""
 
     def __init__(self, name: str) -> None:
@@ -139,7 +138,7 @@ class Kind:
         self._p99.append(Round(*(quantile(each, 99) for each in turns)))
         self._p50.append(Round(*(quantile(each, 50) for each in turns)))
 
-    def judge(self, rng: random.Random) -> tuple[Verdict, list[str]]:
+    def judge(self, rng: random.Random) -> tuple[RatioVerdict, list[str]]:
         """Whether the aim is met, and the figures that say so."""
         p99, noise = effect(self._p99, rng), control(self._p99, rng)
         p50 = effect(self._p50, rng)
@@ -189,12 +188,12 @@ async def rounds(
     seconds: float,
     turn_s: float = TURN_S,
     least: int = LEAST_ROUNDS,
-) -> list[Kind]:
+) -> list[Hostility]:
     """Measure every kind once in a drawn order, for `turn_s` (whole cycles of looks) each time, again and again for
     `seconds` and at least `least` times. How long is never decided by what was measured. A measurement without serves
     the round before it and the one after.
     """
-    measured = {name: Kind(name) for name in kinds}
+    measured = {name: Hostility(name) for name in kinds}
     end = time.monotonic() + seconds
     done, took_s = 0, 0.0
     before = await arena.measure(None, turn_s)
@@ -209,10 +208,10 @@ async def rounds(
     return list(measured.values())
 
 
-def report(measured: list[Kind], rng: random.Random) -> str:
+def report(measured: list[Hostility], rng: random.Random) -> str:
     """All kinds, and the verdict over them."""
     lines: list[str] = []
-    by_verdict: dict[Verdict, list[str]] = {each: [] for each in Verdict}
+    by_verdict: dict[RatioVerdict, list[str]] = {each: [] for each in RatioVerdict}
     for kind in measured:
         verdict, figures = kind.judge(rng)
         by_verdict[verdict].append(kind.name)
@@ -222,9 +221,9 @@ def report(measured: list[Kind], rng: random.Random) -> str:
     )
     whole = (
         "MISSED"
-        if by_verdict[Verdict.MISSED]
+        if by_verdict[RatioVerdict.MISSED]
         else "NOT DECIDED, measure longer or on a quieter host"
-        if by_verdict[Verdict.OPEN]
+        if by_verdict[RatioVerdict.OPEN]
         else "MET, beyond noise"
     )
     return "\n".join(

@@ -20,7 +20,7 @@ RESAMPLED: Final = 4000
 LEAST_ROUNDS: Final = 5  # fewer have no interval worth the name
 
 
-class Verdict(StrEnum):
+class RatioVerdict(StrEnum):
     """What the rounds say of a ratio and the most it may be."""
 
     MET = "met"  # the whole interval is below
@@ -56,11 +56,11 @@ class Ratio(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.middle:.2f} [{self.low:.2f} .. {self.high:.2f}]"
 
-    def verdict(self, most: float) -> Verdict:
+    def verdict(self, most: float) -> RatioVerdict:
         """Whether it is at most `most`, beyond noise."""
         if self.high <= most:
-            return Verdict.MET
-        return Verdict.MISSED if self.low > most else Verdict.OPEN
+            return RatioVerdict.MET
+        return RatioVerdict.MISSED if self.low > most else RatioVerdict.OPEN
 
 
 def effect(rounds: Sequence[Round], rng: random.Random) -> Ratio:
@@ -81,7 +81,7 @@ def quantile(values: Sequence[float], per_cent: int) -> float:
 
 
 def _bootstrap(logs: list[float], rng: random.Random) -> Ratio:
-    """The mean over the rounds, and how far it moves when rounds are drawn anew from those there were."""
+    """The mean over the rounds, and how far it moves when rounds are drawn again from those there were."""
     number = len(logs)
     if number < LEAST_ROUNDS:
         raise ValueError(f"{number} rounds are too few, {LEAST_ROUNDS} are the least")

@@ -20,16 +20,16 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
-from agent.buffer import ReadingBuffer
-from agent.config import parse as parse_config
-from agent.credentials import from_config
-from agent.fleet import Fleet
-from agent.inventory import Inventory
-from agent.logs import set_up
-from agent.sections.host import LogSection
-from agent.sections.miners import TelemetrySection
-from agent.telemetry import Telemetry
-from agent.territory import Territory
+from agent.config.file import parse as parse_config
+from agent.config.host import LogSection
+from agent.config.miners import TelemetrySection
+from agent.host.logs import set_up
+from agent.miners.credentials import from_config
+from agent.miners.fleet import Fleet
+from agent.miners.inventory import Inventory
+from agent.miners.territory import Territory
+from agent.telemetry.buffer import ReadingBuffer
+from agent.telemetry.poller import Poller
 from contract.clock import SystemClock
 from contract.link import ReadingsReply, ReadingsRequest
 from contract.miner import Endpoint, Reading
@@ -54,7 +54,7 @@ class Setup(msgspec.Struct, frozen=True):
     read_timeout_s: float = 2.0
 
 
-class Order(msgspec.Struct, frozen=True):
+class MeasureOrder(msgspec.Struct, frozen=True):
     """What to wait for, and how long to measure then."""
 
     hostile: bool
@@ -79,7 +79,7 @@ class Figures(msgspec.Struct, kw_only=True):
     rss_peak_kb: int = 0
 
 
-class Turn:
+class Measurement:
     """A measurement while it lasts."""
 
     def __init__(self) -> None:
@@ -87,10 +87,10 @@ class Turn:
         self.under_way = 0  # looks at well-behaved miners
 
 
-class Watched:
+class TimedDriver:
     """A driver whose looks are timed."""
 
-    def __init__(self, driver: Driver, poller: Poller) -> None:
+    def __init__(self, driver: Driver, poller: PollingAgent) -> None:
         self._driver = driver
         self._poller = poller
 
@@ -122,13 +122,13 @@ class Nowhere:
         return ReadingsReply(state="ok")
 
 
-class Poller:
+class PollingAgent:
     """Everything between the schedule and the buffer, as the daemon builds it."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._suspects = frozenset(setup.suspects)
-        self._turn = Turn()
+        self._turn = Measurement()
         self._state: dict[str, bool] = {}
         self._changed = asyncio.Event()
 
@@ -147,7 +147,7 @@ class Poller:
             }
         )
         buffer = ReadingBuffer(Nowhere(), None, section, clock, run_id="bench")
-        telemetry = Telemetry(
+        telemetry = Poller(
             fleet,
             buffer,
             section,
@@ -166,13 +166,13 @@ class Poller:
                 job.cancel()
         await buffer.close()
 
-    def begins(self, ip: str) -> Turn:
+    def begins(self, ip: str) -> Measurement:
         """A look begins; gives the measurement it belongs to."""
         if ip not in self._suspects:
             self._turn.under_way += 1
         return self._turn
 
-    def heard(self, ip: str, turn: Turn, took_ms: float, error: str | None) -> None:
+    def heard(self, ip: str, turn: Measurement, took_ms: float, error: str | None) -> None:
         """A look of that measurement has ended."""
         if ip not in self._suspects:
             figures = turn.figures
@@ -181,9 +181,8 @@ class Poller:
             figures.latencies_ms.append(took_ms)
             self._changed.set()
             return
-        figures = (
-            self._turn.figures
-        )  # a look at one that hangs may begin in one turn and end in the next
+        # A look at one that hangs may begin in one turn and end in the next.
+        figures = self._turn.figures
         self._state[ip] = error is None
         if error is None:
             figures.suspects_ok += 1
@@ -206,7 +205,7 @@ class Poller:
 
         async def meet(endpoint: Endpoint, **more: Any) -> Any:
             driver = await recognise(endpoint, clock=clock, timing=timing, **more)
-            return None if driver is None else Watched(driver, self)
+            return None if driver is None else TimedDriver(driver, self)
 
         ports = Endpoint(host="", http_port=setup.http_port, rpc_port=setup.rpc_port)
         return Fleet(
@@ -236,23 +235,22 @@ class Poller:
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         _say({"known": len(self._setup.addresses)})
         while line := await reader.readline():
-            order = msgspec.json.decode(line, type=Order)
+            order = msgspec.json.decode(line, type=MeasureOrder)
             await self._until(partial(self._is_as, order))
             gc.collect()
             _say(await self._measure(order.seconds))
 
     async def _measure(self, seconds: float) -> Figures:
-        self._turn = turn = Turn()
+        self._turn = turn = Measurement()
         figures = turn.figures
         _forget_peak()
         began, cpu = time.perf_counter(), time.process_time()
         await asyncio.sleep(seconds)
         figures.seconds, figures.cpu_s = time.perf_counter() - began, time.process_time() - cpu
         figures.rss_peak_kb = _peak_kb()
-        self._turn = Turn()
-        await self._until(
-            lambda: not turn.under_way
-        )  # else the slowest looks were the ones left out
+        self._turn = Measurement()
+        # Else the slowest looks were the ones left out.
+        await self._until(lambda: not turn.under_way)
         return figures
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
@@ -261,7 +259,7 @@ class Poller:
                 self._changed.clear()
                 await self._changed.wait()
 
-    def _is_as(self, order: Order) -> bool:
+    def _is_as(self, order: MeasureOrder) -> bool:
         return all(self._state.get(ip) is not order.hostile for ip in self._suspects) and (
             len(self._state) == len(self._suspects)
         )
@@ -297,7 +295,7 @@ def _peak_kb() -> int:
 
 
 def _forget_peak() -> None:
-    """The kernel counts the peak anew from now on."""
+    """The kernel counts the peak again from now on."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -306,4 +304,4 @@ if __name__ == "__main__":
     set_up(LogSection(level="warning"))  # stdout is for figures
     _setup = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Setup)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Poller(_setup).run())
+        runner.run(PollingAgent(_setup).run())

@@ -7,9 +7,9 @@ from typing import Final
 from aiohttp import web
 
 from cloud.config import CloudSettings
-from cloud.files import Files
-from cloud.queue import WakeUps
-from cloud.sessions import Sessions
+from cloud.link.files import Files
+from cloud.link.sessions import Sessions
+from cloud.link.wake_ups import WakeUps
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import Store
 from cloud.store.growth import Growth

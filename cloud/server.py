@@ -11,8 +11,6 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from cloud import link_api
-from cloud.auth import operator_auth
 from cloud.config import CloudSettings
 from cloud.context import (
     CLOCK,
@@ -25,19 +23,21 @@ from cloud.context import (
     TIME,
     WAKE_UPS,
 )
-from cloud.errors import error_middleware, json_response
-from cloud.files import Files
-from cloud.link_api import agent_auth
-from cloud.listener import Listener, connection_options, connections_within
+from cloud.http.auth import operator_auth
+from cloud.http.errors import error_middleware, json_response
+from cloud.http.listener import CloudListener, connection_options, connections_within
+from cloud.link import api as link_api
+from cloud.link.api import agent_auth
+from cloud.link.files import Files
+from cloud.link.sessions import Sessions
+from cloud.link.wake_ups import WakeUps
 from cloud.nonce import routes as nonce_routes
-from cloud.queue import WakeUps
 from cloud.rigmonitor import routes as rig_routes
 from cloud.rigmonitor.replies import machine_errors
-from cloud.sessions import Sessions
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import LOCK_NAME, Store, prepare
 from cloud.store.growth import Growth
-from cloud.store.migrate import migrate
+from cloud.store.schema.migrate import migrate
 from cloud.sweeper import Sweeper
 from cloud.watchdog import feed
 from contract.clock import Clock, SystemClock
@@ -122,7 +122,7 @@ async def _serve(
     try:
         await runner.setup()
         most = connections_within(raise_open_files(), settings)
-        listener = Listener(
+        listener = CloudListener(
             runner,
             settings.host,
             settings.port,

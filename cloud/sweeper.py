@@ -7,13 +7,13 @@ from typing import Final
 import structlog
 
 from cloud.config import CloudSettings
-from cloud.files import Files
-from cloud.queue import WakeUps
-from cloud.sessions import Sessions
+from cloud.link.files import Files
+from cloud.link.sessions import Sessions
+from cloud.link.wake_ups import WakeUps
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import DatabaseError, Store
-from cloud.store.files import all_files, forget_file
-from cloud.store.sweeps import prune, prune_reading_batches, prune_tasks, take_back, time_out
+from cloud.store.tasks.files import all_files, forget_file
+from cloud.store.tasks.sweeps import prune, prune_reading_batches, prune_tasks, take_back, time_out
 from contract.clock import Clock
 
 _TIDY_EVERY_S: Final = 3600.0

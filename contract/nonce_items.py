@@ -13,11 +13,11 @@ from msgspec import UNSET, UnsetType
 from contract.nonce import Pagination
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class NonceItem(msgspec.Struct, frozen=True, kw_only=True):
     """Base of what answers hold."""
 
 
-class Actor(Item, frozen=True, kw_only=True):
+class ActorItem(NonceItem, frozen=True, kw_only=True):
     """Who did it: `type` is user, apikey or system."""
 
     type: str
@@ -27,7 +27,7 @@ class Actor(Item, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
 
 
-class FarmItem(Item, frozen=True, kw_only=True):
+class FarmItem(NonceItem, frozen=True, kw_only=True):
     id: str
     name: str | None
     description: str | None
@@ -38,12 +38,12 @@ class FarmItem(Item, frozen=True, kw_only=True):
     hosting_fee: float | None  # USD per kWh
 
 
-class FarmRef(Item, frozen=True, kw_only=True):
+class FarmRef(NonceItem, frozen=True, kw_only=True):
     id: str
     name: str | None
 
 
-class AgentItem(Item, frozen=True, kw_only=True):
+class AgentItem(NonceItem, frozen=True, kw_only=True):
     id: str
     farm_id: str
     farm: FarmRef
@@ -56,19 +56,19 @@ class AgentItem(Item, frozen=True, kw_only=True):
     host: dict[str, Any] | None
 
 
-class ErrorItem(Item, frozen=True, kw_only=True):
+class ErrorItem(NonceItem, frozen=True, kw_only=True):
     code: str
     message: str
 
 
-class HashboardItem(Item, frozen=True, kw_only=True):
+class HashboardItem(NonceItem, frozen=True, kw_only=True):
     serial_number: str | None
     hashrate: float | None
     chips: int | None
     chip_frequency: float | None  # MHz, as miners show it
 
 
-class PoolItem(Item, frozen=True, kw_only=True):
+class PoolItem(NonceItem, frozen=True, kw_only=True):
     """The shape of pools is not published: this one is ours."""
 
     index: int
@@ -80,7 +80,7 @@ class PoolItem(Item, frozen=True, kw_only=True):
     rejected: int | None
 
 
-class PsuItem(Item, frozen=True, kw_only=True):
+class PsuItem(NonceItem, frozen=True, kw_only=True):
     """The shape of power supplies is not published: this one is ours."""
 
     serial_number: str | None
@@ -89,7 +89,7 @@ class PsuItem(Item, frozen=True, kw_only=True):
     temp: float | None
 
 
-class MinerItem(Item, frozen=True, kw_only=True):
+class MinerItem(NonceItem, frozen=True, kw_only=True):
     """One miner: the union of the early and the late v1 fields. H/s, W, degC, J/TH, s."""
 
     id: str
@@ -140,16 +140,16 @@ class MinerItem(Item, frozen=True, kw_only=True):
     psus: list[PsuItem]
 
 
-class BatchCreated(Item, frozen=True, kw_only=True):
+class BatchCreated(NonceItem, frozen=True, kw_only=True):
     batch_id: str
     task_name: str
     task_count: int
     task_params: dict[str, Any] | None
-    created_by: Actor | None
+    created_by: ActorItem | None
     created_at: str
 
 
-class BatchItem(Item, frozen=True, kw_only=True):
+class BatchItem(NonceItem, frozen=True, kw_only=True):
     """`failed_count` holds timed-out and cancelled tasks too, so that the counts add up at the end. `task_params` of
     a task without any is {} here, and null in other answers.
     """
@@ -162,16 +162,16 @@ class BatchItem(Item, frozen=True, kw_only=True):
     failed_count: int
     task_params: dict[str, Any]
     metadata: dict[str, Any] | None
-    created_by: Actor | None
+    created_by: ActorItem | None
     created_at: str
 
 
-class TaskError(Item, frozen=True, kw_only=True):
+class TaskError(NonceItem, frozen=True, kw_only=True):
     message: str
     code: str | UnsetType = UNSET
 
 
-class TaskItem(Item, frozen=True, kw_only=True):
+class TaskItem(NonceItem, frozen=True, kw_only=True):
     """A task within its batch. A stamp is absent until its state is reached."""
 
     id: str
@@ -194,17 +194,17 @@ class TaskItem(Item, frozen=True, kw_only=True):
     log_file_size: int | None = None
 
 
-class BatchHead(Item, frozen=True, kw_only=True):
+class BatchHead(NonceItem, frozen=True, kw_only=True):
     """The early shape of a batch within GetTaskBatch."""
 
     id: str
     task_name: str
     status: str
-    created_by: Actor | None
+    created_by: ActorItem | None
     created_at: str
 
 
-class BatchDetail(Item, frozen=True, kw_only=True):
+class BatchDetail(NonceItem, frozen=True, kw_only=True):
     """Both published shapes of GetTaskBatch in one object; their keys do not collide. Here
     `failed_count` is failed alone.
     """
@@ -224,17 +224,17 @@ class BatchDetail(Item, frozen=True, kw_only=True):
     cancelled_count: int
     task_params: dict[str, Any] | None
     metadata: dict[str, Any] | None
-    created_by: Actor | None
+    created_by: ActorItem | None
     created_at: str
 
 
-class LogItem(Item, frozen=True, kw_only=True):
+class LogItem(NonceItem, frozen=True, kw_only=True):
     timestamp: str
     level: str
     message: str
 
 
-class Downloadable(Item, frozen=True, kw_only=True):
+class Downloadable(NonceItem, frozen=True, kw_only=True):
     """`file_path` is a signed URL, good for two weeks."""
 
     file_path: str
@@ -242,7 +242,7 @@ class Downloadable(Item, frozen=True, kw_only=True):
     file_size: int
 
 
-class MinerSnapshot(Item, frozen=True, kw_only=True):
+class MinerSnapshot(NonceItem, frozen=True, kw_only=True):
     """The miner of a task. Its keys are snake_case although the task's are not; text or absent, never null."""
 
     id: str
@@ -254,7 +254,7 @@ class MinerSnapshot(Item, frozen=True, kw_only=True):
     hashboards: list[dict[str, str]]
 
 
-class MinerTaskItem(Item, frozen=True, kw_only=True, rename="camel"):
+class MinerTaskItem(NonceItem, frozen=True, kw_only=True, rename="camel"):
     """A task of one miner; camelCase, absent rather than null."""
 
     id: str
@@ -287,7 +287,7 @@ SkipReason = Literal[
 ]
 
 
-class Skip(Item, frozen=True, kw_only=True):
+class Skip(NonceItem, frozen=True, kw_only=True):
     """`agent_ids` is ours: of a task for agents, those that get none."""
 
     reason: SkipReason
@@ -296,12 +296,12 @@ class Skip(Item, frozen=True, kw_only=True):
     agent_ids: list[str] | UnsetType = UNSET
 
 
-class CreateSummary(Item, frozen=True, kw_only=True):
+class CreateSummary(NonceItem, frozen=True, kw_only=True):
     created_count: int
     skipped_count: int
 
 
-class CreateMeta(Item, frozen=True, kw_only=True):
+class CreateMeta(NonceItem, frozen=True, kw_only=True):
     summary: CreateSummary
     skipped: list[Skip]
 

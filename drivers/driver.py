@@ -27,6 +27,7 @@ from drivers.base import (
     NoChange,
     Plan,
     Timing,
+    check_drivable,
 )
 from drivers.changes.identity import IdentityCheck, Who, check_whose, meant_by, who_is
 from drivers.changes.verification import Verification
@@ -194,10 +195,7 @@ class MinerDriver(ABC):
 
     def check_drivable(self) -> None:
         """Raise UnsupportedError if it is only read."""
-        identity = self.identity
-        if not identity.drivable:
-            reason = identity.reason or "its firmware is not one we write to"
-            raise UnsupportedError(f"{self.endpoint.host} is not driven: {reason}")
+        check_drivable(self.identity, self.endpoint)
 
     # --- for the makes ---------------------------------------------------------------------------
 

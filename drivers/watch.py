@@ -17,6 +17,8 @@ from drivers.wire import Wire
 
 # The last order that went out: `at`, `boot`, and `ended` once its exchange has.
 ORDER_NOTE: Final = "order"
+# When a port that is no part of the mining process was seen away.
+OUTAGE_NOTE: Final = "outage_at"
 LOOK_EVERY_S: Final = 5.0
 _INTENT_NOTE: Final = "intent_at"
 _BOOT_NOTE: Final = "intent_boot"

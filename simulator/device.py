@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 from simulator.clock import DeviceClock
 from simulator.faults import Faults
 from simulator.ledger import Ledger, Phase
-from simulator.net import TAP_LIMIT, Listener, WireEntry
+from simulator.net import TAP_LIMIT, ListeningPort, WireEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DevicePlace:
     """Where a device stands: what the farm gives to each device it builds."""
 
     ip: str
@@ -39,7 +39,7 @@ class Device:
     firmware: str = "stock"
     hashrate_hs: float = 0.0
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: DevicePlace) -> None:
         self.ip = place.ip
         self.index = place.index
         self.clock = place.clock
@@ -49,7 +49,7 @@ class Device:
         self.mac = "02:" + ":".join(f"{self.random.randrange(256):02X}" for _ in range(5))
         self.serial = f"SIM{place.index:05d}{self.random.randrange(16**6):06X}"
         self.faults = Faults(self._faults_changed)
-        self.listeners: dict[str, Listener] = {}
+        self.listeners: dict[str, ListeningPort] = {}
         self.wire_log: list[WireEntry] = []
         self.tapped = False
         self.connections = 0

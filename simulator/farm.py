@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from simulator.clock import DeviceClock
-from simulator.device import Device, Place
+from simulator.device import Device, DevicePlace
 from simulator.faults import FaultError, parse_fault
 from simulator.ledger import Ledger
 from simulator.makes import MAKES, SpecError, parse_specs
@@ -73,7 +73,7 @@ class Farm:
         for attempt in range(_TRIES):
             numbers = {k: number or free_port(addresses[0]) for k, number in asked.items()}
             devices = [
-                MAKES[make].build(key, Place(ip, index, seed, numbers, clock, ledger))
+                MAKES[make].build(key, DevicePlace(ip, index, seed, numbers, clock, ledger))
                 for index, ((make, key), ip) in enumerate(zip(wanted, addresses, strict=True))
             ]
             farm = cls(devices, numbers, clock, ledger)

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from simulator.decoys import DECOYS, Decoy, Rows
-from simulator.device import Device, Place
-from simulator.http import HttpConnection, Request, Response
-from simulator.net import Connection, Listener
+from simulator.device import Device, DevicePlace
+from simulator.http import HttpConnection, WebRequest, WebResponse
+from simulator.net import Connection, ListeningPort
 
 
-def build(key: str, place: Place) -> Device:
+def build(key: str, place: DevicePlace) -> Device:
     """One decoy by its key."""
     return Foreign(DECOYS[key], place)
 
@@ -24,24 +24,24 @@ class Foreign(Device):
     make = "antminer"
     foreign = True
 
-    def __init__(self, decoy: Decoy, place: Place) -> None:
+    def __init__(self, decoy: Decoy, place: DevicePlace) -> None:
         super().__init__(place)
         self.decoy = decoy
         self.key, self.model, self.firmware = decoy.key, decoy.model, decoy.firmware
         self.hashrate_hs = decoy.hashrate_hs
         self.tapped = True
         self._started = self.clock.now() - self.random.uniform(3600, 86400)
-        self.listeners["http"] = Listener(
+        self.listeners["http"] = ListeningPort(
             self.ip, self.ports["http"], lambda listener: HttpConnection(self, listener, self.web)
         )
         if decoy.speaks_http_on_rpc:
-            self.listeners["rpc"] = Listener(
+            self.listeners["rpc"] = ListeningPort(
                 self.ip,
                 self.ports["rpc"],
                 lambda listener: HttpConnection(self, listener, self.web),
             )
         else:
-            self.listeners["rpc"] = Listener(
+            self.listeners["rpc"] = ListeningPort(
                 self.ip, self.ports["rpc"], lambda listener: _Api(self, listener)
             )
 
@@ -49,17 +49,17 @@ class Foreign(Device):
     def firmware_version(self) -> str:
         return self.decoy.version
 
-    async def web(self, request: Request) -> Response:
+    async def web(self, request: WebRequest) -> WebResponse:
         """Pages and nothing else; orders are noted and turned away."""
         if request.method not in ("GET", "HEAD"):
             self.record("foreign_write", "rejected", line=request.line)
-            return Response(405)
+            return WebResponse(405)
         body = self.decoy.web_pages.get(request.path)
         if body is not None:
-            return Response(200, body.encode(), (("Content-Type", "application/json"),))
+            return WebResponse(200, body.encode(), (("Content-Type", "application/json"),))
         if request.path != "/" and self.decoy.web_status == 200:
-            return Response(404)
-        return Response(
+            return WebResponse(404)
+        return WebResponse(
             self.decoy.web_status,
             self.decoy.web_body.encode(),
             (("Content-Type", "text/html"), *self.decoy.web_headers),
@@ -138,7 +138,7 @@ class Foreign(Device):
 class _Api(Connection):
     kind = "rpc"
 
-    def __init__(self, device: Foreign, listener: Listener) -> None:
+    def __init__(self, device: Foreign, listener: ListeningPort) -> None:
         super().__init__(device, listener)
         self._foreign = device
         self._served = False

@@ -7,12 +7,9 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
-from simulator.net import Connection, Listener
-
-if TYPE_CHECKING:
-    from simulator.device import Device
+from simulator.net import Connection, Host, ListeningPort
 
 MAX_HEAD: Final = 16 * 1024
 MAX_BODY: Final = 256 * 1024 * 1024
@@ -32,7 +29,7 @@ _REASONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class WebRequest:
     """One request, whole. Header names are in small letters."""
 
     method: str
@@ -57,7 +54,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class WebResponse:
     """One answer.
 
     `length` False: no Content-Length is sent and the end of the body is the end of the connection
@@ -74,7 +71,7 @@ class Response:
     hold: bool = False
 
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[WebRequest], Awaitable[WebResponse]]
 
 
 @dataclass(slots=True)
@@ -94,7 +91,7 @@ class DigestGate:
             text += f', opaque="{hashlib.md5(secret.encode()).hexdigest()}", algorithm=MD5'
         return text + (", stale=true" if stale else "")
 
-    def admits(self, request: Request, password: str) -> bool:
+    def admits(self, request: WebRequest, password: str) -> bool:
         """True when the Authorization of that request proves the password for that target."""
         given = parse_digest(request.headers.get("authorization", ""))
         if given is None or given.get("username") != self.user or given.get("realm") != self.realm:
@@ -129,7 +126,7 @@ class HttpConnection(Connection):
     server: ClassVar[str | None] = "lighttpd/1.4.32"
     """The name it gives itself, `None` where it gives none."""
 
-    def __init__(self, device: Device, listener: Listener, handler: Handler) -> None:
+    def __init__(self, device: Host, listener: ListeningPort, handler: Handler) -> None:
         super().__init__(device, listener)
         self._handler = handler
         self._buffer = bytearray()
@@ -180,7 +177,7 @@ class HttpConnection(Connection):
         del self._buffer[: head.length]
         self._parsed = None
         self._tap(head.raw + body, head.headers)
-        request = Request(
+        request = WebRequest(
             head.method,
             head.target,
             head.headers,
@@ -194,7 +191,7 @@ class HttpConnection(Connection):
         self._busy = True
         self.device.spawn(self._serve(request))
 
-    async def _serve(self, request: Request) -> None:
+    async def _serve(self, request: WebRequest) -> None:
         # runs on the device, not on the connection: a CGI goes on when its client has gone
         if slow := self.device.faults.take("slow_cgi", text=request.line, port="http"):
             # the fault's own measure, in real seconds: a client's patience does not live faster
@@ -213,7 +210,7 @@ class HttpConnection(Connection):
         if keep and self._buffer:
             self._advance()
 
-    def _answer(self, request: Request, response: Response) -> bool:
+    def _answer(self, request: WebRequest, response: WebResponse) -> bool:
         body = self.spoil(response.body, request.line)
         head = [f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Status')}"]
         head += [f"{name}: {value}" for name, value in response.headers]

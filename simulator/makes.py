@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from simulator import decoys, foreign
-from simulator.antminer import catalogue
-from simulator.antminer.device import Antminer
-from simulator.device import Device, Place
+from simulator.antminer import build as antminer
+from simulator.antminer import catalogue as antminers
+from simulator.device import Device, DevicePlace
+from simulator.iceriver import build as iceriver
 from simulator.iceriver import catalogue as icerivers
-from simulator.iceriver.device import ForeignIceriver, Iceriver
+from simulator.whatsminer import build as whatsminer
 from simulator.whatsminer import catalogue as whatsminers
-from simulator.whatsminer.device import Whatsminer
 
 
 class SpecError(ValueError):
@@ -21,32 +21,19 @@ class SpecError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Make:
+class SimulatedMake:
     """One make: its default mix in order, all keys it knows, and how one device is built."""
 
     mix: Sequence[str]
     keys: Sequence[str]
-    build: Callable[[str, Place], Device]
+    build: Callable[[str, DevicePlace], Device]
 
 
-def _antminer(key: str, place: Place) -> Device:
-    return Antminer(catalogue.MODELS[key], place)
-
-
-def _whatsminer(key: str, place: Place) -> Device:
-    return Whatsminer(whatsminers.MODELS[key], place)
-
-
-def _iceriver(key: str, place: Place) -> Device:
-    model = icerivers.MODELS[key]
-    return ForeignIceriver(model, place) if model.foreign else Iceriver(model, place)
-
-
-MAKES: Final[dict[str, Make]] = {
-    "antminer": Make(catalogue.MIX, tuple(catalogue.MODELS), _antminer),
-    "whatsminer": Make(whatsminers.MIX, tuple(whatsminers.MODELS), _whatsminer),
-    "iceriver": Make(icerivers.MIX, tuple(icerivers.MODELS), _iceriver),
-    "foreign": Make(decoys.MIX, tuple(decoys.DECOYS), foreign.build),
+MAKES: Final[dict[str, SimulatedMake]] = {
+    "antminer": SimulatedMake(antminers.MIX, tuple(antminers.MODELS), antminer.build),
+    "whatsminer": SimulatedMake(whatsminers.MIX, tuple(whatsminers.MODELS), whatsminer.build),
+    "iceriver": SimulatedMake(icerivers.MIX, tuple(icerivers.MODELS), iceriver.build),
+    "foreign": SimulatedMake(decoys.MIX, tuple(decoys.DECOYS), foreign.build),
 }
 
 

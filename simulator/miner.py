@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
-from simulator.device import Device, Place
+from simulator.device import Device, DevicePlace
 from simulator.faults import Fault
 from simulator.orders import Order, Reaction
 from simulator.pools import Pool
@@ -30,7 +30,7 @@ class Miner(Device, ABC):
     _first_started: float
     """When the process began its first run: an uptime that never restarts counts from there."""
 
-    def __init__(self, place: Place, *, board_slots: int) -> None:
+    def __init__(self, place: DevicePlace, *, board_slots: int) -> None:
         super().__init__(place)
         self._board_slots = board_slots
         self._pools_since = -math.inf

@@ -12,12 +12,10 @@ import struct
 import zlib
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from simulator.certificate import server_context
-
-if TYPE_CHECKING:
-    from simulator.device import Device
+from simulator.faults import Faults
 
 BACKLOG = 100
 CHUNK = 64 * 1024
@@ -34,14 +32,27 @@ class WireEntry(NamedTuple):
     kind: str
 
 
-class Listener:
+class Host(Protocol):
+    """The device behind a connection, as far as connections need it."""
+
+    faults: Faults
+    connections: int
+
+    def tap(self, port: int, kind: str, data: bytes, *, had_credentials: bool) -> None:
+        """Keep what a client sent, when somebody listens in."""
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run something on the device's own board: it ends when the device loses power."""
+
+
+class ListeningPort:
     """One listening socket on one address; closing it also cuts its open connections."""
 
     def __init__(
         self,
         ip: str,
         port: int,
-        connection: Callable[[Listener], Connection],
+        connection: Callable[[ListeningPort], Connection],
         *,
         tls: bool = False,
     ) -> None:
@@ -156,7 +167,7 @@ class Connection(asyncio.Protocol):
     # the error a strict reader must raise is chosen by what is sent, not by the protocol spoken
     is_http = False
 
-    def __init__(self, device: Device, listener: Listener) -> None:
+    def __init__(self, device: Host, listener: ListeningPort) -> None:
         self.device = device
         self.listener = listener
         self.transport: asyncio.Transport | None = None

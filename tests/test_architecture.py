@@ -10,6 +10,8 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "simulator": ("simulator",),
 }
 
+# The rooms of the agent from the ground up: each may import those before it.
+FLOORS = (
+    "ports", "limits", "config", "host", "journal", "miners", "firmware", "link", "telemetry", "scan", "tasks", "local",
+    "sinks", "daemon", "demo", "cli", "__main__",
+)  # fmt: skip
+
 # Who may open sockets. A module that only names a type or an error of these libraries is not meant.
 SOCKETS = {
     "socket", "asyncssh", "aiohttp", "http.client", "urllib.request", "requests", "httpx", "pyasic",
@@ -43,15 +51,13 @@ SOCKET_CALLS = {
     "sock_connect",
 }  # fmt: skip
 MAY_OPEN_SOCKETS = (
-    "drivers/wire.py", "agent/link.py", "agent/enroll.py", "agent/scanner.py", "agent/listeners.py",
-    "agent/download.py", "service/notify.py", "agent/local.py", "agent/targets.py", "agent/sinks/*", "agent/demo/*", "cloud/*",
-    "simulator/*",
+    "drivers/wire.py", "agent/link/client.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py",
+    "agent/cli/targets.py", "agent/sinks/*", "agent/demo/*", "service/notify.py", "cloud/*", "simulator/*",
 )  # fmt: skip
 
 SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}
 MAY_TOUCH_SQL = (
-    "agent/journal.py", "agent/journal_*.py", "agent/journal/*", "agent/buffer.py", "agent/inventory.py",
-    "cloud/store/*",
+    "agent/journal/*", "agent/telemetry/buffer.py", "agent/miners/inventory.py", "cloud/store/*",
 )  # fmt: skip
 
 CLOCK_CALLS = {
@@ -60,11 +66,31 @@ CLOCK_CALLS = {
 }  # fmt: skip
 MAY_READ_A_CLOCK = ("contract/clock.py", "simulator/*")
 
+# Among which no two classes have one name.
+CLASSES_BY_NAME = ("bench", "cloud", "contract", "drivers", "service", "simulator")
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
-            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"), str(path))
+# Whose folders are small enough to be read from the list of their files.
+READ_AT_A_GLANCE = (
+    "contract",
+    "service",
+    "cloud",
+    "simulator",
+    "bench",
+    "drivers",
+    "tests/cloud",
+    "tests/simulator",
+)
+FILES_OF_A_FOLDER = 22
+
+
+@cache
+def sources() -> tuple[tuple[str, ast.Module], ...]:
+    """The path and the tree of every module."""
+    return tuple(
+        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"), str(path)))
+        for room in ROOMS
+        for path in sorted((ROOT / room).rglob("*.py"))
+    )
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -95,6 +121,49 @@ def test_rooms_import_only_what_the_design_lets_them() -> None:
         if module.split(".")[0] in ROOMS and not within(module, MAY_IMPORT[path.split("/")[0]])
     ]
     assert wrong == []
+
+
+def test_the_rooms_of_the_agent_stand_on_one_another() -> None:
+    def floor(module: str) -> int:
+        return FLOORS.index(module.split(".")[1])
+
+    wrong = [
+        f"{path}:{line} imports {module}"
+        for path, tree in sources()
+        if path.startswith("agent/") and path != "agent/__init__.py"
+        for line, module in imports(tree)
+        if module.startswith("agent.")
+        and floor(module) > floor(path.removesuffix(".py").replace("/", "."))
+    ]
+    assert wrong == []
+
+
+def test_the_rules_name_no_file_that_does_not_exist() -> None:
+    named = (
+        *MAY_OPEN_SOCKETS,
+        *MAY_TOUCH_SQL,
+        *MAY_READ_A_CLOCK,
+        *(f"agent/{each}*" for each in FLOORS),
+    )
+    assert [each for each in named if not any(ROOT.glob(each))] == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    try:
+        TopologicalSorter(_imports_between_modules()).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
+
+
+def _imports_between_modules() -> dict[str, set[str]]:
+    """Our modules by name, with those that each imports, at any place in it and for types alone, too."""
+    trees = {path.removesuffix(".py").removesuffix("/__init__"): tree for path, tree in sources()}
+    modules = {path.replace("/", "."): tree for path, tree in trees.items()}
+    return {
+        module: {name if name in modules else name.rpartition(".")[0] for _, name in imports(tree)}
+        & (modules.keys() - {module})
+        for module, tree in modules.items()
+    }
 
 
 def test_only_a_few_named_modules_open_sockets() -> None:
@@ -145,24 +214,20 @@ def test_nobody_reads_a_clock_but_the_clock() -> None:
     assert wrong == []
 
 
+def test_no_two_classes_have_one_name() -> None:
+    bearers: dict[str, list[str]] = {}
+    for room in CLASSES_BY_NAME:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+                if isinstance(node, ast.ClassDef):
+                    place = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    bearers.setdefault(node.name, []).append(place)
+    assert {name: places for name, places in bearers.items() if len(places) > 1} == {}
+
+
 def test_every_module_says_what_it_is_for() -> None:
     silent = [path for path, tree in sources() if tree.body and not ast.get_docstring(tree)]
     assert silent == []
-
-
-def test_no_folder_of_the_drivers_holds_more_than_a_reader_takes_in() -> None:
-    folders = [path for path in (ROOT / "drivers").rglob("*") if any(path.glob("*.py"))]
-    assert {path.name: n for path in folders if (n := len(list(path.glob("*.py")))) > 22} == {}
-
-
-def test_no_two_classes_of_the_drivers_share_a_name() -> None:
-    found: dict[str, list[str]] = {}
-    for path, tree in sources():
-        if path.startswith("drivers/"):
-            for node in ast.walk(tree):
-                if isinstance(node, ast.ClassDef):
-                    found.setdefault(node.name, []).append(path)
-    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
 
 
 def test_what_all_makes_share_knows_none_of_them() -> None:
@@ -191,6 +256,14 @@ def test_bytes_know_no_meaning_and_meaning_no_change(room: str, not_from: tuple[
         if module.startswith("drivers.") and set(module.split(".")[1:3]) & set(not_from)
     ]
     assert wrong == []
+
+
+def test_a_folder_is_read_at_a_glance() -> None:
+    folders = [ROOT / room for room in READ_AT_A_GLANCE]
+    folders += [each for room in folders for each in room.rglob("*/")]
+    files = {each: [f for f in each.iterdir() if f.is_file()] for each in folders}
+    full = {str(each.relative_to(ROOT)): len(held) for each, held in files.items()}
+    assert {name: number for name, number in full.items() if number > FILES_OF_A_FOLDER} == {}
 
 
 def test_production_code_holds_no_test_switch() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from cloud.errors import json_response
+from cloud.http.errors import json_response
 from contract.nonce import Page, nonce_time
-from contract.nonce_items import Actor, ListAnswer, OneAnswer
+from contract.nonce_items import ActorItem, ListAnswer, OneAnswer
 
 
 def many(items: Sequence[object], page: Page, total: int) -> web.Response:
@@ -28,9 +28,9 @@ def time_or_none(at: datetime | None) -> str | None:
     return None if at is None else nonce_time(at)
 
 
-def actor_of(row: Mapping[str, Any]) -> Actor:
+def actor_of(row: Mapping[str, Any]) -> ActorItem:
     """`created_by` from the columns of a batch."""
-    return Actor(
+    return ActorItem(
         type=row["actor_type"],
         id=row["actor_id"],
         name=row["actor_name"],

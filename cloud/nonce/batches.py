@@ -8,14 +8,14 @@ from typing import Any, Final
 from aiohttp import web
 
 from cloud.context import CLOCK, STORE, WAKE_UPS
-from cloud.errors import ApiError, json_response
+from cloud.http.errors import ApiError, json_response
 from cloud.nonce import creation
 from cloud.nonce.answers import actor_of, many, one
-from cloud.nonce.planning import Request
+from cloud.nonce.planning import BatchRequest
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, refused, takes, words_of
-from cloud.nonce.tasks import is_unknown, shown_params, signer, task_item
-from cloud.store import batches, tasks_query
-from cloud.store.batches import Counts
+from cloud.nonce.tasks import is_unknown, masked_params, signer, task_item
+from cloud.store.tasks import batches, lookup
+from cloud.store.tasks.batches import Counts
 from contract.errors import ErrorCode
 from contract.keys import NAMES_LIKENESS, nearest
 from contract.nonce import (
@@ -29,10 +29,10 @@ from contract.nonce import (
     nonce_time,
 )
 from contract.nonce_items import BatchDetail, BatchHead, BatchItem, Skip
+from contract.outcome import Outcome
 from contract.task import (
     SPECS,
     Kind,
-    Outcome,
     ParamsError,
     TaskName,
     TaskStatus,
@@ -69,7 +69,7 @@ async def get_batch(request: web.Request) -> web.Response:
         row = await batches.find(connection, farm["id"], batch_id)
         if row is None:
             raise ApiError(404, "Task batch not found in this farm")
-        rows, _ = await tasks_query.of_batch(connection, farm["id"], batch_id)
+        rows, _ = await lookup.of_batch(connection, farm["id"], batch_id)
     sign, counts = signer(request), row["counts"]
     assert isinstance(counts, Counts)
     actor, made = actor_of(row), nonce_time(row["created_at"])
@@ -94,7 +94,7 @@ async def get_batch(request: web.Request) -> web.Response:
             failed_count=counts.failed,
             timed_out_count=counts.timed_out,
             cancelled_count=counts.cancelled,
-            task_params=shown_params(row["params"]),
+            task_params=masked_params(row["params"]),
             metadata=row["metadata"],
             created_by=actor,
             created_at=made,
@@ -161,7 +161,7 @@ async def retry_batch(request: web.Request) -> web.Response:
         batch = await batches.find(connection, farm["id"], batch_id)
         if batch is None:
             raise ApiError(404, "Task batch not found in this farm")
-        rows, _ = await tasks_query.of_batch(
+        rows, _ = await lookup.of_batch(
             connection,
             farm["id"],
             batch_id,
@@ -183,8 +183,8 @@ async def retry_batch(request: web.Request) -> web.Response:
         raise ApiError(
             409, f"Its parameters are not taken any more, make a new batch: {error}"
         ) from None
-    order = creation.Order(
-        request=Request(
+    order = creation.BatchOrder(
+        request=BatchRequest(
             name=name,
             params=params,
             miner_ids=[row["miner_id"] for row in again if row["miner_id"]],
@@ -214,14 +214,14 @@ def _item(row: Mapping[str, Any]) -> BatchItem:
         task_count=counts.total,
         succeed_count=counts.succeed,
         failed_count=counts.unsuccessful,
-        task_params=shown_params(row["params"]) or {},  # as its published example
+        task_params=masked_params(row["params"]) or {},  # as its published example
         metadata=row["metadata"],
         created_by=actor_of(row),
         created_at=nonce_time(row["created_at"]),
     )
 
 
-def _order_of(body: CreateBatch) -> creation.Order:
+def _order_of(body: CreateBatch) -> creation.BatchOrder:
     """Check what the body asks for. ApiError 400 with every fault found."""
     try:
         name = TaskName(body.task_name)
@@ -241,8 +241,8 @@ def _order_of(body: CreateBatch) -> creation.Order:
     if places:
         updates = [each.model_dump() for each in body.updates or ()]
         stored = {"updates": updates, **(stored or {})}
-    return creation.Order(
-        request=Request(
+    return creation.BatchOrder(
+        request=BatchRequest(
             name=name,
             params=params,
             miner_ids=list(places) or body.miner_ids or [],

@@ -10,36 +10,44 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from cloud.auth import ACTOR, Actor
 from cloud.config import CloudSettings
 from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
-from cloud.errors import ApiError
+from cloud.http.auth import ACTOR, Actor
+from cloud.http.errors import ApiError
 from cloud.nonce.event_tasks import carry_out
 from cloud.nonce.miners import snapshot_of
-from cloud.nonce.planning import Plan, Request, plan, skip_agents
-from cloud.nonce.tasks import shown_params
-from cloud.store import batches, miners_query, tasks_query
+from cloud.nonce.planning import BatchPlan, BatchRequest, plan, skip_agents
+from cloud.nonce.tasks import masked_params
 from cloud.store.ids import new_uuid
+from cloud.store.miners import search
+from cloud.store.tasks import batches, lookup
 from contract.nonce import nonce_time
-from contract.nonce_items import Actor as ActorItem
-from contract.nonce_items import BatchCreated, CreateAnswer, CreateMeta, CreateSummary, Skip
+from contract.nonce_items import (
+    ActorItem,
+    BatchCreated,
+    CreateAnswer,
+    CreateMeta,
+    CreateSummary,
+    Skip,
+)
+from contract.outcome import Outcome
 from contract.task import SPECS, TaskStatus
 
 Row = Mapping[str, Any]
 _SEEN: Final = timedelta(days=1)  # a task for agents goes to those that were
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class BatchOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A batch to be made. `params` is what is stored and shown; `skipped` was left out beforehand."""
 
-    request: Request
+    request: BatchRequest
     params: dict[str, Any] | None
     retry_of: str | None = None
     only_agents: frozenset[str] | None = None  # of an agent task; None is every agent of the farm
     skipped: Sequence[Skip] = ()
 
 
-async def create(request: web.Request, farm: Row, order: Order) -> CreateAnswer:
+async def create(request: web.Request, farm: Row, order: BatchOrder) -> CreateAnswer:
     """Store the batch, wake the agents, answer as CreateTaskBatch does.
 
     ApiError 409 where an agent is needed and the farm has none, or a retry is already under way.
@@ -55,7 +63,7 @@ async def create(request: web.Request, farm: Row, order: Order) -> CreateAnswer:
         cloud_s=request.app[TIME].now(),
         batch_id=new_uuid(),
     )
-    planned = Plan(chosen=[], skipped=[])
+    planned = BatchPlan(chosen=[], skipped=[])
     async with request.app[STORE].write() as connection:
         if order.retry_of is not None:
             running = await batches.open_retry_of(connection, farm["id"], order.retry_of)
@@ -64,8 +72,8 @@ async def create(request: web.Request, farm: Row, order: Order) -> CreateAnswer:
         agents = await batches.executors(connection, farm["id"]) if spec.by_agent else []
         if spec.wants_miner:
             ids = order.request.miner_ids
-            known = await miners_query.by_ids(connection, farm["id"], ids)
-            recent = await tasks_query.last_of_kind(connection, farm["id"], name, ids)
+            known = await search.by_ids(connection, farm["id"], ids)
+            recent = await lookup.last_of_kind(connection, farm["id"], name, ids)
             planned = plan(order.request, known, recent, now)
             tasks = (
                 [maker.for_agent(row, [each["id"] for each in agents]) for row in planned.chosen]
@@ -85,7 +93,7 @@ async def create(request: web.Request, farm: Row, order: Order) -> CreateAnswer:
             ]
             away = [row for row in asked if not _was_seen(request, row, now)]
             tasks = [maker.task(None, row["id"]) for row in asked if row not in away]
-            planned = Plan(chosen=[], skipped=[skip_agents(away)] if away else [])
+            planned = BatchPlan(chosen=[], skipped=[skip_agents(away)] if away else [])
         if tasks:
             await batches.insert(connection, maker.batch(len(tasks)), tasks)
     _wake(request, farm, tasks)
@@ -119,7 +127,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of one batch."""
 
     farm: Row
-    order: Order
+    order: BatchOrder
     settings: CloudSettings
     actor: Actor
     now: datetime
@@ -188,7 +196,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             | own
             | {
                 "status": TaskStatus.SUCCEED,
-                "result": {"outcome": "done", "verified": True, "evidence": evidence},
+                "result": {"outcome": Outcome.DONE.value, "verified": True, "evidence": evidence},
             }
         )
 
@@ -197,7 +205,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             batch_id=self.batch_id,
             task_name=self.order.request.name,
             task_count=count,
-            task_params=shown_params(self.order.params),
+            task_params=masked_params(self.order.params),
             created_by=ActorItem(
                 type=self.actor.type,
                 id=self.actor.id,

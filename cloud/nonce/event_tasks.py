@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from cloud.nonce.planning import Request, new_tags, ops_status_of
-from cloud.store import events
-from cloud.store.events import Connection
+from cloud.nonce.planning import BatchRequest, new_tags, ops_status_of
+from cloud.store.miners import assets
+from cloud.store.miners.assets import Connection
 from contract.nonce import nonce_time
 from contract.task import AssetUpdateParams, CommentParams, TagsParams, TaskName
 
@@ -17,7 +17,7 @@ Evidence = dict[str, Any]
 
 
 async def carry_out(
-    connection: Connection, request: Request, chosen: Sequence[Row], now: datetime
+    connection: Connection, request: BatchRequest, chosen: Sequence[Row], now: datetime
 ) -> list[tuple[Row, Evidence]]:
     """Change the records of the chosen miners within the caller's transaction; each with what was there
     before and after.
@@ -29,25 +29,25 @@ async def carry_out(
     if name is TaskName.ASSET_UPDATE:
         assert isinstance(params, AssetUpdateParams)
         after = {"asset_status": params.status.value, "ops_status": ops_status_of(params.status)}
-        await events.set_asset_status(connection, ids, after, params.comment, now)
+        await assets.set_asset_status(connection, ids, after, params.comment, now)
         return [
             (row, {"before": {key: row[key] for key in after}, "after": after}) for row in chosen
         ]
     if name in (TaskName.ASSET_DELETE, TaskName.RECORD_DELETE):
         assert isinstance(params, CommentParams)
         if name is TaskName.ASSET_DELETE:
-            await events.mark_deleted(connection, ids, params.comment, now)
+            await assets.mark_deleted(connection, ids, params.comment, now)
         else:
-            await events.forget(connection, ids, now)
+            await assets.forget(connection, ids, now)
         return [(row, _change("deleted_at", row["deleted_at"], now)) for row in chosen]
     if name is TaskName.TAGS:
         assert isinstance(params, TagsParams)
         tags = {row["id"]: new_tags(row, params) for row in chosen}
-        await events.set_tags(connection, tags, now)
+        await assets.set_tags(connection, tags, now)
         return [(row, _change("tags", row["tags"], tags[row["id"]])) for row in chosen]
     if name is TaskName.RACK_LOCATION:
         places = {id_: request.places[id_] for id_ in ids}
-        await events.set_places(connection, places, now)
+        await assets.set_places(connection, places, now)
         return [
             (row, _change("place", [row["rack"], row["position"]], list(places[row["id"]])))
             for row in chosen

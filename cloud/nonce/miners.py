@@ -12,7 +12,7 @@ from aiohttp import web
 
 from cloud.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE, power_w
 from cloud.context import CLOCK, STORE
-from cloud.errors import ApiError
+from cloud.http.errors import ApiError
 from cloud.nonce.answers import many, time_or_none
 from cloud.nonce.requests import (
     PAGE,
@@ -25,10 +25,10 @@ from cloud.nonce.requests import (
     text_of,
     words_of,
 )
-from cloud.store import miners_query
 from cloud.store.engine import chunks
-from cloud.store.miners_query import REPORTS_ITSELF, UNKNOWN_MODE, MinerQuery, stale_after_s
-from cloud.store.readings import DUPLICATE_MAC
+from cloud.store.miners import search
+from cloud.store.miners.readings import DUPLICATE_MAC
+from cloud.store.miners.search import REPORTS_ITSELF, UNKNOWN_MODE, MinerQuery, stale_after_s
 from contract.errors import LOGIN_FIX, ErrorCode
 from contract.miner import Moving, Reading, Slow, Static
 from contract.nonce import BODY_INSTEAD, EnumFilter, Page, SearchMiners, TextFilter
@@ -233,7 +233,7 @@ async def _answer(
     request: web.Request, farm: Mapping[str, Any], wanted: MinerQuery, page: Page
 ) -> web.Response:
     now = request.app[CLOCK].now()
-    rows, total = await miners_query.search(request.app[STORE], farm["id"], wanted, page, now)
+    rows, total = await search.find(request.app[STORE], farm["id"], wanted, page, now)
     items: list[MinerItem] = []
     for some in chunks(rows, _PIECE):
         items += [item_of(row, farm, now) for row in some]

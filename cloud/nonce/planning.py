@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from cloud.store.miners_query import INTERVAL_DEFAULT_S
-from cloud.store.readings import DUPLICATE_MAC
-from cloud.store.tasks_query import LastOfKind
+from cloud.store.miners.readings import DUPLICATE_MAC
+from cloud.store.miners.search import INTERVAL_DEFAULT_S
+from cloud.store.tasks.lookup import LastOfKind
 from contract.errors import LOGIN_FIX
 from contract.miner import normalize_mac
 from contract.nonce import MODES_BY_MAKE
@@ -43,7 +43,7 @@ _MESSAGES: Final[dict[SkipReason, str]] = {
 }
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for. `places` is for the rack location task: where each miner is to stand."""
 
     name: TaskName
@@ -52,7 +52,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     places: Mapping[str, Place] = {}
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The miners that get a task, in the order asked for, and the others by reason."""
 
     chosen: list[Row]
@@ -60,11 +60,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(
-    request: Request,
+    request: BatchRequest,
     known: Mapping[str, Row],
     recent: Mapping[str, LastOfKind],
     now: datetime,
-) -> Plan:
+) -> BatchPlan:
     """Sort the miners asked for. `known` are the rows of those the farm has, `recent` their earlier tasks
     of the same name. Skips are grouped by reason, as published.
     """
@@ -79,7 +79,7 @@ def plan(
         reason = reason or "miner_not_found"
         messages = skipped.setdefault(reason, {})
         messages.setdefault(_message(request, reason, row, miner_id), []).append(miner_id)
-    return Plan(
+    return BatchPlan(
         chosen=chosen,
         skipped=[
             Skip(
@@ -123,7 +123,7 @@ def new_tags(row: Row, params: TagsParams) -> list[str]:
 
 
 def _reason(
-    request: Request, row: Row | None, recent: LastOfKind | None, now: datetime
+    request: BatchRequest, row: Row | None, recent: LastOfKind | None, now: datetime
 ) -> SkipReason | None:
     # A record can still be erased after the miner was taken off the lists; nothing else can be done to it.
     if row is None or (row["deleted_at"] and request.name is not TaskName.RECORD_DELETE):
@@ -144,7 +144,7 @@ def _reason(
 
 
 def _power_mode(
-    request: Request, row: Row, recent: LastOfKind | None, now: datetime
+    request: BatchRequest, row: Row, recent: LastOfKind | None, now: datetime
 ) -> SkipReason | None:
     params = request.params
     assert isinstance(params, PowerModeParams)
@@ -155,7 +155,7 @@ def _power_mode(
 
 
 def _light(
-    request: Request, row: Row, recent: LastOfKind | None, now: datetime
+    request: BatchRequest, row: Row, recent: LastOfKind | None, now: datetime
 ) -> SkipReason | None:
     params = request.params
     assert isinstance(params, LightParams)
@@ -207,19 +207,19 @@ def _is_young(row: Row, at: datetime | None, now: datetime) -> bool:
     return 0 <= age_s <= 2 * (row["interval_s"] or INTERVAL_DEFAULT_S)
 
 
-def _asset(request: Request, row: Row, *_: object) -> SkipReason | None:
+def _asset(request: BatchRequest, row: Row, *_: object) -> SkipReason | None:
     params = request.params
     assert isinstance(params, AssetUpdateParams)
     return "no_change" if row["asset_status"] == params.status else None
 
 
-def _tags(request: Request, row: Row, *_: object) -> SkipReason | None:
+def _tags(request: BatchRequest, row: Row, *_: object) -> SkipReason | None:
     params = request.params
     assert isinstance(params, TagsParams)
     return "no_change" if new_tags(row, params) == (row["tags"] or []) else None
 
 
-def _rack(request: Request, row: Row, *_: object) -> SkipReason | None:
+def _rack(request: BatchRequest, row: Row, *_: object) -> SkipReason | None:
     return "no_change" if request.places[row["id"]] == (row["rack"], row["position"]) else None
 
 
@@ -232,7 +232,7 @@ _CHECKS: Final[dict[TaskName, Callable[..., SkipReason | None]]] = {
 }
 
 
-def _message(request: Request, reason: SkipReason, row: Row | None, miner_id: str) -> str:
+def _message(request: BatchRequest, reason: SkipReason, row: Row | None, miner_id: str) -> str:
     if row is None and _is_address(miner_id):
         return f"{_MESSAGES[reason]}; its id is wanted, as miner/latest tells it, not its address"
     if isinstance(request.params, PowerModeParams) and row is not None:

@@ -13,12 +13,12 @@ import msgspec
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from cloud import bodies
-from cloud.auth import WORKSPACE_ID
-from cloud.bodies import is_clean
 from cloud.context import SETTINGS, STORE
-from cloud.errors import ApiError, Handler
-from cloud.store import catalog
+from cloud.http import bodies
+from cloud.http.auth import WORKSPACE_ID
+from cloud.http.bodies import is_clean
+from cloud.http.errors import ApiError, Handler
+from cloud.store.access import listing
 from contract.keys import shown_key, unknown_key
 from contract.nonce import (
     FILTER_TEXT_MAX,
@@ -160,7 +160,7 @@ def named(request: web.Request, name: str) -> str:
 
 async def farm_of(request: web.Request) -> dict[str, Any]:
     """The row of the farm in the path. 404 where this workspace has none of that id."""
-    farm = await catalog.farm_of(
+    farm = await listing.farm_of(
         request.app[STORE], request[WORKSPACE_ID], named(request, "farm_id")
     )
     if farm is None:

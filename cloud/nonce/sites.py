@@ -6,12 +6,12 @@ from typing import Any
 
 from aiohttp import web
 
-from cloud.auth import WORKSPACE_ID
 from cloud.context import SESSIONS, STORE
+from cloud.http.auth import WORKSPACE_ID
+from cloud.link.sessions import Sessions
 from cloud.nonce.answers import many, time_or_none
 from cloud.nonce.requests import PAGE, page_of, read_body, takes
-from cloud.sessions import Sessions
-from cloud.store import catalog
+from cloud.store.access import listing
 from contract.nonce import BODY_INSTEAD, EnumFilter, Page, SearchAgents
 from contract.nonce_items import AgentItem, FarmItem, FarmRef
 
@@ -20,7 +20,7 @@ from contract.nonce_items import AgentItem, FarmItem, FarmRef
 async def list_farms(request: web.Request) -> web.Response:
     """GET W/farms."""
     page = page_of(request)
-    rows, total = await catalog.list_farms(request.app[STORE], request[WORKSPACE_ID], page)
+    rows, total = await listing.list_farms(request.app[STORE], request[WORKSPACE_ID], page)
     return many([_farm(row) for row in rows], page, total)
 
 
@@ -44,7 +44,7 @@ async def _agents(
     status: EnumFilter | None = None,
 ) -> web.Response:
     sessions = request.app[SESSIONS]
-    rows, total = await catalog.list_agents(
+    rows, total = await listing.list_agents(
         request.app[STORE],
         request[WORKSPACE_ID],
         page,

@@ -11,11 +11,12 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from cloud.context import CLOCK, FILES, STORE, TIME
-from cloud.errors import ApiError
+from cloud.http.errors import ApiError
 from cloud.nonce.answers import many
 from cloud.nonce.miners import snapshot_of
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, takes, text_of, words_of
-from cloud.store import batches, miners_query, tasks_query
+from cloud.store.miners import search
+from cloud.store.tasks import batches, lookup
 from contract.hiding import hidden, shown_url
 from contract.nonce import TASK_WINDOW, nonce_time, parse_time
 from contract.nonce_items import (
@@ -26,6 +27,7 @@ from contract.nonce_items import (
     TaskError,
     TaskItem,
 )
+from contract.outcome import Outcome
 from contract.task import TaskName, TaskStatus
 
 SignUrl = Callable[[str, str], str]  # (task id, file name) -> URL
@@ -45,10 +47,10 @@ async def list_miner_tasks(request: web.Request) -> web.Response:
     store, now, page = request.app[STORE], request.app[CLOCK].now(), page_of(request)
     since, until = _window(request, now)
     name, status = _one_of(request, "task_name", TaskName), _one_of(request, "status", TaskStatus)
-    miner = await miners_query.one(store, farm["id"], named(request, "miner_id"))
+    miner = await search.one(store, farm["id"], named(request, "miner_id"))
     if miner is None:
         raise ApiError(404, "Miner not found in this farm")
-    rows, total = await tasks_query.of_miner(
+    rows, total = await lookup.of_miner(
         store, farm["id"], miner["id"], page, since=since, until=until, name=name, status=status
     )
     today = snapshot_of(miner, farm, now) if rows else None
@@ -71,7 +73,7 @@ async def list_batch_tasks(request: web.Request) -> web.Response:
     async with request.app[STORE].read() as connection:
         if await batches.find(connection, farm["id"], batch_id) is None:
             raise ApiError(404, "Task batch not found in this farm")
-        rows, total = await tasks_query.of_batch(
+        rows, total = await lookup.of_batch(
             connection, farm["id"], batch_id, statuses=statuses, page=page
         )
     sign = signer(request)
@@ -94,9 +96,9 @@ def task_item(row: Mapping[str, Any], sign: SignUrl) -> TaskItem:
         miner_id=row["miner_id"],
         agent_id=row["agent_id"],
         status=row["status"],
-        params=shown_params(row["params"]),
+        params=masked_params(row["params"]),
         created_at=nonce_time(row["created_at"]),
-        result=shown_result(row),
+        result=masked_result(row),
         error=_error(row),
         log_download_url=sign(row["id"], file["name"]) if file else None,
         log_file_size=file["size_bytes"] if file else None,
@@ -104,12 +106,12 @@ def task_item(row: Mapping[str, Any], sign: SignUrl) -> TaskItem:
     )
 
 
-def shown_params(params: dict[str, Any] | None) -> dict[str, Any] | None:
+def masked_params(params: dict[str, Any] | None) -> dict[str, Any] | None:
     """Parameters without the passwords in them."""
     return hidden(params) if params else None
 
 
-def shown_result(row: Mapping[str, Any]) -> dict[str, Any] | UnsetType:
+def masked_result(row: Mapping[str, Any]) -> dict[str, Any] | UnsetType:
     """What the agent said, and what it said after the task was closed."""
     result: dict[str, Any] = dict(row["result"] or {})
     if row["late"]:
@@ -121,12 +123,12 @@ def is_unknown(row: Mapping[str, Any]) -> bool:
     """Whether nobody knows if the miner was changed: said so, or begun and never heard of again."""
     outcome = (row["result"] or {}).get("outcome")
     if outcome is not None:
-        return bool(outcome == "unknown")
+        return bool(outcome == Outcome.UNKNOWN)
     return row["pending_at"] is not None and row["status"] == TaskStatus.TIMED_OUT
 
 
 def _miner_task(row: Mapping[str, Any], miner: MinerSnapshot, sign: SignUrl) -> MinerTaskItem:
-    file, payload = row["file"], shown_params(row["params"])
+    file, payload = row["file"], masked_params(row["params"])
     logs = [
         LogItem(
             timestamp=nonce_time(line["at"]),
@@ -143,7 +145,7 @@ def _miner_task(row: Mapping[str, Any], miner: MinerSnapshot, sign: SignUrl) -> 
         created_at=nonce_time(row["created_at"]),
         miner=miner,
         payload=payload or {},
-        result=shown_result(row),
+        result=masked_result(row),
         logs=logs,
         downloadable=Downloadable(
             file_path=sign(row["id"], file["name"]),

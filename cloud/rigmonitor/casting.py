@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
-from cloud.bodies import is_clean
+from cloud.http.bodies import is_clean
 from contract.rigmonitor import Body, PoolState
 
 BLANK: Final = "can't be blank"
@@ -31,7 +31,7 @@ _WHOLE_MAX: Final = 2**53  # what every JSON reader keeps exactly
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?")
 
 
-class InvalidError(Exception):
+class InvalidBodyError(Exception):
     """A body that does not hold what it must: `errors` is what the machine is told, by field."""
 
     def __init__(self, errors: Errors) -> None:
@@ -59,7 +59,7 @@ def cast(kind: type[BodyT], params: Mapping[str, Any]) -> BodyT:
         elif required:
             errors[name] = [BLANK]
     if errors:
-        raise InvalidError(errors)
+        raise InvalidBodyError(errors)
     return kind(**values)
 
 

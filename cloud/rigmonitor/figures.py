@@ -75,7 +75,7 @@ def static_of(spec: AsicSpec) -> Static:
 
 def state_of(log: AsicLog) -> tuple[Moving, Slow]:
     """What it does, and the faults of what it says."""
-    figures = _Figures(log)
+    figures = _LogFigures(log)
     pools = tuple(pool for index in range(POOLS) if (pool := _pool(figures, index)) is not None)
     boards = tuple(
         board for index in range(BOARDS) if (board := _board(figures, index)) is not None
@@ -108,7 +108,7 @@ def ip_of(log: AsicLog) -> str:
         return ""
 
 
-class _Figures:
+class _LogFigures:
     """The figures of one log: what cannot be is no figure, but a fault."""
 
     def __init__(self, log: AsicLog) -> None:
@@ -148,7 +148,7 @@ class _Figures:
         )
 
 
-def _pool(figures: _Figures, index: int) -> Pool | None:
+def _pool(figures: _LogFigures, index: int) -> Pool | None:
     slot, log = f"pool_{index + 1}_", figures.log
     url: str | None = getattr(log, f"{slot}address")
     if url is None or url == NO_POOL:
@@ -165,7 +165,7 @@ def _pool(figures: _Figures, index: int) -> Pool | None:
     )
 
 
-def _board(figures: _Figures, index: int) -> Board | None:
+def _board(figures: _LogFigures, index: int) -> Board | None:
     slot = f"hashboard_{index + 1}_"
     board = Board(
         index=index,

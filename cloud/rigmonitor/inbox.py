@@ -16,7 +16,7 @@ from aiohttp import web
 
 from cloud.config import CloudSettings
 from cloud.store.engine import Store
-from cloud.store.rigmonitor import Log, apply_logs
+from cloud.store.miners.rigs import Log, apply_logs
 from contract.clock import Clock
 
 log: Any = structlog.get_logger(__name__)

@@ -12,15 +12,15 @@ import structlog
 from aiohttp import web
 
 from cloud.context import CLOCK, SETTINGS, STORE
-from cloud.errors import json_response
-from cloud.peers import peer_of
-from cloud.rigmonitor.casting import INVALID, BodyT, InvalidError, cast
+from cloud.http.errors import json_response
+from cloud.http.peers import peer_of
+from cloud.rigmonitor.casting import INVALID, BodyT, InvalidBodyError, cast
 from cloud.rigmonitor.figures import ip_of, state_of, static_of
 from cloud.rigmonitor.inbox import INBOX
 from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
 from cloud.rigmonitor.params import read_params
 from cloud.rigmonitor.replies import BAD_CODE, NO_CODE, MachineError
-from cloud.store import rigmonitor as store
+from cloud.store.miners import rigs
 from contract.rigmonitor import HEADER, HEADER_ALIAS, AsicLog, AsicSpec, Expected, Switch
 
 _LISTS: Final = ("api_code_list", "asic_api_code_list")  # of server 5.0.0, of the published text
@@ -40,7 +40,7 @@ async def post_specs(request: web.Request) -> web.Response:
     spec = await _body(request, AsicSpec)
     now = request.app[CLOCK].now()
     said = msgspec.to_builtins(spec)
-    await store.apply_specs(request.app[STORE], rig, static_of(spec), said, now)
+    await rigs.apply_specs(request.app[STORE], rig, static_of(spec), said, now)
     if rig["activated_at"] is None:
         log.info("rig.activated", rig=rig["id"], farm=rig["farm_id"])
     return json_response(None)
@@ -52,7 +52,7 @@ async def post_logs(request: web.Request) -> web.Response:
     report = await _body(request, AsicLog)
     moving, slow = state_of(report)
     await request.app[INBOX].put(
-        store.Log(
+        rigs.Log(
             rig=rig,
             moving=moving,
             slow=slow,
@@ -83,7 +83,7 @@ async def post_expected_status_bulk(request: web.Request) -> web.Response:
     if errors:
         raise MachineError(HTTPStatus.UNPROCESSABLE_ENTITY, {"errors": errors})
     codes = dict.fromkeys(code for codes in given.values() for code in codes)
-    found = await store.find_rigs(request.app[STORE], codes)
+    found = await rigs.find_rigs(request.app[STORE], codes)
     return json_response({code: _expected(found[code]) for code in codes if code in found})
 
 
@@ -95,7 +95,7 @@ async def _machine(request: web.Request) -> dict[str, Any]:
         code = request.headers.get(HEADER_ALIAS)
     if code is None:
         raise MachineError(HTTPStatus.UNAUTHORIZED, NO_CODE)
-    rig = await store.find_rig(request.app[STORE], code)
+    rig = await rigs.find_rig(request.app[STORE], code)
     if rig is None:
         raise MachineError(HTTPStatus.UNAUTHORIZED, BAD_CODE)
     _check_pace(request.app[LIMITER], rig["id"])
@@ -114,7 +114,7 @@ async def _body(request: web.Request, kind: type[BodyT]) -> BodyT:
     params = await read_params(request)
     try:
         return cast(kind, params)
-    except InvalidError as error:
+    except InvalidBodyError as error:
         raise MachineError(HTTPStatus.UNPROCESSABLE_ENTITY, {"errors": error.errors}) from None
 
 

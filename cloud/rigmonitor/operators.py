@@ -14,13 +14,13 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cloud.auth import ACTOR
 from cloud.context import CLOCK, STORE
-from cloud.errors import ApiError
+from cloud.http.auth import ACTOR
+from cloud.http.errors import ApiError
 from cloud.nonce.answers import many, one, time_or_none
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, takes
-from cloud.store import rigmonitor as store
-from cloud.store.admin import NotThereError
+from cloud.store.access.admin import NotThereError
+from cloud.store.miners import rigs
 from contract.hiding import hidden
 from contract.rigmonitor import Switch
 
@@ -47,7 +47,7 @@ class Wishes(BaseModel):
 async def list_rigs(request: web.Request) -> web.Response:
     """GET F/rigs, oldest first."""
     farm, page = await farm_of(request), page_of(request)
-    found, total = await store.page_of_rigs(request.app[STORE], farm["id"], page)
+    found, total = await rigs.page_of_rigs(request.app[STORE], farm["id"], page)
     return many([_item(row) for row in found], page, total)
 
 
@@ -61,11 +61,11 @@ async def get_rig(request: web.Request) -> web.Response:
 
 @takes()
 async def put_expected_status(request: web.Request) -> web.Response:
-    """PUT F/rigs/{rig_id}/expected-status: it holds until it is set anew; machines ask every few seconds."""
+    """PUT F/rigs/{rig_id}/expected-status: it holds until it is set again; machines ask every few seconds."""
     body = await read_body(request, Wishes)
     rig = await _rig_of(request)
     try:
-        row = await store.expect(
+        row = await rigs.expect(
             request.app[STORE],
             rig["id"],
             request.app[CLOCK].now(),
@@ -93,7 +93,7 @@ _NOT_FOUND = "Machine not found in this farm"
 
 async def _rig_of(request: web.Request) -> dict[str, Any]:
     farm = await farm_of(request)
-    row = await store.rig_of(request.app[STORE], farm["id"], named(request, "rig_id"))
+    row = await rigs.rig_of(request.app[STORE], farm["id"], named(request, "rig_id"))
     if row is None:
         raise ApiError(404, _NOT_FOUND)
     return row

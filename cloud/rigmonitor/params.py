@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import BodyPartReader, web
 
-from cloud.bodies import in_time, read_body, refuse_encoding
 from cloud.context import SETTINGS
+from cloud.http.bodies import in_time, read_body, refuse_encoding
 from cloud.rigmonitor.replies import MachineError
 
 _FIELDS_MAX: Final = 5000

@@ -9,8 +9,8 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from cloud.errors import ApiError, Handler, json_response
-from cloud.statuses import words_of
+from cloud.http.errors import ApiError, Handler, json_response
+from cloud.http.statuses import words_of
 from contract.rigmonitor import PREFIX
 
 NO_CODE: Final = {"message": "API_CODE does not exist in request header."}

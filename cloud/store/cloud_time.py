@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import Store
-from cloud.store.schema import cloud_time
+from cloud.store.schema.tables import cloud_time
 from contract.clock import BootTime, Clock
 
 

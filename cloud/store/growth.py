@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.config import CloudSettings
-from cloud.store.schema import miners
+from cloud.store.schema.tables import miners
 from contract.clock import Clock
 
 _MINUTE_S: Final = 60.0

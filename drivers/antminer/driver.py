@@ -15,7 +15,7 @@ from contract.errors import (
 from contract.miner import Firmware, Identity, Reading, Slow, Static
 from drivers.antminer import proofs
 from drivers.antminer.identify import AntminerFindings, ask_mac, ask_who, classify, examine
-from drivers.antminer.models import OLD, AntminerModel, spec_for
+from drivers.antminer.models import OLD, AntminerSpec, spec_for
 from drivers.antminer.protocol.cgi import Cgi
 from drivers.antminer.protocol.replies import AntminerJoined, AntminerReply
 from drivers.antminer.protocol.rpc import MOVING, AntminerRpc
@@ -60,7 +60,7 @@ class Antminer(MinerDriver):
         self._became(identity)
 
     @property
-    def spec(self) -> AntminerModel | None:
+    def spec(self) -> AntminerSpec | None:
         """What is known of its model beforehand."""
         return self._spec
 

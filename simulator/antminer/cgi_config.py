@@ -8,19 +8,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from simulator.antminer.config import Conf, Write, config_text, mode_of, write_new
-from simulator.antminer.web import code_output, json_output, page, script_output
-from simulator.http import Request, Response
+from simulator.antminer.output import code_output, json_output, page, script_output
+from simulator.http import WebRequest, WebResponse
 
 if TYPE_CHECKING:
-    from simulator.antminer.device import Antminer
+    from simulator.antminer.device import AntminerDevice
 
 
-async def get_miner_conf(miner: Antminer, request: Request) -> Response:
+async def get_miner_conf(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     return script_output(miner, shown_config(miner))
 
 
-def shown_config(miner: Antminer) -> str:
+def shown_config(miner: AntminerDevice) -> str:
     """The config file's text, as its faults and builds show it."""
     conf = dict(miner.conf)
     if "unknown_conf_key" in miner.faults:
@@ -43,7 +43,7 @@ def shown_config(miner: Antminer) -> str:
     return "" if variant == "empty" else text
 
 
-async def set_miner_conf(miner: Antminer, request: Request) -> Response:
+async def set_miner_conf(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     faults, spec = miner.faults, miner.spec
     if request.method != "POST":
         return code_output(miner, "M001", "Illegal request!")
@@ -108,7 +108,7 @@ async def set_miner_conf(miner: Antminer, request: Request) -> Response:
 
 
 def apply_write(
-    miner: Antminer,
+    miner: AntminerDevice,
     write: Write,
     actions: list[str],
     view: Callable[[Conf, str], Conf],

@@ -18,17 +18,17 @@ from simulator.antminer.cgi_service import (
     set_network_conf,
     upgrade,
 )
-from simulator.antminer.web import Script, json_output, page, script_output
-from simulator.http import Request, Response
+from simulator.antminer.output import Script, json_output, page, script_output
+from simulator.http import WebRequest, WebResponse
 
 if TYPE_CHECKING:
-    from simulator.antminer.device import Antminer
+    from simulator.antminer.device import AntminerDevice
 
 _BLINK: Final = re.compile(rb'"blink"\s*:\s*"?(true|false)')
 _BLINK_TEXT: Final = re.compile(rb'"blink"\s*:\s*"(true|false)"')
 
 
-async def get_system_info(miner: Antminer, request: Request) -> Response:
+async def get_system_info(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     info = {
         "minertype": miner.web_type(),
@@ -53,7 +53,7 @@ async def get_system_info(miner: Antminer, request: Request) -> Response:
     return json_output(miner, info)
 
 
-async def get_network_info(miner: Antminer, request: Request) -> Response:
+async def get_network_info(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     info = network_info(miner)
     if miner.network["nettype"] != "Static":
@@ -61,7 +61,7 @@ async def get_network_info(miner: Antminer, request: Request) -> Response:
     return json_output(miner, info)
 
 
-async def miner_type(miner: Antminer, request: Request) -> Response:
+async def miner_type(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     if "no_miner_type" in miner.faults:
         return page(404, "404 - Not Found")
@@ -75,7 +75,7 @@ async def miner_type(miner: Antminer, request: Request) -> Response:
     return json_output(miner, info)
 
 
-async def blink(miner: Antminer, request: Request) -> Response:
+async def blink(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     if "no_blink" in miner.faults:
         return page(404, "404 - Not Found")
     pattern = _BLINK_TEXT if "blink_as_string" in miner.faults else _BLINK
@@ -95,14 +95,14 @@ async def blink(miner: Antminer, request: Request) -> Response:
     return miner.carry_out(["light"], order, answer)
 
 
-async def get_blink_status(miner: Antminer, request: Request) -> Response:
+async def get_blink_status(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     if "no_blink_status" in miner.faults:
         return page(404, "404 - Not Found")
     return json_output(miner, {"blink": miner.blinking})
 
 
-async def reboot(miner: Antminer, request: Request) -> Response:
+async def reboot(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     wants_post = miner.faults.get("reboot_post_only")
     if wants_post is not None and request.method != "POST":
         status = int(wants_post.args.get("answer", 405))
@@ -116,7 +116,7 @@ async def reboot(miner: Antminer, request: Request) -> Response:
     )
 
 
-async def reset_conf(miner: Antminer, request: Request) -> Response:
+async def reset_conf(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     miner.record("factory_reset", "received")
 
@@ -129,7 +129,7 @@ async def reset_conf(miner: Antminer, request: Request) -> Response:
     )
 
 
-async def read_summary(miner: Antminer, request: Request) -> Response:
+async def read_summary(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     """summary.cgi, stats.cgi, pools.cgi, chart.cgi, warning.cgi: each asks the API itself."""
     name = request.path.rpartition("/")[2].removesuffix(".cgi")
     if not miner.process.is_up or "refuses_4028" in miner.faults:
@@ -137,12 +137,12 @@ async def read_summary(miner: Antminer, request: Request) -> Response:
     return json_output(miner, modern.reply(miner, "rate" if name == "chart" else name))
 
 
-async def get_adjustment_params(miner: Antminer, request: Request) -> Response:
+async def get_adjustment_params(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     return json_output(miner, {"hashrate_percent_min": "65", "hashrate_percent_max": "100"})
 
 
-async def pool_protect(miner: Antminer, request: Request) -> Response:
+async def pool_protect(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     locked = miner.faults.get("locked_pools")
     status = "error"
@@ -151,7 +151,7 @@ async def pool_protect(miner: Antminer, request: Request) -> Response:
     return json_output(miner, {"status": status, "msg": "pool.json"})
 
 
-async def get_droa(miner: Antminer, request: Request) -> Response:
+async def get_droa(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     return script_output(miner, "0\n")
 

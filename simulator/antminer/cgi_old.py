@@ -10,12 +10,12 @@ from simulator.antminer import firmware, legacy
 from simulator.antminer.cgi_config import apply_write, shown_config
 from simulator.antminer.cgi_service import apply_network, cut_upload, log, network_info
 from simulator.antminer.config import Conf, Write, mode_of, write_old
+from simulator.antminer.output import Script, page, script_output
 from simulator.antminer.pools import pool_states
-from simulator.antminer.web import Script, page, script_output
-from simulator.http import Request, Response
+from simulator.http import WebRequest, WebResponse
 
 if TYPE_CHECKING:
-    from simulator.antminer.device import Antminer
+    from simulator.antminer.device import AntminerDevice
 
 INFO_S: Final = 1.5
 REBOOT_S: Final = 2.0
@@ -26,7 +26,7 @@ FLASH_S: Final = 30.0
 _PAGE: Final = "<html><body><pre>{}</pre></body></html>\n"
 
 
-async def get_system_info(miner: Antminer, request: Request) -> Response:
+async def get_system_info(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     await miner.clock.sleep(INFO_S)  # it runs the API's client twice
     net = miner.network
@@ -70,17 +70,17 @@ def uptime_text(up_s: float) -> str:
     return str(minutes // (24 * 60))
 
 
-async def get_network_info(miner: Antminer, request: Request) -> Response:
+async def get_network_info(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     return script_output(miner, json.dumps(network_info(miner)))
 
 
-async def get_miner_conf(miner: Antminer, request: Request) -> Response:
+async def get_miner_conf(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     return script_output(miner, shown_config(miner))
 
 
-async def set_miner_conf(miner: Antminer, request: Request) -> Response:
+async def set_miner_conf(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     if request.method != "POST":
         return script_output(miner, "")
     write = write_old(miner.conf, request.body, miner.spec)
@@ -95,8 +95,8 @@ async def set_miner_conf(miner: Antminer, request: Request) -> Response:
 
 
 async def _write_config(
-    miner: Antminer, write: Write, actions: list[str], *, corrupts: bool
-) -> Response:
+    miner: AntminerDevice, write: Write, actions: list[str], *, corrupts: bool
+) -> WebResponse:
     await miner.clock.sleep(miner.spec.set_conf_s / 3)
 
     def effect() -> None:
@@ -108,7 +108,7 @@ async def _write_config(
     return response
 
 
-async def get_miner_status(miner: Antminer, request: Request) -> Response:
+async def get_miner_status(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     await miner.clock.sleep(1.0)
     if not miner.process.is_up:
@@ -153,7 +153,7 @@ async def get_miner_status(miner: Antminer, request: Request) -> Response:
     return script_output(miner, json.dumps(document))
 
 
-async def api_reply(miner: Antminer, request: Request) -> Response:
+async def api_reply(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     """miner_summary.cgi, miner_pools.cgi, miner_stats.cgi: the API's reply, passed on."""
     if not miner.process.is_up:
         return script_output(miner, "Socket connect failed: Connection refused\n")
@@ -163,7 +163,7 @@ async def api_reply(miner: Antminer, request: Request) -> Response:
     return script_output(miner, legacy.encode(miner, reply).decode())
 
 
-async def get_status_api(miner: Antminer, request: Request) -> Response:
+async def get_status_api(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     if not miner.process.is_up:
         return script_output(miner, "Socket connect failed: Connection refused\n")
@@ -172,7 +172,7 @@ async def get_status_api(miner: Antminer, request: Request) -> Response:
     return script_output(miner, legacy.as_text(reply).decode())
 
 
-async def blink(miner: Antminer, request: Request) -> Response:
+async def blink(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     if "no_blink" in miner.faults:
         return page(404, "404 - Not Found")
     action = parse_qs(request.body.decode("latin-1")).get("action", [""])[0]
@@ -195,25 +195,25 @@ async def blink(miner: Antminer, request: Request) -> Response:
     return response if response.hold or response.drop else _blink_state(miner)
 
 
-async def reboot(miner: Antminer, request: Request) -> Response:
+async def reboot(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     miner.record("reboot", "received", before={"boot": miner.boot})
     return miner.carry_out(
-        ["reboot"], lambda: miner.after(REBOOT_S, miner.power_cycle), Response(drop=True)
+        ["reboot"], lambda: miner.after(REBOOT_S, miner.power_cycle), WebResponse(drop=True)
     )
 
 
-async def reset_conf(miner: Antminer, request: Request) -> Response:
+async def reset_conf(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     miner.record("factory_reset", "received")
     return miner.carry_out(
         ["factory_reset"],
         lambda: miner.after(REBOOT_S, lambda: miner.power_cycle(factory_reset=True)),
-        Response(drop=True),
+        WebResponse(drop=True),
     )
 
 
-async def passwd(miner: Antminer, request: Request) -> Response:
+async def passwd(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     asked = parse_qs(request.query)
     current, new, again = (
         asked.get(key, [""])[0] for key in ("current_pw", "new_pw", "new_pw_ctrl")
@@ -231,7 +231,7 @@ async def passwd(miner: Antminer, request: Request) -> Response:
     return miner.carry_out(["password"], lambda: miner.after(1.0, change), answer)
 
 
-async def set_network_conf(miner: Antminer, request: Request) -> Response:
+async def set_network_conf(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     values = [p.partition("=")[2] for p in request.body.decode("latin-1").split("&")]
     if len(values) < 6:
         miner.record("network", "rejected", reason="fields missing")
@@ -245,13 +245,13 @@ async def set_network_conf(miner: Antminer, request: Request) -> Response:
     )
 
 
-async def upgrade(miner: Antminer, request: Request) -> Response:
+async def upgrade(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     await miner.clock.sleep(FLASH_S)
     miner.record("firmware", "received", before={"version": miner.version}, size=len(request.body))
     try:
         _, data = cut_upload(request.body)
         version = firmware.check_tar(data, miner_type=miner.spec.name, current=miner.version)
-    except firmware.ImageError as error:
+    except firmware.AntminerImageError as error:
         miner.record("firmware", "rejected", reason=str(error))
         return script_output(miner, _PAGE.format("Upgrade failed: not a valid image"))
     # nothing restarts by itself: the page has a button for that
@@ -259,12 +259,12 @@ async def upgrade(miner: Antminer, request: Request) -> Response:
     return miner.carry_out(["firmware"], lambda: miner.flash(version), answer)
 
 
-async def create_conf_backup(miner: Antminer, request: Request) -> Response:
+async def create_conf_backup(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     return script_output(miner, _PAGE.format("Backup created"))
 
 
-def _blink_state(miner: Antminer, *, on: bool | None = None) -> Response:
+def _blink_state(miner: AntminerDevice, *, on: bool | None = None) -> WebResponse:
     return script_output(miner, json.dumps({"isBlinking": miner.blinking if on is None else on}))
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulator.antminer import firmware, logs
 from simulator.antminer.catalogue import Generation
-from simulator.antminer.web import code_output, json_output, page, script_output
-from simulator.http import Request, Response
+from simulator.antminer.output import code_output, json_output, page, script_output
+from simulator.http import WebRequest, WebResponse
 
 if TYPE_CHECKING:
-    from simulator.antminer.device import Antminer
+    from simulator.antminer.device import AntminerDevice
 
 ARCHIVE_S: Final = 3.0
 FLASH_CHECK_S: Final = 20.0
@@ -22,7 +22,7 @@ NETWORK_S: Final = 1.0
 _HOSTNAME: Final = re.compile(r"[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
 
 
-async def log(miner: Antminer, request: Request) -> Response:
+async def log(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     """log.cgi of the new generations, get_kernel_log.cgi of the old; some builds swap them."""
     is_kernel = request.path.endswith("get_kernel_log.cgi")
     kernel_exists = miner.spec.generation is Generation.OLD
@@ -34,17 +34,17 @@ async def log(miner: Antminer, request: Request) -> Response:
     return script_output(miner, logs.log_text(miner))
 
 
-async def history_log(miner: Antminer, request: Request) -> Response:
+async def history_log(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     return script_output(miner, logs.log_text(miner)[:4000])
 
 
-async def dlog(miner: Antminer, request: Request) -> Response:
+async def dlog(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     del request
     return json_output(miner, {"dlog": True, "log_list": logs.day_folders(miner)})
 
 
-async def create_log_backup(miner: Antminer, request: Request) -> Response:
+async def create_log_backup(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     try:
         folders = json.loads(request.body)
     except ValueError:
@@ -67,7 +67,7 @@ async def create_log_backup(miner: Antminer, request: Request) -> Response:
     return miner.carry_out(["log_archive"], lambda: miner.mailbox.put("log_archive", pack), answer)
 
 
-async def passwd(miner: Antminer, request: Request) -> Response:
+async def passwd(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     try:
         asked = json.loads(request.body)
         current, new, again = (str(asked[k]) for k in ("curPwd", "newPwd", "confirmPwd"))
@@ -95,7 +95,7 @@ async def passwd(miner: Antminer, request: Request) -> Response:
     return miner.carry_out(["password"], lambda: miner.after(PASSWORD_S, change), answer)
 
 
-async def set_network_conf(miner: Antminer, request: Request) -> Response:
+async def set_network_conf(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     try:
         asked = json.loads(request.body)
     except ValueError:
@@ -119,7 +119,7 @@ async def set_network_conf(miner: Antminer, request: Request) -> Response:
     )
 
 
-def network_info(miner: Antminer) -> dict[str, str]:
+def network_info(miner: AntminerDevice) -> dict[str, str]:
     """The network as it is (`...`) and as it is configured (`conf_...`)."""
     net = miner.network
     return {
@@ -137,7 +137,7 @@ def network_info(miner: Antminer) -> dict[str, str]:
     }
 
 
-def apply_network(miner: Antminer, after: dict[str, str]) -> None:
+def apply_network(miner: AntminerDevice, after: dict[str, str]) -> None:
     """Restart the interface with these settings; a static loopback address moves the miner."""
     before = dict(miner.network)
     miner.network |= after
@@ -146,21 +146,21 @@ def apply_network(miner: Antminer, after: dict[str, str]) -> None:
         miner.move_to(after["ipaddress"])
 
 
-async def upgrade(miner: Antminer, request: Request) -> Response:
+async def upgrade(miner: AntminerDevice, request: WebRequest) -> WebResponse:
     clears = request.path.endswith("upgrade_clear.cgi")
     await miner.clock.sleep(FLASH_CHECK_S)
     miner.record("firmware", "received", before={"version": miner.version}, size=len(request.body))
     try:
         part_name, data = cut_upload(request.body)
         if "upgrade_needs_name_file" in miner.faults and part_name != "file":
-            raise firmware.ImageError(1, "no part named file")
+            raise firmware.AntminerImageError(1, "no part named file")
         image = firmware.check_image(
             data,
             miner_type=miner.spec.name,
             subtype=miner.spec.subtype,
             current=miner.version,
         )
-    except firmware.ImageError as error:
+    except firmware.AntminerImageError as error:
         miner.record("firmware", "rejected", reason=str(error))
         if clears:
             return code_output(miner, f"U00{error.code}", "Fail!")
@@ -188,7 +188,7 @@ def cut_upload(body: bytes) -> tuple[str, bytes]:
     boundary, _, rest = body.partition(b"\r\n")
     headers, found, rest = rest.partition(b"\r\n\r\n")
     if not found or not boundary.startswith(b"--"):
-        raise firmware.ImageError(1, "no multipart body")
+        raise firmware.AntminerImageError(1, "no multipart body")
     name = re.search(rb'name="([^"]*)"', headers)
     return (name.group(1).decode("latin-1") if name else "", rest[: -(len(boundary) + 6)])
 
@@ -211,6 +211,6 @@ def _network_error(asked: dict[str, Any]) -> str:
     return "N000" if ipaddress.IPv4Address(asked["ipAddress"]).is_loopback else "N002"
 
 
-def _store(miner: Antminer, name: str, folders: list[str]) -> None:
+def _store(miner: AntminerDevice, name: str, folders: list[str]) -> None:
     miner.archives[name] = logs.build_archive(miner, folders)
     miner.record("log_archive", "applied", after={"file": name})

@@ -8,18 +8,14 @@ from collections.abc import Callable
 from typing import Final
 
 from simulator.antminer import firmware
-from simulator.antminer.catalogue import Generation, Model
+from simulator.antminer.catalogue import AntminerModel, Generation
 from simulator.antminer.config import Conf, factory_config, mode_of
 from simulator.antminer.mailbox import Mailbox
-from simulator.antminer.pools import PoolState, pool_states
 from simulator.antminer.process import MinerProcess
-from simulator.antminer.rpc import Queue, RpcConnection
 from simulator.antminer.units import Units
-from simulator.antminer.web import PowerConnection, WebServer
-from simulator.device import Place
-from simulator.http import HttpConnection, Response
+from simulator.device import DevicePlace
+from simulator.http import WebResponse
 from simulator.miner import Miner
-from simulator.net import Listener
 from simulator.orders import Reaction
 from simulator.pools import Pool, working_pools
 from simulator.supervisor import Supervisor
@@ -31,14 +27,14 @@ _WATCHDOG_S: Final = 20.0
 _MAC_LATE_S: Final = 3.0
 
 
-class Antminer(Miner):
-    """One AntMiner with Bitmain's firmware."""
+class AntminerDevice(Miner):
+    """One AntMiner with Bitmain's firmware. `simulator.antminer.build` puts servers behind its ports."""
 
     make = "antminer"
     boot_s = 45.0
     pool_up_s = 10.0
 
-    def __init__(self, spec: Model, place: Place) -> None:
+    def __init__(self, spec: AntminerModel, place: DevicePlace) -> None:
         super().__init__(place, board_slots=len(spec.chains))
         self.spec = spec
         self.key, self.model, self.generation = spec.key, spec.name, spec.generation.value
@@ -66,6 +62,8 @@ class Antminer(Miner):
         self.archives: dict[str, bytes] = {}
         self.web_up = True
         self.web_hung = False
+        self.most_scripts = 0
+        """The largest number of CGIs that ever ran side by side."""
         self.config_lock = False
         self.config_corrupt = False
         """Two writers at once have spoilt the config file; a factory reset mends it."""
@@ -79,22 +77,6 @@ class Antminer(Miner):
         self.mailbox = Mailbox(self)
         self.units = Units(spec, self.faults)
         self.faults.build_in(spec.quirks)
-        self.web = WebServer(self)
-        queue = Queue()
-        self.listeners["http"] = Listener(
-            self.ip,
-            self.ports["http"],
-            lambda listener: HttpConnection(self, listener, self.web.handle),
-        )
-        self.listeners["rpc"] = Listener(
-            self.ip, self.ports["rpc"], lambda listener: RpcConnection(self, listener, queue)
-        )
-        if spec.has_power and (self.ports["http"] == 80 or "power" in self.ports):
-            self.listeners["power"] = Listener(
-                self.ip,
-                self.ports.get("power", POWER_PORT),
-                lambda listener: PowerConnection(self, listener, self.web.power),
-            )
 
     # --- what it shows of itself -----------------------------------------------------------------
 
@@ -174,10 +156,6 @@ class Antminer(Miner):
     def board_rate(self, index: int) -> float:
         """The rate of one board, H/s."""
         return self.board_figure(self.process.board_rate(index))
-
-    def pool_state(self, index: int) -> PoolState:
-        """One slot of the pools the process runs with."""
-        return pool_states(self)[index]
 
     def board_temps(self, index: int) -> list[int]:
         return self.process.board_temps(index, cold="cold" in self.faults)
@@ -260,8 +238,8 @@ class Antminer(Miner):
         self.record(action, "applied", before={"version": self.version}, after={"pending": version})
 
     def carry_out(
-        self, actions: list[str], effect: Callable[[], None], answer: Response
-    ) -> Response:
+        self, actions: list[str], effect: Callable[[], None], answer: WebResponse
+    ) -> WebResponse:
         """Do what was ordered and answer, or as the faults have it. `received` is written already."""
         reaction = self.strike(
             actions, effect, late=lambda seconds: self.after(seconds, effect), silent=effect
@@ -269,8 +247,8 @@ class Antminer(Miner):
         if reaction is None:
             effect()
         if reaction is Reaction.HANG_UP:
-            return Response(drop=True)
-        return Response(hold=True) if reaction is Reaction.SILENCE else answer
+            return WebResponse(drop=True)
+        return WebResponse(hold=True) if reaction is Reaction.SILENCE else answer
 
     def _go_dark(self) -> None:
         self.mailbox.lose_power()

@@ -33,7 +33,7 @@ _WEEKDAY_DATE: Final = re.compile(r"\w{3} (\w{3}) +(\d+) (\d\d):(\d\d):(\d\d) \w
 _FR_DATE: Final = re.compile(r"\((\d{6})-")
 
 
-class ImageError(Exception):
+class AntminerImageError(Exception):
     """The device turns the image down; `code` is the exit code of its parser."""
 
     def __init__(self, code: int, why: str) -> None:
@@ -42,7 +42,7 @@ class ImageError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class AntminerImage:
     """What an image says of itself."""
 
     miner_type: str
@@ -105,22 +105,22 @@ def next_version(current: str) -> str:
     return compile_time(f"{year}0301")
 
 
-def check_image(data: bytes, *, miner_type: str, subtype: str, current: str) -> Image:
+def check_image(data: bytes, *, miner_type: str, subtype: str, current: str) -> AntminerImage:
     """What the device's parser finds in an uploaded single image. Raises ImageError."""
     if data[:4] == struct.pack("<I", MERGED_MAGIC):
-        raise ImageError(3, "a merged container: the part was not cut out")
+        raise AntminerImageError(3, "a merged container: the part was not cut out")
     if not data.startswith(_SINGLE_MAGIC) or len(data) < len(_SINGLE_MAGIC) + 36:
-        raise ImageError(2, "not an image")
+        raise AntminerImageError(2, "not an image")
     content, digest = data[:-32], data[-32:]
     if hashlib.sha256(content).digest() != digest:
-        raise ImageError(7, "the signature does not fit")
+        raise AntminerImageError(7, "the signature does not fit")
     (length,) = struct.unpack_from("<I", content, len(_SINGLE_MAGIC))
     start = len(_SINGLE_MAGIC) + 4
-    image = Image(**json.loads(content[start : start + length]))
+    image = AntminerImage(**json.loads(content[start : start + length]))
     if image.miner_type != miner_type or not subtype_fits(image.subtype, subtype):
-        raise ImageError(4, f"made for {image.miner_type} {image.subtype}")
+        raise AntminerImageError(4, f"made for {image.miner_type} {image.subtype}")
     if release_date(image.version) <= isolate_time(current):
-        raise ImageError(9, f"{image.version} is older than this device takes")
+        raise AntminerImageError(9, f"{image.version} is older than this device takes")
     return image
 
 
@@ -131,18 +131,18 @@ def check_tar(data: bytes, *, miner_type: str, current: str) -> str:
             files = {e.name: tar.extractfile(e) for e in tar.getmembers() if e.isfile()}
             content = {name: file.read() for name, file in files.items() if file is not None}
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise ImageError(1, f"cannot be unpacked: {error}") from error
+        raise AntminerImageError(1, f"cannot be unpacked: {error}") from error
     if "runme.sh" not in content or "fw.json" not in content:
-        raise ImageError(1, "no runme.sh inside")
+        raise AntminerImageError(1, "no runme.sh inside")
     about = json.loads(content["fw.json"])
     if about["miner_type"] != miner_type:
-        raise ImageError(1, f"made for {about['miner_type']}")
+        raise AntminerImageError(1, f"made for {about['miner_type']}")
     if release_date(current) >= _SIGNED_SINCE:
         whole = content["runme.sh"] + content["fw.json"] + content.get("minerfs.bin", b"")
         if content.get("runme.sh.sig") != hashlib.sha256(whole).digest():
-            raise ImageError(1, "the signature does not fit")
+            raise AntminerImageError(1, "the signature does not fit")
         if release_date(about["version"]) < release_date(current):
-            raise ImageError(1, "older than the one installed")
+            raise AntminerImageError(1, "older than the one installed")
     return str(about["version"])
 
 

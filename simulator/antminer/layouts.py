@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from simulator.antminer.catalogue import Shape
 
 if TYPE_CHECKING:
-    from simulator.antminer.device import Antminer
+    from simulator.antminer.device import AntminerDevice
 
 Row = dict[str, Any]
 _OLD_SLOTS: Final = range(1, 17)
 
 
-def stats_row(miner: Antminer) -> Row:
+def stats_row(miner: AntminerDevice) -> Row:
     """What follows the counters every family has."""
     return _SHAPES[miner.spec.shape](miner)
 
@@ -27,7 +27,7 @@ def chip_text(chips: int, group: int, mark: str) -> str:
     return (" " + mark * group) * full + (" " + mark * rest if rest else "")
 
 
-def _stats_classic(miner: Antminer) -> Row:
+def _stats_classic(miner: AntminerDevice) -> Row:
     process, spec = miner.process, miner.spec
     row = _rates(miner, text=True)
     row |= {"miner_count": len(miner.boards()), "frequency": str(spec.frequency)}
@@ -53,7 +53,7 @@ def _stats_classic(miner: Antminer) -> Row:
     return row
 
 
-def _stats_soc(miner: Antminer) -> Row:
+def _stats_soc(miner: AntminerDevice) -> Row:
     process, spec = miner.process, miner.spec
     asleep = process.asleep
     boards = {} if asleep else {spec.chains[index]: index for index in miner.boards()}
@@ -88,7 +88,7 @@ def _stats_soc(miner: Antminer) -> Row:
     return row
 
 
-def _stats_bm(miner: Antminer) -> Row:
+def _stats_bm(miner: AntminerDevice) -> Row:
     process, spec = miner.process, miner.spec
     slots = range(1, max(4, len(spec.chains)) + 1)
     boards = {spec.chains[index]: index for index in miner.boards()}
@@ -125,7 +125,7 @@ def _stats_bm(miner: Antminer) -> Row:
     return row
 
 
-def _stats_god(miner: Antminer) -> Row:
+def _stats_god(miner: AntminerDevice) -> Row:
     process, spec = miner.process, miner.spec
     boards = {spec.chains[index]: index for index in miner.boards()}
     row = _rates(miner, text=False)
@@ -165,7 +165,7 @@ def _stats_god(miner: Antminer) -> Row:
     return row
 
 
-def _rates(miner: Antminer, *, text: bool) -> Row:
+def _rates(miner: AntminerDevice, *, text: bool) -> Row:
     now = miner.units.legacy(miner.process.rate_5s())
     return {
         "GHS 5s": f"{now:.2f}" if text else now,
@@ -173,7 +173,7 @@ def _rates(miner: Antminer, *, text: bool) -> Row:
     }
 
 
-def _fans(miner: Antminer, slots: int) -> dict[str, int]:
+def _fans(miner: AntminerDevice, slots: int) -> dict[str, int]:
     spinning = miner.spec.fans
     return {
         f"fan{slot}": miner.process.fan_rpm(slot) if slot in spinning else 0
@@ -181,7 +181,7 @@ def _fans(miner: Antminer, slots: int) -> dict[str, int]:
     }
 
 
-def _chains(miner: Antminer, slots: Sequence[int], *, hidden: bool = False) -> Row:
+def _chains(miner: AntminerDevice, slots: Sequence[int], *, hidden: bool = False) -> Row:
     spec, process = miner.spec, miner.process
     boards = {} if hidden else {spec.chains[index]: index for index in miner.boards()}
     states = chip_text(spec.chips, spec.group, "x" if process.powered_down else "o")
@@ -202,7 +202,7 @@ def _dashed(temps: Any, index: int | None) -> str:
     return "0-0-0-0" if index is None else "-".join(str(temp) for temp in temps(index))
 
 
-_SHAPES: Final[dict[Shape, Callable[[Antminer], Row]]] = {
+_SHAPES: Final[dict[Shape, Callable[[AntminerDevice], Row]]] = {
     Shape.CLASSIC: _stats_classic,
     Shape.SOC: _stats_soc,
     Shape.BM: _stats_bm,

@@ -9,18 +9,18 @@ import msgspec
 
 from simulator.antminer.catalogue import Generation, Shape
 from simulator.antminer.layouts import stats_row
-from simulator.antminer.pools import PoolState, pool_states
+from simulator.antminer.pools import AntminerPoolSlot, pool_states
 from simulator.antminer.process import SHARE_DIFFICULTY
 
 if TYPE_CHECKING:
-    from simulator.antminer.device import Antminer
+    from simulator.antminer.device import AntminerDevice
 
 Reply = dict[str, Any]
 COMMANDS: Final = ("summary", "devs", "pools", "stats", "version")
 _GAP: Final = b'"@gap@"'
 
 
-def encode(miner: Antminer, reply: Reply) -> bytes:
+def encode(miner: AntminerDevice, reply: Reply) -> bytes:
     """The reply as JSON text; some old builds forget the comma inside STATS."""
     text = msgspec.json.encode(reply)
     if miner.spec.malformed and len(reply.get("STATS", ())) == 2:
@@ -31,13 +31,13 @@ def encode(miner: Antminer, reply: Reply) -> bytes:
     return text
 
 
-def reply(miner: Antminer, command: str) -> Reply | None:
+def reply(miner: AntminerDevice, command: str) -> Reply | None:
     """The reply to one command of the legacy table, None when it is not in there."""
     maker = _MAKERS.get(command)
     return None if maker is None else maker(miner)
 
 
-def error(miner: Antminer, code: int, message: str) -> Reply:
+def error(miner: AntminerDevice, code: int, message: str) -> Reply:
     """A refusal in the legacy shape."""
     return {"STATUS": [_status(miner, "E", code, message)], "id": 1}
 
@@ -59,12 +59,12 @@ def as_text(reply: Reply) -> bytes:
     return ("|".join(parts) + "|").encode()
 
 
-def _version(miner: Antminer) -> Reply:
+def _version(miner: AntminerDevice) -> Reply:
     row = {miner.spec.software_key: miner.spec.software, "API": "3.1", **_hardware(miner)}
     return _whole(miner, 22, f"{miner.spec.title} versions", "VERSION", [row])
 
 
-def _summary(miner: Antminer) -> Reply:
+def _summary(miner: AntminerDevice) -> Reply:
     process = miner.process
     is_old = miner.spec.generation is Generation.OLD
     rate = miner.units.legacy
@@ -118,7 +118,7 @@ def _summary(miner: Antminer) -> Reply:
     return _whole(miner, 11, "Summary", "SUMMARY", rows)
 
 
-def _devs(miner: Antminer) -> Reply:
+def _devs(miner: AntminerDevice) -> Reply:
     process, rate = miner.process, miner.units.legacy
     accepted = process.accepted()
     is_old = miner.spec.generation is Generation.OLD
@@ -153,12 +153,12 @@ def _devs(miner: Antminer) -> Reply:
     return _whole(miner, 9, "1 ASC(s)", "DEVS", [row])
 
 
-def _pools(miner: Antminer) -> Reply:
+def _pools(miner: AntminerDevice) -> Reply:
     rows = [_pool(miner, index, pool) for index, pool in enumerate(pool_states(miner))]
     return _whole(miner, 7, f"{len(rows)} Pool(s)", "POOLS", rows)
 
 
-def _pool(miner: Antminer, index: int, pool: PoolState) -> dict[str, Any]:
+def _pool(miner: AntminerDevice, index: int, pool: AntminerPoolSlot) -> dict[str, Any]:
     active = pool.active
     accepted = miner.process.accepted() if active else 0
     rejected = miner.process.rejected() if active else 0
@@ -198,7 +198,7 @@ def _pool(miner: Antminer, index: int, pool: PoolState) -> dict[str, Any]:
     return row
 
 
-def _stats(miner: Antminer) -> Reply:
+def _stats(miner: AntminerDevice) -> Reply:
     head = {miner.spec.software_key: miner.spec.software, **_hardware(miner)}
     if miner.shows_nothing():
         rows: list[dict[str, Any]] = []
@@ -216,7 +216,7 @@ def _stats(miner: Antminer) -> Reply:
     return _whole(miner, 70, f"{miner.spec.title} stats", "STATS", rows)
 
 
-def _hardware(miner: Antminer) -> dict[str, Any]:
+def _hardware(miner: AntminerDevice) -> dict[str, Any]:
     return {
         "Miner": miner.spec.miner,
         "CompileTime": miner.compile_time,
@@ -224,11 +224,11 @@ def _hardware(miner: Antminer) -> dict[str, Any]:
     }
 
 
-def _whole(miner: Antminer, code: int, message: str, section: str, rows: list[Any]) -> Reply:
+def _whole(miner: AntminerDevice, code: int, message: str, section: str, rows: list[Any]) -> Reply:
     return {"STATUS": [_status(miner, "S", code, message)], section: rows, "id": 1}
 
 
-def _status(miner: Antminer, letter: str, code: int, message: str) -> dict[str, Any]:
+def _status(miner: AntminerDevice, letter: str, code: int, message: str) -> dict[str, Any]:
     return {
         "STATUS": letter,
         "When": miner.unix(),

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from simulator.antminer.device import Antminer
+    from simulator.antminer.device import AntminerDevice
 
 _LINES: Final = 400
 _DAYS: Final = 3
 
 
-def log_text(miner: Antminer) -> str:
+def log_text(miner: AntminerDevice) -> str:
     """Kernel messages, then the miner's own log up to now."""
     kernel = [
         f"[{0.1 * n:12.6f}] Booting Linux on physical CPU 0x{n:x}: {miner.spec.subtype or 'ctrl'}"
@@ -37,7 +37,7 @@ def log_text(miner: Antminer) -> str:
     return text
 
 
-def day_folders(miner: Antminer) -> list[str]:
+def day_folders(miner: AntminerDevice) -> list[str]:
     """The folders dlog.cgi lists, newest first."""
     today = datetime.fromtimestamp(miner.unix(), UTC)
     return [f"/{today - timedelta(days=n):%Y-%m/%d}" for n in range(_DAYS)]
@@ -48,7 +48,7 @@ def archive_name(folders: list[str]) -> str:
     return f"antminer_log{folders[0].replace('/', '-')}.tar"
 
 
-def build_archive(miner: Antminer, folders: list[str]) -> bytes:
+def build_archive(miner: AntminerDevice, folders: list[str]) -> bytes:
     """The archive's bytes."""
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w", format=tarfile.USTAR_FORMAT) as tar:

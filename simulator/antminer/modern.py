@@ -9,12 +9,12 @@ from simulator.antminer.pools import pool_states
 from simulator.antminer.process import SHARE_DIFFICULTY, sleep_mode
 
 if TYPE_CHECKING:
-    from simulator.antminer.device import Antminer
+    from simulator.antminer.device import AntminerDevice
 
 Reply = dict[str, Any]
 
 
-def reply(miner: Antminer, command: str) -> Reply | None:
+def reply(miner: AntminerDevice, command: str) -> Reply | None:
     """The reply to one command of the new table, None when it is not in there."""
     maker = _MAKERS.get(command)
     return None if maker is None else maker(miner)
@@ -25,7 +25,7 @@ def error(command: str) -> Reply:
     return {"error_message": f"not support ({command})"}
 
 
-def _summary(miner: Antminer) -> Reply:
+def _summary(miner: AntminerDevice) -> Reply:
     process = miner.process
     healthy = process.fraction() > 0.5 or process.asleep
     pool_up = any(pool.status == "Alive" for pool in pool_states(miner))
@@ -42,7 +42,7 @@ def _summary(miner: Antminer) -> Reply:
     return _whole(miner, "summary", "SUMMARY", [] if miner.shows_nothing() else [row])
 
 
-def _stats(miner: Antminer) -> Reply:
+def _stats(miner: AntminerDevice) -> Reply:
     process, spec = miner.process, miner.spec
     boards = miner.boards()
     row = _rates(miner) | {
@@ -62,7 +62,7 @@ def _stats(miner: Antminer) -> Reply:
     return _whole(miner, "stats", "STATS", [] if miner.shows_nothing() else [row])
 
 
-def _chain(miner: Antminer, index: int) -> dict[str, Any]:
+def _chain(miner: AntminerDevice, index: int) -> dict[str, Any]:
     process, spec = miner.process, miner.spec
     mark = "x" if process.powered_down else "o"
     share = miner.ideal_hs() / len(spec.chains)
@@ -84,7 +84,7 @@ def _chain(miner: Antminer, index: int) -> dict[str, Any]:
     }
 
 
-def _pools(miner: Antminer) -> Reply:
+def _pools(miner: AntminerDevice) -> Reply:
     rows = []
     for index, pool in enumerate(pool_states(miner)):
         accepted = miner.process.accepted() if pool.active else 0
@@ -113,7 +113,7 @@ def _pools(miner: Antminer) -> Reply:
     return _whole(miner, "pools", "POOLS", rows)
 
 
-def _rate(miner: Antminer) -> Reply:
+def _rate(miner: AntminerDevice) -> Reply:
     points = 12
     axis = [f"{minute}min" for minute in range(0, points * 5, 5)]
     now = miner.units.new(miner.process.rate_5s())
@@ -125,7 +125,7 @@ def _rate(miner: Antminer) -> Reply:
     return _whole(miner, "rate", "RATE", [row])
 
 
-def _warning(miner: Antminer) -> Reply:
+def _warning(miner: AntminerDevice) -> Reply:
     rows = []
     if miner.process.overheated:
         rows.append(
@@ -139,12 +139,12 @@ def _warning(miner: Antminer) -> Reply:
     return _whole(miner, "warning", "WARNING", rows)
 
 
-def _reload(miner: Antminer) -> Reply:
+def _reload(miner: AntminerDevice) -> Reply:
     miner.reload()
     return _whole(miner, "reload", "RELOAD", [])
 
 
-def _rates(miner: Antminer) -> dict[str, Any]:
+def _rates(miner: AntminerDevice) -> dict[str, Any]:
     process, rate = miner.process, miner.units.new
     return {
         "elapsed": miner.elapsed(),
@@ -162,7 +162,7 @@ def _fault(kind: str, good: bool, code: int, message: str) -> dict[str, Any]:
     return {"type": kind, "status": "e", "code": code, "msg": message}
 
 
-def _whole(miner: Antminer, command: str, section: str, rows: list[Any]) -> Reply:
+def _whole(miner: AntminerDevice, command: str, section: str, rows: list[Any]) -> Reply:
     status: Any = {
         "STATUS": "S",
         "when": miner.unix(),
@@ -190,7 +190,7 @@ def _as_text(value: Any) -> Any:
     return str(value) if is_figure else value
 
 
-def is_asleep(miner: Antminer) -> bool:
+def is_asleep(miner: AntminerDevice) -> bool:
     """True while the process runs in this generation's sleep mode."""
     return miner.process.running_mode == sleep_mode(miner.spec)
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from simulator.antminer.catalogue import Generation
 
 if TYPE_CHECKING:
-    from simulator.antminer.device import Antminer
+    from simulator.antminer.device import AntminerDevice
 
 
 @dataclass(frozen=True, slots=True)
-class PoolState:
+class AntminerPoolSlot:
     """One pool slot as the running process sees it."""
 
     url: str
@@ -26,7 +26,7 @@ class PoolState:
         return self.url.partition("://")[2].partition(":")[0] or self.url.partition(":")[0]
 
 
-def pool_states(miner: Antminer) -> list[PoolState]:
+def pool_states(miner: AntminerDevice) -> list[AntminerPoolSlot]:
     """All slots: the first pool alive is the active one."""
     alive = [miner.reaches(pool) for pool in miner.live_pools]
     active = alive.index(True) if True in alive else None
@@ -36,15 +36,17 @@ def pool_states(miner: Antminer) -> list[PoolState]:
     ]
 
 
-def _state(miner: Antminer, pool: dict[str, str], *, alive: bool, active: bool) -> PoolState:
+def _state(
+    miner: AntminerDevice, pool: dict[str, str], *, alive: bool, active: bool
+) -> AntminerPoolSlot:
     user = pool["user"]
     if str(miner.conf.get("bitmain-user-ip-cat", "0")) == "1" and user:
         user = f"{user}.{miner.ip.replace('.', 'x')}"
     if not pool["url"]:
         dead = "Dead" if miner.spec.generation is Generation.OLD else "Deed"
-        return PoolState("", user, dead, active=False, last_share="0")
+        return AntminerPoolSlot("", user, dead, active=False, last_share="0")
     shares = active and miner.process.accepted() > 0
-    return PoolState(
+    return AntminerPoolSlot(
         url=pool["url"],
         user=user,
         status="Alive" if alive else _dead_word(miner),
@@ -53,6 +55,6 @@ def _state(miner: Antminer, pool: dict[str, str], *, alive: bool, active: bool) 
     )
 
 
-def _dead_word(miner: Antminer) -> str:
+def _dead_word(miner: AntminerDevice) -> str:
     dead = miner.faults.get("pools_dead")
     return str(dead.args.get("word", "Dead")) if dead else "Dead"

@@ -10,12 +10,12 @@ import msgspec
 
 from simulator.antminer import legacy, modern
 from simulator.antminer.catalogue import Generation
-from simulator.net import Connection, Listener
+from simulator.net import Connection, ListeningPort
 
 if TYPE_CHECKING:
     import asyncio
 
-    from simulator.antminer.device import Antminer
+    from simulator.antminer.device import AntminerDevice
 
 RECV: Final = 4095
 SILENCE_S: Final = 10.0
@@ -68,14 +68,14 @@ class Queue:
     """The accept loop of the API: a silent client keeps all others waiting."""
 
     def __init__(self) -> None:
-        self.waiting: deque[RpcConnection] = deque()
+        self.waiting: deque[AntminerRpcConnection] = deque()
 
-    def join(self, connection: RpcConnection) -> None:
+    def join(self, connection: AntminerRpcConnection) -> None:
         self.waiting.append(connection)
         if self.waiting[0] is connection:
             connection.take_turn()
 
-    def leave(self, connection: RpcConnection) -> None:
+    def leave(self, connection: AntminerRpcConnection) -> None:
         had_turn = bool(self.waiting) and self.waiting[0] is connection
         if connection in self.waiting:
             self.waiting.remove(connection)
@@ -83,12 +83,12 @@ class Queue:
             self.waiting[0].take_turn()
 
 
-class RpcConnection(Connection):
+class AntminerRpcConnection(Connection):
     """Waits for its turn, reads once, answers, closes."""
 
     kind = "rpc"
 
-    def __init__(self, miner: Antminer, listener: Listener, queue: Queue) -> None:
+    def __init__(self, miner: AntminerDevice, listener: ListeningPort, queue: Queue) -> None:
         super().__init__(miner, listener)
         self.miner = miner
         self._queue = queue
@@ -150,7 +150,7 @@ class RpcConnection(Connection):
         self._queue.leave(self)
 
 
-def answer(miner: Antminer, request: bytes) -> bytes:
+def answer(miner: AntminerDevice, request: bytes) -> bytes:
     """The reply's text to one request, without its end mark."""
     is_old = miner.spec.generation is Generation.OLD
     try:
@@ -164,7 +164,7 @@ def answer(miner: Antminer, request: bytes) -> bytes:
     return _old(miner, document) if is_old else _new(miner, document)
 
 
-def _old(miner: Antminer, document: dict[str, Any]) -> bytes:
+def _old(miner: AntminerDevice, document: dict[str, Any]) -> bytes:
     command = document.get("command")
     if not isinstance(command, str):
         return _legacy(miner, legacy.error(miner, 24, "Missing JSON 'command'"))
@@ -178,7 +178,7 @@ def _old(miner: Antminer, document: dict[str, Any]) -> bytes:
     return b"{" + b",".join(parts) + b',"id":1}'
 
 
-def _old_single(miner: Antminer, command: str) -> bytes:
+def _old_single(miner: AntminerDevice, command: str) -> bytes:
     reply = legacy.reply(miner, command)
     if reply is None and command in _GUARDED:
         message = f"Access denied to '{command}' command"
@@ -187,7 +187,7 @@ def _old_single(miner: Antminer, command: str) -> bytes:
     return _spoilt_stats(miner, text) if command == "stats" else text
 
 
-def _new(miner: Antminer, document: dict[str, Any]) -> bytes:
+def _new(miner: AntminerDevice, document: dict[str, Any]) -> bytes:
     command = document.get("command")
     is_modern = document.get("new_api") is True and "no_new_api" not in miner.faults
     if isinstance(command, list) and "no_array" not in miner.faults:
@@ -204,7 +204,7 @@ def _new(miner: Antminer, document: dict[str, Any]) -> bytes:
     return _refusal(miner, 14, "Invalid command")
 
 
-def _refusal(miner: Antminer, code: int, message: str) -> bytes:
+def _refusal(miner: AntminerDevice, code: int, message: str) -> bytes:
     """How this build says that it does not know a command, or a form of asking."""
     if "empty_unknown" in miner.faults:
         return b""
@@ -214,7 +214,7 @@ def _refusal(miner: Antminer, code: int, message: str) -> bytes:
     return _legacy(miner, legacy.error(miner, code, message))
 
 
-def _array(miner: Antminer, commands: list[Any], *, is_modern: bool) -> bytes:
+def _array(miner: AntminerDevice, commands: list[Any], *, is_modern: bool) -> bytes:
     names = [name[:NAME_LENGTH] for name in commands[:MAX_ARRAY] if isinstance(name, str)]
     values: dict[str, Any] = {}
     for name in [*(n for n in names if n != "reload"), *(n for n in names if n == "reload")]:
@@ -226,7 +226,7 @@ def _array(miner: Antminer, commands: list[Any], *, is_modern: bool) -> bytes:
     return _encode(miner, values)
 
 
-def _plain_text(miner: Antminer, request: bytes) -> bytes:
+def _plain_text(miner: AntminerDevice, request: bytes) -> bytes:
     command = request.decode("utf-8", "replace").strip("\0\r\n ").partition("|")[0]
     is_old = miner.spec.generation is Generation.OLD
     reply = legacy.reply(miner, command[:NAME_LENGTH])
@@ -235,7 +235,7 @@ def _plain_text(miner: Antminer, request: bytes) -> bytes:
     return legacy.as_text(reply or legacy.error(miner, 14, "Invalid command"))
 
 
-def _spoilt_stats(miner: Antminer, text: bytes) -> bytes:
+def _spoilt_stats(miner: AntminerDevice, text: bytes) -> bytes:
     # slips of single builds: they break the JSON, not the facts in it
     if miner.faults.take("truncated_stats"):
         return text[: len(text) * 2 // 3]
@@ -252,13 +252,13 @@ def _spoilt_stats(miner: Antminer, text: bytes) -> bytes:
             return text.replace(name, name + b"\nV1.3.58", 1)
 
 
-def _legacy(miner: Antminer, reply: dict[str, Any]) -> bytes:
+def _legacy(miner: AntminerDevice, reply: dict[str, Any]) -> bytes:
     if "lowercase_keys" in miner.faults:
         return _encode(miner, _lower(reply))
     return legacy.encode(miner, reply)
 
 
-def _encode(miner: Antminer, reply: dict[str, Any]) -> bytes:
+def _encode(miner: AntminerDevice, reply: dict[str, Any]) -> bytes:
     del miner
     return msgspec.json.encode(reply)
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from simulator.antminer import cgi_new, cgi_old
 from simulator.antminer.catalogue import Generation, Shape
-from simulator.http import DigestGate, HttpConnection, Request, Response, parse_digest
+from simulator.antminer.output import page
+from simulator.http import DigestGate, HttpConnection, WebRequest, WebResponse, parse_digest
 
 if TYPE_CHECKING:
-    from simulator.antminer.device import Antminer
+    from simulator.antminer.device import AntminerDevice
 
 REALM: Final = "antMiner Configuration"
 CGI_S: Final = 0.08
 _UNKNOWN_METER: Final = "error 6060 cmd"
-Script = Callable[["Antminer", Request], Awaitable[Response]]
 # paths that change something, by the name of the change in the ledger
 ORDERS: Final = {
     "/cgi-bin/reboot.cgi": "reboot",
@@ -37,26 +36,21 @@ class PowerConnection(HttpConnection):
     kind = "power"
 
 
-class WebServer:
+class AntminerWebServer:
     """lighttpd as the firmware ships it."""
 
-    def __init__(self, miner: Antminer) -> None:
+    def __init__(self, miner: AntminerDevice) -> None:
         self._miner = miner
         self._gate = DigestGate(REALM)
         self._authorized = 0
         self._uses: dict[str, int] = {}
         self._running = 0
-        self.most_at_once = 0
-        """The largest number of CGIs that ever ran side by side."""
 
-    async def handle(self, request: Request) -> Response:
+    async def handle(self, request: WebRequest) -> WebResponse:
         """Answer one request to port 80."""
-        # imported here: the scripts need the device, the device needs its web server
-        from simulator.antminer import cgi_new, cgi_old
-
         miner = self._miner
         if self.web_hangs():
-            return Response(hold=True)
+            return WebResponse(hold=True)
         if request.path == "/" and "root_404" in miner.faults:
             return page(404, "404 - Not Found")
         if (refusal := self._check(request)) is not None:
@@ -67,12 +61,12 @@ class WebServer:
         if script is None:
             return self._static(request)
         self._running += 1
-        self.most_at_once = max(self.most_at_once, self._running)
+        miner.most_scripts = max(miner.most_scripts, self._running)
         try:
             fragile = miner.faults.get("fragile_web")
             if fragile is not None and self._running > int(fragile.args.get("limit", 3)):
                 miner.web_hung = True
-                return Response(hold=True)
+                return WebResponse(hold=True)
             await miner.clock.sleep(CGI_S)
             if miner.faults.take("cgi_fails", text=request.line):
                 return page(500, "500 - Internal Server Error")
@@ -82,7 +76,7 @@ class WebServer:
         finally:
             self._running -= 1
 
-    async def power(self, request: Request) -> Response:
+    async def power(self, request: WebRequest) -> WebResponse:
         """Answer one request to port 6060."""
         miner = self._miner
         answers = {
@@ -97,13 +91,13 @@ class WebServer:
         text = answers.get(request.path, _UNKNOWN_METER)
         if "meter_unknown" in miner.faults and request.path == "/miner_power":
             text = _UNKNOWN_METER
-        return Response(body=text.encode(), headers=(("Content-Type", "text/plain"),))
+        return WebResponse(body=text.encode(), headers=(("Content-Type", "text/plain"),))
 
     def web_hangs(self) -> bool:
         """True once too many scripts at once have brought the server down."""
         return self._miner.web_hung
 
-    def _check(self, request: Request) -> Response | None:
+    def _check(self, request: WebRequest) -> WebResponse | None:
         miner = self._miner
         faults = miner.faults
         self._gate.realm = REALM.lower() if "realm_lowercase" in faults else REALM
@@ -129,7 +123,7 @@ class WebServer:
             return self._challenge(request)
         return None
 
-    def _challenge(self, request: Request, *, stale: bool = False) -> Response:
+    def _challenge(self, request: WebRequest, *, stale: bool = False) -> WebResponse:
         miner = self._miner
         action = ORDERS.get(request.path)
         if action is not None and b"onPageLoaded" not in request.body:
@@ -140,42 +134,11 @@ class WebServer:
         value = self._gate.challenge(secret=secret, opaque="opaque" in miner.faults, stale=stale)
         return page(401, "401 - Unauthorized", ("WWW-Authenticate", value))
 
-    def _static(self, request: Request) -> Response:
+    def _static(self, request: WebRequest) -> WebResponse:
         miner = self._miner
         archive = miner.archives.get(request.path.removeprefix("/log/"))
         if request.path.startswith("/log/") and archive is not None:
-            return Response(body=archive, headers=(("Content-Type", "application/x-tar"),))
+            return WebResponse(body=archive, headers=(("Content-Type", "application/x-tar"),))
         if request.path in ("/", "/index.html"):
             return page(200, f"{miner.spec.name} - Antminer")
         return page(404, "404 - Not Found")
-
-
-def page(status: int, title: str, *headers: tuple[str, str]) -> Response:
-    """A page the server itself makes."""
-    body = (
-        '<?xml version="1.0" encoding="iso-8859-1"?>\n'
-        f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
-    )
-    return Response(status, body.encode(), (("Content-Type", "text/html"), *headers))
-
-
-def json_output(miner: Antminer, document: Any) -> Response:
-    """A script's JSON."""
-    return script_output(miner, json.dumps(document))
-
-
-def code_output(miner: Antminer, code: str, message: str) -> Response:
-    """A script's refusal."""
-    return json_output(miner, {"stats": "error", "code": code, "msg": message})
-
-
-def script_output(miner: Antminer, text: str, *, status: int = 200) -> Response:
-    """What a shell script printed: two blank lines first, no length, and hardly a type."""
-    is_old = miner.spec.generation is Generation.OLD
-    return Response(
-        status,
-        b"\n\n" + text.encode(),
-        () if is_old else (("Content-Type", "text/html"),),
-        length=False,
-        chunked=miner.spec.chunked,
-    )

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from simulator.http import Request
+from simulator.http import WebRequest
 from simulator.iceriver import logs, reads
 from simulator.iceriver.bridge import Bridge, WebError, parse
 from simulator.iceriver.catalogue import Variant
@@ -15,7 +15,7 @@ from simulator.iceriver.forms import upload
 from simulator.iceriver.render import compose
 
 if TYPE_CHECKING:
-    from simulator.iceriver.device import Iceriver
+    from simulator.iceriver.device import IceriverDevice
 
 Given = dict[str, str]
 _INCOMPLETE: Final = "参数不完整"
@@ -40,7 +40,7 @@ class Result:
     message: str = ""
 
 
-Work = Callable[[Bridge, Given, Request], Awaitable[Result]]
+Work = Callable[[Bridge, Given, WebRequest], Awaitable[Result]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Action:
     works: dict[str, Work]
 
 
-async def _panel(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _panel(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     del given, request
     miner = bridge.miner
     data = await bridge.read("info")
@@ -70,7 +70,7 @@ async def _panel(bridge: Bridge, given: Given, request: Request) -> Result:
     return Result(data | {"refTime": reads.device_time(miner)})
 
 
-async def _light(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _light(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     del request
     if given.get("locate") not in ("0", "1"):
         raise WebError(1, _INCOMPLETE)
@@ -78,30 +78,30 @@ async def _light(bridge: Bridge, given: Given, request: Request) -> Result:
     return await _order(bridge, compose('{"id":"setlocate","on":%s}', on))
 
 
-async def _restart(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _restart(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     del given, request
     return await _order(bridge, compose('{"id":"restart"}'))
 
 
-async def _reset(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _reset(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     del given, request
     return await _order(bridge, compose('{"id":"resetfactory"}'))
 
 
-async def _hello(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _hello(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     del given, request
     await bridge.read("hello")
     return Result({})
 
 
-async def _login(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _login(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     del request
     user, word = given.get("user", ""), given.get("pwd", "")
     await bridge.ret(compose('{"id":"login","user":"%s","pass":"%s"}', user, word))
     return Result({"id": "login"}, "(null)")
 
 
-async def _machine(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _machine(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     del given, request
     miner = bridge.miner
     pools = _rows(miner, (await bridge.read("getpool"))["pools"])
@@ -112,7 +112,7 @@ async def _machine(bridge: Bridge, given: Given, request: Request) -> Result:
     return Result(data)
 
 
-async def _set_pools(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _set_pools(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     if not all(name in given for name in _FIELDS):
         raise WebError(1, _INCOMPLETE)
     done = await _order(bridge, compose(_SETPOOL, *(given[name] for name in _FIELDS)))
@@ -121,7 +121,7 @@ async def _set_pools(bridge: Bridge, given: Given, request: Request) -> Result:
     return done
 
 
-async def _set_hardware(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _set_hardware(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     del request
     miner, word = bridge.miner, given.get("fanmode", "")
     if word == "sleep" and "garbles_sleep" in miner.faults and miner.variant is Variant.A:
@@ -130,12 +130,12 @@ async def _set_hardware(bridge: Bridge, given: Given, request: Request) -> Resul
     return await _order(bridge, compose(_SETHW, control, given.get("fanratio", ""), word))
 
 
-async def _network(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _network(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     del given, request
     return Result(await bridge.read("getnet"))
 
 
-async def _set_network(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _set_network(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     del request
     names = ("ip", "netmask", "host", "gateway")
     if given.get("agreement") not in ("dhcp", "static") or not all(map(given.get, names)):
@@ -145,7 +145,7 @@ async def _set_network(bridge: Bridge, given: Given, request: Request) -> Result
     return await _order(bridge, compose(_SETNET, is_dynamic, *values, given.get("dns", "")))
 
 
-async def _set_password(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _set_password(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     del request
     if not all(map(given.get, ("nowpwd", "newpwd", "compwd"))):
         raise WebError(1, _INCOMPLETE)
@@ -155,7 +155,7 @@ async def _set_password(bridge: Bridge, given: Given, request: Request) -> Resul
     return await _order(bridge, compose(form, given["nowpwd"], given["newpwd"]))
 
 
-async def _install(bridge: Bridge, given: Given, request: Request) -> Result:
+async def _install(bridge: Bridge, given: Given, request: WebRequest) -> Result:
     found = upload(request.headers, request.body)
     if found is None:
         raise WebError(1, _NO_FILE)
@@ -168,7 +168,7 @@ async def _install(bridge: Bridge, given: Given, request: Request) -> Result:
 
 
 def _log(*, is_history: bool) -> Work:
-    async def work(bridge: Bridge, given: Given, request: Request) -> Result:
+    async def work(bridge: Bridge, given: Given, request: WebRequest) -> Result:
         del given, request
         which = "true" if is_history else "false"
         parts = await bridge.call(compose('{"id":"log","history":%s}', which))
@@ -185,7 +185,7 @@ async def _order(bridge: Bridge, command: bytes) -> Result:
     return Result({}, "(null)" if bridge.miner.variant is Variant.A else "")
 
 
-def _rows(miner: Iceriver, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _rows(miner: IceriverDevice, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [_as_floats(row) for row in rows] if miner.spec.number_text else rows
 
 

@@ -9,7 +9,7 @@ from simulator.iceriver.daemon import ask
 from simulator.orders import Reaction
 
 if TYPE_CHECKING:
-    from simulator.iceriver.device import Iceriver
+    from simulator.iceriver.device import IceriverDevice
 
 _PATIENCE_S: Final = 60.0
 
@@ -34,7 +34,7 @@ class LostError(Exception):
 class Bridge:
     """One for each device."""
 
-    def __init__(self, miner: Iceriver) -> None:
+    def __init__(self, miner: IceriverDevice) -> None:
         self.miner = miner
 
     async def call(self, command: bytes) -> tuple[bytes, ...]:

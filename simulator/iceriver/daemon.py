@@ -14,12 +14,12 @@ import msgspec
 
 from simulator.iceriver import firmware, logs, orders, reads
 from simulator.iceriver.catalogue import Variant
-from simulator.iceriver.firmware import ImageError
-from simulator.net import Connection, Listener
+from simulator.iceriver.firmware import IceriverImageError
+from simulator.net import Connection, ListeningPort
 from simulator.orders import Order, OrderError, Reaction
 
 if TYPE_CHECKING:
-    from simulator.iceriver.device import Iceriver
+    from simulator.iceriver.device import IceriverDevice
 
 Command = dict[str, Any]
 MAX_LINE: Final = 64 * 1024
@@ -35,23 +35,23 @@ _USER: Final = "admin"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DaemonAnswer:
     """What is sent back, each part in a write of its own; no parts: the daemon hangs."""
 
     parts: tuple[bytes, ...] = ()
     reaction: Reaction = Reaction.ANSWER
 
 
-async def ask(miner: Iceriver, line: bytes) -> Answer:
+async def ask(miner: IceriverDevice, line: bytes) -> DaemonAnswer:
     """Let the daemon carry out one command; comes back when it would answer."""
     command = _parse(line)
     if command is None:
-        return Answer((INVALID + _end(miner),))
+        return DaemonAnswer((INVALID + _end(miner),))
     name = command["id"]
     if miner.faults.take("daemon_hangs", text=name):
-        return Answer()
+        return DaemonAnswer()
     if name == "log":
-        return Answer(_log_parts(miner, is_history=command.get("history") is True))
+        return DaemonAnswer(_log_parts(miner, is_history=command.get("history") is True))
     if (found := reads.ret(miner, name)) is not None:
         # this one's code means nothing on older builds
         strange = name == "getlocate" and miner.variant is Variant.A
@@ -66,7 +66,7 @@ class DaemonConnection(Connection):
 
     kind = "daemon"
 
-    def __init__(self, miner: Iceriver, listener: Listener) -> None:
+    def __init__(self, miner: IceriverDevice, listener: ListeningPort) -> None:
         super().__init__(miner, listener)
         self.miner = miner
         self._buffer = bytearray()
@@ -128,24 +128,26 @@ def _parse(line: bytes) -> Command | None:
     return document
 
 
-def _end(miner: Iceriver) -> bytes:
+def _end(miner: IceriverDevice) -> bytes:
     return b"\n" if miner.spec.variant is Variant.A else b" "
 
 
-def _answer(miner: Iceriver, name: str, code: int, found: Command | None = None) -> Answer:
+def _answer(
+    miner: IceriverDevice, name: str, code: int, found: Command | None = None
+) -> DaemonAnswer:
     content: Command = {"code": code, **(found or {})}
     if code and found is None:
         content["msg"] = _MESSAGES.get(code, "failed")
-    return Answer((msgspec.json.encode({"id": name, "ret": content}) + _end(miner),))
+    return DaemonAnswer((msgspec.json.encode({"id": name, "ret": content}) + _end(miner),))
 
 
-def _login(miner: Iceriver, command: Command) -> int:
+def _login(miner: IceriverDevice, command: Command) -> int:
     if command.get("user") != _USER:
         return BAD_USER
     return OK if command.get("pass") == miner.login_password() else BAD_PASSWORD
 
 
-async def _order(miner: Iceriver, name: str, command: Command) -> Answer:
+async def _order(miner: IceriverDevice, name: str, command: Command) -> DaemonAnswer:
     build = _ORDERS.get(name)
     if build is None:
         return _answer(miner, name, FAILED)
@@ -154,7 +156,7 @@ async def _order(miner: Iceriver, name: str, command: Command) -> Answer:
     except OrderError as error:
         miner.refuse(_ACTIONS[name], str(error))
         return _answer(miner, name, FAILED)
-    except ImageError as error:
+    except IceriverImageError as error:
         miner.refuse(_ACTIONS[name], str(error))
         return _answer(miner, name, error.code)
     except _PasswordError as error:
@@ -163,7 +165,7 @@ async def _order(miner: Iceriver, name: str, command: Command) -> Answer:
     for order in wanted:
         reaction = await miner.accept(order)
         if reaction is not Reaction.ANSWER:
-            return Answer(reaction=reaction)
+            return DaemonAnswer(reaction=reaction)
     return _answer(miner, name, OK)
 
 
@@ -173,7 +175,7 @@ class _PasswordError(Exception):
         self.code = code
 
 
-def _change_password(miner: Iceriver, command: Command) -> list[Order]:
+def _change_password(miner: IceriverDevice, command: Command) -> list[Order]:
     word = command.get("newpass")
     if command.get("pass") != miner.login_password():
         raise _PasswordError(BAD_PASSWORD)
@@ -182,23 +184,23 @@ def _change_password(miner: Iceriver, command: Command) -> list[Order]:
     return [orders.password(miner, word)]
 
 
-def _install(miner: Iceriver, command: Command) -> list[Order]:
+def _install(miner: IceriverDevice, command: Command) -> list[Order]:
     path, keep = command.get("file"), command.get("keepconfig")
     if not isinstance(path, str) or not isinstance(keep, bool):
         raise OrderError("file")
     data = miner.uploads.get(path)
     if data is None:
-        raise ImageError(firmware.NO_FILE)
+        raise IceriverImageError(firmware.NO_FILE)
     if "md5_fails" in miner.faults or command.get("filemd5") != firmware.md5(data):
-        raise ImageError(firmware.MD5_WRONG)
+        raise IceriverImageError(firmware.MD5_WRONG)
     image = firmware.open_image(data)
     locked = miner.variant is Variant.B and "takes_any_model" not in miner.faults
     if locked and image.model != miner.spec.name:
-        raise ImageError(firmware.INVALID_FILE)
+        raise IceriverImageError(firmware.INVALID_FILE)
     return [orders.install(miner, image, keep_config=keep)]
 
 
-def _log_parts(miner: Iceriver, *, is_history: bool) -> tuple[bytes, ...]:
+def _log_parts(miner: IceriverDevice, *, is_history: bool) -> tuple[bytes, ...]:
     parts: list[bytes] = []
     now = miner.unix()
     for number, log in enumerate(logs.history(miner) if is_history else [logs.current(miner)]):
@@ -218,7 +220,7 @@ _MESSAGES: Final = {
     firmware.NO_FILE: "file not exist",
     BAD_NEW_PASSWORD: "invalid newpass",
 }
-_ORDERS: Final[dict[str, Callable[[Iceriver, Command], list[Order]]]] = {
+_ORDERS: Final[dict[str, Callable[[IceriverDevice, Command], list[Order]]]] = {
     "setlocate": lambda miner, command: [orders.light(miner, command)],
     "setpool": lambda miner, command: [orders.pools(miner, command)],
     "sethw": orders.hardware,

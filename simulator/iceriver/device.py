@@ -6,31 +6,28 @@ import copy
 import ipaddress
 from typing import Any, ClassVar, Final
 
-from simulator.device import Place
+from simulator.device import DevicePlace
 from simulator.iceriver import factory, firmware
-from simulator.iceriver.catalogue import Model, Variant, next_build
-from simulator.iceriver.daemon import DaemonConnection
-from simulator.iceriver.orders import MODES
-from simulator.iceriver.process import Hasher
-from simulator.iceriver.web import WebServer
+from simulator.iceriver.catalogue import IceriverModel, Variant, next_build
+from simulator.iceriver.memory import WebMemory
+from simulator.iceriver.process import MODES, Hasher
 from simulator.miner import Miner
-from simulator.net import Listener
 from simulator.orders import Order, Reaction
-from simulator.pools import Pool, PoolState, pool_states, working_pools
+from simulator.pools import Pool, PoolSlot, pool_states, working_pools
 
 _DAEMON_START_S: Final = 30.0
 """From the boot on until the daemon listens."""
 _RESTART_EVERY_S: Final = 1800.0
 
 
-class Iceriver(Miner):
-    """One IceRiver with the maker's firmware."""
+class IceriverDevice(Miner):
+    """One IceRiver with the maker's firmware. `simulator.iceriver.build` puts servers behind its ports."""
 
     make = "iceriver"
     boot_s = 45.0  # the start script of the web server alone sleeps for most of that
     pool_up_s = 8.0
 
-    def __init__(self, spec: Model, place: Place) -> None:
+    def __init__(self, spec: IceriverModel, place: DevicePlace) -> None:
         super().__init__(place, board_slots=spec.boards)
         self.spec = spec
         self.key, self.model, self.firmware = spec.key, spec.name, spec.firmware
@@ -38,7 +35,7 @@ class Iceriver(Miner):
         self.generation = "stock" if spec.firmware == "stock" else None
         self.hashrate_hs = spec.hashrate_hs
         self.build = spec.build
-        self.pending: tuple[firmware.Image, bool] | None = None
+        self.pending: tuple[firmware.IceriverImage, bool] | None = None
         """The image for the next boot, and whether the configuration outlives it."""
         self.uploads: dict[str, bytes] = {}
         self.bricked = False
@@ -58,12 +55,8 @@ class Iceriver(Miner):
         self.hasher.start(asleep=False, ago_s=uptime_s)
         self._first_started = self.clock.now() - uptime_s
         self._restless = False
-        self.web = WebServer(self)
+        self.web = WebMemory(self.faults)
         self.faults.build_in(spec.quirks)
-        self.listeners["http"] = Listener(self.ip, self.ports["http"], self.web.connection)
-        self.listeners["daemon"] = Listener(
-            self.ip, self.ports["daemon"], lambda listener: DaemonConnection(self, listener)
-        )
 
     # --- what it shows of itself -----------------------------------------------------------------
 
@@ -124,7 +117,7 @@ class Iceriver(Miner):
             rpms[0] = 0
         return [*rpms, *(0 for _ in range(4 - len(rpms)))]
 
-    def pool_states(self) -> list[PoolState]:
+    def pool_states(self) -> list[PoolSlot]:
         """All three slots."""
         hasher = self.hasher
         return pool_states(
@@ -143,7 +136,7 @@ class Iceriver(Miner):
             return False
         if kind == "daemon":
             return self.daemon_answers and "refuses_4111" not in self.faults
-        return "web_down" not in self.faults and not self.web.is_out_of_memory
+        return "web_down" not in self.faults and not self.web.is_used_up
 
     def move_to(self, ip: str) -> None:
         super().move_to(ip)
@@ -212,7 +205,7 @@ class Iceriver(Miner):
         if not wanted["dhcp"] and wanted["ip"] != self.ip and _is_loopback(wanted["ip"]):
             self.move_to(wanted["ip"])
 
-    def flash(self, image: firmware.Image, *, keep_config: bool) -> None:
+    def flash(self, image: firmware.IceriverImage, *, keep_config: bool) -> None:
         """Keep a checked image for the next boot."""
         self.pending = (image, keep_config)
         before, after = {"version": self.firmware_version}, {"pending": image.build}
@@ -267,7 +260,7 @@ class Iceriver(Miner):
         self._pools_since = self.clock.now()
         self.sync_listeners()
 
-    def _boot_into(self, image: firmware.Image, *, keep_config: bool) -> None:
+    def _boot_into(self, image: firmware.IceriverImage, *, keep_config: bool) -> None:
         before, after = {"version": self.build}, {"version": image.build}
         self.record("flash", "applied", before=before, after=after)
         if image.model != self.spec.name:
@@ -298,12 +291,12 @@ class Iceriver(Miner):
         return self.hasher.is_up and self.reaches(pool)
 
 
-class ForeignIceriver(Iceriver):
+class ForeignIceriverDevice(IceriverDevice):
     """An IceRiver machine with somebody else's firmware, to be left alone: orders are noted and turned away."""
 
     foreign: ClassVar[bool] = True
 
-    def __init__(self, spec: Model, place: Place) -> None:
+    def __init__(self, spec: IceriverModel, place: DevicePlace) -> None:
         super().__init__(spec, place)
         self.generation = spec.firmware if spec.firmware == "pbfarmer" else None
         self.tapped = True

@@ -34,7 +34,7 @@ _MARK: Final = b"BGZSIM1\0"
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class ImageError(Exception):
+class IceriverImageError(Exception):
     """The device turns the image down, with one of its codes."""
 
     def __init__(self, code: int) -> None:
@@ -43,7 +43,7 @@ class ImageError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class IceriverImage:
     """What a file says of itself: the model's name, the build and the variant it brings."""
 
     model: str
@@ -53,22 +53,22 @@ class Image:
 
 def build_image(model: str, build: str, *, variant: Variant = Variant.B, size: int = 4096) -> bytes:
     """A file for one model."""
-    header = json.dumps(asdict(Image(model, build, variant.value))).encode()
+    header = json.dumps(asdict(IceriverImage(model, build, variant.value))).encode()
     filler = random.Random(f"{model}{build}").randbytes(size)
     content = _MARK + struct.pack("<I", len(header)) + header + filler
     return content + hashlib.sha256(content).digest()
 
 
-def open_image(data: bytes) -> Image:
+def open_image(data: bytes) -> IceriverImage:
     """Unpack a file. Raises ImageError."""
     if not data.startswith(_MARK) or len(data) < len(_MARK) + 4 + 32:
-        raise ImageError(INVALID_FILE)
+        raise IceriverImageError(INVALID_FILE)
     content, digest = data[:-32], data[-32:]
     if hashlib.sha256(content).digest() != digest:
-        raise ImageError(DATA_LOST)
+        raise IceriverImageError(DATA_LOST)
     (length,) = struct.unpack_from("<I", content, len(_MARK))
     start = len(_MARK) + 4
-    return Image(**json.loads(content[start : start + length]))
+    return IceriverImage(**json.loads(content[start : start + length]))
 
 
 def md5(data: bytes) -> str:

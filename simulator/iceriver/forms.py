@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
-from simulator.http import Request
+from simulator.http import WebRequest
 
 _BOUNDARY: Final = re.compile(r'boundary="?([^";]+)"?')
 _NAME: Final = re.compile(r'[; ]name="([^"]*)"')
 _FILE_NAME: Final = re.compile(r'filename="([^"]*)"')
 
 
-def fields(request: Request, *, with_query: bool = True) -> dict[str, str]:
+def fields(request: WebRequest, *, with_query: bool = True) -> dict[str, str]:
     """The fields, without the spaces around their values; one in the body outdoes one in the query."""
     texts = [request.query] if with_query else []
     if "multipart" not in request.headers.get("content-type", ""):

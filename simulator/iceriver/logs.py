@@ -7,19 +7,19 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from simulator.iceriver.device import Iceriver
+    from simulator.iceriver.device import IceriverDevice
 
 HISTORY: Final = 3
 """Files of the history, which always come together."""
 _LINES: Final = 200
 
 
-def current(miner: Iceriver) -> bytes:
+def current(miner: IceriverDevice) -> bytes:
     """The log of this run."""
     return _log(miner, 0)
 
 
-def history(miner: Iceriver) -> list[bytes]:
+def history(miner: IceriverDevice) -> list[bytes]:
     """The logs of runs before."""
     return [_log(miner, n) for n in range(1, HISTORY + 1)]
 
@@ -30,7 +30,7 @@ def mangle(log: bytes) -> str:
     return text.replace("\t", "&nbsp;&nbsp;").replace("\n", "<br/>")
 
 
-def _log(miner: Iceriver, run: int) -> bytes:
+def _log(miner: IceriverDevice, run: int) -> bytes:
     if "log_empty" in miner.faults:
         return b""
     at = datetime.fromtimestamp(miner.unix() - run * 86_400, UTC)

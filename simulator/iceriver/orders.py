@@ -9,10 +9,9 @@ from simulator.orders import Order, OrderError
 from simulator.pools import SLOTS
 
 if TYPE_CHECKING:
-    from simulator.iceriver.device import Iceriver
-    from simulator.iceriver.firmware import Image
+    from simulator.iceriver.device import IceriverDevice
+    from simulator.iceriver.firmware import IceriverImage
 
-MODES: Final = ("normal", "sleep")
 _LIGHT_S: Final = 1.0
 _POOLS_S: Final = 2.0
 _HARDWARE_S: Final = 1.0
@@ -20,7 +19,7 @@ _RESTART_S: Final = 2.0
 _UNPACK_S: Final = 6.0
 
 
-def light(miner: Iceriver, given: dict[str, Any]) -> Order:
+def light(miner: IceriverDevice, given: dict[str, Any]) -> Order:
     """Switch the light that shows where the miner stands. Raises OrderError."""
     on = given.get("on")
     if not isinstance(on, bool):
@@ -28,7 +27,7 @@ def light(miner: Iceriver, given: dict[str, Any]) -> Order:
     return Order("light", lambda: miner.set_light(on), {"on": miner.light}, {"on": on}, _LIGHT_S)
 
 
-def pools(miner: Iceriver, given: dict[str, Any]) -> Order:
+def pools(miner: IceriverDevice, given: dict[str, Any]) -> Order:
     """Replace all three pools. Raises OrderError."""
     rows = given.get("pools")
     if not isinstance(rows, list) or len(rows) != SLOTS:
@@ -49,7 +48,7 @@ def pools(miner: Iceriver, given: dict[str, Any]) -> Order:
     return Order("pools", lambda: miner.set_pools(wanted), before, after, _POOLS_S)
 
 
-def hardware(miner: Iceriver, given: dict[str, Any]) -> list[Order]:
+def hardware(miner: IceriverDevice, given: dict[str, Any]) -> list[Order]:
     """Set fan and mode: an order for each that would change, the one for the fan if none would.
 
     A word that is no mode is answered like one, and changes nothing. Raises OrderError.
@@ -86,7 +85,7 @@ def hardware(miner: Iceriver, given: dict[str, Any]) -> list[Order]:
     return found
 
 
-def network(miner: Iceriver, given: dict[str, Any]) -> Order:
+def network(miner: IceriverDevice, given: dict[str, Any]) -> Order:
     """Set the address, or ask for one. Raises OrderError."""
     names = ("ip", "netmask", "host", "gateway", "dns")
     if not isinstance(given.get("dhcp"), bool) or not all(
@@ -104,17 +103,17 @@ def network(miner: Iceriver, given: dict[str, Any]) -> Order:
     )
 
 
-def password(miner: Iceriver, word: str) -> Order:
+def password(miner: IceriverDevice, word: str) -> Order:
     """Set the password that only the web page asks for."""
     return Order("password", lambda: miner.set_password(word), {}, {}, _HARDWARE_S)
 
 
-def reboot(miner: Iceriver) -> Order:
+def reboot(miner: IceriverDevice) -> Order:
     """Restart the control board."""
     return Order("reboot", miner.power_cycle, {"boot": miner.boot}, {}, _RESTART_S, later=True)
 
 
-def factory_reset(miner: Iceriver) -> Order:
+def factory_reset(miner: IceriverDevice) -> Order:
     """Back to factory settings: the maker's pools, the default password."""
     return Order(
         "factory_reset",
@@ -126,7 +125,7 @@ def factory_reset(miner: Iceriver) -> Order:
     )
 
 
-def install(miner: Iceriver, image: Image, *, keep_config: bool) -> Order:
+def install(miner: IceriverDevice, image: IceriverImage, *, keep_config: bool) -> Order:
     """Take an image that passed its check; the next boot is into it."""
     return Order(
         "firmware",

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from simulator.clock import DeviceClock
-from simulator.iceriver.catalogue import Model
+from simulator.iceriver.catalogue import IceriverModel
 from simulator.physics import board_strengths, toward
 
+MODES: Final = ("normal", "sleep")
 SHORT_S: Final = 300.0
 LONG_S: Final = 1800.0
 POINTS: Final = 23
@@ -37,7 +38,7 @@ class _Leg:
 class Hasher:
     """Counts from its own start. Asleep it is up, and hashes nothing."""
 
-    def __init__(self, model: Model, clock: DeviceClock, seed: random.Random) -> None:
+    def __init__(self, model: IceriverModel, clock: DeviceClock, seed: random.Random) -> None:
         self.model = model
         self.overheated = False
         self.barren = False

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from simulator.iceriver.process import LONG_S, POINTS, SHORT_S
 
 if TYPE_CHECKING:
-    from simulator.iceriver.device import Iceriver
-    from simulator.pools import PoolState
+    from simulator.iceriver.device import IceriverDevice
+    from simulator.pools import PoolSlot
 
 Ret = dict[str, Any]
 _DIFFICULTY: Final = 140_737.49
@@ -19,18 +19,18 @@ _LOUD_C: Final = 126
 _VOLTAGE: Final = 0.48
 
 
-def ret(miner: Iceriver, name: str) -> Ret | None:
+def ret(miner: IceriverDevice, name: str) -> Ret | None:
     """The content of that command's `ret`, without its code; `None` for a command nobody knows."""
     read = _READS.get(name)
     return None if read is None else read(miner)
 
 
-def device_time(miner: Iceriver) -> str:
+def device_time(miner: IceriverDevice) -> str:
     """`refTime` of the web page."""
     return f"{datetime.fromtimestamp(miner.unix(), UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _info(miner: Iceriver) -> Ret:
+def _info(miner: IceriverDevice) -> Ret:
     spec = miner.spec
     return {
         "model": spec.name if spec.names_itself else "none",
@@ -44,7 +44,7 @@ def _info(miner: Iceriver) -> Ret:
     }
 
 
-def _network(miner: Iceriver) -> Ret:
+def _network(miner: IceriverDevice) -> Ret:
     network = miner.network
     gateway = network["gateway"]
     return {
@@ -61,11 +61,11 @@ def _network(miner: Iceriver) -> Ret:
     }
 
 
-def _locate(miner: Iceriver) -> Ret:
+def _locate(miner: IceriverDevice) -> Ret:
     return {"on": miner.light}
 
 
-def _boardpow(miner: Iceriver) -> Ret:
+def _boardpow(miner: IceriverDevice) -> Ret:
     hasher, unit_hs = miner.hasher, miner.spec.unit_hs
     portion = sum(hasher.share_of_board(slot) for slot in miner.boards())
     pools = miner.pool_states()
@@ -82,7 +82,7 @@ def _boardpow(miner: Iceriver) -> Ret:
     }
 
 
-def _state(miner: Iceriver) -> Ret:
+def _state(miner: IceriverDevice) -> Ret:
     hashes = miner.hasher.works and len(miner.boards()) == miner.spec.boards
     hot = miner.hasher.overheated or "temp_flag_low" in miner.faults
     return {
@@ -93,15 +93,15 @@ def _state(miner: Iceriver) -> Ret:
     }
 
 
-def _fan(miner: Iceriver) -> Ret:
+def _fan(miner: IceriverDevice) -> Ret:
     return {"fans": miner.fan_rpms()}
 
 
-def _pools(miner: Iceriver) -> Ret:
+def _pools(miner: IceriverDevice) -> Ret:
     return {"pools": [_pool(pool) for pool in miner.pool_states()]}
 
 
-def _pool(pool: PoolState) -> Ret:
+def _pool(pool: PoolSlot) -> Ret:
     return {
         "no": pool.index + 1,
         "addr": pool.url,
@@ -120,12 +120,12 @@ def _pool(pool: PoolState) -> Ret:
     }
 
 
-def _boards(miner: Iceriver) -> Ret:
+def _boards(miner: IceriverDevice) -> Ret:
     found = miner.boards()
     return {"chainnum": len(found), "boards": [_board(miner, slot) for slot in found]}
 
 
-def _board(miner: Iceriver, slot: int) -> Ret:
+def _board(miner: IceriverDevice, slot: int) -> Ret:
     spec, hasher, faults = miner.spec, miner.hasher, miner.faults
     cold, share = "cold" in faults, miner.hasher.share_of_board(slot)
     loud = "bad_sensor" in faults and slot == min(1, spec.boards - 1)
@@ -150,11 +150,11 @@ def _board(miner: Iceriver, slot: int) -> Ret:
     return row
 
 
-def _hardware(miner: Iceriver) -> Ret:
+def _hardware(miner: IceriverDevice) -> Ret:
     return {"getratio": miner.fan_ratio, "getmode": int(miner.mode == "normal")}
 
 
-def _chips(miner: Iceriver) -> Ret:
+def _chips(miner: IceriverDevice) -> Ret:
     spec, hasher, cold = miner.spec, miner.hasher, "cold" in miner.faults
     rows: list[Ret] = []
     for slot in range(spec.boards):
@@ -174,7 +174,7 @@ def _chips(miner: Iceriver) -> Ret:
     return {"chips": rows}
 
 
-def _version(miner: Iceriver) -> Ret:
+def _version(miner: IceriverDevice) -> Ret:
     return {
         "bgminer": [miner.softver1],
         "boot": [miner.spec.boot],
@@ -183,20 +183,20 @@ def _version(miner: Iceriver) -> Ret:
     }
 
 
-def _hello(miner: Iceriver) -> Ret:
+def _hello(miner: IceriverDevice) -> Ret:
     del miner
     return {"msg": "world"}
 
 
-def _total(miner: Iceriver, rate_hs: float) -> str:
+def _total(miner: IceriverDevice, rate_hs: float) -> str:
     return _rate(miner, rate_hs, "{:.0f}", whole=True)
 
 
-def _board_rate(miner: Iceriver, rate_hs: float) -> str:
+def _board_rate(miner: IceriverDevice, rate_hs: float) -> str:
     return _rate(miner, miner.board_figure(rate_hs), "{:.2f}")
 
 
-def _rate(miner: Iceriver, rate_hs: float, form: str, *, whole: bool = False) -> str:
+def _rate(miner: IceriverDevice, rate_hs: float, form: str, *, whole: bool = False) -> str:
     value = rate_hs / miner.spec.unit_hs
     odd = miner.faults.get("odd_suffix")
     unit = str(odd.args.get("text", "X")) if odd else miner.spec.unit
@@ -210,7 +210,7 @@ def _runtime(seconds: float) -> str:
     return f"{days:02}:{hour:02}:{minute:02}:{second:02}"
 
 
-_READS: Final[dict[str, Callable[[Iceriver], Ret]]] = {
+_READS: Final[dict[str, Callable[[IceriverDevice], Ret]]] = {
     "hello": _hello,
     "info": _info,
     "getnet": _network,

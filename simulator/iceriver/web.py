@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from simulator.http import HttpConnection, Request, Response
+from simulator.http import HttpConnection, WebRequest, WebResponse
 from simulator.iceriver.actions import ACTIONS, Action
 from simulator.iceriver.bridge import Bridge, LostError, WebError
 from simulator.iceriver.catalogue import Variant
 from simulator.iceriver.forms import fields
 from simulator.iceriver.render import render
-from simulator.net import Listener
+from simulator.net import ListeningPort
 
 if TYPE_CHECKING:
-    from simulator.iceriver.device import Iceriver
+    from simulator.iceriver.device import IceriverDevice
 
-LEAK_LOADS: Final = 20_000
-"""Pages after which the web layer, which frees nothing, is out of memory. Chosen by us, as is the next."""
 LOGIN_EXPIRED: Final = 1004
-_SLOWEST_S: Final = 8.0
+_SLOWEST_S: Final = 8.0  # chosen by us
 _HTML: Final = ("Content-Type", "text/html")
 _HEADERS: Final = (
     ("Vary", "Accept-Encoding"),
@@ -43,56 +41,48 @@ class AppwebConnection(HttpConnection):
     server: ClassVar[str | None] = None
 
 
-class WebServer:
-    """The web layer: it leaks memory with each page, and has no session of any kind."""
+class IceriverWebServer:
+    """The web layer: it takes memory with each page, and has no session of any kind."""
 
-    def __init__(self, miner: Iceriver) -> None:
+    def __init__(self, miner: IceriverDevice) -> None:
         self.miner = miner
-        self.loads = 0
-        self._logged_in = False
+        self._memory = miner.web
         self._bridge = Bridge(miner)
 
-    def connection(self, listener: Listener) -> HttpConnection:
+    def connection(self, listener: ListeningPort) -> HttpConnection:
         return AppwebConnection(self.miner, listener, self._serve)
 
-    def restart(self) -> None:
-        """Begin anew with all the memory there is."""
-        self.loads = 0
-        self._logged_in = False
-
-    @property
-    def is_out_of_memory(self) -> bool:
-        return self.loads >= self._limit()
-
-    async def _serve(self, request: Request) -> Response:
+    async def _serve(self, request: WebRequest) -> WebResponse:
         miner = self.miner
-        self.loads += 1
-        if self.is_out_of_memory:
+        self._memory.loads += 1
+        if self._memory.is_used_up:
             miner.sync_listeners()
-            return Response(drop=True)
-        if (worn := 2 * self.loads / self._limit() - 1) > 0:
+            return WebResponse(drop=True)
+        if (worn := self._memory.worn) > 0:
             await miner.clock.sleep(_SLOWEST_S * worn)
         if not miner.spec.speaks_stock_web:
-            return Response(302, headers=(("Location", f"https://{miner.ip}{request.target}"),))
+            return WebResponse(302, headers=(("Location", f"https://{miner.ip}{request.target}"),))
         action = ACTIONS.get(request.path.removeprefix("/user/"))
         if request.method == "POST" and action is not None:
             try:
                 return await self._act(request, action)
             except LostError as lost:
-                return Response(drop=True) if lost.hangs_up else Response(hold=True)
+                return WebResponse(drop=True) if lost.hangs_up else WebResponse(hold=True)
         if request.method == "POST" or request.path not in _PAGES:
-            return Response(404, _MISSING.encode(), (_HTML, *_HEADERS))
+            return WebResponse(404, _MISSING.encode(), (_HTML, *_HEADERS))
         etag = ("ETag", "1685935579")
-        return Response(200, _PAGE.encode(), (_HTML, *_HEADERS, etag, ("Accept-Ranges", "bytes")))
+        return WebResponse(
+            200, _PAGE.encode(), (_HTML, *_HEADERS, etag, ("Accept-Ranges", "bytes"))
+        )
 
-    async def _act(self, request: Request, action: Action) -> Response:
+    async def _act(self, request: WebRequest, action: Action) -> WebResponse:
         faults = self.miner.faults
         # the selector of an upload is in the query: where else could it be
         is_upload = "multipart" in request.headers.get("content-type", "")
         given = fields(request, with_query=is_upload or "query_ignored" not in faults)
         text = f"{request.line} post={given.get('post', '')}"
         if faults.take("login_page", text=text):
-            return Response(200, _PAGE.encode(), (_HTML, *_HEADERS))
+            return WebResponse(200, _PAGE.encode(), (_HTML, *_HEADERS))
         if told := faults.take("answers_error", text=text):
             code = int(told.args.get("code", LOGIN_EXPIRED))
             return self._reply(
@@ -106,17 +96,17 @@ class WebServer:
         if work is None:
             return self._reply({"data": action.unknown})
         if action.unknown == "loginpost":
-            self._logged_in = False
-        elif "wants_login" in faults and not self._logged_in:
+            self._memory.logged_in = False
+        elif "wants_login" in faults and not self._memory.logged_in:
             return self._reply(_error(self.miner, WebError(LOGIN_EXPIRED, "(null)")))
         try:
             result = await work(self._bridge, given, request)
         except WebError as error:
             return self._reply(_error(self.miner, error))
-        self._logged_in = self._logged_in or action.unknown == "loginpost"
+        self._memory.logged_in = self._memory.logged_in or action.unknown == "loginpost"
         return self._reply({"error": 0, "data": result.data, "message": result.message})
 
-    def _reply(self, document: dict[str, Any]) -> Response:
+    def _reply(self, document: dict[str, Any]) -> WebResponse:
         faults = self.miner.faults
         if "error" in document and faults.take("no_error_key"):
             del document["error"]
@@ -124,13 +114,9 @@ class WebServer:
         kind = ("Content-Type", str(odd.args.get("type", "image/png"))) if odd else _HTML
         chunked = "chunked_web" in faults
         body = render(document).encode("utf-8", "surrogateescape")
-        return Response(200, body, (kind, *_HEADERS), length=not chunked, chunked=chunked)
-
-    def _limit(self) -> int:
-        leak = self.miner.faults.get("leaky_web")
-        return int(leak.args.get("loads", 50)) if leak else LEAK_LOADS
+        return WebResponse(200, body, (kind, *_HEADERS), length=not chunked, chunked=chunked)
 
 
-def _error(miner: Iceriver, error: WebError) -> dict[str, Any]:
+def _error(miner: IceriverDevice, error: WebError) -> dict[str, Any]:
     empty: Any = {} if miner.variant is Variant.A else []
     return {"error": error.code, "data": empty, "message": error.message}

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from random import Random
+from typing import Any, Final, Protocol
 
+from simulator.faults import Faults
 from simulator.whatsminer import tokens
 from simulator.whatsminer.crypto import aes_key, digest_v3, token_v3
-
-if TYPE_CHECKING:
-    from simulator.whatsminer.device import Whatsminer
+from simulator.whatsminer.tokens import TokenSlots
 
 SUPER: Final = "super"
 _USERS: Final = (SUPER, "user1", "user2", "user3")
 _CLOCK_SLACK_S: Final = 30
 
 
+class AccountHolder(Protocol):
+    """The device that has the accounts, as far as it is needed here."""
+
+    random: Random
+    faults: Faults
+    tokens: TokenSlots
+
+    def unix(self) -> int: ...
+
+
 class Accounts:
     """Passwords and permissions of one device."""
 
-    def __init__(self, miner: Whatsminer) -> None:
+    def __init__(self, miner: AccountHolder) -> None:
         self._miner = miner
         self.api_switch = True
         """Writes are let through (a factory reset switches it off)."""
@@ -53,7 +63,7 @@ class Accounts:
         self._miner.tokens.clear()
 
     def set_account(self, account: str, new: str) -> None:
-        """Set the password of an account of 4433; the salt is drawn anew."""
+        """Set the password of an account of 4433; the salt is drawn again."""
         self._accounts[account] = new
         self.salt_v3 = tokens.salt(self._miner.random)
 

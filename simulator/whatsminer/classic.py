@@ -11,15 +11,17 @@ from simulator.whatsminer.catalogue import Dialect
 from simulator.whatsminer.process import SHARE_DIFFICULTY
 
 if TYPE_CHECKING:
-    from simulator.pools import PoolState
-    from simulator.whatsminer.device import Whatsminer
+    from simulator.pools import PoolSlot
+    from simulator.whatsminer.device import WhatsminerDevice
 
 Reply = dict[str, Any]
 MHS: Final = 1e6
 GHS: Final = 1e9
 
 
-def envelope(miner: Whatsminer, code: int, message: str, section: str, rows: list[Reply]) -> Reply:
+def envelope(
+    miner: WhatsminerDevice, code: int, message: str, section: str, rows: list[Reply]
+) -> Reply:
     """Rows in the manner of cgminer."""
     status = {
         "STATUS": "S",
@@ -31,13 +33,13 @@ def envelope(miner: Whatsminer, code: int, message: str, section: str, rows: lis
     return {"STATUS": [status], section: rows, "id": 1}
 
 
-def title(miner: Whatsminer) -> str:
+def title(miner: WhatsminerDevice) -> str:
     """How the process calls itself."""
     old = miner.dialect is Dialect.LEGACY or miner.spec.key == "m20s"
     return "cgminer 4.9.2" if old else "btminer"
 
 
-def summary(miner: Whatsminer) -> Reply:
+def summary(miner: WhatsminerDevice) -> Reply:
     process, spec = miner.process, miner.spec
     part, chips = miner.portion(), [miner.chip_c(slot) for slot in miner.boards()]
     accepted, rejected = process.accepted(), process.rejected()
@@ -122,7 +124,7 @@ def summary(miner: Whatsminer) -> Reply:
     return envelope(miner, 11, "Summary", "SUMMARY", [row])
 
 
-def edevs(miner: Whatsminer) -> Reply:
+def edevs(miner: WhatsminerDevice) -> Reply:
     process, spec = miner.process, miner.spec
     fan_in, fan_out = miner.fan_rpm(out=False), miner.fan_rpm(out=True)
     is_v2 = miner.dialect is Dialect.V2
@@ -174,13 +176,13 @@ def edevs(miner: Whatsminer) -> Reply:
     return envelope(miner, 9, f"{len(rows)} ASC(s)", "DEVS", rows)
 
 
-def pools(miner: Whatsminer) -> Reply:
+def pools(miner: WhatsminerDevice) -> Reply:
     first = 0 if miner.dialect is Dialect.LEGACY else 1
     rows = [_pool_row(miner, pool, first) for pool in miner.pool_states()]
     return envelope(miner, 7, f"{len(rows)} Pool(s)", "POOLS", rows)
 
 
-def devdetails(miner: Whatsminer) -> Reply:
+def devdetails(miner: WhatsminerDevice) -> Reply:
     rows = [
         {
             "DEVDETAILS": number,
@@ -195,7 +197,7 @@ def devdetails(miner: Whatsminer) -> Reply:
     return envelope(miner, 69, "Device Details", "DEVDETAILS", rows)
 
 
-def stats(miner: Whatsminer) -> Reply:
+def stats(miner: WhatsminerDevice) -> Reply:
     rows = [
         {
             "STATS": number,
@@ -219,14 +221,14 @@ def stats(miner: Whatsminer) -> Reply:
     return reply
 
 
-def get_version(miner: Whatsminer) -> Reply:
+def get_version(miner: WhatsminerDevice) -> Reply:
     message = {"api_ver": miner.spec.api, "fw_ver": miner.version}
     if miner.dialect is Dialect.V2:
         message |= {"platform": miner.spec.platform, "chip": miner.spec.chip}
     return message
 
 
-def status(miner: Whatsminer) -> Reply:
+def status(miner: WhatsminerDevice) -> Reply:
     off = "true" if miner.is_off else "false"
     if miner.dialect is Dialect.V1:
         return {"btmineroff": off, "Firmware Version": f"'{miner.version}'"}
@@ -241,7 +243,7 @@ def status(miner: Whatsminer) -> Reply:
     }
 
 
-def get_psu(miner: Whatsminer) -> Reply:
+def get_psu(miner: WhatsminerDevice) -> Reply:
     model = miner.spec.psu
     if miner.dialect is Dialect.V1:
         return {"name": model[:3], "hw_version": "", "sw_version": "102220.009", "model": model}
@@ -263,11 +265,11 @@ def get_psu(miner: Whatsminer) -> Reply:
     }
 
 
-def get_miner_info(miner: Whatsminer) -> Reply:
+def get_miner_info(miner: WhatsminerDevice) -> Reply:
     return network(miner) | {"mac": miner.shown_mac(), "ledstat": miner.led_text()}
 
 
-def network(miner: Whatsminer) -> Reply:
+def network(miner: WhatsminerDevice) -> Reply:
     """What the device believes of its network, as both APIs tell it."""
     return {
         "ip": miner.ip,
@@ -279,11 +281,11 @@ def network(miner: Whatsminer) -> Reply:
     }
 
 
-def get_error_code(miner: Whatsminer) -> Reply:
+def get_error_code(miner: WhatsminerDevice) -> Reply:
     return {"error_code": [{str(code): miner.health.since(code)} for code in miner.health.codes()]}
 
 
-FORWARDED: Final[dict[str, Callable[[Whatsminer], Reply]]] = {
+FORWARDED: Final[dict[str, Callable[[WhatsminerDevice], Reply]]] = {
     "summary": summary,
     "edevs": edevs,
     "devs": edevs,
@@ -293,7 +295,7 @@ FORWARDED: Final[dict[str, Callable[[Whatsminer], Reply]]] = {
 }
 """What the API daemon hands on to btminer."""
 
-OWN: Final[dict[str, Callable[[Whatsminer], Reply]]] = {
+OWN: Final[dict[str, Callable[[WhatsminerDevice], Reply]]] = {
     "get_version": get_version,
     "status": status,
     "get_psu": get_psu,
@@ -305,7 +307,7 @@ OWN: Final[dict[str, Callable[[Whatsminer], Reply]]] = {
 SINCE_V2: Final = frozenset({"get_miner_info", "get_error_code"})
 
 
-def _older(miner: Whatsminer) -> Reply:
+def _older(miner: WhatsminerDevice) -> Reply:
     codes = list(miner.health.codes())
     row: Reply = {
         "Firmware Version": f"'{miner.version}'",
@@ -319,7 +321,7 @@ def _older(miner: Whatsminer) -> Reply:
     return row | history | {"Error Code Count": len(codes)}
 
 
-def _pool_row(miner: Whatsminer, pool: PoolState, first: int) -> Reply:
+def _pool_row(miner: WhatsminerDevice, pool: PoolSlot, first: int) -> Reply:
     host = pool.url.partition("://")[2].partition(":")[0]
     rejected = round(100 * pool.rejected / pool.accepted, 4) if pool.accepted else 0.0
     return {
@@ -361,7 +363,7 @@ def _pool_row(miner: Whatsminer, pool: PoolState, first: int) -> Reply:
     }
 
 
-def _frequency(miner: Whatsminer) -> int:
+def _frequency(miner: WhatsminerDevice) -> int:
     return int(miner.spec.frequency * miner.process.fraction())
 
 
@@ -369,5 +371,5 @@ def _mhs(rate_hs: float) -> float:
     return round(rate_hs / MHS, 2)
 
 
-def _board_mhs(miner: Whatsminer, rate_hs: float) -> float:
+def _board_mhs(miner: WhatsminerDevice, rate_hs: float) -> float:
     return _mhs(miner.board_figure(rate_hs))

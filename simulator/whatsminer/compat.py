@@ -12,14 +12,14 @@ from simulator.whatsminer import classic
 from simulator.whatsminer.classic import GHS, MHS
 
 if TYPE_CHECKING:
-    from simulator.whatsminer.device import Whatsminer
+    from simulator.whatsminer.device import WhatsminerDevice
 
 Reply = dict[str, Any]
 THS: Final = 1e12
 NTP: Final = ["0.cn.pool.ntp.org", "0.openwrt.pool.ntp.org", "0.asia.pool.ntp.org"]
 
 
-def summary(miner: Whatsminer) -> Reply:
+def summary(miner: WhatsminerDevice) -> Reply:
     """The Msg of `summary`."""
     process, part = miner.process, miner.portion()
     chips = [miner.chip_c(slot) for slot in miner.boards()]
@@ -54,7 +54,7 @@ def summary(miner: Whatsminer) -> Reply:
     }
 
 
-def edevs(miner: Whatsminer) -> Reply:
+def edevs(miner: WhatsminerDevice) -> Reply:
     process, rows = miner.process, []
     for slot in miner.boards():
         part = process.share_of_board(slot)
@@ -78,7 +78,7 @@ def edevs(miner: Whatsminer) -> Reply:
     return _rows(f"{len(rows)} ASC(s)", "DEVS", rows)
 
 
-def pools(miner: Whatsminer) -> Reply:
+def pools(miner: WhatsminerDevice) -> Reply:
     rows = [
         {
             "POOL": pool.index + 1,
@@ -107,7 +107,7 @@ def pools(miner: Whatsminer) -> Reply:
     return _rows(f"{len(rows)} Pool(s)", "POOLS", rows)
 
 
-def get_version(miner: Whatsminer) -> Reply:
+def get_version(miner: WhatsminerDevice) -> Reply:
     return {
         "api_ver": miner.spec.api,
         "fw_ver": miner.version,
@@ -117,7 +117,7 @@ def get_version(miner: Whatsminer) -> Reply:
     }
 
 
-def status(miner: Whatsminer) -> Reply:
+def status(miner: WhatsminerDevice) -> Reply:
     return classic.status(miner) | {
         "power_limit_set": str(miner.limit_w()),
         "fast_mining": "false",
@@ -127,7 +127,7 @@ def status(miner: Whatsminer) -> Reply:
     }
 
 
-def get_miner_info(miner: Whatsminer) -> Reply:
+def get_miner_info(miner: WhatsminerDevice) -> Reply:
     known = classic.get_miner_info(miner)
     return {
         "ntp": NTP,
@@ -138,14 +138,14 @@ def get_miner_info(miner: Whatsminer) -> Reply:
     }
 
 
-ROWS: Final[dict[str, Callable[[Whatsminer], Reply]]] = {
+ROWS: Final[dict[str, Callable[[WhatsminerDevice], Reply]]] = {
     "edevs": edevs,
     "devs": edevs,
     "pools": pools,
 }
 """Whole replies from btminer; `summary` is a Msg."""
 
-OWN: Final[dict[str, Callable[[Whatsminer], Reply]]] = {
+OWN: Final[dict[str, Callable[[WhatsminerDevice], Reply]]] = {
     "get_version": get_version,
     "status": status,
     "get_psu": classic.get_psu,
@@ -154,7 +154,7 @@ OWN: Final[dict[str, Callable[[Whatsminer], Reply]]] = {
 }
 
 
-def _board_ths(miner: Whatsminer, rate_hs: float) -> float:
+def _board_ths(miner: WhatsminerDevice, rate_hs: float) -> float:
     return round(miner.board_figure(rate_hs) / THS, 2)
 
 

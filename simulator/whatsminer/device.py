@@ -6,22 +6,17 @@ import copy
 from dataclasses import replace
 from typing import Any, Final
 
-from simulator.device import Place
+from simulator.device import DevicePlace
 from simulator.miner import Miner
-from simulator.net import Listener
 from simulator.orders import Order, Reaction
-from simulator.pools import SLOTS, Pool, PoolState, blank, pool_states, working_pools
+from simulator.pools import SLOTS, Pool, PoolSlot, blank, pool_states, working_pools
 from simulator.supervisor import Supervisor
 from simulator.whatsminer import firmware, tokens
 from simulator.whatsminer.accounts import Accounts
-from simulator.whatsminer.catalogue import Dialect, Model
-from simulator.whatsminer.framed import FramedConnection
-from simulator.whatsminer.health import Health
-from simulator.whatsminer.orders import Led
+from simulator.whatsminer.catalogue import Dialect, WhatsminerModel
+from simulator.whatsminer.health import ErrorCodes
 from simulator.whatsminer.process import POWER_OF_MODE, Btminer
-from simulator.whatsminer.rpc import RpcConnection
-from simulator.whatsminer.settings import factory_settings
-from simulator.whatsminer.web import TLS_PORT, web_connection
+from simulator.whatsminer.settings import Led, factory_settings
 
 _PROCESS_START_S: Final = 35.0
 _RESTART_S: Final = 15.0
@@ -31,21 +26,21 @@ _SLIP_S: Final = 120.0
 _NO_LIMIT_W: Final = 99_999
 
 
-class Whatsminer(Miner):
-    """One WhatsMiner with MicroBT's firmware."""
+class WhatsminerDevice(Miner):
+    """One WhatsMiner with MicroBT's firmware. `simulator.whatsminer.build` puts servers behind its ports."""
 
     make = "whatsminer"
     boot_s = 40.0
     pool_up_s = 8.0
 
-    def __init__(self, spec: Model, place: Place) -> None:
+    def __init__(self, spec: WhatsminerModel, place: DevicePlace) -> None:
         super().__init__(place, board_slots=spec.boards)
         self.spec = spec
         self.key, self.model = spec.key, spec.name
         self.generation = spec.dialect.value
         self.hashrate_hs = spec.hashrate_hs
         self.version = spec.version
-        self.pending: firmware.Image | None = None
+        self.pending: firmware.WhatsminerImage | None = None
         self.misfit = False
         """The image that runs was made for the other cooling."""
         self.accounts = Accounts(self)
@@ -70,27 +65,11 @@ class Whatsminer(Miner):
         self.booted_at = self.clock.now() - uptime_s - _PROCESS_START_S
         self._first_started = self.clock.now() - uptime_s
         self._supervisor = Supervisor(self, self.process, self._start_process)
-        self.health = Health(self)
+        self.health = ErrorCodes(self)
         self.faults.build_in(spec.quirks)
         self.tokens = tokens.TokenSlots(
             self.clock, self.random, tokens.SLOTS_LATE if spec.is_late else tokens.SLOTS
         )
-        self.listeners["rpc"] = Listener(
-            self.ip, self.ports["rpc"], lambda listener: RpcConnection(self, listener)
-        )
-        self.listeners["v3"] = Listener(
-            self.ip, self.ports["v3"], lambda listener: FramedConnection(self, listener)
-        )
-        self.listeners["http"] = Listener(
-            self.ip, self.ports["http"], lambda listener: web_connection(self, listener)
-        )
-        if self.ports["http"] == 80:  # the other ports of a farm on high ports stay free
-            self.listeners["https"] = Listener(
-                self.ip,
-                TLS_PORT,
-                lambda listener: web_connection(self, listener, is_tls=True),
-                tls=True,
-            )
 
     # --- what it shows of itself -----------------------------------------------------------------
 
@@ -176,7 +155,7 @@ class Whatsminer(Miner):
     def limit_w(self) -> int:
         return int(self.settings["power_limit"] or self.spec.power_limit_w)
 
-    def pool_states(self) -> list[PoolState]:
+    def pool_states(self) -> list[PoolSlot]:
         """The pools the process runs with; empty slots are left out."""
         process = self.process
         found = pool_states(
@@ -184,7 +163,7 @@ class Whatsminer(Miner):
         )
         return [pool for pool in found if pool.url]
 
-    def last_share(self, pool: PoolState) -> int:
+    def last_share(self, pool: PoolSlot) -> int:
         """When that pool took the last one, unix seconds; 0 for never."""
         return self.unix() - self.unix() % 7 if pool.active and pool.accepted > 0 else 0
 
@@ -274,7 +253,7 @@ class Whatsminer(Miner):
         self.accounts.reset()
         self.record("factory_reset", "applied", before=before, after={"pools": self.pools})
 
-    def flash(self, image: firmware.Image) -> None:
+    def flash(self, image: firmware.WhatsminerImage) -> None:
         """Write a checked image; the device boots into it on its own."""
         self.pending = image
         after = {"pending": image.version}
@@ -307,7 +286,7 @@ class Whatsminer(Miner):
         self.sync_listeners()
         self._restart_in(_PROCESS_START_S)
 
-    def _boot_into(self, image: firmware.Image) -> None:
+    def _boot_into(self, image: firmware.WhatsminerImage) -> None:
         before, after = {"version": self.version}, {"version": image.version}
         self.record("flash", "applied", before=before, after=after)
         self.version = image.version

@@ -24,12 +24,12 @@ _DATE: Final = re.compile(r"^(\d{4})(\d{4})(.*)$")
 _OTHERS: Final = ("h3", "h6", "h6os", "h616")
 
 
-class ImageError(Exception):
+class WhatsminerImageError(Exception):
     """The device turns the image down."""
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class WhatsminerImage:
     """What a part says of itself. `api` and `api_v3` tell which dialects its version speaks."""
 
     platform: str
@@ -49,7 +49,7 @@ def build_image(
     size: int = 4096,
 ) -> bytes:
     """The part for one control board. Without `api` the device goes on in the dialect it has."""
-    image = Image(platform.lower(), version, liquid, api, api_v3)
+    image = WhatsminerImage(platform.lower(), version, liquid, api, api_v3)
     header = json.dumps(asdict(image)).encode()
     filler = random.Random(f"{platform}{version}").randbytes(size)
     content = _MARK + struct.pack("<I", len(header)) + header + filler
@@ -79,18 +79,18 @@ def build_package(
     return (head + entries).ljust(HEADER_SIZE, b"\0") + b"".join(parts)
 
 
-def check_image(data: bytes, *, platform: str) -> Image:
+def check_image(data: bytes, *, platform: str) -> WhatsminerImage:
     """What the device finds in an upload. Raises ImageError."""
     if not data.startswith(_MARK) or len(data) < len(_MARK) + 4 + 32:
-        raise ImageError("check image header error")
+        raise WhatsminerImageError("check image header error")
     content, digest = data[:-32], data[-32:]
     if hashlib.sha256(content).digest() != digest:
-        raise ImageError("image checksum error")
+        raise WhatsminerImageError("image checksum error")
     (length,) = struct.unpack_from("<I", content, len(_MARK))
     start = len(_MARK) + 4
-    image = Image(**json.loads(content[start : start + length]))
+    image = WhatsminerImage(**json.loads(content[start : start + length]))
     if platform and image.platform != platform.lower():
-        raise ImageError("image platform error")
+        raise WhatsminerImageError("image platform error")
     return image
 
 

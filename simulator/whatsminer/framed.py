@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from simulator.net import Connection, Listener
+from simulator.net import Connection, ListeningPort
 from simulator.orders import OrderError, Reaction
 from simulator.whatsminer import logs, modern, orders, writes_v3
-from simulator.whatsminer.firmware import ImageError, check_image
+from simulator.whatsminer.firmware import WhatsminerImageError, check_image
 from simulator.whatsminer.modern import DENIED, FAIL, INVALID, MISSING, OK, ReadError
 from simulator.whatsminer.upload import Upload
 
 if TYPE_CHECKING:
-    from simulator.whatsminer.device import Whatsminer
+    from simulator.whatsminer.device import WhatsminerDevice
 
 Reply = dict[str, Any]
 IDLE_S: Final = 300.0
@@ -35,7 +35,7 @@ class FramedConnection(Connection):
 
     kind = "v3"
 
-    def __init__(self, miner: Whatsminer, listener: Listener) -> None:
+    def __init__(self, miner: WhatsminerDevice, listener: ListeningPort) -> None:
         super().__init__(miner, listener)
         self.miner = miner
         self._buffer = bytearray()
@@ -190,7 +190,7 @@ class FramedConnection(Connection):
         miner = self.miner
         try:
             found = check_image(image, platform=miner.spec.platform)
-        except ImageError as error:
+        except WhatsminerImageError as error:
             miner.refuse("firmware", str(error))
             self._answer(FAIL, str(error), writes_v3.UPLOAD)
             return

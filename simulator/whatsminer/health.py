@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-if TYPE_CHECKING:
-    from simulator.whatsminer.device import Whatsminer
+from simulator.faults import Faults
+from simulator.pools import Pool
+from simulator.whatsminer.catalogue import WhatsminerModel
 
 _LOCAL: Final = timezone(timedelta(hours=8))  # the factory's time zone, CST-8
 _FLOOD: Final = 400
 
 
-class Health:
+class ErrorSource(Protocol):
+    """What a device is judged by."""
+
+    spec: WhatsminerModel
+    faults: Faults
+    live_pools: list[Pool]
+    high_failed: bool
+    misfit: bool
+
+    def unix(self) -> int: ...
+    def boards(self) -> list[int]: ...
+
+
+class ErrorCodes:
     """Remembers since when each code has been active."""
 
-    def __init__(self, miner: Whatsminer) -> None:
+    def __init__(self, miner: ErrorSource) -> None:
         self._miner = miner
         self._since: dict[int, int] = {}
 

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from simulator.whatsminer.device import Whatsminer
+    from simulator.whatsminer.device import WhatsminerDevice
 
 _LINES: Final = 300
 
 
-def package(miner: Whatsminer) -> bytes:
+def package(miner: WhatsminerDevice) -> bytes:
     """The bytes of the package, or nothing at all where the log is empty."""
     if "log_empty" in miner.faults:
         return b""
@@ -33,7 +33,7 @@ def package(miner: Whatsminer) -> bytes:
     return gzip.compress(plain.getvalue(), compresslevel=1, mtime=0)
 
 
-def _process_log(miner: Whatsminer) -> bytes:
+def _process_log(miner: WhatsminerDevice) -> bytes:
     now = datetime.fromtimestamp(miner.unix(), UTC)
     rows = [
         f"{now - timedelta(seconds=10 * (_LINES - n)):%Y-%m-%d %H:%M:%S} slot {n % miner.spec.boards} "
@@ -43,7 +43,7 @@ def _process_log(miner: Whatsminer) -> bytes:
     return ("\n".join(rows) + "\n").encode()
 
 
-def _system_log(miner: Whatsminer) -> bytes:
+def _system_log(miner: WhatsminerDevice) -> bytes:
     codes = " ".join(str(code) for code in miner.health.codes())
     text = f"boot {miner.boot} firmware {miner.firmware_version} mac {miner.shown_mac()} errors {codes}\n"
     return text.encode()

@@ -10,7 +10,7 @@ from simulator.whatsminer.classic import network
 from simulator.whatsminer.process import MODES
 
 if TYPE_CHECKING:
-    from simulator.whatsminer.device import Whatsminer
+    from simulator.whatsminer.device import WhatsminerDevice
 
 Reply = dict[str, Any]
 OK: Final = 0
@@ -32,7 +32,7 @@ class ReadError(Exception):
         self.message = message
 
 
-def read(miner: Whatsminer, command: str, param: object) -> Reply:
+def read(miner: WhatsminerDevice, command: str, param: object) -> Reply:
     """The `msg` of a read. Raises ReadError."""
     reader = _READS.get(command)
     if reader is None:
@@ -40,7 +40,7 @@ def read(miner: Whatsminer, command: str, param: object) -> Reply:
     return reader(miner, param)
 
 
-def device_info(miner: Whatsminer, param: object) -> Reply:
+def device_info(miner: WhatsminerDevice, param: object) -> Reply:
     wanted = _SECTIONS if param in (None, "") else (param,)
     if wanted[0] not in _SECTIONS:
         raise ReadError(INVALID, "invalid param")
@@ -55,10 +55,10 @@ def device_info(miner: Whatsminer, param: object) -> Reply:
     return {name: build[name]() for name in _SECTIONS if name in wanted}
 
 
-def miner_status(miner: Whatsminer, param: object) -> Reply:
+def miner_status(miner: WhatsminerDevice, param: object) -> Reply:
     if not isinstance(param, str) or not param:
         raise ReadError(MISSING, "param item is null")
-    build: dict[str, Callable[[Whatsminer], Any]] = {
+    build: dict[str, Callable[[WhatsminerDevice], Any]] = {
         "summary": _summary,
         "pools": _pools,
         "edevs": _edevs,
@@ -73,7 +73,7 @@ def miner_status(miner: Whatsminer, param: object) -> Reply:
     return {part: build[part](miner) for part in parts}
 
 
-def miner_setting(miner: Whatsminer, param: object) -> Reply:
+def miner_setting(miner: WhatsminerDevice, param: object) -> Reply:
     del param
     percent = miner.settings["power_percent"]
     return {
@@ -90,7 +90,7 @@ def miner_setting(miner: Whatsminer, param: object) -> Reply:
     }
 
 
-def system_setting(miner: Whatsminer, param: object) -> Reply:
+def system_setting(miner: WhatsminerDevice, param: object) -> Reply:
     del param
     return {
         "web-pool": int(miner.settings["web_pools"]),
@@ -102,17 +102,17 @@ def system_setting(miner: Whatsminer, param: object) -> Reply:
     }
 
 
-def fan_setting(miner: Whatsminer, param: object) -> Reply:
+def fan_setting(miner: WhatsminerDevice, param: object) -> Reply:
     del miner, param
     return {"fan-poweroff-cool": 1, "fan-zero-speed": 0, "fan-temp-offset": 0}
 
 
-def custom_data(miner: Whatsminer, param: object) -> Reply:
+def custom_data(miner: WhatsminerDevice, param: object) -> Reply:
     del param
     return dict(miner.settings["custom"])
 
 
-def miner_history(miner: Whatsminer, param: object) -> Reply:
+def miner_history(miner: WhatsminerDevice, param: object) -> Reply:
     if not isinstance(param, dict):
         raise ReadError(MISSING, "param item is null")
     now = miner.unix()
@@ -121,7 +121,7 @@ def miner_history(miner: Whatsminer, param: object) -> Reply:
     return {"Data": " ".join(rows)}
 
 
-def _miner(miner: Whatsminer) -> Reply:
+def _miner(miner: WhatsminerDevice) -> Reply:
     spec, rated = miner.spec, miner.hashrate_hs / 1e9
     detected = [
         round(rated * miner.process.share_of_board(slot) * _DETECTED_PART)
@@ -147,7 +147,7 @@ def _miner(miner: Whatsminer) -> Reply:
     return found
 
 
-def _system(miner: Whatsminer) -> Reply:
+def _system(miner: WhatsminerDevice) -> Reply:
     return {
         "api": miner.spec.api_v3,
         "platform": miner.spec.platform,
@@ -159,7 +159,7 @@ def _system(miner: Whatsminer) -> Reply:
     }
 
 
-def _power(miner: Whatsminer) -> Reply:
+def _power(miner: WhatsminerDevice) -> Reply:
     power = miner.process.power_w()
     found: Reply = {
         "type": miner.spec.psu,
@@ -181,7 +181,7 @@ def _power(miner: Whatsminer) -> Reply:
     return found
 
 
-def _error_codes(miner: Whatsminer) -> list[Any]:
+def _error_codes(miner: WhatsminerDevice) -> list[Any]:
     if not miner.process.is_up and not miner.is_off:
         return ["btminer process is down err"]
     codes = miner.health.codes()
@@ -194,7 +194,7 @@ def _error_codes(miner: Whatsminer) -> list[Any]:
     ]
 
 
-def _summary(miner: Whatsminer) -> Reply:
+def _summary(miner: WhatsminerDevice) -> Reply:
     process, part = miner.process, miner.portion()
     chips = [miner.chip_c(slot) for slot in miner.boards()]
     power, average = process.power_w(), process.rate_avg() * part / _THS
@@ -226,7 +226,7 @@ def _summary(miner: Whatsminer) -> Reply:
     return row
 
 
-def _pools(miner: Whatsminer) -> list[Reply]:
+def _pools(miner: WhatsminerDevice) -> list[Reply]:
     rejected = "reject-rate" if "reject_rate" in miner.faults else "reject-percent"
     return [
         {
@@ -243,7 +243,7 @@ def _pools(miner: Whatsminer) -> list[Reply]:
     ]
 
 
-def _edevs(miner: Whatsminer) -> list[Reply]:
+def _edevs(miner: WhatsminerDevice) -> list[Reply]:
     process = miner.process
     rows: list[Reply] = []
     if not process.is_up:
@@ -268,7 +268,7 @@ def _edevs(miner: Whatsminer) -> list[Reply]:
     return rows
 
 
-_READS: Final[dict[str, Callable[[Whatsminer, object], Reply]]] = {
+_READS: Final[dict[str, Callable[[WhatsminerDevice, object], Reply]]] = {
     "get.device.info": device_info,
     "get.device.custom_data": custom_data,
     "get.miner.status": miner_status,

@@ -6,20 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulator.orders import Order, OrderError
 from simulator.pools import SLOTS, Pool, blank
-from simulator.whatsminer.firmware import Image
+from simulator.whatsminer.firmware import WhatsminerImage
 from simulator.whatsminer.process import MODES
+from simulator.whatsminer.settings import Led
 
 if TYPE_CHECKING:
-    from simulator.whatsminer.device import Whatsminer
+    from simulator.whatsminer.device import WhatsminerDevice
 
 COLOURS: Final = ("red", "green")
 _LIGHT_S: Final = 1.0
 _SCRIPT_S: Final = 2.0
 _OFF_S: Final = 8.0
-
-
-Led = tuple[int, int, int]
-"""Period, duration and start in ms."""
 
 
 def led(given: dict[str, Any]) -> tuple[str, Led]:
@@ -34,7 +31,7 @@ def led(given: dict[str, Any]) -> tuple[str, Led]:
     return str(colour), (times[0], times[1], times[2])
 
 
-def light(miner: Whatsminer, leds: dict[str, Led], *, adds: bool = False) -> Order:
+def light(miner: WhatsminerDevice, leds: dict[str, Led], *, adds: bool = False) -> Order:
     """Set the lights by hand, or give them back to the firmware (no settings).
 
     `adds`: the colours not named stay as they are then.
@@ -47,7 +44,7 @@ def light(miner: Whatsminer, leds: dict[str, Led], *, adds: bool = False) -> Ord
     return Order("light", act, before, after, _LIGHT_S)
 
 
-def mode(miner: Whatsminer, wanted: object) -> Order:
+def mode(miner: WhatsminerDevice, wanted: object) -> Order:
     """Set the power mode; the process restarts, even into the same mode. Raises OrderError."""
     if wanted not in MODES:
         raise OrderError("mode")
@@ -57,7 +54,7 @@ def mode(miner: Whatsminer, wanted: object) -> Order:
     )
 
 
-def pools(miner: Whatsminer, wanted: list[Pool]) -> Order:
+def pools(miner: WhatsminerDevice, wanted: list[Pool]) -> Order:
     """Replace the list of pools: `url`, `user`, `pass`. Raises OrderError."""
     if len(wanted) > SLOTS:
         raise OrderError("too many pools")
@@ -67,7 +64,7 @@ def pools(miner: Whatsminer, wanted: list[Pool]) -> Order:
     )
 
 
-def power(miner: Whatsminer, *, on: bool) -> Order:
+def power(miner: WhatsminerDevice, *, on: bool) -> Order:
     """Stop hashing or begin again; the control board stays up."""
     return Order(
         "power_on" if on else "power_off",
@@ -78,17 +75,17 @@ def power(miner: Whatsminer, *, on: bool) -> Order:
     )
 
 
-def restart(miner: Whatsminer) -> Order:
+def restart(miner: WhatsminerDevice) -> Order:
     """Restart the process alone."""
     return Order("restart", miner.restart_process, {}, {}, _SCRIPT_S)
 
 
-def reboot(miner: Whatsminer) -> Order:
+def reboot(miner: WhatsminerDevice) -> Order:
     """Restart the control board."""
     return Order("reboot", miner.power_cycle, {"boot": miner.boot}, {}, 3.0)
 
 
-def install(miner: Whatsminer, image: Image) -> Order:
+def install(miner: WhatsminerDevice, image: WhatsminerImage) -> Order:
     """Write an image that passed its check; the device then boots into it."""
     return Order(
         "firmware",
@@ -99,13 +96,13 @@ def install(miner: Whatsminer, image: Image) -> Order:
     )
 
 
-def factory_reset(miner: Whatsminer) -> Order:
+def factory_reset(miner: WhatsminerDevice) -> Order:
     """Back to factory settings: no pools, the default password, no API writes."""
     return Order("factory_reset", lambda: miner.power_cycle(factory_reset=True), {}, {}, 3.0)
 
 
 def setting(
-    miner: Whatsminer, action: str, name: str, value: Any, *, restarts: bool = False
+    miner: WhatsminerDevice, action: str, name: str, value: Any, *, restarts: bool = False
 ) -> Order:
     """One value of the device's settings; those of tuning restart the process."""
 
@@ -119,7 +116,7 @@ def setting(
     return Order(action, act, {name: miner.settings[name]}, {name: value}, _SCRIPT_S)
 
 
-def network(miner: Whatsminer, wanted: dict[str, str]) -> Order:
+def network(miner: WhatsminerDevice, wanted: dict[str, str]) -> Order:
     """Set the address; the device boots to take it."""
 
     def act() -> None:

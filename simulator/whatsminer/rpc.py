@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from simulator.net import CHUNK, Connection, Listener
+from simulator.net import CHUNK, Connection, ListeningPort
 from simulator.orders import OrderError, Reaction
 from simulator.whatsminer import classic, compat, logs, orders, writes_v2
 from simulator.whatsminer.catalogue import Dialect
 from simulator.whatsminer.crypto import SealError, aes_key, seal, unseal
-from simulator.whatsminer.firmware import ImageError, check_image
+from simulator.whatsminer.firmware import WhatsminerImageError, check_image
 from simulator.whatsminer.upload import Upload
 
 if TYPE_CHECKING:
-    from simulator.whatsminer.device import Whatsminer
+    from simulator.whatsminer.device import WhatsminerDevice
 
 Reply = dict[str, Any]
 SILENCE_S: Final = 10.0
@@ -30,12 +30,12 @@ _GAP_S: Final = 0.01  # real: the log begins that long after its header
 _NO_COMMAND: Final = "Missing JSON 'command'"
 
 
-class RpcConnection(Connection):
+class WhatsminerRpcConnection(Connection):
     """Reads a request, answers, closes; keeps the line only for an image or a log."""
 
     kind = "rpc"
 
-    def __init__(self, miner: Whatsminer, listener: Listener) -> None:
+    def __init__(self, miner: WhatsminerDevice, listener: ListeningPort) -> None:
         super().__init__(miner, listener)
         self.miner = miner
         self._data = b""
@@ -195,7 +195,7 @@ class RpcConnection(Connection):
         miner = self.miner
         try:
             found = check_image(image, platform=miner.spec.platform)
-        except ImageError as error:
+        except WhatsminerImageError as error:
             miner.refuse("firmware", str(error))
             self._sealed(self._error(132, str(error)))
             return
@@ -353,7 +353,7 @@ def _whole(data: bytes) -> Any:
     return data.decode("utf-8", "replace")
 
 
-def _slip(miner: Whatsminer, name: str, body: bytes) -> bytes:
+def _slip(miner: WhatsminerDevice, name: str, body: bytes) -> bytes:
     # slips of single builds: they break the JSON, not the facts in it
     faults = miner.faults
     if name == "get_error_code":

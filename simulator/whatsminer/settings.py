@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+Led = tuple[int, int, int]
+"""How a light blinks: period, duration and start in ms."""
+
 
 def factory_settings() -> dict[str, Any]:
     """Each setting by name; 0 is no limit, or as the mode has it."""

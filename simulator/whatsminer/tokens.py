@@ -20,7 +20,7 @@ _SALT_LETTERS: Final = string.ascii_letters + string.digits + "./"
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class IssuedToken:
     """What `get_token` tells, the sign a client must make of it, and when it ends."""
 
     time: str
@@ -36,10 +36,10 @@ class TokenSlots:
         self._clock = clock
         self._random = seed
         self._slots = slots
-        self._tokens: dict[str, list[Token]] = {}
+        self._tokens: dict[str, list[IssuedToken]] = {}
         self._locked_until: dict[str, float] = {}
 
-    def issue(self, client: str, key: str) -> Token | None:
+    def issue(self, client: str, key: str) -> IssuedToken | None:
         """A new token for that client, or `None` when no slot is free."""
         now = self._clock.now()
         self._expire(now)
@@ -58,7 +58,7 @@ class TokenSlots:
             return None
         newsalt = salt(self._random)
         time = f"{int(now) % 9000 + 1000}"
-        token = Token(time, newsalt, sign_of(key, time, newsalt), now + LIFE_S)
+        token = IssuedToken(time, newsalt, sign_of(key, time, newsalt), now + LIFE_S)
         self._tokens[client] = [*held, token]
         return token
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from simulator.http import HttpConnection, Request, Response
+from simulator.http import HttpConnection, WebRequest, WebResponse
 
 if TYPE_CHECKING:
-    from simulator.net import Listener
-    from simulator.whatsminer.device import Whatsminer
+    from simulator.net import ListeningPort
+    from simulator.whatsminer.device import WhatsminerDevice
 
 TLS_PORT: Final = 443
 _LUCI: Final = "/cgi-bin/luci"
@@ -33,19 +33,19 @@ class SecureConnection(HttpConnection):
 
 
 def web_connection(
-    miner: Whatsminer, listener: Listener, *, is_tls: bool = False
+    miner: WhatsminerDevice, listener: ListeningPort, *, is_tls: bool = False
 ) -> HttpConnection:
     """One connection to the page, or to the port that sends everyone to it."""
 
-    async def move(request: Request) -> Response:
-        return Response(307, headers=(("Location", f"https://{miner.ip}{request.target}"),))
+    async def move(request: WebRequest) -> WebResponse:
+        return WebResponse(307, headers=(("Location", f"https://{miner.ip}{request.target}"),))
 
-    async def page(request: Request) -> Response:
+    async def page(request: WebRequest) -> WebResponse:
         if request.path == "/":
-            return Response(200, _INDEX.encode(), (_HTML,))
+            return WebResponse(200, _INDEX.encode(), (_HTML,))
         if request.path.startswith(_LUCI):  # whoever asks is not logged in
-            return Response(403, _LOGIN.encode(), (_HTML,))
-        return Response(404, b"not found", (_HTML,))
+            return WebResponse(403, _LOGIN.encode(), (_HTML,))
+        return WebResponse(404, b"not found", (_HTML,))
 
     if is_tls:
         return SecureConnection(miner, listener, page)

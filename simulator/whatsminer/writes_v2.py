@@ -9,7 +9,7 @@ from simulator.orders import Order, OrderError
 from simulator.whatsminer import orders
 
 if TYPE_CHECKING:
-    from simulator.whatsminer.device import Whatsminer
+    from simulator.whatsminer.device import WhatsminerDevice
 
 Command = dict[str, Any]
 UPLOAD: Final = "update_firmware"
@@ -18,7 +18,7 @@ _POOL_KEYS: Final = tuple((f"pool{n}", f"worker{n}", f"passwd{n}") for n in (1, 
 _LETTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 
 
-def parse(miner: Whatsminer, name: str, command: Command) -> Order | None:
+def parse(miner: WhatsminerDevice, name: str, command: Command) -> Order | None:
     """The order in a write command, `None` for a command nobody knows. Raises OrderError."""
     build = _WRITES.get(name)
     return None if build is None else build(miner, command)
@@ -33,14 +33,14 @@ def knows(name: str) -> bool:
     return name in _WRITES or name in (UPLOAD, LOGS)
 
 
-def _set_led(miner: Whatsminer, command: Command) -> Order:
+def _set_led(miner: WhatsminerDevice, command: Command) -> Order:
     if command.get("param") == "auto":
         return orders.light(miner, {})
     colour, times = orders.led(command)
     return orders.light(miner, {colour: times}, adds=True)
 
 
-def _update_pools(miner: Whatsminer, command: Command) -> Order:
+def _update_pools(miner: WhatsminerDevice, command: Command) -> Order:
     rows = []
     for keys in _POOL_KEYS:
         values = [command.get(key) for key in keys]
@@ -50,13 +50,13 @@ def _update_pools(miner: Whatsminer, command: Command) -> Order:
     return orders.pools(miner, [row for row in rows if row["url"]])
 
 
-def _power_off(miner: Whatsminer, command: Command) -> Order:
+def _power_off(miner: WhatsminerDevice, command: Command) -> Order:
     if command.get("respbefore") not in ("true", "false"):
         raise OrderError("API parse respbefore param error")
     return orders.power(miner, on=False)
 
 
-def _update_pwd(miner: Whatsminer, command: Command) -> Order:
+def _update_pwd(miner: WhatsminerDevice, command: Command) -> Order:
     old, new = command.get("old"), command.get("new")
     if old != miner.password or not isinstance(new, str) or not 0 < len(new) <= 8:
         raise OrderError("API parse pwd param error")
@@ -73,8 +73,8 @@ def _update_pwd(miner: Whatsminer, command: Command) -> Order:
 
 def _number(
     action: str, setting: str, key: str, low: int, high: int, *, restarts: bool
-) -> Callable[[Whatsminer, Command], Order]:
-    def build(miner: Whatsminer, command: Command) -> Order:
+) -> Callable[[WhatsminerDevice, Command], Order]:
+    def build(miner: WhatsminerDevice, command: Command) -> Order:
         try:
             value = int(command[key])
         except (KeyError, TypeError, ValueError) as error:
@@ -86,11 +86,11 @@ def _number(
     return build
 
 
-def _switch(setting: str, value: bool) -> Callable[[Whatsminer, Command], Order]:
+def _switch(setting: str, value: bool) -> Callable[[WhatsminerDevice, Command], Order]:
     return lambda miner, _: orders.setting(miner, setting, setting, value)
 
 
-def _net_config(miner: Whatsminer, command: Command) -> Order:
+def _net_config(miner: WhatsminerDevice, command: Command) -> Order:
     if command.get("param") == "dhcp":
         return orders.network(miner, {"proto": "dhcp"})
     keys = ("ip", "mask", "gate", "dns", "host")
@@ -99,18 +99,18 @@ def _net_config(miner: Whatsminer, command: Command) -> Order:
     return orders.network(miner, {key: command[key] for key in keys} | {"proto": "static"})
 
 
-def _set_hostname(miner: Whatsminer, command: Command) -> Order:
+def _set_hostname(miner: WhatsminerDevice, command: Command) -> Order:
     if not isinstance(command.get("hostname"), str):
         raise OrderError("API parse hostname param error")
     return orders.setting(miner, "hostname", "hostname", command["hostname"])
 
 
-def _set_zone(miner: Whatsminer, command: Command) -> Order:
+def _set_zone(miner: WhatsminerDevice, command: Command) -> Order:
     zone = {key: str(command.get(key, "")) for key in ("timezone", "zonename")}
     return orders.setting(miner, "zone", "zone", zone)
 
 
-_WRITES: Final[dict[str, Callable[[Whatsminer, Command], Order]]] = {
+_WRITES: Final[dict[str, Callable[[WhatsminerDevice, Command], Order]]] = {
     "set_led": _set_led,
     "set_low_power": lambda miner, _: orders.mode(miner, "low"),
     "set_normal_power": lambda miner, _: orders.mode(miner, "normal"),

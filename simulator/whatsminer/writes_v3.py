@@ -12,13 +12,13 @@ from simulator.whatsminer import orders
 from simulator.whatsminer.crypto import SealError, unseal
 
 if TYPE_CHECKING:
-    from simulator.whatsminer.device import Whatsminer
+    from simulator.whatsminer.device import WhatsminerDevice
 
 UPLOAD: Final = "set.system.update_firmware"
 SEALED: Final = frozenset({"set.miner.pools", "set.user.change_passwd"})
 
 
-def parse(miner: Whatsminer, command: str, param: Any, digest: bytes) -> Order | None:
+def parse(miner: WhatsminerDevice, command: str, param: Any, digest: bytes) -> Order | None:
     """The order in a write, `None` for a command nobody knows. Raises OrderError."""
     build = _WRITES.get(command)
     if build is None:
@@ -40,7 +40,7 @@ def action_of(command: str) -> str:
     return _ACTIONS.get(command, command)
 
 
-def _led(miner: Whatsminer, param: Any) -> Order:
+def _led(miner: WhatsminerDevice, param: Any) -> Order:
     if param == "auto":
         return orders.light(miner, {})
     if not isinstance(param, list) or not param or not all(isinstance(x, dict) for x in param):
@@ -48,7 +48,7 @@ def _led(miner: Whatsminer, param: Any) -> Order:
     return orders.light(miner, dict(orders.led(each) for each in param))
 
 
-def _service(miner: Whatsminer, param: Any) -> Order:
+def _service(miner: WhatsminerDevice, param: Any) -> Order:
     match param:
         case "start" | "stop":
             return orders.power(miner, on=param == "start")
@@ -59,7 +59,7 @@ def _service(miner: Whatsminer, param: Any) -> Order:
     raise OrderError("service")
 
 
-def _pools(miner: Whatsminer, param: Any) -> Order:
+def _pools(miner: WhatsminerDevice, param: Any) -> Order:
     keys = ("pool", "worker", "passwd")
     if not isinstance(param, list) or not 1 <= len(param) <= SLOTS:
         raise OrderError("pools")
@@ -71,13 +71,13 @@ def _pools(miner: Whatsminer, param: Any) -> Order:
     return orders.pools(miner, [row for row in rows if row["url"]])
 
 
-def _limit(miner: Whatsminer, param: Any) -> Order:
+def _limit(miner: WhatsminerDevice, param: Any) -> Order:
     if type(param) is not int or not 0 <= param <= 99_999:
         raise OrderError("power limit")
     return orders.setting(miner, "power_limit", "power_limit", param, restarts=True)
 
 
-def _percent(miner: Whatsminer, param: Any) -> Order:
+def _percent(miner: WhatsminerDevice, param: Any) -> Order:
     # the number is read as text, whatever the manual says
     given = param.get("percent") if isinstance(param, dict) else None
     if not isinstance(given, str) or not given.isdigit() or int(given) > 200:
@@ -86,7 +86,7 @@ def _percent(miner: Whatsminer, param: Any) -> Order:
 
 
 def _integer(action: str, low: int, high: int, *, restarts: bool) -> Any:
-    def build(miner: Whatsminer, param: Any) -> Order:
+    def build(miner: WhatsminerDevice, param: Any) -> Order:
         if type(param) is not int or not low <= param <= high:
             raise OrderError(action)
         return orders.setting(miner, action, action, param, restarts=restarts)
@@ -95,7 +95,7 @@ def _integer(action: str, low: int, high: int, *, restarts: bool) -> Any:
 
 
 def _enabled(setting: str) -> Any:
-    def build(miner: Whatsminer, param: Any) -> Order:
+    def build(miner: WhatsminerDevice, param: Any) -> Order:
         if param not in ("enable", "disable"):
             raise OrderError(setting)
         return orders.setting(miner, setting, setting, param == "enable")
@@ -103,7 +103,7 @@ def _enabled(setting: str) -> Any:
     return build
 
 
-def _network(miner: Whatsminer, param: Any) -> Order:
+def _network(miner: WhatsminerDevice, param: Any) -> Order:
     if param == "dhcp":
         return orders.network(miner, {"proto": "dhcp"})
     keys = ("ip", "netmask", "gateway", "dns")
@@ -112,28 +112,28 @@ def _network(miner: Whatsminer, param: Any) -> Order:
     return orders.network(miner, {key: param[key] for key in keys} | {"proto": "static"})
 
 
-def _hostname(miner: Whatsminer, param: Any) -> Order:
+def _hostname(miner: WhatsminerDevice, param: Any) -> Order:
     name = param.get("hostname") if isinstance(param, dict) else None
     if not isinstance(name, str):
         raise OrderError("hostname")
     return orders.setting(miner, "hostname", "hostname", name)
 
 
-def _timezone(miner: Whatsminer, param: Any) -> Order:
+def _timezone(miner: WhatsminerDevice, param: Any) -> Order:
     if not isinstance(param, dict):
         raise OrderError("timezone")
     zone = {key: str(param.get(key, "")) for key in ("timezone", "zonename")}
     return orders.setting(miner, "zone", "zone", zone)
 
 
-def _custom(miner: Whatsminer, param: Any) -> Order:
+def _custom(miner: WhatsminerDevice, param: Any) -> Order:
     if not isinstance(param, dict) or not isinstance(param.get("key"), str):
         raise OrderError("custom data")
     data = {**miner.settings["custom"], param["key"]: str(param.get("value", ""))}
     return orders.setting(miner, "custom", "custom", data)
 
 
-def _change_passwd(miner: Whatsminer, param: Any) -> Order:
+def _change_passwd(miner: WhatsminerDevice, param: Any) -> Order:
     given = param if isinstance(param, dict) else {}
     account, new = given.get("account"), given.get("new")
     if not isinstance(account, str) or not isinstance(new, str) or not new:
@@ -149,7 +149,7 @@ def _change_passwd(miner: Whatsminer, param: Any) -> Order:
     return Order("password", act, {}, {}, 0.5)
 
 
-def _permission(miner: Whatsminer, param: Any) -> Order:
+def _permission(miner: WhatsminerDevice, param: Any) -> Order:
     given = param if isinstance(param, dict) else {}
     user, text = given.get("user"), given.get("permission")
     if user not in miner.accounts.permissions or not isinstance(text, str):
@@ -163,7 +163,7 @@ def _permission(miner: Whatsminer, param: Any) -> Order:
     return Order("permission", act, {}, {}, 0.5)
 
 
-_WRITES: Final[dict[str, Callable[[Whatsminer, Any], Order]]] = {
+_WRITES: Final[dict[str, Callable[[WhatsminerDevice, Any], Order]]] = {
     "set.system.led": _led,
     "set.miner.power_mode": orders.mode,
     "set.miner.service": _service,

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.journal import Journal
-from agent.policy import Policy
+from agent.limits.policy import Policy
 from contract.clock import SystemClock
 from contract.task import TaskName
 from service.ownfolder import ForeignFolderError, check_files
 from tests.agent.fake_cloud import code
-from tests.agent.journal import found
+from tests.agent.journals import found
 from tests.agent.stage import Site
 from tests.waiting import until
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.journal import Journal
-from agent.policy import Policy
-from agent.taskpath import TaskPath
+from agent.limits.policy import Policy
+from agent.tasks.path import TaskPath
 from contract.clock import Clock
 from tests.agent.fake_cloud import FakeCloud
 from tests.agent.farm import FakeFarm

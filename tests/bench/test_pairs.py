@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from bench.pairs import LEAST_ROUNDS, Round, Verdict, control, effect, quantile
+from bench.pairs import LEAST_ROUNDS, RatioVerdict, Round, control, effect, quantile
 
 AIM = 1.2
 
@@ -27,22 +27,22 @@ def _host(rng: random.Random, rounds: int, *, factor: float, noise: float) -> li
 @pytest.mark.parametrize(
     ("factor", "noise", "verdict"),
     [
-        (1.0, 0.1, Verdict.MET),
-        (1.1, 0.03, Verdict.MET),
-        (1.5, 0.1, Verdict.MISSED),
-        (1.3, 0.03, Verdict.MISSED),
-        (1.2, 0.1, Verdict.OPEN),
-        (1.0, 1.0, Verdict.OPEN),
-        (1.5, 1.0, Verdict.OPEN),
+        (1.0, 0.1, RatioVerdict.MET),
+        (1.1, 0.03, RatioVerdict.MET),
+        (1.5, 0.1, RatioVerdict.MISSED),
+        (1.3, 0.03, RatioVerdict.MISSED),
+        (1.2, 0.1, RatioVerdict.OPEN),
+        (1.0, 1.0, RatioVerdict.OPEN),
+        (1.5, 1.0, RatioVerdict.OPEN),
     ],
 )
 def test_an_effect_is_told_from_a_host_that_drifts_and_noise_is_called_noise(
-    factor: float, noise: float, verdict: Verdict
+    factor: float, noise: float, verdict: RatioVerdict
 ) -> None:
     rng = random.Random(7)
     said = [effect(_host(rng, 14, factor=factor, noise=noise), rng).verdict(AIM) for _ in range(20)]
     assert said.count(verdict) >= 17
-    opposite = {Verdict.MET: Verdict.MISSED, Verdict.MISSED: Verdict.MET}
+    opposite = {RatioVerdict.MET: RatioVerdict.MISSED, RatioVerdict.MISSED: RatioVerdict.MET}
     assert opposite.get(verdict) not in said
 
 

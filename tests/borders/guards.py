@@ -206,204 +206,204 @@ def _nonce() -> Iterator[Guard]:
 
 def _passwords() -> Iterator[Guard]:
     borders = "tests/cloud/nonce/test_borders.py::test_"
-    reports = "tests/cloud/test_reports.py::test_"
+    reports = "tests/cloud/link/test_reports.py::test_"
     yield Guard(
         "a cancel ends a task without its passwords",
-        "cloud/store/batches.py",
+        "cloud/store/tasks/batches.py",
         "    await forget_passwords(",
         "    0 and await forget_passwords(",
         f"{borders}the_passwords_of_a_task_leave_the_database_with_its_end",
     )
     yield Guard(
         "a report ends a task without its passwords",
-        "cloud/store/reports.py",
+        "cloud/store/tasks/reports.py",
         "        await forget_passwords(connection, ended)",
         "        pass",
         f"{reports}the_passwords_of_a_task_leave_the_database_however_it_ends",
     )
     yield Guard(
         "a result is stored without passwords",
-        "cloud/store/reports.py",
+        "cloud/store/tasks/reports.py",
         "    result = hidden(result)\n",
         "",
         f"{reports}the_passwords_of_a_task_leave_the_database_however_it_ends",
     )
     yield Guard(
         "the cloud ends a task without its passwords",
-        "cloud/store/settle.py",
+        "cloud/store/tasks/settle.py",
         "    await forget_passwords(connection, task_ids)",
         "",
         f"{reports}the_passwords_of_a_task_leave_the_database_however_it_ends",
     )
     yield Guard(
         "a batch keeps its passwords while one of its tasks is open",
-        "cloud/store/settle.py",
+        "cloud/store/tasks/settle.py",
         ", ~still_open",
         "",
         f"{borders}the_passwords_of_a_task_leave_the_database_with_its_end",
     )
     yield Guard(
         "a batch of an earlier version keeps them as long",
-        "cloud/store/migrations/versions/r0006_passwords.py",
+        "cloud/store/schema/migrations/versions/r0006_passwords.py",
         ", ~still_open",
         ", sa.true()",
-        "tests/cloud/test_migration_of_passwords.py::test_passwords_of_what_has_ended_leave_the_database_and_others_stay",
+        "tests/cloud/store/test_migration_of_passwords.py::test_passwords_of_what_has_ended_leave_the_database_and_others_stay",
     )
     yield Guard(
         "what an agent tells of a task may come from a newer version",
-        "cloud/store/onsite.py",
+        "cloud/store/tasks/onsite.py",
         "parse_reported_params(arose.name",
         '__import__("contract.task").task.parse_params(arose.name',
-        "tests/cloud/test_onsite.py::test_parameters_are_kept_in_the_apis_names_and_unknown_ones_not_at_all",
+        "tests/cloud/link/test_onsite.py::test_parameters_are_kept_in_the_apis_names_and_unknown_ones_not_at_all",
     )
     yield Guard(
         "an agent tells of a task of the site without passwords",
         "agent/journal/outbox.py",
         "params=hidden(",
         "params=(",
-        "tests/agent/test_journal_site.py::test_what_is_told_of_a_task_of_the_site_has_no_password",
+        "tests/agent/journal/test_site.py::test_what_is_told_of_a_task_of_the_site_has_no_password",
     )
     yield Guard(
         "the journal forgets passwords with the outcome",
         "agent/journal/steps.py",
         "dump(hidden(record.params))",
         "dump(record.params)",
-        "tests/agent/test_journal_steps.py::test_passwords_are_forgotten_with_the_outcome",
+        "tests/agent/journal/test_steps.py::test_passwords_are_forgotten_with_the_outcome",
     )
     yield Guard(
         "what an older version began and this one refuses is unknown",
-        "agent/dispatcher.py",
+        "agent/tasks/dispatcher.py",
         "outcome=Outcome.UNKNOWN if begun else Outcome.NOT_DONE",
         "outcome=Outcome.NOT_DONE",
-        "tests/agent/test_dispatcher_recovery.py::test_what_an_older_version_took_and_this_one_refuses_is_unknown_once_it_was_begun",
+        "tests/agent/tasks/test_dispatcher_recovery.py::test_what_an_older_version_took_and_this_one_refuses_is_unknown_once_it_was_begun",
     )
 
 
 def _firmware() -> Iterator[Guard]:
-    servers = "tests/agent/test_fileservers.py::test_"
-    reach = "tests/agent/test_download_reach.py::test_"
+    servers = "tests/agent/firmware/test_servers.py::test_"
+    reach = "tests/agent/firmware/test_download_reach.py::test_"
     yield Guard(
         "metadata services are never fetched from",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "if is_never_asked(address):",
         "if False:",
         f"{servers}metadata_services_are_never_fetched_from",
     )
     yield Guard(
         "no setting is said to allow a metadata service",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "if literal is not None and is_never_asked(literal):",
         "if False:",
         f"{reach}what_no_setting_allows_is_not_said_to_be_allowed_by_one",
     )
     yield Guard(
         "addresses within addresses count",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "parts = (address, *_embedded(address))",
         "parts = (address,)",
         f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_form",
     )
     yield Guard(
         "the cloud itself may be fetched from",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "origin(url) == self._cloud or ",
         "",
         f"{servers}the_cloud_itself_is_fetched_from_wherever_it_stands",
     )
     yield Guard(
         "the cloud is scheme, host and port",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "origin(url) == self._cloud or ",
         'url.host == "cloud.lan" or ',
         f"{servers}the_cloud_itself_is_fetched_from_wherever_it_stands",
     )
     yield Guard(
         "a neighbour of this host is no public server",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         " and not any(address in each for each in self._local())",
         "",
         f"{servers}a_neighbour_with_a_public_number_is_no_public_server",
     )
     yield Guard(
         "IPv4 written as IPv6 is IPv4",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "        address = plain(address)\n        parts",
         "        parts",
         f"{servers}a_private_address_is_fetched_from_only_where_the_config_names_it",
     )
     yield Guard(
         "multicast and reserved addresses are not public",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "not address.is_multicast and not address.is_reserved",
         "True",
         f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_form",
     )
     yield Guard(
         "of IPv6 only what is routed is public",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "address in _GLOBAL_IPV6 and address.sixtofour is None",
         "address.sixtofour is None",
         f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_form",
     )
     yield Guard(
         "each address is asked about",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "if self._servers.may_give(each, url)",
         "if True",
         f"{reach}no_spelling_of_this_host_is_connected_to",
     )
     yield Guard(
         "of several addresses those that may not be are left out",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "if self._servers.may_give(each, url)",
         "if len(found) > 1 or self._servers.may_give(each, url)",
         f"{reach}of_several_addresses_only_those_allowed_are_connected_to",
     )
     yield Guard(
         "the address that was checked is connected to",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "url.with_host(str(address))",
         "url",
         f"{reach}a_name_is_connected_to_at_the_address_that_was_checked",
     )
     yield Guard(
         "a certificate has to be of the name",
-        "agent/download.py",
+        "agent/firmware/download.py",
         'server_hostname=None if _literal(url) else (url.raw_host or "").rstrip(".")',
         "server_hostname=None",
         f"{reach}https_is_verified_by_the_name_and_connected_to_by_the_address",
     )
     yield Guard(
         "the dot at the end of a name is in no certificate",
-        "agent/download.py",
+        "agent/firmware/download.py",
         '(url.raw_host or "").rstrip(".")',
         '(url.raw_host or "")',
         f"{reach}https_is_verified_by_the_name_and_connected_to_by_the_address",
     )
     yield Guard(
         "a server is asked by its name",
-        "agent/download.py",
+        "agent/firmware/download.py",
         '"Host": url.host_port_subcomponent or "",',
         "",
         f"{reach}a_name_is_connected_to_at_the_address_that_was_checked",
     )
     yield Guard(
         "a password of the url goes to no other server",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "and origin(following) == origin(url)",
         "",
         f"{reach}a_password_of_the_url_goes_to_no_other_server",
     )
     yield Guard(
         "a password of the url is used again on the same server",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "if url.raw_user and not",
         "if False and not",
         f"{reach}a_password_of_the_url_goes_to_no_other_server",
     )
     yield Guard(
         "an error tells nothing of what answered",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "is not given by its server: is",
         "is not given by its server ({response.status}): is",
         f"{reach}an_error_is_the_same_whatever_the_server_said",
@@ -451,35 +451,35 @@ def _data_directory() -> Iterator[Guard]:
 
 
 def _first_steps() -> Iterator[Guard]:
-    user = "tests/agent/test_hostuser.py::test_"
-    folder = "tests/agent/test_state_of_another.py::test_"
-    targets = "tests/agent/test_targets.py::test_"
+    user = "tests/agent/host/test_hostuser.py::test_"
+    folder = "tests/agent/host/test_state_of_another.py::test_"
+    targets = "tests/agent/cli/test_targets.py::test_"
     yield from _data_directory()
     yield Guard(
         "root writes no token through a link",
-        "agent/enroll.py",
+        "agent/link/enroll.py",
         "    beside.unlink(missing_ok=True)\n",
         "",
         f"{user}root_follows_no_link_in_a_folder_of_another",
     )
     yield Guard(
         "root gives the files to the owner of the folder",
-        "agent/enroll.py",
+        "agent/link/enroll.py",
         "            os.fchown(handle, owner.uid, owner.gid)",
         "            pass",
         f"{user}root_enrolls_for_the_owner_of_the_state_folder",
     )
     yield Guard(
         "a folder that enrolling makes belongs to the agent",
-        "agent/enroll.py",
+        "agent/link/enroll.py",
         "            os.chown(token_file.parent, owner.uid, owner.gid, follow_symlinks=False)",
         "            pass",
         f"{user}a_folder_that_enrolling_makes_belongs_to_the_agent_too",
     )
     yield Guard(
         "the daemon does not begin on a state folder of another user",
-        "agent/commands.py",
-        "        check_files(config.state.dir, _STATE)\n",
+        "agent/cli/commands.py",
+        "        check_files(config.state.dir, _STATE.union(*(each.state_files for each in SINKS)))\n",
         "",
         f"{folder}a_state_folder_of_another_ends_the_daemon_before_anything_is_begun",
     )
@@ -513,45 +513,45 @@ def _first_steps() -> Iterator[Guard]:
     )
     yield Guard(
         "doctor never ends in a traceback",
-        "agent/doctor.py",
+        "agent/cli/doctor.py",
         "    except Exception as error:  # noqa",
         "    except ZeroDivisionError as error:  # noqa",
         f"{user}no_fault_of_a_check_ends_the_doctor",
     )
     yield Guard(
         "the owner of the folder is who will run",
-        "agent/doctor.py",
+        "agent/cli/doctor.py",
         "who = user or owner_of(folder) or myself()",
         "who = user or myself()",
         f"{user}doctor_checks_what_the_agents_user_may_do",
     )
     yield Guard(
         "a range that no scan takes is a problem to the doctor",
-        "agent/doctor.py",
+        "agent/cli/doctor.py",
         'yield Finding(PROBLEM, "ranges", str(error))',
         'yield Finding(OK, "ranges", str(error))',
-        "tests/agent/test_cli_doctor.py::test_ranges_are_a_problem_to_the_doctor_as_to_the_scan",
+        "tests/agent/cli/test_doctor.py::test_ranges_are_a_problem_to_the_doctor_as_to_the_scan",
     )
     yield Guard(
         "a slip in an address is no name",
-        "agent/targets.py",
+        "agent/cli/targets.py",
         "(?!([\\d-]+|0x[0-9a-f]*)\\.?$)",
         "",
         f"{targets}a_slip_in_an_address_is_never_taken_for_a_name",
     )
     yield Guard(
         "one miner is one address",
-        "agent/targets.py",
+        "agent/cli/targets.py",
         "if addresses > 1:",
         "if addresses > 300:",
         f"{targets}what_is_not_one_miner_is_refused_in_words",
     )
     yield Guard(
         "parameters come from a file",
-        "agent/cli.py",
+        "agent/cli/app.py",
         'if params.startswith("@"):',
         "if False:",
-        "tests/agent/test_cli_usage.py::test_parameters_come_from_a_file_or_from_standard_input",
+        "tests/agent/cli/test_usage.py::test_parameters_come_from_a_file_or_from_standard_input",
     )
 
 
@@ -573,7 +573,7 @@ def _rigmonitor() -> Iterator[Guard]:
     )
     yield Guard(
         "an address counts as forwarded only by a proxy of ours",
-        "cloud/peers.py",
+        "cloud/http/peers.py",
         "any(peer in proxy for proxy in proxies)",
         "True",
         f"{expected}TestBehindAProxy::test_the_one_it_forwards_is_held_back_and_no_other",
@@ -607,14 +607,14 @@ def _miners() -> Iterator[Guard]:
     )
     yield Guard(
         "a mode that is not known can be searched for",
-        "cloud/store/miners_query.py",
+        "cloud/store/miners/search.py",
         "mode = sa.func.coalesce(miners.c.mode, UNKNOWN_MODE)",
         "mode = miners.c.mode",
         f"{agree}a_filter_finds_the_miners_whose_field_says_so_and_no_other",
     )
     yield Guard(
         "a share of the ideal rate is that of a miner with figures",
-        "cloud/store/miners_query.py",
+        "cloud/store/miners/search.py",
         "found += [miners.c.hashrate_ideal_hs > 0, _has_figures(fresh)]",
         "found += [miners.c.hashrate_ideal_hs > 0]",
         f"{agree}a_filter_finds_the_miners_whose_field_says_so_and_no_other",
@@ -663,21 +663,21 @@ def _miners() -> Iterator[Guard]:
     )
     yield Guard(
         "a deleted miner that comes back says so",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         '        returned = Return(row, row["deleted_at"])\n',
         "",
         f"{books}a_deleted_miner_that_comes_back_says_so_in_an_event",
     )
     yield Guard(
         "what we put away ourselves comes back without a word",
-        "cloud/store/returns.py",
+        "cloud/store/miners/returns.py",
         'if not each.stands_for_an_address or (each.row["id"], each.deleted_at) in deletions',
         "if True",
         f"{books}a_record_that_was_put_away_for_a_mac_comes_back_without_an_event",
     )
     yield Guard(
         "heartbeats are stored whatever claims do",
-        "cloud/link_api.py",
+        "cloud/link/api.py",
         "    written_mono = session.beat_written_mono\n",
         "    written_mono = session.persisted_mono\n",
         f"{books}the_host_of_an_agent_is_as_young_as_its_heartbeat_however_often_it_claims",
@@ -692,7 +692,7 @@ def _miners() -> Iterator[Guard]:
 
 
 def _login() -> Iterator[Guard]:
-    telemetry = "tests/agent/test_telemetry.py::test_"
+    telemetry = "tests/agent/telemetry/test_poller.py::test_"
     skips = "tests/cloud/nonce/test_skips.py::test_"
     yield Guard(
         "a refused login is the reason before a MAC that is told only after it",
@@ -703,168 +703,168 @@ def _login() -> Iterator[Guard]:
     )
     yield Guard(
         "what refuses the login is told of the miner known at its address",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         "named = None if look.mac else standing.get(look.ip)",
         "named = None",
         f"{skips}what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one",
     )
     yield Guard(
         "a look that needs no login shows not that it is taken again",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         'return needs_none and named["auth_failed_at"] is not None',
         "return False",
         f"{skips}what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one",
     )
     yield Guard(
         "a refusal out of a buffer is no news of the known miner",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         "            return  # one from a buffer, as in `refresh`",
         "            pass",
         f"{skips}what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one",
     )
     yield Guard(
         "a miner that another agent knows is not told of",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         '        and row["agent_id"] == agent_id\n',
         "",
         f"{skips}where_no_miner_is_known_one_that_refuses_the_login_has_its_own_record",
     )
     yield Guard(
         "one that refuses the login is asked again with each look",
-        "agent/telemetry.py",
+        "agent/telemetry/poller.py",
         "        if plan.login_refused:  # only",
         "        if False:  # only",
         f"{telemetry}while_the_login_is_refused_each_look_says_so",
     )
     yield Guard(
         "a login that is taken again ends the fault",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         "        if reading.error is None:\n",
         "        if False:\n",
         "tests/cloud/nonce/test_skips.py::test_a_miner_that_refuses_the_login_shows_it_and_gets_no_task_while_that_is_news",
     )
     yield Guard(
         "a refused login is said once per change",
-        "agent/telemetry.py",
+        "agent/telemetry/poller.py",
         "        if refused == plan.login_refused:\n",
         "        if False:\n",
         f"{telemetry}a_refused_login_is_said_once_per_change_and_kept_for_the_doctor",
     )
     yield Guard(
         "a refused login is no outage",
-        "agent/telemetry.py",
+        "agent/telemetry/poller.py",
         "plan.failures == 1 and not said",
         "plan.failures == 1",
         f"{telemetry}a_refused_login_is_said_once_per_change_and_kept_for_the_doctor",
     )
     yield Guard(
         "the cloud hears that slow facts are as they were",
-        "agent/telemetry.py",
+        "agent/telemetry/poller.py",
         "and seen.reading.slow is not None,",
         "and False,",
         f"{telemetry}slow_and_static_facts_are_sent_only_when_they_changed",
     )
     yield Guard(
         "doctor names the miners that refuse the login",
-        "agent/doctor.py",
+        "agent/cli/doctor.py",
         "    if refused:\n        findings",
         "    if False:\n        findings",
-        "tests/agent/test_cli_doctor.py::test_doctor_names_the_miners_that_refused_the_login_of_the_daemon",
+        "tests/agent/cli/test_doctor.py::test_doctor_names_the_miners_that_refused_the_login_of_the_daemon",
     )
     yield Guard(
         "a miner that is forgotten refuses nothing",
-        "agent/inventory.py",
+        "agent/miners/inventory.py",
         "        self._note(key, refused=False)\n",
         "",
-        "tests/agent/test_inventory.py::test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_forgotten",
+        "tests/agent/miners/test_inventory.py::test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_forgotten",
     )
 
 
 def _load() -> Iterator[Guard]:
-    lines = "tests/cloud/test_connections.py::test_"
-    growth = "tests/cloud/test_growth.py::test_"
-    pruning = "tests/cloud/test_pruning.py::test_"
+    lines = "tests/cloud/http/test_connections.py::test_"
+    growth = "tests/cloud/store/test_growth.py::test_"
+    pruning = "tests/cloud/store/test_pruning.py::test_"
     files = "tests/service/test_files.py::test_"
     yield Guard(
         "an encoding that is not spoken is refused",
-        "cloud/bodies.py",
+        "cloud/http/bodies.py",
         "if named not in (*_PLAIN, *_PACKED):",
         "if False:",
-        "tests/cloud/test_readings.py::test_an_encoding_that_is_not_spoken_is_named_in_the_documented_body",
+        "tests/cloud/link/test_readings.py::test_an_encoding_that_is_not_spoken_is_named_in_the_documented_body",
     )
     yield Guard(
         "a body has its time",
-        "cloud/bodies.py",
+        "cloud/http/bodies.py",
         "async with asyncio.timeout(limit_s):",
         "async with asyncio.timeout(None):",
         f"{lines}a_body_that_comes_byte_by_byte_is_not_waited_for",
     )
     yield Guard(
         "connections have a number",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         "if self._count() >= self._most and not self._make_room():",
         "if False:",
         f"{lines}who_waits_longest_makes_room_and_who_is_being_answered_stays",
     )
     yield Guard(
         "who waits longest makes room",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         "        _, first = min(waiting, key=lambda each: each[0])",
         "        _, first = max(waiting, key=lambda each: each[0])",
         f"{lines}who_waits_longest_makes_room_and_who_is_being_answered_stays",
     )
     yield Guard(
         "a head has its time",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         '        "keepalive_timeout": settings.idle_s,\n',
         "",
         f"{lines}a_head_that_comes_byte_by_byte_is_not_waited_for",
     )
     yield Guard(
         "who never begins to speak TLS makes room, too",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         "            waiting += [(since, task) for task, since in self._arriving.items()]",
         "            pass",
         f"{lines}who_never_begins_to_speak_tls_makes_room_too",
     )
     yield Guard(
         "who is unknown and keeps back a body makes room, too",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         "return None if request is None else request.get(AWAITED_SINCE)",
         "return None",
         f"{lines}who_is_unknown_and_keeps_back_a_body_makes_room_too",
     )
     yield Guard(
         "who is unknown and reads no answer makes room, too",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         "            return self._unread_since\n",
         "            return None\n",
         f"{lines}who_is_unknown_and_reads_no_answer_makes_room_too",
     )
     yield Guard(
         "the rest of the last answer has its time",
-        "cloud/listener.py",
+        "cloud/http/listener.py",
         "self._end = self._loop.call_later(self.keepalive_timeout, self._line.abort)",
         "pass",
         f"{lines}who_reads_no_answer_before_it_goes_is_not_waited_for",
     )
     yield Guard(
         "an interval has two digits, and an end",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         "reading = msgspec.structs.replace(reading, interval_s=_interval_s(reading.interval_s))",
         "pass",
         "tests/cloud/nonce/test_miners.py::test_a_farm_may_have_miners_with_ever_so_many_intervals",
     )
     yield Guard(
         "a rate that no machine has is in no mean",
-        "cloud/store/readings.py",
+        "cloud/store/miners/readings.py",
         " or not 0 <= hashrate_hs <= _RATE_MAX_HS",
         "",
         "tests/cloud/nonce/test_miners.py::test_no_figure_of_an_agent_hides_the_miners_of_its_farm",
     )
     yield Guard(
         "an agent is answered a few calls at a time",
-        "cloud/link_api.py",
+        "cloud/link/api.py",
         "    if session.calls >= most:",
         "    if False:",
         f"{lines}an_agent_is_answered_a_few_calls_at_a_time",
@@ -899,28 +899,28 @@ def _load() -> Iterator[Guard]:
     )
     yield Guard(
         "of one task so many events are kept",
-        "cloud/store/reports.py",
+        "cloud/store/tasks/reports.py",
         "elif kept[event.task_id] >= limits.events and not _moves(task, event):",
         "elif False:",
         f"{growth}of_one_task_so_many_events_are_kept_and_its_end_always",
     )
     yield Guard(
         "what goes ended long ago by its stamp",
-        "cloud/store/sweeps.py",
+        "cloud/store/tasks/sweeps.py",
         "            tasks.c.ended_at < now - timedelta(days=kept_days),\n",
         "",
         f"{pruning}what_is_open_or_ends_only_now_stays_however_old_it_is",
     )
     yield Guard(
         "what goes is old by the cloud's own time",
-        "cloud/store/sweeps.py",
+        "cloud/store/tasks/sweeps.py",
         "            tasks.c.queue_expires_cloud_s < before_s,\n",
         "",
         f"{pruning}a_clock_that_is_set_forward_removes_nothing",
     )
     yield Guard(
         "what goes has no file that is kept",
-        "cloud/store/sweeps.py",
+        "cloud/store/tasks/sweeps.py",
         "            ~sa.exists().where(task_files.c.task_id == tasks.c.id),\n",
         "",
         f"{pruning}a_task_whose_file_is_kept_stays_as_long_as_that",
@@ -937,7 +937,7 @@ def _load() -> Iterator[Guard]:
         "systemd/miner-cloud.service",
         "StartLimitIntervalSec=0\n",
         "",
-        "tests/agent/test_systemd.py::test_both_are_watched_bounded_and_started_again_for_ever",
+        "tests/agent/host/test_systemd.py::test_both_are_watched_bounded_and_started_again_for_ever",
     )
     yield Guard(
         "a folder has one process",

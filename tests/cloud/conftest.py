@@ -19,14 +19,14 @@ from aiohttp import web
 
 from cloud.config import CloudSettings
 from cloud.context import FILES, SESSIONS, SWEEPER, TIME, WAKE_UPS
-from cloud.listener import Listener
+from cloud.http.listener import CloudListener
+from cloud.link.sessions import Session
 from cloud.server import create_app, create_runner
-from cloud.sessions import Session
-from cloud.store import admin
+from cloud.store.access import admin
 from cloud.store.engine import DATABASE_NAME, Store, rows, sqlite_url
 from cloud.store.ids import new_miner_id, new_uuid
-from cloud.store.migrate import migrate
-from cloud.store.schema import metadata, miners, task_batches, tasks
+from cloud.store.schema.migrate import migrate
+from cloud.store.schema.tables import metadata, miners, task_batches, tasks
 from cloud.sweeper import Sweeper
 from contract.clock import BootTime, to_text
 from contract.task import SPECS, TaskName
@@ -265,7 +265,7 @@ async def cloud(
     app = create_app(store, settings, clock)
     runner = create_runner(app)
     await runner.setup()
-    listener = Listener(runner, "127.0.0.1", 0, settings, most=settings.connections_max)
+    listener = CloudListener(runner, "127.0.0.1", 0, settings, most=settings.connections_max)
     await listener.start()
     base = f"http://127.0.0.1:{listener.port}"
     app[FILES].base_url = base

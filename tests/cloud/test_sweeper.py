@@ -4,7 +4,7 @@ import asyncio
 
 import sqlalchemy as sa
 
-from cloud.store.schema import reading_batches, task_events
+from cloud.store.schema.tables import reading_batches, task_events
 from contract.task import TaskName
 from tests.cloud.conftest import Cloud, done
 from tests.waiting import until

@@ -22,7 +22,6 @@ from tests.drivers.makes import (
     Need,
     each,
     each_change,
-    each_without,
     pools,
 )
 
@@ -157,7 +156,7 @@ async def test_the_log_of_another_miner_is_not_taken(
         assert not [*tmp_path.iterdir()]
 
 
-@each_without(Need.SERIAL)
+@each(Need.POOLS, without=Need.SERIAL)
 async def test_a_miner_that_tells_no_mac_is_not_certain_to_be_the_one_that_is_meant(
     make: MakeCase, key: str
 ) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from contract.errors import OutcomeUnknownError
-from drivers.base import Firmware, Plan, TypedPlan
+from drivers.base import FirmwareUpdate, Plan, TypedPlan
 from drivers.changes.way import Way
 from drivers.registry import DRIVERS
 from tests.drivers.makes import MAKES, MakeCase
@@ -69,7 +69,7 @@ def test_it_is_read_by_its_way_and_written_again_to_the_letter(row: Row) -> None
 async def test_it_is_judged_after_a_crash_as_one_of_today(row: Row, tmp_path: Path) -> None:
     async with row.make.begin(row.model) as on:
         old, change = row.plan, row.plan.change
-        if isinstance(change, Firmware):
+        if isinstance(change, FirmwareUpdate):
             change = on.newer(tmp_path)
         now, effect = await on.planned(change), on.effect()
         with suppress(OutcomeUnknownError):

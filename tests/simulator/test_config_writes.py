@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
+from simulator.antminer.pools import pool_states
+
 OK = {"stats": "success", "code": "M000", "msg": "OK!"}
 
 
@@ -43,7 +45,7 @@ async def test_new_pools_are_taken_without_a_restart(start, web, legacy, until):
     assert await write(web, miner, body()) == OK
     assert (await conf(web, miner))["pools"] == pools()
     assert miner.process.started == before
-    await until(lambda: miner.pool_state(0).active)
+    await until(lambda: pool_states(miner)[0].active)
     rows = (await legacy(miner, "pools"))["POOLS"]
     assert [r["URL"] for r in rows] == [p["url"] for p in pools()]
     lines = farm.ledger.of(action="pools")
@@ -113,7 +115,7 @@ async def test_some_builds_have_nothing_to_say_while_asleep(start, web, legacy, 
     await until(lambda: miner.state == "sleeping")
     assert (await legacy(miner, "stats"))["STATS"] == []
     assert (await web(miner, "GET", "summary")).json["SUMMARY"] == []
-    await until(lambda: miner.pool_state(0).status == "Alive")
+    await until(lambda: pool_states(miner)[0].status == "Alive")
 
 
 async def test_an_old_t17_sleeps_with_254_and_shows_nothing_but_zeros(start, web, legacy, until):

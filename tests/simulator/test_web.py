@@ -243,7 +243,7 @@ async def test_too_many_scripts_at_once_hang_a_fragile_server_until_reboot(start
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
-    assert miner.web.most_at_once == 4
+    assert miner.most_scripts == 4
     miner.power_cycle()
     await until(lambda: miner.web_up)
     assert (await web(miner, "GET", "get_network_info")).status == 200

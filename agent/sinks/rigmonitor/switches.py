@@ -14,8 +14,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from agent.policy import Policy
-from agent.sections.rigmonitor import RigMonitorSection
+from agent.config.rigmonitor import RigMonitorSection
+from agent.limits.policy import Policy
 from agent.sinks.rigmonitor.memory import Memory
 from agent.sinks.rigmonitor.newest import Newest, Seen
 from agent.sinks.rigmonitor.notes import Notes
@@ -24,8 +24,9 @@ from contract.clock import Clock
 from contract.errors import ErrorCode, MinerError
 from contract.link import MinerRef
 from contract.miner import PowerMode
+from contract.outcome import Outcome
 from contract.rigmonitor import Switch
-from contract.task import Outcome, TaskName
+from contract.task import TaskName
 from drivers.base import Driver
 
 ORIGIN: Final = "rigmonitor"
@@ -40,7 +41,7 @@ log: Any = structlog.get_logger(__name__)
 
 
 class Tasks(Protocol):
-    """The task path, as wishes see it; `agent.taskpath.TaskPath`."""
+    """The task path, as wishes see it; `agent.tasks.path.TaskPath`."""
 
     @property
     def policy(self) -> Policy: ...
@@ -248,9 +249,8 @@ class Switches:
             return TaskName.LIGHT, {"action": wished.value}
         if wished is Switch.OFF:
             mode = seen.awake_mode
-            if mode is None and self._memory.is_off(
-                rig.key
-            ):  # switched off before, not yet seen so
+            # Switched off before, not yet seen so.
+            if mode is None and self._memory.is_off(rig.key):
                 mode = self._memory.mode_before(rig.key)
             await self._memory.keep(rig.key, off=True, mode=mode)
             return TaskName.POWER_MODE, {"mode": PowerMode.SLEEP.value}

@@ -14,7 +14,7 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.miner import Firmware, Identity, MinerFault, PowerMode, Slow
-from drivers.antminer.models import OLD, AntminerModel
+from drivers.antminer.models import OLD, AntminerSpec
 from drivers.antminer.protocol.blink import blink_state
 from drivers.antminer.protocol.cgi import Cgi
 from drivers.antminer.protocol.conf import MinerConf
@@ -54,7 +54,7 @@ async def look_slowly(
     meter: Meter,
     look: AntminerSnapshot,
     identity: Identity,
-    spec: AntminerModel | None,
+    spec: AntminerSpec | None,
 ) -> SlowFacts:
     """Complete a look at the moving facts.
 
@@ -167,7 +167,7 @@ class Meter:
 
 
 def _seen(
-    look: AntminerSnapshot, spec: AntminerModel | None, *, counts_boards: bool
+    look: AntminerSnapshot, spec: AntminerSpec | None, *, counts_boards: bool
 ) -> list[MinerFault]:
     """What the miner does not call a fault, but the figures show."""
     faults: list[MinerFault] = []
@@ -191,7 +191,7 @@ def _is_at_rest(look: AntminerSnapshot, generation: str | None) -> bool:
     return look.moving.hashrate_hs == 0 and has_no_power
 
 
-async def _new_look(rpc: AntminerRpc, spec: AntminerModel | None) -> NewApiSnapshot:
+async def _new_look(rpc: AntminerRpc, spec: AntminerSpec | None) -> NewApiSnapshot:
     try:
         joined = await rpc.ask_all(("summary", "stats"), new_api=True)
     except RefusedError:

@@ -21,7 +21,7 @@ from contract.errors import (
     UnreachableError,
 )
 from contract.miner import Identity
-from drivers.base import Effect, Evidence, Firmware, TypedPlan
+from drivers.base import Effect, Evidence, FirmwareUpdate, TypedPlan
 from drivers.changes.firmware import UPLOADED_NOTE, FirmwareWay, InstalledVersion, examine
 from drivers.changes.pools import shown as shown_pools
 from drivers.changes.verification import Verification, same_version
@@ -73,7 +73,7 @@ class IceriverFirmware(FirmwareWay[Iceriver, IceriverFirmwareData]):
         )
 
     async def choose(
-        self, miner: Iceriver, change: Firmware, now: InstalledVersion
+        self, miner: Iceriver, change: FirmwareUpdate, now: InstalledVersion
     ) -> tuple[IceriverFirmwareData, dict[str, Any]]:
         """Also raises BadFirmwareError when nothing says that the file is for this model."""
         model = now.identity.model if now.identity else None
@@ -98,7 +98,7 @@ class IceriverFirmware(FirmwareWay[Iceriver, IceriverFirmwareData]):
         """Upload, and restart the miner once it has taken the file: not when it rejects it, nor when the answer to the
         upload was lost.
         """
-        assert isinstance(plan.change, Firmware)
+        assert isinstance(plan.change, FirmwareUpdate)
         found = plan.data.image
         head, tail, content_type = image.multipart(found, secrets.token_hex(16))
         path = Path(plan.change.path)

@@ -87,7 +87,7 @@ class IceriverReboot(RebootWay[Iceriver, IceriverState]):
 
 
 async def restart(miner: Iceriver, effect: Effect) -> None:
-    """The order itself. Most miners are gone before they answer. Raises as `Web.order`."""
+    """The order itself. Most miners are gone before they answer. Raises as `IceriverWeb.order`."""
     try:
         await miner.web.order(*REBOOT, {}, effect)
     finally:

@@ -20,7 +20,7 @@ EVERYTHING: Final = (*WHO, *STATE, *MOVING)
 
 
 async def from_web(web: IceriverWeb, *, deadline_s: float | None = None) -> dict[str, Any]:
-    """Everything. Raises as `Web.ask`, and MalformedError for a panel without the name of its software."""
+    """Everything. Raises as `IceriverWeb.ask`, and MalformedError for a panel without the name of its software."""
     fields = await web.ask(*PANEL, deadline_s=deadline_s)
     if not isinstance(fields.get("softver1"), str):
         raise MalformedError("its panel does not tell its software")
@@ -28,8 +28,8 @@ async def from_web(web: IceriverWeb, *, deadline_s: float | None = None) -> dict
 
 
 async def from_daemon(daemon: IceriverDaemon, commands: tuple[str, ...]) -> dict[str, Any]:
-    """What the commands (of EVERYTHING) tell, one connection each. Raises as `Daemon.ask`; MalformedError when it went
-    away in between, for half a look is none.
+    """What the commands (of EVERYTHING) tell, one connection each. Raises as `IceriverDaemon.ask`; MalformedError when
+    it went away in between, for half a look is none.
     """
     fields: dict[str, Any] = {}
     for command in commands:

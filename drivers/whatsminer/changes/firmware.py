@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 from contract.clock import to_text
 from contract.errors import BadFirmwareError, OutcomeUnknownError, RefusedError
 from contract.miner import Identity
-from drivers.base import Effect, Firmware, TypedPlan
+from drivers.base import Effect, FirmwareUpdate, TypedPlan
 from drivers.changes.firmware import (
     UPLOADED_NOTE,
     FirmwareWay,
@@ -61,7 +61,7 @@ class WhatsminerFirmware(FirmwareWay[Whatsminer, UploadData]):
             return _shown(watch.miner.identity, WhatsminerState())  # its API answers
 
     async def choose(
-        self, miner: Whatsminer, change: Firmware, now: InstalledVersion
+        self, miner: Whatsminer, change: FirmwareUpdate, now: InstalledVersion
     ) -> tuple[UploadData, dict[str, Any]]:
         del now
         platform = miner.platform or await _platform(miner)
@@ -71,7 +71,7 @@ class WhatsminerFirmware(FirmwareWay[Whatsminer, UploadData]):
 
     async def apply(self, miner: Whatsminer, plan: TypedPlan[UploadData], effect: Effect) -> None:
         """See `FirmwareWay.apply`. Also raises RefusedError when the miner did not ask for the file."""
-        assert isinstance(plan.change, Firmware)
+        assert isinstance(plan.change, FirmwareUpdate)
         part = plan.data
         body = FileBody(
             path=Path(plan.change.path), offset=part.offset, size_bytes=part.size, after_word=True

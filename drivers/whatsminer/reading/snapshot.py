@@ -266,8 +266,8 @@ def _board_rate(row: DevRow) -> Any:
 
 
 def _doubt(one: Row, rows: Sequence[DevRow], *, in_tera: bool) -> str | None:
-    """See `drivers.boards.doubt_of`: of one window that the whole and its boards tell. While it ramps up, two windows
-    differ by more than a unit could be told from.
+    """See `drivers.reading.boards.doubt_of`: of one window that the whole and its boards tell. While it ramps up, two
+    windows differ by more than a unit could be told from.
     """
     unit = _board_unit(rows, _rate_now(one), in_tera=in_tera)
     whole_hs, parts = fullest(

@@ -197,7 +197,7 @@ _UNKNOWN: Final = -1.0  # as these devices say it
 
 
 def _doubt(one: Row, rows: list[BoardRow]) -> str | None:
-    """See `drivers.boards.doubt_of`: of one window that the whole and its boards tell."""
+    """See `drivers.reading.boards.doubt_of`: of one window that the whole and its boards tell."""
     whole_hs, parts = fullest(
         (
             scaled(one.get(key), TERA),

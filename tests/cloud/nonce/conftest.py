@@ -20,17 +20,17 @@ from aiohttp.test_utils import TestServer
 
 from cloud.config import CloudSettings
 from cloud.context import FILES, GROWTH, SESSIONS, TIME, WAKE_UPS
-from cloud.files import Files
-from cloud.queue import WakeUps
+from cloud.link.files import Files
+from cloud.link.sessions import Sessions
+from cloud.link.wake_ups import WakeUps
 from cloud.server import create_app
-from cloud.sessions import Sessions
-from cloud.store import schema
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
 from cloud.store.growth import Growth
 from cloud.store.ids import new_api_key, new_uuid, new_workspace_id, secret_hash
-from cloud.store.migrate import migrate
-from cloud.store.readings import apply_readings
+from cloud.store.miners.readings import apply_readings
+from cloud.store.schema import tables
+from cloud.store.schema.migrate import migrate
 from contract.clock import BootTime, to_text
 from contract.link import MinerReading, ReadingsRequest
 from contract.miner import (
@@ -215,7 +215,7 @@ class Stage:
     async def change_task(self, task_id: str, **values: Any) -> None:
         async with self.store.write() as connection:
             await connection.execute(
-                schema.tasks.update().where(schema.tasks.c.id == task_id).values(**values)
+                tables.tasks.update().where(tables.tasks.c.id == task_id).values(**values)
             )
 
     async def settle(self, task_id: str, status: str, result: dict[str, Any] | None) -> None:
@@ -235,17 +235,17 @@ class Stage:
     async def change_agent(self, **values: Any) -> None:
         async with self.store.write() as connection:
             await connection.execute(
-                schema.agents.update().where(schema.agents.c.id == self.agent).values(**values)
+                tables.agents.update().where(tables.agents.c.id == self.agent).values(**values)
             )
 
     async def stored_agent(self) -> Any:
         async with self.store.read() as connection:
-            query = schema.agents.select().where(schema.agents.c.id == self.agent)
+            query = tables.agents.select().where(tables.agents.c.id == self.agent)
             return (await connection.execute(query)).mappings().one()
 
     async def count(self, table: str) -> int:
         async with self.store.read() as connection:
-            rows = await connection.execute(schema.metadata.tables[table].select())
+            rows = await connection.execute(tables.metadata.tables[table].select())
             return len(rows.all())
 
 
@@ -274,7 +274,7 @@ def published(operations: dict[str, Any] | None) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database as `serve` makes it, to be copied: migrating anew for each test is slow."""
+    """An empty database as `serve` makes it, to be copied: migrating again for each test is slow."""
     folder = tmp_path_factory.mktemp("migrated")
     migrate(sqlite_url(folder))
     return folder / DATABASE_NAME
@@ -323,24 +323,24 @@ async def _furnish(stage: Stage) -> None:
             (stage.other_workspace, stage.other_farm),
         ):
             await connection.execute(
-                schema.workspaces.insert().values(id=workspace, name="w", created_at=now)
+                tables.workspaces.insert().values(id=workspace, name="w", created_at=now)
             )
             await connection.execute(
-                schema.farms.insert().values(
+                tables.farms.insert().values(
                     id=farm, workspace_id=workspace, name="North", location="Hall 1",
                     created_at=now, updated_at=now,
                 )
             )  # fmt: skip
         for secret, actor in ((stage.key, "apikey"), (stage.user_key, "user")):
             await connection.execute(
-                schema.api_keys.insert().values(
+                tables.api_keys.insert().values(
                     id=f"key_{actor}", workspace_id=stage.workspace, name=actor, prefix=secret[:12],
                     key_hash=secret_hash(secret), actor_type=actor, actor_id=f"{actor}_1",
                     actor_name="Jo", actor_metadata={"keyPrefix": secret[:12]}, created_at=now,
                 )
             )  # fmt: skip
         await connection.execute(
-            schema.agents.insert().values(
+            tables.agents.insert().values(
                 id=stage.agent, farm_id=stage.farm, workspace_id=stage.workspace, name="pi",
                 token_hash="0" * 64, version="v0.1.0", uptime_s=12.5, last_online_at=now, created_at=now,
                 host={

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cloud.store.schema import task_batches, task_files
+from cloud.store.schema.tables import task_batches, task_files
 from contract.miner import Make, PowerMode, Slow, Static
 from contract.task import SPECS, TaskName
 

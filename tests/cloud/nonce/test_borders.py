@@ -9,7 +9,7 @@ from typing import Any
 from cloud.config import CloudSettings
 from cloud.server import create_app
 from cloud.store.engine import DATABASE_NAME
-from cloud.store.schema import task_batches, tasks
+from cloud.store.schema.tables import task_batches, tasks
 from contract.miner import Moving, Pool
 from contract.task import TaskName
 

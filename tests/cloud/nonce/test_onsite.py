@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from cloud.store import schema
 from cloud.store.ids import secret_hash
+from cloud.store.schema import tables
 from contract.clock import to_text
 
 TOKEN = "agt_test"
@@ -17,8 +17,8 @@ async def tell(stage: Any, state: str, **more: Any) -> str:
     """The farm's agent reports one event of a new task; give its id."""
     async with stage.store.write() as connection:
         await connection.execute(
-            schema.agents.update()
-            .where(schema.agents.c.id == stage.agent)
+            tables.agents.update()
+            .where(tables.agents.c.id == stage.agent)
             .values(token_hash=secret_hash(TOKEN), journal_id="j1")
         )
     now, result = to_text(stage.clock.now()), more.pop("result", None)

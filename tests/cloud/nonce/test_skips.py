@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cloud.store import schema
+from cloud.store.schema import tables
 from contract.miner import Make, Moving, Slow, Static
 
 DAY_S = 86_400
@@ -184,7 +184,7 @@ async def test_a_refused_login_is_the_reason_before_a_mac_that_is_told_only_afte
 async def test_what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one(
     stage: Any, readings: Any
 ) -> None:
-    """An agent that begins anew with a wrong password learns no MAC, and of whom it is only that it does not log in."""
+    """An agent that starts over with a wrong password learns no MAC, and of whom it is only that it does not log in."""
     known = await listed(stage)
     item = known[stage.miners[1]]
 
@@ -289,7 +289,7 @@ async def test_who_gives_an_address_for_an_id_is_told_so(stage: Any) -> None:
 async def enroll(stage: Any, id_: str, **values: Any) -> None:
     async with stage.store.write() as connection:
         await connection.execute(
-            schema.agents.insert().values(
+            tables.agents.insert().values(
                 id=id_, farm_id=stage.farm, workspace_id=stage.workspace, token_hash=id_, **values
             )
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from cloud.store import schema
 from cloud.store.ids import secret_hash
+from cloud.store.schema import tables
 from contract.clock import to_text
 
 TOKEN = "agt_test"
@@ -21,7 +21,7 @@ class Agent:
     async def enrol(self) -> None:
         async with self.stage.store.write() as connection:
             await connection.execute(
-                schema.agents.update().values(token_hash=secret_hash(TOKEN), journal_id="j1")
+                tables.agents.update().values(token_hash=secret_hash(TOKEN), journal_id="j1")
             )
 
     async def post(self, path: str, body: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import jsonschema
 import pytest
 
-from cloud.store import rigmonitor
+from cloud.store.miners import rigs
 from tests.cloud.conftest import Cloud
 
 SPEC: Final[dict[str, Any]] = {
@@ -116,7 +116,7 @@ class Machine:
         return f"{cloud.base}/private-api/v1/{cloud.workspace_id}/farms/{cloud.farm_id}"
 
     async def another(self, name: str = "KS-02", farm_id: str | None = None) -> Machine:
-        row, code = await rigmonitor.create_rig(
+        row, code = await rigs.create_rig(
             self.cloud.store, farm_id or self.cloud.farm_id, name, self.cloud.clock.now()
         )
         return Machine(self.cloud, row["id"], code, self.operations)
@@ -136,5 +136,5 @@ def operations() -> dict[str, Any] | None:
 
 @pytest.fixture
 async def machine(cloud: Cloud, operations: dict[str, Any] | None) -> Machine:
-    row, code = await rigmonitor.create_rig(cloud.store, cloud.farm_id, "KS-01", cloud.clock.now())
+    row, code = await rigs.create_rig(cloud.store, cloud.farm_id, "KS-01", cloud.clock.now())
     return Machine(cloud, row["id"], code, operations)

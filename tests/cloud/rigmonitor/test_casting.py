@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.anomalies import flags_of
-from cloud.rigmonitor.casting import TEXT_MAX, InvalidError, cast
+from cloud.rigmonitor.casting import TEXT_MAX, InvalidBodyError, cast
 from cloud.rigmonitor.figures import ip_of, state_of, static_of
 from contract.miner import Moving, Slow, Static
 from contract.rigmonitor import AsicLog, AsicSpec, Body
@@ -35,7 +35,7 @@ def outcome(kind: type[Body], params: dict[str, Any]) -> Any:
     """The body, or the errors a machine is told."""
     try:
         return cast(kind, params)
-    except InvalidError as error:
+    except InvalidBodyError as error:
         return error.errors
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from cloud.config import CloudSettings
 from cloud.rigmonitor.limiter import CALLERS_MAX, Limiter
-from cloud.store import admin, rigmonitor
+from cloud.store.access import admin
+from cloud.store.miners import rigs
 from contract.rigmonitor import BULK_MAX
 from tests.cloud.conftest import HandClock
 from tests.cloud.rigmonitor.conftest import Machine
@@ -138,7 +139,7 @@ async def test_a_revoked_machine_a_farm_in_the_archive_and_a_closed_workspace_ar
     other = await machine.another(farm_id=farm["id"])
     third = await machine.another()
     await third.logs()
-    await rigmonitor.revoke_rig(cloud.store, third.code, now)
+    await rigs.revoke_rig(cloud.store, third.code, now)
     await admin.archive_farm(cloud.store, farm["id"], now)
     for gone in (other, third):
         assert await gone.logs() == (401, {"message": "Invalid API_CODE"})

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from cloud.rigmonitor.inbox import Inbox
 from cloud.store.engine import DatabaseError
-from cloud.store.rigmonitor import Log, find_rig
+from cloud.store.miners.rigs import Log, find_rig
 from contract.miner import Moving, Slow
 from tests.cloud.rigmonitor.conftest import Machine
 

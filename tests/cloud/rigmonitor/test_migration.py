@@ -8,9 +8,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 
-from cloud.store import rigmonitor
 from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
-from cloud.store.migrate import _config, migrate
+from cloud.store.miners import rigs
+from cloud.store.schema.migrate import _config, migrate
 from contract.clock import SystemClock
 
 
@@ -45,8 +45,8 @@ async def test_a_database_of_the_version_before_keeps_its_data_and_takes_machine
     old_database(tmp_path)
     assert migrate(sqlite_url(tmp_path))[0] == "0001"
     store = Store.at(sqlite_url(tmp_path))
-    row, code = await rigmonitor.create_rig(store, "farm-1", "KS-01", SystemClock().now())
-    found = await rigmonitor.find_rig(store, code)
+    row, code = await rigs.create_rig(store, "farm-1", "KS-01", SystemClock().now())
+    found = await rigs.find_rig(store, code)
     assert found is not None
     assert (found["id"], found["workspace_id"]) == (row["id"], "org_1")
     await store.close()

@@ -14,8 +14,9 @@ from aiohttp import web
 
 from cloud.config import CloudSettings
 from cloud.server import create_app, create_runner
-from cloud.store import admin, rigmonitor
+from cloud.store.access import admin
 from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
+from cloud.store.miners import rigs
 from contract.clock import SystemClock
 from tests.agent.rigmonitor.stage import Agent, agent_on, farm_of, monitor_config, switched
 from tests.waiting import until
@@ -67,7 +68,7 @@ async def operator(tmp_path: Path, empty_database: Path) -> AsyncIterator[Operat
 async def until_shown(
     agent: Agent, condition: Callable[[], Awaitable[bool]], *, within_s: float = 60.0
 ) -> None:
-    """Look at the cloud anew whenever it has taken another record."""
+    """Look at the cloud again whenever it has taken another record."""
 
     def more_than(sent: int) -> Callable[[], bool]:
         return lambda: agent.monitor.sent > sent
@@ -86,12 +87,12 @@ async def test_what_the_agent_tells_is_shown_and_what_is_wished_is_done(
     state.mkdir()
     async with farm_of("antminer/s21:1,whatsminer:2,iceriver/ks5l:1") as farm:
         config = monitor_config(farm, state, operator.base)
-        rigs, lines = {}, []
+        ids, lines = {}, []
         for device in farm.miners:
-            row, code = await rigmonitor.create_rig(
+            row, code = await rigs.create_rig(
                 operator.store, operator.farm_id, device.ip, SystemClock().now()
             )
-            rigs[device.ip] = row["id"]
+            ids[device.ip] = row["id"]
             lines.append(f"{device.mac} {code}")
         assert config.rigmonitor is not None
         assert config.rigmonitor.codes_file is not None
@@ -119,13 +120,13 @@ async def test_what_the_agent_tells_is_shown_and_what_is_wished_is_done(
             first = farm.miners[0]
             await operator.ask(
                 "PUT",
-                f"rigs/{rigs[first.ip]}/expected-status",
+                f"rigs/{ids[first.ip]}/expected-status",
                 json={"asic_expected_status": "off", "light_expected_status": "on"},
             )
             await until(lambda: first.state == "sleeping" and first.light, within_s=60)
             await operator.ask(
                 "PUT",
-                f"rigs/{rigs[first.ip]}/expected-status",
+                f"rigs/{ids[first.ip]}/expected-status",
                 json={"asic_expected_status": "on", "light_expected_status": "off"},
             )
             await until(lambda: first.state == "mining" and not first.light, within_s=60)

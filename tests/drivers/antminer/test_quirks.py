@@ -63,9 +63,8 @@ async def light_that_blocks() -> None:
     async with stage("s9") as on:
         begun = on.clock.mono()
         assert (await on.carry_out(Light(on=True))).outcome == "done"
-        assert (
-            on.clock.mono() - begun < 10.0
-        )  # its script answers when the light goes out: the driver does not wait
+        # Its script answers when the light goes out: the driver does not wait.
+        assert on.clock.mono() - begun < 10.0
 
 
 # --- mode ----------------------------------------------------------------------------------------

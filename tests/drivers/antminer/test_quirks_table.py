@@ -41,7 +41,7 @@ Figures
   ... in the newer API too                               antminer.reading.snapshot.unit_hs                new_rates_are_in_terahash
   godminer writes rates with their unit                  antminer.reading.snapshot.rate_hs                rates_name_their_unit
   ... with or without a blank before it                  antminer.reading.figures._RATE                   a_unit_without_a_blank
-  Ethash boards in GH/s beside a whole in MH/s           antminer.models.AntminerModel.board_unit_hs      boards_count_in_another_unit
+  Ethash boards in GH/s beside a whole in MH/s           antminer.models.AntminerSpec.board_unit_hs       boards_count_in_another_unit
   2026: scrypt counts GH/s, and names no unit            antminer.reading.snapshot._TWICE                 bare_figures_count_as_their_texts
   a nominal rate wrong by a thousand is told, not used   antminer.reading.snapshot._is_doubtful           nominal_rate_a_thousand_times_too_high
   boards far off the whole: neither is told              antminer.reading.snapshot.doubt_of               boards_count_otherwise_than_the_whole

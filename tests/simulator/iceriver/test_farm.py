@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from simulator.iceriver.catalogue import MIX, MODELS
-from simulator.iceriver.device import ForeignIceriver
+from simulator.iceriver.device import ForeignIceriverDevice
 from tests.simulator.iceriver.clients import act, ask, daemon, daemon_raw, panel
 
 
@@ -17,7 +17,7 @@ async def test_the_default_mix_is_every_stock_model_once(start):
     farm = await start(f"iceriver:{len(MIX)}")
     assert [miner.key for miner in farm] == list(MIX)
     assert set(MIX) == {key for key, model in MODELS.items() if not model.foreign}
-    assert not any(isinstance(miner, ForeignIceriver) for miner in farm)
+    assert not any(isinstance(miner, ForeignIceriverDevice) for miner in farm)
 
 
 async def test_makes_share_a_farm_each_on_its_own_ports(start):

@@ -1,0 +1,112 @@
+"""`miner-cloud rig`: machines that report to the Mining Rig Monitor API, and what is wished of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from cloud.cli.terminal import (
+    AsJson,
+    Data,
+    Workspace,
+    fail,
+    now,
+    say,
+    say_revoked,
+    say_secret,
+    show,
+    with_store,
+)
+from contract.rigmonitor import Switch
+
+if TYPE_CHECKING:
+    from cloud.store.engine import Store
+
+rigs = typer.Typer(no_args_is_help=True, help="Machines that report to the Mining Rig Monitor API.")
+_BY: Final = "command line"
+_CodeOrId = Annotated[str, typer.Argument(metavar="CODE_OR_ID")]
+
+
+@rigs.command("create")
+def rig_create(
+    data: Data,
+    name: Annotated[str, typer.Option(help="Two characters or more.")],
+    farm: Annotated[str, typer.Option(help="Id of its farm.")],
+    as_json: AsJson = False,
+) -> None:
+    """Add a machine. Its API code is printed once and cannot be shown again."""
+    from cloud.store.miners.rigs import create_rig
+
+    row, code = with_store(data, lambda store: create_rig(store, farm, name, now()))
+    say_secret(row, "code", code, "machine", as_json)
+
+
+@rigs.command("list")
+def rig_list(data: Data, workspace: Workspace = None, as_json: AsJson = False) -> None:
+    """All machines, without their codes."""
+    from cloud.store.miners.rigs import list_rigs
+
+    columns = (
+        *("id", "farm_id", "name", "code_prefix", "miner_id", "asic_expected", "light_expected"),
+        *("activated_at", "last_log_at", "revoked_at"),
+    )
+    show(data, lambda store: list_rigs(store, workspace), columns, as_json)
+
+
+@rigs.command("revoke")
+def rig_revoke(machine: _CodeOrId, data: Data, as_json: AsJson = False) -> None:
+    """Refuse a machine's code from now on. Its miner stays in the books."""
+    from cloud.store.miners.rigs import revoke_rig
+
+    rig_id = with_store(data, lambda store: revoke_rig(store, machine, now()))
+    say_revoked("machine", rig_id, as_json)
+
+
+@rigs.command("expect")
+def rig_expect(
+    machine: _CodeOrId,
+    data: Data,
+    asic: Annotated[Switch | None, typer.Option(help="Whether it is to mine.")] = None,
+    light: Annotated[Switch | None, typer.Option(help="Its lamp.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wished of a machine; what is left out stays. Whoever looks after it asks every few seconds."""
+    if asic is None and light is None:
+        fail("give --asic or --light, each on or off", 2)
+    row = with_store(data, lambda store: _expected(store, machine, asic, light))
+    wishes = {
+        "id": row["id"],
+        "asic_expected_status": row["asic_expected"],
+        "light_expected_status": row["light_expected"],
+    }
+    words = f"machine {row['id']}: asic {row['asic_expected']}, light {row['light_expected']}"
+    say(wishes, words, as_json)
+
+
+async def _expected(
+    store: Store, code_or_id: str, asic: Switch | None, light: Switch | None
+) -> dict[str, Any]:
+    """Raises NotThereError; of a machine whose code is revoked it says that, and what to do."""
+    from cloud.store.access.admin import NotThereError
+    from cloud.store.miners.rigs import expect, list_rigs
+
+    try:
+        return await expect(store, code_or_id, now(), by=_BY, asic=asic, light=light)
+    except NotThereError:
+        for row in await list_rigs(store, None):
+            if row["revoked_at"] is not None and _is_named(row, code_or_id):
+                raise NotThereError(_REVOKED.format(**row)) from None
+        raise
+
+
+def _is_named(row: dict[str, Any], code_or_id: str) -> bool:
+    """Of a code only its beginning is there to compare, which is why that is what the sentence speaks of."""
+    return row["id"] == code_or_id or code_or_id.startswith(row["code_prefix"])
+
+
+_REVOKED: Final = (
+    "the code {code_prefix}... of machine {id} ({name}) was revoked on {revoked_at:%Y-%m-%d %H:%M} UTC, so nobody "
+    "asks what is wished of it; add it again with `miner-cloud rig create --farm {farm_id} --name NAME` and "
+    "give it that code"
+)

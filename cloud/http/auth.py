@@ -1,0 +1,71 @@
+"""Who is asking: operators by their key in either header, scoped to one workspace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiohttp import web
+
+from cloud.context import CLOCK, STORE
+from cloud.http.errors import ApiError, Handler
+from cloud.link.sessions import Session
+from cloud.store.access.keys import find_key
+
+OPERATOR_PREFIX: Final = "/private-api/"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who did something, as Nonce shows it. `type` is user, apikey or system."""
+
+    type: str
+    id: str
+    name: str | None = None
+    avatar: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+ACTOR: Final = web.RequestKey("actor", Actor)
+WORKSPACE_ID: Final = web.RequestKey("workspace_id", str)
+AGENT: Final = web.RequestKey("agent", dict[str, Any])  # the row of the agent that calls
+SESSION: Final = web.RequestKey("session", Session)
+
+
+@web.middleware
+async def operator_auth(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Guards everything under `/private-api/`; sets `request[ACTOR]` and `request[WORKSPACE_ID]`.
+
+    401 without a valid key, 403 for a path of another workspace.
+    """
+    if not request.path.startswith(OPERATOR_PREFIX):
+        return await handler(request)
+    key = await find_key(request.app[STORE], _secret(request), request.app[CLOCK].now())
+    if key is None:
+        raise ApiError(401, "Invalid or missing API key")
+    parts = request.path.split("/")  # "", private-api, v1, workspace, ...
+    if len(parts) > 3 and parts[3] != key["workspace_id"]:
+        raise ApiError(403, "This API key has no permission for this workspace")
+    request[WORKSPACE_ID] = key["workspace_id"]
+    request[ACTOR] = Actor(
+        type=key["actor_type"],
+        id=key["actor_id"],
+        name=key["actor_name"],
+        metadata=key["actor_metadata"],
+    )
+    return await handler(request)
+
+
+def bearer(request: web.Request) -> str | None:
+    """The token of `Authorization: Bearer <token>`; None for any other or no such header."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _secret(request: web.Request) -> str:
+    secret = request.headers.get("x-api-key", "").strip()
+    if secret:
+        return secret
+    if "Authorization" in request.headers:
+        return bearer(request) or ""
+    raise ApiError(401, "Missing x-api-key header")

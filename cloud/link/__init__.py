@@ -1,0 +1,1 @@
+"""What agents speak to: their calls, their sessions, waking them, the files their tasks bring."""

@@ -1,0 +1,1 @@
+"""Who is known here and may ask: workspaces, farms, keys, agents."""

@@ -1,0 +1,235 @@
+"""What the command line does to the records: workspaces, farms, keys, agents, codes. One transaction per call.
+
+All raise `NotThereError` for an id that does not exist.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from cloud.store.engine import Store, rows
+from cloud.store.ids import (
+    KEY_PREFIX,
+    new_actor_id,
+    new_api_key,
+    new_enroll_code,
+    new_uuid,
+    new_workspace_id,
+    secret_hash,
+)
+from cloud.store.schema.tables import agents, api_keys, enroll_codes, farms, workspaces
+
+
+class NotThereError(Exception):
+    """No record has this id."""
+
+
+async def create_workspace(store: Store, name: str, now: datetime) -> dict[str, Any]:
+    row = {"id": new_workspace_id(), "name": name, "created_at": now, "revoked_at": None}
+    async with store.write() as connection:
+        await connection.execute(workspaces.insert().values(**row))
+    return row
+
+
+async def create_farm(
+    store: Store,
+    workspace_id: str,
+    name: str,
+    now: datetime,
+    *,
+    description: str | None = None,
+    location: str | None = None,
+    hosting_fee: float | None = None,
+) -> dict[str, Any]:
+    """`hosting_fee` in USD/kWh."""
+    row = {
+        "id": new_uuid(),
+        "workspace_id": workspace_id,
+        "name": name,
+        "description": description,
+        "location": location,
+        "hosting_fee": hosting_fee,
+        "status": "running",
+        "archived": False,
+        "created_at": now,
+        "updated_at": now,
+    }
+    async with store.write() as connection:
+        await _one(connection, workspaces, workspace_id)
+        await connection.execute(farms.insert().values(**row))
+    return row
+
+
+async def create_key(
+    store: Store,
+    workspace_id: str,
+    name: str,
+    now: datetime,
+    *,
+    days: float | None = None,
+    user: str | None = None,
+    email: str | None = None,
+) -> tuple[dict[str, Any], str]:
+    """The record and the key itself, which is not stored. What is done with it shows as done by that user, or by the
+    key where no user is named.
+    """
+    secret = new_api_key()
+    prefix = secret[: len(KEY_PREFIX) + 4]
+    key_id = new_actor_id("key")
+    if user is None:
+        actor = {"actor_type": "apikey", "actor_id": key_id, "actor_name": name}
+        metadata = {"keyPrefix": prefix}
+    else:
+        actor = {"actor_type": "user", "actor_id": new_actor_id("user"), "actor_name": user}
+        metadata = {"email": email} if email else {}
+    row = {
+        "id": key_id,
+        "workspace_id": workspace_id,
+        "name": name,
+        "prefix": prefix,
+        "actor_metadata": metadata,
+        "created_at": now,
+        "expires_at": None if days is None else now + timedelta(days=days),
+        "revoked_at": None,
+        **actor,
+    }
+    async with store.write() as connection:
+        await _one(connection, workspaces, workspace_id)
+        await connection.execute(api_keys.insert().values(key_hash=secret_hash(secret), **row))
+    return row, secret
+
+
+async def create_agent(
+    store: Store, farm_id: str, name: str, now: datetime, *, ranges: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """An agent that is known before it enrolls; give its id when making the enrolment code."""
+    async with store.write() as connection:
+        farm = await _one(connection, farms, farm_id)
+        row = {
+            "id": new_uuid(),
+            "farm_id": farm_id,
+            "workspace_id": farm["workspace_id"],
+            "name": name,
+            "ranges": list(ranges),
+            "created_at": now,
+        }
+        await connection.execute(agents.insert().values(**row))
+    return row
+
+
+async def create_enroll_code(
+    store: Store, farm_id: str, agent_id: str | None, now: datetime, *, hours: float
+) -> tuple[str, datetime]:
+    """A one-time code and when it expires."""
+    code, expires_at = new_enroll_code(), now + timedelta(hours=hours)
+    async with store.write() as connection:
+        await _one(connection, farms, farm_id)
+        if agent_id is not None:
+            agent = await _one(connection, agents, agent_id)
+            if agent["farm_id"] != farm_id:
+                raise NotThereError(f"agent {agent_id} does not belong to farm {farm_id}")
+        await connection.execute(enroll_codes.delete().where(enroll_codes.c.expires_at < now))
+        await connection.execute(
+            enroll_codes.insert().values(
+                code_hash=secret_hash(code),
+                farm_id=farm_id,
+                agent_id=agent_id,
+                created_at=now,
+                expires_at=expires_at,
+            )
+        )
+    return code, expires_at
+
+
+async def list_workspaces(store: Store) -> list[dict[str, Any]]:
+    return await _list(store, workspaces.select().order_by(workspaces.c.created_at))
+
+
+async def list_farms(store: Store, workspace_id: str | None) -> list[dict[str, Any]]:
+    return await _list(store, _within(farms, workspace_id))
+
+
+async def list_keys(store: Store, workspace_id: str | None) -> list[dict[str, Any]]:
+    """Without their hashes."""
+    found = await _list(store, _within(api_keys, workspace_id))
+    return [{key: value for key, value in row.items() if key != "key_hash"} for row in found]
+
+
+async def list_agents(store: Store, workspace_id: str | None) -> list[dict[str, Any]]:
+    """Without their hashes; `enrolled` tells whether one ever asked for a token, `health` what its last heartbeat
+    said (with `notices`, sentences for the operator).
+    """
+    found = await _list(store, _within(agents, workspace_id))
+    shown = (
+        "id",
+        "farm_id",
+        "workspace_id",
+        "name",
+        "version",
+        "last_online_at",
+        "ranges",
+        "health",
+    )
+    return [
+        {key: row[key] for key in (*shown, "created_at", "revoked_at")}
+        | {"enrolled": row["token_hash"] is not None}
+        for row in found
+    ]
+
+
+async def revoke_workspace(store: Store, workspace_id: str, now: datetime) -> None:
+    """All its keys and agents stop working. Its records stay."""
+    await _revoke(store, workspaces, workspace_id, now)
+
+
+async def revoke_key(store: Store, key_id: str, now: datetime) -> None:
+    await _revoke(store, api_keys, key_id, now)
+
+
+async def revoke_agent(store: Store, agent_id: str, now: datetime) -> None:
+    await _revoke(store, agents, agent_id, now)
+
+
+async def archive_farm(store: Store, farm_id: str, now: datetime) -> None:
+    """What revoking means for a farm: archived, its agents revoked. Its records stay."""
+    async with store.write() as connection:
+        await _one(connection, farms, farm_id)
+        await connection.execute(
+            farms.update().where(farms.c.id == farm_id).values(archived=True, updated_at=now)
+        )
+        await connection.execute(
+            agents.update()
+            .where(agents.c.farm_id == farm_id, agents.c.revoked_at.is_(None))
+            .values(revoked_at=now)
+        )
+
+
+async def _revoke(store: Store, table: sa.Table, record_id: str, now: datetime) -> None:
+    async with store.write() as connection:
+        await _one(connection, table, record_id)
+        await connection.execute(
+            table.update()
+            .where(table.c.id == record_id, table.c.revoked_at.is_(None))
+            .values(revoked_at=now)
+        )
+
+
+def _within(table: sa.Table, workspace_id: str | None) -> sa.Select[Any]:
+    query = table.select().order_by(table.c.created_at)
+    return query if workspace_id is None else query.where(table.c.workspace_id == workspace_id)
+
+
+async def _list(store: Store, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    async with store.read() as connection:
+        return rows(await connection.execute(query))
+
+
+async def _one(connection: Any, table: sa.Table, record_id: str) -> dict[str, Any]:
+    query = table.select().where(table.c.id == record_id)
+    row = (await connection.execute(query)).mappings().first()
+    if row is None:
+        raise NotThereError(f"there is no {table.name.rstrip('s').replace('_', ' ')} {record_id}")
+    return dict(row)

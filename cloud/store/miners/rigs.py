@@ -1,0 +1,293 @@
+"""Machines of the Mining Rig Monitor API (MRM): their codes, what is wished of them, and what they report.
+
+A machine is a row of `rigs`: a code, of which only the hash is kept, and two wishes. From its first report on it owns a
+row of `miners`, so that it is listed and searched like every other; that row's identity is `rig:<id>`. MRM tells no MAC
+and its `lan_ip` is the sender's word, so such a row is never merged with what an agent sees, be it the same device: it
+has `unstable_reason` no_mac and no agent, and is therefore given no task that needs one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.store.access.admin import NotThereError
+from cloud.store.engine import Store, chunks, rows
+from cloud.store.ids import new_uuid, secret_hash
+from cloud.store.miners.readings import StoredReading, minted, refresh, take_static, write_miners
+from cloud.store.miners.returns import Return, tell_returns
+from cloud.store.miners.search import REPORTS_ITSELF
+from cloud.store.schema.tables import farms, miners, rigs, workspaces
+from contract.clock import to_text
+from contract.link import MinerReading
+from contract.miner import Moving, Slow, Static
+from contract.nonce import Page
+from contract.rigmonitor import Switch
+from contract.texts import plain
+
+NAME_MIN: Final = 2  # characters, as the official server has it
+NAME_MAX: Final = 255
+_PREFIX_LENGTH: Final = 8
+_HIDDEN: Final = ("code_hash",)
+_OF_MINER: Final = (
+    miners.c.id.label("miner_id"),
+    miners.c.last_seen_at.label("last_log_at"),
+    miners.c.raw,  # what was said last: {"spec": ..., "log": ...} in MRM's own keys
+)
+
+
+@dataclass(frozen=True)
+class Log:
+    """What a machine does: for its miner, and as it was said, in MRM's keys. `ip` may be empty."""
+
+    rig: dict[str, Any]
+    moving: Moving
+    slow: Slow
+    ip: str
+    said: dict[str, Any]
+
+
+async def create_rig(
+    store: Store, farm_id: str, name: str, now: datetime
+) -> tuple[dict[str, Any], str]:
+    """A machine of a farm and its API code, which is not stored.
+
+    Raises NotThereError for an unknown farm, ValueError for a name MRM would not take.
+    """
+    name = name.strip()
+    if not NAME_MIN <= len(name) <= NAME_MAX:
+        raise ValueError(f"the name of a machine has {NAME_MIN} to {NAME_MAX} characters")
+    try:
+        plain(name)
+    except ValueError as error:
+        raise ValueError(f"the name of a machine {error}") from None
+    code = new_uuid()  # random: MRM's own are UUIDs too, and agents may check for one
+    row = {
+        "id": new_uuid(),
+        "farm_id": farm_id,
+        "name": name,
+        "code_prefix": code[:_PREFIX_LENGTH],
+        "asic_expected": Switch.ON,
+        "light_expected": Switch.OFF,
+        "created_at": now,
+    }
+    async with store.write() as connection:
+        query = sa.select(farms.c.workspace_id).where(
+            farms.c.id == farm_id, farms.c.archived.is_(False)
+        )
+        row["workspace_id"] = await connection.scalar(query)
+        if row["workspace_id"] is None:
+            raise NotThereError(f"there is no farm {farm_id}, or it is archived")
+        await connection.execute(rigs.insert().values(code_hash=secret_hash(code), **row))
+    return row, code
+
+
+async def list_rigs(store: Store, workspace_id: str | None) -> list[dict[str, Any]]:
+    """All machines, or those of a workspace, oldest first; without hashes, with `miner_id` and `last_log_at`."""
+    query = _joined().order_by(rigs.c.created_at, rigs.c.id)
+    if workspace_id is not None:
+        query = query.where(rigs.c.workspace_id == workspace_id)
+    async with store.read() as connection:
+        return _shown(rows(await connection.execute(query)))
+
+
+async def page_of_rigs(store: Store, farm_id: str, page: Page) -> tuple[list[dict[str, Any]], int]:
+    """One page of the machines of a farm as `list_rigs` gives them, and how many. Revoked ones are left out."""
+    mine = sa.and_(rigs.c.farm_id == farm_id, rigs.c.revoked_at.is_(None))
+    query = _joined().where(mine).order_by(rigs.c.created_at, rigs.c.id)
+    async with store.read() as connection:
+        total = await connection.scalar(sa.select(sa.func.count()).select_from(rigs).where(mine))
+        found = await connection.execute(query.limit(page.size).offset(page.sql_offset))
+        return _shown(rows(found)), total or 0
+
+
+async def rig_of(store: Store, farm_id: str, rig_id: str) -> dict[str, Any] | None:
+    """A machine of a farm, as `list_rigs` gives it; None for one that is revoked."""
+    query = _joined().where(
+        rigs.c.farm_id == farm_id, rigs.c.id == rig_id, rigs.c.revoked_at.is_(None)
+    )
+    async with store.read() as connection:
+        found = _shown(rows(await connection.execute(query)))
+    return found[0] if found else None
+
+
+async def revoke_rig(store: Store, code_or_id: str, now: datetime) -> str:
+    """Its code is refused from now on; its miner stays in the books. Returns its id. Raises NotThereError."""
+    async with store.write() as connection:
+        rig_id = await _id_of(connection, code_or_id)
+        await connection.execute(
+            rigs.update()
+            .where(rigs.c.id == rig_id, rigs.c.revoked_at.is_(None))
+            .values(revoked_at=now)
+        )
+    return rig_id
+
+
+async def expect(
+    store: Store,
+    code_or_id: str,
+    now: datetime,
+    *,
+    by: str,
+    farm_id: str | None = None,
+    asic: Switch | None = None,
+    light: Switch | None = None,
+) -> dict[str, Any]:
+    """Set what is wished of a machine; `None` leaves a wish as it is. `by` is the id of who wishes.
+
+    Returns its row, without the hash. Raises NotThereError, also for one that is revoked or not of that farm.
+    """
+    wishes = {"asic_expected": asic, "light_expected": light}
+    values = {name: switch for name, switch in wishes.items() if switch is not None}
+    async with store.write() as connection:
+        rig_id = await _id_of(connection, code_or_id, farm_id, only_valid=True)
+        if values:
+            await connection.execute(
+                rigs.update()
+                .where(rigs.c.id == rig_id)
+                .values(expected_set_at=now, expected_set_by=by, **values)
+            )
+        [row] = _shown(rows(await connection.execute(_joined().where(rigs.c.id == rig_id))))
+    return row
+
+
+async def find_rig(store: Store, code: str) -> dict[str, Any] | None:
+    """The machine with this code; None for a code that is unknown or revoked, by itself, its farm or its workspace."""
+    return (await find_rigs(store, [code])).get(code)
+
+
+async def find_rigs(store: Store, codes: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The machines behind those of the codes that are valid, by code."""
+    by_hash = {secret_hash(code): code for code in codes}
+    found: dict[str, dict[str, Any]] = {}
+    async with store.read() as connection:
+        for some in chunks(list(by_hash)):
+            query = (
+                rigs.select()
+                .join(farms, farms.c.id == rigs.c.farm_id)
+                .join(workspaces, workspaces.c.id == rigs.c.workspace_id)
+                .where(
+                    rigs.c.code_hash.in_(some),
+                    rigs.c.revoked_at.is_(None),
+                    farms.c.archived.is_(False),
+                    workspaces.c.revoked_at.is_(None),
+                )
+            )
+            for row in rows(await connection.execute(query)):
+                found[by_hash[row["code_hash"]]] = row
+    return found
+
+
+async def apply_specs(
+    store: Store, rig: dict[str, Any], static: Static, said: dict[str, Any], now: datetime
+) -> None:
+    """What a machine is. `said` is its report in MRM's keys. The first one activates it.
+
+    It tells nothing of how the machine does now, so it does not count as a look at it.
+    """
+    async with store.write() as connection:
+        known = (await _miners_of(connection, [rig])).get(_identity(rig))
+        row = _minted(rig, now) if known is None else known
+        take_static(row, static)
+        row["firmware"] = None  # MRM does not tell whose it is
+        row["raw"] = (row["raw"] or {}) | {"spec": said}
+        row["updated_at"] = now
+        await write_miners(
+            connection, [row] if known is None else [], [row] if known is not None else []
+        )
+        if rig["activated_at"] is None:
+            await connection.execute(
+                rigs.update()
+                .where(rigs.c.id == rig["id"], rigs.c.activated_at.is_(None))
+                .values(activated_at=now)
+            )
+
+
+async def apply_logs(
+    store: Store, logs: Sequence[Log], now: datetime, *, offline_after_s: float
+) -> None:
+    """What machines do, as of now; all of it in one transaction."""
+    async with store.write() as connection:
+        known = await _miners_of(connection, [log.rig for log in logs])
+        new: dict[str, dict[str, Any]] = {}
+        returns: list[Return] = []
+        for log in logs:
+            identity = _identity(log.rig)
+            row = known.get(identity)
+            if row is None:
+                row = known[identity] = new[identity] = _minted(log.rig, now)
+            row["raw"] = (row["raw"] or {}) | {"log": log.said}
+            reading = MinerReading(
+                at=to_text(now),
+                ip=log.ip,
+                moving=log.moving,
+                slow=log.slow,
+                # A miner counts as silent after three of its intervals, see stale_after_s of cloud.store.miners.search.
+                interval_s=offline_after_s / 3,
+            )
+            returned = refresh(row, StoredReading(reading, now, identity, None, log.ip), None, now)
+            if returned is not None:
+                returns.append(returned)
+        changed = [row for identity, row in known.items() if identity not in new]
+        await write_miners(connection, new.values(), changed)
+        await tell_returns(connection, returns, now, None)
+
+
+async def _miners_of(
+    connection: AsyncConnection, machines: Sequence[dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The rows of their miners, by identity. A machine without one has not reported yet, or was erased for good."""
+    found: dict[str, dict[str, Any]] = {}
+    for some in chunks(machines):
+        query = miners.select().where(
+            miners.c.farm_id.in_({rig["farm_id"] for rig in some}),
+            miners.c.identity.in_({_identity(rig) for rig in some}),
+        )
+        found |= {row["identity"]: row for row in rows(await connection.execute(query))}
+    return found
+
+
+def _identity(rig: dict[str, Any]) -> str:
+    return f"{REPORTS_ITSELF}{rig['id']}"
+
+
+def _minted(rig: dict[str, Any], now: datetime) -> dict[str, Any]:
+    farm = {"farm_id": rig["farm_id"], "workspace_id": rig["workspace_id"]}
+    return minted(_identity(rig), None, farm, now)
+
+
+async def _id_of(
+    connection: AsyncConnection,
+    code_or_id: str,
+    farm_id: str | None = None,
+    *,
+    only_valid: bool = False,
+) -> str:
+    query = sa.select(rigs.c.id).where(
+        sa.or_(rigs.c.id == code_or_id, rigs.c.code_hash == secret_hash(code_or_id))
+    )
+    if farm_id is not None:
+        query = query.where(rigs.c.farm_id == farm_id)
+    if only_valid:
+        query = query.where(rigs.c.revoked_at.is_(None))
+    rig_id: str | None = await connection.scalar(query)
+    if rig_id is None:
+        raise NotThereError("there is no machine with this id or API code")  # which may be secret
+    return rig_id
+
+
+def _joined() -> sa.Select[Any]:
+    of_rig = sa.and_(
+        miners.c.farm_id == rigs.c.farm_id,
+        miners.c.identity == sa.literal(REPORTS_ITSELF) + rigs.c.id,
+    )
+    return sa.select(rigs, *_OF_MINER).select_from(rigs.outerjoin(miners, of_rig))
+
+
+def _shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key not in _HIDDEN} for row in found]

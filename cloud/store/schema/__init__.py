@@ -1,0 +1,1 @@
+"""The tables, and how a database of an earlier version is brought to them."""

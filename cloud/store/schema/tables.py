@@ -1,0 +1,355 @@
+"""The tables of the cloud. Dialect-neutral; `farm_id` leads every hot key, so that they shard by farm.
+
+How the pieces are meant to be used:
+
+- A task is *waiting* when its status is created or queuing and `journal_id` is None, *handed out*
+  when `journal_id` names the agent's journal that got it, *begun* (pinned to that journal) once `pending_at` is set.
+- Whoever creates tasks fills `agent_id` and status `queuing` + `queuing_at` when the executing agent
+  is known; with `agent_id` None and status `created` they are given to the first agent of the farm that asks.
+  Then it wakes that agent (`cloud.link.wake_ups.WakeUps.wake`).
+- A task that arose on site has `epoch` 0 (`contract.link.ON_SITE`): reported by the agent that carries it out, handed
+  out by nobody, see `cloud.store.tasks.onsite`.
+- `tasks.result` is what the agent said when the task ended; `tasks.late` is a list of outcomes that came after the
+  task was closed. What an operator sees is `result | {"late": late}`.
+- Cancel: a waiting task is cancelled at once; for one handed out, `cancel_requested_at` is set and the agent is woken.
+- Things end and are deleted by columns that end in `_cloud_s`: cloud time, see `cloud.store.cloud_time`. Those in `_at`
+  are of the wall clock, to be shown.
+- `miners.moving / slow / static` are the JSON of `contract.miner.{Moving, Slow, Static}`; the columns beside
+  them are copies for filters. `anomaly_flags` and `health` are what `cloud.anomalies` makes of them when a reading
+  comes in; both what is shown and what is searched for are read from there.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from contract.begin import BEGIN_ID_CHARS
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class At(TypeDecorator[datetime]):
+    """An aware UTC datetime; SQLite, which knows no time zones, keeps it without one."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored time must be aware")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_JSON: Final = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+_ID: Final = sa.String(36)
+
+
+def _stamp(name: str, *, null: bool = True) -> sa.Column[Any]:
+    return sa.Column(name, At, nullable=null)
+
+
+workspaces = sa.Table(
+    "workspaces",
+    metadata,
+    sa.Column("id", sa.String(31), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    _stamp("created_at", null=False),
+    _stamp("revoked_at"),
+)
+
+farms = sa.Table(
+    "farms",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False, index=True),
+    sa.Column("name", sa.Text),
+    sa.Column("description", sa.Text),
+    sa.Column("location", sa.Text),
+    sa.Column("status", sa.String(32), nullable=False, server_default="running"),
+    sa.Column("archived", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("hosting_fee", sa.Float),  # USD/kWh
+    _stamp("created_at", null=False),
+    _stamp("updated_at", null=False),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),  # key_...
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False, index=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("prefix", sa.String(24), nullable=False),  # the first characters, to recognise it by
+    sa.Column("key_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("actor_type", sa.String(16), nullable=False),  # user or apikey
+    sa.Column("actor_id", sa.String(40), nullable=False),
+    sa.Column("actor_name", sa.Text),
+    sa.Column("actor_metadata", _JSON, nullable=False),  # email of a user, keyPrefix of a key
+    _stamp("created_at", null=False),
+    _stamp("expires_at"),
+    _stamp("revoked_at"),
+)
+
+agents = sa.Table(
+    "agents",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False, index=True),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False, index=True),
+    sa.Column("name", sa.Text),
+    sa.Column("token_hash", sa.String(64), unique=True),  # None until enrolled
+    sa.Column("platform", sa.Text),
+    sa.Column("host", _JSON),  # Nonce's host object, as the agent sends it
+    sa.Column("version", sa.Text),
+    sa.Column("uptime_s", sa.Float),
+    _stamp("last_online_at"),  # last word from it; written at most once a minute
+    sa.Column("last_online_cloud_s", sa.Float),  # the same moment
+    _stamp("last_updated_at"),  # last readings or heartbeat
+    sa.Column("journal_id", sa.Text),
+    # the highest event number taken of that journal
+    sa.Column("last_seq", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("capabilities", _JSON),
+    sa.Column("health", _JSON),  # depths, sinks and notices of the last heartbeat
+    sa.Column("ranges", _JSON, nullable=False, server_default="[]"),  # list of text
+    sa.Column("settings", _JSON, nullable=False, server_default="{}"),
+    sa.Column("settings_rev", sa.Integer, nullable=False, server_default="0"),
+    _stamp("created_at", null=False),
+    _stamp("revoked_at"),
+)
+
+enroll_codes = sa.Table(
+    "enroll_codes",
+    metadata,
+    sa.Column("code_hash", sa.String(64), primary_key=True),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False),
+    sa.Column("agent_id", sa.ForeignKey("agents.id")),  # re-enrol this agent instead of making one
+    _stamp("created_at", null=False),
+    _stamp("expires_at", null=False),
+    _stamp("used_at"),
+)
+
+miners = sa.Table(
+    "miners",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False),
+    sa.Column("agent_id", sa.ForeignKey("agents.id"), index=True),
+    # the MAC, ip:<address> without one, rig:<id> of what reports to the Mining Rig Monitor API
+    sa.Column("identity", sa.String(64), nullable=False),
+    sa.Column("mac", sa.String(17)),
+    sa.Column("ip", sa.String(45)),
+    sa.Column("ip_number", sa.BigInteger),
+    sa.Column("serial", sa.Text),
+    sa.Column("serials", sa.Text, nullable=False, server_default=""),  # |A|B|: miner, boards, psu
+    sa.Column("make", sa.String(32)),
+    sa.Column("model", sa.Text),
+    sa.Column("firmware", sa.String(32)),
+    sa.Column("firmware_version", sa.Text),
+    sa.Column("generation", sa.Text),
+    sa.Column("hostname", sa.Text),
+    sa.Column("algorithm", sa.String(32)),
+    sa.Column("moving", _JSON),
+    sa.Column("slow", _JSON),
+    sa.Column("static", _JSON),
+    sa.Column("raw", _JSON),  # replies of a model nobody knows yet
+    sa.Column("mode", sa.String(32)),  # running power mode, Nonce's word
+    sa.Column("mode_preset", sa.Text),
+    sa.Column("hashrate_hs", sa.Float),
+    sa.Column("hashrate_ideal_hs", sa.Float),
+    sa.Column("hashrate_24h_hs", sa.Float),  # mean of the looks of the last 24 full or begun hours
+    # [[hour since 1970, sum of H/s, looks], ...], what the mean is made of.
+    sa.Column("hours", _JSON),
+    sa.Column("power_w", sa.Float),
+    sa.Column("temp_c", sa.Float),
+    sa.Column("anomaly_flags", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("health", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("drivable", sa.Boolean),
+    sa.Column("modes", _JSON),  # list of the modes its driver can set
+    sa.Column("unstable_reason", sa.String(32)),
+    sa.Column("last_read_at", At),  # last look that brought something
+    sa.Column("last_seen_at", At),  # last look, failed ones included
+    sa.Column("slow_read_at", At),  # last look that asked for the slow facts
+    sa.Column("auth_failed_at", At),  # last look whose login it refused; None once it took one
+    sa.Column("last_ok", sa.Boolean),
+    sa.Column("last_error", sa.Text),
+    sa.Column("interval_s", sa.Float),
+    sa.Column("asset_status", sa.String(16)),  # the last one it was given, None before the first
+    sa.Column("ops_status", sa.String(16)),  # None, maintenance retired off_rack transit archived
+    sa.Column("comment", sa.Text),
+    sa.Column("tags", _JSON, nullable=False, server_default="[]"),
+    sa.Column("rack", sa.Text),
+    sa.Column("position", sa.Integer),
+    _stamp("created_at", null=False),
+    _stamp("updated_at", null=False),
+    _stamp("deleted_at"),
+    sa.UniqueConstraint("farm_id", "identity"),
+    sa.Index("ix_miners_farm_ip", "farm_id", "ip_number"),
+    sa.Index("ix_miners_farm_agent", "farm_id", "agent_id"),
+    sa.Index("ix_miners_farm_status", "farm_id", "ops_status"),
+)
+
+task_batches = sa.Table(
+    "task_batches",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False),
+    sa.Column("task_name", sa.String(40), nullable=False),
+    sa.Column("params", _JSON),
+    sa.Column("metadata", _JSON, key="meta"),
+    sa.Column("task_count", sa.Integer, nullable=False),
+    sa.Column("retry_of", _ID),  # the batch whose failed tasks these are again
+    sa.Column("actor_type", sa.String(16), nullable=False),  # user, apikey or system
+    sa.Column("actor_id", sa.String(64), nullable=False),
+    sa.Column("actor_name", sa.Text),
+    sa.Column("actor_avatar", sa.Text),
+    sa.Column("actor_metadata", _JSON, nullable=False),
+    _stamp("created_at", null=False),
+    sa.Index("ix_task_batches_farm_created", "farm_id", "created_at"),
+    sa.Index("ix_task_batches_farm_name", "farm_id", "task_name", "created_at"),
+    sa.Index("ix_task_batches_farm_actor", "farm_id", "actor_type", "created_at"),
+)
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("batch_id", sa.ForeignKey("task_batches.id"), index=True),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False),
+    sa.Column("miner_id", sa.ForeignKey("miners.id")),
+    sa.Column("agent_id", sa.ForeignKey("agents.id")),
+    sa.Column("name", sa.String(40), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("params", _JSON),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("journal_id", sa.Text),  # the agent's journal it was handed out to
+    sa.Column("begin_id", sa.String(BEGIN_ID_CHARS)),  # under which it began, see contract.begin
+    _stamp("handed_at"),
+    _stamp("created_at", null=False),
+    _stamp("queuing_at"),
+    _stamp("pending_at"),
+    _stamp("succeed_at"),
+    _stamp("failed_at"),
+    _stamp("timed_out_at"),
+    _stamp("cancelled_at"),
+    _stamp("ended_at"),  # equal to the stamp of the terminal status
+    sa.Column("queue_expires_cloud_s", sa.Float, nullable=False),
+    sa.Column("limit_s", sa.Float, nullable=False),  # counted from pending_at
+    # when the sweeper ends a begun task; set when its beginning is heard of
+    sa.Column("deadline_cloud_s", sa.Float),
+    _stamp("cancel_requested_at"),
+    sa.Column("result", _JSON),
+    sa.Column("late", _JSON),
+    sa.Column("miner_snapshot", _JSON),  # the miner as it was known when the task was made
+    sa.Column("log_lines", sa.Integer, nullable=False, server_default="0"),
+    # the claim of an agent, the open tasks of the sweeper, the tasks of a miner
+    sa.Index("ix_tasks_queue", "farm_id", "agent_id", "ended_at", "created_at"),
+    sa.Index("ix_tasks_miner", "farm_id", "miner_id", "created_at"),
+    sa.Index("ix_tasks_status", "farm_id", "status", "created_at"),
+    sa.Index("ix_tasks_ended", "ended_at"),
+    sa.Index("ix_tasks_queue_expires", "queue_expires_cloud_s"),  # those of long ago
+)
+
+task_events = sa.Table(
+    "task_events",
+    metadata,
+    sa.Column("task_id", sa.ForeignKey("tasks.id"), primary_key=True),
+    sa.Column("epoch", sa.Integer, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("journal_id", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    # Of what was said, to tell a repeat from a conflict.
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("received_cloud_s", sa.Float, nullable=False),
+)
+
+task_logs = sa.Table(
+    "task_logs",
+    metadata,
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("task_id", sa.ForeignKey("tasks.id"), nullable=False, index=True),
+    _stamp("at", null=False),
+    sa.Column("level", sa.String(16), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+)
+
+task_files = sa.Table(
+    "task_files",
+    metadata,
+    sa.Column("task_id", sa.ForeignKey("tasks.id"), primary_key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    _stamp("completed_at"),  # None while it is still being uploaded
+    sa.Column("created_cloud_s", sa.Float, nullable=False),
+    sa.Index("ix_task_files_created", "created_cloud_s"),
+)
+
+reading_batches = sa.Table(
+    "reading_batches",
+    metadata,
+    sa.Column("agent_id", sa.ForeignKey("agents.id"), primary_key=True),
+    sa.Column("run_id", sa.String(64), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("received_cloud_s", sa.Float, nullable=False),
+    sa.Index("ix_reading_batches_received", "received_cloud_s"),
+)
+
+# One row, see `cloud.store.cloud_time`.
+cloud_time = sa.Table(
+    "cloud_time",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    # the reading that moved it last, of the clock that counts since its host started
+    sa.Column("boot_id", sa.String(64), nullable=False),
+    sa.Column("boot_s", sa.Float, nullable=False),
+)
+
+# Machines that report to the Mining Rig Monitor API: who may report, and what is wished of them. What they report is
+# in their row of `miners`, the one with the identity `rig:<id>`.
+rigs = sa.Table(
+    "rigs",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False, index=True),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("code_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("code_prefix", sa.String(8), nullable=False),  # to recognise a code by
+    sa.Column("asic_expected", sa.String(3), nullable=False, server_default="on"),
+    sa.Column("light_expected", sa.String(3), nullable=False, server_default="off"),
+    _stamp("expected_set_at"),  # when one of the two was last set, and by which actor's id
+    sa.Column("expected_set_by", sa.String(64)),
+    _stamp("activated_at"),  # its first specs
+    _stamp("created_at", null=False),
+    _stamp("revoked_at"),
+)

@@ -1,0 +1,1 @@
+"""Tasks and their batches: queued, handed out, reported, ended, dropped when they are old."""

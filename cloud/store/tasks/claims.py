@@ -1,0 +1,196 @@
+"""Handing tasks to agents: what waits, what to hand out again, what to call off."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from cloud.store.engine import Store, chunks
+from cloud.store.schema.tables import At, agents, miners, tasks
+from contract.begin import Held, Shown, shown
+from contract.link import ON_SITE, WORD_MAX, ClaimedTask, MinerRef
+from contract.task import TaskName, TaskStatus
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What there is for one agent at one moment."""
+
+    waiting: bool  # tasks that were never handed out, or came back to the queue
+    # Handed to this journal, which does not list them: the answer was lost.
+    unheard: tuple[str, ...]
+    # Begun by this journal, which does not list them: their outcomes were lost.
+    ended: tuple[str, ...]
+    adopt: tuple[str, ...]  # back in the queue, but this journal still holds them
+    cancel: tuple[str, ...]  # held by it, but called off, already closed here, or given to another
+
+
+async def glance(
+    store: Store,
+    agent: dict[str, Any],
+    journal_id: str,
+    open_ids: Collection[str],
+    cloud_s: float,
+    *,
+    room: int,
+) -> Glance:
+    """Read only. `open_ids` are the tasks the agent says it holds."""
+    mine = (tasks.c.farm_id == agent["farm_id"], tasks.c.agent_id == agent["id"])
+    async with store.read() as connection:
+        handed = (
+            await connection.execute(
+                sa.select(
+                    tasks.c.id,
+                    tasks.c.epoch,
+                    tasks.c.journal_id,
+                    tasks.c.pending_at,
+                    tasks.c.cancel_requested_at,
+                ).where(*mine, tasks.c.ended_at.is_(None), tasks.c.journal_id.is_not(None))
+            )
+        ).all()
+        waiting = False
+        if room > 0:
+            query = _queued(sa.select(tasks.c.id), agent, cloud_s).limit(1)
+            waiting = (await connection.execute(query)).first() is not None
+        held = {row.id for row in handed if row.journal_id == journal_id}
+        adopt: list[str] = []
+        closed: list[str] = []
+        unknown = [task_id for task_id in open_ids if task_id not in held]
+        for some in chunks(unknown):
+            query = sa.select(
+                tasks.c.id, tasks.c.agent_id, tasks.c.epoch, tasks.c.journal_id, tasks.c.ended_at
+            )
+            query = query.where(tasks.c.farm_id == agent["farm_id"], tasks.c.id.in_(some))
+            for found in (await connection.execute(query)).all():
+                if found.ended_at is None and found.epoch == ON_SITE:
+                    continue  # of the same host, perhaps, before it was enrolled as another agent
+                queued = found.ended_at is None and found.journal_id is None
+                ours = found.agent_id in (None, agent["id"])
+                (adopt if queued and ours else closed).append(found.id)
+    known = set(open_ids)
+    called_off = [row.id for row in handed if row.id in held and row.cancel_requested_at]
+    wanted: dict[Shown, list[str]] = {each: [] for each in Shown}
+    for row in handed:
+        if row.id in held and row.id not in known:
+            where = Held.HANDED if row.pending_at is None else Held.BEGUN
+            # What arose on site was never ours to hand out.
+            show = Shown.OUTCOME if row.epoch == ON_SITE else shown(where)
+            if show is not None:
+                wanted[show].append(row.id)
+    return Glance(
+        waiting=waiting,
+        unheard=tuple(wanted[Shown.AGAIN]),
+        ended=tuple(wanted[Shown.OUTCOME]),
+        adopt=tuple(adopt),
+        cancel=(*called_off, *closed),
+    )
+
+
+async def hand_out(
+    store: Store,
+    agent: dict[str, Any],
+    journal_id: str,
+    now: datetime,
+    cloud_s: float,
+    *,
+    room: int,
+    again: Sequence[str] = (),
+    adopt: Sequence[str] = (),
+) -> tuple[tuple[ClaimedTask, ...], tuple[str, ...]]:
+    """Pin up to `room` waiting tasks to this journal and return them, after those to be handed out again; and the
+    ids of those among them that are to be cancelled.
+
+    A task is in the answer only if it is durably marked as handed out. Nothing for a revoked agent. A task that came
+    back from an agent that was away is cancelled by that agent, which alone knows whether it began.
+    """
+    is_enrolled = sa.exists().where(agents.c.id == agent["id"], agents.c.revoked_at.is_(None))
+    mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent["id"]}
+    handed: list[Any] = []
+    fresh: list[Any] = []
+    async with store.write() as connection:
+        for some in chunks(adopt):
+            await connection.execute(
+                tasks.update()
+                .where(tasks.c.id.in_(some), tasks.c.ended_at.is_(None))
+                .where(tasks.c.journal_id.is_(None), is_enrolled)
+                .values(**mark)
+            )
+        for some in chunks(again):
+            query = _with_miner().where(tasks.c.id.in_(some), is_enrolled)
+            handed += (await connection.execute(query)).mappings()
+        if room > 0:
+            query = _queued(_with_miner(), agent, cloud_s).where(is_enrolled).limit(room)
+            query = query.with_for_update(of=tasks, skip_locked=True)
+            fresh = list((await connection.execute(query)).mappings())
+        for some in chunks([row["id"] for row in fresh]):
+            await connection.execute(
+                tasks.update()
+                .where(tasks.c.id.in_(some))
+                .values(
+                    status=TaskStatus.QUEUING,
+                    queuing_at=sa.func.coalesce(tasks.c.queuing_at, sa.literal(now, At())),
+                    **mark,
+                )
+            )
+    handed += fresh
+    called_off = tuple(row["id"] for row in handed if row["cancel_requested_at"] is not None)
+    return tuple(_claimed(row, cloud_s) for row in handed), called_off
+
+
+def _queued(query: Any, agent: dict[str, Any], cloud_s: float) -> Any:
+    """Of the tasks that wait for this agent, the oldest first."""
+    return query.where(
+        tasks.c.farm_id == agent["farm_id"],
+        sa.or_(tasks.c.agent_id == agent["id"], tasks.c.agent_id.is_(None)),
+        tasks.c.ended_at.is_(None),
+        tasks.c.journal_id.is_(None),
+        tasks.c.queue_expires_cloud_s > cloud_s,
+    ).order_by(tasks.c.created_at, tasks.c.id)
+
+
+def _with_miner() -> Any:
+    return sa.select(
+        tasks.c.id,
+        tasks.c.batch_id,
+        tasks.c.epoch,
+        tasks.c.name,
+        tasks.c.params,
+        tasks.c.queue_expires_cloud_s,
+        tasks.c.limit_s,
+        tasks.c.miner_id,
+        tasks.c.cancel_requested_at,
+        miners.c.mac,
+        miners.c.serial,
+        miners.c.ip,
+        miners.c.make,
+        miners.c.model,
+        miners.c.ops_status,
+    ).select_from(tasks.outerjoin(miners, miners.c.id == tasks.c.miner_id))
+
+
+def _claimed(row: Any, cloud_s: float) -> ClaimedTask:
+    miner = None
+    if row["miner_id"] is not None:
+        miner = MinerRef(
+            id=row["miner_id"],
+            mac=row["mac"],
+            serial=row["serial"] and row["serial"][:WORD_MAX],
+            last_ip=row["ip"],
+            make=row["make"],
+            model=row["model"] and row["model"][:WORD_MAX],
+            maintenance=row["ops_status"] == "maintenance",
+        )
+    return ClaimedTask(
+        task_id=row["id"],
+        batch_id=row["batch_id"],
+        epoch=row["epoch"],
+        name=TaskName(row["name"]),
+        params=row["params"] or {},
+        miner=miner,
+        queue_ttl_s=max(0.0, row["queue_expires_cloud_s"] - cloud_s),
+        limit_s=row["limit_s"],
+    )

@@ -1,0 +1,132 @@
+"""Tasks as operators look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.store.engine import Store, chunks, rows
+from cloud.store.filters import Condition
+from cloud.store.schema.tables import task_files, task_logs, tasks
+from contract.nonce import Page
+from contract.task import TaskName, TaskStatus
+
+
+class LastOfKind(msgspec.Struct, frozen=True, kw_only=True):
+    """The tasks of one name a miner already had: how many are open, and when the last one ended."""
+
+    still_open: int
+    ended_at: datetime | None
+
+
+async def last_of_kind(
+    connection: AsyncConnection, farm_id: str, name: TaskName, miner_ids: Collection[str]
+) -> dict[str, LastOfKind]:
+    """By miner id; a miner that never had one is missing."""
+    found: dict[str, LastOfKind] = {}
+    for some in chunks(list(miner_ids)):
+        still_open = sa.func.sum(sa.case((tasks.c.ended_at.is_(None), 1), else_=0))
+        query = (
+            sa.select(tasks.c.miner_id, still_open, sa.func.max(tasks.c.ended_at))
+            .where(tasks.c.farm_id == farm_id, tasks.c.miner_id.in_(some), tasks.c.name == name)
+            .group_by(tasks.c.miner_id)
+        )
+        for miner_id, number, ended_at in await connection.execute(query):
+            found[miner_id] = LastOfKind(still_open=number, ended_at=ended_at)
+    return found
+
+
+async def of_batch(
+    connection: AsyncConnection,
+    farm_id: str,
+    batch_id: str,
+    *,
+    statuses: Collection[str] | None = None,
+    page: Page | None = None,
+) -> tuple[list[dict[str, Any]], int]:
+    """The tasks of a batch with `file` (name and size, or None), in the order of their making, and their number."""
+    conditions = [tasks.c.farm_id == farm_id, tasks.c.batch_id == batch_id]
+    if statuses is not None:
+        conditions.append(tasks.c.status.in_(list(statuses)))
+    return await _select(connection, conditions, page, newest_first=False)
+
+
+async def of_miner(
+    store: Store,
+    farm_id: str,
+    miner_id: str,
+    page: Page,
+    *,
+    since: datetime,
+    until: datetime,
+    name: TaskName | None = None,
+    status: TaskStatus | None = None,
+) -> tuple[list[dict[str, Any]], int]:
+    """One page of the tasks of a miner with `file` and `logs`, newest first, and how many match."""
+    conditions = [
+        tasks.c.farm_id == farm_id,
+        tasks.c.miner_id == miner_id,
+        tasks.c.created_at >= since,
+        tasks.c.created_at <= until,
+    ]
+    if name is not None:
+        conditions.append(tasks.c.name == name)
+    if status is not None:
+        conditions.append(tasks.c.status == status)
+    async with store.read() as connection:
+        found, total = await _select(connection, conditions, page, newest_first=True)
+        logs = await _logs(connection, [row["id"] for row in found if row["log_lines"]])
+    return [row | {"logs": logs.get(row["id"], [])} for row in found], total
+
+
+async def _select(
+    connection: AsyncConnection,
+    conditions: Sequence[Condition],
+    page: Page | None,
+    *,
+    newest_first: bool,
+) -> tuple[list[dict[str, Any]], int]:
+    query = sa.select(tasks).where(*conditions)
+    query = (
+        query.order_by(tasks.c.created_at.desc(), tasks.c.id)
+        if newest_first
+        else query.order_by(tasks.c.created_at, tasks.c.id)
+    )
+    total = None
+    if page is not None:
+        count = sa.select(sa.func.count()).select_from(tasks).where(*conditions)
+        total = await connection.scalar(count)
+        query = query.limit(page.size).offset(page.sql_offset)
+    found = rows(await connection.execute(query))
+    files = await _files(connection, [row["id"] for row in found])
+    return [row | {"file": files.get(row["id"])} for row in found], (
+        len(found) if total is None else total
+    )
+
+
+async def _files(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The first finished file of each task; a task makes one."""
+    found: dict[str, dict[str, Any]] = {}
+    for some in chunks(ids):
+        query = (
+            sa.select(task_files.c.task_id, task_files.c.name, task_files.c.size_bytes)
+            .where(task_files.c.task_id.in_(some), task_files.c.completed_at.is_not(None))
+            .order_by(task_files.c.created_cloud_s)
+        )
+        for row in rows(await connection.execute(query)):
+            found.setdefault(row["task_id"], row)
+    return found
+
+
+async def _logs(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for some in chunks(ids):
+        query = sa.select(task_logs).where(task_logs.c.task_id.in_(some)).order_by(task_logs.c.id)
+        for row in rows(await connection.execute(query)):
+            found.setdefault(row["task_id"], []).append(row)
+    return found

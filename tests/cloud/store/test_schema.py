@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
+from cloud.store.schema.migrate import NewerDatabaseError, _config, migrate
+from cloud.store.schema.tables import metadata, miners, workspaces
+
+
+def test_migrating_gives_exactly_the_tables_the_code_expects(tmp_path):
+    assert migrate(sqlite_url(tmp_path))[0] is None
+    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE_NAME}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, metadata)
+    engine.dispose()
+    assert differences == []
+
+
+def test_migrating_twice_changes_nothing(tmp_path):
+    _, after = migrate(sqlite_url(tmp_path))
+    assert migrate(sqlite_url(tmp_path)) == (after, after)
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path):
+    migrate(sqlite_url(tmp_path))
+    connection = sqlite3.connect(tmp_path / DATABASE_NAME)
+    connection.execute("update alembic_version set version_num = '9999'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(NewerDatabaseError, match="9999"):
+        migrate(sqlite_url(tmp_path))
+
+
+def test_miners_of_an_earlier_version_keep_the_status_they_were_given(tmp_path):
+    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE_NAME}")
+    at = datetime(2026, 1, 1)  # noqa: DTZ001
+    with engine.begin() as connection:
+        command.upgrade(_config(connection), "0004")
+        known = sa.MetaData()
+        known.reflect(connection)
+        connection.execute(
+            known.tables["workspaces"].insert().values(id="w", name="W", created_at=at)
+        )
+        common = {"workspace_id": "w", "created_at": at, "updated_at": at}
+        connection.execute(known.tables["farms"].insert().values(id="f", **common))
+        for status in ("maintenance", None):
+            row = {"id": f"{status}", "farm_id": "f", "identity": f"{status}", "ops_status": status}
+            connection.execute(known.tables["miners"].insert().values(**row, **common))
+    migrate(sqlite_url(tmp_path))
+    with engine.connect() as connection:
+        query = sa.select(miners.c.asset_status, miners.c.health, miners.c.auth_failed_at)
+        found = connection.execute(query.order_by(miners.c.id)).all()
+    engine.dispose()
+    assert found == [(None, 0, None), ("maintenance", 0, None)]
+
+
+def test_every_table_can_be_made_on_postgresql_too():
+    statements: list[str] = []
+    engine = sa.create_mock_engine(
+        "postgresql+asyncpg://",
+        lambda ddl, *_a, **_k: statements.append(str(ddl.compile(dialect=engine.dialect))),
+    )
+    metadata.create_all(engine, checkfirst=False)
+    assert len([each for each in statements if "CREATE TABLE" in each]) == len(metadata.tables)
+    assert any("JSONB" in each for each in statements)
+
+
+async def test_times_come_back_as_they_went_in_and_naive_ones_are_refused(tmp_path):
+    migrate(sqlite_url(tmp_path))
+    store = Store.at(sqlite_url(tmp_path))
+    at = datetime(2026, 11, 21, 23, 59, 59, 123456, tzinfo=timezone(timedelta(hours=5)))
+    async with store.write() as connection:
+        await connection.execute(workspaces.insert().values(id="org_1", name="W", created_at=at))
+    async with store.read() as connection:
+        read = (await connection.execute(sa.select(workspaces.c.created_at))).scalar_one()
+    assert read == at
+    assert read.tzinfo is UTC
+    with pytest.raises(sa.exc.StatementError, match="aware"):
+        async with store.write() as connection:
+            await connection.execute(workspaces.update().values(created_at=datetime(2026, 1, 1)))  # noqa: DTZ001
+    await store.close()
+
+
+async def test_a_write_that_raises_leaves_nothing_behind(tmp_path):
+    migrate(sqlite_url(tmp_path))
+    store = Store.at(sqlite_url(tmp_path))
+    with pytest.raises(RuntimeError):
+        async with store.write() as connection:
+            await connection.execute(
+                workspaces.insert().values(id="org_1", name="W", created_at=datetime.now(UTC))
+            )
+            raise RuntimeError
+    async with store.read() as connection:
+        assert (await connection.execute(workspaces.select())).first() is None
+    await store.close()
+
+
+async def test_two_processes_writing_at_once_never_find_the_database_locked(tmp_path):
+    migrate(sqlite_url(tmp_path))
+    one, two = Store.at(sqlite_url(tmp_path)), Store.at(sqlite_url(tmp_path))
+
+    async def fill(store: Store, letter: str) -> None:
+        for number in range(30):
+            async with store.write() as connection:
+                found = (await connection.execute(workspaces.select())).all()
+                await connection.execute(
+                    workspaces.insert().values(
+                        id=f"org_{letter}{number}",
+                        name=str(len(found)),
+                        created_at=datetime.now(UTC),
+                    )
+                )
+
+    await asyncio.gather(fill(one, "a"), fill(two, "b"), fill(one, "c"))
+    async with two.read() as connection:
+        names = sorted(int(row.name) for row in await connection.execute(workspaces.select()))
+    assert names == list(range(90))
+    await one.close()
+    await two.close()
