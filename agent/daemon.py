@@ -14,7 +14,6 @@ import structlog
 
 from agent.config.file import Config, ConfigError
 from agent.config.keyfiles import read_secret
-from agent.config.tasks import AUTO
 from agent.firmware.download import open_downloader
 from agent.host.health import Health
 from agent.host.heartbeat import Heart
@@ -325,24 +324,4 @@ def open_link(config: Config) -> CloudLink:
 
 def policy_of(config: Config) -> Policy:
     """The rules and bounds of the task path, as this site set them."""
-    limits = config.limits
-    power_ons = limits.power_ons_per_10_s
-    return Policy(
-        read_only=config.policy.read_only,
-        refuse_hashing_reboot=config.policy.refuse_hashing_reboot,
-        forbidden=frozenset(config.policy.forbidden_tasks),
-        lease_margin_s=limits.lease_left_s,
-        limits_s=dict(limits.task_s),
-        identity_age_s=limits.identity_age_s,
-        restart_wait_s=limits.restart_wait_s / config.miners.device_pace,
-        stop_grace_s=limits.stop_within_s,
-        power_effects=limits.power_effects,
-        power_ons_per_10_s=None if power_ons == AUTO else power_ons,
-        firmware_effects=limits.firmware_effects,
-        other_effects=limits.light_effects,
-        max_open=limits.open_tasks,
-        log_cap_bytes=limits.log_max_mb * 2**20,
-        firmware_cap_bytes=limits.firmware_max_mb * 2**20,
-        disk_reserve_bytes=limits.disk_reserve_mb * 2**20,
-        report_keep_s=limits.results_kept_s,
-    )
+    return Policy(rules=config.policy, limits=config.limits, pace=config.miners.device_pace)

@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 # The rooms of the agent from the ground up: each may import those before it.
 FLOORS = (
-    "ports", "limits", "config", "host", "journal", "miners", "firmware", "link", "telemetry", "scan", "tasks", "local",
+    "ports", "config", "limits", "host", "journal", "miners", "firmware", "link", "telemetry", "scan", "tasks", "local",
     "sinks", "daemon", "demo", "cli", "__main__",
 )  # fmt: skip
 

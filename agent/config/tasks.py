@@ -7,14 +7,10 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, PlainValidator, field_validator
 
 from agent.config.fields import Flag, Seconds, Section
-from agent.limits.policy import Policy
 from contract.task import SPECS, TaskName
 
 AUTO: Final = "auto"
 _MOST: Final = 1_000_000
-# The defaults of these keys are those of the policy that they become.
-_POLICY: Final = Policy()
-_MB: Final = 2**20
 
 
 def _checked_pace(value: object) -> object:
@@ -29,33 +25,36 @@ Pace = Annotated[int | Literal["auto"], PlainValidator(_checked_pace)]
 class PolicySection(Section):
     """What this site forbids, whatever the cloud says."""
 
-    read_only: Flag = _POLICY.read_only
-    refuse_hashing_reboot: Flag = _POLICY.refuse_hashing_reboot
-    forbidden_tasks: tuple[TaskName, ...] = tuple(_POLICY.forbidden)
+    read_only: Flag = False  # nothing is written to any miner
+    refuse_hashing_reboot: Flag = True  # unless the task says `force`
+    forbidden_tasks: tuple[TaskName, ...] = ()  # names this site never carries out
 
 
 class LimitsSection(Section):
-    """Ceilings. `task_s` is the execution limit per task name, counted from its intent."""
+    """Ceilings."""
 
+    # Orders that raise power; `auto`: by the size of the farm.
     power_ons_per_10_s: Pace = AUTO
-    power_effects: Annotated[int, Field(strict=True, ge=1, le=4096)] = _POLICY.power_effects
-    firmware_effects: Annotated[int, Field(strict=True, ge=1, le=256)] = _POLICY.firmware_effects
-    light_effects: Annotated[int, Field(strict=True, ge=1, le=65_536)] = _POLICY.other_effects
-    open_tasks: Annotated[int, Field(strict=True, ge=1, le=100_000)] = _POLICY.max_open
-    lease_left_s: Annotated[float, Field(strict=True, ge=0, le=60)] = _POLICY.lease_margin_s
-    identity_age_s: Annotated[float, Field(strict=True, ge=1, le=3600)] = _POLICY.identity_age_s
-    restart_wait_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = _POLICY.restart_wait_s
-    firmware_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = (
-        _POLICY.firmware_cap_bytes // _MB
-    )
-    log_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = _POLICY.log_cap_bytes // _MB
-    disk_reserve_mb: Annotated[int, Field(strict=True, ge=0, le=1_048_576)] = (
-        _POLICY.disk_reserve_bytes // _MB
-    )
-    results_kept_s: Annotated[float, Field(strict=True, ge=60, le=90 * 86_400)] = (
-        _POLICY.report_keep_s
-    )
-    stop_within_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = _POLICY.stop_grace_s
+    # Orders at once that raise power, and as many that lower it; of these, firmware updates; all others.
+    power_effects: Annotated[int, Field(strict=True, ge=1, le=4096)] = 32
+    firmware_effects: Annotated[int, Field(strict=True, ge=1, le=256)] = 4
+    light_effects: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 256
+    # Tasks held and not yet acknowledged as ended.
+    open_tasks: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 2000
+    # An effect begins only with this much of the lease left.
+    lease_left_s: Annotated[float, Field(strict=True, ge=0, le=60)] = 20.0
+    # An older identity is read again before a write.
+    identity_age_s: Annotated[float, Field(strict=True, ge=1, le=3600)] = 60.0
+    restart_wait_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 60.0
+    firmware_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 512
+    log_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 64
+    # Left free by firmware files, for the journal.
+    disk_reserve_mb: Annotated[int, Field(strict=True, ge=0, le=1_048_576)] = 64
+    # An outcome that the cloud did not take for so long is given up.
+    results_kept_s: Annotated[float, Field(strict=True, ge=60, le=90 * 86_400)] = 7 * 86_400.0
+    # How long running exchanges may go on once stopping.
+    stop_within_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 20.0
+    # Execution limits, counted from the intent.
     task_s: dict[TaskName, Seconds] = Field(default_factory=dict)
 
     @field_validator("task_s", mode="before")

@@ -42,7 +42,7 @@ class FirmwareFiles:
         self._downloader = downloader
         self._policy = policy
         self._work = work
-        self._downloads = asyncio.Semaphore(policy().firmware_effects)
+        self._downloads = asyncio.Semaphore(policy().limits.firmware_effects)
         self._files: dict[_Key, _File] = {}
         self._kept: set[_File] = set()  # all that take room
         self._dropping: set[asyncio.Task[None]] = set()
@@ -108,7 +108,7 @@ class FirmwareFiles:
                 )
                 held.reserved_bytes = (await asyncio.to_thread(path.stat)).st_size
             except BadFirmwareError as error:
-                if cap_bytes < self._policy().firmware_cap_bytes:
+                if cap_bytes < self._policy().limits.firmware_max_mb * 2**20:
                     raise BadFirmwareError(
                         f"{error} (the agent's disk has room for {cap_bytes // 2**20} MB only)"
                     ) from error
@@ -123,7 +123,7 @@ class FirmwareFiles:
 
         Raises StorageFullError when there is none, OSError.
         """
-        cap_bytes = self._policy().firmware_cap_bytes
+        cap_bytes = self._policy().limits.firmware_max_mb * 2**20
         async with self._one_asks:
             while True:
                 self._changed.clear()
@@ -142,8 +142,8 @@ class FirmwareFiles:
         """What firmware may still take: of its own budget, and of the disk without what the journal needs."""
         policy = self._policy()
         kept = list(self._kept)
-        budget = policy.firmware_effects * policy.firmware_cap_bytes
+        budget = policy.limits.firmware_effects * policy.limits.firmware_max_mb * 2**20
         disk = os.statvfs(self._work)
-        free = disk.f_bavail * disk.f_frsize - policy.disk_reserve_bytes
+        free = disk.f_bavail * disk.f_frsize - policy.limits.disk_reserve_mb * 2**20
         coming = sum(each.reserved_bytes for each in kept if not each.is_here)
         return min(budget - sum(each.reserved_bytes for each in kept), free - coming)

@@ -33,12 +33,12 @@ class Slots:
         self, policy: Policy, clock: Clock, *, miners_known: Callable[[], int] = lambda: 0
     ) -> None:
         self._pacer = Pacer(clock, lambda: policy.power_ons(miners_known()))
-        self._raising = _Gates(policy.power_effects, policy.applying)
-        self._lowering = _Gates(policy.power_effects, policy.applying)
-        self._other = _Gates(policy.other_effects, policy.applying)
-        self._firmware = asyncio.Semaphore(policy.firmware_effects)
-        self._asking = asyncio.Semaphore(policy.power_effects)
-        self._asking_firmware = asyncio.Semaphore(policy.firmware_effects)
+        self._raising = _Gates(policy.limits.power_effects, policy.applying)
+        self._lowering = _Gates(policy.limits.power_effects, policy.applying)
+        self._other = _Gates(policy.limits.light_effects, policy.applying)
+        self._firmware = asyncio.Semaphore(policy.limits.firmware_effects)
+        self._asking = asyncio.Semaphore(policy.limits.power_effects)
+        self._asking_firmware = asyncio.Semaphore(policy.limits.firmware_effects)
         self._looking = asyncio.Semaphore(policy.looking)
 
     def looking(self) -> AbstractAsyncContextManager[None]:

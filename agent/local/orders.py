@@ -165,7 +165,7 @@ async def alone(
             site.fleet,
             scanner,
             downloader,
-            replace(policy, stop_grace_s=1.0),
+            replace(policy, limits=policy.limits.model_copy(update={"stop_within_s": 1.0})),
             clock,
             state,
         )

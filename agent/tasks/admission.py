@@ -104,7 +104,7 @@ class Admission:
         room = 0
         if self._journal.trouble is None:
             from_cloud = sum(each.epoch != ON_SITE for each in held)
-            room = max(0, min(policy.claim_room, policy.max_open - from_cloud))
+            room = max(0, min(policy.claim_room, policy.limits.open_tasks - from_cloud))
         told_seq = await self._journal.told_seq()
         asked_mono = self._clock.mono()
         reply = await self._source.claim(
@@ -154,7 +154,7 @@ class Admission:
         left_s = self._gate.lease.left_s()
         if left_s <= 0.0:
             return 0.0
-        if room == 0 or left_s < self._gate.policy.lease_margin_s:
+        if room == 0 or left_s < self._gate.policy.limits.lease_left_s:
             return FULL_WAIT_S
         return LONG_POLL_MAX_S
 

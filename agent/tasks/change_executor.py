@@ -195,7 +195,7 @@ class ChangeExecutor:
                     asks = True
                 for wait in (effect.take_turn, effect.ask_leave):
                     await wait()
-                    if self._clock.mono() - planned_mono > self._gate.policy.identity_age_s:
+                    if self._clock.mono() - planned_mono > self._gate.policy.limits.identity_age_s:
                         break
                 else:
                     return driver, effect
@@ -294,7 +294,7 @@ class ChangeExecutor:
         if miner is None:
             raise BadParamsError("The task names no miner.")
         return await self._miners.driver_for(
-            miner, max_age_s=0.0 if afresh else self._gate.policy.identity_age_s
+            miner, max_age_s=0.0 if afresh else self._gate.policy.limits.identity_age_s
         )
 
     async def _apply(

@@ -273,11 +273,11 @@ class Dispatcher:
 
     async def _lease(self, task: ActiveTask) -> None:
         """Wait until enough of the lease is left to begin; queue life and cancellation go on meanwhile."""
-        if self._gate.lease.left_s() >= self._gate.policy.lease_margin_s:
+        if self._gate.lease.left_s() >= self._gate.policy.limits.lease_left_s:
             return
         log.info("task.waits_for_lease", task=task.id)
         with task.waiting(self._clock):
-            await self._gate.lease.at_least(self._gate.policy.lease_margin_s)
+            await self._gate.lease.at_least(self._gate.policy.limits.lease_left_s)
 
     async def _settle(
         self, task: ActiveTask, settlement: Settlement, *, left_behind: bool = False

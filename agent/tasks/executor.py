@@ -67,7 +67,7 @@ class TaskExecutor:
 
     async def _change(self, task: ActiveTask) -> Settlement:
         change = change_of(task.record.name, task.params, task.record.origin)
-        if isinstance(change, Reboot) and not self._gate.policy.refuse_hashing_reboot:
+        if isinstance(change, Reboot) and not self._gate.policy.rules.refuse_hashing_reboot:
             # This site reboots miners that hash without being asked twice.
             change = Reboot(force=True)
         return await self._changes.carry_out(task, change)

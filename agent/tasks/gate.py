@@ -33,13 +33,13 @@ class Gate:
             raise ExpiredError(
                 "Nobody could begin it during its queue life; nothing was sent. Create it again."
             )
-        if task.record.name in self.policy.forbidden:
+        if task.record.name in self.policy.rules.forbidden_tasks:
             raise PolicyRefusedError(
                 f"This site does not allow {task.record.name} (policy.forbidden_tasks)."
             )
         if task.kind is Kind.LOOK:
             return
-        if self.policy.read_only:
+        if self.policy.rules.read_only:
             raise PolicyRefusedError(
                 "The agent of this site is in read-only mode (policy.read_only)."
             )
@@ -61,7 +61,7 @@ class Gate:
         if task.pinned or not task.record.from_cloud:
             return  # ours whatever becomes of the lease; or wished for on site: no cloud has lent it to us
         left = self.lease.left_s()
-        if left < self.policy.lease_margin_s:
+        if left < self.policy.limits.lease_left_s:
             raise LeaseShortError(
                 f"Only {left:.0f} s of the lease were left; the cloud could not be reached. Nothing was sent."
             )

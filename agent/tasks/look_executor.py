@@ -64,9 +64,11 @@ class LookExecutor:
         try:
             async with self._slots.looking():
                 driver = await self._miners.driver_for(
-                    miner, max_age_s=self._gate.policy.identity_age_s
+                    miner, max_age_s=self._gate.policy.limits.identity_age_s
                 )
-                file = await driver.get_log(folder, size_cap_bytes=self._gate.policy.log_cap_bytes)
+                file = await driver.get_log(
+                    folder, size_cap_bytes=self._gate.policy.limits.log_max_mb * 2**20
+                )
             task.log.info(f"{file.name}: {file.size_bytes} bytes from {driver.endpoint.host}")
             if file.truncated:
                 task.log.warning("The log was longer than the cap and is cut.")

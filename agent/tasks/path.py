@@ -101,7 +101,11 @@ class TaskPath:
 
     def set_read_only(self, read_only: bool) -> None:
         """Whether anything is written to miners, from now on."""
-        self.set_policy(dataclasses.replace(self.policy, read_only=read_only))
+        self.set_policy(
+            dataclasses.replace(
+                self.policy, rules=self.policy.rules.model_copy(update={"read_only": read_only})
+            )
+        )
 
     def set_policy(self, policy: Policy) -> None:
         """Take other rules at once, for what is not begun yet. Sizes of slots stay as they were at the start."""
@@ -137,7 +141,7 @@ class TaskPath:
                 claims = group.create_task(self.admission.run())
                 await self._stop.wait()
                 claims.cancel()
-                await self.dispatcher.stop(self.policy.stop_grace_s)
+                await self.dispatcher.stop(self.policy.limits.stop_within_s)
                 for each in loops:
                     each.cancel()
             await self._last_reports()

@@ -250,7 +250,7 @@ class Reporter:
         """
         now = self._clock.mono()
         age_s = now - self._first_seen_mono.setdefault(event.seq, now)
-        keep_s = self._policy.report_keep_s
+        keep_s = self._policy.limits.results_kept_s
         if event.begin_id is not None and event.state not in TERMINAL:
             keep_s = max(keep_s, QUEUE_LIFE_MOST_S)
         return age_s > keep_s

@@ -103,7 +103,7 @@ class RigMonitor:
         """`ok`, or what is wrong, in words."""
         if not self._rigs:
             return "no miner has a code"
-        if self._follows and self._tasks.policy.read_only:
+        if self._follows and self._tasks.policy.rules.read_only:
             state = self._notes.state
             return READ_ONLY if state == "ok" else f"{READ_ONLY}; {state}"
         return self._notes.state

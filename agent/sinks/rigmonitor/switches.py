@@ -126,7 +126,7 @@ class Switches:
             return
         seen = self._newest[rig.key]
         driver = self._driver_at(seen.ip or "")
-        if driver is None or self._tasks.policy.read_only or not self._is_meant(rig, driver):
+        if driver is None or self._tasks.policy.rules.read_only or not self._is_meant(rig, driver):
             return
         ref = _ref(driver)
         is_asic = self._asic(rig, seen)
@@ -184,7 +184,7 @@ class Switches:
         """Whether this miner has such a switch, and a task for it is due."""
         miner = self._miner(rig)
         switch = miner.light if kind is _Kind.LIGHT else miner.asic
-        if name in self._tasks.policy.forbidden:
+        if name in self._tasks.policy.rules.forbidden_tasks:
             reason: str | None = f"forbidden_tasks has {name}"
         else:
             reason = _lacks(driver, kind, wished)

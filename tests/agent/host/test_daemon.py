@@ -44,11 +44,11 @@ async def test_wishes_of_the_cloud_hold_inside_local_ceilings(tmp_path: Path) ->
     assert daemon._autoscan._ranges == ("10.0.0.0/24", "10.0.1.0/24")
     assert daemon._autoscan._every_s == 60.0
     assert daemon._telemetry.interval_s == 10.0
-    assert daemon._path.policy.read_only
+    assert daemon._path.policy.rules.read_only
     await daemon._follow(Settings(rev=2))
     assert daemon._autoscan._ranges == ("10.0.0.0/24",)
     assert daemon._telemetry.interval_s == 30.0
-    assert not daemon._path.policy.read_only
+    assert not daemon._path.policy.rules.read_only
     await daemon._buffer.close()
 
 
@@ -56,7 +56,7 @@ async def test_the_cloud_cannot_lift_a_local_read_only(tmp_path: Path) -> None:
     config = config_in(tmp_path, policy={"read_only": True})
     daemon = Daemon(config, loop_clock(), Notifier({}))
     await daemon._follow(Settings(rev=1, read_only=False))
-    assert daemon._path.policy.read_only
+    assert daemon._path.policy.rules.read_only
     await daemon._buffer.close()
 
 
@@ -94,12 +94,12 @@ def test_policy_is_what_the_config_says() -> None:
             }
         )
     )
-    assert policy.forbidden == {TaskName.FIRMWARE}
-    assert not policy.refuse_hashing_reboot
-    assert policy.power_effects == 3
+    assert policy.rules.forbidden_tasks == (TaskName.FIRMWARE,)
+    assert not policy.rules.refuse_hashing_reboot
+    assert policy.limits.power_effects == 3
     assert policy.restart_wait_s == 3.0  # the miners live ten times faster
-    assert policy.firmware_cap_bytes == 2 * 2**20
-    assert policy.disk_reserve_bytes == 100 * 2**20
+    assert policy.limits.firmware_max_mb == 2
+    assert policy.limits.disk_reserve_mb == 100
     assert policy.limit_s(TaskName.LOG, 300) == 5
 
 

@@ -14,13 +14,13 @@ from agent.journal.schema import DamagedError
 from agent.journal.states import State
 from agent.journal.writer import Need
 from agent.limits.grants import draw
-from agent.limits.policy import Policy
 from agent.ports import CloudError
 from contract.errors import StorageFullError
 from contract.link import Ack, Arose, Event, ReportReply, ReportRequest
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, FakeCloud, code
+from tests.agent.policies import policy_with
 from tests.agent.stage import Site, crash_and_restart, site
 from tests.waiting import until
 
@@ -52,7 +52,7 @@ def hear(at: Site) -> None:
 async def test_the_first_byte_waits_for_the_answer_and_holds_nothing_meanwhile(
     tmp_path: Path,
 ) -> None:
-    policy = Policy(power_effects=1, applying=1, looking=1, stop_grace_s=0.1)
+    policy = policy_with(power_effects=1, applying=1, looking=1, stop_within_s=0.1)
     async with site(tmp_path, policy=policy) as at:
         waiting, other, third = at.farm.miners
         task = await unheard(at)
@@ -189,7 +189,7 @@ async def test_a_question_is_not_given_up_while_its_task_waits_for_the_answer(
 ) -> None:
     clock = SettableClock()
     async with site(
-        tmp_path, clock=clock, policy=Policy(report_keep_s=60.0, stop_grace_s=0.1)
+        tmp_path, clock=clock, policy=policy_with(results_kept_s=60.0, stop_within_s=0.1)
     ) as at:
         at.cloud.report_error = lambda _: CloudError("no such page", retry=False, status=404)
         task = at.task(name=TaskName.REBOOT, params={})
@@ -282,7 +282,7 @@ async def is_reported(at: Site, task: str) -> bool:
 
 
 async def test_tasks_of_the_site_take_no_room_from_those_of_the_cloud(tmp_path: Path) -> None:
-    async with site(tmp_path, policy=Policy(max_open=1, stop_grace_s=0.1)) as at:
+    async with site(tmp_path, policy=policy_with(open_tasks=1, stop_within_s=0.1)) as at:
         at.cloud.report_error = lambda _: NO_CLOUD
         await at.path.submit_local(
             TaskName.LIGHT, {"action": "on"}, at.farm.miners[1].ref, "onsite"

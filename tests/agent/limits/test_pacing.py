@@ -18,10 +18,11 @@ from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.farm import FakeFarm, FakeMiner
 from tests.agent.journals import found
+from tests.agent.policies import policy_with
 from tests.agent.stage import Site, crash_and_restart
 from tests.waiting import until
 
-ONE = Policy(power_ons_per_10_s=1, stop_grace_s=0.1)
+ONE = policy_with(power_ons_per_10_s=1, stop_within_s=0.1)
 REBOOT: dict[str, Any] = {"name": TaskName.REBOOT, "params": {}}
 WAKE: dict[str, Any] = {"name": TaskName.POWER_MODE, "params": {"mode": "high"}}
 SLEEP: dict[str, Any] = {"name": TaskName.POWER_MODE, "params": {"mode": "sleep"}}
@@ -71,7 +72,7 @@ async def test_who_waits_has_not_begun_and_the_limit_does_not_run(tmp_path: Path
 
 async def test_what_raises_no_power_passes_at_once(tmp_path: Path) -> None:
     clock = SettableClock()
-    policy = Policy(power_ons_per_10_s=1, power_effects=1, stop_grace_s=0.1)
+    policy = policy_with(power_ons_per_10_s=1, power_effects=1, stop_within_s=0.1)
     at = await begun(tmp_path, clock, policy=policy)
     waiting = [at.task(n, **REBOOT) for n in range(1, 4)]
     await clock.advance(1.0)
@@ -294,7 +295,7 @@ async def test_a_refusal_before_the_order_gives_the_leave_to_the_next(tmp_path: 
 
 async def test_long_uploads_keep_no_reboot_waiting(tmp_path: Path) -> None:
     clock = SettableClock()
-    policy = Policy(power_ons_per_10_s=5, firmware_effects=2, stop_grace_s=0.1)
+    policy = policy_with(power_ons_per_10_s=5, firmware_effects=2, stop_within_s=0.1)
     at = Site(tmp_path, clock=clock, policy=policy, farm=FakeFarm(20))
     at.start()
     await asyncio.wait_for(at.path.ready(), 10.0)
@@ -342,7 +343,9 @@ async def test_while_no_answer_comes_few_begin_and_they_keep_nobody_on_site_wait
     tmp_path: Path, order: dict[str, Any]
 ) -> None:
     clock = SettableClock()
-    policy = Policy(power_ons_per_10_s=5, power_effects=3, firmware_effects=2, stop_grace_s=0.1)
+    policy = policy_with(
+        power_ons_per_10_s=5, power_effects=3, firmware_effects=2, stop_within_s=0.1
+    )
     at = Site(tmp_path, clock=clock, policy=policy, farm=FakeFarm(21))
     at.start()
     await asyncio.wait_for(at.path.ready(), 10.0)

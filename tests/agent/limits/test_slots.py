@@ -28,6 +28,7 @@ from drivers.wire import Wire
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import code
 from tests.agent.farm import FakeFarm, FakeMiner
+from tests.agent.policies import policy_with
 from tests.agent.stage import site
 from tests.virtual_time import loop_clock
 from tests.waiting import until
@@ -72,7 +73,7 @@ async def test_power_is_not_switched_everywhere_at_once(each: Plan) -> None:
 
 
 async def test_what_lowers_power_waits_for_none_of_what_raises_it() -> None:
-    slots = Slots(Policy(power_effects=1, power_ons_per_10_s=1), SettableClock())
+    slots = Slots(policy_with(power_effects=1, power_ons_per_10_s=1), SettableClock())
     up, down = POWER[0], POWER[2]
     with slots.turn(up.change) as turn, slots.turn(up.change) as other:
         first, second = turn.leave, other.leave
@@ -87,7 +88,7 @@ async def test_what_lowers_power_waits_for_none_of_what_raises_it() -> None:
 
 async def test_few_firmware_updates_run_at_once_and_count_as_power(tmp_path: Path) -> None:
     update, reboot = plan(FirmwareUpdate(path="x")), plan(Reboot())
-    policy = Policy(power_ons_per_10_s=100_000)
+    policy = policy_with(power_ons_per_10_s=100_000)
     assert await at_once(Slots(policy, SettableClock()), [update] * 50) == 4
     assert await at_once(Slots(policy, SettableClock()), [update] * 50 + [reboot] * 50) == 32
 
@@ -98,7 +99,7 @@ async def test_lights_and_pools_have_room_of_their_own() -> None:
 
 
 async def test_the_first_to_ask_is_the_first_to_go() -> None:
-    slots = Slots(Policy(power_effects=1), SettableClock())
+    slots = Slots(policy_with(power_effects=1), SettableClock())
     order: list[int] = []
 
     async def effect(number: int) -> None:
@@ -112,7 +113,7 @@ async def test_the_first_to_ask_is_the_first_to_go() -> None:
 
 async def test_connecting_and_proving_hold_no_slot(tmp_path: Path) -> None:
     farm = FakeFarm(5)
-    policy = Policy(power_effects=1, stop_grace_s=0.1)
+    policy = policy_with(power_effects=1, stop_within_s=0.1)
     async with site(tmp_path, farm=farm, policy=policy) as at:
         connecting, proving, writing = farm.miners[0], farm.miners[1], farm.miners[2:]
         connecting.gate["connect"], proving.gate["verify"] = asyncio.Event(), asyncio.Event()
@@ -129,7 +130,7 @@ async def test_connecting_and_proving_hold_no_slot(tmp_path: Path) -> None:
 
 async def test_waiting_for_a_slot_costs_a_task_none_of_its_time(tmp_path: Path) -> None:
     clock = SettableClock()
-    policy = Policy(power_effects=1, power_ons_per_10_s=1000, stop_grace_s=0.1)
+    policy = policy_with(power_effects=1, power_ons_per_10_s=1000, stop_within_s=0.1)
     async with site(tmp_path, policy=policy, clock=clock) as at:
         first, second = at.farm.miners[:2]
         first.gate["write"] = asyncio.Event()
@@ -217,7 +218,7 @@ async def test_a_miner_that_waits_its_turn_is_not_kept_on_a_connection_and_asked
         farm = FakeFarm(0)
         farm.miners += miners
         first, second, third = miners
-        policy = Policy(power_effects=1, stop_grace_s=0.1)
+        policy = policy_with(power_effects=1, stop_within_s=0.1)
         async with site(tmp_path, farm=farm, policy=policy) as at:
             for miner in (second, third):
                 miner.hold.set()

@@ -12,7 +12,6 @@ from typing import Any, Final
 import pytest
 
 from agent.journal import Journal
-from agent.limits.policy import Policy
 from agent.local.orders import LocalOrders
 from agent.local.socket import LocalRequest
 from agent.miners.fleet import GONE_AFTER_S
@@ -28,6 +27,7 @@ from simulator.farm import Farm
 from tests.agent.fake_cloud import FakeCloud
 from tests.agent.farm import FakeFarm
 from tests.agent.onfarm import MemorySink, config_for, free_base
+from tests.agent.policies import policy_with
 from tests.virtual_time import loop_clock
 from tests.waiting import until
 
@@ -118,7 +118,7 @@ async def agent_on(farm: Farm, folder: Path) -> AsyncIterator[Agent]:
         telemetry=telemetry,
         look_timeout_s=site.look_timeout_s,
     )
-    policy = Policy(stop_grace_s=1.0, restart_wait_s=1.0)
+    policy = policy_with(stop_within_s=1.0, restart_wait_s=1.0)
     journal = Journal(folder / "journal.db", clock, ballast_bytes=0)
     path = TaskPath(journal, cloud, site.fleet, scanner, FakeFarm(), policy, clock, folder)
     parts = [asyncio.create_task(each.run()) for each in (path, buffer, telemetry)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from agent.limits.policy import Policy
 from agent.ports import CloudError, ScanSummary
 from agent.tasks.actions import change_of
 from agent.tasks.look_executor import FOUND_SHOWN, LOCAL_LOGS
@@ -32,6 +32,7 @@ from drivers.base import (
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import FakeCloud, code
 from tests.agent.farm import FakeFarm, FakeMiner
+from tests.agent.policies import policy_with
 from tests.agent.stage import Site, site
 from tests.virtual_time import loop_clock
 from tests.waiting import until
@@ -116,7 +117,7 @@ async def test_a_firmware_file_is_on_disk_before_the_miner_is_asked_and_gone_aft
 
 
 async def test_nothing_is_fetched_for_a_miner_that_would_not_take_it(tmp_path: Path) -> None:
-    policy = Policy(restart_wait_s=0.0, stop_grace_s=0.1)
+    policy = policy_with(restart_wait_s=0.0, stop_within_s=0.1)
     async with site(tmp_path, policy=policy) as at:
         foreign, gone, well = at.farm.miners
         foreign.only_read = "it runs somebody else's firmware"
@@ -157,7 +158,9 @@ async def test_a_kind_of_update_its_make_does_not_have_is_refused_before_the_dow
 
 
 class Files(FakeFarm):
-    """A file server that takes its time, and keeps account of what is fetched and kept at once."""
+    """A file server that takes its time, and keeps account of what is fetched and kept at once. Its files are as large
+    as the smallest cap that a config can set.
+    """
 
     def __init__(self, folder: Path, count: int) -> None:
         super().__init__(count)
@@ -173,6 +176,7 @@ class Files(FakeFarm):
         try:
             await self.go_on.wait()
             path = await super().fetch(url, folder, cap_bytes=cap_bytes, sha256=sha256)
+            os.truncate(path, 2**20)
             self.most_kept = max(self.most_kept, self.kept())
             return path
         finally:
@@ -212,7 +216,7 @@ async def test_few_downloads_run_at_once_and_their_files_stay_within_a_budget(
     tmp_path: Path,
 ) -> None:
     farm = Files(tmp_path, 9)
-    policy = Policy(firmware_effects=3, firmware_cap_bytes=8, stop_grace_s=0.1)
+    policy = policy_with(firmware_effects=3, firmware_max_mb=1, stop_within_s=0.1)
     async with site(tmp_path, farm=farm, policy=policy) as at:
         tasks = [update(at, number, f"http://files/{number}") for number in range(9)]
         await until(lambda: at.path.dispatcher.tasks == 9 and farm.now == 3)
@@ -227,7 +231,7 @@ async def test_few_downloads_run_at_once_and_their_files_stay_within_a_budget(
 
 
 async def test_firmware_leaves_the_disk_to_the_journal(tmp_path: Path) -> None:
-    policy = Policy(disk_reserve_bytes=2**60, stop_grace_s=0.1)
+    policy = policy_with(disk_reserve_mb=2**20, stop_within_s=0.1)
     async with site(tmp_path, policy=policy) as at:
         event = await at.cloud.ended(update(at, 0, "http://files/fw.bmu"))
         assert (event.state, code(event)) == ("failed", "storage_full")

@@ -3,12 +3,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from agent.limits.policy import Policy
 from agent.ports import CloudError
 from contract.link import MinerRef
 from contract.task import SPECS, TaskName
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, code
+from tests.agent.policies import policy_with
 from tests.agent.stage import Site, site
 from tests.waiting import until
 
@@ -79,7 +79,7 @@ async def test_a_task_that_comes_twice_runs_once(tmp_path: Path) -> None:
 
 
 async def test_no_more_is_asked_for_than_there_is_room(tmp_path: Path) -> None:
-    policy = Policy(max_open=3, claim_room=2, stop_grace_s=0.1)
+    policy = policy_with(open_tasks=3, claim_room=2, stop_within_s=0.1)
     async with site(tmp_path, policy=policy) as at:
         at.farm.miners[0].gate["plan"] = asyncio.Event()
         tasks = [at.task() for _ in range(6)]
@@ -158,7 +158,7 @@ async def test_a_claim_whose_answer_was_lost_is_handed_out_again(tmp_path: Path)
 
 async def test_no_number_of_the_clouds_reaches_beyond_what_is_sane(tmp_path: Path) -> None:
     clock = SettableClock()
-    policy = Policy(limits_s={TaskName.POOLS: 5000.0}, stop_grace_s=0.1)
+    policy = policy_with(task_s={TaskName.POOLS: 5000.0}, stop_within_s=0.1)
     async with site(tmp_path, clock=clock, policy=policy) as at:
         at.cloud.lease_s = 1e9
         for miner in at.farm.miners:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.limits.policy import Policy
 from contract import begin
 from contract.begin import Held, Shown
 from contract.link import (
@@ -25,6 +24,7 @@ from contract.link import (
 from contract.outcome import Outcome
 from contract.task import TERMINAL, TaskName, TaskStatus
 from tests.agent.fake_cloud import NO_CLOUD, FakeCloud
+from tests.agent.policies import policy_with
 from tests.agent.stage import Site
 from tests.waiting import until
 
@@ -136,7 +136,7 @@ class BadLink:
 async def play(folder: Path, seed: int) -> None:
     """Two reboots and a light for each of two miners, over a bad link."""
     books = Books()
-    at = Site(folder, cloud=books, policy=Policy(stop_grace_s=0.1))
+    at = Site(folder, cloud=books, policy=policy_with(stop_within_s=0.1))
     link = BadLink(books, seed)
     at.path.admission._source = link  # type: ignore[assignment]
     at.path._reporter._source = link  # type: ignore[assignment]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from agent.limits.policy import Policy
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, code
+from tests.agent.policies import policy_with
 from tests.agent.stage import site
 
 
@@ -30,7 +30,7 @@ async def test_read_only_and_maintenance_keep_hands_off(tmp_path: Path) -> None:
 
 
 async def test_forbidden_names_are_refused(tmp_path: Path) -> None:
-    policy = Policy(forbidden=frozenset({TaskName.REBOOT}))
+    policy = policy_with(forbidden_tasks=(TaskName.REBOOT,))
     async with site(tmp_path, policy=policy) as at:
         event = await at.cloud.ended(at.task(name=TaskName.REBOOT, params={}))
         assert (code(event), at.farm.miners[0].trace) == ("policy_refused", [])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from agent.limits.policy import Policy
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import code
+from tests.agent.policies import policy_with
 from tests.agent.stage import site
 from tests.waiting import until
 
@@ -66,7 +66,7 @@ async def test_the_limit_is_counted_from_intent(tmp_path: Path) -> None:
 
 
 async def test_a_local_ceiling_cuts_the_limit_of_a_task(tmp_path: Path) -> None:
-    policy = Policy(limits_s={TaskName.LIGHT: 0.3})
+    policy = policy_with(task_s={TaskName.LIGHT: 0.3})
     async with site(tmp_path, policy=policy) as at:
         at.farm.miners[0].gate["plan"] = asyncio.Event()
         assert (await at.cloud.ended(at.task(limit_s=3600.0))).state == "timed_out"

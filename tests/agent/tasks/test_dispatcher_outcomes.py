@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.limits.policy import Policy
 from contract.errors import (
     AuthFailedError,
     BusyError,
@@ -19,6 +18,7 @@ from contract.task import TaskName
 from drivers.base import AnyChange
 from tests.agent.fake_cloud import code
 from tests.agent.farm import LOST, FakeFarm, FakeMiner
+from tests.agent.policies import policy_with
 from tests.agent.stage import site
 
 
@@ -58,7 +58,7 @@ async def test_nothing_is_sent_when_the_miner_already_is_as_wished(tmp_path: Pat
 async def test_what_fails_before_anything_is_sent_is_not_done(
     tmp_path: Path, error: Exception, expected: str
 ) -> None:
-    policy = Policy(restart_wait_s=0.1, stop_grace_s=1.0)
+    policy = policy_with(restart_wait_s=0.1, stop_within_s=1.0)
     async with site(tmp_path, policy=policy) as at:
         at.farm.miners[0].plan_error = error
         event = await at.cloud.ended(at.task())

@@ -6,11 +6,11 @@ import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from agent.limits.policy import Policy
 from contract.task import TaskName
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.journals import AT, accept, found, opened, record
+from tests.agent.policies import policy_with
 from tests.agent.stage import Site, crash_and_restart
 from tests.virtual_time import VirtualClock
 from tests.waiting import until
@@ -267,7 +267,7 @@ async def test_what_an_older_version_took_and_this_one_refuses_is_unknown_once_i
 async def test_stopping_lets_a_write_end_and_leaves_its_proof_to_the_next_start(
     tmp_path: Path,
 ) -> None:
-    at = Site(tmp_path, policy=Policy(stop_grace_s=5.0))
+    at = Site(tmp_path, policy=policy_with(stop_within_s=5.0))
     at.start()
     writing, proving = at.farm.miners[:2]
     writing.gate["write"], proving.gate["verify"] = asyncio.Event(), asyncio.Event()

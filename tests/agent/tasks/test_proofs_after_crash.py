@@ -7,10 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from agent.limits.policy import Policy
 from contract.link import MinerRef
 from contract.task import TaskName
 from tests.agent.fake_cloud import NO_CLOUD
+from tests.agent.policies import policy_with
 from tests.agent.stage import Site
 from tests.drivers.antminer import stage as antminer
 from tests.drivers.whatsminer import stage as whatsminer
@@ -94,7 +94,7 @@ async def test_what_was_begun_is_looked_at_however_long_the_cloud_is_away(tmp_pa
         task = at.task(name=TaskName.LIGHT, params={"action": "on"}, limit_s=40)
         await until(lambda: bool(on.ledger("light")), within_s=800)
         at.cloud.away = NO_CLOUD
-        policy = Policy(recovery_look_s=20.0, stop_grace_s=1.0)
+        policy = policy_with(recovery_look_s=20.0, stop_within_s=1.0)
         after = await restarted(at, on, tmp_path, policy=policy)
         await after.path.ready()
         dispatcher = after.path.dispatcher

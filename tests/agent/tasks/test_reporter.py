@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.limits.policy import Policy
 from agent.ports import CloudError
 from contract.link import Ack, Event, ReportReply, ReportRequest
 from contract.task import TaskName
@@ -15,6 +14,7 @@ from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, FakeCloud
 from tests.agent.farm import FakeFarm
 from tests.agent.journals import found
+from tests.agent.policies import policy_with
 from tests.agent.stage import Site, site
 from tests.virtual_time import VirtualClock
 from tests.waiting import until
@@ -175,7 +175,7 @@ async def test_a_refused_outcome_that_is_given_up_stands_in_the_journal_and_is_s
     tmp_path: Path,
 ) -> None:
     clock = SettableClock()
-    policy = Policy(report_keep_s=600.0, stop_grace_s=0.1)
+    policy = policy_with(results_kept_s=600.0, stop_within_s=0.1)
     at = Site(tmp_path, clock=clock, policy=policy)
     at.start()
     await asyncio.wait_for(at.path.ready(), 10.0)
@@ -252,7 +252,7 @@ async def test_a_revoked_token_keeps_outcomes_until_it_is_repaired(tmp_path: Pat
 
 async def test_an_outcome_nobody_took_for_a_week_is_given_up(tmp_path: Path) -> None:
     clock = SettableClock()
-    policy = Policy(report_keep_s=3600.0, stop_grace_s=0.1)
+    policy = policy_with(results_kept_s=3600.0, stop_within_s=0.1)
     async with site(tmp_path, clock=clock, policy=policy) as at:
         refusal = CloudError("what is this", retry=False, status=404)
         at.cloud.report_error = lambda _: refusal
