@@ -67,7 +67,7 @@ CLOCK_CALLS = {
 MAY_READ_A_CLOCK = ("contract/clock.py", "simulator/*")
 
 # Among which no two classes have one name.
-CLASSES_BY_NAME = ("bench", "cloud", "contract", "service", "simulator")
+CLASSES_BY_NAME = ("bench", "cloud", "contract", "drivers", "service", "simulator")
 
 # Whose folders are small enough to be read from the list of their files.
 READ_AT_A_GLANCE = (
@@ -76,6 +76,7 @@ READ_AT_A_GLANCE = (
     "cloud",
     "simulator",
     "bench",
+    "drivers",
     "tests/cloud",
     "tests/simulator",
 )
@@ -227,6 +228,34 @@ def test_no_two_classes_have_one_name() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     silent = [path for path, tree in sources() if tree.body and not ast.get_docstring(tree)]
     assert silent == []
+
+
+def test_what_all_makes_share_knows_none_of_them() -> None:
+    makes = {path.parent.name for path in (ROOT / "drivers").glob("*/entry.py")}
+    wrong = [
+        f"{path}:{line} imports {module}"
+        for path, tree in sources()
+        if path.startswith("drivers/") and path != "drivers/registry.py"
+        for line, module in imports(tree)
+        if module.startswith("drivers.")
+        and (make := module.split(".")[1]) in makes
+        and path.split("/")[1] != make
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("room", "not_from"), [("protocol", ("reading", "changes")), ("reading", ("changes",))]
+)
+def test_bytes_know_no_meaning_and_meaning_no_change(room: str, not_from: tuple[str, ...]) -> None:
+    wrong = [
+        f"{path}:{line} imports {module}"
+        for path, tree in sources()
+        if path.startswith("drivers/") and path.split("/")[-2] == room
+        for line, module in imports(tree)
+        if module.startswith("drivers.") and set(module.split(".")[1:3]) & set(not_from)
+    ]
+    assert wrong == []
 
 
 def test_a_folder_is_read_at_a_glance() -> None:
