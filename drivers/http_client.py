@@ -7,13 +7,13 @@ from typing import Final, Protocol
 
 from drivers.base import Effect
 from drivers.protocol.http import BodySink, Response, ResponseDecoder, build_request
-from drivers.wire import FileBody, Sink, Wire
+from drivers.wire import Drain, FileBody, Wire
 
 REPLY_CAP_BYTES: Final = 64 * 1024  # of a body that is not streamed
 OVERHEAD_BYTES: Final = 64 * 1024  # headers and chunk sizes on top of a body's cap
 
 
-class StreamSink(BodySink, Sink, Protocol):
+class StreamSink(BodySink, Drain, Protocol):
     """Takes a body piece by piece and brings it to disk while the miner waits."""
 
 

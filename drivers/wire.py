@@ -50,7 +50,7 @@ class Talker(Decoder[T_co], Protocol[T_co]):
         """What to send next, asked after each `feed` that gave no reply yet; `None` while it only listens."""
 
 
-class Sink(Protocol):
+class Drain(Protocol):
     """Where a decoder puts a body too big for memory. The miner is not read from while it drains."""
 
     async def drain(self) -> None:
@@ -114,7 +114,7 @@ class Wire:
         cap_bytes: int,
         effect: Effect | None = None,
         body: FileBody | None = None,
-        sink: Sink | None = None,
+        sink: Drain | None = None,
     ) -> T:
         """Send `request` (then `body`) and give what `decoder` makes of the answer.
 
@@ -305,7 +305,7 @@ class _LostError(UnreachableError):
 class _Link(asyncio.Protocol, Generic[T]):
     """One connection, feeding one decoder. The first thing that settles `reply` wins."""
 
-    def __init__(self, decoder: Decoder[T], cap_bytes: int, sink: Sink | None) -> None:
+    def __init__(self, decoder: Decoder[T], cap_bytes: int, sink: Drain | None) -> None:
         self.reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self.is_lost = False
         self._asked = False  # whether anything was sent
@@ -435,7 +435,7 @@ class _Link(asyncio.Protocol, Generic[T]):
         if not self.reply.done():
             self.reply.set_exception(error)
 
-    async def _drain(self, sink: Sink) -> None:
+    async def _drain(self, sink: Drain) -> None:
         try:
             await sink.drain()
         except Exception as error:  # noqa: BLE001 - carried to the caller, whatever it is
