@@ -15,7 +15,7 @@ from contract.errors import OutcomeUnknownError
 from drivers.base import FirmwareUpdate, Plan, TypedPlan
 from drivers.changes.way import Way
 from drivers.registry import DRIVERS
-from tests.drivers.makes import MAKES, MakeCase
+from tests.drivers.makes.cases import MAKES, MakeCase
 
 _ROWS = Path(__file__).with_name("plans.jsonl").read_text("utf-8").splitlines()
 

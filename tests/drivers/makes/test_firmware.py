@@ -8,7 +8,7 @@ import pytest
 
 from contract.errors import BadFirmwareError
 from drivers.base import FirmwareUpdate
-from tests.drivers.makes import MakeCase, Need, each, each_silence
+from tests.drivers.makes.cases import MakeCase, Need, each, each_silence
 
 
 @each(Need.FIRMWARE, every=True)
