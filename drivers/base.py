@@ -144,12 +144,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class Effect(Protocol):
-    """The leave to change one miner once. The wire asks for it, so that a driver cannot forget."""
+class Permit(Protocol):
+    """What is needed to change one miner once. The wire asks for it, so that a driver cannot forget."""
 
     @property
     def notes(self) -> Mapping[str, Any]:
-        """What is known of this effect, kept through a crash. `intent_at` (text) is always there once begun."""
+        """What is known of this change, kept through a crash. `intent_at` (text) is always there once begun."""
 
     async def note(self, key: str, value: Any) -> None:
         """Keep a fact that matters for the proof (an outage seen, an upload finished), durably."""
@@ -160,7 +160,7 @@ class Effect(Protocol):
 
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Wait for a slot, however long, and hold it; `sending` inside takes no other. Entered without a connection,
-        which would be dead by the time, and with none of the wire held: the miner is asked anew who it is.
+        which would be dead by the time, and with none of the wire held: the miner is asked again who it is.
 
         Raises PolicyRefusedError, or an error of that look: then nothing was sent.
         """
@@ -282,12 +282,12 @@ class Driver(Protocol):
         Raises WrongDeviceError when who answers is not who `identity` was at the call.
         """
 
-    async def apply(self, plan: Plan, effect: Effect) -> None:
+    async def apply(self, plan: Plan, permit: Permit) -> None:
         """Write it, once. Raises OutcomeUnknownError when bytes were sent and the answer was lost,
         RefusedError when the miner said no, WrongDeviceError before a write when another miner answers by now.
         """
 
-    async def verify(self, plan: Plan, effect: Effect) -> Evidence:
+    async def verify(self, plan: Plan, permit: Permit) -> Evidence:
         """Look until the miner shows the change or its proof window ends. Also called after a crash,
         with only the plan and the notes; never writes. Raises WrongDeviceError when another miner answers now: what
         became of the one that is meant is not known.

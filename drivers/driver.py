@@ -21,10 +21,10 @@ from drivers.base import (
     Capabilities,
     Credentials,
     Depth,
-    Effect,
     Evidence,
     LogFile,
     NoChange,
+    Permit,
     Plan,
     Timing,
     check_drivable,
@@ -134,7 +134,7 @@ class MinerDriver(ABC):
             return found
         return msgspec.structs.replace(found, mac=meant.mac, serial=meant.serial)
 
-    async def apply(self, plan: Plan, effect: Effect) -> None:
+    async def apply(self, plan: Plan, permit: Permit) -> None:
         """See `Driver.apply`. Raises UnsupportedError for a miner that is only read."""
         check_whose(plan, self.identity)
         self.check_drivable()
@@ -154,15 +154,15 @@ class MinerDriver(ABC):
             certain_mono = self.clock.mono()
 
         with self.wire.checking(check):
-            await way.apply(self, way.typed(plan), effect)
+            await way.apply(self, way.typed(plan), permit)
 
-    async def verify(self, plan: Plan, effect: Effect) -> Evidence:
+    async def verify(self, plan: Plan, permit: Permit) -> Evidence:
         """See `Driver.verify`. Raises UnsupportedError when the address holds a miner that is only read."""
         check = IdentityCheck(self, meant_by(plan, self.identity))
         try:
             await self._known_again()
             way = self._way(plan.change)
-            found = await way.verify(Verification(self, way.typed(plan), effect))
+            found = await way.verify(Verification(self, way.typed(plan), permit))
         except UnsupportedError:
             # It is only read now: another one, or the same with the firmware it was given.
             check_whose(plan, self.identity)

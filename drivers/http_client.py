@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from drivers.base import Effect
+from drivers.base import Permit
 from drivers.protocol.http import BodySink, Response, ResponseDecoder, build_request
 from drivers.wire import Drain, FileBody, Wire
 
@@ -37,7 +37,7 @@ class HttpClient:
         cap_bytes: int = REPLY_CAP_BYTES,
         truncate: bool = False,
         sink: StreamSink | None = None,
-        effect: Effect | None = None,
+        permit: Permit | None = None,
         file: FileBody | None = None,
     ) -> Response:
         """The reply to one request, whatever its status. A body over `cap_bytes` is malformed, or cut there with
@@ -55,7 +55,7 @@ class HttpClient:
             ),
             deadline_s=deadline_s or self._wire.timing.read_s,
             cap_bytes=cap_bytes + OVERHEAD_BYTES,
-            effect=effect,
+            permit=permit,
             body=file,
             sink=sink,
         )

@@ -12,7 +12,7 @@ import msgspec
 
 from contract.clock import BootTime, Clock, from_text, to_text
 from contract.errors import MalformedError, MinerError, UnreachableError, UnsupportedError
-from drivers.base import Effect, Timing
+from drivers.base import Permit, Timing
 from drivers.wire import Wire
 
 # The last order that went out: `at`, `boot`, and `ended` once its exchange has.
@@ -59,10 +59,10 @@ class Watch:
     on the wall may be stepped while the agent is down, and a proof must not hang on that.
     """
 
-    def __init__(self, miner: Watched, effect: Effect | None = None) -> None:
+    def __init__(self, miner: Watched, permit: Permit | None = None) -> None:
         self._miner = miner
         self._begin_mono = miner.clock.mono()
-        notes: Mapping[str, Any] = effect.notes if effect else {}
+        notes: Mapping[str, Any] = permit.notes if permit else {}
         intent = {"at": notes.get(_INTENT_NOTE), "boot": notes.get(_BOOT_NOTE)}
         order: Mapping[str, Any] = notes.get(ORDER_NOTE, intent)
         self._begun_at = order["at"]

@@ -24,7 +24,7 @@ from contract.errors import (
     UnreachableError,
 )
 from contract.miner import Endpoint
-from drivers.base import Effect, Timing
+from drivers.base import Permit, Timing
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -112,7 +112,7 @@ class Wire:
         *,
         deadline_s: float,
         cap_bytes: int,
-        effect: Effect | None = None,
+        permit: Permit | None = None,
         body: FileBody | None = None,
         sink: Drain | None = None,
     ) -> T:
@@ -127,9 +127,9 @@ class Wire:
         too many bytes, nonsense); for an effect OutcomeUnknownError instead, unless the decoder found a refusal.
         """
         self.exchanges += 1
-        if effect is not None:
+        if permit is not None:
             made = partial(_Link[T], decoder, cap_bytes, sink)
-            return await self._change(port, request, made, deadline_s, effect=effect, body=body)
+            return await self._change(port, request, made, deadline_s, permit=permit, body=body)
         if body is not None:
             raise ValueError("a body without an effect: what carries a file changes the miner")
         async with self._turn():
@@ -194,7 +194,7 @@ class Wire:
         made: Callable[[], _Link[T]],
         deadline_s: float,
         *,
-        effect: Effect,
+        permit: Permit,
         body: FileBody | None,
     ) -> T:
         connected_anew = False
@@ -209,8 +209,8 @@ class Wire:
                     try:
                         left_s = await self._in_time(link, port, deadline_s)
                         # No await between this look and `sending`: a slot that is free now is taken.
-                        if effect.may_send:
-                            async with effect.sending(partial(self._still, link, port)):
+                        if permit.may_send:
+                            async with permit.sending(partial(self._still, link, port)):
                                 return await self._write(
                                     link,
                                     port,
@@ -230,7 +230,7 @@ class Wire:
                         if file:
                             file.close()
                 # A web server hangs up on an idle connection, and some serve nobody else meanwhile.
-                await held.enter_async_context(effect.turn())
+                await held.enter_async_context(permit.turn())
 
     async def _in_time(self, link: _Link[T], port: int, deadline_s: float) -> float:
         """Connect; gives what is left of the deadline."""

@@ -17,27 +17,27 @@ WITHIN_S: Final = 10.0
 class Pacer:
     """At most `most()` orders begin in any `WITHIN_S` seconds, on the monotonic clock.
 
-    Ticket is given evenly, one each `WITHIN_S / most()` seconds: miners that begin to draw in the same instant trip a
-    breaker that bears them one after the other. What happens between leave and order (a connect, a look, the disk) may
-    push orders together, so a leave that is not used yet counts as an order of this very moment.
+    Tickets are given evenly, one each `WITHIN_S / most()` seconds: miners that begin to draw in the same instant trip a
+    breaker that bears them one after the other. What happens between ticket and order (a connect, a look, the disk) may
+    push orders together, so a ticket that is not used yet counts as an order of this very moment.
 
-    First come, first served; a change that has begun, and needs leave for its next order, goes before those that have
-    not. Waiting holds nothing that others need.
+    First come, first served; a change that has begun, and needs a ticket for its next order, goes before those that
+    have not. Waiting holds nothing that others need.
     """
 
     def __init__(self, clock: Clock, most: Callable[[], int]) -> None:
         """`most` is asked again each time: it may follow the number of miners."""
         self._clock = clock
         self._most = most
-        self._unused = 0  # leaves given, whose order has not begun
+        self._unused = 0  # tickets given, whose order has not begun
         self._begun_mono: deque[float] = deque()  # orders of the last WITHIN_S
-        self._given_mono = -math.inf  # the last leave
+        self._given_mono = -math.inf  # the last ticket
         self._row = asyncio.Lock()  # of the changes that have not begun
         self._front = asyncio.Lock()  # of the first of them, and of those that have begun
         self._waiting = 0  # in either
         self._changed = asyncio.Event()
 
-    def leave(self) -> Ticket:
+    def ticket(self) -> Ticket:
         """For the orders of one change, one at a time. Whoever takes it gives it back in the end."""
         return Ticket(self)
 
@@ -49,7 +49,7 @@ class Pacer:
         return not self._waiting and self._wait_s() <= 0
 
     async def take(self, *, has_begun: bool) -> None:
-        """Wait for leave; does not give the loop away where it is free."""
+        """Wait for a ticket; does not give the loop away where it is free."""
         self._waiting += 1
         try:
             async with AsyncExitStack() as row:
@@ -76,7 +76,7 @@ class Pacer:
     # --- private ---------------------------------------------------------------------------------
 
     def _wait_s(self) -> float:
-        """How long until one more may have leave, as things stand; infinite while only unused ones stand before it."""
+        """How long until there is one more ticket, as things stand; infinite while only unused ones stand before it."""
         now, most = self._clock.mono(), max(1, self._most())
         while self._begun_mono and now - self._begun_mono[0] >= WITHIN_S:
             self._begun_mono.popleft()

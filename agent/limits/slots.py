@@ -18,12 +18,12 @@ class _Gates:
     """Those of one kind of change: what it passes while it is written, and for each of its orders."""
 
     def __init__(self, effects: int, applying: int) -> None:
-        self.effect = asyncio.Semaphore(effects)
+        self.exchange = asyncio.Semaphore(effects)
         self.applying = asyncio.Semaphore(applying)
 
 
 class Slots:
-    """Bounded leave for the phases of a change. All waiting is first come, first served.
+    """Bounded room for the phases of a change. All waiting is first come, first served.
 
     What raises power, what lowers it, and what has little to do with it (light, pools) have slots of their own: none of
     them waits for another.
@@ -48,7 +48,7 @@ class Slots:
     def turn(self, change: AnyChange) -> PowerTurn:
         """For the orders of one change that raises power."""
         return PowerTurn(
-            self._firmware if isinstance(change, FirmwareUpdate) else None, self._pacer.leave()
+            self._firmware if isinstance(change, FirmwareUpdate) else None, self._pacer.ticket()
         )
 
     def asking(self, plan: Plan) -> AbstractAsyncContextManager[None]:
@@ -59,17 +59,17 @@ class Slots:
         """For the write, its connect and its wait for an effect's slot."""
         return self._gates(plan).applying
 
-    def is_free(self, plan: Plan, leave: Ticket | None = None) -> bool:
-        """Whether `effect` would be entered without waiting: a slot is free and nobody waits for it."""
-        has_leave = leave is None or leave.is_free
-        return has_leave and not self._gates(plan).effect.locked()
+    def is_free(self, plan: Plan, ticket: Ticket | None = None) -> bool:
+        """Whether `exchange` would be entered without waiting: a slot is free and nobody waits for it."""
+        has_ticket = ticket is None or ticket.is_free
+        return has_ticket and not self._gates(plan).exchange.locked()
 
     @asynccontextmanager
-    async def effect(self, plan: Plan, leave: Ticket | None = None) -> AsyncIterator[None]:
+    async def exchange(self, plan: Plan, ticket: Ticket | None = None) -> AsyncIterator[None]:
         """For one exchange that changes a miner: held from just before its first byte to its end."""
-        if leave is not None:
-            await leave.take()
-        async with self._gates(plan).effect:
+        if ticket is not None:
+            await ticket.take()
+        async with self._gates(plan).exchange:
             yield
 
     def _gates(self, plan: Plan) -> _Gates:
@@ -80,11 +80,11 @@ class Slots:
 
 class PowerTurn:
     """What one change that raises power waits for before it begins: its place among the firmware updates, which are few
-    at a time, and leave for its next order. Those who wait for a place keep nobody else's leave.
+    at a time, and a ticket for its next order. Those who wait for a place keep nobody else's ticket.
     """
 
-    def __init__(self, places: asyncio.Semaphore | None, leave: Ticket) -> None:
-        self.leave = leave
+    def __init__(self, places: asyncio.Semaphore | None, ticket: Ticket) -> None:
+        self.ticket = ticket
         self._places = places
         self._has_place = False
 
@@ -93,11 +93,11 @@ class PowerTurn:
         if self._places is not None and not self._has_place:
             await self._places.acquire()
             self._has_place = True
-        await self.leave.take()
+        await self.ticket.take()
 
     def give_back(self) -> None:
         """Nothing is ordered, or not yet: others may go."""
-        self.leave.give_back()
+        self.ticket.give_back()
         if self._places is not None and self._has_place:
             self._places.release()
             self._has_place = False

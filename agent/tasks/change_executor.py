@@ -17,7 +17,7 @@ from agent.limits.slots import PowerTurn, Slots
 from agent.ports import Miners
 from agent.tasks.active import ActiveTask
 from agent.tasks.gate import Gate
-from agent.tasks.permit import JournalledEffect
+from agent.tasks.permit import JournalledPermit
 from contract.clock import Clock, to_text
 from contract.errors import (
     AuthFailedError,
@@ -129,7 +129,7 @@ class ChangeExecutor:
                 driver, found = await self._ready(task, change, turn)
             except NotGrantedError as error:
                 return from_error(error, outcome=Outcome.UNKNOWN)
-            if isinstance(found, JournalledEffect):
+            if isinstance(found, JournalledPermit):
                 refusal = await self._apply(task, driver, found.plan, found)
         if isinstance(found, NoChange):
             task.log.info("The miner already is as wished; nothing is sent.")
@@ -152,13 +152,13 @@ class ChangeExecutor:
                 outcome=Outcome.UNKNOWN,
             )
         task.log.warning("Begun before the agent restarted: it is only looked at, not repeated.")
-        effect = self._effect(task, plan, None)
+        permit = self._permit(task, plan, None)
         was_away = False
         while True:
             try:
                 driver = await self._driver(task)
                 _tell(task, driver)
-                return await self._verify(task, driver, plan, effect, None)
+                return await self._verify(task, driver, plan, permit, None)
             except NOT_YET as error:
                 is_away = is_outage(error)
                 if is_away and not was_away:
@@ -166,14 +166,14 @@ class ChangeExecutor:
                     await self._later(task, error, ONCE_MORE_S)
                 else:
                     # After a restart an outage may be seen before a driver is there to see it.
-                    if is_away and OUTAGE_NOTE not in effect.notes:
-                        await effect.note(OUTAGE_NOTE, to_text(self._clock.now()))
+                    if is_away and OUTAGE_NOTE not in permit.notes:
+                        await permit.note(OUTAGE_NOTE, to_text(self._clock.now()))
                     await self._later(task, error)
                 was_away = is_away
 
     async def _ready(
         self, task: ActiveTask, change: AnyChange, turn: PowerTurn
-    ) -> tuple[Driver, JournalledEffect | NoChange]:
+    ) -> tuple[Driver, JournalledPermit | NoChange]:
         """What is to be written, once it may be. A long wait makes a plan too old. Raises NotGrantedError too.
 
         How many ask the cloud for its leave is bounded: the deadline of those it has answered passes there, whether
@@ -188,26 +188,26 @@ class ChangeExecutor:
                     return driver, plan
                 _check_size(plan)
                 planned_mono = self._clock.mono()
-                effect = self._effect(task, plan, driver, turn)
+                permit = self._permit(task, plan, driver, turn)
                 if task.needs_grant and not asks:
                     with task.waiting(self._clock):
                         await asking.enter_async_context(self._slots.asking(plan))
                     asks = True
-                for wait in (effect.take_turn, effect.ask_leave):
+                for wait in (permit.take_turn, permit.ask_grant):
                     await wait()
                     if self._clock.mono() - planned_mono > self._gate.policy.limits.identity_age_s:
                         break
                 else:
-                    return driver, effect
+                    return driver, permit
                 task.log.info("It waited long until it might begin: the miner is looked at again.")
 
     async def _prove(self, task: ActiveTask, driver: Driver, plan: Plan) -> Settlement:
         """A setting that a crash cut off from its proof, and that now shows: whether it also lasts is judged as if
         there had been no crash.
         """
-        effect = self._effect(task, plan, None)
+        permit = self._permit(task, plan, None)
         try:
-            return await self._verify(task, driver, plan, effect, None)
+            return await self._verify(task, driver, plan, permit, None)
         except MinerError as error:
             return _unknown(error, plan)
 
@@ -254,15 +254,15 @@ class ChangeExecutor:
         log.info("task.not_yet", task=task.id, error=str(error)[:200])
         await self._clock.sleep(pause_s)
 
-    def _effect(
+    def _permit(
         self, task: ActiveTask, plan: Plan, driver: Driver | None, turn: PowerTurn | None = None
-    ) -> JournalledEffect:
+    ) -> JournalledPermit:
         planned_for = None if driver is None else _who(driver)
 
         async def look_again() -> None:
             await self._look_again(task, planned_for)
 
-        return JournalledEffect(
+        return JournalledPermit(
             task,
             plan,
             journal=self._journal,
@@ -298,12 +298,12 @@ class ChangeExecutor:
         )
 
     async def _apply(
-        self, task: ActiveTask, driver: Driver, plan: Plan, effect: JournalledEffect
+        self, task: ActiveTask, driver: Driver, plan: Plan, permit: JournalledPermit
     ) -> MinerError | None:
         """Write. Gives the error of a write that may have begun; raises one that certainly sent nothing."""
         try:
             async with self._slots.applying(plan):
-                await driver.apply(plan, effect)
+                await driver.apply(plan, permit)
         except MinerError as error:
             if not task.writes:
                 raise
@@ -317,11 +317,11 @@ class ChangeExecutor:
         task: ActiveTask,
         driver: Driver,
         plan: Plan,
-        effect: JournalledEffect,
+        permit: JournalledPermit,
         refusal: MinerError | None,
     ) -> Settlement:
         try:
-            evidence = await driver.verify(plan, effect)
+            evidence = await driver.verify(plan, permit)
         except VERDICTS as error:
             return from_error(error, before=plan.before)
         except UnsupportedError as error:

@@ -1,4 +1,4 @@
-"""The leave to change one miner, which makes the intent durable before the first byte."""
+"""The permit to change one miner, which makes the intent durable before the first byte."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _ANSWER_S: Final = 1.0  # a cloud that takes longer keeps nobody else waiting fo
 log: Any = structlog.get_logger(__name__)
 
 
-class JournalledEffect:
-    """`drivers.base.Effect` of a task. `look_again` raises unless the miner still is the one that was planned for.
+class JournalledPermit:
+    """`drivers.base.Permit` of a task. `look_again` raises unless the miner still is the one that was planned for.
     `writes` false: only looking is left, after a crash. `turn` is what a plan that raises power
     waits for.
     """
@@ -57,13 +57,13 @@ class JournalledEffect:
         self._writes = writes
         self._look_again = look_again
         self._turn = turn
-        self._leave = turn.leave if turn is not None and plan.raises_power else None
+        self._ticket = turn.ticket if turn is not None and plan.raises_power else None
         self._begun = False
         self._has_turn = False
 
     @property
     def plan(self) -> Plan:
-        """What it is the leave for."""
+        """What it is the permit for."""
         return self._plan
 
     @property
@@ -85,7 +85,7 @@ class JournalledEffect:
             with self._task.waiting(self._clock):
                 await self._turn.take()
 
-    async def ask_leave(self) -> None:
+    async def ask_grant(self) -> None:
         """Of what the cloud grants, make the intent durable and wait for the answer, as `take_turn` waits. Should that
         take long, the turn is given to others meanwhile.
 
@@ -116,11 +116,11 @@ class JournalledEffect:
 
     @property
     def may_send(self) -> bool:
-        return self._has_turn or self._slots.is_free(self._plan, self._leave)
+        return self._has_turn or self._slots.is_free(self._plan, self._ticket)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """See `drivers.base.Effect`. Others may have waited long for theirs: who the miner is, is seen again."""
+        """See `drivers.base.Permit`. Others may have waited long for theirs: who the miner is, is seen again."""
         self._must_write()
         async with self._slot():
             self._has_turn = True
@@ -132,7 +132,7 @@ class JournalledEffect:
 
     @asynccontextmanager
     async def sending(self, check: Callable[[], None] | None = None) -> AsyncIterator[None]:
-        """See `drivers.base.Effect`. The slot is taken before the intent, so that waiting for it costs the task no
+        """See `drivers.base.Permit`. The slot is taken before the intent, so that waiting for it costs the task no
         time and the lease is judged right before the first byte.
         """
         self._must_write()
@@ -146,8 +146,8 @@ class JournalledEffect:
             self._gate.may_go_on(self._task)
             if check is not None:  # the disk may have taken its time
                 check()
-            if self._leave is not None:
-                self._leave.use()
+            if self._ticket is not None:
+                self._ticket.use()
             self._task.writes += 1
             order = order_note(self._clock.now(), self._clock.boot())
             self._task.notes[ORDER_NOTE] = order
@@ -167,7 +167,7 @@ class JournalledEffect:
     async def _slot(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as held:
             with self._task.waiting(self._clock):
-                await held.enter_async_context(self._slots.effect(self._plan, self._leave))
+                await held.enter_async_context(self._slots.exchange(self._plan, self._ticket))
             yield
 
     async def _note_order(self) -> None:

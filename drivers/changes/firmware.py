@@ -14,7 +14,7 @@ import msgspec
 from contract.clock import to_text
 from contract.errors import BadFirmwareError
 from contract.miner import Identity
-from drivers.base import Data, Effect, Evidence, FirmwareUpdate, NoChange, Plan, Proof, TypedPlan
+from drivers.base import Data, Evidence, FirmwareUpdate, NoChange, Permit, Plan, Proof, TypedPlan
 from drivers.changes.identity import check_whose
 from drivers.changes.uptime import CounterSign, sign_of
 from drivers.changes.verification import Verification, same_version
@@ -92,7 +92,7 @@ class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
         return TypedPlan(change=change, before=before | image, data=data)
 
     @abstractmethod
-    async def apply(self, miner: Driven, plan: TypedPlan[Data], effect: Effect) -> None:
+    async def apply(self, miner: Driven, plan: TypedPlan[Data], permit: Permit) -> None:
         """Upload the file. Raises BadFirmwareError when the miner rejects it; then it keeps its old firmware."""
 
     async def verify(self, watch: Verification[Driven, Data]) -> Evidence:
@@ -137,7 +137,7 @@ class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
 
     def after(self, watch: Verification[Driven, Data], now: InstalledVersion) -> dict[str, Any]:
         """What is told of the miner afterwards, with the marks on the way."""
-        notes = watch.effect.notes
+        notes = watch.permit.notes
         return {
             "firmware_version": now.version,
             "elapsed_s": now.counters.get("elapsed_s"),
@@ -158,7 +158,7 @@ class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
         # A window that ended without another version: it may have been the same one.
         if now.identity is None:
             reason = "the miner did not come back in time: check it on site"
-        elif UPLOADED_NOTE in watch.effect.notes:
+        elif UPLOADED_NOTE in watch.permit.notes:
             reason = (
                 "the miner took the file and shows the same version as before: "
                 "it was the same, or it was not installed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, Final, TypeVar
 
-from drivers.base import Effect, Evidence, Light, NoChange, NoData, Proof, TypedPlan
+from drivers.base import Evidence, Light, NoChange, NoData, Permit, Proof, TypedPlan
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
 from drivers.driver import MinerDriver
@@ -32,7 +32,7 @@ class LightWay(Way[Driven, NoData]):
         """Whether it blinks; `None`: this firmware does not tell. Raises as reads."""
 
     @abstractmethod
-    async def switch(self, miner: Driven, effect: Effect, *, on: bool) -> None:
+    async def switch(self, miner: Driven, permit: Permit, *, on: bool) -> None:
         """Tell it to blink or to stop. Raises as `Driver.apply`."""
 
     async def is_on_now(self, miner: Driven) -> bool | None:
@@ -46,11 +46,11 @@ class LightWay(Way[Driven, NoData]):
             return NoChange(change=change, before=before)
         return TypedPlan(change=change, before=before, data=NoData(), raises_power=False)
 
-    async def apply(self, miner: Driven, plan: TypedPlan[NoData], effect: Effect) -> None:
+    async def apply(self, miner: Driven, plan: TypedPlan[NoData], permit: Permit) -> None:
         assert isinstance(plan.change, Light)
-        await self.switch(miner, effect, on=plan.change.on)
+        await self.switch(miner, permit, on=plan.change.on)
         if plan.before.get("light_on") is None:
-            await effect.note(ANSWERED_NOTE, True)
+            await permit.note(ANSWERED_NOTE, True)
 
     async def verify(self, watch: Verification[Driven, NoData]) -> Evidence:
         assert isinstance(watch.plan.change, Light)
@@ -72,6 +72,6 @@ class LightWay(Way[Driven, NoData]):
                 proof.signal, after, f"the light stays {'on' if is_on else 'off'}"
             )
         untold = "this firmware does not tell whether its light blinks"
-        if watch.effect.notes.get(ANSWERED_NOTE):
+        if watch.permit.notes.get(ANSWERED_NOTE):
             return watch.done("none", after, f"the miner took the order; {untold}")
         return watch.unknown(after, f"no answer, and {untold}")

@@ -10,7 +10,7 @@ import msgspec
 from contract.clock import to_text
 from contract.errors import MinerError, PolicyRefusedError
 from contract.outcome import Outcome
-from drivers.base import Effect, Evidence, NoData, Proof, Reboot, TypedPlan
+from drivers.base import Evidence, NoData, Permit, Proof, Reboot, TypedPlan
 from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
@@ -64,7 +64,7 @@ class RebootWay(Way[Driven, NoData], Generic[Driven, Look]):
         """How it runs now. Raises as reads."""
 
     @abstractmethod
-    async def order(self, miner: Driven, effect: Effect) -> None:
+    async def order(self, miner: Driven, permit: Permit) -> None:
         """Send the order once. Most miners are gone before they answer. Raises as `Driver.apply`."""
 
     @abstractmethod
@@ -109,9 +109,9 @@ class RebootWay(Way[Driven, NoData], Generic[Driven, Look]):
         }
         return TypedPlan(change=change, before=before, data=NoData())
 
-    async def apply(self, miner: Driven, plan: TypedPlan[NoData], effect: Effect) -> None:
+    async def apply(self, miner: Driven, plan: TypedPlan[NoData], permit: Permit) -> None:
         del plan
-        await self.order(miner, effect)
+        await self.order(miner, permit)
 
     async def verify(self, watch: Verification[Driven, NoData]) -> Evidence:
         """Watch the port go and come back, then its counts begin anew."""

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 from contract.clock import to_text
 from contract.errors import MinerError
 from contract.outcome import Outcome
-from drivers.base import Data, Effect, Evidence, TypedPlan
+from drivers.base import Data, Evidence, Permit, TypedPlan
 from drivers.changes.uptime import CounterSign, sign_of
 from drivers.watch import OUTAGE_NOTE, Watch, Watched, is_silent
 
@@ -21,11 +21,11 @@ T = TypeVar("T")
 class Verification(Watch, Generic[Miner, Data]):
     """The watch over one change of one miner, from the order to the evidence of what became of it."""
 
-    def __init__(self, miner: Miner, plan: TypedPlan[Data], effect: Effect) -> None:
-        super().__init__(miner, effect)
+    def __init__(self, miner: Miner, plan: TypedPlan[Data], permit: Permit) -> None:
+        super().__init__(miner, permit)
         self.miner: Miner = miner
         self.plan = plan
-        self.effect = effect
+        self.permit = permit
         self.began_s = self.device_s
         """When this watch began, in device seconds after the order: late after a crash of the agent."""
 
@@ -72,7 +72,7 @@ class Verification(Watch, Generic[Miner, Data]):
     @property
     def was_away(self) -> bool:
         """Whether the watched port was seen away since the order."""
-        return OUTAGE_NOTE in self.effect.notes
+        return OUTAGE_NOTE in self.permit.notes
 
     def sign(self, counter: str, now_s: float | None) -> CounterSign:
         """What a counter shows, of which the evidence before holds what it had then. That is carried on to the order,
@@ -86,7 +86,7 @@ class Verification(Watch, Generic[Miner, Data]):
     @property
     def outage(self) -> dict[str, Any]:
         """When that was, as evidence holds it; {} if it was not seen."""
-        notes = self.effect.notes
+        notes = self.permit.notes
         return {OUTAGE_NOTE: notes[OUTAGE_NOTE]} if OUTAGE_NOTE in notes else {}
 
     async def through_restart(
@@ -122,7 +122,7 @@ class Verification(Watch, Generic[Miner, Data]):
         """That it was away is noted durably, for this is the proof a crash would lose."""
         while not await self.miner.wire.probe(port):
             if not self.was_away:
-                await self.effect.note(OUTAGE_NOTE, to_text(self.miner.clock.now()))
+                await self.permit.note(OUTAGE_NOTE, to_text(self.miner.clock.now()))
             if self.device_s >= give_up_s:
                 return
             await self.pause(_PROBE_EVERY_S)

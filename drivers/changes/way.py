@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic
 import msgspec
 
 from contract.errors import OutcomeUnknownError
-from drivers.base import Change, Data, Effect, Evidence, LogFile, NoChange, Plan, TypedPlan
+from drivers.base import Change, Data, Evidence, LogFile, NoChange, Permit, Plan, TypedPlan
 from drivers.changes.verification import Miner, Verification
 
 FetchLog = Callable[[Any, Path, int], Awaitable[LogFile]]
@@ -30,7 +30,7 @@ class Way(ABC, Generic[Miner, Data]):
         """Read what is there now; say what would be written."""
 
     @abstractmethod
-    async def apply(self, miner: Miner, plan: TypedPlan[Data], effect: Effect) -> None:
+    async def apply(self, miner: Miner, plan: TypedPlan[Data], permit: Permit) -> None:
         """Write it, once."""
 
     @abstractmethod

@@ -22,13 +22,13 @@ from drivers.base import (
     AnyChange,
     Capabilities,
     Depth,
-    Effect,
     Evidence,
     FirmwareUpdate,
     Light,
     LogFile,
     Mode,
     NoChange,
+    Permit,
     Plan,
     Pools,
     Reboot,
@@ -100,11 +100,11 @@ class FakeMiner:
             return NoChange(change=change, before=before)
         return Plan(change=change, before=before, raises_power=self._raises_power(change))
 
-    async def apply(self, plan: Plan, effect: Effect) -> None:
+    async def apply(self, plan: Plan, permit: Permit) -> None:
         self.trace.append("apply")
         await self._wait("connect")
         for _ in range(self.writes_needed):
-            async with effect.sending():
+            async with permit.sending():
                 self.at_once += 1
                 self.most_at_once = max(self.most_at_once, self.at_once)
                 try:
@@ -117,7 +117,7 @@ class FakeMiner:
                 if self.apply_error is not None:
                     raise self.apply_error
 
-    async def verify(self, plan: Plan, effect: Effect) -> Evidence:
+    async def verify(self, plan: Plan, permit: Permit) -> Evidence:
         self.trace.append("verify")
         await self._wait("verify")
         if self.verify_error is not None:

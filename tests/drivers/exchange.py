@@ -81,13 +81,13 @@ async def read(endpoint: Endpoint, *, deadline_s: float = 2.0, cap_bytes: int = 
     )
 
 
-async def change(endpoint: Endpoint, effect: Leave, **options: object) -> bytes:
+async def change(endpoint: Endpoint, permit: Leave, **options: object) -> bytes:
     given = {"deadline_s": 2.0, "cap_bytes": 100_000, "decoder": ToEnd()} | options
     decoder = given.pop("decoder")
     return await wire(endpoint).exchange(
         endpoint.http_port,
         b"do",
         decoder,
-        effect=effect,
+        permit=permit,
         **given,  # type: ignore[arg-type]
     )

@@ -215,9 +215,9 @@ class _Bench:
                 self._wrong("says that nothing is to be done")
             self._count("no plan")
             return
-        effect = MemoryEffect(VirtualClock())
+        permit = MemoryEffect(VirtualClock())
         self._misbehave("apply")
-        failed = await self._apply(driver, plan, effect)
+        failed = await self._apply(driver, plan, permit)
         if failed:
             if _is_as_wished(name, self._miner, before):  # a refusal says that nothing was done
                 self._wrong(f"{type(failed).__name__} ({failed}), but the miner did it")
@@ -228,7 +228,7 @@ class _Bench:
         evidence = await self._within(
             "verify",
             window_s + LOOK_EXCHANGES * TIMING.read_s,
-            lambda: driver.verify(plan, effect),
+            lambda: driver.verify(plan, permit),
             errors=False,
         )
         if evidence is None:
@@ -240,11 +240,11 @@ class _Bench:
         if evidence.outcome == "not_done" and is_so:
             self._wrong(f"false not_done: {evidence}")
 
-    async def _apply(self, driver: Driver, plan: Plan, effect: MemoryEffect) -> MinerError | None:
+    async def _apply(self, driver: Driver, plan: Plan, permit: MemoryEffect) -> MinerError | None:
         most_s = 4 * TIMING.write_s + TIMING.upload_s + LOOK_EXCHANGES * TIMING.read_s
         began = asyncio.get_running_loop().time()
         try:
-            await driver.apply(plan, effect)
+            await driver.apply(plan, permit)
         except OutcomeUnknownError:
             return None  # what the agent does next is to look
         except MinerError as error:

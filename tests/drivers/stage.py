@@ -165,7 +165,7 @@ class MakeStage(ABC, Generic[D]):
             if line["phase"] == phase and (not actions or line["action"] in actions)
         ]
 
-    def effect(self, notes: Mapping[str, Any] | None = None) -> MemoryEffect:
+    def permit(self, notes: Mapping[str, Any] | None = None) -> MemoryEffect:
         """Permission to change the miner; `notes` are what a crash left of an earlier one."""
         return MemoryEffect(self.clock, notes)
 
@@ -182,10 +182,10 @@ class MakeStage(ABC, Generic[D]):
     async def carry_out(self, change: AnyChange) -> Evidence:
         """Plan, apply, verify; a lost answer leads to verify, as in the agent."""
         plan = await self.planned(change)
-        effect = self.effect()
+        permit = self.permit()
         with suppress(OutcomeUnknownError):
-            await self.driver.apply(plan, effect)
-        return await self.driver.verify(plan, effect)
+            await self.driver.apply(plan, permit)
+        return await self.driver.verify(plan, permit)
 
     def newer(self, folder: Path, name: str = "", **more: Any) -> FirmwareUpdate:
         """A file with a newer version for this miner."""
@@ -202,13 +202,13 @@ class MakeStage(ABC, Generic[D]):
         return FirmwareUpdate(path=str(path), **more)
 
     async def after_a_crash(
-        self, plan: Plan, effect: MemoryEffect, *kept: str, later_s: float = 0.0
+        self, plan: Plan, permit: MemoryEffect, *kept: str, later_s: float = 0.0
     ) -> Evidence:
         """What the next process of the agent finds, which has the plan and these of the notes (none named: all)."""
         await self.miner.clock.sleep(later_s)
-        notes = {name: effect.notes[name] for name in kept or effect.notes}
+        notes = {name: permit.notes[name] for name in kept or permit.notes}
         assert from_text(notes["intent_at"]) <= self.clock.now() - timedelta(seconds=later_s)
-        return await self.another_driver().verify(plan, self.effect(notes))
+        return await self.another_driver().verify(plan, self.permit(notes))
 
     def another_driver(self) -> D:
         """As after a crash of the agent: nothing remembered."""

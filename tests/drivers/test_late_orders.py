@@ -24,7 +24,7 @@ NEW = Pools(pools=(PoolSetting(url="stratum+tcp://new.example.com:3333", user="u
 def begun_ago(on: Any, seconds: float) -> MemoryEffect:
     """An intent of so long ago, as after a crash before the first byte."""
     at = on.clock.now() - timedelta(seconds=seconds)
-    return on.effect({"intent_at": to_text(at)})
+    return on.permit({"intent_at": to_text(at)})
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ async def test_a_setting_sent_anew_after_a_crash_has_all_its_time(
 ) -> None:
     late = {"fault": "late_apply", "seconds": late_s}
     async with make.stage(key, late, late=True) as on:
-        plan, effect = await on.driver.plan(change), begun_ago(on, 400.0)
-        await on.driver.apply(plan, effect)
-        evidence = await on.driver.verify(plan, effect)
+        plan, permit = await on.driver.plan(change), begun_ago(on, 400.0)
+        await on.driver.apply(plan, permit)
+        evidence = await on.driver.verify(plan, permit)
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert len(on.ledger(phase="applied")) == 1
 
@@ -64,18 +64,18 @@ async def test_an_answer_that_does_not_come_leaves_the_order_its_time(
         tag = change.__struct_config__.tag
         looked_for_s = [p.latest_s for p in on.driver.capabilities.proofs if p.change == tag]
         assert max(looked_for_s) < 200.0
-        plan, effect = await on.driver.plan(change), on.effect()
+        plan, permit = await on.driver.plan(change), on.permit()
         slow = {"fault": "slow_cgi", "seconds": 208.0, "times": 1}
         on.faults.replace([slow | {"match": ["/user/", "POST /cgi-bin/blink.cgi"]}])
         with pytest.raises(MinerError):
-            await on.driver.apply(plan, effect)
-        evidence = await on.driver.verify(plan, effect)
+            await on.driver.apply(plan, permit)
+        evidence = await on.driver.verify(plan, permit)
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 
 
 async def test_a_reboot_that_waited_for_a_free_token_has_all_its_time() -> None:
     async with whatsminer.stage("m50s") as on:
-        await on.driver.tokens.write({"cmd": "set_led", "param": "auto"}, on.effect())
+        await on.driver.tokens.write({"cmd": "set_led", "param": "auto"}, on.permit())
         on.miner.tokens.clear()  # what it holds is refused, and no other is to be had for three minutes
         late = {"fault": "late_apply", "actions": ["reboot"], "seconds": 30}
         on.faults.replace([{"fault": "busy_slots", "times": 1}, late])
@@ -87,7 +87,7 @@ async def test_a_reboot_that_waited_for_a_free_token_has_all_its_time() -> None:
 async def test_a_script_that_begins_late_is_not_taken_for_a_firmware_without_low_power() -> None:
     late = {"fault": "late_apply", "seconds": 60}
     async with antminer.stage("l7", late, late=True) as on:
-        plan, effect = await on.driver.plan(LOW), on.effect()
+        plan, permit = await on.driver.plan(LOW), on.permit()
         with suppress(MinerError):
-            await on.driver.apply(plan, effect)
-        assert (await on.driver.verify(plan, effect)).outcome == "done"
+            await on.driver.apply(plan, permit)
+        assert (await on.driver.verify(plan, permit)).outcome == "done"

@@ -71,12 +71,12 @@ async def test_it_is_judged_after_a_crash_as_one_of_today(row: Row, tmp_path: Pa
         old, change = row.plan, row.plan.change
         if isinstance(change, FirmwareUpdate):
             change = on.newer(tmp_path)
-        now, effect = await on.planned(change), on.effect()
+        now, permit = await on.planned(change), on.permit()
         with suppress(OutcomeUnknownError):
-            await on.driver.apply(now, effect)
+            await on.driver.apply(now, permit)
         # Of this miner: its address, and so its MAC, is another in every test.
         plan = msgspec.structs.replace(old, mac=now.mac, serial=now.serial)
-        evidence = await on.after_a_crash(plan, effect)
+        evidence = await on.after_a_crash(plan, permit)
         assert evidence.outcome == "done", evidence
         assert evidence.before == old.before
 

@@ -66,7 +66,7 @@ class Ordered:
     ) -> Verdict | None:
         before = {"elapsed_s": before_s, "system_uptime": system, "read_at": self.read_at}
         plan = Plan(change=Reboot(force=True), before=before)
-        watch = Verification(self.miner, plan, self._effect(outage=outage))
+        watch = Verification(self.miner, plan, self._permit(outage=outage))
         return AntminerReboot().judge(watch, now)
 
     def whatsminer(
@@ -74,14 +74,14 @@ class Ordered:
     ) -> Verdict | None:
         before = {"elapsed_s": before_s, "uptime_s": before_s + 60, "read_at": self.read_at}
         plan = Plan(change=Reboot(force=True), before=before)
-        watch = Verification(self.miner, plan, self._effect(outage=outage))
+        watch = Verification(self.miner, plan, self._permit(outage=outage))
         return WhatsminerReboot().judge(watch, now)
 
     def watch(self) -> Verification[Any, Any]:
         plan = Plan(change=Reboot(force=True), before={})
-        return Verification(self.miner, plan, self._effect(outage=False))
+        return Verification(self.miner, plan, self._permit(outage=False))
 
-    def _effect(self, *, outage: bool) -> MemoryEffect:
+    def _permit(self, *, outage: bool) -> MemoryEffect:
         return MemoryEffect(self.clock, self.notes | ({"outage_at": "seen"} if outage else {}))
 
 

@@ -52,12 +52,12 @@ async def test_an_answer_in_the_middle_of_an_upload_is_heard(tmp_path: Path):
 
 
 async def test_a_missing_file_is_found_out_before_anything_is_sent(tmp_path: Path):
-    effect = Leave()
+    permit = Leave()
     body = FileBody(path=tmp_path / "none", offset=0, size_bytes=1)
     async with serving(servers.answers(b"ok")) as endpoint:
         with pytest.raises(BadFirmwareError):
-            await change(endpoint, effect, body=body)
-    assert effect.log == []
+            await change(endpoint, permit, body=body)
+    assert permit.log == []
 
 
 async def test_a_slow_sink_holds_the_miner_back():
@@ -150,7 +150,7 @@ async def test_a_file_that_waits_for_a_word_is_sent_after_it_and_not_before(tmp_
             Dialogue(),
             deadline_s=2.0,
             cap_bytes=100,
-            effect=Leave(),
+            permit=Leave(),
             body=body,
         )
     assert heard == [b"a", b"bimage"]
@@ -175,7 +175,7 @@ async def test_a_file_is_never_sent_when_the_word_does_not_come(tmp_path: Path):
                 Dialogue(),
                 deadline_s=0.3,
                 cap_bytes=100,
-                effect=Leave(),
+                permit=Leave(),
                 body=body,
             )
     assert b"image" not in b"".join(heard)

@@ -21,17 +21,17 @@ from tests.drivers.servers import serving, wire
 
 async def test_an_effect_is_entered_before_the_first_byte_and_left_after():
     seen: list[bytes] = []
-    effect = Leave()
+    permit = Leave()
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen.append(await reader.read(100))
-        assert effect.log == ["entered"]
+        assert permit.log == ["entered"]
         writer.write(b"done")
 
     async with serving(behave) as endpoint:
-        assert await change(endpoint, effect) == b"done"
+        assert await change(endpoint, permit) == b"done"
     assert seen == [b"do"]
-    assert effect.log == ["entered", "left"]
+    assert permit.log == ["entered", "left"]
 
 
 async def test_without_leave_not_a_byte_is_sent():
@@ -51,10 +51,10 @@ async def test_without_leave_not_a_byte_is_sent():
 
 
 async def test_a_failed_connect_of_a_write_takes_no_leave():
-    effect = Leave()
+    permit = Leave()
     with pytest.raises(UnreachableError):
-        await change(Endpoint(host=servers.address(), http_port=9), effect)
-    assert effect.log == []
+        await change(Endpoint(host=servers.address(), http_port=9), permit)
+    assert permit.log == []
 
 
 async def test_waiting_for_the_leave_does_not_count():
@@ -78,24 +78,24 @@ async def test_a_turn_is_waited_for_without_a_connection_and_the_miner_is_free_m
         hung_up.set()
 
     async with serving(behave) as endpoint:
-        effect, shared = Leave(), wire(endpoint)
-        effect.free.clear()
+        permit, shared = Leave(), wire(endpoint)
+        permit.free.clear()
         write = asyncio.create_task(
             shared.exchange(
-                endpoint.http_port, b"do", ToEnd(), deadline_s=2.0, cap_bytes=1000, effect=effect
+                endpoint.http_port, b"do", ToEnd(), deadline_s=2.0, cap_bytes=1000, permit=permit
             )
         )
         await asyncio.wait_for(hung_up.wait(), 5)  # the first connection ends without a byte
-        await asyncio.wait_for(effect.waits.wait(), 5)
-        assert effect.log == ["waits"]
+        await asyncio.wait_for(permit.waits.wait(), 5)
+        assert permit.log == ["waits"]
         assert not shared.is_busy
         ask = shared.exchange(endpoint.http_port, b"ask", ToEnd(), deadline_s=2.0, cap_bytes=1000)
         assert await asyncio.wait_for(ask, 5) == b"here"
         assert got == []
-        effect.free.set()
+        permit.free.set()
         assert await asyncio.wait_for(write, 5) == b"done"
     assert got == [b"do"]
-    assert effect.log == ["waits", "has its turn", "entered", "left"]
+    assert permit.log == ["waits", "has its turn", "entered", "left"]
 
 
 @pytest.mark.parametrize(("losses", "sent"), [(1, [b"do"]), (2, [])])
@@ -114,25 +114,25 @@ async def test_a_connection_lost_before_the_first_byte_is_made_anew_once(
         writer.write(b"done")
 
     async with serving(behave) as endpoint:
-        effect = Leave(delay_s=0.2)
+        permit = Leave(delay_s=0.2)
         if sent:
-            assert await change(endpoint, effect) == b"done"
-            assert effect.log == ["entered", "left"]
+            assert await change(endpoint, permit) == b"done"
+            assert permit.log == ["entered", "left"]
         else:
             with pytest.raises(UnreachableError, match="hung up before anything was sent"):
-                await change(endpoint, effect)
-            assert effect.log == []
+                await change(endpoint, permit)
+            assert permit.log == []
     assert got == sent
     assert connections == 2
 
 
 @pytest.mark.parametrize("behave", [servers.hangs, servers.resets, servers.endless, servers.drips])
 async def test_once_a_byte_of_a_write_is_out_any_failure_is_unknown(behave: servers.Behaviour):
-    effect = Leave()
+    permit = Leave()
     async with serving(behave) as endpoint:
         with pytest.raises(OutcomeUnknownError):
-            await change(endpoint, effect, deadline_s=0.4)
-    assert effect.log == ["entered", "left"]
+            await change(endpoint, permit, deadline_s=0.4)
+    assert permit.log == ["entered", "left"]
 
 
 async def test_a_refusal_that_was_decoded_stays_a_refusal():

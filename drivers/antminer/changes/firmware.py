@@ -27,7 +27,7 @@ from drivers.antminer.changes.orders import (
 from drivers.antminer.changes.reboot import QUIET_S, is_refused_method
 from drivers.antminer.driver import Antminer
 from drivers.antminer.protocol import bmu
-from drivers.base import Effect, FirmwareUpdate, NoChange, TypedPlan
+from drivers.base import FirmwareUpdate, NoChange, Permit, TypedPlan
 from drivers.changes.firmware import (
     UPLOADED_NOTE,
     FirmwareWay,
@@ -84,7 +84,7 @@ class AntminerFirmware(FirmwareWay[Antminer, UploadData]):
             image["control_board"] = " / ".join(board)
         return UploadData(offset=region.offset, size=region.size), image
 
-    async def apply(self, miner: Antminer, plan: TypedPlan[UploadData], effect: Effect) -> None:
+    async def apply(self, miner: Antminer, plan: TypedPlan[UploadData], permit: Permit) -> None:
         assert isinstance(plan.change, FirmwareUpdate)
         head, tail, content_type = multipart(secrets.token_hex(16))
         part = plan.data
@@ -93,14 +93,14 @@ class AntminerFirmware(FirmwareWay[Antminer, UploadData]):
         )
         try:
             response = await miner.cgi.upload(
-                "upgrade.cgi", head, body, effect, content_type=content_type
+                "upgrade.cgi", head, body, permit, content_type=content_type
             )
         finally:
             miner.wire.quiet_for(miner.timing.device_s(QUIET_S))
         answer = _judge_upload(response)
-        await effect.note(UPLOADED_NOTE, to_text(miner.clock.now()))
+        await permit.note(UPLOADED_NOTE, to_text(miner.clock.now()))
         if not reboots_by_itself(answer):
-            await _reboot(miner, effect)
+            await _reboot(miner, permit)
 
     def has_changed(self, watch: Verification[Antminer, UploadData], now: InstalledVersion) -> bool:
         # The new firmware is in place once its mining process runs.
@@ -161,10 +161,10 @@ def failure_text(body: bytes) -> str | None:
     return text[:200]
 
 
-async def _reboot(miner: Antminer, effect: Effect) -> None:
+async def _reboot(miner: Antminer, permit: Permit) -> None:
     for method in ("GET", "POST"):
         try:
-            response = await miner.cgi.act(method, "reboot.cgi", b"", effect)
+            response = await miner.cgi.act(method, "reboot.cgi", b"", permit)
         except OutcomeUnknownError:
             break  # the connection usually breaks here; the version will tell
         if not is_refused_method(response.status):

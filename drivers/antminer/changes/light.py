@@ -12,7 +12,7 @@ from drivers.antminer import proofs
 from drivers.antminer.changes.orders import BadRequestError, is_old, judge
 from drivers.antminer.driver import Antminer
 from drivers.antminer.protocol.blink import blink_state
-from drivers.base import Effect, Proof
+from drivers.base import Permit, Proof
 from drivers.changes.light import LightWay
 from drivers.protocol.http import FORM_TYPE
 
@@ -26,8 +26,8 @@ class AntminerLight(LightWay[Antminer]):
     async def is_on(self, miner: Antminer) -> bool | None:
         return await is_on(miner)
 
-    async def switch(self, miner: Antminer, effect: Effect, *, on: bool) -> None:
-        await (_switch_old if is_old(miner) else _switch_new)(miner, effect, on=on)
+    async def switch(self, miner: Antminer, permit: Permit, *, on: bool) -> None:
+        await (_switch_old if is_old(miner) else _switch_new)(miner, permit, on=on)
         # One mailbox for all orders, emptied once a second: a second order would overwrite this one.
         miner.wire.quiet_for(miner.timing.device_s(proofs.LIGHT_NEW.earliest_s))
 
@@ -66,10 +66,10 @@ def start_patience_s(miner: Antminer) -> float:
 # --- private -------------------------------------------------------------------------------------
 
 
-async def _switch_new(miner: Antminer, effect: Effect, *, on: bool) -> None:
+async def _switch_new(miner: Antminer, permit: Permit, *, on: bool) -> None:
     forms = spellings(on)
     for index, body in enumerate(forms):
-        response = await miner.cgi.act("POST", "blink.cgi", body, effect)
+        response = await miner.cgi.act("POST", "blink.cgi", body, permit)
         try:
             code = judge(response, "blink.cgi")
         except BadRequestError:
@@ -81,12 +81,12 @@ async def _switch_new(miner: Antminer, effect: Effect, *, on: bool) -> None:
         return
 
 
-async def _switch_old(miner: Antminer, effect: Effect, *, on: bool) -> None:
+async def _switch_old(miner: Antminer, permit: Permit, *, on: bool) -> None:
     body = b"action=startBlink" if on else b"action=stopBlink"
     deadline_s = start_patience_s(miner) if on else None
     try:
         response = await miner.cgi.act(
-            "POST", "blink.cgi", body, effect, content_type=FORM_TYPE, deadline_s=deadline_s
+            "POST", "blink.cgi", body, permit, content_type=FORM_TYPE, deadline_s=deadline_s
         )
     except OutcomeUnknownError:
         # The script that starts the blinking answers only when it ends, minutes later.

@@ -27,10 +27,10 @@ from drivers.antminer.models import NEW_GOD
 from drivers.antminer.protocol import conf
 from drivers.base import (
     Depth,
-    Effect,
     Evidence,
     Mode,
     NoChange,
+    Permit,
     Resume,
     StoredPool,
     Suspend,
@@ -107,7 +107,7 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
         return TypedPlan(change=change, before=before, data=data, raises_power=raises)
 
     async def apply(
-        self, miner: Antminer, plan: TypedPlan[AntminerModeData], effect: Effect
+        self, miner: Antminer, plan: TypedPlan[AntminerModeData], permit: Permit
     ) -> None:
         """Write the number; if the miner keeps the old one, its text; then the next number that would do.
 
@@ -123,7 +123,7 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
             for as_text in spellings(miner):
                 body = compose(miner, config, number, as_text=as_text)
                 try:
-                    await _write(miner, body, effect)
+                    await _write(miner, body, permit)
                 except BadRequestError:
                     if as_text:
                         raise
@@ -133,7 +133,7 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
                 if kept is None or kept != before or number == before:
                     return
         if plan.data.mode is PowerMode.LOW:
-            await effect.note(_KEPT_NOTE, kept)
+            await permit.note(_KEPT_NOTE, kept)
             raise UnsupportedModeError(
                 f"the miner answers OK and stays in mode {kept}: its firmware has no low power mode"
             )
@@ -152,7 +152,7 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
             if found.mode_number in numbers:
                 return runs(wanted, reading, watch)
             is_late = watch.device_s >= proofs.MODE_CONFIG.latest_s
-            is_kept = _KEPT_NOTE in watch.effect.notes and watch.device_s >= _SLOW_SCRIPT_S
+            is_kept = _KEPT_NOTE in watch.permit.notes and watch.device_s >= _SLOW_SCRIPT_S
             return is_late or is_kept
 
         await watch.pause(proofs.MODE_CONFIG.earliest_s)
@@ -263,10 +263,10 @@ def _numbers(
     return low_numbers(miner)
 
 
-async def _write(miner: Antminer, body: bytes, effect: Effect) -> None:
+async def _write(miner: Antminer, body: bytes, permit: Permit) -> None:
     for attempt in range(1, _BUSY_TRIES + 1):
         try:
-            return await write_conf(miner, body, effect)
+            return await write_conf(miner, body, permit)
         except BusyError:  # its lock file says no before anything is touched
             if attempt == _BUSY_TRIES:
                 raise

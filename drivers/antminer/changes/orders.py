@@ -17,7 +17,7 @@ from drivers.antminer.driver import Antminer
 from drivers.antminer.models import OLD
 from drivers.antminer.protocol import conf
 from drivers.antminer.protocol.repair import decode_json
-from drivers.base import Depth, Effect
+from drivers.base import Depth, Permit
 from drivers.protocol.http import FORM_TYPE, Response
 from drivers.watch import is_silent, pause
 
@@ -50,7 +50,7 @@ async def read_conf(miner: Antminer, *, tries: int | None = None) -> conf.MinerC
     raise AssertionError("unreachable")
 
 
-async def write_conf(miner: Antminer, body: bytes, effect: Effect) -> None:
+async def write_conf(miner: Antminer, body: bytes, permit: Permit) -> None:
     """Send a configuration. Success is not known from the answer: only reading it back tells.
 
     Raises BadRequestError for a 400, BusyError, RefusedError, UnsupportedError (all of them prove
@@ -58,7 +58,7 @@ async def write_conf(miner: Antminer, body: bytes, effect: Effect) -> None:
     """
     content_type = FORM_TYPE if is_old(miner) else "application/json"
     response = await miner.cgi.act(
-        "POST", "set_miner_conf.cgi", body, effect, content_type=content_type
+        "POST", "set_miner_conf.cgi", body, permit, content_type=content_type
     )
     # The daemon behind the script acts on the last order it finds within a second.
     miner.wire.quiet_for(miner.timing.device_s(1.0))

@@ -23,7 +23,7 @@ from drivers.antminer.changes.orders import (
 )
 from drivers.antminer.driver import Antminer
 from drivers.antminer.protocol import conf
-from drivers.base import Effect, Evidence, NoChange, Pools, StoredPool, TypedPlan
+from drivers.base import Evidence, NoChange, Permit, Pools, StoredPool, TypedPlan
 from drivers.changes import pools
 from drivers.changes.pools import shown
 from drivers.changes.verification import Verification
@@ -80,12 +80,12 @@ class AntminerPools(Way[Antminer, AntminerPoolsData]):
         return TypedPlan(change=change, before=before, data=data, raises_power=raises)
 
     async def apply(
-        self, miner: Antminer, plan: TypedPlan[AntminerPoolsData], effect: Effect
+        self, miner: Antminer, plan: TypedPlan[AntminerPoolsData], permit: Permit
     ) -> None:
         """Write the configuration with the new pools."""
         slots = plan.data.new
         try:
-            await _write(miner, plan.data.conf, slots, effect)
+            await _write(miner, plan.data.conf, slots, permit)
         except BusyError:
             raise
         except RefusedError as error:
@@ -168,16 +168,16 @@ def is_spoilt(config: conf.MinerConf) -> bool:
 
 
 async def _write(
-    miner: Antminer, config: conf.MinerConf, slots: tuple[StoredPool, ...], effect: Effect
+    miner: Antminer, config: conf.MinerConf, slots: tuple[StoredPool, ...], permit: Permit
 ) -> None:
     """Some builds want the work mode that goes along as text, and say so to a number by a 400."""
     *others, last = spellings(miner)
     for as_text in others:
         try:
-            return await write_conf(miner, compose(miner, config, slots, as_text=as_text), effect)
+            return await write_conf(miner, compose(miner, config, slots, as_text=as_text), permit)
         except BadRequestError:
             pass  # refused, so nothing was stored
-    return await write_conf(miner, compose(miner, config, slots, as_text=last), effect)
+    return await write_conf(miner, compose(miner, config, slots, as_text=last), permit)
 
 
 async def _stored(watch: _Watch) -> tuple[conf.MinerConf | None, MinerError | None]:

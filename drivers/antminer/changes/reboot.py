@@ -13,7 +13,7 @@ from drivers.antminer.changes.orders import is_old, reading_or_none, system_info
 from drivers.antminer.changes.orders import judge as judge_answer
 from drivers.antminer.changes.uptime import system_sign
 from drivers.antminer.driver import Antminer
-from drivers.base import Effect, NoData
+from drivers.base import NoData, Permit
 from drivers.changes.reboot import RebootWay, works
 from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
@@ -57,11 +57,11 @@ class AntminerReboot(RebootWay[Antminer, Clocks]):
     async def is_hashing(self, miner: Antminer, now: Clocks) -> bool:
         return now.hashes if now.hashrate_hs is None else works(miner, now.hashrate_hs)
 
-    async def order(self, miner: Antminer, effect: Effect) -> None:
+    async def order(self, miner: Antminer, permit: Permit) -> None:
         """GET first; some builds want a POST and say so without doing anything."""
         try:
             for method in ("GET", "POST"):
-                response = await miner.cgi.act(method, "reboot.cgi", b"", effect)
+                response = await miner.cgi.act(method, "reboot.cgi", b"", permit)
                 if is_refused_method(response.status) and method == "GET":
                     continue
                 if response.status == 404:

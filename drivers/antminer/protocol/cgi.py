@@ -17,7 +17,7 @@ from contract.errors import (
     WrongDeviceError,
 )
 from drivers.antminer.protocol.repair import decode_json
-from drivers.base import Credentials, Effect
+from drivers.base import Credentials, Permit
 from drivers.http_client import REPLY_CAP_BYTES, HttpClient, StreamSink
 from drivers.protocol.digest import Digest, parse_challenge
 from drivers.protocol.http import FORM_TYPE, Response
@@ -135,7 +135,7 @@ class Cgi:
         method: str,
         name: str,
         body: bytes,
-        effect: Effect,
+        permit: Permit,
         *,
         content_type: str = "application/json",
         deadline_s: float | None = None,
@@ -149,20 +149,20 @@ class Cgi:
             method,
             name,
             body,
-            effect,
+            permit,
             content_type=content_type,
             deadline_s=deadline_s or self._wire.timing.write_s,
         )
 
     async def upload(
-        self, name: str, head: bytes, file: FileBody, effect: Effect, *, content_type: str
+        self, name: str, head: bytes, file: FileBody, permit: Permit, *, content_type: str
     ) -> Response:
         """`act` with a file: `head`, the part of the file, its tail. For multipart bodies of any size."""
         return await self._act(
             "POST",
             name,
             head,
-            effect,
+            permit,
             content_type=content_type,
             deadline_s=self._wire.timing.upload_s,
             file=file,
@@ -205,7 +205,7 @@ class Cgi:
         method: str,
         name: str,
         body: bytes,
-        effect: Effect,
+        permit: Permit,
         *,
         content_type: str,
         deadline_s: float,
@@ -223,7 +223,7 @@ class Cgi:
             content_type=content_type if body else None,
             body=body,
             deadline_s=deadline_s,
-            effect=effect,
+            permit=permit,
             file=file,
         )
 

@@ -21,7 +21,7 @@ from contract.errors import (
     UnreachableError,
 )
 from contract.miner import Identity
-from drivers.base import Effect, Evidence, FirmwareUpdate, TypedPlan
+from drivers.base import Evidence, FirmwareUpdate, Permit, TypedPlan
 from drivers.changes.firmware import UPLOADED_NOTE, FirmwareWay, InstalledVersion, examine
 from drivers.changes.pools import shown as shown_pools
 from drivers.changes.verification import Verification, same_version
@@ -93,7 +93,7 @@ class IceriverFirmware(FirmwareWay[Iceriver, IceriverFirmwareData]):
         return IceriverFirmwareData(image=found), seen
 
     async def apply(
-        self, miner: Iceriver, plan: TypedPlan[IceriverFirmwareData], effect: Effect
+        self, miner: Iceriver, plan: TypedPlan[IceriverFirmwareData], permit: Permit
     ) -> None:
         """Upload, and restart the miner once it has taken the file: not when it rejects it, nor when the answer to the
         upload was lost.
@@ -104,22 +104,22 @@ class IceriverFirmware(FirmwareWay[Iceriver, IceriverFirmwareData]):
         path = Path(plan.change.path)
         body = FileBody(path=path, offset=0, size_bytes=found.size_bytes, tail=tail)
         try:
-            await miner.web.upload(head, body, effect, content_type=content_type)
+            await miner.web.upload(head, body, permit, content_type=content_type)
         except RefusedError as error:
             raise BadFirmwareError(f"the miner rejected the firmware file: {error}") from None
-        await effect.note(UPLOADED_NOTE, to_text(miner.clock.now()))
+        await permit.note(UPLOADED_NOTE, to_text(miner.clock.now()))
         await pause(miner, _BEFORE_RESTART_S)
-        await effect.note(RESTART_NOTE, True)
+        await permit.note(RESTART_NOTE, True)
         try:
-            await restart(miner, effect)
+            await restart(miner, permit)
         except OutcomeUnknownError:
             pass  # most are gone before they answer; the version will tell
         except (RefusedError, UnreachableError):
-            await effect.note(RESTART_NOTE, False)
+            await permit.note(RESTART_NOTE, False)
             raise
 
     async def verify(self, watch: _Watch) -> Evidence:
-        if watch.effect.notes.get(RESTART_NOTE):
+        if watch.permit.notes.get(RESTART_NOTE):
             return await super().verify(watch)
         return await self._not_restarted(watch)
 
@@ -164,7 +164,7 @@ class IceriverFirmware(FirmwareWay[Iceriver, IceriverFirmwareData]):
             return watch.unknown({}, reason)
         if self.has_changed(watch, seen.found):
             return await self.installed(watch, seen.found)
-        if UPLOADED_NOTE in watch.effect.notes:
+        if UPLOADED_NOTE in watch.permit.notes:
             reason = "the miner took the file but was not restarted: reboot it, then see which version it runs"
         else:
             reason = (

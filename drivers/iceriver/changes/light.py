@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.base import Effect, Proof
+from drivers.base import Permit, Proof
 from drivers.changes.light import LightWay
 from drivers.iceriver import proofs
 from drivers.iceriver.changes import state
@@ -23,5 +23,5 @@ class IceriverLight(LightWay[Iceriver]):
     async def is_on_now(self, miner: Iceriver) -> bool | None:
         return (await state.glance(miner, "getlocate")).light_on
 
-    async def switch(self, miner: Iceriver, effect: Effect, *, on: bool) -> None:
-        await miner.web.order(*LIGHT, {"locate": "1" if on else "0"}, effect)
+    async def switch(self, miner: Iceriver, permit: Permit, *, on: bool) -> None:
+        await miner.web.order(*LIGHT, {"locate": "1" if on else "0"}, permit)

@@ -17,7 +17,7 @@ from contract.errors import (
     UnsupportedModeError,
 )
 from contract.miner import PowerMode
-from drivers.base import Effect, Evidence, Mode, NoChange, Resume, Suspend, TypedPlan
+from drivers.base import Evidence, Mode, NoChange, Permit, Resume, Suspend, TypedPlan
 from drivers.changes.pools import shown as shown_pools
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
@@ -71,12 +71,12 @@ class IceriverMode(Way[Iceriver, IceriverModeData]):
         return TypedPlan(change=change, before=before, data=data, raises_power=raises)
 
     async def apply(
-        self, miner: Iceriver, plan: TypedPlan[IceriverModeData], effect: Effect
+        self, miner: Iceriver, plan: TypedPlan[IceriverModeData], permit: Permit
     ) -> None:
         """Give the order; once more when the miner, looked at, still has the other mode: one build garbles the word."""
-        await _order(miner, plan.data, effect)
+        await _order(miner, plan.data, permit)
         if await _is_refusing(miner, plan.data.mode):
-            await _order(miner, plan.data, effect)
+            await _order(miner, plan.data, permit)
 
     async def verify(self, watch: _Watch) -> Evidence:
         """Look until the miner has the mode, then until its hash rate follows."""
@@ -145,14 +145,14 @@ def disobedience(wanted: PowerMode, rate_hs: float | None) -> str:
 # --- private -------------------------------------------------------------------------------------
 
 
-async def _order(miner: Iceriver, data: IceriverModeData, effect: Effect) -> None:
+async def _order(miner: Iceriver, data: IceriverModeData, permit: Permit) -> None:
     """Set the mode alone, where this firmware can; else with fan and pools as they are.
 
     What an answer without `error` proves, that nothing was executed, is what makes the second order allowed.
     """
     if miner.has_mode_order is not False:
         try:
-            await miner.web.order(*SET_FAN_AND_MODE, data.form, effect)
+            await miner.web.order(*SET_FAN_AND_MODE, data.form, permit)
         except UnsupportedError:
             miner.has_mode_order = False
         else:
@@ -167,7 +167,7 @@ async def _order(miner: Iceriver, data: IceriverModeData, effect: Effect) -> Non
             f"this firmware writes its pools along with its mode, and cannot write those it has: {error}; "
             "set its pools first"
         ) from None
-    await miner.web.order(*SET_POOLS, form, effect)
+    await miner.web.order(*SET_POOLS, form, permit)
 
 
 async def _is_refusing(miner: Iceriver, wanted: PowerMode) -> bool:

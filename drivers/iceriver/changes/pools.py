@@ -11,7 +11,7 @@ import msgspec
 from contract.errors import BadParamsError
 from contract.hiding import shown_url
 from contract.miner import PowerMode
-from drivers.base import Effect, Evidence, NoChange, Pools, PoolSetting, TypedPlan
+from drivers.base import Evidence, NoChange, Permit, Pools, PoolSetting, TypedPlan
 from drivers.changes import pools
 from drivers.changes.pools import SLOTS, shown
 from drivers.changes.verification import Verification
@@ -63,10 +63,10 @@ class IceriverPools(Way[Iceriver, IceriverPoolsData]):
         return TypedPlan(change=change, before=before, data=data, raises_power=False)
 
     async def apply(
-        self, miner: Iceriver, plan: TypedPlan[IceriverPoolsData], effect: Effect
+        self, miner: Iceriver, plan: TypedPlan[IceriverPoolsData], permit: Permit
     ) -> None:
         """Write all the slots at once."""
-        await miner.web.order(*SET_POOLS, plan.data.form, effect)
+        await miner.web.order(*SET_POOLS, plan.data.form, permit)
 
     async def verify(self, watch: _Watch) -> Evidence:
         """Read the configuration until it holds the new pools, then look whether the miner connects to one."""

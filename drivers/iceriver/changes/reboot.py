@@ -11,7 +11,7 @@ from typing import Any, Final
 from contract.errors import MinerError
 from contract.miner import PowerMode
 from contract.outcome import Outcome
-from drivers.base import Effect, NoData, TypedPlan
+from drivers.base import NoData, Permit, TypedPlan
 from drivers.changes.reboot import RebootWay, Verdict
 from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
@@ -45,12 +45,12 @@ class IceriverReboot(RebootWay[Iceriver, IceriverState]):
     async def look(self, miner: Iceriver) -> IceriverState:
         return await state.look(miner)
 
-    async def order(self, miner: Iceriver, effect: Effect) -> None:
-        await restart(miner, effect)
+    async def order(self, miner: Iceriver, permit: Permit) -> None:
+        await restart(miner, permit)
 
-    async def apply(self, miner: Iceriver, plan: TypedPlan[NoData], effect: Effect) -> None:
-        await super().apply(miner, plan, effect)
-        await effect.note(ANSWERED_NOTE, True)
+    async def apply(self, miner: Iceriver, plan: TypedPlan[NoData], permit: Permit) -> None:
+        await super().apply(miner, plan, permit)
+        await permit.note(ANSWERED_NOTE, True)
 
     def rate_hs(self, now: IceriverState) -> float | None:
         return now.hashrate_hs
@@ -80,16 +80,16 @@ class IceriverReboot(RebootWay[Iceriver, IceriverState]):
         is known to have taken the order, for some restart by themselves every half hour.
         """
         process, _ = self.signs(watch, now)
-        is_taken = watch.effect.notes.get(ANSWERED_NOTE)
+        is_taken = watch.permit.notes.get(ANSWERED_NOTE)
         if _began_late(watch) and process is CounterSign.RESTARTED and is_taken:
             return Verdict(outcome=Outcome.DONE, signal=proofs.RUNTIME.signal)
         return super().judge(watch, now)
 
 
-async def restart(miner: Iceriver, effect: Effect) -> None:
+async def restart(miner: Iceriver, permit: Permit) -> None:
     """The order itself. Most miners are gone before they answer. Raises as `IceriverWeb.order`."""
     try:
-        await miner.web.order(*REBOOT, {}, effect)
+        await miner.web.order(*REBOOT, {}, permit)
     finally:
         miner.wire.quiet_for(miner.timing.device_s(_QUIET_S))
 

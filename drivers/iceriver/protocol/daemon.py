@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.errors import PolicyRefusedError, RefusedError, UnsupportedError
-from drivers.base import Effect
+from drivers.base import Permit
 from drivers.http_client import StreamSink
 from drivers.iceriver.protocol.replies import REPLY_CAP_BYTES, DaemonDecoder
 from drivers.protocol.log import LogDecoder
@@ -72,7 +72,7 @@ class IceriverDaemon:
     async def order(
         self,
         command: str,
-        effect: Effect,
+        permit: Permit,
         params: Mapping[str, Any] | None = None,
         *,
         deadline_s: float | None = None,
@@ -89,7 +89,7 @@ class IceriverDaemon:
             DaemonDecoder(command),
             deadline_s=deadline_s or self._wire.timing.write_s,
             cap_bytes=REPLY_CAP_BYTES,
-            effect=effect,
+            permit=permit,
         )
 
     async def fetch_log(

@@ -21,7 +21,7 @@ from contract.errors import (
     UnsupportedError,
     WrongDeviceError,
 )
-from drivers.base import Credentials, Effect
+from drivers.base import Credentials, Permit
 from drivers.http_client import HttpClient, StreamSink
 from drivers.iceriver.protocol.forms import form_of
 from drivers.iceriver.protocol.replies import (
@@ -139,7 +139,7 @@ class IceriverWeb:
         action: str,
         post: int,
         fields: Mapping[str, str],
-        effect: Effect,
+        permit: Permit,
         *,
         deadline_s: float | None = None,
     ) -> Answer:
@@ -156,14 +156,14 @@ class IceriverWeb:
         body = form_of(operation.post, fields)
         path = f"/user/{operation.action}"
         return await self._act(
-            operation, path, FORM_TYPE, body, effect, deadline_s or self._wire.timing.write_s
+            operation, path, FORM_TYPE, body, permit, deadline_s or self._wire.timing.write_s
         )
 
     async def upload(
         self,
         head: bytes,
         file: FileBody,
-        effect: Effect,
+        permit: Permit,
         *,
         content_type: str,
         keep_config: bool = True,
@@ -173,7 +173,7 @@ class IceriverWeb:
         keeps = "true" if keep_config else "false"
         path = f"/user/{UPLOAD.action}?post={UPLOAD.post}&keepconfig={keeps}"
         return await self._act(
-            UPLOAD, path, content_type, head, effect, deadline_s or self._wire.timing.upload_s, file
+            UPLOAD, path, content_type, head, permit, deadline_s or self._wire.timing.upload_s, file
         )
 
     async def log_in(self) -> None:
@@ -221,7 +221,7 @@ class IceriverWeb:
         path: str,
         content_type: str,
         body: bytes,
-        effect: Effect,
+        permit: Permit,
         deadline_s: float,
         file: FileBody | None = None,
     ) -> Answer:
@@ -232,7 +232,7 @@ class IceriverWeb:
                 headers=self._headers(content_type),
                 body=body,
                 deadline_s=deadline_s,
-                effect=effect,
+                permit=permit,
                 file=file,
             )
             self._keep_cookies(response)

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 from contract.clock import to_text
 from contract.errors import BadFirmwareError, OutcomeUnknownError, RefusedError
 from contract.miner import Identity
-from drivers.base import Effect, FirmwareUpdate, TypedPlan
+from drivers.base import FirmwareUpdate, Permit, TypedPlan
 from drivers.changes.firmware import (
     UPLOADED_NOTE,
     FirmwareWay,
@@ -69,7 +69,7 @@ class WhatsminerFirmware(FirmwareWay[Whatsminer, UploadData]):
         seen = {"image": region.name, "image_bytes": region.size, "control_board": platform}
         return UploadData(offset=region.offset, size=region.size), seen
 
-    async def apply(self, miner: Whatsminer, plan: TypedPlan[UploadData], effect: Effect) -> None:
+    async def apply(self, miner: Whatsminer, plan: TypedPlan[UploadData], permit: Permit) -> None:
         """See `FirmwareWay.apply`. Also raises RefusedError when the miner did not ask for the file."""
         assert isinstance(plan.change, FirmwareUpdate)
         part = plan.data
@@ -78,7 +78,7 @@ class WhatsminerFirmware(FirmwareWay[Whatsminer, UploadData]):
         )
         talks: list[UploadTalk] = []
         try:
-            await _upload(miner, body, effect, talks)
+            await _upload(miner, body, permit, talks)
         except OutcomeUnknownError as error:
             if talks and not talks[-1].is_ready:
                 raise RefusedError(
@@ -92,7 +92,7 @@ class WhatsminerFirmware(FirmwareWay[Whatsminer, UploadData]):
         finally:
             forget_login(miner)
             miner.wire.quiet_for(miner.timing.device_s(_QUIET_S))
-        await effect.note(UPLOADED_NOTE, to_text(miner.clock.now()))
+        await permit.note(UPLOADED_NOTE, to_text(miner.clock.now()))
 
     def has_changed(
         self, watch: Verification[Whatsminer, UploadData], now: InstalledVersion
@@ -121,7 +121,7 @@ def _region(platform: str | None, file: BinaryIO, size: int) -> ImageRegion:
 
 
 async def _upload(
-    miner: Whatsminer, body: FileBody, effect: Effect, talks: list[UploadTalk]
+    miner: Whatsminer, body: FileBody, permit: Permit, talks: list[UploadTalk]
 ) -> None:
     async def exchange(port: int, request: bytes, answers: MessageReader) -> str:
         talks.append(UploadTalk(answers, body.size_bytes))
@@ -131,7 +131,7 @@ async def _upload(
             talks[-1],
             deadline_s=miner.timing.upload_s,
             cap_bytes=_ANSWERS_CAP_BYTES,
-            effect=effect,
+            permit=permit,
             body=body,
         )
 

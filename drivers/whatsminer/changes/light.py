@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from drivers.base import Effect, Proof
+from drivers.base import Permit, Proof
 from drivers.changes.light import LightWay
 from drivers.whatsminer import proofs
 from drivers.whatsminer.changes import state
@@ -27,7 +27,7 @@ class WhatsminerLight(LightWay[Whatsminer]):
     async def is_on(self, miner: Whatsminer) -> bool | None:
         return await state.light_on(miner)
 
-    async def switch(self, miner: Whatsminer, effect: Effect, *, on: bool) -> None:
+    async def switch(self, miner: Whatsminer, permit: Permit, *, on: bool) -> None:
         """Tell it to blink, or to show its own state again."""
         v2 = {"cmd": "set_led", **(BLINK if on else {"param": AUTO})}
-        await give(miner, effect, v2=v2, v3=("set.system.led", [BLINK] if on else AUTO))
+        await give(miner, permit, v2=v2, v3=("set.system.led", [BLINK] if on else AUTO))

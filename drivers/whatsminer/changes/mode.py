@@ -9,7 +9,7 @@ import msgspec
 from contract.clock import to_text
 from contract.errors import MinerError, UnsupportedModeError
 from contract.miner import PowerMode
-from drivers.base import Depth, Effect, Evidence, Mode, NoChange, TypedPlan
+from drivers.base import Depth, Evidence, Mode, NoChange, Permit, TypedPlan
 from drivers.changes.power import raises_power
 from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
@@ -59,15 +59,15 @@ class WhatsminerMode(Way[Whatsminer, WhatsminerModeData]):
         return TypedPlan(change=change, before=before, data=data, raises_power=raises)
 
     async def apply(
-        self, miner: Whatsminer, plan: TypedPlan[WhatsminerModeData], effect: Effect
+        self, miner: Whatsminer, plan: TypedPlan[WhatsminerModeData], permit: Permit
     ) -> None:
         """Wake it if it is switched off, then give the order, where it has another mode."""
         if plan.data.wake:
-            await wake(miner, effect)
+            await wake(miner, permit)
         if plan.data.set:
             word = plan.data.mode.value
             order = {"cmd": f"set_{word}_power"}
-            await give(miner, effect, v2=order, v3=("set.miner.power_mode", word))
+            await give(miner, permit, v2=order, v3=("set.miner.power_mode", word))
 
     async def verify(self, watch: _Watch) -> Evidence:
         """Look until the miner reports the mode and its process is younger than the order."""

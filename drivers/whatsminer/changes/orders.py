@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from drivers.base import Effect
+from drivers.base import Permit
 from drivers.whatsminer.driver import Whatsminer
 
 
@@ -15,7 +15,7 @@ def api_port(miner: Whatsminer) -> int:
 
 
 async def give(
-    miner: Whatsminer, effect: Effect, *, v2: Mapping[str, Any], v3: tuple[str, Any]
+    miner: Whatsminer, permit: Permit, *, v2: Mapping[str, Any], v3: tuple[str, Any]
 ) -> None:
     """Give an order, once: `v2` (with `cmd` first) on port 4028, or `v3` (command and parameter) on 4433.
 
@@ -24,9 +24,9 @@ async def give(
     # Orders that restart something are often not answered at all.
     patience_s = min(miner.timing.write_s, miner.timing.read_s)
     if miner.is_v3:
-        await miner.v3.write(*v3, effect, deadline_s=patience_s)
+        await miner.v3.write(*v3, permit, deadline_s=patience_s)
     else:
-        await miner.tokens.write(v2, effect, deadline_s=patience_s)
+        await miner.tokens.write(v2, permit, deadline_s=patience_s)
 
 
 def forget_login(miner: Whatsminer) -> None:

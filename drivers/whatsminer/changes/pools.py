@@ -11,7 +11,7 @@ import msgspec
 from contract.errors import BadParamsError, BusyError
 from contract.hiding import shown_url
 from contract.outcome import Outcome
-from drivers.base import Effect, Evidence, NoChange, Pools, StoredPool, TypedPlan
+from drivers.base import Evidence, NoChange, Permit, Pools, StoredPool, TypedPlan
 from drivers.changes import pools
 from drivers.changes.pools import DEFAULT_PASSWORD, SLOTS
 from drivers.changes.verification import Verification
@@ -80,7 +80,7 @@ class WhatsminerPools(Way[Whatsminer, WhatsminerPoolsData]):
         return TypedPlan(change=change, before=before, data=data, raises_power=False)  # it mines on
 
     async def apply(
-        self, miner: Whatsminer, plan: TypedPlan[WhatsminerPoolsData], effect: Effect
+        self, miner: Whatsminer, plan: TypedPlan[WhatsminerPoolsData], permit: Permit
     ) -> None:
         """Write all the slots at once."""
         slots = plan.data.new
@@ -93,8 +93,8 @@ class WhatsminerPools(Way[Whatsminer, WhatsminerPoolsData]):
                 f"passwd{number + 1}": slot.password,
             }
         param = [{"pool": slot.url, "worker": slot.user, "passwd": slot.password} for slot in slots]
-        await give(miner, effect, v2=order, v3=("set.miner.pools", param))
-        await effect.note(ANSWERED_NOTE, True)
+        await give(miner, permit, v2=order, v3=("set.miner.pools", param))
+        await permit.note(ANSWERED_NOTE, True)
 
     async def verify(self, watch: _Watch) -> Evidence:
         """Read the pools in use until they are the wanted ones, then look whether the miner works for them."""
@@ -166,7 +166,7 @@ def _wished(watch: _Watch, found: tuple[RunningPool, ...]) -> Evidence:
     if not data.same:
         return watch.done(proofs.POOLS.signal, after, "; ".join(remarks) or None)
     # Addresses and users were the same before: only the answer can tell of the passwords.
-    is_taken = ANSWERED_NOTE in watch.effect.notes
+    is_taken = ANSWERED_NOTE in watch.permit.notes
     what = "the miner took the order" if is_taken else "no answer came"
     remarks.insert(0, f"only passwords were to change: {what}, and it does not show them")
     outcome = Outcome.DONE if is_taken else Outcome.UNKNOWN
@@ -176,7 +176,7 @@ def _wished(watch: _Watch, found: tuple[RunningPool, ...]) -> Evidence:
 def _why_not(watch: _Watch, found: tuple[RunningPool, ...]) -> str:
     if shown(found) != watch.plan.before["pools"]:
         return "the miner works for neither the old nor the new pools: set them again"
-    if ANSWERED_NOTE in watch.effect.notes:
+    if ANSWERED_NOTE in watch.permit.notes:
         # Accepted, and still the old ones: either stored for its next start, or not at all.
         return (
             "the miner accepted the pools but still works for the old ones: some firmwares take them at their "

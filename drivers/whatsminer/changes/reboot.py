@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from drivers.base import Effect, NoData
+from drivers.base import NoData, Permit
 from drivers.changes.reboot import RebootWay
 from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
@@ -30,9 +30,9 @@ class WhatsminerReboot(RebootWay[Whatsminer, WhatsminerState]):
     async def look(self, miner: Whatsminer) -> WhatsminerState:
         return await state.look(miner)
 
-    async def order(self, miner: Whatsminer, effect: Effect) -> None:
+    async def order(self, miner: Whatsminer, permit: Permit) -> None:
         try:
-            await give(miner, effect, v2={"cmd": "reboot"}, v3=("set.system.reboot", None))
+            await give(miner, permit, v2={"cmd": "reboot"}, v3=("set.system.reboot", None))
         finally:
             forget_login(miner)
             miner.wire.quiet_for(miner.timing.device_s(_QUIET_S))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from contract.errors import OutcomeUnknownError
-from drivers.base import Effect, Evidence, NoChange, NoData, Resume, Suspend, TypedPlan
+from drivers.base import Evidence, NoChange, NoData, Permit, Resume, Suspend, TypedPlan
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
 from drivers.watch import LOOK_EVERY_S, LastLook, Watch, pause
@@ -43,11 +43,11 @@ class WhatsminerSwitch(Way[Whatsminer, NoData]):
             return NoChange(change=change, before=before)
         return TypedPlan(change=change, before=before, data=NoData(), raises_power=is_resume)
 
-    async def apply(self, miner: Whatsminer, plan: TypedPlan[NoData], effect: Effect) -> None:
+    async def apply(self, miner: Whatsminer, plan: TypedPlan[NoData], permit: Permit) -> None:
         if isinstance(plan.change, Suspend):
-            await give(miner, effect, v2=_OFF, v3=(_SERVICE, "stop"))
+            await give(miner, permit, v2=_OFF, v3=(_SERVICE, "stop"))
         else:
-            await give(miner, effect, v2=_ON, v3=(_SERVICE, "start"))
+            await give(miner, permit, v2=_ON, v3=(_SERVICE, "start"))
 
     async def verify(self, watch: _Watch) -> Evidence:
         """Look until it is switched as wished."""
@@ -61,11 +61,11 @@ class WhatsminerSwitch(Way[Whatsminer, NoData]):
         return _ran_out(watch, seen)
 
 
-async def wake(miner: Whatsminer, effect: Effect) -> None:
+async def wake(miner: Whatsminer, permit: Permit) -> None:
     """Switch mining on and wait until the miner says that it is. Raises as `apply`; a lost answer may be none."""
     lost: OutcomeUnknownError | None = None
     try:
-        await give(miner, effect, v2=_ON, v3=(_SERVICE, "start"))
+        await give(miner, permit, v2=_ON, v3=(_SERVICE, "start"))
     except OutcomeUnknownError as error:
         lost = error
     watch = Watch(miner)

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from contract.errors import LOGIN_FIX, AuthFailedError, BusyError, MalformedError
-from drivers.base import Credentials, Effect
+from drivers.base import Credentials, Permit
 from drivers.protocol.values import number, text_of
 from drivers.whatsminer.protocol.api import (
     REPLY_CAP_BYTES,
@@ -63,7 +63,7 @@ class Tokens:
         self._token = None
 
     async def write(
-        self, command: Mapping[str, Any], effect: Effect, *, deadline_s: float | None = None
+        self, command: Mapping[str, Any], permit: Permit, *, deadline_s: float | None = None
     ) -> WhatsminerReply:
         """Send a command that changes the miner, once; `command` has the device's own keys, `cmd` first.
 
@@ -79,7 +79,7 @@ class Tokens:
                 SealedAnswerDecoder(sealed.token),
                 deadline_s=self._wire.timing.write_s if deadline_s is None else deadline_s,
                 cap_bytes=REPLY_CAP_BYTES,
-                effect=effect,
+                permit=permit,
             )
 
         return await self.run(command, exchange)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from contract.errors import LOGIN_FIX, AuthFailedError, MalformedError, WriteDisabledError
-from drivers.base import Credentials, Effect
+from drivers.base import Credentials, Permit
 from drivers.protocol.values import text_of
 from drivers.whatsminer.protocol.api import SWITCH_FIX
 from drivers.whatsminer.protocol.envelope import SALT_LONGEST
@@ -97,7 +97,7 @@ class Api3:
         return tuple(answers)
 
     async def write(
-        self, cmd: str, param: Any, effect: Effect, *, deadline_s: float | None = None
+        self, cmd: str, param: Any, permit: Permit, *, deadline_s: float | None = None
     ) -> Reply3:
         """Send a command that changes the miner, once.
 
@@ -113,7 +113,7 @@ class Api3:
                 FramedAnswerDecoder(cmd),
                 deadline_s=self._wire.timing.write_s if deadline_s is None else deadline_s,
                 cap_bytes=CAP_BYTES,
-                effect=effect,
+                permit=permit,
             )
 
         return await self.run(cmd, param, exchange)

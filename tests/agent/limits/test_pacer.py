@@ -33,7 +33,7 @@ def held_to(begun: Sequence[float], most: int) -> None:
 @contextmanager
 def leave_of(each: Pacer) -> Iterator[Ticket]:
     """As a change has it: what it does not use is given back."""
-    leave = each.leave()
+    leave = each.ticket()
     try:
         yield leave
     finally:
@@ -85,7 +85,7 @@ async def test_whatever_lies_between_leave_and_order_no_ten_seconds_see_more(see
     assert len(begun) > 20
     held_to(begun, most)
     await clock.sleep(WITHIN_S)
-    assert all(each.leave().is_free for _ in range(3))  # nothing was lost on the way
+    assert all(each.ticket().is_free for _ in range(3))  # nothing was lost on the way
 
 
 async def test_leaves_that_come_late_together_do_not_let_others_join_them() -> None:
@@ -148,7 +148,7 @@ async def test_a_change_that_has_begun_goes_before_those_that_have_not() -> None
 
 async def test_what_is_given_back_is_anothers_at_once() -> None:
     each, clock = pacer(2)
-    leaves = [each.leave() for _ in range(2)]
+    leaves = [each.ticket() for _ in range(2)]
     for leave in leaves:
         await leave.take()
     begun: list[float] = []
@@ -161,7 +161,7 @@ async def test_what_is_given_back_is_anothers_at_once() -> None:
     leaves[0].give_back()  # it has none any more
     leaves[1].give_back()
     await clock.advance(2 * WITHIN_S)
-    for leave in [each.leave() for _ in range(2)]:
+    for leave in [each.ticket() for _ in range(2)]:
         await leave.take()
     assert not each.is_free
 
@@ -181,17 +181,17 @@ async def test_one_that_is_cancelled_while_it_waits_takes_nothing_along() -> Non
 
 async def test_free_is_what_does_not_wait() -> None:
     each, clock = pacer(5)
-    leave = each.leave()
+    leave = each.ticket()
     assert leave.is_free
     taking = asyncio.ensure_future(leave.take())
     await asyncio.sleep(0)
     assert taking.done()  # within its first step
     assert leave.is_free
-    other = each.leave()
+    other = each.ticket()
     assert not other.is_free
     await clock.advance(WITHIN_S / 5)
     assert other.is_free
-    waits = [asyncio.create_task(each.leave().take()) for _ in range(2)]
+    waits = [asyncio.create_task(each.ticket().take()) for _ in range(2)]
     await clock.advance(0.0)
     assert not other.is_free
     await asyncio.gather(*waits)
@@ -199,7 +199,7 @@ async def test_free_is_what_does_not_wait() -> None:
 
 async def test_no_order_without_leave() -> None:
     each, _ = pacer()
-    leave = each.leave()
+    leave = each.ticket()
     with pytest.raises(AssertionError):
         leave.use()
     await leave.take()

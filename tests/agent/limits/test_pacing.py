@@ -13,7 +13,7 @@ from agent.journal.states import State
 from agent.limits.policy import Policy
 from contract.errors import BusyError, PolicyRefusedError
 from contract.task import TaskName
-from drivers.base import Effect, Plan
+from drivers.base import Permit, Plan
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.farm import FakeFarm, FakeMiner
@@ -222,9 +222,9 @@ async def test_a_miner_that_another_took_the_place_of_is_not_written_to(tmp_path
 class TwoOrders(FakeMiner):
     """Is changed by two orders, some seconds apart."""
 
-    async def apply(self, plan: Plan, effect: Effect) -> None:
+    async def apply(self, plan: Plan, permit: Permit) -> None:
         for word in ("first", "second"):
-            async with effect.sending():
+            async with permit.sending():
                 self.ledger.append(word)
                 self.at.append(self.clock.mono())
             self._change(plan.change)
@@ -283,7 +283,7 @@ async def test_a_refusal_before_the_order_gives_the_leave_to_the_next(tmp_path: 
     refused, next_one = at.task(1, **REBOOT), at.task(2, **REBOOT)
     await clock.advance(1.0)
 
-    async def apply(plan: Plan, effect: Effect) -> None:
+    async def apply(plan: Plan, permit: Permit) -> None:
         raise PolicyRefusedError("not this one")
 
     at.farm.miners[1].apply = apply  # type: ignore[method-assign]

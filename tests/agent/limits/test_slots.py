@@ -14,10 +14,10 @@ from contract.miner import Endpoint, PowerMode
 from contract.task import TaskName
 from drivers.base import (
     AnyChange,
-    Effect,
     FirmwareUpdate,
     Light,
     Mode,
+    Permit,
     Plan,
     Pools,
     Reboot,
@@ -54,7 +54,7 @@ async def at_once(slots: Slots, plans: list[Plan]) -> int:
         with slots.turn(plan.change) as turn:
             if isinstance(plan.change, FirmwareUpdate):
                 await turn.take()
-            async with slots.effect(plan):
+            async with slots.exchange(plan):
                 now += 1
                 most = max(most, now)
                 await release.wait()
@@ -76,9 +76,9 @@ async def test_what_lowers_power_waits_for_none_of_what_raises_it() -> None:
     slots = Slots(policy_with(power_effects=1, power_ons_per_10_s=1), SettableClock())
     up, down = POWER[0], POWER[2]
     with slots.turn(up.change) as turn, slots.turn(up.change) as other:
-        first, second = turn.leave, other.leave
+        first, second = turn.ticket, other.ticket
         await first.take()
-        async with slots.effect(up, first):
+        async with slots.exchange(up, first):
             assert not slots.is_free(up, second)
             assert slots.is_free(down)
             assert await at_once(slots, [down] * 3) == 1
@@ -103,7 +103,7 @@ async def test_the_first_to_ask_is_the_first_to_go() -> None:
     order: list[int] = []
 
     async def effect(number: int) -> None:
-        async with slots.effect(plan(Reboot())):
+        async with slots.exchange(plan(Reboot())):
             order.append(number)
             await asyncio.sleep(0)
 
@@ -183,11 +183,11 @@ class Wired(FakeMiner):
                 await writer.drain()
         writer.close()
 
-    async def apply(self, plan: Plan, effect: Effect) -> None:
+    async def apply(self, plan: Plan, permit: Permit) -> None:
         self.trace.append("apply")
         assert self.wire is not None
         await self.wire.exchange(
-            self.port, b"do", AtOnce(), deadline_s=20.0, cap_bytes=100, effect=effect
+            self.port, b"do", AtOnce(), deadline_s=20.0, cap_bytes=100, permit=permit
         )
 
 

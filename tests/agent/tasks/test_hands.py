@@ -16,7 +16,7 @@ from agent.miners.site import open_site
 from contract.errors import MinerError
 from contract.link import MinerRef
 from contract.task import TaskName
-from drivers.base import AnyChange, Effect, LogFile, NoChange, Plan
+from drivers.base import AnyChange, LogFile, NoChange, Permit, Plan
 from simulator.farm import Farm
 from tests.agent.fake_cloud import code
 from tests.agent.onfarm import simulated
@@ -107,9 +107,9 @@ class Watched:
         self._hands.pass_("planned")
         return found
 
-    async def apply(self, plan: Plan, effect: Effect) -> None:
+    async def apply(self, plan: Plan, permit: Permit) -> None:
         try:
-            await self._driver.apply(plan, effect)
+            await self._driver.apply(plan, permit)
         finally:
             self._hands.pass_("applied")
 

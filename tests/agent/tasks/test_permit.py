@@ -11,7 +11,7 @@ from agent.journal import Journal
 from contract.clock import from_text
 from contract.errors import StorageFullError
 from contract.task import TaskName
-from drivers.base import Effect, Plan
+from drivers.base import Permit, Plan
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.farm import FakeFarm, FakeMiner
@@ -24,12 +24,12 @@ from tests.waiting import until
 class TwoWrites(FakeMiner):
     """Writes twice, with a pause between; notes that the first is done."""
 
-    async def apply(self, plan: Plan, effect: Effect) -> None:
-        async with effect.sending():
+    async def apply(self, plan: Plan, permit: Permit) -> None:
+        async with permit.sending():
             self.ledger.append("first")
-        await effect.note("uploaded_at", "now")
+        await permit.note("uploaded_at", "now")
         await self._wait("between")
-        async with effect.sending():
+        async with permit.sending():
             self.ledger.append("second")
             self._change(plan.change)
 

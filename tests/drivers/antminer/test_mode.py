@@ -72,11 +72,11 @@ async def test_a_mode_the_firmware_takes_in_silence_and_drops_is_unsupported() -
     async with stage("ks5") as on:
         plan = await on.driver.plan(LOW)
         assert isinstance(plan, Plan)
-        effect = on.effect()
+        permit = on.permit()
         with pytest.raises(UnsupportedModeError, match="stays in mode 0"):
-            await on.driver.apply(plan, effect)
+            await on.driver.apply(plan, permit)
         assert on.miner.mode == 0
-        evidence = await on.driver.verify(plan, effect)
+        evidence = await on.driver.verify(plan, permit)
         assert (evidence.outcome, evidence.verified) == ("not_done", True)
 
 
@@ -127,7 +127,7 @@ async def test_a_busy_miner_is_asked_again_and_then_left() -> None:
         plan = await on.driver.plan(SLEEP)
         assert isinstance(plan, Plan)
         with pytest.raises(BusyError):
-            await on.driver.apply(plan, on.effect())
+            await on.driver.apply(plan, on.permit())
         assert on.miner.mode == 0
 
 
@@ -149,7 +149,7 @@ async def test_a_miner_that_cannot_read_its_own_configuration_refuses() -> None:
         plan = await on.driver.plan(SLEEP)
         assert isinstance(plan, Plan)
         with pytest.raises(RefusedError, match="M003"):
-            await on.driver.apply(plan, on.effect())
+            await on.driver.apply(plan, on.permit())
         assert on.miner.mode == 0
 
 
@@ -193,10 +193,10 @@ async def test_what_is_said_of_a_miner_that_does_not_wake() -> None:
     async with stage("s21") as on:
         assert (await on.carry_out(SLEEP)).outcome == "done"
         plan = await on.planned(NORMAL)
-        effect = on.effect()
+        permit = on.permit()
         on.miner.restart_process = lambda: None
-        await on.driver.apply(plan, effect)
-        evidence = await on.driver.verify(plan, effect)
+        await on.driver.apply(plan, permit)
+        evidence = await on.driver.verify(plan, permit)
         assert evidence.outcome == "unknown"
         assert "the miner still sleeps; it may obey after a reboot" in (evidence.reason or "")
 

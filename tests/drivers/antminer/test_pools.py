@@ -22,7 +22,7 @@ async def test_a_firmware_that_wants_three_pools_says_so() -> None:
         plan = await on.driver.plan(pools(A))
         assert isinstance(plan, Plan)
         with pytest.raises(RefusedError, match="give three"):
-            await on.driver.apply(plan, on.effect())
+            await on.driver.apply(plan, on.permit())
         assert not on.ledger("pools")
 
 
@@ -31,7 +31,7 @@ async def test_who_gave_three_pools_is_not_told_to_give_three() -> None:
         plan = await on.planned(pools(A, B, C))
         on.faults.add("bad_config")
         with pytest.raises(RefusedError, match="M003") as refused:
-            await on.driver.apply(plan, on.effect())
+            await on.driver.apply(plan, on.permit())
         assert "give three" not in str(refused.value)
 
 
@@ -86,10 +86,10 @@ async def test_pools_locked_since_the_plan_are_seen_when_read_back() -> None:
         plan = await on.driver.plan(pools(A))
         assert isinstance(plan, Plan)
         on.faults.add("locked_pools")
-        effect = on.effect()
-        await on.driver.apply(plan, effect)
+        permit = on.permit()
+        await on.driver.apply(plan, permit)
         with pytest.raises(PoolsLockedError):
-            await on.driver.verify(plan, effect)
+            await on.driver.verify(plan, permit)
 
 
 async def test_a_sleeping_miner_takes_new_pools() -> None:
@@ -125,7 +125,7 @@ async def test_a_miner_met_while_it_restarts_is_waited_for() -> None:
     async with stage("s9") as on:
         plan = await on.driver.plan(pools(A))
         assert isinstance(plan, Plan)
-        effect = on.effect()
-        await on.driver.apply(plan, effect)  # an old firmware restarts its process with every save
+        permit = on.permit()
+        await on.driver.apply(plan, permit)  # an old firmware restarts its process with every save
         fresh = await on.met_anew()
-        assert (await fresh.verify(plan, effect)).outcome == "done"
+        assert (await fresh.verify(plan, permit)).outcome == "done"

@@ -95,7 +95,7 @@ async def mode_taken_in_silence() -> None:
     async with stage("ks5") as on:
         plan = await planned(on, LOW)
         with pytest.raises(UnsupportedModeError):
-            await on.driver.apply(plan, on.effect())
+            await on.driver.apply(plan, on.permit())
 
 
 async def low_is_two() -> None:
@@ -179,9 +179,9 @@ async def mailbox_last_writer_wins() -> None:
         async with stage("s19pro") as on:
             reboot_plan = await planned(on, Reboot(force=True))
             light_plan = await planned(on, Light(on=True))
-            await on.driver.apply(reboot_plan, on.effect())
+            await on.driver.apply(reboot_plan, on.permit())
             with suppress(MinerError):  # it is rebooting, as it should
-                await on.driver.apply(light_plan, on.effect())
+                await on.driver.apply(light_plan, on.permit())
             await on.miner.clock.sleep(6.0)
             assert len(on.ledger("reboot")) == 1
 
@@ -200,8 +200,8 @@ async def watchdog_restart_is_no_reboot() -> None:
     async with stage("s19pro") as on:
         plan = await planned(on, Reboot(force=True))
         on.miner.crash_process()
-        effect = on.effect({"intent_at": to_text(on.clock.now())})
-        assert (await on.driver.verify(plan, effect)).outcome != "done"
+        permit = on.permit({"intent_at": to_text(on.clock.now())})
+        assert (await on.driver.verify(plan, permit)).outcome != "done"
 
 
 async def uptime_without_unit() -> None:

@@ -86,7 +86,7 @@ async def a_body_without_length_is_refused() -> None:
 async def a_body_is_read_before_it_is_refused() -> None:
     async with stage("s21") as on:
         plan = await planned(on, one_pool())
-        await on.another_driver().apply(plan, on.effect())
+        await on.another_driver().apply(plan, on.permit())
         assert not on.ledger(phase="rejected")
 
 
@@ -209,7 +209,7 @@ async def two_writers_corrupt_the_file() -> None:
     async with stage("s19pro") as on:
         first, second = await planned(on, one_pool()), await planned(on, one_pool("acc.w2"))
         await asyncio.gather(
-            *(on.driver.apply(each, on.effect()) for each in (first, second)),
+            *(on.driver.apply(each, on.permit()) for each in (first, second)),
             return_exceptions=True,
         )
         assert not on.miner.config_corrupt
@@ -219,7 +219,7 @@ async def who_leaves_early_leaves_the_lock() -> None:
     async with stage("s21hyd") as on:
         plan = await planned(on, one_pool())
         with suppress(OutcomeUnknownError):
-            await on.driver.apply(plan, on.effect())
+            await on.driver.apply(plan, on.permit())
         await on.miner.clock.sleep(5.0)  # until the script has ended, with its client or without
         assert not on.miner.config_lock
 
@@ -311,9 +311,9 @@ async def an_order_after_the_upload_cancels_its_reboot() -> None:
                 file.write(on.miner.newer_image())
                 file.flush()
                 plan = await planned(on, FirmwareUpdate(path=file.name))
-                await on.driver.apply(plan, on.effect())
+                await on.driver.apply(plan, on.permit())
             # without asking who it is, which takes longer than there is to lose the reboot
-            order = light.AntminerLight().apply(on.driver, light_plan, on.effect())
+            order = light.AntminerLight().apply(on.driver, light_plan, on.permit())
             await asyncio.gather(order, return_exceptions=True)
             await on.miner.clock.sleep(6.0)
             assert len(on.ledger("reboot")) == 1

@@ -258,7 +258,7 @@ def only_m000(patch: Patch) -> None:
     """Success is believed from its code alone."""
     write = orders.write_conf
 
-    async def strict(miner: Any, body: bytes, effect: Any) -> None:
+    async def strict(miner: Any, body: bytes, permit: Any) -> None:
         judged: list[str | None] = []
         kept = orders.judge
 
@@ -267,7 +267,7 @@ def only_m000(patch: Patch) -> None:
             return judged[-1]
 
         patch.setattr(orders, "judge", judge)
-        await write(miner, body, effect)
+        await write(miner, body, permit)
         assert judged[-1:] == ["M000"]
 
     patch.setattr(pools, "write_conf", strict)

@@ -39,30 +39,30 @@ async def test_the_outage_is_noted_so_that_a_crash_does_not_lose_it() -> None:
     async with stage("s21") as on:
         plan = await on.driver.plan(FORCE)
         assert isinstance(plan, Plan)
-        effect = on.effect()
-        await on.driver.apply(plan, effect)
-        await on.driver.verify(plan, effect)
-        assert "outage_at" in effect.notes
+        permit = on.permit()
+        await on.driver.apply(plan, permit)
+        await on.driver.verify(plan, permit)
+        assert "outage_at" in permit.notes
         # a second life of the agent needs no outage of its own
-        again = await on.another_driver().verify(plan, effect)
+        again = await on.another_driver().verify(plan, permit)
         assert (again.outcome, again.verified) == ("done", True)
 
 
 async def test_a_young_process_without_an_outage_seen_is_no_proof_of_a_reboot() -> None:
     async with stage("s19pro") as on:
-        plan, effect = await on.planned(FORCE), on.effect()
-        await on.driver.apply(plan, effect)
-        evidence = await on.after_a_crash(plan, effect, "intent_at", later_s=200)
+        plan, permit = await on.planned(FORCE), on.permit()
+        await on.driver.apply(plan, permit)
+        evidence = await on.after_a_crash(plan, permit, "intent_at", later_s=200)
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
         assert "nobody saw" in (evidence.reason or "")
 
 
 async def test_the_system_uptime_of_an_old_firmware_proves_a_reboot_nobody_saw() -> None:
     async with stage("s9") as on:
-        plan, effect = await on.planned(FORCE), on.effect()
+        plan, permit = await on.planned(FORCE), on.permit()
         with pytest.raises(OutcomeUnknownError):
-            await on.driver.apply(plan, effect)
-        evidence = await on.after_a_crash(plan, effect, "intent_at", later_s=200)
+            await on.driver.apply(plan, permit)
+        evidence = await on.after_a_crash(plan, permit, "intent_at", later_s=200)
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert evidence.signal == "uptime of the system"
 
@@ -72,7 +72,7 @@ async def test_nothing_else_is_sent_while_the_order_waits_in_the_mailbox() -> No
         plan = await on.driver.plan(FORCE)
         assert isinstance(plan, Plan)
         begun = on.miner.clock.now()
-        await on.driver.apply(plan, on.effect())
+        await on.driver.apply(plan, on.permit())
         assert not await on.driver.wire.probe(on.miner.http_port)
         assert on.miner.clock.now() - begun >= 10.0
         assert on.miner.boot == 2

@@ -79,7 +79,7 @@ async def test_no_change_with_any_parameter_sends_it(key: str, tmp_path: Path) -
                 if fault:
                     on.faults.add(fault, times=1)
                 if not isinstance(plan, NoChange):
-                    await on.driver.apply(plan, on.effect())
+                    await on.driver.apply(plan, on.permit())
             except MinerError:
                 continue  # refused, or lost: what was sent is looked at below
         for depth in Depth:
@@ -98,7 +98,7 @@ async def test_no_change_with_any_parameter_sends_it(key: str, tmp_path: Path) -
 async def test_what_the_test_above_looks_for_is_seen_when_it_is_sent() -> None:
     async with stage("ks5l") as on:
         on.miner.tapped = True
-        effect: Any = on.effect()
+        permit: Any = on.permit()
         wire, endpoint = on.driver.wire, on.driver.endpoint
         from drivers.protocol.http import ResponseDecoder, build_request
 
@@ -112,7 +112,7 @@ async def test_what_the_test_above_looks_for_is_seen_when_it_is_sent() -> None:
             ResponseDecoder(body_cap_bytes=4096),
             deadline_s=5.0,
             cap_bytes=8192,
-            effect=effect,
+            permit=permit,
         )
         assert len(resets(on)) == 1
         assert len(on.ledger("factory_reset", phase="received")) == 1
@@ -121,7 +121,7 @@ async def test_what_the_test_above_looks_for_is_seen_when_it_is_sent() -> None:
 async def test_the_codecs_refuse_it_and_all_else_that_is_not_one_of_our_changes() -> None:
     async with stage("ks5l") as on:
         on.miner.tapped = True
-        effect = on.effect()
+        permit = on.permit()
         refused = [
             ("userpanel", 2),
             ("userpanel", 6),
@@ -132,17 +132,17 @@ async def test_the_codecs_refuse_it_and_all_else_that_is_not_one_of_our_changes(
         ]
         for action, post in refused:
             with pytest.raises(PolicyRefusedError):
-                await on.driver.web.order(action, post, {}, effect)
+                await on.driver.web.order(action, post, {}, permit)
         for action, post in [*refused, ("userpanel", 3), ("userpanel", 5), ("machineconfig", 3)]:
             with pytest.raises(PolicyRefusedError):
                 await on.driver.web.ask(action, post)
         for command in ("resetfactory", "changepass", "setnet", "setchip", "firmupdate"):
             with pytest.raises(PolicyRefusedError):
-                await on.driver.daemon.order(command, effect)
+                await on.driver.daemon.order(command, permit)
             with pytest.raises(PolicyRefusedError):
                 await on.driver.daemon.ask(command)
         assert not on.miner.wire_log
-        assert effect.sent == 0
+        assert permit.sent == 0
 
 
 def test_the_reset_is_in_no_list_of_what_may_be_sent() -> None:

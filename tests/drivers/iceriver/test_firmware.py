@@ -32,7 +32,7 @@ async def test_a_file_under_a_wrong_name_is_refused_by_the_miner(key: str, tmp_p
         path.write_bytes(images.build_image("KS1", "5999999"))
         plan = await on.planned(FirmwareUpdate(path=str(path)))
         with pytest.raises(BadFirmwareError, match="file invalid"):
-            await on.driver.apply(plan, on.effect())
+            await on.driver.apply(plan, on.permit())
         assert on.miner.boot == 1
 
 
@@ -73,10 +73,10 @@ async def test_a_miner_that_took_the_file_and_refuses_the_reboot_says_so(tmp_pat
     async with stage("ks5l") as on:
         plan = await on.planned(on.newer(tmp_path))
         on.faults.add("answers_error", code=1005, message="failed", match=["userpanel"], times=1)
-        effect = on.effect()
+        permit = on.permit()
         with pytest.raises(Exception, match="failed"):
-            await on.driver.apply(plan, effect)
-        evidence = await on.driver.verify(plan, effect)
+            await on.driver.apply(plan, permit)
+        evidence = await on.driver.verify(plan, permit)
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
         assert "was not restarted" in (evidence.reason or "")
 
@@ -87,12 +87,12 @@ async def test_after_a_crash_before_the_reboot_nothing_is_waited_for_and_what_to
 ) -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(on.newer(tmp_path))
-        effect = on.effect()
+        permit = on.permit()
         on.faults.add("ignores", actions=["reboot"])
-        await on.driver.apply(plan, effect)
-        kept = {name: effect.notes[name] for name in ("intent_at", *notes)}
+        await on.driver.apply(plan, permit)
+        kept = {name: permit.notes[name] for name in ("intent_at", *notes)}
         began_mono = on.clock.mono()
-        evidence = await on.another_driver().verify(plan, on.effect(kept))
+        evidence = await on.another_driver().verify(plan, on.permit(kept))
         assert on.clock.mono() - began_mono < 5.0
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
         assert ("reboot it" if notes else "not confirmed") in (evidence.reason or "")
@@ -103,23 +103,23 @@ async def test_a_crash_in_the_upload_of_what_was_installed_since_is_still_looked
 ) -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(on.newer(tmp_path))
-        effect = on.effect()
-        await on.driver.apply(plan, effect)
+        permit = on.permit()
+        await on.driver.apply(plan, permit)
         await on.miner.clock.sleep(120)
-        kept = {"intent_at": effect.notes["intent_at"]}
-        evidence = await on.another_driver().verify(plan, on.effect(kept))
+        kept = {"intent_at": permit.notes["intent_at"]}
+        evidence = await on.another_driver().verify(plan, on.permit(kept))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 
 
 async def test_after_a_power_cut_of_the_whole_site_the_miner_is_waited_for(tmp_path: Path) -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(on.newer(tmp_path))
-        effect = on.effect()
+        permit = on.permit()
         on.faults.add("ignores", actions=["reboot"])
-        await on.driver.apply(plan, effect)
-        kept = {name: effect.notes[name] for name in ("intent_at", "uploaded")}
+        await on.driver.apply(plan, permit)
+        kept = {name: permit.notes[name] for name in ("intent_at", "uploaded")}
         on.miner.power_cycle()
-        evidence = await on.another_driver().verify(plan, on.effect(kept))
+        evidence = await on.another_driver().verify(plan, on.permit(kept))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert evidence.after["firmware_version"] == on.miner.softver1
 
@@ -127,11 +127,11 @@ async def test_after_a_power_cut_of_the_whole_site_the_miner_is_waited_for(tmp_p
 async def test_pools_lost_by_the_update_are_told(tmp_path: Path) -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(on.newer(tmp_path))
-        effect = on.effect()
-        await on.driver.apply(plan, effect)
+        permit = on.permit()
+        await on.driver.apply(plan, permit)
         assert on.miner.pending is not None
         on.miner.pending = (on.miner.pending[0], False)  # a device that does not keep to it
-        evidence = await on.driver.verify(plan, effect)
+        evidence = await on.driver.verify(plan, permit)
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert "set them again" in (evidence.reason or "")
 
@@ -139,10 +139,10 @@ async def test_pools_lost_by_the_update_are_told(tmp_path: Path) -> None:
 async def test_no_leave_no_upload(tmp_path: Path) -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(on.newer(tmp_path))
-        effect = on.effect()
-        effect.refuse = PolicyRefusedError("no lease")
+        permit = on.permit()
+        permit.refuse = PolicyRefusedError("no lease")
         with pytest.raises(PolicyRefusedError):
-            await on.driver.apply(plan, effect)
+            await on.driver.apply(plan, permit)
         assert not on.ledger(phase="received")
 
 
@@ -150,9 +150,9 @@ async def test_a_connection_that_breaks_in_the_upload_installs_nothing(tmp_path:
     async with stage("ks5l") as on:
         plan = await on.planned(on.newer(tmp_path))
         on.faults.add("resets", match=["firconfig"], times=1)
-        effect = on.effect()
+        permit = on.permit()
         with pytest.raises(OutcomeUnknownError):
-            await on.driver.apply(plan, effect)
-        assert (await on.driver.verify(plan, effect)).outcome == "unknown"
+            await on.driver.apply(plan, permit)
+        assert (await on.driver.verify(plan, permit)).outcome == "unknown"
         assert not on.ledger("firmware", phase="received")
         assert not on.ledger("reboot", phase="received")

@@ -19,10 +19,10 @@ async def test_an_answer_that_says_nothing_of_the_order_is_settled_by_looking(
     async with stage(key) as on:
         plan = await on.planned(Light(on=True))
         on.faults.add(fault, times=1)
-        effect = on.effect()
+        permit = on.permit()
         with pytest.raises(OutcomeUnknownError):
-            await on.driver.apply(plan, effect)
-        assert (await on.driver.verify(plan, effect)).outcome == outcome
+            await on.driver.apply(plan, permit)
+        assert (await on.driver.verify(plan, permit)).outcome == outcome
         assert on.miner.light is (outcome == "done")
 
 
@@ -48,9 +48,9 @@ async def test_firmware_that_wants_a_login_gets_one_and_then_the_order_once(key:
     async with stage(key) as on:
         plan = await on.planned(Light(on=True))
         on.faults.add("wants_login")
-        effect = on.effect()
-        await on.driver.apply(plan, effect)
-        evidence = await on.driver.verify(plan, effect)
+        permit = on.permit()
+        await on.driver.apply(plan, permit)
+        evidence = await on.driver.verify(plan, permit)
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert len(on.ledger("light", phase="received")) == 1
 
@@ -61,15 +61,15 @@ async def test_a_login_that_is_refused_is_no_order() -> None:
         on.faults.add("wants_login")
         on.miner.password = "another"
         with pytest.raises(AuthFailedError):
-            await on.driver.apply(plan, on.effect())
+            await on.driver.apply(plan, on.permit())
         assert not on.ledger(phase="received")
 
 
 async def test_waiting_for_the_light_does_not_wear_out_its_web_side() -> None:
     async with stage("ks5l", "ignores") as on:
         plan = await on.planned(Light(on=True))
-        effect = on.effect()
-        await on.driver.apply(plan, effect)
+        permit = on.permit()
+        await on.driver.apply(plan, permit)
         before = on.miner.web.loads
-        assert (await on.driver.verify(plan, effect)).outcome == "not_done"
+        assert (await on.driver.verify(plan, permit)).outcome == "not_done"
         assert on.miner.web.loads == before

@@ -96,7 +96,7 @@ async def test_old_firmware_with_pools_it_cannot_be_sent_again_is_refused() -> N
         plan = await on.planned(SLEEP)
         on.miner.pools[0]["pass"] = 'a"b'
         with pytest.raises(RefusedError, match="set its pools first"):
-            await on.driver.apply(plan, on.effect())
+            await on.driver.apply(plan, on.permit())
         assert not on.ledger(phase="received")
 
 
@@ -180,10 +180,10 @@ def test_a_rate_counts_as_rising_once_it_is_above_its_lowest() -> None:
 async def test_waiting_for_the_rate_does_not_wear_out_its_web_side() -> None:
     async with stage("ks5l", "stuck_awake") as on:
         plan = await on.planned(SLEEP)
-        effect = on.effect()
-        await on.driver.apply(plan, effect)
+        permit = on.permit()
+        await on.driver.apply(plan, permit)
         before = on.miner.web.loads
-        evidence = await on.driver.verify(plan, effect)
+        evidence = await on.driver.verify(plan, permit)
         assert 600 * evidence.seconds >= 500, evidence
         assert on.miner.web.loads - before <= 2
 

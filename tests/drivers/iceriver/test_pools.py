@@ -118,10 +118,10 @@ async def test_a_page_instead_of_an_answer_is_settled_by_reading_back(key: str) 
     async with stage(key) as on:
         plan = await on.planned(pools(A))
         on.faults.add("login_page", times=1)
-        effect = on.effect()
+        permit = on.permit()
         with pytest.raises(OutcomeUnknownError):
-            await on.driver.apply(plan, effect)
-        evidence = await on.driver.verify(plan, effect)
+            await on.driver.apply(plan, permit)
+        evidence = await on.driver.verify(plan, permit)
         assert (evidence.outcome, evidence.verified) == ("not_done", True), evidence
 
 
@@ -130,7 +130,7 @@ async def test_a_web_side_that_lost_its_daemon_is_settled_by_reading_back(code: 
     async with stage("ks5l") as on:
         plan = await on.planned(pools(A))
         on.faults.add("answers_error", code=code, message="failed!", times=1)
-        effect = on.effect()
+        permit = on.permit()
         with pytest.raises(OutcomeUnknownError):
-            await on.driver.apply(plan, effect)
-        assert (await on.driver.verify(plan, effect)).outcome == "not_done"
+            await on.driver.apply(plan, permit)
+        assert (await on.driver.verify(plan, permit)).outcome == "not_done"

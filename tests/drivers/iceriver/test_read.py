@@ -601,8 +601,8 @@ async def test_a_refused_password_is_not_offered_again_and_again():
 
 async def test_an_order_behind_a_login_is_given_once():
     async with stage("ks5l", "wants_login", late=True) as on:
-        effect = on.effect()
-        await on.driver.web.order("userpanel", 5, {"locate": "1"}, effect)
+        permit = on.permit()
+        await on.driver.web.order("userpanel", 5, {"locate": "1"}, permit)
         assert [line["after"] for line in on.ledger("light")] == [{"on": True}]
 
 
@@ -610,33 +610,33 @@ async def test_an_order_behind_a_login_is_given_once():
 async def test_what_wipes_or_locks_a_miner_cannot_be_sent_by_any_call(action: str, post: int):
     async with stage("ks5l") as on:
         on.farm.tap(True)
-        effect = on.effect()
+        permit = on.permit()
         with pytest.raises(PolicyRefusedError):
             await on.driver.web.ask(action, post)
         with pytest.raises(PolicyRefusedError):
-            await on.driver.web.order(action, post, {}, effect)
+            await on.driver.web.order(action, post, {}, permit)
         for command in ("resetfactory", "changepass", "setchip", "setnet"):
             with pytest.raises(PolicyRefusedError):
                 await on.driver.daemon.ask(command)
             with pytest.raises(PolicyRefusedError):
-                await on.driver.daemon.order(command, effect)
+                await on.driver.daemon.order(command, permit)
         assert on.miner.wire_log == []
-        assert effect.sent == 0
+        assert permit.sent == 0
 
 
 async def test_a_read_is_no_order_and_an_order_no_read():
     async with stage("ks5l") as on:
-        effect = on.effect()
+        permit = on.permit()
         for operation in (("userpanel", 3), ("userpanel", 5), ("machineconfig", 2)):
             with pytest.raises(PolicyRefusedError):
                 await on.driver.web.ask(*operation)
         with pytest.raises(PolicyRefusedError):
-            await on.driver.web.order(*PANEL, {}, effect)
+            await on.driver.web.order(*PANEL, {}, permit)
         with pytest.raises(RefusedError):
-            await on.driver.daemon.order("setlocate", effect, {"on": "maybe"})
-        assert (await on.driver.daemon.order("setlocate", effect, {"on": True}))["code"] == 0
+            await on.driver.daemon.order("setlocate", permit, {"on": "maybe"})
+        assert (await on.driver.daemon.order("setlocate", permit, {"on": True}))["code"] == 0
         assert on.miner.light
-        assert effect.sent == 2
+        assert permit.sent == 2
 
 
 async def test_a_cookie_is_given_back_only_as_long_as_it_is_plain():

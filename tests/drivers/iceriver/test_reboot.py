@@ -27,8 +27,8 @@ async def test_a_web_server_that_dies_alone_is_not_called_a_reboot() -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(FORCE)
         on.faults.add("web_down")
-        effect = on.effect({"intent_at": to_text(on.clock.now())})
-        evidence = await on.driver.verify(plan, effect)
+        permit = on.permit({"intent_at": to_text(on.clock.now())})
+        evidence = await on.driver.verify(plan, permit)
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
 
 
@@ -37,9 +37,9 @@ async def test_after_a_crash_an_order_that_was_taken_and_a_smaller_runtime_are_p
     key: str,
 ) -> None:
     async with stage(key) as on:
-        plan, effect = await on.planned(FORCE), on.effect()
-        await on.driver.apply(plan, effect)
-        evidence = await on.after_a_crash(plan, effect, "intent_at", "answered", later_s=220)
+        plan, permit = await on.planned(FORCE), on.permit()
+        await on.driver.apply(plan, permit)
+        evidence = await on.after_a_crash(plan, permit, "intent_at", "answered", later_s=220)
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert evidence.signal == "order taken, then a smaller runtime"
 
@@ -48,9 +48,9 @@ async def test_after_a_crash_a_smaller_runtime_alone_is_none_for_some_restart_by
     None
 ):
     async with stage("ks5l") as on:
-        plan, effect = await on.planned(FORCE), on.effect()
-        await on.driver.apply(plan, effect)
-        evidence = await on.after_a_crash(plan, effect, "intent_at", later_s=220)
+        plan, permit = await on.planned(FORCE), on.permit()
+        await on.driver.apply(plan, permit)
+        evidence = await on.after_a_crash(plan, permit, "intent_at", later_s=220)
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
 
 
@@ -58,12 +58,12 @@ async def test_after_a_crash_a_smaller_runtime_alone_is_none_for_some_restart_by
 async def test_after_a_crash_with_the_outage_noted_the_runtime_settles_it(key: str) -> None:
     async with stage(key) as on:
         plan = await on.planned(FORCE)
-        effect = on.effect()
+        permit = on.permit()
         with contextlib.suppress(OutcomeUnknownError):
-            await on.driver.apply(plan, effect)
-        kept = {"intent_at": effect.notes["intent_at"], "outage_at": to_text(on.clock.now())}
+            await on.driver.apply(plan, permit)
+        kept = {"intent_at": permit.notes["intent_at"], "outage_at": to_text(on.clock.now())}
         await on.miner.clock.sleep(200)
-        evidence = await on.another_driver().verify(plan, on.effect(kept))
+        evidence = await on.another_driver().verify(plan, on.permit(kept))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert "outage" in evidence.signal
 
@@ -72,10 +72,10 @@ async def test_an_order_the_daemon_never_got_is_not_done() -> None:
     async with stage("ks5l") as on:
         plan = await on.planned(FORCE)
         on.faults.add("answers_error", code=1, message="Connect miner failed!", times=1)
-        effect = on.effect()
+        permit = on.permit()
         with pytest.raises(Exception, match="Connect miner failed"):
-            await on.driver.apply(plan, effect)
-        assert (await on.driver.verify(plan, effect)).outcome == "not_done"
+            await on.driver.apply(plan, permit)
+        assert (await on.driver.verify(plan, permit)).outcome == "not_done"
         assert not on.ledger("reboot", phase="received")
 
 

@@ -77,9 +77,9 @@ async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(
     make: MakeCase, key: str, need: Need, kept: tuple[str, ...]
 ) -> None:
     async with make.begin(key) as on:
-        plan, effect = await on.planned(make.change(need)), on.effect()
-        await on.driver.apply(plan, effect)
-        evidence = await on.after_a_crash(plan, effect, *kept)
+        plan, permit = await on.planned(make.change(need)), on.permit()
+        await on.driver.apply(plan, permit)
+        evidence = await on.after_a_crash(plan, permit, *kept)
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert len(on.ledger(need)) == 1
 
@@ -87,10 +87,10 @@ async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(
 @each_change(*ORDERS, Need.REBOOT)
 async def test_without_leave_nothing_is_sent(make: MakeCase, key: str, need: Need) -> None:
     async with make.begin(key) as on:
-        plan, effect = await on.planned(make.change(need)), on.effect()
-        effect.refuse = PolicyRefusedError("no lease")
+        plan, permit = await on.planned(make.change(need)), on.permit()
+        permit.refuse = PolicyRefusedError("no lease")
         with pytest.raises(PolicyRefusedError):
-            await on.driver.apply(plan, effect)
+            await on.driver.apply(plan, permit)
         assert not on.ledger(phase="received")
 
 

@@ -89,11 +89,11 @@ async def test_a_file_the_miner_rejects_is_named_as_such_and_nothing_is_restarte
     async with make.begin(key) as on:
         image = bytearray(on.single_image())
         image[-1] ^= 1
-        plan, effect = await on.planned(on.file(tmp_path / on.image_name, image)), on.effect()
+        plan, permit = await on.planned(on.file(tmp_path / on.image_name, image)), on.permit()
         with pytest.raises(BadFirmwareError, match=make.seal_error):
-            await on.driver.apply(plan, effect)
+            await on.driver.apply(plan, permit)
         await on.miner.clock.sleep(60)
-        assert effect.sent == 1
+        assert permit.sent == 1
         assert on.miner.boot == 1
         assert not on.ledger("reboot", phase="received")
 
@@ -145,8 +145,8 @@ async def test_after_a_crash_the_plan_alone_is_enough_where_the_miner_restarts_i
 async def looked_at_after_a_crash(make: MakeCase, key: str, folder: Path, *kept: str) -> None:
     async with make.begin(key) as on:
         change = on.newer(folder)
-        plan, effect = await on.planned(change), on.effect()
-        await on.driver.apply(plan, effect)
+        plan, permit = await on.planned(change), on.permit()
+        await on.driver.apply(plan, permit)
         Path(change.path).unlink()
-        evidence = await on.after_a_crash(plan, effect, *kept)
+        evidence = await on.after_a_crash(plan, permit, *kept)
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence

@@ -33,10 +33,10 @@ def change_of(make: MakeCase, need: Need, on: Any, folder: Path) -> AnyChange:
     return on.newer(folder) if need is Need.FIRMWARE else make.change(need)
 
 
-async def sent(on: Any, plan: Plan, effect: MemoryEffect) -> None:
+async def sent(on: Any, plan: Plan, permit: MemoryEffect) -> None:
     """The order given, whether it is answered or not."""
     with suppress(OutcomeUnknownError):
-        await on.driver.apply(plan, effect)
+        await on.driver.apply(plan, permit)
 
 
 @each_change(Need.LIGHT, Need.POOLS, Need.MODE)
@@ -82,14 +82,14 @@ async def test_nothing_is_planned_for_another_miner_or_sent_to_it(
     make: MakeCase, key: str, need: Need, tmp_path: Path
 ) -> None:
     async with make.begin(key, stranger=True) as on:
-        change, effect = change_of(make, need, on, tmp_path), on.effect()
+        change, permit = change_of(make, need, on, tmp_path), on.permit()
         plan = await on.planned(change)
         on.change_hands()
         with pytest.raises(WrongDeviceError, match=on.stranger.mac):
-            await on.driver.apply(plan, effect)
+            await on.driver.apply(plan, permit)
         with pytest.raises(WrongDeviceError, match=on.stranger.mac):
             await on.driver.plan(change)
-        assert effect.sent == 0
+        assert permit.sent == 0
         assert not on.ledger(phase="received")
 
 
@@ -98,23 +98,23 @@ async def test_what_another_miner_shows_afterwards_is_not_taken_for_the_outcome(
     make: MakeCase, key: str, need: Need, tmp_path: Path
 ) -> None:
     async with make.begin(key, stranger=True) as on:
-        plan, effect = await on.planned(change_of(make, need, on, tmp_path)), on.effect()
-        await sent(on, plan, effect)
+        plan, permit = await on.planned(change_of(make, need, on, tmp_path)), on.permit()
+        await sent(on, plan, permit)
         on.change_hands()
         with pytest.raises(WrongDeviceError, match=on.stranger.mac):
-            await on.driver.verify(plan, effect)
+            await on.driver.verify(plan, permit)
         assert {line["miner"] for line in on.ledger(phase="received")} <= {on.miner.mac}
 
 
 @each(Need.REBOOT)
 async def test_a_plan_that_outlived_a_crash_knows_whose_it_is(make: MakeCase, key: str) -> None:
     async with make.begin(key, stranger=True) as on:
-        plan, effect = await on.planned(FORCE), on.effect()
-        await sent(on, plan, effect)
+        plan, permit = await on.planned(FORCE), on.permit()
+        await sent(on, plan, permit)
         on.change_hands()
         driver = await on.open_driver(on.stranger, on.driver.timing)  # all that the agent knows now
         with pytest.raises(WrongDeviceError, match=on.stranger.mac):
-            await driver.verify(plan, on.effect(effect.notes))
+            await driver.verify(plan, on.permit(permit.notes))
 
 
 class Relay(MemoryEffect):
@@ -133,10 +133,10 @@ async def test_the_reboot_behind_an_upload_does_not_reach_another_miner(
     make: MakeCase, key: str, tmp_path: Path
 ) -> None:
     async with make.begin(key, stranger=True) as on:
-        plan, effect = await on.planned(on.newer(tmp_path)), Relay(on.clock)
-        effect.on = on
+        plan, permit = await on.planned(on.newer(tmp_path)), Relay(on.clock)
+        permit.on = on
         try:
-            await on.driver.apply(plan, effect)
+            await on.driver.apply(plan, permit)
         except WrongDeviceError:
             assert not make.can(Need.OWN_RESTART, key)
         else:
@@ -161,20 +161,20 @@ async def test_a_miner_that_tells_no_mac_is_not_certain_to_be_the_one_that_is_me
     make: MakeCase, key: str
 ) -> None:
     async with make.begin(key) as on:
-        plan, effect = await on.planned(pools(A)), on.effect()
+        plan, permit = await on.planned(pools(A)), on.permit()
         for told in ("00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF", ""):
             on.faults.add("changes_mac", mac=told)
             with pytest.raises(WrongDeviceError, match="does not tell"):
-                await on.driver.apply(plan, effect)
+                await on.driver.apply(plan, permit)
             on.faults.remove("changes_mac")
         on.faults.add("changes_mac", mac="")
         with pytest.raises(WrongDeviceError, match="does not tell"):
             await on.driver.plan(pools(A))
         assert not on.ledger(phase="received")
         on.faults.remove("changes_mac")
-        await sent(on, plan, effect)
+        await sent(on, plan, permit)
         on.faults.add("changes_mac", mac="")
-        evidence = await on.driver.verify(plan, effect)
+        evidence = await on.driver.verify(plan, permit)
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
         assert "does not tell" in evidence.reason
 

@@ -98,17 +98,17 @@ async def test_a_mere_restart_of_the_process_is_not_called_a_reboot(
     async with make.begin(key) as on:
         plan = await on.planned(FORCE)
         getattr(on.miner, event)()
-        effect = on.effect({"intent_at": to_text(on.clock.now())})
-        evidence = await on.driver.verify(plan, effect)
+        permit = on.permit({"intent_at": to_text(on.clock.now())})
+        evidence = await on.driver.verify(plan, permit)
         assert (evidence.outcome, evidence.verified) == make.restart, evidence
 
 
 @each(Need.REBOOT)
 async def test_after_a_crash_a_miner_that_ran_on_was_not_rebooted(make: MakeCase, key: str) -> None:
     async with make.begin(key) as on:
-        plan, effect = await on.planned(FORCE), on.effect()
-        async with effect.sending():
+        plan, permit = await on.planned(FORCE), on.permit()
+        async with permit.sending():
             pass
         # well after the window in which an outage counts
-        evidence = await on.after_a_crash(plan, effect, "intent_at", later_s=220)
+        evidence = await on.after_a_crash(plan, permit, "intent_at", later_s=220)
         assert (evidence.outcome, evidence.verified) == ("not_done", True), evidence

@@ -152,32 +152,32 @@ async def test_a_web_server_that_asks_no_password_is_no_stock_antminer():
 
 async def test_a_change_is_sent_once_with_its_body_and_after_the_leave():
     web = Web()
-    effect = MemoryEffect(VirtualClock())
+    permit = MemoryEffect(VirtualClock())
     async with cgi_on(web) as cgi:
-        response = await cgi.act("POST", "blink.cgi", b'{"blink":true}', effect)
+        response = await cgi.act("POST", "blink.cgi", b'{"blink":true}', permit)
     assert response.status == 200
-    assert effect.sent == 1
+    assert permit.sent == 1
     # The first request only fetched the challenge, so that no body was sent to be refused.
     assert [body for body in web.bodies if body] == [b'{"blink":true}']
 
 
 async def test_a_change_refused_for_its_nonce_is_sent_again_and_only_then():
     web = Web(nonce_uses=1)
-    effect = MemoryEffect(VirtualClock())
+    permit = MemoryEffect(VirtualClock())
     async with cgi_on(web) as cgi:
         await cgi.get("stats.cgi")
-        await cgi.act("POST", "blink.cgi", b"{}", effect)
-    assert effect.sent == 2  # a 401 proves that the script did not run
+        await cgi.act("POST", "blink.cgi", b"{}", permit)
+    assert permit.sent == 2  # a 401 proves that the script did not run
 
 
 async def test_a_change_whose_answer_is_lost_is_unknown_and_not_repeated():
     web = Web()
     web.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ncut"
-    effect = MemoryEffect(VirtualClock())
+    permit = MemoryEffect(VirtualClock())
     async with cgi_on(web) as cgi:
         with pytest.raises(OutcomeUnknownError):
-            await cgi.act("POST", "set_miner_conf.cgi", b"{}", effect)
-    assert effect.sent == 1
+            await cgi.act("POST", "set_miner_conf.cgi", b"{}", permit)
+    assert permit.sent == 1
     assert len([body for body in web.bodies if body]) == 1
 
 

@@ -44,17 +44,17 @@ _LIMIT_S: Final = 1200.0  # the longest proof, and the deadlines of what hangs b
 
 async def carried_out(on: Stage, plan: Plan) -> tuple[str, int]:
     """How it ended, by the driver's own word, and how often its leave to send was taken."""
-    effect = on.effect()
+    permit = on.permit()
     try:
-        await on.driver.apply(plan, effect)
+        await on.driver.apply(plan, permit)
     except OutcomeUnknownError:
         pass
     except MinerError:
-        return "refused", effect.sent
+        return "refused", permit.sent
     try:
-        return (await on.driver.verify(plan, effect)).outcome, effect.sent
+        return (await on.driver.verify(plan, permit)).outcome, permit.sent
     except MinerError:
-        return "unknown", effect.sent
+        return "unknown", permit.sent
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -86,13 +86,13 @@ async def test_a_token_that_never_comes_costs_no_more_than_its_deadline(key: str
     async with stage(key, read_s=0.5) as on:
         plan = await on.planned(CHANGES["reboot"])
         on.faults.add("token_never")
-        effect = on.effect()
+        permit = on.permit()
         begun = on.clock.mono()
         with pytest.raises(MinerError) as caught:  # a driver that has no token or salt yet
-            await on.another_driver().apply(plan, effect)
+            await on.another_driver().apply(plan, permit)
         assert not isinstance(caught.value, OutcomeUnknownError)
         assert on.clock.mono() - begun < 3.0
-        assert (effect.sent, on.ledger("reboot", phase="received")) == (0, [])
+        assert (permit.sent, on.ledger("reboot", phase="received")) == (0, [])
 
 
 @pytest.mark.parametrize(("key", "fault"), CASES)

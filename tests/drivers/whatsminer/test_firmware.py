@@ -53,10 +53,10 @@ async def test_a_miner_that_never_gets_ready_is_sent_no_file(key: str, tmp_path:
     async with stage(key, upload_s=1.0) as on:
         plan = await on.planned(on.newer(tmp_path))
         if key == "m50s":
-            await on.driver.apply(await on.planned(_light()), on.effect())  # has its token
+            await on.driver.apply(await on.planned(_light()), on.permit())  # has its token
         on.faults.add("resets", match=["update_firmware", "enc"])
         with pytest.raises(RefusedError, match="none was sent"):
-            await on.driver.apply(plan, on.effect())
+            await on.driver.apply(plan, on.permit())
         assert not on.ledger("firmware", phase="received")
 
 

@@ -27,9 +27,9 @@ async def test_an_intent_outlived_by_a_slow_login_still_gives_the_order_its_time
     async with stage("m20s") as on:
         plan = await on.planned(Light(on=True))
         long_ago = on.clock.now() - timedelta(seconds=60)  # a minute of the device
-        effect = on.effect({"intent_at": to_text(long_ago)})
-        await on.driver.apply(plan, effect)
-        assert (await on.driver.verify(plan, effect)).outcome == "done"
+        permit = on.permit({"intent_at": to_text(long_ago)})
+        await on.driver.apply(plan, permit)
+        assert (await on.driver.verify(plan, permit)).outcome == "done"
         assert on.miner.light
 
 

@@ -21,11 +21,11 @@ ON = Light(on=True)
 async def refused(on: Stage, kind: type[MinerError], match: str) -> MemoryEffect:
     """Try the light; it must be refused so, and nothing may have happened."""
     plan = await on.planned(ON)
-    effect = on.effect()
+    permit = on.permit()
     with pytest.raises(kind, match=match):
-        await on.driver.apply(plan, effect)
+        await on.driver.apply(plan, permit)
     assert not on.ledger()
-    return effect
+    return permit
 
 
 @pytest.mark.parametrize("key", WRITABLE)
@@ -56,23 +56,23 @@ async def test_no_place_for_a_token_is_waited_for_once_and_then_busy(key: str, b
     faults = ["busy_slots", *(["bare_136"] if bare else [])]
     async with stage(key, *faults) as on:
         began = on.miner.clock.now()
-        effect = await refused(on, BusyError, "token")
-        assert effect.sent == 0
+        permit = await refused(on, BusyError, "token")
+        assert permit.sent == 0
         assert on.miner.clock.now() - began >= 180.0
 
 
 @pytest.mark.parametrize("key", WRITABLE)
 async def test_a_token_that_never_comes_is_an_error_before_anything_is_sent(key: str) -> None:
     async with stage(key, "token_never", read_s=1.0) as on:
-        effect = await refused(on, MalformedError, "salt|reply|hung up|answer")
-        assert effect.sent == 0
+        permit = await refused(on, MalformedError, "salt|reply|hung up|answer")
+        assert permit.sent == 0
 
 
 @pytest.mark.parametrize("key", WRITABLE)
 async def test_tokens_that_are_worth_nothing_end_after_one_more_try(key: str) -> None:
     async with stage(key, "token_expires_at_once") as on:
-        effect = await refused(on, AuthFailedError, "token|credentials")
-        assert effect.sent <= 2
+        permit = await refused(on, AuthFailedError, "token|credentials")
+        assert permit.sent <= 2
 
 
 @pytest.mark.parametrize("key", ON_4028)
@@ -80,18 +80,18 @@ async def test_one_token_serves_many_orders(key: str) -> None:
     async with stage(key) as on:
         for number in range(6):
             plan = Plan(change=Light(on=number % 2 == 0), before={"light_on": None})
-            await on.driver.apply(plan, on.effect())
+            await on.driver.apply(plan, on.permit())
         assert on.miner.tokens.live("127.0.0.1") == 1
 
 
 @pytest.mark.parametrize("key", ON_4028)
 async def test_a_token_lost_with_a_restart_is_renewed_and_the_order_given_once(key: str) -> None:
     async with stage(key) as on:
-        await on.driver.apply(await on.planned(ON), on.effect())
+        await on.driver.apply(await on.planned(ON), on.permit())
         await on.miner.clock.sleep(5)
         on.miner.tokens.clear()
         plan = Plan(change=Light(on=False), before={"light_on": True})
-        await on.driver.apply(plan, on.effect())
+        await on.driver.apply(plan, on.permit())
         assert len(on.ledger("light", phase="received")) == 2
 
 
@@ -124,8 +124,8 @@ async def test_frames_that_lie_about_their_length_end_in_a_named_error(fault: st
         plan = await on.planned(ON)
         on.faults.add(fault, match=["set.system.led"])
         with pytest.raises(MinerError):
-            await on.driver.apply(plan, on.effect())
+            await on.driver.apply(plan, on.permit())
         on.faults.clear()
-        evidence = await on.driver.verify(plan, on.effect())
+        evidence = await on.driver.verify(plan, on.permit())
         assert evidence.outcome == "done", evidence
         assert len(on.ledger("light", phase="received")) == 1

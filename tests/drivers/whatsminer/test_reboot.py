@@ -22,9 +22,9 @@ async def test_a_miner_that_is_switched_off_needs_no_force(key: str) -> None:
 @pytest.mark.parametrize("key", WRITABLE)
 async def test_the_boards_own_count_proves_a_reboot_nobody_saw(key: str) -> None:
     async with stage(key) as on:
-        plan, effect = await on.planned(FORCE), on.effect()
-        await on.driver.apply(plan, effect)
-        evidence = await on.after_a_crash(plan, effect, "intent_at", later_s=200)
+        plan, permit = await on.planned(FORCE), on.permit()
+        await on.driver.apply(plan, permit)
+        evidence = await on.after_a_crash(plan, permit, "intent_at", later_s=200)
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert evidence.signal == "smaller time since boot"
 

@@ -66,8 +66,8 @@ async def test_a_stop_that_does_not_last_is_not_called_one() -> None:
 async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) -> None:
     async with stage(key) as on:
         plan = await on.planned(Suspend())
-        effect = on.effect()
-        await on.driver.apply(plan, effect)
-        notes = {"intent_at": effect.notes["intent_at"]}
-        evidence = await on.another_driver().verify(plan, on.effect(notes))
+        permit = on.permit()
+        await on.driver.apply(plan, permit)
+        notes = {"intent_at": permit.notes["intent_at"]}
+        evidence = await on.another_driver().verify(plan, on.permit(notes))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence

@@ -152,9 +152,9 @@ async def test_a_refused_token_is_renewed_once_and_the_order_given_once():
     async with tokens_of(miner) as (tokens, clock):
         await tokens.write(LED, MemoryEffect(clock))
         miner.answers = [{"STATUS": "E", "Code": 135, "Msg": "check token err"}]
-        effect = MemoryEffect(clock)
-        assert (await tokens.write(LED, effect)).Code == 131
-        assert (miner.asked, effect.sent) == (2, 2)
+        permit = MemoryEffect(clock)
+        assert (await tokens.write(LED, permit)).Code == 131
+        assert (miner.asked, permit.sent) == (2, 2)
 
 
 async def test_a_second_refusal_of_the_token_ends_it():
@@ -215,13 +215,13 @@ async def test_a_house_that_stays_full_is_busy_and_the_next_order_waits_its_time
     miner = Miner()
     async with tokens_of(miner) as (tokens, clock):
         miner.refusals = [FULL, {"Code": 136}, FULL, FULL]
-        effect = MemoryEffect(clock)
+        permit = MemoryEffect(clock)
         with pytest.raises(BusyError, match="30 minutes"):
-            await tokens.write(LED, effect)
-        assert (miner.asked, clock.slept, effect.sent) == (2, [FULL_S], 0)
+            await tokens.write(LED, permit)
+        assert (miner.asked, clock.slept, permit.sent) == (2, [FULL_S], 0)
         clock.at_mono += 60
         with pytest.raises(BusyError):
-            await tokens.write(LED, effect)
+            await tokens.write(LED, permit)
         assert (miner.asked, clock.slept) == (3, [FULL_S, FULL_S - 60])
 
 
@@ -238,10 +238,10 @@ async def test_a_token_without_its_parts_is_malformed_and_nothing_is_sent(reply:
     miner = Miner()
     async with tokens_of(miner) as (tokens, clock):
         miner.refusals = [reply]
-        effect = MemoryEffect(clock)
+        permit = MemoryEffect(clock)
         with pytest.raises(MalformedError):
-            await tokens.write(LED, effect)
-        assert effect.sent == 0
+            await tokens.write(LED, permit)
+        assert permit.sent == 0
 
 
 @pytest.mark.parametrize("code", [131, 133, 134])
@@ -275,15 +275,15 @@ async def test_a_refusal_proves_that_nothing_happened():
 async def test_nobody_there_is_unreachable_before_anything_is_sent():
     clock = StillClock()
     endpoint = Endpoint(host=address(), rpc_port=9, v3_port=9)
-    effect = MemoryEffect(clock)
+    permit = MemoryEffect(clock)
     wire = Wire(endpoint, clock, TIMING)
     for call in (
-        Tokens(wire, ADMIN).write(LED, effect),
-        Api3(wire, ADMIN).write("set.system.reboot", None, effect),
+        Tokens(wire, ADMIN).write(LED, permit),
+        Api3(wire, ADMIN).write("set.system.reboot", None, permit),
     ):
         with pytest.raises(UnreachableError):
             await call
-    assert effect.sent == 0
+    assert permit.sent == 0
 
 
 # --- API v3 --------------------------------------------------------------------------------------
@@ -350,9 +350,9 @@ async def test_no_permission_is_tried_again_with_a_new_salt_and_no_more():
     async with v3_of(miner) as (v3, clock):
         await v3.write("set.system.led", "auto", MemoryEffect(clock))
         miner.codes = [DENIED]
-        effect = MemoryEffect(clock)
-        await v3.write("set.system.led", "auto", effect)
-        assert effect.sent == 2
+        permit = MemoryEffect(clock)
+        await v3.write("set.system.led", "auto", permit)
+        assert permit.sent == 2
         miner.codes = [DENIED, DENIED, DENIED]
         with pytest.raises(AuthFailedError, match="credentials"):
             await v3.write("set.system.led", "auto", MemoryEffect(clock))
@@ -371,7 +371,7 @@ async def test_without_a_password_nothing_is_sent():
     miner = Miner3()
     async with v3_of(miner) as (v3, clock):
         v3.replace_credentials(None)
-        effect = MemoryEffect(clock)
+        permit = MemoryEffect(clock)
         with pytest.raises(AuthFailedError, match="no password is known"):
-            await v3.write("set.system.led", "auto", effect)
-        assert (effect.sent, miner.asked) == (0, [])
+            await v3.write("set.system.led", "auto", permit)
+        assert (permit.sent, miner.asked) == (0, [])
