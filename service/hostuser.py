@@ -20,6 +20,11 @@ class HostUser(msgspec.Struct, frozen=True):
     gid: int
     name: str
 
+    @property
+    def owner(self) -> str:
+        """As `chown` takes it: a user without a name has no group of its own for it to look up."""
+        return f"{self.uid}:{self.gid}" if self.name == str(self.uid) else f"{self.name}:"
+
 
 def is_root() -> bool:
     return os.geteuid() == 0
@@ -94,11 +99,17 @@ def acting_as_owner(folder: Path) -> Iterator[None]:
 
 
 def check_way(folder: Path) -> None:
-    """Root follows no link of another user. Raises PermissionError."""
-    whole = folder.absolute()
-    for each in (whole, *whole.parents):
-        if each.is_symlink() and each.lstat().st_uid != 0:
-            raise PermissionError(errno.EPERM, "is a link of another user", str(each))
+    """Root follows no link of another user, nor one of its own that leads to such a link. Raises PermissionError."""
+    ways, seen = [folder.absolute()], set[Path]()
+    while ways:
+        whole = ways.pop()
+        for each in (whole, *whole.parents):
+            if each in seen or not each.is_symlink():
+                continue
+            if each.lstat().st_uid != 0:
+                raise PermissionError(errno.EPERM, "is a link of another user", str(each))
+            seen.add(each)
+            ways.append(each.parent / each.readlink())
 
 
 def _user(uid: int, gid: int) -> HostUser:

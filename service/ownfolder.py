@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -48,7 +50,7 @@ def folder_trouble(folder: Path, who: HostUser) -> str | None:
     """Why `who`, whom we act as, cannot use the folder of a disk that works, and what to do. Raises OSError."""
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "is missing"
-        return f"{folder} {what}; run: install -d -m 0700 -o {who.name} {folder}"
+        return f"{folder} {what}; run: install -d -m 0700 -o {who.name} {quoted(folder)}"
     if is_accessible(folder, os.R_OK | os.W_OK | os.X_OK):
         return None
     owner = owner_of(folder)
@@ -71,8 +73,13 @@ def unwritable(folder: Path) -> list[str]:
     return [
         each.name
         for each in sorted(folder.iterdir())
-        if not is_accessible(each, os.R_OK | os.W_OK) and not _is_gone(each)
+        if not is_accessible(each, _needed(each)) and not _is_gone(each)
     ]
+
+
+def quoted(path: Path) -> str:
+    """As a command takes it."""
+    return shlex.quote(str(path))
 
 
 def is_accessible(path: Path, mode: int) -> bool:
@@ -97,8 +104,17 @@ def _why_not(folder: Path, who: HostUser) -> str | None:
 
 def _fix(folder: Path, those: Iterable[Path], who: HostUser) -> str:
     if all(each.lstat().st_uid == who.uid for each in those):
-        return f"chmod -R u+rwX {folder}"
-    return f"chown -R {who.name}: {folder}"
+        return f"chmod -R u+rwX {quoted(folder)}"
+    return f"chown -R {who.owner} {quoted(folder)}"
+
+
+def _needed(path: Path) -> int:
+    """What whoever writes there has to be allowed."""
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        is_folder = False
+    return os.R_OK | os.W_OK | (os.X_OK if is_folder else 0)
 
 
 def _is_sound(path: Path) -> bool:

@@ -80,7 +80,8 @@ def test_root_goes_no_way_that_another_user_laid(data: Path) -> None:
     (data.parent / "etc").mkdir()
     (data / "sub").symlink_to(data.parent / "etc")
     os.chown(data / "sub", OWNER.uid, OWNER.gid, follow_symlinks=False)
-    for folder in (data / "sub", data / "sub" / "new"):
+    (data.parent / "mine").symlink_to(data / "sub")
+    for folder in (data / "sub", data / "sub" / "new", data.parent / "mine"):
         _, err = run("workspace", "create", "--name", "W", "--data", str(folder), status=1)
         assert err == f"miner-cloud: {data / 'sub'}: is a link of another user\n"
     assert list((data.parent / "etc").iterdir()) == []
@@ -95,7 +96,7 @@ def test_a_file_that_root_left_is_named_with_its_owner_and_what_to_run(
     os.chown(data / name, 0, 0)
     with acting_as(OWNER):
         _, err = run("workspace", "list", "--data", str(data), status=1)
-    words = f"{name} in {data} cannot be written by 54321; run: chown -R 54321: {data}"
+    words = f"{name} in {data} cannot be written by 54321; run: chown -R 54321:54321 {data}"
     assert err == f"miner-cloud: {words}\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -70,7 +71,9 @@ async def test_a_state_folder_of_another_ends_the_daemon_before_anything_is_begu
     site: Path,
 ) -> None:
     state = site / "state"
-    words = f"{state} cannot be written by 54321, it belongs to root; run: chown -R 54321: {state}"
+    words = (
+        f"{state} cannot be written by 54321, it belongs to root; run: chown -R 54321:54321 {state}"
+    )
     ran = await as_agent("run", "--config", site / "config.toml", "--json")
     assert ran.code == 1
     assert ran.document["error"]["message"] == words
@@ -94,8 +97,29 @@ def test_a_file_of_another_in_it_ends_the_daemon_too_if_the_daemon_writes_it(sit
         check_files(state, {"journal", "work"})
     for name in ("journal.db-wal", "work"):
         (state / name).touch(mode=0o600)
-    words = f"journal.db-wal, work in {state} cannot be written by 54321; run: chown -R 54321:"
+    words = f"journal.db-wal, work in {state} cannot be written by 54321; run: chown -R 54321:54321"
     assert refused(state) == f"{words} {state}"
+
+
+@needs_root
+def test_what_is_said_to_run_is_a_command_for_any_folder(site: Path) -> None:
+    """A user without a name (as in a container) has no group by name, and a folder may have a blank in its."""
+    state = site / "of a farm"
+    state.mkdir(mode=0o700)
+    command = refused(state).partition("; run: ")[2]
+    subprocess.run(shlex.split(command), check=True)
+    with acting_as(AGENT):
+        check_files(state, {"journal", "work"})
+
+
+@needs_root
+def test_a_folder_in_it_that_nobody_may_enter_is_named(site: Path) -> None:
+    state = site / "state"
+    (state / "work").mkdir(mode=0o600)
+    for each in (state, state / "work"):
+        os.chown(each, AGENT.uid, AGENT.gid)
+    words = f"work in {state} cannot be written by 54321; run: chmod -R u+rwX {state}"
+    assert refused(state) == words
 
 
 @needs_root
