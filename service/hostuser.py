@@ -66,14 +66,19 @@ def acting_as(user: HostUser) -> Iterator[None]:
         return
     groups, gid = os.getgroups(), os.getegid()
     try:
-        os.setgroups(_groups(user))
-        os.setegid(user.gid)
-        os.seteuid(user.uid)
+        try:
+            os.setgroups(_groups(user))
+            os.setegid(user.gid)
+            os.seteuid(user.uid)
+        except PermissionError as error:  # as in a container that was left without them
+            words = f"root may not act as {user.name} here (CAP_SETGID, CAP_SETUID): run it as that user"
+            raise PermissionError(error.errno, words) from None
         yield
     finally:
         os.seteuid(0)
         os.setegid(gid)
-        os.setgroups(groups)
+        if os.getgroups() != groups:
+            os.setgroups(groups)
 
 
 @contextmanager

@@ -49,8 +49,9 @@ def check_folder(folder: Path) -> None:
 def folder_trouble(folder: Path, who: HostUser) -> str | None:
     """Why `who`, whom we act as, cannot use the folder of a disk that works, and what to do. Raises OSError."""
     if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "is missing"
-        return f"{folder} {what}; run: install -d -m 0700 -o {who.name} {quoted(folder)}"
+        if _is_there(folder):
+            return f"{folder} is no folder, nor a link to one: move it away, or name another place"
+        return f"{folder} is missing; run: install -d -m 0700 -o {who.name} {quoted(folder)}"
     if is_accessible(folder, os.R_OK | os.W_OK | os.X_OK):
         return None
     owner = owner_of(folder)
@@ -94,8 +95,8 @@ def is_read_only(path: Path) -> bool:
 
 def _why_not(folder: Path, who: HostUser) -> str | None:
     """Raises OSError."""
-    nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    if is_read_only(nearest):
+    nearest = next(each for each in (folder, *folder.absolute().parents) if _is_there(each))
+    if nearest.exists() and is_read_only(nearest):
         return None
     if nearest != folder and is_accessible(nearest, os.W_OK | os.X_OK):
         return None  # it will be made there
@@ -106,6 +107,11 @@ def _fix(folder: Path, those: Iterable[Path], who: HostUser) -> str:
     if all(each.lstat().st_uid == who.uid for each in those):
         return f"chmod -R u+rwX {quoted(folder)}"
     return f"chown -R {who.owner} {quoted(folder)}"
+
+
+def _is_there(path: Path) -> bool:
+    """Whether anything is, be it a link that leads nowhere. Raises OSError."""
+    return path.exists() or path.is_symlink()
 
 
 def _needed(path: Path) -> int:

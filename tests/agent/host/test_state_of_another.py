@@ -26,7 +26,7 @@ AGENT = HostUser(54321, 54321, "54321")  # a number is enough to be a user
 AS_AGENT = f"""
 import os, sys, agent.cli.app, agent.cli.commands, agent.daemon, agent.link.enroll, agent.cli.doctor, agent.journal, service.notify
 import agent.sinks.rigmonitor.checkup, uvloop
-os.setgroups([]); os.setegid({AGENT.gid}); os.seteuid({AGENT.uid})
+os.setgroups([]); os.setresgid(*[{AGENT.gid}] * 3); os.setresuid(*[{AGENT.uid}] * 3)
 agent.cli.app.main()
 """
 
@@ -140,6 +140,14 @@ def test_a_folder_that_is_missing_is_no_trouble_where_it_can_be_made(site: Path)
     with acting_as(AGENT):
         check_folder(new)
     assert not new.exists()
+
+
+@pytest.mark.parametrize("there", ["file", "link"])
+def test_what_is_no_folder_has_to_make_room_for_one(tmp_path: Path, there: str) -> None:
+    state = tmp_path / "state"
+    state.touch() if there == "file" else state.symlink_to("nowhere")
+    with pytest.raises(ForeignFolderError, match="is no folder, nor a link to one: move it away"):
+        check_folder(state)
 
 
 def test_a_disk_that_is_full_or_read_only_is_no_reason_not_to_start(tmp_path: Path) -> None:
