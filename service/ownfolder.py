@@ -29,7 +29,8 @@ def check_files(folder: Path, ours: Collection[str]) -> None:
             if each.partition(".db")[0] in ours and _is_sound(folder / each)
         ]
         if named:
-            raise ForeignFolderError(files_trouble(folder, named, ", ".join(named), myself()))
+            shown = ", ".join(map(shown_name, named))
+            raise ForeignFolderError(files_trouble(folder, named, shown, myself()))
 
 
 def check_folder(folder: Path) -> None:
@@ -76,6 +77,11 @@ def unwritable(folder: Path) -> list[str]:
         for each in sorted(folder.iterdir())
         if not is_accessible(each, _needed(each)) and not _is_gone(each)
     ]
+
+
+def shown_name(name: str) -> str:
+    """A name that somebody else gave: in one line, and nothing that a terminal would obey."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode()
 
 
 def quoted(path: Path) -> str:

@@ -48,6 +48,7 @@ from service.ownfolder import (
     is_accessible,
     is_read_only,
     quoted,
+    shown_name,
     unwritable,
 )
 
@@ -208,7 +209,8 @@ def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
         return
     foreign = unwritable(folder)
     if foreign:
-        yield Finding(PROBLEM, subject, files_trouble(folder, foreign, _named(foreign), who))
+        shown = _named([shown_name(each) for each in foreign])
+        yield Finding(PROBLEM, subject, files_trouble(folder, foreign, shown, who))
     free = shutil.disk_usage(folder).free
     wanted = _ROOM_BYTES + config.state.buffer_max_mb * 2**20
     level = OK if free > wanted else PROBLEM if free < _ROOM_BYTES else WARNING

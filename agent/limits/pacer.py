@@ -17,7 +17,7 @@ WITHIN_S: Final = 10.0
 class Pacer:
     """At most `most()` orders begin in any `WITHIN_S` seconds, on the monotonic clock.
 
-    Ticket is given evenly, one each `WITHIN_S / most()` seconds: miners that begin to draw in the same instant trip a
+    Leave is given evenly, one each `WITHIN_S / most()` seconds: miners that begin to draw in the same instant trip a
     breaker that bears them one after the other. What happens between leave and order (a connect, a look, the disk) may
     push orders together, so a leave that is not used yet counts as an order of this very moment.
 
