@@ -70,9 +70,10 @@ def acting_as(user: HostUser) -> Iterator[None]:
             os.setgroups(_groups(user))
             os.setegid(user.gid)
             os.seteuid(user.uid)
-        except PermissionError as error:  # as in a container that was left without them
+        except OSError as error:
+            # In a container that was left without these rights, or that knows no such user.
             words = f"root may not act as {user.name} here (CAP_SETGID, CAP_SETUID): run it as that user"
-            raise PermissionError(error.errno, words) from None
+            raise OSError(error.errno, words) from None
         yield
     finally:
         os.seteuid(0)
