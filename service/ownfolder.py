@@ -81,7 +81,7 @@ def unwritable(folder: Path) -> list[str]:
 
 def shown_name(name: str) -> str:
     """A name that somebody else gave: in one line, and nothing that a terminal would obey."""
-    return name if name.isprintable() else name.encode("unicode_escape").decode()
+    return name if name.isprintable() else repr(name)
 
 
 def quoted(path: Path) -> str:

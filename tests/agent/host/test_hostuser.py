@@ -207,7 +207,7 @@ async def test_what_lies_in_the_state_folder_need_not_be_a_file_nor_its_name_tex
     told = await problems(site)
     assert "it is no file" in told["journal"][0]
     (foreign,) = told["state folder"]
-    assert foreign.startswith(r"\x1b[2J, loop, \udcff\udcfe in ")
+    assert foreign.startswith(r"'\x1b[2J', loop, '\udcff\udcfe' in ")
     ran = await miner_agent("doctor", "--config", site / "config.toml")
     assert (ran.code, "Traceback" in ran.err) == (1, False)
     assert r"\udcff\udcfe" in ran.out
