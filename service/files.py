@@ -27,11 +27,12 @@ class FolderLock:
 
     def take(self) -> None:
         """Raises FolderLockedError, which names the process, if another one holds it; OSError if the folder cannot be
-        written.
+        written, or a link lies in the place of the lock: what it leads to is not ours to empty.
         """
         if self._handle is not None:
             return
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        handle = os.open(self._path, flags, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

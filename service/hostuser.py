@@ -20,6 +20,11 @@ class HostUser(msgspec.Struct, frozen=True):
     gid: int
     name: str
 
+    @property
+    def owner(self) -> str:
+        """As `chown` takes it: a user without a name has no group of its own for it to look up."""
+        return f"{self.uid}:{self.gid}" if self.name == str(self.uid) else f"{self.name}:"
+
 
 def is_root() -> bool:
     return os.geteuid() == 0
@@ -61,14 +66,20 @@ def acting_as(user: HostUser) -> Iterator[None]:
         return
     groups, gid = os.getgroups(), os.getegid()
     try:
-        os.setgroups(_groups(user))
-        os.setegid(user.gid)
-        os.seteuid(user.uid)
+        try:
+            os.setgroups(_groups(user))
+            os.setegid(user.gid)
+            os.seteuid(user.uid)
+        except OSError as error:
+            # In a container that was left without these rights, or that knows no such user.
+            words = f"root may not act as {user.name} here (CAP_SETGID, CAP_SETUID): run it as that user"
+            raise OSError(error.errno, words) from None
         yield
     finally:
         os.seteuid(0)
         os.setegid(gid)
-        os.setgroups(groups)
+        if os.getgroups() != groups:
+            os.setgroups(groups)
 
 
 @contextmanager
@@ -94,11 +105,17 @@ def acting_as_owner(folder: Path) -> Iterator[None]:
 
 
 def check_way(folder: Path) -> None:
-    """Root follows no link of another user. Raises PermissionError."""
-    whole = folder.absolute()
-    for each in (whole, *whole.parents):
-        if each.is_symlink() and each.lstat().st_uid != 0:
-            raise PermissionError(errno.EPERM, "is a link of another user", str(each))
+    """Root follows no link of another user, nor one of its own that leads to such a link. Raises PermissionError."""
+    ways, seen = [folder.absolute()], set[Path]()
+    while ways:
+        whole = ways.pop()
+        for each in (whole, *whole.parents):
+            if each in seen or not each.is_symlink():
+                continue
+            if each.lstat().st_uid != 0:
+                raise PermissionError(errno.EPERM, "is a link of another user", str(each))
+            seen.add(each)
+            ways.append(each.parent / each.readlink())
 
 
 def _user(uid: int, gid: int) -> HostUser:

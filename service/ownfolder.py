@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -27,7 +29,8 @@ def check_files(folder: Path, ours: Collection[str]) -> None:
             if each.partition(".db")[0] in ours and _is_sound(folder / each)
         ]
         if named:
-            raise ForeignFolderError(files_trouble(folder, named, ", ".join(named), myself()))
+            shown = ", ".join(map(shown_name, named))
+            raise ForeignFolderError(files_trouble(folder, named, shown, myself()))
 
 
 def check_folder(folder: Path) -> None:
@@ -47,8 +50,9 @@ def check_folder(folder: Path) -> None:
 def folder_trouble(folder: Path, who: HostUser) -> str | None:
     """Why `who`, whom we act as, cannot use the folder of a disk that works, and what to do. Raises OSError."""
     if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "is missing"
-        return f"{folder} {what}; run: install -d -m 0700 -o {who.name} {folder}"
+        if _is_there(folder):
+            return f"{folder} is no folder, nor a link to one: move it away, or name another place"
+        return f"{folder} is missing; run: install -d -m 0700 -o {who.name} {quoted(folder)}"
     if is_accessible(folder, os.R_OK | os.W_OK | os.X_OK):
         return None
     owner = owner_of(folder)
@@ -71,8 +75,18 @@ def unwritable(folder: Path) -> list[str]:
     return [
         each.name
         for each in sorted(folder.iterdir())
-        if not is_accessible(each, os.R_OK | os.W_OK) and not _is_gone(each)
+        if not is_accessible(each, _needed(each)) and not _is_gone(each)
     ]
+
+
+def shown_name(name: str) -> str:
+    """A name that somebody else gave: in one line, and nothing that a terminal would obey."""
+    return name if name.isprintable() else repr(name)
+
+
+def quoted(path: Path) -> str:
+    """As a command takes it."""
+    return shlex.quote(str(path))
 
 
 def is_accessible(path: Path, mode: int) -> bool:
@@ -87,8 +101,8 @@ def is_read_only(path: Path) -> bool:
 
 def _why_not(folder: Path, who: HostUser) -> str | None:
     """Raises OSError."""
-    nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    if is_read_only(nearest):
+    nearest = next(each for each in (folder, *folder.absolute().parents) if _is_there(each))
+    if nearest.exists() and is_read_only(nearest):
         return None
     if nearest != folder and is_accessible(nearest, os.W_OK | os.X_OK):
         return None  # it will be made there
@@ -97,10 +111,22 @@ def _why_not(folder: Path, who: HostUser) -> str | None:
 
 def _fix(folder: Path, those: Iterable[Path], who: HostUser) -> str:
     if all(each.lstat().st_uid == who.uid for each in those):
-        return f"chmod -R u+rwX {folder}"
-    # Of one without a name, chown wants the group said, too.
-    group = who.gid if who.name.isdecimal() else ""
-    return f"chown -R {who.name}:{group} {folder}"
+        return f"chmod -R u+rwX {quoted(folder)}"
+    return f"chown -R {who.owner} {quoted(folder)}"
+
+
+def _is_there(path: Path) -> bool:
+    """Whether anything is, be it a link that leads nowhere. Raises OSError."""
+    return path.exists() or path.is_symlink()
+
+
+def _needed(path: Path) -> int:
+    """What whoever writes there has to be allowed."""
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        is_folder = False
+    return os.R_OK | os.W_OK | (os.X_OK if is_folder else 0)
 
 
 def _is_sound(path: Path) -> bool:

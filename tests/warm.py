@@ -68,6 +68,7 @@ async def started(
     env: Mapping[str, str] | None = None,
 ) -> Life:
     """The `main` of a module, in a process of its own. A stream is a pipe to us, or goes to a file by its descriptor."""
+    assert os.geteuid() == os.getuid(), "a life is of the user who began this process"
     ours: dict[str, int] = {}
     theirs: list[int] = []
     own: list[int] = []

@@ -124,7 +124,10 @@ def enroll(
         str | None, typer.Option(help="Where the cloud is: https://... [url in the config]")
     ] = None,
     config: ConfigFile = None,
-    state: Annotated[Path | None, typer.Option(help="The state folder, without a config.")] = None,
+    # Whether it can be read we say ourselves, with its owner and what to do.
+    state: Annotated[
+        Path | None, typer.Option(readable=False, help="The state folder, without a config.")
+    ] = None,
     ca_file: Annotated[
         Path | None, typer.Option(help="Certificate authority of the cloud.")
     ] = None,

@@ -47,6 +47,8 @@ from service.ownfolder import (
     folder_trouble,
     is_accessible,
     is_read_only,
+    quoted,
+    shown_name,
     unwritable,
 )
 
@@ -168,13 +170,13 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
         *(each.password_file for each in config.credentials),
         *(file for sink in SINKS for file in sink.secret_files(config)),
     )
-    fixes = {each: f"chown {who.name} {each}" for each in secrets if each is not None}
+    fixes = {each: f"chown {who.name} {quoted(each)}" for each in secrets if each is not None}
     public = (
         path,
         config.cloud.ca_file,
         *(file for sink in SINKS for file in sink.public_files(config)),
     )
-    fixes |= {each: f"chmod a+r {each}" for each in public if each is not None}
+    fixes |= {each: f"chmod a+r {quoted(each)}" for each in public if each is not None}
     elsewhere = (_HANDED_OVER, config.state.dir.absolute())
     files = [each for each in fixes if each.absolute().parent not in elsewhere and each.exists()]
     with acting_as(who):
@@ -193,7 +195,9 @@ def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
     subject = "state folder"
     if folder.is_dir() and folder.stat().st_mode & 0o077:
         yield Finding(
-            WARNING, subject, f"others on this host can look into it; run: chmod 0700 {folder}"
+            WARNING,
+            subject,
+            f"others on this host can look into it; run: chmod 0700 {quoted(folder)}",
         )
     if folder.is_dir() and is_read_only(folder):
         text = f"the disk of {folder} is mounted read-only: the agent begins no task until it can be written"
@@ -205,7 +209,8 @@ def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
         return
     foreign = unwritable(folder)
     if foreign:
-        yield Finding(PROBLEM, subject, files_trouble(folder, foreign, _named(foreign), who))
+        shown = _named([shown_name(each) for each in foreign])
+        yield Finding(PROBLEM, subject, files_trouble(folder, foreign, shown, who))
     free = shutil.disk_usage(folder).free
     wanted = _ROOM_BYTES + config.state.buffer_max_mb * 2**20
     level = OK if free > wanted else PROBLEM if free < _ROOM_BYTES else WARNING

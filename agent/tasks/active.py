@@ -15,6 +15,7 @@ from agent.journal.states import IllegalMoveError, State
 from agent.limits.slots import PowerTurn
 from agent.tasks.tasklog import TaskLog
 from contract.clock import Clock
+from contract.errors import ExpiredError
 from contract.link import MinerRef
 from contract.task import SPECS, Kind, Params
 
@@ -88,6 +89,11 @@ class ActiveTask:
         """Whether its first byte waits for the cloud: it happens at most once, and it was the cloud's to hand out."""
         return self.kind is Kind.ONE_SHOT and self.record.from_cloud
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more may be sent for it, whoever still works on it."""
+        return self.phase in (Phase.REVOKED, Phase.SETTLING)
+
     def enter(self, phase: Phase) -> None:
         """The one place where its phase changes. Raises IllegalMoveError for a move that `PHASES` does not hold."""
         if phase not in PHASES[self.phase]:
@@ -96,7 +102,15 @@ class ActiveTask:
 
     @contextmanager
     def during(self, phase: Phase) -> Iterator[None]:
-        """In this phase while inside, unless it is revoked or settled meanwhile."""
+        """In this phase while inside, unless it is revoked or settled meanwhile. Raises ExpiredError where it is so
+        already: who works on it may be told late, or not heed it.
+        """
+        if self.is_closed:
+            raise ExpiredError(
+                "Its execution limit passed before all of it was sent."
+                if self.may_have_sent
+                else "Its execution limit passed before anything was sent. Try again."
+            )
         self.enter(phase)
         try:
             yield

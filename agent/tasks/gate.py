@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.journal.states import State
 from agent.limits.lease import Lease
 from agent.limits.policy import Policy
-from agent.tasks.active import ActiveTask, Phase
+from agent.tasks.active import ActiveTask
 from contract.clock import Clock
 from contract.errors import CancelledTaskError, ExpiredError, PolicyRefusedError
 from contract.task import Kind, MinerParams
@@ -25,7 +25,7 @@ class Gate:
 
     def may_run(self, task: ActiveTask) -> None:
         """Raises CancelledTaskError, ExpiredError or PolicyRefusedError if it is not to be begun at all."""
-        if task.phase is Phase.REVOKED:
+        if task.is_closed:
             raise ExpiredError("Its execution limit passed before anything was sent. Try again.")
         if task.cancel_requested and not task.may_have_sent:
             raise CancelledTaskError("Cancelled before anything was sent.")
@@ -70,7 +70,7 @@ class Gate:
         """Before every further write of a change that was begun. A task whose intent the cloud has acknowledged is
         ours whatever becomes of the lease. Raises ExpiredError or LeaseShortError.
         """
-        if task.phase is Phase.REVOKED:
+        if task.is_closed:
             raise ExpiredError("Its execution limit passed before all of it was sent.")
         if task.pinned or not task.record.from_cloud:
             return

@@ -36,8 +36,15 @@ def _checked_name(name: str) -> str:
 
 
 Name = Annotated[str, typer.Option(callback=_checked_name)]
+# Whether it can be read we say ourselves, with its owner and what to do.
 Data = Annotated[
-    Path, typer.Option("--data", envvar="MINER_CLOUD_DATA", help="Directory of database and files.")
+    Path,
+    typer.Option(
+        "--data",
+        envvar="MINER_CLOUD_DATA",
+        readable=False,
+        help="Directory of database and files.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 Workspace = Annotated[str | None, typer.Option("--workspace", help="Only those of this workspace.")]

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError as DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from service.files import make_private
-from service.ownfolder import check_files
+from service.ownfolder import check_files, check_folder
 
 DATABASE_NAME: Final = "cloud.db"
 # How long to wait for another process (the command line beside the server).
@@ -108,9 +108,10 @@ def sqlite_url(data: Path) -> str:
 
 def prepare(data: Path, *, make: bool = False) -> str:
     """See that a data directory is ours, and that nobody else can read the database in it; gives its URL. `make` makes
-    both where they are missing. Raises NoCloudError, OSError.
+    both where they are missing. Raises NoCloudError, ForeignFolderError, OSError.
     """
     if make:
+        check_folder(data)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if data.is_dir():
         check_files(data, _KEPT)

@@ -423,9 +423,16 @@ def _data_directory() -> Iterator[Guard]:
     yield Guard(
         "root goes through no link of another user",
         "service/hostuser.py",
-        "if each.is_symlink() and each.lstat().st_uid != 0:",
+        "if each.lstat().st_uid != 0:",
         "if False:",
         f"{owner}root_goes_no_way_that_another_user_laid",
+    )
+    yield Guard(
+        "a lock is no link",
+        "service/files.py",
+        " | os.O_NOFOLLOW",
+        "",
+        "tests/service/test_files.py::test_a_link_in_the_place_of_a_lock_is_not_followed",
     )
     yield Guard(
         "a file that another user left is named",
@@ -493,7 +500,7 @@ def _first_steps() -> Iterator[Guard]:
     yield Guard(
         "a disk that is read-only is waited for",
         "service/ownfolder.py",
-        "    if is_read_only(nearest):",
+        "    if nearest.exists() and is_read_only(nearest):",
         "    if False:",
         f"{folder}a_disk_that_is_full_or_read_only_is_no_reason_not_to_start",
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,14 @@ from service.hostuser import HostUser, acting_as
 from tests.cloud.test_cli import CLOUD, ask, run, serving
 
 OWNER = HostUser(54321, 54321, "54321")  # a number is enough to be a user
+OTHER = HostUser(54322, 54322, "54322")
+# All that is imported is imported as root: another user may not be able to read it.
+AS_OTHER = f"""
+import os, cloud.cli, cloud.cli.terminal, cloud.store.access.admin, cloud.store.schema.migrate
+os.setgroups([]); os.setresgid(*[{OTHER.gid}] * 3); os.setresuid(*[{OTHER.uid}] * 3)
+cloud.cli.main()
+"""
+CAP_SETGID, PR_CAPBSET_DROP = 6, 24
 
 
 def _can_owner_read_us() -> bool:
@@ -80,7 +91,8 @@ def test_root_goes_no_way_that_another_user_laid(data: Path) -> None:
     (data.parent / "etc").mkdir()
     (data / "sub").symlink_to(data.parent / "etc")
     os.chown(data / "sub", OWNER.uid, OWNER.gid, follow_symlinks=False)
-    for folder in (data / "sub", data / "sub" / "new"):
+    (data.parent / "mine").symlink_to(data / "sub")
+    for folder in (data / "sub", data / "sub" / "new", data.parent / "mine"):
         _, err = run("workspace", "create", "--name", "W", "--data", str(folder), status=1)
         assert err == f"miner-cloud: {data / 'sub'}: is a link of another user\n"
     assert list((data.parent / "etc").iterdir()) == []
@@ -99,13 +111,30 @@ def test_a_file_that_root_left_is_named_with_its_owner_and_what_to_run(
     assert err == f"miner-cloud: {words}\n"
 
 
-def test_a_directory_of_another_says_as_whom_to_run(data: Path) -> None:
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_a_directory_of_another_says_as_whom_to_run(data: Path, mode: int) -> None:
     run("migrate", "--data", str(data))
-    data.chmod(0o755)
-    with acting_as(HostUser(54322, 54322, "54322")):
-        _, err = run("workspace", "list", "--data", str(data), status=1)
-    words = f"{data} cannot be written by 54322, it belongs to 54321; run it as 54321, or: chown "
-    assert words in err
+    data.chmod(mode)
+    command = ("workspace", "list", "--data", str(data))
+    ended = subprocess.run(
+        [sys.executable, "-c", AS_OTHER, *command], capture_output=True, text=True, check=False
+    )
+    said = f"{data} cannot be written by 54322, it belongs to 54321; run it as 54321, or: chown "
+    assert ended.returncode == 1
+    assert said in ended.stderr
+
+
+def test_a_root_that_may_be_nobody_else_says_so(data: Path) -> None:
+    """As in a container without capabilities."""
+    prctl = ctypes.CDLL(None).prctl
+    ended = subprocess.run(
+        [*CLOUD, "migrate", "--data", str(data)],
+        preexec_fn=lambda: prctl(PR_CAPBSET_DROP, CAP_SETGID, 0, 0, 0),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    words = "root may not act as 54321 here (CAP_SETGID, CAP_SETUID): run it as that user"
+    assert (ended.returncode, ended.stderr) == (1, f"miner-cloud: {words}\n")
+    assert list(data.iterdir()) == []
 
 
 def test_an_owner_who_cannot_get_to_the_directory_is_said(data: Path) -> None:

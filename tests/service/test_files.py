@@ -73,3 +73,12 @@ def test_a_folder_has_one_process_at_a_time(tmp_path: Path) -> None:
     second.take()
     assert mode(tmp_path / "lock") == 0o600
     second.release()
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("of somebody else")
+    (tmp_path / "x.lock").symlink_to(precious)
+    with pytest.raises(OSError, match="symbolic link"):
+        FolderLock(tmp_path / "x.lock", "stop the other one").take()
+    assert precious.read_text() == "of somebody else"

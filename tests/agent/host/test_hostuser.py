@@ -198,16 +198,18 @@ async def test_what_lies_in_the_state_folder_need_not_be_a_file_nor_its_name_tex
     os.mkfifo(state / "inventory.db")
     (state / "gone").symlink_to(site / "nowhere")
     (state / "loop").symlink_to(state / "loop")
-    odd = os.fsdecode(b"\xff\xfe")
-    (state / odd).mkdir(mode=0o000)
+    odd = (os.fsdecode(b"\xff\xfe"), "\x1b[2J")
+    for each in odd:
+        (state / each).mkdir(mode=0o000)
     if os.geteuid() == 0:
         for each in state.iterdir():
             os.chown(each, AGENT.uid, AGENT.gid, follow_symlinks=False)
     told = await problems(site)
     assert "it is no file" in told["journal"][0]
     (foreign,) = told["state folder"]
-    assert foreign.startswith(f"loop, {odd} in ")
+    assert foreign.startswith(r"'\x1b[2J', loop, '\udcff\udcfe' in ")
     ran = await miner_agent("doctor", "--config", site / "config.toml")
     assert (ran.code, "Traceback" in ran.err) == (1, False)
     assert r"\udcff\udcfe" in ran.out
-    (state / odd).chmod(0o700)
+    for each in odd:
+        (state / each).chmod(0o700)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ AGENT = HostUser(54321, 54321, "54321")  # a number is enough to be a user
 AS_AGENT = f"""
 import os, sys, agent.cli.app, agent.cli.commands, agent.daemon, agent.link.enroll, agent.cli.doctor, agent.journal, service.notify
 import agent.sinks.rigmonitor.checkup, uvloop
-os.setgroups([]); os.setegid({AGENT.gid}); os.seteuid({AGENT.uid})
+os.setgroups([]); os.setresgid(*[{AGENT.gid}] * 3); os.setresuid(*[{AGENT.uid}] * 3)
 agent.cli.app.main()
 """
 
@@ -101,6 +102,27 @@ def test_a_file_of_another_in_it_ends_the_daemon_too_if_the_daemon_writes_it(sit
 
 
 @needs_root
+def test_what_is_said_to_run_is_a_command_for_any_folder(site: Path) -> None:
+    """A user without a name (as in a container) has no group by name, and a folder may have a blank in its."""
+    state = site / "of a farm"
+    state.mkdir(mode=0o700)
+    command = refused(state).partition("; run: ")[2]
+    subprocess.run(shlex.split(command), check=True)
+    with acting_as(AGENT):
+        check_files(state, {"journal", "work"})
+
+
+@needs_root
+def test_a_folder_in_it_that_nobody_may_enter_is_named(site: Path) -> None:
+    state = site / "state"
+    (state / "work").mkdir(mode=0o600)
+    for each in (state, state / "work"):
+        os.chown(each, AGENT.uid, AGENT.gid)
+    words = f"work in {state} cannot be written by 54321; run: chmod -R u+rwX {state}"
+    assert refused(state) == words
+
+
+@needs_root
 def test_a_folder_that_is_closed_to_its_own_owner_is_opened_and_not_given_away(site: Path) -> None:
     state = site / "state"
     os.chown(state, AGENT.uid, AGENT.gid)
@@ -118,6 +140,14 @@ def test_a_folder_that_is_missing_is_no_trouble_where_it_can_be_made(site: Path)
     with acting_as(AGENT):
         check_folder(new)
     assert not new.exists()
+
+
+@pytest.mark.parametrize("there", ["file", "link"])
+def test_what_is_no_folder_has_to_make_room_for_one(tmp_path: Path, there: str) -> None:
+    state = tmp_path / "state"
+    state.touch() if there == "file" else state.symlink_to("nowhere")
+    with pytest.raises(ForeignFolderError, match="is no folder, nor a link to one: move it away"):
+        check_folder(state)
 
 
 def test_a_disk_that_is_full_or_read_only_is_no_reason_not_to_start(tmp_path: Path) -> None:

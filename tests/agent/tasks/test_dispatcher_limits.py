@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
+import pytest
+from structlog.testing import capture_logs
+
+from agent.tasks.active import Phase
 from contract.task import TaskName
+from drivers.base import Permit, Plan
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import code
+from tests.agent.farm import FakeFarm, FakeMiner
 from tests.agent.policies import policy_with
 from tests.agent.stage import site
 from tests.waiting import until
@@ -82,3 +89,45 @@ async def test_a_task_that_nobody_could_begin_expires(tmp_path: Path) -> None:
         assert event.result is not None and event.result["outcome"] == "not_done"
         at.farm.miners[0].gate["plan"].set()
         await at.cloud.ended(first)
+
+
+class HeedsNoCancel(FakeMiner):
+    """Goes on to its order when it was cancelled while it waited for something."""
+
+    async def apply(self, plan: Plan, permit: Permit) -> None:
+        for number in range(2):
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._wait(f"order {number}")
+            async with permit.sending():
+                self.ledger.append(f"order {number}")
+
+
+@pytest.mark.parametrize(
+    ("sent", "ends"), [(0, ("timed_out", "expired")), (1, ("failed", "not_verified"))]
+)
+async def test_a_driver_that_goes_on_after_its_limit_is_refused_its_next_order(
+    tmp_path: Path, sent: int, ends: tuple[str, str]
+) -> None:
+    async with site(tmp_path, farm=FakeFarm(1, kind=HeedsNoCancel)) as at:
+        miner = at.farm.miners[0]
+        miner.gate[f"order {sent}"] = asyncio.Event()
+        event = await at.cloud.ended(at.task(limit_s=0.3))
+        assert (event.state, code(event)) == ends
+        assert len(miner.ledger) == sent
+
+
+async def test_a_slot_that_wakes_behind_its_task_finds_it_closed(tmp_path: Path) -> None:
+    """It is no mistake of ours that the log should tell, and it uses up nobody's leave to draw power."""
+    async with site(tmp_path) as at:
+        miner = at.farm.miners[0]
+        miner.stubborn = True
+        gate = miner.gate["connect"] = asyncio.Event()
+        task = at.task(name=TaskName.POWER_MODE, params={"mode": "low"}, limit_s=0.3)
+        await until(lambda: miner.trace[-1:] == ["apply"])
+        (held,) = at.path.dispatcher.held
+        await at.cloud.ended(task)
+        with capture_logs() as lines:
+            gate.set()
+            await until(lambda: not at.path.dispatcher._left_behind)
+        assert [each["event"] for each in lines if each["log_level"] == "error"] == []
+        assert (miner.ledger, held.writes, held.phase) == ([], 0, Phase.SETTLING)
