@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cloud.store.engine import Store, chunks
+from cloud.store.schema.rows import AgentRow
 from cloud.store.schema.tables import At, agents, miners, tasks
 from contract.begin import Held, Shown, shown
 from contract.link import ON_SITE, WORD_MAX, ClaimedTask, MinerRef
@@ -33,7 +34,7 @@ class Glance:
 
 async def glance(
     store: Store,
-    agent: dict[str, Any],
+    agent: AgentRow,
     journal_id: str,
     open_ids: Collection[str],
     cloud_s: float,
@@ -41,7 +42,7 @@ async def glance(
     room: int,
 ) -> Glance:
     """Read only. `open_ids` are the tasks the agent says it holds."""
-    mine = (tasks.c.farm_id == agent["farm_id"], tasks.c.agent_id == agent["id"])
+    mine = (tasks.c.farm_id == agent.farm_id, tasks.c.agent_id == agent.id)
     async with store.read() as connection:
         handed = (
             await connection.execute(
@@ -61,17 +62,17 @@ async def glance(
         held = {row.id for row in handed if row.journal_id == journal_id}
         adopt: list[str] = []
         closed: list[str] = []
-        strange = [task_id for task_id in open_ids if task_id not in held]
-        for some in chunks(strange):
+        not_held = [task_id for task_id in open_ids if task_id not in held]
+        for some in chunks(not_held):
             query = sa.select(
                 tasks.c.id, tasks.c.agent_id, tasks.c.epoch, tasks.c.journal_id, tasks.c.ended_at
             )
-            query = query.where(tasks.c.farm_id == agent["farm_id"], tasks.c.id.in_(some))
+            query = query.where(tasks.c.farm_id == agent.farm_id, tasks.c.id.in_(some))
             for found in (await connection.execute(query)).all():
                 if found.ended_at is None and found.epoch == ON_SITE:
                     continue  # of the same host, perhaps, before it was enrolled as another agent
                 queued = found.ended_at is None and found.journal_id is None
-                ours = found.agent_id in (None, agent["id"])
+                ours = found.agent_id in (None, agent.id)
                 (adopt if queued and ours else closed).append(found.id)
     known = set(open_ids)
     called_off = [row.id for row in handed if row.id in held and row.cancel_requested_at]
@@ -94,7 +95,7 @@ async def glance(
 
 async def hand_out(
     store: Store,
-    agent: dict[str, Any],
+    agent: AgentRow,
     journal_id: str,
     now: datetime,
     cloud_s: float,
@@ -109,8 +110,8 @@ async def hand_out(
     A task is in the answer only if it is durably marked as handed out. Nothing for a revoked agent. A task that came
     back from an agent that was away is cancelled by that agent, which alone knows whether it began.
     """
-    is_enrolled = sa.exists().where(agents.c.id == agent["id"], agents.c.revoked_at.is_(None))
-    mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent["id"]}
+    is_enrolled = sa.exists().where(agents.c.id == agent.id, agents.c.revoked_at.is_(None))
+    mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent.id}
     handed: list[Any] = []
     fresh: list[Any] = []
     async with store.write() as connection:
@@ -143,11 +144,11 @@ async def hand_out(
     return tuple(_claimed(row, cloud_s) for row in handed), called_off
 
 
-def _queued(query: Any, agent: dict[str, Any], cloud_s: float) -> Any:
+def _queued(query: Any, agent: AgentRow, cloud_s: float) -> Any:
     """Of the tasks that wait for this agent, the oldest first."""
     return query.where(
-        tasks.c.farm_id == agent["farm_id"],
-        sa.or_(tasks.c.agent_id == agent["id"], tasks.c.agent_id.is_(None)),
+        tasks.c.farm_id == agent.farm_id,
+        sa.or_(tasks.c.agent_id == agent.id, tasks.c.agent_id.is_(None)),
         tasks.c.ended_at.is_(None),
         tasks.c.journal_id.is_(None),
         tasks.c.queue_expires_cloud_s > cloud_s,
