@@ -8,6 +8,8 @@ STAMP  := $(VENV)/.installed
 CORES  := $(shell nproc 2>/dev/null || echo 2)
 JOBS   ?= $(shell n=$$(( $(CORES) * 3 )); echo $$(( n < 18 ? n : 18 )))
 SLOW_JOBS ?= $(shell n=$$(( $(CORES) * 2 )); echo $$(( n < 18 ? n : 18 )))
+# Every test worker and every process that a test starts would compile all of it anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow costs check format bench readme constraints clean

@@ -12,26 +12,26 @@ from typing import Any
 
 import structlog
 
-from agent.autoscan import AutoScan
-from agent.buffer import BatchStore, ReadingBuffer
-from agent.config import Config, ConfigError
-from agent.download import open_downloader
-from agent.enroll import agent_version
-from agent.health import Health
-from agent.heartbeat import Heart
-from agent.inventory import Inventory
+from agent.config.file import Config, ConfigError
+from agent.config.keyfiles import read_secret
+from agent.firmware.download import open_downloader
+from agent.host.health import Health
+from agent.host.heartbeat import Heart
 from agent.journal import Journal
-from agent.keyfiles import read_secret
-from agent.link import CloudLink
-from agent.local import LocalServer
-from agent.onsite import OnSite
-from agent.policy import Policy
-from agent.scanner import FarmScanner
-from agent.sections.tasks import AUTO
-from agent.sinks.rigmonitor import RigMonitor
-from agent.site import Site, open_site
-from agent.taskpath import FLUSH_S, TaskPath
-from agent.telemetry import Telemetry
+from agent.limits.policy import Policy
+from agent.link.client import CloudLink
+from agent.link.enroll import agent_version
+from agent.local.orders import LocalOrders
+from agent.local.socket import LocalServer
+from agent.miners.inventory import Inventory
+from agent.miners.site import Site, open_site
+from agent.scan.autoscan import AutoScan
+from agent.scan.scanner import FarmScanner
+from agent.sinks.registry import SINKS
+from agent.sinks.sink import Sink
+from agent.tasks.path import FLUSH_S, TaskPath
+from agent.telemetry.buffer import BatchStore, ReadingBuffer
+from agent.telemetry.poller import Poller
 from contract.clock import Clock
 from contract.errors import BadParamsError, StorageFullError
 from contract.link import Heartbeat, MinerReading, Settings
@@ -65,9 +65,9 @@ class Daemon:
             clock,
             run_id=uuid.uuid4().hex,
             on_keys=fleet.learn_ids,
-            on_reading=self._tell_monitor,
+            on_reading=self._tell_sinks,
         )
-        self._telemetry = Telemetry(
+        self._telemetry = Poller(
             fleet, self._buffer, config.telemetry, clock, timeout_s=self._site.look_timeout_s
         )
         self._scanner = FarmScanner(
@@ -98,9 +98,11 @@ class Daemon:
             clock,
             state.dir,
         )
-        self._monitor = (
-            RigMonitor(config, self._path, fleet, clock) if config.rigmonitor.url else None
-        )
+        self._sinks: dict[str, Sink] = {}
+        for entry in SINKS:
+            sink = entry.open(config, self._path, fleet, clock)
+            if sink is not None:
+                self._sinks[entry.name] = sink
         self._heart = Heart(
             self._link, clock, self._beat, self._follow, every_s=config.health.heartbeat_s
         )
@@ -138,8 +140,8 @@ class Daemon:
                 start("autoscan", self._autoscan.run())
                 if self._config.telemetry.enabled:
                     start("telemetry", self._telemetry.run())
-                if self._monitor is not None:
-                    start("rigmonitor", self._monitor.run())
+                for name, sink in self._sinks.items():
+                    start(name, sink.run())
                 settle_memory()
                 self._notifier.ready(f"{len(self._site.fleet)} miners known")
                 log.info("agent.ready", version=agent_version(), miners=len(self._site.fleet))
@@ -186,21 +188,20 @@ class Daemon:
     async def _doors(self) -> AsyncIterator[None]:
         """Where others on this host come in."""
         async with AsyncExitStack() as stack:
-            here = OnSite(self._path, self._site.fleet, pace=self._site.timing.pace)
-            door = LocalServer(self._config.socket_path, here.wish)
+            here = LocalOrders(self._path, self._site.fleet, pace=self._site.timing.pace)
+            door = LocalServer(self._config.socket_path, here.order)
             try:
                 await door.start()
                 stack.push_async_callback(door.stop)
-            except (
-                OSError
-            ) as error:  # a read-only disk; tasks of the cloud are not kept waiting for it
+            except OSError as error:
+                # A read-only disk; tasks of the cloud are not kept waiting for it.
                 log.error("agent.no_door", path=str(self._config.socket_path), error=str(error))
             port = self._config.health.metrics_port
             if port is not None:
                 from agent.sinks.prometheus import MetricsServer
 
                 stack.enter_context(
-                    MetricsServer(self._config.health.metrics_host, port, self._figures)
+                    MetricsServer(self._config.health.metrics_host, port, self.figures)
                 )
             yield
 
@@ -238,20 +239,17 @@ class Daemon:
             journal_depth=self._journal_depth,
             buffer_depth=self._buffer.depth,
             miners_known=len(self._site.inventory),
-            sinks=self._sinks(),
+            sinks={"cloud": self._buffer.state, **self._sink_states()},
             capabilities=self._site.fleet.capabilities(),
             notices=tuple(self._notices()),
         )
 
-    def _tell_monitor(self, reading: MinerReading) -> None:
-        if self._monitor is not None:
-            self._monitor.take(reading)
+    def _tell_sinks(self, reading: MinerReading) -> None:
+        for sink in self._sinks.values():
+            sink.take(reading)
 
-    def _sinks(self) -> dict[str, str]:
-        states = {"cloud": self._buffer.state}
-        if self._monitor is not None:
-            states["rigmonitor"] = self._monitor.state
-        return states
+    def _sink_states(self) -> dict[str, str]:
+        return {name: sink.state for name, sink in self._sinks.items()}
 
     def _notices(self) -> list[str]:
         notices = [*self._path.notices, *self._site.fleet.notices]
@@ -266,7 +264,8 @@ class Daemon:
             notices.append("The journal's writer stands still.")
         return notices
 
-    def _figures(self) -> Mapping[str, float]:
+    def figures(self) -> Mapping[str, float]:
+        """What `agent.sinks.prometheus` declares."""
         lags = sorted(self._telemetry.lags_s)
         stats = self._telemetry.stats
         return {
@@ -274,10 +273,12 @@ class Daemon:
             "looks_failed": stats.failed,
             "readings_sent": self._buffer.sent,
             "readings_dropped": self._buffer.dropped,
+            "tasks_settled": self._path.dispatcher.settled,
             "miners_known": len(self._site.inventory),
             "miners_login_refused": len(self._telemetry.login_refused),
             "journal_depth": self._journal_depth,
             "buffer_depth": self._buffer.depth,
+            "lease_left_seconds": self._path.lease_left_s,
             "poll_lag_p99_seconds": lags[int(len(lags) * 0.99)] if lags else 0.0,
             "loop_lag_seconds": self._health.loop_lag_s,
         }
@@ -323,24 +324,4 @@ def open_link(config: Config) -> CloudLink:
 
 def policy_of(config: Config) -> Policy:
     """The rules and bounds of the task path, as this site set them."""
-    limits = config.limits
-    power_ons = limits.power_ons_per_10_s
-    return Policy(
-        read_only=config.policy.read_only,
-        refuse_hashing_reboot=config.policy.refuse_hashing_reboot,
-        forbidden=frozenset(config.policy.forbidden_tasks),
-        lease_margin_s=limits.lease_left_s,
-        limits_s=dict(limits.task_s),
-        identity_age_s=limits.identity_age_s,
-        restart_wait_s=limits.restart_wait_s / config.miners.device_pace,
-        stop_grace_s=limits.stop_within_s,
-        power_effects=limits.power_effects,
-        power_ons_per_10_s=None if power_ons == AUTO else power_ons,
-        firmware_effects=limits.firmware_effects,
-        other_effects=limits.light_effects,
-        max_open=limits.open_tasks,
-        log_cap_bytes=limits.log_max_mb * 2**20,
-        firmware_cap_bytes=limits.firmware_max_mb * 2**20,
-        disk_reserve_bytes=limits.disk_reserve_mb * 2**20,
-        report_keep_s=limits.results_kept_s,
-    )
+    return Policy(rules=config.policy, limits=config.limits, pace=config.miners.device_pace)

@@ -73,9 +73,8 @@ class ScanSummary(msgspec.Struct, frozen=True, kw_only=True):
     found: int
     new: int
     seconds: float
-    miners: tuple[
-        dict[str, str | None], ...
-    ] = ()  # ip, mac, make, model, firmware, firmware_version
+    # Each: ip, mac, make, model, firmware, firmware_version.
+    miners: tuple[dict[str, str | None], ...] = ()
     notes: tuple[str, ...] = ()
 
 

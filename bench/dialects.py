@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import uvloop
 
-from agent.credentials import factory_default
 from agent.demo.part import Part, command
+from agent.miners.credentials import factory_default
 from contract.clock import SystemClock
 from contract.miner import Endpoint
 from drivers.base import Depth, Driver, Timing

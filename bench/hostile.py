@@ -3,7 +3,7 @@ kind of hostility the line knows.
 
 The agent is a process of its own, the good miners are another, the hostile one a third of the lowest priority: a real
 one has its own processor, and only its bytes reach the agent. Short measurements with it lie between two without, the
-kinds in an order drawn anew each time round, and are compared pair by pair (see `bench.pairs`).
+kinds in an order drawn again each time round, and are compared pair by pair (see `bench.pairs`).
 """
 
 from __future__ import annotations
@@ -49,9 +49,8 @@ KINDS: Final[dict[str, dict[str, Any]]] = {
     "redirect": {"fault": "redirect"},
 }
 _LOWEST_PRIORITY: Final = 19
-_PACE: Final = (
-    60  # the web pages of a real miner take long: an effect on the agent would be lost beside that
-)
+# The web pages of a real miner take long: an effect on the agent would be lost beside that.
+_PACE: Final = 60
 
 
 class Arena:

@@ -81,7 +81,7 @@ def quantile(values: Sequence[float], per_cent: int) -> float:
 
 
 def _bootstrap(logs: list[float], rng: random.Random) -> Ratio:
-    """The mean over the rounds, and how far it moves when rounds are drawn anew from those there were."""
+    """The mean over the rounds, and how far it moves when rounds are drawn again from those there were."""
     number = len(logs)
     if number < LEAST_ROUNDS:
         raise ValueError(f"{number} rounds are too few, {LEAST_ROUNDS} are the least")

@@ -20,16 +20,16 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
-from agent.buffer import ReadingBuffer
-from agent.config import parse as parse_config
-from agent.credentials import from_config
-from agent.fleet import Fleet
-from agent.inventory import Inventory
-from agent.logs import set_up
-from agent.sections.host import LogSection
-from agent.sections.miners import TelemetrySection
-from agent.telemetry import Telemetry
-from agent.territory import Territory
+from agent.config.file import parse as parse_config
+from agent.config.host import LogSection
+from agent.config.miners import TelemetrySection
+from agent.host.logs import set_up
+from agent.miners.credentials import from_config
+from agent.miners.fleet import Fleet
+from agent.miners.inventory import Inventory
+from agent.miners.territory import Territory
+from agent.telemetry.buffer import ReadingBuffer
+from agent.telemetry.poller import Poller
 from contract.clock import SystemClock
 from contract.link import ReadingsReply, ReadingsRequest
 from contract.miner import Endpoint, Reading
@@ -90,7 +90,7 @@ class Measurement:
 class TimedDriver:
     """A driver whose looks are timed."""
 
-    def __init__(self, driver: Driver, poller: Poller) -> None:
+    def __init__(self, driver: Driver, poller: PollingAgent) -> None:
         self._driver = driver
         self._poller = poller
 
@@ -122,7 +122,7 @@ class Nowhere:
         return ReadingsReply(state="ok")
 
 
-class Poller:
+class PollingAgent:
     """Everything between the schedule and the buffer, as the daemon builds it."""
 
     def __init__(self, setup: Setup) -> None:
@@ -147,7 +147,7 @@ class Poller:
             }
         )
         buffer = ReadingBuffer(Nowhere(), None, section, clock, run_id="bench")
-        telemetry = Telemetry(
+        telemetry = Poller(
             fleet,
             buffer,
             section,
@@ -181,9 +181,8 @@ class Poller:
             figures.latencies_ms.append(took_ms)
             self._changed.set()
             return
-        figures = (
-            self._turn.figures
-        )  # a look at one that hangs may begin in one turn and end in the next
+        # A look at one that hangs may begin in one turn and end in the next.
+        figures = self._turn.figures
         self._state[ip] = error is None
         if error is None:
             figures.suspects_ok += 1
@@ -250,9 +249,8 @@ class Poller:
         figures.seconds, figures.cpu_s = time.perf_counter() - began, time.process_time() - cpu
         figures.rss_peak_kb = _peak_kb()
         self._turn = Measurement()
-        await self._until(
-            lambda: not turn.under_way
-        )  # else the slowest looks were the ones left out
+        # Else the slowest looks were the ones left out.
+        await self._until(lambda: not turn.under_way)
         return figures
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
@@ -297,7 +295,7 @@ def _peak_kb() -> int:
 
 
 def _forget_peak() -> None:
-    """The kernel counts the peak anew from now on."""
+    """The kernel counts the peak again from now on."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -306,4 +304,4 @@ if __name__ == "__main__":
     set_up(LogSection(level="warning"))  # stdout is for figures
     _setup = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Setup)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Poller(_setup).run())
+        runner.run(PollingAgent(_setup).run())

@@ -2,7 +2,7 @@
 
 The agent draws a begin id at its intent and tells it with `pending`. The cloud keeps the first id it hears, and grants
 that one alone; the first byte to the miner waits for the grant, and only the process that drew the id sends. So a
-journal that comes back from a copy, however fresh, repeats nothing: what it begins anew has another id.
+journal that comes back from a copy, however fresh, repeats nothing: what it starts over has another id.
 
 `tests/contract/test_begin.py` explores these very functions in every interleaving of crashes, copies put back, and late
 and lost messages.

@@ -81,9 +81,8 @@ class ClaimRequest(Message, frozen=True, kw_only=True):
     room: int = 100
     wait_s: float = LONG_POLL_MAX_S
     settings_rev: int | None = None
-    run_id: str | None = (
-        None  # of the agent process: two of them with one journal are a copied disk
-    )
+    # Of the agent process: two of them with one journal are a copied disk.
+    run_id: str | None = None
     not_known: tuple[str, ...] = ()
 
 

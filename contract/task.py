@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from contract.hiding import is_hidden
+from contract.outcome import Outcome as Outcome  # noqa: PLC0414 - a task ends with one: given on
 from contract.ranges import parse_range
 from contract.texts import POOL_SCHEMES, WEB_SCHEMES, hex_digits, not_blank, plain, prose, url
 from contract.words import faults_in
@@ -82,14 +83,6 @@ class BatchStatus(StrEnum):
     SUCCEED = "succeed"
     FAILED = "failed"
     PARTIAL_SUCCEED = "partial_succeed"
-
-
-class Outcome(StrEnum):
-    """What became of the miner."""
-
-    DONE = "done"
-    NOT_DONE = "not_done"
-    UNKNOWN = "unknown"
 
 
 class AssetStatus(StrEnum):

@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
 from contract.miner import Endpoint, Identity, PowerMode, Reading
+from contract.outcome import Outcome
+
+Data = TypeVar("Data")
 
 # --- what may be changed -------------------------------------------------------------------------
 
@@ -42,6 +45,17 @@ class PoolSetting(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     user: str
     password: str | None = None
+
+
+class PoolSlot(msgspec.Struct, frozen=True, kw_only=True):
+    """One place for a pool as a miner stores it; an empty url is an unused place."""
+
+    url: str = ""
+    user: str = ""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}({self.url!r}, {self.user!r}, ****)"
 
 
 class Pools(Change, frozen=True, kw_only=True, tag="pools"):
@@ -74,14 +88,20 @@ class Resume(Change, frozen=True, kw_only=True, tag="resume"):
 
 
 AnyChange = Light | Mode | Pools | Reboot | Firmware | Suspend | Resume
+EVERY_CHANGE: Final = ("light", "mode", "pools", "reboot", "firmware", "suspend", "resume")
 
 
 # --- what a change goes through ------------------------------------------------------------------
 
 
+class NoData(msgspec.Struct, frozen=True):
+    """What a plan carries whose change says all there is to write."""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What would be written, with the evidence seen before. Survives a crash as JSON, so `before`
-    and `data` hold plain values; secrets (pool passwords) never go into `before`.
+    """What would be written, with the evidence seen before. Survives a crash as JSON: `before` holds plain values, and
+    `data` the struct of the make's way, or what that was written as (`Way.typed` reads it again). Secrets (pool
+    passwords) never go into `before`.
 
     `raises_power`: the miner may draw more afterwards, or stop and start to draw again, than it does now. False only
     where the driver knows that it does not. `mac` and `serial` tell whose plan it is.
@@ -89,10 +109,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     change: AnyChange
     before: dict[str, Any]
-    data: dict[str, Any] = {}
+    data: Any = {}
     raises_power: bool = True
     mac: str | None = None
     serial: str | None = None
+
+
+class TypedPlan(Plan, Generic[Data], frozen=True, kw_only=True):
+    """A plan as the way that made it knows it."""
+
+    data: Data
 
 
 class NoChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,12 +129,12 @@ class NoChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What looking again showed. `outcome` is done, not_done or unknown.
+    """What looking again showed.
 
     `verified` is true when the miner itself showed the outcome by `signal`; false comes with a `reason`.
     """
 
-    outcome: str
+    outcome: Outcome
     verified: bool
     before: dict[str, Any]
     after: dict[str, Any]
@@ -180,8 +206,8 @@ class Strength(StrEnum):
     NONE = "none"
 
 
-class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """How one change shows. Times are seconds after the write, before scaling by the config."""
+class Proof(msgspec.Struct, frozen=True):
+    """How one change shows. Times are seconds of the device after the write."""
 
     change: str
     signal: str
@@ -191,15 +217,17 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What one generation of one make can do. `changes` are tags of Change; `log` whether logs can be fetched."""
+    """What one generation of one make can do. `changes` are tags of Change; `log` whether logs can be fetched. One that
+    is only read declares neither.
+    """
 
     make: str
     generation: str
     models: tuple[str, ...]
-    changes: tuple[str, ...]
-    modes: tuple[PowerMode, ...]
-    log: bool
-    proofs: tuple[Proof, ...]
+    changes: tuple[str, ...] = ()
+    modes: tuple[PowerMode, ...] = ()
+    log: bool = False
+    proofs: tuple[Proof, ...] = ()
     remarks: tuple[str, ...] = ()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from contract.clock import Clock
 from contract.errors import (
@@ -13,45 +13,19 @@ from contract.errors import (
     UnsupportedError,
     WrongDeviceError,
 )
-from contract.miner import Endpoint, Identity, Make
-from drivers.antminer import entry as antminer
-from drivers.base import Capabilities, Credentials, Driver, Timing
-from drivers.iceriver import entry as iceriver
-from drivers.whatsminer import entry as whatsminer
+from contract.miner import Endpoint, Identity
+from drivers.antminer.entry import ANTMINER
+from drivers.base import Driver, Timing
+from drivers.driver import CredentialsFor
+from drivers.entry import Entry
+from drivers.iceriver.entry import ICERIVER
+from drivers.whatsminer.entry import WHATSMINER
 from drivers.wire import Wire
 
 WireFactory = Callable[[Endpoint, Clock, Timing], Wire]
-CredentialsFor = Callable[[Identity], Credentials | None]
 
 
-class Entry(Protocol):
-    """How the registry speaks with the package of one make."""
-
-    MAKE: Make
-    PORTS: tuple[str, ...]  # of Endpoint: where this make may be found
-
-    async def recognise(
-        self, wire: Wire, clock: Clock, timing: Timing, credentials: CredentialsFor
-    ) -> Driver | None:
-        """A driver if this make answers; `None` if something else does. Asks nothing that needs a password
-        before it is sure. Raises UnreachableError when nothing answers where this make listens.
-        """
-
-    def open_driver(
-        self,
-        wire: Wire,
-        clock: Clock,
-        timing: Timing,
-        credentials: CredentialsFor,
-        identity: Identity,
-    ) -> Driver:
-        """A driver for a miner identified earlier, without asking it."""
-
-    def generations(self) -> tuple[Capabilities, ...]:
-        """What each generation of this make can do, oldest first; those that are only read have no changes."""
-
-
-DRIVERS: Final[tuple[Any, ...]] = (antminer, whatsminer, iceriver)
+DRIVERS: Final[tuple[Entry[Any], ...]] = (ANTMINER, WHATSMINER, ICERIVER)
 
 
 async def recognise(
@@ -105,7 +79,7 @@ def open_driver(
 ) -> Driver:
     """The driver of a miner identified earlier; nothing is sent. Raises UnsupportedError for a make without one."""
     for entry in DRIVERS:
-        if identity.make == entry.MAKE:
+        if identity.make == entry.make:
             wire = wire_factory(endpoint, clock, timing)
             driver: Driver = entry.open_driver(wire, clock, timing, credentials, identity)
             return driver

@@ -28,7 +28,7 @@ _NO: Final = "-"
 
 def generations() -> tuple[Capabilities, ...]:
     """What every make declares, oldest generation first."""
-    return tuple(each for entry in DRIVERS for each in entry.generations())
+    return tuple(each for entry in DRIVERS for each in entry.generations.values())
 
 
 def table() -> str:

@@ -1,22 +1,27 @@
-"""Time since an effect, and the silence of a device that restarts: what the proofs of every make are built from."""
+"""Time since an effect, looking again until something shows, and the silence of a device that restarts: what the proofs
+of every make are built from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import msgspec
 
 from contract.clock import BootTime, Clock, from_text, to_text
+from contract.errors import MalformedError, MinerError, UnreachableError, UnsupportedError
 from drivers.base import Effect, Timing
 from drivers.wire import Wire
 
-OUTAGE_NOTE: Final = "outage_at"
-ORDER_NOTE: Final = (
-    "order"  # the last order that went out: `at`, `boot`, and `ended` once its exchange has
-)
+# The last order that went out: `at`, `boot`, and `ended` once its exchange has.
+ORDER_NOTE: Final = "order"
+LOOK_EVERY_S: Final = 5.0
 _INTENT_NOTE: Final = "intent_at"
 _BOOT_NOTE: Final = "intent_boot"
-_PROBE_EVERY_S: Final = 3.0
+
+T = TypeVar("T")
 
 
 class Watched(Protocol):
@@ -28,6 +33,19 @@ class Watched(Protocol):
     def clock(self) -> Clock: ...
     @property
     def timing(self) -> Timing: ...
+
+
+class Seen(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """What looking again and again gave in the end."""
+
+    found: T | None  # by the last look that succeeded
+    trouble: MinerError | None  # why the last look of all did not
+    is_enough: bool  # the last look showed what was waited for
+
+    def raise_lasting(self) -> None:
+        """Raise the trouble that ended the looking, if it was one that does not pass by itself."""
+        if self.trouble is not None and not is_silent(self.trouble):
+            raise self.trouble
 
 
 class Watch:
@@ -81,6 +99,33 @@ class Watch:
         """Wait that long in the device's time."""
         await pause(self._miner, device_seconds)
 
+    async def until(
+        self,
+        look: Callable[[], Awaitable[T]],
+        is_enough: Callable[[T], bool],
+        *,
+        latest_s: float,
+        every_s: float = LOOK_EVERY_S,
+    ) -> Seen[T]:
+        """Look every `every_s` until that is enough, until `latest_s` (both device seconds, the second one as
+        `device_s`), or until a look fails in a way that does not pass by itself: another miner answers, a password is
+        refused. A silent miner is looked at again.
+        """
+        found: T | None = None
+        while True:
+            trouble: MinerError | None = None
+            try:
+                found = await look()
+            except MinerError as error:
+                trouble = error
+            else:
+                if is_enough(found):
+                    return Seen(found=found, trouble=None, is_enough=True)
+            is_over = self.device_s >= latest_s
+            if is_over or (trouble is not None and not is_silent(trouble)):
+                return Seen(found=found, trouble=trouble, is_enough=False)
+            await self.pause(every_s)
+
     @property
     def slack_s(self) -> float:
         """How far a device's own count of seconds may be off: its rounding, and the time our look took."""
@@ -128,24 +173,9 @@ async def pause(miner: Watched, device_seconds: float) -> None:
     await miner.clock.sleep(miner.timing.device_s(device_seconds))
 
 
-async def watch_port(
-    miner: Watched, port: int, effect: Effect, watch: Watch, *, give_up_s: float
-) -> None:
-    """Wait while `port` is away, until `give_up_s` device seconds after the effect at most.
-
-    That it was away is noted durably, for this is the proof a crash would lose.
-    """
-    while not await miner.wire.probe(port):
-        if OUTAGE_NOTE not in effect.notes:
-            await effect.note(OUTAGE_NOTE, to_text(miner.clock.now()))
-        if watch.device_s >= give_up_s:
-            return
-        await watch.pause(_PROBE_EVERY_S)
-
-
-def was_away(effect: Effect) -> bool:
-    """Whether the watched port was seen away since the effect."""
-    return OUTAGE_NOTE in effect.notes
+def is_silent(error: MinerError) -> bool:
+    """Whether a look failed in a way that passes by itself while a miner restarts."""
+    return isinstance(error, UnreachableError | MalformedError | UnsupportedError)
 
 
 def _age_s(now: datetime, text: object) -> float:

@@ -16,7 +16,7 @@ from service.streams import stand_in
 
 
 def miner_agent() -> None:
-    _start("miner-agent", "agent.cli", "agent", "drivers", "contract", "service")
+    _start("miner-agent", "agent.cli.app", "agent", "drivers", "contract", "service")
 
 
 def miner_cloud() -> None:

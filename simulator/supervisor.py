@@ -9,7 +9,7 @@ from simulator.process import MiningProcess
 
 
 class Supervisor:
-    """Ends the process and starts it again; a start that was due is void once it is ended anew."""
+    """Ends the process and starts it again; a start that was due is void once it is ended again."""
 
     def __init__(self, miner: Miner, process: MiningProcess, start: Callable[[], None]) -> None:
         self._miner = miner

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import cost
+from tests import cost, warm
 from tests.virtual_time import VirtualLoop
 
 _BEGUN = time.monotonic()
@@ -52,9 +52,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def rank(item: pytest.Item) -> int:
         if item.path.name in _LONGEST:
             return _LONGEST.index(item.path.name)
-        return len(_LONGEST) + (item.path.parent.name not in {"system", "judges"})
+        room = item.path.relative_to(_HERE).parts[0]
+        return len(_LONGEST) + (room not in {"system", "judges"})
 
     items.sort(key=rank)
+
+
+def pytest_sessionfinish() -> None:
+    """The processes that others are forked from end with whoever used them."""
+    warm.end_all()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -27,12 +27,19 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "contract.errors",
         "contract.clock",
         "contract.hiding",
+        "contract.outcome",
     ),
     "service": ("service",),
     "agent": ("agent", "drivers", "contract", "service"),
     "cloud": ("cloud", "contract", "service"),
     "simulator": ("simulator",),
 }
+
+# The rooms of the agent from the ground up: each may import those before it.
+FLOORS = (
+    "ports", "config", "limits", "host", "journal", "miners", "firmware", "link", "telemetry", "scan", "tasks", "local",
+    "sinks", "daemon", "demo", "cli", "__main__",
+)  # fmt: skip
 
 # Who may open sockets. A module that only names a type or an error of these libraries is not meant.
 SOCKETS = {
@@ -44,15 +51,13 @@ SOCKET_CALLS = {
     "sock_connect",
 }  # fmt: skip
 MAY_OPEN_SOCKETS = (
-    "drivers/wire.py", "agent/link.py", "agent/enroll.py", "agent/scanner.py", "agent/listeners.py",
-    "agent/download.py", "service/notify.py", "agent/local.py", "agent/targets.py", "agent/sinks/*", "agent/demo/*", "cloud/*",
-    "simulator/*",
+    "drivers/wire.py", "agent/link/client.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py",
+    "agent/cli/targets.py", "agent/sinks/*", "agent/demo/*", "service/notify.py", "cloud/*", "simulator/*",
 )  # fmt: skip
 
 SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}
 MAY_TOUCH_SQL = (
-    "agent/journal.py", "agent/journal_*.py", "agent/journal/*", "agent/buffer.py", "agent/inventory.py",
-    "cloud/store/*",
+    "agent/journal/*", "agent/telemetry/buffer.py", "agent/miners/inventory.py", "cloud/store/*",
 )  # fmt: skip
 
 CLOCK_CALLS = {
@@ -115,6 +120,31 @@ def test_rooms_import_only_what_the_design_lets_them() -> None:
         if module.split(".")[0] in ROOMS and not within(module, MAY_IMPORT[path.split("/")[0]])
     ]
     assert wrong == []
+
+
+def test_the_rooms_of_the_agent_stand_on_one_another() -> None:
+    def floor(module: str) -> int:
+        return FLOORS.index(module.split(".")[1])
+
+    wrong = [
+        f"{path}:{line} imports {module}"
+        for path, tree in sources()
+        if path.startswith("agent/") and path != "agent/__init__.py"
+        for line, module in imports(tree)
+        if module.startswith("agent.")
+        and floor(module) > floor(path.removesuffix(".py").replace("/", "."))
+    ]
+    assert wrong == []
+
+
+def test_the_rules_name_no_file_that_does_not_exist() -> None:
+    named = (
+        *MAY_OPEN_SOCKETS,
+        *MAY_TOUCH_SQL,
+        *MAY_READ_A_CLOCK,
+        *(f"agent/{each}*" for each in FLOORS),
+    )
+    assert [each for each in named if not any(ROOT.glob(each))] == []
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

@@ -24,8 +24,8 @@ except ValueError:
     log.exception("test.broken")
 """
 AGENT = """
-from agent.sections.host import LogSection
-from agent.logs import set_up
+from agent.config.host import LogSection
+from agent.host.logs import set_up
 set_up(LogSection(format="{format}"))
 """
 CLOUD = "from cloud.logs import set_up_logs; set_up_logs()"

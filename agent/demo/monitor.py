@@ -33,22 +33,22 @@ class Monitor(msgspec.Struct, frozen=True):
     machines: tuple[Machine, ...]
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """What the monitor expects of all its machines from now on, and the tasks that the agent makes of it."""
 
     expected: dict[str, str]
     tasks: tuple[tuple[TaskName, str], ...]  # with a note for the table
 
 
-WISHES: Final = (
-    Wish(
+EXPECTATIONS: Final = (
+    Expectation(
         expected=OFF,
         tasks=(
             (TaskName.POWER_MODE, "the monitor wishes: stop mining"),
             (TaskName.LIGHT, "the monitor wishes: light on"),
         ),
     ),
-    Wish(expected=ON, tasks=((TaskName.POWER_MODE, "the monitor wishes: mine again"),)),
+    Expectation(expected=ON, tasks=((TaskName.POWER_MODE, "the monitor wishes: mine again"),)),
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from agent.demo.audit import Witnessed, audit, witnessed
-from agent.demo.monitor import WISHES, Monitor
+from agent.demo.monitor import EXPECTATIONS, Monitor
 from agent.demo.operator import Operator
 from agent.demo.report import BatchReport, Report, Special, joined
 from agent.demo.script import Act, acts, cast
@@ -157,7 +157,7 @@ class _Performance:
         machine = next(each for each in monitor.machines if each.mac == miner.mac)
         known: set[str] = set()
         reports: list[BatchReport] = []
-        for wish in WISHES:
+        for wish in EXPECTATIONS:
             async with Operator(self._stage, monitor.farm_id) as operator:
                 await operator.expect(machine.rig_id, wish.expected)
             for name, note in wish.tasks:

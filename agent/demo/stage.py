@@ -135,9 +135,16 @@ async def set_stage(
         config = folder / "config.toml"
         config.write_text(_agent_config(folder, at["url"], ready, time_scale, settings), "utf-8")
         await ask(
-            "agent.cli", "enroll", "--cloud", at["url"], "--code", code["code"], "--config", config
+            "agent.cli.app",
+            "enroll",
+            "--cloud",
+            at["url"],
+            "--code",
+            code["code"],
+            "--config",
+            config,
         )
-        agent = Part(folder, "agent", command("agent.cli", "run", "--config", config))
+        agent = Part(folder, "agent", command("agent.cli.app", "run", "--config", config))
         stack.push_async_callback(agent.end)
         await agent.start()
         yield Stage(

@@ -1,4 +1,4 @@
-"""The journal's file on a disk that may fill up, fail, or be tampered with: opened, healed, begun anew, put back.
+"""The journal's file on a disk that may fill up, fail, or be tampered with: opened, healed, started over, put back.
 
 Used by one thread only.
 """

@@ -10,23 +10,22 @@ from typing import Any, Final
 
 import structlog
 
+from agent.config.host import StateSection
 from agent.journal.age import age_s
 from agent.journal.file import BALLAST_BYTES
 from agent.journal.outbox import give_up_oldest, read_outbox
 from agent.journal.record import TaskRecord, dump, from_row
 from agent.journal.room import drop_reported, make_room
+from agent.journal.settlement import Settlement
 from agent.journal.steps import Arrival, StepAck, Steps
 from agent.journal.writer import Need, Writer
-from agent.settlement import Settlement
 from contract.clock import BootTime, Clock
 from contract.errors import StorageFullError
 from contract.link import Event, LogLine, OpenTask
 from contract.task import TaskStatus
 from drivers.base import Plan
 
-KEEP_DAYS: Final = 30
-KEEP_ROWS: Final = 100_000
-KEEP_BYTES: Final = 512 * 2**20
+_STATE: Final = StateSection()
 KEEP_UNTOLD: Final = 50_000  # events of tasks of the site, while no cloud takes them
 # With the condition of its index, without which every row would be looked at.
 _TOLD_SEQ: Final = "SELECT coalesce(max(told_seq), 0) FROM tasks WHERE told_seq IS NOT NULL"
@@ -44,9 +43,9 @@ class Journal(Steps, Writer):
         clock: Clock,
         *,
         ballast_bytes: int = BALLAST_BYTES,
-        keep_days: float = KEEP_DAYS,
-        keep_rows: int = KEEP_ROWS,
-        keep_bytes: int = KEEP_BYTES,
+        keep_days: float = _STATE.keep_reported_days,
+        keep_rows: int = _STATE.keep_tasks_max,
+        keep_bytes: int = _STATE.journal_max_mb * 2**20,
         keep_untold: int = KEEP_UNTOLD,
     ) -> None:
         super().__init__(path, clock, ballast_bytes=ballast_bytes)
@@ -189,18 +188,18 @@ class Journal(Steps, Writer):
         """
         while True:
             readable: list[TaskRecord] = []
-            strange: list[str] = []
+            unreadable: list[str] = []
             for row in await self._submit(_unfinished_rows, Need.LOOK):
                 try:
                     readable.append(from_row(row))
                 except ValueError as error:
                     log.error("journal.unreadable", task=row["task_id"], error=str(error)[:300])
-                    strange.append(row["task_id"])
-            if not strange:
+                    unreadable.append(row["task_id"])
+            if not unreadable:
                 return tuple(readable)
-            await self._settle_strange(tuple(strange))
+            await self._settle_unread(tuple(unreadable))
 
-    async def _settle_strange(self, task_ids: Sequence[str]) -> None:
+    async def _settle_unread(self, task_ids: Sequence[str]) -> None:
         at = self._clock.now()
         await self._submit(lambda db: self._settle_unreadable(db, task_ids, at), Need.MUST)
 
@@ -234,12 +233,12 @@ class Journal(Steps, Writer):
         """The oldest events not yet acknowledged, without those numbered in `besides`; at least one if there is any.
         Those of the tasks `explained` tell what they are.
         """
-        left_out, strange = tuple(besides), frozenset(explained)
+        left_out, explain = tuple(besides), frozenset(explained)
         return await self._submit(
-            lambda db: read_outbox(db, most, most_bytes, left_out, strange), Need.LOOK
+            lambda db: read_outbox(db, most, most_bytes, left_out, explain), Need.LOOK
         )
 
-    async def untold(self) -> int:
+    async def unreported(self) -> int:
         """How many tasks ended without the cloud ever taking their outcome, as far back as rows are kept."""
         return await self._submit(
             lambda db: int(
@@ -290,4 +289,4 @@ def _unfinished_rows(db: sqlite3.Connection) -> list[sqlite3.Row]:
 
 def _must_change(cursor: sqlite3.Cursor) -> None:
     if cursor.rowcount != 1:
-        raise StorageFullError("The journal was begun anew under this task; give it again.")
+        raise StorageFullError("The journal was started over under this task; give it again.")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.states import State
+from agent.journal.states import State
 from contract.clock import BootTime, from_text, to_text
 from contract.link import MinerRef
 from contract.task import TaskName, TaskStatus
@@ -50,7 +50,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     untold: str | None = None  # reported no more, though the cloud never took its outcome: why
 
     @property
-    def is_lent(self) -> bool:
+    def from_cloud(self) -> bool:
         """Whether the cloud handed it out: it needs a lease, and the cloud may hand it out again. What arose on site is
         ours alone; the cloud is told of it all the same.
         """

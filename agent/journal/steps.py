@@ -9,8 +9,8 @@ from datetime import datetime
 import msgspec
 
 from agent.journal.record import INSERT, TaskRecord, dump, to_row
-from agent.settlement import Settlement, failed
-from agent.states import State, check_move, nonce_status
+from agent.journal.settlement import Settlement, failed
+from agent.journal.states import State, check_move, nonce_status
 from contract.clock import BootTime, to_text
 from contract.errors import ErrorCode, StorageFullError
 from contract.hiding import hidden
@@ -63,7 +63,7 @@ class Steps:
         if arrival.refusal is not None:
             self._settle(db, record, arrival.refusal, at, ())
             return False
-        logs = () if record.is_lent else (_arose(record, at),)
+        logs = () if record.from_cloud else (_arose(record, at),)
         self._emit(db, record.task_id, TaskStatus.QUEUING, at, logs, terminal=False)
         return True
 
@@ -144,7 +144,7 @@ class Steps:
     ) -> None:
         row = db.execute("SELECT state FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
         if row is None:
-            raise StorageFullError("The journal was begun anew under this task; give it again.")
+            raise StorageFullError("The journal was started over under this task; give it again.")
         check_move(State(row["state"]), State.INTENT)
         db.execute(
             "UPDATE tasks SET state = 'intent', intent_at = ?, plan = ?, begin_id = ?, "
@@ -170,9 +170,8 @@ class Steps:
         intent_at: datetime | None = None,
     ) -> None:
         row = db.execute("SELECT state FROM tasks WHERE task_id = ?", (record.task_id,)).fetchone()
-        if (
-            row is None
-        ):  # the journal was begun anew meanwhile; that it happened must not be lost with the old one
+        # The journal was started over meanwhile; that it happened must not be lost with the old one.
+        if row is None:
             self._insert(db, record)
             state = record.state
         else:

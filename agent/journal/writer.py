@@ -123,9 +123,8 @@ class Writer(JournalFile):
                 self._fatal = error
                 self._settle_all([*self._kept, *batch], error)
                 break
-            except (
-                Exception
-            ) as error:  # our bug: it is told to whoever waits, and the thread lives on
+            except Exception as error:
+                # Our bug: it is told to whoever waits, and the thread lives on.
                 log.exception("journal.turn_failed")
                 self._roll_back()
                 self._settle_all([job for job in batch if job.need is not Need.MUST], error)
@@ -220,7 +219,9 @@ class Writer(JournalFile):
             job.answer = job.work(self._db)
         except (sqlite3.Error, OSError) as error:
             self._fell(error)
-            job.error = StorageFullError(self.trouble or "The journal was damaged and begun anew.")
+            job.error = StorageFullError(
+                self.trouble or "The journal was damaged and started over."
+            )
         except Exception as error:  # noqa: BLE001  whoever waits gets it
             job.error = error
 
@@ -229,7 +230,7 @@ class Writer(JournalFile):
     def _refuse(self, jobs: list[Job]) -> None:
         for job in jobs:
             job.error = StorageFullError(
-                self.trouble or "The journal was damaged and begun anew; give the task again."
+                self.trouble or "The journal was damaged and started over; give the task again."
             )
         self._answer(jobs)
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from agent.config import ConfigError, why
+from agent.config.file import ConfigError, why
 
 COUNTERS: Final = {
     "looks": "Looks at miners since the start",

@@ -112,6 +112,7 @@ def _is_named(row: ListedRig, code_or_id: str) -> bool:
 
 
 _REVOKED: Final = (
-    "the code {code_prefix}... of machine {id} ({name}) was revoked on {revoked_at:%Y-%m-%d %H:%M} UTC, so nobody asks "
-    "what is wished of it; add it anew with `miner-cloud rig create --farm {farm_id} --name NAME` and give it that code"
+    "the code {code_prefix}... of machine {id} ({name}) was revoked on {revoked_at:%Y-%m-%d %H:%M} UTC, so nobody "
+    "asks what is wished of it; add it again with `miner-cloud rig create --farm {farm_id} --name NAME` and "
+    "give it that code"
 )

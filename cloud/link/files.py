@@ -77,9 +77,8 @@ class Files:
                 yield
         finally:
             turn.users -= 1
-            if (
-                not turn.users
-            ):  # whoever waits counts: he must not find another lock than the next one
+            # Whoever waits counts: he must not find another lock than the next one.
+            if not turn.users:
                 del self._turns[task_id]
 
     async def received(self, task_id: str, name: str) -> int:

@@ -45,9 +45,8 @@ class Session:
     doubt: str | None = None  # the journal of the last claim, if it is not the one we know
     poll: int = 0  # number of the newest long poll; an older one gives way
     cancels_told: set[str] = field(default_factory=set)
-    told_mono: dict[str, float] = field(
-        default_factory=dict
-    )  # when a task was handed out or asked for once more
+    # When a task was handed out or asked for once more.
+    told_mono: dict[str, float] = field(default_factory=dict)
     settings_told: int | None = None
     run_id: str | None = None  # of the process that is served
     run_mono: float = 0.0  # when it last claimed
@@ -64,7 +63,7 @@ class Session:
         """Whether a claim of this process is served. One is at a time: to two with the same journal, one task would be
         given twice.
 
-        A process that starts anew is served once the one before has closed its connection or was silent for
+        A process that starts again is served once the one before has closed its connection or was silent for
         `patience_s`; one known to live beside the other only when that was silent for `lease_s`.
         """
         if run_id != self.run_id and self.run_id is not None:

@@ -13,7 +13,7 @@ from cloud.nonce import creation
 from cloud.nonce.answers import actor_of, many, one
 from cloud.nonce.planning import BatchRequest
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, refused, takes, words_of
-from cloud.nonce.tasks import is_unknown, shown_params, signer, task_item
+from cloud.nonce.tasks import is_unknown, masked_params, signer, task_item
 from cloud.store.schema.rows import FarmRow, TaskRow
 from cloud.store.tasks import batches, lookup
 from cloud.store.tasks.batches import ListedBatch
@@ -94,7 +94,7 @@ async def get_batch(request: web.Request) -> web.Response:
             failed_count=counts.failed,
             timed_out_count=counts.timed_out,
             cancelled_count=counts.cancelled,
-            task_params=shown_params(row.params),
+            task_params=masked_params(row.params),
             metadata=row.metadata,
             created_by=actor,
             created_at=made,
@@ -213,7 +213,7 @@ def _item(row: ListedBatch) -> BatchItem:
         task_count=counts.total,
         succeed_count=counts.succeed,
         failed_count=counts.unsuccessful,
-        task_params=shown_params(row.params) or {},  # as its published example
+        task_params=masked_params(row.params) or {},  # as its published example
         metadata=row.metadata,
         created_by=actor_of(row),
         created_at=nonce_time(row.created_at),

@@ -17,13 +17,13 @@ from cloud.http.errors import ApiError
 from cloud.nonce.event_tasks import carry_out
 from cloud.nonce.miners import snapshot_of
 from cloud.nonce.planning import BatchPlan, BatchRequest, plan, skip_agents
-from cloud.nonce.tasks import shown_params
+from cloud.nonce.tasks import masked_params
 from cloud.store.ids import new_uuid
 from cloud.store.miners import search
 from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
 from cloud.store.tasks import batches, lookup
-from cloud.store.tasks.batches import Executor
+from cloud.store.tasks.batches import EnrolledAgent
 from contract.nonce import nonce_time
 from contract.nonce_items import (
     ActorItem,
@@ -111,7 +111,7 @@ async def create(request: web.Request, farm: FarmRow, order: BatchOrder) -> Crea
     )
 
 
-def _was_seen(request: web.Request, agent: Executor, now: datetime) -> bool:
+def _was_seen(request: web.Request, agent: EnrolledAgent, now: datetime) -> bool:
     """Within a day: heard of, or new."""
     heard_s = agent.last_online_cloud_s
     return (
@@ -207,7 +207,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             batch_id=self.batch_id,
             task_name=self.order.request.name,
             task_count=count,
-            task_params=shown_params(self.order.params),
+            task_params=masked_params(self.order.params),
             created_by=ActorItem(
                 type=self.actor.type,
                 id=self.actor.id,

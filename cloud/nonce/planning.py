@@ -12,7 +12,7 @@ import msgspec
 
 from cloud.store.miners.readings import DUPLICATE_MAC
 from cloud.store.miners.search import INTERVAL_DEFAULT_S, ListedMiner
-from cloud.store.tasks.batches import Executor
+from cloud.store.tasks.batches import EnrolledAgent
 from cloud.store.tasks.lookup import LastOfKind
 from contract.errors import LOGIN_FIX
 from contract.miner import normalize_mac
@@ -100,7 +100,7 @@ def _joined(messages: Mapping[str, Sequence[str]]) -> str:
     return _SKIPPED + "; ".join(shares)
 
 
-def skip_agents(agents: Sequence[Executor]) -> Skip:
+def skip_agents(agents: Sequence[EnrolledAgent]) -> Skip:
     """The agents of a farm that get no task of their own: nobody knows whether they will ever ask again."""
     names = ", ".join(row.name or row.id for row in agents)
     return Skip(

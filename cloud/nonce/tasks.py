@@ -96,9 +96,9 @@ def task_item(row: ListedTask, sign: SignUrl) -> TaskItem:
         miner_id=row.miner_id,
         agent_id=row.agent_id,
         status=row.status,
-        params=shown_params(row.params),
+        params=masked_params(row.params),
         created_at=nonce_time(row.created_at),
-        result=shown_result(row),
+        result=masked_result(row),
         error=_error(row),
         log_download_url=sign(row.id, file.name) if file else None,
         log_file_size=file.size_bytes if file else None,
@@ -106,12 +106,12 @@ def task_item(row: ListedTask, sign: SignUrl) -> TaskItem:
     )
 
 
-def shown_params(params: dict[str, Any] | None) -> dict[str, Any] | None:
+def masked_params(params: dict[str, Any] | None) -> dict[str, Any] | None:
     """Parameters without the passwords in them."""
     return hidden(params) if params else None
 
 
-def shown_result(row: ListedTask) -> dict[str, Any] | UnsetType:
+def masked_result(row: ListedTask) -> dict[str, Any] | UnsetType:
     """What the agent said, and what it said after the task was closed."""
     result: dict[str, Any] = dict(row.result or {})
     if row.late:
@@ -128,7 +128,7 @@ def is_unknown(row: ListedTask) -> bool:
 
 
 def _miner_task(row: ListedTask, miner: MinerSnapshot, sign: SignUrl) -> MinerTaskItem:
-    file, payload = row.file, shown_params(row.params)
+    file, payload = row.file, masked_params(row.params)
     logs = [
         LogItem(
             timestamp=nonce_time(line.at),
@@ -145,7 +145,7 @@ def _miner_task(row: ListedTask, miner: MinerSnapshot, sign: SignUrl) -> MinerTa
         created_at=nonce_time(row.created_at),
         miner=miner,
         payload=payload or {},
-        result=shown_result(row),
+        result=masked_result(row),
         logs=logs,
         downloadable=Downloadable(
             file_path=sign(row.id, file.name),

@@ -61,7 +61,7 @@ async def get_rig(request: web.Request) -> web.Response:
 
 @takes()
 async def put_expected_status(request: web.Request) -> web.Response:
-    """PUT F/rigs/{rig_id}/expected-status: it holds until it is set anew; machines ask every few seconds."""
+    """PUT F/rigs/{rig_id}/expected-status: it holds until it is set again; machines ask every few seconds."""
     body = await read_body(request, Wishes)
     rig = await _rig_of(request)
     try:

@@ -22,9 +22,8 @@ from service.files import make_private
 from service.ownfolder import check_files
 
 DATABASE_NAME: Final = "cloud.db"
-_BUSY_MS: Final = (
-    30_000  # how long to wait for another process (the command line beside the server)
-)
+# How long to wait for another process (the command line beside the server).
+_BUSY_MS: Final = 30_000
 _BEGIN: Final = "begin_with"
 LOCK_NAME: Final = "serve.lock"  # of the data directory, held by whoever serves it
 _KEPT: Final = frozenset({DATABASE_NAME.removesuffix(".db"), LOCK_NAME, "link-secret", "files"})

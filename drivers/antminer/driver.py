@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -13,100 +13,63 @@ from contract.errors import (
     UnsupportedError,
     WrongDeviceError,
 )
-from contract.miner import (
-    Endpoint,
-    Firmware,
-    Identity,
-    Reading,
-    Slow,
-    Static,
-)
-from drivers.antminer import braiins, proofs
-from drivers.antminer.cgi import Cgi
-from drivers.antminer.changes import changes_of
-from drivers.antminer.identify import Findings, ask_who, classify, examine, who_of
-from drivers.antminer.models import OLD, Model, spec_for
-from drivers.antminer.reading import (
-    Look,
-    look_of,
-)
-from drivers.antminer.replies import Joined, Reply
-from drivers.antminer.rpc import MOVING, Rpc
-from drivers.antminer.slow import Meter, look_slowly
-from drivers.antminer.subject import Subject, address_info
-from drivers.base import (
-    Capabilities,
-    Credentials,
-    Depth,
-    Timing,
-)
-from drivers.boards import with_serials
-from drivers.changes import Changes, Changing
-from drivers.hands import Who
+from contract.miner import Firmware, Identity, Reading, Slow, Static
+from drivers.antminer import proofs
+from drivers.antminer.identify import AntminerFindings, ask_mac, ask_who, classify, examine
+from drivers.antminer.models import OLD, AntminerModel, spec_for
+from drivers.antminer.protocol.cgi import Cgi
+from drivers.antminer.protocol.replies import Joined, Reply
+from drivers.antminer.protocol.rpc import MOVING, Rpc
+from drivers.antminer.reading import braiins
+from drivers.antminer.reading.slow import Meter, look_slowly
+from drivers.antminer.reading.snapshot import AntminerSnapshot, snapshot_of
+from drivers.base import Depth, Timing
+from drivers.changes.identity import Who
+from drivers.changes.way import Ways
+from drivers.driver import CredentialsFor, MinerDriver
+from drivers.reading.boards import with_serials
 from drivers.wire import Wire
 
 # Where a firmware names itself in the first row of `stats`.
 _NAMES: Final = ("Type", "CompileTime", "Miner", "BMMiner", "CGMiner")
 
 
-class Antminer(Changing):
+class Antminer(MinerDriver):
     """A driver bound to one AntMiner. Foreign firmware on it is read and never written to."""
 
-    make: ClassVar[str] = "antminer"
+    make = "antminer"
+    generations = proofs.GENERATIONS
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        ways: Ways[Antminer],
         wire: Wire,
         clock: Clock,
         timing: Timing,
-        credentials: Credentials | None,
+        credentials: CredentialsFor,
         identity: Identity,
     ) -> None:
-        self.wire = wire
-        self.clock = clock
-        self.timing = timing
-        self.cgi = Cgi(wire, clock, timing, credentials, stock=identity.firmware is Firmware.STOCK)
+        super().__init__(ways, wire, clock, timing, credentials)
+        self._login = credentials(identity)
+        is_stock = identity.firmware is Firmware.STOCK
+        self.cgi = Cgi(wire, clock, timing, self._login, stock=is_stock)
         self.rpc = Rpc(wire, clock, timing, identity.generation)
-        self.allow_plain_reboot = False  # whether a hashing miner is rebooted without `force`
-        self.awake_mode: str | None = None  # the work mode seen before a sleep
-        self._endpoint = endpoint
+        self.awake_mode: str | None = None
+        """The work mode seen before a sleep, as the firmware numbers it."""
         self._control_board: str | None = None
         self._serials: dict[int, str] = {}
-        self._ideal_hs: float | None = None
         self._head_seen: tuple[Any, ...] | None = None
         self._meter = Meter(wire, clock, timing)
-        self._identity = identity
-        self._spec: Model | None = None
         self._became(identity)
-
-    @property
-    def endpoint(self) -> Endpoint:
-        return self._endpoint
 
     @property
     def identity(self) -> Identity:
         return self._identity
 
     @property
-    def spec(self) -> Model | None:
+    def spec(self) -> AntminerModel | None:
         """What is known of its model beforehand."""
         return self._spec
-
-    @property
-    def ideal_hs(self) -> float | None:
-        """The hash rate it should have, as last read; `None` where it does not say."""
-        return self._ideal_hs
-
-    @property
-    def capabilities(self) -> Capabilities | None:
-        if not self._identity.drivable or self._identity.generation is None:
-            return None
-        return proofs.capabilities(self._identity.generation)
-
-    @property
-    def changes(self) -> Changes[Subject]:
-        return changes_of(self)
 
     # --- looking ---------------------------------------------------------------------------------
 
@@ -117,26 +80,34 @@ class Antminer(Changing):
         try:
             found = await ask_who(self.rpc)
         except UnreachableError as error:
-            if await self.wire.probe(self._endpoint.http_port):
+            if await self.wire.probe(self.endpoint.http_port):
                 raise ServiceAwayError(
                     f"{error} (its web server answers: the mining process restarts, or the API is off)"
                 ) from None
             raise
         if found is None:
-            raise WrongDeviceError(f"{self._endpoint.host} is no AntMiner (any more)")
+            raise WrongDeviceError(f"{self.endpoint.host} is no AntMiner (any more)")
         return await self.complete(found)
 
     async def who(self) -> Who | None:
-        """See `drivers.hands.Asked`: its web side alone tells."""
-        return who_of(await address_info(self))
+        """See `MinerDriver.who`: its web side alone tells."""
+        return await ask_mac(self.cgi, self._identity.generation)
 
-    async def complete(self, found: Findings) -> Identity:
+    async def complete(self, found: AntminerFindings) -> Identity:
         """Identity out of what the API said already, and the web side."""
         examined = await examine(self.cgi, found)
         self.rpc.forget()
         self._control_board = examined.control_board or self._control_board
         self._became(examined.identity)
         return examined.identity
+
+    def renew_login(self) -> None:
+        """Passwords may be given per MAC, and a miner just recognised may have one only now."""
+        if self._identity.mac is not None:
+            login = self._credentials(self._identity)
+            if login != self._login:
+                self._login = login
+                self.cgi.replace_credentials(login)
 
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:
         """Look once: one connection for the moving facts where the firmware has a joined form.
@@ -146,9 +117,9 @@ class Antminer(Changing):
         WrongDeviceError when another firmware speaks than the one identified.
         """
         if self._identity.firmware is Firmware.EPIC:
-            raise UnsupportedError(f"{self._endpoint.host} runs ePIC firmware, which is not read")
+            raise UnsupportedError(f"{self.endpoint.host} runs ePIC firmware, which is not read")
         if self._identity.firmware is Firmware.BRAIINS:
-            look = braiins.look_of(await self.rpc.ask_all(braiins.COMMANDS))
+            look = braiins.snapshot_of(await self.rpc.ask_all(braiins.COMMANDS))
             raw = None
         else:
             joined = await self.rpc.ask_all(MOVING)
@@ -176,6 +147,14 @@ class Antminer(Changing):
 
     # --- private ---------------------------------------------------------------------------------
 
+    def _static(self) -> Static:
+        spec = self._spec
+        return self._static_facts(
+            control_board=self._control_board,
+            algorithm=spec.algorithm if spec else None,
+            chips_expected=spec.chips_expected if spec else None,
+        )
+
     def _became(self, identity: Identity) -> None:
         self._identity = identity
         self._spec = spec_for(identity.model)
@@ -183,13 +162,13 @@ class Antminer(Changing):
         # Other firmwares grew out of the old API: they have its joined form and no array.
         self.rpc.generation = identity.generation if self.cgi.stock else OLD
 
-    def _look(self, joined: Joined) -> Look:
+    def _look(self, joined: Joined) -> AntminerSnapshot:
         summary, stats, pools = (joined.part(command) for command in MOVING)
         head, data = _split(stats)
         if head is not None and (said := tuple(map(head.get, _NAMES))) != self._head_seen:
             self._check_same_firmware(head)
             self._head_seen = said
-        look = look_of(
+        look = snapshot_of(
             summary.SUMMARY[0] if summary and summary.SUMMARY else None,
             data,
             pools.POOLS if pools else None,
@@ -208,24 +187,7 @@ class Antminer(Changing):
         text = " ".join(map(str, (*head.keys(), *head.values())))
         if classify(f"antminer {text}") is not Firmware.STOCK:
             self.cgi.stock = False
-            raise WrongDeviceError(f"{self._endpoint.host} runs another firmware than before")
-
-    def _static(self) -> Static:
-        identity, spec = self._identity, self._spec
-        return Static(
-            make=identity.make,
-            model=identity.model,
-            firmware=identity.firmware,
-            firmware_version=identity.firmware_version,
-            generation=identity.generation,
-            mac=identity.mac,
-            serial=identity.serial,
-            hostname=identity.hostname,
-            control_board=self._control_board,
-            algorithm=spec.algorithm if spec else None,
-            hashrate_ideal_hs=self._ideal_hs,
-            chips_expected=spec.chips_expected if spec else None,
-        )
+            raise WrongDeviceError(f"{self.endpoint.host} runs another firmware than before")
 
 
 def _split(stats: Reply | None) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

@@ -1,76 +1,74 @@
-"""How the registry meets AntMiners."""
+"""How the registry meets AntMiners, and by which way each kind of change is made on one. Sleep is one of its modes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from contract.clock import Clock
 from contract.errors import UnreachableError
 from contract.miner import Firmware, Identity, Make
-from drivers.antminer.cgi import is_stock_realm
+from drivers.antminer import proofs
+from drivers.antminer.changes.firmware import AntminerFirmware
+from drivers.antminer.changes.light import AntminerLight
+from drivers.antminer.changes.logs import fetch_log
+from drivers.antminer.changes.mode import AntminerMode
+from drivers.antminer.changes.pools import AntminerPools
+from drivers.antminer.changes.reboot import AntminerReboot
 from drivers.antminer.driver import Antminer
 from drivers.antminer.identify import ask_who
-from drivers.antminer.rpc import Rpc
-from drivers.base import Capabilities, Credentials, Timing
-from drivers.digest import parse_challenge
-from drivers.http import ResponseDecoder, build_request
+from drivers.antminer.protocol.cgi import is_stock_realm
+from drivers.antminer.protocol.rpc import Rpc
+from drivers.base import Timing
+from drivers.changes.way import Ways
+from drivers.driver import CredentialsFor
+from drivers.entry import Entry
+from drivers.protocol.digest import parse_challenge
+from drivers.protocol.http import ResponseDecoder, build_request
 from drivers.wire import Wire
 
-MAKE: Final = Make.ANTMINER
-PORTS: Final = ("http_port", "rpc_port")
 
+class AntminerEntry(Entry[Antminer]):
+    """AntMiner hardware, whoever's firmware it runs."""
 
-async def recognise(
-    wire: Wire,
-    clock: Clock,
-    timing: Timing,
-    credentials: Callable[[Identity], Credentials | None],
-) -> Antminer | None:
-    """A driver if AntMiner hardware answers, its identity as complete as our password allows.
-
-    One whose API is away is known by its web server's realm alone, and is then neither read nor written.
-    Raises UnreachableError and MalformedError.
-    """
-    endpoint = wire.endpoint
-    try:
-        found = await ask_who(Rpc(wire, clock, timing, None))
-    except UnreachableError:
-        if not await _has_stock_realm(wire, timing):
-            raise
-        identity = Identity(
-            make=MAKE,
-            firmware=Firmware.OTHER,
-            reason="its API is away (the miner restarts, or the API is switched off)",
-        )
-        return Antminer(endpoint, wire, clock, timing, credentials(identity), identity)
-    if found is None:
-        return None
-    identity = Identity(
-        make=MAKE,
-        model=found.model,
-        firmware=found.firmware,
-        firmware_version=found.version,
-        generation=found.generation,
+    make = Make.ANTMINER
+    ports = ("http_port", "rpc_port")
+    generations = proofs.GENERATIONS
+    ways = Ways[Antminer](
+        AntminerLight(),
+        AntminerMode(),
+        AntminerPools(),
+        AntminerReboot(),
+        AntminerFirmware(),
+        fetch_log=fetch_log,
     )
-    known = credentials(identity)
-    driver = Antminer(endpoint, wire, clock, timing, known, identity)
-    identity = await driver.complete(found)
-    # Passwords may be given per MAC, and only now is there one.
-    if identity.mac is not None and (own := credentials(identity)) != known:
-        driver.cgi.replace_credentials(own)
-    return driver
+    driver = Antminer
+
+    async def recognise(
+        self, wire: Wire, clock: Clock, timing: Timing, credentials: CredentialsFor
+    ) -> Antminer | None:
+        """See `Entry.recognise`; its identity is as complete as our password allows. One whose API is away is known by
+        its web server's realm alone, and is then neither read nor written.
+        """
+        try:
+            found = await ask_who(Rpc(wire, clock, timing, None))
+        except UnreachableError:
+            if not await _has_stock_realm(wire, timing):
+                raise
+            identity = Identity(
+                make=self.make,
+                firmware=Firmware.OTHER,
+                reason="its API is away (the miner restarts, or the API is switched off)",
+            )
+            return self.open_driver(wire, clock, timing, credentials, identity)
+        if found is None:
+            return None
+        driver = self.open_driver(wire, clock, timing, credentials, found.identity)
+        await driver.complete(found)
+        driver.renew_login()
+        return driver
 
 
-def open_driver(
-    wire: Wire,
-    clock: Clock,
-    timing: Timing,
-    credentials: Callable[[Identity], Credentials | None],
-    identity: Identity,
-) -> Antminer:
-    """A driver for a miner identified earlier; nothing is sent."""
-    return Antminer(wire.endpoint, wire, clock, timing, credentials(identity), identity)
+ANTMINER: Final = AntminerEntry()
 
 
 async def _has_stock_realm(wire: Wire, timing: Timing) -> bool:
@@ -84,10 +82,3 @@ async def _has_stock_realm(wire: Wire, timing: Timing) -> bool:
     )
     challenge = parse_challenge(response.headers.get("www-authenticate"))
     return response.status == 401 and challenge is not None and is_stock_realm(challenge.realm)
-
-
-def generations() -> tuple[Capabilities, ...]:
-    """What each generation of this make can do, oldest first."""
-    from drivers.antminer import proofs
-
-    return tuple(proofs.ALL.values())

@@ -19,17 +19,16 @@ from contract.errors import (
     MalformedError,
     RefusedError,
     UnreachableError,
-    UnsupportedError,
     WrongDeviceError,
 )
 from contract.miner import Firmware, Identity, Make, normalize_mac
-from drivers.antminer.cgi import Cgi
 from drivers.antminer.models import GENERATIONS, NEW_BM, NEW_GOD, OLD, clean_model, spec_for
-from drivers.antminer.repair import decode_json
-from drivers.antminer.replies import Reply, decode_reply
-from drivers.antminer.rpc import Rpc, request_for
-from drivers.antminer.units import text_of
-from drivers.hands import Who
+from drivers.antminer.protocol.cgi import Cgi
+from drivers.antminer.protocol.repair import decode_json
+from drivers.antminer.protocol.replies import Reply, decode_reply
+from drivers.antminer.protocol.rpc import Rpc, request_for
+from drivers.antminer.reading.figures import text_of
+from drivers.changes.identity import Who
 from drivers.wire import TooLongError
 
 # Text, lower case, in the order in which it decides. `None`: another maker's miner, not ours to claim.
@@ -52,7 +51,7 @@ _NO_SERIAL: Final = frozenset({"unknown", "unknow"})
 _GOD_VERSION: Final = re.compile(r"2\.\d+")  # godminer's own, where bmminer says 1.0.0
 
 
-class Findings(msgspec.Struct, frozen=True, kw_only=True):
+class AntminerFindings(msgspec.Struct, frozen=True, kw_only=True):
     """What the API's replies say."""
 
     firmware: Firmware
@@ -60,6 +59,17 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     generation: str | None = None
     is_godminer: bool | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """As far as that makes one."""
+        return Identity(
+            make=Make.ANTMINER,
+            model=self.model,
+            firmware=self.firmware,
+            firmware_version=self.version,
+            generation=self.generation,
+        )
 
 
 def classify(text: str) -> Firmware | None:
@@ -71,7 +81,7 @@ def classify(text: str) -> Firmware | None:
     return Firmware.STOCK if "antminer" in text else None
 
 
-def findings_of(*replies: Reply) -> Findings | None:
+def findings_of(*replies: Reply) -> AntminerFindings | None:
     """Judge replies to `version` and `stats` together. `None` when none of our hardware speaks."""
     heads = [head for reply in replies if (head := _head(reply))]
     text = "\n".join(filter(None, map(_text_of_reply, replies)))
@@ -91,7 +101,7 @@ def findings_of(*replies: Reply) -> Findings | None:
     spec = spec_for(model)
     if firmware is not Firmware.STOCK:
         version = _own_version(heads) or version
-    return Findings(
+    return AntminerFindings(
         firmware=firmware,
         model=spec.name if spec else model,
         version=version[:80] if version else None,
@@ -107,7 +117,7 @@ def is_nameless(head: dict[str, Any]) -> bool:
     return "BMMiner" in head and clean_model(text_of(head.get("Type"))) is None
 
 
-async def ask_who(rpc: Rpc) -> Findings | None:
+async def ask_who(rpc: Rpc) -> AntminerFindings | None:
     """Ask `version`, and `stats` where that is not enough.
 
     Raises UnreachableError when nothing answers on the API port, MalformedError when what answers is no miner's API.
@@ -155,17 +165,20 @@ def who_of(info: Mapping[str, Any]) -> Who:
     )
 
 
-async def examine(cgi: Cgi, found: Findings) -> Examined:
+async def ask_mac(cgi: Cgi, generation: str | None) -> Who:
+    """Who answers, by the script that is quickest. The old firmware's `get_system_info.cgi` runs the API's client
+    twice, for 1 to 3 s; its network page tells the MAC at once. Raises as `Cgi.get_json`.
+    """
+    if generation == OLD and (info := await cgi.get_object("get_network_info.cgi")).get("macaddr"):
+        return who_of(info)
+    return who_of(await cgi.get_object("get_system_info.cgi"))
+
+
+async def examine(cgi: Cgi, found: AntminerFindings) -> Examined:
     """Complete the findings by what the web side tells, as far as our password is good for it. Raises nothing
     for a web side that is away, broken or refuses: MAC and serial are absent then, and `reason` says why.
     """
-    identity = Identity(
-        make=Make.ANTMINER,
-        model=found.model,
-        firmware=found.firmware,
-        firmware_version=found.version,
-        generation=found.generation,
-    )
+    identity = found.identity
     cgi.stock = found.firmware is Firmware.STOCK
     if not cgi.stock:
         reason = f"runs {found.firmware} firmware, which is only read"
@@ -218,7 +231,7 @@ def _own_version(heads: list[dict[str, Any]]) -> str | None:
     return None
 
 
-async def _with_model(rpc: Rpc, found: Findings) -> Findings:
+async def _with_model(rpc: Rpc, found: AntminerFindings) -> AntminerFindings:
     """Firmwares whose `version` names no model name it in `devdetails`."""
     try:
         details = (await rpc.ask("devdetails")).DEVDETAILS or []
@@ -228,7 +241,7 @@ async def _with_model(rpc: Rpc, found: Findings) -> Findings:
     return msgspec.structs.replace(found, model=next(filter(None, names), None))
 
 
-async def _ask_epic(rpc: Rpc) -> Findings | None:
+async def _ask_epic(rpc: Rpc) -> AntminerFindings | None:
     """The firmware named ePIC serves HTTP on the API port."""
     response = await rpc.http_get("/capabilities")
     if response.status != 200:
@@ -240,14 +253,14 @@ async def _ask_epic(rpc: Rpc) -> Findings | None:
     if not isinstance(value, dict) or "Model" not in value:
         return None
     model = clean_model(text_of(value.get("Model")))
-    return Findings(
+    return AntminerFindings(
         firmware=Firmware.EPIC,
         model=model,
         version=text_of(value.get("Firmware Version")) or text_of(value.get("Version")),
     )
 
 
-async def _epic_or(error: MalformedError, rpc: Rpc) -> Findings | None:
+async def _epic_or(error: MalformedError, rpc: Rpc) -> AntminerFindings | None:
     """The last explanation for an API that does not answer; without it `error` stands."""
     with contextlib.suppress(MalformedError, UnreachableError):
         if found := await _ask_epic(rpc):
@@ -255,9 +268,9 @@ async def _epic_or(error: MalformedError, rpc: Rpc) -> Findings | None:
     raise error
 
 
-async def _with_web(cgi: Cgi, identity: Identity, found: Findings) -> Examined:
-    info = await _object(cgi, "get_system_info.cgi")
-    kind = await _object(cgi, "miner_type.cgi") if found.generation != OLD else {}
+async def _with_web(cgi: Cgi, identity: Identity, found: AntminerFindings) -> Examined:
+    info = await cgi.get_object("get_system_info.cgi")
+    kind = await cgi.get_object("miner_type.cgi") if found.generation != OLD else {}
     texts = " ".join(
         text
         for value in (info.get("minertype"), info.get("system_filesystem_version"), *kind.values())
@@ -303,7 +316,7 @@ def _judged(identity: Identity, reason: str | None = None) -> Identity:
     )
 
 
-def _generation(found: Findings, kind: dict[str, Any]) -> str | None:
+def _generation(found: AntminerFindings, kind: dict[str, Any]) -> str | None:
     """By the script only the newer web side has, and by which process speaks."""
     if not kind:
         return None
@@ -317,14 +330,3 @@ def _version(info: dict[str, Any], kind: dict[str, Any]) -> str | None:
         if text and not _DATE.match(text):
             return text[:80]
     return None
-
-
-async def _object(cgi: Cgi, name: str) -> dict[str, Any]:
-    """A script's reply as an object; {} where this firmware has no such script."""
-    try:
-        value = await cgi.get_json(name)
-    except UnsupportedError:
-        return {}
-    if not isinstance(value, dict):
-        raise MalformedError(f"{name} answered with {type(value).__name__}, not an object")
-    return value

@@ -8,128 +8,60 @@ from __future__ import annotations
 from typing import Final
 
 from contract.miner import Make, PowerMode
-from drivers.antminer.subject import NEW_BM, NEW_GOD, OLD
-from drivers.base import Capabilities, Proof, Strength
+from drivers.antminer.models import NEW_BM, NEW_GOD, OLD
+from drivers.base import EVERY_CHANGE, Capabilities, Proof, Strength
 
 LIGHT_NEW: Final = Proof(
-    change="light",
-    signal="get_blink_status.cgi",
-    strength=Strength.STATE,
-    earliest_s=1.0,
-    latest_s=45.0,
+    "light", "get_blink_status.cgi", Strength.STATE, earliest_s=1.0, latest_s=45.0
 )
 LIGHT_OLD: Final = Proof(
-    change="light",
-    signal="blink.cgi isBlinking",
-    strength=Strength.STATE,
-    earliest_s=1.0,
-    latest_s=45.0,
+    "light", "blink.cgi isBlinking", Strength.STATE, earliest_s=1.0, latest_s=45.0
 )
-CONFIG: Final = Proof(
-    change="pools",
-    signal="get_miner_conf.cgi",
-    strength=Strength.STATE,
-    earliest_s=1.0,
-    latest_s=150.0,  # a script that is slow to begin (60 s) and the restart after it (90 s)
-)
+# A script that is slow to begin (60 s) and the restart after it (90 s).
+CONFIG: Final = Proof("pools", "get_miner_conf.cgi", Strength.STATE, earliest_s=1.0, latest_s=150.0)
 POOLS_LIVE: Final = Proof(
-    change="pools",
-    signal="pools of the running miner",
-    strength=Strength.PROCESS,
-    earliest_s=1.0,
-    latest_s=120.0,
+    "pools", "pools of the running miner", Strength.PROCESS, earliest_s=1.0, latest_s=120.0
 )
 MODE_CONFIG: Final = Proof(
-    change="mode",
-    signal="get_miner_conf.cgi",
-    strength=Strength.STATE,
-    earliest_s=5.0,
-    latest_s=150.0,
+    "mode", "get_miner_conf.cgi", Strength.STATE, earliest_s=5.0, latest_s=150.0
 )
 SLEEPS: Final = Proof(
-    change="mode",
-    signal="running mode, no hash rate",
-    strength=Strength.PROCESS,
-    earliest_s=5.0,
-    latest_s=300.0,
+    "mode", "running mode, no hash rate", Strength.PROCESS, earliest_s=5.0, latest_s=300.0
 )
 WAKES: Final = Proof(
-    change="mode",
-    signal="running mode, hash rate",
-    strength=Strength.PROCESS,
-    earliest_s=5.0,
-    latest_s=900.0,
+    "mode", "running mode, hash rate", Strength.PROCESS, earliest_s=5.0, latest_s=900.0
 )
+# Images of 2024 on stop the miner and wait 50 s first.
 OUTAGE: Final = Proof(
-    change="reboot",
-    signal="outage of the web port, then a smaller Elapsed",
-    strength=Strength.BOOT,
+    "reboot",
+    "outage of the web port, then a smaller Elapsed",
+    Strength.BOOT,
     earliest_s=3.0,
-    latest_s=180.0,  # images of 2024 on stop the miner and wait 50 s first
+    latest_s=180.0,
 )
 BOOT: Final = Proof(
-    change="reboot",
-    signal="uptime of the system",
-    strength=Strength.BOOT,
-    earliest_s=30.0,
-    latest_s=540.0,
+    "reboot", "uptime of the system", Strength.BOOT, earliest_s=30.0, latest_s=540.0
 )
 ELAPSED: Final = Proof(
-    change="reboot",
-    signal="smaller Elapsed",
-    strength=Strength.PROCESS,
-    earliest_s=30.0,
-    latest_s=540.0,
+    "reboot", "smaller Elapsed", Strength.PROCESS, earliest_s=30.0, latest_s=540.0
 )
 VERSION: Final = Proof(
-    change="firmware",
-    signal="firmware version",
-    strength=Strength.STATE,
-    earliest_s=60.0,
-    latest_s=1500.0,
+    "firmware", "firmware version", Strength.STATE, earliest_s=60.0, latest_s=1500.0
 )
 
 _MODES_OLD: Final = ("S17", "S17 Pro", "S17+", "S17e", "T17", "T17+", "T17e", "S15", "T15")
+_SHARED: Final = (MODE_CONFIG, SLEEPS, WAKES, CONFIG, POOLS_LIVE, OUTAGE, ELAPSED, VERSION)
+_MODES_NEW: Final = (PowerMode.SLEEP, PowerMode.LOW, PowerMode.NORMAL)
 
-
-def capabilities(generation: str | None) -> Capabilities | None:
-    """What miners of a generation can do; `None` for one we do not know."""
-    return ALL.get(generation or "")
-
-
-_CHANGES: Final = ("light", "mode", "pools", "reboot", "firmware", "suspend", "resume")
-_NEW: Final = (
-    LIGHT_NEW,
-    MODE_CONFIG,
-    SLEEPS,
-    WAKES,
-    CONFIG,
-    POOLS_LIVE,
-    OUTAGE,
-    ELAPSED,
-    VERSION,
-)
-_OLD_PROOFS: Final = (
-    LIGHT_OLD,
-    MODE_CONFIG,
-    SLEEPS,
-    WAKES,
-    CONFIG,
-    POOLS_LIVE,
-    OUTAGE,
-    BOOT,
-    ELAPSED,
-    VERSION,
-)
-ALL: Final = {
+GENERATIONS: Final = {
     OLD: Capabilities(
         make=Make.ANTMINER,
         generation=OLD,
         models=("S9", "T9+", "L3+", "D3", "E3", "Z9", "Z11", "X3", *_MODES_OLD),
-        changes=_CHANGES,
+        changes=EVERY_CHANGE,
         modes=(PowerMode.SLEEP, PowerMode.NORMAL),
         log=True,
-        proofs=_OLD_PROOFS,
+        proofs=(LIGHT_OLD, BOOT, *_SHARED),
         remarks=(
             "Sleep only on models whose configuration has a work mode (S15, T15 and the 17 series).",
             "The light goes out by itself after about 5 minutes; first S9 firmwares have none.",
@@ -140,10 +72,10 @@ ALL: Final = {
         make=Make.ANTMINER,
         generation=NEW_BM,
         models=("S19 series", "T19", "S19 XP", "S21 series", "T21", "hydro variants"),
-        changes=_CHANGES,
-        modes=(PowerMode.SLEEP, PowerMode.LOW, PowerMode.NORMAL),
+        changes=EVERY_CHANGE,
+        modes=_MODES_NEW,
         log=True,
-        proofs=_NEW,
+        proofs=(LIGHT_NEW, *_SHARED),
         remarks=(
             "Low power is tried and read back, since firmwares accept any mode and keep what they know.",
         ),
@@ -152,10 +84,10 @@ ALL: Final = {
         make=Make.ANTMINER,
         generation=NEW_GOD,
         models=("L7", "L9", "KS3", "KS5", "E9", "E9 Pro", "E11", "D9", "K7", "HS3", "KA3"),
-        changes=_CHANGES,
-        modes=(PowerMode.SLEEP, PowerMode.LOW, PowerMode.NORMAL),
+        changes=EVERY_CHANGE,
+        modes=_MODES_NEW,
         log=True,
-        proofs=_NEW,
+        proofs=(LIGHT_NEW, *_SHARED),
         remarks=("Low power only on L7 firmwares of 2023 and later.",),
     ),
 }

@@ -8,8 +8,8 @@ bears: `min_interval_s` says so. A look that is asked for all the same is taken 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar, Final
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -24,7 +24,6 @@ from contract.errors import (
 )
 from contract.hiding import hidden
 from contract.miner import (
-    Endpoint,
     Firmware,
     Identity,
     MinerFault,
@@ -34,19 +33,19 @@ from contract.miner import (
     Static,
     normalize_mac,
 )
-from drivers.base import Capabilities, Credentials, Depth, Timing
-from drivers.changes import Changes, Changing
-from drivers.hands import Who
-from drivers.iceriver import panel, proofs, state
-from drivers.iceriver.changes import changes_of
-from drivers.iceriver.daemon import Daemon
-from drivers.iceriver.identify import Findings, ask_who, findings_of
+from drivers.base import Credentials, Depth, Timing
+from drivers.changes.identity import Who
+from drivers.changes.way import Ways
+from drivers.driver import CredentialsFor, MinerDriver
+from drivers.iceriver import proofs
+from drivers.iceriver.identify import IceriverFindings, ask_who, findings_of
 from drivers.iceriver.models import model_of
-from drivers.iceriver.reading import Look, algorithm_of, look_of
-from drivers.iceriver.state import mode_in_words, mode_of
-from drivers.iceriver.subject import Subject
-from drivers.iceriver.web import CONFIG, Web
-from drivers.values import text_of
+from drivers.iceriver.protocol import panel
+from drivers.iceriver.protocol.daemon import Daemon
+from drivers.iceriver.protocol.web import CONFIG, Web
+from drivers.iceriver.reading.figures import mode_in_words, mode_of
+from drivers.iceriver.reading.snapshot import IceriverSnapshot, algorithm_of, snapshot_of
+from drivers.reading.values import text_of
 from drivers.wire import Wire
 
 PANEL_EVERY_S: Final = 60.0  # of the device
@@ -54,39 +53,31 @@ DAEMON_EVERY_S: Final = 15.0
 RELEARN_S: Final = 3600.0  # a daemon that was closed is tried again after this long
 
 
-class Iceriver(Changing):
+class Iceriver(MinerDriver):
     """A driver bound to one IceRiver. Firmware of others on it is read and never written to."""
 
-    make: ClassVar[str] = "iceriver"
+    make = "iceriver"
+    generations = proofs.GENERATIONS
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        ways: Ways[Iceriver],
         wire: Wire,
         clock: Clock,
         timing: Timing,
-        credentials: Callable[[Identity], Credentials | None],
+        credentials: CredentialsFor,
         identity: Identity,
     ) -> None:
-        self.wire = wire
-        self.clock = clock
-        self.timing = timing
+        super().__init__(ways, wire, clock, timing, credentials)
         self.web = Web(wire, clock, timing, _login(credentials, identity))
         self.daemon = Daemon(wire, clock, timing)
-        self.allow_plain_reboot = False  # whether a hashing miner is rebooted without `force`
-        self.has_mode_order: bool | None = None  # whether `web.SET_FAN_AND_MODE` exists here
-        self._endpoint = endpoint
-        self._credentials = credentials
-        self._found = Findings(identity=identity, package=identity.firmware_version)
+        self.has_mode_order: bool | None = None
+        """Whether `web.SET_FAN_AND_MODE` exists here; `None` before it was tried."""
+        self._found = IceriverFindings(identity=identity, package=identity.firmware_version)
         self._model = model_of(identity.model)
-        self._ideal_hs: float | None = None
         self._panel_at_mono: float | None = None
         self._web_trouble: str | None = None
         self._closed_until_mono: float | None = None
-
-    @property
-    def endpoint(self) -> Endpoint:
-        return self._endpoint
 
     @property
     def identity(self) -> Identity:
@@ -98,22 +89,9 @@ class Iceriver(Changing):
         return self._found.package
 
     @property
-    def ideal_hs(self) -> float | None:
-        """The hash rate it should have, as last read; `None` where it does not say."""
-        return self._ideal_hs
-
-    @property
     def min_interval_s(self) -> float:
         """What the web side bears where it alone can be asked, else what the daemon does."""
         return self.timing.device_s(PANEL_EVERY_S if self._is_closed() else DAEMON_EVERY_S)
-
-    @property
-    def capabilities(self) -> Capabilities | None:
-        return proofs.capabilities(self.identity.generation) if self.identity.drivable else None
-
-    @property
-    def changes(self) -> Changes[Subject]:
-        return changes_of(self)
 
     # --- looking ---------------------------------------------------------------------------------
 
@@ -121,15 +99,16 @@ class Iceriver(Changing):
         """Ask afresh. Raises WrongDeviceError when no IceRiver answers any more."""
         found = await ask_who(self.web, self.daemon, self.timing, self._found)
         if found is None:
-            raise WrongDeviceError(f"{self._endpoint.host} is no IceRiver (any more)")
+            raise WrongDeviceError(f"{self.endpoint.host} is no IceRiver (any more)")
         self.learn(found)
         return found.identity
 
     async def who(self) -> Who | None:
-        """See `drivers.hands.Asked`. Of its daemon where that is open, for it costs the miner less."""
-        return Who(mac=(await state.glance(self, "getnet")).mac)
+        """See `MinerDriver.who`. Of its daemon where that is open, for it costs the miner less."""
+        told = await panel.glance(self.web, self.daemon, ("getnet",))
+        return Who(mac=normalize_mac(text_of(told.get("mac"))))
 
-    def learn(self, found: Findings) -> None:
+    def learn(self, found: IceriverFindings) -> None:
         """Take over what identification found."""
         before, identity = self.identity, found.identity
         if found.is_daemon_open is None:
@@ -153,7 +132,7 @@ class Iceriver(Changing):
         fields = await self._panel(depth)
         read_at = self.clock.now()
         self._recognise(fields)
-        look = look_of(fields, self._model)
+        look = snapshot_of(fields, self._model)
         self._ideal_hs = look.ideal_hs or self._ideal_hs
         slow: Slow | None = None
         if depth is not Depth.MOVING:
@@ -243,7 +222,7 @@ class Iceriver(Changing):
             return
         found = findings_of(fields)
         if found is None:
-            raise WrongDeviceError(f"{self._endpoint.host} is no IceRiver (any more)")
+            raise WrongDeviceError(f"{self.endpoint.host} is no IceRiver (any more)")
         known = self.identity
         if found.identity.mac is None and found.package == self.package:
             # A panel is glued of several answers, of which one may be missing.
@@ -274,33 +253,24 @@ class Iceriver(Changing):
         return (mode_of if is_stock else mode_in_words)(told), word
 
     def _static(self) -> Static:
-        identity, found, model = self.identity, self._found, self._model
-        return Static(
-            make=identity.make,
-            model=identity.model,
-            firmware=identity.firmware,
-            firmware_version=identity.firmware_version,
+        found, model = self._found, self._model
+        return self._static_facts(
             system_version=found.system_version,
             software_version=found.software_version,
-            generation=identity.generation,
-            mac=identity.mac,
-            serial=identity.serial,
-            hostname=identity.hostname,
             algorithm=algorithm_of(model, found.algorithm_word),
-            hashrate_ideal_hs=self._ideal_hs,
             chips_expected=model.chips if model else None,
         )
 
 
-def _login(
-    credentials: Callable[[Identity], Credentials | None], identity: Identity
-) -> Credentials | None:
+def _login(credentials: CredentialsFor, identity: Identity) -> Credentials | None:
     """Somebody else's firmware may ask for a login as well: it gets none of ours."""
     known = credentials(identity)
     return known if identity.firmware is Firmware.STOCK else None
 
 
-def _slow(look: Look, mode: PowerMode | None, word: str | None, *, trouble: str | None) -> Slow:
+def _slow(
+    look: IceriverSnapshot, mode: PowerMode | None, word: str | None, *, trouble: str | None
+) -> Slow:
     """The slower facts. A miner that sleeps on purpose does not hash, which is no fault then; a web side that fails is
     one, for changes go through it.
     """

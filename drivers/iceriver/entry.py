@@ -1,55 +1,56 @@
-"""How the registry meets IceRivers."""
+"""How the registry meets IceRivers, and by which way each kind of change is made on one. Sleep is one of its modes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from contract.clock import Clock
-from contract.miner import Identity, Make
-from drivers.base import Capabilities, Credentials, Timing
-from drivers.iceriver.daemon import Daemon
+from contract.miner import Make
+from drivers.base import Timing
+from drivers.changes.way import Ways
+from drivers.driver import CredentialsFor
+from drivers.entry import Entry
+from drivers.iceriver import proofs
+from drivers.iceriver.changes.firmware import IceriverFirmware
+from drivers.iceriver.changes.light import IceriverLight
+from drivers.iceriver.changes.logs import fetch_log
+from drivers.iceriver.changes.mode import IceriverMode
+from drivers.iceriver.changes.pools import IceriverPools
+from drivers.iceriver.changes.reboot import IceriverReboot
 from drivers.iceriver.driver import Iceriver
 from drivers.iceriver.identify import recognise as ask_anew
-from drivers.iceriver.web import Web
+from drivers.iceriver.protocol.daemon import Daemon
+from drivers.iceriver.protocol.web import Web
 from drivers.wire import Wire
 
-MAKE: Final = Make.ICERIVER
-PORTS: Final = ("http_port", "daemon_port")
+
+class IceriverEntry(Entry[Iceriver]):
+    """IceRivers, and the one firmware of others that is known for them."""
+
+    make = Make.ICERIVER
+    ports = ("http_port", "daemon_port")
+    generations = proofs.GENERATIONS
+    ways = Ways[Iceriver](
+        IceriverLight(),
+        IceriverMode(),
+        IceriverPools(),
+        IceriverReboot(),
+        IceriverFirmware(),
+        fetch_log=fetch_log,
+    )
+    driver = Iceriver
+
+    async def recognise(
+        self, wire: Wire, clock: Clock, timing: Timing, credentials: CredentialsFor
+    ) -> Iceriver | None:
+        """See `Entry.recognise`. Nothing of this needs a password, and none is sent."""
+        web, daemon = Web(wire, clock, timing, None), Daemon(wire, clock, timing)
+        found = await ask_anew(web, daemon, timing)
+        if found is None:
+            return None
+        driver = self.open_driver(wire, clock, timing, credentials, found.identity)
+        driver.learn(found)
+        return driver
 
 
-async def recognise(
-    wire: Wire,
-    clock: Clock,
-    timing: Timing,
-    credentials: Callable[[Identity], Credentials | None],
-) -> Iceriver | None:
-    """A driver if an IceRiver answers. Nothing of this needs a password, and none is sent.
-
-    Raises UnreachableError.
-    """
-    web, daemon = Web(wire, clock, timing, None), Daemon(wire, clock, timing)
-    found = await ask_anew(web, daemon, timing)
-    if found is None:
-        return None
-    driver = open_driver(wire, clock, timing, credentials, found.identity)
-    driver.learn(found)
-    return driver
-
-
-def open_driver(
-    wire: Wire,
-    clock: Clock,
-    timing: Timing,
-    credentials: Callable[[Identity], Credentials | None],
-    identity: Identity,
-) -> Iceriver:
-    """A driver for a miner identified earlier; nothing is sent."""
-    return Iceriver(wire.endpoint, wire, clock, timing, credentials, identity)
-
-
-def generations() -> tuple[Capabilities, ...]:
-    """What each generation of this make can do, oldest first."""
-    from drivers.iceriver import proofs
-
-    return tuple(proofs.ALL.values())
+ICERIVER: Final = IceriverEntry()

@@ -16,12 +16,12 @@ from contract.errors import (
 )
 from contract.miner import Firmware, Identity, Make, normalize_mac
 from drivers.base import Timing
-from drivers.http import Response
-from drivers.iceriver import panel
-from drivers.iceriver.daemon import Daemon
 from drivers.iceriver.models import PBFARMER, STOCK, firmware_of, model_name, model_of
-from drivers.iceriver.web import Web
-from drivers.values import text_of
+from drivers.iceriver.protocol import panel
+from drivers.iceriver.protocol.daemon import Daemon
+from drivers.iceriver.protocol.web import Web
+from drivers.protocol.http import Response
+from drivers.reading.values import text_of
 
 DEADLINE_S: Final = 5.0  # of one question; a panel is eight questions of the miner to itself
 PAGE_MARK: Final = "<TITLE>用户界面</TITLE>".encode()
@@ -31,7 +31,7 @@ FOREIGN_REASON: Final = "runs firmware that is not the maker's ({}), which is on
 UNKNOWN_REASON: Final = "a model we do not know to write to ({})"
 
 
-class Findings(msgspec.Struct, frozen=True, kw_only=True):
+class IceriverFindings(msgspec.Struct, frozen=True, kw_only=True):
     """What the miner said of itself, and what of it never changes while the firmware stays."""
 
     identity: Identity
@@ -42,7 +42,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     is_daemon_open: bool | None = None  # where this look showed it
 
 
-async def recognise(web: Web, daemon: Daemon, timing: Timing) -> Findings | None:
+async def recognise(web: Web, daemon: Daemon, timing: Timing) -> IceriverFindings | None:
     """Look at its front page, and ask for its panel only behind the one that is IceRiver's. Where the page is another
     or elsewhere, the daemon is asked who it is. `None`: something else answers.
 
@@ -70,7 +70,9 @@ async def recognise(web: Web, daemon: Daemon, timing: Timing) -> Findings | None
         return None  # another service has that port
 
 
-async def ask_who(web: Web, daemon: Daemon, timing: Timing, known: Findings) -> Findings | None:
+async def ask_who(
+    web: Web, daemon: Daemon, timing: Timing, known: IceriverFindings
+) -> IceriverFindings | None:
     """Ask the IceRiver of before who it is now: of its daemon where that is open, for it costs the miner less.
 
     `None`: something else answers. Raises UnreachableError and MalformedError.
@@ -95,7 +97,7 @@ async def ask_who(web: Web, daemon: Daemon, timing: Timing, known: Findings) -> 
     return found
 
 
-async def ask_daemon(daemon: Daemon, timing: Timing) -> Findings | None:
+async def ask_daemon(daemon: Daemon, timing: Timing) -> IceriverFindings | None:
     """The identity by two questions to the daemon; `None` when it is another program's port.
 
     Raises UnreachableError and MalformedError.
@@ -112,7 +114,7 @@ async def ask_daemon(daemon: Daemon, timing: Timing) -> Findings | None:
     return msgspec.structs.replace(found, is_daemon_open=True) if found else None
 
 
-def findings_of(fields: Mapping[str, Any]) -> Findings | None:
+def findings_of(fields: Mapping[str, Any]) -> IceriverFindings | None:
     """The identity out of a panel; `None` when it is no IceRiver's."""
     package = text_of(fields.get("softver1"))
     if package is None:
@@ -129,7 +131,7 @@ def findings_of(fields: Mapping[str, Any]) -> Findings | None:
         mac=normalize_mac(text_of(fields.get("mac"))),
         hostname=text_of(fields.get("host")),
     )
-    return Findings(
+    return IceriverFindings(
         identity=_judged(identity),
         package=package,
         system_version=_joined(fields.get("firmver1"), fields.get("firmver2")),
@@ -150,20 +152,20 @@ _LOGIN_WANTED: Final = 401
 _GENERATIONS: Final = {Firmware.STOCK: STOCK, Firmware.PBFARMER: PBFARMER}
 
 
-async def _behind_page(web: Web, daemon: Daemon, timing: Timing) -> Findings | None:
+async def _behind_page(web: Web, daemon: Daemon, timing: Timing) -> IceriverFindings | None:
     """The panel of a host with the right front page."""
     try:
         found = findings_of(await panel.from_web(web, deadline_s=timing.read_s))
     except (UnsupportedError, WrongDeviceError):
         found = None
     except (UnreachableError, MalformedError, RefusedError):
-        found = await _last_hope(daemon, timing) or Findings(
+        found = await _last_hope(daemon, timing) or IceriverFindings(
             identity=Identity(make=Make.ICERIVER, reason=AWAY_REASON)
         )
     return found
 
 
-async def _last_hope(daemon: Daemon, timing: Timing) -> Findings | None:
+async def _last_hope(daemon: Daemon, timing: Timing) -> IceriverFindings | None:
     try:
         return await ask_daemon(daemon, timing)
     except (UnreachableError, MalformedError):

@@ -20,7 +20,7 @@ WRITABLE: Final = (STOCK,)
 MAKER: Final = "IceRiver"
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True):
+class IceriverModel(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a model. `None`: not stated by anyone."""
 
     name: str
@@ -53,12 +53,14 @@ def model_name(told: str | None, package: str | None) -> str | None:
     return None if _is_custom(word) else f"{MAKER} {word}"
 
 
-def model_of(name: str | None) -> Model | None:
+def model_of(name: str | None) -> IceriverModel | None:
     """What is known of a name; `None` for one outside the families we know."""
     match = _FAMILY.match(name or "")
     if name is None or match is None:
         return None
-    return _MODELS.get(name.replace(" ", "")) or Model(name=name, algorithm=_FAMILIES[match[1]])
+    return _MODELS.get(name.replace(" ", "")) or IceriverModel(
+        name=name, algorithm=_FAMILIES[match[1]]
+    )
 
 
 def firmware_of(package: str | None) -> Firmware:
@@ -92,8 +94,10 @@ _FOREIGN: Final = ("tswift", "xyys", "incidr", "pbfarmer")
 _LONGEST: Final = 80
 
 
-def _known(name: str, boards: int | None, chips: int | None, fans: int | None) -> tuple[str, Model]:
-    return name, Model(
+def _known(
+    name: str, boards: int | None, chips: int | None, fans: int | None
+) -> tuple[str, IceriverModel]:
+    return name, IceriverModel(
         name=name,
         algorithm=_FAMILIES[name[:2]],
         boards=boards,

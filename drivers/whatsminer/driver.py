@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -16,7 +15,6 @@ from contract.errors import (
 )
 from contract.miner import (
     Algorithm,
-    Endpoint,
     Identity,
     MinerFault,
     Moving,
@@ -28,50 +26,47 @@ from contract.miner import (
     normalize_mac,
 )
 from drivers.base import (
-    Capabilities,
-    Credentials,
     Depth,
     Timing,
 )
-from drivers.boards import doubt_fault, with_serials
-from drivers.changes import Changes, Changing
-from drivers.hands import Who
-from drivers.values import text_of
-from drivers.whatsminer import proofs, state
-from drivers.whatsminer.api import Joined, ProcessDownError
-from drivers.whatsminer.changes import changes_of
-from drivers.whatsminer.faults import codes_of, faults_of
-from drivers.whatsminer.figures import truth
-from drivers.whatsminer.frames import Reply3, decode_reply, decode_status, refusal_of
-from drivers.whatsminer.identify import Findings, ask_who, from_device
+from drivers.changes.identity import Who
+from drivers.changes.way import Ways
+from drivers.driver import CredentialsFor, MinerDriver
+from drivers.reading.boards import doubt_fault, with_serials
+from drivers.reading.values import text_of
+from drivers.whatsminer import proofs
+from drivers.whatsminer.identify import WhatsminerFindings, ask_mac, ask_who, from_device
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, cooling_of
-from drivers.whatsminer.reading import (
-    Look,
+from drivers.whatsminer.protocol.api import Joined, ProcessDownError
+from drivers.whatsminer.protocol.frames import Reply3, decode_reply, decode_status, refusal_of
+from drivers.whatsminer.protocol.rpc import Rpc
+from drivers.whatsminer.protocol.tokens import Tokens
+from drivers.whatsminer.protocol.v3 import DEVICE, SETTING, STATUS, Api3
+from drivers.whatsminer.reading.faults import codes_of, faults_of
+from drivers.whatsminer.reading.figures import truth
+from drivers.whatsminer.reading.shares import with_shares
+from drivers.whatsminer.reading.snapshot import (
     Status,
+    WhatsminerSnapshot,
     light_of,
-    look_of,
     mode_of,
     pools_of,
     psu_of,
+    snapshot_of,
     status_of,
     supply_of,
 )
-from drivers.whatsminer.reading3 import (
+from drivers.whatsminer.reading.snapshot_v3 import (
     codes_of_device,
     heat_mode,
-    look_of_status,
     mode_word,
     part_of,
     power_limit_w,
     serials_of,
+    snapshot_of_status,
     with_coolant,
 )
-from drivers.whatsminer.reading3 import psu_of as psu_of_device
-from drivers.whatsminer.rpc import Rpc
-from drivers.whatsminer.shares import with_shares
-from drivers.whatsminer.subject import Subject
-from drivers.whatsminer.tokens import Tokens
-from drivers.whatsminer.v3 import DEVICE, SETTING, STATUS, Api3
+from drivers.whatsminer.reading.snapshot_v3 import psu_of as psu_of_device
 from drivers.wire import Wire
 
 RELOOK_S: Final = 600.0  # firmware with API v3 is met on 4028 only while 4433 is away
@@ -83,44 +78,34 @@ _PROCESS_DOWN: Final = MinerFault(
 )
 
 
-class Whatsminer(Changing):
+class Whatsminer(MinerDriver):
     """A driver bound to one WhatsMiner, in the dialect its firmware has."""
 
-    make: ClassVar[str] = "whatsminer"
+    make = "whatsminer"
+    generations = proofs.GENERATIONS
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        ways: Ways[Whatsminer],
         wire: Wire,
         clock: Clock,
         timing: Timing,
-        credentials: Callable[[Identity], Credentials | None],
+        credentials: CredentialsFor,
         identity: Identity,
     ) -> None:
-        """`credentials` is asked again when the dialect changes: the factory's are others then."""
-        self.wire = wire
-        self.clock = clock
-        self.timing = timing
+        super().__init__(ways, wire, clock, timing, credentials)
         login = credentials(identity)
         self.rpc = Rpc(wire, clock, timing)
         self.tokens = Tokens(wire, clock, timing, login)
         self.v3 = Api3(wire, clock, timing, login)
-        self.allow_plain_reboot = False  # whether a hashing miner is rebooted without `force`
-        self._endpoint = endpoint
-        self._credentials = credentials
-        self._found = Findings(identity=identity)
+        self._found = WhatsminerFindings(identity=identity)
         self._cooling = cooling_of(identity.model)
         self._login_for = (identity.generation, identity.mac)
-        self._ideal_hs: float | None = None
         self._serials: dict[int, str] = {}
         self._psu: Psu | None = None
         self._is_doubtful = False  # something of a look does not fit its dialect
         self._relook_at_mono = 0.0
         self._no_shares_until_mono = 0.0
-
-    @property
-    def endpoint(self) -> Endpoint:
-        return self._endpoint
 
     @property
     def identity(self) -> Identity:
@@ -136,19 +121,6 @@ class Whatsminer(Changing):
         """How firmware packages call its control board (`h616`); `None` where it does not say, or was not asked yet."""
         return self._found.platform
 
-    @property
-    def ideal_hs(self) -> float | None:
-        """The hash rate it should have, as last read; `None` where it does not say."""
-        return self._ideal_hs
-
-    @property
-    def capabilities(self) -> Capabilities | None:
-        return proofs.capabilities(self.identity.generation) if self.identity.drivable else None
-
-    @property
-    def changes(self) -> Changes[Subject]:
-        return changes_of(self)
-
     # --- looking ---------------------------------------------------------------------------------
 
     async def identify(self) -> Identity:
@@ -157,15 +129,15 @@ class Whatsminer(Changing):
         """
         found = await ask_who(self.rpc, self.v3, self.timing, self._found)
         if found is None:
-            raise WrongDeviceError(f"{self._endpoint.host} is no WhatsMiner (any more)")
+            raise WrongDeviceError(f"{self.endpoint.host} is no WhatsMiner (any more)")
         self.learn(found)
         return found.identity
 
     async def who(self) -> Who | None:
-        """See `drivers.hands.Asked`. Firmware before 2022 cannot tell while its mining process is down."""
-        return await state.who(self)
+        """See `MinerDriver.who`. Firmware before 2022 cannot tell while its mining process is down."""
+        return await ask_mac(self.rpc, self.v3, self.identity.generation)
 
-    def learn(self, found: Findings) -> None:
+    def learn(self, found: WhatsminerFindings) -> None:
         """Take over what identification found."""
         before = self.identity
         self._is_doubtful = False
@@ -189,7 +161,7 @@ class Whatsminer(Changing):
             self.v3.replace_credentials(login)
         self._cooling = cooling_of(identity.model)
 
-    async def look(self) -> Look:
+    async def look(self) -> WhatsminerSnapshot:
         """Moving facts, both uptimes and the mode where the same replies tell it: one connection where the firmware
         allows. A mining process that is down is a look too, with no hash rate.
 
@@ -197,14 +169,14 @@ class Whatsminer(Changing):
         """
         if self.is_v3:
             reply = await self._v3_answered()
-            look = look_of_status(reply, self._cooling)
+            look = snapshot_of_status(reply, self._cooling)
             return self._learned(look or await self._down_v3(await self.v3.device()))
         try:
             joined = await self.rpc.moving()
         except ProcessDownError:
             return await self._down()
         self._check_dialect(joined)
-        return self._learned(look_of(joined, self._cooling))
+        return self._learned(snapshot_of(joined, self._cooling))
 
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:
         """Look once. Needs no password at any depth.
@@ -233,6 +205,11 @@ class Whatsminer(Changing):
 
     # --- private ---------------------------------------------------------------------------------
 
+    def _static(self) -> Static:
+        return self._static_facts(
+            control_board=self._found.control_board, algorithm=Algorithm.SHA256, psu=self._psu
+        )
+
     def _is_relook_due(self) -> bool:
         return self.identity.generation == COMPAT and self.clock.mono() >= self._relook_at_mono
 
@@ -248,7 +225,7 @@ class Whatsminer(Changing):
         if version is not None and known is not None and version != known:
             self._is_doubtful = True
 
-    def _learned(self, look: Look) -> Look:
+    def _learned(self, look: WhatsminerSnapshot) -> WhatsminerSnapshot:
         self._ideal_hs = look.ideal_hs or self._ideal_hs
         self._check_version(look.firmware_version)
         return look
@@ -264,16 +241,16 @@ class Whatsminer(Changing):
             )
             raise
 
-    async def _down_v3(self, device: Reply3) -> Look:
+    async def _down_v3(self, device: Reply3) -> WhatsminerSnapshot:
         """The look at a miner whose process gave no figures."""
         working = truth(part_of(device.fields, "miner").get("working"))
-        return Look(
+        return WhatsminerSnapshot(
             moving=Moving(hashrate_hs=0.0),
             process_is_down=True,
             is_off=None if working is None else not working,
         )
 
-    async def _read_v3(self) -> tuple[Look, Slow, Any]:
+    async def _read_v3(self) -> tuple[WhatsminerSnapshot, Slow, Any]:
         try:
             answers = await self.v3.talk((STATUS, DEVICE, SETTING))
         except UnreachableError:
@@ -284,7 +261,7 @@ class Whatsminer(Changing):
         setting = decode_reply(answers[2], "get.miner.setting")
         options = setting.fields if refusal_of(setting) is None else {}
         fields = device.fields
-        look = look_of_status(decode_status(answers[0]), self._cooling)
+        look = snapshot_of_status(decode_status(answers[0]), self._cooling)
         look = self._learned(look or await self._down_v3(device))
         found = from_device(device)
         if found is None or found.identity.mac != self.identity.mac:
@@ -330,10 +307,10 @@ class Whatsminer(Changing):
 
     # --- port 4028 -------------------------------------------------------------------------------
 
-    async def _down(self) -> Look:
+    async def _down(self) -> WhatsminerSnapshot:
         """The look at a miner whose process does not run: told to, or not."""
         status = await self._status()
-        return Look(
+        return WhatsminerSnapshot(
             moving=Moving(hashrate_hs=0.0),
             process_is_down=True,
             is_off=status.is_off,
@@ -349,7 +326,7 @@ class Whatsminer(Changing):
             return Status()  # some daemons are away together with the process
         return status_of(reply.fields) if reply else Status()
 
-    async def _read_4028(self, depth: Depth) -> tuple[Look, Slow, Any]:
+    async def _read_4028(self, depth: Depth) -> tuple[WhatsminerSnapshot, Slow, Any]:
         look = await self.look()
         read_at = self.clock.now()
         generation = self.identity.generation
@@ -385,30 +362,13 @@ class Whatsminer(Changing):
         slow = _slow(look, is_off=bool(is_off), word=word, light_on=light_on, codes=codes)
         return look, slow, read_at
 
-    def _raw(self, look: Look) -> dict[str, Any] | None:
+    def _raw(self, look: WhatsminerSnapshot) -> dict[str, Any] | None:
         """The summary of a model whose name tells us nothing, for whoever adds it."""
         return {"summary": dict(look.row)} if self._cooling is None and look.row else None
 
-    def _static(self) -> Static:
-        identity = self.identity
-        return Static(
-            make=identity.make,
-            model=identity.model,
-            firmware=identity.firmware,
-            firmware_version=identity.firmware_version,
-            generation=identity.generation,
-            mac=identity.mac,
-            serial=identity.serial,
-            hostname=identity.hostname,
-            control_board=self._found.control_board,
-            algorithm=Algorithm.SHA256,
-            hashrate_ideal_hs=self._ideal_hs,
-            psu=self._psu,
-        )
-
 
 def _slow(
-    look: Look,
+    look: WhatsminerSnapshot,
     *,
     is_off: bool,
     word: str | None,

@@ -1,55 +1,58 @@
-"""How the registry meets WhatsMiners."""
+"""How the registry meets WhatsMiners, and by which way each kind of change is made on one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from contract.clock import Clock
-from contract.miner import Identity, Make
-from drivers.base import Capabilities, Credentials, Timing
+from contract.miner import Make
+from drivers.base import Timing
+from drivers.changes.way import Ways
+from drivers.driver import CredentialsFor
+from drivers.entry import Entry
+from drivers.whatsminer import proofs
+from drivers.whatsminer.changes.firmware import WhatsminerFirmware
+from drivers.whatsminer.changes.light import WhatsminerLight
+from drivers.whatsminer.changes.logs import fetch_log
+from drivers.whatsminer.changes.mode import WhatsminerMode
+from drivers.whatsminer.changes.pools import WhatsminerPools
+from drivers.whatsminer.changes.reboot import WhatsminerReboot
+from drivers.whatsminer.changes.suspend import WhatsminerSwitch
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.identify import ask_who
-from drivers.whatsminer.rpc import Rpc
-from drivers.whatsminer.v3 import Api3
+from drivers.whatsminer.protocol.rpc import Rpc
+from drivers.whatsminer.protocol.v3 import Api3
 from drivers.wire import Wire
 
-MAKE: Final = Make.WHATSMINER
-PORTS: Final = ("v3_port", "rpc_port")
+
+class WhatsminerEntry(Entry[Whatsminer]):
+    """WhatsMiners, in whichever dialect."""
+
+    make = Make.WHATSMINER
+    ports = ("v3_port", "rpc_port")
+    generations = proofs.GENERATIONS
+    ways = Ways[Whatsminer](
+        WhatsminerLight(),
+        WhatsminerMode(),
+        WhatsminerSwitch(),
+        WhatsminerPools(),
+        WhatsminerReboot(),
+        WhatsminerFirmware(),
+        fetch_log=fetch_log,
+    )
+    driver = Whatsminer
+
+    async def recognise(
+        self, wire: Wire, clock: Clock, timing: Timing, credentials: CredentialsFor
+    ) -> Whatsminer | None:
+        """See `Entry.recognise`. Nothing of this needs a password."""
+        rpc, v3 = Rpc(wire, clock, timing), Api3(wire, clock, timing, None)
+        found = await ask_who(rpc, v3, timing)
+        if found is None:
+            return None
+        driver = self.open_driver(wire, clock, timing, credentials, found.identity)
+        driver.learn(found)
+        return driver
 
 
-async def recognise(
-    wire: Wire,
-    clock: Clock,
-    timing: Timing,
-    credentials: Callable[[Identity], Credentials | None],
-) -> Whatsminer | None:
-    """A driver if a WhatsMiner answers. Nothing of this needs a password.
-
-    Raises UnreachableError and MalformedError.
-    """
-    rpc, v3 = Rpc(wire, clock, timing), Api3(wire, clock, timing, None)
-    found = await ask_who(rpc, v3, timing)
-    if found is None:
-        return None
-    driver = open_driver(wire, clock, timing, credentials, found.identity)
-    driver.learn(found)
-    return driver
-
-
-def open_driver(
-    wire: Wire,
-    clock: Clock,
-    timing: Timing,
-    credentials: Callable[[Identity], Credentials | None],
-    identity: Identity,
-) -> Whatsminer:
-    """A driver for a miner identified earlier; nothing is sent."""
-    return Whatsminer(wire.endpoint, wire, clock, timing, credentials, identity)
-
-
-def generations() -> tuple[Capabilities, ...]:
-    """What each generation of this make can do, oldest first."""
-    from drivers.whatsminer import proofs
-
-    return tuple(proofs.ALL.values())
+WHATSMINER: Final = WhatsminerEntry()

@@ -16,14 +16,15 @@ from contract.errors import (
 )
 from contract.miner import Firmware, Identity, Make, normalize_mac
 from drivers.base import Timing
-from drivers.values import text_of
-from drivers.whatsminer.api import OtherServiceError, Reply
-from drivers.whatsminer.figures import version
-from drivers.whatsminer.frames import Reply3
+from drivers.changes.identity import Who
+from drivers.reading.values import text_of
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, WRITABLE
-from drivers.whatsminer.reading3 import part_of
-from drivers.whatsminer.rpc import Rpc
-from drivers.whatsminer.v3 import Api3
+from drivers.whatsminer.protocol.api import OtherServiceError, ProcessDownError, Reply
+from drivers.whatsminer.protocol.frames import Reply3
+from drivers.whatsminer.protocol.rpc import Rpc
+from drivers.whatsminer.protocol.v3 import Api3
+from drivers.whatsminer.reading.figures import version
+from drivers.whatsminer.reading.snapshot_v3 import part_of
 
 DEADLINE_S: Final = 3.0  # of one question; who takes longer is asked again at the next scan
 LEGACY_REASON: Final = (
@@ -32,7 +33,7 @@ LEGACY_REASON: Final = (
 )
 
 
-class Findings(msgspec.Struct, frozen=True, kw_only=True):
+class WhatsminerFindings(msgspec.Struct, frozen=True, kw_only=True):
     """What the miner said of itself, and what of it never changes while the firmware stays."""
 
     identity: Identity
@@ -41,8 +42,8 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def ask_who(
-    rpc: Rpc, v3: Api3, timing: Timing, known: Findings | None = None
-) -> Findings | None:
+    rpc: Rpc, v3: Api3, timing: Timing, known: WhatsminerFindings | None = None
+) -> WhatsminerFindings | None:
     """Find the dialect: 4433 first, then `get_version` on 4028, then the replies of old cgminers.
 
     With `known` the dialect of before is asked first, and everything again only when its firmware is another now.
@@ -67,14 +68,14 @@ async def ask_who(
     return await _ask_4028(rpc, timing)
 
 
-def from_device(reply: Reply3) -> Findings | None:
+def from_device(reply: Reply3) -> WhatsminerFindings | None:
     """The identity out of `get.device.info`; `None` when it is no WhatsMiner's."""
     fields = reply.fields
     system, miner, network = (part_of(fields, name) for name in ("system", "miner", "network"))
     firmware = version(system.get("fwversion"))
     if text_of(system.get("api")) is None or firmware is None:
         return None
-    return Findings(
+    return WhatsminerFindings(
         identity=_drivable(
             Identity(
                 make=Make.WHATSMINER,
@@ -93,13 +94,13 @@ def from_device(reply: Reply3) -> Findings | None:
     )
 
 
-def from_version(reply: Reply) -> Findings | None:
+def from_version(reply: Reply) -> WhatsminerFindings | None:
     """What `get_version` tells: firmware, dialect, on newer ones the model. `None` when it is no WhatsMiner's."""
     fields = reply.fields
     firmware = version(fields.get("fw_ver"))
     if firmware is None or not _FIRMWARE.match(firmware) or is_foreign(reply):
         return None
-    return Findings(
+    return WhatsminerFindings(
         identity=_drivable(
             Identity(
                 make=Make.WHATSMINER,
@@ -114,7 +115,7 @@ def from_version(reply: Reply) -> Findings | None:
     )
 
 
-def with_info(found: Findings, fields: dict[str, Any]) -> Findings:
+def with_info(found: WhatsminerFindings, fields: dict[str, Any]) -> WhatsminerFindings:
     """Completed by `get_miner_info`."""
     identity = found.identity
     return msgspec.structs.replace(
@@ -165,6 +166,24 @@ def serial_of(value: Any) -> str | None:
     return text if text and text.strip("xX0") else None
 
 
+async def ask_mac(rpc: Rpc, v3: Api3, generation: str | None) -> Who | None:
+    """MAC and serial of the miner that answers; `None` where the mining process alone tells them and is down."""
+    if generation == V3:
+        fields = (await v3.device()).fields
+        mac = normalize_mac(text_of(part_of(fields, "network").get("mac")))
+        return Who(mac=mac, serial=serial_of(part_of(fields, "miner").get("miner-sn")))
+    info = await rpc.ask_if_known("get_miner_info")
+    told = info.fields if info else {}
+    mac, serial = normalize_mac(text_of(told.get("mac"))), serial_of(told.get("minersn"))
+    if mac is None and serial is None:
+        try:
+            row = (await rpc.ask("summary")).summary or {}
+        except ProcessDownError:
+            return None
+        mac = normalize_mac(text_of(row.get("MAC")))
+    return Who(mac=mac, serial=serial)
+
+
 # --- private -------------------------------------------------------------------------------------
 
 _FIRMWARE: Final = re.compile(r"\d{8}(\.\d{1,8}){1,8}\.rel\w{0,16}", re.IGNORECASE)
@@ -181,7 +200,7 @@ _FOREIGN: Final = (
 )
 
 
-async def _ask_4028(rpc: Rpc, timing: Timing) -> Findings | None:
+async def _ask_4028(rpc: Rpc, timing: Timing) -> WhatsminerFindings | None:
     deadline_s = _deadline_s(timing)
     try:
         reply = await rpc.ask("get_version", deadline_s=deadline_s)
@@ -193,7 +212,7 @@ async def _ask_4028(rpc: Rpc, timing: Timing) -> Findings | None:
     return None if found is None else await _completed(rpc, found, deadline_s)
 
 
-async def _completed(rpc: Rpc, found: Findings, deadline_s: float) -> Findings:
+async def _completed(rpc: Rpc, found: WhatsminerFindings, deadline_s: float) -> WhatsminerFindings:
     """With MAC, and the model where the version did not name it."""
     info = await _optional(rpc, "get_miner_info", deadline_s)
     if info is not None:
@@ -208,7 +227,7 @@ async def _completed(rpc: Rpc, found: Findings, deadline_s: float) -> Findings:
     return found
 
 
-async def _ask_legacy(rpc: Rpc, deadline_s: float) -> Findings | None:
+async def _ask_legacy(rpc: Rpc, deadline_s: float) -> WhatsminerFindings | None:
     """Old cgminers know no `get_version`: their boards and their summary give them away."""
     summary = await _optional(rpc, "summary", deadline_s)
     row = (summary.summary if summary else None) or {}
@@ -220,7 +239,7 @@ async def _ask_legacy(rpc: Rpc, deadline_s: float) -> Findings | None:
     details = await _optional(rpc, "devdetails", deadline_s)
     if not is_ours and (details is None or not is_bitmicro(details)):
         return None
-    return Findings(
+    return WhatsminerFindings(
         identity=Identity(
             make=Make.WHATSMINER,
             model=_model(details),
@@ -235,7 +254,7 @@ async def _ask_legacy(rpc: Rpc, deadline_s: float) -> Findings | None:
     )
 
 
-async def _again(rpc: Rpc, timing: Timing, known: Findings) -> Findings | None:
+async def _again(rpc: Rpc, timing: Timing, known: WhatsminerFindings) -> WhatsminerFindings | None:
     """The miner of before, if its firmware still is; `None` when everything is to be asked."""
     deadline_s = _deadline_s(timing)
     try:
@@ -257,7 +276,7 @@ async def _optional(rpc: Rpc, command: str, deadline_s: float) -> Reply | None:
         return None
 
 
-def _with(found: Findings, **facts: Any) -> Findings:
+def _with(found: WhatsminerFindings, **facts: Any) -> WhatsminerFindings:
     return msgspec.structs.replace(found, identity=msgspec.structs.replace(found.identity, **facts))
 
 

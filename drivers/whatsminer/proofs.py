@@ -8,114 +8,73 @@ from __future__ import annotations
 from typing import Final
 
 from contract.miner import Make, PowerMode
-from drivers.base import Capabilities, Proof, Strength
+from drivers.base import EVERY_CHANGE, Capabilities, Proof, Strength
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3
 
+# The LED state is written by a script in the background.
 LIGHT: Final = Proof(
-    change="light",
-    signal="get_miner_info ledstat",
-    strength=Strength.STATE,
-    earliest_s=5.5,  # the LED state is written by a script in the background
-    latest_s=45.0,
+    "light", "get_miner_info ledstat", Strength.STATE, earliest_s=5.5, latest_s=45.0
 )
+# Nothing will show, but the order is given the time it takes before the task ends.
 LIGHT_V1: Final = Proof(
-    change="light",
-    signal="none (this firmware does not tell its LED state)",
-    strength=Strength.NONE,
+    "light",
+    "none (this firmware does not tell its LED state)",
+    Strength.NONE,
     earliest_s=5.5,
-    latest_s=6.0,  # nothing will show, but the order is given the time it takes before the task ends
+    latest_s=6.0,
 )
 LIGHT_V3: Final = Proof(
-    change="light",
-    signal="get.device.info ledstatus",
-    strength=Strength.STATE,
-    earliest_s=5.5,
-    latest_s=45.0,
+    "light", "get.device.info ledstatus", Strength.STATE, earliest_s=5.5, latest_s=45.0
 )
 MODE: Final = Proof(
-    change="mode",
-    signal="reported power mode, then a smaller Elapsed",
-    strength=Strength.PROCESS,
+    "mode",
+    "reported power mode, then a smaller Elapsed",
+    Strength.PROCESS,
     earliest_s=5.0,
     latest_s=300.0,
 )
 POOLS: Final = Proof(
-    change="pools",
-    signal="pools of the running miner",
-    strength=Strength.PROCESS,
-    earliest_s=1.0,
+    "pools", "pools of the running miner", Strength.PROCESS, earliest_s=1.0, latest_s=120.0
+)
+# The order is carried out at once; a miner still up then will stay so.
+OUTAGE: Final = Proof(
+    "reboot",
+    "outage of its API, then a smaller Elapsed",
+    Strength.BOOT,
+    earliest_s=3.0,
     latest_s=120.0,
 )
-OUTAGE: Final = Proof(
-    change="reboot",
-    signal="outage of its API, then a smaller Elapsed",
-    strength=Strength.BOOT,
-    earliest_s=3.0,
-    latest_s=120.0,  # the order is carried out at once; a miner still up then will stay so
-)
 BOOT: Final = Proof(
-    change="reboot",
-    signal="smaller time since boot",
-    strength=Strength.BOOT,
-    earliest_s=20.0,
-    latest_s=540.0,
+    "reboot", "smaller time since boot", Strength.BOOT, earliest_s=20.0, latest_s=540.0
 )
+# From the end of the upload.
 VERSION: Final = Proof(
-    change="firmware",
-    signal="firmware version",
-    strength=Strength.STATE,
-    earliest_s=30.0,
-    latest_s=900.0,  # from the end of the upload
+    "firmware", "firmware version", Strength.STATE, earliest_s=30.0, latest_s=900.0
 )
 STOPS: Final = Proof(
-    change="suspend",
-    signal="reported off, and stays so",
-    strength=Strength.PROCESS,
-    earliest_s=5.0,
-    latest_s=300.0,
+    "suspend", "reported off, and stays so", Strength.PROCESS, earliest_s=5.0, latest_s=300.0
 )
-STARTS: Final = Proof(
-    change="resume",
-    signal="reported on",
-    strength=Strength.PROCESS,
-    earliest_s=5.0,
-    latest_s=300.0,
-)
-UPLOAD_S: Final = 300.0
+STARTS: Final = Proof("resume", "reported on", Strength.PROCESS, earliest_s=5.0, latest_s=300.0)
 HOLDS_BRIEFLY_S: Final = 20.0  # how long a stop must last to be believed
-HOLDS_S: Final = (
-    180.0  # the same by port 4028 of newer firmware: one of 2025 starts again by itself
-)
-
-
-def capabilities(generation: str | None) -> Capabilities | None:
-    """What miners of a generation can do; `None` for one that is only read."""
-    found = ALL.get(generation or "")
-    return found if found is not None and found.changes else None
-
-
-_CHANGES: Final = ("light", "mode", "pools", "reboot", "firmware", "suspend", "resume")
+# The same by port 4028 of newer firmware: one of 2025 starts again by itself.
+HOLDS_S: Final = 180.0
 _MODES: Final = (PowerMode.LOW, PowerMode.NORMAL, PowerMode.HIGH)
 _SHARED: Final = (MODE, POOLS, OUTAGE, BOOT, VERSION, STOPS, STARTS)
 _SWITCH: Final = (
     "Changes need the API switch (WhatsMinerTool, Remote Ctrl), which is off in new miners."
 )
-ALL: Final = {
+GENERATIONS: Final = {
     LEGACY: Capabilities(
         make=Make.WHATSMINER,
         generation=LEGACY,
         models=("M3 to M21 on firmware before mid 2020",),
-        changes=(),
-        modes=(),
-        log=False,
-        proofs=(),
         remarks=("Read only: this firmware can be changed through its web page alone.",),
     ),
     V1: Capabilities(
         make=Make.WHATSMINER,
         generation=V1,
         models=("M20, M21, M30, M31 series on firmware of 2020 and 2021",),
-        changes=_CHANGES,
+        changes=EVERY_CHANGE,
         modes=_MODES,
         log=True,
         proofs=(LIGHT_V1, *_SHARED),
@@ -125,7 +84,7 @@ ALL: Final = {
         make=Make.WHATSMINER,
         generation=V2,
         models=("M20 to M60 series on firmware of 2022 to autumn 2024",),
-        changes=_CHANGES,
+        changes=EVERY_CHANGE,
         modes=_MODES,
         log=True,
         proofs=(LIGHT, *_SHARED),
@@ -135,7 +94,7 @@ ALL: Final = {
         make=Make.WHATSMINER,
         generation=COMPAT,
         models=("any model on firmware of autumn 2024 on, while only port 4028 answers",),
-        changes=_CHANGES,
+        changes=EVERY_CHANGE,
         modes=_MODES,
         log=True,
         proofs=(LIGHT, *_SHARED),
@@ -148,7 +107,7 @@ ALL: Final = {
         make=Make.WHATSMINER,
         generation=V3,
         models=("M30 to M79 series on firmware of autumn 2024 on",),
-        changes=_CHANGES,
+        changes=EVERY_CHANGE,
         modes=_MODES,
         log=True,
         proofs=(LIGHT_V3, *_SHARED),

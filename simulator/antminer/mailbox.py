@@ -52,7 +52,7 @@ class Mailbox:
             self._miner.after(every - self._miner.clock.now() % every, self._look)
 
     def lose_power(self) -> None:
-        """The file was in memory only, and the daemon starts anew."""
+        """The file was in memory only, and the daemon starts again."""
         self._lose("power")
         self._order, self._look_due = None, False
 

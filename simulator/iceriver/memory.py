@@ -19,7 +19,7 @@ class WebMemory:
         self.logged_in = False
 
     def restart(self) -> None:
-        """Begin anew with all the memory there is."""
+        """Begin again with all the memory there is."""
         self.loads = 0
         self.logged_in = False
 

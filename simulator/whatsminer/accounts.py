@@ -63,7 +63,7 @@ class Accounts:
         self._miner.tokens.clear()
 
     def set_account(self, account: str, new: str) -> None:
-        """Set the password of an account of 4433; the salt is drawn anew."""
+        """Set the password of an account of 4433; the salt is drawn again."""
         self._accounts[account] = new
         self.salt_v3 = tokens.salt(self._miner.random)
 

@@ -1,6 +1,6 @@
 """The arithmetic of the tokens: md5-crypt, the sealed messages of 4028, the tokens of 4433.
 
-Written anew for the simulator: a driver that agrees with it agrees by the facts, not by shared code.
+Written again for the simulator: a driver that agrees with it agrees by the facts, not by shared code.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.journal import Journal
-from agent.policy import Policy
 from contract.clock import SystemClock
 from contract.task import TaskName
 from service.ownfolder import ForeignFolderError, check_files
 from tests.agent.fake_cloud import code
-from tests.agent.journal import found
+from tests.agent.journals import found
+from tests.agent.policies import policy_with
 from tests.agent.stage import Site
 from tests.waiting import until
 
@@ -27,7 +27,7 @@ BALLAST = 256 * 1024
 
 def make_site(folder: Path) -> Site:
     journal = Journal(folder / "journal.db", SystemClock(), ballast_bytes=BALLAST)
-    return Site(folder, journal=journal, policy=Policy(stop_grace_s=1.0))
+    return Site(folder, journal=journal, policy=policy_with(stop_within_s=1.0))
 
 
 def fill(folder: Path) -> Path:

@@ -28,7 +28,7 @@ class SettableClock(VirtualClock):
         return BootTime(f"boot {self._boots}", super().boot().seconds)
 
     def reboot(self) -> None:
-        """The host starts anew."""
+        """The host starts again."""
         self._boots += 1
 
     async def advance(self, seconds: float) -> None:

@@ -1,20 +1,22 @@
-"""The commands as an operator starts them: real processes, stdout and exit codes; and a door that stands for a daemon."""
+"""The commands as an operator starts them: processes of their own (`tests.warm`), stdout and exit codes; and a door that
+stands for a daemon.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.local import Known, LocalRequest, LocalServer
+from agent.local.socket import Known, LocalRequest, LocalServer
 from simulator.farm import Farm
 from tests.waiting import until
+from tests.warm import Life, started
 
 PROGRAM = (sys.executable, "-m", "agent")
 
@@ -33,7 +35,7 @@ class Ran:
 
 
 async def miner_agent(*args: object) -> Ran:
-    return await _ended(await _started(*args))
+    return await _ended(await started("agent.cli.app", *args))
 
 
 async def interrupted(
@@ -43,7 +45,7 @@ async def interrupted(
     again: Sequence[float] = (),
 ) -> Ran:
     """The same, with a signal sent once `when` holds, and `again` after so many seconds each, as long as it lives."""
-    process = await _started(*args)
+    process = await started("agent.cli.app", *args)
     try:
         await until(when, within_s=30.0)
         process.send_signal(number)
@@ -58,13 +60,7 @@ async def interrupted(
             process.kill()
 
 
-async def _started(*args: object) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *PROGRAM, *map(str, args), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-
-
-async def _ended(process: asyncio.subprocess.Process) -> Ran:
+async def _ended(process: Life) -> Ran:
     out, err = await process.communicate()
     assert process.returncode is not None
     return Ran(process.returncode, out.decode(), err.decode())
@@ -83,7 +79,7 @@ class SameWish:
         self._answer = answer
         self._known = known
 
-    async def carried_out(self) -> dict[str, Any]:
+    async def result(self) -> dict[str, Any]:
         if self._answer is None:
             await asyncio.Event().wait()
         if isinstance(self._answer, Exception):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from simulator.farm import Farm
-from tests.agent.journal import watch_journals
+from tests.agent.journals import watch_journals
 from tests.agent.onfarm import simulated
 
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from agent.config import Config, parse
-from agent.inventory import Inventory
-from agent.site import Site, open_site
+from agent.config.file import Config, parse
+from agent.miners.inventory import Inventory
+from agent.miners.site import Site, open_site
 from contract.link import MinerKey, ReadingsReply, ReadingsRequest
 from simulator.farm import Farm
 from tests.virtual_time import loop_clock

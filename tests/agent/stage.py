@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.journal import Journal
-from agent.policy import Policy
-from agent.taskpath import TaskPath
+from agent.limits.policy import Policy
+from agent.tasks.path import TaskPath
 from contract.clock import Clock
 from tests.agent.fake_cloud import FakeCloud
 from tests.agent.farm import FakeFarm
+from tests.agent.policies import policy_with
 from tests.virtual_time import loop_clock
 
 
@@ -41,7 +42,7 @@ class Site:
             self.farm,
             self.farm,
             self.farm,
-            policy or Policy(stop_grace_s=1.0),
+            policy or policy_with(stop_within_s=1.0),
             self.clock,
             folder,
         )

@@ -129,14 +129,14 @@ def _parameters() -> Iterator[Guard]:
     )
     yield Guard(
         "the evidence of a change of pools shows no password",
-        "drivers/antminer/pools.py",
+        "drivers/antminer/changes/pools.py",
         "_bare(shown_url(slot.url))",
         "_bare(slot.url)",
         "tests/drivers/test_makes_pools.py::test_a_password_inside_a_url_reaches_the_miner_and_is_not_shown",
     )
     yield Guard(
         "three slots are asked for only where fewer were given",
-        "drivers/antminer/pools.py",
+        "drivers/antminer/changes/pools.py",
         "if all(slot.url for slot in slots):",
         "if False:",
         "tests/drivers/antminer/test_pools.py::test_who_gave_three_pools_is_not_told_to_give_three",
@@ -261,149 +261,149 @@ def _passwords() -> Iterator[Guard]:
         "agent/journal/outbox.py",
         "params=hidden(",
         "params=(",
-        "tests/agent/test_journal_site.py::test_what_is_told_of_a_task_of_the_site_has_no_password",
+        "tests/agent/journal/test_site.py::test_what_is_told_of_a_task_of_the_site_has_no_password",
     )
     yield Guard(
         "the journal forgets passwords with the outcome",
         "agent/journal/steps.py",
         "dump(hidden(record.params))",
         "dump(record.params)",
-        "tests/agent/test_journal_steps.py::test_passwords_are_forgotten_with_the_outcome",
+        "tests/agent/journal/test_steps.py::test_passwords_are_forgotten_with_the_outcome",
     )
     yield Guard(
         "what an older version began and this one refuses is unknown",
-        "agent/dispatcher.py",
+        "agent/tasks/dispatcher.py",
         "outcome=Outcome.UNKNOWN if begun else Outcome.NOT_DONE",
         "outcome=Outcome.NOT_DONE",
-        "tests/agent/test_dispatcher_recovery.py::test_what_an_older_version_took_and_this_one_refuses_is_unknown_once_it_was_begun",
+        "tests/agent/tasks/test_dispatcher_recovery.py::test_what_an_older_version_took_and_this_one_refuses_is_unknown_once_it_was_begun",
     )
 
 
 def _firmware() -> Iterator[Guard]:
-    servers = "tests/agent/test_fileservers.py::test_"
-    reach = "tests/agent/test_download_reach.py::test_"
+    servers = "tests/agent/firmware/test_servers.py::test_"
+    reach = "tests/agent/firmware/test_download_reach.py::test_"
     yield Guard(
         "metadata services are never fetched from",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "if is_never_asked(address):",
         "if False:",
         f"{servers}metadata_services_are_never_fetched_from",
     )
     yield Guard(
         "no setting is said to allow a metadata service",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "if literal is not None and is_never_asked(literal):",
         "if False:",
         f"{reach}what_no_setting_allows_is_not_said_to_be_allowed_by_one",
     )
     yield Guard(
         "addresses within addresses count",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "parts = (address, *_embedded(address))",
         "parts = (address,)",
         f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_form",
     )
     yield Guard(
         "the cloud itself may be fetched from",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "origin(url) == self._cloud or ",
         "",
         f"{servers}the_cloud_itself_is_fetched_from_wherever_it_stands",
     )
     yield Guard(
         "the cloud is scheme, host and port",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "origin(url) == self._cloud or ",
         'url.host == "cloud.lan" or ',
         f"{servers}the_cloud_itself_is_fetched_from_wherever_it_stands",
     )
     yield Guard(
         "a neighbour of this host is no public server",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         " and not any(address in each for each in self._local())",
         "",
         f"{servers}a_neighbour_with_a_public_number_is_no_public_server",
     )
     yield Guard(
         "IPv4 written as IPv6 is IPv4",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "        address = plain(address)\n        parts",
         "        parts",
         f"{servers}a_private_address_is_fetched_from_only_where_the_config_names_it",
     )
     yield Guard(
         "multicast and reserved addresses are not public",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "not address.is_multicast and not address.is_reserved",
         "True",
         f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_form",
     )
     yield Guard(
         "of IPv6 only what is routed is public",
-        "agent/fileservers.py",
+        "agent/firmware/servers.py",
         "address in _GLOBAL_IPV6 and address.sixtofour is None",
         "address.sixtofour is None",
         f"{servers}what_is_not_public_is_not_fetched_from_in_whatever_form",
     )
     yield Guard(
         "each address is asked about",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "if self._servers.may_give(each, url)",
         "if True",
         f"{reach}no_spelling_of_this_host_is_connected_to",
     )
     yield Guard(
         "of several addresses those that may not be are left out",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "if self._servers.may_give(each, url)",
         "if len(found) > 1 or self._servers.may_give(each, url)",
         f"{reach}of_several_addresses_only_those_allowed_are_connected_to",
     )
     yield Guard(
         "the address that was checked is connected to",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "url.with_host(str(address))",
         "url",
         f"{reach}a_name_is_connected_to_at_the_address_that_was_checked",
     )
     yield Guard(
         "a certificate has to be of the name",
-        "agent/download.py",
+        "agent/firmware/download.py",
         'server_hostname=None if _literal(url) else (url.raw_host or "").rstrip(".")',
         "server_hostname=None",
         f"{reach}https_is_verified_by_the_name_and_connected_to_by_the_address",
     )
     yield Guard(
         "the dot at the end of a name is in no certificate",
-        "agent/download.py",
+        "agent/firmware/download.py",
         '(url.raw_host or "").rstrip(".")',
         '(url.raw_host or "")',
         f"{reach}https_is_verified_by_the_name_and_connected_to_by_the_address",
     )
     yield Guard(
         "a server is asked by its name",
-        "agent/download.py",
+        "agent/firmware/download.py",
         '"Host": url.host_port_subcomponent or "",',
         "",
         f"{reach}a_name_is_connected_to_at_the_address_that_was_checked",
     )
     yield Guard(
         "a password of the url goes to no other server",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "and origin(following) == origin(url)",
         "",
         f"{reach}a_password_of_the_url_goes_to_no_other_server",
     )
     yield Guard(
         "a password of the url is used again on the same server",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "if url.raw_user and not",
         "if False and not",
         f"{reach}a_password_of_the_url_goes_to_no_other_server",
     )
     yield Guard(
         "an error tells nothing of what answered",
-        "agent/download.py",
+        "agent/firmware/download.py",
         "is not given by its server: is",
         "is not given by its server ({response.status}): is",
         f"{reach}an_error_is_the_same_whatever_the_server_said",
@@ -451,35 +451,35 @@ def _data_directory() -> Iterator[Guard]:
 
 
 def _first_steps() -> Iterator[Guard]:
-    user = "tests/agent/test_hostuser.py::test_"
-    folder = "tests/agent/test_state_of_another.py::test_"
-    targets = "tests/agent/test_targets.py::test_"
+    user = "tests/agent/host/test_hostuser.py::test_"
+    folder = "tests/agent/host/test_state_of_another.py::test_"
+    targets = "tests/agent/cli/test_targets.py::test_"
     yield from _data_directory()
     yield Guard(
         "root writes no token through a link",
-        "agent/enroll.py",
+        "agent/link/enroll.py",
         "    beside.unlink(missing_ok=True)\n",
         "",
         f"{user}root_follows_no_link_in_a_folder_of_another",
     )
     yield Guard(
         "root gives the files to the owner of the folder",
-        "agent/enroll.py",
+        "agent/link/enroll.py",
         "            os.fchown(handle, owner.uid, owner.gid)",
         "            pass",
         f"{user}root_enrolls_for_the_owner_of_the_state_folder",
     )
     yield Guard(
         "a folder that enrolling makes belongs to the agent",
-        "agent/enroll.py",
+        "agent/link/enroll.py",
         "            os.chown(token_file.parent, owner.uid, owner.gid, follow_symlinks=False)",
         "            pass",
         f"{user}a_folder_that_enrolling_makes_belongs_to_the_agent_too",
     )
     yield Guard(
         "the daemon does not begin on a state folder of another user",
-        "agent/commands.py",
-        "        check_files(config.state.dir, _STATE)\n",
+        "agent/cli/commands.py",
+        "        check_files(config.state.dir, _STATE.union(*(each.state_files for each in SINKS)))\n",
         "",
         f"{folder}a_state_folder_of_another_ends_the_daemon_before_anything_is_begun",
     )
@@ -513,45 +513,45 @@ def _first_steps() -> Iterator[Guard]:
     )
     yield Guard(
         "doctor never ends in a traceback",
-        "agent/doctor.py",
+        "agent/cli/doctor.py",
         "    except Exception as error:  # noqa",
         "    except ZeroDivisionError as error:  # noqa",
         f"{user}no_fault_of_a_check_ends_the_doctor",
     )
     yield Guard(
         "the owner of the folder is who will run",
-        "agent/doctor.py",
+        "agent/cli/doctor.py",
         "who = user or owner_of(folder) or myself()",
         "who = user or myself()",
         f"{user}doctor_checks_what_the_agents_user_may_do",
     )
     yield Guard(
         "a range that no scan takes is a problem to the doctor",
-        "agent/doctor.py",
+        "agent/cli/doctor.py",
         'yield Finding(PROBLEM, "ranges", str(error))',
         'yield Finding(OK, "ranges", str(error))',
-        "tests/agent/test_cli_doctor.py::test_ranges_are_a_problem_to_the_doctor_as_to_the_scan",
+        "tests/agent/cli/test_doctor.py::test_ranges_are_a_problem_to_the_doctor_as_to_the_scan",
     )
     yield Guard(
         "a slip in an address is no name",
-        "agent/targets.py",
+        "agent/cli/targets.py",
         "(?!([\\d-]+|0x[0-9a-f]*)\\.?$)",
         "",
         f"{targets}a_slip_in_an_address_is_never_taken_for_a_name",
     )
     yield Guard(
         "one miner is one address",
-        "agent/targets.py",
+        "agent/cli/targets.py",
         "if addresses > 1:",
         "if addresses > 300:",
         f"{targets}what_is_not_one_miner_is_refused_in_words",
     )
     yield Guard(
         "parameters come from a file",
-        "agent/cli.py",
+        "agent/cli/app.py",
         'if params.startswith("@"):',
         "if False:",
-        "tests/agent/test_cli_usage.py::test_parameters_come_from_a_file_or_from_standard_input",
+        "tests/agent/cli/test_usage.py::test_parameters_come_from_a_file_or_from_standard_input",
     )
 
 
@@ -692,7 +692,7 @@ def _miners() -> Iterator[Guard]:
 
 
 def _login() -> Iterator[Guard]:
-    telemetry = "tests/agent/test_telemetry.py::test_"
+    telemetry = "tests/agent/telemetry/test_poller.py::test_"
     skips = "tests/cloud/nonce/test_skips.py::test_"
     yield Guard(
         "a refused login is the reason before a MAC that is told only after it",
@@ -731,7 +731,7 @@ def _login() -> Iterator[Guard]:
     )
     yield Guard(
         "one that refuses the login is asked again with each look",
-        "agent/telemetry.py",
+        "agent/telemetry/poller.py",
         "        if plan.login_refused:  # only",
         "        if False:  # only",
         f"{telemetry}while_the_login_is_refused_each_look_says_so",
@@ -745,38 +745,38 @@ def _login() -> Iterator[Guard]:
     )
     yield Guard(
         "a refused login is said once per change",
-        "agent/telemetry.py",
+        "agent/telemetry/poller.py",
         "        if refused == plan.login_refused:\n",
         "        if False:\n",
         f"{telemetry}a_refused_login_is_said_once_per_change_and_kept_for_the_doctor",
     )
     yield Guard(
         "a refused login is no outage",
-        "agent/telemetry.py",
+        "agent/telemetry/poller.py",
         "plan.failures == 1 and not said",
         "plan.failures == 1",
         f"{telemetry}a_refused_login_is_said_once_per_change_and_kept_for_the_doctor",
     )
     yield Guard(
         "the cloud hears that slow facts are as they were",
-        "agent/telemetry.py",
+        "agent/telemetry/poller.py",
         "and seen.reading.slow is not None,",
         "and False,",
         f"{telemetry}slow_and_static_facts_are_sent_only_when_they_changed",
     )
     yield Guard(
         "doctor names the miners that refuse the login",
-        "agent/doctor.py",
+        "agent/cli/doctor.py",
         "    if refused:\n        findings",
         "    if False:\n        findings",
-        "tests/agent/test_cli_doctor.py::test_doctor_names_the_miners_that_refused_the_login_of_the_daemon",
+        "tests/agent/cli/test_doctor.py::test_doctor_names_the_miners_that_refused_the_login_of_the_daemon",
     )
     yield Guard(
         "a miner that is forgotten refuses nothing",
-        "agent/inventory.py",
+        "agent/miners/inventory.py",
         "        self._note(key, refused=False)\n",
         "",
-        "tests/agent/test_inventory.py::test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_forgotten",
+        "tests/agent/miners/test_inventory.py::test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_forgotten",
     )
 
 
@@ -937,7 +937,7 @@ def _load() -> Iterator[Guard]:
         "systemd/miner-cloud.service",
         "StartLimitIntervalSec=0\n",
         "",
-        "tests/agent/test_systemd.py::test_both_are_watched_bounded_and_started_again_for_ever",
+        "tests/agent/host/test_systemd.py::test_both_are_watched_bounded_and_started_again_for_ever",
     )
     yield Guard(
         "a folder has one process",

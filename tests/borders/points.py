@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 _TASK = "tests/contract/test_task.py::test_"
 _BORDERS = "tests/cloud/nonce/test_borders.py::test_"
-_USAGE = "tests/agent/test_cli_usage.py::test_"
-_CONFIG = "tests/agent/test_config.py::test_"
-_SERVERS = "tests/agent/test_fileservers.py::test_"
-_REACH = "tests/agent/test_download_reach.py::test_"
-_USER = "tests/agent/test_hostuser.py::test_"
+_USAGE = "tests/agent/cli/test_usage.py::test_"
+_CONFIG = "tests/agent/config/test_file.py::test_"
+_SERVERS = "tests/agent/firmware/test_servers.py::test_"
+_REACH = "tests/agent/firmware/test_download_reach.py::test_"
+_USER = "tests/agent/host/test_hostuser.py::test_"
 _OWNER = "tests/cloud/test_cli_owner.py::test_"
-_FOLDER = "tests/agent/test_state_of_another.py::test_"
-_DOCTOR = "tests/agent/test_cli_doctor.py::test_"
-_TELEMETRY = "tests/agent/test_telemetry.py::test_"
+_FOLDER = "tests/agent/host/test_state_of_another.py::test_"
+_DOCTOR = "tests/agent/cli/test_doctor.py::test_"
+_TELEMETRY = "tests/agent/telemetry/test_poller.py::test_"
 _REFUSALS = "tests/cloud/rigmonitor/test_refusals.py::test_"
 _MACHINES = "tests/cloud/rigmonitor/test_reports.py::test_"
 _EXPECTED = "tests/cloud/rigmonitor/test_expected.py::"
@@ -59,7 +59,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "parameters that a newer cloud gives an agent",
             "The task ends as `bad_params`, not done; the message names the key that is meant.",
             (
-                "tests/agent/test_admission.py::test_a_parameter_that_is_not_known_ends_a_task_with_the_one_that_is_meant",
+                "tests/agent/tasks/test_admission.py::test_a_parameter_that_is_not_known_ends_a_task_with_the_one_that_is_meant",
             ),
         ),
         Point(
@@ -222,14 +222,14 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 f"{_REACH}an_error_is_the_same_whatever_the_server_said",
                 f"{_REACH}what_is_refused_says_nothing_of_names_and_servers_inside",
-                "tests/agent/test_download.py::test_a_file_with_another_checksum_is_refused_and_removed",
+                "tests/agent/firmware/test_download.py::test_a_file_with_another_checksum_is_refused_and_removed",
             ),
         ),
         Point(
             "link-local addresses of miners",
             "169.254.0.0/16 is touched only where `[miners] allowed` names it.",
             (
-                "tests/agent/test_territory.py::test_only_private_addresses_are_touched_by_default",
+                "tests/agent/miners/test_territory.py::test_only_private_addresses_are_touched_by_default",
                 f"{_CONFIG}the_example_shows_every_key_and_its_default",
             ),
         ),
@@ -380,8 +380,8 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 f"{_DOCTOR}doctor_says_where_reading_tries_no_password",
                 f"{_DOCTOR}doctor_names_the_miners_that_refused_the_login_of_the_daemon",
-                "tests/agent/test_daemon.py::test_how_many_miners_refuse_the_login_is_told_to_the_cloud_and_measured",
-                "tests/agent/test_inventory.py::test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_forgotten",
+                "tests/agent/host/test_daemon.py::test_how_many_miners_refuse_the_login_is_told_to_the_cloud_and_measured",
+                "tests/agent/miners/test_inventory.py::test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_forgotten",
             ),
         ),
         Point(
@@ -449,7 +449,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "`miner-cloud.service`",
             "Says when it is ready, is watched, bounded in memory, and started again for ever.",
             (
-                "tests/agent/test_systemd.py::test_both_are_watched_bounded_and_started_again_for_ever",
+                "tests/agent/host/test_systemd.py::test_both_are_watched_bounded_and_started_again_for_ever",
                 f"{_CLOUD}systemd_hears_when_it_is_ready_that_it_lives_and_that_it_stops",
                 "tests/cloud/test_watchdog.py::test_rounds_that_do_not_end_any_more_stop_the_feeding",
             ),
@@ -529,15 +529,15 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_FOLDER}a_file_of_another_in_it_ends_the_daemon_too_if_the_daemon_writes_it",
                 f"{_FOLDER}a_folder_that_is_missing_is_no_trouble_where_it_can_be_made",
                 f"{_FOLDER}a_disk_that_is_full_or_read_only_is_no_reason_not_to_start",
-                "tests/agent/test_journal_disk.py::test_on_a_read_only_disk_the_agent_waits_and_goes_on_by_itself",
+                "tests/agent/journal/test_disk.py::test_on_a_read_only_disk_the_agent_waits_and_goes_on_by_itself",
             ),
         ),
         Point(
             "a port that is taken",
             "Is told with the key, or the options, that name it.",
             (
-                "tests/agent/test_metrics.py::test_a_port_that_is_taken_names_its_key",
-                "tests/agent/test_cli_daemon.py::test_a_port_that_is_taken_ends_the_daemon_with_its_key",
+                "tests/agent/host/test_metrics.py::test_a_port_that_is_taken_names_its_key",
+                "tests/agent/cli/test_daemon.py::test_a_port_that_is_taken_ends_the_daemon_with_its_key",
                 f"{_DOCTOR}a_metrics_port_that_is_taken_is_a_problem_unless_the_daemon_has_it",
                 f"{_CLOUD}a_port_that_is_taken_is_said_in_one_line_with_exit_1",
             ),
@@ -571,11 +571,11 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "what stands for miners",
             "`scan`, `read` and `act` take names of hosts, `scan` also lists with commas; a slip in an address is no name.",
             (
-                "tests/agent/test_targets.py::test_ranges_may_stand_beside_each_other_or_with_commas_between",
-                "tests/agent/test_targets.py::test_one_miner_is_named_by_whatever_stands_for_one_address",
-                "tests/agent/test_targets.py::test_what_is_not_one_miner_is_refused_in_words",
-                "tests/agent/test_targets.py::test_a_slip_in_an_address_is_never_taken_for_a_name",
-                "tests/agent/test_targets.py::test_nor_is_a_slip_in_a_range",
+                "tests/agent/cli/test_targets.py::test_ranges_may_stand_beside_each_other_or_with_commas_between",
+                "tests/agent/cli/test_targets.py::test_one_miner_is_named_by_whatever_stands_for_one_address",
+                "tests/agent/cli/test_targets.py::test_what_is_not_one_miner_is_refused_in_words",
+                "tests/agent/cli/test_targets.py::test_a_slip_in_an_address_is_never_taken_for_a_name",
+                "tests/agent/cli/test_targets.py::test_nor_is_a_slip_in_a_range",
             ),
         ),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from cloud.cli.commands import app
 from cloud.cli.terminal import table
 from cloud.config import CloudSettings
 from cloud.store.schema.migrations import versions
+from tests.warm import Life, started
 
 CLOUD = (sys.executable, "-c", "from cloud.cli import main; main()")
 NEWEST = max(each.stem[1:5] for each in Path(versions.__file__).parent.glob("r*.py"))
@@ -39,6 +41,15 @@ def run_process(*words: str, status: int = 0) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
+async def refused(*words: str) -> str:
+    """What a process says that is refused what it was asked for."""
+    process = await started("cloud.cli", *words)
+    async with asyncio.timeout(60):
+        _, err = await process.communicate()
+    assert process.returncode == 1, err
+    return err.decode()
+
+
 def ask(data: Path, *words: str) -> Any:
     out, _ = run(*words, "--data", str(data), "--json")
     assert len(out.splitlines()) == 1
@@ -49,15 +60,22 @@ def ask(data: Path, *words: str) -> Any:
 async def serving(
     data: Path,
     *words: str,
-    program: Sequence[str] = CLOUD,
-    log: int | IO[bytes] = subprocess.DEVNULL,
-) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
-    process = await asyncio.create_subprocess_exec(
-        *program,
-        *("serve", "--data", str(data), "--port", "0", "--json", *words),
-        stdout=subprocess.PIPE,
-        stderr=log,
-    )
+    program: Sequence[str] | None = None,
+    log: IO[bytes] | None = None,
+) -> AsyncIterator[tuple[str, asyncio.subprocess.Process | Life]]:
+    """A server (`program`, where it has to be started as it is, and not from what is imported already): its URL and its
+    process.
+    """
+    words = ("serve", "--data", str(data), "--port", "0", "--json", *words)
+    process: asyncio.subprocess.Process | Life
+    with Path(os.devnull).open("wb") as nowhere:
+        stderr = (log or nowhere).fileno()
+        if program is None:
+            process = await started("cloud.cli", *words, stderr=stderr)
+        else:
+            process = await asyncio.create_subprocess_exec(
+                *program, *words, stdout=subprocess.PIPE, stderr=stderr
+            )
     assert process.stdout is not None
     try:
         async with asyncio.timeout(60):
@@ -261,9 +279,7 @@ def test_without_its_extra_the_command_says_which_one(tmp_path):
 async def test_a_port_that_is_taken_is_said_in_one_line_with_exit_1(tmp_path):
     async with serving(tmp_path / "one") as (url, _):
         port = url.rsplit(":", 1)[1]
-        _, err = await asyncio.to_thread(
-            run_process, "serve", "--data", str(tmp_path / "two"), "--port", port, status=1
-        )
+        err = await refused("serve", "--data", str(tmp_path / "two"), "--port", port)
         assert (
             f"cannot listen on 127.0.0.1 port {port} (--host, --port): address already in use"
             in err
@@ -274,9 +290,7 @@ async def test_a_port_that_is_taken_is_said_in_one_line_with_exit_1(tmp_path):
 
 async def test_a_data_directory_is_served_by_one_process(tmp_path):
     async with serving(tmp_path) as (_, process):
-        _, err = await asyncio.to_thread(
-            run_process, "serve", "--data", str(tmp_path), "--port", "0", status=1
-        )
+        err = await refused("serve", "--data", str(tmp_path), "--port", "0")
         assert err.splitlines()[-1] == (
             f"miner-cloud: another miner-cloud serves {tmp_path}: stop it first, or wait while it stops "
             f"(process {process.pid})"

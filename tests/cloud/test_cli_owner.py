@@ -13,7 +13,7 @@ import pytest
 
 import service.hostuser
 from service.hostuser import HostUser, acting_as
-from tests.cloud.test_cli import ask, run, serving
+from tests.cloud.test_cli import CLOUD, ask, run, serving
 
 OWNER = HostUser(54321, 54321, "54321")  # a number is enough to be a user
 
@@ -57,7 +57,7 @@ def test_what_root_makes_belongs_to_the_owner_of_the_directory(
 
 
 async def test_what_a_server_of_root_makes_belongs_to_the_owner_too(data: Path) -> None:
-    async with serving(data):
+    async with serving(data, program=CLOUD):
         await asyncio.to_thread(ask, data, "workspace", "create", "--name", "W")
         made = owners(data)
     assert {"cloud.db", "cloud.db-wal", "link-secret", "serve.lock", "files"} <= made.keys()

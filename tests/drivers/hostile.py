@@ -12,7 +12,6 @@ import msgspec
 from contract.errors import MinerError, OutcomeUnknownError, WrongDeviceError
 from contract.miner import Endpoint, PowerMode, Reading
 from drivers.antminer import proofs
-from drivers.antminer.models import GENERATIONS
 from drivers.base import (
     AnyChange,
     Credentials,
@@ -345,5 +344,5 @@ def _is_as_wished(name: str, miner: Any, before: Any) -> bool:
 def _latest_s(change: AnyChange) -> float:
     """The longest proof window of this kind of change, in seconds of the device."""
     kind = str(change.__struct_config__.tag)
-    known = [found for each in GENERATIONS if (found := proofs.capabilities(each))]
+    known = proofs.GENERATIONS.values()
     return max(proof.latest_s for found in known for proof in found.proofs if proof.change == kind)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from contract.miner import PowerMode
-from drivers.antminer import subject as antminer_models
+from drivers.antminer import models as antminer_models
 from drivers.base import AnyChange, Light, Mode, Pools, PoolSetting, Reboot
 from drivers.iceriver import models as iceriver_models
 from drivers.whatsminer import models as whatsminer_models
@@ -47,6 +47,18 @@ class Need(StrEnum):
     OWN_RESTART = auto()  # into a firmware it was sent
     BOARDS = auto()  # of several kinds in one model
     SEAL = auto()  # of a firmware file, checked by the miner
+
+
+# What each change of a driver needs. Off and on are modes, too.
+NEEDED_BY: Final[Mapping[str, Need]] = {
+    "light": Need.LIGHT,
+    "mode": Need.MODE,
+    "suspend": Need.MODE,
+    "resume": Need.MODE,
+    "pools": Need.POOLS,
+    "reboot": Need.REBOOT,
+    "firmware": Need.FIRMWARE,
+}
 
 
 class Cannot(NamedTuple):
@@ -95,6 +107,12 @@ class MakeCase:
         return not any(
             each.need is need and (not each.models or key in each.models) for each in self.cannot
         )
+
+    @property
+    def changes(self) -> set[str]:
+        """What a generation of it that takes changes declares: all but what no model of the make can."""
+        never = {each.need for each in self.cannot if not each.models}
+        return {change for change, need in NEEDED_BY.items() if need not in never}
 
     def change(self, need: Need) -> AnyChange:
         return {
@@ -209,14 +227,15 @@ def having(need: Need, *, every: bool = False) -> Iterator[tuple[MakeCase, str]]
                 yield make, key
 
 
-def each(need: Need, *, every: bool = False) -> pytest.MarkDecorator:
-    """The test is one of every make and model that has this."""
-    return _for(*having(need, every=every))
-
-
-def each_without(need: Need) -> pytest.MarkDecorator:
-    """The test is one of every make and model that does not have this."""
-    return _for(*((make, key) for make in MAKES for key in make.models if not make.can(need, key)))
+def each(need: Need, *, without: Need | None = None, every: bool = False) -> pytest.MarkDecorator:
+    """The test is one of every make and model that has this, and does not have the other."""
+    return _for(
+        *(
+            (make, key)
+            for make, key in having(need, every=every)
+            if without is None or not make.can(without, key)
+        )
+    )
 
 
 def _for(*models: tuple[MakeCase, str]) -> pytest.MarkDecorator:

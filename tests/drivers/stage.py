@@ -55,7 +55,7 @@ class MakeStage(ABC, Generic[D]):
     """One simulated miner (`miner`), its driver, the farm's ledger, and the clock that all of them live by."""
 
     make: ClassVar[str]  # as the simulator's catalogue spells it
-    entry: ClassVar[Any]  # a `drivers.registry.Entry`
+    entry: ClassVar[Any]  # a `drivers.entry.Entry`
     ports: ClassVar[tuple[str, ...]]  # of Endpoint: all that the driver speaks to
     block: ClassVar[int]  # second number of its addresses; those after it are of other workers
     upload: ClassVar[bytes]  # what is on the line when a file is sent

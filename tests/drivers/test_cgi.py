@@ -18,7 +18,7 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.miner import Endpoint
-from drivers.antminer.cgi import Cgi
+from drivers.antminer.protocol.cgi import Cgi
 from drivers.base import Credentials
 from tests.drivers.effects import MemoryEffect
 from tests.drivers.servers import FAST, serving, wire

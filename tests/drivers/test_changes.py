@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, get_args
 
 import pytest
 
 from contract.errors import UnsupportedError
 from contract.miner import Endpoint, Firmware, Identity, Make
-from drivers.antminer import changes as antminer
-from drivers.antminer import logs
+from drivers.antminer.changes.logs import fetch_log
 from drivers.antminer.driver import Antminer
-from drivers.base import AnyChange, Change, Light, Plan, Timing
-from drivers.changes import Changes
-from drivers.iceriver import changes as iceriver
+from drivers.antminer.entry import ANTMINER
+from drivers.base import AnyChange, Light, Plan, Timing
+from drivers.changes.way import Ways
 from drivers.registry import DRIVERS
-from drivers.whatsminer import changes as whatsminer
 from drivers.wire import Wire
 from tests.drivers.effects import MemoryEffect
 from tests.virtual_time import VirtualClock
 
-WAYS: Mapping[Make, Mapping[type[Change], Any]] = {
-    Make.ANTMINER: antminer.WAYS,
-    Make.WHATSMINER: whatsminer.WAYS,
-    Make.ICERIVER: iceriver.WAYS,
-}
 
-
-def a_miner(*, drivable: bool) -> Antminer:
+def a_miner(*, drivable: bool, ways: Ways[Antminer] = ANTMINER.ways) -> Antminer:
     identity = Identity(
         make=Make.ANTMINER,
         generation="NEW-GOD",
@@ -37,22 +28,35 @@ def a_miner(*, drivable: bool) -> Antminer:
         reason=None if drivable else "runs vnish firmware",
     )
     clock, timing = VirtualClock(), Timing()
-    endpoint = Endpoint(host="127.0.0.1", rpc_port=9, http_port=9)
-    return Antminer(endpoint, Wire(endpoint, clock, timing), clock, timing, None, identity)
+    wire = Wire(Endpoint(host="127.0.0.1", rpc_port=9, http_port=9), clock, timing)
+    return Antminer(ways, wire, clock, timing, lambda _: None, identity)
 
 
-@pytest.mark.parametrize("entry", DRIVERS, ids=lambda entry: str(entry.MAKE))
+@pytest.mark.parametrize("entry", DRIVERS, ids=lambda entry: str(entry.make))
 def test_every_change_a_make_declares_has_a_way(entry: Any) -> None:
-    ways = {kind.__struct_config__.tag for kind in WAYS[entry.MAKE]}
-    for generation in entry.generations():
+    ways = {kind.__struct_config__.tag for kind in entry.ways.changes}
+    for generation in entry.generations.values():
         assert set(generation.changes) <= ways, generation.generation
-    assert set(WAYS[entry.MAKE]) <= set(get_args(AnyChange))
+    assert entry.ways.changes <= set(get_args(AnyChange))
+
+
+@pytest.mark.parametrize("entry", DRIVERS, ids=lambda entry: str(entry.make))
+async def test_what_is_only_read_or_not_known_can_do_nothing(entry: Any) -> None:
+    clock, timing = VirtualClock(), Timing()
+    wire = Wire(Endpoint(host="127.0.0.1"), clock, timing)
+    declared = {name: each for name, each in entry.generations.items() if each.changes}
+    for generation in (*entry.generations, None, "v9"):
+        for drivable in (True, False):
+            identity = Identity(make=entry.make, generation=generation, drivable=drivable)
+            driver = entry.open_driver(wire, clock, timing, lambda _: None, identity)
+            expected = declared.get(generation) if drivable else None
+            assert driver.capabilities is expected
 
 
 async def test_a_change_the_make_has_no_way_for_is_unsupported() -> None:
-    changes = Changes(a_miner(drivable=True), {}, logs)
+    miner = a_miner(drivable=True, ways=Ways(fetch_log=fetch_log))
     with pytest.raises(UnsupportedError, match="miners cannot be asked for light"):
-        await changes.plan(Light(on=True))
+        await miner.plan(Light(on=True))
 
 
 async def test_nothing_is_planned_written_or_fetched_on_a_miner_that_is_only_read(tmp_path) -> None:

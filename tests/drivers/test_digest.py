@@ -8,7 +8,7 @@ import pytest
 
 from contract.errors import AuthFailedError
 from drivers.base import Credentials
-from drivers.digest import Challenge, Digest, answer, parse_challenge
+from drivers.protocol.digest import Challenge, Digest, answer, parse_challenge
 
 
 def test_the_example_of_rfc_2617_is_answered_as_printed_there():

@@ -10,21 +10,31 @@ from typing import Any
 import pytest
 
 from contract.errors import MalformedError, MinerError
-from drivers.antminer import conf, firmware, units
-from drivers.antminer.cgi import REPLY_CAP_BYTES as WEB_CAP
+from drivers.antminer.changes import firmware
 from drivers.antminer.identify import findings_of
-from drivers.antminer.light import blink_state
 from drivers.antminer.models import clean_model, spec_for
-from drivers.antminer.repair import decode_json
-from drivers.antminer.rpc import MOVING, REPLY_CAP_BYTES, Reply, decode_joined, decode_reply
-from drivers.digest import parse_challenge
-from drivers.http import HEAD_CAP_BYTES, ResponseDecoder
-from drivers.iceriver import figures, models, state
+from drivers.antminer.protocol import conf
+from drivers.antminer.protocol.blink import blink_state
+from drivers.antminer.protocol.cgi import REPLY_CAP_BYTES as WEB_CAP
+from drivers.antminer.protocol.repair import decode_json
+from drivers.antminer.protocol.rpc import (
+    MOVING,
+    REPLY_CAP_BYTES,
+    Reply,
+    decode_joined,
+    decode_reply,
+)
+from drivers.antminer.reading import figures as antminer_figures
+from drivers.iceriver import models
+from drivers.iceriver.changes import state
 from drivers.iceriver.identify import findings_of as iceriver_findings_of
-from drivers.iceriver.reading import look_of
-from drivers.iceriver.replies import DaemonDecoder, checked, decode_web
-from drivers.whatsminer import api as whatsminer
-from drivers.whatsminer.repair import decode_json as decode_whatsminer
+from drivers.iceriver.protocol.replies import DaemonDecoder, checked, decode_web
+from drivers.iceriver.reading import figures
+from drivers.iceriver.reading.snapshot import snapshot_of
+from drivers.protocol.digest import parse_challenge
+from drivers.protocol.http import HEAD_CAP_BYTES, ResponseDecoder
+from drivers.whatsminer.protocol import api as whatsminer
+from drivers.whatsminer.protocol.repair import decode_json as decode_whatsminer
 
 # Processor seconds of one decoding, best of three. Far over what is needed (10 ms here), far below what
 # any step that grows with the square of the size takes (seconds).
@@ -100,8 +110,8 @@ def test_no_reply_under_the_cap_takes_long_to_read(text: str, reader: str) -> No
 def test_no_value_of_a_field_takes_long_to_understand(name: str) -> None:
     text = LONG_TEXTS[name]
     for understand in (
-        units.number, units.whole, units.rate_hs, units.unit_hs, units.temps_c, units.hottest, units.scaled,
-        units.ago_s, units.watts, lambda value: spec_for(clean_model(value)),
+        antminer_figures.number, antminer_figures.whole, antminer_figures.rate_hs, antminer_figures.unit_hs, antminer_figures.temps_c, antminer_figures.hottest, antminer_figures.scaled,
+        antminer_figures.ago_s, antminer_figures.watts, lambda value: spec_for(clean_model(value)),
         lambda value: findings_of(Reply(VERSION=[{"Type": f"Antminer {value}"}])),
         lambda value: findings_of(Reply(VERSION=[{"Type": f"(vnish 1) {value}"}])),
     ):  # fmt: skip
@@ -112,7 +122,7 @@ def test_no_value_of_a_field_takes_long_to_understand(name: str) -> None:
 def test_no_value_of_an_iceriver_takes_long_to_understand(name: str) -> None:
     text = LONG_TEXTS[name]
     for understand in (
-        figures.temp_c, figures.runtime_s, figures.truth, figures.percent, state.mode_of,
+        figures.temp_c, figures.runtime_s, figures.truth, figures.percent, figures.mode_of,
         models.firmware_of, lambda value: figures.rate_hs(value, value),
         lambda value: models.model_of(models.model_name(value, value)),
         lambda value: models.model_name(None, value),
@@ -129,7 +139,7 @@ def test_no_panel_under_the_cap_takes_long_to_read(name: str, row: bytes) -> Non
 
     def read() -> None:
         fields = checked(decode_web(body), "userpanel 4")
-        look_of(fields, None)
+        snapshot_of(fields, None)
         state.state_of(fields)
         iceriver_findings_of(fields)
 

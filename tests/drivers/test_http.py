@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.errors import MalformedError
-from drivers.http import Response, ResponseDecoder, build_request
+from drivers.protocol.http import Response, ResponseDecoder, build_request
 
 CHUNKED = (
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -75,8 +75,7 @@ async def test_an_answer_that_does_not_come_leaves_the_order_its_time(
 
 async def test_a_reboot_that_waited_for_a_free_token_has_all_its_time() -> None:
     async with whatsminer.stage("m50s") as on:
-        subject = on.driver.changes._miner
-        await subject.tokens.write({"cmd": "set_led", "param": "auto"}, on.effect())
+        await on.driver.tokens.write({"cmd": "set_led", "param": "auto"}, on.effect())
         on.miner.tokens.clear()  # what it holds is refused, and no other is to be had for three minutes
         late = {"fault": "late_apply", "actions": ["reboot"], "seconds": 30}
         on.faults.replace([{"fault": "busy_slots", "times": 1}, late])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import MalformedError, StorageFullError
-from drivers.logfile import new_log
+from drivers.changes.logfile import new_log
 
 
 async def test_a_log_that_came_whole_is_kept_with_its_size_and_checksum(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from contract.errors import MinerError, OutcomeUnknownError, WrongDeviceError
-from drivers import flash
 from drivers.base import AnyChange, Plan, Reboot
+from drivers.changes import firmware
 from tests.drivers.effects import MemoryEffect
 from tests.drivers.makes import (
     FORCE,
@@ -22,7 +22,6 @@ from tests.drivers.makes import (
     Need,
     each,
     each_change,
-    each_without,
     pools,
 )
 
@@ -125,7 +124,7 @@ class Relay(MemoryEffect):
 
     async def note(self, key: str, value: Any) -> None:
         await super().note(key, value)
-        if key == flash.UPLOADED_NOTE:
+        if key == firmware.UPLOADED_NOTE:
             self.on.change_hands()
 
 
@@ -157,7 +156,7 @@ async def test_the_log_of_another_miner_is_not_taken(
         assert not [*tmp_path.iterdir()]
 
 
-@each_without(Need.SERIAL)
+@each(Need.POOLS, without=Need.SERIAL)
 async def test_a_miner_that_tells_no_mac_is_not_certain_to_be_the_one_that_is_meant(
     make: MakeCase, key: str
 ) -> None:

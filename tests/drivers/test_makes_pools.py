@@ -6,7 +6,7 @@ import pytest
 
 from contract.errors import BadParamsError
 from drivers.base import Depth, Pools, PoolSetting
-from tests.drivers.makes import A, B, C, MakeCase, Need, each, each_without, pools
+from tests.drivers.makes import A, B, C, MakeCase, Need, each, pools
 
 
 def as_seen(slots: list[dict[str, str]], *, with_passwords: bool) -> list[dict[str, str]]:
@@ -109,7 +109,7 @@ async def test_placeholders_in_the_user_are_filled_in_for_this_miner(
         assert on.stored[0][1] == f"acc.{mac}-{ip4}-{on.miner.serial}"
 
 
-@each_without(Need.SERIAL)
+@each(Need.POOLS, without=Need.SERIAL)
 async def test_a_placeholder_that_this_miner_cannot_fill_is_refused(
     make: MakeCase, key: str
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from contract.errors import UnsupportedModeError
 from contract.miner import PowerMode
 from drivers.base import Light, Mode, NoChange, Plan, Reboot, Resume, Suspend
-from drivers.power import raises_power
+from drivers.changes.power import raises_power
 from tests.drivers.makes import FORCE, A, MakeCase, Need, each, pools
 from tests.waiting import until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contract.errors import MalformedError
-from drivers.antminer.repair import decode_json
+from drivers.antminer.protocol.repair import decode_json
 
 
 @pytest.mark.parametrize(

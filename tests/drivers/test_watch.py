@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from contract.clock import BootTime, to_text
-from drivers.antminer import reboot as antminer_reboot
-from drivers.antminer.uptime import Clocks
+from drivers.antminer.changes.reboot import AntminerReboot, Clocks
 from drivers.base import Plan, Reboot, Timing
-from drivers.boot import Verdict
-from drivers.watch import Watch, intent_age_s, intent_notes
-from drivers.whatsminer import reboot as whatsminer_reboot
-from drivers.whatsminer.state import State
+from drivers.changes.reboot import Verdict
+from drivers.changes.verification import Verification
+from drivers.watch import intent_age_s, intent_notes
+from drivers.whatsminer.changes.reboot import WhatsminerReboot
+from drivers.whatsminer.changes.state import WhatsminerState
 from tests.drivers.effects import MemoryEffect
 
 JUMPS_H = (-24, -2, 0, 2, 6, 24)
@@ -66,19 +66,20 @@ class Ordered:
     ) -> Verdict | None:
         before = {"elapsed_s": before_s, "system_uptime": system, "read_at": self.read_at}
         plan = Plan(change=Reboot(force=True), before=before)
-        watch = Watch(self.miner, self._effect(outage=outage))
-        return antminer_reboot.judge_clocks(plan, self._effect(outage=outage), watch, now)
+        watch = Verification(self.miner, plan, self._effect(outage=outage))
+        return AntminerReboot().judge(watch, now)
 
     def whatsminer(
-        self, now: State, *, before_s: float = 18780.0, outage: bool = False
+        self, now: WhatsminerState, *, before_s: float = 18780.0, outage: bool = False
     ) -> Verdict | None:
         before = {"elapsed_s": before_s, "uptime_s": before_s + 60, "read_at": self.read_at}
         plan = Plan(change=Reboot(force=True), before=before)
-        watch = Watch(self.miner, self._effect(outage=outage))
-        return whatsminer_reboot.judge_clocks(plan, self._effect(outage=outage), watch, now)
+        watch = Verification(self.miner, plan, self._effect(outage=outage))
+        return WhatsminerReboot().judge(watch, now)
 
-    def watch(self) -> Watch:
-        return Watch(self.miner, self._effect(outage=False))
+    def watch(self) -> Verification[Any, Any]:
+        plan = Plan(change=Reboot(force=True), before={})
+        return Verification(self.miner, plan, self._effect(outage=False))
 
     def _effect(self, *, outage: bool) -> MemoryEffect:
         return MemoryEffect(self.clock, self.notes | ({"outage_at": "seen"} if outage else {}))
@@ -91,8 +92,8 @@ def test_a_step_of_the_clock_on_the_wall_makes_no_reboot_of_a_miner_that_runs_on
     at = Ordered(jump_h=jump_h)
     assert at.antminer(Clocks(elapsed_s=18801.0, system="5:13"), system="5:13") is None
     assert at.antminer(Clocks(elapsed_s=18801.0), system=None, outage=True) is None
-    assert at.whatsminer(State(elapsed_s=18801.0, uptime_s=18861.0)) is None
-    assert at.whatsminer(State(elapsed_s=18801.0, uptime_s=18861.0), outage=True) is None
+    assert at.whatsminer(WhatsminerState(elapsed_s=18801.0, uptime_s=18861.0)) is None
+    assert at.whatsminer(WhatsminerState(elapsed_s=18801.0, uptime_s=18861.0), outage=True) is None
 
 
 @pytest.mark.parametrize("jump_h", JUMPS_H)
@@ -103,13 +104,13 @@ def test_a_step_of_the_clock_on_the_wall_hides_no_reboot_and_no_refusal(jump_h: 
     assert ran_on is not None and ran_on.outcome == "not_done"
     rebooted = at.antminer(Clocks(elapsed_s=200.0), system=None, outage=True)
     assert rebooted is not None and rebooted.outcome == "done"
-    rebooted = at.whatsminer(State(elapsed_s=200.0, uptime_s=260.0))
+    rebooted = at.whatsminer(WhatsminerState(elapsed_s=200.0, uptime_s=260.0))
     assert rebooted is not None and rebooted.outcome == "done"
 
 
 def test_after_a_restart_of_the_host_only_a_count_that_went_back_is_a_proof() -> None:
     at = Ordered(host_restarted=True)
-    rebooted = at.whatsminer(State(elapsed_s=200.0, uptime_s=260.0))
+    rebooted = at.whatsminer(WhatsminerState(elapsed_s=200.0, uptime_s=260.0))
     assert rebooted is not None and rebooted.outcome == "done"
     rebooted = at.antminer(Clocks(elapsed_s=200.0), system=None, outage=True)
     assert rebooted is not None and rebooted.outcome == "done"
@@ -120,13 +121,12 @@ def test_after_a_restart_of_the_host_only_a_count_that_went_back_is_a_proof() ->
 
 def test_after_a_restart_of_the_host_no_age_says_that_nothing_was_done() -> None:
     at = Ordered(host_restarted=True)
-    look = at.watch()
-    assert look.since_s is None and look.device_s == 0.0
-    effect = MemoryEffect(at.clock, at.notes)
+    watch = at.watch()
+    assert watch.since_s is None and watch.device_s == 0.0
     before = {"elapsed_s": 18780.0, "system_uptime": None, "read_at": at.read_at}
     at.clock.at_mono += 3600  # looked at for an hour
-    plan = Plan(change=Reboot(force=True), before=before)
-    verdict = antminer_reboot.judge_clocks(plan, effect, look, Clocks(elapsed_s=22401.0))
+    watch.plan = Plan(change=Reboot(force=True), before=before)
+    verdict = AntminerReboot().judge(watch, Clocks(elapsed_s=22401.0))
     assert verdict is not None and verdict.outcome == "unknown"
     assert "host of the agent was restarted" in (verdict.reason or "")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from contract.errors import BadFirmwareError
-from drivers.antminer import bmu
+from drivers.antminer.protocol import bmu
 from tests.fuzz.harness import given_at_both_sizes
 
 MODEL, BOARD = "Antminer S21", "AMLCtrl_BHB68606"

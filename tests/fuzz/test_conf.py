@@ -10,7 +10,8 @@ import pytest
 from hypothesis import strategies as st
 
 from contract.errors import BadParamsError, MalformedError, UnsupportedError
-from drivers.antminer import conf
+from drivers.antminer.protocol import conf
+from drivers.base import PoolSlot
 from tests.fuzz.harness import given_at_both_sizes
 
 SAMPLES = (
@@ -120,8 +121,8 @@ _visible = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x17F), max_s
 def test_what_is_written_arrives_as_it_was_or_is_refused(
     url: str, user: str, password: str
 ) -> None:
-    slots = (conf.Slot(url=url, user=user, password=password), conf.Slot(), conf.Slot())
-    config = conf.Config(pools=(), fields={"bitmain-freq": "550"})
+    slots = (PoolSlot(url=url, user=user, password=password), PoolSlot(), PoolSlot())
+    config = conf.MinerConf(pools=(), fields={"bitmain-freq": "550"})
     try:
         sent = json.loads(conf.json_body(config, slots, "0"))
     except BadParamsError:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import strategies as st
 
 from contract.errors import MalformedError
-from drivers.digest import parse_challenge
-from drivers.http import Response, ResponseDecoder
+from drivers.protocol.digest import parse_challenge
+from drivers.protocol.http import Response, ResponseDecoder
 from tests.fuzz.harness import given_at_both_sizes
 from tests.fuzz.mutations import mutants
 

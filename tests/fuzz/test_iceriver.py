@@ -22,13 +22,15 @@ from contract.errors import (
     UnsupportedError,
 )
 from contract.miner import Moving, PowerMode
-from drivers.http import Response
-from drivers.iceriver import daemon, image, logs, state, web
+from drivers.iceriver.changes import logs, state
 from drivers.iceriver.driver import _raw, _slow
 from drivers.iceriver.identify import findings_of, is_front_page
 from drivers.iceriver.models import model_of
-from drivers.iceriver.reading import algorithm_of, look_of
-from drivers.iceriver.replies import DaemonDecoder, checked, decode_web
+from drivers.iceriver.protocol import daemon, image, web
+from drivers.iceriver.protocol.replies import DaemonDecoder, checked, decode_web
+from drivers.iceriver.reading import figures
+from drivers.iceriver.reading.snapshot import algorithm_of, snapshot_of
+from drivers.protocol.http import Response
 from tests.fuzz.harness import (
     ANY,
     Source,
@@ -196,13 +198,13 @@ def use(fields: dict[str, Any], at: int) -> None:
         msgspec.json.encode(found)
         model = model_of(found.identity.model)
         algorithm_of(model, found.algorithm_word)
-    look = look_of(fields, model)
+    look = snapshot_of(fields, model)
     sound(look.moving)
     slow = _slow(look, PowerMode.NORMAL, "1", trouble="x" * 999)
     check_comes_back(slow)
     assert look.ideal_hs is None or 0 < look.ideal_hs < math.inf
     msgspec.json.encode(_raw(fields))
-    state.mode_of(fields.get("getmode"))
+    figures.mode_of(fields.get("getmode"))
     now = state.state_of(fields)
     assert len(now.slots) == state.SLOTS
     msgspec.json.encode(now)

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from contract.errors import MalformedError
 from contract.miner import Moving
-from drivers.antminer import braiins
 from drivers.antminer.driver import _split
 from drivers.antminer.identify import findings_of
 from drivers.antminer.models import GENERATIONS, spec_for
-from drivers.antminer.reading import look_of, new_look_of
-from drivers.antminer.replies import Joined, ReplyDecoder, decode_joined, decode_reply
-from drivers.antminer.replies import Reply as ApiReply
-from drivers.antminer.rpc import MOVING
+from drivers.antminer.protocol.replies import Joined, ReplyDecoder, decode_joined, decode_reply
+from drivers.antminer.protocol.replies import Reply as ApiReply
+from drivers.antminer.protocol.rpc import MOVING
+from drivers.antminer.reading import braiins
+from drivers.antminer.reading.snapshot import new_api_snapshot_of, snapshot_of
 from tests.fuzz.harness import (
     ANY,
     Source,
@@ -84,7 +84,7 @@ def use_joined(joined: Joined | None, at: int) -> None:
         for command in MOVING:
             if part := joined.part(command):
                 use(part, at)
-        sound(braiins.look_of(joined).moving)
+        sound(braiins.snapshot_of(joined).moving)
 
 
 def use(reply: ApiReply, at: int) -> None:
@@ -92,12 +92,12 @@ def use(reply: ApiReply, at: int) -> None:
     _, data = _split(reply)
     summary = reply.SUMMARY[0] if reply.SUMMARY else None
     spec, generation = SPECS[at % len(SPECS)], (*GENERATIONS, None)[at % 4]
-    sound(look_of(summary, data, reply.POOLS, spec, generation).moving)
-    new = new_look_of(summary, reply.STATS[-1] if reply.STATS else None, spec)
+    sound(snapshot_of(summary, data, reply.POOLS, spec, generation).moving)
+    new = new_api_snapshot_of(summary, reply.STATS[-1] if reply.STATS else None, spec)
     if new.moving is not None:
         sound(new.moving)
     everything = Joined(summary=reply, pools=reply, devs=reply, temps=reply, fans=reply)
-    sound(braiins.look_of(everything).moving)
+    sound(braiins.snapshot_of(everything).moving)
 
 
 def sound(moving: Moving) -> None:

@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 
 from contract.errors import MalformedError, MinerError
 from contract.miner import Firmware
-from drivers.antminer.firmware import _judge_upload, failure_text
-from drivers.antminer.identify import Findings, examine
-from drivers.antminer.light import blink_state
+from drivers.antminer.changes.firmware import _judge_upload, failure_text
+from drivers.antminer.changes.light import blink_state
+from drivers.antminer.changes.orders import json_answer, judge
+from drivers.antminer.changes.uptime import boot_uptimes_s
+from drivers.antminer.identify import AntminerFindings, examine
 from drivers.antminer.models import NEW_BM, OLD
-from drivers.antminer.reading import new_look_of
-from drivers.antminer.repair import decode_json
-from drivers.antminer.subject import boot_uptimes_s, json_answer, judge
+from drivers.antminer.protocol.cgi import Cgi
+from drivers.antminer.protocol.repair import decode_json
+from drivers.antminer.reading.snapshot import new_api_snapshot_of
 from drivers.base import Credentials
-from drivers.digest import answer, parse_challenge
-from drivers.http import Response
+from drivers.protocol.digest import answer, parse_challenge
+from drivers.protocol.http import Response
 from tests.fuzz.harness import ANY, check_comes_back, given_at_both_sizes
 from tests.fuzz.mutations import mutants
 
@@ -47,18 +49,17 @@ CHALLENGES = [
     b'Basic realm="x", Digest realm="antMiner Configuration", nonce=abc',
 ]
 FOUND = [
-    Findings(firmware=Firmware.STOCK, model=model, version="v", generation=generation)
+    AntminerFindings(firmware=Firmware.STOCK, model=model, version="v", generation=generation)
     for model, generation in (("S19", NEW_BM), ("S9", OLD), (None, None))
 ]
 ROOT = Credentials("root", "root")
 
 
-class Pages:
+class Pages(Cgi):
     """A web side that prints the same text for every script."""
 
-    stock = True
-
     def __init__(self, body: bytes) -> None:
+        self.stock = True
         self._body = body
 
     async def establish(self) -> None:
@@ -80,7 +81,7 @@ def done(work: Coroutine[Any, Any, Any]) -> Any:
 
 def take(body: bytes, at: int) -> None:
     """Everything that is made of one script's text."""
-    examined = done(examine(Pages(body), FOUND[at % len(FOUND)]))  # type: ignore[arg-type]
+    examined = done(examine(Pages(body), FOUND[at % len(FOUND)]))
     identity = examined.identity
     assert identity.drivable or identity.reason
     check_comes_back(identity)
@@ -101,7 +102,7 @@ def take(body: bytes, at: int) -> None:
         each[0] if isinstance(each, list) and each and isinstance(each[0], dict) else None
         for each in rows
     )
-    look = new_look_of(summary, stats, None)
+    look = new_api_snapshot_of(summary, stats, None)
     msgspec.json.encode(look.moving)
 
 

@@ -18,13 +18,14 @@ from contract.errors import (
     WriteDisabledError,
 )
 from contract.miner import Moving
-from drivers.whatsminer import api, frames, reading, reading3
 from drivers.whatsminer.driver import _slow
-from drivers.whatsminer.envelope import encrypt, padded, token_of
-from drivers.whatsminer.faults import codes_of, faults_of
 from drivers.whatsminer.identify import from_device, from_version, with_info
 from drivers.whatsminer.models import Cooling
-from drivers.whatsminer.tokens import AnswerDecoder
+from drivers.whatsminer.protocol import api, frames
+from drivers.whatsminer.protocol.envelope import encrypt, padded, token_of
+from drivers.whatsminer.protocol.tokens import AnswerDecoder
+from drivers.whatsminer.reading import snapshot, snapshot_v3
+from drivers.whatsminer.reading.faults import codes_of, faults_of
 from tests.fuzz.harness import (
     ANY,
     Source,
@@ -147,7 +148,7 @@ def use_4028(reply: api.Reply | api.Joined, at: int) -> None:
     """Everything that is made of a reply of port 4028."""
     if isinstance(reply, api.Joined):
         if reply.part("summary") is not None:
-            use(reading.look_of(reply, COOLINGS[at % 4]), ())
+            use(snapshot.snapshot_of(reply, COOLINGS[at % 4]), ())
     elif api.refusal_of(reply) is None:
         use_reply(reply, at)
 
@@ -156,22 +157,22 @@ def use_reply(reply: api.Reply, at: int) -> None:
     fields = reply.fields
     if (found := from_version(reply)) is not None:
         msgspec.json.encode(with_info(found, fields).identity)
-    reading.pools_of(reply, 5.0)
-    reading.status_of(fields)
-    reading.light_of(fields.get("ledstat"))
-    msgspec.json.encode(reading.psu_of(fields))
+    snapshot.pools_of(reply, 5.0)
+    snapshot.status_of(fields)
+    snapshot.light_of(fields.get("ledstat"))
+    msgspec.json.encode(snapshot.psu_of(fields))
     codes = codes_of(fields.get("error_code"))
-    boards, _ = reading.boards_of(
+    boards, _ = snapshot.boards_of(
         reply.DEVS or [], rate_hs=(None, 0.0, 1e14)[at % 3], in_tera=at % 2 == 0
     )
     msgspec.json.encode(boards)
     use(
-        reading.look_of(api.Joined(summary=reply, pools=reply, edevs=reply), COOLINGS[at % 4]),
+        snapshot.snapshot_of(api.Joined(summary=reply, pools=reply, edevs=reply), COOLINGS[at % 4]),
         codes,
     )
 
 
-def use(look: reading.Look, codes: Any) -> None:
+def use(look: snapshot.WhatsminerSnapshot, codes: Any) -> None:
     sound(look.moving)
     slow = _slow(look, is_off=True, word=look.mode_word, light_on=None, codes=(*look.codes, *codes))
     check_comes_back(slow)
@@ -187,7 +188,7 @@ def sound(moving: Moving) -> None:
 
 def use_status(status: frames.StatusReply, at: int) -> None:
     frames.refusal_of(status)
-    if (look := reading3.look_of_status(status, COOLINGS[at % 4])) is not None:
+    if (look := snapshot_v3.snapshot_of_status(status, COOLINGS[at % 4])) is not None:
         use(look, ())
 
 
@@ -198,11 +199,11 @@ def use_fields(reply: frames.Reply3, at: int) -> None:
     fields = reply.fields
     if (found := from_device(reply)) is not None:
         msgspec.json.encode(found.identity)
-    power = reading3.part_of(fields, "power")
-    msgspec.json.encode(reading3.psu_of(power))
-    reading.mode_of(reading3.mode_word(fields, power))
-    reading3.serials_of(reading3.part_of(fields, "miner"))
-    faults_of(reading3.codes_of_device(fields))
+    power = snapshot_v3.part_of(fields, "power")
+    msgspec.json.encode(snapshot_v3.psu_of(power))
+    snapshot.mode_of(snapshot_v3.mode_word(fields, power))
+    snapshot_v3.serials_of(snapshot_v3.part_of(fields, "miner"))
+    faults_of(snapshot_v3.codes_of_device(fields))
 
 
 def asked(cmd: str) -> Way:

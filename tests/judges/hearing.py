@@ -14,7 +14,7 @@ import msgspec
 
 from contract.clock import SystemClock
 from contract.miner import Endpoint
-from drivers.antminer import entry
+from drivers.antminer.entry import ANTMINER
 from drivers.base import Credentials, Depth, Timing
 from drivers.wire import Wire
 from simulator.antminer.catalogue import MODELS
@@ -164,7 +164,7 @@ async def in_its_words(work: Awaitable[T]) -> tuple[T | None, str | None]:
 
 
 async def ask_ours(
-    miner: Any, recognise: Callable[..., Awaitable[Any]] = entry.recognise
+    miner: Any, recognise: Callable[..., Awaitable[Any]] = ANTMINER.recognise
 ) -> tuple[Says, list[float]]:
     """Through our driver, which `recognise` makes; with the rates besides the present one."""
     endpoint = Endpoint(

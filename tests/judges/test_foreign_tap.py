@@ -6,7 +6,6 @@ import asyncio
 import base64
 import itertools
 import json
-import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +38,7 @@ from simulator.farm import Farm
 from simulator.net import WireEntry
 from tests.drivers.antminer.stage import next_base, timing
 from tests.drivers.effects import MemoryEffect
+from tests.warm import started
 
 CLOCK = SystemClock()
 SECRET: Final = "Tr0ub4dor-and-3"
@@ -205,11 +205,7 @@ async def test_a_driver_only_reads_it(farm: Farm, key: str, tmp_path: Path):
 
 
 async def miner_agent(*args: object) -> tuple[int, Any]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "agent", *map(str, args), "--json"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await started("agent.cli.app", *args, "--json")
     try:
         out, err = await process.communicate()
     except asyncio.CancelledError:  # another of its group failed: leave nothing running behind

@@ -11,8 +11,8 @@ from contract.errors import MalformedError
 from drivers.antminer.driver import _split
 from drivers.antminer.identify import classify, findings_of
 from drivers.antminer.models import OLD, spec_for
-from drivers.antminer.reading import look_of, new_look_of, pools_of
-from drivers.antminer.replies import Reply, decode_reply
+from drivers.antminer.protocol.replies import Reply, decode_reply
+from drivers.antminer.reading.snapshot import new_api_snapshot_of, pools_of, snapshot_of
 from tests.recorded.where import needs, recordings_of
 from tests.recordings.antminer import (
     EXPECTED,
@@ -74,12 +74,12 @@ def test_what_it_does(name: str):
     spec = spec_for(expected.head.model)
     if expected.new_api:
         assert reply.STATS is not None
-        new = new_look_of(None, reply.STATS[0], spec)
+        new = new_api_snapshot_of(None, reply.STATS[0], spec)
         moving, ideal, mode = new.moving, new.ideal_hs, new.mode_number
         assert moving is not None
     else:
         generation = expected.head.generation if expected.head.firmware == "stock" else OLD
-        look = look_of(None, _split(reply)[1], None, spec, generation)
+        look = snapshot_of(None, _split(reply)[1], None, spec, generation)
         moving, ideal, mode = look.moving, look.ideal_hs, look.mode_number
         assert look.is_powered_down == any(board.state == "off" for board in expected.boards)
     assert {
@@ -152,14 +152,14 @@ def test_what_the_summary_says(name: str):
     reply = reply_of(name)
     row = reply.SUMMARY[0] if reply.SUMMARY else None
     if expected.new_api:
-        new = new_look_of(row, None, None)
+        new = new_api_snapshot_of(row, None, None)
         assert new.faults == ()
         moving = new.moving
         if moving is None:
             assert expected.rate is None
             return
     else:
-        moving = look_of(row, None, None, None, None).moving
+        moving = snapshot_of(row, None, None, None, None).moving
         if row and "MHS 5s" in row:
             assert moving.hashrate_hs == near(expected.rate)
     assert (

@@ -8,9 +8,10 @@ import pytest
 
 from contract.errors import UnsupportedError
 from contract.miner import normalize_mac
-from drivers.antminer import conf
 from drivers.antminer.identify import classify
-from drivers.antminer.repair import decode_json
+from drivers.antminer.protocol import conf
+from drivers.antminer.protocol.repair import decode_json
+from drivers.base import PoolSlot
 from tests.recorded.where import needs, recordings_of
 from tests.recordings.antminer_conf import EXPECTED, Config, Info, Request
 
@@ -22,12 +23,12 @@ def named(kind: type) -> list[str]:
     return [name for name, expected in EXPECTED.items() if isinstance(expected, kind)]
 
 
-def config_of(name: str) -> conf.Config:
+def config_of(name: str) -> conf.MinerConf:
     return conf.parse((ROOT / name).read_bytes())
 
 
-def slots(pools: tuple[tuple[str, str, str], ...]) -> tuple[conf.Slot, ...]:
-    return tuple(conf.Slot(url=url, user=user, password=word) for url, user, word in pools)
+def slots(pools: tuple[tuple[str, str, str], ...]) -> tuple[PoolSlot, ...]:
+    return tuple(PoolSlot(url=url, user=user, password=word) for url, user, word in pools)
 
 
 @needs_recordings

@@ -9,14 +9,15 @@ import pytest
 
 from contract.errors import MalformedError
 from contract.miner import Firmware, Make, UptimeKind, normalize_mac
-from drivers.http import ResponseDecoder
-from drivers.iceriver import state
-from drivers.iceriver.forms import form_of
+from drivers.iceriver.changes import state
 from drivers.iceriver.identify import findings_of, is_front_page
 from drivers.iceriver.models import model_of
-from drivers.iceriver.reading import look_of
-from drivers.iceriver.replies import checked, decode_daemon, decode_web
-from drivers.iceriver.web import PANEL
+from drivers.iceriver.protocol.forms import form_of
+from drivers.iceriver.protocol.replies import checked, decode_daemon, decode_web
+from drivers.iceriver.protocol.web import PANEL
+from drivers.iceriver.reading import figures
+from drivers.iceriver.reading.snapshot import snapshot_of
+from drivers.protocol.http import ResponseDecoder
 from tests.recorded.where import needs, recordings_of
 from tests.recordings.iceriver import EXPECTED, B, Config, Exchange, Foreign, Network, P, Panel
 
@@ -67,7 +68,7 @@ def test_who_it_is(name: str):
 def test_what_it_does(name: str):
     expected = EXPECTED[name]
     assert isinstance(expected, Panel)
-    look = look_of(fields_of(name), model_of(expected.model))
+    look = snapshot_of(fields_of(name), model_of(expected.model))
     moving = look.moving
     assert moving.hashrate_hs == moving.hashrate_5m_hs == near(expected.rate)
     assert moving.hashrate_30m_hs == near(expected.rate_30m)
@@ -90,7 +91,7 @@ def test_what_it_does(name: str):
 def test_what_its_boards_do(name: str):
     expected = EXPECTED[name]
     assert isinstance(expected, Panel)
-    boards = look_of(fields_of(name), model_of(expected.model)).moving.boards
+    boards = snapshot_of(fields_of(name), model_of(expected.model)).moving.boards
     assert [board.index for board in boards] == list(range(len(expected.boards)))
     for board, wanted in zip(boards, expected.boards, strict=True):
         assert board.hashrate_hs == near(wanted.rate)
@@ -109,7 +110,7 @@ def test_what_its_boards_do(name: str):
 def test_which_pools_it_has(name: str):
     expected = EXPECTED[name]
     assert isinstance(expected, Panel)
-    pools = look_of(fields_of(name), None).moving.pools
+    pools = snapshot_of(fields_of(name), None).moving.pools
     assert [pool.index for pool in pools] == list(range(len(expected.pools)))
     for pool, wanted in zip(pools, expected.pools, strict=True):
         check_pool(pool, wanted)
@@ -166,7 +167,7 @@ def test_nothing_of_another_firmwares_api_passes_for_a_reply_of_ours(name: str):
         with pytest.raises(MalformedError):
             decode_daemon(raw, "info")
     word = replies["/api/machine"]["machine"]["mode"]
-    assert (word, state.mode_of(word)) == (expected.mode_word, expected.mode)
+    assert (word, figures.mode_of(word)) == (expected.mode_word, expected.mode)
     assert normalize_mac(replies["/api/network"]["network"]["mac"]) == expected.mac
 
 

@@ -12,8 +12,9 @@ import pytest
 from contract.errors import MinerError
 from contract.miner import Board, Pool, Psu
 from drivers.base import Credentials
-from drivers.whatsminer import api, figures, frames, reading, reading3
-from drivers.whatsminer.envelope import (
+from drivers.whatsminer.identify import from_device, from_version, with_info
+from drivers.whatsminer.protocol import api, frames
+from drivers.whatsminer.protocol.envelope import (
     Token,
     decrypt,
     encrypt,
@@ -22,9 +23,9 @@ from drivers.whatsminer.envelope import (
     token_of,
     unseal,
 )
-from drivers.whatsminer.faults import codes_of, faults_of
-from drivers.whatsminer.identify import from_device, from_version, with_info
-from drivers.whatsminer.tokens import opened
+from drivers.whatsminer.protocol.tokens import opened
+from drivers.whatsminer.reading import figures, snapshot, snapshot_v3
+from drivers.whatsminer.reading.faults import codes_of, faults_of
 from tests.recorded.where import needs, recordings_of
 from tests.recordings.whatsminer import (
     EXPECTED,
@@ -87,7 +88,7 @@ def test_every_recording_has_an_expectation():
 
 @pytest.mark.parametrize("name", named(S))
 def test_what_the_summary_says(name: str):
-    check_summary(reading.look_of(api.Joined(summary=reply_of(name)), None), EXPECTED[name])
+    check_summary(snapshot.snapshot_of(api.Joined(summary=reply_of(name)), None), EXPECTED[name])
 
 
 @pytest.mark.parametrize("name", named(Boards))
@@ -98,8 +99,8 @@ def test_what_its_boards_do(name: str):
 def test_boards_that_count_in_tera_are_known_by_the_whole_alone():
     rows = reply_of("v2-compat/m7bs-rel3-edevs.json").DEVS or []
     whole = reply_of("v2-compat/m7bs-rel3-summary.json")
-    look = reading.look_of(api.Joined(summary=whole), None)
-    boards, _ = reading.boards_of(rows, rate_hs=look.moving.hashrate_hs, in_tera=False)
+    look = snapshot.snapshot_of(api.Joined(summary=whole), None)
+    boards, _ = snapshot.boards_of(rows, rate_hs=look.moving.hashrate_hs, in_tera=False)
     assert sum(board.hashrate_hs or 0 for board in boards) == near(692.63, 1e12)
 
 
@@ -107,7 +108,7 @@ def test_boards_that_count_in_tera_are_known_by_the_whole_alone():
 def test_which_pools_it_has(name: str):
     expected = EXPECTED[name]
     assert isinstance(expected, Pools)
-    check_pools(reading.pools_of(reply_of(name)), expected.pools)
+    check_pools(snapshot.pools_of(reply_of(name)), expected.pools)
 
 
 @pytest.mark.parametrize("name", named(Joined))
@@ -117,7 +118,7 @@ def test_what_a_joined_reply_says(name: str):
     decoder = api.joined_decoder()
     joined = decoder.feed(body_of(name)) or decoder.feed(b"")
     assert joined is not None
-    look = reading.look_of(joined, None)
+    look = snapshot.snapshot_of(joined, None)
     check_summary(look, expected.summary)
     devs = joined.part("edevs")
     assert devs is not None
@@ -144,7 +145,7 @@ def test_who_speaks(name: str):
 
 @pytest.mark.parametrize("name", named(Status))
 def test_whether_it_is_off(name: str):
-    found = reading.status_of(reply_of(name).fields)
+    found = snapshot.status_of(reply_of(name).fields)
     assert (
         Status(
             off=bool(found.is_off),
@@ -164,7 +165,7 @@ def test_its_addresses_and_its_light(name: str):
     assert found is not None
     fields = reply_of(name).fields
     identity = with_info(found, fields).identity
-    light = reading.light_of(fields.get("ledstat"))
+    light = snapshot.light_of(fields.get("ledstat"))
     assert (
         Info(identity.mac or "", identity.hostname, light=bool(light), serial=identity.serial)
         == EXPECTED[name]
@@ -173,7 +174,7 @@ def test_its_addresses_and_its_light(name: str):
 
 @pytest.mark.parametrize("name", named(Supply))
 def test_its_power_supply(name: str):
-    check_supply(reading.psu_of(reply_of(name).fields), EXPECTED[name])
+    check_supply(snapshot.psu_of(reply_of(name).fields), EXPECTED[name])
 
 
 @pytest.mark.parametrize("name", named(Errors))
@@ -233,9 +234,9 @@ def test_who_a_device_info_shows(name: str):
     reply = frames.decode_reply(body_of(name), "get.device.info")
     found = from_device(reply)
     assert found is not None
-    power, miner = (reading3.part_of(reply.fields, part) for part in ("power", "miner"))
-    serials = reading3.serials_of(miner)
-    faults = faults_of(reading3.codes_of_device(reply.fields))
+    power, miner = (snapshot_v3.part_of(reply.fields, part) for part in ("power", "miner"))
+    serials = snapshot_v3.serials_of(miner)
+    faults = faults_of(snapshot_v3.codes_of_device(reply.fields))
     assert (
         Device(
             model=found.identity.model or "",
@@ -244,7 +245,7 @@ def test_who_a_device_info_shows(name: str):
             serial=found.identity.serial,
             supply=expected.supply,
             working=bool(figures.truth(miner.get("working"))),
-            mode=reading3.mode_word({}, power) or "",
+            mode=snapshot_v3.mode_word({}, power) or "",
             salt=reply.fields["salt"],
             serials=tuple(serials[slot] for slot in sorted(serials)),
             control_board=found.control_board or "",
@@ -253,7 +254,7 @@ def test_who_a_device_info_shows(name: str):
         )
         == expected
     )
-    check_supply(reading3.psu_of(power), expected.supply)
+    check_supply(snapshot_v3.psu_of(power), expected.supply)
 
 
 @pytest.mark.parametrize("name", named(Summary3))
@@ -261,13 +262,13 @@ def test_what_a_v3_summary_says(name: str):
     expected = EXPECTED[name]
     assert isinstance(expected, Summary3)
     reply = frames.decode_status(body_of(name))
-    look = reading3.look_of_status(reply, None)
+    look = snapshot_v3.snapshot_of_status(reply, None)
     assert look is not None
     check_summary(look, expected.summary)
     rows = [frames.BoardRow(slot=slot) for slot in range(len(expected.board_temps_c))]
     assert isinstance(reply.msg, frames.StatusMsg)
     assert reply.msg.summary is not None
-    boards = reading3.boards_of(rows, reply.msg.summary["board-temperature"])
+    boards = snapshot_v3.boards_of(rows, reply.msg.summary["board-temperature"])
     assert tuple(board.temp_pcb_c for board in boards) == expected.board_temps_c
 
 
@@ -277,7 +278,7 @@ def test_what_v3_boards_do(name: str):
     assert isinstance(expected, Boards3)
     value = msgspec.json.decode(body_of(name))
     rows = value if isinstance(value, list) else value["msg"]["edevs"]
-    found = reading3.boards_of(msgspec.convert(rows, list[frames.BoardRow]), [])
+    found = snapshot_v3.boards_of(msgspec.convert(rows, list[frames.BoardRow]), [])
     assert shown(found) == told(expected.boards)
 
 
@@ -287,14 +288,14 @@ def test_which_pools_v3_has(name: str):
     assert isinstance(expected, Pools)
     msg = frames.decode_status(body_of(name)).msg
     assert isinstance(msg, frames.StatusMsg)
-    check_pools(reading3.pools_of(msg.pools or [], None), expected.pools)
+    check_pools(snapshot_v3.pools_of(msg.pools or [], None), expected.pools)
 
 
 @pytest.mark.parametrize("name", named(Setting))
 def test_which_mode_is_set(name: str):
     expected = EXPECTED[name]
     assert isinstance(expected, Setting)
-    assert reading3.mode_word(msgspec.json.decode(body_of(name)), {}) == expected.mode
+    assert snapshot_v3.mode_word(msgspec.json.decode(body_of(name)), {}) == expected.mode
 
 
 @pytest.mark.parametrize("name", named(Mock))
@@ -303,10 +304,10 @@ def test_the_shapes_of_the_vendors_mock(name: str):
     assert isinstance(expected, Mock)
     value = msgspec.json.decode(body_of(name))
     pools = msgspec.convert(value["pools"], list[frames.PoolRow3])
-    check_pools(reading3.pools_of(pools, 1692685476.0), expected.pools)
+    check_pools(snapshot_v3.pools_of(pools, 1692685476.0), expected.pools)
     boards = msgspec.convert(value["edevs"], list[frames.BoardRow])
-    assert shown(reading3.boards_of(boards, [])) == told(expected.boards)
-    assert reading3.mode_word(value["setting"], {}) == expected.mode
+    assert shown(snapshot_v3.boards_of(boards, [])) == told(expected.boards)
+    assert snapshot_v3.mode_word(value["setting"], {}) == expected.mode
 
 
 # --- tokens --------------------------------------------------------------------------------------
@@ -399,7 +400,7 @@ def test_a_heartbeat_is_an_empty_frame():
 # --- what is compared ----------------------------------------------------------------------------
 
 
-def check_summary(look: reading.Look, expected: Any) -> None:
+def check_summary(look: snapshot.WhatsminerSnapshot, expected: Any) -> None:
     assert isinstance(expected, S)
     moving = look.moving
     found = {
@@ -442,7 +443,9 @@ def check_summary(look: reading.Look, expected: Any) -> None:
 
 def check_boards(reply: api.Reply, expected: Any) -> None:
     assert isinstance(expected, Boards)
-    boards, is_ramping = reading.boards_of(reply.DEVS or [], rate_hs=None, in_tera=expected.in_tera)
+    boards, is_ramping = snapshot.boards_of(
+        reply.DEVS or [], rate_hs=None, in_tera=expected.in_tera
+    )
     assert shown(boards) == told(expected.boards)
     assert is_ramping == expected.ramping
 

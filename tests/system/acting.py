@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, Final
 from agent.demo.play import serve_images
 from contract.task import TaskName
 from simulator.farm import Farm
+from tests.warm import started
 
 PACE: Final = 100.0
 POOLS: Final = [
@@ -49,11 +48,9 @@ class Acting:
         self, name: str, params: Mapping[str, Any] | None = None, *, code: int = 0
     ) -> dict[str, Any]:
         """The result of one task; `code` is the exit code it must end with."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent", "act", self.miner.ip, name,
-            "--params", json.dumps(params or {}), "--config", str(self._config),
-            "--logs", str(self._logs), "--json",
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        process = await started(
+            "agent.cli.app", "act", self.miner.ip, name, "--params", json.dumps(params or {}),
+            "--config", self._config, "--logs", self._logs, "--json",
         )  # fmt: skip
         out, err = await process.communicate()
         assert process.returncode == code, (out, err)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from agent.cli import main
+from agent.cli.app import main
 from agent.journal.writer import Job, Need, Writer
 from drivers import wire
 

@@ -7,9 +7,10 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 
@@ -19,8 +20,9 @@ from agent.demo.play import serve_images
 from agent.demo.stage import SimulatedMiner, Stage, StageError, set_stage
 from contract.task import TaskName
 from tests.system.checker import Figures, check
-from tests.system.load import AWAY, Load
+from tests.system.gates.load import AWAY, Load
 from tests.system.witness import Kill, Row, Shown, read_journal, read_ledger, take_kill
+from tests.warm import WarmPart, ask
 
 HERE = Path(__file__).resolve().parent
 _PATIENCE_S = 90.0
@@ -50,8 +52,15 @@ class Site(msgspec.Struct):
         if program:
             self.stage.agent.program = [sys.executable, *map(str, program), *run]
         else:
-            self.stage.agent.program = command("agent.cli", *run)
+            self.stage.agent.program = command("agent.cli.app", *run)
         self.stage.agent.environment = None if environment is None else dict(environment)
+
+    async def warm(self) -> None:
+        """Agent and cloud start over, now and from now on forked from processes that have everything imported: most of
+        what a life costs that is killed soon.
+        """
+        self.stage.cloud = await WarmPart.instead_of(self.stage.cloud)
+        self.stage.agent = await WarmPart.instead_of(self.stage.agent)
 
     async def agent_up(self) -> None:
         """Wait until the present life of the agent says that it is ready (with log level info)."""
@@ -169,13 +178,20 @@ async def open_site(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[Site]:
     """Start everything, let the agent scan, and wait until the cloud has a reading of every miner."""
-    async with (
-        set_stage(
-            folder, miners=0, makes=makes, base=base, time_scale=time_scale, settings=settings
-        ) as stage,
-        Operator(stage) as operator,
-        serve_images(stage.firmware) as images_url,
-    ):
+    async with AsyncExitStack() as stack:
+        with patch("agent.demo.stage.ask", ask):  # importing is most of what its commands cost
+            stage = await stack.enter_async_context(
+                set_stage(
+                    folder,
+                    miners=0,
+                    makes=makes,
+                    base=base,
+                    time_scale=time_scale,
+                    settings=settings,
+                )
+            )
+        operator = await stack.enter_async_context(Operator(stage))
+        images_url = await stack.enter_async_context(serve_images(stage.firmware))
         site = Site(stage, operator, images_url, {})
         first, last = stage.miners[0].ip, stage.miners[-1].ip
         batch, _ = await operator.create(TaskName.SCAN, None, {"ip_range": f"{first}-{last}"})
@@ -188,16 +204,21 @@ async def open_site(
             return len(rows) == len(stage.miners) and all(row["model"] for row in rows)
 
         await site.until(all_read, "every miner in the cloud")
-        yield site
+        try:
+            yield site
+        finally:
+            for part in (stage.agent, stage.cloud):
+                await part.end()  # which may not be the one that the stage began with
 
 
 class Killer:
-    """Ends the agent and the cloud at moments drawn from a seed."""
+    """Ends the agent and the cloud at moments drawn from a seed. The agent is away for `away_s` before its next life."""
 
-    def __init__(self, site: Site, *, seed: int) -> None:
+    def __init__(self, site: Site, *, seed: int, away_s: float = 0.0) -> None:
         self.kills: list[Kill] = []
         self.cloud_kills = 0
         self._site = site
+        self._away_s = away_s
         self._random = random.Random(seed)
 
     async def agent(self, times: int) -> None:
@@ -205,6 +226,7 @@ class Killer:
         for _ in range(times):
             await self._moment()
             self.kills.append(await self._site.kill_agent())
+            await asyncio.sleep(self._away_s)
             await self._site.stage.agent.start()
 
     async def cloud(self, times: int, *, mean_s: float) -> None:

@@ -157,9 +157,8 @@ def check(report: dict[str, Any]) -> None:
     assert report["ok"] is True
     assert report["ledger"]["doubled"] == report["ledger"]["unclaimed"] == 0
     assert report["ledger"]["effects"] > 0
-    assert (
-        report["miners"] == report["readings"] == 12 + 5 + 3 + 1 + 2
-    )  # Ant-, WhatsMiners, IceRivers, a foreign one, monitored ones
+    # Ant-, WhatsMiners, IceRivers, a foreign one, monitored ones.
+    assert report["miners"] == report["readings"] == 12 + 5 + 3 + 1 + 2
     assert report["monitored"] == 2
     batches = report["batches"]
     for batch in batches:

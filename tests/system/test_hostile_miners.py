@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,9 @@ from bench.pairs import quantile
 
 MEMORY_KB = 16 * 1024
 STALL_MS = 50.0
+# Beside these, rounds that tell an effect from noise are measured too, which takes long and is asserted by nothing:
+# by hand, MINER_AGENT_HOSTILE=hangs,endless,nested,gzip_bomb. Longer, and of every kind: `python -m bench hostile`.
+IN_ROUNDS = os.environ.get("MINER_AGENT_HOSTILE", "").split(",")
 
 
 @pytest.mark.slow
@@ -70,9 +74,16 @@ async def test_the_others_are_looked_at_as_often_as_without_the_hostile_one(
     ) as arena:
         without = await arena.measure(None, 5.0)
         beside = await arena.measure(KINDS[name], 5.0)
-        rng = random.Random()
-        kinds = {name: KINDS[name]}
-        tell(report(await rounds(arena, kinds, rng, seconds=0.0), rng))
+        (p50, p99), (p50_beside, p99_beside) = (
+            [quantile(seen.latencies_ms, each) for each in (50, 99)] for seen in (without, beside)
+        )
+        tell(
+            f"beside one that {name}: p50 {p50:.1f} -> {p50_beside:.1f} ms, p99 {p99:.1f} -> {p99_beside:.1f} ms"
+        )
+        if name in IN_ROUNDS:
+            rng = random.Random()
+            kinds = {name: KINDS[name]}
+            tell(report(await rounds(arena, kinds, rng, seconds=0.0), rng))
     assert beside.suspects_failed
     assert not beside.failed
     assert len(beside.latencies_ms) >= 0.8 * len(without.latencies_ms)

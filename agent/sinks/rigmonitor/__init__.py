@@ -1,5 +1,1 @@
 """The client of a Mining Rig Monitor server: tells it of miners, and carries out what it expects of them."""
-
-from agent.sinks.rigmonitor.sink import RigMonitor
-
-__all__ = ["RigMonitor"]

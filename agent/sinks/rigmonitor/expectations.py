@@ -18,7 +18,7 @@ from agent.sinks.rigmonitor.client import (
 from agent.sinks.rigmonitor.notes import Notes
 from agent.sinks.rigmonitor.reports import Reports
 from agent.sinks.rigmonitor.rigs import Rig
-from agent.sinks.rigmonitor.wishes import ASIC, LIGHT, Wish, strange, wished
+from agent.sinks.rigmonitor.wishes import ASIC, LIGHT, Wish, fault_in, wished
 from contract.clock import Clock
 from contract.rigmonitor import BULK_CALLS_PER_S, BULK_MAX, Switch
 
@@ -116,7 +116,7 @@ class Expectations:
     async def _heard(self, rig: Rig, expected: Any) -> None:
         """`None`: this poll told nothing of it."""
         if expected is not None:
-            odd = strange(expected) if isinstance(expected, dict) else "it is no object"
+            odd = fault_in(expected) if isinstance(expected, dict) else "it is no object"
             if odd is None:
                 self._notes.cleared(STRANGE, rig.key)
             else:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from agent.sections.rigmonitor import RigMonitorSection
+from agent.config.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.client import (
     AwayError,
     InvalidError,
@@ -115,7 +115,7 @@ class Reports:
             await self._clock.sleep(wait_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER))
 
     def refused(self, rig: Rig) -> None:
-        """The monitor does not know its code: it is left alone for a while, and all is told anew afterwards."""
+        """The monitor does not know its code: it is left alone for a while, and all is told again afterwards."""
         jitter = self._rng.uniform(1 - _JITTER, 1 + _JITTER)
         self._refused_until_mono[rig.key] = self._clock.mono() + REFUSED_WAIT_S * jitter
         self._specs.pop(rig.key, None)

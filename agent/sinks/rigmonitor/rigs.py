@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.config import ConfigError
-from agent.keyfiles import read_secret
-from agent.sections.rigmonitor import RigMonitorMiner, RigMonitorSection
+from agent.config.file import ConfigError
+from agent.config.keyfiles import read_secret
+from agent.config.rigmonitor import RigMonitorMiner, RigMonitorSection
 from contract.miner import normalize_mac
 from contract.rigmonitor import OFFICIAL_CODE_CHARS
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import structlog
 
-from agent.config import Config
-from agent.keyfiles import check_ca_file
+from agent.config.file import Config
+from agent.config.keyfiles import check_ca_file
 from agent.sinks.rigmonitor.client import MonitorClient
 from agent.sinks.rigmonitor.expectations import Expectations
 from agent.sinks.rigmonitor.memory import Memory
@@ -25,7 +24,7 @@ from contract.link import MinerReading
 from contract.miner import Identity
 from drivers.base import Driver
 
-_FILE: Final = "rigmonitor.json"
+STATE_FILE: Final = "rigmonitor.json"  # in the state folder
 READ_ONLY: Final = "only reported to: the agent is in read-only mode"
 
 TWINS: Final = "neither reported nor switched, since several devices show its MAC"
@@ -34,7 +33,7 @@ log: Any = structlog.get_logger(__name__)
 
 
 class Drivers(Protocol):
-    """Who is at an address; `agent.fleet.Fleet`."""
+    """Who is at an address; `agent.miners.fleet.Fleet`."""
 
     def at(self, ip: str) -> Driver | None: ...
 
@@ -65,7 +64,7 @@ class RigMonitor:
             clock,
             slow_every_polls=config.telemetry.slow_every_polls,
         )
-        self._memory = Memory(config.state.dir / Path(_FILE), clock)
+        self._memory = Memory(config.state.dir / STATE_FILE, clock)
         self._client = open_client(config)
         self._reports = Reports(
             self._client,
@@ -104,7 +103,7 @@ class RigMonitor:
         """`ok`, or what is wrong, in words."""
         if not self._rigs:
             return "no miner has a code"
-        if self._follows and self._tasks.policy.read_only:
+        if self._follows and self._tasks.policy.rules.read_only:
             state = self._notes.state
             return READ_ONLY if state == "ok" else f"{READ_ONLY}; {state}"
         return self._notes.state

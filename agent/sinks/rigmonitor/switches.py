@@ -14,8 +14,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from agent.policy import Policy
-from agent.sections.rigmonitor import RigMonitorSection
+from agent.config.rigmonitor import RigMonitorSection
+from agent.limits.policy import Policy
 from agent.sinks.rigmonitor.memory import Memory
 from agent.sinks.rigmonitor.newest import Newest, Seen
 from agent.sinks.rigmonitor.notes import Notes
@@ -40,7 +40,7 @@ log: Any = structlog.get_logger(__name__)
 
 
 class Tasks(Protocol):
-    """The task path, as wishes see it; `agent.taskpath.TaskPath`."""
+    """The task path, as wishes see it; `agent.tasks.path.TaskPath`."""
 
     @property
     def policy(self) -> Policy: ...
@@ -125,7 +125,7 @@ class Switches:
             return
         seen = self._newest[rig.key]
         driver = self._driver_at(seen.ip or "")
-        if driver is None or self._tasks.policy.read_only or not self._is_meant(rig, driver):
+        if driver is None or self._tasks.policy.rules.read_only or not self._is_meant(rig, driver):
             return
         ref = _ref(driver)
         is_asic = self._asic(rig, seen)
@@ -183,7 +183,7 @@ class Switches:
         """Whether this miner has such a switch, and a task for it is due."""
         miner = self._miner(rig)
         switch = miner.light if kind is _Kind.LIGHT else miner.asic
-        if name in self._tasks.policy.forbidden:
+        if name in self._tasks.policy.rules.forbidden_tasks:
             reason: str | None = f"forbidden_tasks has {name}"
         else:
             reason = _lacks(driver, kind, wished)
@@ -248,9 +248,8 @@ class Switches:
             return TaskName.LIGHT, {"action": wished.value}
         if wished is Switch.OFF:
             mode = seen.awake_mode
-            if mode is None and self._memory.is_off(
-                rig.key
-            ):  # switched off before, not yet seen so
+            # Switched off before, not yet seen so.
+            if mode is None and self._memory.is_off(rig.key):
                 mode = self._memory.mode_before(rig.key)
             await self._memory.keep(rig.key, off=True, mode=mode)
             return TaskName.POWER_MODE, {"mode": PowerMode.SLEEP.value}

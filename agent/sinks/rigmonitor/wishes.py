@@ -25,7 +25,7 @@ class Wish:
 
     def heard(self, value: Switch | None) -> Switch | None:
         """What may be done about the newest poll. `None` for a poll that told nothing, which also begins the count
-        anew.
+        again.
         """
         self._times = self._times + 1 if value is not None and value is self._last else 1
         self._last = value
@@ -34,7 +34,7 @@ class Wish:
         return value
 
 
-def strange(expected: Mapping[str, Any]) -> str | None:
+def fault_in(expected: Mapping[str, Any]) -> str | None:
     """What of one machine's expected status is no wish, in words; `None` when both are."""
     odd = [
         f"{name} is {str(expected.get(name))[:40]!r}"

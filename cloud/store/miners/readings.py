@@ -28,9 +28,8 @@ from contract.errors import ErrorCode
 from contract.link import MinerKey, MinerReading, ReadingsReply, ReadingsRequest
 from contract.miner import Moving, Slow, Static, normalize_mac
 
-READING_BYTES: Final = (
-    256 * 1024
-)  # of one look, as JSON; a whole one with all its boards is a twentieth of it
+# Of one look, as JSON; a whole one with all its boards is a twentieth of it.
+READING_BYTES: Final = 256 * 1024
 # Why the identity of a miner cannot be relied on (`unstable_reason`): it tells no MAC, or one that another tells, too.
 NO_MAC: Final = "no_mac"
 DUPLICATE_MAC: Final = "duplicate_mac"

@@ -31,9 +31,8 @@ def migrate(url: str) -> tuple[str | None, str]:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
                 connection.exec_driver_sql("PRAGMA secure_delete=ON")
                 connection.commit()
-                connection.exec_driver_sql(
-                    "BEGIN IMMEDIATE"
-                )  # two servers starting at once take turns
+                # Two servers starting at once take turns.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             before = MigrationContext.configure(connection).get_current_revision()
             config = _config(connection)
             scripts = ScriptDirectory.from_config(config)

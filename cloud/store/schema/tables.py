@@ -177,9 +177,8 @@ miners = sa.Table(
     sa.Column("hashrate_hs", sa.Float),
     sa.Column("hashrate_ideal_hs", sa.Float),
     sa.Column("hashrate_24h_hs", sa.Float),  # mean of the looks of the last 24 full or begun hours
-    sa.Column(
-        "hours", _JSON
-    ),  # [[hour since 1970, sum of H/s, looks], ...], what the mean is made of
+    # [[hour since 1970, sum of H/s, looks], ...], what the mean is made of.
+    sa.Column("hours", _JSON),
     sa.Column("power_w", sa.Float),
     sa.Column("temp_c", sa.Float),
     sa.Column("anomaly_flags", sa.Integer, nullable=False, server_default="0"),
@@ -281,9 +280,8 @@ task_events = sa.Table(
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("journal_id", sa.Text, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
-    sa.Column(
-        "digest", sa.String(64), nullable=False
-    ),  # of what was said, to tell a repeat from a conflict
+    # Of what was said, to tell a repeat from a conflict.
+    sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("received_cloud_s", sa.Float, nullable=False),
 )
 

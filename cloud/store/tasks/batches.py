@@ -60,7 +60,7 @@ class ListedBatch(BatchRow, kw_only=True):
     counts: Counts = msgspec.field(default_factory=Counts)
 
 
-class Executor(msgspec.Struct, frozen=True, kw_only=True):
+class EnrolledAgent(msgspec.Struct, frozen=True, kw_only=True):
     """An agent that may get a task: when it was made, and last heard from in cloud time."""
 
     id: str
@@ -91,7 +91,7 @@ async def insert(
         await connection.execute(tasks.insert(), list(new_tasks))
 
 
-async def executors(connection: AsyncConnection, farm_id: str) -> list[Executor]:
+async def executors(connection: AsyncConnection, farm_id: str) -> list[EnrolledAgent]:
     """The enrolled agents of a farm, the one heard from last first."""
     query = (
         sa.select(agents.c.id, agents.c.name, agents.c.created_at, agents.c.last_online_cloud_s)
@@ -102,7 +102,7 @@ async def executors(connection: AsyncConnection, farm_id: str) -> list[Executor]
         )
         .order_by(agents.c.last_online_at.desc().nulls_last(), agents.c.created_at, agents.c.id)
     )
-    return read_rows(Executor, await connection.execute(query))
+    return read_rows(EnrolledAgent, await connection.execute(query))
 
 
 async def find(connection: AsyncConnection, farm_id: str, batch_id: str) -> ListedBatch | None:

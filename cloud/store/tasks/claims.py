@@ -22,12 +22,10 @@ class Glance:
     """What there is for one agent at one moment."""
 
     waiting: bool  # tasks that were never handed out, or came back to the queue
-    unheard: tuple[
-        str, ...
-    ]  # handed to this journal, which does not list them: the answer was lost
-    ended: tuple[
-        str, ...
-    ]  # begun by this journal, which does not list them: their outcomes were lost
+    # Handed to this journal, which does not list them: the answer was lost.
+    unheard: tuple[str, ...]
+    # Begun by this journal, which does not list them: their outcomes were lost.
+    ended: tuple[str, ...]
     adopt: tuple[str, ...]  # back in the queue, but this journal still holds them
     cancel: tuple[str, ...]  # held by it, but called off, already closed here, or given to another
 
@@ -62,8 +60,8 @@ async def glance(
         held = {row.id for row in handed if row.journal_id == journal_id}
         adopt: list[str] = []
         closed: list[str] = []
-        not_held = [task_id for task_id in open_ids if task_id not in held]
-        for some in chunks(not_held):
+        unknown = [task_id for task_id in open_ids if task_id not in held]
+        for some in chunks(unknown):
             query = sa.select(
                 tasks.c.id, tasks.c.agent_id, tasks.c.epoch, tasks.c.journal_id, tasks.c.ended_at
             )

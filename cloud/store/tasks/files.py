@@ -52,7 +52,7 @@ async def begin_file(
     *,
     cap_bytes: int,
 ) -> None:
-    """Record an upload that begins, or begins anew with other content. Its whole size counts from now on.
+    """Record an upload that begins, or starts over with other content. Its whole size counts from now on.
 
     Raises FilesFullError if all files together would be over `cap_bytes`, TooManyFilesError; then nothing changed.
     """

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.buffer import ReadingBuffer
-from agent.config import Config
+from agent.config.file import Config
 from agent.daemon import policy_of
-from agent.inventory import Inventory
 from agent.journal import Journal
-from agent.onsite import _NoCloud
+from agent.local.orders import _NoCloud
+from agent.miners.inventory import Inventory
+from agent.miners.site import Site, open_site
 from agent.ports import Downloader, TaskSource
-from agent.scanner import FarmScanner
-from agent.sinks.rigmonitor import RigMonitor
-from agent.site import Site, open_site
-from agent.taskpath import TaskPath
-from agent.telemetry import Telemetry
+from agent.scan.scanner import FarmScanner
+from agent.sinks.rigmonitor.sink import RigMonitor
+from agent.tasks.path import TaskPath
+from agent.telemetry.buffer import ReadingBuffer
+from agent.telemetry.poller import Poller
 from contract.clock import Clock
 from simulator.farm import Farm
 from tests.agent.onfarm import MemorySink, config_for, free_base
@@ -43,7 +43,7 @@ class Agent:
 
     site: Site
     path: TaskPath
-    telemetry: Telemetry
+    telemetry: Poller
     monitor: RigMonitor
     journal: Journal
     journal_path: Path
@@ -128,7 +128,7 @@ async def agent_on(
     buffer = ReadingBuffer(
         MemorySink(), None, config.telemetry, clock, run_id="r", on_reading=tell, rng=rng
     )
-    telemetry = Telemetry(
+    telemetry = Poller(
         site.fleet, buffer, config.telemetry, clock, timeout_s=site.look_timeout_s, rng=rng
     )
     scanner = FarmScanner(

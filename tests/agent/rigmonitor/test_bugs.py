@@ -9,7 +9,7 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from agent.sections.rigmonitor import RigMonitorSection
+from agent.config.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.client import MonitorClient
 from agent.sinks.rigmonitor.expectations import Expectations
 from agent.sinks.rigmonitor.newest import Newest

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from agent.config import Config, parse
+from agent.config.file import Config, parse
 from agent.sinks.rigmonitor.checkup import check_monitor
 from contract.miner import Identity, Make
 from tests.agent.rigmonitor.strict_server import strict_server

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import ConfigError
+from agent.config.file import ConfigError
 from agent.daemon import Daemon
 from service.notify import Notifier
 from tests.agent.rigmonitor.stage import codes_for, farm_of, monitor_config

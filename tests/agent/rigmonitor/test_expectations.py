@@ -6,7 +6,7 @@ import random
 from itertools import pairwise
 from typing import Any
 
-from agent.sections.rigmonitor import RigMonitorSection
+from agent.config.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.client import MonitorClient
 from agent.sinks.rigmonitor.expectations import Expectations
 from agent.sinks.rigmonitor.newest import Newest

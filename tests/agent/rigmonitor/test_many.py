@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.config import parse
-from agent.policy import Policy
-from agent.sinks.rigmonitor import RigMonitor
+from agent.config.file import parse
+from agent.limits.policy import Policy
+from agent.sinks.rigmonitor.sink import RigMonitor
 from contract.clock import Clock, to_text
 from contract.link import MinerReading, MinerRef
 from contract.miner import (

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from agent.local import LocalRequest
-from agent.onsite import OnSite
+from agent.local.orders import LocalOrders
+from agent.local.socket import LocalRequest
 from agent.sinks.rigmonitor.switches import FAILED
 from contract.task import TaskName
 from simulator.farm import Farm
@@ -90,12 +90,12 @@ async def test_a_hundred_miners_come_up_at_one_pace_whoever_wakes_them(tmp_path:
                 cloud.create(TaskName.POWER_MODE, NORMAL, ref_of(agent, device.ip))
                 for device in of_cloud
             ]
-            here = OnSite(agent.path, agent.site.fleet, pace=1.0)
+            here = LocalOrders(agent.path, agent.site.fleet, pace=1.0)
             reboots = [
                 asyncio.create_task(
-                    here.wish(
+                    here.order(
                         LocalRequest(name=TaskName.REBOOT, params=FORCE, host=device.ip)
-                    ).carried_out()
+                    ).result()
                 )
                 for device in by_hand
             ]

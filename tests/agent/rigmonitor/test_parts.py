@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config import ConfigError, load, parse
+from agent.config.file import ConfigError, load, parse
 from agent.sinks.rigmonitor.memory import Memory
 from agent.sinks.rigmonitor.newest import Newest
 from agent.sinks.rigmonitor.notes import Notes
 from agent.sinks.rigmonitor.rigs import ApiCode, rigs_of
-from agent.sinks.rigmonitor.wishes import Wish, strange, wished
+from agent.sinks.rigmonitor.wishes import Wish, fault_in, wished
 from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Make, Moving, PowerMode, Slow, Static
@@ -150,7 +150,7 @@ def test_only_on_and_off_are_wishes(odd: object) -> None:
     expected = {"asic_expected_status": odd, "light_expected_status": "on"}
     assert wished(expected, "asic_expected_status") is None
     assert wished(expected, "light_expected_status") is ON
-    assert "asic_expected_status" in (strange(expected) or "")
+    assert "asic_expected_status" in (fault_in(expected) or "")
 
 
 @pytest.mark.parametrize("odd", [None, [], "on", 3])

@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from agent.sections.rigmonitor import RigMonitorSection
+from agent.config.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.client import MonitorClient
 from agent.sinks.rigmonitor.newest import Newest
 from agent.sinks.rigmonitor.notes import Notes

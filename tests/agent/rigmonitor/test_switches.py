@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from agent.policy import Policy
-from agent.sections.rigmonitor import RigMonitorSection
+from agent.config.rigmonitor import RigMonitorSection
+from agent.limits.policy import Policy
 from agent.sinks.rigmonitor.memory import Memory
 from agent.sinks.rigmonitor.newest import Newest
 from agent.sinks.rigmonitor.notes import Notes

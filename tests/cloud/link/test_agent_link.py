@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from agent.link import CloudLink
+from agent.link.client import CloudLink
 from agent.ports import CloudError
 from cloud.context import FILES, TIME
 from contract.clock import to_text

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agent.link import CloudLink
+from agent.link.client import CloudLink
 from agent.ports import CloudError
 from cloud.link.sessions import Session, Standing
 from contract.link import ClaimedTask, ClaimReply, ClaimRequest, OpenTask

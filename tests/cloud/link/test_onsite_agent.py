@@ -13,10 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 from agent.journal import Journal
-from agent.link import CloudLink
-from agent.policy import Policy
+from agent.link.client import CloudLink
 from agent.ports import CloudError
-from agent.taskpath import TaskPath
+from agent.tasks.path import TaskPath
 from cloud.store.engine import rows
 from cloud.store.schema.tables import task_batches, task_logs, tasks
 from cloud.store.tasks.files import find_file
@@ -25,6 +24,7 @@ from contract.link import ReportReply, ReportRequest
 from contract.miner import Make
 from contract.task import TaskName
 from tests.agent.farm import FakeFarm
+from tests.agent.policies import policy_with
 from tests.cloud.conftest import AgentClient, Cloud
 from tests.cloud.link.test_begins import forget
 
@@ -58,7 +58,7 @@ class Agent:
         self.farm = farm
         self.link = Link(cloud.base, token)
         self.journal = Journal(folder / "journal.db", clock, ballast_bytes=4096)
-        policy = Policy(stop_grace_s=1.0)
+        policy = policy_with(stop_within_s=1.0)
         self.path = TaskPath(self.journal, self.link, farm, farm, farm, policy, clock, folder)
         self._run: asyncio.Task[None] | None = None
 

@@ -275,7 +275,7 @@ def published(operations: dict[str, Any] | None) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database as `serve` makes it, to be copied: migrating anew for each test is slow."""
+    """An empty database as `serve` makes it, to be copied: migrating again for each test is slow."""
     folder = tmp_path_factory.mktemp("migrated")
     migrate(sqlite_url(folder))
     return folder / DATABASE_NAME

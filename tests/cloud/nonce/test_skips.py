@@ -184,7 +184,7 @@ async def test_a_refused_login_is_the_reason_before_a_mac_that_is_told_only_afte
 async def test_what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one(
     stage: Any, readings: Any
 ) -> None:
-    """An agent that begins anew with a wrong password learns no MAC, and of whom it is only that it does not log in."""
+    """An agent that starts over with a wrong password learns no MAC, and of whom it is only that it does not log in."""
     known = await listed(stage)
     item = known[stage.miners[1]]
 

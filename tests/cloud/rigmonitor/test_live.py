@@ -1,4 +1,4 @@
-"""The commands of the README, run as they stand against a real server process."""
+"""The commands of docs/rig-monitor.md, run as they stand against a real server process."""
 
 from __future__ import annotations
 
@@ -17,17 +17,9 @@ import pytest
 
 from contract.rigmonitor import BULK_MAX
 from tests.cloud.test_cli import ask, run, serving
+from tests.pages import ROOT, sessions
 
-README: Final = Path(__file__).resolve().parents[3] / "README.md"
-
-
-def commands() -> list[str]:
-    """The commands of the section, each without its prompt and its comment."""
-    text = README.read_text("utf-8").partition("### Mining Rig Monitor, server\n")[2]
-    section = re.split(r"^#{2,3} ", text, maxsplit=1, flags=re.MULTILINE)[0]
-    blocks = re.findall(r"^```console\n(.+?)^```", section, re.MULTILINE | re.DOTALL)
-    found = [each for block in blocks for each in re.split(r"^\$ ", block, flags=re.MULTILINE)]
-    return [re.sub(r" +# .*$", "", each.strip()) for each in found if each.strip()]
+PAGE: Final = ROOT / "docs" / "rig-monitor.md"
 
 
 @dataclass(frozen=True)
@@ -37,13 +29,21 @@ class Site:
     key: str
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Site]:
+    """A farm made by command, before any loop runs; and its data directory, which each test has a copy of."""
+    data = tmp_path_factory.mktemp("data")
+    workspace = ask(data, "workspace", "create", "--name", "W")["id"]
+    farm = ask(data, "farm", "create", "--name", "F", "--workspace", workspace)["id"]
+    key = ask(data, "key", "create", "--name", "K", "--workspace", workspace)["key"]
+    return data, Site(workspace, farm, key)
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    """A farm made by command, before any loop runs."""
-    workspace = ask(tmp_path, "workspace", "create", "--name", "W")["id"]
-    farm = ask(tmp_path, "farm", "create", "--name", "F", "--workspace", workspace)["id"]
-    key = ask(tmp_path, "key", "create", "--name", "K", "--workspace", workspace)["key"]
-    return Site(workspace, farm, key)
+def site(made: tuple[Path, Site], tmp_path: Path) -> Site:
+    data, site = made
+    shutil.copytree(data, tmp_path, dirs_exist_ok=True)
+    return site
 
 
 async def shell(line: str) -> str:
@@ -64,8 +64,8 @@ async def shell(line: str) -> str:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path, site: Site) -> None:
-    lines = commands()
+async def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, site: Site) -> None:
+    lines = sessions(PAGE)["rig-monitor"]
     assert len([line for line in lines if line.startswith("curl ")]) == 7
     answers: list[Any] = []
     async with serving(tmp_path) as (url, _):
@@ -122,17 +122,8 @@ async def test_a_server_with_the_alias_takes_the_other_header_and_logs_no_code(
     )
     code = made["code"]
     said = tmp_path / "said"
-    with said.open("wb") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", "from cloud.cli import main; main()", "serve"),
-            *("--data", str(tmp_path), "--port", "0", "--json", "--rig-header-alias"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-        )
-        try:
-            assert process.stdout is not None
-            async with asyncio.timeout(60):
-                url = json.loads(await process.stdout.readline())["url"]
+    with said.open("wb") as log:
+        async with serving(tmp_path, "--rig-header-alias", log=log) as (url, _):
             base = f"curl -sS --noproxy '*' {url}/api/v1/asic_miners"
             wished = json.loads(await shell(f"{base}/expected_status -H 'API-CODE: {code}'"))
             assert wished["asic_expected_status"] == "on"
@@ -144,9 +135,6 @@ async def test_a_server_with_the_alias_takes_the_other_header_and_logs_no_code(
                 f"{base}/specs -H 'API_CODE: {code}' -H 'Content-Type: application/json' -d '{specs}'"
             )
             assert answer == "null"
-        finally:
-            process.terminate()
-            await process.wait()
     logged = said.read_text("utf-8")
     assert "rig.activated" in logged
     assert code not in logged
@@ -165,7 +153,7 @@ def test_a_code_is_shown_once_and_never_listed(tmp_path: Path, site: Site) -> No
     assert ask(tmp_path, "rig", "list", "--workspace", "org_other") == []
 
 
-def test_a_machine_is_told_what_to_do_by_its_id_or_its_code(tmp_path: Path, site: Site) -> None:
+def test_a_machine_is_session_what_to_do_by_its_id_or_its_code(tmp_path: Path, site: Site) -> None:
     made = ask(tmp_path, "rig", "create", "--farm", site.farm, "--name", "KS-01")
     assert ask(tmp_path, "rig", "expect", made["id"], "--asic", "off") == {
         "id": made["id"],

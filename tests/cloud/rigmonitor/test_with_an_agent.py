@@ -68,7 +68,7 @@ async def operator(tmp_path: Path, empty_database: Path) -> AsyncIterator[Operat
 async def until_shown(
     agent: Agent, condition: Callable[[], Awaitable[bool]], *, within_s: float = 60.0
 ) -> None:
-    """Look at the cloud anew whenever it has taken another record."""
+    """Look at the cloud again whenever it has taken another record."""
 
     def more_than(sent: int) -> Callable[[], bool]:
         return lambda: agent.monitor.sent > sent

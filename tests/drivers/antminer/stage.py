@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from contract.miner import Identity
-from drivers.antminer import entry
 from drivers.antminer.driver import Antminer
+from drivers.antminer.entry import ANTMINER
 from drivers.base import Credentials, Firmware
 from simulator.antminer import firmware as images
 from tests.drivers.stage import MakeStage, timing
@@ -18,7 +18,7 @@ __all__ = ["Stage", "next_base", "open_driver", "stage", "timing"]
 
 class Stage(MakeStage[Antminer]):
     make = "antminer"
-    entry: ClassVar[Any] = entry
+    entry: ClassVar[Any] = ANTMINER
     ports = ("http_port", "rpc_port")
     block = 120
     upload = b"upgrade"

@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from contract.errors import BadFirmwareError
-from drivers.antminer import bmu
+from drivers.antminer.protocol import bmu
 
 S21 = ("Antminer S21", "AMLCtrl_BHB68606")
 

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from contract.errors import BadParamsError, MalformedError, UnsupportedError
-from drivers.antminer import conf
+from drivers.antminer.protocol import conf
+from drivers.base import PoolSlot
 
 POOLS = [{"url": f"stratum+tcp://p{n}:3333", "user": f"acc.{n}", "pass": "123"} for n in (1, 2, 3)]
 NEW = {
@@ -23,11 +24,11 @@ NEW = {
 OLD = {"pools": POOLS, "bitmain-use-vil": True, "bitmain-freq": "550", "multi-version": "1"}
 
 
-def config(base: dict, **changes: object) -> conf.Config:
+def config(base: dict, **changes: object) -> conf.MinerConf:
     return conf.parse(json.dumps(base | changes).encode())
 
 
-def body(config_: conf.Config, mode: str = "0", **how: bool) -> dict:
+def body(config_: conf.MinerConf, mode: str = "0", **how: bool) -> dict:
     return json.loads(conf.json_body(config_, config_.slots, mode, **how))
 
 
@@ -36,7 +37,7 @@ def test_a_value_left_out_by_the_script_is_read_as_absent() -> None:
     found = conf.parse(text)
     assert found.fields == {"bitmain-freq": None, "bitmain-work-mode": None}
     assert found.mode_number == "0"
-    assert found.slots == (conf.Slot(url="a", user="b", password="c"), conf.Slot(), conf.Slot())
+    assert found.slots == (PoolSlot(url="a", user="b", password="c"), PoolSlot(), PoolSlot())
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_three_pools_are_sent_even_where_fewer_are_listed() -> None:
 
 @pytest.mark.parametrize("value", ["two words", 'a"b', "a\\b", "ümlaut", "tab\there"])
 def test_a_pool_value_that_the_shell_would_destroy_is_refused(value: str) -> None:
-    slots = (conf.Slot(url="u", user=value), conf.Slot(), conf.Slot())
+    slots = (PoolSlot(url="u", user=value), PoolSlot(), PoolSlot())
     with pytest.raises(BadParamsError):
         conf.json_body(config(NEW), slots, "0")
     with pytest.raises(BadParamsError):
@@ -107,9 +108,9 @@ def test_a_value_already_there_that_an_echo_would_destroy_stops_the_write() -> N
 
 def test_the_old_form_has_every_value_in_its_place() -> None:
     slots = (
-        conf.Slot(url="stratum+tcp://a:1", user="u#1", password="p&=%"),
-        conf.Slot(),
-        conf.Slot(),
+        PoolSlot(url="stratum+tcp://a:1", user="u#1", password="p&=%"),
+        PoolSlot(),
+        PoolSlot(),
     )
     sent = conf.form_body(config(OLD), slots, "0")
     assert sent == (
@@ -129,12 +130,12 @@ def test_the_old_form_ends_in_voltage_and_mode_only_where_the_file_has_them() ->
 
 def test_an_old_file_with_an_unknown_setting_is_not_written() -> None:
     with pytest.raises(UnsupportedError, match="bitmain-new-thing"):
-        conf.form_body(config(OLD, **{"bitmain-new-thing": "1"}), (conf.Slot(),) * 3, "0")
+        conf.form_body(config(OLD, **{"bitmain-new-thing": "1"}), (PoolSlot(),) * 3, "0")
 
 
 def test_a_file_without_frequency_is_an_unknown_layout() -> None:
     with pytest.raises(UnsupportedError):
-        conf.form_body(config({"pools": POOLS}), (conf.Slot(),) * 3, "0")
+        conf.form_body(config({"pools": POOLS}), (PoolSlot(),) * 3, "0")
 
 
 def test_what_changed_beside_is_found_and_a_mere_change_of_type_is_not() -> None:
@@ -147,10 +148,10 @@ def test_what_changed_beside_is_found_and_a_mere_change_of_type_is_not() -> None
 
 
 def test_empty_slots_at_the_end_do_not_make_pools_differ() -> None:
-    one = conf.Slot(url="u", user="v", password="x")
-    assert conf.same_pools((one,), (one, conf.Slot(), conf.Slot()))
-    assert not conf.same_pools((one,), (conf.Slot(), one))
-    assert not conf.same_pools((one,), (conf.Slot(url="u", user="v", password="y"),))
+    one = PoolSlot(url="u", user="v", password="x")
+    assert conf.same_pools((one,), (one, PoolSlot(), PoolSlot()))
+    assert not conf.same_pools((one,), (PoolSlot(), one))
+    assert not conf.same_pools((one,), (PoolSlot(url="u", user="v", password="y"),))
 
 
 def test_passwords_do_not_show_when_a_configuration_is_printed() -> None:

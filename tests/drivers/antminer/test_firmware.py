@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from contract.errors import BadFirmwareError
-from drivers.antminer.firmware import failure_text, multipart
+from drivers.antminer.changes.firmware import failure_text, multipart
 from drivers.base import Firmware, Plan
-from drivers.proof import same_version
+from drivers.changes.verification import same_version
 from simulator.antminer import firmware as images
 from tests.drivers.antminer.stage import stage
 
@@ -20,7 +20,7 @@ async def test_only_the_image_for_this_control_board_is_uploaded(tmp_path: Path)
         plan = await on.driver.plan(change)
         assert isinstance(plan, Plan)
         whole = Path(change.path).read_bytes()
-        assert plan.data["size"] < len(whole) / 2
+        assert plan.data.size < len(whole) / 2
         assert plan.before["control_board"].endswith(on.miner.spec.subtype)
 
 

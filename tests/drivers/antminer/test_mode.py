@@ -14,7 +14,7 @@ from contract.errors import (
     UnsupportedModeError,
 )
 from contract.miner import Moving, PowerMode, Reading, Slow
-from drivers.antminer.mode import disobedience
+from drivers.antminer.changes.mode import disobedience
 from drivers.base import Mode, Plan, Resume, Suspend
 from tests.drivers.antminer.stage import Stage, stage
 
@@ -232,7 +232,7 @@ async def test_resume_goes_to_the_mode_it_is_told_whoever_remembers_what() -> No
         assert (await on.carry_out(Suspend())).outcome == "done"
         plan = await on.driver.plan(Resume(mode=PowerMode.HIGH))  # one no AntMiner can have had
         assert isinstance(plan, Plan)
-        assert plan.data["mode"] == "normal"
+        assert plan.data.mode == "normal"
         on.driver.awake_mode = None
         assert (await on.carry_out(Resume(mode=PowerMode.LOW))).outcome == "done"
         assert on.miner.mode == 3

@@ -25,30 +25,16 @@ from contract.errors import (
     UnsupportedError,
     UnsupportedModeError,
 )
-from drivers import digest as digest_module
-from drivers import flash
 from drivers import wire as wire_module
-from drivers.antminer import (
-    bmu,
-    cgi,
-    conf,
-    driver,
-    firmware,
-    light,
-    logs,
-    mode,
-    pools,
-    proofs,
-    reading,
-    reboot,
-    repair,
-    replies,
-    rpc,
-    subject,
-    units,
-    uptime,
-)
+from drivers.antminer import driver
+from drivers.antminer.changes import firmware, light, logs, mode, orders, pools, reboot, uptime
+from drivers.antminer.protocol import bmu, cgi, conf, repair, replies, rpc
+from drivers.antminer.reading import figures, snapshot
 from drivers.base import Light, Plan, Reboot
+from drivers.changes import firmware as installing
+from drivers.changes.uptime import CounterSign
+from drivers.changes.verification import Verification
+from drivers.protocol import digest as digest_module
 from tests.drivers.antminer.quirk import (
     LOW,
     POOL_URL,
@@ -77,9 +63,8 @@ async def light_that_blocks() -> None:
     async with stage("s9") as on:
         begun = on.clock.mono()
         assert (await on.carry_out(Light(on=True))).outcome == "done"
-        assert (
-            on.clock.mono() - begun < 10.0
-        )  # its script answers when the light goes out: the driver does not wait
+        # Its script answers when the light goes out: the driver does not wait.
+        assert on.clock.mono() - begun < 10.0
 
 
 # --- mode ----------------------------------------------------------------------------------------
@@ -220,7 +205,7 @@ async def watchdog_restart_is_no_reboot() -> None:
 
 
 async def uptime_without_unit() -> None:
-    assert uptime.system_turn("1", "1", 200, 5) is uptime.Turn.UNCLEAR
+    assert uptime.system_sign("1", "1", 200, 5) is CounterSign.UNCLEAR
 
 
 # --- firmware and logs ---------------------------------------------------------------------------
@@ -384,8 +369,9 @@ def only(form: rpc.Form) -> Callable[[Patch], None]:
 
 
 def reboots_within_thirty_seconds(patch: Patch) -> None:
-    for name in ("OUTAGE", "BOOT"):
-        patch.setattr(proofs, name, msgspec.structs.replace(getattr(proofs, name), latest_s=30.0))
+    for name in ("outage", "boot"):
+        proof = getattr(reboot.AntminerReboot, name)
+        patch.setattr(reboot.AntminerReboot, name, msgspec.structs.replace(proof, latest_s=30.0))
 
 
 def unit_is_what_the_label_says(patch: Patch) -> None:
@@ -409,19 +395,21 @@ QUIRKS = [
     Quirk(worker_suffix_is_dropped, returning(conf, "echo_rest", None)),
     Quirk(signed_pools_win, set_to(pools, "are_locked", never)),
     Quirk(config_without_pools, set_to(conf, "pool_list", lambda root: root.get("pools") or [])),
-    Quirk(config_empty_while_starting, set_to(subject, "STARTING_TRIES", 1)),
+    Quirk(config_empty_while_starting, set_to(orders, "STARTING_TRIES", 1)),
     Quirk(config_with_gaps, set_to(repair, "mend", lambda text: text)),
     Quirk(form_of_unknown_layout, returning(conf, "check_layout", None)),
     Quirk(mailbox_last_writer_wins, returning(wire_module.Wire, "quiet_for", None)),
     Quirk(reboot_by_post, returning(reboot, "is_refused_method", value=False)),
     Quirk(reboot_begins_late, reboots_within_thirty_seconds),
-    Quirk(watchdog_restart_is_no_reboot, returning(reboot, "was_away", value=True)),
+    Quirk(
+        watchdog_restart_is_no_reboot, set_to(Verification, "was_away", property(lambda _: True))
+    ),
     Quirk(uptime_without_unit, set_to(uptime, "boot_uptimes_s", minutes)),
     Quirk(merged_container, returning(bmu, "is_container", value=False)),
     Quirk(part_must_be_named_file, set_to(firmware, "PART_NAME", "firmware")),
     Quirk(upload_is_cut_by_length, set_to(firmware, "multipart", two_parts)),
     Quirk(upload_waits_for_a_reboot, returning(firmware, "reboots_by_itself", value=True)),
-    Quirk(flash_that_fails_in_silence, returning(flash, "has_changed", value=True)),
+    Quirk(flash_that_fails_in_silence, returning(installing, "has_changed", value=True)),
     Quirk(log_under_the_other_name, only_first(logs, "script_names")),
     Quirk(request_in_one_piece, set_to(wire_module._Link, "write", in_two_pieces)),
     Quirk(old_api_joins_with_plus, only(rpc.Form.ARRAY)),
@@ -429,8 +417,8 @@ QUIRKS = [
     Quirk(stats_without_a_comma, set_to(repair, "mend", lambda text: text)),
     Quirk(lower_case_keys, set_to(replies, "_upper", lambda value: value)),
     Quirk(unit_of_the_family, unit_is_what_the_label_says),
-    Quirk(fans_in_odd_slots, set_to(reading, "_FAN_KEYS", ("fan1", "fan2"))),
-    Quirk(temperatures_below_zero, set_to(units, "_TEMPS", re.compile(r"(\d+)"))),
+    Quirk(fans_in_odd_slots, set_to(snapshot, "_FAN_KEYS", ("fan1", "fan2"))),
+    Quirk(temperatures_below_zero, set_to(figures, "_TEMPS", re.compile(r"(\d+)"))),
     Quirk(
         realm_in_small_letters,
         set_to(cgi, "is_stock_realm", lambda realm: realm.startswith("antMiner")),

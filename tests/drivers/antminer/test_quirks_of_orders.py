@@ -28,26 +28,20 @@ from contract.errors import (
     UnsupportedError,
     UnsupportedModeError,
 )
-from drivers import digest, hands, http
+from drivers import watch
 from drivers import wire as wire_module
-from drivers.antminer import (
-    cgi,
-    conf,
-    firmware,
-    light,
-    logs,
-    mode,
-    pools,
-    reboot,
-    subject,
-)
+from drivers.antminer.changes import firmware, light, logs, mode, orders, pools, reboot
+from drivers.antminer.protocol import cgi, conf
 from drivers.base import Depth, Firmware, Light, Plan, Pools, PoolSetting, Reboot
+from drivers.changes import identity
+from drivers.protocol import digest, http
 from simulator.antminer import firmware as images
 from tests.drivers.antminer.quirk import (
     LOW,
     SLEEP,
     Patch,
     Quirk,
+    all_of,
     fails_without_its_guard,
     one_pool,
     only_first,
@@ -319,7 +313,7 @@ async def an_order_after_the_upload_cancels_its_reboot() -> None:
                 plan = await planned(on, Firmware(path=file.name))
                 await on.driver.apply(plan, on.effect())
             # without asking who it is, which takes longer than there is to lose the reboot
-            order = light.apply(on.driver, light_plan, on.effect())
+            order = light.AntminerLight().apply(on.driver, light_plan, on.effect())
             await asyncio.gather(order, return_exceptions=True)
             await on.miner.clock.sleep(6.0)
             assert len(on.ledger("reboot")) == 1
@@ -425,7 +419,7 @@ def numbers_only(patch: Patch) -> None:
     patch.setattr(conf, "_word", word)
 
 
-def raw_mode(self: conf.Config) -> str:
+def raw_mode(self: conf.MinerConf) -> str:
     return str(self.fields.get("bitmain-work-mode", "0"))
 
 
@@ -448,7 +442,7 @@ async def untold(_: Any) -> None:
 
 
 def needs_json(response: http.Response, script: str) -> None:
-    if subject.json_answer(response) is None:
+    if orders.json_answer(response) is None:
         raise MalformedError(f"{script} did not answer in JSON")
 
 
@@ -460,16 +454,22 @@ QUIRKS = [
     Quirk(a_body_without_length_is_refused, without_length),
     Quirk(a_body_is_read_before_it_is_refused, set_to(cgi.Cgi, "establish", unasked)),
     Quirk(a_changed_password_is_refused_for_ever, set_to(cgi, "AUTH_RETRY_S", 0.0)),
-    Quirk(a_script_crashes_now_and_then, set_to(subject, "STARTING_TRIES", 1)),
+    Quirk(a_script_crashes_now_and_then, set_to(orders, "STARTING_TRIES", 1)),
     Quirk(mode_as_number_is_a_bad_request, only_first(mode, "spellings")),
     Quirk(low_is_three, returning(mode, "low_numbers", ("2",))),
     Quirk(
-        an_empty_mode_restarts_the_process, set_to(conf.Config, "mode_number", property(raw_mode))
+        an_empty_mode_restarts_the_process,
+        set_to(conf.MinerConf, "mode_number", property(raw_mode)),
     ),
-    Quirk(the_api_is_shut_while_the_mode_changes, returning(mode, "is_silent", value=False)),
-    Quirk(s9_and_l3_cannot_sleep, set_to(conf.Config, "has_mode", property(lambda _: True))),
+    Quirk(
+        the_api_is_shut_while_the_mode_changes,
+        all_of(
+            returning(watch, "is_silent", value=False), returning(orders, "is_silent", value=False)
+        ),
+    ),
+    Quirk(s9_and_l3_cannot_sleep, set_to(conf.MinerConf, "has_mode", property(lambda _: True))),
     Quirk(pools_with_a_number_are_a_bad_request, only_first(pools, "spellings")),
-    Quirk(few_pools_are_invalid, returning(subject, "judge", None)),
+    Quirk(few_pools_are_invalid, returning(orders, "judge", None)),
     Quirk(a_password_left_out_is_the_old_one, body_made_by(without_passwords)),
     Quirk(passwords_are_shown_in_clear, set_to(pools, "shown", as_stored)),
     Quirk(a_body_with_blanks_is_torn, body_made_by(with_blanks)),
@@ -484,10 +484,10 @@ QUIRKS = [
     Quirk(values_count_by_position, fans_only_where_shown),
     Quirk(a_frequency_may_be_a_letter, numbers_only),
     Quirk(few_percent_codes_are_known, set_to(conf, "percent", lambda text: quote(text, safe=""))),
-    Quirk(early_s9_have_no_light, set_to(light, "_is_on", untold)),
+    Quirk(early_s9_have_no_light, set_to(light, "is_on", untold)),
     Quirk(reboot_by_post_after_a_404, returning(reboot, "is_refused_method", value=False)),
     Quirk(reboot_answers_in_plain_text, set_to(reboot, "judge_answer", needs_json)),
-    Quirk(no_mac_is_no_other_miner, set_to(hands, "_TELLS_WITHIN_S", 0.0)),
+    Quirk(no_mac_is_no_other_miner, set_to(identity, "_TELLS_WITHIN_S", 0.0)),
     Quirk(the_log_of_old_firmware_under_the_new_name, only_first(logs, "script_names")),
     Quirk(a_new_build_waits_for_its_reboot, returning(firmware, "reboots_by_itself", value=True)),
     Quirk(

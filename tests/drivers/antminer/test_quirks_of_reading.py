@@ -13,21 +13,12 @@ import pytest
 
 from contract.errors import MalformedError, PolicyRefusedError
 from contract.miner import Moving, PowerMode
-from drivers import digest
-from drivers.antminer import (
-    conf,
-    driver,
-    identify,
-    light,
-    models,
-    pools,
-    reading,
-    repair,
-    rpc,
-    slow,
-    subject,
-)
+from drivers.antminer import driver, identify, models
+from drivers.antminer.changes import light, orders, pools
+from drivers.antminer.protocol import conf, repair, rpc
+from drivers.antminer.reading import slow, snapshot
 from drivers.base import Depth, Light, Reboot
+from drivers.protocol import digest
 from tests.drivers.antminer.quirk import (
     SLEEP,
     Patch,
@@ -265,17 +256,17 @@ async def absent_is_broken(_: Any) -> bool:
 
 def only_m000(patch: Patch) -> None:
     """Success is believed from its code alone."""
-    write = subject.write_conf
+    write = orders.write_conf
 
     async def strict(miner: Any, body: bytes, effect: Any) -> None:
         judged: list[str | None] = []
-        kept = subject.judge
+        kept = orders.judge
 
         def judge(response: Any, script: str) -> str | None:
             judged.append(kept(response, script))
             return judged[-1]
 
-        patch.setattr(subject, "judge", judge)
+        patch.setattr(orders, "judge", judge)
         await write(miner, body, effect)
         assert judged[-1:] == ["M000"]
 
@@ -299,7 +290,7 @@ def rates_alone(patch: Patch) -> None:
 def unit_of_its_forerunner(patch: Patch) -> None:
     """Neither by its texts nor by its row in the table, which was made from the same captures."""
     l7 = models.spec_for("L7")
-    patch.setattr(reading, "_TWICE", ())
+    patch.setattr(snapshot, "_TWICE", ())
     patch.setattr(driver, "spec_for", lambda _: l7)
 
 
@@ -319,22 +310,22 @@ QUIRKS = [
     Quirk(an_early_build_without_miner_type, model_needs_the_script),
     Quirk(a_version_by_name_beside_a_date, returning(identify, "_version", None)),
     Quirk(a_challenge_with_opaque_and_algorithm, without_extras),
-    Quirk(boards_are_numbered_from_six, set_to(reading, "_CHAIN_KEYS", reading._CHAIN_KEYS[:3])),
-    Quirk(watts_are_text, returning(reading, "watts", None)),
-    Quirk(nominal_rate_a_thousand_times_too_high, returning(reading, "_is_doubtful", value=False)),
-    Quirk(boards_count_otherwise_than_the_whole, returning(reading, "doubt_of", None)),
+    Quirk(boards_are_numbered_from_six, set_to(snapshot, "_CHAIN_KEYS", snapshot._CHAIN_KEYS[:3])),
+    Quirk(watts_are_text, returning(snapshot, "watts", None)),
+    Quirk(nominal_rate_a_thousand_times_too_high, returning(snapshot, "_is_doubtful", value=False)),
+    Quirk(boards_count_otherwise_than_the_whole, returning(snapshot, "doubt_of", None)),
     Quirk(a_rate_in_doubt_is_a_rate, rates_alone),
     Quirk(bare_figures_count_as_their_texts, unit_of_its_forerunner),
     Quirk(all_chips_off_and_no_mode_told, returning(slow, "is_awake", value=True)),
     Quirk(a_protection_stop_of_what_cannot_sleep, returning(slow, "is_awake", value=False)),
     Quirk(a_protection_stop_is_no_sleep, returning(slow, "mode_of", PowerMode.SLEEP)),
     Quirk(asleep_it_says_nothing, set_to(slow, "_configured", not_told)),
-    Quirk(seventeens_sleep_by_another_number, set_to(reading, "SLEEPING", 1)),
+    Quirk(seventeens_sleep_by_another_number, set_to(snapshot, "SLEEPING", 1)),
     Quirk(a_success_without_a_code, only_m000),
     Quirk(a_change_that_is_never_answered, an_answer_is_needed),
     Quirk(empty_slots_are_not_listed, set_to(conf, "_trimmed", lambda slots: slots)),
     Quirk(a_save_resets_what_stood_beside, returning(conf, "changed_beside", {})),
-    Quirk(no_way_to_ask_for_the_light, set_to(light, "_is_on", absent_is_broken)),
+    Quirk(no_way_to_ask_for_the_light, set_to(light, "is_on", absent_is_broken)),
 ]
 IDS = [quirk.name for quirk in QUIRKS]
 

@@ -18,19 +18,11 @@ import pytest
 from contract.errors import MalformedError, RefusedError, ServiceAwayError
 from contract.miner import Endpoint, Firmware, Identity, Moving, PowerMode, Reading
 from drivers import wire as wire_module
-from drivers.antminer import (
-    cgi,
-    driver,
-    entry,
-    identify,
-    pools,
-    reading,
-    repair,
-    replies,
-    rpc,
-    slow,
-    units,
-)
+from drivers.antminer import driver, identify
+from drivers.antminer.changes import pools
+from drivers.antminer.entry import ANTMINER
+from drivers.antminer.protocol import cgi, repair, replies, rpc
+from drivers.antminer.reading import figures, slow, snapshot
 from drivers.base import Credentials, Depth
 from drivers.wire import Wire
 from simulator.antminer.device import POWER_PORT
@@ -198,7 +190,7 @@ async def rates_name_their_unit() -> None:
 
 
 async def a_unit_without_a_blank() -> None:
-    assert units.rate_hs("21632.89GH/s") == pytest.approx(21_632.89e9)
+    assert figures.rate_hs("21632.89GH/s") == pytest.approx(21_632.89e9)
 
 
 async def boards_count_in_another_unit() -> None:
@@ -371,7 +363,7 @@ async def _read(spec: str) -> Reading:
         miner: Any = farm.miners[0]
         endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
         clock = VirtualClock()
-        found = await entry.recognise(
+        found = await ANTMINER.recognise(
             Wire(endpoint, clock, timing()), clock, timing(), lambda _: _ROOT
         )
         assert found is not None
@@ -383,7 +375,7 @@ async def _met(farm: Farm) -> Identity:
     endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
     clock = VirtualClock()
     wire = Wire(endpoint, clock, timing())
-    found = await entry.recognise(wire, clock, timing(), lambda _: _ROOT)
+    found = await ANTMINER.recognise(wire, clock, timing(), lambda _: _ROOT)
     assert found is not None
     return found.identity
 
@@ -443,7 +435,7 @@ def only_numbers(value: Any) -> float | None:
 
 
 def never_absent(value: Any) -> float:
-    return units.scaled(value) or 0.0
+    return figures.scaled(value) or 0.0
 
 
 def alive_unless_known_dead(pool: Any) -> bool:
@@ -461,21 +453,21 @@ def boards_like_the_whole(patch: Patch) -> None:
 
 
 def every_slot_is_a_board(patch: Patch) -> None:
-    kept = reading._boards
+    kept = snapshot._boards
 
     def boards(two: Any, *more: Any) -> Any:
         return kept({k: v or (k.startswith("chain_acn") and 1) for k, v in two.items()}, *more)
 
-    patch.setattr(reading, "_boards", boards)
+    patch.setattr(snapshot, "_boards", boards)
 
 
 def every_slot_is_a_pool(patch: Patch) -> None:
-    kept = reading.pools_of
+    kept = snapshot.pools_of
 
     def pools_of(rows: Any) -> Any:
         return kept([msgspec.structs.replace(row, url=row.url or "-") for row in rows])
 
-    patch.setattr(reading, "pools_of", pools_of)
+    patch.setattr(snapshot, "pools_of", pools_of)
 
 
 def numbers_as_they_are(patch: Patch) -> None:
@@ -486,7 +478,7 @@ def numbers_as_they_are(patch: Patch) -> None:
 
 
 def all_slots(two: Any, *_: Any) -> tuple[int, ...]:
-    return tuple(int(two[key]) for key in reading._FAN_KEYS if key in two)
+    return tuple(int(two[key]) for key in snapshot._FAN_KEYS if key in two)
 
 
 def both_sides(sensors: list[float], _: int) -> float | None:
@@ -524,17 +516,17 @@ def any_number(look: Any, new: Any, _: Any) -> int | None:
 
 
 def named_by_its_script_alone(patch: Patch) -> None:
-    kept = identify._object
+    kept = cgi.Cgi.get_object
 
     async def without_minertype(web: cgi.Cgi, name: str) -> dict[str, Any]:
         found = await kept(web, name)
         return {key: value for key, value in found.items() if key != "minertype"}
 
-    patch.setattr(identify, "_object", without_minertype)
+    patch.setattr(cgi.Cgi, "get_object", without_minertype)
 
 
 def any_watts(two: Any) -> float | None:
-    return units.number(two.get("watt"))
+    return figures.number(two.get("watt"))
 
 
 def no_nul_is_cut(patch: Patch) -> None:
@@ -566,29 +558,29 @@ QUIRKS = [
     Quirk(new_status_is_an_object, set_to(replies.Reply, "verdict", only_shape(list))),
     Quirk(new_status_is_a_list, set_to(replies.Reply, "verdict", only_shape(replies.Status))),
     Quirk(a_raw_line_end_in_a_text, set_to(repair, "_LENIENT", json.JSONDecoder())),
-    Quirk(rates_are_texts, set_to(reading, "number", only_numbers)),
-    Quirk(an_empty_text_is_absent, set_to(reading, "scaled", never_absent)),
-    Quirk(difficulties_are_shortened, set_to(reading, "scaled", units.number)),
-    Quirk(never_a_share_is_no_age, set_to(reading, "ago_s", units.number)),
+    Quirk(rates_are_texts, set_to(snapshot, "number", only_numbers)),
+    Quirk(an_empty_text_is_absent, set_to(snapshot, "scaled", never_absent)),
+    Quirk(difficulties_are_shortened, set_to(snapshot, "scaled", figures.number)),
+    Quirk(never_a_share_is_no_age, set_to(snapshot, "ago_s", figures.number)),
     Quirk(an_unset_slot_is_listed, every_slot_is_a_pool),
     Quirk(a_dead_pool_is_deed, set_to(pools, "_is_alive", alive_unless_known_dead)),
-    Quirk(rates_are_in_terahash, returning(reading, "unit_hs", None)),
-    Quirk(new_rates_are_in_terahash, returning(reading, "unit_hs", None)),
-    Quirk(new_figures_are_texts, set_to(reading, "number", only_numbers)),
-    Quirk(rates_name_their_unit, returning(reading, "rate_hs", None)),
+    Quirk(rates_are_in_terahash, returning(snapshot, "unit_hs", None)),
+    Quirk(new_rates_are_in_terahash, returning(snapshot, "unit_hs", None)),
+    Quirk(new_figures_are_texts, set_to(snapshot, "number", only_numbers)),
+    Quirk(rates_name_their_unit, returning(snapshot, "rate_hs", None)),
     Quirk(
         a_unit_without_a_blank,
-        set_to(units, "_RATE", re.compile(r"(-?\d+(?:\.\d+)?) ([a-zA-Z/]+)")),
+        set_to(figures, "_RATE", re.compile(r"(-?\d+(?:\.\d+)?) ([a-zA-Z/]+)")),
     ),
     Quirk(boards_count_in_another_unit, boards_like_the_whole),
     Quirk(sixteen_slots_for_three_boards, every_slot_is_a_board),
     Quirk(boards_are_counted_from_zero, numbers_as_they_are),
-    Quirk(a_frequency_with_a_letter, set_to(reading, "number", only_numbers)),
-    Quirk(water_has_no_fans, set_to(reading, "_fans", all_slots)),
-    Quirk(water_sensors_by_their_side, set_to(reading, "_side", both_sides)),
+    Quirk(a_frequency_with_a_letter, set_to(snapshot, "number", only_numbers)),
+    Quirk(water_has_no_fans, set_to(snapshot, "_fans", all_slots)),
+    Quirk(water_sensors_by_their_side, set_to(snapshot, "_side", both_sides)),
     Quirk(
         the_mode_two_of_every_s19,
-        set_to(reading, "number_of_mode", lambda value, _: value),
+        set_to(snapshot, "number_of_mode", lambda value, _: value),
     ),
     Quirk(watts_on_a_port_of_their_own, set_to(slow.Meter, "watts", unmetered)),
     Quirk(a_meter_that_is_none, set_to(slow, "meter_watts", any_figure)),
@@ -604,12 +596,12 @@ QUIRKS = [
     Quirk(another_firmware_keeps_the_text, returning(cgi, "is_stock_realm", value=True)),
     Quirk(rwglr_is_not_hiveons_alone, hiveon_by_rwglr),
     Quirk(another_firmware_names_itself_in_its_date, no_mark("chipless")),
-    Quirk(a_whole_in_sol_beside_boards_in_ksol, returning(reading, "doubt_of", None)),
+    Quirk(a_whole_in_sol_beside_boards_in_ksol, returning(snapshot, "doubt_of", None)),
     Quirk(a_constant_mode_of_another_firmware, set_to(slow, "running_number", any_number)),
     Quirk(a_model_that_only_its_system_information_names, named_by_its_script_alone),
     Quirk(a_serial_under_its_other_name, set_to(identify, "_SERIAL_KEYS", ("serinum",))),
-    Quirk(watts_in_the_newer_stats, set_to(reading, "_WATT_KEYS", ())),
-    Quirk(a_meter_that_stands_at_zero, set_to(reading, "_watts", any_watts)),
+    Quirk(watts_in_the_newer_stats, set_to(snapshot, "_WATT_KEYS", ())),
+    Quirk(a_meter_that_stands_at_zero, set_to(snapshot, "_watts", any_watts)),
 ]
 IDS = [quirk.name for quirk in QUIRKS]
 

@@ -19,7 +19,7 @@ from contract.errors import (
 )
 from contract.miner import Algorithm, Endpoint, PowerMode, UptimeKind
 from drivers.antminer.driver import Antminer
-from drivers.antminer.entry import recognise
+from drivers.antminer.entry import ANTMINER
 from drivers.base import Credentials, Depth, Timing
 from drivers.wire import Wire
 from simulator.farm import Farm
@@ -32,7 +32,7 @@ ROOT = Credentials("root", "root")
 
 async def driver_for(miner: Any, timing: Timing = TIMING) -> Antminer:
     endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
-    driver = await recognise(
+    driver = await ANTMINER.recognise(
         Wire(endpoint, VirtualClock(), timing), VirtualClock(), timing, lambda _: ROOT
     )
     assert driver is not None
@@ -245,12 +245,11 @@ async def test_a_hostile_api_ends_in_a_named_error_by_the_deadline(
         miner: Any = farm.miners[0]
         driver = await driver_for(miner)
         await driver.read()
-        driver = Antminer(
-            driver.endpoint,
+        driver = ANTMINER.open_driver(
             Wire(driver.endpoint, VirtualClock(), timing),
             VirtualClock(),
             timing,
-            ROOT,
+            lambda _: ROOT,
             driver.identity,
         )
         miner.faults.add(fault, **options)
@@ -297,12 +296,11 @@ async def test_one_hostile_miner_does_not_delay_the_others():
         bad: Any = farm.miners[0]
         bad.faults.add("hangs")
         timing = msgspec.structs.replace(TIMING, read_s=3.0)
-        drivers[0] = Antminer(
-            drivers[0].endpoint,
+        drivers[0] = ANTMINER.open_driver(
             Wire(drivers[0].endpoint, VirtualClock(), timing),
             VirtualClock(),
             timing,
-            ROOT,
+            lambda _: ROOT,
             drivers[0].identity,
         )
         slow = asyncio.create_task(drivers[0].read())
@@ -321,12 +319,11 @@ async def test_a_miner_reflashed_since_is_a_wrong_device_and_hears_no_password()
         farm.tap(True)
         miner: Any = farm.miners[0]
         endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
-        driver = Antminer(
-            endpoint,
+        driver = ANTMINER.open_driver(
             Wire(endpoint, VirtualClock(), TIMING),
             VirtualClock(),
             TIMING,
-            ROOT,
+            lambda _: ROOT,
             stock.identity,
         )
         with pytest.raises(WrongDeviceError):

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from contract.miner import PowerMode
-from drivers.antminer import braiins
 from drivers.antminer.identify import who_of
 from drivers.antminer.models import NEW_BM, OLD, clean_model, spec_for
-from drivers.antminer.reading import look_of, mode_of, new_look_of
-from drivers.antminer.replies import Joined, Reply, Status
-from drivers.antminer.units import ago_s, number, rate_hs, scaled, temps_c, unit_hs, watts
+from drivers.antminer.protocol.replies import Joined, Reply, Status
+from drivers.antminer.reading import braiins
+from drivers.antminer.reading.figures import ago_s, number, rate_hs, scaled, temps_c, unit_hs, watts
+from drivers.antminer.reading.snapshot import mode_of, new_api_snapshot_of, snapshot_of
 
 
 @pytest.mark.parametrize(
@@ -130,16 +130,16 @@ def test_models_of_late_are_known(name: str, boards: int, chips: int, fans: int)
 def test_a_unit_that_is_named_beats_the_table():
     l7 = spec_for("L7")
     row = {"GHS 5s": 9.5, "GHS av": 9.5, "total_rateideal": 9.5}
-    assert look_of(None, row, None, l7, None).moving.hashrate_hs == pytest.approx(9.5e6)
-    named = look_of(None, row | {"rate_unit": "GH/s"}, None, l7, None)
+    assert snapshot_of(None, row, None, l7, None).moving.hashrate_hs == pytest.approx(9.5e6)
+    named = snapshot_of(None, row | {"rate_unit": "GH/s"}, None, l7, None)
     assert named.moving.hashrate_hs == pytest.approx(9.5e9)
-    text = look_of({"RT HASHRATE": "9529.46 MH/s"}, row | {"rate_unit": "GH"}, None, l7, None)
+    text = snapshot_of({"RT HASHRATE": "9529.46 MH/s"}, row | {"rate_unit": "GH"}, None, l7, None)
     assert text.moving.hashrate_hs == pytest.approx(9.52946e9)
 
 
 @pytest.mark.parametrize("ideal", [225.257, 0.0001, 225257000.0])
 def test_an_ideal_of_another_unit_is_flagged_and_not_used(ideal: float):
-    look = look_of(
+    look = snapshot_of(
         None, {"GHS 5s": 16000, "GHS av": 16000, "total_rateideal": ideal}, None, None, None
     )
     assert look.has_doubtful_unit
@@ -165,7 +165,7 @@ def chains(*rates: object) -> dict[str, object]:
 )
 def test_a_whole_that_its_boards_contradict_is_no_rate(whole: object, boards: tuple[object, ...]):
     row = {"GHS 5s": whole, "GHS av": whole, "total_rateideal": whole} | chains(*boards)
-    look = look_of(None, row, None, spec_for("Z11"), OLD)
+    look = snapshot_of(None, row, None, spec_for("Z11"), OLD)
     moving = look.moving
     assert moving.hashrate_hs is moving.hashrate_avg_hs is look.ideal_hs is None
     assert {board.hashrate_hs for board in moving.boards} == {None}
@@ -191,7 +191,7 @@ def test_boards_that_do_not_contradict_change_nothing(whole: object, boards: tup
     row: dict[str, object] = {"GHS 5s": whole, "GHS av": 139.59} | chains(*boards)
     row |= {f"chain_acs{n}": "" for n in range(len(boards) + 1, 4)}
     row |= {f"chain_acn{n}": 0 for n in range(len(boards) + 1, 4)}
-    moving = look_of(None, row, None, spec_for("Z11"), OLD).moving
+    moving = snapshot_of(None, row, None, spec_for("Z11"), OLD).moving
     assert moving.hashrate_doubt is None
     assert moving.hashrate_hs == pytest.approx(float(str(whole)) * 1e3)
     assert moving.hashes is (moving.hashrate_hs > 0)
@@ -209,7 +209,7 @@ def test_work_that_begins_or_stops_is_no_wrong_unit(now: str, mean: float, told:
     row: dict[str, object] = {"GHS 5s": now, "GHS av": mean}
     row |= {f"chain_acn{n}": 72 for n in range(1, 5)}
     row |= {f"chain_rate{n}": told for n in range(1, 5)}
-    moving = look_of(None, row, None, spec_for("L3+"), OLD).moving
+    moving = snapshot_of(None, row, None, spec_for("L3+"), OLD).moving
     assert moving.hashrate_doubt is None
     assert moving.hashrate_hs == pytest.approx(float(now) * 1e6)
 
@@ -218,7 +218,7 @@ def test_boards_that_died_leave_their_mean_behind():
     summary = {"RT HASHRATE": "2350.11 MH/s", "AV HASHRATE": "9410.02 MH/s"}
     row: dict[str, object] = {f"chain_acn{n}": 120 for n in range(1, 5)}
     row |= {f"CHAIN AVG HASHRATE{n}": "2352.50 MH/s" for n in range(1, 5)}
-    moving = look_of(summary, row, None, spec_for("L7"), None).moving
+    moving = snapshot_of(summary, row, None, spec_for("L7"), None).moving
     assert (moving.hashrate_doubt, moving.hashrate_hs) == (None, pytest.approx(2.35011e9))
 
 
@@ -232,7 +232,7 @@ def test_boards_that_died_leave_their_mean_behind():
 )
 def test_a_mean_that_is_low_is_no_wrong_unit(now: str, mean: float):
     row = {"GHS 5s": now, "GHS av": mean, "total_rateideal": 14000.0}
-    look = look_of(None, row, None, spec_for("S9"), OLD)
+    look = snapshot_of(None, row, None, spec_for("S9"), OLD)
     assert not look.has_doubtful_unit
     assert look.ideal_hs == 14e12
 
@@ -246,12 +246,12 @@ def test_what_stands_for_no_serial_hides_none():
 def test_the_newer_api_is_held_to_its_boards_too():
     chain = [{"index": n, "rate_real": 68000.0, "rate_ideal": 66000.0} for n in range(3)]
     stats = {"rate_5s": 204.0, "rate_ideal": 200.0, "rate_unit": "GH/s", "chain": chain}
-    new = new_look_of(None, stats, spec_for("S21"))
+    new = new_api_snapshot_of(None, stats, spec_for("S21"))
     assert new.moving is not None
     assert (new.moving.hashrate_hs, new.ideal_hs) == (None, None)
-    assert new_look_of(None, stats | {"rate_unit": "TH/s"}, None).moving != new.moving
+    assert new_api_snapshot_of(None, stats | {"rate_unit": "TH/s"}, None).moving != new.moving
     starting = stats | {"rate_5s": 20_000.0, "rate_avg": 204_000.0}
-    seen = new_look_of(None, starting, spec_for("S21")).moving
+    seen = new_api_snapshot_of(None, starting, spec_for("S21")).moving
     assert seen is not None
     assert seen.hashrate_hs == 20e12
 
@@ -273,17 +273,17 @@ def test_the_newer_api_is_held_to_its_boards_too():
     ],
 )
 def test_watts_of_the_newer_api(stats: dict[str, object], power_w: float | None):
-    assert new_look_of(None, {"rate_5s": 1.0} | stats, None).power_w == power_w
+    assert new_api_snapshot_of(None, {"rate_5s": 1.0} | stats, None).power_w == power_w
 
 
 def test_a_bare_figure_counts_in_the_unit_that_the_same_has_in_text():
     summary = {"GHS av": 12.85, "RT HASHRATE": "11.49 GH/s", "AV HASHRATE": "12.85 GH/s"}
     stats = {"GHS 5s": 11.48, "GHS av": 12.85, "rate_30m": 11.47} | chains(5.66, 5.65, 0.2)
-    look = look_of(summary, stats, None, spec_for("L7"), None)
+    look = snapshot_of(summary, stats, None, spec_for("L7"), None)
     assert look.moving.hashrate_30m_hs == pytest.approx(11.47e9)
     assert look.moving.boards[0].hashrate_hs == pytest.approx(5.66e9)
     mega = {"AV HASHRATE": "9529.46 MH/s", "GHS av": 9529.46}
-    assert look_of(mega, {"rate_30m": 9500}, None, None, None).moving.hashrate_30m_hs == 9.5e9
+    assert snapshot_of(mega, {"rate_30m": 9500}, None, None, None).moving.hashrate_30m_hs == 9.5e9
 
 
 def test_a_figure_that_names_its_unit_counts_in_that():
@@ -293,7 +293,7 @@ def test_a_figure_that_names_its_unit_counts_in_that():
         "chain_rate6": "4.51TH/s ",
     }
     row |= {"chain_acn6": 63, "chain_rate7": "4.50 T?H", "chain_acn7": 63}
-    moving = look_of(None, row, None, spec_for("S9"), OLD).moving
+    moving = snapshot_of(None, row, None, spec_for("S9"), OLD).moving
     assert moving.hashrate_hs == pytest.approx(13.52e12)
     assert moving.hashrate_avg_hs == pytest.approx(13.5201e12)
     assert [board.hashrate_hs for board in moving.boards] == [pytest.approx(4.51e12), None]
@@ -318,7 +318,7 @@ def test_braiins_is_held_to_its_boards_too(now: object, mean: object, told_hs: f
         devs=Reply(STATUS=good, DEVS=rows),
         temps=Reply(STATUS=good, TEMPS=heats),
     )
-    moving = braiins.look_of(joined).moving
+    moving = braiins.snapshot_of(joined).moving
     assert moving.hashrate_hs == (None if told_hs is None else pytest.approx(told_hs))
     assert (moving.hashrate_doubt is not None) is (now == 13.5e3)
     assert moving.boards[0].temp_chip_c == 81.0
@@ -327,11 +327,11 @@ def test_braiins_is_held_to_its_boards_too(now: object, mean: object, told_hs: f
 def test_a_fan_that_stands_still_is_seen_where_slots_are_counted_through():
     s19, s9 = spec_for("S19"), spec_for("S9")
     row = {"fan_num": 4, "fan1": 0, "fan2": 5000, "fan3": 5000, "fan4": 0}
-    assert look_of(None, row, None, s19, NEW_BM).moving.fan_rpm == (0, 5000, 5000, 0)
+    assert snapshot_of(None, row, None, s19, NEW_BM).moving.fan_rpm == (0, 5000, 5000, 0)
     old = {"fan_num": 2, "fan1": 0, "fan3": 4300, "fan6": 4400, "fan8": 0}
-    assert look_of(None, old, None, s9, OLD).moving.fan_rpm == (4300, 4400)
+    assert snapshot_of(None, old, None, s9, OLD).moving.fan_rpm == (4300, 4400)
     hydro = {"fan_num": 4, "fan1": 0, "fan2": 0, "fan3": 0, "fan4": 0}
-    assert look_of(None, hydro, None, spec_for("S21 Hyd."), NEW_BM).moving.fan_rpm == ()
+    assert snapshot_of(None, hydro, None, spec_for("S21 Hyd."), NEW_BM).moving.fan_rpm == ()
 
 
 def test_a_board_with_some_bad_chips_is_bad_and_one_with_all_is_off():
@@ -343,7 +343,7 @@ def test_a_board_with_some_bad_chips_is_bad_and_one_with_all_is_off():
         "chain_acs5": " xoX", "chain_acn5": 1,
         "chain_acs6": " XXX", "chain_acn6": 3,
     }  # fmt: skip
-    look = look_of(None, row, None, None, None)
+    look = snapshot_of(None, row, None, None, None)
     assert [(b.index, b.state, b.chips_bad) for b in look.moving.boards] == [
         (1, "bad", 1),
         (2, "off", 3),
@@ -356,7 +356,7 @@ def test_a_board_with_some_bad_chips_is_bad_and_one_with_all_is_off():
 
 @pytest.mark.parametrize("row", [None, {}])
 def test_nothing_said_is_nothing_known(row: Any):
-    moving = look_of(row, row, None, None, None).moving
+    moving = snapshot_of(row, row, None, None, None).moving
     assert moving.hashrate_hs is None
     assert moving.uptime_kind is None
     assert moving.boards == ()
@@ -387,7 +387,7 @@ def test_faults_of_the_newer_api_are_named():
             "nonsense",
         ],
     }
-    faults = new_look_of(summary, None, None).faults
+    faults = new_api_snapshot_of(summary, None, None).faults
     assert [(fault.code, fault.text) for fault in faults] == [
         ("fans:2", "Wrong number"),
         ("network", "Can not connect to pool"),

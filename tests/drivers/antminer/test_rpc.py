@@ -14,8 +14,8 @@ from contract.clock import BootTime
 from contract.errors import MalformedError, RefusedError, UnreachableError
 from contract.miner import Endpoint
 from drivers.antminer.models import NEW_BM, OLD
-from drivers.antminer.replies import decode_joined
-from drivers.antminer.rpc import MOVING, RELEARN_S, Form, Rpc, request_for
+from drivers.antminer.protocol.replies import decode_joined
+from drivers.antminer.protocol.rpc import MOVING, RELEARN_S, Form, Rpc, request_for
 from drivers.wire import Wire
 from tests.drivers.servers import FAST, Behaviour, address, serving
 

@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.antminer.subject import boot_uptimes_s
-from drivers.antminer.uptime import system_turn
-from drivers.uptime import Turn, turn_of
+from drivers.antminer.changes.uptime import boot_uptimes_s, system_sign
+from drivers.changes.uptime import CounterSign, sign_of
 
 SLACK = 5.0
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "since", "turn"),
+    ("before", "now", "since", "sign"),
     [
-        (5000, 40, 100, Turn.RESTARTED),
-        (5000, 5100, 100, Turn.RUNS_ON),
-        (5000, None, 100, Turn.UNCLEAR),
-        (None, 40, 100, Turn.RESTARTED),
-        (None, 4000, 100, Turn.RUNS_ON),
-        (5000, 90000, 100, Turn.UNCLEAR),  # jumped ahead: a clock that lies
-        (2, 102, 100, Turn.UNCLEAR),  # as young as it would be without a restart
-        (4242, 4242, 100, Turn.UNCLEAR),  # stands still
+        (5000, 40, 100, CounterSign.RESTARTED),
+        (5000, 5100, 100, CounterSign.RUNS_ON),
+        (5000, None, 100, CounterSign.UNCLEAR),
+        (None, 40, 100, CounterSign.RESTARTED),
+        (None, 4000, 100, CounterSign.RUNS_ON),
+        (5000, 90000, 100, CounterSign.UNCLEAR),  # jumped ahead: a clock that lies
+        (2, 102, 100, CounterSign.UNCLEAR),  # as young as it would be without a restart
+        (4242, 4242, 100, CounterSign.UNCLEAR),  # stands still
         # nobody knows how long ago it was
-        (5000, 40, None, Turn.RESTARTED),
-        (5000, 5100, None, Turn.UNCLEAR),
-        (5000, 4998, None, Turn.UNCLEAR),
-        (None, 40, None, Turn.UNCLEAR),
-        (40, 90000, None, Turn.UNCLEAR),
+        (5000, 40, None, CounterSign.RESTARTED),
+        (5000, 5100, None, CounterSign.UNCLEAR),
+        (5000, 4998, None, CounterSign.UNCLEAR),
+        (None, 40, None, CounterSign.UNCLEAR),
+        (40, 90000, None, CounterSign.UNCLEAR),
     ],
 )
 def test_elapsed_tells_of_the_process(
-    before: float | None, now: float | None, since: float | None, turn: Turn
+    before: float | None, now: float | None, since: float | None, sign: CounterSign
 ) -> None:
-    assert turn_of(before, now, since, SLACK) is turn
+    assert sign_of(before, now, since, SLACK) is sign
 
 
 def test_the_uptime_of_an_old_system_may_mean_minutes_or_days() -> None:
@@ -46,22 +45,32 @@ def test_the_uptime_of_an_old_system_may_mean_minutes_or_days() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "since", "turn"),
+    ("before", "now", "since", "sign"),
     [
-        ("5:13", "2", 200, Turn.RESTARTED),  # cannot be two days: it was five hours
-        ("5:13", "5:16", 200, Turn.RUNS_ON),
-        ("12", "1", 200, Turn.RESTARTED),  # twelve minutes or days before: neither leads to one
-        ("1", "1", 200, Turn.UNCLEAR),  # a day before, and one minute now? or a day all along
-        ("10", "12", 120, Turn.RUNS_ON),  # minutes or days: both longer than since the order
-        ("5:13", None, 200, Turn.UNCLEAR),
-        (None, "2", 200, Turn.UNCLEAR),
-        ("5:13", "1:02", None, Turn.RESTARTED),  # went back, whenever that was
-        ("5:13", "2", None, Turn.UNCLEAR),  # two days, perhaps
-        ("5:13", "5:16", None, Turn.UNCLEAR),
-        (None, "1:02", None, Turn.UNCLEAR),
+        ("5:13", "2", 200, CounterSign.RESTARTED),  # cannot be two days: it was five hours
+        ("5:13", "5:16", 200, CounterSign.RUNS_ON),
+        (
+            "12",
+            "1",
+            200,
+            CounterSign.RESTARTED,
+        ),  # twelve minutes or days before: neither leads to one
+        (
+            "1",
+            "1",
+            200,
+            CounterSign.UNCLEAR,
+        ),  # a day before, and one minute now? or a day all along
+        ("10", "12", 120, CounterSign.RUNS_ON),  # minutes or days: both longer than since the order
+        ("5:13", None, 200, CounterSign.UNCLEAR),
+        (None, "2", 200, CounterSign.UNCLEAR),
+        ("5:13", "1:02", None, CounterSign.RESTARTED),  # went back, whenever that was
+        ("5:13", "2", None, CounterSign.UNCLEAR),  # two days, perhaps
+        ("5:13", "5:16", None, CounterSign.UNCLEAR),
+        (None, "1:02", None, CounterSign.UNCLEAR),
     ],
 )
 def test_the_uptime_of_the_system_tells_only_what_holds_for_every_reading(
-    before: str | None, now: str | None, since: float | None, turn: Turn
+    before: str | None, now: str | None, since: float | None, sign: CounterSign
 ) -> None:
-    assert system_turn(before, now, since, SLACK) is turn
+    assert system_sign(before, now, since, SLACK) is sign

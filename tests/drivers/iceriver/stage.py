@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Final
 
 from contract.miner import Identity
 from drivers.base import Credentials, Firmware
-from drivers.iceriver import entry
 from drivers.iceriver.driver import Iceriver
+from drivers.iceriver.entry import ICERIVER
 from simulator.iceriver import firmware as images
 from tests.drivers.stage import MakeStage, timing
 
@@ -33,7 +33,7 @@ NEW: Final = ("ks5l", "ks5m")
 
 class Stage(MakeStage[Iceriver]):
     make = "iceriver"
-    entry: ClassVar[Any] = entry
+    entry: ClassVar[Any] = ICERIVER
     ports = ("http_port", "daemon_port")
     block = 200
     upload = b"firconfig"

@@ -23,13 +23,12 @@ from contract.errors import (
     UnsupportedError,
 )
 from contract.miner import Algorithm, Firmware, PowerMode
-from drivers.iceriver import daemon, state, web
-from drivers.iceriver.figures import fans_rpm, percent, rate_hs, runtime_s, temp_c, truth
-from drivers.iceriver.forms import FIELD_CAP_BYTES, TOTAL_CAP_BYTES, form_of
+from drivers.iceriver.changes import state
 from drivers.iceriver.identify import findings_of
 from drivers.iceriver.models import firmware_of, model_name, model_of, plain_name
-from drivers.iceriver.reading import algorithm_of, boards_of, faults_of, look_of, pools_of
-from drivers.iceriver.replies import (
+from drivers.iceriver.protocol import daemon, web
+from drivers.iceriver.protocol.forms import FIELD_CAP_BYTES, TOTAL_CAP_BYTES, form_of
+from drivers.iceriver.protocol.replies import (
     DaemonDecoder,
     DaemonSilentError,
     LoginExpiredError,
@@ -37,7 +36,16 @@ from drivers.iceriver.replies import (
     decode_web,
     error_of,
 )
-from drivers.objects import ObjectReader
+from drivers.iceriver.reading import figures
+from drivers.iceriver.reading.figures import fans_rpm, percent, rate_hs, runtime_s, temp_c, truth
+from drivers.iceriver.reading.snapshot import (
+    algorithm_of,
+    boards_of,
+    faults_of,
+    pools_of,
+    snapshot_of,
+)
+from drivers.protocol.objects import ObjectReader
 
 FAN = b'{"id":"fan","ret":{"code":0,"fans":[1028,1028,1028,1072]}}'
 BARE = b'{"ret":{"code":1007,"msg":"invalid"}'
@@ -520,7 +528,7 @@ def test_a_model_we_do_not_know_is_read_and_not_driven():
     assert "12345" in (found.identity.reason or "")
     assert model_of(found.identity.model) is None
     assert algorithm_of(None, found.algorithm_word) is Algorithm.KHEAVYHASH
-    assert look_of(panel(), None).moving.hashrate_hs == 6226e9
+    assert snapshot_of(panel(), None).moving.hashrate_hs == 6226e9
 
 
 def test_two_spellings_of_a_model_are_one():
@@ -556,7 +564,7 @@ def test_a_board_without_its_own_average_and_with_strange_kinds_is_read():
     [("0.00G", "2151G", None), ("2000G", "2151G", 2e12), ("1.18G", "37.68G", None)],
 )
 def test_a_rated_speed_that_cannot_be_is_none(ideal: str, rate: str, told: float | None):
-    look = look_of(panel(boards=[{"no": 1, "idealpow": ideal, "rtpow": rate}]), None)
+    look = snapshot_of(panel(boards=[{"no": 1, "idealpow": ideal, "rtpow": rate}]), None)
     assert look.ideal_hs == told
 
 
@@ -602,12 +610,12 @@ def test_health_flags_are_faults_and_the_one_for_heat_only_with_a_failed_sensor(
     ],
 )
 def test_a_mode_is_a_number_or_its_word(told: Any, mode: PowerMode | None):
-    assert state.mode_of(told) is mode
+    assert figures.mode_of(told) is mode
 
 
 def test_on_other_firmware_a_mode_is_a_word():
     told = [1, 0.0, "1", "sleep", "Normal", None]
-    assert [state.mode_in_words(each) for each in told] == [
+    assert [figures.mode_in_words(each) for each in told] == [
         *(None, None, None),
         *(PowerMode.SLEEP, PowerMode.NORMAL, None),
     ]

@@ -24,7 +24,7 @@ from drivers.base import (
     Resume,
     Suspend,
 )
-from drivers.iceriver import daemon, web
+from drivers.iceriver.protocol import daemon, web
 from tests.drivers.iceriver.stage import WRITABLE, Stage, stage
 
 URL: Final = "stratum+tcp://pool.example:3333"
@@ -100,7 +100,7 @@ async def test_what_the_test_above_looks_for_is_seen_when_it_is_sent() -> None:
         on.miner.tapped = True
         effect: Any = on.effect()
         wire, endpoint = on.driver.wire, on.driver.endpoint
-        from drivers.http import ResponseDecoder, build_request
+        from drivers.protocol.http import ResponseDecoder, build_request
 
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         request = build_request(

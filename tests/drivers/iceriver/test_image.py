@@ -7,10 +7,10 @@ import io
 import pytest
 
 from contract.errors import BadFirmwareError
-from drivers.iceriver.image import (
+from drivers.iceriver.protocol.image import (
     LONGEST_NAME,
     MOST_BYTES,
-    Image,
+    UploadImage,
     check,
     check_model,
     models_in,
@@ -146,7 +146,7 @@ def test_the_name_that_is_sent_holds_nothing_a_shell_could_take_amiss(name: str,
 
 def test_the_upload_is_one_part_with_a_closing_line() -> None:
     head, tail, kind = multipart(
-        Image(name="ks5l.bgz", size_bytes=3, content_type="application/octet-stream"), "mark"
+        UploadImage(name="ks5l.bgz", size_bytes=3, content_type="application/octet-stream"), "mark"
     )
     assert head + b"abc" + tail == (
         b'--mark\r\nContent-Disposition: form-data; name="file"; filename="ks5l.bgz"\r\n'

@@ -18,7 +18,7 @@ from contract.errors import (
     RefusedError,
     UnsupportedError,
 )
-from drivers.iceriver.logs import LogPage
+from drivers.iceriver.changes.logs import LogPage
 from tests.drivers.iceriver.stage import stage
 
 CAP = 8_000_000

@@ -7,7 +7,7 @@ import pytest
 from contract.errors import RefusedError, UnsupportedModeError
 from contract.miner import PowerMode
 from drivers.base import Mode, Plan, Resume, Suspend
-from drivers.iceriver.mode import Trend, disobedience
+from drivers.iceriver.changes.mode import Trend, disobedience
 from tests.drivers.iceriver.stage import NEW, OLD, WRITABLE, Stage, stage
 
 SLEEP, NORMAL = Mode(mode=PowerMode.SLEEP), Mode(mode=PowerMode.NORMAL)

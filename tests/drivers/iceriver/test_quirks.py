@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drivers.base import Depth
-from drivers.iceriver import reading
+from drivers.iceriver.reading import snapshot
 from tests.drivers.antminer.quirk import Patch, Quirk, fails_without_its_guard, returning
 from tests.drivers.iceriver.stage import stage
 
@@ -23,7 +23,7 @@ async def boards_a_thousand_times_too_high() -> None:
         assert moving.hashes
 
 
-QUIRKS = [Quirk(boards_a_thousand_times_too_high, returning(reading, "doubt_of", None))]
+QUIRKS = [Quirk(boards_a_thousand_times_too_high, returning(snapshot, "doubt_of", None))]
 IDS = [quirk.name for quirk in QUIRKS]
 
 

@@ -32,10 +32,11 @@ from contract.miner import (
 )
 from drivers import registry
 from drivers.base import Credentials, Depth, Driver, Light, Timing
-from drivers.iceriver import panel, state
+from drivers.iceriver.changes import state
 from drivers.iceriver.driver import DAEMON_EVERY_S, PANEL_EVERY_S, RELEARN_S
 from drivers.iceriver.identify import AWAY_REASON
-from drivers.iceriver.web import PANEL, Web
+from drivers.iceriver.protocol import panel
+from drivers.iceriver.protocol.web import PANEL, Web
 from drivers.wire import Wire
 from simulator.farm import Farm
 from simulator.iceriver import catalogue
@@ -177,7 +178,7 @@ async def test_another_make_is_sent_a_glance_at_its_page_and_nothing_else(others
         endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, daemon_port=9)
         wire = Wire(endpoint, VirtualClock(), timing())
         entry: Any = registry.DRIVERS[-1]
-        assert entry.MAKE is Make.ICERIVER
+        assert entry.make is Make.ICERIVER
         assert await entry.recognise(wire, VirtualClock(), timing(), factory_login) is None
         assert len(miner.wire_log) == 1
         assert miner.wire_log[0].data.startswith(b"GET / HTTP/1.1\r\n")

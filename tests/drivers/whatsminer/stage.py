@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Final
 
 from contract.miner import Identity
 from drivers.base import Credentials, Firmware
-from drivers.whatsminer import entry
 from drivers.whatsminer.driver import Whatsminer
+from drivers.whatsminer.entry import WHATSMINER
 from simulator.whatsminer import firmware as images
 from tests.drivers.stage import MakeStage, timing
 
@@ -32,7 +32,7 @@ ON_4028: Final = ("m20s", "m50s", "m60s-compat")
 
 class Stage(MakeStage[Whatsminer]):
     make = "whatsminer"
-    entry: ClassVar[Any] = entry
+    entry: ClassVar[Any] = WHATSMINER
     ports = ("http_port", "rpc_port", "v3_port")
     block = 180
     upload = b"update_firmware"

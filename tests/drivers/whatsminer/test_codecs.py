@@ -19,12 +19,12 @@ from contract.errors import (
     UnsupportedError,
     WriteDisabledError,
 )
-from drivers.whatsminer import api, frames
-from drivers.whatsminer.envelope import SALT_LONGEST, encrypt, token_of, unseal
-from drivers.whatsminer.md5crypt import md5crypt
-from drivers.whatsminer.repair import decode_json
-from drivers.whatsminer.rpc import request_for
-from drivers.whatsminer.tokens import AnswerDecoder, opened
+from drivers.whatsminer.protocol import api, frames
+from drivers.whatsminer.protocol.envelope import SALT_LONGEST, encrypt, token_of, unseal
+from drivers.whatsminer.protocol.md5crypt import md5crypt
+from drivers.whatsminer.protocol.repair import decode_json
+from drivers.whatsminer.protocol.rpc import request_for
+from drivers.whatsminer.protocol.tokens import AnswerDecoder, opened
 
 OK = b'{"STATUS":"S","When":5,"Code":131,"Msg":"API command OK","Description":""}'
 TOKEN = token_of("admin", "BQ5hoXV9", "jbzkfQls", "5626")

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.whatsminer.faults import FAULTS_CAP, Code, codes_of, codes_of_summary, faults_of
 from drivers.whatsminer.models import Cooling, cooling_of, plain_name
+from drivers.whatsminer.reading.faults import (
+    FAULTS_CAP,
+    Code,
+    codes_of,
+    codes_of_summary,
+    faults_of,
+)
 
 
 def test_every_way_of_writing_codes_is_read():

@@ -18,7 +18,7 @@ async def test_only_the_part_for_this_control_board_is_uploaded(key: str, tmp_pa
     async with stage(key) as on:
         change = on.newer(tmp_path)
         plan = await on.planned(change)
-        assert plan.data["size"] < Path(change.path).stat().st_size / 2
+        assert plan.data.size < Path(change.path).stat().st_size / 2
         assert plan.before["image"] == plan.before["control_board"]
 
 

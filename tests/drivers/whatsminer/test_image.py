@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from contract.errors import BadFirmwareError
-from drivers.whatsminer.image import HEADER_BYTES, select
+from drivers.whatsminer.protocol.image import HEADER_BYTES, select
 from simulator.whatsminer import firmware as images
 
 VERSION = "20270312.16.REL"

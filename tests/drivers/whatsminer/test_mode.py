@@ -1,4 +1,4 @@
-"""The power mode: believed when the miner reports it and its process began anew."""
+"""The power mode: believed when the miner reports it and its process began again."""
 
 from __future__ import annotations
 

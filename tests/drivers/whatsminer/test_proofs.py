@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from drivers.whatsminer.models import GENERATIONS, LEGACY
-from drivers.whatsminer.proofs import ALL, capabilities
+from drivers.whatsminer.proofs import GENERATIONS as DECLARED
 
 
 def test_every_generation_is_declared_and_legacy_can_do_nothing() -> None:
-    assert tuple(ALL) == GENERATIONS
-    assert capabilities(LEGACY) is None
-    assert capabilities(None) is None
-    assert capabilities("v4") is None
+    assert tuple(DECLARED) == GENERATIONS
+    assert DECLARED[LEGACY].changes == DECLARED[LEGACY].modes == ()
+    assert not DECLARED[LEGACY].log

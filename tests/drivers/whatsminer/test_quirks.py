@@ -14,9 +14,10 @@ from contract.miner import Endpoint, PowerMode, Reading
 from drivers import registry
 from drivers.antminer import identify as antminers
 from drivers.base import Credentials, Depth
-from drivers.whatsminer import driver, identify, reading, reading3
-from drivers.whatsminer.frames import PoolRow3
-from drivers.whatsminer.reading import Look
+from drivers.whatsminer import driver, identify
+from drivers.whatsminer.protocol.frames import PoolRow3
+from drivers.whatsminer.reading import snapshot, snapshot_v3
+from drivers.whatsminer.reading.snapshot import WhatsminerSnapshot
 from simulator.farm import Farm
 from tests.drivers.antminer.quirk import (
     Patch,
@@ -57,7 +58,7 @@ async def a_reply_too_long_for_one_recogniser_is_no_answer_for_the_others() -> N
             VirtualClock(),
             timing(),
         )
-        found = await registry.antminer.recognise(
+        found = await registry.ANTMINER.recognise(
             wire, VirtualClock(), timing(), lambda _: Credentials("root", "root")
         )
         assert found is None
@@ -155,14 +156,14 @@ async def a_miner_that_heats() -> None:
 
 def any_window(patch: Patch) -> None:
     """What the whole did in five minutes beside what its boards did in five seconds."""
-    patch.setattr(reading, "_WINDOWS", (("HS RT", "rate_5s"),))
+    patch.setattr(snapshot, "_WINDOWS", (("HS RT", "rate_5s"),))
 
 
-def as_it_was(look: Look, *_: Any) -> Look:
+def as_it_was(look: WhatsminerSnapshot, *_: Any) -> WhatsminerSnapshot:
     return look
 
 
-def by_the_summary_alone(look: Look, *_: Any) -> float | None:
+def by_the_summary_alone(look: WhatsminerSnapshot, *_: Any) -> float | None:
     return look.power_limit_w
 
 
@@ -183,12 +184,12 @@ QUIRKS = [
         returning(identify, "may_be_m3", value=False),
     ),
     Quirk(a_reply_too_long_for_one_recogniser_is_no_answer_for_the_others, a_cap_ends_it),
-    Quirk(boards_by_4028_a_thousand_times_too_high, returning(reading, "doubt_of", None)),
-    Quirk(boards_in_terahash_a_thousand_times_too_high, returning(reading, "doubt_of", None)),
-    Quirk(boards_by_v3_a_thousand_times_too_low, returning(reading3, "doubt_of", None)),
+    Quirk(boards_by_4028_a_thousand_times_too_high, returning(snapshot, "doubt_of", None)),
+    Quirk(boards_in_terahash_a_thousand_times_too_high, returning(snapshot, "doubt_of", None)),
+    Quirk(boards_by_v3_a_thousand_times_too_low, returning(snapshot_v3, "doubt_of", None)),
     Quirk(windows_differ_while_it_ramps_up, any_window),
     Quirk(coolant_only_by_the_supply, set_to(driver, "with_coolant", as_it_was)),
-    Quirk(rejected_by_its_other_name, set_to(reading3, "reject_percent", by_one_name)),
+    Quirk(rejected_by_its_other_name, set_to(snapshot_v3, "reject_percent", by_one_name)),
     Quirk(
         the_power_limit_of_one_without_a_summary,
         set_to(driver, "power_limit_w", by_the_summary_alone),

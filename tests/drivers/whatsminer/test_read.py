@@ -21,7 +21,8 @@ from contract.miner import (
 from drivers import registry
 from drivers.base import Credentials, Depth
 from drivers.whatsminer.driver import RELOOK_S, Whatsminer
-from drivers.whatsminer.reading import look_of, supply_of
+from drivers.whatsminer.entry import WHATSMINER
+from drivers.whatsminer.reading.snapshot import snapshot_of, supply_of
 from drivers.wire import Wire
 from simulator.farm import Farm
 from simulator.whatsminer import catalogue
@@ -166,10 +167,13 @@ async def test_the_password_follows_the_dialect():
         return factory_login(identity)
 
     async with stage("m60s", "refuses_4433") as on:
-        driver = Whatsminer(
-            on.driver.endpoint, Wire(on.driver.endpoint, on.clock, timing()), on.clock, timing(), login,
+        driver = WHATSMINER.open_driver(
+            Wire(on.driver.endpoint, on.clock, timing()),
+            on.clock,
+            timing(),
+            login,
             on.driver.identity,
-        )  # fmt: skip
+        )
         on.faults.clear()
         await driver.identify()
         assert logins == ["v2-compat", "v3"]
@@ -496,9 +500,9 @@ async def test_a_spoilt_reply_is_malformed_and_never_a_wrong_reading(key: str, v
 
 
 def test_a_summary_with_nothing_in_it_knows_nothing():
-    from drivers.whatsminer.api import Joined, Reply
+    from drivers.whatsminer.protocol.api import Joined, Reply
 
-    look = look_of(Joined(summary=Reply(STATUS="S", Code=131, Msg={"Elapsed": "?"})), None)
+    look = snapshot_of(Joined(summary=Reply(STATUS="S", Code=131, Msg={"Elapsed": "?"})), None)
     assert look.moving.hashrate_hs is None
     assert look.moving.uptime_kind is None
     assert look.moving.boards == ()

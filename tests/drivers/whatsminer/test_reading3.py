@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from contract.miner import Moving
-from drivers.whatsminer.frames import PoolRow3, StatusReply, decode_status
-from drivers.whatsminer.reading import Look
-from drivers.whatsminer.reading3 import (
+from drivers.whatsminer.protocol.frames import PoolRow3, StatusReply, decode_status
+from drivers.whatsminer.reading.snapshot import WhatsminerSnapshot
+from drivers.whatsminer.reading.snapshot_v3 import (
     heat_mode,
-    look_of_status,
     power_limit_w,
     reject_percent,
+    snapshot_of_status,
     with_coolant,
 )
 
@@ -47,7 +47,10 @@ def test_rejected_is_that_of_the_pool_in_use(rows: list[PoolRow3], percent: floa
 def test_the_power_limit_is_the_summarys_or_what_is_set(
     told_w: float | None, setting: dict[str, Any], miner: dict[str, Any], watts: float | None
 ):
-    assert power_limit_w(Look(moving=Moving(), power_limit_w=told_w), setting, miner) == watts
+    assert (
+        power_limit_w(WhatsminerSnapshot(moving=Moving(), power_limit_w=told_w), setting, miner)
+        == watts
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,7 @@ def test_heating_is_told_and_mining_alone_is_not(
 def test_a_supply_that_tells_of_coolant_has_some(
     is_liquid: bool | None, inlet_c: float | None, told: object, seen: tuple[Any, Any]
 ):
-    look = Look(moving=Moving(temp_inlet_c=inlet_c), is_liquid=is_liquid)
+    look = WhatsminerSnapshot(moving=Moving(temp_inlet_c=inlet_c), is_liquid=is_liquid)
     after = with_coolant(look, {"liquid-temperature": told})
     assert (after.is_liquid, after.moving.temp_inlet_c) == seen
 
@@ -109,6 +112,6 @@ def status(*boards: dict[str, Any]) -> StatusReply:
 def test_boards_that_do_not_tell_may_do_as_much_as_the_others(
     boards: tuple[dict[str, Any], ...], is_doubted: bool
 ):
-    look = look_of_status(status(*boards), None)
+    look = snapshot_of_status(status(*boards), None)
     assert look is not None
     assert (look.moving.hashrate_doubt is not None) is is_doubted

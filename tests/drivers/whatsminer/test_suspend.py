@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from drivers.base import Resume, Suspend
-from drivers.whatsminer import state
+from drivers.whatsminer.changes import state
 from tests.drivers.whatsminer.stage import WRITABLE, stage
 
 
@@ -32,7 +32,7 @@ async def test_what_is_as_wished_is_left_alone(key: str) -> None:
 
 
 def test_what_says_that_it_is_off_and_hashes_is_not_off() -> None:
-    off = state.State(mining=False, hashrate_hs=0.0)
+    off = state.WhatsminerState(mining=False, hashrate_hs=0.0)
     assert state.is_off(off)
     assert not state.is_off(msgspec.structs.replace(off, hashrate_hs=1e14))
     assert not state.is_off(msgspec.structs.replace(off, is_up=True))

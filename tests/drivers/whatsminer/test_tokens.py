@@ -24,10 +24,10 @@ from contract.errors import (
 )
 from contract.miner import Endpoint
 from drivers.base import Credentials
-from drivers.whatsminer.envelope import encrypt, padded, token_of, unseal
-from drivers.whatsminer.frames import frame
-from drivers.whatsminer.tokens import FULL_S, LIFE_S, Tokens
-from drivers.whatsminer.v3 import Api3
+from drivers.whatsminer.protocol.envelope import encrypt, padded, token_of, unseal
+from drivers.whatsminer.protocol.frames import frame
+from drivers.whatsminer.protocol.tokens import FULL_S, LIFE_S, Tokens
+from drivers.whatsminer.protocol.v3 import Api3
 from drivers.wire import Wire
 from tests.drivers.effects import MemoryEffect
 from tests.drivers.servers import FAST, address, serving

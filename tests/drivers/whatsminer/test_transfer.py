@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import MalformedError, MinerError, RefusedError
-from drivers.logfile import FileSink
-from drivers.objects import ObjectReader
-from drivers.whatsminer.envelope import encrypt, padded, token_of
-from drivers.whatsminer.frames import frame
-from drivers.whatsminer.transfer import (
+from drivers.changes.logfile import FileSink
+from drivers.protocol.objects import ObjectReader
+from drivers.whatsminer.protocol.envelope import encrypt, padded, token_of
+from drivers.whatsminer.protocol.frames import frame
+from drivers.whatsminer.protocol.transfer import (
     EmptyLogError,
     Framed4433,
     LogDecoder,

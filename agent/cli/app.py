@@ -1,0 +1,487 @@
+"""`miner-agent`: the daemon, and what an operator asks for by hand.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 outcome unknown. With `--json` the last line of stdout is one JSON document
+and nothing else goes there. Everything heavy is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import typer
+
+from agent.local.hints import by_hand
+from service.streams import lead_nowhere, stand_in
+
+if TYPE_CHECKING:
+    from agent.cli.commands import Reach
+    from agent.config.file import Config
+
+DEFAULT_CONFIG: Final = Path("/etc/miner-agent/config.toml")
+_PARAMS_CAP_BYTES: Final = 128 * 1024  # as much as a system takes on a command line
+app = typer.Typer(
+    name="miner-agent",
+    help="Carries out tasks on the miners of a farm, and proves what it did.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document as the last line.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help=f"The configuration file [{DEFAULT_CONFIG}].")
+]
+HttpPort = Annotated[int | None, typer.Option(min=1, max=65535, help="Where miners serve HTTP.")]
+RpcPort = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Where miners serve their API.")
+]
+V3Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port of WhatsMiner's API v3.")]
+DaemonPort = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Port of IceRiver's daemon.")
+]
+User = Annotated[str | None, typer.Option(help="User to log in with.")]
+PasswordFile = Annotated[Path | None, typer.Option(help="The file that holds its password.")]
+Timeout = Annotated[
+    float | None, typer.Option(min=0.1, max=3600, help="Seconds a miner may take to answer.")
+]
+DevicePace = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        max=10_000,
+        help="How many times faster than hardware the miners live; 1 but for simulated ones.",
+    ),
+]
+
+# With the blank line click keeps the lines as they are.
+_TASKS: Final = "\b\nTasks and their parameters:\n" + by_hand()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from agent.link.enroll import agent_version
+
+        sys.stdout.write(f"miner-agent {agent_version()}\n")
+        raise typer.Exit
+
+
+Host = Annotated[str, typer.Argument(help="The IPv4 address of a miner, or its name.")]
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
+    """Carries out tasks on the miners of a farm, and proves what it did."""
+
+
+@app.command()
+def run(config: ConfigFile = None, as_json: Json = False) -> None:
+    """Run the daemon until it is told to stop."""
+    from agent.cli.commands import run_daemon
+
+    path = config or DEFAULT_CONFIG
+    _end(run_daemon(_config(config, required=True, as_json=as_json), path), as_json)
+
+
+@app.command()
+def enroll(
+    code: Annotated[str, typer.Option(help="The one-time code it gave.")],
+    cloud: Annotated[
+        str | None, typer.Option(help="Where the cloud is: https://... [url in the config]")
+    ] = None,
+    config: ConfigFile = None,
+    state: Annotated[Path | None, typer.Option(help="The state folder, without a config.")] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="Certificate authority of the cloud.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Join a cloud: trade a one-time code for a token, kept in the state folder."""
+    from agent.cli.commands import run_enroll
+    from agent.config.file import Config
+
+    if state is not None and config is not None:
+        _usage("give --config or --state, not both", as_json)
+    used = Config() if state is not None else _config(config, required=False, as_json=as_json)
+    if state is not None:
+        used = used.model_copy(update={"state": used.state.model_copy(update={"dir": state})})
+    _end(run_enroll(used, cloud, code, ca_file), as_json)
+
+
+@app.command()
+def scan(
+    ranges: Annotated[
+        list[str] | None,
+        typer.Argument(help="Addresses, CIDR blocks, first-last, or names of hosts."),
+    ] = None,
+    config: ConfigFile = None,
+    http_port: HttpPort = None,
+    rpc_port: RpcPort = None,
+    v3_port: V3Port = None,
+    daemon_port: DaemonPort = None,
+    user: User = None,
+    password_file: PasswordFile = None,
+    timeout: Timeout = None,
+    device_pace: DevicePace = None,
+    as_json: Json = False,
+) -> None:
+    """Look through address ranges for miners, and tell what is at each address that answers."""
+    from agent.cli.commands import run_scan
+
+    reach = _reach(
+        config,
+        http_port,
+        rpc_port,
+        v3_port,
+        daemon_port,
+        user,
+        password_file,
+        timeout,
+        device_pace,
+        as_json,
+    )
+    if not ranges and not reach.config.miners.ranges:
+        _usage("give a range, or a config with [miners] ranges", as_json)
+    _end(run_scan(reach, _ranges(ranges, as_json) if ranges else (), quiet=as_json), as_json)
+
+
+@app.command()
+def read(
+    host: Host,
+    config: ConfigFile = None,
+    http_port: HttpPort = None,
+    rpc_port: RpcPort = None,
+    v3_port: V3Port = None,
+    daemon_port: DaemonPort = None,
+    user: User = None,
+    password_file: PasswordFile = None,
+    timeout: Timeout = None,
+    device_pace: DevicePace = None,
+    as_json: Json = False,
+) -> None:
+    """Read everything one miner tells."""
+    from agent.cli.commands import run_read
+
+    address = _address(host, as_json)
+    reach = _reach(
+        config,
+        http_port,
+        rpc_port,
+        v3_port,
+        daemon_port,
+        user,
+        password_file,
+        timeout,
+        device_pace,
+        as_json,
+    )
+    _end(run_read(reach, address), as_json)
+
+
+@app.command(epilog=_TASKS)
+def act(
+    host: Host,
+    task_name: Annotated[str, typer.Argument(help="For example miner.light.update.")],
+    params: Annotated[
+        str,
+        typer.Option(
+            help="The task's parameters, as JSON; @FILE takes them from a file and - from standard input, "
+            "where no other user of this host sees a password."
+        ),
+    ] = "{}",
+    logs: Annotated[Path, typer.Option(help="Where a log taken from the miner is put.")] = Path(),
+    config: ConfigFile = None,
+    http_port: HttpPort = None,
+    rpc_port: RpcPort = None,
+    v3_port: V3Port = None,
+    daemon_port: DaemonPort = None,
+    user: User = None,
+    password_file: PasswordFile = None,
+    timeout: Timeout = None,
+    device_pace: DevicePace = None,
+    as_json: Json = False,
+) -> None:
+    """Carry out one task at one miner, with proof; through the daemon, if one runs here."""
+    from agent.cli.commands import run_act
+
+    address = _address(host, as_json)
+    given = _task_params(host, task_name, params, as_json)
+    reach = _reach(
+        config,
+        http_port,
+        rpc_port,
+        v3_port,
+        daemon_port,
+        user,
+        password_file,
+        timeout,
+        device_pace,
+        as_json,
+    )
+    quiet = as_json and not sys.stderr.isatty()
+    _end(run_act(reach, address, task_name, given, logs, quiet=quiet), as_json)
+
+
+@app.command()
+def doctor(
+    config: ConfigFile = None,
+    user: Annotated[
+        str | None,
+        typer.Option(help="The user that the agent runs as [whose the state folder is]."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check config, disk, clock, limits, cloud and a few miners; say what to do, in words.
+
+    Exit code 1 when there is a problem; warnings alone leave it 0.
+    """
+    from agent.cli.doctor import run_doctor
+    from service.hostuser import find_user
+
+    try:
+        who = None if user is None else find_user(user)
+    except ValueError as error:
+        _usage(f"--user: {error}", as_json)
+    _end(run_doctor(_config_path(config) or DEFAULT_CONFIG, who), as_json)
+
+
+@app.command()
+def demo(
+    miners: Annotated[int, typer.Option(min=6, max=200, help="How many simulated miners.")] = 12,
+    once: Annotated[bool, typer.Option("--once", help="End after the table.")] = False,
+    time_scale: Annotated[
+        float, typer.Option(min=1, max=10_000, help="How much faster the simulated miners live.")
+    ] = 60.0,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep what the processes wrote in this folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Play every task the agent carries out on a simulated farm: cloud, farm and agent on loopback."""
+    try:
+        from agent.demo import DemoUnavailableError
+        from agent.demo import main as play
+    except ImportError as error:
+        _fail(
+            f"the demo needs more than the agent: pip install 'miner-agent[cloud]' ({error})",
+            as_json,
+        )
+    try:
+        code = play(miners=miners, once=once, as_json=as_json, time_scale=time_scale, keep=keep)
+    except DemoUnavailableError as error:
+        _fail(str(error), as_json)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """The entry point."""
+    stand_in()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:  # a signal, before or after the work itself
+        if "--json" in sys.argv:
+            document = {"ok": False, "error": {"message": "interrupted"}}
+            sys.stdout.write(json.dumps(document) + "\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        # whoever read our output has gone; nothing is left to tell
+        lead_nowhere()
+        sys.exit(1)
+    except Exception as error:
+        # wrong usage, as the parser words it; its class is not public
+        if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
+            raise
+        _in_our_words(error)
+        error.show()  # type: ignore[attr-defined]
+        if "--json" in sys.argv:
+            document = {"ok": False, "error": {"message": error.format_message()}}
+            sys.stdout.write(json.dumps(document) + "\n")
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _in_our_words(error: Any) -> None:
+    """What the parser says of a value that is none comes from the library that checks it, as its cause."""
+    found = getattr(error.__cause__, "errors", None)
+    if found is not None:
+        from contract.words import in_words
+
+        error.message = "; ".join(map(in_words, found(include_url=False)))
+
+
+def _end(outcome: tuple[int, dict[str, Any], str], as_json: bool) -> NoReturn:
+    """Print what a command brought, and exit with its code."""
+    code, document, text = outcome
+    try:
+        _print(document, text, as_json)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # as of a full disk
+        lead_nowhere()
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"the answer could not be written: {error.strerror}\n")
+        raise typer.Exit(code or 1) from None
+    raise typer.Exit(code)
+
+
+def _print(document: dict[str, Any], text: str, as_json: bool) -> None:
+    """Raises OSError."""
+    if as_json:
+        sys.stdout.write(json.dumps(document, default=str) + "\n")
+        sys.stdout.flush()
+        if not document.get("ok", False) and text:
+            sys.stderr.write(text.rstrip("\n") + "\n")
+    elif text:
+        # What a miner said is an answer also when it is bad news; only an error of the command is not.
+        stream = sys.stderr if "error" in document else sys.stdout
+        stream.write(text.rstrip("\n") + "\n")
+        stream.flush()
+
+
+def _fail(message: str, as_json: bool, code: int = 1) -> NoReturn:
+    _end((code, {"ok": False, "error": {"message": message}}, message), as_json)
+
+
+def _usage(message: str, as_json: bool) -> NoReturn:
+    _fail(f"usage: {message}", as_json, 2)
+
+
+def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[str, Any]:
+    """The parameters of a task that an agent carries out at one miner; whatever else ends the command."""
+    from agent.cli.render import result_text
+    from agent.local.hints import how_to_ask, not_by_hand, unknown_name
+    from agent.local.orders import failed
+    from agent.tasks.actions import ACTIONS, UnsupportedAction
+    from contract.errors import UnsupportedError
+    from contract.task import TaskName, parse_params
+
+    try:
+        name = TaskName(task_name)
+    except ValueError:
+        _usage(unknown_name(task_name), as_json)
+    action = ACTIONS.get(name)
+    if isinstance(action, UnsupportedAction):
+        result = failed(UnsupportedError(action.instead))
+        document = {"ok": False, "ip": host, "task_name": name, "result": result}
+        _end((1, document | {"error": result["error"]}, result_text(name, host, result)), as_json)
+    elsewhere = not_by_hand(name)
+    if elsewhere is not None:
+        _usage(elsewhere, as_json)
+    try:
+        given: Any = json.loads(_text_of(text))
+    except OSError as error:
+        _usage(f"--params {text}: {(error.strerror or str(error)).lower()}", as_json)
+    except UnicodeDecodeError:
+        _usage(f"--params {text}: it is not text in UTF-8", as_json)
+    except (ValueError, RecursionError) as error:
+        meant = f"; did you mean @{text}?" if _is_file(text) else ""
+        _usage(f"--params is not JSON: {error}{meant}\n{how_to_ask(name, host)}", as_json)
+    if not isinstance(given, dict):
+        _usage(f"--params: a JSON object is needed\n{how_to_ask(name, host)}", as_json)
+    try:
+        parse_params(name, given)
+    except ValueError as error:
+        _usage(f"--params: {error}\n{how_to_ask(name, host)}", as_json)
+    return given
+
+
+def _text_of(params: str) -> str:
+    """What stands after --params, or in the file or on standard input that it names. Raises OSError, ValueError."""
+    if params == "-":
+        data = sys.stdin.buffer.read(_PARAMS_CAP_BYTES + 1)
+    elif params.startswith("@"):
+        with Path(params[1:]).open("rb") as file:
+            data = file.read(_PARAMS_CAP_BYTES + 1)
+    else:
+        return params
+    if len(data) > _PARAMS_CAP_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return data.decode("utf-8-sig")  # some editors begin a file with a mark
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # too long to be a name
+        return False
+
+
+def _address(host: str, as_json: bool) -> str:
+    from agent.cli.targets import one_address
+
+    try:
+        return one_address(host)
+    except ValueError as error:
+        _usage(str(error), as_json)
+
+
+def _ranges(texts: list[str], as_json: bool) -> tuple[str, ...]:
+    from agent.cli.targets import ranges_in
+
+    try:
+        return ranges_in(texts)
+    except ValueError as error:
+        _usage(str(error), as_json)
+
+
+def _config_path(given: Path | None) -> Path | None:
+    return given or (DEFAULT_CONFIG if os.access(DEFAULT_CONFIG, os.R_OK) else None)
+
+
+def _config(given: Path | None, *, required: bool, as_json: bool) -> Config:
+    from agent.config.file import Config, ConfigError, load
+
+    path = _config_path(given)
+    if path is None and not required:
+        return Config()
+    try:
+        return load(path or DEFAULT_CONFIG)
+    except ConfigError as error:
+        elsewhere = "; or give --config FILE" if path is None else ""
+        _fail(f"{error}{elsewhere}", as_json, 2)
+
+
+def _reach(
+    config: Path | None,
+    http_port: int | None,
+    rpc_port: int | None,
+    v3_port: int | None,
+    daemon_port: int | None,
+    user: str | None,
+    password_file: Path | None,
+    timeout: float | None,
+    device_pace: float | None,
+    as_json: bool,
+) -> Reach:
+    from agent.cli.commands import Reach
+
+    if (user is None) != (password_file is None):
+        _usage("--user and --password-file go together", as_json)
+    return Reach.make(
+        _config(config, required=False, as_json=as_json),
+        ports={
+            "http_port": http_port,
+            "rpc_port": rpc_port,
+            "v3_port": v3_port,
+            "daemon_port": daemon_port,
+        },
+        user=user,
+        password_file=password_file,
+        timeout_s=timeout,
+        device_pace=device_pace,
+        daemon=not any((http_port, rpc_port, v3_port, daemon_port, user, device_pace)),
+    )

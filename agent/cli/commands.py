@@ -1,0 +1,429 @@
+"""What the commands do once their arguments are checked. Each gives (exit code, JSON document, text for people)."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+
+from agent.cli.foreground import StoppedError, run
+from agent.config.file import (
+    Config,
+    ConfigError,
+    why,
+)
+from agent.config.host import LogSection
+from agent.config.keyfiles import check_ca_file, read_secret
+from agent.config.miners import LOOPBACK_RANGE, PRIVATE_RANGES
+from agent.host.logs import set_up
+from agent.local.socket import LocalRefusedError, LocalReply, LocalRequest, NoDaemonError, calling
+from agent.miners.credentials import CredentialBook, CredentialRule, from_config
+from agent.miners.inventory import Inventory, known_miners
+from agent.miners.site import Site, open_site
+from agent.ports import CloudError, ScanSummary
+from agent.scan.scanner import FarmScanner
+from contract.clock import SystemClock
+from contract.errors import BadParamsError, ErrorCode, MinerError
+from contract.ranges import parse_range
+from contract.task import TaskName
+from drivers.base import Credentials, Depth, Driver
+from service.hostuser import is_root, owner_of
+from service.limits import raise_open_files
+from service.ownfolder import ForeignFolderError, check_files, check_folder
+
+Ended = tuple[int, dict[str, Any], str]
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+UNKNOWN: Final = 3
+BY_HAND: Final = (*PRIVATE_RANGES, LOOPBACK_RANGE)
+# What the daemon writes in its state folder besides its sinks, as `check_files` takes it.
+_STATE: Final = frozenset({"journal", "inventory", "buffer", "work", "logs"})
+_EXIT: Final = {"done": DONE, "not_done": FAILED, "unknown": UNKNOWN}
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """How this command reaches miners: the config, with what the command line says instead."""
+
+    config: Config
+    login: Credentials | None = None
+    password_file: Path | None = None
+    daemon: bool = True  # nothing on the command line that a running daemon would not know
+
+    @classmethod
+    def make(
+        cls,
+        config: Config,
+        *,
+        ports: dict[str, int | None],
+        user: str | None,
+        password_file: Path | None,
+        timeout_s: float | None,
+        device_pace: float | None = None,
+        daemon: bool,
+    ) -> Self:
+        """Arguments that are `None` leave the config's value."""
+        update: dict[str, Any] = {name: port for name, port in ports.items() if port is not None}
+        if timeout_s is not None:
+            update["read_timeout_s"] = timeout_s
+            update["connect_timeout_s"] = min(timeout_s, config.miners.connect_timeout_s)
+        if device_pace is not None:
+            update["device_pace"] = device_pace
+        changed = config.model_copy(update={"miners": config.miners.model_copy(update=update)})
+        login = None if user is None else Credentials(user, "")
+        return cls(changed, login, password_file, daemon)
+
+    def site(self, ranges: tuple[str, ...]) -> Site:
+        """The miners in these ranges. A person may name private addresses and those of this host whatever the
+        config allows the cloud; public ones have to be allowed there, and denied ones stay denied.
+
+        Raises ConfigError, and BadParamsError for what is not a range.
+        """
+        miners = self.config.miners
+        try:
+            for text in ranges:
+                parse_range(text)
+        except ValueError as error:
+            raise BadParamsError(str(error)) from None
+        config = self.config.model_copy(
+            update={"miners": miners.model_copy(update={"allowed": miners.allowed + BY_HAND})}
+        )
+        return open_site(config, SystemClock(), Inventory(None), self._book())
+
+    def _book(self) -> CredentialBook:
+        if self.login is None or self.password_file is None:
+            return from_config(self.config)
+        given = Credentials(self.login.user, read_secret(self.password_file))
+        everywhere = CredentialRule(
+            given,
+            range=parse_range("0.0.0.0-255.255.255.255"),
+            source=f"password of {self.password_file} (--user, --password-file)",
+        )
+        return CredentialBook((everywhere,), factory_defaults=False)
+
+    def advice(self, problem: str, driver: Driver | None, host: str) -> str:
+        """What a person may correct about an error of this code; empty where there is nothing to say."""
+        if problem == ErrorCode.AUTH_FAILED:
+            used = self._book().source(host, driver.identity if driver else None)
+            text = f"tried with {used}"
+            if self.login is None:
+                text += "; correct it there, or give --user and --password-file"
+            return text
+        if problem == ErrorCode.UNREACHABLE:
+            miners = self.config.miners
+            return (
+                f"is it a miner, and switched on? other ports than {miners.http_port} and "
+                f"{miners.rpc_port}: --http-port and --rpc-port"
+            )
+        return ""
+
+
+def run_daemon(config: Config, path: Path) -> Ended:
+    """The daemon, until SIGTERM. `path` is where its config was read from."""
+    from agent.daemon import NotEnrolledError
+    from agent.daemon import run as run_agent
+    from agent.journal import JournalTooNewError
+    from agent.sinks.registry import SINKS
+    from service.files import FolderLockedError
+    from service.notify import Notifier
+
+    set_up(config.log)
+    problem: BaseException | None = None
+    try:
+        check_files(config.state.dir, _STATE.union(*(each.state_files for each in SINKS)))
+        check_ca_file(config.cloud.ca_file)
+        run(run_agent(config, SystemClock(), Notifier()))
+    except* (
+        ConfigError, FolderLockedError, JournalTooNewError, ForeignFolderError, OSError
+    ) as errors:  # fmt: skip
+        problem = _first(errors)
+    if isinstance(problem, NotEnrolledError):
+        return _failed(f"{problem} --config {path}")
+    return (DONE, {"ok": True}, "") if problem is None else _failed(problem)
+
+
+def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | None) -> Ended:
+    """Join a cloud; the config's, where none is named."""
+    from agent.link.enroll import enroll
+
+    url = cloud or config.cloud.url
+    if url is None:
+        return _failed("usage: give --cloud URL, or a config with url in [cloud]", USAGE)
+    try:
+        check_ca_file(ca_file or config.cloud.ca_file)
+        check_folder(config.token_file.parent)
+        member = run(
+            enroll(
+                url,
+                code,
+                config.token_file,
+                owner=owner_of(config.state.dir) if is_root() else None,
+                ca_file=ca_file or config.cloud.ca_file,
+                proxy=config.cloud.proxy,
+            )
+        )
+    except ConfigError as error:
+        return _failed(error, USAGE)
+    except CloudError as error:
+        text = str(error)
+        if error.status is None:
+            text += f"; check that {url} is the cloud's address, and that it runs"
+        elif error.status in (400, 401, 403, 404, 410):
+            text += "; codes are made by: miner-cloud enroll-code"
+        return _failed(text)
+    except ForeignFolderError as error:
+        return _failed(error)
+    except OSError as error:
+        return _failed(f"{error.filename or config.token_file.parent}: {why(error)}")
+    except ValueError as error:
+        return _failed(error)
+    except StoppedError as error:
+        return _failed(
+            f"{error}; if the code was used up by now, miner-cloud enroll-code makes another",
+            UNKNOWN,
+        )
+    document = {"ok": True, **msgspec.to_builtins(member), "token_file": str(config.token_file)}
+    return DONE, document, f"enrolled as agent {member.agent_id}; token in {config.token_file}"
+
+
+def run_scan(reach: Reach, ranges: tuple[str, ...], *, quiet: bool) -> Ended:
+    """Look through ranges; a progress bar on stderr unless `quiet`."""
+    from agent.cli.render import ScanView
+
+    set_up(LogSection(level="error"))
+    raise_open_files()
+    view = ScanView(quiet=quiet)
+    scanner: FarmScanner | None = None
+    denied = 0
+
+    async def go() -> ScanSummary:
+        nonlocal scanner, denied
+        site = reach.site(ranges)
+        denied = site.territory.denied_of(ranges)
+        scanner = FarmScanner(
+            site.fleet,
+            site.territory,
+            reach.config.scan,
+            site.scan_ports,
+            SystemClock(),
+            on_hit=view.hit,
+        )
+        return await scanner.scan(ranges, view.progress)
+
+    try:
+        with view:
+            summary = run(go())
+    except (BadParamsError, ConfigError) as error:
+        return _failed(error, USAGE)
+    except (MinerError, OSError) as error:
+        return _failed(error)
+    except StoppedError as error:
+        so_far = None if scanner is None else scanner.so_far()
+        if so_far is None:
+            return stopped(error)
+        words = (
+            f"{error}: {view.total - so_far.addresses} of {view.total} addresses were not looked at"
+        )
+        document = {"ok": False, **msgspec.to_builtins(so_far), "denied": denied}
+        document["problem"] = {"message": words}
+        return error.exit_code, document, f"{view.table(so_far, denied)}\n{words}"
+    document = {"ok": True, **msgspec.to_builtins(summary), "denied": denied}
+    return DONE, document, view.table(summary, denied)
+
+
+def run_read(reach: Reach, host: str) -> Ended:
+    """One full reading. Exit 1 when only a part could be read; the part is shown."""
+    from agent.cli.render import reading_text
+
+    set_up(LogSection(level="error"))
+
+    async def go() -> tuple[Driver | None, Any, MinerError | None]:
+        site = reach.site((host,))
+        driver, _ = await site.fleet.look_at(host)
+        if driver is None:
+            return None, None, None
+        try:
+            return driver, await driver.read(Depth.FULL), None
+        except MinerError as error:
+            return driver, await driver.read(Depth.MOVING), error
+
+    try:
+        driver, reading, problem = run(go())
+    except ConfigError as error:
+        return _failed(error, USAGE)
+    except MinerError as error:
+        return _failed(error, advice=reach.advice(error.code, None, host))
+    except StoppedError as error:
+        return stopped(error)
+    if driver is None:
+        return _failed(f"what answers at {host} is not a miner this agent knows")
+    capabilities = driver.capabilities
+    document = {
+        "ok": problem is None,
+        "ip": host,
+        "identity": msgspec.to_builtins(driver.identity),
+        "reading": msgspec.to_builtins(reading),
+        "modes": list(capabilities.modes) if capabilities else [],
+        "problem": None,
+    }
+    if problem is None:
+        return DONE, document, reading_text(driver, reading, None)
+    words = "; ".join(filter(None, (str(problem), reach.advice(problem.code, driver, host))))
+    document["problem"] = {"code": problem.code.value, "message": words}
+    return FAILED, document, reading_text(driver, reading, f"{problem.code}: {words}")
+
+
+def run_act(
+    reach: Reach, host: str, name: str, params: dict[str, Any], logs: Path, *, quiet: bool
+) -> Ended:
+    """One task at one miner; what it waits for on stderr unless `quiet`."""
+    from agent.cli.render import result_text
+    from agent.local.hints import all_the_same
+
+    set_up(LogSection(level="error"))
+    request = LocalRequest(name=name, params=params, host=host)
+    asked = asyncio.Event()
+    try:
+        if name == TaskName.LOG:
+            logs.mkdir(parents=True, exist_ok=True)
+        result, advice = run(_act(reach, request, logs, asked, quiet=quiet))
+    except ConfigError as error:
+        return _failed(error, USAGE)
+    except LocalRefusedError as error:
+        return _failed(error)
+    except ConnectionError as error:
+        return UNKNOWN, {"ok": False, "error": {"message": str(error)}}, str(error)
+    except OSError as error:
+        return _failed(f"{error.filename or logs}: {why(error)}")
+    except StoppedError as error:
+        if not asked.is_set():
+            return stopped(error)
+        # Told so twice: whatever is known was not waited for.
+        return UNKNOWN, {"ok": False, "error": {"message": str(error)}}, str(error)
+    advice = advice or all_the_same(name, result)
+    code = _EXIT.get(str(result.get("outcome")), FAILED)
+    document = {"ok": code == DONE, "ip": host, "task_name": name, "result": result}
+    if advice:
+        document["advice"] = advice
+    return code, document, result_text(name, host, result, advice)
+
+
+async def _act(
+    reach: Reach, request: LocalRequest, logs: Path, asked: asyncio.Event, *, quiet: bool
+) -> tuple[dict[str, Any], str]:
+    """The task's result, and what a person may correct when it failed. Cancelled, it gives what is known by then, once
+    it has `asked` for anything.
+    """
+    if reach.daemon:
+        try:
+            return await _through_daemon(reach, request, logs, asked, quiet=quiet)
+        except NoDaemonError:
+            pass
+    return await _straight(reach, request, logs, asked, quiet=quiet)
+
+
+async def _through_daemon(
+    reach: Reach, request: LocalRequest, logs: Path, asked: asyncio.Event, *, quiet: bool
+) -> tuple[dict[str, Any], str]:
+    from agent.local.orders import left_open
+    from agent.local.progress import telling
+
+    async with calling(reach.config.socket_path, request) as call:
+        asked.set()
+        try:
+            async with telling(
+                SystemClock(), lambda: "waiting for the daemon to carry it out", quiet=quiet
+            ):
+                reply = await call.answer()
+        except asyncio.CancelledError:
+            try:
+                reply = await call.leave()
+            except TimeoutError:
+                reply = LocalReply()
+            if reply.result is None and reply.refused is None:
+                known = reply.known
+                task = "" if known is None or known.task_id is None else f" as task {known.task_id}"
+                return left_open(
+                    known, f"The daemon goes on with it and tells its cloud the outcome{task}."
+                ), ""
+    if reply.result is None:
+        raise LocalRefusedError(reply.refused or "the daemon gave no answer")
+    try:
+        await asyncio.to_thread(_bring, reply.result, logs, copy=True)
+    except OSError as error:  # what was done is done; only its file lies elsewhere
+        return reply.result, f"the file stays with the daemon: {why(error)}"
+    return reply.result, ""
+
+
+async def _straight(
+    reach: Reach, request: LocalRequest, logs: Path, asked: asyncio.Event, *, quiet: bool
+) -> tuple[dict[str, Any], str]:
+    from agent.daemon import policy_of
+    from agent.firmware.download import open_downloader
+    from agent.local.orders import LocalOrder, alone
+    from agent.local.progress import telling
+
+    clock, host = SystemClock(), request.host or ""
+    site = reach.site((host,) if host else ())
+    # Whom the daemon met elsewhere may show the MAC of the one at this address.
+    known = await asyncio.to_thread(known_miners, reach.config.state.dir / "inventory.db")
+    site.inventory.learn(known, clock.now())
+    site.fleet.restore()
+    scanner = FarmScanner(site.fleet, site.territory, reach.config.scan, site.scan_ports, clock)
+    order: LocalOrder | None = None
+    try:
+        downloader = open_downloader(reach.config)
+        async with alone(site, scanner, downloader, policy_of(reach.config), clock, logs) as here:
+            order = here.order(request)
+            asked.set()
+            async with telling(clock, order.phase, quiet=quiet):
+                result = await order.result()
+    except asyncio.CancelledError:
+        if order is None:
+            raise
+        result = order.interrupted()
+    await asyncio.to_thread(_bring, result, logs, copy=False)
+    code = str((result.get("error") or {}).get("code"))
+    driver = site.fleet.at(host)
+    if driver is not None and code == ErrorCode.UNREACHABLE and request.name == TaskName.FIRMWARE:
+        return result, ""  # where the file should be, or a miner that was there a moment ago
+    return result, reach.advice(code, driver, host)
+
+
+def _bring(result: dict[str, Any], logs: Path, *, copy: bool) -> None:
+    """Make the file of a result one in `logs`, and its path the one where it is now. `alone` has moved it there;
+    of a daemon's a copy is made. Raises OSError.
+    """
+    file = result.get("file")
+    if not file or not file.get("path"):
+        return
+    target = logs / Path(file["path"]).name
+    if copy:
+        shutil.copyfile(file["path"], target)
+    file["path"] = str(target.resolve())
+
+
+def stopped(error: StoppedError) -> Ended:
+    """A command that only looks, ended by a signal."""
+    return error.exit_code, {"ok": False, "error": {"message": str(error)}}, str(error)
+
+
+def _failed(problem: BaseException | str, code: int = FAILED, advice: str = "") -> Ended:
+    said = str(problem)
+    if isinstance(problem, OSError) and problem.strerror:
+        said = ": ".join(filter(None, (problem.filename and str(problem.filename), why(problem))))
+    text = "; ".join(filter(None, (said, advice)))
+    error: dict[str, Any] = {"message": text}
+    if isinstance(problem, MinerError):
+        error["code"] = problem.code.value
+    return code, {"ok": False, "error": error}, text
+
+
+def _first(errors: BaseExceptionGroup[Any]) -> BaseException:
+    each: BaseException = errors
+    while isinstance(each, BaseExceptionGroup):
+        each = each.exceptions[0]
+    return each

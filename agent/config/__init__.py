@@ -1,0 +1,1 @@
+"""The agent's one configuration file, section by section."""

@@ -1,0 +1,161 @@
+"""The agent's one configuration file, read once into one frozen model.
+
+Unknown keys are refused, every bound carries its unit in its name, and secrets are only ever named by
+the file that holds them. `config.example.toml` documents each key.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError, ValidationInfo, field_validator
+
+from agent.config.cloud import CloudSection
+from agent.config.fields import Section
+from agent.config.firmware import FirmwareSection
+from agent.config.host import HealthSection, LogSection, StateSection
+from agent.config.miners import CredentialEntry, MinersSection, ScanSection, TelemetrySection
+from agent.config.rigmonitor import RigMonitorSection
+from agent.config.tasks import LimitsSection, PolicySection
+from contract.ranges import parse_range
+from contract.words import faults_in
+
+# systemd hands a whole folder over as one file per name, each with the id of the folder in front.
+CREDENTIAL_ID = "secret"
+_LOGIN: Final = "unknown key; logins stand in [[credentials]]: range or mac, user, password_file"
+# What is said of keys that are looked for elsewhere: those of earlier versions, and those that are written there often.
+_INSTEAD: Final = {
+    "rigmonitor.power_ons_per_10_s": "is now power_ons_per_10_s in [limits]",
+    **{
+        f"{section}{key}": _LOGIN
+        for section in ("", "miners.")
+        for key in ("user", "username", "password", "password_file")
+    },
+}
+
+
+class ConfigError(Exception):
+    """The file cannot be used. The message names the key and the fix, one problem a line."""
+
+
+class Config(Section):
+    """The whole file."""
+
+    cloud: CloudSection = CloudSection()
+    state: StateSection = StateSection()
+    miners: MinersSection = MinersSection()
+    scan: ScanSection = ScanSection()
+    credentials: tuple[CredentialEntry, ...] = ()
+    policy: PolicySection = PolicySection()
+    limits: LimitsSection = LimitsSection()
+    firmware: FirmwareSection = FirmwareSection()
+    telemetry: TelemetrySection = TelemetrySection()
+    health: HealthSection = HealthSection()
+    rigmonitor: RigMonitorSection = RigMonitorSection()
+    log: LogSection = LogSection()
+
+    @field_validator("credentials")
+    @classmethod
+    def _distinct(
+        cls, entries: tuple[CredentialEntry, ...], _info: ValidationInfo
+    ) -> tuple[CredentialEntry, ...]:
+        keys = [each.mac or str(parse_range(each.range or "")) for each in entries]
+        if len(set(keys)) != len(keys):
+            raise ValueError("two entries speak of the same range or MAC")
+        return entries
+
+    @property
+    def token_file(self) -> Path:
+        """Where the agent's token lies, as `enroll` writes it."""
+        return self.cloud.token_file or self.state.dir / "token"
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the running daemon listens for commands given on this host."""
+        return self.state.dir / "agent.sock"
+
+
+def load(path: Path) -> Config:
+    """Read the file. Relative paths in it are taken from its folder, except that a secret which systemd
+    handed over (`LoadCredential=`) is found by its name. Raises ConfigError.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} is missing: copy config.example.toml there and set what differs"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {why(error)}") from None
+    try:
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # of numbers and lists without end, too
+        raise ConfigError(
+            f'{path}: not TOML: {error}; text stands in quotes (url = "https://..."), '
+            "numbers, true and false without, lists in [ ]"
+        ) from None
+    return parse(data, folder=path.parent, name=str(path))
+
+
+def parse(data: dict[str, Any], *, folder: Path = Path(), name: str = "config") -> Config:
+    """Check what a file held. Raises ConfigError with one line per problem."""
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        problems = [f"{name}: {each}" for each in faults_in(error, Config, instead=_INSTEAD)]
+        raise ConfigError("\n".join(problems)) from None
+    return _absolute(config, folder)
+
+
+def why(error: Exception) -> str:
+    """Why a file could not be used, without its number and without its path, which the caller names."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[:1].lower() + error.strerror[1:]
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
+    return str(error)
+
+
+def _absolute(config: Config, folder: Path) -> Config:
+    def plain(path: Path | None) -> Path | None:
+        return None if path is None else folder / path
+
+    def secret(path: Path) -> Path:
+        handed = os.environ.get("CREDENTIALS_DIRECTORY")
+        if handed and not path.is_absolute():
+            for name in (path.name, f"{CREDENTIAL_ID}_{path.name}"):
+                if (Path(handed) / name).exists():
+                    return Path(handed) / name
+        return folder / path
+
+    cloud, monitor = config.cloud, config.rigmonitor
+    token = None if cloud.token_file is None else secret(cloud.token_file)
+    return config.model_copy(
+        update={
+            "cloud": cloud.model_copy(
+                update={"token_file": token, "ca_file": plain(cloud.ca_file)}
+            ),
+            "state": config.state.model_copy(update={"dir": folder / config.state.dir}),
+            "credentials": tuple(
+                each.model_copy(update={"password_file": secret(each.password_file)})
+                for each in config.credentials
+            ),
+            "rigmonitor": monitor.model_copy(
+                update={
+                    "ca_file": plain(monitor.ca_file),
+                    "codes_file": monitor.codes_file and secret(monitor.codes_file),
+                    "miner": tuple(
+                        each.model_copy(
+                            update={
+                                "api_code_file": each.api_code_file and secret(each.api_code_file)
+                            }
+                        )
+                        for each in monitor.miner
+                    ),
+                }
+            ),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Firmware files: where they may come from, how they are fetched, how long they are kept."""

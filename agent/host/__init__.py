@@ -1,0 +1,1 @@
+"""The process on its host: logs, whether it lives, what it tells of itself."""

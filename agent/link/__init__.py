@@ -1,0 +1,1 @@
+"""The way to the cloud: joining it, asking it, asking again."""

@@ -1,0 +1,1 @@
+"""Orders given on this host: a socket, and tasks by the same path and with the same proof as those of the cloud."""

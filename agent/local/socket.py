@@ -1,0 +1,209 @@
+"""The daemon's door for commands given on this host: one JSON document each way over a unix socket. Who asked and
+closes their side before the answer is told what is known by then; the daemon goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+
+log = structlog.get_logger(__name__)
+_REQUEST_MAX: Final = 256 * 1024
+_REPLY_MAX: Final = 16 * 2**20
+_LEAVE_S: Final = 3.0  # for what is known of a task that nobody waits for any more
+
+
+class LocalRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Carry out one task at one address (`None`: at the agent as a whole)."""
+
+    name: str
+    params: dict[str, Any] = {}
+    host: str | None = None
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a task that has not ended. `proven_by`: by when what was sent shows at the latest, as text."""
+
+    task_id: str | None = None  # once it is taken on
+    sent: bool = False  # a byte of a change may have reached the miner
+    proven_by: str | None = None
+
+
+class LocalReply(msgspec.Struct, frozen=True, kw_only=True):
+    """`result` as tasks have it; or the sentence that says why it was not even begun; or, for who did not wait, what
+    was known by then.
+    """
+
+    result: dict[str, Any] | None = None
+    refused: str | None = None
+    known: Known | None = None
+
+
+class NoDaemonError(Exception):
+    """Nobody listens at the socket."""
+
+
+class LocalRefusedError(Exception):
+    """What a handler raises when a request cannot be begun; the message goes to whoever asked."""
+
+
+class LocalTask(Protocol):
+    """One request under way."""
+
+    async def result(self) -> dict[str, Any]:
+        """The task's result. Raises LocalRefusedError when it cannot be begun."""
+
+    def known(self) -> Known:
+        """What is known of it now."""
+
+
+Handler = Callable[[LocalRequest], LocalTask]
+
+
+class LocalServer:
+    """Listens in the state folder, for this user and root only (mode 0600)."""
+
+    def __init__(self, path: Path, handle: Handler) -> None:
+        self._path = path
+        self._handle = handle
+        self._server: asyncio.Server | None = None
+        self._callers: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Raises OSError. A socket file that a killed daemon left is replaced."""
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+        before = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(
+                self._serve, str(self._path), limit=_REQUEST_MAX
+            )
+        finally:
+            os.umask(before)
+
+    async def stop(self) -> None:
+        """Close the door; requests under way are cut."""
+        if self._server is None:
+            return
+        self._server.close()
+        for caller in tuple(self._callers):
+            caller.cancel()
+        await asyncio.gather(*self._callers, return_exceptions=True)
+        await self._server.wait_closed()
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._callers.add(task)
+        try:
+            await self._converse(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            log.info("local.cut")
+        finally:
+            self._callers.discard(task)
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = msgspec.json.decode(await reader.readline(), type=LocalRequest)
+        except (ValueError, RecursionError) as error:  # too long, or not a request
+            await _say(writer, LocalReply(refused=f"not a request: {error}"))
+            return
+        task = self._handle(request)
+        work = asyncio.create_task(self._reply(task), name="local")
+        leaving = asyncio.create_task(reader.read(1), name="local-leaving")
+        try:
+            await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                await _say(writer, work.result())
+                return
+            with contextlib.suppress(ConnectionError):  # killed: it hears nothing any more
+                await _say(writer, LocalReply(known=task.known()))
+            await work
+        finally:
+            for each in (work, leaving):
+                each.cancel()
+            await asyncio.gather(work, leaving, return_exceptions=True)
+
+    async def _reply(self, task: LocalTask) -> LocalReply:
+        try:
+            return LocalReply(result=await task.result())
+        except LocalRefusedError as error:
+            return LocalReply(refused=str(error))
+        except Exception as error:
+            log.exception("local.bug")
+            return LocalReply(refused=f"internal error in the daemon: {type(error).__name__}")
+
+
+async def listens(path: Path) -> bool:
+    """Whether a daemon has its door there. Raises PermissionError when this user may not knock."""
+    try:
+        _, writer = await asyncio.open_unix_connection(str(path))
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+    return True
+
+
+class Call:
+    """One request, made; see `calling`."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def answer(self) -> LocalReply:
+        """Wait for it. Raises ConnectionError when the daemon goes away meanwhile (what became of the task is then in
+        its journal).
+        """
+        line = await self._reader.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionError("the daemon went away before it answered")
+        return msgspec.json.decode(line, type=LocalReply)
+
+    async def leave(self) -> LocalReply:
+        """Wait no longer, though the daemon goes on: what is known by now (perhaps its end). Raises ConnectionError,
+        TimeoutError when the daemon does not say.
+        """
+        self._writer.write_eof()
+        async with asyncio.timeout(_LEAVE_S):
+            return await self.answer()
+
+
+@asynccontextmanager
+async def calling(path: Path, request: LocalRequest) -> AsyncIterator[Call]:
+    """Have a running daemon carry out a request. Raises NoDaemonError when none runs, PermissionError."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(path), limit=_REPLY_MAX)
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise NoDaemonError(str(path)) from None
+    try:
+        await _say(writer, request)
+        yield Call(reader, writer)
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def ask(path: Path, request: LocalRequest) -> LocalReply:
+    """The answer to one request. Raises what `calling` and `Call.answer` do."""
+    async with calling(path, request) as call:
+        return await call.answer()
+
+
+async def _say(writer: asyncio.StreamWriter, document: LocalRequest | LocalReply) -> None:
+    writer.write(msgspec.json.encode(document) + b"\n")
+    await writer.drain()

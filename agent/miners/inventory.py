@@ -1,0 +1,312 @@
+"""The miners this agent knows, kept through a restart. A convenience, not a proof: it is written behind."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+
+from contract.clock import to_text
+from contract.link import MinerKey
+from contract.miner import Identity
+from service.files import make_private
+
+log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS miners (
+    key TEXT PRIMARY KEY, ip TEXT NOT NULL, miner_id TEXT, identity BLOB NOT NULL,
+    first_seen_at TEXT NOT NULL, last_seen_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS login_refused (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+"""
+
+
+class MinerRecord(msgspec.Struct, kw_only=True):
+    """One known miner. `key` is its MAC, or `ip:<address>` for one that never told it, or that tells one which another
+    device has.
+    """
+
+    key: str
+    ip: str
+    identity: Identity
+    first_seen_at: str
+    last_seen_at: str
+    miner_id: str | None = None
+
+
+def key_of(mac: str | None, ip: str) -> str:
+    """What a miner is known by here."""
+    return mac or f"ip:{ip}"
+
+
+class Inventory:
+    """All records in memory; what changed is written by `flush`, off the loop.
+
+    A damaged or unwritable file costs only the memory over a restart, so it is logged and moved aside
+    rather than stopping the agent.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """`None` keeps nothing on disk."""
+        self._path = path
+        self._records: dict[str, MinerRecord] = {}
+        self._by_ip: dict[str, str] = {}
+        self._by_id: dict[str, str] = {}
+        self._dirty: set[str] = set()
+        self._gone: set[str] = set()
+        self._login_refused: set[str] = set()  # keys
+        self._login_noted = False  # since the last flush
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inventory")
+        self._db: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        """Read what an earlier run left."""
+        for record in await self._off_loop(self._load):
+            self._put(record)
+        if self._path is not None:
+            refused = set(await self._off_loop(login_refused, self._path))
+            self._login_refused = {key for ip in refused if (key := self._by_ip.get(ip))}
+
+    async def close(self) -> None:
+        """Write what is left and let go of the file."""
+        await self.flush()
+        await self._off_loop(self._close)
+        self._thread.shutdown()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def all(self) -> tuple[MinerRecord, ...]:
+        return tuple(self._records.values())
+
+    def by_key(self, key: str) -> MinerRecord | None:
+        return self._records.get(key)
+
+    def by_ip(self, ip: str) -> MinerRecord | None:
+        """Who was last seen at this address."""
+        return self._records.get(self._by_ip.get(ip, ""))
+
+    def by_id(self, miner_id: str) -> MinerRecord | None:
+        return self._records.get(self._by_id.get(miner_id, ""))
+
+    def seen(
+        self, ip: str, identity: Identity, at: datetime, *, has_twin: bool = False
+    ) -> tuple[MinerRecord, bool]:
+        """Note that this miner answered at this address. Gives its record, and whether it is new.
+
+        `has_twin`: its MAC is shown elsewhere, too. Then whoever was known by it stays so, and this one is known by its
+        address.
+        """
+        named = self._records.get(identity.mac or "")
+        is_second = has_twin and named is not None and named.ip != ip
+        key, now = key_of(None if is_second else identity.mac, ip), to_text(at)
+        old = self._records.get(key)
+        provisional = self._records.get(key_of(None, ip))
+        if key == identity.mac and provisional is not None:
+            # It has told its MAC by now, or is the only one to tell it.
+            self.forget(provisional.key)
+        record = MinerRecord(
+            key=key,
+            ip=ip,
+            identity=identity,
+            first_seen_at=old.first_seen_at if old else now,
+            last_seen_at=now,
+            miner_id=old.miner_id if old else None,
+        )
+        self._put(record)
+        self._dirty.add(key)
+        return record, old is None and provisional is None and not is_second
+
+    def learn(self, known: Mapping[str, Identity], at: datetime) -> None:
+        """Take over who is at which address, as `known_miners` gives it."""
+        for ip, identity in known.items():
+            self.seen(ip, identity, at, has_twin=True)
+
+    def forget(self, key: str) -> None:
+        """Drop one record."""
+        record = self._records.pop(key, None)
+        if record is None:
+            return
+        if self._by_ip.get(record.ip) == key:
+            del self._by_ip[record.ip]
+        if record.miner_id and self._by_id.get(record.miner_id) == key:
+            del self._by_id[record.miner_id]
+        self._dirty.discard(key)
+        self._gone.add(key)
+        self._note(key, refused=False)
+
+    def note_login(self, ip: str, *, refused: bool) -> None:
+        """Keep whether the miner at this address refuses our login, for whoever asks the file."""
+        if (key := self._by_ip.get(ip)) is not None:
+            self._note(key, refused=refused)
+
+    def learn_ids(self, keys: Iterable[MinerKey]) -> None:
+        """Keep the ids the cloud gave."""
+        for each in keys:
+            record = self._records.get(key_of(None, each.ip))
+            if record is None or record.identity.mac != each.mac:
+                record = self._records.get(key_of(each.mac, each.ip))
+            if record is not None and record.miner_id != each.id:
+                record.miner_id = each.id
+                self._by_id[each.id] = record.key
+                self._dirty.add(record.key)
+
+    async def flush(self) -> None:
+        """Write what changed since the last time, in one transaction."""
+        if not self._dirty and not self._gone and not self._login_noted:
+            return
+        rows = [
+            (
+                r.key,
+                r.ip,
+                r.miner_id,
+                msgspec.json.encode(r.identity),
+                r.first_seen_at,
+                r.last_seen_at,
+            )
+            for r in (self._records[key] for key in self._dirty)
+        ]
+        gone = [(key,) for key in self._gone]
+        refused = [(key,) for key in self._login_refused]
+        self._dirty.clear()
+        self._gone.clear()
+        self._login_noted = False
+        await self._off_loop(self._save, rows, gone, refused)
+
+    def _note(self, key: str, *, refused: bool) -> None:
+        if refused == (key in self._login_refused):
+            return
+        (self._login_refused.add if refused else self._login_refused.discard)(key)
+        self._login_noted = True
+
+    def _put(self, record: MinerRecord) -> None:
+        before = self._records.get(record.key)
+        if before is not None and self._by_ip.get(before.ip) == record.key:
+            del self._by_ip[before.ip]
+        self._records[record.key] = record
+        self._by_ip[record.ip] = record.key
+        if record.miner_id:
+            self._by_id[record.miner_id] = record.key
+
+    async def _off_loop(self, work: Callable[..., _T], *args: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
+
+    def _load(self) -> list[MinerRecord]:
+        if self._path is None:
+            return []
+        try:
+            return self._read_all(self._path)
+        except (sqlite3.DatabaseError, msgspec.DecodeError, OSError) as error:
+            log.warning("inventory.damaged", path=str(self._path), error=str(error))
+            self._close()
+        try:
+            self._path.replace(self._path.with_suffix(".damaged"))
+            return self._read_all(self._path)
+        except (sqlite3.DatabaseError, OSError) as error:
+            log.error("inventory.off", path=str(self._path), error=str(error))
+            self._close()
+            return []
+
+    def _read_all(self, path: Path) -> list[MinerRecord]:
+        make_private(path)
+        self._db = sqlite3.connect(path, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.executescript(_SCHEMA)
+        rows = self._db.execute(
+            "SELECT key, ip, miner_id, identity, first_seen_at, last_seen_at FROM miners ORDER BY last_seen_at"
+        )
+        return [
+            MinerRecord(
+                key=key,
+                ip=ip,
+                miner_id=miner_id,
+                identity=msgspec.json.decode(identity, type=Identity),
+                first_seen_at=first,
+                last_seen_at=last,
+            )
+            for key, ip, miner_id, identity, first, last in rows
+        ]
+
+    def _save(
+        self,
+        rows: list[tuple[object, ...]],
+        gone: list[tuple[str]],
+        refused: list[tuple[str]],
+    ) -> None:
+        if self._db is None:
+            return
+        try:
+            with self._db:
+                self._db.executemany("DELETE FROM miners WHERE key = ?", gone)
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO miners VALUES (?, ?, ?, ?, ?, ?)", rows
+                )
+                self._db.execute("DELETE FROM login_refused")  # few, or else all of one farm once
+                self._db.executemany("INSERT INTO login_refused VALUES (?)", refused)
+        except sqlite3.Error as error:
+            # the records are still in memory and are written whenever they next change
+            log.warning("inventory.not_written", error=str(error), rows=len(rows))
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+
+def known_miners(path: Path) -> dict[str, Identity]:
+    """Who is at which address, by the file of a daemon that may be running. Nothing there, or not readable: none."""
+    try:
+        with _reading(path) as db:
+            return {
+                str(ip): msgspec.json.decode(identity, type=Identity)
+                for ip, identity in db.execute("SELECT ip, identity FROM miners")
+            }
+    except (sqlite3.Error, msgspec.DecodeError):
+        return {}
+
+
+def login_refused(path: Path) -> list[str]:
+    """The addresses of the miners that refuse our login, by the same file, as the daemon saw it last."""
+    try:
+        with _reading(path) as db:
+            query = "SELECT ip FROM miners JOIN login_refused USING (key) ORDER BY ip"
+            return [str(ip) for (ip,) in db.execute(query)]
+    except sqlite3.Error:
+        return []
+
+
+def file_trouble(path: Path) -> str | None:
+    """What is wrong with a SQLite file, or `None`. Only reads; the file may be in use."""
+    try:
+        with _reading(path) as db:
+            word = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.Error as error:
+        return f"cannot be read: {error}"
+    return None if word == "ok" else f"damaged: {word}"
+
+
+# --- private -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A SQLite file that another process may have open. Raises sqlite3.Error."""
+    try:
+        is_file = path.is_file()  # a pipe would be waited for
+    except OSError:
+        is_file = False
+    if not is_file:
+        raise sqlite3.OperationalError("it is no file")
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=5)) as db:
+        yield db

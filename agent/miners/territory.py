@@ -1,0 +1,90 @@
+"""Which addresses this agent may touch: the local ceiling over every range and address the cloud names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent.config.miners import MinersSection, ranges_of
+from contract.errors import BadParamsError, PolicyRefusedError
+from contract.ranges import Range, merge, parse_range
+
+
+class Territory:
+    """Allowed ranges without the denied ones. What is configured to be scanned is always allowed."""
+
+    def __init__(self, section: MinersSection) -> None:
+        self.ranges = merge(ranges_of(section.ranges))
+        self._allowed = merge(ranges_of(section.allowed) + self.ranges)
+        self._denied = merge(ranges_of(section.denied))
+
+    def __contains__(self, ip: str) -> bool:
+        return any(ip in each for each in self._allowed) and not any(
+            ip in each for each in self._denied
+        )
+
+    def check(self, ip: str) -> None:
+        """Raises PolicyRefusedError for an address outside."""
+        if any(ip in each for each in self._denied):
+            raise PolicyRefusedError(f"{ip} is denied to this agent: see [miners] denied")
+        if ip not in self:
+            raise PolicyRefusedError(
+                f"{ip} is outside the addresses this agent may touch: "
+                "see [miners] allowed and ranges in its config"
+            )
+
+    def select(self, texts: Iterable[str], *, max_addresses: int) -> tuple[Range, ...]:
+        """The addresses to scan, merged, sorted and free of denied ones; nothing given = what is
+        configured. Raises BadParamsError for what is not a range, lies outside, is denied as a whole, or is
+        too much at once.
+        """
+        wanted = self._parsed(texts)
+        for each in wanted:
+            if not any(a.first <= each.first and each.last <= a.last for a in self._allowed):
+                raise BadParamsError(
+                    f"range {each} is outside the addresses this agent may scan: "
+                    "see [miners] allowed and ranges in its config"
+                )
+        left = tuple(part for each in wanted for part in self._without_denied(each))
+        total = sum(len(each) for each in left)
+        if not total:
+            given = ", ".join(map(str, wanted))
+            raise BadParamsError(
+                f"every address of {given} is denied: see [miners] denied in its config"
+            )
+        if total > max_addresses:
+            raise BadParamsError(
+                f"{total} addresses are more than the {max_addresses} this agent scans at once: "
+                "see [scan] max_addresses in its config"
+            )
+        return left
+
+    def denied_of(self, texts: Iterable[str]) -> int:
+        """How many addresses of these ranges a scan leaves out. Raises as `select`."""
+        wanted = self._parsed(texts)
+        left = (part for each in wanted for part in self._without_denied(each))
+        return sum(map(len, wanted)) - sum(map(len, left))
+
+    def _parsed(self, texts: Iterable[str]) -> tuple[Range, ...]:
+        given = tuple(texts)
+        if not given:
+            if not self.ranges:
+                raise BadParamsError(
+                    "no range was given and none is configured: see [miners] ranges"
+                )
+            return self.ranges
+        try:
+            return merge(parse_range(text) for text in given)
+        except ValueError as error:
+            raise BadParamsError(str(error)) from None
+
+    def _without_denied(self, span: Range) -> list[Range]:
+        first, parts = span.first, []
+        for denied in self._denied:
+            if denied.last < first or denied.first > span.last:
+                continue
+            if denied.first > first:
+                parts.append(Range(first, denied.first - 1))
+            first = denied.last + 1
+        if first <= span.last:
+            parts.append(Range(first, span.last))
+        return parts

@@ -1,0 +1,1 @@
+"""Finding miners: paced knocks at address ranges, by order and on its own."""

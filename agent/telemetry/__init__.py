@@ -1,0 +1,1 @@
+"""Readings: taken in turn, kept until the cloud has them."""

@@ -1,0 +1,1 @@
+"""What the replies of an AntMiner mean, in SI units."""

@@ -1,0 +1,1 @@
+"""What can be done to an IceRiver: a module for each kind of change, which plans it, makes it once and looks again."""

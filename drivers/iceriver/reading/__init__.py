@@ -1,0 +1,1 @@
+"""What the replies of an IceRiver mean, in SI units."""

@@ -1,0 +1,1 @@
+"""Wire formats that no make owns: bytes in, records out. No socket, no clock."""

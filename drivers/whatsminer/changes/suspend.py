@@ -1,0 +1,118 @@
+"""Mining of a WhatsMiner switched off and on again; the control board stays up. What is stored as the power mode stays
+too.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contract.errors import OutcomeUnknownError
+from drivers.base import Effect, Evidence, NoChange, NoData, Resume, Suspend, TypedPlan
+from drivers.changes.verification import Verification
+from drivers.changes.way import Way
+from drivers.watch import LOOK_EVERY_S, Seen, Watch, pause
+from drivers.whatsminer import proofs
+from drivers.whatsminer.changes import state
+from drivers.whatsminer.changes.orders import give
+from drivers.whatsminer.changes.state import WhatsminerState
+from drivers.whatsminer.driver import Whatsminer
+from drivers.whatsminer.models import COMPAT
+
+_WAKES_WITHIN_S: Final = 60.0
+_OFF: Final = {"cmd": "power_off", "respbefore": "true"}  # a text; a JSON true is not understood
+_ON: Final = {"cmd": "power_on"}
+_SERVICE: Final = "set.miner.service"
+
+_Watch = Verification[Whatsminer, NoData]
+
+
+class WhatsminerSwitch(Way[Whatsminer, NoData]):
+    """Off must last for a while: one firmware comes back by itself."""
+
+    changes = (Suspend, Resume)
+    data = NoData
+
+    async def plan(
+        self, miner: Whatsminer, change: Suspend | Resume
+    ) -> TypedPlan[NoData] | NoChange:
+        """Ask whether it is switched off now, or mines."""
+        is_resume = isinstance(change, Resume)
+        now = await (state.settled(miner) if is_resume else state.look(miner))
+        before = state.shown(now)
+        if state.is_mining(now) if is_resume else state.is_off(now):
+            return NoChange(change=change, before=before)
+        return TypedPlan(change=change, before=before, data=NoData(), raises_power=is_resume)
+
+    async def apply(self, miner: Whatsminer, plan: TypedPlan[NoData], effect: Effect) -> None:
+        if isinstance(plan.change, Suspend):
+            await give(miner, effect, v2=_OFF, v3=(_SERVICE, "stop"))
+        else:
+            await give(miner, effect, v2=_ON, v3=(_SERVICE, "start"))
+
+    async def verify(self, watch: _Watch) -> Evidence:
+        """Look until it is switched as wished."""
+        if isinstance(watch.plan.change, Suspend):
+            return await _stays_off(watch)
+        seen = await watch.until(
+            lambda: state.look(watch.miner), state.is_mining, latest_s=proofs.STARTS.latest_s
+        )
+        if seen.is_enough:
+            return watch.done(proofs.STARTS.signal, state.shown(seen.found))
+        return _ran_out(watch, seen)
+
+
+async def wake(miner: Whatsminer, effect: Effect) -> None:
+    """Switch mining on and wait until the miner says that it is. Raises as `apply`; a lost answer may be none."""
+    lost: OutcomeUnknownError | None = None
+    try:
+        await give(miner, effect, v2=_ON, v3=(_SERVICE, "start"))
+    except OutcomeUnknownError as error:
+        lost = error
+    watch = Watch(miner)
+    await pause(miner, LOOK_EVERY_S)
+    seen = await watch.until(
+        lambda: state.look(miner), lambda now: bool(now.mining), latest_s=_WAKES_WITHIN_S
+    )
+    seen.raise_lasting()
+    if lost is not None and not seen.is_enough:
+        raise lost
+
+
+async def _stays_off(watch: _Watch) -> Evidence:
+    miner = watch.miner
+    hold_s = proofs.HOLDS_S if miner.identity.generation == COMPAT else proofs.HOLDS_BRIEFLY_S
+    latest_s = proofs.STOPS.latest_s
+    seen = await watch.until(lambda: state.look(miner), state.is_off, latest_s=latest_s)
+    if not seen.is_enough:
+        return _ran_out(watch, seen)
+    off_since_s = watch.device_s
+    await watch.pause(LOOK_EVERY_S)
+    seen = await watch.until(
+        lambda: state.look(miner),
+        lambda now: not state.is_off(now) or watch.device_s - off_since_s >= hold_s,
+        latest_s=latest_s + hold_s,
+    )
+    after = state.shown(seen.found)
+    if not seen.is_enough or seen.found is None:
+        return _ran_out(watch, seen)
+    if state.is_off(seen.found):
+        return watch.done(proofs.STOPS.signal, after)
+    return watch.unknown(
+        after,
+        "it stopped mining and began again by itself: this firmware does not keep to it by port 4028; "
+        "update the firmware, or open its API v3 (port 4433)",
+    )
+
+
+def _ran_out(watch: _Watch, seen: Seen[WhatsminerState]) -> Evidence:
+    now, after = seen.found, state.shown(seen.found)
+    if now is None or seen.trouble is not None:
+        return watch.unseen(seen.trouble, after)
+    is_stop = isinstance(watch.plan.change, Suspend)
+    if now.mining is None or now.mining is not is_stop:
+        reason = "the miner shows neither that it mines nor that it is switched off"
+        return watch.unknown(after, reason)
+    signal = proofs.STOPS.signal if is_stop else proofs.STARTS.signal
+    return watch.not_done(
+        signal, after, f"the miner still {'mines' if is_stop else 'is switched off'}"
+    )

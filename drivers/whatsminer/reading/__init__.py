@@ -1,0 +1,1 @@
+"""What the replies of a WhatsMiner mean, in SI units."""

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from agent.config.fields import Section
+from agent.config.file import Config, ConfigError, load, parse
+from agent.config.keyfiles import check_ca_file, read_secret
+from agent.config.urls import check_cloud_url
+from agent.daemon import policy_of
+from contract.task import TaskName
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "config.example.toml"
+
+
+def uncommented(text: str) -> str:
+    """The example with every commented-out `key = value` or section switched on."""
+    lines = []
+    for line in text.splitlines():
+        bare = line.removeprefix("# ")
+        is_key = (
+            "=" in bare
+            and bare.split("=")[0].strip().strip('"').replace(".", "").replace("_", "").isalnum()
+        )
+        is_section = bare.startswith("[") and bare.endswith("]")
+        lines.append(bare if line.startswith("# ") and (is_key or is_section) else line)
+    return "\n".join(lines)
+
+
+def test_the_example_is_a_config() -> None:
+    config = load(EXAMPLE)
+    assert config.cloud.url == "https://cloud.example.net"
+    assert config.miners.ranges == ("192.168.1.0/24",)
+
+
+def test_the_example_shows_every_key_and_its_default() -> None:
+    shown = tomllib.loads(uncommented(EXAMPLE.read_text()))
+
+    def walk(section: type[BaseModel], data: dict[str, Any], path: str) -> None:
+        for name, field in section.model_fields.items():
+            assert name in data, f"{path}{name} is not in the example"
+            kind = field.annotation
+            if isinstance(kind, type) and issubclass(kind, Section):
+                walk(kind, data[name], f"{path}{name}.")
+
+    walk(Config, shown, "")
+    told, defaults = parse(shown), Config()
+    for section, key in [
+        (name, each)
+        for name in ("state", "scan", "policy", "telemetry", "health", "log")
+        for each in type(getattr(defaults, name)).model_fields
+    ]:
+        default = getattr(getattr(defaults, section), key)
+        if default is not None:
+            assert getattr(getattr(told, section), key) == default, f"{section}.{key}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[cloud]\nurl = 'http://cloud.example.net'", "clear"),
+        ("[cloud]\nurl = 'ftp://x'", "https"),
+        ("[cloud]\nurrl = 'https://x'", r"cloud.urrl: unknown key; did you mean url\?$"),
+        ("[cloud]\nurl = 'ftp://u:hunter2@x'", r"cloud.url: 'ftp://\*\*\*@x' is not an https"),
+        (
+            "[[credentials]]\nrange = '10.0.0.1'\nuser = 'a'\npasword_file = 'x'",
+            r"credentials.0.pasword_file: unknown key; did you mean password_file\?$",
+        ),
+        (
+            "[miners]\npassword = 'x'",
+            r"miners.password: unknown key; logins stand in \[\[credentials\]\]: ",
+        ),
+        (
+            "password_file = 'x'",
+            r"password_file: unknown key; logins stand in \[\[credentials\]\]: ",
+        ),
+        (
+            "[rigmonitor]\npower_ons_per_10_s = 5",
+            r"rigmonitor.power_ons_per_10_s: is now power_ons_per_10_s in \[limits\]$",
+        ),
+        *(
+            (
+                f"[limits]\npower_ons_per_10_s = {value}",
+                'limits.power_ons_per_10_s: must be "auto", or a whole number from 1 to 1000000$',
+            )
+            for value in ("0", "-3", "2.0", "true", "'5'", "'Auto'", "1000001")
+        ),
+        ("[miners]\nranges = ['10.0.0.300']", "miners.ranges.0"),
+        ("[telemetry]\ninterval_s = 0", "telemetry.interval_s"),
+        ("[limits.task_s]\n'miner.system.restart' = 3", "limits.task_s"),
+        ("[limits.task_s]\n'miner.tags.update' = 3", "carried out by the cloud"),
+        (
+            "[[credentials]]\nrange = '10.0.0.0/8'\nmac = '02:11:22:33:44:55'\npassword_file = 'x'",
+            "exactly one",
+        ),
+        ("[[credentials]]\nmac = 'zz'\npassword_file = 'x'", "MAC"),
+        ("[health]\nmetrics_host = '0.0.0.0'", "loopback"),
+        ("nonsense", "not TOML"),
+        ("[cloud]\nurl = https://x", "text stands in quotes"),
+        ("[cloud]\nurl = 'https://[::1'", r"cloud.url: 'https://\[::1' is not an https:// address"),
+        ("[cloud]\nurl = 'https://h:99999'", "cloud.url: 'https://h:99999' is not an https"),
+        ("[cloud]\nurl = 'https://h:0'", "cloud.url: 'https://h:0' is not an https"),
+        ("[cloud]\nurl = 'https://a b'", "cloud.url: 'https://a b' is not an https"),
+        (
+            "[cloud]\nproxy = 'proxy:3128'",
+            "cloud.proxy: 'proxy:3128' is not an http:// or https://",
+        ),
+        (
+            "[cloud]\nproxy = 'socks5://u:pw@p:1'",
+            r"cloud.proxy: 'socks5://\*\*\*@p:1' is not an http",
+        ),
+        ("[health]\nmetrics_host = 'localhost'", "'localhost' is not an IP address"),
+        ("[rigmonitor]\ndefault_coin_name = ' '", "default_coin_name: must not be empty"),
+        (
+            "[limits.task_s]\n'miner.paint' = 5.0",
+            "task_s: 'miner.paint' is no task name; there are: agent.scan",
+        ),
+        ("[firmware]\nallowed = ['lan']", "firmware.allowed.0: range 'lan' is not an IPv4 address"),
+        ("[firmware]\nallowed = ['fd00::/200']", "range 'fd00::/200' is not an IPv6 address"),
+        ("[miners]\nhttp_port = '80'", "miners.http_port: must be a whole number, without quotes"),
+        ("[miners]\nhttp_port = 80.5", "miners.http_port: must be a whole number"),
+        ("[miners]\nhttp_port = true", "miners.http_port: must be a whole number"),
+        ("[miners]\nhttp_port = 0", "miners.http_port: must be 1 or more"),
+        ("[miners]\nranges = '10.0.0.1'", "miners.ranges: must be a list"),
+        ("[telemetry]\ninterval_s = '5'", "telemetry.interval_s: must be a number, without quotes"),
+        ("[policy]\nread_only = 'yes'", "policy.read_only: must be true or false"),
+        ("[log]\nlevel = 'loud'", "log.level: must be 'debug', 'info', 'warning' or 'error'"),
+        ("[[credentials]]\npassword_file = 'x'", r"credentials.0: give exactly one"),
+        ("[[credentials]]\nrange = '10.0.0.1'", "credentials.0.password_file: is missing"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        load(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"nowhere\.toml is missing: copy config\.example\.toml"
+    ) as info:
+        load(tmp_path / "nowhere.toml")
+    assert str(info.value).count("nowhere.toml") == 1
+    assert "Errno" not in str(info.value)
+
+
+def test_a_certificate_authority_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    check_ca_file(None)
+    with pytest.raises(ConfigError, match=r"ca\.pem \(ca_file\) cannot be read: no such file"):
+        check_ca_file(path)
+    path.write_text("nothing")
+    with pytest.raises(ConfigError, match=r"ca\.pem \(ca_file\) holds no certificate"):
+        check_ca_file(path)
+
+
+def test_plain_http_is_for_this_host_only() -> None:
+    assert check_cloud_url("http://127.0.0.1:8080/") == "http://127.0.0.1:8080"
+    assert check_cloud_url("http://localhost:1") == "http://localhost:1"
+    assert check_cloud_url("http://[::1]:1") == "http://[::1]:1"
+    for url in ("http://10.0.0.1", "https://u:p@x", "https://x/?a=1", "x"):
+        with pytest.raises(ValueError):
+            check_cloud_url(url)
+
+
+def test_relative_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        "[state]\ndir = 'state'\n[cloud]\nca_file = 'ca.pem'\n"
+        "[[credentials]]\nrange = '10.0.0.0/8'\npassword_file = 'p'\n"
+    )
+    config = load(path)
+    assert config.state.dir == tmp_path / "state"
+    assert config.token_file == tmp_path / "state" / "token"
+    assert config.cloud.ca_file == tmp_path / "ca.pem"
+    assert config.credentials[0].password_file == tmp_path / "p"
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 5000, "a = " + "9" * 5000, "a = 1979-13-45", "a.b.c", "\x00"]
+)
+def test_a_file_that_is_no_toml_is_told_in_words(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.toml: not TOML: "):
+        load(path)
+
+
+def test_secrets_handed_over_by_systemd_are_found_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed = tmp_path / "handed"
+    handed.mkdir()
+    (handed / "secret_hall-1").write_text("x")
+    (handed / "token").write_text("x")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(handed))
+    path = tmp_path / "config.toml"
+    path.write_text(
+        "[cloud]\ntoken_file = 'token'\n"
+        "[[credentials]]\nrange = '10.0.0.0/8'\npassword_file = 'credentials/hall-1'\n"
+        "[[credentials]]\nrange = '10.1.0.0/16'\npassword_file = 'credentials/hall-2'\n"
+    )
+    config = load(path)
+    assert config.token_file == handed / "token"
+    assert config.credentials[0].password_file == handed / "secret_hall-1"
+    assert config.credentials[1].password_file == tmp_path / "credentials" / "hall-2"
+
+
+def test_a_secret_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("hush\n")
+    path.chmod(0o600)
+    assert read_secret(path) == "hush"
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod"):
+        read_secret(path)
+    path.chmod(0o600)
+    path.write_text("\n")
+    with pytest.raises(ConfigError, match="empty"):
+        read_secret(path)
+
+
+@pytest.mark.parametrize(
+    ("wished", "miners", "power_ons"),
+    [
+        ("auto", 0, 5),
+        ("auto", 500, 5),
+        ("auto", 501, 6),
+        ("auto", 10_000, 100),
+        (1, 10_000, 1),
+        (2000, 3, 2000),
+    ],
+)
+def test_how_many_miners_are_powered_on_at_a_time_follows_the_farm_or_is_a_number(
+    wished: int | str, miners: int, power_ons: int
+) -> None:
+    config = parse({"limits": {"power_ons_per_10_s": wished}})
+    assert policy_of(config).power_ons(miners) == power_ons
+
+
+def test_limits_are_per_task_name() -> None:
+    config = parse({"limits": {"task_s": {"miner.system.reboot": 120}}})
+    assert config.limits.task_s == {TaskName.REBOOT: 120.0}

@@ -1,0 +1,110 @@
+"""The daemon's own decisions: what the cloud may wish for, and what site policy becomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.config.file import ConfigError, parse
+from agent.daemon import Daemon, open_link, policy_of
+from agent.sinks.prometheus import GAUGES
+from agent.telemetry.poller import PollPlan
+from contract.link import Settings
+from contract.task import TaskName
+from service.notify import Notifier
+from tests.virtual_time import loop_clock
+
+
+def config_in(folder: Path, **sections):
+    state = folder / "state"
+    state.mkdir(exist_ok=True)
+    (state / "token").write_text("t")
+    (state / "token").chmod(0o600)
+    given = {
+        "cloud": {"url": "http://127.0.0.1:9"},
+        "state": {"dir": str(state)},
+        "miners": {"ranges": ["10.0.0.0/24"]},
+    }
+    return parse(given | sections)
+
+
+async def test_wishes_of_the_cloud_hold_inside_local_ceilings(tmp_path: Path) -> None:
+    config = config_in(tmp_path, telemetry={"min_interval_s": 10.0}, scan={"max_addresses": 300})
+    daemon = Daemon(config, loop_clock(), Notifier({}))
+    await daemon._follow(
+        Settings(
+            rev=1,
+            ranges=("10.0.1.0/24", "8.8.8.0/24", "10.0.0.0/8", "nonsense"),
+            poll_interval_s=1.0,
+            read_only=True,
+            auto_scan_s=1.0,
+        )
+    )
+    assert daemon._autoscan._ranges == ("10.0.0.0/24", "10.0.1.0/24")
+    assert daemon._autoscan._every_s == 60.0
+    assert daemon._telemetry.interval_s == 10.0
+    assert daemon._path.policy.rules.read_only
+    await daemon._follow(Settings(rev=2))
+    assert daemon._autoscan._ranges == ("10.0.0.0/24",)
+    assert daemon._telemetry.interval_s == 30.0
+    assert not daemon._path.policy.rules.read_only
+    await daemon._buffer.close()
+
+
+async def test_the_cloud_cannot_lift_a_local_read_only(tmp_path: Path) -> None:
+    config = config_in(tmp_path, policy={"read_only": True})
+    daemon = Daemon(config, loop_clock(), Notifier({}))
+    await daemon._follow(Settings(rev=1, read_only=False))
+    assert daemon._path.policy.rules.read_only
+    await daemon._buffer.close()
+
+
+async def test_how_many_miners_refuse_the_login_is_told_to_the_cloud_and_measured(
+    tmp_path: Path,
+) -> None:
+    daemon = Daemon(config_in(tmp_path), loop_clock(), Notifier({}))
+    assert daemon._beat({}).notices == ()
+    for number in (7, 8):
+        daemon._telemetry._plans[f"10.0.0.{number}"] = PollPlan(0.0, login_refused=True)
+    [notice] = daemon._beat({}).notices
+    assert notice.startswith("Miners that refuse our user or password: 2, 10.0.0.7 for one.")
+    assert "miner-agent doctor" in notice
+    assert daemon.figures()["miners_login_refused"] == 2
+    assert "miners_login_refused" in GAUGES
+    await daemon._buffer.close()
+
+
+def test_policy_is_what_the_config_says() -> None:
+    policy = policy_of(
+        parse(
+            {
+                "policy": {
+                    "forbidden_tasks": ["miner.firmware.update"],
+                    "refuse_hashing_reboot": False,
+                },
+                "miners": {"device_pace": 10},
+                "limits": {
+                    "power_effects": 3,
+                    "restart_wait_s": 30.0,
+                    "firmware_max_mb": 2,
+                    "disk_reserve_mb": 100,
+                    "task_s": {"miner.log.get": 5},
+                },
+            }
+        )
+    )
+    assert policy.rules.forbidden_tasks == (TaskName.FIRMWARE,)
+    assert not policy.rules.refuse_hashing_reboot
+    assert policy.limits.power_effects == 3
+    assert policy.restart_wait_s == 3.0  # the miners live ten times faster
+    assert policy.limits.firmware_max_mb == 2
+    assert policy.limits.disk_reserve_mb == 100
+    assert policy.limit_s(TaskName.LOG, 300) == 5
+
+
+def test_an_agent_without_a_cloud_or_a_token_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\[cloud\]"):
+        open_link(parse({}))
+    with pytest.raises(ConfigError, match="enroll"):
+        open_link(parse({"cloud": {"url": "https://x"}, "state": {"dir": str(tmp_path)}}))

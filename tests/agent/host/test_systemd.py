@@ -1,0 +1,79 @@
+"""The units, judged by systemd itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.real_time
+
+FOLDER = Path(__file__).resolve().parents[3] / "systemd"
+UNITS = ("miner-agent.service", "miner-cloud.service")
+ANALYZE = shutil.which("systemd-analyze")
+
+
+def analyze(*args: str) -> subprocess.CompletedProcess[str]:
+    if ANALYZE is None:
+        if os.environ.get("MINER_AGENT_REQUIRE_ALL") == "1":
+            pytest.fail("systemd-analyze is needed: install the package systemd")
+        pytest.skip("systemd-analyze is not installed")
+    return subprocess.run([ANALYZE, *args], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_finds_no_fault_with_the_unit(unit: str, tmp_path: Path) -> None:
+    # `verify` wants the program to be there, so the unit is shown one that is
+    text = (FOLDER / unit).read_text()
+    program = re.search(r"^ExecStart=(\S+)", text, re.MULTILINE)
+    assert program is not None
+    assert program[1].startswith("/opt/miner-agent/current/bin/")
+    (tmp_path / unit).write_text(text.replace(program[1], sys.executable))
+    done = analyze("verify", "--man=no", str(tmp_path / unit))
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_unit_is_hardened(unit: str) -> None:
+    done = analyze("security", "--offline=true", "--no-pager", str(FOLDER / unit))
+    exposure = re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)
+    assert exposure is not None, done.stderr
+    assert float(exposure[1]) <= 1.5
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_both_are_watched_bounded_and_started_again_for_ever(unit: str) -> None:
+    lines = (FOLDER / unit).read_text().splitlines()
+    assert {"Type=notify", "NotifyAccess=main", "WatchdogSec=60", "Restart=always"} <= {*lines}
+    assert any(line.startswith("MemoryMax=") for line in lines)
+    # of the unit, not of the service: there systemd would ignore it
+    assert lines.index("StartLimitIntervalSec=0") < lines.index("[Service]")
+
+
+def test_the_users_of_the_units_are_made_by_sysusers() -> None:
+    users = (FOLDER / "sysusers.d" / "miner-agent.conf").read_text()
+    for unit in UNITS:
+        user = re.search(r"^User=(\S+)", (FOLDER / unit).read_text(), re.MULTILINE)
+        assert user is not None
+        assert re.search(rf"^u {user[1]} ", users, re.MULTILINE)
+
+
+def test_the_programs_named_are_those_that_are_installed() -> None:
+    import tomllib
+
+    project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())["project"]
+    for unit in UNITS:
+        program = re.search(r"^ExecStart=\S+/bin/(\S+)", (FOLDER / unit).read_text(), re.MULTILINE)
+        assert program is not None
+        assert program[1] in project["scripts"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_both_can_tell_one_start_of_the_host_from_the_next(unit: str) -> None:
+    # /proc/sys/kernel/random/boot_id, which `contract.clock` reads
+    assert "\nProcSubset=all\n" in (FOLDER / unit).read_text()

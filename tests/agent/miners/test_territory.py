@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from agent.config.miners import MinersSection
+from agent.miners.territory import Territory
+from contract.errors import BadParamsError, PolicyRefusedError
+
+
+def test_only_private_addresses_are_touched_by_default() -> None:
+    territory = Territory(MinersSection())
+    assert "192.168.7.9" in territory
+    assert "8.8.8.8" not in territory
+    assert "127.0.0.1" not in territory
+    with pytest.raises(PolicyRefusedError, match="allowed"):
+        territory.check("8.8.8.8")
+
+
+def test_what_is_configured_to_be_scanned_is_allowed() -> None:
+    assert "203.0.113.9" in Territory(MinersSection(ranges=("203.0.113.0/28",)))
+
+
+def test_denied_addresses_are_cut_out_of_every_range() -> None:
+    territory = Territory(
+        MinersSection(denied=("192.168.1.1", "192.168.1.100-192.168.1.199", "192.168.1.254"))
+    )
+    spans = territory.select(["192.168.1.0/24"], max_addresses=1000)
+    assert [str(span) for span in spans] == [
+        "192.168.1.2-192.168.1.99",
+        "192.168.1.200-192.168.1.253",
+    ]
+    assert "192.168.1.150" not in territory
+
+
+def test_a_denied_address_is_told_from_one_outside() -> None:
+    territory = Territory(MinersSection(denied=("10.0.0.1-10.0.0.9",)))
+    with pytest.raises(PolicyRefusedError, match="denied to this agent"):
+        territory.check("10.0.0.5")
+    with pytest.raises(BadParamsError, match=r"every address of 10\.0\.0\.2-10\.0\.0\.4 is denied"):
+        territory.select(["10.0.0.2-4"], max_addresses=10)
+    assert territory.denied_of(["10.0.0.8-10.0.0.12"]) == 2
+
+
+def test_overlapping_ranges_are_visited_once() -> None:
+    spans = Territory(MinersSection()).select(["10.0.0.0/24", "10.0.0.128/25"], max_addresses=256)
+    assert [str(span) for span in spans] == ["10.0.0.1-10.0.0.254"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (["8.8.8.0/24"], "outside"),
+        (["10.0.0.0/8"], "more than the 1000"),
+        (["ten"], "not an IPv4"),
+        ([], "none is configured"),
+    ],
+)
+def test_a_range_that_may_not_be_scanned_is_refused_in_words(texts: list[str], words: str) -> None:
+    with pytest.raises(BadParamsError, match=words):
+        Territory(MinersSection()).select(texts, max_addresses=1000)
