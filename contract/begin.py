@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from contract.task import Outcome
+from contract.outcome import Outcome
 
 BEGIN_ID_CHARS = 128
 

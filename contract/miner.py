@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from contract.hiding import shown_url
+from contract.ports import PORTS
 
 
 class Make(StrEnum):
@@ -80,13 +81,13 @@ class Frozen(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
 
 
 class Endpoint(Frozen, frozen=True, kw_only=True):
-    """Where a miner listens. `v3_port` is WhatsMiner's, `daemon_port` IceRiver's."""
+    """Where a miner listens; what each port is for, `contract.ports` says."""
 
     host: str
-    http_port: int = 80
-    rpc_port: int = 4028
-    v3_port: int = 4433
-    daemon_port: int = 4111
+    http_port: int = PORTS["http_port"].number
+    rpc_port: int = PORTS["rpc_port"].number
+    v3_port: int = PORTS["v3_port"].number
+    daemon_port: int = PORTS["daemon_port"].number
 
 
 class Identity(Frozen, frozen=True, kw_only=True):

@@ -24,7 +24,6 @@ from pydantic import (
 )
 
 from contract.hiding import is_hidden
-from contract.outcome import Outcome as Outcome  # noqa: PLC0414 - a task ends with one: given on
 from contract.ranges import parse_range
 from contract.texts import POOL_SCHEMES, WEB_SCHEMES, hex_digits, not_blank, plain, prose, url
 from contract.words import faults_in

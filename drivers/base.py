@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
+from contract.errors import UnsupportedError
 from contract.miner import Endpoint, Identity, PowerMode, Reading
 from contract.outcome import Outcome
 
@@ -47,7 +48,7 @@ class PoolSetting(msgspec.Struct, frozen=True, kw_only=True):
     password: str | None = None
 
 
-class PoolSlot(msgspec.Struct, frozen=True, kw_only=True):
+class StoredPool(msgspec.Struct, frozen=True, kw_only=True):
     """One place for a pool as a miner stores it; an empty url is an unused place."""
 
     url: str = ""
@@ -70,7 +71,7 @@ class Reboot(Change, frozen=True, kw_only=True, tag="reboot"):
     force: bool = False
 
 
-class Firmware(Change, frozen=True, kw_only=True, tag="firmware"):
+class FirmwareUpdate(Change, frozen=True, kw_only=True, tag="firmware"):
     """Install the file at `path` (already on local disk, its size and checksum already checked)."""
 
     path: str
@@ -87,7 +88,7 @@ class Resume(Change, frozen=True, kw_only=True, tag="resume"):
     mode: PowerMode | None = None
 
 
-AnyChange = Light | Mode | Pools | Reboot | Firmware | Suspend | Resume
+AnyChange = Light | Mode | Pools | Reboot | FirmwareUpdate | Suspend | Resume
 EVERY_CHANGE: Final = ("light", "mode", "pools", "reboot", "firmware", "suspend", "resume")
 
 
@@ -237,6 +238,13 @@ class Depth(StrEnum):
     MOVING = "moving"  # every poll
     SLOW = "slow"  # + light, configured mode, faults
     FULL = "full"  # + everything static
+
+
+def check_drivable(identity: Identity, endpoint: Endpoint) -> None:
+    """Raise UnsupportedError for a miner that is only read, with the reason."""
+    if not identity.drivable:
+        reason = identity.reason or "its firmware is not one we write to"
+        raise UnsupportedError(f"{endpoint.host} is not driven: {reason}")
 
 
 class Driver(Protocol):

@@ -27,6 +27,7 @@ from drivers.base import (
     NoChange,
     Plan,
     Timing,
+    check_drivable,
 )
 from drivers.changes.identity import IdentityCheck, Who, check_whose, meant_by, who_is
 from drivers.changes.verification import Verification
@@ -55,24 +56,20 @@ class MinerDriver(ABC):
         self,
         ways: Ways[Any],
         wire: Wire,
-        clock: Clock,
-        timing: Timing,
         credentials: CredentialsFor,
+        identity: Identity,
     ) -> None:
         self.wire = wire
-        self.clock = clock
-        self.timing = timing
+        self.clock: Clock = wire.clock
+        self.timing: Timing = wire.timing
         self.allow_plain_reboot = False
         """Whether a hashing miner is rebooted without `force`."""
         self._ways = ways
         self._credentials = credentials
+        self._identity = identity
         self._ideal_hs: float | None = None
 
     # --- what a make adds ------------------------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def identity(self) -> Identity: ...
 
     @abstractmethod
     async def identify(self) -> Identity:
@@ -89,6 +86,11 @@ class MinerDriver(ABC):
         """
 
     # --- what it says of itself ------------------------------------------------------------------
+
+    @property
+    def identity(self) -> Identity:
+        """Who it was when last asked."""
+        return self._identity
 
     @property
     def endpoint(self) -> Endpoint:
@@ -193,10 +195,7 @@ class MinerDriver(ABC):
 
     def check_drivable(self) -> None:
         """Raise UnsupportedError if it is only read."""
-        identity = self.identity
-        if not identity.drivable:
-            reason = identity.reason or "its firmware is not one we write to"
-            raise UnsupportedError(f"{self.endpoint.host} is not driven: {reason}")
+        check_drivable(self.identity, self.endpoint)
 
     # --- for the makes ---------------------------------------------------------------------------
 

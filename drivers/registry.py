@@ -48,7 +48,7 @@ async def recognise(
     for entry in DRIVERS:
         wire = wire_factory(endpoint, clock, timing)
         try:
-            driver = await entry.recognise(wire, clock, timing, credentials)
+            driver = await entry.recognise(wire, credentials)
         except UnreachableError as error:
             silent.append(error)
         except MalformedError as error:
@@ -81,6 +81,6 @@ def open_driver(
     for entry in DRIVERS:
         if identity.make == entry.make:
             wire = wire_factory(endpoint, clock, timing)
-            driver: Driver = entry.open_driver(wire, clock, timing, credentials, identity)
+            driver: Driver = entry.open_driver(wire, credentials, identity)
             return driver
     raise UnsupportedError(f"there is no driver for {identity.make}")

@@ -17,6 +17,8 @@ from drivers.wire import Wire
 
 # The last order that went out: `at`, `boot`, and `ended` once its exchange has.
 ORDER_NOTE: Final = "order"
+# When a port that is no part of the mining process was seen away.
+OUTAGE_NOTE: Final = "outage_at"
 LOOK_EVERY_S: Final = 5.0
 _INTENT_NOTE: Final = "intent_at"
 _BOOT_NOTE: Final = "intent_boot"
@@ -35,7 +37,7 @@ class Watched(Protocol):
     def timing(self) -> Timing: ...
 
 
-class Seen(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+class LastLook(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """What looking again and again gave in the end."""
 
     found: T | None  # by the last look that succeeded
@@ -106,7 +108,7 @@ class Watch:
         *,
         latest_s: float,
         every_s: float = LOOK_EVERY_S,
-    ) -> Seen[T]:
+    ) -> LastLook[T]:
         """Look every `every_s` until that is enough, until `latest_s` (both device seconds, the second one as
         `device_s`), or until a look fails in a way that does not pass by itself: another miner answers, a password is
         refused. A silent miner is looked at again.
@@ -120,10 +122,10 @@ class Watch:
                 trouble = error
             else:
                 if is_enough(found):
-                    return Seen(found=found, trouble=None, is_enough=True)
+                    return LastLook(found=found, trouble=None, is_enough=True)
             is_over = self.device_s >= latest_s
             if is_over or (trouble is not None and not is_silent(trouble)):
-                return Seen(found=found, trouble=trouble, is_enough=False)
+                return LastLook(found=found, trouble=trouble, is_enough=False)
             await self.pause(every_s)
 
     @property

@@ -50,7 +50,7 @@ class Talker(Decoder[T_co], Protocol[T_co]):
         """What to send next, asked after each `feed` that gave no reply yet; `None` while it only listens."""
 
 
-class Sink(Protocol):
+class Drain(Protocol):
     """Where a decoder puts a body too big for memory. The miner is not read from while it drains."""
 
     async def drain(self) -> None:
@@ -80,8 +80,8 @@ class Wire:
     def __init__(self, endpoint: Endpoint, clock: Clock, timing: Timing) -> None:
         self.endpoint = endpoint
         self.exchanges = 0  # how many were begun
-        self._clock = clock
-        self._timing = timing
+        self.clock = clock
+        self.timing = timing
         self._lock = asyncio.Lock()
         self._quiet_until_mono = 0.0
         self._check: Callable[[], Awaitable[None]] | None = None
@@ -93,7 +93,7 @@ class Wire:
 
     def quiet_for(self, seconds: float) -> None:
         """Start no exchange for that long (a device that just got a reboot must not be disturbed)."""
-        self._quiet_until_mono = max(self._quiet_until_mono, self._clock.mono() + seconds)
+        self._quiet_until_mono = max(self._quiet_until_mono, self.clock.mono() + seconds)
 
     @contextmanager
     def checking(self, check: Callable[[], Awaitable[None]]) -> Iterator[None]:
@@ -114,7 +114,7 @@ class Wire:
         cap_bytes: int,
         effect: Effect | None = None,
         body: FileBody | None = None,
-        sink: Sink | None = None,
+        sink: Drain | None = None,
     ) -> T:
         """Send `request` (then `body`) and give what `decoder` makes of the answer.
 
@@ -152,7 +152,7 @@ class Wire:
             for _ in range(2):
                 link: _Link[bool] = _Link(_Never(), 0, None)
                 try:
-                    await self._connect(link, port, self._timing.connect_s)
+                    await self._connect(link, port, self.timing.connect_s)
                 except _UnansweredError:
                     continue
                 except UnreachableError:
@@ -170,14 +170,14 @@ class Wire:
 
     async def _quiet(self) -> None:
         """Wait for the end of a quiet window, which may be prolonged meanwhile."""
-        while (left_s := self._quiet_until_mono - self._clock.mono()) > 0:
-            await self._clock.sleep(left_s)
+        while (left_s := self._quiet_until_mono - self.clock.mono()) > 0:
+            await self.clock.sleep(left_s)
         self._quiet_until_mono = 0.0
 
     async def _read(self, port: int, request: bytes, link: _Link[T], deadline_s: float) -> T:
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
-        await self._connect(link, port, min(self._timing.connect_s, deadline_s))
+        await self._connect(link, port, min(self.timing.connect_s, deadline_s))
         timer = loop.call_at(end, link.expire, deadline_s)
         try:
             link.write(request)
@@ -236,7 +236,7 @@ class Wire:
         """Connect; gives what is left of the deadline."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await self._connect(link, port, min(self._timing.connect_s, deadline_s))
+        await self._connect(link, port, min(self.timing.connect_s, deadline_s))
         return deadline_s - (loop.time() - began)
 
     def _still(self, link: _Link[T], port: int) -> None:
@@ -305,7 +305,7 @@ class _LostError(UnreachableError):
 class _Link(asyncio.Protocol, Generic[T]):
     """One connection, feeding one decoder. The first thing that settles `reply` wins."""
 
-    def __init__(self, decoder: Decoder[T], cap_bytes: int, sink: Sink | None) -> None:
+    def __init__(self, decoder: Decoder[T], cap_bytes: int, sink: Drain | None) -> None:
         self.reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self.is_lost = False
         self._asked = False  # whether anything was sent
@@ -435,7 +435,7 @@ class _Link(asyncio.Protocol, Generic[T]):
         if not self.reply.done():
             self.reply.set_exception(error)
 
-    async def _drain(self, sink: Sink) -> None:
+    async def _drain(self, sink: Drain) -> None:
         try:
             await sink.drain()
         except Exception as error:  # noqa: BLE001 - carried to the caller, whatever it is

@@ -98,7 +98,9 @@ def _why_not(folder: Path, who: HostUser) -> str | None:
 def _fix(folder: Path, those: Iterable[Path], who: HostUser) -> str:
     if all(each.lstat().st_uid == who.uid for each in those):
         return f"chmod -R u+rwX {folder}"
-    return f"chown -R {who.name}: {folder}"
+    # Of one without a name, chown wants the group said, too.
+    group = who.gid if who.name.isdecimal() else ""
+    return f"chown -R {who.name}:{group} {folder}"
 
 
 def _is_sound(path: Path) -> bool:

@@ -66,19 +66,8 @@ CLOCK_CALLS = {
 }  # fmt: skip
 MAY_READ_A_CLOCK = ("contract/clock.py", "simulator/*")
 
-# Among which no two classes have one name.
-CLASSES_BY_NAME = ("bench", "cloud", "contract", "service", "simulator")
-
 # Whose folders are small enough to be read from the list of their files.
-READ_AT_A_GLANCE = (
-    "contract",
-    "service",
-    "cloud",
-    "simulator",
-    "bench",
-    "tests/cloud",
-    "tests/simulator",
-)
+READ_AT_A_GLANCE = (*ROOMS, "bench", "tests")
 FILES_OF_A_FOLDER = 22
 
 
@@ -215,7 +204,7 @@ def test_nobody_reads_a_clock_but_the_clock() -> None:
 
 def test_no_two_classes_have_one_name() -> None:
     bearers: dict[str, list[str]] = {}
-    for room in CLASSES_BY_NAME:
+    for room in (*ROOMS, "bench"):
         for path in sorted((ROOT / room).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
                 if isinstance(node, ast.ClassDef):
@@ -229,9 +218,37 @@ def test_every_module_says_what_it_is_for() -> None:
     assert silent == []
 
 
+def test_what_all_makes_share_knows_none_of_them() -> None:
+    makes = {path.parent.name for path in (ROOT / "drivers").glob("*/entry.py")}
+    wrong = [
+        f"{path}:{line} imports {module}"
+        for path, tree in sources()
+        if path.startswith("drivers/") and path != "drivers/registry.py"
+        for line, module in imports(tree)
+        if module.startswith("drivers.")
+        and (make := module.split(".")[1]) in makes
+        and path.split("/")[1] != make
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("room", "not_from"), [("protocol", ("reading", "changes")), ("reading", ("changes",))]
+)
+def test_bytes_know_no_meaning_and_meaning_no_change(room: str, not_from: tuple[str, ...]) -> None:
+    wrong = [
+        f"{path}:{line} imports {module}"
+        for path, tree in sources()
+        if path.startswith("drivers/") and path.split("/")[-2] == room
+        for line, module in imports(tree)
+        if module.startswith("drivers.") and set(module.split(".")[1:3]) & set(not_from)
+    ]
+    assert wrong == []
+
+
 def test_a_folder_is_read_at_a_glance() -> None:
     folders = [ROOT / room for room in READ_AT_A_GLANCE]
-    folders += [each for room in folders for each in room.rglob("*/")]
+    folders += [each for room in folders for each in room.rglob("*/") if each.name != "__pycache__"]
     files = {each: [f for f in each.iterdir() if f.is_file()] for each in folders}
     full = {str(each.relative_to(ROOT)): len(held) for each, held in files.items()}
     assert {name: number for name, number in full.items() if number > FILES_OF_A_FOLDER} == {}

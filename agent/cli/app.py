@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import inspect
 import io
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
 from agent.local.hints import by_hand
+from contract.ports import PORTS
 from service.streams import lead_nowhere, stand_in
 
 if TYPE_CHECKING:
@@ -39,14 +43,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document as t
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help=f"The configuration file [{DEFAULT_CONFIG}].")
 ]
-HttpPort = Annotated[int | None, typer.Option(min=1, max=65535, help="Where miners serve HTTP.")]
-RpcPort = Annotated[
-    int | None, typer.Option(min=1, max=65535, help="Where miners serve their API.")
-]
-V3Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port of WhatsMiner's API v3.")]
-DaemonPort = Annotated[
-    int | None, typer.Option(min=1, max=65535, help="Port of IceRiver's daemon.")
-]
+Ports = dict[str, int | None]  # by name; `None`: as the config says
 User = Annotated[str | None, typer.Option(help="User to log in with.")]
 PasswordFile = Annotated[Path | None, typer.Option(help="The file that holds its password.")]
 Timeout = Annotated[
@@ -74,6 +71,31 @@ def _version(wanted: bool) -> None:
 
 
 Host = Annotated[str, typer.Argument(help="The IPv4 address of a miner, or its name.")]
+
+
+def with_ports(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with an option for each of the PORTS, which it takes together as `ports`."""
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        ports = {name: given.pop(name) for name in PORTS}
+        command(**given, ports=ports)
+
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[int | None, typer.Option(min=1, max=65535, help=port.about)],
+        )
+        for name, port in PORTS.items()
+    ]
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        parameters += options if parameter.name == "ports" else [parameter]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {each.name: each.annotation for each in parameters}
+    return wrapped
 
 
 @app.callback()
@@ -121,16 +143,15 @@ def enroll(
 
 
 @app.command()
+@with_ports
 def scan(
     ranges: Annotated[
         list[str] | None,
         typer.Argument(help="Addresses, CIDR blocks, first-last, or names of hosts."),
     ] = None,
     config: ConfigFile = None,
-    http_port: HttpPort = None,
-    rpc_port: RpcPort = None,
-    v3_port: V3Port = None,
-    daemon_port: DaemonPort = None,
+    *,
+    ports: Ports,
     user: User = None,
     password_file: PasswordFile = None,
     timeout: Timeout = None,
@@ -142,10 +163,7 @@ def scan(
 
     reach = _reach(
         config,
-        http_port,
-        rpc_port,
-        v3_port,
-        daemon_port,
+        ports,
         user,
         password_file,
         timeout,
@@ -158,13 +176,12 @@ def scan(
 
 
 @app.command()
+@with_ports
 def read(
     host: Host,
     config: ConfigFile = None,
-    http_port: HttpPort = None,
-    rpc_port: RpcPort = None,
-    v3_port: V3Port = None,
-    daemon_port: DaemonPort = None,
+    *,
+    ports: Ports,
     user: User = None,
     password_file: PasswordFile = None,
     timeout: Timeout = None,
@@ -177,10 +194,7 @@ def read(
     address = _address(host, as_json)
     reach = _reach(
         config,
-        http_port,
-        rpc_port,
-        v3_port,
-        daemon_port,
+        ports,
         user,
         password_file,
         timeout,
@@ -191,6 +205,7 @@ def read(
 
 
 @app.command(epilog=_TASKS)
+@with_ports
 def act(
     host: Host,
     task_name: Annotated[str, typer.Argument(help="For example miner.light.update.")],
@@ -203,10 +218,8 @@ def act(
     ] = "{}",
     logs: Annotated[Path, typer.Option(help="Where a log taken from the miner is put.")] = Path(),
     config: ConfigFile = None,
-    http_port: HttpPort = None,
-    rpc_port: RpcPort = None,
-    v3_port: V3Port = None,
-    daemon_port: DaemonPort = None,
+    *,
+    ports: Ports,
     user: User = None,
     password_file: PasswordFile = None,
     timeout: Timeout = None,
@@ -220,10 +233,7 @@ def act(
     given = _task_params(host, task_name, params, as_json)
     reach = _reach(
         config,
-        http_port,
-        rpc_port,
-        v3_port,
-        daemon_port,
+        ports,
         user,
         password_file,
         timeout,
@@ -457,10 +467,7 @@ def _config(given: Path | None, *, required: bool, as_json: bool) -> Config:
 
 def _reach(
     config: Path | None,
-    http_port: int | None,
-    rpc_port: int | None,
-    v3_port: int | None,
-    daemon_port: int | None,
+    ports: Ports,
     user: str | None,
     password_file: Path | None,
     timeout: float | None,
@@ -473,15 +480,10 @@ def _reach(
         _usage("--user and --password-file go together", as_json)
     return Reach.make(
         _config(config, required=False, as_json=as_json),
-        ports={
-            "http_port": http_port,
-            "rpc_port": rpc_port,
-            "v3_port": v3_port,
-            "daemon_port": daemon_port,
-        },
+        ports=ports,
         user=user,
         password_file=password_file,
         timeout_s=timeout,
         device_pace=device_pace,
-        daemon=not any((http_port, rpc_port, v3_port, daemon_port, user, device_pace)),
+        daemon=not any((*ports.values(), user, device_pace)),
     )

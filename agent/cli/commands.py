@@ -27,6 +27,7 @@ from agent.ports import CloudError, ScanSummary
 from agent.scan.scanner import FarmScanner
 from contract.clock import SystemClock
 from contract.errors import BadParamsError, ErrorCode, MinerError
+from contract.outcome import Outcome
 from contract.ranges import parse_range
 from contract.task import TaskName
 from drivers.base import Credentials, Depth, Driver
@@ -42,7 +43,11 @@ UNKNOWN: Final = 3
 BY_HAND: Final = (*PRIVATE_RANGES, LOOPBACK_RANGE)
 # What the daemon writes in its state folder besides its sinks, as `check_files` takes it.
 _STATE: Final = frozenset({"journal", "inventory", "buffer", "work", "logs"})
-_EXIT: Final = {"done": DONE, "not_done": FAILED, "unknown": UNKNOWN}
+_EXIT: Final[dict[str, int]] = {
+    Outcome.DONE: DONE,
+    Outcome.NOT_DONE: FAILED,
+    Outcome.UNKNOWN: UNKNOWN,
+}
 
 
 class Reach(msgspec.Struct, frozen=True):

@@ -9,7 +9,8 @@ import msgspec
 from agent.journal.states import terminal_status
 from contract.errors import ErrorCode, MinerError
 from contract.hiding import shown_url
-from contract.task import Outcome, TaskStatus
+from contract.outcome import Outcome
+from contract.task import TaskStatus
 from drivers.base import Evidence, NoChange
 
 MESSAGE_CHARS = 1000  # text from a miner can be in a message, so it is cut

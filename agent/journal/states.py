@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Final
 
 from contract.errors import ErrorCode
-from contract.task import TERMINAL, Outcome, TaskStatus
+from contract.outcome import Outcome
+from contract.task import TERMINAL, TaskStatus
 
 
 class State(StrEnum):

@@ -15,7 +15,8 @@ from contract.clock import BootTime, to_text
 from contract.errors import ErrorCode, StorageFullError
 from contract.hiding import hidden
 from contract.link import LogLine
-from contract.task import Outcome, TaskStatus
+from contract.outcome import Outcome
+from contract.task import TaskStatus
 from drivers.base import Plan
 from drivers.watch import intent_notes
 

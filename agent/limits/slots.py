@@ -11,7 +11,7 @@ from typing import Self
 from agent.limits.pacer import Pacer, Ticket
 from agent.limits.policy import Policy
 from contract.clock import Clock
-from drivers.base import AnyChange, Firmware, Light, Plan, Pools
+from drivers.base import AnyChange, FirmwareUpdate, Light, Plan, Pools
 
 
 class _Gates:
@@ -48,12 +48,12 @@ class Slots:
     def turn(self, change: AnyChange) -> PowerTurn:
         """For the orders of one change that raises power."""
         return PowerTurn(
-            self._firmware if isinstance(change, Firmware) else None, self._pacer.leave()
+            self._firmware if isinstance(change, FirmwareUpdate) else None, self._pacer.leave()
         )
 
     def asking(self, plan: Plan) -> AbstractAsyncContextManager[None]:
         """For the beginning of what the cloud grants, until it may send: taken before its turn, never the other way."""
-        return self._asking_firmware if isinstance(plan.change, Firmware) else self._asking
+        return self._asking_firmware if isinstance(plan.change, FirmwareUpdate) else self._asking
 
     def applying(self, plan: Plan) -> AbstractAsyncContextManager[None]:
         """For the write, its connect and its wait for an effect's slot."""

@@ -34,7 +34,8 @@ from contract.link import (
     ReportReply,
     ReportRequest,
 )
-from contract.task import SPECS, Kind, Outcome, TaskName
+from contract.outcome import Outcome
+from contract.task import SPECS, Kind, TaskName
 from drivers.base import LogFile
 from drivers.watch import ORDER_NOTE
 
@@ -235,7 +236,7 @@ def failed(error: MinerError) -> dict[str, Any]:
     """The result of a task that could not even be begun."""
     return {
         "status": "failed",
-        "outcome": "not_done",
+        "outcome": Outcome.NOT_DONE.value,
         "verified": False,
         "evidence": {},
         "error": {"code": error.code.value, "message": str(error)},

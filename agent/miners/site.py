@@ -13,6 +13,7 @@ from agent.miners.inventory import Inventory
 from agent.miners.territory import Territory
 from contract.clock import Clock
 from contract.miner import Endpoint
+from contract.ports import PORTS
 from drivers.base import Timing
 
 
@@ -46,13 +47,7 @@ def open_site(
     from drivers.registry import open_driver, recognise
 
     timing = config.miners.timing()
-    ports = Endpoint(
-        host="",
-        http_port=config.miners.http_port,
-        rpc_port=config.miners.rpc_port,
-        v3_port=config.miners.v3_port,
-        daemon_port=config.miners.daemon_port,
-    )
+    ports = Endpoint(host="", **{name: getattr(config.miners, name) for name in PORTS})
     territory = Territory(config.miners)
     fleet = Fleet(
         inventory,

@@ -21,7 +21,7 @@ from contract.task import (
 from drivers.base import (
     AnyChange,
     Change,
-    Firmware,
+    FirmwareUpdate,
     Light,
     Mode,
     Pools,
@@ -45,7 +45,7 @@ class ChangeAction(NamedTuple):
 class FirmwareAction(NamedTuple):
     """A change that needs a file on local disk first."""
 
-    kind: type[Change] = Firmware
+    kind: type[Change] = FirmwareUpdate
 
 
 class LookAction(NamedTuple):

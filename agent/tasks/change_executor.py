@@ -41,8 +41,9 @@ from contract.errors import (
 )
 from contract.link import MinerRef
 from contract.miner import Endpoint
-from contract.task import Outcome
-from drivers.base import AnyChange, Change, Driver, Evidence, NoChange, Plan
+from contract.outcome import Outcome
+from drivers.base import AnyChange, Change, Driver, Evidence, NoChange, Plan, check_drivable
+from drivers.watch import OUTAGE_NOTE
 
 # What a miner says only when it has not done what was asked.
 NOT_EXECUTED: Final = (
@@ -67,8 +68,6 @@ NOT_YET: Final = (
 PASSING: Final = (MalformedError, BusyError, ServiceAwayError)
 # Refusals that name a failure better than what the miner shows afterwards.
 NAMING: Final = (*NOT_EXECUTED, PolicyRefusedError, StorageFullError)
-# What drivers call the silence that proves a boot; after a restart it may be seen before a driver is there to see it.
-OUTAGE_NOTE: Final = "outage_at"
 LOOK_AGAIN_S: Final = 2.0
 ONCE_MORE_S: Final = 0.2
 WHO_S: Final = 15.0
@@ -108,11 +107,8 @@ class ChangeExecutor:
         """
 
         async def ask(driver: Driver) -> None:
-            identity, capabilities = driver.identity, driver.capabilities
-            kind = str(change.__struct_config__.tag)
-            if not identity.drivable:
-                reason = identity.reason or "its firmware is not one we write to"
-                raise UnsupportedError(f"{driver.endpoint.host} is not driven: {reason}")
+            check_drivable(driver.identity, driver.endpoint)
+            kind, capabilities = str(change.__struct_config__.tag), driver.capabilities
             if capabilities is not None and kind not in capabilities.changes:
                 raise UnsupportedError(
                     f"{capabilities.make} {capabilities.generation} takes no {kind}"
@@ -169,6 +165,7 @@ class ChangeExecutor:
                     # Once may be a busy moment of our own host, which has just begun: only twice is a proof.
                     await self._later(task, error, ONCE_MORE_S)
                 else:
+                    # After a restart an outage may be seen before a driver is there to see it.
                     if is_away and OUTAGE_NOTE not in effect.notes:
                         await effect.note(OUTAGE_NOTE, to_text(self._clock.now()))
                     await self._later(task, error)

@@ -23,7 +23,8 @@ from contract.errors import (
     MinerError,
     StorageFullError,
 )
-from contract.task import Kind, Outcome, Params, parse_params
+from contract.outcome import Outcome
+from contract.task import Kind, Params, parse_params
 from drivers.watch import intent_age_s
 
 TICK_S: Final = 0.25

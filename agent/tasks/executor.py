@@ -21,7 +21,7 @@ from agent.tasks.look_executor import LookExecutor
 from contract.clock import Clock
 from contract.errors import UnsupportedError
 from contract.task import FirmwareParams, Kind
-from drivers.base import Firmware, Reboot
+from drivers.base import FirmwareUpdate, Reboot
 from drivers.watch import intent_notes
 
 
@@ -77,10 +77,10 @@ class TaskExecutor:
         checked, before a change is planned; its limit begins then: until then it waits for others.
         """
         assert isinstance(task.params, FirmwareParams)
-        await self._changes.check(task, Firmware)
+        await self._changes.check(task, FirmwareUpdate)
         async with self._files.file(task.params.firmware_url, task.params.sha256) as path:
             task.log.info("The firmware file was downloaded.")
-            change = Firmware(path=str(path), target_version=task.params.target_version)
+            change = FirmwareUpdate(path=str(path), target_version=task.params.target_version)
             return await self._changes.carry_out(task, change)
 
     async def _look(self, task: ActiveTask, action: LookAction) -> Settlement:

@@ -18,7 +18,8 @@ from agent.tasks.active import ActiveTask
 from agent.tasks.gate import Gate
 from contract.clock import Clock
 from contract.errors import BadParamsError, RefusedError
-from contract.task import Outcome, ScanParams
+from contract.outcome import Outcome
+from contract.task import ScanParams
 from drivers.base import Evidence, LogFile
 
 PROGRESS_S: Final = 2.0  # between two progress lines of a scan

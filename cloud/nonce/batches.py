@@ -30,10 +30,10 @@ from contract.nonce import (
     nonce_time,
 )
 from contract.nonce_items import BatchDetail, BatchHead, BatchItem, Skip
+from contract.outcome import Outcome
 from contract.task import (
     SPECS,
     Kind,
-    Outcome,
     ParamsError,
     TaskName,
     TaskStatus,

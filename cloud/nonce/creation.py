@@ -33,6 +33,7 @@ from contract.nonce_items import (
     CreateSummary,
     Skip,
 )
+from contract.outcome import Outcome
 from contract.task import SPECS, TaskStatus
 
 Row = Mapping[str, Any]
@@ -198,7 +199,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             | own
             | {
                 "status": TaskStatus.SUCCEED,
-                "result": {"outcome": "done", "verified": True, "evidence": evidence},
+                "result": {"outcome": Outcome.DONE.value, "verified": True, "evidence": evidence},
             }
         )
 

@@ -28,6 +28,7 @@ from contract.nonce_items import (
     TaskError,
     TaskItem,
 )
+from contract.outcome import Outcome
 from contract.task import TaskName, TaskStatus
 
 SignUrl = Callable[[str, str], str]  # (task id, file name) -> URL
@@ -123,7 +124,7 @@ def is_unknown(row: ListedTask) -> bool:
     """Whether nobody knows if the miner was changed: said so, or begun and never heard of again."""
     outcome = (row.result or {}).get("outcome")
     if outcome is not None:
-        return bool(outcome == "unknown")
+        return bool(outcome == Outcome.UNKNOWN)
     return row.pending_at is not None and row.status == TaskStatus.TIMED_OUT
 
 

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import msgspec
 
-from contract.clock import Clock
 from contract.errors import (
     ServiceAwayError,
     UnreachableError,
@@ -16,14 +15,14 @@ from contract.errors import (
 from contract.miner import Firmware, Identity, Reading, Slow, Static
 from drivers.antminer import proofs
 from drivers.antminer.identify import AntminerFindings, ask_mac, ask_who, classify, examine
-from drivers.antminer.models import OLD, AntminerModel, spec_for
+from drivers.antminer.models import OLD, AntminerSpec, spec_for
 from drivers.antminer.protocol.cgi import Cgi
-from drivers.antminer.protocol.replies import Joined, Reply
-from drivers.antminer.protocol.rpc import MOVING, Rpc
+from drivers.antminer.protocol.replies import AntminerJoined, AntminerReply
+from drivers.antminer.protocol.rpc import MOVING, AntminerRpc
 from drivers.antminer.reading import braiins
 from drivers.antminer.reading.slow import Meter, look_slowly
 from drivers.antminer.reading.snapshot import AntminerSnapshot, snapshot_of
-from drivers.base import Depth, Timing
+from drivers.base import Depth
 from drivers.changes.identity import Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
@@ -44,30 +43,24 @@ class Antminer(MinerDriver):
         self,
         ways: Ways[Antminer],
         wire: Wire,
-        clock: Clock,
-        timing: Timing,
         credentials: CredentialsFor,
         identity: Identity,
     ) -> None:
-        super().__init__(ways, wire, clock, timing, credentials)
+        super().__init__(ways, wire, credentials, identity)
         self._login = credentials(identity)
         is_stock = identity.firmware is Firmware.STOCK
-        self.cgi = Cgi(wire, clock, timing, self._login, stock=is_stock)
-        self.rpc = Rpc(wire, clock, timing, identity.generation)
+        self.cgi = Cgi(wire, self._login, stock=is_stock)
+        self.rpc = AntminerRpc(wire, identity.generation)
         self.awake_mode: str | None = None
         """The work mode seen before a sleep, as the firmware numbers it."""
         self._control_board: str | None = None
         self._serials: dict[int, str] = {}
         self._head_seen: tuple[Any, ...] | None = None
-        self._meter = Meter(wire, clock, timing)
+        self._meter = Meter(wire)
         self._became(identity)
 
     @property
-    def identity(self) -> Identity:
-        return self._identity
-
-    @property
-    def spec(self) -> AntminerModel | None:
+    def spec(self) -> AntminerSpec | None:
         """What is known of its model beforehand."""
         return self._spec
 
@@ -162,7 +155,7 @@ class Antminer(MinerDriver):
         # Other firmwares grew out of the old API: they have its joined form and no array.
         self.rpc.generation = identity.generation if self.cgi.stock else OLD
 
-    def _look(self, joined: Joined) -> AntminerSnapshot:
+    def _look(self, joined: AntminerJoined) -> AntminerSnapshot:
         summary, stats, pools = (joined.part(command) for command in MOVING)
         head, data = _split(stats)
         if head is not None and (said := tuple(map(head.get, _NAMES))) != self._head_seen:
@@ -190,7 +183,7 @@ class Antminer(MinerDriver):
             raise WrongDeviceError(f"{self.endpoint.host} runs another firmware than before")
 
 
-def _split(stats: Reply | None) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+def _split(stats: AntminerReply | None) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """The row about the software and the row of figures."""
     rows = stats.STATS if stats else None
     if not rows:
@@ -200,7 +193,7 @@ def _split(stats: Reply | None) -> tuple[dict[str, Any] | None, dict[str, Any] |
     return (rows[0], rows[0]) if "Elapsed" in rows[0] or "GHS 5s" in rows[0] else (rows[0], None)
 
 
-def _raw(joined: Joined) -> dict[str, Any]:
+def _raw(joined: AntminerJoined) -> dict[str, Any]:
     summary, stats = joined.part("summary"), joined.part("stats")
     return {
         "summary": summary.SUMMARY if summary else None,

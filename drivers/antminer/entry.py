@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from contract.clock import Clock
 from contract.errors import UnreachableError
 from contract.miner import Firmware, Identity, Make
-from drivers.antminer import proofs
 from drivers.antminer.changes.firmware import AntminerFirmware
 from drivers.antminer.changes.light import AntminerLight
 from drivers.antminer.changes.logs import fetch_log
@@ -17,13 +15,12 @@ from drivers.antminer.changes.reboot import AntminerReboot
 from drivers.antminer.driver import Antminer
 from drivers.antminer.identify import ask_who
 from drivers.antminer.protocol.cgi import is_stock_realm
-from drivers.antminer.protocol.rpc import Rpc
-from drivers.base import Timing
+from drivers.antminer.protocol.rpc import AntminerRpc
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor
 from drivers.entry import Entry
+from drivers.http_client import HttpClient
 from drivers.protocol.digest import parse_challenge
-from drivers.protocol.http import ResponseDecoder, build_request
 from drivers.wire import Wire
 
 
@@ -32,7 +29,7 @@ class AntminerEntry(Entry[Antminer]):
 
     make = Make.ANTMINER
     ports = ("http_port", "rpc_port")
-    generations = proofs.GENERATIONS
+    driver = Antminer
     ways = Ways[Antminer](
         AntminerLight(),
         AntminerMode(),
@@ -41,28 +38,25 @@ class AntminerEntry(Entry[Antminer]):
         AntminerFirmware(),
         fetch_log=fetch_log,
     )
-    driver = Antminer
 
-    async def recognise(
-        self, wire: Wire, clock: Clock, timing: Timing, credentials: CredentialsFor
-    ) -> Antminer | None:
+    async def recognise(self, wire: Wire, credentials: CredentialsFor) -> Antminer | None:
         """See `Entry.recognise`; its identity is as complete as our password allows. One whose API is away is known by
         its web server's realm alone, and is then neither read nor written.
         """
         try:
-            found = await ask_who(Rpc(wire, clock, timing, None))
+            found = await ask_who(AntminerRpc(wire, None))
         except UnreachableError:
-            if not await _has_stock_realm(wire, timing):
+            if not await _has_stock_realm(wire):
                 raise
             identity = Identity(
                 make=self.make,
                 firmware=Firmware.OTHER,
                 reason="its API is away (the miner restarts, or the API is switched off)",
             )
-            return self.open_driver(wire, clock, timing, credentials, identity)
+            return self.open_driver(wire, credentials, identity)
         if found is None:
             return None
-        driver = self.open_driver(wire, clock, timing, credentials, found.identity)
+        driver = self.open_driver(wire, credentials, found.identity)
         await driver.complete(found)
         driver.renew_login()
         return driver
@@ -71,14 +65,7 @@ class AntminerEntry(Entry[Antminer]):
 ANTMINER: Final = AntminerEntry()
 
 
-async def _has_stock_realm(wire: Wire, timing: Timing) -> bool:
-    endpoint = wire.endpoint
-    response = await wire.exchange(
-        endpoint.http_port,
-        build_request("GET", "/", endpoint.host),
-        ResponseDecoder(body_cap_bytes=65536, truncate=True),
-        deadline_s=timing.read_s,
-        cap_bytes=131072,
-    )
+async def _has_stock_realm(wire: Wire) -> bool:
+    response = await HttpClient(wire).send("GET", "/", truncate=True)
     challenge = parse_challenge(response.headers.get("www-authenticate"))
     return response.status == 401 and challenge is not None and is_stock_realm(challenge.realm)

@@ -25,8 +25,8 @@ from contract.miner import Firmware, Identity, Make, normalize_mac
 from drivers.antminer.models import GENERATIONS, NEW_BM, NEW_GOD, OLD, clean_model, spec_for
 from drivers.antminer.protocol.cgi import Cgi
 from drivers.antminer.protocol.repair import decode_json
-from drivers.antminer.protocol.replies import Reply, decode_reply
-from drivers.antminer.protocol.rpc import Rpc, request_for
+from drivers.antminer.protocol.replies import AntminerReply, decode_reply
+from drivers.antminer.protocol.rpc import AntminerRpc, request_for
 from drivers.antminer.reading.figures import text_of
 from drivers.changes.identity import Who
 from drivers.wire import TooLongError
@@ -81,7 +81,7 @@ def classify(text: str) -> Firmware | None:
     return Firmware.STOCK if "antminer" in text else None
 
 
-def findings_of(*replies: Reply) -> AntminerFindings | None:
+def findings_of(*replies: AntminerReply) -> AntminerFindings | None:
     """Judge replies to `version` and `stats` together. `None` when none of our hardware speaks."""
     heads = [head for reply in replies if (head := _head(reply))]
     text = "\n".join(filter(None, map(_text_of_reply, replies)))
@@ -117,7 +117,7 @@ def is_nameless(head: dict[str, Any]) -> bool:
     return "BMMiner" in head and clean_model(text_of(head.get("Type"))) is None
 
 
-async def ask_who(rpc: Rpc) -> AntminerFindings | None:
+async def ask_who(rpc: AntminerRpc) -> AntminerFindings | None:
     """Ask `version`, and `stats` where that is not enough.
 
     Raises UnreachableError when nothing answers on the API port, MalformedError when what answers is no miner's API.
@@ -200,14 +200,14 @@ async def examine(cgi: Cgi, found: AntminerFindings) -> Examined:
 # --- private -------------------------------------------------------------------------------------
 
 
-def _head(reply: Reply) -> dict[str, Any] | None:
+def _head(reply: AntminerReply) -> dict[str, Any] | None:
     if reply.INFO is not None:  # the newer API's; its STATS have no row about the software
         return reply.INFO
     rows = reply.VERSION or reply.STATS
     return rows[0] if rows else None
 
 
-def _text_of_reply(reply: Reply) -> str | None:
+def _text_of_reply(reply: AntminerReply) -> str | None:
     """All that a firmware says about itself: verdict and head row, keys included (`LUXminer` is a key)."""
     verdict = reply.verdict
     said = [verdict.msg, verdict.description] if verdict else []
@@ -231,7 +231,7 @@ def _own_version(heads: list[dict[str, Any]]) -> str | None:
     return None
 
 
-async def _with_model(rpc: Rpc, found: AntminerFindings) -> AntminerFindings:
+async def _with_model(rpc: AntminerRpc, found: AntminerFindings) -> AntminerFindings:
     """Firmwares whose `version` names no model name it in `devdetails`."""
     try:
         details = (await rpc.ask("devdetails")).DEVDETAILS or []
@@ -241,7 +241,7 @@ async def _with_model(rpc: Rpc, found: AntminerFindings) -> AntminerFindings:
     return msgspec.structs.replace(found, model=next(filter(None, names), None))
 
 
-async def _ask_epic(rpc: Rpc) -> AntminerFindings | None:
+async def _ask_epic(rpc: AntminerRpc) -> AntminerFindings | None:
     """The firmware named ePIC serves HTTP on the API port."""
     response = await rpc.http_get("/capabilities")
     if response.status != 200:
@@ -260,7 +260,7 @@ async def _ask_epic(rpc: Rpc) -> AntminerFindings | None:
     )
 
 
-async def _epic_or(error: MalformedError, rpc: Rpc) -> AntminerFindings | None:
+async def _epic_or(error: MalformedError, rpc: AntminerRpc) -> AntminerFindings | None:
     """The last explanation for an API that does not answer; without it `error` stands."""
     with contextlib.suppress(MalformedError, UnreachableError):
         if found := await _ask_epic(rpc):

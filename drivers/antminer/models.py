@@ -24,7 +24,7 @@ GIGA: Final = 1e9
 TERA: Final = 1e12
 
 
-class AntminerModel(msgspec.Struct, frozen=True, kw_only=True):
+class AntminerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One model. `unit_hs` is what one "GHS" of its replies really is, where they name no unit."""
 
     name: str
@@ -55,7 +55,7 @@ def clean_model(text: str | None) -> str | None:
     return name[:40]
 
 
-def spec_for(model: str | None) -> AntminerModel | None:
+def spec_for(model: str | None) -> AntminerSpec | None:
     """What is known of a model as named by `clean_model`."""
     if model is None:
         return None
@@ -64,7 +64,7 @@ def spec_for(model: str | None) -> AntminerModel | None:
         return found
     for pattern, algorithm, unit_hs, generation in _FAMILIES:
         if pattern.match(_key(model)):
-            return AntminerModel(
+            return AntminerSpec(
                 name=model, generation=generation, algorithm=algorithm, unit_hs=unit_hs
             )
     return None
@@ -89,9 +89,9 @@ def _rows(
     *rows: tuple[str, int | None, int | None, int | None],
     metered: tuple[str, ...] = (),
     board_unit_hs: float | None = None,
-) -> list[AntminerModel]:
+) -> list[AntminerSpec]:
     return [
-        AntminerModel(
+        AntminerSpec(
             name=name,
             generation=generation,
             algorithm=algorithm,

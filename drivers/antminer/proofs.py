@@ -1,6 +1,7 @@
 """How each change of an AntMiner shows, and what each generation can do. The one table; windows are read from here.
 
-Times are device seconds after the write.
+Of a proof: the change, the signal, what that proves, and when it shows at the earliest and at the latest, in device
+seconds after the write.
 """
 
 from __future__ import annotations
@@ -11,43 +12,21 @@ from contract.miner import Make, PowerMode
 from drivers.antminer.models import NEW_BM, NEW_GOD, OLD
 from drivers.base import EVERY_CHANGE, Capabilities, Proof, Strength
 
-LIGHT_NEW: Final = Proof(
-    "light", "get_blink_status.cgi", Strength.STATE, earliest_s=1.0, latest_s=45.0
-)
-LIGHT_OLD: Final = Proof(
-    "light", "blink.cgi isBlinking", Strength.STATE, earliest_s=1.0, latest_s=45.0
-)
+LIGHT_NEW: Final = Proof("light", "get_blink_status.cgi", Strength.STATE, 1.0, 45.0)
+LIGHT_OLD: Final = Proof("light", "blink.cgi isBlinking", Strength.STATE, 1.0, 45.0)
 # A script that is slow to begin (60 s) and the restart after it (90 s).
-CONFIG: Final = Proof("pools", "get_miner_conf.cgi", Strength.STATE, earliest_s=1.0, latest_s=150.0)
-POOLS_LIVE: Final = Proof(
-    "pools", "pools of the running miner", Strength.PROCESS, earliest_s=1.0, latest_s=120.0
-)
-MODE_CONFIG: Final = Proof(
-    "mode", "get_miner_conf.cgi", Strength.STATE, earliest_s=5.0, latest_s=150.0
-)
-SLEEPS: Final = Proof(
-    "mode", "running mode, no hash rate", Strength.PROCESS, earliest_s=5.0, latest_s=300.0
-)
-WAKES: Final = Proof(
-    "mode", "running mode, hash rate", Strength.PROCESS, earliest_s=5.0, latest_s=900.0
-)
+CONFIG: Final = Proof("pools", "get_miner_conf.cgi", Strength.STATE, 1.0, 150.0)
+POOLS_LIVE: Final = Proof("pools", "pools of the running miner", Strength.PROCESS, 1.0, 120.0)
+MODE_CONFIG: Final = Proof("mode", "get_miner_conf.cgi", Strength.STATE, 5.0, 150.0)
+SLEEPS: Final = Proof("mode", "running mode, no hash rate", Strength.PROCESS, 5.0, 300.0)
+WAKES: Final = Proof("mode", "running mode, hash rate", Strength.PROCESS, 5.0, 900.0)
 # Images of 2024 on stop the miner and wait 50 s first.
 OUTAGE: Final = Proof(
-    "reboot",
-    "outage of the web port, then a smaller Elapsed",
-    Strength.BOOT,
-    earliest_s=3.0,
-    latest_s=180.0,
+    "reboot", "outage of the web port, then a smaller Elapsed", Strength.BOOT, 3.0, 180.0
 )
-BOOT: Final = Proof(
-    "reboot", "uptime of the system", Strength.BOOT, earliest_s=30.0, latest_s=540.0
-)
-ELAPSED: Final = Proof(
-    "reboot", "smaller Elapsed", Strength.PROCESS, earliest_s=30.0, latest_s=540.0
-)
-VERSION: Final = Proof(
-    "firmware", "firmware version", Strength.STATE, earliest_s=60.0, latest_s=1500.0
-)
+BOOT: Final = Proof("reboot", "uptime of the system", Strength.BOOT, 30.0, 540.0)
+ELAPSED: Final = Proof("reboot", "smaller Elapsed", Strength.PROCESS, 30.0, 540.0)
+VERSION: Final = Proof("firmware", "firmware version", Strength.STATE, 60.0, 1500.0)
 
 _MODES_OLD: Final = ("S17", "S17 Pro", "S17+", "S17e", "T17", "T17+", "T17e", "S15", "T15")
 _SHARED: Final = (MODE_CONFIG, SLEEPS, WAKES, CONFIG, POOLS_LIVE, OUTAGE, ELAPSED, VERSION)

@@ -14,7 +14,7 @@ import msgspec
 from contract.clock import to_text
 from contract.errors import BadFirmwareError
 from contract.miner import Identity
-from drivers.base import Data, Effect, Evidence, Firmware, NoChange, Plan, Proof, TypedPlan
+from drivers.base import Data, Effect, Evidence, FirmwareUpdate, NoChange, Plan, Proof, TypedPlan
 from drivers.changes.identity import check_whose
 from drivers.changes.uptime import CounterSign, sign_of
 from drivers.changes.verification import Verification, same_version
@@ -43,13 +43,15 @@ class InstalledVersion(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity | None = None
     version: str | None = None
     counters: dict[str, float | None] = {}  # what it counts, as evidence holds it
-    parts: dict[str, str] = {}  # versions of parts that are numbered apart, where it has such
+    parts: dict[str, str] | None = (
+        None  # versions of parts that are numbered apart, where it has such
+    )
 
 
 class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
     """A make says how the file is chosen and sent, which port goes away meanwhile, and what shows the version."""
 
-    changes = (Firmware,)
+    changes = (FirmwareUpdate,)
     proof: ClassVar[Proof]
     back_s: ClassVar[float]  # until then a port that is away is only waited for
     counter: ClassVar[str]  # the one that begins anew with the firmware
@@ -69,13 +71,13 @@ class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
 
     @abstractmethod
     async def choose(
-        self, miner: Driven, change: Firmware, now: InstalledVersion
+        self, miner: Driven, change: FirmwareUpdate, now: InstalledVersion
     ) -> tuple[Data, dict[str, Any]]:
         """What to send of the file, and what evidence tells of it. Raises BadFirmwareError when it is none for this
         miner.
         """
 
-    async def plan(self, miner: Driven, change: Firmware) -> TypedPlan[Data] | NoChange:
+    async def plan(self, miner: Driven, change: FirmwareUpdate) -> TypedPlan[Data] | NoChange:
         """Read the version that runs and choose the bytes that fit this miner."""
         now = await self.look(miner, await self.identify(miner))
         before: dict[str, Any] = {
@@ -121,7 +123,7 @@ class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
 
     async def installed(self, watch: Verification[Driven, Data], now: InstalledVersion) -> Evidence:
         """The evidence of a version that changed: done if it is the one promised, or none was."""
-        assert isinstance(watch.plan.change, Firmware)
+        assert isinstance(watch.plan.change, FirmwareUpdate)
         after, target = self.after(watch, now), watch.plan.change.target_version
         if target and not self.is_running(target, now):
             reason = (
@@ -177,7 +179,7 @@ class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
 
     @staticmethod
     def _parts(now: InstalledVersion) -> dict[str, Any]:
-        return {"versions": now.parts} if now.parts else {}
+        return {} if now.parts is None else {"versions": now.parts}
 
 
 def has_changed(plan: Plan, version: str | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from contract.errors import BadParamsError
 from contract.hiding import shown_url
-from drivers.base import Pools, PoolSlot
+from drivers.base import Pools, StoredPool
 from drivers.changes.templates import fill
 from drivers.driver import MinerDriver
 
@@ -17,7 +17,7 @@ DEFAULT_PASSWORD: Final = "x"
 
 def wanted_slots(
     miner: MinerDriver, change: Pools, kept_password: Callable[[int, str], str | None]
-) -> tuple[PoolSlot, ...]:
+) -> tuple[StoredPool, ...]:
     """The pools as they are written, with placeholders filled in. A password that is not given is what
     `kept_password` (of a place and the url in it) says that the miner has for it, else `x`. Raises BadParamsError.
     """
@@ -32,11 +32,11 @@ def wanted_slots(
             kept = kept_password(index, pool.url)
             password = DEFAULT_PASSWORD if kept is None else kept
         user = fill(pool.user, miner.identity, miner.endpoint.host)
-        slots.append(PoolSlot(url=pool.url, user=user, password=password))
+        slots.append(StoredPool(url=pool.url, user=user, password=password))
     return tuple(slots)
 
 
-def shown(slots: Iterable[PoolSlot]) -> list[dict[str, Any]]:
+def shown(slots: Iterable[StoredPool]) -> list[dict[str, Any]]:
     """Pools as they may be seen: no password, none inside a url either."""
     return [
         {

@@ -15,7 +15,7 @@ from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
 from drivers.driver import MinerDriver
-from drivers.reading.values import rate_text
+from drivers.protocol.values import rate_text
 from drivers.watch import is_silent
 
 HASHING_SHARE: Final = 0.05  # of its ideal rate: over this a reboot would cost something
@@ -52,6 +52,7 @@ class RebootWay(Way[Driven, NoData], Generic[Driven, Look]):
     outage: ClassVar[Proof]  # until its latest time the miner may still go down
     boot: ClassVar[Proof]  # until its latest time it may still come back
     counter: ClassVar[str] = "Elapsed"  # what the make calls its process' own count
+    rate_name: ClassVar[str] = "hashrate_hs"  # what evidence calls its rate
     probes_per_look: ClassVar[int]  # until it goes down a bare connect is enough, and costs it less
 
     @abstractmethod
@@ -67,8 +68,8 @@ class RebootWay(Way[Driven, NoData], Generic[Driven, Look]):
         """Send the order once. Most miners are gone before they answer. Raises as `Driver.apply`."""
 
     @abstractmethod
-    def rate(self, now: Look) -> tuple[str, float | None]:
-        """The hash rate, and the name that evidence holds it by."""
+    def rate_hs(self, now: Look) -> float | None:
+        """The hash rate; `None`: it does not say."""
 
     @abstractmethod
     def counters(self, now: Look | None) -> dict[str, Any]:
@@ -84,12 +85,12 @@ class RebootWay(Way[Driven, NoData], Generic[Driven, Look]):
         """Whether it works: over 5 % of its ideal rate, or at a rate that its boards contradict. What cannot be read
         counts as not hashing. Raises as reads.
         """
-        _, rate_hs = self.rate(now)
+        rate_hs = self.rate_hs(now)
         return works(miner, rate_hs) or (bool(rate_hs) and await _is_in_doubt(miner))
 
     def rate_words(self, now: Look) -> str:
         """The rate of one that hashes, for a sentence."""
-        return rate_text(self.rate(now)[1] or 0.0)
+        return rate_text(self.rate_hs(now) or 0.0)
 
     async def plan(self, miner: Driven, change: Reboot) -> TypedPlan[NoData]:
         """See how long it has been running. Raises PolicyRefusedError while it hashes, unless forced."""
@@ -100,10 +101,9 @@ class RebootWay(Way[Driven, NoData], Generic[Driven, Look]):
                 f"it is hashing ({self.rate_words(now)}): a reboot would cost that work; "
                 "repeat with force to do it anyway"
             )
-        name, rate_hs = self.rate(now)
         before = {
             **self.counters(now),
-            name: rate_hs,
+            self.rate_name: self.rate_hs(now),
             "hashing": is_hashing,
             "read_at": to_text(miner.clock.now()),
         }

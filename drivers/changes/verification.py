@@ -10,9 +10,8 @@ from contract.errors import MinerError
 from contract.outcome import Outcome
 from drivers.base import Data, Effect, Evidence, TypedPlan
 from drivers.changes.uptime import CounterSign, sign_of
-from drivers.watch import Watch, Watched, is_silent
+from drivers.watch import OUTAGE_NOTE, Watch, Watched, is_silent
 
-OUTAGE_NOTE: Final = "outage_at"
 _PROBE_EVERY_S: Final = 3.0
 
 Miner = TypeVar("Miner", bound=Watched)

@@ -5,7 +5,7 @@ what it is sent, how its answer reads. The base classes in the modules beside th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Generic
 
@@ -58,6 +58,10 @@ class Ways(Generic[Miner]):
     def __init__(self, *ways: Way[Miner, Any], fetch_log: FetchLog) -> None:
         self.fetch_log = fetch_log
         self._of = {change: way for way in ways for change in way.changes}
+
+    def __iter__(self) -> Iterator[Way[Miner, Any]]:
+        """Each way once."""
+        return iter(dict.fromkeys(self._of.values()))
 
     @property
     def changes(self) -> frozenset[type[Change]]:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import msgspec
 
-from contract.clock import Clock
 from contract.errors import (
     MalformedError,
     MinerError,
@@ -33,7 +32,7 @@ from contract.miner import (
     Static,
     normalize_mac,
 )
-from drivers.base import Credentials, Depth, Timing
+from drivers.base import Credentials, Depth
 from drivers.changes.identity import Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
@@ -41,11 +40,11 @@ from drivers.iceriver import proofs
 from drivers.iceriver.identify import IceriverFindings, ask_who, findings_of
 from drivers.iceriver.models import model_of
 from drivers.iceriver.protocol import panel
-from drivers.iceriver.protocol.daemon import Daemon
-from drivers.iceriver.protocol.web import CONFIG, Web
+from drivers.iceriver.protocol.daemon import IceriverDaemon
+from drivers.iceriver.protocol.web import CONFIG, IceriverWeb
 from drivers.iceriver.reading.figures import mode_in_words, mode_of
 from drivers.iceriver.reading.snapshot import IceriverSnapshot, algorithm_of, snapshot_of
-from drivers.reading.values import text_of
+from drivers.protocol.values import text_of
 from drivers.wire import Wire
 
 PANEL_EVERY_S: Final = 60.0  # of the device
@@ -63,14 +62,12 @@ class Iceriver(MinerDriver):
         self,
         ways: Ways[Iceriver],
         wire: Wire,
-        clock: Clock,
-        timing: Timing,
         credentials: CredentialsFor,
         identity: Identity,
     ) -> None:
-        super().__init__(ways, wire, clock, timing, credentials)
-        self.web = Web(wire, clock, timing, _login(credentials, identity))
-        self.daemon = Daemon(wire, clock, timing)
+        super().__init__(ways, wire, credentials, identity)
+        self.web = IceriverWeb(wire, _login(credentials, identity))
+        self.daemon = IceriverDaemon(wire)
         self.has_mode_order: bool | None = None
         """Whether `web.SET_FAN_AND_MODE` exists here; `None` before it was tried."""
         self._found = IceriverFindings(identity=identity, package=identity.firmware_version)
@@ -78,10 +75,6 @@ class Iceriver(MinerDriver):
         self._panel_at_mono: float | None = None
         self._web_trouble: str | None = None
         self._closed_until_mono: float | None = None
-
-    @property
-    def identity(self) -> Identity:
-        return self._found.identity
 
     @property
     def package(self) -> str | None:
@@ -114,6 +107,7 @@ class Iceriver(MinerDriver):
         if found.is_daemon_open is None:
             found = msgspec.structs.replace(found, is_daemon_open=self._found.is_daemon_open)
         self._found = found
+        self._identity = found.identity
         self._model = model_of(identity.model)
         if (before.mac, before.firmware_version) != (identity.mac, identity.firmware_version):
             self.has_mode_order = None

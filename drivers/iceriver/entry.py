@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from contract.clock import Clock
 from contract.miner import Make
-from drivers.base import Timing
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor
 from drivers.entry import Entry
-from drivers.iceriver import proofs
 from drivers.iceriver.changes.firmware import IceriverFirmware
 from drivers.iceriver.changes.light import IceriverLight
 from drivers.iceriver.changes.logs import fetch_log
@@ -19,8 +16,8 @@ from drivers.iceriver.changes.pools import IceriverPools
 from drivers.iceriver.changes.reboot import IceriverReboot
 from drivers.iceriver.driver import Iceriver
 from drivers.iceriver.identify import recognise as ask_anew
-from drivers.iceriver.protocol.daemon import Daemon
-from drivers.iceriver.protocol.web import Web
+from drivers.iceriver.protocol.daemon import IceriverDaemon
+from drivers.iceriver.protocol.web import IceriverWeb
 from drivers.wire import Wire
 
 
@@ -29,7 +26,7 @@ class IceriverEntry(Entry[Iceriver]):
 
     make = Make.ICERIVER
     ports = ("http_port", "daemon_port")
-    generations = proofs.GENERATIONS
+    driver = Iceriver
     ways = Ways[Iceriver](
         IceriverLight(),
         IceriverMode(),
@@ -38,17 +35,14 @@ class IceriverEntry(Entry[Iceriver]):
         IceriverFirmware(),
         fetch_log=fetch_log,
     )
-    driver = Iceriver
 
-    async def recognise(
-        self, wire: Wire, clock: Clock, timing: Timing, credentials: CredentialsFor
-    ) -> Iceriver | None:
+    async def recognise(self, wire: Wire, credentials: CredentialsFor) -> Iceriver | None:
         """See `Entry.recognise`. Nothing of this needs a password, and none is sent."""
-        web, daemon = Web(wire, clock, timing, None), Daemon(wire, clock, timing)
-        found = await ask_anew(web, daemon, timing)
+        web, daemon = IceriverWeb(wire, None), IceriverDaemon(wire)
+        found = await ask_anew(web, daemon, wire.timing)
         if found is None:
             return None
-        driver = self.open_driver(wire, clock, timing, credentials, found.identity)
+        driver = self.open_driver(wire, credentials, found.identity)
         driver.learn(found)
         return driver
 

@@ -18,10 +18,10 @@ from contract.miner import Firmware, Identity, Make, normalize_mac
 from drivers.base import Timing
 from drivers.iceriver.models import PBFARMER, STOCK, firmware_of, model_name, model_of
 from drivers.iceriver.protocol import panel
-from drivers.iceriver.protocol.daemon import Daemon
-from drivers.iceriver.protocol.web import Web
+from drivers.iceriver.protocol.daemon import IceriverDaemon
+from drivers.iceriver.protocol.web import IceriverWeb
 from drivers.protocol.http import Response
-from drivers.reading.values import text_of
+from drivers.protocol.values import text_of
 
 DEADLINE_S: Final = 5.0  # of one question; a panel is eight questions of the miner to itself
 PAGE_MARK: Final = "<TITLE>用户界面</TITLE>".encode()
@@ -42,7 +42,9 @@ class IceriverFindings(msgspec.Struct, frozen=True, kw_only=True):
     is_daemon_open: bool | None = None  # where this look showed it
 
 
-async def recognise(web: Web, daemon: Daemon, timing: Timing) -> IceriverFindings | None:
+async def recognise(
+    web: IceriverWeb, daemon: IceriverDaemon, timing: Timing
+) -> IceriverFindings | None:
     """Look at its front page, and ask for its panel only behind the one that is IceRiver's. Where the page is another
     or elsewhere, the daemon is asked who it is. `None`: something else answers.
 
@@ -71,7 +73,7 @@ async def recognise(web: Web, daemon: Daemon, timing: Timing) -> IceriverFinding
 
 
 async def ask_who(
-    web: Web, daemon: Daemon, timing: Timing, known: IceriverFindings
+    web: IceriverWeb, daemon: IceriverDaemon, timing: Timing, known: IceriverFindings
 ) -> IceriverFindings | None:
     """Ask the IceRiver of before who it is now: of its daemon where that is open, for it costs the miner less.
 
@@ -97,7 +99,7 @@ async def ask_who(
     return found
 
 
-async def ask_daemon(daemon: Daemon, timing: Timing) -> IceriverFindings | None:
+async def ask_daemon(daemon: IceriverDaemon, timing: Timing) -> IceriverFindings | None:
     """The identity by two questions to the daemon; `None` when it is another program's port.
 
     Raises UnreachableError and MalformedError.
@@ -152,7 +154,9 @@ _LOGIN_WANTED: Final = 401
 _GENERATIONS: Final = {Firmware.STOCK: STOCK, Firmware.PBFARMER: PBFARMER}
 
 
-async def _behind_page(web: Web, daemon: Daemon, timing: Timing) -> IceriverFindings | None:
+async def _behind_page(
+    web: IceriverWeb, daemon: IceriverDaemon, timing: Timing
+) -> IceriverFindings | None:
     """The panel of a host with the right front page."""
     try:
         found = findings_of(await panel.from_web(web, deadline_s=timing.read_s))
@@ -165,7 +169,7 @@ async def _behind_page(web: Web, daemon: Daemon, timing: Timing) -> IceriverFind
     return found
 
 
-async def _last_hope(daemon: Daemon, timing: Timing) -> IceriverFindings | None:
+async def _last_hope(daemon: IceriverDaemon, timing: Timing) -> IceriverFindings | None:
     try:
         return await ask_daemon(daemon, timing)
     except (UnreachableError, MalformedError):

@@ -20,7 +20,7 @@ WRITABLE: Final = (STOCK,)
 MAKER: Final = "IceRiver"
 
 
-class IceriverModel(msgspec.Struct, frozen=True, kw_only=True):
+class IceriverSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a model. `None`: not stated by anyone."""
 
     name: str
@@ -53,12 +53,12 @@ def model_name(told: str | None, package: str | None) -> str | None:
     return None if _is_custom(word) else f"{MAKER} {word}"
 
 
-def model_of(name: str | None) -> IceriverModel | None:
+def model_of(name: str | None) -> IceriverSpec | None:
     """What is known of a name; `None` for one outside the families we know."""
     match = _FAMILY.match(name or "")
     if name is None or match is None:
         return None
-    return _MODELS.get(name.replace(" ", "")) or IceriverModel(
+    return _MODELS.get(name.replace(" ", "")) or IceriverSpec(
         name=name, algorithm=_FAMILIES[match[1]]
     )
 
@@ -96,8 +96,8 @@ _LONGEST: Final = 80
 
 def _known(
     name: str, boards: int | None, chips: int | None, fans: int | None
-) -> tuple[str, IceriverModel]:
-    return name, IceriverModel(
+) -> tuple[str, IceriverSpec]:
+    return name, IceriverSpec(
         name=name,
         algorithm=_FAMILIES[name[:2]],
         boards=boards,

@@ -1,6 +1,7 @@
 """How each change of an IceRiver shows, and what each generation can do. The one table; windows are read from here.
 
-Times are device seconds after the write.
+Of a proof: the change, the signal, what that proves, and when it shows at the earliest and at the latest, in device
+seconds after the write.
 """
 
 from __future__ import annotations
@@ -11,47 +12,27 @@ from contract.miner import Make, PowerMode
 from drivers.base import EVERY_CHANGE, Capabilities, Proof, Strength
 from drivers.iceriver.models import PBFARMER, STOCK
 
-LIGHT: Final = Proof("light", "locate", Strength.STATE, earliest_s=0.5, latest_s=30.0)
-MODE: Final = Proof("mode", "machineconfig mode", Strength.STATE, earliest_s=1.0, latest_s=60.0)
+LIGHT: Final = Proof("light", "locate", Strength.STATE, 0.5, 30.0)
+MODE: Final = Proof("mode", "machineconfig mode", Strength.STATE, 1.0, 60.0)
 # The rate is an average over 5 minutes, so it takes its time to show that hashing stopped or began.
 STOPS: Final = Proof(
-    "suspend",
-    "machineconfig mode, then a falling hash rate",
-    Strength.PROCESS,
-    earliest_s=30.0,
-    latest_s=600.0,
+    "suspend", "machineconfig mode, then a falling hash rate", Strength.PROCESS, 30.0, 600.0
 )
 STARTS: Final = Proof(
-    "resume",
-    "machineconfig mode, then a rising hash rate",
-    Strength.PROCESS,
-    earliest_s=30.0,
-    latest_s=600.0,
+    "resume", "machineconfig mode, then a rising hash rate", Strength.PROCESS, 30.0, 600.0
 )
-POOLS: Final = Proof("pools", "machineconfig pools", Strength.STATE, earliest_s=0.5, latest_s=30.0)
-CONNECTED: Final = Proof(
-    "pools", "a pool connected and in use", Strength.PROCESS, earliest_s=1.0, latest_s=180.0
-)
+POOLS: Final = Proof("pools", "machineconfig pools", Strength.STATE, 0.5, 30.0)
+CONNECTED: Final = Proof("pools", "a pool connected and in use", Strength.PROCESS, 1.0, 180.0)
 # A miner still up then will stay so.
 OUTAGE: Final = Proof(
-    "reboot",
-    "outage of its web server, then a smaller runtime",
-    Strength.BOOT,
-    earliest_s=3.0,
-    latest_s=180.0,
+    "reboot", "outage of its web server, then a smaller runtime", Strength.BOOT, 3.0, 180.0
 )
 # From a crash that left less time than this nothing was missed.
 RUNTIME: Final = Proof(
-    "reboot",
-    "order taken, then a smaller runtime",
-    Strength.PROCESS,
-    earliest_s=30.0,
-    latest_s=420.0,
+    "reboot", "order taken, then a smaller runtime", Strength.PROCESS, 30.0, 420.0
 )
 # From the order to restart.
-VERSION: Final = Proof(
-    "firmware", "firmware version", Strength.STATE, earliest_s=30.0, latest_s=900.0
-)
+VERSION: Final = Proof("firmware", "firmware version", Strength.STATE, 30.0, 900.0)
 
 
 GENERATIONS: Final = {

@@ -1,1 +1,1 @@
-"""Wire formats that no make owns: bytes in, records out. No socket, no clock."""
+"""Wire formats that no make owns: bytes in, records and values out. No socket, no clock."""

@@ -13,6 +13,7 @@ import msgspec
 
 from contract.errors import MalformedError
 
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
 HEAD_CAP_BYTES: Final = 16 * 1024
 HEADERS_CAP: Final = 64
 _CHUNK_LINE_CAP_BYTES: Final = 256

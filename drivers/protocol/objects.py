@@ -1,12 +1,16 @@
-"""The end of a JSON object in a stream that goes on, or does not end, behind it. No socket, no clock."""
+"""JSON objects: where one ends in a stream that goes on, or does not end, behind it, and what it says."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from contract.errors import MalformedError
 
+BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding hostile JSON raises."""
 _START_BYTES: Final = 512
 _BLANKS: Final = b"\0\r\n\t "
 _MARKS: Final = re.compile(rb'["{}\[\]]')
@@ -71,3 +75,21 @@ class ObjectReader:
         self._data.clear()
         self._at = 0
         return body
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """The fields of a JSON object. Raises MalformedError for anything else."""
+    try:
+        value = msgspec.json.decode(body)
+    except BROKEN as error:
+        raise not_json(body, error) from None
+    if not isinstance(value, dict):
+        raise MalformedError(f"{type(value).__name__}, not an object; it began {body[:40]!r}")
+    return value
+
+
+def not_json(body: bytes, error: Exception, what: str = "JSON") -> MalformedError:
+    """That something else came than `what`."""
+    if body[:256].lstrip().startswith(b"<"):
+        return MalformedError(f"a page instead of an answer; it began {body[:40]!r}")
+    return MalformedError(f"not {what} ({str(error)[:80]}); it began {body[:40]!r}")

@@ -1,1 +1,1 @@
-"""Figures that no make owns: numbers and texts as miners write them, boards against the whole."""
+"""Figures that no make owns: what the boards of a miner say of the whole."""

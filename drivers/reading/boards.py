@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from contract.miner import MinerFault, Moving
-from drivers.reading.values import rate_text
+from drivers.protocol.values import rate_text
 
 Window = tuple[float | None, list[float | None]]
 DOUBTFUL_FACTOR: Final = 3.0  # no board that fails makes the sum and the whole differ by so much

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import msgspec
 
-from contract.clock import Clock
 from contract.errors import (
     MalformedError,
     MinerError,
@@ -27,26 +26,25 @@ from contract.miner import (
 )
 from drivers.base import (
     Depth,
-    Timing,
 )
 from drivers.changes.identity import Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
+from drivers.protocol.values import text_of
 from drivers.reading.boards import doubt_fault, with_serials
-from drivers.reading.values import text_of
 from drivers.whatsminer import proofs
 from drivers.whatsminer.identify import WhatsminerFindings, ask_mac, ask_who, from_device
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, cooling_of
-from drivers.whatsminer.protocol.api import Joined, ProcessDownError
+from drivers.whatsminer.protocol.api import ProcessDownError, WhatsminerJoined
 from drivers.whatsminer.protocol.frames import Reply3, decode_reply, decode_status, refusal_of
-from drivers.whatsminer.protocol.rpc import Rpc
+from drivers.whatsminer.protocol.rpc import WhatsminerRpc
 from drivers.whatsminer.protocol.tokens import Tokens
 from drivers.whatsminer.protocol.v3 import DEVICE, SETTING, STATUS, Api3
 from drivers.whatsminer.reading.faults import codes_of, faults_of
 from drivers.whatsminer.reading.figures import truth
 from drivers.whatsminer.reading.shares import with_shares
 from drivers.whatsminer.reading.snapshot import (
-    Status,
+    ReportedStatus,
     WhatsminerSnapshot,
     light_of,
     mode_of,
@@ -88,16 +86,14 @@ class Whatsminer(MinerDriver):
         self,
         ways: Ways[Whatsminer],
         wire: Wire,
-        clock: Clock,
-        timing: Timing,
         credentials: CredentialsFor,
         identity: Identity,
     ) -> None:
-        super().__init__(ways, wire, clock, timing, credentials)
+        super().__init__(ways, wire, credentials, identity)
         login = credentials(identity)
-        self.rpc = Rpc(wire, clock, timing)
-        self.tokens = Tokens(wire, clock, timing, login)
-        self.v3 = Api3(wire, clock, timing, login)
+        self.rpc = WhatsminerRpc(wire)
+        self.tokens = Tokens(wire, login)
+        self.v3 = Api3(wire, login)
         self._found = WhatsminerFindings(identity=identity)
         self._cooling = cooling_of(identity.model)
         self._login_for = (identity.generation, identity.mac)
@@ -106,10 +102,6 @@ class Whatsminer(MinerDriver):
         self._is_doubtful = False  # something of a look does not fit its dialect
         self._relook_at_mono = 0.0
         self._no_shares_until_mono = 0.0
-
-    @property
-    def identity(self) -> Identity:
-        return self._found.identity
 
     @property
     def is_v3(self) -> bool:
@@ -143,6 +135,7 @@ class Whatsminer(MinerDriver):
         self._is_doubtful = False
         self._relook_at_mono = self.clock.mono() + RELOOK_S
         self._found = found
+        self._identity = found.identity
         identity = found.identity
         if (before.generation, before.firmware_version) != (
             identity.generation,
@@ -213,7 +206,7 @@ class Whatsminer(MinerDriver):
     def _is_relook_due(self) -> bool:
         return self.identity.generation == COMPAT and self.clock.mono() >= self._relook_at_mono
 
-    def _check_dialect(self, joined: Joined) -> None:
+    def _check_dialect(self, joined: WhatsminerJoined) -> None:
         """A firmware installed by somebody else shows in the shape of its replies."""
         reply = joined.part("summary")
         is_new = reply is not None and reply.has_msg_summary
@@ -319,12 +312,12 @@ class Whatsminer(MinerDriver):
             firmware_version=status.firmware_version,
         )
 
-    async def _status(self) -> Status:
+    async def _status(self) -> ReportedStatus:
         try:
             reply = await self.rpc.ask_if_known("status")
         except MalformedError:
-            return Status()  # some daemons are away together with the process
-        return status_of(reply.fields) if reply else Status()
+            return ReportedStatus()  # some daemons are away together with the process
+        return status_of(reply.fields) if reply else ReportedStatus()
 
     async def _read_4028(self, depth: Depth) -> tuple[WhatsminerSnapshot, Slow, Any]:
         look = await self.look()

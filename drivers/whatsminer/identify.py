@@ -17,11 +17,11 @@ from contract.errors import (
 from contract.miner import Firmware, Identity, Make, normalize_mac
 from drivers.base import Timing
 from drivers.changes.identity import Who
-from drivers.reading.values import text_of
+from drivers.protocol.values import text_of
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, WRITABLE
-from drivers.whatsminer.protocol.api import OtherServiceError, ProcessDownError, Reply
+from drivers.whatsminer.protocol.api import OtherServiceError, ProcessDownError, WhatsminerReply
 from drivers.whatsminer.protocol.frames import Reply3
-from drivers.whatsminer.protocol.rpc import Rpc
+from drivers.whatsminer.protocol.rpc import WhatsminerRpc
 from drivers.whatsminer.protocol.v3 import Api3
 from drivers.whatsminer.reading.figures import version
 from drivers.whatsminer.reading.snapshot_v3 import part_of
@@ -42,7 +42,7 @@ class WhatsminerFindings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def ask_who(
-    rpc: Rpc, v3: Api3, timing: Timing, known: WhatsminerFindings | None = None
+    rpc: WhatsminerRpc, v3: Api3, timing: Timing, known: WhatsminerFindings | None = None
 ) -> WhatsminerFindings | None:
     """Find the dialect: 4433 first, then `get_version` on 4028, then the replies of old cgminers.
 
@@ -76,17 +76,13 @@ def from_device(reply: Reply3) -> WhatsminerFindings | None:
     if text_of(system.get("api")) is None or firmware is None:
         return None
     return WhatsminerFindings(
-        identity=_drivable(
-            Identity(
-                make=Make.WHATSMINER,
-                model=text_of(miner.get("type")),
-                firmware=Firmware.STOCK,
-                firmware_version=firmware,
-                generation=V3,
-                mac=normalize_mac(text_of(network.get("mac"))),
-                serial=serial_of(miner.get("miner-sn")),
-                hostname=text_of(network.get("hostname")),
-            )
+        identity=_identity(
+            V3,
+            firmware,
+            text_of(miner.get("type")),
+            mac=normalize_mac(text_of(network.get("mac"))),
+            serial=serial_of(miner.get("miner-sn")),
+            hostname=text_of(network.get("hostname")),
         ),
         control_board=text_of(system.get("control-board-version"))
         or text_of(system.get("platform")),
@@ -94,21 +90,17 @@ def from_device(reply: Reply3) -> WhatsminerFindings | None:
     )
 
 
-def from_version(reply: Reply) -> WhatsminerFindings | None:
+def from_version(reply: WhatsminerReply) -> WhatsminerFindings | None:
     """What `get_version` tells: firmware, dialect, on newer ones the model. `None` when it is no WhatsMiner's."""
     fields = reply.fields
     firmware = version(fields.get("fw_ver"))
     if firmware is None or not _FIRMWARE.match(firmware) or is_foreign(reply):
         return None
     return WhatsminerFindings(
-        identity=_drivable(
-            Identity(
-                make=Make.WHATSMINER,
-                model=text_of(fields.get("miner_type")),
-                firmware=Firmware.STOCK,
-                firmware_version=firmware,
-                generation=generation_of(text_of(fields.get("api_ver"))),
-            )
+        identity=_identity(
+            generation_of(text_of(fields.get("api_ver"))),
+            firmware,
+            text_of(fields.get("miner_type")),
         ),
         control_board=text_of(fields.get("platform")),
         platform=_platform(fields.get("platform")),
@@ -140,7 +132,7 @@ def generation_of(api: str | None) -> str:
     return V2 if (major, minor) < (2, 1) else COMPAT
 
 
-def is_foreign(reply: Reply) -> bool:
+def is_foreign(reply: WhatsminerReply) -> bool:
     """Whether the reply names another firmware, as some are made for this hardware."""
     verdict = reply.verdict
     text = f"{verdict.Msg} {verdict.Description}".lower() if verdict else ""
@@ -152,7 +144,7 @@ def may_be_m3(row: Mapping[str, Any]) -> bool:
     return "Fan Speed In" in row and ("fan_speed_set" in row or "freq_max" in row)
 
 
-def is_bitmicro(reply: Reply) -> bool:
+def is_bitmicro(reply: WhatsminerReply) -> bool:
     """Whether `devdetails` lists WhatsMiner boards."""
     return any(
         text_of(row.get("Driver")) == "bitmicro" or text_of(row.get("Name")) == "SM"
@@ -166,7 +158,7 @@ def serial_of(value: Any) -> str | None:
     return text if text and text.strip("xX0") else None
 
 
-async def ask_mac(rpc: Rpc, v3: Api3, generation: str | None) -> Who | None:
+async def ask_mac(rpc: WhatsminerRpc, v3: Api3, generation: str | None) -> Who | None:
     """MAC and serial of the miner that answers; `None` where the mining process alone tells them and is down."""
     if generation == V3:
         fields = (await v3.device()).fields
@@ -200,7 +192,7 @@ _FOREIGN: Final = (
 )
 
 
-async def _ask_4028(rpc: Rpc, timing: Timing) -> WhatsminerFindings | None:
+async def _ask_4028(rpc: WhatsminerRpc, timing: Timing) -> WhatsminerFindings | None:
     deadline_s = _deadline_s(timing)
     try:
         reply = await rpc.ask("get_version", deadline_s=deadline_s)
@@ -212,7 +204,9 @@ async def _ask_4028(rpc: Rpc, timing: Timing) -> WhatsminerFindings | None:
     return None if found is None else await _completed(rpc, found, deadline_s)
 
 
-async def _completed(rpc: Rpc, found: WhatsminerFindings, deadline_s: float) -> WhatsminerFindings:
+async def _completed(
+    rpc: WhatsminerRpc, found: WhatsminerFindings, deadline_s: float
+) -> WhatsminerFindings:
     """With MAC, and the model where the version did not name it."""
     info = await _optional(rpc, "get_miner_info", deadline_s)
     if info is not None:
@@ -227,7 +221,7 @@ async def _completed(rpc: Rpc, found: WhatsminerFindings, deadline_s: float) -> 
     return found
 
 
-async def _ask_legacy(rpc: Rpc, deadline_s: float) -> WhatsminerFindings | None:
+async def _ask_legacy(rpc: WhatsminerRpc, deadline_s: float) -> WhatsminerFindings | None:
     """Old cgminers know no `get_version`: their boards and their summary give them away."""
     summary = await _optional(rpc, "summary", deadline_s)
     row = (summary.summary if summary else None) or {}
@@ -240,21 +234,20 @@ async def _ask_legacy(rpc: Rpc, deadline_s: float) -> WhatsminerFindings | None:
     if not is_ours and (details is None or not is_bitmicro(details)):
         return None
     return WhatsminerFindings(
-        identity=Identity(
-            make=Make.WHATSMINER,
-            model=_model(details),
-            firmware=Firmware.STOCK,
-            firmware_version=version(row.get("Firmware Version")),
-            generation=LEGACY,
+        identity=_identity(
+            LEGACY,
+            version(row.get("Firmware Version")),
+            _model(details),
             mac=normalize_mac(text_of(row.get("MAC"))),
-            drivable=False,
             reason=LEGACY_REASON,
         ),
         control_board=text_of(row.get("CB Platform")),
     )
 
 
-async def _again(rpc: Rpc, timing: Timing, known: WhatsminerFindings) -> WhatsminerFindings | None:
+async def _again(
+    rpc: WhatsminerRpc, timing: Timing, known: WhatsminerFindings
+) -> WhatsminerFindings | None:
     """The miner of before, if its firmware still is; `None` when everything is to be asked."""
     deadline_s = _deadline_s(timing)
     try:
@@ -268,7 +261,7 @@ async def _again(rpc: Rpc, timing: Timing, known: WhatsminerFindings) -> Whatsmi
     return await _completed(rpc, found, deadline_s)
 
 
-async def _optional(rpc: Rpc, command: str, deadline_s: float) -> Reply | None:
+async def _optional(rpc: WhatsminerRpc, command: str, deadline_s: float) -> WhatsminerReply | None:
     """A reply that only completes what is known."""
     try:
         return await rpc.ask(command, deadline_s=deadline_s)
@@ -280,13 +273,23 @@ def _with(found: WhatsminerFindings, **facts: Any) -> WhatsminerFindings:
     return msgspec.structs.replace(found, identity=msgspec.structs.replace(found.identity, **facts))
 
 
-def _model(details: Reply | None) -> str | None:
+def _model(details: WhatsminerReply | None) -> str | None:
     rows = details.DEVDETAILS if details else None
     return next(filter(None, (text_of(row.get("Model")) for row in rows or [])), None)
 
 
-def _drivable(identity: Identity) -> Identity:
-    return msgspec.structs.replace(identity, drivable=identity.generation in WRITABLE)
+def _identity(
+    generation: str, firmware: str | None, model: str | None, **facts: str | None
+) -> Identity:
+    return Identity(
+        make=Make.WHATSMINER,
+        model=model,
+        firmware=Firmware.STOCK,
+        firmware_version=firmware,
+        generation=generation,
+        drivable=generation in WRITABLE,
+        **facts,
+    )
 
 
 def _platform(value: Any) -> str | None:

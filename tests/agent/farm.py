@@ -17,14 +17,14 @@ from contract.errors import (
 )
 from contract.link import MinerRef
 from contract.miner import Endpoint, Identity, Make, PowerMode, Reading
-from contract.task import Outcome
+from contract.outcome import Outcome
 from drivers.base import (
     AnyChange,
     Capabilities,
     Depth,
     Effect,
     Evidence,
-    Firmware,
+    FirmwareUpdate,
     Light,
     LogFile,
     Mode,
@@ -124,7 +124,7 @@ class FakeMiner:
             raise self.verify_error
         done = (
             self.state["boot"] > plan.before["boot"]
-            if isinstance(plan.change, Reboot | Firmware)
+            if isinstance(plan.change, Reboot | FirmwareUpdate)
             else self._as_wished(plan.change)
         )
         return Evidence(

@@ -16,7 +16,8 @@ from agent.journal.settlement import Settlement, succeeded
 from agent.journal.writer import Writer
 from contract.clock import Clock
 from contract.link import Event, MinerRef
-from contract.task import Outcome, TaskName
+from contract.outcome import Outcome
+from contract.task import TaskName
 from drivers.base import Evidence, Plan, Reboot
 from tests.virtual_time import VirtualLoop, loop_clock
 

@@ -132,7 +132,7 @@ def _parameters() -> Iterator[Guard]:
         "drivers/antminer/changes/pools.py",
         "_bare(shown_url(slot.url))",
         "_bare(slot.url)",
-        "tests/drivers/test_makes_pools.py::test_a_password_inside_a_url_reaches_the_miner_and_is_not_shown",
+        "tests/drivers/makes/test_pools.py::test_a_password_inside_a_url_reaches_the_miner_and_is_not_shown",
     )
     yield Guard(
         "three slots are asked for only where fewer were given",

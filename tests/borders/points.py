@@ -120,7 +120,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 "tests/contract/test_hiding.py::test_a_reading_never_holds_the_password_of_a_pools_url",
                 "tests/contract/test_hiding.py::test_whatever_the_password_is_it_does_not_show",
-                "tests/drivers/test_makes_pools.py::test_a_password_inside_a_url_reaches_the_miner_and_is_not_shown",
+                "tests/drivers/makes/test_pools.py::test_a_password_inside_a_url_reaches_the_miner_and_is_not_shown",
                 f"{_BORDERS}a_password_is_hidden_in_params_url_result_and_log",
                 f"{_BORDERS}a_pool_that_a_miner_shows_has_no_password_in_its_url",
                 f"{_TASK}a_url_that_is_refused_is_not_quoted_with_its_password",

@@ -95,7 +95,7 @@ def test_a_file_that_root_left_is_named_with_its_owner_and_what_to_run(
     os.chown(data / name, 0, 0)
     with acting_as(OWNER):
         _, err = run("workspace", "list", "--data", str(data), status=1)
-    words = f"{name} in {data} cannot be written by 54321; run: chown -R 54321: {data}"
+    words = f"{name} in {data} cannot be written by 54321; run: chown -R 54321:54321 {data}"
     assert err == f"miner-cloud: {words}\n"
 
 

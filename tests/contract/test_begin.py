@@ -18,7 +18,7 @@ import pytest
 
 from contract import begin
 from contract.begin import Held, Shown
-from contract.task import Outcome
+from contract.outcome import Outcome
 
 CRASHES, COPIES, RESENDS = 3, 2, 2
 

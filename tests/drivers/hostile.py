@@ -17,7 +17,7 @@ from drivers.base import (
     Credentials,
     Depth,
     Driver,
-    Firmware,
+    FirmwareUpdate,
     Light,
     Mode,
     NoChange,
@@ -310,7 +310,7 @@ def _wish(name: str, miner: Any, folder: Path) -> AnyChange:
         case _:
             path = folder / f"{miner.ip}.image"
             path.write_bytes(miner.newer_image())
-            return Firmware(path=str(path))
+            return FirmwareUpdate(path=str(path))
 
 
 def _state(name: str, miner: Any) -> Any:

@@ -24,7 +24,7 @@ from drivers.base import (
     Credentials,
     Driver,
     Evidence,
-    Firmware,
+    FirmwareUpdate,
     NoChange,
     Plan,
     Timing,
@@ -93,7 +93,7 @@ class MakeStage(ABC, Generic[D]):
         """A newer firmware for this control board and no other; the last byte is of its seal."""
 
     @abstractmethod
-    def strangers(self, folder: Path) -> Iterator[tuple[Firmware, str]]:
+    def strangers(self, folder: Path) -> Iterator[tuple[FirmwareUpdate, str]]:
         """Files that are not for this miner, each with the word it is refused with."""
 
     @abstractmethod
@@ -139,7 +139,7 @@ class MakeStage(ABC, Generic[D]):
         ports = {name: getattr(miner, name) for name in cls.ports}
         clock = VirtualClock()
         wire = Wire(Endpoint(host=miner.ip, **ports), clock, timing_)
-        driver: D | None = await cls.entry.recognise(wire, clock, timing_, cls.login)
+        driver: D | None = await cls.entry.recognise(wire, cls.login)
         assert driver is not None
         return driver
 
@@ -187,7 +187,7 @@ class MakeStage(ABC, Generic[D]):
             await self.driver.apply(plan, effect)
         return await self.driver.verify(plan, effect)
 
-    def newer(self, folder: Path, name: str = "", **more: Any) -> Firmware:
+    def newer(self, folder: Path, name: str = "", **more: Any) -> FirmwareUpdate:
         """A file with a newer version for this miner."""
         return self.file(folder / (name or self.image_name), self.miner.newer_image(), **more)
 
@@ -197,9 +197,9 @@ class MakeStage(ABC, Generic[D]):
         return "firmware.bin"
 
     @staticmethod
-    def file(path: Path, data: bytes, **more: Any) -> Firmware:
+    def file(path: Path, data: bytes, **more: Any) -> FirmwareUpdate:
         path.write_bytes(data)
-        return Firmware(path=str(path), **more)
+        return FirmwareUpdate(path=str(path), **more)
 
     async def after_a_crash(
         self, plan: Plan, effect: MemoryEffect, *kept: str, later_s: float = 0.0
@@ -214,7 +214,7 @@ class MakeStage(ABC, Generic[D]):
         """As after a crash of the agent: nothing remembered."""
         old = self.driver
         wire = Wire(old.endpoint, self.clock, old.timing)
-        driver: D = self.entry.open_driver(wire, self.clock, old.timing, self.login, old.identity)
+        driver: D = self.entry.open_driver(wire, self.login, old.identity)
         return driver
 
     async def met_anew(self) -> D:

@@ -27,9 +27,9 @@ def a_miner(*, drivable: bool, ways: Ways[Antminer] = ANTMINER.ways) -> Antminer
         drivable=drivable,
         reason=None if drivable else "runs vnish firmware",
     )
-    clock, timing = VirtualClock(), Timing()
-    wire = Wire(Endpoint(host="127.0.0.1", rpc_port=9, http_port=9), clock, timing)
-    return Antminer(ways, wire, clock, timing, lambda _: None, identity)
+    endpoint = Endpoint(host="127.0.0.1", rpc_port=9, http_port=9)
+    wire = Wire(endpoint, VirtualClock(), Timing())
+    return Antminer(ways, wire, lambda _: None, identity)
 
 
 @pytest.mark.parametrize("entry", DRIVERS, ids=lambda entry: str(entry.make))
@@ -42,13 +42,12 @@ def test_every_change_a_make_declares_has_a_way(entry: Any) -> None:
 
 @pytest.mark.parametrize("entry", DRIVERS, ids=lambda entry: str(entry.make))
 async def test_what_is_only_read_or_not_known_can_do_nothing(entry: Any) -> None:
-    clock, timing = VirtualClock(), Timing()
-    wire = Wire(Endpoint(host="127.0.0.1"), clock, timing)
+    wire = Wire(Endpoint(host="127.0.0.1"), VirtualClock(), Timing())
     declared = {name: each for name, each in entry.generations.items() if each.changes}
     for generation in (*entry.generations, None, "v9"):
         for drivable in (True, False):
             identity = Identity(make=entry.make, generation=generation, drivable=drivable)
-            driver = entry.open_driver(wire, clock, timing, lambda _: None, identity)
+            driver = entry.open_driver(wire, lambda _: None, identity)
             expected = declared.get(generation) if drivable else None
             assert driver.capabilities is expected
 

@@ -15,16 +15,16 @@ from drivers.antminer.identify import findings_of
 from drivers.antminer.models import clean_model, spec_for
 from drivers.antminer.protocol import conf
 from drivers.antminer.protocol.blink import blink_state
-from drivers.antminer.protocol.cgi import REPLY_CAP_BYTES as WEB_CAP
 from drivers.antminer.protocol.repair import decode_json
 from drivers.antminer.protocol.rpc import (
     MOVING,
     REPLY_CAP_BYTES,
-    Reply,
+    AntminerReply,
     decode_joined,
     decode_reply,
 )
 from drivers.antminer.reading import figures as antminer_figures
+from drivers.http_client import REPLY_CAP_BYTES as WEB_CAP
 from drivers.iceriver import models
 from drivers.iceriver.changes import state
 from drivers.iceriver.identify import findings_of as iceriver_findings_of
@@ -112,8 +112,8 @@ def test_no_value_of_a_field_takes_long_to_understand(name: str) -> None:
     for understand in (
         antminer_figures.number, antminer_figures.whole, antminer_figures.rate_hs, antminer_figures.unit_hs, antminer_figures.temps_c, antminer_figures.hottest, antminer_figures.scaled,
         antminer_figures.ago_s, antminer_figures.watts, lambda value: spec_for(clean_model(value)),
-        lambda value: findings_of(Reply(VERSION=[{"Type": f"Antminer {value}"}])),
-        lambda value: findings_of(Reply(VERSION=[{"Type": f"(vnish 1) {value}"}])),
+        lambda value: findings_of(AntminerReply(VERSION=[{"Type": f"Antminer {value}"}])),
+        lambda value: findings_of(AntminerReply(VERSION=[{"Type": f"(vnish 1) {value}"}])),
     ):  # fmt: skip
         assert seconds(lambda understand=understand: understand(text)) < BUDGET_S
 

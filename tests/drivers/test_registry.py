@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
+from agent.config.miners import MinersSection
 from contract.errors import (
     AuthFailedError,
     MalformedError,
@@ -15,6 +17,7 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.miner import Endpoint, Firmware, Identity, Make
+from contract.ports import PORTS
 from drivers import registry
 from drivers.base import Credentials, Depth, Driver, Light
 from drivers.registry import open_driver, recognise
@@ -260,3 +263,15 @@ async def test_an_address_taken_over_by_something_else_is_a_wrong_device():
         )
         with pytest.raises(WrongDeviceError):
             await moved.identify()
+
+
+@pytest.mark.parametrize("entry", registry.DRIVERS, ids=lambda entry: str(entry.make))
+def test_every_port_of_a_make_is_declared_and_can_be_set(entry: Any) -> None:
+    assert set(entry.ports) <= set(PORTS)
+
+
+def test_each_declared_port_is_one_of_an_endpoint_and_a_key_of_the_config() -> None:
+    fields = {each.name: each.default for each in msgspec.structs.fields(Endpoint)}
+    assert list(fields) == ["host", *PORTS]
+    for name, port in PORTS.items():
+        assert fields[name] == MinersSection.model_fields[name].default == port.number

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contract.errors import BadParamsError, MalformedError, UnsupportedError
 from drivers.antminer.protocol import conf
-from drivers.base import PoolSlot
+from drivers.base import StoredPool
 from tests.fuzz.harness import given_at_both_sizes
 
 SAMPLES = (
@@ -121,7 +121,7 @@ _visible = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x17F), max_s
 def test_what_is_written_arrives_as_it_was_or_is_refused(
     url: str, user: str, password: str
 ) -> None:
-    slots = (PoolSlot(url=url, user=user, password=password), PoolSlot(), PoolSlot())
+    slots = (StoredPool(url=url, user=user, password=password), StoredPool(), StoredPool())
     config = conf.MinerConf(pools=(), fields={"bitmain-freq": "550"})
     try:
         sent = json.loads(conf.json_body(config, slots, "0"))

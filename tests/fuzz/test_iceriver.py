@@ -150,7 +150,7 @@ def said_to(command: str) -> Way:
 
 def log(data: bytes, at: int) -> tuple[bool, int]:
     sink: Any = Memory()
-    return answer(daemon.LogDecoder(sink, CAP), data, at), sink.size
+    return answer(daemon.DaemonLogDecoder(sink, CAP), data, at), sink.size
 
 
 def page(data: bytes, at: int) -> tuple[bool, int]:

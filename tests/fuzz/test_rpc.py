@@ -13,11 +13,16 @@ from contract.miner import Moving
 from drivers.antminer.driver import _split
 from drivers.antminer.identify import findings_of
 from drivers.antminer.models import GENERATIONS, spec_for
-from drivers.antminer.protocol.replies import Joined, ReplyDecoder, decode_joined, decode_reply
-from drivers.antminer.protocol.replies import Reply as ApiReply
+from drivers.antminer.protocol.replies import (
+    AntminerJoined,
+    decode_joined,
+    decode_reply,
+)
+from drivers.antminer.protocol.replies import AntminerReply as ApiReply
 from drivers.antminer.protocol.rpc import MOVING
 from drivers.antminer.reading import braiins
 from drivers.antminer.reading.snapshot import new_api_snapshot_of, snapshot_of
+from drivers.protocol.cgminer import NulDecoder
 from tests.fuzz.harness import (
     ANY,
     Source,
@@ -75,11 +80,11 @@ SPECS = [None, *(spec_for(name) for name in ("S19", "S21 Hyd.", "E9 Pro", "S9", 
 
 def whole(data: bytes) -> bytes:
     """What is left of them once the bytes are collected."""
-    decoder = ReplyDecoder()
+    decoder = NulDecoder()
     return decoder.feed(data) or decoder.feed(b"") or b""
 
 
-def use_joined(joined: Joined | None, at: int) -> None:
+def use_joined(joined: AntminerJoined | None, at: int) -> None:
     if joined is not None:
         for command in MOVING:
             if part := joined.part(command):
@@ -96,7 +101,7 @@ def use(reply: ApiReply, at: int) -> None:
     new = new_api_snapshot_of(summary, reply.STATS[-1] if reply.STATS else None, spec)
     if new.moving is not None:
         sound(new.moving)
-    everything = Joined(summary=reply, pools=reply, devs=reply, temps=reply, fans=reply)
+    everything = AntminerJoined(summary=reply, pools=reply, devs=reply, temps=reply, fans=reply)
     sound(braiins.snapshot_of(everything).moving)
 
 

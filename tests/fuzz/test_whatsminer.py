@@ -23,7 +23,7 @@ from drivers.whatsminer.identify import from_device, from_version, with_info
 from drivers.whatsminer.models import Cooling
 from drivers.whatsminer.protocol import api, frames
 from drivers.whatsminer.protocol.envelope import encrypt, padded, token_of
-from drivers.whatsminer.protocol.tokens import AnswerDecoder
+from drivers.whatsminer.protocol.tokens import SealedAnswerDecoder
 from drivers.whatsminer.reading import snapshot, snapshot_v3
 from drivers.whatsminer.reading.faults import codes_of, faults_of
 from tests.fuzz.harness import (
@@ -144,16 +144,16 @@ STREAM = [
 ]
 
 
-def use_4028(reply: api.Reply | api.Joined, at: int) -> None:
+def use_4028(reply: api.WhatsminerReply | api.WhatsminerJoined, at: int) -> None:
     """Everything that is made of a reply of port 4028."""
-    if isinstance(reply, api.Joined):
+    if isinstance(reply, api.WhatsminerJoined):
         if reply.part("summary") is not None:
             use(snapshot.snapshot_of(reply, COOLINGS[at % 4]), ())
     elif api.refusal_of(reply) is None:
         use_reply(reply, at)
 
 
-def use_reply(reply: api.Reply, at: int) -> None:
+def use_reply(reply: api.WhatsminerReply, at: int) -> None:
     fields = reply.fields
     if (found := from_version(reply)) is not None:
         msgspec.json.encode(with_info(found, fields).identity)
@@ -167,7 +167,9 @@ def use_reply(reply: api.Reply, at: int) -> None:
     )
     msgspec.json.encode(boards)
     use(
-        snapshot.snapshot_of(api.Joined(summary=reply, pools=reply, edevs=reply), COOLINGS[at % 4]),
+        snapshot.snapshot_of(
+            api.WhatsminerJoined(summary=reply, pools=reply, edevs=reply), COOLINGS[at % 4]
+        ),
         codes,
     )
 
@@ -234,7 +236,7 @@ def spoilt_envelopes(number: int, seed: int) -> Iterator[bytes]:
     yield from mutants([sealed_reply(each) for each in seeds], number // 2, seed + 1)
 
 
-def check_accepted(reply: api.Reply, at: int) -> None:
+def check_accepted(reply: api.WhatsminerReply, at: int) -> None:
     del at
     assert api.refusal_of(reply) is None
 
@@ -266,7 +268,7 @@ SOURCES = {
         spoilt_envelopes,
         (
             Way(
-                lambda data, at: answer(AnswerDecoder(TOKEN), data, at),
+                lambda data, at: answer(SealedAnswerDecoder(TOKEN), data, at),
                 (*MALFORMED, *REFUSALS),
                 check_accepted,
             ),

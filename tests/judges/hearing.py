@@ -175,7 +175,7 @@ async def ask_ours(
     )
     root = Credentials("root", "root")
     timing = Timing()
-    driver = await recognise(Wire(endpoint, _CLOCK, timing), _CLOCK, timing, lambda _: root)
+    driver = await recognise(Wire(endpoint, _CLOCK, timing), lambda _: root)
     assert driver is not None
     identity, reading = driver.identity, await driver.read(Depth.FULL)
     assert reading.slow is not None

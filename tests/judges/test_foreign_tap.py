@@ -22,6 +22,7 @@ from drivers.base import (
     Credentials,
     Depth,
     Driver,
+    FirmwareUpdate,
     Light,
     Mode,
     Plan,
@@ -31,7 +32,6 @@ from drivers.base import (
     Resume,
     Suspend,
 )
-from drivers.base import Firmware as NewFirmware
 from drivers.registry import recognise
 from simulator.decoys import DECOYS
 from simulator.farm import Farm
@@ -66,7 +66,7 @@ CHANGES: Final[tuple[AnyChange, ...]] = (
     Mode(preset="3250W"),
     Pools(pools=(PoolSetting(url="stratum+tcp://pool.example.com:3333", user="farm.1"),)),
     Reboot(force=True),
-    NewFirmware(path="/nowhere/image.bmu"),
+    FirmwareUpdate(path="/nowhere/image.bmu"),
     Suspend(),
     Resume(),
 )

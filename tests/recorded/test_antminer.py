@@ -11,7 +11,7 @@ from contract.errors import MalformedError
 from drivers.antminer.driver import _split
 from drivers.antminer.identify import classify, findings_of
 from drivers.antminer.models import OLD, spec_for
-from drivers.antminer.protocol.replies import Reply, decode_reply
+from drivers.antminer.protocol.replies import AntminerReply, decode_reply
 from drivers.antminer.reading.snapshot import new_api_snapshot_of, pools_of, snapshot_of
 from tests.recorded.where import needs, recordings_of
 from tests.recordings.antminer import (
@@ -29,7 +29,7 @@ ROOT = recordings_of("antminer")
 needs_recordings = needs(ROOT)
 
 
-def reply_of(name: str) -> Reply:
+def reply_of(name: str) -> AntminerReply:
     return decode_reply((ROOT / name).read_bytes())
 
 
@@ -260,7 +260,7 @@ def test_other_firmware_is_never_taken_for_stock(folder: str):
     assert found.firmware != "stock"
 
 
-def check_head(reply: Reply, expected: Any) -> None:
+def check_head(reply: AntminerReply, expected: Any) -> None:
     found = findings_of(reply)
     assert found is not None
     assert Version(str(found.firmware), found.model, found.generation, found.version) == expected

@@ -11,7 +11,7 @@ from contract.miner import normalize_mac
 from drivers.antminer.identify import classify
 from drivers.antminer.protocol import conf
 from drivers.antminer.protocol.repair import decode_json
-from drivers.base import PoolSlot
+from drivers.base import StoredPool
 from tests.recorded.where import needs, recordings_of
 from tests.recordings.antminer_conf import EXPECTED, Config, Info, Request
 
@@ -27,8 +27,8 @@ def config_of(name: str) -> conf.MinerConf:
     return conf.parse((ROOT / name).read_bytes())
 
 
-def slots(pools: tuple[tuple[str, str, str], ...]) -> tuple[PoolSlot, ...]:
-    return tuple(PoolSlot(url=url, user=user, password=word) for url, user, word in pools)
+def slots(pools: tuple[tuple[str, str, str], ...]) -> tuple[StoredPool, ...]:
+    return tuple(StoredPool(url=url, user=user, password=word) for url, user, word in pools)
 
 
 @needs_recordings

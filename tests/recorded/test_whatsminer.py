@@ -57,9 +57,9 @@ VECTORS = "token-vectors.json"
 pytestmark = needs(ROOT)
 
 
-def reply_of(name: str) -> api.Reply:
+def reply_of(name: str) -> api.WhatsminerReply:
     decoder = api.reply_decoder()
-    return decoder.feed((ROOT / name).read_bytes()) or decoder.feed(b"") or api.Reply()
+    return decoder.feed((ROOT / name).read_bytes()) or decoder.feed(b"") or api.WhatsminerReply()
 
 
 def body_of(name: str) -> bytes:
@@ -88,7 +88,9 @@ def test_every_recording_has_an_expectation():
 
 @pytest.mark.parametrize("name", named(S))
 def test_what_the_summary_says(name: str):
-    check_summary(snapshot.snapshot_of(api.Joined(summary=reply_of(name)), None), EXPECTED[name])
+    check_summary(
+        snapshot.snapshot_of(api.WhatsminerJoined(summary=reply_of(name)), None), EXPECTED[name]
+    )
 
 
 @pytest.mark.parametrize("name", named(Boards))
@@ -99,7 +101,7 @@ def test_what_its_boards_do(name: str):
 def test_boards_that_count_in_tera_are_known_by_the_whole_alone():
     rows = reply_of("v2-compat/m7bs-rel3-edevs.json").DEVS or []
     whole = reply_of("v2-compat/m7bs-rel3-summary.json")
-    look = snapshot.snapshot_of(api.Joined(summary=whole), None)
+    look = snapshot.snapshot_of(api.WhatsminerJoined(summary=whole), None)
     boards, _ = snapshot.boards_of(rows, rate_hs=look.moving.hashrate_hs, in_tera=False)
     assert sum(board.hashrate_hs or 0 for board in boards) == near(692.63, 1e12)
 
@@ -160,7 +162,9 @@ def test_whether_it_is_off(name: str):
 @pytest.mark.parametrize("name", named(Info))
 def test_its_addresses_and_its_light(name: str):
     found = from_version(
-        api.Reply(STATUS="S", Code=131, Msg={"api_ver": "2.0.5", "fw_ver": "20230803.11.REL"})
+        api.WhatsminerReply(
+            STATUS="S", Code=131, Msg={"api_ver": "2.0.5", "fw_ver": "20230803.11.REL"}
+        )
     )
     assert found is not None
     fields = reply_of(name).fields
@@ -364,7 +368,9 @@ def test_frames_of_another_client_are_read_and_written_exactly():
             del command["token"]
             assert json.loads(seal(command, token))["data"] == each["base64"]
     sealed = [
-        api.Reply(enc=each["base64"]) for each in case["frames"] if each["direction"] == "reply"
+        api.WhatsminerReply(enc=each["base64"])
+        for each in case["frames"]
+        if each["direction"] == "reply"
     ]
     assert opened(sealed[0], token).Code == 131
     with pytest.raises(MinerError) as caught:
@@ -441,7 +447,7 @@ def check_summary(look: snapshot.WhatsminerSnapshot, expected: Any) -> None:
     assert tuple(code.number for code in look.codes) == expected.codes
 
 
-def check_boards(reply: api.Reply, expected: Any) -> None:
+def check_boards(reply: api.WhatsminerReply, expected: Any) -> None:
     assert isinstance(expected, Boards)
     boards, is_ramping = snapshot.boards_of(
         reply.DEVS or [], rate_hs=None, in_tera=expected.in_tera

@@ -156,6 +156,7 @@ async def test_a_farm_in_ten_lines(tmp_path: Path, base: str) -> None:
         assert json.loads(result.answers[9])["success"] is True
 
 
+@pytest.mark.slow
 async def test_the_cloud_is_backed_up_while_it_runs_and_put_back(tmp_path: Path) -> None:
     need("sqlite3")
     commands = sessions(OPERATIONS)["backup"]

@@ -24,8 +24,9 @@ from contract.clock import Clock
 from contract.errors import ErrorCode, MinerError
 from contract.link import MinerRef
 from contract.miner import PowerMode
+from contract.outcome import Outcome
 from contract.rigmonitor import Switch
-from contract.task import Outcome, TaskName
+from contract.task import TaskName
 from drivers.base import Driver
 
 ORIGIN: Final = "rigmonitor"

@@ -15,7 +15,8 @@ from cloud.store.schema.rows import AgentRow, read_row
 from cloud.store.schema.tables import agents, enroll_codes, farms, tasks, workspaces
 from cloud.store.tasks.settle import lost_result, settle
 from contract.link import ON_SITE, EnrollReply, EnrollRequest, Heartbeat, Settings
-from contract.task import Kind, Outcome, TaskStatus
+from contract.outcome import Outcome
+from contract.task import Kind, TaskStatus
 
 _NAME_MAX = 255  # characters
 LOST = (

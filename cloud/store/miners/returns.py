@@ -22,6 +22,7 @@ from cloud.store.schema.rows import MinerRow
 from cloud.store.schema.tables import miners, tasks
 from cloud.store.tasks import batches
 from contract.nonce import nonce_time
+from contract.outcome import Outcome
 from contract.task import SPECS, AssetStatus, TaskName, TaskStatus
 
 BY_ADDRESS: Final = "ip:"  # begins the identity of a record that stands for an address
@@ -133,5 +134,5 @@ def _task(batch: dict[str, Any], returned: Return, now: datetime) -> dict[str, A
         "status": TaskStatus.SUCCEED,
         "queue_expires_cloud_s": 0.0,  # it has ended
         "limit_s": SPECS[TaskName.ASSET_UPDATE].limit_s,
-        "result": {"outcome": "done", "verified": True, "evidence": evidence},
+        "result": {"outcome": Outcome.DONE.value, "verified": True, "evidence": evidence},
     }

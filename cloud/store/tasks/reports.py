@@ -23,7 +23,8 @@ from contract.begin import Held, ends_as, is_granted
 from contract.clock import to_text
 from contract.hiding import hidden, shown_url
 from contract.link import Ack, Event, ReportRequest
-from contract.task import TERMINAL, Outcome, TaskStatus
+from contract.outcome import Outcome
+from contract.task import TERMINAL, TaskStatus
 
 _LATE_MAX: Final = 10  # outcomes kept beside a closed task
 _MESSAGE_MAX: Final = 4000

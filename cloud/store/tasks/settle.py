@@ -13,7 +13,8 @@ from cloud.store.engine import chunks, rows
 from cloud.store.schema.tables import task_batches, tasks
 from contract.errors import ErrorCode
 from contract.hiding import hidden
-from contract.task import WITH_PASSWORDS, Outcome, TaskStatus
+from contract.outcome import Outcome
+from contract.task import WITH_PASSWORDS, TaskStatus
 
 
 def closed_result(outcome: Outcome, code: ErrorCode, message: str) -> dict[str, Any]:

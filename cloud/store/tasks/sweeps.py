@@ -21,7 +21,8 @@ from cloud.store.schema.tables import (
 from cloud.store.tasks.settle import closed_result, settle
 from contract.errors import ErrorCode
 from contract.link import ON_SITE
-from contract.task import Outcome, TaskStatus
+from contract.outcome import Outcome
+from contract.task import TaskStatus
 
 _NOBODY_CAME: Final = "No agent took the task before its queue life ended; check that the agent of this miner is online"
 _NOT_HEARD_AGAIN: Final = (

@@ -27,7 +27,7 @@ from drivers.antminer.changes.orders import (
 from drivers.antminer.changes.reboot import QUIET_S, is_refused_method
 from drivers.antminer.driver import Antminer
 from drivers.antminer.protocol import bmu
-from drivers.base import Effect, Firmware, NoChange, TypedPlan
+from drivers.base import Effect, FirmwareUpdate, NoChange, TypedPlan
 from drivers.changes.firmware import (
     UPLOADED_NOTE,
     FirmwareWay,
@@ -58,7 +58,9 @@ class AntminerFirmware(FirmwareWay[Antminer, UploadData]):
     def port(self, miner: Antminer) -> int:
         return miner.endpoint.http_port
 
-    async def plan(self, miner: Antminer, change: Firmware) -> TypedPlan[UploadData] | NoChange:
+    async def plan(
+        self, miner: Antminer, change: FirmwareUpdate
+    ) -> TypedPlan[UploadData] | NoChange:
         await system_info(miner)  # its web side takes our password
         return await super().plan(miner, change)
 
@@ -72,7 +74,7 @@ class AntminerFirmware(FirmwareWay[Antminer, UploadData]):
         )
 
     async def choose(
-        self, miner: Antminer, change: Firmware, now: InstalledVersion
+        self, miner: Antminer, change: FirmwareUpdate, now: InstalledVersion
     ) -> tuple[UploadData, dict[str, Any]]:
         del now
         board = await _control_board(miner)
@@ -83,7 +85,7 @@ class AntminerFirmware(FirmwareWay[Antminer, UploadData]):
         return UploadData(offset=region.offset, size=region.size), image
 
     async def apply(self, miner: Antminer, plan: TypedPlan[UploadData], effect: Effect) -> None:
-        assert isinstance(plan.change, Firmware)
+        assert isinstance(plan.change, FirmwareUpdate)
         head, tail, content_type = multipart(secrets.token_hex(16))
         part = plan.data
         body = FileBody(

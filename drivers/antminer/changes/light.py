@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from contract.errors import (
     MalformedError,
     OutcomeUnknownError,
@@ -16,8 +14,7 @@ from drivers.antminer.driver import Antminer
 from drivers.antminer.protocol.blink import blink_state
 from drivers.base import Effect, Proof
 from drivers.changes.light import LightWay
-
-_FORM: Final = "application/x-www-form-urlencoded"
+from drivers.protocol.http import FORM_TYPE
 
 
 class AntminerLight(LightWay[Antminer]):
@@ -89,7 +86,7 @@ async def _switch_old(miner: Antminer, effect: Effect, *, on: bool) -> None:
     deadline_s = start_patience_s(miner) if on else None
     try:
         response = await miner.cgi.act(
-            "POST", "blink.cgi", body, effect, content_type=_FORM, deadline_s=deadline_s
+            "POST", "blink.cgi", body, effect, content_type=FORM_TYPE, deadline_s=deadline_s
         )
     except OutcomeUnknownError:
         # The script that starts the blinking answers only when it ends, minutes later.

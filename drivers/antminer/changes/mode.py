@@ -31,8 +31,8 @@ from drivers.base import (
     Evidence,
     Mode,
     NoChange,
-    PoolSlot,
     Resume,
+    StoredPool,
     Suspend,
     TypedPlan,
 )
@@ -60,7 +60,7 @@ class AntminerModeData(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration as it was, and the numbers that mean the wanted mode, best first."""
 
     config: dict[str, Any]
-    pools: tuple[PoolSlot, ...]
+    pools: tuple[StoredPool, ...]
     numbers: tuple[str, ...]
     mode: PowerMode
 

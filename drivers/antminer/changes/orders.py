@@ -18,7 +18,7 @@ from drivers.antminer.models import OLD
 from drivers.antminer.protocol import conf
 from drivers.antminer.protocol.repair import decode_json
 from drivers.base import Depth, Effect
-from drivers.protocol.http import Response
+from drivers.protocol.http import FORM_TYPE, Response
 from drivers.watch import is_silent, pause
 
 STARTING_TRIES: Final = 3
@@ -56,7 +56,7 @@ async def write_conf(miner: Antminer, body: bytes, effect: Effect) -> None:
     Raises BadRequestError for a 400, BusyError, RefusedError, UnsupportedError (all of them prove
     that nothing was stored) and OutcomeUnknownError.
     """
-    content_type = "application/x-www-form-urlencoded" if is_old(miner) else "application/json"
+    content_type = FORM_TYPE if is_old(miner) else "application/json"
     response = await miner.cgi.act(
         "POST", "set_miner_conf.cgi", body, effect, content_type=content_type
     )

@@ -23,7 +23,7 @@ from drivers.antminer.changes.orders import (
 )
 from drivers.antminer.driver import Antminer
 from drivers.antminer.protocol import conf
-from drivers.base import Effect, Evidence, NoChange, Pools, PoolSlot, TypedPlan
+from drivers.base import Effect, Evidence, NoChange, Pools, StoredPool, TypedPlan
 from drivers.changes import pools
 from drivers.changes.pools import shown
 from drivers.changes.verification import Verification
@@ -37,8 +37,8 @@ class AntminerPoolsData(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration without its pools, and the pools it has and is to have."""
 
     config: dict[str, Any]
-    old: tuple[PoolSlot, ...]
-    new: tuple[PoolSlot, ...]
+    old: tuple[StoredPool, ...]
+    new: tuple[StoredPool, ...]
 
     @property
     def conf(self) -> conf.MinerConf:
@@ -118,7 +118,7 @@ class AntminerPools(Way[Antminer, AntminerPoolsData]):
         return watch.unknown(after, reason, proofs.CONFIG.signal)
 
 
-def wanted_slots(miner: Antminer, change: Pools, config: conf.MinerConf) -> tuple[PoolSlot, ...]:
+def wanted_slots(miner: Antminer, change: Pools, config: conf.MinerConf) -> tuple[StoredPool, ...]:
     """The three slots as they should be. Raises BadParamsError."""
 
     def kept(index: int, url: str) -> str | None:
@@ -131,7 +131,7 @@ def wanted_slots(miner: Antminer, change: Pools, config: conf.MinerConf) -> tupl
 
 
 def compose(
-    miner: Antminer, config: conf.MinerConf, slots: tuple[PoolSlot, ...], *, as_text: bool = False
+    miner: Antminer, config: conf.MinerConf, slots: tuple[StoredPool, ...], *, as_text: bool = False
 ) -> bytes:
     """The request's body in this miner's dialect, with everything but the pools as it was."""
     if is_old(miner):
@@ -139,7 +139,7 @@ def compose(
     return conf.json_body(config, slots, config.mode_number, as_text=as_text)
 
 
-def lists(pools: Sequence[Pool], config: conf.MinerConf, slots: tuple[PoolSlot, ...]) -> bool:
+def lists(pools: Sequence[Pool], config: conf.MinerConf, slots: tuple[StoredPool, ...]) -> bool:
     """Whether the running miner's pools are these, in order, with these users where it tells them."""
     running_pools = [pool for pool in pools if pool.url]
     wanted = [slot for slot in slots if slot.url]
@@ -168,7 +168,7 @@ def is_spoilt(config: conf.MinerConf) -> bool:
 
 
 async def _write(
-    miner: Antminer, config: conf.MinerConf, slots: tuple[PoolSlot, ...], effect: Effect
+    miner: Antminer, config: conf.MinerConf, slots: tuple[StoredPool, ...], effect: Effect
 ) -> None:
     """Some builds want the work mode that goes along as text, and say so to a number by a 400."""
     *others, last = spellings(miner)

@@ -17,7 +17,7 @@ from drivers.base import Effect, NoData
 from drivers.changes.reboot import RebootWay, works
 from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
-from drivers.reading.values import rate_text
+from drivers.protocol.values import rate_text
 
 QUIET_S: Final = 10.0
 
@@ -48,8 +48,8 @@ class AntminerReboot(RebootWay[Antminer, Clocks]):
         info = await system_info(miner)
         return clocks_of(miner, info, await reading_or_none(miner))
 
-    def rate(self, now: Clocks) -> tuple[str, float | None]:
-        return "hashrate_hs", now.hashrate_hs
+    def rate_hs(self, now: Clocks) -> float | None:
+        return now.hashrate_hs
 
     def rate_words(self, now: Clocks) -> str:
         return "at a rate in doubt" if now.hashrate_hs is None else rate_text(now.hashrate_hs)

@@ -6,9 +6,8 @@ driver) and by the realm of its own 401. Firmwares that took over the realm are 
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from contract.clock import Clock
 from contract.errors import (
     LOGIN_FIX,
     AuthFailedError,
@@ -18,13 +17,13 @@ from contract.errors import (
     WrongDeviceError,
 )
 from drivers.antminer.protocol.repair import decode_json
-from drivers.base import Credentials, Effect, Timing
+from drivers.base import Credentials, Effect
+from drivers.http_client import REPLY_CAP_BYTES, HttpClient, StreamSink
 from drivers.protocol.digest import Digest, parse_challenge
-from drivers.protocol.http import BodySink, Response, ResponseDecoder, build_request
-from drivers.wire import FileBody, Sink, Wire
+from drivers.protocol.http import FORM_TYPE, Response
+from drivers.wire import FileBody, Wire
 
 REALM_PREFIX: Final = "antminer"
-REPLY_CAP_BYTES: Final = 64 * 1024  # as `rpc.REPLY_CAP_BYTES`; logs are streamed
 AUTH_RETRY_S: Final = 300.0  # how long a refused password is not offered again by reads
 
 # A GET of `reset_conf.cgi` wipes the device, so reading is an allow-list and never a crawl.
@@ -67,25 +66,13 @@ class Cgi:
     (this host is not a stock AntMiner: nothing secret was sent).
     """
 
-    def __init__(
-        self,
-        wire: Wire,
-        clock: Clock,
-        timing: Timing,
-        credentials: Credentials | None,
-        *,
-        stock: bool,
-    ) -> None:
+    def __init__(self, wire: Wire, credentials: Credentials | None, *, stock: bool) -> None:
         self.stock = stock  # whether the API text is that of stock firmware
         self._wire = wire
-        self._clock = clock
-        self._timing = timing
         self._credentials = credentials
         self._digest = Digest()
         self._refused_until_mono: float | None = None
-        endpoint = wire.endpoint
-        self._port = endpoint.http_port
-        self._host = endpoint.host if self._port == 80 else f"{endpoint.host}:{self._port}"
+        self._http = HttpClient(wire)
 
     @property
     def realm(self) -> str | None:
@@ -94,13 +81,7 @@ class Cgi:
 
     async def establish(self) -> None:
         """Have the miner ask for a password, without giving one: the realm is known from then on."""
-        response = await self._wire.exchange(
-            self._port,
-            build_request("GET", _ESTABLISH, self._host),
-            ResponseDecoder(body_cap_bytes=REPLY_CAP_BYTES),
-            deadline_s=self._timing.read_s,
-            cap_bytes=REPLY_CAP_BYTES + _OVERHEAD_BYTES,
-        )
+        response = await self._http.send("GET", _ESTABLISH)
         if response.status != 401:
             raise WrongDeviceError(
                 "its web server asks for no password, which no stock AntMiner does"
@@ -111,13 +92,13 @@ class Cgi:
         """One script of READS; any status but 401 is given back (404: this generation lacks it)."""
         if name not in READS:
             raise PolicyRefusedError(f"{name} is not known to be free of effects")
-        return await self._look("GET", name, deadline_s=deadline_s or self._timing.read_s)
+        return await self._look("GET", name, deadline_s=deadline_s or self._wire.timing.read_s)
 
     async def look(self, name: str, body: bytes) -> Response:
         """One POST of LOOKS, which changes nothing."""
         if (name, body) not in LOOKS:
             raise PolicyRefusedError(f"POST {name} is not known to be free of effects")
-        return await self._look("POST", name, body=body, deadline_s=self._timing.read_s)
+        return await self._look("POST", name, body=body, deadline_s=self._wire.timing.read_s)
 
     async def get_json(self, name: str) -> Any:
         """The reply of a script of READS, repaired where firmwares are known to break it.
@@ -141,12 +122,12 @@ class Cgi:
             raise MalformedError(f"{name} answered with {type(value).__name__}, not an object")
         return value
 
-    async def fetch(self, name: str, sink: LogSink, *, cap_bytes: int) -> Response:
+    async def fetch(self, name: str, sink: StreamSink, *, cap_bytes: int) -> Response:
         """Stream a script's text into `sink`, at most `cap_bytes` of it (then `truncated`)."""
         if name not in READS:
             raise PolicyRefusedError(f"{name} is not known to be free of effects")
         return await self._look(
-            "GET", name, deadline_s=self._timing.log_s, sink=sink, cap_bytes=cap_bytes
+            "GET", name, deadline_s=self._wire.timing.log_s, sink=sink, cap_bytes=cap_bytes
         )
 
     async def act(
@@ -170,7 +151,7 @@ class Cgi:
             body,
             effect,
             content_type=content_type,
-            deadline_s=deadline_s or self._timing.write_s,
+            deadline_s=deadline_s or self._wire.timing.write_s,
         )
 
     async def upload(
@@ -183,7 +164,7 @@ class Cgi:
             head,
             effect,
             content_type=content_type,
-            deadline_s=self._timing.upload_s,
+            deadline_s=self._wire.timing.upload_s,
             file=file,
         )
 
@@ -201,31 +182,23 @@ class Cgi:
         *,
         deadline_s: float,
         body: bytes = b"",
-        sink: LogSink | None = None,
+        sink: StreamSink | None = None,
         cap_bytes: int = REPLY_CAP_BYTES,
     ) -> Response:
         credentials = self._trusted()
         until = self._refused_until_mono
-        if until is not None and self._clock.mono() < until:
+        if until is not None and self._wire.clock.mono() < until:
             raise AuthFailedError(f"the miner refuses our password; {LOGIN_FIX}")
-        path = f"/cgi-bin/{name}"
-        for attempt in (1, 2):
-            headers = self._authorization(credentials, method, path, _FORM if body else None)
-            response = await self._wire.exchange(
-                self._port,
-                build_request(method, path, self._host, headers=headers, body=body),
-                ResponseDecoder(body_cap_bytes=cap_bytes, sink=sink, truncate=sink is not None),
-                deadline_s=deadline_s,
-                cap_bytes=cap_bytes + _OVERHEAD_BYTES,
-                sink=sink,
-            )
-            if response.status != 401:
-                return self._accepted(response)
-            self._challenged(response)
-            # The first 401 may only mean: no nonce yet, or one grown old. The second is about the password.
-            if attempt == 2:
-                break
-        raise self._refused()
+        return await self._authorized(
+            credentials,
+            method,
+            name,
+            content_type=FORM_TYPE if body else None,
+            body=body,
+            deadline_s=deadline_s,
+            cap_bytes=cap_bytes,
+            sink=sink,
+        )
 
     async def _act(
         self,
@@ -243,29 +216,35 @@ class Cgi:
         credentials = self._trusted()
         if self._digest.challenge is None:
             await self.establish()  # so that a body is not sent only to be refused
+        return await self._authorized(
+            credentials,
+            method,
+            name,
+            content_type=content_type if body else None,
+            body=body,
+            deadline_s=deadline_s,
+            effect=effect,
+            file=file,
+        )
+
+    async def _authorized(
+        self,
+        credentials: Credentials,
+        method: str,
+        name: str,
+        *,
+        content_type: str | None,
+        **more: Any,
+    ) -> Response:
+        """Send it with our login; `more` as `HttpClient.send`."""
         path = f"/cgi-bin/{name}"
         for attempt in (1, 2):
-            headers = self._authorization(credentials, method, path, content_type if body else None)
-            request = build_request(
-                method,
-                path,
-                self._host,
-                headers=headers,
-                body=body,
-                more_bytes=file.total_bytes if file else 0,
-            )
-            response = await self._wire.exchange(
-                self._port,
-                request,
-                ResponseDecoder(body_cap_bytes=REPLY_CAP_BYTES),
-                deadline_s=deadline_s,
-                cap_bytes=REPLY_CAP_BYTES + _OVERHEAD_BYTES,
-                effect=effect,
-                body=file,
-            )
+            headers = self._authorization(credentials, method, path, content_type)
+            response = await self._http.send(method, path, headers=headers, **more)
             if response.status != 401:
                 return self._accepted(response)
             self._challenged(response)
+            # The first 401 may only mean: no nonce yet, or one grown old. The second is about the password.
             if attempt == 2:
                 break
         raise self._refused()
@@ -304,18 +283,10 @@ class Cgi:
         return response
 
     def _refused(self) -> AuthFailedError:
-        self._refused_until_mono = self._clock.mono() + AUTH_RETRY_S
+        self._refused_until_mono = self._wire.clock.mono() + AUTH_RETRY_S
         return AuthFailedError(f"the miner refuses our password; {LOGIN_FIX}")
-
-
-class LogSink(BodySink, Sink, Protocol):
-    """Takes a log piece by piece and brings it to disk while the miner waits."""
 
 
 def is_stock_realm(realm: str) -> bool:
     """Whether a realm is the one of the stock web server (its spelling of case varies)."""
     return realm.lower().startswith(REALM_PREFIX)
-
-
-_FORM: Final = "application/x-www-form-urlencoded"
-_OVERHEAD_BYTES: Final = 64 * 1024  # headers and chunk sizes on top of a body's cap

@@ -14,7 +14,7 @@ import msgspec
 
 from contract.errors import BadParamsError, MalformedError, UnsupportedError
 from drivers.antminer.protocol.repair import decode_json
-from drivers.base import PoolSlot
+from drivers.base import StoredPool
 
 SLOTS: Final = 3  # the firmware keeps three pools; a shorter list leaves its old tail in place
 MAX_CONFIG: Final = 64 * 1024
@@ -28,7 +28,7 @@ _COMPARED_APART: Final = frozenset({"pools", *_MODE_KEYS})
 class MinerConf(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file. `fields` is everything but the pools, as the miner spelt it."""
 
-    pools: tuple[PoolSlot, ...]
+    pools: tuple[StoredPool, ...]
     fields: dict[str, Any]
 
     def __repr__(self) -> str:
@@ -53,7 +53,7 @@ class MinerConf(msgspec.Struct, frozen=True, kw_only=True):
         return any(key in self.fields for key in _MODE_KEYS)
 
     @property
-    def slots(self) -> tuple[PoolSlot, ...]:
+    def slots(self) -> tuple[StoredPool, ...]:
         """Exactly three slots: the first three listed, filled up with empty ones."""
         return filled_up(self.pools[:SLOTS])
 
@@ -78,7 +78,7 @@ def parse(body: bytes) -> MinerConf:
 
 
 def json_body(
-    config: MinerConf, slots: tuple[PoolSlot, ...], mode: str, *, as_text: bool = False
+    config: MinerConf, slots: tuple[StoredPool, ...], mode: str, *, as_text: bool = False
 ) -> bytes:
     """The whole configuration as `set_miner_conf.cgi` of the newer firmwares takes it.
 
@@ -103,7 +103,7 @@ def json_body(
     return text.encode()
 
 
-def form_body(config: MinerConf, slots: tuple[PoolSlot, ...], mode: str) -> bytes:
+def form_body(config: MinerConf, slots: tuple[StoredPool, ...], mode: str) -> bytes:
     """The form of the older firmwares: every value in its place, since names are not looked at.
 
     Raises UnsupportedError for a layout we do not know, BadParamsError for a pool value the
@@ -146,9 +146,9 @@ def pool_list(root: dict[str, Any]) -> list[Any]:
     return pools
 
 
-def filled_up(slots: tuple[PoolSlot, ...]) -> tuple[PoolSlot, ...]:
+def filled_up(slots: tuple[StoredPool, ...]) -> tuple[StoredPool, ...]:
     """Exactly three: the firmware keeps its old pools in slots that are not sent."""
-    return (*slots, *(PoolSlot(),) * (SLOTS - len(slots)))
+    return (*slots, *(StoredPool(),) * (SLOTS - len(slots)))
 
 
 def mode_text(value: object) -> str:
@@ -175,12 +175,12 @@ def changed_beside(before: MinerConf, after: MinerConf) -> dict[str, tuple[Any, 
     }
 
 
-def same_pools(left: tuple[PoolSlot, ...], right: tuple[PoolSlot, ...]) -> bool:
+def same_pools(left: tuple[StoredPool, ...], right: tuple[StoredPool, ...]) -> bool:
     """Whether two lists hold the same pools byte for byte, empty slots at the end not counted."""
     return _trimmed(left) == _trimmed(right)
 
 
-def check_slots(slots: tuple[PoolSlot, ...]) -> None:
+def check_slots(slots: tuple[StoredPool, ...]) -> None:
     """Raises BadParamsError for a value the miner cannot hold: visible ASCII without quote and backslash."""
     for index, slot in enumerate(slots, 1):
         for name, value in (("url", slot.url), ("user", slot.user), ("password", slot.password)):
@@ -263,10 +263,10 @@ _FORM_KEYS: Final = frozenset(
 )
 
 
-def _slot(entry: object) -> PoolSlot:
+def _slot(entry: object) -> StoredPool:
     if not isinstance(entry, dict):
         raise MalformedError("a pool in the miner's configuration is not an object")
-    return PoolSlot(
+    return StoredPool(
         url=_text(entry.get("url")),
         user=_text(entry.get("user")),
         password=_text(entry.get("pass")),
@@ -300,7 +300,7 @@ def _plain(value: object) -> str:
     return "" if value is None else _word(value, "").lower()
 
 
-def _trimmed(slots: tuple[PoolSlot, ...]) -> tuple[PoolSlot, ...]:
+def _trimmed(slots: tuple[StoredPool, ...]) -> tuple[StoredPool, ...]:
     kept = list(slots)
     while kept and not kept[-1].url:
         kept.pop()

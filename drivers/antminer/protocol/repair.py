@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import msgspec
 
 from contract.errors import MalformedError
+from drivers.protocol import lenient
 
 # Strings come first, so that nothing inside one is touched. One without its end takes the rest: were it given up
 # instead, every quote behind would be tried anew, and a few kilobytes of `\\"` would hold the loop for minutes.
@@ -44,7 +43,7 @@ def decode_json(data: bytes) -> Any:
 
 def mend(text: str) -> str:
     """Undo the known breaks, outside of strings only."""
-    return _BREAKS.sub(_mended, text)
+    return _BREAKS.sub(lenient.mended, text)
 
 
 # --- private -------------------------------------------------------------------------------------
@@ -58,41 +57,6 @@ def _decode_broken(data: bytes) -> Any:
         )
     try:
         text = mend(data.decode("utf-8", "replace"))
-        value, end = _LENIENT.raw_decode(text)
-        if not _TAIL.fullmatch(text, end):
-            raise ValueError(f"{len(text) - end} characters follow it")
-        if "\\u" in text:
-            msgspec.json.encode(value)  # half a surrogate pair cannot be written again: not text
-    except (ValueError, OverflowError, RecursionError) as error:
+        return lenient.decode(text, _TAIL)
+    except lenient.BROKEN as error:
         raise MalformedError(f"not JSON ({str(error)[:80]}); it began {data[:40]!r}") from None
-    return value
-
-
-def _mended(match: re.Match[str]) -> str:
-    text = match.group()
-    match match.lastgroup:
-        case "glued":
-            return "},{"
-        case "leading":
-            return text[0]
-        case "trailing":
-            return ""
-        case "empty":
-            return ": null"
-        case _:
-            return text
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:20]} is too big a number")
-    return value
-
-
-# strict=False: raw line ends and control characters occur inside strings.
-_LENIENT: Final = json.JSONDecoder(strict=False, parse_constant=_no_constant, parse_float=_finite)

@@ -6,15 +6,17 @@ The fields used are decoded at once into records; only text that will not go tha
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from contract.errors import MalformedError
 from drivers.antminer.protocol.repair import decode_json
+from drivers.protocol.cgminer import convert, only
+from drivers.protocol.objects import BROKEN
 
 
-class Status(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+class AntminerStatus(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
     """The verdict of one reply."""
 
     status: str | None = msgspec.field(name="STATUS", default=None)
@@ -23,7 +25,7 @@ class Status(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
     description: str | None = None
 
 
-class PoolRow(msgspec.Struct, frozen=True, gc=False):
+class AntminerPool(msgspec.Struct, frozen=True, gc=False):
     """One legacy pool, the fields used of it."""
 
     url: str | None = msgspec.field(name="URL", default=None)
@@ -39,13 +41,13 @@ class PoolRow(msgspec.Struct, frozen=True, gc=False):
     last_share: int | float | str | None = msgspec.field(name="Last Share Time", default=None)
 
 
-class Reply(msgspec.Struct, frozen=True):
+class AntminerReply(msgspec.Struct, frozen=True):
     """One command's answer, whichever it was."""
 
-    STATUS: list[Status] | Status | None = None
+    STATUS: list[AntminerStatus] | AntminerStatus | None = None
     SUMMARY: list[dict[str, Any]] | None = None
     STATS: list[dict[str, Any]] | None = None
-    POOLS: list[PoolRow] | None = None
+    POOLS: list[AntminerPool] | None = None
     VERSION: list[dict[str, Any]] | None = None
     DEVS: list[dict[str, Any]] | None = None
     DEVDETAILS: list[dict[str, Any]] | None = None
@@ -56,12 +58,9 @@ class Reply(msgspec.Struct, frozen=True):
     error_message: str | None = None
 
     @property
-    def verdict(self) -> Status | None:
+    def verdict(self) -> AntminerStatus | None:
         """The first STATUS."""
-        status = self.STATUS
-        if isinstance(status, list):
-            return status[0] if status else None
-        return status
+        return only(self.STATUS)
 
     @property
     def refusal(self) -> str | None:
@@ -74,10 +73,10 @@ class Reply(msgspec.Struct, frozen=True):
         return None
 
 
-_Parts = list[Reply] | Reply | None
+_Parts = list[AntminerReply] | AntminerReply | None
 
 
-class Joined(msgspec.Struct, frozen=True):
+class AntminerJoined(msgspec.Struct, frozen=True):
     """Several commands' answers: objects from the array form, lists of one from the `+` form."""
 
     summary: _Parts = None
@@ -87,33 +86,18 @@ class Joined(msgspec.Struct, frozen=True):
     devs: _Parts = None
     temps: _Parts = None
     fans: _Parts = None
-    STATUS: list[Status] | Status | None = None  # there when the form itself was refused
+    STATUS: list[AntminerStatus] | AntminerStatus | None = (
+        None  # there when the form itself was refused
+    )
 
-    def part(self, command: str) -> Reply | None:
+    def part(self, command: str) -> AntminerReply | None:
         """The answer to one command, `None` where there is none or it was refused."""
         found: _Parts = getattr(self, command)
-        reply = (found[0] if found else None) if isinstance(found, list) else found
+        reply = only(found)
         return None if reply is None or reply.STATUS is None or reply.refusal else reply
 
 
-class ReplyDecoder:
-    """Collects one reply, which ends at NUL or when the miner hangs up (with nothing, too)."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def feed(self, data: bytes) -> bytes | None:
-        """Take more bytes (b"" for the end of the stream); give the reply once whole."""
-        if not data:
-            return b"".join(self._parts)
-        if (at := data.find(b"\x00")) >= 0:
-            self._parts.append(data[:at])
-            return b"".join(self._parts) if len(self._parts) > 1 else self._parts[0]
-        self._parts.append(data)
-        return None
-
-
-def decode_reply(data: bytes) -> Reply:
+def decode_reply(data: bytes) -> AntminerReply:
     """One command's answer. Raises MalformedError; a reply without STATUS is given with none."""
     try:
         reply = _REPLY.decode(data)
@@ -122,20 +106,20 @@ def decode_reply(data: bytes) -> Reply:
         has_pools = not reply.POOLS or any(row.url is not None for row in reply.POOLS)
         if has_pools and (reply.STATUS is not None or reply.refusal):
             return reply
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         pass  # broken text or another layout, which the slow way below names or mends
-    return _convert(_upper(_object(decode_json(data))), Reply)
+    return convert(_upper(_object(decode_json(data))), AntminerReply, strict=False)
 
 
-def decode_joined(data: bytes, commands: tuple[str, ...]) -> Joined | None:
+def decode_joined(data: bytes, commands: tuple[str, ...]) -> AntminerJoined | None:
     """Several commands' answers; `None` when the reply says that this form is not known.
 
     Raises MalformedError for what is neither.
     """
     if not data:
         return None
-    joined: Joined | None = None
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    joined: AntminerJoined | None = None
+    with contextlib.suppress(*BROKEN):
         joined = _JOINED.decode(data)
     is_lower = b'"status"' in data
     if joined is None or (is_lower and not all(joined.part(command) for command in commands)):
@@ -146,14 +130,14 @@ def decode_joined(data: bytes, commands: tuple[str, ...]) -> Joined | None:
             for name in commands
             if isinstance(part := value.get(name), dict | list)
         }
-        joined = _convert(parts, Joined)
+        joined = convert(parts, AntminerJoined, strict=False)
     return joined if any(joined.part(command) is not None for command in commands) else None
 
 
 # --- private -------------------------------------------------------------------------------------
 
-_REPLY: Final = msgspec.json.Decoder(Reply)
-_JOINED: Final = msgspec.json.Decoder(Joined)
+_REPLY: Final = msgspec.json.Decoder(AntminerReply)
+_JOINED: Final = msgspec.json.Decoder(AntminerJoined)
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -166,7 +150,7 @@ def _upper(value: Any) -> Any:
     """Some builds write their keys in lower case."""
     if not isinstance(value, dict):
         return value
-    known = {name.lower(): name for name in Reply.__struct_fields__ if name.isupper()}
+    known = {name.lower(): name for name in AntminerReply.__struct_fields__ if name.isupper()}
     renamed = {known.get(key, key): each for key, each in value.items()}
     status = renamed.get("STATUS")
     if isinstance(status, list):
@@ -188,13 +172,5 @@ _STATUS_KEYS: Final = {
     each.lower(): each for each in ("STATUS", "Code", "Msg", "Description", "When")
 }
 _POOL_KEYS: Final = {
-    field.encode_name.lower(): field.encode_name for field in msgspec.structs.fields(PoolRow)
+    field.encode_name.lower(): field.encode_name for field in msgspec.structs.fields(AntminerPool)
 } | {"index": "POOL", "lstime": "Last Share Time"}
-_T = TypeVar("_T", Reply, Joined)
-
-
-def _convert(value: Any, kind: type[_T]) -> _T:
-    try:
-        return msgspec.convert(value, kind, strict=False)
-    except (msgspec.ValidationError, RecursionError, OverflowError) as error:
-        raise MalformedError(f"the API answered in an unknown layout: {error}") from None

@@ -11,18 +11,16 @@ from typing import Any, Final
 
 import msgspec
 
-from contract.clock import Clock
 from contract.errors import MalformedError, RefusedError, UnreachableError
 from drivers.antminer.models import OLD
 from drivers.antminer.protocol.repair import strip_reply
 from drivers.antminer.protocol.replies import (
-    Joined,
-    Reply,
-    ReplyDecoder,
+    AntminerJoined,
+    AntminerReply,
     decode_joined,
     decode_reply,
 )
-from drivers.base import Timing
+from drivers.protocol.cgminer import NulDecoder
 from drivers.protocol.http import Response, ResponseDecoder, build_request
 from drivers.wire import Wire
 
@@ -43,14 +41,12 @@ class Form(StrEnum):
     SINGLE = "single"  # one connection each
 
 
-class Rpc:
+class AntminerRpc:
     """The API of one miner. Every method raises UnreachableError and MalformedError."""
 
-    def __init__(self, wire: Wire, clock: Clock, timing: Timing, generation: str | None) -> None:
+    def __init__(self, wire: Wire, generation: str | None) -> None:
         self.generation = generation
         self._wire = wire
-        self._clock = clock
-        self._timing = timing
         self._form: Form | None = None
         self._relearn_at_mono: float | None = None
 
@@ -68,8 +64,8 @@ class Rpc:
         reply = await self._wire.exchange(
             self._wire.endpoint.rpc_port,
             request,
-            ReplyDecoder(),
-            deadline_s=self._timing.read_s,
+            NulDecoder(),
+            deadline_s=self._wire.timing.read_s,
             cap_bytes=REPLY_CAP_BYTES,
         )
         return strip_reply(reply)
@@ -81,11 +77,11 @@ class Rpc:
             endpoint.rpc_port,
             build_request("GET", path, f"{endpoint.host}:{endpoint.rpc_port}"),
             ResponseDecoder(body_cap_bytes=REPLY_CAP_BYTES),
-            deadline_s=self._timing.read_s,
+            deadline_s=self._wire.timing.read_s,
             cap_bytes=REPLY_CAP_BYTES,
         )
 
-    async def ask(self, command: str, *, new_api: bool = False) -> Reply:
+    async def ask(self, command: str, *, new_api: bool = False) -> AntminerReply:
         """One command alone. Also raises RefusedError when this firmware does not know it."""
         request = request_for(command, new_api=new_api)
         data = await self.raw(request)
@@ -102,7 +98,7 @@ class Rpc:
             raise RefusedError(f"the miner does not answer {command}")
         return reply
 
-    async def ask_all(self, commands: tuple[str, ...], *, new_api: bool = False) -> Joined:
+    async def ask_all(self, commands: tuple[str, ...], *, new_api: bool = False) -> AntminerJoined:
         """Several commands by the best form this firmware has. A command it refuses is missing in the answer.
 
         Raises RefusedError when it refused all of them.
@@ -130,7 +126,7 @@ class Rpc:
     # --- private ---------------------------------------------------------------------------------
 
     def _forms(self, *, new_api: bool) -> tuple[Form, ...]:
-        if self._relearn_at_mono is not None and self._clock.mono() >= self._relearn_at_mono:
+        if self._relearn_at_mono is not None and self._wire.clock.mono() >= self._relearn_at_mono:
             self._relearn_at_mono = None
             self._form = None
         if new_api:  # the legacy look shows whether there is an array form; `+` has no new API
@@ -149,10 +145,10 @@ class Rpc:
             return
         self._form = Form.SINGLE
         if not is_clear:
-            self._relearn_at_mono = self._clock.mono() + RELEARN_S
+            self._relearn_at_mono = self._wire.clock.mono() + RELEARN_S
 
-    async def _one_by_one(self, commands: tuple[str, ...], *, new_api: bool) -> Joined:
-        parts: dict[str, Reply] = {}
+    async def _one_by_one(self, commands: tuple[str, ...], *, new_api: bool) -> AntminerJoined:
+        parts: dict[str, AntminerReply] = {}
         refusal: RefusedError | None = None
         for command in commands:
             try:
@@ -165,7 +161,7 @@ class Rpc:
                 raise
         if not parts and refusal is not None:
             raise refusal
-        return msgspec.structs.replace(Joined(), **parts)
+        return msgspec.structs.replace(AntminerJoined(), **parts)
 
 
 def request_for(command: str, *, new_api: bool = False) -> bytes:

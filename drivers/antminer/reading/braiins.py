@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any, Final
 
 from contract.miner import Board, Moving, UptimeKind
-from drivers.antminer.protocol.replies import Joined, Reply
+from drivers.antminer.protocol.replies import AntminerJoined, AntminerReply
 from drivers.antminer.reading.figures import number, whole
 from drivers.antminer.reading.snapshot import AntminerSnapshot, pools_of
+from drivers.protocol.values import names_unit
 from drivers.reading.boards import believed, doubt_of
-from drivers.reading.values import names_unit
 
 COMMANDS: Final = ("summary", "pools", "devs", "temps", "fans")
 _MEGA: Final = 1e6
 _ROWS: Final = 32  # boards, sensors, fans: more than there can be
 
 
-def snapshot_of(joined: Joined) -> AntminerSnapshot:
+def snapshot_of(joined: AntminerJoined) -> AntminerSnapshot:
     """Moving facts out of the five replies; each may be missing."""
     summary = _first(joined.part("summary"))
     devs = _rows(joined.part("devs"), "DEVS")
@@ -55,11 +55,11 @@ def snapshot_of(joined: Joined) -> AntminerSnapshot:
 # --- private -------------------------------------------------------------------------------------
 
 
-def _rows(reply: Reply | None, name: str) -> list[dict[str, Any]]:
+def _rows(reply: AntminerReply | None, name: str) -> list[dict[str, Any]]:
     return (getattr(reply, name) or [])[:_ROWS] if reply else []
 
 
-def _first(reply: Reply | None) -> dict[str, Any]:
+def _first(reply: AntminerReply | None) -> dict[str, Any]:
     rows = _rows(reply, "SUMMARY")
     return rows[0] if rows else {}
 

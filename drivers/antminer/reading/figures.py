@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from drivers.reading.values import LONGEST, number, text_of, whole
+from drivers.protocol.values import LONGEST, number, text_of, whole
 
 __all__ = [
     "ago_s",

@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from contract.clock import Clock
 from contract.errors import (
     MalformedError,
     MinerError,
@@ -15,12 +14,12 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.miner import Firmware, Identity, MinerFault, PowerMode, Slow
-from drivers.antminer.models import OLD, AntminerModel
+from drivers.antminer.models import OLD, AntminerSpec
 from drivers.antminer.protocol.blink import blink_state
 from drivers.antminer.protocol.cgi import Cgi
 from drivers.antminer.protocol.conf import MinerConf
 from drivers.antminer.protocol.conf import parse as parse_conf
-from drivers.antminer.protocol.rpc import Rpc
+from drivers.antminer.protocol.rpc import AntminerRpc
 from drivers.antminer.reading.figures import number
 from drivers.antminer.reading.snapshot import (
     AntminerSnapshot,
@@ -28,7 +27,6 @@ from drivers.antminer.reading.snapshot import (
     mode_of,
     new_api_snapshot_of,
 )
-from drivers.base import Timing
 from drivers.protocol.http import Response, ResponseDecoder, build_request
 from drivers.reading.boards import doubt_fault
 from drivers.wire import Wire
@@ -52,11 +50,11 @@ class SlowFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 async def look_slowly(
     cgi: Cgi,
-    rpc: Rpc,
+    rpc: AntminerRpc,
     meter: Meter,
     look: AntminerSnapshot,
     identity: Identity,
-    spec: AntminerModel | None,
+    spec: AntminerSpec | None,
 ) -> SlowFacts:
     """Complete a look at the moving facts.
 
@@ -138,23 +136,21 @@ def meter_watts(text: str) -> float | None:
 class Meter:
     """The power meter of some models: a port of its own, without a password."""
 
-    def __init__(self, wire: Wire, clock: Clock, timing: Timing) -> None:
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._clock = clock
-        self._timing = timing
         self._absent_until_mono: float | None = None
 
     async def watts(self) -> float | None:
         """The power; `None` without a meter. Most images keep the port shut, so it is then left alone for a while."""
         until = self._absent_until_mono
-        if until is not None and self._clock.mono() < until:
+        if until is not None and self._wire.clock.mono() < until:
             return None
         try:
             response = await self._wire.exchange(
                 POWER_PORT,
                 build_request("GET", "/miner_power", self._wire.endpoint.host),
                 ResponseDecoder(body_cap_bytes=4096),
-                deadline_s=self._timing.read_s,
+                deadline_s=self._wire.timing.read_s,
                 cap_bytes=16384,
             )
             text = response.body.decode("latin-1")
@@ -162,7 +158,7 @@ class Meter:
         except MinerError:
             found = None  # an optional port says nothing about the miner
         if not found:
-            self._absent_until_mono = self._clock.mono() + METER_RETRY_S
+            self._absent_until_mono = self._wire.clock.mono() + METER_RETRY_S
             return None
         return found
 
@@ -171,7 +167,7 @@ class Meter:
 
 
 def _seen(
-    look: AntminerSnapshot, spec: AntminerModel | None, *, counts_boards: bool
+    look: AntminerSnapshot, spec: AntminerSpec | None, *, counts_boards: bool
 ) -> list[MinerFault]:
     """What the miner does not call a fault, but the figures show."""
     faults: list[MinerFault] = []
@@ -195,7 +191,7 @@ def _is_at_rest(look: AntminerSnapshot, generation: str | None) -> bool:
     return look.moving.hashrate_hs == 0 and has_no_power
 
 
-async def _new_look(rpc: Rpc, spec: AntminerModel | None) -> NewApiSnapshot:
+async def _new_look(rpc: AntminerRpc, spec: AntminerSpec | None) -> NewApiSnapshot:
     try:
         joined = await rpc.ask_all(("summary", "stats"), new_api=True)
     except RefusedError:

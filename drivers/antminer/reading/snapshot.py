@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import Board, MinerFault, Moving, Pool, PowerMode, UptimeKind
-from drivers.antminer.models import GIGA, KILO, MEGA, OLD, TERA, AntminerModel
-from drivers.antminer.protocol.replies import PoolRow
+from drivers.antminer.models import GIGA, KILO, MEGA, OLD, TERA, AntminerSpec
+from drivers.antminer.protocol.replies import AntminerPool
 from drivers.antminer.reading.figures import (
     ago_s,
     hottest,
@@ -22,8 +22,8 @@ from drivers.antminer.reading.figures import (
     watts,
     whole,
 )
+from drivers.protocol.values import names_unit
 from drivers.reading.boards import believed, doubt_of
-from drivers.reading.values import names_unit
 
 CHAINS: Final = 16
 FANS: Final = 8
@@ -48,8 +48,8 @@ class AntminerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 def snapshot_of(
     summary: Row | None,
     stats: Row | None,
-    pools: list[PoolRow] | None,
-    spec: AntminerModel | None,
+    pools: list[AntminerPool] | None,
+    spec: AntminerSpec | None,
     generation: str | None,
 ) -> AntminerSnapshot:
     """Moving facts out of legacy replies. Rows that were empty or not given (a sleeping miner) are `None`."""
@@ -101,10 +101,10 @@ def number_of_mode(value: Any, generation: str | None) -> int | None:
     return value if generation == OLD and value.__class__ is int else None
 
 
-def pools_of(rows: list[PoolRow]) -> tuple[Pool, ...]:
+def pools_of(rows: list[AntminerPool]) -> tuple[Pool, ...]:
     """The slots that are set. In use is the one alive on stratum whose priority comes first."""
     used = [row for row in rows[:POOLS] if row.url]
-    active: PoolRow | None = None
+    active: AntminerPool | None = None
     for row in used:
         is_live = row.stratum_active is True or row.stratum_active in {"true", "True"}
         if (
@@ -146,7 +146,7 @@ class NewApiSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_api_snapshot_of(
-    summary: Row | None, stats: Row | None, spec: AntminerModel | None
+    summary: Row | None, stats: Row | None, spec: AntminerSpec | None
 ) -> NewApiSnapshot:
     """The newer API's `summary` and `stats`, also as the web side prints them."""
     one = summary or _NOTHING
@@ -245,7 +245,7 @@ _CHAIN_KEYS: Final = tuple(
 )
 
 
-def _unit(one: Row, two: Row, spec: AntminerModel | None) -> float:
+def _unit(one: Row, two: Row, spec: AntminerSpec | None) -> float:
     """What one of the figures without a unit counts: what they say themselves, else what a figure shows that godminer
     writes both without and with its unit, else what the model is known for.
 
@@ -307,7 +307,7 @@ def _is_doubtful(rate: float | None, mean: float | None, ideal: float | None) ->
     return mean > RATIO_CAP * ideal or (mean < lowest and 0 < (rate or 0.0) < lowest)
 
 
-def _boards(two: Row, spec: AntminerModel | None, scale: float) -> tuple[Board, ...]:
+def _boards(two: Row, spec: AntminerSpec | None, scale: float) -> tuple[Board, ...]:
     boards: list[Board] = []
     unit = (spec.board_unit_hs if spec else None) or scale
     for n, acs, acn, rate, mean, ideal, hw, chips, chip, pcbs, pcb, pic, freqs in _CHAIN_KEYS:
@@ -370,7 +370,7 @@ def _side(sensors: list[float], side: int) -> float | None:
     return max(sensors[side::2]) if len(sensors) == 4 else None
 
 
-def _new_boards(two: Row, spec: AntminerModel | None, scale: float) -> tuple[Board, ...]:
+def _new_boards(two: Row, spec: AntminerSpec | None, scale: float) -> tuple[Board, ...]:
     chain = two.get("chain")
     boards: list[Board] = []
     for row in chain[:CHAINS] if isinstance(chain, list) else ():
@@ -409,7 +409,7 @@ def _watts(two: Row) -> float | None:
     return next((found for found in told if found and found > 0), None)
 
 
-def _fans(two: Row, spec: AntminerModel | None, generation: str | None) -> tuple[int, ...]:
+def _fans(two: Row, spec: AntminerSpec | None, generation: str | None) -> tuple[int, ...]:
     """Old control boards leave slots empty between fans, so a 0 there means nothing. Newer ones count through, and
     a 0 among their first is a fan that stands.
     """
@@ -455,11 +455,11 @@ def _extreme(values: list[float | None]) -> float | None:
     return max(known) if known else None
 
 
-def _priority(row: PoolRow) -> int:
+def _priority(row: AntminerPool) -> int:
     found = whole(row.priority)
     return 1 << 30 if found is None else found
 
 
-def _index(row: PoolRow, at: int) -> int:
+def _index(row: AntminerPool, at: int) -> int:
     found = whole(row.pool)
     return at if found is None else found

@@ -21,7 +21,7 @@ from contract.errors import (
     UnreachableError,
 )
 from contract.miner import Identity
-from drivers.base import Effect, Evidence, Firmware, TypedPlan
+from drivers.base import Effect, Evidence, FirmwareUpdate, TypedPlan
 from drivers.changes.firmware import UPLOADED_NOTE, FirmwareWay, InstalledVersion, examine
 from drivers.changes.pools import shown as shown_pools
 from drivers.changes.verification import Verification, same_version
@@ -73,7 +73,7 @@ class IceriverFirmware(FirmwareWay[Iceriver, IceriverFirmwareData]):
         )
 
     async def choose(
-        self, miner: Iceriver, change: Firmware, now: InstalledVersion
+        self, miner: Iceriver, change: FirmwareUpdate, now: InstalledVersion
     ) -> tuple[IceriverFirmwareData, dict[str, Any]]:
         """Also raises BadFirmwareError when nothing says that the file is for this model."""
         model = now.identity.model if now.identity else None
@@ -98,7 +98,7 @@ class IceriverFirmware(FirmwareWay[Iceriver, IceriverFirmwareData]):
         """Upload, and restart the miner once it has taken the file: not when it rejects it, nor when the answer to the
         upload was lost.
         """
-        assert isinstance(plan.change, Firmware)
+        assert isinstance(plan.change, FirmwareUpdate)
         found = plan.data.image
         head, tail, content_type = image.multipart(found, secrets.token_hex(16))
         path = Path(plan.change.path)
@@ -124,13 +124,13 @@ class IceriverFirmware(FirmwareWay[Iceriver, IceriverFirmwareData]):
         return await self._not_restarted(watch)
 
     def is_running(self, version: str, now: InstalledVersion) -> bool:
-        return any(same_version(version, text) for text in now.parts.values())
+        return any(same_version(version, text) for text in (now.parts or {}).values())
 
     def has_changed(self, watch: _Watch, now: InstalledVersion) -> bool:
         """Whether any part has another version than before; a part that is not told any more proves nothing."""
         before: dict[str, str] = watch.plan.before["versions"]
         return now.identity is not None and any(
-            not same_version(text, before.get(part)) for part, text in now.parts.items()
+            not same_version(text, before.get(part)) for part, text in (now.parts or {}).items()
         )
 
     async def installed(self, watch: _Watch, now: InstalledVersion) -> Evidence:

@@ -12,9 +12,9 @@ from contract.errors import MalformedError, RefusedError, UnreachableError, Unsu
 from drivers.base import LogFile
 from drivers.changes.logfile import FileSink, log_name, new_log
 from drivers.iceriver.driver import Iceriver
-from drivers.iceriver.protocol.daemon import EmptyLogError
 from drivers.iceriver.protocol.replies import checked, decode_web
 from drivers.iceriver.protocol.web import LOG
+from drivers.protocol.log import EMPTY_LOG, EmptyLogError
 
 _DAEMON_PATIENCE: Final = 2.0  # of what a plain log takes: the daemon has other work
 _WEB_PATIENCE: Final = 3.5
@@ -121,7 +121,7 @@ async def _kept(source: _Source, miner: Iceriver, path: Path, cap_bytes: int) ->
         is_cut = await source(miner, sink, cap_bytes)
         await sink.drain()
         if sink.is_blank:
-            raise EmptyLogError("the miner's log is empty; it may be restarting, try again later")
+            raise EmptyLogError(EMPTY_LOG)
     return await asyncio.to_thread(sink.close, truncated=is_cut)
 
 

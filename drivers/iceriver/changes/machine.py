@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from contract.errors import UnsupportedError
 from contract.miner import PowerMode
-from drivers.base import PoolSlot
+from drivers.base import StoredPool
 from drivers.changes.pools import SLOTS
 from drivers.iceriver.changes import state
 from drivers.iceriver.protocol.forms import check_field, form_of
@@ -49,7 +49,7 @@ def texts_in(fields: Mapping[str, str]) -> tuple[Texts, ...]:
     )
 
 
-def texts_of(slots: Iterable[PoolSlot]) -> tuple[Texts, ...]:
+def texts_of(slots: Iterable[StoredPool]) -> tuple[Texts, ...]:
     """Stored slots as they are written again. The firmware cuts the blanks around each text."""
     return tuple((s.url.strip(), s.user.strip(), s.password.strip()) for s in slots)
 

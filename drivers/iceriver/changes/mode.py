@@ -26,7 +26,7 @@ from drivers.iceriver.changes import machine, state
 from drivers.iceriver.changes.state import IceriverSettings, IceriverState
 from drivers.iceriver.driver import Iceriver
 from drivers.iceriver.protocol.web import SET_FAN_AND_MODE, SET_POOLS
-from drivers.reading.values import rate_text
+from drivers.protocol.values import rate_text
 from drivers.watch import LOOK_EVERY_S, Watch
 
 MODES: Final = (PowerMode.SLEEP, PowerMode.NORMAL)

@@ -36,6 +36,7 @@ class IceriverReboot(RebootWay[Iceriver, IceriverState]):
     outage = proofs.OUTAGE
     boot = proofs.RUNTIME
     counter = "runtime"
+    rate_name = "hashrate_5m_hs"
     probes_per_look = 10  # a look costs its web server memory that it never gets back
 
     def port(self, miner: Iceriver) -> int:
@@ -51,8 +52,8 @@ class IceriverReboot(RebootWay[Iceriver, IceriverState]):
         await super().apply(miner, plan, effect)
         await effect.note(ANSWERED_NOTE, True)
 
-    def rate(self, now: IceriverState) -> tuple[str, float | None]:
-        return "hashrate_5m_hs", now.hashrate_hs
+    def rate_hs(self, now: IceriverState) -> float | None:
+        return now.hashrate_hs
 
     def rate_words(self, now: IceriverState) -> str:
         return f"{super().rate_words(now)} over 5 minutes"
@@ -86,7 +87,7 @@ class IceriverReboot(RebootWay[Iceriver, IceriverState]):
 
 
 async def restart(miner: Iceriver, effect: Effect) -> None:
-    """The order itself. Most miners are gone before they answer. Raises as `Web.order`."""
+    """The order itself. Most miners are gone before they answer. Raises as `IceriverWeb.order`."""
     try:
         await miner.web.order(*REBOOT, {}, effect)
     finally:

@@ -9,19 +9,19 @@ import msgspec
 
 from contract.errors import MalformedError, MinerError, UnreachableError
 from contract.miner import PowerMode, normalize_mac
-from drivers.base import PoolSlot
+from drivers.base import StoredPool
 from drivers.changes.pools import SLOTS
 from drivers.iceriver.driver import Iceriver
 from drivers.iceriver.protocol import panel
 from drivers.iceriver.protocol.web import CONFIG
 from drivers.iceriver.reading.figures import mode_of, rate_hs, runtime_s, truth
-from drivers.reading.values import number, text_of, whole
+from drivers.protocol.values import number, text_of, whole
 
 # Of the average over 30 minutes, which in 90 s without work falls by a twentieth only.
 _FALLING: Final = 0.85
 
 
-class IceriverSlot(PoolSlot, frozen=True, kw_only=True):
+class IceriverSlot(StoredPool, frozen=True, kw_only=True):
     """One pool slot as it is stored, and whether the miner is connected to it and works for it."""
 
     connected: bool = False
@@ -51,12 +51,14 @@ class IceriverSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def look(miner: Iceriver) -> IceriverState:
-    """How it runs now, in one request; of the daemon where the web side is away or broken. Raises as `Web.ask`."""
+    """How it runs now, in one request; of the daemon where the web side fails. Raises as `IceriverWeb.ask`."""
     return state_of(await panel.fetch(miner.web, miner.daemon))
 
 
 async def glance(miner: Iceriver, *commands: str) -> IceriverState:
-    """What these commands of the daemon tell, and no more for certain: made to be asked often. Raises as `Web.ask`."""
+    """What these commands of the daemon tell, and no more for certain: made to be asked often. Raises as
+    `IceriverWeb.ask`.
+    """
     return state_of(await panel.glance(miner.web, miner.daemon, commands))
 
 
@@ -70,7 +72,7 @@ def rests(now: IceriverState) -> bool:
 
 async def config(miner: Iceriver) -> IceriverSettings:
     """What is set, in one request. Where the web side is away or broken (a quote in a password breaks its JSON) the
-    daemon is asked. Raises as `Web.ask`, and MalformedError without pools.
+    daemon is asked. Raises as `IceriverWeb.ask`, and MalformedError without pools.
     """
     try:
         return config_of(await miner.web.ask(*CONFIG))

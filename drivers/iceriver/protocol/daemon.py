@@ -11,12 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from contract.clock import Clock
-from contract.errors import MalformedError, PolicyRefusedError, RefusedError, UnsupportedError
-from drivers.base import Effect, Timing
-from drivers.changes.logfile import FileSink
+from contract.errors import PolicyRefusedError, RefusedError, UnsupportedError
+from drivers.base import Effect
+from drivers.http_client import StreamSink
 from drivers.iceriver.protocol.replies import REPLY_CAP_BYTES, DaemonDecoder
-from drivers.reading.values import whole
+from drivers.protocol.log import LogDecoder
 from drivers.wire import Wire
 
 READS: Final = frozenset(
@@ -38,17 +37,11 @@ READS: Final = frozenset(
 ORDERS: Final = frozenset({"setlocate", "setpool", "sethw", "restart"})
 
 
-class EmptyLogError(MalformedError):
-    """The miner says that its log has no bytes."""
-
-
-class Daemon:
+class IceriverDaemon:
     """The plain side of one miner. Every method raises UnreachableError and MalformedError."""
 
-    def __init__(self, wire: Wire, clock: Clock, timing: Timing) -> None:
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._clock = clock
-        self._timing = timing
 
     @property
     def port(self) -> int:
@@ -65,7 +58,7 @@ class Daemon:
             self.port,
             request_for(command),
             DaemonDecoder(command),
-            deadline_s=deadline_s or self._timing.read_s,
+            deadline_s=deadline_s or self._wire.timing.read_s,
             cap_bytes=REPLY_CAP_BYTES,
         )
 
@@ -94,13 +87,13 @@ class Daemon:
             self.port,
             request_for(command, params),
             DaemonDecoder(command),
-            deadline_s=deadline_s or self._timing.write_s,
+            deadline_s=deadline_s or self._wire.timing.write_s,
             cap_bytes=REPLY_CAP_BYTES,
             effect=effect,
         )
 
     async def fetch_log(
-        self, sink: FileSink, *, cap_bytes: int, deadline_s: float | None = None
+        self, sink: StreamSink, *, cap_bytes: int, deadline_s: float | None = None
     ) -> bool:
         """Stream the current log into `sink`, at most `cap_bytes` of it; whether it was cut there.
 
@@ -109,8 +102,8 @@ class Daemon:
         return await self._wire.exchange(
             self.port,
             request_for("log", {"history": False}),
-            LogDecoder(sink, cap_bytes),
-            deadline_s=deadline_s or self._timing.log_s,
+            DaemonLogDecoder(sink, cap_bytes),
+            deadline_s=deadline_s or self._wire.timing.log_s,
             cap_bytes=cap_bytes + REPLY_CAP_BYTES,
             sink=sink,
         )
@@ -121,55 +114,16 @@ def request_for(command: str, params: Mapping[str, Any] | None = None) -> bytes:
     return msgspec.json.encode({"id": command, **(params or {})}) + b"\n"
 
 
-class LogDecoder:
-    """A log: a reply that says how long it is, the white space that ends any reply, then so many bytes into `sink`."""
+class DaemonLogDecoder(LogDecoder):
+    """Between the announcement and the log stands the white space that ends any reply."""
 
-    def __init__(self, sink: FileSink, cap_bytes: int) -> None:
-        self._sink = sink
-        self._cap_bytes = cap_bytes
-        self._head = DaemonDecoder("log")
-        self._size: int | None = None
-        self._taken = 0
-        self._is_at_start = True
+    def __init__(self, sink: StreamSink, cap_bytes: int) -> None:
+        super().__init__(DaemonDecoder("log"), "len", sink, cap_bytes)
 
-    def feed(self, data: bytes) -> bool | None:
-        """Take more bytes (b"" for the end of the stream); once it is over, whether the log was cut at the cap.
-
-        Raises MalformedError for a short one and one without a length, EmptyLogError, and what a reply's code means.
-        """
-        if self._size is None:
-            ret = self._head.feed(data)
-            if ret is None:
-                return None
-            self._size = _announced(ret)
-            data = self._head.rest
-            if not data:
-                return None
-        elif not data:
-            raise MalformedError(f"its log was cut ({self._taken} of {self._size} bytes came)")
-        return self._take(data)
-
-    def _take(self, data: bytes) -> bool | None:
-        assert self._size is not None
-        if self._is_at_start:
-            self._is_at_start = False
-            data = data[1:] if data[:1] in _ENDS else data
-        wanted = min(self._size, self._cap_bytes)
-        piece = data[: wanted - self._taken]
-        self._sink.write(piece)
-        self._taken += len(piece)
-        return self._size > self._cap_bytes if self._taken >= wanted else None
+    def begun(self, data: bytes) -> bytes:
+        return data[1:] if data[:1] in _ENDS else data
 
 
 # --- private -------------------------------------------------------------------------------------
 
 _ENDS: Final = (b"\n", b"\r", b" ", b"\t", b"\0")
-
-
-def _announced(ret: Mapping[str, Any]) -> int:
-    size = whole(ret.get("len"))
-    if size is None:
-        raise MalformedError("it did not say how long its log is")
-    if size == 0:
-        raise EmptyLogError("the miner's log is empty; it may be restarting, try again later")
-    return size

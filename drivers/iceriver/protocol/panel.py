@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from contract.errors import MalformedError, MinerError, UnreachableError
-from drivers.iceriver.protocol.daemon import Daemon
-from drivers.iceriver.protocol.web import PANEL, Web
+from drivers.iceriver.protocol.daemon import IceriverDaemon
+from drivers.iceriver.protocol.web import PANEL, IceriverWeb
 
 Row = Mapping[str, Any]
 
@@ -19,17 +19,17 @@ WHO: Final = ("info", "getnet")
 EVERYTHING: Final = (*WHO, *STATE, *MOVING)
 
 
-async def from_web(web: Web, *, deadline_s: float | None = None) -> dict[str, Any]:
-    """Everything. Raises as `Web.ask`, and MalformedError for a panel without the name of its software."""
+async def from_web(web: IceriverWeb, *, deadline_s: float | None = None) -> dict[str, Any]:
+    """Everything. Raises as `IceriverWeb.ask`, and MalformedError for a panel without the name of its software."""
     fields = await web.ask(*PANEL, deadline_s=deadline_s)
     if not isinstance(fields.get("softver1"), str):
         raise MalformedError("its panel does not tell its software")
     return fields
 
 
-async def from_daemon(daemon: Daemon, commands: tuple[str, ...]) -> dict[str, Any]:
-    """What the commands (of EVERYTHING) tell, one connection each. Raises as `Daemon.ask`; MalformedError when it went
-    away in between, for half a look is none.
+async def from_daemon(daemon: IceriverDaemon, commands: tuple[str, ...]) -> dict[str, Any]:
+    """What the commands (of EVERYTHING) tell, one connection each. Raises as `IceriverDaemon.ask`; MalformedError when
+    it went away in between, for half a look is none.
     """
     fields: dict[str, Any] = {}
     for command in commands:
@@ -44,7 +44,7 @@ async def from_daemon(daemon: Daemon, commands: tuple[str, ...]) -> dict[str, An
     return fields
 
 
-async def fetch(web: Web, daemon: Daemon) -> dict[str, Any]:
+async def fetch(web: IceriverWeb, daemon: IceriverDaemon) -> dict[str, Any]:
     """Everything, of the web side, or of the daemon where that is away or broken. Raises the web side's error."""
     try:
         return await from_web(web)
@@ -56,7 +56,9 @@ async def fetch(web: Web, daemon: Daemon) -> dict[str, Any]:
         raise
 
 
-async def glance(web: Web, daemon: Daemon, commands: tuple[str, ...]) -> dict[str, Any]:
+async def glance(
+    web: IceriverWeb, daemon: IceriverDaemon, commands: tuple[str, ...]
+) -> dict[str, Any]:
     """At least what the commands (of EVERYTHING) tell, for whoever looks again and again: of the daemon, for the web
     side does not bear that; of the web side where the daemon is closed. Raises the web side's error.
     """

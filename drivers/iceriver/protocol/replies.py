@@ -22,8 +22,8 @@ from contract.errors import (
     ServiceAwayError,
     UnsupportedError,
 )
-from drivers.protocol.objects import ObjectReader
-from drivers.reading.values import number, text_of
+from drivers.protocol.objects import ObjectReader, decode_object
+from drivers.protocol.values import number, text_of
 
 REPLY_CAP_BYTES: Final = 64 * 1024  # a full panel has about 4 KB; logs are streamed
 LOGIN_EXPIRED: Final = 1004
@@ -52,7 +52,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 def decode_web(body: bytes) -> Answer:
     """A reply of the web side. Raises MalformedError for a page, cut JSON, or anything else that is none."""
-    value = _object(body.strip(_BLANKS))
+    value = decode_object(body.strip(_BLANKS))
     if "error" not in value:
         # An operation that does not exist is answered with its name alone.
         if not isinstance(value.get("data"), str):
@@ -119,7 +119,7 @@ class DaemonDecoder:
 
 def decode_daemon(body: bytes, command: str) -> dict[str, Any]:
     """The `ret` of a whole reply. Raises MalformedError, and for a code what `error_of` gives."""
-    value = _object(body.strip(_BLANKS))
+    value = decode_object(body.strip(_BLANKS))
     ret = value.get("ret")
     if not isinstance(ret, dict):
         raise MalformedError(f"an answer to {command} without `ret`; it began {body[:40]!r}")
@@ -146,22 +146,6 @@ _DAEMON_DOWN: Final = 1
 _DAEMON_SILENT: Final = (2, 3)
 _FIRMWARE: Final = (1006, 1010, 1011, 1012, 1013)
 _OFFLINE: Final = (7001, 7002, 7003)
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedError(_named(body, error)) from None
-    if not isinstance(value, dict):
-        raise MalformedError(f"{type(value).__name__}, not an object; it began {body[:40]!r}")
-    return value
-
-
-def _named(body: bytes, error: Exception) -> str:
-    if body[:256].lstrip().startswith(b"<"):
-        return f"a page instead of an answer; it began {body[:40]!r}"
-    return f"not JSON ({str(error)[:80]}); it began {body[:40]!r}"
 
 
 def _code(value: Any) -> int | None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
-from contract.clock import Clock
 from contract.errors import (
     LOGIN_FIX,
     AuthFailedError,
@@ -22,10 +21,10 @@ from contract.errors import (
     UnsupportedError,
     WrongDeviceError,
 )
-from drivers.base import Credentials, Effect, Timing
+from drivers.base import Credentials, Effect
+from drivers.http_client import HttpClient, StreamSink
 from drivers.iceriver.protocol.forms import form_of
 from drivers.iceriver.protocol.replies import (
-    REPLY_CAP_BYTES,
     Answer,
     DaemonSilentError,
     LoginExpiredError,
@@ -33,8 +32,8 @@ from drivers.iceriver.protocol.replies import (
     decode_web,
     error_of,
 )
-from drivers.protocol.http import BodySink, Response, ResponseDecoder, build_request
-from drivers.wire import FileBody, Sink, Wire
+from drivers.protocol.http import FORM_TYPE, Response
+from drivers.wire import FileBody, Wire
 
 
 class Operation(NamedTuple):
@@ -58,12 +57,11 @@ UPLOAD: Final = Operation("firconfig", 2)
 
 READS: Final = frozenset({PANEL, CONFIG, LOG})
 ORDERS: Final = frozenset({LIGHT, REBOOT, SET_POOLS, SET_FAN_AND_MODE, UPLOAD})
-PAGE_CAP_BYTES: Final = 64 * 1024
 PAGE_EVERY_S: Final = 600.0  # the least time between two pages of megabytes
 AUTH_RETRY_S: Final = 300.0  # how long a refused password is not offered again by reads
 
 
-class Web:
+class IceriverWeb:
     """The operations of one miner's web side.
 
     Every method raises UnreachableError (ServiceAwayError: only the daemon behind the web side is away) and
@@ -71,19 +69,13 @@ class Web:
     something else than the web side of stock firmware answers.
     """
 
-    def __init__(
-        self, wire: Wire, clock: Clock, timing: Timing, credentials: Credentials | None
-    ) -> None:
+    def __init__(self, wire: Wire, credentials: Credentials | None) -> None:
         self._wire = wire
-        self._clock = clock
-        self._timing = timing
         self._credentials = credentials
         self._cookies: dict[str, str] = {}
         self._refused_until_mono: float | None = None
         self._no_page_until_mono = 0.0
-        endpoint = wire.endpoint
-        self._port = endpoint.http_port
-        self._host = endpoint.host if self._port == 80 else f"{endpoint.host}:{self._port}"
+        self._http = HttpClient(wire)
 
     def replace_credentials(self, credentials: Credentials | None) -> None:
         """Use another password from now on."""
@@ -92,13 +84,7 @@ class Web:
 
     async def front_page(self, *, deadline_s: float | None = None) -> Response:
         """`GET /`, whatever the status; the body is cut at a cap. Free of effects on any device."""
-        return await self._wire.exchange(
-            self._port,
-            build_request("GET", "/", self._host),
-            ResponseDecoder(body_cap_bytes=PAGE_CAP_BYTES, truncate=True),
-            deadline_s=deadline_s or self._timing.read_s,
-            cap_bytes=PAGE_CAP_BYTES + _OVERHEAD_BYTES,
-        )
+        return await self._http.send("GET", "/", deadline_s=deadline_s, truncate=True)
 
     async def ask(
         self, action: str, post: int, *, deadline_s: float | None = None
@@ -110,7 +96,7 @@ class Web:
         operation = Operation(action, post)
         if operation not in READS:
             raise PolicyRefusedError(f"{operation} is not known to be free of effects")
-        deadline_s = deadline_s or self._timing.read_s
+        deadline_s = deadline_s or self._wire.timing.read_s
         try:
             return checked(await self._post(operation, {}, deadline_s), str(operation))
         except LoginExpiredError:
@@ -118,7 +104,7 @@ class Web:
         return checked(await self._post(operation, {}, deadline_s), str(operation))
 
     async def fetch(
-        self, action: str, post: int, sink: PageSink, *, cap_bytes: int, deadline_s: float
+        self, action: str, post: int, sink: StreamSink, *, cap_bytes: int, deadline_s: float
     ) -> Response:
         """Stream the body of one operation of READS into `sink`, at most `cap_bytes` of it (then `truncated`).
 
@@ -128,24 +114,21 @@ class Web:
         operation = Operation(action, post)
         if operation not in READS:
             raise PolicyRefusedError(f"{operation} is not known to be free of effects")
-        if self._clock.mono() < self._no_page_until_mono:
+        if self._wire.clock.mono() < self._no_page_until_mono:
             raise BusyError(
                 f"its web server gave such a page less than {PAGE_EVERY_S / 60:g} minutes ago, and another one so "
                 "soon may bring it down: try later"
             )
-        self._no_page_until_mono = self._clock.mono() + self._timing.device_s(PAGE_EVERY_S)
-        response = await self._wire.exchange(
-            self._port,
-            build_request(
-                "POST",
-                f"/user/{operation.action}",
-                self._host,
-                headers={"Content-Type": _FORM} | self._cookie(),
-                body=form_of(operation.post, {}),
-            ),
-            ResponseDecoder(body_cap_bytes=cap_bytes, sink=sink, truncate=True),
+        self._no_page_until_mono = self._wire.clock.mono() + self._wire.timing.device_s(
+            PAGE_EVERY_S
+        )
+        response = await self._http.send(
+            "POST",
+            f"/user/{operation.action}",
+            headers=self._headers(),
+            body=form_of(operation.post, {}),
             deadline_s=deadline_s,
-            cap_bytes=cap_bytes + _OVERHEAD_BYTES,
+            cap_bytes=cap_bytes,
             sink=sink,
         )
         _check_status(response, str(operation))
@@ -173,7 +156,7 @@ class Web:
         body = form_of(operation.post, fields)
         path = f"/user/{operation.action}"
         return await self._act(
-            operation, path, _FORM, body, effect, deadline_s or self._timing.write_s
+            operation, path, FORM_TYPE, body, effect, deadline_s or self._wire.timing.write_s
         )
 
     async def upload(
@@ -190,7 +173,7 @@ class Web:
         keeps = "true" if keep_config else "false"
         path = f"/user/{UPLOAD.action}?post={UPLOAD.post}&keepconfig={keeps}"
         return await self._act(
-            UPLOAD, path, content_type, head, effect, deadline_s or self._timing.upload_s, file
+            UPLOAD, path, content_type, head, effect, deadline_s or self._wire.timing.upload_s, file
         )
 
     async def log_in(self) -> None:
@@ -200,14 +183,14 @@ class Web:
                 f"the miner wants a login and no password is configured for it; {LOGIN_FIX}"
             )
         until = self._refused_until_mono
-        if until is not None and self._clock.mono() < until:
+        if until is not None and self._wire.clock.mono() < until:
             raise AuthFailedError(f"the miner refuses our password; {LOGIN_FIX}")
         fields = {"user": self._credentials.user, "pwd": self._credentials.password}
-        answer = await self._post(_LOGIN, fields, self._timing.read_s)
+        answer = await self._post(_LOGIN, fields, self._wire.timing.read_s)
         try:
             checked(answer, "login")
         except AuthFailedError:
-            self._refused_until_mono = self._clock.mono() + AUTH_RETRY_S
+            self._refused_until_mono = self._wire.clock.mono() + AUTH_RETRY_S
             raise
         self._refused_until_mono = None
         self._cookies = _COOKIES | self._cookies
@@ -221,18 +204,12 @@ class Web:
     async def _post(
         self, operation: Operation, fields: Mapping[str, str], deadline_s: float
     ) -> Answer:
-        response = await self._wire.exchange(
-            self._port,
-            build_request(
-                "POST",
-                f"/user/{operation.action}",
-                self._host,
-                headers={"Content-Type": _FORM} | self._cookie(),
-                body=form_of(operation.post, fields),
-            ),
-            ResponseDecoder(body_cap_bytes=REPLY_CAP_BYTES),
+        response = await self._http.send(
+            "POST",
+            f"/user/{operation.action}",
+            headers=self._headers(),
+            body=form_of(operation.post, fields),
             deadline_s=deadline_s,
-            cap_bytes=REPLY_CAP_BYTES + _OVERHEAD_BYTES,
         )
         self._keep_cookies(response)
         _check_status(response, str(operation))
@@ -249,22 +226,14 @@ class Web:
         file: FileBody | None = None,
     ) -> Answer:
         for attempt in (1, 2):
-            request = build_request(
+            response = await self._http.send(
                 "POST",
                 path,
-                self._host,
-                headers={"Content-Type": content_type} | self._cookie(),
+                headers=self._headers(content_type),
                 body=body,
-                more_bytes=file.total_bytes if file else 0,
-            )
-            response = await self._wire.exchange(
-                self._port,
-                request,
-                ResponseDecoder(body_cap_bytes=REPLY_CAP_BYTES),
                 deadline_s=deadline_s,
-                cap_bytes=REPLY_CAP_BYTES + _OVERHEAD_BYTES,
                 effect=effect,
-                body=file,
+                file=file,
             )
             self._keep_cookies(response)
             try:
@@ -275,20 +244,21 @@ class Web:
                 await self._log_in_again()
         raise AssertionError("unreachable")
 
-    def _cookie(self) -> dict[str, str]:
-        if not self._cookies:
-            return {}  # stock firmware sets none: only the scripts of its pages do, for themselves
-        return {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
+    def _headers(self, content_type: str = FORM_TYPE) -> dict[str, str]:
+        headers = {"Content-Type": content_type}
+        if (
+            self._cookies
+        ):  # stock firmware sets none: only the scripts of its pages do, for themselves
+            headers["Cookie"] = "; ".join(
+                f"{name}={value}" for name, value in self._cookies.items()
+            )
+        return headers
 
     def _keep_cookies(self, response: Response) -> None:
         text = response.headers.get("set-cookie", "")[:4096]
         for name, value in _SET_COOKIE.findall(text)[:_COOKIES_CAP]:
             if name in self._cookies or len(self._cookies) < _COOKIES_CAP:
                 self._cookies[name] = value
-
-
-class PageSink(BodySink, Sink, Protocol):
-    """Takes a page piece by piece and brings it to disk while the miner waits."""
 
 
 def _judged(response: Response, operation: Operation) -> Answer:
@@ -325,8 +295,6 @@ def _check_status(response: Response, what: str) -> None:
 
 
 _LOGIN: Final = Operation("loginpost", 6)
-_FORM: Final = "application/x-www-form-urlencoded"
-_OVERHEAD_BYTES: Final = 64 * 1024  # headers and chunk sizes on top of a body's cap
 _COOKIES: Final = {"ctime": "1", "language": "en"}  # what the pages set themselves once logged in
 _COOKIES_CAP: Final = 8
 _SET_COOKIE: Final = re.compile(r"(?:^|, )([A-Za-z0-9_.\-]{1,64})=([A-Za-z0-9_.+/=:\-]{0,256})")

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from contract.miner import PowerMode
-from drivers.reading.values import LONGEST, number, text_of
+from drivers.protocol.values import LONGEST, number, text_of
 
 Row = dict[str, Any]
 

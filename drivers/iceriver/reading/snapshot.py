@@ -8,10 +8,10 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import Algorithm, Board, MinerFault, Moving, Pool, UptimeKind
-from drivers.iceriver.models import IceriverModel
+from drivers.iceriver.models import IceriverSpec
 from drivers.iceriver.reading.figures import fans_rpm, percent, rate_hs, runtime_s, temp_c, truth
+from drivers.protocol.values import number, text_of, whole
 from drivers.reading.boards import believed, doubt_fault, doubt_of
-from drivers.reading.values import number, text_of, whole
 
 BOARDS_CAP: Final = 16
 POOLS_CAP: Final = 16
@@ -27,7 +27,7 @@ class IceriverSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[MinerFault, ...] = ()
 
 
-def snapshot_of(fields: Row, model: IceriverModel | None) -> IceriverSnapshot:
+def snapshot_of(fields: Row, model: IceriverSpec | None) -> IceriverSnapshot:
     """A look at a panel, or at those parts of it that were asked for."""
     unit = fields.get("unit")
     boards = boards_of(fields.get("boards"), unit, model)
@@ -60,7 +60,7 @@ def snapshot_of(fields: Row, model: IceriverModel | None) -> IceriverSnapshot:
     )
 
 
-def boards_of(rows: Any, unit: Any, model: IceriverModel | None) -> tuple[Board, ...]:
+def boards_of(rows: Any, unit: Any, model: IceriverSpec | None) -> tuple[Board, ...]:
     """The boards, counted from 0. `intmp` is at the board's cool end and stands for the board, `outtmp` for the air
     behind it. `chipsuc` and the list `false` say the same of sick and healthy boards, so nothing is taken from them.
     """
@@ -141,7 +141,7 @@ def faults_of(fields: Row, boards: tuple[Board, ...]) -> tuple[MinerFault, ...]:
     return tuple(faults)
 
 
-def algorithm_of(model: IceriverModel | None, word: str | None) -> Algorithm | None:
+def algorithm_of(model: IceriverSpec | None, word: str | None) -> Algorithm | None:
     """What it hashes: by its family, or by the firmware's own word for it."""
     return model.algorithm if model else _ALGORITHMS.get((word or "").strip().lower())
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 from contract.clock import to_text
 from contract.errors import BadFirmwareError, OutcomeUnknownError, RefusedError
 from contract.miner import Identity
-from drivers.base import Effect, Firmware, TypedPlan
+from drivers.base import Effect, FirmwareUpdate, TypedPlan
 from drivers.changes.firmware import (
     UPLOADED_NOTE,
     FirmwareWay,
@@ -19,7 +19,8 @@ from drivers.changes.firmware import (
 )
 from drivers.changes.verification import Verification
 from drivers.protocol.image import ImageRegion
-from drivers.reading.values import text_of
+from drivers.protocol.log import MessageReader
+from drivers.protocol.values import text_of
 from drivers.whatsminer import proofs
 from drivers.whatsminer.changes import state
 from drivers.whatsminer.changes.orders import api_port, forget_login
@@ -28,7 +29,7 @@ from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.protocol import image
 from drivers.whatsminer.protocol.api import ProcessDownError
 from drivers.whatsminer.protocol.tokens import Sealed
-from drivers.whatsminer.protocol.transfer import Answers, Framed4433, Sealed4028, UploadTalk
+from drivers.whatsminer.protocol.transfer import Framed4433, Sealed4028, UploadTalk
 from drivers.wire import FileBody
 
 COMMAND_4028: Final = "update_firmware"
@@ -60,7 +61,7 @@ class WhatsminerFirmware(FirmwareWay[Whatsminer, UploadData]):
             return _shown(watch.miner.identity, WhatsminerState())  # its API answers
 
     async def choose(
-        self, miner: Whatsminer, change: Firmware, now: InstalledVersion
+        self, miner: Whatsminer, change: FirmwareUpdate, now: InstalledVersion
     ) -> tuple[UploadData, dict[str, Any]]:
         del now
         platform = miner.platform or await _platform(miner)
@@ -70,7 +71,7 @@ class WhatsminerFirmware(FirmwareWay[Whatsminer, UploadData]):
 
     async def apply(self, miner: Whatsminer, plan: TypedPlan[UploadData], effect: Effect) -> None:
         """See `FirmwareWay.apply`. Also raises RefusedError when the miner did not ask for the file."""
-        assert isinstance(plan.change, Firmware)
+        assert isinstance(plan.change, FirmwareUpdate)
         part = plan.data
         body = FileBody(
             path=Path(plan.change.path), offset=part.offset, size_bytes=part.size, after_word=True
@@ -122,7 +123,7 @@ def _region(platform: str | None, file: BinaryIO, size: int) -> ImageRegion:
 async def _upload(
     miner: Whatsminer, body: FileBody, effect: Effect, talks: list[UploadTalk]
 ) -> None:
-    async def exchange(port: int, request: bytes, answers: Answers) -> str:
+    async def exchange(port: int, request: bytes, answers: MessageReader) -> str:
         talks.append(UploadTalk(answers, body.size_bytes))
         return await miner.wire.exchange(
             port,

@@ -9,15 +9,14 @@ from typing import Final
 from contract.errors import MalformedError
 from drivers.base import LogFile
 from drivers.changes.logfile import FileSink, log_name, new_log
+from drivers.protocol.log import EmptyLogError, MessageReader
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.protocol.api import REPLY_CAP_BYTES
 from drivers.whatsminer.protocol.frames import question
 from drivers.whatsminer.protocol.tokens import Sealed
 from drivers.whatsminer.protocol.transfer import (
-    Answers,
-    EmptyLogError,
     Framed4433,
-    LogDecoder,
+    PackedLogDecoder,
     Sealed4028,
 )
 
@@ -51,11 +50,11 @@ async def fetch_log(miner: Whatsminer, folder: Path, size_cap_bytes: int) -> Log
 
 
 async def _stream(miner: Whatsminer, sink: FileSink, cap_bytes: int) -> bool:
-    async def exchange(port: int, request: bytes, answers: Answers, key: str) -> bool:
+    async def exchange(port: int, request: bytes, answers: MessageReader, key: str) -> bool:
         return await miner.wire.exchange(
             port,
             request,
-            LogDecoder(answers, key, sink, cap_bytes),
+            PackedLogDecoder(answers, key, sink, cap_bytes),
             deadline_s=_PACKING * miner.timing.log_s,
             cap_bytes=cap_bytes + REPLY_CAP_BYTES,
             sink=sink,

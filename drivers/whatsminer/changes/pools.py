@@ -11,7 +11,7 @@ import msgspec
 from contract.errors import BadParamsError, BusyError
 from contract.hiding import shown_url
 from contract.outcome import Outcome
-from drivers.base import Effect, Evidence, NoChange, Pools, PoolSlot, TypedPlan
+from drivers.base import Effect, Evidence, NoChange, Pools, StoredPool, TypedPlan
 from drivers.changes import pools
 from drivers.changes.pools import DEFAULT_PASSWORD, SLOTS
 from drivers.changes.verification import Verification
@@ -35,7 +35,7 @@ class WhatsminerPoolsData(msgspec.Struct, frozen=True, kw_only=True):
     password could not be kept.
     """
 
-    new: tuple[PoolSlot, ...]
+    new: tuple[StoredPool, ...]
     same: bool
     lost: tuple[int, ...]
 
@@ -86,7 +86,7 @@ class WhatsminerPools(Way[Whatsminer, WhatsminerPoolsData]):
         slots = plan.data.new
         order = {"cmd": "update_pools"}
         for number in range(SLOTS):
-            slot = slots[number] if number < len(slots) else PoolSlot()
+            slot = slots[number] if number < len(slots) else StoredPool()
             order |= {
                 f"pool{number + 1}": slot.url,
                 f"worker{number + 1}": slot.user,
@@ -114,7 +114,7 @@ class WhatsminerPools(Way[Whatsminer, WhatsminerPoolsData]):
         return _wished(watch, seen.found)
 
 
-def wanted_slots(miner: Whatsminer, change: Pools) -> tuple[PoolSlot, ...]:
+def wanted_slots(miner: Whatsminer, change: Pools) -> tuple[StoredPool, ...]:
     """The slots as they should be, with placeholders filled in. Raises BadParamsError."""
     if not change.pools:
         raise BadParamsError("no pool is given: a WhatsMiner without pools stops with an error")
@@ -129,7 +129,7 @@ def wanted_slots(miner: Whatsminer, change: Pools) -> tuple[PoolSlot, ...]:
     return slots
 
 
-def same_pools(found: tuple[RunningPool, ...], wanted: Iterable[PoolSlot]) -> bool:
+def same_pools(found: tuple[RunningPool, ...], wanted: Iterable[StoredPool]) -> bool:
     """Whether addresses and users are equal, in order."""
     return [(bare(slot.url), slot.user) for slot in found] == [
         (bare(slot.url), slot.user) for slot in wanted

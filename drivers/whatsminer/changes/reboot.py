@@ -37,8 +37,8 @@ class WhatsminerReboot(RebootWay[Whatsminer, WhatsminerState]):
             forget_login(miner)
             miner.wire.quiet_for(miner.timing.device_s(_QUIET_S))
 
-    def rate(self, now: WhatsminerState) -> tuple[str, float | None]:
-        return "hashrate_hs", now.hashrate_hs
+    def rate_hs(self, now: WhatsminerState) -> float | None:
+        return now.hashrate_hs
 
     def counters(self, now: WhatsminerState | None) -> dict[str, Any]:
         now = now or WhatsminerState()

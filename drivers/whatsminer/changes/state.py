@@ -9,7 +9,7 @@ import msgspec
 
 from contract.errors import MalformedError, RefusedError, UnsupportedError
 from contract.miner import PowerMode, normalize_mac
-from drivers.reading.values import number, text_of, whole
+from drivers.protocol.values import number, text_of, whole
 from drivers.watch import Watch
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.protocol.api import ProcessDownError
@@ -46,7 +46,7 @@ class RunningPool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def look(miner: Whatsminer) -> WhatsminerState:
-    """How it runs now. Raises as the reads of `Rpc` and `V3`; a mining process that is down is no error."""
+    """How it runs now. Raises as the reads of `WhatsminerRpc` and `Api3`; a mining process that is down is no error."""
     return await (_look_4433(miner) if miner.is_v3 else _look_4028(miner))
 
 

@@ -10,7 +10,7 @@ from contract.errors import OutcomeUnknownError
 from drivers.base import Effect, Evidence, NoChange, NoData, Resume, Suspend, TypedPlan
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
-from drivers.watch import LOOK_EVERY_S, Seen, Watch, pause
+from drivers.watch import LOOK_EVERY_S, LastLook, Watch, pause
 from drivers.whatsminer import proofs
 from drivers.whatsminer.changes import state
 from drivers.whatsminer.changes.orders import give
@@ -104,7 +104,7 @@ async def _stays_off(watch: _Watch) -> Evidence:
     )
 
 
-def _ran_out(watch: _Watch, seen: Seen[WhatsminerState]) -> Evidence:
+def _ran_out(watch: _Watch, seen: LastLook[WhatsminerState]) -> Evidence:
     now, after = seen.found, state.shown(seen.found)
     if now is None or seen.trouble is not None:
         return watch.unseen(seen.trouble, after)

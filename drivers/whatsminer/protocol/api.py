@@ -17,7 +17,9 @@ from contract.errors import (
     UnsupportedError,
     WriteDisabledError,
 )
-from drivers.reading.values import number, text_of, whole
+from drivers.protocol.cgminer import NulDecoder, convert, only
+from drivers.protocol.objects import BROKEN
+from drivers.protocol.values import number, text_of, whole
 from drivers.whatsminer.protocol.repair import decode_json
 
 REPLY_CAP_BYTES: Final = 256 * 1024
@@ -54,7 +56,7 @@ class TokensFullError(BusyError):
     """The miner has no free place for a token, and asking again makes it last longer."""
 
 
-class Status(msgspec.Struct, frozen=True, gc=False):
+class WhatsminerVerdict(msgspec.Struct, frozen=True, gc=False):
     """The verdict inside a cgminer envelope."""
 
     STATUS: Any = None
@@ -85,7 +87,7 @@ class DevRow(msgspec.Struct, frozen=True, gc=False):
     ramped: Any = msgspec.field(name="Upfreq Complete", default=None)
 
 
-class PoolRow(msgspec.Struct, frozen=True, gc=False):
+class WhatsminerPool(msgspec.Struct, frozen=True, gc=False):
     """One pool, the fields used of it, as the device writes them."""
 
     url: Any = msgspec.field(name="URL", default=None)
@@ -101,31 +103,31 @@ class PoolRow(msgspec.Struct, frozen=True, gc=False):
     last_share: Any = msgspec.field(name="Last Share Time", default=None)
 
 
-class Reply(msgspec.Struct, frozen=True):
+class WhatsminerReply(msgspec.Struct, frozen=True):
     """One command's answer, in whichever of the two envelopes."""
 
-    STATUS: list[Status] | Status | str | None = None
+    STATUS: list[WhatsminerVerdict] | WhatsminerVerdict | str | None = None
     When: Any = None
     Code: Any = None
     Msg: Any = None
     Description: Any = None
     SUMMARY: list[dict[str, Any]] | None = None
     DEVS: list[DevRow] | None = None
-    POOLS: list[PoolRow] | None = None
+    POOLS: list[WhatsminerPool] | None = None
     DEVDETAILS: list[dict[str, Any]] | None = None
     enc: Any = None
 
     @property
-    def verdict(self) -> Status | None:
+    def verdict(self) -> WhatsminerVerdict | None:
         """The verdict of either envelope; `None` where there is none."""
         status = self.STATUS
         if status.__class__ is list:
             return status[0] if status else None
-        if isinstance(status, Status):
+        if isinstance(status, WhatsminerVerdict):
             return status
         if status is None and self.Code is None:
             return None
-        return Status(status, self.When, self.Code, self.Msg, self.Description)
+        return WhatsminerVerdict(status, self.When, self.Code, self.Msg, self.Description)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -151,65 +153,56 @@ class Reply(msgspec.Struct, frozen=True):
         return number(verdict.When) if verdict else None
 
 
-_Parts = list[Reply] | Reply | None
+_Parts = list[WhatsminerReply] | WhatsminerReply | None
 
 
-class Joined(msgspec.Struct, frozen=True):
+class WhatsminerJoined(msgspec.Struct, frozen=True):
     """Several commands' answers, each in a list of one."""
 
     summary: _Parts = None
     pools: _Parts = None
     edevs: _Parts = None
-    STATUS: list[Status] | Status | str | None = None  # there when the form itself was refused
+    STATUS: list[WhatsminerVerdict] | WhatsminerVerdict | str | None = (
+        None  # there when the form itself was refused
+    )
     Code: Any = None
 
-    def part(self, command: str) -> Reply | None:
+    def part(self, command: str) -> WhatsminerReply | None:
         """The answer to one command; `None` where there is none or it was refused."""
         found: _Parts = getattr(self, command)
-        reply = (found[0] if found else None) if isinstance(found, list) else found
+        reply = only(found)
         return None if reply is None or refusal_of(reply) is not None else reply
 
 
-class ReplyDecoder(Generic[T]):
+class WhatsminerDecoder(Generic[T]):
     """Collects one reply. It ends with a NUL, with the connection, or (some builds stay on the line) once it is a
     whole object.
     """
 
-    _TRIES: Final = (
-        32  # of taking what came so far for the whole, else a drip of braces would take our time
-    )
+    # Of taking what came so far for the whole, else a drip of braces would take our time.
+    _TRIES: Final = 32
 
     def __init__(self, strict: Callable[[bytes], T], lenient: Callable[[bytes], T]) -> None:
         """`strict` raises msgspec.DecodeError for what is not whole yet, `lenient` MalformedError."""
         self._strict = strict
         self._lenient = lenient
-        self._parts: list[bytes] = []
+        self._bytes = NulDecoder()
         self._tries_left = self._TRIES
 
     def feed(self, data: bytes) -> T | None:
         """Take more bytes (b"" for the end of the stream); give the reply once whole."""
-        if not data:
+        if self._bytes.feed(data) is not None:
             return self._final()
-        at = data.find(b"\0")
-        if at >= 0:
-            self._parts.append(data[:at])
-            return self._final()
-        self._parts.append(data)
         if data[-1] in b"}\n\r " and self._tries_left:
             self._tries_left -= 1
             try:
-                return self._strict(self._whole())
-            except _NOT_WHOLE:
+                return self._strict(self._bytes.whole)
+            except BROKEN:
                 return None
         return None
 
-    def _whole(self) -> bytes:
-        if len(self._parts) > 1:
-            self._parts = [b"".join(self._parts)]
-        return self._parts[0] if self._parts else b""
-
     def _final(self) -> T:
-        data = self._whole().strip(b"\0\r\n\t ")
+        data = self._bytes.whole.strip(b"\0\r\n\t ")
         if not data:
             raise EmptyReplyError("it hung up without an answer")
         if data.startswith(_DOWN):
@@ -218,21 +211,21 @@ class ReplyDecoder(Generic[T]):
             raise OtherServiceError("a web server answers, not the API")
         try:
             return self._strict(data)
-        except _NOT_WHOLE:
+        except BROKEN:
             return self._lenient(data)
 
 
-def reply_decoder(*, may_be_cut: bool = False) -> ReplyDecoder[Reply]:
+def reply_decoder(*, may_be_cut: bool = False) -> WhatsminerDecoder[WhatsminerReply]:
     """For one command."""
-    return ReplyDecoder(_REPLY.decode, _mend_cut if may_be_cut else _mend_reply)
+    return WhatsminerDecoder(_REPLY.decode, _mend_cut if may_be_cut else _mend_reply)
 
 
-def joined_decoder() -> ReplyDecoder[Joined]:
+def joined_decoder() -> WhatsminerDecoder[WhatsminerJoined]:
     """For joined commands."""
-    return ReplyDecoder(_JOINED.decode, _mend_joined)
+    return WhatsminerDecoder(_JOINED.decode, _mend_joined)
 
 
-def decode_reply(data: bytes) -> Reply:
+def decode_reply(data: bytes) -> WhatsminerReply:
     """One command's answer. Raises MalformedError."""
     decoder = reply_decoder()
     return decoder.feed(data) or decoder._final()
@@ -243,7 +236,7 @@ def wrong_password(said: str) -> str:
     return f"the miner refuses our password (it says: {said}); {LOGIN_FIX}"
 
 
-def refusal_of(reply: Reply) -> MinerError | None:
+def refusal_of(reply: WhatsminerReply) -> MinerError | None:
     """Why a command was not carried out, if it was not. Each of these proves that nothing was executed."""
     verdict = reply.verdict
     if verdict is None:
@@ -285,28 +278,24 @@ def refusal_of(reply: Reply) -> MinerError | None:
 
 _DOWN: Final = b"Socket connect failed"
 _REFUSING: Final = (14, 23, 24, 45, 132, 135, 136, 137)
-_NOT_WHOLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_REPLY: Final = msgspec.json.Decoder(Reply)
-_JOINED: Final = msgspec.json.Decoder(Joined)
-_K = TypeVar("_K", Reply, Joined)
+_REPLY: Final = msgspec.json.Decoder(WhatsminerReply)
+_JOINED: Final = msgspec.json.Decoder(WhatsminerJoined)
+_K = TypeVar("_K", WhatsminerReply, WhatsminerJoined)
 
 
-def _mend_reply(data: bytes) -> Reply:
-    return _convert(decode_json(data), Reply)
+def _mend_reply(data: bytes) -> WhatsminerReply:
+    return _convert(decode_json(data), WhatsminerReply)
 
 
-def _mend_cut(data: bytes) -> Reply:
-    return _convert(decode_json(data, may_be_cut=True), Reply)
+def _mend_cut(data: bytes) -> WhatsminerReply:
+    return _convert(decode_json(data, may_be_cut=True), WhatsminerReply)
 
 
-def _mend_joined(data: bytes) -> Joined:
-    return _convert(decode_json(data), Joined)
+def _mend_joined(data: bytes) -> WhatsminerJoined:
+    return _convert(decode_json(data), WhatsminerJoined)
 
 
 def _convert(value: Any, kind: type[_K]) -> _K:
     if isinstance(value, str):  # some builds wrap a refusal into a string
         value = decode_json(value.encode("utf-8", "replace"))
-    try:
-        return msgspec.convert(value, kind)
-    except (msgspec.ValidationError, RecursionError, OverflowError) as error:
-        raise MalformedError(f"it answered in an unknown layout: {error}") from None
+    return convert(value, kind)

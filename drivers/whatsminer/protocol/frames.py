@@ -19,7 +19,8 @@ from contract.errors import (
     UnsupportedError,
 )
 from drivers.base import Credentials
-from drivers.reading.values import number, text_of, whole
+from drivers.protocol.objects import BROKEN, not_json
+from drivers.protocol.values import number, text_of, whole
 from drivers.whatsminer.protocol.api import wrong_password
 from drivers.whatsminer.protocol.envelope import encrypt, padded_pkcs7
 
@@ -202,7 +203,7 @@ class Talk:
         return self._later.pop(0) if self._later and len(self._answers) >= asked else None
 
 
-class AnswerDecoder:
+class FramedAnswerDecoder:
     """The answer to one command: the Reply3 if it was accepted."""
 
     def __init__(self, cmd: str) -> None:
@@ -224,8 +225,8 @@ def decode_reply(body: bytes, cmd: str) -> Reply3:
     """The answer to `cmd`. Raises MalformedError, also for an answer to something else."""
     try:
         reply = _REPLY.decode(body)
-    except _BROKEN as error:
-        raise MalformedError(f"not JSON ({str(error)[:80]}); it began {body[:40]!r}") from None
+    except BROKEN as error:
+        raise not_json(body, error) from None
     _check(reply, cmd)
     return reply
 
@@ -234,8 +235,8 @@ def decode_status(body: bytes) -> StatusReply:
     """The answer to `get.miner.status`. Raises MalformedError."""
     try:
         reply = _STATUS.decode(body)
-    except _BROKEN as error:
-        raise MalformedError(f"not a status ({str(error)[:80]}); it began {body[:40]!r}") from None
+    except BROKEN as error:
+        raise not_json(body, error, "a status") from None
     _check(reply, "get.miner.status")
     return reply
 
@@ -270,7 +271,6 @@ def refusal_of(reply: Reply3 | StatusReply) -> MinerError | None:
 
 # --- private -------------------------------------------------------------------------------------
 
-_BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _REPLY: Final = msgspec.json.Decoder(Reply3)
 _STATUS: Final = msgspec.json.Decoder(StatusReply)
 

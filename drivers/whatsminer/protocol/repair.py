@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from typing import Any, Final, NoReturn
-
-import msgspec
+from typing import Any, Final
 
 from contract.errors import MalformedError
+from drivers.protocol import lenient
 
 # The longest reply known is half as long, and has a third of the parts. Mending takes several times the work of
 # reading, on a loop that all other miners share, so a hostile reply must not buy more of it. A pattern that may give
@@ -40,44 +37,19 @@ def decode_json(data: bytes, *, may_be_cut: bool = False) -> Any:
         raise MalformedError(f"not JSON, and with {len(data)} bytes too long to be mended")
     text = data.decode("utf-8", "replace")
     text = _LIST_OF_PAIRS.sub(r'"error_code":[{\1}]', text)
-    text = _BREAKS.sub(_mended, text)
+    text = _BREAKS.sub(lenient.mended, text)
     try:
-        value = _decode(text)
-    except (ValueError, OverflowError, RecursionError) as error:
+        return lenient.decode(text.lstrip(), _TAIL)
+    except lenient.BROKEN as error:
         if may_be_cut and (closed := _closed(text)) is not None:
             return decode_json(closed.encode("utf-8", "replace"))
         raise MalformedError(f"not JSON ({str(error)[:80]}); it began {data[:40]!r}") from None
-    return value
 
 
 # --- private -------------------------------------------------------------------------------------
 
+_TAIL: Final = re.compile(r"[ \t\r\n\0]*")
 _PARTS: Final = (b'"', b"{", b"[", b",")
-
-
-def _decode(text: str) -> Any:
-    value, end = _LENIENT.raw_decode(text.lstrip())
-    rest = text.lstrip()[end:]
-    if rest.strip(" \t\r\n\0"):
-        raise ValueError(f"{len(rest)} characters follow it")
-    if "\\u" in text:
-        msgspec.json.encode(value)  # half a surrogate pair cannot be written again: not text
-    return value
-
-
-def _mended(match: re.Match[str]) -> str:
-    text = match.group()
-    match match.lastgroup:
-        case "merged":
-            return text[:-1] + ',"'
-        case "glued":
-            return "},{"
-        case "leading":
-            return text[0]
-        case "trailing":
-            return ""
-        case _:
-            return text
 
 
 def _closed(text: str) -> str | None:
@@ -102,18 +74,3 @@ def _closed(text: str) -> str | None:
         return None
     at, end = best
     return text[:at] + end
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:20]} is too big a number")
-    return value
-
-
-# strict=False: raw line ends occur inside strings and between them.
-_LENIENT: Final = json.JSONDecoder(strict=False, parse_constant=_no_constant, parse_float=_finite)

@@ -7,20 +7,18 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from contract.clock import Clock
 from contract.errors import (
     MalformedError,
     MinerError,
     RefusedError,
     UnsupportedError,
 )
-from drivers.base import Timing
 from drivers.whatsminer.protocol.api import (
     REPLY_CAP_BYTES,
     EmptyReplyError,
-    Joined,
     ProcessDownError,
-    Reply,
+    WhatsminerJoined,
+    WhatsminerReply,
     joined_decoder,
     refusal_of,
     reply_decoder,
@@ -32,15 +30,13 @@ RELEARN_S: Final = 3600.0  # a form given up without a clear refusal is tried ag
 T = TypeVar("T")
 
 
-class Rpc:
+class WhatsminerRpc:
     """The plain side of one miner's port 4028. Every method raises UnreachableError and MalformedError, and
     ProcessDownError where only the mining process is away.
     """
 
-    def __init__(self, wire: Wire, clock: Clock, timing: Timing) -> None:
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._clock = clock
-        self._timing = timing
         self._joins: bool | None = None
         self._relearn_at_mono: float | None = None
         self._missing: set[str] = set()
@@ -56,7 +52,7 @@ class Rpc:
         self._relearn_at_mono = None
         self._missing.clear()
 
-    async def ask(self, command: str, *, deadline_s: float | None = None) -> Reply:
+    async def ask(self, command: str, *, deadline_s: float | None = None) -> WhatsminerReply:
         """One command alone. Also raises UnsupportedError and RefusedError."""
         reply = await self._exchange(
             request_for(command),
@@ -72,7 +68,7 @@ class Rpc:
             raise RefusedError(f"the miner does not answer {command}")
         return reply
 
-    async def ask_if_known(self, command: str) -> Reply | None:
+    async def ask_if_known(self, command: str) -> WhatsminerReply | None:
         """The same, or `None` from a firmware that does not know the command, which is then not asked again."""
         if command in self._missing:
             return None
@@ -82,12 +78,12 @@ class Rpc:
             self._missing.add(command)
             return None
 
-    async def moving(self) -> Joined:
+    async def moving(self) -> WhatsminerJoined:
         """`summary`, `pools` and `edevs`: in one connection where the firmware joins commands, else in three.
 
         Raises RefusedError when it has no summary for us.
         """
-        if self._relearn_at_mono is not None and self._clock.mono() >= self._relearn_at_mono:
+        if self._relearn_at_mono is not None and self._wire.clock.mono() >= self._relearn_at_mono:
             self._relearn_at_mono = None
             self._joins = None
         if self._joins is not False:
@@ -106,11 +102,11 @@ class Rpc:
             self._wire.endpoint.rpc_port,
             request,
             decoder,
-            deadline_s=self._timing.read_s if deadline_s is None else deadline_s,
+            deadline_s=self._wire.timing.read_s if deadline_s is None else deadline_s,
             cap_bytes=REPLY_CAP_BYTES,
         )
 
-    async def _joined(self) -> Joined | None:
+    async def _joined(self) -> WhatsminerJoined | None:
         try:
             joined = await self._exchange(_JOINED, joined_decoder())
         except (ProcessDownError, EmptyReplyError) as error:
@@ -118,7 +114,7 @@ class Rpc:
                 raise
             # Silence may have been a restart, so it is tried again later.
             self._joins = False
-            self._relearn_at_mono = self._clock.mono() + RELEARN_S
+            self._relearn_at_mono = self._wire.clock.mono() + RELEARN_S
             return None
         if joined.part("summary") is not None:
             return joined
@@ -126,12 +122,12 @@ class Rpc:
             self._joins = False
         return None
 
-    async def _one_by_one(self) -> Joined:
+    async def _one_by_one(self) -> WhatsminerJoined:
         summary = await self.ask("summary")
         if summary.summary is None:
             raise MalformedError("its summary holds no figures")
         try:
-            return Joined(
+            return WhatsminerJoined(
                 summary=summary,
                 pools=await self.ask_if_known("pools"),
                 edevs=await self.ask_if_known("edevs"),

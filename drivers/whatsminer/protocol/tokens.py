@@ -10,17 +10,16 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from contract.clock import Clock
 from contract.errors import LOGIN_FIX, AuthFailedError, BusyError, MalformedError
-from drivers.base import Credentials, Effect, Timing
-from drivers.reading.values import number, text_of
+from drivers.base import Credentials, Effect
+from drivers.protocol.values import number, text_of
 from drivers.whatsminer.protocol.api import (
     REPLY_CAP_BYTES,
     TOKEN_CODES,
-    Reply,
     TokenError,
     TokensFullError,
     UndecryptedError,
+    WhatsminerReply,
     decode_reply,
     refusal_of,
     reply_decoder,
@@ -46,12 +45,8 @@ class Sealed(msgspec.Struct, frozen=True):
 class Tokens:
     """The encrypted side of one miner's port 4028."""
 
-    def __init__(
-        self, wire: Wire, clock: Clock, timing: Timing, credentials: Credentials | None
-    ) -> None:
+    def __init__(self, wire: Wire, credentials: Credentials | None) -> None:
         self._wire = wire
-        self._clock = clock
-        self._timing = timing
         self._credentials = credentials
         self._token: Token | None = None
         self._until_mono = 0.0
@@ -69,7 +64,7 @@ class Tokens:
 
     async def write(
         self, command: Mapping[str, Any], effect: Effect, *, deadline_s: float | None = None
-    ) -> Reply:
+    ) -> WhatsminerReply:
         """Send a command that changes the miner, once; `command` has the device's own keys, `cmd` first.
 
         Accepted is not done: look afterwards. Raises, with the proof that nothing was executed, AuthFailedError,
@@ -77,27 +72,27 @@ class Tokens:
         nothing was sent; else OutcomeUnknownError, which is normal for what restarts something.
         """
 
-        async def exchange(sealed: Sealed) -> Reply:
+        async def exchange(sealed: Sealed) -> WhatsminerReply:
             return await self._wire.exchange(
                 self._wire.endpoint.rpc_port,
                 sealed.request,
-                AnswerDecoder(sealed.token),
-                deadline_s=self._timing.write_s if deadline_s is None else deadline_s,
+                SealedAnswerDecoder(sealed.token),
+                deadline_s=self._wire.timing.write_s if deadline_s is None else deadline_s,
                 cap_bytes=REPLY_CAP_BYTES,
                 effect=effect,
             )
 
         return await self.run(command, exchange)
 
-    async def ask(self, command: Mapping[str, Any]) -> Reply:
+    async def ask(self, command: Mapping[str, Any]) -> WhatsminerReply:
         """Send a command that changes nothing. Also tells whether our password is right, at the price of a token."""
 
-        async def exchange(sealed: Sealed) -> Reply:
+        async def exchange(sealed: Sealed) -> WhatsminerReply:
             return await self._wire.exchange(
                 self._wire.endpoint.rpc_port,
                 sealed.request,
-                AnswerDecoder(sealed.token),
-                deadline_s=self._timing.read_s,
+                SealedAnswerDecoder(sealed.token),
+                deadline_s=self._wire.timing.read_s,
                 cap_bytes=REPLY_CAP_BYTES,
             )
 
@@ -107,7 +102,7 @@ class Tokens:
         self, command: Mapping[str, Any], exchange: Callable[[Sealed], Awaitable[T]]
     ) -> T:
         """Give `exchange` the sealed command; once more with a new token when the device proves that it did not
-        read or not accept the first. `exchange` raises what `AnswerDecoder` does.
+        read or not accept the first. `exchange` raises what `SealedAnswerDecoder` does.
         """
         is_fresh = self._current() is None
         try:
@@ -138,36 +133,36 @@ class Tokens:
             self._token = None
             raise
         if self._idle_s is not None:
-            self._until_mono = self._clock.mono() + self._idle_s
+            self._until_mono = self._wire.clock.mono() + self._idle_s
         return found
 
     def _current(self) -> Token | None:
         """The token in hand, if it lives."""
-        return self._token if self._clock.mono() < self._until_mono else None
+        return self._token if self._wire.clock.mono() < self._until_mono else None
 
     async def _new(self) -> Token:
         """Ask for a token; where there is no free place, wait as long as the device wants and ask once more."""
         if self._credentials is None:
             raise AuthFailedError(f"no password is known for this miner; {LOGIN_FIX}")
-        was_full = self._clock.mono() < self._full_until_mono
+        was_full = self._wire.clock.mono() < self._full_until_mono
         while True:
-            if (left_s := self._full_until_mono - self._clock.mono()) > 0:
-                await self._clock.sleep(left_s)
+            if (left_s := self._full_until_mono - self._wire.clock.mono()) > 0:
+                await self._wire.clock.sleep(left_s)
             try:
                 return await self._asked(self._credentials.password)
             except TokensFullError as error:
-                self._full_until_mono = self._clock.mono() + self._timing.device_s(FULL_S)
+                self._full_until_mono = self._wire.clock.mono() + self._wire.timing.device_s(FULL_S)
                 if was_full:
                     raise BusyError(f"{error} (asked twice, {FULL_S:g} s apart)") from None
                 was_full = True
 
     async def _asked(self, password: str) -> Token:
-        asked_mono = self._clock.mono()
+        asked_mono = self._wire.clock.mono()
         reply = await self._wire.exchange(
             self._wire.endpoint.rpc_port,
             _GET_TOKEN,
             reply_decoder(),
-            deadline_s=self._timing.read_s,
+            deadline_s=self._wire.timing.read_s,
             cap_bytes=REPLY_CAP_BYTES,
         )
         salt, newsalt = (_salt(reply.fields.get(key)) for key in ("salt", "newsalt"))
@@ -178,24 +173,24 @@ class Tokens:
             raise refusal
         self._token = token_of(password, salt, newsalt, time)
         self._idle_s = None
-        life_s = self._timing.device_s(LIFE_S)
+        life_s = self._wire.timing.device_s(LIFE_S)
         idle_s = number(reply.fields.get("timeout"))
         if idle_s == 0:
             life_s = float("inf")
         elif idle_s is not None and idle_s > 0:
-            self._idle_s = life_s = self._timing.device_s(idle_s * LIFE_S / 1800.0)
+            self._idle_s = life_s = self._wire.timing.device_s(idle_s * LIFE_S / 1800.0)
         self._until_mono = asked_mono + life_s
         return self._token
 
 
-class AnswerDecoder:
+class SealedAnswerDecoder:
     """The answer to an encrypted command: encrypted as a rule, plain where the device could not read ours."""
 
     def __init__(self, token: Token) -> None:
         self._outer = reply_decoder()
         self._token = token
 
-    def feed(self, data: bytes) -> Reply | None:
+    def feed(self, data: bytes) -> WhatsminerReply | None:
         """Take more bytes; the reply if the command was accepted.
 
         Raises MalformedError (an empty or unreadable answer proves nothing), or the refusals of `refusal_of`.
@@ -204,8 +199,8 @@ class AnswerDecoder:
         return None if reply is None else opened(reply, self._token)
 
 
-def opened(reply: Reply, token: Token) -> Reply:
-    """What an answer says, its envelope taken off. Raises as `AnswerDecoder.feed`."""
+def opened(reply: WhatsminerReply, token: Token) -> WhatsminerReply:
+    """What an answer says, its envelope taken off. Raises as `SealedAnswerDecoder.feed`."""
     if reply.enc is not None:
         if not isinstance(reply.enc, str):
             raise MalformedError("its encrypted reply is no text")
@@ -239,7 +234,7 @@ def _time(value: Any) -> str | None:
     return _salt(value)
 
 
-def _is_given(reply: Reply) -> bool:
+def _is_given(reply: WhatsminerReply) -> bool:
     """Whether a code that is no plain success still gives a token: salts decide, refusals apart."""
     verdict = reply.verdict
     return verdict is not None and (verdict.STATUS != "E" or number(verdict.Code) in TOKEN_CODES)

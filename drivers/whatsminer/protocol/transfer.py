@@ -5,14 +5,12 @@ Both stay on the connection that the command came by: first the answer, then byt
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
-
-import msgspec
+from typing import Any, Final
 
 from contract.errors import MalformedError, RefusedError
-from drivers.changes.logfile import FileSink
-from drivers.protocol.objects import ObjectReader
-from drivers.reading.values import text_of, whole
+from drivers.protocol.log import LogDecoder, MessageReader
+from drivers.protocol.objects import ObjectReader, decode_object
+from drivers.protocol.values import text_of
 from drivers.whatsminer.protocol import api, frames
 from drivers.whatsminer.protocol.envelope import Token
 from drivers.whatsminer.protocol.tokens import opened
@@ -20,24 +18,6 @@ from drivers.whatsminer.protocol.tokens import opened
 SIZE_BYTES: Final = 4
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _READY: Final = "ready"
-
-
-class EmptyLogError(MalformedError):
-    """The miner says that its log has no bytes."""
-
-
-class Answers(Protocol):
-    """Cuts the miner's messages out of a stream, one dialect's way."""
-
-    @property
-    def rest(self) -> bytes:
-        """What came after the last message."""
-
-    def feed(self, data: bytes) -> Any | None:
-        """Take more bytes (b"" for the end of the stream); what the next message says (its `Msg`), once whole.
-
-        Raises MalformedError, and the refusals that prove that nothing was executed.
-        """
 
 
 class Sealed4028:
@@ -74,7 +54,7 @@ class Framed4433:
         body = self._reader.feed(data)
         if body is None:
             return None
-        message = _object(body)
+        message = decode_object(body)
         if "code" not in message and "logsize" in message:
             return message  # the log's announcement is bare
         reply = frames.decode_reply(body, self._cmd)
@@ -86,7 +66,7 @@ class Framed4433:
 class UploadTalk:
     """Waits until the miner says that it is ready, announces the file's size, and takes the final answer."""
 
-    def __init__(self, answers: Answers, size_bytes: int) -> None:
+    def __init__(self, answers: MessageReader, size_bytes: int) -> None:
         self.is_ready = False
         """The miner asked for the file: from here on it may be installed."""
         self._answers = answers
@@ -116,58 +96,10 @@ class UploadTalk:
         return self._size_bytes.to_bytes(SIZE_BYTES, "little")
 
 
-class LogDecoder:
-    """A log: its size in a message, then so many bytes, into `sink` up to a cap."""
+class PackedLogDecoder(LogDecoder):
+    """The log comes as a gzip file."""
 
-    def __init__(self, answers: Answers, key: str, sink: FileSink, cap_bytes: int) -> None:
-        self._answers = answers
-        self._key = key
-        self._sink = sink
-        self._cap_bytes = cap_bytes
-        self._size: int | None = None
-        self._taken = 0
-
-    def feed(self, data: bytes) -> bool | None:
-        """Take more bytes; once it is over, whether the log was cut at the cap.
-
-        Raises MalformedError for an empty, short or foreign one, and what `Answers.feed` raises.
-        """
-        if self._size is None:
-            said = self._answers.feed(data)
-            if said is None:
-                return None
-            self._size = self._announced(said)
-            data = self._answers.rest
-            if not data:
-                return None
-        elif not data:
-            raise MalformedError(f"its log was cut ({self._taken} of {self._size} bytes came)")
-        return self._take(data)
-
-    def _announced(self, said: Any) -> int:
-        size = whole(said.get(self._key)) if isinstance(said, dict) else None
-        if size is None or size < 0:
-            raise MalformedError("it did not say how long its log is")
-        if size == 0:
-            raise EmptyLogError("the miner's log is empty; it may be restarting, try again later")
-        return size
-
-    def _take(self, data: bytes) -> bool | None:
-        assert self._size is not None
-        wanted = min(self._size, self._cap_bytes)
-        piece = data[: wanted - self._taken]
-        if not self._taken and not (piece.startswith(GZIP_MAGIC) or GZIP_MAGIC.startswith(piece)):
-            raise MalformedError(f"its log is no gzip file; it began {piece[:20]!r}")
-        self._sink.write(piece)
-        self._taken += len(piece)
-        return self._size > self._cap_bytes if self._taken >= wanted else None
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedError(f"not JSON ({str(error)[:80]}); it began {body[:40]!r}") from None
-    if not isinstance(found, dict):
-        raise MalformedError(f"not an object; it began {body[:40]!r}")
-    return found
+    def begun(self, data: bytes) -> bytes:
+        if not (data.startswith(GZIP_MAGIC) or GZIP_MAGIC.startswith(data)):
+            raise MalformedError(f"its log is no gzip file; it began {data[:20]!r}")
+        return data

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from contract.clock import Clock
 from contract.errors import LOGIN_FIX, AuthFailedError, MalformedError, WriteDisabledError
-from drivers.base import Credentials, Effect, Timing
-from drivers.reading.values import text_of
+from drivers.base import Credentials, Effect
+from drivers.protocol.values import text_of
 from drivers.whatsminer.protocol.api import SWITCH_FIX
 from drivers.whatsminer.protocol.envelope import SALT_LONGEST
 from drivers.whatsminer.protocol.frames import (
-    AnswerDecoder,
+    FramedAnswerDecoder,
     HungUpError,
     NoPermissionError,
     Reply3,
@@ -38,12 +37,8 @@ SETTING: Final = question("get.miner.setting")
 class Api3:
     """API v3 of one miner. Every method raises UnreachableError and MalformedError."""
 
-    def __init__(
-        self, wire: Wire, clock: Clock, timing: Timing, credentials: Credentials | None
-    ) -> None:
+    def __init__(self, wire: Wire, credentials: Credentials | None) -> None:
         self._wire = wire
-        self._clock = clock
-        self._timing = timing
         self._credentials = credentials
         self._salt: str | None = None
         self._when_s = 0.0
@@ -76,7 +71,7 @@ class Api3:
         salt = text_of(reply.fields.get("salt"))
         if salt is not None and len(salt) <= SALT_LONGEST and reply.when_s is not None:
             self._salt, self._when_s = salt, reply.when_s
-            self._salt_mono = self._clock.mono()
+            self._salt_mono = self._wire.clock.mono()
         return reply
 
     async def ask(self, cmd: str, param: Any = None) -> Reply3:
@@ -115,8 +110,8 @@ class Api3:
             return await self._wire.exchange(
                 self._wire.endpoint.v3_port,
                 request,
-                AnswerDecoder(cmd),
-                deadline_s=self._timing.write_s if deadline_s is None else deadline_s,
+                FramedAnswerDecoder(cmd),
+                deadline_s=self._wire.timing.write_s if deadline_s is None else deadline_s,
                 cap_bytes=CAP_BYTES,
                 effect=effect,
             )
@@ -126,7 +121,7 @@ class Api3:
     async def run(self, cmd: str, param: Any, exchange: Callable[[bytes], Awaitable[T]]) -> T:
         """Give `exchange` the signed command (a frame); once more with a new salt when the device gave no permission.
 
-        `exchange` raises what `frames.AnswerDecoder` does.
+        `exchange` raises what `frames.FramedAnswerDecoder` does.
         """
         had_salt = self._fresh_salt() is not None
         try:
@@ -150,7 +145,7 @@ class Api3:
             self._wire.endpoint.v3_port,
             requests[0],
             Talk(requests),
-            deadline_s=self._timing.read_s if deadline_s is None else deadline_s,
+            deadline_s=self._wire.timing.read_s if deadline_s is None else deadline_s,
             cap_bytes=CAP_BYTES,
         )
 
@@ -161,8 +156,8 @@ class Api3:
             raise WriteDisabledError(SWITCH_FIX)
 
     def _fresh_salt(self) -> str | None:
-        age_s = self._clock.mono() - self._salt_mono
-        return self._salt if age_s < self._timing.device_s(SALT_LIFE_S) else None
+        age_s = self._wire.clock.mono() - self._salt_mono
+        return self._salt if age_s < self._wire.timing.device_s(SALT_LIFE_S) else None
 
     async def _signed(self, cmd: str, param: Any) -> bytes:
         if self._credentials is None:
@@ -174,7 +169,7 @@ class Api3:
         if salt is None:
             raise MalformedError("its device info has no salt and time to sign with")
         # The device's own clock, carried on by ours: how wrong either is does not matter.
-        ahead_s = (self._clock.mono() - self._salt_mono) * self._timing.pace
+        ahead_s = (self._wire.clock.mono() - self._salt_mono) * self._wire.timing.pace
         return signed(cmd, param, self._credentials, salt, int(self._when_s + ahead_s))
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import MinerFault
-from drivers.reading.values import text_of, whole
+from drivers.protocol.values import text_of, whole
 
 FAULTS_CAP: Final = 64  # in one reading; chip by chip there can be hundreds
 _CODES_CAP: Final = 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from contract.miner import UptimeKind
-from drivers.reading.values import names_unit, number, text_of, whole
+from drivers.protocol.values import names_unit, number, text_of, whole
 
 MEGA: Final = 1e6
 GIGA: Final = 1e9

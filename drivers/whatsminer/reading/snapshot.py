@@ -11,10 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import Board, Moving, Pool, PowerMode, Psu
+from drivers.protocol.values import number, text_of, whole
 from drivers.reading.boards import believed, doubt_of, fullest
-from drivers.reading.values import number, text_of, whole
 from drivers.whatsminer.models import Cooling
-from drivers.whatsminer.protocol.api import DevRow, Joined, Reply
+from drivers.whatsminer.protocol.api import DevRow, WhatsminerJoined, WhatsminerReply
 from drivers.whatsminer.reading.faults import Code, codes_of_summary
 from drivers.whatsminer.reading.figures import (
     GIGA,
@@ -62,7 +62,7 @@ class WhatsminerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     firmware_version: str | None = None
 
 
-def snapshot_of(joined: Joined, cooling: Cooling | None) -> WhatsminerSnapshot:
+def snapshot_of(joined: WhatsminerJoined, cooling: Cooling | None) -> WhatsminerSnapshot:
     """A look through port 4028; `joined` has at least a summary."""
     reply = joined.part("summary")
     one: Row = (reply.summary if reply else None) or _NOTHING
@@ -151,7 +151,7 @@ def boards_of(
     return tuple(boards), is_ramping
 
 
-def pools_of(reply: Reply, when_s: float | None = None) -> tuple[Pool, ...]:
+def pools_of(reply: WhatsminerReply, when_s: float | None = None) -> tuple[Pool, ...]:
     """The slots that are set. `when_s`: the device's clock, where the reply itself does not tell it."""
     own = reply.when_s
     when_s = when_s if own is None else own
@@ -202,7 +202,7 @@ def supply_of(psu: Psu | None, summary: Row) -> Psu | None:
     return found if found != Psu() else None
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
+class ReportedStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to `status`."""
 
     is_off: bool | None = None
@@ -211,10 +211,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     power_limit_w: float | None = None
 
 
-def status_of(fields: Row) -> Status:
+def status_of(fields: Row) -> ReportedStatus:
     """Both spellings of its keys are understood."""
     off = fields.get("mineroff", fields.get("btmineroff"))
-    return Status(
+    return ReportedStatus(
         is_off=truth(off),
         mode_word=text_of(fields.get("power_mode")),
         firmware_version=version(fields.get("FirmwareVersion", fields.get("Firmware Version"))),
@@ -266,8 +266,8 @@ def _board_rate(row: DevRow) -> Any:
 
 
 def _doubt(one: Row, rows: Sequence[DevRow], *, in_tera: bool) -> str | None:
-    """See `drivers.boards.doubt_of`: of one window that the whole and its boards tell. While it ramps up, two windows
-    differ by more than a unit could be told from.
+    """See `drivers.reading.boards.doubt_of`: of one window that the whole and its boards tell. While it ramps up, two
+    windows differ by more than a unit could be told from.
     """
     unit = _board_unit(rows, _rate_now(one), in_tera=in_tera)
     whole_hs, parts = fullest(

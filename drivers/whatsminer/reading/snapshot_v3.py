@@ -7,8 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import Board, Moving, Pool, Psu
+from drivers.protocol.values import number, text_of, whole
 from drivers.reading.boards import believed, doubt_of, fullest
-from drivers.reading.values import number, text_of, whole
 from drivers.whatsminer.models import Cooling
 from drivers.whatsminer.protocol.frames import BoardRow, PoolRow3, StatusReply
 from drivers.whatsminer.reading.faults import Code, codes_of
@@ -197,7 +197,7 @@ _UNKNOWN: Final = -1.0  # as these devices say it
 
 
 def _doubt(one: Row, rows: list[BoardRow]) -> str | None:
-    """See `drivers.boards.doubt_of`: of one window that the whole and its boards tell."""
+    """See `drivers.reading.boards.doubt_of`: of one window that the whole and its boards tell."""
     whole_hs, parts = fullest(
         (
             scaled(one.get(key), TERA),

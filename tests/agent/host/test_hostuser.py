@@ -111,7 +111,7 @@ async def test_doctor_checks_what_the_agents_user_may_do(site: Path) -> None:
         file.write("[[credentials]]\nrange = '10.0.0.1'\npassword_file = 'password'\n")
     told = await problems(site)
     assert told["state folder"] == [
-        f"token in {state} cannot be written by 54321; run: chown -R 54321: {state}"
+        f"token in {state} cannot be written by 54321; run: chown -R 54321:54321 {state}"
     ]
     assert len(told["user"]) == 1
     words = f"{site / 'password'} cannot be read by 54321; run: chown 54321 {site / 'password'}"

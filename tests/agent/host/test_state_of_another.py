@@ -70,7 +70,9 @@ async def test_a_state_folder_of_another_ends_the_daemon_before_anything_is_begu
     site: Path,
 ) -> None:
     state = site / "state"
-    words = f"{state} cannot be written by 54321, it belongs to root; run: chown -R 54321: {state}"
+    words = (
+        f"{state} cannot be written by 54321, it belongs to root; run: chown -R 54321:54321 {state}"
+    )
     ran = await as_agent("run", "--config", site / "config.toml", "--json")
     assert ran.code == 1
     assert ran.document["error"]["message"] == words
@@ -94,7 +96,7 @@ def test_a_file_of_another_in_it_ends_the_daemon_too_if_the_daemon_writes_it(sit
         check_files(state, {"journal", "work"})
     for name in ("journal.db-wal", "work"):
         (state / name).touch(mode=0o600)
-    words = f"journal.db-wal, work in {state} cannot be written by 54321; run: chown -R 54321:"
+    words = f"journal.db-wal, work in {state} cannot be written by 54321; run: chown -R 54321:54321"
     assert refused(state) == f"{words} {state}"
 
 

@@ -13,7 +13,8 @@ from agent.journal.states import (
     terminal_status,
 )
 from contract.errors import ErrorCode
-from contract.task import TERMINAL, Outcome, TaskStatus
+from contract.outcome import Outcome
+from contract.task import TERMINAL, TaskStatus
 
 ALLOWED = {
     ("accepted", "intent"),

@@ -15,7 +15,7 @@ from contract.task import TaskName
 from drivers.base import (
     AnyChange,
     Effect,
-    Firmware,
+    FirmwareUpdate,
     Light,
     Mode,
     Plan,
@@ -52,7 +52,7 @@ async def at_once(slots: Slots, plans: list[Plan]) -> int:
     async def effect(plan: Plan) -> None:
         nonlocal now, most
         with slots.turn(plan.change) as turn:
-            if isinstance(plan.change, Firmware):
+            if isinstance(plan.change, FirmwareUpdate):
                 await turn.take()
             async with slots.effect(plan):
                 now += 1
@@ -87,7 +87,7 @@ async def test_what_lowers_power_waits_for_none_of_what_raises_it() -> None:
 
 
 async def test_few_firmware_updates_run_at_once_and_count_as_power(tmp_path: Path) -> None:
-    update, reboot = plan(Firmware(path="x")), plan(Reboot())
+    update, reboot = plan(FirmwareUpdate(path="x")), plan(Reboot())
     policy = policy_with(power_ons_per_10_s=100_000)
     assert await at_once(Slots(policy, SettableClock()), [update] * 50) == 4
     assert await at_once(Slots(policy, SettableClock()), [update] * 50 + [reboot] * 50) == 32

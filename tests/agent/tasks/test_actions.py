@@ -131,7 +131,7 @@ async def test_nothing_is_fetched_for_a_miner_that_would_not_take_it(tmp_path: P
         assert foreign.trace == gone.trace == []
         assert (await at.cloud.ended(tasks[2])).state == "succeed"
         assert at.farm.fetched == ["http://files/fw.bmu"]
-        assert well.ledger == ["Firmware"]
+        assert well.ledger == ["FirmwareUpdate"]
 
 
 async def test_a_kind_of_update_its_make_does_not_have_is_refused_before_the_download(

@@ -21,7 +21,8 @@ from contract.link import (
     ReportReply,
     ReportRequest,
 )
-from contract.task import TERMINAL, Outcome, TaskName, TaskStatus
+from contract.outcome import Outcome
+from contract.task import TERMINAL, TaskName, TaskStatus
 from tests.agent.fake_cloud import NO_CLOUD, FakeCloud
 from tests.agent.policies import policy_with
 from tests.agent.stage import Site

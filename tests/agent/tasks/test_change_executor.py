@@ -40,7 +40,7 @@ async def test_a_miner_that_became_one_that_is_only_read_is_no_proof_that_nothin
     after = await crash_and_restart(at, tmp_path)
     event = await after.cloud.ended(task)
     await after.stop()
-    assert miner.ledger == ["Firmware"]
+    assert miner.ledger == ["FirmwareUpdate"]
     assert (event.state, code(event)) == ("failed", "not_verified")
     assert event.result is not None and event.result["outcome"] == "unknown"
     assert "a model unknown" in event.result["error"]["message"]

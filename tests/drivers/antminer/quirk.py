@@ -11,7 +11,7 @@ import pytest
 
 from contract.errors import MinerError
 from contract.miner import PowerMode
-from drivers.base import Firmware, Mode, Plan, Pools, PoolSetting
+from drivers.base import FirmwareUpdate, Mode, Plan, Pools, PoolSetting
 from tests.drivers.antminer.stage import Stage, stage
 
 Patch = pytest.MonkeyPatch
@@ -58,7 +58,7 @@ async def upgrade(key: str, *faults: Any, image: bytes | None = None) -> AsyncIt
         with tempfile.NamedTemporaryFile() as file:
             file.write(image or on.miner.newer_image())
             file.flush()
-            yield await on.carry_out(Firmware(path=file.name))
+            yield await on.carry_out(FirmwareUpdate(path=file.name))
 
 
 # --- ways to switch a guard off --------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from contract.miner import Identity
 from drivers.antminer.driver import Antminer
 from drivers.antminer.entry import ANTMINER
-from drivers.base import Credentials, Firmware
+from drivers.base import Credentials, FirmwareUpdate
 from simulator.antminer import firmware as images
 from tests.drivers.stage import MakeStage, timing
 
@@ -46,7 +46,7 @@ class Stage(MakeStage[Antminer]):
         spec = self.miner.spec
         return images.build_image(spec.name, spec.subtype, self.next_version())
 
-    def strangers(self, folder: Path) -> Iterator[tuple[Firmware, str]]:
+    def strangers(self, folder: Path) -> Iterator[tuple[FirmwareUpdate, str]]:
         container = images.build_bmu("Antminer L7", "AMLCtrl_BHB68606", "FR-2.0(261009-L7)")
         archive, page = images.build_tar("Antminer S9", "202601010000"), b"<html>404</html>"
         if self.miner.generation == "old":

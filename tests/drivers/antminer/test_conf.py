@@ -8,7 +8,7 @@ import pytest
 
 from contract.errors import BadParamsError, MalformedError, UnsupportedError
 from drivers.antminer.protocol import conf
-from drivers.base import PoolSlot
+from drivers.base import StoredPool
 
 POOLS = [{"url": f"stratum+tcp://p{n}:3333", "user": f"acc.{n}", "pass": "123"} for n in (1, 2, 3)]
 NEW = {
@@ -37,7 +37,7 @@ def test_a_value_left_out_by_the_script_is_read_as_absent() -> None:
     found = conf.parse(text)
     assert found.fields == {"bitmain-freq": None, "bitmain-work-mode": None}
     assert found.mode_number == "0"
-    assert found.slots == (PoolSlot(url="a", user="b", password="c"), PoolSlot(), PoolSlot())
+    assert found.slots == (StoredPool(url="a", user="b", password="c"), StoredPool(), StoredPool())
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_three_pools_are_sent_even_where_fewer_are_listed() -> None:
 
 @pytest.mark.parametrize("value", ["two words", 'a"b', "a\\b", "ümlaut", "tab\there"])
 def test_a_pool_value_that_the_shell_would_destroy_is_refused(value: str) -> None:
-    slots = (PoolSlot(url="u", user=value), PoolSlot(), PoolSlot())
+    slots = (StoredPool(url="u", user=value), StoredPool(), StoredPool())
     with pytest.raises(BadParamsError):
         conf.json_body(config(NEW), slots, "0")
     with pytest.raises(BadParamsError):
@@ -108,9 +108,9 @@ def test_a_value_already_there_that_an_echo_would_destroy_stops_the_write() -> N
 
 def test_the_old_form_has_every_value_in_its_place() -> None:
     slots = (
-        PoolSlot(url="stratum+tcp://a:1", user="u#1", password="p&=%"),
-        PoolSlot(),
-        PoolSlot(),
+        StoredPool(url="stratum+tcp://a:1", user="u#1", password="p&=%"),
+        StoredPool(),
+        StoredPool(),
     )
     sent = conf.form_body(config(OLD), slots, "0")
     assert sent == (
@@ -130,12 +130,12 @@ def test_the_old_form_ends_in_voltage_and_mode_only_where_the_file_has_them() ->
 
 def test_an_old_file_with_an_unknown_setting_is_not_written() -> None:
     with pytest.raises(UnsupportedError, match="bitmain-new-thing"):
-        conf.form_body(config(OLD, **{"bitmain-new-thing": "1"}), (PoolSlot(),) * 3, "0")
+        conf.form_body(config(OLD, **{"bitmain-new-thing": "1"}), (StoredPool(),) * 3, "0")
 
 
 def test_a_file_without_frequency_is_an_unknown_layout() -> None:
     with pytest.raises(UnsupportedError):
-        conf.form_body(config({"pools": POOLS}), (PoolSlot(),) * 3, "0")
+        conf.form_body(config({"pools": POOLS}), (StoredPool(),) * 3, "0")
 
 
 def test_what_changed_beside_is_found_and_a_mere_change_of_type_is_not() -> None:
@@ -148,10 +148,10 @@ def test_what_changed_beside_is_found_and_a_mere_change_of_type_is_not() -> None
 
 
 def test_empty_slots_at_the_end_do_not_make_pools_differ() -> None:
-    one = PoolSlot(url="u", user="v", password="x")
-    assert conf.same_pools((one,), (one, PoolSlot(), PoolSlot()))
-    assert not conf.same_pools((one,), (PoolSlot(), one))
-    assert not conf.same_pools((one,), (PoolSlot(url="u", user="v", password="y"),))
+    one = StoredPool(url="u", user="v", password="x")
+    assert conf.same_pools((one,), (one, StoredPool(), StoredPool()))
+    assert not conf.same_pools((one,), (StoredPool(), one))
+    assert not conf.same_pools((one,), (StoredPool(url="u", user="v", password="y"),))
 
 
 def test_passwords_do_not_show_when_a_configuration_is_printed() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from contract.errors import BadFirmwareError
 from drivers.antminer.changes.firmware import failure_text, multipart
-from drivers.base import Firmware, Plan
+from drivers.base import FirmwareUpdate, Plan
 from drivers.changes.verification import same_version
 from simulator.antminer import firmware as images
 from tests.drivers.antminer.stage import stage
@@ -28,7 +28,7 @@ async def test_an_old_miner_that_rejects_the_file_is_not_rebooted(tmp_path: Path
     async with stage("s9") as on:
         path = tmp_path / "bad.tar.gz"
         path.write_bytes(images.build_tar("Antminer L3+", images.next_version(on.miner.version)))
-        plan = await on.driver.plan(Firmware(path=str(path)))
+        plan = await on.driver.plan(FirmwareUpdate(path=str(path)))
         assert isinstance(plan, Plan)
         with pytest.raises(BadFirmwareError, match="failed"):
             await on.driver.apply(plan, on.effect())

@@ -7,7 +7,7 @@ import pytest
 from contract.errors import BadParamsError, MalformedError, PoolsLockedError, RefusedError
 from drivers.base import Plan, Pools
 from tests.drivers.antminer.stage import stage
-from tests.drivers.makes import A, B, C, pools
+from tests.drivers.makes.cases import A, B, C, pools
 
 
 async def test_a_firmware_that_lists_only_set_pools_is_understood() -> None:

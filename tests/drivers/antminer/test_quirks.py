@@ -365,7 +365,9 @@ async def no_lock(_: Any) -> AsyncIterator[None]:
 
 
 def only(form: rpc.Form) -> Callable[[Patch], None]:
-    return lambda patch: patch.setattr(rpc.Rpc, "_forms", lambda *_, **__: (form, rpc.Form.SINGLE))
+    return lambda patch: patch.setattr(
+        rpc.AntminerRpc, "_forms", lambda *_, **__: (form, rpc.Form.SINGLE)
+    )
 
 
 def reboots_within_thirty_seconds(patch: Patch) -> None:

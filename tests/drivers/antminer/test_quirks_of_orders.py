@@ -28,11 +28,11 @@ from contract.errors import (
     UnsupportedError,
     UnsupportedModeError,
 )
-from drivers import watch
+from drivers import http_client, watch
 from drivers import wire as wire_module
 from drivers.antminer.changes import firmware, light, logs, mode, orders, pools, reboot
 from drivers.antminer.protocol import cgi, conf
-from drivers.base import Depth, Firmware, Light, Plan, Pools, PoolSetting, Reboot
+from drivers.base import Depth, FirmwareUpdate, Light, Plan, Pools, PoolSetting, Reboot
 from drivers.changes import identity
 from drivers.protocol import digest, http
 from simulator.antminer import firmware as images
@@ -310,7 +310,7 @@ async def an_order_after_the_upload_cancels_its_reboot() -> None:
             with tempfile.NamedTemporaryFile() as file:
                 file.write(on.miner.newer_image())
                 file.flush()
-                plan = await planned(on, Firmware(path=file.name))
+                plan = await planned(on, FirmwareUpdate(path=file.name))
                 await on.driver.apply(plan, on.effect())
             # without asking who it is, which takes longer than there is to lose the reboot
             order = light.AntminerLight().apply(on.driver, light_plan, on.effect())
@@ -355,12 +355,12 @@ def only_what_is_called_json(patch: Patch) -> None:
 
 
 def without_length(patch: Patch) -> None:
-    kept = cgi.build_request
+    kept = http_client.build_request
 
     def build_request(*args: Any, **named: Any) -> bytes:
         return re.sub(rb"Content-Length: \d+\r\n", b"", kept(*args, **named))
 
-    patch.setattr(cgi, "build_request", build_request)
+    patch.setattr(http_client, "build_request", build_request)
 
 
 async def unasked(_: cgi.Cgi) -> None:

@@ -211,20 +211,20 @@ async def no_way_to_ask_for_the_light() -> None:
 
 
 def without_falling_back(patch: Patch) -> None:
-    patch.setattr(rpc.Rpc, "_forms", lambda *_, **__: (rpc.Form.ARRAY,))
+    patch.setattr(rpc.AntminerRpc, "_forms", lambda *_, **__: (rpc.Form.ARRAY,))
 
 
 def as_if_asked_once(patch: Patch) -> None:
     """The second of two equal requests sees what the first saw."""
     last: list[tuple[bytes, bytes]] = []
-    ask = rpc.Rpc.raw
+    ask = rpc.AntminerRpc.raw
 
-    async def once(self: rpc.Rpc, request: bytes) -> bytes:
+    async def once(self: rpc.AntminerRpc, request: bytes) -> bytes:
         if not last or last[0][0] != request:
             last[:] = [(request, await ask(self, request))]
         return last[0][1]
 
-    patch.setattr(rpc.Rpc, "raw", once)
+    patch.setattr(rpc.AntminerRpc, "raw", once)
 
 
 def bare_text(text: str | None) -> str | None:

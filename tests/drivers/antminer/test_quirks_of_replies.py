@@ -24,6 +24,7 @@ from drivers.antminer.entry import ANTMINER
 from drivers.antminer.protocol import cgi, repair, replies, rpc
 from drivers.antminer.reading import figures, slow, snapshot
 from drivers.base import Credentials, Depth
+from drivers.protocol import cgminer, lenient
 from drivers.wire import Wire
 from simulator.antminer.device import POWER_PORT
 from simulator.farm import Farm
@@ -363,9 +364,7 @@ async def _read(spec: str) -> Reading:
         miner: Any = farm.miners[0]
         endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
         clock = VirtualClock()
-        found = await ANTMINER.recognise(
-            Wire(endpoint, clock, timing()), clock, timing(), lambda _: _ROOT
-        )
+        found = await ANTMINER.recognise(Wire(endpoint, clock, timing()), lambda _: _ROOT)
         assert found is not None
         return await found.read(Depth.SLOW)
 
@@ -375,7 +374,7 @@ async def _met(farm: Farm) -> Identity:
     endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
     clock = VirtualClock()
     wire = Wire(endpoint, clock, timing())
-    found = await ANTMINER.recognise(wire, clock, timing(), lambda _: _ROOT)
+    found = await ANTMINER.recognise(wire, lambda _: _ROOT)
     assert found is not None
     return found.identity
 
@@ -385,14 +384,14 @@ async def _met(farm: Farm) -> Identity:
 _idle: list[asyncio.StreamWriter] = []
 
 
-def until_the_end(self: replies.ReplyDecoder, data: bytes) -> bytes | None:
+def until_the_end(self: cgminer.NulDecoder, data: bytes) -> bytes | None:
     if not data:
         return b"".join(self._parts)
     self._parts.append(data)
     return None
 
 
-def until_nul(self: replies.ReplyDecoder, data: bytes) -> bytes | None:
+def until_nul(self: cgminer.NulDecoder, data: bytes) -> bytes | None:
     if not data:
         raise MalformedError("the reply was cut")
     self._parts.append(data)
@@ -414,7 +413,7 @@ async def nothing_there(_: Wire, __: int) -> bool:
     return False
 
 
-def whatever_it_is(self: replies.Joined, command: str) -> Any:
+def whatever_it_is(self: replies.AntminerJoined, command: str) -> Any:
     found = getattr(self, command)
     return found[0] if isinstance(found, list) else found
 
@@ -422,7 +421,7 @@ def whatever_it_is(self: replies.Joined, command: str) -> Any:
 def only_shape(kind: type) -> property:
     """A driver that knows one shape of STATUS in the newer API, whose replies alone have INFO."""
 
-    def verdict(self: replies.Reply) -> Any:
+    def verdict(self: replies.AntminerReply) -> Any:
         if self.INFO is not None and not isinstance(self.STATUS, kind):
             raise MalformedError("the STATUS is in another shape")
         return self.STATUS[0] if isinstance(self.STATUS, list) else self.STATUS
@@ -530,7 +529,7 @@ def any_watts(two: Any) -> float | None:
 
 
 def no_nul_is_cut(patch: Patch) -> None:
-    patch.setattr(replies.ReplyDecoder, "feed", until_the_end)
+    patch.setattr(cgminer.NulDecoder, "feed", until_the_end)
     patch.setattr(rpc, "strip_reply", as_it_came)
     patch.setattr(repair, "strip_reply", as_it_came)
     patch.setattr(repair, "_TAIL", re.compile(""))
@@ -538,7 +537,7 @@ def no_nul_is_cut(patch: Patch) -> None:
 
 QUIRKS = [
     Quirk(a_nul_behind_the_text, no_nul_is_cut),
-    Quirk(a_line_end_in_place_of_the_nul, set_to(replies.ReplyDecoder, "feed", until_nul)),
+    Quirk(a_line_end_in_place_of_the_nul, set_to(cgminer.NulDecoder, "feed", until_nul)),
     Quirk(a_name_longer_than_the_buffer, set_to(rpc, "COMMAND_CAP", 99)),
     Quirk(
         a_request_longer_than_one_recv,
@@ -549,15 +548,21 @@ QUIRKS = [
         the_api_is_away_while_its_process_restarts,
         set_to(wire_module.Wire, "probe", nothing_there),
     ),
-    Quirk(one_of_several_is_refused, set_to(replies.Joined, "part", whatever_it_is)),
-    Quirk(the_new_api_refuses_in_words_of_its_own, set_to(replies.Joined, "part", whatever_it_is)),
+    Quirk(one_of_several_is_refused, set_to(replies.AntminerJoined, "part", whatever_it_is)),
+    Quirk(
+        the_new_api_refuses_in_words_of_its_own,
+        set_to(replies.AntminerJoined, "part", whatever_it_is),
+    ),
     Quirk(
         old_firmware_denies_most_commands,
-        set_to(replies.Reply, "refusal", property(lambda _: None)),
+        set_to(replies.AntminerReply, "refusal", property(lambda _: None)),
     ),
-    Quirk(new_status_is_an_object, set_to(replies.Reply, "verdict", only_shape(list))),
-    Quirk(new_status_is_a_list, set_to(replies.Reply, "verdict", only_shape(replies.Status))),
-    Quirk(a_raw_line_end_in_a_text, set_to(repair, "_LENIENT", json.JSONDecoder())),
+    Quirk(new_status_is_an_object, set_to(replies.AntminerReply, "verdict", only_shape(list))),
+    Quirk(
+        new_status_is_a_list,
+        set_to(replies.AntminerReply, "verdict", only_shape(replies.AntminerStatus)),
+    ),
+    Quirk(a_raw_line_end_in_a_text, set_to(lenient, "_LENIENT", json.JSONDecoder())),
     Quirk(rates_are_texts, set_to(snapshot, "number", only_numbers)),
     Quirk(an_empty_text_is_absent, set_to(snapshot, "scaled", never_absent)),
     Quirk(difficulties_are_shortened, set_to(snapshot, "scaled", figures.number)),

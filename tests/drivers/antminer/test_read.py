@@ -32,9 +32,7 @@ ROOT = Credentials("root", "root")
 
 async def driver_for(miner: Any, timing: Timing = TIMING) -> Antminer:
     endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
-    driver = await ANTMINER.recognise(
-        Wire(endpoint, VirtualClock(), timing), VirtualClock(), timing, lambda _: ROOT
-    )
+    driver = await ANTMINER.recognise(Wire(endpoint, VirtualClock(), timing), lambda _: ROOT)
     assert driver is not None
     return driver
 
@@ -247,8 +245,6 @@ async def test_a_hostile_api_ends_in_a_named_error_by_the_deadline(
         await driver.read()
         driver = ANTMINER.open_driver(
             Wire(driver.endpoint, VirtualClock(), timing),
-            VirtualClock(),
-            timing,
             lambda _: ROOT,
             driver.identity,
         )
@@ -298,8 +294,6 @@ async def test_one_hostile_miner_does_not_delay_the_others():
         timing = msgspec.structs.replace(TIMING, read_s=3.0)
         drivers[0] = ANTMINER.open_driver(
             Wire(drivers[0].endpoint, VirtualClock(), timing),
-            VirtualClock(),
-            timing,
             lambda _: ROOT,
             drivers[0].identity,
         )
@@ -321,8 +315,6 @@ async def test_a_miner_reflashed_since_is_a_wrong_device_and_hears_no_password()
         endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
         driver = ANTMINER.open_driver(
             Wire(endpoint, VirtualClock(), TIMING),
-            VirtualClock(),
-            TIMING,
             lambda _: ROOT,
             stock.identity,
         )

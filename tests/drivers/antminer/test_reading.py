@@ -9,7 +9,7 @@ import pytest
 from contract.miner import PowerMode
 from drivers.antminer.identify import who_of
 from drivers.antminer.models import NEW_BM, OLD, clean_model, spec_for
-from drivers.antminer.protocol.replies import Joined, Reply, Status
+from drivers.antminer.protocol.replies import AntminerJoined, AntminerReply, AntminerStatus
 from drivers.antminer.reading import braiins
 from drivers.antminer.reading.figures import ago_s, number, rate_hs, scaled, temps_c, unit_hs, watts
 from drivers.antminer.reading.snapshot import mode_of, new_api_snapshot_of, snapshot_of
@@ -310,13 +310,13 @@ def test_a_figure_that_names_its_unit_counts_in_that():
     ],
 )
 def test_braiins_is_held_to_its_boards_too(now: object, mean: object, told_hs: float | None):
-    good = Status(status="S")
+    good = AntminerStatus(status="S")
     rows = [{"ID": each, "MHS 5s": 4.5e6} for each in (6, [7], {"a": 8})]
     heats = [{"ID": 6, "Chip": 81.0}, {"ID": [7], "Chip": 82.0}]
-    joined = Joined(
-        summary=Reply(STATUS=good, SUMMARY=[{"MHS 5s": now, "MHS av": mean}]),
-        devs=Reply(STATUS=good, DEVS=rows),
-        temps=Reply(STATUS=good, TEMPS=heats),
+    joined = AntminerJoined(
+        summary=AntminerReply(STATUS=good, SUMMARY=[{"MHS 5s": now, "MHS av": mean}]),
+        devs=AntminerReply(STATUS=good, DEVS=rows),
+        temps=AntminerReply(STATUS=good, TEMPS=heats),
     )
     moving = braiins.snapshot_of(joined).moving
     assert moving.hashrate_hs == (None if told_hs is None else pytest.approx(told_hs))

@@ -15,7 +15,7 @@ from contract.errors import MalformedError, RefusedError, UnreachableError
 from contract.miner import Endpoint
 from drivers.antminer.models import NEW_BM, OLD
 from drivers.antminer.protocol.replies import decode_joined
-from drivers.antminer.protocol.rpc import MOVING, RELEARN_S, Form, Rpc, request_for
+from drivers.antminer.protocol.rpc import MOVING, RELEARN_S, AntminerRpc, Form, request_for
 from drivers.wire import Wire
 from tests.drivers.servers import FAST, Behaviour, address, serving
 
@@ -73,9 +73,9 @@ def with_joins(command: Any, new_api: bool) -> Any:
     return one(command)
 
 
-def rpc_on(endpoint: Endpoint, generation: str | None, clock: Any = None) -> Rpc:
+def rpc_on(endpoint: Endpoint, generation: str | None, clock: Any = None) -> AntminerRpc:
     clock = clock or StillClock()
-    return Rpc(Wire(endpoint, clock, FAST), clock, FAST, generation)
+    return AntminerRpc(Wire(endpoint, clock, FAST), generation)
 
 
 @pytest.mark.parametrize(

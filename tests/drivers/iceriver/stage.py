@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from contract.miner import Identity
-from drivers.base import Credentials, Firmware
+from drivers.base import Credentials, FirmwareUpdate
 from drivers.iceriver.driver import Iceriver
 from drivers.iceriver.entry import ICERIVER
 from simulator.iceriver import firmware as images
@@ -65,7 +65,7 @@ class Stage(MakeStage[Iceriver]):
     def single_image(self) -> bytes:
         return self.miner.newer_image()
 
-    def strangers(self, folder: Path) -> Iterator[tuple[Firmware, str]]:
+    def strangers(self, folder: Path) -> Iterator[tuple[FirmwareUpdate, str]]:
         yield self.newer(folder, "KS1.bgz"), "is for KS1"
         yield self.newer(folder, "firmware.bgz"), "nothing says which model"
         yield self.newer(folder, f"{self.miner.key}.zip"), "not the kind of file"

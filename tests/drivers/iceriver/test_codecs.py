@@ -45,6 +45,7 @@ from drivers.iceriver.reading.snapshot import (
     pools_of,
     snapshot_of,
 )
+from drivers.protocol.log import EmptyLogError
 from drivers.protocol.objects import ObjectReader
 
 FAN = b'{"id":"fan","ret":{"code":0,"fans":[1028,1028,1028,1072]}}'
@@ -302,7 +303,7 @@ def log_reply(log: bytes, end: bytes = b"\n", size: Any = None) -> bytes:
 def test_a_log_is_the_bytes_announced_wherever_the_network_cuts(end: bytes, step: int):
     log, sink = b"boot 1\nline {two}\n", Memory()
     data = log_reply(log, end) + b"{"
-    decoder = daemon.LogDecoder(sink, 1000)
+    decoder = daemon.DaemonLogDecoder(sink, 1000)
     pieces = [data[at : at + step] for at in range(0, len(data), step)]
     assert fed(decoder, *pieces) is False
     assert sink.data == log
@@ -310,20 +311,23 @@ def test_a_log_is_the_bytes_announced_wherever_the_network_cuts(end: bytes, step
 
 def test_a_log_over_the_cap_is_cut_and_says_so():
     sink = Memory()
-    assert fed(daemon.LogDecoder(sink, 10), log_reply(b"0123456789abc")) is True
+    assert fed(daemon.DaemonLogDecoder(sink, 10), log_reply(b"0123456789abc")) is True
     assert sink.data == b"0123456789"
 
 
 def test_a_log_that_ends_early_and_one_without_a_length_are_malformed():
     with pytest.raises(MalformedError, match="cut"):
-        fed(daemon.LogDecoder(Memory(), 1000), log_reply(b"abc", size=10), b"")
+        fed(daemon.DaemonLogDecoder(Memory(), 1000), log_reply(b"abc", size=10), b"")
     for size in ("many", -1, [], 1e300):
         with pytest.raises(MalformedError):
-            fed(daemon.LogDecoder(Memory(), 1000), log_reply(b"abc", size=size))
-    with pytest.raises(daemon.EmptyLogError):
-        fed(daemon.LogDecoder(Memory(), 1000), log_reply(b"", size=0))
+            fed(daemon.DaemonLogDecoder(Memory(), 1000), log_reply(b"abc", size=size))
+    with pytest.raises(EmptyLogError):
+        fed(daemon.DaemonLogDecoder(Memory(), 1000), log_reply(b"", size=0))
     with pytest.raises(RefusedError):
-        fed(daemon.LogDecoder(Memory(), 1000), b'{"id":"log","ret":{"code":1005,"msg":"failed"}}')
+        fed(
+            daemon.DaemonLogDecoder(Memory(), 1000),
+            b'{"id":"log","ret":{"code":1005,"msg":"failed"}}',
+        )
 
 
 # --- figures -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from contract.miner import PowerMode
 from drivers.base import (
     AnyChange,
     Depth,
-    Firmware,
+    FirmwareUpdate,
     Light,
     Mode,
     NoChange,
@@ -46,8 +46,8 @@ def every_change(on: Stage, folder: Path) -> list[AnyChange]:
         *(Pools(pools=(PoolSetting(url=f"{URL}/{text}", user="u"),) * 3) for text in texts),
         Reboot(),
         Reboot(force=True),
-        *(Firmware(path=str(path), target_version=text) for text in (None, *texts)),
-        *(Firmware(path=text) for text in texts),
+        *(FirmwareUpdate(path=str(path), target_version=text) for text in (None, *texts)),
+        *(FirmwareUpdate(path=text) for text in texts),
     ]
 
 

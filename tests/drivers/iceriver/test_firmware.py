@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import BadFirmwareError, OutcomeUnknownError, PolicyRefusedError
-from drivers.base import Firmware
+from drivers.base import FirmwareUpdate
 from simulator.iceriver import firmware as images
 from tests.drivers.iceriver.stage import NEW, WRITABLE, stage
 
@@ -21,7 +21,7 @@ async def test_a_file_of_2_gigabytes_is_refused_by_its_size_alone(tmp_path: Path
             os.truncate(file.fileno(), 2 * 1024**3)
         on.miner.tapped = True
         with pytest.raises(BadFirmwareError, match="at most"):
-            await on.driver.plan(Firmware(path=str(path)))
+            await on.driver.plan(FirmwareUpdate(path=str(path)))
         assert not any(b"firconfig" in entry.data for entry in on.miner.wire_log)
 
 
@@ -30,7 +30,7 @@ async def test_a_file_under_a_wrong_name_is_refused_by_the_miner(key: str, tmp_p
     async with stage(key) as on:
         path = tmp_path / f"{key}.bgz"
         path.write_bytes(images.build_image("KS1", "5999999"))
-        plan = await on.planned(Firmware(path=str(path)))
+        plan = await on.planned(FirmwareUpdate(path=str(path)))
         with pytest.raises(BadFirmwareError, match="file invalid"):
             await on.driver.apply(plan, on.effect())
         assert on.miner.boot == 1
@@ -40,7 +40,7 @@ async def test_a_miner_that_takes_such_a_file_and_dies_of_it_is_unknown(tmp_path
     async with stage("ks5l", "takes_any_model") as on:
         path = tmp_path / "ks5l.bgz"
         path.write_bytes(images.build_image("KS1", "5999999"))
-        evidence = await on.carry_out(Firmware(path=str(path)))
+        evidence = await on.carry_out(FirmwareUpdate(path=str(path)))
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
         assert "check it on site" in (evidence.reason or "")
 

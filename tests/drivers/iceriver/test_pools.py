@@ -7,7 +7,7 @@ import pytest
 from contract.errors import BadParamsError, OutcomeUnknownError
 from drivers.base import Pools, Suspend
 from tests.drivers.iceriver.stage import NEW, OLD, WRITABLE, stage
-from tests.drivers.makes import A, B, C, pools
+from tests.drivers.makes.cases import A, B, C, pools
 
 
 @pytest.mark.parametrize("key", WRITABLE)

@@ -36,7 +36,7 @@ from drivers.iceriver.changes import state
 from drivers.iceriver.driver import DAEMON_EVERY_S, PANEL_EVERY_S, RELEARN_S
 from drivers.iceriver.identify import AWAY_REASON
 from drivers.iceriver.protocol import panel
-from drivers.iceriver.protocol.web import PANEL, Web
+from drivers.iceriver.protocol.web import PANEL, IceriverWeb
 from drivers.wire import Wire
 from simulator.farm import Farm
 from simulator.iceriver import catalogue
@@ -179,7 +179,7 @@ async def test_another_make_is_sent_a_glance_at_its_page_and_nothing_else(others
         wire = Wire(endpoint, VirtualClock(), timing())
         entry: Any = registry.DRIVERS[-1]
         assert entry.make is Make.ICERIVER
-        assert await entry.recognise(wire, VirtualClock(), timing(), factory_login) is None
+        assert await entry.recognise(wire, factory_login) is None
         assert len(miner.wire_log) == 1
         assert miner.wire_log[0].data.startswith(b"GET / HTTP/1.1\r\n")
         assert farm.ledger.entries == []
@@ -212,7 +212,7 @@ async def test_nobody_there_is_unreachable():
             Endpoint(host=next_base(), http_port=9, daemon_port=10), VirtualClock(), timing()
         )
         entry: Any = registry.DRIVERS[-1]
-        await entry.recognise(wire, VirtualClock(), timing(), factory_login)
+        await entry.recognise(wire, factory_login)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ async def test_whatever_else_answers_is_not_one_of_ours(reply: bytes):
     async with serving(answers(reply)) as endpoint:
         wire = Wire(msgspec.structs.replace(endpoint, daemon_port=9), VirtualClock(), timing())
         entry: Any = registry.DRIVERS[-1]
-        assert await entry.recognise(wire, VirtualClock(), timing(), factory_login) is None
+        assert await entry.recognise(wire, factory_login) is None
 
 
 async def test_a_miner_that_is_starting_is_known_and_not_driven_until_it_tells_who_it_is():
@@ -652,7 +652,7 @@ async def test_a_cookie_is_given_back_only_as_long_as_it_is_plain():
         writer.write(reply)
 
     async with serving(behave) as endpoint:
-        web = Web(Wire(endpoint, VirtualClock(), timing()), VirtualClock(), timing(), None)
+        web = IceriverWeb(Wire(endpoint, VirtualClock(), timing()), None)
         for _ in range(2):
             await web.ask(*PANEL)
     assert b"Cookie" not in heard[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from contract.miner import Identity
-from drivers.base import Credentials, Firmware
+from drivers.base import Credentials, FirmwareUpdate
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.entry import WHATSMINER
 from simulator.whatsminer import firmware as images
@@ -60,7 +60,7 @@ class Stage(MakeStage[Whatsminer]):
         platform = self.miner.spec.platform or "h3"
         return images.build_image(platform, self.next_version(), size=3_000_000)
 
-    def strangers(self, folder: Path) -> Iterator[tuple[Firmware, str]]:
+    def strangers(self, folder: Path) -> Iterator[tuple[FirmwareUpdate, str]]:
         package = bytearray(images.build_package("h616", "20270101.11.REL"))
         others = package.replace(b"h616\0", b"h699\0").replace(b"h3\0", b"h9\0")
         yield self.file(folder / "package", others), "no part for this control board"

@@ -24,7 +24,7 @@ from drivers.whatsminer.protocol.envelope import SALT_LONGEST, encrypt, token_of
 from drivers.whatsminer.protocol.md5crypt import md5crypt
 from drivers.whatsminer.protocol.repair import decode_json
 from drivers.whatsminer.protocol.rpc import request_for
-from drivers.whatsminer.protocol.tokens import AnswerDecoder, opened
+from drivers.whatsminer.protocol.tokens import SealedAnswerDecoder, opened
 
 OK = b'{"STATUS":"S","When":5,"Code":131,"Msg":"API command OK","Description":""}'
 TOKEN = token_of("admin", "BQ5hoXV9", "jbzkfQls", "5626")
@@ -155,18 +155,18 @@ def test_nonsense_is_malformed(nonsense: bytes):
 def test_every_code_has_its_error_and_its_fix(
     code: int, text: str, kind: type[MinerError], says: str
 ):
-    refusal = api.refusal_of(api.Reply(STATUS="E", Code=code, Msg=text))
+    refusal = api.refusal_of(api.WhatsminerReply(STATUS="E", Code=code, Msg=text))
     assert isinstance(refusal, kind)
     assert says in str(refusal)
 
 
 def test_both_envelopes_and_a_bare_code_are_judged():
-    row = api.Status("E", 1, 14, "Invalid command", "cgminer 4.9.2")
-    assert isinstance(api.refusal_of(api.Reply(STATUS=[row])), UnsupportedError)
-    assert isinstance(api.refusal_of(api.Reply(Code=136)), BusyError)
-    assert isinstance(api.refusal_of(api.Reply()), RefusedError)
-    assert api.refusal_of(api.Reply(STATUS=[api.Status("S", Code=11)])) is None
-    assert api.refusal_of(api.Reply(STATUS="I", Code=131)) is None
+    row = api.WhatsminerVerdict("E", 1, 14, "Invalid command", "cgminer 4.9.2")
+    assert isinstance(api.refusal_of(api.WhatsminerReply(STATUS=[row])), UnsupportedError)
+    assert isinstance(api.refusal_of(api.WhatsminerReply(Code=136)), BusyError)
+    assert isinstance(api.refusal_of(api.WhatsminerReply()), RefusedError)
+    assert api.refusal_of(api.WhatsminerReply(STATUS=[api.WhatsminerVerdict("S", Code=11)])) is None
+    assert api.refusal_of(api.WhatsminerReply(STATUS="I", Code=131)) is None
 
 
 @pytest.mark.parametrize("name", ["", 'a"b', "get version", "a" * 40, "a+b+c+d+e", "Summary"])
@@ -191,18 +191,18 @@ def nul(plain: bytes) -> bytes:
 def test_an_answer_is_opened_whatever_fills_its_last_block():
     count = 16 - len(OK) % 16
     for plain in (nul(OK), nul(OK) + bytes(16), OK + bytes([count]) * count, nul(OK + b"\n")):
-        assert fed(AnswerDecoder(TOKEN), enc(plain)).Code == 131
+        assert fed(SealedAnswerDecoder(TOKEN), enc(plain)).Code == 131
 
 
 def test_a_refusal_wrapped_into_a_string_is_still_read():
     inner = json.dumps('{"STATUS":"E","Code":23,"Msg":"enc json load err"}').encode()
     with pytest.raises(AuthFailedError):
-        fed(AnswerDecoder(TOKEN), enc(nul(inner)), b"")
+        fed(SealedAnswerDecoder(TOKEN), enc(nul(inner)), b"")
 
 
 def test_unreadable_json_in_whatever_words_is_a_wrong_password_for_a_sealed_command():
     with pytest.raises(api.UndecryptedError):
-        opened(api.Reply(STATUS="E", Code=23, Msg="what?"), TOKEN)
+        opened(api.WhatsminerReply(STATUS="E", Code=23, Msg="what?"), TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -221,14 +221,14 @@ def test_unreadable_json_in_whatever_words_is_a_wrong_password_for_a_sealed_comm
 )
 def test_an_answer_that_cannot_be_read_proves_nothing(reply: bytes):
     with pytest.raises(MalformedError):
-        fed(AnswerDecoder(TOKEN), reply, b"")
+        fed(SealedAnswerDecoder(TOKEN), reply, b"")
 
 
 def test_an_answer_in_another_key_is_malformed():
     other = token_of("other", "BQ5hoXV9", "jbzkfQls", "5626")
     sealed = json.loads(enc(nul(OK)))["enc"]
     with pytest.raises(MalformedError):
-        opened(api.Reply(enc=sealed), other)
+        opened(api.WhatsminerReply(enc=sealed), other)
     assert unseal(sealed, TOKEN) == OK
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contract.errors import RefusedError
-from drivers.base import Firmware
+from drivers.base import FirmwareUpdate
 from simulator.whatsminer import firmware as images
 from tests.drivers.whatsminer.stage import WRITABLE, stage
 
@@ -30,11 +30,11 @@ async def test_a_firmware_that_brings_another_dialect_is_met_in_it(tmp_path: Pat
                 on.miner.spec.platform, "20251209.16.REL", api="2.2.1", api_v3="3.0.2"
             )
         )
-        evidence = await on.carry_out(Firmware(path=str(path)))
+        evidence = await on.carry_out(FirmwareUpdate(path=str(path)))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         await on.miner.clock.sleep(60)
         assert (await on.driver.identify()).generation == "v3"
-        evidence = await on.carry_out(Firmware(path=on.newer(tmp_path).path))
+        evidence = await on.carry_out(FirmwareUpdate(path=on.newer(tmp_path).path))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from contract.errors import BadParamsError, BusyError
 from drivers.base import Pools, PoolSetting, Suspend
-from tests.drivers.makes import A, B, C, pools
+from tests.drivers.makes.cases import A, B, C, pools
 from tests.drivers.whatsminer.stage import WRITABLE, stage
 
 

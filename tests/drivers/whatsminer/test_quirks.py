@@ -58,9 +58,7 @@ async def a_reply_too_long_for_one_recogniser_is_no_answer_for_the_others() -> N
             VirtualClock(),
             timing(),
         )
-        found = await registry.ANTMINER.recognise(
-            wire, VirtualClock(), timing(), lambda _: Credentials("root", "root")
-        )
+        found = await registry.ANTMINER.recognise(wire, lambda _: Credentials("root", "root"))
         assert found is None
 
 

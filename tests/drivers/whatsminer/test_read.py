@@ -169,8 +169,6 @@ async def test_the_password_follows_the_dialect():
     async with stage("m60s", "refuses_4433") as on:
         driver = WHATSMINER.open_driver(
             Wire(on.driver.endpoint, on.clock, timing()),
-            on.clock,
-            timing(),
             login,
             on.driver.identity,
         )
@@ -500,9 +498,11 @@ async def test_a_spoilt_reply_is_malformed_and_never_a_wrong_reading(key: str, v
 
 
 def test_a_summary_with_nothing_in_it_knows_nothing():
-    from drivers.whatsminer.protocol.api import Joined, Reply
+    from drivers.whatsminer.protocol.api import WhatsminerJoined, WhatsminerReply
 
-    look = snapshot_of(Joined(summary=Reply(STATUS="S", Code=131, Msg={"Elapsed": "?"})), None)
+    look = snapshot_of(
+        WhatsminerJoined(summary=WhatsminerReply(STATUS="S", Code=131, Msg={"Elapsed": "?"})), None
+    )
     assert look.moving.hashrate_hs is None
     assert look.moving.uptime_kind is None
     assert look.moving.boards == ()

@@ -109,7 +109,7 @@ class Miner:
 async def tokens_of(miner: Miner) -> AsyncIterator[tuple[Tokens, StillClock]]:
     clock = StillClock()
     async with serving(miner.behave) as endpoint:
-        yield Tokens(Wire(endpoint, clock, TIMING), clock, TIMING, ADMIN), clock
+        yield Tokens(Wire(endpoint, clock, TIMING), ADMIN), clock
 
 
 async def test_a_token_is_used_until_it_ends_by_our_clock():
@@ -278,8 +278,8 @@ async def test_nobody_there_is_unreachable_before_anything_is_sent():
     effect = MemoryEffect(clock)
     wire = Wire(endpoint, clock, TIMING)
     for call in (
-        Tokens(wire, clock, TIMING, ADMIN).write(LED, effect),
-        Api3(wire, clock, TIMING, ADMIN).write("set.system.reboot", None, effect),
+        Tokens(wire, ADMIN).write(LED, effect),
+        Api3(wire, ADMIN).write("set.system.reboot", None, effect),
     ):
         with pytest.raises(UnreachableError):
             await call
@@ -323,7 +323,7 @@ async def v3_of(miner: Miner3) -> AsyncIterator[tuple[Api3, StillClock]]:
     clock = StillClock()
     async with serving(miner.behave) as at:
         endpoint = msgspec.structs.replace(at, v3_port=at.rpc_port)
-        yield Api3(Wire(endpoint, clock, TIMING), clock, TIMING, SUPER), clock
+        yield Api3(Wire(endpoint, clock, TIMING), SUPER), clock
 
 
 async def test_orders_are_signed_with_the_devices_own_time_carried_on():

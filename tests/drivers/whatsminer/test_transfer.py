@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from contract.errors import MalformedError, MinerError, RefusedError
 from drivers.changes.logfile import FileSink
+from drivers.protocol.log import EmptyLogError
 from drivers.protocol.objects import ObjectReader
 from drivers.whatsminer.protocol.envelope import encrypt, padded, token_of
 from drivers.whatsminer.protocol.frames import frame
 from drivers.whatsminer.protocol.transfer import (
-    EmptyLogError,
     Framed4433,
-    LogDecoder,
+    PackedLogDecoder,
     Sealed4028,
     UploadTalk,
 )
@@ -124,9 +124,9 @@ def stream(dialect: str, log: bytes, size: int | None = None) -> tuple[bytes, st
     return frame(json.dumps({"logsize": length}).encode()) + log, "logsize"
 
 
-def log_decoder(dialect: str, key: str, sink: Memory, cap: int = 1 << 20) -> LogDecoder:
+def log_decoder(dialect: str, key: str, sink: Memory, cap: int = 1 << 20) -> PackedLogDecoder:
     answers = Sealed4028(TOKEN) if dialect == "4028" else Framed4433("get.log.download")
-    return LogDecoder(answers, key, sink, cap)
+    return PackedLogDecoder(answers, key, sink, cap)
 
 
 @pytest.mark.parametrize("dialect", ["4028", "4433", "4433 bare"])
@@ -167,7 +167,7 @@ def test_a_log_that_is_none_is_named(dialect: str) -> None:
 def test_a_length_that_is_none_is_malformed(size: Any) -> None:
     body = {"4028": sealed({"logfilelen": size}), "4433": framed({"logsize": size}, desc="x")}
     with pytest.raises(MalformedError):
-        LogDecoder(Sealed4028(TOKEN), "logfilelen", Memory(), 100).feed(body["4028"])
+        PackedLogDecoder(Sealed4028(TOKEN), "logfilelen", Memory(), 100).feed(body["4028"])
 
 
 def test_braces_and_quotes_inside_of_texts_do_not_end_an_object() -> None:

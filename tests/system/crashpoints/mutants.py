@@ -24,7 +24,8 @@ from agent.tasks.change_executor import ChangeExecutor
 from agent.tasks.executor import TaskExecutor
 from contract.clock import to_text
 from contract.errors import MinerError
-from contract.task import Outcome, TaskName
+from contract.outcome import Outcome
+from contract.task import TaskName
 from drivers.base import Evidence, Plan
 from drivers.wire import Wire
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contract.miner import PowerMode
 from drivers.base import Mode
-from tests.drivers.makes import MakeCase, Need, each
+from tests.drivers.makes.cases import MakeCase, Need, each
 
 
 @each(Need.MODE)

@@ -13,7 +13,7 @@ import pytest
 from contract.errors import PolicyRefusedError
 from drivers.base import Strength
 from drivers.registry import DRIVERS
-from tests.drivers.makes import (
+from tests.drivers.makes.cases import (
     MAKES,
     MakeCase,
     Need,

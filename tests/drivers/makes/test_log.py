@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.drivers.makes import (
+from tests.drivers.makes.cases import (
     MakeCase,
     Need,
     each,

@@ -10,7 +10,7 @@ import pytest
 from contract.clock import to_text
 from contract.errors import OutcomeUnknownError, PolicyRefusedError
 from drivers.base import Plan, Reboot
-from tests.drivers.makes import (
+from tests.drivers.makes.cases import (
     FORCE,
     MakeCase,
     Need,

@@ -13,7 +13,7 @@ from contract.errors import UnsupportedModeError
 from contract.miner import PowerMode
 from drivers.base import Light, Mode, NoChange, Plan, Reboot, Resume, Suspend
 from drivers.changes.power import raises_power
-from tests.drivers.makes import FORCE, A, MakeCase, Need, each, pools
+from tests.drivers.makes.cases import FORCE, A, MakeCase, Need, each, pools
 from tests.waiting import until
 
 SLEEP, LOW, NORMAL, HIGH = PowerMode.SLEEP, PowerMode.LOW, PowerMode.NORMAL, PowerMode.HIGH

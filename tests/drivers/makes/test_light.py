@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drivers.base import Light
-from tests.drivers.makes import (
+from tests.drivers.makes.cases import (
     MakeCase,
     Need,
     each,

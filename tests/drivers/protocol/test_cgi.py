@@ -21,7 +21,7 @@ from contract.miner import Endpoint
 from drivers.antminer.protocol.cgi import Cgi
 from drivers.base import Credentials
 from tests.drivers.effects import MemoryEffect
-from tests.drivers.servers import FAST, serving, wire
+from tests.drivers.servers import serving, wire
 from tests.virtual_time import VirtualClock
 
 REALM = "antMiner Configuration"
@@ -72,7 +72,7 @@ async def cgi_on(
 ) -> AsyncIterator[Cgi]:
     async with serving(web) as endpoint:
         credentials = Credentials("root", password) if password is not None else None
-        yield Cgi(wire(endpoint), VirtualClock(), FAST, credentials, stock=stock)
+        yield Cgi(wire(endpoint), credentials, stock=stock)
 
 
 async def test_one_refusal_is_enough_for_every_later_request():
@@ -145,7 +145,7 @@ async def test_a_web_server_that_asks_no_password_is_no_stock_antminer():
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n{}")
 
     async with serving(open_door) as endpoint:
-        cgi = Cgi(wire(endpoint), VirtualClock(), FAST, Credentials("root", "root"), stock=True)
+        cgi = Cgi(wire(endpoint), Credentials("root", "root"), stock=True)
         with pytest.raises(WrongDeviceError):
             await cgi.get("stats.cgi")
 
@@ -251,8 +251,6 @@ async def test_a_dead_web_port_is_unreachable():
 
     cgi = Cgi(
         wire(Endpoint(host=address(), http_port=9)),
-        VirtualClock(),
-        FAST,
         Credentials("r", "r"),
         stock=True,
     )

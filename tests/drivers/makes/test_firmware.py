@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from contract.errors import BadFirmwareError
-from drivers.base import Firmware
-from tests.drivers.makes import MakeCase, Need, each, each_silence
+from drivers.base import FirmwareUpdate
+from tests.drivers.makes.cases import MakeCase, Need, each, each_silence
 
 
 @each(Need.FIRMWARE, every=True)
@@ -73,7 +73,7 @@ async def test_a_file_for_another_miner_is_refused_before_it_is_sent(
 ) -> None:
     async with make.begin(key) as on:
         on.miner.tapped = True
-        absent = Firmware(path=str(tmp_path / f"absent-{on.image_name}"))
+        absent = FirmwareUpdate(path=str(tmp_path / f"absent-{on.image_name}"))
         for change, why in (*on.strangers(tmp_path), (absent, "read")):
             with pytest.raises(BadFirmwareError, match=why):
                 await on.driver.plan(change)

@@ -6,7 +6,7 @@ import pytest
 
 from contract.errors import BadParamsError
 from drivers.base import Depth, Pools, PoolSetting
-from tests.drivers.makes import A, B, C, MakeCase, Need, each, pools
+from tests.drivers.makes.cases import A, B, C, MakeCase, Need, each, pools
 
 
 def as_seen(slots: list[dict[str, str]], *, with_passwords: bool) -> list[dict[str, str]]:

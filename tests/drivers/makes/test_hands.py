@@ -14,7 +14,7 @@ from contract.errors import MinerError, OutcomeUnknownError, WrongDeviceError
 from drivers.base import AnyChange, Plan, Reboot
 from drivers.changes import firmware
 from tests.drivers.effects import MemoryEffect
-from tests.drivers.makes import (
+from tests.drivers.makes.cases import (
     FORCE,
     MAKES,
     A,

@@ -12,7 +12,7 @@ from contract.errors import ServiceAwayError
 from contract.miner import PowerMode
 from drivers.base import Mode, NoChange, Plan, Resume, Suspend
 from tests.drivers.antminer.stage import stage as antminer
-from tests.drivers.makes import A, B, MakeCase, Need, each, pools
+from tests.drivers.makes.cases import A, B, MakeCase, Need, each, pools
 from tests.drivers.whatsminer.stage import WRITABLE
 from tests.drivers.whatsminer.stage import stage as whatsminer
 
