@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from simulator.device import DevicePlace
 from simulator.iceriver import factory, firmware
-from simulator.iceriver.catalogue import IceriverSpec, Variant, next_build
+from simulator.iceriver.catalogue import IceriverProduct, Variant, next_build
 from simulator.iceriver.memory import WebMemory
 from simulator.iceriver.process import MODES, Hasher
 from simulator.miner import Miner
@@ -27,7 +27,7 @@ class IceriverDevice(Miner):
     boot_s = 45.0  # the start script of the web server alone sleeps for most of that
     pool_up_s = 8.0
 
-    def __init__(self, spec: IceriverSpec, place: DevicePlace) -> None:
+    def __init__(self, spec: IceriverProduct, place: DevicePlace) -> None:
         super().__init__(place, board_slots=spec.boards)
         self.spec = spec
         self.key, self.model, self.firmware = spec.key, spec.name, spec.firmware
@@ -296,7 +296,7 @@ class ForeignIceriverDevice(IceriverDevice):
 
     foreign: ClassVar[bool] = True
 
-    def __init__(self, spec: IceriverSpec, place: DevicePlace) -> None:
+    def __init__(self, spec: IceriverProduct, place: DevicePlace) -> None:
         super().__init__(spec, place)
         self.generation = spec.firmware if spec.firmware == "pbfarmer" else None
         self.tapped = True

@@ -13,7 +13,7 @@ from simulator.pools import SLOTS, Pool, SlotState, blank, pool_states, working_
 from simulator.supervisor import Supervisor
 from simulator.whatsminer import firmware, tokens
 from simulator.whatsminer.accounts import Accounts
-from simulator.whatsminer.catalogue import Dialect, WhatsminerSpec
+from simulator.whatsminer.catalogue import Dialect, WhatsminerProduct
 from simulator.whatsminer.health import ErrorCodes
 from simulator.whatsminer.process import POWER_OF_MODE, Btminer
 from simulator.whatsminer.settings import Led, factory_settings
@@ -33,7 +33,7 @@ class WhatsminerDevice(Miner):
     boot_s = 40.0
     pool_up_s = 8.0
 
-    def __init__(self, spec: WhatsminerSpec, place: DevicePlace) -> None:
+    def __init__(self, spec: WhatsminerProduct, place: DevicePlace) -> None:
         super().__init__(place, board_slots=spec.boards)
         self.spec = spec
         self.key, self.model = spec.key, spec.name

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from cloud.store.engine import Store, chunks
-from cloud.store.schema.rows import AgentRow
+from cloud.store.schema.rows import AgentRow, read_rows
 from cloud.store.schema.tables import At, agents, miners, tasks
 from contract.begin import Held, Shown, shown
 from contract.link import ON_SITE, WORD_MAX, ClaimedTask, MinerRef
@@ -28,6 +29,26 @@ class Glance:
     ended: tuple[str, ...]
     adopt: tuple[str, ...]  # back in the queue, but this journal still holds them
     cancel: tuple[str, ...]  # held by it, but called off, already closed here, or given to another
+
+
+class TaskOfMiner(msgspec.Struct, frozen=True, kw_only=True):
+    """A task with what is known of its miner, if it has one."""
+
+    id: str
+    batch_id: str | None
+    epoch: int
+    name: str
+    params: dict[str, Any] | None
+    queue_expires_cloud_s: float
+    limit_s: float
+    miner_id: str | None
+    cancel_requested_at: datetime | None
+    mac: str | None
+    serial: str | None
+    ip: str | None
+    make: str | None
+    model: str | None
+    ops_status: str | None
 
 
 async def glance(
@@ -110,8 +131,8 @@ async def hand_out(
     """
     is_enrolled = sa.exists().where(agents.c.id == agent.id, agents.c.revoked_at.is_(None))
     mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent.id}
-    handed: list[Any] = []
-    fresh: list[Any] = []
+    handed: list[TaskOfMiner] = []
+    fresh: list[TaskOfMiner] = []
     async with store.write() as connection:
         for some in chunks(adopt):
             await connection.execute(
@@ -122,12 +143,12 @@ async def hand_out(
             )
         for some in chunks(again):
             query = _with_miner().where(tasks.c.id.in_(some), is_enrolled)
-            handed += (await connection.execute(query)).mappings()
+            handed += read_rows(TaskOfMiner, await connection.execute(query))
         if room > 0:
             query = _queued(_with_miner(), agent, cloud_s).where(is_enrolled).limit(room)
             query = query.with_for_update(of=tasks, skip_locked=True)
-            fresh = list((await connection.execute(query)).mappings())
-        for some in chunks([row["id"] for row in fresh]):
+            fresh = read_rows(TaskOfMiner, await connection.execute(query))
+        for some in chunks([row.id for row in fresh]):
             await connection.execute(
                 tasks.update()
                 .where(tasks.c.id.in_(some))
@@ -138,7 +159,7 @@ async def hand_out(
                 )
             )
     handed += fresh
-    called_off = tuple(row["id"] for row in handed if row["cancel_requested_at"] is not None)
+    called_off = tuple(row.id for row in handed if row.cancel_requested_at is not None)
     return tuple(_claimed(row, cloud_s) for row in handed), called_off
 
 
@@ -173,25 +194,25 @@ def _with_miner() -> Any:
     ).select_from(tasks.outerjoin(miners, miners.c.id == tasks.c.miner_id))
 
 
-def _claimed(row: Any, cloud_s: float) -> ClaimedTask:
+def _claimed(row: TaskOfMiner, cloud_s: float) -> ClaimedTask:
     miner = None
-    if row["miner_id"] is not None:
+    if row.miner_id is not None:
         miner = MinerRef(
-            id=row["miner_id"],
-            mac=row["mac"],
-            serial=row["serial"] and row["serial"][:WORD_MAX],
-            last_ip=row["ip"],
-            make=row["make"],
-            model=row["model"] and row["model"][:WORD_MAX],
-            maintenance=row["ops_status"] == "maintenance",
+            id=row.miner_id,
+            mac=row.mac,
+            serial=row.serial and row.serial[:WORD_MAX],
+            last_ip=row.ip,
+            make=row.make,
+            model=row.model and row.model[:WORD_MAX],
+            maintenance=row.ops_status == "maintenance",
         )
     return ClaimedTask(
-        task_id=row["id"],
-        batch_id=row["batch_id"],
-        epoch=row["epoch"],
-        name=TaskName(row["name"]),
-        params=row["params"] or {},
+        task_id=row.id,
+        batch_id=row.batch_id,
+        epoch=row.epoch,
+        name=TaskName(row.name),
+        params=row.params or {},
         miner=miner,
-        queue_ttl_s=max(0.0, row["queue_expires_cloud_s"] - cloud_s),
-        limit_s=row["limit_s"],
+        queue_ttl_s=max(0.0, row.queue_expires_cloud_s - cloud_s),
+        limit_s=row.limit_s,
     )
