@@ -83,10 +83,10 @@ class Sweeper:
         await prune(self._store, cloud_s, events_days=self._settings.events_days)
         before_s = cloud_s - self._settings.files_days * _DAY_S
         for file in reversed(await all_files(self._store)):  # newest first: these stay
-            kept_bytes += file["size_bytes"]
-            if file["created_cloud_s"] < before_s or kept_bytes > self._settings.files_bytes:
-                await self._files.remove(file["task_id"], file["name"])
-                await forget_file(self._store, file["task_id"], file["name"])
+            kept_bytes += file.size_bytes
+            if file.created_cloud_s < before_s or kept_bytes > self._settings.files_bytes:
+                await self._files.remove(file.task_id, file.name)
+                await forget_file(self._store, file.task_id, file.name)
                 self.turned_mono = self._clock.mono()
         await prune_reading_batches(self._store, most=self._settings.agent_reading_batches)
         now, kept_days = self._clock.now(), self._settings.kept_days

@@ -7,6 +7,7 @@ are msgspec Structs (they leave by the thousand).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Self
 
@@ -79,7 +80,7 @@ ANOMALY_BITS: Final = {
 
 OPS_STATUSES: Final = ("maintenance", "retired", "off_rack", "transit", "archived")
 # Which of the four modes a make has, where its driver has not said so itself.
-MODES_BY_MAKE: Final = {
+MODES_BY_MAKE: Final[Mapping[str, frozenset[str]]] = {
     Make.ANTMINER: frozenset({"sleep", "low", "normal"}),
     Make.WHATSMINER: frozenset({"low", "normal", "high"}),
 }

@@ -12,7 +12,7 @@ Pool = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class PoolSlot:
+class SlotState:
     """One slot as the running process sees it; `index` counts from 0."""
 
     index: int
@@ -45,12 +45,12 @@ def working_pools(index: int) -> list[Pool]:
 
 def pool_states(
     pools: Sequence[Pool], alive: Callable[[Pool], bool], *, accepted: int, rejected: int
-) -> list[PoolSlot]:
+) -> list[SlotState]:
     """All slots: the first pool alive is the active one, and every share is its."""
     up = [alive(pool) for pool in pools]
     active = up.index(True) if True in up else None
     return [
-        PoolSlot(
+        SlotState(
             index=slot,
             url=pool["url"],
             user=pool["user"],

@@ -114,12 +114,12 @@ def test_what_is_tested_is_what_the_images_hold() -> None:
 @pytest.mark.parametrize("name", ["agent", "build", "cloud", "dev"])
 def test_each_file_is_known_by_its_hash_and_no_index_is_named(name: str) -> None:
     lines = (CONSTRAINTS / f"{name}.txt").read_text("utf-8").splitlines()
-    strange = [
+    wrong = [
         line
         for line in lines
         if not line.startswith("#") and not _PINNED.fullmatch(line) and not _HASH.fullmatch(line)
     ]
-    assert strange == []
+    assert wrong == []
 
 
 def _pinned(name: str) -> dict[str, str]:

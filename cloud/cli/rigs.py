@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import msgspec
 import typer
 
 from cloud.cli.terminal import (
@@ -22,6 +23,7 @@ from contract.rigmonitor import Switch
 
 if TYPE_CHECKING:
     from cloud.store.engine import Store
+    from cloud.store.miners.rigs import ListedRig
 
 rigs = typer.Typer(no_args_is_help=True, help="Machines that report to the Mining Rig Monitor API.")
 _BY: Final = "command line"
@@ -45,13 +47,11 @@ def rig_create(
 @rigs.command("list")
 def rig_list(data: Data, workspace: Workspace = None, as_json: AsJson = False) -> None:
     """All machines, without their codes."""
-    from cloud.store.miners.rigs import list_rigs
-
     columns = (
         *("id", "farm_id", "name", "code_prefix", "miner_id", "asic_expected", "light_expected"),
         *("activated_at", "last_log_at", "revoked_at"),
     )
-    show(data, lambda store: list_rigs(store, workspace), columns, as_json)
+    show(data, lambda store: _listed(store, workspace), columns, as_json)
 
 
 @rigs.command("revoke")
@@ -76,17 +76,23 @@ def rig_expect(
         fail("give --asic or --light, each on or off", 2)
     row = with_store(data, lambda store: _expected(store, machine, asic, light))
     wishes = {
-        "id": row["id"],
-        "asic_expected_status": row["asic_expected"],
-        "light_expected_status": row["light_expected"],
+        "id": row.id,
+        "asic_expected_status": row.asic_expected,
+        "light_expected_status": row.light_expected,
     }
-    words = f"machine {row['id']}: asic {row['asic_expected']}, light {row['light_expected']}"
+    words = f"machine {row.id}: asic {row.asic_expected}, light {row.light_expected}"
     say(wishes, words, as_json)
+
+
+async def _listed(store: Store, workspace: str | None) -> list[dict[str, Any]]:
+    from cloud.store.miners.rigs import list_rigs
+
+    return [msgspec.structs.asdict(row) for row in await list_rigs(store, workspace)]
 
 
 async def _expected(
     store: Store, code_or_id: str, asic: Switch | None, light: Switch | None
-) -> dict[str, Any]:
+) -> ListedRig:
     """Raises NotThereError; of a machine whose code is revoked it says that, and what to do."""
     from cloud.store.access.admin import NotThereError
     from cloud.store.miners.rigs import expect, list_rigs
@@ -95,14 +101,14 @@ async def _expected(
         return await expect(store, code_or_id, now(), by=_BY, asic=asic, light=light)
     except NotThereError:
         for row in await list_rigs(store, None):
-            if row["revoked_at"] is not None and _is_named(row, code_or_id):
-                raise NotThereError(_REVOKED.format(**row)) from None
+            if row.revoked_at is not None and _is_named(row, code_or_id):
+                raise NotThereError(_REVOKED.format(**msgspec.structs.asdict(row))) from None
         raise
 
 
-def _is_named(row: dict[str, Any], code_or_id: str) -> bool:
+def _is_named(row: ListedRig, code_or_id: str) -> bool:
     """Of a code only its beginning is there to compare, which is why that is what the sentence speaks of."""
-    return row["id"] == code_or_id or code_or_id.startswith(row["code_prefix"])
+    return row.id == code_or_id or code_or_id.startswith(row.code_prefix)
 
 
 _REVOKED: Final = (

@@ -11,6 +11,7 @@ from cloud.context import CLOCK, STORE
 from cloud.http.errors import ApiError, Handler
 from cloud.link.sessions import Session
 from cloud.store.access.keys import find_key
+from cloud.store.schema.rows import AgentRow
 
 OPERATOR_PREFIX: Final = "/private-api/"
 
@@ -28,7 +29,7 @@ class Actor:
 
 ACTOR: Final = web.RequestKey("actor", Actor)
 WORKSPACE_ID: Final = web.RequestKey("workspace_id", str)
-AGENT: Final = web.RequestKey("agent", dict[str, Any])  # the row of the agent that calls
+AGENT: Final = web.RequestKey("agent", AgentRow)  # the row of the agent that calls
 SESSION: Final = web.RequestKey("session", Session)
 
 
@@ -44,14 +45,14 @@ async def operator_auth(request: web.Request, handler: Handler) -> web.StreamRes
     if key is None:
         raise ApiError(401, "Invalid or missing API key")
     parts = request.path.split("/")  # "", private-api, v1, workspace, ...
-    if len(parts) > 3 and parts[3] != key["workspace_id"]:
+    if len(parts) > 3 and parts[3] != key.workspace_id:
         raise ApiError(403, "This API key has no permission for this workspace")
-    request[WORKSPACE_ID] = key["workspace_id"]
+    request[WORKSPACE_ID] = key.workspace_id
     request[ACTOR] = Actor(
-        type=key["actor_type"],
-        id=key["actor_id"],
-        name=key["actor_name"],
-        metadata=key["actor_metadata"],
+        type=key.actor_type,
+        id=key.actor_id,
+        name=key.actor_name,
+        metadata=key.actor_metadata,
     )
     return await handler(request)
 

@@ -78,7 +78,7 @@ async def agent_auth(request: web.Request, handler: Handler) -> web.StreamRespon
     if agent is None:
         raise ApiError(401, "This agent's token is missing, unknown or revoked: enroll it again")
     request[AGENT] = agent
-    request[SESSION] = session = request.app[SESSIONS].heard(agent["id"])
+    request[SESSION] = session = request.app[SESSIONS].heard(agent.id)
     most = request.app[SETTINGS].agent_calls_max
     if session.calls >= most:
         raise ApiError(
@@ -116,33 +116,33 @@ async def post_claims(request: web.Request) -> web.Response:
     if not _is_served(request, claim, session) or not await _journal_fits(
         request, claim, session, is_new=is_new
     ):
-        return json_response(ClaimReply(lease_s=0.0, settings_rev=agent["settings_rev"]))
+        return json_response(ClaimReply(lease_s=0.0, settings_rev=agent.settings_rev))
     await _stay_known(request, session)
     if claim.not_known:
         lost = await give_up(
             request.app[STORE], agent, claim.journal_id, claim.not_known, request.app[CLOCK].now()
         )
-        log.warning("agent.tasks_lost", agent=agent["id"], tasks=lost)
+        log.warning("agent.tasks_lost", agent=agent.id, tasks=lost)
     session.poll += 1
     poll = session.poll
     wake_ups = request.app[WAKE_UPS]
-    wake_ups.wake(agent["id"])  # an older long poll of this agent gives way
+    wake_ups.wake(agent.id)  # an older long poll of this agent gives way
     loop = asyncio.get_running_loop()
     deadline = loop.time() + min(max(claim.wait_s, 0.0), settings.long_poll_max_s)
     is_first = True
     while True:
-        ticket = wake_ups.ticket(agent["id"], agent["farm_id"])
+        ticket = wake_ups.ticket(agent.id, agent.farm_id)
         reply = await _answer(request, claim, session, is_first=is_first)
         is_first = False
         left = deadline - loop.time()
         if _has_news(reply, claim, session) or left <= 0:
             _tell(reply, session)
             return json_response(reply)
-        await wake_ups.wait(agent["id"], ticket, left)
+        await wake_ups.wait(agent.id, ticket, left)
         if session.poll != poll or request.transport is None or request.transport.is_closing():
             # Nobody reads this answer any more: a task in it would be handed out into the void.
             return json_response(
-                ClaimReply(lease_s=settings.lease_s, settings_rev=agent["settings_rev"])
+                ClaimReply(lease_s=settings.lease_s, settings_rev=agent.settings_rev)
             )
 
 
@@ -233,12 +233,12 @@ async def post_heartbeat(request: web.Request) -> web.Response:
         session.health_key = health
         await persist_heartbeat(
             request.app[STORE],
-            agent["id"],
+            agent.id,
             beat,
             clock.now(),
             request.app[TIME].now(),
         )
-    return json_response(HeartbeatReply(settings_rev=agent["settings_rev"]))
+    return json_response(HeartbeatReply(settings_rev=agent.settings_rev))
 
 
 async def get_settings(request: web.Request) -> web.Response:
@@ -283,22 +283,22 @@ async def _journal_fits(
     a later claim may have been overtaken by a report.
     """
     agent = request[AGENT]
-    if agent["journal_id"] == claim.journal_id:
+    if agent.journal_id == claim.journal_id:
         session.doubt = None
-        if is_new and claim.last_seq < agent["last_seq"]:
+        if is_new and claim.last_seq < agent.last_seq:
             log.warning(
                 "agent.journal_put_back",
-                agent=agent["id"],
+                agent=agent.id,
                 last_seq=claim.last_seq,
-                heard=agent["last_seq"],
+                heard=agent.last_seq,
             )
         return True
-    if agent["journal_id"] is not None and session.doubt != claim.journal_id:
+    if agent.journal_id is not None and session.doubt != claim.journal_id:
         session.doubt = claim.journal_id
         return False
     # Of another journal than the one before nothing was heard yet: if it has told of outcomes, then to a database that
     # was put back since. What a newly enrolled agent told another cloud is none of ours.
-    heard = claim.last_seq if agent["journal_id"] is None else 0
+    heard = claim.last_seq if agent.journal_id is None else 0
     lost = await adopt_journal(
         request.app[STORE],
         agent,
@@ -307,15 +307,15 @@ async def _journal_fits(
         request.app[CLOCK].now(),
         request.app[TIME].now(),
     )
-    if agent["journal_id"] is not None:
+    if agent.journal_id is not None:
         log.warning(
             "agent.journal_lost",
-            agent=agent["id"],
-            before=agent["journal_id"],
+            agent=agent.id,
+            before=agent.journal_id,
             now=claim.journal_id,
             tasks_lost=lost,
         )
-    agent["journal_id"], agent["last_seq"] = claim.journal_id, heard
+    agent.journal_id, agent.last_seq = claim.journal_id, heard
     session.doubt = None
     session.cancels_told.clear()
     session.told_mono.clear()
@@ -373,9 +373,9 @@ async def _answer(
         tasks=tasks,
         cancel=cancel,
         asked=tuple(asked),
-        heard_seq=agent["last_seq"],
+        heard_seq=agent.last_seq,
         lease_s=settings.lease_s,
-        settings_rev=agent["settings_rev"],
+        settings_rev=agent.settings_rev,
     )
 
 

@@ -53,9 +53,9 @@ async def put_file(request: web.Request) -> web.Response:
         raise ApiError(404, f"Task {upload.task_id[:64]} was not given to this agent")
     async with files.turn(upload.task_id):
         record = await find_file(store, upload.task_id, upload.name)
-        if record is None or record["sha256"] != upload.sha256:
-            await _begin(request, agent["farm_id"], upload)
-        elif record["completed_at"] is not None:
+        if record is None or record.sha256 != upload.sha256:
+            await _begin(request, agent.farm_id, upload)
+        elif record.completed_at is not None:
             return json_response(FileReply(received=upload.size_bytes, complete=True))
         return json_response(await _receive(request, upload))
 
@@ -69,7 +69,7 @@ async def get_file(request: web.Request) -> web.StreamResponse:
         raise ApiError(403, "This link is not valid or has expired")
     record = await find_file(request.app[STORE], task_id, name)
     path = files.path(task_id, name)
-    if record is None or record["completed_at"] is None or not path.is_file():
+    if record is None or record.completed_at is None or not path.is_file():
         raise ApiError(404, "This file is no longer kept")
     return web.FileResponse(
         path,
@@ -89,8 +89,8 @@ async def _begin(request: web.Request, farm_id: str, upload: _Upload) -> None:
     for old in await oldest_beyond(
         store, upload.size_bytes, cloud_s - _UNDISTURBED_S, cap_bytes=cap_bytes
     ):
-        await files.remove(old["task_id"], old["name"])
-        await forget_file(store, old["task_id"], old["name"])
+        await files.remove(old.task_id, old.name)
+        await forget_file(store, old.task_id, old.name)
     try:
         await begin_file(
             store,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from aiohttp import web
 
 from cloud.http.errors import json_response
+from cloud.store.schema.rows import BatchRow
 from contract.nonce import Page, nonce_time
 from contract.nonce_items import ActorItem, ListAnswer, OneAnswer
 
@@ -28,12 +28,12 @@ def time_or_none(at: datetime | None) -> str | None:
     return None if at is None else nonce_time(at)
 
 
-def actor_of(row: Mapping[str, Any]) -> ActorItem:
+def actor_of(row: BatchRow) -> ActorItem:
     """`created_by` from the columns of a batch."""
     return ActorItem(
-        type=row["actor_type"],
-        id=row["actor_id"],
-        name=row["actor_name"],
-        avatar=row["actor_avatar"],
-        metadata=row["actor_metadata"] or {},
+        type=row.actor_type,
+        id=row.actor_id,
+        name=row.actor_name,
+        avatar=row.actor_avatar,
+        metadata=row.actor_metadata or {},
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from aiohttp import web
 
@@ -14,8 +14,9 @@ from cloud.nonce.answers import actor_of, many, one
 from cloud.nonce.planning import BatchRequest
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, refused, takes, words_of
 from cloud.nonce.tasks import is_unknown, masked_params, signer, task_item
+from cloud.store.schema.rows import FarmRow, TaskRow
 from cloud.store.tasks import batches, lookup
-from cloud.store.tasks.batches import Counts
+from cloud.store.tasks.batches import ListedBatch
 from contract.errors import ErrorCode
 from contract.keys import NAMES_LIKENESS, nearest
 from contract.nonce import (
@@ -66,25 +67,24 @@ async def get_batch(request: web.Request) -> web.Response:
     farm = await farm_of(request)
     batch_id = named(request, "batch_id")
     async with request.app[STORE].read() as connection:
-        row = await batches.find(connection, farm["id"], batch_id)
+        row = await batches.find(connection, farm.id, batch_id)
         if row is None:
             raise ApiError(404, "Task batch not found in this farm")
-        rows, _ = await lookup.of_batch(connection, farm["id"], batch_id)
-    sign, counts = signer(request), row["counts"]
-    assert isinstance(counts, Counts)
-    actor, made = actor_of(row), nonce_time(row["created_at"])
+        rows, _ = await lookup.of_batch(connection, farm.id, batch_id)
+    sign, counts = signer(request), row.counts
+    actor, made = actor_of(row), nonce_time(row.created_at)
     return one(
         BatchDetail(
             batch=BatchHead(
-                id=row["id"],
-                task_name=row["task_name"],
+                id=row.id,
+                task_name=row.task_name,
                 status=counts.status,
                 created_by=actor,
                 created_at=made,
             ),
             tasks=[task_item(each, sign) for each in rows],
-            batch_id=row["id"],
-            task_name=row["task_name"],
+            batch_id=row.id,
+            task_name=row.task_name,
             status=counts.status,
             task_count=counts.total,
             created_count=counts.created,
@@ -94,8 +94,8 @@ async def get_batch(request: web.Request) -> web.Response:
             failed_count=counts.failed,
             timed_out_count=counts.timed_out,
             cancelled_count=counts.cancelled,
-            task_params=masked_params(row["params"]),
-            metadata=row["metadata"],
+            task_params=masked_params(row.params),
+            metadata=row.metadata,
             created_by=actor,
             created_at=made,
         )
@@ -130,16 +130,16 @@ async def cancel_batch(request: web.Request) -> web.Response:
     await read_body(request, NoBody, may_be_empty=True)
     batch_id, now = named(request, "batch_id"), request.app[CLOCK].now()
     async with request.app[STORE].write() as connection:
-        if await batches.find(connection, farm["id"], batch_id) is None:
+        if await batches.find(connection, farm.id, batch_id) is None:
             raise ApiError(404, "Task batch not found in this farm")
-        done = await batches.cancel(connection, farm["id"], batch_id, now, _CANCELLED)
-        row = await batches.find(connection, farm["id"], batch_id)
+        done = await batches.cancel(connection, farm.id, batch_id, now, _CANCELLED)
+        row = await batches.find(connection, farm.id, batch_id)
     assert row is not None
     request.app[WAKE_UPS].wake(*done.agent_ids)
     return one(
         {
             "batch_id": batch_id,
-            "status": row["counts"].status,
+            "status": row.counts.status,
             "cancelled_count": done.at_once,
             "cancel_requested_count": done.requested,
         }
@@ -158,16 +158,16 @@ async def retry_batch(request: web.Request) -> web.Response:
     body = await read_body(request, RetryBatch, may_be_empty=True)
     batch_id = named(request, "batch_id")
     async with request.app[STORE].read() as connection:
-        batch = await batches.find(connection, farm["id"], batch_id)
+        batch = await batches.find(connection, farm.id, batch_id)
         if batch is None:
             raise ApiError(404, "Task batch not found in this farm")
         rows, _ = await lookup.of_batch(
             connection,
-            farm["id"],
+            farm.id,
             batch_id,
             statuses=(TaskStatus.FAILED, TaskStatus.TIMED_OUT),
         )
-    name = TaskName(batch["task_name"])
+    name = TaskName(batch.task_name)
     spec = SPECS[name]
     doubtful = [
         row
@@ -176,7 +176,7 @@ async def retry_batch(request: web.Request) -> web.Response:
     ]
     again = [row for row in rows if row not in doubtful]
     # The places of a rack batch stand beside its parameters, as they did in its body.
-    given = {key: value for key, value in (batch["params"] or {}).items() if key != "updates"}
+    given = {key: value for key, value in (batch.params or {}).items() if key != "updates"}
     try:
         params = parse_params(name, given)
     except ParamsError as error:  # an earlier version took them, or their passwords are gone
@@ -187,37 +187,36 @@ async def retry_batch(request: web.Request) -> web.Response:
         request=BatchRequest(
             name=name,
             params=params,
-            miner_ids=[row["miner_id"] for row in again if row["miner_id"]],
+            miner_ids=[row.miner_id for row in again if row.miner_id],
         ),
-        params=batch["params"],
+        params=batch.params,
         retry_of=batch_id,
-        only_agents=frozenset(row["agent_id"] for row in again if row["agent_id"]),
+        only_agents=frozenset(row.agent_id for row in again if row.agent_id),
         skipped=[_doubt(doubtful)] if doubtful else [],
     )
     return json_response(await creation.create(request, farm, order))
 
 
 async def _search(
-    request: web.Request, farm: Mapping[str, Any], wanted: SearchBatches, page: Page
+    request: web.Request, farm: FarmRow, wanted: SearchBatches, page: Page
 ) -> web.Response:
-    rows, total = await batches.search(request.app[STORE], farm["id"], wanted, page)
+    rows, total = await batches.search(request.app[STORE], farm.id, wanted, page)
     return many([_item(row) for row in rows], page, total)
 
 
-def _item(row: Mapping[str, Any]) -> BatchItem:
-    counts = row["counts"]
-    assert isinstance(counts, Counts)
+def _item(row: ListedBatch) -> BatchItem:
+    counts = row.counts
     return BatchItem(
-        batch_id=row["id"],
-        task_name=row["task_name"],
+        batch_id=row.id,
+        task_name=row.task_name,
         status=counts.status,
         task_count=counts.total,
         succeed_count=counts.succeed,
         failed_count=counts.unsuccessful,
-        task_params=masked_params(row["params"]) or {},  # as its published example
-        metadata=row["metadata"],
+        task_params=masked_params(row.params) or {},  # as its published example
+        metadata=row.metadata,
         created_by=actor_of(row),
-        created_at=nonce_time(row["created_at"]),
+        created_at=nonce_time(row.created_at),
     )
 
 
@@ -269,10 +268,10 @@ def _misplaced(name: TaskName, body: CreateBatch) -> list[str]:
     return faults
 
 
-def _doubt(rows: list[dict[str, Any]]) -> Skip:
+def _doubt(rows: Sequence[TaskRow]) -> Skip:
     return Skip(
         reason="outcome_unknown",
         message="Task skipped: nobody knows whether it happened. Look at the miner first, or send "
         '{"include_unknown": true} to do it regardless',
-        miner_ids=[row["miner_id"] for row in rows if row["miner_id"]],
+        miner_ids=[row.miner_id for row in rows if row.miner_id],
     )

@@ -20,7 +20,10 @@ from cloud.nonce.planning import BatchPlan, BatchRequest, plan, skip_agents
 from cloud.nonce.tasks import masked_params
 from cloud.store.ids import new_uuid
 from cloud.store.miners import search
+from cloud.store.miners.search import ListedMiner
+from cloud.store.schema.rows import FarmRow
 from cloud.store.tasks import batches, lookup
+from cloud.store.tasks.batches import EnrolledAgent
 from contract.nonce import nonce_time
 from contract.nonce_items import (
     ActorItem,
@@ -47,7 +50,7 @@ class BatchOrder(msgspec.Struct, frozen=True, kw_only=True):
     skipped: Sequence[Skip] = ()
 
 
-async def create(request: web.Request, farm: Row, order: BatchOrder) -> CreateAnswer:
+async def create(request: web.Request, farm: FarmRow, order: BatchOrder) -> CreateAnswer:
     """Store the batch, wake the agents, answer as CreateTaskBatch does.
 
     ApiError 409 where an agent is needed and the farm has none, or a retry is already under way.
@@ -66,17 +69,17 @@ async def create(request: web.Request, farm: Row, order: BatchOrder) -> CreateAn
     planned = BatchPlan(chosen=[], skipped=[])
     async with request.app[STORE].write() as connection:
         if order.retry_of is not None:
-            running = await batches.open_retry_of(connection, farm["id"], order.retry_of)
+            running = await batches.open_retry_of(connection, farm.id, order.retry_of)
             if running is not None:
                 raise ApiError(409, f"Batch {running} retries this one and has not ended yet")
-        agents = await batches.executors(connection, farm["id"]) if spec.by_agent else []
+        agents = await batches.executors(connection, farm.id) if spec.by_agent else []
         if spec.wants_miner:
             ids = order.request.miner_ids
-            known = await search.by_ids(connection, farm["id"], ids)
-            recent = await lookup.last_of_kind(connection, farm["id"], name, ids)
+            known = await search.by_ids(connection, farm.id, ids)
+            recent = await lookup.last_of_kind(connection, farm.id, name, ids)
             planned = plan(order.request, known, recent, now)
             tasks = (
-                [maker.for_agent(row, [each["id"] for each in agents]) for row in planned.chosen]
+                [maker.for_agent(row, [each.id for each in agents]) for row in planned.chosen]
                 if spec.by_agent
                 else [
                     maker.done(row, evidence)
@@ -89,10 +92,10 @@ async def create(request: web.Request, farm: Row, order: BatchOrder) -> CreateAn
             if not agents:
                 raise ApiError(409, "This farm has no agent: enroll one first")
             asked = [
-                row for row in agents if order.only_agents is None or row["id"] in order.only_agents
+                row for row in agents if order.only_agents is None or row.id in order.only_agents
             ]
             away = [row for row in asked if not _was_seen(request, row, now)]
-            tasks = [maker.task(None, row["id"]) for row in asked if row not in away]
+            tasks = [maker.task(None, row.id) for row in asked if row not in away]
             planned = BatchPlan(chosen=[], skipped=[skip_agents(away)] if away else [])
         if tasks:
             await batches.insert(connection, maker.batch(len(tasks)), tasks)
@@ -109,13 +112,13 @@ async def create(request: web.Request, farm: Row, order: BatchOrder) -> CreateAn
     )
 
 
-def _was_seen(request: web.Request, agent: Row, now: datetime) -> bool:
+def _was_seen(request: web.Request, agent: EnrolledAgent, now: datetime) -> bool:
     """Within a day: heard of, or new."""
-    heard_s = agent["last_online_cloud_s"]
+    heard_s = agent.last_online_cloud_s
     return (
-        request.app[SESSIONS].is_online(agent["id"], heard_s)
+        request.app[SESSIONS].is_online(agent.id, heard_s)
         or (heard_s is not None and request.app[TIME].now() - heard_s <= _SEEN.total_seconds())
-        or (heard_s is None and now - agent["created_at"] <= _SEEN)
+        or (heard_s is None and now - agent.created_at <= _SEEN)
     )
 
 
@@ -126,7 +129,7 @@ def _number(skip: Skip) -> int:
 class _Maker(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of one batch."""
 
-    farm: Row
+    farm: FarmRow
     order: BatchOrder
     settings: CloudSettings
     actor: Actor
@@ -138,8 +141,8 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
         retry_of = self.order.retry_of
         return {
             "id": self.batch_id,
-            "farm_id": self.farm["id"],
-            "workspace_id": self.farm["workspace_id"],
+            "farm_id": self.farm.id,
+            "workspace_id": self.farm.workspace_id,
             "task_name": self.order.request.name,
             "params": self.order.params,
             "meta": None if retry_of is None else {"retry_of": retry_of},
@@ -153,12 +156,12 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             "created_at": self.now,
         }
 
-    def for_agent(self, miner: Row, agents: Sequence[str]) -> dict[str, Any]:
+    def for_agent(self, miner: ListedMiner, agents: Sequence[str]) -> dict[str, Any]:
         """Of a miner: for the agent that looks at it, else for the one that was heard from last."""
-        own = miner["agent_id"]
+        own = miner.agent_id
         return self.task(miner, own if own in agents else next(iter(agents), None))
 
-    def task(self, miner: Row | None, agent_id: str | None) -> dict[str, Any]:
+    def task(self, miner: ListedMiner | None, agent_id: str | None) -> dict[str, Any]:
         """Waiting for its agent; for any agent of the farm where none is known yet."""
         name = self.order.request.name
         snapshot = None if miner is None else snapshot_of(miner, self.farm, self.now)
@@ -166,9 +169,9 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "id": new_uuid(),
             "batch_id": self.batch_id,
-            "farm_id": self.farm["id"],
-            "workspace_id": self.farm["workspace_id"],
-            "miner_id": None if miner is None else miner["id"],
+            "farm_id": self.farm.id,
+            "workspace_id": self.farm.workspace_id,
+            "miner_id": None if miner is None else miner.id,
             "agent_id": agent_id,
             "name": name,
             "kind": SPECS[name].kind,
@@ -185,10 +188,10 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             "miner_snapshot": snapshot,
         }
 
-    def done(self, miner: Row, evidence: dict[str, Any]) -> dict[str, Any]:
+    def done(self, miner: ListedMiner, evidence: dict[str, Any]) -> dict[str, Any]:
         """Of an event: already carried out."""
         stamps = dict.fromkeys(("queuing_at", "pending_at", "succeed_at", "ended_at"), self.now)
-        place = self.order.request.places.get(miner["id"])
+        place = self.order.request.places.get(miner.id)
         own = {} if place is None else {"params": {"rack": place[0], "position": place[1]}}
         return (
             self.task(miner, None)
@@ -217,9 +220,9 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _wake(request: web.Request, farm: Row, tasks: Sequence[Row]) -> None:
+def _wake(request: web.Request, farm: FarmRow, tasks: Sequence[Row]) -> None:
     waiting = [task for task in tasks if task["ended_at"] is None]
     bell = request.app[WAKE_UPS]
     bell.wake(*(task["agent_id"] for task in waiting if task["agent_id"]))
     if any(task["agent_id"] is None for task in waiting):
-        bell.wake_farm(farm["id"])
+        bell.wake_farm(farm.id)

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from cloud.nonce.planning import BatchRequest, new_tags, ops_status_of
 from cloud.store.miners import assets
 from cloud.store.miners.assets import Connection
+from cloud.store.miners.search import ListedMiner
 from contract.nonce import nonce_time
 from contract.task import AssetUpdateParams, CommentParams, TagsParams, TaskName
 
-Row = Mapping[str, Any]
 Evidence = dict[str, Any]
 
 
 async def carry_out(
-    connection: Connection, request: BatchRequest, chosen: Sequence[Row], now: datetime
-) -> list[tuple[Row, Evidence]]:
+    connection: Connection, request: BatchRequest, chosen: Sequence[ListedMiner], now: datetime
+) -> list[tuple[ListedMiner, Evidence]]:
     """Change the records of the chosen miners within the caller's transaction; each with what was there
     before and after.
     """
     if not chosen:
         return []
-    ids = [row["id"] for row in chosen]
+    ids = [row.id for row in chosen]
     params, name = request.params, request.name
     if name is TaskName.ASSET_UPDATE:
         assert isinstance(params, AssetUpdateParams)
         after = {"asset_status": params.status.value, "ops_status": ops_status_of(params.status)}
         await assets.set_asset_status(connection, ids, after, params.comment, now)
         return [
-            (row, {"before": {key: row[key] for key in after}, "after": after}) for row in chosen
+            (row, {"before": {key: getattr(row, key) for key in after}, "after": after})
+            for row in chosen
         ]
     if name in (TaskName.ASSET_DELETE, TaskName.RECORD_DELETE):
         assert isinstance(params, CommentParams)
@@ -39,17 +40,17 @@ async def carry_out(
             await assets.mark_deleted(connection, ids, params.comment, now)
         else:
             await assets.forget(connection, ids, now)
-        return [(row, _change("deleted_at", row["deleted_at"], now)) for row in chosen]
+        return [(row, _change("deleted_at", row.deleted_at, now)) for row in chosen]
     if name is TaskName.TAGS:
         assert isinstance(params, TagsParams)
-        tags = {row["id"]: new_tags(row, params) for row in chosen}
+        tags = {row.id: new_tags(row, params) for row in chosen}
         await assets.set_tags(connection, tags, now)
-        return [(row, _change("tags", row["tags"], tags[row["id"]])) for row in chosen]
+        return [(row, _change("tags", row.tags, tags[row.id])) for row in chosen]
     if name is TaskName.RACK_LOCATION:
         places = {id_: request.places[id_] for id_ in ids}
         await assets.set_places(connection, places, now)
         return [
-            (row, _change("place", [row["rack"], row["position"]], list(places[row["id"]])))
+            (row, _change("place", [row.rack, row.position], list(places[row.id])))
             for row in chosen
         ]
     raise AssertionError(f"{name} is carried out by an agent")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,7 +27,14 @@ from cloud.nonce.requests import (
 from cloud.store.engine import chunks
 from cloud.store.miners import search
 from cloud.store.miners.readings import DUPLICATE_MAC
-from cloud.store.miners.search import REPORTS_ITSELF, UNKNOWN_MODE, MinerQuery, stale_after_s
+from cloud.store.miners.search import (
+    REPORTS_ITSELF,
+    UNKNOWN_MODE,
+    ListedMiner,
+    MinerQuery,
+    stale_after_s,
+)
+from cloud.store.schema.rows import FarmRow
 from contract.errors import LOGIN_FIX, ErrorCode
 from contract.miner import Moving, Reading, Slow, Static
 from contract.nonce import BODY_INSTEAD, EnumFilter, Page, SearchMiners, TextFilter
@@ -101,63 +107,63 @@ async def search_miners(request: web.Request) -> web.Response:
     return await _answer(request, farm, wanted, body.page)
 
 
-def item_of(row: Mapping[str, Any], farm: Mapping[str, Any], now: datetime) -> MinerItem:
+def item_of(row: ListedMiner, farm: FarmRow, now: datetime) -> MinerItem:
     """A stored miner as operators see it. The figures of a miner that does not answer are absent: the last
     ones would be added up as if it were hashing.
     """
     moving, slow, static = _records(row)
     run = run_status(row, now)
-    shown, flags, judged = moving, row["anomaly_flags"], row["health"]
+    shown, flags, judged = moving, row.anomaly_flags, row.health
     if run == "offline":
         shown, flags, judged = Moving(), flags & ~LOW_HASHRATE, 0
     health = {
         "error": bool(flags & ERRORS),
         "low_hashrate": bool(flags & LOW_HASHRATE),
         **{word: bool(judged >> bit & 1) for word, bit in HEALTH_BITS.items()},
-        AUTH_FAILED: row["auth_failed_at"] is not None,
+        AUTH_FAILED: row.auth_failed_at is not None,
     }
     psu = static.psu if static else None
     return MinerItem(
-        id=row["id"],
-        farm_id=row["farm_id"],
-        farm=FarmRef(id=farm["id"], name=farm["name"]),
-        workspace_id=row["workspace_id"],
-        agent_id=row["agent_id"],
-        serial_number=row["serial"],
-        make=row["make"] or "unknown",
-        model=row["model"],
-        ip=row["ip"] or "",
-        mac=row["mac"] or "",
-        firmware=row["firmware"],
-        firmware_version=row["firmware_version"],
-        hostname=row["hostname"],
-        rack=row["rack"],
-        position=row["position"],
-        tags=row["tags"] or [],
+        id=row.id,
+        farm_id=row.farm_id,
+        farm=FarmRef(id=farm.id, name=farm.name),
+        workspace_id=row.workspace_id,
+        agent_id=row.agent_id,
+        serial_number=row.serial,
+        make=row.make or "unknown",
+        model=row.model,
+        ip=row.ip or "",
+        mac=row.mac or "",
+        firmware=row.firmware,
+        firmware_version=row.firmware_version,
+        hostname=row.hostname,
+        rack=row.rack,
+        position=row.position,
+        tags=row.tags or [],
         is_mining=run == "online"
         and bool(Reading(read_at=now, moving=shown, static=static).is_hashing),
-        last_check_succeed=bool(row["last_ok"]) and run != "offline",
+        last_check_succeed=bool(row.last_ok) and run != "offline",
         stale=run == "stale",
         overheat=health["overheated"],
         low_hashrate=health["low_hashrate"],
         overpower=health["overpower"],
         underpower=health["underpower"],
         status=run,
-        asset_status=row["asset_status"],
-        ops_status=row["ops_status"],
-        lifecycle_status=row["ops_status"] or run,
+        asset_status=row.asset_status,
+        ops_status=row.ops_status,
+        lifecycle_status=row.ops_status or run,
         health_status=",".join(word for word, holds in health.items() if holds) or None,
-        unstable_reason=row["unstable_reason"],
-        mining_mode=row["mode"] or UNKNOWN_MODE,
-        mining_mode_preset=row["mode_preset"],
+        unstable_reason=row.unstable_reason,
+        mining_mode=row.mode or UNKNOWN_MODE,
+        mining_mode_preset=row.mode_preset,
         hashrate=shown.hashrate_hs,
-        hashrate_24h=row["hashrate_24h_hs"],
-        expected_hashrate=row["hashrate_ideal_hs"],
+        hashrate_24h=row.hashrate_24h_hs,
+        expected_hashrate=row.hashrate_ideal_hs,
         power=power_w(shown, slow),
         temp=_first(shown.temp_chip_c, shown.temp_board_c, shown.temp_outlet_c),
         efficiency=_efficiency(shown, slow),
         uptime=shown.uptime_s,
-        last_updated_at=time_or_none(row["last_read_at"]),
+        last_updated_at=time_or_none(row.last_read_at),
         errors=_errors(row, slow),
         hashboards=_boards(moving),
         total_chips=_sum(board.chips for board in moving.boards),
@@ -186,7 +192,7 @@ def item_of(row: Mapping[str, Any], farm: Mapping[str, Any], now: datetime) -> M
     )
 
 
-def snapshot_of(row: Mapping[str, Any], farm: Mapping[str, Any], now: datetime) -> MinerSnapshot:
+def snapshot_of(row: ListedMiner, farm: FarmRow, now: datetime) -> MinerSnapshot:
     """The miner as a task remembers it."""
     item = item_of(row, farm, now)
     moving, _, _ = _records(row)
@@ -198,8 +204,8 @@ def snapshot_of(row: Mapping[str, Any], farm: Mapping[str, Any], now: datetime) 
         "firmware_version": item.firmware_version,
         "make": item.make,
         "model": item.model,
-        "farm_name": farm["name"],
-        "farm_location": farm["location"],
+        "farm_name": farm.name,
+        "farm_location": farm.location,
     }
     return MinerSnapshot(
         id=item.id,
@@ -219,21 +225,21 @@ def snapshot_of(row: Mapping[str, Any], farm: Mapping[str, Any], now: datetime) 
     )
 
 
-def run_status(row: Mapping[str, Any], now: datetime) -> str:
+def run_status(row: ListedMiner, now: datetime) -> str:
     """`online`, `offline` (looked at, does not answer) or `stale` (not looked at lately). A machine that nobody looks
     at, but which reports by itself, is offline when it is silent. The search filter says the same in SQL.
     """
-    seen_at: datetime | None = row["last_seen_at"]
-    if seen_at is None or (now - seen_at).total_seconds() > stale_after_s(row["interval_s"]):
-        return "offline" if row["identity"].startswith(REPORTS_ITSELF) else "stale"
-    return "offline" if row["last_ok"] is False else "online"
+    seen_at: datetime | None = row.last_seen_at
+    if seen_at is None or (now - seen_at).total_seconds() > stale_after_s(row.interval_s):
+        return "offline" if row.identity.startswith(REPORTS_ITSELF) else "stale"
+    return "offline" if row.last_ok is False else "online"
 
 
 async def _answer(
-    request: web.Request, farm: Mapping[str, Any], wanted: MinerQuery, page: Page
+    request: web.Request, farm: FarmRow, wanted: MinerQuery, page: Page
 ) -> web.Response:
     now = request.app[CLOCK].now()
-    rows, total = await search.find(request.app[STORE], farm["id"], wanted, page, now)
+    rows, total = await search.find(request.app[STORE], farm.id, wanted, page, now)
     items: list[MinerItem] = []
     for some in chunks(rows, _PIECE):
         items += [item_of(row, farm, now) for row in some]
@@ -258,8 +264,8 @@ def _ranges(texts: tuple[str, ...] | list[str] | None) -> tuple[Range, ...] | No
         raise ApiError(400, f"ip_ranges: {error}") from None
 
 
-def _records(row: Mapping[str, Any]) -> tuple[Moving, Slow | None, Static | None]:
-    moving, slow, static = row["moving"], row["slow"], row["static"]
+def _records(row: ListedMiner) -> tuple[Moving, Slow | None, Static | None]:
+    moving, slow, static = row.moving, row.slow, row.static
     return (
         Moving() if moving is None else msgspec.convert(moving, Moving),
         None if slow is None else msgspec.convert(slow, Slow),
@@ -267,18 +273,18 @@ def _records(row: Mapping[str, Any]) -> tuple[Moving, Slow | None, Static | None
     )
 
 
-def _errors(row: Mapping[str, Any], slow: Slow | None) -> list[ErrorItem]:
+def _errors(row: ListedMiner, slow: Slow | None) -> list[ErrorItem]:
     found = [ErrorItem(code=f.code, message=f.text) for f in (slow.faults if slow else ())]
-    if twins := row.get("twin_ips"):
+    if twins := row.twin_ips:
         message = (
             f"the device at {', '.join(twins)} shows the same MAC, so no task is carried out at either; take one of "
             "them off the network or give it a MAC of its own"
         )
         found.append(ErrorItem(code=DUPLICATE_MAC, message=message))
-    if row["auth_failed_at"] is not None:
+    if row.auth_failed_at is not None:
         found.append(ErrorItem(code=AUTH_FAILED, message=_REFUSED_LOGIN))
-    if row["last_ok"] is False and row["last_error"] and row["last_error"] != AUTH_FAILED:
-        found.append(ErrorItem(code="read_failed", message=row["last_error"]))
+    if row.last_ok is False and row.last_error and row.last_error != AUTH_FAILED:
+        found.append(ErrorItem(code="read_failed", message=row.last_error))
     return found
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from ipaddress import AddressValueError, IPv4Address
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from cloud.store.miners.readings import DUPLICATE_MAC
-from cloud.store.miners.search import INTERVAL_DEFAULT_S
+from cloud.store.miners.search import INTERVAL_DEFAULT_S, ListedMiner
+from cloud.store.tasks.batches import EnrolledAgent
 from cloud.store.tasks.lookup import LastOfKind
 from contract.errors import LOGIN_FIX
 from contract.miner import normalize_mac
@@ -29,7 +30,6 @@ from contract.task import (
     TaskName,
 )
 
-Row = Mapping[str, Any]
 Place = tuple[str | None, int | None]
 _IN_SERVICE: Final = (AssetStatus.ONLINE, AssetStatus.ON_RACK)
 _SKIPPED: Final = "Task skipped: "
@@ -55,20 +55,20 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
 class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The miners that get a task, in the order asked for, and the others by reason."""
 
-    chosen: list[Row]
+    chosen: list[ListedMiner]
     skipped: list[Skip]
 
 
 def plan(
     request: BatchRequest,
-    known: Mapping[str, Row],
+    known: Mapping[str, ListedMiner],
     recent: Mapping[str, LastOfKind],
     now: datetime,
 ) -> BatchPlan:
     """Sort the miners asked for. `known` are the rows of those the farm has, `recent` their earlier tasks
     of the same name. Skips are grouped by reason, as published.
     """
-    chosen: list[Row] = []
+    chosen: list[ListedMiner] = []
     skipped: dict[SkipReason, dict[str, list[str]]] = {}
     for miner_id in dict.fromkeys(request.miner_ids):
         row = known.get(miner_id)
@@ -100,14 +100,14 @@ def _joined(messages: Mapping[str, Sequence[str]]) -> str:
     return _SKIPPED + "; ".join(shares)
 
 
-def skip_agents(agents: Sequence[Row]) -> Skip:
+def skip_agents(agents: Sequence[EnrolledAgent]) -> Skip:
     """The agents of a farm that get no task of their own: nobody knows whether they will ever ask again."""
-    names = ", ".join(row["name"] or row["id"] for row in agents)
+    names = ", ".join(row.name or row.id for row in agents)
     return Skip(
         reason="agent_offline",
         message=f"Task skipped: not seen for a day: {names}",
         miner_ids=[],
-        agent_ids=[row["id"] for row in agents],
+        agent_ids=[row.id for row in agents],
     )
 
 
@@ -116,27 +116,27 @@ def ops_status_of(status: AssetStatus) -> str | None:
     return None if status in _IN_SERVICE else status.value
 
 
-def new_tags(row: Row, params: TagsParams) -> list[str]:
+def new_tags(row: ListedMiner, params: TagsParams) -> list[str]:
     """The tags of a miner after a change: in their old order, new ones behind."""
-    kept = list(dict.fromkeys([*(row["tags"] or []), *params.add]))
+    kept = list(dict.fromkeys([*(row.tags or []), *params.add]))
     return [tag for tag in kept if tag not in params.remove]
 
 
 def _reason(
-    request: BatchRequest, row: Row | None, recent: LastOfKind | None, now: datetime
+    request: BatchRequest, row: ListedMiner | None, recent: LastOfKind | None, now: datetime
 ) -> SkipReason | None:
     # A record can still be erased after the miner was taken off the lists; nothing else can be done to it.
-    if row is None or (row["deleted_at"] and request.name is not TaskName.RECORD_DELETE):
+    if row is None or (row.deleted_at and request.name is not TaskName.RECORD_DELETE):
         return "miner_not_found"
     if _is_forgotten(row):
         return "miner_not_found"
     if SPECS[request.name].by_agent:
-        if row["unstable_reason"] == DUPLICATE_MAC:
+        if row.unstable_reason == DUPLICATE_MAC:
             return "unstable_miner"
         # Some tell their MAC only after the login: this is then why they tell none.
-        if _is_young(row, row["auth_failed_at"], now):
+        if _is_young(row, row.auth_failed_at, now):
             return "auth_failed"
-        if row["unstable_reason"]:
+        if row.unstable_reason:
             return "unstable_miner"
     if check := _CHECKS.get(request.name):
         return check(request, row, recent, now)
@@ -144,83 +144,83 @@ def _reason(
 
 
 def _power_mode(
-    request: BatchRequest, row: Row, recent: LastOfKind | None, now: datetime
+    request: BatchRequest, row: ListedMiner, recent: LastOfKind | None, now: datetime
 ) -> SkipReason | None:
     params = request.params
     assert isinstance(params, PowerModeParams)
     if params.mode not in _modes_of(row):
         return "unsupported_mode"
-    still_tells = _is_current(row, row["last_read_at"], recent, now)
+    still_tells = _is_current(row, row.last_read_at, recent, now)
     return "no_change" if _runs_in(row, params.mode) and still_tells else None
 
 
 def _light(
-    request: BatchRequest, row: Row, recent: LastOfKind | None, now: datetime
+    request: BatchRequest, row: ListedMiner, recent: LastOfKind | None, now: datetime
 ) -> SkipReason | None:
     params = request.params
     assert isinstance(params, LightParams)
     # One that is to go out is always told so: it costs nothing, and none is left burning.
-    if params.action != "on" or (row["slow"] or {}).get("light_on") is not True:
+    if params.action != "on" or (row.slow or {}).get("light_on") is not True:
         return None
     # A mode that is changed at the miner restarts it, which its agent sees in any look; its light leaves no such trace.
-    return "no_change" if _is_current(row, row["slow_read_at"], recent, now) else None
+    return "no_change" if _is_current(row, row.slow_read_at, recent, now) else None
 
 
-def _modes_of(row: Row) -> Sequence[str] | frozenset[str]:
+def _modes_of(row: ListedMiner) -> Sequence[str] | frozenset[str]:
     """What its driver said it can set; before it said so, what the make can do."""
-    if row["modes"] is not None:
-        return list(row["modes"])
-    if row["drivable"] is False:
+    if row.modes is not None:
+        return list(row.modes)
+    if row.drivable is False:
         return ()
     return _modes_of_make(row)
 
 
-def _modes_of_make(row: Row) -> frozenset[str]:
-    return MODES_BY_MAKE.get(row["make"], frozenset())
+def _modes_of_make(row: ListedMiner) -> frozenset[str]:
+    return MODES_BY_MAKE.get(row.make or "", frozenset())
 
 
-def _runs_in(row: Row, mode: str) -> bool:
-    slow = row["slow"] or {}
+def _runs_in(row: ListedMiner, mode: str) -> bool:
+    slow = row.slow or {}
     configured = slow.get("mode_configured")
-    if configured is not None and row["mode"] is not None and configured != row["mode"]:
+    if configured is not None and row.mode is not None and configured != row.mode:
         return False  # on its way from one mode to another
-    return mode in (row["mode"], row["mode_preset"])
+    return mode in (row.mode, row.mode_preset)
 
 
 def _is_current(
-    row: Row, read_at: datetime | None, recent: LastOfKind | None, now: datetime
+    row: ListedMiner, read_at: datetime | None, recent: LastOfKind | None, now: datetime
 ) -> bool:
     """Whether what was read then still tells: young enough, and nothing was done to the miner since."""
-    if read_at is None or row["last_ok"] is False or not _is_young(row, read_at, now):
+    if read_at is None or row.last_ok is False or not _is_young(row, read_at, now):
         return False
     if recent is None:
         return True
     return not recent.still_open and (recent.ended_at is None or read_at > recent.ended_at)
 
 
-def _is_young(row: Row, at: datetime | None, now: datetime) -> bool:
+def _is_young(row: ListedMiner, at: datetime | None, now: datetime) -> bool:
     """Whether a look of that time is younger than two intervals of its miner."""
     if at is None:
         return False
     age_s = (now - at).total_seconds()
     # In the future: our clock was set back since, so nobody knows how old it is.
-    return 0 <= age_s <= 2 * (row["interval_s"] or INTERVAL_DEFAULT_S)
+    return 0 <= age_s <= 2 * (row.interval_s or INTERVAL_DEFAULT_S)
 
 
-def _asset(request: BatchRequest, row: Row, *_: object) -> SkipReason | None:
+def _asset(request: BatchRequest, row: ListedMiner, *_: object) -> SkipReason | None:
     params = request.params
     assert isinstance(params, AssetUpdateParams)
-    return "no_change" if row["asset_status"] == params.status else None
+    return "no_change" if row.asset_status == params.status else None
 
 
-def _tags(request: BatchRequest, row: Row, *_: object) -> SkipReason | None:
+def _tags(request: BatchRequest, row: ListedMiner, *_: object) -> SkipReason | None:
     params = request.params
     assert isinstance(params, TagsParams)
-    return "no_change" if new_tags(row, params) == (row["tags"] or []) else None
+    return "no_change" if new_tags(row, params) == (row.tags or []) else None
 
 
-def _rack(request: BatchRequest, row: Row, *_: object) -> SkipReason | None:
-    return "no_change" if request.places[row["id"]] == (row["rack"], row["position"]) else None
+def _rack(request: BatchRequest, row: ListedMiner, *_: object) -> SkipReason | None:
+    return "no_change" if request.places[row.id] == (row.rack, row.position) else None
 
 
 _CHECKS: Final[dict[TaskName, Callable[..., SkipReason | None]]] = {
@@ -232,13 +232,15 @@ _CHECKS: Final[dict[TaskName, Callable[..., SkipReason | None]]] = {
 }
 
 
-def _message(request: BatchRequest, reason: SkipReason, row: Row | None, miner_id: str) -> str:
+def _message(
+    request: BatchRequest, reason: SkipReason, row: ListedMiner | None, miner_id: str
+) -> str:
     if row is None and _is_address(miner_id):
         return f"{_MESSAGES[reason]}; its id is wanted, as miner/latest tells it, not its address"
     if isinstance(request.params, PowerModeParams) and row is not None:
         if reason == "no_change":
             return "Task skipped: miner already in requested mode"
-        if reason == "unsupported_mode" and row["drivable"] is False:
+        if reason == "unsupported_mode" and row.drivable is False:
             return "Task skipped: the firmware of this miner is only read, so no mode can be set"
         if reason == "unsupported_mode" and _is_of_others(request.params.mode, row):
             return "Task skipped: mode not supported by this model of the manufacturer"
@@ -254,10 +256,10 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_of_others(mode: str, row: Row) -> bool:
+def _is_of_others(mode: str, row: ListedMiner) -> bool:
     """Whether other miners of its make have that mode. Presets are always those of a few models."""
-    return mode in _modes_of_make(row) or (mode not in MODES and row["make"] in MODES_BY_MAKE)
+    return mode in _modes_of_make(row) or (mode not in MODES and row.make in MODES_BY_MAKE)
 
 
-def _is_forgotten(row: Row) -> bool:
-    return str(row["identity"]).startswith("forgotten:")
+def _is_forgotten(row: ListedMiner) -> bool:
+    return str(row.identity).startswith("forgotten:")

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -19,6 +19,7 @@ from cloud.http.auth import WORKSPACE_ID
 from cloud.http.bodies import is_clean
 from cloud.http.errors import ApiError, Handler
 from cloud.store.access import listing
+from cloud.store.schema.rows import FarmRow
 from contract.keys import shown_key, unknown_key
 from contract.nonce import (
     FILTER_TEXT_MAX,
@@ -158,7 +159,7 @@ def named(request: web.Request, name: str) -> str:
     return value
 
 
-async def farm_of(request: web.Request) -> dict[str, Any]:
+async def farm_of(request: web.Request) -> FarmRow:
     """The row of the farm in the path. 404 where this workspace has none of that id."""
     farm = await listing.farm_of(
         request.app[STORE], request[WORKSPACE_ID], named(request, "farm_id")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 
 from cloud.context import SESSIONS, STORE
@@ -12,6 +10,8 @@ from cloud.link.sessions import Sessions
 from cloud.nonce.answers import many, time_or_none
 from cloud.nonce.requests import PAGE, page_of, read_body, takes
 from cloud.store.access import listing
+from cloud.store.access.listing import ListedAgent
+from cloud.store.schema.rows import FarmRow
 from contract.nonce import BODY_INSTEAD, EnumFilter, Page, SearchAgents
 from contract.nonce_items import AgentItem, FarmItem, FarmRef
 
@@ -55,28 +55,28 @@ async def _agents(
     return many([_agent(row, sessions) for row in rows], page, total)
 
 
-def _farm(row: dict[str, Any]) -> FarmItem:
-    return FarmItem(**{name: row[name] for name in FarmItem.__struct_fields__})
+def _farm(row: FarmRow) -> FarmItem:
+    return FarmItem(**{name: getattr(row, name) for name in FarmItem.__struct_fields__})
 
 
-def _agent(row: dict[str, Any], sessions: Sessions) -> AgentItem:
+def _agent(row: ListedAgent, sessions: Sessions) -> AgentItem:
     """As it said of itself last: what is stored may lag a minute."""
-    online = sessions.is_online(row["id"], row["last_online_cloud_s"])
-    told_at = [row["last_updated_at"]]
-    version, uptime_s, host = row["version"], row["uptime_s"], row["host"]
-    if (last := sessions.last_beat(row["id"])) is not None:
+    online = sessions.is_online(row.id, row.last_online_cloud_s)
+    told_at = [row.last_updated_at]
+    version, uptime_s, host = row.version, row.uptime_s, row.host
+    if (last := sessions.last_beat(row.id)) is not None:
         beat, beat_at = last
         version, uptime_s, host = beat.version, beat.uptime_s, beat.host
         told_at.append(beat_at)
     return AgentItem(
-        id=row["id"],
-        farm_id=row["farm_id"],
-        farm=FarmRef(id=row["farm_id"], name=row["farm_name"]),
-        workspace_id=row["workspace_id"],
+        id=row.id,
+        farm_id=row.farm_id,
+        farm=FarmRef(id=row.farm_id, name=row.farm_name),
+        workspace_id=row.workspace_id,
         status="online" if online else "offline",
         version=version,
         uptime=uptime_s,
-        last_online_at=time_or_none(sessions.last_online_at(row["id"], row["last_online_at"])),
+        last_online_at=time_or_none(sessions.last_online_at(row.id, row.last_online_at)),
         last_updated_at=time_or_none(max((at for at in told_at if at is not None), default=None)),
         host=host,
     )

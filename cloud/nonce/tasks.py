@@ -17,6 +17,7 @@ from cloud.nonce.miners import snapshot_of
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, takes, text_of, words_of
 from cloud.store.miners import search
 from cloud.store.tasks import batches, lookup
+from cloud.store.tasks.lookup import ListedTask
 from contract.hiding import hidden, shown_url
 from contract.nonce import TASK_WINDOW, nonce_time, parse_time
 from contract.nonce_items import (
@@ -33,7 +34,7 @@ from contract.task import TaskName, TaskStatus
 SignUrl = Callable[[str, str], str]  # (task id, file name) -> URL
 _STAMPS: Final = ("queuing", "pending", "succeed", "failed", "timed_out", "cancelled")
 _SLACK: Final = timedelta(minutes=5)  # the asker's clock and ours differ
-_WORDS: Final = {
+_WORDS: Final[Mapping[str, str]] = {
     TaskStatus.FAILED: "The task failed",
     TaskStatus.TIMED_OUT: "The task exceeded its time limit",
     TaskStatus.CANCELLED: "The task was cancelled",
@@ -47,17 +48,17 @@ async def list_miner_tasks(request: web.Request) -> web.Response:
     store, now, page = request.app[STORE], request.app[CLOCK].now(), page_of(request)
     since, until = _window(request, now)
     name, status = _one_of(request, "task_name", TaskName), _one_of(request, "status", TaskStatus)
-    miner = await search.one(store, farm["id"], named(request, "miner_id"))
+    miner = await search.one(store, farm.id, named(request, "miner_id"))
     if miner is None:
         raise ApiError(404, "Miner not found in this farm")
     rows, total = await lookup.of_miner(
-        store, farm["id"], miner["id"], page, since=since, until=until, name=name, status=status
+        store, farm.id, miner.id, page, since=since, until=until, name=name, status=status
     )
     today = snapshot_of(miner, farm, now) if rows else None
     sign = signer(request)
     items = []
     for row in rows:
-        kept = row["miner_snapshot"]
+        kept = row.miner_snapshot
         snapshot = today if kept is None else msgspec.convert(kept, MinerSnapshot)
         assert snapshot is not None
         items.append(_miner_task(row, snapshot, sign))
@@ -71,10 +72,10 @@ async def list_batch_tasks(request: web.Request) -> web.Response:
     page, statuses = page_of(request), words_of(request, "status")
     batch_id = named(request, "batch_id")
     async with request.app[STORE].read() as connection:
-        if await batches.find(connection, farm["id"], batch_id) is None:
+        if await batches.find(connection, farm.id, batch_id) is None:
             raise ApiError(404, "Task batch not found in this farm")
         rows, total = await lookup.of_batch(
-            connection, farm["id"], batch_id, statuses=statuses, page=page
+            connection, farm.id, batch_id, statuses=statuses, page=page
         )
     sign = signer(request)
     return many([task_item(row, sign) for row in rows], page, total)
@@ -86,22 +87,22 @@ def signer(request: web.Request) -> SignUrl:
     return lambda task_id, name: files.sign_url(task_id, name, cloud_s)
 
 
-def task_item(row: Mapping[str, Any], sign: SignUrl) -> TaskItem:
+def task_item(row: ListedTask, sign: SignUrl) -> TaskItem:
     """A task within its batch."""
-    file = row["file"]
+    file = row.file
     return TaskItem(
-        id=row["id"],
-        batch_id=row["batch_id"],
-        task_name=row["name"],
-        miner_id=row["miner_id"],
-        agent_id=row["agent_id"],
-        status=row["status"],
-        params=masked_params(row["params"]),
-        created_at=nonce_time(row["created_at"]),
+        id=row.id,
+        batch_id=row.batch_id or "",
+        task_name=row.name,
+        miner_id=row.miner_id,
+        agent_id=row.agent_id,
+        status=row.status,
+        params=masked_params(row.params),
+        created_at=nonce_time(row.created_at),
         result=masked_result(row),
         error=_error(row),
-        log_download_url=sign(row["id"], file["name"]) if file else None,
-        log_file_size=file["size_bytes"] if file else None,
+        log_download_url=sign(row.id, file.name) if file else None,
+        log_file_size=file.size_bytes if file else None,
         **_stamps(row),
     )
 
@@ -111,46 +112,46 @@ def masked_params(params: dict[str, Any] | None) -> dict[str, Any] | None:
     return hidden(params) if params else None
 
 
-def masked_result(row: Mapping[str, Any]) -> dict[str, Any] | UnsetType:
+def masked_result(row: ListedTask) -> dict[str, Any] | UnsetType:
     """What the agent said, and what it said after the task was closed."""
-    result: dict[str, Any] = dict(row["result"] or {})
-    if row["late"]:
-        result["late"] = row["late"]
+    result: dict[str, Any] = dict(row.result or {})
+    if row.late:
+        result["late"] = row.late
     return hidden(result) or UNSET
 
 
-def is_unknown(row: Mapping[str, Any]) -> bool:
+def is_unknown(row: ListedTask) -> bool:
     """Whether nobody knows if the miner was changed: said so, or begun and never heard of again."""
-    outcome = (row["result"] or {}).get("outcome")
+    outcome = (row.result or {}).get("outcome")
     if outcome is not None:
         return bool(outcome == Outcome.UNKNOWN)
-    return row["pending_at"] is not None and row["status"] == TaskStatus.TIMED_OUT
+    return row.pending_at is not None and row.status == TaskStatus.TIMED_OUT
 
 
-def _miner_task(row: Mapping[str, Any], miner: MinerSnapshot, sign: SignUrl) -> MinerTaskItem:
-    file, payload = row["file"], masked_params(row["params"])
+def _miner_task(row: ListedTask, miner: MinerSnapshot, sign: SignUrl) -> MinerTaskItem:
+    file, payload = row.file, masked_params(row.params)
     logs = [
         LogItem(
-            timestamp=nonce_time(line["at"]),
-            level=line["level"],
-            message=shown_url(line["message"]),
+            timestamp=nonce_time(line.at),
+            level=line.level,
+            message=shown_url(line.message),
         )
-        for line in row["logs"]
+        for line in row.logs
     ]
     return MinerTaskItem(
-        id=row["id"],
-        batch_id=row["batch_id"] or "",
-        name=row["name"],
-        status=row["status"],
-        created_at=nonce_time(row["created_at"]),
+        id=row.id,
+        batch_id=row.batch_id or "",
+        name=row.name,
+        status=row.status,
+        created_at=nonce_time(row.created_at),
         miner=miner,
         payload=payload or {},
         result=masked_result(row),
         logs=logs,
         downloadable=Downloadable(
-            file_path=sign(row["id"], file["name"]),
-            file_name=file["name"],
-            file_size=file["size_bytes"],
+            file_path=sign(row.id, file.name),
+            file_name=file.name,
+            file_size=file.size_bytes,
         )
         if file
         else UNSET,
@@ -158,20 +159,20 @@ def _miner_task(row: Mapping[str, Any], miner: MinerSnapshot, sign: SignUrl) -> 
     )
 
 
-def _stamps(row: Mapping[str, Any]) -> dict[str, Any]:
+def _stamps(row: ListedTask) -> dict[str, Any]:
     return {
-        f"{state}_at": nonce_time(row[f"{state}_at"])
+        f"{state}_at": nonce_time(at)
         for state in _STAMPS
-        if row[f"{state}_at"] is not None
+        if (at := getattr(row, f"{state}_at")) is not None
     }
 
 
-def _error(row: Mapping[str, Any]) -> TaskError | UnsetType:
+def _error(row: ListedTask) -> TaskError | UnsetType:
     """Failed, timed-out and cancelled tasks say why."""
-    standard = _WORDS.get(row["status"])
+    standard = _WORDS.get(row.status)
     if standard is None:
         return UNSET
-    said = (row["result"] or {}).get("error")
+    said = (row.result or {}).get("error")
     if not isinstance(said, dict):
         return TaskError(message=standard)
     code = said.get("code")

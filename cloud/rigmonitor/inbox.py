@@ -35,7 +35,7 @@ class _Waiting:
 
     def failed(self, error: Exception) -> None:
         if self.stored.done():  # then nobody else would ever hear of it
-            log.error("rig_inbox.lost", rig=self.log.rig["id"], exc_info=error)
+            log.error("rig_inbox.lost", rig=self.log.rig.id, exc_info=error)
         else:
             self.stored.set_exception(error)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -21,6 +20,7 @@ from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
 from cloud.rigmonitor.params import read_params
 from cloud.rigmonitor.replies import BAD_CODE, NO_CODE, MachineError
 from cloud.store.miners import rigs
+from cloud.store.schema.rows import RigRow
 from contract.rigmonitor import HEADER, HEADER_ALIAS, AsicLog, AsicSpec, Expected, Switch
 
 _LISTS: Final = ("api_code_list", "asic_api_code_list")  # of server 5.0.0, of the published text
@@ -41,8 +41,8 @@ async def post_specs(request: web.Request) -> web.Response:
     now = request.app[CLOCK].now()
     said = msgspec.to_builtins(spec)
     await rigs.apply_specs(request.app[STORE], rig, static_of(spec), said, now)
-    if rig["activated_at"] is None:
-        log.info("rig.activated", rig=rig["id"], farm=rig["farm_id"])
+    if rig.activated_at is None:
+        log.info("rig.activated", rig=rig.id, farm=rig.farm_id)
     return json_response(None)
 
 
@@ -87,7 +87,7 @@ async def post_expected_status_bulk(request: web.Request) -> web.Response:
     return json_response({code: _expected(found[code]) for code in codes if code in found})
 
 
-async def _machine(request: web.Request) -> dict[str, Any]:
+async def _machine(request: web.Request) -> RigRow:
     """The machine that calls. MachineError 406, 401 or 429."""
     _check_accept(request)
     code = request.headers.get(HEADER)
@@ -98,7 +98,7 @@ async def _machine(request: web.Request) -> dict[str, Any]:
     rig = await rigs.find_rig(request.app[STORE], code)
     if rig is None:
         raise MachineError(HTTPStatus.UNAUTHORIZED, BAD_CODE)
-    _check_pace(request.app[LIMITER], rig["id"])
+    _check_pace(request.app[LIMITER], rig.id)
     return rig
 
 
@@ -125,11 +125,11 @@ def _check_accept(request: web.Request) -> None:
         raise MachineError(HTTPStatus.NOT_ACCEPTABLE)
 
 
-def _expected(rig: Mapping[str, Any]) -> Expected:
+def _expected(rig: RigRow) -> Expected:
     return Expected(
-        asic_expected_status=Switch(rig["asic_expected"]),
-        light_expected_status=Switch(rig["light_expected"]),
-        name=rig["name"],
+        asic_expected_status=Switch(rig.asic_expected),
+        light_expected_status=Switch(rig.light_expected),
+        name=rig.name,
     )
 
 

@@ -7,7 +7,6 @@ PUT F/rigs/{rig_id}/expected-status     what is wished of it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 import structlog
@@ -21,6 +20,7 @@ from cloud.nonce.answers import many, one, time_or_none
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, takes
 from cloud.store.access.admin import NotThereError
 from cloud.store.miners import rigs
+from cloud.store.miners.rigs import ListedRig
 from contract.hiding import hidden
 from contract.rigmonitor import Switch
 
@@ -47,7 +47,7 @@ class Wishes(BaseModel):
 async def list_rigs(request: web.Request) -> web.Response:
     """GET F/rigs, oldest first."""
     farm, page = await farm_of(request), page_of(request)
-    found, total = await rigs.page_of_rigs(request.app[STORE], farm["id"], page)
+    found, total = await rigs.page_of_rigs(request.app[STORE], farm.id, page)
     return many([_item(row) for row in found], page, total)
 
 
@@ -55,7 +55,7 @@ async def list_rigs(request: web.Request) -> web.Response:
 async def get_rig(request: web.Request) -> web.Response:
     """GET F/rigs/{rig_id}: with `spec` and `log`, what it said last in its own keys."""
     row = await _rig_of(request)
-    said = row["raw"] or {}
+    said = row.raw or {}
     return one(_item(row) | {"spec": hidden(said.get("spec")), "log": hidden(said.get("log"))})
 
 
@@ -67,10 +67,10 @@ async def put_expected_status(request: web.Request) -> web.Response:
     try:
         row = await rigs.expect(
             request.app[STORE],
-            rig["id"],
+            rig.id,
             request.app[CLOCK].now(),
             by=request[ACTOR].id,
-            farm_id=rig["farm_id"],
+            farm_id=rig.farm_id,
             asic=body.asic_expected_status,
             light=body.light_expected_status,
         )
@@ -78,11 +78,11 @@ async def put_expected_status(request: web.Request) -> web.Response:
         raise ApiError(404, _NOT_FOUND) from None
     log.info(
         "rig.expected",
-        rig=row["id"],
-        asic=row["asic_expected"],
-        asic_before=rig["asic_expected"],
-        light=row["light_expected"],
-        light_before=rig["light_expected"],
+        rig=row.id,
+        asic=row.asic_expected,
+        asic_before=rig.asic_expected,
+        light=row.light_expected,
+        light_before=rig.light_expected,
         actor=request[ACTOR].id,
     )
     return one(_item(row))
@@ -91,28 +91,28 @@ async def put_expected_status(request: web.Request) -> web.Response:
 _NOT_FOUND = "Machine not found in this farm"
 
 
-async def _rig_of(request: web.Request) -> dict[str, Any]:
+async def _rig_of(request: web.Request) -> ListedRig:
     farm = await farm_of(request)
-    row = await rigs.rig_of(request.app[STORE], farm["id"], named(request, "rig_id"))
+    row = await rigs.rig_of(request.app[STORE], farm.id, named(request, "rig_id"))
     if row is None:
         raise ApiError(404, _NOT_FOUND)
     return row
 
 
-def _item(row: Mapping[str, Any]) -> dict[str, Any]:
+def _item(row: ListedRig) -> dict[str, Any]:
     """`miner_id` is null until the machine has reported, and is the id that the Nonce API has for it."""
     return {
-        "id": row["id"],
-        "farm_id": row["farm_id"],
-        "workspace_id": row["workspace_id"],
-        "name": row["name"],
-        "code_prefix": row["code_prefix"],
-        "miner_id": row["miner_id"],
-        "asic_expected_status": row["asic_expected"],
-        "light_expected_status": row["light_expected"],
-        "expected_set_at": time_or_none(row["expected_set_at"]),
-        "expected_set_by": row["expected_set_by"],
-        "activated_at": time_or_none(row["activated_at"]),
-        "last_log_at": time_or_none(row["last_log_at"]),
-        "created_at": time_or_none(row["created_at"]),
+        "id": row.id,
+        "farm_id": row.farm_id,
+        "workspace_id": row.workspace_id,
+        "name": row.name,
+        "code_prefix": row.code_prefix,
+        "miner_id": row.miner_id,
+        "asic_expected_status": row.asic_expected,
+        "light_expected_status": row.light_expected,
+        "expected_set_at": time_or_none(row.expected_set_at),
+        "expected_set_by": row.expected_set_by,
+        "activated_at": time_or_none(row.activated_at),
+        "last_log_at": time_or_none(row.last_log_at),
+        "created_at": time_or_none(row.created_at),
     }

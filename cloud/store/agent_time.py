@@ -10,7 +10,7 @@ from contract.clock import from_text
 _UNSET_BEFORE: Final = 2000  # years; hosts without a clock begin at 1970 or 1980
 
 
-def told(text: str, now: datetime) -> datetime:
+def stated_at(text: str, now: datetime) -> datetime:
     """A time an agent tells. One whose clock was never set (a host without a battery, before it heard the time) tells
     none: what it has to say is taken all the same, as said now. Raises ValueError for text that is no time.
     """

@@ -29,7 +29,7 @@ class Shape(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AntminerModel:
+class AntminerProduct:
     """One model with one firmware."""
 
     key: str
@@ -92,7 +92,7 @@ class AntminerModel:
     quirks: tuple[str, ...] = ()
 
 
-_S9: Final = AntminerModel(
+_S9: Final = AntminerProduct(
     key="s9",
     name="Antminer S9",
     generation=Generation.OLD,
@@ -138,7 +138,7 @@ _L3: Final = replace(
     fan_rpm=3800,
     frequency=384,
 )
-_S17: Final = AntminerModel(
+_S17: Final = AntminerProduct(
     key="s17pro",
     name="Antminer S17 Pro",
     generation=Generation.OLD,
@@ -156,7 +156,7 @@ _S17: Final = AntminerModel(
     modes=frozenset({0, 254}),
     set_conf_s=8,
 )
-_S19: Final = AntminerModel(
+_S19: Final = AntminerProduct(
     key="s19pro",
     name="Antminer S19 Pro",
     generation=Generation.NEW_BM,
@@ -213,7 +213,7 @@ _S19_PLAIN: Final = replace(
     voltage="1400",
     version="Fri Nov 17 17:37:21 CST 2023",
 )
-_L7: Final = AntminerModel(
+_L7: Final = AntminerProduct(
     key="l7",
     name="Antminer L7",
     generation=Generation.NEW_GOD,
@@ -709,7 +709,7 @@ _MODELS: Final = (
     ),
 )
 
-MODELS: Final[dict[str, AntminerModel]] = {model.key: model for model in _MODELS}
+MODELS: Final[dict[str, AntminerProduct]] = {model.key: model for model in _MODELS}
 MIX: Final = (
     "s21",
     "s9",

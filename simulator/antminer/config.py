@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from simulator.antminer.catalogue import AntminerModel, Generation
+from simulator.antminer.catalogue import AntminerProduct, Generation
 from simulator.antminer.process import OLD_SLEEP
 from simulator.pools import SLOTS, blank
 
@@ -38,7 +38,7 @@ class Write:
     """The process is restarted; otherwise it re-reads its file."""
 
 
-def factory_config(model: AntminerModel) -> Conf:
+def factory_config(model: AntminerProduct) -> Conf:
     """The file as it is after a factory reset: three empty pools."""
     conf: Conf = {"pools": [blank() for _ in range(SLOTS)]}
     if model.generation is Generation.NEW_GOD:
@@ -64,7 +64,7 @@ def factory_config(model: AntminerModel) -> Conf:
     return conf
 
 
-def config_text(conf: Conf, model: AntminerModel) -> str:
+def config_text(conf: Conf, model: AntminerProduct) -> str:
     """The file as get_miner_conf.cgi prints it."""
     if model.late_config:
         keys = LATE_KEYS + (("bitmain-user-ip-cat",) if model.ip_cat else ())
@@ -86,7 +86,7 @@ def mode_of(conf: Conf) -> int:
 def write_new(
     conf: Conf,
     body: bytes,
-    model: AntminerModel,
+    model: AntminerProduct,
     *,
     mode_as_string: bool = False,
     few_pools_refused: bool = False,
@@ -151,7 +151,7 @@ def write_new(
     )
 
 
-def form_fields(model: AntminerModel) -> list[str]:
+def form_fields(model: AntminerProduct) -> list[str]:
     """The fields of the old generation's form, in the only order its script knows."""
     fields = [f"pool{slot}{part}" for slot in (1, 2, 3) for part in ("url", "user", "pw")]
     fields += ["nobeeper", "notempoverctrl", "fan_switch", "fan_value", "freq"]
@@ -162,7 +162,7 @@ def form_fields(model: AntminerModel) -> list[str]:
     return fields
 
 
-def write_old(conf: Conf, body: bytes, model: AntminerModel) -> Write:
+def write_old(conf: Conf, body: bytes, model: AntminerProduct) -> Write:
     """set_miner_conf.cgi of the old generation: values count by position, names do not."""
     values = [part.partition("=")[2] for part in body.decode("latin-1").strip().split("&")]
     names = form_fields(model)
@@ -204,7 +204,7 @@ def write_old(conf: Conf, body: bytes, model: AntminerModel) -> Write:
     )
 
 
-def _old_rest(model: AntminerModel) -> Conf:
+def _old_rest(model: AntminerProduct) -> Conf:
     rest: Conf = {"bitmain-use-vil": True}
     if OLD_SLEEP in model.modes:
         rest["bitmain-work-mode"] = "0"
@@ -244,7 +244,7 @@ def _filled(pools: list[Any]) -> int:
     return sum(1 for pool in pools if isinstance(pool, dict) and pool.get("url"))
 
 
-def _asked_mode(asked: dict[str, Any], model: AntminerModel) -> str | None:
+def _asked_mode(asked: dict[str, Any], model: AntminerProduct) -> str | None:
     value = asked.get("miner-mode")
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None

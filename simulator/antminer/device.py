@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from simulator.antminer import firmware
-from simulator.antminer.catalogue import AntminerModel, Generation
+from simulator.antminer.catalogue import AntminerProduct, Generation
 from simulator.antminer.config import Conf, factory_config, mode_of
 from simulator.antminer.mailbox import Mailbox
 from simulator.antminer.process import MinerProcess
@@ -34,7 +34,7 @@ class AntminerDevice(Miner):
     boot_s = 45.0
     pool_up_s = 10.0
 
-    def __init__(self, spec: AntminerModel, place: DevicePlace) -> None:
+    def __init__(self, spec: AntminerProduct, place: DevicePlace) -> None:
         super().__init__(place, board_slots=len(spec.chains))
         self.spec = spec
         self.key, self.model, self.generation = spec.key, spec.name, spec.generation.value

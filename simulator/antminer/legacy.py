@@ -9,7 +9,7 @@ import msgspec
 
 from simulator.antminer.catalogue import Generation, Shape
 from simulator.antminer.layouts import stats_row
-from simulator.antminer.pools import AntminerPoolSlot, pool_states
+from simulator.antminer.pools import AntminerSlotState, pool_states
 from simulator.antminer.process import SHARE_DIFFICULTY
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _pools(miner: AntminerDevice) -> Reply:
     return _whole(miner, 7, f"{len(rows)} Pool(s)", "POOLS", rows)
 
 
-def _pool(miner: AntminerDevice, index: int, pool: AntminerPoolSlot) -> dict[str, Any]:
+def _pool(miner: AntminerDevice, index: int, pool: AntminerSlotState) -> dict[str, Any]:
     active = pool.active
     accepted = miner.process.accepted() if active else 0
     rejected = miner.process.rejected() if active else 0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class AntminerPoolSlot:
+class AntminerSlotState:
     """One pool slot as the running process sees it."""
 
     url: str
@@ -26,7 +26,7 @@ class AntminerPoolSlot:
         return self.url.partition("://")[2].partition(":")[0] or self.url.partition(":")[0]
 
 
-def pool_states(miner: AntminerDevice) -> list[AntminerPoolSlot]:
+def pool_states(miner: AntminerDevice) -> list[AntminerSlotState]:
     """All slots: the first pool alive is the active one."""
     alive = [miner.reaches(pool) for pool in miner.live_pools]
     active = alive.index(True) if True in alive else None
@@ -38,15 +38,15 @@ def pool_states(miner: AntminerDevice) -> list[AntminerPoolSlot]:
 
 def _state(
     miner: AntminerDevice, pool: dict[str, str], *, alive: bool, active: bool
-) -> AntminerPoolSlot:
+) -> AntminerSlotState:
     user = pool["user"]
     if str(miner.conf.get("bitmain-user-ip-cat", "0")) == "1" and user:
         user = f"{user}.{miner.ip.replace('.', 'x')}"
     if not pool["url"]:
         dead = "Dead" if miner.spec.generation is Generation.OLD else "Deed"
-        return AntminerPoolSlot("", user, dead, active=False, last_share="0")
+        return AntminerSlotState("", user, dead, active=False, last_share="0")
     shares = active and miner.process.accepted() > 0
-    return AntminerPoolSlot(
+    return AntminerSlotState(
         url=pool["url"],
         user=user,
         status="Alive" if alive else _dead_word(miner),

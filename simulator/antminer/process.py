@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from simulator.antminer.catalogue import AntminerModel, Generation
+from simulator.antminer.catalogue import AntminerProduct, Generation
 from simulator.clock import DeviceClock
 from simulator.process import MiningProcess
 
@@ -29,7 +29,7 @@ class MinerProcess(MiningProcess):
     ramp_s = 240.0
     shares_per_s = 0.19
 
-    def __init__(self, model: AntminerModel, clock: DeviceClock, seed: random.Random) -> None:
+    def __init__(self, model: AntminerProduct, clock: DeviceClock, seed: random.Random) -> None:
         super().__init__(model.hashrate_hs, len(model.chains), clock, seed)
         self.model = model
         self.running_mode = NORMAL
@@ -99,6 +99,6 @@ class MinerProcess(MiningProcess):
         return int(self.model.fan_rpm * level * (1 + 0.01 * slot)) // 60 * 60
 
 
-def sleep_mode(model: AntminerModel) -> int:
+def sleep_mode(model: AntminerProduct) -> int:
     """The number this generation sleeps by."""
     return OLD_SLEEP if model.generation is Generation.OLD else SLEEP

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.antminer.catalogue import AntminerModel
+from simulator.antminer.catalogue import AntminerProduct
 from simulator.faults import Faults
 
 _THS = 1e12
@@ -11,7 +11,7 @@ _THS = 1e12
 class Units:
     """Turns H/s into the figures of one miner. The legacy and the new replies count differently."""
 
-    def __init__(self, spec: AntminerModel, faults: Faults) -> None:
+    def __init__(self, spec: AntminerProduct, faults: Faults) -> None:
         self._spec = spec
         self._faults = faults
 

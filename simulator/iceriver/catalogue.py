@@ -28,7 +28,7 @@ class Variant(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IceriverModel:
+class IceriverProduct:
     """One model with one firmware."""
 
     key: str
@@ -89,7 +89,7 @@ def next_build(build: str) -> str:
     return f"{build[: found.start()]}{number}{found.group(2)}"
 
 
-_KS3M: Final = IceriverModel(
+_KS3M: Final = IceriverProduct(
     key="ks3m",
     name="KS3M",
     build="5977449",
@@ -103,7 +103,7 @@ _KS3M: Final = IceriverModel(
     lists_chips=True,
     clock_off_s=-3 * 31_557_600,
 )
-_KS5L: Final = IceriverModel(
+_KS5L: Final = IceriverProduct(
     key="ks5l",
     name="KS5L",
     build="ICM168_3_2_10",
@@ -116,7 +116,7 @@ _KS5L: Final = IceriverModel(
     lists_chips=True,
     quirks=("gateway_glued", "temp_flag_low"),
 )
-_KS0: Final = IceriverModel(
+_KS0: Final = IceriverProduct(
     key="ks0",
     name="KS0",
     build="0627_v1",
@@ -296,7 +296,7 @@ _EXO: Final = replace(
     quirks=(),
 )
 
-MODELS: Final[dict[str, IceriverModel]] = {
+MODELS: Final[dict[str, IceriverProduct]] = {
     model.key: model
     for model in (
         _KS0,

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Final
 
 from simulator.device import DevicePlace
 from simulator.iceriver import factory, firmware
-from simulator.iceriver.catalogue import IceriverModel, Variant, next_build
+from simulator.iceriver.catalogue import IceriverProduct, Variant, next_build
 from simulator.iceriver.memory import WebMemory
 from simulator.iceriver.process import MODES, Hasher
 from simulator.miner import Miner
 from simulator.orders import Order, Reaction
-from simulator.pools import Pool, PoolSlot, pool_states, working_pools
+from simulator.pools import Pool, SlotState, pool_states, working_pools
 
 _DAEMON_START_S: Final = 30.0
 """From the boot on until the daemon listens."""
@@ -27,7 +27,7 @@ class IceriverDevice(Miner):
     boot_s = 45.0  # the start script of the web server alone sleeps for most of that
     pool_up_s = 8.0
 
-    def __init__(self, spec: IceriverModel, place: DevicePlace) -> None:
+    def __init__(self, spec: IceriverProduct, place: DevicePlace) -> None:
         super().__init__(place, board_slots=spec.boards)
         self.spec = spec
         self.key, self.model, self.firmware = spec.key, spec.name, spec.firmware
@@ -117,7 +117,7 @@ class IceriverDevice(Miner):
             rpms[0] = 0
         return [*rpms, *(0 for _ in range(4 - len(rpms)))]
 
-    def pool_states(self) -> list[PoolSlot]:
+    def pool_states(self) -> list[SlotState]:
         """All three slots."""
         hasher = self.hasher
         return pool_states(
@@ -296,7 +296,7 @@ class ForeignIceriverDevice(IceriverDevice):
 
     foreign: ClassVar[bool] = True
 
-    def __init__(self, spec: IceriverModel, place: DevicePlace) -> None:
+    def __init__(self, spec: IceriverProduct, place: DevicePlace) -> None:
         super().__init__(spec, place)
         self.generation = spec.firmware if spec.firmware == "pbfarmer" else None
         self.tapped = True

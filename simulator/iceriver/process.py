@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from simulator.clock import DeviceClock
-from simulator.iceriver.catalogue import IceriverModel
+from simulator.iceriver.catalogue import IceriverProduct
 from simulator.physics import board_strengths, toward
 
 MODES: Final = ("normal", "sleep")
@@ -38,7 +38,7 @@ class _Leg:
 class Hasher:
     """Counts from its own start. Asleep it is up, and hashes nothing."""
 
-    def __init__(self, model: IceriverModel, clock: DeviceClock, seed: random.Random) -> None:
+    def __init__(self, model: IceriverProduct, clock: DeviceClock, seed: random.Random) -> None:
         self.model = model
         self.overheated = False
         self.barren = False

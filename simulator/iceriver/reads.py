@@ -10,7 +10,7 @@ from simulator.iceriver.process import LONG_S, POINTS, SHORT_S
 
 if TYPE_CHECKING:
     from simulator.iceriver.device import IceriverDevice
-    from simulator.pools import PoolSlot
+    from simulator.pools import SlotState
 
 Ret = dict[str, Any]
 _DIFFICULTY: Final = 140_737.49
@@ -101,7 +101,7 @@ def _pools(miner: IceriverDevice) -> Ret:
     return {"pools": [_pool(pool) for pool in miner.pool_states()]}
 
 
-def _pool(pool: PoolSlot) -> Ret:
+def _pool(pool: SlotState) -> Ret:
     return {
         "no": pool.index + 1,
         "addr": pool.url,

@@ -21,7 +21,7 @@ class Dialect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WhatsminerModel:
+class WhatsminerProduct:
     """One model with one firmware."""
 
     key: str
@@ -69,7 +69,7 @@ class WhatsminerModel:
         return self.dialect in (Dialect.COMPAT, Dialect.V3)
 
 
-_M20S_LEGACY: Final = WhatsminerModel(
+_M20S_LEGACY: Final = WhatsminerProduct(
     key="m20s-legacy",
     name="M20SV10",
     dialect=Dialect.LEGACY,
@@ -143,7 +143,7 @@ _M31S: Final = replace(
     frequency=438,
     chip="HP2A02-20021812 BINV02-193002B",
 )
-_M30S: Final = WhatsminerModel(
+_M30S: Final = WhatsminerProduct(
     key="m30s",
     name="M30SVE40",
     dialect=Dialect.V2,
@@ -186,7 +186,7 @@ _M56S: Final = replace(
     psu="P563B",
     frequency=560,
 )
-_M60S: Final = WhatsminerModel(
+_M60S: Final = WhatsminerProduct(
     key="m60s",
     name="M60S_VK40",
     dialect=Dialect.V3,
@@ -264,7 +264,7 @@ _COMPAT: Final = replace(
     shows_reason=False,
 )
 
-MODELS: Final[dict[str, WhatsminerModel]] = {
+MODELS: Final[dict[str, WhatsminerProduct]] = {
     model.key: model
     for model in (
         _M3,

@@ -11,7 +11,7 @@ from simulator.whatsminer.catalogue import Dialect
 from simulator.whatsminer.process import SHARE_DIFFICULTY
 
 if TYPE_CHECKING:
-    from simulator.pools import PoolSlot
+    from simulator.pools import SlotState
     from simulator.whatsminer.device import WhatsminerDevice
 
 Reply = dict[str, Any]
@@ -321,7 +321,7 @@ def _older(miner: WhatsminerDevice) -> Reply:
     return row | history | {"Error Code Count": len(codes)}
 
 
-def _pool_row(miner: WhatsminerDevice, pool: PoolSlot, first: int) -> Reply:
+def _pool_row(miner: WhatsminerDevice, pool: SlotState, first: int) -> Reply:
     host = pool.url.partition("://")[2].partition(":")[0]
     rejected = round(100 * pool.rejected / pool.accepted, 4) if pool.accepted else 0.0
     return {

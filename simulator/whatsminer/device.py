@@ -9,11 +9,11 @@ from typing import Any, Final
 from simulator.device import DevicePlace
 from simulator.miner import Miner
 from simulator.orders import Order, Reaction
-from simulator.pools import SLOTS, Pool, PoolSlot, blank, pool_states, working_pools
+from simulator.pools import SLOTS, Pool, SlotState, blank, pool_states, working_pools
 from simulator.supervisor import Supervisor
 from simulator.whatsminer import firmware, tokens
 from simulator.whatsminer.accounts import Accounts
-from simulator.whatsminer.catalogue import Dialect, WhatsminerModel
+from simulator.whatsminer.catalogue import Dialect, WhatsminerProduct
 from simulator.whatsminer.health import ErrorCodes
 from simulator.whatsminer.process import POWER_OF_MODE, Btminer
 from simulator.whatsminer.settings import Led, factory_settings
@@ -33,7 +33,7 @@ class WhatsminerDevice(Miner):
     boot_s = 40.0
     pool_up_s = 8.0
 
-    def __init__(self, spec: WhatsminerModel, place: DevicePlace) -> None:
+    def __init__(self, spec: WhatsminerProduct, place: DevicePlace) -> None:
         super().__init__(place, board_slots=spec.boards)
         self.spec = spec
         self.key, self.model = spec.key, spec.name
@@ -155,7 +155,7 @@ class WhatsminerDevice(Miner):
     def limit_w(self) -> int:
         return int(self.settings["power_limit"] or self.spec.power_limit_w)
 
-    def pool_states(self) -> list[PoolSlot]:
+    def pool_states(self) -> list[SlotState]:
         """The pools the process runs with; empty slots are left out."""
         process = self.process
         found = pool_states(
@@ -163,7 +163,7 @@ class WhatsminerDevice(Miner):
         )
         return [pool for pool in found if pool.url]
 
-    def last_share(self, pool: PoolSlot) -> int:
+    def last_share(self, pool: SlotState) -> int:
         """When that pool took the last one, unix seconds; 0 for never."""
         return self.unix() - self.unix() % 7 if pool.active and pool.accepted > 0 else 0
 

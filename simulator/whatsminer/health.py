@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from simulator.faults import Faults
 from simulator.pools import Pool
-from simulator.whatsminer.catalogue import WhatsminerModel
+from simulator.whatsminer.catalogue import WhatsminerProduct
 
 _LOCAL: Final = timezone(timedelta(hours=8))  # the factory's time zone, CST-8
 _FLOOD: Final = 400
@@ -16,7 +16,7 @@ _FLOOD: Final = 400
 class ErrorSource(Protocol):
     """What a device is judged by."""
 
-    spec: WhatsminerModel
+    spec: WhatsminerProduct
     faults: Faults
     live_pools: list[Pool]
     high_failed: bool

@@ -7,7 +7,7 @@ from typing import Final
 
 from simulator.clock import DeviceClock
 from simulator.process import MiningProcess
-from simulator.whatsminer.catalogue import WhatsminerModel
+from simulator.whatsminer.catalogue import WhatsminerProduct
 
 MODES: Final = ("low", "normal", "high")
 RATE_OF_MODE: Final = {"low": 0.76, "normal": 1.0, "high": 1.1}
@@ -24,7 +24,7 @@ class Btminer(MiningProcess):
     ramp_s = 420.0
     shares_per_s = 0.21
 
-    def __init__(self, model: WhatsminerModel, clock: DeviceClock, seed: random.Random) -> None:
+    def __init__(self, model: WhatsminerProduct, clock: DeviceClock, seed: random.Random) -> None:
         super().__init__(model.hashrate_hs, model.boards, clock, seed)
         self.model = model
         self.mode = "normal"

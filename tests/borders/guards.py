@@ -629,22 +629,22 @@ def _miners() -> Iterator[Guard]:
     yield Guard(
         "the asset status decides whether there is a change",
         "cloud/nonce/planning.py",
-        'return "no_change" if row["asset_status"] == params.status else None',
-        'return "no_change" if row["ops_status"] == ops_status_of(params.status) else None',
+        'return "no_change" if row.asset_status == params.status else None',
+        'return "no_change" if row.ops_status == ops_status_of(params.status) else None',
         f"{books}the_last_asset_status_is_told_beside_the_published_words",
     )
     yield Guard(
         "a light is on by a look that asked for it",
         "cloud/nonce/planning.py",
-        '_is_current(row, row["slow_read_at"], recent, now)',
-        '_is_current(row, row["last_read_at"], recent, now)',
+        "_is_current(row, row.slow_read_at, recent, now)",
+        "_is_current(row, row.last_read_at, recent, now)",
         f"{skips}a_light_is_as_wished_only_by_a_reading_that_looked_at_it",
     )
     yield Guard(
         "an old refusal of the login skips no task",
         "cloud/nonce/planning.py",
-        '_is_young(row, row["auth_failed_at"], now)',
-        'row["auth_failed_at"] is not None',
+        "_is_young(row, row.auth_failed_at, now)",
+        "row.auth_failed_at is not None",
         f"{skips}a_miner_that_refuses_the_login_shows_it_and_gets_no_task_while_that_is_news",
     )
     yield Guard(
@@ -671,14 +671,14 @@ def _miners() -> Iterator[Guard]:
     yield Guard(
         "a deleted miner that comes back says so",
         "cloud/store/miners/readings.py",
-        '        returned = Return(row, row["deleted_at"])\n',
+        "        returned = Return(row, deleted_at)\n",
         "",
         f"{books}a_deleted_miner_that_comes_back_says_so_in_an_event",
     )
     yield Guard(
         "what we put away ourselves comes back without a word",
         "cloud/store/miners/returns.py",
-        'if not each.stands_for_an_address or (each.row["id"], each.deleted_at) in deletions',
+        "if not each.stands_for_an_address or (each.row.id, each.deleted_at) in deletions",
         "if True",
         f"{books}a_record_that_was_put_away_for_a_mac_comes_back_without_an_event",
     )
@@ -692,7 +692,7 @@ def _miners() -> Iterator[Guard]:
     yield Guard(
         "the host is shown as its last heartbeat told it",
         "cloud/nonce/sites.py",
-        '(last := sessions.last_beat(row["id"])) is not None',
+        "(last := sessions.last_beat(row.id)) is not None",
         "(last := None) is not None",
         f"{books}the_host_of_an_agent_is_as_young_as_its_heartbeat_however_often_it_claims",
     )
@@ -704,8 +704,8 @@ def _login() -> Iterator[Guard]:
     yield Guard(
         "a refused login is the reason before a MAC that is told only after it",
         "cloud/nonce/planning.py",
-        'if row["unstable_reason"] == DUPLICATE_MAC:',
-        'if row["unstable_reason"]:',
+        "if row.unstable_reason == DUPLICATE_MAC:",
+        "if row.unstable_reason:",
         f"{skips}a_refused_login_is_the_reason_before_a_mac_that_is_told_only_after_it",
     )
     yield Guard(
@@ -718,7 +718,7 @@ def _login() -> Iterator[Guard]:
     yield Guard(
         "a look that needs no login shows not that it is taken again",
         "cloud/store/miners/readings.py",
-        'return needs_none and named["auth_failed_at"] is not None',
+        "return needs_none and named.auth_failed_at is not None",
         "return False",
         f"{skips}what_refuses_the_login_at_the_address_of_a_known_miner_is_told_of_that_one",
     )
@@ -732,7 +732,7 @@ def _login() -> Iterator[Guard]:
     yield Guard(
         "a miner that another agent knows is not told of",
         "cloud/store/miners/readings.py",
-        '        and row["agent_id"] == agent_id\n',
+        "        and row.agent_id == agent_id\n",
         "",
         f"{skips}where_no_miner_is_known_one_that_refuses_the_login_has_its_own_record",
     )

@@ -49,10 +49,10 @@ def test_a_start_with_a_package_of_another_installation_is_refused(
 ) -> None:
     ran = started(command, "--version", path=[elsewhere, ROOT])
     place = {True: elsewhere, False: ROOT}
-    strange = (elsewhere / ours).is_dir()  # which of the two is the other's
+    is_theirs = (elsewhere / ours).is_dir()  # which of the two is the other's
     assert ran.returncode == 1
-    assert f"its package {ours} is in {place[strange]}" in ran.stderr
-    assert f"but {other} is in {place[not strange]}" in ran.stderr
+    assert f"its package {ours} is in {place[is_theirs]}" in ran.stderr
+    assert f"but {other} is in {place[not is_theirs]}" in ran.stderr
     assert ran.stdout == "" and ran.stderr.count("\n") == 1
 
 

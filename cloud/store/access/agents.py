@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import Store, chunks
 from cloud.store.ids import new_agent_token, new_uuid, secret_hash
+from cloud.store.schema.rows import AgentRow, read_row
 from cloud.store.schema.tables import agents, enroll_codes, farms, tasks, workspaces
 from cloud.store.tasks.settle import lost_result, settle
 from contract.link import ON_SITE, EnrollReply, EnrollRequest, Heartbeat, Settings
@@ -23,7 +24,7 @@ LOST = (
 )
 
 
-async def find_agent(store: Store, token: str) -> dict[str, Any] | None:
+async def find_agent(store: Store, token: str) -> AgentRow | None:
     """The agent that holds this token; None if it is unknown or revoked."""
     query = (
         agents.select()
@@ -35,8 +36,7 @@ async def find_agent(store: Store, token: str) -> dict[str, Any] | None:
         )
     )
     async with store.read() as connection:
-        row = (await connection.execute(query)).mappings().first()
-    return dict(row) if row else None
+        return read_row(AgentRow, await connection.execute(query))
 
 
 async def enroll(store: Store, request: EnrollRequest, now: datetime) -> EnrollReply | None:
@@ -136,7 +136,7 @@ async def persist_heartbeat(
 
 async def adopt_journal(
     store: Store,
-    agent: dict[str, Any],
+    agent: AgentRow,
     journal_id: str,
     last_seq: int,
     now: datetime,
@@ -148,8 +148,8 @@ async def adopt_journal(
     """
     async with store.write() as connection:
         held = (
-            tasks.c.farm_id == agent["farm_id"],
-            tasks.c.agent_id == agent["id"],
+            tasks.c.farm_id == agent.farm_id,
+            tasks.c.agent_id == agent.id,
             tasks.c.ended_at.is_(None),
             tasks.c.journal_id.is_not(None),
             tasks.c.journal_id != journal_id,
@@ -159,7 +159,7 @@ async def adopt_journal(
         await connection.execute(tasks.update().where(*held).values(journal_id=journal_id))
         await connection.execute(
             agents.update()
-            .where(agents.c.id == agent["id"])
+            .where(agents.c.id == agent.id)
             .values(
                 journal_id=journal_id,
                 last_seq=last_seq,
@@ -171,7 +171,7 @@ async def adopt_journal(
 
 
 async def give_up(
-    store: Store, agent: dict[str, Any], journal_id: str, task_ids: Sequence[str], now: datetime
+    store: Store, agent: AgentRow, journal_id: str, task_ids: Sequence[str], now: datetime
 ) -> int:
     """Tasks that this journal began, or that arose with it, and does not hold any more: it was put back from a copy."""
     ended = 0
@@ -179,8 +179,8 @@ async def give_up(
         for some in chunks(task_ids):
             rule = sa.and_(
                 tasks.c.id.in_(some),
-                tasks.c.farm_id == agent["farm_id"],
-                tasks.c.agent_id == agent["id"],
+                tasks.c.farm_id == agent.farm_id,
+                tasks.c.agent_id == agent.id,
                 tasks.c.journal_id == journal_id,
                 tasks.c.ended_at.is_(None),
                 sa.or_(tasks.c.pending_at.is_not(None), tasks.c.epoch == ON_SITE),
@@ -216,11 +216,11 @@ async def _settle_lost(connection: AsyncConnection, rule: Any, now: datetime) ->
     return len(found)
 
 
-def settings_of(agent: dict[str, Any]) -> Settings:
+def settings_of(agent: AgentRow) -> Settings:
     """What the operator set for this agent. Keys this version does not know are left out."""
     known = {
         key: value
-        for key, value in (agent["settings"] or {}).items()
+        for key, value in (agent.settings or {}).items()
         if key in ("auto_scan_s", "poll_interval_s", "read_only")
     }
-    return Settings(rev=agent["settings_rev"], ranges=tuple(agent["ranges"] or ()), **known)
+    return Settings(rev=agent.settings_rev, ranges=tuple(agent.ranges or ()), **known)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from cloud.store.engine import Store
 from cloud.store.ids import secret_hash
+from cloud.store.schema.rows import KeyRow, read_row
 from cloud.store.schema.tables import api_keys, workspaces
 
 
-async def find_key(store: Store, secret: str, now: datetime) -> dict[str, Any] | None:
+async def find_key(store: Store, secret: str, now: datetime) -> KeyRow | None:
     """The row of a key that is valid now; None for one that is unknown, expired or revoked."""
     query = (
         api_keys.select()
@@ -22,7 +22,7 @@ async def find_key(store: Store, secret: str, now: datetime) -> dict[str, Any] |
         )
     )
     async with store.read() as connection:
-        row = (await connection.execute(query)).mappings().first()
-    if row is None or (row["expires_at"] is not None and row["expires_at"] <= now):
+        key = read_row(KeyRow, await connection.execute(query))
+    if key is None or (key.expires_at is not None and key.expires_at <= now):
         return None
-    return dict(row)
+    return key

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import sqlalchemy as sa
 
-from cloud.store.engine import Store, chunks, rows
+from cloud.store.engine import Store, chunks
 from cloud.store.filters import Condition, accepted, matches
+from cloud.store.schema.rows import AgentRow, FarmRow, read_row, read_rows
 from cloud.store.schema.tables import agents, farms
 from contract.nonce import EnumFilter, Page
 
 
-async def list_farms(
-    store: Store, workspace_id: str, page: Page
-) -> tuple[list[dict[str, Any]], int]:
+class ListedAgent(AgentRow, kw_only=True):
+    """An agent with the name of its farm."""
+
+    farm_name: str | None
+
+
+async def list_farms(store: Store, workspace_id: str, page: Page) -> tuple[list[FarmRow], int]:
     """One page of the farms of a workspace, oldest first, and how many there are."""
     mine = farms.c.workspace_id == workspace_id
     query = sa.select(farms).where(mine).order_by(farms.c.created_at, farms.c.id)
     async with store.read() as connection:
         total = await connection.scalar(sa.select(sa.func.count()).select_from(farms).where(mine))
         found = await connection.execute(query.limit(page.size).offset(page.sql_offset))
-        return rows(found), total or 0
+        return read_rows(FarmRow, found), total or 0
 
 
-async def farm_of(store: Store, workspace_id: str, farm_id: str) -> dict[str, Any] | None:
+async def farm_of(store: Store, workspace_id: str, farm_id: str) -> FarmRow | None:
     """The farm, if it exists in this workspace."""
     query = sa.select(farms).where(farms.c.id == farm_id, farms.c.workspace_id == workspace_id)
     async with store.read() as connection:
-        found = rows(await connection.execute(query))
-    return found[0] if found else None
+        return read_row(FarmRow, await connection.execute(query))
 
 
 async def list_agents(
@@ -41,8 +44,8 @@ async def list_agents(
     is_online: Callable[[str, float | None], bool],
     farm_id: EnumFilter | None = None,
     status: EnumFilter | None = None,
-) -> tuple[list[dict[str, Any]], int]:
-    """One page of the agents of a workspace with `farm_name`, oldest first, and how many match.
+) -> tuple[list[ListedAgent], int]:
+    """One page of the agents of a workspace, oldest first, and how many match.
 
     `is_online` is asked with an agent's id and its stored `last_online_cloud_s`: who is there is known in memory only.
     """
@@ -62,7 +65,7 @@ async def list_agents(
             if status is None
             or accepted(["online" if is_online(id_, stamp) else "offline"], status)
         ]
-        found: list[dict[str, Any]] = []
+        found: list[ListedAgent] = []
         for some in chunks(ids[page.offset : page.offset + page.size]):
             query = (
                 sa.select(agents, farms.c.name.label("farm_name"))
@@ -70,5 +73,5 @@ async def list_agents(
                 .where(agents.c.id.in_(some))
                 .order_by(*order)
             )
-            found += rows(await connection.execute(query))
+            found += read_rows(ListedAgent, await connection.execute(query))
         return found, len(ids)

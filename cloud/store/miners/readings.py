@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -16,10 +17,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.anomalies import flags_of, health_of, power_w
-from cloud.store.engine import Store, chunks, rows
+from cloud.store.engine import Store, chunks
 from cloud.store.growth import Growth
 from cloud.store.ids import new_miner_id
 from cloud.store.miners.returns import BY_ADDRESS, Return, tell_returns
+from cloud.store.schema.rows import AgentRow, MinerRow, read_rows
 from cloud.store.schema.tables import agents, miners, reading_batches
 from contract.clock import from_text
 from contract.errors import ErrorCode
@@ -50,9 +52,11 @@ _NOT_CHANGED: Final = frozenset(  # by a reading: these are the operator's or st
     }
 )
 _READ: Final = tuple(column.name for column in miners.c if column.name not in _NOT_CHANGED)
-_COLUMNS: Final = (
-    *(miners.c[name] for name in ("id", "farm_id", "workspace_id", "asset_status", "ops_status")),
-    *(miners.c[name] for name in _READ),
+
+
+# What only operators write is not read here.
+_COLUMNS: Final = tuple(
+    column for column in miners.c if column.name not in {"comment", "tags", "rack", "position"}
 )
 
 
@@ -69,7 +73,7 @@ class StoredReading:
 
 async def apply_readings(
     store: Store,
-    agent: dict[str, Any],
+    agent: AgentRow,
     request: ReadingsRequest,
     now: datetime,
     cloud_s: float,
@@ -81,23 +85,22 @@ async def apply_readings(
     Raises ValueError for a time or an address that is none.
     """
     looks = [_look(reading, now) for reading in request.readings]
-    farm = {"farm_id": agent["farm_id"], "workspace_id": agent["workspace_id"]}
-    new: dict[str, dict[str, Any]] = {}
+    new: dict[str, MinerRow] = {}
     left_out = 0
     async with store.write() as connection:
-        batch = {"agent_id": agent["id"], "run_id": request.run_id, "seq": request.seq}
+        batch = {"agent_id": agent.id, "run_id": request.run_id, "seq": request.seq}
         seen = await connection.execute(
             sa.select(reading_batches.c.seq).where(
                 *(reading_batches.c[name] == value for name, value in batch.items())
             )
         )
         duplicate = seen.first() is not None
-        known = await _known(connection, agent["farm_id"], looks)
+        known = await _known(connection, agent.farm_id, looks)
         if not duplicate:
-            changed: dict[str, dict[str, Any]] = {}
+            changed: dict[str, MinerRow] = {}
             alone: set[str] = set()
             returns: list[Return] = []
-            standing = _standing(known.values(), agent["id"])
+            standing = _standing(known.values(), agent.id)
             room: int | None = None  # for new miners, once there is one
             for index, each in enumerate(looks):
                 look = looks[index] = _placed(each, known)
@@ -105,69 +108,65 @@ async def apply_readings(
                 named = None if look.mac else standing.get(look.ip)
                 if named is not None and _refuses_login(look, named):
                     _note_refusal(named, look, now)
-                    if named["identity"] not in new:
-                        changed[named["identity"]] = named
-                    if row is None or row["deleted_at"] is not None:
+                    if named.identity not in new:
+                        changed[named.identity] = named
+                    if row is None or row.deleted_at is not None:
                         continue  # it has no record beside that of the one that is known there
                 if row is None:
                     if not look.reading.ok:
                         continue  # an address that never answered is no miner yet
                     if room is None:
-                        room = await growth.new_miners(connection, agent["farm_id"])
+                        room = await growth.new_miners(connection, agent.farm_id)
                     if len(new) >= room:
                         left_out += 1
                         continue
-                    row = minted(look.identity, look.mac, farm, now)
+                    row = minted(look.identity, look.mac, agent.farm_id, agent.workspace_id, now)
                     known[look.identity] = new[look.identity] = row
                 elif look.identity not in new:
                     changed[look.identity] = row
-                before = row["unstable_reason"]
-                if (returned := refresh(row, look, agent["id"], now)) is not None:
+                before = row.unstable_reason
+                if (returned := refresh(row, look, agent.id, now)) is not None:
                     returns.append(returned)
                 if look.mac is not None and look.identity == look.mac and look.reading.ok:
                     _supersede(known, changed, look, now)
-                    standing |= _standing([row], agent["id"])
-                if before == DUPLICATE_MAC != row["unstable_reason"]:
+                    standing |= _standing([row], agent.id)
+                if before == DUPLICATE_MAC != row.unstable_reason:
                     alone.add(look.identity)
-            await _drop_twins(connection, agent["farm_id"], alone, known, changed, now)
+            await _drop_twins(connection, agent.farm_id, alone, known, changed, now)
             await write_miners(connection, new.values(), changed.values())
-            await tell_returns(connection, returns, now, agent["id"])
+            await tell_returns(connection, returns, now, agent.id)
             await connection.execute(
                 reading_batches.insert().values(received_cloud_s=cloud_s, **batch)
             )
             await connection.execute(
-                agents.update().where(agents.c.id == agent["id"]).values(last_updated_at=now)
+                agents.update().where(agents.c.id == agent.id).values(last_updated_at=now)
             )
-    growth.add_miners(agent["farm_id"], len(new), left_out)
+    growth.add_miners(agent.farm_id, len(new), left_out)
     keys: dict[str, MinerKey] = {}
     for look in looks:
         if row := known.get(look.identity):
-            keys[look.identity] = MinerKey(id=row["id"], mac=row["mac"], ip=look.ip)
+            keys[look.identity] = MinerKey(id=row.id, mac=row.mac, ip=look.ip)
     return ReadingsReply(state="duplicate" if duplicate else "ok", miners=tuple(keys.values()))
 
 
-def minted(identity: str, mac: str | None, farm: dict[str, str], now: datetime) -> dict[str, Any]:
-    """The row of a miner nobody knew, with an id of its own. `farm` holds its farm_id and workspace_id."""
-    row: dict[str, Any] = dict.fromkeys(_READ)
-    return (
-        row
-        | farm
-        | {
-            "id": new_miner_id(),
-            "identity": identity,
-            "mac": mac,
-            "serials": "",
-            "anomaly_flags": 0,
-            "health": 0,
-            "unstable_reason": None if mac else NO_MAC,
-            "tags": [],
-            "created_at": now,
-        }
+def minted(
+    identity: str, mac: str | None, farm_id: str, workspace_id: str, now: datetime
+) -> MinerRow:
+    """The row of a miner nobody knew, with an id of its own."""
+    return MinerRow(
+        id=new_miner_id(),
+        farm_id=farm_id,
+        workspace_id=workspace_id,
+        identity=identity,
+        mac=mac,
+        unstable_reason=None if mac else NO_MAC,
+        created_at=now,
+        updated_at=now,
     )
 
 
 def refresh(
-    row: dict[str, Any], look: StoredReading, agent_id: str | None, now: datetime
+    row: MinerRow, look: StoredReading, agent_id: str | None, now: datetime
 ) -> Return | None:
     """Put a look into the row of its miner. One from the past counts for the mean of the day only.
 
@@ -176,77 +175,74 @@ def refresh(
     reading = look.reading
     if reading.ok and reading.moving is not None:
         _count_hour(row, look.at, reading.moving.hashrate_hs, now)
-    seen_at = row["last_seen_at"]
+    seen_at = row.last_seen_at
     # One from a buffer: the past does not overwrite the present. A stamp in the future is from before our clock was set
     # back, and newer than nothing.
     if seen_at is not None and look.at < seen_at <= now:
         return None
     returned = None
-    if _came_back(row, look):
-        returned = Return(row, row["deleted_at"])
-        row["deleted_at"] = None
-    row |= {
-        "agent_id": agent_id,
-        "ip": look.ip or None,
-        "ip_number": _ip_number(look.ip),
-        "last_seen_at": look.at,
-        "last_ok": reading.ok,
-        "last_error": None if reading.ok else (reading.error or "")[:500],
-        "updated_at": now,
-    }
+    deleted_at = row.deleted_at
+    if deleted_at is not None and _came_back(row, look):
+        returned = Return(row, deleted_at)
+        row.deleted_at = None
+    row.agent_id = agent_id
+    row.ip, row.ip_number = look.ip or None, _ip_number(look.ip)
+    row.last_seen_at, row.last_ok = look.at, reading.ok
+    row.last_error = None if reading.ok else (reading.error or "")[:500]
+    row.updated_at = now
     for name in ("drivable", "interval_s", "raw"):
         if getattr(reading, name) is not None:
-            row[name] = getattr(reading, name)
+            setattr(row, name, getattr(reading, name))
     if reading.modes is not None:
-        row["modes"] = list(reading.modes)
+        row.modes = list(reading.modes)
     if reading.twin_ips:
-        row["unstable_reason"] = DUPLICATE_MAC
+        row.unstable_reason = DUPLICATE_MAC
     if reading.error == ErrorCode.AUTH_FAILED:
-        row["auth_failed_at"] = look.at
+        row.auth_failed_at = look.at
     if not reading.ok:
         return returned
     if reading.slow is not None or reading.slow_unchanged:
-        row["slow_read_at"] = look.at
+        row.slow_read_at = look.at
         if reading.error is None:
-            row["auth_failed_at"] = None  # for these facts one has to log in, if for any
+            row.auth_failed_at = None  # for these facts one has to log in, if for any
     if not reading.twin_ips:
-        row["unstable_reason"] = None if look.mac else NO_MAC
+        row.unstable_reason = None if look.mac else NO_MAC
     if look.identity.startswith(BY_ADDRESS):
-        row["mac"] = look.mac
-    row["last_read_at"] = look.at
+        row.mac = look.mac
+    row.last_read_at = look.at
     if reading.static is not None:
         take_static(row, reading.static)
     if reading.slow is not None:
-        row["slow"] = msgspec.to_builtins(reading.slow)
-        row["mode"] = reading.slow.mode
-        row["mode_preset"] = reading.slow.mode_preset
+        row.slow = msgspec.to_builtins(reading.slow)
+        row.mode = reading.slow.mode
+        row.mode_preset = reading.slow.mode_preset
     if reading.moving is not None:
-        row["moving"] = msgspec.to_builtins(reading.moving)
-        row["hashrate_hs"] = reading.moving.hashrate_hs
-        row["power_w"] = power_w(reading.moving, _record(row["slow"], Slow))
-        row["temp_c"] = _temperature(reading.moving)
+        row.moving = msgspec.to_builtins(reading.moving)
+        row.hashrate_hs = reading.moving.hashrate_hs
+        row.power_w = power_w(reading.moving, _record(row.slow, Slow))
+        row.temp_c = _temperature(reading.moving)
     _judge(row)
     return returned
 
 
-def take_static(row: dict[str, Any], static: Static) -> None:
+def take_static(row: MinerRow, static: Static) -> None:
     """Put what a miner is into its row."""
-    row["static"] = msgspec.to_builtins(static)
+    row.static = msgspec.to_builtins(static)
     for name in ("make", "model", "firmware", "firmware_version", "generation", "serial"):
-        row[name] = getattr(static, name)
-    row["hostname"], row["algorithm"] = static.hostname, static.algorithm
-    row["hashrate_ideal_hs"] = static.hashrate_ideal_hs
+        setattr(row, name, getattr(static, name))
+    row.hostname, row.algorithm = static.hostname, static.algorithm
+    row.hashrate_ideal_hs = static.hashrate_ideal_hs
     _judge(row)
 
 
 async def write_miners(
     connection: AsyncConnection,
-    new: Collection[dict[str, Any]],
-    changed: Collection[dict[str, Any]],
+    new: Collection[MinerRow],
+    changed: Collection[MinerRow],
 ) -> None:
     """Store rows, each as a whole but for what is the operator's."""
     if new:
-        await connection.execute(miners.insert(), list(new))
+        await connection.execute(miners.insert(), [msgspec.structs.asdict(row) for row in new])
     if changed:
         update = (
             miners.update()
@@ -254,7 +250,8 @@ async def write_miners(
             .values({name: sa.bindparam(f"b_{name}") for name in _READ})
         )
         values = [
-            {"b_id": row["id"]} | {f"b_{name}": row[name] for name in _READ} for row in changed
+            {"b_id": row.id} | {f"b_{name}": getattr(row, name) for name in _READ}
+            for row in changed
         ]
         await connection.execute(update, values)
 
@@ -280,91 +277,91 @@ def _interval_s(told_s: float) -> float:
     return float(f"{min(max(told_s, 1.0), INTERVAL_MAX_S):.2g}")
 
 
-def _placed(look: StoredReading, known: dict[str, dict[str, Any]]) -> StoredReading:
+def _placed(look: StoredReading, known: dict[str, MinerRow]) -> StoredReading:
     """Of several with one MAC, the one at the address of the record keeps it; each other is known by its address."""
     row = known.get(look.identity)
-    if row is None or row["ip"] not in look.reading.twin_ips:
+    if row is None or row.ip not in look.reading.twin_ips:
         return look
     return replace(look, identity=f"{BY_ADDRESS}{look.ip}")
 
 
 async def _known(
     connection: AsyncConnection, farm_id: str, looks: list[StoredReading]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, MinerRow]:
     of_farm = miners.c.farm_id == farm_id
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, MinerRow] = {}
     # Without a MAC the miner that is known at the address is wanted too, see _refuses_login.
     nameless = {_ip_number(look.ip) for look in looks if look.mac is None}
     for numbers in chunks(list(nameless)):
         query = sa.select(*_COLUMNS).where(of_farm, miners.c.ip_number.in_(numbers))
-        found |= {row["identity"]: row for row in rows(await connection.execute(query))}
+        found |= {row.identity: row for row in read_rows(MinerRow, await connection.execute(query))}
     # With a MAC the provisional row of its address is wanted too, see _supersede.
     wanted = sorted(
         {look.identity for look in looks} | {f"{BY_ADDRESS}{look.ip}" for look in looks}
     )
     for some in chunks(wanted):
         query = sa.select(*_COLUMNS).where(of_farm, miners.c.identity.in_(some))
-        found |= {row["identity"]: row for row in rows(await connection.execute(query))}
+        found |= {row.identity: row for row in read_rows(MinerRow, await connection.execute(query))}
     return found
 
 
-def _standing(known: Iterable[dict[str, Any]], agent_id: str) -> dict[str, dict[str, Any]]:
+def _standing(known: Iterable[MinerRow], agent_id: str) -> dict[str | None, MinerRow]:
     """By address, the miners with a MAC that this agent knows; of several at one the one seen there last."""
-    found = [
-        row
+    seen = [
+        (row.last_seen_at, row)
         for row in known
-        if row["identity"] == row["mac"]
-        and row["agent_id"] == agent_id
-        and row["deleted_at"] is None
-        and row["last_seen_at"] is not None
+        if row.identity == row.mac
+        and row.agent_id == agent_id
+        and row.deleted_at is None
+        and row.last_seen_at is not None
     ]
-    return {row["ip"]: row for row in sorted(found, key=lambda row: row["last_seen_at"])}
+    return {row.ip: row for _, row in sorted(seen, key=itemgetter(0))}
 
 
-def _refuses_login(look: StoredReading, named: dict[str, Any]) -> bool:
+def _refuses_login(look: StoredReading, named: MinerRow) -> bool:
     """Whether a look that brought no MAC met what refuses our login at the address of a miner known by its MAC, which
     many tell only after the login. A look that needs no login does not show that it is taken again.
     """
-    if look.ip != named["ip"] or named["deleted_at"] is not None:
+    if look.ip != named.ip or named.deleted_at is not None:
         return False
     if look.reading.error == ErrorCode.AUTH_FAILED:
         return True
     needs_none = look.reading.ok and look.reading.slow is None and not look.reading.slow_unchanged
-    return needs_none and named["auth_failed_at"] is not None
+    return needs_none and named.auth_failed_at is not None
 
 
-def _note_refusal(named: dict[str, Any], look: StoredReading, now: datetime) -> None:
+def _note_refusal(named: MinerRow, look: StoredReading, now: datetime) -> None:
     """All that is said of the known miner is that the login is refused at its address: it may be another one."""
     if look.reading.error != ErrorCode.AUTH_FAILED:
         return
-    for at in (named["last_seen_at"], named["auth_failed_at"]):
+    for at in (named.last_seen_at, named.auth_failed_at):
         if at is not None and look.at < at <= now:
             return  # one from a buffer, as in `refresh`
-    named["auth_failed_at"], named["updated_at"] = look.at, now
+    named.auth_failed_at, named.updated_at = look.at, now
 
 
-def _came_back(row: dict[str, Any], look: StoredReading) -> bool:
+def _came_back(row: MinerRow, look: StoredReading) -> bool:
     """A record the operator deleted stays deleted while its miner goes on answering; one that was away and is
     plugged in again returns. One known by its address alone stands for whatever answers there.
     """
-    if row["deleted_at"] is None or not look.reading.ok:
+    if not look.reading.ok:
         return False
-    if look.identity.startswith(BY_ADDRESS) or row["last_seen_at"] is None:
+    if look.identity.startswith(BY_ADDRESS) or row.last_seen_at is None:
         return True
-    return bool(look.at - row["last_seen_at"] > _AWAY)
+    return bool(look.at - row.last_seen_at > _AWAY)
 
 
 def _supersede(
-    known: dict[str, dict[str, Any]],
-    changed: dict[str, dict[str, Any]],
+    known: dict[str, MinerRow],
+    changed: dict[str, MinerRow],
     look: StoredReading,
     now: datetime,
 ) -> None:
     """The address had a provisional row from before its MAC was known, or was its alone: that one goes."""
     identity = f"{BY_ADDRESS}{look.ip}"
     row = known.get(identity)
-    if row is not None and row["deleted_at"] is None:
-        row["deleted_at"] = row["updated_at"] = now
+    if row is not None and row.deleted_at is None:
+        row.deleted_at = row.updated_at = now
         changed.setdefault(identity, row)
 
 
@@ -372,8 +369,8 @@ async def _drop_twins(
     connection: AsyncConnection,
     farm_id: str,
     macs: Collection[str],
-    known: dict[str, dict[str, Any]],
-    changed: dict[str, dict[str, Any]],
+    known: dict[str, MinerRow],
+    changed: dict[str, MinerRow],
     now: datetime,
 ) -> None:
     """Only one device has each of these MACs any more: the rows of the others go."""
@@ -385,34 +382,32 @@ async def _drop_twins(
             miners.c.identity.startswith(BY_ADDRESS),
             miners.c.deleted_at.is_(None),
         )
-        for found in rows(await connection.execute(query)):
-            row = known.setdefault(found["identity"], found)
-            if row["unstable_reason"] == DUPLICATE_MAC and row["deleted_at"] is None:
-                row["deleted_at"] = row["updated_at"] = now
-                changed[found["identity"]] = row
+        for found in read_rows(MinerRow, await connection.execute(query)):
+            row = known.setdefault(found.identity, found)
+            if row.unstable_reason == DUPLICATE_MAC and row.deleted_at is None:
+                row.deleted_at = row.updated_at = now
+                changed[found.identity] = row
 
 
-def _count_hour(
-    row: dict[str, Any], at: datetime, hashrate_hs: float | None, now: datetime
-) -> None:
+def _count_hour(row: MinerRow, at: datetime, hashrate_hs: float | None, now: datetime) -> None:
     if hashrate_hs is None or not 0 <= hashrate_hs <= _RATE_MAX_HS:
         return
     this, current = int(at.timestamp() // 3600), int(now.timestamp() // 3600)
-    hours = {hour: (total, looks) for hour, total, looks in row["hours"] or []}
+    hours = {hour: (total, looks) for hour, total, looks in row.hours or []}
     total, looks = hours.get(this, (0.0, 0))
     hours[this] = (total + hashrate_hs, looks + 1)
     kept = {hour: sums for hour, sums in sorted(hours.items()) if hour > current - _HOURS}
-    row["hours"] = [[hour, *sums] for hour, sums in kept.items()]
+    row.hours = [[hour, *sums] for hour, sums in kept.items()]
     # The mean of the hours' means, so that an hour looked at more often does not count more.
     means = [total / looks for total, looks in kept.values()]
-    row["hashrate_24h_hs"] = sum(means) / len(means) if means else None
+    row.hashrate_24h_hs = sum(means) / len(means) if means else None
 
 
-def _judge(row: dict[str, Any]) -> None:
-    row["serials"] = _serials(row)
-    moving, slow = _record(row["moving"], Moving), _record(row["slow"], Slow)
-    row["anomaly_flags"] = flags_of(moving, slow, _record(row["static"], Static))
-    row["health"] = health_of(moving, slow)
+def _judge(row: MinerRow) -> None:
+    row.serials = _serials(row)
+    moving, slow = _record(row.moving, Moving), _record(row.slow, Slow)
+    row.anomaly_flags = flags_of(moving, slow, _record(row.static, Static))
+    row.health = health_of(moving, slow)
 
 
 def _ip_number(ip: str) -> int | None:
@@ -430,8 +425,8 @@ def _temperature(moving: Moving) -> float | None:
     return moving.temp_outlet_c if moving.temp_board_c is None else moving.temp_board_c
 
 
-def _serials(row: dict[str, Any]) -> str:
-    static, moving = row["static"] or {}, row["moving"] or {}
+def _serials(row: MinerRow) -> str:
+    static, moving = row.static or {}, row.moving or {}
     found = [static.get("serial"), (static.get("psu") or {}).get("serial")]
     found += [board.get("serial") for board in moving.get("boards", ())]
     # Bars around each: an exact search is a search for the serial with its bars.

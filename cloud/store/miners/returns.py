@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import chunks
 from cloud.store.ids import new_uuid
+from cloud.store.schema.rows import MinerRow
 from cloud.store.schema.tables import miners, tasks
 from cloud.store.tasks import batches
 from contract.nonce import nonce_time
@@ -33,17 +34,17 @@ _COMMENT: Final = "Seen again after it was deleted: it is on the lists again"
 class Return:
     """A miner, by its row, and when it had been deleted."""
 
-    row: dict[str, Any]
+    row: MinerRow
     deleted_at: datetime
 
     @property
     def stands_for_an_address(self) -> bool:
-        return bool(self.row["identity"].startswith(BY_ADDRESS))
+        return bool(self.row.identity.startswith(BY_ADDRESS))
 
     @property
     def status(self) -> str:
         """What it was left as; a miner that nobody ever gave a status is in service."""
-        return self.row["asset_status"] or self.row["ops_status"] or AssetStatus.ONLINE.value
+        return self.row.asset_status or self.row.ops_status or AssetStatus.ONLINE.value
 
 
 async def tell_returns(
@@ -60,15 +61,15 @@ async def tell_returns(
             miners.update()
             .where(miners.c.id == sa.bindparam("b_id"), miners.c.asset_status.is_(None))
             .values(asset_status=status),
-            [{"b_id": each.row["id"]} for each in some],
+            [{"b_id": each.row.id} for each in some],
         )
         batch = _batch(status, some, now, agent_id)
         await batches.insert(connection, batch, [_task(batch, each, now) for each in some])
         for each in some:
             log.info(
                 "miner.returned",
-                miner=each.row["id"],
-                farm=each.row["farm_id"],
+                miner=each.row.id,
+                farm=each.row.farm_id,
                 deleted_at=nonce_time(each.deleted_at),
             )
 
@@ -76,10 +77,10 @@ async def tell_returns(
 async def _by_operators(connection: AsyncConnection, returns: Collection[Return]) -> list[Return]:
     """Those whose deletion is a task of theirs. Only records of an address are put away without one."""
     deletions: set[tuple[str, datetime]] = set()
-    ids = [each.row["id"] for each in returns if each.stands_for_an_address]
+    ids = [each.row.id for each in returns if each.stands_for_an_address]
     for some in chunks(ids):
         query = sa.select(tasks.c.miner_id, tasks.c.ended_at).where(
-            tasks.c.farm_id.in_({each.row["farm_id"] for each in returns}),
+            tasks.c.farm_id.in_({each.row.farm_id for each in returns}),
             tasks.c.miner_id.in_(some),
             tasks.c.name == TaskName.ASSET_DELETE,
         )
@@ -87,7 +88,7 @@ async def _by_operators(connection: AsyncConnection, returns: Collection[Return]
     return [
         each
         for each in returns
-        if not each.stands_for_an_address or (each.row["id"], each.deleted_at) in deletions
+        if not each.stands_for_an_address or (each.row.id, each.deleted_at) in deletions
     ]
 
 
@@ -97,8 +98,8 @@ def _batch(
     row = next(iter(returns)).row
     return {
         "id": new_uuid(),
-        "farm_id": row["farm_id"],
-        "workspace_id": row["workspace_id"],
+        "farm_id": row.farm_id,
+        "workspace_id": row.workspace_id,
         "task_name": TaskName.ASSET_UPDATE,
         "params": {"status": status, "comment": _COMMENT},
         "meta": {"origin": "returned"},
@@ -126,7 +127,7 @@ def _task(batch: dict[str, Any], returned: Return, now: datetime) -> dict[str, A
         "batch_id": batch["id"],
         "farm_id": batch["farm_id"],
         "workspace_id": batch["workspace_id"],
-        "miner_id": returned.row["id"],
+        "miner_id": returned.row.id,
         "name": TaskName.ASSET_UPDATE,
         "kind": SPECS[TaskName.ASSET_UPDATE].kind,
         "params": batch["params"],

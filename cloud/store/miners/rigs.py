@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.access.admin import NotThereError
-from cloud.store.engine import Store, chunks, rows
+from cloud.store.engine import Store, chunks
 from cloud.store.ids import new_uuid, secret_hash
 from cloud.store.miners.readings import StoredReading, minted, refresh, take_static, write_miners
 from cloud.store.miners.returns import Return, tell_returns
 from cloud.store.miners.search import REPORTS_ITSELF
+from cloud.store.schema.rows import MinerRow, RigRow, read_row, read_rows
 from cloud.store.schema.tables import farms, miners, rigs, workspaces
 from contract.clock import to_text
 from contract.link import MinerReading
@@ -33,19 +35,40 @@ from contract.texts import plain
 NAME_MIN: Final = 2  # characters, as the official server has it
 NAME_MAX: Final = 255
 _PREFIX_LENGTH: Final = 8
-_HIDDEN: Final = ("code_hash",)
 _OF_MINER: Final = (
     miners.c.id.label("miner_id"),
     miners.c.last_seen_at.label("last_log_at"),
-    miners.c.raw,  # what was said last: {"spec": ..., "log": ...} in MRM's own keys
+    miners.c.raw,
 )
+
+
+class ListedRig(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine without the hash of its code, with its miner and what it said last: `raw` is {"spec": ..., "log": ...}
+    in MRM's own keys.
+    """
+
+    id: str
+    farm_id: str
+    workspace_id: str
+    name: str
+    code_prefix: str
+    asic_expected: str
+    light_expected: str
+    expected_set_at: datetime | None
+    expected_set_by: str | None
+    activated_at: datetime | None
+    created_at: datetime
+    revoked_at: datetime | None
+    miner_id: str | None
+    last_log_at: datetime | None
+    raw: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
 class Log:
     """What a machine does: for its miner, and as it was said, in MRM's keys. `ip` may be empty."""
 
-    rig: dict[str, Any]
+    rig: RigRow
     moving: Moving
     slow: Slow
     ip: str
@@ -87,33 +110,32 @@ async def create_rig(
     return row, code
 
 
-async def list_rigs(store: Store, workspace_id: str | None) -> list[dict[str, Any]]:
-    """All machines, or those of a workspace, oldest first; without hashes, with `miner_id` and `last_log_at`."""
+async def list_rigs(store: Store, workspace_id: str | None) -> list[ListedRig]:
+    """All machines, or those of a workspace, oldest first."""
     query = _joined().order_by(rigs.c.created_at, rigs.c.id)
     if workspace_id is not None:
         query = query.where(rigs.c.workspace_id == workspace_id)
     async with store.read() as connection:
-        return _shown(rows(await connection.execute(query)))
+        return read_rows(ListedRig, await connection.execute(query))
 
 
-async def page_of_rigs(store: Store, farm_id: str, page: Page) -> tuple[list[dict[str, Any]], int]:
-    """One page of the machines of a farm as `list_rigs` gives them, and how many. Revoked ones are left out."""
+async def page_of_rigs(store: Store, farm_id: str, page: Page) -> tuple[list[ListedRig], int]:
+    """One page of the machines of a farm, and how many. Revoked ones are left out."""
     mine = sa.and_(rigs.c.farm_id == farm_id, rigs.c.revoked_at.is_(None))
     query = _joined().where(mine).order_by(rigs.c.created_at, rigs.c.id)
     async with store.read() as connection:
         total = await connection.scalar(sa.select(sa.func.count()).select_from(rigs).where(mine))
         found = await connection.execute(query.limit(page.size).offset(page.sql_offset))
-        return _shown(rows(found)), total or 0
+        return read_rows(ListedRig, found), total or 0
 
 
-async def rig_of(store: Store, farm_id: str, rig_id: str) -> dict[str, Any] | None:
-    """A machine of a farm, as `list_rigs` gives it; None for one that is revoked."""
+async def rig_of(store: Store, farm_id: str, rig_id: str) -> ListedRig | None:
+    """A machine of a farm; None for one that is revoked."""
     query = _joined().where(
         rigs.c.farm_id == farm_id, rigs.c.id == rig_id, rigs.c.revoked_at.is_(None)
     )
     async with store.read() as connection:
-        found = _shown(rows(await connection.execute(query)))
-    return found[0] if found else None
+        return read_row(ListedRig, await connection.execute(query))
 
 
 async def revoke_rig(store: Store, code_or_id: str, now: datetime) -> str:
@@ -137,10 +159,10 @@ async def expect(
     farm_id: str | None = None,
     asic: Switch | None = None,
     light: Switch | None = None,
-) -> dict[str, Any]:
+) -> ListedRig:
     """Set what is wished of a machine; `None` leaves a wish as it is. `by` is the id of who wishes.
 
-    Returns its row, without the hash. Raises NotThereError, also for one that is revoked or not of that farm.
+    Returns it as it is now. Raises NotThereError, also for one that is revoked or not of that farm.
     """
     wishes = {"asic_expected": asic, "light_expected": light}
     values = {name: switch for name, switch in wishes.items() if switch is not None}
@@ -152,19 +174,19 @@ async def expect(
                 .where(rigs.c.id == rig_id)
                 .values(expected_set_at=now, expected_set_by=by, **values)
             )
-        [row] = _shown(rows(await connection.execute(_joined().where(rigs.c.id == rig_id))))
+        [row] = read_rows(ListedRig, await connection.execute(_joined().where(rigs.c.id == rig_id)))
     return row
 
 
-async def find_rig(store: Store, code: str) -> dict[str, Any] | None:
+async def find_rig(store: Store, code: str) -> RigRow | None:
     """The machine with this code; None for a code that is unknown or revoked, by itself, its farm or its workspace."""
     return (await find_rigs(store, [code])).get(code)
 
 
-async def find_rigs(store: Store, codes: Collection[str]) -> dict[str, dict[str, Any]]:
+async def find_rigs(store: Store, codes: Collection[str]) -> dict[str, RigRow]:
     """The machines behind those of the codes that are valid, by code."""
     by_hash = {secret_hash(code): code for code in codes}
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, RigRow] = {}
     async with store.read() as connection:
         for some in chunks(list(by_hash)):
             query = (
@@ -178,13 +200,13 @@ async def find_rigs(store: Store, codes: Collection[str]) -> dict[str, dict[str,
                     workspaces.c.revoked_at.is_(None),
                 )
             )
-            for row in rows(await connection.execute(query)):
-                found[by_hash[row["code_hash"]]] = row
+            for row in read_rows(RigRow, await connection.execute(query)):
+                found[by_hash[row.code_hash]] = row
     return found
 
 
 async def apply_specs(
-    store: Store, rig: dict[str, Any], static: Static, said: dict[str, Any], now: datetime
+    store: Store, rig: RigRow, static: Static, said: dict[str, Any], now: datetime
 ) -> None:
     """What a machine is. `said` is its report in MRM's keys. The first one activates it.
 
@@ -194,16 +216,16 @@ async def apply_specs(
         known = (await _miners_of(connection, [rig])).get(_identity(rig))
         row = _minted(rig, now) if known is None else known
         take_static(row, static)
-        row["firmware"] = None  # MRM does not tell whose it is
-        row["raw"] = (row["raw"] or {}) | {"spec": said}
-        row["updated_at"] = now
+        row.firmware = None  # MRM does not tell whose it is
+        row.raw = (row.raw or {}) | {"spec": said}
+        row.updated_at = now
         await write_miners(
             connection, [row] if known is None else [], [row] if known is not None else []
         )
-        if rig["activated_at"] is None:
+        if rig.activated_at is None:
             await connection.execute(
                 rigs.update()
-                .where(rigs.c.id == rig["id"], rigs.c.activated_at.is_(None))
+                .where(rigs.c.id == rig.id, rigs.c.activated_at.is_(None))
                 .values(activated_at=now)
             )
 
@@ -214,14 +236,14 @@ async def apply_logs(
     """What machines do, as of now; all of it in one transaction."""
     async with store.write() as connection:
         known = await _miners_of(connection, [log.rig for log in logs])
-        new: dict[str, dict[str, Any]] = {}
+        new: dict[str, MinerRow] = {}
         returns: list[Return] = []
         for log in logs:
             identity = _identity(log.rig)
             row = known.get(identity)
             if row is None:
                 row = known[identity] = new[identity] = _minted(log.rig, now)
-            row["raw"] = (row["raw"] or {}) | {"log": log.said}
+            row.raw = (row.raw or {}) | {"log": log.said}
             reading = MinerReading(
                 at=to_text(now),
                 ip=log.ip,
@@ -239,26 +261,25 @@ async def apply_logs(
 
 
 async def _miners_of(
-    connection: AsyncConnection, machines: Sequence[dict[str, Any]]
-) -> dict[str, dict[str, Any]]:
+    connection: AsyncConnection, machines: Sequence[RigRow]
+) -> dict[str, MinerRow]:
     """The rows of their miners, by identity. A machine without one has not reported yet, or was erased for good."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, MinerRow] = {}
     for some in chunks(machines):
         query = miners.select().where(
-            miners.c.farm_id.in_({rig["farm_id"] for rig in some}),
+            miners.c.farm_id.in_({rig.farm_id for rig in some}),
             miners.c.identity.in_({_identity(rig) for rig in some}),
         )
-        found |= {row["identity"]: row for row in rows(await connection.execute(query))}
+        found |= {row.identity: row for row in read_rows(MinerRow, await connection.execute(query))}
     return found
 
 
-def _identity(rig: dict[str, Any]) -> str:
-    return f"{REPORTS_ITSELF}{rig['id']}"
+def _identity(rig: RigRow) -> str:
+    return f"{REPORTS_ITSELF}{rig.id}"
 
 
-def _minted(rig: dict[str, Any], now: datetime) -> dict[str, Any]:
-    farm = {"farm_id": rig["farm_id"], "workspace_id": rig["workspace_id"]}
-    return minted(_identity(rig), None, farm, now)
+def _minted(rig: RigRow, now: datetime) -> MinerRow:
+    return minted(_identity(rig), None, rig.farm_id, rig.workspace_id, now)
 
 
 async def _id_of(
@@ -286,8 +307,5 @@ def _joined() -> sa.Select[Any]:
         miners.c.farm_id == rigs.c.farm_id,
         miners.c.identity == sa.literal(REPORTS_ITSELF) + rigs.c.id,
     )
-    return sa.select(rigs, *_OF_MINER).select_from(rigs.outerjoin(miners, of_rig))
-
-
-def _shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in row.items() if key not in _HIDDEN} for row in found]
+    columns = (rigs.c[name] for name in ListedRig.__struct_fields__ if name in rigs.c)
+    return sa.select(*columns, *_OF_MINER).select_from(rigs.outerjoin(miners, of_rig))

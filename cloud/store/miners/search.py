@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE
-from cloud.store.engine import Store, chunks, rows
+from cloud.store.engine import Store, chunks
 from cloud.store.filters import Condition, matches
 from cloud.store.miners.readings import DUPLICATE_MAC, INTERVAL_MAX_S
+from cloud.store.schema.rows import MinerRow, read_rows
 from cloud.store.schema.tables import miners
 from contract.errors import ErrorCode
 from contract.miner import normalize_mac
@@ -54,9 +55,15 @@ def stale_after_s(interval_s: float | None) -> float:
     return max(STALE_FLOOR_S, STALE_AFTER_INTERVALS * every_s)
 
 
+class ListedMiner(MinerRow, kw_only=True):
+    """A miner without `raw` and `hours`; and where else its MAC is shown."""
+
+    twin_ips: list[str] = msgspec.field(default_factory=list)
+
+
 async def find(
     store: Store, farm_id: str, wanted: MinerQuery, page: Page, now: datetime
-) -> tuple[list[dict[str, Any]], int]:
+) -> tuple[list[ListedMiner], int]:
     """One page of the miners that match, by address, and how many match."""
     async with store.read() as connection:
         fresh = await _fresh(connection, farm_id, now)
@@ -74,29 +81,29 @@ async def find(
 
 async def by_ids(
     connection: AsyncConnection, farm_id: str, ids: Collection[str]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, ListedMiner]:
     """The miners of a farm with these ids, deleted ones included. Those whose MAC another one shows have `twin_ips`."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, ListedMiner] = {}
     for some in chunks(list(ids)):
         query = sa.select(*COLUMNS).where(miners.c.farm_id == farm_id, miners.c.id.in_(some))
-        found |= {row["id"]: row for row in rows(await connection.execute(query))}
+        found |= {row.id: row for row in read_rows(ListedMiner, await connection.execute(query))}
     await _tell_twins(connection, farm_id, found.values())
     return found
 
 
-async def one(store: Store, farm_id: str, miner_id: str) -> dict[str, Any] | None:
+async def one(store: Store, farm_id: str, miner_id: str) -> ListedMiner | None:
     """A miner of a farm, deleted or not."""
     async with store.read() as connection:
         return (await by_ids(connection, farm_id, [miner_id])).get(miner_id)
 
 
 async def _tell_twins(
-    connection: AsyncConnection, farm_id: str, found: Collection[dict[str, Any]]
+    connection: AsyncConnection, farm_id: str, found: Collection[ListedMiner]
 ) -> None:
     """Give each of these miners `twin_ips`: where else its MAC is shown."""
-    doubtful = [row for row in found if row["unstable_reason"] == DUPLICATE_MAC]
-    at: dict[str, set[str]] = {}
-    for some in chunks(sorted({row["mac"] for row in doubtful})):
+    doubtful = [row for row in found if row.unstable_reason == DUPLICATE_MAC]
+    at: dict[str | None, set[str]] = {}
+    for some in chunks(sorted({row.mac for row in doubtful if row.mac is not None})):
         query = sa.select(miners.c.mac, miners.c.ip).where(
             miners.c.farm_id == farm_id,
             miners.c.mac.in_(some),
@@ -106,7 +113,7 @@ async def _tell_twins(
         for mac, ip in await connection.execute(query):
             at.setdefault(mac, set()).add(ip)
     for row in doubtful:
-        row["twin_ips"] = sorted(at.get(row["mac"], set()) - {row["ip"]})
+        row.twin_ips = sorted(at.get(row.mac, set()) - {row.ip})
 
 
 async def _fresh(connection: AsyncConnection, farm_id: str, now: datetime) -> Condition:

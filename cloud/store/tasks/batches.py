@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import Store, rows
 from cloud.store.filters import Condition, accepted, matches, within
+from cloud.store.schema.rows import BatchRow, read_rows
 from cloud.store.schema.tables import agents, task_batches, tasks
 from cloud.store.tasks.settle import forget_passwords
 from contract.nonce import ACTOR_TYPES, Page, SearchBatches
@@ -53,6 +54,21 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         return BatchStatus.PARTIAL_SUCCEED if self.succeed else BatchStatus.FAILED
 
 
+class ListedBatch(BatchRow, kw_only=True):
+    """A batch with its tasks counted."""
+
+    counts: Counts = msgspec.field(default_factory=Counts)
+
+
+class EnrolledAgent(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent that may get a task: when it was made, and last heard from in cloud time."""
+
+    id: str
+    name: str | None
+    created_at: datetime
+    last_online_cloud_s: float | None
+
+
 class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
     """What a cancel did: tasks ended at once, tasks whose agent was asked, and the agents to wake."""
 
@@ -75,8 +91,8 @@ async def insert(
         await connection.execute(tasks.insert(), list(new_tasks))
 
 
-async def executors(connection: AsyncConnection, farm_id: str) -> list[dict[str, Any]]:
-    """The enrolled agents of a farm, the one heard from last first: id, name, when it was made and last heard from."""
+async def executors(connection: AsyncConnection, farm_id: str) -> list[EnrolledAgent]:
+    """The enrolled agents of a farm, the one heard from last first."""
     query = (
         sa.select(agents.c.id, agents.c.name, agents.c.created_at, agents.c.last_online_cloud_s)
         .where(
@@ -86,11 +102,11 @@ async def executors(connection: AsyncConnection, farm_id: str) -> list[dict[str,
         )
         .order_by(agents.c.last_online_at.desc().nulls_last(), agents.c.created_at, agents.c.id)
     )
-    return rows(await connection.execute(query))
+    return read_rows(EnrolledAgent, await connection.execute(query))
 
 
-async def find(connection: AsyncConnection, farm_id: str, batch_id: str) -> dict[str, Any] | None:
-    """The row of one batch with `counts`."""
+async def find(connection: AsyncConnection, farm_id: str, batch_id: str) -> ListedBatch | None:
+    """One batch."""
     found = await _select(
         connection, [task_batches.c.farm_id == farm_id, task_batches.c.id == batch_id]
     )
@@ -115,8 +131,8 @@ async def open_retry_of(connection: AsyncConnection, farm_id: str, batch_id: str
 
 async def search(
     store: Store, farm_id: str, wanted: SearchBatches, page: Page
-) -> tuple[list[dict[str, Any]], int]:
-    """One page of batches with `counts`, newest first, and how many match."""
+) -> tuple[list[ListedBatch], int]:
+    """One page of batches, newest first, and how many match."""
     conditions: list[Condition] = [
         task_batches.c.farm_id == farm_id,
         *matches(task_batches.c.task_name, wanted.task_name),
@@ -164,7 +180,7 @@ async def cancel(
 
 async def _select(
     connection: AsyncConnection, conditions: Sequence[Condition], page: Page | None = None
-) -> list[dict[str, Any]]:
+) -> list[ListedBatch]:
     query = (
         sa.select(task_batches)
         .where(*conditions)
@@ -172,9 +188,11 @@ async def _select(
     )
     if page is not None:
         query = query.limit(page.size).offset(page.sql_offset)
-    found = rows(await connection.execute(query))
+    found = read_rows(ListedBatch, await connection.execute(query))
     counts = await _counts(connection, query.with_only_columns(task_batches.c.id))
-    return [row | {"counts": counts.get(row["id"], Counts())} for row in found]
+    for row in found:
+        row.counts = counts.get(row.id, row.counts)
+    return found
 
 
 async def _counts(

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from cloud.store.engine import Store, chunks
+from cloud.store.schema.rows import AgentRow, read_rows
 from cloud.store.schema.tables import At, agents, miners, tasks
 from contract.begin import Held, Shown, shown
 from contract.link import ON_SITE, WORD_MAX, ClaimedTask, MinerRef
@@ -29,9 +31,29 @@ class Glance:
     cancel: tuple[str, ...]  # held by it, but called off, already closed here, or given to another
 
 
+class TaskOfMiner(msgspec.Struct, frozen=True, kw_only=True):
+    """A task with what is known of its miner, if it has one."""
+
+    id: str
+    batch_id: str | None
+    epoch: int
+    name: str
+    params: dict[str, Any] | None
+    queue_expires_cloud_s: float
+    limit_s: float
+    miner_id: str | None
+    cancel_requested_at: datetime | None
+    mac: str | None
+    serial: str | None
+    ip: str | None
+    make: str | None
+    model: str | None
+    ops_status: str | None
+
+
 async def glance(
     store: Store,
-    agent: dict[str, Any],
+    agent: AgentRow,
     journal_id: str,
     open_ids: Collection[str],
     cloud_s: float,
@@ -39,7 +61,7 @@ async def glance(
     room: int,
 ) -> Glance:
     """Read only. `open_ids` are the tasks the agent says it holds."""
-    mine = (tasks.c.farm_id == agent["farm_id"], tasks.c.agent_id == agent["id"])
+    mine = (tasks.c.farm_id == agent.farm_id, tasks.c.agent_id == agent.id)
     async with store.read() as connection:
         handed = (
             await connection.execute(
@@ -64,12 +86,12 @@ async def glance(
             query = sa.select(
                 tasks.c.id, tasks.c.agent_id, tasks.c.epoch, tasks.c.journal_id, tasks.c.ended_at
             )
-            query = query.where(tasks.c.farm_id == agent["farm_id"], tasks.c.id.in_(some))
+            query = query.where(tasks.c.farm_id == agent.farm_id, tasks.c.id.in_(some))
             for found in (await connection.execute(query)).all():
                 if found.ended_at is None and found.epoch == ON_SITE:
                     continue  # of the same host, perhaps, before it was enrolled as another agent
                 queued = found.ended_at is None and found.journal_id is None
-                ours = found.agent_id in (None, agent["id"])
+                ours = found.agent_id in (None, agent.id)
                 (adopt if queued and ours else closed).append(found.id)
     known = set(open_ids)
     called_off = [row.id for row in handed if row.id in held and row.cancel_requested_at]
@@ -92,7 +114,7 @@ async def glance(
 
 async def hand_out(
     store: Store,
-    agent: dict[str, Any],
+    agent: AgentRow,
     journal_id: str,
     now: datetime,
     cloud_s: float,
@@ -107,10 +129,10 @@ async def hand_out(
     A task is in the answer only if it is durably marked as handed out. Nothing for a revoked agent. A task that came
     back from an agent that was away is cancelled by that agent, which alone knows whether it began.
     """
-    is_enrolled = sa.exists().where(agents.c.id == agent["id"], agents.c.revoked_at.is_(None))
-    mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent["id"]}
-    handed: list[Any] = []
-    fresh: list[Any] = []
+    is_enrolled = sa.exists().where(agents.c.id == agent.id, agents.c.revoked_at.is_(None))
+    mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent.id}
+    handed: list[TaskOfMiner] = []
+    fresh: list[TaskOfMiner] = []
     async with store.write() as connection:
         for some in chunks(adopt):
             await connection.execute(
@@ -121,12 +143,12 @@ async def hand_out(
             )
         for some in chunks(again):
             query = _with_miner().where(tasks.c.id.in_(some), is_enrolled)
-            handed += (await connection.execute(query)).mappings()
+            handed += read_rows(TaskOfMiner, await connection.execute(query))
         if room > 0:
             query = _queued(_with_miner(), agent, cloud_s).where(is_enrolled).limit(room)
             query = query.with_for_update(of=tasks, skip_locked=True)
-            fresh = list((await connection.execute(query)).mappings())
-        for some in chunks([row["id"] for row in fresh]):
+            fresh = read_rows(TaskOfMiner, await connection.execute(query))
+        for some in chunks([row.id for row in fresh]):
             await connection.execute(
                 tasks.update()
                 .where(tasks.c.id.in_(some))
@@ -137,15 +159,15 @@ async def hand_out(
                 )
             )
     handed += fresh
-    called_off = tuple(row["id"] for row in handed if row["cancel_requested_at"] is not None)
+    called_off = tuple(row.id for row in handed if row.cancel_requested_at is not None)
     return tuple(_claimed(row, cloud_s) for row in handed), called_off
 
 
-def _queued(query: Any, agent: dict[str, Any], cloud_s: float) -> Any:
+def _queued(query: Any, agent: AgentRow, cloud_s: float) -> Any:
     """Of the tasks that wait for this agent, the oldest first."""
     return query.where(
-        tasks.c.farm_id == agent["farm_id"],
-        sa.or_(tasks.c.agent_id == agent["id"], tasks.c.agent_id.is_(None)),
+        tasks.c.farm_id == agent.farm_id,
+        sa.or_(tasks.c.agent_id == agent.id, tasks.c.agent_id.is_(None)),
         tasks.c.ended_at.is_(None),
         tasks.c.journal_id.is_(None),
         tasks.c.queue_expires_cloud_s > cloud_s,
@@ -172,25 +194,25 @@ def _with_miner() -> Any:
     ).select_from(tasks.outerjoin(miners, miners.c.id == tasks.c.miner_id))
 
 
-def _claimed(row: Any, cloud_s: float) -> ClaimedTask:
+def _claimed(row: TaskOfMiner, cloud_s: float) -> ClaimedTask:
     miner = None
-    if row["miner_id"] is not None:
+    if row.miner_id is not None:
         miner = MinerRef(
-            id=row["miner_id"],
-            mac=row["mac"],
-            serial=row["serial"] and row["serial"][:WORD_MAX],
-            last_ip=row["ip"],
-            make=row["make"],
-            model=row["model"] and row["model"][:WORD_MAX],
-            maintenance=row["ops_status"] == "maintenance",
+            id=row.miner_id,
+            mac=row.mac,
+            serial=row.serial and row.serial[:WORD_MAX],
+            last_ip=row.ip,
+            make=row.make,
+            model=row.model and row.model[:WORD_MAX],
+            maintenance=row.ops_status == "maintenance",
         )
     return ClaimedTask(
-        task_id=row["id"],
-        batch_id=row["batch_id"],
-        epoch=row["epoch"],
-        name=TaskName(row["name"]),
-        params=row["params"] or {},
+        task_id=row.id,
+        batch_id=row.batch_id,
+        epoch=row.epoch,
+        name=TaskName(row.name),
+        params=row.params or {},
         miner=miner,
-        queue_ttl_s=max(0.0, row["queue_expires_cloud_s"] - cloud_s),
-        limit_s=row["limit_s"],
+        queue_ttl_s=max(0.0, row.queue_expires_cloud_s - cloud_s),
+        limit_s=row.limit_s,
     )

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.engine import Store, rows
+from cloud.store.engine import Store
+from cloud.store.schema.rows import AgentRow, FileRow, read_row, read_rows
 from cloud.store.schema.tables import task_files, tasks
 
 FILES_PER_TASK: Final = 8  # a log task brings one, a scan none
 
 
-async def may_upload(store: Store, agent: dict[str, Any], task_id: str) -> bool:
+async def may_upload(store: Store, agent: AgentRow, task_id: str) -> bool:
     """Whether this agent was given that task."""
     query = sa.select(tasks.c.id).where(
         tasks.c.id == task_id,
-        tasks.c.farm_id == agent["farm_id"],
-        tasks.c.agent_id == agent["id"],
+        tasks.c.farm_id == agent.farm_id,
+        tasks.c.agent_id == agent.id,
     )
     async with store.read() as connection:
         return (await connection.execute(query)).first() is not None
 
 
-async def find_file(store: Store, task_id: str, name: str) -> dict[str, Any] | None:
+async def find_file(store: Store, task_id: str, name: str) -> FileRow | None:
     """The record of one file, complete or not."""
     query = task_files.select().where(task_files.c.task_id == task_id, task_files.c.name == name)
     async with store.read() as connection:
-        row = (await connection.execute(query)).mappings().first()
-    return dict(row) if row else None
+        return read_row(FileRow, await connection.execute(query))
 
 
 class FilesFullError(Exception):
@@ -79,7 +79,7 @@ async def begin_file(
 
 async def oldest_beyond(
     store: Store, size_bytes: int, before_s: float, *, cap_bytes: int
-) -> list[dict[str, Any]]:
+) -> list[FileRow]:
     """The oldest files that must go for `size_bytes` to fit; none if that is not enough.
 
     An upload that began after `before_s` (cloud time) and is not complete yet stays.
@@ -90,12 +90,12 @@ async def oldest_beyond(
     query = task_files.select().where(finished).order_by(task_files.c.created_cloud_s)
     async with store.read() as connection:
         beyond = await _held_bytes(connection) + size_bytes - cap_bytes
-        going: list[dict[str, Any]] = []
+        going: list[FileRow] = []
         if beyond <= 0:
             return going
-        for row in rows(await connection.execute(query)):
+        for row in read_rows(FileRow, await connection.execute(query)):
             going.append(row)
-            beyond -= row["size_bytes"]
+            beyond -= row.size_bytes
             if beyond <= 0:
                 return going
     return []
@@ -111,11 +111,12 @@ async def complete_file(store: Store, task_id: str, name: str, now: datetime) ->
         )
 
 
-async def all_files(store: Store) -> list[dict[str, Any]]:
+async def all_files(store: Store) -> list[FileRow]:
     """Oldest first."""
     async with store.read() as connection:
-        return rows(
-            await connection.execute(task_files.select().order_by(task_files.c.created_cloud_s))
+        return read_rows(
+            FileRow,
+            await connection.execute(task_files.select().order_by(task_files.c.created_cloud_s)),
         )
 
 

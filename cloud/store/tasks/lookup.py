@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.engine import Store, chunks, rows
+from cloud.store.engine import Store, chunks
 from cloud.store.filters import Condition
+from cloud.store.schema.rows import LogRow, TaskRow, read_rows
 from cloud.store.schema.tables import task_files, task_logs, tasks
 from contract.nonce import Page
 from contract.task import TaskName, TaskStatus
@@ -22,6 +22,21 @@ class LastOfKind(msgspec.Struct, frozen=True, kw_only=True):
 
     still_open: int
     ended_at: datetime | None
+
+
+class TaskFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The file that a task brought."""
+
+    task_id: str
+    name: str
+    size_bytes: int
+
+
+class ListedTask(TaskRow, kw_only=True):
+    """A task with its file, and with its logs where they were asked for."""
+
+    file: TaskFile | None = None
+    logs: list[LogRow] = msgspec.field(default_factory=list)
 
 
 async def last_of_kind(
@@ -48,8 +63,8 @@ async def of_batch(
     *,
     statuses: Collection[str] | None = None,
     page: Page | None = None,
-) -> tuple[list[dict[str, Any]], int]:
-    """The tasks of a batch with `file` (name and size, or None), in the order of their making, and their number."""
+) -> tuple[list[ListedTask], int]:
+    """The tasks of a batch, in the order of their making, and their number."""
     conditions = [tasks.c.farm_id == farm_id, tasks.c.batch_id == batch_id]
     if statuses is not None:
         conditions.append(tasks.c.status.in_(list(statuses)))
@@ -66,8 +81,8 @@ async def of_miner(
     until: datetime,
     name: TaskName | None = None,
     status: TaskStatus | None = None,
-) -> tuple[list[dict[str, Any]], int]:
-    """One page of the tasks of a miner with `file` and `logs`, newest first, and how many match."""
+) -> tuple[list[ListedTask], int]:
+    """One page of the tasks of a miner with their logs, newest first, and how many match."""
     conditions = [
         tasks.c.farm_id == farm_id,
         tasks.c.miner_id == miner_id,
@@ -80,8 +95,10 @@ async def of_miner(
         conditions.append(tasks.c.status == status)
     async with store.read() as connection:
         found, total = await _select(connection, conditions, page, newest_first=True)
-        logs = await _logs(connection, [row["id"] for row in found if row["log_lines"]])
-    return [row | {"logs": logs.get(row["id"], [])} for row in found], total
+        logs = await _logs(connection, [row.id for row in found if row.log_lines])
+    for row in found:
+        row.logs = logs.get(row.id, [])
+    return found, total
 
 
 async def _select(
@@ -90,7 +107,7 @@ async def _select(
     page: Page | None,
     *,
     newest_first: bool,
-) -> tuple[list[dict[str, Any]], int]:
+) -> tuple[list[ListedTask], int]:
     query = sa.select(tasks).where(*conditions)
     query = (
         query.order_by(tasks.c.created_at.desc(), tasks.c.id)
@@ -102,31 +119,31 @@ async def _select(
         count = sa.select(sa.func.count()).select_from(tasks).where(*conditions)
         total = await connection.scalar(count)
         query = query.limit(page.size).offset(page.sql_offset)
-    found = rows(await connection.execute(query))
-    files = await _files(connection, [row["id"] for row in found])
-    return [row | {"file": files.get(row["id"])} for row in found], (
-        len(found) if total is None else total
-    )
+    found = read_rows(ListedTask, await connection.execute(query))
+    files = await _files(connection, [row.id for row in found])
+    for row in found:
+        row.file = files.get(row.id)
+    return found, len(found) if total is None else total
 
 
-async def _files(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+async def _files(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, TaskFile]:
     """The first finished file of each task; a task makes one."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, TaskFile] = {}
     for some in chunks(ids):
         query = (
             sa.select(task_files.c.task_id, task_files.c.name, task_files.c.size_bytes)
             .where(task_files.c.task_id.in_(some), task_files.c.completed_at.is_not(None))
             .order_by(task_files.c.created_cloud_s)
         )
-        for row in rows(await connection.execute(query)):
-            found.setdefault(row["task_id"], row)
+        for row in read_rows(TaskFile, await connection.execute(query)):
+            found.setdefault(row.task_id, row)
     return found
 
 
-async def _logs(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+async def _logs(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, list[LogRow]]:
+    found: dict[str, list[LogRow]] = {}
     for some in chunks(ids):
         query = sa.select(task_logs).where(task_logs.c.task_id.in_(some)).order_by(task_logs.c.id)
-        for row in rows(await connection.execute(query)):
-            found.setdefault(row["task_id"], []).append(row)
+        for row in read_rows(LogRow, await connection.execute(query)):
+            found.setdefault(row.task_id, []).append(row)
     return found

@@ -18,11 +18,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.agent_time import told
+from cloud.store.agent_time import stated_at
 from cloud.store.engine import chunks, rows
 from cloud.store.growth import Growth
 from cloud.store.ids import new_uuid
 from cloud.store.miners.readings import minted, write_miners
+from cloud.store.schema.rows import AgentRow
 from cloud.store.schema.tables import miners, task_batches, tasks
 from cloud.store.tasks import batches
 from contract.link import ON_SITE, Event, SiteMiner
@@ -96,7 +97,7 @@ def arisen_of(event: Event) -> Arisen:
 
 async def create(
     connection: AsyncConnection,
-    agent: Mapping[str, Any],
+    agent: AgentRow,
     journal_id: str,
     arisen: Collection[Arisen],
     now: datetime,
@@ -111,19 +112,19 @@ async def create(
     taken = await _taken(connection, [each.task_id for each in arisen])
     fresh = [each for each in arisen if each.task_id not in taken]
     if fresh:
-        growth.check_tasks(agent["id"])
+        growth.check_tasks(agent.id)
     ids = await _miner_ids(connection, agent, fresh, now, growth)
     farms = await _farms_of_batches(connection, fresh)
     for each in fresh:
         batch_id = each.batch_id or new_uuid()
-        if farms.get(batch_id, agent["farm_id"]) != agent["farm_id"]:
+        if farms.get(batch_id, agent.farm_id) != agent.farm_id:
             batch_id = new_uuid()  # that one is not theirs
         is_new = batch_id not in farms
-        farms[batch_id] = agent["farm_id"]
-        at = min(told(each.accepted_at, now), now)
+        farms[batch_id] = agent.farm_id
+        at = min(stated_at(each.accepted_at, now), now)
         common = {
-            "farm_id": agent["farm_id"],
-            "workspace_id": agent["workspace_id"],
+            "farm_id": agent.farm_id,
+            "workspace_id": agent.workspace_id,
             "params": each.params,
             "created_at": at,
         }
@@ -137,13 +138,13 @@ async def create(
             "actor_id": f"{each.origin}-system",
             "actor_name": _WISHERS.get(each.origin, each.origin),
             "actor_avatar": None,
-            "actor_metadata": {"agentId": agent["id"], "origin": each.origin},
+            "actor_metadata": {"agentId": agent.id, "origin": each.origin},
         }
         task = common | {
             "id": each.task_id,
             "batch_id": batch_id,
             "miner_id": None if each.identity is None else ids[each.identity],
-            "agent_id": agent["id"],
+            "agent_id": agent.id,
             "name": each.name,
             "kind": SPECS[each.name].kind,
             "status": TaskStatus.QUEUING,
@@ -181,7 +182,7 @@ async def _taken(connection: AsyncConnection, ids: list[str]) -> set[str]:
 
 async def _miner_ids(
     connection: AsyncConnection,
-    agent: Mapping[str, Any],
+    agent: AgentRow,
     arisen: Collection[Arisen],
     now: datetime,
     growth: Growth,
@@ -191,21 +192,22 @@ async def _miner_ids(
     found: dict[str, str] = {}
     for some in chunks(sorted(wanted)):
         query = sa.select(miners.c.identity, miners.c.id).where(
-            miners.c.farm_id == agent["farm_id"], miners.c.identity.in_(some)
+            miners.c.farm_id == agent.farm_id, miners.c.identity.in_(some)
         )
         found |= {row["identity"]: row["id"] for row in rows(await connection.execute(query))}
-    farm = {"farm_id": agent["farm_id"], "workspace_id": agent["workspace_id"]}
     new = []
     for identity, each in wanted.items():
         if identity in found:
             continue
-        row = minted(identity, each.mac, farm, now) | each.facts
-        row |= {"agent_id": agent["id"], "ip": each.ip, "updated_at": now}
-        row["ip_number"] = None if each.ip is None else int(IPv4Address(each.ip))
+        row = minted(identity, each.mac, agent.farm_id, agent.workspace_id, now)
+        for name, value in each.facts.items():
+            setattr(row, name, value)
+        row.agent_id, row.ip = agent.id, each.ip
+        row.ip_number = None if each.ip is None else int(IPv4Address(each.ip))
         new.append(row)
-        found[identity] = row["id"]
-    await growth.check_miners(connection, agent["farm_id"], len(new))
-    growth.add_miners(agent["farm_id"], len(new))
+        found[identity] = row.id
+    await growth.check_miners(connection, agent.farm_id, len(new))
+    growth.add_miners(agent.farm_id, len(new))
     await write_miners(connection, new, ())
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -13,9 +12,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.agent_time import told
-from cloud.store.engine import Store, chunks, rows
+from cloud.store.agent_time import stated_at
+from cloud.store.engine import Store, chunks
 from cloud.store.growth import Growth
+from cloud.store.schema.rows import AgentRow, read_rows
 from cloud.store.schema.tables import agents, task_events, task_logs, tasks
 from cloud.store.tasks.onsite import LimitOf, arisen_of, create
 from cloud.store.tasks.settle import forget_passwords, lost_result
@@ -28,19 +28,6 @@ from contract.task import TERMINAL, TaskStatus
 
 _LATE_MAX: Final = 10  # outcomes kept beside a closed task
 _MESSAGE_MAX: Final = 4000
-_UPDATED: Final = (
-    *(
-        "epoch",
-        "status",
-        "journal_id",
-        "deadline_cloud_s",
-        "ended_at",
-        "result",
-        "late",
-        "log_lines",
-    ),
-    *("queuing_at", "pending_at", "succeed_at", "failed_at", "timed_out_at", "cancelled_at"),
-)
 
 
 @dataclass(frozen=True)
@@ -54,19 +41,49 @@ class ReportLimits:
     events: int  # to recognise repeats of
 
 
+class ReportedTask(msgspec.Struct, kw_only=True):
+    """What a report of a task goes by, and what it may change: see `_UPDATED`."""
+
+    id: str
+    limit_s: float
+    created_at: datetime
+    handed_at: datetime | None
+    begin_id: str | None
+
+    epoch: int
+    status: str
+    journal_id: str | None
+    deadline_cloud_s: float | None
+    ended_at: datetime | None
+    result: dict[str, Any] | None
+    late: list[dict[str, Any]] | None
+    log_lines: int
+    queuing_at: datetime | None
+    pending_at: datetime | None
+    succeed_at: datetime | None
+    failed_at: datetime | None
+    timed_out_at: datetime | None
+    cancelled_at: datetime | None
+
+
+# `begin_id` is written on its own, see `_begins`.
+_NOT_UPDATED: Final = frozenset({"id", "limit_s", "created_at", "handed_at", "begin_id"})
+_UPDATED: Final = tuple(name for name in ReportedTask.__struct_fields__ if name not in _NOT_UPDATED)
+
+
 @dataclass
 class _Intake:
     """What one request changes."""
 
     acks: list[Ack] = field(default_factory=list)
-    changed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    changed: dict[str, ReportedTask] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     lines: list[dict[str, Any]] = field(default_factory=list)
 
 
 async def apply_report(
     store: Store,
-    agent: dict[str, Any],
+    agent: AgentRow,
     report: ReportRequest,
     now: datetime,
     cloud_s: float,
@@ -128,79 +145,79 @@ async def apply_report(
                 Ack(task_id=event.task_id, epoch=event.epoch, seq=event.seq, state=state)
             )
         await _store(connection, intake)
-        ended = [id_ for id_, task in intake.changed.items() if task["ended_at"] is not None]
+        ended = [id_ for id_, task in intake.changed.items() if task.ended_at is not None]
         await forget_passwords(connection, ended)
         await _raise_seq(connection, agent, report)
-    growth.add_tasks(agent["id"], len(new))
+    growth.add_tasks(agent.id, len(new))
     return tuple(intake.acks)
 
 
-def held(task: Mapping[str, Any]) -> Held:
+def held(task: ReportedTask) -> Held:
     """What the row of a task says of it, in the words of `contract.begin`."""
-    if task["ended_at"] is not None:
+    if task.ended_at is not None:
         return Held.ENDED
-    if task["pending_at"] is not None:
+    if task.pending_at is not None:
         return Held.BEGUN
-    return Held.QUEUED if task["journal_id"] is None else Held.HANDED
+    return Held.QUEUED if task.journal_id is None else Held.HANDED
 
 
-def _moves(task: Mapping[str, Any], event: Event) -> bool:
+def _moves(task: ReportedTask, event: Event) -> bool:
     """Whether the event can begin or end its task."""
-    if task["ended_at"] is not None:
+    if task.ended_at is not None:
         return False
-    begins = event.state == TaskStatus.PENDING and task["pending_at"] is None
+    begins = event.state == TaskStatus.PENDING and task.pending_at is None
     return begins or event.state in TERMINAL
 
 
 async def _begins(
-    connection: AsyncConnection, task: dict[str, Any], event: Event, journal_id: str
+    connection: AsyncConnection, task: ReportedTask, event: Event, journal_id: str
 ) -> bool:
     """Whether the event speaks for the beginning that this cloud holds; the first one that does becomes it, by one
     conditional update. What is late for other reasons is not judged here.
     """
     where, status = held(task), TaskStatus(event.state)
-    if where is Held.ENDED or task["journal_id"] not in (None, journal_id):
+    if where is Held.ENDED or task.journal_id not in (None, journal_id):
         return True
     if status in TERMINAL:
         outcome = _outcome(event)
-        fits = ends_as(where, task["begin_id"], event.begin_id, outcome) is outcome
+        fits = ends_as(where, task.begin_id, event.begin_id, outcome) is outcome
     elif status is TaskStatus.PENDING:
-        fits = is_granted(where, task["begin_id"], event.begin_id)
+        fits = is_granted(where, task.begin_id, event.begin_id)
     else:
         return True
     if not fits or event.begin_id is None or where is Held.BEGUN:
         return fits
     won = await connection.execute(
         tasks.update()
-        .where(tasks.c.id == task["id"], tasks.c.begin_id.is_(None), tasks.c.ended_at.is_(None))
+        .where(tasks.c.id == task.id, tasks.c.begin_id.is_(None), tasks.c.ended_at.is_(None))
         .where(sa.or_(tasks.c.journal_id.is_(None), tasks.c.journal_id == journal_id))
         .values(begin_id=event.begin_id, journal_id=journal_id)
     )
     if won.rowcount:
-        task["begin_id"] = event.begin_id
-    return bool(task["begin_id"] == event.begin_id)
+        task.begin_id = event.begin_id
+    return bool(task.begin_id == event.begin_id)
 
 
 def _grant_again(
     intake: _Intake,
-    task: dict[str, Any],
+    task: ReportedTask,
     event: Event,
     journal_id: str,
     cloud_s: float,
     limits: ReportLimits,
 ) -> str:
     """The answer to a `pending` was lost: its task has all of its time from this answer on, if it may still begin."""
-    if held(task) is not Held.BEGUN or task["journal_id"] != journal_id:
+    if held(task) is not Held.BEGUN or task.journal_id != journal_id:
         return "late"
-    if task["begin_id"] != event.begin_id:
+    if task.begin_id != event.begin_id:
         return "begun"
-    task["deadline_cloud_s"] = _deadline(task, cloud_s, limits)
+    task.deadline_cloud_s = _deadline(task, cloud_s, limits)
     intake.changed[event.task_id] = task
     return "duplicate"
 
 
 def _take(
-    task: dict[str, Any],
+    task: ReportedTask,
     event: Event,
     journal_id: str,
     now: datetime,
@@ -209,36 +226,37 @@ def _take(
 ) -> str:
     status = TaskStatus(event.state)
     # An agent that was away may speak for an older epoch: good as long as nobody else was given the task.
-    foreign = task["journal_id"] not in (None, journal_id)
-    if status in TERMINAL and (task["status"], task["result"]) == (
+    foreign = task.journal_id not in (None, journal_id)
+    if status in TERMINAL and (task.status, task.result) == (
         status,
         _bounded(event.result, limits),
     ):
         return "duplicate"  # told once more, under another number
-    if task["ended_at"] is not None or foreign:
+    if task.ended_at is not None or foreign:
         return _set_aside(task, event, now, limits, "late")
     at = _stamp(event, task, now)
-    task["journal_id"] = journal_id
-    task["epoch"] = max(task["epoch"], event.epoch)  # the database may be older than the report
+    task.journal_id = journal_id
+    task.epoch = max(task.epoch, event.epoch)  # the database may be older than the report
     if status is TaskStatus.QUEUING:
-        task["queuing_at"] = task["queuing_at"] or at
+        task.queuing_at = task.queuing_at or at
         return "ok"
     if status is TaskStatus.PENDING:
-        task["status"] = status
-        task["pending_at"] = task["pending_at"] or at
+        task.status = status
+        task.pending_at = task.pending_at or at
         # From when we heard of it, not from the agent's stamp: its reports may have waited for hours.
-        task["deadline_cloud_s"] = _deadline(task, cloud_s, limits)
+        task.deadline_cloud_s = _deadline(task, cloud_s, limits)
         if event.result is not None:
-            task["result"] = _bounded(event.result, limits)
+            task.result = _bounded(event.result, limits)
         return "ok"
-    task["status"] = status
-    task[f"{status}_at"] = task["ended_at"] = at
-    task["result"] = _bounded(event.result, limits)
+    task.status = status
+    task.ended_at = at
+    setattr(task, f"{status}_at", at)
+    task.result = _bounded(event.result, limits)
     return "ok"
 
 
 def _set_aside(
-    task: dict[str, Any], event: Event, now: datetime, limits: ReportLimits, why: str
+    task: ReportedTask, event: Event, now: datetime, limits: ReportLimits, why: str
 ) -> str:
     """Keep an outcome that does not count beside the task; gives `why`, the answer."""
     status = TaskStatus(event.state)
@@ -250,23 +268,23 @@ def _set_aside(
             "epoch": event.epoch,
             "result": _bounded(event.result, limits),
         }
-        task["late"] = [*(task["late"] or []), late][-_LATE_MAX:]
+        task.late = [*(task.late or []), late][-_LATE_MAX:]
     return why
 
 
-def _lose(task: dict[str, Any], event: Event, now: datetime) -> None:
+def _lose(task: ReportedTask, event: Event, now: datetime) -> None:
     """Another life of its agent began it than the one that is left to tell of it."""
     at = _stamp(event, task, now)
-    task |= {"status": TaskStatus.FAILED, "failed_at": at, "ended_at": at}
-    task["result"] = lost_result(
+    task.status, task.failed_at, task.ended_at = TaskStatus.FAILED, at, at
+    task.result = lost_result(
         Outcome.UNKNOWN,
         "The agent's disk was put back from a copy after it had begun this task, so what became of it is not known; "
         "look at the miner before asking again",
     )
 
 
-def _deadline(task: Mapping[str, Any], cloud_s: float, limits: ReportLimits) -> float:
-    return float(cloud_s + task["limit_s"] + limits.grace_s)
+def _deadline(task: ReportedTask, cloud_s: float, limits: ReportLimits) -> float:
+    return float(cloud_s + task.limit_s + limits.grace_s)
 
 
 def _outcome(event: Event) -> Outcome:
@@ -281,11 +299,11 @@ def _outcome(event: Event) -> Outcome:
         return Outcome.UNKNOWN
 
 
-def _stamp(event: Event, task: dict[str, Any], now: datetime) -> datetime:
+def _stamp(event: Event, task: ReportedTask, now: datetime) -> datetime:
     """The agent's time, kept between what we know came before and now: its clock may be wrong."""
-    before = [task["created_at"], task["handed_at"], task["queuing_at"], task["pending_at"]]
+    before = [task.created_at, task.handed_at, task.queuing_at, task.pending_at]
     earliest: datetime = max(stamp for stamp in before if stamp is not None)
-    return min(max(told(event.at, now), earliest), now)
+    return min(max(stated_at(event.at, now), earliest), now)
 
 
 def _bounded(result: dict[str, Any] | None, limits: ReportLimits) -> dict[str, Any] | None:
@@ -307,7 +325,7 @@ def _bounded(result: dict[str, Any] | None, limits: ReportLimits) -> dict[str, A
 
 def _keep(
     intake: _Intake,
-    task: dict[str, Any],
+    task: ReportedTask,
     event: Event,
     journal_id: str,
     digest: str,
@@ -326,14 +344,14 @@ def _keep(
             "received_cloud_s": cloud_s,
         }
     )
-    room = max(0, limits.log_lines - task["log_lines"])
+    room = max(0, limits.log_lines - task.log_lines)
     for line in event.logs[:room]:
-        task["log_lines"] += 1
+        task.log_lines += 1
         message = shown_url(line.message.replace("\x00", ""))
         intake.lines.append(
             {
                 "task_id": event.task_id,
-                "at": min(told(line.at, now), now),
+                "at": min(stated_at(line.at, now), now),
                 "level": line.level[:16],
                 "message": message[:_MESSAGE_MAX],
             }
@@ -341,20 +359,17 @@ def _keep(
 
 
 async def _tasks(
-    connection: AsyncConnection, agent: dict[str, Any], ids: list[str]
-) -> dict[str, dict[str, Any]]:
-    columns = [
-        tasks.c[name] for name in ("id", "epoch", "limit_s", "created_at", "handed_at", "begin_id")
-    ]
-    columns += [tasks.c[name] for name in _UPDATED]
-    found: dict[str, dict[str, Any]] = {}
+    connection: AsyncConnection, agent: AgentRow, ids: list[str]
+) -> dict[str, ReportedTask]:
+    columns = [tasks.c[name] for name in ReportedTask.__struct_fields__]
+    found: dict[str, ReportedTask] = {}
     for some in chunks(ids):
         query = sa.select(*columns).where(
             tasks.c.id.in_(some),
-            tasks.c.farm_id == agent["farm_id"],
-            tasks.c.agent_id == agent["id"],
+            tasks.c.farm_id == agent.farm_id,
+            tasks.c.agent_id == agent.id,
         )
-        found |= {row["id"]: row for row in rows(await connection.execute(query))}
+        found |= {row.id: row for row in read_rows(ReportedTask, await connection.execute(query))}
     return found
 
 
@@ -377,7 +392,7 @@ async def _store(connection: AsyncConnection, intake: _Intake) -> None:
             .values({name: sa.bindparam(f"b_{name}") for name in _UPDATED})
         )
         values = [
-            {"b_id": task["id"]} | {f"b_{name}": task[name] for name in _UPDATED}
+            {"b_id": task.id} | {f"b_{name}": getattr(task, name) for name in _UPDATED}
             for task in intake.changed.values()
         ]
         await connection.execute(update, values)
@@ -387,16 +402,14 @@ async def _store(connection: AsyncConnection, intake: _Intake) -> None:
         await connection.execute(task_logs.insert(), intake.lines)
 
 
-async def _raise_seq(
-    connection: AsyncConnection, agent: Mapping[str, Any], report: ReportRequest
-) -> None:
+async def _raise_seq(connection: AsyncConnection, agent: AgentRow, report: ReportRequest) -> None:
     """Keep the highest event number heard of this journal; the agent sees by it that our database was put back. One
     that acknowledged more than it knows of was: its number stands still until what it has lost is told again.
     """
     heard = max((event.seq for event in report.events), default=0)
     await connection.execute(
         agents.update()
-        .where(agents.c.id == agent["id"], agents.c.journal_id == report.journal_id)
+        .where(agents.c.id == agent.id, agents.c.journal_id == report.journal_id)
         .where(agents.c.last_seq < heard, agents.c.last_seq >= report.told_seq)
         .values(last_seq=heard)
     )

@@ -330,5 +330,5 @@ async def test_a_log_that_a_database_put_back_does_not_expect_is_brought_once_it
         (row,) = await shown(cloud, "succeed")
         assert row["id"] == task_id
         record = await find_file(cloud.store, task_id, "miner.log")
-        assert record is not None and record["sha256"] == row["result"]["file"]["sha256"]
-        assert record["completed_at"] is not None
+        assert record is not None and record.sha256 == row["result"]["file"]["sha256"]
+        assert record.completed_at is not None

@@ -31,6 +31,7 @@ from cloud.store.ids import new_api_key, new_uuid, new_workspace_id, secret_hash
 from cloud.store.miners.readings import apply_readings
 from cloud.store.schema import tables
 from cloud.store.schema.migrate import migrate
+from cloud.store.schema.rows import AgentRow
 from contract.clock import BootTime, to_text
 from contract.link import MinerReading, ReadingsRequest
 from contract.miner import (
@@ -205,7 +206,7 @@ class Stage:
                 for each in readings
             ),
         )
-        agent = {"id": self.agent, "farm_id": self.farm, "workspace_id": self.workspace}
+        agent = AgentRow(**await self.stored_agent())
         reply = await apply_readings(
             self.store, agent, request, self.clock.now(), self.clock.passed, self.growth
         )

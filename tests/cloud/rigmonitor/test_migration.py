@@ -48,7 +48,7 @@ async def test_a_database_of_the_version_before_keeps_its_data_and_takes_machine
     row, code = await rigs.create_rig(store, "farm-1", "KS-01", SystemClock().now())
     found = await rigs.find_rig(store, code)
     assert found is not None
-    assert (found["id"], found["workspace_id"]) == (row["id"], "org_1")
+    assert (found.id, found.workspace_id) == (row["id"], "org_1")
     await store.close()
     connection = sqlite3.connect(tmp_path / DATABASE_NAME)
     kept = connection.execute("select id, mac, ip, agent_id from miners").fetchall()

@@ -12,7 +12,30 @@ from alembic.migration import MigrationContext
 
 from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
 from cloud.store.schema.migrate import NewerDatabaseError, _config, migrate
-from cloud.store.schema.tables import metadata, miners, workspaces
+from cloud.store.schema.rows import (
+    AgentRow,
+    BatchRow,
+    FarmRow,
+    FileRow,
+    KeyRow,
+    LogRow,
+    MinerRow,
+    RigRow,
+    TaskRow,
+)
+from cloud.store.schema.tables import (
+    agents,
+    api_keys,
+    farms,
+    metadata,
+    miners,
+    rigs,
+    task_batches,
+    task_files,
+    task_logs,
+    tasks,
+    workspaces,
+)
 
 
 def test_migrating_gives_exactly_the_tables_the_code_expects(tmp_path):
@@ -23,6 +46,24 @@ def test_migrating_gives_exactly_the_tables_the_code_expects(tmp_path):
         differences = compare_metadata(context, metadata)
     engine.dispose()
     assert differences == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [
+        (FarmRow, farms),
+        (KeyRow, api_keys),
+        (AgentRow, agents),
+        (FileRow, task_files),
+        (BatchRow, task_batches),
+        (TaskRow, tasks),
+        (LogRow, task_logs),
+        (MinerRow, miners),
+        (RigRow, rigs),
+    ],
+)
+def test_the_rows_we_hand_on_have_the_columns_of_their_tables(kind, table):
+    assert list(kind.__struct_fields__) == [column.name for column in table.c]
 
 
 def test_migrating_twice_changes_nothing(tmp_path):

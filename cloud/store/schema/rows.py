@@ -1,0 +1,219 @@
+"""Rows of the tables as our functions hand them on, one struct for each table: its fields are the columns of `tables`.
+
+What a query joins to a row is a field of a struct of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+
+RowT = TypeVar("RowT", bound=msgspec.Struct)
+
+
+class FarmRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    workspace_id: str
+    name: str | None
+    description: str | None
+    location: str | None
+    status: str
+    archived: bool
+    hosting_fee: float | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    workspace_id: str
+    name: str
+    prefix: str
+    key_hash: str
+    actor_type: str
+    actor_id: str
+    actor_name: str | None
+    actor_metadata: dict[str, Any]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class AgentRow(msgspec.Struct, kw_only=True):
+    """`journal_id` and `last_seq` follow what the agent says while a call of it is answered."""
+
+    id: str
+    farm_id: str
+    workspace_id: str
+    name: str | None
+    token_hash: str | None
+    platform: str | None
+    host: dict[str, Any] | None
+    version: str | None
+    uptime_s: float | None
+    last_online_at: datetime | None
+    last_online_cloud_s: float | None
+    last_updated_at: datetime | None
+    journal_id: str | None
+    last_seq: int
+    capabilities: Any
+    health: dict[str, Any] | None
+    ranges: list[str]
+    settings: dict[str, Any]
+    settings_rev: int
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class MinerRow(msgspec.Struct, kw_only=True):
+    """`moving`, `slow` and `static` are the JSON of their records, see `tables`."""
+
+    id: str
+    farm_id: str
+    workspace_id: str
+    agent_id: str | None = None
+    identity: str
+    mac: str | None = None
+    ip: str | None = None
+    ip_number: int | None = None
+    serial: str | None = None
+    serials: str = ""
+    make: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    firmware_version: str | None = None
+    generation: str | None = None
+    hostname: str | None = None
+    algorithm: str | None = None
+    moving: dict[str, Any] | None = None
+    slow: dict[str, Any] | None = None
+    static: dict[str, Any] | None = None
+    raw: dict[str, Any] | None = None
+    mode: str | None = None
+    mode_preset: str | None = None
+    hashrate_hs: float | None = None
+    hashrate_ideal_hs: float | None = None
+    hashrate_24h_hs: float | None = None
+    hours: list[list[Any]] | None = None
+    power_w: float | None = None
+    temp_c: float | None = None
+    anomaly_flags: int = 0
+    health: int = 0
+    drivable: bool | None = None
+    modes: list[str] | None = None
+    unstable_reason: str | None = None
+    last_read_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    slow_read_at: datetime | None = None
+    auth_failed_at: datetime | None = None
+    last_ok: bool | None = None
+    last_error: str | None = None
+    interval_s: float | None = None
+    asset_status: str | None = None
+    ops_status: str | None = None
+    comment: str | None = None
+    tags: list[str] = msgspec.field(default_factory=list)
+    rack: str | None = None
+    position: int | None = None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None = None
+
+
+class BatchRow(msgspec.Struct, kw_only=True):
+    id: str
+    farm_id: str
+    workspace_id: str
+    task_name: str
+    params: dict[str, Any] | None
+    metadata: dict[str, Any] | None
+    task_count: int
+    retry_of: str | None
+    actor_type: str
+    actor_id: str
+    actor_name: str | None
+    actor_avatar: str | None
+    actor_metadata: dict[str, Any]
+    created_at: datetime
+
+
+class TaskRow(msgspec.Struct, kw_only=True):
+    id: str
+    batch_id: str | None
+    farm_id: str
+    workspace_id: str
+    miner_id: str | None
+    agent_id: str | None
+    name: str
+    kind: str
+    params: dict[str, Any] | None
+    status: str
+    epoch: int
+    journal_id: str | None
+    begin_id: str | None
+    handed_at: datetime | None
+    created_at: datetime
+    queuing_at: datetime | None
+    pending_at: datetime | None
+    succeed_at: datetime | None
+    failed_at: datetime | None
+    timed_out_at: datetime | None
+    cancelled_at: datetime | None
+    ended_at: datetime | None
+    queue_expires_cloud_s: float
+    limit_s: float
+    deadline_cloud_s: float | None
+    cancel_requested_at: datetime | None
+    result: dict[str, Any] | None
+    late: list[dict[str, Any]] | None
+    miner_snapshot: dict[str, Any] | None
+    log_lines: int
+
+
+class LogRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    task_id: str
+    at: datetime
+    level: str
+    message: str
+
+
+class FileRow(msgspec.Struct, frozen=True, kw_only=True):
+    task_id: str
+    name: str
+    farm_id: str
+    size_bytes: int
+    sha256: str
+    completed_at: datetime | None
+    created_cloud_s: float
+
+
+class RigRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    farm_id: str
+    workspace_id: str
+    name: str
+    code_hash: str
+    code_prefix: str
+    asic_expected: str
+    light_expected: str
+    expected_set_at: datetime | None
+    expected_set_by: str | None
+    activated_at: datetime | None
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+def read_rows(kind: type[RowT], result: sa.CursorResult[Any]) -> list[RowT]:
+    """All rows of a query for the columns of `kind`."""
+    names = tuple(result.keys())
+    return [kind(**dict(zip(names, row, strict=True))) for row in result]
+
+
+def read_row(kind: type[RowT], result: sa.CursorResult[Any]) -> RowT | None:
+    """The first of them; None for none."""
+    row = result.mappings().first()
+    return None if row is None else kind(**row)
