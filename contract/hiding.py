@@ -15,7 +15,7 @@ _STARS: Final = re.compile(r"\*{3,}")
 _STARS_IN_URL: Final = re.compile(r"(?:^|//)[^\s/?#@:]*:\*{3,}@")
 
 
-def shown_url(text: str) -> str:
+def masked_url(text: str) -> str:
     """A url, or a text with urls in it, without the passwords inside them."""
     return _IN_URL.sub(rf"\1:{MASK}@", text) if "@" in text else text
 
@@ -33,7 +33,7 @@ def hidden(value: Any) -> Any:
             if key == "password" and each not in (None, ""):
                 box[key] = MASK
             elif isinstance(each, str):
-                box[key] = shown_url(each)
+                box[key] = masked_url(each)
             elif isinstance(each, dict | list | tuple):
                 box[key] = dict(each) if isinstance(each, dict) else list(each)
                 waiting.append(box[key])

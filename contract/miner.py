@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from contract.hiding import shown_url
+from contract.hiding import masked_url
 from contract.ports import PORTS
 
 
@@ -124,7 +124,7 @@ class Pool(Frozen, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if "@" in self.url:
-            msgspec.structs.force_setattr(self, "url", shown_url(self.url))
+            msgspec.structs.force_setattr(self, "url", masked_url(self.url))
 
 
 class Board(Frozen, frozen=True, kw_only=True):

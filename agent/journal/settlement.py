@@ -8,7 +8,7 @@ import msgspec
 
 from agent.journal.states import terminal_status
 from contract.errors import ErrorCode, MinerError
-from contract.hiding import shown_url
+from contract.hiding import masked_url
 from contract.outcome import Outcome
 from contract.task import TaskStatus
 from drivers.base import Evidence, NoChange
@@ -69,7 +69,7 @@ def failed(
         seconds=seconds,
     )
     result = _seen(outcome, seen)
-    said = shown_url(message)[:MESSAGE_CHARS]
+    said = masked_url(message)[:MESSAGE_CHARS]
     result["error"] = {"code": code.value, "message": said or code.value}
     return Settlement(status=terminal_status(outcome, code), result=result)
 
@@ -108,7 +108,7 @@ def _seen(outcome: Outcome, evidence: Evidence) -> dict[str, Any]:
         },
     }
     if evidence.reason:
-        result["reason"] = shown_url(evidence.reason)[:MESSAGE_CHARS]
+        result["reason"] = masked_url(evidence.reason)[:MESSAGE_CHARS]
     return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from contract.clock import Clock, to_text
-from contract.hiding import shown_url
+from contract.hiding import masked_url
 from contract.link import LogLine
 
 LINES: Final = 200
@@ -46,5 +46,5 @@ class TaskLog:
             return
         if self._said == LINES:
             level, message = "warning", "more was said and is dropped"
-        clean = "".join(c if c.isprintable() else " " for c in shown_url(message)[:CHARS])
+        clean = "".join(c if c.isprintable() else " " for c in masked_url(message)[:CHARS])
         self._lines.append(LogLine(at=to_text(self._clock.now()), level=level, message=clean))

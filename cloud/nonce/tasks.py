@@ -18,7 +18,7 @@ from cloud.nonce.requests import PAGE, farm_of, named, page_of, takes, text_of, 
 from cloud.store.miners import search
 from cloud.store.tasks import batches, lookup
 from cloud.store.tasks.lookup import ListedTask
-from contract.hiding import hidden, shown_url
+from contract.hiding import hidden, masked_url
 from contract.nonce import TASK_WINDOW, nonce_time, parse_time
 from contract.nonce_items import (
     Downloadable,
@@ -134,7 +134,7 @@ def _miner_task(row: ListedTask, miner: MinerSnapshot, sign: SignUrl) -> MinerTa
         LogItem(
             timestamp=nonce_time(line.at),
             level=line.level,
-            message=shown_url(line.message),
+            message=masked_url(line.message),
         )
         for line in row.logs
     ]
@@ -177,7 +177,7 @@ def _error(row: ListedTask) -> TaskError | UnsetType:
         return TaskError(message=standard)
     code = said.get("code")
     return TaskError(
-        message=shown_url(str(said.get("message") or standard)),
+        message=masked_url(str(said.get("message") or standard)),
         code=UNSET if code is None else str(code),
     )
 

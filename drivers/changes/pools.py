@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from contract.errors import BadParamsError
-from contract.hiding import shown_url
+from contract.hiding import masked_url
 from drivers.base import Pools, StoredPool
 from drivers.changes.templates import fill
 from drivers.driver import MinerDriver
@@ -40,7 +40,7 @@ def shown(slots: Iterable[StoredPool]) -> list[dict[str, Any]]:
     """Pools as they may be seen: no password, none inside a url either."""
     return [
         {
-            "url": shown_url(slot.url),
+            "url": masked_url(slot.url),
             "user": slot.user,
             "password": "****" if slot.password else "",
         }

@@ -130,7 +130,7 @@ def _parameters() -> Iterator[Guard]:
     yield Guard(
         "the evidence of a change of pools shows no password",
         "drivers/antminer/changes/pools.py",
-        "_bare(shown_url(slot.url))",
+        "_bare(masked_url(slot.url))",
         "_bare(slot.url)",
         "tests/drivers/makes/test_pools.py::test_a_password_inside_a_url_reaches_the_miner_and_is_not_shown",
     )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.hiding import hidden, is_hidden, shown_url
+from contract.hiding import hidden, is_hidden, masked_url
 from contract.miner import Moving, Pool
 
 
@@ -30,8 +30,8 @@ from contract.miner import Moving, Pool
     ],
 )
 def test_a_url_shows_everything_but_its_password(text: str, shown: str) -> None:
-    assert shown_url(text) == shown
-    assert shown_url(shown) == shown
+    assert masked_url(text) == shown
+    assert masked_url(shown) == shown
 
 
 def test_plain_values_are_copied_without_what_is_secret() -> None:
@@ -60,7 +60,7 @@ def test_nesting_is_no_obstacle() -> None:
 
 @given(st.text(st.characters(exclude_characters="/?# \t\r\n", exclude_categories=("Z", "C"))))
 def test_whatever_the_password_is_it_does_not_show(password: str) -> None:
-    shown = shown_url(f"stratum+tcp://farm:{password}@pool.example:3333")
+    shown = masked_url(f"stratum+tcp://farm:{password}@pool.example:3333")
     assert shown == "stratum+tcp://farm:***@pool.example:3333"
     assert is_hidden("url", shown)
 
@@ -71,7 +71,7 @@ def test_stars_are_known_for_what_they_are() -> None:
     assert not is_hidden("password", "p***")
     assert not is_hidden("user", "***")
     assert not is_hidden("url", "tcp://u:p***@a")
-    assert is_hidden("user", shown_url("wallet:worker@mail.example"))  # hidden like a password
+    assert is_hidden("user", masked_url("wallet:worker@mail.example"))  # hidden like a password
 
 
 def test_a_reading_never_holds_the_password_of_a_pools_url() -> None:

@@ -21,7 +21,7 @@ from cloud.store.tasks.onsite import LimitOf, arisen_of, create
 from cloud.store.tasks.settle import forget_passwords, lost_result
 from contract.begin import Held, ends_as, is_granted
 from contract.clock import to_text
-from contract.hiding import hidden, shown_url
+from contract.hiding import hidden, masked_url
 from contract.link import Ack, Event, ReportRequest
 from contract.outcome import Outcome
 from contract.task import TERMINAL, TaskStatus
@@ -347,7 +347,7 @@ def _keep(
     room = max(0, limits.log_lines - task.log_lines)
     for line in event.logs[:room]:
         task.log_lines += 1
-        message = shown_url(line.message.replace("\x00", ""))
+        message = masked_url(line.message.replace("\x00", ""))
         intake.lines.append(
             {
                 "task_id": event.task_id,

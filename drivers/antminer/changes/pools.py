@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.errors import BusyError, MinerError, PoolsLockedError, RefusedError
-from contract.hiding import shown_url
+from contract.hiding import masked_url
 from contract.miner import Pool, Reading
 from drivers.antminer import proofs
 from drivers.antminer.changes.mode import running, sleeps, spellings
@@ -144,7 +144,7 @@ def lists(pools: Sequence[Pool], config: conf.MinerConf, slots: tuple[StoredPool
     running_pools = [pool for pool in pools if pool.url]
     wanted = [slot for slot in slots if slot.url]
     return len(running_pools) == len(wanted) and all(
-        _bare(pool.url) == _bare(shown_url(slot.url))
+        _bare(pool.url) == _bare(masked_url(slot.url))
         and (pool.user is None or _is_user(pool.user, slot.user, config))
         for pool, slot in zip(running_pools, wanted, strict=True)
     )
@@ -252,7 +252,7 @@ async def _locked_now(miner: Antminer) -> bool:
 
 def _working_for(reading: Reading) -> str | None:
     """The url of the pool in use."""
-    return next((shown_url(pool.url) for pool in reading.moving.pools if _is_alive(pool)), None)
+    return next((masked_url(pool.url) for pool in reading.moving.pools if _is_alive(pool)), None)
 
 
 def _is_alive(pool: Pool) -> bool:

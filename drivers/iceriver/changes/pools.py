@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.errors import BadParamsError
-from contract.hiding import shown_url
+from contract.hiding import masked_url
 from contract.miner import PowerMode
 from drivers.base import Evidence, NoChange, Permit, Pools, PoolSetting, TypedPlan
 from drivers.changes import pools
@@ -166,4 +166,4 @@ def _seen(found: IceriverSettings) -> dict[str, Any]:
 def _in_use(found: IceriverSettings) -> str | None:
     """The url of the pool it works for."""
     used = (slot for slot in found.slots if slot.url and slot.connected and slot.active)
-    return next((shown_url(slot.url) for slot in used), None)
+    return next((masked_url(slot.url) for slot in used), None)

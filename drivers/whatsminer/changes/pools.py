@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.errors import BadParamsError, BusyError
-from contract.hiding import shown_url
+from contract.hiding import masked_url
 from contract.outcome import Outcome
 from drivers.base import Evidence, NoChange, Permit, Pools, StoredPool, TypedPlan
 from drivers.changes import pools
@@ -138,7 +138,7 @@ def same_pools(found: tuple[RunningPool, ...], wanted: Iterable[StoredPool]) -> 
 
 def shown(found: tuple[RunningPool, ...]) -> list[dict[str, Any]]:
     """Pools as they may be seen: passwords this miner does not tell, those inside a url we do not."""
-    return [{"url": shown_url(slot.url), "user": slot.user} for slot in found]
+    return [{"url": masked_url(slot.url), "user": slot.user} for slot in found]
 
 
 def bare(url: str) -> str:
@@ -147,7 +147,7 @@ def bare(url: str) -> str:
 
 
 def _working_for(found: tuple[RunningPool, ...] | None) -> str | None:
-    return next((shown_url(slot.url) for slot in found or () if slot.active and slot.alive), None)
+    return next((masked_url(slot.url) for slot in found or () if slot.active and slot.alive), None)
 
 
 def _wished(watch: _Watch, found: tuple[RunningPool, ...]) -> Evidence:
