@@ -26,7 +26,7 @@ from typing import Any, Final
 import msgspec
 
 from agent.demo.part import Part, command
-from bench.pairs import LEAST_ROUNDS, SURE, RatioVerdict, Round, control, permit, quantile
+from bench.pairs import LEAST_ROUNDS, SURE, RatioVerdict, Round, control, effect, quantile
 from bench.polling import Figures, MeasureOrder, Setup
 
 MINERS: Final = 200
@@ -140,8 +140,8 @@ class Hostility:
 
     def judge(self, rng: random.Random) -> tuple[RatioVerdict, list[str]]:
         """Whether the aim is met, and the figures that say so."""
-        p99, noise = permit(self._p99, rng), control(self._p99, rng)
-        p50 = permit(self._p50, rng)
+        p99, noise = effect(self._p99, rng), control(self._p99, rng)
+        p50 = effect(self._p50, rng)
         verdict = p99.verdict(MOST)
         calm, busy = _pooled(self._without), _pooled(self._beside)
         p50s, p99s = (

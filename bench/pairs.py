@@ -36,7 +36,7 @@ class Round(msgspec.Struct, frozen=True):
     after: float
 
     @property
-    def permit(self) -> float:
+    def effect(self) -> float:
         """Logarithm of with / without."""
         return math.log(self.beside) - (math.log(self.before) + math.log(self.after)) / 2
 
@@ -63,7 +63,7 @@ class Ratio(msgspec.Struct, frozen=True):
         return RatioVerdict.MISSED if self.low > most else RatioVerdict.OPEN
 
 
-def permit(rounds: Sequence[Round], rng: random.Random) -> Ratio:
+def effect(rounds: Sequence[Round], rng: random.Random) -> Ratio:
     """With against without. ValueError for fewer rounds than LEAST_ROUNDS."""
     return _bootstrap([each.effect for each in rounds], rng)
 
