@@ -560,6 +560,13 @@ def _first_steps() -> Iterator[Guard]:
         "if False:",
         "tests/agent/cli/test_usage.py::test_parameters_come_from_a_file_or_from_standard_input",
     )
+    yield Guard(
+        "all packages of a command are of one installation",
+        "service/start.py",
+        "if (trouble := _mixed(*packages)) is not None:",
+        "if (trouble := None) is not None:",
+        "tests/service/test_start.py::test_a_start_with_a_package_of_another_installation_is_refused",
+    )
 
 
 def _rigmonitor() -> Iterator[Guard]:

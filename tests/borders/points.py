@@ -466,6 +466,14 @@ POINTS: dict[str, tuple[Point, ...]] = {
     ),
     "First steps": (
         Point(
+            "a package of another installation",
+            "The command does not start: it names both places, before anything of either is loaded.",
+            (
+                "tests/service/test_start.py::test_a_start_with_a_package_of_another_installation_is_refused",
+                "tests/service/test_start.py::test_what_lies_behind_ours_is_not_in_the_way",
+            ),
+        ),
+        Point(
             "`enroll` as root",
             "The files belong to the owner of the state folder, and no link in it is followed.",
             (
