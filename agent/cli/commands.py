@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any, Final, Self
@@ -152,7 +153,7 @@ def run_daemon(config: Config, path: Path) -> Ended:
 
 def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | None) -> Ended:
     """Join a cloud; the config's, where none is named."""
-    from agent.link.enroll import enroll
+    from agent.link.enroll import enroll, membership
 
     url = cloud or config.cloud.url
     if url is None:
@@ -160,6 +161,9 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
     try:
         check_ca_file(ca_file or config.cloud.ca_file)
         check_folder(config.token_file.parent)
+        before = None
+        with contextlib.suppress(ValueError, OSError):  # damaged: it is replaced
+            before = membership(config.token_file)
         member = run(
             enroll(
                 url,
@@ -191,7 +195,13 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
             UNKNOWN,
         )
     document = {"ok": True, **msgspec.to_builtins(member), "token_file": str(config.token_file)}
-    return DONE, document, f"enrolled as agent {member.agent_id}; token in {config.token_file}"
+    text = f"enrolled as agent {member.agent_id}; token in {config.token_file}"
+    if before is not None and before.agent_id != member.agent_id:
+        text += (
+            f"\nbefore, this host was agent {before.agent_id} of farm {before.farm_id}: a daemon that runs goes on as "
+            "that one until it is restarted, and its miners stay in the lists of that farm"
+        )
+    return DONE, document, text
 
 
 def run_scan(reach: Reach, ranges: tuple[str, ...], *, quiet: bool) -> Ended:

@@ -15,6 +15,8 @@ from typing import Any, Final, Protocol
 import msgspec
 import structlog
 
+from service.hostuser import owner_of
+
 log = structlog.get_logger(__name__)
 _REQUEST_MAX: Final = 256 * 1024
 _REPLY_MAX: Final = 16 * 2**20
@@ -184,11 +186,18 @@ class Call:
 
 @asynccontextmanager
 async def calling(path: Path, request: LocalRequest) -> AsyncIterator[Call]:
-    """Have a running daemon carry out a request. Raises NoDaemonError when none runs, PermissionError."""
+    """Have a running daemon carry out a request. Raises NoDaemonError when none runs, LocalRefusedError where it
+    listens to another user.
+    """
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=_REPLY_MAX)
     except (FileNotFoundError, ConnectionRefusedError):
         raise NoDaemonError(str(path)) from None
+    except PermissionError:
+        raise LocalRefusedError(
+            f"the agent of this host listens to its own user and to root alone, at {path}; run: "
+            f"sudo -u {_whose(path)} miner-agent act ..."
+        ) from None
     try:
         await _say(writer, request)
         yield Call(reader, writer)
@@ -202,6 +211,15 @@ async def ask(path: Path, request: LocalRequest) -> LocalReply:
     """The answer to one request. Raises what `calling` and `Call.answer` do."""
     async with calling(path, request) as call:
         return await call.answer()
+
+
+def _whose(path: Path) -> str:
+    """The user that a daemon runs as, as far as we may look."""
+    for each in (path, path.parent):
+        with contextlib.suppress(OSError):
+            if (owner := owner_of(each)) is not None:
+                return owner.name
+    return "USER"
 
 
 async def _say(writer: asyncio.StreamWriter, document: LocalRequest | LocalReply) -> None:

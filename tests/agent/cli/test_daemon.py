@@ -25,16 +25,20 @@ pytestmark = pytest.mark.real_time
 async def test_enroll_works_without_a_config_and_tells_where_the_token_is(tmp_path: Path) -> None:
     async def handle(request: web.Request) -> web.Response:
         code = (await request.json())["code"]
-        if code != "c0de":
+        if code not in {"c0de", "c0de-2"}:
             return web.json_response({"message": "This code is not valid"}, status=401)
+        agent = "a" if code == "c0de" else "b"
         return web.json_response(
-            {"agent_id": "a", "workspace_id": "w", "farm_id": "f", "token": "t0p-secret"}
+            {"agent_id": agent, "workspace_id": "w", "farm_id": "f", "token": "t0p-secret"}
         )
 
     async with served(handle) as url:
         given = ("enroll", "--cloud", url, "--state", tmp_path / "s", "--json")
         refused = await miner_agent(*given, "--code", "no")
         done = await miner_agent(*given, "--code", "c0de")
+        once_more = await miner_agent(*given[:-1], "--code", "c0de-2")
+    assert "before, this host was agent a of farm f: a daemon that runs goes on" in once_more.out
+    assert "before" not in done.out
     assert (refused.code, done.code) == (1, 0)
     assert "not valid" in refused.document["error"]["message"]
     assert refused.document["error"]["message"].endswith(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.local.socket import LocalServer
 from service.hostuser import HostUser, acting_as
 from service.ownfolder import ForeignFolderError, check_files, check_folder
 from tests.agent.commands import Ran, miner_agent
@@ -160,3 +161,19 @@ async def test_the_daemon_tells_how_to_enroll_with_the_config_that_it_was_given(
     assert ran.code == 1
     command = f"miner-agent enroll --code CODE --config {site / 'config.toml'}"
     assert ran.err.endswith(f"run: {command}\n")
+
+
+@needs_root
+async def test_a_daemon_of_another_user_is_asked_as_that_user(site: Path) -> None:
+    (site / "state").chmod(0o755)
+    server = LocalServer(site / "state" / "agent.sock", lambda _: pytest.fail("was asked"))
+    await server.start()
+    try:
+        ran = await as_agent(
+            "act", "127.0.0.1", "miner.log.get", "--config", site / "config.toml", "--logs", "/tmp"
+        )
+    finally:
+        await server.stop()
+    assert ran.code == 1
+    assert ran.err.startswith("the agent of this host listens to its own user and to root alone")
+    assert "run: sudo -u root miner-agent act" in ran.err
