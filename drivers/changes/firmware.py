@@ -56,6 +56,7 @@ class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
     back_s: ClassVar[float]  # until then a port that is away is only waited for
     counter: ClassVar[str]  # the one that begins anew with the firmware
     look_every_s: ClassVar[float] = LOOK_EVERY_S
+    nothing: ClassVar[InstalledVersion] = InstalledVersion()  # what a silent miner shows
 
     @abstractmethod
     def port(self, miner: Driven) -> int:
@@ -99,7 +100,7 @@ class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
         """Wait for the restart, then read the version. The same version as before proves nothing either way."""
         return await watch.through_restart(
             lambda: self.look_again(watch),
-            lambda now: self._judged(watch, now or InstalledVersion()),
+            lambda now: self._judged(watch, now or self.nothing),
             port=self.port(watch.miner),
             give_up_s=self.back_s,
             every_s=self.look_every_s,

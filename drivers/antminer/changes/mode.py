@@ -10,6 +10,7 @@ import msgspec
 
 from contract.errors import (
     BusyError,
+    MinerError,
     ServiceAwayError,
     UnsupportedModeError,
 )
@@ -39,12 +40,12 @@ from drivers.base import (
 from drivers.changes.power import raises_power
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
-from drivers.watch import Watch, pause
+from drivers.watch import LOOK_EVERY_S, Watch, is_silent, pause
 
 _KEPT_NOTE: Final = "kept_mode"  # each number was tried and read back long enough
 _BUSY_TRIES: Final = 3
 _BUSY_PAUSE_S: Final = 10.0
-_READ_BACK_S: Final = 20.0  # a refused number is still not there after this
+_READ_BACK_PAUSES: Final = 4  # a refused number is still not there after so many
 # But of a busy miner the script that stores it may only begin after a minute.
 _SLOW_SCRIPT_S: Final = 75.0
 _SLEEP: Final = "1"
@@ -143,9 +144,12 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
         """Look until configuration and running miner both show the mode, or no longer can."""
         miner, wanted, numbers = watch.miner, watch.plan.data.mode, watch.plan.data.numbers
         proof = proofs.SLEEPS if wanted is PowerMode.SLEEP else proofs.WAKES
+        stored: conf.MinerConf | None = None  # as last read, whether or not what runs could be
 
         async def look() -> _Seen:
-            return await read_conf(miner, tries=1), await running(miner)
+            nonlocal stored
+            stored = await read_conf(miner, tries=1)
+            return stored, await running(miner)
 
         def is_judged(seen: _Seen) -> bool:
             found, reading = seen
@@ -158,7 +162,7 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
         await watch.pause(proofs.MODE_CONFIG.earliest_s)
         seen = await watch.until(look, is_judged, latest_s=proof.latest_s)
         found, reading = seen.found or (None, None)
-        after, remark = _after(watch, found, reading)
+        after, remark = _after(watch, stored, reading)
         if found is None or seen.trouble is not None:
             return watch.unknown(after, _joined(f"could not look again: {seen.trouble}", remark))
         if seen.is_enough and found.mode_number in numbers:
@@ -276,13 +280,24 @@ async def _write(miner: Antminer, body: bytes, permit: Permit) -> None:
 
 async def read_back(miner: Antminer, number: str, before: str) -> str | None:
     """The stored mode: `number` as soon as it shows, else what is there in the end; `None` if unreadable."""
-    seen = await Watch(miner).until(
-        lambda: read_conf(miner, tries=1),
-        lambda found: found.mode_number == number or found.mode_number != before,
-        latest_s=_READ_BACK_S,
-    )
-    seen.raise_lasting()
-    return seen.found.mode_number if seen.found is not None and seen.trouble is None else None
+    found = await _stored_number(miner)
+    # The pauses are counted and not the time: a miner that is slow to answer is slow to store as well.
+    for _ in range(_READ_BACK_PAUSES):
+        if found == number or found not in (None, before):
+            break
+        await pause(miner, LOOK_EVERY_S)
+        found = await _stored_number(miner)
+    return found
+
+
+async def _stored_number(miner: Antminer) -> str | None:
+    """The configured mode as the firmware numbers it; `None` while that cannot be read."""
+    try:
+        return (await read_conf(miner, tries=1)).mode_number
+    except MinerError as error:
+        if not is_silent(error):
+            raise
+        return None
 
 
 def _hashes_in(config: conf.MinerConf, reading: Reading | None) -> PowerMode | None:

@@ -54,6 +54,7 @@ class IceriverFirmware(FirmwareWay[Iceriver, IceriverFirmwareData]):
     back_s = proofs.VERSION.latest_s
     counter = "elapsed_s"
     look_every_s = 10.0
+    nothing = InstalledVersion(parts={})
 
     def port(self, miner: Iceriver) -> int:
         return miner.endpoint.http_port

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from contract.errors import OutcomeUnknownError
 from drivers.base import Evidence, NoChange, NoData, Permit, Resume, Suspend, TypedPlan
 from drivers.changes.verification import Verification
@@ -82,9 +84,9 @@ async def _stays_off(watch: _Watch) -> Evidence:
     miner = watch.miner
     hold_s = proofs.HOLDS_S if miner.identity.generation == COMPAT else proofs.HOLDS_BRIEFLY_S
     latest_s = proofs.STOPS.latest_s
-    seen = await watch.until(lambda: state.look(miner), state.is_off, latest_s=latest_s)
-    if not seen.is_enough:
-        return _ran_out(watch, seen)
+    off = await watch.until(lambda: state.look(miner), state.is_off, latest_s=latest_s)
+    if not off.is_enough:
+        return _ran_out(watch, off)
     off_since_s = watch.device_s
     await watch.pause(LOOK_EVERY_S)
     seen = await watch.until(
@@ -92,9 +94,9 @@ async def _stays_off(watch: _Watch) -> Evidence:
         lambda now: not state.is_off(now) or watch.device_s - off_since_s >= hold_s,
         latest_s=latest_s + hold_s,
     )
-    after = state.shown(seen.found)
     if not seen.is_enough or seen.found is None:
-        return _ran_out(watch, seen)
+        return _ran_out(watch, msgspec.structs.replace(seen, found=seen.found or off.found))
+    after = state.shown(seen.found)
     if state.is_off(seen.found):
         return watch.done(proofs.STOPS.signal, after)
     return watch.unknown(

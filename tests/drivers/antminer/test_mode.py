@@ -236,3 +236,28 @@ async def test_resume_goes_to_the_mode_it_is_told_whoever_remembers_what() -> No
         on.driver.awake_mode = None
         assert (await on.carry_out(Resume(mode=PowerMode.LOW))).outcome == "done"
         assert on.miner.mode == 3
+
+
+async def test_a_slow_miner_is_given_as_many_looks_as_a_quick_one_before_it_is_told_in_other_words() -> (
+    None
+):
+    slow_s = 3.0
+    async with stage("s21", "ignores", {"fault": "slow_cgi", "seconds": slow_s}) as on:
+        plan, began_mono = await on.planned(SLEEP), on.clock.mono()
+        await on.driver.apply(plan, on.permit())
+        (order_s, looks_s), orders = (slow_s, 5 * slow_s + 20.0), 2
+        assert len(on.ledger("mode", phase="received")) == orders
+        assert on.clock.mono() - began_mono >= orders * (order_s + looks_s)
+
+
+async def test_what_is_stored_is_told_where_what_runs_cannot_be_looked_at() -> None:
+    async with stage("s21") as on:
+        plan, permit = await on.planned(SLEEP), on.permit()
+        await on.driver.apply(plan, permit)
+        await on.clock.sleep(60.0)  # its mining process runs again
+        # Of what is asked next, its web side gives the configuration, and then takes our login no more.
+        on.faults.replace([{"fault": "unauthorized_after", "requests": 10}])
+        evidence = await on.driver.verify(plan, permit)
+        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
+        assert "could not look again" in (evidence.reason or "")
+        assert evidence.after["mode_configured"] == "1"

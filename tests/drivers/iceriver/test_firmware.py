@@ -43,6 +43,7 @@ async def test_a_miner_that_takes_such_a_file_and_dies_of_it_is_unknown(tmp_path
         evidence = await on.carry_out(FirmwareUpdate(path=str(path)))
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
         assert "check it on site" in (evidence.reason or "")
+        assert evidence.after["versions"] == {}
 
 
 @pytest.mark.parametrize("key", WRITABLE)

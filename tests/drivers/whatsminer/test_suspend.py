@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -60,6 +62,20 @@ async def test_a_stop_that_does_not_last_is_not_called_one() -> None:
         evidence = await on.carry_out(Suspend())
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
         assert "began again by itself" in (evidence.reason or "")
+
+
+async def test_one_that_goes_silent_once_it_is_off_is_told_as_it_was_seen_last() -> None:
+    async with stage("m60s") as on:
+        plan, permit = await on.planned(Suspend()), on.permit()
+        await on.driver.apply(plan, permit)
+        proof = asyncio.create_task(on.driver.verify(plan, permit))
+        while on.miner.state != "sleeping":
+            await on.clock.sleep(1.0)
+        await on.clock.sleep(6.0)  # it is looked at every 5 s
+        on.faults.replace(["dead"])
+        evidence = await proof
+        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
+        assert evidence.after["mining"] is False
 
 
 @pytest.mark.parametrize("key", ["m50s", "m60s"])
