@@ -23,10 +23,12 @@ from tests.agent.journal.test_disk import play
 pytestmark = pytest.mark.real_time
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as another user")
 AGENT = HostUser(54321, 54321, "54321")  # a number is enough to be a user
-# All that is imported is imported as root: another user may not be able to read it.
+# All that is loaded is loaded as root: another user may not be able to read where Python is.
 AS_AGENT = f"""
 import os, sys, agent.cli.app, agent.cli.commands, agent.daemon, agent.link.enroll, agent.cli.doctor, agent.journal, service.notify
-import agent.sinks.rigmonitor.checkup, uvloop
+import agent.sinks.rigmonitor.checkup, uvloop, codecs
+agent.link.enroll.agent_version()
+for each in ("ascii", "idna", "latin-1"): codecs.lookup(each)
 os.setgroups([]); os.setresgid(*[{AGENT.gid}] * 3); os.setresuid(*[{AGENT.uid}] * 3)
 agent.cli.app.main()
 """
