@@ -27,13 +27,14 @@ def system_sign(
             most + slack_s < least_then for _, most in present for least_then, _ in then
         )
         return CounterSign.RESTARTED if went_back else CounterSign.UNCLEAR
-    if all(least > since_s + slack_s for least, _ in present):
-        return CounterSign.RUNS_ON
     could_run_on = not then or any(
         least <= most_then + since_s + slack_s and most >= least_then + since_s - slack_s
         for least, most in present
         for least_then, most_then in then
     )
+    if all(least > since_s + slack_s for least, _ in present):
+        # It began before the order. One that is far from where it was then is no witness of either.
+        return CounterSign.RUNS_ON if could_run_on else CounterSign.UNCLEAR
     if could_run_on:
         return CounterSign.UNCLEAR
     return (

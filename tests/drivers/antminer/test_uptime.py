@@ -49,6 +49,9 @@ def test_the_uptime_of_an_old_system_may_mean_minutes_or_days() -> None:
     [
         ("5:13", "2", 200, CounterSign.RESTARTED),  # cannot be two days: it was five hours
         ("5:13", "5:16", 200, CounterSign.RUNS_ON),
+        # Longer than since the order, and yet far less than before: not one clock that ran on.
+        ("5:13", "3:00", 200, CounterSign.UNCLEAR),
+        ("5:13", "9:40", 200, CounterSign.UNCLEAR),
         (
             "12",
             "1",
