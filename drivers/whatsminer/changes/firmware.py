@@ -24,7 +24,6 @@ from drivers.protocol.values import text_of
 from drivers.whatsminer import proofs
 from drivers.whatsminer.changes import state
 from drivers.whatsminer.changes.orders import api_port, forget_login
-from drivers.whatsminer.changes.state import WhatsminerState
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.protocol import image
 from drivers.whatsminer.protocol.api import ProcessDownError
@@ -52,13 +51,11 @@ class WhatsminerFirmware(FirmwareWay[Whatsminer, UploadData]):
 
     async def look(self, miner: Whatsminer, identity: Identity) -> InstalledVersion:
         now = await state.look(miner)
-        return _shown(identity, now)
-
-    async def look_again(self, watch: Verification[Whatsminer, UploadData]) -> InstalledVersion:
-        try:
-            return await super().look_again(watch)
-        except ProcessDownError:
-            return _shown(watch.miner.identity, WhatsminerState())  # its API answers
+        return InstalledVersion(
+            identity=identity,
+            version=identity.firmware_version,
+            counters={"uptime_s": now.uptime_s, "elapsed_s": now.elapsed_s},
+        )
 
     async def choose(
         self, miner: Whatsminer, change: FirmwareUpdate, now: InstalledVersion
@@ -106,14 +103,6 @@ class WhatsminerFirmware(FirmwareWay[Whatsminer, UploadData]):
 
 
 # --- private -------------------------------------------------------------------------------------
-
-
-def _shown(identity: Identity, now: WhatsminerState) -> InstalledVersion:
-    return InstalledVersion(
-        identity=identity,
-        version=identity.firmware_version,
-        counters={"uptime_s": now.uptime_s, "elapsed_s": now.elapsed_s},
-    )
 
 
 def _region(platform: str | None, file: BinaryIO, size: int) -> ImageRegion:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from contract.errors import RefusedError
-from drivers.base import FirmwareUpdate
+from drivers.base import FirmwareUpdate, Suspend
+from simulator.whatsminer import classic
 from simulator.whatsminer import firmware as images
 from tests.drivers.whatsminer.stage import WRITABLE, stage
 
@@ -58,6 +59,22 @@ async def test_a_miner_that_never_gets_ready_is_sent_no_file(key: str, tmp_path:
         with pytest.raises(RefusedError, match="none was sent"):
             await on.driver.apply(plan, on.permit())
         assert not on.ledger("firmware", phase="received")
+
+
+async def test_a_version_that_was_not_shown_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage("m50s") as on:
+        plan, permit = await on.planned(on.newer(tmp_path)), on.permit()
+        assert (await on.carry_out(Suspend())).outcome == "done"
+        on.faults.add("ignores", actions=["firmware"])
+        await on.driver.apply(plan, permit)
+        # Some daemons are away together with the mining process.
+        monkeypatch.setitem(classic.FORWARDED, "get_version", classic.OWN["get_version"])
+        evidence = await on.driver.verify(plan, permit)
+        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
+        assert evidence.after["firmware_version"] is None
+        assert "did not come back in time" in (evidence.reason or "")
 
 
 def _light() -> Any:
