@@ -54,7 +54,7 @@ class Watch:
     """The time since an effect, in seconds of the device and in ours, through a crash as well.
 
     It begins with the last order that went out: between the intent and that a login, a wait for a free slot of the
-    miner or a plan made anew after a crash may stand, each longer than all of a proof's window. Where no order is
+    miner or a plan made again after a crash may stand, each longer than all of a proof's window. Where no order is
     noted it begins with the intent; without an effect, now. It is counted on the clock of the host's boot, for the one
     on the wall may be stepped while the agent is down, and a proof must not hang on that.
     """

@@ -43,9 +43,8 @@ class InstalledVersion(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity | None = None
     version: str | None = None
     counters: dict[str, float | None] = {}  # what it counts, as evidence holds it
-    parts: dict[str, str] | None = (
-        None  # versions of parts that are numbered apart, where it has such
-    )
+    # Versions of parts that are numbered apart, where it has such.
+    parts: dict[str, str] | None = None
 
 
 class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
@@ -54,7 +53,7 @@ class FirmwareWay(Way[Driven, Data], Generic[Driven, Data]):
     changes = (FirmwareUpdate,)
     proof: ClassVar[Proof]
     back_s: ClassVar[float]  # until then a port that is away is only waited for
-    counter: ClassVar[str]  # the one that begins anew with the firmware
+    counter: ClassVar[str]  # the one that begins again with the firmware
     look_every_s: ClassVar[float] = LOOK_EVERY_S
     nothing: ClassVar[InstalledVersion] = InstalledVersion()  # what a silent miner shows
 

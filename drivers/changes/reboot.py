@@ -114,7 +114,7 @@ class RebootWay(Way[Driven, NoData], Generic[Driven, Look]):
         await self.order(miner, permit)
 
     async def verify(self, watch: Verification[Driven, NoData]) -> Evidence:
-        """Watch the port go and come back, then its counts begin anew."""
+        """Watch the port go and come back, then its counts begin again."""
         miner = watch.miner
 
         async def judged(now: Look | None) -> Evidence | None:
@@ -204,7 +204,7 @@ async def _is_in_doubt(miner: MinerDriver) -> bool:
 def _why_unknown(signs: Signs) -> str:
     if not signs.has_outage and signs.process is CounterSign.RESTARTED:
         return (
-            "the mining process began anew since the order, but nobody saw the device go down: "
+            "the mining process began again since the order, but nobody saw the device go down: "
             "it rebooted, or only its process restarted"
         )
     if not signs.answers:

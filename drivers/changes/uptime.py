@@ -1,4 +1,4 @@
-"""What a counter of seconds inside a miner says about whether what it counts from began anew. No I/O."""
+"""What a counter of seconds inside a miner says about whether what it counts from began again. No I/O."""
 
 from __future__ import annotations
 

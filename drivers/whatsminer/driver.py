@@ -229,9 +229,8 @@ class Whatsminer(MinerDriver):
         try:
             return await self.v3.status()
         except UnreachableError:
-            self._is_doubtful = (
-                True  # it may still be there on 4028, with another firmware or without v3
-            )
+            # It may still be there on 4028, with another firmware or without v3.
+            self._is_doubtful = True
             raise
 
     async def _down_v3(self, device: Reply3) -> WhatsminerSnapshot:

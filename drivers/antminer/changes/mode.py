@@ -351,7 +351,7 @@ def disobedience(wanted: PowerMode, reading: Reading) -> str:
             return f"the miner still hashes; {later}"
         if running is not None:
             return f"the miner runs in {running}; {later}"
-        return f"the miner hashes as before, without having started anew; {later}"
+        return f"the miner hashes as before, without having started again; {later}"
     if wanted is PowerMode.SLEEP:
         return f"the miner does not show that it sleeps; {later}"
     if running is PowerMode.SLEEP:

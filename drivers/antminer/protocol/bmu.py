@@ -29,9 +29,8 @@ _MAX_ITEMS: Final = 64
 _MAX_ITEM_SIZE: Final = 4096
 _CRC_AT: Final = 24
 _BLOCK: Final = 1 << 20
-_ANY_MODEL: Final = (
-    "Antminer BHB42XXX"  # a platform name: the vendor's page lets it match every model
-)
+# A platform name: the vendor's page lets it match every model.
+_ANY_MODEL: Final = "Antminer BHB42XXX"
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from contract.errors import MalformedError
 from drivers.protocol import lenient
 
 # Strings come first, so that nothing inside one is touched. One without its end takes the rest: were it given up
-# instead, every quote behind would be tried anew, and a few kilobytes of `\\"` would hold the loop for minutes.
+# instead, every quote behind would be tried again, and a few kilobytes of `\\"` would hold the loop for minutes.
 _BREAKS: Final = re.compile(
     r'(?P<string>"(?:[^"\\]++|\\.)*+"?)'
     r"|(?P<glued>\}\s*\{)"  # OLD `stats`: no comma between its two objects

@@ -86,9 +86,8 @@ class AntminerJoined(msgspec.Struct, frozen=True):
     devs: _Parts = None
     temps: _Parts = None
     fans: _Parts = None
-    STATUS: list[AntminerStatus] | AntminerStatus | None = (
-        None  # there when the form itself was refused
-    )
+    # There when the form itself was refused.
+    STATUS: list[AntminerStatus] | AntminerStatus | None = None
 
     def part(self, command: str) -> AntminerReply | None:
         """The answer to one command, `None` where there is none or it was refused."""

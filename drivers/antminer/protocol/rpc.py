@@ -56,7 +56,7 @@ class AntminerRpc:
         return self._form
 
     def forget(self) -> None:
-        """Learn the form anew (another firmware may have come)."""
+        """Learn the form again (another firmware may have come)."""
         self._form = None
 
     async def raw(self, request: bytes) -> bytes:

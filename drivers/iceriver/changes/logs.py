@@ -18,9 +18,8 @@ from drivers.protocol.log import EMPTY_LOG, EmptyLogError
 
 _DAEMON_PATIENCE: Final = 2.0  # of what a plain log takes: the daemon has other work
 _WEB_PATIENCE: Final = 3.5
-_SWELLING: Final = (
-    4  # how much longer a page can be than the log in it; most of a log is plain text
-)
+# How much longer a page can be than the log in it; most of a log is plain text.
+_SWELLING: Final = 4
 
 
 async def fetch_log(miner: Iceriver, folder: Path, size_cap_bytes: int) -> LogFile:

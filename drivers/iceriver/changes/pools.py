@@ -45,7 +45,7 @@ _Watch = Verification[Iceriver, IceriverPoolsData]
 
 
 class IceriverPools(Way[Iceriver, IceriverPoolsData]):
-    """No restart is needed: only its connections begin anew."""
+    """No restart is needed: only its connections begin again."""
 
     changes = (Pools,)
     data = IceriverPoolsData

@@ -76,7 +76,7 @@ class IceriverReboot(RebootWay[Iceriver, IceriverState]):
 
     def judge(self, watch: _Watch, now: IceriverState | None) -> Verdict | None:
         """What the running time and the outage say, or `None` while it is too early. Where nobody looked when the
-        outage was to be seen, its absence says nothing: then a running time that began anew is the proof, if the miner
+        outage was to be seen, its absence says nothing: then a running time that began again is the proof, if the miner
         is known to have taken the order, for some restart by themselves every half hour.
         """
         process, _ = self.signs(watch, now)

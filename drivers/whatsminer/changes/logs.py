@@ -23,9 +23,8 @@ from drivers.whatsminer.protocol.transfer import (
 COMMAND_4028: Final = "download_logs"
 COMMAND_4433: Final = "get.log.download"
 _TRIES: Final = 3
-_PACKING: Final = (
-    5.0  # it packs the log before the first byte, so all takes that much longer than a plain one
-)
+# It packs the log before the first byte, so all takes that much longer than a plain one.
+_PACKING: Final = 5.0
 
 
 async def fetch_log(miner: Whatsminer, folder: Path, size_cap_bytes: int) -> LogFile:

@@ -1,4 +1,4 @@
-"""The power mode of a WhatsMiner: believed once the miner reports it and its mining process began anew with it."""
+"""The power mode of a WhatsMiner: believed once the miner reports it and its mining process began again with it."""
 
 from __future__ import annotations
 
@@ -117,9 +117,7 @@ def _why_unknown(watch: _Watch, now: WhatsminerState) -> str:
         return f"{wanted} is stored, but its mining process did not come back in time"
     if watch.sign("elapsed_s", now.elapsed_s) is CounterSign.RUNS_ON:
         return f"{wanted} is stored, but its mining process was not restarted: it may take it at its next start"
-    return (
-        f"{wanted} is reported, but the miner's own clock does not show that its process began anew"
-    )
+    return f"{wanted} is reported, but the miner's own clock does not show that its process began again"
 
 
 async def _fault(miner: Whatsminer, wanted: PowerMode) -> str:

@@ -162,9 +162,8 @@ class WhatsminerJoined(msgspec.Struct, frozen=True):
     summary: _Parts = None
     pools: _Parts = None
     edevs: _Parts = None
-    STATUS: list[WhatsminerVerdict] | WhatsminerVerdict | str | None = (
-        None  # there when the form itself was refused
-    )
+    # There when the form itself was refused.
+    STATUS: list[WhatsminerVerdict] | WhatsminerVerdict | str | None = None
     Code: Any = None
 
     def part(self, command: str) -> WhatsminerReply | None:

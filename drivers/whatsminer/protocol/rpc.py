@@ -47,7 +47,7 @@ class WhatsminerRpc:
         return self._joins
 
     def forget(self) -> None:
-        """Learn anew (another firmware may have come)."""
+        """Learn again (another firmware may have come)."""
         self._joins = None
         self._relearn_at_mono = None
         self._missing.clear()

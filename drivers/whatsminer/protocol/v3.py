@@ -50,7 +50,7 @@ class Api3:
         self._credentials = credentials
 
     def forget(self) -> None:
-        """Ask for the salt anew (the device restarted, or its password changed)."""
+        """Ask for the salt again (the device restarted, or its password changed)."""
         self._salt = None
         self._closes_each = False
 
