@@ -118,10 +118,14 @@ class Admission:
                 not_known=self._not_known,
             )
         )
-        # Before the lease, which lets begin what a journal put back from a copy takes for open.
-        for task_id in reply.cancel:
-            self._dispatcher.cancel(task_id)
-        self._gate.lease.renew(asked_mono, min(reply.lease_s, LEASE_MOST_S))
+        try:
+            # First of all: what is called off below is told under numbers that the cloud has not heard yet.
+            await self._skip_past(reply.heard_seq or 0)
+        finally:
+            # Before the lease, which lets begin what a journal put back from a copy takes for open.
+            for task_id in reply.cancel:
+                self._dispatcher.cancel(task_id)
+            self._gate.lease.renew(asked_mono, min(reply.lease_s, LEASE_MOST_S))
         if reply.heard_seq is not None:
             await self._compare(reply.heard_seq, told_seq, asked_mono)
         if len(reply.tasks) > room:
@@ -130,14 +134,19 @@ class Admission:
             reply = msgspec.structs.replace(reply, tasks=reply.tasks[:room])
         return reply
 
-    async def _compare(self, heard_seq: int, told_seq: int, now_mono: float) -> None:
-        """What the cloud has heard of this journal, with what it had taken before it was asked: one of the two may have
-        been put back from a copy. Raises StorageFullError.
+    async def _skip_past(self, heard_seq: int) -> None:
+        """Where the cloud has heard more of this journal than the journal has told, it was put back from a copy: its
+        next events get numbers of their own. Raises StorageFullError.
         """
         if heard_seq > self._journal.last_seq:
             log.warning("claim.journal_put_back", last=self._journal.last_seq, heard=heard_seq)
             if heard_seq <= HEARD_MOST:
                 await self._journal.skip_to(heard_seq)
+
+    async def _compare(self, heard_seq: int, told_seq: int, now_mono: float) -> None:
+        """What the cloud has heard of this journal, with what it had taken before it was asked: the cloud may have been
+        put back from a copy. Raises StorageFullError.
+        """
         if heard_seq < told_seq:
             since = self._forgotten_since
             self._forgotten_since = heard_seq if since is None else min(heard_seq, since)

@@ -68,6 +68,29 @@ async def test_a_journal_put_back_from_a_copy_repeats_nothing(tmp_path: Path, mo
     assert row.result["outcome"] == {"accepted": "unknown", "intent": "done"}[moment]
 
 
+async def test_what_is_called_off_in_a_journal_put_back_is_told_under_a_number_of_its_own(
+    tmp_path: Path,
+) -> None:
+    """The number may be the one under which the cloud has heard of that task's beginning before."""
+    cloud, folder = FakeCloud(), tmp_path / "agent"
+    folder.mkdir()
+    at = Site(folder, cloud=cloud)
+    at.start()
+    miner = at.farm.miners[0]
+    miner.gate["plan"] = asyncio.Event()
+    task = at.task(name=TaskName.REBOOT, params={})
+    await until(lambda: miner.trace[-1:] == ["plan"])
+    await at.die()
+    cloud.heard_seq = 500
+    cloud.cancel.add(task)
+    after = Site(folder, cloud=cloud, farm=at.farm)
+    after.start()
+    end = await cloud.ended(task)
+    await after.stop()
+    assert (end.state, miner.ledger) == ("cancelled", [])
+    assert end.seq > 500
+
+
 async def test_an_outcome_that_is_asked_for_is_told_again_after_its_beginning(
     tmp_path: Path,
 ) -> None:

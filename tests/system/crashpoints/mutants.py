@@ -62,7 +62,7 @@ def sent_twice() -> None:
         try:
             return await whole(self, port, request, decoder, **more)
         finally:
-            if more.get("effect") is not None:
+            if more.get("permit") is not None:
                 with contextlib.suppress(MinerError):
                     await whole(self, port, request, spare, **more)
 
