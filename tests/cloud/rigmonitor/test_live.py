@@ -153,7 +153,7 @@ def test_a_code_is_shown_once_and_never_listed(tmp_path: Path, site: Site) -> No
     assert ask(tmp_path, "rig", "list", "--workspace", "org_other") == []
 
 
-def test_a_machine_is_session_what_to_do_by_its_id_or_its_code(tmp_path: Path, site: Site) -> None:
+def test_a_machine_is_told_what_to_do_by_its_id_or_its_code(tmp_path: Path, site: Site) -> None:
     made = ask(tmp_path, "rig", "create", "--farm", site.farm, "--name", "KS-01")
     assert ask(tmp_path, "rig", "expect", made["id"], "--asic", "off") == {
         "id": made["id"],
