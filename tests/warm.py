@@ -108,9 +108,10 @@ class WarmPart(Part):
         module = self.program[2].split()[1]  # as `agent.demo.part.command` has it
         with self.log.open("ab") as log:
             self._log_begins = log.tell()
-            self._process = await started(  # type: ignore[assignment]
+            life: Any = await started(
                 module, *self.program[3:], stdout=log.fileno(), stderr=log.fileno()
             )
+        self._process = life
         self.lives += 1
         return {}
 

@@ -76,10 +76,11 @@ Host = Annotated[str, typer.Argument(help="The IPv4 address of a miner, or its n
 def with_ports(command: Callable[..., None]) -> Callable[..., None]:
     """A command with an option for each of the PORTS, which it takes together as `ports`."""
 
-    @functools.wraps(command)
-    def wrapped(**given: Any) -> None:
+    def with_all(**given: Any) -> None:
         ports = {name: given.pop(name) for name in PORTS}
         command(**given, ports=ports)
+
+    wrapped: Any = functools.wraps(command)(with_all)
 
     options = [
         inspect.Parameter(
@@ -93,9 +94,10 @@ def with_ports(command: Callable[..., None]) -> Callable[..., None]:
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
         parameters += options if parameter.name == "ports" else [parameter]
-    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__signature__ = inspect.Signature(parameters)
     wrapped.__annotations__ = {each.name: each.annotation for each in parameters}
-    return wrapped
+    named: Callable[..., None] = wrapped
+    return named
 
 
 @app.callback()

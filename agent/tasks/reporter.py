@@ -83,7 +83,7 @@ class Reporter:
         self._unknown: set[str] = set()  # tasks that the cloud has forgotten
         # Those among them of which it is told what they are.
         self._explained: frozenset[str] = frozenset()
-        self._untold = 0
+        self._unreported = 0
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -95,10 +95,10 @@ class Reporter:
                 f"The cloud refuses the outcome of {_tasks(len(self._refused))} ({first.task_id}: {first.why}). "
                 "It is kept and offered again; look at the cloud's log."
             )
-        if self._untold:
+        if self._unreported:
             found.append(
-                f"The outcome of {_tasks(self._untold)} was never taken by the cloud. It stands in this agent's log "
-                "and journal only."
+                f"The outcome of {_tasks(self._unreported)} was never taken by the cloud. It stands in this agent's "
+                "log and journal only."
             )
         return tuple(found)
 
@@ -141,7 +141,7 @@ class Reporter:
         for ack in acks:
             self._first_seen_mono.pop(ack.seq, None)
             self._refused.pop(ack.seq, None)
-        if self._untold or any(ack.untold for ack in acks):
+        if self._unreported or any(ack.untold for ack in acks):
             await self._count_unreported()
         return True
 
@@ -163,10 +163,10 @@ class Reporter:
 
     async def _count_unreported(self) -> None:
         try:
-            self._untold = await self._journal.unreported()
+            self._unreported = await self._journal.unreported()
         except StorageFullError:
             # The journal says itself what is wrong with it.
-            log.warning("report.untold_not_counted")
+            log.warning("report.unreported_not_counted")
 
     async def _report(self, events: tuple[Event, ...]) -> list[StepAck]:
         """Bring them over. Gives what needs to be said no more."""

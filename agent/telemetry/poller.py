@@ -242,7 +242,7 @@ class Poller:
         plan.failures = 0
         plan.slow = reading.slow or plan.slow
         plan.static = reading.static or plan.static
-        if _began_anew(plan, reading):
+        if _has_restarted(plan, reading):
             plan.slow_looks = max(plan.slow_looks, 1)  # modes and faults may be new
         plan.uptime_s = reading.moving.uptime_s
 
@@ -292,7 +292,7 @@ class Poller:
             return self._is_other_device(ip, driver, seen)
         return (
             plan.failures > 0
-            or _began_anew(plan, seen.reading)
+            or _has_restarted(plan, seen.reading)
             or self._fleet.hides_mac(ip)
             or self._fleet.identified_ago_s(ip) > self._section.full_every_s
             or self._is_other_device(ip, driver, seen)
@@ -338,7 +338,7 @@ class Poller:
             self._wake.set()
 
 
-def _began_anew(plan: PollPlan, reading: Reading) -> bool:
+def _has_restarted(plan: PollPlan, reading: Reading) -> bool:
     """Whether it restarted since the last look."""
     uptime_s = reading.moving.uptime_s
     return uptime_s is not None and plan.uptime_s is not None and uptime_s < plan.uptime_s

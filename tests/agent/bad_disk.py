@@ -30,6 +30,11 @@ def make_site(folder: Path) -> Site:
     return Site(folder, journal=journal, policy=policy_with(stop_within_s=1.0))
 
 
+def remount(folder: Path, mode: str) -> None:
+    """`ro` or `rw`, from now on."""
+    subprocess.run(["mount", "-o", f"remount,{mode}", str(folder)], check=True)
+
+
 def fill(folder: Path) -> Path:
     """Take every byte there is."""
     path = folder / "filler"
@@ -93,7 +98,7 @@ async def full(folder: Path) -> dict[str, Any]:
 
 async def read_only(folder: Path) -> dict[str, Any]:
     """The agent starts on a folder it cannot write, and somebody repairs the mount."""
-    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)  # noqa: ASYNC221
+    await asyncio.to_thread(remount, folder, "ro")
     at = make_site(folder)
     at.start()
     await until(lambda: at.journal.trouble is not None)
@@ -102,7 +107,7 @@ async def read_only(folder: Path) -> dict[str, Any]:
     beat = at.journal.heartbeat_mono
     await until(lambda: at.journal.heartbeat_mono > beat)
     claims = len(at.cloud.claims)
-    subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)  # noqa: ASYNC221
+    await asyncio.to_thread(remount, folder, "rw")
     event = await at.cloud.ended(task, within_s=20.0)
     await at.stop()
     return {"trouble": trouble, "claims": claims, "state": event.state}
@@ -120,7 +125,7 @@ async def begins(folder: Path) -> dict[str, Any]:
 
     fill(folder)
     seen = {"full": said()}
-    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)  # noqa: ASYNC221
+    await asyncio.to_thread(remount, folder, "ro")
     return seen | {"read_only": said()}
 
 
