@@ -37,6 +37,7 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
     actor_id: str
     actor_name: str | None
     actor_metadata: dict[str, Any]
+    role: str
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -94,11 +95,13 @@ class MinerRow(msgspec.Struct, kw_only=True):
     raw: dict[str, Any] | None = None
     mode: str | None = None
     mode_preset: str | None = None
+    awake_mode: str | None = None
     hashrate_hs: float | None = None
     hashrate_ideal_hs: float | None = None
     hashrate_24h_hs: float | None = None
     hours: list[list[Any]] | None = None
     power_w: float | None = None
+    power_limit_w: float | None = None
     temp_c: float | None = None
     anomaly_flags: int = 0
     health: int = 0
@@ -116,11 +119,34 @@ class MinerRow(msgspec.Struct, kw_only=True):
     ops_status: str | None = None
     comment: str | None = None
     tags: list[str] = msgspec.field(default_factory=list)
+    name: str | None = None
+    hall: str | None = None
+    row: str | None = None
     rack: str | None = None
     position: int | None = None
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None = None
+
+
+class GroupRow(msgspec.Struct, kw_only=True):
+    id: str
+    farm_id: str
+    workspace_id: str
+    task_name: str
+    params: dict[str, Any] | None
+    selection: dict[str, Any] | None
+    canary: int | None
+    undo_of: str | None
+    retry_of: str | None
+    released_at: datetime | None
+    cancelled_at: datetime | None
+    actor_type: str
+    actor_id: str
+    actor_name: str | None
+    actor_avatar: str | None
+    actor_metadata: dict[str, Any]
+    created_at: datetime
 
 
 class BatchRow(msgspec.Struct, kw_only=True):
@@ -132,6 +158,7 @@ class BatchRow(msgspec.Struct, kw_only=True):
     metadata: dict[str, Any] | None
     task_count: int
     retry_of: str | None
+    group_id: str | None = None
     actor_type: str
     actor_id: str
     actor_name: str | None
@@ -171,6 +198,7 @@ class TaskRow(msgspec.Struct, kw_only=True):
     late: list[dict[str, Any]] | None
     miner_snapshot: dict[str, Any] | None
     log_lines: int
+    held: bool = False
 
 
 class LogRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,6 +233,31 @@ class RigRow(msgspec.Struct, frozen=True, kw_only=True):
     activated_at: datetime | None
     created_at: datetime
     revoked_at: datetime | None
+
+
+class SelectionRow(msgspec.Struct, frozen=True, kw_only=True):
+    farm_id: str
+    name: str
+    filters: dict[str, Any]
+    actor_id: str
+    created_at: datetime
+
+
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    workspace_id: str | None
+    farm_id: str | None
+    at: datetime
+    actor_type: str
+    actor_id: str
+    actor_name: str | None
+    key_id: str | None
+    address: str | None
+    action: str
+    target_kind: str
+    target_id: str | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
 
 
 def read_rows(kind: type[RowT], result: sa.CursorResult[Any]) -> list[RowT]:

@@ -104,6 +104,8 @@ api_keys = sa.Table(
     sa.Column("actor_id", sa.String(40), nullable=False),
     sa.Column("actor_name", sa.Text),
     sa.Column("actor_metadata", _JSON, nullable=False),  # email of a user, keyPrefix of a key
+    # what may be done with it: viewer, operator or manager
+    sa.Column("role", sa.String(16), nullable=False, server_default="manager"),
     _stamp("created_at", null=False),
     _stamp("expires_at"),
     _stamp("revoked_at"),
@@ -174,12 +176,14 @@ miners = sa.Table(
     sa.Column("raw", _JSON),  # replies of a model nobody knows yet
     sa.Column("mode", sa.String(32)),  # running power mode, Nonce's word
     sa.Column("mode_preset", sa.Text),
+    sa.Column("awake_mode", sa.String(32)),  # the last mode but sleep that it was seen in
     sa.Column("hashrate_hs", sa.Float),
     sa.Column("hashrate_ideal_hs", sa.Float),
     sa.Column("hashrate_24h_hs", sa.Float),  # mean of the looks of the last 24 full or begun hours
     # [[hour since 1970, sum of H/s, looks], ...], what the mean is made of.
     sa.Column("hours", _JSON),
     sa.Column("power_w", sa.Float),
+    sa.Column("power_limit_w", sa.Float),
     sa.Column("temp_c", sa.Float),
     sa.Column("anomaly_flags", sa.Integer, nullable=False, server_default="0"),
     sa.Column("health", sa.Integer, nullable=False, server_default="0"),
@@ -197,6 +201,10 @@ miners = sa.Table(
     sa.Column("ops_status", sa.String(16)),  # None, maintenance retired off_rack transit archived
     sa.Column("comment", sa.Text),
     sa.Column("tags", _JSON, nullable=False, server_default="[]"),
+    sa.Column("name", sa.Text),  # given by people
+    # where it stands: farm > hall > row > rack > position
+    sa.Column("hall", sa.Text),
+    sa.Column("row", sa.Text),
     sa.Column("rack", sa.Text),
     sa.Column("position", sa.Integer),
     _stamp("created_at", null=False),
@@ -206,6 +214,30 @@ miners = sa.Table(
     sa.Index("ix_miners_farm_ip", "farm_id", "ip_number"),
     sa.Index("ix_miners_farm_agent", "farm_id", "agent_id"),
     sa.Index("ix_miners_farm_status", "farm_id", "ops_status"),
+)
+
+# Batches that were ordered as one: of more miners than a batch may have, some first and the others held, or to undo.
+task_groups = sa.Table(
+    "task_groups",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False),
+    sa.Column("task_name", sa.String(40), nullable=False),
+    sa.Column("params", _JSON),
+    sa.Column("selection", _JSON),  # the filters it was chosen by; None where miners were named
+    sa.Column("canary", sa.Integer),  # so many first; None for all at once
+    sa.Column("undo_of", _ID),  # the batch or group that it undoes
+    sa.Column("retry_of", _ID),  # the group whose failed tasks these are again
+    _stamp("released_at"),  # when those that were held were let go
+    _stamp("cancelled_at"),
+    sa.Column("actor_type", sa.String(16), nullable=False),
+    sa.Column("actor_id", sa.String(64), nullable=False),
+    sa.Column("actor_name", sa.Text),
+    sa.Column("actor_avatar", sa.Text),
+    sa.Column("actor_metadata", _JSON, nullable=False),
+    _stamp("created_at", null=False),
+    sa.Index("ix_task_groups_farm_created", "farm_id", "created_at"),
 )
 
 task_batches = sa.Table(
@@ -219,6 +251,7 @@ task_batches = sa.Table(
     sa.Column("metadata", _JSON, key="meta"),
     sa.Column("task_count", sa.Integer, nullable=False),
     sa.Column("retry_of", _ID),  # the batch whose failed tasks these are again
+    sa.Column("group_id", _ID),  # the group it is of
     sa.Column("actor_type", sa.String(16), nullable=False),  # user, apikey or system
     sa.Column("actor_id", sa.String(64), nullable=False),
     sa.Column("actor_name", sa.Text),
@@ -228,6 +261,7 @@ task_batches = sa.Table(
     sa.Index("ix_task_batches_farm_created", "farm_id", "created_at"),
     sa.Index("ix_task_batches_farm_name", "farm_id", "task_name", "created_at"),
     sa.Index("ix_task_batches_farm_actor", "farm_id", "actor_type", "created_at"),
+    sa.Index("ix_task_batches_group", "group_id"),
 )
 
 tasks = sa.Table(
@@ -264,6 +298,8 @@ tasks = sa.Table(
     sa.Column("late", _JSON),
     sa.Column("miner_snapshot", _JSON),  # the miner as it was known when the task was made
     sa.Column("log_lines", sa.Integer, nullable=False, server_default="0"),
+    # waits for the canary of its group: handed out to nobody, and its queue life has not begun
+    sa.Column("held", sa.Boolean, nullable=False, server_default=sa.false()),
     # the claim of an agent, the open tasks of the sweeper, the tasks of a miner
     sa.Index("ix_tasks_queue", "farm_id", "agent_id", "ended_at", "created_at"),
     sa.Index("ix_tasks_miner", "farm_id", "miner_id", "created_at"),
@@ -352,4 +388,43 @@ rigs = sa.Table(
     _stamp("activated_at"),  # its first specs
     _stamp("created_at", null=False),
     _stamp("revoked_at"),
+)
+
+# Filters that people gave a name, so that they need not be typed again.
+selections = sa.Table(
+    "selections",
+    metadata,
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("filters", _JSON, nullable=False),
+    sa.Column("actor_id", sa.String(64), nullable=False),
+    _stamp("created_at", null=False),
+)
+
+# Who did what: a row for each write of an operator or of the command line, in its transaction.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id")),
+    sa.Column("farm_id", _ID),
+    _stamp("at", null=False),
+    sa.Column("actor_type", sa.String(16), nullable=False),  # user, apikey or system
+    sa.Column("actor_id", sa.String(64), nullable=False),
+    sa.Column("actor_name", sa.Text),
+    sa.Column("key_id", sa.String(40)),  # None for the command line
+    sa.Column("address", sa.String(64)),  # whom the request came from
+    sa.Column("action", sa.String(64), nullable=False),  # such as miner.system.reboot or key.revoke
+    sa.Column("target_kind", sa.String(16), nullable=False),  # miner, batch, group, key, agent, ...
+    sa.Column("target_id", sa.String(64)),
+    sa.Column("before", _JSON),
+    sa.Column("after", _JSON),
+    sa.Index("ix_audit_workspace_at", "workspace_id", "at"),
+    sa.Index("ix_audit_farm_at", "farm_id", "at"),
+    sa.Index("ix_audit_target", "target_id", "at"),
 )
