@@ -37,16 +37,19 @@ from cloud.store.miners.search import (
 from cloud.store.schema.rows import FarmRow
 from contract.errors import LOGIN_FIX, ErrorCode
 from contract.miner import Moving, Reading, Slow, Static
-from contract.nonce import BODY_INSTEAD, EnumFilter, Page, SearchMiners, TextFilter
-from contract.nonce_items import (
+from contract.nonce.filters import EnumFilter, TextFilter
+from contract.nonce.miners import (
     ErrorItem,
-    FarmRef,
     HashboardItem,
     MinerItem,
-    MinerSnapshot,
     PoolItem,
     PsuItem,
+    SearchMiners,
 )
+from contract.nonce.pages import Page
+from contract.nonce.searches import BODY_INSTEAD
+from contract.nonce.sites import FARM, FarmRef
+from contract.nonce.tasks import MinerSnapshot
 from contract.ranges import Range, parse_range
 
 AUTH_FAILED: Final = ErrorCode.AUTH_FAILED.value
@@ -314,3 +317,9 @@ def _sum(numbers: Any) -> int | None:
 
 def _first(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
+
+
+ROUTES: Final = (
+    web.get(FARM + "/miner/latest", list_miners, allow_head=False),
+    web.post(FARM + "/miner/search", search_miners),
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from cloud.context import SESSIONS, STORE
@@ -12,8 +14,10 @@ from cloud.nonce.requests import PAGE, page_of, read_body, takes
 from cloud.store.access import listing
 from cloud.store.access.listing import ListedAgent
 from cloud.store.schema.rows import FarmRow
-from contract.nonce import BODY_INSTEAD, EnumFilter, Page, SearchAgents
-from contract.nonce_items import AgentItem, FarmItem, FarmRef
+from contract.nonce.filters import EnumFilter
+from contract.nonce.pages import Page
+from contract.nonce.searches import BODY_INSTEAD
+from contract.nonce.sites import WORKSPACE, AgentItem, FarmItem, FarmRef, SearchAgents
 
 
 @takes(*PAGE)
@@ -80,3 +84,10 @@ def _agent(row: ListedAgent, sessions: Sessions) -> AgentItem:
         last_updated_at=time_or_none(max((at for at in told_at if at is not None), default=None)),
         host=host,
     )
+
+
+ROUTES: Final = (
+    web.get(WORKSPACE + "/farms", list_farms, allow_head=False),
+    web.get(WORKSPACE + "/agents", list_agents, allow_head=False),
+    web.post(WORKSPACE + "/agents/search", search_agents),
+)

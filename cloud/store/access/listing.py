@@ -10,7 +10,8 @@ from cloud.store.engine import Store, chunks
 from cloud.store.filters import Condition, accepted, matches
 from cloud.store.schema.rows import AgentRow, FarmRow, read_row, read_rows
 from cloud.store.schema.tables import agents, farms
-from contract.nonce import EnumFilter, Page
+from contract.nonce.filters import EnumFilter
+from contract.nonce.pages import Page
 
 
 class ListedAgent(AgentRow, kw_only=True):

@@ -18,7 +18,9 @@ from cloud.store.schema.rows import MinerRow, read_rows
 from cloud.store.schema.tables import miners
 from contract.errors import ErrorCode
 from contract.miner import normalize_mac
-from contract.nonce import ANOMALY_BITS, OPS_STATUSES, EnumFilter, Page, TextFilter
+from contract.nonce.filters import EnumFilter, TextFilter
+from contract.nonce.miners import ANOMALY_BITS, OPS_STATUSES
+from contract.nonce.pages import Page
 from contract.ranges import Range
 
 INTERVAL_DEFAULT_S: Final = 300.0
