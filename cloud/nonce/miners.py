@@ -41,6 +41,7 @@ from contract.nonce.filters import EnumFilter, TextFilter
 from contract.nonce.miners import (
     ErrorItem,
     HashboardItem,
+    MinerFilters,
     MinerItem,
     PoolItem,
     PsuItem,
@@ -97,17 +98,23 @@ async def search_miners(request: web.Request) -> web.Response:
     """POST F/miner/search."""
     farm = await farm_of(request)
     body = await read_body(request, SearchMiners, may_be_empty=True, instead=BODY_INSTEAD)
-    wanted = MinerQuery(
-        agent_id=body.agent_id,
-        sn=body.sn,
-        mac=body.mac,
-        statuses=tuple(each for each in (body.status, body.lifecycle_statuses) if each is not None),
-        ops_status=body.ops_status,
-        asset_status=body.asset_status,
-        unstable=body.unstable,
-        ip_ranges=_ranges(body.ip_ranges),
+    return await _answer(request, farm, query_of(body), body.page)
+
+
+def query_of(filters: MinerFilters) -> MinerQuery:
+    """What is asked of the database. ApiError 400 for a range that is none."""
+    return MinerQuery(
+        agent_id=filters.agent_id,
+        sn=filters.sn,
+        mac=filters.mac,
+        statuses=tuple(
+            each for each in (filters.status, filters.lifecycle_statuses) if each is not None
+        ),
+        ops_status=filters.ops_status,
+        asset_status=filters.asset_status,
+        unstable=filters.unstable,
+        ip_ranges=_ranges(filters.ip_ranges),
     )
-    return await _answer(request, farm, wanted, body.page)
 
 
 def item_of(row: ListedMiner, farm: FarmRow, now: datetime) -> MinerItem:

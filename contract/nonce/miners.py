@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from contract.miner import Make
 from contract.nonce.answers import NonceItem
@@ -36,8 +36,12 @@ MODES_BY_MAKE: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-class SearchMiners(Search):
-    """`lifecycle_statuses` goes to the axis its words belong to; `health_statuses` is taken and ignored."""
+class MinerFilters(BaseModel):
+    """What miners are searched and selected by; all that is given must hold. `lifecycle_statuses` goes to the axis its
+    words belong to; `health_statuses` is taken and ignored.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     agent_id: TextFilter | None = None
     sn: TextFilter | None = None
@@ -49,6 +53,10 @@ class SearchMiners(Search):
     lifecycle_statuses: EnumFilter | None = None
     health_statuses: EnumFilter | None = None
     ip_ranges: Annotated[list[Text], Field(max_length=IP_RANGES_MAX)] | None = None
+
+
+class SearchMiners(MinerFilters, Search):
+    """The body of a search."""
 
 
 class ErrorItem(NonceItem, frozen=True, kw_only=True):

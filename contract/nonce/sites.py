@@ -8,8 +8,19 @@ from contract.nonce.answers import NonceItem
 from contract.nonce.filters import EnumFilter
 from contract.nonce.searches import Search
 
+WORKSPACES: Final = "/private-api/v1/workspaces"
 WORKSPACE: Final = "/private-api/v1/{workspace_id}"
 FARM: Final = WORKSPACE + "/farms/{farm_id}"
+
+
+class WorkspaceItem(NonceItem, frozen=True, kw_only=True):
+    """`permissions` are those of the key that asks."""
+
+    id: str
+    name: str
+    slug: str
+    relations: tuple[str, ...] = ("member",)
+    permissions: list[str]
 
 
 class FarmItem(NonceItem, frozen=True, kw_only=True):
