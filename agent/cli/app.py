@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
-from agent.local.hints import by_hand
 from contract.ports import PORTS
 from service.streams import lead_nowhere, stand_in
 
@@ -58,8 +58,16 @@ DevicePace = Annotated[
     ),
 ]
 
-# With the blank line click keeps the lines as they are.
-_TASKS: Final = "\b\nTasks and their parameters:\n" + by_hand()
+
+class ActCommand(TyperCommand):
+    """Its help tells of every task. What that takes to load, no other help waits for."""
+
+    def format_epilog(self, *args: Any, **more: Any) -> None:
+        from agent.local.hints import by_hand
+
+        # With the blank line click keeps the lines as they are.
+        self.epilog = f"\b\nTasks and their parameters:\n{by_hand()}"
+        super().format_epilog(*args, **more)
 
 
 def _version(wanted: bool) -> None:
@@ -209,7 +217,7 @@ def read(
     _end(run_read(reach, address), as_json)
 
 
-@app.command(epilog=_TASKS)
+@app.command(cls=ActCommand)
 @with_ports
 def act(
     host: Host,
