@@ -234,7 +234,7 @@ async def test_the_few_that_hash_to_another_pool_than_the_farm_do_so_wrongly(sta
     )
     found = await status_of(stage)
     assert words_of(found) == {
-        "10.0.0.20": "hashes to evil.test/x, 95 % of the others hash to pool.test/farm"
+        "10.0.0.20": "hashes to evil.test/x, 95 % of all hash to pool.test/farm"
     }
     few = await status_of(stage, {"sn": {"eq": "SN20"}})
     assert (few["total"], words_of(few)) == (1, words_of(found))  # measured by the whole farm
