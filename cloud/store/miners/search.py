@@ -10,12 +10,12 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE
 from cloud.store.engine import Store, chunks
 from cloud.store.filters import Condition, matches
 from cloud.store.miners.readings import DUPLICATE_MAC, INTERVAL_MAX_S
 from cloud.store.schema.rows import MinerRow, read_rows
 from cloud.store.schema.tables import miners
+from contract.condition.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE
 from contract.errors import ErrorCode
 from contract.miner import normalize_mac
 from contract.nonce.filters import EnumFilter, TextFilter
@@ -85,6 +85,14 @@ async def matching(
     where = await _where(connection, farm_id, wanted, now)
     order = sa.select(miners.c.id).where(where).order_by(miners.c.ip_number, miners.c.id)
     return list(await connection.scalars(order))
+
+
+async def matching_and_fresh(
+    connection: AsyncConnection, farm_id: str, wanted: MinerQuery, now: datetime
+) -> tuple[Condition, Condition]:
+    """For queries of others: whether a miner matches, and whether it was looked at lately."""
+    where = await _where(connection, farm_id, wanted, now)
+    return where, _is(await _fresh(connection, farm_id, now))
 
 
 async def by_ids(

@@ -18,6 +18,7 @@ from cloud.store.growth import Growth
 from cloud.store.schema.rows import AgentRow, read_rows
 from cloud.store.schema.tables import agents, task_events, task_logs, tasks
 from cloud.store.tasks.onsite import LimitOf, arisen_of, create
+from cloud.store.tasks.pools import keep_proven_pools
 from cloud.store.tasks.settle import forget_passwords, lost_result
 from contract.begin import Held, ends_as, is_granted
 from contract.clock import to_text
@@ -146,6 +147,7 @@ async def apply_report(
             )
         await _store(connection, intake)
         ended = [id_ for id_, task in intake.changed.items() if task.ended_at is not None]
+        await keep_proven_pools(connection, ended)
         await forget_passwords(connection, ended)
         await _raise_seq(connection, agent, report)
     growth.add_tasks(agent.id, len(new))

@@ -22,10 +22,17 @@ def upgrade() -> None:
         sa.Column("row", sa.Text(), nullable=True),
         sa.Column("awake_mode", sa.String(length=32), nullable=True),
         sa.Column("power_limit_w", sa.Float(), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=True),
+        sa.Column("troubles", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("expected_hs", sa.Float(), nullable=True),
+        sa.Column("expected_w", sa.Float(), nullable=True),
+        sa.Column("pool", sa.Text(), nullable=True),
+        sa.Column("pools_set", json, nullable=True),
     ):
         op.add_column("miners", column)
     # Those that are awake say it themselves with their next reading; of the others it is known no more.
     op.execute("UPDATE miners SET awake_mode = mode WHERE mode IN ('low', 'normal', 'high')")
+    op.create_index("ix_miners_farm_pool", "miners", ["farm_id", "algorithm", "pool", "deleted_at"])
     op.add_column(
         "api_keys",
         sa.Column("role", sa.String(length=16), server_default="manager", nullable=False),
