@@ -14,6 +14,7 @@ from contract.task import (
     LightParams,
     Params,
     PoolsParams,
+    PowerLimitParams,
     PowerModeParams,
     RebootParams,
     TaskName,
@@ -26,6 +27,7 @@ from drivers.base import (
     Mode,
     Pools,
     PoolSetting,
+    PowerLimit,
     Reboot,
     Resume,
     Suspend,
@@ -80,6 +82,12 @@ def _power_mode(params: Params, origin: str) -> AnyChange:
     return Mode(preset=params.mode) if mode is None else Mode(mode=mode)
 
 
+def _power_limit(params: Params, origin: str) -> AnyChange:
+    del origin
+    assert isinstance(params, PowerLimitParams)
+    return PowerLimit(watts=params.watts, percent=params.percent)
+
+
 def _pools(params: Params, origin: str) -> AnyChange:
     del origin
     assert isinstance(params, PoolsParams)
@@ -102,6 +110,7 @@ def _reboot(params: Params, origin: str) -> AnyChange:
 ACTIONS: Final[Mapping[TaskName, Action]] = {
     TaskName.LIGHT: ChangeAction(Light, _light),
     TaskName.POWER_MODE: ChangeAction(Mode, _power_mode),
+    TaskName.POWER_LIMIT: ChangeAction(PowerLimit, _power_limit),
     TaskName.POOLS: ChangeAction(Pools, _pools),
     TaskName.REBOOT: ChangeAction(Reboot, _reboot),
     TaskName.FIRMWARE: FirmwareAction(),
