@@ -233,7 +233,7 @@ class MinerDriver(ABC):
         modes = stated.modes if stated is not None and isinstance(change, PowerLimit) else ()
         instead = f"; set its power mode: {', '.join(modes)}" if modes else ""
         who = " ".join(filter(None, (self.identity.make, self.identity.generation)))
-        return UnsupportedError(f"{who} miners cannot be asked for a {kind}{instead}")
+        return UnsupportedError(f"{who} miners cannot be asked for {kind}{instead}")
 
     async def _known_again(self) -> None:
         """Wait until it is known well enough to be judged: a miner met while it restarts may have shown only one of
