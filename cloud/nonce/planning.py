@@ -15,9 +15,9 @@ from cloud.store.miners.search import INTERVAL_DEFAULT_S, ListedMiner
 from cloud.store.tasks.batches import EnrolledAgent
 from cloud.store.tasks.lookup import LastOfKind
 from contract.errors import LOGIN_FIX
-from contract.miner import normalize_mac
+from contract.miner import Make, normalize_mac
 from contract.nonce.batches import Skip, SkipReason
-from contract.nonce.miners import MODES_BY_MAKE
+from contract.nonce.miners import MODES_BY_MAKE, POWER_LIMITED
 from contract.task import (
     MODES,
     SPECS,
@@ -25,6 +25,7 @@ from contract.task import (
     AssetUpdateParams,
     LightParams,
     Params,
+    PowerLimitParams,
     PowerModeParams,
     TagsParams,
     TaskName,
@@ -32,6 +33,7 @@ from contract.task import (
 
 Place = tuple[str | None, int | None]
 _IN_SERVICE: Final = (AssetStatus.ONLINE, AssetStatus.ON_RACK)
+_OVER: Final = 1.05  # how exactly a power limit is kept
 _SKIPPED: Final = "Task skipped: "
 _MESSAGES: Final[dict[SkipReason, str]] = {
     "no_change": "Task skipped: miner already in requested state",
@@ -154,6 +156,30 @@ def _power_mode(
     return "no_change" if _runs_in(row, params.mode) and still_tells else None
 
 
+def _power_limit(
+    request: BatchRequest, row: ListedMiner, recent: LastOfKind | None, now: datetime
+) -> SkipReason | None:
+    """One in percent, and the default, are for its agent to compare: what is read here does not tell them."""
+    params = request.params
+    assert isinstance(params, PowerLimitParams)
+    if not _takes_limit(row):
+        return "unsupported_mode"
+    if not isinstance(params.watts, int) or row.power_limit_w != params.watts:
+        return None
+    hashes = row.mode != "sleep" and (row.power_w or 0.0) <= params.watts * _OVER
+    return "no_change" if hashes and _is_current(row, row.slow_read_at, recent, now) else None
+
+
+def _takes_limit(row: ListedMiner) -> bool:
+    """Whether it may take a power limit, by what is known of it."""
+    if row.drivable is False:
+        return False
+    generations = POWER_LIMITED.get(row.make or "", frozenset())
+    if row.generation is None:
+        return bool(generations) or row.make in (None, Make.UNKNOWN)
+    return row.generation in generations
+
+
 def _light(
     request: BatchRequest, row: ListedMiner, recent: LastOfKind | None, now: datetime
 ) -> SkipReason | None:
@@ -225,6 +251,7 @@ def _rack(request: BatchRequest, row: ListedMiner, *_: object) -> SkipReason | N
 
 _CHECKS: Final[dict[TaskName, Callable[..., SkipReason | None]]] = {
     TaskName.POWER_MODE: _power_mode,
+    TaskName.POWER_LIMIT: _power_limit,
     TaskName.LIGHT: _light,
     TaskName.ASSET_UPDATE: _asset,
     TaskName.TAGS: _tags,
@@ -244,6 +271,13 @@ def _message(
             return "Task skipped: the firmware of this miner is only read, so no mode can be set"
         if reason == "unsupported_mode" and _is_of_others(request.params.mode, row):
             return "Task skipped: mode not supported by this model of the manufacturer"
+    if isinstance(request.params, PowerLimitParams) and row is not None:
+        if reason == "no_change":
+            return f"Task skipped: miner already has a power limit of {request.params.watts} W"
+        if reason == "unsupported_mode":
+            modes = ", ".join(mode for mode in MODES if mode in _modes_of(row))
+            instead = f"; use miner.power_mode.update: {modes}" if modes else ""
+            return f"Task skipped: the firmware of this miner takes no power limit{instead}"
     return _MESSAGES[reason]
 
 
