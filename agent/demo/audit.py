@@ -19,6 +19,8 @@ _CAUSES = {
     "mode": (TaskName.POWER_MODE,),
     "power_off": (TaskName.POWER_MODE,),
     "power_on": (TaskName.POWER_MODE,),
+    "power_limit": (TaskName.POWER_LIMIT,),
+    "power_percent": (TaskName.POWER_LIMIT,),
     "pools": (TaskName.POOLS,),
     "firmware": (TaskName.FIRMWARE,),
     "flash": (TaskName.FIRMWARE,),

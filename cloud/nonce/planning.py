@@ -167,7 +167,8 @@ def _power_limit(
     if not isinstance(params.watts, int) or row.power_limit_w != params.watts:
         return None
     hashes = row.mode != "sleep" and (row.power_w or 0.0) <= params.watts * _OVER
-    return "no_change" if hashes and _is_current(row, row.slow_read_at, recent, now) else None
+    still_tells = _is_current(row, row.slow_read_at, recent, now)
+    return "no_change" if hashes and still_tells else None
 
 
 def _takes_limit(row: ListedMiner) -> bool:

@@ -28,6 +28,8 @@ CAUSES: Final[Mapping[str, tuple[TaskName, ...]]] = {
     "reboot": (TaskName.REBOOT, TaskName.FIRMWARE),  # old firmware wants a reboot after its update
     "light": (TaskName.LIGHT,),
     "mode": (TaskName.POWER_MODE,),
+    "power_limit": (TaskName.POWER_LIMIT,),
+    "power_percent": (TaskName.POWER_LIMIT,),
     "pools": (TaskName.POOLS,),
     "pools as they were": (TaskName.POOLS, TaskName.POWER_MODE),
     "firmware": (TaskName.FIRMWARE,),
@@ -38,6 +40,7 @@ OWN_ACTION: Final = {
     TaskName.REBOOT: "reboot",
     TaskName.LIGHT: "light",
     TaskName.POWER_MODE: "mode",
+    TaskName.POWER_LIMIT: "power_limit",
     TaskName.POOLS: "pools",
     TaskName.FIRMWARE: "firmware",
 }
