@@ -167,8 +167,7 @@ def _power_limit(
     if not isinstance(params.watts, int) or row.power_limit_w != params.watts:
         return None
     hashes = row.mode != "sleep" and (row.power_w or 0.0) <= params.watts * _OVER
-    still_tells = _is_current(row, row.slow_read_at, recent, now)
-    return "no_change" if hashes and still_tells else None
+    return "no_change" if hashes and _slow_still_tells(row, recent, now) else None
 
 
 def _takes_limit(row: ListedMiner) -> bool:
@@ -190,7 +189,7 @@ def _light(
     if params.action != "on" or (row.slow or {}).get("light_on") is not True:
         return None
     # A mode that is changed at the miner restarts it, which its agent sees in any look; its light leaves no such trace.
-    return "no_change" if _is_current(row, row.slow_read_at, recent, now) else None
+    return "no_change" if _slow_still_tells(row, recent, now) else None
 
 
 def _modes_of(row: ListedMiner) -> Sequence[str] | frozenset[str]:
@@ -223,6 +222,11 @@ def _is_current(
     if recent is None:
         return True
     return not recent.still_open and (recent.ended_at is None or read_at > recent.ended_at)
+
+
+def _slow_still_tells(row: ListedMiner, recent: LastOfKind | None, now: datetime) -> bool:
+    """The same of the slow facts, which not every look asks for."""
+    return _is_current(row, row.slow_read_at, recent, now)
 
 
 def _is_young(row: ListedMiner, at: datetime | None, now: datetime) -> bool:
