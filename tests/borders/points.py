@@ -25,6 +25,7 @@ _LINES = "tests/cloud/http/test_connections.py::test_"
 _GROWTH = "tests/cloud/store/test_growth.py::test_"
 _CLOUD = "tests/cloud/test_cli.py::test_"
 _READING = "tests/drivers/antminer/test_reading.py::test_"
+_LIMIT = "tests/drivers/whatsminer/test_power_limit.py::test_"
 # With its guard off the quirk is seen, and so the test passes: each run switches these off.
 _UNGUARDED = "::test_without_its_guard_the_quirk_is_seen"
 _OF_READING = f"tests/drivers/antminer/test_quirks_of_reading.py{_UNGUARDED}"
@@ -112,6 +113,15 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 f"{_TASK}bad_parameters_are_refused_by_name",
                 f"{_TASK}a_pool_of_a_known_scheme_is_taken_as_it_is_written",
+            ),
+        ),
+        Point(
+            "watts and percent of a power limit",
+            "Of one miner: 100 to 30000 W, 1 to 100 %; anything else is refused with what would work, and so is more than "
+            "a miner says it is made for.",
+            (
+                f"{_TASK}bad_parameters_are_refused_by_name",
+                f"{_LIMIT}more_than_it_is_made_for_is_refused_with_what_would_work",
             ),
         ),
         Point(
@@ -332,6 +342,15 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_SKIPS}a_light_is_as_wished_only_by_a_reading_that_looked_at_it",
                 f"{_SKIPS}a_light_with_an_open_task_is_not_called_unchanged",
                 f"{_TELEMETRY}slow_and_static_facts_are_sent_only_when_they_changed",
+            ),
+        ),
+        Point(
+            "a power limit that is set",
+            "`no_change` by a fresh reading that tells it, unless it draws more; `unsupported_mode` says what the firmware "
+            "has in its place.",
+            (
+                f"{_SKIPS}a_power_limit_is_as_wished_only_by_a_reading_that_still_tells",
+                f"{_SKIPS}who_takes_no_power_limit_is_skipped_with_what_it_has_in_its_place",
             ),
         ),
         Point(
