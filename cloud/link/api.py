@@ -12,6 +12,7 @@ from cloud.context import CLOCK, GROWTH, SESSIONS, SETTINGS, STORE, TIME, WAKE_U
 from cloud.http.auth import AGENT, SESSION, bearer
 from cloud.http.bodies import read_message
 from cloud.http.errors import ApiError, Handler, json_response
+from cloud.http.peers import peer_of
 from cloud.link.sessions import Session, Standing
 from cloud.store.access.agents import (
     adopt_journal,
@@ -83,7 +84,9 @@ async def agent_auth(request: web.Request, handler: Handler) -> web.StreamRespon
 async def post_enroll(request: web.Request) -> web.Response:
     """A one-time code for a token. 401 for a code that is unknown, used or expired."""
     message = await read_message(request, EnrollRequest, 16_384)
-    reply = await enroll(request.app[STORE], message, request.app[CLOCK].now())
+    reply = await enroll(
+        request.app[STORE], message, request.app[CLOCK].now(), address=peer_of(request)
+    )
     if reply is None:
         raise ApiError(401, "This enrolment code is unknown, used or expired: make a new one")
     request.app[SESSIONS].forget(reply.agent_id)

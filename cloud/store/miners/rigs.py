@@ -8,7 +8,7 @@ has `unstable_reason` no_mac and no agent, and is therefore given no task that n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +17,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.store.access import audit
+from cloud.store.access.actors import Actor, command_line
 from cloud.store.access.admin import NotThereError
 from cloud.store.engine import Store, chunks
 from cloud.store.ids import new_uuid, secret_hash
@@ -29,6 +31,7 @@ from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Moving, Slow, Static
 from contract.nonce.pages import Page
+from contract.nonce.times import nonce_time
 from contract.rigmonitor import Switch
 from contract.texts import plain
 
@@ -107,6 +110,8 @@ async def create_rig(
         if row["workspace_id"] is None:
             raise NotThereError(f"there is no farm {farm_id}, or it is archived")
         await connection.execute(rigs.insert().values(code_hash=secret_hash(code), **row))
+        shown = {"name": name, "code_prefix": row["code_prefix"]}
+        await _tell(connection, command_line(), now, "rig.create", row, after=shown)
     return row, code
 
 
@@ -142,11 +147,16 @@ async def revoke_rig(store: Store, code_or_id: str, now: datetime) -> str:
     """Its code is refused from now on; its miner stays in the books. Returns its id. Raises NotThereError."""
     async with store.write() as connection:
         rig_id = await _id_of(connection, code_or_id)
+        row = await _row_of(connection, rig_id)
         await connection.execute(
             rigs.update()
             .where(rigs.c.id == rig_id, rigs.c.revoked_at.is_(None))
             .values(revoked_at=now)
         )
+        revoked_at = None if row.revoked_at is None else nonce_time(row.revoked_at)
+        before = {"name": row.name, "revoked_at": revoked_at}
+        of_row = msgspec.structs.asdict(row)
+        await _tell(connection, command_line(), now, "rig.revoke", of_row, before=before)
     return rig_id
 
 
@@ -155,12 +165,12 @@ async def expect(
     code_or_id: str,
     now: datetime,
     *,
-    by: str,
+    by: Actor,
     farm_id: str | None = None,
     asic: Switch | None = None,
     light: Switch | None = None,
 ) -> ListedRig:
-    """Set what is wished of a machine; `None` leaves a wish as it is. `by` is the id of who wishes.
+    """Set what is wished of a machine; `None` leaves a wish as it is.
 
     Returns it as it is now. Raises NotThereError, also for one that is revoked or not of that farm.
     """
@@ -168,13 +178,17 @@ async def expect(
     values = {name: switch for name, switch in wishes.items() if switch is not None}
     async with store.write() as connection:
         rig_id = await _id_of(connection, code_or_id, farm_id, only_valid=True)
+        row = await _row_of(connection, rig_id)
         if values:
+            before = {name: getattr(row, name) for name in values}
             await connection.execute(
                 rigs.update()
                 .where(rigs.c.id == rig_id)
-                .values(expected_set_at=now, expected_set_by=by, **values)
+                .values(expected_set_at=now, expected_set_by=by.id, **values)
             )
-        [row] = read_rows(ListedRig, await connection.execute(_joined().where(rigs.c.id == rig_id)))
+            of_row = msgspec.structs.asdict(row)
+            await _tell(connection, by, now, "rig.expect", of_row, before=before, after=values)
+            row = await _row_of(connection, rig_id)
     return row
 
 
@@ -280,6 +294,35 @@ def _identity(rig: RigRow) -> str:
 
 def _minted(rig: RigRow, now: datetime) -> MinerRow:
     return minted(_identity(rig), None, rig.farm_id, rig.workspace_id, now)
+
+
+async def _tell(
+    connection: AsyncConnection,
+    by: Actor,
+    now: datetime,
+    action: str,
+    row: Mapping[str, Any],
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    await audit.record(
+        connection,
+        by,
+        now,
+        action,
+        ("rig", row["id"]),
+        workspace_id=row["workspace_id"],
+        farm_id=row["farm_id"],
+        before=before,
+        after=after,
+    )
+
+
+async def _row_of(connection: AsyncConnection, rig_id: str) -> ListedRig:
+    """Of one that is known to exist."""
+    [row] = read_rows(ListedRig, await connection.execute(_joined().where(rigs.c.id == rig_id)))
+    return row
 
 
 async def _id_of(
