@@ -138,7 +138,9 @@ async def test_what_retires_or_archives_a_miner_is_for_managers(
     if status not in ARCHIVING:
         assert code == 200
         return
-    words = f"this key is an operator; miner.asset.update with params.status {status} needs a manager"
+    words = (
+        f"this key is an operator; miner.asset.update with params.status {status} needs a manager"
+    )
     assert (code, answer["message"]) == (403, words)
     manager = await key_of(cloud, Role.MANAGER)
     code, _ = await batch(cloud, manager, "miner.asset.update", miner_id, {"status": status})
@@ -166,8 +168,10 @@ async def test_who_may_cancel_a_firmware_update_may_not_make_it_again(cloud: Clo
         (Role.OPERATOR, "workspace.read farm.read farm.manage miner.read miner.manage"),
         (
             Role.MANAGER,
-            "workspace.read workspace.manage farm.read farm.manage miner.read miner.manage "
-            "miner.high_risk_manage",
+            (
+                "workspace.read workspace.manage farm.read farm.manage miner.read miner.manage "
+                "miner.high_risk_manage"
+            ),
         ),
     ],
 )
