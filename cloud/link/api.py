@@ -24,6 +24,7 @@ from cloud.store.access.agents import (
     settings_of,
 )
 from cloud.store.growth import TooMuchError
+from cloud.store.miners.maintenance import maintained
 from cloud.store.miners.readings import apply_readings
 from cloud.store.tasks.claims import glance, hand_out
 from cloud.store.tasks.onsite import arisen_of
@@ -232,8 +233,10 @@ async def post_heartbeat(request: web.Request) -> web.Response:
 
 
 async def get_settings(request: web.Request) -> web.Response:
-    """What the operator set for this agent."""
-    return json_response(settings_of(request[AGENT]))
+    """What the operator set for this agent, and which miners of its farm are in maintenance."""
+    agent = request[AGENT]
+    found = await maintained(request.app[STORE], agent.farm_id)
+    return json_response(settings_of(agent, found))
 
 
 def _is_served(request: web.Request, claim: ClaimRequest, session: Session) -> bool:

@@ -14,7 +14,7 @@ from cloud.config import CloudSettings
 from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
 from cloud.http.auth import ACTOR, check_task
 from cloud.http.errors import ApiError
-from cloud.nonce.event_tasks import carry_out
+from cloud.nonce.event_tasks import carry_out, tell_maintenance
 from cloud.nonce.miners import snapshot_of
 from cloud.nonce.planning import BatchPlan, BatchRequest, plan, skip_agents
 from cloud.nonce.tasks import masked_params
@@ -65,6 +65,7 @@ async def create(request: web.Request, farm: FarmRow, order: BatchOrder) -> Crea
         batch_id=new_uuid(),
     )
     planned = BatchPlan(chosen=[], skipped=[])
+    called_off: frozenset[str] = frozenset()
     async with request.app[STORE].write() as connection:
         if order.retry_of is not None:
             running = await batches.open_retry_of(connection, farm.id, order.retry_of)
@@ -85,6 +86,9 @@ async def create(request: web.Request, farm: FarmRow, order: BatchOrder) -> Crea
                         connection, order.request, planned.chosen, now
                     )
                 ]
+            )
+            called_off = await tell_maintenance(
+                connection, farm.id, order.request, [] if spec.by_agent else planned.chosen, now
             )
         else:
             if not agents:
@@ -108,6 +112,7 @@ async def create(request: web.Request, farm: FarmRow, order: BatchOrder) -> Crea
                 after=maker.told(tasks),
             )
     _wake(request, farm, tasks)
+    request.app[WAKE_UPS].wake(*called_off)
     skipped = [*planned.skipped, *order.skipped]
     return CreateAnswer(
         data=[maker.created(len(tasks))] if tasks else [],

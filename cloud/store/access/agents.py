@@ -230,11 +230,16 @@ async def _settle_lost(connection: AsyncConnection, rule: Any, now: datetime) ->
     return len(found)
 
 
-def settings_of(agent: AgentRow) -> Settings:
+def settings_of(agent: AgentRow, maintained: Sequence[str]) -> Settings:
     """What the operator set for this agent. Keys this version does not know are left out."""
     known = {
         key: value
         for key, value in (agent.settings or {}).items()
         if key in ("auto_scan_s", "poll_interval_s", "read_only")
     }
-    return Settings(rev=agent.settings_rev, ranges=tuple(agent.ranges or ()), **known)
+    return Settings(
+        rev=agent.settings_rev,
+        ranges=tuple(agent.ranges or ()),
+        maintenance=tuple(maintained),
+        **known,
+    )

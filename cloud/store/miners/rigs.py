@@ -38,6 +38,10 @@ from contract.texts import plain
 NAME_MIN: Final = 2  # characters, as the official server has it
 NAME_MAX: Final = 255
 _PREFIX_LENGTH: Final = 8
+_OF_RIG: Final = sa.and_(
+    miners.c.farm_id == rigs.c.farm_id,
+    miners.c.identity == sa.literal(REPORTS_ITSELF) + rigs.c.id,
+)
 _OF_MINER: Final = (
     miners.c.id.label("miner_id"),
     miners.c.last_seen_at.label("last_log_at"),
@@ -65,6 +69,12 @@ class ListedRig(msgspec.Struct, frozen=True, kw_only=True):
     miner_id: str | None
     last_log_at: datetime | None
     raw: dict[str, Any] | None
+
+
+class FoundRig(RigRow, frozen=True, kw_only=True):
+    """A machine by its code, with how its miner stands in the books."""
+
+    ops_status: str | None
 
 
 @dataclass(frozen=True)
@@ -192,21 +202,22 @@ async def expect(
     return row
 
 
-async def find_rig(store: Store, code: str) -> RigRow | None:
+async def find_rig(store: Store, code: str) -> FoundRig | None:
     """The machine with this code; None for a code that is unknown or revoked, by itself, its farm or its workspace."""
     return (await find_rigs(store, [code])).get(code)
 
 
-async def find_rigs(store: Store, codes: Collection[str]) -> dict[str, RigRow]:
+async def find_rigs(store: Store, codes: Collection[str]) -> dict[str, FoundRig]:
     """The machines behind those of the codes that are valid, by code."""
     by_hash = {secret_hash(code): code for code in codes}
-    found: dict[str, RigRow] = {}
+    found: dict[str, FoundRig] = {}
     async with store.read() as connection:
         for some in chunks(list(by_hash)):
             query = (
-                rigs.select()
+                sa.select(rigs, miners.c.ops_status)
                 .join(farms, farms.c.id == rigs.c.farm_id)
                 .join(workspaces, workspaces.c.id == rigs.c.workspace_id)
+                .outerjoin(miners, _OF_RIG)
                 .where(
                     rigs.c.code_hash.in_(some),
                     rigs.c.revoked_at.is_(None),
@@ -214,7 +225,7 @@ async def find_rigs(store: Store, codes: Collection[str]) -> dict[str, RigRow]:
                     workspaces.c.revoked_at.is_(None),
                 )
             )
-            for row in read_rows(RigRow, await connection.execute(query)):
+            for row in read_rows(FoundRig, await connection.execute(query)):
                 found[by_hash[row.code_hash]] = row
     return found
 
@@ -346,9 +357,5 @@ async def _id_of(
 
 
 def _joined() -> sa.Select[Any]:
-    of_rig = sa.and_(
-        miners.c.farm_id == rigs.c.farm_id,
-        miners.c.identity == sa.literal(REPORTS_ITSELF) + rigs.c.id,
-    )
     columns = (rigs.c[name] for name in ListedRig.__struct_fields__ if name in rigs.c)
-    return sa.select(*columns, *_OF_MINER).select_from(rigs.outerjoin(miners, of_rig))
+    return sa.select(*columns, *_OF_MINER).select_from(rigs.outerjoin(miners, _OF_RIG))
