@@ -11,7 +11,7 @@ from msgspec import UNSET
 from cloud.context import STORE
 from cloud.http.auth import WORKSPACE_ID
 from cloud.http.errors import ApiError
-from cloud.nonce.answers import many
+from cloud.nonce.answers import many, time_or_none
 from cloud.nonce.requests import PAGE, farm_of, page_of, takes, text_of, words_of
 from cloud.store.access import audit
 from cloud.store.access.audit import AuditQuery, ListedAudit, MinerTask
@@ -94,6 +94,8 @@ def _task(row: MinerTask) -> AuditTaskItem:
     return AuditTaskItem(
         id=row.id,
         status=row.status,
+        begun_at=time_or_none(row.pending_at),
+        ended_at=time_or_none(row.ended_at),
         params=hidden(row.params),
         outcome=result.get("outcome"),
         error=error.get("message"),

@@ -14,6 +14,8 @@ class AuditTaskItem(NonceItem, frozen=True, kw_only=True):
 
     id: str
     status: str
+    begun_at: str | None
+    ended_at: str | None
     params: dict[str, Any] | None
     outcome: str | None
     error: str | None

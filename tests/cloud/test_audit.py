@@ -151,6 +151,8 @@ async def test_who_changed_the_rack_of_this_miner_among_a_thousand(cloud: Cloud)
     assert item["task"] == {
         "id": item["task"]["id"],
         "status": "succeed",
+        "begun_at": "2026-11-21T12:00:00Z",
+        "ended_at": "2026-11-21T12:00:00Z",
         "params": {"rack": "A1", "position": 7},
         "outcome": "done",
         "error": None,

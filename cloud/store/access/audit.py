@@ -34,6 +34,8 @@ class MinerTask(msgspec.Struct, frozen=True, kw_only=True):
     batch_id: str
     group_id: str | None
     status: str
+    pending_at: datetime | None
+    ended_at: datetime | None
     params: dict[str, Any] | None
     result: dict[str, Any] | None
 
@@ -190,10 +192,13 @@ async def _tasks_of(
     """The tasks of one miner by what their rows name: their batch, or the group of it."""
     found: dict[str | None, MinerTask] = {}
     ids = [row.target_id for row in rows if row.target_id is not None]
-    columns = (tasks.c.id, tasks.c.batch_id, task_batches.c.group_id, tasks.c.status)
+    columns = (
+        *(tasks.c.id, tasks.c.batch_id, task_batches.c.group_id, tasks.c.status),
+        *(tasks.c.pending_at, tasks.c.ended_at, tasks.c.params, tasks.c.result),
+    )
     for some in chunks(ids):
         query = (
-            sa.select(*columns, tasks.c.params, tasks.c.result)
+            sa.select(*columns)
             .join(task_batches, task_batches.c.id == tasks.c.batch_id)
             .where(
                 tasks.c.farm_id.in_({row.farm_id for row in rows}),
