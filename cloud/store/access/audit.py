@@ -155,9 +155,16 @@ def _side(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _conditions(wanted: AuditQuery) -> list[Condition]:
-    found: list[Condition] = [audit.c.workspace_id == wanted.workspace_id]
+    found: list[Condition] = []
+    workspace_id: sa.ColumnElement[str] = audit.c.workspace_id
+    farm_id: sa.ColumnElement[str] = audit.c.farm_id
+    if wanted.miner_id is not None:
+        found.append(audit.c.target_id.in_(_targets(wanted.farm_id, wanted.miner_id)))
+        # Few rows are about one miner: a database that went by the farm would read all of them.
+        workspace_id, farm_id = sa.func.coalesce(workspace_id, ""), sa.func.coalesce(farm_id, "")
     for column, value in (
-        (audit.c.farm_id, wanted.farm_id),
+        (workspace_id, wanted.workspace_id),
+        (farm_id, wanted.farm_id),
         (audit.c.key_id, wanted.key),
         (audit.c.target_id, wanted.target),
     ):
@@ -171,19 +178,16 @@ def _conditions(wanted: AuditQuery) -> list[Condition]:
         found.append(audit.c.at >= wanted.since)
     if wanted.until is not None:
         found.append(audit.c.at < wanted.until)
-    if wanted.miner_id is not None:
-        batches = sa.select(tasks.c.batch_id).where(
-            tasks.c.farm_id == wanted.farm_id, tasks.c.miner_id == wanted.miner_id
-        )
-        groups = sa.select(task_batches.c.group_id).where(task_batches.c.id.in_(batches))
-        found.append(
-            sa.or_(
-                audit.c.target_id == wanted.miner_id,
-                audit.c.target_id.in_(batches),
-                audit.c.target_id.in_(groups),
-            )
-        )
     return found
+
+
+def _targets(farm_id: str | None, miner_id: str) -> sa.CompoundSelect[tuple[str]]:
+    """What a row about one miner names: itself, a batch that it has a task of, or the group of such a batch."""
+    batches = sa.select(tasks.c.batch_id).where(
+        tasks.c.farm_id == farm_id, tasks.c.miner_id == miner_id
+    )
+    groups = sa.select(task_batches.c.group_id).where(task_batches.c.id.in_(batches))
+    return sa.union_all(sa.select(sa.literal(miner_id)), batches, groups)
 
 
 async def _tasks_of(
