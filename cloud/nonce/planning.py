@@ -23,7 +23,9 @@ from contract.task import (
     SPECS,
     AssetStatus,
     AssetUpdateParams,
+    Kind,
     LightParams,
+    MinerParams,
     MiningParams,
     Params,
     PowerLimitParams,
@@ -53,6 +55,7 @@ _MESSAGES: Final[dict[SkipReason, str]] = {
     "unstable_miner": "Task skipped: miner is unstable, its MAC or serial number cannot be relied on",
     "auth_failed": f"Task skipped: the miner at its address refuses the login; {LOGIN_FIX}",
     "outcome_unknown": "Task skipped: nobody knows whether it happened the first time",
+    "maintenance": "Task skipped: the miner is in maintenance; end that first, or give params.allow_maintenance = true",
 }
 
 
@@ -148,6 +151,8 @@ def _reason(
         return "miner_not_found"
     if _is_forgotten(row):
         return "miner_not_found"
+    if _is_kept_from(request, row):
+        return "maintenance"
     if SPECS[request.name].by_agent:
         if row.unstable_reason == DUPLICATE_MAC:
             return "unstable_miner"
@@ -159,6 +164,15 @@ def _reason(
     if check := _CHECKS.get(request.name):
         return check(request, row, recent, now)
     return None
+
+
+def _is_kept_from(request: BatchRequest, row: ListedMiner) -> bool:
+    """Whether people work on the miner, so that it is only looked at. Other statuses are no hindrance."""
+    if row.ops_status != AssetStatus.MAINTENANCE:
+        return False
+    if SPECS[request.name].kind in (Kind.LOOK, Kind.EVENT):
+        return False
+    return not (isinstance(request.params, MinerParams) and request.params.allow_maintenance)
 
 
 def _power_mode(
