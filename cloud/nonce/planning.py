@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from cloud.store.miners.readings import DUPLICATE_MAC
-from cloud.store.miners.search import INTERVAL_DEFAULT_S, ListedMiner
+from cloud.store.miners.readings import DUPLICATE_MAC, INTERVAL_DEFAULT_S
+from cloud.store.miners.search import ListedMiner
 from cloud.store.tasks.batches import EnrolledAgent
 from cloud.store.tasks.lookup import LastOfKind
 from contract.errors import LOGIN_FIX

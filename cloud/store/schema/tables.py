@@ -185,6 +185,7 @@ miners = sa.Table(
     sa.Column("power_w", sa.Float),
     sa.Column("power_limit_w", sa.Float),
     sa.Column("temp_c", sa.Float),
+    sa.Column("uptime_s", sa.Float),
     sa.Column("anomaly_flags", sa.Integer, nullable=False, server_default="0"),
     sa.Column("health", sa.Integer, nullable=False, server_default="0"),
     sa.Column("drivable", sa.Boolean),
@@ -192,6 +193,7 @@ miners = sa.Table(
     sa.Column("unstable_reason", sa.String(32)),
     sa.Column("last_read_at", At),  # last look that brought something
     sa.Column("last_seen_at", At),  # last look, failed ones included
+    sa.Column("stale_at", At),  # when nobody has looked for so long that it says no more
     sa.Column("slow_read_at", At),  # last look that asked for the slow facts
     sa.Column("auth_failed_at", At),  # last look whose login it refused; None once it took one
     sa.Column("last_ok", sa.Boolean),

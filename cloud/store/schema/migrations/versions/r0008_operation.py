@@ -22,8 +22,11 @@ def upgrade() -> None:
         sa.Column("row", sa.Text(), nullable=True),
         sa.Column("awake_mode", sa.String(length=32), nullable=True),
         sa.Column("power_limit_w", sa.Float(), nullable=True),
+        sa.Column("uptime_s", sa.Float(), nullable=True),  # follows from the next look
+        sa.Column("stale_at", at, nullable=True),
     ):
         op.add_column("miners", column)
+    _fill_stale_at()
     # Those that are awake say it themselves with their next reading; of the others it is known no more.
     op.execute("UPDATE miners SET awake_mode = mode WHERE mode IN ('low', 'normal', 'high')")
     op.add_column(
@@ -88,3 +91,32 @@ def upgrade() -> None:
     op.create_index("ix_audit_workspace_at", "audit", ["workspace_id", "at"])
     op.create_index("ix_audit_farm_at", "audit", ["farm_id", "at"])
     op.create_index("ix_audit_target", "audit", ["target_id", "at"])
+
+
+def _fill_stale_at() -> None:
+    """As it would have been stored with the last look: three intervals, at least a minute, after it."""
+    miners = sa.table(
+        "miners",
+        sa.column("last_seen_at", sa.DateTime(timezone=True)),
+        sa.column("interval_s", sa.Float()),
+        sa.column("stale_at", sa.DateTime(timezone=True)),
+    )
+    connection = op.get_bind()
+    told = sa.select(miners.c.interval_s).where(miners.c.last_seen_at.is_not(None)).distinct()
+    for interval_s in list(connection.scalars(told)):
+        seconds = max(60.0, 3 * min(interval_s or 300.0, 7 * 86_400.0))
+        later = (
+            sa.func.strftime("%Y-%m-%d %H:%M:%f000", miners.c.last_seen_at, f"+{seconds} seconds")
+            if connection.dialect.name == "sqlite"
+            else miners.c.last_seen_at + sa.cast(f"{seconds} seconds", sa.Interval())
+        )
+        same = (
+            miners.c.interval_s.is_(None)
+            if interval_s is None
+            else miners.c.interval_s == interval_s
+        )
+        connection.execute(
+            miners.update()
+            .where(miners.c.last_seen_at.is_not(None), same)
+            .values(stale_at=sa.type_coerce(later, sa.String()))
+        )
