@@ -56,20 +56,18 @@ def reads(
     return found
 
 
-def reads_in_any_case(
-    wanted: TextFilter | None, *columns: sa.ColumnElement[Any]
-) -> list[Condition]:
-    """The same for a text that stands in one of these columns, whatever its case."""
+def reads_in_any_case(column: sa.ColumnElement[Any], wanted: TextFilter | None) -> list[Condition]:
+    """The same for the text of a column, whatever its case."""
     return reads(
         wanted,
-        lambda values: sa.or_(
-            *(
-                sa.func.lower(each).in_([sa.func.lower(value) for value in values])
-                for each in columns
-            )
-        ),
-        lambda pattern: sa.or_(*(is_like(each, pattern) for each in columns)),
+        lambda values: is_any_case(column, values),
+        lambda pattern: is_like(column, pattern),
     )
+
+
+def is_any_case(column: sa.ColumnElement[Any], values: Sequence[str]) -> Condition:
+    """Whether a text is one of these, whatever the case."""
+    return sa.func.lower(column).in_([sa.func.lower(value) for value in values])
 
 
 def is_like(column: sa.ColumnElement[Any], pattern: str) -> Condition:

@@ -14,6 +14,7 @@ from cloud.store.engine import chunks
 from cloud.store.filters import (
     Condition,
     equals,
+    is_any_case,
     is_like,
     matches,
     measures,
@@ -43,8 +44,7 @@ _FIGURES: Final[dict[str, sa.ColumnElement[Any]]] = {
     "temperature": miners.c.temp_c,
     "uptime": miners.c.uptime_s,
 }
-# `S21` is the Antminer S21, and no Antminer S21 Pro.
-_SHORT_MODEL: Final = sa.func.replace(miners.c.model, "Antminer ", "")
+_FAMILY: Final = "Antminer "  # of models: `S21` is the Antminer S21, and no Antminer S21 Pro
 _SORTED: Final[dict[str, sa.ColumnElement[Any]]] = {
     **_FIGURES,
     "ip": miners.c.ip_number,
@@ -123,9 +123,9 @@ def _conditions(farm_id: str, wanted: MinerQuery, fresh: Condition) -> list[Cond
         found += reads(serial, _is_serial, _is_like_serial)
     found += reads(wanted.mac, _is_mac, lambda pattern: is_like(miners.c.mac, _colons(pattern)))
     found += reads(wanted.make, _is_make, lambda pattern: is_like(miners.c.make, pattern))
-    found += reads_in_any_case(wanted.model, miners.c.model, _SHORT_MODEL)
+    found += reads(wanted.model, _is_model, _is_like_model)
     for name in ("name", "firmware", "firmware_version", "hall", "row", "rack"):
-        found += reads_in_any_case(getattr(wanted, name), miners.c[name])
+        found += reads_in_any_case(miners.c[name], getattr(wanted, name))
     for status in wanted.statuses:
         found += _words(status, lambda word: _holds(word, fresh))
     found += matches(miners.c.ops_status, wanted.ops_status)
@@ -165,10 +165,7 @@ def _agent(farm_id: str, wanted: TextFilter | None) -> list[Condition]:
         return miners.c.agent_id.in_(ids)
 
     def one_of(values: Sequence[str]) -> Condition:
-        names = [sa.func.lower(value) for value in values]
-        return looked_after_by(
-            sa.or_(agents.c.id.in_(values), sa.func.lower(agents.c.name).in_(names))
-        )
+        return looked_after_by(sa.or_(agents.c.id.in_(values), is_any_case(agents.c.name, values)))
 
     def like(pattern: str) -> Condition:
         return looked_after_by(sa.or_(*(is_like(agents.c[n], pattern) for n in ("id", "name"))))
@@ -199,8 +196,15 @@ def _colons(pattern: str) -> str:
 
 
 def _is_make(values: Sequence[str]) -> Condition:
-    words = [_MAKES.get(value.lower(), value) for value in values]
-    return sa.func.lower(miners.c.make).in_([sa.func.lower(word) for word in words])
+    return is_any_case(miners.c.make, [_MAKES.get(value.lower(), value) for value in values])
+
+
+def _is_model(values: Sequence[str]) -> Condition:
+    return is_any_case(miners.c.model, [*values, *(_FAMILY + value for value in values)])
+
+
+def _is_like_model(pattern: str) -> Condition:
+    return sa.or_(*(is_like(miners.c.model, each) for each in (pattern, _FAMILY + pattern)))
 
 
 def _words(wanted: EnumFilter | None, holds: Callable[[str], Condition]) -> list[Condition]:

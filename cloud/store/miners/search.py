@@ -39,13 +39,17 @@ async def find(
     """One page of the miners that match, in this order and then by address, and how many match."""
     where = listed(farm_id, wanted, now)
     async with store.read() as connection:
-        total = await connection.scalar(sa.select(sa.func.count()).select_from(miners).where(where))
         query = sa.select(miners.c.id).where(where).order_by(*ordered(sort, now))
-        ids = await connection.scalars(query.limit(page.size).offset(page.sql_offset))
+        ids = list(await connection.scalars(query.limit(page.size).offset(page.sql_offset)))
+        total = page.offset + len(ids)
+        if len(ids) == page.size or (
+            page.offset and not ids
+        ):  # else this is the last page, and they are counted
+            count = sa.select(sa.func.count()).select_from(miners).where(where)
+            total = await connection.scalar(count) or 0
         # In pieces: decoding a page of ten thousand at once would keep the long polls waiting.
-        wanted_ids = list(ids)
-        found = await by_ids(connection, farm_id, wanted_ids)
-        return [found[id_] for id_ in wanted_ids], total or 0
+        found = await by_ids(connection, farm_id, ids)
+        return [found[id_] for id_ in ids], total
 
 
 async def matching(
@@ -62,8 +66,9 @@ async def by_ids(
     """The miners of a farm with these ids, deleted ones included. Those whose MAC another one shows have `twin_ips`."""
     found: dict[str, ListedMiner] = {}
     for some in chunks(list(ids)):
-        query = sa.select(*COLUMNS).where(miners.c.farm_id == farm_id, miners.c.id.in_(some))
-        found |= {row.id: row for row in read_rows(ListedMiner, await connection.execute(query))}
+        # Asked for the farm, too, SQLite would go through all the miners of the farm.
+        rows = await connection.execute(sa.select(*COLUMNS).where(miners.c.id.in_(some)))
+        found |= {row.id: row for row in read_rows(ListedMiner, rows) if row.farm_id == farm_id}
     await _tell_twins(connection, farm_id, found.values())
     return found
 

@@ -213,9 +213,17 @@ miners = sa.Table(
     _stamp("updated_at", null=False),
     _stamp("deleted_at"),
     sa.UniqueConstraint("farm_id", "identity"),
-    sa.Index("ix_miners_farm_ip", "farm_id", "ip_number"),
-    sa.Index("ix_miners_farm_agent", "farm_id", "agent_id"),
-    sa.Index("ix_miners_farm_status", "farm_id", "ops_status"),
+    # Rows are as wide as a page, so that a look through them reads the whole file; all that is searched for lies here
+    # once more, a tenth as long and in the order of the lists. (PostgreSQL takes 32 columns in an index.)
+    sa.Index(
+        "ix_miners_lists",
+        *("farm_id", "ip_number", "id", "deleted_at", "stale_at", "last_ok", "identity"),
+        *("agent_id", "mac", "serials", "name", "make", "model", "firmware", "firmware_version"),
+        *("mode", "mode_preset", "hall", "row", "rack", "position", "tags"),
+        *("hashrate_hs", "hashrate_ideal_hs", "power_w", "power_limit_w", "temp_c", "uptime_s"),
+        *("anomaly_flags", "health", "auth_failed_at", "unstable_reason"),
+        *("asset_status", "ops_status"),
+    ),
 )
 
 # Batches that were ordered as one: of more miners than a batch may have, some first and the others held, or to undo.

@@ -65,8 +65,8 @@ SELECTIONS: dict[str, Holds] = {
     "serial=SN*": lambda item: True,
     "serial=board1": lambda item: item["ip"] == "10.0.0.1",
     "serial!=SN1|SN2": lambda item: item["ip"] not in ("10.0.0.1", "10.0.0.2"),
-    "agent=box*": lambda item: True,
-    "agent!=box*": lambda item: False,
+    "agent=PI": lambda item: True,
+    "agent!=p*": lambda item: False,
     "mode=sleep": like("mining_mode", "sleep"),
     "mode=unknown|5600W": lambda item: (
         item["mining_mode"] == "unknown" or item["mining_mode_preset"] == "5600W"
@@ -89,7 +89,7 @@ SELECTIONS: dict[str, Holds] = {
     ),
     "power>1,power<0": lambda item: False,
 }
-NOBODY = {"rack=5_%", "agent!=box*", "health=online", "power>1,power<0"}
+NOBODY = {"rack=5_%", "agent!=p*", "health=online", "power>1,power<0"}
 
 
 @pytest.fixture

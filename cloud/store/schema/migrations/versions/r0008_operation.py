@@ -11,6 +11,15 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+_LISTED = [
+    *("farm_id", "ip_number", "id", "deleted_at", "stale_at", "last_ok", "identity"),
+    *("agent_id", "mac", "serials", "name", "make", "model", "firmware", "firmware_version"),
+    *("mode", "mode_preset", "hall", "row", "rack", "position", "tags"),
+    *("hashrate_hs", "hashrate_ideal_hs", "power_w", "power_limit_w", "temp_c", "uptime_s"),
+    *("anomaly_flags", "health", "auth_failed_at", "unstable_reason"),
+    *("asset_status", "ops_status"),
+]
+
 
 def upgrade() -> None:
     json = sa.JSON().with_variant(JSONB(), "postgresql")
@@ -27,6 +36,9 @@ def upgrade() -> None:
     ):
         op.add_column("miners", column)
     _fill_stale_at()
+    for name in ("ip", "agent", "status"):
+        op.drop_index(f"ix_miners_farm_{name}", "miners")
+    op.create_index("ix_miners_lists", "miners", _LISTED)
     # Those that are awake say it themselves with their next reading; of the others it is known no more.
     op.execute("UPDATE miners SET awake_mode = mode WHERE mode IN ('low', 'normal', 'high')")
     op.add_column(
