@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from cloud.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE, power_w
 from cloud.context import CLOCK, STORE
 from cloud.http.errors import ApiError
-from cloud.nonce.answers import many, time_or_none
+from cloud.nonce.answers import many, one, time_or_none
 from cloud.nonce.requests import (
     PAGE,
     farm_of,
     flag_of,
+    miner_of,
     page_of,
     ratio_of,
     read_body,
@@ -107,6 +108,13 @@ async def search_miners(request: web.Request) -> web.Response:
     async with request.app[STORE].read() as connection:
         wanted = await saved_query_of(connection, farm.id, body)
     return await _answer(request, farm, wanted, body.page, body.sort)
+
+
+@takes()
+async def get_miner(request: web.Request) -> web.Response:
+    """GET F/miners/{miner_id}."""
+    farm = await farm_of(request)
+    return one(item_of(await miner_of(request, farm), farm, request.app[CLOCK].now()))
 
 
 async def saved_query_of(connection: Connection, farm_id: str, filters: MinerFilters) -> MinerQuery:
@@ -405,4 +413,5 @@ def _first(*values: Any) -> Any:
 ROUTES: Final = (
     web.get(FARM + "/miner/latest", list_miners, allow_head=False),
     web.post(FARM + "/miner/search", search_miners),
+    web.get(FARM + "/miners/{miner_id}", get_miner, allow_head=False),
 )

@@ -9,10 +9,27 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from contract.nonce.filters import DateFilter, EnumFilter, NumberFilter, TagsFilter, TextFilter
 
 Condition = sa.ColumnElement[bool]
+
+
+class _Like(FunctionElement[bool]):
+    """A text and a pattern, in any case. SQLite's own LIKE minds none, and is twice as quick as with `lower`."""
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(_Like)
+def _ilike(element: _Like, compiler: SQLCompiler, **options: Any) -> str:
+    word = "LIKE" if compiler.dialect.name == "sqlite" else "ILIKE"
+    text, pattern = (compiler.process(each, **options) for each in element.clauses)
+    return f"({text} {word} {pattern} ESCAPE '\\')"
 
 
 def matches(column: sa.ColumnElement[Any], wanted: EnumFilter | None) -> list[Condition]:
@@ -72,7 +89,7 @@ def is_any_case(column: sa.ColumnElement[Any], values: Sequence[str]) -> Conditi
 
 def is_like(column: sa.ColumnElement[Any], pattern: str) -> Condition:
     """Whether a text is like a pattern of SQL's, whatever the case."""
-    return column.ilike(pattern, escape="\\")
+    return _Like(column, sa.literal(pattern))
 
 
 def measures(column: sa.ColumnElement[Any], wanted: NumberFilter | None) -> list[Condition]:
@@ -93,7 +110,8 @@ def tagged(column: sa.ColumnElement[Any], wanted: TagsFilter | None) -> list[Con
     def has(tag: str) -> Condition:
         # A quotation mark inside of a tag stands behind a backslash, never behind one of these.
         written = _escaped(msgspec.json.encode(tag).decode())
-        return sa.or_(*(is_like(text, f"%{before}{written}%") for before in ("[", ",", ", ")))
+        ways = (is_like(text, f"%{before}{written}%") for before in ("[", ",", ", "))
+        return sa.and_(is_like(text, f"%{written}%"), sa.or_(*ways))
 
     found: list[Condition] = []
     if wanted.any_ is not None:

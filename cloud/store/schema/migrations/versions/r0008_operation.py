@@ -13,7 +13,18 @@ depends_on = None
 
 _LISTED = [
     *("farm_id", "ip_number", "id", "deleted_at", "stale_at", "last_ok", "identity"),
-    *("agent_id", "mac", "serials", "name", "make", "model", "firmware", "firmware_version"),
+    *(
+        "agent_id",
+        "ip",
+        "mac",
+        "serial",
+        "serials",
+        "name",
+        "make",
+        "model",
+        "firmware",
+        "firmware_version",
+    ),
     *("mode", "mode_preset", "hall", "row", "rack", "position", "tags"),
     *("hashrate_hs", "hashrate_ideal_hs", "power_w", "power_limit_w", "temp_c", "uptime_s"),
     *("anomaly_flags", "health", "auth_failed_at", "unstable_reason"),
