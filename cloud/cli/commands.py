@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cloud.cli.miners import miners
+from cloud.cli.places import import_places, layout
 from cloud.cli.records import agents, enroll_code, farms, keys, workspaces
 from cloud.cli.rigs import rigs
 from cloud.cli.terminal import AsJson, Commands, Data, fail, guarded, say
@@ -28,6 +30,9 @@ app.add_typer(keys, name="key")
 app.add_typer(agents, name="agent")
 app.add_typer(rigs, name="rig")
 app.command("enroll-code")(enroll_code)
+app.command("miners")(miners)
+app.command("import")(import_places)
+app.command("layout")(layout)
 
 
 def _version(wanted: bool) -> None:

@@ -14,7 +14,7 @@ from cloud.nonce.answers import one
 from cloud.nonce.requests import farm_of, miner_of, read_body, refused, takes
 from cloud.store.engine import chunks
 from cloud.store.miners import places
-from cloud.store.miners.places import PlacePlan, PlaceWish
+from cloud.store.miners.places import Flaw, PlacePlan, PlaceWish
 from cloud.store.schema.rows import FarmRow
 from contract.nonce.places import (
     PLACES_BYTES,
@@ -38,13 +38,13 @@ async def change_places(request: web.Request) -> web.Response:
     farm = await farm_of(request)
     body = await read_body(request, ChangePlaces, cap_bytes=PLACES_BYTES)
     wanted: list[PlaceWish] = []
-    faults: dict[int, str] = {}
+    faults: dict[int, Flaw] = {}
     for some in chunks(list(enumerate(body.updates)), _PIECE):
         for index, update in some:
             try:
                 wanted.append(_wanted(index, PlaceChange.model_validate(update)))
             except ValidationError as error:
-                faults[index] = "; ".join(faults_in(error, PlaceChange))
+                faults[index] = Flaw("; ".join(faults_in(error, PlaceChange)))
         await asyncio.sleep(0)  # there may be a hundred thousand, and agents are waiting
     async with request.app[STORE].read() as connection:
         plan = await places.plan_places(connection, farm.id, wanted)
@@ -52,7 +52,9 @@ async def change_places(request: web.Request) -> web.Response:
         plan = await write(request, farm, wanted)
     faults = dict(sorted((faults | plan.faults).items()))
     if faults and not body.dry_run:
-        raise refused([f"updates.{n}: {words}" for n, words in list(faults.items())[:FAULTS_MAX]])
+        raise refused(
+            [f"updates.{n}: {flaw.words}" for n, flaw in list(faults.items())[:FAULTS_MAX]]
+        )
     return one(_answer(plan, faults, dry_run=body.dry_run))
 
 
@@ -64,7 +66,7 @@ async def change_name(request: web.Request) -> web.Response:
     miner = await miner_of(request, farm)
     plan = await write(request, farm, [PlaceWish(0, miner.id, {"name": body.name})])
     if plan.faults:
-        raise ApiError(409, next(iter(plan.faults.values())))
+        raise ApiError(409, next(iter(plan.faults.values())).words)
     return one(_answer(plan, {}, dry_run=False))
 
 
@@ -85,7 +87,7 @@ def _wanted(index: int, change: PlaceChange) -> PlaceWish:
     return PlaceWish(index, change.miner, values)
 
 
-def _answer(plan: PlacePlan, faults: dict[int, str], *, dry_run: bool) -> PlacesItem:
+def _answer(plan: PlacePlan, faults: dict[int, Flaw], *, dry_run: bool) -> PlacesItem:
     return PlacesItem(
         dry_run=dry_run,
         changed_count=len(plan.changes),
@@ -103,7 +105,8 @@ def _answer(plan: PlacePlan, faults: dict[int, str], *, dry_run: bool) -> Places
             for each in plan.changes[:SHOWN_MAX]
         ],
         faults=[
-            PlaceFault(index=n, message=words) for n, words in list(faults.items())[:SHOWN_MAX]
+            PlaceFault(index=n, message=flaw.words, same_as=flaw.same_as)
+            for n, flaw in list(faults.items())[:SHOWN_MAX]
         ],
     )
 

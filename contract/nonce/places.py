@@ -60,10 +60,13 @@ class ChangeName(BaseModel):
 
 
 class PlaceFault(NonceItem, frozen=True, kw_only=True):
-    """Why one of the updates cannot be made; `index` counts from 0."""
+    """Why one of the updates cannot be made; `index` counts from 0. `same_as` is the update before that is for the same
+    miner, where that is the fault.
+    """
 
     index: int
     message: str
+    same_as: int | None = None
 
 
 class PlaceItem(NonceItem, frozen=True, kw_only=True):

@@ -39,12 +39,19 @@ class Difference(msgspec.Struct, frozen=True):
     after: dict[str, Any]
 
 
+class Flaw(msgspec.Struct, frozen=True):
+    """Why a wish cannot be fulfilled, in words; the one before it that is for the same miner, where that is it."""
+
+    words: str
+    same_as: int | None = None
+
+
 class PlacePlan(msgspec.Struct, frozen=True):
-    """What is to be done; `faults` in words, by the index of their wish."""
+    """What is to be done; `faults` by the index of their wish."""
 
     changes: list[Difference]
     unchanged: int
-    faults: dict[int, str]
+    faults: dict[int, Flaw]
 
 
 async def plan_places(
@@ -52,20 +59,19 @@ async def plan_places(
 ) -> PlacePlan:
     """What would change. Nothing is written."""
     meant = await meant_by(connection, farm_id, [each.reference for each in wanted])
-    faults: dict[int, str] = {}
+    faults: dict[int, Flaw] = {}
     changes: list[Difference] = []
     unchanged = 0
     first: dict[str, int] = {}  # by miner
     for each in wanted:
         found = meant[each.reference]
         if len(found) > 1:
-            faults[each.index] = str(AmbiguousError(each.reference, found))
+            faults[each.index] = Flaw(str(AmbiguousError(each.reference, found)))
         elif not found:
-            faults[each.index] = f"{each.reference}: no miner of this farm is called so"
+            faults[each.index] = Flaw(f"{each.reference}: no miner of this farm is called so")
         elif (before := first.setdefault(found[0].id, each.index)) != each.index:
-            faults[each.index] = (
-                f"{each.reference}: the same miner is in number {before + 1} of the list"
-            )
+            words = f"{each.reference}: the same miner is in number {before + 1} of the list"
+            faults[each.index] = Flaw(words, before)
         elif change := _difference(each, found[0]):
             changes.append(change)
         else:
@@ -96,17 +102,19 @@ def _difference(wanted: PlaceWish, miner: NamedMiner) -> Difference | None:
     return Difference(wanted.index, miner, before, after) if after else None
 
 
-def _taken(changes: Sequence[Difference], known: Iterable[NamedMiner]) -> dict[int, str]:
+def _taken(changes: Sequence[Difference], known: Iterable[NamedMiner]) -> dict[int, Flaw]:
     """Names that another miner of the farm has, once all is changed, and those that no miner can have."""
     renamed = {each.miner.id: each for each in changes if "name" in each.after}
     holders = {row.name.casefold(): row for row in known if row.name and row.id not in renamed}
-    faults: dict[int, str] = {}
+    faults: dict[int, Flaw] = {}
     for each in renamed.values():
         name = each.after["name"]
         if name is None:
             continue
         if is_reserved(name):
-            faults[each.index] = f"name: {name} reads as an id, an address or a MAC; take another"
+            words = f"name: {name} reads as an id, an address or a MAC; take another"
+            faults[each.index] = Flaw(words)
         elif (holder := holders.setdefault(name.casefold(), each.miner)) is not each.miner:
-            faults[each.index] = f"name: the miner at {holder.ip or holder.id} is called {name}"
+            words = f"name: the miner at {holder.ip or holder.id} is called {name}"
+            faults[each.index] = Flaw(words)
     return faults
