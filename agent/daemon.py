@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -22,7 +24,7 @@ from agent.limits.policy import Policy
 from agent.link.client import CloudLink
 from agent.link.enroll import agent_version
 from agent.local.orders import LocalOrders
-from agent.local.socket import LocalServer
+from agent.local.socket import LocalServer, show_way
 from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.scan.autoscan import AutoScan
@@ -193,6 +195,8 @@ class Daemon:
             try:
                 await door.start()
                 stack.push_async_callback(door.stop)
+                if folder := os.environ.get("RUNTIME_DIRECTORY"):  # as systemd tells it
+                    show_way(self._config.socket_path, Path(folder))
             except OSError as error:
                 # A read-only disk; tasks of the cloud are not kept waiting for it.
                 log.error("agent.no_door", path=str(self._config.socket_path), error=str(error))

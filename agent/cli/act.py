@@ -212,9 +212,10 @@ async def opened(reach: Reach, ranges: tuple[str, ...], clock: Clock) -> Site:
 async def _act(
     reach: Reach, request: LocalRequest, logs: Logs, begun: set[str | None], *, quiet: bool
 ) -> tuple[dict[str, Any], str]:
-    if reach.daemon:
+    socket = await reach.daemon_socket()
+    if socket is not None:
         try:
-            carrier = DaemonCarrier(reach.config.socket_path, logs, begun)
+            carrier = DaemonCarrier(socket, logs, begun)
             return await _told(carrier, request, SystemClock(), quiet=quiet)
         except NoDaemonError:
             pass

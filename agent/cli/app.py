@@ -566,4 +566,5 @@ def _reach(
         timeout_s=timeout,
         device_pace=device_pace,
         daemon=not any((*ports.values(), user, device_pace)),
+        is_config_named=config is not None,
     )

@@ -18,6 +18,7 @@ from agent.config.host import LogSection
 from agent.config.keyfiles import check_ca_file, read_secret
 from agent.config.miners import LOOPBACK_RANGE, PRIVATE_RANGES
 from agent.host.logs import set_up
+from agent.local.socket import STANDARD_SOCKET, LocalRefusedError, listens, not_for_us
 from agent.miners.credentials import CredentialBook, CredentialRule, from_config
 from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
@@ -50,6 +51,7 @@ class Reach(msgspec.Struct, frozen=True):
     login: Credentials | None = None
     password_file: Path | None = None
     daemon: bool = True  # nothing on the command line that a running daemon would not know
+    is_config_named: bool = True  # on the command line
 
     @classmethod
     def make(
@@ -62,6 +64,7 @@ class Reach(msgspec.Struct, frozen=True):
         timeout_s: float | None,
         device_pace: float | None = None,
         daemon: bool,
+        is_config_named: bool = True,
     ) -> Self:
         """Arguments that are `None` leave the config's value."""
         update: dict[str, Any] = {name: port for name, port in ports.items() if port is not None}
@@ -72,7 +75,20 @@ class Reach(msgspec.Struct, frozen=True):
             update["device_pace"] = device_pace
         changed = config.model_copy(update={"miners": config.miners.model_copy(update=update)})
         login = None if user is None else Credentials(user, "")
-        return cls(changed, login, password_file, daemon)
+        return cls(changed, login, password_file, daemon, is_config_named)
+
+    async def daemon_socket(self) -> Path | None:
+        """Where a daemon of this host listens that is to carry out what is asked for: that of the config; where none
+        was named, also one with a config that lies elsewhere. Raises LocalRefusedError where it listens to another user.
+        """
+        own = self.config.socket_path
+        for path in (own,) if self.is_config_named else (STANDARD_SOCKET, own):
+            try:
+                if self.daemon and await listens(path):
+                    return path
+            except PermissionError:
+                raise LocalRefusedError(not_for_us(path)) from None
+        return None
 
     def site(self, ranges: tuple[str, ...]) -> Site:
         """The miners in these ranges. A person may name private addresses and those of this host whatever the
@@ -218,7 +234,9 @@ def run_scan(reach: Reach, ranges: tuple[str, ...], *, quiet: bool) -> Ended:
             reach.config.scan,
             site.scan_ports,
             SystemClock(),
-            on_hit=view.hit,
+            on_hit=lambda ip, driver, problem: view.hit(
+                ip, driver, problem and reach.in_words(problem)
+            ),
         )
         return await scanner.scan(ranges, view.progress)
 

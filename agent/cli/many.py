@@ -19,13 +19,7 @@ from agent.config.host import LogSection
 from agent.host.logs import set_up
 from agent.local.orders import failed, left_open
 from agent.local.progress import telling
-from agent.local.socket import (
-    LocalRefusedError,
-    LocalRequest,
-    NoDaemonError,
-    listens,
-    not_for_us,
-)
+from agent.local.socket import LocalRefusedError, LocalRequest, NoDaemonError
 from agent.scan.scanner import FarmScanner
 from contract.clock import SystemClock
 from contract.errors import (
@@ -110,6 +104,7 @@ class _Many:
         self, expect: ExpectedCount | None, *, dry_run: bool
     ) -> tuple[ManyReport, tuple[int, str] | None]:
         """All of it; or, with the exit code and the sentence, why nothing was asked of any miner."""
+        socket = await self._reach.daemon_socket()
         site = await opened(self._reach, self._wanted.ranges, self._clock)
         surveyor = Surveyor(self._wanted, self._name, site.fleet.twins, self._reach.in_words)
         view = ScanView(quiet=self._quiet)
@@ -138,8 +133,7 @@ class _Many:
             return report, refusal
         began_mono = self._clock.mono()
         async with AsyncExitStack() as stack:
-            if await self._daemon_listens():
-                socket = self._reach.config.socket_path
+            if socket is not None:
                 carrier: Carrier = DaemonCarrier(socket, self._logs, self._begun)
             else:
                 carrier = await stack.enter_async_context(
@@ -175,14 +169,6 @@ class _Many:
             words = f"usage: {self._wanted.addresses} addresses are named and {found}: if they are all meant, repeat "
             return USAGE, f"{words}with --expect {number}; --dry-run shows who they are"
         return None
-
-    async def _daemon_listens(self) -> bool:
-        """Raises LocalRefusedError where it listens to another user."""
-        path = self._reach.config.socket_path
-        try:
-            return self._reach.daemon and await listens(path)
-        except PermissionError:
-            raise LocalRefusedError(not_for_us(path)) from None
 
     # --- one by one ---
 

@@ -18,6 +18,8 @@ import structlog
 from service.hostuser import owner_of
 
 log = structlog.get_logger(__name__)
+# Where a service manager gives the daemon a folder for it, a link to its door is found, wherever its state lies.
+STANDARD_SOCKET: Final = Path("/run/miner-agent/agent.sock")
 _REQUEST_MAX: Final = 256 * 1024
 _REPLY_MAX: Final = 16 * 2**20
 _LEAVE_S: Final = 3.0  # for what is known of a task that nobody waits for any more
@@ -186,6 +188,13 @@ class LocalServer:
         except Exception as error:
             log.exception("local.bug")
             return LocalReply(refused=f"internal error in the daemon: {type(error).__name__}")
+
+
+def show_way(path: Path, folder: Path) -> None:
+    """Leave a link to a door in a folder that others know. Raises OSError."""
+    link = folder / STANDARD_SOCKET.name
+    link.unlink(missing_ok=True)
+    link.symlink_to(path.absolute())
 
 
 async def listens(path: Path) -> bool:

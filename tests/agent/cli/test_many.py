@@ -12,19 +12,20 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from agent.cli.commands import Reach
 from agent.cli.survey import ExpectedCount, Wanted
 from agent.config.file import parse
 from agent.firmware.download import open_downloader
 from agent.limits.policy import Policy
 from agent.local.orders import LocalOrders, alone
-from agent.local.socket import LocalRequest, LocalServer, calling
+from agent.local.socket import LocalRequest, LocalServer, calling, show_way
 from agent.miners.inventory import Inventory
 from agent.miners.site import open_site
 from agent.scan.scanner import FarmScanner
 from contract.clock import SystemClock
 from contract.task import TaskName
 from simulator.farm import Farm
-from tests.agent.commands import Ran, at, interrupted, miner_agent
+from tests.agent.commands import Ran, at, door, interrupted, miner_agent
 from tests.agent.link.test_client import served
 from tests.agent.onfarm import free_base
 from tests.waiting import until
@@ -292,6 +293,53 @@ async def test_one_that_waits_behind_another_task_says_so(tmp_path: Path) -> Non
                 )
             )
             answer.cancel()
+
+
+async def test_a_daemon_whose_config_lies_elsewhere_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show_way(tmp_path / "state" / "agent.sock", tmp_path)
+    standard = tmp_path / "agent.sock"
+    monkeypatch.setattr("agent.cli.commands.STANDARD_SOCKET", standard)
+
+    def reach(**more: Any) -> Reach:
+        given: dict[str, Any] = {
+            "ports": {},
+            "user": None,
+            "password_file": None,
+            "timeout_s": None,
+        }
+        config = parse({"state": {"dir": str(tmp_path / "other")}})
+        return Reach.make(config, **{**given, "daemon": True, "is_config_named": False, **more})
+
+    (tmp_path / "state").mkdir()
+    assert await reach().daemon_socket() is None, "where nobody listens, a link is no daemon"
+    async with door(tmp_path / "state" / "agent.sock", {}):
+        assert await reach().daemon_socket() == standard
+        assert await reach(is_config_named=True).daemon_socket() is None
+        assert await reach(daemon=False).daemon_socket() is None
+
+
+async def test_a_login_of_the_command_line_is_corrected_there(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("wrong")
+    password.chmod(0o600)
+    async with await Farm.start("antminer/s21", base=free_base(), time_scale=100.0) as farm:
+        (miner,) = farm.miners
+        login = ("--user", "root", "--password-file", password)
+        acted = await light(farm, miner.ip, *login)
+        several = await light(farm, miner.ip, "--dry-run", *login)
+        read = await miner_agent("read", miner.ip, *login, *ports(farm), "--json")
+    error = acted.document["result"]["error"]
+    assert error["code"] == "auth_failed"
+    words = (
+        error["message"],
+        several.document["left_out"][0]["why"],
+        read.document["problem"]["message"],
+    )
+    for each in words:
+        assert "correct --user and --password-file" in each
+        assert "[[credentials]]" not in each
 
 
 def test_a_number_is_meant_exactly_or_within_a_percentage() -> None:
