@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 from contract.miner import Board, Moving, PowerMode, Slow, Static
-from contract.nonce import ANOMALY_BITS
+from contract.nonce.miners import ANOMALY_BITS
 
 # Health words that follow from the figures of a look and have no bit among the published ones. (`error` and
 # `low_hashrate` are in the flags, `auth_failed` is the login's.)
@@ -45,7 +45,7 @@ _WORDS: Final = tuple(
 
 
 def flags_of(moving: Moving | None, slow: Slow | None, static: Static | None) -> int:
-    """The bits of `contract.nonce.ANOMALY_BITS` that hold; 0 for a healthy miner and for one not yet read."""
+    """The bits of `contract.nonce.miners.ANOMALY_BITS` that hold; 0 for a healthy miner and for one not yet read."""
     names: set[str] = set()
     for fault in slow.faults if slow else ():
         if fault.severity != "info":

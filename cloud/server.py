@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -26,13 +26,15 @@ from cloud.context import (
 from cloud.http.auth import operator_auth
 from cloud.http.errors import error_middleware, json_response
 from cloud.http.listener import CloudListener, connection_options, connections_within
-from cloud.link import api as link_api
+from cloud.link import api, file_api
 from cloud.link.api import agent_auth
 from cloud.link.files import Files
 from cloud.link.sessions import Sessions
 from cloud.link.wake_ups import WakeUps
-from cloud.nonce import routes as nonce_routes
-from cloud.rigmonitor import routes as rig_routes
+from cloud.nonce import batches, miners, sites, tasks
+from cloud.rigmonitor import machines, operators
+from cloud.rigmonitor.inbox import INBOX, Inbox, inbox_closed
+from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
 from cloud.rigmonitor.replies import machine_errors
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import LOCK_NAME, Store, prepare
@@ -47,6 +49,17 @@ from service.hostuser import acting_as_owner
 from service.limits import raise_open_files
 from service.notify import Notifier
 
+# Which path leads where is said beside the handlers.
+_ROUTES: Final = (
+    *api.ROUTES,
+    *file_api.ROUTES,
+    *sites.ROUTES,
+    *miners.ROUTES,
+    *tasks.ROUTES,
+    *batches.ROUTES,
+    *machines.ROUTES,
+    *operators.ROUTES,
+)
 log = structlog.get_logger(__name__)
 
 
@@ -68,10 +81,16 @@ def create_app(store: Store, settings: CloudSettings, clock: Clock) -> web.Appli
     app[SWEEPER] = Sweeper(
         store, app[FILES], app[SESSIONS], app[WAKE_UPS], settings, clock, app[TIME]
     )
-    link_api.add_routes(app)
-    nonce_routes.add_routes(app)
-    rig_routes.add_routes(app)
+    app[LIMITER] = Limiter(clock, per_s=settings.rig_calls_per_s, burst=settings.rig_calls_burst)
+    app[BULK_LIMITER] = Limiter(
+        clock,
+        per_s=settings.rig_bulk_calls_per_s,
+        burst=max(1, int(settings.rig_bulk_calls_per_s)),
+    )
+    app[INBOX] = Inbox(store, settings, clock)
+    app.router.add_routes(_ROUTES)
     app.router.add_get("/health", _health)
+    app.cleanup_ctx.append(inbox_closed)
     app.cleanup_ctx.append(_sweeping)
     return app
 

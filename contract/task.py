@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -267,6 +267,13 @@ class TagsParams(MinerParams):
     comment: _Comment | None = Field(default=None, exclude=True)
 
 
+class Usage(NamedTuple):
+    """What a person who asks for a task is told: what it takes, in short, and parameters it could be asked for with."""
+
+    takes: str
+    example: str | None = None  # JSON
+
+
 class TaskSpec(BaseModel):
     """What is true of every task of one name."""
 
@@ -277,6 +284,7 @@ class TaskSpec(BaseModel):
     params: type[Params]
     limit_s: float  # execution limit, counted from intent
     wants_miner: bool = True  # runs on a miner (else on an agent as a whole)
+    usage: Usage | None = None  # of one that an agent can be asked for by hand
 
     @property
     def by_agent(self) -> bool:
@@ -286,26 +294,40 @@ class TaskSpec(BaseModel):
 
 def _specs() -> dict[TaskName, TaskSpec]:
     look, setting, once, event = Kind.LOOK, Kind.SETTING, Kind.ONE_SHOT, Kind.EVENT
-    rows: tuple[tuple[TaskName, Kind, type[Params], float, bool], ...] = (
-        (TaskName.SCAN, look, ScanParams, 3600, False),
-        (TaskName.IP_DIAGNOSIS, look, IpDiagnosisParams, 3600, False),
-        (TaskName.SELF_UPDATE, once, SelfUpdateParams, 900, False),
-        (TaskName.REBOOT, once, RebootParams, 600, True),
-        (TaskName.LOG, look, LogParams, 300, True),
-        (TaskName.LIGHT, setting, LightParams, 60, True),
-        (TaskName.POWER_MODE, setting, PowerModeParams, 1200, True),
-        (TaskName.POOLS, setting, PoolsParams, 300, True),
-        (TaskName.POOL_LOCK, setting, PoolLockParams, 300, True),
-        (TaskName.FIRMWARE, once, FirmwareParams, 3600, True),
-        (TaskName.ASSET_UPDATE, event, AssetUpdateParams, 0, True),
-        (TaskName.ASSET_DELETE, event, CommentParams, 0, True),
-        (TaskName.TAGS, event, TagsParams, 0, True),
-        (TaskName.RECORD_DELETE, event, CommentParams, 0, True),
-        (TaskName.RACK_LOCATION, event, MinerParams, 0, True),
+    reboot = Usage("force: true also while it hashes (default false)", '{"force": true}')
+    log = Usage("nothing; it brings the miner's log as a file")
+    light = Usage('action: "on" or "off"', '{"action": "on"}')
+    mode = Usage("mode: sleep, low, normal, high, or a preset the miner lists", '{"mode": "sleep"}')
+    pools = Usage(
+        "pools: one to three of url, user, password",
+        '{"pools": [{"url": "stratum+tcp://pool.example.com:3333", "user": "farm.1"}]}',
+    )
+    firmware = Usage(
+        "firmware_url; sha256 and target_version if known",
+        '{"firmware_url": "https://example.com/firmware.bmu"}',
+    )
+    rows: tuple[tuple[TaskName, Kind, type[Params], float, bool, Usage | None], ...] = (
+        (TaskName.SCAN, look, ScanParams, 3600, False, None),
+        (TaskName.IP_DIAGNOSIS, look, IpDiagnosisParams, 3600, False, None),
+        (TaskName.SELF_UPDATE, once, SelfUpdateParams, 900, False, None),
+        (TaskName.REBOOT, once, RebootParams, 600, True, reboot),
+        (TaskName.LOG, look, LogParams, 300, True, log),
+        (TaskName.LIGHT, setting, LightParams, 60, True, light),
+        (TaskName.POWER_MODE, setting, PowerModeParams, 1200, True, mode),
+        (TaskName.POOLS, setting, PoolsParams, 300, True, pools),
+        (TaskName.POOL_LOCK, setting, PoolLockParams, 300, True, None),
+        (TaskName.FIRMWARE, once, FirmwareParams, 3600, True, firmware),
+        (TaskName.ASSET_UPDATE, event, AssetUpdateParams, 0, True, None),
+        (TaskName.ASSET_DELETE, event, CommentParams, 0, True, None),
+        (TaskName.TAGS, event, TagsParams, 0, True, None),
+        (TaskName.RECORD_DELETE, event, CommentParams, 0, True, None),
+        (TaskName.RACK_LOCATION, event, MinerParams, 0, True, None),
     )
     return {
-        name: TaskSpec(name=name, kind=kind, params=params, limit_s=limit, wants_miner=miner)
-        for name, kind, params, limit, miner in rows
+        name: TaskSpec(
+            name=name, kind=kind, params=params, limit_s=limit, wants_miner=miner, usage=usage
+        )
+        for name, kind, params, limit, miner, usage in rows
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -89,7 +89,6 @@ class Resume(Change, frozen=True, kw_only=True, tag="resume"):
 
 
 AnyChange = Light | Mode | Pools | Reboot | FirmwareUpdate | Suspend | Resume
-EVERY_CHANGE: Final = ("light", "mode", "pools", "reboot", "firmware", "suspend", "resume")
 
 
 # --- what a change goes through ------------------------------------------------------------------
@@ -219,7 +218,7 @@ class Proof(msgspec.Struct, frozen=True):
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What one generation of one make can do. `changes` are tags of Change; `log` whether logs can be fetched. One that
-    is only read declares neither.
+    is only read has neither. The make states the rest; changes and proofs come from its ways (`drivers.changes.way`).
     """
 
     make: str

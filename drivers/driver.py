@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -50,7 +50,6 @@ class MinerDriver(ABC):
     """
 
     make: ClassVar[str]
-    generations: ClassVar[Mapping[str, Capabilities]]
 
     def __init__(
         self,
@@ -104,7 +103,7 @@ class MinerDriver(ABC):
     @property
     def capabilities(self) -> Capabilities | None:
         """See `Driver.capabilities`."""
-        found = self.generations.get(self.identity.generation or "")
+        found = self._ways.generations.get(self.identity.generation or "")
         return found if found is not None and found.changes and self.identity.drivable else None
 
     @property

@@ -26,7 +26,7 @@ class Entry(ABC, Generic[Driven]):
     @property
     def generations(self) -> Mapping[str, Capabilities]:
         """What each generation of it can do, oldest first; those that are only read have no changes."""
-        return self.driver.generations
+        return self.ways.generations
 
     @abstractmethod
     async def recognise(self, wire: Wire, credentials: CredentialsFor) -> Driven | None:

@@ -59,7 +59,7 @@ def run_act(
             return stopped(error)
         # Told so twice: whatever is known was not waited for.
         return UNKNOWN, {"ok": False, "error": {"message": str(error)}}, str(error)
-    advice = advice or all_the_same(name, result)
+    advice = advice or all_the_same(TaskName(name), result)
     code = EXIT.get(str(result.get("outcome")), FAILED)
     document = {"ok": code == DONE, "ip": host, "task_name": name, "result": result}
     if advice:

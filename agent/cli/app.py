@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
-from agent.local.hints import by_hand
 from contract.ports import PORTS
 from service.streams import lead_nowhere, stand_in
 
@@ -59,8 +59,16 @@ DevicePace = Annotated[
     ),
 ]
 
-# With the blank line click keeps the lines as they are.
-_TASKS: Final = "\b\nTasks and their parameters:\n" + by_hand()
+
+class ActCommand(TyperCommand):
+    """Its help tells of every task. What that takes to load, no other help waits for."""
+
+    def format_epilog(self, *args: Any, **more: Any) -> None:
+        from agent.local.hints import by_hand
+
+        # With the blank line click keeps the lines as they are.
+        self.epilog = f"\b\nTasks and their parameters:\n{by_hand()}"
+        super().format_epilog(*args, **more)
 
 
 def _version(wanted: bool) -> None:
@@ -210,7 +218,7 @@ def read(
     _end(run_read(reach, address), as_json)
 
 
-@app.command(epilog=_TASKS)
+@app.command(cls=ActCommand)
 @with_ports
 def act(
     targets: Annotated[
@@ -325,6 +333,15 @@ def doctor(
 @app.command()
 def demo(
     miners: Annotated[int, typer.Option(min=6, max=200, help="How many simulated miners.")] = 12,
+    farm: Annotated[
+        int | None,
+        typer.Option(
+            "--farm",
+            min=30,
+            max=2000,
+            help="Play nothing: leave a mixed farm of so many miners to you, troubles and all.",
+        ),
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="End after the table.")] = False,
     time_scale: Annotated[
         float, typer.Option(min=1, max=10_000, help="How much faster the simulated miners live.")
@@ -344,7 +361,9 @@ def demo(
             as_json,
         )
     try:
-        code = play(miners=miners, once=once, as_json=as_json, time_scale=time_scale, keep=keep)
+        code = play(
+            miners=miners, farm=farm, once=once, as_json=as_json, time_scale=time_scale, keep=keep
+        )
     except DemoUnavailableError as error:
         _fail(str(error), as_json)
     raise typer.Exit(code)

@@ -79,7 +79,8 @@ class Reach(msgspec.Struct, frozen=True):
 
     async def daemon_socket(self) -> Path | None:
         """Where a daemon of this host listens that is to carry out what is asked for: that of the config; where none
-        was named, also one with a config that lies elsewhere. Raises LocalRefusedError where it listens to another user.
+        was named, also one with a config that lies elsewhere. Raises LocalRefusedError where it listens to another
+        user.
         """
         own = self.config.socket_path
         for path in (own,) if self.is_config_named else (STANDARD_SOCKET, own):

@@ -97,8 +97,8 @@ def _reboot(params: Params, origin: str) -> AnyChange:
     return Reboot(force=params.force)
 
 
-# What is not here is carried out by the cloud. Kinds, limits and parameters: `contract.task.SPECS`. What a person who
-# asks by hand is told: `agent.local.hints.USAGE`.
+# What is not here is carried out by the cloud. Kinds, limits, parameters, and what a person who asks by hand is told:
+# `contract.task.SPECS`.
 ACTIONS: Final[Mapping[TaskName, Action]] = {
     TaskName.LIGHT: ChangeAction(Light, _light),
     TaskName.POWER_MODE: ChangeAction(Mode, _power_mode),

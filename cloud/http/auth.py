@@ -12,6 +12,7 @@ from cloud.http.errors import ApiError, Handler
 from cloud.link.sessions import Session
 from cloud.store.access.keys import find_key
 from cloud.store.schema.rows import AgentRow
+from contract.nonce.sites import WORKSPACES
 
 OPERATOR_PREFIX: Final = "/private-api/"
 
@@ -45,7 +46,8 @@ async def operator_auth(request: web.Request, handler: Handler) -> web.StreamRes
     if key is None:
         raise ApiError(401, "Invalid or missing API key")
     parts = request.path.split("/")  # "", private-api, v1, workspace, ...
-    if len(parts) > 3 and parts[3] != key.workspace_id:
+    is_of_any = request.path == WORKSPACES
+    if len(parts) > 3 and parts[3] != key.workspace_id and not is_of_any:
         raise ApiError(403, "This API key has no permission for this workspace")
     request[WORKSPACE_ID] = key.workspace_id
     request[ACTOR] = Actor(

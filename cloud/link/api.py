@@ -12,7 +12,6 @@ from cloud.context import CLOCK, GROWTH, SESSIONS, SETTINGS, STORE, TIME, WAKE_U
 from cloud.http.auth import AGENT, SESSION, bearer
 from cloud.http.bodies import read_message
 from cloud.http.errors import ApiError, Handler, json_response
-from cloud.link.file_api import get_file, put_file
 from cloud.link.sessions import Session, Standing
 from cloud.store.access.agents import (
     adopt_journal,
@@ -54,18 +53,6 @@ _REPEAT_S: Final = 10.0  # a task the agent keeps not listing ends a long poll a
 _SILENCE_S: Final = 5.0  # beyond a long poll: a process that lives has claimed again by then
 _STATES: Final = frozenset(TaskStatus) - {TaskStatus.CREATED}
 log = structlog.get_logger(__name__)
-
-
-def add_routes(app: web.Application) -> None:
-    """Everything under `/link/v1`, and the signed links to files."""
-    app.router.add_post(f"{PREFIX}/enroll", post_enroll)
-    app.router.add_post(f"{PREFIX}/claims", post_claims)
-    app.router.add_post(f"{PREFIX}/reports", post_reports)
-    app.router.add_put(f"{PREFIX}/files/{{task_id}}", put_file)
-    app.router.add_post(f"{PREFIX}/readings", post_readings)
-    app.router.add_post(f"{PREFIX}/heartbeat", post_heartbeat)
-    app.router.add_get(f"{PREFIX}/settings", get_settings)
-    app.router.add_get("/files/{task_id}/{name}", get_file)
 
 
 @web.middleware
@@ -444,3 +431,13 @@ def _problem(event: Event) -> str | None:
         except OverflowError:
             continue  # a clock that is wrong is no reason to lose an outcome
     return None
+
+
+ROUTES: Final = (
+    web.post(f"{PREFIX}/enroll", post_enroll),
+    web.post(f"{PREFIX}/claims", post_claims),
+    web.post(f"{PREFIX}/reports", post_reports),
+    web.post(f"{PREFIX}/readings", post_readings),
+    web.post(f"{PREFIX}/heartbeat", post_heartbeat),
+    web.get(f"{PREFIX}/settings", get_settings),
+)

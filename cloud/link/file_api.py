@@ -26,7 +26,7 @@ from cloud.store.tasks.files import (
     may_upload,
     oldest_beyond,
 )
-from contract.link import FileReply
+from contract.link import PREFIX, FileReply
 
 _RANGE: Final = re.compile(r"bytes (?:(\d{1,15})-(\d{1,15})|\*)/(\d{1,15})")
 # So long an upload may take before its place can go to another.
@@ -169,3 +169,9 @@ def _upload(request: web.Request) -> _Upload:
         raise ApiError(413, f"A file may have {cap} bytes, this one has {size}")
     name = safe_name(request.headers.get("X-File-Name", "file"))
     return _Upload(request.match_info["task_id"], name, sha256, start, size)
+
+
+ROUTES: Final = (
+    web.put(f"{PREFIX}/files/{{task_id}}", put_file),
+    web.get("/files/{task_id}/{name}", get_file),
+)

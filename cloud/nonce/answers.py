@@ -9,8 +9,9 @@ from aiohttp import web
 
 from cloud.http.errors import json_response
 from cloud.store.schema.rows import BatchRow
-from contract.nonce import Page, nonce_time
-from contract.nonce_items import ActorItem, ListAnswer, OneAnswer
+from contract.nonce.answers import ActorItem, ListAnswer, OneAnswer
+from contract.nonce.pages import Page
+from contract.nonce.times import nonce_time
 
 
 def many(items: Sequence[object], page: Page, total: int) -> web.Response:

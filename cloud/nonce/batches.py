@@ -19,17 +19,21 @@ from cloud.store.tasks import batches, lookup
 from cloud.store.tasks.batches import ListedBatch
 from contract.errors import ErrorCode
 from contract.keys import NAMES_LIKENESS, nearest
-from contract.nonce import (
-    BODY_INSTEAD,
+from contract.nonce.batches import (
+    BatchDetail,
+    BatchHead,
+    BatchItem,
     CreateBatch,
-    EnumFilter,
     NoBody,
-    Page,
     RetryBatch,
     SearchBatches,
-    nonce_time,
+    Skip,
 )
-from contract.nonce_items import BatchDetail, BatchHead, BatchItem, Skip
+from contract.nonce.filters import EnumFilter
+from contract.nonce.pages import Page
+from contract.nonce.searches import BODY_INSTEAD
+from contract.nonce.sites import FARM
+from contract.nonce.times import nonce_time
 from contract.outcome import Outcome
 from contract.task import (
     SPECS,
@@ -275,3 +279,13 @@ def _doubt(rows: Sequence[TaskRow]) -> Skip:
         '{"include_unknown": true} to do it regardless',
         miner_ids=[row.miner_id for row in rows if row.miner_id],
     )
+
+
+ROUTES: Final = (
+    web.post(FARM + "/tasks/batches", create_batch),
+    web.get(FARM + "/tasks/batches", list_batches, allow_head=False),
+    web.post(FARM + "/tasks/search", search_batches),
+    web.get(FARM + "/tasks/batches/{batch_id}", get_batch, allow_head=False),
+    web.post(FARM + "/tasks/batches/{batch_id}/cancel", cancel_batch),
+    web.post(FARM + "/tasks/batches/{batch_id}/retry", retry_batch),
+)

@@ -24,15 +24,9 @@ from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
 from cloud.store.tasks import batches, lookup
 from cloud.store.tasks.batches import EnrolledAgent
-from contract.nonce import nonce_time
-from contract.nonce_items import (
-    ActorItem,
-    BatchCreated,
-    CreateAnswer,
-    CreateMeta,
-    CreateSummary,
-    Skip,
-)
+from contract.nonce.answers import ActorItem
+from contract.nonce.batches import BatchCreated, CreateAnswer, CreateMeta, CreateSummary, Skip
+from contract.nonce.times import nonce_time
 from contract.outcome import Outcome
 from contract.task import SPECS, TaskStatus
 

@@ -10,7 +10,7 @@ from cloud.nonce.planning import BatchRequest, new_tags, ops_status_of
 from cloud.store.miners import assets
 from cloud.store.miners.assets import Connection
 from cloud.store.miners.search import ListedMiner
-from contract.nonce import nonce_time
+from contract.nonce.times import nonce_time
 from contract.task import AssetUpdateParams, CommentParams, TagsParams, TaskName
 
 Evidence = dict[str, Any]

@@ -37,16 +37,20 @@ from cloud.store.miners.search import (
 from cloud.store.schema.rows import FarmRow
 from contract.errors import LOGIN_FIX, ErrorCode
 from contract.miner import Moving, Reading, Slow, Static
-from contract.nonce import BODY_INSTEAD, EnumFilter, Page, SearchMiners, TextFilter
-from contract.nonce_items import (
+from contract.nonce.filters import EnumFilter, TextFilter
+from contract.nonce.miners import (
     ErrorItem,
-    FarmRef,
     HashboardItem,
+    MinerFilters,
     MinerItem,
-    MinerSnapshot,
     PoolItem,
     PsuItem,
+    SearchMiners,
 )
+from contract.nonce.pages import Page
+from contract.nonce.searches import BODY_INSTEAD
+from contract.nonce.sites import FARM, FarmRef
+from contract.nonce.tasks import MinerSnapshot
 from contract.ranges import Range, parse_range
 
 AUTH_FAILED: Final = ErrorCode.AUTH_FAILED.value
@@ -94,17 +98,23 @@ async def search_miners(request: web.Request) -> web.Response:
     """POST F/miner/search."""
     farm = await farm_of(request)
     body = await read_body(request, SearchMiners, may_be_empty=True, instead=BODY_INSTEAD)
-    wanted = MinerQuery(
-        agent_id=body.agent_id,
-        sn=body.sn,
-        mac=body.mac,
-        statuses=tuple(each for each in (body.status, body.lifecycle_statuses) if each is not None),
-        ops_status=body.ops_status,
-        asset_status=body.asset_status,
-        unstable=body.unstable,
-        ip_ranges=_ranges(body.ip_ranges),
+    return await _answer(request, farm, query_of(body), body.page)
+
+
+def query_of(filters: MinerFilters) -> MinerQuery:
+    """What is asked of the database. ApiError 400 for a range that is none."""
+    return MinerQuery(
+        agent_id=filters.agent_id,
+        sn=filters.sn,
+        mac=filters.mac,
+        statuses=tuple(
+            each for each in (filters.status, filters.lifecycle_statuses) if each is not None
+        ),
+        ops_status=filters.ops_status,
+        asset_status=filters.asset_status,
+        unstable=filters.unstable,
+        ip_ranges=_ranges(filters.ip_ranges),
     )
-    return await _answer(request, farm, wanted, body.page)
 
 
 def item_of(row: ListedMiner, farm: FarmRow, now: datetime) -> MinerItem:
@@ -314,3 +324,9 @@ def _sum(numbers: Any) -> int | None:
 
 def _first(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
+
+
+ROUTES: Final = (
+    web.get(FARM + "/miner/latest", list_miners, allow_head=False),
+    web.post(FARM + "/miner/search", search_miners),
+)

@@ -16,8 +16,8 @@ from cloud.store.tasks.batches import EnrolledAgent
 from cloud.store.tasks.lookup import LastOfKind
 from contract.errors import LOGIN_FIX
 from contract.miner import normalize_mac
-from contract.nonce import MODES_BY_MAKE
-from contract.nonce_items import Skip, SkipReason
+from contract.nonce.batches import Skip, SkipReason
+from contract.nonce.miners import MODES_BY_MAKE
 from contract.task import (
     MODES,
     SPECS,

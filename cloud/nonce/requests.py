@@ -21,15 +21,9 @@ from cloud.http.errors import ApiError, Handler
 from cloud.store.access import listing
 from cloud.store.schema.rows import FarmRow
 from contract.keys import shown_key, unknown_key
-from contract.nonce import (
-    FILTER_TEXT_MAX,
-    FILTER_VALUES_MAX,
-    PAGE_MAX,
-    QUERY_INSTEAD,
-    SIZE_DEFAULT,
-    SIZE_MAX,
-    Page,
-)
+from contract.nonce.pages import PAGE_MAX, SIZE_DEFAULT, SIZE_MAX, Page
+from contract.nonce.searches import QUERY_INSTEAD
+from contract.nonce.values import FILTER_TEXT_MAX, FILTER_VALUES_MAX
 from contract.words import FAULTS_MAX, faults_in
 
 PAGE: Final = ("page", "pageSize")  # of every list

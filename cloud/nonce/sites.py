@@ -1,19 +1,45 @@
-"""ListFarms, ListAgents and SearchAgents."""
+"""ListWorkspaces, ListFarms, ListAgents and SearchAgents."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from aiohttp import web
 
 from cloud.context import SESSIONS, STORE
 from cloud.http.auth import WORKSPACE_ID
 from cloud.link.sessions import Sessions
-from cloud.nonce.answers import many, time_or_none
+from cloud.nonce.answers import many, one, time_or_none
 from cloud.nonce.requests import PAGE, page_of, read_body, takes
 from cloud.store.access import listing
 from cloud.store.access.listing import ListedAgent
 from cloud.store.schema.rows import FarmRow
-from contract.nonce import BODY_INSTEAD, EnumFilter, Page, SearchAgents
-from contract.nonce_items import AgentItem, FarmItem, FarmRef
+from contract.nonce.filters import EnumFilter
+from contract.nonce.pages import Page
+from contract.nonce.searches import BODY_INSTEAD
+from contract.nonce.sites import (
+    WORKSPACE,
+    WORKSPACES,
+    AgentItem,
+    FarmItem,
+    FarmRef,
+    SearchAgents,
+    WorkspaceItem,
+)
+
+# What a key may do, in the words that are published for it.
+_PERMISSIONS: Final = [
+    "workspace.read", "workspace.manage", "farm.read", "farm.manage", "miner.read", "miner.manage",
+    "miner.high_risk_manage",
+]  # fmt: skip
+
+
+@takes()
+async def list_workspaces(request: web.Request) -> web.Response:
+    """GET /private-api/v1/workspaces (path ours): the one that the key is of."""
+    row = await listing.workspace(request.app[STORE], request[WORKSPACE_ID])
+    item = WorkspaceItem(id=row.id, name=row.name, slug=row.id, permissions=_PERMISSIONS)
+    return one([item])
 
 
 @takes(*PAGE)
@@ -80,3 +106,11 @@ def _agent(row: ListedAgent, sessions: Sessions) -> AgentItem:
         last_updated_at=time_or_none(max((at for at in told_at if at is not None), default=None)),
         host=host,
     )
+
+
+ROUTES: Final = (
+    web.get(WORKSPACES, list_workspaces, allow_head=False),
+    web.get(WORKSPACE + "/farms", list_farms, allow_head=False),
+    web.get(WORKSPACE + "/agents", list_agents, allow_head=False),
+    web.post(WORKSPACE + "/agents/search", search_agents),
+)

@@ -19,8 +19,9 @@ from cloud.store.miners import search
 from cloud.store.tasks import batches, lookup
 from cloud.store.tasks.lookup import ListedTask
 from contract.hiding import hidden, masked_url
-from contract.nonce import TASK_WINDOW, nonce_time, parse_time
-from contract.nonce_items import (
+from contract.nonce.sites import FARM
+from contract.nonce.tasks import (
+    TASK_WINDOW,
     Downloadable,
     LogItem,
     MinerSnapshot,
@@ -28,6 +29,7 @@ from contract.nonce_items import (
     TaskError,
     TaskItem,
 )
+from contract.nonce.times import nonce_time, parse_time
 from contract.outcome import Outcome
 from contract.task import TaskName, TaskStatus
 
@@ -210,3 +212,9 @@ def _one_of(request: web.Request, name: str, words: Any) -> Any:
         return words(text)
     except ValueError:
         raise ApiError(400, f"{name} must be one of {', '.join(words)}") from None
+
+
+ROUTES: Final = (
+    web.get(FARM + "/miners/{miner_id}/tasks", list_miner_tasks, allow_head=False),
+    web.get(FARM + "/tasks/batches/{batch_id}/tasks", list_batch_tasks, allow_head=False),
+)

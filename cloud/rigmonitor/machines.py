@@ -21,7 +21,19 @@ from cloud.rigmonitor.params import read_params
 from cloud.rigmonitor.replies import BAD_CODE, NO_CODE, MachineError
 from cloud.store.miners import rigs
 from cloud.store.schema.rows import RigRow
-from contract.rigmonitor import HEADER, HEADER_ALIAS, AsicLog, AsicSpec, Expected, Switch
+from contract.rigmonitor import (
+    EXPECTED_STATUS,
+    EXPECTED_STATUS_BULK,
+    HEADER,
+    HEADER_ALIAS,
+    LOGS,
+    PING,
+    SPECS,
+    AsicLog,
+    AsicSpec,
+    Expected,
+    Switch,
+)
 
 _LISTS: Final = ("api_code_list", "asic_api_code_list")  # of server 5.0.0, of the published text
 _JSON_RANGES: Final = frozenset({"*/*", "application/*", "application/json"})
@@ -135,3 +147,12 @@ def _expected(rig: RigRow) -> Expected:
 
 def _is_list_of_text(codes: object) -> bool:
     return isinstance(codes, list) and all(isinstance(code, str) for code in codes)
+
+
+ROUTES: Final = (
+    web.get(PING, ping),
+    web.post(SPECS, post_specs),
+    web.post(LOGS, post_logs),
+    web.get(EXPECTED_STATUS, get_expected_status),
+    web.post(EXPECTED_STATUS_BULK, post_expected_status_bulk),
+)

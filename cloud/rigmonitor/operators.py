@@ -7,7 +7,7 @@ PUT F/rigs/{rig_id}/expected-status     what is wished of it
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 import structlog
 from aiohttp import web
@@ -22,6 +22,7 @@ from cloud.store.access.admin import NotThereError
 from cloud.store.miners import rigs
 from cloud.store.miners.rigs import ListedRig
 from contract.hiding import hidden
+from contract.nonce.sites import FARM
 from contract.rigmonitor import Switch
 
 log = structlog.get_logger(__name__)
@@ -116,3 +117,10 @@ def _item(row: ListedRig) -> dict[str, Any]:
         "last_log_at": time_or_none(row.last_log_at),
         "created_at": time_or_none(row.created_at),
     }
+
+
+ROUTES: Final = (
+    web.get(FARM + "/rigs", list_rigs, allow_head=False),
+    web.get(FARM + "/rigs/{rig_id}", get_rig, allow_head=False),
+    web.put(FARM + "/rigs/{rig_id}/expected-status", put_expected_status),
+)

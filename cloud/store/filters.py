@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from contract.nonce import DateFilter, EnumFilter, TextFilter
+from contract.nonce.filters import DateFilter, EnumFilter, TextFilter
 
 Condition = sa.ColumnElement[bool]
 

@@ -13,7 +13,6 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.miner import Firmware, Identity, Reading, Slow, Static
-from drivers.antminer import proofs
 from drivers.antminer.identify import AntminerFindings, ask_mac, ask_who, classify, examine
 from drivers.antminer.models import OLD, AntminerSpec, spec_for
 from drivers.antminer.protocol.cgi import Cgi
@@ -37,7 +36,6 @@ class Antminer(MinerDriver):
     """A driver bound to one AntMiner. Foreign firmware on it is read and never written to."""
 
     make = "antminer"
-    generations = proofs.GENERATIONS
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How the registry meets AntMiners, and by which way each kind of change is made on one. Sleep is one of its modes."""
+"""How the registry meets AntMiners. Sleep is one of its modes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from typing import Final
 
 from contract.errors import UnreachableError
 from contract.miner import Firmware, Identity, Make
-from drivers.antminer.changes.firmware import AntminerFirmware
-from drivers.antminer.changes.light import AntminerLight
+from drivers.antminer import changes
 from drivers.antminer.changes.logs import fetch_log
-from drivers.antminer.changes.mode import AntminerMode
-from drivers.antminer.changes.pools import AntminerPools
-from drivers.antminer.changes.reboot import AntminerReboot
 from drivers.antminer.driver import Antminer
+from drivers.antminer.generations import GENERATIONS
 from drivers.antminer.identify import ask_who
 from drivers.antminer.protocol.cgi import is_stock_realm
 from drivers.antminer.protocol.rpc import AntminerRpc
@@ -30,14 +27,7 @@ class AntminerEntry(Entry[Antminer]):
     make = Make.ANTMINER
     ports = ("http_port", "rpc_port")
     driver = Antminer
-    ways = Ways[Antminer](
-        AntminerLight(),
-        AntminerMode(),
-        AntminerPools(),
-        AntminerReboot(),
-        AntminerFirmware(),
-        fetch_log=fetch_log,
-    )
+    ways = Ways[Antminer].in_package(changes, generations=GENERATIONS, fetch_log=fetch_log)
 
     async def recognise(self, wire: Wire, credentials: CredentialsFor) -> Antminer | None:
         """See `Entry.recognise`; its identity is as complete as our password allows. One whose API is away is known by

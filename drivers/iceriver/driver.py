@@ -36,7 +36,6 @@ from drivers.base import Credentials, Depth
 from drivers.changes.identity import Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
-from drivers.iceriver import proofs
 from drivers.iceriver.identify import IceriverFindings, ask_who, findings_of
 from drivers.iceriver.models import model_of
 from drivers.iceriver.protocol import panel
@@ -56,7 +55,6 @@ class Iceriver(MinerDriver):
     """A driver bound to one IceRiver. Firmware of others on it is read and never written to."""
 
     make = "iceriver"
-    generations = proofs.GENERATIONS
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How the registry meets IceRivers, and by which way each kind of change is made on one. Sleep is one of its modes."""
+"""How the registry meets IceRivers. Sleep is one of its modes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from contract.miner import Make
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor
 from drivers.entry import Entry
-from drivers.iceriver.changes.firmware import IceriverFirmware
-from drivers.iceriver.changes.light import IceriverLight
+from drivers.iceriver import changes
 from drivers.iceriver.changes.logs import fetch_log
-from drivers.iceriver.changes.mode import IceriverMode
-from drivers.iceriver.changes.pools import IceriverPools
-from drivers.iceriver.changes.reboot import IceriverReboot
 from drivers.iceriver.driver import Iceriver
+from drivers.iceriver.generations import GENERATIONS
 from drivers.iceriver.identify import recognise as ask_anew
 from drivers.iceriver.protocol.daemon import IceriverDaemon
 from drivers.iceriver.protocol.web import IceriverWeb
@@ -27,14 +24,7 @@ class IceriverEntry(Entry[Iceriver]):
     make = Make.ICERIVER
     ports = ("http_port", "daemon_port")
     driver = Iceriver
-    ways = Ways[Iceriver](
-        IceriverLight(),
-        IceriverMode(),
-        IceriverPools(),
-        IceriverReboot(),
-        IceriverFirmware(),
-        fetch_log=fetch_log,
-    )
+    ways = Ways[Iceriver].in_package(changes, generations=GENERATIONS, fetch_log=fetch_log)
 
     async def recognise(self, wire: Wire, credentials: CredentialsFor) -> Iceriver | None:
         """See `Entry.recognise`. Nothing of this needs a password, and none is sent."""

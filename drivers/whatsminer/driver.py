@@ -32,7 +32,6 @@ from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
 from drivers.protocol.values import text_of
 from drivers.reading.boards import doubt_fault, with_serials
-from drivers.whatsminer import proofs
 from drivers.whatsminer.identify import WhatsminerFindings, ask_mac, ask_who, from_device
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, cooling_of
 from drivers.whatsminer.protocol.api import ProcessDownError, WhatsminerJoined
@@ -80,7 +79,6 @@ class Whatsminer(MinerDriver):
     """A driver bound to one WhatsMiner, in the dialect its firmware has."""
 
     make = "whatsminer"
-    generations = proofs.GENERATIONS
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How the registry meets WhatsMiners, and by which way each kind of change is made on one."""
+"""How the registry meets WhatsMiners."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from contract.miner import Make
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor
 from drivers.entry import Entry
-from drivers.whatsminer.changes.firmware import WhatsminerFirmware
-from drivers.whatsminer.changes.light import WhatsminerLight
+from drivers.whatsminer import changes
 from drivers.whatsminer.changes.logs import fetch_log
-from drivers.whatsminer.changes.mode import WhatsminerMode
-from drivers.whatsminer.changes.pools import WhatsminerPools
-from drivers.whatsminer.changes.reboot import WhatsminerReboot
-from drivers.whatsminer.changes.suspend import WhatsminerSwitch
 from drivers.whatsminer.driver import Whatsminer
+from drivers.whatsminer.generations import GENERATIONS
 from drivers.whatsminer.identify import ask_who
 from drivers.whatsminer.protocol.rpc import WhatsminerRpc
 from drivers.whatsminer.protocol.v3 import Api3
@@ -28,15 +24,7 @@ class WhatsminerEntry(Entry[Whatsminer]):
     make = Make.WHATSMINER
     ports = ("v3_port", "rpc_port")
     driver = Whatsminer
-    ways = Ways[Whatsminer](
-        WhatsminerLight(),
-        WhatsminerMode(),
-        WhatsminerSwitch(),
-        WhatsminerPools(),
-        WhatsminerReboot(),
-        WhatsminerFirmware(),
-        fetch_log=fetch_log,
-    )
+    ways = Ways[Whatsminer].in_package(changes, generations=GENERATIONS, fetch_log=fetch_log)
 
     async def recognise(self, wire: Wire, credentials: CredentialsFor) -> Whatsminer | None:
         """See `Entry.recognise`. Nothing of this needs a password."""

@@ -161,7 +161,7 @@ def _nonce() -> Iterator[Guard]:
     )
     yield Guard(
         "a key in the body of CreateTaskBatch that is not known is refused",
-        "contract/nonce.py",
+        "contract/nonce/batches.py",
         'class CreateBatch(BaseModel):\n    """The body of CreateTaskBatch; `params` is checked by `contract.task.'
         'parse_params`."""\n\n    model_config = ConfigDict(extra="forbid"',
         'class CreateBatch(BaseModel):\n    model_config = ConfigDict(extra="ignore"',

@@ -11,7 +11,7 @@ import msgspec
 
 from contract.errors import MinerError, OutcomeUnknownError, WrongDeviceError
 from contract.miner import Endpoint, PowerMode, Reading
-from drivers.antminer import proofs
+from drivers.antminer.entry import ANTMINER
 from drivers.base import (
     AnyChange,
     Credentials,
@@ -344,5 +344,5 @@ def _is_as_wished(name: str, miner: Any, before: Any) -> bool:
 def _latest_s(change: AnyChange) -> float:
     """The longest proof window of this kind of change, in seconds of the device."""
     kind = str(change.__struct_config__.tag)
-    known = proofs.GENERATIONS.values()
+    known = ANTMINER.generations.values()
     return max(proof.latest_s for found in known for proof in found.proofs if proof.change == kind)

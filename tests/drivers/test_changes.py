@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args
 
 import pytest
@@ -11,6 +16,7 @@ from contract.miner import Endpoint, Firmware, Identity, Make
 from drivers.antminer.changes.logs import fetch_log
 from drivers.antminer.driver import Antminer
 from drivers.antminer.entry import ANTMINER
+from drivers.antminer.generations import GENERATIONS
 from drivers.base import AnyChange, Light, Plan, Timing
 from drivers.changes.way import Ways
 from drivers.registry import DRIVERS
@@ -53,9 +59,69 @@ async def test_what_is_only_read_or_not_known_can_do_nothing(entry: Any) -> None
 
 
 async def test_a_change_the_make_has_no_way_for_is_unsupported() -> None:
-    miner = a_miner(drivable=True, ways=Ways(fetch_log=fetch_log))
+    miner = a_miner(drivable=True, ways=Ways((), generations=GENERATIONS, fetch_log=fetch_log))
     with pytest.raises(UnsupportedError, match="miners cannot be asked for light"):
         await miner.plan(Light(on=True))
+
+
+WAY_OF_TINT = """
+from drivers.base import Change, NoData, Proof, Strength
+from drivers.changes.way import Way
+
+class Tint(Change, frozen=True, kw_only=True, tag="tint"):
+    pass
+
+class ToyTint(Way):
+    changes = (Tint,)
+    data = NoData
+    proofs = {"NEW-BM": (Proof("tint", "its colour", Strength.STATE, 1.0, 5.0),)}
+    plan = apply = verify = None
+
+WAY = ToyTint()
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """A make's `changes/` with one way and a module that helps."""
+    folder = tmp_path / "ways_of_a_toy"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "colours.py").write_text("RED = 1")
+    (folder / "tint.py").write_text(WAY_OF_TINT)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield import_module(folder.name)
+    for name in [each for each in sys.modules if each.startswith(folder.name)]:
+        del sys.modules[name]
+
+
+def in_package(package: ModuleType) -> Ways[Antminer]:
+    return Ways[Antminer].in_package(package, generations=GENERATIONS, fetch_log=fetch_log)
+
+
+def test_a_way_of_a_new_change_is_one_file(package: ModuleType) -> None:
+    """That it is there registers it; the generations it has proofs for can be changed so, and the others cannot."""
+    ways = in_package(package)
+    assert [type(way).__name__ for way in ways] == ["ToyTint"]
+    for name, stated in GENERATIONS.items():
+        found = ways.generations[name]
+        assert found.changes == (("tint",) if name == "NEW-BM" else ())
+        assert [proof.signal for proof in found.proofs] == ["its colour"] * len(found.changes)
+        assert (found.models, found.modes, found.log) == (stated.models, stated.modes, stated.log)
+
+
+def test_two_ways_of_one_change_are_refused_when_they_are_read(package: ModuleType) -> None:
+    second = Path(str(package.__file__)).with_name("tint_again.py")
+    second.write_text(f"from {package.__name__}.tint import WAY")
+    with pytest.raises(ValueError, match="two ways of Tint"):
+        in_package(package)
+
+
+def test_proofs_for_a_generation_that_there_is_not_are_refused(package: ModuleType) -> None:
+    module = Path(str(package.__file__)).with_name("tint.py")
+    module.write_text(WAY_OF_TINT.replace("NEW-BM", "NEW-BN"))
+    with pytest.raises(ValueError, match="ToyTint has proofs for no generation: NEW-BN"):
+        in_package(package)
 
 
 async def test_nothing_is_planned_written_or_fetched_on_a_miner_that_is_only_read(tmp_path) -> None:

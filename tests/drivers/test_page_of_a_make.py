@@ -17,31 +17,21 @@ from simulator.makes import MAKES, SimulatedMake
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "add-a-make.md"
 _BLOCK: Final = re.compile(
-    r"^`([\w/]+\.py)`[^\n]*\n\n```(python|diff)\n(.+?)^```$", re.MULTILINE | re.DOTALL
+    r"^`([\w/]+\.py)`[^\n]*\n\n```python\n(.+?)^```$", re.MULTILINE | re.DOTALL
 )
 _FOLDERS: Final = ("drivers/toyminer/", "simulator/toyminer/", "tests/drivers/toyminer/")
-_FUTURE: Final = "from __future__ import annotations\n"
 
 
 def files() -> dict[str, str]:
-    """The files of the example's own folders, by path, as they are at the end of the page."""
-    found: dict[str, str] = {}
-    for path, kind, text in _BLOCK.findall(PAGE.read_text("utf-8")):
-        if path.startswith(_FOLDERS):
-            found[path] = text if kind == "python" else patched(found[path], text)
+    """The files of the example's own folders, by path; each stands on the page once, and whole."""
+    blocks = [
+        (path, text)
+        for path, text in _BLOCK.findall(PAGE.read_text("utf-8"))
+        if path.startswith(_FOLDERS)
+    ]
+    found = dict(blocks)
+    assert len(found) == len(blocks)
     return found
-
-
-def patched(text: str, diff: str) -> str:
-    """A line that goes is replaced by what stands below it; a line that only comes is an import."""
-    lines = diff.splitlines()
-    for before, line in zip(["", *lines], lines, strict=False):
-        if line.startswith("+") and before.startswith("-"):
-            assert before[1:] in text
-            text = text.replace(before[1:], line[1:])
-        elif line.startswith("+"):
-            text = text.replace(_FUTURE, f"{_FUTURE}{line[1:]}\n", 1)
-    return text
 
 
 @pytest.fixture

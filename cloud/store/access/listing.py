@@ -1,4 +1,4 @@
-"""Farms and agents as operators list them."""
+"""Workspaces, farms and agents as operators list them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,25 @@ import sqlalchemy as sa
 
 from cloud.store.engine import Store, chunks
 from cloud.store.filters import Condition, accepted, matches
-from cloud.store.schema.rows import AgentRow, FarmRow, read_row, read_rows
-from cloud.store.schema.tables import agents, farms
-from contract.nonce import EnumFilter, Page
+from cloud.store.schema.rows import AgentRow, FarmRow, WorkspaceRow, read_row, read_rows
+from cloud.store.schema.tables import agents, farms, workspaces
+from contract.nonce.filters import EnumFilter
+from contract.nonce.pages import Page
 
 
 class ListedAgent(AgentRow, kw_only=True):
     """An agent with the name of its farm."""
 
     farm_name: str | None
+
+
+async def workspace(store: Store, workspace_id: str) -> WorkspaceRow:
+    """One that is known to exist."""
+    query = sa.select(workspaces).where(workspaces.c.id == workspace_id)
+    async with store.read() as connection:
+        row = read_row(WorkspaceRow, await connection.execute(query))
+    assert row is not None
+    return row
 
 
 async def list_farms(store: Store, workspace_id: str, page: Page) -> tuple[list[FarmRow], int]:

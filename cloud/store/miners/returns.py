@@ -21,7 +21,7 @@ from cloud.store.ids import new_uuid
 from cloud.store.schema.rows import MinerRow
 from cloud.store.schema.tables import miners, tasks
 from cloud.store.tasks import batches
-from contract.nonce import nonce_time
+from contract.nonce.times import nonce_time
 from contract.outcome import Outcome
 from contract.task import SPECS, AssetStatus, TaskName, TaskStatus
 

@@ -28,7 +28,7 @@ from cloud.store.schema.tables import farms, miners, rigs, workspaces
 from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Moving, Slow, Static
-from contract.nonce import Page
+from contract.nonce.pages import Page
 from contract.rigmonitor import Switch
 from contract.texts import plain
 

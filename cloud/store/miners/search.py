@@ -18,7 +18,9 @@ from cloud.store.schema.rows import MinerRow, read_rows
 from cloud.store.schema.tables import miners
 from contract.errors import ErrorCode
 from contract.miner import normalize_mac
-from contract.nonce import ANOMALY_BITS, OPS_STATUSES, EnumFilter, Page, TextFilter
+from contract.nonce.filters import EnumFilter, TextFilter
+from contract.nonce.miners import ANOMALY_BITS, OPS_STATUSES
+from contract.nonce.pages import Page
 from contract.ranges import Range
 
 INTERVAL_DEFAULT_S: Final = 300.0
@@ -66,10 +68,7 @@ async def find(
 ) -> tuple[list[ListedMiner], int]:
     """One page of the miners that match, by address, and how many match."""
     async with store.read() as connection:
-        fresh = await _fresh(connection, farm_id, now)
-        where = sa.and_(
-            miners.c.farm_id == farm_id, miners.c.deleted_at.is_(None), *_conditions(wanted, fresh)
-        )
+        where = await _where(connection, farm_id, wanted, now)
         total = await connection.scalar(sa.select(sa.func.count()).select_from(miners).where(where))
         order = sa.select(miners.c.id).where(where).order_by(miners.c.ip_number, miners.c.id)
         ids = await connection.scalars(order.limit(page.size).offset(page.sql_offset))
@@ -77,6 +76,15 @@ async def find(
         wanted_ids = list(ids)
         found = await by_ids(connection, farm_id, wanted_ids)
         return [found[id_] for id_ in wanted_ids], total or 0
+
+
+async def matching(
+    connection: AsyncConnection, farm_id: str, wanted: MinerQuery, now: datetime
+) -> list[str]:
+    """The ids of all miners that match, by address."""
+    where = await _where(connection, farm_id, wanted, now)
+    order = sa.select(miners.c.id).where(where).order_by(miners.c.ip_number, miners.c.id)
+    return list(await connection.scalars(order))
 
 
 async def by_ids(
@@ -114,6 +122,15 @@ async def _tell_twins(
             at.setdefault(mac, set()).add(ip)
     for row in doubtful:
         row.twin_ips = sorted(at.get(row.mac, set()) - {row.ip})
+
+
+async def _where(
+    connection: AsyncConnection, farm_id: str, wanted: MinerQuery, now: datetime
+) -> Condition:
+    fresh = await _fresh(connection, farm_id, now)
+    return sa.and_(
+        miners.c.farm_id == farm_id, miners.c.deleted_at.is_(None), *_conditions(wanted, fresh)
+    )
 
 
 async def _fresh(connection: AsyncConnection, farm_id: str, now: datetime) -> Condition:

@@ -14,6 +14,13 @@ import sqlalchemy as sa
 RowT = TypeVar("RowT", bound=msgspec.Struct)
 
 
+class WorkspaceRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
 class FarmRow(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     workspace_id: str

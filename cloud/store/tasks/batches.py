@@ -15,7 +15,8 @@ from cloud.store.filters import Condition, accepted, matches, within
 from cloud.store.schema.rows import BatchRow, read_rows
 from cloud.store.schema.tables import agents, task_batches, tasks
 from cloud.store.tasks.settle import forget_passwords
-from contract.nonce import ACTOR_TYPES, Page, SearchBatches
+from contract.nonce.batches import ACTOR_TYPES, SearchBatches
+from contract.nonce.pages import Page
 from contract.task import BatchStatus, TaskStatus
 
 _UNSUCCESSFUL: Final = (TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.CANCELLED)

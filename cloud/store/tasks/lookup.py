@@ -13,7 +13,7 @@ from cloud.store.engine import Store, chunks
 from cloud.store.filters import Condition
 from cloud.store.schema.rows import LogRow, TaskRow, read_rows
 from cloud.store.schema.tables import task_files, task_logs, tasks
-from contract.nonce import Page
+from contract.nonce.pages import Page
 from contract.task import TaskName, TaskStatus
 
 

@@ -16,7 +16,6 @@ from contract.errors import (
     UnsupportedError,
 )
 from contract.miner import Identity
-from drivers.antminer import proofs
 from drivers.antminer.changes.orders import (
     is_old,
     json_answer,
@@ -24,10 +23,11 @@ from drivers.antminer.changes.orders import (
     reading_or_none,
     system_info,
 )
-from drivers.antminer.changes.reboot import QUIET_S, is_refused_method
+from drivers.antminer.changes.reboot import BOOT, QUIET_S, is_refused_method
 from drivers.antminer.driver import Antminer
+from drivers.antminer.models import GENERATIONS
 from drivers.antminer.protocol import bmu
-from drivers.base import FirmwareUpdate, NoChange, Permit, TypedPlan
+from drivers.base import FirmwareUpdate, NoChange, Permit, Proof, Strength, TypedPlan
 from drivers.changes.firmware import (
     UPLOADED_NOTE,
     FirmwareWay,
@@ -40,6 +40,8 @@ from drivers.protocol.http import Response
 from drivers.protocol.image import ImageRegion
 from drivers.wire import FileBody
 
+VERSION: Final = Proof("firmware", "firmware version", Strength.STATE, 60.0, 1500.0)
+
 PART_NAME: Final = "file"  # most firmwares do not look at it, some insist
 _SCRIPTS: Final = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _TAGS: Final = re.compile(r"<[^<>]*>")
@@ -51,8 +53,9 @@ class AntminerFirmware(FirmwareWay[Antminer, UploadData]):
     """Old firmware, and newer builds that answer in plain text, wait for an order to reboot."""
 
     data = UploadData
-    proof = proofs.VERSION
-    back_s = proofs.BOOT.latest_s
+    proofs = dict.fromkeys(GENERATIONS, (VERSION,))
+    proof = VERSION
+    back_s = BOOT.latest_s
     counter = "elapsed_s"
 
     def port(self, miner: Antminer) -> int:
@@ -105,6 +108,9 @@ class AntminerFirmware(FirmwareWay[Antminer, UploadData]):
     def has_changed(self, watch: Verification[Antminer, UploadData], now: InstalledVersion) -> bool:
         # The new firmware is in place once its mining process runs.
         return super().has_changed(watch, now) and now.counters.get("elapsed_s") is not None
+
+
+WAY: Final = AntminerFirmware()
 
 
 def whole(identity: Identity) -> Identity | None:

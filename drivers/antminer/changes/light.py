@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Final
+
 from contract.errors import (
     MalformedError,
     OutcomeUnknownError,
     RefusedError,
     UnsupportedError,
 )
-from drivers.antminer import proofs
 from drivers.antminer.changes.orders import BadRequestError, is_old, judge
 from drivers.antminer.driver import Antminer
+from drivers.antminer.models import NEW_BM, NEW_GOD, OLD
 from drivers.antminer.protocol.blink import blink_state
-from drivers.base import Permit, Proof
+from drivers.base import Permit, Proof, Strength
 from drivers.changes.light import LightWay
 from drivers.protocol.http import FORM_TYPE
+
+LIGHT_NEW: Final = Proof("light", "get_blink_status.cgi", Strength.STATE, 1.0, 45.0)
+LIGHT_OLD: Final = Proof("light", "blink.cgi isBlinking", Strength.STATE, 1.0, 45.0)
 
 
 class AntminerLight(LightWay[Antminer]):
     """Old firmware answers a start only once the blinking ends; newer firmware takes its word in two spellings."""
 
+    proofs: ClassVar = {OLD: (LIGHT_OLD,), NEW_BM: (LIGHT_NEW,), NEW_GOD: (LIGHT_NEW,)}
+
     def proof(self, miner: Antminer) -> Proof:
-        return proofs.LIGHT_OLD if is_old(miner) else proofs.LIGHT_NEW
+        return LIGHT_OLD if is_old(miner) else LIGHT_NEW
 
     async def is_on(self, miner: Antminer) -> bool | None:
         return await is_on(miner)
@@ -29,7 +36,10 @@ class AntminerLight(LightWay[Antminer]):
     async def switch(self, miner: Antminer, permit: Permit, *, on: bool) -> None:
         await (_switch_old if is_old(miner) else _switch_new)(miner, permit, on=on)
         # One mailbox for all orders, emptied once a second: a second order would overwrite this one.
-        miner.wire.quiet_for(miner.timing.device_s(proofs.LIGHT_NEW.earliest_s))
+        miner.wire.quiet_for(miner.timing.device_s(LIGHT_NEW.earliest_s))
+
+
+WAY: Final = AntminerLight()
 
 
 async def is_on(miner: Antminer) -> bool | None:

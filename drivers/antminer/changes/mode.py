@@ -15,7 +15,6 @@ from contract.errors import (
     UnsupportedModeError,
 )
 from contract.miner import PowerMode, Reading
-from drivers.antminer import proofs
 from drivers.antminer.changes.orders import (
     BadRequestError,
     is_old,
@@ -24,7 +23,7 @@ from drivers.antminer.changes.orders import (
     write_conf,
 )
 from drivers.antminer.driver import Antminer
-from drivers.antminer.models import NEW_GOD
+from drivers.antminer.models import GENERATIONS, NEW_GOD
 from drivers.antminer.protocol import conf
 from drivers.base import (
     Depth,
@@ -32,8 +31,10 @@ from drivers.base import (
     Mode,
     NoChange,
     Permit,
+    Proof,
     Resume,
     StoredPool,
+    Strength,
     Suspend,
     TypedPlan,
 )
@@ -41,6 +42,10 @@ from drivers.changes.power import raises_power
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
 from drivers.watch import LOOK_EVERY_S, Watch, is_silent, pause
+
+MODE_CONFIG: Final = Proof("mode", "get_miner_conf.cgi", Strength.STATE, 5.0, 150.0)
+SLEEPS: Final = Proof("mode", "running mode, no hash rate", Strength.PROCESS, 5.0, 300.0)
+WAKES: Final = Proof("mode", "running mode, hash rate", Strength.PROCESS, 5.0, 900.0)
 
 _KEPT_NOTE: Final = "kept_mode"  # each number was tried and read back long enough
 _BUSY_TRIES: Final = 3
@@ -80,6 +85,7 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
 
     changes = (Mode, Suspend, Resume)
     data = AntminerModeData
+    proofs = dict.fromkeys(GENERATIONS, (MODE_CONFIG, SLEEPS, WAKES))
 
     async def plan(
         self, miner: Antminer, change: Mode | Suspend | Resume
@@ -143,7 +149,7 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
     async def verify(self, watch: _Watch) -> Evidence:
         """Look until configuration and running miner both show the mode, or no longer can."""
         miner, wanted, numbers = watch.miner, watch.plan.data.mode, watch.plan.data.numbers
-        proof = proofs.SLEEPS if wanted is PowerMode.SLEEP else proofs.WAKES
+        proof = SLEEPS if wanted is PowerMode.SLEEP else WAKES
         stored: conf.MinerConf | None = None  # as last read, whether or not what runs could be
 
         async def look() -> _Seen:
@@ -155,11 +161,11 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
             found, reading = seen
             if found.mode_number in numbers:
                 return runs(wanted, reading, watch)
-            is_late = watch.device_s >= proofs.MODE_CONFIG.latest_s
+            is_late = watch.device_s >= MODE_CONFIG.latest_s
             is_kept = _KEPT_NOTE in watch.permit.notes and watch.device_s >= _SLOW_SCRIPT_S
             return is_late or is_kept
 
-        await watch.pause(proofs.MODE_CONFIG.earliest_s)
+        await watch.pause(MODE_CONFIG.earliest_s)
         seen = await watch.until(look, is_judged, latest_s=proof.latest_s)
         found, reading = seen.found or (None, None)
         after, remark = _after(watch, stored, reading)
@@ -168,6 +174,9 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
         if seen.is_enough and found.mode_number in numbers:
             return watch.done(proof.signal, after, remark)
         return _ran_out(watch, found, reading, after, remark)
+
+
+WAY: Final = AntminerMode()
 
 
 def wanted_mode(change: Mode | Suspend | Resume, awake_mode: str | None) -> PowerMode:
@@ -317,7 +326,7 @@ def _ran_out(
     wanted = watch.plan.data.mode
     if found.mode_number not in watch.plan.data.numbers:
         reason = f"the miner's configuration stays at mode {found.mode_number}"
-        return watch.not_done(proofs.MODE_CONFIG.signal, after, _joined(reason, remark))
+        return watch.not_done(MODE_CONFIG.signal, after, _joined(reason, remark))
     if reading is None:
         reason = f"{wanted} is stored, but its mining process does not answer, so how it runs is not seen"
         return watch.unknown(after, _joined(reason, remark))

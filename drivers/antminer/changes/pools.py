@@ -12,7 +12,6 @@ import msgspec
 from contract.errors import BusyError, MinerError, PoolsLockedError, RefusedError
 from contract.hiding import masked_url
 from contract.miner import Pool, Reading
-from drivers.antminer import proofs
 from drivers.antminer.changes.mode import running, sleeps, spellings
 from drivers.antminer.changes.orders import (
     BadRequestError,
@@ -22,12 +21,17 @@ from drivers.antminer.changes.orders import (
     write_conf,
 )
 from drivers.antminer.driver import Antminer
+from drivers.antminer.models import GENERATIONS
 from drivers.antminer.protocol import conf
-from drivers.base import Evidence, NoChange, Permit, Pools, StoredPool, TypedPlan
+from drivers.base import Evidence, NoChange, Permit, Pools, Proof, StoredPool, Strength, TypedPlan
 from drivers.changes import pools
 from drivers.changes.pools import shown
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
+
+# A script that is slow to begin (60 s) and the restart after it (90 s).
+CONFIG: Final = Proof("pools", "get_miner_conf.cgi", Strength.STATE, 1.0, 150.0)
+POOLS_LIVE: Final = Proof("pools", "pools of the running miner", Strength.PROCESS, 1.0, 120.0)
 
 _SPOILT: Final = "ERR"  # what the firmware writes instead of a pool whose signed file is broken
 SLEEPING: Final = ("1", "254")  # work modes in which the miner works for no pool
@@ -54,6 +58,7 @@ class AntminerPools(Way[Antminer, AntminerPoolsData]):
 
     changes = (Pools,)
     data = AntminerPoolsData
+    proofs = dict.fromkeys(GENERATIONS, (CONFIG, POOLS_LIVE))
 
     async def plan(self, miner: Antminer, change: Pools) -> TypedPlan[AntminerPoolsData] | NoChange:
         """Read the configuration, and the pools of the running miner; say which three slots would be written."""
@@ -113,9 +118,12 @@ class AntminerPools(Way[Antminer, AntminerPoolsData]):
         after = _after(found)
         if conf.same_pools(found.pools, data.old):
             reason = "the miner's configuration still holds the old pools"
-            return watch.not_done(proofs.CONFIG.signal, after, reason)
+            return watch.not_done(CONFIG.signal, after, reason)
         reason = "the miner's configuration holds neither the old nor the new pools: set them again"
-        return watch.unknown(after, reason, proofs.CONFIG.signal)
+        return watch.unknown(after, reason, CONFIG.signal)
+
+
+WAY: Final = AntminerPools()
 
 
 def wanted_slots(miner: Antminer, change: Pools, config: conf.MinerConf) -> tuple[StoredPool, ...]:
@@ -182,18 +190,18 @@ async def _write(
 
 async def _stored(watch: _Watch) -> tuple[conf.MinerConf | None, MinerError | None]:
     """The configuration once it is as wished or the window is over, or why it could not be read."""
-    await watch.pause(proofs.CONFIG.earliest_s)
+    await watch.pause(CONFIG.earliest_s)
     seen = await watch.until(
         lambda: read_conf(watch.miner, tries=1),
         lambda found: conf.same_pools(found.pools, watch.plan.data.new) or is_spoilt(found),
-        latest_s=proofs.CONFIG.latest_s,
+        latest_s=CONFIG.latest_s,
     )
     return (seen.found, None) if seen.trouble is None else (None, seen.trouble)
 
 
 async def _stored_as_wished(watch: _Watch, found: conf.MinerConf) -> Evidence:
     miner, data = watch.miner, watch.plan.data
-    after, remarks, signal = _after(found), list[str](), proofs.CONFIG.signal
+    after, remarks, signal = _after(found), list[str](), CONFIG.signal
     beside = conf.changed_beside(data.conf, found)
     if found.mode_number != watch.plan.before.get("mode"):
         beside["work mode"] = (watch.plan.before.get("mode"), found.mode_number)
@@ -217,7 +225,7 @@ async def _stored_as_wished(watch: _Watch, found: conf.MinerConf) -> Evidence:
     if alive is None:
         remarks.append("no pool is alive yet: check address and account")
     else:
-        signal = f"{signal}, {proofs.POOLS_LIVE.signal}"
+        signal = f"{signal}, {POOLS_LIVE.signal}"
     return watch.done(signal, after, "; ".join(remarks) or None)
 
 
@@ -232,7 +240,7 @@ async def _running_pools(watch: _Watch, found: conf.MinerConf) -> tuple[bool | N
     seen = await watch.until(
         watch.miner.read,
         lambda reading: listed(reading) and _working_for(reading) is not None,
-        latest_s=watch.device_s + proofs.POOLS_LIVE.latest_s if is_any else 0.0,
+        latest_s=watch.device_s + POOLS_LIVE.latest_s if is_any else 0.0,
     )
     if seen.found is None:
         return None, None

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from contract.errors import UnsupportedError
 from contract.miner import Reading
-from drivers.antminer import proofs
 from drivers.antminer.changes.orders import is_old, reading_or_none, system_info
 from drivers.antminer.changes.orders import judge as judge_answer
 from drivers.antminer.changes.uptime import system_sign
 from drivers.antminer.driver import Antminer
-from drivers.base import NoData, Permit
+from drivers.antminer.models import NEW_BM, NEW_GOD, OLD
+from drivers.base import NoData, Permit, Proof, Strength
 from drivers.changes.reboot import RebootWay, works
 from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
 from drivers.protocol.values import rate_text
+
+# Images of 2024 on stop the miner and wait 50 s first.
+OUTAGE: Final = Proof(
+    "reboot", "outage of the web port, then a smaller Elapsed", Strength.BOOT, 3.0, 180.0
+)
+BOOT: Final = Proof("reboot", "uptime of the system", Strength.BOOT, 30.0, 540.0)
+ELAPSED: Final = Proof("reboot", "smaller Elapsed", Strength.PROCESS, 30.0, 540.0)
 
 QUIET_S: Final = 10.0
 
@@ -36,8 +43,13 @@ class AntminerReboot(RebootWay[Antminer, Clocks]):
     shows one.
     """
 
-    outage = proofs.OUTAGE
-    boot = proofs.BOOT
+    proofs: ClassVar = {
+        OLD: (BOOT, OUTAGE, ELAPSED),
+        NEW_BM: (OUTAGE, ELAPSED),
+        NEW_GOD: (OUTAGE, ELAPSED),
+    }
+    outage = OUTAGE
+    boot = BOOT
     probes_per_look = 10  # a script costs an old board seconds
 
     def port(self, miner: Antminer) -> int:
@@ -83,6 +95,9 @@ class AntminerReboot(RebootWay[Antminer, Clocks]):
         before = watch.plan.before.get("system_uptime")
         system = system_sign(before, now.system, watch.since_s, watch.slack_s)
         return watch.sign("elapsed_s", now.elapsed_s), system
+
+
+WAY: Final = AntminerReboot()
 
 
 def is_refused_method(status: int) -> bool:

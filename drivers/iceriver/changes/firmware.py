@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -21,17 +21,20 @@ from contract.errors import (
     UnreachableError,
 )
 from contract.miner import Identity
-from drivers.base import Evidence, FirmwareUpdate, Permit, TypedPlan
+from drivers.base import Evidence, FirmwareUpdate, Permit, Proof, Strength, TypedPlan
 from drivers.changes.firmware import UPLOADED_NOTE, FirmwareWay, InstalledVersion, examine
 from drivers.changes.pools import shown as shown_pools
 from drivers.changes.verification import Verification, same_version
-from drivers.iceriver import proofs
 from drivers.iceriver.changes import state
 from drivers.iceriver.changes.reboot import restart
 from drivers.iceriver.driver import Iceriver
+from drivers.iceriver.models import STOCK
 from drivers.iceriver.protocol import image
 from drivers.watch import pause
 from drivers.wire import FileBody
+
+# From the order to restart.
+VERSION: Final = Proof("firmware", "firmware version", Strength.STATE, 30.0, 900.0)
 
 RESTART_NOTE: Final = "restart_sent"  # the reboot behind the upload may have been sent
 _BEFORE_RESTART_S: Final = 5.0
@@ -50,8 +53,9 @@ class IceriverFirmware(FirmwareWay[Iceriver, IceriverFirmwareData]):
     """The file is encrypted, so it is checked by its names; the miner numbers its parts apart."""
 
     data = IceriverFirmwareData
-    proof = proofs.VERSION
-    back_s = proofs.VERSION.latest_s
+    proofs: ClassVar = {STOCK: (VERSION,)}
+    proof = VERSION
+    back_s = VERSION.latest_s
     counter = "elapsed_s"
     look_every_s = 10.0
     nothing = InstalledVersion(parts={})
@@ -173,3 +177,6 @@ class IceriverFirmware(FirmwareWay[Iceriver, IceriverFirmwareData]):
                 "next start on, or have none of it"
             )
         return watch.unknown(self.after(watch, seen.found), reason)
+
+
+WAY: Final = IceriverFirmware()

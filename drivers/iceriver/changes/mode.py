@@ -5,7 +5,7 @@ Mining switched off and on (`suspend`) is the same to these miners.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -17,17 +17,36 @@ from contract.errors import (
     UnsupportedModeError,
 )
 from contract.miner import PowerMode
-from drivers.base import Evidence, Mode, NoChange, Permit, Resume, Suspend, TypedPlan
+from drivers.base import (
+    Evidence,
+    Mode,
+    NoChange,
+    Permit,
+    Proof,
+    Resume,
+    Strength,
+    Suspend,
+    TypedPlan,
+)
 from drivers.changes.pools import shown as shown_pools
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
-from drivers.iceriver import proofs
 from drivers.iceriver.changes import machine, state
 from drivers.iceriver.changes.state import IceriverSettings, IceriverState
 from drivers.iceriver.driver import Iceriver
+from drivers.iceriver.models import STOCK
 from drivers.iceriver.protocol.web import SET_FAN_AND_MODE, SET_POOLS
 from drivers.protocol.values import rate_text
 from drivers.watch import LOOK_EVERY_S, Watch
+
+MODE: Final = Proof("mode", "machineconfig mode", Strength.STATE, 1.0, 60.0)
+# The rate is an average over 5 minutes, so it takes its time to show that hashing stopped or began.
+STOPS: Final = Proof(
+    "suspend", "machineconfig mode, then a falling hash rate", Strength.PROCESS, 30.0, 600.0
+)
+STARTS: Final = Proof(
+    "resume", "machineconfig mode, then a rising hash rate", Strength.PROCESS, 30.0, 600.0
+)
 
 MODES: Final = (PowerMode.SLEEP, PowerMode.NORMAL)
 _ASK_RATE_EVERY_S: Final = 20.0
@@ -51,6 +70,7 @@ class IceriverMode(Way[Iceriver, IceriverModeData]):
 
     changes = (Mode, Suspend, Resume)
     data = IceriverModeData
+    proofs: ClassVar = {STOCK: (MODE, STOPS, STARTS)}
 
     async def plan(
         self, miner: Iceriver, change: Mode | Suspend | Resume
@@ -84,7 +104,7 @@ class IceriverMode(Way[Iceriver, IceriverModeData]):
         seen = await watch.until(
             lambda: state.config(watch.miner),
             lambda found: found.mode is wanted,
-            latest_s=proofs.MODE.latest_s,
+            latest_s=MODE.latest_s,
         )
         if seen.found is None or seen.trouble is not None:
             return watch.unseen(seen.trouble)
@@ -94,7 +114,10 @@ class IceriverMode(Way[Iceriver, IceriverModeData]):
         if seen.found.mode is None:
             return watch.unknown(after, "the miner does not tell its mode any more")
         reason = f"the miner stays in mode {seen.found.mode}"
-        return watch.not_done(proofs.MODE.signal, after, reason)
+        return watch.not_done(MODE.signal, after, reason)
+
+
+WAY: Final = IceriverMode()
 
 
 def wanted_mode(change: Mode | Suspend | Resume) -> PowerMode:
@@ -186,7 +209,7 @@ async def _is_refusing(miner: Iceriver, wanted: PowerMode) -> bool:
 async def _followed(watch: _Watch, found: IceriverSettings) -> Evidence:
     """The evidence of a mode that is stored, once its hash rate shows it as well or its time is over."""
     wanted = watch.plan.data.mode
-    proof = proofs.STOPS if wanted is PowerMode.SLEEP else proofs.STARTS
+    proof = STOPS if wanted is PowerMode.SLEEP else STARTS
     trend = Trend(wanted, watch.plan.before.get("hashrate_5m_hs"))
 
     async def look() -> IceriverState:

@@ -4,23 +4,26 @@ connects.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from contract.errors import BadParamsError
 from contract.hiding import masked_url
 from contract.miner import PowerMode
-from drivers.base import Evidence, NoChange, Permit, Pools, PoolSetting, TypedPlan
+from drivers.base import Evidence, NoChange, Permit, Pools, PoolSetting, Proof, Strength, TypedPlan
 from drivers.changes import pools
 from drivers.changes.pools import SLOTS, shown
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
-from drivers.iceriver import proofs
 from drivers.iceriver.changes import machine, state
 from drivers.iceriver.changes.state import IceriverSettings
 from drivers.iceriver.driver import Iceriver
+from drivers.iceriver.models import STOCK
 from drivers.iceriver.protocol.web import SET_POOLS
+
+POOLS: Final = Proof("pools", "machineconfig pools", Strength.STATE, 0.5, 30.0)
+CONNECTED: Final = Proof("pools", "a pool connected and in use", Strength.PROCESS, 1.0, 180.0)
 
 _ASK_CONNECTED_EVERY_S: Final = 10.0
 _FAN_REMARK: Final = (
@@ -49,6 +52,7 @@ class IceriverPools(Way[Iceriver, IceriverPoolsData]):
 
     changes = (Pools,)
     data = IceriverPoolsData
+    proofs: ClassVar = {STOCK: (POOLS, CONNECTED)}
 
     async def plan(self, miner: Iceriver, change: Pools) -> TypedPlan[IceriverPoolsData] | NoChange:
         """Read the configuration; say which slots would be written. Raises BadParamsError, UnsupportedError."""
@@ -71,11 +75,11 @@ class IceriverPools(Way[Iceriver, IceriverPoolsData]):
     async def verify(self, watch: _Watch) -> Evidence:
         """Read the configuration until it holds the new pools, then look whether the miner connects to one."""
         data = watch.plan.data
-        await watch.pause(proofs.POOLS.earliest_s)
+        await watch.pause(POOLS.earliest_s)
         seen = await watch.until(
             lambda: state.config(watch.miner),
             lambda found: machine.texts_of(found.slots) == data.new,
-            latest_s=proofs.POOLS.latest_s,
+            latest_s=POOLS.latest_s,
         )
         if seen.found is None or seen.trouble is not None:
             return watch.unseen(seen.trouble, could_not="read the pools again")
@@ -83,9 +87,12 @@ class IceriverPools(Way[Iceriver, IceriverPoolsData]):
             return await _as_wished(watch, seen.found)
         after = _seen(seen.found)
         if machine.texts_of(seen.found.slots) == data.old:
-            return watch.not_done(proofs.POOLS.signal, after, "the miner still has the old pools")
+            return watch.not_done(POOLS.signal, after, "the miner still has the old pools")
         reason = "the miner has neither the old nor the new pools: set them again"
-        return watch.unknown(after, reason, proofs.POOLS.signal)
+        return watch.unknown(after, reason, POOLS.signal)
+
+
+WAY: Final = IceriverPools()
 
 
 def wanted_slots(
@@ -113,7 +120,7 @@ def _stripped(pool: PoolSetting) -> PoolSetting:
 
 
 async def _as_wished(watch: _Watch, found: IceriverSettings) -> Evidence:
-    signal = proofs.POOLS.signal
+    signal = POOLS.signal
     remarks: list[str] = []
     found, is_known = await _connected(watch, found)
     after = _seen(found) | {"working_for": _in_use(found)}
@@ -121,7 +128,7 @@ async def _as_wished(watch: _Watch, found: IceriverSettings) -> Evidence:
         after["also_changed"] = beside
         remarks.append(f"the miner also changed {', '.join(beside)}")
     if after["working_for"] is not None:
-        signal = f"{signal}, {proofs.CONNECTED.signal}"
+        signal = f"{signal}, {CONNECTED.signal}"
     elif found.mode is PowerMode.SLEEP:
         remarks.append("the miner sleeps, so it works for no pool now")
     elif is_known:
@@ -147,7 +154,7 @@ async def _connected(watch: _Watch, found: IceriverSettings) -> tuple[IceriverSe
 
     if is_settled(found):
         return found, True
-    latest_s = watch.device_s + proofs.CONNECTED.latest_s
+    latest_s = watch.device_s + CONNECTED.latest_s
     await watch.pause(_ASK_CONNECTED_EVERY_S)
     seen = await watch.until(
         lambda: state.config(watch.miner),

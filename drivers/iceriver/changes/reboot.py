@@ -6,21 +6,30 @@ meanwhile.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from contract.errors import MinerError
 from contract.miner import PowerMode
 from contract.outcome import Outcome
-from drivers.base import NoData, Permit, TypedPlan
+from drivers.base import NoData, Permit, Proof, Strength, TypedPlan
 from drivers.changes.reboot import RebootWay, Verdict
 from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
-from drivers.iceriver import proofs
 from drivers.iceriver.changes import state
 from drivers.iceriver.changes.state import IceriverState
 from drivers.iceriver.driver import Iceriver
+from drivers.iceriver.models import STOCK
 from drivers.iceriver.protocol.web import REBOOT
 from drivers.watch import is_silent
+
+# A miner still up then will stay so.
+OUTAGE: Final = Proof(
+    "reboot", "outage of its web server, then a smaller runtime", Strength.BOOT, 3.0, 180.0
+)
+# From a crash that left less time than this nothing was missed.
+RUNTIME: Final = Proof(
+    "reboot", "order taken, then a smaller runtime", Strength.PROCESS, 30.0, 420.0
+)
 
 ANSWERED_NOTE: Final = "answered"  # the miner took the order
 _QUIET_S: Final = 3.0
@@ -33,8 +42,9 @@ class IceriverReboot(RebootWay[Iceriver, IceriverState]):
     that it sleeps, and one that began just now does not yet.
     """
 
-    outage = proofs.OUTAGE
-    boot = proofs.RUNTIME
+    proofs: ClassVar = {STOCK: (OUTAGE, RUNTIME)}
+    outage = OUTAGE
+    boot = RUNTIME
     counter = "runtime"
     rate_name = "hashrate_5m_hs"
     probes_per_look = 10  # a look costs its web server memory that it never gets back
@@ -82,8 +92,11 @@ class IceriverReboot(RebootWay[Iceriver, IceriverState]):
         process, _ = self.signs(watch, now)
         is_taken = watch.permit.notes.get(ANSWERED_NOTE)
         if _began_late(watch) and process is CounterSign.RESTARTED and is_taken:
-            return Verdict(outcome=Outcome.DONE, signal=proofs.RUNTIME.signal)
+            return Verdict(outcome=Outcome.DONE, signal=RUNTIME.signal)
         return super().judge(watch, now)
+
+
+WAY: Final = IceriverReboot()
 
 
 async def restart(miner: Iceriver, permit: Permit) -> None:
@@ -95,7 +108,7 @@ async def restart(miner: Iceriver, permit: Permit) -> None:
 
 
 def _began_late(watch: _Watch) -> bool:
-    return watch.began_s > proofs.RUNTIME.earliest_s
+    return watch.began_s > RUNTIME.earliest_s
 
 
 async def _is_asleep(miner: Iceriver) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 from contract.clock import to_text
 from contract.errors import BadFirmwareError, OutcomeUnknownError, RefusedError
 from contract.miner import Identity
-from drivers.base import FirmwareUpdate, Permit, TypedPlan
+from drivers.base import FirmwareUpdate, Permit, Proof, Strength, TypedPlan
 from drivers.changes.firmware import (
     UPLOADED_NOTE,
     FirmwareWay,
@@ -21,15 +21,19 @@ from drivers.changes.verification import Verification
 from drivers.protocol.image import ImageRegion
 from drivers.protocol.log import MessageReader
 from drivers.protocol.values import text_of
-from drivers.whatsminer import proofs
 from drivers.whatsminer.changes import state
 from drivers.whatsminer.changes.orders import api_port, forget_login
+from drivers.whatsminer.changes.reboot import BOOT
 from drivers.whatsminer.driver import Whatsminer
+from drivers.whatsminer.models import WRITABLE
 from drivers.whatsminer.protocol import image
 from drivers.whatsminer.protocol.api import ProcessDownError
 from drivers.whatsminer.protocol.tokens import Sealed
 from drivers.whatsminer.protocol.transfer import Framed4433, Sealed4028, UploadTalk
 from drivers.wire import FileBody
+
+# From the end of the upload.
+VERSION: Final = Proof("firmware", "firmware version", Strength.STATE, 30.0, 900.0)
 
 COMMAND_4028: Final = "update_firmware"
 COMMAND_4433: Final = "set.system.update_firmware"
@@ -42,8 +46,9 @@ class WhatsminerFirmware(FirmwareWay[Whatsminer, UploadData]):
     """The miner asks for the file before it is sent, and reboots by itself."""
 
     data = UploadData
-    proof = proofs.VERSION
-    back_s = proofs.BOOT.latest_s
+    proofs = dict.fromkeys(WRITABLE, (VERSION,))
+    proof = VERSION
+    back_s = BOOT.latest_s
     counter = "uptime_s"
 
     def port(self, miner: Whatsminer) -> int:
@@ -100,6 +105,9 @@ class WhatsminerFirmware(FirmwareWay[Whatsminer, UploadData]):
         )
         is_late = watch.device_s >= self.proof.latest_s
         return super().has_changed(watch, now) and (is_known or is_late)
+
+
+WAY: Final = WhatsminerFirmware()
 
 
 # --- private -------------------------------------------------------------------------------------

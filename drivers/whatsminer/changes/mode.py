@@ -9,17 +9,21 @@ import msgspec
 from contract.clock import to_text
 from contract.errors import MinerError, UnsupportedModeError
 from contract.miner import PowerMode
-from drivers.base import Depth, Evidence, Mode, NoChange, Permit, TypedPlan
+from drivers.base import Depth, Evidence, Mode, NoChange, Permit, Proof, Strength, TypedPlan
 from drivers.changes.power import raises_power
 from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
-from drivers.whatsminer import proofs
 from drivers.whatsminer.changes import state
 from drivers.whatsminer.changes.orders import give
 from drivers.whatsminer.changes.state import WhatsminerState
 from drivers.whatsminer.changes.suspend import wake
 from drivers.whatsminer.driver import Whatsminer
+from drivers.whatsminer.models import WRITABLE
+
+MODE: Final = Proof(
+    "mode", "reported power mode, then a smaller Elapsed", Strength.PROCESS, 5.0, 300.0
+)
 
 _HIGH_FAULTS: Final = ("218", "610")  # input under 230 V, ambient too hot
 
@@ -40,6 +44,7 @@ class WhatsminerMode(Way[Whatsminer, WhatsminerModeData]):
 
     changes = (Mode,)
     data = WhatsminerModeData
+    proofs = dict.fromkeys(WRITABLE, (MODE,))
 
     async def plan(
         self, miner: Whatsminer, change: Mode
@@ -79,13 +84,13 @@ class WhatsminerMode(Way[Whatsminer, WhatsminerModeData]):
                 and now.is_up
                 and watch.sign("elapsed_s", now.elapsed_s) is CounterSign.RESTARTED
             ),
-            latest_s=proofs.MODE.latest_s,
+            latest_s=MODE.latest_s,
         )
         now, after = seen.found, state.shown(seen.found)
         if now is None or seen.trouble is not None:
             return watch.unseen(seen.trouble, after)
         if seen.is_enough:
-            return watch.done(proofs.MODE.signal, after)
+            return watch.done(MODE.signal, after)
         if now.mode is wanted:
             return watch.unknown(after, _why_unknown(watch, now))
         if not now.is_up or now.mode is None:
@@ -93,6 +98,9 @@ class WhatsminerMode(Way[Whatsminer, WhatsminerModeData]):
             return watch.unknown(after, reason)
         reason = f"the miner stays in mode {now.mode}" + await _fault(watch.miner, wanted)
         return watch.not_done("reported power mode", after, reason)
+
+
+WAY: Final = WhatsminerMode()
 
 
 def wanted_mode(change: Mode) -> PowerMode:

@@ -11,17 +11,19 @@ import msgspec
 from contract.errors import BadParamsError, BusyError
 from contract.hiding import masked_url
 from contract.outcome import Outcome
-from drivers.base import Evidence, NoChange, Permit, Pools, StoredPool, TypedPlan
+from drivers.base import Evidence, NoChange, Permit, Pools, Proof, StoredPool, Strength, TypedPlan
 from drivers.changes import pools
 from drivers.changes.pools import DEFAULT_PASSWORD, SLOTS
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
-from drivers.whatsminer import proofs
 from drivers.whatsminer.changes import state
 from drivers.whatsminer.changes.orders import give
 from drivers.whatsminer.changes.state import RunningPool
 from drivers.whatsminer.driver import Whatsminer
+from drivers.whatsminer.models import WRITABLE
 from drivers.whatsminer.protocol.api import ProcessDownError
+
+POOLS: Final = Proof("pools", "pools of the running miner", Strength.PROCESS, 1.0, 120.0)
 
 ANSWERED_NOTE: Final = "answered"  # the miner took the order
 _LONGEST: Final = 255
@@ -48,6 +50,7 @@ class WhatsminerPools(Way[Whatsminer, WhatsminerPoolsData]):
 
     changes = (Pools,)
     data = WhatsminerPoolsData
+    proofs = dict.fromkeys(WRITABLE, (POOLS,))
 
     async def plan(
         self, miner: Whatsminer, change: Pools
@@ -99,19 +102,22 @@ class WhatsminerPools(Way[Whatsminer, WhatsminerPoolsData]):
     async def verify(self, watch: _Watch) -> Evidence:
         """Read the pools in use until they are the wanted ones, then look whether the miner works for them."""
         data = watch.plan.data
-        await watch.pause(proofs.POOLS.earliest_s)
+        await watch.pause(POOLS.earliest_s)
         seen = await watch.until(
             lambda: state.pools(watch.miner),
             lambda found: (
                 same_pools(found, data.new) and (_working_for(found) is not None or data.same)
             ),
-            latest_s=proofs.POOLS.latest_s,
+            latest_s=POOLS.latest_s,
         )
         if seen.found is None or seen.trouble is not None:
             return watch.unseen(seen.trouble, could_not="read the pools again")
         if not same_pools(seen.found, data.new):
             return watch.unknown({"pools": shown(seen.found)}, _why_not(watch, seen.found))
         return _wished(watch, seen.found)
+
+
+WAY: Final = WhatsminerPools()
 
 
 def wanted_slots(miner: Whatsminer, change: Pools) -> tuple[StoredPool, ...]:
@@ -164,7 +170,7 @@ def _wished(watch: _Watch, found: tuple[RunningPool, ...]) -> Evidence:
     if working_for is None:
         remarks.append("no pool is alive yet: check address and account")
     if not data.same:
-        return watch.done(proofs.POOLS.signal, after, "; ".join(remarks) or None)
+        return watch.done(POOLS.signal, after, "; ".join(remarks) or None)
     # Addresses and users were the same before: only the answer can tell of the passwords.
     is_taken = ANSWERED_NOTE in watch.permit.notes
     what = "the miner took the order" if is_taken else "no answer came"

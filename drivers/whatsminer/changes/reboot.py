@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from drivers.base import NoData, Permit
+from drivers.base import NoData, Permit, Proof, Strength
 from drivers.changes.reboot import RebootWay
 from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
-from drivers.whatsminer import proofs
 from drivers.whatsminer.changes import state
 from drivers.whatsminer.changes.orders import api_port, forget_login, give
 from drivers.whatsminer.changes.state import WhatsminerState
 from drivers.whatsminer.driver import Whatsminer
+from drivers.whatsminer.models import WRITABLE
+
+# The order is carried out at once; a miner still up then will stay so.
+OUTAGE: Final = Proof(
+    "reboot", "outage of its API, then a smaller Elapsed", Strength.BOOT, 3.0, 120.0
+)
+BOOT: Final = Proof("reboot", "smaller time since boot", Strength.BOOT, 20.0, 540.0)
 
 _QUIET_S: Final = 3.0
 
@@ -20,8 +26,9 @@ _QUIET_S: Final = 3.0
 class WhatsminerReboot(RebootWay[Whatsminer, WhatsminerState]):
     """Its API daemon outlives the mining process, and tells the time since boot."""
 
-    outage = proofs.OUTAGE
-    boot = proofs.BOOT
+    proofs = dict.fromkeys(WRITABLE, (OUTAGE, BOOT))
+    outage = OUTAGE
+    boot = BOOT
     probes_per_look = 5
 
     def port(self, miner: Whatsminer) -> int:
@@ -49,3 +56,6 @@ class WhatsminerReboot(RebootWay[Whatsminer, WhatsminerState]):
     ) -> tuple[CounterSign, CounterSign]:
         now = now or WhatsminerState()
         return watch.sign("elapsed_s", now.elapsed_s), watch.sign("uptime_s", now.uptime_s)
+
+
+WAY: Final = WhatsminerReboot()

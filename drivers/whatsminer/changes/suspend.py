@@ -9,16 +9,31 @@ from typing import Final
 import msgspec
 
 from contract.errors import OutcomeUnknownError
-from drivers.base import Evidence, NoChange, NoData, Permit, Resume, Suspend, TypedPlan
+from drivers.base import (
+    Evidence,
+    NoChange,
+    NoData,
+    Permit,
+    Proof,
+    Resume,
+    Strength,
+    Suspend,
+    TypedPlan,
+)
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
 from drivers.watch import LOOK_EVERY_S, LastLook, Watch, pause
-from drivers.whatsminer import proofs
 from drivers.whatsminer.changes import state
 from drivers.whatsminer.changes.orders import give
 from drivers.whatsminer.changes.state import WhatsminerState
 from drivers.whatsminer.driver import Whatsminer
-from drivers.whatsminer.models import COMPAT
+from drivers.whatsminer.models import COMPAT, WRITABLE
+
+STOPS: Final = Proof("suspend", "reported off, and stays so", Strength.PROCESS, 5.0, 300.0)
+STARTS: Final = Proof("resume", "reported on", Strength.PROCESS, 5.0, 300.0)
+HOLDS_BRIEFLY_S: Final = 20.0  # how long a stop must last to be believed
+# The same by port 4028 of newer firmware: one of 2025 starts again by itself.
+HOLDS_S: Final = 180.0
 
 _WAKES_WITHIN_S: Final = 60.0
 _OFF: Final = {"cmd": "power_off", "respbefore": "true"}  # a text; a JSON true is not understood
@@ -33,6 +48,7 @@ class WhatsminerSwitch(Way[Whatsminer, NoData]):
 
     changes = (Suspend, Resume)
     data = NoData
+    proofs = dict.fromkeys(WRITABLE, (STOPS, STARTS))
 
     async def plan(
         self, miner: Whatsminer, change: Suspend | Resume
@@ -56,11 +72,14 @@ class WhatsminerSwitch(Way[Whatsminer, NoData]):
         if isinstance(watch.plan.change, Suspend):
             return await _stays_off(watch)
         seen = await watch.until(
-            lambda: state.look(watch.miner), state.is_mining, latest_s=proofs.STARTS.latest_s
+            lambda: state.look(watch.miner), state.is_mining, latest_s=STARTS.latest_s
         )
         if seen.is_enough:
-            return watch.done(proofs.STARTS.signal, state.shown(seen.found))
+            return watch.done(STARTS.signal, state.shown(seen.found))
         return _ran_out(watch, seen)
+
+
+WAY: Final = WhatsminerSwitch()
 
 
 async def wake(miner: Whatsminer, permit: Permit) -> None:
@@ -82,8 +101,8 @@ async def wake(miner: Whatsminer, permit: Permit) -> None:
 
 async def _stays_off(watch: _Watch) -> Evidence:
     miner = watch.miner
-    hold_s = proofs.HOLDS_S if miner.identity.generation == COMPAT else proofs.HOLDS_BRIEFLY_S
-    latest_s = proofs.STOPS.latest_s
+    hold_s = HOLDS_S if miner.identity.generation == COMPAT else HOLDS_BRIEFLY_S
+    latest_s = STOPS.latest_s
     off = await watch.until(lambda: state.look(miner), state.is_off, latest_s=latest_s)
     if not off.is_enough:
         return _ran_out(watch, off)
@@ -98,7 +117,7 @@ async def _stays_off(watch: _Watch) -> Evidence:
         return _ran_out(watch, msgspec.structs.replace(seen, found=seen.found or off.found))
     after = state.shown(seen.found)
     if state.is_off(seen.found):
-        return watch.done(proofs.STOPS.signal, after)
+        return watch.done(STOPS.signal, after)
     return watch.unknown(
         after,
         "it stopped mining and began again by itself: this firmware does not keep to it by port 4028; "
@@ -114,7 +133,7 @@ def _ran_out(watch: _Watch, seen: LastLook[WhatsminerState]) -> Evidence:
     if now.mining is None or now.mining is not is_stop:
         reason = "the miner shows neither that it mines nor that it is switched off"
         return watch.unknown(after, reason)
-    signal = proofs.STOPS.signal if is_stop else proofs.STARTS.signal
+    signal = STOPS.signal if is_stop else STARTS.signal
     return watch.not_done(
         signal, after, f"the miner still {'mines' if is_stop else 'is switched off'}"
     )

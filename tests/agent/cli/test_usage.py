@@ -15,7 +15,6 @@ import typer
 from agent.cli.app import _config, _task_params
 from agent.cli.commands import Reach
 from agent.config.file import parse
-from agent.local.hints import USAGE
 from agent.tasks.actions import ACTIONS, UnsupportedAction
 from contract.task import SPECS, TaskName, parse_params
 from tests.agent.commands import PROGRAM, miner_agent
@@ -157,9 +156,10 @@ def test_parameters_that_cannot_be_taken_are_refused_in_words(
 def test_every_hint_is_of_a_task_and_its_example_is_right() -> None:
     wanted = {name for name, spec in SPECS.items() if spec.by_agent and spec.wants_miner}
     unsupported = {name for name, each in ACTIONS.items() if isinstance(each, UnsupportedAction)}
-    assert set(USAGE) == wanted - unsupported
-    for name, usage in USAGE.items():
-        parse_params(TaskName(name), json.loads(usage.example or "{}"))
+    told = {name: spec.usage for name, spec in SPECS.items() if spec.usage is not None}
+    assert set(told) == wanted - unsupported
+    for name, usage in told.items():
+        parse_params(name, json.loads(usage.example or "{}"))
 
 
 @pytest.mark.parametrize("option", ["--config", "--password-file"])

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, Final
 
 import msgspec
 import pytest
 
+import cloud.link
+import cloud.nonce
+import cloud.rigmonitor
 from cloud.config import CloudSettings
 from cloud.server import create_app
-from contract import link, nonce_items, rigmonitor
+from contract import link, nonce, rigmonitor
 from contract.errors import ErrorCode
 from contract.keys import keys_at
 from contract.task import SPECS, TaskName
 
 PAGE: Final = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text("utf-8")
+
+
+def modules_of(package: ModuleType) -> list[ModuleType]:
+    found = iter_modules(package.__path__, f"{package.__name__}.")
+    return [import_module(each.name) for each in found]
+
+
 STRUCTS: Final = {
     name: kind
-    for module in (link, nonce_items, rigmonitor)
+    for module in (link, *modules_of(nonce), rigmonitor)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 }
@@ -61,6 +74,19 @@ def routes(app: Any) -> set[tuple[str, str]]:
 async def test_every_route_stands_in_the_page_and_no_other(stage: Any, tmp_path: Path) -> None:
     app = create_app(stage.store, CloudSettings(data=tmp_path), stage.clock)
     assert set(endpoints()) == routes(app)
+
+
+async def test_every_route_that_a_module_of_handlers_declares_is_served(
+    stage: Any, tmp_path: Path
+) -> None:
+    app = create_app(stage.store, CloudSettings(data=tmp_path), stage.clock)
+    declared = {
+        (each.method, each.path)
+        for package in (cloud.link, cloud.nonce, cloud.rigmonitor)
+        for module in modules_of(package)
+        for each in getattr(module, "ROUTES", ())
+    }
+    assert declared | {("GET", "/health")} == routes(app)
 
 
 async def test_the_keys_that_a_call_of_operators_takes_are_those_in_the_page(stage: Any) -> None:

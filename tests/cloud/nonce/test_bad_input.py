@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from contract.nonce import DateFilter, parse_time
+from contract.nonce.filters import DateFilter
+from contract.nonce.times import parse_time
 from contract.task import TaskName
 from tests.waiting import until
 

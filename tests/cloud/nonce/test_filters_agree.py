@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contract.miner import MinerFault, Moving, PowerMode, Slow, Static
-from contract.nonce import ANOMALY_BITS, OPS_STATUSES
+from contract.nonce.miners import ANOMALY_BITS, OPS_STATUSES
 
 TH = 1e12
 HASHING: dict[str, Any] = {"hashrate_hs": 100 * TH, "uptime_s": 86_400.0, "power_w": 3000.0}

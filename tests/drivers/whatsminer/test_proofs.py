@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from drivers.whatsminer.entry import WHATSMINER
 from drivers.whatsminer.models import GENERATIONS, LEGACY
-from drivers.whatsminer.proofs import GENERATIONS as DECLARED
 
 
 def test_every_generation_is_declared_and_legacy_can_do_nothing() -> None:
-    assert tuple(DECLARED) == GENERATIONS
-    assert DECLARED[LEGACY].changes == DECLARED[LEGACY].modes == ()
-    assert not DECLARED[LEGACY].log
+    assert tuple(WHATSMINER.generations) == GENERATIONS
+    assert WHATSMINER.generations[LEGACY].changes == WHATSMINER.generations[LEGACY].modes == ()
+    assert not WHATSMINER.generations[LEGACY].log

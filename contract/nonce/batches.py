@@ -1,0 +1,173 @@
+"""Batches of tasks: making one, what is skipped, looking for them, and what is asked of one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from contract.nonce.answers import ActorItem, NonceItem
+from contract.nonce.filters import DateFilter, EnumFilter, Filter
+from contract.nonce.searches import Search
+from contract.nonce.tasks import TaskItem
+from contract.nonce.values import Id, Text, Whole
+from contract.texts import plain
+
+MINERS_PER_BATCH: Final = 100
+UPDATES_PER_BATCH: Final = 1000
+# `actor_type` of a filter -> `created_by.type` of an item.
+ACTOR_TYPES: Final = {"user": "user", "api": "apikey", "automation": "system"}
+
+
+class RackChange(BaseModel):
+    """Where one miner stands; null clears. Both keys are required, so that a forgotten one clears nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    miner_id: Id
+    rack: (
+        Annotated[str, StringConstraints(strict=True, max_length=50), AfterValidator(plain)] | None
+    )
+    position: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None
+
+
+class CreateBatch(BaseModel):
+    """The body of CreateTaskBatch; `params` is checked by `contract.task.parse_params`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task_name: Annotated[str, Field(strict=True)]
+    miner_ids: Annotated[list[Id], Field(min_length=1, max_length=MINERS_PER_BATCH)] | None = None
+    updates: (
+        Annotated[list[RackChange], Field(min_length=1, max_length=UPDATES_PER_BATCH)] | None
+    ) = None
+    params: dict[str, Any] | None = None
+
+
+class BatchCreated(NonceItem, frozen=True, kw_only=True):
+    batch_id: str
+    task_name: str
+    task_count: int
+    task_params: dict[str, Any] | None
+    created_by: ActorItem | None
+    created_at: str
+
+
+# The last three are ours; `outcome_unknown` is given by a retry of a batch only.
+SkipReason = Literal[
+    "no_change",
+    "unsupported_mode",
+    "miner_not_found",
+    "unstable_miner",
+    "auth_failed",
+    "agent_offline",
+    "outcome_unknown",
+]
+
+
+class Skip(NonceItem, frozen=True, kw_only=True):
+    """`agent_ids` is ours: of a task for agents, those that get none."""
+
+    reason: SkipReason
+    message: str
+    miner_ids: list[str]
+    agent_ids: list[str] | UnsetType = UNSET
+
+
+class CreateSummary(NonceItem, frozen=True, kw_only=True):
+    created_count: int
+    skipped_count: int
+
+
+class CreateMeta(NonceItem, frozen=True, kw_only=True):
+    summary: CreateSummary
+    skipped: list[Skip]
+
+
+class CreateAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The envelope of a batch creation; `data` is empty when every miner was skipped."""
+
+    success: bool = True
+    data: list[BatchCreated]
+    error: None = None
+    meta: CreateMeta
+
+
+class ActorFilter(Filter):
+    """`eq` only: user, automation or api."""
+
+    eq: Text
+
+
+class SearchBatches(Search):
+    status: EnumFilter | None = None
+    task_name: EnumFilter | None = None
+    actor_type: ActorFilter | None = None
+    created_at: DateFilter | None = None
+
+
+class BatchItem(NonceItem, frozen=True, kw_only=True):
+    """`failed_count` holds timed-out and cancelled tasks too, so that the counts add up at the end. `task_params` of
+    a task without any is {} here, and null in other answers.
+    """
+
+    batch_id: str
+    task_name: str
+    status: str
+    task_count: int
+    succeed_count: int
+    failed_count: int
+    task_params: dict[str, Any]
+    metadata: dict[str, Any] | None
+    created_by: ActorItem | None
+    created_at: str
+
+
+class BatchHead(NonceItem, frozen=True, kw_only=True):
+    """The early shape of a batch within GetTaskBatch."""
+
+    id: str
+    task_name: str
+    status: str
+    created_by: ActorItem | None
+    created_at: str
+
+
+class BatchDetail(NonceItem, frozen=True, kw_only=True):
+    """Both published shapes of GetTaskBatch in one object; their keys do not collide. Here
+    `failed_count` is failed alone.
+    """
+
+    batch: BatchHead
+    tasks: list[TaskItem]
+    batch_id: str
+    task_name: str
+    status: str
+    task_count: int
+    created_count: int
+    queuing_count: int
+    pending_count: int
+    succeed_count: int
+    failed_count: int
+    timed_out_count: int
+    cancelled_count: int
+    task_params: dict[str, Any] | None
+    metadata: dict[str, Any] | None
+    created_by: ActorItem | None
+    created_at: str
+
+
+class NoBody(BaseModel):
+    """Of a call that is told everything by its path."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RetryBatch(BaseModel):
+    """The body of our retry call, which may be left out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    include_unknown: Annotated[bool, Field(strict=True)] = False

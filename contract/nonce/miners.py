@@ -1,0 +1,143 @@
+"""The miners of a farm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contract.miner import Make
+from contract.nonce.answers import NonceItem
+from contract.nonce.filters import EnumFilter, TextFilter
+from contract.nonce.searches import Search
+from contract.nonce.sites import FarmRef
+from contract.nonce.values import Text
+
+IP_RANGES_MAX: Final = 10
+# Names of anomalies and their bits; bit 7 is not published. Ours begin above 9.
+ANOMALY_BITS: Final = {
+    "fan": 0,
+    "power": 1,
+    "temperature": 2,
+    "hashboard": 3,
+    "network": 4,
+    "firmware": 5,
+    "unknown": 6,
+    "control_board": 8,
+    "pool": 9,
+    "low_hashrate": 10,
+}
+OPS_STATUSES: Final = ("maintenance", "retired", "off_rack", "transit", "archived")
+# Which of the four modes a make has, where its driver has not said so itself.
+MODES_BY_MAKE: Final[Mapping[str, frozenset[str]]] = {
+    Make.ANTMINER: frozenset({"sleep", "low", "normal"}),
+    Make.WHATSMINER: frozenset({"low", "normal", "high"}),
+}
+
+
+class MinerFilters(BaseModel):
+    """What miners are searched and selected by; all that is given must hold. `lifecycle_statuses` goes to the axis its
+    words belong to; `health_statuses` is taken and ignored.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    agent_id: TextFilter | None = None
+    sn: TextFilter | None = None
+    mac: TextFilter | None = None
+    status: EnumFilter | None = None
+    ops_status: EnumFilter | None = None
+    asset_status: EnumFilter | None = None  # ours
+    unstable: Annotated[bool, Field(strict=True)] | None = None
+    lifecycle_statuses: EnumFilter | None = None
+    health_statuses: EnumFilter | None = None
+    ip_ranges: Annotated[list[Text], Field(max_length=IP_RANGES_MAX)] | None = None
+
+
+class SearchMiners(MinerFilters, Search):
+    """The body of a search."""
+
+
+class ErrorItem(NonceItem, frozen=True, kw_only=True):
+    code: str
+    message: str
+
+
+class HashboardItem(NonceItem, frozen=True, kw_only=True):
+    serial_number: str | None
+    hashrate: float | None
+    chips: int | None
+    chip_frequency: float | None  # MHz, as miners show it
+
+
+class PoolItem(NonceItem, frozen=True, kw_only=True):
+    """The shape of pools is not published: this one is ours."""
+
+    index: int
+    url: str
+    user: str | None
+    status: str | None
+    active: bool | None
+    accepted: int | None
+    rejected: int | None
+
+
+class PsuItem(NonceItem, frozen=True, kw_only=True):
+    """The shape of power supplies is not published: this one is ours."""
+
+    serial_number: str | None
+    model: str | None
+    version: str | None
+    temp: float | None
+
+
+class MinerItem(NonceItem, frozen=True, kw_only=True):
+    """One miner: the union of the early and the late v1 fields. H/s, W, degC, J/TH, s."""
+
+    id: str
+    farm_id: str
+    farm: FarmRef
+    workspace_id: str
+    agent_id: str | None
+    serial_number: str | None
+    make: str
+    model: str | None
+    ip: str
+    mac: str
+    firmware: str | None
+    firmware_version: str | None
+    hostname: str | None
+    rack: str | None
+    position: int | None
+    tags: list[str]
+    is_mining: bool
+    last_check_succeed: bool
+    stale: bool
+    overheat: bool
+    low_hashrate: bool
+    overpower: bool
+    underpower: bool
+    status: str
+    asset_status: str | None  # ours: the last one that it was given
+    ops_status: str | None
+    lifecycle_status: str
+    health_status: str | None
+    unstable_reason: str | None
+    mining_mode: str
+    mining_mode_preset: str | None
+    hashrate: float | None
+    hashrate_24h: float | None
+    expected_hashrate: float | None
+    power: float | None
+    temp: float | None
+    efficiency: float | None
+    uptime: float | None
+    last_updated_at: str | None
+    errors: list[ErrorItem]
+    hashboards: list[HashboardItem]
+    total_chips: int | None
+    expected_chips: int | None
+    anomaly_flags: int
+    pools: list[PoolItem]
+    psus: list[PsuItem]
