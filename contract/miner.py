@@ -252,14 +252,19 @@ class Reading(Frozen, frozen=True, kw_only=True):
 
     @property
     def is_hashing(self) -> bool | None:
-        """Whether it works: over 5 % of its ideal rate, or over 0 where the ideal is not known.
+        """See `shows_hashing`."""
+        return shows_hashing(self.moving, self.static)
 
-        `None` if it does not say.
-        """
-        if self.moving.hashrate_hs is None:
-            return True if self.moving.hashes else None
-        ideal = self.static.hashrate_ideal_hs if self.static else None
-        return self.moving.hashrate_hs > 0.05 * (ideal or 0.0)
+
+def shows_hashing(moving: Moving, static: Static | None) -> bool | None:
+    """Whether it works: over 5 % of its ideal rate, or over 0 where the ideal is not known.
+
+    `None` if it does not say.
+    """
+    if moving.hashrate_hs is None:
+        return True if moving.hashes else None
+    ideal = static.hashrate_ideal_hs if static else None
+    return moving.hashrate_hs > 0.05 * (ideal or 0.0)
 
 
 def normalize_mac(text: str | None) -> str | None:

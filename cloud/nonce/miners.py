@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from cloud.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE, power_w
 from cloud.context import CLOCK, STORE
 from cloud.http.errors import ApiError
 from cloud.nonce.answers import many, time_or_none
@@ -35,6 +34,7 @@ from cloud.store.miners.search import (
     stale_after_s,
 )
 from cloud.store.schema.rows import FarmRow
+from contract.condition.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE, power_w
 from contract.errors import LOGIN_FIX, ErrorCode
 from contract.miner import Moving, Reading, Slow, Static
 from contract.nonce.filters import EnumFilter, TextFilter

@@ -16,7 +16,6 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.anomalies import flags_of, health_of, power_w
 from cloud.store.engine import Store, chunks
 from cloud.store.growth import Growth
 from cloud.store.ids import new_miner_id
@@ -24,6 +23,7 @@ from cloud.store.miners.returns import BY_ADDRESS, Return, tell_returns
 from cloud.store.schema.rows import AgentRow, MinerRow, read_rows
 from cloud.store.schema.tables import agents, miners, reading_batches
 from contract.clock import from_text
+from contract.condition.anomalies import flags_of, health_of, power_w
 from contract.errors import ErrorCode
 from contract.link import MinerKey, MinerReading, ReadingsReply, ReadingsRequest
 from contract.miner import Moving, Slow, Static, normalize_mac

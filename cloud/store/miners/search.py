@@ -10,12 +10,12 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE
 from cloud.store.engine import Store, chunks
 from cloud.store.filters import Condition, matches
 from cloud.store.miners.readings import DUPLICATE_MAC, INTERVAL_MAX_S
 from cloud.store.schema.rows import MinerRow, read_rows
 from cloud.store.schema.tables import miners
+from contract.condition.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE
 from contract.errors import ErrorCode
 from contract.miner import normalize_mac
 from contract.nonce.filters import EnumFilter, TextFilter

@@ -15,8 +15,8 @@ How the pieces are meant to be used:
 - Things end and are deleted by columns that end in `_cloud_s`: cloud time, see `cloud.store.cloud_time`. Those in `_at`
   are of the wall clock, to be shown.
 - `miners.moving / slow / static` are the JSON of `contract.miner.{Moving, Slow, Static}`; the columns beside
-  them are copies for filters. `anomaly_flags` and `health` are what `cloud.anomalies` makes of them when a reading
-  comes in; both what is shown and what is searched for are read from there.
+  them are copies for filters. `anomaly_flags` and `health` are what `contract.condition.anomalies` makes of them when a
+  reading comes in; both what is shown and what is searched for are read from there.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cloud.anomalies import flags_of
 from cloud.rigmonitor.casting import cast
 from cloud.rigmonitor.figures import state_of
+from contract.condition.anomalies import flags_of
 from contract.miner import Slow
 from contract.rigmonitor import AsicLog
 from tests.cloud.rigmonitor.conftest import LOG, Machine
