@@ -308,6 +308,32 @@ def act(
 
 
 @app.command()
+def status(config: ConfigFile = None, as_json: Json = False) -> None:
+    """Tell what is wrong with the farm, at a glance, as the daemon of this host knows it.
+
+    Exit code 1 when anything is wrong. A miner that sleeps is not.
+    """
+    from agent.cli.status import run_status
+
+    used = _config(config, required=False, as_json=as_json)
+    _end(run_status(used, is_config_named=config is not None), as_json)
+
+
+@app.command()
+def top(
+    config: ConfigFile = None,
+    every: Annotated[
+        float, typer.Option(min=0.5, max=3600, help="Seconds between two looks.")
+    ] = 3.0,
+) -> None:
+    """Show the same as status, again and again; ends by q or Ctrl-C."""
+    from agent.cli.status import run_top
+
+    used = _config(config, required=False, as_json=False)
+    _end(run_top(used, is_config_named=config is not None, every_s=every), False)
+
+
+@app.command()
 def doctor(
     config: ConfigFile = None,
     user: Annotated[

@@ -78,18 +78,10 @@ class Reach(msgspec.Struct, frozen=True):
         return cls(changed, login, password_file, daemon, is_config_named)
 
     async def daemon_socket(self) -> Path | None:
-        """Where a daemon of this host listens that is to carry out what is asked for: that of the config; where none
-        was named, also one with a config that lies elsewhere. Raises LocalRefusedError where it listens to another
-        user.
-        """
-        own = self.config.socket_path
-        for path in (own,) if self.is_config_named else (STANDARD_SOCKET, own):
-            try:
-                if self.daemon and await listens(path):
-                    return path
-            except PermissionError:
-                raise LocalRefusedError(not_for_us(path)) from None
-        return None
+        """Where a daemon listens that is to carry out what is asked for. Raises LocalRefusedError."""
+        if not self.daemon:
+            return None
+        return await daemon_socket(self.config, is_config_named=self.is_config_named)
 
     def site(self, ranges: tuple[str, ...]) -> Site:
         """The miners in these ranges. A person may name private addresses and those of this host whatever the
@@ -136,6 +128,19 @@ class Reach(msgspec.Struct, frozen=True):
                 f"{miners.rpc_port}: --http-port and --rpc-port"
             )
         return ""
+
+
+async def daemon_socket(config: Config, *, is_config_named: bool) -> Path | None:
+    """Where the daemon of this host listens: that of the config; where none was named, also one with a config that lies
+    elsewhere. Raises LocalRefusedError where it listens to another user.
+    """
+    for path in (config.socket_path,) if is_config_named else (STANDARD_SOCKET, config.socket_path):
+        try:
+            if await listens(path):
+                return path
+        except PermissionError:
+            raise LocalRefusedError(not_for_us(path)) from None
+    return None
 
 
 def run_daemon(config: Config, path: Path) -> Ended:

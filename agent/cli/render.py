@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -229,7 +229,7 @@ def _rate(hashrate_hs: float | None) -> str | None:
     return f"{hashrate_hs:.0f} H/s"
 
 
-def drawn(table: Table) -> str:
+def drawn(table: RenderableType) -> str:
     """As text of one width, without colours."""
     out = io.StringIO()
     Console(file=out, width=_WIDTH, no_color=True, highlight=False).print(table)
