@@ -97,7 +97,9 @@ def _link(document: Mapping[str, Any]) -> Iterator[Text]:
     heard = cloud["heard_s"]
     words = "not heard yet" if heard is None else f"heard {lasting_text(heard)} ago"
     reports, readings = cloud["reports_waiting"], cloud["readings_waiting"]
-    waiting = f"{counted(reports, 'report')} of tasks and {counted(readings, 'reading')} wait for it"
+    waiting = (
+        f"{counted(reports, 'report')} of tasks and {counted(readings, 'reading')} wait for it"
+    )
     if cloud["readings_dropped"]:
         waiting += f", {counted(cloud['readings_dropped'], 'reading')} dropped"
     is_well = cloud["state"] == "ok"

@@ -28,7 +28,7 @@ from agent.local.status import STATUS
 from contract.clock import SystemClock
 
 _ANSWER_S: Final = 15.0
-_ENDS: Final = (b"q", b"Q", b"\x03")
+_KEY_BYTES: Final = 64  # of all that were pressed at once
 
 
 def run_status(config: Config, *, is_config_named: bool) -> Ended:
@@ -61,7 +61,8 @@ async def _watch(config: Config, *, is_config_named: bool, every_s: float) -> No
     clock, ended = SystemClock(), asyncio.Event()
 
     def pressed() -> None:
-        if os.read(sys.stdin.fileno(), 64).strip()[:1] in (*_ENDS, b""):
+        keys = os.read(sys.stdin.fileno(), _KEY_BYTES)
+        if not keys or b"q" in keys.lower():
             ended.set()
 
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""What is wrong at a glance, from what the daemon knows: no miner is asked for it. Its size does not grow with the farm."""
+"""What is wrong, from what the daemon knows: no miner is asked for it. Its size does not grow with the farm."""
 
 from __future__ import annotations
 
