@@ -70,7 +70,7 @@ class Daemon:
             clock,
             run_id=uuid.uuid4().hex,
             on_keys=fleet.learn_ids,
-            on_reading=self._note,
+            on_reading=self._tell_sinks,
         )
         self._telemetry = Poller(
             fleet, self._buffer, config.telemetry, clock, timeout_s=self._site.look_timeout_s
@@ -268,7 +268,7 @@ class Daemon:
             notices=tuple(self._notices()),
         )
 
-    def _note(self, reading: MinerReading) -> None:
+    def _tell_sinks(self, reading: MinerReading) -> None:
         self._looks.take(reading)
         for sink in self._sinks.values():
             sink.take(reading)

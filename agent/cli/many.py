@@ -105,6 +105,12 @@ class _Many:
     ) -> tuple[ManyReport, tuple[int, str] | None]:
         """All of it; or, with the exit code and the sentence, why nothing was asked of any miner."""
         socket = await self._reach.daemon_socket()
+        own = self._reach.config.socket_path
+        if socket is not None and socket.resolve() != own.resolve():
+            # Its miners are to be looked for at its ports, with its passwords.
+            raise LocalRefusedError(
+                f"the agent of this host ({socket.resolve()}) runs with another config: name that one by --config"
+            )
         site = await opened(self._reach, self._wanted.ranges, self._clock)
         surveyor = Surveyor(self._wanted, self._name, site.fleet.twins, self._reach.in_words)
         view = ScanView(quiet=self._quiet)

@@ -177,10 +177,10 @@ async def test_thousands_are_told_of_at_once_and_in_few_words(tmp_path: Path) ->
             static=static,
             interval_s=30.0,
         )
-        daemon._note(reading)
+        daemon._tell_sinks(reading)
         if dead:
             at = to_text(clock.now() + timedelta(seconds=1))
-            daemon._note(MinerReading(at=at, ip=ip, ok=False, error="unreachable"))
+            daemon._tell_sinks(MinerReading(at=at, ip=ip, ok=False, error="unreachable"))
     began = time.perf_counter()
     document = await daemon._status.document()
     took_s = time.perf_counter() - began
