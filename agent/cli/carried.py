@@ -15,6 +15,7 @@ from agent.cli.commands import DONE, FAILED, UNKNOWN
 from agent.cli.render import counted, drawn
 from agent.cli.survey import Survey
 from agent.journal.settlement import NO_CHANGE
+from contract.errors import ErrorCode
 from contract.outcome import Outcome
 from contract.ranges import merge, parse_range
 from contract.task import TaskName
@@ -35,7 +36,7 @@ class Ending(StrEnum):
 
 
 class Carried(msgspec.Struct, frozen=True):
-    """A miner, and the result there; `None` where it was not begun."""
+    """A miner, and the result there; `None` where it was not even asked for."""
 
     driver: Driver
     result: dict[str, Any] | None
@@ -43,7 +44,8 @@ class Carried(msgspec.Struct, frozen=True):
 
     @property
     def ending(self) -> Ending:
-        if self.result is None:
+        error = (self.result or {}).get("error") or {}
+        if self.result is None or error.get("code") == ErrorCode.CANCELLED:
             return Ending.NOT_BEGUN
         outcome = self.result.get("outcome")
         if outcome == Outcome.UNKNOWN:

@@ -256,6 +256,7 @@ async def test_what_was_not_begun_is_not_begun_once_it_is_interrupted(tmp_path: 
         assert sorted(each["mac"] for each in unknown) == sorted(begun)
         assert all(each["result"]["sent"] for each in unknown)
         others = [each for each in ran.document["miners"] if each["state"] != "unknown"]
+        assert {each["state"] for each in others} == {"not_begun"}
         assert {each["result"]["error"]["code"] for each in others} == {"cancelled"}
         held = {each.record.miner.mac for each in here.path.dispatcher.held if each.record.miner}
         assert held == set(begun), "the daemon goes on with what was begun, and with no other"
@@ -271,6 +272,7 @@ async def test_without_a_daemon_it_is_told_of_each_how_far_it_was(tmp_path: Path
         assert ran.code == 3, ran.err
         states = {each["mac"]: each["state"] for each in ran.document["miners"]}
         assert {mac for mac, state in states.items() if state == "unknown"} == begun
+        assert set(states.values()) == {"unknown", "not_begun"}
         assert len(begun) < 8
 
 

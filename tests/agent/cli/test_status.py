@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,8 @@ async def test_top_shows_it_again_and_again_until_q_or_an_interrupt(
     def read() -> None:
         shown.extend(os.read(ours, 65536))
 
-    async with door(socket_of(config), WRONG) as asked:
+    async with AsyncExitStack() as stack:
+        asked = await stack.enter_async_context(door(socket_of(config), WRONG))
         process = await asyncio.create_subprocess_exec(
             *PROGRAM, "top", "--config", str(config), "--every", "0.5",
             stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
@@ -146,6 +148,8 @@ async def test_top_shows_it_again_and_again_until_q_or_an_interrupt(
         loop.add_reader(ours, read)
         try:
             await until(lambda: len(asked) > 1 and b"does not answer for 5 h" in shown)
+            await stack.aclose()
+            await until(lambda: b"no daemon runs here" in shown)
             os.write(ours, b" " if key is None else key)
             if key is None:
                 process.send_signal(signal.SIGINT)
