@@ -29,7 +29,7 @@ from contract.errors import (
     RefusedError,
     StorageFullError,
 )
-from contract.task import TaskName
+from contract.task import TaskName, parse_params
 from drivers.base import Driver
 from service.limits import raise_open_files
 
@@ -112,7 +112,8 @@ class _Many:
                 f"the agent of this host ({socket.resolve()}) runs with another config: name that one by --config"
             )
         site = await opened(self._reach, self._wanted.ranges, self._clock)
-        surveyor = Surveyor(self._wanted, self._name, site.fleet.twins, self._reach.in_words)
+        parsed = parse_params(self._name, self._params)
+        surveyor = Surveyor(self._wanted, self._name, parsed, site, self._reach.in_words)
         view = ScanView(quiet=self._quiet)
 
         def hit(ip: str, driver: Driver | None, problem: str | None) -> None:

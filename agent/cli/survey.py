@@ -10,13 +10,15 @@ from typing import Final, Self
 import msgspec
 
 from agent.cli.sheet import Sheet
+from agent.miners.inventory import key_of
+from agent.miners.site import Site
 from agent.ports import ScanSummary
-from agent.tasks.actions import ACTIONS, ChangeAction, FirmwareAction
+from agent.tasks.actions import ACTIONS, ChangeAction, LookAction
 from agent.telemetry.observation import look
 from contract.errors import LOGIN_FIX, ErrorCode
 from contract.ranges import Range, merge, parse_range
-from contract.task import TaskName
-from drivers.base import Depth, Driver
+from contract.task import MinerParams, Params, TaskName
+from drivers.base import Capabilities, Depth, Driver, FirmwareUpdate, Mode
 
 _EXPECTED: Final = re.compile(r"(\d{1,6})(?:~(\d{1,2})%)?", re.ASCII)
 _NOT_ASKED: Final = "could not be asked"  # as a scan notes it
@@ -99,13 +101,15 @@ class Surveyor:
         self,
         wanted: Wanted,
         name: TaskName,
-        twins: Callable[[str], tuple[str, ...]],
+        params: Params,
+        site: Site,
         in_words: Callable[[str], str],
     ) -> None:
-        """`twins`: the other addresses that show the same MAC. `in_words`: as the operator is told it."""
+        """`in_words`: as the operator is told it."""
         self._wanted = wanted
         self._name = name
-        self._twins = twins
+        self._params = params
+        self._site = site
         self._in_words = in_words
         self._hits: dict[str, tuple[Driver | None, str | None]] = {}
 
@@ -159,21 +163,30 @@ class Surveyor:
         if meant is not None and identity.mac != meant:
             shown = f"shows {identity.mac}" if identity.mac else "does not tell its MAC"
             return ErrorCode.WRONG_DEVICE, f"it {shown}, not the {meant} that the file has"
-        if self._twins(ip):
+        if self._site.fleet.twins(ip):
             return ErrorCode.WRONG_DEVICE, "another device shows the same MAC"
         if capabilities is None:
             reason = identity.reason or "it is only read"
             is_login = LOGIN_FIX in reason
             return ErrorCode.AUTH_FAILED if is_login else ErrorCode.UNSUPPORTED, reason
         action = ACTIONS[self._name]
-        if isinstance(action, ChangeAction | FirmwareAction):
-            is_able = str(action.kind.__struct_config__.tag) in capabilities.changes
-        else:
-            is_able = capabilities.log
-        if not is_able:
-            model = f"{capabilities.make} {capabilities.generation}"
-            return ErrorCode.UNSUPPORTED, f"{model}: {self._name} is not carried out there"
+        if isinstance(action, LookAction):
+            return None if capabilities.log else self._unsupported(capabilities)
+        allowed = isinstance(self._params, MinerParams) and self._params.allow_maintenance
+        if not allowed and key_of(identity.mac, ip) in self._site.inventory.maintained:
+            return ErrorCode.POLICY_REFUSED, "it is in maintenance"
+        change = action.change(self._params) if isinstance(action, ChangeAction) else None
+        kind = FirmwareUpdate if change is None else type(change)
+        if str(kind.__struct_config__.tag) not in capabilities.changes:
+            return self._unsupported(capabilities)
+        if isinstance(change, Mode) and change.mode not in (None, *capabilities.modes):
+            modes = ", ".join(capabilities.modes) or "none"
+            return ErrorCode.UNSUPPORTED_MODE, f"it has no mode {change.mode}; its modes: {modes}"
         return None
+
+    def _unsupported(self, capabilities: Capabilities) -> tuple[ErrorCode, str]:
+        model = f"{capabilities.make} {capabilities.generation}"
+        return ErrorCode.UNSUPPORTED, f"{model}: {self._name} is not carried out there"
 
 
 def _told(problem: str) -> tuple[ErrorCode, str]:

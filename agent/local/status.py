@@ -13,6 +13,7 @@ from agent.host.heartbeat import Heart
 from agent.local.progress import phase
 from agent.local.socket import Known
 from agent.miners.fleet import Fleet
+from agent.miners.inventory import key_of
 from agent.tasks.path import TaskPath
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.latest import LatestLook, LatestLooks
@@ -102,16 +103,22 @@ class FarmStatus:
         summary: Summary[str] = Summary()
         conditions: dict[str, MinerCondition] = {}
         wanted, refused = self._wanted_pools(), set(self._telemetry.login_refused)
+        maintained = self._path.maintenance.keys
         for number, ip in enumerate(self._fleet, 1):
             driver = self._fleet.at(ip)
             if driver is None:
                 continue  # it left meanwhile
             latest = self._looks.at(ip)
-            algorithm = _algorithm(latest)
+            algorithm, identity = _algorithm(latest), driver.identity
             condition = condition_of(
-                self._facts(ip, latest, wanted.get(algorithm or ""), login_refused=ip in refused)
+                self._facts(
+                    ip,
+                    latest,
+                    wanted.get(algorithm or ""),
+                    login_refused=ip in refused,
+                    in_maintenance=key_of(identity.mac, ip) in maintained,
+                )
             )
-            identity = driver.identity
             place = MinerPlace(
                 subnet=subnet_of(ip),
                 pool=latest.look.pool if latest else None,
@@ -132,10 +139,13 @@ class FarmStatus:
         wanted: WantedPools | None,
         *,
         login_refused: bool,
+        in_maintenance: bool,
     ) -> MinerFacts:
         twins = self._fleet.twins(ip)
         if latest is None:
-            return MinerFacts(login_refused=login_refused, twin_ips=twins)
+            return MinerFacts(
+                login_refused=login_refused, twin_ips=twins, in_maintenance=in_maintenance
+            )
         now = self._clock.mono()
         unseen_s = now - latest.looked_mono
         is_stale = unseen_s > max(_STALE_LEAST_S, _STALE_INTERVALS * latest.interval_s)
@@ -149,6 +159,7 @@ class FarmStatus:
             error=latest.error,
             login_refused=login_refused,
             twin_ips=twins,
+            in_maintenance=in_maintenance,
             wanted=wanted,
         )
 

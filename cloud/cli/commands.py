@@ -11,8 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
+from cloud.cli.audit import audit
 from cloud.cli.records import agents, enroll_code, farms, keys, workspaces
 from cloud.cli.rigs import rigs
+from cloud.cli.status import status
 from cloud.cli.terminal import AsJson, Commands, Data, fail, guarded, say
 
 app = typer.Typer(
@@ -28,6 +30,8 @@ app.add_typer(keys, name="key")
 app.add_typer(agents, name="agent")
 app.add_typer(rigs, name="rig")
 app.command("enroll-code")(enroll_code)
+app.command("status")(status)
+app.command("audit")(audit)
 
 
 def _version(wanted: bool) -> None:

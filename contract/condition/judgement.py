@@ -71,7 +71,7 @@ class MinerLook(msgspec.Struct, frozen=True, kw_only=True):
 
 class WantedPools(msgspec.Struct, frozen=True):
     """The pools a miner should hash to, any of them, and why, as the words before their name:
-    "97 % of the others hash to".
+    "97 % of all hash to".
     """
 
     pools: tuple[str, ...]
@@ -232,7 +232,7 @@ def usual_pools(counts: Mapping[tuple[str, str], int]) -> dict[str, WantedPools]
         totals[algorithm] = totals.get(algorithm, 0) + count
     return {
         algorithm: WantedPools(
-            (pool,), f"{count / totals[algorithm]:.0%} of the others hash to".replace("%", " %")
+            (pool,), f"{count / totals[algorithm]:.0%} of all hash to".replace("%", " %")
         )
         for (algorithm, pool), count in counts.items()
         if count >= _USUAL_SHARE * totals[algorithm]

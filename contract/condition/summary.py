@@ -4,7 +4,6 @@ expected, the worst of them, and what those have in common. Pure; memory does no
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from typing import Final, Generic, TypeVar
 
@@ -16,7 +15,8 @@ from contract.miner import Algorithm
 
 WORST: Final = 10
 _TERA: Final = 1e12
-KeyT = TypeVar("KeyT")
+_KEPT: Final = 20 * WORST  # before those that are not among the worst are dropped
+KeyT = TypeVar("KeyT", int, str, tuple[int, str])
 
 
 class RateTotals(msgspec.Struct, kw_only=True):
@@ -52,7 +52,7 @@ class PowerTotals(msgspec.Struct, kw_only=True):
 
 
 class Summary(Generic[KeyT]):
-    """Miners are added one by one, each under a key of the caller's."""
+    """Miners are added one by one, each under a key of the caller's; among equals the smaller key comes first."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -62,12 +62,12 @@ class Summary(Generic[KeyT]):
         self.power = PowerTotals()
         self._rates: dict[str, RateTotals] = {}
         self._causes = Causes()
-        self._worst: list[tuple[float, int, KeyT]] = []  # a heap, the best of them first
+        self._worst: list[tuple[float, KeyT]] = []  # the less its weight, the worse
 
     def add(
         self, key: KeyT, condition: MinerCondition, place: MinerPlace, kind_of_rate: str
     ) -> None:
-        """One miner. Those added first come first among equals."""
+        """One miner."""
         self.total += 1
         self.states[condition.state] += 1
         if condition.state is MinerState.MAINTENANCE or condition.state is MinerState.UNSEEN:
@@ -79,16 +79,14 @@ class Summary(Generic[KeyT]):
         if troubles:
             self.wrong += 1
             self.troubles.update(troubles)
-            each = (condition.weight, -self.total, key)
-            if len(self._worst) < WORST:
-                heapq.heappush(self._worst, each)
-            elif each > self._worst[0]:
-                heapq.heapreplace(self._worst, each)
+            self._worst.append((-condition.weight, key))
+            if len(self._worst) > _KEPT:
+                self._worst = sorted(self._worst)[:WORST]
 
     @property
     def worst(self) -> list[KeyT]:
         """At most WORST of those with a trouble, the worst first."""
-        return [key for *_, key in sorted(self._worst, key=lambda each: each[:2], reverse=True)]
+        return [key for _, key in sorted(self._worst)[:WORST]]
 
     @property
     def rates(self) -> list[RateTotals]:

@@ -87,6 +87,14 @@ async def matching(
     return list(await connection.scalars(order))
 
 
+async def matching_and_fresh(
+    connection: AsyncConnection, farm_id: str, wanted: MinerQuery, now: datetime
+) -> tuple[Condition, Condition]:
+    """For queries of others: whether a miner matches, and whether it was looked at lately."""
+    where = await _where(connection, farm_id, wanted, now)
+    return where, _is(await _fresh(connection, farm_id, now))
+
+
 async def by_ids(
     connection: AsyncConnection, farm_id: str, ids: Collection[str]
 ) -> dict[str, ListedMiner]:

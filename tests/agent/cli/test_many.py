@@ -133,6 +133,29 @@ async def test_a_file_names_the_miners_and_who_is_meant_there(mixed: Farm, tmp_p
     assert "line 2: '=cmd' begins like a formula" in refused.document["error"]["message"]
 
 
+async def test_who_is_in_maintenance_or_has_no_such_mode_is_left_out(
+    mixed: Farm, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[state]\ndir = 'state'\n")
+    (tmp_path / "state").mkdir()
+    inventory = Inventory(tmp_path / "state" / "inventory.db")
+    await inventory.open()
+    inventory.keep_maintained(frozenset({mixed.miners[1].mac}))
+    await inventory.close()
+    asleep = ("--params", '{"mode": "sleep"}', "--config", config, *ports(mixed), "--json")
+    ran = await miner_agent("act", span(mixed, more=0), TaskName.POWER_MODE, "--dry-run", *asleep)
+    assert ran.document["number"] == 2
+    reasons = {each["addresses"][0]: each["why"] for each in ran.document["left_out"]}
+    assert reasons[mixed.miners[1].ip] == "it is in maintenance"
+    assert reasons[mixed.miners[2].ip] == "it has no mode sleep; its modes: low, normal, high"
+    allowed = '{"action": "on", "allow_maintenance": true}'
+    ran = await miner_agent(
+        "act", mixed.miners[1].ip, TaskName.LIGHT, "--params", allowed, "--expect", "1", *asleep[2:]
+    )
+    assert ran.code == 0, ran.err
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

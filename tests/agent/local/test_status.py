@@ -181,12 +181,14 @@ async def test_thousands_are_told_of_at_once_and_in_few_words(tmp_path: Path) ->
         if dead:
             at = to_text(clock.now() + timedelta(seconds=1))
             daemon._tell_sinks(MinerReading(at=at, ip=ip, ok=False, error="unreachable"))
+    daemon._path.maintenance.follow(["02:00:00:00:06:D6"])  # one of that subnet
     began = time.perf_counter()
     document = await daemon._status.document()
     took_s = time.perf_counter() - began
     print(f"{number} miners in {took_s * 1000:.0f} ms, {len(json.dumps(document))} bytes")
     assert document["miners"]["total"] == number
-    assert document["miners"]["troubles"]["unreachable"] == 250
+    assert document["miners"]["states"]["maintenance"] == 1
+    assert document["miners"]["troubles"]["unreachable"] == 249
     assert len(document["worst"]) == 10
     assert any("10.0.7.0/24" in each for each in document["causes"])
     assert len(json.dumps(document)) < 16_000

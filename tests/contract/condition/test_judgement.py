@@ -326,10 +326,10 @@ def test_the_pool_in_use_is_the_one_that_counts(pools: tuple[Pool, ...], name: s
 
 def test_a_pool_is_wrong_where_nearly_all_others_hash_elsewhere():
     usual = usual_pools({("sha256", "a/x"): 97, ("sha256", "b/x"): 3, ("scrypt", "b/x"): 5})
-    assert usual["sha256"] == WantedPools(("a/x",), "97 % of the others hash to")
+    assert usual["sha256"] == WantedPools(("a/x",), "97 % of all hash to")
     assert usual["scrypt"].pools == ("b/x",)
     known = facts(wanted=usual["sha256"])
-    assert told(known)["wrong pool"] == "hashes to one.test/farm, 97 % of the others hash to a/x"
+    assert told(known)["wrong pool"] == "hashes to one.test/farm, 97 % of all hash to a/x"
 
 
 def test_a_farm_that_is_divided_has_no_usual_pool():
