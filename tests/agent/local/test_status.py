@@ -117,12 +117,13 @@ async def test_tasks_under_way_are_told_with_what_they_wait_for(tmp_path: Path) 
         ]
         wishes = [asyncio.create_task(ask(tmp_path / "agent.sock", each)) for each in requests]
 
+        tasks: dict[str, Any] = {}
+
         async def most_wait() -> bool:
-            return (await status())["tasks"]["phases"].get("waiting for its turn", 0) > 5
+            tasks.update((await status())["tasks"])
+            return tasks["total"] == 12 and tasks["phases"].get("waiting for its turn", 0) > 5
 
         await until(most_wait)
-        tasks = (await status())["tasks"]
-        assert tasks["total"] == 12
         assert len(tasks["oldest"]) == 10
         first = tasks["oldest"][0]
         assert (first["name"], first["origin"]) == ("miner.system.reboot", "onsite")
