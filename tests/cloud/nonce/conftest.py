@@ -46,6 +46,7 @@ from contract.miner import (
     Slow,
     Static,
 )
+from contract.task import TaskName
 
 TH = 1e12
 
@@ -250,6 +251,18 @@ class Stage:
             return len(rows.all())
 
 
+def add_our_task_names(shape: Any) -> None:
+    """Wherever a task's name may stand, so may those that only this cloud has."""
+    if isinstance(shape, list):
+        for each in shape:
+            add_our_task_names(each)
+    elif isinstance(shape, dict):
+        if TaskName.REBOOT in (shape.get("enum") or ()):
+            shape["enum"] += [TaskName.MINING.value]
+        for each in shape.values():
+            add_our_task_names(each)
+
+
 @pytest.fixture(scope="session")
 def operations() -> Iterator[dict[str, Any] | None]:
     folder = Path(os.environ.get("MINER_AGENT_PROTOCOLS", "../shared/protocols"))
@@ -259,6 +272,7 @@ def operations() -> Iterator[dict[str, Any] | None]:
         meta = published["CreateTaskBatch"]["output"]["properties"]["meta"]
         reason = meta["properties"]["skipped"]["items"]["properties"]["reason"]
         reason["enum"] += ["auth_failed", "agent_offline"]  # ours
+        add_our_task_names(published)
         yield published
         return
     assert os.environ.get("MINER_AGENT_REQUIRE_ALL") != "1", f"{path} is missing"
