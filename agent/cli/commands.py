@@ -22,7 +22,7 @@ from agent.config.miners import LOOPBACK_RANGE, PRIVATE_RANGES
 from agent.host.logs import set_up
 from agent.local.socket import LocalRefusedError, LocalReply, LocalRequest, NoDaemonError, calling
 from agent.miners.credentials import CredentialBook, CredentialRule, from_config
-from agent.miners.inventory import Inventory, known_miners
+from agent.miners.inventory import Inventory, awake_modes, known_miners
 from agent.miners.site import Site, open_site
 from agent.ports import CloudError, ScanSummary
 from agent.scan.scanner import FarmScanner
@@ -384,8 +384,11 @@ async def _straight(
     clock, host = SystemClock(), request.host or ""
     site = reach.site((host,) if host else ())
     # Whom the daemon met elsewhere may show the MAC of the one at this address.
-    known = await asyncio.to_thread(known_miners, reach.config.state.dir / "inventory.db")
-    site.inventory.learn(known, clock.now())
+    path = reach.config.state.dir / "inventory.db"
+    known = await asyncio.to_thread(known_miners, path)
+    # How it ran before it was switched off, the daemon may know as well.
+    modes = await asyncio.to_thread(awake_modes, path)
+    site.inventory.learn(known, modes, clock.now())
     site.fleet.restore()
     scanner = FarmScanner(site.fleet, site.territory, reach.config.scan, site.scan_ports, clock)
     order: LocalOrder | None = None
