@@ -56,7 +56,7 @@ async def look(miner: Whatsminer) -> WhatsminerDraw:
     """What it tells now. Raises as the reads of `WhatsminerRpc` and `Api3`; a process that is down is no error."""
     now = await (_look_4433(miner) if miner.is_v3 else _look_4028(miner))
     if now.is_default and now.percent in {None, FULL} and now.limit_w is not None:
-        miner.rated_w = now.limit_w
+        miner.rated_w = max(now.limit_w, miner.rated_w or 0.0)  # in another mode it may be lower
     return now
 
 

@@ -29,6 +29,8 @@ WATTS: Final = Proof("power_limit", "measured watts at full rate", Strength.STAT
 # Firmware of 2022 to 2024 takes a percentage within seconds, and does not tell it.
 WATTS_ALONE: Final = Proof("power_limit", "changed watts", Strength.STATE, 5.0, 300.0)
 
+DREW_NOTE: Final = "drew_w"  # before the first order of a percentage that is not told
+
 _OVER: Final = {"watts": 1.05, "percent": 1.10}  # how exactly it is kept; a percentage is not
 _CHANGE: Final = 0.05  # what it draws wavers by less
 _IN_FORCE_OVER: Final = 1.02
@@ -299,7 +301,11 @@ async def _by_watts_too(watch: _Watch) -> Evidence:
 
 async def _by_watts_alone(watch: _Watch) -> Evidence:
     """It does not tell its percentage: what it draws must have changed, and be no more than it is to."""
-    data, was_w = watch.plan.data, watch.plan.before["power_w"]
+    data = watch.plan.data
+    if DREW_NOTE not in watch.permit.notes:
+        # Planned again after a crash, it may be seen as the first order left it.
+        await watch.permit.note(DREW_NOTE, watch.plan.before["power_w"])
+    was_w = watch.permit.notes[DREW_NOTE]
 
     def is_changed(now: WhatsminerDraw) -> bool:
         power_w = now.full_power_w

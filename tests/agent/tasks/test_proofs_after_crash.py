@@ -113,6 +113,23 @@ async def test_a_power_limit_is_proven_after_a_crash_as_before_one(
         assert len(on.ledger("power_limit", phase="received")) == 1
 
 
+async def test_a_percentage_that_is_not_told_is_compared_with_the_watts_before_its_first_order(
+    tmp_path: Path,
+) -> None:
+    async with whatsminer.stage("m50s") as on:
+        at = Site(tmp_path, farm=OneMiner(on))
+        at.start()
+        task = at.task(name=TaskName.POWER_LIMIT, params={"percent": 60})
+        await until(lambda: bool(on.ledger("power_percent")), within_s=800)
+        after = await restarted(at, on, tmp_path)
+        result = (await after.cloud.ended(task, within_s=3600)).result
+        await after.stop()
+        assert result is not None
+        assert (result["outcome"], result["verified"]) == ("done", True)
+        assert len(on.ledger("power_percent", phase="received")) == 2
+        assert on.miner.settings["power_percent"] == 60
+
+
 async def test_what_was_begun_is_looked_at_however_long_the_cloud_is_away(tmp_path: Path) -> None:
     async with whatsminer.stage("m50s") as on:
         farm: Any = OneMiner(on)
