@@ -17,7 +17,7 @@ from agent.host.logs import set_up
 from agent.local.orders import LocalOrder, LocalOrders, alone, left_open
 from agent.local.progress import telling
 from agent.local.socket import LocalRefusedError, LocalReply, LocalRequest, NoDaemonError, calling
-from agent.miners.inventory import known_miners, maintained_miners
+from agent.miners.inventory import awake_modes, known_miners, maintained_miners
 from agent.miners.site import Site
 from agent.scan.scanner import FarmScanner
 from contract.clock import Clock, SystemClock
@@ -201,7 +201,10 @@ async def opened(reach: Reach, ranges: tuple[str, ...], clock: Clock) -> Site:
     """
     site = reach.site(ranges)
     kept = reach.config.state.dir / "inventory.db"
-    site.inventory.learn(await asyncio.to_thread(known_miners, kept), clock.now())
+    known = await asyncio.to_thread(known_miners, kept)
+    # How it ran before it was switched off, the daemon may know as well.
+    modes = await asyncio.to_thread(awake_modes, kept)
+    site.inventory.learn(known, modes, clock.now())
     site.inventory.keep_maintained(await asyncio.to_thread(maintained_miners, kept))
     site.fleet.restore()
     return site

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 
 from agent.cli.targets import one_address
 from contract.miner import Identity, normalize_mac
+from contract.sheets import FORMULA, SheetError, sheet_rows
 
 ROWS_MAX: Final = 65_536
 BYTES_MAX: Final = 16 * 2**20
@@ -21,16 +20,8 @@ NAMES_MAX: Final = 256  # names of hosts, each of which is looked up
 # What a column may be called, the one that says most surely which miner is meant first.
 ADDRESS_COLUMNS: Final = ("ip", "address", "host")
 COLUMNS: Final = (*ADDRESS_COLUMNS, "mac", "serial")
-_DELIMITERS: Final = (
-    ",;\t"  # the second of spreadsheets in some languages, the third of what is pasted
-)
-_FORMULA: Final = ("=", "+", "-", "@")
 _FAULTS_SHOWN: Final = 10
 _CELL_SHOWN: Final = 60
-
-
-class SheetError(ValueError):
-    """The file cannot be taken as it is: nothing of it is. The message names the lines."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -53,14 +44,20 @@ def read_sheet(name: str, known: Mapping[str, Identity]) -> Sheet:
     address. Raises SheetError.
     """
     try:
-        return parse_sheet(_bytes_of(name), known)
+        if name == "-":
+            return parse_sheet(sys.stdin.buffer, known)
+        with Path(name).open("rb") as file:
+            return parse_sheet(file, known)
     except SheetError as error:
         raise SheetError(f"--csv {name}: {error}") from None
+    except OSError as error:
+        raise SheetError(f"--csv {name}: {(error.strerror or str(error)).lower()}") from None
 
 
-def parse_sheet(data: bytes, known: Mapping[str, Identity]) -> Sheet:
+def parse_sheet(file: IO[bytes], known: Mapping[str, Identity]) -> Sheet:
     """The same for what such a file holds."""
-    cells = list(_rows_in(_text_of(data)))
+    # One row more, which may be a header.
+    cells = list(sheet_rows(file, rows_max=ROWS_MAX + 1, bytes_max=BYTES_MAX))
     if not cells:
         raise SheetError("it holds no rows")
     header = [each.strip().lower() for each in cells[0][1]]
@@ -70,7 +67,7 @@ def parse_sheet(data: bytes, known: Mapping[str, Identity]) -> Sheet:
         if not cells:
             raise SheetError("below its header there are no rows")
     if len(cells) > ROWS_MAX:
-        raise SheetError(f"it has {len(cells)} rows; at most {ROWS_MAX} are taken at once")
+        raise SheetError(f"it has more than {ROWS_MAX:,} rows; take it in parts")
     return _Reader(columns or {"address": 0}, known).read(cells)
 
 
@@ -117,7 +114,7 @@ class _Reader:
         """What stands there; empty where the row is too short."""
         number = self._columns[column]
         cell = cells[number].strip() if number < len(cells) else ""
-        if cell.startswith(_FORMULA):
+        if cell.startswith(FORMULA):
             raise ValueError(f"{_shown(cell)} begins like a formula, which is no {column}")
         return cell
 
@@ -157,40 +154,3 @@ def _mac(cell: str) -> str:
 
 def _shown(cell: str) -> str:
     return ascii(cell[:_CELL_SHOWN])
-
-
-def _bytes_of(name: str) -> bytes:
-    try:
-        if name == "-":
-            return sys.stdin.buffer.read(BYTES_MAX + 1)
-        with Path(name).open("rb") as file:
-            return file.read(BYTES_MAX + 1)
-    except OSError as error:
-        raise SheetError((error.strerror or str(error)).lower()) from None
-
-
-def _text_of(data: bytes) -> str:
-    if len(data) > BYTES_MAX:
-        raise SheetError(
-            f"it is larger than {BYTES_MAX // 2**20} MB; at most {ROWS_MAX} rows are taken"
-        )
-    rows = max(data.count(b"\n"), data.count(b"\r"))
-    if rows > ROWS_MAX + 1:  # a header
-        raise SheetError(f"it has {rows} rows; at most {ROWS_MAX} are taken at once")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise SheetError("it is not text in UTF-8; save it as CSV UTF-8") from None
-
-
-def _rows_in(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that hold anything, each with its last line. Raises SheetError."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(_DELIMITERS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        for cells in reader:
-            if any(each.strip() for each in cells):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise SheetError(f"line {reader.line_num}: it is not CSV ({error})") from None

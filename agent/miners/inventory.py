@@ -84,8 +84,8 @@ class Inventory:
         if self._path is not None:
             refused = set(await self._off_loop(login_refused, self._path))
             self._login_refused = {key for ip in refused if (key := self._by_ip.get(ip))}
-            self._awake_modes = await self._off_loop(self._load_awake_modes)
             self._maintained = await self._off_loop(maintained_miners, self._path)
+            self._awake_modes = await self._off_loop(awake_modes, self._path)
 
     async def close(self) -> None:
         """Write what is left and let go of the file."""
@@ -137,10 +137,13 @@ class Inventory:
         self._dirty.add(key)
         return record, old is None and provisional is None and not is_second
 
-    def learn(self, known: Mapping[str, Identity], at: datetime) -> None:
-        """Take over who is at which address, as `known_miners` gives it."""
+    def learn(
+        self, known: Mapping[str, Identity], modes: Mapping[str, AwakeMode], at: datetime
+    ) -> None:
+        """Take over who is at which address and how they hash, as `known_miners` and `awake_modes` give it."""
         for ip, identity in known.items():
             self.seen(ip, identity, at, has_twin=True)
+        self._awake_modes |= modes
 
     def forget(self, key: str) -> None:
         """Drop one record."""
@@ -278,20 +281,6 @@ class Inventory:
             for key, ip, miner_id, identity, first, last in rows
         ]
 
-    def _load_awake_modes(self) -> dict[str, AwakeMode]:
-        if self._db is None:
-            return {}
-        try:
-            rows = self._db.execute("SELECT key, mode, seen_at FROM awake_modes").fetchall()
-            return {
-                key: AwakeMode(mode=mode, seen_at=from_text(at))
-                for key, word, at in rows
-                if (mode := awake_mode_of(word)) is not None
-            }
-        except (sqlite3.Error, ValueError) as error:
-            log.warning("inventory.awake_modes_lost", path=str(self._path), error=str(error))
-            return {}
-
     def _save(
         self,
         rows: list[tuple[object, ...]],
@@ -354,6 +343,19 @@ def maintained_miners(path: Path) -> frozenset[str]:
             return frozenset(str(key) for (key,) in db.execute("SELECT key FROM maintained"))
     except sqlite3.Error:
         return frozenset()
+
+
+def awake_modes(path: Path) -> dict[str, AwakeMode]:
+    """In which mode each miner hashes when it hashes, by key, by the same file."""
+    try:
+        with _reading(path) as db:
+            return {
+                str(key): AwakeMode(mode=mode, seen_at=from_text(at))
+                for key, word, at in db.execute("SELECT key, mode, seen_at FROM awake_modes")
+                if (mode := awake_mode_of(word)) is not None
+            }
+    except (sqlite3.Error, ValueError):
+        return {}
 
 
 def file_trouble(path: Path) -> str | None:

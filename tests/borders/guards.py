@@ -671,14 +671,14 @@ def _by_hand() -> Iterator[Guard]:
     yield Guard(
         "a formula in a file is no address",
         "agent/cli/sheet.py",
-        "if cell.startswith(_FORMULA):",
+        "if cell.startswith(FORMULA):",
         "if False:",
         f"{sheet}what_is_no_address_is_refused_with_its_line_and_all_else_with_it",
     )
     yield Guard(
         "a file has so many rows and no more",
-        "agent/cli/sheet.py",
-        "if len(cells) > ROWS_MAX:",
+        "contract/sheets.py",
+        "if found > rows_max:",
         "if False:",
         f"{sheet}a_million_rows_end_at_once",
     )

@@ -49,6 +49,8 @@ async def test_every_task_is_carried_out_and_its_proof_agrees_with_the_ledger(
 
         await on.check_pools()
         await on.check_mode("low")
+        await on.check_switch()
+        assert on.miner.mode == "low"
 
         await on.miner.clock.sleep(300)
         await on.check_reboot("uptime_s")
@@ -64,6 +66,7 @@ async def test_on_legacy_firmware_every_change_is_refused_with_the_way_out(
         for name, params in (
             (TaskName.LIGHT, {"action": "on"}),
             (TaskName.POWER_MODE, {"mode": "low"}),
+            (TaskName.MINING, {"action": "off"}),
             (TaskName.POOLS, {"pools": POOLS}),
             (TaskName.REBOOT, {"force": True}),
             (TaskName.LOG, None),

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from agent.cli.sheet import BYTES_MAX, ROWS_MAX, Row, SheetError, parse_sheet, read_sheet
+from agent.cli.sheet import BYTES_MAX, ROWS_MAX, Row, parse_sheet, read_sheet
 from contract.miner import Identity, Make
+from contract.sheets import SheetError
 
 MAC, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02"
 KNOWN = {
@@ -20,7 +21,7 @@ KNOWN = {
 
 def addresses(text: str | bytes) -> list[str]:
     data = text if isinstance(text, bytes) else text.encode()
-    return [row.address for row in parse_sheet(data, KNOWN).rows]
+    return [row.address for row in parse_sheet(io.BytesIO(data), KNOWN).rows]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,9 @@ def test_the_column_of_its_header_is_taken_else_the_first(text: str, found: list
 
 
 def test_an_address_is_taken_once_and_a_mac_beside_it_says_who_is_meant() -> None:
-    sheet = parse_sheet(f"ip,mac\n10.0.0.7,{MAC}\n10.0.0.8,\n10.0.0.7,{MAC}\n".encode(), {})
+    sheet = parse_sheet(
+        io.BytesIO(f"ip,mac\n10.0.0.7,{MAC}\n10.0.0.8,\n10.0.0.7,{MAC}\n".encode()), {}
+    )
     assert sheet.rows == (Row(2, "10.0.0.7", MAC), Row(3, "10.0.0.8"))
     assert sheet.duplicates == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,28 @@ async def test_how_a_miner_ran_before_is_remembered_through_a_restart(tmp_path: 
             ]
             assert modes == ["3", "1", "3"]
             await until(lambda: agent.monitor._newest[first.mac].mode is PowerMode.LOW, within_s=40)
+
+
+async def test_what_an_agent_of_before_remembered_of_a_miner_that_is_off_is_not_lost(
+    tmp_path: Path,
+) -> None:
+    async with farm_of("antminer/s21:1") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        (machine,) = [server.add(code, asic="off") for code in codes.values()]
+        config = monitor_config(farm, tmp_path, server.url)
+        first: Any = farm.miners[0]
+        async with agent_on(farm, config) as agent:
+            await until(lambda: first.state == "sleeping", within_s=60)
+            await _quiet(agent)
+        (tmp_path / "inventory.db").unlink()
+        kept = {first.mac: {"at": "2026-01-01T00:00:00.000Z", "off": True, "mode": "low"}}
+        (tmp_path / "rigmonitor.json").write_text(json.dumps(kept))
+        machine.asic = "on"
+        async with agent_on(farm, config) as agent:
+            await until(lambda: first.state == "mining", within_s=60)
+            await _quiet(agent)
+        modes = [entry["after"]["mode"] for entry in farm.ledger.of(action="mode", phase="applied")]
+        assert modes == ["1", "3"]
 
 
 async def test_a_crash_between_the_intent_and_the_proof_leaves_one_transition(

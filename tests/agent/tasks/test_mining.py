@@ -308,6 +308,7 @@ async def test_a_crash_between_order_and_proof_switches_once_and_into_the_same_m
             seen = len(done_to(farm, device))
             task = agent.order(device, params)
             await until(lambda: len(done_to(farm, device)) > seen, within_s=600)
+        await asyncio.sleep(3.0 / PACE)  # no process is back within the second that an order takes
         async with agent_on(farm, tmp_path, cloud=cloud) as agent:
             result = await agent.result(task)
             assert (result["outcome"], result["verified"]) == ("done", True), result

@@ -128,6 +128,99 @@ async def test_a_power_limit_is_as_wished_only_by_a_reading_that_still_tells(
     assert made["meta"]["skipped"] == []
 
 
+# --- mining off and on ---------------------------------------------------------------------------
+
+SLEEPS, AWAKE = PowerMode.SLEEP, PowerMode.NORMAL
+STILL, HASHING = Moving(hashrate_hs=0.0), Moving(hashrate_hs=1e14)
+WHATS = {"make": Make.WHATSMINER, "modes": ("low", "normal", "high")}
+
+
+@pytest.mark.parametrize(
+    ("who", "running", "stored", "moving", "off", "on"),
+    [
+        ({}, SLEEPS, SLEEPS, STILL, True, False),
+        ({}, SLEEPS, None, STILL, True, False),
+        ({}, AWAKE, AWAKE, HASHING, False, True),
+        ({}, None, AWAKE, HASHING, False, True),  # firmware that tells no running mode
+        ({}, None, None, HASHING, False, True),
+        ({}, SLEEPS, AWAKE, STILL, False, False),  # it wakes
+        ({}, AWAKE, SLEEPS, HASHING, False, False),  # it falls asleep, or does not obey
+        ({}, None, SLEEPS, STILL, False, False),  # stored, and nothing says that it sleeps
+        ({}, SLEEPS, SLEEPS, HASHING, False, False),  # an average still falls
+        ({}, SLEEPS, SLEEPS, Moving(), False, False),
+        ({}, AWAKE, AWAKE, STILL, False, False),  # no pool, or it has just begun
+        ({}, AWAKE, AWAKE, Moving(), False, False),
+        ({}, AWAKE, AWAKE, Moving(hashrate_doubt="its boards say otherwise"), False, True),
+        (WHATS, SLEEPS, AWAKE, STILL, True, False),  # switched off, beside its mode
+        (WHATS, SLEEPS, AWAKE, Moving(), True, False),
+        (WHATS, SLEEPS, AWAKE, HASHING, False, False),
+        (WHATS, AWAKE, AWAKE, HASHING, False, True),
+        (WHATS, AWAKE, AWAKE, Moving(), False, False),  # its process is down
+    ],
+)
+async def test_mining_is_as_wished_only_where_that_is_read(
+    stage: Any,
+    readings: Any,
+    who: dict[str, Any],
+    running: PowerMode | None,
+    stored: PowerMode | None,
+    moving: Moving,
+    off: bool,
+    on: bool,
+) -> None:
+    slow = Slow(mode=running, mode_configured=stored)
+    static = Static(make=who.get("make", Make.ANTMINER), mac="02:00:00:00:00:07")
+    seen = readings.healthy(
+        7,
+        static=static,
+        modes=who.get("modes", ("sleep", "low", "normal")),
+        slow=slow,
+        moving=moving,
+    )
+    await stage.look_at(seen)
+    for action, is_so in (("off", off), ("on", on)):
+        made = await stage.create("miner.mining.update", 7, params={"action": action})
+        reasons = [each["reason"] for each in made["meta"]["skipped"]]
+        assert reasons == (["no_change"] if is_so else []), action
+        for each in made["data"]:  # a task of that kind that is open would hide the next answer
+            url = f"{stage.at_farm}/tasks/batches/{each['batch_id']}/cancel"
+            await stage.ask("POST", url)
+        stage.clock.forward(1)
+        await stage.look_at(seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("miner.mining.update", {"action": "on"}),
+        ("miner.power_mode.update", {"mode": "low"}),
+        ("miner.system.reboot", {"force": True}),
+        ("miner.firmware.update", {"firmware_url": "https://files.example.com/a.bmu"}),
+    ],
+)
+async def test_a_task_under_way_that_may_begin_mining_again_leaves_no_miner_skipped_as_off(
+    stage: Any, readings: Any, name: str, params: dict[str, Any]
+) -> None:
+    stage.clock.forward(1)
+    asleep = Slow(mode=SLEEPS, mode_configured=SLEEPS)
+    await stage.look_at(readings.healthy(1, slow=asleep, moving=STILL))
+    assert await skips(stage, "miner.mining.update", 1, params={"action": "off"}) == [
+        ("no_change", "Task skipped: miner already in requested state")
+    ]
+    await stage.create(name, 1, params=params)
+    assert await skips(stage, "miner.mining.update", 1, params={"action": "off"}) == []
+    # and the other way round
+    await stage.look_at(readings.healthy(2, slow=asleep, moving=STILL))
+    await stage.create("miner.mining.update", 2, params={"action": "on"})
+    assert await skips(stage, "miner.power_mode.update", 2, params={"mode": "sleep"}) == []
+
+
+async def test_an_old_look_says_nothing_of_mining(stage: Any) -> None:
+    assert await skips(stage, "miner.mining.update", 1, params={"action": "on"}) != []
+    stage.clock.forward(61)
+    assert await skips(stage, "miner.mining.update", 1, params={"action": "on"}) == []
+
+
 # --- the light -----------------------------------------------------------------------------------
 
 
@@ -333,17 +426,6 @@ async def test_where_no_miner_is_known_one_that_refuses_the_login_has_its_own_re
     assert now[own]["unstable_reason"] == "no_mac"
     assert now[own]["health_status"] == "auth_failed"
     assert first not in now or now[first]["health_status"] is None
-
-
-async def test_who_gives_an_address_for_an_id_is_told_so(stage: Any) -> None:
-    ids = ["10.0.0.1", "02:00:00:00:00:01", "no-such-id"]
-    made = await stage.create("miner.log.get", miner_ids=ids)
-    [skip] = made["meta"]["skipped"]
-    assert (skip["reason"], skip["miner_ids"]) == ("miner_not_found", ids)
-    assert skip["message"] == (
-        "Task skipped: miner not found or not accessible; its id is wanted, as miner/latest tells it, "
-        "not its address (2); miner not found or not accessible (1)"
-    )
 
 
 # --- tasks for agents ----------------------------------------------------------------------------
