@@ -260,10 +260,10 @@ def run_scan(reach: Reach, ranges: tuple[str, ...], *, quiet: bool) -> Ended:
         words = (
             f"{error}: {view.total - so_far.addresses} of {view.total} addresses were not looked at"
         )
-        document = {"ok": False, **msgspec.to_builtins(so_far), "denied": denied}
+        document = {"ok": False, **_told(so_far, reach), "denied": denied}
         document["problem"] = {"message": words}
         return error.exit_code, document, f"{view.table(so_far, denied)}\n{words}"
-    document = {"ok": True, **msgspec.to_builtins(summary), "denied": denied}
+    document = {"ok": True, **_told(summary, reach), "denied": denied}
     return DONE, document, view.table(summary, denied)
 
 
@@ -330,6 +330,11 @@ def failure(
     if isinstance(problem, MinerError):
         error["code"] = problem.code.value
     return code, {"ok": False, "error": error}, text
+
+
+def _told(summary: ScanSummary, reach: Reach) -> dict[str, Any]:
+    notes = [reach.in_words(each) for each in summary.notes]
+    return {**msgspec.to_builtins(summary), "notes": notes}
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> BaseException:

@@ -135,7 +135,10 @@ class LocalServer:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            request = msgspec.json.decode(await reader.readline(), type=LocalRequest)
+            line = await reader.readline()
+            if not line:
+                return  # they only wanted to know whether anybody is here
+            request = msgspec.json.decode(line, type=LocalRequest)
         except (ValueError, RecursionError) as error:  # too long, or not a request
             await _say(writer, LocalReply(refused=f"not a request: {error}"))
             return
