@@ -12,6 +12,7 @@ from aiohttp import web
 
 from cloud.context import CLOCK, SESSIONS, STORE
 from cloud.http.auth import WORKSPACE_ID
+from cloud.http.rights import needs
 from cloud.nonce.answers import one, time_or_none
 from cloud.nonce.counts import StatsCounts
 from cloud.nonce.miners import query_of, run_status
@@ -58,6 +59,7 @@ from contract.nonce.status import (
     WrongMinerItem,
 )
 from contract.nonce.times import nonce_time
+from contract.roles import Role
 
 _AGENTS_MAX: Final = 1000
 _FAILED_WITHIN: Final = timedelta(hours=24)
@@ -66,6 +68,7 @@ _STATES: Final = {state.value: state for state in MinerState}
 _Key = tuple[int, str]  # address as a number, id
 
 
+@needs(Role.VIEWER)
 @takes()
 async def miner_stats(request: web.Request) -> web.Response:
     """GET F/miners/stats (path ours)."""
@@ -80,12 +83,14 @@ async def miner_stats(request: web.Request) -> web.Response:
     return one(found.item())
 
 
+@needs(Role.VIEWER)
 @takes()
 async def farm_status(request: web.Request) -> web.Response:
     """GET F/status (ours): of all miners of the farm."""
     return await _status(request, MinerQuery())
 
 
+@needs(Role.VIEWER)
 @takes()
 async def status_of_some(request: web.Request) -> web.Response:
     """POST F/status (ours): of those that the filters of a search find."""

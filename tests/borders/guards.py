@@ -208,9 +208,9 @@ def _rights() -> Iterator[Guard]:
     test = "tests/cloud/test_roles.py::test_"
     yield Guard(
         "what nobody declared is for managers",
-        "contract/roles.py",
-        "ENDPOINTS.get((method, path), Role.MANAGER)",
-        "ENDPOINTS.get((method, path), Role.VIEWER)",
+        "cloud/http/rights.py",
+        "declared(handler) or Role.MANAGER",
+        "declared(handler) or Role.VIEWER",
         f"{test}what_nobody_declared_is_for_managers",
     )
     yield Guard(
