@@ -21,6 +21,8 @@ URL = "https://files.example.com/a.bmu"
 PARAMS: dict[TaskName, dict[str, Any]] = {
     TaskName.LIGHT: {"action": "on"},
     TaskName.POWER_MODE: {"mode": "sleep"},
+    TaskName.MINING: {"action": "off"},
+    TaskName.POWER_LIMIT: {"percent": 90},
     TaskName.POOLS: {"pools": [POOL]},
     TaskName.POOL_LOCK: {"action": "lock", "url": URL},
     TaskName.FIRMWARE: {"firmware_url": URL},
