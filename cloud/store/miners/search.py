@@ -87,12 +87,17 @@ async def matching(
     return list(await connection.scalars(order))
 
 
-async def matching_and_fresh(
+async def matching_and_run(
     connection: AsyncConnection, farm_id: str, wanted: MinerQuery, now: datetime
-) -> tuple[Condition, Condition]:
-    """For queries of others: whether a miner matches, and whether it was looked at lately."""
-    where = await _where(connection, farm_id, wanted, now)
-    return where, _is(await _fresh(connection, farm_id, now))
+) -> tuple[Condition, sa.ColumnElement[str]]:
+    """For queries of others: whether a miner matches, and its run status: online, offline or stale."""
+    fresh = await _fresh(connection, farm_id, now)
+    run = sa.case(
+        (_holds("online", fresh), "online"), (_holds("offline", fresh), "offline"), else_="stale"
+    )
+    return sa.and_(
+        miners.c.farm_id == farm_id, miners.c.deleted_at.is_(None), *_conditions(wanted, fresh)
+    ), run
 
 
 async def by_ids(

@@ -96,7 +96,7 @@ async def test_what_is_wrong_is_told_in_words_and_ends_with_1(stage: Stage, key_
         "rate     sha256: 3.76 PH/s of 4 PH/s (94 %), 30.31 J/TH",
         "power    114 kW; 38 of 40 tell it",
         "worst    10.0.0.1                  chip 97 degC",
-        "         10.0.0.4                  does not answer for 20 s: no route",
+        "         10.0.0.4                  cannot be read for 20 s: no route",
         "         10.0.0.3                  its login was refused",
         "         10.0.0.40                 hashes to a-very-long-name-of-a-pool.example.",
         "                                   com/somebody, 98 % of all hash to...",
