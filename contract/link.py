@@ -87,7 +87,7 @@ class ClaimRequest(Message, frozen=True, kw_only=True):
 
 
 class MinerRef(Message, frozen=True, kw_only=True):
-    """The miner a task is meant for, as the cloud knows it."""
+    """The miner a task is meant for, as the cloud knows it. `awake_mode`: which it was last seen to hash in."""
 
     id: Word
     mac: Word | None = None
@@ -96,6 +96,7 @@ class MinerRef(Message, frozen=True, kw_only=True):
     make: Word | None = None
     model: Word | None = None
     maintenance: bool = False
+    awake_mode: Word | None = None
 
 
 class ClaimedTask(Message, frozen=True, kw_only=True):

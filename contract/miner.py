@@ -52,6 +52,12 @@ class PowerMode(StrEnum):
     HIGH = "high"
 
 
+def awake_mode_of(word: object) -> PowerMode | None:
+    """A mode to hash in, out of a word that came from elsewhere; `None` for sleep and for what is no mode."""
+    awake = (PowerMode.LOW, PowerMode.NORMAL, PowerMode.HIGH)
+    return next((mode for mode in awake if mode.value == word), None)
+
+
 class Algorithm(StrEnum):
     """What is hashed. Equihash rates are solutions per second, all others hashes per second."""
 
@@ -215,6 +221,14 @@ class Slow(Frozen, frozen=True, kw_only=True):
     # Of a meter that is asked with these facts only: it stands for the looks between, as long as the miner hashes.
     metered_power_w: float | None = None
     faults: tuple[MinerFault, ...] = ()
+
+    @property
+    def awake_mode(self) -> PowerMode | None:
+        """The mode it hashes in when it hashes. `None` while it sleeps or is switched off, while it goes from one mode
+        to another, and where it does not tell.
+        """
+        told = {each for each in (self.mode, self.mode_configured) if each is not None}
+        return told.pop() if len(told) == 1 and PowerMode.SLEEP not in told else None
 
 
 class Static(Frozen, frozen=True, kw_only=True):

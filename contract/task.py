@@ -1,6 +1,6 @@
-"""The fifteen tasks: their names, what kind each is, who carries it out, and what its parameters may be.
+"""The sixteen tasks: their names, what kind each is, who carries it out, and what its parameters may be.
 
-Names, parameters and aliases are those of the Nonce private API; kinds and limits are ours.
+Names, parameters and aliases are those of the Nonce private API; kinds, limits and `miner.mining.update` are ours.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class TaskName(StrEnum):
     LOG = "miner.log.get"
     LIGHT = "miner.light.update"
     POWER_MODE = "miner.power_mode.update"
+    MINING = "miner.mining.update"  # ours: off and on for every make
     POOLS = "miner.pool.update"
     POOL_LOCK = "miner.pool.lock"
     FIRMWARE = "miner.firmware.update"
@@ -153,6 +154,12 @@ class PowerModeParams(MinerParams):
     mode: Annotated[str, BeforeValidator(_known_mode)] = Field(
         validation_alias=AliasChoices("mode", "mining_mode")
     )
+
+
+class MiningParams(MinerParams):
+    """Off is whatever stops the hashing of that make. On goes back to the mode that the miner ran in before."""
+
+    action: Literal["off", "on"]
 
 
 class PoolParam(Params):
@@ -298,6 +305,7 @@ def _specs() -> dict[TaskName, TaskSpec]:
     log = Usage("nothing; it brings the miner's log as a file")
     light = Usage('action: "on" or "off"', '{"action": "on"}')
     mode = Usage("mode: sleep, low, normal, high, or a preset the miner lists", '{"mode": "sleep"}')
+    mining = Usage('action: "off" or "on", in the mode there was before', '{"action": "off"}')
     pools = Usage(
         "pools: one to three of url, user, password",
         '{"pools": [{"url": "stratum+tcp://pool.example.com:3333", "user": "farm.1"}]}',
@@ -314,6 +322,7 @@ def _specs() -> dict[TaskName, TaskSpec]:
         (TaskName.LOG, look, LogParams, 300, True, log),
         (TaskName.LIGHT, setting, LightParams, 60, True, light),
         (TaskName.POWER_MODE, setting, PowerModeParams, 1200, True, mode),
+        (TaskName.MINING, setting, MiningParams, 1200, True, mining),
         (TaskName.POOLS, setting, PoolsParams, 300, True, pools),
         (TaskName.POOL_LOCK, setting, PoolLockParams, 300, True, None),
         (TaskName.FIRMWARE, once, FirmwareParams, 3600, True, firmware),

@@ -283,6 +283,15 @@ def doctor(
 @app.command()
 def demo(
     miners: Annotated[int, typer.Option(min=6, max=200, help="How many simulated miners.")] = 12,
+    farm: Annotated[
+        int | None,
+        typer.Option(
+            "--farm",
+            min=30,
+            max=2000,
+            help="Play nothing: leave a mixed farm of so many miners to you, troubles and all.",
+        ),
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="End after the table.")] = False,
     time_scale: Annotated[
         float, typer.Option(min=1, max=10_000, help="How much faster the simulated miners live.")
@@ -302,7 +311,9 @@ def demo(
             as_json,
         )
     try:
-        code = play(miners=miners, once=once, as_json=as_json, time_scale=time_scale, keep=keep)
+        code = play(
+            miners=miners, farm=farm, once=once, as_json=as_json, time_scale=time_scale, keep=keep
+        )
     except DemoUnavailableError as error:
         _fail(str(error), as_json)
     raise typer.Exit(code)

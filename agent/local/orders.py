@@ -21,7 +21,7 @@ from agent.local.socket import Known, LocalRefusedError, LocalRequest
 from agent.miners.fleet import Fleet
 from agent.miners.site import Site
 from agent.ports import Downloader, Scanner
-from agent.tasks.actions import ACTIONS, ChangeAction, FirmwareAction
+from agent.tasks.actions import ACTIONS, ChangeAction, FirmwareAction, change_of
 from agent.tasks.active import ActiveTask
 from agent.tasks.path import TaskPath, ended, result_of
 from contract.clock import Clock, from_text, to_text
@@ -36,7 +36,7 @@ from contract.link import (
 )
 from contract.outcome import Outcome
 from contract.task import SPECS, Kind, TaskName
-from drivers.base import LogFile
+from drivers.base import Change, FirmwareUpdate, LogFile
 from drivers.watch import ORDER_NOTE
 
 ORIGIN: Final = "onsite"
@@ -116,10 +116,14 @@ class LocalOrder:
         driver = None if host is None else self._fleet.at(host)
         if driver is None or driver.capabilities is None or order is None:
             return None
-        action = ACTIONS.get(task.record.name)
-        if not isinstance(action, ChangeAction | FirmwareAction):
-            return None
-        change = str(action.kind.__struct_config__.tag)
+        match ACTIONS.get(task.record.name):
+            case ChangeAction():
+                kind: type[Change] = type(change_of(task.record, task.params))
+            case FirmwareAction():
+                kind = FirmwareUpdate
+            case _:
+                return None
+        change = str(kind.__struct_config__.tag)
         windows_s = [each.latest_s for each in driver.capabilities.proofs if each.change == change]
         if not windows_s:
             return None

@@ -33,7 +33,7 @@ class Gate:
             raise ExpiredError(
                 "Nobody could begin it during its queue life; nothing was sent. Create it again."
             )
-        if task.record.name in self.policy.rules.forbidden_tasks:
+        if self.policy.rules.forbids(task.record.name):
             raise PolicyRefusedError(
                 f"This site does not allow {task.record.name} (policy.forbidden_tasks)."
             )

@@ -16,7 +16,7 @@ from cloud.http.auth import ACTOR, Actor
 from cloud.http.errors import ApiError
 from cloud.nonce.event_tasks import carry_out
 from cloud.nonce.miners import snapshot_of
-from cloud.nonce.planning import BatchPlan, BatchRequest, plan, skip_agents
+from cloud.nonce.planning import BatchPlan, BatchRequest, plan, same_kind, skip_agents
 from cloud.nonce.tasks import masked_params
 from cloud.store.ids import new_uuid
 from cloud.store.miners import search
@@ -70,7 +70,7 @@ async def create(request: web.Request, farm: FarmRow, order: BatchOrder) -> Crea
         if spec.wants_miner:
             ids = order.request.miner_ids
             known = await search.by_ids(connection, farm.id, ids)
-            recent = await lookup.last_of_kind(connection, farm.id, name, ids)
+            recent = await lookup.last_of_kind(connection, farm.id, same_kind(name), ids)
             planned = plan(order.request, known, recent, now)
             tasks = (
                 [maker.for_agent(row, [each.id for each in agents]) for row in planned.chosen]

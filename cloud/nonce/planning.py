@@ -15,7 +15,7 @@ from cloud.store.miners.search import INTERVAL_DEFAULT_S, ListedMiner
 from cloud.store.tasks.batches import EnrolledAgent
 from cloud.store.tasks.lookup import LastOfKind
 from contract.errors import LOGIN_FIX
-from contract.miner import normalize_mac
+from contract.miner import PowerMode, normalize_mac
 from contract.nonce.batches import Skip, SkipReason
 from contract.nonce.miners import MODES_BY_MAKE
 from contract.task import (
@@ -24,12 +24,23 @@ from contract.task import (
     AssetStatus,
     AssetUpdateParams,
     LightParams,
+    MiningParams,
     Params,
     PowerModeParams,
     TagsParams,
     TaskName,
 )
 
+# Sleep stops mining, and a restart may begin it again.
+_SAME: Final[Mapping[TaskName, tuple[TaskName, ...]]] = {
+    TaskName.POWER_MODE: (TaskName.POWER_MODE, TaskName.MINING),
+    TaskName.MINING: (
+        TaskName.MINING,
+        TaskName.POWER_MODE,
+        TaskName.REBOOT,
+        TaskName.FIRMWARE,
+    ),
+}
 Place = tuple[str | None, int | None]
 _IN_SERVICE: Final = (AssetStatus.ONLINE, AssetStatus.ON_RACK)
 _SKIPPED: Final = "Task skipped: "
@@ -66,7 +77,7 @@ def plan(
     now: datetime,
 ) -> BatchPlan:
     """Sort the miners asked for. `known` are the rows of those the farm has, `recent` their earlier tasks
-    of the same name. Skips are grouped by reason, as published.
+    of the `same_kind`. Skips are grouped by reason, as published.
     """
     chosen: list[ListedMiner] = []
     skipped: dict[SkipReason, dict[str, list[str]]] = {}
@@ -90,6 +101,11 @@ def plan(
             for reason, messages in skipped.items()
         ],
     )
+
+
+def same_kind(name: TaskName) -> tuple[TaskName, ...]:
+    """The names of the tasks that change what this one changes: what was read before one of them ended is old."""
+    return _SAME.get(name, (name,))
 
 
 def _joined(messages: Mapping[str, Sequence[str]]) -> str:
@@ -154,6 +170,16 @@ def _power_mode(
     return "no_change" if _runs_in(row, params.mode) and still_tells else None
 
 
+def _mining(
+    request: BatchRequest, row: ListedMiner, recent: LastOfKind | None, now: datetime
+) -> SkipReason | None:
+    params = request.params
+    assert isinstance(params, MiningParams)
+    is_so = _is_off(row) if params.action == "off" else _is_on(row)
+    still_tells = _is_current(row, row.last_read_at, recent, now)
+    return "no_change" if is_so and still_tells else None
+
+
 def _light(
     request: BatchRequest, row: ListedMiner, recent: LastOfKind | None, now: datetime
 ) -> SkipReason | None:
@@ -185,6 +211,28 @@ def _runs_in(row: ListedMiner, mode: str) -> bool:
     if configured is not None and row.mode is not None and configured != row.mode:
         return False  # on its way from one mode to another
     return mode in (row.mode, row.mode_preset)
+
+
+def _is_off(row: ListedMiner) -> bool:
+    """Whether it shows that it does not hash, and that it is not to. One that has no mode `sleep` is switched off
+    beside the mode it has; any other one shows it by its mode, and its rate has fallen by now.
+    """
+    if row.mode != PowerMode.SLEEP or _hashes(row):
+        return False
+    if PowerMode.SLEEP not in _modes_of(row):
+        return True
+    return _runs_in(row, PowerMode.SLEEP) and row.hashrate_hs == 0
+
+
+def _is_on(row: ListedMiner) -> bool:
+    """Whether it shows that it hashes, and is neither asleep nor about to be."""
+    slow = row.slow or {}
+    return _hashes(row) and PowerMode.SLEEP not in (row.mode, slow.get("mode_configured"))
+
+
+def _hashes(row: ListedMiner) -> bool:
+    moving = row.moving or {}
+    return bool(moving.get("hashrate_hs")) or moving.get("hashrate_doubt") is not None
 
 
 def _is_current(
@@ -225,6 +273,7 @@ def _rack(request: BatchRequest, row: ListedMiner, *_: object) -> SkipReason | N
 
 _CHECKS: Final[dict[TaskName, Callable[..., SkipReason | None]]] = {
     TaskName.POWER_MODE: _power_mode,
+    TaskName.MINING: _mining,
     TaskName.LIGHT: _light,
     TaskName.ASSET_UPDATE: _asset,
     TaskName.TAGS: _tags,

@@ -1,4 +1,4 @@
-"""The fifteen tasks and their parameters."""
+"""The sixteen tasks and their parameters."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ GOOD: list[tuple[TaskName, dict[str, Any] | None, dict[str, Any]]] = [
     (TaskName.POWER_MODE, {"mining_mode": "high"}, {"mode": "high"}),
     (TaskName.POWER_MODE, {"mode": "J/T 17.5, Hashrate ~200TH/s"}, {}),
     (TaskName.POWER_MODE, {"mode": "3250W"}, {"mode": "3250W"}),
+    (TaskName.MINING, {"action": "off"}, {"action": "off"}),
+    (TaskName.MINING, {"action": "on"}, {"action": "on"}),
     (TaskName.POOLS, {"pools": [POOL]}, {}),
     (TaskName.POOLS, {"pools": [{**POOL, "password": ""}] * 3}, {}),
     (TaskName.POOL_LOCK, {"action": "lock", "firmware_url": "http://a/"}, {"url": "http://a/"}),
@@ -68,6 +70,10 @@ BAD: list[tuple[TaskName, Any, str]] = [
     (TaskName.POWER_MODE, {"mode": "turbo"}, "mode"),
     (TaskName.POWER_MODE, {"mode": 1}, "mode"),
     (TaskName.POWER_MODE, {}, "mode"),
+    (TaskName.MINING, {}, "action"),
+    (TaskName.MINING, {"action": "sleep"}, "action"),
+    (TaskName.MINING, {"action": True}, "action"),
+    (TaskName.MINING, {"action": "on", "mode": "low"}, "mode"),
     (TaskName.POOLS, {}, "pools"),
     (TaskName.POOLS, {"pools": []}, "pools"),
     (TaskName.POOLS, {"pools": [POOL] * 4}, "pools"),
@@ -145,7 +151,7 @@ BAD: list[tuple[TaskName, Any, str]] = [
 
 def test_every_name_has_a_spec_under_its_own_name():
     assert set(SPECS) == set(TaskName)
-    assert len(SPECS) == 15
+    assert len(SPECS) == 16
     for name, spec in SPECS.items():
         assert spec.name is name
         assert (spec.limit_s > 0) == spec.by_agent

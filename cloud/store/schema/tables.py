@@ -177,7 +177,7 @@ miners = sa.Table(
     sa.Column("raw", _JSON),  # replies of a model nobody knows yet
     sa.Column("mode", sa.String(32)),  # running power mode, Nonce's word
     sa.Column("mode_preset", sa.Text),
-    sa.Column("awake_mode", sa.String(32)),  # the last mode but sleep that it was seen in
+    sa.Column("awake_mode", sa.String(32)),  # the last mode that it was seen to hash in
     sa.Column("hashrate_hs", sa.Float),
     sa.Column("hashrate_ideal_hs", sa.Float),
     sa.Column("hashrate_24h_hs", sa.Float),  # mean of the looks of the last 24 full or begun hours

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from contract.link import MinerRef
+from contract.miner import PowerMode
 from contract.task import TaskName
 from tests.agent.fake_cloud import NO_CLOUD
 from tests.agent.policies import policy_with
@@ -29,6 +30,12 @@ class OneMiner:
         del ref, max_age_s
         self.asked += 1
         return self.driver
+
+    def awake_mode(self, _ref: MinerRef) -> None:
+        return None
+
+    async def keep_awake_mode(self, _ref: MinerRef, _mode: PowerMode) -> None:
+        pass
 
     def __len__(self) -> int:
         return 1
@@ -67,9 +74,7 @@ async def test_mining_that_does_not_stay_off_is_not_proven_by_a_crash(tmp_path: 
         at.start()
         await at.path.ready()
         wish = asyncio.create_task(
-            at.path.submit_local(
-                TaskName.POWER_MODE, {"mode": "sleep"}, farm.miners[0].ref, "rigmonitor"
-            )
+            at.path.submit_local(TaskName.MINING, {"action": "off"}, farm.miners[0].ref, "onsite")
         )
         await until(lambda: bool(on.ledger("power_off")), within_s=800)
         wish.cancel()

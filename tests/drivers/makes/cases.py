@@ -93,7 +93,6 @@ class MakeCase:
     mode_late_s: float = 30.0
     restart: tuple[str, bool] = ("unknown", False)  # what is said of a mere restart of its process
     whole_image: str = ""  # what evidence calls a file that is for one control board
-    proven_by_mode: frozenset[str] = frozenset()  # changes without a proof of their own
     unproven: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by generation
 
     @property
@@ -160,7 +159,6 @@ MAKES: Final = (
         mode_late_s=100.0,
         seal_error="U001",
         log_fault="logs_swapped",
-        proven_by_mode=frozenset({"suspend", "resume"}),
     ),
     MakeCase(
         stage=Whatsminer,

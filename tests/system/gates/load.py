@@ -18,7 +18,8 @@ AWAY = (aiohttp.ClientError, TimeoutError, ConnectionError)  # what a killed clo
 _WEIGHTS = {
     TaskName.LIGHT: 30,
     TaskName.POOLS: 18,
-    TaskName.POWER_MODE: 12,
+    TaskName.POWER_MODE: 8,
+    TaskName.MINING: 8,
     TaskName.REBOOT: 22,
     TaskName.LOG: 10,
     TaskName.FIRMWARE: 8,
@@ -134,6 +135,8 @@ class Load:
             mode = pick.choice(("sleep", "normal", "normal", "low", "high"))
             able = [each for each in some if mode in _MODES[each.make]]
             return able[:4], {"mode": mode}
+        if name is TaskName.MINING:
+            return some[:4], {"action": pick.choice(("off", "on", "on"))}
         if name is TaskName.REBOOT:
             return some[:5], {"force": pick.random() < 0.9}
         if name is TaskName.LOG:
