@@ -134,6 +134,7 @@ async def _status(request: web.Request, wanted: MinerQuery) -> web.Response:
             power=PowerItem(
                 power=summary.power.power_w,
                 metered=summary.power.metered,
+                compared_power=summary.power.compared_w,
                 expected_power=summary.power.expected_w or None,
             ),
             causes=[
@@ -279,6 +280,7 @@ def _rates(summary: Summary[_Key]) -> list[RateItem]:
             algorithm=rates.kind,
             miners=rates.miners,
             hashrate=rates.hashrate_hs,
+            compared_hashrate=rates.compared_hs,
             expected_hashrate=rates.expected_hs if rates.unknown < rates.miners else None,
             realization=rates.realization,
             unknown=rates.unknown,

@@ -74,7 +74,12 @@ async def test_a_farm_without_miners_is_fine(stage: Stage):
         await connection.execute(tables.miners.update().values(deleted_at=stage.clock.now()))
     found = await status_of(stage)
     assert (found["is_fine"], found["total"], found["rates"], found["causes"]) == (True, 0, [], [])
-    assert found["power"] == {"power": 0.0, "metered": 0, "expected_power": None}
+    assert found["power"] == {
+        "power": 0.0,
+        "metered": 0,
+        "compared_power": 0.0,
+        "expected_power": None,
+    }
     assert (await stats_of(stage))["total"] == 0
 
 
@@ -176,7 +181,9 @@ async def test_rates_of_different_algorithms_are_not_added(stage: Stage):
     assert rates["equihash"]["realization"] == pytest.approx(400 / 420)
     assert rates["unknown (X1)"]["expected_hashrate"] is None
     assert rates["unknown (X1)"]["unknown"] == 1
-    assert found["power"] == {"power": 12_000.0, "metered": 4, "expected_power": 1510.0}
+    assert found["power"] == {
+        "power": 12_000.0, "metered": 4, "compared_power": 0.0, "expected_power": None,
+    }  # fmt: skip
     assert (await stats_of(stage))["theo"] is None
 
 
