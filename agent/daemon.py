@@ -180,6 +180,7 @@ class Daemon:
             stack.push_async_callback(self._link.close)
             await self._site.inventory.open()
             stack.push_async_callback(self._site.inventory.close)
+            self._path.maintenance.follow(self._site.inventory.maintained)
             self._site.fleet.restore()
             stack.push_async_callback(self._buffer.close)
             yield
@@ -208,6 +209,7 @@ class Daemon:
     async def _write_behind(self) -> None:
         while True:
             await self._clock.sleep(_WRITE_BEHIND_S)
+            self._site.inventory.keep_maintained(self._path.maintenance.keys)
             await self._site.inventory.flush()
             # a journal in trouble says so itself, in the notices
             with contextlib.suppress(StorageFullError, TimeoutError):
@@ -230,6 +232,8 @@ class Daemon:
         self._autoscan.follow(tuple(ranges), settings.auto_scan_s)
         self._telemetry.set_interval(settings.poll_interval_s or self._config.telemetry.interval_s)
         self._path.set_read_only(self._config.policy.read_only or bool(settings.read_only))
+        self._path.maintenance.follow(settings.maintenance)
+        self._site.inventory.keep_maintained(self._path.maintenance.keys)
 
     def _beat(self, host: dict[str, Any]) -> Heartbeat:
         return Heartbeat(

@@ -31,7 +31,7 @@ from cloud.link.api import agent_auth
 from cloud.link.files import Files
 from cloud.link.sessions import Sessions
 from cloud.link.wake_ups import WakeUps
-from cloud.nonce import batches, miners, sites, status, tasks
+from cloud.nonce import audit, batches, miners, sites, status, tasks
 from cloud.rigmonitor import machines, operators
 from cloud.rigmonitor.inbox import INBOX, Inbox, inbox_closed
 from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
@@ -58,6 +58,7 @@ _ROUTES: Final = (
     *miners.ROUTES,
     *tasks.ROUTES,
     *batches.ROUTES,
+    *audit.ROUTES,
     *machines.ROUTES,
     *operators.ROUTES,
 )

@@ -1,6 +1,7 @@
-"""The sixteen tasks: their names, what kind each is, who carries it out, and what its parameters may be.
+"""The tasks: their names, what kind each is, who carries it out, and what its parameters may be.
 
-Names, parameters and aliases are those of the Nonce private API; kinds, limits and `miner.mining.update` are ours.
+Names, parameters and aliases are those of the Nonce private API; kinds and limits are ours, and so are off and on, and
+the power limit.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class TaskName(StrEnum):
     LIGHT = "miner.light.update"
     POWER_MODE = "miner.power_mode.update"
     MINING = "miner.mining.update"  # ours: off and on for every make
+    POWER_LIMIT = "miner.power_limit.update"  # ours
     POOLS = "miner.pool.update"
     POOL_LOCK = "miner.pool.lock"
     FIRMWARE = "miner.firmware.update"
@@ -160,6 +162,40 @@ class MiningParams(MinerParams):
     """Off is whatever stops the hashing of that make. On goes back to the mode that the miner ran in before."""
 
     action: Literal["off", "on"]
+
+
+# Of one miner. The largest there are draw half of it: more is a slip of the hand, and less than the least stops one.
+WATTS_LEAST: Final = 100
+WATTS_MOST: Final = 30_000
+
+
+def _watts(value: object) -> object:
+    is_known = value is None or value == "default"
+    if is_known or (type(value) is int and WATTS_LEAST <= value <= WATTS_MOST):
+        return value
+    raise ValueError(
+        f"must be a whole number of watts from {WATTS_LEAST} to {WATTS_MOST}, "
+        'or "default" for the limit that the firmware comes with'
+    )
+
+
+def _percent(value: object) -> object:
+    if value is None or (type(value) is int and 1 <= value <= 100):
+        return value
+    raise ValueError("must be a whole number from 1 to 100; 100 sets none")
+
+
+class PowerLimitParams(MinerParams):
+    """The most it may draw: in watts, or as a percentage of what it draws without one. One of the two."""
+
+    watts: Annotated[int | Literal["default"] | None, BeforeValidator(_watts)] = None
+    percent: Annotated[int | None, BeforeValidator(_percent)] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> PowerLimitParams:
+        if (self.watts is None) is (self.percent is None):
+            raise ValueError("give one of watts and percent, and not both")
+        return self
 
 
 class PoolParam(Params):
@@ -306,6 +342,7 @@ def _specs() -> dict[TaskName, TaskSpec]:
     light = Usage('action: "on" or "off"', '{"action": "on"}')
     mode = Usage("mode: sleep, low, normal, high, or a preset the miner lists", '{"mode": "sleep"}')
     mining = Usage('action: "off" or "on", in the mode there was before', '{"action": "off"}')
+    limit = Usage('watts: a number, or "default"; or percent: 1 to 100', '{"watts": 3000}')
     pools = Usage(
         "pools: one to three of url, user, password",
         '{"pools": [{"url": "stratum+tcp://pool.example.com:3333", "user": "farm.1"}]}',
@@ -323,6 +360,7 @@ def _specs() -> dict[TaskName, TaskSpec]:
         (TaskName.LIGHT, setting, LightParams, 60, True, light),
         (TaskName.POWER_MODE, setting, PowerModeParams, 1200, True, mode),
         (TaskName.MINING, setting, MiningParams, 1200, True, mining),
+        (TaskName.POWER_LIMIT, setting, PowerLimitParams, 3600, True, limit),
         (TaskName.POOLS, setting, PoolsParams, 300, True, pools),
         (TaskName.POOL_LOCK, setting, PoolLockParams, 300, True, None),
         (TaskName.FIRMWARE, once, FirmwareParams, 3600, True, firmware),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -78,6 +78,15 @@ class FirmwareUpdate(Change, frozen=True, kw_only=True, tag="firmware"):
     target_version: str | None = None
 
 
+class PowerLimit(Change, frozen=True, kw_only=True, tag="power_limit"):
+    """The most it may draw: in `watts` (`default`: what its firmware comes with), or in `percent` of what it draws
+    without a percentage. One of the two.
+    """
+
+    watts: int | Literal["default"] | None = None
+    percent: int | None = None
+
+
 class Suspend(Change, frozen=True, kw_only=True, tag="suspend"):
     """Stop hashing, by whatever means the make has."""
 
@@ -90,7 +99,7 @@ class Resume(Change, frozen=True, kw_only=True, tag="resume"):
     mode: PowerMode | None = None
 
 
-AnyChange = Light | Mode | Pools | Reboot | FirmwareUpdate | Suspend | Resume
+AnyChange = Light | Mode | PowerLimit | Pools | Reboot | FirmwareUpdate | Suspend | Resume
 
 
 # --- what a change goes through ------------------------------------------------------------------

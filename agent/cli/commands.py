@@ -22,7 +22,7 @@ from agent.config.miners import LOOPBACK_RANGE, PRIVATE_RANGES
 from agent.host.logs import set_up
 from agent.local.socket import LocalRefusedError, LocalReply, LocalRequest, NoDaemonError, calling
 from agent.miners.credentials import CredentialBook, CredentialRule, from_config
-from agent.miners.inventory import Inventory, known_miners
+from agent.miners.inventory import Inventory, known_miners, maintained_miners
 from agent.miners.site import Site, open_site
 from agent.ports import CloudError, ScanSummary
 from agent.scan.scanner import FarmScanner
@@ -384,8 +384,9 @@ async def _straight(
     clock, host = SystemClock(), request.host or ""
     site = reach.site((host,) if host else ())
     # Whom the daemon met elsewhere may show the MAC of the one at this address.
-    known = await asyncio.to_thread(known_miners, reach.config.state.dir / "inventory.db")
-    site.inventory.learn(known, clock.now())
+    kept = reach.config.state.dir / "inventory.db"
+    site.inventory.learn(await asyncio.to_thread(known_miners, kept), clock.now())
+    site.inventory.keep_maintained(await asyncio.to_thread(maintained_miners, kept))
     site.fleet.restore()
     scanner = FarmScanner(site.fleet, site.territory, reach.config.scan, site.scan_ports, clock)
     order: LocalOrder | None = None

@@ -19,6 +19,8 @@ _CAUSES = {
     "mode": (TaskName.POWER_MODE, TaskName.MINING),
     "power_off": (TaskName.MINING,),
     "power_on": (TaskName.MINING, TaskName.POWER_MODE),  # a mode wakes first
+    "power_limit": (TaskName.POWER_LIMIT,),
+    "power_percent": (TaskName.POWER_LIMIT,),
     "pools": (TaskName.POOLS,),
     "firmware": (TaskName.FIRMWARE,),
     "flash": (TaskName.FIRMWARE,),

@@ -173,6 +173,7 @@ async def alone(
             clock,
             state,
         )
+        path.maintenance.follow(site.inventory.maintained)
         running = asyncio.create_task(path.run(), name="taskpath")
         ready = asyncio.create_task(path.ready())
         try:

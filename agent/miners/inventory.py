@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS login_refused (key TEXT PRIMARY KEY) STRICT, WITHOUT 
 CREATE TABLE IF NOT EXISTS awake_modes (
     key TEXT PRIMARY KEY, mode TEXT NOT NULL, seen_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS maintained (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
 
 
@@ -71,6 +72,8 @@ class Inventory:
         self._login_noted = False  # since the last flush
         self._awake_modes: dict[str, AwakeMode] = {}  # by key
         self._awake_noted: set[str] = set()  # since the last flush
+        self._maintained: frozenset[str] = frozenset()  # also of miners that were never seen here
+        self._maintained_noted = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inventory")
         self._db: sqlite3.Connection | None = None
 
@@ -82,6 +85,7 @@ class Inventory:
             refused = set(await self._off_loop(login_refused, self._path))
             self._login_refused = {key for ip in refused if (key := self._by_ip.get(ip))}
             self._awake_modes = await self._off_loop(self._load_awake_modes)
+            self._maintained = await self._off_loop(maintained_miners, self._path)
 
     async def close(self) -> None:
         """Write what is left and let go of the file."""
@@ -168,6 +172,16 @@ class Inventory:
             self._awake_modes[key] = AwakeMode(mode=mode, seen_at=at)
             self._awake_noted.add(key)
 
+    @property
+    def maintained(self) -> frozenset[str]:
+        """The miners in maintenance, by MAC or `ip:ADDRESS`, as kept last."""
+        return self._maintained
+
+    def keep_maintained(self, keys: frozenset[str]) -> None:
+        """Keep which miners are in maintenance: a cloud that is away after a restart cannot tell."""
+        if keys != self._maintained:
+            self._maintained, self._maintained_noted = keys, True
+
     def learn_ids(self, keys: Iterable[MinerKey]) -> None:
         """Keep the ids the cloud gave."""
         for each in keys:
@@ -181,7 +195,8 @@ class Inventory:
 
     async def flush(self) -> None:
         """Write what changed since the last time, in one transaction."""
-        if not self._dirty and not self._gone and not self._login_noted and not self._awake_noted:
+        noted = self._login_noted or self._awake_noted or self._maintained_noted
+        if not self._dirty and not self._gone and not noted:
             return
         rows = [
             (
@@ -201,11 +216,12 @@ class Inventory:
             for key in self._awake_noted
             if (each := self._awake_modes.get(key))
         ]
+        maintained = [(key,) for key in self._maintained] if self._maintained_noted else None
         self._dirty.clear()
         self._gone.clear()
-        self._login_noted = False
+        self._login_noted = self._maintained_noted = False
         self._awake_noted.clear()
-        await self._off_loop(self._save, rows, gone, refused, awake)
+        await self._off_loop(self._save, rows, gone, refused, awake, maintained)
 
     def _note(self, key: str, *, refused: bool) -> None:
         if refused == (key in self._login_refused):
@@ -282,6 +298,7 @@ class Inventory:
         gone: list[tuple[str]],
         refused: list[tuple[str]],
         awake: list[tuple[str, str, str]],
+        maintained: list[tuple[str]] | None,
     ) -> None:
         if self._db is None:
             return
@@ -295,6 +312,9 @@ class Inventory:
                 self._db.executemany("INSERT INTO login_refused VALUES (?)", refused)
                 self._db.executemany("DELETE FROM awake_modes WHERE key = ?", gone)
                 self._db.executemany("INSERT OR REPLACE INTO awake_modes VALUES (?, ?, ?)", awake)
+                if maintained is not None:
+                    self._db.execute("DELETE FROM maintained")
+                    self._db.executemany("INSERT INTO maintained VALUES (?)", maintained)
         except sqlite3.Error as error:
             # the records are still in memory and are written whenever they next change
             log.warning("inventory.not_written", error=str(error), rows=len(rows))
@@ -325,6 +345,15 @@ def login_refused(path: Path) -> list[str]:
             return [str(ip) for (ip,) in db.execute(query)]
     except sqlite3.Error:
         return []
+
+
+def maintained_miners(path: Path) -> frozenset[str]:
+    """The miners in maintenance, by the same file, as the cloud told the daemon last."""
+    try:
+        with _reading(path) as db:
+            return frozenset(str(key) for (key,) in db.execute("SELECT key FROM maintained"))
+    except sqlite3.Error:
+        return frozenset()
 
 
 def file_trouble(path: Path) -> str | None:

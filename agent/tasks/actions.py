@@ -16,6 +16,7 @@ from contract.task import (
     MiningParams,
     Params,
     PoolsParams,
+    PowerLimitParams,
     PowerModeParams,
     RebootParams,
     TaskName,
@@ -26,6 +27,7 @@ from drivers.base import (
     Mode,
     Pools,
     PoolSetting,
+    PowerLimit,
     Reboot,
     Resume,
     Suspend,
@@ -80,6 +82,11 @@ def _mining(params: Params) -> AnyChange:
     return Suspend() if params.action == "off" else Resume()
 
 
+def _power_limit(params: Params) -> AnyChange:
+    assert isinstance(params, PowerLimitParams)
+    return PowerLimit(watts=params.watts, percent=params.percent)
+
+
 def _pools(params: Params) -> AnyChange:
     assert isinstance(params, PoolsParams)
     return Pools(
@@ -103,6 +110,7 @@ ACTIONS: Final[Mapping[TaskName, Action]] = {
     TaskName.MINING: ChangeAction(_mining),
     TaskName.POOLS: ChangeAction(_pools),
     TaskName.REBOOT: ChangeAction(_reboot),
+    TaskName.POWER_LIMIT: ChangeAction(_power_limit),
     TaskName.FIRMWARE: FirmwareAction(),
     TaskName.LOG: LookAction(LookExecutor.log),
     TaskName.SCAN: LookAction(LookExecutor.scan),

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cloud.cli.audit import audit
 from cloud.cli.records import agents, enroll_code, farms, keys, workspaces
 from cloud.cli.rigs import rigs
 from cloud.cli.status import status
@@ -30,6 +31,7 @@ app.add_typer(agents, name="agent")
 app.add_typer(rigs, name="rig")
 app.command("enroll-code")(enroll_code)
 app.command("status")(status)
+app.command("audit")(audit)
 
 
 def _version(wanted: bool) -> None:

@@ -8,12 +8,14 @@ from typing import Final
 from aiohttp import web
 
 from cloud.context import CLOCK, STORE, WAKE_UPS
+from cloud.http.auth import ACTOR
 from cloud.http.errors import ApiError, json_response
 from cloud.nonce import creation
 from cloud.nonce.answers import actor_of, many, one
 from cloud.nonce.planning import BatchRequest
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, refused, takes, words_of
 from cloud.nonce.tasks import is_unknown, masked_params, signer, task_item
+from cloud.store.access import audit
 from cloud.store.schema.rows import FarmRow, TaskRow
 from cloud.store.tasks import batches, lookup
 from cloud.store.tasks.batches import ListedBatch
@@ -134,20 +136,30 @@ async def cancel_batch(request: web.Request) -> web.Response:
     await read_body(request, NoBody, may_be_empty=True)
     batch_id, now = named(request, "batch_id"), request.app[CLOCK].now()
     async with request.app[STORE].write() as connection:
-        if await batches.find(connection, farm.id, batch_id) is None:
+        before = await batches.find(connection, farm.id, batch_id)
+        if before is None:
             raise ApiError(404, "Task batch not found in this farm")
         done = await batches.cancel(connection, farm.id, batch_id, now, _CANCELLED)
         row = await batches.find(connection, farm.id, batch_id)
-    assert row is not None
-    request.app[WAKE_UPS].wake(*done.agent_ids)
-    return one(
-        {
-            "batch_id": batch_id,
+        assert row is not None
+        after = {
             "status": row.counts.status,
             "cancelled_count": done.at_once,
             "cancel_requested_count": done.requested,
         }
-    )
+        await audit.record(
+            connection,
+            request[ACTOR],
+            now,
+            "batch.cancel",
+            ("batch", batch_id),
+            workspace_id=farm.workspace_id,
+            farm_id=farm.id,
+            before={"status": before.counts.status},
+            after=after,
+        )
+    request.app[WAKE_UPS].wake(*done.agent_ids)
+    return one({"batch_id": batch_id, **after})
 
 
 @takes()

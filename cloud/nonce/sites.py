@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from cloud.context import SESSIONS, STORE
-from cloud.http.auth import WORKSPACE_ID
+from cloud.http.auth import ACTOR, WORKSPACE_ID
 from cloud.link.sessions import Sessions
 from cloud.nonce.answers import many, one, time_or_none
 from cloud.nonce.requests import PAGE, page_of, read_body, takes
@@ -26,19 +26,15 @@ from contract.nonce.sites import (
     SearchAgents,
     WorkspaceItem,
 )
-
-# What a key may do, in the words that are published for it.
-_PERMISSIONS: Final = [
-    "workspace.read", "workspace.manage", "farm.read", "farm.manage", "miner.read", "miner.manage",
-    "miner.high_risk_manage",
-]  # fmt: skip
+from contract.roles import PERMISSIONS
 
 
 @takes()
 async def list_workspaces(request: web.Request) -> web.Response:
     """GET /private-api/v1/workspaces (path ours): the one that the key is of."""
     row = await listing.workspace(request.app[STORE], request[WORKSPACE_ID])
-    item = WorkspaceItem(id=row.id, name=row.name, slug=row.id, permissions=_PERMISSIONS)
+    permissions = list(PERMISSIONS[request[ACTOR].role])
+    item = WorkspaceItem(id=row.id, name=row.name, slug=row.id, permissions=permissions)
     return one([item])
 
 

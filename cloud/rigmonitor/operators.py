@@ -70,7 +70,7 @@ async def put_expected_status(request: web.Request) -> web.Response:
             request.app[STORE],
             rig.id,
             request.app[CLOCK].now(),
-            by=request[ACTOR].id,
+            by=request[ACTOR],
             farm_id=rig.farm_id,
             asic=body.asic_expected_status,
             light=body.light_expected_status,

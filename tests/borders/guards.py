@@ -204,6 +204,75 @@ def _nonce() -> Iterator[Guard]:
     )
 
 
+def _rights() -> Iterator[Guard]:
+    test = "tests/cloud/test_roles.py::test_"
+    yield Guard(
+        "what nobody declared is for managers",
+        "contract/roles.py",
+        "ENDPOINTS.get((method, path), Role.MANAGER)",
+        "ENDPOINTS.get((method, path), Role.VIEWER)",
+        f"{test}what_nobody_declared_is_for_managers",
+    )
+    yield Guard(
+        "a key calls what its role reaches",
+        "cloud/http/auth.py",
+        "    if resource is not None and (\n",
+        "    if False and resource is not None and (\n",
+        f"{test}each_role_reaches_the_endpoints_that_are_declared_for_it",
+    )
+    yield Guard(
+        "a key gives the tasks that its role reaches",
+        "cloud/nonce/creation.py",
+        "    check_task(request, name, order.request.params)\n",
+        "",
+        f"{test}each_role_reaches_the_tasks_that_are_declared_for_it",
+    )
+    yield Guard(
+        "the audit keeps no password",
+        "cloud/store/access/audit.py",
+        "hidden(dict(value))",
+        "dict(value)",
+        "tests/cloud/test_audit.py::test_no_password_is_ever_in_it",
+    )
+    yield Guard(
+        "the audit is not swept by a clock on the wall",
+        "cloud/store/access/audit.py",
+        "            audit.c.recorded_cloud_s < cloud_s - kept_days * _DAY_S,\n",
+        "",
+        "tests/cloud/test_audit.py::test_it_is_kept_as_long_as_tasks_whatever_the_clock_on_the_wall_says",
+    )
+    test = "tests/cloud/test_maintenance.py::test_"
+    yield Guard(
+        "a miner in maintenance gets no task that writes",
+        "cloud/nonce/planning.py",
+        "    if _is_kept_from(request, row):\n",
+        "    if False:\n",
+        f"{test}what_would_write_to_it_is_skipped_with_the_reason",
+    )
+    yield Guard(
+        "maintenance calls off what waits",
+        "cloud/store/miners/maintenance.py",
+        "    for some in chunks(begun):\n",
+        "    for some in chunks(begun[:0]):\n",
+        f"{test}what_waits_for_an_agent_ends_when_maintenance_begins",
+    )
+    yield Guard(
+        "maintenance holds for what is wished for on site",
+        "agent/tasks/gate.py",
+        "if miner.maintenance or self.maintenance.holds(miner):",
+        "if miner.maintenance:",
+        "tests/agent/tasks/test_dispatcher_leave.py::"
+        "test_what_the_cloud_told_of_maintenance_holds_for_every_task_and_without_it",
+    )
+    yield Guard(
+        "wishes for a miner in maintenance wait",
+        "agent/sinks/rigmonitor/switches.py",
+        "        if self._tasks.in_maintenance(ref):\n",
+        "        if False:\n",
+        "tests/agent/rigmonitor/test_switches.py::test_a_wish_for_a_miner_in_maintenance_waits_until_that_has_ended",
+    )
+
+
 def _passwords() -> Iterator[Guard]:
     borders = "tests/cloud/nonce/test_borders.py::test_"
     reports = "tests/cloud/link/test_reports.py::test_"
@@ -972,6 +1041,7 @@ def _load() -> Iterator[Guard]:
 GUARDS = (
     *_parameters(),
     *_nonce(),
+    *_rights(),
     *_passwords(),
     *_firmware(),
     *_first_steps(),

@@ -30,6 +30,8 @@ CAUSES: Final[Mapping[str, tuple[TaskName, ...]]] = {
     "mode": (TaskName.POWER_MODE, TaskName.MINING),
     "power_off": (TaskName.MINING,),
     "power_on": (TaskName.MINING, TaskName.POWER_MODE),  # a mode wakes first
+    "power_limit": (TaskName.POWER_LIMIT,),
+    "power_percent": (TaskName.POWER_LIMIT,),
     "pools": (TaskName.POOLS,),
     "pools as they were": (TaskName.POOLS, TaskName.POWER_MODE, TaskName.MINING),
     "firmware": (TaskName.FIRMWARE,),
@@ -42,6 +44,7 @@ OWN_ACTION: Final = {
     TaskName.LIGHT: "light",
     TaskName.POWER_MODE: "mode",
     TaskName.MINING: "mining",
+    TaskName.POWER_LIMIT: "power_limit",
     TaskName.POOLS: "pools",
     TaskName.FIRMWARE: "firmware",
 }

@@ -48,6 +48,9 @@ class Tasks(Protocol):
     def is_busy(self, miner: MinerRef) -> bool:
         """Whether a task of that miner runs or waits."""
 
+    def in_maintenance(self, miner: MinerRef) -> bool:
+        """See `TaskPath.in_maintenance`."""
+
     def withdraw(self, miner: MinerRef, origin: str) -> None:
         """See `TaskPath.withdraw`."""
 
@@ -128,6 +131,8 @@ class Switches:
         if driver is None or self._tasks.policy.rules.read_only or not self._is_meant(rig, driver):
             return
         ref = _ref(driver)
+        if self._tasks.in_maintenance(ref):
+            return  # people work on it; the first poll after that is followed again
         is_asic = self._asic(rig, seen)
         if self._section.follow_asic and asic and is_asic and is_asic is not asic:
             is_due = self._may(rig, driver, _Kind.ASIC, asic, TaskName.MINING)
@@ -142,9 +147,12 @@ class Switches:
             self._fulfilled(rig, miner.light, _Kind.LIGHT, light)
 
     def _withdraw(self, asked: _Asked, light: Switch | None, asic: Switch | None) -> None:
-        """A task may wait long for its turn to raise power: it is not begun once the monitor wishes the contrary."""
+        """A task may wait long for its turn to raise power: it is not begun once the monitor wishes the contrary, or
+        people work on the miner.
+        """
         wished = light if asked.kind is _Kind.LIGHT else asic
-        if wished is not None and wished is not asked.wished:
+        is_contrary = wished is not None and wished is not asked.wished
+        if is_contrary or self._tasks.in_maintenance(asked.ref):
             asked.is_withdrawn = True
             self._tasks.withdraw(asked.ref, ORIGIN)
 
@@ -275,6 +283,8 @@ class Switches:
         error = result.get("error") or {}
         if asked.is_withdrawn and error.get("code") == ErrorCode.CANCELLED.value:
             return  # nobody wanted it any more
+        if self._tasks.in_maintenance(asked.ref):
+            return  # no fault of the miner
         words = f"{error.get('code')}: {error.get('message', '')}"
         if error.get("code") == ErrorCode.UNSUPPORTED_MODE.value:  # asking again will not mend it
             driver = self._driver_at(self._newest[rig.key].ip or "")

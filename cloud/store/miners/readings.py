@@ -219,6 +219,7 @@ def refresh(
         row.mode = reading.slow.mode
         row.mode_preset = reading.slow.mode_preset
         row.awake_mode = reading.slow.awake_mode or row.awake_mode
+        row.power_limit_w = reading.slow.power_limit_w
     if reading.moving is not None:
         row.moving = msgspec.to_builtins(reading.moving)
         row.hashrate_hs = reading.moving.hashrate_hs

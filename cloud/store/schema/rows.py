@@ -261,6 +261,7 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
     workspace_id: str | None
     farm_id: str | None
     at: datetime
+    recorded_cloud_s: float
     actor_type: str
     actor_id: str
     actor_name: str | None

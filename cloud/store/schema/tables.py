@@ -422,6 +422,7 @@ audit = sa.Table(
     sa.Column("workspace_id", sa.ForeignKey("workspaces.id")),
     sa.Column("farm_id", _ID),
     _stamp("at", null=False),
+    sa.Column("recorded_cloud_s", sa.Float, nullable=False, server_default="0"),
     sa.Column("actor_type", sa.String(16), nullable=False),  # user, apikey or system
     sa.Column("actor_id", sa.String(64), nullable=False),
     sa.Column("actor_name", sa.Text),
@@ -435,4 +436,5 @@ audit = sa.Table(
     sa.Index("ix_audit_workspace_at", "workspace_id", "at"),
     sa.Index("ix_audit_farm_at", "farm_id", "at"),
     sa.Index("ix_audit_target", "target_id", "at"),
+    sa.Index("ix_audit_recorded", "recorded_cloud_s"),
 )

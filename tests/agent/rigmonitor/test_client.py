@@ -98,6 +98,31 @@ async def _quiet(agent: Any) -> None:
     await until(lambda: not agent.path.dispatcher.tasks, within_s=60)
 
 
+async def test_a_miner_in_maintenance_is_left_as_it_is_and_followed_again_afterwards(
+    tmp_path: Path,
+) -> None:
+    async with farm_of("antminer/s21:2") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        machines = [server.add(code) for code in codes.values()]
+        config = monitor_config(farm, tmp_path, server.url)
+        async with agent_on(farm, config) as agent:
+            await until(lambda: all(each.logs for each in machines), within_s=40)
+            worked_on, other = farm.miners
+            agent.path.maintenance.follow((worked_on.mac,))
+            for each in machines:
+                each.asic, each.light = "off", "on"
+            await until(lambda: other.state == "sleeping" and other.light, within_s=60)
+            await _quiet(agent)
+            asked = server.replies["expected_status_bulk", 200]
+            await until(lambda: server.replies["expected_status_bulk", 200] > asked + 5)
+            assert switched(farm, worked_on.ip) == []
+            assert agent.monitor.state == "ok"
+            agent.path.maintenance.follow(())
+            await until(lambda: worked_on.state == "sleeping" and worked_on.light, within_s=60)
+            await _quiet(agent)
+        assert len(switched(farm, worked_on.ip)) == 2
+
+
 def test_one_miner_is_asked_about_by_the_single_call(tmp_path: Path) -> None:
     async def script() -> None:
         clock = VirtualClock()

@@ -44,9 +44,13 @@ class Hands:
         self.bug: Exception | None = None
         self.withdrawn: list[tuple[str | None, str]] = []
         self.never_began: asyncio.Event | None = None
+        self.maintained = False
 
     def is_busy(self, miner: MinerRef) -> bool:
         return False
+
+    def in_maintenance(self, miner: MinerRef) -> bool:
+        return self.maintained
 
     def withdraw(self, miner: MinerRef, origin: str) -> None:
         self.withdrawn.append((miner.mac, origin))
@@ -282,3 +286,37 @@ async def test_a_wish_that_turns_while_its_task_waits_is_taken_back_and_is_no_fa
     scene.read(PowerMode.SLEEP, 0.0)
     await scene.poll(ON)  # and nothing keeps it from being wished for again
     assert scene.hands.asked == [(MAC, {"action": "on"})] * 2
+
+
+async def test_a_wish_for_a_miner_in_maintenance_waits_until_that_has_ended(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.arrive(MAC)
+    scene.read(PowerMode.NORMAL, 1e14)
+    await scene.clock.advance(1)
+    scene.hands.maintained = True
+    for _ in range(3):
+        await scene.poll(OFF)
+    assert scene.hands.asked == []
+    assert scene.notes.state == "ok"  # nothing of it is a fault
+    scene.hands.maintained = False
+    await scene.poll(OFF)
+    assert scene.hands.asked == [(MAC, {"action": "off"})]
+
+
+async def test_a_wish_that_waits_is_taken_back_when_maintenance_begins(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.arrive(MAC)
+    scene.read(PowerMode.SLEEP, 0.0)
+    await scene.clock.advance(1)
+    scene.hands.never_began = asyncio.Event()
+    waiting = asyncio.create_task(scene.poll(ON))
+    await until(lambda: bool(scene.hands.asked))
+    scene.hands.maintained = True
+    await scene.switches.consider(scene.rigs[MAC], None, ON)
+    assert scene.hands.withdrawn == [(MAC, "rigmonitor")]
+    scene.hands.never_began.set()
+    await waiting
+    assert scene.notes.state == "ok"
+    scene.hands.maintained = False
+    await scene.poll(ON)
+    assert len(scene.hands.asked) == 2  # at once: it was no failure

@@ -25,6 +25,7 @@ from drivers.base import (
     Mode,
     Pools,
     PoolSetting,
+    PowerLimit,
     Reboot,
     Resume,
     Suspend,
@@ -49,6 +50,9 @@ def test_parameters_become_the_change_they_name() -> None:
     assert change(TaskName.LIGHT, {"mode": "off"}) == Light(on=False)
     assert change(TaskName.POWER_MODE, {"mode": "sleep"}) == Mode(mode=PowerMode.SLEEP)
     assert change(TaskName.POWER_MODE, {"mode": "3250W"}) == Mode(preset="3250W")
+    assert change(TaskName.POWER_LIMIT, {"watts": 3000}) == PowerLimit(watts=3000)
+    assert change(TaskName.POWER_LIMIT, {"watts": "default"}) == PowerLimit(watts="default")
+    assert change(TaskName.POWER_LIMIT, {"percent": 80}) == PowerLimit(percent=80)
     assert change(TaskName.REBOOT, {}) == Reboot(force=False)
     assert change(TaskName.REBOOT, {"force": True}) == Reboot(force=True)
     assert change(TaskName.MINING, {"action": "off"}) == Suspend()

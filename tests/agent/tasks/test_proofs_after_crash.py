@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from contract.link import MinerRef
 from contract.miner import PowerMode
 from contract.task import TaskName
@@ -89,6 +91,26 @@ async def test_mining_that_does_not_stay_off_is_not_proven_by_a_crash(tmp_path: 
         await after.stop()
         assert ended[0].result["outcome"] == "unknown"
         assert not on.miner.is_off
+
+
+@pytest.mark.parametrize("liar", [False, True])
+@pytest.mark.parametrize("key", ["m50s", "m60s-compat", "m60s"])
+async def test_a_power_limit_is_proven_after_a_crash_as_before_one(
+    tmp_path: Path, key: str, liar: bool
+) -> None:
+    async with whatsminer.stage(key, *(["draws_on"] if liar else [])) as on:
+        at = Site(tmp_path, farm=OneMiner(on))
+        at.start()
+        task = at.task(name=TaskName.POWER_LIMIT, params={"watts": 2800})
+        await until(lambda: bool(on.ledger("power_limit")), within_s=800)
+        after = await restarted(at, on, tmp_path)
+        result = (await after.cloud.ended(task, within_s=3600)).result
+        await after.stop()
+        assert result is not None
+        assert result["outcome"] == ("unknown" if liar else "done")
+        assert result["verified"] is not liar
+        assert result["evidence"]["before"]["power_w"] > 2800 * 1.05  # as it was before the order
+        assert len(on.ledger("power_limit", phase="received")) == 1
 
 
 async def test_what_was_begun_is_looked_at_however_long_the_cloud_is_away(tmp_path: Path) -> None:

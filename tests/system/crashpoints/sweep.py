@@ -66,6 +66,9 @@ class Scenario:
             return [each for each in self._site.miners if each.key in ("s21", "m60s", "ks5l")]
         if self._name in (TaskName.POWER_MODE, TaskName.MINING):
             return [each for each in self._site.miners if each.key != "s9"]
+        if self._name is TaskName.POWER_LIMIT:
+            # The one that takes a percentage without a restart, whose ramp would have to be waited for.
+            return [each for each in self._site.miners if each.key == "m50s"]
         return list(self._site.miners)
 
     def _params(self) -> dict[str, Any] | None:
@@ -76,6 +79,8 @@ class Scenario:
             return {"mode": self._other_mode if odd else "normal"}
         if self._name is TaskName.MINING:
             return {"action": "off" if odd else "on"}
+        if self._name is TaskName.POWER_LIMIT:
+            return {"percent": 60 if odd else 90}
         if self._name is TaskName.POOLS:
             url = f"stratum+tcp://pool{self._turn}.example.com:3333"
             return {"pools": [{"url": url, "user": "farm.{ip4}"}]}

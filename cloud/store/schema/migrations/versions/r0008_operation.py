@@ -81,6 +81,7 @@ def upgrade() -> None:
         ),
         sa.Column("farm_id", sa.String(length=36), nullable=True),
         sa.Column("at", at, nullable=False),
+        sa.Column("recorded_cloud_s", sa.Float(), server_default="0", nullable=False),
         sa.Column("actor_type", sa.String(length=16), nullable=False),
         sa.Column("actor_id", sa.String(length=64), nullable=False),
         sa.Column("actor_name", sa.Text(), nullable=True),
@@ -95,3 +96,4 @@ def upgrade() -> None:
     op.create_index("ix_audit_workspace_at", "audit", ["workspace_id", "at"])
     op.create_index("ix_audit_farm_at", "audit", ["farm_id", "at"])
     op.create_index("ix_audit_target", "audit", ["target_id", "at"])
+    op.create_index("ix_audit_recorded", "audit", ["recorded_cloud_s"])
