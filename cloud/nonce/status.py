@@ -61,6 +61,7 @@ from contract.nonce.times import nonce_time
 _AGENTS_MAX: Final = 1000
 _FAILED_WITHIN: Final = timedelta(hours=24)
 _SET_BY_TASK: Final = "its last pool task set"
+_STOCK: Final = Firmware.STOCK.value
 _STATES: Final = {state.value: state for state in MinerState}
 _Key = tuple[int, str]  # address as a number, id
 
@@ -224,18 +225,13 @@ def _look(row: ListedMiner) -> MinerLook | None:
 
 
 def _place(row: JudgedMiner, agents: Mapping[str, str]) -> MinerPlace:
-    where = (row.hall, row.row, row.rack) if row.rack else ()
-    firmware = row.firmware_version
-    if firmware and row.firmware not in (None, Firmware.STOCK):
+    rack, firmware = row.rack, row.firmware_version
+    if rack and (row.hall or row.row):
+        rack = " / ".join(filter(None, (row.hall, row.row, rack)))
+    if firmware and row.firmware and row.firmware != _STOCK:
         firmware = f"{row.firmware} {firmware}"
-    return MinerPlace(
-        agent=None if row.agent_id is None else agents.get(row.agent_id, row.agent_id),
-        rack=" / ".join(filter(None, where)) or None,
-        subnet=subnet_of(row.ip),
-        pool=row.pool,
-        firmware=firmware,
-        model=row.model,
-    )
+    agent = None if row.agent_id is None else agents.get(row.agent_id, row.agent_id)
+    return MinerPlace(agent, rack or None, subnet_of(row.ip), row.pool, firmware, row.model)
 
 
 async def _worst(

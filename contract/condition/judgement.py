@@ -56,7 +56,7 @@ class Symptom(msgspec.Struct, frozen=True, gc=False):
     words: str
 
 
-class MinerLook(msgspec.Struct, frozen=True, kw_only=True):
+class MinerLook(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What one look shows. Rates in H/s (sol/s for Equihash); `expected_hs` and `expected_w` are 0 asleep, None where
     nobody knows. `pool` is where it hashes to, see `pool_of`.
     """
@@ -79,7 +79,7 @@ class WantedPools(msgspec.Struct, frozen=True):
     why: str
 
 
-class MinerFacts(msgspec.Struct, frozen=True, kw_only=True):
+class MinerFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What is known of a miner beside its last look: `look` is None for one that was never read.
 
     `answers`: its last look brought something; `error` is why it did not, mostly an ErrorCode. `silent_s`: since it
@@ -99,7 +99,7 @@ class MinerFacts(msgspec.Struct, frozen=True, kw_only=True):
     wanted: WantedPools | None = None
 
 
-class MinerCondition(msgspec.Struct, frozen=True, kw_only=True):
+class MinerCondition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A miner's state and its symptoms, in the order of `MinerTrouble`. Rate and watts of one that is not seen now are
     None, what is expected of it is not. `weight` sorts the worst first; 0 for a miner with which nothing is wrong.
     """

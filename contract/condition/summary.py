@@ -14,6 +14,7 @@ from contract.condition.judgement import MinerCondition, MinerState, MinerTroubl
 from contract.miner import Algorithm
 
 WORST: Final = 10
+_NOT_JUDGED: Final = (MinerState.MAINTENANCE, MinerState.UNSEEN)
 _TERA: Final = 1e12
 _KEPT: Final = 20 * WORST  # before those that are not among the worst are dropped
 KeyT = TypeVar("KeyT", int, str, tuple[int, str])
@@ -70,7 +71,7 @@ class Summary(Generic[KeyT]):
         """One miner."""
         self.total += 1
         self.states[condition.state] += 1
-        if condition.state is MinerState.MAINTENANCE or condition.state is MinerState.UNSEEN:
+        if condition.state in _NOT_JUDGED:
             return
         troubles = [symptom.trouble for symptom in condition.symptoms]
         self._causes.add(troubles, place)

@@ -19,7 +19,7 @@ from cloud.store.schema.tables import miners
 from contract.condition.judgement import WantedPools, usual_pools
 from contract.miner import Algorithm
 
-_PIECE: Final = 1000  # rows
+_PIECE: Final = 500  # rows
 PartT = TypeVar("PartT", bound=msgspec.Struct)
 
 
