@@ -1,4 +1,4 @@
-"""`python -m bench [tasks hostile dialects]`: run the benchmarks and print what they measured."""
+"""`python -m bench [tasks hostile dialects miners]`: run the benchmarks and print what they measured."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from bench import dialects, hostile, tasks
+from bench import dialects, hostile, miners, tasks
 
-NAMES = ("tasks", "hostile", "dialects")
+NAMES = ("tasks", "hostile", "dialects", "miners")
 
 
 def main() -> None:
@@ -22,11 +22,19 @@ def main() -> None:
         default=hostile.MINUTES,
         help="how long `hostile` measures; less is quicker and less sure (default %(default)g)",
     )
+    parser.add_argument(
+        "--database",
+        help="url of the database for `miners`, filled if need be and kept; default: a new one that is removed",
+    )
+    parser.add_argument(
+        "--miners", type=int, default=miners.MINERS, help="of the farm (default %(default)d)"
+    )
     args = parser.parse_args()
     benches: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
         "tasks": tasks.run,
         "hostile": partial(hostile.run, args.minutes),
         "dialects": dialects.run,
+        "miners": partial(miners.run, args.database, args.miners),
     }
     for name in args.name or NAMES:
         asyncio.run(benches[name]())

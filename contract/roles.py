@@ -50,6 +50,9 @@ ENDPOINTS: Final[Mapping[tuple[str, str], Role]] = {
     ("GET", FARM + "/miner/latest"): Role.VIEWER,
     ("POST", FARM + "/miner/search"): Role.VIEWER,
     ("GET", FARM + "/miners/{miner_id}/tasks"): Role.VIEWER,
+    ("GET", FARM + "/miners/stats"): Role.VIEWER,
+    ("GET", FARM + "/status"): Role.VIEWER,
+    ("POST", FARM + "/status"): Role.VIEWER,  # with filters
     ("POST", FARM + "/tasks/batches"): BY_TASK,
     ("GET", FARM + "/tasks/batches"): Role.VIEWER,
     ("POST", FARM + "/tasks/search"): Role.VIEWER,

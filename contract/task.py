@@ -295,7 +295,7 @@ class CommentParams(MinerParams):
     comment: _Comment | None = None
 
 
-_Tag = Annotated[
+Tag = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
     AfterValidator(plain),
@@ -305,8 +305,8 @@ _Tag = Annotated[
 class TagsParams(MinerParams):
     """Nonce takes a `comment` and does nothing with it."""
 
-    add: Annotated[tuple[_Tag, ...], Field(max_length=50)] = ()
-    remove: Annotated[tuple[_Tag, ...], Field(max_length=50)] = ()
+    add: Annotated[tuple[Tag, ...], Field(max_length=50)] = ()
+    remove: Annotated[tuple[Tag, ...], Field(max_length=50)] = ()
     comment: _Comment | None = Field(default=None, exclude=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
@@ -148,7 +149,7 @@ async def call(
     body: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One request and its answer. Raises ApiRefusedError, with the faults that were found on a line each."""
-    data = None if body is None else msgspec.json.encode(body)
+    data = None if body is None else io.BytesIO(msgspec.json.encode(body))
     async with session.request(method, path, params=query, data=data) as response:
         raw = await response.read()
     try:

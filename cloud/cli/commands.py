@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from cloud.cli.audit import audit
+from cloud.cli.miners import miners
+from cloud.cli.places import import_places, layout
 from cloud.cli.records import agents, enroll_code, farms, keys, workspaces
 from cloud.cli.rigs import rigs
 from cloud.cli.status import status
@@ -32,6 +34,9 @@ app.add_typer(rigs, name="rig")
 app.command("enroll-code")(enroll_code)
 app.command("status")(status)
 app.command("audit")(audit)
+app.command("miners")(miners)
+app.command("import")(import_places)
+app.command("layout")(layout)
 
 
 def _version(wanted: bool) -> None:

@@ -13,7 +13,17 @@ from cloud.http.errors import ApiError, json_response
 from cloud.nonce import creation
 from cloud.nonce.answers import actor_of, many, one
 from cloud.nonce.planning import BatchRequest
-from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, refused, takes, words_of
+from cloud.nonce.requests import (
+    PAGE,
+    farm_of,
+    miner_ids_of,
+    named,
+    page_of,
+    read_body,
+    refused,
+    takes,
+    words_of,
+)
 from cloud.nonce.tasks import is_unknown, masked_params, signer, task_item
 from cloud.store.access import audit
 from cloud.store.schema.rows import FarmRow, TaskRow
@@ -62,7 +72,7 @@ _CANCELLED: Final = {
 async def create_batch(request: web.Request) -> web.Response:
     """POST F/tasks/batches: a task for each miner (or agent) that is not skipped, in one transaction."""
     farm = await farm_of(request)
-    body = await read_body(request, CreateBatch)
+    body = await _by_id(request, farm, await read_body(request, CreateBatch))
     order = _order_of(body)
     return json_response(await creation.create(request, farm, order))
 
@@ -234,6 +244,18 @@ def _item(row: ListedBatch) -> BatchItem:
         created_by=actor_of(row),
         created_at=nonce_time(row.created_at),
     )
+
+
+async def _by_id(request: web.Request, farm: FarmRow, body: CreateBatch) -> CreateBatch:
+    """The same with each miner by its id, whatever the body calls it."""
+    called = [*(body.miner_ids or ()), *(each.miner_id for each in body.updates or ())]
+    ids = await miner_ids_of(request, farm, called)
+    named_by_id = {
+        "miner_ids": body.miner_ids and [ids[each] for each in body.miner_ids],
+        "updates": body.updates
+        and [each.model_copy(update={"miner_id": ids[each.miner_id]}) for each in body.updates],
+    }
+    return body.model_copy(update=named_by_id)
 
 
 def _order_of(body: CreateBatch) -> creation.BatchOrder:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TypeVar
 
-from cloud.store.miners.conditions import CountedMiner
-from cloud.store.miners.search import UNKNOWN_MODE
+from cloud.store.miners.conditions import UNKNOWN_MODE
+from cloud.store.miners.judged import CountedMiner
 from contract.condition.anomalies import LOW_HASHRATE
 from contract.condition.nameplates import nameplate_of
 from contract.condition.summary import kind_of_rate

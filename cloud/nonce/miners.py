@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
+from pydantic import ValidationError
 
 from cloud.context import CLOCK, STORE
 from cloud.http.errors import ApiError
-from cloud.nonce.answers import many, time_or_none
+from cloud.nonce.answers import many, one, time_or_none
 from cloud.nonce.requests import (
     PAGE,
     farm_of,
     flag_of,
+    miner_of,
     page_of,
     ratio_of,
     read_body,
+    refused,
     takes,
     text_of,
     words_of,
 )
 from cloud.store.engine import chunks
-from cloud.store.miners import search
+from cloud.store.miners import search, selections
+from cloud.store.miners.assets import Connection
+from cloud.store.miners.conditions import REPORTS_ITSELF, UNKNOWN_MODE, MinerQuery
 from cloud.store.miners.readings import DUPLICATE_MAC
-from cloud.store.miners.search import (
-    REPORTS_ITSELF,
-    UNKNOWN_MODE,
-    ListedMiner,
-    MinerQuery,
-    stale_after_s,
-)
+from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
 from contract.condition.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE, power_w
 from contract.errors import LOGIN_FIX, ErrorCode
+from contract.keys import unknown_key
 from contract.miner import Moving, Reading, Slow, Static
-from contract.nonce.filters import EnumFilter, TextFilter
+from contract.nonce.filters import EnumFilter, Filter, NumberFilter, TextFilter
 from contract.nonce.miners import (
+    HEALTH_WORDS,
     ErrorItem,
     HashboardItem,
     MinerFilters,
@@ -46,13 +48,16 @@ from contract.nonce.miners import (
     PoolItem,
     PsuItem,
     SearchMiners,
+    SortKey,
 )
 from contract.nonce.pages import Page
 from contract.nonce.searches import BODY_INSTEAD
 from contract.nonce.sites import FARM, FarmRef
 from contract.nonce.tasks import MinerSnapshot
 from contract.ranges import Range, parse_range
+from contract.words import faults_in
 
+FilterT = TypeVar("FilterT", bound=Filter)
 AUTH_FAILED: Final = ErrorCode.AUTH_FAILED.value
 _PIECE: Final = 200
 _REFUSED_LOGIN: Final = (
@@ -78,16 +83,18 @@ async def list_miners(request: web.Request) -> web.Response:
     farm = await farm_of(request)
     wanted = MinerQuery(
         agent_id=_equal(text_of(request, "agent_id")),
-        sn=_equal(text_of(request, "sn")),
+        serials=_all(_equal(text_of(request, "sn"))),
         mac=_equal(text_of(request, "mac")),
         statuses=_any_of(words_of(request, "status")),
         ops_status=next(iter(_any_of(words_of(request, "ops_status"))), None),
         asset_status=next(iter(_any_of(words_of(request, "asset_status"))), None),
         unstable=flag_of(request, "unstable"),
-        anomalies=words_of(request, "anomaly_filters"),
-        modes=words_of(request, "mining_modes_in"),
-        realization_min=ratio_of(request, "hashrate_realization_min"),
-        realization_max=ratio_of(request, "hashrate_realization_max"),
+        anomalies=next(iter(_any_of(words_of(request, "anomaly_filters"))), None),
+        mode=next(iter(_any_of(words_of(request, "mining_modes_in"))), None),
+        hashrate_realization=_between(
+            ratio_of(request, "hashrate_realization_min"),
+            ratio_of(request, "hashrate_realization_max"),
+        ),
         ip_ranges=_ranges(words_of(request, "ip_ranges")),
     )
     return await _answer(request, farm, wanted, page_of(request))
@@ -98,23 +105,84 @@ async def search_miners(request: web.Request) -> web.Response:
     """POST F/miner/search."""
     farm = await farm_of(request)
     body = await read_body(request, SearchMiners, may_be_empty=True, instead=BODY_INSTEAD)
-    return await _answer(request, farm, query_of(body), body.page)
+    async with request.app[STORE].read() as connection:
+        wanted = await saved_query_of(connection, farm.id, body)
+    return await _answer(request, farm, wanted, body.page, body.sort)
+
+
+@takes()
+async def get_miner(request: web.Request) -> web.Response:
+    """GET F/miners/{miner_id}."""
+    farm = await farm_of(request)
+    return one(item_of(await miner_of(request, farm), farm, request.app[CLOCK].now()))
+
+
+async def saved_query_of(connection: Connection, farm_id: str, filters: MinerFilters) -> MinerQuery:
+    """As `query_of`, and what the saved selection asks that the filters name. ApiError 400 where the farm has none of
+    that name, or where its filters are not taken any more.
+    """
+    if filters.saved is None:
+        return query_of(filters)
+    stored = await selections.filters_of(connection, farm_id, filters.saved)
+    if stored is None:
+        names = await selections.names(connection, farm_id)
+        raise ApiError(400, f"saved: {unknown_key(filters.saved, names, called='selection')}")
+    try:
+        also = query_of(MinerFilters.model_validate(stored))
+    except ValidationError as error:
+        faults = faults_in(error, MinerFilters, at=f"saved {filters.saved}")
+        raise refused(faults) from None
+    return msgspec.structs.replace(query_of(filters.model_copy(update={"saved": None})), also=also)
 
 
 def query_of(filters: MinerFilters) -> MinerQuery:
-    """What is asked of the database. ApiError 400 for a range that is none."""
+    """What is asked of the database. ApiError 400 for a range that is none, and for a saved selection."""
+    if filters.saved is not None:
+        raise ApiError(400, "saved: a saved selection cannot be named here")
     return MinerQuery(
         agent_id=filters.agent_id,
-        sn=filters.sn,
+        agent=filters.agent,
+        serials=_all(filters.sn, filters.serial),
         mac=filters.mac,
-        statuses=tuple(
-            each for each in (filters.status, filters.lifecycle_statuses) if each is not None
-        ),
+        name=filters.name,
+        make=filters.make,
+        model=filters.model,
+        firmware=filters.firmware,
+        firmware_version=filters.firmware_version,
+        statuses=_all(filters.status, filters.lifecycle_statuses, _health_words(filters.health)),
         ops_status=filters.ops_status,
         asset_status=filters.asset_status,
         unstable=filters.unstable,
+        anomalies=filters.anomalies,
+        mode=filters.mode,
+        tags=filters.tags,
+        hall=filters.hall,
+        row=filters.row,
+        rack=filters.rack,
+        position=filters.position,
+        hashrate=filters.hashrate,
+        hashrate_realization=filters.hashrate_realization,
+        power=filters.power,
+        power_limit=filters.power_limit,
+        efficiency=filters.efficiency,
+        temperature=filters.temperature,
+        uptime=filters.uptime,
         ip_ranges=_ranges(filters.ip_ranges),
     )
+
+
+def _health_words(wanted: EnumFilter | None) -> EnumFilter | None:
+    """Without the words of the other axes, which `status` knows: here they match nothing."""
+    if wanted is None:
+        return None
+    told = wanted.model_dump(by_alias=True, exclude_none=True)
+    for name in ("eq", "ne"):
+        if told.get(name, HEALTH_WORDS[0]) not in HEALTH_WORDS:
+            told[name] = ""
+    for name in ("in", "nin"):
+        if name in told:
+            told[name] = [word for word in told[name] if word in HEALTH_WORDS]
+    return EnumFilter.model_validate(told)
 
 
 def item_of(row: ListedMiner, farm: FarmRow, now: datetime) -> MinerItem:
@@ -147,6 +215,9 @@ def item_of(row: ListedMiner, farm: FarmRow, now: datetime) -> MinerItem:
         firmware=row.firmware,
         firmware_version=row.firmware_version,
         hostname=row.hostname,
+        name=row.name,
+        hall=row.hall,
+        row=row.row,
         rack=row.rack,
         position=row.position,
         tags=row.tags or [],
@@ -170,7 +241,7 @@ def item_of(row: ListedMiner, farm: FarmRow, now: datetime) -> MinerItem:
         hashrate_24h=row.hashrate_24h_hs,
         expected_hashrate=row.hashrate_ideal_hs,
         power=power_w(shown, slow),
-        temp=_first(shown.temp_chip_c, shown.temp_board_c, shown.temp_outlet_c),
+        temp=None if run == "offline" else row.temp_c,
         efficiency=_efficiency(shown, slow),
         uptime=shown.uptime_s,
         last_updated_at=time_or_none(row.last_read_at),
@@ -239,17 +310,20 @@ def run_status(row: ListedMiner, now: datetime) -> str:
     """`online`, `offline` (looked at, does not answer) or `stale` (not looked at lately). A machine that nobody looks
     at, but which reports by itself, is offline when it is silent. The search filter says the same in SQL.
     """
-    seen_at: datetime | None = row.last_seen_at
-    if seen_at is None or (now - seen_at).total_seconds() > stale_after_s(row.interval_s):
+    if row.stale_at is None or row.stale_at < now:
         return "offline" if row.identity.startswith(REPORTS_ITSELF) else "stale"
     return "offline" if row.last_ok is False else "online"
 
 
 async def _answer(
-    request: web.Request, farm: FarmRow, wanted: MinerQuery, page: Page
+    request: web.Request,
+    farm: FarmRow,
+    wanted: MinerQuery,
+    page: Page,
+    sort: Sequence[SortKey] = (),
 ) -> web.Response:
     now = request.app[CLOCK].now()
-    rows, total = await search.find(request.app[STORE], farm.id, wanted, page, now)
+    rows, total = await search.find(request.app[STORE], farm.id, wanted, page, now, sort)
     items: list[MinerItem] = []
     for some in chunks(rows, _PIECE):
         items += [item_of(row, farm, now) for row in some]
@@ -263,6 +337,16 @@ def _equal(text: str | None) -> TextFilter | None:
 
 def _any_of(words: tuple[str, ...] | None) -> tuple[EnumFilter, ...]:
     return () if words is None else (EnumFilter.model_validate({"in": list(words)}),)
+
+
+def _between(least: float | None, most: float | None) -> NumberFilter | None:
+    if least is None and most is None:
+        return None
+    return NumberFilter(gte=least, lte=most)
+
+
+def _all(*filters: FilterT | None) -> tuple[FilterT, ...]:
+    return tuple(each for each in filters if each is not None)
 
 
 def _ranges(texts: tuple[str, ...] | list[str] | None) -> tuple[Range, ...] | None:
@@ -329,4 +413,5 @@ def _first(*values: Any) -> Any:
 ROUTES: Final = (
     web.get(FARM + "/miner/latest", list_miners, allow_head=False),
     web.post(FARM + "/miner/search", search_miners),
+    web.get(FARM + "/miners/{miner_id}", get_miner, allow_head=False),
 )

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from ipaddress import AddressValueError, IPv4Address
 from itertools import chain
 from typing import Final
 
 import msgspec
 
-from cloud.store.miners.readings import DUPLICATE_MAC
-from cloud.store.miners.search import INTERVAL_DEFAULT_S, ListedMiner
+from cloud.store.miners.readings import DUPLICATE_MAC, INTERVAL_DEFAULT_S
+from cloud.store.miners.search import ListedMiner
 from cloud.store.tasks.batches import EnrolledAgent
 from cloud.store.tasks.lookup import LastOfKind
 from contract.errors import LOGIN_FIX
-from contract.miner import Make, PowerMode, normalize_mac
+from contract.miner import Make, PowerMode
 from contract.nonce.batches import Skip, SkipReason
 from contract.nonce.miners import MODES_BY_MAKE, POWER_LIMITED
 from contract.task import (
@@ -94,7 +93,7 @@ def plan(
             continue
         reason = reason or "miner_not_found"
         messages = skipped.setdefault(reason, {})
-        messages.setdefault(_message(request, reason, row, miner_id), []).append(miner_id)
+        messages.setdefault(_message(request, reason, row), []).append(miner_id)
     return BatchPlan(
         chosen=chosen,
         skipped=[
@@ -327,11 +326,7 @@ _CHECKS: Final[dict[TaskName, Callable[..., SkipReason | None]]] = {
 }
 
 
-def _message(
-    request: BatchRequest, reason: SkipReason, row: ListedMiner | None, miner_id: str
-) -> str:
-    if row is None and _is_address(miner_id):
-        return f"{_MESSAGES[reason]}; its id is wanted, as miner/latest tells it, not its address"
+def _message(request: BatchRequest, reason: SkipReason, row: ListedMiner | None) -> str:
     if isinstance(request.params, PowerModeParams) and row is not None:
         if reason == "no_change":
             return "Task skipped: miner already in requested mode"
@@ -347,15 +342,6 @@ def _message(
             instead = f"; use miner.power_mode.update: {modes}" if modes else ""
             return f"Task skipped: the firmware of this miner takes no power limit{instead}"
     return _MESSAGES[reason]
-
-
-def _is_address(text: str) -> bool:
-    """Of whichever kind: it is no id of ours."""
-    try:
-        IPv4Address(text)
-    except AddressValueError:
-        return normalize_mac(text) is not None
-    return True
 
 
 def _is_of_others(mode: str, row: ListedMiner) -> bool:

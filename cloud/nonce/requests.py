@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -19,6 +19,9 @@ from cloud.http.auth import WORKSPACE_ID
 from cloud.http.bodies import is_clean
 from cloud.http.errors import ApiError, Handler
 from cloud.store.access import listing
+from cloud.store.miners import references, search
+from cloud.store.miners.references import AmbiguousError
+from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
 from contract.keys import shown_key, unknown_key
 from contract.nonce.pages import PAGE_MAX, SIZE_DEFAULT, SIZE_MAX, Page
@@ -38,11 +41,12 @@ async def read_body(
     *,
     may_be_empty: bool = False,
     instead: Mapping[str, str] | None = None,
+    cap_bytes: int | None = None,
 ) -> ModelT:
     """The JSON body as a model. ApiError 400 for anything else, 413 for one that is too long. `instead` is what is said
-    of keys that are known elsewhere.
+    of keys that are known elsewhere, `cap_bytes` the bound where it is not that of all operators' bodies.
     """
-    raw = await bodies.read_body(request, request.app[SETTINGS].operator_body_bytes)
+    raw = await bodies.read_body(request, cap_bytes or request.app[SETTINGS].operator_body_bytes)
     if may_be_empty and not raw.strip():
         raw = b"{}"
     try:
@@ -161,6 +165,32 @@ async def farm_of(request: web.Request) -> FarmRow:
     if farm is None:
         raise ApiError(404, "Farm not found in this workspace")
     return farm
+
+
+async def miner_of(request: web.Request, farm: FarmRow) -> ListedMiner:
+    """The miner in the path, by its id or whatever else it is called. 404 where the farm has none, 409 for several."""
+    reference = named(request, "miner_id")
+    store = request.app[STORE]
+    async with store.read() as connection:
+        try:
+            ids = await references.ids_meant_by(connection, farm.id, [reference])
+        except AmbiguousError as error:
+            raise ApiError(409, str(error)) from None
+    miner = await search.one(store, farm.id, ids[reference])
+    if miner is None:
+        raise ApiError(404, "Miner not found in this farm")
+    return miner
+
+
+async def miner_ids_of(
+    request: web.Request, farm: FarmRow, texts: Collection[str]
+) -> dict[str, str]:
+    """The id for each of what a body calls miners; one that means none stands for itself. 400 for several."""
+    async with request.app[STORE].read() as connection:
+        try:
+            return await references.ids_meant_by(connection, farm.id, texts)
+        except AmbiguousError as error:
+            raise ApiError(400, str(error)) from None
 
 
 def _is_fit(text: str) -> bool:

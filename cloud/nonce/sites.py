@@ -1,4 +1,4 @@
-"""ListWorkspaces, ListFarms, ListAgents and SearchAgents."""
+"""ListWorkspaces, ListFarms, GetFarm, ListAgents, GetAgent and SearchAgents."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from aiohttp import web
 
 from cloud.context import SESSIONS, STORE
 from cloud.http.auth import ACTOR, WORKSPACE_ID
+from cloud.http.errors import ApiError
 from cloud.link.sessions import Sessions
 from cloud.nonce.answers import many, one, time_or_none
-from cloud.nonce.requests import PAGE, page_of, read_body, takes
+from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, takes
 from cloud.store.access import listing
 from cloud.store.access.listing import ListedAgent
 from cloud.store.schema.rows import FarmRow
@@ -18,6 +19,7 @@ from contract.nonce.filters import EnumFilter
 from contract.nonce.pages import Page
 from contract.nonce.searches import BODY_INSTEAD
 from contract.nonce.sites import (
+    FARM,
     WORKSPACE,
     WORKSPACES,
     AgentItem,
@@ -57,6 +59,23 @@ async def search_agents(request: web.Request) -> web.Response:
     """POST W/agents/search."""
     wanted = await read_body(request, SearchAgents, may_be_empty=True, instead=BODY_INSTEAD)
     return await _agents(request, wanted.page, wanted.farm_id, wanted.status)
+
+
+@takes()
+async def get_farm(request: web.Request) -> web.Response:
+    """GET W/farms/{farm_id}."""
+    return one(_farm(await farm_of(request)))
+
+
+@takes()
+async def get_agent(request: web.Request) -> web.Response:
+    """GET W/agents/{agent_id}."""
+    row = await listing.agent_of(
+        request.app[STORE], request[WORKSPACE_ID], named(request, "agent_id")
+    )
+    if row is None:
+        raise ApiError(404, "Agent not found in this workspace")
+    return one(_agent(row, request.app[SESSIONS]))
 
 
 async def _agents(
@@ -107,6 +126,8 @@ def _agent(row: ListedAgent, sessions: Sessions) -> AgentItem:
 ROUTES: Final = (
     web.get(WORKSPACES, list_workspaces, allow_head=False),
     web.get(WORKSPACE + "/farms", list_farms, allow_head=False),
+    web.get(FARM, get_farm, allow_head=False),
     web.get(WORKSPACE + "/agents", list_agents, allow_head=False),
+    web.get(WORKSPACE + "/agents/{agent_id}", get_agent, allow_head=False),
     web.post(WORKSPACE + "/agents/search", search_agents),
 )

@@ -19,10 +19,11 @@ from cloud.nonce.requests import farm_of, read_body, takes
 from cloud.store.access import listing
 from cloud.store.access.listing import ListedAgent
 from cloud.store.engine import Store
-from cloud.store.miners import conditions, search
-from cloud.store.miners.conditions import CountedMiner, JudgedMiner
+from cloud.store.miners import judged, search
+from cloud.store.miners.conditions import MinerQuery
+from cloud.store.miners.judged import CountedMiner, JudgedMiner
 from cloud.store.miners.readings import DUPLICATE_MAC
-from cloud.store.miners.search import ListedMiner, MinerQuery
+from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
 from cloud.store.tasks import counts
 from contract.condition.causes import MinerPlace, subnet_of
@@ -73,9 +74,7 @@ async def miner_stats(request: web.Request) -> web.Response:
     found = StatsCounts()
     async with request.app[STORE].read() as connection:
         now = request.app[CLOCK].now()
-        async for some in conditions.in_pieces(
-            connection, farm.id, CountedMiner, MinerQuery(), now
-        ):
+        async for some in judged.in_pieces(connection, farm.id, CountedMiner, MinerQuery(), now):
             for row in some:
                 found.add(row)
             await asyncio.sleep(0)  # a farm may have a hundred thousand, and agents are waiting
@@ -100,9 +99,9 @@ async def _status(request: web.Request, wanted: MinerQuery) -> web.Response:
     agents = await _agents(request, farm)
     names = {agent.id: agent.name or agent.id for agent in agents}
     async with store.read() as connection:
-        usual = await conditions.usual_pools_of(connection, farm.id)
+        usual = await judged.usual_pools_of(connection, farm.id)
         summary = Summary[_Key]()
-        async for some in conditions.in_pieces(connection, farm.id, JudgedMiner, wanted, now):
+        async for some in judged.in_pieces(connection, farm.id, JudgedMiner, wanted, now):
             for row in some:
                 condition = condition_of(_stored_facts(row, usual))
                 kind = kind_of_rate(row.algorithm, row.model)

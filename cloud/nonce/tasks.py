@@ -14,8 +14,7 @@ from cloud.context import CLOCK, FILES, STORE, TIME
 from cloud.http.errors import ApiError
 from cloud.nonce.answers import many
 from cloud.nonce.miners import snapshot_of
-from cloud.nonce.requests import PAGE, farm_of, named, page_of, takes, text_of, words_of
-from cloud.store.miners import search
+from cloud.nonce.requests import PAGE, farm_of, miner_of, named, page_of, takes, text_of, words_of
 from cloud.store.tasks import batches, lookup
 from cloud.store.tasks.lookup import ListedTask
 from contract.hiding import hidden, masked_url
@@ -50,9 +49,7 @@ async def list_miner_tasks(request: web.Request) -> web.Response:
     store, now, page = request.app[STORE], request.app[CLOCK].now(), page_of(request)
     since, until = _window(request, now)
     name, status = _one_of(request, "task_name", TaskName), _one_of(request, "status", TaskStatus)
-    miner = await search.one(store, farm.id, named(request, "miner_id"))
-    if miner is None:
-        raise ApiError(404, "Miner not found in this farm")
+    miner = await miner_of(request, farm)
     rows, total = await lookup.of_miner(
         store, farm.id, miner.id, page, since=since, until=until, name=name, status=status
     )

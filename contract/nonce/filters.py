@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Self
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from contract.nonce.times import second_after, second_from
-from contract.nonce.values import Text, Texts, Time
+from contract.nonce.values import Number, Text, Texts, Time
+
+PATTERNS_MAX: Final = 100
+TAGS_MAX: Final = 50
+_WILDCARDS: Final = "*?"
+_STARS_MAX: Final = 8  # in one pattern; each one more makes looking longer
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text has wildcards: `*` stands for any run of characters, `?` for one."""
+    return any(each in text for each in _WILDCARDS)
+
+
+def _patterns(values: list[str]) -> list[str]:
+    for value in values:
+        if not value.strip(_WILDCARDS):
+            raise ValueError(f"{value!r} would match everything; name some of the text")
+        if value.count("*") > _STARS_MAX:
+            raise ValueError(f"a pattern may have {_STARS_MAX} stars")
+    return values
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Tags = Annotated[list[Text], Field(max_length=TAGS_MAX)]
+# One pattern or several, any of which may match.
+Patterns = Annotated[
+    list[Text],
+    Field(min_length=1, max_length=PATTERNS_MAX),
+    BeforeValidator(_listed),
+    AfterValidator(_patterns),
+]
 
 
 class Filter(BaseModel):
@@ -35,9 +68,29 @@ class EnumFilter(Filter):
 
 
 class TextFilter(EnumFilter):
-    """On free text; `contains` does not mind the case."""
+    """On free text; `contains`, `like` and `unlike` (none of the patterns) do not mind the case."""
 
     contains: Text | None = None
+    like: Patterns | None = None
+    unlike: Patterns | None = None
+
+
+class NumberFilter(Filter):
+    """On a figure. What has none matches nothing."""
+
+    eq: Number | None = None
+    gt: Number | None = None
+    gte: Number | None = None
+    lt: Number | None = None
+    lte: Number | None = None
+
+
+class TagsFilter(Filter):
+    """On a set of words, whatever their case: any of these, all of these, none of these."""
+
+    any_: Tags | None = Field(default=None, alias="any")
+    all_: Tags | None = Field(default=None, alias="all")
+    none: Tags | None = None
 
 
 class DateFilter(Filter):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from contract.miner import Make
 from contract.nonce.answers import NonceItem
-from contract.nonce.filters import EnumFilter, TextFilter
+from contract.nonce.filters import EnumFilter, NumberFilter, TagsFilter, TextFilter
 from contract.nonce.searches import Search
 from contract.nonce.sites import FarmRef
 from contract.nonce.values import Text
 
 IP_RANGES_MAX: Final = 10
+SORT_KEYS_MAX: Final = 3
+HEALTH_WORDS: Final = (
+    "error", "low_hashrate", "overheated", "overpower", "underpower", "auth_failed",
+)  # fmt: skip
 # Names of anomalies and their bits; bit 7 is not published. Ours begin above 9.
 ANOMALY_BITS: Final = {
     "fan": 0,
@@ -42,7 +46,8 @@ POWER_LIMITED: Final[Mapping[str, frozenset[str]]] = {
 
 class MinerFilters(BaseModel):
     """What miners are searched and selected by; all that is given must hold. `lifecycle_statuses` goes to the axis its
-    words belong to; `health_statuses` is taken and ignored.
+    words belong to; `health_statuses` is taken and ignored. `saved` is the name of a selection that was saved: its
+    filters hold, too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,15 +57,56 @@ class MinerFilters(BaseModel):
     mac: TextFilter | None = None
     status: EnumFilter | None = None
     ops_status: EnumFilter | None = None
-    asset_status: EnumFilter | None = None  # ours
     unstable: Annotated[bool, Field(strict=True)] | None = None
     lifecycle_statuses: EnumFilter | None = None
     health_statuses: EnumFilter | None = None
     ip_ranges: Annotated[list[Text], Field(max_length=IP_RANGES_MAX)] | None = None
+    # Those below are ours.
+    saved: Text | None = None
+    asset_status: EnumFilter | None = None
+    agent: TextFilter | None = None  # id or name
+    serial: TextFilter | None = None  # as `sn`
+    name: TextFilter | None = None
+    make: TextFilter | None = None
+    model: TextFilter | None = None
+    firmware: TextFilter | None = None
+    firmware_version: TextFilter | None = None
+    mode: EnumFilter | None = None
+    health: EnumFilter | None = None
+    anomalies: EnumFilter | None = None
+    tags: TagsFilter | None = None
+    hall: TextFilter | None = None
+    row: TextFilter | None = None
+    rack: TextFilter | None = None
+    position: NumberFilter | None = None
+    hashrate: NumberFilter | None = None  # H/s
+    hashrate_realization: NumberFilter | None = None  # 1.0 is 100 % of what is expected
+    power: NumberFilter | None = None  # W
+    power_limit: NumberFilter | None = None  # W
+    efficiency: NumberFilter | None = None  # J/TH
+    temperature: NumberFilter | None = None  # degC
+    uptime: NumberFilter | None = None  # s
+
+
+SortField = Literal[
+    "ip", "name", "make", "model", "firmware_version", "mode", "hall", "row", "rack", "position",
+    "hashrate", "hashrate_realization", "power", "power_limit", "efficiency", "temperature", "uptime",
+]  # fmt: skip
+
+
+class SortKey(BaseModel):
+    """What a list is sorted by. Miners that have none of it come last, either way."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    field: SortField
+    direction: Literal["asc", "desc"] = "asc"
 
 
 class SearchMiners(MinerFilters, Search):
-    """The body of a search."""
+    """The body of a search. What is equal by `sort` stands by address."""
+
+    sort: Annotated[list[SortKey], Field(max_length=SORT_KEYS_MAX)] = []
 
 
 class ErrorItem(NonceItem, frozen=True, kw_only=True):
@@ -112,6 +158,9 @@ class MinerItem(NonceItem, frozen=True, kw_only=True):
     firmware: str | None
     firmware_version: str | None
     hostname: str | None
+    name: str | None  # ours, like hall and row
+    hall: str | None
+    row: str | None
     rack: str | None
     position: int | None
     tags: list[str]

@@ -11,29 +11,31 @@ from contract.nonce.values import Whole
 
 # What is said of names that Nonce has published, and that are not served, or not there.
 _LATER: Final = dict.fromkeys(
-    (
-        "anomaly_flags", "efficiency", "hashrate", "hashrate_realization", "last_updated_at", "mining_mode",
-        "network_mode", "power", "rack", "runtime", "search", "sort", "tags", "temperature",
-    ),
+    ("last_updated_at", "network_mode", "search"),
     "is published for a later version of the API and is not served here",
-)  # fmt: skip
+)
 QUERY_INSTEAD: Final = {
     "limit": "is called pageSize in a query",
     "page_size": "is called pageSize here",
+    **dict.fromkeys(
+        (
+            "anomaly_flags", "efficiency", "hashrate", "hashrate_realization", "mining_mode", "power", "rack",
+            "runtime", "sort", "tags", "temperature",
+        ),
+        "is taken by POST miner/search alone",
+    ),
     **_LATER,
-}
+}  # fmt: skip
 BODY_INSTEAD: Final = {
     "pageSize": "is called limit in a body",
     "page_size": "is called limit here",
-    **dict.fromkeys(
-        (
-            "anomaly_filters",
-            "hashrate_realization_max",
-            "hashrate_realization_min",
-            "mining_modes_in",
-        ),
-        "is taken by GET miner/latest, not by a search",
-    ),
+    "anomaly_filters": "is called anomalies in a search of miners",
+    "anomaly_flags": "is called anomalies in a search of miners",
+    "hashrate_realization_max": "is lte of hashrate_realization in a search of miners",
+    "hashrate_realization_min": "is gte of hashrate_realization in a search of miners",
+    "mining_mode": "is called mode in a search of miners",
+    "mining_modes_in": "is in of mode in a search of miners",
+    "runtime": "is called uptime in a search of miners",
     **_LATER,
 }
 

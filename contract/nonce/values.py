@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -23,6 +24,14 @@ def _whole(value: object) -> object:
     raise ValueError("must be an integer")
 
 
+def _number(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            if math.isfinite(number := float(value)):
+                return number
+    raise ValueError("must be a number")
+
+
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
@@ -33,4 +42,5 @@ Id = Annotated[str, StringConstraints(strict=True, max_length=200)]
 Text = Annotated[str, StringConstraints(strict=True, max_length=FILTER_TEXT_MAX)]
 Texts = Annotated[list[Text], Field(max_length=FILTER_VALUES_MAX)]
 Time = Annotated[datetime, BeforeValidator(lambda value: parse_time(_text(value)))]
+Number = Annotated[float, BeforeValidator(_number)]
 Whole = Annotated[int, BeforeValidator(_whole)]

@@ -638,6 +638,52 @@ def _first_steps() -> Iterator[Guard]:
     )
 
 
+def _by_hand() -> Iterator[Guard]:
+    many, sheet = "tests/agent/cli/test_many.py::test_", "tests/agent/cli/test_sheet.py::test_"
+    yield Guard(
+        "many miners are asked only where their number is said",
+        "agent/cli/many.py",
+        "if expect is None and self._wanted.addresses > 1:",
+        "if False:",
+        f"{many}more_addresses_than_one_need_the_number_that_is_meant",
+    )
+    yield Guard(
+        "the number that is said has to hold",
+        "agent/cli/many.py",
+        "if expect is not None and not expect.holds(number):",
+        "if False:",
+        f"{many}more_addresses_than_one_need_the_number_that_is_meant",
+    )
+    yield Guard(
+        "what is not begun is recalled by who leaves",
+        "agent/cli/many.py",
+        "            recalls=True,\n",
+        "",
+        f"{many}what_was_not_begun_is_not_begun_once_it_is_interrupted",
+    )
+    yield Guard(
+        "who is meant at an address is who is there",
+        "agent/cli/survey.py",
+        "if meant is not None and identity.mac != meant:",
+        "if False:",
+        f"{many}a_file_names_the_miners_and_who_is_meant_there",
+    )
+    yield Guard(
+        "a formula in a file is no address",
+        "agent/cli/sheet.py",
+        "if cell.startswith(FORMULA):",
+        "if False:",
+        f"{sheet}what_is_no_address_is_refused_with_its_line_and_all_else_with_it",
+    )
+    yield Guard(
+        "a file has so many rows and no more",
+        "contract/sheets.py",
+        "if found > rows_max:",
+        "if False:",
+        f"{sheet}a_million_rows_end_at_once",
+    )
+
+
 def _rigmonitor() -> Iterator[Guard]:
     expected = "tests/cloud/rigmonitor/test_expected.py::"
     yield Guard(
@@ -1045,6 +1091,7 @@ GUARDS = (
     *_passwords(),
     *_firmware(),
     *_first_steps(),
+    *_by_hand(),
     *_rigmonitor(),
     *_miners(),
     *_login(),

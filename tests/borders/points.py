@@ -7,6 +7,8 @@ from typing import NamedTuple
 _TASK = "tests/contract/test_task.py::test_"
 _BORDERS = "tests/cloud/nonce/test_borders.py::test_"
 _USAGE = "tests/agent/cli/test_usage.py::test_"
+_MANY = "tests/agent/cli/test_many.py::test_"
+_SHEET = "tests/agent/cli/test_sheet.py::test_"
 _CONFIG = "tests/agent/config/test_file.py::test_"
 _SERVERS = "tests/agent/firmware/test_servers.py::test_"
 _REACH = "tests/agent/firmware/test_download_reach.py::test_"
@@ -530,6 +532,20 @@ POINTS: dict[str, tuple[Point, ...]] = {
         ),
     ),
     "First steps": (
+        Point(
+            "`act` at more addresses than one",
+            "Ends with status 2 and the number of miners that are there, unless `--expect` has that number; nothing is sent.",
+            (f"{_MANY}more_addresses_than_one_need_the_number_that_is_meant",),
+        ),
+        Point(
+            "`act --csv`",
+            "A cell that is no address, or begins like a formula, is named with its line, and nothing is done; at most 65,536 "
+            "rows are taken.",
+            (
+                f"{_SHEET}what_is_no_address_is_refused_with_its_line_and_all_else_with_it",
+                f"{_SHEET}a_million_rows_end_at_once",
+            ),
+        ),
         Point(
             "a package of another installation",
             "The command does not start: it names both places, before anything of either is loaded.",

@@ -46,6 +46,21 @@ async def farm_of(store: Store, workspace_id: str, farm_id: str) -> FarmRow | No
         return read_row(FarmRow, await connection.execute(query))
 
 
+async def agent_of(store: Store, workspace_id: str, agent_id: str) -> ListedAgent | None:
+    """The agent, if it is of this workspace and not revoked."""
+    query = (
+        sa.select(agents, farms.c.name.label("farm_name"))
+        .join(farms, farms.c.id == agents.c.farm_id)
+        .where(
+            agents.c.id == agent_id,
+            agents.c.workspace_id == workspace_id,
+            agents.c.revoked_at.is_(None),
+        )
+    )
+    async with store.read() as connection:
+        return read_row(ListedAgent, await connection.execute(query))
+
+
 async def list_agents(
     store: Store,
     workspace_id: str,

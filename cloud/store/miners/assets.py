@@ -14,7 +14,8 @@ from cloud.store.schema.tables import miners
 Connection = AsyncConnection
 _FORGOTTEN = (
     "mac", "serial", "moving", "slow", "static", "raw", "hours", "mode", "mode_preset", "hashrate_hs",
-    "hashrate_ideal_hs", "hashrate_24h_hs", "power_w", "temp_c", "comment", "rack", "position", "hostname",
+    "hashrate_ideal_hs", "hashrate_24h_hs", "power_w", "temp_c", "uptime_s", "comment", "name", "hall", "row",
+    "rack", "position", "hostname",
     "state", "expected_hs", "expected_w", "pool", "pools_set",
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import Store, chunks
-from cloud.store.miners.search import REPORTS_ITSELF
+from cloud.store.miners.conditions import REPORTS_ITSELF
 from cloud.store.schema.tables import agents, miners, tasks
 from cloud.store.tasks.settle import settle
 from contract.errors import ErrorCode

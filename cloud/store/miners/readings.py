@@ -37,6 +37,9 @@ DUPLICATE_MAC: Final = "duplicate_mac"
 _HOURS: Final = 24
 _RATE_MAX_HS: Final = 1e18  # a thousand times the largest machine; sums of these stay numbers
 INTERVAL_MAX_S: Final = 7 * 86_400.0  # between two looks: the most that an agent's config allows
+INTERVAL_DEFAULT_S: Final = 300.0
+_STALE_AFTER_INTERVALS: Final = 3
+_STALE_FLOOR_S: Final = 60.0
 _AWAY: Final = timedelta(days=1)
 _NOT_CHANGED: Final = frozenset(  # by a reading: these are the operator's or stand for good
     {
@@ -48,6 +51,9 @@ _NOT_CHANGED: Final = frozenset(  # by a reading: these are the operator's or st
         "comment",
         "pools_set",
         "tags",
+        "name",
+        "hall",
+        "row",
         "rack",
         "position",
         "created_at",
@@ -58,7 +64,9 @@ _READ: Final = tuple(column.name for column in miners.c if column.name not in _N
 
 # What only operators write is not read here.
 _COLUMNS: Final = tuple(
-    column for column in miners.c if column.name not in {"comment", "tags", "rack", "position"}
+    column
+    for column in miners.c
+    if column.name not in {"comment", "tags", "name", "hall", "row", "rack", "position"}
 )
 
 
@@ -195,6 +203,7 @@ def refresh(
     for name in ("drivable", "interval_s", "raw"):
         if getattr(reading, name) is not None:
             setattr(row, name, getattr(reading, name))
+    row.stale_at = look.at + timedelta(seconds=_stale_after_s(row.interval_s))
     if reading.modes is not None:
         row.modes = list(reading.modes)
     if reading.twin_ips:
@@ -225,6 +234,7 @@ def refresh(
         row.hashrate_hs = reading.moving.hashrate_hs
         row.power_w = power_w(reading.moving, _record(row.slow, Slow))
         row.temp_c = _temperature(reading.moving)
+        row.uptime_s = reading.moving.uptime_s
     _judge(row)
     return returned
 
@@ -279,6 +289,12 @@ def _look(reading: MinerReading, now: datetime) -> StoredReading:
 def _interval_s(told_s: float) -> float:
     """In two digits, and within what there can be: searches go through all the different ones of a farm."""
     return float(f"{min(max(told_s, 1.0), INTERVAL_MAX_S):.2g}")
+
+
+def _stale_after_s(interval_s: float | None) -> float:
+    """How long after the last look a miner that is looked at every so often counts as stale."""
+    every_s = min(interval_s or INTERVAL_DEFAULT_S, INTERVAL_MAX_S)
+    return max(_STALE_FLOOR_S, _STALE_AFTER_INTERVALS * every_s)
 
 
 def _placed(look: StoredReading, known: dict[str, MinerRow]) -> StoredReading:

@@ -22,9 +22,9 @@ from cloud.store.access.actors import Actor, command_line
 from cloud.store.access.admin import NotThereError
 from cloud.store.engine import Store, chunks
 from cloud.store.ids import new_uuid, secret_hash
+from cloud.store.miners.conditions import REPORTS_ITSELF
 from cloud.store.miners.readings import StoredReading, minted, refresh, take_static, write_miners
 from cloud.store.miners.returns import Return, tell_returns
-from cloud.store.miners.search import REPORTS_ITSELF
 from cloud.store.schema.rows import MinerRow, RigRow, read_row, read_rows
 from cloud.store.schema.tables import farms, miners, rigs, workspaces
 from contract.clock import to_text
@@ -274,7 +274,7 @@ async def apply_logs(
                 ip=log.ip,
                 moving=log.moving,
                 slow=log.slow,
-                # A miner counts as silent after three of its intervals, see stale_after_s of cloud.store.miners.search.
+                # A miner counts as silent after three of its intervals, see `cloud.store.miners.readings`.
                 interval_s=offline_after_s / 3,
             )
             returned = refresh(row, StoredReading(reading, now, identity, None, log.ip), None, now)

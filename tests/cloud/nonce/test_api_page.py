@@ -95,6 +95,7 @@ async def test_the_keys_that_a_call_of_operators_takes_are_those_in_the_page(sta
         "workspace_id": stage.workspace,
         "farm_id": stage.farm,
         "miner_id": stage.miners[1],
+        "agent_id": stage.agent,
         "batch_id": made["data"][0]["batch_id"],
         "rig_id": "r",
     }

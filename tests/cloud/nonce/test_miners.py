@@ -45,7 +45,7 @@ async def test_a_healthy_miner_shows_all_published_fields_in_their_units(stage: 
         "id": stage.miners[1], "farm_id": stage.farm, "farm": {"id": stage.farm, "name": "North"},
         "workspace_id": stage.workspace, "agent_id": stage.agent, "serial_number": "SN1", "make": "Bitmain",
         "model": "Antminer S19", "ip": "10.0.0.1", "mac": "02:00:00:00:00:01", "firmware": "stock",
-        "firmware_version": "2024.01", "hostname": None, "rack": None, "position": None, "tags": [],
+        "firmware_version": "2024.01", "hostname": None, "name": None, "hall": None, "row": None, "rack": None, "position": None, "tags": [],
         "is_mining": True, "last_check_succeed": True, "stale": False, "overheat": False,
         "low_hashrate": False, "overpower": False, "underpower": False, "status": "online",
         "asset_status": None, "ops_status": None, "lifecycle_status": "online", "health_status": None,

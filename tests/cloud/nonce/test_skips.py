@@ -335,17 +335,6 @@ async def test_where_no_miner_is_known_one_that_refuses_the_login_has_its_own_re
     assert first not in now or now[first]["health_status"] is None
 
 
-async def test_who_gives_an_address_for_an_id_is_told_so(stage: Any) -> None:
-    ids = ["10.0.0.1", "02:00:00:00:00:01", "no-such-id"]
-    made = await stage.create("miner.log.get", miner_ids=ids)
-    [skip] = made["meta"]["skipped"]
-    assert (skip["reason"], skip["miner_ids"]) == ("miner_not_found", ids)
-    assert skip["message"] == (
-        "Task skipped: miner not found or not accessible; its id is wanted, as miner/latest tells it, "
-        "not its address (2); miner not found or not accessible (1)"
-    )
-
-
 # --- tasks for agents ----------------------------------------------------------------------------
 
 

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from cloud.nonce.status import _stored_facts, _whole_facts
 from cloud.store.ids import new_miner_id
-from cloud.store.miners import conditions, search
-from cloud.store.miners.conditions import JudgedMiner
+from cloud.store.miners import judged, search
+from cloud.store.miners.judged import JudgedMiner
 from cloud.store.miners.search import MinerQuery
 from cloud.store.schema import tables
 from contract.condition.judgement import condition_of
@@ -385,18 +385,18 @@ async def test_what_is_stored_of_a_look_is_what_is_judged_of_it_in_words(stage: 
     await stage.look_at(dead(5), refused(6))
     now = stage.clock.now()
     async with stage.store.read() as connection:
-        usual = await conditions.usual_pools_of(connection, stage.farm)
-        pieces = conditions.in_pieces(connection, stage.farm, JudgedMiner, MinerQuery(), now)
+        usual = await judged.usual_pools_of(connection, stage.farm)
+        pieces = judged.in_pieces(connection, stage.farm, JudgedMiner, MinerQuery(), now)
         rows = [row async for some in pieces for row in some]
         whole = await search.by_ids(connection, stage.farm, [row.id for row in rows])
     assert len(rows) == len(wrong)
     for row in rows:
         stored = condition_of(_stored_facts(row, usual))
-        judged = condition_of(_whole_facts(whole[row.id], usual, now))
+        seen_whole = condition_of(_whole_facts(whole[row.id], usual, now))
         assert msgspec.structs.replace(stored, symptoms=()) == msgspec.structs.replace(
-            judged, symptoms=()
+            seen_whole, symptoms=()
         )
-        kinds = [[each.trouble for each in seen.symptoms] for seen in (stored, judged)]
+        kinds = [[each.trouble for each in seen.symptoms] for seen in (stored, seen_whole)]
         assert kinds[0] == kinds[1]
 
 

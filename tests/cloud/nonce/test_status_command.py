@@ -123,7 +123,7 @@ async def test_a_selection_is_that_of_a_search(stage: Stage, key_file: Path):
     assert "miners   1: 1 hashing" in out.splitlines()
     _, err = await command(stage, key_file, "--select", "nothing", status=2)
     assert err.startswith("miner-cloud: --select: ")
-    _, err = await command(stage, key_file, "--select", "modle=S21", status=1)
+    _, err = await command(stage, key_file, "--select", "modle=S21", status=2)
     assert "modle" in err
 
 

@@ -11,6 +11,26 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+_LISTED = [
+    *("farm_id", "ip_number", "id", "deleted_at", "stale_at", "last_ok", "identity"),
+    *(
+        "agent_id",
+        "ip",
+        "mac",
+        "serial",
+        "serials",
+        "name",
+        "make",
+        "model",
+        "firmware",
+        "firmware_version",
+    ),
+    *("mode", "mode_preset", "hall", "row", "rack", "position", "tags"),
+    *("hashrate_hs", "hashrate_ideal_hs", "power_w", "power_limit_w", "temp_c", "uptime_s"),
+    *("anomaly_flags", "health", "auth_failed_at", "unstable_reason"),
+    *("asset_status", "ops_status"),
+]
+
 
 def upgrade() -> None:
     json = sa.JSON().with_variant(JSONB(), "postgresql")
@@ -28,8 +48,14 @@ def upgrade() -> None:
         sa.Column("expected_w", sa.Float(), nullable=True),
         sa.Column("pool", sa.Text(), nullable=True),
         sa.Column("pools_set", json, nullable=True),
+        sa.Column("uptime_s", sa.Float(), nullable=True),  # follows from the next look
+        sa.Column("stale_at", at, nullable=True),
     ):
         op.add_column("miners", column)
+    _fill_stale_at()
+    for name in ("ip", "agent", "status"):
+        op.drop_index(f"ix_miners_farm_{name}", "miners")
+    op.create_index("ix_miners_lists", "miners", _LISTED)
     # Those that are awake say it themselves with their next reading; of the others it is known no more.
     op.execute("UPDATE miners SET awake_mode = mode WHERE mode IN ('low', 'normal', 'high')")
     op.create_index("ix_miners_farm_pool", "miners", ["farm_id", "algorithm", "pool", "deleted_at"])
@@ -97,3 +123,32 @@ def upgrade() -> None:
     op.create_index("ix_audit_farm_at", "audit", ["farm_id", "at"])
     op.create_index("ix_audit_target", "audit", ["target_id", "at"])
     op.create_index("ix_audit_recorded", "audit", ["recorded_cloud_s"])
+
+
+def _fill_stale_at() -> None:
+    """As it would have been stored with the last look: three intervals, at least a minute, after it."""
+    miners = sa.table(
+        "miners",
+        sa.column("last_seen_at", sa.DateTime(timezone=True)),
+        sa.column("interval_s", sa.Float()),
+        sa.column("stale_at", sa.DateTime(timezone=True)),
+    )
+    connection = op.get_bind()
+    told = sa.select(miners.c.interval_s).where(miners.c.last_seen_at.is_not(None)).distinct()
+    for interval_s in list(connection.scalars(told)):
+        seconds = max(60.0, 3 * min(interval_s or 300.0, 7 * 86_400.0))
+        later = (
+            sa.func.strftime("%Y-%m-%d %H:%M:%f000", miners.c.last_seen_at, f"+{seconds} seconds")
+            if connection.dialect.name == "sqlite"
+            else miners.c.last_seen_at + sa.cast(f"{seconds} seconds", sa.Interval())
+        )
+        same = (
+            miners.c.interval_s.is_(None)
+            if interval_s is None
+            else miners.c.interval_s == interval_s
+        )
+        connection.execute(
+            miners.update()
+            .where(miners.c.last_seen_at.is_not(None), same)
+            .values(stale_at=sa.type_coerce(later, sa.String()))
+        )
