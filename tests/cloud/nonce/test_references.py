@@ -111,5 +111,8 @@ async def test_one_farm_and_one_agent_are_answered_as_the_lists_show_them(stage:
 async def test_what_is_off_the_lists_is_meant_by_its_id_alone(stage: Any, reference: str) -> None:
     await stage.create("miner.asset.delete", 1)
     await stage.ask("GET", f"{stage.at_farm}/miners/{reference}", status=404)
+    await stage.ask("GET", f"{stage.at_farm}/miners/{stage.miners[1]}", status=404)
+    url = f"{stage.at_farm}/miners/{stage.miners[1]}/tasks"
+    assert len((await stage.ask("GET", url, shape="ListMinerTasks"))["data"]) == 1
     made = await stage.create("miner.record.delete", 1)
     assert made["meta"]["summary"]["created_count"] == 1
