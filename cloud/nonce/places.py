@@ -49,9 +49,10 @@ async def change_places(request: web.Request) -> web.Response:
             except ValidationError as error:
                 faults[index] = Flaw("; ".join(faults_in(error, PlaceChange)))
         await asyncio.sleep(0)  # there may be a hundred thousand, and agents are waiting
-    async with request.app[STORE].read() as connection:
-        plan = await places.plan_places(connection, farm.id, wanted)
-    if not body.dry_run and not faults:
+    if body.dry_run or faults:
+        async with request.app[STORE].read() as connection:
+            plan = await places.plan_places(connection, farm.id, wanted)
+    else:
         plan = await write(request, farm, wanted)
     faults = dict(sorted((faults | plan.faults).items()))
     if faults and not body.dry_run:

@@ -52,7 +52,7 @@ async def list_miner_tasks(request: web.Request) -> web.Response:
     store, now, page = request.app[STORE], request.app[CLOCK].now(), page_of(request)
     since, until = _window(request, now)
     name, status = _one_of(request, "task_name", TaskName), _one_of(request, "status", TaskStatus)
-    miner = await miner_of(request, farm)
+    miner = await miner_of(request, farm, deleted=True)
     rows, total = await lookup.of_miner(
         store, farm.id, miner.id, page, since=since, until=until, name=name, status=status
     )
