@@ -6,6 +6,7 @@ then it is served by this process and asked over loopback, so the figures hold e
 
 from __future__ import annotations
 
+import io
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +20,8 @@ import msgspec
 import sqlalchemy as sa
 from aiohttp.test_utils import TestServer
 
+from cloud.cli.miners import COLUMNS
+from cloud.cli.sheets import written
 from cloud.config import CloudSettings
 from cloud.context import GROWTH, SESSIONS
 from cloud.nonce.miners import query_of
@@ -29,6 +32,7 @@ from cloud.store.growth import Growth
 from cloud.store.ids import new_uuid
 from cloud.store.miners import search
 from cloud.store.miners.readings import apply_readings
+from cloud.store.miners.references import ids_meant_by
 from cloud.store.schema.migrate import migrate
 from cloud.store.schema.rows import AgentRow, read_row
 from cloud.store.schema.tables import agents, miners
@@ -48,8 +52,8 @@ _NAME: Final = "bench"
 SELECTIONS: Final = (
     "make=whatsminer", "model=S21*", "model=S21 Pro", "firmware=stock", "firmware_version=2024*", "status=online",
     "status=offline", "status!=online", "health=overheated", "mode=sleep", "tags=hot", "tags!=hot", "hall=h1",
-    "row=r2", "rack=A1*", "position=3", "name=m-7*", "ip=10.0.7.0/24", "mac=02:00:00:0*", "serial=SN777",
-    "serial=SN77*", "agent=bench", "anomalies=temperature", "hashrate<90T", "power>3000", "temperature>=80",
+    "row=r2", "rack=A1*", "position=3", "name=m-7*", "ip=10.0.7.0/24", "mac=02:00:00:0*", "serial=SN000777",
+    "serial=SN0077*", "agent=bench", "anomalies=temperature", "hashrate<90T", "power>3000", "temperature>=80",
     "efficiency>31", "uptime<1000", "hashrate_realization<80%", "power_limit>3000", "unstable=true",
     "ops_status=maintenance", "asset_status=transit",
 )  # fmt: skip
@@ -74,6 +78,7 @@ class _Served(msgspec.Struct, frozen=True):
     http: aiohttp.ClientSession
     at_farm: str
     farm_id: str
+    miners: int
 
     async def search(self, **body: Any) -> Any:
         async with self.http.post(f"{self.at_farm}/miner/search", json=body) as answer:
@@ -96,7 +101,7 @@ async def _served(store: Store, folder: Path, number: int) -> AsyncIterator[_Ser
     at_farm = str(server.make_url(f"/private-api/v1/{workspace_id}/farms/{farm_id}"))
     try:
         async with aiohttp.ClientSession(headers={"x-api-key": key}) as http:
-            yield _Served(http, at_farm, farm_id)
+            yield _Served(http, at_farm, farm_id, number)
     finally:
         await server.close()
 
@@ -240,22 +245,53 @@ async def _measure(asked: _Served, store: Store) -> None:
     async def many() -> str:
         return f"{len((await asked.search(limit=10_000))['data'])} items"
 
+    async def sheet() -> str:
+        """As `miner-cloud miners --csv` makes it."""
+        rows, number = 0, 0
+        while True:
+            number += 1
+            items = (await asked.search(limit=1000, page=number))["data"]
+            cells = ([column(item) for column in COLUMNS.values()] for item in items)
+            rows += sum(1 for _ in written(tuple(COLUMNS), cells)) - 1
+            if len(items) < 1000:
+                return f"{rows} rows"
+
+    async def places() -> str:
+        """As `miner-cloud import` shows them: of every miner, by address."""
+        updates = [
+            {"miner": f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}", "rack": f"B{n // 32 % 32}"}
+            for n in range(asked.miners)
+        ]
+        data = io.BytesIO(msgspec.json.encode({"updates": updates, "dry_run": True}))
+        async with asked.http.post(f"{asked.at_farm}/miners/places", data=data) as answer:
+            raw = await answer.read()
+            assert answer.status == 200, raw
+        return f"{msgspec.json.decode(raw)['data']['changed_count']} would change"
+
+    async def references() -> str:
+        async with store.read() as connection:
+            meant = await ids_meant_by(connection, asked.farm_id, ["SN000777", "m-778"])
+        return f"{len(meant)} ids"
+
     await _timed("matching(), status!=offline", every_id)
+    await _timed("what two miners are called -> their ids", references)
     await _timed("list, a page of 10,000", many, rounds=3)
+    await _timed("sheet of all, by pages of 1000", sheet, rounds=1)
+    await _timed("places of all, shown", places, rounds=1)
 
 
 async def _timed(what: str, work: Callable[[], Awaitable[str]], rounds: int = _ROUNDS) -> None:
-    """Print the middle and the worst of some rounds."""
+    """Print the middle and the worst of some rounds; and the time of the processor, which others do not lengthen."""
     found, took = "", []
+    before = time.process_time()
     for _ in range(rounds):
         began = time.perf_counter()
         found = await work()
         took.append(1000 * (time.perf_counter() - began))
+    cpu = 1000 * (time.process_time() - before) / rounds
     took.sort()
-    p99 = took[min(len(took) - 1, int(0.99 * len(took)))]
-    print(
-        f"{what:<45} p50 {took[len(took) // 2]:8.1f} ms   p99 {p99:8.1f} ms   {found}", flush=True
-    )
+    p50, p99 = took[len(took) // 2], took[min(len(took) - 1, int(0.99 * len(took)))]
+    print(f"{what:<42} p50 {p50:8.1f}   p99 {p99:8.1f}   cpu {cpu:8.1f} ms   {found}", flush=True)
 
 
 def _rate(what: str, number: int, seconds: float) -> None:

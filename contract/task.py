@@ -26,6 +26,7 @@ from pydantic import (
 
 from contract.hiding import is_hidden
 from contract.ranges import parse_range
+from contract.roles import Role
 from contract.texts import POOL_SCHEMES, WEB_SCHEMES, hex_digits, not_blank, plain, prose, url
 from contract.words import faults_in
 
@@ -326,6 +327,7 @@ class TaskSpec(BaseModel):
     kind: Kind
     params: type[Params]
     limit_s: float  # execution limit, counted from intent
+    role: Role  # that a key needs to ask for it
     wants_miner: bool = True  # runs on a miner (else on an agent as a whole)
     usage: Usage | None = None  # of one that an agent can be asked for by hand
 
@@ -337,6 +339,7 @@ class TaskSpec(BaseModel):
 
 def _specs() -> dict[TaskName, TaskSpec]:
     look, setting, once, event = Kind.LOOK, Kind.SETTING, Kind.ONE_SHOT, Kind.EVENT
+    operator, manager = Role.OPERATOR, Role.MANAGER
     reboot = Usage("force: true also while it hashes (default false)", '{"force": true}')
     log = Usage("nothing; it brings the miner's log as a file")
     light = Usage('action: "on" or "off"', '{"action": "on"}')
@@ -351,30 +354,36 @@ def _specs() -> dict[TaskName, TaskSpec]:
         "firmware_url; sha256 and target_version if known",
         '{"firmware_url": "https://example.com/firmware.bmu"}',
     )
-    rows: tuple[tuple[TaskName, Kind, type[Params], float, bool, Usage | None], ...] = (
-        (TaskName.SCAN, look, ScanParams, 3600, False, None),
-        (TaskName.IP_DIAGNOSIS, look, IpDiagnosisParams, 3600, False, None),
-        (TaskName.SELF_UPDATE, once, SelfUpdateParams, 900, False, None),
-        (TaskName.REBOOT, once, RebootParams, 600, True, reboot),
-        (TaskName.LOG, look, LogParams, 300, True, log),
-        (TaskName.LIGHT, setting, LightParams, 60, True, light),
-        (TaskName.POWER_MODE, setting, PowerModeParams, 1200, True, mode),
-        (TaskName.MINING, setting, MiningParams, 1200, True, mining),
-        (TaskName.POWER_LIMIT, setting, PowerLimitParams, 3600, True, limit),
-        (TaskName.POOLS, setting, PoolsParams, 300, True, pools),
-        (TaskName.POOL_LOCK, setting, PoolLockParams, 300, True, None),
-        (TaskName.FIRMWARE, once, FirmwareParams, 3600, True, firmware),
-        (TaskName.ASSET_UPDATE, event, AssetUpdateParams, 0, True, None),
-        (TaskName.ASSET_DELETE, event, CommentParams, 0, True, None),
-        (TaskName.TAGS, event, TagsParams, 0, True, None),
-        (TaskName.RECORD_DELETE, event, CommentParams, 0, True, None),
-        (TaskName.RACK_LOCATION, event, MinerParams, 0, True, None),
+    rows: tuple[tuple[TaskName, Kind, type[Params], float, Role, bool, Usage | None], ...] = (
+        (TaskName.SCAN, look, ScanParams, 3600, operator, False, None),
+        (TaskName.IP_DIAGNOSIS, look, IpDiagnosisParams, 3600, operator, False, None),
+        (TaskName.SELF_UPDATE, once, SelfUpdateParams, 900, manager, False, None),
+        (TaskName.REBOOT, once, RebootParams, 600, operator, True, reboot),
+        (TaskName.LOG, look, LogParams, 300, operator, True, log),
+        (TaskName.LIGHT, setting, LightParams, 60, operator, True, light),
+        (TaskName.POWER_MODE, setting, PowerModeParams, 1200, operator, True, mode),
+        (TaskName.MINING, setting, MiningParams, 1200, operator, True, mining),
+        (TaskName.POWER_LIMIT, setting, PowerLimitParams, 3600, operator, True, limit),
+        (TaskName.POOLS, setting, PoolsParams, 300, operator, True, pools),
+        (TaskName.POOL_LOCK, setting, PoolLockParams, 300, manager, True, None),
+        (TaskName.FIRMWARE, once, FirmwareParams, 3600, manager, True, firmware),
+        (TaskName.ASSET_UPDATE, event, AssetUpdateParams, 0, operator, True, None),
+        (TaskName.ASSET_DELETE, event, CommentParams, 0, manager, True, None),
+        (TaskName.TAGS, event, TagsParams, 0, operator, True, None),
+        (TaskName.RECORD_DELETE, event, CommentParams, 0, manager, True, None),
+        (TaskName.RACK_LOCATION, event, MinerParams, 0, operator, True, None),
     )
     return {
         name: TaskSpec(
-            name=name, kind=kind, params=params, limit_s=limit, wants_miner=miner, usage=usage
+            name=name,
+            kind=kind,
+            params=params,
+            limit_s=limit,
+            role=role,
+            wants_miner=miner,
+            usage=usage,
         )
-        for name, kind, params, limit, miner, usage in rows
+        for name, kind, params, limit, role, miner, usage in rows
     }
 
 

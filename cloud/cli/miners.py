@@ -118,11 +118,10 @@ async def pages(
     api: Api, farm_id: str, body: Mapping[str, Any], limit: int | None = None
 ) -> AsyncIterator[list[Any]]:
     """The miners that a search finds, page after page."""
-    number, taken = 1, 0
+    number, taken, size = 1, 0, min(limit or _PAGE, _PAGE)
     while True:
-        answer = await api.post(
-            f"/farms/{farm_id}/miner/search", {**body, "page": number, "limit": _PAGE}
-        )
+        page = {**body, "page": number, "limit": size}
+        answer = await api.post(f"/farms/{farm_id}/miner/search", page)
         items = answer["data"] if limit is None else answer["data"][: limit - taken]
         yield items
         taken += len(items)

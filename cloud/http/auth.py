@@ -9,12 +9,13 @@ from aiohttp import web
 from cloud.context import CLOCK, STORE
 from cloud.http.errors import ApiError, Handler
 from cloud.http.peers import peer_of
+from cloud.http.rights import endpoint_refusal, task_refusal
 from cloud.link.sessions import Session
 from cloud.store.access.actors import Actor
 from cloud.store.access.keys import find_key
 from cloud.store.schema.rows import AgentRow
 from contract.nonce.sites import WORKSPACES
-from contract.roles import endpoint_refusal, role_of, task_refusal
+from contract.roles import role_of
 from contract.task import Params, TaskName
 
 OPERATOR_PREFIX: Final = "/private-api/"
@@ -31,7 +32,7 @@ async def operator_auth(request: web.Request, handler: Handler) -> web.StreamRes
     """Guards everything under `/private-api/`; sets `request[ACTOR]` and `request[WORKSPACE_ID]`.
 
     401 without a valid key, 403 for a path of another workspace, and for what the role of the key does not reach: of
-    an endpoint that nobody declared in `contract.roles` that is all but a manager.
+    an endpoint that declares none that is all but a manager.
     """
     if not request.path.startswith(OPERATOR_PREFIX):
         return await handler(request)
@@ -45,7 +46,9 @@ async def operator_auth(request: web.Request, handler: Handler) -> web.StreamRes
     role, resource = role_of(key.role), request.match_info.route.resource
     # what has no resource is no endpoint: 404 or 405
     if resource is not None and (
-        refusal := endpoint_refusal(role, request.method, resource.canonical)
+        refusal := endpoint_refusal(
+            role, request.match_info.handler, f"{request.method} {resource.canonical}"
+        )
     ):
         raise ApiError(403, refusal)
     request[WORKSPACE_ID] = key.workspace_id

@@ -11,6 +11,7 @@ from msgspec import UNSET
 from cloud.context import STORE
 from cloud.http.auth import WORKSPACE_ID
 from cloud.http.errors import ApiError
+from cloud.http.rights import needs
 from cloud.nonce.answers import many, time_or_none
 from cloud.nonce.requests import PAGE, farm_of, page_of, takes, text_of, words_of
 from cloud.store.access import audit
@@ -20,16 +21,19 @@ from contract.nonce.answers import ActorItem
 from contract.nonce.audit import AuditItem, AuditTaskItem
 from contract.nonce.sites import FARM, WORKSPACE
 from contract.nonce.times import nonce_time, parse_time
+from contract.roles import Role
 
 _FILTERS: Final = ("actor", "key", "target", "miner", "from_time", "to_time")
 
 
+@needs(Role.VIEWER)
 @takes(*PAGE, *_FILTERS, lists=("action",))
 async def list_workspace_audit(request: web.Request) -> web.Response:
     """GET W/audit: all that was done in the workspace, newest first."""
     return await _audit(request, None)
 
 
+@needs(Role.VIEWER)
 @takes(*PAGE, *_FILTERS, lists=("action",))
 async def list_farm_audit(request: web.Request) -> web.Response:
     """GET F/audit: what was done on one farm, newest first."""

@@ -10,6 +10,7 @@ from aiohttp import web
 from cloud.context import CLOCK, STORE, WAKE_UPS
 from cloud.http.auth import ACTOR
 from cloud.http.errors import ApiError, json_response
+from cloud.http.rights import BY_TASK, needs
 from cloud.nonce import creation
 from cloud.nonce.answers import actor_of, many, one
 from cloud.nonce.planning import BatchRequest
@@ -47,6 +48,7 @@ from contract.nonce.searches import BODY_INSTEAD
 from contract.nonce.sites import FARM
 from contract.nonce.times import nonce_time
 from contract.outcome import Outcome
+from contract.roles import Role
 from contract.task import (
     SPECS,
     Kind,
@@ -68,6 +70,7 @@ _CANCELLED: Final = {
 }
 
 
+@needs(BY_TASK)
 @takes()
 async def create_batch(request: web.Request) -> web.Response:
     """POST F/tasks/batches: a task for each miner (or agent) that is not skipped, in one transaction."""
@@ -77,6 +80,7 @@ async def create_batch(request: web.Request) -> web.Response:
     return json_response(await creation.create(request, farm, order))
 
 
+@needs(Role.VIEWER)
 @takes()
 async def get_batch(request: web.Request) -> web.Response:
     """GET F/tasks/batches/{batch_id}."""
@@ -118,6 +122,7 @@ async def get_batch(request: web.Request) -> web.Response:
     )
 
 
+@needs(Role.VIEWER)
 @takes(*PAGE, lists=("task_name",))
 async def list_batches(request: web.Request) -> web.Response:
     """GET F/tasks/batches, newest first; `task_name` may be several."""
@@ -129,6 +134,7 @@ async def list_batches(request: web.Request) -> web.Response:
     return await _search(request, farm, wanted, page_of(request))
 
 
+@needs(Role.VIEWER)
 @takes()
 async def search_batches(request: web.Request) -> web.Response:
     """POST F/tasks/search, newest first."""
@@ -137,6 +143,7 @@ async def search_batches(request: web.Request) -> web.Response:
     return await _search(request, farm, wanted, wanted.page)
 
 
+@needs(Role.OPERATOR)
 @takes()
 async def cancel_batch(request: web.Request) -> web.Response:
     """POST F/tasks/batches/{batch_id}/cancel (ours): what no agent has ends now, the rest ends as what
@@ -172,6 +179,7 @@ async def cancel_batch(request: web.Request) -> web.Response:
     return one({"batch_id": batch_id, **after})
 
 
+@needs(Role.OPERATOR)
 @takes()
 async def retry_batch(request: web.Request) -> web.Response:
     """POST F/tasks/batches/{batch_id}/retry (ours): the failed and timed-out tasks again, as a new batch.

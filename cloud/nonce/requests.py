@@ -167,8 +167,10 @@ async def farm_of(request: web.Request) -> FarmRow:
     return farm
 
 
-async def miner_of(request: web.Request, farm: FarmRow) -> ListedMiner:
-    """The miner in the path, by its id or whatever else it is called. 404 where the farm has none, 409 for several."""
+async def miner_of(request: web.Request, farm: FarmRow, *, deleted: bool = False) -> ListedMiner:
+    """The miner in the path, by its id or whatever else it is called; one that was `deleted` by its id, if it may be.
+    404 where the farm has none, 409 for several.
+    """
     reference = named(request, "miner_id")
     store = request.app[STORE]
     async with store.read() as connection:
@@ -177,7 +179,7 @@ async def miner_of(request: web.Request, farm: FarmRow) -> ListedMiner:
         except AmbiguousError as error:
             raise ApiError(409, str(error)) from None
     miner = await search.one(store, farm.id, ids[reference])
-    if miner is None:
+    if miner is None or (miner.deleted_at is not None and not deleted):
         raise ApiError(404, "Miner not found in this farm")
     return miner
 

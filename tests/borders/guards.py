@@ -208,9 +208,9 @@ def _rights() -> Iterator[Guard]:
     test = "tests/cloud/test_roles.py::test_"
     yield Guard(
         "what nobody declared is for managers",
-        "contract/roles.py",
-        "ENDPOINTS.get((method, path), Role.MANAGER)",
-        "ENDPOINTS.get((method, path), Role.VIEWER)",
+        "cloud/http/rights.py",
+        "declared(handler) or Role.MANAGER",
+        "declared(handler) or Role.VIEWER",
         f"{test}what_nobody_declared_is_for_managers",
     )
     yield Guard(
@@ -736,17 +736,116 @@ def _miners() -> Iterator[Guard]:
     )
     yield Guard(
         "a mode that is not known can be searched for",
-        "cloud/store/miners/search.py",
+        "cloud/store/miners/conditions.py",
         "mode = sa.func.coalesce(miners.c.mode, UNKNOWN_MODE)",
         "mode = miners.c.mode",
         f"{agree}a_filter_finds_the_miners_whose_field_says_so_and_no_other",
     )
     yield Guard(
         "a share of the ideal rate is that of a miner with figures",
-        "cloud/store/miners/search.py",
-        "found += [miners.c.hashrate_ideal_hs > 0, _has_figures(fresh)]",
-        "found += [miners.c.hashrate_ideal_hs > 0]",
+        "cloud/store/miners/conditions.py",
+        "found += [_has_figures(fresh), *asked]",
+        "found += asked",
         f"{agree}a_filter_finds_the_miners_whose_field_says_so_and_no_other",
+    )
+    search = "tests/cloud/nonce/test_search.py::test_"
+    references = "tests/cloud/nonce/test_references.py::test_"
+    places = "tests/cloud/nonce/test_places.py::test_"
+    sheets = "tests/cloud/test_cli_miners.py::test_"
+    yield Guard(
+        "an agent, a model, a tag that is ruled out rules out no miner without one",
+        "cloud/store/filters.py",
+        "return sa.not_(sa.func.coalesce(condition, sa.false()))",
+        "return sa.not_(condition)",
+        f"{search}a_selection_finds_the_miners_whose_item_says_so_and_no_other",
+    )
+    yield Guard(
+        "a tag is found as a whole, and not within another",
+        "cloud/store/filters.py",
+        'return sa.and_(is_like(text, f"%{written}%"), sa.or_(*ways))',
+        'return is_like(text, f"%{written}%")',
+        f"{search}a_selection_finds_the_miners_whose_item_says_so_and_no_other",
+    )
+    yield Guard(
+        "a pattern of wildcards alone selects nothing",
+        "contract/nonce/filters.py",
+        "if not value.strip(_WILDCARDS):",
+        "if False:",
+        "tests/cloud/nonce/test_borders.py::"
+        "test_a_key_of_a_body_that_is_not_known_is_one_message_with_the_one_that_is_meant",
+    )
+    yield Guard(
+        "an id of another farm's miner is no miner's",
+        "cloud/store/miners/search.py",
+        "read_rows(ListedMiner, rows) if row.farm_id == farm_id}",
+        "read_rows(ListedMiner, rows)}",
+        f"{references}a_miner_of_another_farm_is_meant_by_nothing",
+    )
+    yield Guard(
+        "what several miners are called means none of them",
+        "cloud/store/miners/references.py",
+        "if len(meant) > 1:",
+        "if False:",
+        f"{references}what_two_miners_are_called_is_refused_with_both",
+    )
+    yield Guard(
+        "no miner is called like an id, an address or a MAC",
+        "cloud/store/miners/places.py",
+        "if is_reserved(name):",
+        "if False:",
+        f"{references}a_name_belongs_to_one_miner_of_a_farm",
+    )
+    yield Guard(
+        "no two miners of a farm have one name",
+        "cloud/store/miners/places.py",
+        "(holder := holders.setdefault(name.casefold(), each.miner)) is not each.miner",
+        "(holder := holders.setdefault(name.casefold(), each.miner)) is None",
+        f"{references}a_name_belongs_to_one_miner_of_a_farm",
+    )
+    yield Guard(
+        "with one fault no place is changed",
+        "cloud/nonce/places.py",
+        "if not plan.faults:",
+        "if True:",
+        f"{references}a_name_belongs_to_one_miner_of_a_farm",
+    )
+    yield Guard(
+        "a dry run of places writes nothing",
+        "cloud/nonce/places.py",
+        "if body.dry_run or faults:",
+        "if faults:",
+        f"{places}the_same_again_changes_nothing_and_a_dry_run_never_does",
+    )
+    yield Guard(
+        "a reading leaves the name of its miner",
+        "cloud/store/miners/readings.py",
+        """        "tags",
+        "name",
+""",
+        """        "tags",
+""",
+        f"{places}a_reading_leaves_names_and_places_as_they_are",
+    )
+    yield Guard(
+        "no cell of a sheet is a formula",
+        "cloud/cli/sheets.py",
+        "return _QUOTE + cell",
+        "return cell",
+        f"{sheets}what_is_exported_is_imported_again_and_nothing_in_it_is_a_formula",
+    )
+    yield Guard(
+        "no formula is taken from a sheet",
+        "cloud/cli/sheets.py",
+        "elif cell.startswith(_FORMULA):",
+        "elif False:",
+        f"{sheets}each_fault_of_a_sheet_is_told_with_its_line_and_nothing_is_written",
+    )
+    yield Guard(
+        "a sheet has so many rows and no more",
+        "cloud/cli/sheets.py",
+        "if len(found) == rows_max:",
+        "if len(found) > 2 * rows_max:",
+        f"{sheets}a_million_rows_are_refused_before_they_are_read",
     )
     yield Guard(
         "the asset status decides whether there is a change",
@@ -978,11 +1077,11 @@ def _load() -> Iterator[Guard]:
         f"{lines}who_reads_no_answer_before_it_goes_is_not_waited_for",
     )
     yield Guard(
-        "an interval has two digits, and an end",
+        "an interval has an end",
         "cloud/store/miners/readings.py",
-        "reading = msgspec.structs.replace(reading, interval_s=_interval_s(reading.interval_s))",
-        "pass",
-        "tests/cloud/nonce/test_miners.py::test_a_farm_may_have_miners_with_ever_so_many_intervals",
+        "return min(max(told_s, 1.0), INTERVAL_MAX_S)",
+        "return told_s",
+        "tests/cloud/nonce/test_miners.py::test_no_figure_of_an_agent_hides_the_miners_of_its_farm",
     )
     yield Guard(
         "a rate that no machine has is in no mean",

@@ -403,6 +403,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "maintenance and what is wished for on site",
             "The agent knows of it without its cloud and after a restart; wishes of a monitor wait until it has ended.",
             (
+                "tests/cloud/test_maintenance_on_site.py::test_wishes_wait_through_a_cloud_that_is_away_and_a_restart_of_the_agent",
                 "tests/agent/tasks/test_dispatcher_leave.py::test_what_the_cloud_told_of_maintenance_holds_for_every_task_and_without_it",
                 "tests/agent/host/test_daemon.py::test_which_miners_are_in_maintenance_is_kept_for_a_start_without_a_cloud",
                 "tests/agent/rigmonitor/test_client.py::test_a_miner_in_maintenance_is_left_as_it_is_and_followed_again_afterwards",

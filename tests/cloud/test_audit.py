@@ -381,6 +381,27 @@ async def test_it_is_kept_as_long_as_tasks_whatever_the_clock_on_the_wall_says(
     assert [each["action"] for each in await workspace_rows(cloud, "")] == ["miner.light.update"]
 
 
+@pytest.mark.parametrize(
+    ("uid", "sudo", "name"),
+    [
+        (0, "ann", "root for ann"),
+        (0, None, "root"),
+        (0, "root", "root"),
+        (0, "a\nb", "root"),
+        (4_000_000, "ann", "4000000"),
+    ],
+)
+def test_the_command_line_is_whoever_runs_it(
+    monkeypatch: pytest.MonkeyPatch, uid: int, sudo: str | None, name: str
+) -> None:
+    """Only root, who may be anybody, is asked for whom."""
+    monkeypatch.setattr("os.getuid", lambda: uid)
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    if sudo is not None:
+        monkeypatch.setenv("SUDO_USER", sudo)
+    assert command_line() == Actor(type="system", id="command line", name=name)
+
+
 def test_nothing_but_the_sweep_by_age_touches_a_row() -> None:
     """Rows are added; no statement of ours changes one."""
     texts = {

@@ -287,14 +287,13 @@ def _look(reading: MinerReading, now: datetime) -> StoredReading:
 
 
 def _interval_s(told_s: float) -> float:
-    """In two digits, and within what there can be: searches go through all the different ones of a farm."""
-    return float(f"{min(max(told_s, 1.0), INTERVAL_MAX_S):.2g}")
+    """Within what there can be."""
+    return min(max(told_s, 1.0), INTERVAL_MAX_S)
 
 
 def _stale_after_s(interval_s: float | None) -> float:
     """How long after the last look a miner that is looked at every so often counts as stale."""
-    every_s = min(interval_s or INTERVAL_DEFAULT_S, INTERVAL_MAX_S)
-    return max(_STALE_FLOOR_S, _STALE_AFTER_INTERVALS * every_s)
+    return max(_STALE_FLOOR_S, _STALE_AFTER_INTERVALS * (interval_s or INTERVAL_DEFAULT_S))
 
 
 def _placed(look: StoredReading, known: dict[str, MinerRow]) -> StoredReading:

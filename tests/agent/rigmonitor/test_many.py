@@ -58,6 +58,9 @@ class Nobody:
     def is_busy(self, miner: MinerRef) -> bool:
         return False
 
+    def in_maintenance(self, miner: MinerRef) -> bool:
+        return False
+
     async def submit_local(self, *_: Any) -> dict[str, Any]:
         raise AssertionError("nothing was to be switched")
 

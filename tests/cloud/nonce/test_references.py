@@ -8,6 +8,8 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
+from cloud.store.schema.tables import miners
+
 FOUR = (
     "10.0.0.4",
     "02-00-00-00-00-04",
@@ -111,5 +113,28 @@ async def test_one_farm_and_one_agent_are_answered_as_the_lists_show_them(stage:
 async def test_what_is_off_the_lists_is_meant_by_its_id_alone(stage: Any, reference: str) -> None:
     await stage.create("miner.asset.delete", 1)
     await stage.ask("GET", f"{stage.at_farm}/miners/{reference}", status=404)
+    await stage.ask("GET", f"{stage.at_farm}/miners/{stage.miners[1]}", status=404)
+    url = f"{stage.at_farm}/miners/{stage.miners[1]}/tasks"
+    assert len((await stage.ask("GET", url, shape="ListMinerTasks"))["data"]) == 1
     made = await stage.create("miner.record.delete", 1)
     assert made["meta"]["summary"]["created_count"] == 1
+
+
+async def test_a_miner_of_another_farm_is_meant_by_nothing(stage: Any) -> None:
+    foreign = "f" * 32
+    async with stage.store.write() as connection:
+        await connection.execute(
+            miners.insert().values(
+                id=foreign, farm_id=stage.other_farm, workspace_id=stage.other_workspace, identity="i",
+                ip="10.0.0.77", ip_number=(10 << 24) + 77, mac="02:00:00:00:00:77", name="theirs",
+                created_at=stage.clock.now(), updated_at=stage.clock.now(),
+            )
+        )  # fmt: skip
+    for reference in (foreign, "10.0.0.77", "02:00:00:00:00:77", "theirs"):
+        await stage.ask("GET", f"{stage.at_farm}/miners/{reference}", status=404)
+        made = await stage.create("miner.log.get", miner_ids=[reference])
+        assert made["meta"]["skipped"][0]["reason"] == "miner_not_found"
+        updates = [{"miner": reference, "rack": "A"}]
+        url = f"{stage.at_farm}/miners/places"
+        refusal = await stage.ask("POST", url, json={"updates": updates}, status=400)
+        assert refusal["message"].endswith("no miner of this farm is called so")
