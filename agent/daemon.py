@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -22,7 +24,8 @@ from agent.limits.policy import Policy
 from agent.link.client import CloudLink
 from agent.link.enroll import agent_version
 from agent.local.orders import LocalOrders
-from agent.local.socket import LocalServer
+from agent.local.socket import LocalRequest, LocalServer, LocalTask, show_way
+from agent.local.status import STATUS, FarmStatus, LocalAnswer
 from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.scan.autoscan import AutoScan
@@ -31,6 +34,7 @@ from agent.sinks.registry import SINKS
 from agent.sinks.sink import Sink
 from agent.tasks.path import FLUSH_S, TaskPath
 from agent.telemetry.buffer import BatchStore, ReadingBuffer
+from agent.telemetry.latest import LatestLooks
 from agent.telemetry.poller import Poller
 from contract.clock import Clock
 from contract.errors import BadParamsError, StorageFullError
@@ -58,6 +62,7 @@ class Daemon:
         self._link = open_link(config)
         self._site: Site = open_site(config, clock, Inventory(state.dir / "inventory.db"))
         fleet = self._site.fleet
+        self._looks = LatestLooks(clock)
         self._buffer = ReadingBuffer(
             self._link,
             BatchStore(state.dir / "buffer.db", max_bytes=state.buffer_max_mb * 2**20),
@@ -105,6 +110,18 @@ class Daemon:
                 self._sinks[entry.name] = sink
         self._heart = Heart(
             self._link, clock, self._beat, self._follow, every_s=config.health.heartbeat_s
+        )
+        self._status = FarmStatus(
+            fleet,
+            self._looks,
+            self._telemetry,
+            self._path,
+            self._buffer,
+            self._heart,
+            clock,
+            sinks=self._sink_states,
+            notices=self._notices,
+            journal_depth=lambda: self._journal_depth,
         )
         self._health = Health(
             clock,
@@ -180,6 +197,7 @@ class Daemon:
             stack.push_async_callback(self._link.close)
             await self._site.inventory.open()
             stack.push_async_callback(self._site.inventory.close)
+            self._path.maintenance.follow(self._site.inventory.maintained)
             self._site.fleet.restore()
             stack.push_async_callback(self._buffer.close)
             yield
@@ -189,10 +207,17 @@ class Daemon:
         """Where others on this host come in."""
         async with AsyncExitStack() as stack:
             here = LocalOrders(self._path, self._site.fleet, pace=self._site.timing.pace)
-            door = LocalServer(self._config.socket_path, here.order)
+
+            def handle(request: LocalRequest) -> LocalTask:
+                is_status = request.name == STATUS
+                return LocalAnswer(self._status) if is_status else here.order(request)
+
+            door = LocalServer(self._config.socket_path, handle)
             try:
                 await door.start()
                 stack.push_async_callback(door.stop)
+                if folder := os.environ.get("RUNTIME_DIRECTORY"):  # as systemd tells it
+                    show_way(self._config.socket_path, Path(folder))
             except OSError as error:
                 # A read-only disk; tasks of the cloud are not kept waiting for it.
                 log.error("agent.no_door", path=str(self._config.socket_path), error=str(error))
@@ -208,6 +233,7 @@ class Daemon:
     async def _write_behind(self) -> None:
         while True:
             await self._clock.sleep(_WRITE_BEHIND_S)
+            self._site.inventory.keep_maintained(self._path.maintenance.keys)
             await self._site.inventory.flush()
             # a journal in trouble says so itself, in the notices
             with contextlib.suppress(StorageFullError, TimeoutError):
@@ -230,6 +256,8 @@ class Daemon:
         self._autoscan.follow(tuple(ranges), settings.auto_scan_s)
         self._telemetry.set_interval(settings.poll_interval_s or self._config.telemetry.interval_s)
         self._path.set_read_only(self._config.policy.read_only or bool(settings.read_only))
+        self._path.maintenance.follow(settings.maintenance)
+        self._site.inventory.keep_maintained(self._path.maintenance.keys)
 
     def _beat(self, host: dict[str, Any]) -> Heartbeat:
         return Heartbeat(
@@ -245,6 +273,7 @@ class Daemon:
         )
 
     def _tell_sinks(self, reading: MinerReading) -> None:
+        self._looks.take(reading)
         for sink in self._sinks.values():
             sink.take(reading)
 

@@ -5,6 +5,7 @@ miners.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from contract.link import (
     ReportReply,
     ReportRequest,
 )
+from contract.miner import PowerMode
 from drivers.base import Driver, LogFile
 
 
@@ -58,8 +60,21 @@ class Miners(Protocol):
         somebody else does or when another device shows the same MAC, AuthFailedError, MalformedError.
         """
 
+    def awake_mode(self, ref: MinerRef) -> AwakeMode | None:
+        """The mode that this miner was last seen to hash in."""
+
+    async def keep_awake_mode(self, ref: MinerRef, mode: PowerMode) -> None:
+        """It hashes in this mode and is about to be stopped: kept on disk."""
+
     def __len__(self) -> int:
         """How many are known."""
+
+
+class AwakeMode(msgspec.Struct, frozen=True, kw_only=True):
+    """The mode that a miner hashes in when it hashes, and since when it was seen to be this one."""
+
+    mode: PowerMode
+    seen_at: datetime
 
 
 class ScanSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ from cloud.link.api import agent_auth
 from cloud.link.files import Files
 from cloud.link.sessions import Sessions
 from cloud.link.wake_ups import WakeUps
-from cloud.nonce import batches, miners, places, sites, tasks
+from cloud.nonce import audit, batches, miners, places, sites, status, tasks
 from cloud.rigmonitor import machines, operators
 from cloud.rigmonitor.inbox import INBOX, Inbox, inbox_closed
 from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
@@ -54,9 +54,11 @@ _ROUTES: Final = (
     *api.ROUTES,
     *file_api.ROUTES,
     *sites.ROUTES,
+    *status.ROUTES,
     *places.ROUTES,
     *tasks.ROUTES,
     *batches.ROUTES,
+    *audit.ROUTES,
     *machines.ROUTES,
     *operators.ROUTES,
     *miners.ROUTES,  # last: what stands in the place of an id, as in miners/places, is no id

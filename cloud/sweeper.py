@@ -10,6 +10,7 @@ from cloud.config import CloudSettings
 from cloud.link.files import Files
 from cloud.link.sessions import Sessions
 from cloud.link.wake_ups import WakeUps
+from cloud.store.access import audit
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import DatabaseError, Store
 from cloud.store.tasks.files import all_files, forget_file
@@ -91,4 +92,6 @@ class Sweeper:
         await prune_reading_batches(self._store, most=self._settings.agent_reading_batches)
         now, kept_days = self._clock.now(), self._settings.kept_days
         while await prune_tasks(self._store, now, cloud_s, kept_days=kept_days, most=_TURN):
+            self.turned_mono = self._clock.mono()
+        while await audit.prune(self._store, now, cloud_s, kept_days=kept_days, most=_TURN):
             self.turned_mono = self._clock.mono()

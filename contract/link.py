@@ -28,6 +28,8 @@ OFFLINE_AFTER_S: Final = 90.0
 LONG_POLL_MAX_S: Final = 15.0
 ON_SITE: Final = 0  # the epoch of a task that arose on site; a cloud hands out from 1 upward
 
+MAINTAINED_MOST: Final = 100_000  # miners whose maintenance an agent is told of
+
 # What an agent takes from its cloud is bounded here, whoever may answer in the cloud's place one day: an id becomes the
 # name of a folder, a number of seconds a timer, an integer a column.
 TaskId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
@@ -87,7 +89,7 @@ class ClaimRequest(Message, frozen=True, kw_only=True):
 
 
 class MinerRef(Message, frozen=True, kw_only=True):
-    """The miner a task is meant for, as the cloud knows it."""
+    """The miner a task is meant for, as the cloud knows it. `awake_mode`: which it was last seen to hash in."""
 
     id: Word
     mac: Word | None = None
@@ -96,6 +98,7 @@ class MinerRef(Message, frozen=True, kw_only=True):
     make: Word | None = None
     model: Word | None = None
     maintenance: bool = False
+    awake_mode: Word | None = None
 
 
 class ClaimedTask(Message, frozen=True, kw_only=True):
@@ -274,10 +277,13 @@ class HeartbeatReply(Message, frozen=True, kw_only=True):
 
 
 class Settings(Message, frozen=True, kw_only=True):
-    """What the cloud would like; local policy is the ceiling."""
+    """What the cloud would like; local policy is the ceiling. `maintenance`: the miners of the farm that are not to be
+    written to, by MAC, those that tell none as `ip:ADDRESS`.
+    """
 
     rev: Whole = 0
     ranges: Annotated[tuple[str, ...], msgspec.Meta(max_length=10_000)] = ()
     auto_scan_s: Seconds | None = None
     poll_interval_s: Seconds | None = None
     read_only: bool | None = None
+    maintenance: Annotated[tuple[Word, ...], msgspec.Meta(max_length=MAINTAINED_MOST)] = ()

@@ -52,6 +52,12 @@ class PowerMode(StrEnum):
     HIGH = "high"
 
 
+def awake_mode_of(word: object) -> PowerMode | None:
+    """A mode to hash in, out of a word that came from elsewhere; `None` for sleep and for what is no mode."""
+    awake = (PowerMode.LOW, PowerMode.NORMAL, PowerMode.HIGH)
+    return next((mode for mode in awake if mode.value == word), None)
+
+
 class Algorithm(StrEnum):
     """What is hashed. Equihash rates are solutions per second, all others hashes per second."""
 
@@ -216,6 +222,14 @@ class Slow(Frozen, frozen=True, kw_only=True):
     metered_power_w: float | None = None
     faults: tuple[MinerFault, ...] = ()
 
+    @property
+    def awake_mode(self) -> PowerMode | None:
+        """The mode it hashes in when it hashes. `None` while it sleeps or is switched off, while it goes from one mode
+        to another, and where it does not tell.
+        """
+        told = {each for each in (self.mode, self.mode_configured) if each is not None}
+        return told.pop() if len(told) == 1 and PowerMode.SLEEP not in told else None
+
 
 class Static(Frozen, frozen=True, kw_only=True):
     """What stays as long as the device and its firmware do."""
@@ -252,14 +266,19 @@ class Reading(Frozen, frozen=True, kw_only=True):
 
     @property
     def is_hashing(self) -> bool | None:
-        """Whether it works: over 5 % of its ideal rate, or over 0 where the ideal is not known.
+        """See `shows_hashing`."""
+        return shows_hashing(self.moving, self.static)
 
-        `None` if it does not say.
-        """
-        if self.moving.hashrate_hs is None:
-            return True if self.moving.hashes else None
-        ideal = self.static.hashrate_ideal_hs if self.static else None
-        return self.moving.hashrate_hs > 0.05 * (ideal or 0.0)
+
+def shows_hashing(moving: Moving, static: Static | None) -> bool | None:
+    """Whether it works: over 5 % of its ideal rate, or over 0 where the ideal is not known.
+
+    `None` if it does not say.
+    """
+    if moving.hashrate_hs is None:
+        return True if moving.hashes else None
+    ideal = static.hashrate_ideal_hs if static else None
+    return moving.hashrate_hs > 0.05 * (ideal or 0.0)
 
 
 def normalize_mac(text: str | None) -> str | None:

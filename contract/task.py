@@ -1,6 +1,7 @@
-"""The fifteen tasks: their names, what kind each is, who carries it out, and what its parameters may be.
+"""The tasks: their names, what kind each is, who carries it out, and what its parameters may be.
 
-Names, parameters and aliases are those of the Nonce private API; kinds and limits are ours.
+Names, parameters and aliases are those of the Nonce private API; kinds and limits are ours, and so are off and on, and
+the power limit.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pydantic import (
 
 from contract.hiding import is_hidden
 from contract.ranges import parse_range
+from contract.roles import Role
 from contract.texts import POOL_SCHEMES, WEB_SCHEMES, hex_digits, not_blank, plain, prose, url
 from contract.words import faults_in
 
@@ -39,6 +41,8 @@ class TaskName(StrEnum):
     LOG = "miner.log.get"
     LIGHT = "miner.light.update"
     POWER_MODE = "miner.power_mode.update"
+    MINING = "miner.mining.update"  # ours: off and on for every make
+    POWER_LIMIT = "miner.power_limit.update"  # ours
     POOLS = "miner.pool.update"
     POOL_LOCK = "miner.pool.lock"
     FIRMWARE = "miner.firmware.update"
@@ -153,6 +157,46 @@ class PowerModeParams(MinerParams):
     mode: Annotated[str, BeforeValidator(_known_mode)] = Field(
         validation_alias=AliasChoices("mode", "mining_mode")
     )
+
+
+class MiningParams(MinerParams):
+    """Off is whatever stops the hashing of that make. On goes back to the mode that the miner ran in before."""
+
+    action: Literal["off", "on"]
+
+
+# Of one miner. The largest there are draw half of it: more is a slip of the hand, and less than the least stops one.
+WATTS_LEAST: Final = 100
+WATTS_MOST: Final = 30_000
+
+
+def _watts(value: object) -> object:
+    is_known = value is None or value == "default"
+    if is_known or (type(value) is int and WATTS_LEAST <= value <= WATTS_MOST):
+        return value
+    raise ValueError(
+        f"must be a whole number of watts from {WATTS_LEAST} to {WATTS_MOST}, "
+        'or "default" for the limit that the firmware comes with'
+    )
+
+
+def _percent(value: object) -> object:
+    if value is None or (type(value) is int and 1 <= value <= 100):
+        return value
+    raise ValueError("must be a whole number from 1 to 100; 100 sets none")
+
+
+class PowerLimitParams(MinerParams):
+    """The most it may draw: in watts, or as a percentage of what it draws without one. One of the two."""
+
+    watts: Annotated[int | Literal["default"] | None, BeforeValidator(_watts)] = None
+    percent: Annotated[int | None, BeforeValidator(_percent)] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> PowerLimitParams:
+        if (self.watts is None) is (self.percent is None):
+            raise ValueError("give one of watts and percent, and not both")
+        return self
 
 
 class PoolParam(Params):
@@ -283,6 +327,7 @@ class TaskSpec(BaseModel):
     kind: Kind
     params: type[Params]
     limit_s: float  # execution limit, counted from intent
+    role: Role  # that a key needs to ask for it
     wants_miner: bool = True  # runs on a miner (else on an agent as a whole)
     usage: Usage | None = None  # of one that an agent can be asked for by hand
 
@@ -294,10 +339,13 @@ class TaskSpec(BaseModel):
 
 def _specs() -> dict[TaskName, TaskSpec]:
     look, setting, once, event = Kind.LOOK, Kind.SETTING, Kind.ONE_SHOT, Kind.EVENT
+    operator, manager = Role.OPERATOR, Role.MANAGER
     reboot = Usage("force: true also while it hashes (default false)", '{"force": true}')
     log = Usage("nothing; it brings the miner's log as a file")
     light = Usage('action: "on" or "off"', '{"action": "on"}')
     mode = Usage("mode: sleep, low, normal, high, or a preset the miner lists", '{"mode": "sleep"}')
+    mining = Usage('action: "off" or "on", in the mode there was before', '{"action": "off"}')
+    limit = Usage('watts: a number, or "default"; or percent: 1 to 100', '{"watts": 3000}')
     pools = Usage(
         "pools: one to three of url, user, password",
         '{"pools": [{"url": "stratum+tcp://pool.example.com:3333", "user": "farm.1"}]}',
@@ -306,28 +354,36 @@ def _specs() -> dict[TaskName, TaskSpec]:
         "firmware_url; sha256 and target_version if known",
         '{"firmware_url": "https://example.com/firmware.bmu"}',
     )
-    rows: tuple[tuple[TaskName, Kind, type[Params], float, bool, Usage | None], ...] = (
-        (TaskName.SCAN, look, ScanParams, 3600, False, None),
-        (TaskName.IP_DIAGNOSIS, look, IpDiagnosisParams, 3600, False, None),
-        (TaskName.SELF_UPDATE, once, SelfUpdateParams, 900, False, None),
-        (TaskName.REBOOT, once, RebootParams, 600, True, reboot),
-        (TaskName.LOG, look, LogParams, 300, True, log),
-        (TaskName.LIGHT, setting, LightParams, 60, True, light),
-        (TaskName.POWER_MODE, setting, PowerModeParams, 1200, True, mode),
-        (TaskName.POOLS, setting, PoolsParams, 300, True, pools),
-        (TaskName.POOL_LOCK, setting, PoolLockParams, 300, True, None),
-        (TaskName.FIRMWARE, once, FirmwareParams, 3600, True, firmware),
-        (TaskName.ASSET_UPDATE, event, AssetUpdateParams, 0, True, None),
-        (TaskName.ASSET_DELETE, event, CommentParams, 0, True, None),
-        (TaskName.TAGS, event, TagsParams, 0, True, None),
-        (TaskName.RECORD_DELETE, event, CommentParams, 0, True, None),
-        (TaskName.RACK_LOCATION, event, MinerParams, 0, True, None),
+    rows: tuple[tuple[TaskName, Kind, type[Params], float, Role, bool, Usage | None], ...] = (
+        (TaskName.SCAN, look, ScanParams, 3600, operator, False, None),
+        (TaskName.IP_DIAGNOSIS, look, IpDiagnosisParams, 3600, operator, False, None),
+        (TaskName.SELF_UPDATE, once, SelfUpdateParams, 900, manager, False, None),
+        (TaskName.REBOOT, once, RebootParams, 600, operator, True, reboot),
+        (TaskName.LOG, look, LogParams, 300, operator, True, log),
+        (TaskName.LIGHT, setting, LightParams, 60, operator, True, light),
+        (TaskName.POWER_MODE, setting, PowerModeParams, 1200, operator, True, mode),
+        (TaskName.MINING, setting, MiningParams, 1200, operator, True, mining),
+        (TaskName.POWER_LIMIT, setting, PowerLimitParams, 3600, operator, True, limit),
+        (TaskName.POOLS, setting, PoolsParams, 300, operator, True, pools),
+        (TaskName.POOL_LOCK, setting, PoolLockParams, 300, manager, True, None),
+        (TaskName.FIRMWARE, once, FirmwareParams, 3600, manager, True, firmware),
+        (TaskName.ASSET_UPDATE, event, AssetUpdateParams, 0, operator, True, None),
+        (TaskName.ASSET_DELETE, event, CommentParams, 0, manager, True, None),
+        (TaskName.TAGS, event, TagsParams, 0, operator, True, None),
+        (TaskName.RECORD_DELETE, event, CommentParams, 0, manager, True, None),
+        (TaskName.RACK_LOCATION, event, MinerParams, 0, operator, True, None),
     )
     return {
         name: TaskSpec(
-            name=name, kind=kind, params=params, limit_s=limit, wants_miner=miner, usage=usage
+            name=name,
+            kind=kind,
+            params=params,
+            limit_s=limit,
+            role=role,
+            wants_miner=miner,
+            usage=usage,
         )
-        for name, kind, params, limit, miner, usage in rows
+        for name, kind, params, limit, role, miner, usage in rows
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -78,20 +78,34 @@ class FirmwareUpdate(Change, frozen=True, kw_only=True, tag="firmware"):
     target_version: str | None = None
 
 
+class PowerLimit(Change, frozen=True, kw_only=True, tag="power_limit"):
+    """The most it may draw: in `watts` (`default`: what its firmware comes with), or in `percent` of what it draws
+    without a percentage. One of the two.
+    """
+
+    watts: int | Literal["default"] | None = None
+    percent: int | None = None
+
+
 class Suspend(Change, frozen=True, kw_only=True, tag="suspend"):
     """Stop hashing, by whatever means the make has."""
 
 
 class Resume(Change, frozen=True, kw_only=True, tag="resume"):
-    """Hash again; in `mode` where the make does not keep its own through a suspend. `None`: as the driver remembers."""
+    """Hash again; in `mode` where the make does not keep its own through a suspend. `None`: as the driver remembers.
+    One that hashes already is left as it is, in whatever mode.
+    """
 
     mode: PowerMode | None = None
 
 
-AnyChange = Light | Mode | Pools | Reboot | FirmwareUpdate | Suspend | Resume
+AnyChange = Light | Mode | PowerLimit | Pools | Reboot | FirmwareUpdate | Suspend | Resume
 
 
 # --- what a change goes through ------------------------------------------------------------------
+
+
+AWAKE_MODE: Final = "awake_mode"
 
 
 class NoData(msgspec.Struct, frozen=True):
@@ -102,6 +116,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What would be written, with the evidence seen before. Survives a crash as JSON: `before` holds plain values, and
     `data` the struct of the make's way, or what that was written as (`Way.typed` reads it again). Secrets (pool
     passwords) never go into `before`.
+
+    What stops the miner from hashing says in `before`, as `AWAKE_MODE`, in which mode it hashes until then, where that
+    is told: it is the one to come back to.
 
     `raises_power`: the miner may draw more afterwards, or stop and start to draw again, than it does now. False only
     where the driver knows that it does not. `mac` and `serial` tell whose plan it is.

@@ -26,6 +26,7 @@ from drivers.base import (
     NoChange,
     Permit,
     Plan,
+    PowerLimit,
     Timing,
     check_drivable,
 )
@@ -116,11 +117,14 @@ class MinerDriver(ABC):
     async def plan(self, change: AnyChange) -> Plan | NoChange:
         """See `Driver.plan`. Raises UnsupportedError for a miner that is only read."""
         self.check_drivable()
+        way = self._way(change)
+        if (self.identity.generation or "") not in way.proofs:
+            raise self._cannot(change)
         # Before the first look: by what that shows, its identity may become another.
         meant = who_is(self.identity)
         check, asked = IdentityCheck(self, meant), self.wire.exchanges
         try:
-            found = await self._way(change).plan(self, change)
+            found = await way.plan(self, change)
         except UnreachableError:
             raise
         except MinerError:
@@ -219,9 +223,17 @@ class MinerDriver(ABC):
     def _way(self, change: AnyChange) -> Way[Any, Any]:
         way = self._ways.of(change)
         if way is None:
-            kind = type(change).__struct_config__.tag
-            raise UnsupportedError(f"{self.identity.make} miners cannot be asked for {kind}")
+            raise self._cannot(change)
         return way
+
+    def _cannot(self, change: AnyChange) -> UnsupportedError:
+        """What it says of a kind of change that nobody makes on it, and what can be done in its place."""
+        kind = str(type(change).__struct_config__.tag).replace("_", " ")
+        stated = self._ways.generations.get(self.identity.generation or "")
+        modes = stated.modes if stated is not None and isinstance(change, PowerLimit) else ()
+        instead = f"; set its power mode: {', '.join(modes)}" if modes else ""
+        who = " ".join(filter(None, (self.identity.make, self.identity.generation)))
+        return UnsupportedError(f"{who} miners cannot be asked for {kind}{instead}")
 
     async def _known_again(self) -> None:
         """Wait until it is known well enough to be judged: a miner met while it restarts may have shown only one of

@@ -113,6 +113,8 @@ KNOWN: Final[dict[str, str]] = {
     "heartbeats": "v3 sends an empty frame before each reply",
     "nul_end": "4028 replies of WhatsMiner end in NUL",
     "pools_need_restart": "new pools are accepted, but used only after a restart",
+    "draws_on": "a power limit or percentage is taken and told, and it draws on as before",
+    "forgets_limit": "a power limit is gone once its mining has restarted",
     "power_off_slips": "asleep, it wakes by itself after two minutes",
     "high_fails": "high mode is accepted, but error 218 comes instead",
     "fan_failed": "the inlet fan stands still (error 110)",

@@ -26,6 +26,7 @@ from service.streams import lead_nowhere, stand_in
 
 if TYPE_CHECKING:
     from agent.cli.commands import Reach
+    from agent.cli.survey import ExpectedCount, Wanted
     from agent.config.file import Config
 
 DEFAULT_CONFIG: Final = Path("/etc/miner-agent/config.toml")
@@ -220,7 +221,14 @@ def read(
 @app.command(cls=ActCommand)
 @with_ports
 def act(
-    host: Host,
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TARGET...",
+            help="Addresses, CIDR blocks, first-last, or names of hosts, of one miner or of many.",
+        ),
+    ] = None,
+    *,
     task_name: Annotated[str, typer.Argument(help="For example miner.light.update.")],
     params: Annotated[
         str,
@@ -229,9 +237,27 @@ def act(
             "where no other user of this host sees a password."
         ),
     ] = "{}",
+    csv: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A CSV file of miners, - for standard input: its column ip, address, host, mac or serial, "
+            "or the first one where it has no header.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show which miners would be asked, and ask nothing of any."),
+    ] = False,
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="How many miners are meant, needed for more addresses than one: 100, or 100~5% for 95 to 105.",
+        ),
+    ] = None,
     logs: Annotated[Path, typer.Option(help="Where a log taken from the miner is put.")] = Path(),
     config: ConfigFile = None,
-    *,
     ports: Ports,
     user: User = None,
     password_file: PasswordFile = None,
@@ -239,11 +265,18 @@ def act(
     device_pace: DevicePace = None,
     as_json: Json = False,
 ) -> None:
-    """Carry out one task at one miner, with proof; through the daemon, if one runs here."""
-    from agent.cli.commands import run_act
+    """Carry out one task at one miner or at many, with proof; through the daemon, if one runs here.
 
-    address = _address(host, as_json)
-    given = _task_params(host, task_name, params, as_json)
+    Exit code 0 when all of it is done, 1 when some failed, 3 when of some it is not known.
+    """
+    from agent.cli.act import run_act
+    from agent.cli.many import run_act_many
+    from contract.task import TaskName
+
+    if csv == params == "-":
+        _usage("--params - and --csv - both take standard input", as_json)
+    where = " ".join(targets or ("--csv FILE",))
+    given = _task_params(where, task_name, params, as_json)
     reach = _reach(
         config,
         ports,
@@ -254,7 +287,50 @@ def act(
         as_json,
     )
     quiet = as_json and not sys.stderr.isatty()
-    _end(run_act(reach, address, task_name, given, logs, quiet=quiet), as_json)
+    wanted = _wanted(targets, csv, reach, as_json)
+    expected = _expected(expect, as_json)
+    if csv is None and not dry_run and expected is None and wanted.addresses == 1:
+        address = str(wanted.spans[0])
+        _end(run_act(reach, address, task_name, given, logs, quiet=quiet), as_json)
+    _end(
+        run_act_many(
+            reach,
+            wanted,
+            TaskName(task_name),
+            given,
+            logs,
+            expect=expected,
+            dry_run=dry_run,
+            quiet=quiet,
+        ),
+        as_json,
+    )
+
+
+@app.command()
+def status(config: ConfigFile = None, as_json: Json = False) -> None:
+    """Tell what is wrong with the farm, at a glance, as the daemon of this host knows it.
+
+    Exit code 1 when anything is wrong. A miner that sleeps is not.
+    """
+    from agent.cli.status import run_status
+
+    used = _config(config, required=False, as_json=as_json)
+    _end(run_status(used, is_config_named=config is not None), as_json)
+
+
+@app.command()
+def top(
+    config: ConfigFile = None,
+    every: Annotated[
+        float, typer.Option(min=0.5, max=3600, help="Seconds between two looks.")
+    ] = 3.0,
+) -> None:
+    """Show the same as status, again and again; ends by q or Ctrl-C."""
+    from agent.cli.status import run_top
+
+    used = _config(config, required=False, as_json=False)
+    _end(run_top(used, is_config_named=config is not None, every_s=every), False)
 
 
 @app.command()
@@ -283,6 +359,15 @@ def doctor(
 @app.command()
 def demo(
     miners: Annotated[int, typer.Option(min=6, max=200, help="How many simulated miners.")] = 12,
+    farm: Annotated[
+        int | None,
+        typer.Option(
+            "--farm",
+            min=30,
+            max=2000,
+            help="Play nothing: leave a mixed farm of so many miners to you, troubles and all.",
+        ),
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="End after the table.")] = False,
     time_scale: Annotated[
         float, typer.Option(min=1, max=10_000, help="How much faster the simulated miners live.")
@@ -302,7 +387,9 @@ def demo(
             as_json,
         )
     try:
-        code = play(miners=miners, once=once, as_json=as_json, time_scale=time_scale, keep=keep)
+        code = play(
+            miners=miners, farm=farm, once=once, as_json=as_json, time_scale=time_scale, keep=keep
+        )
     except DemoUnavailableError as error:
         _fail(str(error), as_json)
     raise typer.Exit(code)
@@ -452,6 +539,31 @@ def _address(host: str, as_json: bool) -> str:
         _usage(str(error), as_json)
 
 
+def _wanted(targets: list[str] | None, csv: str | None, reach: Reach, as_json: bool) -> Wanted:
+    """Where a task is to be carried out."""
+    from agent.cli.sheet import read_sheet
+    from agent.cli.survey import Wanted
+    from agent.miners.inventory import known_miners
+
+    if not targets and csv is None:
+        _usage("give the miner that is meant, a range, or --csv FILE", as_json)
+    ranges = _ranges(targets, as_json) if targets else ()
+    try:
+        known = {} if csv is None else known_miners(reach.config.state.dir / "inventory.db")
+        return Wanted.of(ranges, None if csv is None else read_sheet(csv, known))
+    except ValueError as error:
+        _usage(str(error), as_json)
+
+
+def _expected(text: str | None, as_json: bool) -> ExpectedCount | None:
+    from agent.cli.survey import ExpectedCount
+
+    try:
+        return None if text is None else ExpectedCount.parse(text)
+    except ValueError as error:
+        _usage(f"--expect: {error}", as_json)
+
+
 def _ranges(texts: list[str], as_json: bool) -> tuple[str, ...]:
     from agent.cli.targets import ranges_in
 
@@ -499,4 +611,5 @@ def _reach(
         timeout_s=timeout,
         device_pace=device_pace,
         daemon=not any((*ports.values(), user, device_pace)),
+        is_config_named=config is not None,
     )

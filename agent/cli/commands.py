@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import shutil
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -20,17 +18,15 @@ from agent.config.host import LogSection
 from agent.config.keyfiles import check_ca_file, read_secret
 from agent.config.miners import LOOPBACK_RANGE, PRIVATE_RANGES
 from agent.host.logs import set_up
-from agent.local.socket import LocalRefusedError, LocalReply, LocalRequest, NoDaemonError, calling
+from agent.local.socket import STANDARD_SOCKET, LocalRefusedError, listens, not_for_us
 from agent.miners.credentials import CredentialBook, CredentialRule, from_config
-from agent.miners.inventory import Inventory, known_miners
+from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.ports import CloudError, ScanSummary
 from agent.scan.scanner import FarmScanner
 from contract.clock import SystemClock
-from contract.errors import BadParamsError, ErrorCode, MinerError
-from contract.outcome import Outcome
+from contract.errors import LOGIN_FIX, BadParamsError, ErrorCode, MinerError
 from contract.ranges import parse_range
-from contract.task import TaskName
 from drivers.base import Credentials, Depth, Driver
 from service.hostuser import is_root, owner_of
 from service.limits import raise_open_files
@@ -42,13 +38,10 @@ FAILED: Final = 1
 USAGE: Final = 2
 UNKNOWN: Final = 3
 BY_HAND: Final = (*PRIVATE_RANGES, LOOPBACK_RANGE)
+_LOGIN_OPTIONS: Final = "--user and --password-file"
+_CORRECT_OPTIONS: Final = f"correct {_LOGIN_OPTIONS}"
 # What the daemon writes in its state folder besides its sinks, as `check_files` takes it.
 _STATE: Final = frozenset({"journal", "inventory", "buffer", "work", "logs"})
-_EXIT: Final[dict[str, int]] = {
-    Outcome.DONE: DONE,
-    Outcome.NOT_DONE: FAILED,
-    Outcome.UNKNOWN: UNKNOWN,
-}
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -58,6 +51,7 @@ class Reach(msgspec.Struct, frozen=True):
     login: Credentials | None = None
     password_file: Path | None = None
     daemon: bool = True  # nothing on the command line that a running daemon would not know
+    is_config_named: bool = True  # on the command line
 
     @classmethod
     def make(
@@ -70,6 +64,7 @@ class Reach(msgspec.Struct, frozen=True):
         timeout_s: float | None,
         device_pace: float | None = None,
         daemon: bool,
+        is_config_named: bool = True,
     ) -> Self:
         """Arguments that are `None` leave the config's value."""
         update: dict[str, Any] = {name: port for name, port in ports.items() if port is not None}
@@ -80,7 +75,13 @@ class Reach(msgspec.Struct, frozen=True):
             update["device_pace"] = device_pace
         changed = config.model_copy(update={"miners": config.miners.model_copy(update=update)})
         login = None if user is None else Credentials(user, "")
-        return cls(changed, login, password_file, daemon)
+        return cls(changed, login, password_file, daemon, is_config_named)
+
+    async def daemon_socket(self) -> Path | None:
+        """Where a daemon listens that is to carry out what is asked for. Raises LocalRefusedError."""
+        if not self.daemon:
+            return None
+        return await daemon_socket(self.config, is_config_named=self.is_config_named)
 
     def site(self, ranges: tuple[str, ...]) -> Site:
         """The miners in these ranges. A person may name private addresses and those of this host whatever the
@@ -110,14 +111,16 @@ class Reach(msgspec.Struct, frozen=True):
         )
         return CredentialBook((everywhere,), factory_defaults=False)
 
+    def in_words(self, text: str) -> str:
+        """What is said of a miner, with the login corrected where it came from."""
+        return text if self.login is None else text.replace(LOGIN_FIX, _CORRECT_OPTIONS)
+
     def advice(self, problem: str, driver: Driver | None, host: str) -> str:
         """What a person may correct about an error of this code; empty where there is nothing to say."""
         if problem == ErrorCode.AUTH_FAILED:
             used = self._book().source(host, driver.identity if driver else None)
             text = f"tried with {used}"
-            if self.login is None:
-                text += "; correct it there, or give --user and --password-file"
-            return text
+            return text if self.login else f"{text}; correct it there, or give {_LOGIN_OPTIONS}"
         if problem == ErrorCode.UNREACHABLE:
             miners = self.config.miners
             return (
@@ -125,6 +128,19 @@ class Reach(msgspec.Struct, frozen=True):
                 f"{miners.rpc_port}: --http-port and --rpc-port"
             )
         return ""
+
+
+async def daemon_socket(config: Config, *, is_config_named: bool) -> Path | None:
+    """Where the daemon of this host listens: that of the config; where none was named, also one with a config that lies
+    elsewhere. Raises LocalRefusedError where it listens to another user.
+    """
+    for path in (config.socket_path,) if is_config_named else (STANDARD_SOCKET, config.socket_path):
+        try:
+            if await listens(path):
+                return path
+        except PermissionError:
+            raise LocalRefusedError(not_for_us(path)) from None
+    return None
 
 
 def run_daemon(config: Config, path: Path) -> Ended:
@@ -147,8 +163,8 @@ def run_daemon(config: Config, path: Path) -> Ended:
     ) as errors:  # fmt: skip
         problem = _first(errors)
     if isinstance(problem, NotEnrolledError):
-        return _failed(f"{problem} --config {path}")
-    return (DONE, {"ok": True}, "") if problem is None else _failed(problem)
+        return failure(f"{problem} --config {path}")
+    return (DONE, {"ok": True}, "") if problem is None else failure(problem)
 
 
 def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | None) -> Ended:
@@ -157,7 +173,7 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
 
     url = cloud or config.cloud.url
     if url is None:
-        return _failed("usage: give --cloud URL, or a config with url in [cloud]", USAGE)
+        return failure("usage: give --cloud URL, or a config with url in [cloud]", USAGE)
     try:
         check_ca_file(ca_file or config.cloud.ca_file)
         check_folder(config.token_file.parent)
@@ -175,22 +191,22 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
             )
         )
     except ConfigError as error:
-        return _failed(error, USAGE)
+        return failure(error, USAGE)
     except CloudError as error:
         text = str(error)
         if error.status is None:
             text += f"; check that {url} is the cloud's address, and that it runs"
         elif error.status in (400, 401, 403, 404, 410):
             text += "; codes are made by: miner-cloud enroll-code"
-        return _failed(text)
+        return failure(text)
     except ForeignFolderError as error:
-        return _failed(error)
+        return failure(error)
     except OSError as error:
-        return _failed(f"{error.filename or config.token_file.parent}: {why(error)}")
+        return failure(f"{error.filename or config.token_file.parent}: {why(error)}")
     except ValueError as error:
-        return _failed(error)
+        return failure(error)
     except StoppedError as error:
-        return _failed(
+        return failure(
             f"{error}; if the code was used up by now, miner-cloud enroll-code makes another",
             UNKNOWN,
         )
@@ -224,7 +240,9 @@ def run_scan(reach: Reach, ranges: tuple[str, ...], *, quiet: bool) -> Ended:
             reach.config.scan,
             site.scan_ports,
             SystemClock(),
-            on_hit=view.hit,
+            on_hit=lambda ip, driver, problem: view.hit(
+                ip, driver, problem and reach.in_words(problem)
+            ),
         )
         return await scanner.scan(ranges, view.progress)
 
@@ -232,9 +250,9 @@ def run_scan(reach: Reach, ranges: tuple[str, ...], *, quiet: bool) -> Ended:
         with view:
             summary = run(go())
     except (BadParamsError, ConfigError) as error:
-        return _failed(error, USAGE)
+        return failure(error, USAGE)
     except (MinerError, OSError) as error:
-        return _failed(error)
+        return failure(error)
     except StoppedError as error:
         so_far = None if scanner is None else scanner.so_far()
         if so_far is None:
@@ -242,10 +260,10 @@ def run_scan(reach: Reach, ranges: tuple[str, ...], *, quiet: bool) -> Ended:
         words = (
             f"{error}: {view.total - so_far.addresses} of {view.total} addresses were not looked at"
         )
-        document = {"ok": False, **msgspec.to_builtins(so_far), "denied": denied}
+        document = {"ok": False, **_told(so_far, reach), "denied": denied}
         document["problem"] = {"message": words}
         return error.exit_code, document, f"{view.table(so_far, denied)}\n{words}"
-    document = {"ok": True, **msgspec.to_builtins(summary), "denied": denied}
+    document = {"ok": True, **_told(summary, reach), "denied": denied}
     return DONE, document, view.table(summary, denied)
 
 
@@ -268,13 +286,15 @@ def run_read(reach: Reach, host: str) -> Ended:
     try:
         driver, reading, problem = run(go())
     except ConfigError as error:
-        return _failed(error, USAGE)
+        return failure(error, USAGE)
     except MinerError as error:
-        return _failed(error, advice=reach.advice(error.code, None, host))
+        return failure(
+            error, advice=reach.advice(error.code, None, host), said=reach.in_words(str(error))
+        )
     except StoppedError as error:
         return stopped(error)
     if driver is None:
-        return _failed(f"what answers at {host} is not a miner this agent knows")
+        return failure(f"what answers at {host} is not a miner this agent knows")
     capabilities = driver.capabilities
     document = {
         "ok": problem is None,
@@ -286,139 +306,11 @@ def run_read(reach: Reach, host: str) -> Ended:
     }
     if problem is None:
         return DONE, document, reading_text(driver, reading, None)
-    words = "; ".join(filter(None, (str(problem), reach.advice(problem.code, driver, host))))
+    words = "; ".join(
+        filter(None, (reach.in_words(str(problem)), reach.advice(problem.code, driver, host)))
+    )
     document["problem"] = {"code": problem.code.value, "message": words}
     return FAILED, document, reading_text(driver, reading, f"{problem.code}: {words}")
-
-
-def run_act(
-    reach: Reach, host: str, name: str, params: dict[str, Any], logs: Path, *, quiet: bool
-) -> Ended:
-    """One task at one miner; what it waits for on stderr unless `quiet`."""
-    from agent.cli.render import result_text
-    from agent.local.hints import all_the_same
-
-    set_up(LogSection(level="error"))
-    request = LocalRequest(name=name, params=params, host=host)
-    asked = asyncio.Event()
-    try:
-        if name == TaskName.LOG:
-            logs.mkdir(parents=True, exist_ok=True)
-        result, advice = run(_act(reach, request, logs, asked, quiet=quiet))
-    except ConfigError as error:
-        return _failed(error, USAGE)
-    except LocalRefusedError as error:
-        return _failed(error)
-    except ConnectionError as error:
-        return UNKNOWN, {"ok": False, "error": {"message": str(error)}}, str(error)
-    except OSError as error:
-        return _failed(f"{error.filename or logs}: {why(error)}")
-    except StoppedError as error:
-        if not asked.is_set():
-            return stopped(error)
-        # Told so twice: whatever is known was not waited for.
-        return UNKNOWN, {"ok": False, "error": {"message": str(error)}}, str(error)
-    advice = advice or all_the_same(TaskName(name), result)
-    code = _EXIT.get(str(result.get("outcome")), FAILED)
-    document = {"ok": code == DONE, "ip": host, "task_name": name, "result": result}
-    if advice:
-        document["advice"] = advice
-    return code, document, result_text(name, host, result, advice)
-
-
-async def _act(
-    reach: Reach, request: LocalRequest, logs: Path, asked: asyncio.Event, *, quiet: bool
-) -> tuple[dict[str, Any], str]:
-    """The task's result, and what a person may correct when it failed. Cancelled, it gives what is known by then, once
-    it has `asked` for anything.
-    """
-    if reach.daemon:
-        try:
-            return await _through_daemon(reach, request, logs, asked, quiet=quiet)
-        except NoDaemonError:
-            pass
-    return await _straight(reach, request, logs, asked, quiet=quiet)
-
-
-async def _through_daemon(
-    reach: Reach, request: LocalRequest, logs: Path, asked: asyncio.Event, *, quiet: bool
-) -> tuple[dict[str, Any], str]:
-    from agent.local.orders import left_open
-    from agent.local.progress import telling
-
-    async with calling(reach.config.socket_path, request) as call:
-        asked.set()
-        try:
-            async with telling(
-                SystemClock(), lambda: "waiting for the daemon to carry it out", quiet=quiet
-            ):
-                reply = await call.answer()
-        except asyncio.CancelledError:
-            try:
-                reply = await call.leave()
-            except TimeoutError:
-                reply = LocalReply()
-            if reply.result is None and reply.refused is None:
-                known = reply.known
-                task = "" if known is None or known.task_id is None else f" as task {known.task_id}"
-                return left_open(
-                    known, f"The daemon goes on with it and tells its cloud the outcome{task}."
-                ), ""
-    if reply.result is None:
-        raise LocalRefusedError(reply.refused or "the daemon gave no answer")
-    try:
-        await asyncio.to_thread(_bring, reply.result, logs, copy=True)
-    except OSError as error:  # what was done is done; only its file lies elsewhere
-        return reply.result, f"the file stays with the daemon: {why(error)}"
-    return reply.result, ""
-
-
-async def _straight(
-    reach: Reach, request: LocalRequest, logs: Path, asked: asyncio.Event, *, quiet: bool
-) -> tuple[dict[str, Any], str]:
-    from agent.daemon import policy_of
-    from agent.firmware.download import open_downloader
-    from agent.local.orders import LocalOrder, alone
-    from agent.local.progress import telling
-
-    clock, host = SystemClock(), request.host or ""
-    site = reach.site((host,) if host else ())
-    # Whom the daemon met elsewhere may show the MAC of the one at this address.
-    known = await asyncio.to_thread(known_miners, reach.config.state.dir / "inventory.db")
-    site.inventory.learn(known, clock.now())
-    site.fleet.restore()
-    scanner = FarmScanner(site.fleet, site.territory, reach.config.scan, site.scan_ports, clock)
-    order: LocalOrder | None = None
-    try:
-        downloader = open_downloader(reach.config)
-        async with alone(site, scanner, downloader, policy_of(reach.config), clock, logs) as here:
-            order = here.order(request)
-            asked.set()
-            async with telling(clock, order.phase, quiet=quiet):
-                result = await order.result()
-    except asyncio.CancelledError:
-        if order is None:
-            raise
-        result = order.interrupted()
-    await asyncio.to_thread(_bring, result, logs, copy=False)
-    code = str((result.get("error") or {}).get("code"))
-    driver = site.fleet.at(host)
-    if driver is not None and code == ErrorCode.UNREACHABLE and request.name == TaskName.FIRMWARE:
-        return result, ""  # where the file should be, or a miner that was there a moment ago
-    return result, reach.advice(code, driver, host)
-
-
-def _bring(result: dict[str, Any], logs: Path, *, copy: bool) -> None:
-    """Make the file of a result one in `logs`, and its path the one where it is now. `alone` has moved it there;
-    of a daemon's a copy is made. Raises OSError.
-    """
-    file = result.get("file")
-    if not file or not file.get("path"):
-        return
-    target = logs / Path(file["path"]).name
-    if copy:
-        shutil.copyfile(file["path"], target)
-    file["path"] = str(target.resolve())
 
 
 def stopped(error: StoppedError) -> Ended:
@@ -426,8 +318,11 @@ def stopped(error: StoppedError) -> Ended:
     return error.exit_code, {"ok": False, "error": {"message": str(error)}}, str(error)
 
 
-def _failed(problem: BaseException | str, code: int = FAILED, advice: str = "") -> Ended:
-    said = str(problem)
+def failure(
+    problem: BaseException | str, code: int = FAILED, advice: str = "", said: str | None = None
+) -> Ended:
+    """A command that ends with an error of its own; `said` are its words, where they are not those of the problem."""
+    said = said or str(problem)
     if isinstance(problem, OSError) and problem.strerror:
         said = ": ".join(filter(None, (problem.filename and str(problem.filename), why(problem))))
     text = "; ".join(filter(None, (said, advice)))
@@ -435,6 +330,11 @@ def _failed(problem: BaseException | str, code: int = FAILED, advice: str = "") 
     if isinstance(problem, MinerError):
         error["code"] = problem.code.value
     return code, {"ok": False, "error": error}, text
+
+
+def _told(summary: ScanSummary, reach: Reach) -> dict[str, Any]:
+    notes = [reach.in_words(each) for each in summary.notes]
+    return {**msgspec.to_builtins(summary), "notes": notes}
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> BaseException:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -94,7 +94,7 @@ class ScanView:
             f"{counted(summary.addresses, 'address', 'addresses')} in {summary.seconds:.1f} s: "
             f"{', '.join(parts)}"
         )
-        return (_drawn(table) if self._hits else "") + counts
+        return (drawn(table) if self._hits else "") + counts
 
 
 def counted(number: int, word: str, words: str | None = None) -> str:
@@ -146,7 +146,7 @@ def reading_text(driver: Driver, reading: Reading, problem: str | None) -> str:
         words = (pool.url, pool.user, pool.status, "in use" if pool.active else None)
         row(f"pool {pool.index}", "  ".join(filter(None, words)))
     row("not read", problem)
-    return _drawn(table)
+    return drawn(table)
 
 
 def result_text(name: str, host: str, result: dict[str, Any], advice: str = "") -> str:
@@ -229,7 +229,8 @@ def _rate(hashrate_hs: float | None) -> str | None:
     return f"{hashrate_hs:.0f} H/s"
 
 
-def _drawn(table: Table) -> str:
+def drawn(table: RenderableType) -> str:
+    """As text of one width, without colours."""
     out = io.StringIO()
     Console(file=out, width=_WIDTH, no_color=True, highlight=False).print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

@@ -27,7 +27,15 @@ class PolicySection(Section):
 
     read_only: Flag = False  # nothing is written to any miner
     refuse_hashing_reboot: Flag = True  # unless the task says `force`
-    forbidden_tasks: tuple[TaskName, ...] = ()  # names this site never carries out
+    # Names this site never carries out. Without `miner.power_mode.update`, whose `sleep` it is, no mining is switched.
+    forbidden_tasks: tuple[TaskName, ...] = ()
+
+    def forbids(self, name: TaskName) -> bool:
+        """Whether tasks of that name are never carried out here."""
+        is_switch = name is TaskName.MINING
+        return name in self.forbidden_tasks or (
+            is_switch and TaskName.POWER_MODE in self.forbidden_tasks
+        )
 
 
 class LimitsSection(Section):

@@ -1,5 +1,5 @@
 """`miner-agent demo`: a cloud, a simulated farm and an agent as three processes on loopback, every task
-name through the public API, and the proof in a table.
+name through the public API, and the proof in a table; or a mixed farm that is left to you.
 """
 
 from __future__ import annotations
@@ -35,13 +35,15 @@ class DemoUnavailableError(Exception):
 def main(
     *,
     miners: int = 12,
+    farm: int | None = None,
     once: bool = False,
     as_json: bool = False,
     time_scale: float = 60.0,
     keep: Path | None = None,
 ) -> int:
     """Run the demo; give the exit code: 0 when every batch ended as scripted and the simulator's
-    ledger agrees with the cloud, 1 when not, 128 and its number after a signal.
+    ledger agrees with the cloud, 1 when not, 128 and its number after a signal. With `farm` nothing is played: a mixed
+    farm of so many miners is set up and stays until a signal.
 
     `keep` holds everything the three processes wrote (state, logs, ledger) instead of a temporary
     folder. Raises DemoUnavailableError.
@@ -62,7 +64,7 @@ def main(
             folder = keep.resolve()
         try:
             _check_ground()
-            return asyncio.run(_performed(folder, miners, time_scale, show, stay=not once))
+            return asyncio.run(_performed(folder, miners, farm, time_scale, show, stay=not once))
         except StageError as error:
             show.trouble(str(error))
             if as_json:
@@ -71,12 +73,12 @@ def main(
 
 
 async def _performed(
-    folder: Path, miners: int, time_scale: float, show: Show, *, stay: bool
+    folder: Path, miners: int, farm: int | None, time_scale: float, show: Show, *, stay: bool
 ) -> int:
     """The exit code. A signal ends the parts and then the demo, also where it came ignored from whoever
     started us (a shell's background job).
     """
-    from agent.demo.play import play
+    from agent.demo.play import leave_to, play
 
     loop, playing = asyncio.get_running_loop(), asyncio.current_task()
     assert playing is not None
@@ -99,6 +101,8 @@ async def _performed(
             sys.stdout.flush()
 
     try:
+        if farm is not None:
+            await leave_to(folder, miners=farm, time_scale=time_scale, show=show)
         await play(
             folder, miners=miners, time_scale=time_scale, show=show, stay=stay, tell=report_to
         )

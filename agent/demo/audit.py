@@ -16,9 +16,11 @@ from contract.task import TaskName
 _CAUSES = {
     "reboot": (TaskName.REBOOT, TaskName.FIRMWARE),
     "light": (TaskName.LIGHT,),
-    "mode": (TaskName.POWER_MODE,),
-    "power_off": (TaskName.POWER_MODE,),
-    "power_on": (TaskName.POWER_MODE,),
+    "mode": (TaskName.POWER_MODE, TaskName.MINING),
+    "power_off": (TaskName.MINING,),
+    "power_on": (TaskName.MINING, TaskName.POWER_MODE),  # a mode wakes first
+    "power_limit": (TaskName.POWER_LIMIT,),
+    "power_percent": (TaskName.POWER_LIMIT,),
     "pools": (TaskName.POOLS,),
     "firmware": (TaskName.FIRMWARE,),
     "flash": (TaskName.FIRMWARE,),

@@ -44,11 +44,11 @@ EXPECTATIONS: Final = (
     Expectation(
         expected=OFF,
         tasks=(
-            (TaskName.POWER_MODE, "the monitor wishes: stop mining"),
+            (TaskName.MINING, "the monitor wishes: stop mining"),
             (TaskName.LIGHT, "the monitor wishes: light on"),
         ),
     ),
-    Expectation(expected=ON, tasks=((TaskName.POWER_MODE, "the monitor wishes: mine again"),)),
+    Expectation(expected=ON, tasks=((TaskName.MINING, "the monitor wishes: mine again"),)),
 )
 
 

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from aiohttp import web
 
+from agent.demo import mixed
 from agent.demo.audit import Witnessed, audit, witnessed
 from agent.demo.monitor import EXPECTATIONS, Monitor
 from agent.demo.operator import Operator
@@ -51,6 +52,20 @@ async def play(
         if stay:
             show.invite(stage, *performance.examples())
             await _until_interrupted(stage, clock)
+
+
+async def leave_to(folder: Path, *, miners: int, time_scale: float, show: Show) -> NoReturn:
+    """Set up a mixed farm, say how it is run, and keep it up until cancelled. Raises StageError."""
+    clock = SystemClock()
+    show.say(f"starting a cloud, a mixed farm of {miners} miners and an agent on loopback")
+    async with (
+        set_stage(
+            folder, miners=miners, time_scale=time_scale, makes=mixed.makes_of(miners)
+        ) as stage,
+        serve_images(stage.firmware) as images_url,
+    ):
+        show.leave(stage, await mixed.open_mixed(stage, clock), images_url)
+        await _until_interrupted(stage, clock)
 
 
 class _Performance:
@@ -243,7 +258,7 @@ async def serve_images(folder: Path) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def _until_interrupted(stage: Stage, clock: Clock) -> None:
+async def _until_interrupted(stage: Stage, clock: Clock) -> NoReturn:
     while True:
         stage.check()
         await clock.sleep(1)

@@ -107,6 +107,7 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
         *cast.of("whatsminer", "m50s", "m60s"),
         *cast.of("iceriver", "al3"),
     )
+    stopping = (*new[-1:], *whats, *cast.of("iceriver", "al3"))
     pools = [
         {"url": "stratum+tcp://pool.example.com:3333", "user": "farm.{ip4}"},
         {"url": "stratum+tcp://backup.example.com:3333", "user": "farm.backup"},
@@ -159,6 +160,13 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
         Act(
             note="awake again", name=TaskName.POWER_MODE, params={"mode": "normal"},
             who=modal, expected=by_role,
+        ),
+        *(
+            Act(
+                note=f"mining {action}, whatever the make", name=TaskName.MINING,
+                params={"action": action}, who=stopping, expected=by_role,
+            )
+            for action in ("off", "on")
         ),
         Act(
             # Not `maintenance`: the cloud does this at once, and a miner in maintenance is not written to, while

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from agent.demo.mixed import MixedFarm
     from agent.demo.report import Report
     from agent.demo.script import Act
     from agent.demo.stage import Stage
@@ -128,6 +129,23 @@ class Show:
             f'curl -s {key} {json} -d \'{{"status": {{"eq": "failed"}}}}\' \'{farm}/tasks/search\'',
         ):
             self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+    def leave(self, stage: Stage, farm: MixedFarm, images_url: str) -> None:
+        """How a mixed farm that is up is run by hand; firmware for it is served at `images_url`."""
+        number, broken = len(stage.miners), len(farm.faults)
+        self._console.print(
+            f"\n{number} miners are up until Ctrl-C or SIGTERM, {broken} of them with a fault. Files: {stage.folder}\n",
+            soft_wrap=True,
+        )
+        for line in (
+            f"export MINER_CLOUD_URL={stage.cloud_url} MINER_CLOUD_KEY_FILE={farm.key_file}",
+            f"export DEMO={stage.folder} IMAGES={images_url}",
+            "miner-cloud status",
+            "miner-cloud miners --select 'status=offline|stale'",
+            "miner-cloud import $DEMO/racks.csv",
+        ):
+            self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+        self._console.print("\ndocs/recipes.md has ten of an operator's daily errands.")
 
     def _picture(self) -> Group:
         table = Table.grid(padding=(0, 2))

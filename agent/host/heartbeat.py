@@ -49,6 +49,7 @@ class Heart:
         self._rng = rng or random.Random()
         self._settings_rev: int | None = None
         self.state = "ok"
+        self.heard_mono: float | None = None  # the last beat that was answered
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -61,6 +62,7 @@ class Heart:
         host = await asyncio.to_thread(host_figures, self._clock)
         try:
             reply = await self._source.heartbeat(self._compose(host))
+            self.heard_mono = self._clock.mono()
             if reply.settings_rev != self._settings_rev:
                 settings = await self._source.settings()
                 await self._apply(settings)

@@ -17,6 +17,9 @@ MESSAGE_CHARS = 1000  # text from a miner can be in a message, so it is cut
 # As JSON, of what a miner showed before and of what it showed after, each.
 EVIDENCE_BYTES = 64 * 1024
 
+# The reason of what is done though nothing was sent.
+NO_CHANGE = "already as wished: nothing was sent"
+
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """`result` holds outcome, verified, evidence and, on failure, error {code, message}."""
@@ -45,7 +48,7 @@ def unchanged(no_change: NoChange, *, seconds: float) -> Settlement:
             after=no_change.before,
             signal="read_back",
             seconds=seconds,
-            reason="already as wished: nothing was sent",
+            reason=NO_CHANGE,
         )
     )
 

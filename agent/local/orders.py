@@ -21,7 +21,7 @@ from agent.local.socket import Known, LocalRefusedError, LocalRequest
 from agent.miners.fleet import Fleet
 from agent.miners.site import Site
 from agent.ports import Downloader, Scanner
-from agent.tasks.actions import ACTIONS, ChangeAction, FirmwareAction
+from agent.tasks.actions import ACTIONS, ChangeAction, FirmwareAction, change_of
 from agent.tasks.active import ActiveTask
 from agent.tasks.path import TaskPath, ended, result_of
 from contract.clock import Clock, from_text, to_text
@@ -36,7 +36,7 @@ from contract.link import (
 )
 from contract.outcome import Outcome
 from contract.task import SPECS, Kind, TaskName
-from drivers.base import LogFile
+from drivers.base import Change, FirmwareUpdate, LogFile
 from drivers.watch import ORDER_NOTE
 
 ORIGIN: Final = "onsite"
@@ -64,6 +64,7 @@ class LocalOrder:
         self._pace = here.pace
         self._request = request
         self._task: ActiveTask | None = None  # once it is taken on
+        self._is_recalled = False
 
     async def result(self) -> dict[str, Any]:
         """The task's result. Raises LocalRefusedError when it cannot be begun."""
@@ -76,16 +77,28 @@ class LocalOrder:
                 if SPECS[name].wants_miner
                 else None
             )
+            if self._is_recalled:
+                return failed(_interrupted())
             self._task = await self._path.begin_local(name, request.params, miner, ORIGIN)
+            if self._is_recalled:
+                self.recall()
         except ValueError as error:
             raise LocalRefusedError(str(error)) from None
         except MinerError as error:
             return failed(error)
         return await ended(self._task)
 
+    def recall(self) -> None:
+        """Whoever asked wishes for it no more: it is not begun, if it has not been yet."""
+        self._is_recalled = True
+        if self._task is not None:
+            self._path.dispatcher.cancel(self._task.id)
+
     def phase(self) -> str:
         """What it waits for now."""
-        return "looking at the miner" if self._task is None else phase(self._task)
+        if self._task is None:
+            return "looking at the miner"
+        return phase(self._task, self._path.dispatcher.before(self._task))
 
     def known(self) -> Known:
         """What is known of it now."""
@@ -103,9 +116,7 @@ class LocalOrder:
             return result_of(task, task.ended.result())
         known = self.known()
         if not known.sent:
-            return failed(
-                CancelledTaskError("Interrupted before any change was sent to the miner.")
-            )
+            return failed(_interrupted())
         return left_open(
             known, "Nobody goes on watching: look at the miner before asking for it again."
         )
@@ -116,10 +127,14 @@ class LocalOrder:
         driver = None if host is None else self._fleet.at(host)
         if driver is None or driver.capabilities is None or order is None:
             return None
-        action = ACTIONS.get(task.record.name)
-        if not isinstance(action, ChangeAction | FirmwareAction):
-            return None
-        change = str(action.kind.__struct_config__.tag)
+        match ACTIONS.get(task.record.name):
+            case ChangeAction():
+                kind: type[Change] = type(change_of(task.record, task.params))
+            case FirmwareAction():
+                kind = FirmwareUpdate
+            case _:
+                return None
+        change = str(kind.__struct_config__.tag)
         windows_s = [each.latest_s for each in driver.capabilities.proofs if each.change == change]
         if not windows_s:
             return None
@@ -152,10 +167,9 @@ async def alone(
     downloader: Downloader,
     policy: Policy,
     clock: Clock,
-    logs: Path,
 ) -> AsyncIterator[LocalOrders]:
-    """A task path for one command, without a cloud and without a daemon. Its journal lives as long as the
-    command; logs taken from miners are left in `logs`.
+    """A task path for one command, without a cloud and without a daemon. Its journal and the files it takes from miners
+    live as long as this.
     """
     with tempfile.TemporaryDirectory(prefix="miner-agent-") as folder:
         state = Path(folder)
@@ -169,6 +183,7 @@ async def alone(
             clock,
             state,
         )
+        path.maintenance.follow(site.inventory.maintained)
         running = asyncio.create_task(path.run(), name="taskpath")
         ready = asyncio.create_task(path.ready())
         try:
@@ -180,7 +195,6 @@ async def alone(
             ready.cancel()
             path.stop()
             await running
-            await asyncio.to_thread(_move, state / "logs", logs)
 
 
 class _NoCloud:
@@ -213,6 +227,10 @@ def known_name(text: str) -> TaskName:
     return name
 
 
+def _interrupted() -> CancelledTaskError:
+    return CancelledTaskError("Interrupted before any change was sent to the miner.")
+
+
 def left_open(known: Known | None, who: str) -> dict[str, Any]:
     """The result of a task that was left before its end: what is known of it, and `who` goes on."""
     if known is None:
@@ -241,11 +259,3 @@ def failed(error: MinerError) -> dict[str, Any]:
         "evidence": {},
         "error": {"code": error.code.value, "message": str(error)},
     }
-
-
-def _move(kept: Path, target: Path) -> None:
-    """Bring files out of the folder that is about to go."""
-    if kept.is_dir():
-        target.mkdir(parents=True, exist_ok=True)
-        for each in kept.iterdir():
-            (target / each.name).write_bytes(each.read_bytes())

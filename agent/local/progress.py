@@ -18,9 +18,11 @@ EVERY_S: Final = 10.0  # without a terminal, where a line cannot be written over
 _COMES_BACK: Final = frozenset({TaskName.REBOOT, TaskName.FIRMWARE})
 
 
-def phase(task: ActiveTask) -> str:
-    """What a task waits for now."""
+def phase(task: ActiveTask, before: ActiveTask | None = None) -> str:
+    """What a task waits for now; `before` is the one that its miner is busy with."""
     kind, name = task.kind, task.record.name
+    if before is not None:
+        return f"waiting behind {before.record.name}, another task of this miner"
     if task.phase is Phase.SENDING:
         return "sending it to the miner"
     if task.phase is Phase.WAITING:
@@ -35,12 +37,16 @@ def phase(task: ActiveTask) -> str:
 
 
 @asynccontextmanager
-async def telling(clock: Clock, current: Callable[[], str], *, quiet: bool) -> AsyncIterator[None]:
-    """While inside, say every so often what is waited for, and since when."""
+async def telling(
+    clock: Clock, current: Callable[[], str], *, quiet: bool, patient: bool = False
+) -> AsyncIterator[None]:
+    """While inside, say every so often what is waited for, and since when. `patient`: where a line cannot be written
+    over, not each time that it changes.
+    """
     if quiet:
         yield
         return
-    teller = asyncio.create_task(_tell(clock, current), name="progress")
+    teller = asyncio.create_task(_tell(clock, current, patient), name="progress")
     try:
         yield
     finally:
@@ -48,7 +54,7 @@ async def telling(clock: Clock, current: Callable[[], str], *, quiet: bool) -> A
         await asyncio.gather(teller, return_exceptions=True)
 
 
-async def _tell(clock: Clock, current: Callable[[], str]) -> None:
+async def _tell(clock: Clock, current: Callable[[], str], patient: bool) -> None:
     began_mono, terminal = clock.mono(), sys.stderr.isatty()
     said, said_mono = "", began_mono
     await clock.sleep(SILENT_S)
@@ -59,7 +65,7 @@ async def _tell(clock: Clock, current: Callable[[], str]) -> None:
             if terminal:
                 sys.stderr.write(f"\r\x1b[K{line}")
                 sys.stderr.flush()
-            elif words != said or now - said_mono >= EVERY_S:
+            elif not said or (words != said and not patient) or now - said_mono >= EVERY_S:
                 sys.stderr.write(f"{line}\n")
                 sys.stderr.flush()
                 said, said_mono = words, now

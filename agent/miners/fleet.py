@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
@@ -11,9 +11,10 @@ import msgspec
 import structlog
 
 from agent.miners.credentials import CredentialBook
-from agent.miners.inventory import Inventory
+from agent.miners.inventory import Inventory, key_of
 from agent.miners.places import Places
 from agent.miners.territory import Territory
+from agent.ports import AwakeMode
 from contract.clock import Clock
 from contract.errors import (
     MinerError,
@@ -23,7 +24,7 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.link import MinerKey, MinerRef
-from contract.miner import Endpoint, Identity, normalize_mac
+from contract.miner import Endpoint, Identity, PowerMode, awake_mode_of, normalize_mac
 from drivers.base import Credentials, Driver
 
 log = structlog.get_logger(__name__)
@@ -207,6 +208,29 @@ class Fleet:
         """Keep whether whoever is at this address refuses our login."""
         self._inventory.note_login(ip, refused=refused)
 
+    def awake_mode(self, ref: MinerRef) -> AwakeMode | None:
+        """See `agent.ports.Miners`."""
+        return self._inventory.awake_mode(self._key(ref))
+
+    def note_awake_mode(self, ip: str, mode: PowerMode) -> None:
+        """Whoever is at this address hashes in this mode."""
+        record = self._inventory.by_ip(ip)
+        if record is not None:
+            self._inventory.note_awake_mode(record.key, mode, self._clock.now())
+
+    async def learn_awake_modes(self, modes: Mapping[str, PowerMode]) -> None:
+        """How miners, by MAC or address, hashed before they were switched off; of some it is known here already."""
+        for name, mode in modes.items():
+            key = normalize_mac(name) or key_of(None, name)
+            if self._inventory.awake_mode(key) is None and awake_mode_of(mode) is not None:
+                self._inventory.note_awake_mode(key, mode, self._clock.now())
+        await self._inventory.flush()
+
+    async def keep_awake_mode(self, ref: MinerRef, mode: PowerMode) -> None:
+        """See `agent.ports.Miners`. A file that cannot be written costs only the memory over a restart."""
+        self._inventory.note_awake_mode(self._key(ref), mode, self._clock.now())
+        await self._inventory.flush()
+
     async def look_at(self, ip: str) -> tuple[Driver | None, bool]:
         """Ask whoever is at this address who it is, afresh. Gives its driver (`None` when no driver claims
         what answers) and whether the miner was unknown so far.
@@ -386,6 +410,13 @@ class Fleet:
     ) -> Callable[[Identity], Credentials | None]:
         record = None if changed else self._inventory.by_ip(ip)
         return self._book.at(ip, record.identity.mac if record else None)
+
+    def _key(self, ref: MinerRef) -> str:
+        """What this miner is known by in the inventory."""
+        if (mac := self._wanted_mac(ref)) is not None:
+            return mac
+        record = self._inventory.by_id(ref.id) or self._inventory.by_ip(ref.last_ip or "")
+        return record.key if record else key_of(None, ref.last_ip or "")
 
     def _wanted_mac(self, ref: MinerRef) -> str | None:
         if (mac := normalize_mac(ref.mac)) is not None:

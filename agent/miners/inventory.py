@@ -14,9 +14,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from contract.clock import to_text
+from agent.ports import AwakeMode
+from contract.clock import from_text, to_text
 from contract.link import MinerKey
-from contract.miner import Identity
+from contract.miner import Identity, PowerMode, awake_mode_of
 from service.files import make_private
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,10 @@ CREATE TABLE IF NOT EXISTS miners (
     first_seen_at TEXT NOT NULL, last_seen_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS login_refused (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS awake_modes (
+    key TEXT PRIMARY KEY, mode TEXT NOT NULL, seen_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS maintained (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
 
 
@@ -65,6 +70,10 @@ class Inventory:
         self._gone: set[str] = set()
         self._login_refused: set[str] = set()  # keys
         self._login_noted = False  # since the last flush
+        self._awake_modes: dict[str, AwakeMode] = {}  # by key
+        self._awake_noted: set[str] = set()  # since the last flush
+        self._maintained: frozenset[str] = frozenset()  # also of miners that were never seen here
+        self._maintained_noted = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inventory")
         self._db: sqlite3.Connection | None = None
 
@@ -75,6 +84,8 @@ class Inventory:
         if self._path is not None:
             refused = set(await self._off_loop(login_refused, self._path))
             self._login_refused = {key for ip in refused if (key := self._by_ip.get(ip))}
+            self._maintained = await self._off_loop(maintained_miners, self._path)
+            self._awake_modes = await self._off_loop(awake_modes, self._path)
 
     async def close(self) -> None:
         """Write what is left and let go of the file."""
@@ -126,10 +137,13 @@ class Inventory:
         self._dirty.add(key)
         return record, old is None and provisional is None and not is_second
 
-    def learn(self, known: Mapping[str, Identity], at: datetime) -> None:
-        """Take over who is at which address, as `known_miners` gives it."""
+    def learn(
+        self, known: Mapping[str, Identity], modes: Mapping[str, AwakeMode], at: datetime
+    ) -> None:
+        """Take over who is at which address and how they hash, as `known_miners` and `awake_modes` give it."""
         for ip, identity in known.items():
             self.seen(ip, identity, at, has_twin=True)
+        self._awake_modes |= modes
 
     def forget(self, key: str) -> None:
         """Drop one record."""
@@ -142,12 +156,34 @@ class Inventory:
             del self._by_id[record.miner_id]
         self._dirty.discard(key)
         self._gone.add(key)
+        self._awake_modes.pop(key, None)
         self._note(key, refused=False)
 
     def note_login(self, ip: str, *, refused: bool) -> None:
         """Keep whether the miner at this address refuses our login, for whoever asks the file."""
         if (key := self._by_ip.get(ip)) is not None:
             self._note(key, refused=refused)
+
+    def awake_mode(self, key: str) -> AwakeMode | None:
+        """In which mode it hashes when it hashes; `None` where it was never seen to."""
+        return self._awake_modes.get(key)
+
+    def note_awake_mode(self, key: str, mode: PowerMode, at: datetime) -> None:
+        """It hashes in this mode, or did until it was stopped just now."""
+        known = self._awake_modes.get(key)
+        if known is None or known.mode is not mode:
+            self._awake_modes[key] = AwakeMode(mode=mode, seen_at=at)
+            self._awake_noted.add(key)
+
+    @property
+    def maintained(self) -> frozenset[str]:
+        """The miners in maintenance, by MAC or `ip:ADDRESS`, as kept last."""
+        return self._maintained
+
+    def keep_maintained(self, keys: frozenset[str]) -> None:
+        """Keep which miners are in maintenance: a cloud that is away after a restart cannot tell."""
+        if keys != self._maintained:
+            self._maintained, self._maintained_noted = keys, True
 
     def learn_ids(self, keys: Iterable[MinerKey]) -> None:
         """Keep the ids the cloud gave."""
@@ -162,7 +198,8 @@ class Inventory:
 
     async def flush(self) -> None:
         """Write what changed since the last time, in one transaction."""
-        if not self._dirty and not self._gone and not self._login_noted:
+        noted = self._login_noted or self._awake_noted or self._maintained_noted
+        if not self._dirty and not self._gone and not noted:
             return
         rows = [
             (
@@ -177,10 +214,17 @@ class Inventory:
         ]
         gone = [(key,) for key in self._gone]
         refused = [(key,) for key in self._login_refused]
+        awake = [
+            (key, each.mode.value, to_text(each.seen_at))
+            for key in self._awake_noted
+            if (each := self._awake_modes.get(key))
+        ]
+        maintained = [(key,) for key in self._maintained] if self._maintained_noted else None
         self._dirty.clear()
         self._gone.clear()
-        self._login_noted = False
-        await self._off_loop(self._save, rows, gone, refused)
+        self._login_noted = self._maintained_noted = False
+        self._awake_noted.clear()
+        await self._off_loop(self._save, rows, gone, refused, awake, maintained)
 
     def _note(self, key: str, *, refused: bool) -> None:
         if refused == (key in self._login_refused):
@@ -242,6 +286,8 @@ class Inventory:
         rows: list[tuple[object, ...]],
         gone: list[tuple[str]],
         refused: list[tuple[str]],
+        awake: list[tuple[str, str, str]],
+        maintained: list[tuple[str]] | None,
     ) -> None:
         if self._db is None:
             return
@@ -253,6 +299,11 @@ class Inventory:
                 )
                 self._db.execute("DELETE FROM login_refused")  # few, or else all of one farm once
                 self._db.executemany("INSERT INTO login_refused VALUES (?)", refused)
+                self._db.executemany("DELETE FROM awake_modes WHERE key = ?", gone)
+                self._db.executemany("INSERT OR REPLACE INTO awake_modes VALUES (?, ?, ?)", awake)
+                if maintained is not None:
+                    self._db.execute("DELETE FROM maintained")
+                    self._db.executemany("INSERT INTO maintained VALUES (?)", maintained)
         except sqlite3.Error as error:
             # the records are still in memory and are written whenever they next change
             log.warning("inventory.not_written", error=str(error), rows=len(rows))
@@ -283,6 +334,28 @@ def login_refused(path: Path) -> list[str]:
             return [str(ip) for (ip,) in db.execute(query)]
     except sqlite3.Error:
         return []
+
+
+def maintained_miners(path: Path) -> frozenset[str]:
+    """The miners in maintenance, by the same file, as the cloud told the daemon last."""
+    try:
+        with _reading(path) as db:
+            return frozenset(str(key) for (key,) in db.execute("SELECT key FROM maintained"))
+    except sqlite3.Error:
+        return frozenset()
+
+
+def awake_modes(path: Path) -> dict[str, AwakeMode]:
+    """In which mode each miner hashes when it hashes, by key, by the same file."""
+    try:
+        with _reading(path) as db:
+            return {
+                str(key): AwakeMode(mode=mode, seen_at=from_text(at))
+                for key, word, at in db.execute("SELECT key, mode, seen_at FROM awake_modes")
+                if (mode := awake_mode_of(word)) is not None
+            }
+    except (sqlite3.Error, ValueError):
+        return {}
 
 
 def file_trouble(path: Path) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
+from agent.journal import TaskRecord
 from agent.journal.settlement import Settlement
 from agent.tasks.active import ActiveTask
 from agent.tasks.look_executor import LookExecutor
@@ -12,40 +13,39 @@ from contract.miner import PowerMode
 from contract.task import (
     MODES,
     LightParams,
+    MiningParams,
     Params,
     PoolsParams,
+    PowerLimitParams,
     PowerModeParams,
     RebootParams,
     TaskName,
 )
 from drivers.base import (
     AnyChange,
-    Change,
-    FirmwareUpdate,
     Light,
     Mode,
     Pools,
     PoolSetting,
+    PowerLimit,
     Reboot,
     Resume,
     Suspend,
 )
 
-# Who asks for `sleep` and means off. The cloud means the mode, which not every make has.
-SWITCHING: Final = frozenset({"rigmonitor"})
+# A Mining Rig Monitor knows only off and on. Its wishes were written as power modes before there was a task for these,
+# and such a row may still wait to be carried out, or to be proven.
+_MONITOR: Final = "rigmonitor"
 
 
 class ChangeAction(NamedTuple):
-    """A change to one miner: of which kind, and which one by the task's parameters and its origin."""
+    """A change to one miner: which one, by the task's parameters."""
 
-    kind: type[Change]
-    change: Callable[[Params, str], AnyChange]
+    change: Callable[[Params], AnyChange]
 
 
 class FirmwareAction(NamedTuple):
-    """A change that needs a file on local disk first."""
-
-    kind: type[Change] = FirmwareUpdate
+    """A `FirmwareUpdate`, which needs a file on local disk first."""
 
 
 class LookAction(NamedTuple):
@@ -63,25 +63,31 @@ class UnsupportedAction(NamedTuple):
 Action = ChangeAction | FirmwareAction | LookAction | UnsupportedAction
 
 
-def _light(params: Params, origin: str) -> AnyChange:
-    del origin
+def _light(params: Params) -> AnyChange:
     assert isinstance(params, LightParams)
     return Light(on=params.action == "on")
 
 
-def _power_mode(params: Params, origin: str) -> AnyChange:
-    """One of the four modes, or a preset the maker lists. For who knows only off and on, `sleep` is whatever stops the
-    hashing of that make, and any other mode the one to hash in again.
-    """
+def _power_mode(params: Params) -> AnyChange:
+    """One of the four modes, or a preset the maker lists."""
     assert isinstance(params, PowerModeParams)
-    mode = PowerMode(params.mode) if params.mode in MODES else None
-    if origin in SWITCHING:
-        return Suspend() if mode is PowerMode.SLEEP else Resume(mode=mode)
-    return Mode(preset=params.mode) if mode is None else Mode(mode=mode)
+    if params.mode in MODES:
+        return Mode(mode=PowerMode(params.mode))
+    return Mode(preset=params.mode)
 
 
-def _pools(params: Params, origin: str) -> AnyChange:
-    del origin
+def _mining(params: Params) -> AnyChange:
+    """The mode to come back to is no parameter: who carries it out asks what is known of the miner."""
+    assert isinstance(params, MiningParams)
+    return Suspend() if params.action == "off" else Resume()
+
+
+def _power_limit(params: Params) -> AnyChange:
+    assert isinstance(params, PowerLimitParams)
+    return PowerLimit(watts=params.watts, percent=params.percent)
+
+
+def _pools(params: Params) -> AnyChange:
     assert isinstance(params, PoolsParams)
     return Pools(
         pools=tuple(
@@ -91,8 +97,7 @@ def _pools(params: Params, origin: str) -> AnyChange:
     )
 
 
-def _reboot(params: Params, origin: str) -> AnyChange:
-    del origin
+def _reboot(params: Params) -> AnyChange:
     assert isinstance(params, RebootParams)
     return Reboot(force=params.force)
 
@@ -100,10 +105,12 @@ def _reboot(params: Params, origin: str) -> AnyChange:
 # What is not here is carried out by the cloud. Kinds, limits, parameters, and what a person who asks by hand is told:
 # `contract.task.SPECS`.
 ACTIONS: Final[Mapping[TaskName, Action]] = {
-    TaskName.LIGHT: ChangeAction(Light, _light),
-    TaskName.POWER_MODE: ChangeAction(Mode, _power_mode),
-    TaskName.POOLS: ChangeAction(Pools, _pools),
-    TaskName.REBOOT: ChangeAction(Reboot, _reboot),
+    TaskName.LIGHT: ChangeAction(_light),
+    TaskName.POWER_MODE: ChangeAction(_power_mode),
+    TaskName.MINING: ChangeAction(_mining),
+    TaskName.POOLS: ChangeAction(_pools),
+    TaskName.REBOOT: ChangeAction(_reboot),
+    TaskName.POWER_LIMIT: ChangeAction(_power_limit),
     TaskName.FIRMWARE: FirmwareAction(),
     TaskName.LOG: LookAction(LookExecutor.log),
     TaskName.SCAN: LookAction(LookExecutor.scan),
@@ -119,8 +126,11 @@ ACTIONS: Final[Mapping[TaskName, Action]] = {
 }
 
 
-def change_of(name: TaskName, params: Params, origin: str) -> AnyChange:
-    """What a task of that name asks of a driver. The row in the journal says all of it, also after a crash."""
-    action = ACTIONS[name]
+def change_of(record: TaskRecord, params: Params) -> AnyChange:
+    """What a task asks of a driver, by its row in the journal: so after a crash as well."""
+    action = ACTIONS[record.name]
     assert isinstance(action, ChangeAction)
-    return action.change(params, origin)
+    change = action.change(params)
+    if isinstance(change, Mode) and record.origin == _MONITOR:
+        return Suspend() if change.mode is PowerMode.SLEEP else Resume(mode=change.mode)
+    return change

@@ -172,6 +172,8 @@ class Admission:
         params: dict[str, Params] = {}
         arrivals: list[Arrival] = []
         for task in tasks:
+            if task.miner is not None:
+                self._gate.maintenance.learn(task.miner)
             try:
                 parsed = self._params(task)
             except ValueError as error:

@@ -40,9 +40,18 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.link import MinerRef
-from contract.miner import Endpoint
+from contract.miner import Endpoint, PowerMode, awake_mode_of
 from contract.outcome import Outcome
-from drivers.base import AnyChange, Change, Driver, Evidence, NoChange, Plan, check_drivable
+from drivers.base import (
+    AWAKE_MODE,
+    AnyChange,
+    Change,
+    Driver,
+    Evidence,
+    NoChange,
+    Plan,
+    check_drivable,
+)
 from drivers.watch import OUTAGE_NOTE
 
 # What a miner says only when it has not done what was asked.
@@ -117,6 +126,17 @@ class ChangeExecutor:
         await self._look(task, ask)
         task.started_mono = None
 
+    def awake_mode(self, task: ActiveTask) -> PowerMode | None:
+        """The mode that its miner is to hash in again: the one the cloud knows, unless this agent saw another since the
+        task came in; `None` where neither knows one.
+        """
+        ref = task.record.miner
+        seen = None if ref is None else self._miners.awake_mode(ref)
+        told = None if ref is None else awake_mode_of(ref.awake_mode)
+        if seen is not None and (told is None or seen.seen_at > task.record.accepted_at):
+            return seen.mode
+        return told
+
     async def carry_out(self, task: ActiveTask, change: AnyChange) -> Settlement:
         """The whole of it. A setting found in intent after a crash goes the same way: what is there is read first.
 
@@ -129,6 +149,7 @@ class ChangeExecutor:
                 driver, found = await self._ready(task, change, turn)
             except NotGrantedError as error:
                 return from_error(error, outcome=Outcome.UNKNOWN)
+            await self._keep_awake_mode(task, found)
             if isinstance(found, JournalledPermit):
                 refusal = await self._apply(task, driver, found.plan, found)
         if isinstance(found, NoChange):
@@ -200,6 +221,13 @@ class ChangeExecutor:
                 else:
                     return driver, permit
                 task.log.info("It waited long until it might begin: the miner is looked at again.")
+
+    async def _keep_awake_mode(self, task: ActiveTask, found: JournalledPermit | NoChange) -> None:
+        """Before a miner is stopped: the mode to come back to. After a crash it is that of the plan made before."""
+        plan = found.plan if isinstance(found, JournalledPermit) else task.record.plan
+        mode = None if plan is None else awake_mode_of(plan.before.get(AWAKE_MODE))
+        if mode is not None and task.record.miner is not None:
+            await self._miners.keep_awake_mode(task.record.miner, mode)
 
     async def _prove(self, task: ActiveTask, driver: Driver, plan: Plan) -> Settlement:
         """A setting that a crash cut off from its proof, and that now shows: whether it also lasts is judged as if

@@ -88,6 +88,11 @@ class Dispatcher:
         """Whether a task of that lane (`ActiveTask.lane`) runs or waits."""
         return lane in self._lanes
 
+    def before(self, task: ActiveTask) -> ActiveTask | None:
+        """The task that the miner of this one is busy with while this one waits."""
+        lane = self._lanes.get(task.lane)
+        return None if lane is None or lane.running is task else lane.running
+
     def activate(self, record: TaskRecord, params: Params) -> ActiveTask:
         """Begin to work on a task, whether it is new or was found in the journal."""
         task = ActiveTask(

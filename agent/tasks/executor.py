@@ -21,7 +21,7 @@ from agent.tasks.look_executor import LookExecutor
 from contract.clock import Clock
 from contract.errors import UnsupportedError
 from contract.task import FirmwareParams, Kind
-from drivers.base import FirmwareUpdate, Reboot
+from drivers.base import FirmwareUpdate, Reboot, Resume
 from drivers.watch import intent_notes
 
 
@@ -66,7 +66,9 @@ class TaskExecutor:
                 raise UnsupportedError(f"An agent does not carry out {name}; the cloud does.")
 
     async def _change(self, task: ActiveTask) -> Settlement:
-        change = change_of(task.record.name, task.params, task.record.origin)
+        change = change_of(task.record, task.params)
+        if isinstance(change, Resume) and change.mode is None:
+            change = Resume(mode=self._changes.awake_mode(task))
         if isinstance(change, Reboot) and not self._gate.policy.rules.refuse_hashing_reboot:
             # This site reboots miners that hash without being asked twice.
             change = Reboot(force=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agent.journal.states import State
 from agent.limits.lease import Lease
+from agent.limits.maintenance import Maintenance
 from agent.limits.policy import Policy
 from agent.tasks.active import ActiveTask
 from contract.clock import Clock
@@ -18,9 +19,12 @@ class LeaseShortError(PolicyRefusedError):
 class Gate:
     """Asked before a task is begun, and again with the connection to the miner already open."""
 
-    def __init__(self, lease: Lease, policy: Policy, clock: Clock) -> None:
+    def __init__(
+        self, lease: Lease, policy: Policy, maintenance: Maintenance, clock: Clock
+    ) -> None:
         self.policy = policy
         self.lease = lease
+        self.maintenance = maintenance
         self._clock = clock
 
     def may_run(self, task: ActiveTask) -> None:
@@ -33,7 +37,7 @@ class Gate:
             raise ExpiredError(
                 "Nobody could begin it during its queue life; nothing was sent. Create it again."
             )
-        if task.record.name in self.policy.rules.forbidden_tasks:
+        if self.policy.rules.forbids(task.record.name):
             raise PolicyRefusedError(
                 f"This site does not allow {task.record.name} (policy.forbidden_tasks)."
             )
@@ -45,7 +49,9 @@ class Gate:
             )
         miner = task.record.miner
         allowed = isinstance(task.params, MinerParams) and task.params.allow_maintenance
-        if miner is not None and miner.maintenance and not allowed:
+        if miner is None or allowed:
+            return
+        if miner.maintenance or self.maintenance.holds(miner):
             raise PolicyRefusedError(
                 "The miner is in maintenance. End that first, or create the task with "
                 "params.allow_maintenance = true."

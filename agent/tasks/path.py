@@ -17,6 +17,7 @@ from agent.journal import Arrival, Journal, QueueLife, TaskRecord
 from agent.journal.settlement import Settlement
 from agent.limits.grants import Grants
 from agent.limits.lease import Lease
+from agent.limits.maintenance import Maintenance
 from agent.limits.policy import Policy
 from agent.limits.slots import Slots
 from agent.ports import Downloader, Miners, Scanner, TaskSource
@@ -56,7 +57,8 @@ class TaskPath:
         self._clock = clock
         self._work = state_dir / "work"
         self._lease = Lease(clock)
-        self._gate = Gate(self._lease, policy, clock)
+        self.maintenance = Maintenance()
+        self._gate = Gate(self._lease, policy, self.maintenance, clock)
         self._grants = Grants()
         journal.on_new_file = self._grants.forget
         slots = Slots(policy, clock, miners_known=lambda: len(miners))
@@ -157,6 +159,10 @@ class TaskPath:
     def is_busy(self, miner: MinerRef) -> bool:
         """Whether a task of that miner runs or waits, whoever wished for it."""
         return self.dispatcher.is_busy(lane_of(miner))
+
+    def in_maintenance(self, miner: MinerRef) -> bool:
+        """Whether that miner is not to be written to, as the cloud told last."""
+        return self.maintenance.holds(miner)
 
     def withdraw(self, miner: MinerRef, origin: str) -> None:
         """`origin` no longer wishes for what it wished of this miner: that is not begun, if it has not been yet."""

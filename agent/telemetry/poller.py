@@ -114,7 +114,7 @@ class Poller:
         plan = self._plans.get(ip)
         if plan is not None and seen.reading is not None:
             self._note_login(ip, plan, seen)
-            self._remember(plan, seen)
+            self._remember(ip, plan, seen)
             plan.full_mono = self._clock.mono()
             driver = self._fleet.at(ip)
             plan.firmware = driver.identity.firmware_version if driver else None
@@ -226,7 +226,7 @@ class Poller:
             plan.full_mono = self._clock.mono()
             plan.firmware = driver.identity.firmware_version
         before_slow, before_static = plan.slow, plan.static
-        self._remember(plan, seen)
+        self._remember(ip, plan, seen)
         self._say(
             driver,
             seen,
@@ -236,10 +236,12 @@ class Poller:
             else seen.reading.static,
         )
 
-    def _remember(self, plan: PollPlan, seen: Observation) -> None:
+    def _remember(self, ip: str, plan: PollPlan, seen: Observation) -> None:
         reading = seen.reading
         assert reading is not None
         plan.failures = 0
+        if reading.slow is not None and reading.slow.awake_mode is not None:
+            self._fleet.note_awake_mode(ip, reading.slow.awake_mode)
         plan.slow = reading.slow or plan.slow
         plan.static = reading.static or plan.static
         if _has_restarted(plan, reading):

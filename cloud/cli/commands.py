@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
+from cloud.cli.audit import audit
 from cloud.cli.miners import miners
 from cloud.cli.places import import_places, layout
 from cloud.cli.records import agents, enroll_code, farms, keys, workspaces
 from cloud.cli.rigs import rigs
+from cloud.cli.status import status
 from cloud.cli.terminal import AsJson, Commands, Data, fail, guarded, say
 
 app = typer.Typer(
@@ -30,6 +32,8 @@ app.add_typer(keys, name="key")
 app.add_typer(agents, name="agent")
 app.add_typer(rigs, name="rig")
 app.command("enroll-code")(enroll_code)
+app.command("status")(status)
+app.command("audit")(audit)
 app.command("miners")(miners)
 app.command("import")(import_places)
 app.command("layout")(layout)

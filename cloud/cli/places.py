@@ -14,8 +14,9 @@ import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, CaFile, Farm, KeyFile, Url, with_api
 from cloud.cli.miners import COLUMNS, Select, pages, selection_of
-from cloud.cli.sheets import SheetError, joined_tags, read_sheet
+from cloud.cli.sheets import joined_tags, read_sheet
 from cloud.cli.terminal import AsJson, fail, table
+from contract.sheets import SheetError
 
 Updates = Mapping[str, Mapping[str, Any]]  # by what people know them by: a line, an address
 _FIELDS: Final = ("hall", "row", "rack", "position")

@@ -19,6 +19,7 @@ from cloud.cli.terminal import (
     show,
     with_store,
 )
+from contract.roles import Role
 
 workspaces = typer.Typer(no_args_is_help=True, help="Workspaces: what operators' keys belong to.")
 farms = typer.Typer(no_args_is_help=True, help="Farms: where miners and agents stand.")
@@ -134,6 +135,12 @@ def key_create(
         str | None, typer.Option(help="Name of a person: what is done shows as done by them.")
     ] = None,
     email: Annotated[str | None, typer.Option(help="Of that person.")] = None,
+    role: Annotated[
+        Role,
+        typer.Option(
+            help="viewer reads; operator also gives tasks; manager also firmware, pool lock, deleting, archiving."
+        ),
+    ] = Role.MANAGER,
     as_json: AsJson = False,
 ) -> None:
     """Make a key. It is printed once and cannot be shown again."""
@@ -141,7 +148,9 @@ def key_create(
 
     row, secret = with_store(
         data,
-        lambda store: create_key(store, workspace, name, now(), days=days, user=user, email=email),
+        lambda store: create_key(
+            store, workspace, name, now(), days=days, user=user, email=email, role=role
+        ),
     )
     say_secret(row, "key", secret, "key", as_json)
 
@@ -151,7 +160,10 @@ def key_list(data: Data, workspace: Workspace = None, as_json: AsJson = False) -
     """All keys, without the secrets."""
     from cloud.store.access.admin import list_keys
 
-    columns = ("id", "workspace_id", "name", "prefix", "actor_type", "expires_at", "revoked_at")
+    columns = (
+        *("id", "workspace_id", "name", "role", "prefix", "actor_type"),
+        *("expires_at", "revoked_at"),
+    )
     show(data, lambda store: list_keys(store, workspace), columns, as_json)
 
 

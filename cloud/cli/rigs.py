@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from cloud.store.miners.rigs import ListedRig
 
 rigs = typer.Typer(no_args_is_help=True, help="Machines that report to the Mining Rig Monitor API.")
-_BY: Final = "command line"
 _CodeOrId = Annotated[str, typer.Argument(metavar="CODE_OR_ID")]
 
 
@@ -94,11 +93,12 @@ async def _expected(
     store: Store, code_or_id: str, asic: Switch | None, light: Switch | None
 ) -> ListedRig:
     """Raises NotThereError; of a machine whose code is revoked it says that, and what to do."""
+    from cloud.store.access.actors import command_line
     from cloud.store.access.admin import NotThereError
     from cloud.store.miners.rigs import expect, list_rigs
 
     try:
-        return await expect(store, code_or_id, now(), by=_BY, asic=asic, light=light)
+        return await expect(store, code_or_id, now(), by=command_line(), asic=asic, light=light)
     except NotThereError:
         for row in await list_rigs(store, None):
             if row.revoked_at is not None and _is_named(row, code_or_id):

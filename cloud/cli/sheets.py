@@ -11,6 +11,7 @@ from typing import IO, Any, Final
 import msgspec
 
 from contract.keys import shown_key, unknown_key
+from contract.sheets import FORMULA, SheetError, sheet_rows
 
 BYTES_MAX: Final = 64 * 1024 * 1024
 REFERENCES: Final = (
@@ -23,14 +24,8 @@ REFERENCES: Final = (
 TEXTS: Final = ("name", "hall", "row", "rack")
 PLACES: Final = (*TEXTS, "position", "tags")
 CLEARS: Final = "-"  # a cell that takes away what there is; an empty one leaves it
-_LINE_MAX: Final = 64 * 1024
 _TAGS_BETWEEN: Final = ";"
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _QUOTE: Final = "'"
-
-
-class SheetError(ValueError):
-    """It is no sheet of miners; in words."""
 
 
 class SheetRow(msgspec.Struct, frozen=True):
@@ -62,41 +57,12 @@ def read_sheet(
     """The rows that say something of a miner, and the columns that are passed over (those of `ignored`). A row that
     cannot be taken says so itself. Raises SheetError for a file that is no sheet or has more rows.
     """
-    reader = csv.reader(_text(file), strict=True)
-    try:
-        return _rows(_lines_of(reader), ignored, rows_max)
-    except csv.Error as error:
-        raise SheetError(f"line {reader.line_num}: {error}") from None
-    except UnicodeDecodeError:
-        raise SheetError(
-            f"after line {reader.line_num}: it is no UTF-8; save it as CSV UTF-8"
-        ) from None
-
-
-def _text(file: IO[bytes]) -> Iterator[str]:
-    """The lines of a file, without the mark that some programs set at its beginning. Raises SheetError for too much."""
-    left, encoding = BYTES_MAX, "utf-8-sig"
-    while line := file.readline(_LINE_MAX + 1):
-        left -= len(line)
-        if len(line) > _LINE_MAX:
-            raise SheetError(f"it has a line of more than {_LINE_MAX} bytes")
-        if left < 0:
-            raise SheetError(f"it has more than {BYTES_MAX // 2**20} MiB; take it in parts")
-        yield line.decode(encoding)
-        encoding = "utf-8"
-
-
-def _lines_of(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, with the line that it begins in."""
-    line = 1
-    for row in reader:
-        if any(cell.strip() for cell in row):
-            yield line, row
-        line = reader.line_num + 1
+    lines = sheet_rows(file, rows_max=rows_max + 1, bytes_max=BYTES_MAX)  # and its header
+    return _rows(lines, ignored)
 
 
 def _rows(
-    lines: Iterator[tuple[int, list[str]]], ignored: Sequence[str], rows_max: int
+    lines: Iterator[tuple[int, list[str]]], ignored: Sequence[str]
 ) -> tuple[list[SheetRow], list[str]]:
     _, head = next(lines, (0, []))
     columns = _columns([cell.strip().lower() for cell in head], ignored)
@@ -107,8 +73,6 @@ def _rows(
         raise SheetError(f"it changes nothing; give it a column of {', '.join(PLACES)}")
     found: list[SheetRow] = []
     for line, row in lines:
-        if len(found) == rows_max:
-            raise SheetError(f"it has more than {rows_max:,} rows; take it in parts")
         if len(row) != len(columns):
             faults = [f"it has {len(row)} cells, and the first line {len(columns)}"]
             found.append(SheetRow(line, {}, faults))
@@ -119,8 +83,6 @@ def _rows(
 
 def _columns(names: list[str], ignored: Sequence[str]) -> list[str]:
     known = (*REFERENCES, *PLACES, *ignored)
-    if len(names) == 1 and any(each in names[0] for each in (";", "\t")):
-        raise SheetError("its cells have no commas between them; save it as CSV with commas")
     for name in names:
         if name not in known:
             words = unknown_key(name, dict.fromkeys(REFERENCES + PLACES), called="column")
@@ -148,7 +110,7 @@ def _row(line: int, cells: Mapping[str, str], called_by: str, told: Sequence[str
                 update[name] = int(cell)
             else:
                 faults.append(f"position: {cell[:40]!r} is no whole number")
-        elif cell.startswith(_FORMULA):
+        elif cell.startswith(FORMULA):
             faults.append(
                 f"{name}: {cell[:40]!r} begins like a formula; if it is meant, write '{cell[:40]}"
             )
@@ -162,12 +124,12 @@ def _row(line: int, cells: Mapping[str, str], called_by: str, told: Sequence[str
 
 def _guarded(cell: Any) -> Any:
     """What a spreadsheet would take for a formula, with an apostrophe in front; and so what has one there already."""
-    if isinstance(cell, str) and cell.startswith((*_FORMULA, _QUOTE)):
+    if isinstance(cell, str) and cell.startswith((*FORMULA, _QUOTE)):
         return _QUOTE + cell
     return cell
 
 
 def _unguarded(cell: str) -> str:
     text = cell.strip(" ")
-    guarded = text.startswith(_QUOTE) and text[1:].startswith((*_FORMULA, _QUOTE))
+    guarded = text.startswith(_QUOTE) and text[1:].startswith((*FORMULA, _QUOTE))
     return text[1:] if guarded else text

@@ -27,6 +27,7 @@ _WORDS: Final[Mapping[int, str]] = {
     416: "Requested Range Not Satisfiable",
     417: "Expectation Failed",
     422: "Unprocessable Entity",
+    423: "Locked",
     428: "Precondition Required",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",

@@ -12,6 +12,7 @@ from cloud.context import CLOCK, GROWTH, SESSIONS, SETTINGS, STORE, TIME, WAKE_U
 from cloud.http.auth import AGENT, SESSION, bearer
 from cloud.http.bodies import read_message
 from cloud.http.errors import ApiError, Handler, json_response
+from cloud.http.peers import peer_of
 from cloud.link.sessions import Session, Standing
 from cloud.store.access.agents import (
     adopt_journal,
@@ -23,6 +24,7 @@ from cloud.store.access.agents import (
     settings_of,
 )
 from cloud.store.growth import TooMuchError
+from cloud.store.miners.maintenance import maintained
 from cloud.store.miners.readings import apply_readings
 from cloud.store.tasks.claims import glance, hand_out
 from cloud.store.tasks.onsite import arisen_of
@@ -83,7 +85,9 @@ async def agent_auth(request: web.Request, handler: Handler) -> web.StreamRespon
 async def post_enroll(request: web.Request) -> web.Response:
     """A one-time code for a token. 401 for a code that is unknown, used or expired."""
     message = await read_message(request, EnrollRequest, 16_384)
-    reply = await enroll(request.app[STORE], message, request.app[CLOCK].now())
+    reply = await enroll(
+        request.app[STORE], message, request.app[CLOCK].now(), address=peer_of(request)
+    )
     if reply is None:
         raise ApiError(401, "This enrolment code is unknown, used or expired: make a new one")
     request.app[SESSIONS].forget(reply.agent_id)
@@ -229,8 +233,10 @@ async def post_heartbeat(request: web.Request) -> web.Response:
 
 
 async def get_settings(request: web.Request) -> web.Response:
-    """What the operator set for this agent."""
-    return json_response(settings_of(request[AGENT]))
+    """What the operator set for this agent, and which miners of its farm are in maintenance."""
+    agent = request[AGENT]
+    found = await maintained(request.app[STORE], agent.farm_id)
+    return json_response(settings_of(agent, found))
 
 
 def _is_served(request: web.Request, claim: ClaimRequest, session: Session) -> bool:

@@ -8,7 +8,9 @@ from typing import Final
 from aiohttp import web
 
 from cloud.context import CLOCK, STORE, WAKE_UPS
+from cloud.http.auth import ACTOR
 from cloud.http.errors import ApiError, json_response
+from cloud.http.rights import BY_TASK, needs
 from cloud.nonce import creation
 from cloud.nonce.answers import actor_of, many, one
 from cloud.nonce.planning import BatchRequest
@@ -24,6 +26,7 @@ from cloud.nonce.requests import (
     words_of,
 )
 from cloud.nonce.tasks import is_unknown, masked_params, signer, task_item
+from cloud.store.access import audit
 from cloud.store.schema.rows import FarmRow, TaskRow
 from cloud.store.tasks import batches, lookup
 from cloud.store.tasks.batches import ListedBatch
@@ -45,6 +48,7 @@ from contract.nonce.searches import BODY_INSTEAD
 from contract.nonce.sites import FARM
 from contract.nonce.times import nonce_time
 from contract.outcome import Outcome
+from contract.roles import Role
 from contract.task import (
     SPECS,
     Kind,
@@ -66,6 +70,7 @@ _CANCELLED: Final = {
 }
 
 
+@needs(BY_TASK)
 @takes()
 async def create_batch(request: web.Request) -> web.Response:
     """POST F/tasks/batches: a task for each miner (or agent) that is not skipped, in one transaction."""
@@ -75,6 +80,7 @@ async def create_batch(request: web.Request) -> web.Response:
     return json_response(await creation.create(request, farm, order))
 
 
+@needs(Role.VIEWER)
 @takes()
 async def get_batch(request: web.Request) -> web.Response:
     """GET F/tasks/batches/{batch_id}."""
@@ -116,6 +122,7 @@ async def get_batch(request: web.Request) -> web.Response:
     )
 
 
+@needs(Role.VIEWER)
 @takes(*PAGE, lists=("task_name",))
 async def list_batches(request: web.Request) -> web.Response:
     """GET F/tasks/batches, newest first; `task_name` may be several."""
@@ -127,6 +134,7 @@ async def list_batches(request: web.Request) -> web.Response:
     return await _search(request, farm, wanted, page_of(request))
 
 
+@needs(Role.VIEWER)
 @takes()
 async def search_batches(request: web.Request) -> web.Response:
     """POST F/tasks/search, newest first."""
@@ -135,6 +143,7 @@ async def search_batches(request: web.Request) -> web.Response:
     return await _search(request, farm, wanted, wanted.page)
 
 
+@needs(Role.OPERATOR)
 @takes()
 async def cancel_batch(request: web.Request) -> web.Response:
     """POST F/tasks/batches/{batch_id}/cancel (ours): what no agent has ends now, the rest ends as what
@@ -144,22 +153,33 @@ async def cancel_batch(request: web.Request) -> web.Response:
     await read_body(request, NoBody, may_be_empty=True)
     batch_id, now = named(request, "batch_id"), request.app[CLOCK].now()
     async with request.app[STORE].write() as connection:
-        if await batches.find(connection, farm.id, batch_id) is None:
+        before = await batches.find(connection, farm.id, batch_id)
+        if before is None:
             raise ApiError(404, "Task batch not found in this farm")
         done = await batches.cancel(connection, farm.id, batch_id, now, _CANCELLED)
         row = await batches.find(connection, farm.id, batch_id)
-    assert row is not None
-    request.app[WAKE_UPS].wake(*done.agent_ids)
-    return one(
-        {
-            "batch_id": batch_id,
+        assert row is not None
+        after = {
             "status": row.counts.status,
             "cancelled_count": done.at_once,
             "cancel_requested_count": done.requested,
         }
-    )
+        await audit.record(
+            connection,
+            request[ACTOR],
+            now,
+            "batch.cancel",
+            ("batch", batch_id),
+            workspace_id=farm.workspace_id,
+            farm_id=farm.id,
+            before={"status": before.counts.status},
+            after=after,
+        )
+    request.app[WAKE_UPS].wake(*done.agent_ids)
+    return one({"batch_id": batch_id, **after})
 
 
+@needs(Role.OPERATOR)
 @takes()
 async def retry_batch(request: web.Request) -> web.Response:
     """POST F/tasks/batches/{batch_id}/retry (ours): the failed and timed-out tasks again, as a new batch.

@@ -12,12 +12,14 @@ from msgspec import UNSET
 
 from cloud.config import CloudSettings
 from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
-from cloud.http.auth import ACTOR, Actor
+from cloud.http.auth import ACTOR, check_task
 from cloud.http.errors import ApiError
-from cloud.nonce.event_tasks import carry_out
+from cloud.nonce.event_tasks import carry_out, tell_maintenance
 from cloud.nonce.miners import snapshot_of
-from cloud.nonce.planning import BatchPlan, BatchRequest, plan, skip_agents
+from cloud.nonce.planning import BatchPlan, BatchRequest, plan, same_kind, skip_agents
 from cloud.nonce.tasks import masked_params
+from cloud.store.access import audit
+from cloud.store.access.actors import Actor
 from cloud.store.ids import new_uuid
 from cloud.store.miners import search
 from cloud.store.miners.search import ListedMiner
@@ -47,9 +49,11 @@ class BatchOrder(msgspec.Struct, frozen=True, kw_only=True):
 async def create(request: web.Request, farm: FarmRow, order: BatchOrder) -> CreateAnswer:
     """Store the batch, wake the agents, answer as CreateTaskBatch does.
 
-    ApiError 409 where an agent is needed and the farm has none, or a retry is already under way.
+    ApiError 403 where the role of the key does not reach the task, 409 where an agent is needed and the farm has none,
+    or a retry is already under way.
     """
     now, name = request.app[CLOCK].now(), order.request.name
+    check_task(request, name, order.request.params)
     spec = SPECS[name]
     maker = _Maker(
         farm=farm,
@@ -61,6 +65,7 @@ async def create(request: web.Request, farm: FarmRow, order: BatchOrder) -> Crea
         batch_id=new_uuid(),
     )
     planned = BatchPlan(chosen=[], skipped=[])
+    called_off: frozenset[str] = frozenset()
     async with request.app[STORE].write() as connection:
         if order.retry_of is not None:
             running = await batches.open_retry_of(connection, farm.id, order.retry_of)
@@ -70,7 +75,7 @@ async def create(request: web.Request, farm: FarmRow, order: BatchOrder) -> Crea
         if spec.wants_miner:
             ids = order.request.miner_ids
             known = await search.by_ids(connection, farm.id, ids)
-            recent = await lookup.last_of_kind(connection, farm.id, name, ids)
+            recent = await lookup.last_of_kind(connection, farm.id, same_kind(name), ids)
             planned = plan(order.request, known, recent, now)
             tasks = (
                 [maker.for_agent(row, [each.id for each in agents]) for row in planned.chosen]
@@ -81,6 +86,9 @@ async def create(request: web.Request, farm: FarmRow, order: BatchOrder) -> Crea
                         connection, order.request, planned.chosen, now
                     )
                 ]
+            )
+            called_off = await tell_maintenance(
+                connection, farm.id, order.request, [] if spec.by_agent else planned.chosen, now
             )
         else:
             if not agents:
@@ -93,7 +101,18 @@ async def create(request: web.Request, farm: FarmRow, order: BatchOrder) -> Crea
             planned = BatchPlan(chosen=[], skipped=[skip_agents(away)] if away else [])
         if tasks:
             await batches.insert(connection, maker.batch(len(tasks)), tasks)
+            await audit.record(
+                connection,
+                maker.actor,
+                now,
+                name,
+                ("batch", maker.batch_id),
+                workspace_id=farm.workspace_id,
+                farm_id=farm.id,
+                after=maker.told(tasks),
+            )
     _wake(request, farm, tasks)
+    request.app[WAKE_UPS].wake(*called_off)
     skipped = [*planned.skipped, *order.skipped]
     return CreateAnswer(
         data=[maker.created(len(tasks))] if tasks else [],
@@ -196,6 +215,14 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
                 "result": {"outcome": Outcome.DONE.value, "verified": True, "evidence": evidence},
             }
         )
+
+    def told(self, tasks: Sequence[Row]) -> dict[str, Any]:
+        """What the audit keeps of the batch. Where each miner went stands in its task."""
+        params = {key: each for key, each in (self.order.params or {}).items() if key != "updates"}
+        told: dict[str, Any] = {"tasks": len(tasks), "params": params}
+        if self.order.retry_of is not None:
+            told["retry_of"] = self.order.retry_of
+        return told
 
     def created(self, count: int) -> BatchCreated:
         return BatchCreated(

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from cloud.nonce.planning import BatchRequest, new_tags, ops_status_of
-from cloud.store.miners import assets
+from cloud.store.miners import assets, maintenance
 from cloud.store.miners.assets import Connection
 from cloud.store.miners.search import ListedMiner
 from contract.nonce.times import nonce_time
-from contract.task import AssetUpdateParams, CommentParams, TagsParams, TaskName
+from contract.task import AssetStatus, AssetUpdateParams, CommentParams, TagsParams, TaskName
 
 Evidence = dict[str, Any]
 
@@ -54,6 +54,29 @@ async def carry_out(
             for row in chosen
         ]
     raise AssertionError(f"{name} is carried out by an agent")
+
+
+async def tell_maintenance(
+    connection: Connection,
+    farm_id: str,
+    request: BatchRequest,
+    chosen: Sequence[ListedMiner],
+    now: datetime,
+) -> frozenset[str]:
+    """Where that began or ended the maintenance of a miner, see to it that nobody writes to it from now on, or may
+    again. Gives the agents to wake.
+    """
+    was = [row.id for row in chosen if row.ops_status == AssetStatus.MAINTENANCE]
+    params = request.params
+    begun = [
+        row.id
+        for row in chosen
+        if isinstance(params, AssetUpdateParams) and params.status is AssetStatus.MAINTENANCE
+    ]
+    ended = was if request.name in (TaskName.ASSET_UPDATE, TaskName.RECORD_DELETE) else []
+    if not begun and not ended:
+        return frozenset()
+    return await maintenance.changed(connection, farm_id, begun, now)
 
 
 def _change(what: str, before: Any, after: Any) -> Evidence:

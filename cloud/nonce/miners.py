@@ -11,9 +11,9 @@ import msgspec
 from aiohttp import web
 from pydantic import ValidationError
 
-from cloud.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE, power_w
 from cloud.context import CLOCK, STORE
 from cloud.http.errors import ApiError
+from cloud.http.rights import needs
 from cloud.nonce.answers import many, one, time_or_none
 from cloud.nonce.requests import (
     PAGE,
@@ -35,6 +35,7 @@ from cloud.store.miners.conditions import REPORTS_ITSELF, UNKNOWN_MODE, MinerQue
 from cloud.store.miners.readings import DUPLICATE_MAC
 from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
+from contract.condition.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE, power_w
 from contract.errors import LOGIN_FIX, ErrorCode
 from contract.keys import unknown_key
 from contract.miner import Moving, Reading, Slow, Static
@@ -55,6 +56,7 @@ from contract.nonce.searches import BODY_INSTEAD
 from contract.nonce.sites import FARM, FarmRef
 from contract.nonce.tasks import MinerSnapshot
 from contract.ranges import Range, parse_range
+from contract.roles import Role
 from contract.words import faults_in
 
 FilterT = TypeVar("FilterT", bound=Filter)
@@ -66,6 +68,7 @@ _REFUSED_LOGIN: Final = (
 )
 
 
+@needs(Role.VIEWER)
 @takes(
     *PAGE,
     *("agent_id", "sn", "mac", "unstable", "hashrate_realization_min", "hashrate_realization_max"),
@@ -100,6 +103,7 @@ async def list_miners(request: web.Request) -> web.Response:
     return await _answer(request, farm, wanted, page_of(request))
 
 
+@needs(Role.VIEWER)
 @takes()
 async def search_miners(request: web.Request) -> web.Response:
     """POST F/miner/search."""
@@ -110,6 +114,7 @@ async def search_miners(request: web.Request) -> web.Response:
     return await _answer(request, farm, wanted, body.page, body.sort)
 
 
+@needs(Role.VIEWER)
 @takes()
 async def get_miner(request: web.Request) -> web.Response:
     """GET F/miners/{miner_id}."""

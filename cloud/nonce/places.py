@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from cloud.context import CLOCK, STORE
 from cloud.http.errors import ApiError
+from cloud.http.rights import needs
 from cloud.nonce.answers import one
 from cloud.nonce.requests import farm_of, miner_of, read_body, refused, takes
 from cloud.store.engine import chunks
@@ -27,11 +28,13 @@ from contract.nonce.places import (
     PlacesItem,
 )
 from contract.nonce.sites import FARM
+from contract.roles import Role
 from contract.words import FAULTS_MAX, faults_in
 
 _PIECE: Final = 1000
 
 
+@needs(Role.OPERATOR)
 @takes()
 async def change_places(request: web.Request) -> web.Response:
     """POST F/miners/places: with a fault anywhere nothing is changed. `dry_run` shows what would be."""
@@ -59,6 +62,7 @@ async def change_places(request: web.Request) -> web.Response:
     return one(_answer(plan, faults, dry_run=body.dry_run))
 
 
+@needs(Role.OPERATOR)
 @takes()
 async def change_name(request: web.Request) -> web.Response:
     """POST F/miners/{miner_id}/name. 409 where another miner of the farm is called so."""

@@ -14,22 +14,38 @@ from cloud.store.miners.search import ListedMiner
 from cloud.store.tasks.batches import EnrolledAgent
 from cloud.store.tasks.lookup import LastOfKind
 from contract.errors import LOGIN_FIX
+from contract.miner import Make, PowerMode
 from contract.nonce.batches import Skip, SkipReason
-from contract.nonce.miners import MODES_BY_MAKE
+from contract.nonce.miners import MODES_BY_MAKE, POWER_LIMITED
 from contract.task import (
     MODES,
     SPECS,
     AssetStatus,
     AssetUpdateParams,
+    Kind,
     LightParams,
+    MinerParams,
+    MiningParams,
     Params,
+    PowerLimitParams,
     PowerModeParams,
     TagsParams,
     TaskName,
 )
 
+# Sleep stops mining, and a restart may begin it again.
+_SAME: Final[Mapping[TaskName, tuple[TaskName, ...]]] = {
+    TaskName.POWER_MODE: (TaskName.POWER_MODE, TaskName.MINING),
+    TaskName.MINING: (
+        TaskName.MINING,
+        TaskName.POWER_MODE,
+        TaskName.REBOOT,
+        TaskName.FIRMWARE,
+    ),
+}
 Place = tuple[str | None, int | None]
 _IN_SERVICE: Final = (AssetStatus.ONLINE, AssetStatus.ON_RACK)
+_OVER: Final = 1.05  # how exactly a power limit is kept
 _SKIPPED: Final = "Task skipped: "
 _MESSAGES: Final[dict[SkipReason, str]] = {
     "no_change": "Task skipped: miner already in requested state",
@@ -38,6 +54,7 @@ _MESSAGES: Final[dict[SkipReason, str]] = {
     "unstable_miner": "Task skipped: miner is unstable, its MAC or serial number cannot be relied on",
     "auth_failed": f"Task skipped: the miner at its address refuses the login; {LOGIN_FIX}",
     "outcome_unknown": "Task skipped: nobody knows whether it happened the first time",
+    "maintenance": "Task skipped: the miner is in maintenance; end that first, or give params.allow_maintenance = true",
 }
 
 
@@ -64,7 +81,7 @@ def plan(
     now: datetime,
 ) -> BatchPlan:
     """Sort the miners asked for. `known` are the rows of those the farm has, `recent` their earlier tasks
-    of the same name. Skips are grouped by reason, as published.
+    of the `same_kind`. Skips are grouped by reason, as published.
     """
     chosen: list[ListedMiner] = []
     skipped: dict[SkipReason, dict[str, list[str]]] = {}
@@ -88,6 +105,11 @@ def plan(
             for reason, messages in skipped.items()
         ],
     )
+
+
+def same_kind(name: TaskName) -> tuple[TaskName, ...]:
+    """The names of the tasks that change what this one changes: what was read before one of them ended is old."""
+    return _SAME.get(name, (name,))
 
 
 def _joined(messages: Mapping[str, Sequence[str]]) -> str:
@@ -128,6 +150,8 @@ def _reason(
         return "miner_not_found"
     if _is_forgotten(row):
         return "miner_not_found"
+    if _is_kept_from(request, row):
+        return "maintenance"
     if SPECS[request.name].by_agent:
         if row.unstable_reason == DUPLICATE_MAC:
             return "unstable_miner"
@@ -141,6 +165,15 @@ def _reason(
     return None
 
 
+def _is_kept_from(request: BatchRequest, row: ListedMiner) -> bool:
+    """Whether people work on the miner, so that it is only looked at. Other statuses are no hindrance."""
+    if row.ops_status != AssetStatus.MAINTENANCE:
+        return False
+    if SPECS[request.name].kind in (Kind.LOOK, Kind.EVENT):
+        return False
+    return not (isinstance(request.params, MinerParams) and request.params.allow_maintenance)
+
+
 def _power_mode(
     request: BatchRequest, row: ListedMiner, recent: LastOfKind | None, now: datetime
 ) -> SkipReason | None:
@@ -152,6 +185,40 @@ def _power_mode(
     return "no_change" if _runs_in(row, params.mode) and still_tells else None
 
 
+def _mining(
+    request: BatchRequest, row: ListedMiner, recent: LastOfKind | None, now: datetime
+) -> SkipReason | None:
+    params = request.params
+    assert isinstance(params, MiningParams)
+    is_so = _is_off(row) if params.action == "off" else _is_on(row)
+    still_tells = _is_current(row, row.last_read_at, recent, now)
+    return "no_change" if is_so and still_tells else None
+
+
+def _power_limit(
+    request: BatchRequest, row: ListedMiner, recent: LastOfKind | None, now: datetime
+) -> SkipReason | None:
+    """One in percent, and the default, are for its agent to compare: what is read here does not tell them."""
+    params = request.params
+    assert isinstance(params, PowerLimitParams)
+    if not _takes_limit(row):
+        return "unsupported_mode"
+    if not isinstance(params.watts, int) or row.power_limit_w != params.watts:
+        return None
+    hashes = row.mode != "sleep" and (row.power_w or 0.0) <= params.watts * _OVER
+    return "no_change" if hashes and _slow_still_tells(row, recent, now) else None
+
+
+def _takes_limit(row: ListedMiner) -> bool:
+    """Whether it may take a power limit, by what is known of it."""
+    if row.drivable is False:
+        return False
+    generations = POWER_LIMITED.get(row.make or "", frozenset())
+    if row.generation is None:
+        return bool(generations) or row.make in (None, Make.UNKNOWN)
+    return row.generation in generations
+
+
 def _light(
     request: BatchRequest, row: ListedMiner, recent: LastOfKind | None, now: datetime
 ) -> SkipReason | None:
@@ -161,7 +228,7 @@ def _light(
     if params.action != "on" or (row.slow or {}).get("light_on") is not True:
         return None
     # A mode that is changed at the miner restarts it, which its agent sees in any look; its light leaves no such trace.
-    return "no_change" if _is_current(row, row.slow_read_at, recent, now) else None
+    return "no_change" if _slow_still_tells(row, recent, now) else None
 
 
 def _modes_of(row: ListedMiner) -> Sequence[str] | frozenset[str]:
@@ -185,6 +252,28 @@ def _runs_in(row: ListedMiner, mode: str) -> bool:
     return mode in (row.mode, row.mode_preset)
 
 
+def _is_off(row: ListedMiner) -> bool:
+    """Whether it shows that it does not hash, and that it is not to. One that has no mode `sleep` is switched off
+    beside the mode it has; any other one shows it by its mode, and its rate has fallen by now.
+    """
+    if row.mode != PowerMode.SLEEP or _hashes(row):
+        return False
+    if PowerMode.SLEEP not in _modes_of(row):
+        return True
+    return _runs_in(row, PowerMode.SLEEP) and row.hashrate_hs == 0
+
+
+def _is_on(row: ListedMiner) -> bool:
+    """Whether it shows that it hashes, and is neither asleep nor about to be."""
+    slow = row.slow or {}
+    return _hashes(row) and PowerMode.SLEEP not in (row.mode, slow.get("mode_configured"))
+
+
+def _hashes(row: ListedMiner) -> bool:
+    moving = row.moving or {}
+    return bool(moving.get("hashrate_hs")) or moving.get("hashrate_doubt") is not None
+
+
 def _is_current(
     row: ListedMiner, read_at: datetime | None, recent: LastOfKind | None, now: datetime
 ) -> bool:
@@ -194,6 +283,11 @@ def _is_current(
     if recent is None:
         return True
     return not recent.still_open and (recent.ended_at is None or read_at > recent.ended_at)
+
+
+def _slow_still_tells(row: ListedMiner, recent: LastOfKind | None, now: datetime) -> bool:
+    """The same of the slow facts, which not every look asks for."""
+    return _is_current(row, row.slow_read_at, recent, now)
 
 
 def _is_young(row: ListedMiner, at: datetime | None, now: datetime) -> bool:
@@ -223,6 +317,8 @@ def _rack(request: BatchRequest, row: ListedMiner, *_: object) -> SkipReason | N
 
 _CHECKS: Final[dict[TaskName, Callable[..., SkipReason | None]]] = {
     TaskName.POWER_MODE: _power_mode,
+    TaskName.MINING: _mining,
+    TaskName.POWER_LIMIT: _power_limit,
     TaskName.LIGHT: _light,
     TaskName.ASSET_UPDATE: _asset,
     TaskName.TAGS: _tags,
@@ -238,6 +334,13 @@ def _message(request: BatchRequest, reason: SkipReason, row: ListedMiner | None)
             return "Task skipped: the firmware of this miner is only read, so no mode can be set"
         if reason == "unsupported_mode" and _is_of_others(request.params.mode, row):
             return "Task skipped: mode not supported by this model of the manufacturer"
+    if isinstance(request.params, PowerLimitParams) and row is not None:
+        if reason == "no_change":
+            return f"Task skipped: miner already has a power limit of {request.params.watts} W"
+        if reason == "unsupported_mode":
+            modes = ", ".join(mode for mode in MODES if mode in _modes_of(row))
+            instead = f"; use miner.power_mode.update: {modes}" if modes else ""
+            return f"Task skipped: the firmware of this miner takes no power limit{instead}"
     return _MESSAGES[reason]
 
 

@@ -7,8 +7,9 @@ from typing import Final
 from aiohttp import web
 
 from cloud.context import SESSIONS, STORE
-from cloud.http.auth import WORKSPACE_ID
+from cloud.http.auth import ACTOR, WORKSPACE_ID
 from cloud.http.errors import ApiError
+from cloud.http.rights import needs
 from cloud.link.sessions import Sessions
 from cloud.nonce.answers import many, one, time_or_none
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, takes
@@ -28,22 +29,20 @@ from contract.nonce.sites import (
     SearchAgents,
     WorkspaceItem,
 )
-
-# What a key may do, in the words that are published for it.
-_PERMISSIONS: Final = [
-    "workspace.read", "workspace.manage", "farm.read", "farm.manage", "miner.read", "miner.manage",
-    "miner.high_risk_manage",
-]  # fmt: skip
+from contract.roles import PERMISSIONS, Role
 
 
+@needs(Role.VIEWER)
 @takes()
 async def list_workspaces(request: web.Request) -> web.Response:
     """GET /private-api/v1/workspaces (path ours): the one that the key is of."""
     row = await listing.workspace(request.app[STORE], request[WORKSPACE_ID])
-    item = WorkspaceItem(id=row.id, name=row.name, slug=row.id, permissions=_PERMISSIONS)
+    permissions = list(PERMISSIONS[request[ACTOR].role])
+    item = WorkspaceItem(id=row.id, name=row.name, slug=row.id, permissions=permissions)
     return one([item])
 
 
+@needs(Role.VIEWER)
 @takes(*PAGE)
 async def list_farms(request: web.Request) -> web.Response:
     """GET W/farms."""
@@ -52,12 +51,14 @@ async def list_farms(request: web.Request) -> web.Response:
     return many([_farm(row) for row in rows], page, total)
 
 
+@needs(Role.VIEWER)
 @takes(*PAGE)
 async def list_agents(request: web.Request) -> web.Response:
     """GET W/agents."""
     return await _agents(request, page_of(request))
 
 
+@needs(Role.VIEWER)
 @takes()
 async def search_agents(request: web.Request) -> web.Response:
     """POST W/agents/search."""
@@ -65,12 +66,14 @@ async def search_agents(request: web.Request) -> web.Response:
     return await _agents(request, wanted.page, wanted.farm_id, wanted.status)
 
 
+@needs(Role.VIEWER)
 @takes()
 async def get_farm(request: web.Request) -> web.Response:
     """GET W/farms/{farm_id}."""
     return one(_farm(await farm_of(request)))
 
 
+@needs(Role.VIEWER)
 @takes()
 async def get_agent(request: web.Request) -> web.Response:
     """GET W/agents/{agent_id}."""

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from cloud.context import CLOCK, FILES, STORE, TIME
 from cloud.http.errors import ApiError
+from cloud.http.rights import needs
 from cloud.nonce.answers import many
 from cloud.nonce.miners import snapshot_of
 from cloud.nonce.requests import PAGE, farm_of, miner_of, named, page_of, takes, text_of, words_of
@@ -30,6 +31,7 @@ from contract.nonce.tasks import (
 )
 from contract.nonce.times import nonce_time, parse_time
 from contract.outcome import Outcome
+from contract.roles import Role
 from contract.task import TaskName, TaskStatus
 
 SignUrl = Callable[[str, str], str]  # (task id, file name) -> URL
@@ -42,6 +44,7 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 
 
+@needs(Role.VIEWER)
 @takes(*PAGE, "task_name", "status", "from_time", "to_time")
 async def list_miner_tasks(request: web.Request) -> web.Response:
     """GET F/miners/{miner_id}/tasks: newest first, of the last seven days at most."""
@@ -64,6 +67,7 @@ async def list_miner_tasks(request: web.Request) -> web.Response:
     return many(items, page, total)
 
 
+@needs(Role.VIEWER)
 @takes(*PAGE, lists=("status",))
 async def list_batch_tasks(request: web.Request) -> web.Response:
     """GET F/tasks/batches/{batch_id}/tasks."""

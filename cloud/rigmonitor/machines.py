@@ -20,6 +20,7 @@ from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
 from cloud.rigmonitor.params import read_params
 from cloud.rigmonitor.replies import BAD_CODE, NO_CODE, MachineError
 from cloud.store.miners import rigs
+from cloud.store.miners.rigs import FoundRig
 from cloud.store.schema.rows import RigRow
 from contract.rigmonitor import (
     EXPECTED_STATUS,
@@ -34,6 +35,7 @@ from contract.rigmonitor import (
     Expected,
     Switch,
 )
+from contract.task import AssetStatus
 
 _LISTS: Final = ("api_code_list", "asic_api_code_list")  # of server 5.0.0, of the published text
 _JSON_RANGES: Final = frozenset({"*/*", "application/*", "application/json"})
@@ -76,14 +78,17 @@ async def post_logs(request: web.Request) -> web.Response:
 
 
 async def get_expected_status(request: web.Request) -> web.Response:
-    """GET asic_miners/expected_status: what is wished of the machine."""
-    return json_response(_expected(await _machine(request)))
+    """GET asic_miners/expected_status: what is wished of the machine. MachineError 423 while it is in maintenance."""
+    rig = await _machine(request)
+    if _is_left_alone(rig):
+        raise MachineError(HTTPStatus.LOCKED)
+    return json_response(_expected(rig))
 
 
 async def post_expected_status_bulk(request: web.Request) -> web.Response:
     """POST asic_miners/expected_status_bulk: the wishes for many, by the codes sent. Nobody proves who asks: whoever
     knows a code may read its wishes, and codes that are unknown or revoked are left out. So that nobody can try codes
-    by the million, an address may ask only so often.
+    by the million, an address may ask only so often. Machines in maintenance are left out, too.
     """
     _check_accept(request)
     _check_pace(request.app[BULK_LIMITER], peer_of(request))
@@ -96,10 +101,11 @@ async def post_expected_status_bulk(request: web.Request) -> web.Response:
         raise MachineError(HTTPStatus.UNPROCESSABLE_ENTITY, {"errors": errors})
     codes = dict.fromkeys(code for codes in given.values() for code in codes)
     found = await rigs.find_rigs(request.app[STORE], codes)
-    return json_response({code: _expected(found[code]) for code in codes if code in found})
+    told = (code for code in codes if code in found and not _is_left_alone(found[code]))
+    return json_response({code: _expected(found[code]) for code in told})
 
 
-async def _machine(request: web.Request) -> RigRow:
+async def _machine(request: web.Request) -> FoundRig:
     """The machine that calls. MachineError 406, 401 or 429."""
     _check_accept(request)
     code = request.headers.get(HEADER)
@@ -135,6 +141,13 @@ def _check_accept(request: web.Request) -> None:
     ranges = {each.partition(";")[0].strip().lower() for each in wanted.split(",")} - {""}
     if ranges and not ranges & _JSON_RANGES:
         raise MachineError(HTTPStatus.NOT_ACCEPTABLE)
+
+
+def _is_left_alone(rig: FoundRig) -> bool:
+    """Whether people work on it. What is answered then is what a client takes for no information: this API has words
+    for on and off, and none for "as it is".
+    """
+    return rig.ops_status == AssetStatus.MAINTENANCE
 
 
 def _expected(rig: RigRow) -> Expected:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from cloud.context import CLOCK, STORE
 from cloud.http.auth import ACTOR
 from cloud.http.errors import ApiError
+from cloud.http.rights import needs
 from cloud.nonce.answers import many, one, time_or_none
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, takes
 from cloud.store.access.admin import NotThereError
@@ -24,6 +25,7 @@ from cloud.store.miners.rigs import ListedRig
 from contract.hiding import hidden
 from contract.nonce.sites import FARM
 from contract.rigmonitor import Switch
+from contract.roles import Role
 
 log = structlog.get_logger(__name__)
 _Wish = Annotated[Switch | None, Field(default=None)]
@@ -44,6 +46,7 @@ class Wishes(BaseModel):
         return self
 
 
+@needs(Role.VIEWER)
 @takes(*PAGE)
 async def list_rigs(request: web.Request) -> web.Response:
     """GET F/rigs, oldest first."""
@@ -52,6 +55,7 @@ async def list_rigs(request: web.Request) -> web.Response:
     return many([_item(row) for row in found], page, total)
 
 
+@needs(Role.VIEWER)
 @takes()
 async def get_rig(request: web.Request) -> web.Response:
     """GET F/rigs/{rig_id}: with `spec` and `log`, what it said last in its own keys."""
@@ -60,6 +64,7 @@ async def get_rig(request: web.Request) -> web.Response:
     return one(_item(row) | {"spec": hidden(said.get("spec")), "log": hidden(said.get("log"))})
 
 
+@needs(Role.OPERATOR)
 @takes()
 async def put_expected_status(request: web.Request) -> web.Response:
     """PUT F/rigs/{rig_id}/expected-status: it holds until it is set again; machines ask every few seconds."""
@@ -70,7 +75,7 @@ async def put_expected_status(request: web.Request) -> web.Response:
             request.app[STORE],
             rig.id,
             request.app[CLOCK].now(),
-            by=request[ACTOR].id,
+            by=request[ACTOR],
             farm_id=rig.farm_id,
             asic=body.asic_expected_status,
             light=body.light_expected_status,

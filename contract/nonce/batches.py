@@ -64,6 +64,7 @@ SkipReason = Literal[
     "auth_failed",
     "agent_offline",
     "outcome_unknown",
+    "maintenance",
 ]
 
 

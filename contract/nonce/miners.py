@@ -38,6 +38,10 @@ MODES_BY_MAKE: Final[Mapping[str, frozenset[str]]] = {
     Make.ANTMINER: frozenset({"sleep", "low", "normal"}),
     Make.WHATSMINER: frozenset({"low", "normal", "high"}),
 }
+# The firmware generations that take a power limit, by make.
+POWER_LIMITED: Final[Mapping[str, frozenset[str]]] = {
+    Make.WHATSMINER: frozenset({"v2", "v2-compat", "v3"}),
+}
 
 
 class MinerFilters(BaseModel):

@@ -92,6 +92,8 @@ class Whatsminer(MinerDriver):
         self.rpc = WhatsminerRpc(wire)
         self.tokens = Tokens(wire, login)
         self.v3 = Api3(wire, login)
+        self.rated_w: float | None = None
+        """The power limit that its firmware comes with, once it was seen at that one."""
         self._found = WhatsminerFindings(identity=identity)
         self._cooling = cooling_of(identity.model)
         self._login_for = (identity.generation, identity.mac)
@@ -145,6 +147,7 @@ class Whatsminer(MinerDriver):
             self._serials.clear()
             self._psu = None
             self._ideal_hs = None
+            self.rated_w = None
         if self._login_for != (identity.generation, identity.mac):
             self._login_for = (identity.generation, identity.mac)
             login = self._credentials(identity)

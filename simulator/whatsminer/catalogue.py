@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+NO_LIMIT_W: Final = 99_999
+"""As a power limit it stands for that of the firmware."""
+
 
 class Dialect(StrEnum):
     """What the firmware speaks, as the listing names it. V1 is the protocol of V2 with older readings."""

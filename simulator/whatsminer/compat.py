@@ -45,7 +45,7 @@ def summary(miner: WhatsminerDevice) -> Reply:
         "Env Temp": miner.env_c(),
         "Power Mode": process.mode.capitalize(),
         "Factory GHS": round(miner.spec.hashrate_hs / GHS),
-        "Power Limit": miner.limit_w(),
+        "Power Limit": miner.limit_in_force_w(),
         "Chip Temp Min": min((low for low, _, _ in chips), default=0.0),
         "Chip Temp Max": max((high for _, high, _ in chips), default=0.0),
         "Chip Temp Avg": round(sum(each for _, _, each in chips) / max(1, len(chips)), 2),

@@ -13,7 +13,7 @@ from simulator.pools import SLOTS, Pool, SlotState, blank, pool_states, working_
 from simulator.supervisor import Supervisor
 from simulator.whatsminer import firmware, tokens
 from simulator.whatsminer.accounts import Accounts
-from simulator.whatsminer.catalogue import Dialect, WhatsminerProduct
+from simulator.whatsminer.catalogue import NO_LIMIT_W, Dialect, WhatsminerProduct
 from simulator.whatsminer.health import ErrorCodes
 from simulator.whatsminer.process import POWER_OF_MODE, Btminer
 from simulator.whatsminer.settings import Led, factory_settings
@@ -23,7 +23,6 @@ _RESTART_S: Final = 15.0
 _WATCHDOG_S: Final = 20.0
 _WAKE_S: Final = 10.0
 _SLIP_S: Final = 120.0
-_NO_LIMIT_W: Final = 99_999
 
 
 class WhatsminerDevice(Miner):
@@ -51,6 +50,7 @@ class WhatsminerDevice(Miner):
         self.live_pools = copy.deepcopy(self.pools)
         self.leds: dict[str, Led] = {}
         self.settings = factory_settings()
+        self._takes_limit = False
         self.is_off = False
         """Told to stop hashing; the control board is up."""
         self.api_up = True
@@ -153,7 +153,12 @@ class WhatsminerDevice(Miner):
         return self.process.fan_rpm(out=out)
 
     def limit_w(self) -> int:
+        """The limit that is set, or that of the firmware."""
         return int(self.settings["power_limit"] or self.spec.power_limit_w)
+
+    def limit_in_force_w(self) -> int:
+        """As the process tells it: 0 while it takes a new one."""
+        return 0 if self._takes_limit else self.limit_w()
 
     def pool_states(self) -> list[SlotState]:
         """The pools the process runs with; empty slots are left out."""
@@ -216,6 +221,21 @@ class WhatsminerDevice(Miner):
         self.settings[name] = value
         self.record(action, "applied", before=before, after={name: value})
 
+    def set_limit(self, limit_w: int) -> None:
+        """Write a power limit down, 0 for that of the firmware, and restart the process into it."""
+        self._takes_limit = True
+        self.after(_RESTART_S + self.process.init_s, self._limit_taken)
+        self.set_setting("power_limit", "power_limit", limit_w)
+        self.restart_process()
+
+    def set_percent(self, percent: int, *, restarts: bool) -> None:
+        """Let the process draw so much of what it would; forgotten with the next boot."""
+        self.set_setting("power_percent", "power_percent", percent)
+        if restarts:
+            self.restart_process()
+        else:
+            self.retune()
+
     def retune(self) -> None:
         """Let the running process take a new percentage."""
         self.process.scale = self._scale()
@@ -271,7 +291,7 @@ class WhatsminerDevice(Miner):
 
     def _go_dark(self) -> None:
         self.leds, self.is_off, self.api_up = {}, False, False
-        self.settings["power_percent"] = 100
+        self.settings["power_percent"], self._takes_limit = 100, False
         self.tokens.clear()
         self._supervisor.stop()
 
@@ -297,6 +317,9 @@ class WhatsminerDevice(Miner):
             self.spec = replace(self.spec, dialect=dialect, api=image.api, api_v3=image.api_v3)
             self.generation = dialect.value
 
+    def _limit_taken(self) -> None:
+        self._takes_limit = False
+
     def _slip(self) -> None:
         # seen on one build: asleep by the API of 4028, and back in minutes by itself
         if self.is_off:
@@ -312,6 +335,8 @@ class WhatsminerDevice(Miner):
 
     def _start_process(self) -> None:
         self._heed_health()
+        if "forgets_limit" in self.faults and self.settings["power_limit"]:
+            self.set_setting("limit_lost", "power_limit", 0)
         self.process.start(self.mode, self._scale())
         self._take_pools()
         self.sync_listeners()
@@ -322,8 +347,11 @@ class WhatsminerDevice(Miner):
 
     def _scale(self) -> float:
         full_w = self.spec.power_w * POWER_OF_MODE[self.mode]
-        limit_w = self.settings["power_limit"] or _NO_LIMIT_W
-        percent = self.settings["power_percent"] + self.settings["target_freq"]
+        limit_w = self.settings["power_limit"] or NO_LIMIT_W
+        percent = self.settings["power_percent"]
+        if "draws_on" in self.faults:
+            limit_w, percent = NO_LIMIT_W, 100
+        percent += self.settings["target_freq"]
         return float(max(0.05, min(1.0, limit_w / full_w) * percent / 100))
 
     def _heed_health(self) -> None:

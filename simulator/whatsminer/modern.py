@@ -216,7 +216,7 @@ def _summary(miner: WhatsminerDevice) -> Reply:
         "chip-temp-min": min((low for low, _, _ in chips), default=0.0),
         "chip-temp-avg": round(sum(each for _, _, each in chips) / max(1, len(chips)), 1),
         "chip-temp-max": max((high for _, high, _ in chips), default=0.0),
-        "power-limit": miner.limit_w(),
+        "power-limit": miner.limit_in_force_w(),
         "up-freq-finish": int(process.ramped),
         "fan-speed-in": miner.fan_rpm(out=False),
         "fan-speed-out": miner.fan_rpm(out=True),

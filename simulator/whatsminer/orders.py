@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulator.orders import Order, OrderError
 from simulator.pools import SLOTS, Pool, blank
+from simulator.whatsminer.catalogue import NO_LIMIT_W
 from simulator.whatsminer.firmware import WhatsminerImage
 from simulator.whatsminer.process import MODES
 from simulator.whatsminer.settings import Led
@@ -101,6 +102,29 @@ def factory_reset(miner: WhatsminerDevice) -> Order:
     return Order("factory_reset", lambda: miner.power_cycle(factory_reset=True), {}, {}, 3.0)
 
 
+def power_limit(miner: WhatsminerDevice, limit_w: int) -> Order:
+    """Limit what it draws, in watts; NO_LIMIT_W gives back the limit of the firmware. The process restarts into it."""
+    kept = 0 if limit_w == NO_LIMIT_W else limit_w
+    return Order(
+        "power_limit",
+        lambda: miner.set_limit(kept),
+        {"power_limit": miner.settings["power_limit"]},
+        {"power_limit": kept},
+        _SCRIPT_S,
+    )
+
+
+def power_percent(miner: WhatsminerDevice, percent: int, *, restarts: bool) -> Order:
+    """Limit what it draws to a part of what it would."""
+    return Order(
+        "power_percent",
+        lambda: miner.set_percent(percent, restarts=restarts),
+        {"power_percent": miner.settings["power_percent"]},
+        {"power_percent": percent},
+        _SCRIPT_S,
+    )
+
+
 def setting(
     miner: WhatsminerDevice, action: str, name: str, value: Any, *, restarts: bool = False
 ) -> Order:
@@ -110,8 +134,6 @@ def setting(
         miner.set_setting(action, name, value)
         if restarts:
             miner.restart_process()
-        elif action in ("power_percent", "power"):
-            miner.retune()
 
     return Order(action, act, {name: miner.settings[name]}, {name: value}, _SCRIPT_S)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulator.orders import Order, OrderError
 from simulator.whatsminer import orders
+from simulator.whatsminer.catalogue import NO_LIMIT_W
 
 if TYPE_CHECKING:
     from simulator.whatsminer.device import WhatsminerDevice
@@ -71,16 +72,32 @@ def _update_pwd(miner: WhatsminerDevice, command: Command) -> Order:
     return Order("password", act, {}, {}, 0.5)
 
 
+def _read(command: Command, key: str, low: int, high: int) -> int:
+    try:
+        value = int(command[key])
+    except (KeyError, TypeError, ValueError) as error:
+        raise OrderError(f"API parse {key} param error") from error
+    if not low <= value <= high:
+        raise OrderError(f"API parse {key} param error")
+    return value
+
+
+def _power_limit(miner: WhatsminerDevice, command: Command) -> Order:
+    return orders.power_limit(miner, _read(command, "power_limit", 0, NO_LIMIT_W))
+
+
+def _percent(most: int) -> Callable[[WhatsminerDevice, Command], Order]:
+    def build(miner: WhatsminerDevice, command: Command) -> Order:
+        return orders.power_percent(miner, _read(command, "percent", 0, most), restarts=False)
+
+    return build
+
+
 def _number(
     action: str, setting: str, key: str, low: int, high: int, *, restarts: bool
 ) -> Callable[[WhatsminerDevice, Command], Order]:
     def build(miner: WhatsminerDevice, command: Command) -> Order:
-        try:
-            value = int(command[key])
-        except (KeyError, TypeError, ValueError) as error:
-            raise OrderError(f"API parse {key} param error") from error
-        if not low <= value <= high:
-            raise OrderError(f"API parse {key} param error")
+        value = _read(command, key, low, high)
         return orders.setting(miner, action, setting, value, restarts=restarts)
 
     return build
@@ -115,16 +132,10 @@ _WRITES: Final[dict[str, Callable[[WhatsminerDevice, Command], Order]]] = {
     "set_low_power": lambda miner, _: orders.mode(miner, "low"),
     "set_normal_power": lambda miner, _: orders.mode(miner, "normal"),
     "set_high_power": lambda miner, _: orders.mode(miner, "high"),
-    "adjust_power_limit": _number(
-        "power_limit", "power_limit", "power_limit", 0, 99_999, restarts=True
-    ),
-    "set_power_pct": _number("power_percent", "power_percent", "percent", 0, 100, restarts=False),
-    "set_power_pct_v2": _number(
-        "power_percent", "power_percent", "percent", 0, 200, restarts=False
-    ),
-    "restore_power_pct": lambda miner, _: orders.setting(
-        miner, "power_percent", "power_percent", 100
-    ),
+    "adjust_power_limit": _power_limit,
+    "set_power_pct": _percent(100),
+    "set_power_pct_v2": _percent(200),
+    "restore_power_pct": lambda miner, _: orders.power_percent(miner, 100, restarts=False),
     "set_target_freq": _number("target_freq", "target_freq", "percent", -100, 100, restarts=True),
     "adjust_upfreq_speed": _number(
         "upfreq_speed", "upfreq_speed", "upfreq_speed", 0, 9, restarts=False
@@ -151,6 +162,10 @@ _ACTIONS: Final = {
     "set_low_power": "mode",
     "set_normal_power": "mode",
     "set_high_power": "mode",
+    "adjust_power_limit": "power_limit",
+    "set_power_pct": "power_percent",
+    "set_power_pct_v2": "power_percent",
+    "restore_power_pct": "power_percent",
     "update_pools": "pools",
     "update_firmware": "firmware",
     "download_logs": "log",

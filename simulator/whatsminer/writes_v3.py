@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from simulator.orders import Order, OrderError
 from simulator.pools import SLOTS
 from simulator.whatsminer import orders
+from simulator.whatsminer.catalogue import NO_LIMIT_W
 from simulator.whatsminer.crypto import SealError, unseal
 
 if TYPE_CHECKING:
@@ -72,17 +73,21 @@ def _pools(miner: WhatsminerDevice, param: Any) -> Order:
 
 
 def _limit(miner: WhatsminerDevice, param: Any) -> Order:
-    if type(param) is not int or not 0 <= param <= 99_999:
+    if type(param) is not int or not 0 <= param <= NO_LIMIT_W:
         raise OrderError("power limit")
-    return orders.setting(miner, "power_limit", "power_limit", param, restarts=True)
+    return orders.power_limit(miner, param)
 
 
 def _percent(miner: WhatsminerDevice, param: Any) -> Order:
     # the number is read as text, whatever the manual says
-    given = param.get("percent") if isinstance(param, dict) else None
+    told = param if isinstance(param, dict) else {}
+    given = told.get("percent")
     if not isinstance(given, str) or not given.isdigit() or int(given) > 200:
         raise OrderError("percent")
-    return orders.setting(miner, "power_percent", "power_percent", int(given))
+    if told.get("mode") not in ("fast", "normal"):
+        raise OrderError("mode")
+    # only with a fast boot it takes one while it runs
+    return orders.power_percent(miner, int(given), restarts=not miner.settings["fast_boot"])
 
 
 def _integer(action: str, low: int, high: int, *, restarts: bool) -> Any:
@@ -186,6 +191,8 @@ _WRITES: Final[dict[str, Callable[[WhatsminerDevice, Any], Order]]] = {
 _ACTIONS: Final = {
     "set.system.led": "light",
     "set.miner.power_mode": "mode",
+    "set.miner.power_limit": "power_limit",
+    "set.miner.power_percent": "power_percent",
     "set.miner.pools": "pools",
     "set.system.reboot": "reboot",
     "set.system.update_firmware": "firmware",

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from agent.ports import ScanSummary
+from agent.ports import AwakeMode, ScanSummary
 from contract.errors import (
     BadFirmwareError,
     OutcomeUnknownError,
@@ -19,6 +19,7 @@ from contract.link import MinerRef
 from contract.miner import Endpoint, Identity, Make, PowerMode, Reading
 from contract.outcome import Outcome
 from drivers.base import (
+    AWAKE_MODE,
     AnyChange,
     Capabilities,
     Depth,
@@ -32,6 +33,7 @@ from drivers.base import (
     Plan,
     Pools,
     Reboot,
+    Resume,
     Suspend,
 )
 
@@ -96,6 +98,8 @@ class FakeMiner:
         if self.plan_error is not None:
             raise self.plan_error
         before = dict(self.state)
+        if isinstance(change, Suspend):
+            before[AWAKE_MODE] = self.state["mode"]
         if self._as_wished(change):
             return NoChange(change=change, before=before)
         return Plan(change=change, before=before, raises_power=self._raises_power(change))
@@ -169,6 +173,10 @@ class FakeMiner:
                 return bool(self.state["light"] == change.on)
             case Mode():
                 return bool(self.state["mode"] == str(change.mode or change.preset))
+            case Suspend():
+                return bool(self.state["mode"] == "sleep")
+            case Resume():
+                return bool(self.state["mode"] != "sleep")
             case Pools():
                 return bool(self.state["pools"] == [each.url for each in change.pools])
             case _:
@@ -180,6 +188,10 @@ class FakeMiner:
                 self.state["light"] = change.on
             case Mode():
                 self.state["mode"] = str(change.mode or change.preset)
+            case Suspend():
+                self.state["mode"] = "sleep"
+            case Resume():
+                self.state["mode"] = str(change.mode or PowerMode.NORMAL)
             case Pools():
                 self.state["pools"] = [each.url for each in change.pools]
             case _:
@@ -195,6 +207,8 @@ class FakeFarm:
         self.scan_gate: asyncio.Event | None = None
         self.fetched: list[str] = []
         self.asked_age_s: list[float] = []
+        self.awake_modes: dict[str, AwakeMode] = {}  # by the cloud's id
+        self.kept_modes: list[tuple[str, PowerMode]] = []
 
     async def driver_for(self, ref: MinerRef, *, max_age_s: float) -> FakeMiner:
         self.asked_age_s.append(max_age_s)
@@ -205,6 +219,12 @@ class FakeFarm:
                     raise UnreachableError("nobody answers at its last address")
                 return miner
         raise WrongDeviceError("another miner answers there")
+
+    def awake_mode(self, ref: MinerRef) -> AwakeMode | None:
+        return self.awake_modes.get(ref.id)
+
+    async def keep_awake_mode(self, ref: MinerRef, mode: PowerMode) -> None:
+        self.kept_modes.append((ref.id, mode))
 
     def __len__(self) -> int:
         return len(self.miners)

@@ -204,6 +204,75 @@ def _nonce() -> Iterator[Guard]:
     )
 
 
+def _rights() -> Iterator[Guard]:
+    test = "tests/cloud/test_roles.py::test_"
+    yield Guard(
+        "what nobody declared is for managers",
+        "cloud/http/rights.py",
+        "declared(handler) or Role.MANAGER",
+        "declared(handler) or Role.VIEWER",
+        f"{test}what_nobody_declared_is_for_managers",
+    )
+    yield Guard(
+        "a key calls what its role reaches",
+        "cloud/http/auth.py",
+        "    if resource is not None and (\n",
+        "    if False and resource is not None and (\n",
+        f"{test}each_role_reaches_the_endpoints_that_are_declared_for_it",
+    )
+    yield Guard(
+        "a key gives the tasks that its role reaches",
+        "cloud/nonce/creation.py",
+        "    check_task(request, name, order.request.params)\n",
+        "",
+        f"{test}each_role_reaches_the_tasks_that_are_declared_for_it",
+    )
+    yield Guard(
+        "the audit keeps no password",
+        "cloud/store/access/audit.py",
+        "hidden(dict(value))",
+        "dict(value)",
+        "tests/cloud/test_audit.py::test_no_password_is_ever_in_it",
+    )
+    yield Guard(
+        "the audit is not swept by a clock on the wall",
+        "cloud/store/access/audit.py",
+        "            audit.c.recorded_cloud_s < cloud_s - kept_days * _DAY_S,\n",
+        "",
+        "tests/cloud/test_audit.py::test_it_is_kept_as_long_as_tasks_whatever_the_clock_on_the_wall_says",
+    )
+    test = "tests/cloud/test_maintenance.py::test_"
+    yield Guard(
+        "a miner in maintenance gets no task that writes",
+        "cloud/nonce/planning.py",
+        "    if _is_kept_from(request, row):\n",
+        "    if False:\n",
+        f"{test}what_would_write_to_it_is_skipped_with_the_reason",
+    )
+    yield Guard(
+        "maintenance calls off what waits",
+        "cloud/store/miners/maintenance.py",
+        "    for some in chunks(begun):\n",
+        "    for some in chunks(begun[:0]):\n",
+        f"{test}what_waits_for_an_agent_ends_when_maintenance_begins",
+    )
+    yield Guard(
+        "maintenance holds for what is wished for on site",
+        "agent/tasks/gate.py",
+        "if miner.maintenance or self.maintenance.holds(miner):",
+        "if miner.maintenance:",
+        "tests/agent/tasks/test_dispatcher_leave.py::"
+        "test_what_the_cloud_told_of_maintenance_holds_for_every_task_and_without_it",
+    )
+    yield Guard(
+        "wishes for a miner in maintenance wait",
+        "agent/sinks/rigmonitor/switches.py",
+        "        if self._tasks.in_maintenance(ref):\n",
+        "        if False:\n",
+        "tests/agent/rigmonitor/test_switches.py::test_a_wish_for_a_miner_in_maintenance_waits_until_that_has_ended",
+    )
+
+
 def _passwords() -> Iterator[Guard]:
     borders = "tests/cloud/nonce/test_borders.py::test_"
     reports = "tests/cloud/link/test_reports.py::test_"
@@ -566,6 +635,52 @@ def _first_steps() -> Iterator[Guard]:
         "if (trouble := _mixed(*packages)) is not None:",
         "if (trouble := None) is not None:",
         "tests/service/test_start.py::test_a_start_with_a_package_of_another_installation_is_refused",
+    )
+
+
+def _by_hand() -> Iterator[Guard]:
+    many, sheet = "tests/agent/cli/test_many.py::test_", "tests/agent/cli/test_sheet.py::test_"
+    yield Guard(
+        "many miners are asked only where their number is said",
+        "agent/cli/many.py",
+        "if expect is None and self._wanted.addresses > 1:",
+        "if False:",
+        f"{many}more_addresses_than_one_need_the_number_that_is_meant",
+    )
+    yield Guard(
+        "the number that is said has to hold",
+        "agent/cli/many.py",
+        "if expect is not None and not expect.holds(number):",
+        "if False:",
+        f"{many}more_addresses_than_one_need_the_number_that_is_meant",
+    )
+    yield Guard(
+        "what is not begun is recalled by who leaves",
+        "agent/cli/many.py",
+        "            recalls=True,\n",
+        "",
+        f"{many}what_was_not_begun_is_not_begun_once_it_is_interrupted",
+    )
+    yield Guard(
+        "who is meant at an address is who is there",
+        "agent/cli/survey.py",
+        "if meant is not None and identity.mac != meant:",
+        "if False:",
+        f"{many}a_file_names_the_miners_and_who_is_meant_there",
+    )
+    yield Guard(
+        "a formula in a file is no address",
+        "agent/cli/sheet.py",
+        "if cell.startswith(FORMULA):",
+        "if False:",
+        f"{sheet}what_is_no_address_is_refused_with_its_line_and_all_else_with_it",
+    )
+    yield Guard(
+        "a file has so many rows and no more",
+        "contract/sheets.py",
+        "if found > rows_max:",
+        "if False:",
+        f"{sheet}a_million_rows_end_at_once",
     )
 
 
@@ -1071,9 +1186,11 @@ def _load() -> Iterator[Guard]:
 GUARDS = (
     *_parameters(),
     *_nonce(),
+    *_rights(),
     *_passwords(),
     *_firmware(),
     *_first_steps(),
+    *_by_hand(),
     *_rigmonitor(),
     *_miners(),
     *_login(),

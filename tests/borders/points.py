@@ -7,6 +7,8 @@ from typing import NamedTuple
 _TASK = "tests/contract/test_task.py::test_"
 _BORDERS = "tests/cloud/nonce/test_borders.py::test_"
 _USAGE = "tests/agent/cli/test_usage.py::test_"
+_MANY = "tests/agent/cli/test_many.py::test_"
+_SHEET = "tests/agent/cli/test_sheet.py::test_"
 _CONFIG = "tests/agent/config/test_file.py::test_"
 _SERVERS = "tests/agent/firmware/test_servers.py::test_"
 _REACH = "tests/agent/firmware/test_download_reach.py::test_"
@@ -24,7 +26,11 @@ _SKIPS = "tests/cloud/nonce/test_skips.py::test_"
 _LINES = "tests/cloud/http/test_connections.py::test_"
 _GROWTH = "tests/cloud/store/test_growth.py::test_"
 _CLOUD = "tests/cloud/test_cli.py::test_"
+_ROLES = "tests/cloud/test_roles.py::test_"
+_AUDIT = "tests/cloud/test_audit.py::test_"
+_MAINTENANCE = "tests/cloud/test_maintenance.py::test_"
 _READING = "tests/drivers/antminer/test_reading.py::test_"
+_LIMIT = "tests/drivers/whatsminer/test_power_limit.py::test_"
 # With its guard off the quirk is seen, and so the test passes: each run switches these off.
 _UNGUARDED = "::test_without_its_guard_the_quirk_is_seen"
 _OF_READING = f"tests/drivers/antminer/test_quirks_of_reading.py{_UNGUARDED}"
@@ -97,8 +103,9 @@ POINTS: dict[str, tuple[Point, ...]] = {
         ),
         Point(
             "`allow_maintenance`",
-            "Taken and stored for every task of a miner.",
+            "Taken and stored for every task of a miner. Without it nothing writes to a miner in maintenance.",
             (
+                f"{_MAINTENANCE}what_would_write_to_it_is_skipped_with_the_reason",
                 f"{_TASK}every_task_of_a_miner_may_say_that_maintenance_is_no_hindrance",
                 f"{_BORDERS}that_maintenance_is_no_hindrance_can_be_said_of_every_task",
             ),
@@ -112,6 +119,15 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 f"{_TASK}bad_parameters_are_refused_by_name",
                 f"{_TASK}a_pool_of_a_known_scheme_is_taken_as_it_is_written",
+            ),
+        ),
+        Point(
+            "watts and percent of a power limit",
+            "Of one miner: 100 to 30000 W, 1 to 100 %; anything else is refused with what would work, and so is more than "
+            "a miner says it is made for.",
+            (
+                f"{_TASK}bad_parameters_are_refused_by_name",
+                f"{_LIMIT}more_than_it_is_made_for_is_refused_with_what_would_work",
             ),
         ),
         Point(
@@ -335,11 +351,63 @@ POINTS: dict[str, tuple[Point, ...]] = {
             ),
         ),
         Point(
+            "a power limit that is set",
+            "`no_change` by a fresh reading that tells it, unless it draws more; `unsupported_mode` says what the firmware "
+            "has in its place.",
+            (
+                f"{_SKIPS}a_power_limit_is_as_wished_only_by_a_reading_that_still_tells",
+                f"{_SKIPS}who_takes_no_power_limit_is_skipped_with_what_it_has_in_its_place",
+            ),
+        ),
+        Point(
             "tasks of agents",
             "Go to agents seen within a day; the others are named as skipped.",
             (
                 f"{_SKIPS}a_task_for_agents_goes_to_those_seen_within_a_day_and_names_the_others",
                 f"{_SKIPS}when_no_agent_was_seen_no_batch_is_stored",
+            ),
+        ),
+    ),
+    "Roles, the audit, maintenance": (
+        Point(
+            "the role of a key",
+            "403 before anything is done, with the role that is needed and the one that the key has. What nobody declared "
+            "is for managers.",
+            (
+                f"{_ROLES}each_role_reaches_the_endpoints_that_are_declared_for_it",
+                f"{_ROLES}each_role_reaches_the_tasks_that_are_declared_for_it",
+                f"{_ROLES}every_endpoint_and_every_task_says_which_role_it_needs",
+            ),
+        ),
+        Point(
+            "the audit",
+            "A row in the transaction of each write; no password, no secret; at most 64 KiB for each of before and after. "
+            "Only age removes one, by the cloud's own time.",
+            (
+                f"{_AUDIT}no_password_is_ever_in_it",
+                f"{_AUDIT}a_write_that_fails_leaves_nothing",
+                f"{_AUDIT}no_row_is_longer_than_it_may_be",
+                f"{_AUDIT}it_is_kept_as_long_as_tasks_whatever_the_clock_on_the_wall_says",
+                f"{_AUDIT}nothing_but_the_sweep_by_age_touches_a_row",
+            ),
+        ),
+        Point(
+            "maintenance that begins while tasks wait",
+            "They are called off, whoever has them, unless they allow it or have begun.",
+            (
+                f"{_MAINTENANCE}what_waits_for_an_agent_ends_when_maintenance_begins",
+                f"{_MAINTENANCE}what_an_agent_holds_and_has_not_begun_is_called_off_at_once",
+            ),
+        ),
+        Point(
+            "maintenance and what is wished for on site",
+            "The agent knows of it without its cloud and after a restart; wishes of a monitor wait until it has ended.",
+            (
+                "tests/cloud/test_maintenance_on_site.py::test_wishes_wait_through_a_cloud_that_is_away_and_a_restart_of_the_agent",
+                "tests/agent/tasks/test_dispatcher_leave.py::test_what_the_cloud_told_of_maintenance_holds_for_every_task_and_without_it",
+                "tests/agent/host/test_daemon.py::test_which_miners_are_in_maintenance_is_kept_for_a_start_without_a_cloud",
+                "tests/agent/rigmonitor/test_client.py::test_a_miner_in_maintenance_is_left_as_it_is_and_followed_again_afterwards",
+                f"{_MAINTENANCE}a_machine_of_the_monitor_is_told_nothing_while_it_is_in_maintenance",
             ),
         ),
     ),
@@ -465,6 +533,20 @@ POINTS: dict[str, tuple[Point, ...]] = {
         ),
     ),
     "First steps": (
+        Point(
+            "`act` at more addresses than one",
+            "Ends with status 2 and the number of miners that are there, unless `--expect` has that number; nothing is sent.",
+            (f"{_MANY}more_addresses_than_one_need_the_number_that_is_meant",),
+        ),
+        Point(
+            "`act --csv`",
+            "A cell that is no address, or begins like a formula, is named with its line, and nothing is done; at most 65,536 "
+            "rows are taken.",
+            (
+                f"{_SHEET}what_is_no_address_is_refused_with_its_line_and_all_else_with_it",
+                f"{_SHEET}a_million_rows_end_at_once",
+            ),
+        ),
         Point(
             "a package of another installation",
             "The command does not start: it names both places, before anything of either is loaded.",

@@ -134,6 +134,19 @@ def test_a_key_is_shown_once_and_never_listed(tmp_path):
     assert json.loads(as_json)[0]["prefix"] == secret[:13]
 
 
+def test_a_key_has_a_role_and_is_a_manager_where_none_is_given(tmp_path):
+    workspace = ask(tmp_path, "workspace", "create", "--name", "W")["id"]
+    made = ("key", "create", "--workspace", workspace, "--name")
+    assert ask(tmp_path, *made, "K")["role"] == "manager"
+    assert ask(tmp_path, *made, "L", "--role", "viewer")["role"] == "viewer"
+    assert [each["role"] for each in ask(tmp_path, "key", "list")] == ["manager", "viewer"]
+    out, _ = run("key", "list", "--data", str(tmp_path))
+    assert "role" in out.splitlines()[0].split()
+    _, err = run(*made, "M", "--role", "owner", "--data", str(tmp_path), status=2)
+    assert "viewer" in err
+    assert "--role" in err
+
+
 def test_what_was_made_is_listed_and_can_be_revoked(tmp_path):
     workspace = ask(tmp_path, "workspace", "create", "--name", "W")["id"]
     farm = ask(tmp_path, "farm", "create", "--name", "F", "--workspace", workspace)["id"]

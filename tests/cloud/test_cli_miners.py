@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cloud.cli.commands import app
-from cloud.cli.sheets import SheetError, read_sheet, written
+from cloud.cli.sheets import read_sheet, written
+from contract.sheets import SheetError
 from tests.cloud.nonce.conftest import migrated, operations, readings, stage
 
 __all__ = ["migrated", "operations", "readings", "stage"]  # fixtures

@@ -1,4 +1,4 @@
-"""The fifteen tasks and their parameters."""
+"""The tasks and their parameters."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ GOOD: list[tuple[TaskName, dict[str, Any] | None, dict[str, Any]]] = [
     (TaskName.POWER_MODE, {"mining_mode": "high"}, {"mode": "high"}),
     (TaskName.POWER_MODE, {"mode": "J/T 17.5, Hashrate ~200TH/s"}, {}),
     (TaskName.POWER_MODE, {"mode": "3250W"}, {"mode": "3250W"}),
+    (TaskName.MINING, {"action": "off"}, {"action": "off"}),
+    (TaskName.MINING, {"action": "on"}, {"action": "on"}),
+    (TaskName.POWER_LIMIT, {"watts": 3000}, {"watts": 3000, "percent": None}),
+    (TaskName.POWER_LIMIT, {"watts": "default"}, {"watts": "default", "percent": None}),
+    (TaskName.POWER_LIMIT, {"percent": 100, "watts": None}, {"watts": None, "percent": 100}),
     (TaskName.POOLS, {"pools": [POOL]}, {}),
     (TaskName.POOLS, {"pools": [{**POOL, "password": ""}] * 3}, {}),
     (TaskName.POOL_LOCK, {"action": "lock", "firmware_url": "http://a/"}, {"url": "http://a/"}),
@@ -68,6 +73,20 @@ BAD: list[tuple[TaskName, Any, str]] = [
     (TaskName.POWER_MODE, {"mode": "turbo"}, "mode"),
     (TaskName.POWER_MODE, {"mode": 1}, "mode"),
     (TaskName.POWER_MODE, {}, "mode"),
+    (TaskName.MINING, {}, "action"),
+    (TaskName.MINING, {"action": "sleep"}, "action"),
+    (TaskName.MINING, {"action": True}, "action"),
+    (TaskName.MINING, {"action": "on", "mode": "low"}, "mode"),
+    *(
+        (TaskName.POWER_LIMIT, {"watts": watts}, "watts")
+        for watts in (0, -1, 99, 30_001, 99_999, 10**9, 3000.5, 3e3, "3000", True, "reset", [3000])
+    ),
+    *(
+        (TaskName.POWER_LIMIT, {"percent": percent}, "percent")
+        for percent in (0, -5, 101, 120, 50.0, "80", "default", True)
+    ),
+    (TaskName.POWER_LIMIT, {}, "watts"),
+    (TaskName.POWER_LIMIT, {"watts": 3000, "percent": 80}, "watts and percent"),
     (TaskName.POOLS, {}, "pools"),
     (TaskName.POOLS, {"pools": []}, "pools"),
     (TaskName.POOLS, {"pools": [POOL] * 4}, "pools"),
@@ -145,7 +164,7 @@ BAD: list[tuple[TaskName, Any, str]] = [
 
 def test_every_name_has_a_spec_under_its_own_name():
     assert set(SPECS) == set(TaskName)
-    assert len(SPECS) == 15
+    assert len(SPECS) == 17
     for name, spec in SPECS.items():
         assert spec.name is name
         assert (spec.limit_s > 0) == spec.by_agent
@@ -215,6 +234,10 @@ def test_a_pool_of_a_known_scheme_is_taken_as_it_is_written(url: str):
         (TaskName.REBOOT, {"force": 1}, "params.force: must be true or false"),
         (TaskName.SELF_UPDATE, {"binary_url": "https://a/b"}, "params: signature is required with binary_url"),
         (TaskName.POWER_MODE, {"mode": "turbo"}, "params.mode: must be one of sleep, low, normal, high, or a preset"),
+        (TaskName.POWER_LIMIT, {"watts": 99_999},
+         'params.watts: must be a whole number of watts from 100 to 30000, or "default" for the limit that'),
+        (TaskName.POWER_LIMIT, {"percent": 0}, "params.percent: must be a whole number from 1 to 100; 100 sets none"),
+        (TaskName.POWER_LIMIT, {}, "params: give one of watts and percent, and not both"),
     ],
 )  # fmt: skip
 def test_a_problem_is_said_in_words_for_the_person_who_asked(

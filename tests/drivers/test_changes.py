@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -17,7 +18,7 @@ from drivers.antminer.changes.logs import fetch_log
 from drivers.antminer.driver import Antminer
 from drivers.antminer.entry import ANTMINER
 from drivers.antminer.generations import GENERATIONS
-from drivers.base import AnyChange, Light, Plan, Timing
+from drivers.base import AnyChange, Light, Plan, PowerLimit, Timing
 from drivers.changes.way import Ways
 from drivers.registry import DRIVERS
 from drivers.wire import Wire
@@ -62,6 +63,28 @@ async def test_a_change_the_make_has_no_way_for_is_unsupported() -> None:
     miner = a_miner(drivable=True, ways=Ways((), generations=GENERATIONS, fetch_log=fetch_log))
     with pytest.raises(UnsupportedError, match="miners cannot be asked for light"):
         await miner.plan(Light(on=True))
+
+
+@pytest.mark.parametrize(
+    ("entry", "name", "modes"),
+    [
+        (entry, name, ", ".join(declared.modes))
+        for entry in DRIVERS
+        for name, declared in entry.generations.items()
+        if declared.changes and "power_limit" not in declared.changes
+    ],
+)
+async def test_who_takes_no_power_limit_says_what_it_has_in_its_place(
+    entry: Any, name: str, modes: str
+) -> None:
+    assert modes
+    wire = Wire(Endpoint(host="127.0.0.1"), VirtualClock(), Timing())
+    identity = Identity(make=entry.make, generation=name, drivable=True)
+    miner = entry.open_driver(wire, lambda _: None, identity)
+    words = f"{name} miners cannot be asked for power limit; set its power mode: {modes}"
+    with pytest.raises(UnsupportedError, match=re.escape(words)):
+        await miner.plan(PowerLimit(percent=80))
+    assert wire.exchanges == 0
 
 
 WAY_OF_TINT = """

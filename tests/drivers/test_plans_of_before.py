@@ -16,6 +16,7 @@ from contract.errors import OutcomeUnknownError
 from drivers.base import FirmwareUpdate, Plan, Resume, Suspend, TypedPlan
 from drivers.changes.way import Way
 from drivers.registry import DRIVERS
+from drivers.whatsminer.changes.power_limit import WhatsminerPowerLimit
 from tests.drivers.makes.cases import MAKES, MakeCase
 
 
@@ -51,6 +52,7 @@ def _row(line: str) -> Row:
     return Row(make, fields["model"], fields["plan"])
 
 
+LATER = {WhatsminerPowerLimit}  # ways that there were not then
 ROWS = _rows("plans.jsonl")
 FIRST_ROWS = _rows("plans_0_1_0.jsonl")
 each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -60,7 +62,7 @@ each_first_row = pytest.mark.parametrize("row", FIRST_ROWS, ids=lambda row: row.
 @pytest.mark.parametrize("rows", [ROWS, FIRST_ROWS], ids=["0.2.0", "0.1.0"])
 def test_there_is_one_of_every_way(rows: list[Row]) -> None:
     ways = {type(way) for entry in DRIVERS for way in entry.ways}
-    assert {type(row.way) for row in rows} == ways
+    assert {type(row.way) for row in rows} == ways - LATER
 
 
 @each_row

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from contract.miner import Make
+from contract.nonce.miners import POWER_LIMITED
 from drivers.supported import generations, refreshed, table
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -35,3 +36,11 @@ def test_a_generation_that_is_only_read_promises_nothing() -> None:
 def test_a_text_without_the_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="no place"):
         refreshed("# nothing")
+
+
+def test_the_cloud_knows_who_takes_a_power_limit() -> None:
+    takes: dict[str, set[str]] = {}
+    for each in generations():
+        if "power_limit" in each.changes:
+            takes.setdefault(each.make, set()).add(each.generation)
+    assert takes == POWER_LIMITED

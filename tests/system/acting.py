@@ -91,6 +91,15 @@ class Acting:
         again = await self.act(TaskName.POWER_MODE, wished)
         assert (again["outcome"], self.received()) == ("done", received)
 
+    async def check_switch(self) -> None:
+        """Mining is switched off and on again, each proven and each sent once, whoever asks for it again."""
+        for action in ("off", "on"):
+            wished = {"action": action}
+            await self.done(TaskName.MINING, wished)
+            received = self.received()
+            await self.done(TaskName.MINING, wished)
+            assert self.received() == received
+
     async def check_reboot(self, shown_by: str) -> None:
         """Refused while it hashes, and done when forced: once, which the fall of `shown_by` proves."""
         refused = await self.act(TaskName.REBOOT, code=1)

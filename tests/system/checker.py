@@ -27,17 +27,24 @@ from tests.system.witness import Entry, Kill, Row, Shown
 CAUSES: Final[Mapping[str, tuple[TaskName, ...]]] = {
     "reboot": (TaskName.REBOOT, TaskName.FIRMWARE),  # old firmware wants a reboot after its update
     "light": (TaskName.LIGHT,),
-    "mode": (TaskName.POWER_MODE,),
+    "mode": (TaskName.POWER_MODE, TaskName.MINING),
+    "power_off": (TaskName.MINING,),
+    "power_on": (TaskName.MINING, TaskName.POWER_MODE),  # a mode wakes first
+    "power_limit": (TaskName.POWER_LIMIT,),
+    "power_percent": (TaskName.POWER_LIMIT,),
     "pools": (TaskName.POOLS,),
-    "pools as they were": (TaskName.POOLS, TaskName.POWER_MODE),
+    "pools as they were": (TaskName.POOLS, TaskName.POWER_MODE, TaskName.MINING),
     "firmware": (TaskName.FIRMWARE,),
 }
 # Old IceRivers store pools, fan and mode by one form: with a mode come the pools they have.
 _AS_THEY_WERE: Final = {"pools": "pools as they were"}
+# What a task says of its miner, in a word of the ledger or in one of its own.
 OWN_ACTION: Final = {
     TaskName.REBOOT: "reboot",
     TaskName.LIGHT: "light",
     TaskName.POWER_MODE: "mode",
+    TaskName.MINING: "mining",
+    TaskName.POWER_LIMIT: "power_limit",
     TaskName.POOLS: "pools",
     TaskName.FIRMWARE: "firmware",
 }

@@ -28,6 +28,10 @@ def satisfies(row: Row, action: str, entries: Iterable[Entry], until_t: float) -
         return _light(row, past, until_t)
     if action == "mode":
         return _mode(row, past)
+    if action == "mining":
+        return _mining(row, past)
+    if action == "power_limit":
+        return _power_limit(row, past)
     return _pools(row, past)
 
 
@@ -55,6 +59,29 @@ def _mode(row: Row, past: list[Entry]) -> str | None:
     if mode == _UNSEEN:
         mode = "0"  # every simulated miner begins in normal mode
     return None if mode in _MODES.get(wished, ()) else f"its mode was {mode}, not {wished}"
+
+
+def _mining(row: Row, past: list[Entry]) -> str | None:
+    """A WhatsMiner is switched beside its mode, and its boot switches it on; all others sleep."""
+    wished = row.params["action"] == "on"
+    switches = [each for each in past if each.action in ("power_off", "power_on", "reboot")]
+    is_on = not switches or switches[-1].action != "power_off"
+    mode = _last(past, "mode", "mode")
+    is_on = is_on and mode not in _MODES["sleep"]
+    return None if is_on is wished else f"its mining was {'on' if is_on else 'off'}"
+
+
+def _power_limit(row: Row, past: list[Entry]) -> str | None:
+    """In the ledger 0 W is the limit that the firmware comes with; a boot takes a percentage away."""
+    if (wished := row.params.get("percent")) is not None:
+        orders = [each for each in past if each.action in ("power_percent", "reboot")]
+        percent = orders[-1].after.get("power_percent", 100) if orders else 100
+        return None if percent == wished else f"it was at {percent} %, not {wished}"
+    watts = 0 if row.params["watts"] == "default" else row.params["watts"]
+    limit = _last(past, "power_limit", "power_limit")
+    if limit == _UNSEEN:
+        limit = 0
+    return None if limit == watts else f"its limit was {limit} W, not {watts}"
 
 
 def _pools(row: Row, past: list[Entry]) -> str | None:

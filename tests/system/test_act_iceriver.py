@@ -35,6 +35,7 @@ async def test_every_task_is_carried_out_and_its_proof_agrees_with_the_ledger(
         await on.check_pools()
         await on.check_mode("sleep")
         await on.done(TaskName.POWER_MODE, {"mode": "normal"})
+        await on.check_switch()
 
         await on.miner.clock.sleep(600)
         await on.check_reboot("elapsed_s")

@@ -26,6 +26,8 @@ def as_shown(action: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         return {"light_on": facts["on"]}
     if action == "pools":
         return {"pools": [{"url": s["url"], "user": s["user"]} for s in facts["pools"] if s["url"]]}
+    if action == "power_limit":  # 0 is the limit of the firmware, which not all tell as such
+        return {"watts": facts["power_limit"]} if facts["power_limit"] else {}
     if action == "flash":
         return {"firmware_version": facts["version"]}
     return dict(facts)
@@ -48,7 +50,18 @@ async def test_every_task_is_carried_out_and_its_proof_agrees_with_the_ledger(
             on.check("light", lit)
 
         await on.check_pools()
+        limit = {"watts": 2800}
+        if key == "m20s":
+            refused = await on.act(TaskName.POWER_LIMIT, limit, code=1)
+            assert refused["error"]["code"] == "unsupported"
+            assert "power mode: low, normal, high" in refused["error"]["message"]
+        else:
+            limited = await on.done(TaskName.POWER_LIMIT, limit)
+            on.check("power_limit", limited)
+            assert "measured watts" in limited["evidence"]["signal"]
         await on.check_mode("low")
+        await on.check_switch()
+        assert on.miner.mode == "low"
 
         await on.miner.clock.sleep(300)
         await on.check_reboot("uptime_s")
@@ -64,6 +77,8 @@ async def test_on_legacy_firmware_every_change_is_refused_with_the_way_out(
         for name, params in (
             (TaskName.LIGHT, {"action": "on"}),
             (TaskName.POWER_MODE, {"mode": "low"}),
+            (TaskName.MINING, {"action": "off"}),
+            (TaskName.POWER_LIMIT, {"watts": 2800}),
             (TaskName.POOLS, {"pools": POOLS}),
             (TaskName.REBOOT, {"force": True}),
             (TaskName.LOG, None),

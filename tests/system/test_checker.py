@@ -143,6 +143,38 @@ def test_success_of_a_setting_needs_the_state_it_asked_for(
     assert kinds(check(ledger, [asleep], [shown(name=TaskName.POWER_MODE)])) == wrong
 
 
+@pytest.mark.parametrize("action", ["off", "on"])
+@pytest.mark.parametrize(
+    ("last", "after", "shows"),
+    [
+        ("power_off", {"mining": False}, "off"),
+        ("power_on", {"mining": True}, "on"),
+        ("mode", {"mode": "1"}, "off"),
+        ("mode", {"mode": "254"}, "off"),
+        ("mode", {"mode": "sleep"}, "off"),
+        ("mode", {"mode": "3"}, "on"),
+    ],
+)
+def test_success_of_a_switch_needs_what_its_make_does_for_it(
+    action: str, last: str, after: dict[str, Any], shows: str
+) -> None:
+    switch = row(name=TaskName.MINING, params={"action": action})
+    ledger = [entry(10.2, last, "applied", 1, before={"was": "other"}, after=after)]
+    wrong = {} if action == shows else {"false_succeed": 1}
+    assert kinds(check(ledger, [switch], [shown(name=TaskName.MINING)])) == wrong
+
+
+def test_a_boot_switches_mining_on_again() -> None:
+    off = row(name=TaskName.MINING, params={"action": "off"})
+    by_itself = entry(11.0, "reboot", "applied", 2, before={"boot": 1})
+    ledger = [
+        entry(10.2, "power_off", "applied", 1, before={"mining": True}, after={"mining": False}),
+        by_itself,
+    ]
+    found = kinds(check(ledger, [off], [shown(name=TaskName.MINING)]))
+    assert found == {"false_succeed": 1, "unclaimed": 1}
+
+
 def test_not_done_of_what_happened_is_false() -> None:
     result = {"outcome": "not_done"}
     denied = row(status="failed", result=result)

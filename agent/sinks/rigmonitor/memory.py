@@ -1,4 +1,4 @@
-"""What must outlive a restart: how each miner ran before it was switched off, and when it was last switched."""
+"""What must outlive a restart: whether each miner was switched off, and when it was last switched."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ log = structlog.get_logger(__name__)
 
 
 class Switched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One miner, as it was last switched here. `mode` is the one it had before it was switched off, where it said."""
+    """One miner, as it was last switched here. `mode`: how it ran before it was switched off, from before the inventory
+    kept that; it is read and no more written.
+    """
 
     at: str
     off: bool = False
@@ -46,10 +48,10 @@ class Memory:
         known = self._miners.get(key)
         return known is not None and known.off
 
-    def mode_before(self, key: str) -> PowerMode | None:
-        """How it ran before it was switched off; `None` if nobody here did, or it did not say."""
-        known = self._miners.get(key)
-        return known.mode if known else None
+    @property
+    def modes_before(self) -> dict[str, PowerMode]:
+        """How those ran that an earlier version of the agent switched off."""
+        return {key: each.mode for key, each in self._miners.items() if each.off and each.mode}
 
     def since_switch_s(self, key: str) -> float | None:
         """How long ago it was last switched, by the clock on the wall; 0 if that was set back since."""
@@ -58,10 +60,10 @@ class Memory:
             return None
         return max(0.0, (self._clock.now() - from_text(known.at)).total_seconds())
 
-    async def keep(self, key: str, *, off: bool, mode: PowerMode | None = None) -> None:
+    async def keep(self, key: str, *, off: bool) -> None:
         """It is switched now. Durable on return; raises OSError when it cannot be, and then forgets it again."""
         before = self._miners.get(key)
-        self._miners[key] = Switched(at=to_text(self._clock.now()), off=off, mode=mode)
+        self._miners[key] = Switched(at=to_text(self._clock.now()), off=off)
         self._version += 1
         wanted = self._version
         try:

@@ -34,17 +34,9 @@ class Seen(msgspec.Struct, kw_only=True):
     power_mono: float = float("-inf")
     static: Static | None = None
     mode: PowerMode | None = None
-    mode_configured: PowerMode | None = None
     light: Switch | None = None
     asic: Switch | None = None
     told_mono: float = float("-inf")
-
-    @property
-    def awake_mode(self) -> PowerMode | None:
-        """The mode it hashes in; `None` while it sleeps or does not say."""
-        if self.mode is not None:
-            return None if self.mode is PowerMode.SLEEP else self.mode
-        return None if self.mode_configured is PowerMode.SLEEP else self.mode_configured
 
 
 class Newest:
@@ -127,7 +119,7 @@ class Newest:
 def _judge(seen: Seen, slow: Slow | None) -> None:
     """Whether its light and its mining are on. What hashes is on, whatever its mode says."""
     if slow is not None:
-        seen.mode, seen.mode_configured = slow.mode, slow.mode_configured
+        seen.mode = slow.mode
         if slow.light_on is not None:
             seen.light = Switch.ON if slow.light_on else Switch.OFF
     assert seen.moving is not None

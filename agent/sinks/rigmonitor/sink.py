@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 import structlog
@@ -21,7 +21,7 @@ from agent.sinks.rigmonitor.rigs import Rig, rigs_of
 from agent.sinks.rigmonitor.switches import Switches, Tasks
 from contract.clock import Clock
 from contract.link import MinerReading
-from contract.miner import Identity
+from contract.miner import Identity, PowerMode
 from drivers.base import Driver
 
 STATE_FILE: Final = "rigmonitor.json"  # in the state folder
@@ -33,9 +33,11 @@ log: Any = structlog.get_logger(__name__)
 
 
 class Drivers(Protocol):
-    """Who is at an address; `agent.miners.fleet.Fleet`."""
+    """Who is at an address, and how it hashes; `agent.miners.fleet.Fleet`."""
 
     def at(self, ip: str) -> Driver | None: ...
+
+    async def learn_awake_modes(self, modes: Mapping[str, PowerMode]) -> None: ...
 
 
 class RigMonitor:
@@ -127,6 +129,7 @@ class RigMonitor:
     async def run(self) -> None:
         """Report and follow until cancelled."""
         await self._memory.open()
+        await self._drivers.learn_awake_modes(self._memory.modes_before)
         if not self._rigs:
             log.warning(
                 "rigmonitor.no_codes", fix="set codes_file or api_code_file in [rigmonitor]"

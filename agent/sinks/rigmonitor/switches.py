@@ -23,7 +23,6 @@ from agent.sinks.rigmonitor.rigs import Rig
 from contract.clock import Clock
 from contract.errors import ErrorCode, MinerError
 from contract.link import MinerRef
-from contract.miner import PowerMode
 from contract.outcome import Outcome
 from contract.rigmonitor import Switch
 from contract.task import TaskName
@@ -48,6 +47,9 @@ class Tasks(Protocol):
 
     def is_busy(self, miner: MinerRef) -> bool:
         """Whether a task of that miner runs or waits."""
+
+    def in_maintenance(self, miner: MinerRef) -> bool:
+        """See `TaskPath.in_maintenance`."""
 
     def withdraw(self, miner: MinerRef, origin: str) -> None:
         """See `TaskPath.withdraw`."""
@@ -129,9 +131,11 @@ class Switches:
         if driver is None or self._tasks.policy.rules.read_only or not self._is_meant(rig, driver):
             return
         ref = _ref(driver)
+        if self._tasks.in_maintenance(ref):
+            return  # people work on it; the first poll after that is followed again
         is_asic = self._asic(rig, seen)
         if self._section.follow_asic and asic and is_asic and is_asic is not asic:
-            is_due = self._may(rig, driver, _Kind.ASIC, asic, TaskName.POWER_MODE)
+            is_due = self._may(rig, driver, _Kind.ASIC, asic, TaskName.MINING)
             if is_due and self._is_time(miner):
                 self._begin(rig, miner, ref, _Kind.ASIC, asic)
         else:
@@ -143,9 +147,12 @@ class Switches:
             self._fulfilled(rig, miner.light, _Kind.LIGHT, light)
 
     def _withdraw(self, asked: _Asked, light: Switch | None, asic: Switch | None) -> None:
-        """A task may wait long for its turn to raise power: it is not begun once the monitor wishes the contrary."""
+        """A task may wait long for its turn to raise power: it is not begun once the monitor wishes the contrary, or
+        people work on the miner.
+        """
         wished = light if asked.kind is _Kind.LIGHT else asic
-        if wished is not None and wished is not asked.wished:
+        is_contrary = wished is not None and wished is not asked.wished
+        if is_contrary or self._tasks.in_maintenance(asked.ref):
             asked.is_withdrawn = True
             self._tasks.withdraw(asked.ref, ORIGIN)
 
@@ -184,8 +191,8 @@ class Switches:
         """Whether this miner has such a switch, and a task for it is due."""
         miner = self._miner(rig)
         switch = miner.light if kind is _Kind.LIGHT else miner.asic
-        if name in self._tasks.policy.rules.forbidden_tasks:
-            reason: str | None = f"forbidden_tasks has {name}"
+        if self._tasks.policy.rules.forbids(name):
+            reason: str | None = f"this site does not allow {name} (policy.forbidden_tasks)"
         else:
             reason = _lacks(driver, kind, wished)
         if reason is None and switch.cannot is not None:
@@ -228,10 +235,18 @@ class Switches:
             "rigmonitor.wish", miner=rig.key, what=kind, before=before, after=wished, actor=ORIGIN
         )
         try:
-            name, params = await self._task(rig, seen, kind, wished)
+            if kind is _Kind.ASIC:
+                # A process that ends meanwhile leaves the proof to the next one, which has to know of the gap.
+                is_off = wished is Switch.OFF or self._memory.is_off(rig.key)
+                await self._memory.keep(rig.key, off=is_off)
+            name = TaskName.LIGHT if kind is _Kind.LIGHT else TaskName.MINING
+            params = {"action": wished.value}
             result = await self._tasks.submit_local(name, params, asked.ref, ORIGIN)
             await self._judge(rig, miner, switch, asked, result)
-        except (MinerError, OSError) as error:  # it was refused, or the disk is full
+        except (
+            MinerError,
+            OSError,
+        ) as error:  # it was refused, or the disk is full: nothing is switched then
             self._failed(rig, switch, kind, wished, str(error))
         except Exception as error:
             # A bug of ours, be it a ValueError: the parameters are ours too. Raised on, it would end the switching of
@@ -240,24 +255,6 @@ class Switches:
             self._failed(rig, switch, kind, wished, f"internal: {type(error).__name__}")
         finally:
             miner.job = miner.asked = None
-
-    async def _task(
-        self, rig: Rig, seen: Seen, kind: str, wished: Switch
-    ) -> tuple[TaskName, dict[str, Any]]:
-        """Raises OSError when mode and moment cannot be kept: it is not switched then."""
-        if kind is _Kind.LIGHT:
-            return TaskName.LIGHT, {"action": wished.value}
-        if wished is Switch.OFF:
-            mode = seen.awake_mode
-            # Switched off before, not yet seen so.
-            if mode is None and self._memory.is_off(rig.key):
-                mode = self._memory.mode_before(rig.key)
-            await self._memory.keep(rig.key, off=True, mode=mode)
-            return TaskName.POWER_MODE, {"mode": PowerMode.SLEEP.value}
-        before = self._memory.mode_before(rig.key)
-        # A process that ends meanwhile leaves the proof to the next one, which has to know of the gap.
-        await self._memory.keep(rig.key, off=self._memory.is_off(rig.key), mode=before)
-        return TaskName.POWER_MODE, {"mode": (before or PowerMode.NORMAL).value}
 
     async def _judge(
         self,
@@ -286,6 +283,8 @@ class Switches:
         error = result.get("error") or {}
         if asked.is_withdrawn and error.get("code") == ErrorCode.CANCELLED.value:
             return  # nobody wanted it any more
+        if self._tasks.in_maintenance(asked.ref):
+            return  # no fault of the miner
         words = f"{error.get('code')}: {error.get('message', '')}"
         if error.get("code") == ErrorCode.UNSUPPORTED_MODE.value:  # asking again will not mend it
             driver = self._driver_at(self._newest[rig.key].ip or "")
@@ -302,8 +301,7 @@ class Switches:
         if outcome is Outcome.UNKNOWN:
             return
         is_off = (wished is Switch.OFF) is (outcome is Outcome.DONE)
-        mode = self._memory.mode_before(rig.key) if is_off else None
-        await self._memory.keep(rig.key, off=is_off, mode=mode)
+        await self._memory.keep(rig.key, off=is_off)
 
     def _failed(self, rig: Rig, switch: _Switch, kind: str, wished: Switch, reason: str) -> None:
         switch.failures += 1

@@ -1,15 +1,20 @@
-"""What the command line does to the records: workspaces, farms, keys, agents, codes. One transaction per call.
+"""What the command line does to the records: workspaces, farms, keys, agents, codes. One transaction per call, in which
+the audit is told of it.
 
 All raise `NotThereError` for an id that does not exist.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.store.access import audit
+from cloud.store.access.actors import command_line
 from cloud.store.engine import Store, rows
 from cloud.store.ids import (
     KEY_PREFIX,
@@ -21,6 +26,11 @@ from cloud.store.ids import (
     secret_hash,
 )
 from cloud.store.schema.tables import agents, api_keys, enroll_codes, farms, workspaces
+from contract.nonce.times import nonce_time
+from contract.roles import Role
+
+# What the audit calls them.
+_KINDS: Final = {"workspaces": "workspace", "farms": "farm", "api_keys": "key", "agents": "agent"}
 
 
 class NotThereError(Exception):
@@ -31,6 +41,7 @@ async def create_workspace(store: Store, name: str, now: datetime) -> dict[str, 
     row = {"id": new_workspace_id(), "name": name, "created_at": now, "revoked_at": None}
     async with store.write() as connection:
         await connection.execute(workspaces.insert().values(**row))
+        await _tell(connection, now, "create", workspaces, row, name=name)
     return row
 
 
@@ -60,6 +71,16 @@ async def create_farm(
     async with store.write() as connection:
         await _one(connection, workspaces, workspace_id)
         await connection.execute(farms.insert().values(**row))
+        await _tell(
+            connection,
+            now,
+            "create",
+            farms,
+            row,
+            name=name,
+            location=location,
+            hosting_fee=hosting_fee,
+        )
     return row
 
 
@@ -72,6 +93,7 @@ async def create_key(
     days: float | None = None,
     user: str | None = None,
     email: str | None = None,
+    role: Role = Role.MANAGER,
 ) -> tuple[dict[str, Any], str]:
     """The record and the key itself, which is not stored. What is done with it shows as done by that user, or by the
     key where no user is named.
@@ -91,6 +113,7 @@ async def create_key(
         "name": name,
         "prefix": prefix,
         "actor_metadata": metadata,
+        "role": role,
         "created_at": now,
         "expires_at": None if days is None else now + timedelta(days=days),
         "revoked_at": None,
@@ -99,6 +122,18 @@ async def create_key(
     async with store.write() as connection:
         await _one(connection, workspaces, workspace_id)
         await connection.execute(api_keys.insert().values(key_hash=secret_hash(secret), **row))
+        await _tell(
+            connection,
+            now,
+            "create",
+            api_keys,
+            row,
+            name=name,
+            prefix=prefix,
+            role=role,
+            expires_at=row["expires_at"],
+            user=user,
+        )
     return row, secret
 
 
@@ -117,6 +152,7 @@ async def create_agent(
             "created_at": now,
         }
         await connection.execute(agents.insert().values(**row))
+        await _tell(connection, now, "create", agents, row, name=name, ranges=list(ranges))
     return row
 
 
@@ -126,7 +162,7 @@ async def create_enroll_code(
     """A one-time code and when it expires."""
     code, expires_at = new_enroll_code(), now + timedelta(hours=hours)
     async with store.write() as connection:
-        await _one(connection, farms, farm_id)
+        farm = await _one(connection, farms, farm_id)
         if agent_id is not None:
             agent = await _one(connection, agents, agent_id)
             if agent["farm_id"] != farm_id:
@@ -140,6 +176,16 @@ async def create_enroll_code(
                 created_at=now,
                 expires_at=expires_at,
             )
+        )
+        await audit.record(
+            connection,
+            command_line(),
+            now,
+            "enroll_code.create",
+            ("farm", farm_id),
+            workspace_id=farm["workspace_id"],
+            farm_id=farm_id,
+            after={"agent_id": agent_id, "expires_at": nonce_time(expires_at)},
         )
     return code, expires_at
 
@@ -196,7 +242,7 @@ async def revoke_agent(store: Store, agent_id: str, now: datetime) -> None:
 async def archive_farm(store: Store, farm_id: str, now: datetime) -> None:
     """What revoking means for a farm: archived, its agents revoked. Its records stay."""
     async with store.write() as connection:
-        await _one(connection, farms, farm_id)
+        farm = await _one(connection, farms, farm_id)
         await connection.execute(
             farms.update().where(farms.c.id == farm_id).values(archived=True, updated_at=now)
         )
@@ -205,16 +251,48 @@ async def archive_farm(store: Store, farm_id: str, now: datetime) -> None:
             .where(agents.c.farm_id == farm_id, agents.c.revoked_at.is_(None))
             .values(revoked_at=now)
         )
+        await _tell(connection, now, "revoke", farms, farm, before={"archived": farm["archived"]})
 
 
 async def _revoke(store: Store, table: sa.Table, record_id: str, now: datetime) -> None:
     async with store.write() as connection:
-        await _one(connection, table, record_id)
+        row = await _one(connection, table, record_id)
         await connection.execute(
             table.update()
             .where(table.c.id == record_id, table.c.revoked_at.is_(None))
             .values(revoked_at=now)
         )
+        before = {"name": row["name"], "revoked_at": _shown(row["revoked_at"])}
+        await _tell(connection, now, "revoke", table, row, before=before)
+
+
+async def _tell(
+    connection: AsyncConnection,
+    now: datetime,
+    verb: str,
+    table: sa.Table,
+    row: Mapping[str, Any],
+    *,
+    before: Mapping[str, Any] | None = None,
+    **after: Any,
+) -> None:
+    """The audit, of a record that was made or revoked."""
+    kind = _KINDS[table.name]
+    await audit.record(
+        connection,
+        command_line(),
+        now,
+        f"{kind}.{verb}",
+        (kind, row["id"]),
+        workspace_id=row["id"] if table is workspaces else row["workspace_id"],
+        farm_id=row["id"] if table is farms else row.get("farm_id"),
+        before=before,
+        after={name: _shown(value) for name, value in after.items()} or None,
+    )
+
+
+def _shown(value: Any) -> Any:
+    return nonce_time(value) if isinstance(value, datetime) else value
 
 
 def _within(table: sa.Table, workspace_id: str | None) -> sa.Select[Any]:

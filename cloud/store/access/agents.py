@@ -9,6 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.store.access import audit
+from cloud.store.access.actors import Actor
 from cloud.store.engine import Store, chunks
 from cloud.store.ids import new_agent_token, new_uuid, secret_hash
 from cloud.store.schema.rows import AgentRow, read_row
@@ -39,7 +41,9 @@ async def find_agent(store: Store, token: str) -> AgentRow | None:
         return read_row(AgentRow, await connection.execute(query))
 
 
-async def enroll(store: Store, request: EnrollRequest, now: datetime) -> EnrollReply | None:
+async def enroll(
+    store: Store, request: EnrollRequest, now: datetime, *, address: str | None = None
+) -> EnrollReply | None:
     """Use up a code: a new agent, or a new token for the one the code was made for. None for a code that is no good.
 
     The old token of an agent that is enrolled again stops working, and its old journal is given up: what it held and
@@ -78,7 +82,7 @@ async def enroll(store: Store, request: EnrollRequest, now: datetime) -> EnrollR
             "version": request.version,
             "revoked_at": None,
         }
-        agent_id = code["agent_id"]
+        agent_id, name = code["agent_id"], _name_of(request.hostname)
         if agent_id is None:
             agent_id = new_uuid()
             await connection.execute(
@@ -86,7 +90,7 @@ async def enroll(store: Store, request: EnrollRequest, now: datetime) -> EnrollR
                     id=agent_id,
                     farm_id=farm["id"],
                     workspace_id=farm["workspace_id"],
-                    name=_name_of(request.hostname),
+                    name=name,
                     host={"hostname": request.hostname, "platform": request.platform},
                     created_at=now,
                     **facts,
@@ -94,6 +98,16 @@ async def enroll(store: Store, request: EnrollRequest, now: datetime) -> EnrollR
             )
         else:
             await connection.execute(agents.update().where(agents.c.id == agent_id).values(**facts))
+        await audit.record(
+            connection,
+            Actor(type="system", id=agent_id, name=name, address=address),
+            now,
+            "agent.enroll",
+            ("agent", agent_id),
+            workspace_id=farm["workspace_id"],
+            farm_id=farm["id"],
+            after={"hostname": name, "again": code["agent_id"] is not None},
+        )
     return EnrollReply(
         agent_id=agent_id, workspace_id=farm["workspace_id"], farm_id=farm["id"], token=token
     )
@@ -216,11 +230,16 @@ async def _settle_lost(connection: AsyncConnection, rule: Any, now: datetime) ->
     return len(found)
 
 
-def settings_of(agent: AgentRow) -> Settings:
+def settings_of(agent: AgentRow, maintained: Sequence[str]) -> Settings:
     """What the operator set for this agent. Keys this version does not know are left out."""
     known = {
         key: value
         for key, value in (agent.settings or {}).items()
         if key in ("auto_scan_s", "poll_interval_s", "read_only")
     }
-    return Settings(rev=agent.settings_rev, ranges=tuple(agent.ranges or ()), **known)
+    return Settings(
+        rev=agent.settings_rev,
+        ranges=tuple(agent.ranges or ()),
+        maintenance=tuple(maintained),
+        **known,
+    )

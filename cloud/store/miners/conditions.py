@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from cloud.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE
 from cloud.store.engine import chunks
 from cloud.store.filters import (
     Condition,
@@ -23,6 +22,7 @@ from cloud.store.filters import (
     tagged,
 )
 from cloud.store.schema.tables import agents, miners
+from contract.condition.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE
 from contract.errors import ErrorCode
 from contract.miner import Make, normalize_mac
 from contract.nonce.filters import EnumFilter, NumberFilter, TagsFilter, TextFilter
@@ -95,7 +95,7 @@ class MinerQuery(msgspec.Struct, frozen=True, kw_only=True):
 def listed(farm_id: str, wanted: MinerQuery, now: datetime) -> Condition:
     """The miners on the lists of a farm that match."""
     on_the_lists = (miners.c.farm_id == farm_id, miners.c.deleted_at.is_(None))
-    return sa.and_(*on_the_lists, *_conditions(farm_id, wanted, _fresh(now)))
+    return sa.and_(*on_the_lists, *_conditions(farm_id, wanted, looked_at_lately(now)))
 
 
 def ordered(keys: Sequence[SortKey], now: datetime) -> list[sa.ColumnElement[Any]]:
@@ -104,12 +104,12 @@ def ordered(keys: Sequence[SortKey], now: datetime) -> list[sa.ColumnElement[Any
     for key in keys:
         value = _SORTED[key.field]
         if key.field in _FIGURES:
-            value = sa.case((_has_figures(_fresh(now)), value))
+            value = sa.case((_has_figures(looked_at_lately(now)), value))
         order += [value.is_(None), value.desc() if key.direction == "desc" else value]
     return [*order, miners.c.ip_number, miners.c.id]
 
 
-def _fresh(now: datetime) -> Condition:
+def looked_at_lately(now: datetime) -> Condition:
     """Who was looked at lately. Never null, so that it can be negated."""
     return sa.func.coalesce(miners.c.stale_at >= now, sa.false())
 

@@ -16,7 +16,6 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.anomalies import flags_of, health_of, power_w
 from cloud.store.engine import Store, chunks
 from cloud.store.growth import Growth
 from cloud.store.ids import new_miner_id
@@ -24,6 +23,8 @@ from cloud.store.miners.returns import BY_ADDRESS, Return, tell_returns
 from cloud.store.schema.rows import AgentRow, MinerRow, read_rows
 from cloud.store.schema.tables import agents, miners, reading_batches
 from contract.clock import from_text
+from contract.condition.anomalies import flags_of, health_of, power_w
+from contract.condition.judgement import look_of, mask_of
 from contract.errors import ErrorCode
 from contract.link import MinerKey, MinerReading, ReadingsReply, ReadingsRequest
 from contract.miner import Moving, Slow, Static, normalize_mac
@@ -48,6 +49,7 @@ _NOT_CHANGED: Final = frozenset(  # by a reading: these are the operator's or st
         "asset_status",
         "ops_status",
         "comment",
+        "pools_set",
         "tags",
         "name",
         "hall",
@@ -225,6 +227,8 @@ def refresh(
         row.slow = msgspec.to_builtins(reading.slow)
         row.mode = reading.slow.mode
         row.mode_preset = reading.slow.mode_preset
+        row.awake_mode = reading.slow.awake_mode or row.awake_mode
+        row.power_limit_w = reading.slow.power_limit_w
     if reading.moving is not None:
         row.moving = msgspec.to_builtins(reading.moving)
         row.hashrate_hs = reading.moving.hashrate_hs
@@ -421,8 +425,14 @@ def _count_hour(row: MinerRow, at: datetime, hashrate_hs: float | None, now: dat
 def _judge(row: MinerRow) -> None:
     row.serials = _serials(row)
     moving, slow = _record(row.moving, Moving), _record(row.slow, Slow)
-    row.anomaly_flags = flags_of(moving, slow, _record(row.static, Static))
+    static = _record(row.static, Static)
+    row.anomaly_flags = flags_of(moving, slow, static)
     row.health = health_of(moving, slow)
+    if moving is None:
+        return
+    look = look_of(moving, slow, static)
+    row.state, row.troubles = look.state, mask_of(look.symptoms)
+    row.expected_hs, row.expected_w, row.pool = look.expected_hs, look.expected_w, look.pool
 
 
 def _ip_number(ip: str) -> int | None:

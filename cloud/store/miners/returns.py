@@ -16,6 +16,8 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.store.access import audit
+from cloud.store.access.actors import Actor
 from cloud.store.engine import chunks
 from cloud.store.ids import new_uuid
 from cloud.store.schema.rows import MinerRow
@@ -65,6 +67,16 @@ async def tell_returns(
         )
         batch = _batch(status, some, now, agent_id)
         await batches.insert(connection, batch, [_task(batch, each, now) for each in some])
+        await audit.record(
+            connection,
+            Actor(type="system", id=batch["actor_id"], name=batch["actor_name"]),
+            now,
+            TaskName.ASSET_UPDATE,
+            ("batch", batch["id"]),
+            workspace_id=batch["workspace_id"],
+            farm_id=batch["farm_id"],
+            after={"tasks": len(some), "params": batch["params"], "agent_id": agent_id},
+        )
         for each in some:
             log.info(
                 "miner.returned",

@@ -8,7 +8,7 @@ has `unstable_reason` no_mac and no agent, and is therefore given no task that n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +17,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.store.access import audit
+from cloud.store.access.actors import Actor, command_line
 from cloud.store.access.admin import NotThereError
 from cloud.store.engine import Store, chunks
 from cloud.store.ids import new_uuid, secret_hash
@@ -29,12 +31,17 @@ from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Moving, Slow, Static
 from contract.nonce.pages import Page
+from contract.nonce.times import nonce_time
 from contract.rigmonitor import Switch
 from contract.texts import plain
 
 NAME_MIN: Final = 2  # characters, as the official server has it
 NAME_MAX: Final = 255
 _PREFIX_LENGTH: Final = 8
+_OF_RIG: Final = sa.and_(
+    miners.c.farm_id == rigs.c.farm_id,
+    miners.c.identity == sa.literal(REPORTS_ITSELF) + rigs.c.id,
+)
 _OF_MINER: Final = (
     miners.c.id.label("miner_id"),
     miners.c.last_seen_at.label("last_log_at"),
@@ -62,6 +69,12 @@ class ListedRig(msgspec.Struct, frozen=True, kw_only=True):
     miner_id: str | None
     last_log_at: datetime | None
     raw: dict[str, Any] | None
+
+
+class FoundRig(RigRow, frozen=True, kw_only=True):
+    """A machine by its code, with how its miner stands in the books."""
+
+    ops_status: str | None
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,8 @@ async def create_rig(
         if row["workspace_id"] is None:
             raise NotThereError(f"there is no farm {farm_id}, or it is archived")
         await connection.execute(rigs.insert().values(code_hash=secret_hash(code), **row))
+        shown = {"name": name, "code_prefix": row["code_prefix"]}
+        await _tell(connection, command_line(), now, "rig.create", row, after=shown)
     return row, code
 
 
@@ -142,11 +157,16 @@ async def revoke_rig(store: Store, code_or_id: str, now: datetime) -> str:
     """Its code is refused from now on; its miner stays in the books. Returns its id. Raises NotThereError."""
     async with store.write() as connection:
         rig_id = await _id_of(connection, code_or_id)
+        row = await _row_of(connection, rig_id)
         await connection.execute(
             rigs.update()
             .where(rigs.c.id == rig_id, rigs.c.revoked_at.is_(None))
             .values(revoked_at=now)
         )
+        revoked_at = None if row.revoked_at is None else nonce_time(row.revoked_at)
+        before = {"name": row.name, "revoked_at": revoked_at}
+        of_row = msgspec.structs.asdict(row)
+        await _tell(connection, command_line(), now, "rig.revoke", of_row, before=before)
     return rig_id
 
 
@@ -155,12 +175,12 @@ async def expect(
     code_or_id: str,
     now: datetime,
     *,
-    by: str,
+    by: Actor,
     farm_id: str | None = None,
     asic: Switch | None = None,
     light: Switch | None = None,
 ) -> ListedRig:
-    """Set what is wished of a machine; `None` leaves a wish as it is. `by` is the id of who wishes.
+    """Set what is wished of a machine; `None` leaves a wish as it is.
 
     Returns it as it is now. Raises NotThereError, also for one that is revoked or not of that farm.
     """
@@ -168,31 +188,36 @@ async def expect(
     values = {name: switch for name, switch in wishes.items() if switch is not None}
     async with store.write() as connection:
         rig_id = await _id_of(connection, code_or_id, farm_id, only_valid=True)
+        row = await _row_of(connection, rig_id)
         if values:
+            before = {name: getattr(row, name) for name in values}
             await connection.execute(
                 rigs.update()
                 .where(rigs.c.id == rig_id)
-                .values(expected_set_at=now, expected_set_by=by, **values)
+                .values(expected_set_at=now, expected_set_by=by.id, **values)
             )
-        [row] = read_rows(ListedRig, await connection.execute(_joined().where(rigs.c.id == rig_id)))
+            of_row = msgspec.structs.asdict(row)
+            await _tell(connection, by, now, "rig.expect", of_row, before=before, after=values)
+            row = await _row_of(connection, rig_id)
     return row
 
 
-async def find_rig(store: Store, code: str) -> RigRow | None:
+async def find_rig(store: Store, code: str) -> FoundRig | None:
     """The machine with this code; None for a code that is unknown or revoked, by itself, its farm or its workspace."""
     return (await find_rigs(store, [code])).get(code)
 
 
-async def find_rigs(store: Store, codes: Collection[str]) -> dict[str, RigRow]:
+async def find_rigs(store: Store, codes: Collection[str]) -> dict[str, FoundRig]:
     """The machines behind those of the codes that are valid, by code."""
     by_hash = {secret_hash(code): code for code in codes}
-    found: dict[str, RigRow] = {}
+    found: dict[str, FoundRig] = {}
     async with store.read() as connection:
         for some in chunks(list(by_hash)):
             query = (
-                rigs.select()
+                sa.select(rigs, miners.c.ops_status)
                 .join(farms, farms.c.id == rigs.c.farm_id)
                 .join(workspaces, workspaces.c.id == rigs.c.workspace_id)
+                .outerjoin(miners, _OF_RIG)
                 .where(
                     rigs.c.code_hash.in_(some),
                     rigs.c.revoked_at.is_(None),
@@ -200,7 +225,7 @@ async def find_rigs(store: Store, codes: Collection[str]) -> dict[str, RigRow]:
                     workspaces.c.revoked_at.is_(None),
                 )
             )
-            for row in read_rows(RigRow, await connection.execute(query)):
+            for row in read_rows(FoundRig, await connection.execute(query)):
                 found[by_hash[row.code_hash]] = row
     return found
 
@@ -282,6 +307,35 @@ def _minted(rig: RigRow, now: datetime) -> MinerRow:
     return minted(_identity(rig), None, rig.farm_id, rig.workspace_id, now)
 
 
+async def _tell(
+    connection: AsyncConnection,
+    by: Actor,
+    now: datetime,
+    action: str,
+    row: Mapping[str, Any],
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    await audit.record(
+        connection,
+        by,
+        now,
+        action,
+        ("rig", row["id"]),
+        workspace_id=row["workspace_id"],
+        farm_id=row["farm_id"],
+        before=before,
+        after=after,
+    )
+
+
+async def _row_of(connection: AsyncConnection, rig_id: str) -> ListedRig:
+    """Of one that is known to exist."""
+    [row] = read_rows(ListedRig, await connection.execute(_joined().where(rigs.c.id == rig_id)))
+    return row
+
+
 async def _id_of(
     connection: AsyncConnection,
     code_or_id: str,
@@ -303,9 +357,5 @@ async def _id_of(
 
 
 def _joined() -> sa.Select[Any]:
-    of_rig = sa.and_(
-        miners.c.farm_id == rigs.c.farm_id,
-        miners.c.identity == sa.literal(REPORTS_ITSELF) + rigs.c.id,
-    )
     columns = (rigs.c[name] for name in ListedRig.__struct_fields__ if name in rigs.c)
-    return sa.select(*columns, *_OF_MINER).select_from(rigs.outerjoin(miners, of_rig))
+    return sa.select(*columns, *_OF_MINER).select_from(rigs.outerjoin(miners, _OF_RIG))

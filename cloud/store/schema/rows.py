@@ -113,6 +113,12 @@ class MinerRow(msgspec.Struct, kw_only=True):
     uptime_s: float | None = None
     anomaly_flags: int = 0
     health: int = 0
+    state: str | None = None
+    troubles: int = 0
+    expected_hs: float | None = None
+    expected_w: float | None = None
+    pool: str | None = None
+    pools_set: dict[str, Any] | None = None
     drivable: bool | None = None
     modes: list[str] | None = None
     unstable_reason: str | None = None
@@ -257,6 +263,7 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
     workspace_id: str | None
     farm_id: str | None
     at: datetime
+    recorded_cloud_s: float
     actor_type: str
     actor_id: str
     actor_name: str | None

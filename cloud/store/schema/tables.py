@@ -15,8 +15,9 @@ How the pieces are meant to be used:
 - Things end and are deleted by columns that end in `_cloud_s`: cloud time, see `cloud.store.cloud_time`. Those in `_at`
   are of the wall clock, to be shown.
 - `miners.moving / slow / static` are the JSON of `contract.miner.{Moving, Slow, Static}`; the columns beside
-  them are copies for filters. `anomaly_flags` and `health` are what `cloud.anomalies` makes of them when a reading
-  comes in; both what is shown and what is searched for are read from there.
+  them are copies for filters. `anomaly_flags` and `health` are what `contract.condition.anomalies` makes of them when a
+  reading comes in; both what is shown and what is searched for are read from there. `state`, `troubles`, `expected_hs`,
+  `expected_w` and `pool` are what `contract.condition.judgement` makes of the look.
 """
 
 from __future__ import annotations
@@ -176,7 +177,7 @@ miners = sa.Table(
     sa.Column("raw", _JSON),  # replies of a model nobody knows yet
     sa.Column("mode", sa.String(32)),  # running power mode, Nonce's word
     sa.Column("mode_preset", sa.Text),
-    sa.Column("awake_mode", sa.String(32)),  # the last mode but sleep that it was seen in
+    sa.Column("awake_mode", sa.String(32)),  # the last mode that it was seen to hash in
     sa.Column("hashrate_hs", sa.Float),
     sa.Column("hashrate_ideal_hs", sa.Float),
     sa.Column("hashrate_24h_hs", sa.Float),  # mean of the looks of the last 24 full or begun hours
@@ -188,6 +189,12 @@ miners = sa.Table(
     sa.Column("uptime_s", sa.Float),
     sa.Column("anomaly_flags", sa.Integer, nullable=False, server_default="0"),
     sa.Column("health", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("state", sa.String(16)),  # by its figures, as if it answered; None before the first
+    sa.Column("troubles", sa.Integer, nullable=False, server_default="0"),  # those of its figures
+    sa.Column("expected_hs", sa.Float),  # in the mode it runs in
+    sa.Column("expected_w", sa.Float),
+    sa.Column("pool", sa.Text),  # where it hashes to: host/account
+    sa.Column("pools_set", _JSON),  # by the last proven task: {at, pools: [host/account]}
     sa.Column("drivable", sa.Boolean),
     sa.Column("modes", _JSON),  # list of the modes its driver can set
     sa.Column("unstable_reason", sa.String(32)),
@@ -213,6 +220,7 @@ miners = sa.Table(
     _stamp("updated_at", null=False),
     _stamp("deleted_at"),
     sa.UniqueConstraint("farm_id", "identity"),
+    sa.Index("ix_miners_farm_pool", "farm_id", "algorithm", "pool", "deleted_at"),
     # Rows are as wide as a page, so that a look through them reads the whole file; all that is searched for lies here
     # once more, a tenth as long and in the order of the lists. (PostgreSQL takes 32 columns in an index.)
     sa.Index(
@@ -435,6 +443,7 @@ audit = sa.Table(
     sa.Column("workspace_id", sa.ForeignKey("workspaces.id")),
     sa.Column("farm_id", _ID),
     _stamp("at", null=False),
+    sa.Column("recorded_cloud_s", sa.Float, nullable=False, server_default="0"),
     sa.Column("actor_type", sa.String(16), nullable=False),  # user, apikey or system
     sa.Column("actor_id", sa.String(64), nullable=False),
     sa.Column("actor_name", sa.Text),
@@ -448,4 +457,5 @@ audit = sa.Table(
     sa.Index("ix_audit_workspace_at", "workspace_id", "at"),
     sa.Index("ix_audit_farm_at", "farm_id", "at"),
     sa.Index("ix_audit_target", "target_id", "at"),
+    sa.Index("ix_audit_recorded", "recorded_cloud_s"),
 )

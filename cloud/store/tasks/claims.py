@@ -49,6 +49,7 @@ class TaskOfMiner(msgspec.Struct, frozen=True, kw_only=True):
     make: str | None
     model: str | None
     ops_status: str | None
+    awake_mode: str | None
 
 
 async def glance(
@@ -191,6 +192,7 @@ def _with_miner() -> Any:
         miners.c.make,
         miners.c.model,
         miners.c.ops_status,
+        miners.c.awake_mode,
     ).select_from(tasks.outerjoin(miners, miners.c.id == tasks.c.miner_id))
 
 
@@ -205,6 +207,7 @@ def _claimed(row: TaskOfMiner, cloud_s: float) -> ClaimedTask:
             make=row.make,
             model=row.model and row.model[:WORD_MAX],
             maintenance=row.ops_status == "maintenance",
+            awake_mode=row.awake_mode,
         )
     return ClaimedTask(
         task_id=row.id,

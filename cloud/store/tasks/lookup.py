@@ -18,7 +18,7 @@ from contract.task import TaskName, TaskStatus
 
 
 class LastOfKind(msgspec.Struct, frozen=True, kw_only=True):
-    """The tasks of one name a miner already had: how many are open, and when the last one ended."""
+    """The tasks a miner already had that change the same: how many are open, and when the last one ended."""
 
     still_open: int
     ended_at: datetime | None
@@ -40,15 +40,18 @@ class ListedTask(TaskRow, kw_only=True):
 
 
 async def last_of_kind(
-    connection: AsyncConnection, farm_id: str, name: TaskName, miner_ids: Collection[str]
+    connection: AsyncConnection,
+    farm_id: str,
+    names: Collection[TaskName],
+    miner_ids: Collection[str],
 ) -> dict[str, LastOfKind]:
-    """By miner id; a miner that never had one is missing."""
+    """Of these names, by miner id; a miner that never had one is missing."""
     found: dict[str, LastOfKind] = {}
     for some in chunks(list(miner_ids)):
         still_open = sa.func.sum(sa.case((tasks.c.ended_at.is_(None), 1), else_=0))
         query = (
             sa.select(tasks.c.miner_id, still_open, sa.func.max(tasks.c.ended_at))
-            .where(tasks.c.farm_id == farm_id, tasks.c.miner_id.in_(some), tasks.c.name == name)
+            .where(tasks.c.farm_id == farm_id, tasks.c.miner_id.in_(some), tasks.c.name.in_(names))
             .group_by(tasks.c.miner_id)
         )
         for miner_id, number, ended_at in await connection.execute(query):

@@ -18,6 +18,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.store.access import audit
+from cloud.store.access.actors import Actor
 from cloud.store.agent_time import stated_at
 from cloud.store.engine import chunks, rows
 from cloud.store.growth import Growth
@@ -31,6 +33,7 @@ from contract.miner import Make, normalize_mac
 from contract.task import (
     QUEUE_TTL_S,
     SPECS,
+    Kind,
     TaskName,
     TaskStatus,
     parse_reported_params,
@@ -128,17 +131,23 @@ async def create(
             "params": each.params,
             "created_at": at,
         }
+        by = Actor(
+            type="system",
+            id=f"{each.origin}-system",
+            name=_WISHERS.get(each.origin, each.origin),
+            metadata={"agentId": agent.id, "origin": each.origin},
+        )
         batch = common | {
             "id": batch_id,
             "task_name": each.name,
             "meta": {"origin": each.origin},
             "task_count": 1,
             "retry_of": None,
-            "actor_type": "system",
-            "actor_id": f"{each.origin}-system",
-            "actor_name": _WISHERS.get(each.origin, each.origin),
-            "actor_avatar": None,
-            "actor_metadata": {"agentId": agent.id, "origin": each.origin},
+            "actor_type": by.type,
+            "actor_id": by.id,
+            "actor_name": by.name,
+            "actor_avatar": by.avatar,
+            "actor_metadata": by.metadata,
         }
         task = common | {
             "id": each.task_id,
@@ -157,6 +166,17 @@ async def create(
             "limit_s": limit_of(each.name),
         }
         await batches.insert(connection, batch if is_new else None, [task])
+        if is_new and SPECS[each.name].kind is not Kind.LOOK:
+            await audit.record(
+                connection,
+                by,
+                now,
+                each.name,
+                ("batch", batch_id),
+                workspace_id=agent.workspace_id,
+                farm_id=agent.farm_id,
+                after={"tasks": 1, "params": each.params, "agent_id": agent.id},
+            )
     return [each.task_id for each in fresh]
 
 

@@ -15,14 +15,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.store.agent_time import stated_at
 from cloud.store.engine import Store, chunks
 from cloud.store.growth import Growth
+from cloud.store.miners.awake import keep_awake_mode
 from cloud.store.schema.rows import AgentRow, read_rows
 from cloud.store.schema.tables import agents, task_events, task_logs, tasks
 from cloud.store.tasks.onsite import LimitOf, arisen_of, create
+from cloud.store.tasks.pools import keep_proven_pools
 from cloud.store.tasks.settle import forget_passwords, lost_result
 from contract.begin import Held, ends_as, is_granted
 from contract.clock import to_text
 from contract.hiding import hidden, masked_url
 from contract.link import Ack, Event, ReportRequest
+from contract.miner import awake_mode_of
 from contract.outcome import Outcome
 from contract.task import TERMINAL, TaskStatus
 
@@ -45,6 +48,7 @@ class ReportedTask(msgspec.Struct, kw_only=True):
     """What a report of a task goes by, and what it may change: see `_UPDATED`."""
 
     id: str
+    miner_id: str | None
     limit_s: float
     created_at: datetime
     handed_at: datetime | None
@@ -67,7 +71,9 @@ class ReportedTask(msgspec.Struct, kw_only=True):
 
 
 # `begin_id` is written on its own, see `_begins`.
-_NOT_UPDATED: Final = frozenset({"id", "limit_s", "created_at", "handed_at", "begin_id"})
+_NOT_UPDATED: Final = frozenset(
+    {"id", "miner_id", "limit_s", "created_at", "handed_at", "begin_id"}
+)
 _UPDATED: Final = tuple(name for name in ReportedTask.__struct_fields__ if name not in _NOT_UPDATED)
 
 
@@ -135,6 +141,8 @@ async def apply_report(
                 kept[event.task_id] += 1
                 if await _begins(connection, task, event, report.journal_id):
                     state = _take(task, event, report.journal_id, now, cloud_s, limits)
+                    if state == "ok":
+                        await _note_stop(connection, task)
                 else:
                     state = _set_aside(task, event, now, limits, "begun")
                     if event.state in TERMINAL:
@@ -146,6 +154,7 @@ async def apply_report(
             )
         await _store(connection, intake)
         ended = [id_ for id_, task in intake.changed.items() if task.ended_at is not None]
+        await keep_proven_pools(connection, ended)
         await forget_passwords(connection, ended)
         await _raise_seq(connection, agent, report)
     growth.add_tasks(agent.id, len(new))
@@ -253,6 +262,18 @@ def _take(
     setattr(task, f"{status}_at", at)
     task.result = _bounded(event.result, limits)
     return "ok"
+
+
+async def _note_stop(connection: AsyncConnection, task: ReportedTask) -> None:
+    """What a task that stopped its miner saw before: the mode it is to come back to."""
+    if task.miner_id is None or task.ended_at is None:
+        return
+    evidence = (task.result or {}).get("evidence")
+    before = evidence.get("before") if isinstance(evidence, dict) else None
+    mode = awake_mode_of(before.get("awake_mode")) if isinstance(before, dict) else None
+    if mode is not None:
+        seen_at = task.pending_at or task.ended_at
+        await keep_awake_mode(connection, task.miner_id, mode, seen_at)
 
 
 def _set_aside(

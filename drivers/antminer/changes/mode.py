@@ -26,6 +26,7 @@ from drivers.antminer.driver import Antminer
 from drivers.antminer.models import GENERATIONS, NEW_GOD
 from drivers.antminer.protocol import conf
 from drivers.base import (
+    AWAKE_MODE,
     Depth,
     Evidence,
     Mode,
@@ -46,6 +47,9 @@ from drivers.watch import LOOK_EVERY_S, Watch, is_silent, pause
 MODE_CONFIG: Final = Proof("mode", "get_miner_conf.cgi", Strength.STATE, 5.0, 150.0)
 SLEEPS: Final = Proof("mode", "running mode, no hash rate", Strength.PROCESS, 5.0, 300.0)
 WAKES: Final = Proof("mode", "running mode, hash rate", Strength.PROCESS, 5.0, 900.0)
+
+STOPS: Final = msgspec.structs.replace(SLEEPS, change="suspend")
+STARTS: Final = msgspec.structs.replace(WAKES, change="resume")
 
 _KEPT_NOTE: Final = "kept_mode"  # each number was tried and read back long enough
 _BUSY_TRIES: Final = 3
@@ -85,7 +89,7 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
 
     changes = (Mode, Suspend, Resume)
     data = AntminerModeData
-    proofs = dict.fromkeys(GENERATIONS, (MODE_CONFIG, SLEEPS, WAKES))
+    proofs = dict.fromkeys(GENERATIONS, (MODE_CONFIG, SLEEPS, WAKES, STOPS, STARTS))
 
     async def plan(
         self, miner: Antminer, change: Mode | Suspend | Resume
@@ -102,6 +106,11 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
                     "its mining process does not answer, so how it runs is not seen"
                 )
             return NoChange(change=change, before=before)  # a model without modes is always normal
+        if isinstance(change, Resume) and _is_awake(miner, config, reading):
+            return NoChange(change=change, before=before)  # in whatever mode
+        slow = reading.slow if reading else None
+        if wanted is PowerMode.SLEEP and slow is not None and slow.awake_mode is not None:
+            before[AWAKE_MODE] = slow.awake_mode.value
         # Configured is not yet obeyed: some miners hash on in sleep until their next reboot.
         if config.mode_number in numbers and shows(wanted, reading):
             return NoChange(change=change, before=before)
@@ -123,7 +132,7 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
         """
         config = plan.data.conf
         before = config.mode_number
-        if isinstance(plan.change, Suspend):
+        if plan.data.mode is PowerMode.SLEEP and before not in (_SLEEP, _SLEEP_OLD):
             miner.awake_mode = before
         kept: str | None = before
         for number in plan.data.numbers:
@@ -307,6 +316,13 @@ async def _stored_number(miner: Antminer) -> str | None:
         if not is_silent(error):
             raise
         return None
+
+
+def _is_awake(miner: Antminer, config: conf.MinerConf, reading: Reading | None) -> bool:
+    """Whether it is certainly not asleep, nor about to be: as it is set, and by what runs."""
+    if reading is None or config.mode_number == (_SLEEP_OLD if is_old(miner) else _SLEEP):
+        return False
+    return reading.moving.hashes and running_mode(reading) is not PowerMode.SLEEP
 
 
 def _hashes_in(config: conf.MinerConf, reading: Reading | None) -> PowerMode | None:

@@ -18,6 +18,7 @@ from contract.errors import (
 )
 from contract.miner import PowerMode
 from drivers.base import (
+    AWAKE_MODE,
     Evidence,
     Mode,
     NoChange,
@@ -86,6 +87,8 @@ class IceriverMode(Way[Iceriver, IceriverModeData]):
         is_seen = state.rests(now) if wanted is PowerMode.SLEEP else bool(now.hashrate_hs)
         if found.mode is wanted and is_seen:
             return NoChange(change=change, before=before)
+        if wanted is PowerMode.SLEEP and found.mode is not wanted:
+            before[AWAKE_MODE] = before["mode"]
         data = IceriverModeData(mode=wanted, form=_form(found, wanted))
         raises = wanted is not PowerMode.SLEEP
         return TypedPlan(change=change, before=before, data=data, raises_power=raises)

@@ -108,7 +108,7 @@ def wanted_mode(change: Mode) -> PowerMode:
     if change.mode is PowerMode.SLEEP:
         raise UnsupportedModeError(
             "WhatsMiners have no sleep mode: use low, normal or high; "
-            "their mining is switched off only where a Mining Rig Monitor wishes it"
+            "to stop one, have its mining switched off (miner.mining.update)"
         )
     if change.mode is None:
         raise UnsupportedModeError(

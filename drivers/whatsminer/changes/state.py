@@ -13,6 +13,7 @@ from drivers.protocol.values import number, text_of, whole
 from drivers.watch import Watch
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.protocol.api import ProcessDownError
+from drivers.whatsminer.reading.figures import truth
 from drivers.whatsminer.reading.snapshot_v3 import part_of
 
 MODES: Final = (PowerMode.LOW, PowerMode.NORMAL, PowerMode.HIGH)
@@ -127,6 +128,22 @@ async def pools(miner: Whatsminer) -> tuple[RunningPool, ...]:
     return tuple(slot for _, slot in sorted(found, key=lambda each: each[0]) if slot.url)
 
 
+async def status_of(miner: Whatsminer) -> Mapping[str, Any]:
+    """What the API daemon of port 4028 tells by itself; {} where it tells nothing."""
+    try:
+        reply = await miner.rpc.ask_if_known("status")
+    except ProcessDownError:
+        return {}  # some daemons are away together with the process
+    return reply.fields if reply else {}
+
+
+def told_to_mine(device: Mapping[str, Any]) -> bool | None:
+    """Whether it is told to mine, by a device info of port 4433; down by itself it is not told to be off."""
+    working = truth(part_of(device, "miner").get("working"))
+    is_failing = any("process is down" in str(each) for each in _codes(device))
+    return None if is_failing and not working else working
+
+
 # --- private -------------------------------------------------------------------------------------
 
 
@@ -137,7 +154,7 @@ async def _look_4028(miner: Whatsminer) -> WhatsminerState:
         row = (await miner.rpc.ask("summary")).summary or {}
     except ProcessDownError:
         is_up = False
-    status = await _status(miner)
+    status = await status_of(miner)
     off = next((text_of(status[key]) for key in _OFF_KEYS if key in status), None)
     rate = number(row.get("HS RT"))
     rate = number(row.get("MHS 1m")) if rate is None else rate
@@ -152,29 +169,18 @@ async def _look_4028(miner: Whatsminer) -> WhatsminerState:
     )
 
 
-async def _status(miner: Whatsminer) -> Mapping[str, Any]:
-    try:
-        reply = await miner.rpc.ask_if_known("status")
-    except ProcessDownError:
-        return {}  # some daemons are away together with the process
-    return reply.fields if reply else {}
-
-
 async def _look_4433(miner: Whatsminer) -> WhatsminerState:
     device = (await miner.v3.device()).fields
     summary = await _summary(miner)
-    working = text_of(part_of(device, "miner").get("working"))
-    is_up = None if working is None else working.lower() == "true"
+    is_up = truth(part_of(device, "miner").get("working"))
     mode = _mode(await _setting(miner)) or _mode_number(part_of(device, "power").get("mode"))
     rate = number(summary.get("hash-realtime"))
-    # Down by itself it is not told to be off.
-    is_failing = any("process is down" in str(each) for each in _codes(device))
     return WhatsminerState(
         elapsed_s=_count(summary.get("elapsed")) if is_up else None,
         uptime_s=_count(summary.get("bootup-time")),
         hashrate_hs=None if rate is None else rate * _TERA,
         mode=mode,
-        mining=None if is_up is None or (is_failing and not is_up) else is_up,
+        mining=told_to_mine(device),
         is_up=bool(is_up) and bool(summary),  # a process that runs has figures
         mac=normalize_mac(text_of(part_of(device, "network").get("mac"))),
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from contract.errors import OutcomeUnknownError
 from drivers.base import (
+    AWAKE_MODE,
     Evidence,
     NoChange,
     NoData,
@@ -29,11 +30,13 @@ from drivers.whatsminer.changes.state import WhatsminerState
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.models import COMPAT, WRITABLE
 
-STOPS: Final = Proof("suspend", "reported off, and stays so", Strength.PROCESS, 5.0, 300.0)
-STARTS: Final = Proof("resume", "reported on", Strength.PROCESS, 5.0, 300.0)
-HOLDS_BRIEFLY_S: Final = 20.0  # how long a stop must last to be believed
-# The same by port 4028 of newer firmware: one of 2025 starts again by itself.
+# How long a stop must last to be believed: one firmware of 2025 starts again by itself, after two minutes.
 HOLDS_S: Final = 180.0
+_OFF_WITHIN_S: Final = 300.0
+STOPS: Final = Proof(
+    "suspend", "reported off, and stays so", Strength.PROCESS, HOLDS_S, _OFF_WITHIN_S + HOLDS_S
+)
+STARTS: Final = Proof("resume", "reported on", Strength.PROCESS, 5.0, 300.0)
 
 _WAKES_WITHIN_S: Final = 60.0
 _OFF: Final = {"cmd": "power_off", "respbefore": "true"}  # a text; a JSON true is not understood
@@ -59,6 +62,8 @@ class WhatsminerSwitch(Way[Whatsminer, NoData]):
         before = state.shown(now)
         if state.is_mining(now) if is_resume else state.is_off(now):
             return NoChange(change=change, before=before)
+        if not is_resume and now.mining:
+            before[AWAKE_MODE] = before["mode"]
         return TypedPlan(change=change, before=before, data=NoData(), raises_power=is_resume)
 
     async def apply(self, miner: Whatsminer, plan: TypedPlan[NoData], permit: Permit) -> None:
@@ -101,17 +106,15 @@ async def wake(miner: Whatsminer, permit: Permit) -> None:
 
 async def _stays_off(watch: _Watch) -> Evidence:
     miner = watch.miner
-    hold_s = HOLDS_S if miner.identity.generation == COMPAT else HOLDS_BRIEFLY_S
-    latest_s = STOPS.latest_s
-    off = await watch.until(lambda: state.look(miner), state.is_off, latest_s=latest_s)
+    off = await watch.until(lambda: state.look(miner), state.is_off, latest_s=_OFF_WITHIN_S)
     if not off.is_enough:
         return _ran_out(watch, off)
     off_since_s = watch.device_s
     await watch.pause(LOOK_EVERY_S)
     seen = await watch.until(
         lambda: state.look(miner),
-        lambda now: not state.is_off(now) or watch.device_s - off_since_s >= hold_s,
-        latest_s=latest_s + hold_s,
+        lambda now: not state.is_off(now) or watch.device_s - off_since_s >= HOLDS_S,
+        latest_s=STOPS.latest_s,
     )
     if not seen.is_enough or seen.found is None:
         return _ran_out(watch, msgspec.structs.replace(seen, found=seen.found or off.found))
@@ -120,8 +123,12 @@ async def _stays_off(watch: _Watch) -> Evidence:
         return watch.done(STOPS.signal, after)
     return watch.unknown(
         after,
-        "it stopped mining and began again by itself: this firmware does not keep to it by port 4028; "
-        "update the firmware, or open its API v3 (port 4433)",
+        "it stopped mining and began again by itself: this firmware does not keep to it; "
+        + (
+            "update the firmware, or open its API v3 (port 4433)"
+            if miner.identity.generation == COMPAT
+            else "update the firmware"
+        ),
     )
 
 

@@ -5,6 +5,7 @@ Both stay on the connection that the command came by: first the answer, then byt
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 from contract.errors import MalformedError, RefusedError
@@ -20,12 +21,11 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 _READY: Final = "ready"
 
 
-class Sealed4028:
-    """Messages of port 4028: encrypted objects, with nothing between them or the NUL or newline some builds send."""
+class _Messages(ABC):
+    """The bodies that a reader cuts out of the stream, opened one port's way."""
 
-    def __init__(self, token: Token) -> None:
-        self._token = token
-        self._reader = ObjectReader()
+    def __init__(self, reader: ObjectReader | frames.FrameReader) -> None:
+        self._reader = reader
 
     @property
     def rest(self) -> bytes:
@@ -33,27 +33,32 @@ class Sealed4028:
 
     def feed(self, data: bytes) -> Any | None:
         body = self._reader.feed(data)
-        if body is None:
-            return None
+        return None if body is None else self._said(body)
+
+    @abstractmethod
+    def _said(self, body: bytes) -> Any: ...
+
+
+class Sealed4028(_Messages):
+    """Messages of port 4028: encrypted objects, with nothing between them or the NUL or newline some builds send."""
+
+    def __init__(self, token: Token) -> None:
+        super().__init__(ObjectReader())
+        self._token = token
+
+    def _said(self, body: bytes) -> Any:
         reply = opened(api.decode_reply(body), self._token)
         return {} if reply.Msg is None else reply.Msg
 
 
-class Framed4433:
+class Framed4433(_Messages):
     """Messages of port 4433."""
 
     def __init__(self, cmd: str) -> None:
+        super().__init__(frames.FrameReader())
         self._cmd = cmd
-        self._reader = frames.FrameReader()
 
-    @property
-    def rest(self) -> bytes:
-        return self._reader.rest
-
-    def feed(self, data: bytes) -> Any | None:
-        body = self._reader.feed(data)
-        if body is None:
-            return None
+    def _said(self, body: bytes) -> Any:
         message = decode_object(body)
         if "code" not in message and "logsize" in message:
             return message  # the log's announcement is bare

@@ -86,6 +86,26 @@ async def test_act_refuses_one_of_two_that_the_daemon_met_with_one_mac(tmp_path:
         assert farm.ledger.entries == []
 
 
+async def test_act_leaves_a_miner_alone_that_the_daemon_knows_to_be_in_maintenance(
+    farm: Farm, tmp_path: Path
+) -> None:
+    config, miner = tmp_path / "config.toml", next(iter(farm.miners))
+    config.write_text("[state]\ndir = 'state'\n")
+    (tmp_path / "state").mkdir()
+    inventory = Inventory(tmp_path / "state" / "inventory.db")
+    await inventory.open()
+    inventory.keep_maintained(frozenset({miner.mac}))
+    await inventory.close()
+    light = ("act", miner.ip, TaskName.LIGHT, *at(farm), "--config", config, "--json", "--params")
+    ran = await miner_agent(*light, '{"action": "on"}')
+    assert ran.code == 1, ran.out
+    assert ran.document["result"]["error"]["code"] == "policy_refused"
+    assert "params.allow_maintenance = true" in ran.document["result"]["error"]["message"]
+    assert farm.ledger.entries == []
+    ran = await miner_agent(*light, '{"action": "on", "allow_maintenance": true}')
+    assert ran.code == 0, ran.out
+
+
 async def test_act_leaves_a_log_where_it_was_asked_to(farm: Farm, tmp_path: Path) -> None:
     miner = next(iter(farm.miners))
     ran = await miner_agent(

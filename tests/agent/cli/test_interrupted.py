@@ -107,12 +107,12 @@ async def test_before_anything_was_asked_for_it_ends_with_the_signals_own_code()
     """The signal comes while it puts its parts together."""
     program = (
         "import os, signal, sys\n"
-        "from agent.cli import app, commands\n"
-        "made = commands.FarmScanner\n"
+        "from agent.cli import act, app\n"
+        "made = act.FarmScanner\n"
         "def interrupted(*parts):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    return made(*parts)\n"
-        "commands.FarmScanner = interrupted\n"
+        "act.FarmScanner = interrupted\n"
         "sys.exit(app.main())\n"
     )
     args = ("act", "127.0.0.1", TaskName.LIGHT, *ON, "--json")
@@ -147,7 +147,7 @@ async def test_the_daemon_goes_on_and_that_is_said(tmp_path: Path, slow_farm: Fa
         site.fleet, site.territory, config_for(slow_farm).scan, site.scan_ports, clock
     )
     loader = open_downloader(parsed)
-    async with alone(site, scanner, loader, Policy(), clock, tmp_path / "logs") as here:
+    async with alone(site, scanner, loader, Policy(), clock) as here:
         server = LocalServer(tmp_path / "state" / "agent.sock", here.order)
         await server.start()
         try:

@@ -64,10 +64,8 @@ async def test_a_wrong_password_still_reads_what_needs_none(farm: Farm, tmp_path
     assert ran.document["problem"]["code"] == "auth_failed"
     assert "user 'root'" in ran.document["problem"]["message"]
     assert str(secret) in ran.document["problem"]["message"]
-    assert (
-        "then restart the agent: it reads passwords when it starts"
-        in ran.document["problem"]["message"]
-    )
+    assert "correct --user and --password-file" in ran.document["problem"]["message"]
+    assert "[[credentials]]" not in ran.document["problem"]["message"]
     assert "moment" not in ran.document["problem"]["message"]
     assert ran.document["reading"]["moving"]["hashrate_hs"] > 1e12
     assert "hush-hush" not in ran.out

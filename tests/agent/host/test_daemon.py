@@ -8,6 +8,7 @@ import pytest
 
 from agent.config.file import ConfigError, parse
 from agent.daemon import Daemon, open_link, policy_of
+from agent.miners.inventory import maintained_miners
 from agent.sinks.prometheus import GAUGES
 from agent.telemetry.poller import PollPlan
 from contract.link import Settings
@@ -108,3 +109,17 @@ def test_an_agent_without_a_cloud_or_a_token_says_what_is_missing(tmp_path: Path
         open_link(parse({}))
     with pytest.raises(ConfigError, match="enroll"):
         open_link(parse({"cloud": {"url": "https://x"}, "state": {"dir": str(tmp_path)}}))
+
+
+async def test_which_miners_are_in_maintenance_is_kept_for_a_start_without_a_cloud(
+    tmp_path: Path,
+) -> None:
+    config, keys = config_in(tmp_path), {"02:00:00:00:00:01", "ip:10.0.0.9"}
+    daemon = Daemon(config, loop_clock(), Notifier({}))
+    async with daemon._opened():
+        await daemon._follow(Settings(rev=1, maintenance=tuple(keys)))
+    after = Daemon(config, loop_clock(), Notifier({}))
+    async with after._opened():
+        assert after._path.maintenance.keys == keys
+        await after._follow(Settings(rev=2))
+    assert maintained_miners(config.state.dir / "inventory.db") == frozenset()

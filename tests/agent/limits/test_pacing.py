@@ -319,8 +319,9 @@ async def test_a_wish_that_is_withdrawn_while_it_waits_is_not_carried_out(tmp_pa
     clock = SettableClock()
     at = await begun(tmp_path, clock)
     ref = at.farm.miners[1].ref
+    at.farm.miners[1].state["mode"] = "sleep"
     wish = asyncio.create_task(
-        at.path.submit_local(TaskName.POWER_MODE, {"mode": "normal"}, ref, "rigmonitor")
+        at.path.submit_local(TaskName.MINING, {"action": "on"}, ref, "rigmonitor")
     )
     other = at.task(1, **REBOOT)  # of the cloud, for the same miner
     await clock.advance(2.0)

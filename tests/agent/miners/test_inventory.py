@@ -2,14 +2,22 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agent.miners.inventory import Inventory, file_trouble, known_miners, login_refused
+from agent.miners.inventory import (
+    Inventory,
+    awake_modes,
+    file_trouble,
+    known_miners,
+    login_refused,
+)
+from agent.ports import AwakeMode
 from contract.link import MinerKey
-from contract.miner import Identity, Make
+from contract.miner import Identity, Make, PowerMode
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 MAC = "02:11:22:33:44:55"
 
 
@@ -71,6 +79,39 @@ async def test_who_refused_the_login_is_kept_until_it_is_taken_or_the_miner_is_f
     assert login_refused(path) == ["10.0.0.33"]
 
 
+async def test_how_miners_hash_when_they_hash_is_kept_until_they_are_forgotten(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "inventory.db"
+    assert awake_modes(path) == {}
+    first = Inventory(path)
+    await first.open()
+    macs = [f"02:00:00:00:00:0{number}" for number in range(1, 4)]
+    for number, mac in enumerate(macs, 1):
+        first.seen(f"10.0.0.{number}", miner(mac), AT)
+        first.note_awake_mode(mac, PowerMode.LOW, AT)
+    await first.flush()
+    first.note_awake_mode(
+        macs[0], PowerMode.LOW, AT + HOUR
+    )  # as it was: since when it is so, stays
+    first.note_awake_mode(macs[1], PowerMode.HIGH, AT + HOUR)
+    first.forget(macs[2])
+    await first.close()
+    again = Inventory(path)
+    await again.open()
+    assert again.awake_mode(macs[0]) == AwakeMode(mode=PowerMode.LOW, seen_at=AT)
+    assert again.awake_mode(macs[1]) == AwakeMode(mode=PowerMode.HIGH, seen_at=AT + HOUR)
+    assert again.awake_mode(macs[2]) is None
+    await again.close()
+    by_hand = Inventory(None)
+    by_hand.learn(known_miners(path), awake_modes(path), AT)
+    assert by_hand.awake_mode(macs[1]) == again.awake_mode(macs[1])
+    await by_hand.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE awake_modes SET mode = 'of a newer agent' WHERE key = ?", (macs[0],))
+    assert list(awake_modes(path)) == [macs[1]]
+
+
 async def test_a_file_of_an_earlier_version_is_read_and_gets_what_it_lacks(tmp_path: Path) -> None:
     path = tmp_path / "inventory.db"
     inventory = Inventory(path)
@@ -79,7 +120,8 @@ async def test_a_file_of_an_earlier_version_is_read_and_gets_what_it_lacks(tmp_p
     await inventory.close()
     with closing(sqlite3.connect(path)) as db:
         db.execute("DROP TABLE login_refused")
-    assert login_refused(path) == []
+        db.execute("DROP TABLE awake_modes")
+    assert (login_refused(path), awake_modes(path)) == ([], {})
     again = Inventory(path)
     await again.open()
     again.note_login("10.0.0.1", refused=True)

@@ -45,6 +45,7 @@ POOLS: Final = {"pools": [{"url": "stratum+tcp://new.example:3333", "user": "w",
 PARAMS: Final[dict[TaskName, dict[str, Any]]] = {
     TaskName.LIGHT: {"action": "on"},
     TaskName.POWER_MODE: {"mode": "sleep"},
+    TaskName.MINING: {"action": "off"},
     TaskName.POOLS: POOLS,
     TaskName.REBOOT: {"force": True},
     TaskName.FIRMWARE: {"firmware_url": "http://files.example/firmware.bin"},
@@ -173,7 +174,7 @@ async def test_no_order_reaches_either_of_two_with_one_mac(
                 assert result["error"]["code"] == "wrong_device"
         ref = MinerRef(id=real.mac, mac=real.mac, last_ip=false.ip)
         result = await agent.path.submit_local(
-            TaskName.POWER_MODE, {"mode": "sleep"}, ref, "rigmonitor"
+            TaskName.MINING, {"action": "off"}, ref, "rigmonitor"
         )
         assert result["error"]["code"] == "wrong_device"
         for this, other in ((real, false), (false, real)):

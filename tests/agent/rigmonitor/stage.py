@@ -117,7 +117,8 @@ async def agent_on(
     clock = clock or loop_clock()
     rng = random.Random(seed)
     state = config.state.dir
-    site = open_site(config, clock, Inventory(None))
+    site = open_site(config, clock, Inventory(state / "inventory.db"))
+    await site.inventory.open()
     journal = Journal(state / "journal.db", clock, ballast_bytes=0)
     monitor: RigMonitor | None = None
 
@@ -172,6 +173,7 @@ async def agent_on(
         path.stop()
         await running
         await buffer.close()
+        await site.inventory.close()
 
 
 def switched(farm: Farm, ip: str, *actions: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,31 @@ async def _quiet(agent: Any) -> None:
     await until(lambda: not agent.path.dispatcher.tasks, within_s=60)
 
 
+async def test_a_miner_in_maintenance_is_left_as_it_is_and_followed_again_afterwards(
+    tmp_path: Path,
+) -> None:
+    async with farm_of("antminer/s21:2") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        machines = [server.add(code) for code in codes.values()]
+        config = monitor_config(farm, tmp_path, server.url)
+        async with agent_on(farm, config) as agent:
+            await until(lambda: all(each.logs for each in machines), within_s=40)
+            worked_on, other = farm.miners
+            agent.path.maintenance.follow((worked_on.mac,))
+            for each in machines:
+                each.asic, each.light = "off", "on"
+            await until(lambda: other.state == "sleeping" and other.light, within_s=60)
+            await _quiet(agent)
+            asked = server.replies["expected_status_bulk", 200]
+            await until(lambda: server.replies["expected_status_bulk", 200] > asked + 5)
+            assert switched(farm, worked_on.ip) == []
+            assert agent.monitor.state == "ok"
+            agent.path.maintenance.follow(())
+            await until(lambda: worked_on.state == "sleeping" and worked_on.light, within_s=60)
+            await _quiet(agent)
+        assert len(switched(farm, worked_on.ip)) == 2
+
+
 def test_one_miner_is_asked_about_by_the_single_call(tmp_path: Path) -> None:
     async def script() -> None:
         clock = VirtualClock()
@@ -180,7 +206,7 @@ async def test_what_a_site_forbids_is_not_done_for_the_monitor_either(tmp_path: 
         config = monitor_config(farm, tmp_path, server.url, policy=forbidden)
         async with agent_on(farm, config) as agent:
             await until(lambda: all(device.light for device in farm), within_s=40)
-            words = "forbidden_tasks has miner.power_mode.update"
+            words = "does not allow miner.mining.update (policy.forbidden_tasks)"
             await until(lambda: words in agent.monitor.state)
         assert all(device.state == "mining" for device in farm)
 
@@ -244,7 +270,6 @@ async def test_how_a_miner_ran_before_is_remembered_through_a_restart(tmp_path: 
             machines[0].asic = "off"
             await until(lambda: first.state == "sleeping", within_s=60)
             await _quiet(agent)
-        assert "low" in (tmp_path / "rigmonitor.json").read_text()
         async with agent_on(farm, config) as agent:
             machines[0].asic = "on"
             await until(lambda: first.state == "mining", within_s=60)
@@ -256,10 +281,31 @@ async def test_how_a_miner_ran_before_is_remembered_through_a_restart(tmp_path: 
             await until(lambda: agent.monitor._newest[first.mac].mode is PowerMode.LOW, within_s=40)
 
 
+async def test_what_an_agent_of_before_remembered_of_a_miner_that_is_off_is_not_lost(
+    tmp_path: Path,
+) -> None:
+    async with farm_of("antminer/s21:1") as farm, strict_server() as server:
+        _, codes = codes_for(farm, tmp_path)
+        (machine,) = [server.add(code, asic="off") for code in codes.values()]
+        config = monitor_config(farm, tmp_path, server.url)
+        first: Any = farm.miners[0]
+        async with agent_on(farm, config) as agent:
+            await until(lambda: first.state == "sleeping", within_s=60)
+            await _quiet(agent)
+        (tmp_path / "inventory.db").unlink()
+        kept = {first.mac: {"at": "2026-01-01T00:00:00.000Z", "off": True, "mode": "low"}}
+        (tmp_path / "rigmonitor.json").write_text(json.dumps(kept))
+        machine.asic = "on"
+        async with agent_on(farm, config) as agent:
+            await until(lambda: first.state == "mining", within_s=60)
+            await _quiet(agent)
+        modes = [entry["after"]["mode"] for entry in farm.ledger.of(action="mode", phase="applied")]
+        assert modes == ["1", "3"]
+
+
 async def test_a_crash_between_the_intent_and_the_proof_leaves_one_transition(
     tmp_path: Path,
 ) -> None:
-    """The journal's row alone says that `sleep` of this wisher means off."""
     async with farm_of("whatsminer/m50s:2") as farm, strict_server() as server:
         _, codes = codes_for(farm, tmp_path)
         machines = [server.add(code) for code in codes.values()]

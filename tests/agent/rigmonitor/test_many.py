@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,9 @@ class Nobody:
     def is_busy(self, miner: MinerRef) -> bool:
         return False
 
+    def in_maintenance(self, miner: MinerRef) -> bool:
+        return False
+
     async def submit_local(self, *_: Any) -> dict[str, Any]:
         raise AssertionError("nothing was to be switched")
 
@@ -81,6 +84,9 @@ class Crowd:
 
     def at(self, ip: str) -> Driver | None:
         return self.miners.get(ip)
+
+    async def learn_awake_modes(self, modes: Mapping[str, PowerMode]) -> None:
+        assert not modes
 
     def look(self, rate_hs: float) -> None:
         """Every miner was read just now."""

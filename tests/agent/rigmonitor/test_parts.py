@@ -185,12 +185,12 @@ async def test_slow_facts_stay_until_there_are_newer_ones() -> None:
     await clock.advance(30)
     newest.take(reading(clock, 5.0))
     seen = newest[MAC]
-    assert (seen.awake_mode, seen.light, seen.asic) == (PowerMode.LOW, ON, ON)
+    assert (seen.light, seen.asic) == (ON, ON)
     assert seen.moving is not None
     assert seen.moving.hashrate_hs == 5.0
     assert seen.static is not None
     newest.take(reading(clock, 0.0, slow=Slow(mode=PowerMode.SLEEP, light_on=None)))
-    assert (seen.awake_mode, seen.light, seen.asic) == (None, ON, OFF)
+    assert (seen.light, seen.asic) == (ON, OFF)
 
 
 async def test_a_power_asked_only_now_and_then_stands_for_the_looks_between() -> None:
@@ -256,13 +256,10 @@ async def test_the_memory_outlives_the_process(tmp_path: Path) -> None:
     clock = SettableClock()
     memory = Memory(tmp_path / "m.json", clock)
     await memory.open()
-    await asyncio.gather(
-        *(memory.keep(f"miner-{n}", off=True, mode=PowerMode.LOW) for n in range(500))
-    )
+    await asyncio.gather(*(memory.keep(f"miner-{n}", off=True) for n in range(500)))
     await memory.keep("miner-7", off=False)
     again = Memory(tmp_path / "m.json", clock)
     await again.open()
-    assert again.mode_before("miner-499") is PowerMode.LOW
     assert again.is_off("miner-499")
     assert not again.is_off("miner-7")
     await clock.advance(60)
@@ -270,6 +267,19 @@ async def test_the_memory_outlives_the_process(tmp_path: Path) -> None:
     assert again.since_switch_s("nobody") is None
     clock.step(timedelta(days=-1))
     assert again.since_switch_s("miner-7") == 0.0
+
+
+async def test_a_memory_of_before_tells_how_those_ran_that_it_switched_off(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    path.write_text(
+        '{"a": {"at": "2026-01-01T00:00:00.000Z", "off": true, "mode": "low"},'
+        ' "b": {"at": "2026-01-01T00:00:00.000Z", "mode": "low"},'
+        ' "c": {"at": "2026-01-01T00:00:00.000Z", "off": true}}'
+    )
+    memory = Memory(path, SettableClock())
+    await memory.open()
+    assert memory.modes_before == {"a": PowerMode.LOW}
+    assert [memory.is_off(key) for key in "abc"] == [True, False, True]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"a": {"at": "yesterday"}}', b"\xff"])

@@ -44,9 +44,13 @@ class Hands:
         self.bug: Exception | None = None
         self.withdrawn: list[tuple[str | None, str]] = []
         self.never_began: asyncio.Event | None = None
+        self.maintained = False
 
     def is_busy(self, miner: MinerRef) -> bool:
         return False
+
+    def in_maintenance(self, miner: MinerRef) -> bool:
+        return self.maintained
 
     def withdraw(self, miner: MinerRef, origin: str) -> None:
         self.withdrawn.append((miner.mac, origin))
@@ -149,10 +153,10 @@ async def test_a_wish_never_reaches_another_miner_that_came_to_the_address(tmp_p
     assert scene.hands.asked == []
     scene.arrive(MAC)
     await scene.poll(OFF)
-    assert scene.hands.asked == [(MAC, {"mode": "sleep"})]
+    assert scene.hands.asked == [(MAC, {"action": "off"})]
 
 
-async def test_a_second_try_to_switch_off_does_not_forget_how_it_ran(tmp_path: Path) -> None:
+async def test_off_that_is_not_proven_is_wished_for_again_and_then_on(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     scene.arrive(MAC)
     scene.read(PowerMode.LOW, 1e14)
@@ -166,7 +170,7 @@ async def test_a_second_try_to_switch_off_does_not_forget_how_it_ran(tmp_path: P
     await scene.clock.advance(61)
     scene.read(PowerMode.SLEEP, 0.0)
     await scene.poll(ON)
-    assert [params["mode"] for _, params in scene.hands.asked] == ["sleep", "sleep", "low"]
+    assert [params["action"] for _, params in scene.hands.asked] == ["off", "off", "on"]
 
 
 async def test_a_clock_set_back_does_not_stop_the_following(tmp_path: Path) -> None:
@@ -195,7 +199,7 @@ async def test_of_two_codes_for_one_miner_that_of_its_mac_is_followed(tmp_path: 
     assert scene.hands.asked == []
     assert "has a code of its own" in scene.notes.state
     await scene.poll(OFF, key=MAC)
-    assert scene.hands.asked == [(MAC, {"mode": "sleep"})]
+    assert scene.hands.asked == [(MAC, {"action": "off"})]
 
 
 async def test_a_crash_while_it_wakes_does_not_cost_the_gap_between_two_switches(
@@ -221,7 +225,7 @@ async def test_a_crash_while_it_wakes_does_not_cost_the_gap_between_two_switches
     await second.clock.advance(271)
     second.read(PowerMode.NORMAL, 1e14)
     await second.poll(OFF)
-    assert second.hands.asked == [(MAC, {"mode": "sleep"})]
+    assert second.hands.asked == [(MAC, {"action": "off"})]
 
 
 @pytest.mark.parametrize("bug", [KeyError("outcome"), ValueError("no such outcome")])
@@ -281,4 +285,38 @@ async def test_a_wish_that_turns_while_its_task_waits_is_taken_back_and_is_no_fa
     assert scene.notes.state == "ok"
     scene.read(PowerMode.SLEEP, 0.0)
     await scene.poll(ON)  # and nothing keeps it from being wished for again
-    assert scene.hands.asked == [(MAC, {"mode": "normal"})] * 2
+    assert scene.hands.asked == [(MAC, {"action": "on"})] * 2
+
+
+async def test_a_wish_for_a_miner_in_maintenance_waits_until_that_has_ended(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.arrive(MAC)
+    scene.read(PowerMode.NORMAL, 1e14)
+    await scene.clock.advance(1)
+    scene.hands.maintained = True
+    for _ in range(3):
+        await scene.poll(OFF)
+    assert scene.hands.asked == []
+    assert scene.notes.state == "ok"  # nothing of it is a fault
+    scene.hands.maintained = False
+    await scene.poll(OFF)
+    assert scene.hands.asked == [(MAC, {"action": "off"})]
+
+
+async def test_a_wish_that_waits_is_taken_back_when_maintenance_begins(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.arrive(MAC)
+    scene.read(PowerMode.SLEEP, 0.0)
+    await scene.clock.advance(1)
+    scene.hands.never_began = asyncio.Event()
+    waiting = asyncio.create_task(scene.poll(ON))
+    await until(lambda: bool(scene.hands.asked))
+    scene.hands.maintained = True
+    await scene.switches.consider(scene.rigs[MAC], None, ON)
+    assert scene.hands.withdrawn == [(MAC, "rigmonitor")]
+    scene.hands.never_began.set()
+    await waiting
+    assert scene.notes.state == "ok"
+    scene.hands.maintained = False
+    await scene.poll(ON)
+    assert len(scene.hands.asked) == 2  # at once: it was no failure

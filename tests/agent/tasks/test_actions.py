@@ -25,6 +25,7 @@ from drivers.base import (
     Mode,
     Pools,
     PoolSetting,
+    PowerLimit,
     Reboot,
     Resume,
     Suspend,
@@ -32,6 +33,7 @@ from drivers.base import (
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import FakeCloud, code
 from tests.agent.farm import FakeFarm, FakeMiner
+from tests.agent.journals import record
 from tests.agent.policies import policy_with
 from tests.agent.stage import Site, site
 from tests.virtual_time import loop_clock
@@ -42,30 +44,35 @@ Progress = Callable[[int, int], Awaitable[None]]  # of a scan: addresses done, o
 
 def test_parameters_become_the_change_they_name() -> None:
     def change(name: TaskName, params: dict[str, object]) -> object:
-        return change_of(name, parse_params(name, params), "cloud")
+        return change_of(record("a", name=name, params=params), parse_params(name, params))
 
     assert change(TaskName.LIGHT, {"action": "on"}) == Light(on=True)
     assert change(TaskName.LIGHT, {"mode": "off"}) == Light(on=False)
     assert change(TaskName.POWER_MODE, {"mode": "sleep"}) == Mode(mode=PowerMode.SLEEP)
     assert change(TaskName.POWER_MODE, {"mode": "3250W"}) == Mode(preset="3250W")
+    assert change(TaskName.POWER_LIMIT, {"watts": 3000}) == PowerLimit(watts=3000)
+    assert change(TaskName.POWER_LIMIT, {"watts": "default"}) == PowerLimit(watts="default")
+    assert change(TaskName.POWER_LIMIT, {"percent": 80}) == PowerLimit(percent=80)
     assert change(TaskName.REBOOT, {}) == Reboot(force=False)
     assert change(TaskName.REBOOT, {"force": True}) == Reboot(force=True)
+    assert change(TaskName.MINING, {"action": "off"}) == Suspend()
+    assert change(TaskName.MINING, {"action": "on"}) == Resume()
     pools = change(TaskName.POOLS, {"pools": [{"url": "stratum+tcp://p:1", "user": "w"}]})
     assert pools == Pools(pools=(PoolSetting(url="stratum+tcp://p:1", user="w"),))
 
 
-def test_a_wisher_who_knows_only_off_and_on_gets_whatever_stops_that_make() -> None:
+def test_a_monitors_wish_that_was_written_as_a_power_mode_is_still_what_it_was() -> None:
     def change(params: dict[str, object], origin: str) -> object:
-        params_of = parse_params(TaskName.POWER_MODE, params)
-        return change_of(TaskName.POWER_MODE, params_of, origin)
+        row = record("a", name=TaskName.POWER_MODE, params=params, origin=origin)
+        return change_of(row, parse_params(TaskName.POWER_MODE, params))
 
     assert change({"mode": "sleep"}, "rigmonitor") == Suspend()
     assert change({"mode": "low"}, "rigmonitor") == Resume(mode=PowerMode.LOW)
     assert change({"mode": "3250W"}, "rigmonitor") == Resume()
     for origin in ("cloud", "onsite"):
         assert change({"mode": "sleep"}, origin) == Mode(mode=PowerMode.SLEEP)
-    light = parse_params(TaskName.LIGHT, {"action": "on"})
-    assert change_of(TaskName.LIGHT, light, "rigmonitor") == Light(on=True)
+    light = record("a", name=TaskName.LIGHT, params={"action": "on"}, origin="rigmonitor")
+    assert change_of(light, parse_params(light.name, light.params)) == Light(on=True)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +93,7 @@ async def test_what_an_agent_cannot_do_it_says(tmp_path: Path, name: TaskName) -
     ("name", "params", "key", "value"),
     [
         (TaskName.POWER_MODE, {"mode": "low"}, "mode", "low"),
+        (TaskName.MINING, {"action": "off"}, "mode", "sleep"),
         (TaskName.POOLS, {"pools": [{"url": "stratum+tcp://p:1", "user": "w"}]}, "pools", ["stratum+tcp://p:1"]),
         (TaskName.REBOOT, {"force": True}, "boot", 2),
         (TaskName.FIRMWARE, {"firmware_url": "http://files/fw.bmu"}, "boot", 2),

@@ -75,3 +75,46 @@ async def test_a_task_waiting_for_its_lease_expires_and_can_be_cancelled(tmp_pat
         assert at.farm.miners[0].trace == []
         at.path.stop()
         await clock.advance(10.0)
+
+
+async def test_what_the_cloud_told_of_maintenance_holds_for_every_task_and_without_it(
+    tmp_path: Path,
+) -> None:
+    clock = SettableClock()
+    async with site(tmp_path, clock=clock) as at:
+        miner = at.farm.miners[0]
+        assert miner.ref.mac is not None
+        at.path.maintenance.follow((miner.ref.mac,))
+        at.cloud.away = NO_CLOUD
+        await clock.advance(3600.0)
+        light = {"action": "on"}
+        for origin in ("onsite", "rigmonitor"):
+            asked = asyncio.ensure_future(
+                at.path.submit_local(TaskName.LIGHT, light, miner.ref, origin)
+            )
+            await clock.advance(1.0)
+            assert (await asked)["error"]["code"] == "policy_refused"
+        assert miner.ledger == []
+        allowed = asyncio.ensure_future(
+            at.path.submit_local(
+                TaskName.LIGHT, light | {"allow_maintenance": True}, miner.ref, "onsite"
+            )
+        )
+        await clock.advance(5.0)
+        assert (await allowed)["status"] == "succeed"
+        at.cloud.away = None
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+async def test_a_task_that_is_handed_out_tells_of_its_miner_what_is_newer_than_the_list(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as at:
+        ref = at.farm.miners[0].ref
+        assert ref.mac is not None
+        at.path.maintenance.follow((ref.mac,))
+        assert (await at.cloud.ended(at.task())).state == "succeed"  # it has ended by now
+        assert at.path.maintenance.keys == frozenset()
+        await at.cloud.ended(at.cloud.create(miner=replace(ref, maintenance=True)))
+        assert at.path.maintenance.keys == {ref.mac}

@@ -13,8 +13,10 @@ import pytest
 from agent.config.file import Config
 from agent.miners.inventory import Inventory
 from agent.miners.site import open_site
+from agent.ports import AwakeMode
 from contract.errors import MinerError
 from contract.link import MinerRef
+from contract.miner import PowerMode
 from contract.task import TaskName
 from drivers.base import AnyChange, LogFile, NoChange, Permit, Plan
 from simulator.farm import Farm
@@ -83,6 +85,12 @@ class ChangingHands:
 
     async def driver_for(self, ref: MinerRef, *, max_age_s: float) -> Any:
         return Watched(self, await self.fleet.driver_for(ref, max_age_s=max_age_s))
+
+    def awake_mode(self, ref: MinerRef) -> AwakeMode | None:
+        return self.fleet.awake_mode(ref)
+
+    async def keep_awake_mode(self, ref: MinerRef, mode: PowerMode) -> None:
+        await self.fleet.keep_awake_mode(ref, mode)
 
     async def fetch(self, url: str, folder: Path, *, cap_bytes: int, sha256: str | None) -> Path:
         del url, cap_bytes, sha256

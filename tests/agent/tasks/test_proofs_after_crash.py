@@ -7,7 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from contract.link import MinerRef
+from contract.miner import PowerMode
 from contract.task import TaskName
 from tests.agent.fake_cloud import NO_CLOUD
 from tests.agent.policies import policy_with
@@ -29,6 +32,12 @@ class OneMiner:
         del ref, max_age_s
         self.asked += 1
         return self.driver
+
+    def awake_mode(self, _ref: MinerRef) -> None:
+        return None
+
+    async def keep_awake_mode(self, _ref: MinerRef, _mode: PowerMode) -> None:
+        pass
 
     def __len__(self) -> int:
         return 1
@@ -67,9 +76,7 @@ async def test_mining_that_does_not_stay_off_is_not_proven_by_a_crash(tmp_path: 
         at.start()
         await at.path.ready()
         wish = asyncio.create_task(
-            at.path.submit_local(
-                TaskName.POWER_MODE, {"mode": "sleep"}, farm.miners[0].ref, "rigmonitor"
-            )
+            at.path.submit_local(TaskName.MINING, {"action": "off"}, farm.miners[0].ref, "onsite")
         )
         await until(lambda: bool(on.ledger("power_off")), within_s=800)
         wish.cancel()
@@ -84,6 +91,43 @@ async def test_mining_that_does_not_stay_off_is_not_proven_by_a_crash(tmp_path: 
         await after.stop()
         assert ended[0].result["outcome"] == "unknown"
         assert not on.miner.is_off
+
+
+@pytest.mark.parametrize("liar", [False, True])
+@pytest.mark.parametrize("key", ["m50s", "m60s-compat", "m60s"])
+async def test_a_power_limit_is_proven_after_a_crash_as_before_one(
+    tmp_path: Path, key: str, liar: bool
+) -> None:
+    async with whatsminer.stage(key, *(["draws_on"] if liar else [])) as on:
+        at = Site(tmp_path, farm=OneMiner(on))
+        at.start()
+        task = at.task(name=TaskName.POWER_LIMIT, params={"watts": 2800})
+        await until(lambda: bool(on.ledger("power_limit")), within_s=800)
+        after = await restarted(at, on, tmp_path)
+        result = (await after.cloud.ended(task, within_s=3600)).result
+        await after.stop()
+        assert result is not None
+        assert result["outcome"] == ("unknown" if liar else "done")
+        assert result["verified"] is not liar
+        assert result["evidence"]["before"]["power_w"] > 2800 * 1.05  # as it was before the order
+        assert len(on.ledger("power_limit", phase="received")) == 1
+
+
+async def test_a_percentage_that_is_not_told_is_compared_with_the_watts_before_its_first_order(
+    tmp_path: Path,
+) -> None:
+    async with whatsminer.stage("m50s") as on:
+        at = Site(tmp_path, farm=OneMiner(on))
+        at.start()
+        task = at.task(name=TaskName.POWER_LIMIT, params={"percent": 60})
+        await until(lambda: bool(on.ledger("power_percent")), within_s=800)
+        after = await restarted(at, on, tmp_path)
+        result = (await after.cloud.ended(task, within_s=3600)).result
+        await after.stop()
+        assert result is not None
+        assert (result["outcome"], result["verified"]) == ("done", True)
+        assert len(on.ledger("power_percent", phase="received")) == 2
+        assert on.miner.settings["power_percent"] == 60
 
 
 async def test_what_was_begun_is_looked_at_however_long_the_cloud_is_away(tmp_path: Path) -> None:

@@ -54,6 +54,13 @@ async def test_claims_reports_and_readings_are_understood_on_both_sides(cloud: C
     assert (await client.heartbeat(beat)).settings_rev == (await client.settings()).rev == 0
 
 
+async def test_which_miners_are_in_maintenance_is_understood_on_both_sides(cloud: Cloud, link):
+    client, agent_id = link
+    await cloud.miner(agent_id, ops_status="maintenance")
+    await cloud.miner(agent_id)
+    assert (await client.settings()).maintenance == ("02:00:00:00:00:01",)
+
+
 async def test_a_file_goes_up_in_chunks(cloud: Cloud, link, tmp_path):
     client, agent_id = link
     (task_id,) = await cloud.queue(TaskName.LOG, agent_id)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from cloud.store.schema.tables import agents
+from cloud.store.schema.tables import agents, miners
 from contract.task import TaskName
 from tests.cloud.conftest import Cloud, done
 from tests.waiting import until
@@ -300,3 +300,17 @@ async def test_a_thousand_tasks_are_claimed_reported_and_visible_in_seconds(clou
             assert status == 200
     assert await cloud.count_tasks(status="succeed") == 1000
     assert time.perf_counter() - began < 60
+
+
+async def test_a_task_tells_in_which_mode_its_miner_was_last_seen_to_hash(cloud: Cloud):
+    agent = await cloud.agent()
+    known, unknown = [await cloud.miner(agent.agent_id) for _ in range(2)]
+    async with cloud.store.write() as connection:
+        await connection.execute(
+            miners.update().where(miners.c.id == known).values(awake_mode="low", mode="sleep")
+        )
+    for miner in (known, unknown):
+        await cloud.queue(TaskName.MINING, agent.agent_id, miner_id=miner)
+    told = {each["miner"]["id"]: each["miner"] for each in (await agent.claim())["tasks"]}
+    assert told[known]["awake_mode"] == "low"
+    assert told[unknown].get("awake_mode") is None

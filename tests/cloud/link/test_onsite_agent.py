@@ -156,11 +156,11 @@ async def test_a_wish_of_the_monitor_has_a_name_of_the_closed_list_and_says_whos
 ):
     client = await cloud.agent()
     async with running(cloud, client, tmp_path) as agent:
-        await agent.wish(TaskName.POWER_MODE, {"mode": "sleep"}, "rigmonitor")
+        await agent.wish(TaskName.MINING, {"action": "off"}, "rigmonitor")
         assert agent.farm.miners[1].ledger == ["Suspend"]
         await told(agent)
         (row,) = await all_tasks(cloud)
-        assert (row["name"], row["params"]) == ("miner.power_mode.update", {"mode": "sleep"})
+        assert (row["name"], row["params"]) == ("miner.mining.update", {"action": "off"})
         (batch,) = await batches(cloud)
         assert (batch["actor_id"], batch["actor_name"]) == (
             "rigmonitor-system",

@@ -409,3 +409,31 @@ async def test_what_is_no_mac_gives_a_provisional_id_and_any_spelling_the_same(
     (row,) = await known(cloud)
     assert (row["mac"], row["unstable_reason"]) == (mac, None if mac else "no_mac")
     assert row["identity"] == (mac or "ip:127.1.0.1")
+
+
+async def test_the_mode_a_miner_hashes_in_is_kept_while_it_does_not(cloud: Cloud):
+    agent = await cloud.agent()
+    low = PowerMode.LOW
+    looks = [
+        (Slow(mode=low), low),
+        (None, low),
+        (Slow(mode=PowerMode.SLEEP), low),
+        (Slow(mode=PowerMode.SLEEP, mode_configured=PowerMode.NORMAL), low),  # on its way, or off
+        (Slow(), low),
+        (
+            Slow(mode_configured=PowerMode.HIGH),
+            PowerMode.HIGH,
+        ),  # firmware that tells no running mode
+        (Slow(mode=low, mode_configured=PowerMode.NORMAL), PowerMode.HIGH),
+        (Slow(mode=PowerMode.NORMAL, mode_configured=PowerMode.NORMAL), PowerMode.NORMAL),
+    ]
+    for seq, (slow, kept) in enumerate(looks, 1):
+        cloud.clock.move(60)
+        await push(agent, reading(cloud, slow=slow), seq=seq)
+        (row,) = await known(cloud)
+        assert row["awake_mode"] == kept, seq
+    cloud.clock.move(60)
+    late = reading(cloud, slow=Slow(mode=low), at=to_text(cloud.clock.now() - timedelta(hours=1)))
+    await push(agent, late, seq=99)  # out of a buffer
+    (row,) = await known(cloud)
+    assert row["awake_mode"] == PowerMode.NORMAL

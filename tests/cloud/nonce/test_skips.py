@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from cloud.store.schema import tables
-from contract.miner import Make, Moving, Slow, Static
+from contract.miner import Make, Moving, PowerMode, Slow, Static
 
 DAY_S = 86_400
 
@@ -63,6 +63,162 @@ async def test_miners_that_lack_a_mode_for_different_reasons_are_told_apart(
         "the firmware of this miner is only read, so no mode can be set (1)"
     )
     assert made["meta"]["summary"] == {"created_count": 0, "skipped_count": 3}
+
+
+# --- power limits --------------------------------------------------------------------------------
+
+LIMIT = "miner.power_limit.update"
+
+
+@pytest.mark.parametrize(
+    ("make", "generation", "drivable", "words"),
+    [
+        (Make.ANTMINER, "NEW-BM", True, "use miner.power_mode.update: sleep, low, normal"),
+        (Make.WHATSMINER, "v1", True, "use miner.power_mode.update: low, normal, high"),
+        (Make.WHATSMINER, "legacy", False, "takes no power limit"),
+        (Make.ICERIVER, None, None, "takes no power limit"),
+        (Make.WHATSMINER, "v2", True, None),
+        (Make.WHATSMINER, "v2-compat", True, None),
+        (Make.WHATSMINER, "v3", True, None),
+        (Make.WHATSMINER, None, None, None),
+        (Make.UNKNOWN, None, None, None),
+    ],
+)
+async def test_who_takes_no_power_limit_is_skipped_with_what_it_has_in_its_place(
+    stage: Any, readings: Any, make: Make, generation: str | None, drivable: Any, words: str | None
+) -> None:
+    static = Static(make=make, generation=generation, mac="02:00:00:00:00:07")
+    await stage.look_at(readings.healthy(7, static=static, drivable=drivable, slow=Slow()))
+    found = await skips(stage, LIMIT, 7, params={"percent": 80})
+    if words is None:
+        assert found == []
+    else:
+        [(reason, message)] = found
+        assert reason == "unsupported_mode"
+        assert words in message
+
+
+async def test_a_power_limit_is_as_wished_only_by_a_reading_that_still_tells(
+    stage: Any, readings: Any
+) -> None:
+    static = Static(make=Make.WHATSMINER, generation="v3", mac="02:00:00:00:00:01")
+
+    async def is_skipped(params: dict[str, Any], slow: Slow, power_w: float = 2790.0) -> bool:
+        """Whether it is skipped as no change, after a look; a task that is made is cancelled."""
+        stage.clock.forward(25)
+        moving = Moving(hashrate_hs=1e14, power_w=power_w)
+        await stage.look_at(readings.healthy(1, static=static, slow=slow, moving=moving))
+        made = await stage.create(LIMIT, 1, params=params)
+        for each in made["data"]:
+            await stage.ask("POST", f"{stage.at_farm}/tasks/batches/{each['batch_id']}/cancel")
+        stage.clock.forward(1)
+        return [each["reason"] for each in made["meta"]["skipped"]] == ["no_change"]
+
+    limited = Slow(power_limit_w=2800.0)
+    assert await is_skipped({"watts": 2800}, limited)
+    assert not await is_skipped({"watts": 2700}, limited)
+    assert not await is_skipped({"watts": 2800}, limited, power_w=3400.0)  # it does not keep to it
+    assert not await is_skipped({"watts": 2800}, Slow(mode=PowerMode.SLEEP, power_limit_w=2800.0))
+    assert not await is_skipped({"watts": 2800}, Slow())
+    assert not await is_skipped({"watts": "default"}, limited)
+    assert not await is_skipped({"percent": 100}, limited)
+    assert await is_skipped({"watts": 2800}, limited)
+    stage.clock.forward(61)
+    made = await stage.create(LIMIT, 1, params={"watts": 2800})
+    assert made["meta"]["skipped"] == []
+
+
+# --- mining off and on ---------------------------------------------------------------------------
+
+SLEEPS, AWAKE = PowerMode.SLEEP, PowerMode.NORMAL
+STILL, HASHING = Moving(hashrate_hs=0.0), Moving(hashrate_hs=1e14)
+WHATS = {"make": Make.WHATSMINER, "modes": ("low", "normal", "high")}
+
+
+@pytest.mark.parametrize(
+    ("who", "running", "stored", "moving", "off", "on"),
+    [
+        ({}, SLEEPS, SLEEPS, STILL, True, False),
+        ({}, SLEEPS, None, STILL, True, False),
+        ({}, AWAKE, AWAKE, HASHING, False, True),
+        ({}, None, AWAKE, HASHING, False, True),  # firmware that tells no running mode
+        ({}, None, None, HASHING, False, True),
+        ({}, SLEEPS, AWAKE, STILL, False, False),  # it wakes
+        ({}, AWAKE, SLEEPS, HASHING, False, False),  # it falls asleep, or does not obey
+        ({}, None, SLEEPS, STILL, False, False),  # stored, and nothing says that it sleeps
+        ({}, SLEEPS, SLEEPS, HASHING, False, False),  # an average still falls
+        ({}, SLEEPS, SLEEPS, Moving(), False, False),
+        ({}, AWAKE, AWAKE, STILL, False, False),  # no pool, or it has just begun
+        ({}, AWAKE, AWAKE, Moving(), False, False),
+        ({}, AWAKE, AWAKE, Moving(hashrate_doubt="its boards say otherwise"), False, True),
+        (WHATS, SLEEPS, AWAKE, STILL, True, False),  # switched off, beside its mode
+        (WHATS, SLEEPS, AWAKE, Moving(), True, False),
+        (WHATS, SLEEPS, AWAKE, HASHING, False, False),
+        (WHATS, AWAKE, AWAKE, HASHING, False, True),
+        (WHATS, AWAKE, AWAKE, Moving(), False, False),  # its process is down
+    ],
+)
+async def test_mining_is_as_wished_only_where_that_is_read(
+    stage: Any,
+    readings: Any,
+    who: dict[str, Any],
+    running: PowerMode | None,
+    stored: PowerMode | None,
+    moving: Moving,
+    off: bool,
+    on: bool,
+) -> None:
+    slow = Slow(mode=running, mode_configured=stored)
+    static = Static(make=who.get("make", Make.ANTMINER), mac="02:00:00:00:00:07")
+    seen = readings.healthy(
+        7,
+        static=static,
+        modes=who.get("modes", ("sleep", "low", "normal")),
+        slow=slow,
+        moving=moving,
+    )
+    await stage.look_at(seen)
+    for action, is_so in (("off", off), ("on", on)):
+        made = await stage.create("miner.mining.update", 7, params={"action": action})
+        reasons = [each["reason"] for each in made["meta"]["skipped"]]
+        assert reasons == (["no_change"] if is_so else []), action
+        for each in made["data"]:  # a task of that kind that is open would hide the next answer
+            url = f"{stage.at_farm}/tasks/batches/{each['batch_id']}/cancel"
+            await stage.ask("POST", url)
+        stage.clock.forward(1)
+        await stage.look_at(seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("miner.mining.update", {"action": "on"}),
+        ("miner.power_mode.update", {"mode": "low"}),
+        ("miner.system.reboot", {"force": True}),
+        ("miner.firmware.update", {"firmware_url": "https://files.example.com/a.bmu"}),
+    ],
+)
+async def test_a_task_under_way_that_may_begin_mining_again_leaves_no_miner_skipped_as_off(
+    stage: Any, readings: Any, name: str, params: dict[str, Any]
+) -> None:
+    stage.clock.forward(1)
+    asleep = Slow(mode=SLEEPS, mode_configured=SLEEPS)
+    await stage.look_at(readings.healthy(1, slow=asleep, moving=STILL))
+    assert await skips(stage, "miner.mining.update", 1, params={"action": "off"}) == [
+        ("no_change", "Task skipped: miner already in requested state")
+    ]
+    await stage.create(name, 1, params=params)
+    assert await skips(stage, "miner.mining.update", 1, params={"action": "off"}) == []
+    # and the other way round
+    await stage.look_at(readings.healthy(2, slow=asleep, moving=STILL))
+    await stage.create("miner.mining.update", 2, params={"action": "on"})
+    assert await skips(stage, "miner.power_mode.update", 2, params={"mode": "sleep"}) == []
+
+
+async def test_an_old_look_says_nothing_of_mining(stage: Any) -> None:
+    assert await skips(stage, "miner.mining.update", 1, params={"action": "on"}) != []
+    stage.clock.forward(61)
+    assert await skips(stage, "miner.mining.update", 1, params={"action": "on"}) == []
 
 
 # --- the light -----------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.anomalies import flags_of
 from cloud.rigmonitor.casting import TEXT_MAX, InvalidBodyError, cast
 from cloud.rigmonitor.figures import ip_of, state_of, static_of
+from contract.condition.anomalies import flags_of
 from contract.miner import Moving, Slow, Static
 from contract.rigmonitor import AsicLog, AsicSpec, Body
 from tests.cloud.rigmonitor.conftest import LOG, SPEC, Machine

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from cloud.anomalies import flags_of
 from cloud.rigmonitor.casting import cast
 from cloud.rigmonitor.figures import state_of
+from contract.condition.anomalies import flags_of
 from contract.miner import Slow
 from contract.rigmonitor import AsicLog
 from tests.cloud.rigmonitor.conftest import LOG, Machine
@@ -179,7 +179,7 @@ async def test_no_task_that_needs_an_agent_is_made_for_it_but_the_books_can_be_c
     miner_id = (await machine.miner())["id"]
     for name, params in (
         ("miner.system.reboot", {"force": True}),
-        ("miner.power_mode.update", {"mode": "sleep"}),
+        ("miner.mining.update", {"action": "off"}),
         ("miner.log.get", None),
     ):
         order = {"task_name": name, "miner_ids": [miner_id], "params": params}

@@ -228,5 +228,7 @@ async def test_a_stolen_token_makes_no_more_rows_than_all_its_caps(cloud: Cloud)
     assert 6 <= rows["tasks"] == rows["task_batches"] <= 8
     assert rows["task_events"] <= 8 * 12
     assert rows["reading_batches"] == 3
-    rest = {"miners", "tasks", "task_batches", "task_events", "reading_batches"}
+    # one for each task, and those of who made workspace, farm, key and code, and of the enrolment
+    assert rows["audit"] == rows["tasks"] + 5
+    rest = {"miners", "tasks", "task_batches", "task_events", "reading_batches", "audit"}
     assert all(number <= 1 for name, number in rows.items() if name not in rest), rows

@@ -104,6 +104,33 @@ def test_miners_of_an_earlier_version_keep_the_status_they_were_given(tmp_path):
     assert found == [(None, 0, None), ("maintenance", 0, None)]
 
 
+def test_keys_of_an_earlier_version_are_managers(tmp_path):
+    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE_NAME}")
+    at = datetime(2026, 1, 1)  # noqa: DTZ001
+    with engine.begin() as connection:
+        command.upgrade(_config(connection), "0007")
+        known = sa.MetaData()
+        known.reflect(connection)
+        workspace = {"id": "w", "name": "W", "created_at": at}
+        connection.execute(known.tables["workspaces"].insert().values(**workspace))
+        key = {
+            "id": "key_1",
+            "workspace_id": "w",
+            "name": "ops",
+            "prefix": "p",
+            "key_hash": "h",
+            "actor_type": "apikey",
+            "actor_id": "key_1",
+            "actor_metadata": {},
+            "created_at": at,
+        }
+        connection.execute(known.tables["api_keys"].insert().values(**key))
+    migrate(sqlite_url(tmp_path))
+    with engine.connect() as connection:
+        assert connection.scalars(sa.select(api_keys.c.role)).all() == ["manager"]
+    engine.dispose()
+
+
 def test_every_table_can_be_made_on_postgresql_too():
     statements: list[str] = []
     engine = sa.create_mock_engine(

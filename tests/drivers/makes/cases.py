@@ -13,7 +13,7 @@ import pytest
 
 from contract.miner import PowerMode
 from drivers.antminer import models as antminer_models
-from drivers.base import AnyChange, Light, Mode, Pools, PoolSetting, Reboot
+from drivers.base import AnyChange, Light, Mode, Pools, PoolSetting, PowerLimit, Reboot
 from drivers.iceriver import models as iceriver_models
 from drivers.whatsminer import models as whatsminer_models
 from tests.drivers.antminer.stage import Stage as Antminer
@@ -30,11 +30,12 @@ def pools(*urls: str, user: str = "acc.w1", password: str | None = "secret") -> 
 
 
 class Need(StrEnum):
-    """What a model must have for a promise to mean anything; the first four are changes, too."""
+    """What a model must have for a promise to mean anything; the first five are changes, too."""
 
     LIGHT = auto()
     POOLS = auto()
     MODE = auto()
+    POWER_LIMIT = auto()
     REBOOT = auto()
     FIRMWARE = auto()
     LOG = auto()
@@ -55,6 +56,7 @@ NEEDED_BY: Final[Mapping[str, Need]] = {
     "mode": Need.MODE,
     "suspend": Need.MODE,
     "resume": Need.MODE,
+    "power_limit": Need.POWER_LIMIT,
     "pools": Need.POOLS,
     "reboot": Need.REBOOT,
     "firmware": Need.FIRMWARE,
@@ -93,8 +95,8 @@ class MakeCase:
     mode_late_s: float = 30.0
     restart: tuple[str, bool] = ("unknown", False)  # what is said of a mere restart of its process
     whole_image: str = ""  # what evidence calls a file that is for one control board
-    proven_by_mode: frozenset[str] = frozenset()  # changes without a proof of their own
     unproven: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by generation
+    lacks: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by generation
 
     @property
     def name(self) -> str:
@@ -110,7 +112,9 @@ class MakeCase:
 
     @property
     def changes(self) -> set[str]:
-        """What a generation of it that takes changes declares: all but what no model of the make can."""
+        """What a generation of it that takes changes declares, but for what it `lacks`: all that a model of the make
+        can.
+        """
         never = {each.need for each in self.cannot if not each.models}
         return {change for change, need in NEEDED_BY.items() if need not in never}
 
@@ -119,11 +123,13 @@ class MakeCase:
             Need.LIGHT: Light(on=True),
             Need.POOLS: pools(A),
             Need.MODE: self.mode,
+            Need.POWER_LIMIT: PowerLimit(watts=2800),
             Need.REBOOT: FORCE,
         }[need]
 
 
 _NO_MODES: Final = "its firmware has no modes"
+_NO_LIMIT: Final = "its firmware takes no power limit"
 _OLD: Final = ("s9", "t17+", "l3+")
 
 MAKES: Final = (
@@ -133,6 +139,7 @@ MAKES: Final = (
         variants=("l7", "s21hyd", "l3+"),
         cannot=(
             Cannot(Need.MODE, _NO_MODES, ("s9", "l3+")),
+            Cannot(Need.POWER_LIMIT, _NO_LIMIT),
             Cannot(Need.ANSWER, "old ones are down before they could give it", _OLD),
             Cannot(Need.LYING_CLOCK, "old ones tell the uptime of the system, too", _OLD),
             Cannot(Need.SERIAL, "only the newest tell it", ("s19pro", "ks5", "l7", *_OLD)),
@@ -160,7 +167,6 @@ MAKES: Final = (
         mode_late_s=100.0,
         seal_error="U001",
         log_fault="logs_swapped",
-        proven_by_mode=frozenset({"suspend", "resume"}),
     ),
     MakeCase(
         stage=Whatsminer,
@@ -168,6 +174,7 @@ MAKES: Final = (
         variants=("m30s", "m63s", "m70"),
         cannot=(
             Cannot(Need.LIGHT, "the first token firmware does not tell its light", ("m20s",)),
+            Cannot(Need.POWER_LIMIT, _NO_LIMIT, ("m20s",)),
             Cannot(Need.SERIAL, "older dialects do not tell it", ("m20s", "m50s", "m30s")),
             Cannot(Need.PASSWORDS, "it does not show them"),
         ),
@@ -189,12 +196,14 @@ MAKES: Final = (
         seal_error="rejected",
         log_fault="log_glued",
         unproven={whatsminer_models.V1: frozenset({"light"})},
+        lacks={whatsminer_models.V1: frozenset({"power_limit"})},
     ),
     MakeCase(
         stage=Iceriver,
         models=("ks3m", "ks5l", "ks5m"),
         variants=("ks0", "ks0pro", "ks3l", "ks7", "al3", "rx0"),
         cannot=(
+            Cannot(Need.POWER_LIMIT, _NO_LIMIT),
             Cannot(Need.PROCESS, "its runtime is that of its one program"),
             Cannot(Need.SERIAL, "it does not tell it"),
             Cannot(Need.OWN_RESTART, "it waits for a reboot"),

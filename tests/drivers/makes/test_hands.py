@@ -25,7 +25,14 @@ from tests.drivers.makes.cases import (
     pools,
 )
 
-CHANGES = (Need.LIGHT, Need.POOLS, Need.MODE, Need.REBOOT, Need.FIRMWARE)
+CHANGES = (
+    Need.LIGHT,
+    Need.POOLS,
+    Need.MODE,
+    Need.POWER_LIMIT,
+    Need.REBOOT,
+    Need.FIRMWARE,
+)
 
 
 def change_of(make: MakeCase, need: Need, on: Any, folder: Path) -> AnyChange:
@@ -39,7 +46,7 @@ async def sent(on: Any, plan: Plan, permit: MemoryEffect) -> None:
         await on.driver.apply(plan, permit)
 
 
-@each_change(Need.LIGHT, Need.POOLS, Need.MODE)
+@each_change(Need.LIGHT, Need.POOLS, Need.MODE, Need.POWER_LIMIT)
 async def test_another_miner_that_is_as_wished_is_no_proof(
     make: MakeCase, key: str, need: Need
 ) -> None:

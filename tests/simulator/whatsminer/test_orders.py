@@ -25,7 +25,12 @@ class Speaker:
 
     def __init__(self, miner, v2, v3):
         self.is_v3 = miner.generation == "v3"
-        self.by2, self.by3 = v2(miner), v3(miner)
+        self._miner, self._v2, self._v3 = miner, v2, v3
+        self.anew()
+
+    def anew(self):
+        """Without the token and the line of before, which a restart or a long while end."""
+        self.by2, self.by3 = self._v2(self._miner), self._v3(self._miner)
 
     async def _say(self, two, three):
         if self.is_v3:
@@ -60,6 +65,24 @@ class Speaker:
         }
         three = [{"pool": r["url"], "worker": r["user"], "passwd": r["pass"]} for r in rows]
         return await self._say(("update_pools", two), ("set.miner.pools", three))
+
+    async def limit(self, watts):
+        two = ("adjust_power_limit", {"power_limit": str(watts)})
+        return await self._say(two, ("set.miner.power_limit", watts))
+
+    async def percent(self, percent):
+        three = ("set.miner.power_percent", {"percent": str(percent), "mode": "fast"})
+        return await self._say(("set_power_pct", {"percent": str(percent)}), three)
+
+    async def limit_told(self):
+        """What the running process tells."""
+        self.anew()
+        if self.is_v3:
+            status = await self.by3.ask("get.miner.status", "summary")
+            return status["msg"]["summary"]["power-limit"]
+        reply = await self.by2.ask("summary")
+        row = reply["SUMMARY"][0] if "SUMMARY" in reply else reply["Msg"]
+        return row["Power Limit"]
 
     async def upload(self, image):
         if self.is_v3:
@@ -148,6 +171,61 @@ async def test_pools_that_need_a_restart_are_shown_only_after_it(stage, until):
     assert await say.reboot()
     await until(lambda: miner.process.is_up and miner.boot == 2)
     assert miner.live_pools[0] == ONE
+
+
+async def test_a_power_limit_restarts_the_process_which_tells_0_until_it_hashes(stage, until):
+    farm, miner, say = stage
+    usual_w = miner.process.power_w()
+    assert await say.limit(2400)
+    await until(lambda: not miner.process.is_up)
+    await until(lambda: miner.process.is_up)
+    assert await say.limit_told() == 0
+    await until(lambda: miner.process.ramped)
+    assert await say.limit_told() == 2400
+    assert usual_w > 2500 > miner.process.power_w() > 2300
+    miner.power_cycle()
+    await until(lambda: miner.process.ramped)
+    assert 2300 < miner.process.power_w() <= 2400  # it is kept
+    say.anew()
+    assert await say.limit(99_999)
+    await until(lambda: miner.settings["power_limit"] == 0 and miner.process.ramped)
+    assert await say.limit_told() == miner.spec.power_limit_w
+    assert applied(farm, "power_limit") == [
+        ({"power_limit": 0}, {"power_limit": 2400}),
+        ({"power_limit": 2400}, {"power_limit": 0}),
+    ]
+
+
+async def test_a_percentage_is_taken_while_it_runs_and_lost_with_the_next_boot(stage, until):
+    farm, miner, say = stage
+    usual_w, started = miner.process.power_w(), miner.process.started
+    miner.settings["fast_boot"] = True
+    assert await say.percent(70)
+    await until(lambda: miner.process.power_w() <= usual_w * 0.71)
+    assert miner.process.started == started
+    assert applied(farm, "power_percent") == [({"power_percent": 100}, {"power_percent": 70})]
+    miner.power_cycle()
+    await until(lambda: miner.process.ramped)
+    assert miner.process.power_w() == usual_w
+    miner.settings["fast_boot"] = False
+    say.anew()
+    assert await say.percent(70)
+    await until(lambda: miner.settings["power_percent"] == 70 and miner.process.is_up)
+    # By 4433 it is taken by a restart then.
+    assert (miner.process.elapsed() < 60) is say.is_v3
+
+
+@pytest.mark.parametrize("fault", ["draws_on", "forgets_limit"])
+async def test_a_liar_takes_its_limit_and_does_not_keep_to_it(stage, until, fault):
+    farm, miner, say = stage
+    usual_w = miner.process.power_w()
+    miner.faults.add(fault)
+    assert await say.limit(2400)
+    await until(lambda: bool(applied(farm, "power_limit")) and miner.process.ramped)
+    assert miner.process.power_w() == usual_w
+    default_w = miner.spec.power_limit_w
+    assert await say.limit_told() == (2400 if fault == "draws_on" else default_w)
+    assert len(applied(farm, "limit_lost")) == (fault == "forgets_limit")
 
 
 async def test_the_part_for_this_board_is_flashed_by_the_boot(stage, until):

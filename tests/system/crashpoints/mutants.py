@@ -82,7 +82,7 @@ def redone() -> None:
     async def carry_out(self: TaskExecutor, task: ActiveTask) -> Settlement:
         if task.record.name is TaskName.REBOOT and task.state is State.INTENT:
             task.granted = True
-            change = change_of(TaskName.REBOOT, task.params, task.record.origin)
+            change = change_of(task.record, task.params)
             return await self._changes.carry_out(task, change)
         return await whole(self, task)
 

@@ -38,7 +38,13 @@ MAKES = {
     "whatsminer": "whatsminer/m60s:1,whatsminer/m50s:1",
     "iceriver": "iceriver/ks5l:1,iceriver/ks3m:1",
 }
-SETTINGS_AND_LOOKS = (TaskName.LIGHT, TaskName.POOLS, TaskName.POWER_MODE, TaskName.LOG)
+SETTINGS_AND_LOOKS = (
+    TaskName.LIGHT,
+    TaskName.POOLS,
+    TaskName.POWER_MODE,
+    TaskName.MINING,
+    TaskName.LOG,
+)
 ONE_SHOTS = (TaskName.REBOOT, TaskName.FIRMWARE)
 
 
@@ -58,8 +64,11 @@ class Scenario:
     def _miners(self) -> list[SimulatedMiner]:
         if self._name is TaskName.FIRMWARE:
             return [each for each in self._site.miners if each.key in ("s21", "m60s", "ks5l")]
-        if self._name is TaskName.POWER_MODE:
+        if self._name in (TaskName.POWER_MODE, TaskName.MINING):
             return [each for each in self._site.miners if each.key != "s9"]
+        if self._name is TaskName.POWER_LIMIT:
+            # The one that takes a percentage without a restart, whose ramp would have to be waited for.
+            return [each for each in self._site.miners if each.key == "m50s"]
         return list(self._site.miners)
 
     def _params(self) -> dict[str, Any] | None:
@@ -68,6 +77,10 @@ class Scenario:
             return {"action": "on" if odd else "off"}
         if self._name is TaskName.POWER_MODE:
             return {"mode": self._other_mode if odd else "normal"}
+        if self._name is TaskName.MINING:
+            return {"action": "off" if odd else "on"}
+        if self._name is TaskName.POWER_LIMIT:
+            return {"percent": 60 if odd else 90}
         if self._name is TaskName.POOLS:
             url = f"stratum+tcp://pool{self._turn}.example.com:3333"
             return {"pools": [{"url": url, "user": "farm.{ip4}"}]}

@@ -12,7 +12,7 @@ from tests.system.crashpoints.sweep import sweep
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [TaskName.POWER_MODE, TaskName.FIRMWARE])
+@pytest.mark.parametrize("name", [TaskName.POWER_MODE, TaskName.MINING, TaskName.FIRMWARE])
 async def test_a_crash_at_any_point_neither_loses_a_task_nor_doubles_an_effect(
     name: TaskName, tmp_path: Path, base: str, tell: Callable[[str], None]
 ) -> None:

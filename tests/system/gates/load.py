@@ -18,7 +18,9 @@ AWAY = (aiohttp.ClientError, TimeoutError, ConnectionError)  # what a killed clo
 _WEIGHTS = {
     TaskName.LIGHT: 30,
     TaskName.POOLS: 18,
-    TaskName.POWER_MODE: 12,
+    TaskName.POWER_MODE: 8,
+    TaskName.MINING: 8,
+    TaskName.POWER_LIMIT: 6,
     TaskName.REBOOT: 22,
     TaskName.LOG: 10,
     TaskName.FIRMWARE: 8,
@@ -29,6 +31,13 @@ _MODES = {
     "whatsminer": ("low", "normal", "high"),
     "iceriver": ("sleep", "normal"),
 }
+_LIMITS: tuple[dict[str, Any], ...] = (
+    {"watts": 2600},
+    {"watts": 3000},
+    {"watts": "default"},
+    {"percent": 70},
+    {"percent": 100},
+)
 _PATIENCE_S = 240.0
 _PAGE = 10_000
 
@@ -134,6 +143,11 @@ class Load:
             mode = pick.choice(("sleep", "normal", "normal", "low", "high"))
             able = [each for each in some if mode in _MODES[each.make]]
             return able[:4], {"mode": mode}
+        if name is TaskName.MINING:
+            return some[:4], {"action": pick.choice(("off", "on", "on"))}
+        if name is TaskName.POWER_LIMIT:
+            able = [each for each in self._miners if each.make == "whatsminer"]
+            return pick.sample(able, min(len(able), 3)), pick.choice(_LIMITS)
         if name is TaskName.REBOOT:
             return some[:5], {"force": pick.random() < 0.9}
         if name is TaskName.LOG:

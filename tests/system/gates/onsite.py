@@ -11,7 +11,14 @@ from contract.task import TaskName
 from tests.system.site import Site
 
 _EVERY_S: Final = 0.5
-_NAMES: Final = (TaskName.LIGHT, TaskName.LIGHT, TaskName.POOLS, TaskName.REBOOT, TaskName.LOG)
+_NAMES: Final = (
+    TaskName.LIGHT,
+    TaskName.LIGHT,
+    TaskName.POOLS,
+    TaskName.MINING,
+    TaskName.REBOOT,
+    TaskName.LOG,
+)
 
 
 class Hands:
@@ -49,6 +56,8 @@ class Hands:
     def _params(self, name: TaskName) -> dict[str, Any]:
         if name is TaskName.LIGHT:
             return {"action": self._random.choice(("on", "off"))}
+        if name is TaskName.MINING:
+            return {"action": self._random.choice(("off", "on"))}
         if name is TaskName.POOLS:
             url = f"stratum+tcp://onsite{self.asked}.example.com:3333"
             return {"pools": [{"url": url, "user": "farm.{ip4}", "password": "of-the-site"}]}

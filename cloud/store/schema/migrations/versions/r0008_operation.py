@@ -42,6 +42,12 @@ def upgrade() -> None:
         sa.Column("row", sa.Text(), nullable=True),
         sa.Column("awake_mode", sa.String(length=32), nullable=True),
         sa.Column("power_limit_w", sa.Float(), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=True),
+        sa.Column("troubles", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("expected_hs", sa.Float(), nullable=True),
+        sa.Column("expected_w", sa.Float(), nullable=True),
+        sa.Column("pool", sa.Text(), nullable=True),
+        sa.Column("pools_set", json, nullable=True),
         sa.Column("uptime_s", sa.Float(), nullable=True),  # follows from the next look
         sa.Column("stale_at", at, nullable=True),
     ):
@@ -52,6 +58,7 @@ def upgrade() -> None:
     op.create_index("ix_miners_lists", "miners", _LISTED)
     # Those that are awake say it themselves with their next reading; of the others it is known no more.
     op.execute("UPDATE miners SET awake_mode = mode WHERE mode IN ('low', 'normal', 'high')")
+    op.create_index("ix_miners_farm_pool", "miners", ["farm_id", "algorithm", "pool", "deleted_at"])
     op.add_column(
         "api_keys",
         sa.Column("role", sa.String(length=16), server_default="manager", nullable=False),
@@ -100,6 +107,7 @@ def upgrade() -> None:
         ),
         sa.Column("farm_id", sa.String(length=36), nullable=True),
         sa.Column("at", at, nullable=False),
+        sa.Column("recorded_cloud_s", sa.Float(), server_default="0", nullable=False),
         sa.Column("actor_type", sa.String(length=16), nullable=False),
         sa.Column("actor_id", sa.String(length=64), nullable=False),
         sa.Column("actor_name", sa.Text(), nullable=True),
@@ -114,6 +122,7 @@ def upgrade() -> None:
     op.create_index("ix_audit_workspace_at", "audit", ["workspace_id", "at"])
     op.create_index("ix_audit_farm_at", "audit", ["farm_id", "at"])
     op.create_index("ix_audit_target", "audit", ["target_id", "at"])
+    op.create_index("ix_audit_recorded", "audit", ["recorded_cloud_s"])
 
 
 def _fill_stale_at() -> None:

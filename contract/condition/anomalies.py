@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from contract.condition.nameplates import Nameplate, nameplate_of
 from contract.miner import Board, Moving, PowerMode, Slow, Static
 from contract.nonce.miners import ANOMALY_BITS
 
@@ -49,7 +50,7 @@ def flags_of(moving: Moving | None, slow: Slow | None, static: Static | None) ->
     names: set[str] = set()
     for fault in slow.faults if slow else ():
         if fault.severity != "info":
-            names.add(_class_of(fault.text))
+            names.add(class_of(fault.text))
     if moving is not None:
         asleep = slow is not None and slow.mode is PowerMode.SLEEP
         hashing = moving.hashes
@@ -57,10 +58,9 @@ def flags_of(moving: Moving | None, slow: Slow | None, static: Static | None) ->
             names.add("fan")
         if is_overheated(moving):
             names.add("temperature")
-        if any(_is_bad(board, hashing=hashing) for board in moving.boards):
+        if any(is_bad(board, hashing=hashing) for board in moving.boards):
             names.add("hashboard")
-        words = [pool.status for pool in moving.pools if pool.url and pool.status]
-        if words and not asleep and not any(word == "alive" for word in words):
+        if not asleep and has_no_pool(moving):
             names.add("pool")
         if is_low(moving, slow, static):
             names.add("low_hashrate")
@@ -89,16 +89,46 @@ def is_overheated(moving: Moving) -> bool:
     )
 
 
+def has_no_pool(moving: Moving) -> bool:
+    """Whether it tells of its pools, and that none of them is alive."""
+    words = [pool.status for pool in moving.pools if pool.url and pool.status]
+    return bool(words) and "alive" not in words
+
+
+def is_starting(moving: Moving) -> bool:
+    """Whether it was started so lately that its rate is not judged yet."""
+    return moving.uptime_s is not None and moving.uptime_s < RAMP_S
+
+
 def is_low(moving: Moving, slow: Slow | None, static: Static | None) -> bool:
     """Whether it hashes less than its mode lets expect. Not judged asleep, or just after a start."""
+    expected = expected_hs(slow, static)
+    if moving.hashrate_hs is None or not expected or is_starting(moving):
+        return False
+    return moving.hashrate_hs < LOW_HASHRATE_RATIO * expected
+
+
+def expected_hs(slow: Slow | None, static: Static | None) -> float | None:
+    """What it should hash in the mode it runs in, 0 asleep: of what it tells itself, else of its model's nameplate."""
     mode = slow.mode if slow else None
+    if mode is PowerMode.SLEEP:
+        return 0.0
     ideal = static.hashrate_ideal_hs if static else None
-    if moving.hashrate_hs is None or not ideal or mode is PowerMode.SLEEP:
-        return False
-    if moving.uptime_s is not None and moving.uptime_s < RAMP_S:
-        return False
-    share = _MODE_SHARE.get(mode, 1.0) if mode else 1.0
-    return moving.hashrate_hs < LOW_HASHRATE_RATIO * share * ideal
+    if not ideal:
+        plate = _nameplate(static)
+        ideal = plate.hashrate_hs if plate else None
+    return None if ideal is None else _share_of(mode) * ideal
+
+
+def expected_w(slow: Slow | None, static: Static | None) -> float | None:
+    """What it should take, 0 asleep: its own limit, else what its model's nameplate says for the mode it runs in."""
+    mode = slow.mode if slow else None
+    if mode is PowerMode.SLEEP:
+        return 0.0
+    if slow is not None and slow.power_limit_w:
+        return slow.power_limit_w
+    plate = _nameplate(static)
+    return None if plate is None else _share_of(mode) * plate.power_w
 
 
 def power_w(moving: Moving, slow: Slow | None) -> float | None:
@@ -120,17 +150,27 @@ def power_judgement(moving: Moving, slow: Slow | None) -> tuple[bool, bool]:
     )
 
 
-def _is_hashing(moving: Moving, slow: Slow | None) -> bool:
-    return moving.hashes and not (slow and slow.mode is PowerMode.SLEEP)
-
-
-def _class_of(text: str) -> str:
+def class_of(text: str) -> str:
+    """Which of the anomalies the words of a maker's fault speak of."""
     return next((name for name, pattern in _WORDS if pattern.search(text)), "unknown")
 
 
-def _is_bad(board: Board, *, hashing: bool) -> bool:
+def is_bad(board: Board, *, hashing: bool) -> bool:
+    """Whether a board of a miner that hashes or not is lost, or some of its chips are."""
     if board.state == "bad":
         return True
     if board.chips is not None and board.chips_expected and board.chips < board.chips_expected:
         return hashing or board.chips > 0  # a board that is switched off counts no chips at all
     return hashing and board.hashrate_hs == 0
+
+
+def _nameplate(static: Static | None) -> Nameplate | None:
+    return nameplate_of(static.make, static.model) if static else None
+
+
+def _share_of(mode: PowerMode | None) -> float:
+    return 1.0 if mode is None else _MODE_SHARE.get(mode, 1.0)
+
+
+def _is_hashing(moving: Moving, slow: Slow | None) -> bool:
+    return moving.hashes and not (slow and slow.mode is PowerMode.SLEEP)

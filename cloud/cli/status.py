@@ -1,0 +1,97 @@
+"""`miner-cloud status`: what is wrong with a farm, on one screen."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+
+from cloud.cli.api import URL_DEFAULT, Api, ApiRefusedError, CaFile, Farm, KeyFile, Url, with_api
+from cloud.cli.status_page import farm_page, farms_page
+from cloud.cli.terminal import AsJson, fail
+from contract.selection import parse_selection
+
+_CLEAR: Final = "\x1b[H\x1b[J"
+_SERVER_FAILED: Final = 500
+
+Select = Annotated[
+    str | None,
+    typer.Option("--select", help="Only miners that these filters find: model=S21,status=online."),
+]
+
+
+def status(
+    url: Url = URL_DEFAULT,
+    farm: Farm = None,
+    select: Select = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Again and again, until Ctrl-C.")] = False,
+    every: Annotated[
+        float, typer.Option("--every", min=1, max=86_400, help="Seconds between, with --watch.")
+    ] = 10.0,
+    key_file: KeyFile = None,
+    ca_file: CaFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is wrong, at a glance: of one farm, or a line for each. Exit 1 when something is wrong."""
+    filters: dict[str, Any] | None = None
+    if select is not None:
+        try:
+            filters = parse_selection(select)
+        except ValueError as error:
+            fail(f"--select: {error}", 2)
+
+    async def work(api: Api) -> bool:
+        from aiohttp import ClientError
+
+        farms = [await api.farm(farm)] if farm is not None else await _farms(api)
+        while True:
+            is_fine = False
+            try:
+                found = [await _status(api, each, filters) for each in farms]
+            except (ClientError, TimeoutError, ApiRefusedError) as error:
+                if not watch or getattr(error, "status", _SERVER_FAILED) < _SERVER_FAILED:
+                    raise
+                _show(f"{str(error) or type(error).__name__}; asked again in {every:g} s", watch)
+            else:
+                is_fine = all(each["is_fine"] for each in found)
+                _show(_text(found, as_json), watch and not as_json)
+            if not watch:
+                return is_fine
+            await asyncio.sleep(every)
+
+    try:
+        if not with_api(url, key_file, ca_file, work):
+            raise typer.Exit(1)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+async def _farms(api: Api) -> list[dict[str, Any]]:
+    """Those that are in use."""
+    return [each for each in await api.every("/farms") if not each["archived"]]
+
+
+async def _status(
+    api: Api, farm: Mapping[str, Any], filters: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    path = f"/farms/{farm['id']}/status"
+    answer = await (api.get(path) if filters is None else api.post(path, filters))
+    return dict(answer["data"])
+
+
+def _text(found: Sequence[Mapping[str, Any]], as_json: bool) -> str:
+    if as_json:
+        is_fine = all(each["is_fine"] for each in found)
+        return msgspec.json.encode({"is_fine": is_fine, "farms": found}).decode()
+    return farm_page(found[0]) if len(found) == 1 else farms_page(found)
+
+
+def _show(text: str, clear: bool) -> None:
+    if clear and sys.stdout.isatty():
+        sys.stdout.write(_CLEAR)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,201 @@
+"""The status of farms as text of 80 columns. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from contract.condition.judgement import rate_text
+
+WIDTH: Final = 80
+_NAME: Final = 9  # columns of what stands before the lines of a section
+_TASKS: Final = 5  # lines
+_AGENTS: Final = 8
+
+
+def farm_page(found: Mapping[str, Any]) -> str:
+    """One farm (`contract.nonce.status.StatusItem` as JSON)."""
+    farm = found["farm"]
+    verdict = "all is well" if found["is_fine"] else "something is wrong"
+    sections = (
+        ("farm", [f"{farm['name'] or farm['id']}, {found['at']}: {verdict}"]),
+        ("miners", [_miners(found)]),
+        ("wrong", _wrong(found)),
+        ("rate", [_rate(each) for each in found["rates"]]),
+        ("power", _power(found)),
+        ("causes", [each["words"] for each in found["causes"]]),
+        ("worst", _worst(found["worst"])),
+        ("tasks", _tasks(found["tasks"])),
+        ("agents", _agents(found["agents"])),
+    )
+    return "\n".join(line for name, lines in sections for line in _section(name, lines))
+
+
+def farms_page(found: Sequence[Mapping[str, Any]]) -> str:
+    """Several farms, a line for each."""
+    if not found:
+        return "there is no farm"
+    rows = [("FARM", "MINERS", "WRONG", "RATE", "WHAT")]
+    for each in found:
+        rates = " ".join(_percent(rate) for rate in each["rates"]) or "-"
+        what = "; ".join((*(cause["words"] for cause in each["causes"]), *each["problems"]))
+        name = each["farm"]["name"] or each["farm"]["id"]
+        rows.append((name, str(each["total"]), str(each["wrong"]), rates, what or "all is well"))
+    return "\n".join(_table(rows, WIDTH))
+
+
+def _section(name: str, lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        for part in _folded(line, WIDTH - _NAME):
+            yield f"{name:<{_NAME}}{part}"
+            name = ""
+
+
+def _miners(found: Mapping[str, Any]) -> str:
+    states = ", ".join(f"{count} {state}" for state, count in found["states"].items() if count)
+    return f"{found['total']}: {states}" if states else "none"
+
+
+def _wrong(found: Mapping[str, Any]) -> list[str]:
+    if not found["wrong"]:
+        return ["none"]
+    words = [f"{count} {trouble}" for trouble, count in found["troubles"].items() if count]
+    return list(_wrapped(f"{found['wrong']}: ", words))
+
+
+def _rate(rates: Mapping[str, Any]) -> str:
+    kind = rates["algorithm"]
+    text = f"{kind}: {rate_text(rates['hashrate'], kind)}"
+    if rates["expected_hashrate"] is not None:
+        text += f" of {rate_text(rates['expected_hashrate'], kind)}"
+    if rates["realization"] is not None:
+        text += f" ({_percent(rates)})"
+    if rates["efficiency"] is not None and kind != "equihash":
+        text += f", {rates['efficiency']:.4g} J/TH"
+    if rates["unknown"]:
+        text += f"; of {rates['unknown']} miners nobody knows what they should hash"
+    return text
+
+
+def _percent(rates: Mapping[str, Any]) -> str:
+    return "-" if rates["realization"] is None else f"{100 * rates['realization']:.0f} %"
+
+
+def _power(found: Mapping[str, Any]) -> list[str]:
+    power = found["power"]
+    if not power["metered"]:
+        return ["no miner tells it"] if found["total"] else []
+    text = _watts(power["power"])
+    if power["expected_power"] is not None:
+        text += f", {_watts(power['expected_power'])} expected where that is known"
+    if power["metered"] < found["total"]:
+        text += f"; {power['metered']} of {found['total']} tell it"
+    return [text]
+
+
+def _watts(power_w: float) -> str:
+    for size, unit in ((1e6, "MW"), (1e3, "kW")):
+        if power_w >= size:
+            return f"{power_w / size:.4g} {unit}"
+    return f"{power_w:.4g} W"
+
+
+def _worst(worst: Iterable[Mapping[str, Any]]) -> list[str]:
+    rows = [
+        (
+            each["ip"] or each["mac"] or each["id"],
+            each["name"] or "",
+            "/".join(str(part) for part in _place(each)),
+            "; ".join(trouble["words"] for trouble in each["troubles"]),
+        )
+        for each in worst
+    ]
+    return list(_table(rows, WIDTH - _NAME))
+
+
+def _place(miner: Mapping[str, Any]) -> Iterator[Any]:
+    """Hall, row, rack and position, those that are known."""
+    if miner["rack"]:
+        parts = (miner[name] for name in ("hall", "row", "rack", "position"))
+        yield from (part for part in parts if part not in (None, ""))
+
+
+def _tasks(tasks: Mapping[str, Any]) -> Iterator[str]:
+    lines = [f"{each['count']} {each['status']}: {each['task_name']}" for each in tasks["open"]]
+    lines += [
+        f"{each['count']} {each['status'].replace('_', ' ')} in 24 h: {each['task_name']}"
+        + (f" ({each['code']})" if each["code"] else "")
+        for each in tasks["failed"]
+    ]
+    return _at_most(lines, _TASKS)
+
+
+def _agents(agents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    lines = []
+    for each in agents:
+        words = [each["status"]]
+        if each["status"] == "offline" and each["last_online_at"]:
+            words[0] += f" since {each['last_online_at']}"
+        words.append(f"knows {each['miners_known']} miners")
+        if each["journal_depth"]:
+            words.append(f"{each['journal_depth']} tasks to report")
+        if each["buffer_depth"]:
+            words.append(f"{each['buffer_depth']} readings wait")
+        words += [f"{sink}: {state}" for sink, state in each["sinks"].items() if state != "ok"]
+        lines.append(f"{each['name'] or each['id']}: {', '.join(words)}")
+        lines += [f"  {notice}" for notice in each["notices"]]
+    return _at_most(lines, _AGENTS)
+
+
+def _at_most(lines: Sequence[str], most: int) -> Iterator[str]:
+    yield from lines[:most]
+    if len(lines) > most:
+        yield f"... and {len(lines) - most} lines more, see --json"
+
+
+def _wrapped(begin: str, words: Sequence[str]) -> Iterator[str]:
+    line = begin
+    for number, word in enumerate(words):
+        more = word + ("" if number == len(words) - 1 else ", ")
+        if len(line) + len(more.rstrip()) > WIDTH - _NAME:
+            yield line.rstrip()
+            line = ""
+        line += more
+    yield line.rstrip()
+
+
+def _table(rows: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
+    """Columns as wide as they need to be, up to a quarter of the line; the last one takes the rest."""
+    if not rows:
+        return
+    widths = [
+        min(max(len(row[column]) for row in rows), width // 4) for column in range(len(rows[0]) - 1)
+    ]
+    for row in rows:
+        cells = [_cut(cell, wide).ljust(wide) for cell, wide in zip(row, widths, strict=False)]
+        named = "".join(f"{cell}  " for cell, wide in zip(cells, widths, strict=True) if wide)
+        for part in _folded(row[-1], width - len(named)):
+            yield f"{named}{part}"
+            named = " " * len(named)
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """On two lines at most."""
+    plain = _cut(text, len(text))
+    indent = plain[: len(plain) - len(plain.lstrip())]
+    lines = textwrap.wrap(
+        plain,
+        width,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        max_lines=2,
+        placeholder="...",
+    )
+    return lines or [""]
+
+
+def _cut(text: str, width: int) -> str:
+    """One line: some of it was told by miners, and a terminal would obey it."""
+    line = "".join(each if each.isprintable() else "?" for each in text)
+    return line if len(line) <= width else f"{line[: width - 3]}..."
