@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from contract.condition.judgement import rate_text
+from contract.miner import Algorithm
 
 WIDTH: Final = 80
 _NAME: Final = 9  # columns of what stands before the lines of a section
-_TASKS: Final = 5  # lines
+_RATES: Final = 4  # lines
+_TASKS: Final = 5
 _AGENTS: Final = 8
 
 
@@ -22,7 +25,7 @@ def farm_page(found: Mapping[str, Any]) -> str:
         ("farm", [f"{farm['name'] or farm['id']}, {found['at']}: {verdict}"]),
         ("miners", [_miners(found)]),
         ("wrong", _wrong(found)),
-        ("rate", [_rate(each) for each in found["rates"]]),
+        ("rate", _at_most([_rate(each) for each in found["rates"]], _RATES)),
         ("power", _power(found)),
         ("causes", [each["words"] for each in found["causes"]]),
         ("worst", _worst(found["worst"])),
@@ -65,17 +68,22 @@ def _wrong(found: Mapping[str, Any]) -> list[str]:
 
 
 def _rate(rates: Mapping[str, Any]) -> str:
-    kind = rates["algorithm"]
-    text = f"{kind}: {rate_text(rates['hashrate'], kind)}"
-    if rates["expected_hashrate"] is not None:
-        text += f" of {rate_text(rates['expected_hashrate'], kind)}"
-    if rates["realization"] is not None:
-        text += f" ({_percent(rates)})"
-    if rates["efficiency"] is not None and kind != "equihash":
-        text += f", {rates['efficiency']:.4g} J/TH"
-    if rates["unknown"]:
-        text += f"; of {rates['unknown']} miners nobody knows what they should hash"
-    return text
+    kind, unknown = rates["algorithm"], rates["unknown"]
+    rest = (
+        f"{rate_text(rates['hashrate'] - rates['compared_hashrate'], kind)} of {unknown} not rated"
+    )
+    if rates["expected_hashrate"] is None:
+        text = rest
+    else:
+        text = f"{rate_text(rates['compared_hashrate'], kind)} of "
+        text += rate_text(rates["expected_hashrate"], kind)
+        if rates["realization"] is not None:
+            text += f" ({_percent(rates)})"
+        if unknown:
+            text += f" and {rest}"
+    if rates["efficiency"] is not None and kind != Algorithm.EQUIHASH:
+        text += f", {rates['efficiency']:.3g} J/TH"
+    return f"{kind}: {text}"
 
 
 def _percent(rates: Mapping[str, Any]) -> str:
@@ -86,11 +94,11 @@ def _power(found: Mapping[str, Any]) -> list[str]:
     power = found["power"]
     if not power["metered"]:
         return ["no miner tells it"] if found["total"] else []
-    text = _watts(power["power"])
+    text = f"{_watts(power['power'])}, told by {power['metered']} of {found['total']}"
     if power["expected_power"] is not None:
-        text += f", {_watts(power['expected_power'])} expected where that is known"
-    if power["metered"] < found["total"]:
-        text += f"; {power['metered']} of {found['total']} tell it"
+        expected, taken = power["expected_power"], power["compared_power"]
+        share = f"{100 * taken / expected:.0f} %"
+        text += f"; {_watts(taken)} of {_watts(expected)} expected ({share})"
     return [text]
 
 
@@ -102,16 +110,19 @@ def _watts(power_w: float) -> str:
 
 
 def _worst(worst: Iterable[Mapping[str, Any]]) -> list[str]:
-    rows = [
-        (
-            each["ip"] or each["mac"] or each["id"],
-            each["name"] or "",
-            "/".join(str(part) for part in _place(each)),
-            "; ".join(trouble["words"] for trouble in each["troubles"]),
-        )
-        for each in worst
-    ]
+    """Those of which the same is said, after the first of them, are counted only."""
+    rows = []
+    for words, same in groupby(worst, key=_words):
+        first, *others = same
+        address = first["ip"] or first["mac"] or first["id"]
+        place = "/".join(str(part) for part in _place(first))
+        more = f" +{len(others)}" if others else ""
+        rows.append((f"{address}{more}", first["name"] or "", place, words))
     return list(_table(rows, WIDTH - _NAME))
+
+
+def _words(miner: Mapping[str, Any]) -> str:
+    return "; ".join(trouble["words"] for trouble in miner["troubles"])
 
 
 def _place(miner: Mapping[str, Any]) -> Iterator[Any]:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TypeVar
 
 from cloud.store.miners.conditions import UNKNOWN_MODE
-from cloud.store.miners.judged import JudgedMiner
+from cloud.store.miners.judged import CountedMiner
 from contract.condition.anomalies import LOW_HASHRATE
 from contract.condition.nameplates import nameplate_of
 from contract.condition.summary import kind_of_rate
@@ -37,7 +37,7 @@ class StatsCounts:
         self._with_ideal: Counter[str | None] = Counter()
         self._kinds: set[str] = set()
 
-    def add(self, row: JudgedMiner) -> None:
+    def add(self, row: CountedMiner) -> None:
         """One miner. What is not shown of one that is offline does not count: see `miners.item_of`."""
         run = row.run
         flags = row.anomaly_flags & ~LOW_HASHRATE if run == "offline" else row.anomaly_flags
@@ -100,7 +100,7 @@ class StatsCounts:
         )
 
 
-def _ideal_hs(row: JudgedMiner) -> float | None:
+def _ideal_hs(row: CountedMiner) -> float | None:
     if row.hashrate_ideal_hs:
         return row.hashrate_ideal_hs
     plate = nameplate_of(row.make, row.model)

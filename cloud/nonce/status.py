@@ -22,7 +22,7 @@ from cloud.store.access.listing import ListedAgent
 from cloud.store.engine import Store
 from cloud.store.miners import judged, search
 from cloud.store.miners.conditions import MinerQuery
-from cloud.store.miners.judged import JudgedMiner
+from cloud.store.miners.judged import CountedMiner, JudgedMiner
 from cloud.store.miners.readings import DUPLICATE_MAC
 from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
@@ -64,6 +64,7 @@ from contract.roles import Role
 _AGENTS_MAX: Final = 1000
 _FAILED_WITHIN: Final = timedelta(hours=24)
 _SET_BY_TASK: Final = "its last pool task set"
+_STOCK: Final = Firmware.STOCK.value
 _STATES: Final = {state.value: state for state in MinerState}
 _Key = tuple[int, str]  # address as a number, id
 
@@ -76,7 +77,7 @@ async def miner_stats(request: web.Request) -> web.Response:
     found = StatsCounts()
     async with request.app[STORE].read() as connection:
         now = request.app[CLOCK].now()
-        async for some in judged.judged(connection, farm.id, MinerQuery(), now):
+        async for some in judged.in_pieces(connection, farm.id, CountedMiner, MinerQuery(), now):
             for row in some:
                 found.add(row)
             await asyncio.sleep(0)  # a farm may have a hundred thousand, and agents are waiting
@@ -105,7 +106,7 @@ async def _status(request: web.Request, wanted: MinerQuery) -> web.Response:
     async with store.read() as connection:
         usual = await judged.usual_pools_of(connection, farm.id)
         summary = Summary[_Key]()
-        async for some in judged.judged(connection, farm.id, wanted, now):
+        async for some in judged.in_pieces(connection, farm.id, JudgedMiner, wanted, now):
             for row in some:
                 condition = condition_of(_stored_facts(row, usual))
                 kind = kind_of_rate(row.algorithm, row.model)
@@ -138,6 +139,7 @@ async def _status(request: web.Request, wanted: MinerQuery) -> web.Response:
             power=PowerItem(
                 power=summary.power.power_w,
                 metered=summary.power.metered,
+                compared_power=summary.power.compared_w,
                 expected_power=summary.power.expected_w or None,
             ),
             causes=[
@@ -227,18 +229,13 @@ def _look(row: ListedMiner) -> MinerLook | None:
 
 
 def _place(row: JudgedMiner, agents: Mapping[str, str]) -> MinerPlace:
-    where = (row.hall, row.row, row.rack) if row.rack else ()
-    firmware = row.firmware_version
-    if firmware and row.firmware not in (None, Firmware.STOCK):
+    rack, firmware = row.rack, row.firmware_version
+    if rack and (row.hall or row.row):
+        rack = " / ".join(filter(None, (row.hall, row.row, rack)))
+    if firmware and row.firmware and row.firmware != _STOCK:
         firmware = f"{row.firmware} {firmware}"
-    return MinerPlace(
-        agent=None if row.agent_id is None else agents.get(row.agent_id, row.agent_id),
-        rack=" / ".join(filter(None, where)) or None,
-        subnet=subnet_of(row.ip),
-        pool=row.pool,
-        firmware=firmware,
-        model=row.model,
-    )
+    agent = None if row.agent_id is None else agents.get(row.agent_id, row.agent_id)
+    return MinerPlace(agent, rack or None, subnet_of(row.ip), row.pool, firmware, row.model)
 
 
 async def _worst(
@@ -283,6 +280,7 @@ def _rates(summary: Summary[_Key]) -> list[RateItem]:
             algorithm=rates.kind,
             miners=rates.miners,
             hashrate=rates.hashrate_hs,
+            compared_hashrate=rates.compared_hs,
             expected_hashrate=rates.expected_hs if rates.unknown < rates.miners else None,
             realization=rates.realization,
             unknown=rates.unknown,

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from contract.condition import anomalies
+from contract.errors import ErrorCode
 from contract.miner import Algorithm, Moving, Pool, PowerMode, Slow, Static, shows_hashing
 
 
@@ -55,7 +56,7 @@ class Symptom(msgspec.Struct, frozen=True, gc=False):
     words: str
 
 
-class MinerLook(msgspec.Struct, frozen=True, kw_only=True):
+class MinerLook(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What one look shows. Rates in H/s (sol/s for Equihash); `expected_hs` and `expected_w` are 0 asleep, None where
     nobody knows. `pool` is where it hashes to, see `pool_of`.
     """
@@ -78,11 +79,12 @@ class WantedPools(msgspec.Struct, frozen=True):
     why: str
 
 
-class MinerFacts(msgspec.Struct, frozen=True, kw_only=True):
+class MinerFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What is known of a miner beside its last look: `look` is None for one that was never read.
 
-    `answers`: its last look brought something; `error` is why it did not. `silent_s`: since it last answered, or was
-    last looked at where it is stale. `twin_ips`: where else its MAC is shown; `is_duplicate` where that is not known.
+    `answers`: its last look brought something; `error` is why it did not, mostly an ErrorCode. `silent_s`: since it
+    last answered, or was last looked at where it is stale. `twin_ips`: where else its MAC is shown; `is_duplicate`
+    where that is not known.
     """
 
     look: MinerLook | None = None
@@ -97,7 +99,7 @@ class MinerFacts(msgspec.Struct, frozen=True, kw_only=True):
     wanted: WantedPools | None = None
 
 
-class MinerCondition(msgspec.Struct, frozen=True, kw_only=True):
+class MinerCondition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A miner's state and its symptoms, in the order of `MinerTrouble`. Rate and watts of one that is not seen now are
     None, what is expected of it is not. `weight` sorts the worst first; 0 for a miner with which nothing is wrong.
     """
@@ -189,11 +191,11 @@ def condition_of(known: MinerFacts) -> MinerCondition:
         look = MinerLook(state=MinerState.UNSEEN)
     sees = known.answers and not known.is_stale
     state = look.state if sees else MinerState.STALE if known.is_stale else MinerState.UNREACHABLE
-    symptoms = [*(look.symptoms if sees else ()), *_beside(known, look, sees=sees)]
+    symptoms = _sorted([*(look.symptoms if sees else ()), *_beside(known, look, sees=sees)])
     rate, power = (look.hashrate_hs, look.power_w) if sees else (None, None)
     return MinerCondition(
         state=state,
-        symptoms=_sorted(symptoms),
+        symptoms=symptoms,
         hashrate_hs=rate,
         expected_hs=look.expected_hs,
         power_w=power,
@@ -322,8 +324,10 @@ def _beside(known: MinerFacts, look: MinerLook, *, sees: bool) -> Iterator[Sympt
     if known.is_stale:
         yield Symptom(MinerTrouble.STALE, f"not looked at{lasting}")
     elif not known.answers and not known.login_refused:
-        why = f": {_cut(known.error)}" if known.error else ""
-        yield Symptom(MinerTrouble.UNREACHABLE, f"does not answer{lasting}{why}")
+        words = f"does not answer{lasting}"
+        if known.error and known.error != ErrorCode.UNREACHABLE:
+            words = f"cannot be read{lasting}: {_cut(known.error).replace('_', ' ')}"
+        yield Symptom(MinerTrouble.UNREACHABLE, words)
     if known.is_duplicate or known.twin_ips:
         where = ", ".join(known.twin_ips[:3]) or "another device"
         yield Symptom(MinerTrouble.DUPLICATE, f"{where} shows the same MAC")
@@ -333,7 +337,9 @@ def _beside(known: MinerFacts, look: MinerLook, *, sees: bool) -> Iterator[Sympt
         yield Symptom(MinerTrouble.WRONG_POOL, f"hashes to {look.pool}, {wanted.why} {named}")
 
 
-def _weight(symptoms: list[Symptom], rate_hs: float | None, expected_hs: float | None) -> float:
+def _weight(
+    symptoms: tuple[Symptom, ...], rate_hs: float | None, expected_hs: float | None
+) -> float:
     """The worst of its troubles, and the share of its rate that is missing."""
     if not symptoms:
         return 0.0

@@ -14,6 +14,7 @@ from contract.condition.judgement import MinerCondition, MinerState, MinerTroubl
 from contract.miner import Algorithm
 
 WORST: Final = 10
+_NOT_JUDGED: Final = (MinerState.MAINTENANCE, MinerState.UNSEEN)
 _TERA: Final = 1e12
 _KEPT: Final = 20 * WORST  # before those that are not among the worst are dropped
 KeyT = TypeVar("KeyT", int, str, tuple[int, str])
@@ -43,12 +44,12 @@ class RateTotals(msgspec.Struct, kw_only=True):
 
 
 class PowerTotals(msgspec.Struct, kw_only=True):
-    """W of all miners; each figure of those of which it is known."""
+    """W of the `metered` miners that tell it; of those of which it is also known what they should take, both."""
 
     power_w: float = 0.0
     metered: int = 0
     expected_w: float = 0.0
-    compared_w: float = 0.0  # what those with an expected figure and a measured one take
+    compared_w: float = 0.0
 
 
 class Summary(Generic[KeyT]):
@@ -70,7 +71,7 @@ class Summary(Generic[KeyT]):
         """One miner."""
         self.total += 1
         self.states[condition.state] += 1
-        if condition.state is MinerState.MAINTENANCE or condition.state is MinerState.UNSEEN:
+        if condition.state in _NOT_JUDGED:
             return
         troubles = [symptom.trouble for symptom in condition.symptoms]
         self._causes.add(troubles, place)
@@ -116,13 +117,13 @@ class Summary(Generic[KeyT]):
 
     def _add_power(self, condition: MinerCondition) -> None:
         power, expected = condition.power_w, condition.expected_w
-        if power is not None:
-            self.power.power_w += power
-            self.power.metered += 1
-        if expected is not None:
+        if power is None:
+            return
+        self.power.power_w += power
+        self.power.metered += 1
+        if expected:
             self.power.expected_w += expected
-            if expected and power is not None:
-                self.power.compared_w += power
+            self.power.compared_w += power
 
 
 def kind_of_rate(algorithm: str | None, model: str | None) -> str:

@@ -61,13 +61,14 @@ class StatsItem(NonceItem, frozen=True, kw_only=True):
 
 
 class RateItem(NonceItem, frozen=True, kw_only=True):
-    """Of the miners in service that hash one thing. `realization` compares those of which the expected rate is known;
-    `unknown` are the others. `efficiency` is of those whose watts are known.
+    """Of the miners in service that hash one thing. Those of which the expected rate is known hash `compared_hashrate`
+    of the `expected_hashrate`; `unknown` are the others. `efficiency` is of those whose watts are known.
     """
 
     algorithm: str
     miners: int
     hashrate: float  # H/s; sol/s for equihash
+    compared_hashrate: float
     expected_hashrate: float | None
     realization: float | None  # 1.0 is 100 %
     unknown: int
@@ -75,10 +76,13 @@ class RateItem(NonceItem, frozen=True, kw_only=True):
 
 
 class PowerItem(NonceItem, frozen=True, kw_only=True):
-    """W, of all algorithms; of the `metered` miners that tell it."""
+    """W of the `metered` miners that tell it, of all algorithms. Those of which it is known take `compared_power` of
+    the `expected_power`.
+    """
 
     power: float
     metered: int
+    compared_power: float
     expected_power: float | None
 
 

@@ -16,6 +16,7 @@ _FORGOTTEN = (
     "mac", "serial", "moving", "slow", "static", "raw", "hours", "mode", "mode_preset", "hashrate_hs",
     "hashrate_ideal_hs", "hashrate_24h_hs", "power_w", "temp_c", "uptime_s", "comment", "name", "hall", "row",
     "rack", "position", "hostname",
+    "state", "expected_hs", "expected_w", "pool", "pools_set",
 )  # fmt: skip
 
 
@@ -59,6 +60,7 @@ async def forget(connection: AsyncConnection, ids: Sequence[str], now: datetime)
             tags=[],
             serials="",
             anomaly_flags=0,
+            troubles=0,
             **dict.fromkeys(_FORGOTTEN),
         )
     )

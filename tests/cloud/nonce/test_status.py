@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from cloud.nonce.status import _stored_facts, _whole_facts
 from cloud.store.ids import new_miner_id
 from cloud.store.miners import judged, search
+from cloud.store.miners.judged import JudgedMiner
 from cloud.store.miners.search import MinerQuery
 from cloud.store.schema import tables
 from contract.condition.judgement import condition_of
@@ -73,7 +74,12 @@ async def test_a_farm_without_miners_is_fine(stage: Stage):
         await connection.execute(tables.miners.update().values(deleted_at=stage.clock.now()))
     found = await status_of(stage)
     assert (found["is_fine"], found["total"], found["rates"], found["causes"]) == (True, 0, [], [])
-    assert found["power"] == {"power": 0.0, "metered": 0, "expected_power": None}
+    assert found["power"] == {
+        "power": 0.0,
+        "metered": 0,
+        "compared_power": 0.0,
+        "expected_power": None,
+    }
     assert (await stats_of(stage))["total"] == 0
 
 
@@ -90,7 +96,7 @@ async def test_each_miner_that_is_wrong_is_told_in_words_the_worst_first(stage: 
     found = await status_of(stage)
     assert words_of(found) == {
         "10.0.0.1": "chip 97 degC",
-        "10.0.0.5": "does not answer for 10 s: no route",
+        "10.0.0.5": "cannot be read for 10 s: no route",
         "10.0.0.4": "its login was refused",
         "10.0.0.3": "board 1 of 2 hashes nothing, and 1 more",
         "10.0.0.2": "61 % of 100 TH/s",
@@ -175,7 +181,9 @@ async def test_rates_of_different_algorithms_are_not_added(stage: Stage):
     assert rates["equihash"]["realization"] == pytest.approx(400 / 420)
     assert rates["unknown (X1)"]["expected_hashrate"] is None
     assert rates["unknown (X1)"]["unknown"] == 1
-    assert found["power"] == {"power": 12_000.0, "metered": 4, "expected_power": 1510.0}
+    assert found["power"] == {
+        "power": 12_000.0, "metered": 4, "compared_power": 0.0, "expected_power": None,
+    }  # fmt: skip
     assert (await stats_of(stage))["theo"] is None
 
 
@@ -351,6 +359,15 @@ async def test_the_farm_of_another_is_not_seen(stage: Stage):
         await stage.ask("GET", f"{stage.base}/farms/{stage.other_farm}/{path}", status=404)
 
 
+async def test_of_a_miner_that_is_forgotten_no_judgement_is_kept(stage: Stage):
+    await stage.look_at(changed(1, moving={"temp_chip_c": 97.0}))
+    await stage.create("miner.record.delete", 1)
+    async with stage.store.read() as connection:
+        (row,) = (await search.by_ids(connection, stage.farm, [stage.miners[1]])).values()
+    kept = {name: getattr(row, name) for name in ("state", "expected_hs", "pool", "pools_set")}
+    assert (set(kept.values()), row.troubles) == ({None}, 0)
+
+
 # --- the stored judgement is that of the look ---------------------------------------------------
 
 
@@ -369,8 +386,8 @@ async def test_what_is_stored_of_a_look_is_what_is_judged_of_it_in_words(stage: 
     now = stage.clock.now()
     async with stage.store.read() as connection:
         usual = await judged.usual_pools_of(connection, stage.farm)
-        parts = [some async for some in judged.judged(connection, stage.farm, MinerQuery(), now)]
-        rows = [row for some in parts for row in some]
+        pieces = judged.in_pieces(connection, stage.farm, JudgedMiner, MinerQuery(), now)
+        rows = [row async for some in pieces for row in some]
         whole = await search.by_ids(connection, stage.farm, [row.id for row in rows])
     assert len(rows) == len(wrong)
     for row in rows:

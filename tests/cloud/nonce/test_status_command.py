@@ -56,7 +56,7 @@ async def test_a_farm_in_order_is_told_on_one_screen_and_ends_with_0(stage: Stag
         "miners   5: 5 hashing\n"
         "wrong    none\n"
         "rate     sha256: 500 TH/s of 500 TH/s (100 %), 30 J/TH\n"
-        "power    15 kW\n"
+        "power    15 kW, told by 5 of 5\n"
         "agents   pi: online, knows 0 miners\n"
     )
 
@@ -93,10 +93,10 @@ async def test_what_is_wrong_is_told_in_words_and_ends_with_1(stage: Stage, key_
         "farm     Kiruna, 2026-11-21T12:00:20Z: something is wrong",
         "miners   40: 38 hashing, 2 unreachable",
         "wrong    5: 1 unreachable, 1 wrong password, 1 hot, 1 low rate, 1 wrong pool",
-        "rate     sha256: 3.76 PH/s of 4 PH/s (94 %), 30.31 J/TH",
-        "power    114 kW; 38 of 40 tell it",
+        "rate     sha256: 3.76 PH/s of 4 PH/s (94 %), 30.3 J/TH",
+        "power    114 kW, told by 38 of 40",
         "worst    10.0.0.1                  chip 97 degC",
-        "         10.0.0.4                  does not answer for 20 s: no route",
+        "         10.0.0.4                  cannot be read for 20 s: no route",
         "         10.0.0.3                  its login was refused",
         "         10.0.0.40                 hashes to a-very-long-name-of-a-pool.example.",
         "                                   com/somebody, 98 % of all hash to...",
@@ -172,7 +172,7 @@ def status_document(**more: Any) -> dict[str, Any]:
     empty: dict[str, Any] = {
         "farm": {"id": "f", "name": None}, "at": "2026-11-21T12:00:00Z", "is_fine": True, "total": 0, "wrong": 0,
         "states": {}, "troubles": {}, "rates": [], "causes": [], "worst": [], "agents": [],
-        "power": {"power": 0.0, "metered": 0, "expected_power": None}, "tasks": {"open": [], "failed": []},
+        "power": {"power": 0.0, "metered": 0, "compared_power": 0.0, "expected_power": None}, "tasks": {"open": [], "failed": []},
     }  # fmt: skip
     return empty | more
 
@@ -188,7 +188,8 @@ def test_a_farm_without_miners_fits_three_lines():
 def test_rates_have_a_line_each_with_their_own_unit():
     rates = {
         "miners": 1,
-        "unknown": 0,
+        "unknown": 1,
+        "compared_hashrate": 0.0,
         "realization": None,
         "expected_hashrate": None,
         "efficiency": None,
@@ -198,15 +199,40 @@ def test_rates_have_a_line_each_with_their_own_unit():
             total=3,
             rates=[
                 rates | {"algorithm": "equihash", "hashrate": 420e3, "efficiency": 3.6e9},
-                rates | {"algorithm": "unknown (X1)", "hashrate": 1e12, "unknown": 1},
+                rates | {"algorithm": "unknown (X1)", "hashrate": 1e12},
             ],
         )
     )  # fmt: skip
     assert page.splitlines()[3:] == [
-        "rate     equihash: 420 ksol/s",
-        "         unknown (X1): 1 TH/s; of 1 miners nobody knows what they should hash",
+        "rate     equihash: 420 ksol/s of 1 not rated",
+        "         unknown (X1): 1 TH/s of 1 not rated",
         "power    no miner tells it",
     ]
+
+
+def test_a_part_that_is_not_rated_is_told_beside_the_others():
+    rates = {
+        "algorithm": "sha256", "miners": 9, "hashrate": 10.4e15, "compared_hashrate": 9.62e15,
+        "expected_hashrate": 9.92e15, "realization": 0.97, "unknown": 12, "efficiency": 23.13,
+    }  # fmt: skip
+    power = {"power": 152.7e3, "metered": 40, "compared_power": 98e3, "expected_power": 100e3}
+    lines = farm_page(status_document(total=119, rates=[rates], power=power)).splitlines()
+    assert lines[3:] == [
+        "rate     sha256: 9.62 PH/s of 9.92 PH/s (97 %) and 780 TH/s of 12 not rated,",
+        "         23.1 J/TH",
+        "power    152.7 kW, told by 40 of 119; 98 kW of 100 kW expected (98 %)",
+    ]
+
+
+def test_miners_of_which_the_same_is_said_share_a_line():
+    def wrong(last: int, words: str) -> dict[str, Any]:
+        miner = dict.fromkeys(("name", "mac", "hall", "row", "rack", "position"))
+        troubles = [{"trouble": "hot", "words": words}]
+        return miner | {"ip": f"10.0.0.{last}", "id": f"m{last}", "troubles": troubles}
+
+    worst = [wrong(1, "chip 99 degC"), wrong(2, "hot"), wrong(3, "hot"), wrong(4, "hot")]
+    lines = farm_page(status_document(worst=worst)).splitlines()
+    assert lines[3:] == ["worst    10.0.0.1     chip 99 degC", "         10.0.0.2 +2  hot"]
 
 
 def test_long_lists_end_where_the_screen_does():

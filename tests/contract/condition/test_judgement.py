@@ -140,10 +140,15 @@ WRONG: tuple[tuple[str, str, Any], ...] = (
     ("duplicate", "another device shows the same MAC", facts(is_duplicate=True)),
     (
         "unreachable",
-        "does not answer for 12 min: no route",
-        facts(answers=False, silent_s=720.0, error="no route"),
+        "cannot be read for 12 min: malformed reply",
+        facts(answers=False, silent_s=720.0, error="malformed_reply"),
     ),
     ("unreachable", "does not answer", facts(answers=False)),
+    (
+        "unreachable",
+        "does not answer for 2 h",
+        facts(answers=False, silent_s=7300.0, error="unreachable"),
+    ),
     ("stale", "not looked at for 3 days", facts(is_stale=True, silent_s=3.5 * 86_400)),
     (
         "wrong pool",
