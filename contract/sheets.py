@@ -24,17 +24,18 @@ def sheet_rows(
     than may be, once they come.
     """
     lines = _lines(file, bytes_max)
-    first = next(lines, "")
-    delimiter = max(_DELIMITERS, key=first.count)
-    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
+    read = 0
     try:
-        yield from _not_blank(reader, rows_max)
+        first = next(lines, "")
+        delimiter = max(_DELIMITERS, key=first.count)
+        reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
+        for read, row in _not_blank(reader, rows_max):
+            yield read, row
     except csv.Error as error:
         raise SheetError(f"line {reader.line_num}: it is not CSV ({error})") from None
     except UnicodeDecodeError:
-        raise SheetError(
-            f"after line {reader.line_num}: it is not text in UTF-8; save it as CSV UTF-8"
-        ) from None
+        words = f"after line {read}: " if read else ""
+        raise SheetError(f"{words}it is not text in UTF-8; save it as CSV UTF-8") from None
 
 
 def _not_blank(reader: Iterable[list[str]], rows_max: int) -> Iterator[tuple[int, list[str]]]:

@@ -836,15 +836,15 @@ def _miners() -> Iterator[Guard]:
     yield Guard(
         "no formula is taken from a sheet",
         "cloud/cli/sheets.py",
-        "elif cell.startswith(_FORMULA):",
+        "elif cell.startswith(FORMULA):",
         "elif False:",
         f"{sheets}each_fault_of_a_sheet_is_told_with_its_line_and_nothing_is_written",
     )
     yield Guard(
         "a sheet has so many rows and no more",
-        "cloud/cli/sheets.py",
-        "if len(found) == rows_max:",
-        "if len(found) > 2 * rows_max:",
+        "contract/sheets.py",
+        "if found > rows_max:",
+        "if found > 2 * rows_max:",
         f"{sheets}a_million_rows_are_refused_before_they_are_read",
     )
     yield Guard(
