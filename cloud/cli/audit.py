@@ -7,16 +7,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 import msgspec
 import typer
 
-from cloud.cli.api import URL_DEFAULT, Api, CaFile, Farm, KeyFile, Url, with_api
+from cloud.cli.api import URL_DEFAULT, Api, ApiRefusedError, CaFile, Farm, KeyFile, Url, with_api
 from cloud.cli.since import parse_since
 from cloud.cli.terminal import AsJson, fail, now
-from contract.miner import normalize_mac
 from contract.nonce.times import nonce_time, parse_time
-from contract.ranges import parse_range
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SLACK: Final = timedelta(minutes=15)  # between an order and the start that it leads to
@@ -29,7 +28,7 @@ def audit(
     ca_file: CaFile = None,
     farm: Farm = None,
     miner: Annotated[
-        str | None, typer.Option(help="Only this one: its id, MAC, address or serial number.")
+        str | None, typer.Option(help="Only this one: its id, MAC, address, serial number or name.")
     ] = None,
     actor: Annotated[str | None, typer.Option(help="Id or name of who did it.")] = None,
     key: Annotated[str | None, typer.Option(help="Id of the key it was done with.")] = None,
@@ -86,29 +85,12 @@ def audit(
 
 
 async def _miner(api: Api, farm: str | None, text: str) -> dict[str, Any]:
-    """The one miner of the farm with that address, MAC or serial number; exit 2 where that is not one."""
-    body: dict[str, Any]
-    if (mac := normalize_mac(text)) is not None:
-        body = {"mac": {"eq": mac}}
-    elif _is_address(text):
-        body = {"ip_ranges": [text]}
-    else:
-        body = {"sn": {"eq": text}}
+    """The one miner of the farm that is called so; exit 2 where that is not one."""
     at = f"/farms/{(await api.farm(farm))['id']}"
-    items = (await api.post(f"{at}/miner/search", body))["data"]
-    if len(items) != 1:
-        named = (f"{each['id']} ({each['ip']}, {each['mac'] or 'no MAC'})" for each in items)
-        which = "which one? " + ", ".join(named) if items else "no miner is found by it"
-        fail(f"--miner {text}: {which}", 2)
-    return dict(items[0])
-
-
-def _is_address(text: str) -> bool:
     try:
-        parse_range(text)
-    except ValueError:
-        return False
-    return "/" not in text and "-" not in text
+        return dict((await api.get(f"{at}/miners/{quote(text, safe='')}"))["data"])
+    except ApiRefusedError as error:
+        fail(f"--miner {text}: {error}", 2)
 
 
 def _line(item: Mapping[str, Any]) -> str:

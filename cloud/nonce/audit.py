@@ -13,9 +13,10 @@ from cloud.http.auth import WORKSPACE_ID
 from cloud.http.errors import ApiError
 from cloud.http.rights import needs
 from cloud.nonce.answers import many, time_or_none
-from cloud.nonce.requests import PAGE, farm_of, page_of, takes, text_of, words_of
+from cloud.nonce.requests import PAGE, farm_of, miner_ids_of, page_of, takes, text_of, words_of
 from cloud.store.access import audit
 from cloud.store.access.audit import AuditQuery, ListedAudit, MinerTask
+from cloud.store.schema.rows import FarmRow
 from contract.hiding import hidden
 from contract.nonce.answers import ActorItem
 from contract.nonce.audit import AuditItem, AuditTaskItem
@@ -37,15 +38,18 @@ async def list_workspace_audit(request: web.Request) -> web.Response:
 @takes(*PAGE, *_FILTERS, lists=("action",))
 async def list_farm_audit(request: web.Request) -> web.Response:
     """GET F/audit: what was done on one farm, newest first."""
-    return await _audit(request, (await farm_of(request)).id)
+    return await _audit(request, await farm_of(request))
 
 
-async def _audit(request: web.Request, farm_id: str | None) -> web.Response:
+async def _audit(request: web.Request, farm: FarmRow | None) -> web.Response:
     store, page, miner_id = request.app[STORE], page_of(request), text_of(request, "miner")
     since, until = _time(request, "from_time"), _time(request, "to_time")
     if since is not None and until is not None and since > until:
         raise ApiError(400, "from_time must not be after to_time")
+    farm_id = None if farm is None else farm.id
     if miner_id is not None:
+        if farm is not None:
+            miner_id = (await miner_ids_of(request, farm, [miner_id]))[miner_id]
         its_farm = await audit.farm_of_miner(store, request[WORKSPACE_ID], miner_id)
         if its_farm is None or farm_id not in (None, its_farm):
             raise ApiError(404, "miner: no miner here has this id")

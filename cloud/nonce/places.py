@@ -9,10 +9,12 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from cloud.context import CLOCK, STORE
+from cloud.http.auth import ACTOR
 from cloud.http.errors import ApiError
 from cloud.http.rights import needs
 from cloud.nonce.answers import one
 from cloud.nonce.requests import farm_of, miner_of, read_body, refused, takes
+from cloud.store.access import audit
 from cloud.store.engine import chunks
 from cloud.store.miners import places
 from cloud.store.miners.places import Flaw, PlacePlan, PlaceWish
@@ -76,12 +78,22 @@ async def change_name(request: web.Request) -> web.Response:
 
 
 async def write(request: web.Request, farm: FarmRow, wanted: list[PlaceWish]) -> PlacePlan:
-    """Difference what differs, in one transaction; nothing where there is a fault, which the plan holds."""
+    """Change what differs, in one transaction; nothing where there is a fault, which the plan holds."""
     now = request.app[CLOCK].now()
     async with request.app[STORE].write() as connection:
         plan = await places.plan_places(connection, farm.id, wanted)
         if not plan.faults:
             await places.write_places(connection, plan.changes, now)
+            await audit.record_each(
+                connection,
+                request[ACTOR],
+                now,
+                "miner.place.update",
+                "miner",
+                {each.miner.id: (each.before, each.after) for each in plan.changes},
+                workspace_id=farm.workspace_id,
+                farm_id=farm.id,
+            )
     return plan
 
 

@@ -74,6 +74,30 @@ async def record(
 ) -> None:
     """Write down a write, within its transaction. `target`: of which kind, and its id. Passwords are hidden here."""
     kind, target_id = target
+    told = {target_id: (before, after)}
+    await record_each(
+        connection, by, at, action, kind, told, workspace_id=workspace_id, farm_id=farm_id
+    )
+
+
+async def record_each(
+    connection: AsyncConnection,
+    by: Actor,
+    at: datetime,
+    action: str,
+    kind: str,
+    told: Mapping[str, tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]],
+    *,
+    workspace_id: str,
+    farm_id: str | None,
+) -> None:
+    """The same of many targets of one kind that no task remembers: by their ids, what was before and after."""
+    rows = [
+        {"target_id": target_id, "before": _side(before), "after": _side(after)}
+        for target_id, (before, after) in told.items()
+    ]
+    if not rows:
+        return
     seconds = sa.select(cloud_time.c.seconds).scalar_subquery()
     await connection.execute(
         audit.insert().values(
@@ -88,10 +112,8 @@ async def record(
             address=None if by.address is None else by.address[:_ADDRESS_MAX],
             action=action,
             target_kind=kind,
-            target_id=target_id,
-            before=_side(before),
-            after=_side(after),
-        )
+        ),
+        rows,
     )
 
 

@@ -44,6 +44,24 @@ async def test_what_is_told_changes_what_is_left_out_stays_and_null_clears(stage
     assert (await placed(stage))["10.0.0.1"] == (None, "H", "R", "A1", None, [])
 
 
+async def test_the_audit_says_of_each_miner_what_was_before_and_after(stage: Any) -> None:
+    await change(
+        stage, {"miner": "SN1", "rack": "A1"}, {"miner": "SN2", "rack": "A2"}, {"miner": "SN3"}
+    )
+    await change(stage, {"miner": "SN1", "rack": "A2", "name": "a"})
+    await change(stage, {"miner": "SN1", "rack": "A3"}, dry_run=True)
+    rows = (await stage.ask("GET", f"{stage.at_farm}/audit?action=miner.place.update"))["data"]
+    assert [row["target_id"] for row in rows].count(stage.miners[1]) == 2
+    assert len(rows) == 3
+    url = f"{stage.at_farm}/audit?miner={stage.miners[1]}"
+    told = (await stage.ask("GET", url))["data"]
+    assert [(row["action"], row["before"], row["after"]) for row in told] == [
+        ("miner.place.update", {"name": None, "rack": "A1"}, {"name": "a", "rack": "A2"}),
+        ("miner.place.update", {"rack": None}, {"rack": "A1"}),
+    ]
+    assert (await stage.ask("GET", f"{stage.at_farm}/audit?miner=10.0.0.1"))["data"] == told
+
+
 async def test_the_same_again_changes_nothing_and_a_dry_run_never_does(stage: Any) -> None:
     updates = [{"miner": f"10.0.0.{number}", "hall": "H"} for number in range(1, 6)]
     shown = await change(stage, *updates, dry_run=True)
