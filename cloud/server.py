@@ -31,7 +31,7 @@ from cloud.link.api import agent_auth
 from cloud.link.files import Files
 from cloud.link.sessions import Sessions
 from cloud.link.wake_ups import WakeUps
-from cloud.nonce import batches, miners, sites, tasks
+from cloud.nonce import batches, groups, miners, selections, sites, tasks, undo
 from cloud.rigmonitor import machines, operators
 from cloud.rigmonitor.inbox import INBOX, Inbox, inbox_closed
 from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
@@ -57,6 +57,9 @@ _ROUTES: Final = (
     *miners.ROUTES,
     *tasks.ROUTES,
     *batches.ROUTES,
+    *groups.ROUTES,
+    *undo.ROUTES,
+    *selections.ROUTES,
     *machines.ROUTES,
     *operators.ROUTES,
 )

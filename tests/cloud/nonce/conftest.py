@@ -16,6 +16,7 @@ import aiohttp
 import jsonschema
 import msgspec
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from cloud.config import CloudSettings
@@ -135,6 +136,7 @@ class Stage:
     wake_ups: WakeUps
     sessions: Sessions
     time: CloudTime
+    app: web.Application
     workspace: str = ""
     other_workspace: str = ""
     farm: str = ""
@@ -258,7 +260,12 @@ def operations() -> Iterator[dict[str, Any] | None]:
         published = json.loads(path.read_text("utf-8"))
         meta = published["CreateTaskBatch"]["output"]["properties"]["meta"]
         reason = meta["properties"]["skipped"]["items"]["properties"]["reason"]
-        reason["enum"] += ["auth_failed", "agent_offline"]  # ours
+        reason["enum"] += [
+            "auth_failed",
+            "agent_offline",
+            "outcome_unknown",
+            "before_unknown",
+        ]  # ours
         yield published
         return
     assert os.environ.get("MINER_AGENT_REQUIRE_ALL") != "1", f"{path} is missing"
@@ -304,6 +311,7 @@ async def stage(
             wake_ups=app[WAKE_UPS],
             sessions=app[SESSIONS],
             time=app[TIME],
+            app=app,
         )
         await _furnish(made)
         app[SESSIONS].heard(made.agent)
