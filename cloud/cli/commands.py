@@ -13,6 +13,8 @@ import typer
 
 from cloud.cli.records import agents, enroll_code, farms, keys, workspaces
 from cloud.cli.rigs import rigs
+from cloud.cli.selections import selections
+from cloud.cli.tasks import groups, task, undo
 from cloud.cli.terminal import AsJson, Commands, Data, fail, guarded, say
 
 app = typer.Typer(
@@ -28,6 +30,10 @@ app.add_typer(keys, name="key")
 app.add_typer(agents, name="agent")
 app.add_typer(rigs, name="rig")
 app.command("enroll-code")(enroll_code)
+app.command("task")(task)
+app.command("undo")(undo)
+app.add_typer(groups, name="group")
+app.add_typer(selections, name="selection")
 
 
 def _version(wanted: bool) -> None:
