@@ -128,6 +128,7 @@ async def preview(request: web.Request, farm: FarmRow, order: GroupOrder) -> Dry
     async with request.app[STORE].read() as connection:
         survey = await _surveyed(connection, farm, order, now)
         miners = Counter(await search.number_by_agent(connection, farm.id))
+    await asyncio.sleep(0)
     chosen = survey.all_chosen
     raising = Counter(each.agent_id for each in chosen if each.change.raises)
     skipped_count = sum(map(_number, survey.skipped))

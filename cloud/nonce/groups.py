@@ -88,7 +88,8 @@ async def cancel_group(request: web.Request) -> web.Response:
         await _found(connection, farm, group_id)
         parts = await groups.batches_of(connection, group_id)
         done = await batches.cancel(connection, [part.id for part in parts], now, CANCELLED)
-        await groups.mark_cancelled(connection, group_id, now)
+        if done.at_once or done.requested:
+            await groups.mark_cancelled(connection, group_id, now)
         group = await _found(connection, farm, group_id)
     request.app[WAKE_UPS].wake(*done.agent_ids)
     return one(

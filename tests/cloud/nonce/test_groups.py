@@ -127,6 +127,11 @@ async def test_a_cancel_ends_what_is_held_at_once_and_for_good(
     assert told["group"]["cancelled_count"] == 4
     assert (told["group"]["status"], told["canary"]["state"]) == ("partial_succeed", "cancelled")
     await act(stage, group_id, "release", status=409)
+    done = await ordered(stage, miner_ids=[stage.miners[1]], canary=1)
+    [only] = await tasks_of(stage, done)
+    await stage.settle(only["id"], "succeed", DONE)
+    await act(stage, done, "cancel")  # of what has ended nothing is called off
+    assert (await group(stage, done))["group"]["cancelled_at"] is None
 
 
 async def test_a_canary_is_for_named_miners_too_and_of_all_holds_none(stage: Any) -> None:
