@@ -26,8 +26,9 @@ from service.streams import lead_nowhere, stand_in
 
 if TYPE_CHECKING:
     from agent.cli.commands import Reach
-    from agent.cli.survey import ExpectedCount, Wanted
+    from agent.cli.survey import Wanted
     from agent.config.file import Config
+    from contract.expected import ExpectedCount
 
 DEFAULT_CONFIG: Final = Path("/etc/miner-agent/config.toml")
 _PARAMS_CAP_BYTES: Final = 128 * 1024  # as much as a system takes on a command line
@@ -556,7 +557,7 @@ def _wanted(targets: list[str] | None, csv: str | None, reach: Reach, as_json: b
 
 
 def _expected(text: str | None, as_json: bool) -> ExpectedCount | None:
-    from agent.cli.survey import ExpectedCount
+    from contract.expected import ExpectedCount
 
     try:
         return None if text is None else ExpectedCount.parse(text)

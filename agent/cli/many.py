@@ -13,7 +13,7 @@ from agent.cli.carried import Carried, ManyReport
 from agent.cli.commands import DONE, FAILED, USAGE, Ended, Reach, failure, stopped
 from agent.cli.foreground import StoppedError, run
 from agent.cli.render import ScanView, counted
-from agent.cli.survey import ExpectedCount, Surveyor, Wanted
+from agent.cli.survey import Surveyor, Wanted
 from agent.config.file import ConfigError, why
 from agent.config.host import LogSection
 from agent.host.logs import set_up
@@ -29,6 +29,7 @@ from contract.errors import (
     RefusedError,
     StorageFullError,
 )
+from contract.expected import ExpectedCount
 from contract.task import TaskName, parse_params
 from drivers.base import Driver
 from service.limits import raise_open_files

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Self
 
@@ -20,32 +19,7 @@ from contract.ranges import Range, merge, parse_range
 from contract.task import MinerParams, Params, TaskName
 from drivers.base import Capabilities, Depth, Driver, FirmwareUpdate, Mode
 
-_EXPECTED: Final = re.compile(r"(\d{1,6})(?:~(\d{1,2})%)?", re.ASCII)
 _NOT_ASKED: Final = "could not be asked"  # as a scan notes it
-
-
-class ExpectedCount(msgspec.Struct, frozen=True):
-    """How many miners are meant: exactly so many, or so many give or take a percentage of them."""
-
-    number: int
-    percent: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """`100`, or `100~5%`. Raises ValueError, in words."""
-        found = _EXPECTED.fullmatch(text.strip())
-        if found is None:
-            raise ValueError(
-                f"{text[:40]!r} is not how many miners are meant: write 100, or 100~5% for 95 to 105"
-            )
-        return cls(int(found[1]), int(found[2] or 0))
-
-    def holds(self, number: int) -> bool:
-        """Whether so many are as many as are meant."""
-        return abs(number - self.number) * 100 <= self.number * self.percent
-
-    def __str__(self) -> str:
-        return f"{self.number}~{self.percent}%" if self.percent else str(self.number)
 
 
 class Wanted(msgspec.Struct, frozen=True):

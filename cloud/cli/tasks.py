@@ -81,7 +81,7 @@ def task(
             told = (await api.post(f"{path}/batches", {**body, "dry_run": True}))["data"]
             say(told, shown_plan(told), as_json)
             return 0
-        count = expected
+        count: dict[str, Any] | int | None = expected
         if "selection" in body and count is None:
             told = (await api.post(f"{path}/batches", {**body, "dry_run": True}))["data"]
             options = {"--select": select, "--saved": saved, "--params": params, "--canary": canary}
@@ -292,15 +292,13 @@ def _body(
     return body
 
 
-def _expected(text: str) -> int | dict[str, float]:
-    """`300`, or `300~5%`."""
-    count, about, percent = text.partition("~")
+def _expected(text: str) -> dict[str, Any]:
+    from contract.expected import ExpectedCount
+
     try:
-        if not about:
-            return int(count)
-        return {"count": int(count), "within_percent": float(percent.strip().removesuffix("%"))}
-    except ValueError:
-        fail(f"--expect {text}: write it as 300, or as 300~5%", 2)
+        return ExpectedCount.parse(text).model_dump()
+    except ValueError as error:
+        fail(f"--expect: {error}", 2)
 
 
 def _confirmed(

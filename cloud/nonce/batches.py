@@ -330,7 +330,7 @@ def _wanted(
         if expected is not None and not expected.holds(len(ids)):
             raise ApiError(
                 409,
-                f"{len(ids)} miners are selected now, and expect_count is {expected.in_words()}: "
+                f"{len(ids)} miners are selected now, and expect_count is {expected}: "
                 "nothing was stored. Look at them by dry_run, and order with the count that it tells",
             )
         asked = BatchRequest(name=name, params=order.request.params, miner_ids=ids)

@@ -45,7 +45,7 @@ from contract.nonce.batches import (
 from contract.nonce.groups import DryRun, PlannedMiner
 from contract.nonce.times import nonce_time
 from contract.outcome import Outcome
-from contract.task import SPECS, TaskStatus
+from contract.task import SPECS, TaskName, TaskStatus
 
 _SEEN: Final = timedelta(days=1)  # a task for agents goes to those that were
 _PIECE: Final = 100  # miners whose rows are in hand at once
@@ -174,8 +174,9 @@ async def _surveyed(
         await _check_retry(connection, farm, each)
         chosen: list[_Chosen] = []
         name, params = each.request.name, each.request.params
+        unread = () if name is TaskName.MINING else search.FIGURES  # whether it mines, they tell
         for ids in chunks(list(dict.fromkeys(each.request.miner_ids)), _PIECE):
-            known = await search.by_ids(connection, farm.id, ids, without=search.FIGURES)
+            known = await search.by_ids(connection, farm.id, ids, without=unread)
             recent = await lookup.last_of_kind(connection, farm.id, same_kind(name), ids)
             rivals = rivals_of(name)
             still_open = await lookup.last_open(connection, farm.id, rivals, ids) if rivals else {}

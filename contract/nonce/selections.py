@@ -14,9 +14,9 @@ from pydantic import (
     model_validator,
 )
 
+from contract.expected import ExpectedCount
 from contract.nonce.answers import NonceItem
 from contract.nonce.miners import MinerFilters
-from contract.nonce.values import Whole
 from contract.texts import not_blank, plain
 
 SELECTIONS_MAX: Final = 1000  # kept of one farm
@@ -91,25 +91,6 @@ class Selection(MinerFilters):
     def as_given(self) -> dict[str, Any]:
         """As it is kept with what was ordered by it."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
-
-
-class ExpectedCount(BaseModel):
-    """How many miners are to be selected, and by how many percent it may be more or fewer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    count: Annotated[Whole, Field(ge=0, le=10_000_000)]
-    within_percent: Annotated[float, Field(strict=True, ge=0, le=100)] = 0.0
-
-    def holds(self, number: int) -> bool:
-        """Whether that many is what was expected."""
-        return abs(number - self.count) * 100 <= self.within_percent * self.count
-
-    def in_words(self) -> str:
-        """For a message."""
-        return f"{self.count}" + (
-            f" within {self.within_percent:g} %" if self.within_percent else ""
-        )
 
 
 def _expected(value: object) -> object:

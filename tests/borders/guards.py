@@ -223,7 +223,7 @@ def _rights() -> Iterator[Guard]:
     yield Guard(
         "a key gives the tasks that its role reaches",
         "cloud/nonce/creation.py",
-        "    check_task(request, name, order.request.params)\n",
+        "        check_task(request, each.request.name, each.request.params)\n",
         "",
         f"{test}each_role_reaches_the_tasks_that_are_declared_for_it",
     )

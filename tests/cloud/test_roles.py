@@ -62,6 +62,13 @@ FOR_OPERATORS = frozenset(
     {
         ("POST", "/tasks/batches/{batch_id}/cancel"),
         ("POST", "/tasks/batches/{batch_id}/retry"),  # and what its task needs
+        ("POST", "/tasks/batches/{batch_id}/undo"),
+        *(
+            ("POST", f"/tasks/groups/{{group_id}}/{what}")
+            for what in ("cancel", "retry", "release", "undo")
+        ),
+        ("POST", "/selections"),
+        ("DELETE", "/selections/{name}"),
         ("POST", "/miners/places"),
         ("POST", "/miners/{miner_id}/name"),
         ("PUT", "/rigs/{rig_id}/expected-status"),

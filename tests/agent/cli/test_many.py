@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from agent.cli.commands import Reach
-from agent.cli.survey import ExpectedCount, Wanted
+from agent.cli.survey import Wanted
 from agent.config.file import parse
 from agent.firmware.download import open_downloader
 from agent.limits.policy import Policy
@@ -23,6 +23,7 @@ from agent.miners.inventory import Inventory
 from agent.miners.site import open_site
 from agent.scan.scanner import FarmScanner
 from contract.clock import SystemClock
+from contract.expected import ExpectedCount
 from contract.task import TaskName
 from simulator.farm import Farm
 from tests.agent.commands import Ran, at, door, interrupted, miner_agent
@@ -160,7 +161,7 @@ async def test_who_is_in_maintenance_or_has_no_such_mode_is_left_out(
     ("args", "words"),
     [
         ([], "give the miner that is meant, a range, or --csv FILE"),
-        (["10.0.0.1", "--expect", "some"], "--expect: 'some' is not how many miners are meant: write 100"),
+        (["10.0.0.1", "--expect", "some"], "--expect: 'some' is not how many miners are meant: write 300"),
         (["10.0.0.1", "--expect", "100±5"], "--expect: "),
         (["10.0.0.1", "--csv", "-", "--params", "-"], "both take standard input"),
         (["10.0.0.1,10.0.0.300"], "10.0.0.300"),

@@ -65,7 +65,7 @@ async def test_a_selection_is_shown_first_and_the_command_that_does_it_is_told(s
         ((*LIGHT, "--select", "status=online", "--miner", "c"), "--miner names the miners"),
         ((*LIGHT, "--all", "--select", "status=online"), "--all is every miner of the farm, and takes no"),
         ((*LIGHT, "--miner", "c", "--expect", "1"), "--expect is for --select, --saved and --all"),
-        ((*LIGHT, "--select", "status=online", "--expect", "some"), "--expect some: write it as 300, or as 300~5%"),
+        ((*LIGHT, "--select", "status=online", "--expect", "some"), "--expect: 'some' is not how many miners are meant: write 300, or 300~5%"),
         (("task", "miner.light.update", "--params", "{", "--miner", "a"), "--params is no JSON"),
         (("task", "miner.light.update", "--params", "[]", "--miner", "a"), "--params is no JSON object"),
         (("task", "miner.light.update", "--params", "@/no/file", "--miner", "a"), "cannot be read: no such file"),

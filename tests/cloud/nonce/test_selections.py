@@ -40,7 +40,7 @@ async def order(stage: Any, *, status: int = 200, **body: Any) -> Any:
          "selection.statsu: unknown key; did you mean status?"),
         ({"selection": {"ip_ranges": ["10.0.0"]}, "expect_count": 5}, "ip_ranges: "),
         ({"selection": {"saved": "hall-b"}, "expect_count": 5},
-         "selection.saved: no selection of this farm is called hall-b"),
+         "selection.saved: unknown selection; none is known here"),
         ({"selection": ONLINE}, "expect_count is required with a selection: send it with dry_run first"),
         ({"selection": ONLINE, "expect_count": "all"}, "expect_count.count: must be an integer"),
         ({"selection": ONLINE, "expect_count": -1}, "expect_count.count: "),
@@ -175,7 +175,7 @@ async def test_a_selection_is_kept_used_replaced_and_deleted(stage: Any) -> None
     await stage.ask("DELETE", f"{url}/hall-b")
     await stage.ask("DELETE", f"{url}/hall-b", status=404)
     answer = await order(stage, selection={"saved": "hall-b"}, dry_run=True, status=400)
-    assert answer["message"].startswith("selection.saved: no selection")
+    assert answer["message"].startswith("selection.saved: unknown selection")
 
 
 @pytest.mark.parametrize(

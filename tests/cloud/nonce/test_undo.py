@@ -174,8 +174,6 @@ async def test_records_are_put_back_and_forth(stage: Any) -> None:
     ],
 )
 def test_mining_is_put_back_by_what_each_make_tells(before: Any, action: str | None) -> None:
-    if "miner.mining.update" not in list(TaskName):
-        pytest.skip("this version has no such task")
     former = former_of("miner.mining.update", None, {"before": before}, Passwords({}))
     assert (former and former.params) == (action and {"action": action})
 
@@ -192,8 +190,6 @@ def test_mining_is_put_back_by_what_each_make_tells(before: Any, action: str | N
 def test_a_power_limit_is_put_back_as_it_was_asked_for(
     asked: Any, before: Any, former: Any
 ) -> None:
-    if "miner.power_limit.update" not in list(TaskName):
-        pytest.skip("this version has no such task")
     found = former_of("miner.power_limit.update", asked, {"before": before}, Passwords({}))
     assert (found and found.params) == former
 
