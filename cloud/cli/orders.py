@@ -60,19 +60,14 @@ def filters_of(text: str) -> dict[str, Any]:
 
 
 def passwords_for(needed: Sequence[str]) -> dict[str, str]:
-    """Ask a person for those of these pools, unseen. Exit 2 where nobody can be asked."""
+    """Ask a person for those of these pools (`url (user NAME)`), unseen; by url. Exit 2 where nobody can be asked."""
     if needed and not (sys.stdin.isatty() and sys.stderr.isatty()):
         lacking = "\n".join(f"  {pool}" for pool in needed)
         fail(f"these pools need their passwords, give them by --passwords:\n{lacking}", 2)
     return {
-        user_of(pool): typer.prompt(f"Password of {pool}", hide_input=True, err=True)
+        pool.partition(" (user ")[0]: typer.prompt(f"Password of {pool}", hide_input=True, err=True)
         for pool in needed
     }
-
-
-def user_of(pool: str) -> str:
-    """From `url (user NAME)`, as an undo names a pool."""
-    return pool.partition(" (user ")[2].removesuffix(")")
 
 
 def shown_plan(told: Mapping[str, Any]) -> str:

@@ -40,6 +40,7 @@ _COLUMNS: Final = (
 
 
 def task(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="TASK_NAME")],
     select: _Select = None,
     saved: Annotated[
@@ -86,7 +87,7 @@ def task(
             told = (await api.post(f"{path}/batches", {**body, "dry_run": True}))["data"]
             options = {"--select": select, "--saved": saved, "--params": params, "--canary": canary}
             words = ["miner-cloud", "task", name, *(["--all"] if every else [])]
-            count = _confirmed(told, words, options)
+            count = _confirmed(told, words, {**options, **_where(context)})
         order = body if count is None else {**body, "expect_count": count}
         answer = await api.post(f"{path}/batches", order)
         return await _answered(api, path, answer, wait=wait, as_json=as_json)
@@ -318,6 +319,15 @@ def _confirmed(
     if typed.strip() != str(count):
         fail("nothing was done", 2)
     return count
+
+
+def _where(context: typer.Context) -> dict[str, str]:
+    """The options that say which cloud and farm are meant, as they were typed: others stand in the environment."""
+    return {
+        f"--{name.replace('_', '-')}": str(context.params[name])
+        for name in ("farm", "url", "key_file", "ca_file")
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }
 
 
 def _end(status: int) -> NoReturn:

@@ -54,17 +54,25 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Passwords:
-    """Those of pools that the operator tells, by url or by user; `needed` are the pools that lack theirs."""
+    """Those of pools that the operator tells, by url or by user."""
 
     def __init__(self, told: Mapping[str, str]) -> None:
         self._told = told
-        self.needed: dict[str, None] = {}
+        self._lacking: dict[str, dict[str, None]] = {}  # users by url
 
     def of(self, url: str, user: str) -> str | None:
         found = self._told.get(user, self._told.get(url))
         if found is None:
-            self.needed[f"{url} (user {user})"] = None
+            self._lacking.setdefault(url, {})[user] = None
         return found
+
+    def needed(self) -> list[str]:
+        """The pools that lack theirs, each once however many miners have a user of their own there."""
+        return [
+            f"{url} (user {next(iter(users))}"
+            + (f" and {len(users) - 1} more)" if len(users) > 1 else ")")
+            for url, users in self._lacking.items()
+        ]
 
 
 @needs(Role.OPERATOR)
@@ -161,7 +169,7 @@ async def _ordered(
         _rack_order({miner_id: places[miner_id] for miner_id in some})
         for some in chunks(list(places), MINERS_PER_BATCH)
     ]
-    return Ordered(orders=orders, skipped=skipped.told(), needed=list(passwords.needed))
+    return Ordered(orders=orders, skipped=skipped.told(), needed=passwords.needed())
 
 
 def former_of(

@@ -48,6 +48,8 @@ async def test_a_selection_is_shown_first_and_the_command_that_does_it_is_told(s
     )
     assert command in err
     assert "nothing was done" in err
+    _, err = await run(stage, *LIGHT, "--all", "--canary", "2", "--farm", "North", status=2)
+    assert '--all --params \'{"action": "on"}\' --canary 2 --farm North --expect 5' in err
     assert await stage.count("tasks") == 0
     _, err = await run(stage, *LIGHT, "--select", "status=online", "--expect", "4", status=1)
     assert "5 miners are selected now, and expect_count is 4" in err

@@ -69,6 +69,10 @@ async def test_a_password_that_nobody_keeps_is_asked_for(stage: Any) -> None:
         return {"url": "stratum+tcp://old:1", "user": user, "password": password}
 
     befores = {1: {"pools": [slot("a", "****")]}, 2: {"pools": [slot("b", "")]}}
+    told = Passwords({})
+    for user in ("farm.1", "farm.2", "farm.3"):
+        former_of("miner.pool.update", None, {"before": {"pools": [slot(user, "****")]}}, told)
+    assert told.needed() == ["stratum+tcp://old:1 (user farm.1 and 2 more)"]
     pools = [{"url": "stratum+tcp://new:1", "user": "u", "password": "hunter2"}]
     batch_id = await done(stage, "miner.pool.update", befores, params={"pools": pools})
     told = (await undo(stage, f"batches/{batch_id}", dry_run=True))["data"]
