@@ -29,8 +29,6 @@ from contract.roles import Role
 from contract.task import ParamsError, TaskName, TaskStatus, parse_params, stored_params
 
 Facts = Mapping[str, Any]
-_MINING: Final = "miner.mining.update"
-_POWER_LIMIT: Final = "miner.power_limit.update"
 _AWAKE: Final = ("low", "normal", "high")
 # Work modes of AntMiners, of those whose running mode was not seen.
 _NUMBERS: Final = {"0": "normal", "1": "sleep", "2": "low", "3": "low", "254": "sleep"}
@@ -182,7 +180,7 @@ def former_of(
         return None
     told = _Told(before=before, after=after if isinstance(after, dict) else {}, asked=asked or {})
     former = _UNDO[name](told, passwords)
-    if former is None or former.name not in list(TaskName):
+    if former is None:
         return None
     if former.params is not None and told.asked.get("allow_maintenance") is True:
         former.params["allow_maintenance"] = True
@@ -227,7 +225,7 @@ def _light(told: _Told, _passwords: Passwords) -> Former | None:
 
 def _mode(told: _Told, _passwords: Passwords) -> Former | None:
     if told.before.get("mining") is False:  # a WhatsMiner that was off; it has no mode for that
-        return Former(name=_MINING, params={"action": "off"})
+        return Former(name=TaskName.MINING, params={"action": "off"})
     mode = _mode_in(told.before)
     return None if mode is None else Former(name=TaskName.POWER_MODE, params={"mode": mode})
 
@@ -235,9 +233,9 @@ def _mode(told: _Told, _passwords: Passwords) -> Former | None:
 def _mining(told: _Told, _passwords: Passwords) -> Former | None:
     mode = _mode_in(told.before)
     if told.before.get("mining") is False or mode == "sleep":
-        return Former(name=_MINING, params={"action": "off"})
+        return Former(name=TaskName.MINING, params={"action": "off"})
     if told.before.get("mining") is True or mode in _AWAKE:
-        return Former(name=_MINING, params={"action": "on"})
+        return Former(name=TaskName.MINING, params={"action": "on"})
     return None
 
 
@@ -266,7 +264,7 @@ def _pools(told: _Told, passwords: Passwords) -> Former | None:
 def _power_limit(told: _Told, _passwords: Passwords) -> Former | None:
     key = "percent" if told.asked.get("percent") is not None else "watts"
     value = told.before.get(key)  # its driver tells both as they are asked for
-    return None if value is None else Former(name=_POWER_LIMIT, params={key: value})
+    return None if value is None else Former(name=TaskName.POWER_LIMIT, params={key: value})
 
 
 def _asset(told: _Told, _passwords: Passwords) -> Former | None:
@@ -293,8 +291,8 @@ def _place(told: _Told, _passwords: Passwords) -> Former | None:
 _UNDO: Final[Mapping[str, Callable[[_Told, Passwords], Former | None]]] = {
     TaskName.LIGHT: _light,
     TaskName.POWER_MODE: _mode,
-    _MINING: _mining,
-    _POWER_LIMIT: _power_limit,
+    TaskName.MINING: _mining,
+    TaskName.POWER_LIMIT: _power_limit,
     TaskName.POOLS: _pools,
     TaskName.ASSET_UPDATE: _asset,
     TaskName.TAGS: _tags,

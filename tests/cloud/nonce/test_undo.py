@@ -8,7 +8,6 @@ import pytest
 
 from cloud.nonce.undo import Passwords, former_of
 from contract.hiding import hidden
-from contract.task import TaskName
 
 
 async def undo(stage: Any, what: str, *, status: int = 200, **body: Any) -> Any:
