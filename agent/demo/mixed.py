@@ -15,7 +15,11 @@ from contract.clock import Clock
 from contract.task import TaskName
 
 # Out of a hundred miners, so many are of these makes; the rest are AntMiners.
-_MAKES: Final = {"whatsminer": 30, "iceriver": 17, "foreign": 8}
+_MAKES: Final = {"whatsminer": 30, "iceriver": 17}
+# Firmware of others; each kind is this share of a hundred.
+_FOREIGN: Final = dict.fromkeys(
+    ("foreign/braiins", "foreign/vnish", "foreign/luxos", "foreign/hiveon", "foreign/chipless"), 2
+)
 # Every so many miners one has this fault, counted from one that has another.
 _FROM_THE_START: Final[Mapping[str, tuple[int, Any]]] = {
     "wrong_password": (37, ["wrong_password"]),
@@ -39,7 +43,7 @@ class MixedFarm(msgspec.Struct, frozen=True):
 
 def makes_of(miners: int) -> str:
     """What the simulator is to build for so many miners."""
-    others = {make: miners * share // 100 for make, share in _MAKES.items()}
+    others = {make: miners * share // 100 for make, share in (_MAKES | _FOREIGN).items()}
     numbers = {"antminer": miners - sum(others.values()), **others}
     return ",".join(f"{make}:{number}" for make, number in numbers.items() if number)
 
@@ -68,9 +72,9 @@ async def open_mixed(stage: Stage, clock: Clock) -> MixedFarm:
 
 
 async def _found(stage: Stage, operator: Operator, clock: Clock) -> None:
-    """Wait until every miner is known to the cloud; some firmware of others is not even read."""
+    """Wait until every miner is known to the cloud."""
     give_up_mono = clock.mono() + _PATIENCE_S
-    wanted = {miner.ip for miner in stage.miners if not miner.foreign}
+    wanted = {miner.ip for miner in stage.miners}
     while missing := wanted - {row["ip"] for row in await operator.miners()}:
         stage.check()
         if clock.mono() > give_up_mono:

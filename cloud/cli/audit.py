@@ -109,7 +109,7 @@ def _line(item: Mapping[str, Any]) -> str:
         if task["before"] or task["after"]:
             parts.append(f"{_shown(task['before'])} -> {_shown(task['after'])}")
         parts.append(" ".join(filter(None, (task["status"], _aside(task)))))
-    return "  ".join(map(_printable, filter(None, parts)))
+    return "  ".join(map(printable, filter(None, parts)))
 
 
 def _aside(task: Mapping[str, Any]) -> str:
@@ -157,8 +157,3 @@ def _shown(value: Any) -> str:
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _printable(text: str) -> str:
-    """Some of it was told by agents, and a terminal would obey it."""
-    return "".join(each if each.isprintable() else "?" for each in text)

@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from cloud.cli.api import Api
-from cloud.cli.terminal import fail
+from cloud.cli.terminal import fail, printable
 from contract.selection import parse_selection
 
 PasswordsText = Annotated[
@@ -82,7 +82,7 @@ def shown_plan(told: Mapping[str, Any]) -> str:
     for each in told["miners"][:_SHOWN]:
         words = (each["ip"], each["name"], each["model"], each["rack"] and f"rack {each['rack']}")
         mark = "first" if each["id"] in first else ""
-        lines.append("  ".join(("", *(_plain(word) for word in words if word), mark)).rstrip())
+        lines.append("  ".join(("", *(printable(word) for word in words if word), mark)).rstrip())
     if len(told["miners"]) > _SHOWN:
         lines.append(f"  and {len(told['miners']) - _SHOWN} more (--json tells all)")
     lines += [_skip(skip) for skip in told["skipped"]]
@@ -154,8 +154,3 @@ async def _counted(
 
 def _skip(skip: Mapping[str, Any]) -> str:
     return f"skipped, {skip['reason']}: {skip['message']} ({len(skip['miner_ids'])})"
-
-
-def _plain(text: str) -> str:
-    """Some of it was told by miners, and a terminal would obey it."""
-    return "".join(each if each.isprintable() else "?" for each in text)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
+from cloud.cli.terminal import printable
 from contract.condition.judgement import rate_text
 from contract.miner import Algorithm
 
@@ -207,6 +208,6 @@ def _folded(text: str, width: int) -> list[str]:
 
 
 def _cut(text: str, width: int) -> str:
-    """One line: some of it was told by miners, and a terminal would obey it."""
-    line = "".join(each if each.isprintable() else "?" for each in text)
+    """One line."""
+    line = printable(text)
     return line if len(line) <= width else f"{line[: width - 3]}..."

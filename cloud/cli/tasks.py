@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, ApiRefusedError, CaFile, Farm, KeyFile, Url, with_api
+from cloud.cli.failures import reasons
 from cloud.cli.orders import (
     PasswordsText,
     filters_of,
@@ -153,8 +154,10 @@ def group_show(
     """How far a group is, and why what is held is held."""
 
     async def work(api: Api) -> dict[str, Any]:
-        path = f"/farms/{(await api.farm(farm))['id']}/tasks/groups/{group}"
-        return dict((await api.get(path))["data"])
+        farm_path = f"/farms/{(await api.farm(farm))['id']}"
+        found = dict((await api.get(f"{farm_path}/tasks/groups/{group}"))["data"])
+        batches = [each["batch_id"] for each in found["batches"]]
+        return {**found, "reasons": await reasons(api, farm_path, batches)}
 
     told = with_api(url, key_file, ca_file, work)
     if as_json:
@@ -168,6 +171,8 @@ def group_show(
         "?" if watts[key] is None else f"{watts[key] / 1e3:.1f}" for key in ("before", "expected")
     )
     say({}, f"kW: {before} before, {expected} expected, {watts['now'] / 1e3:.1f} now", as_json)
+    for reason in told["reasons"]:
+        say({}, reason, as_json)
     table(told["batches"], ("batch_id", "status", "task_count", "is_canary"), as_json)
 
 
@@ -256,7 +261,11 @@ async def _answered(
     if not as_json:
         say({}, told_order(answer), as_json)
     told, words, status = await follow(api, path, answer)
-    say({**answer, "end": told}, words, as_json)
+    why = []
+    if status:
+        made = [batch["batch_id"] for batch in answer["data"]]
+        why = await reasons(api, path.removesuffix("/tasks"), made)
+    say({**answer, "end": told, "reasons": why}, "\n".join([words, *why]), as_json)
     return status
 
 

@@ -171,5 +171,9 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     text = f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else str(value)
-    # Some of it was told by agents, and a terminal would obey it.
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would obey: some of what is shown was told by miners and agents."""
     return "".join(each if each.isprintable() else "?" for each in text)

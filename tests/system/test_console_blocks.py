@@ -24,14 +24,16 @@ from tests.waiting import until
 
 README: Final = ROOT / "README.md"
 OPERATIONS: Final = ROOT / "docs" / "operations.md"
+RECIPES: Final = ROOT / "docs" / "recipes.md"
 # Which page has which sessions; where a session is run elsewhere, by what.
 RUN: Final = {
     (README, "by-hand"): "here",
     (README, "farm"): "here",
     (OPERATIONS, "backup"): "here",
     (ROOT / "docs" / "rig-monitor.md", "rig-monitor"): "tests/cloud/rigmonitor/test_live.py",
+    **{(RECIPES, name): "tests/system/test_recipes.py" for name in sessions(RECIPES)},
 }
-LIMIT_S: Final = 120
+LIMIT_S: Final = 300
 _READY: Final = 'listens on|agent.ready|"ready"'  # what those say that stay
 _FREE_PORTS: Final = "--http-port 18080 --rpc-port 14028 --v3-port 14433 --daemon-port 14111"
 
