@@ -14,6 +14,7 @@ from typing import Any, Final, get_args
 
 from contract.keys import shown_key, unknown_key
 from contract.nonce.filters import (
+    DateFilter,
     EnumFilter,
     NumberFilter,
     TagsFilter,
@@ -21,6 +22,7 @@ from contract.nonce.filters import (
     is_pattern,
 )
 from contract.nonce.miners import MinerFilters
+from contract.nonce.times import parse_time
 
 Write = Callable[
     [str, str, list[str]], dict[str, Any]
@@ -134,6 +136,16 @@ def _number(key: str, sign: str, values: list[str]) -> dict[str, Any]:
     return {_COMPARED[sign]: number}
 
 
+def _time(key: str, sign: str, values: list[str]) -> dict[str, Any]:
+    _only(key, sign, *_COMPARED)
+    text = _single(key, values)
+    try:
+        parse_time(text)
+    except ValueError as error:
+        raise ValueError(f"{key} {error}") from None
+    return {_COMPARED[sign]: text}
+
+
 def _flag(key: str, sign: str, values: list[str]) -> Any:
     _only(key, sign, "=")
     word = _single(key, values).lower()
@@ -168,6 +180,7 @@ _BY_KIND: Final[Mapping[Any, Write]] = {
     EnumFilter: _words,
     TagsFilter: _tags,
     NumberFilter: _number,
+    DateFilter: _time,
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from itertools import chain
 from typing import IO, Final
 
@@ -20,22 +21,23 @@ class SheetError(ValueError):
 def sheet_rows(
     file: IO[bytes], *, rows_max: int, bytes_max: int
 ) -> Iterator[tuple[int, list[str]]]:
-    """The rows that hold anything, each with the line that it begins in. Raises SheetError, also for more rows or bytes
-    than may be, once they come.
+    """The rows that hold anything, each with the line that it begins in. Raises SheetError, also for more rows (beside
+    one, which may be a header) or bytes than may be, once they come.
     """
-    lines = _lines(file, bytes_max)
-    read = 0
-    try:
-        first = next(lines, "")
-        delimiter = max(_DELIMITERS, key=first.count)
-        reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-        for read, row in _not_blank(reader, rows_max):
-            yield read, row
-    except csv.Error as error:
-        raise SheetError(f"line {reader.line_num}: it is not CSV ({error})") from None
-    except UnicodeDecodeError:
-        words = f"after line {read}: " if read else ""
-        raise SheetError(f"{words}it is not text in UTF-8; save it as CSV UTF-8") from None
+    line = 0
+    with closing(_lines(file, bytes_max)) as lines:
+        try:
+            first = next(lines, "")
+            delimiter = max(_DELIMITERS, key=first.count)
+            reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
+            for line, row in _not_blank(reader, rows_max):
+                yield line, row
+        except csv.Error as error:
+            raise SheetError(f"line {reader.line_num}: it is not CSV ({error})") from None
+        except UnicodeDecodeError:
+            raise SheetError(
+                f"after line {line}: it is not text in UTF-8; save it as CSV UTF-8"
+            ) from None
 
 
 def _not_blank(reader: Iterable[list[str]], rows_max: int) -> Iterator[tuple[int, list[str]]]:
@@ -43,13 +45,13 @@ def _not_blank(reader: Iterable[list[str]], rows_max: int) -> Iterator[tuple[int
     for row in reader:
         if any(cell.strip() for cell in row):
             found += 1
-            if found > rows_max:
+            if found > rows_max + 1:
                 raise SheetError(f"it has more than {rows_max:,} rows; take it in parts")
             yield line, row
         line = getattr(reader, "line_num", line) + 1
 
 
-def _lines(file: IO[bytes], bytes_max: int) -> Iterator[str]:
+def _lines(file: IO[bytes], bytes_max: int) -> Generator[str]:
     """Without the mark that some programs set at the beginning. Lines may end in any way."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     left = bytes_max
@@ -62,4 +64,5 @@ def _lines(file: IO[bytes], bytes_max: int) -> Iterator[str]:
                 raise SheetError(f"it has more than {bytes_max // 2**20} MiB; take it in parts")
             yield line
     finally:
-        text.detach()  # the file is the caller's to close
+        with suppress(ValueError):  # it is closed already
+            text.detach()  # the file is the caller's to close

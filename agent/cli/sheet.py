@@ -56,8 +56,7 @@ def read_sheet(name: str, known: Mapping[str, Identity]) -> Sheet:
 
 def parse_sheet(file: IO[bytes], known: Mapping[str, Identity]) -> Sheet:
     """The same for what such a file holds."""
-    # One row more, which may be a header.
-    cells = list(sheet_rows(file, rows_max=ROWS_MAX + 1, bytes_max=BYTES_MAX))
+    cells = list(sheet_rows(file, rows_max=ROWS_MAX, bytes_max=BYTES_MAX))
     if not cells:
         raise SheetError("it holds no rows")
     header = [each.strip().lower() for each in cells[0][1]]

@@ -57,7 +57,7 @@ def read_sheet(
     """The rows that say something of a miner, and the columns that are passed over (those of `ignored`). A row that
     cannot be taken says so itself. Raises SheetError for a file that is no sheet or has more rows.
     """
-    lines = sheet_rows(file, rows_max=rows_max + 1, bytes_max=BYTES_MAX)  # and its header
+    lines = sheet_rows(file, rows_max=rows_max, bytes_max=BYTES_MAX)
     return _rows(lines, ignored)
 
 

@@ -11,8 +11,9 @@ import msgspec
 import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, ApiRefusedError, CaFile, Farm, KeyFile, Url, with_api
+from cloud.cli.since import parse_since
 from cloud.cli.status_page import farm_page, farms_page
-from cloud.cli.terminal import AsJson, fail
+from cloud.cli.terminal import AsJson, fail, now
 from contract.selection import parse_selection
 
 _CLEAR: Final = "\x1b[H\x1b[J"
@@ -28,6 +29,10 @@ def status(
     url: Url = URL_DEFAULT,
     farm: Farm = None,
     select: Select = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="Only what went wrong since: 3h, 12:00, 2026-11-29."),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Again and again, until Ctrl-C.")] = False,
     every: Annotated[
         float, typer.Option("--every", min=1, max=86_400, help="Seconds between, with --watch.")
@@ -43,6 +48,8 @@ def status(
             filters = parse_selection(select)
         except ValueError as error:
             fail(f"--select: {error}", 2)
+    if since is not None:
+        filters = {**(filters or {}), "wrong_since": {"gte": _moment(since)}}
 
     async def work(api: Api) -> bool:
         from aiohttp import ClientError
@@ -68,6 +75,13 @@ def status(
             raise typer.Exit(1)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+
+
+def _moment(since: str) -> str:
+    try:
+        return parse_since(since, now()).isoformat(timespec="seconds")
+    except ValueError as error:
+        fail(f"--since: {error}", 2)
 
 
 async def _farms(api: Api) -> list[dict[str, Any]]:

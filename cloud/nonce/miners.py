@@ -172,6 +172,7 @@ def query_of(filters: MinerFilters) -> MinerQuery:
         efficiency=filters.efficiency,
         temperature=filters.temperature,
         uptime=filters.uptime,
+        wrong_since=filters.wrong_since,
         ip_ranges=_ranges(filters.ip_ranges),
     )
 

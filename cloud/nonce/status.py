@@ -271,6 +271,7 @@ def _wrong(row: ListedMiner, usual: Mapping[str, WantedPools], now: datetime) ->
         hashrate=condition.hashrate_hs,
         expected_hashrate=condition.expected_hs,
         last_read_at=time_or_none(row.last_read_at),
+        wrong_since=time_or_none(row.wrong_since or row.stale_at),
     )
 
 

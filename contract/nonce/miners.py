@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contract.miner import Make
 from contract.nonce.answers import NonceItem
-from contract.nonce.filters import EnumFilter, NumberFilter, TagsFilter, TextFilter
+from contract.nonce.filters import DateFilter, EnumFilter, NumberFilter, TagsFilter, TextFilter
 from contract.nonce.searches import Search
 from contract.nonce.sites import FarmRef
 from contract.nonce.values import Text
@@ -86,6 +86,7 @@ class MinerFilters(BaseModel):
     efficiency: NumberFilter | None = None  # J/TH
     temperature: NumberFilter | None = None  # degC
     uptime: NumberFilter | None = None  # s
+    wrong_since: DateFilter | None = None  # since when something is wrong with it
 
 
 SortField = Literal[

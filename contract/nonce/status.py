@@ -110,6 +110,7 @@ class WrongMinerItem(NonceItem, frozen=True, kw_only=True):
     hashrate: float | None  # H/s
     expected_hashrate: float | None
     last_read_at: str | None
+    wrong_since: str | None
 
 
 class CauseItem(NonceItem, frozen=True, kw_only=True):

@@ -20,12 +20,13 @@ from cloud.store.filters import (
     reads,
     reads_in_any_case,
     tagged,
+    within,
 )
 from cloud.store.schema.tables import agents, miners
 from contract.condition.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE
 from contract.errors import ErrorCode
 from contract.miner import Make, normalize_mac
-from contract.nonce.filters import EnumFilter, NumberFilter, TagsFilter, TextFilter
+from contract.nonce.filters import DateFilter, EnumFilter, NumberFilter, TagsFilter, TextFilter
 from contract.nonce.miners import ANOMALY_BITS, OPS_STATUSES, SortKey
 from contract.ranges import Range
 
@@ -88,6 +89,7 @@ class MinerQuery(msgspec.Struct, frozen=True, kw_only=True):
     efficiency: NumberFilter | None = None
     temperature: NumberFilter | None = None
     uptime: NumberFilter | None = None
+    wrong_since: DateFilter | None = None
     ip_ranges: tuple[Range, ...] | None = None  # any of
     also: MinerQuery | None = None  # what must hold besides
 
@@ -112,6 +114,15 @@ def ordered(keys: Sequence[SortKey], now: datetime) -> list[sa.ColumnElement[Any
 def looked_at_lately(now: datetime) -> Condition:
     """Who was looked at lately. Never null, so that it can be negated."""
     return sa.func.coalesce(miners.c.stale_at >= now, sa.false())
+
+
+def wrong_at(fresh: Condition) -> sa.ColumnElement[datetime]:
+    """Since when something is wrong with a miner; one that nobody looks at is stale from then on."""
+    is_looked_at = sa.or_(fresh, _by_itself())
+    return sa.case(
+        (is_looked_at, miners.c.wrong_since),
+        else_=sa.func.coalesce(miners.c.wrong_since, miners.c.stale_at),
+    )
 
 
 def _conditions(farm_id: str, wanted: MinerQuery, fresh: Condition) -> list[Condition]:
@@ -141,6 +152,8 @@ def _conditions(farm_id: str, wanted: MinerQuery, fresh: Condition) -> list[Cond
     for name, figure in _FIGURES.items():
         if asked := measures(figure, getattr(wanted, name)):
             found += [_has_figures(fresh), *asked]
+    if wanted.wrong_since is not None:
+        found += [wrong_at(fresh).is_not(None), *within(wrong_at(fresh), wanted.wrong_since)]
     if wanted.ip_ranges is not None:
         number = miners.c.ip_number
         found.append(_any([number.between(each.first, each.last) for each in wanted.ip_ranges]))

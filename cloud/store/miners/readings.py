@@ -210,8 +210,17 @@ def refresh(
         row.unstable_reason = DUPLICATE_MAC
     if reading.error == ErrorCode.AUTH_FAILED:
         row.auth_failed_at = look.at
-    if not reading.ok:
-        return returned
+    if reading.ok:
+        _take_reading(row, look)
+    if _is_wrong(row):
+        row.wrong_since = row.wrong_since or look.at
+    else:
+        row.wrong_since = None
+    return returned
+
+
+def _take_reading(row: MinerRow, look: StoredReading) -> None:
+    reading = look.reading
     if reading.slow is not None or reading.slow_unchanged:
         row.slow_read_at = look.at
         if reading.error is None:
@@ -236,7 +245,17 @@ def refresh(
         row.temp_c = _temperature(reading.moving)
         row.uptime_s = reading.moving.uptime_s
     _judge(row)
-    return returned
+
+
+def _is_wrong(row: MinerRow) -> bool:
+    """By its own looks; whether it is stale, and hashes where its farm does, is seen beside those of others."""
+    refused = row.auth_failed_at is not None
+    return (
+        bool(row.troubles)
+        or row.last_ok is False
+        or refused
+        or row.unstable_reason == DUPLICATE_MAC
+    )
 
 
 def take_static(row: MinerRow, static: Static) -> None:

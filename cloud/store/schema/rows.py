@@ -115,6 +115,7 @@ class MinerRow(msgspec.Struct, kw_only=True):
     health: int = 0
     state: str | None = None
     troubles: int = 0
+    wrong_since: datetime | None = None
     expected_hs: float | None = None
     expected_w: float | None = None
     pool: str | None = None

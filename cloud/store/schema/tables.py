@@ -191,6 +191,7 @@ miners = sa.Table(
     sa.Column("health", sa.Integer, nullable=False, server_default="0"),
     sa.Column("state", sa.String(16)),  # by its figures, as if it answered; None before the first
     sa.Column("troubles", sa.Integer, nullable=False, server_default="0"),  # those of its figures
+    sa.Column("wrong_since", At),  # the look that first showed what is wrong; None where nothing is
     sa.Column("expected_hs", sa.Float),  # in the mode it runs in
     sa.Column("expected_w", sa.Float),
     sa.Column("pool", sa.Text),  # where it hashes to: host/account
@@ -240,7 +241,7 @@ miners = sa.Table(
         ),
         *("mode", "mode_preset", "hall", "row", "rack", "position", "tags"),
         *("hashrate_hs", "hashrate_ideal_hs", "power_w", "power_limit_w", "temp_c", "uptime_s"),
-        *("anomaly_flags", "health", "auth_failed_at", "unstable_reason"),
+        *("anomaly_flags", "health", "auth_failed_at", "unstable_reason", "wrong_since"),
         *("asset_status", "ops_status"),
     ),
 )

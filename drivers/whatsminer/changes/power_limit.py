@@ -32,6 +32,7 @@ WATTS_ALONE: Final = Proof("power_limit", "changed watts", Strength.STATE, 5.0, 
 DREW_NOTE: Final = "drew_w"  # before the first order of a percentage that is not told
 
 _OVER: Final = {"watts": 1.05, "percent": 1.10}  # how exactly it is kept; a percentage is not
+_LOOK_EVERY_S: Final = 15.0  # while it ramps up
 _CHANGE: Final = 0.05  # what it draws wavers by less
 _IN_FORCE_OVER: Final = 1.02
 _INSTEAD: Final = "set its power mode instead: low, normal or high"
@@ -277,6 +278,7 @@ async def _by_watts_too(watch: _Watch) -> Evidence:
         lambda: draw.look(watch.miner),
         lambda now: is_lost(now) or (now.full_power_w is not None and not _draws_more(data, now)),
         latest_s=WATTS.latest_s,
+        every_s=_LOOK_EVERY_S,
     )
     now, after = seen.found, _after(watch, seen.found)
     if now is None or seen.trouble is not None:

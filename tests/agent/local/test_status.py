@@ -119,12 +119,13 @@ async def test_tasks_under_way_are_told_with_what_they_wait_for(tmp_path: Path) 
 
         tasks: dict[str, Any] = {}
 
-        async def most_wait() -> bool:
+        async def some_wait() -> bool:
             tasks.update((await status())["tasks"])
-            return tasks["total"] == 12 and tasks["phases"].get("waiting for its turn", 0) > 5
+            return tasks["phases"].get("waiting for its turn", 0) > 2
 
-        await until(most_wait)
-        assert len(tasks["oldest"]) == 10
+        await until(some_wait)
+        assert tasks["total"] == sum(tasks["phases"].values()) > 2
+        assert len(tasks["oldest"]) == min(10, tasks["total"])
         first = tasks["oldest"][0]
         assert (first["name"], first["origin"]) == ("miner.system.reboot", "onsite")
         assert first["ip"] in {each.ip for each in farm.miners}

@@ -93,8 +93,7 @@ async def test_mining_that_does_not_stay_off_is_not_proven_by_a_crash(tmp_path: 
         assert not on.miner.is_off
 
 
-@pytest.mark.parametrize("liar", [False, True])
-@pytest.mark.parametrize("key", ["m50s", "m60s-compat", "m60s"])
+@pytest.mark.parametrize(("key", "liar"), [("m50s", False), ("m60s", False), ("m60s", True)])
 async def test_a_power_limit_is_proven_after_a_crash_as_before_one(
     tmp_path: Path, key: str, liar: bool
 ) -> None:

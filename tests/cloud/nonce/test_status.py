@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import jsonschema
@@ -19,6 +20,7 @@ from cloud.store.schema import tables
 from contract.condition.judgement import condition_of
 from contract.link import Heartbeat
 from contract.miner import Algorithm, Board, Make, MinerFault, Pool, PowerMode
+from contract.nonce.times import nonce_time
 from tests.cloud.nonce.conftest import TH, Stage, dead, look, refused
 
 SHA = Algorithm.SHA256
@@ -67,6 +69,30 @@ async def test_a_farm_in_order_is_fine(stage: Stage):
     assert (found["is_fine"], found["problems"], found["wrong"], found["total"]) == (True, [], 0, 5)
     assert (found["worst"], found["causes"], found["states"]["hashing"]) == ([], [], 5)
     assert found["farm"]["id"] == stage.farm
+
+
+async def test_what_went_wrong_since_then_is_told_from_what_was_wrong_before(stage: Stage):
+    hot = {"temp_chip_c": 97.0}
+    await stage.look_at(changed(1, moving=hot))
+    stage.clock.forward(25)
+    noon = nonce_time(stage.clock.now())
+    await stage.look_at(changed(1, moving=hot), dead(2), look(3), look(4))
+    found = await status_of(stage, {"wrong_since": {"gte": noon}})
+    assert [each["ip"] for each in found["worst"]] == ["10.0.0.2"]
+    assert [each["wrong_since"] for each in found["worst"]] == [noon]
+    found = await status_of(stage, {"wrong_since": {"lt": noon}})
+    assert [each["ip"] for each in found["worst"]] == ["10.0.0.1"]
+    stage.clock.forward(25)
+    await stage.look_at(look(1), dead(2), look(3), look(4))
+    stage.clock.forward(25)
+    await stage.look_at(changed(1, moving=hot), dead(2), look(3), look(4))  # hot again
+    later = await status_of(stage, {"wrong_since": {"gte": nonce_time(stage.clock.now())}})
+    assert [each["ip"] for each in later["worst"]] == ["10.0.0.1"]
+    # Nobody looks any more: two that were in order are stale; the fifth was not looked at all the time.
+    stage.clock.forward(120)
+    lately = nonce_time(stage.clock.now() - timedelta(seconds=100))
+    stale = await status_of(stage, {"wrong_since": {"gt": lately}})
+    assert {each["ip"] for each in stale["worst"]} == {"10.0.0.3", "10.0.0.4"}
 
 
 async def test_a_farm_without_miners_is_fine(stage: Stage):

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 from typing import Any
 
+import msgspec
 import pytest
 
-from contract.errors import BadParamsError, BusyError, RefusedError, UnsupportedError
+from contract.errors import (
+    BadParamsError,
+    BusyError,
+    MinerError,
+    RefusedError,
+    UnsupportedError,
+    WrongDeviceError,
+)
+from contract.miner import Moving
 from drivers.base import NoChange, PowerLimit, Reboot, Suspend
+from drivers.whatsminer.changes import draw, power_limit
+from drivers.whatsminer.reading.snapshot import WhatsminerSnapshot
 from tests.drivers.whatsminer.stage import WRITABLE, Stage, stage
 
 # One of each dialect that takes a limit: v2, v2-compat, v3.
@@ -195,6 +208,40 @@ async def test_a_percentage_lost_by_a_reboot_on_the_way_is_not_done(key: str) ->
         evidence = await proof
         assert (evidence.outcome, evidence.verified) == ("not_done", True), evidence
         assert "lost it again" in (evidence.reason or "")
+
+
+GARBAGE = ("nan", "1e999", "nested", "binary", "truncated", "html", "empty")
+
+
+@pytest.mark.parametrize("key", LIMITED)
+async def test_nonsense_is_no_plan_and_no_proof(key: str) -> None:
+    async with stage(key) as on:
+        plan, permit = await on.planned(watts(2800)), on.permit()
+        await on.driver.apply(plan, permit)
+        for variant in GARBAGE:
+            on.faults.replace([{"fault": "garbage", "variant": variant}])
+            with contextlib.suppress(MinerError):
+                await on.driver.plan(watts(2700))
+            with contextlib.suppress(WrongDeviceError):
+                evidence = await on.another_driver().verify(plan, on.permit(permit.notes))
+                assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
+        assert len(on.ledger(phase="received")) == 1
+
+
+async def test_what_a_miner_tells_is_never_an_error_of_ours() -> None:
+    look = WhatsminerSnapshot(moving=Moving(hashrate_hs=1e14, power_w=3000.0), power_limit_w=3600.0)
+    figures = (-1, "-5", "x", "1e999", 10**30, [3600], {}, True, 99_999, "", None, 0)
+    async with stage("m60s") as on:
+        for stored, percent in itertools.product(figures, figures):
+            now = draw._draw(
+                look, mining=True, is_up=True, stored=stored, percent=percent, fast_boot=stored
+            )
+            assert now.limit_w == 3600.0
+            assert msgspec.json.encode(draw.shown(now))
+            data = power_limit._by_percent(on.driver, 80, now)
+            assert data.most_w is not None and data.most_w > 0
+            power_limit._is_set(data, now)
+            power_limit._draws_more(data, now)
 
 
 # --- restarts, crashes, slow ones ----------------------------------------------------------------

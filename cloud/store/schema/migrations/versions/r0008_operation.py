@@ -27,7 +27,7 @@ _LISTED = [
     ),
     *("mode", "mode_preset", "hall", "row", "rack", "position", "tags"),
     *("hashrate_hs", "hashrate_ideal_hs", "power_w", "power_limit_w", "temp_c", "uptime_s"),
-    *("anomaly_flags", "health", "auth_failed_at", "unstable_reason"),
+    *("anomaly_flags", "health", "auth_failed_at", "unstable_reason", "wrong_since"),
     *("asset_status", "ops_status"),
 ]
 
@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("power_limit_w", sa.Float(), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=True),
         sa.Column("troubles", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("wrong_since", at, nullable=True),
         sa.Column("expected_hs", sa.Float(), nullable=True),
         sa.Column("expected_w", sa.Float(), nullable=True),
         sa.Column("pool", sa.Text(), nullable=True),
