@@ -35,9 +35,8 @@ def sheet_rows(
         except csv.Error as error:
             raise SheetError(f"line {reader.line_num}: it is not CSV ({error})") from None
         except UnicodeDecodeError:
-            raise SheetError(
-                f"after line {line}: it is not text in UTF-8; save it as CSV UTF-8"
-            ) from None
+            where = f"after line {line}: " if line else ""
+            raise SheetError(f"{where}it is not text in UTF-8; save it as CSV UTF-8") from None
 
 
 def _not_blank(reader: Iterable[list[str]], rows_max: int) -> Iterator[tuple[int, list[str]]]:

@@ -360,6 +360,24 @@ POINTS: dict[str, tuple[Point, ...]] = {
             ),
         ),
         Point(
+            "mining that is off, or on",
+            "`no_change` only where a look younger than two intervals shows it, and nothing is under way that may begin "
+            "mining again. Off of a WhatsMiner that does not last for 3 minutes is unknown.",
+            (
+                f"{_SKIPS}mining_is_as_wished_only_where_that_is_read",
+                f"{_SKIPS}a_task_under_way_that_may_begin_mining_again_leaves_no_miner_skipped_as_off",
+                f"{_SKIPS}an_old_look_says_nothing_of_mining",
+                "tests/agent/tasks/test_mining.py::test_a_whatsminer_that_comes_back_by_itself_is_not_called_off",
+            ),
+        ),
+        Point(
+            "power modes that a site forbids",
+            "No mining is switched there either: sleep is one of them.",
+            (
+                "tests/agent/tasks/test_mining.py::test_a_site_that_forbids_power_modes_switches_no_mining_either",
+            ),
+        ),
+        Point(
             "tasks of agents",
             "Go to agents seen within a day; the others are named as skipped.",
             (
@@ -376,7 +394,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 f"{_ROLES}each_role_reaches_the_endpoints_that_are_declared_for_it",
                 f"{_ROLES}each_role_reaches_the_tasks_that_are_declared_for_it",
-                f"{_ROLES}every_endpoint_and_every_task_says_which_role_it_needs",
+                f"{_ROLES}every_endpoint_says_which_role_it_needs",
             ),
         ),
         Point(

@@ -184,7 +184,7 @@ def sheet_of(text: str | bytes, rows_max: int = 1000) -> Any:
         ("ip|rack\n10.0.0.1|A\n", "ip|rack: unknown column; did you mean rack?"),
         (
             b"ip,rack\n10.0.0.1,\xff\n",
-            "after line 0: it is not text in UTF-8; save it as CSV UTF-8",
+            "it is not text in UTF-8; save it as CSV UTF-8",
         ),
         ('ip,rack\n10.0.0.1,"A\n', "line 2: it is not CSV (unexpected end of data)"),
         ("ip,rack\n" + "10.0.0.1,A\n" * 1001, "it has more than 1,000 rows; take it in parts"),
@@ -195,6 +195,15 @@ def test_what_is_no_sheet_is_refused_in_words(text: str | bytes, words: str) -> 
     with pytest.raises(SheetError) as refusal:
         sheet_of(text)
     assert str(refusal.value).startswith(words)
+
+
+def test_cells_may_have_semicolons_between_them_as_some_programs_write() -> None:
+    rows, passed = sheet_of('ip;rack;tags\r\n10.0.0.1;A;\'+a\r\n10.0.0.2;B;"a;b"\r\n')
+    assert [row.update for row in rows] == [
+        {"miner": "10.0.0.1", "rack": "A", "tags": ["+a"]},
+        {"miner": "10.0.0.2", "rack": "B", "tags": ["a", "b"]},
+    ]
+    assert passed == []
 
 
 def test_a_million_rows_are_refused_before_they_are_read() -> None:
