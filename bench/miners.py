@@ -80,6 +80,12 @@ class _Served(msgspec.Struct, frozen=True):
     farm_id: str
     miners: int
 
+    async def get(self, path: str) -> Any:
+        async with self.http.get(f"{self.at_farm}/{path}") as answer:
+            raw = await answer.read()
+            assert answer.status == 200, raw
+        return msgspec.json.decode(raw)
+
     async def search(self, **body: Any) -> Any:
         async with self.http.post(f"{self.at_farm}/miner/search", json=body) as answer:
             raw = await answer.read()
@@ -234,6 +240,16 @@ async def _measure(asked: _Served, store: Store) -> None:
         field = key.lstrip("-")
         order = [{"field": field, "direction": "desc" if key.startswith("-") else "asc"}]
         await _timed(f"sorted by {key}", lambda order=order: page(sort=order))
+
+    async def stats() -> str:
+        return f"{(await asked.get('miners/stats'))['data']['total']:.0f} counted"
+
+    async def status() -> str:
+        await asked.get("status")
+        return "judged"
+
+    await _timed("stats", stats)
+    await _timed("status", status, rounds=5)
 
     async def every_id() -> str:
         filters = MinerFilters.model_validate(parse_selection("status!=offline"))
