@@ -151,6 +151,11 @@ class Cloud:
             await connection.execute(miners.insert().values(**row))
         return str(row["id"])
 
+    async def miner_for(self, name: TaskName, agent_id: str | None, **more: Any) -> str:
+        """A miner that takes such a task."""
+        limited = {"make": "MicroBT"} if name is TaskName.POWER_LIMIT else {}
+        return await self.miner(agent_id, drivable=True, **limited, **more)
+
     async def queue(
         self,
         name: TaskName,

@@ -40,7 +40,7 @@ async def test_what_would_write_to_it_is_skipped_with_the_reason(
     cloud: Cloud, name: TaskName
 ) -> None:
     agent = await cloud.agent()
-    miner_id = await cloud.miner(agent.agent_id, drivable=True, ops_status="maintenance")
+    miner_id = await cloud.miner_for(name, agent.agent_id, ops_status="maintenance")
     answer = await ask_for(cloud, name, miner_id)
     if SPECS[name].kind in (Kind.LOOK, Kind.EVENT):
         assert answer["meta"]["summary"] == {"created_count": 1, "skipped_count": 0}

@@ -138,7 +138,7 @@ async def test_each_role_reaches_the_tasks_that_are_declared_for_it(
     agent = await cloud.agent()
     assert BY_TASK is Role.VIEWER  # the endpoint lets everybody ask
     for name in TaskName:
-        miner_id = await cloud.miner(agent.agent_id, drivable=True)
+        miner_id = await cloud.miner_for(name, agent.agent_id)
         before = await cloud.changes()
         status, answer = await batch(cloud, key, name, miner_id, PARAMS.get(name))
         if role.may(SPECS[name].role):

@@ -77,6 +77,7 @@ STOCK_LOOKS: Final = ("ks5m-tswift", "hiveon", "asicseer", "marathon", "vnish-ol
 ORDERS: Final[dict[TaskName, dict[str, Any]]] = {
     TaskName.LIGHT: {"action": "on"},
     TaskName.POWER_MODE: {"mode": "sleep"},
+    TaskName.MINING: {"action": "off"},
     TaskName.POWER_LIMIT: {"watts": 3000},
     TaskName.POOLS: {"pools": [{"url": "stratum+tcp://pool.example.com:3333", "user": "farm.1"}]},
     TaskName.REBOOT: {"force": True},

@@ -198,7 +198,8 @@ async def test_miners_are_sorted_and_those_that_have_none_of_it_come_last(farm: 
 
 async def test_no_filter_looks_at_the_wide_rows(farm: Any) -> None:
     """All that is searched for lies in one index: of a hundred thousand miners the rows are 400 MB."""
-    searched = [query_of(MinerFilters.model_validate(parse_selection(text))) for text in SELECTIONS]
+    texts = (*SELECTIONS, "wrong_since>2026-01-01T00:00:00Z")
+    searched = [query_of(MinerFilters.model_validate(parse_selection(text))) for text in texts]
     now = farm.clock.now()
     sorts = [[SortKey(field=field)] for field in get_args(SortField)]
     queries = [
@@ -214,7 +215,7 @@ async def test_no_filter_looks_at_the_wide_rows(farm: Any) -> None:
 
 async def test_every_filter_is_put_to_the_test_here_or_beside() -> None:
     beside = {"sn", "agent_id", "ops_status", "asset_status", "unstable", "lifecycle_statuses",
-              "health_statuses", "saved", "name", "hall", "row", "power_limit"}  # fmt: skip
+              "health_statuses", "saved", "name", "hall", "row", "power_limit", "wrong_since"}  # fmt: skip
     asked = {key for text in SELECTIONS for key in parse_selection(text)}
     assert asked | beside == set(MinerFilters.model_fields)
 
