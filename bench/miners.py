@@ -41,6 +41,7 @@ from contract.link import MinerReading, ReadingsRequest
 from contract.miner import Board, Firmware, Make, Moving, Pool, PowerMode, Psu, Slow, Static
 from contract.nonce.miners import MinerFilters
 from contract.selection import parse_selection
+from service.limits import settle_memory
 
 MINERS: Final = 100_000
 _PUSH: Final = 500  # readings in one request
@@ -67,6 +68,7 @@ async def run(database: str | None, number: int) -> None:
         store = Store.at(url)
         try:
             async with _served(store, Path(folder), number) as asked:
+                settle_memory()  # as `serve` does it
                 await _measure(asked, store)
         finally:
             await store.close()
