@@ -31,7 +31,18 @@ from cloud.link.api import agent_auth
 from cloud.link.files import Files
 from cloud.link.sessions import Sessions
 from cloud.link.wake_ups import WakeUps
-from cloud.nonce import audit, batches, miners, places, sites, status, tasks
+from cloud.nonce import (
+    audit,
+    batches,
+    groups,
+    miners,
+    places,
+    selections,
+    sites,
+    status,
+    tasks,
+    undo,
+)
 from cloud.rigmonitor import machines, operators
 from cloud.rigmonitor.inbox import INBOX, Inbox, inbox_closed
 from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
@@ -59,6 +70,9 @@ _ROUTES: Final = (
     *tasks.ROUTES,
     *batches.ROUTES,
     *audit.ROUTES,
+    *groups.ROUTES,
+    *undo.ROUTES,
+    *selections.ROUTES,
     *machines.ROUTES,
     *operators.ROUTES,
     *miners.ROUTES,  # last: what stands in the place of an id, as in miners/places, is no id

@@ -14,6 +14,7 @@ from cloud.store.access import audit
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import DatabaseError, Store
 from cloud.store.tasks.files import all_files, forget_file
+from cloud.store.tasks.groups import release_proven
 from cloud.store.tasks.sweeps import prune, prune_reading_batches, prune_tasks, take_back, time_out
 from contract.clock import Clock
 
@@ -61,7 +62,9 @@ class Sweeper:
             self.turned_mono = self._clock.mono()
 
     async def sweep(self) -> None:
-        """Let cloud time go on, take tasks back from agents that went offline, end those whose time has passed."""
+        """Let cloud time go on, take tasks back from agents that went offline, end those whose time has passed, let go
+        what waited for a canary that is proven.
+        """
         cloud_s = await self._time.advance()
         for farm_id in await take_back(self._store, self._sessions.is_online):
             log.warning("agent.offline", farm=farm_id)
@@ -77,6 +80,12 @@ class Sweeper:
         )
         if ended:
             log.warning("tasks.timed_out", count=ended)
+        expires_cloud_s = cloud_s + self._settings.queue_ttl_s
+        for done in await release_proven(
+            self._store, self._clock.now(), expires_cloud_s=expires_cloud_s
+        ):
+            log.info("group.released", group=done.group_id, tasks=done.number)
+            self._wake_ups.wake_for(done.farm_id, done.agent_ids)
 
     async def tidy(self) -> None:
         """Remove files that are too old, then the oldest until the rest fits; drop old tasks and keys of repeats."""

@@ -81,6 +81,10 @@ class Api:
         """The answer to a POST. Raises ApiRefusedError."""
         return await call(self._session, "POST", self.root + path, body=body)
 
+    async def delete(self, path: str) -> dict[str, Any]:
+        """The answer to a DELETE. Raises ApiRefusedError."""
+        return await call(self._session, "DELETE", self.root + path)
+
     async def every(self, path: str, query: Mapping[str, str] | None = None) -> list[Any]:
         """All items of a list that is read by GET, page after page."""
         found: list[Any] = []

@@ -16,7 +16,9 @@ from cloud.cli.miners import miners
 from cloud.cli.places import import_places, layout
 from cloud.cli.records import agents, enroll_code, farms, keys, workspaces
 from cloud.cli.rigs import rigs
+from cloud.cli.selections import selections
 from cloud.cli.status import status
+from cloud.cli.tasks import groups, task, undo
 from cloud.cli.terminal import AsJson, Commands, Data, fail, guarded, say
 
 app = typer.Typer(
@@ -37,6 +39,10 @@ app.command("audit")(audit)
 app.command("miners")(miners)
 app.command("import")(import_places)
 app.command("layout")(layout)
+app.command("task")(task)
+app.command("undo")(undo)
+app.add_typer(groups, name="group")
+app.add_typer(selections, name="selection")
 
 
 def _version(wanted: bool) -> None:

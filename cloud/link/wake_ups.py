@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 
@@ -28,6 +29,12 @@ class WakeUps:
         for agent_id in set(agent_ids):
             if box := self._boxes.get(agent_id):
                 box.ring()
+
+    def wake_for(self, farm_id: str, agent_ids: Collection[str | None]) -> None:
+        """For new tasks of these agents; one of None may be taken by any agent of the farm."""
+        self.wake(*(agent_id for agent_id in agent_ids if agent_id is not None))
+        if None in agent_ids:
+            self.wake_farm(farm_id)
 
     def wake_farm(self, farm_id: str) -> None:
         """For tasks that any agent of the farm may take."""

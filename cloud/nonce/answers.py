@@ -8,7 +8,7 @@ from datetime import datetime
 from aiohttp import web
 
 from cloud.http.errors import json_response
-from cloud.store.schema.rows import BatchRow
+from cloud.store.schema.rows import BatchRow, GroupRow
 from contract.nonce.answers import ActorItem, ListAnswer, OneAnswer
 from contract.nonce.pages import Page
 from contract.nonce.times import nonce_time
@@ -29,8 +29,8 @@ def time_or_none(at: datetime | None) -> str | None:
     return None if at is None else nonce_time(at)
 
 
-def actor_of(row: BatchRow) -> ActorItem:
-    """`created_by` from the columns of a batch."""
+def actor_of(row: BatchRow | GroupRow) -> ActorItem:
+    """`created_by` from the columns of a batch, or of a group."""
     return ActorItem(
         type=row.actor_type,
         id=row.actor_id,

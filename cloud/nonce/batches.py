@@ -1,10 +1,11 @@
-"""CreateTaskBatch, GetTaskBatch, ListTaskBatches, SearchTaskBatches; ours: cancel and retry."""
+"""CreateTaskBatch, GetTaskBatch, ListTaskBatches, SearchTaskBatches; ours: cancel and retry, orders by selection."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
 from cloud.context import CLOCK, STORE, WAKE_UPS
@@ -13,6 +14,7 @@ from cloud.http.errors import ApiError, json_response
 from cloud.http.rights import BY_TASK, needs
 from cloud.nonce import creation
 from cloud.nonce.answers import actor_of, many, one
+from cloud.nonce.orders import BatchOrder, GroupOrder, Ordered, named_miners
 from cloud.nonce.planning import BatchRequest
 from cloud.nonce.requests import (
     PAGE,
@@ -25,11 +27,14 @@ from cloud.nonce.requests import (
     takes,
     words_of,
 )
+from cloud.nonce.selections import selected
 from cloud.nonce.tasks import is_unknown, masked_params, signer, task_item
 from cloud.store.access import audit
+from cloud.store.miners.assets import Connection
 from cloud.store.schema.rows import FarmRow, TaskRow
 from cloud.store.tasks import batches, lookup
 from cloud.store.tasks.batches import ListedBatch
+from cloud.store.tasks.lookup import ListedTask
 from contract.errors import ErrorCode
 from contract.keys import NAMES_LIKENESS, nearest
 from contract.nonce.batches import (
@@ -59,7 +64,7 @@ from contract.task import (
     stored_params,
 )
 
-_CANCELLED: Final = {
+CANCELLED: Final = {
     "outcome": Outcome.NOT_DONE,
     "verified": True,  # no agent ever had it
     "evidence": {},
@@ -77,7 +82,12 @@ async def create_batch(request: web.Request) -> web.Response:
     farm = await farm_of(request)
     body = await _by_id(request, farm, await read_body(request, CreateBatch))
     order = _order_of(body)
-    return json_response(await creation.create(request, farm, order))
+    if not SPECS[order.request.name].wants_miner:
+        return json_response(await creation.create_for_agents(request, farm, order))
+    wanted = _wanted(request, farm, body, order)
+    if body.dry_run:
+        return one(await creation.preview(request, farm, wanted))
+    return json_response(await creation.create(request, farm, wanted))
 
 
 @needs(Role.VIEWER)
@@ -90,7 +100,7 @@ async def get_batch(request: web.Request) -> web.Response:
         row = await batches.find(connection, farm.id, batch_id)
         if row is None:
             raise ApiError(404, "Task batch not found in this farm")
-        rows, _ = await lookup.of_batch(connection, farm.id, batch_id)
+        rows, _ = await lookup.of_batch(connection, batch_id)
     sign, counts = signer(request), row.counts
     actor, made = actor_of(row), nonce_time(row.created_at)
     return one(
@@ -156,7 +166,7 @@ async def cancel_batch(request: web.Request) -> web.Response:
         before = await batches.find(connection, farm.id, batch_id)
         if before is None:
             raise ApiError(404, "Task batch not found in this farm")
-        done = await batches.cancel(connection, farm.id, batch_id, now, _CANCELLED)
+        done = await batches.cancel(connection, [batch_id], now, CANCELLED)
         row = await batches.find(connection, farm.id, batch_id)
         assert row is not None
         after = {
@@ -197,38 +207,44 @@ async def retry_batch(request: web.Request) -> web.Response:
             raise ApiError(404, "Task batch not found in this farm")
         rows, _ = await lookup.of_batch(
             connection,
-            farm.id,
             batch_id,
             statuses=(TaskStatus.FAILED, TaskStatus.TIMED_OUT),
         )
     name = TaskName(batch.task_name)
     spec = SPECS[name]
-    doubtful = [
-        row
-        for row in rows
-        if spec.kind is Kind.ONE_SHOT and is_unknown(row) and not body.include_unknown
-    ]
+    doubtful = [] if body.include_unknown else doubtful_of(name, rows)
     again = [row for row in rows if row not in doubtful]
-    # The places of a rack batch stand beside its parameters, as they did in its body.
-    given = {key: value for key, value in (batch.params or {}).items() if key != "updates"}
-    try:
-        params = parse_params(name, given)
-    except ParamsError as error:  # an earlier version took them, or their passwords are gone
-        raise ApiError(
-            409, f"Its parameters are not taken any more, make a new batch: {error}"
-        ) from None
-    order = creation.BatchOrder(
-        request=BatchRequest(
-            name=name,
-            params=params,
-            miner_ids=[row.miner_id for row in again if row.miner_id],
-        ),
+    order = BatchOrder(
+        request=again_as_ordered(name, batch.params, again),
         params=batch.params,
         retry_of=batch_id,
         only_agents=frozenset(row.agent_id for row in again if row.agent_id),
-        skipped=[_doubt(doubtful)] if doubtful else [],
     )
-    return json_response(await creation.create(request, farm, order))
+    if not spec.wants_miner:
+        return json_response(
+            await creation.create_for_agents(request, farm, order, *doubt(doubtful))
+        )
+    wanted = named_miners(order, *doubt(doubtful))
+    return json_response(await creation.create(request, farm, wanted))
+
+
+def again_as_ordered(
+    name: TaskName, params: dict[str, Any] | None, rows: Sequence[TaskRow]
+) -> BatchRequest:
+    """For the miners of these tasks, with the parameters of their batch. ApiError 409 for parameters that are not taken
+    any more, those whose passwords are gone among them.
+    """
+    # The places of a rack batch stand beside its parameters, as they did in its body.
+    given = {key: value for key, value in (params or {}).items() if key != "updates"}
+    try:
+        parsed = parse_params(name, given)
+    except ParamsError as error:
+        raise ApiError(
+            409, f"Its parameters are not taken any more, make a new batch: {error}"
+        ) from None
+    return BatchRequest(
+        name=name, params=parsed, miner_ids=[row.miner_id for row in rows if row.miner_id]
+    )
 
 
 async def _search(
@@ -266,7 +282,7 @@ async def _by_id(request: web.Request, farm: FarmRow, body: CreateBatch) -> Crea
     return body.model_copy(update=named_by_id)
 
 
-def _order_of(body: CreateBatch) -> creation.BatchOrder:
+def _order_of(body: CreateBatch) -> BatchOrder:
     """Check what the body asks for. ApiError 400 with every fault found."""
     try:
         name = TaskName(body.task_name)
@@ -286,7 +302,7 @@ def _order_of(body: CreateBatch) -> creation.BatchOrder:
     if places:
         updates = [each.model_dump() for each in body.updates or ()]
         stored = {"updates": updates, **(stored or {})}
-    return creation.BatchOrder(
+    return BatchOrder(
         request=BatchRequest(
             name=name,
             params=params,
@@ -297,16 +313,79 @@ def _order_of(body: CreateBatch) -> creation.BatchOrder:
     )
 
 
+def _wanted(
+    request: web.Request, farm: FarmRow, body: CreateBatch, order: BatchOrder
+) -> GroupOrder:
+    """The order of a body: for the miners that it names, or those that are selected when it is stored."""
+    if body.selection is None:
+        named_ones = named_miners(order)
+        return msgspec.structs.replace(
+            named_ones, canary=body.canary, is_group=body.canary is not None
+        )
+    selection, name = body.selection, order.request.name
+    expected = None if body.dry_run else body.expect_count
+
+    async def read(connection: Connection) -> Ordered:
+        ids = await selected(connection, farm, selection, request.app[CLOCK].now())
+        if expected is not None and not expected.holds(len(ids)):
+            raise ApiError(
+                409,
+                f"{len(ids)} miners are selected now, and expect_count is {expected.in_words()}: "
+                "nothing was stored. Look at them by dry_run, and order with the count that it tells",
+            )
+        asked = BatchRequest(name=name, params=order.request.params, miner_ids=ids)
+        return Ordered(orders=[BatchOrder(request=asked, params=order.params)])
+
+    return GroupOrder(
+        name=name,
+        params=order.params,
+        read=read,
+        is_group=True,
+        selection=selection.as_given(),
+        canary=body.canary,
+    )
+
+
 def _misplaced(name: TaskName, body: CreateBatch) -> list[str]:
     """What is wrong with how the body says whom the task is for: by miner, by place, or as a whole."""
-    if name is not TaskName.RACK_LOCATION:
-        faults = [] if body.updates is None else [f"updates is not for {name}"]
-        if SPECS[name].wants_miner and body.miner_ids is None:
-            return [*faults, f"miner_ids is required for {name}"]
-        if not SPECS[name].wants_miner and body.miner_ids is not None:
-            return [*faults, f"miner_ids is not for {name}: an agent carries it out as a whole"]
-        return faults
-    faults = [] if body.miner_ids is None else [f"miner_ids is not for {name}: updates names them"]
+    if name is TaskName.RACK_LOCATION:
+        return _misplaced_racks(name, body) + _misordered(name, body)
+    faults = [] if body.updates is None else [f"updates is not for {name}"]
+    if SPECS[name].wants_miner:
+        if body.miner_ids is None and body.selection is None:
+            faults.append(f"miner_ids is required for {name}, or a selection")
+        if body.miner_ids is not None and body.selection is not None:
+            faults.append("selection and miner_ids both say which miners: give one of them")
+    else:
+        faults += [
+            f"{key} is not for {name}: an agent carries it out as a whole"
+            for key in ("miner_ids", "selection", "canary", "dry_run")
+            if getattr(body, key)
+        ]
+    return faults + _misordered(name, body)
+
+
+def _misordered(name: TaskName, body: CreateBatch) -> list[str]:
+    """What is wrong with how carefully it is to be done."""
+    faults = []
+    if body.canary is not None and not SPECS[name].by_agent:
+        faults.append(f"canary is not for {name}: it changes records, all at once")
+    if body.selection is None:
+        if body.expect_count is not None:
+            faults.append("expect_count is for a selection")
+    elif body.expect_count is None and not body.dry_run:
+        faults.append(
+            "expect_count is required with a selection: send it with dry_run first, which tells the count"
+        )
+    return faults
+
+
+def _misplaced_racks(name: TaskName, body: CreateBatch) -> list[str]:
+    faults = [
+        f"{key} is not for {name}: updates names them"
+        for key in ("miner_ids", "selection")
+        if getattr(body, key) is not None
+    ]
     if body.updates is None:
         return [*faults, f"updates is required for {name}"]
     if len({each.miner_id for each in body.updates}) < len(body.updates):
@@ -314,13 +393,25 @@ def _misplaced(name: TaskName, body: CreateBatch) -> list[str]:
     return faults
 
 
-def _doubt(rows: Sequence[TaskRow]) -> Skip:
-    return Skip(
-        reason="outcome_unknown",
-        message="Task skipped: nobody knows whether it happened. Look at the miner first, or send "
-        '{"include_unknown": true} to do it regardless',
-        miner_ids=[row.miner_id for row in rows if row.miner_id],
-    )
+def doubtful_of(name: TaskName, rows: Sequence[ListedTask]) -> list[ListedTask]:
+    """Those that a retry would perhaps do a second time."""
+    if SPECS[name].kind is not Kind.ONE_SHOT:
+        return []
+    return [row for row in rows if is_unknown(row)]
+
+
+def doubt(rows: Sequence[TaskRow]) -> list[Skip]:
+    """That these are left out of a retry; nothing for none."""
+    if not rows:
+        return []
+    return [
+        Skip(
+            reason="outcome_unknown",
+            message="Task skipped: nobody knows whether it happened. Look at the miner first, or send "
+            '{"include_unknown": true} to do it regardless',
+            miner_ids=[row.miner_id for row in rows if row.miner_id],
+        )
+    ]
 
 
 ROUTES: Final = (

@@ -1,8 +1,10 @@
-"""Making a batch: who executes, what is skipped, and all of it stored in one transaction."""
+"""Making batches: who executes, what is skipped, and all of it stored in one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,114 +16,312 @@ from cloud.config import CloudSettings
 from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
 from cloud.http.auth import ACTOR, check_task
 from cloud.http.errors import ApiError
+from cloud.nonce.canaries import KindOf, canaries_of
+from cloud.nonce.estimates import WattsChange, change_of, pace_of, watts_of
 from cloud.nonce.event_tasks import carry_out, tell_maintenance
 from cloud.nonce.miners import snapshot_of
-from cloud.nonce.planning import BatchPlan, BatchRequest, plan, same_kind, skip_agents
+from cloud.nonce.orders import BatchOrder, GroupOrder, Ordered
+from cloud.nonce.planning import Skipped, plan, rivals_of, same_kind, skip_agents
 from cloud.nonce.tasks import masked_params
 from cloud.store.access import audit
 from cloud.store.access.actors import Actor
+from cloud.store.engine import chunks
 from cloud.store.ids import new_uuid
 from cloud.store.miners import search
+from cloud.store.miners.assets import Connection
 from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
-from cloud.store.tasks import batches, lookup
+from cloud.store.tasks import batches, groups, lookup
 from cloud.store.tasks.batches import EnrolledAgent
 from contract.nonce.answers import ActorItem
-from contract.nonce.batches import BatchCreated, CreateAnswer, CreateMeta, CreateSummary, Skip
+from contract.nonce.batches import (
+    MINERS_PER_BATCH,
+    BatchCreated,
+    CreateAnswer,
+    CreateMeta,
+    CreateSummary,
+    Skip,
+)
+from contract.nonce.groups import DryRun, PlannedMiner
 from contract.nonce.times import nonce_time
 from contract.outcome import Outcome
 from contract.task import SPECS, TaskStatus
 
-Row = Mapping[str, Any]
 _SEEN: Final = timedelta(days=1)  # a task for agents goes to those that were
+_PIECE: Final = 100  # miners whose rows are in hand at once
 
 
-class BatchOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch to be made. `params` is what is stored and shown; `skipped` was left out beforehand."""
+class _Chosen(msgspec.Struct, frozen=True, gc=False):
+    """What is remembered of a miner that gets a task until its row is made."""
 
-    request: BatchRequest
-    params: dict[str, Any] | None
-    retry_of: str | None = None
-    only_agents: frozenset[str] | None = None  # of an agent task; None is every agent of the farm
-    skipped: Sequence[Skip] = ()
+    miner: PlannedMiner
+    agent_id: str | None
+    change: WattsChange
+
+    @property
+    def kind(self) -> KindOf:
+        return self.miner.model, self.agent_id, self.miner.rack
 
 
-async def create(request: web.Request, farm: FarmRow, order: BatchOrder) -> CreateAnswer:
-    """Store the batch, wake the agents, answer as CreateTaskBatch does.
+class _Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """Who of an order gets a task: by order, with those that go first."""
 
-    ApiError 403 where the role of the key does not reach the task, 409 where an agent is needed and the farm has none,
-    or a retry is already under way.
+    ordered: Ordered
+    chosen: list[list[_Chosen]]
+    skipped: list[Skip]
+    canaries: frozenset[str]
+
+    @property
+    def all_chosen(self) -> list[_Chosen]:
+        return [each for some in self.chosen for each in some]
+
+
+async def create(request: web.Request, farm: FarmRow, order: GroupOrder) -> CreateAnswer:
+    """Store what is ordered in one transaction, however much it is; wake the agents; answer as CreateTaskBatch does.
+    ApiError 403 where the role of the key does not reach the task, 409 where a retry is already under way, and what
+    `read` raises.
     """
-    now, name = request.app[CLOCK].now(), order.request.name
-    check_task(request, name, order.request.params)
-    spec = SPECS[name]
-    maker = _Maker(
+    now, by_agent = request.app[CLOCK].now(), SPECS[order.name].by_agent
+    group_id = new_uuid() if order.is_group else None
+    made: list[BatchCreated] = []
+    waiting: set[str | None] = set()
+    async with request.app[STORE].write() as connection:
+        agents = await batches.executors(connection, farm.id) if by_agent else []
+        survey = await _surveyed(request, connection, farm, order, now)
+        if group_id is not None and any(survey.chosen):
+            await groups.insert(connection, _group_row(request, farm, order, survey, group_id, now))
+            await audit.record(
+                connection, request[ACTOR], now, order.name, ("group", group_id),
+                workspace_id=farm.workspace_id, farm_id=farm.id, after=_told_of_group(order, survey),
+            )  # fmt: skip
+        for each, chosen in zip(survey.ordered.orders, survey.chosen, strict=True):
+            maker = _maker(request, farm, each, now, group_id)
+            for miner_ids, is_canary in _batches_of(chosen, survey.canaries, order):
+                held = bool(survey.canaries) and not is_canary
+                made.append(
+                    await _store_batch(
+                        connection, maker.of_batch(new_uuid(), is_canary), miner_ids, agents,
+                        waiting, held=held,
+                    )
+                )  # fmt: skip
+    request.app[WAKE_UPS].wake_for(farm.id, waiting)
+    return _answer(made, survey.skipped, group_id if made else None)
+
+
+async def create_for_agents(
+    request: web.Request, farm: FarmRow, order: BatchOrder, *left_out: Skip
+) -> CreateAnswer:
+    """Store a batch with a task for each agent; otherwise as `create`."""
+    now = request.app[CLOCK].now()
+    check_task(request, order.request.name, order.request.params)
+    maker = _maker(request, farm, order, now, None).of_batch(new_uuid(), False)
+    async with request.app[STORE].write() as connection:
+        await _check_retry(connection, farm, order)
+        agents = await batches.executors(connection, farm.id)
+        if not agents:
+            raise ApiError(409, "This farm has no agent: enroll one first")
+        asked = [row for row in agents if order.only_agents is None or row.id in order.only_agents]
+        away = [row for row in asked if not _was_seen(request, row, now)]
+        tasks = [maker.task(None, row.id) for row in asked if row not in away]
+        if tasks:
+            await batches.insert(connection, maker.batch(len(tasks)), tasks)
+            await maker.record(connection, len(tasks))
+    request.app[WAKE_UPS].wake_for(farm.id, {task["agent_id"] for task in tasks})
+    made = [maker.created(len(tasks))] if tasks else []
+    return _answer(made, [*([skip_agents(away)] if away else []), *left_out], None)
+
+
+async def preview(request: web.Request, farm: FarmRow, order: GroupOrder) -> DryRun:
+    """What `create` would do now; nothing is stored. ApiError 409 as there."""
+    now = request.app[CLOCK].now()
+    async with request.app[STORE].read() as connection:
+        survey = await _surveyed(request, connection, farm, order, now)
+        miners = Counter(await search.number_by_agent(connection, farm.id))
+    await asyncio.sleep(0)
+    chosen = survey.all_chosen
+    raising = Counter(each.agent_id for each in chosen if each.change.raises)
+    skipped_count = sum(map(_number, survey.skipped))
+    return DryRun(
+        task_name=order.name,
+        task_params=masked_params(order.params),
+        count=len(chosen) + skipped_count,
+        created_count=len(chosen),
+        skipped_count=skipped_count,
+        batch_count=sum(
+            len(list(_batches_of(some, survey.canaries, order))) for some in survey.chosen
+        ),
+        canary_miner_ids=sorted(survey.canaries),
+        miners=[each.miner for each in chosen],
+        skipped=survey.skipped,
+        watts=watts_of(each.change for each in chosen),
+        pace=pace_of(raising, miners),
+        passwords_needed=list(survey.ordered.needed),
+    )
+
+
+async def _surveyed(
+    request: web.Request,
+    connection: Connection,
+    farm: FarmRow,
+    order: GroupOrder,
+    now: datetime,
+) -> _Survey:
+    """In pieces: a farm may have a hundred thousand miners, and agents are waiting."""
+    ordered = await order.read(connection)
+    skips, found = Skipped(), []
+    for each in ordered.orders:
+        check_task(request, each.request.name, each.request.params)
+        await _check_retry(connection, farm, each)
+        chosen: list[_Chosen] = []
+        name, params = each.request.name, each.request.params
+        for ids in chunks(list(dict.fromkeys(each.request.miner_ids)), _PIECE):
+            known = await search.by_ids(connection, farm.id, ids, without=search.FIGURES)
+            recent = await lookup.last_of_kind(connection, farm.id, same_kind(name), ids)
+            rivals = rivals_of(name)
+            still_open = await lookup.last_open(connection, farm.id, rivals, ids) if rivals else {}
+            for row in plan(each.request, ids, known, recent, still_open, now, skips):
+                miner = PlannedMiner(
+                    id=row.id, name=row.name, ip=row.ip or "", model=row.model, rack=row.rack
+                )
+                chosen.append(_Chosen(miner, row.agent_id, change_of(row, name, params, now)))
+            await asyncio.sleep(0)
+        found.append(chosen)
+    canaries: list[str] = []
+    if order.canary is not None:
+        kinds = [(each.miner.id, each.kind) for some in found for each in some]
+        canaries = await asyncio.to_thread(canaries_of, kinds, order.canary)
+    return _Survey(
+        ordered=ordered,
+        chosen=found,
+        skipped=[*skips.told(), *ordered.skipped],
+        canaries=frozenset(canaries),
+    )
+
+
+def _batches_of(
+    chosen: Sequence[_Chosen], canaries: frozenset[str], order: GroupOrder
+) -> Iterator[tuple[Sequence[str], bool]]:
+    """The miners of each batch, those that go first in batches of their own; whether it is one of these."""
+    for is_canary in (True, False):
+        ids = [each.miner.id for each in chosen if (each.miner.id in canaries) is is_canary]
+        for some in chunks(ids, MINERS_PER_BATCH if order.is_group else max(1, len(ids))):
+            yield some, is_canary
+
+
+async def _store_batch(
+    connection: Connection,
+    maker: _Maker,
+    miner_ids: Sequence[str],
+    agents: Sequence[EnrolledAgent],
+    waiting: set[str | None],
+    *,
+    held: bool,
+) -> BatchCreated:
+    """Store one batch with its tasks; those who may take one of them now come to `waiting`."""
+    order, farm_id = maker.order, maker.farm.id
+    agent_ids = [each.id for each in agents]
+    await batches.insert(connection, maker.batch(len(miner_ids)), ())
+    for ids in chunks(miner_ids, _PIECE):
+        known = await search.by_ids(connection, farm_id, ids)
+        rows = [known[id_] for id_ in ids]
+        if SPECS[order.request.name].by_agent:
+            tasks = [maker.for_agent(row, agent_ids, held=held) for row in rows]
+            waiting.update(() if held else (task["agent_id"] for task in tasks))
+        else:
+            done = await carry_out(connection, order.request, rows, maker.now)
+            tasks = [maker.done(row, evidence) for row, evidence in done]
+            waiting.update(
+                await tell_maintenance(connection, farm_id, order.request, rows, maker.now)
+            )
+        await batches.insert(connection, None, tasks)
+        await asyncio.sleep(0)
+    if maker.group_id is None:
+        await maker.record(connection, len(miner_ids))
+    return maker.created(len(miner_ids))
+
+
+async def _check_retry(connection: Connection, farm: FarmRow, order: BatchOrder) -> None:
+    if order.retry_of is None:
+        return
+    running = await batches.open_retry_of(connection, farm.id, order.retry_of)
+    if running is not None:
+        raise ApiError(409, f"Batch {running} retries this one and has not ended yet")
+
+
+def _answer(made: list[BatchCreated], skipped: list[Skip], group_id: str | None) -> CreateAnswer:
+    return CreateAnswer(
+        data=made,
+        meta=CreateMeta(
+            summary=CreateSummary(
+                created_count=sum(each.task_count for each in made),
+                skipped_count=sum(map(_number, skipped)),
+            ),
+            skipped=skipped,
+            group_id=UNSET if group_id is None else group_id,
+        ),
+    )
+
+
+def _group_row(
+    request: web.Request,
+    farm: FarmRow,
+    order: GroupOrder,
+    survey: _Survey,
+    group_id: str,
+    now: datetime,
+) -> dict[str, Any]:
+    watts = watts_of(each.change for each in survey.all_chosen)
+    return {
+        "id": group_id,
+        "farm_id": farm.id,
+        "workspace_id": farm.workspace_id,
+        "task_name": order.name,
+        "params": order.params,
+        "selection": order.selection,
+        "canary": order.canary,
+        "undo_of": order.undo_of,
+        "retry_of": order.retry_of,
+        "estimate": msgspec.to_builtins(watts),
+        "created_at": now,
+        **_actor_columns(request[ACTOR]),
+    }
+
+
+def _told_of_group(order: GroupOrder, survey: _Survey) -> dict[str, Any]:
+    """What the audit keeps of a group."""
+    told = {
+        "tasks": len(survey.all_chosen),
+        "params": order.params,
+        "selection": order.selection,
+        "canary": order.canary,
+        "undo_of": order.undo_of,
+        "retry_of": order.retry_of,
+    }
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def _actor_columns(actor: Actor) -> dict[str, Any]:
+    return {
+        "actor_type": actor.type,
+        "actor_id": actor.id,
+        "actor_name": actor.name,
+        "actor_avatar": actor.avatar,
+        "actor_metadata": actor.metadata,
+    }
+
+
+def _maker(
+    request: web.Request, farm: FarmRow, order: BatchOrder, now: datetime, group_id: str | None
+) -> _Maker:
+    return _Maker(
         farm=farm,
         order=order,
         settings=request.app[SETTINGS],
         actor=request[ACTOR],
         now=now,
         cloud_s=request.app[TIME].now(),
-        batch_id=new_uuid(),
-    )
-    planned = BatchPlan(chosen=[], skipped=[])
-    called_off: frozenset[str] = frozenset()
-    async with request.app[STORE].write() as connection:
-        if order.retry_of is not None:
-            running = await batches.open_retry_of(connection, farm.id, order.retry_of)
-            if running is not None:
-                raise ApiError(409, f"Batch {running} retries this one and has not ended yet")
-        agents = await batches.executors(connection, farm.id) if spec.by_agent else []
-        if spec.wants_miner:
-            ids = order.request.miner_ids
-            known = await search.by_ids(connection, farm.id, ids)
-            recent = await lookup.last_of_kind(connection, farm.id, same_kind(name), ids)
-            planned = plan(order.request, known, recent, now)
-            tasks = (
-                [maker.for_agent(row, [each.id for each in agents]) for row in planned.chosen]
-                if spec.by_agent
-                else [
-                    maker.done(row, evidence)
-                    for row, evidence in await carry_out(
-                        connection, order.request, planned.chosen, now
-                    )
-                ]
-            )
-            called_off = await tell_maintenance(
-                connection, farm.id, order.request, [] if spec.by_agent else planned.chosen, now
-            )
-        else:
-            if not agents:
-                raise ApiError(409, "This farm has no agent: enroll one first")
-            asked = [
-                row for row in agents if order.only_agents is None or row.id in order.only_agents
-            ]
-            away = [row for row in asked if not _was_seen(request, row, now)]
-            tasks = [maker.task(None, row.id) for row in asked if row not in away]
-            planned = BatchPlan(chosen=[], skipped=[skip_agents(away)] if away else [])
-        if tasks:
-            await batches.insert(connection, maker.batch(len(tasks)), tasks)
-            await audit.record(
-                connection,
-                maker.actor,
-                now,
-                name,
-                ("batch", maker.batch_id),
-                workspace_id=farm.workspace_id,
-                farm_id=farm.id,
-                after=maker.told(tasks),
-            )
-    _wake(request, farm, tasks)
-    request.app[WAKE_UPS].wake(*called_off)
-    skipped = [*planned.skipped, *order.skipped]
-    return CreateAnswer(
-        data=[maker.created(len(tasks))] if tasks else [],
-        meta=CreateMeta(
-            summary=CreateSummary(
-                created_count=len(tasks), skipped_count=sum(map(_number, skipped))
-            ),
-            skipped=skipped,
-        ),
+        batch_id="",
+        group_id=group_id,
     )
 
 
@@ -140,7 +340,7 @@ def _number(skip: Skip) -> int:
 
 
 class _Maker(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of one batch."""
+    """Rows of one batch, or of several after one another: see `of_batch`."""
 
     farm: FarmRow
     order: BatchOrder
@@ -149,36 +349,52 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime
     cloud_s: float
     batch_id: str
+    group_id: str | None
+    is_canary: bool = False
+
+    def of_batch(self, batch_id: str, is_canary: bool) -> _Maker:
+        """The same for another batch."""
+        return msgspec.structs.replace(self, batch_id=batch_id, is_canary=is_canary)
 
     def batch(self, count: int) -> dict[str, Any]:
         retry_of = self.order.retry_of
+        meta = {
+            key: value
+            for key, value in (
+                ("retry_of", retry_of),
+                ("group_id", self.group_id),
+                (groups.CANARY, self.is_canary),
+            )
+            if value
+        }
         return {
             "id": self.batch_id,
             "farm_id": self.farm.id,
             "workspace_id": self.farm.workspace_id,
             "task_name": self.order.request.name,
             "params": self.order.params,
-            "meta": None if retry_of is None else {"retry_of": retry_of},
+            "meta": meta or None,
             "task_count": count,
             "retry_of": retry_of,
-            "actor_type": self.actor.type,
-            "actor_id": self.actor.id,
-            "actor_name": self.actor.name,
-            "actor_avatar": self.actor.avatar,
-            "actor_metadata": self.actor.metadata,
+            "group_id": self.group_id,
             "created_at": self.now,
+            **_actor_columns(self.actor),
         }
 
-    def for_agent(self, miner: ListedMiner, agents: Sequence[str]) -> dict[str, Any]:
+    def for_agent(
+        self, miner: ListedMiner, agents: Sequence[str], *, held: bool = False
+    ) -> dict[str, Any]:
         """Of a miner: for the agent that looks at it, else for the one that was heard from last."""
         own = miner.agent_id
-        return self.task(miner, own if own in agents else next(iter(agents), None))
+        return self.task(miner, own if own in agents else next(iter(agents), None), held=held)
 
-    def task(self, miner: ListedMiner | None, agent_id: str | None) -> dict[str, Any]:
-        """Waiting for its agent; for any agent of the farm where none is known yet."""
+    def task(
+        self, miner: ListedMiner | None, agent_id: str | None, *, held: bool = False
+    ) -> dict[str, Any]:
+        """Waiting for its agent; for any agent of the farm where none is known yet. `held`: not before it is let go."""
         name = self.order.request.name
         snapshot = None if miner is None else snapshot_of(miner, self.farm, self.now)
-        known = agent_id is not None
+        known = agent_id is not None and not held
         return {
             "id": new_uuid(),
             "batch_id": self.batch_id,
@@ -199,6 +415,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             "limit_s": self.settings.limit_s(name),
             "result": None,
             "miner_snapshot": snapshot,
+            "held": held,
         }
 
     def done(self, miner: ListedMiner, evidence: dict[str, Any]) -> dict[str, Any]:
@@ -216,13 +433,16 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             }
         )
 
-    def told(self, tasks: Sequence[Row]) -> dict[str, Any]:
-        """What the audit keeps of the batch. Where each miner went stands in its task."""
+    async def record(self, connection: Connection, count: int) -> None:
+        """Tell the audit of a batch that is of no group. Where each miner went stands in its task."""
         params = {key: each for key, each in (self.order.params or {}).items() if key != "updates"}
-        told: dict[str, Any] = {"tasks": len(tasks), "params": params}
+        told: dict[str, Any] = {"tasks": count, "params": params}
         if self.order.retry_of is not None:
             told["retry_of"] = self.order.retry_of
-        return told
+        await audit.record(
+            connection, self.actor, self.now, self.order.request.name, ("batch", self.batch_id),
+            workspace_id=self.farm.workspace_id, farm_id=self.farm.id, after=told,
+        )  # fmt: skip
 
     def created(self, count: int) -> BatchCreated:
         return BatchCreated(
@@ -239,11 +459,3 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             ),
             created_at=nonce_time(self.now),
         )
-
-
-def _wake(request: web.Request, farm: FarmRow, tasks: Sequence[Row]) -> None:
-    waiting = [task for task in tasks if task["ended_at"] is None]
-    bell = request.app[WAKE_UPS]
-    bell.wake(*(task["agent_id"] for task in waiting if task["agent_id"]))
-    if any(task["agent_id"] is None for task in waiting):
-        bell.wake_farm(farm.id)

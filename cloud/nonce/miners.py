@@ -28,8 +28,9 @@ from cloud.nonce.requests import (
     text_of,
     words_of,
 )
+from cloud.store import selections
 from cloud.store.engine import chunks
-from cloud.store.miners import search, selections
+from cloud.store.miners import search
 from cloud.store.miners.assets import Connection
 from cloud.store.miners.conditions import REPORTS_ITSELF, UNKNOWN_MODE, MinerQuery
 from cloud.store.miners.readings import DUPLICATE_MAC
@@ -122,20 +123,22 @@ async def get_miner(request: web.Request) -> web.Response:
     return one(item_of(await miner_of(request, farm), farm, request.app[CLOCK].now()))
 
 
-async def saved_query_of(connection: Connection, farm_id: str, filters: MinerFilters) -> MinerQuery:
+async def saved_query_of(
+    connection: Connection, farm_id: str, filters: MinerFilters, *, at: str = "saved"
+) -> MinerQuery:
     """As `query_of`, and what the saved selection asks that the filters name. ApiError 400 where the farm has none of
-    that name, or where its filters are not taken any more.
+    that name, or where its filters are not taken any more; it names the key, which stands `at`.
     """
     if filters.saved is None:
         return query_of(filters)
-    stored = await selections.filters_of(connection, farm_id, filters.saved)
-    if stored is None:
+    kept = await selections.find(connection, farm_id, filters.saved)
+    if kept is None:
         names = await selections.names(connection, farm_id)
-        raise ApiError(400, f"saved: {unknown_key(filters.saved, names, called='selection')}")
+        raise ApiError(400, f"{at}: {unknown_key(filters.saved, names, called='selection')}")
     try:
-        also = query_of(MinerFilters.model_validate(stored))
+        also = query_of(MinerFilters.model_validate(kept.filters))
     except ValidationError as error:
-        faults = faults_in(error, MinerFilters, at=f"saved {filters.saved}")
+        faults = faults_in(error, MinerFilters, at=f"{at} {filters.saved}")
         raise refused(faults) from None
     return msgspec.structs.replace(query_of(filters.model_copy(update={"saved": None})), also=also)
 

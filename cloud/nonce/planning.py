@@ -12,7 +12,7 @@ import msgspec
 from cloud.store.miners.readings import DUPLICATE_MAC, INTERVAL_DEFAULT_S
 from cloud.store.miners.search import ListedMiner
 from cloud.store.tasks.batches import EnrolledAgent
-from cloud.store.tasks.lookup import LastOfKind
+from cloud.store.tasks.lookup import AskedTask, LastOfKind
 from contract.errors import LOGIN_FIX
 from contract.miner import Make, PowerMode
 from contract.nonce.batches import Skip, SkipReason
@@ -27,10 +27,12 @@ from contract.task import (
     MinerParams,
     MiningParams,
     Params,
+    ParamsError,
     PowerLimitParams,
     PowerModeParams,
     TagsParams,
     TaskName,
+    parse_params,
 )
 
 # Sleep stops mining, and a restart may begin it again.
@@ -46,7 +48,10 @@ _SAME: Final[Mapping[TaskName, tuple[TaskName, ...]]] = {
 Place = tuple[str | None, int | None]
 _IN_SERVICE: Final = (AssetStatus.ONLINE, AssetStatus.ON_RACK)
 _OVER: Final = 1.05  # how exactly a power limit is kept
+# Of these the last one decides whether, and how, a miner mines.
+_OF_POWER: Final = frozenset({TaskName.POWER_MODE, TaskName.MINING})
 _SKIPPED: Final = "Task skipped: "
+_OPEN_ALREADY: Final = "Task skipped: an equal task is open already"
 _MESSAGES: Final[dict[SkipReason, str]] = {
     "no_change": "Task skipped: miner already in requested state",
     "unsupported_mode": "Task skipped: mode not supported by this manufacturer",
@@ -55,6 +60,7 @@ _MESSAGES: Final[dict[SkipReason, str]] = {
     "auth_failed": f"Task skipped: the miner at its address refuses the login; {LOGIN_FIX}",
     "outcome_unknown": "Task skipped: nobody knows whether it happened the first time",
     "maintenance": "Task skipped: the miner is in maintenance; end that first, or give params.allow_maintenance = true",
+    "before_unknown": "Task skipped: its evidence does not tell what there was before",
 }
 
 
@@ -67,44 +73,73 @@ class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     places: Mapping[str, Place] = {}
 
 
-class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """The miners that get a task, in the order asked for, and the others by reason."""
+class Skipped:
+    """The miners that get no task, by reason, as published; where the messages of one reason differ, by message."""
 
-    chosen: list[ListedMiner]
-    skipped: list[Skip]
+    def __init__(self) -> None:
+        self._by_reason: dict[SkipReason, dict[str, list[str]]] = {}
 
+    def add(self, reason: SkipReason, message: str, miner_id: str) -> None:
+        """One more."""
+        self._by_reason.setdefault(reason, {}).setdefault(message, []).append(miner_id)
 
-def plan(
-    request: BatchRequest,
-    known: Mapping[str, ListedMiner],
-    recent: Mapping[str, LastOfKind],
-    now: datetime,
-) -> BatchPlan:
-    """Sort the miners asked for. `known` are the rows of those the farm has, `recent` their earlier tasks
-    of the `same_kind`. Skips are grouped by reason, as published.
-    """
-    chosen: list[ListedMiner] = []
-    skipped: dict[SkipReason, dict[str, list[str]]] = {}
-    for miner_id in dict.fromkeys(request.miner_ids):
-        row = known.get(miner_id)
-        reason = _reason(request, row, recent.get(miner_id), now)
-        if row is not None and reason is None:
-            chosen.append(row)
-            continue
-        reason = reason or "miner_not_found"
-        messages = skipped.setdefault(reason, {})
-        messages.setdefault(_message(request, reason, row), []).append(miner_id)
-    return BatchPlan(
-        chosen=chosen,
-        skipped=[
+    def told(self) -> list[Skip]:
+        """In the order in which the reasons were first met."""
+        return [
             Skip(
                 reason=reason,
                 message=_joined(messages),
                 miner_ids=[*chain.from_iterable(messages.values())],
             )
-            for reason, messages in skipped.items()
-        ],
-    )
+            for reason, messages in self._by_reason.items()
+        ]
+
+
+def plan(
+    request: BatchRequest,
+    miner_ids: Sequence[str],
+    known: Mapping[str, ListedMiner],
+    recent: Mapping[str, LastOfKind],
+    still_open: Mapping[str, AskedTask],
+    now: datetime,
+    skipped: Skipped,
+) -> list[ListedMiner]:
+    """Which of these miners get a task, in their order; the others go to `skipped`. `known` are the rows of those the
+    farm has, `recent` their earlier tasks of the same name, `still_open` the newest of each that is to come.
+    """
+    chosen: list[ListedMiner] = []
+    for miner_id in miner_ids:
+        row = known.get(miner_id)
+        reason = _reason(request, row, recent.get(miner_id), now)
+        if row is not None and reason is None:
+            if _is_asked_for(request, still_open.get(miner_id)):
+                skipped.add("no_change", _OPEN_ALREADY, miner_id)
+            else:
+                chosen.append(row)
+            continue
+        reason = reason or "miner_not_found"
+        skipped.add(reason, _message(request, reason, row), miner_id)
+    return chosen
+
+
+def rivals_of(name: TaskName) -> frozenset[str]:
+    """The tasks of which the last one decides, so that one that is equal to it need not be asked for twice; none where
+    each counts by itself.
+    """
+    if SPECS[name].kind not in (Kind.SETTING, Kind.ONE_SHOT):
+        return frozenset()
+    return _OF_POWER if name in _OF_POWER else frozenset({name})
+
+
+def _is_asked_for(request: BatchRequest, still_open: AskedTask | None) -> bool:
+    """Whether the last word that the miner is still to hear is this one."""
+    if still_open is None or still_open.name != request.name:
+        return False
+    try:
+        asked = parse_params(request.name, still_open.params)
+    except ParamsError:  # of an earlier version
+        return False
+    return asked.model_dump() == request.params.model_dump()
 
 
 def same_kind(name: TaskName) -> tuple[TaskName, ...]:

@@ -15,7 +15,7 @@ from cloud.http.auth import WORKSPACE_ID
 from cloud.http.rights import needs
 from cloud.nonce.answers import one, time_or_none
 from cloud.nonce.counts import StatsCounts
-from cloud.nonce.miners import query_of, run_status
+from cloud.nonce.miners import run_status, saved_query_of
 from cloud.nonce.requests import farm_of, read_body, takes
 from cloud.store.access import listing
 from cloud.store.access.listing import ListedAgent
@@ -96,7 +96,10 @@ async def farm_status(request: web.Request) -> web.Response:
 async def status_of_some(request: web.Request) -> web.Response:
     """POST F/status (ours): of those that the filters of a search find."""
     filters = await read_body(request, MinerFilters, may_be_empty=True, instead=BODY_INSTEAD)
-    return await _status(request, query_of(filters))
+    farm = await farm_of(request)
+    async with request.app[STORE].read() as connection:
+        wanted = await saved_query_of(connection, farm.id, filters)
+    return await _status(request, wanted)
 
 
 async def _status(request: web.Request, wanted: MinerQuery) -> web.Response:

@@ -77,9 +77,7 @@ async def list_batch_tasks(request: web.Request) -> web.Response:
     async with request.app[STORE].read() as connection:
         if await batches.find(connection, farm.id, batch_id) is None:
             raise ApiError(404, "Task batch not found in this farm")
-        rows, total = await lookup.of_batch(
-            connection, farm.id, batch_id, statuses=statuses, page=page
-        )
+        rows, total = await lookup.of_batch(connection, batch_id, statuses=statuses, page=page)
     sign = signer(request)
     return many([task_item(row, sign) for row in rows], page, total)
 

@@ -11,12 +11,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from contract.nonce.answers import ActorItem, NonceItem
 from contract.nonce.filters import DateFilter, EnumFilter, Filter
 from contract.nonce.searches import Search
+from contract.nonce.selections import Expected, Selection
 from contract.nonce.tasks import TaskItem
 from contract.nonce.values import Id, Text, Whole
 from contract.texts import plain
 
 MINERS_PER_BATCH: Final = 100
 UPDATES_PER_BATCH: Final = 1000
+CANARY_MAX: Final = 1000  # miners that go first
 # `actor_type` of a filter -> `created_by.type` of an item.
 ACTOR_TYPES: Final = {"user": "user", "api": "apikey", "automation": "system"}
 
@@ -34,7 +36,7 @@ class RackChange(BaseModel):
 
 
 class CreateBatch(BaseModel):
-    """The body of CreateTaskBatch; `params` is checked by `contract.task.parse_params`."""
+    """The body of CreateTaskBatch; `params` is checked by `contract.task.parse_params`. The last four are ours."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,6 +46,10 @@ class CreateBatch(BaseModel):
         Annotated[list[RackChange], Field(min_length=1, max_length=UPDATES_PER_BATCH)] | None
     ) = None
     params: dict[str, Any] | None = None
+    selection: Selection | None = None
+    expect_count: Expected | None = None
+    canary: Annotated[Whole, Field(ge=1, le=CANARY_MAX)] | None = None
+    dry_run: Annotated[bool, Field(strict=True)] = False
 
 
 class BatchCreated(NonceItem, frozen=True, kw_only=True):
@@ -55,7 +61,7 @@ class BatchCreated(NonceItem, frozen=True, kw_only=True):
     created_at: str
 
 
-# The last three are ours; `outcome_unknown` is given by a retry of a batch only.
+# The last four are ours; `outcome_unknown` is given by a retry only, `before_unknown` by an undo.
 SkipReason = Literal[
     "no_change",
     "unsupported_mode",
@@ -65,6 +71,7 @@ SkipReason = Literal[
     "agent_offline",
     "outcome_unknown",
     "maintenance",
+    "before_unknown",
 ]
 
 
@@ -83,8 +90,11 @@ class CreateSummary(NonceItem, frozen=True, kw_only=True):
 
 
 class CreateMeta(NonceItem, frozen=True, kw_only=True):
+    """`group_id` is ours: of batches that were ordered as one."""
+
     summary: CreateSummary
     skipped: list[Skip]
+    group_id: str | UnsetType = UNSET
 
 
 class CreateAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -163,7 +163,7 @@ def _nonce() -> Iterator[Guard]:
         "a key in the body of CreateTaskBatch that is not known is refused",
         "contract/nonce/batches.py",
         'class CreateBatch(BaseModel):\n    """The body of CreateTaskBatch; `params` is checked by `contract.task.'
-        'parse_params`."""\n\n    model_config = ConfigDict(extra="forbid"',
+        'parse_params`. The last four are ours."""\n\n    model_config = ConfigDict(extra="forbid"',
         'class CreateBatch(BaseModel):\n    model_config = ConfigDict(extra="ignore"',
         f"{test}a_key_of_a_body_that_is_not_known_is_one_message_with_the_one_that_is_meant",
     )
@@ -919,6 +919,103 @@ def _miners() -> Iterator[Guard]:
     )
 
 
+def _orders() -> Iterator[Guard]:
+    selections = "tests/cloud/nonce/test_selections.py::test_"
+    groups = "tests/cloud/nonce/test_groups.py::test_"
+    undo = "tests/cloud/nonce/test_undo.py::test_"
+    yield Guard(
+        "a selection of nothing in particular is refused",
+        "contract/nonce/selections.py",
+        "if not (narrow or self.all or self.saved is not None):",
+        "if False:",
+        f"{selections}what_selects_nothing_or_too_much_is_refused_by_name",
+    )
+    yield Guard(
+        "filters that are kept say something",
+        "contract/nonce/selections.py",
+        "if not says_something(self):",
+        "if False:",
+        f"{selections}filters_are_checked_when_they_are_kept",
+    )
+    yield Guard(
+        "a selection is as large as it was shown",
+        "cloud/nonce/batches.py",
+        "if expected is not None and not expected.holds(len(ids)):",
+        "if False:",
+        f"{selections}a_selection_that_grew_since_the_dry_run_is_refused_with_both_numbers",
+    )
+    yield Guard(
+        "a selection is ordered with its count",
+        "cloud/nonce/batches.py",
+        "elif body.expect_count is None and not body.dry_run:",
+        "elif False:",
+        f"{selections}what_selects_nothing_or_too_much_is_refused_by_name",
+    )
+    yield Guard(
+        "an equal task that is open is not given twice",
+        "cloud/nonce/planning.py",
+        "if _is_asked_for(request, still_open.get(miner_id)):",
+        "if False:",
+        f"{selections}of_two_operators_at_once_the_second_is_skipped",
+    )
+    yield Guard(
+        "of open tasks the newest counts",
+        "cloud/store/tasks/lookup.py",
+        "            found[row.miner_id] = row",
+        "            found.setdefault(row.miner_id, row)",
+        f"{selections}only_the_last_word_counts_as_asked_for_already",
+    )
+    yield Guard(
+        "what is held is given to no agent",
+        "cloud/store/tasks/claims.py",
+        "        tasks.c.held == sa.false(),\n        tasks.c.journal_id",
+        "        tasks.c.journal_id",
+        f"{groups}no_agent_is_given_what_is_held",
+    )
+    yield Guard(
+        "what is held does not expire",
+        "cloud/store/tasks/sweeps.py",
+        "        tasks.c.held == sa.false(),",
+        "",
+        f"{groups}the_rest_is_held_until_those_that_go_first_are_proven",
+    )
+    yield Guard(
+        "a queue life begins when it is let go",
+        "cloud/store/tasks/groups.py",
+        "            queue_expires_cloud_s=expires_cloud_s,\n",
+        "",
+        f"{groups}the_rest_is_held_until_those_that_go_first_are_proven",
+    )
+    yield Guard(
+        "a canary is proven by what was seen",
+        "cloud/store/tasks/groups.py",
+        '            and result.get("verified") is True\n',
+        "",
+        f"{groups}one_that_is_not_proven_holds_the_others_until_somebody_decides",
+    )
+    yield Guard(
+        "a group forgets its passwords with its last task",
+        "cloud/store/tasks/settle.py",
+        "            await _forget_of_group(connection, group_id)",
+        "            pass",
+        f"{groups}passwords_of_a_group_are_hidden_and_leave_the_database_with_its_last_task",
+    )
+    yield Guard(
+        "what has not ended is not undone",
+        "cloud/nonce/undo.py",
+        "    if counts.open:",
+        "    if False:",
+        f"{undo}what_has_not_ended_is_not_undone",
+    )
+    yield Guard(
+        "an undo asks for passwords",
+        "cloud/nonce/undo.py",
+        "if ordered.needed and not body.dry_run:",
+        "if False:",
+        f"{undo}a_password_that_nobody_keeps_is_asked_for",
+    )
+
+
 def _login() -> Iterator[Guard]:
     telemetry = "tests/agent/telemetry/test_poller.py::test_"
     skips = "tests/cloud/nonce/test_skips.py::test_"
@@ -1193,6 +1290,7 @@ GUARDS = (
     *_by_hand(),
     *_rigmonitor(),
     *_miners(),
+    *_orders(),
     *_login(),
     *_load(),
 )

@@ -23,6 +23,11 @@ _EXPECTED = "tests/cloud/rigmonitor/test_expected.py::"
 _BOOKS = "tests/cloud/nonce/test_books.py::test_"
 _MINERS = "tests/cloud/nonce/test_miners.py::test_"
 _SKIPS = "tests/cloud/nonce/test_skips.py::test_"
+_SELECTIONS = "tests/cloud/nonce/test_selections.py::test_"
+_GROUPS = "tests/cloud/nonce/test_groups.py::test_"
+_UNDO = "tests/cloud/nonce/test_undo.py::test_"
+_ORDERS = "tests/cloud/nonce/test_orders_cli.py::test_"
+_KILLED = "tests/cloud/test_killed.py::test_"
 _LINES = "tests/cloud/http/test_connections.py::test_"
 _GROWTH = "tests/cloud/store/test_growth.py::test_"
 _CLOUD = "tests/cloud/test_cli.py::test_"
@@ -426,6 +431,67 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 "tests/agent/host/test_daemon.py::test_which_miners_are_in_maintenance_is_kept_for_a_start_without_a_cloud",
                 "tests/agent/rigmonitor/test_client.py::test_a_miner_in_maintenance_is_left_as_it_is_and_followed_again_afterwards",
                 f"{_MAINTENANCE}a_machine_of_the_monitor_is_told_nothing_while_it_is_in_maintenance",
+            ),
+        ),
+    ),
+    "Orders for many miners": (
+        Point(
+            "a selection of nothing in particular",
+            "400: an empty one, or one of wildcards only, would be every miner; that is said by `all`.",
+            (
+                f"{_SELECTIONS}what_selects_nothing_or_too_much_is_refused_by_name",
+                f"{_SELECTIONS}filters_are_checked_when_they_are_kept",
+            ),
+        ),
+        Point(
+            "a selection that is another one than was shown",
+            "409 with both numbers, nothing is stored; without `expect_count` 400.",
+            (
+                f"{_SELECTIONS}a_selection_that_grew_since_the_dry_run_is_refused_with_both_numbers",
+                f"{_SELECTIONS}a_dry_run_tells_whom_it_would_be_and_stores_nothing",
+                f"{_ORDERS}a_selection_is_shown_first_and_the_command_that_does_it_is_told",
+            ),
+        ),
+        Point(
+            "two operators at once",
+            "The second is skipped as `no_change` while the newest open task of the miner is an equal one.",
+            (
+                f"{_SELECTIONS}of_two_operators_at_once_the_second_is_skipped",
+                f"{_SELECTIONS}only_the_last_word_counts_as_asked_for_already",
+            ),
+        ),
+        Point(
+            "a canary",
+            "The others are given to nobody, and do not expire, until all that go first are done and verified; else "
+            "until somebody lets them go or calls them off.",
+            (
+                f"{_GROUPS}the_rest_is_held_until_those_that_go_first_are_proven",
+                f"{_GROUPS}one_that_is_not_proven_holds_the_others_until_somebody_decides",
+                f"{_GROUPS}no_agent_is_given_what_is_held",
+            ),
+        ),
+        Point(
+            "a cloud that dies in an order",
+            "All of its tasks are stored, or none; what waits for a canary is let go once.",
+            (
+                f"{_KILLED}a_cloud_killed_while_it_makes_a_thousand_tasks_has_made_all_or_none",
+                f"{_KILLED}what_waits_for_a_canary_is_let_go_once_although_the_cloud_died_with_its_last_report",
+            ),
+        ),
+        Point(
+            "an undo",
+            "409 for what cannot be put back, what has not ended, and pools whose passwords are not told.",
+            (
+                f"{_UNDO}what_cannot_be_put_back_says_so",
+                f"{_UNDO}what_has_not_ended_is_not_undone",
+                f"{_UNDO}a_password_that_nobody_keeps_is_asked_for",
+            ),
+        ),
+        Point(
+            "passwords of a group",
+            "Are shown nowhere, and leave the database with its last task.",
+            (
+                f"{_GROUPS}passwords_of_a_group_are_hidden_and_leave_the_database_with_its_last_task",
             ),
         ),
     ),

@@ -20,6 +20,8 @@ from contract.nonce.pages import Page
 
 # What a row of a miner is for everybody but the driver's author and the hourly mean.
 COLUMNS: Final = tuple(column for column in miners.c if column.name not in ("raw", "hours"))
+FIGURES: Final = ("moving", "static")  # of these, what makes a row long
+_PIECE: Final = 2000  # ids in hand at once
 
 
 class ListedMiner(MinerRow, kw_only=True):
@@ -57,20 +59,41 @@ async def matching(
 ) -> list[str]:
     """The ids of all miners that match, by address."""
     query = sa.select(miners.c.id).where(listed(farm_id, wanted, now)).order_by(*ordered((), now))
-    return list(await connection.scalars(query))
+    # In pieces, as it may be a whole farm, and agents are waiting.
+    found: list[str] = []
+    async for some in (await connection.stream_scalars(query)).partitions(_PIECE):
+        found += some
+    return found
 
 
 async def by_ids(
-    connection: AsyncConnection, farm_id: str, ids: Collection[str]
+    connection: AsyncConnection,
+    farm_id: str,
+    ids: Collection[str],
+    *,
+    without: Collection[str] = (),
 ) -> dict[str, ListedMiner]:
-    """The miners of a farm with these ids, deleted ones included. Those whose MAC another one shows have `twin_ips`."""
+    """The miners of a farm with these ids, deleted ones included. Those whose MAC another one shows have `twin_ips`.
+    The columns in `without` are not read.
+    """
     found: dict[str, ListedMiner] = {}
+    columns = [column for column in COLUMNS if column.name not in without]
     for some in chunks(list(ids)):
         # Asked for the farm, too, SQLite would go through all the miners of the farm.
-        rows = await connection.execute(sa.select(*COLUMNS).where(miners.c.id.in_(some)))
+        rows = await connection.execute(sa.select(*columns).where(miners.c.id.in_(some)))
         found |= {row.id: row for row in read_rows(ListedMiner, rows) if row.farm_id == farm_id}
     await _tell_twins(connection, farm_id, found.values())
     return found
+
+
+async def number_by_agent(connection: AsyncConnection, farm_id: str) -> dict[str | None, int]:
+    """How many miners each agent of a farm looks after; None is nobody."""
+    query = (
+        sa.select(miners.c.agent_id, sa.func.count())
+        .where(miners.c.farm_id == farm_id, miners.c.deleted_at.is_(None))
+        .group_by(miners.c.agent_id)
+    )
+    return {row[0]: row[1] for row in await connection.execute(query)}
 
 
 async def one(store: Store, farm_id: str, miner_id: str) -> ListedMiner | None:

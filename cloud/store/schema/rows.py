@@ -156,6 +156,8 @@ class GroupRow(msgspec.Struct, kw_only=True):
     undo_of: str | None
     retry_of: str | None
     released_at: datetime | None
+    released_by: dict[str, Any] | None
+    estimate: dict[str, Any] | None
     cancelled_at: datetime | None
     actor_type: str
     actor_id: str

@@ -11,6 +11,7 @@ How the pieces are meant to be used:
   out by nobody, see `cloud.store.tasks.onsite`.
 - `tasks.result` is what the agent said when the task ended; `tasks.late` is a list of outcomes that came after the
   task was closed. What an operator sees is `result | {"late": late}`.
+- A task that is `held` waits for the canary of its group: created, handed out to nobody, ended by no sweep.
 - Cancel: a waiting task is cancelled at once; for one handed out, `cancel_requested_at` is set and the agent is woken.
 - Things end and are deleted by columns that end in `_cloud_s`: cloud time, see `cloud.store.cloud_time`. Those in `_at`
   are of the wall clock, to be shown.
@@ -260,6 +261,8 @@ task_groups = sa.Table(
     sa.Column("undo_of", _ID),  # the batch or group that it undoes
     sa.Column("retry_of", _ID),  # the group whose failed tasks these are again
     _stamp("released_at"),  # when those that were held were let go
+    sa.Column("released_by", _JSON),  # the operator who did, as actor; None: they were proven
+    sa.Column("estimate", _JSON),  # watts of its miners before, and expected after
     _stamp("cancelled_at"),
     sa.Column("actor_type", sa.String(16), nullable=False),
     sa.Column("actor_id", sa.String(64), nullable=False),
@@ -331,7 +334,7 @@ tasks = sa.Table(
     # waits for the canary of its group: handed out to nobody, and its queue life has not begun
     sa.Column("held", sa.Boolean, nullable=False, server_default=sa.false()),
     # the claim of an agent, the open tasks of the sweeper, the tasks of a miner
-    sa.Index("ix_tasks_queue", "farm_id", "agent_id", "ended_at", "created_at"),
+    sa.Index("ix_tasks_queue", "farm_id", "ended_at", "held", "agent_id", "created_at"),
     sa.Index("ix_tasks_miner", "farm_id", "miner_id", "created_at"),
     sa.Index("ix_tasks_status", "farm_id", "status", "created_at"),
     sa.Index("ix_tasks_ended", "ended_at"),

@@ -10,15 +10,16 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.engine import Store, rows
+from cloud.store.engine import Store, chunks, rows
 from cloud.store.filters import Condition, accepted, matches, within
 from cloud.store.schema.rows import BatchRow, read_rows
 from cloud.store.schema.tables import agents, task_batches, tasks
 from cloud.store.tasks.settle import forget_passwords
 from contract.nonce.batches import ACTOR_TYPES, SearchBatches
 from contract.nonce.pages import Page
-from contract.task import BatchStatus, TaskStatus
+from contract.task import WITH_PASSWORDS, BatchStatus, TaskStatus
 
+_BATCHES_AT_ONCE: Final = 50  # so that the rows of none of our queries are many
 _UNSUCCESSFUL: Final = (TaskStatus.FAILED, TaskStatus.TIMED_OUT, TaskStatus.CANCELLED)
 
 
@@ -151,21 +152,40 @@ async def search(
 
 
 async def cancel(
-    connection: AsyncConnection, farm_id: str, batch_id: str, now: datetime, result: dict[str, Any]
+    connection: AsyncConnection,
+    batch_ids: Sequence[str],
+    now: datetime,
+    result: dict[str, Any],
 ) -> Cancelled:
-    """End what no agent ever had; ask for the rest. Only the agent knows whether it has begun, and one
-    that went offline may have, so there nothing is ended here.
+    """Of these batches, which are known to be of the farm, end what no agent ever had; ask for the rest. Only the agent
+    knows whether it has begun, and one that went offline may have, so there nothing is ended here.
     """
-    mine = sa.and_(
-        tasks.c.farm_id == farm_id, tasks.c.batch_id == batch_id, tasks.c.ended_at.is_(None)
+    done = [
+        await _cancel_some(connection, some, now, result)
+        for some in chunks(batch_ids, _BATCHES_AT_ONCE)
+    ]
+    return Cancelled(
+        at_once=sum(each.at_once for each in done),
+        requested=sum(each.requested for each in done),
+        agent_ids=frozenset().union(*(each.agent_ids for each in done)),
     )
+
+
+async def _cancel_some(
+    connection: AsyncConnection,
+    batch_ids: Sequence[str],
+    now: datetime,
+    result: dict[str, Any],
+) -> Cancelled:
+    of_batches = tasks.c.batch_id.in_(batch_ids)
+    mine = sa.and_(of_batches, tasks.c.ended_at.is_(None))
     at_once = await connection.execute(
         tasks.update()
         .where(mine, tasks.c.handed_at.is_(None))
         .values(status=TaskStatus.CANCELLED, cancelled_at=now, ended_at=now, result=result)
     )
-    of_batch = sa.select(tasks.c.id).where(tasks.c.farm_id == farm_id, tasks.c.batch_id == batch_id)
-    await forget_passwords(connection, list(await connection.scalars(of_batch)))
+    with_passwords = sa.select(tasks.c.id).where(of_batches, tasks.c.name.in_(WITH_PASSWORDS))
+    await forget_passwords(connection, list(await connection.scalars(with_passwords)))
     asked = rows(await connection.execute(sa.select(tasks.c.id, tasks.c.agent_id).where(mine)))
     await connection.execute(
         tasks.update()
@@ -190,15 +210,16 @@ async def _select(
     if page is not None:
         query = query.limit(page.size).offset(page.sql_offset)
     found = read_rows(ListedBatch, await connection.execute(query))
-    counts = await _counts(connection, query.with_only_columns(task_batches.c.id))
+    counts = await counts_of(connection, query.with_only_columns(task_batches.c.id))
     for row in found:
         row.counts = counts.get(row.id, row.counts)
     return found
 
 
-async def _counts(
+async def counts_of(
     connection: AsyncConnection, ids: sa.Select[tuple[Any, ...]]
 ) -> dict[str, Counts]:
+    """The tasks of those batches, counted; a batch without any is missing."""
     wanted = ids.subquery()
     query = (
         sa.select(tasks.c.batch_id, tasks.c.status, sa.func.count())

@@ -72,7 +72,12 @@ async def glance(
                     tasks.c.journal_id,
                     tasks.c.pending_at,
                     tasks.c.cancel_requested_at,
-                ).where(*mine, tasks.c.ended_at.is_(None), tasks.c.journal_id.is_not(None))
+                ).where(
+                    *mine,
+                    tasks.c.ended_at.is_(None),
+                    tasks.c.held == sa.false(),
+                    tasks.c.journal_id.is_not(None),
+                )
             )
         ).all()
         waiting = False
@@ -170,6 +175,7 @@ def _queued(query: Any, agent: AgentRow, cloud_s: float) -> Any:
         tasks.c.farm_id == agent.farm_id,
         sa.or_(tasks.c.agent_id == agent.id, tasks.c.agent_id.is_(None)),
         tasks.c.ended_at.is_(None),
+        tasks.c.held == sa.false(),
         tasks.c.journal_id.is_(None),
         tasks.c.queue_expires_cloud_s > cloud_s,
     ).order_by(tasks.c.created_at, tasks.c.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -22,6 +23,14 @@ class LastOfKind(msgspec.Struct, frozen=True, kw_only=True):
 
     still_open: int
     ended_at: datetime | None
+
+
+class AskedTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that will be carried out, if nothing comes between."""
+
+    miner_id: str
+    name: str
+    params: dict[str, Any] | None
 
 
 class TaskFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,16 +68,40 @@ async def last_of_kind(
     return found
 
 
-async def of_batch(
+async def last_open(
     connection: AsyncConnection,
     farm_id: str,
+    names: Collection[str],
+    miner_ids: Collection[str],
+) -> dict[str, AskedTask]:
+    """By miner id, the newest of its open tasks of these names; without those that are called off before they began."""
+    found: dict[str, AskedTask] = {}
+    for some in chunks(list(miner_ids)):
+        query = (
+            sa.select(tasks.c.miner_id, tasks.c.name, tasks.c.params)
+            .where(
+                tasks.c.farm_id == farm_id,
+                tasks.c.miner_id.in_(some),
+                tasks.c.name.in_(list(names)),
+                tasks.c.ended_at.is_(None),
+                sa.or_(tasks.c.cancel_requested_at.is_(None), tasks.c.pending_at.is_not(None)),
+            )
+            .order_by(tasks.c.created_at, tasks.c.id)
+        )
+        for row in read_rows(AskedTask, await connection.execute(query)):
+            found[row.miner_id] = row
+    return found
+
+
+async def of_batch(
+    connection: AsyncConnection,
     batch_id: str,
     *,
     statuses: Collection[str] | None = None,
     page: Page | None = None,
 ) -> tuple[list[ListedTask], int]:
-    """The tasks of a batch, in the order of their making, and their number."""
-    conditions = [tasks.c.farm_id == farm_id, tasks.c.batch_id == batch_id]
+    """The tasks of a batch that is known to be of the farm, in the order of their making, and their number."""
+    conditions = [tasks.c.batch_id == batch_id]
     if statuses is not None:
         conditions.append(tasks.c.status.in_(list(statuses)))
     return await _select(connection, conditions, page, newest_first=False)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import chunks, rows
-from cloud.store.schema.tables import task_batches, tasks
+from cloud.store.schema.tables import task_batches, task_groups, tasks
 from contract.errors import ErrorCode
 from contract.hiding import hidden
 from contract.outcome import Outcome
@@ -51,7 +51,7 @@ async def settle(
 
 async def forget_passwords(connection: AsyncConnection, task_ids: Sequence[str]) -> None:
     """Hide the passwords in the parameters of those of these tasks that have ended, and in their batch once all of its
-    tasks have. Inside the transaction that ended them.
+    tasks have, and in its group once all of its batches have. Inside the transaction that ended them.
     """
     batch_ids: set[str] = set()
     for some in chunks(task_ids):
@@ -65,11 +65,29 @@ async def forget_passwords(connection: AsyncConnection, task_ids: Sequence[str])
         tasks.c.batch_id == task_batches.c.id, tasks.c.ended_at.is_(None)
     )
     for some in chunks(sorted(batch_ids)):
-        whole = sa.select(task_batches.c.id, task_batches.c.params).where(
+        whole = sa.select(task_batches.c.id, task_batches.c.params, task_batches.c.group_id).where(
             task_batches.c.id.in_(some), ~still_open
         )
+        group_ids: set[str] = set()
         for row in rows(await connection.execute(whole)):
-            await _hide(connection, task_batches, row)
+            if await _hide(connection, task_batches, row) and row["group_id"] is not None:
+                group_ids.add(row["group_id"])
+        for group_id in sorted(group_ids):
+            await _forget_of_group(connection, group_id)
+
+
+async def _forget_of_group(connection: AsyncConnection, group_id: str) -> None:
+    still_open = (
+        sa.select(tasks.c.id)
+        .join(task_batches, task_batches.c.id == tasks.c.batch_id)
+        .where(task_batches.c.group_id == group_id, tasks.c.ended_at.is_(None))
+        .limit(1)
+    )
+    if await connection.scalar(still_open) is not None:
+        return
+    whole = sa.select(task_groups.c.id, task_groups.c.params).where(task_groups.c.id == group_id)
+    for row in rows(await connection.execute(whole)):
+        await _hide(connection, task_groups, row)
 
 
 async def _hide(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from cloud.store.schema.tables import (
     task_batches,
     task_events,
     task_files,
+    task_groups,
     task_logs,
     tasks,
 )
@@ -46,7 +47,10 @@ async def time_out(
     open_tasks = tasks.c.ended_at.is_(None)
     never_begun = sa.and_(open_tasks, tasks.c.pending_at.is_(None))
     waiting = sa.and_(
-        never_begun, tasks.c.handed_at.is_(None), tasks.c.queue_expires_cloud_s <= cloud_s
+        never_begun,
+        tasks.c.held == sa.false(),  # its queue life begins when it is let go
+        tasks.c.handed_at.is_(None),
+        tasks.c.queue_expires_cloud_s <= cloud_s,
     )
     # The agent ends these itself when their queue life is over; the grace is for its report to arrive.
     handed = sa.and_(
@@ -124,8 +128,8 @@ async def prune(store: Store, cloud_s: float, *, events_days: float) -> None:
 async def prune_tasks(
     store: Store, now: datetime, cloud_s: float, *, kept_days: float, most: int
 ) -> int:
-    """Drop tasks that ended so long ago, with their events and logs, and batches with their last task: at most so many
-    tasks, the oldest first, in one transaction. Returns how many.
+    """Drop tasks that ended so long ago, with their events and logs, and batches with their last task, and groups
+    with their last batch: at most so many tasks, the oldest first, in one transaction. Returns how many.
 
     In cloud time a task ended no later than its queue life or, once begun, its deadline; unless the cloud was down
     then, so the stamp of its end counts as well. One whose file is still kept stays.
@@ -149,10 +153,17 @@ async def prune_tasks(
                 await connection.execute(table.delete().where(table.c.task_id.in_(some)))
             await connection.execute(tasks.delete().where(tasks.c.id.in_(some)))
         for some in chunks(sorted({row.batch_id for row in found if row.batch_id is not None})):
+            empty = (
+                task_batches.c.id.in_(some),
+                ~sa.exists().where(tasks.c.batch_id == task_batches.c.id),
+            )
+            query = sa.select(task_batches.c.group_id).where(*empty).distinct()
+            group_ids = [each for each in await connection.scalars(query) if each is not None]
+            await connection.execute(task_batches.delete().where(*empty))
             await connection.execute(
-                task_batches.delete().where(
-                    task_batches.c.id.in_(some),
-                    ~sa.exists().where(tasks.c.batch_id == task_batches.c.id),
+                task_groups.delete().where(
+                    task_groups.c.id.in_(group_ids),
+                    ~sa.exists().where(task_batches.c.group_id == task_groups.c.id),
                 )
             )
     return len(found)

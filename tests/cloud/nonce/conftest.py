@@ -16,6 +16,7 @@ import aiohttp
 import jsonschema
 import msgspec
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from cloud.config import CloudSettings
@@ -136,6 +137,7 @@ class Stage:
     wake_ups: WakeUps
     sessions: Sessions
     time: CloudTime
+    app: web.Application
     workspace: str = ""
     other_workspace: str = ""
     farm: str = ""
@@ -259,7 +261,8 @@ def operations() -> Iterator[dict[str, Any] | None]:
         published = json.loads(path.read_text("utf-8"))
         meta = published["CreateTaskBatch"]["output"]["properties"]["meta"]
         reason = meta["properties"]["skipped"]["items"]["properties"]["reason"]
-        reason["enum"] += ["auth_failed", "agent_offline"]  # ours
+        # ours
+        reason["enum"] += ["auth_failed", "agent_offline", "outcome_unknown", "before_unknown"]
         for words in _task_names(published):
             words += [name for name in TaskName if name not in words]
         yield published
@@ -319,6 +322,7 @@ async def stage(
             wake_ups=app[WAKE_UPS],
             sessions=app[SESSIONS],
             time=app[TIME],
+            app=app,
         )
         await _furnish(made)
         app[SESSIONS].heard(made.agent)

@@ -98,6 +98,8 @@ async def test_the_keys_that_a_call_of_operators_takes_are_those_in_the_page(sta
         "agent_id": stage.agent,
         "batch_id": made["data"][0]["batch_id"],
         "rig_id": "r",
+        "group_id": "g",
+        "name": "n",
     }
 
     def told(answer: Any) -> list[str]:

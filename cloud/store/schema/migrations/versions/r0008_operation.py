@@ -78,6 +78,8 @@ def upgrade() -> None:
         sa.Column("undo_of", sa.String(length=36), nullable=True),
         sa.Column("retry_of", sa.String(length=36), nullable=True),
         sa.Column("released_at", at, nullable=True),
+        sa.Column("released_by", json, nullable=True),
+        sa.Column("estimate", json, nullable=True),
         sa.Column("cancelled_at", at, nullable=True),
         sa.Column("actor_type", sa.String(length=16), nullable=False),
         sa.Column("actor_id", sa.String(length=64), nullable=False),
@@ -91,6 +93,10 @@ def upgrade() -> None:
     op.create_index("ix_task_batches_group", "task_batches", ["group_id"])
     op.add_column(
         "tasks", sa.Column("held", sa.Boolean(), server_default=sa.false(), nullable=False)
+    )
+    op.drop_index("ix_tasks_queue", "tasks")
+    op.create_index(
+        "ix_tasks_queue", "tasks", ["farm_id", "ended_at", "held", "agent_id", "created_at"]
     )
     op.create_table(
         "selections",

@@ -1,0 +1,166 @@
+"""What is said of an order for many miners: before it is given, when it is, and until its end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+
+from cloud.cli.api import Api
+from cloud.cli.terminal import fail
+from contract.selection import parse_selection
+
+PasswordsText = Annotated[
+    str | None,
+    typer.Option(
+        "--passwords", help='JSON, {"url or user": "password"}; @FILE reads a file, - reads stdin.'
+    ),
+]
+_ASK_EVERY_S: Final = 2.0
+_SHOWN: Final = 20  # miners that are named to a person
+_TEXT_MAX: Final = 1024 * 1024
+_COUNTS: Final = (
+    *("created_count", "queuing_count", "pending_count", "succeed_count", "failed_count"),
+    *("timed_out_count", "cancelled_count"),
+)
+_OPEN: Final = _COUNTS[:3]
+_UNSUCCESSFUL: Final = _COUNTS[4:]
+
+
+def read_json(option: str, text: str) -> dict[str, Any]:
+    """A JSON object: the text itself, `@` and a file, or `-` for stdin. Exit 2 for anything else."""
+    try:
+        if text == "-":
+            text = sys.stdin.read(_TEXT_MAX)
+        elif text.startswith("@"):
+            with Path(text[1:]).open(encoding="utf-8") as file:
+                text = file.read(_TEXT_MAX)
+        found = msgspec.json.decode(text)
+    except OSError as error:
+        fail(f"{option} {text} cannot be read: {(error.strerror or str(error)).lower()}", 2)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        fail(f"{option} is no JSON: {error}", 2)
+    if not isinstance(found, dict):
+        fail(f'{option} is no JSON object, such as {{"mode": "sleep"}}', 2)
+    return found
+
+
+def filters_of(text: str) -> dict[str, Any]:
+    """Of `--select`. Exit 2 for what is no list of filters."""
+    try:
+        return parse_selection(text)
+    except ValueError as error:
+        fail(f"--select: {error}", 2)
+
+
+def passwords_for(needed: Sequence[str]) -> dict[str, str]:
+    """Ask a person for those of these pools, unseen. Exit 2 where nobody can be asked."""
+    if needed and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        lacking = "\n".join(f"  {pool}" for pool in needed)
+        fail(f"these pools need their passwords, give them by --passwords:\n{lacking}", 2)
+    return {
+        user_of(pool): typer.prompt(f"Password of {pool}", hide_input=True, err=True)
+        for pool in needed
+    }
+
+
+def user_of(pool: str) -> str:
+    """From `url (user NAME)`, as an undo names a pool."""
+    return pool.partition(" (user ")[2].removesuffix(")")
+
+
+def shown_plan(told: Mapping[str, Any]) -> str:
+    """A dry run, for people."""
+    watts, pace = told["watts"], told["pace"]
+    count, batches = told["created_count"], told["batch_count"]
+    lines = [
+        f"{told['task_name']}: {told['count']} miners are meant, {told['skipped_count']} are skipped",
+        f"{count} get a task, in {batches} {'batch' if batches == 1 else 'batches'}",
+    ]
+    first = set(told["canary_miner_ids"])
+    for each in told["miners"][:_SHOWN]:
+        words = (each["ip"], each["name"], each["model"], each["rack"] and f"rack {each['rack']}")
+        mark = "first" if each["id"] in first else ""
+        lines.append("  ".join(("", *(_plain(word) for word in words if word), mark)).rstrip())
+    if len(told["miners"]) > _SHOWN:
+        lines.append(f"  and {len(told['miners']) - _SHOWN} more (--json tells all)")
+    lines += [_skip(skip) for skip in told["skipped"]]
+    unknown = f", {watts['unknown_count']} miners not known" if watts["unknown_count"] else ""
+    lines.append(
+        f"kW: {watts['before'] / 1e3:.1f} now, {watts['expected'] / 1e3:.1f} expected{unknown}"
+    )
+    lines.append(f"the last order begins after {pace['minutes']:g} min ({pace['assumed']})")
+    lines += [f"needs the password of {pool}" for pool in told["passwords_needed"]]
+    return "\n".join(lines)
+
+
+def told_order(answer: Mapping[str, Any]) -> str:
+    """What was ordered, for people."""
+    meta = answer["meta"]
+    summary = meta["summary"]
+    lines = [f"{summary['created_count']} tasks, {summary['skipped_count']} skipped"]
+    if group_id := meta.get("group_id"):
+        lines.append(f"group {group_id}")
+    else:
+        lines += [f"batch {batch['batch_id']}" for batch in answer["data"]]
+    lines += [_skip(skip) for skip in meta["skipped"]]
+    return "\n".join(lines)
+
+
+async def follow(api: Api, path: str, answer: Mapping[str, Any]) -> tuple[dict[str, Any], str, int]:
+    """Until all has ended, or waits for somebody to decide; a line of progress on a terminal. The counts, what they
+    come to in words, and the exit status: 1 where some failed, 3 where nobody knows of some.
+    """
+    while True:
+        counts, stuck = await _counted(api, path, answer)
+        still_open = sum(counts[key] for key in _OPEN)
+        words = ", ".join(
+            f"{counts[key]} {key.removesuffix('_count').replace('_', ' ')}"
+            for key in (*_COUNTS, "unknown_count")
+            if counts[key]
+        )
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[K{words}" + ("" if still_open and not stuck else "\n"))
+            sys.stderr.flush()
+        if stuck or not still_open:
+            failed = sum(counts[key] for key in _UNSUCCESSFUL) - counts["unknown_count"]
+            status = 1 if failed or stuck else 3 if counts["unknown_count"] else 0
+            return dict(counts), stuck or words or "nothing to do", status
+        await asyncio.sleep(_ASK_EVERY_S)
+
+
+async def _counted(
+    api: Api, path: str, answer: Mapping[str, Any]
+) -> tuple[Counter[str], str | None]:
+    """How many are in each state; and why it does not go on, if it does not."""
+    counts: Counter[str] = Counter()
+    if group_id := answer["meta"].get("group_id"):
+        told = (await api.get(f"{path}/groups/{group_id}"))["data"]
+        counts.update({key: told["group"][key] for key in (*_COUNTS, "unknown_count")})
+        canary = told["canary"]
+        is_stuck = canary is not None and canary["state"] == "failed" and canary["held_count"]
+        return counts, canary["message"] if is_stuck else None
+    for batch in answer["data"]:
+        told = (await api.get(f"{path}/batches/{batch['batch_id']}"))["data"]
+        counts.update({key: told[key] for key in _COUNTS})
+        counts["unknown_count"] += sum(
+            task["status"] in ("failed", "timed_out")
+            and (task.get("result") or {}).get("outcome") == "unknown"
+            for task in told["tasks"]
+        )
+    return counts, None
+
+
+def _skip(skip: Mapping[str, Any]) -> str:
+    return f"skipped, {skip['reason']}: {skip['message']} ({len(skip['miner_ids'])})"
+
+
+def _plain(text: str) -> str:
+    """Some of it was told by miners, and a terminal would obey it."""
+    return "".join(each if each.isprintable() else "?" for each in text)
