@@ -250,6 +250,19 @@ async def _measure(asked: _Served, store: Store) -> None:
         await asked.get("status")
         return "judged"
 
+    async def dry_run() -> str:
+        body = {
+            "task_name": "miner.system.reboot",
+            "params": {"force": True},
+            "selection": parse_selection("model=S21*"),
+            "dry_run": True,
+        }
+        async with asked.http.post(f"{asked.at_farm}/tasks/batches", json=body) as answer:
+            raw = await answer.read()
+            assert answer.status == 200, raw
+        return f"{len(raw)} bytes"
+
+    await _timed("dry run of a reboot, model=S21*", dry_run, rounds=3)
     await _timed("stats", stats)
     await _timed("status", status, rounds=5)
 
