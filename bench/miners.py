@@ -41,6 +41,7 @@ from contract.link import MinerReading, ReadingsRequest
 from contract.miner import Board, Firmware, Make, Moving, Pool, PowerMode, Psu, Slow, Static
 from contract.nonce.miners import MinerFilters
 from contract.selection import parse_selection
+from service.limits import settle_memory
 
 MINERS: Final = 100_000
 _PUSH: Final = 500  # readings in one request
@@ -67,6 +68,7 @@ async def run(database: str | None, number: int) -> None:
         store = Store.at(url)
         try:
             async with _served(store, Path(folder), number) as asked:
+                settle_memory()  # as `serve` does it
                 await _measure(asked, store)
         finally:
             await store.close()
@@ -79,6 +81,12 @@ class _Served(msgspec.Struct, frozen=True):
     at_farm: str
     farm_id: str
     miners: int
+
+    async def get(self, path: str) -> Any:
+        async with self.http.get(f"{self.at_farm}/{path}") as answer:
+            raw = await answer.read()
+            assert answer.status == 200, raw
+        return msgspec.json.decode(raw)
 
     async def search(self, **body: Any) -> Any:
         async with self.http.post(f"{self.at_farm}/miner/search", json=body) as answer:
@@ -234,6 +242,29 @@ async def _measure(asked: _Served, store: Store) -> None:
         field = key.lstrip("-")
         order = [{"field": field, "direction": "desc" if key.startswith("-") else "asc"}]
         await _timed(f"sorted by {key}", lambda order=order: page(sort=order))
+
+    async def stats() -> str:
+        return f"{(await asked.get('miners/stats'))['data']['total']:.0f} counted"
+
+    async def status() -> str:
+        await asked.get("status")
+        return "judged"
+
+    async def dry_run() -> str:
+        body = {
+            "task_name": "miner.system.reboot",
+            "params": {"force": True},
+            "selection": parse_selection("model=S21*"),
+            "dry_run": True,
+        }
+        async with asked.http.post(f"{asked.at_farm}/tasks/batches", json=body) as answer:
+            raw = await answer.read()
+            assert answer.status == 200, raw
+        return f"{len(raw)} bytes"
+
+    await _timed("dry run of a reboot, model=S21*", dry_run, rounds=3)
+    await _timed("stats", stats)
+    await _timed("status", status, rounds=5)
 
     async def every_id() -> str:
         filters = MinerFilters.model_validate(parse_selection("status!=offline"))

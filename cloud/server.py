@@ -57,7 +57,7 @@ from contract.clock import Clock, SystemClock
 from contract.hosts import is_loopback
 from service.files import FolderLock
 from service.hostuser import acting_as_owner
-from service.limits import raise_open_files
+from service.limits import raise_open_files, settle_memory
 from service.notify import Notifier
 
 # Which path leads where is said beside the handlers.
@@ -177,6 +177,7 @@ async def _serve(
             )
         async with _running(feed(notifier, app[SWEEPER], app[CLOCK]), "watchdog"):
             log.info("cloud.ready", url=listening, connections_max=most)
+            settle_memory()
             ready(listening)
             notifier.ready(f"listens on {listening}")
             await stop()

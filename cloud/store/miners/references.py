@@ -114,12 +114,13 @@ def _is_called(references: Sequence[str]) -> sa.ColumnElement[bool]:
 
 
 def _by_name(known: Iterable[NamedMiner]) -> Mapping[str, list[NamedMiner]]:
-    """By each of the things that a miner is called; one that is called the same twice counts once."""
+    """By each of the things that a miner is called, as `_key` spells it."""
     found: dict[str, dict[str, NamedMiner]] = {}
     for row in known:
-        for called in (row.id, row.ip, row.mac, row.serial, row.name):
-            if called:
-                found.setdefault(_key(called), {})[row.id] = row
+        keys = (row.id, row.ip, row.mac, *(each and _key(each) for each in (row.serial, row.name)))
+        for key in keys:
+            if key:
+                found.setdefault(key, {})[row.id] = row
     return {key: list(rows.values()) for key, rows in found.items()}
 
 
@@ -133,6 +134,8 @@ def _key(reference: str) -> str:
 
 
 def _ip_number(text: str) -> int | None:
+    if text.count(".") != 3:
+        return None
     try:
         return int(IPv4Address(text.strip()))
     except (AddressValueError, ValueError):
