@@ -14,7 +14,7 @@ import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, ApiRefusedError, CaFile, Farm, KeyFile, Url, with_api
 from cloud.cli.since import parse_since
-from cloud.cli.terminal import AsJson, fail, now
+from cloud.cli.terminal import AsJson, fail, now, printable
 from contract.nonce.times import nonce_time, parse_time
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
