@@ -4,6 +4,7 @@ of the others. Pure, and the same for the same miners in any order.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
@@ -75,6 +76,7 @@ LEAST_MINERS: Final = 3  # with a trouble, before a common cause is looked for
 CLEARLY: Final = 3.0  # how much more often a trouble is in the group than outside
 SHARE_OF_TROUBLE: Final = 0.5  # of those with the trouble, that a group explains,
 SHARE_OF_GROUP: Final = 0.5  # or of its own miners, that have it
+CHANCE_MOST: Final = 0.01  # of as many or more of them in a group without any cause
 _PER_TROUBLE: Final = 3
 
 _MINERS: Final = {
@@ -167,7 +169,22 @@ def _evidence(
     outside = count - total
     if outside == 0:
         return 0.0
+    if _chance(hits, left, total / count) > CHANCE_MOST:
+        return 0.0
     inside_share, outside_share = hits / total, (left - hits) / outside
     is_clear = inside_share >= CLEARLY * outside_share
     is_much = hits >= SHARE_OF_TROUBLE * left or inside_share >= SHARE_OF_GROUP
     return hits - outside_share * total if is_clear and is_much else 0.0
+
+
+def _chance(hits: int, left: int, share: float) -> float:
+    """How likely it is at most that of so many miners at least `hits` are in a group that has this share of all miners,
+    were they anywhere (Chernoff's bound of the binomial distribution). 1 where no more are than the share lets expect.
+    """
+    found = hits / left
+    if found <= share:
+        return 1.0
+    bits = found * math.log(found / share)
+    if found < 1:
+        bits += (1 - found) * math.log((1 - found) / (1 - share))
+    return math.exp(-left * bits)

@@ -62,6 +62,14 @@ def test_what_all_have_in_common_explains_nothing():
     assert words(causes) == []
 
 
+def test_a_group_that_most_miners_are_of_explains_no_few_troubles():
+    causes = Causes()
+    for number in range(300):
+        most = "10.0.0.0/24" if number < 255 else "10.0.1.0/24"
+        causes.add(GONE if number % 50 == 3 else (), at(number, subnet=most, rack=f"R{number}"))
+    assert words(causes) == []  # six of six, as chance has it in every third farm
+
+
 def test_a_trouble_spread_evenly_has_no_common_cause():
     causes = Causes()
     for number in range(400):
