@@ -13,8 +13,8 @@ import msgspec
 import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, ApiRefusedError, CaFile, Farm, KeyFile, Url, with_api
-from cloud.cli.since import parse_since
-from cloud.cli.terminal import AsJson, fail, now, printable
+from cloud.cli.given import moment_of
+from cloud.cli.terminal import AsJson, fail, printable
 from contract.nonce.times import nonce_time, parse_time
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -45,10 +45,7 @@ def audit(
     """Who did what, newest first: of the workspace, of a farm, of one miner."""
     query = {"page": "1", "pageSize": str(limit)}
     if since is not None:
-        try:
-            query["from_time"] = nonce_time(parse_since(since, now()))
-        except ValueError as error:
-            fail(f"--since {error}", 2)
+        query["from_time"] = nonce_time(moment_of(since))
     query |= {name: text for name, text in (("actor", actor), ("key", key)) if text}
     if action:
         query["action"] = ",".join(action)
