@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from cloud.cli.api import Api
-from cloud.cli.terminal import fail, printable
+from cloud.cli.terminal import fail
+from contract.texts import printable
 
 PasswordsText = Annotated[
     str | None,
