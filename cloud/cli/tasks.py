@@ -318,7 +318,7 @@ def _confirmed(
     sys.stderr.write(f"{shown_plan(told)}\n\nTo do it:\n  {again}\n")
     count = int(told["count"])
     if not sys.stdin.isatty() or not sys.stderr.isatty():
-        fail("nothing was done: a selection is ordered with --expect, as told above", 2)
+        fail("nothing was done: a selection is ordered with --expect, as shown above", 2)
     typed = typer.prompt(f"Type {count} to do it now", default="", show_default=False, err=True)
     if typed.strip() != str(count):
         fail("nothing was done", 2)

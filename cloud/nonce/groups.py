@@ -277,7 +277,7 @@ def _judged(group: ListedGroup, first: list[CanaryTask]) -> tuple[CanaryState, s
         more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
         return "failed", (
             f"{len(failed)} of the {len(first)} that go first are not proven: {told}{more}. "
-            f"{group.held} wait until somebody lets them go (release) or calls them off (cancel)"
+            f"{group.held} wait until you let them go (release) or call them off (cancel)"
         )
     return "waiting", f"{so_far}, {under_way} are under way; {group.held} wait for them"
 
