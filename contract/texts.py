@@ -32,6 +32,11 @@ def prose(text: str) -> str:
     return _without_controls(text, "\n\r\t")
 
 
+def printable(text: str) -> str:
+    """On one line, and without what a terminal would obey: much of what is shown comes from miners and agents."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
 def not_blank(text: str) -> str:
     """Raises ValueError for a text of nothing but blanks."""
     if not text.strip():

@@ -7,7 +7,6 @@ and nothing else goes there. Everything heavy is imported by the command that ne
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import inspect
 import io
@@ -22,6 +21,7 @@ import typer
 from typer.core import TyperCommand
 
 from contract.ports import PORTS
+from service.given import given_text
 from service.streams import lead_nowhere, stand_in
 
 if TYPE_CHECKING:
@@ -493,7 +493,7 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
     if elsewhere is not None:
         _usage(elsewhere, as_json)
     try:
-        given: Any = json.loads(_text_of(text))
+        given: Any = json.loads(given_text(text, _PARAMS_CAP_BYTES))
     except OSError as error:
         _usage(f"--params {text}: {(error.strerror or str(error)).lower()}", as_json)
     except UnicodeDecodeError:
@@ -508,20 +508,6 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
     except ValueError as error:
         _usage(f"--params: {error}\n{how_to_ask(name, host)}", as_json)
     return given
-
-
-def _text_of(params: str) -> str:
-    """What stands after --params, or in the file or on standard input that it names. Raises OSError, ValueError."""
-    if params == "-":
-        data = sys.stdin.buffer.read(_PARAMS_CAP_BYTES + 1)
-    elif params.startswith("@"):
-        with Path(params[1:]).open("rb") as file:
-            data = file.read(_PARAMS_CAP_BYTES + 1)
-    else:
-        return params
-    if len(data) > _PARAMS_CAP_BYTES:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    return data.decode("utf-8-sig")  # some editors begin a file with a mark
 
 
 def _is_file(text: str) -> bool:

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from agent.cli.render import counted
 from contract.clock import from_text
-from contract.condition.judgement import lasting_text, rate_text
+from contract.figures import lasting_text, rate_text, watts_text
+from contract.texts import printable
 
 _WRONG: Final = "bold red"
 _WELL: Final = "green"
@@ -25,9 +26,9 @@ def glance(document: Mapping[str, Any]) -> RenderableType:
         parts += [Text("\nthe worst", style="bold"), _worst(document["worst"])]
     if document["causes"]:
         parts.append(Text("\nin common", style="bold"))
-        parts += [Text(f"  {each}") for each in document["causes"]]
+        parts += [_text(f"  {each}") for each in document["causes"]]
     parts += [Text(), *_tasks(document), *_link(document)]
-    parts += [Text(f"notice: {each}", style=_WRONG) for each in document["notices"]]
+    parts += [_text(f"notice: {each}", _WRONG) for each in document["notices"]]
     return Group(*parts)
 
 
@@ -56,14 +57,12 @@ def _rates(document: Mapping[str, Any]) -> Iterator[Text]:
             words += f" ({counted(each['unknown'], 'miner')} without an expectation)"
         if each["efficiency_j_per_th"] is not None:
             words += f", {each['efficiency_j_per_th']:.1f} J/TH"
-        yield Text(words)
+        yield _text(words)
     power = document["power"]
     if power["metered"]:
-        words = (
-            f"power: {_watts(power['power_w'])} measured at {counted(power['metered'], 'miner')}"
-        )
+        words = f"power: {watts_text(power['power_w'])} measured at {counted(power['metered'], 'miner')}"
         if power["expected_w"]:
-            words += f", {_watts(power['expected_w'])} expected of those that say"
+            words += f", {watts_text(power['expected_w'])} expected of those that say"
         yield Text(words)
 
 
@@ -73,7 +72,7 @@ def _worst(rows: list[Mapping[str, Any]]) -> Table:
         table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, (row["ip"], row["model"] or "", row["state"], row["words"])))
+        table.add_row(*map(_text, (row["ip"], row["model"] or "", row["state"], row["words"])))
     return table
 
 
@@ -87,7 +86,7 @@ def _tasks(document: Mapping[str, Any]) -> Iterator[Text]:
     for each in tasks["oldest"]:
         where = f" at {each['ip']}" if each["ip"] else ""
         since = lasting_text(_seconds(now, each["since"]))
-        yield Text(f"  {each['name']}{where}, for {since}: {each['phase']} ({each['origin']})")
+        yield _text(f"  {each['name']}{where}, for {since}: {each['phase']} ({each['origin']})")
     if (more := tasks["total"] - len(tasks["oldest"])) > 0:
         yield Text(f"  and {more} more")
 
@@ -103,22 +102,20 @@ def _link(document: Mapping[str, Any]) -> Iterator[Text]:
     if cloud["readings_dropped"]:
         waiting += f", {counted(cloud['readings_dropped'], 'reading')} dropped"
     is_well = cloud["state"] == "ok"
-    yield Text(
+    yield _text(
         f"cloud: {words}; {waiting}" + ("" if is_well else f"; {cloud['state']}"),
-        style="" if is_well else _WRONG,
+        "" if is_well else _WRONG,
     )
     for name, state in document["sinks"].items():
-        yield Text(f"{name}: {state}", style="" if state == "ok" else _WRONG)
+        yield _text(f"{name}: {state}", "" if state == "ok" else _WRONG)
     if document["read_only"]:
         yield Text("read-only: nothing is written to any miner")
 
 
+def _text(words: str, style: str = "") -> Text:
+    """Words of which some come from miners, sinks or the cloud."""
+    return Text(printable(words), style=style)
+
+
 def _seconds(now: datetime, since: str) -> float:
     return (now - from_text(since)).total_seconds()
-
-
-def _watts(power_w: float) -> str:
-    for size, unit in ((1e6, "MW"), (1e3, "kW")):
-        if power_w >= size:
-            return f"{power_w / size:.2f} {unit}"
-    return f"{power_w:.0f} W"

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from agent.ports import ScanSummary
 from contract.miner import Reading
+from contract.texts import printable
 from drivers.base import Driver
 
 _WIDTH = 150
@@ -199,7 +200,7 @@ def _word(value: Any) -> str:
         return f"{value:g}" if abs(value) < 1e6 else f"{value:.0f}"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_word, value))
-    return "".join(each if each.isprintable() else " " for each in str(value))
+    return printable(" ".join(str(value).splitlines()))
 
 
 def _lasting(seconds: float | None) -> str | None:
@@ -217,7 +218,7 @@ def _lasting(seconds: float | None) -> str | None:
 
 def _cells(*values: object) -> Iterable[Text]:
     # what miners say of themselves is text, never markup
-    return (Text("" if value is None else str(value)) for value in values)
+    return (Text("" if value is None else printable(str(value))) for value in values)
 
 
 def _rate(hashrate_hs: float | None) -> str | None:

@@ -24,6 +24,7 @@ from contract.condition.judgement import (
     MinerCondition,
     MinerFacts,
     MinerState,
+    MinerTrouble,
     WantedPools,
     condition_of,
     usual_pools,
@@ -80,8 +81,14 @@ class FarmStatus:
             "miners": {
                 "total": summary.total,
                 "wrong": summary.wrong,
-                "states": {each.value: number for each, number in summary.states.most_common()},
-                "troubles": {each.value: number for each, number in summary.troubles.most_common()},
+                "states": {
+                    each.value: summary.states[each] for each in MinerState if summary.states[each]
+                },
+                "troubles": {
+                    each.value: summary.troubles[each]
+                    for each in MinerTrouble
+                    if summary.troubles[each]
+                },
             },
             "rates": [
                 msgspec.to_builtins(each)

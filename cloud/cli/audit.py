@@ -13,9 +13,10 @@ import msgspec
 import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, ApiRefusedError, CaFile, Farm, KeyFile, Url, with_api
-from cloud.cli.since import parse_since
-from cloud.cli.terminal import AsJson, fail, now, printable
+from cloud.cli.given import moment_of
+from cloud.cli.terminal import AsJson, fail
 from contract.nonce.times import nonce_time, parse_time
+from contract.texts import printable
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SLACK: Final = timedelta(minutes=15)  # between an order and the start that it leads to
@@ -45,10 +46,7 @@ def audit(
     """Who did what, newest first: of the workspace, of a farm, of one miner."""
     query = {"page": "1", "pageSize": str(limit)}
     if since is not None:
-        try:
-            query["from_time"] = nonce_time(parse_since(since, now()))
-        except ValueError as error:
-            fail(f"--since {error}", 2)
+        query["from_time"] = nonce_time(moment_of(since))
     query |= {name: text for name, text in (("actor", actor), ("key", key)) if text}
     if action:
         query["action"] = ",".join(action)

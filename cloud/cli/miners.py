@@ -9,19 +9,13 @@ from typing import Annotated, Any, Final
 import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, CaFile, Farm, KeyFile, Url, with_api
+from cloud.cli.given import Select, filters_of
 from cloud.cli.sheets import joined_tags, written
 from cloud.cli.terminal import AsJson, fail, table
 
 Item = Mapping[str, Any]
 _PAGE: Final = 1000  # asked for at once
 _TH: Final = 1e12
-
-Select = Annotated[
-    str | None,
-    typer.Option(
-        "--select", help="Which of them: model=S21*,rack=A1|A2,power>3000,tags=hot,status!=offline."
-    ),
-]
 
 
 def _as(field: str) -> Callable[[Item], Any]:
@@ -93,7 +87,7 @@ def miners(
     """The miners of a farm."""
     if as_csv and as_json:
         fail("--csv or --json, one of them", 2)
-    body: dict[str, Any] = {**selection_of(select), "sort": _sort(sort)}
+    body: dict[str, Any] = {**filters_of(select), "sort": _sort(sort)}
     shown = _columns(columns, tuple(COLUMNS) if as_csv else _SHOWN)
 
     async def work(api: Api) -> list[Any]:
@@ -128,18 +122,6 @@ async def pages(
         if not answer["pagination"]["hasNext"] or taken == limit:
             return
         number += 1
-
-
-def selection_of(text: str | None) -> dict[str, Any]:
-    """The filters of --select. Exit 2 for what is none."""
-    from contract.selection import parse_selection
-
-    if text is None:
-        return {}
-    try:
-        return parse_selection(text)
-    except ValueError as error:
-        fail(f"--select: {error}", 2)
 
 
 def _sort(text: str | None) -> list[dict[str, str]]:

@@ -6,15 +6,13 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 
 from cloud.cli.api import Api
-from cloud.cli.terminal import fail, printable
-from contract.selection import parse_selection
+from cloud.cli.terminal import fail
+from contract.texts import printable
 
 PasswordsText = Annotated[
     str | None,
@@ -24,39 +22,12 @@ PasswordsText = Annotated[
 ]
 _ASK_EVERY_S: Final = 2.0
 _SHOWN: Final = 20  # miners that are named to a person
-_TEXT_MAX: Final = 1024 * 1024
 _COUNTS: Final = (
     *("created_count", "queuing_count", "pending_count", "succeed_count", "failed_count"),
     *("timed_out_count", "cancelled_count"),
 )
 _OPEN: Final = _COUNTS[:3]
 _UNSUCCESSFUL: Final = _COUNTS[4:]
-
-
-def read_json(option: str, text: str) -> dict[str, Any]:
-    """A JSON object: the text itself, `@` and a file, or `-` for stdin. Exit 2 for anything else."""
-    try:
-        if text == "-":
-            text = sys.stdin.read(_TEXT_MAX)
-        elif text.startswith("@"):
-            with Path(text[1:]).open(encoding="utf-8") as file:
-                text = file.read(_TEXT_MAX)
-        found = msgspec.json.decode(text)
-    except OSError as error:
-        fail(f"{option} {text} cannot be read: {(error.strerror or str(error)).lower()}", 2)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        fail(f"{option} is no JSON: {error}", 2)
-    if not isinstance(found, dict):
-        fail(f'{option} is no JSON object, such as {{"mode": "sleep"}}', 2)
-    return found
-
-
-def filters_of(text: str) -> dict[str, Any]:
-    """Of `--select`. Exit 2 for what is no list of filters."""
-    try:
-        return parse_selection(text)
-    except ValueError as error:
-        fail(f"--select: {error}", 2)
 
 
 def passwords_for(needed: Sequence[str]) -> dict[str, str]:

@@ -13,7 +13,8 @@ import msgspec
 import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, CaFile, Farm, KeyFile, Url, with_api
-from cloud.cli.miners import COLUMNS, Select, pages, selection_of
+from cloud.cli.given import Select, filters_of
+from cloud.cli.miners import COLUMNS, pages
 from cloud.cli.sheets import joined_tags, read_sheet
 from cloud.cli.terminal import AsJson, fail, table
 from contract.sheets import SheetError
@@ -70,7 +71,7 @@ def layout(
 ) -> None:
     """Take places from addresses: of each octet {hall}, {row}, {rack}, {position}, a number, or * for any."""
     address = _address(pattern)
-    body = selection_of(select)
+    body = filters_of(select)
 
     async def work(api: Api) -> None:
         farm_id = (await api.farm(farm))["id"]

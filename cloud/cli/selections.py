@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, CaFile, Farm, KeyFile, Url, with_api
-from cloud.cli.orders import filters_of
+from cloud.cli.given import filters_of
 from cloud.cli.terminal import AsJson, say, table
 
 selections = typer.Typer(no_args_is_help=True, help="Filters that are kept under a name.")

@@ -11,18 +11,12 @@ import msgspec
 import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, ApiRefusedError, CaFile, Farm, KeyFile, Url, with_api
-from cloud.cli.since import parse_since
+from cloud.cli.given import Select, filters_of, moment_of
 from cloud.cli.status_page import farm_page, farms_page
-from cloud.cli.terminal import AsJson, fail, now
-from contract.selection import parse_selection
+from cloud.cli.terminal import AsJson
 
 _CLEAR: Final = "\x1b[H\x1b[J"
 _SERVER_FAILED: Final = 500
-
-Select = Annotated[
-    str | None,
-    typer.Option("--select", help="Only miners that these filters find: model=S21,status=online."),
-]
 
 
 def status(
@@ -42,14 +36,10 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """What is wrong, at a glance: of one farm, or a line for each. Exit 1 when something is wrong."""
-    filters: dict[str, Any] | None = None
-    if select is not None:
-        try:
-            filters = parse_selection(select)
-        except ValueError as error:
-            fail(f"--select: {error}", 2)
+    filters = filters_of(select)
     if since is not None:
-        filters = {**(filters or {}), "wrong_since": {"gte": _moment(since)}}
+        moment = moment_of(since).isoformat(timespec="seconds")
+        filters = {**filters, "wrong_since": {"gte": moment}}
 
     async def work(api: Api) -> bool:
         from aiohttp import ClientError
@@ -77,23 +67,14 @@ def status(
         raise typer.Exit(0) from None
 
 
-def _moment(since: str) -> str:
-    try:
-        return parse_since(since, now()).isoformat(timespec="seconds")
-    except ValueError as error:
-        fail(f"--since: {error}", 2)
-
-
 async def _farms(api: Api) -> list[dict[str, Any]]:
     """Those that are in use."""
     return [each for each in await api.every("/farms") if not each["archived"]]
 
 
-async def _status(
-    api: Api, farm: Mapping[str, Any], filters: Mapping[str, Any] | None
-) -> dict[str, Any]:
+async def _status(api: Api, farm: Mapping[str, Any], filters: Mapping[str, Any]) -> dict[str, Any]:
     path = f"/farms/{farm['id']}/status"
-    answer = await (api.get(path) if filters is None else api.post(path, filters))
+    answer = await (api.post(path, filters) if filters else api.get(path))
     return dict(answer["data"])
 
 

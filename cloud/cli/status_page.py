@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from cloud.cli.terminal import printable
-from contract.condition.judgement import rate_text
+from contract.figures import rate_text, watts_text
 from contract.miner import Algorithm
+from contract.texts import printable
 
 WIDTH: Final = 80
 _NAME: Final = 9  # columns of what stands before the lines of a section
@@ -95,19 +95,12 @@ def _power(found: Mapping[str, Any]) -> list[str]:
     power = found["power"]
     if not power["metered"]:
         return ["no miner tells it"] if found["total"] else []
-    text = f"{_watts(power['power'])}, told by {power['metered']} of {found['total']}"
+    text = f"{watts_text(power['power'])}, told by {power['metered']} of {found['total']}"
     if power["expected_power"] is not None:
         expected, taken = power["expected_power"], power["compared_power"]
         share = f"{100 * taken / expected:.0f} %"
-        text += f"; {_watts(taken)} of {_watts(expected)} expected ({share})"
+        text += f"; {watts_text(taken)} of {watts_text(expected)} expected ({share})"
     return [text]
-
-
-def _watts(power_w: float) -> str:
-    for size, unit in ((1e6, "MW"), (1e3, "kW")):
-        if power_w >= size:
-            return f"{power_w / size:.4g} {unit}"
-    return f"{power_w:.4g} W"
 
 
 def _worst(worst: Iterable[Mapping[str, Any]]) -> list[str]:

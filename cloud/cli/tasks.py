@@ -12,12 +12,11 @@ import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, ApiRefusedError, CaFile, Farm, KeyFile, Url, with_api
 from cloud.cli.failures import reasons
+from cloud.cli.given import Select, filters_of, read_json
 from cloud.cli.orders import (
     PasswordsText,
-    filters_of,
     follow,
     passwords_for,
-    read_json,
     shown_plan,
     told_order,
 )
@@ -25,10 +24,6 @@ from cloud.cli.terminal import AsJson, fail, say, table
 
 groups = typer.Typer(no_args_is_help=True, help="Batches that were ordered as one.")
 
-_Select = Annotated[
-    str | None,
-    typer.Option("--select", help="Which miners, such as 'model=S21,rack=A*'."),
-]
 _GroupId = Annotated[str, typer.Argument(metavar="GROUP_ID")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and do nothing.")]
 _Wait = Annotated[
@@ -43,7 +38,7 @@ _COLUMNS: Final = (
 def task(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="TASK_NAME")],
-    select: _Select = None,
+    select: Select = None,
     saved: Annotated[
         str | None, typer.Option("--saved", help="A selection that is kept under this name.")
     ] = None,
@@ -277,7 +272,7 @@ def _selection(select: str | None, saved: str | None, *, every: bool) -> dict[st
         return {"all": True}
     if select is None and saved is None:
         return None
-    filters = {} if select is None else filters_of(select)
+    filters = filters_of(select)
     return filters if saved is None else {**filters, "saved": saved}
 
 
@@ -323,7 +318,7 @@ def _confirmed(
     sys.stderr.write(f"{shown_plan(told)}\n\nTo do it:\n  {again}\n")
     count = int(told["count"])
     if not sys.stdin.isatty() or not sys.stderr.isatty():
-        fail("nothing was done: a selection is ordered with --expect, as told above", 2)
+        fail("nothing was done: a selection is ordered with --expect, as shown above", 2)
     typed = typer.prompt(f"Type {count} to do it now", default="", show_default=False, err=True)
     if typed.strip() != str(count):
         fail("nothing was done", 2)

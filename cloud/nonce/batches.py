@@ -18,6 +18,7 @@ from cloud.nonce.orders import BatchOrder, GroupOrder, Ordered, named_miners
 from cloud.nonce.planning import BatchRequest
 from cloud.nonce.requests import (
     PAGE,
+    batch_of,
     farm_of,
     miner_ids_of,
     named,
@@ -30,7 +31,7 @@ from cloud.nonce.requests import (
 from cloud.nonce.selections import selected
 from cloud.nonce.tasks import is_unknown, masked_params, signer, task_item
 from cloud.store.access import audit
-from cloud.store.miners.assets import Connection
+from cloud.store.engine import Connection
 from cloud.store.schema.rows import FarmRow, TaskRow
 from cloud.store.tasks import batches, lookup
 from cloud.store.tasks.batches import ListedBatch
@@ -97,9 +98,7 @@ async def get_batch(request: web.Request) -> web.Response:
     farm = await farm_of(request)
     batch_id = named(request, "batch_id")
     async with request.app[STORE].read() as connection:
-        row = await batches.find(connection, farm.id, batch_id)
-        if row is None:
-            raise ApiError(404, "Task batch not found in this farm")
+        row = await batch_of(connection, farm, batch_id)
         rows, _ = await lookup.of_batch(connection, batch_id)
     sign, counts = signer(request), row.counts
     actor, made = actor_of(row), nonce_time(row.created_at)
@@ -163,12 +162,9 @@ async def cancel_batch(request: web.Request) -> web.Response:
     await read_body(request, NoBody, may_be_empty=True)
     batch_id, now = named(request, "batch_id"), request.app[CLOCK].now()
     async with request.app[STORE].write() as connection:
-        before = await batches.find(connection, farm.id, batch_id)
-        if before is None:
-            raise ApiError(404, "Task batch not found in this farm")
+        before = await batch_of(connection, farm, batch_id)
         done = await batches.cancel(connection, [batch_id], now, CANCELLED)
-        row = await batches.find(connection, farm.id, batch_id)
-        assert row is not None
+        row = await batch_of(connection, farm, batch_id)
         after = {
             "status": row.counts.status,
             "cancelled_count": done.at_once,
@@ -202,9 +198,7 @@ async def retry_batch(request: web.Request) -> web.Response:
     body = await read_body(request, RetryBatch, may_be_empty=True)
     batch_id = named(request, "batch_id")
     async with request.app[STORE].read() as connection:
-        batch = await batches.find(connection, farm.id, batch_id)
-        if batch is None:
-            raise ApiError(404, "Task batch not found in this farm")
+        batch = await batch_of(connection, farm, batch_id)
         rows, _ = await lookup.of_batch(
             connection,
             batch_id,

@@ -21,14 +21,13 @@ from cloud.nonce.estimates import WattsChange, change_of, pace_of, watts_of
 from cloud.nonce.event_tasks import carry_out, tell_maintenance
 from cloud.nonce.miners import snapshot_of
 from cloud.nonce.orders import BatchOrder, GroupOrder, Ordered
-from cloud.nonce.planning import Skipped, plan, rivals_of, same_kind, skip_agents
+from cloud.nonce.planning import Skipped, outdating, plan, rivals_of, skip_agents
 from cloud.nonce.tasks import masked_params
 from cloud.store.access import audit
 from cloud.store.access.actors import Actor
-from cloud.store.engine import chunks
+from cloud.store.engine import Connection, chunks
 from cloud.store.ids import new_uuid
 from cloud.store.miners import search
-from cloud.store.miners.assets import Connection
 from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
 from cloud.store.tasks import batches, groups, lookup
@@ -177,7 +176,7 @@ async def _surveyed(
         unread = () if name is TaskName.MINING else search.FIGURES  # whether it mines, they tell
         for ids in chunks(list(dict.fromkeys(each.request.miner_ids)), _PIECE):
             known = await search.by_ids(connection, farm.id, ids, without=unread)
-            recent = await lookup.last_of_kind(connection, farm.id, same_kind(name), ids)
+            recent = await lookup.last_of_kind(connection, farm.id, outdating(name), ids)
             rivals = rivals_of(name)
             still_open = await lookup.last_open(connection, farm.id, rivals, ids) if rivals else {}
             for row in plan(each.request, ids, known, recent, still_open, now, skips):

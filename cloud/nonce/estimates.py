@@ -12,16 +12,15 @@ import msgspec
 
 from cloud.nonce.miners import run_status
 from cloud.store.miners.search import ListedMiner
+from contract.condition.nameplates import LOW_SHARE
 from contract.nonce.groups import Pace, Watts
 from contract.task import Params, TaskName
 
-# What each mode takes of what `normal` takes. Makers tell no figures before; `low` is what their papers say.
-_SHARES: Final = {"low": 0.75, "normal": 1.0, "high": 1.15}
+# What each mode takes of what `normal` takes.
+_SHARES: Final = {"low": LOW_SHARE, "normal": 1.0, "high": 1.15}
 IDLE_W: Final = 15.0  # of a miner that sleeps or is switched off: its controller
 _PRESET_W: Final = re.compile(r"(\d{3,5})W")
-_MODE: Final = "miner.power_mode.update"
-_MINING: Final = "miner.mining.update"
-_OF_POWER: Final = frozenset({_MODE, _MINING, "miner.power_limit.update"})
+_SETS_POWER: Final = frozenset({TaskName.POWER_MODE, TaskName.MINING, TaskName.POWER_LIMIT})
 _RESTARTS: Final = (TaskName.REBOOT, TaskName.FIRMWARE)
 # Defaults of the agents' `[limits] power_ons_per_10_s`, which no agent tells its cloud.
 _AUTO_SHARE: Final = 100
@@ -47,7 +46,7 @@ def change_of(row: ListedMiner, name: TaskName, params: Params, now: datetime) -
     if name in _RESTARTS:
         return WattsChange(before_w=before_w, after_w=before_w, raises=True)
     after_w = _after_w(row, name, params, before_w)
-    raises = name in _OF_POWER and (before_w is None or after_w is None or after_w > before_w)
+    raises = name in _SETS_POWER and (before_w is None or after_w is None or after_w > before_w)
     return WattsChange(before_w=before_w, after_w=after_w, raises=raises and after_w != IDLE_W)
 
 
@@ -87,12 +86,12 @@ def _now_w(row: ListedMiner, now: datetime) -> float | None:
 def _after_w(
     row: ListedMiner, name: TaskName, params: Params, before_w: float | None
 ) -> float | None:
-    if name not in _OF_POWER:
+    if name not in _SETS_POWER:
         return before_w
     asked = params.model_dump()
-    if name == _MODE:
+    if name is TaskName.POWER_MODE:
         return _in_mode(row, asked["mode"], before_w)
-    if name == _MINING:
+    if name is TaskName.MINING:
         if asked["action"] == "off":
             return IDLE_W
         return _in_mode(row, row.awake_mode or "normal", before_w)

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from cloud.nonce.planning import BatchRequest, new_tags, ops_status_of
+from cloud.store.engine import Connection
 from cloud.store.miners import assets, maintenance
-from cloud.store.miners.assets import Connection
 from cloud.store.miners.search import ListedMiner
 from contract.nonce.times import nonce_time
 from contract.task import AssetStatus, AssetUpdateParams, CommentParams, TagsParams, TaskName

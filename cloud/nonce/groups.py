@@ -15,10 +15,10 @@ from cloud.nonce import creation
 from cloud.nonce.answers import actor_of, many, one, time_or_none
 from cloud.nonce.batches import CANCELLED, again_as_ordered, doubt, doubtful_of
 from cloud.nonce.orders import BatchOrder, GroupOrder, Ordered
-from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, takes
+from cloud.nonce.requests import PAGE, batch_of, farm_of, group_of, named, page_of, read_body, takes
 from cloud.nonce.tasks import masked_params
 from cloud.store.access import audit
-from cloud.store.miners.assets import Connection
+from cloud.store.engine import Connection
 from cloud.store.schema.rows import FarmRow
 from cloud.store.tasks import batches, groups, lookup
 from cloud.store.tasks.groups import CanaryTask, ListedGroup
@@ -55,7 +55,7 @@ async def get_group(request: web.Request) -> web.Response:
     """GET F/tasks/groups/{group_id}: how far it is, batch by batch."""
     farm = await farm_of(request)
     async with request.app[STORE].read() as connection:
-        group = await _found(connection, farm, named(request, "group_id"))
+        group = await group_of(connection, farm, named(request, "group_id"))
         parts = await groups.batches_of(connection, group.id)
         first = await groups.canary_tasks(connection, group.id) if group.canary else []
         taken_w = await groups.watts_now(connection, group.id)
@@ -91,12 +91,12 @@ async def cancel_group(request: web.Request) -> web.Response:
     await read_body(request, NoBody, may_be_empty=True)
     group_id, now = named(request, "group_id"), request.app[CLOCK].now()
     async with request.app[STORE].write() as connection:
-        await _found(connection, farm, group_id)
+        await group_of(connection, farm, group_id)
         parts = await groups.batches_of(connection, group_id)
         done = await batches.cancel(connection, [part.id for part in parts], now, CANCELLED)
         if done.at_once or done.requested:
             await groups.mark_cancelled(connection, group_id, now)
-        group = await _found(connection, farm, group_id)
+        group = await group_of(connection, farm, group_id)
         after = {
             "status": group.counts.status,
             "cancelled_count": done.at_once,
@@ -115,7 +115,7 @@ async def retry_group(request: web.Request) -> web.Response:
     body = await read_body(request, RetryBatch, may_be_empty=True)
     group_id = named(request, "group_id")
     async with request.app[STORE].read() as connection:
-        group = await _found(connection, farm, group_id)
+        group = await group_of(connection, farm, group_id)
 
     async def read(connection: Connection) -> Ordered:
         running = await groups.open_retry_of(connection, farm.id, group_id)
@@ -161,7 +161,7 @@ async def release_group(request: web.Request) -> web.Response:
     )
     expires_cloud_s = request.app[TIME].now() + request.app[SETTINGS].queue_ttl_s
     async with request.app[STORE].write() as connection:
-        group = await _found(connection, farm, group_id)
+        group = await group_of(connection, farm, group_id)
         check_task(request, TaskName(group.task_name), Params())
         if not group.held:
             raise ApiError(409, "Nothing of this group is held")
@@ -173,7 +173,7 @@ async def release_group(request: web.Request) -> web.Response:
             expires_cloud_s=expires_cloud_s,
             by=msgspec.to_builtins(by),
         )
-        group = await _found(connection, farm, group_id)
+        group = await group_of(connection, farm, group_id)
         after = {"status": group.counts.status, "released_count": done.number}
         await _record(request, connection, farm, "group.release", group_id, after)
     request.app[WAKE_UPS].wake_for(farm.id, done.agent_ids)
@@ -198,8 +198,7 @@ async def _again(
     connection: Connection, farm: FarmRow, batch_id: str, *, include_unknown: bool
 ) -> tuple[BatchOrder, list[Skip]]:
     """What failed of one batch, and what is left out of it."""
-    batch = await batches.find(connection, farm.id, batch_id)
-    assert batch is not None
+    batch = await batch_of(connection, farm, batch_id)
     name = TaskName(batch.task_name)
     rows, _ = await lookup.of_batch(
         connection, batch_id, statuses=(TaskStatus.FAILED, TaskStatus.TIMED_OUT)
@@ -216,13 +215,6 @@ def _joined(skips: list[Skip]) -> list[Skip]:
         return []
     ids = [miner_id for skip in skips for miner_id in skip.miner_ids]
     return [msgspec.structs.replace(skips[0], miner_ids=ids)]
-
-
-async def _found(connection: Connection, farm: FarmRow, group_id: str) -> ListedGroup:
-    group = await groups.find(connection, farm.id, group_id)
-    if group is None:
-        raise ApiError(404, "Task group not found in this farm")
-    return group
 
 
 def _item(row: ListedGroup) -> GroupItem:
@@ -285,7 +277,7 @@ def _judged(group: ListedGroup, first: list[CanaryTask]) -> tuple[CanaryState, s
         more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
         return "failed", (
             f"{len(failed)} of the {len(first)} that go first are not proven: {told}{more}. "
-            f"{group.held} wait until somebody lets them go (release) or calls them off (cancel)"
+            f"{group.held} wait until you let them go (release) or call them off (cancel)"
         )
     return "waiting", f"{so_far}, {under_way} are under way; {group.held} wait for them"
 

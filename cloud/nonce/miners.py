@@ -29,9 +29,8 @@ from cloud.nonce.requests import (
     words_of,
 )
 from cloud.store import selections
-from cloud.store.engine import chunks
+from cloud.store.engine import Connection, chunks
 from cloud.store.miners import search
-from cloud.store.miners.assets import Connection
 from cloud.store.miners.conditions import REPORTS_ITSELF, UNKNOWN_MODE, MinerQuery
 from cloud.store.miners.readings import DUPLICATE_MAC
 from cloud.store.miners.search import ListedMiner

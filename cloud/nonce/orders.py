@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from cloud.nonce.planning import BatchRequest
-from cloud.store.miners.assets import Connection
+from cloud.store.engine import Connection
 from contract.nonce.batches import Skip
 from contract.task import TaskName
 

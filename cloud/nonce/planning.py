@@ -35,21 +35,12 @@ from contract.task import (
     parse_params,
 )
 
-# Sleep stops mining, and a restart may begin it again.
-_SAME: Final[Mapping[TaskName, tuple[TaskName, ...]]] = {
-    TaskName.POWER_MODE: (TaskName.POWER_MODE, TaskName.MINING),
-    TaskName.MINING: (
-        TaskName.MINING,
-        TaskName.POWER_MODE,
-        TaskName.REBOOT,
-        TaskName.FIRMWARE,
-    ),
-}
 Place = tuple[str | None, int | None]
 _IN_SERVICE: Final = (AssetStatus.ONLINE, AssetStatus.ON_RACK)
 _OVER: Final = 1.05  # how exactly a power limit is kept
 # Of these the last one decides whether, and how, a miner mines.
-_OF_POWER: Final = frozenset({TaskName.POWER_MODE, TaskName.MINING})
+_OF_MINING: Final = frozenset({TaskName.POWER_MODE, TaskName.MINING})
+_RESTARTS: Final = frozenset({TaskName.REBOOT, TaskName.FIRMWARE})  # mining may begin again by them
 _SKIPPED: Final = "Task skipped: "
 _OPEN_ALREADY: Final = "Task skipped: an equal task is open already"
 _MESSAGES: Final[dict[SkipReason, str]] = {
@@ -122,13 +113,19 @@ def plan(
     return chosen
 
 
-def rivals_of(name: TaskName) -> frozenset[str]:
+def rivals_of(name: TaskName) -> frozenset[TaskName]:
     """The tasks of which the last one decides, so that one that is equal to it need not be asked for twice; none where
     each counts by itself.
     """
     if SPECS[name].kind not in (Kind.SETTING, Kind.ONE_SHOT):
         return frozenset()
-    return _OF_POWER if name in _OF_POWER else frozenset({name})
+    return _OF_MINING if name in _OF_MINING else frozenset({name})
+
+
+def outdating(name: TaskName) -> frozenset[TaskName]:
+    """The tasks that change what this one changes: what was read before one of them ended is old."""
+    rivals = rivals_of(name)
+    return rivals | _RESTARTS if name is TaskName.MINING else rivals
 
 
 def _is_asked_for(request: BatchRequest, still_open: AskedTask | None) -> bool:
@@ -140,11 +137,6 @@ def _is_asked_for(request: BatchRequest, still_open: AskedTask | None) -> bool:
     except ParamsError:  # of an earlier version
         return False
     return asked.model_dump() == request.params.model_dump()
-
-
-def same_kind(name: TaskName) -> tuple[TaskName, ...]:
-    """The names of the tasks that change what this one changes: what was read before one of them ended is old."""
-    return _SAME.get(name, (name,))
 
 
 def _joined(messages: Mapping[str, Sequence[str]]) -> str:

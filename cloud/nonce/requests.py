@@ -19,10 +19,14 @@ from cloud.http.auth import WORKSPACE_ID
 from cloud.http.bodies import is_clean
 from cloud.http.errors import ApiError, Handler
 from cloud.store.access import listing
+from cloud.store.engine import Connection
 from cloud.store.miners import references, search
 from cloud.store.miners.references import AmbiguousError
 from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
+from cloud.store.tasks import batches, groups
+from cloud.store.tasks.batches import ListedBatch
+from cloud.store.tasks.groups import ListedGroup
 from contract.keys import shown_key, unknown_key
 from contract.nonce.pages import PAGE_MAX, SIZE_DEFAULT, SIZE_MAX, Page
 from contract.nonce.searches import QUERY_INSTEAD
@@ -165,6 +169,22 @@ async def farm_of(request: web.Request) -> FarmRow:
     if farm is None:
         raise ApiError(404, "Farm not found in this workspace")
     return farm
+
+
+async def batch_of(connection: Connection, farm: FarmRow, batch_id: str) -> ListedBatch:
+    """The batch of that id. 404 where the farm has none."""
+    batch = await batches.find(connection, farm.id, batch_id)
+    if batch is None:
+        raise ApiError(404, "Task batch not found in this farm")
+    return batch
+
+
+async def group_of(connection: Connection, farm: FarmRow, group_id: str) -> ListedGroup:
+    """The group of that id. 404 where the farm has none."""
+    group = await groups.find(connection, farm.id, group_id)
+    if group is None:
+        raise ApiError(404, "Task group not found in this farm")
+    return group
 
 
 async def miner_of(request: web.Request, farm: FarmRow, *, deleted: bool = False) -> ListedMiner:

@@ -16,8 +16,8 @@ from cloud.nonce.miners import query_of, saved_query_of
 from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, takes
 from cloud.store import selections
 from cloud.store.access import audit
+from cloud.store.engine import Connection
 from cloud.store.miners import search
-from cloud.store.miners.assets import Connection
 from cloud.store.schema.rows import FarmRow, SelectionRow
 from contract.nonce.batches import NoBody
 from contract.nonce.selections import (

@@ -19,7 +19,7 @@ from cloud.nonce.miners import run_status, saved_query_of
 from cloud.nonce.requests import farm_of, read_body, takes
 from cloud.store.access import listing
 from cloud.store.access.listing import ListedAgent
-from cloud.store.engine import Store
+from cloud.store.engine import Connection, Store
 from cloud.store.miners import judged, search
 from cloud.store.miners.conditions import MinerQuery
 from cloud.store.miners.judged import CountedMiner, JudgedMiner
@@ -27,7 +27,7 @@ from cloud.store.miners.readings import DUPLICATE_MAC
 from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
 from cloud.store.tasks import counts
-from contract.condition.causes import MinerPlace, subnet_of
+from contract.condition.causes import Cause, MinerPlace, subnet_of
 from contract.condition.judgement import (
     MinerFacts,
     MinerLook,
@@ -114,19 +114,8 @@ async def _status(request: web.Request, wanted: MinerQuery) -> web.Response:
                 condition = condition_of(_stored_facts(row, usual))
                 kind = kind_of_rate(row.algorithm, row.model)
                 summary.add((row.ip_number or 0, row.id), condition, _place(row, names), kind)
-            await asyncio.sleep(0)  # as above
-        tasks = TasksStatusItem(
-            open=[
-                OpenTasksItem(task_name=name, status=status, count=count)
-                for name, status, count in await counts.open_tasks(connection, farm.id)
-            ],
-            failed=[
-                FailedTasksItem(task_name=name, status=status, code=code, count=count)
-                for name, status, code, count in await counts.failed_tasks(
-                    connection, farm.id, now - _FAILED_WITHIN
-                )
-            ],
-        )
+            await asyncio.sleep(0)  # agents are waiting
+        tasks = await _tasks(connection, farm, now)
     problems = [*_problems(summary), *_problems_of_agents(agents)]
     return one(
         StatusItem(
@@ -145,22 +134,38 @@ async def _status(request: web.Request, wanted: MinerQuery) -> web.Response:
                 compared_power=summary.power.compared_w,
                 expected_power=summary.power.expected_w or None,
             ),
-            causes=[
-                CauseItem(
-                    trouble=cause.trouble.value,
-                    kind=cause.kind,
-                    name=cause.name,
-                    miners=cause.miners,
-                    of=cause.of,
-                    group=cause.group,
-                    words=cause.words,
-                )
-                for cause in summary.causes()
-            ],
+            causes=[_cause(each) for each in summary.causes()],
             worst=await _worst(store, farm, [id_ for _, id_ in summary.worst], usual, now),
             agents=agents,
             tasks=tasks,
         )
+    )
+
+
+async def _tasks(connection: Connection, farm: FarmRow, now: datetime) -> TasksStatusItem:
+    return TasksStatusItem(
+        open=[
+            OpenTasksItem(task_name=name, status=status, count=count)
+            for name, status, count in await counts.open_tasks(connection, farm.id)
+        ],
+        failed=[
+            FailedTasksItem(task_name=name, status=status, code=code, count=count)
+            for name, status, code, count in await counts.failed_tasks(
+                connection, farm.id, now - _FAILED_WITHIN
+            )
+        ],
+    )
+
+
+def _cause(found: Cause) -> CauseItem:
+    return CauseItem(
+        trouble=found.trouble.value,
+        kind=found.kind,
+        name=found.name,
+        miners=found.miners,
+        of=found.of,
+        group=found.group,
+        words=found.words,
     )
 
 

@@ -15,8 +15,18 @@ from cloud.http.errors import ApiError
 from cloud.http.rights import needs
 from cloud.nonce.answers import many
 from cloud.nonce.miners import snapshot_of
-from cloud.nonce.requests import PAGE, farm_of, miner_of, named, page_of, takes, text_of, words_of
-from cloud.store.tasks import batches, lookup
+from cloud.nonce.requests import (
+    PAGE,
+    batch_of,
+    farm_of,
+    miner_of,
+    named,
+    page_of,
+    takes,
+    text_of,
+    words_of,
+)
+from cloud.store.tasks import lookup
 from cloud.store.tasks.lookup import ListedTask
 from contract.hiding import hidden, masked_url
 from contract.nonce.sites import FARM
@@ -75,8 +85,7 @@ async def list_batch_tasks(request: web.Request) -> web.Response:
     page, statuses = page_of(request), words_of(request, "status")
     batch_id = named(request, "batch_id")
     async with request.app[STORE].read() as connection:
-        if await batches.find(connection, farm.id, batch_id) is None:
-            raise ApiError(404, "Task batch not found in this farm")
+        await batch_of(connection, farm, batch_id)
         rows, total = await lookup.of_batch(connection, batch_id, statuses=statuses, page=page)
     sign = signer(request)
     return many([task_item(row, sign) for row in rows], page, total)

@@ -15,11 +15,10 @@ from cloud.nonce import creation
 from cloud.nonce.answers import one
 from cloud.nonce.orders import BatchOrder, GroupOrder, Ordered
 from cloud.nonce.planning import BatchRequest, Place, Skipped
-from cloud.nonce.requests import farm_of, named, read_body, takes
-from cloud.store.engine import chunks
-from cloud.store.miners.assets import Connection
+from cloud.nonce.requests import batch_of, farm_of, group_of, named, read_body, takes
+from cloud.store.engine import Connection, chunks
 from cloud.store.schema.rows import FarmRow
-from cloud.store.tasks import batches, groups, lookup
+from cloud.store.tasks import groups, lookup
 from cloud.store.tasks.batches import Counts
 from contract.hiding import is_hidden
 from contract.nonce.batches import MINERS_PER_BATCH
@@ -81,9 +80,7 @@ async def undo_batch(request: web.Request) -> web.Response:
     body = await read_body(request, UndoBody, may_be_empty=True)
     batch_id = named(request, "batch_id")
     async with request.app[STORE].read() as connection:
-        batch = await batches.find(connection, farm.id, batch_id)
-    if batch is None:
-        raise ApiError(404, "Task batch not found in this farm")
+        batch = await batch_of(connection, farm, batch_id)
     return await _undo(
         request, farm, body, TaskName(batch.task_name), batch_id, [batch_id], batch.counts
     )
@@ -97,9 +94,7 @@ async def undo_group(request: web.Request) -> web.Response:
     body = await read_body(request, UndoBody, may_be_empty=True)
     group_id = named(request, "group_id")
     async with request.app[STORE].read() as connection:
-        group = await groups.find(connection, farm.id, group_id)
-        if group is None:
-            raise ApiError(404, "Task group not found in this farm")
+        group = await group_of(connection, farm, group_id)
         parts = [part.id for part in await groups.batches_of(connection, group_id)]
     return await _undo(
         request, farm, body, TaskName(group.task_name), group_id, parts, group.counts

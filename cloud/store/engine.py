@@ -14,7 +14,6 @@ import msgspec
 import sqlalchemy as sa
 import sqlalchemy.dialects.sqlite.aiosqlite
 from sqlalchemy import event
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError as DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -28,10 +27,12 @@ _BEGIN: Final = "begin_with"
 LOCK_NAME: Final = "serve.lock"  # of the data directory, held by whoever serves it
 _KEPT: Final = frozenset({DATABASE_NAME.removesuffix(".db"), LOCK_NAME, "link-secret", "files"})
 T = TypeVar("T")
+Connection = AsyncConnection  # of one transaction, in words of ours for rooms that touch no SQL
 
 __all__ = [
     "DATABASE_NAME",
     "LOCK_NAME",
+    "Connection",
     "DatabaseError",
     "NoCloudError",
     "Store",
@@ -154,5 +155,5 @@ def _tune_sqlite(engine: AsyncEngine) -> None:
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
-    def _begin(connection: Connection) -> None:
+    def _begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from contract.condition.nameplates import Nameplate, nameplate_of
+from contract.condition.nameplates import LOW_SHARE, Nameplate, nameplate_of
 from contract.miner import Board, Moving, PowerMode, Slow, Static
 from contract.nonce.miners import ANOMALY_BITS
 
@@ -28,7 +28,6 @@ OVERPOWER_RATIO: Final = 1.15  # of the power limit
 UNDERPOWER_RATIO: Final = 0.6  # of the power limit, while hashing; `low` takes 75 %
 RAMP_S: Final = 900.0  # a rate is not judged so soon after a start
 
-_MODE_SHARE: Final = {PowerMode.LOW: 0.75}  # of the ideal rate; the other modes reach all of it
 # First match wins: "fan of the power supply" is a fan, "power supply too hot" is a temperature.
 _WORDS: Final = tuple(
     (name, re.compile(pattern, re.IGNORECASE))
@@ -169,7 +168,7 @@ def _nameplate(static: Static | None) -> Nameplate | None:
 
 
 def _share_of(mode: PowerMode | None) -> float:
-    return 1.0 if mode is None else _MODE_SHARE.get(mode, 1.0)
+    return LOW_SHARE if mode is PowerMode.LOW else 1.0
 
 
 def _is_hashing(moving: Moving, slow: Slow | None) -> bool:

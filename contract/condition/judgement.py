@@ -16,7 +16,8 @@ import msgspec
 
 from contract.condition import anomalies
 from contract.errors import ErrorCode
-from contract.miner import Algorithm, Moving, Pool, PowerMode, Slow, Static, shows_hashing
+from contract.figures import lasting_text, rate_text
+from contract.miner import Moving, Pool, PowerMode, Slow, Static, shows_hashing
 
 
 class MinerState(StrEnum):
@@ -155,7 +156,6 @@ _SPARED: Final = {MinerState.SLEEPING: _AT_REST, MinerState.STARTING: _AT_REST}
 _ORDER: Final = {trouble: place for place, trouble in enumerate(MinerTrouble)}
 _USUAL_SHARE: Final = 0.9  # of a farm, from which on where the others hash to is where all should
 _TEXT_MAX: Final = 80
-_UNITS: Final = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def look_of(moving: Moving, slow: Slow | None, static: Static | None) -> MinerLook:
@@ -252,23 +252,6 @@ def symptoms_of(mask: int) -> tuple[Symptom, ...]:
     return tuple(
         Symptom(trouble, trouble.value) for trouble, bit in _ORDER.items() if mask >> bit & 1
     )
-
-
-def rate_text(hashrate_hs: float, algorithm: str | None = None) -> str:
-    """`110 TH/s`, `420 ksol/s`: three digits."""
-    unit = "sol/s" if algorithm == Algorithm.EQUIHASH else "H/s"
-    for size, letter in _UNITS:
-        if abs(hashrate_hs) >= 0.9995 * size:
-            return f"{_three(hashrate_hs / size)} {letter}{unit}"
-    return f"{_three(hashrate_hs)} {unit}"
-
-
-def lasting_text(seconds: float) -> str:
-    """`40 s`, `12 min`, `5 h`, `3 days`."""
-    for size, word in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size:.0f} {word}"
-    return f"{max(seconds, 0.0):.0f} s"
 
 
 # --- private -------------------------------------------------------------------------------------
@@ -391,12 +374,6 @@ def _rate(moving: Moving, slow: Slow | None, static: Static | None) -> str:
 
 def _place(pool: Pool) -> tuple[int, int]:
     return (pool.index if pool.priority is None else pool.priority, pool.index)
-
-
-def _three(number: float) -> str:
-    digits = 2 if abs(number) < 9.995 else 1 if abs(number) < 99.95 else 0
-    text = f"{number:.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _cut(text: str) -> str:

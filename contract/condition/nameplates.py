@@ -13,6 +13,8 @@ import msgspec
 
 from contract.miner import Make
 
+LOW_SHARE: Final = 0.75  # of rate and watts in mode `normal`, as makers' papers say of `low`
+
 
 class Nameplate(msgspec.Struct, frozen=True):
     """H/s (sol/s for Equihash) and W."""

@@ -624,9 +624,9 @@ def _first_steps() -> Iterator[Guard]:
     )
     yield Guard(
         "parameters come from a file",
-        "agent/cli/app.py",
-        'if params.startswith("@"):',
-        "if False:",
+        "service/given.py",
+        'elif text.startswith("@"):',
+        "elif False:",
         "tests/agent/cli/test_usage.py::test_parameters_come_from_a_file_or_from_standard_input",
     )
     yield Guard(

@@ -463,7 +463,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
         Point(
             "a canary",
             "The others are given to nobody, and do not expire, until all that go first are done and verified; else "
-            "until somebody lets them go or calls them off.",
+            "until an operator lets them go or calls them off.",
             (
                 f"{_GROUPS}the_rest_is_held_until_those_that_go_first_are_proven",
                 f"{_GROUPS}one_that_is_not_proven_holds_the_others_until_somebody_decides",

@@ -114,7 +114,7 @@ async def workspace_items(cloud: Cloud, folder: Path) -> list[Any]:
         (("--miner", "SN9"), "--miner SN9: Miner not found in this farm"),
         (("--miner", "SN7"), "--miner SN7: SN7 is 2 miners: "),
         (("--farm", "G"), "--farm G: no farm has that id or name; there is F ("),
-        (("--since", "noon"), "--since 'noon' is no time: write 3h, 12:00, 2026-11-29 or"),
+        (("--since", "noon"), "--since: 'noon' is no time: write 3h, 12:00, 2026-11-29 or"),
     ],
 )
 async def test_what_cannot_be_found_is_said_with_what_would_work(

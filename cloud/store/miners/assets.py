@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.schema.tables import miners
 
-Connection = AsyncConnection
 _FORGOTTEN = (
     "mac", "serial", "moving", "slow", "static", "raw", "hours", "mode", "mode_preset", "hashrate_hs",
     "hashrate_ideal_hs", "hashrate_24h_hs", "power_w", "temp_c", "uptime_s", "comment", "name", "hall", "row",

@@ -62,7 +62,7 @@ WRONG: dict[str, Any] = WELL | {
              "since": "2026-11-21T11:59:00Z", "phase": "waiting for its turn"},
         ],
     },
-    "notices": ["The disk is full."],
+    "notices": ["The disk is \x1b[2Jfull."],
 }  # fmt: skip
 
 
@@ -88,7 +88,7 @@ async def test_all_is_well_is_exit_0(config: Path) -> None:
         "3 miners: 2 hashing, 1 sleeping",
         "nothing is wrong with them",
         "sha256: 398 TH/s, 99.5 % of 400 TH/s expected, 17.6 J/TH",
-        "power: 7.00 kW measured at 2 miners",
+        "power: 7 kW measured at 2 miners",
         "",
         "no task is under way",
         "cloud: heard 4 s ago; 0 reports of tasks and 1 reading wait for it",
@@ -109,7 +109,7 @@ async def test_what_is_wrong_is_exit_1_and_said_in_words(config: Path) -> None:
         "2 tasks under way: 2 waiting for its turn",
         "miner.system.reboot at 10.0.0.7, for 60 s: waiting for its turn (onsite)",
         "and 1 more",
-        "notice: The disk is full.",
+        "notice: The disk is ?[2Jfull.",
     ):
         assert words in ran.out
 

@@ -102,7 +102,7 @@ async def test_one_that_is_not_proven_holds_the_others_until_somebody_decides(
     assert told["canary"]["state"] == "failed"
     assert told["canary"]["message"] == (
         f"1 of the 1 that go first are not proven: 10.0.0.1 {words}. "
-        "4 wait until somebody lets them go (release) or calls them off (cancel)"
+        "4 wait until you let them go (release) or call them off (cancel)"
     )
     assert (await act(stage, group_id, "release"))["data"]["released_count"] == 4
     told = await group(stage, group_id)

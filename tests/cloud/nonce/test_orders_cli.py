@@ -126,7 +126,7 @@ async def test_a_canary_that_failed_ends_the_waiting_and_is_let_go_by_command(st
     assert "1 of the 1 that go first are not proven: 10.0.0.1 failed (No)" in out
     [group] = await told(stage, "group", "list")
     shown, _ = await run(stage, "group", "show", group["group_id"])
-    assert "4 wait until somebody lets them go" in shown
+    assert "4 wait until you let them go" in shown
     assert (await told(stage, "group", "release", group["group_id"]))["released_count"] == 4
     assert (await told(stage, "group", "cancel", group["group_id"]))["cancelled_count"] == 4
     await stage.app[SWEEPER].sweep()

@@ -16,11 +16,9 @@ from contract.condition.judgement import (
     MinerTrouble,
     WantedPools,
     condition_of,
-    lasting_text,
     look_of,
     mask_of,
     pool_name,
-    rate_text,
     symptoms_of,
     usual_pools,
 )
@@ -348,28 +346,6 @@ def test_any_pool_that_was_set_will_do():
 
 
 # --- words ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("rate", "algorithm", "text"),
-    [
-        (110 * TH, None, "110 TH/s"),
-        (8.25 * TH, None, "8.25 TH/s"),
-        (0.0, None, "0 H/s"),
-        (999.9e12, None, "1 PH/s"),
-        (504e6, "scrypt", "504 MH/s"),
-        (420e3, "equihash", "420 ksol/s"),
-        (12.0, "equihash", "12 sol/s"),
-    ],
-)
-def test_rates_are_told_in_three_digits(rate: float, algorithm: str | None, text: str):
-    assert rate_text(rate, algorithm) == text
-
-
-def test_spans_are_told_in_one_unit():
-    spans = (-1, 40, 119, 120, 7199, 7200, 2 * 86_400, 4e6)
-    words = ["0 s", "40 s", "119 s", "2 min", "119 min", "2 h", "2 days", "46 days"]
-    assert [lasting_text(each) for each in spans] == words
 
 
 rates = st.none() | st.floats(0, 1e18)
