@@ -13,6 +13,7 @@ from rich.text import Text
 from agent.cli.render import counted
 from contract.clock import from_text
 from contract.condition.judgement import lasting_text, rate_text
+from contract.texts import printable
 
 _WRONG: Final = "bold red"
 _WELL: Final = "green"
@@ -20,6 +21,7 @@ _WELL: Final = "green"
 
 def glance(document: Mapping[str, Any]) -> RenderableType:
     """The status document of a daemon, as it is shown at a time."""
+    document = _printable(document)  # miners told some of it
     parts: list[RenderableType] = [_headline(document), *_rates(document)]
     if document["worst"]:
         parts += [Text("\nthe worst", style="bold"), _worst(document["worst"])]
@@ -29,6 +31,14 @@ def glance(document: Mapping[str, Any]) -> RenderableType:
     parts += [Text(), *_tasks(document), *_link(document)]
     parts += [Text(f"notice: {each}", style=_WRONG) for each in document["notices"]]
     return Group(*parts)
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {_printable(key): _printable(each) for key, each in value.items()}
+    return list(map(_printable, value)) if isinstance(value, list) else value
 
 
 def _headline(document: Mapping[str, Any]) -> Text:
@@ -63,7 +73,8 @@ def _rates(document: Mapping[str, Any]) -> Iterator[Text]:
             f"power: {_watts(power['power_w'])} measured at {counted(power['metered'], 'miner')}"
         )
         if power["expected_w"]:
-            words += f", {_watts(power['expected_w'])} expected of those that say"
+            compared = _watts(power["compared_w"])
+            words += f"; {compared} of {_watts(power['expected_w'])} expected where that is known"
         yield Text(words)
 
 

@@ -14,8 +14,9 @@ import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, ApiRefusedError, CaFile, Farm, KeyFile, Url, with_api
 from cloud.cli.since import parse_since
-from cloud.cli.terminal import AsJson, fail, now, printable
+from cloud.cli.terminal import AsJson, fail, now
 from contract.nonce.times import nonce_time, parse_time
+from contract.texts import printable
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SLACK: Final = timedelta(minutes=15)  # between an order and the start that it leads to

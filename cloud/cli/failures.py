@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from cloud.cli.api import Api, ApiRefusedError
-from cloud.cli.terminal import printable
+from contract.texts import printable
 
 _STATUSES: Final = {"status": "failed,timed_out,cancelled"}
 _NAMED: Final = 5  # miners of each reason

@@ -13,8 +13,9 @@ import msgspec
 import typer
 
 from cloud.cli.api import Api
-from cloud.cli.terminal import fail, printable
+from cloud.cli.terminal import fail
 from contract.selection import parse_selection
+from contract.texts import printable
 
 PasswordsText = Annotated[
     str | None,

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from cloud.cli.terminal import printable
 from contract.condition.judgement import rate_text
 from contract.miner import Algorithm
+from contract.texts import printable
 
 WIDTH: Final = 80
 _NAME: Final = 9  # columns of what stands before the lines of a section

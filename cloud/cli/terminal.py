@@ -14,7 +14,7 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from contract.texts import not_blank, plain
+from contract.texts import not_blank, plain, printable
 from contract.words import in_words
 
 if TYPE_CHECKING:
@@ -172,8 +172,3 @@ def _cell(value: Any) -> str:
         return "-"
     text = f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else str(value)
     return printable(text)
-
-
-def printable(text: str) -> str:
-    """Without what a terminal would obey: some of what is shown was told by miners and agents."""
-    return "".join(each if each.isprintable() else "?" for each in text)
