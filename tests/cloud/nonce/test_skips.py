@@ -71,32 +71,35 @@ async def test_miners_that_lack_a_mode_for_different_reasons_are_told_apart(
 LIMIT = "miner.power_limit.update"
 
 
-@pytest.mark.parametrize(
-    ("make", "generation", "drivable", "words"),
-    [
-        (Make.ANTMINER, "NEW-BM", True, "use miner.power_mode.update: sleep, low, normal"),
-        (Make.WHATSMINER, "v1", True, "use miner.power_mode.update: low, normal, high"),
-        (Make.WHATSMINER, "legacy", False, "takes no power limit"),
-        (Make.ICERIVER, None, None, "takes no power limit"),
-        (Make.WHATSMINER, "v2", True, None),
-        (Make.WHATSMINER, "v2-compat", True, None),
-        (Make.WHATSMINER, "v3", True, None),
-        (Make.WHATSMINER, None, None, None),
-        (Make.UNKNOWN, None, None, None),
-    ],
-)
+LIMITED: Final = [
+    (Make.ANTMINER, "NEW-BM", True, "use miner.power_mode.update: sleep, low, normal"),
+    (Make.WHATSMINER, "v1", True, "use miner.power_mode.update: low, normal, high"),
+    (Make.WHATSMINER, "legacy", False, "takes no power limit"),
+    (Make.ICERIVER, None, None, "takes no power limit"),
+    (Make.WHATSMINER, "v2", True, None),
+    (Make.WHATSMINER, "v2-compat", True, None),
+    (Make.WHATSMINER, "v3", True, None),
+    (Make.WHATSMINER, None, None, None),
+    (Make.UNKNOWN, None, None, None),
+]
+
+
 async def test_who_takes_no_power_limit_is_skipped_with_what_it_has_in_its_place(
-    stage: Any, readings: Any, make: Make, generation: str | None, drivable: Any, words: str | None
+    stage: Any, readings: Any
 ) -> None:
-    static = Static(make=make, generation=generation, mac="02:00:00:00:00:07")
-    await stage.look_at(readings.healthy(7, static=static, drivable=drivable, slow=Slow()))
-    found = await skips(stage, LIMIT, 7, params={"percent": 80})
-    if words is None:
-        assert found == []
-    else:
-        [(reason, message)] = found
-        assert reason == "unsupported_mode"
-        assert words in message
+    for number, (make, generation, drivable, words) in enumerate(LIMITED, 7):
+        with case(make, generation, drivable):
+            mac = f"02:00:00:00:00:{number:02X}"
+            static = Static(make=make, generation=generation, mac=mac)
+            seen = readings.healthy(number, static=static, drivable=drivable, slow=Slow())
+            await stage.look_at(seen)
+            found = await skips(stage, LIMIT, number, params={"percent": 80})
+            if words is None:
+                assert found == []
+            else:
+                [(reason, message)] = found
+                assert reason == "unsupported_mode"
+                assert words in message
 
 
 async def test_a_power_limit_is_as_wished_only_by_a_reading_that_still_tells(
