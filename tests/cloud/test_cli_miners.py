@@ -7,7 +7,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from cloud.cli.commands import app
 from cloud.cli.sheets import read_sheet, written
 from contract.sheets import SheetError
+from tests.cases import case
 from tests.cloud.nonce.conftest import migrated, operations, readings, stage
 
 __all__ = ["migrated", "operations", "readings", "stage"]  # fixtures
@@ -74,22 +75,21 @@ async def test_the_table_shows_what_is_wrong_in_the_order_asked_for(
     assert only["ip"] == "10.0.0.1"
 
 
-@pytest.mark.parametrize(
-    ("words", "status", "said"),
-    [
-        (("--select", "modell=S21"), 2, "--select: modell: unknown filter; did you mean model?"),
-        (("--select", "model=*"), 2, "--select: model=* would match everything"),
-        (("--select", "ip=10.0.0.300"), 1, "ip_ranges: range '10.0.0.300' is not an IPv4 address"),
-        (("--select", "saved=b"), 1, "saved: unknown selection; none is known here"),
-        (("--sort", "pwr"), 1, "sort.0.field: must be 'ip', 'name'"),
-        (("--columns", "name,pwr"), 2, "--columns: pwr: unknown column; did you mean power?"),
-        (("--csv", "--json"), 2, "--csv or --json, one of them"),
-    ],
-)
-async def test_what_cannot_be_listed_is_refused(
-    stage: Any, words: tuple[str, ...], status: int, said: str
-) -> None:
-    assert said in (await run(stage, "miners", *words, status=status)).stderr
+NO_LISTS: Final = [
+    (("--select", "modell=S21"), 2, "--select: modell: unknown filter; did you mean model?"),
+    (("--select", "model=*"), 2, "--select: model=* would match everything"),
+    (("--select", "ip=10.0.0.300"), 1, "ip_ranges: range '10.0.0.300' is not an IPv4 address"),
+    (("--select", "saved=b"), 1, "saved: unknown selection; none is known here"),
+    (("--sort", "pwr"), 1, "sort.0.field: must be 'ip', 'name'"),
+    (("--columns", "name,pwr"), 2, "--columns: pwr: unknown column; did you mean power?"),
+    (("--csv", "--json"), 2, "--csv or --json, one of them"),
+]
+
+
+async def test_what_cannot_be_listed_is_refused(stage: Any) -> None:
+    for words, status, said in NO_LISTS:
+        with case(words, status, said):
+            assert said in (await run(stage, "miners", *words, status=status)).stderr
 
 
 async def test_what_is_exported_is_imported_again_and_nothing_in_it_is_a_formula(
@@ -243,23 +243,22 @@ async def test_a_layout_is_taken_from_the_addresses(stage: Any) -> None:
     assert done.stderr == "left as they are, at other addresses: 4\n"
 
 
-@pytest.mark.parametrize(
-    ("pattern", "status", "words"),
-    [
-        (
-            "10.{hall}.{rack}",
-            2,
-            "has no four octets; write for example 10.{hall}.{rack}.{position}",
-        ),
-        ("10.{hal}.0.1", 2, "{hal}: unknown place; did you mean hall?"),
-        ("10.{hall}.{hall}.1", 2, "each of the places stands in the pattern at most once"),
-        ("10.0.0.1", 2, "each of the places stands in the pattern at most once, and one at least"),
-        ("10.0.0.{hall}x", 2, "'{hall}x' is no octet"),
-        ("10.0.0.300", 2, "'300' is no octet"),
-        ("11.0.0.{rack}", 1, "no miner has an address like 11.0.0.{rack}"),
-    ],
-)
-async def test_what_is_no_layout_is_refused(
-    stage: Any, pattern: str, status: int, words: str
-) -> None:
-    assert words in (await run(stage, "layout", pattern, status=status)).stderr
+NO_LAYOUTS: Final = [
+    (
+        "10.{hall}.{rack}",
+        2,
+        "has no four octets; write for example 10.{hall}.{rack}.{position}",
+    ),
+    ("10.{hal}.0.1", 2, "{hal}: unknown place; did you mean hall?"),
+    ("10.{hall}.{hall}.1", 2, "each of the places stands in the pattern at most once"),
+    ("10.0.0.1", 2, "each of the places stands in the pattern at most once, and one at least"),
+    ("10.0.0.{hall}x", 2, "'{hall}x' is no octet"),
+    ("10.0.0.300", 2, "'300' is no octet"),
+    ("11.0.0.{rack}", 1, "no miner has an address like 11.0.0.{rack}"),
+]
+
+
+async def test_what_is_no_layout_is_refused(stage: Any) -> None:
+    for pattern, status, words in NO_LAYOUTS:
+        with case(pattern, status, words):
+            assert words in (await run(stage, "layout", pattern, status=status)).stderr

@@ -9,6 +9,7 @@ import pytest
 
 from cloud.store.miners import rigs
 from contract.task import SPECS, AssetStatus, Kind, TaskName
+from tests.cases import case
 from tests.cloud.conftest import AgentClient, Cloud
 from tests.cloud.rigmonitor.conftest import LOG
 from tests.cloud.test_roles import PARAMS, WHOLE_AGENT, batch
@@ -35,23 +36,20 @@ async def settings(agent: AgentClient) -> Any:
     return answer
 
 
-@pytest.mark.parametrize("name", [each for each in TaskName if each not in WHOLE_AGENT])
-async def test_what_would_write_to_it_is_skipped_with_the_reason(
-    cloud: Cloud, name: TaskName
-) -> None:
+async def test_what_would_write_to_it_is_skipped_with_the_reason(cloud: Cloud) -> None:
     agent = await cloud.agent()
-    miner_id = await cloud.miner_for(name, agent.agent_id, ops_status="maintenance")
-    answer = await ask_for(cloud, name, miner_id)
-    if SPECS[name].kind in (Kind.LOOK, Kind.EVENT):
-        assert answer["meta"]["summary"] == {"created_count": 1, "skipped_count": 0}
-        return
     words = "Task skipped: the miner is in maintenance; end that first, or give params.allow_maintenance = true"
-    assert answer["data"] == []
-    assert answer["meta"]["skipped"] == [
-        {"reason": "maintenance", "message": words, "miner_ids": [miner_id]}
-    ]
-    answer = await ask_for(cloud, name, miner_id, allow_maintenance=True)
-    assert answer["meta"]["summary"] == {"created_count": 1, "skipped_count": 0}
+    for name in (each for each in TaskName if each not in WHOLE_AGENT):
+        with case(name):
+            miner_id = await cloud.miner_for(name, agent.agent_id, ops_status="maintenance")
+            answer = await ask_for(cloud, name, miner_id)
+            if SPECS[name].kind not in (Kind.LOOK, Kind.EVENT):
+                assert answer["data"] == []
+                assert answer["meta"]["skipped"] == [
+                    {"reason": "maintenance", "message": words, "miner_ids": [miner_id]}
+                ]
+                answer = await ask_for(cloud, name, miner_id, allow_maintenance=True)
+            assert answer["meta"]["summary"] == {"created_count": 1, "skipped_count": 0}
 
 
 @pytest.mark.parametrize("status", ["retired", "off_rack", "transit", "archived", None])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from cloud.store.engine import rows
 from cloud.store.schema.tables import miners, task_batches, task_logs
 from contract.clock import to_text
 from contract.task import QUEUE_TTL_S, TaskName
+from tests.cases import case
 from tests.cloud.conftest import AgentClient, Cloud, done
 
 MAC = "02:00:00:00:0A:01"
@@ -340,36 +341,35 @@ async def test_an_agent_that_does_not_say_what_it_is_is_not_believed(cloud: Clou
 POOLS = {"url": "stratum+tcp://p:1", "user": "u"}
 
 
-@pytest.mark.parametrize(
-    ("change", "names"),
-    [
-        ({"name": "miner.heart.stop"}, "name"),
-        ({"name": "miner.asset.delete", "params": {}}, "no agent carries out"),
-        ({"params": {"action": "maybe"}}, "params.action"),
-        ({"params": []}, "params"),
-        ({"name": "miner.pool.update", "params": {"pools": "p"}}, "params.pools"),
-        ({"name": "miner.pool.update", "params": {"pools": [POOLS] * 4}}, "params.pools"),
-        ({"origin": "CLOUD"}, "origin"),
-        ({"origin": "x" * 33}, "origin"),
-        ({"origin": ""}, "origin"),
-        ({"accepted_at": "yesterday"}, "yesterday"),
-        ({"accepted_at": "2026-11-21T12:00:00"}, "offset"),
-        ({"miner": None}, "mac or a last_ip"),
-        ({"miner": {}}, "mac or a last_ip"),
-        ({"miner": {"mac": "FF:FF:FF:FF:FF:FF"}}, "mac or a last_ip"),
-        ({"miner": {"last_ip": "rig:1"}}, "rig:1"),
-        ({"miner": {"mac": MAC, "last_ip": "127.0.0.1 OR 1=1"}}, "OR 1=1"),
-    ],
-)
-async def test_what_is_no_task_is_refused_in_words_and_leaves_nothing(
-    cloud: Cloud, change: dict[str, Any], names: str
-):
+NO_TASKS: Final = [
+    ({"name": "miner.heart.stop"}, "name"),
+    ({"name": "miner.asset.delete", "params": {}}, "no agent carries out"),
+    ({"params": {"action": "maybe"}}, "params.action"),
+    ({"params": []}, "params"),
+    ({"name": "miner.pool.update", "params": {"pools": "p"}}, "params.pools"),
+    ({"name": "miner.pool.update", "params": {"pools": [POOLS] * 4}}, "params.pools"),
+    ({"origin": "CLOUD"}, "origin"),
+    ({"origin": "x" * 33}, "origin"),
+    ({"origin": ""}, "origin"),
+    ({"accepted_at": "yesterday"}, "yesterday"),
+    ({"accepted_at": "2026-11-21T12:00:00"}, "offset"),
+    ({"miner": None}, "mac or a last_ip"),
+    ({"miner": {}}, "mac or a last_ip"),
+    ({"miner": {"mac": "FF:FF:FF:FF:FF:FF"}}, "mac or a last_ip"),
+    ({"miner": {"last_ip": "rig:1"}}, "rig:1"),
+    ({"miner": {"mac": MAC, "last_ip": "127.0.0.1 OR 1=1"}}, "OR 1=1"),
+]
+
+
+async def test_what_is_no_task_is_refused_in_words_and_leaves_nothing(cloud: Cloud):
     agent = await cloud.agent()
-    good, bad = Wish(cloud, agent), Wish(cloud, agent, **change)
-    status, answer = await agent.report(good.event("queuing"), bad.event("queuing"))
-    assert status == 400
-    assert names in str(answer["message"])
-    assert await everything(cloud) == (0, 0, 0)
+    for change, names in NO_TASKS:
+        with case(change, names):
+            good, bad = Wish(cloud, agent), Wish(cloud, agent, **change)
+            status, answer = await agent.report(good.event("queuing"), bad.event("queuing"))
+            assert status == 400
+            assert names in str(answer["message"])
+            assert await everything(cloud) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any, Final
 
 import pytest
 import sqlalchemy as sa
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from cloud.store.schema.tables import miners, task_batches, task_logs
 from contract.clock import to_text
 from contract.task import TaskName
+from tests.cases import case
 from tests.cloud.conftest import AgentClient, Cloud, done
 
 
@@ -248,38 +250,37 @@ async def test_the_passwords_of_a_task_leave_the_database_however_it_ends(cloud:
     assert "hunter2" not in str([row, batches, messages])
 
 
+STOPPED: Final = [
+    ({"awake_mode": "low"}, None, None, "low"),
+    ({"awake_mode": "low"}, -60, "normal", "low"),  # set since by hand, and off at once
+    ({"awake_mode": "low"}, 60, "sleep", "low"),
+    ({"awake_mode": "low"}, 60, "high", "normal"),  # woken since by hand
+    ({"awake_mode": "sleep"}, None, None, "normal"),
+    ({"awake_mode": "turbo"}, None, None, "normal"),
+    ({"awake_mode": ["low"]}, None, None, "normal"),
+    ({}, None, None, "normal"),
+    ("low", None, None, "normal"),
+]
+
+
 @pytest.mark.parametrize("name", [TaskName.MINING, TaskName.POWER_MODE])
-@pytest.mark.parametrize(
-    ("before", "read", "mode", "kept"),
-    [
-        ({"awake_mode": "low"}, None, None, "low"),
-        ({"awake_mode": "low"}, -60, "normal", "low"),  # set since by hand, and off at once
-        ({"awake_mode": "low"}, 60, "sleep", "low"),
-        ({"awake_mode": "low"}, 60, "high", "normal"),  # somebody woke it since
-        ({"awake_mode": "sleep"}, None, None, "normal"),
-        ({"awake_mode": "turbo"}, None, None, "normal"),
-        ({"awake_mode": ["low"]}, None, None, "normal"),
-        ({}, None, None, "normal"),
-        ("low", None, None, "normal"),
-    ],
-)
-async def test_what_stopped_a_miner_tells_the_mode_to_come_back_to(
-    cloud: Cloud, name: TaskName, before: object, read: int | None, mode: str | None, kept: str
-):
+async def test_what_stopped_a_miner_tells_the_mode_to_come_back_to(cloud: Cloud, name: TaskName):
     agent = await cloud.agent()
-    miner = await cloud.miner(agent.agent_id)
-    begun = cloud.clock.now()
-    async with cloud.store.write() as connection:
-        values = {"awake_mode": "normal", "mode": mode}
-        if read is not None:
-            values["slow_read_at"] = begun + timedelta(seconds=read)
-        await connection.execute(miners.update().where(miners.c.id == miner).values(**values))
-    await cloud.queue(name, agent.agent_id, miner_id=miner)
-    (task,) = (await agent.claim())["tasks"]
-    await agent.report(agent.event(task, "pending", begun))
-    cloud.clock.move(120)
-    result = done(before=before) | {"outcome": "unknown"}
-    await agent.report(agent.event(task, "failed", cloud.clock.now(), result=result))
-    async with cloud.store.read() as connection:
-        found = await connection.scalar(sa.select(miners.c.awake_mode).where(miners.c.id == miner))
-    assert found == kept
+    for before, read, mode, kept in STOPPED:
+        with case(before, read, mode):
+            miner = await cloud.miner(agent.agent_id)
+            this, begun = miners.c.id == miner, cloud.clock.now()
+            async with cloud.store.write() as connection:
+                values: dict[str, Any] = {"awake_mode": "normal", "mode": mode}
+                if read is not None:
+                    values["slow_read_at"] = begun + timedelta(seconds=read)
+                await connection.execute(miners.update().where(this).values(**values))
+            await cloud.queue(name, agent.agent_id, miner_id=miner)
+            (task,) = (await agent.claim())["tasks"]
+            await agent.report(agent.event(task, "pending", begun))
+            cloud.clock.move(120)
+            result = done(before=before) | {"outcome": "unknown"}
+            await agent.report(agent.event(task, "failed", cloud.clock.now(), result=result))
+            async with cloud.store.read() as connection:
+                found = await connection.scalar(sa.select(miners.c.awake_mode).where(this))
+            assert found == kept

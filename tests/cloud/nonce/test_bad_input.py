@@ -7,7 +7,7 @@ import io
 import json
 import zlib
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
@@ -18,6 +18,7 @@ from yarl import URL
 from contract.nonce.filters import DateFilter
 from contract.nonce.times import parse_time
 from contract.task import TaskName
+from tests.cases import case
 from tests.waiting import until
 
 HUGE = 10**400
@@ -25,79 +26,82 @@ DEEP = "[" * 200_000
 POOL = {"url": "stratum+tcp://p:1", "user": "u"}
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {"task_name": "miner.teleport", "miner_ids": ["a"]},
-        {"task_name": 7, "miner_ids": ["a"]},
-        {"task_name": "miner.log.get"},
-        {"task_name": "miner.log.get", "miner_ids": []},
-        {"task_name": "miner.log.get", "miner_ids": "a"},
-        {"task_name": "miner.log.get", "miner_ids": [1]},
-        {"task_name": "miner.log.get", "miner_ids": [None]},
-        {"task_name": "miner.log.get", "miner_ids": ["a"] * 101},
-        {"task_name": "miner.log.get", "miner_ids": ["a\x00b"]},
-        {"task_name": "miner.log.get", "miner_ids": ["a" * 201]},
-        {"task_name": "miner.log.get", "miner_ids": ["a"], "params": []},
-        {"task_name": "miner.light.update", "miner_ids": ["a"]},
-        {"task_name": "miner.light.update", "miner_ids": ["a"], "params": {"action": "blink"}},
-        {"task_name": "miner.light.update", "miner_ids": ["a"], "params": {"action": "on", "junk": "x" * 65_536}},
-        {"task_name": "miner.power_mode.update", "miner_ids": ["a"], "params": {"mode": "turbo"}},
-        {"task_name": "miner.power_mode.update", "miner_ids": ["a"], "params": {"mode": HUGE}},
-        {"task_name": "miner.system.reboot", "miner_ids": ["a"], "params": {"force": "yes"}},
-        {"task_name": "miner.pool.update", "miner_ids": ["a"], "params": {"pools": []}},
-        {"task_name": "miner.pool.update", "miner_ids": ["a"], "params": {"pools": [{"url": "x"}]}},
-        {"task_name": "miner.pool.update", "miner_ids": ["a"], "params": {"pools": [POOL] * 4}},
-        {"task_name": "miner.firmware.update", "miner_ids": ["a"], "params": {"firmware_url": "file:///x"}},
-        {"task_name": "miner.asset.update", "miner_ids": ["a"], "params": {"status": "lost"}},
-        {"task_name": "miner.tags.update", "miner_ids": ["a"], "params": {"add": [" "]}},
-        {"task_name": "miner.pool.lock", "miner_ids": ["a"], "params": {"action": "lock"}},
-        {"task_name": "agent.scan.create", "params": {"ip_range": "10.0.0.0/99"}},
-        {"task_name": "agent.scan.create", "params": {"ip_range": 5}},
-        {"task_name": "agent.self.update", "params": {"binary_url": "https://x.test/a"}},
-        {"task_name": "miner.rack_location.update"},
-        {"task_name": "miner.rack_location.update", "updates": []},
-        {"task_name": "miner.rack_location.update", "updates": [{"miner_id": "a"}]},
-        {"task_name": "miner.rack_location.update", "updates": [{"miner_id": "a", "rack": "r", "position": -1}]},
-        {"task_name": "miner.rack_location.update", "updates": [{"miner_id": "a", "rack": "r", "position": HUGE}]},
-        {"task_name": "miner.rack_location.update", "updates": [{"miner_id": "a", "rack": "r" * 51, "position": 1}]},
-        {"task_name": "miner.rack_location.update",
-         "updates": [{"miner_id": "a", "rack": None, "position": None}] * 2},
-    ],
-)  # fmt: skip
-async def test_a_batch_that_cannot_be_is_refused_and_not_stored(stage: Any, body: Any) -> None:
-    answer = await stage.ask("POST", f"{stage.at_farm}/tasks/batches", json=body, status=400)
-    assert answer["error"] == "Bad Request"
-    assert answer["message"]
-    assert await stage.count("task_batches") == await stage.count("tasks") == 0
+NO_BATCHES: Final = [
+    {},
+    {"task_name": "miner.teleport", "miner_ids": ["a"]},
+    {"task_name": 7, "miner_ids": ["a"]},
+    {"task_name": "miner.log.get"},
+    {"task_name": "miner.log.get", "miner_ids": []},
+    {"task_name": "miner.log.get", "miner_ids": "a"},
+    {"task_name": "miner.log.get", "miner_ids": [1]},
+    {"task_name": "miner.log.get", "miner_ids": [None]},
+    {"task_name": "miner.log.get", "miner_ids": ["a"] * 101},
+    {"task_name": "miner.log.get", "miner_ids": ["a\x00b"]},
+    {"task_name": "miner.log.get", "miner_ids": ["a" * 201]},
+    {"task_name": "miner.log.get", "miner_ids": ["a"], "params": []},
+    {"task_name": "miner.light.update", "miner_ids": ["a"]},
+    {"task_name": "miner.light.update", "miner_ids": ["a"], "params": {"action": "blink"}},
+    {"task_name": "miner.light.update", "miner_ids": ["a"], "params": {"action": "on", "junk": "x" * 65_536}},
+    {"task_name": "miner.power_mode.update", "miner_ids": ["a"], "params": {"mode": "turbo"}},
+    {"task_name": "miner.power_mode.update", "miner_ids": ["a"], "params": {"mode": HUGE}},
+    {"task_name": "miner.system.reboot", "miner_ids": ["a"], "params": {"force": "yes"}},
+    {"task_name": "miner.pool.update", "miner_ids": ["a"], "params": {"pools": []}},
+    {"task_name": "miner.pool.update", "miner_ids": ["a"], "params": {"pools": [{"url": "x"}]}},
+    {"task_name": "miner.pool.update", "miner_ids": ["a"], "params": {"pools": [POOL] * 4}},
+    {"task_name": "miner.firmware.update", "miner_ids": ["a"], "params": {"firmware_url": "file:///x"}},
+    {"task_name": "miner.asset.update", "miner_ids": ["a"], "params": {"status": "lost"}},
+    {"task_name": "miner.tags.update", "miner_ids": ["a"], "params": {"add": [" "]}},
+    {"task_name": "miner.pool.lock", "miner_ids": ["a"], "params": {"action": "lock"}},
+    {"task_name": "agent.scan.create", "params": {"ip_range": "10.0.0.0/99"}},
+    {"task_name": "agent.scan.create", "params": {"ip_range": 5}},
+    {"task_name": "agent.self.update", "params": {"binary_url": "https://x.test/a"}},
+    {"task_name": "miner.rack_location.update"},
+    {"task_name": "miner.rack_location.update", "updates": []},
+    {"task_name": "miner.rack_location.update", "updates": [{"miner_id": "a"}]},
+    {"task_name": "miner.rack_location.update", "updates": [{"miner_id": "a", "rack": "r", "position": -1}]},
+    {"task_name": "miner.rack_location.update", "updates": [{"miner_id": "a", "rack": "r", "position": HUGE}]},
+    {"task_name": "miner.rack_location.update", "updates": [{"miner_id": "a", "rack": "r" * 51, "position": 1}]},
+    {"task_name": "miner.rack_location.update",
+     "updates": [{"miner_id": "a", "rack": None, "position": None}] * 2},
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b"", 400),
-        (b"{", 400),
-        (b"null", 400),
-        (b"[]", 400),
-        (b'"x"', 400),
-        (b"\xff\xfe", 400),
-        (b'{"task_name": NaN}', 400),
-        (b'{"task_name": "miner.log.get", "miner_ids": ["\\ud800"]}', 400),
-        (b'{"task_name": 1e999}', 400),
-        (DEEP.encode(), 400),
-        (('{"a":' * 100_000).encode(), 400),
-        (b'{"task_name": "' + b"x" * 10_000_000 + b'"}', 413),
-    ],
-    ids=range(12),
-)
-async def test_a_body_that_is_no_json_object_is_refused(
-    stage: Any, body: bytes, status: int
-) -> None:
-    for path in ("tasks/batches", "tasks/search", "miner/search"):
-        if body or path == "tasks/batches":
-            await stage.ask("POST", f"{stage.at_farm}/{path}", data=io.BytesIO(body), status=status)
-    assert await stage.count("task_batches") == 0
+async def test_a_batch_that_cannot_be_is_refused_and_not_stored(stage: Any) -> None:
+    for body in NO_BATCHES:
+        with case(body):
+            answer = await stage.ask(
+                "POST", f"{stage.at_farm}/tasks/batches", json=body, status=400
+            )
+            assert answer["error"] == "Bad Request"
+            assert answer["message"]
+            assert await stage.count("task_batches") == await stage.count("tasks") == 0
+
+
+NO_OBJECTS: Final = [
+    (b"", 400),
+    (b"{", 400),
+    (b"null", 400),
+    (b"[]", 400),
+    (b'"x"', 400),
+    (b"\xff\xfe", 400),
+    (b'{"task_name": NaN}', 400),
+    (b'{"task_name": "miner.log.get", "miner_ids": ["\\ud800"]}', 400),
+    (b'{"task_name": 1e999}', 400),
+    (DEEP.encode(), 400),
+    (('{"a":' * 100_000).encode(), 400),
+    (b'{"task_name": "' + b"x" * 10_000_000 + b'"}', 413),
+]
+
+
+async def test_a_body_that_is_no_json_object_is_refused(stage: Any) -> None:
+    for body, status in NO_OBJECTS:
+        with case(body, status):
+            for path in ("tasks/batches", "tasks/search", "miner/search"):
+                if body or path == "tasks/batches":
+                    await stage.ask(
+                        "POST", f"{stage.at_farm}/{path}", data=io.BytesIO(body), status=status
+                    )
+            assert await stage.count("task_batches") == 0
 
 
 async def test_a_compressed_bomb_is_cut_off(stage: Any) -> None:
@@ -122,50 +126,52 @@ async def test_an_encoding_that_is_not_spoken_is_refused_in_the_documented_body(
         assert "br is not spoken here" in answer["message"]
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("tasks/search", {"status": {}}),
-        ("tasks/search", {"status": {"eq": None}}),
-        ("tasks/search", {"status": "failed"}),
-        ("tasks/search", {"status": {"like": "f"}}),
-        ("tasks/search", {"status": {"eq": 5}}),
-        ("tasks/search", {"status": {"in": "failed"}}),
-        ("tasks/search", {"status": {"in": ["x"] * 1001}}),
-        ("tasks/search", {"created_at": {"eq": "yesterday"}}),
-        ("tasks/search", {"created_at": {"gt": "2026-11-21T00:00:00"}}),
-        ("tasks/search", {"created_at": {"gt": 5}}),
-        ("tasks/search", {"created_at": {"gt": "0001-01-01T00:00:00+14:00"}}),
-        ("tasks/search", {"actor_type": {"in": ["user"]}}),
-        ("tasks/search", {"page": 0}),
-        ("tasks/search", {"page": 2**53}),
-        ("tasks/search", {"page": 1.5}),
-        ("tasks/search", {"page": "1"}),
-        ("tasks/search", {"page": True}),
-        ("tasks/search", {"page": HUGE}),
-        ("tasks/search", {"limit": 0}),
-        ("tasks/search", {"limit": 10_001}),
-        ("miner/search", {"ip_ranges": ["10.0.0.1"] * 11}),
-        ("miner/search", {"ip_ranges": ["10.0.0.300"]}),
-        ("miner/search", {"ip_ranges": [""]}),
-        ("miner/search", {"unstable": "true"}),
-        ("miner/search", {"mac": {"contains": "\x00"}}),
-        ("miner/search", {"sn": {"eq": "x" * 2000}}),
-    ],
-)
-async def test_a_search_that_makes_no_sense_is_refused(stage: Any, path: str, body: Any) -> None:
-    await stage.ask("POST", f"{stage.at_farm}/{path}", json=body, status=400)
+NO_SEARCHES: Final = [
+    ("tasks/search", {"status": {}}),
+    ("tasks/search", {"status": {"eq": None}}),
+    ("tasks/search", {"status": "failed"}),
+    ("tasks/search", {"status": {"like": "f"}}),
+    ("tasks/search", {"status": {"eq": 5}}),
+    ("tasks/search", {"status": {"in": "failed"}}),
+    ("tasks/search", {"status": {"in": ["x"] * 1001}}),
+    ("tasks/search", {"created_at": {"eq": "yesterday"}}),
+    ("tasks/search", {"created_at": {"gt": "2026-11-21T00:00:00"}}),
+    ("tasks/search", {"created_at": {"gt": 5}}),
+    ("tasks/search", {"created_at": {"gt": "0001-01-01T00:00:00+14:00"}}),
+    ("tasks/search", {"actor_type": {"in": ["user"]}}),
+    ("tasks/search", {"page": 0}),
+    ("tasks/search", {"page": 2**53}),
+    ("tasks/search", {"page": 1.5}),
+    ("tasks/search", {"page": "1"}),
+    ("tasks/search", {"page": True}),
+    ("tasks/search", {"page": HUGE}),
+    ("tasks/search", {"limit": 0}),
+    ("tasks/search", {"limit": 10_001}),
+    ("miner/search", {"ip_ranges": ["10.0.0.1"] * 11}),
+    ("miner/search", {"ip_ranges": ["10.0.0.300"]}),
+    ("miner/search", {"ip_ranges": [""]}),
+    ("miner/search", {"unstable": "true"}),
+    ("miner/search", {"mac": {"contains": "\x00"}}),
+    ("miner/search", {"sn": {"eq": "x" * 2000}}),
+]
 
 
-@pytest.mark.parametrize(
-    "query",
-    ["page=0", "page=-1", "page=x", "page=1.5", "page=1e3", "page=" + "9" * 30, "pageSize=10001", "pageSize=0",
-     "page=%D9%A1", "unstable=perhaps", "hashrate_realization_min=nan", "hashrate_realization_min=-1",
-     "hashrate_realization_max=inf", "ip_ranges=10.0.0.0/99", "mac=%00", "sn=" + "x" * 2000,
-     "status=" + "a," * 1500],
-)  # fmt: skip
-async def test_a_list_with_bad_parameters_is_refused(stage: Any, query: str) -> None:
-    await stage.ask("GET", f"{stage.at_farm}/miner/latest?{query}", status=400)
+async def test_a_search_that_makes_no_sense_is_refused(stage: Any) -> None:
+    for path, body in NO_SEARCHES:
+        with case(path, body):
+            await stage.ask("POST", f"{stage.at_farm}/{path}", json=body, status=400)
+
+
+BAD_QUERIES: Final = ["page=0", "page=-1", "page=x", "page=1.5", "page=1e3", "page=" + "9" * 30, "pageSize=10001", "pageSize=0",
+ "page=%D9%A1", "unstable=perhaps", "hashrate_realization_min=nan", "hashrate_realization_min=-1",
+ "hashrate_realization_max=inf", "ip_ranges=10.0.0.0/99", "mac=%00", "sn=" + "x" * 2000,
+ "status=" + "a," * 1500]  # fmt: skip
+
+
+async def test_a_list_with_bad_parameters_is_refused(stage: Any) -> None:
+    for query in BAD_QUERIES:
+        with case(query):
+            await stage.ask("GET", f"{stage.at_farm}/miner/latest?{query}", status=400)
 
 
 async def test_the_wrong_key_and_the_wrong_place_are_told_apart(stage: Any) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, Final
 
-import pytest
 from typer.testing import CliRunner
 
 from cloud.cli.commands import app
 from cloud.context import SWEEPER
+from tests.cases import case
 from tests.waiting import until
 
 DONE = {
@@ -58,29 +58,28 @@ async def test_a_selection_is_shown_first_and_the_command_that_does_it_is_told(s
     assert made["meta"]["summary"]["created_count"] == 5
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("task", "miner.log.get"), "miner_ids is required for miner.log.get, or a selection"),
-        ((*LIGHT, "--select", "status"), "--select: 'status' is no filter; write it as model=S21"),
-        ((*LIGHT, "--select", "ip_ranges=0.0.0.0/0", "--expect", "5"), "selection: selects nothing in particular"),
-        ((*LIGHT, "--select", "status=online", "--miner", "c"), "--miner names the miners"),
-        ((*LIGHT, "--all", "--select", "status=online"), "--all is every miner of the farm, and takes no"),
-        ((*LIGHT, "--miner", "c", "--expect", "1"), "--expect is for --select, --saved and --all"),
-        ((*LIGHT, "--select", "status=online", "--expect", "some"), "--expect: 'some' is not how many miners are meant: write 300, or 300~5%"),
-        (("task", "miner.light.update", "--params", "{", "--miner", "a"), "--params is no JSON"),
-        (("task", "miner.light.update", "--params", "[]", "--miner", "a"), "--params is no JSON object"),
-        (("task", "miner.light.update", "--params", "@/no/file", "--miner", "a"), "cannot be read: no such file"),
-    ],
-)  # fmt: skip
-async def test_what_is_asked_for_wrongly_says_what_would_work(
-    stage: Any, words: tuple[str, ...], message: str
-) -> None:
-    runner_status = 1 if "required" in message or "selection:" in message else 2
-    out, err = await run(stage, *words, status=runner_status)
-    assert out == ""
-    assert message in err
-    assert await stage.count("tasks") == 0
+WRONG: Final = [
+    (("task", "miner.log.get"), "miner_ids is required for miner.log.get, or a selection"),
+    ((*LIGHT, "--select", "status"), "--select: 'status' is no filter; write it as model=S21"),
+    ((*LIGHT, "--select", "ip_ranges=0.0.0.0/0", "--expect", "5"), "selection: selects nothing in particular"),
+    ((*LIGHT, "--select", "status=online", "--miner", "c"), "--miner names the miners"),
+    ((*LIGHT, "--all", "--select", "status=online"), "--all is every miner of the farm, and takes no"),
+    ((*LIGHT, "--miner", "c", "--expect", "1"), "--expect is for --select, --saved and --all"),
+    ((*LIGHT, "--select", "status=online", "--expect", "some"), "--expect: 'some' is not how many miners are meant: write 300, or 300~5%"),
+    (("task", "miner.light.update", "--params", "{", "--miner", "a"), "--params is no JSON"),
+    (("task", "miner.light.update", "--params", "[]", "--miner", "a"), "--params is no JSON object"),
+    (("task", "miner.light.update", "--params", "@/no/file", "--miner", "a"), "cannot be read: no such file"),
+]  # fmt: skip
+
+
+async def test_what_is_asked_for_wrongly_says_what_would_work(stage: Any) -> None:
+    for words, message in WRONG:
+        with case(words, message):
+            runner_status = 1 if "required" in message or "selection:" in message else 2
+            out, err = await run(stage, *words, status=runner_status)
+            assert out == ""
+            assert message in err
+            assert await stage.count("tasks") == 0
 
 
 async def test_an_order_is_followed_to_its_end(stage: Any) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from contract.miner import PowerMode, Slow
+from tests.cases import case
 
 ONLINE: dict[str, Any] = {"status": {"eq": "online"}}
 REBOOT = {"task_name": "miner.system.reboot", "params": {"force": True}}
@@ -19,50 +20,49 @@ async def order(stage: Any, *, status: int = 200, **body: Any) -> Any:
     return await stage.ask("POST", url, json={**REBOOT, **body}, status=status, shape=shape)
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ({}, "miner_ids is required for miner.system.reboot, or a selection"),
-        ({"miner_ids": ["a"], "selection": ONLINE, "expect_count": 1},
-         "selection and miner_ids both say which miners: give one of them"),
-        ({"selection": {}, "expect_count": 5}, "selection: selects nothing in particular, which would be every miner"),
-        ({"selection": {"mac": {"contains": "*"}}, "expect_count": 5}, "selection: selects nothing in particular"),
-        ({"selection": {"mac": {"contains": ""}, "sn": {"eq": "%*"}}, "expect_count": 5},
-         "selection: selects nothing in particular"),
-        ({"selection": {"sn": {"in": ["A", "*"]}}, "expect_count": 5}, "selection: selects nothing in particular"),
-        ({"selection": {"sn": {"nin": ["*"]}}, "expect_count": 5}, "selection: selects nothing in particular"),
-        ({"selection": {"ip_ranges": ["0.0.0.0/0"]}, "expect_count": 5}, "selection: selects nothing in particular"),
-        ({"selection": {"ip_ranges": []}, "expect_count": 5}, "selection: selects nothing in particular"),
-        ({"selection": {"health_statuses": {"eq": "error"}}, "expect_count": 5},
-         "selection: selects nothing in particular"),
-        ({"selection": {"all": True, **ONLINE}, "expect_count": 5}, "selection: all is every miner of the farm"),
-        ({"selection": {"statsu": {"eq": "online"}}, "expect_count": 5},
-         "selection.statsu: unknown key; did you mean status?"),
-        ({"selection": {"ip_ranges": ["10.0.0"]}, "expect_count": 5}, "ip_ranges: "),
-        ({"selection": {"saved": "hall-b"}, "expect_count": 5},
-         "selection.saved: unknown selection; none is known here"),
-        ({"selection": ONLINE}, "expect_count is required with a selection: send it with dry_run first"),
-        ({"selection": ONLINE, "expect_count": "all"}, "expect_count.count: must be an integer"),
-        ({"selection": ONLINE, "expect_count": -1}, "expect_count.count: "),
-        ({"selection": ONLINE, "expect_count": {"count": 5, "within_percent": 101}}, "expect_count.within_percent: "),
-        ({"miner_ids": ["a"], "expect_count": 1}, "expect_count is for a selection"),
-        ({"miner_ids": ["a"], "canary": 0}, "canary: "),
-        ({"task_name": "miner.tags.update", "params": {"add": ["a"]}, "miner_ids": ["a"], "canary": 1},
-         "canary is not for miner.tags.update: it changes records, all at once"),
-        ({"task_name": "agent.scan.create", "params": {}, "selection": ONLINE, "expect_count": 5},
-         "selection is not for agent.scan.create: an agent carries it out as a whole"),
-        ({"task_name": "agent.scan.create", "params": {}, "dry_run": True}, "dry_run is not for agent.scan.create"),
-        ({"task_name": "miner.rack_location.update", "params": {}, "selection": ONLINE, "expect_count": 5},
-         "selection is not for miner.rack_location.update: updates names them"),
-    ],
-)  # fmt: skip
-async def test_what_selects_nothing_or_too_much_is_refused_by_name(
-    stage: Any, body: dict[str, Any], message: str
-) -> None:
-    answer = await order(stage, status=400, **body)
-    told = answer["message"]
-    assert (told if isinstance(told, str) else told[0]).startswith(message), answer
-    assert await stage.count("tasks") == await stage.count("task_groups") == 0
+REFUSED: Final = [
+    ({}, "miner_ids is required for miner.system.reboot, or a selection"),
+    ({"miner_ids": ["a"], "selection": ONLINE, "expect_count": 1},
+     "selection and miner_ids both say which miners: give one of them"),
+    ({"selection": {}, "expect_count": 5}, "selection: selects nothing in particular, which would be every miner"),
+    ({"selection": {"mac": {"contains": "*"}}, "expect_count": 5}, "selection: selects nothing in particular"),
+    ({"selection": {"mac": {"contains": ""}, "sn": {"eq": "%*"}}, "expect_count": 5},
+     "selection: selects nothing in particular"),
+    ({"selection": {"sn": {"in": ["A", "*"]}}, "expect_count": 5}, "selection: selects nothing in particular"),
+    ({"selection": {"sn": {"nin": ["*"]}}, "expect_count": 5}, "selection: selects nothing in particular"),
+    ({"selection": {"ip_ranges": ["0.0.0.0/0"]}, "expect_count": 5}, "selection: selects nothing in particular"),
+    ({"selection": {"ip_ranges": []}, "expect_count": 5}, "selection: selects nothing in particular"),
+    ({"selection": {"health_statuses": {"eq": "error"}}, "expect_count": 5},
+     "selection: selects nothing in particular"),
+    ({"selection": {"all": True, **ONLINE}, "expect_count": 5}, "selection: all is every miner of the farm"),
+    ({"selection": {"statsu": {"eq": "online"}}, "expect_count": 5},
+     "selection.statsu: unknown key; did you mean status?"),
+    ({"selection": {"ip_ranges": ["10.0.0"]}, "expect_count": 5}, "ip_ranges: "),
+    ({"selection": {"saved": "hall-b"}, "expect_count": 5},
+     "selection.saved: unknown selection; none is known here"),
+    ({"selection": ONLINE}, "expect_count is required with a selection: send it with dry_run first"),
+    ({"selection": ONLINE, "expect_count": "all"}, "expect_count.count: must be an integer"),
+    ({"selection": ONLINE, "expect_count": -1}, "expect_count.count: "),
+    ({"selection": ONLINE, "expect_count": {"count": 5, "within_percent": 101}}, "expect_count.within_percent: "),
+    ({"miner_ids": ["a"], "expect_count": 1}, "expect_count is for a selection"),
+    ({"miner_ids": ["a"], "canary": 0}, "canary: "),
+    ({"task_name": "miner.tags.update", "params": {"add": ["a"]}, "miner_ids": ["a"], "canary": 1},
+     "canary is not for miner.tags.update: it changes records, all at once"),
+    ({"task_name": "agent.scan.create", "params": {}, "selection": ONLINE, "expect_count": 5},
+     "selection is not for agent.scan.create: an agent carries it out as a whole"),
+    ({"task_name": "agent.scan.create", "params": {}, "dry_run": True}, "dry_run is not for agent.scan.create"),
+    ({"task_name": "miner.rack_location.update", "params": {}, "selection": ONLINE, "expect_count": 5},
+     "selection is not for miner.rack_location.update: updates names them"),
+]  # fmt: skip
+
+
+async def test_what_selects_nothing_or_too_much_is_refused_by_name(stage: Any) -> None:
+    for body, message in REFUSED:
+        with case(body, message):
+            answer = await order(stage, status=400, **body)
+            told = answer["message"]
+            assert (told if isinstance(told, str) else told[0]).startswith(message), answer
+            assert await stage.count("tasks") == await stage.count("task_groups") == 0
 
 
 async def test_more_than_a_hundred_ids_are_refused_as_published(stage: Any) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
 
 from cloud.store.schema import tables
 from contract.miner import Make, Moving, PowerMode, Slow, Static
+from tests.cases import case
 
 DAY_S = 86_400
 
@@ -70,32 +71,35 @@ async def test_miners_that_lack_a_mode_for_different_reasons_are_told_apart(
 LIMIT = "miner.power_limit.update"
 
 
-@pytest.mark.parametrize(
-    ("make", "generation", "drivable", "words"),
-    [
-        (Make.ANTMINER, "NEW-BM", True, "use miner.power_mode.update: sleep, low, normal"),
-        (Make.WHATSMINER, "v1", True, "use miner.power_mode.update: low, normal, high"),
-        (Make.WHATSMINER, "legacy", False, "takes no power limit"),
-        (Make.ICERIVER, None, None, "takes no power limit"),
-        (Make.WHATSMINER, "v2", True, None),
-        (Make.WHATSMINER, "v2-compat", True, None),
-        (Make.WHATSMINER, "v3", True, None),
-        (Make.WHATSMINER, None, None, None),
-        (Make.UNKNOWN, None, None, None),
-    ],
-)
+LIMITED: Final = [
+    (Make.ANTMINER, "NEW-BM", True, "use miner.power_mode.update: sleep, low, normal"),
+    (Make.WHATSMINER, "v1", True, "use miner.power_mode.update: low, normal, high"),
+    (Make.WHATSMINER, "legacy", False, "takes no power limit"),
+    (Make.ICERIVER, None, None, "takes no power limit"),
+    (Make.WHATSMINER, "v2", True, None),
+    (Make.WHATSMINER, "v2-compat", True, None),
+    (Make.WHATSMINER, "v3", True, None),
+    (Make.WHATSMINER, None, None, None),
+    (Make.UNKNOWN, None, None, None),
+]
+
+
 async def test_who_takes_no_power_limit_is_skipped_with_what_it_has_in_its_place(
-    stage: Any, readings: Any, make: Make, generation: str | None, drivable: Any, words: str | None
+    stage: Any, readings: Any
 ) -> None:
-    static = Static(make=make, generation=generation, mac="02:00:00:00:00:07")
-    await stage.look_at(readings.healthy(7, static=static, drivable=drivable, slow=Slow()))
-    found = await skips(stage, LIMIT, 7, params={"percent": 80})
-    if words is None:
-        assert found == []
-    else:
-        [(reason, message)] = found
-        assert reason == "unsupported_mode"
-        assert words in message
+    for number, (make, generation, drivable, words) in enumerate(LIMITED, 7):
+        with case(make, generation, drivable):
+            mac = f"02:00:00:00:00:{number:02X}"
+            static = Static(make=make, generation=generation, mac=mac)
+            seen = readings.healthy(number, static=static, drivable=drivable, slow=Slow())
+            await stage.look_at(seen)
+            found = await skips(stage, LIMIT, number, params={"percent": 80})
+            if words is None:
+                assert found == []
+            else:
+                [(reason, message)] = found
+                assert reason == "unsupported_mode"
+                assert words in message
 
 
 async def test_a_power_limit_is_as_wished_only_by_a_reading_that_still_tells(
@@ -135,58 +139,50 @@ STILL, HASHING = Moving(hashrate_hs=0.0), Moving(hashrate_hs=1e14)
 WHATS = {"make": Make.WHATSMINER, "modes": ("low", "normal", "high")}
 
 
-@pytest.mark.parametrize(
-    ("who", "running", "stored", "moving", "off", "on"),
-    [
-        ({}, SLEEPS, SLEEPS, STILL, True, False),
-        ({}, SLEEPS, None, STILL, True, False),
-        ({}, AWAKE, AWAKE, HASHING, False, True),
-        ({}, None, AWAKE, HASHING, False, True),  # firmware that tells no running mode
-        ({}, None, None, HASHING, False, True),
-        ({}, SLEEPS, AWAKE, STILL, False, False),  # it wakes
-        ({}, AWAKE, SLEEPS, HASHING, False, False),  # it falls asleep, or does not obey
-        ({}, None, SLEEPS, STILL, False, False),  # stored, and nothing says that it sleeps
-        ({}, SLEEPS, SLEEPS, HASHING, False, False),  # an average still falls
-        ({}, SLEEPS, SLEEPS, Moving(), False, False),
-        ({}, AWAKE, AWAKE, STILL, False, False),  # no pool, or it has just begun
-        ({}, AWAKE, AWAKE, Moving(), False, False),
-        ({}, AWAKE, AWAKE, Moving(hashrate_doubt="its boards say otherwise"), False, True),
-        (WHATS, SLEEPS, AWAKE, STILL, True, False),  # switched off, beside its mode
-        (WHATS, SLEEPS, AWAKE, Moving(), True, False),
-        (WHATS, SLEEPS, AWAKE, HASHING, False, False),
-        (WHATS, AWAKE, AWAKE, HASHING, False, True),
-        (WHATS, AWAKE, AWAKE, Moving(), False, False),  # its process is down
-    ],
-)
-async def test_mining_is_as_wished_only_where_that_is_read(
-    stage: Any,
-    readings: Any,
-    who: dict[str, Any],
-    running: PowerMode | None,
-    stored: PowerMode | None,
-    moving: Moving,
-    off: bool,
-    on: bool,
-) -> None:
-    slow = Slow(mode=running, mode_configured=stored)
-    static = Static(make=who.get("make", Make.ANTMINER), mac="02:00:00:00:00:07")
-    seen = readings.healthy(
-        7,
-        static=static,
-        modes=who.get("modes", ("sleep", "low", "normal")),
-        slow=slow,
-        moving=moving,
-    )
-    await stage.look_at(seen)
-    for action, is_so in (("off", off), ("on", on)):
-        made = await stage.create("miner.mining.update", 7, params={"action": action})
-        reasons = [each["reason"] for each in made["meta"]["skipped"]]
-        assert reasons == (["no_change"] if is_so else []), action
-        for each in made["data"]:  # a task of that kind that is open would hide the next answer
-            url = f"{stage.at_farm}/tasks/batches/{each['batch_id']}/cancel"
-            await stage.ask("POST", url)
-        stage.clock.forward(1)
-        await stage.look_at(seen)
+# Make and modes, running and stored mode, figures; whether it is off by that, and whether it is on.
+MINING: Final = [
+    ({}, SLEEPS, SLEEPS, STILL, True, False),
+    ({}, SLEEPS, None, STILL, True, False),
+    ({}, AWAKE, AWAKE, HASHING, False, True),
+    ({}, None, AWAKE, HASHING, False, True),  # firmware that tells no running mode
+    ({}, None, None, HASHING, False, True),
+    ({}, SLEEPS, AWAKE, STILL, False, False),  # it wakes
+    ({}, AWAKE, SLEEPS, HASHING, False, False),  # it falls asleep, or does not obey
+    ({}, None, SLEEPS, STILL, False, False),  # stored, and nothing says that it sleeps
+    ({}, SLEEPS, SLEEPS, HASHING, False, False),  # an average still falls
+    ({}, SLEEPS, SLEEPS, Moving(), False, False),
+    ({}, AWAKE, AWAKE, STILL, False, False),  # no pool, or it has just begun
+    ({}, AWAKE, AWAKE, Moving(), False, False),
+    ({}, AWAKE, AWAKE, Moving(hashrate_doubt="its boards say otherwise"), False, True),
+    (WHATS, SLEEPS, AWAKE, STILL, True, False),  # switched off, beside its mode
+    (WHATS, SLEEPS, AWAKE, Moving(), True, False),
+    (WHATS, SLEEPS, AWAKE, HASHING, False, False),
+    (WHATS, AWAKE, AWAKE, HASHING, False, True),
+    (WHATS, AWAKE, AWAKE, Moving(), False, False),  # its process is down
+]
+
+
+async def test_mining_is_as_wished_only_where_that_is_read(stage: Any, readings: Any) -> None:
+    for number, (who, running, stored, moving, off, on) in enumerate(MINING, 7):
+        with case(who, running, stored, moving):
+            make = who.get("make", Make.ANTMINER)
+            seen = readings.healthy(
+                number,
+                static=Static(make=make, mac=f"02:00:00:00:00:{number:02X}"),
+                modes=who.get("modes", ("sleep", "low", "normal")),
+                slow=Slow(mode=running, mode_configured=stored),
+                moving=moving,
+            )
+            await stage.look_at(seen)
+            for action, is_so in (("off", off), ("on", on)):
+                made = await stage.create("miner.mining.update", number, params={"action": action})
+                reasons = [each["reason"] for each in made["meta"]["skipped"]]
+                assert reasons == (["no_change"] if is_so else []), action
+                for each in made["data"]:  # one that is open would hide the next answer
+                    url = f"{stage.at_farm}/tasks/batches/{each['batch_id']}/cancel"
+                    await stage.ask("POST", url)
+                stage.clock.forward(1)
+                await stage.look_at(seen)
 
 
 @pytest.mark.parametrize(
