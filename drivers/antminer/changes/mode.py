@@ -101,8 +101,11 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
         """Read the configured and the running mode; say which numbers would be tried."""
         wanted = wanted_mode(change, miner.awake_mode)
         config = await read_conf(miner)
-        if isinstance(change, Resume) and (is_old(miner) or not config.has_mode):
-            wanted = PowerMode.NORMAL  # whatever it had with another firmware
+        if isinstance(change, Resume):
+            if is_old(miner) or not config.has_mode:
+                wanted = PowerMode.NORMAL  # whatever it had with another firmware
+            # Woken meanwhile by other hands, or by ours before a crash, it wakes into what is stored.
+            wanted = _MODES.get(config.mode_number, wanted)
         reading = await running(miner)
         before = _shown(config, reading)
         numbers = _numbers(miner, change, wanted, config)
@@ -284,6 +287,8 @@ def _numbers(
         if wanted is PowerMode.LOW or (wanted is PowerMode.SLEEP and not config.has_mode):
             raise UnsupportedModeError(f"this model's firmware has no {wanted} mode")
         return (_SLEEP_OLD,) if wanted is PowerMode.SLEEP else (_NORMAL,)
+    if isinstance(change, Resume) and config.mode_number in _MODES:
+        return (config.mode_number,)
     if wanted is PowerMode.SLEEP:
         return (_SLEEP,)
     if wanted is PowerMode.NORMAL:
