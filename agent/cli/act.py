@@ -78,13 +78,14 @@ class Logs(NamedTuple):
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def bring(self, result: dict[str, Any], host: str | None) -> None:
-        """Copy the file of a result there, and make its path that one. Raises OSError."""
+        """Copy the file of a result there, over nothing that is there, and make its path that one. Raises OSError."""
         file = result.get("file")
         if not file or not file.get("path"):
             return
         name = Path(file["path"]).name
         target = self.folder / (f"{host}-{name}" if self.by_address else name)
-        shutil.copyfile(file["path"], target)
+        with Path(file["path"]).open("rb") as source, target.open("xb") as copy:
+            shutil.copyfileobj(source, copy)
         file["path"] = str(target.resolve())
 
 

@@ -215,6 +215,7 @@ class _Many:
             name=self._name,
             params=self._params,
             host=host,
+            mac=driver.identity.mac,  # who was counted; another may be there by now
             follows=not self._quiet,
             recalls=True,
         )

@@ -25,7 +25,13 @@ from agent.tasks.actions import ACTIONS, ChangeAction, FirmwareAction, change_of
 from agent.tasks.active import ActiveTask
 from agent.tasks.path import TaskPath, ended, result_of
 from contract.clock import Clock, from_text, to_text
-from contract.errors import CancelledTaskError, ErrorCode, MinerError, UnsupportedError
+from contract.errors import (
+    CancelledTaskError,
+    ErrorCode,
+    MinerError,
+    UnsupportedError,
+    WrongDeviceError,
+)
 from contract.link import (
     Ack,
     ClaimReply,
@@ -72,11 +78,7 @@ class LocalOrder:
         name = known_name(request.name)
         changes = SPECS[name].kind is not Kind.LOOK
         try:
-            miner = (
-                await self._miner(request.host, changes=changes)
-                if SPECS[name].wants_miner
-                else None
-            )
+            miner = await self._miner(request, changes=changes) if SPECS[name].wants_miner else None
             if self._is_recalled:
                 return failed(_interrupted())
             self._task = await self._path.begin_local(name, request.params, miner, ORIGIN)
@@ -141,13 +143,17 @@ class LocalOrder:
         window_s = min(max(windows_s) / self._pace, task.limit_s)
         return to_text(from_text(order["at"]) + timedelta(seconds=window_s))
 
-    async def _miner(self, host: str | None, *, changes: bool) -> MinerRef:
+    async def _miner(self, request: LocalRequest, *, changes: bool) -> MinerRef:
+        host = request.host
         if host is None:
             raise LocalRefusedError("this task needs the address of a miner")
         driver, _ = await self._fleet.look_at(host)
         if driver is None:
             raise LocalRefusedError(f"what answers at {host} is not a miner this agent knows")
         identity = driver.identity
+        if request.mac is not None and identity.mac != request.mac:
+            shown = f"shows {identity.mac}" if identity.mac else "does not tell its MAC"
+            raise WrongDeviceError(f"it {shown} by now, not {request.mac}; nothing was sent")
         if changes and driver.capabilities is None:  # before a firmware file is fetched for it
             raise UnsupportedError(f"{host} is not driven: {identity.reason or 'it is only read'}")
         return MinerRef(

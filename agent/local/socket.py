@@ -31,13 +31,15 @@ _ROOM_S: Final = 0.1  # between two tries to connect where as many wait as may
 
 
 class LocalRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Carry out one task at one address (`None`: at the agent as a whole). `follows`: whoever asks is to be told
-    meanwhile what it waits for. `recalls`: who leaves before it has begun wishes for it no more.
+    """Carry out one task at one address (`None`: at the agent as a whole), at the miner with this `mac` where one is
+    named. `follows`: whoever asks is to be told meanwhile what it waits for. `recalls`: who leaves before it has begun
+    wishes for it no more.
     """
 
     name: str
     params: dict[str, Any] = {}
     host: str | None = None
+    mac: str | None = None
     follows: bool = False
     recalls: bool = False
 

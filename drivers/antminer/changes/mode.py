@@ -79,6 +79,10 @@ class AntminerModeData(msgspec.Struct, frozen=True, kw_only=True):
         """The configuration as it was."""
         return conf.MinerConf(pools=self.pools, fields=self.config)
 
+    def meant_by(self, number: str) -> PowerMode:
+        """The mode that one of the numbers is."""
+        return _MODES.get(number, self.mode)
+
 
 _Watch = Verification[Antminer, AntminerModeData]
 _Seen = tuple[conf.MinerConf, Reading | None]  # stored, and running
@@ -97,6 +101,11 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
         """Read the configured and the running mode; say which numbers would be tried."""
         wanted = wanted_mode(change, miner.awake_mode)
         config = await read_conf(miner)
+        if isinstance(change, Resume):
+            if is_old(miner) or not config.has_mode:
+                wanted = PowerMode.NORMAL  # whatever it had with another firmware
+            # Woken meanwhile by other hands, or by ours before a crash, it wakes into what is stored.
+            wanted = _MODES.get(config.mode_number, wanted)
         reading = await running(miner)
         before = _shown(config, reading)
         numbers = _numbers(miner, change, wanted, config)
@@ -148,7 +157,7 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
                 # What differs from before is the miner's doing, and verify's to judge.
                 if kept is None or kept != before or number == before:
                     return
-        if plan.data.mode is PowerMode.LOW:
+        if plan.data.mode is PowerMode.LOW and _NORMAL not in plan.data.numbers:
             await permit.note(_KEPT_NOTE, kept)
             raise UnsupportedModeError(
                 f"the miner answers OK and stays in mode {kept}: its firmware has no low power mode"
@@ -157,8 +166,8 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
 
     async def verify(self, watch: _Watch) -> Evidence:
         """Look until configuration and running miner both show the mode, or no longer can."""
-        miner, wanted, numbers = watch.miner, watch.plan.data.mode, watch.plan.data.numbers
-        proof = SLEEPS if wanted is PowerMode.SLEEP else WAKES
+        miner, data = watch.miner, watch.plan.data
+        proof = SLEEPS if data.mode is PowerMode.SLEEP else WAKES
         stored: conf.MinerConf | None = None  # as last read, whether or not what runs could be
 
         async def look() -> _Seen:
@@ -168,8 +177,8 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
 
         def is_judged(seen: _Seen) -> bool:
             found, reading = seen
-            if found.mode_number in numbers:
-                return runs(wanted, reading, watch)
+            if found.mode_number in data.numbers:
+                return runs(data.meant_by(found.mode_number), reading, watch)
             is_late = watch.device_s >= MODE_CONFIG.latest_s
             is_kept = _KEPT_NOTE in watch.permit.notes and watch.device_s >= _SLOW_SCRIPT_S
             return is_late or is_kept
@@ -180,7 +189,9 @@ class AntminerMode(Way[Antminer, AntminerModeData]):
         after, remark = _after(watch, stored, reading)
         if found is None or seen.trouble is not None:
             return watch.unknown(after, _joined(f"could not look again: {seen.trouble}", remark))
-        if seen.is_enough and found.mode_number in numbers:
+        if data.mode is PowerMode.LOW and found.mode_number == _NORMAL in data.numbers:
+            remark = _joined("it did not take its low power mode, so it is on in normal", remark)
+        if seen.is_enough and found.mode_number in data.numbers:
             return watch.done(proof.signal, after, remark)
         return _ran_out(watch, found, reading, after, remark)
 
@@ -276,13 +287,17 @@ def _numbers(
         if wanted is PowerMode.LOW or (wanted is PowerMode.SLEEP and not config.has_mode):
             raise UnsupportedModeError(f"this model's firmware has no {wanted} mode")
         return (_SLEEP_OLD,) if wanted is PowerMode.SLEEP else (_NORMAL,)
+    if isinstance(change, Resume) and config.mode_number in _MODES:
+        return (config.mode_number,)
     if wanted is PowerMode.SLEEP:
         return (_SLEEP,)
     if wanted is PowerMode.NORMAL:
         return (_NORMAL,)
-    if isinstance(change, Resume) and miner.awake_mode in _LOWS:
-        return (miner.awake_mode,)
-    return low_numbers(miner)
+    if not isinstance(change, Resume):
+        return low_numbers(miner)
+    lows = (miner.awake_mode,) if miner.awake_mode in _LOWS else low_numbers(miner)
+    # Firmware without a low mode may have come since: then on is worth more than the mode.
+    return (*lows, _NORMAL)
 
 
 async def _write(miner: Antminer, body: bytes, permit: Permit) -> None:
@@ -339,7 +354,7 @@ def _ran_out(
     after: dict[str, Any],
     remark: str | None,
 ) -> Evidence:
-    wanted = watch.plan.data.mode
+    wanted = watch.plan.data.meant_by(found.mode_number)
     if found.mode_number not in watch.plan.data.numbers:
         reason = f"the miner's configuration stays at mode {found.mode_number}"
         return watch.not_done(MODE_CONFIG.signal, after, _joined(reason, remark))

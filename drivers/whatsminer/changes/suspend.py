@@ -114,7 +114,8 @@ async def _stays_off(watch: _Watch) -> Evidence:
     seen = await watch.until(
         lambda: state.look(miner),
         lambda now: not state.is_off(now) or watch.device_s - off_since_s >= HOLDS_S,
-        latest_s=STOPS.latest_s,
+        # After a crash, or of a slow miner, it may be seen off late: it is watched for as long as any.
+        latest_s=max(STOPS.latest_s, off_since_s + HOLDS_S + LOOK_EVERY_S),
     )
     if not seen.is_enough or seen.found is None:
         return _ran_out(watch, msgspec.structs.replace(seen, found=seen.found or off.found))

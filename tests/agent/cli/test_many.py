@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from agent.cli.act import Logs
 from agent.cli.commands import Reach
 from agent.cli.survey import Wanted
 from agent.config.file import parse
 from agent.firmware.download import open_downloader
 from agent.limits.policy import Policy
-from agent.local.orders import LocalOrders, alone
+from agent.local.orders import LocalOrder, LocalOrders, alone
 from agent.local.socket import LocalRequest, LocalServer, calling, show_way
 from agent.miners.inventory import Inventory
 from agent.miners.site import open_site
@@ -218,8 +219,15 @@ async def test_a_firmware_file_is_fetched_once_for_all(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def daemon_at(folder: Path, farm: Farm) -> AsyncIterator[tuple[Path, LocalOrders]]:
-    """The door of a real task path, and the config that leads to it."""
+async def daemon_at(
+    folder: Path, farm: Farm, *, before: Callable[[], None] = lambda: None
+) -> AsyncIterator[tuple[Path, LocalOrders]]:
+    """The door of a real task path, and the config that leads to it. `before` each request something may happen."""
+
+    def order(request: LocalRequest) -> LocalOrder:
+        before()
+        return here.order(request)
+
     first = farm.miners[0]
     sections: dict[str, Any] = {
         "ranges": [span(farm, more=0)],
@@ -237,7 +245,7 @@ async def daemon_at(folder: Path, farm: Farm) -> AsyncIterator[tuple[Path, Local
     site = open_site(parsed, clock, Inventory(None))
     scanner = FarmScanner(site.fleet, site.territory, parsed.scan, site.scan_ports, clock)
     async with alone(site, scanner, open_downloader(parsed), Policy(), clock) as here:
-        server = LocalServer(folder / "state" / "agent.sock", here.order)
+        server = LocalServer(folder / "state" / "agent.sock", order)
         await server.start()
         try:
             yield config, here
@@ -257,6 +265,39 @@ async def test_they_go_through_a_daemon_that_runs_here(tmp_path: Path) -> None:
         assert ran.code == 0, ran.err
         assert here.path.dispatcher.settled == 5
         assert effects(farm) == sorted(each.mac for each in farm.miners)
+
+
+async def test_another_miner_that_came_to_an_address_meanwhile_is_not_asked(tmp_path: Path) -> None:
+    async with await Farm.start("antminer/s21:3", base=free_base(), time_scale=1) as farm:
+        one, two, three = farm.miners
+        swaps = [one]
+
+        def before() -> None:
+            while swaps:
+                swaps.pop().swap(three)
+
+        async with daemon_at(tmp_path, farm, before=before) as (config, _):
+            ran = await miner_agent(
+                "act", span(farm, more=0), TaskName.LIGHT, *ON, "--expect", "3", "--config", config, "--json"
+            )  # fmt: skip
+        assert ran.code == 1, ran.err
+        errors = [each["result"].get("error") or {} for each in ran.document["miners"]]
+        assert [each.get("code") for each in errors] == ["wrong_device", None, "wrong_device"]
+        assert effects(farm) == [two.mac]
+
+
+def test_a_log_is_put_over_nothing_and_through_no_link(tmp_path: Path) -> None:
+    fetched, elsewhere, here = tmp_path / "a.tar", tmp_path / "elsewhere", tmp_path / "here"
+    fetched.write_text("log")
+    here.mkdir()
+    (here / "10.0.0.1-a.tar").symlink_to(elsewhere)
+    logs = Logs(here, by_address=True)
+    with pytest.raises(FileExistsError):
+        logs.bring({"file": {"path": str(fetched)}}, "10.0.0.1")
+    assert not elsewhere.exists()
+    result = {"file": {"path": str(fetched)}}
+    logs.bring(result, "10.0.0.2")
+    assert Path(result["file"]["path"]).read_text() == "log"
 
 
 async def test_what_was_not_begun_is_not_begun_once_it_is_interrupted(tmp_path: Path) -> None:

@@ -238,6 +238,28 @@ async def test_resume_goes_to_the_mode_it_is_told_whoever_remembers_what() -> No
         assert on.miner.mode == 3
 
 
+@pytest.mark.parametrize("key", ["ks5", "t17+"])
+async def test_resume_to_a_mode_that_another_firmware_had_is_on_all_the_same(key: str) -> None:
+    async with stage(key) as on:
+        assert (await on.carry_out(Suspend())).outcome == "done"
+        evidence = await on.carry_out(Resume(mode=PowerMode.LOW))
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+        assert on.miner.mode == 0
+        await on.no_change(Resume(mode=PowerMode.LOW))
+
+
+async def test_resume_of_one_that_other_hands_have_just_woken_leaves_the_mode_they_gave_it() -> (
+    None
+):
+    async with stage("s19pro") as on:
+        assert (await on.carry_out(LOW)).outcome == "done"
+        assert (await on.carry_out(Suspend())).outcome == "done"
+        await on.driver.apply(await on.planned(NORMAL), on.permit())
+        evidence = await on.carry_out(Resume(mode=PowerMode.LOW))  # it does not hash yet
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+        assert on.miner.mode == 0
+
+
 async def test_a_slow_miner_is_given_as_many_looks_as_a_quick_one_before_it_is_told_in_other_words() -> (
     None
 ):

@@ -9,6 +9,7 @@ import pytest
 
 from drivers.base import Resume, Suspend
 from drivers.whatsminer.changes import state
+from drivers.whatsminer.changes.suspend import HOLDS_S
 from tests.drivers.whatsminer.stage import WRITABLE, stage
 
 
@@ -87,3 +88,14 @@ async def test_after_a_crash_the_plan_alone_is_enough_to_look_again(key: str) ->
         notes = {"intent_at": permit.notes["intent_at"]}
         evidence = await on.another_driver().verify(plan, on.permit(notes))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+
+
+async def test_what_is_off_long_after_a_crash_is_watched_for_as_long_as_ever() -> None:
+    async with stage("m60s") as on:
+        plan, permit = await on.planned(Suspend()), on.permit()
+        await on.driver.apply(plan, permit)
+        await on.clock.sleep(900.0)  # nobody looked meanwhile
+        began_mono = on.clock.mono()
+        evidence = await on.another_driver().verify(plan, on.permit(dict(permit.notes)))
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+        assert on.clock.mono() - began_mono >= HOLDS_S
