@@ -12,6 +12,7 @@ Loc = Sequence[int | str]  # the way to a value, as pydantic tells it
 LIKENESS: Final = 0.6  # of two words that one person may have meant, from 0 to 1
 NAMES_LIKENESS: Final = 0.75  # of dotted names, which share their beginnings and ends
 _SHOWN_CHARS: Final = 80
+_PART_MIN: Final = 3  # characters of a word that may stand for a longer one
 
 
 def unknown_key(key: str, known: Iterable[str], *, called: str = "key") -> str:
@@ -29,9 +30,13 @@ def unknown_key(key: str, known: Iterable[str], *, called: str = "key") -> str:
 
 
 def nearest(word: str, known: Iterable[str], *, likeness: float = LIKENESS) -> str | None:
-    """The known word that was probably meant."""
-    found = get_close_matches(word[:_SHOWN_CHARS].lower(), list(known), n=1, cutoff=likeness)
-    return found[0] if found else None
+    """The known word that was probably meant: the one most like it, else the only one that it is a part of."""
+    names, part = list(known), word[:_SHOWN_CHARS].lower()
+    found = get_close_matches(part, names, n=1, cutoff=likeness)
+    if found:
+        return found[0]
+    longer = [name for name in names if part in name.lower()] if len(part) >= _PART_MIN else []
+    return longer[0] if len(longer) == 1 else None
 
 
 def shown_key(key: str) -> str:

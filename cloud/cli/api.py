@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import typer
@@ -116,6 +117,8 @@ def with_api(
 ) -> T:
     """Run one piece of work on a cloud. What goes wrong is said in one line: exit 1, or 2 where no key is given."""
     key = _key(key_file)
+    if not _is_address(url):
+        fail(f"--url {url} is no address such as {URL_DEFAULT}", 2)
 
     async def run() -> T:
         import aiohttp
@@ -131,10 +134,10 @@ def with_api(
             ) as session:
                 found = await call(session, "GET", "/private-api/v1/workspaces")
                 return await work(Api(session, found["data"][0]))
-        except aiohttp.InvalidURL:
-            fail(f"--url {url} is no address such as {URL_DEFAULT}", 2)
         except (aiohttp.ClientError, TimeoutError) as error:
-            fail(f"no cloud answers at {url}: {str(error) or type(error).__name__}", 1)
+            refused = isinstance(getattr(error, "os_error", None), ConnectionRefusedError)
+            reason = "connection refused" if refused else str(error) or type(error).__name__
+            fail(f"no cloud answers at {url}: {reason}; --url says where it listens", 1)
 
     try:
         return asyncio.run(run())
@@ -167,6 +170,14 @@ async def call(
     message = answer.get("message", "") if isinstance(answer, dict) else ""
     faults = message if isinstance(message, list) else [message]
     raise ApiRefusedError(response.status, "\n".join(map(str, faults)) or f"{response.status}")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port out of range, a bracket that is not closed
+        return False
 
 
 def _key(key_file: Path | None) -> str:

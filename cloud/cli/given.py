@@ -26,6 +26,8 @@ def filters_of(select: str | None) -> dict[str, Any]:
     """Of `--select`; none where it is left out."""
     if select is None:
         return {}
+    if select.strip() in ("*", "all"):
+        fail("--select: for every miner of the farm, give --all in its place", 2)
     try:
         return parse_selection(select)
     except ValueError as error:
@@ -47,7 +49,7 @@ def read_json(option: str, text: str) -> dict[str, Any]:
     except OSError as error:
         fail(f"{option} {text} cannot be read: {(error.strerror or str(error)).lower()}", 2)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        fail(f"{option} is no JSON: {error}", 2)
+        fail(f'{option} is no JSON, such as {{"mode": "sleep"}}: {error}', 2)
     if not isinstance(found, dict):
         fail(f'{option} is no JSON object, such as {{"mode": "sleep"}}', 2)
     return found

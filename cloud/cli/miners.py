@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 import typer
 
@@ -15,7 +15,6 @@ from cloud.cli.terminal import AsJson, fail, table
 
 Item = Mapping[str, Any]
 _PAGE: Final = 1000  # asked for at once
-_TH: Final = 1e12
 
 
 def _as(field: str) -> Callable[[Item], Any]:
@@ -53,13 +52,12 @@ COLUMNS: Final[Mapping[str, Callable[[Item], Any]]] = {
 }
 # How figures are shown to people: the unit over them, and what they are divided by.
 _UNITS: Final = {
-    "hashrate": ("TH/s", _TH),
-    "expected_hashrate": ("expected TH/s", _TH),
     "power": ("W", 1.0),
     "efficiency": ("J/TH", 1.0),
     "temperature": ("degC", 1.0),
     "uptime": ("hours", 3600.0),
 }
+_RATES: Final = ("hashrate", "expected_hashrate")  # each with its own unit: 110 TH/s, 9.5 GH/s
 _SHOWN: Final = (
     *("name", "ip", "model", "status", "mode", "hashrate", "power", "efficiency", "temperature"),
     *("rack", "wrong"),
@@ -106,6 +104,8 @@ def miners(
         {head: _cell(name, item) for head, name in zip(heads, shown, strict=True)} for item in found
     ]
     table(found if as_json else rows, heads, as_json)
+    if not rows and not as_json and select is not None:
+        sys.stderr.write("no miner is selected; text is compared whole, S19* is what begins so\n")
 
 
 async def pages(
@@ -125,7 +125,13 @@ async def pages(
 
 
 def _sort(text: str | None) -> list[dict[str, str]]:
+    from contract.keys import unknown_key
+    from contract.nonce.miners import SortField
+
     keys = [] if text is None else [key.strip() for key in text.split(",")]
+    for name in (key.removeprefix("-") for key in keys):
+        if name not in get_args(SortField):
+            fail(f"--sort: {name}: {unknown_key(name, get_args(SortField), called='column')}", 2)
     return [
         {"field": key.removeprefix("-"), "direction": "desc" if key.startswith("-") else "asc"}
         for key in keys
@@ -145,7 +151,13 @@ def _columns(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _cell(name: str, item: Item) -> Any:
+    from contract.figures import rate_text
+
     value = COLUMNS[name](item)
-    if name not in _UNITS or value is None:
-        return None if value == "" else value
-    return f"{value / _UNITS[name][1]:.1f}"
+    if value is None or value == "":
+        return None
+    if name in _RATES:
+        return rate_text(value)
+    if name in _UNITS:
+        return f"{value / _UNITS[name][1]:.1f}".removesuffix(".0")
+    return value

@@ -17,11 +17,13 @@ from contract.texts import printable
 PasswordsText = Annotated[
     str | None,
     typer.Option(
-        "--passwords", help='JSON, {"url or user": "password"}; @FILE reads a file, - reads stdin.'
+        "--passwords",
+        help='JSON, {"url or user": "password"}, "*" for all others; @FILE reads a file, - reads stdin.',
     ),
 ]
 _ASK_EVERY_S: Final = 2.0
 _SHOWN: Final = 20  # miners that are named to a person
+_NOT_FOUND: Final = "miner_not_found"
 _COUNTS: Final = (
     *("created_count", "queuing_count", "pending_count", "succeed_count", "failed_count"),
     *("timed_out_count", "cancelled_count"),
@@ -61,7 +63,8 @@ def shown_plan(told: Mapping[str, Any]) -> str:
     lines.append(
         f"kW: {watts['before'] / 1e3:.1f} now, {watts['expected'] / 1e3:.1f} expected{unknown}"
     )
-    lines.append(f"the last order begins after {pace['minutes']:g} min ({pace['assumed']})")
+    if pace["minutes"]:
+        lines.append(f"the last order begins after {pace['minutes']:g} min ({pace['assumed']})")
     lines += [f"needs the password of {pool}" for pool in told["passwords_needed"]]
     return "\n".join(lines)
 
@@ -70,7 +73,8 @@ def told_order(answer: Mapping[str, Any]) -> str:
     """What was ordered, for people."""
     meta = answer["meta"]
     summary = meta["summary"]
-    lines = [f"{summary['created_count']} tasks, {summary['skipped_count']} skipped"]
+    count = summary["created_count"]
+    lines = [f"{count} {'task' if count == 1 else 'tasks'}, {summary['skipped_count']} skipped"]
     if group_id := meta.get("group_id"):
         lines.append(f"group {group_id}")
     else:
@@ -86,11 +90,14 @@ async def follow(api: Api, path: str, answer: Mapping[str, Any]) -> tuple[dict[s
     while True:
         counts, stuck = await _counted(api, path, answer)
         still_open = sum(counts[key] for key in _OPEN)
-        words = ", ".join(
+        told = [
             f"{counts[key]} {key.removesuffix('_count').replace('_', ' ')}"
-            for key in (*_COUNTS, "unknown_count")
+            for key in _COUNTS
             if counts[key]
-        )
+        ]
+        if counts["unknown_count"]:
+            told.append(f"{counts['unknown_count']} of them unknown")
+        words = ", ".join(told)
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\x1b[K{words}" + ("" if still_open and not stuck else "\n"))
             sys.stderr.flush()
@@ -123,5 +130,14 @@ async def _counted(
     return counts, None
 
 
+def lacks_miners(answer: Mapping[str, Any]) -> bool:
+    """Whether a miner that was named is not there."""
+    return any(skip["reason"] == _NOT_FOUND for skip in answer["meta"]["skipped"])
+
+
 def _skip(skip: Mapping[str, Any]) -> str:
-    return f"skipped, {skip['reason']}: {skip['message']} ({len(skip['miner_ids'])})"
+    ids = skip["miner_ids"]
+    whom = f"{len(ids)}"
+    if skip["reason"] == _NOT_FOUND:  # as they were typed
+        whom += f": {', '.join(map(printable, ids[:_SHOWN]))}" + (" ..." if ids[_SHOWN:] else "")
+    return f"skipped, {skip['reason']}: {skip['message']} ({whom})"

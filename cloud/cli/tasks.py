@@ -16,6 +16,7 @@ from cloud.cli.given import Select, filters_of, read_json
 from cloud.cli.orders import (
     PasswordsText,
     follow,
+    lacks_miners,
     passwords_for,
     shown_plan,
     told_order,
@@ -29,15 +30,20 @@ _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would do,
 _Wait = Annotated[
     bool, typer.Option("--wait", help="Follow it to its end. Exit 1: some failed; 3: some unknown.")
 ]
-_COLUMNS: Final = (
-    *("group_id", "task_name", "status", "task_count", "succeed_count", "failed_count"),
-    *("timed_out_count", "cancelled_count", "held_count", "created_at"),
-)
+_ENDS: Final = ("succeed_count", "failed_count", "timed_out_count", "cancelled_count", "held_count")
+_COLUMNS: Final = ("group_id", "task_name", "status", "task_count", *_ENDS, "created_at")
 
 
 def task(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="TASK_NAME")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="TASK_NAME",
+            help="Such as miner.mining.update, miner.power_mode.update, miner.system.reboot; "
+            "a word that is none of them lists all.",
+        ),
+    ],
     select: Select = None,
     saved: Annotated[
         str | None, typer.Option("--saved", help="A selection that is kept under this name.")
@@ -71,19 +77,23 @@ def task(
     expected = None if expect is None else _expected(expect)
     if expected is not None and "selection" not in body:
         fail("--expect is for --select, --saved and --all: --miner names them already", 2)
+    words = ["miner-cloud", "task", name, *(["--all"] if every else [])]
+    options = {"--select": select, "--saved": saved, "--params": params, "--canary": canary}
+    options |= _where(context)
 
     async def work(api: Api) -> int:
         path = f"/farms/{(await api.farm(farm))['id']}/tasks"
         if dry_run:
             told = (await api.post(f"{path}/batches", {**body, "dry_run": True}))["data"]
-            say(told, shown_plan(told), as_json)
+            plan = shown_plan(told)
+            if "selection" in body and told["count"]:
+                plan += _to_do_it(told, words, options)
+            say(told, plan, as_json)
             return 0
         count: dict[str, Any] | int | None = expected
         if "selection" in body and count is None:
             told = (await api.post(f"{path}/batches", {**body, "dry_run": True}))["data"]
-            options = {"--select": select, "--saved": saved, "--params": params, "--canary": canary}
-            words = ["miner-cloud", "task", name, *(["--all"] if every else [])]
-            count = _confirmed(told, words, {**options, **_where(context)})
+            count = _confirmed(told, words, options)
         order = body if count is None else {**body, "expect_count": count}
         answer = await api.post(f"{path}/batches", order)
         return await _answered(api, path, answer, wait=wait, as_json=as_json)
@@ -134,7 +144,8 @@ def group_list(
     async def work(api: Api) -> list[Any]:
         return await api.every(f"/farms/{(await api.farm(farm))['id']}/tasks/groups")
 
-    table(with_api(url, key_file, ca_file, work), _COLUMNS, as_json)
+    found = with_api(url, key_file, ca_file, work)
+    table(found, _columns_of(found), as_json)
 
 
 @groups.command("show")
@@ -158,7 +169,7 @@ def group_show(
     if as_json:
         say(told, "", as_json)
         return
-    table([told["group"]], _COLUMNS, as_json)
+    table([told["group"]], _columns_of([told["group"]]), as_json)
     if told["canary"]:
         say({}, f"first: {told['canary']['message']}", as_json)
     watts = told["watts"]
@@ -225,6 +236,11 @@ def group_retry(
     _end(with_api(url, key_file, ca_file, work))
 
 
+def _columns_of(found: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Without the ends that no task of these groups came to."""
+    return tuple(name for name in _COLUMNS if name not in _ENDS or any(row[name] for row in found))
+
+
 def _done(
     url: str, key_file: Path | None, ca_file: Path | None, farm: str | None, what: str
 ) -> dict[str, Any]:
@@ -249,10 +265,13 @@ async def _kind_of(api: Api, path: str, what: str) -> str:
 async def _answered(
     api: Api, path: str, answer: Mapping[str, Any], *, wait: bool, as_json: bool
 ) -> int:
-    """Say what was ordered, and follow it if that is wished; the exit status."""
+    """Say what was ordered, and follow it if that is wished; the exit status: 1 where a miner that was named is not
+    there, too.
+    """
+    lacking = 1 if lacks_miners(answer) else 0
     if not wait:
         say(dict(answer), told_order(answer), as_json)
-        return 0
+        return lacking
     if not as_json:
         say({}, told_order(answer), as_json)
     told, words, status = await follow(api, path, answer)
@@ -261,7 +280,7 @@ async def _answered(
         made = [batch["batch_id"] for batch in answer["data"]]
         why = await reasons(api, path.removesuffix("/tasks"), made)
     say({**answer, "end": told, "reasons": why}, "\n".join([words, *why]), as_json)
-    return status
+    return status or lacking
 
 
 def _selection(select: str | None, saved: str | None, *, every: bool) -> dict[str, Any] | None:
@@ -292,9 +311,17 @@ def _body(
         body["miner_ids"] = list(miner)
     elif selection is not None:
         body["selection"] = selection
+    elif _is_of_miners(name):
+        fail(f"{name}: say which miners, by --select, --saved, --all or --miner", 2)
     if canary is not None:
         body["canary"] = canary
     return body
+
+
+def _is_of_miners(name: str) -> bool:
+    from contract.task import TaskName
+
+    return name.startswith("miner.") and name in set(TaskName)
 
 
 def _expected(text: str) -> dict[str, Any]:
@@ -310,19 +337,28 @@ def _confirmed(
     told: Mapping[str, Any], words: Sequence[str], options: Mapping[str, str | int | None]
 ) -> int:
     """The count, once a person has typed it, else exit 2. What is shown goes to stderr, since it is no answer yet; with
-    it stands the command, of these words and options, that does it.
+    it stands the command, of these words and options, that does it. Exit 1 where no miner is selected.
     """
-    given = {**options, "--expect": told["count"]}
-    pairs = [(option, str(value)) for option, value in given.items() if value is not None]
-    again = shlex.join([*words, *(word for pair in pairs for word in pair)])
-    sys.stderr.write(f"{shown_plan(told)}\n\nTo do it:\n  {again}\n")
     count = int(told["count"])
+    if not count:
+        fail("no miner is selected, so nothing was done; miner-cloud miners lists them", 1)
+    sys.stderr.write(f"{shown_plan(told)}{_to_do_it(told, words, options)}\n")
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         fail("nothing was done: a selection is ordered with --expect, as shown above", 2)
     typed = typer.prompt(f"Type {count} to do it now", default="", show_default=False, err=True)
     if typed.strip() != str(count):
         fail("nothing was done", 2)
     return count
+
+
+def _to_do_it(
+    told: Mapping[str, Any], words: Sequence[str], options: Mapping[str, str | int | None]
+) -> str:
+    """The command, of these words and options, that orders what a dry run has shown."""
+    given = {**options, "--expect": told["count"]}
+    pairs = [(option, str(value)) for option, value in given.items() if value is not None]
+    again = shlex.join([*words, *(word for pair in pairs for word in pair)])
+    return f"\n\nTo do it:\n  {again}"
 
 
 def _where(context: typer.Context) -> dict[str, str]:

@@ -31,6 +31,7 @@ Facts = Mapping[str, Any]
 _AWAKE: Final = ("low", "normal", "high")
 # Work modes of AntMiners, of those whose running mode was not seen.
 _NUMBERS: Final = {"0": "normal", "1": "sleep", "2": "low", "3": "low", "254": "sleep"}
+_ANY_POOL: Final = "*"
 _UNKNOWN: Final = "Task skipped: its evidence does not tell what there was before"
 
 
@@ -51,14 +52,14 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Passwords:
-    """Those of pools that the operator tells, by url or by user."""
+    """Those of pools that the operator tells, by user, by url, or for all others under `*`."""
 
     def __init__(self, told: Mapping[str, str]) -> None:
         self._told = told
         self._lacking: dict[str, dict[str, None]] = {}  # users by url
 
     def of(self, url: str, user: str) -> str | None:
-        found = self._told.get(user, self._told.get(url))
+        found = self._told.get(user, self._told.get(url, self._told.get(_ANY_POOL)))
         if found is None:
             self._lacking.setdefault(url, {})[user] = None
         return found

@@ -127,7 +127,9 @@ _Secret = Annotated[str, StringConstraints(strict=True, max_length=512)]
 
 
 class UndoBody(BaseModel):
-    """The body of an undo, which may be left out. `passwords` are those of pools, by url or by user."""
+    """The body of an undo, which may be left out. `passwords` are those of pools, by user, by url, or for all
+    others under `*`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -47,7 +47,7 @@ async def test_the_table_shows_what_is_wrong_in_the_order_asked_for(
     )
     done = await run(stage, "miners", "--sort", "-name", "--limit", "3")
     head, *rows = [line.split() for line in done.stdout.splitlines()]
-    assert head[:6] == ["name", "ip", "model", "status", "mode", "TH/s"]
+    assert head[:6] == ["name", "ip", "model", "status", "mode", "hashrate"]
     assert [row[:2] for row in rows] == [
         ["zoe", "10.0.0.1"],
         ["adam", "10.0.0.2"],
@@ -58,10 +58,11 @@ async def test_the_table_shows_what_is_wrong_in_the_order_asked_for(
         "S19",
         "online",
         "normal",
-        "100.0",
-        "3000.0",
-        "30.0",
-        "70.0",
+        "100",
+        "TH/s",
+        "3000",
+        "30",
+        "70",
         "B",
         "-",
     ]
@@ -80,7 +81,8 @@ NO_LISTS: Final = [
     (("--select", "model=*"), 2, "--select: model=* would match everything"),
     (("--select", "ip=10.0.0.300"), 1, "ip_ranges: range '10.0.0.300' is not an IPv4 address"),
     (("--select", "saved=b"), 1, "saved: unknown selection; none is known here"),
-    (("--sort", "pwr"), 1, "sort.0.field: must be 'ip', 'name'"),
+    (("--sort", "pwr"), 2, "--sort: pwr: unknown column; did you mean power?"),
+    (("--sort", "rack,-temp"), 2, "--sort: temp: unknown column; did you mean temperature?"),
     (("--columns", "name,pwr"), 2, "--columns: pwr: unknown column; did you mean power?"),
     (("--csv", "--json"), 2, "--csv or --json, one of them"),
 ]

@@ -96,6 +96,8 @@ def test_the_example_of_the_guide_is_understood() -> None:
         ("model=", "'model=' is no filter"),
         ("model=|A", "model has an empty value; write it as model=A|B"),
         ("modell=S21", "modell: unknown filter; did you mean model?"),
+        ("temp>80", "temp: unknown filter; did you mean temperature?"),
+        ("te>80", "te: unknown filter; known here: agent, "),
         ("a\x1b[2J=1", r"a\x1b[2J: unknown filter"),
         ("model=*", "model=* would match everything; name some of the text"),
         ("rack=A1|?", "rack=? would match everything"),

@@ -40,6 +40,10 @@ async def test_a_selection_is_shown_first_and_the_command_that_does_it_is_told(s
     shown, _ = await run(stage, *LIGHT, "--select", "status=online", "--dry-run")
     assert "5 miners are meant, 0 are skipped" in shown
     assert "10.0.0.1" in shown
+    assert shown.endswith(
+        "To do it:\n  miner-cloud task miner.light.update --select status=online "
+        '--params \'{"action": "on"}\' --expect 5\n'
+    )
     out, err = await run(stage, *LIGHT, "--select", "status=online", status=2)
     assert out == ""
     command = (
@@ -59,27 +63,42 @@ async def test_a_selection_is_shown_first_and_the_command_that_does_it_is_told(s
 
 
 WRONG: Final = [
-    (("task", "miner.log.get"), "miner_ids is required for miner.log.get, or a selection"),
+    (("task", "miner.log.get"), "miner.log.get: say which miners, by --select, --saved, --all or --miner"),
+    (("task", "log"), "task_name: no task is called so; did you mean miner.log.get?"),
+    (("task", "pool"), "task_name: no task is called so; must be one of agent.scan.create, "),
+    ((*LIGHT, "--select", "all"), "--select: for every miner of the farm, give --all in its place"),
+    ((*LIGHT, "--select", "name=nobody"), "no miner is selected, so nothing was done"),
     ((*LIGHT, "--select", "status"), "--select: 'status' is no filter; write it as model=S21"),
     ((*LIGHT, "--select", "ip_ranges=0.0.0.0/0", "--expect", "5"), "selection: selects nothing in particular"),
     ((*LIGHT, "--select", "status=online", "--miner", "c"), "--miner names the miners"),
     ((*LIGHT, "--all", "--select", "status=online"), "--all is every miner of the farm, and takes no"),
     ((*LIGHT, "--miner", "c", "--expect", "1"), "--expect is for --select, --saved and --all"),
     ((*LIGHT, "--select", "status=online", "--expect", "some"), "--expect: 'some' is not how many miners are meant: write 300, or 300~5%"),
-    (("task", "miner.light.update", "--params", "{", "--miner", "a"), "--params is no JSON"),
+    (("task", "miner.light.update", "--params", "action=on", "--miner", "a"), '--params is no JSON, such as {"mode": "sleep"}: '),
     (("task", "miner.light.update", "--params", "[]", "--miner", "a"), "--params is no JSON object"),
     (("task", "miner.light.update", "--params", "@/no/file", "--miner", "a"), "cannot be read: no such file"),
 ]  # fmt: skip
 
 
 async def test_what_is_asked_for_wrongly_says_what_would_work(stage: Any) -> None:
+    by_cloud = ("task_name:", "selection:", "no miner is selected")
     for words, message in WRONG:
         with case(words, message):
-            runner_status = 1 if "required" in message or "selection:" in message else 2
+            runner_status = 1 if message.startswith(by_cloud) else 2
             out, err = await run(stage, *words, status=runner_status)
             assert out == ""
             assert message in err
             assert await stage.count("tasks") == 0
+
+
+async def test_a_miner_that_is_named_and_not_there_fails_the_order(stage: Any) -> None:
+    for wait in ((), ("--wait",)):
+        out, _ = await run(stage, *LIGHT, "--miner", "Berta", *wait, status=1)
+        assert "0 tasks, 1 skipped" in out
+        assert "skipped, miner_not_found: " in out
+        assert "(1: Berta)" in out
+    out, _ = await run(stage, *LIGHT, "--miner", "Berta", "--miner", "10.0.0.1", status=1)
+    assert out.startswith("1 task, 1 skipped\n")
 
 
 async def test_an_order_is_followed_to_its_end(stage: Any) -> None:
@@ -97,9 +116,11 @@ async def test_an_order_is_followed_to_its_end(stage: Any) -> None:
     for task in others:
         await stage.settle(task["id"], "succeed", DONE)
     out, _ = await waiting
-    assert "4 succeed, 1 failed, 1 unknown" in out
+    assert "4 succeed, 1 failed, 1 of them unknown\n" in out
     [group] = json.loads((await run(stage, "group", "list", "--json"))[0])
     assert (group["status"], group["task_count"]) == ("partial_succeed", 5)
+    head = (await run(stage, "group", "list"))[0].splitlines()[0].split()
+    assert head[3:] == ["task_count", "succeed_count", "failed_count", "created_at"]
     made_again = await told(stage, "group", "retry", group["group_id"])
     assert made_again["meta"]["summary"]["created_count"] == 1
     undone = await told(stage, "undo", group["group_id"])

@@ -152,7 +152,18 @@ async def test_several_farms_have_a_line_each(stage: Stage, key_file: Path):
 
 async def test_a_cloud_that_does_not_answer_is_named(stage: Stage, key_file: Path):
     _, err = await command(stage, key_file, "--url", "http://127.0.0.1:1", status=1)
-    assert err.startswith("miner-cloud: no cloud answers at http://127.0.0.1:1")
+    assert err == (
+        "miner-cloud: no cloud answers at http://127.0.0.1:1: connection refused; "
+        "--url says where it listens\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8080", "localhost", "", "http://", "ftp://a", "http://[", "http://a:99999"]
+)
+async def test_what_is_no_address_of_a_cloud_is_told(stage: Stage, key_file: Path, url: str):
+    _, err = await command(stage, key_file, "--url", url, status=2)
+    assert err == f"miner-cloud: --url {url} is no address such as http://127.0.0.1:8080\n"
 
 
 async def test_it_is_told_again_and_again_until_it_is_stopped(stage: Stage, key_file: Path):

@@ -72,6 +72,12 @@ async def test_a_password_that_nobody_keeps_is_asked_for(stage: Any) -> None:
     for user in ("farm.1", "farm.2", "farm.3"):
         former_of("miner.pool.update", None, {"before": {"pools": [slot(user, "****")]}}, told)
     assert told.needed() == ["stratum+tcp://old:1 (user farm.1 and 2 more)"]
+    told = Passwords({"farm.1": "a", "*": "x"})
+    assert [told.of(url="stratum+tcp://old:1", user=f"farm.{each}") for each in (1, 2)] == [
+        "a",
+        "x",
+    ]
+    assert told.needed() == []
     pools = [{"url": "stratum+tcp://new:1", "user": "u", "password": "hunter2"}]
     batch_id = await done(stage, "miner.pool.update", befores, params={"pools": pools})
     told = (await undo(stage, f"batches/{batch_id}", dry_run=True))["data"]
