@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from agent.demo.operator import Operator, DeclinedError
+from agent.demo.operator import DeclinedError, Operator
 from contract.task import TaskName
 
 Batches = dict[str, int]  # batch id -> how many tasks the cloud said it has
