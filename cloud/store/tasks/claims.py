@@ -145,7 +145,7 @@ async def hand_out(
                 tasks.update()
                 .where(tasks.c.id.in_(some), tasks.c.ended_at.is_(None))
                 .where(tasks.c.journal_id.is_(None), is_enrolled)
-                .values(**mark)
+                .values(**mark, held=False)  # it was let go once, and the database put back since
             )
         for some in chunks(again):
             query = _with_miner().where(tasks.c.id.in_(some), is_enrolled)

@@ -51,9 +51,10 @@ class ReportedTask(msgspec.Struct, kw_only=True):
     miner_id: str | None
     limit_s: float
     created_at: datetime
-    handed_at: datetime | None
     begin_id: str | None
 
+    handed_at: datetime | None
+    held: bool
     epoch: int
     status: str
     journal_id: str | None
@@ -71,9 +72,7 @@ class ReportedTask(msgspec.Struct, kw_only=True):
 
 
 # `begin_id` is written on its own, see `_begins`.
-_NOT_UPDATED: Final = frozenset(
-    {"id", "miner_id", "limit_s", "created_at", "handed_at", "begin_id"}
-)
+_NOT_UPDATED: Final = frozenset({"id", "miner_id", "limit_s", "created_at", "begin_id"})
 _UPDATED: Final = tuple(name for name in ReportedTask.__struct_fields__ if name not in _NOT_UPDATED)
 
 
@@ -245,6 +244,9 @@ def _take(
         return _set_aside(task, event, now, limits, "late")
     at = _stamp(event, task, now)
     task.journal_id = journal_id
+    # Where the database was put back, this one waits here again: it was let go and handed out once.
+    task.handed_at = task.handed_at or at
+    task.held = False
     task.epoch = max(task.epoch, event.epoch)  # the database may be older than the report
     if status is TaskStatus.QUEUING:
         task.queuing_at = task.queuing_at or at

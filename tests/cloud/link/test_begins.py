@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from cloud.store.ids import new_uuid
 from cloud.store.schema.tables import agents, farms, task_batches, task_events, tasks
+from cloud.store.tasks.batches import cancel
 from contract.link import LONG_POLL_MAX_S
 from contract.task import TaskName
 from tests.cloud.conftest import AgentClient, Cloud, done
@@ -290,6 +291,36 @@ async def test_what_waits_here_and_is_held_there_is_adopted_not_called_off(cloud
     answer = await agent.claim(open=[{"task_id": task["task_id"], "epoch": 1}])
     assert (answer["tasks"], answer["cancel"]) == ([], [])
     assert (await cloud.task(task["task_id"]))["journal_id"] == agent.journal_id
+
+
+async def wait_again(cloud: Cloud, task: Any) -> None:
+    """As if the database had been put back to when this task waited for those that go first in its group."""
+    async with cloud.store.write() as connection:
+        before = {"journal_id": None, "handed_at": None, "held": True, "status": "created"}
+        await connection.execute(tasks.update().where(tasks.c.id == task["task_id"]).values(before))
+
+
+async def test_what_waits_for_its_group_here_and_is_held_there_was_let_go_once(cloud: Cloud):
+    agent, task = await held(cloud, TaskName.SCAN)
+    await wait_again(cloud, task)
+    for _ in range(2):
+        answer = await agent.claim(open=[{"task_id": task["task_id"], "epoch": 1}])
+        assert (answer["tasks"], answer["cancel"]) == ([], [])
+    row = await cloud.task(task["task_id"])
+    assert (row["journal_id"], row["held"]) == (agent.journal_id, False)
+
+
+async def test_what_waits_for_its_group_here_and_begins_there_is_only_its_agents_to_end(
+    cloud: Cloud,
+):
+    agent, task = await held(cloud)
+    await wait_again(cloud, task)
+    assert await tell(agent, cloud, task, "pending", begin_id="b") == ["ok"]
+    row = await cloud.task(task["task_id"])
+    assert (row["status"], row["held"]) == ("pending", False)
+    async with cloud.store.write() as connection:
+        called_off = await cancel(connection, [row["batch_id"]], cloud.clock.now(), {})
+    assert (called_off.at_once, called_off.requested) == (0, 1)
 
 
 async def test_of_a_journal_it_did_not_know_it_has_heard_nothing(cloud: Cloud):

@@ -30,7 +30,7 @@ from drivers.base import Evidence, Plan
 from drivers.wire import Wire
 
 
-def _put(owner: Any, name: str, value: Any) -> None:
+def put(owner: Any, name: str, value: Any) -> None:
     """In place of what the house has there, for as long as this process lives."""
     assert hasattr(owner, name), name
     setattr(owner, name, value)
@@ -42,7 +42,7 @@ def intent_dropped() -> None:
     async def begin(self: Journal, *args: Any, **more: Any) -> None:
         del self, args, more
 
-    _put(Journal, "begin", begin)
+    put(Journal, "begin", begin)
 
 
 def intent_late() -> None:
@@ -56,7 +56,7 @@ def intent_late() -> None:
 
         _kept.append(asyncio.ensure_future(later()))
 
-    _put(Journal, "begin", begin)
+    put(Journal, "begin", begin)
 
 
 def sent_twice() -> None:
@@ -72,7 +72,7 @@ def sent_twice() -> None:
                 with contextlib.suppress(MinerError):
                     await whole(self, port, request, spare, **more)
 
-    _put(Wire, "exchange", exchange)
+    put(Wire, "exchange", exchange)
 
 
 def redone() -> None:
@@ -86,7 +86,7 @@ def redone() -> None:
             return await self._changes.carry_out(task, change)
         return await whole(self, task)
 
-    _put(TaskExecutor, "carry_out", carry_out)
+    put(TaskExecutor, "carry_out", carry_out)
 
 
 def settled_early() -> None:
@@ -107,7 +107,7 @@ def settled_early() -> None:
             )
         )
 
-    _put(ChangeExecutor, "_verify", _verify)
+    put(ChangeExecutor, "_verify", _verify)
 
 
 def begins_unanswered() -> None:
@@ -116,12 +116,12 @@ def begins_unanswered() -> None:
     async def wait(self: Grants, begin_id: str) -> None:
         del self, begin_id
 
-    _put(Grants, "wait", wait)
+    put(Grants, "wait", wait)
 
 
 def begun_taken_for_ok() -> None:
     """Whatever the cloud answers, it has answered."""
-    _put(reporter, "GRANTING", frozenset({"ok", "duplicate", "begun", "conflict"}))
+    put(reporter, "GRANTING", frozenset({"ok", "duplicate", "begun", "conflict"}))
 
 
 _kept: list[asyncio.Future[None]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from contract.task import TaskName
 from tests.system.checker import check
+from tests.system.crashpoints.cloud_mutants import MUTANTS as CLOUD_MUTANTS
 from tests.system.crashpoints.mutants import MUTANTS
 from tests.system.site import HERE, Killer, Site, load_of, open_site
 from tests.system.witness import Row, read_ledger, shown
@@ -28,6 +30,7 @@ SHOWS = {
 
 # Those that only a journal put back from a copy finds out.
 PUT_BACK = ("begins_unanswered", "begun_taken_for_ok")
+OF_THE_CLOUD = ("handed_out_held", "let_go_unproven")
 SOUND = "sound"
 NO_SOCKET = shutil.ignore_patterns("*.sock")
 
@@ -98,6 +101,42 @@ async def test_a_folder_put_back_finds_out_who_begins_without_leave(
         assert mutant != SOUND or figures.wrongs == 0, figures.findings
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", [SOUND, *OF_THE_CLOUD])
+async def test_a_cloud_that_does_not_let_a_group_wait_is_found_out(
+    mutant: str, tmp_path: Path, base: str, tell: Callable[[str], None]
+) -> None:
+    async with open_site(tmp_path, makes="antminer:6", base=base) as site:
+        cloud = site.stage.cloud
+        if mutant != SOUND:
+            await cloud.end()
+            entry = [sys.executable, "-m", "tests.system.crashpoints.cloud_mutants", mutant]
+            cloud.program = [*entry, *cloud.program[3:]]
+            await cloud.start()
+        order = {
+            "task_name": TaskName.REBOOT, "canary": 1, "selection": {"make": {"eq": "antminer"}},
+            "expect_count": len(site.miners),
+        }  # fmt: skip
+        made = await site.operator.ask("POST", "/tasks/batches", json=order)
+        promised = {each["batch_id"]: each["task_count"] for each in made["data"]}
+        first, later = promised
+        refused = await site.ended(first)  # it hashes, and nobody forces it
+        assert [each["status"] for each in refused] == ["failed"]
+        if mutant == SOUND:
+            group = made["meta"]["group_id"]
+            await site.operator.ask("POST", f"/tasks/groups/{group}/release")
+        await site.ended(later)
+        told = []
+        for each in await site.operator.batches():
+            tasks = await site.operator.tasks(each["batch_id"])
+            told += shown(each["batch_id"], each["task_name"], tasks)
+        figures = await site.verdict(told, promised=promised)
+        tell(figures.table(f"{mutant}: a group with one that goes first"))
+        assert figures.held == len(site.miners) - 1
+        assert (figures.early > 0) == (mutant != SOUND), figures.findings
+        assert mutant != SOUND or figures.wrongs == 0, figures.findings
+
+
 async def all_up(site: Site) -> bool:
     """Whether the API of each miner takes connections."""
     for miner in site.miners:
@@ -118,3 +157,4 @@ def under_way(site: Site) -> list[Row]:
 
 def test_every_mutant_has_something_to_show() -> None:
     assert {*SHOWS, *PUT_BACK} == set(MUTANTS)
+    assert set(OF_THE_CLOUD) == set(CLOUD_MUTANTS)
