@@ -15,7 +15,7 @@ import typer
 from cloud.cli.api import URL_DEFAULT, Api, CaFile, Farm, KeyFile, Url, with_api
 from cloud.cli.miners import COLUMNS, Select, pages, selection_of
 from cloud.cli.sheets import joined_tags, read_sheet
-from cloud.cli.terminal import AsJson, fail, table
+from cloud.cli.terminal import AsJson, fail, printable, table
 from contract.sheets import SheetError
 
 Updates = Mapping[str, Mapping[str, Any]]  # by what people know them by: a line, an address
@@ -154,7 +154,7 @@ def _show(
     if found["changed_count"] > len(rows):
         sys.stdout.write(f"... and {found['changed_count'] - len(rows)} more\n")
     for at, words in list(faults.items())[:_SHOWN_MAX]:
-        sys.stderr.write(f"{at}: {words}\n")
+        sys.stderr.write(f"{at}: {printable(words)}\n")
     if fault_count > _SHOWN_MAX:
         sys.stderr.write(f"... and {fault_count - _SHOWN_MAX} more faults\n")
     changed, unchanged = found["changed_count"], found["unchanged_count"]

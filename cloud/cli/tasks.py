@@ -21,7 +21,7 @@ from cloud.cli.orders import (
     shown_plan,
     told_order,
 )
-from cloud.cli.terminal import AsJson, fail, say, table
+from cloud.cli.terminal import AsJson, fail, printable_lines, say, table
 
 groups = typer.Typer(no_args_is_help=True, help="Batches that were ordered as one.")
 
@@ -320,7 +320,7 @@ def _confirmed(
     given = {**options, "--expect": told["count"]}
     pairs = [(option, str(value)) for option, value in given.items() if value is not None]
     again = shlex.join([*words, *(word for pair in pairs for word in pair)])
-    sys.stderr.write(f"{shown_plan(told)}\n\nTo do it:\n  {again}\n")
+    sys.stderr.write(f"{printable_lines(shown_plan(told))}\n\nTo do it:\n  {again}\n")
     count = int(told["count"])
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         fail("nothing was done: a selection is ordered with --expect, as told above", 2)
