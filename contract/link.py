@@ -20,7 +20,7 @@ import msgspec
 
 from contract.begin import BEGIN_ID_CHARS
 from contract.miner import Moving, Slow, Static
-from contract.task import TaskName
+from contract.task import BY_AGENTS, TaskName
 
 PREFIX: Final = "/link/v1"
 LEASE_S: Final = 60.0
@@ -28,6 +28,10 @@ OFFLINE_AFTER_S: Final = 90.0
 LONG_POLL_MAX_S: Final = 15.0
 ON_SITE: Final = 0  # the epoch of a task that arose on site; a cloud hands out from 1 upward
 
+# The tasks that an agent is given which does not say what it knows: a name it had never heard of would be the end of
+# all its claims.
+KNOWN_OF_OLD: Final = frozenset(BY_AGENTS) - {TaskName.MINING, TaskName.POWER_LIMIT}
+NAMES_MOST: Final = 1000  # that an agent says it knows
 MAINTAINED_MOST: Final = 100_000  # miners whose maintenance an agent is told of
 
 # What an agent takes from its cloud is bounded here, whoever may answer in the cloud's place one day: an id becomes the
@@ -74,6 +78,9 @@ class ClaimRequest(Message, frozen=True, kw_only=True):
     less answers at once.
 
     `not_known`: of the tasks whose end the cloud asked for (`ClaimReply.asked`), those that the journal does not hold.
+
+    `knows`: the names of the tasks that this agent carries out, or says why it cannot; no others are given to it. One
+    that does not say it knows `KNOWN_OF_OLD`.
     """
 
     journal_id: str
@@ -86,6 +93,7 @@ class ClaimRequest(Message, frozen=True, kw_only=True):
     # Of the agent process: two of them with one journal are a copied disk.
     run_id: str | None = None
     not_known: tuple[str, ...] = ()
+    knows: Annotated[tuple[Word, ...], msgspec.Meta(max_length=NAMES_MOST)] | None = None
 
 
 class MinerRef(Message, frozen=True, kw_only=True):
@@ -102,10 +110,12 @@ class MinerRef(Message, frozen=True, kw_only=True):
 
 
 class ClaimedTask(Message, frozen=True, kw_only=True):
+    """`name` is that of a task, and any word to an agent that is older than the task: it ends as `unsupported`."""
+
     task_id: TaskId
     batch_id: TaskId | None
     epoch: Whole
-    name: TaskName
+    name: Word
     params: dict[str, Any]
     miner: MinerRef | None
     queue_ttl_s: Seconds  # what is left of its queue life

@@ -388,6 +388,7 @@ def _specs() -> dict[TaskName, TaskSpec]:
 
 
 SPECS: Final = _specs()
+BY_AGENTS: Final = tuple(name for name, spec in SPECS.items() if spec.by_agent)
 QUEUE_TTL_S: Final = 86_400.0  # a task nobody began for this long expires
 PARAMS_MAX_BYTES: Final = 64 * 1024  # of one task, as JSON, keys that nobody understands among them
 

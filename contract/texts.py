@@ -29,6 +29,11 @@ def plain(text: str) -> str:
     return _without_controls(text, "")
 
 
+def composed(text: str) -> str:
+    """With each letter and its accents in one character, where there is one: what looks the same is the same."""
+    return unicodedata.normalize("NFC", text)
+
+
 def prose(text: str) -> str:
     """Text that may have several lines. Raises ValueError."""
     return _without_controls(text, "\n\r\t")

@@ -31,7 +31,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     task_id: str
     epoch: int
-    name: TaskName
+    name: str  # a TaskName, unless it was refused for its name
     params: dict[str, Any]
     accepted_at: datetime
     expires_at: datetime  # of its queue life, on the wall
@@ -70,7 +70,7 @@ def to_row(record: TaskRecord) -> tuple[Any, ...]:
     return (
         record.task_id,
         record.epoch,
-        record.name.value,
+        str(record.name),
         dump(record.params),
         to_text(record.accepted_at),
         to_text(record.expires_at),

@@ -129,7 +129,7 @@ class LocalOrder:
         driver = None if host is None else self._fleet.at(host)
         if driver is None or driver.capabilities is None or order is None:
             return None
-        match ACTIONS.get(task.record.name):
+        match ACTIONS.get(task.name):
             case ChangeAction():
                 kind: type[Change] = type(change_of(task.record, task.params))
             case FirmwareAction():

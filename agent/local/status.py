@@ -203,7 +203,7 @@ class FarmStatus:
             "oldest": [
                 {
                     "task_id": each.id,
-                    "name": each.record.name.value,
+                    "name": each.record.name,
                     "ip": each.record.miner.last_ip if each.record.miner else None,
                     "origin": each.record.origin,
                     "since": to_text(each.record.accepted_at),

@@ -128,7 +128,7 @@ ACTIONS: Final[Mapping[TaskName, Action]] = {
 
 def change_of(record: TaskRecord, params: Params) -> AnyChange:
     """What a task asks of a driver, by its row in the journal: so after a crash as well."""
-    action = ACTIONS[record.name]
+    action = ACTIONS[TaskName(record.name)]
     assert isinstance(action, ChangeAction)
     change = action.change(params)
     if isinstance(change, Mode) and record.origin == _MONITOR:

@@ -17,7 +17,7 @@ from agent.tasks.tasklog import TaskLog
 from contract.clock import Clock
 from contract.errors import ExpiredError
 from contract.link import MinerRef
-from contract.task import SPECS, Kind, Params
+from contract.task import SPECS, Kind, Params, TaskName
 
 
 class Phase(StrEnum):
@@ -70,8 +70,12 @@ class ActiveTask:
         return self.record.task_id
 
     @property
+    def name(self) -> TaskName:
+        return TaskName(self.record.name)
+
+    @property
     def kind(self) -> Kind:
-        return SPECS[self.record.name].kind
+        return SPECS[self.name].kind
 
     @property
     def lane(self) -> str:

@@ -17,8 +17,9 @@ from agent.tasks.dispatcher import Dispatcher
 from agent.tasks.gate import Gate
 from contract.clock import Clock
 from contract.errors import ErrorCode, StorageFullError
+from contract.keys import shown_key
 from contract.link import LONG_POLL_MAX_S, ON_SITE, ClaimedTask, ClaimReply, ClaimRequest
-from contract.task import SPECS, Params, parse_params, stored_params
+from contract.task import BY_AGENTS, SPECS, Params, TaskName, parse_params, stored_params
 
 RETRY_MOST_S: Final = 5.0
 FULL_WAIT_S: Final = 1.0  # between two claims while there is no room or no disk
@@ -32,6 +33,9 @@ EMPTY_WAIT_S: Final = 0.5
 EMPTY_MOST: Final = 3
 # Between two times that a cloud which has lost outcomes is told them again.
 TOLD_AGAIN_S: Final = 10.0
+_NOT_KNOWN: Final = (
+    "This version of the agent knows no task {name}. Update the agent, and ask again."
+)
 
 log: Any = structlog.get_logger(__name__)
 
@@ -116,6 +120,7 @@ class Admission:
                 room=room,
                 wait_s=self._wait_s(room),
                 not_known=self._not_known,
+                knows=BY_AGENTS,
             )
         )
         try:
@@ -174,24 +179,31 @@ class Admission:
         for task in tasks:
             if task.miner is not None:
                 self._gate.maintenance.learn(task.miner)
-            try:
-                parsed = self._params(task)
-            except ValueError as error:
-                log.warning(
-                    "task.refused", task=task.task_id, name=task.name, error=str(error)[:300]
+            if task.name not in SPECS:
+                log.warning("task.not_known", task=task.task_id, name=shown_key(task.name))
+                refusal = failed(
+                    ErrorCode.UNSUPPORTED, _NOT_KNOWN.format(name=shown_key(task.name))
                 )
+                arrivals.append(Arrival(record=self._record(task, None), refusal=refusal))
+                continue
+            name = TaskName(task.name)
+            try:
+                parsed = _params(name, task)
+            except ValueError as error:
+                log.warning("task.refused", task=task.task_id, name=name, error=str(error)[:300])
                 refusal = failed(ErrorCode.BAD_PARAMS, str(error))
                 arrivals.append(Arrival(record=self._record(task, None), refusal=refusal))
                 continue
             params[task.task_id] = parsed
-            arrivals.append(Arrival(record=self._record(task, parsed)))
+            stored = stored_params(name, parsed)
+            arrivals.append(Arrival(record=self._record(task, stored)))
         fresh = await self._journal.accept(arrivals, at)
         log.info("tasks.accepted", claimed=len(tasks), new=len(fresh))
         for record in fresh:
             self._dispatcher.enqueue(self._dispatcher.activate(record, params[record.task_id]))
         return len(fresh)
 
-    def _record(self, task: ClaimedTask, params: Params | None) -> TaskRecord:
+    def _record(self, task: ClaimedTask, params: dict[str, Any] | None) -> TaskRecord:
         """Its row. What was not understood of its parameters is not kept."""
         now = self._clock.now()
         life_s = min(max(0.0, task.queue_ttl_s), QUEUE_LIFE_MOST_S)
@@ -199,7 +211,7 @@ class Admission:
             task_id=task.task_id,
             epoch=task.epoch,
             name=task.name,
-            params={} if params is None else stored_params(task.name, params) or {},
+            params=params or {},
             miner=task.miner,
             batch_id=task.batch_id,
             accepted_at=now,
@@ -208,8 +220,9 @@ class Admission:
             limit_s=task.limit_s,
         )
 
-    def _params(self, task: ClaimedTask) -> Params:
-        params = parse_params(task.name, task.params)
-        if SPECS[task.name].wants_miner and task.miner is None:
-            raise ValueError(f"{task.name} needs a miner, and the task names none")
-        return params
+
+def _params(name: TaskName, task: ClaimedTask) -> Params:
+    params = parse_params(name, task.params)
+    if SPECS[name].wants_miner and task.miner is None:
+        raise ValueError(f"{name} needs a miner, and the task names none")
+    return params

@@ -24,7 +24,7 @@ from contract.errors import (
     StorageFullError,
 )
 from contract.outcome import Outcome
-from contract.task import Kind, Params, parse_params
+from contract.task import Kind, Params, TaskName, parse_params
 from drivers.watch import intent_age_s
 
 TICK_S: Final = 0.25
@@ -99,7 +99,7 @@ class Dispatcher:
             record=record,
             params=params,
             log=TaskLog(self._clock),
-            limit_s=self._gate.policy.limit_s(record.name, record.limit_s),
+            limit_s=self._gate.policy.limit_s(TaskName(record.name), record.limit_s),
             expires_mono=self._clock.mono() + self._life_left_s(record),
             state=record.state,
             notes=dict(record.notes),
@@ -179,7 +179,7 @@ class Dispatcher:
 
     async def _take_up(self, record: TaskRecord) -> None:
         try:
-            params = parse_params(record.name, record.params)
+            params = parse_params(TaskName(record.name), record.params)
         except ValueError as error:  # an older version took what this one refuses
             begun = record.state is State.INTENT
             refusal = failed(

@@ -47,7 +47,7 @@ class TaskExecutor:
 
     async def carry_out(self, task: ActiveTask) -> Settlement:
         """Do it, once. Raises MinerError when nothing was sent, LeaseShortError when it may be tried again."""
-        name = task.record.name
+        name = task.name
         action = ACTIONS.get(name)
         if isinstance(action, UnsupportedAction):
             raise UnsupportedError(action.instead)

@@ -37,9 +37,9 @@ class Gate:
             raise ExpiredError(
                 "Nobody could begin it during its queue life; nothing was sent. Create it again."
             )
-        if self.policy.rules.forbids(task.record.name):
+        if self.policy.rules.forbids(task.name):
             raise PolicyRefusedError(
-                f"This site does not allow {task.record.name} (policy.forbidden_tasks)."
+                f"This site does not allow {task.name} (policy.forbidden_tasks)."
             )
         if task.kind is Kind.LOOK:
             return

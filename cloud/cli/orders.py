@@ -38,7 +38,9 @@ def passwords_for(needed: Sequence[str]) -> dict[str, str]:
         lacking = "\n".join(f"  {pool}" for pool in needed)
         fail(f"these pools need their passwords, give them by --passwords:\n{lacking}", 2)
     return {
-        pool.partition(" (user ")[0]: typer.prompt(f"Password of {pool}", hide_input=True, err=True)
+        pool.partition(" (user ")[0]: typer.prompt(
+            f"Password of {printable(pool)}", hide_input=True, err=True
+        )
         for pool in needed
     }
 

@@ -18,6 +18,7 @@ from cloud.cli.miners import COLUMNS, pages
 from cloud.cli.sheets import joined_tags, read_sheet
 from cloud.cli.terminal import AsJson, fail, table
 from contract.sheets import SheetError
+from contract.texts import printable
 
 Updates = Mapping[str, Mapping[str, Any]]  # by what people know them by: a line, an address
 _FIELDS: Final = ("hall", "row", "rack", "position")
@@ -155,7 +156,7 @@ def _show(
     if found["changed_count"] > len(rows):
         sys.stdout.write(f"... and {found['changed_count'] - len(rows)} more\n")
     for at, words in list(faults.items())[:_SHOWN_MAX]:
-        sys.stderr.write(f"{at}: {words}\n")
+        sys.stderr.write(f"{at}: {printable(words)}\n")
     if fault_count > _SHOWN_MAX:
         sys.stderr.write(f"... and {fault_count - _SHOWN_MAX} more faults\n")
     changed, unchanged = found["changed_count"], found["unchanged_count"]

@@ -21,7 +21,7 @@ from cloud.cli.orders import (
     shown_plan,
     told_order,
 )
-from cloud.cli.terminal import AsJson, fail, say, table
+from cloud.cli.terminal import AsJson, fail, printable_lines, say, table
 
 groups = typer.Typer(no_args_is_help=True, help="Batches that were ordered as one.")
 
@@ -342,7 +342,7 @@ def _confirmed(
     count = int(told["count"])
     if not count:
         fail("no miner is selected, so nothing was done; miner-cloud miners lists them", 1)
-    sys.stderr.write(f"{shown_plan(told)}{_to_do_it(told, words, options)}\n")
+    sys.stderr.write(f"{printable_lines(shown_plan(told))}{_to_do_it(told, words, options)}\n")
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         fail("nothing was done: a selection is ordered with --expect, as shown above", 2)
     typed = typer.prompt(f"Type {count} to do it now", default="", show_default=False, err=True)

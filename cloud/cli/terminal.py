@@ -124,7 +124,7 @@ def now() -> datetime:
 
 def say(document: dict[str, Any], words: str, as_json: bool) -> None:
     """The one line a command answers with."""
-    text = msgspec.json.encode(document).decode() if as_json else words
+    text = msgspec.json.encode(document).decode() if as_json else printable_lines(words)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -163,7 +163,7 @@ def table(found: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) 
 
 def fail(message: str, status: int) -> NoReturn:
     """Say why on stderr and end: 1 it could not be done, 2 wrong usage."""
-    sys.stderr.write(f"miner-cloud: {message}\n")
+    sys.stderr.write(f"miner-cloud: {printable_lines(message)}\n")
     raise typer.Exit(status)
 
 
@@ -172,3 +172,8 @@ def _cell(value: Any) -> str:
         return "-"
     text = f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else str(value)
     return printable(text)
+
+
+def printable_lines(text: str) -> str:
+    """`printable` of a text of several lines."""
+    return "\n".join(map(printable, text.split("\n")))

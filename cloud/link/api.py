@@ -26,11 +26,12 @@ from cloud.store.access.agents import (
 from cloud.store.growth import TooMuchError
 from cloud.store.miners.maintenance import maintained
 from cloud.store.miners.readings import apply_readings
-from cloud.store.tasks.claims import glance, hand_out
+from cloud.store.tasks.claims import end_not_known, glance, hand_out
 from cloud.store.tasks.onsite import arisen_of
 from cloud.store.tasks.reports import ReportLimits, apply_report
 from contract.clock import from_text
 from contract.link import (
+    KNOWN_OF_OLD,
     PREFIX,
     ClaimedTask,
     ClaimReply,
@@ -339,14 +340,22 @@ async def _answer(
     store, settings, agent = request.app[STORE], request.app[SETTINGS], request[AGENT]
     now, cloud_s = request.app[CLOCK].now(), request.app[TIME].now()
     room = max(0, min(claim.room, settings.claim_max))
+    knows = KNOWN_OF_OLD if claim.knows is None else frozenset(claim.knows)
     tasks: tuple[ClaimedTask, ...] = ()
     cancel: tuple[str, ...] = ()
     asked: list[str] = []
     if not is_first and room > 0:
-        tasks, cancel = await hand_out(store, agent, claim.journal_id, now, cloud_s, room=room)
+        tasks, cancel = await hand_out(
+            store, agent, claim.journal_id, now, cloud_s, room=room, knows=knows
+        )
     if not tasks:
         open_ids = {task.task_id for task in claim.open}
-        seen = await glance(store, agent, claim.journal_id, open_ids, cloud_s, room=room)
+        seen = await glance(
+            store, agent, claim.journal_id, open_ids, cloud_s, room=room, knows=knows
+        )
+        if seen.not_known:
+            ended = await end_not_known(store, agent, now, knows=knows)
+            log.warning("tasks.not_known", agent=agent.id, version=agent.version, count=ended)
         again = _repeatable(request, session, seen.unheard, room)
         asked = _repeatable(request, session, seen.ended, _ASKED_MAX if is_first else 0)
         cancel = seen.cancel
@@ -358,6 +367,7 @@ async def _answer(
                 now,
                 cloud_s,
                 room=room - len(again) if seen.waiting else 0,
+                knows=knows,
                 again=again,
                 adopt=seen.adopt,
             )

@@ -96,9 +96,14 @@ def _item(row: ListedAudit) -> AuditItem:
     )
 
 
+def _object(value: Any) -> dict[str, Any]:
+    """What an agent told, if it is one."""
+    return value if isinstance(value, dict) else {}
+
+
 def _task(row: MinerTask) -> AuditTaskItem:
     result: dict[str, Any] = hidden(row.result or {})
-    evidence, error = result.get("evidence") or {}, result.get("error") or {}
+    evidence, error = (_object(result.get(key)) for key in ("evidence", "error"))
     return AuditTaskItem(
         id=row.id,
         status=row.status,

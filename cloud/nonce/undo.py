@@ -16,6 +16,7 @@ from cloud.nonce.answers import one
 from cloud.nonce.orders import BatchOrder, GroupOrder, Ordered
 from cloud.nonce.planning import BatchRequest, Place, Skipped
 from cloud.nonce.requests import batch_of, farm_of, group_of, named, read_body, takes
+from cloud.nonce.tasks import is_unknown
 from cloud.store.engine import Connection, chunks
 from cloud.store.schema.rows import FarmRow
 from cloud.store.tasks import groups, lookup
@@ -143,9 +144,10 @@ async def _ordered(
     by_former: dict[tuple[str, bytes], list[str]] = {}
     places: dict[str, Place] = {}
     for batch_id in batch_ids:
-        rows, _ = await lookup.of_batch(connection, batch_id, statuses=(TaskStatus.SUCCEED,))
+        rows, _ = await lookup.of_batch(connection, batch_id)
         for row in rows:
-            if row.miner_id is None:
+            # What perhaps was changed is put back, too: a setting is read before it is written.
+            if row.miner_id is None or not (row.status == TaskStatus.SUCCEED or is_unknown(row)):
                 continue
             former = former_of(row.name, row.params, (row.result or {}).get("evidence"), passwords)
             if former is None:
@@ -166,11 +168,9 @@ async def _ordered(
     return Ordered(orders=orders, skipped=skipped.told(), needed=passwords.needed())
 
 
-def former_of(
-    name: str, asked: Facts | None, evidence: Facts | None, passwords: Passwords
-) -> Former | None:
-    """What undoes a task that succeeded, by its evidence; None where that tells nothing, or what no task takes."""
-    facts = evidence or {}
+def former_of(name: str, asked: Facts | None, evidence: Any, passwords: Passwords) -> Former | None:
+    """What undoes a task, by the evidence that its agent told; None where it tells nothing, or what no task takes."""
+    facts = evidence if isinstance(evidence, dict) else {}
     before, after = facts.get("before"), facts.get("after")
     if not isinstance(before, dict):
         return None
@@ -243,7 +243,11 @@ def _mode_in(before: Facts) -> str | None:
 
 def _pools(told: _Told, passwords: Passwords) -> Former | None:
     slots = told.before.get("pools")
-    if not isinstance(slots, list) or not slots:
+    if (
+        not isinstance(slots, list)
+        or not slots
+        or not all(isinstance(each, dict) for each in slots)
+    ):
         return None
     pools = []
     for slot in slots:

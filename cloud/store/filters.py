@@ -69,7 +69,7 @@ def reads(
     if wanted.like is not None:
         found.append(sa.or_(*(like(_sql_pattern(each)) for each in wanted.like)))
     if wanted.unlike is not None:
-        found += [_not(like(_sql_pattern(each))) for each in wanted.unlike]
+        found.append(_not(sa.or_(*(like(_sql_pattern(each)) for each in wanted.unlike))))
     return found
 
 
@@ -119,7 +119,7 @@ def tagged(column: sa.ColumnElement[Any], wanted: TagsFilter | None) -> list[Con
     if wanted.all_ is not None:
         found += [has(tag) for tag in wanted.all_]
     if wanted.none is not None:
-        found += [_not(has(tag)) for tag in wanted.none]
+        found.append(_not(sa.or_(sa.false(), *(has(tag) for tag in wanted.none))))
     return found
 
 

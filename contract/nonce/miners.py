@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contract.miner import Make
 from contract.nonce.answers import NonceItem
-from contract.nonce.filters import DateFilter, EnumFilter, NumberFilter, TagsFilter, TextFilter
+from contract.nonce.filters import (
+    DateFilter,
+    EnumFilter,
+    Filter,
+    NumberFilter,
+    TagsFilter,
+    TextFilter,
+)
 from contract.nonce.searches import Search
 from contract.nonce.sites import FarmRef
 from contract.nonce.values import Text
@@ -42,6 +49,11 @@ MODES_BY_MAKE: Final[Mapping[str, frozenset[str]]] = {
 POWER_LIMITED: Final[Mapping[str, frozenset[str]]] = {
     Make.WHATSMINER: frozenset({"v2", "v2-compat", "v3"}),
 }
+
+
+# In all filters together: a database takes 32,766 with a question, and some stand in it twice, or with those of a saved
+# selection.
+VALUES_MOST: Final = 5000
 
 
 class MinerFilters(BaseModel):
@@ -87,6 +99,21 @@ class MinerFilters(BaseModel):
     temperature: NumberFilter | None = None  # degC
     uptime: NumberFilter | None = None  # s
     wrong_since: DateFilter | None = None  # since when something is wrong with it
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        number = sum(
+            len(values)
+            for name in type(self).model_fields
+            if isinstance(filter_ := getattr(self, name), Filter)
+            for values in filter_.__dict__.values()
+            if isinstance(values, list)
+        )
+        if number > VALUES_MOST:
+            raise ValueError(
+                f"the filters have {number} values together, and may have {VALUES_MOST}; ask in several pieces"
+            )
+        return self
 
 
 SortField = Literal[

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from contract.nonce.answers import NonceItem
 from contract.nonce.values import Text, Whole
 from contract.task import Tag
-from contract.texts import plain
+from contract.texts import composed, plain
 
 PLACES_MAX: Final = 100_000  # as many as a farm may have miners
 PLACES_BYTES: Final = 32 * 1024 * 1024
@@ -25,6 +25,7 @@ MinerName = Annotated[
     str,
     StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=64),
     AfterValidator(plain),
+    AfterValidator(composed),
 ]
 
 

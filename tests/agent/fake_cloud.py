@@ -56,7 +56,7 @@ class FakeCloud:
 
     def create(
         self,
-        name: TaskName = TaskName.LIGHT,
+        name: str = TaskName.LIGHT,
         params: dict[str, Any] | None = None,
         miner: MinerRef | None = None,
         *,
@@ -76,7 +76,7 @@ class FakeCloud:
                 params=params if params is not None else {"action": "on"},
                 miner=miner,
                 queue_ttl_s=queue_ttl_s,
-                limit_s=SPECS[name].limit_s if limit_s is None else limit_s,
+                limit_s=SPECS[TaskName(name)].limit_s if limit_s is None else limit_s,
             )
         )
         self.poke()

@@ -29,7 +29,7 @@ from cloud.store.schema.migrate import migrate
 from cloud.store.schema.tables import metadata, miners, task_batches, tasks
 from cloud.sweeper import Sweeper
 from contract.clock import BootTime, to_text
-from contract.task import SPECS, TaskName
+from contract.task import BY_AGENTS, SPECS, TaskName
 
 
 class HandClock:
@@ -85,7 +85,13 @@ class AgentClient:
             return response.status, await response.json()
 
     async def claim(self, *, room: int = 100, wait_s: float = 0.0, **more: Any) -> Any:
-        body = {"journal_id": self.journal_id, "last_seq": self.seq, "room": room, "wait_s": wait_s}
+        body = {
+            "journal_id": self.journal_id,
+            "last_seq": self.seq,
+            "room": room,
+            "wait_s": wait_s,
+            "knows": BY_AGENTS,
+        }
         status, answer = await self.call("POST", "claims", json=body | more)
         assert status == 200, answer
         return answer

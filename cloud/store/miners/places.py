@@ -14,6 +14,7 @@ from cloud.store.miners.references import (
     AmbiguousError,
     NamedMiner,
     is_reserved,
+    key_of,
     meant_by,
     named_miners,
 )
@@ -105,7 +106,7 @@ def _difference(wanted: PlaceWish, miner: NamedMiner) -> Difference | None:
 def _taken(changes: Sequence[Difference], known: Iterable[NamedMiner]) -> dict[int, Flaw]:
     """Names that another miner of the farm has, once all is changed, and those that no miner can have."""
     renamed = {each.miner.id: each for each in changes if "name" in each.after}
-    holders = {row.name.casefold(): row for row in known if row.name and row.id not in renamed}
+    holders = {key_of(row.name): row for row in known if row.name and row.id not in renamed}
     faults: dict[int, Flaw] = {}
     for each in renamed.values():
         name = each.after["name"]
@@ -114,7 +115,7 @@ def _taken(changes: Sequence[Difference], known: Iterable[NamedMiner]) -> dict[i
         if is_reserved(name):
             words = f"name: {name} reads as an id, an address or a MAC; take another"
             faults[each.index] = Flaw(words)
-        elif (holder := holders.setdefault(name.casefold(), each.miner)) is not each.miner:
+        elif (holder := holders.setdefault(key_of(name), each.miner)) is not each.miner:
             words = f"name: the miner at {holder.ip or holder.id} is called {name}"
             faults[each.index] = Flaw(words)
     return faults

@@ -15,6 +15,7 @@ from cloud.store.engine import chunks
 from cloud.store.schema.rows import read_rows
 from cloud.store.schema.tables import miners
 from contract.miner import normalize_mac
+from contract.texts import composed
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _FEW: Final = 200  # references that are looked for; for more of them the whole farm is read
@@ -55,7 +56,8 @@ async def meant_by(
 ) -> dict[str, list[NamedMiner]]:
     """The miners on a farm's lists that each reference may mean. An id means that miner alone."""
     wanted = list(dict.fromkeys(references))
-    if len(wanted) > _FEW:
+    # SQLite knows no capital letters but those of ASCII.
+    if len(wanted) > _FEW or not all(map(str.isascii, wanted)):
         known = await named_miners(connection, farm_id)
     else:
         known = []
@@ -63,7 +65,7 @@ async def meant_by(
             query = sa.select(*_COLUMNS).where(*_on_the_lists(farm_id), _is_called(some))
             known += read_rows(NamedMiner, await connection.execute(query))
     by_name = _by_name(known)
-    return {each: by_name.get(_key(each), []) for each in wanted}
+    return {each: by_name.get(key_of(each), []) for each in wanted}
 
 
 async def ids_meant_by(
@@ -104,7 +106,7 @@ def _on_the_lists(farm_id: str) -> tuple[sa.ColumnElement[bool], ...]:
 def _is_called(references: Sequence[str]) -> sa.ColumnElement[bool]:
     numbers = [number for each in references if (number := _ip_number(each)) is not None]
     macs = [mac for each in references if (mac := normalize_mac(each)) is not None]
-    words = [sa.func.lower(each) for each in references]
+    words = [sa.func.lower(each.strip()) for each in references]
     return sa.or_(
         miners.c.id.in_(references),
         miners.c.ip_number.in_(numbers),
@@ -114,23 +116,28 @@ def _is_called(references: Sequence[str]) -> sa.ColumnElement[bool]:
 
 
 def _by_name(known: Iterable[NamedMiner]) -> Mapping[str, list[NamedMiner]]:
-    """By each of the things that a miner is called, as `_key` spells it."""
+    """By each of the things that a miner is called, as `key_of` spells it."""
     found: dict[str, dict[str, NamedMiner]] = {}
     for row in known:
-        keys = (row.id, row.ip, row.mac, *(each and _key(each) for each in (row.serial, row.name)))
+        keys = (
+            row.id,
+            row.ip,
+            row.mac,
+            *(each and key_of(each) for each in (row.serial, row.name)),
+        )
         for key in keys:
             if key:
                 found.setdefault(key, {})[row.id] = row
     return {key: list(rows.values()) for key, rows in found.items()}
 
 
-def _key(reference: str) -> str:
+def key_of(reference: str) -> str:
     """The same for every spelling."""
     text = reference.strip()
     number = _ip_number(text)
     if number is not None:
         return str(IPv4Address(number))
-    return normalize_mac(text) or text.casefold()
+    return normalize_mac(text) or composed(text).casefold()
 
 
 def _ip_number(text: str) -> int | None:

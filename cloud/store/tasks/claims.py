@@ -13,9 +13,12 @@ import sqlalchemy as sa
 from cloud.store.engine import Store, chunks
 from cloud.store.schema.rows import AgentRow, read_rows
 from cloud.store.schema.tables import At, agents, miners, tasks
+from cloud.store.tasks.settle import closed_result, settle
 from contract.begin import Held, Shown, shown
+from contract.errors import ErrorCode
 from contract.link import ON_SITE, WORD_MAX, ClaimedTask, MinerRef
-from contract.task import TaskName, TaskStatus
+from contract.outcome import Outcome
+from contract.task import TaskStatus
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Glance:
     """What there is for one agent at one moment."""
 
     waiting: bool  # tasks that were never handed out, or came back to the queue
+    not_known: bool  # for this agent alone, with names that it does not know
     # Handed to this journal, which does not list them: the answer was lost.
     unheard: tuple[str, ...]
     # Begun by this journal, which does not list them: their outcomes were lost.
@@ -60,8 +64,9 @@ async def glance(
     cloud_s: float,
     *,
     room: int,
+    knows: Collection[str],
 ) -> Glance:
-    """Read only. `open_ids` are the tasks the agent says it holds."""
+    """Read only. `open_ids` are the tasks the agent says it holds, `knows` the names of those it can be given."""
     mine = (tasks.c.farm_id == agent.farm_id, tasks.c.agent_id == agent.id)
     async with store.read() as connection:
         handed = (
@@ -80,10 +85,11 @@ async def glance(
                 )
             )
         ).all()
-        waiting = False
+        waiting = not_known = False
         if room > 0:
-            query = _queued(sa.select(tasks.c.id), agent, cloud_s).limit(1)
-            waiting = (await connection.execute(query)).first() is not None
+            queued = _queued(sa.select(tasks.c.id), agent, cloud_s).limit(1)
+            waiting = await connection.scalar(queued.where(tasks.c.name.in_(knows))) is not None
+            not_known = await connection.scalar(_not_known(agent, knows).limit(1)) is not None
         held = {row.id for row in handed if row.journal_id == journal_id}
         adopt: list[str] = []
         closed: list[str] = []
@@ -111,6 +117,7 @@ async def glance(
                 wanted[show].append(row.id)
     return Glance(
         waiting=waiting,
+        not_known=not_known,
         unheard=tuple(wanted[Shown.AGAIN]),
         ended=tuple(wanted[Shown.OUTCOME]),
         adopt=tuple(adopt),
@@ -126,6 +133,7 @@ async def hand_out(
     cloud_s: float,
     *,
     room: int,
+    knows: Collection[str],
     again: Sequence[str] = (),
     adopt: Sequence[str] = (),
 ) -> tuple[tuple[ClaimedTask, ...], tuple[str, ...]]:
@@ -149,9 +157,11 @@ async def hand_out(
             )
         for some in chunks(again):
             query = _with_miner().where(tasks.c.id.in_(some), is_enrolled)
+            query = query.where(tasks.c.name.in_(knows))
             handed += read_rows(TaskOfMiner, await connection.execute(query))
         if room > 0:
             query = _queued(_with_miner(), agent, cloud_s).where(is_enrolled).limit(room)
+            query = query.where(tasks.c.name.in_(knows))
             query = query.with_for_update(of=tasks, skip_locked=True)
             fresh = read_rows(TaskOfMiner, await connection.execute(query))
         for some in chunks([row.id for row in fresh]):
@@ -167,6 +177,37 @@ async def hand_out(
     handed += fresh
     called_off = tuple(row.id for row in handed if row.cancel_requested_at is not None)
     return tuple(_claimed(row, cloud_s) for row in handed), called_off
+
+
+async def end_not_known(
+    store: Store, agent: AgentRow, now: datetime, *, knows: Collection[str]
+) -> int:
+    """End what waits for this agent alone and what it does not know, as nobody else would take it. Returns how many."""
+    async with store.write() as connection:
+        query = _not_known(agent, knows).add_columns(tasks.c.name)
+        by_name: dict[str, list[str]] = {}
+        for task_id, name in await connection.execute(query):
+            by_name.setdefault(name, []).append(task_id)
+        for name, ids in by_name.items():
+            message = (
+                f"The agent of this miner (version {agent.version}) knows no task {name}; nothing was sent. "
+                "Update the agent, and ask again"
+            )
+            result = closed_result(Outcome.NOT_DONE, ErrorCode.UNSUPPORTED, message)
+            await settle(connection, ids, TaskStatus.FAILED, result, now)
+    return sum(map(len, by_name.values()))
+
+
+def _not_known(agent: AgentRow, knows: Collection[str]) -> sa.Select[tuple[str]]:
+    """Of the tasks that wait for this agent and were never handed out, those with other names."""
+    return sa.select(tasks.c.id).where(
+        tasks.c.farm_id == agent.farm_id,
+        tasks.c.agent_id == agent.id,
+        tasks.c.ended_at.is_(None),
+        tasks.c.held == sa.false(),
+        tasks.c.handed_at.is_(None),
+        tasks.c.name.not_in(knows),
+    )
 
 
 def _queued(query: Any, agent: AgentRow, cloud_s: float) -> Any:
@@ -219,7 +260,7 @@ def _claimed(row: TaskOfMiner, cloud_s: float) -> ClaimedTask:
         task_id=row.id,
         batch_id=row.batch_id,
         epoch=row.epoch,
-        name=TaskName(row.name),
+        name=row.name,
         params=row.params or {},
         miner=miner,
         queue_ttl_s=max(0.0, row.queue_expires_cloud_s - cloud_s),

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.store.engine import Store
 from cloud.store.filters import Condition
 from cloud.store.schema.rows import GroupRow, read_rows
-from cloud.store.schema.tables import At, miners, task_batches, task_groups, tasks
+from cloud.store.schema.tables import At, agents, miners, task_batches, task_groups, tasks
 from cloud.store.tasks.batches import Counts, counts_of
 from contract.nonce.pages import Page
 from contract.outcome import Outcome
@@ -202,8 +202,12 @@ async def release(
         tasks.c.held == sa.true(),
         tasks.c.ended_at.is_(None),
     )
-    agents = await connection.scalars(sa.select(tasks.c.agent_id).where(waiting).distinct())
-    agent_ids = frozenset(agents)
+    await connection.execute(
+        tasks.update().where(waiting).values(agent_id=sa.func.coalesce(*_looks_after()))
+    )
+    agent_ids = frozenset(
+        await connection.scalars(sa.select(tasks.c.agent_id).where(waiting).distinct())
+    )
     done = await connection.execute(
         tasks.update()
         .where(waiting)
@@ -222,12 +226,32 @@ async def release(
     return Released(group_id=group_id, farm_id=farm_id, number=done.rowcount, agent_ids=agent_ids)
 
 
+def _looks_after() -> tuple[sa.ScalarSelect[str], sa.ScalarSelect[str]]:
+    """Of a task: the agent that looks at its miner by now, and the one it was ordered for; null for one that is
+    revoked, as days may have passed.
+    """
+    enrolled = sa.select(agents.c.id).where(agents.c.revoked_at.is_(None))
+    by_now = sa.select(miners.c.agent_id).where(miners.c.id == tasks.c.miner_id).scalar_subquery()
+    return (
+        enrolled.where(
+            agents.c.id == by_now, agents.c.farm_id == tasks.c.farm_id
+        ).scalar_subquery(),
+        enrolled.where(agents.c.id == tasks.c.agent_id).scalar_subquery(),
+    )
+
+
 async def release_proven(store: Store, now: datetime, *, expires_cloud_s: float) -> list[Released]:
     """Let go what waits for a canary that is proven by now: in one transaction for each group."""
     waiting = sa.select(task_groups.c.id, task_groups.c.farm_id).where(
         task_groups.c.canary.is_not(None),
         task_groups.c.released_at.is_(None),
         task_groups.c.cancelled_at.is_(None),
+        sa.exists().where(
+            task_batches.c.group_id == task_groups.c.id,
+            tasks.c.batch_id == task_batches.c.id,
+            tasks.c.held == sa.true(),
+            tasks.c.ended_at.is_(None),
+        ),
     )
     async with store.read() as connection:
         found = (await connection.execute(waiting)).all()

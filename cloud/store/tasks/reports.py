@@ -334,6 +334,9 @@ def _bounded(result: dict[str, Any] | None, limits: ReportLimits) -> dict[str, A
     if result is None:
         return None
     result = hidden(result)
+    for key, inner in (("evidence", "told"), ("error", "message")):
+        if (said := result.get(key)) is not None and not isinstance(said, dict):
+            result[key] = {inner: said}  # everybody who reads it takes it for an object
     if len(msgspec.json.encode(result)) <= limits.result_bytes:
         return result
     kept: dict[str, Any] = {

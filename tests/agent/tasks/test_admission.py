@@ -5,7 +5,7 @@ from pathlib import Path
 
 from agent.ports import CloudError
 from contract.link import MinerRef
-from contract.task import SPECS, TaskName
+from contract.task import BY_AGENTS, SPECS, TaskName
 from tests.agent.clock import SettableClock
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.policies import policy_with
@@ -49,6 +49,23 @@ async def test_a_parameter_that_is_not_known_ends_a_task_with_the_one_that_is_me
             assert event.result["error"]["message"].startswith(words)
         assert at.farm.asked_age_s == []
         assert "hunter2" not in str(at.cloud.events)
+
+
+async def test_a_task_of_a_newer_cloud_ends_as_unsupported_and_holds_up_no_other(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as at:
+        newer = at.cloud.create("miner.fan.update", {"speed": 3}, limit_s=60.0)
+        known = at.task()
+        event = await at.cloud.ended(newer)
+        assert (event.state, code(event)) == ("failed", "unsupported")
+        assert event.result is not None
+        assert event.result["outcome"] == "not_done"
+        assert (
+            "knows no task miner.fan.update. Update the agent" in event.result["error"]["message"]
+        )
+        assert (await at.cloud.ended(known)).state == "succeed"
+        assert at.cloud.claims[0].knows == BY_AGENTS
 
 
 async def test_what_is_held_is_named_in_every_claim_until_it_ended(tmp_path: Path) -> None:

@@ -34,6 +34,37 @@ async def test_a_task_goes_from_the_queue_to_the_agent_and_back_with_its_result(
     assert (await agent.claim())["tasks"] == []
 
 
+async def test_an_older_agent_is_given_no_task_it_does_not_know_and_the_task_ends_with_the_fix(
+    cloud: Cloud,
+):
+    agent = await cloud.agent()
+    miner = await cloud.miner(agent.agent_id)
+    off = {"action": "off"}
+    (new,) = await cloud.queue(TaskName.MINING, agent.agent_id, miner_id=miner, params=off)
+    (anyones,) = await cloud.queue(TaskName.MINING, None, miner_id=miner, params=off)
+    (old,) = await cloud.queue(TaskName.LIGHT, agent.agent_id, miner_id=miner)
+    # An agent of before says nothing of what it knows.
+    assert [task["task_id"] for task in (await agent.claim(knows=None))["tasks"]] == [old]
+    row = await cloud.task(new)
+    assert (row["status"], row["result"]["outcome"]) == ("failed", "not_done")
+    assert row["result"]["error"]["code"] == "unsupported"
+    assert "Update the agent" in row["result"]["error"]["message"]
+    # What any agent of the farm may take waits for one that knows it.
+    held = [{"task_id": old, "epoch": 1}]
+    assert [task["task_id"] for task in (await agent.claim(open=held))["tasks"]] == [anyones]
+
+
+async def test_an_agent_is_given_only_what_it_says_it_knows_also_when_it_is_woken(cloud: Cloud):
+    agent = await cloud.agent()
+    await agent.claim()
+    poll = asyncio.create_task(agent.claim(wait_s=10, knows=["agent.scan.create"]))
+    await until(lambda: cloud.app_sessions[agent.agent_id].poll == 2)
+    (reboot,) = await cloud.queue(TaskName.REBOOT, agent.agent_id)
+    (scan,) = await cloud.queue(TaskName.SCAN, agent.agent_id)
+    assert [task["task_id"] for task in (await poll)["tasks"]] == [scan]
+    assert (await cloud.task(reboot))["status"] in ("queuing", "failed")
+
+
 async def test_a_waiting_poll_is_answered_at_once_when_a_task_is_queued(cloud: Cloud):
     agent = await cloud.agent()
     await agent.claim()

@@ -128,6 +128,21 @@ async def test_evidence_that_is_too_large_is_dropped_but_never_the_outcome(cloud
     assert "dropped" in kept["evidence"]
 
 
+async def test_evidence_and_error_are_kept_as_objects_whatever_they_are(cloud: Cloud):
+    agent = await cloud.agent()
+    miner = await cloud.miner(agent.agent_id)
+    pools = {"pools": [{"url": "stratum+tcp://p:1", "user": "u"}]}
+    await cloud.queue(TaskName.POOLS, agent.agent_id, miner_id=miner, params=pools)
+    (task,) = (await agent.claim())["tasks"]
+    result = {"outcome": "done", "verified": True, "evidence": ["p:1"], "error": "none"}
+    event = agent.event(task, "succeed", cloud.clock.now(), result=result)
+    for state in ("ok", "duplicate"):
+        status, answer = await agent.report(event)
+        assert (status, answer["acks"][0]["state"]) == (200, state)
+    kept = (await cloud.task(task["task_id"]))["result"]
+    assert (kept["evidence"], kept["error"]) == ({"told": ["p:1"]}, {"message": "none"})
+
+
 async def test_a_progress_result_shows_until_the_end_replaces_it(cloud: Cloud):
     agent, task = await held(cloud, TaskName.SCAN)
     now = cloud.clock.now()

@@ -9,6 +9,7 @@ import pytest
 
 from cloud.context import SWEEPER
 from cloud.nonce.canaries import canaries_of
+from cloud.store.schema import tables
 from cloud.sweeper import Sweeper
 from contract.miner import Make, Static
 
@@ -223,6 +224,34 @@ async def test_no_agent_is_given_what_is_held(stage: Any) -> None:
     body["open"] = []
     async with stage.http.post(url, json=body, headers=headers) as response:
         assert len((await response.json())["tasks"]) <= 2
+
+
+@pytest.mark.parametrize("moved", [True, False])
+async def test_what_is_let_go_is_for_the_agent_that_looks_at_the_miner_by_then(
+    stage: Any, sweeper: Sweeper, moved: bool
+) -> None:
+    group_id = await ordered(stage, selection=ONLINE, expect_count=5, canary=1)
+    [first] = await tasks_of(stage, group_id, is_canary=True)
+    await stage.settle(first["id"], "succeed", DONE)
+    now, other = stage.clock.now(), "another-agent"
+    async with stage.store.write() as connection:
+        await connection.execute(
+            tables.agents.insert().values(
+                id=other, farm_id=stage.farm, workspace_id=stage.workspace, created_at=now
+            )
+        )
+        if moved:
+            await connection.execute(tables.miners.update().values(agent_id=other))
+    await stage.change_agent(revoked_at=now)
+    ticket = stage.wake_ups.ticket(other, stage.farm)
+    await sweeper.sweep()
+    assert await stage.wake_ups.wait(other, ticket, 5.0)
+    held = await tasks_of(stage, group_id, is_canary=False)
+    assert {each["status"] for each in held} == {"queuing" if moved else "created"}
+    async with stage.store.read() as connection:
+        query = tables.tasks.select().where(tables.tasks.c.ended_at.is_(None))
+        found = {row.agent_id for row in await connection.execute(query)}
+    assert found == {other if moved else None}
 
 
 def test_those_that_go_first_are_of_different_models_agents_and_racks() -> None:

@@ -192,3 +192,23 @@ async def test_selections_are_kept_and_used_by_command(stage: Any) -> None:
     assert await told(stage, "selection", "list") == []
     plan = await told(stage, *LIGHT, "--all", "--dry-run")
     assert plan["count"] == 5
+
+
+async def test_what_miners_and_agents_tell_moves_no_terminal(stage: Any) -> None:
+    made = await stage.create("miner.light.update", 1, 2, params={"action": "on"}, canary=1)
+    [task] = (await stage.batch(made["data"][0]["batch_id"]))["tasks"]
+    error = {"code": "internal", "message": "no\x1b]0;owned\x07\x9b2J"}
+    await stage.settle(task["id"], "failed", {"outcome": "unknown", "error": error})
+    out, _ = await run(stage, "group", "show", made["meta"]["group_id"])
+    assert "no?]0;owned??2J" in out
+    assert out.replace("\n", "").isprintable()
+    pools = {"pools": [{"url": "stratum+tcp://p:1", "user": "u"}]}
+    made = await stage.create("miner.pool.update", 3, params=pools)
+    [task] = (await stage.batch(made["data"][0]["batch_id"]))["tasks"]
+    slot = {"url": "stratum+tcp://old:1", "user": "u\x1b[2J", "password": "***"}
+    evidence = {"before": {"pools": [slot]}}
+    await stage.settle(task["id"], "succeed", {"outcome": "done", "evidence": evidence})
+    for more, status in ((("--dry-run",), 0), ((), 2)):
+        out, err = await run(stage, "undo", made["data"][0]["batch_id"], *more, status=status)
+        assert (out + err).replace("\n", "").isprintable()
+        assert "old:1 (user u?[2J)" in out + err

@@ -138,3 +138,14 @@ async def test_a_miner_of_another_farm_is_meant_by_nothing(stage: Any) -> None:
         url = f"{stage.at_farm}/miners/places"
         refusal = await stage.ask("POST", url, json={"updates": updates}, status=400)
         assert refusal["message"].endswith("no miner of this farm is called so")
+
+
+async def test_a_name_is_one_name_however_its_letters_are_written(stage: Any) -> None:
+    composed, decomposed = "Halle \u00c4 7", "Halle A\u0308 7"
+    await called(stage, 4, decomposed)
+    for reference in (composed, decomposed, "halle \u00e4 7", " halle a\u0308 7"):
+        url = f"{stage.at_farm}/miners/{quote(reference)}"
+        item = (await stage.ask("GET", url))["data"]
+        assert (item["id"], item["name"]) == (stage.miners[4], composed), reference
+    refusal = await called(stage, 3, composed.lower(), status=409)
+    assert "the miner at 10.0.0.4 is called" in refusal["message"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pytest
 
 from contract.miner import PowerMode, Slow
+from contract.nonce.filters import TextFilter
+from contract.nonce.miners import MinerFilters
 from tests.cases import case
 
 ONLINE: dict[str, Any] = {"status": {"eq": "online"}}
@@ -257,3 +259,43 @@ async def test_a_default_that_is_written_out_is_the_same_order(stage: Any) -> No
     assert made["meta"]["skipped"][0]["reason"] == "no_change"
     made = await stage.create("miner.system.reboot", 1, params={"force": True})
     assert made["meta"]["summary"]["created_count"] == 1
+
+
+TEXTS = tuple(
+    name
+    for name, field in MinerFilters.model_fields.items()
+    if TextFilter in get_args(field.annotation)
+)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"in": [f"v{number}" for number in range(100)]},
+        {"nin": [f"v{number}" for number in range(300)]},
+        {"like": [f"v{number}*" for number in range(100)]},
+        {"unlike": [f"v{number}*" for number in range(100)]},
+    ],
+    ids=lambda asked: next(iter(asked)),
+)
+async def test_every_text_filter_at_once_with_as_many_values_as_it_takes_finds_what_it_says(
+    stage: Any, asked: dict[str, Any]
+):
+    selection = {**dict.fromkeys(TEXTS, asked), "tags": {"none": [f"t{n}" for n in range(50)]}}
+    body = {"name": "many", "filters": selection}
+    await stage.ask("POST", f"{stage.at_farm}/selections", json=body)
+    told = await order(stage, selection={**selection, "saved": "many"}, dry_run=True)
+    assert told["data"]["count"] == (5 if {"nin", "unlike"} & asked.keys() else 0)
+
+
+async def test_more_values_than_a_database_takes_are_refused_with_what_to_do(stage: Any):
+    asked = {"in": [f"v{number}" for number in range(1000)]}
+    refused = await order(
+        stage, selection=dict.fromkeys(TEXTS[:6], asked), dry_run=True, status=400
+    )
+    assert refused["message"] == (
+        "selection: the filters have 6000 values together, and may have 5000; ask in several pieces"
+    )
+    search = f"{stage.at_farm}/miner/search"
+    refused = await stage.ask("POST", search, json=dict.fromkeys(TEXTS[:6], asked), status=400)
+    assert "may have 5000" in refused["message"]

@@ -203,6 +203,56 @@ def test_a_power_limit_is_put_back_as_it_was_asked_for(
     assert (found and found.params) == former
 
 
+async def test_what_perhaps_was_changed_is_put_back_and_what_was_not_is_left_alone(
+    stage: Any,
+) -> None:
+    asked_for = {"params": {"action": "off"}}
+    batch_id = await done(
+        stage,
+        "miner.mining.update",
+        {number: {"mining": True} for number in (1, 2, 3, 4)},
+        **asked_for,
+    )
+    first, unknown, untouched, lost = (await stage.batch(batch_id))["tasks"]
+    evidence = {"before": {"mining": True}}
+    doubt = {"outcome": "unknown", "verified": False, "evidence": evidence}
+    await stage.settle(unknown["id"], "failed", doubt)
+    await stage.settle(untouched["id"], "failed", {**doubt, "outcome": "not_done"})
+    await stage.settle(lost["id"], "timed_out", {"outcome": "unknown", "evidence": {}})
+    stage.clock.forward(61)
+    told = (await undo(stage, f"batches/{batch_id}", dry_run=True))["data"]
+    assert [each["id"] for each in told["miners"]] == [first["miner_id"], unknown["miner_id"]]
+    [skip] = told["skipped"]
+    assert (skip["reason"], skip["miner_ids"]) == ("before_unknown", [lost["miner_id"]])
+
+
+@pytest.mark.parametrize(
+    "evidence", [["before"], "x", 7, {"before": ["pools"]}, {"before": {"pools": ["p:1"]}}]
+)
+async def test_evidence_of_any_form_is_skipped_and_shown(stage: Any, evidence: Any) -> None:
+    batch_id = await done(
+        stage,
+        "miner.pool.update",
+        {1: {}},
+        params={"pools": [{"url": "stratum+tcp://p:1", "user": "u"}]},
+    )
+    [task] = (await stage.batch(batch_id))["tasks"]
+    await stage.settle(
+        task["id"], "succeed", {"outcome": "done", "evidence": evidence, "error": "no"}
+    )
+    told = (await undo(stage, f"batches/{batch_id}", dry_run=True))["data"]
+    assert [each["reason"] for each in told["skipped"]] == ["before_unknown"]
+    audit = f"{stage.at_farm}/audit?miner={stage.miners[1]}"
+    assert (await stage.ask("GET", audit))["data"]
+    group = await stage.create("miner.light.update", 2, 3, params={"action": "on"}, canary=1)
+    url = f"{stage.at_farm}/tasks/groups/{group['meta']['group_id']}"
+    [first] = (await stage.batch(group["data"][0]["batch_id"]))["tasks"]
+    await stage.settle(
+        first["id"], "failed", {"outcome": "unknown", "evidence": evidence, "error": "no"}
+    )
+    assert (await stage.ask("GET", url))["data"]["canary"]["state"] == "failed"
+
+
 async def test_evidence_that_tells_no_task_is_skipped(stage: Any) -> None:
     for before in ("dropped", None, {"pools": []}, {"pools": [{"url": "p:1", "user": ""}]}):
         assert former_of("miner.pool.update", None, {"before": before}, Passwords({})) is None
