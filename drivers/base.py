@@ -263,6 +263,23 @@ def check_drivable(identity: Identity, endpoint: Endpoint) -> None:
         raise UnsupportedError(f"{endpoint.host} is not driven: {reason}")
 
 
+class Who(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells one miner from another: its MAC (upper case, colons), or its serial number where there is none."""
+
+    mac: str | None = None
+    serial: str | None = None
+
+    @property
+    def evidence(self) -> dict[str, str]:
+        """As evidence holds it."""
+        if self.mac:
+            return {"mac": self.mac}
+        return {"serial": self.serial} if self.serial else {}
+
+    def __str__(self) -> str:
+        return f"the MAC {self.mac}" if self.mac else f"the serial number {self.serial}"
+
+
 class Driver(Protocol):
     """One miner, spoken to in its make's way. Every method may raise the errors of `contract.errors`."""
 
@@ -287,6 +304,11 @@ class Driver(Protocol):
     async def identify(self) -> Identity:
         """Ask who is there, afresh, with MAC and serial where credentials allow. Raises WrongDeviceError when
         it is not this driver's make any more.
+        """
+
+    async def who(self) -> Who | None:
+        """Who answers right now, by the one question that costs it least. `None`: in the state it is in, its firmware
+        cannot tell. Raises as `read`; WrongDeviceError when something else than its make answers.
         """
 
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:

@@ -28,9 +28,10 @@ from drivers.base import (
     Plan,
     PowerLimit,
     Timing,
+    Who,
     check_drivable,
 )
-from drivers.changes.identity import IdentityCheck, Who, check_whose, meant_by, who_is
+from drivers.changes.identity import IdentityCheck, check_whose, meant_by, who_is
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way, Ways
 from drivers.watch import Watch, is_silent

@@ -256,7 +256,7 @@ class Fleet:
             self._territory.check(ip)
             try:
                 driver = await self._driver_at(ip, max_age_s)
-                _check_is(ref, wanted_mac, ip, driver.identity)
+                _check_is(ref, wanted_mac, ip, await self._identity_at(ip, driver, wanted_mac))
                 await self._check_alone(ip)
             except (UnreachableError, WrongDeviceError) as error:
                 problems.append(error)
@@ -280,6 +280,20 @@ class Fleet:
             if driver is None:
                 raise WrongDeviceError(f"what answers at {ip} is not a miner this agent knows")
             return driver
+
+    async def _identity_at(self, ip: str, driver: Driver, wanted_mac: str | None) -> Identity:
+        """Who is there. Old WhatsMiners that are switched off cannot tell their MAC, and could never be woken: such a
+        one is who was seen there last, unless that one was seen elsewhere since.
+        """
+        identity = driver.identity
+        if identity.mac is not None or wanted_mac is None:
+            return identity
+        record = self._inventory.by_key(wanted_mac)
+        if record is None or record.ip != ip or not _is_like(record.identity, identity):
+            return identity
+        if {*self._places.showing(wanted_mac)} - {ip} or await driver.who() is not None:
+            return identity
+        return msgspec.structs.replace(identity, mac=wanted_mac)
 
     async def _check_alone(self, ip: str) -> None:
         """Raises WrongDeviceError where another device shows the MAC of this one."""
@@ -453,6 +467,12 @@ def in_words(addresses: tuple[str, ...]) -> str:
 def _may_be(before: Identity, now: Identity) -> bool:
     """Whether what tells no MAC may be who was there before."""
     return (before.make, before.model, before.firmware) == (now.make, now.model, now.firmware)
+
+
+def _is_like(before: Identity, now: Identity) -> bool:
+    """Whether a miner that tells only its firmware, and perhaps its model, may be who was there before."""
+    told = (now.make, now.model or before.model, now.firmware, now.firmware_version)
+    return told == (before.make, before.model, before.firmware, before.firmware_version)
 
 
 def _check_is(ref: MinerRef, wanted_mac: str | None, ip: str, identity: Identity) -> None:

@@ -21,8 +21,7 @@ from drivers.antminer.protocol.rpc import MOVING, AntminerRpc
 from drivers.antminer.reading import braiins
 from drivers.antminer.reading.slow import Meter, look_slowly
 from drivers.antminer.reading.snapshot import AntminerSnapshot, snapshot_of
-from drivers.base import Depth
-from drivers.changes.identity import Who
+from drivers.base import Depth, Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
 from drivers.reading.boards import with_serials

@@ -28,7 +28,7 @@ from drivers.antminer.protocol.repair import decode_json
 from drivers.antminer.protocol.replies import AntminerReply, decode_reply
 from drivers.antminer.protocol.rpc import AntminerRpc, request_for
 from drivers.antminer.reading.figures import text_of
-from drivers.changes.identity import Who
+from drivers.base import Who
 from drivers.wire import TooLongError
 
 # Text, lower case, in the order in which it decides. `None`: another maker's miner, not ours to claim.

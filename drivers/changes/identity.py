@@ -6,33 +6,14 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-import msgspec
-
 from contract.errors import MinerError, WrongDeviceError
 from contract.miner import Endpoint, Identity
-from drivers.base import Plan
+from drivers.base import Plan, Who
 from drivers.watch import Watch, Watched, is_silent
 
 # A control board that has just booted knows no MAC for some seconds, one that was reset for a minute.
 _TELLS_WITHIN_S: Final = 90.0
 _ASK_EVERY_S: Final = 3.0
-
-
-class Who(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells one miner from another: its MAC (upper case, colons), or its serial number where there is none."""
-
-    mac: str | None = None
-    serial: str | None = None
-
-    @property
-    def evidence(self) -> dict[str, str]:
-        """As evidence holds it."""
-        if self.mac:
-            return {"mac": self.mac}
-        return {"serial": self.serial} if self.serial else {}
-
-    def __str__(self) -> str:
-        return f"the MAC {self.mac}" if self.mac else f"the serial number {self.serial}"
 
 
 class Asked(Watched, Protocol):

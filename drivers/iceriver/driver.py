@@ -32,8 +32,7 @@ from contract.miner import (
     Static,
     normalize_mac,
 )
-from drivers.base import Credentials, Depth
-from drivers.changes.identity import Who
+from drivers.base import Credentials, Depth, Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
 from drivers.iceriver.identify import IceriverFindings, ask_who, findings_of

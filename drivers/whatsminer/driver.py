@@ -26,8 +26,8 @@ from contract.miner import (
 )
 from drivers.base import (
     Depth,
+    Who,
 )
-from drivers.changes.identity import Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
 from drivers.protocol.values import text_of

@@ -15,8 +15,7 @@ from contract.errors import (
     UnsupportedError,
 )
 from contract.miner import Firmware, Identity, Make, normalize_mac
-from drivers.base import Timing
-from drivers.changes.identity import Who
+from drivers.base import Timing, Who
 from drivers.protocol.values import text_of
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, WRITABLE
 from drivers.whatsminer.protocol.api import OtherServiceError, ProcessDownError, WhatsminerReply

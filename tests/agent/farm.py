@@ -35,7 +35,9 @@ from drivers.base import (
     Reboot,
     Resume,
     Suspend,
+    Who,
 )
+from drivers.changes.identity import who_is
 
 LOST = OutcomeUnknownError("the answer was lost")
 
@@ -88,6 +90,9 @@ class FakeMiner:
 
     async def identify(self) -> Identity:
         return self.identity
+
+    async def who(self) -> Who | None:
+        return who_is(self.identity)
 
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:
         raise NotImplementedError

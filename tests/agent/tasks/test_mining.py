@@ -40,7 +40,7 @@ LOW: dict[str, Any] = {"name": TaskName.POWER_MODE, "params": {"mode": "low"}}
 ASLEEP, NORMAL, LOW_NUMBER = {"mode": "1"}, {"mode": "0"}, {"mode": "3"}
 # Of every dialect that can be switched: what it is set to beside its mining, and its effects of off and on.
 SLEEPERS = ("antminer/s21", "antminer/s19pro", "antminer/s19xp", "iceriver/ks5l", "iceriver/ks3m")
-SWITCHED = ("whatsminer/m50s", "whatsminer/m60s-compat", "whatsminer/m60s")
+SWITCHED = ("whatsminer/m20s", "whatsminer/m50s", "whatsminer/m60s-compat", "whatsminer/m60s")
 PACE = 200.0
 
 
@@ -192,6 +192,33 @@ async def test_off_and_on_change_just_that_and_leave_every_miner_as_it_was(
                 each[0] for each in off_and_on(spec)
             ]
             assert settings_of(device) == was
+
+
+@pytest.mark.parametrize("between", ["a while", "a crash"])
+async def test_a_whatsminer_that_tells_its_mac_only_while_it_mines_is_woken_where_it_was_seen(
+    tmp_path: Path, between: str
+) -> None:
+    """Firmware before 2022: its mining process alone knows the MAC."""
+    cloud = FakeCloud(loop_clock())
+    async with farm_of("whatsminer/m20s", "whatsminer/m20s") as farm:
+        first, second = farm.miners
+        async with agent_on(farm, tmp_path, reads=False, cloud=cloud) as agent:
+            await agent.switch(first, OFF)
+            await agent.switch(second, OFF)
+            await agent.inventory.flush()
+            if between == "a while":
+                await asyncio.sleep(300)
+                await agent.switch(first, ON)
+        async with agent_on(farm, tmp_path, reads=False, cloud=cloud) as agent:
+            if between == "a crash":
+                await agent.switch(first, ON)
+            # Whoever is where another one was seen is not taken for it.
+            ref = MinerRef(id=second.mac, mac=second.mac, last_ip=first.ip)
+            agent.inventory.forget(second.mac)
+            event = await cloud.ended(cloud.create(TaskName.MINING, ON, ref), within_s=600)
+            assert code(event) == "wrong_device"
+        assert done_to(farm, first) == off_and_on("whatsminer")
+        assert done_to(farm, second) == off_and_on("whatsminer")[:1]
 
 
 @pytest.mark.parametrize("key", SWITCHED)

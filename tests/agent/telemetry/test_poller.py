@@ -20,7 +20,8 @@ from agent.telemetry.observation import look
 from agent.telemetry.poller import Poller
 from contract.errors import AuthFailedError, UnreachableError
 from contract.miner import Endpoint, Firmware, Identity, Make, Moving, Reading, Slow, Static
-from drivers.base import Depth
+from drivers.base import Depth, Who
+from drivers.changes.identity import who_is
 from tests.agent.farm import FakeMiner
 from tests.agent.onfarm import MemorySink, simulated
 from tests.virtual_time import VirtualClock
@@ -73,6 +74,9 @@ class Seen(FakeMiner):
         if self.is_away:
             raise UnreachableError("away")
         return self.identity
+
+    async def who(self) -> Who | None:
+        return who_is(self.identity)
 
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:
         self.depths.append(depth)
