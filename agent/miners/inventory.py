@@ -214,17 +214,21 @@ class Inventory:
         ]
         gone = [(key,) for key in self._gone]
         refused = [(key,) for key in self._login_refused]
+        noted_modes, notes_maintained = set(self._awake_noted), self._maintained_noted
         awake = [
             (key, each.mode.value, to_text(each.seen_at))
-            for key in self._awake_noted
+            for key in noted_modes
             if (each := self._awake_modes.get(key))
         ]
-        maintained = [(key,) for key in self._maintained] if self._maintained_noted else None
+        maintained = [(key,) for key in self._maintained] if notes_maintained else None
         self._dirty.clear()
         self._gone.clear()
         self._login_noted = self._maintained_noted = False
         self._awake_noted.clear()
-        await self._off_loop(self._save, rows, gone, refused, awake, maintained)
+        if not await self._off_loop(self._save, rows, gone, refused, awake, maintained):
+            # These may not change for months: they are tried again.
+            self._awake_noted |= noted_modes
+            self._maintained_noted |= notes_maintained
 
     def _note(self, key: str, *, refused: bool) -> None:
         if refused == (key in self._login_refused):
@@ -288,9 +292,10 @@ class Inventory:
         refused: list[tuple[str]],
         awake: list[tuple[str, str, str]],
         maintained: list[tuple[str]] | None,
-    ) -> None:
+    ) -> bool:
+        """Whether that was written, or is kept nowhere."""
         if self._db is None:
-            return
+            return True
         try:
             with self._db:
                 self._db.executemany("DELETE FROM miners WHERE key = ?", gone)
@@ -307,6 +312,8 @@ class Inventory:
         except sqlite3.Error as error:
             # the records are still in memory and are written whenever they next change
             log.warning("inventory.not_written", error=str(error), rows=len(rows))
+            return False
+        return True
 
     def _close(self) -> None:
         if self._db is not None:

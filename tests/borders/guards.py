@@ -662,6 +662,27 @@ def _by_hand() -> Iterator[Guard]:
         f"{many}what_was_not_begun_is_not_begun_once_it_is_interrupted",
     )
     yield Guard(
+        "a task at many is for the miner that was counted, and for no other at its address",
+        "agent/local/orders.py",
+        "if request.mac is not None and identity.mac != request.mac:",
+        "if False:",
+        f"{many}another_miner_that_came_to_an_address_meanwhile_is_not_asked",
+    )
+    yield Guard(
+        "what a miner tells is shown without what a terminal obeys",
+        "agent/cli/glance.py",
+        "document = _printable(document)  # miners told some of it",
+        "pass",
+        "tests/agent/cli/test_status.py::test_what_a_miner_tells_gives_no_orders_to_the_screen_of_top",
+    )
+    yield Guard(
+        "a log is put over nothing and through no link",
+        "agent/cli/act.py",
+        'target.open("xb")',
+        'target.open("wb")',
+        f"{many}a_log_is_put_over_nothing_and_through_no_link",
+    )
+    yield Guard(
         "who is meant at an address is who is there",
         "agent/cli/survey.py",
         "if meant is not None and identity.mac != meant:",

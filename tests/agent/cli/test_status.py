@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from agent.cli.glance import glance
+from agent.cli.render import drawn
 from agent.local.socket import LocalRequest
 from agent.local.status import STATUS
 from tests.agent.commands import PROGRAM, door, miner_agent
@@ -114,17 +116,21 @@ async def test_what_is_wrong_is_exit_1_and_said_in_words(config: Path) -> None:
         assert words in ran.out
 
 
+HOSTILE = WRONG | {
+    "worst": [WRONG["worst"][0] | {"model": "S21\x1b[2J", "words": "fan \x9b31m\u202e (code 1)"}],
+    "causes": ["all 12 miners that tell a fault run firmware \x1b]0;own\x07"],
+}
+
+
 async def test_what_a_miner_tells_gives_no_orders_to_the_terminal(config: Path) -> None:
-    hostile = WRONG | {
-        "worst": [
-            WRONG["worst"][0] | {"model": "S21\x1b[2J", "words": "fan \x9b31m\u202e (code 1)"}
-        ],
-        "causes": ["all 12 miners that tell a fault run firmware \x1b]0;own\x07"],
-    }
-    async with door(socket_of(config), hostile):
+    async with door(socket_of(config), HOSTILE):
         ran = await miner_agent("status", "--config", config)
     assert "S21?[2J" in ran.out
     assert all(each.isprintable() for each in ran.out.replace("\n", ""))
+
+
+def test_what_a_miner_tells_gives_no_orders_to_the_screen_of_top() -> None:
+    assert all(each.isprintable() for each in drawn(glance(HOSTILE)).replace("\n", ""))
 
 
 async def test_without_a_daemon_it_says_so(config: Path) -> None:

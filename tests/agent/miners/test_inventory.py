@@ -11,6 +11,7 @@ from agent.miners.inventory import (
     file_trouble,
     known_miners,
     login_refused,
+    maintained_miners,
 )
 from agent.ports import AwakeMode
 from contract.link import MinerKey
@@ -127,6 +128,23 @@ async def test_a_file_of_an_earlier_version_is_read_and_gets_what_it_lacks(tmp_p
     again.note_login("10.0.0.1", refused=True)
     await again.close()
     assert login_refused(path) == ["10.0.0.1"]
+
+
+async def test_what_changes_seldom_is_written_again_once_it_can_be(tmp_path: Path) -> None:
+    """Who is in maintenance, above all: that holds through a restart without a cloud."""
+    path = tmp_path / "inventory.db"
+    inventory = Inventory(path)
+    await inventory.open()
+    inventory.keep_maintained(frozenset({MAC}))
+    inventory.note_awake_mode(MAC, PowerMode.LOW, AT)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE maintained RENAME TO away")
+        await inventory.flush()
+        assert awake_modes(path) == {}
+        db.execute("ALTER TABLE away RENAME TO maintained")
+    await inventory.close()
+    assert maintained_miners(path) == {MAC}
+    assert awake_modes(path) == {MAC: AwakeMode(mode=PowerMode.LOW, seen_at=AT)}
 
 
 async def test_a_damaged_file_costs_only_the_memory(tmp_path: Path) -> None:
