@@ -145,7 +145,7 @@ def enroll(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Join a cloud: trade a one-time code for a token, kept in the state folder."""
+    """Join a cloud: trade a one-time code for a lasting token. It is kept in the state folder."""
     from agent.cli.commands import run_enroll
     from agent.config.file import Config
 
@@ -173,7 +173,7 @@ def scan(
     device_pace: DevicePace = None,
     as_json: Json = False,
 ) -> None:
-    """Look through address ranges for miners, and tell what is at each address that answers."""
+    """Look through address ranges for miners. What is at each address that answers is told."""
     from agent.cli.commands import run_scan
 
     reach = _reach(
@@ -266,7 +266,7 @@ def act(
     device_pace: DevicePace = None,
     as_json: Json = False,
 ) -> None:
-    """Carry out one task at one miner or at many, with proof; through the daemon, if one runs here.
+    """Carry out one task at one miner or at many, with proof. Through the daemon, if one runs here.
 
     Exit code 0 when all of it is done, 1 when some failed, 3 when of some it is not known.
     """
@@ -310,7 +310,7 @@ def act(
 
 @app.command()
 def status(config: ConfigFile = None, as_json: Json = False) -> None:
-    """Tell what is wrong with the farm, at a glance, as the daemon of this host knows it.
+    """Tell what is wrong with the farm, at a glance. It is what the daemon of this host knows.
 
     Exit code 1 when anything is wrong. A miner that sleeps is not.
     """
@@ -343,7 +343,7 @@ def doctor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check config, disk, clock, limits, cloud and a few miners; say what to do, in words.
+    """Check config, disk, clock, limits, cloud and a few miners. It says what to do, in words.
 
     Exit code 1 when there is a problem; warnings alone leave it 0.
     """
@@ -378,7 +378,7 @@ def demo(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Play every task the agent carries out on a simulated farm: cloud, farm and agent on loopback."""
+    """Play every task the agent carries out on a simulated farm. Cloud, farm and agent run on loopback."""
     try:
         from agent.demo import DemoUnavailableError
         from agent.demo import main as play

@@ -31,7 +31,7 @@ def farm_page(found: Mapping[str, Any]) -> str:
         ("causes", [each["words"] for each in found["causes"]]),
         ("worst", _worst(found["worst"])),
         ("tasks", _tasks(found["tasks"])),
-        ("agents", _agents(found["agents"])),
+        ("agents", _agents(found["agents"], found["total"])),
     )
     return "\n".join(line for name, lines in sections for line in _section(name, lines))
 
@@ -136,8 +136,9 @@ def _tasks(tasks: Mapping[str, Any]) -> Iterator[str]:
     return _at_most(lines, _TASKS)
 
 
-def _agents(agents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    lines = []
+def _agents(agents: Sequence[Mapping[str, Any]], miners: int) -> Iterator[str]:
+    is_empty = not agents and not miners
+    lines = ["none: one joins with a code of miner-cloud enroll-code"] if is_empty else []
     for each in agents:
         words = [each["status"]]
         if each["status"] == "offline" and each["last_online_at"]:

@@ -309,5 +309,6 @@ async def _one(connection: Any, table: sa.Table, record_id: str) -> dict[str, An
     query = table.select().where(table.c.id == record_id)
     row = (await connection.execute(query)).mappings().first()
     if row is None:
-        raise NotThereError(f"there is no {table.name.rstrip('s').replace('_', ' ')} {record_id}")
+        what = table.name.rstrip("s").replace("_", " ")
+        raise NotThereError(f"there is no {what} with the id {record_id}")
     return dict(row)

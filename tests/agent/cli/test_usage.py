@@ -196,6 +196,7 @@ async def test_the_version_is_told() -> None:
     assert (process.returncode, name) == (0, "miner-agent")
     assert version.startswith("v")
     assert "miner.pool.update" in (await miner_agent("act", "--help")).out
+    assert "..." not in (await miner_agent("--help")).out.partition("Commands:")[2]
 
 
 async def test_help_needs_none_of_the_heavy_libraries() -> None:

@@ -188,11 +188,12 @@ def status_document(**more: Any) -> dict[str, Any]:
     return empty | more
 
 
-def test_a_farm_without_miners_fits_three_lines():
+def test_a_farm_without_miners_fits_four_lines_and_says_how_an_agent_joins():
     assert farm_page(status_document()).splitlines() == [
         "farm     f, 2026-11-21T12:00:00Z: all is well",
         "miners   none",
         "wrong    none",
+        "agents   none: one joins with a code of miner-cloud enroll-code",
     ]
 
 
