@@ -53,11 +53,14 @@ class ReadingSink(Protocol):
 class Miners(Protocol):
     """Who knows the miners of this site."""
 
-    async def driver_for(self, ref: MinerRef, *, max_age_s: float) -> Driver:
+    async def driver_for(
+        self, ref: MinerRef, *, max_age_s: float, may_be_off: bool = False
+    ) -> Driver:
         """The driver of that miner, its identity (MAC above all) seen at most `max_age_s` ago.
 
         Looks at its last address first. Raises UnreachableError when nobody answers there, WrongDeviceError when
-        somebody else does or when another device shows the same MAC, AuthFailedError, MalformedError.
+        somebody else does or when another device shows the same MAC, AuthFailedError, MalformedError. `may_be_off`: a
+        miner that tells no MAC while it is switched off is taken for the one that was seen there last.
         """
 
     def awake_mode(self, ref: MinerRef) -> AwakeMode | None:

@@ -243,7 +243,9 @@ class Fleet:
         await self._ask_elsewhere(ip)
         return driver, is_new
 
-    async def driver_for(self, ref: MinerRef, *, max_age_s: float) -> Driver:
+    async def driver_for(
+        self, ref: MinerRef, *, max_age_s: float, may_be_off: bool = False
+    ) -> Driver:
         """See `agent.ports.Miners`. Also raises PolicyRefusedError for an address outside the site."""
         wanted_mac = self._wanted_mac(ref)
         addresses = self._addresses(ref)
@@ -256,7 +258,10 @@ class Fleet:
             self._territory.check(ip)
             try:
                 driver = await self._driver_at(ip, max_age_s)
-                _check_is(ref, wanted_mac, ip, await self._identity_at(ip, driver, wanted_mac))
+                identity = driver.identity
+                if may_be_off:
+                    identity = await self._identity_of_silent(ip, driver, wanted_mac)
+                _check_is(ref, wanted_mac, ip, identity)
                 await self._check_alone(ip)
             except (UnreachableError, WrongDeviceError) as error:
                 problems.append(error)
@@ -281,7 +286,9 @@ class Fleet:
                 raise WrongDeviceError(f"what answers at {ip} is not a miner this agent knows")
             return driver
 
-    async def _identity_at(self, ip: str, driver: Driver, wanted_mac: str | None) -> Identity:
+    async def _identity_of_silent(
+        self, ip: str, driver: Driver, wanted_mac: str | None
+    ) -> Identity:
         """Who is there. Old WhatsMiners that are switched off cannot tell their MAC, and could never be woken: such a
         one is who was seen there last, unless that one was seen elsewhere since.
         """

@@ -42,6 +42,7 @@ from contract.errors import (
 from contract.link import MinerRef
 from contract.miner import Endpoint, PowerMode, awake_mode_of
 from contract.outcome import Outcome
+from contract.task import TaskName
 from drivers.base import (
     AWAKE_MODE,
     AnyChange,
@@ -322,7 +323,9 @@ class ChangeExecutor:
         if miner is None:
             raise BadParamsError("The task names no miner.")
         return await self._miners.driver_for(
-            miner, max_age_s=0.0 if afresh else self._gate.policy.limits.identity_age_s
+            miner,
+            max_age_s=0.0 if afresh else self._gate.policy.limits.identity_age_s,
+            may_be_off=task.record.name == TaskName.MINING,
         )
 
     async def _apply(

@@ -215,7 +215,9 @@ class FakeFarm:
         self.awake_modes: dict[str, AwakeMode] = {}  # by the cloud's id
         self.kept_modes: list[tuple[str, PowerMode]] = []
 
-    async def driver_for(self, ref: MinerRef, *, max_age_s: float) -> FakeMiner:
+    async def driver_for(
+        self, ref: MinerRef, *, max_age_s: float, may_be_off: bool = False
+    ) -> FakeMiner:
         self.asked_age_s.append(max_age_s)
         for miner in self.miners:
             if miner.ref.id == ref.id:

@@ -83,8 +83,10 @@ class ChangingHands:
         entries = self.farm.ledger.entries
         return [each["action"] for each in entries if each["miner"] == miner.mac]
 
-    async def driver_for(self, ref: MinerRef, *, max_age_s: float) -> Any:
-        return Watched(self, await self.fleet.driver_for(ref, max_age_s=max_age_s))
+    async def driver_for(self, ref: MinerRef, *, max_age_s: float, may_be_off: bool = False) -> Any:
+        return Watched(
+            self, await self.fleet.driver_for(ref, max_age_s=max_age_s, may_be_off=may_be_off)
+        )
 
     def awake_mode(self, ref: MinerRef) -> AwakeMode | None:
         return self.fleet.awake_mode(ref)

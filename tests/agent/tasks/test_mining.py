@@ -212,6 +212,10 @@ async def test_a_whatsminer_that_tells_its_mac_only_while_it_mines_is_woken_wher
         async with agent_on(farm, tmp_path, reads=False, cloud=cloud) as agent:
             if between == "a crash":
                 await agent.switch(first, ON)
+            # What is done once is done to nobody who does not say who he is.
+            known = MinerRef(id=second.mac, mac=second.mac, last_ip=second.ip)
+            reboot = cloud.create(TaskName.REBOOT, {"force": True}, known)
+            assert code(await cloud.ended(reboot, within_s=600)) == "wrong_device"
             # Whoever is where another one was seen is not taken for it.
             ref = MinerRef(id=second.mac, mac=second.mac, last_ip=first.ip)
             agent.inventory.forget(second.mac)

@@ -28,7 +28,7 @@ class OneMiner:
         self.miners = [SimpleNamespace(ref=MinerRef(id="m1", mac=on.miner.mac))]
         self.asked = 0
 
-    async def driver_for(self, ref: MinerRef, *, max_age_s: float) -> Any:
+    async def driver_for(self, ref: MinerRef, *, max_age_s: float, may_be_off: bool = False) -> Any:
         del ref, max_age_s
         self.asked += 1
         return self.driver
