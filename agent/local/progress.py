@@ -20,7 +20,7 @@ _COMES_BACK: Final = frozenset({TaskName.REBOOT, TaskName.FIRMWARE})
 
 def phase(task: ActiveTask, before: ActiveTask | None = None) -> str:
     """What a task waits for now; `before` is the one that its miner is busy with."""
-    kind, name = task.kind, task.record.name
+    kind, name = task.kind, task.name
     if before is not None:
         return f"waiting behind {before.record.name}, another task of this miner"
     if task.phase is Phase.SENDING:

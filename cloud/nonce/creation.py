@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from itertools import groupby
+from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -21,7 +22,7 @@ from cloud.nonce.estimates import WattsChange, change_of, pace_of, watts_of
 from cloud.nonce.event_tasks import carry_out, tell_maintenance
 from cloud.nonce.miners import snapshot_of
 from cloud.nonce.orders import BatchOrder, GroupOrder, Ordered
-from cloud.nonce.planning import Skipped, outdating, plan, rivals_of, skip_agents
+from cloud.nonce.planning import BatchRequest, Skipped, outdating, plan, rivals_of, skip_agents
 from cloud.nonce.tasks import masked_params
 from cloud.store.access import audit
 from cloud.store.access.actors import Actor
@@ -48,6 +49,7 @@ from contract.task import SPECS, TaskName, TaskStatus
 
 _SEEN: Final = timedelta(days=1)  # a task for agents goes to those that were
 _PIECE: Final = 100  # miners whose rows are in hand at once
+T = TypeVar("T")
 
 
 class _Chosen(msgspec.Struct, frozen=True, gc=False):
@@ -60,6 +62,14 @@ class _Chosen(msgspec.Struct, frozen=True, gc=False):
     @property
     def kind(self) -> KindOf:
         return self.miner.model, self.agent_id, self.miner.rack
+
+
+class _Batch(msgspec.Struct, frozen=True):
+    """One that is to be stored."""
+
+    maker: _Maker
+    miner_ids: Sequence[str]
+    held: bool
 
 
 class _Survey(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +92,6 @@ async def create(request: web.Request, farm: FarmRow, order: GroupOrder) -> Crea
     """
     now, by_agent = request.app[CLOCK].now(), SPECS[order.name].by_agent
     group_id = new_uuid() if order.is_group else None
-    made: list[BatchCreated] = []
     waiting: set[str | None] = set()
     async with request.app[STORE].write() as connection:
         agents = await batches.executors(connection, farm.id) if by_agent else []
@@ -93,16 +102,15 @@ async def create(request: web.Request, farm: FarmRow, order: GroupOrder) -> Crea
                 connection, request[ACTOR], now, order.name, ("group", group_id),
                 workspace_id=farm.workspace_id, farm_id=farm.id, after=_told_of_group(order, survey),
             )  # fmt: skip
+        new: list[_Batch] = []
         for each, chosen in zip(survey.ordered.orders, survey.chosen, strict=True):
             maker = _maker(request, farm, each, now, group_id)
             for miner_ids, is_canary in _batches_of(chosen, survey.canaries, order):
                 held = bool(survey.canaries) and not is_canary
-                made.append(
-                    await _store_batch(
-                        connection, maker.of_batch(new_uuid(), is_canary), miner_ids, agents,
-                        waiting, held=held,
-                    )
-                )  # fmt: skip
+                new.append(_Batch(maker.of_batch(new_uuid(), is_canary), miner_ids, held))
+        for some in _pieces(new, lambda batch: len(batch.miner_ids)):
+            await _store(connection, some, agents, waiting)
+        made = [batch.maker.created(len(batch.miner_ids)) for batch in new]
     request.app[WAKE_UPS].wake_for(farm.id, waiting)
     return _answer(made, survey.skipped, group_id if made else None)
 
@@ -123,7 +131,7 @@ async def create_for_agents(
         away = [row for row in asked if not _was_seen(request, row, now)]
         tasks = [maker.task(None, row.id) for row in asked if row not in away]
         if tasks:
-            await batches.insert(connection, maker.batch(len(tasks)), tasks)
+            await batches.insert(connection, [maker.batch(len(tasks))], tasks)
             await maker.record(connection, len(tasks))
     request.app[WAKE_UPS].wake_for(farm.id, {task["agent_id"] for task in tasks})
     made = [maker.created(len(tasks))] if tasks else []
@@ -165,27 +173,32 @@ async def _surveyed(
     order: GroupOrder,
     now: datetime,
 ) -> _Survey:
-    """In pieces: a farm may have a hundred thousand miners, and agents are waiting."""
+    """In pieces: a farm may have a hundred thousand miners, or each an order of its own, and agents are waiting."""
     ordered = await order.read(connection)
-    skips, found = Skipped(), []
-    for each in ordered.orders:
+    skips = Skipped()
+    found: list[list[_Chosen]] = [[] for _ in ordered.orders]
+    parts: list[tuple[int, BatchRequest, Sequence[str]]] = []
+    for index, each in enumerate(ordered.orders):
         check_task(request, each.request.name, each.request.params)
         await _check_retry(connection, farm, each)
-        chosen: list[_Chosen] = []
-        name, params = each.request.name, each.request.params
+        ids = list(dict.fromkeys(each.request.miner_ids))
+        parts += [(index, each.request, some) for some in chunks(ids, _PIECE)]
+    for name, same in groupby(parts, key=lambda part: part[1].name):
         unread = () if name is TaskName.MINING else search.FIGURES  # whether it mines, they tell
-        for ids in chunks(list(dict.fromkeys(each.request.miner_ids)), _PIECE):
+        rivals = rivals_of(name)
+        for some in _pieces(list(same), lambda part: len(part[2])):
+            ids = [miner_id for part in some for miner_id in part[2]]
             known = await search.by_ids(connection, farm.id, ids, without=unread)
             recent = await lookup.last_of_kind(connection, farm.id, outdating(name), ids)
-            rivals = rivals_of(name)
             still_open = await lookup.last_open(connection, farm.id, rivals, ids) if rivals else {}
-            for row in plan(each.request, ids, known, recent, still_open, now, skips):
-                miner = PlannedMiner(
-                    id=row.id, name=row.name, ip=row.ip or "", model=row.model, rack=row.rack
-                )
-                chosen.append(_Chosen(miner, row.agent_id, change_of(row, name, params, now)))
+            for index, asked, its_ids in some:
+                for row in plan(asked, its_ids, known, recent, still_open, now, skips):
+                    miner = PlannedMiner(
+                        id=row.id, name=row.name, ip=row.ip or "", model=row.model, rack=row.rack
+                    )
+                    change = change_of(row, name, asked.params, now)
+                    found[index].append(_Chosen(miner, row.agent_id, change))
             await asyncio.sleep(0)
-        found.append(chosen)
     canaries: list[str] = []
     if order.canary is not None:
         kinds = [(each.miner.id, each.kind) for some in found for each in some]
@@ -208,36 +221,52 @@ def _batches_of(
             yield some, is_canary
 
 
-async def _store_batch(
+async def _store(
     connection: Connection,
-    maker: _Maker,
-    miner_ids: Sequence[str],
+    new: Sequence[_Batch],
     agents: Sequence[EnrolledAgent],
     waiting: set[str | None],
-    *,
-    held: bool,
-) -> BatchCreated:
-    """Store one batch with its tasks; those who may take one of them now come to `waiting`."""
-    order, farm_id = maker.order, maker.farm.id
+) -> None:
+    """Store some batches with their tasks; those who may take one of these now come to `waiting`."""
     agent_ids = [each.id for each in agents]
-    await batches.insert(connection, maker.batch(len(miner_ids)), ())
-    for ids in chunks(miner_ids, _PIECE):
-        known = await search.by_ids(connection, farm_id, ids)
-        rows = [known[id_] for id_ in ids]
-        if SPECS[order.request.name].by_agent:
-            tasks = [maker.for_agent(row, agent_ids, held=held) for row in rows]
-            waiting.update(() if held else (task["agent_id"] for task in tasks))
-        else:
-            done = await carry_out(connection, order.request, rows, maker.now)
-            tasks = [maker.done(row, evidence) for row, evidence in done]
-            waiting.update(
-                await tell_maintenance(connection, farm_id, order.request, rows, maker.now)
-            )
-        await batches.insert(connection, None, tasks)
+    await batches.insert(connection, [each.maker.batch(len(each.miner_ids)) for each in new], ())
+    known: dict[str, ListedMiner] = {}
+    farm_id = new[0].maker.farm.id
+    for ids in chunks([id_ for each in new for id_ in each.miner_ids], _PIECE):
+        known |= await search.by_ids(connection, farm_id, ids)
         await asyncio.sleep(0)
-    if maker.group_id is None:
-        await maker.record(connection, len(miner_ids))
-    return maker.created(len(miner_ids))
+    tasks: list[dict[str, Any]] = []
+    for each in new:
+        maker, request = each.maker, each.maker.order.request
+        rows = [known[id_] for id_ in each.miner_ids]
+        if SPECS[request.name].by_agent:
+            tasks += [maker.for_agent(row, agent_ids, held=each.held) for row in rows]
+        else:
+            done = await carry_out(connection, request, rows, maker.now)
+            tasks += [maker.done(row, evidence) for row, evidence in done]
+            waiting.update(await tell_maintenance(connection, farm_id, request, rows, maker.now))
+        if maker.group_id is None:
+            await maker.record(connection, len(rows))
+    waiting.update(
+        task["agent_id"] for task in tasks if task["ended_at"] is None and not task["held"]
+    )
+    for some in chunks(tasks, _PIECE):
+        await batches.insert(connection, (), some)
+        await asyncio.sleep(0)
+
+
+def _pieces(parts: Sequence[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Several of them together until a piece is large enough; at least one in each."""
+    piece: list[T] = []
+    number = 0
+    for part in parts:
+        piece.append(part)
+        number += size(part)
+        if number >= _PIECE:
+            yield piece
+            piece, number = [], 0
+    if piece:
+        yield piece
 
 
 async def _check_retry(connection: Connection, farm: FarmRow, order: BatchOrder) -> None:

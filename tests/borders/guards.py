@@ -819,8 +819,8 @@ def _miners() -> Iterator[Guard]:
     yield Guard(
         "no two miners of a farm have one name",
         "cloud/store/miners/places.py",
-        "(holder := holders.setdefault(name.casefold(), each.miner)) is not each.miner",
-        "(holder := holders.setdefault(name.casefold(), each.miner)) is None",
+        "(holder := holders.setdefault(key_of(name), each.miner)) is not each.miner",
+        "(holder := holders.setdefault(key_of(name), each.miner)) is None",
         f"{references}a_name_belongs_to_one_miner_of_a_farm",
     )
     yield Guard(

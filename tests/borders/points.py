@@ -74,6 +74,23 @@ POINTS: dict[str, tuple[Point, ...]] = {
             ),
         ),
         Point(
+            "tasks that an agent does not know",
+            "The cloud gives an agent only what it says it knows; one that comes all the same ends as `unsupported`, and the others of its claim are carried out.",
+            (
+                "tests/agent/tasks/test_admission.py::test_a_task_of_a_newer_cloud_ends_as_unsupported_and_holds_up_no_other",
+                "tests/cloud/link/test_claims.py::test_an_older_agent_is_given_no_task_it_does_not_know_and_the_task_ends_with_the_fix",
+                "tests/cloud/link/test_claims.py::test_an_agent_is_given_only_what_it_says_it_knows_also_when_it_is_woken",
+            ),
+        ),
+        Point(
+            "more values in filters than a database takes",
+            "400 from 5000 values of all filters together; what is taken is answered, however it is spread.",
+            (
+                "tests/cloud/nonce/test_selections.py::test_more_values_than_a_database_takes_are_refused_with_what_to_do",
+                "tests/cloud/nonce/test_selections.py::test_every_text_filter_at_once_with_as_many_values_as_it_takes_finds_what_it_says",
+            ),
+        ),
+        Point(
             "bodies and filters of the Nonce API",
             "400 with one message per fault. A published name that is not served here is told as such.",
             (

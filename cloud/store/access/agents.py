@@ -14,7 +14,7 @@ from cloud.store.access.actors import Actor
 from cloud.store.engine import Store, chunks
 from cloud.store.ids import new_agent_token, new_uuid, secret_hash
 from cloud.store.schema.rows import AgentRow, read_row
-from cloud.store.schema.tables import agents, enroll_codes, farms, tasks, workspaces
+from cloud.store.schema.tables import IS_OPEN, agents, enroll_codes, farms, tasks, workspaces
 from cloud.store.tasks.settle import lost_result, settle
 from contract.link import ON_SITE, EnrollReply, EnrollRequest, Heartbeat, Settings
 from contract.outcome import Outcome
@@ -196,7 +196,7 @@ async def give_up(
                 tasks.c.farm_id == agent.farm_id,
                 tasks.c.agent_id == agent.id,
                 tasks.c.journal_id == journal_id,
-                tasks.c.ended_at.is_(None),
+                IS_OPEN,
                 sa.or_(tasks.c.pending_at.is_not(None), tasks.c.epoch == ON_SITE),
             )
             ended += await _settle_lost(connection, rule, now)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import Store, chunks
 from cloud.store.miners.conditions import REPORTS_ITSELF
-from cloud.store.schema.tables import agents, miners, tasks
+from cloud.store.schema.tables import IS_OPEN, agents, miners, tasks
 from cloud.store.tasks.settle import settle
 from contract.errors import ErrorCode
 from contract.link import MAINTAINED_MOST
@@ -65,7 +65,7 @@ async def changed(
         query = sa.select(tasks.c.id, tasks.c.params, tasks.c.handed_at, tasks.c.agent_id).where(
             tasks.c.farm_id == farm_id,
             tasks.c.miner_id.in_(some),
-            tasks.c.ended_at.is_(None),
+            IS_OPEN,
             tasks.c.pending_at.is_(None),
             tasks.c.kind != Kind.LOOK,
         )

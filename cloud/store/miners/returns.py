@@ -66,7 +66,7 @@ async def tell_returns(
             [{"b_id": each.row.id} for each in some],
         )
         batch = _batch(status, some, now, agent_id)
-        await batches.insert(connection, batch, [_task(batch, each, now) for each in some])
+        await batches.insert(connection, [batch], [_task(batch, each, now) for each in some])
         await audit.record(
             connection,
             Actor(type="system", id=batch["actor_id"], name=batch["actor_name"]),

@@ -341,6 +341,10 @@ tasks = sa.Table(
     sa.Index("ix_tasks_queue_expires", "queue_expires_cloud_s"),  # those of long ago
 )
 
+# Of tasks that are found by something else, by their ids, batch or miner: asked for the column itself, SQLite would go
+# through all tasks that are open.
+IS_OPEN: Final = sa.func.coalesce(tasks.c.ended_at, tasks.c.ended_at).is_(None)
+
 task_events = sa.Table(
     "task_events",
     metadata,

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.store.engine import Store, chunks, rows
 from cloud.store.filters import Condition, accepted, matches, within
 from cloud.store.schema.rows import BatchRow, read_rows
-from cloud.store.schema.tables import agents, task_batches, tasks
+from cloud.store.schema.tables import IS_OPEN, agents, task_batches, tasks
 from cloud.store.tasks.settle import forget_passwords
 from contract.nonce.batches import ACTOR_TYPES, SearchBatches
 from contract.nonce.pages import Page
@@ -81,14 +81,14 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
 
 async def insert(
     connection: AsyncConnection,
-    batch: dict[str, Any] | None,
+    new_batches: Sequence[dict[str, Any]],
     new_tasks: Sequence[dict[str, Any]],
 ) -> None:
-    """Store a batch (`None`: it is there) with its tasks, within the caller's transaction. Keys are the tables'
-    columns.
+    """Store batches and tasks of these, or of those that are there, within the caller's transaction. Keys are the
+    tables' columns.
     """
-    if batch is not None:
-        await connection.execute(task_batches.insert(), [batch])
+    if new_batches:
+        await connection.execute(task_batches.insert(), list(new_batches))
     if new_tasks:
         await connection.execute(tasks.insert(), list(new_tasks))
 
@@ -123,7 +123,7 @@ async def open_retry_of(connection: AsyncConnection, farm_id: str, batch_id: str
         .where(
             task_batches.c.farm_id == farm_id,
             task_batches.c.retry_of == batch_id,
-            tasks.c.ended_at.is_(None),
+            IS_OPEN,
         )
         .limit(1)
     )
@@ -178,7 +178,7 @@ async def _cancel_some(
     result: dict[str, Any],
 ) -> Cancelled:
     of_batches = tasks.c.batch_id.in_(batch_ids)
-    mine = sa.and_(of_batches, tasks.c.ended_at.is_(None))
+    mine = sa.and_(of_batches, IS_OPEN)
     at_once = await connection.execute(
         tasks.update()
         .where(mine, tasks.c.handed_at.is_(None))

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from cloud.store.engine import Store, chunks
 from cloud.store.schema.rows import AgentRow, read_rows
-from cloud.store.schema.tables import At, agents, miners, tasks
+from cloud.store.schema.tables import IS_OPEN, At, agents, miners, tasks
 from cloud.store.tasks.settle import closed_result, settle
 from contract.begin import Held, Shown, shown
 from contract.errors import ErrorCode
@@ -151,7 +151,7 @@ async def hand_out(
         for some in chunks(adopt):
             await connection.execute(
                 tasks.update()
-                .where(tasks.c.id.in_(some), tasks.c.ended_at.is_(None))
+                .where(tasks.c.id.in_(some), IS_OPEN)
                 .where(tasks.c.journal_id.is_(None), is_enrolled)
                 .values(**mark, held=False)  # it was let go once, and the database put back since
             )

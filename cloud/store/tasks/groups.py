@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.store.engine import Store
 from cloud.store.filters import Condition
 from cloud.store.schema.rows import GroupRow, read_rows
-from cloud.store.schema.tables import At, agents, miners, task_batches, task_groups, tasks
+from cloud.store.schema.tables import IS_OPEN, At, agents, miners, task_batches, task_groups, tasks
 from cloud.store.tasks.batches import Counts, counts_of
 from contract.nonce.pages import Page
 from contract.outcome import Outcome
@@ -155,7 +155,7 @@ async def open_retry_of(connection: AsyncConnection, farm_id: str, group_id: str
         .where(
             task_groups.c.farm_id == farm_id,
             task_groups.c.retry_of == group_id,
-            tasks.c.ended_at.is_(None),
+            IS_OPEN,
         )
         .limit(1)
     )
@@ -200,7 +200,7 @@ async def release(
             sa.select(task_batches.c.id).where(task_batches.c.group_id == group_id)
         ),
         tasks.c.held == sa.true(),
-        tasks.c.ended_at.is_(None),
+        IS_OPEN,
     )
     await connection.execute(
         tasks.update().where(waiting).values(agent_id=sa.func.coalesce(*_looks_after()))
@@ -250,7 +250,7 @@ async def release_proven(store: Store, now: datetime, *, expires_cloud_s: float)
             task_batches.c.group_id == task_groups.c.id,
             tasks.c.batch_id == task_batches.c.id,
             tasks.c.held == sa.true(),
-            tasks.c.ended_at.is_(None),
+            IS_OPEN,
         ),
     )
     async with store.read() as connection:

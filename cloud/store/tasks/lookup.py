@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.store.engine import Store, chunks
 from cloud.store.filters import Condition
 from cloud.store.schema.rows import LogRow, TaskRow, read_rows
-from cloud.store.schema.tables import task_files, task_logs, tasks
+from cloud.store.schema.tables import IS_OPEN, task_files, task_logs, tasks
 from contract.nonce.pages import Page
 from contract.task import TaskName, TaskStatus
 
@@ -83,7 +83,7 @@ async def last_open(
                 tasks.c.farm_id == farm_id,
                 tasks.c.miner_id.in_(some),
                 tasks.c.name.in_(list(names)),
-                tasks.c.ended_at.is_(None),
+                IS_OPEN,
                 sa.or_(tasks.c.cancel_requested_at.is_(None), tasks.c.pending_at.is_not(None)),
             )
             .order_by(tasks.c.created_at, tasks.c.id)

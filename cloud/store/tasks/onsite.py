@@ -165,7 +165,7 @@ async def create(
             "queue_expires_cloud_s": cloud_s + QUEUE_TTL_S,
             "limit_s": limit_of(each.name),
         }
-        await batches.insert(connection, batch if is_new else None, [task])
+        await batches.insert(connection, [batch] if is_new else (), [task])
         if is_new and SPECS[each.name].kind is not Kind.LOOK:
             await audit.record(
                 connection,

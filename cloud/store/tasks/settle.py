@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import chunks, rows
-from cloud.store.schema.tables import task_batches, task_groups, tasks
+from cloud.store.schema.tables import IS_OPEN, task_batches, task_groups, tasks
 from contract.errors import ErrorCode
 from contract.hiding import hidden
 from contract.outcome import Outcome
@@ -43,7 +43,7 @@ async def settle(
     for some in chunks(task_ids):
         await connection.execute(
             tasks.update()
-            .where(tasks.c.id.in_(some), tasks.c.ended_at.is_(None))
+            .where(tasks.c.id.in_(some), IS_OPEN)
             .values(status=status, result=result, ended_at=now, **{f"{status}_at": now})
         )
     await forget_passwords(connection, task_ids)
@@ -80,7 +80,7 @@ async def _forget_of_group(connection: AsyncConnection, group_id: str) -> None:
     still_open = (
         sa.select(tasks.c.id)
         .join(task_batches, task_batches.c.id == tasks.c.batch_id)
-        .where(task_batches.c.group_id == group_id, tasks.c.ended_at.is_(None))
+        .where(task_batches.c.group_id == group_id, IS_OPEN)
         .limit(1)
     )
     if await connection.scalar(still_open) is not None:

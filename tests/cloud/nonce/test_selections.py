@@ -6,10 +6,14 @@ import asyncio
 from typing import Any, Final, get_args
 
 import pytest
+from sqlalchemy import event
 
+from cloud.nonce.planning import rivals_of
+from cloud.store.tasks import lookup
 from contract.miner import PowerMode, Slow
 from contract.nonce.filters import TextFilter
 from contract.nonce.miners import MinerFilters
+from contract.task import TaskName
 from tests.cases import case
 
 ONLINE: dict[str, Any] = {"status": {"eq": "online"}}
@@ -299,3 +303,15 @@ async def test_more_values_than_a_database_takes_are_refused_with_what_to_do(sta
     search = f"{stage.at_farm}/miner/search"
     refused = await stage.ask("POST", search, json=dict.fromkeys(TEXTS[:6], asked), status=400)
     assert "may have 5000" in refused["message"]
+
+
+async def test_an_equal_task_is_looked_for_among_those_of_the_miner_not_of_the_farm(stage: Any):
+    asked: list[tuple[str, Any]] = []
+    engine = stage.store.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
+    async with stage.store.read() as connection:
+        names = rivals_of(TaskName.MINING)
+        await lookup.last_open(connection, stage.farm, names, list(stage.miners.values()))
+        statement, values = asked[-1]
+        plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        assert "ix_tasks_miner (farm_id=? AND miner_id=?)" in str(plan.all())

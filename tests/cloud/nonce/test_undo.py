@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from cloud.nonce.undo import Passwords, former_of
+from cloud.store.schema import tables
 from contract.hiding import hidden
 
 
@@ -263,3 +265,42 @@ async def test_evidence_that_tells_no_task_is_skipped(stage: Any) -> None:
     assert (
         former_of("miner.light.update", None, {"before": {"light_on": None}}, Passwords({})) is None
     )
+
+
+async def test_an_undo_of_miners_with_users_of_their_own_asks_the_database_about_many_at_once(
+    stage: Any,
+) -> None:
+    number = 60
+    rows = [
+        {
+            "id": f"{each:032x}", "farm_id": stage.farm, "workspace_id": stage.workspace, "agent_id": stage.agent,
+            "identity": f"m{each}", "ip": f"10.9.0.{each}", "mac": f"02:00:00:00:09:{each:02X}",
+            "created_at": stage.clock.now(), "updated_at": stage.clock.now(),
+        }
+        for each in range(number)
+    ]  # fmt: skip
+    async with stage.store.write() as connection:
+        await connection.execute(tables.miners.insert(), rows)
+    made = await stage.create(
+        "miner.pool.update",
+        miner_ids=[row["id"] for row in rows],
+        params={"pools": [{"url": "stratum+tcp://p:1", "user": "u"}]},
+    )
+    batch_id = made["data"][0]["batch_id"]
+    for index, task in enumerate((await stage.batch(batch_id))["tasks"]):
+        slot = {"url": "stratum+tcp://old:1", "user": f"w.{index}", "password": ""}
+        evidence = {"before": {"pools": [slot]}, "after": {}}
+        await stage.settle(
+            task["id"], "succeed", {"outcome": "done", "verified": True, "evidence": evidence}
+        )
+    asked: list[str] = []
+    engine = stage.store.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    answer = await undo(stage, f"batches/{batch_id}")
+    assert len(answer["data"]) == number
+    assert len(asked) < number  # while they are asked, no agent's report is taken
+    users = set()
+    for batch in answer["data"]:
+        [task] = (await stage.batch(batch["batch_id"]))["tasks"]
+        users.add(task["params"]["pools"][0]["user"])
+    assert users == {f"w.{index}" for index in range(number)}

@@ -80,7 +80,7 @@ def redone() -> None:
     whole = TaskExecutor.carry_out
 
     async def carry_out(self: TaskExecutor, task: ActiveTask) -> Settlement:
-        if task.record.name is TaskName.REBOOT and task.state is State.INTENT:
+        if task.name is TaskName.REBOOT and task.state is State.INTENT:
             task.granted = True
             change = change_of(task.record, task.params)
             return await self._changes.carry_out(task, change)
