@@ -1,4 +1,6 @@
-"""What a text in a request may hold: no control characters, so many hexadecimal digits, a url with all its parts."""
+"""What a text in a request may hold: no control characters, so many hexadecimal digits, a url with all its parts; and
+what of a text is shown on a terminal.
+"""
 
 from __future__ import annotations
 
@@ -32,16 +34,16 @@ def prose(text: str) -> str:
     return _without_controls(text, "\n\r\t")
 
 
-def printable(text: str) -> str:
-    """On one line, and without what a terminal would obey: much of what is shown comes from miners and agents."""
-    return "".join(each if each.isprintable() else "?" for each in text)
-
-
 def not_blank(text: str) -> str:
     """Raises ValueError for a text of nothing but blanks."""
     if not text.strip():
         raise ValueError("must not be empty")
     return text
+
+
+def printable(text: str) -> str:
+    """One line for a terminal, without what that would obey: some of what is shown was told by miners and agents."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def hex_digits(count: int) -> AfterValidator:

@@ -455,12 +455,19 @@ def _print(document: dict[str, Any], text: str, as_json: bool) -> None:
         sys.stdout.write(json.dumps(document, default=str) + "\n")
         sys.stdout.flush()
         if not document.get("ok", False) and text:
-            sys.stderr.write(text.rstrip("\n") + "\n")
+            sys.stderr.write(_lines(text))
     elif text:
         # What a miner said is an answer also when it is bad news; only an error of the command is not.
         stream = sys.stderr if "error" in document else sys.stdout
-        stream.write(text.rstrip("\n") + "\n")
+        stream.write(_lines(text))
         stream.flush()
+
+
+def _lines(text: str) -> str:
+    """For a terminal: miners and servers told some of it."""
+    from contract.texts import printable
+
+    return "".join(f"{printable(line)}\n" for line in text.rstrip("\n").split("\n"))
 
 
 def _fail(message: str, as_json: bool, code: int = 1) -> NoReturn:

@@ -21,6 +21,7 @@ _WELL: Final = "green"
 
 def glance(document: Mapping[str, Any]) -> RenderableType:
     """The status document of a daemon, as it is shown at a time."""
+    document = _printable(document)  # miners told some of it
     parts: list[RenderableType] = [_headline(document), *_rates(document)]
     if document["worst"]:
         parts += [Text("\nthe worst", style="bold"), _worst(document["worst"])]
@@ -30,6 +31,14 @@ def glance(document: Mapping[str, Any]) -> RenderableType:
     parts += [Text(), *_tasks(document), *_link(document)]
     parts += [_text(f"notice: {each}", _WRONG) for each in document["notices"]]
     return Group(*parts)
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {_printable(key): _printable(each) for key, each in value.items()}
+    return list(map(_printable, value)) if isinstance(value, list) else value
 
 
 def _headline(document: Mapping[str, Any]) -> Text:
@@ -62,7 +71,10 @@ def _rates(document: Mapping[str, Any]) -> Iterator[Text]:
     if power["metered"]:
         words = f"power: {watts_text(power['power_w'])} measured at {counted(power['metered'], 'miner')}"
         if power["expected_w"]:
-            words += f", {watts_text(power['expected_w'])} expected of those that say"
+            compared = watts_text(power["compared_w"])
+            words += (
+                f"; {compared} of {watts_text(power['expected_w'])} expected where that is known"
+            )
         yield Text(words)
 
 

@@ -11,6 +11,14 @@ import aiohttp
 from agent.demo.stage import Stage, StageError
 
 
+class RefusedError(StageError):
+    """The cloud said no, with this status."""
+
+    def __init__(self, words: str, status: int) -> None:
+        super().__init__(words)
+        self.status = status
+
+
 class Operator:
     """Creates batches and looks at what became of them, in one farm."""
 
@@ -35,7 +43,7 @@ class Operator:
 
     async def miners(self) -> list[dict[str, Any]]:
         """All miners of the farm, as ListMiners shows them."""
-        reply = await self._ask("GET", "/miner/latest?pageSize=10000")
+        reply = await self.ask("GET", "/miner/latest?pageSize=10000")
         return list(reply["data"])
 
     async def create(
@@ -47,7 +55,7 @@ class Operator:
             body["miner_ids"] = miner_ids
         if params is not None:
             body["params"] = params
-        reply = await self._ask("POST", "/tasks/batches", json=body)
+        reply = await self.ask("POST", "/tasks/batches", json=body)
         skipped = {
             each["reason"]: len(each["miner_ids"]) for each in reply["meta"].get("skipped", [])
         }
@@ -55,31 +63,32 @@ class Operator:
 
     async def batches(self) -> list[dict[str, Any]]:
         """Every batch of the farm, with status and counts."""
-        reply = await self._ask("GET", "/tasks/batches?pageSize=10000")
+        reply = await self.ask("GET", "/tasks/batches?pageSize=10000")
         return list(reply["data"])
 
     async def batch(self, batch_id: str) -> dict[str, Any]:
         """Status and counts of a batch."""
-        reply = await self._ask("GET", f"/tasks/batches/{batch_id}")
+        reply = await self.ask("GET", f"/tasks/batches/{batch_id}")
         return dict(reply["data"])
 
     async def tasks(self, batch_id: str) -> list[dict[str, Any]]:
         """Every task of a batch, with times, result and error."""
-        reply = await self._ask("GET", f"/tasks/batches/{batch_id}/tasks?pageSize=10000")
+        reply = await self.ask("GET", f"/tasks/batches/{batch_id}/tasks?pageSize=10000")
         return list(reply["data"])
 
     async def tasks_of(self, miner_id: str) -> list[dict[str, Any]]:
         """Every task of a miner, also those that arose on site."""
-        reply = await self._ask("GET", f"/miners/{miner_id}/tasks?pageSize=10000")
+        reply = await self.ask("GET", f"/miners/{miner_id}/tasks?pageSize=10000")
         return list(reply["data"])
 
     async def expect(self, rig_id: str, expected: Mapping[str, str]) -> None:
         """Say what a monitored machine is expected to do."""
-        await self._ask("PUT", f"/rigs/{rig_id}/expected-status", json=dict(expected))
+        await self.ask("PUT", f"/rigs/{rig_id}/expected-status", json=dict(expected))
 
-    async def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+    async def ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        """One call, of a path below the farm; `more` as aiohttp takes it. Raises RefusedError for all but 200."""
         async with self._session.request(method, self._farm + path, **more) as reply:
             body = await reply.json()
             if reply.status != 200:
-                raise StageError(f"{method} {path} answered {reply.status}: {body}")
+                raise RefusedError(f"{method} {path} answered {reply.status}: {body}", reply.status)
             return dict(body)

@@ -5,6 +5,9 @@
     false_succeed  `succeed` in the cloud that the ledger does not back
     false_not_done `not_done` in the cloud of a one-shot that the ledger shows as done
     unclaimed      something reached a miner without an intent that was on disk before
+    torn           an order of many miners of which only a part is there
+    early          what waits for those that go first, let go without their proof and nobody's leave, or handed out or begun
+                   before it was let go
 
 The clocks of agent and simulator are the same host's; only an intent is written before what it allows, so the
 windows need no slack at their beginning but the resolution of the stamps.
@@ -22,7 +25,7 @@ import msgspec
 
 from contract.task import SPECS, Kind, TaskName
 from tests.system.facts import satisfies
-from tests.system.witness import Entry, Kill, Row, Shown
+from tests.system.witness import Entry, Group, Kill, Row, Shown
 
 CAUSES: Final[Mapping[str, tuple[TaskName, ...]]] = {
     "reboot": (TaskName.REBOOT, TaskName.FIRMWARE),  # old firmware wants a reboot after its update
@@ -69,13 +72,18 @@ class Figures(msgspec.Struct):
     false_succeed: int = 0
     false_not_done: int = 0
     unclaimed: int = 0
+    torn: int = 0
+    early: int = 0
+    groups: int = 0
+    held: int = 0
     outcomes: dict[str, int] = msgspec.field(default_factory=dict)
     findings: list[str] = msgspec.field(default_factory=list)
 
     @property
     def wrongs(self) -> int:
         """Everything that must be 0."""
-        return self.lost + self.twice + self.false_succeed + self.false_not_done + self.unclaimed
+        claims = self.false_succeed + self.false_not_done + self.unclaimed
+        return self.lost + self.twice + claims + self.torn + self.early
 
     @property
     def unknown_share(self) -> float:
@@ -101,11 +109,15 @@ class Figures(msgspec.Struct):
             ),
             ("tasks in flight at a kill", self.in_flight),
             ("  of these unknown", f"{self.unknown} ({self.unknown_share:.0%})"),
+            ("groups of batches", self.groups),
+            ("  tasks that had to wait", self.held),
             ("lost", self.lost),
             ("twice", self.twice),
             ("false succeed", self.false_succeed),
             ("false not_done", self.false_not_done),
             ("unclaimed", self.unclaimed),
+            ("torn", self.torn),
+            ("early", self.early),
         ]
         words = ", ".join(f"{key} {count}" for key, count in sorted(self.outcomes.items()))
         lines = [title, *(f"  {name:<36} {value}" for name, value in rows), f"  outcomes: {words}"]
@@ -119,9 +131,12 @@ def check(
     kills: Sequence[Kill] = (),
     promised: Mapping[str, int] | None = None,
     gone: Iterable[Row] = (),
+    groups: Iterable[Group] = (),
+    put_back_t: Sequence[float] = (),
 ) -> Figures:
     """Hold them against each other. `promised` are batches the cloud acknowledged, with how many tasks; `gone` what
-    stood in journals that were put back to an older copy of themselves, oldest first.
+    stood in journals that were put back to an older copy of themselves, oldest first; `put_back_t` when the cloud's
+    database was, oldest first.
     """
     rows = {row.task_id: _placed(row, ledger) for row in journal}
     tasks = {task.task_id: task for task in cloud}
@@ -130,6 +145,8 @@ def check(
     case.twice()
     case.false_outcomes()
     case.unclaimed()
+    for group in groups:
+        case.group(group, put_back_t)
     case.share_of_unknown()
     return case.figures
 
@@ -304,6 +321,37 @@ class _Case:
                     self.figures.add("unclaimed", f"{_where(entry)} while no intent was on disk")
                 elif end is not None and entry.t > end + _GRACE_S:
                     self.figures.add("unclaimed", f"{_where(entry)} after its task had ended")
+
+    def group(self, group: Group, put_back_t: Sequence[float]) -> None:
+        """What was ordered as one: whole, and nobody begins before it is his turn."""
+        name, parts = f"group {group.group_id}", group.parts
+        self.figures.groups += 1
+        if not len(parts) == group.counted == group.ordered:
+            self.figures.add(
+                "torn",
+                f"{name} was ordered with {group.ordered} tasks, counts {group.counted}, has {len(parts)}",
+            )
+        if group.canary is None:
+            return
+        first = [part for part in parts if part.goes_first]
+        later = [part for part in parts if not part.goes_first]
+        let_go_t = group.released_t
+        self.figures.held += len(later)
+        if len(first) != min(group.canary, len(parts)):
+            self.figures.add("early", f"{len(first)} of {name} go first, not {group.canary}")
+        if let_go_t is not None and not group.released_by_somebody:
+            ends = [part.ended_t for part in first if part.proven and part.ended_t is not None]
+            if len(ends) < len(first) or max(ends, default=0.0) > let_go_t + _TICK_S:
+                self.figures.add("early", f"{name} was let go unproven")
+        for part in later:
+            known = [row.intent_t for row in self._known.get(part.task_id, ())]
+            for t in (part.handed_t, *known):
+                # A database that was put back may have been told once already that it is proven.
+                if t is None or any(group.made_t < each for each in put_back_t):
+                    continue
+                if let_go_t is None or t < let_go_t - _TICK_S:
+                    self.figures.add("early", f"{part.task_id} of {name} did not wait")
+                    break
 
     def share_of_unknown(self) -> None:
         self.figures.kills = len(self._kills)

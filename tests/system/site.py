@@ -18,10 +18,11 @@ from agent.demo.operator import Operator
 from agent.demo.part import command
 from agent.demo.play import serve_images
 from agent.demo.stage import SimulatedMiner, Stage, StageError, set_stage
+from cloud.store.engine import DATABASE_NAME
 from contract.task import TaskName
 from tests.system.checker import Figures, check
 from tests.system.gates.load import AWAY, Load
-from tests.system.witness import Kill, Row, Shown, read_journal, read_ledger, take_kill
+from tests.system.witness import Kill, Row, Shown, read_groups, read_journal, read_ledger, take_kill
 from tests.warm import WarmPart, ask
 
 HERE = Path(__file__).resolve().parent
@@ -39,6 +40,10 @@ class Site(msgspec.Struct):
     @property
     def journal(self) -> Path:
         return self.stage.folder / "agent" / "journal.db"
+
+    @property
+    def database(self) -> Path:
+        return self.stage.folder / "cloud" / DATABASE_NAME
 
     @property
     def miners(self) -> tuple[SimulatedMiner, ...]:
@@ -165,7 +170,8 @@ class Site(msgspec.Struct):
             lambda: not any(row.state == "settled" for row in self.rows()),
             "the acknowledgement of every outcome",
         )
-        return check(read_ledger(self.stage.ledger), self.rows(), seen, kills, promised)
+        ledger, groups = read_ledger(self.stage.ledger), read_groups(self.database)
+        return check(ledger, self.rows(), seen, kills, promised, groups=groups)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import pytest
 
 from contract.task import TaskName
 from tests.system.checker import Figures, check
-from tests.system.witness import Entry, Kill, Row, Shown
+from tests.system.witness import Entry, Group, Kill, Part, Row, Shown
 
 MAC, IP = "02:00:00:00:00:01", "127.0.0.9"
 
@@ -39,7 +39,7 @@ def shown(**more: Any) -> Shown:
 
 
 def kinds(figures: Figures) -> dict[str, int]:
-    names = ("lost", "twice", "false_succeed", "false_not_done", "unclaimed")
+    names = ("lost", "twice", "false_succeed", "false_not_done", "unclaimed", "torn", "early")
     return {name: getattr(figures, name) for name in names if getattr(figures, name)}
 
 
@@ -301,3 +301,54 @@ def test_an_effect_that_comes_after_a_kill_is_that_of_its_order() -> None:
     ]
     lives = [Kill(20.2, {"a": 10.0, "c": 20.0}, frozenset("c"), 3)]
     assert kinds(check(ledger, [row()], tasks, lives, gone=[other])) == {}
+
+
+def part(task_id: str = "a", **more: Any) -> Part:
+    values: dict[str, Any] = {
+        "task_id": task_id, "goes_first": False, "handed_t": 9.9, "ended_t": 12.0, "proven": True,
+    }  # fmt: skip
+    return Part(**(values | more))
+
+
+def group(*parts: Part, **more: Any) -> Group:
+    """Let go at 9.5 since its first one was proven by then."""
+    parts = (part("first", goes_first=True, handed_t=8.0, ended_t=9.0), *(parts or (part(),)))
+    values: dict[str, Any] = {
+        "group_id": "g", "canary": 1, "made_t": 7.0, "released_t": 9.5, "released_by_somebody": False,
+        "ordered": len(parts), "counted": len(parts), "parts": parts,
+    }  # fmt: skip
+    return Group(**(values | more))
+
+
+def kinds_of(one: Group, **more: Any) -> dict[str, int]:
+    return kinds(check(REBOOTED, [row()], [shown()], groups=[one], **more))
+
+
+def test_a_group_of_which_those_that_wait_begin_after_they_were_let_go_is_clean() -> None:
+    figures = check(REBOOTED, [row()], [shown()], groups=[group()])
+    assert kinds(figures) == {} and (figures.groups, figures.held) == (1, 1)
+
+
+def test_an_order_that_is_there_by_half_is_torn() -> None:
+    assert kinds_of(group(ordered=3)) == {"torn": 1}
+    assert kinds_of(group(counted=3)) == {"torn": 1}
+
+
+def test_what_is_handed_out_or_begun_before_it_was_let_go_is_early() -> None:
+    assert kinds_of(group(part(handed_t=9.4))) == {"early": 1}
+    assert kinds_of(group(part(handed_t=None), released_t=10.5)) == {"early": 1}  # begun at 10.0
+    assert kinds_of(group(released_t=None)) == {"early": 1}
+
+
+def test_what_is_let_go_without_proof_needs_somebody_who_wants_it_so() -> None:
+    first = part("first", goes_first=True, handed_t=8.0, ended_t=9.0, proven=False)
+    unproven = group(parts=(first, part()))
+    assert kinds_of(unproven) == {"early": 1}
+    assert kinds_of(group(released_t=8.5)) == {"early": 1}  # before the first one had ended
+    assert kinds_of(msgspec.structs.replace(unproven, released_by_somebody=True)) == {}
+
+
+def test_a_database_that_was_put_back_may_have_been_told_of_a_proof_before() -> None:
+    early = group(part(handed_t=9.4))
+    assert kinds_of(early, put_back_t=[9.45]) == {}
+    assert kinds_of(early, put_back_t=[6.0]) == {"early": 1}

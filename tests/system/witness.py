@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,31 @@ class Kill(msgspec.Struct, frozen=True):
     entries: int  # whole lines in the ledger
 
 
+class Part(msgspec.Struct, frozen=True):
+    """One task of a group, as it stands in the cloud's database."""
+
+    task_id: str
+    goes_first: bool
+    handed_t: float | None
+    ended_t: float | None
+    proven: bool
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Batches that were ordered as one, as they stand in the cloud's database. `ordered` is how many tasks its audit
+    tells of, `counted` how many its batches do.
+    """
+
+    group_id: str
+    canary: int | None
+    made_t: float
+    released_t: float | None
+    released_by_somebody: bool
+    ordered: int
+    counted: int
+    parts: tuple[Part, ...]
+
+
 def read_ledger(path: Path) -> list[Entry]:
     """All whole lines."""
     decoder = msgspec.json.Decoder(Entry)
@@ -90,6 +116,48 @@ def read_journal(path: Path) -> list[Row]:
     """Every task of the journal, of whatever state; also of one whose agent runs or was killed."""
     with _open(path) as db:
         return [_row(each) for each in db.execute("SELECT * FROM tasks")]
+
+
+def read_groups(database: Path) -> list[Group]:
+    """Every group of a database that is served or was left behind by a crash."""
+    with _open(database) as db:
+        return [_group(db, each) for each in db.execute("SELECT * FROM task_groups")]
+
+
+def _group(db: sqlite3.Connection, row: sqlite3.Row) -> Group:
+    batches = db.execute("SELECT * FROM task_batches WHERE group_id = ?", [row["id"]]).fetchall()
+    parts = []
+    for batch in batches:
+        goes_first = bool((_json(batch["metadata"]) or {}).get("canary"))
+        for task in db.execute("SELECT * FROM tasks WHERE batch_id = ?", [batch["id"]]):
+            result = _json(task["result"]) or {}
+            parts.append(
+                Part(
+                    task_id=task["id"],
+                    goes_first=goes_first,
+                    handed_t=_stored_t(task["handed_at"]),
+                    ended_t=_stored_t(task["ended_at"]),
+                    proven=task["status"] == "succeed"
+                    and result.get("outcome") == "done"
+                    and result.get("verified") is True,
+                )
+            )
+    told = db.execute(
+        "SELECT after FROM audit WHERE target_kind = 'group' AND target_id = ? AND action = ?",
+        [row["id"], row["task_name"]],
+    ).fetchone()
+    made_t = _stored_t(row["created_at"])
+    assert made_t is not None
+    return Group(
+        group_id=row["id"],
+        canary=row["canary"],
+        made_t=made_t,
+        released_t=_stored_t(row["released_at"]),
+        released_by_somebody=_json(row["released_by"]) is not None,
+        ordered=0 if told is None else int(_json(told["after"])["tasks"]),
+        counted=sum(batch["task_count"] for batch in batches),
+        parts=tuple(parts),
+    )
 
 
 def numbers(journal: Path, database: Path) -> tuple[int, int]:
@@ -153,6 +221,15 @@ def _row(row: sqlite3.Row) -> Row:
         settled_t=_t(row["settled_at"]),
         result=None if result is None else msgspec.json.decode(result, type=dict[str, Any]),
     )
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else msgspec.json.decode(text)
+
+
+def _stored_t(text: str | None) -> float | None:
+    """Of a stamp of SQLite, which is UTC and does not say so."""
+    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
 
 
 def _t(text: str | None) -> float | None:

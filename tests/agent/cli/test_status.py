@@ -30,7 +30,7 @@ WELL: dict[str, Any] = {
             "efficiency_j_per_th": 17.6,
         }
     ],
-    "power": {"power_w": 7000.0, "metered": 2, "expected_w": 0.0, "compared_w": 0.0},
+    "power": {"power_w": 7000.0, "metered": 2, "expected_w": 3500.0, "compared_w": 3400.0},
     "worst": [],
     "causes": [],
     "tasks": {"total": 0, "phases": {}, "oldest": []},
@@ -88,7 +88,7 @@ async def test_all_is_well_is_exit_0(config: Path) -> None:
         "3 miners: 2 hashing, 1 sleeping",
         "nothing is wrong with them",
         "sha256: 398 TH/s, 99.5 % of 400 TH/s expected, 17.6 J/TH",
-        "power: 7 kW measured at 2 miners",
+        "power: 7 kW measured at 2 miners; 3.4 kW of 3.5 kW expected where that is known",
         "",
         "no task is under way",
         "cloud: heard 4 s ago; 0 reports of tasks and 1 reading wait for it",
@@ -112,6 +112,19 @@ async def test_what_is_wrong_is_exit_1_and_said_in_words(config: Path) -> None:
         "notice: The disk is ?[2Jfull.",
     ):
         assert words in ran.out
+
+
+async def test_what_a_miner_tells_gives_no_orders_to_the_terminal(config: Path) -> None:
+    hostile = WRONG | {
+        "worst": [
+            WRONG["worst"][0] | {"model": "S21\x1b[2J", "words": "fan \x9b31m\u202e (code 1)"}
+        ],
+        "causes": ["all 12 miners that tell a fault run firmware \x1b]0;own\x07"],
+    }
+    async with door(socket_of(config), hostile):
+        ran = await miner_agent("status", "--config", config)
+    assert "S21?[2J" in ran.out
+    assert all(each.isprintable() for each in ran.out.replace("\n", ""))
 
 
 async def test_without_a_daemon_it_says_so(config: Path) -> None:

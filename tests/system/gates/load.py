@@ -1,10 +1,13 @@
-"""An operator with a seeded mind: keeps mixed batches coming over the public API, whatever happens to the cloud."""
+"""An operator with a seeded mind: keeps mixed batches and groups of them coming over the public API, whatever happens to
+the cloud.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -12,6 +15,7 @@ import aiohttp
 from agent.demo.operator import Operator
 from agent.demo.stage import SimulatedMiner, StageError
 from contract.task import TaskName
+from tests.system.gates.groups import Batches, Groups
 from tests.system.witness import Shown, shown
 
 AWAY = (aiohttp.ClientError, TimeoutError, ConnectionError)  # what a killed cloud looks like
@@ -38,6 +42,7 @@ _LIMITS: tuple[dict[str, Any], ...] = (
     {"percent": 70},
     {"percent": 100},
 )
+_SELECTED = 0.3  # of the orders: by what is true of the miners, in place of their ids
 _PATIENCE_S = 240.0
 _PAGE = 10_000
 
@@ -64,14 +69,20 @@ class Load:
         self._random = random.Random(seed)
         self._open_tasks = open_tasks
         self._open: dict[str, int] = {}
+        self.groups = Groups(operator, [each.ip for each in self._miners], seed=seed)
         self._fresh = list(self._miners)  # whose firmware was not updated yet
         self._random.shuffle(self._fresh)
 
     async def run(self) -> None:
         """Create batches until cancelled."""
+        is_prepared = False
         while True:
             try:
+                if not is_prepared:
+                    await self.groups.prepare()
+                    is_prepared = True
                 await self._look()
+                self._take(await self.groups.decide())
                 while sum(self._open.values()) < self._open_tasks:
                     await self._create()
             except AWAY:
@@ -82,6 +93,11 @@ class Load:
         """The cloud was put back to where it has only these batches: of the others nobody is to hear again."""
         self.promised = {key: count for key, count in self.promised.items() if key in kept}
         self._open = {key: left for key, left in self._open.items() if key in kept}
+
+    async def decide(self) -> None:
+        """Let go or call off whatever waits for a proof, so that everything ends."""
+        with suppress(*AWAY):
+            self._take(await self.groups.decide(of_all=True))
 
     async def all_ended(self) -> None:
         """Wait until every batch of the farm has ended. Raises TimeoutError naming those that have not."""
@@ -94,6 +110,7 @@ class Load:
                 open_ = [{"task_name": "?", "batch_id": "the cloud does not answer"}]
             if not open_:
                 return
+            await self.decide()
             if loop.time() > give_up:
                 return  # the checker names what is left as lost
             await asyncio.sleep(0.3)
@@ -125,6 +142,9 @@ class Load:
         if not miners:
             return
         try:
+            if name is not TaskName.FIRMWARE and self._random.random() < _SELECTED:
+                self._take(await self.groups.create(name, params))
+                return
             batch_id, _ = await self._operator.create(
                 name, [self._ids[m.ip] for m in miners], params
             )
@@ -132,7 +152,11 @@ class Load:
             raise AssertionError(f"the cloud refused {name} {params}: {error}") from error
         if batch_id is not None:
             batch = await self._operator.batch(batch_id)
-            self._open[batch_id] = self.promised[batch_id] = batch["task_count"]
+            self._take({batch_id: batch["task_count"]})
+
+    def _take(self, batches: Batches) -> None:
+        self._open |= batches
+        self.promised |= batches
 
     def _wish(self, name: TaskName) -> tuple[list[SimulatedMiner], dict[str, Any] | None]:
         pick = self._random

@@ -48,6 +48,7 @@ class Restorer:
         self.gone: list[Row] = []
         self.kills: list[Kill] = []
         self.ages_s: list[float] = []
+        self.cloud_put_back_t: list[float] = []
         self.restored = dict.fromkeys(Side, 0)
         self.restarted_both = 0
         self._site = site
@@ -63,7 +64,7 @@ class Restorer:
 
     @property
     def database(self) -> Path:
-        return self._site.stage.folder / "cloud" / DATABASE_NAME
+        return self._site.database
 
     def choose(self, side: Side, fresh: Copy) -> Copy:
         """The copy just taken, or sometimes one from a round before. Copies that are older than the last time the other
@@ -105,6 +106,8 @@ class Restorer:
         self.restored[copy.side] += 1
         if copy.side is Side.AGENT:
             self._remember(self._site.rows())
+        else:
+            self.cloud_put_back_t.append(time.time())
         await asyncio.to_thread(self._put_files, copy)
         self._keep([each for each in self._copies if each.side is copy.side])
         order: list[Side] = [copy.side]

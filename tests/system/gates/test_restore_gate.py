@@ -37,7 +37,7 @@ from tests.system.checker import Figures, check
 from tests.system.gates.load import AWAY, Load
 from tests.system.gates.restore import Restorer, Side
 from tests.system.site import Site, load_of, open_site
-from tests.system.witness import numbers, read_ledger
+from tests.system.witness import numbers, read_groups, read_ledger
 
 SEED = 20_261_129
 ROUNDS = int(os.environ.get("MINER_AGENT_RESTORES", "60"))  # more of them by night, by hand
@@ -85,8 +85,9 @@ class Rounds:
         seen = await self._load.seen()
         ledger, restorer = read_ledger(self._site.stage.ledger), self.restorer
         return check(
-            ledger, self._site.rows(), seen, restorer.kills, self._load.promised, restorer.gone
-        )
+            ledger, self._site.rows(), seen, restorer.kills, self._load.promised, restorer.gone,
+            groups=read_groups(self._site.database), put_back_t=restorer.cloud_put_back_t,
+        )  # fmt: skip
 
     async def _one_shot_reaches_a_miner(self) -> None:
         ledger = self._site.stage.ledger
@@ -100,6 +101,7 @@ class Rounds:
         loop = asyncio.get_running_loop()
         give_up = loop.time() + PATIENCE_S
         while open_ := await self._open():
+            await self._load.decide()
             if loop.time() > give_up:
                 self.stuck |= open_
                 return
