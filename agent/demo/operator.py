@@ -11,7 +11,7 @@ import aiohttp
 from agent.demo.stage import Stage, StageError
 
 
-class RefusedError(StageError):
+class CallRefusedError(StageError):
     """The cloud said no, with this status."""
 
     def __init__(self, words: str, status: int) -> None:
@@ -86,9 +86,11 @@ class Operator:
         await self.ask("PUT", f"/rigs/{rig_id}/expected-status", json=dict(expected))
 
     async def ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        """One call, of a path below the farm; `more` as aiohttp takes it. Raises RefusedError for all but 200."""
+        """One call, of a path below the farm; `more` as aiohttp takes it. Raises CallRefusedError for all but 200."""
         async with self._session.request(method, self._farm + path, **more) as reply:
             body = await reply.json()
             if reply.status != 200:
-                raise RefusedError(f"{method} {path} answered {reply.status}: {body}", reply.status)
+                raise CallRefusedError(
+                    f"{method} {path} answered {reply.status}: {body}", reply.status
+                )
             return dict(body)

@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from agent.demo.operator import Operator, RefusedError
+from agent.demo.operator import Operator, CallRefusedError
 from contract.task import TaskName
 
 Batches = dict[str, int]  # batch id -> how many tasks the cloud said it has
@@ -63,7 +63,7 @@ class Groups:
             count = {"count": count, "within_percent": 10.0}
         try:
             return await self._order("/tasks/batches", {**order, "expect_count": count})
-        except RefusedError as error:
+        except CallRefusedError as error:
             if error.status != _CONFLICT:
                 raise
             self.refused += 1
@@ -84,7 +84,7 @@ class Groups:
         for group_id, name in list(self._watched.items()):
             try:
                 made |= await self._decide_on(group_id, TaskName(name), is_last=of_all)
-            except RefusedError as error:
+            except CallRefusedError as error:
                 if error.status == _GONE:  # the database was put back to before it
                     del self._watched[group_id]
                 elif error.status != _CONFLICT:  # it ended meanwhile
