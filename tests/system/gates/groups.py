@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from agent.demo.operator import Operator, CallRefusedError
+from agent.demo.operator import CallRefusedError, Operator
 from contract.task import TaskName
 
 Batches = dict[str, int]  # batch id -> how many tasks the cloud said it has
