@@ -27,9 +27,9 @@ def glance(document: Mapping[str, Any]) -> RenderableType:
         parts += [Text("\nthe worst", style="bold"), _worst(document["worst"])]
     if document["causes"]:
         parts.append(Text("\nin common", style="bold"))
-        parts += [_text(f"  {each}") for each in document["causes"]]
+        parts += [Text(f"  {each}") for each in document["causes"]]
     parts += [Text(), *_tasks(document), *_link(document)]
-    parts += [_text(f"notice: {each}", _WRONG) for each in document["notices"]]
+    parts += [Text(f"notice: {each}", style=_WRONG) for each in document["notices"]]
     return Group(*parts)
 
 
@@ -66,7 +66,7 @@ def _rates(document: Mapping[str, Any]) -> Iterator[Text]:
             words += f" ({counted(each['unknown'], 'miner')} without an expectation)"
         if each["efficiency_j_per_th"] is not None:
             words += f", {each['efficiency_j_per_th']:.1f} J/TH"
-        yield _text(words)
+        yield Text(words)
     power = document["power"]
     if power["metered"]:
         words = f"power: {watts_text(power['power_w'])} measured at {counted(power['metered'], 'miner')}"
@@ -84,7 +84,7 @@ def _worst(rows: list[Mapping[str, Any]]) -> Table:
         table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for row in rows:
-        table.add_row(*map(_text, (row["ip"], row["model"] or "", row["state"], row["words"])))
+        table.add_row(*map(Text, (row["ip"], row["model"] or "", row["state"], row["words"])))
     return table
 
 
@@ -98,7 +98,7 @@ def _tasks(document: Mapping[str, Any]) -> Iterator[Text]:
     for each in tasks["oldest"]:
         where = f" at {each['ip']}" if each["ip"] else ""
         since = lasting_text(_seconds(now, each["since"]))
-        yield _text(f"  {each['name']}{where}, for {since}: {each['phase']} ({each['origin']})")
+        yield Text(f"  {each['name']}{where}, for {since}: {each['phase']} ({each['origin']})")
     if (more := tasks["total"] - len(tasks["oldest"])) > 0:
         yield Text(f"  and {more} more")
 
@@ -114,19 +114,14 @@ def _link(document: Mapping[str, Any]) -> Iterator[Text]:
     if cloud["readings_dropped"]:
         waiting += f", {counted(cloud['readings_dropped'], 'reading')} dropped"
     is_well = cloud["state"] == "ok"
-    yield _text(
+    yield Text(
         f"cloud: {words}; {waiting}" + ("" if is_well else f"; {cloud['state']}"),
-        "" if is_well else _WRONG,
+        style="" if is_well else _WRONG,
     )
     for name, state in document["sinks"].items():
-        yield _text(f"{name}: {state}", "" if state == "ok" else _WRONG)
+        yield Text(f"{name}: {state}", style="" if state == "ok" else _WRONG)
     if document["read_only"]:
         yield Text("read-only: nothing is written to any miner")
-
-
-def _text(words: str, style: str = "") -> Text:
-    """Words of which some come from miners, sinks or the cloud."""
-    return Text(printable(words), style=style)
 
 
 def _seconds(now: datetime, since: str) -> float:
