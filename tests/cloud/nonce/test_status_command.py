@@ -243,8 +243,8 @@ def test_miners_of_which_the_same_is_said_share_a_line():
         return miner | {"ip": f"10.0.0.{last}", "id": f"m{last}", "troubles": troubles}
 
     worst = [wrong(1, "chip 99 degC"), wrong(2, "hot"), wrong(3, "hot"), wrong(4, "hot")]
-    lines = farm_page(status_document(worst=worst)).splitlines()
-    assert lines[3:] == ["worst    10.0.0.1     chip 99 degC", "         10.0.0.2 +2  hot"]
+    lines = farm_page(status_document(total=4, worst=worst)).splitlines()
+    assert lines[4:] == ["worst    10.0.0.1     chip 99 degC", "         10.0.0.2 +2  hot"]
 
 
 def test_long_lists_end_where_the_screen_does():
