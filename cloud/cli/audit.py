@@ -16,6 +16,7 @@ from cloud.cli.api import URL_DEFAULT, Api, ApiRefusedError, CaFile, Farm, KeyFi
 from cloud.cli.given import moment_of
 from cloud.cli.terminal import AsJson, fail
 from contract.nonce.times import nonce_time, parse_time
+from contract.task import SPECS
 from contract.texts import printable
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -125,11 +126,12 @@ def _start(miner: Mapping[str, Any]) -> datetime | None:
 
 
 def _orders(items: Sequence[Mapping[str, Any]], start: datetime) -> list[str]:
-    """The tasks among these that were being carried out as it started."""
+    """The tasks among these that were being carried out at the miner as it started."""
+    by_agents = {name.value for name, spec in SPECS.items() if spec.by_agent}
     found = []
     for item in items:
         task = item.get("task")
-        if task is None or task["begun_at"] is None:
+        if task is None or task["begun_at"] is None or item["action"] not in by_agents:
             continue
         ended = task["ended_at"] and parse_time(task["ended_at"])
         is_after = start >= parse_time(task["begun_at"]) - timedelta(minutes=1)

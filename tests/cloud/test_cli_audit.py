@@ -76,6 +76,20 @@ async def test_who_rebooted_this_one(cloud: Cloud, tmp_path: Path) -> None:
     assert document["items"][0]["task"]["begun_at"] == "2026-11-21T12:00:00Z"
 
 
+async def test_what_changed_a_record_alone_started_no_miner(cloud: Cloud, tmp_path: Path) -> None:
+    seen_at = cloud.clock.now()
+    times = {"last_read_at": seen_at, "last_seen_at": seen_at, "last_ok": True}
+    miner_id = await cloud.miner(
+        None, serial="SN9", serials="|SN9|", moving={"uptime_s": 60.0}, **times
+    )
+    await create(cloud, "miner.tags.update", miner_id, params={"add": ["spare"]})
+    out, _ = await command(cloud, tmp_path, "--miner", "SN9")
+    assert "miner.tags.update" in out
+    assert out.endswith(
+        "it runs since then, by its own count: ordered by nobody that is listed here\n"
+    )
+
+
 async def test_a_start_that_nobody_ordered_is_said(cloud: Cloud, tmp_path: Path) -> None:
     seen_at = cloud.clock.now()
     times = {"last_read_at": seen_at, "last_seen_at": seen_at, "last_ok": True}
