@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -267,8 +268,8 @@ async def test_behind_a_proxy_it_is_the_client_that_is_written_down(cloud: Cloud
 
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> CloudSettings:
-    proxies = ("127.0.0.1",) if hasattr(request, "param") else ()
-    return CloudSettings(data=tmp_path, proxies=proxies)  # type: ignore[arg-type]
+    proxies = (IPv4Network("127.0.0.1/32"),) if hasattr(request, "param") else ()
+    return CloudSettings(data=tmp_path, proxies=proxies)
 
 
 async def test_it_is_found_by_actor_key_action_target_miner_and_time(cloud: Cloud) -> None:

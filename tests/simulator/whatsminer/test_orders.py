@@ -26,9 +26,9 @@ class Speaker:
     def __init__(self, miner, v2, v3):
         self.is_v3 = miner.generation == "v3"
         self._miner, self._v2, self._v3 = miner, v2, v3
-        self.anew()
+        self.reset()
 
-    def anew(self):
+    def reset(self):
         """Without the token and the line of before, which a restart or a long while end."""
         self.by2, self.by3 = self._v2(self._miner), self._v3(self._miner)
 
@@ -76,7 +76,7 @@ class Speaker:
 
     async def limit_told(self):
         """What the running process tells."""
-        self.anew()
+        self.reset()
         if self.is_v3:
             status = await self.by3.ask("get.miner.status", "summary")
             return status["msg"]["summary"]["power-limit"]
@@ -186,7 +186,7 @@ async def test_a_power_limit_restarts_the_process_which_tells_0_until_it_hashes(
     miner.power_cycle()
     await until(lambda: miner.process.ramped)
     assert 2300 < miner.process.power_w() <= 2400  # it is kept
-    say.anew()
+    say.reset()
     assert await say.limit(99_999)
     await until(lambda: miner.settings["power_limit"] == 0 and miner.process.ramped)
     assert await say.limit_told() == miner.spec.power_limit_w
@@ -208,7 +208,7 @@ async def test_a_percentage_is_taken_while_it_runs_and_lost_with_the_next_boot(s
     await until(lambda: miner.process.ramped)
     assert miner.process.power_w() == usual_w
     miner.settings["fast_boot"] = False
-    say.anew()
+    say.reset()
     assert await say.percent(70)
     await until(lambda: miner.settings["power_percent"] == 70 and miner.process.is_up)
     # By 4433 it is taken by a restart then.
