@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -60,11 +61,28 @@ def status(
                 return is_fine
             await asyncio.sleep(every)
 
-    try:
-        if not with_api(url, key_file, ca_file, work):
-            raise typer.Exit(1)
-    except KeyboardInterrupt:
-        raise typer.Exit(0) from None
+    if not with_api(url, key_file, ca_file, _until_stopped(work) if watch else work):
+        raise typer.Exit(1)
+
+
+def _until_stopped(
+    work: Callable[[Api], Coroutine[Any, Any, bool]],
+) -> Callable[[Api], Coroutine[Any, Any, bool]]:
+    """The same until a signal ends it, which is no failure; also where it came ignored from whoever started us (a
+    shell's background job).
+    """
+
+    async def watched(api: Api) -> bool:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            return await work(api)
+        except asyncio.CancelledError:
+            return True
+
+    return watched
 
 
 async def _farms(api: Api) -> list[dict[str, Any]]:
