@@ -122,6 +122,8 @@ async def agent_on(
         await at.die()
         await buffer.close()
         inventory._thread.shutdown()  # what it had not written by now is lost
+        assert inventory._db is not None
+        inventory._db.close()
 
 
 def done_to(farm: Farm, device: Any, phase: Any = "applied") -> list[tuple[Any, ...]]:
