@@ -1,4 +1,4 @@
-"""`act` at many miners: not before it is said how many are meant, and told of each what became of it."""
+"""`act` at many miners: only with the number that is expected, and with the result of each."""
 
 from __future__ import annotations
 

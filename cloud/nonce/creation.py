@@ -48,7 +48,8 @@ from contract.outcome import Outcome
 from contract.task import SPECS, TaskName, TaskStatus
 
 _SEEN: Final = timedelta(days=1)  # a task for agents goes to those that were
-_PIECE: Final = 100  # miners whose rows are in hand at once
+# Miners whose rows are in hand at once. After each such piece (`sleep(0)`) others have their turn: agents are waiting.
+_PIECE: Final = 100
 T = TypeVar("T")
 
 

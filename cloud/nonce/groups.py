@@ -37,7 +37,7 @@ from contract.nonce.times import nonce_time
 from contract.roles import Role
 from contract.task import Params, TaskName, TaskStatus
 
-_NAMED: Final = 5  # canaries that are told of one by one
+_NAMED: Final = 5  # canaries that are listed one by one
 
 
 @needs(Role.VIEWER)

@@ -209,7 +209,7 @@ def _rack_order(places: Mapping[str, Place]) -> BatchOrder:
     )
 
 
-# --- by task name: what is told of a task, and the passwords -> what puts its miner back ---------------------------
+# --- by task name: the facts of a task, and the passwords -> what puts its miner back ------------------------------
 
 
 def _light(told: _Told, _passwords: Passwords) -> Former | None:

@@ -92,11 +92,9 @@ async def test_what_an_agent_holds_and_has_not_begun_is_called_off_at_once(cloud
     await agent.report(agent.event(claimed[begun], "pending", cloud.clock.now()))
     open_tasks = [{"task_id": each, "epoch": 1} for each in (held, begun)]
     polling = asyncio.create_task(agent.claim(wait_s=10.0, open=open_tasks))
-    await asyncio.sleep(0)
     await put(cloud, miner_id, "maintenance")
-    assert (await asyncio.wait_for(polling, 5.0))["cancel"] == [
-        held
-    ]  # what was begun is seen through
+    # What was begun is seen through.
+    assert (await asyncio.wait_for(polling, 5.0))["cancel"] == [held]
 
 
 async def test_the_agents_of_a_farm_are_told_which_miners_it_is_about(cloud: Cloud) -> None:

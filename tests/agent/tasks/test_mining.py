@@ -209,7 +209,9 @@ async def test_a_whatsminer_that_tells_its_mac_only_while_it_mines_is_woken_wher
             await agent.switch(second, OFF)
             await agent.inventory.flush()
             if between == "a while":
-                await asyncio.sleep(300)
+                await asyncio.sleep(
+                    300
+                )  # of virtual time: until its identity has to be asked again
                 await agent.switch(first, ON)
         async with agent_on(farm, tmp_path, reads=False, cloud=cloud) as agent:
             if between == "a crash":
