@@ -18,6 +18,7 @@ class Make(StrEnum):
     ANTMINER = "Bitmain"
     WHATSMINER = "MicroBT"
     ICERIVER = "IceRiver"
+    RIG = "rig"  # a computer that mines with its processor or its graphics cards, whoever built it
     UNKNOWN = "unknown"
 
 
@@ -133,22 +134,41 @@ class Pool(Frozen, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "url", masked_url(self.url))
 
 
+class RigPart(StrEnum):
+    """Which parts of a rig mine."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+
+
 class Board(Frozen, frozen=True, kw_only=True):
-    """One hash board. Temperatures in degC; `temp_chip_c` and `temp_pcb_c` are the hottest sensors of their kind."""
+    """One hash board. Temperatures in degC; `temp_chip_c` and `temp_pcb_c` are the hottest sensors of their kind.
+
+    In a rig: one graphics card, or the processor where that mines. `hashrate_hs` is the rate of its first algorithm,
+    `hashrate_2_hs` that of the second of two that are mined at once; `frequency_hz` is the clock of its core.
+    """
 
     index: int
+    part: RigPart | None = None
+    name: str | None = None
+    bus_id: str | None = None  # of PCI: `0000:05:00.0`
     serial: str | None = None
     hashrate_hs: float | None = None
+    hashrate_2_hs: float | None = None
     hashrate_30m_hs: float | None = None
     hashrate_ideal_hs: float | None = None
     chips: int | None = None
     chips_expected: int | None = None
     chips_bad: int | None = None
     frequency_hz: float | None = None
+    memory_hz: float | None = None
     temp_chip_c: float | None = None
     temp_pcb_c: float | None = None
     temp_inlet_c: float | None = None
     temp_outlet_c: float | None = None
+    temp_memory_c: float | None = None
+    fan_percent: float | None = None
+    power_w: float | None = None
     hw_errors: int | None = None
     state: str | None = None  # ok, bad, off
 
@@ -174,8 +194,32 @@ class MinerFault(Frozen, frozen=True, kw_only=True):
     severity: str = "error"
 
 
+class RigWork(Frozen, frozen=True, kw_only=True):
+    """What a mining program does on one kind of part of a rig: one algorithm. The rates of its boards make its own."""
+
+    part: RigPart
+    slot: int = 1  # 2: the second of two algorithms at once
+    program: str
+    program_version: str | None = None
+    algorithm: str | None = None  # as the program spells it
+    pool: str | None = None
+    hashrate_hs: float | None = None
+    paused: bool | None = None
+    uptime_s: float | None = None  # of the program
+    accepted: int | None = None
+    rejected: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.pool and "@" in self.pool:
+            msgspec.structs.force_setattr(self, "pool", masked_url(self.pool))
+
+
 class Moving(Frozen, frozen=True, kw_only=True):
-    """What changes from poll to poll."""
+    """What changes from poll to poll.
+
+    Of a rig: `hashrate_hs` is the rate of the first of its `works` that hashes, for rates of two algorithms have no sum;
+    `power_w` is what its cards draw.
+    """
 
     hashrate_hs: float | None = None
     hashrate_1m_hs: float | None = None
@@ -191,6 +235,7 @@ class Moving(Frozen, frozen=True, kw_only=True):
     temp_inlet_c: float | None = None
     temp_outlet_c: float | None = None
     temp_env_c: float | None = None
+    temp_cpu_c: float | None = None
     fan_rpm: tuple[int, ...] = ()
     fan_psu_rpm: int | None = None
     uptime_s: float | None = None
@@ -202,6 +247,7 @@ class Moving(Frozen, frozen=True, kw_only=True):
     hw_errors: int | None = None
     boards: tuple[Board, ...] = ()
     pools: tuple[Pool, ...] = ()
+    works: tuple[RigWork, ...] = ()
 
     @property
     def hashes(self) -> bool:
@@ -249,6 +295,8 @@ class Static(Frozen, frozen=True, kw_only=True):
     algorithm: Algorithm | None = None
     hashrate_ideal_hs: float | None = None
     chips_expected: int | None = None
+    cpu_name: str | None = None
+    ram_bytes: int | None = None
     psu: Psu | None = None
 
 
