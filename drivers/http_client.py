@@ -18,12 +18,12 @@ class StreamSink(BodySink, Drain, Protocol):
 
 
 class HttpClient:
-    """The web port of one miner."""
+    """The web port of one miner, or another `port` that speaks HTTP."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, port: int | None = None) -> None:
         self._wire = wire
         endpoint = wire.endpoint
-        self._port = endpoint.http_port
+        self._port = endpoint.http_port if port is None else port
         self._host = endpoint.host if self._port == 80 else f"{endpoint.host}:{self._port}"
 
     async def send(

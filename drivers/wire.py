@@ -152,7 +152,7 @@ class Wire:
             for _ in range(2):
                 link: _Link[bool] = _Link(_Never(), 0, None)
                 try:
-                    await self._connect(link, port, self.timing.connect_s)
+                    await self._connect(link.made, port, self.timing.connect_s)
                 except _UnansweredError:
                     continue
                 except UnreachableError:
@@ -177,7 +177,7 @@ class Wire:
     async def _read(self, port: int, request: bytes, link: _Link[T], deadline_s: float) -> T:
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
-        await self._connect(link, port, min(self.timing.connect_s, deadline_s))
+        await self._connect(link.made, port, min(self.timing.connect_s, deadline_s))
         timer = loop.call_at(end, link.expire, deadline_s)
         try:
             link.write(request)
@@ -236,7 +236,7 @@ class Wire:
         """Connect; gives what is left of the deadline."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await self._connect(link, port, min(self.timing.connect_s, deadline_s))
+        await self._connect(link.made, port, min(self.timing.connect_s, deadline_s))
         return deadline_s - (loop.time() - began)
 
     def _still(self, link: _Link[T], port: int) -> None:
@@ -271,12 +271,15 @@ class Wire:
             timer.cancel()
             link.close()
 
-    async def _connect(self, link: _Link[T], port: int, timeout_s: float) -> None:
+    async def _connect(
+        self, made: Callable[[], asyncio.Protocol], port: int, timeout_s: float
+    ) -> None:
+        """Connect a protocol to a port. Raises UnreachableError."""
         host = self.endpoint.host
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout_s):
-                await loop.create_connection(link.made, host, port)
+                await loop.create_connection(made, host, port)
         except TimeoutError:
             raise _UnansweredError(
                 f"{host}:{port} does not answer (no connection within {timeout_s:g} s); "

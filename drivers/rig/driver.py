@@ -1,0 +1,178 @@
+"""One rig: who it is and what it does now. What its files, sensors and programs tell is joined in `reading/`.
+
+A program or a kind of sensor that fails is a fault of the rig; the rest of the reading stands. Only a rig whose files tell
+nothing is an error.
+"""
+
+from __future__ import annotations
+
+
+import msgspec
+
+from contract.errors import MalformedError, MinerError, UnreachableError, UnsupportedError
+from contract.miner import Firmware, Identity, Make, MinerFault, Reading, Slow, Static
+from drivers.base import Depth
+from drivers.changes.identity import Who
+from drivers.changes.way import Ways
+from drivers.driver import CredentialsFor, MinerDriver
+from drivers.rig.generations import LINUX
+from drivers.rig.nvml import NvmlReader, find_nvml
+from drivers.rig.programs import ask
+from drivers.rig.protocol.nvidia_smi import ARGV
+from drivers.rig.protocol.report import ProgramReport
+from drivers.rig.reading import amd, host, nvidia
+from drivers.rig.reading.cards import CardLook, SensorState
+from drivers.rig.reading.host import HostFacts, host_of
+from drivers.rig.reading.snapshot import RigSnapshot, SeenCard, snapshot_of
+from drivers.rig.spec import LocalSpec
+from drivers.rig.wire import RigWire
+
+_ONLY_READ: Final = "rigs are only read as yet"
+_NO_NVIDIA: Final = CardLook(source=nvidia.NVIDIA, state=SensorState.ABSENT)
+_LOOK_AGAIN_S: Final = 600.0  # for NVIDIA cards where there was no sign of any
+
+
+class Rig(MinerDriver):
+    """A driver bound to one rig."""
+
+    make = "rig"
+
+    def __init__(
+        self, ways: Ways[Rig], wire: RigWire, credentials: CredentialsFor, identity: Identity
+    ) -> None:
+        super().__init__(ways, wire, credentials, identity)
+        self.rig_wire = wire
+        is_local = isinstance(wire.spec.reach, LocalSpec)
+        nvml = find_nvml() if is_local else None
+        self._nvml = NvmlReader(nvml) if nvml is not None else None
+        self._no_nvidia_until_mono = 0.0
+        self._host = HostFacts()
+        self._seen: dict[str, SeenCard] = {}
+
+    async def identify(self) -> Identity:
+        """Ask afresh. Raises MalformedError when it is no Linux host, and as `Reach.read_texts`."""
+        facts = await self._look_at_host((*host.MOVING, *host.STATIC))
+        return self._known_by(facts)
+
+    async def who(self) -> Who:
+        """See `MinerDriver.who`."""
+        facts = host_of(await self.rig_wire.read_texts(host.WHO))
+        return Who(mac=facts.mac, serial=facts.serial)
+
+    async def read(self, depth: Depth = Depth.MOVING) -> Reading:
+        """Look once: its files, then its sensors, then its programs, one after another. Raises as `identify`."""
+        is_new = self._host.motherboard is None and self._host.cpu_name is None
+        files = (*host.MOVING, *amd.FILES)
+        if depth is Depth.FULL or is_new:
+            files = (*files, *host.STATIC)
+        texts = await self.rig_wire.read_texts(files)
+        read_at = self.clock.now()
+        facts = self._host_in(texts)
+        self._known_by(facts)
+        looks = (await self._nvidia(), amd.look_of(texts))
+        reports, faults = await self._programs()
+        look = snapshot_of(facts, looks, reports, self._seen, facts.cpu_name)
+        self._seen = look.seen
+        return Reading(
+            read_at=read_at,
+            moving=look.moving,
+            mac=facts.mac,
+            slow=None if depth is Depth.MOVING else _slow(look, faults),
+            static=self._static(facts) if depth is Depth.FULL else None,
+        )
+
+    @property
+    def host_facts(self) -> HostFacts:
+        """What was last read of the host, its boot id among it."""
+        return self._host
+
+    # --- private ---------------------------------------------------------------------------------
+
+    async def _look_at_host(self, files: tuple[str, ...]) -> HostFacts:
+        return self._host_in(await self.rig_wire.read_texts(files))
+
+    def _host_in(self, texts: dict[str, str]) -> HostFacts:
+        """With what stays, as read earlier, where this look did not ask for it."""
+        found = host_of(texts)
+        if found.uptime_s is None and found.boot_id is None:
+            raise MalformedError(
+                f"{self.rig_wire.spec.name} shows no /proc of a Linux host: check the root of its files"
+            )
+        kept = {name: getattr(self._host, name) for name in _STAYS if getattr(found, name) is None}
+        self._host = msgspec.structs.replace(found, **kept)
+        return self._host
+
+    def _known_by(self, facts: HostFacts) -> Identity:
+        self._identity = Identity(
+            make=Make.RIG,
+            model=facts.motherboard,
+            firmware=Firmware.OTHER,
+            firmware_version=facts.kernel,
+            generation=LINUX,
+            mac=facts.mac,
+            serial=facts.serial,
+            hostname=facts.hostname,
+            reason=_ONLY_READ,
+        )
+        return self._identity
+
+    async def _nvidia(self) -> CardLook:
+        """By the library where we have it, else by nvidia-smi. Where there is no sign of NVIDIA, it is asked seldom."""
+        if self.clock.mono() < self._no_nvidia_until_mono:
+            return _NO_NVIDIA
+        found = await self._ask_nvidia()
+        if found.state is SensorState.ABSENT:
+            self._no_nvidia_until_mono = self.clock.mono() + _LOOK_AGAIN_S
+        return found
+
+    async def _ask_nvidia(self) -> CardLook:
+        if self._nvml is not None:
+            return await self._nvml.look(deadline_s=self.timing.read_s)
+        try:
+            ran = await self.rig_wire.run(ARGV)
+        except UnsupportedError:
+            return _NO_NVIDIA
+        except UnreachableError:
+            raise
+        except MinerError as error:
+            return CardLook(
+                source=nvidia.NVIDIA, state=SensorState.FAILED, trouble=str(error)[:200]
+            )
+        return nvidia.look_of(ran.status, ran.output, ran.errors)
+
+    async def _programs(self) -> tuple[list[ProgramReport], list[MinerFault]]:
+        """What they tell, and a fault for each that does not."""
+        reports: list[ProgramReport] = []
+        faults: list[MinerFault] = []
+        for spec in self.rig_wire.spec.programs:
+            try:
+                reports.append(await ask(self.rig_wire, spec))
+            except MinerError as error:
+                is_away = isinstance(error, UnreachableError)
+                faults.append(
+                    MinerFault(
+                        code="program_away" if is_away else "program_unread",
+                        text=f"{spec.kind} does not tell what it mines: {error}"[:_LONGEST_TEXT],
+                    )
+                )
+            else:
+                if reports[-1].pool_lost:
+                    faults.append(
+                        MinerFault(
+                            code="pool_lost",
+                            text=f"{reports[-1].name} has no connection to its pool",
+                            severity="warning",
+                        )
+                    )
+        return reports, faults
+
+    def _static(self, facts: HostFacts) -> Static:
+        return self._static_facts(cpu_name=facts.cpu_name, ram_bytes=facts.ram_bytes)
+
+
+def _slow(look: RigSnapshot, faults: list[MinerFault]) -> Slow:
+    return Slow(faults=(*look.faults, *faults))
+
+
+_LONGEST_TEXT: Final = 300
+_STAYS: Final = ("motherboard", "cpu_name", "ram_bytes", "kernel", "hostname")

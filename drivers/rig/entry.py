@@ -1,0 +1,57 @@
+"""How the house meets rigs: they are enrolled, and no scan finds one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from contract.clock import Clock
+from contract.errors import UnsupportedError
+from contract.miner import Identity, Make
+from drivers.base import LogFile, Timing
+from drivers.changes.way import Ways
+from drivers.driver import CredentialsFor
+from drivers.entry import Entry
+from drivers.rig.driver import Rig
+from drivers.rig.generations import GENERATIONS
+from drivers.rig.reach.base import Reach
+from drivers.rig.reach.local import LocalReach
+from drivers.rig.spec import LocalSpec, RigSpec
+from drivers.rig.wire import RigWire
+from drivers.wire import Wire
+
+
+async def no_log(miner: Rig, _folder: Path, _size_cap_bytes: int) -> LogFile:
+    """None is taken yet. Raises UnsupportedError."""
+    raise UnsupportedError(f"no log is taken of the rig {miner.rig_wire.spec.name}")
+
+
+class RigEntry(Entry[Rig]):
+    """Rigs. Their ports are those of their own loopback, so a scan asks none of them."""
+
+    make = Make.RIG
+    ports = ()
+    driver = Rig
+    ways = Ways[Rig]((), generations=GENERATIONS, fetch_log=no_log)
+
+    async def recognise(self, wire: Wire, credentials: CredentialsFor) -> Rig | None:
+        """See `Entry.recognise`: what answers at an address says nothing of the programs behind it."""
+        del wire, credentials
+        return None
+
+    def enrolled(self, spec: RigSpec, *, clock: Clock, timing: Timing) -> Rig:
+        """The driver of an enrolled rig; nothing is sent until it is asked for something."""
+        wire = RigWire(spec, reach_of(spec), clock, timing)
+        return self.driver(self.ways, wire, lambda _: None, Identity(make=Make.RIG))
+
+
+def reach_of(spec: RigSpec) -> Reach:
+    """The way to reach it."""
+    if isinstance(spec.reach, LocalSpec):
+        return LocalReach(spec.reach)
+    from drivers.rig.reach.ssh import SshReach
+
+    return SshReach(spec.reach)
+
+
+RIG: Final = RigEntry()

@@ -1,0 +1,90 @@
+"""How each mining program is asked: over HTTP, or as sgminer is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Final
+
+import msgspec
+
+from contract.errors import AuthFailedError, MalformedError
+from drivers.http_client import HttpClient
+from drivers.protocol.objects import BROKEN, decode_object, not_json
+from drivers.rig.protocol import (
+    bzminer,
+    gminer,
+    lolminer,
+    nbminer,
+    rigel,
+    srbminer,
+    teamredminer,
+    trex,
+    xmrig,
+)
+from drivers.rig.protocol.report import ProgramReport
+from drivers.rig.protocol.teamredminer import TeamredDecoder
+from drivers.rig.spec import MiningProgram, ProgramSpec
+from drivers.rig.wire import RigWire
+
+ANSWER_S: Final = 5.0
+ANSWER_CAP_BYTES: Final = 512 * 1024
+
+
+async def ask(wire: RigWire, spec: ProgramSpec) -> ProgramReport:
+    """What a program tells now. Raises ServiceAwayError when it does not run, AuthFailedError when its token is another,
+    MalformedError for an answer that is not its own.
+    """
+    if spec.kind is MiningProgram.TEAMREDMINER:
+        body = await wire.exchange(
+            spec.port,
+            teamredminer.REQUEST,
+            TeamredDecoder(),
+            deadline_s=_deadline_s(wire),
+            cap_bytes=ANSWER_CAP_BYTES,
+        )
+        return teamredminer.report_of(teamredminer.fields_of(body))
+    if spec.kind is MiningProgram.XMRIG:
+        summary = decode_object(await _get(wire, spec, xmrig.PATHS[0]))
+        return xmrig.report_of(summary, _any(await _get(wire, spec, xmrig.PATHS[1])))
+    program = _OVER_HTTP[spec.kind]
+    report_of: Callable[[dict[str, Any]], ProgramReport] = program.report_of
+    return report_of(decode_object(await _get(wire, spec, program.PATHS[0])))
+
+
+# --- private -------------------------------------------------------------------------------------
+
+_OVER_HTTP: Final[dict[MiningProgram, ModuleType]] = {
+    MiningProgram.LOLMINER: lolminer,
+    MiningProgram.TREX: trex,
+    MiningProgram.RIGEL: rigel,
+    MiningProgram.BZMINER: bzminer,
+    MiningProgram.SRBMINER: srbminer,
+    MiningProgram.GMINER: gminer,
+    MiningProgram.NBMINER: nbminer,
+}
+
+
+async def _get(wire: RigWire, spec: ProgramSpec, path: str) -> bytes:
+    headers = {"Authorization": f"Bearer {spec.token}"} if spec.token else {}
+    response = await HttpClient(wire, spec.port).send(
+        "GET", path, headers=headers, deadline_s=_deadline_s(wire), cap_bytes=ANSWER_CAP_BYTES
+    )
+    if response.status in {401, 403}:
+        raise AuthFailedError(
+            f"{spec.kind} at port {spec.port} wants another token (HTTP {response.status}): set that of its configuration"
+        )
+    if response.status != 200:
+        raise MalformedError(f"{spec.kind} answered {path} with HTTP {response.status}")
+    return response.body
+
+
+def _deadline_s(wire: RigWire) -> float:
+    return min(ANSWER_S, wire.timing.read_s)
+
+
+def _any(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except BROKEN as error:
+        raise not_json(body, error) from None

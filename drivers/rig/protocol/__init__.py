@@ -1,0 +1,1 @@
+"""What the mining programs of a rig answer, and nvidia-smi: bytes and texts, a module each."""

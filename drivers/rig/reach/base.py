@@ -1,0 +1,56 @@
+"""What a way to reach a rig offers: its files, its commands, and the ports of its own loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+FILE_CAP_BYTES: Final = 16 * 1024
+TEXTS_CAP_BYTES: Final = 256 * 1024  # of all files of one look
+OUTPUT_CAP_BYTES: Final = 256 * 1024  # of both outputs of a command
+LOOPBACK: Final = "127.0.0.1"  # of the rig
+
+
+class Ran(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that ended. `status` is None when a signal ended it."""
+
+    status: int | None
+    output: str
+    errors: str
+
+
+class Reach(Protocol):
+    """One rig, as far as its system lets us. `deadline_s` is over everything that a call does, a login included.
+
+    Every method raises UnreachableError when the rig is not reached; by SSH AuthFailedError and WrongDeviceError (its
+    host key is not the pinned one), and then nothing was sent.
+    """
+
+    async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> dict[str, str]:
+        """The text of each file that fits one of the patterns (`/sys/class/hwmon/hwmon*/name`), by its path. What is
+        not there, empty, not to be read, or does not answer in time is left out. Raises MalformedError when the rig
+        answers nothing that can be understood.
+        """
+
+    async def run(self, argv: Sequence[str], *, deadline_s: float) -> Ran:
+        """Run a command to its end. Raises UnsupportedError when there is no such command, MalformedError when it does
+        not end in time, or writes over OUTPUT_CAP_BYTES.
+        """
+
+    async def connect(
+        self, factory: Callable[[], asyncio.Protocol], port: int, *, deadline_s: float
+    ) -> None:
+        """Connect a protocol to a port of the rig's own loopback. Raises ServiceAwayError when nothing listens there,
+        while the rig is up.
+        """
+
+    async def close(self) -> None:
+        """Let go of what is kept open."""
+
+
+def decoded(data: bytes) -> str:
+    """Text of a rig, whatever its bytes are."""
+    return data.decode("utf-8", "replace")

@@ -1,0 +1,185 @@
+"""The rig on which we run: its files are read in threads, its programs asked on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import glob
+import os
+import stat
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from contract.errors import MalformedError, ServiceAwayError, UnsupportedError
+from drivers.rig.reach.base import (
+    FILE_CAP_BYTES,
+    LOOPBACK,
+    OUTPUT_CAP_BYTES,
+    TEXTS_CAP_BYTES,
+    Ran,
+    decoded,
+)
+from drivers.rig.reach.thread import OwnThread
+from drivers.rig.spec import LocalSpec
+
+_FILE_S: Final = 1.0  # so long one file may take
+_CHUNK_BYTES: Final = 64 * 1024
+
+ReadFile = Callable[[str], bytes]
+
+
+def read_file(path: str) -> bytes:
+    """The first FILE_CAP_BYTES of a plain file, without waiting for more. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(f"{path} is no plain file")
+        return os.read(handle, FILE_CAP_BYTES)
+    finally:
+        os.close(handle)
+
+
+class LocalReach:
+    """See `Reach`. A file that blocks costs its thread and one second, once: it is left out until that thread is back."""
+
+    def __init__(self, spec: LocalSpec, *, read: ReadFile = read_file) -> None:
+        self._root = spec.root.rstrip("/")
+        self._read = read
+        self._blocked: set[str] = set()
+
+    async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> dict[str, str]:
+        """See `Reach`."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + deadline_s
+        listing = loop.run_in_executor(OwnThread(), self._matching, patterns)
+        if not (await asyncio.wait((listing,), timeout=deadline_s))[0]:
+            raise MalformedError(f"the files of this host do not answer within {deadline_s:g} s")
+        found: dict[str, bytes] = {}
+        look = _Look(listing.result(), self._read, found)
+        while (left_s := end - loop.time()) > 0:
+            thread = loop.run_in_executor(OwnThread(), look.work)
+            while not thread.done() and (left_s := end - loop.time()) > 0:
+                at = look.at
+                await asyncio.wait((thread,), timeout=min(_FILE_S, left_s))
+                if look.at == at:
+                    break
+            if thread.done():
+                break
+            look = self._abandon(look, thread)
+        return {path[len(self._root) :]: decoded(data) for path, data in found.copy().items()}
+
+    async def run(self, argv: Sequence[str], *, deadline_s: float) -> Ran:
+        """See `Reach`. One that does not end is killed."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except OSError as error:
+            raise UnsupportedError(f"cannot run {argv[0]}: {error.strerror}") from None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        room = _Room(OUTPUT_CAP_BYTES)
+        try:
+            async with asyncio.timeout(deadline_s):
+                output, errors = await asyncio.gather(
+                    room.take(process.stdout), room.take(process.stderr)
+                )
+                status = await process.wait()
+        except TimeoutError:
+            raise MalformedError(f"{argv[0]} did not end within {deadline_s:g} s") from None
+        except _FullError:
+            raise MalformedError(f"{argv[0]} wrote over {OUTPUT_CAP_BYTES} bytes") from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+        return Ran(
+            status=status if status >= 0 else None, output=decoded(output), errors=decoded(errors)
+        )
+
+    async def connect(
+        self, factory: Callable[[], asyncio.Protocol], port: int, *, deadline_s: float
+    ) -> None:
+        """See `Reach`."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(deadline_s):
+                await loop.create_connection(factory, LOOPBACK, port)
+        except (OSError, TimeoutError) as error:
+            why = str(error) or f"no connection within {deadline_s:g} s"
+            raise ServiceAwayError(f"nothing answers at port {port} of this host: {why}") from None
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+    # --- private ---------------------------------------------------------------------------------
+
+    def _matching(self, patterns: Sequence[str]) -> list[str]:
+        root = glob.escape(self._root)
+        found = (path for pattern in patterns for path in sorted(glob.iglob(root + pattern)))
+        return [path for path in dict.fromkeys(found) if path not in self._blocked]
+
+    def _abandon(self, look: _Look, thread: asyncio.Future[None]) -> _Look:
+        """Go on behind the file that blocks, in a look of its own."""
+        if (path := look.path) is not None:
+            self._blocked.add(path)
+            thread.add_done_callback(lambda _: self._blocked.discard(path))
+        return look.rest()
+
+
+class _Look:
+    """Files read one after another by a thread. One that was left behind adds nothing any more."""
+
+    def __init__(self, paths: list[str], read: ReadFile, found: dict[str, bytes]) -> None:
+        self.at = 0
+        self._paths = paths
+        self._read = read
+        self._found = found
+        self._is_left = False
+
+    @property
+    def path(self) -> str | None:
+        """The file that it is at."""
+        return self._paths[self.at] if self.at < len(self._paths) else None
+
+    def work(self) -> None:
+        """Read what there is, up to the cap of all together."""
+        got_bytes = sum(map(len, self._found.values()))
+        for self.at, path in enumerate(self._paths):
+            try:
+                data = self._read(path)
+            except OSError:
+                continue
+            if self._is_left or (got_bytes := got_bytes + len(data)) > TEXTS_CAP_BYTES:
+                return
+            if data:
+                self._found[path] = data
+
+    def rest(self) -> _Look:
+        """What comes behind the file that it is at; it itself ends there."""
+        self._is_left = True
+        return _Look(self._paths[self.at + 1 :], self._read, self._found)
+
+
+class _Room:
+    """What two outputs may be together."""
+
+    def __init__(self, left_bytes: int) -> None:
+        self._left_bytes = left_bytes
+
+    async def take(self, stream: asyncio.StreamReader) -> bytes:
+        """All of a stream. Raises _FullError."""
+        parts: list[bytes] = []
+        while data := await stream.read(_CHUNK_BYTES):
+            self._left_bytes -= len(data)
+            if self._left_bytes < 0:
+                raise _FullError
+            parts.append(data)
+        return b"".join(parts)
+
+
+class _FullError(Exception):
+    """More was written than is taken."""

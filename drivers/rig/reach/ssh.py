@@ -1,0 +1,331 @@
+"""A rig in the network, by SSH: one connection is kept, its host key is the one that was pinned, and we log in by a key.
+
+Files are told by one `grep` for a whole look, programs are asked through the connection (direct-tcpip to the rig's loopback).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, cast
+
+import asyncssh
+
+from contract.errors import (
+    AuthFailedError,
+    MalformedError,
+    RefusedError,
+    ServiceAwayError,
+    UnreachableError,
+    UnsupportedError,
+    WrongDeviceError,
+)
+from drivers.rig.reach.base import LOOPBACK, OUTPUT_CAP_BYTES, TEXTS_CAP_BYTES, Ran, decoded
+from drivers.rig.spec import SshSpec
+
+_LINES_OF_A_FILE: Final = 200
+_KEEPALIVE_S: Final = 15.0
+_NO_COMMAND: Final = 127  # as every shell says it
+_STDERR: Final = asyncssh.EXTENDED_DATA_STDERR
+
+
+async def host_key_of(host: str, port: int, *, deadline_s: float) -> str:
+    """The public key that a host shows now, as OpenSSH writes it: to be looked at and pinned when a rig is enrolled.
+
+    Raises UnreachableError.
+    """
+    try:
+        async with asyncio.timeout(deadline_s):
+            key = await asyncssh.get_server_host_key(host, port, config=None)
+    except (OSError, TimeoutError, asyncssh.Error) as error:
+        raise UnreachableError(f"{host}:{port} shows no SSH host key: {_words(error)}") from None
+    if key is None:
+        raise UnreachableError(f"{host}:{port} shows no SSH host key")
+    return key.export_public_key("openssh").decode("ascii").strip()
+
+
+class SshReach:
+    """See `Reach`."""
+
+    def __init__(self, spec: SshSpec) -> None:
+        self._spec = spec
+        self._root = spec.root.rstrip("/")
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> dict[str, str]:
+        """See `Reach`. A file that blocks ends the look at the deadline; what came before it is told."""
+        root = shlex.quote(self._root) if self._root else ""
+        files = " ".join(root + pattern for pattern in patterns)
+        # By `sh`, whatever shell the user has. Each line comes with its file before it, as soon as it is read.
+        script = (
+            f"grep -asH -m {_LINES_OF_A_FILE} --line-buffered '' {files} </dev/null 2>/dev/null"
+        )
+        loop = asyncio.get_running_loop()
+        end = loop.time() + deadline_s
+        async with self._in_time(deadline_s):
+            session = await self._start(("sh", "-c", script), TEXTS_CAP_BYTES)
+        try:
+            await asyncio.wait((session.ended,), timeout=max(0.0, end - loop.time()))
+        finally:
+            session.close()
+        found = texts_of(decoded(session.output), self._root)
+        if not found:
+            if not session.ended.done():
+                await self.close()
+            raise MalformedError(
+                f"the rig {self._spec.host} tells nothing of its files: {session.why_not()}"
+            )
+        return found
+
+    async def run(self, argv: Sequence[str], *, deadline_s: float) -> Ran:
+        """See `Reach`. One that does not end goes on: SSH has no way to end it that every server knows."""
+        async with self._in_time(deadline_s):
+            session = await self._start(argv, OUTPUT_CAP_BYTES)
+            try:
+                await session.ended
+            finally:
+                session.close()
+        if session.status == _NO_COMMAND:
+            raise UnsupportedError(f"there is no {argv[0]} on the rig {self._spec.host}")
+        if session.is_over:
+            raise MalformedError(f"{argv[0]} wrote over {OUTPUT_CAP_BYTES} bytes")
+        if session.error is not None:
+            raise MalformedError(f"the rig {self._spec.host} cut off {argv[0]}: {session.error}")
+        return Ran(
+            status=session.status, output=decoded(session.output), errors=decoded(session.errors)
+        )
+
+    async def connect(
+        self, factory: Callable[[], asyncio.Protocol], port: int, *, deadline_s: float
+    ) -> None:
+        """See `Reach`."""
+        host = self._spec.host
+        try:
+            async with self._in_time(deadline_s):
+                connection = await self._connected()
+                await connection.create_connection(
+                    lambda: _ForwardedPort(factory()), LOOPBACK, port, encoding=None
+                )
+        except asyncssh.ChannelOpenError as error:
+            if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
+                raise RefusedError(
+                    f"the SSH server of {host} forwards no connections: set AllowTcpForwarding to local for "
+                    f"{self._spec.user}"
+                ) from None
+            raise ServiceAwayError(f"nothing answers at port {port} of {host}'s loopback") from None
+        except MalformedError as error:
+            raise UnreachableError(str(error)) from None
+
+    async def close(self) -> None:
+        """See `Reach`."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+
+    # --- private ---------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _in_time(self, deadline_s: float) -> AsyncIterator[None]:
+        """Ends what takes longer, and with it the connection: what a rig that hangs may still say is not waited for."""
+        host = self._spec.host
+        try:
+            async with asyncio.timeout(deadline_s):
+                yield
+        except TimeoutError:
+            was_connected = self._connection is not None
+            await self.close()
+            if not was_connected:
+                raise UnreachableError(
+                    f"the SSH server of {host} lets nobody in within {deadline_s:g} s"
+                ) from None
+            raise MalformedError(f"the rig {host} gave no answer within {deadline_s:g} s") from None
+        except asyncssh.ChannelOpenError:
+            raise
+        except (OSError, asyncssh.Error) as error:
+            await self.close()
+            raise MalformedError(f"the SSH connection to {host} broke: {_words(error)}") from None
+
+    async def _start(self, argv: Sequence[str], cap_bytes: int) -> _Command:
+        connection = await self._connected()
+        try:
+            _, session = await connection.create_session(
+                lambda: _Command(cap_bytes), shlex.join(argv), encoding=None, send_env=None
+            )
+        except asyncssh.ChannelOpenError as error:
+            raise RefusedError(
+                f"the SSH server of {self._spec.host} runs no commands: {_words(error)}"
+            ) from None
+        return session
+
+    async def _connected(self) -> asyncssh.SSHClientConnection:
+        """The kept connection, made anew where it is gone."""
+        async with self._connecting:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = None
+                self._connection = await self._log_in()
+            return self._connection
+
+    async def _log_in(self) -> asyncssh.SSHClientConnection:
+        spec = self._spec
+        try:
+            pinned = asyncssh.import_public_key(spec.host_key)
+            key = await asyncio.to_thread(asyncssh.read_private_key, spec.key_file)
+        except (OSError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+            raise AuthFailedError(
+                f"the keys of the rig {spec.host} cannot be used: {_words(error)}; check its key_file and host_key"
+            ) from None
+        options: dict[str, Any] = _ONLY_KEYS | {
+            "known_hosts": ([pinned], [], []),
+            # Its own kind first, all others behind: a server with another key is told from one that has none.
+            "server_host_key_algs": _host_key_algorithms(pinned),
+            "client_keys": [key],
+            "username": spec.user,
+        }
+        try:
+            return await asyncssh.connect(spec.host, spec.port, **options)
+        except asyncssh.HostKeyNotVerifiable:
+            raise WrongDeviceError(
+                f"the host at {spec.host} has another SSH key than the rig that was enrolled: nothing was sent. If the "
+                "rig was installed anew, enrol it again and compare the key that is shown"
+            ) from None
+        except asyncssh.PermissionDenied:
+            raise AuthFailedError(
+                f"{spec.host} does not let {spec.user} in: put our public key into its authorized_keys"
+            ) from None
+        except OSError as error:
+            raise UnreachableError(
+                f"{spec.host}:{spec.port} takes no SSH connection: {_words(error)}"
+            ) from None
+        except asyncssh.Error as error:
+            raise UnreachableError(
+                f"{spec.host}:{spec.port} does not speak SSH as we do: {_words(error)}"
+            ) from None
+
+
+def texts_of(output: str, root: str) -> dict[str, str]:
+    """The files by their paths, out of lines with the file before each: `/sys/class/hwmon/hwmon0/name:k10temp`."""
+    lines: dict[str, list[str]] = {}
+    for line in output.split("\n"):
+        if not line.startswith(f"{root}/"):
+            continue
+        path, colon, text = line[len(root) :].partition(":")
+        if colon:
+            lines.setdefault(path, []).append(text)
+    return {path: "\n".join(of_file) for path, of_file in lines.items()}
+
+
+class _Command(asyncssh.SSHClientSession[bytes]):
+    """The outputs of one command, up to a cap on their sum."""
+
+    def __init__(self, cap_bytes: int) -> None:
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.output = bytearray()
+        self.errors = bytearray()
+        self.status: int | None = None
+        self.error: Exception | None = None
+        self.is_over = False
+        self._cap_bytes = cap_bytes
+        self._channel: asyncssh.SSHClientChannel[bytes] | None = None
+
+    def why_not(self) -> str:
+        """Why it told nothing."""
+        if self.status == _NO_COMMAND:
+            return "it has no grep"
+        if not self.ended.done():
+            return "one of its files blocks"
+        return str(self.error) if self.error else "it shows none of those a Linux host has"
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._channel is not None:
+            self._channel.abort()
+
+    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
+        self._channel = chan
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
+        if self.is_over:
+            return
+        (self.errors if datatype == _STDERR else self.output).extend(data)
+        if len(self.output) + len(self.errors) > self._cap_bytes:
+            self.is_over = True
+            self._end()
+            self.close()
+
+    def exit_status_received(self, status: int) -> None:
+        self.status = status
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.error = exc
+        self._end()
+
+    def _end(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+class _ForwardedPort(asyncssh.SSHTCPSession[bytes]):
+    """A forwarded connection, as a protocol of asyncio sees one."""
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self._protocol = protocol
+
+    def connection_made(self, chan: asyncssh.SSHTCPChannel[bytes]) -> None:
+        self._protocol.connection_made(cast("asyncio.Transport", chan))
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
+        del datatype
+        self._protocol.data_received(data)
+
+    def eof_received(self) -> bool:
+        self._protocol.eof_received()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
+
+
+# No password, no agent, no configuration of the user we run as, nothing compressed.
+_ONLY_KEYS: Final[dict[str, Any]] = {
+    "config": None,
+    "preferred_auth": "publickey",
+    "password_auth": False,
+    "kbdint_auth": False,
+    "host_based_auth": False,
+    "agent_path": None,
+    "gss_kex": False,
+    "gss_auth": False,
+    "compression_algs": "none",
+    "x509_trusted_certs": None,
+    "keepalive_interval": _KEEPALIVE_S,
+    "connect_timeout": None,
+    "login_timeout": 0,  # the deadline of each call is over this, too
+}
+
+
+def _host_key_algorithms(pinned: asyncssh.SSHKey) -> list[str]:
+    own = [name.decode("ascii") for name in pinned.sig_algorithms]
+    return own + [each for each in _HOST_KEY_ALGORITHMS if each not in own]
+
+
+_HOST_KEY_ALGORITHMS: Final = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+
+
+def _words(error: BaseException) -> str:
+    return str(error)[:200] or type(error).__name__

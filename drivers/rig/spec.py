@@ -1,0 +1,67 @@
+"""A rig as it is enrolled: how it is reached, and which programs mine on it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from contract.miner import Frozen
+
+
+class MiningProgram(StrEnum):
+    """The programs whose API we read."""
+
+    XMRIG = "xmrig"
+    LOLMINER = "lolminer"
+    TREX = "t-rex"
+    RIGEL = "rigel"
+    BZMINER = "bzminer"
+    SRBMINER = "srbminer"
+    TEAMREDMINER = "teamredminer"
+    GMINER = "gminer"
+    NBMINER = "nbminer"
+
+
+class ProgramSpec(Frozen, frozen=True, kw_only=True, repr_omit_defaults=True):
+    """One mining program and the port of its API on the rig's own loopback. Prints without its token."""
+
+    kind: MiningProgram
+    port: int
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"ProgramSpec({self.kind}, {self.port})"
+
+
+class LocalSpec(Frozen, frozen=True, kw_only=True, tag="local"):
+    """This host. `root` is where its `/sys` and `/proc` are: not `/` in a container that is given those of its host."""
+
+    root: str = "/"
+
+
+class SshSpec(Frozen, frozen=True, kw_only=True, tag="ssh"):
+    """A host in the network, reached by SSH. `host_key` is its public key as OpenSSH writes it (`ssh-ed25519 AAAA..`),
+    `key_file` holds our private key, without a passphrase.
+    """
+
+    host: str
+    user: str
+    key_file: str
+    host_key: str
+    port: int = 22
+    root: str = "/"
+
+
+class RigSpec(Frozen, frozen=True, kw_only=True):
+    """One rig. `reboot_argv` is the command that restarts it; empty: it is not restarted."""
+
+    name: str
+    reach: LocalSpec | SshSpec = msgspec.field(default_factory=LocalSpec)
+    programs: tuple[ProgramSpec, ...] = ()
+    reboot_argv: tuple[str, ...] = ()
+
+    @property
+    def host(self) -> str:
+        """Where it is in the network."""
+        return self.reach.host if isinstance(self.reach, SshSpec) else "127.0.0.1"
