@@ -217,8 +217,8 @@ class RigWork(Frozen, frozen=True, kw_only=True):
 class Moving(Frozen, frozen=True, kw_only=True):
     """What changes from poll to poll.
 
-    Of a rig: `hashrate_hs` is the rate of the first of its `works` that hashes, for rates of two algorithms have no sum;
-    `power_w` is what its cards draw.
+    Of a rig: `hashrate_hs` is the rate of the first of its `works` that hashes, for rates of two algorithms have no
+    sum; `power_w` is what its cards draw.
     """
 
     hashrate_hs: float | None = None

@@ -51,7 +51,8 @@ SOCKET_CALLS = {
     "sock_connect",
 }  # fmt: skip
 MAY_OPEN_SOCKETS = (
-    "drivers/wire.py", "agent/link/client.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py",
+    "drivers/wire.py", "drivers/rig/reach/local.py", "drivers/rig/reach/ssh.py",
+    "agent/link/client.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py",
     "agent/cli/targets.py", "agent/sinks/*", "agent/demo/*", "service/notify.py", "cloud/*", "simulator/*",
 )  # fmt: skip
 

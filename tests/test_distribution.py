@@ -23,13 +23,14 @@ PACKAGES = ("agent", "cloud", "contract", "drivers", "service", "simulator")
 OURS = {*PACKAGES, "bench", "tests"}
 # Declared, and imported by nothing of ours, each with the reason.
 NOT_IMPORTED = {
-    "asyncssh": "rigs are reached by it; pyasic speaks to some makes through it",
     "pyasic": "other makes are reached by it; until then the tests judge by it",
     "mypy": "a command",
     "ruff": "a command",
     "pytest-asyncio": "a plugin of pytest",
     "pytest-xdist": "a plugin of pytest",
 }
+# Of extras that are installed where they are of use: nothing of ours needs them elsewhere.
+OPTIONAL = {"pynvml": "nvidia-ml-py"}
 _PINNED = re.compile(r"([a-z0-9-]+)==(\S+)(?: ; (.+))? \\")
 _HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 
@@ -53,7 +54,7 @@ def _imported(*folders: str) -> set[str]:
         for folder in folders
         for path in (ROOT / folder).rglob("*.py")
         for module in _modules(ast.parse(path.read_text("utf-8")))
-        if module not in OURS and module not in sys.stdlib_module_names
+        if module not in OURS and module not in sys.stdlib_module_names and module not in OPTIONAL
     }
 
 
@@ -79,9 +80,13 @@ def test_what_is_imported_is_declared(folders: tuple[str, ...], extras: tuple[st
 
 def test_what_is_declared_is_imported() -> None:
     used = _imported(*PACKAGES)
-    assert _declared("cloud", "simulator").keys() - used == {"asyncssh", "pyasic"}
+    assert _declared("cloud", "simulator").keys() - used == {"pyasic"}
     everywhere = _imported(*PACKAGES, "bench", "tests") | NOT_IMPORTED.keys()
     assert _declared("cloud", "simulator", "dev").keys() - everywhere == set()
+
+
+def test_what_is_optional_is_declared() -> None:
+    assert set(OPTIONAL.values()) <= _declared("rig").keys()
 
 
 @pytest.mark.parametrize(

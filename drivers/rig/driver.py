@@ -1,11 +1,12 @@
 """One rig: who it is and what it does now. What its files, sensors and programs tell is joined in `reading/`.
 
-A program or a kind of sensor that fails is a fault of the rig; the rest of the reading stands. Only a rig whose files tell
-nothing is an error.
+A program or a kind of sensor that fails is a fault of the rig; the rest of the reading stands. Only a rig whose files
+tell nothing is an error.
 """
 
 from __future__ import annotations
 
+from typing import Final
 
 import msgspec
 

@@ -1,5 +1,5 @@
-"""NVIDIA cards of this host by its own library (NVML), asked in a thread with a deadline: it blocks, and a card that fell
-off the bus can hold it up for good.
+"""NVIDIA cards of this host by its own library (NVML), asked in a thread with a deadline: it blocks, and a card that
+fell off the bus can hold it up for good.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ ANSWER_CAP_BYTES: Final = 512 * 1024
 
 
 async def ask(wire: RigWire, spec: ProgramSpec) -> ProgramReport:
-    """What a program tells now. Raises ServiceAwayError when it does not run, AuthFailedError when its token is another,
-    MalformedError for an answer that is not its own.
+    """What a program tells now. Raises ServiceAwayError when it does not run, AuthFailedError when its token is
+    another, MalformedError for an answer that is not its own.
     """
     if spec.kind is MiningProgram.TEAMREDMINER:
         body = await wire.exchange(
@@ -72,7 +72,8 @@ async def _get(wire: RigWire, spec: ProgramSpec, path: str) -> bytes:
     )
     if response.status in {401, 403}:
         raise AuthFailedError(
-            f"{spec.kind} at port {spec.port} wants another token (HTTP {response.status}): set that of its configuration"
+            f"{spec.kind} at port {spec.port} wants another token (HTTP {response.status}): "
+            "set that of its configuration"
         )
     if response.status != 200:
         raise MalformedError(f"{spec.kind} answered {path} with HTTP {response.status}")

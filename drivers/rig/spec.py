@@ -35,7 +35,7 @@ class ProgramSpec(Frozen, frozen=True, kw_only=True, repr_omit_defaults=True):
 
 
 class LocalSpec(Frozen, frozen=True, kw_only=True, tag="local"):
-    """This host. `root` is where its `/sys` and `/proc` are: not `/` in a container that is given those of its host."""
+    """The host we run on. `root` is where its `/sys` and `/proc` are: not `/` in a container."""
 
     root: str = "/"
 

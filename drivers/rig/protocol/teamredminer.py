@@ -1,5 +1,5 @@
-"""TeamRedMiner: the read-only API of sgminer 5.5. Both algorithms come in one answer; without a second one its parts are
-answered as invalid commands. Which card is which, `devdetails` tells by the bus (hexadecimal).
+"""TeamRedMiner: the read-only API of sgminer 5.5. Both algorithms come in one answer; without a second one its parts
+are answered as invalid commands. Which card is which, `devdetails` tells by the bus (hexadecimal).
 """
 
 from __future__ import annotations

@@ -51,6 +51,6 @@ class Reach(Protocol):
         """Let go of what is kept open."""
 
 
-def decoded(data: bytes) -> str:
+def decoded(data: bytes | bytearray) -> str:
     """Text of a rig, whatever its bytes are."""
     return data.decode("utf-8", "replace")

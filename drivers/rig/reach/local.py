@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import glob
 import os
 import stat
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from contract.errors import MalformedError, ServiceAwayError, UnsupportedError
@@ -40,7 +40,7 @@ def read_file(path: str) -> bytes:
 
 
 class LocalReach:
-    """See `Reach`. A file that blocks costs its thread and one second, once: it is left out until that thread is back."""
+    """See `Reach`. A file that blocks costs its thread and a second, once: it is left out until the thread is back."""
 
     def __init__(self, spec: LocalSpec, *, read: ReadFile = read_file) -> None:
         self._root = spec.root.rstrip("/")
@@ -118,8 +118,8 @@ class LocalReach:
     # --- private ---------------------------------------------------------------------------------
 
     def _matching(self, patterns: Sequence[str]) -> list[str]:
-        root = glob.escape(self._root)
-        found = (path for pattern in patterns for path in sorted(glob.iglob(root + pattern)))
+        root = Path(self._root or "/")
+        found = (str(path) for each in patterns for path in sorted(root.glob(each.lstrip("/"))))
         return [path for path in dict.fromkeys(found) if path not in self._blocked]
 
     def _abandon(self, look: _Look, thread: asyncio.Future[None]) -> _Look:
@@ -148,7 +148,8 @@ class _Look:
     def work(self) -> None:
         """Read what there is, up to the cap of all together."""
         got_bytes = sum(map(len, self._found.values()))
-        for self.at, path in enumerate(self._paths):
+        for at, path in enumerate(self._paths):
+            self.at = at
             try:
                 data = self._read(path)
             except OSError:

@@ -1,6 +1,7 @@
-"""A rig in the network, by SSH: one connection is kept, its host key is the one that was pinned, and we log in by a key.
+"""A rig in the network, by SSH: one connection is kept, its host key is the one that was pinned, we log in by a key.
 
-Files are told by one `grep` for a whole look, programs are asked through the connection (direct-tcpip to the rig's loopback).
+Files are told by one `grep` for a whole look; programs are asked through the connection (direct-tcpip to the rig's own
+loopback).
 """
 
 from __future__ import annotations
@@ -60,9 +61,7 @@ class SshReach:
         root = shlex.quote(self._root) if self._root else ""
         files = " ".join(root + pattern for pattern in patterns)
         # By `sh`, whatever shell the user has. Each line comes with its file before it, as soon as it is read.
-        script = (
-            f"grep -asH -m {_LINES_OF_A_FILE} --line-buffered '' {files} </dev/null 2>/dev/null"
-        )
+        script = f"grep -asH -D skip -m {_LINES_OF_A_FILE} --line-buffered '' {files} </dev/null 2>/dev/null"
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
         async with self._in_time(deadline_s):
@@ -158,7 +157,7 @@ class SshReach:
             raise RefusedError(
                 f"the SSH server of {self._spec.host} runs no commands: {_words(error)}"
             ) from None
-        return session
+        return cast("_Command", session)
 
     async def _connected(self) -> asyncssh.SSHClientConnection:
         """The kept connection, made anew where it is gone."""

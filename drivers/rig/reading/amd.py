@@ -22,7 +22,8 @@ FILES: Final = (
     *(
         f"{_HWMON}/{file}"
         for file in (
-            "name", "temp*_label", "temp*_input", "freq*_label", "freq*_input", "power1_average", "power1_input", "pwm1",
+            "name", "temp*_label", "temp*_input", "freq*_label", "freq*_input", "power1_average", "power1_input",
+            "pwm1",
         )
     ),
 )  # fmt: skip

@@ -37,8 +37,8 @@ STATIC: Final = (
 _FILLERS: Final = frozenset(
     {
         "to be filled by o.e.m.", "to be filled by oem", "default string", "system manufacturer", "system product name",
-        "system version", "base board", "base board version", "not specified", "not applicable", "unknown", "none", "n/a",
-        "o.e.m.", "oem", "x.x", "0", "invalid",
+        "system version", "base board", "base board version", "not specified", "not applicable", "unknown", "none",
+        "n/a", "o.e.m.", "oem", "x.x", "0", "invalid",
     }
 )  # fmt: skip
 _CPU_CHIPS: Final = {
@@ -101,7 +101,7 @@ def mac_of(texts: Texts) -> str | None:
 
 
 def motherboard_of(texts: Texts) -> str | None:
-    """`Supermicro X10DRL-i 1.01` of DMI, without what says nothing; of boards without DMI the model of its device tree."""
+    """`Supermicro X10DRL-i 1.01` of DMI, without what says nothing; of boards without DMI that of the device tree."""
     told = [
         _line(texts.get(f"/sys/class/dmi/id/board_{part}"))
         for part in ("vendor", "name", "version")
@@ -111,7 +111,7 @@ def motherboard_of(texts: Texts) -> str | None:
 
 
 def cpu_temp_c(texts: Texts) -> float | None:
-    """The hottest of the processors, by the labels of their sensors; of boards without them the thermal zones of `cpu`."""
+    """The hottest of the processors, by the labels of their sensors; of boards without those the thermal zones."""
     temps = [
         _temp(texts.get(f"{folder}/{sensor}_input"))
         for folder, name in _named(texts, "/sys/class/hwmon/", "/name")

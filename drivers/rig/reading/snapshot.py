@@ -102,8 +102,8 @@ def snapshot_of(
 def _joined(
     reports: Iterable[ProgramReport], sensors: Mapping[str, CardSensors]
 ) -> dict[str, ProgramCard]:
-    """What programs tell of cards, by the bus ids of the sensors where they have one. A program that tells the bus alone
-    means the one card there; of several on one bus as many in their order as it tells.
+    """What programs tell of cards, by the bus ids of the sensors where they have one. A program that tells the bus
+    alone means the one card there; of several on one bus as many in their order as it tells.
     """
     found: dict[str, ProgramCard] = {}
     for report in reports:
@@ -135,8 +135,8 @@ def _lost(
     told: Mapping[str, ProgramCard],
     seen: Mapping[str, SeenCard],
 ) -> set[str]:
-    """Cards that ought to be there and are not. Where sensors fail as a whole nothing is known of their cards, and where
-    there are none at all a program's word is no contradiction.
+    """Cards that ought to be there and are not. Where sensors fail as a whole nothing is known of their cards, and
+    where there are none at all a program's word is no contradiction.
     """
     failed = {look.source for look in looks if look.state is SensorState.FAILED}
     is_read = any(look.state is SensorState.READ for look in looks)
@@ -267,8 +267,8 @@ def _lost_faults(
         )
         yield MinerFault(
             code="gpu_lost",
-            text=f"{name or 'a graphics card'} at PCI {bus_id} is not there any more: it fell off the bus. Restart the rig; "
-            "if it happens again, look at its riser, its power cables and its clocks",
+            text=f"{name or 'a graphics card'} at PCI {bus_id} is not there any more: it fell off the bus. "
+            "Restart the rig; if it happens again, look at its riser, its power cables and its clocks",
         )
 
 
