@@ -33,13 +33,13 @@ _NO_NVIDIA: Final = CardLook(source=nvidia.NVIDIA, state=SensorState.ABSENT)
 _LOOK_AGAIN_S: Final = 600.0  # for NVIDIA cards where there was no sign of any
 
 
-class Rig(MinerDriver):
+class RigDriver(MinerDriver):
     """A driver bound to one rig."""
 
     make = "rig"
 
     def __init__(
-        self, ways: Ways[Rig], wire: RigWire, credentials: CredentialsFor, identity: Identity
+        self, ways: Ways[RigDriver], wire: RigWire, credentials: CredentialsFor, identity: Identity
     ) -> None:
         super().__init__(ways, wire, credentials, identity)
         self.rig_wire = wire
@@ -51,7 +51,7 @@ class Rig(MinerDriver):
         self._seen: dict[str, SeenCard] = {}
 
     async def identify(self) -> Identity:
-        """Ask afresh. Raises MalformedError when it is no Linux host, and as `Reach.read_texts`."""
+        """Ask afresh. Raises MalformedError when it is no Linux host, and as `RigReach.read_texts`."""
         facts = await self._look_at_host((*host.MOVING, *host.STATIC))
         return self._known_by(facts)
 

@@ -12,40 +12,40 @@ from drivers.base import LogFile, Timing
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor
 from drivers.entry import Entry
-from drivers.rig.driver import Rig
+from drivers.rig.driver import RigDriver
 from drivers.rig.generations import GENERATIONS
-from drivers.rig.reach.base import Reach
+from drivers.rig.reach.base import RigReach
 from drivers.rig.reach.local import LocalReach
 from drivers.rig.spec import LocalSpec, RigSpec
 from drivers.rig.wire import RigWire
 from drivers.wire import Wire
 
 
-async def no_log(miner: Rig, _folder: Path, _size_cap_bytes: int) -> LogFile:
+async def no_log(miner: RigDriver, _folder: Path, _size_cap_bytes: int) -> LogFile:
     """None is taken yet. Raises UnsupportedError."""
     raise UnsupportedError(f"no log is taken of the rig {miner.rig_wire.spec.name}")
 
 
-class RigEntry(Entry[Rig]):
+class RigEntry(Entry[RigDriver]):
     """Rigs. Their ports are those of their own loopback, so a scan asks none of them."""
 
     make = Make.RIG
     ports = ()
-    driver = Rig
-    ways = Ways[Rig]((), generations=GENERATIONS, fetch_log=no_log)
+    driver = RigDriver
+    ways = Ways[RigDriver]((), generations=GENERATIONS, fetch_log=no_log)
 
-    async def recognise(self, wire: Wire, credentials: CredentialsFor) -> Rig | None:
+    async def recognise(self, wire: Wire, credentials: CredentialsFor) -> RigDriver | None:
         """See `Entry.recognise`: what answers at an address says nothing of the programs behind it."""
         del wire, credentials
         return None
 
-    def enrolled(self, spec: RigSpec, *, clock: Clock, timing: Timing) -> Rig:
+    def enrolled(self, spec: RigSpec, *, clock: Clock, timing: Timing) -> RigDriver:
         """The driver of an enrolled rig; nothing is sent until it is asked for something."""
         wire = RigWire(spec, reach_of(spec), clock, timing)
         return self.driver(self.ways, wire, lambda _: None, Identity(make=Make.RIG))
 
 
-def reach_of(spec: RigSpec) -> Reach:
+def reach_of(spec: RigSpec) -> RigReach:
     """The way to reach it."""
     if isinstance(spec.reach, LocalSpec):
         return LocalReach(spec.reach)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contract.clock import Clock
 from contract.miner import Endpoint
 from drivers.base import Timing
-from drivers.rig.reach.base import Ran, Reach
+from drivers.rig.reach.base import Ran, RigReach
 from drivers.rig.spec import RigSpec
 from drivers.wire import Wire
 
@@ -16,20 +16,20 @@ from drivers.wire import Wire
 class RigWire(Wire):
     """The wire of one rig. Its ports are those of the rig's own loopback, which no network reaches."""
 
-    def __init__(self, spec: RigSpec, reach: Reach, clock: Clock, timing: Timing) -> None:
+    def __init__(self, spec: RigSpec, reach: RigReach, clock: Clock, timing: Timing) -> None:
         super().__init__(Endpoint(host=spec.host), clock, timing)
         self.spec = spec
         self.reach = reach
 
     async def read_texts(self, patterns: Sequence[str]) -> dict[str, str]:
-        """See `Reach`; one exchange."""
+        """See `RigReach`; one exchange."""
         self.exchanges += 1
         async with self._turn():
             await self._quiet()
             return await self.reach.read_texts(patterns, deadline_s=self.timing.read_s)
 
     async def run(self, argv: Sequence[str]) -> Ran:
-        """See `Reach`; one exchange. For commands that change nothing."""
+        """See `RigReach`; one exchange. For commands that change nothing."""
         self.exchanges += 1
         async with self._turn():
             await self._quiet()

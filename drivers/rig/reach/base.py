@@ -22,7 +22,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     errors: str
 
 
-class Reach(Protocol):
+class RigReach(Protocol):
     """One rig, as far as its system lets us. `deadline_s` is over everything that a call does, a login included.
 
     Every method raises UnreachableError when the rig is not reached; by SSH AuthFailedError and WrongDeviceError (its

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import stat
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,7 @@ from drivers.rig.reach.thread import OwnThread
 from drivers.rig.spec import LocalSpec
 
 _FILE_S: Final = 1.0  # so long one file may take
-_CHUNK_BYTES: Final = 64 * 1024
+_STDOUT, _STDERR = 1, 2
 
 ReadFile = Callable[[str], bytes]
 
@@ -40,7 +40,7 @@ def read_file(path: str) -> bytes:
 
 
 class LocalReach:
-    """See `Reach`. A file that blocks costs its thread and a second, once: it is left out until the thread is back."""
+    """See `RigReach`. A file that blocks costs a thread and a second, once: it is left out until that one is back."""
 
     def __init__(self, spec: LocalSpec, *, read: ReadFile = read_file) -> None:
         self._root = spec.root.rstrip("/")
@@ -48,7 +48,7 @@ class LocalReach:
         self._blocked: set[str] = set()
 
     async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> dict[str, str]:
-        """See `Reach`."""
+        """See `RigReach`."""
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
         listing = loop.run_in_executor(OwnThread(), self._matching, patterns)
@@ -69,41 +69,33 @@ class LocalReach:
         return {path[len(self._root) :]: decoded(data) for path, data in found.copy().items()}
 
     async def run(self, argv: Sequence[str], *, deadline_s: float) -> Ran:
-        """See `Reach`. One that does not end is killed."""
+        """See `RigReach`. One that does not end is killed."""
+        loop = asyncio.get_running_loop()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+            transport, command = await loop.subprocess_exec(
+                _LocalCommand, *argv, stdin=subprocess.DEVNULL
             )
         except OSError as error:
             raise UnsupportedError(f"cannot run {argv[0]}: {error.strerror}") from None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        room = _Room(OUTPUT_CAP_BYTES)
         try:
-            async with asyncio.timeout(deadline_s):
-                output, errors = await asyncio.gather(
-                    room.take(process.stdout), room.take(process.stderr)
-                )
-                status = await process.wait()
-        except TimeoutError:
-            raise MalformedError(f"{argv[0]} did not end within {deadline_s:g} s") from None
-        except _FullError:
-            raise MalformedError(f"{argv[0]} wrote over {OUTPUT_CAP_BYTES} bytes") from None
+            await asyncio.wait((command.ended,), timeout=deadline_s)
+            status = transport.get_returncode()
         finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+            transport.close()  # which kills what still runs
+        if command.is_over:
+            raise MalformedError(f"{argv[0]} wrote over {OUTPUT_CAP_BYTES} bytes")
+        if not command.ended.done():
+            raise MalformedError(f"{argv[0]} did not end within {deadline_s:g} s")
         return Ran(
-            status=status if status >= 0 else None, output=decoded(output), errors=decoded(errors)
+            status=status if status is not None and status >= 0 else None,
+            output=decoded(command.outputs[_STDOUT]),
+            errors=decoded(command.outputs[_STDERR]),
         )
 
     async def connect(
         self, factory: Callable[[], asyncio.Protocol], port: int, *, deadline_s: float
     ) -> None:
-        """See `Reach`."""
+        """See `RigReach`."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(deadline_s):
@@ -165,22 +157,26 @@ class _Look:
         return _Look(self._paths[self.at + 1 :], self._read, self._found)
 
 
-class _Room:
-    """What two outputs may be together."""
+class _LocalCommand(asyncio.SubprocessProtocol):
+    """The outputs of one command, up to a cap on their sum."""
 
-    def __init__(self, left_bytes: int) -> None:
-        self._left_bytes = left_bytes
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.outputs = {_STDOUT: bytearray(), _STDERR: bytearray()}
+        self.is_over = False
 
-    async def take(self, stream: asyncio.StreamReader) -> bytes:
-        """All of a stream. Raises _FullError."""
-        parts: list[bytes] = []
-        while data := await stream.read(_CHUNK_BYTES):
-            self._left_bytes -= len(data)
-            if self._left_bytes < 0:
-                raise _FullError
-            parts.append(data)
-        return b"".join(parts)
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if self.is_over:
+            return
+        self.outputs[fd] += data
+        if sum(map(len, self.outputs.values())) > OUTPUT_CAP_BYTES:
+            self.is_over = True
+            self._end()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._end()
 
-class _FullError(Exception):
-    """More was written than is taken."""
+    def _end(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)

@@ -48,7 +48,7 @@ async def host_key_of(host: str, port: int, *, deadline_s: float) -> str:
 
 
 class SshReach:
-    """See `Reach`."""
+    """See `RigReach`."""
 
     def __init__(self, spec: SshSpec) -> None:
         self._spec = spec
@@ -57,7 +57,7 @@ class SshReach:
         self._connecting = asyncio.Lock()
 
     async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> dict[str, str]:
-        """See `Reach`. A file that blocks ends the look at the deadline; what came before it is told."""
+        """See `RigReach`. A file that blocks ends the look at the deadline; what came before it is told."""
         root = shlex.quote(self._root) if self._root else ""
         files = " ".join(root + pattern for pattern in patterns)
         # By `sh`, whatever shell the user has. Each line comes with its file before it, as soon as it is read.
@@ -80,7 +80,7 @@ class SshReach:
         return found
 
     async def run(self, argv: Sequence[str], *, deadline_s: float) -> Ran:
-        """See `Reach`. One that does not end goes on: SSH has no way to end it that every server knows."""
+        """See `RigReach`. One that does not end goes on: SSH has no way to end it that every server knows."""
         async with self._in_time(deadline_s):
             session = await self._start(argv, OUTPUT_CAP_BYTES)
             try:
@@ -100,7 +100,7 @@ class SshReach:
     async def connect(
         self, factory: Callable[[], asyncio.Protocol], port: int, *, deadline_s: float
     ) -> None:
-        """See `Reach`."""
+        """See `RigReach`."""
         host = self._spec.host
         try:
             async with self._in_time(deadline_s):
@@ -119,7 +119,7 @@ class SshReach:
             raise UnreachableError(str(error)) from None
 
     async def close(self) -> None:
-        """See `Reach`."""
+        """See `RigReach`."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
@@ -147,17 +147,17 @@ class SshReach:
             await self.close()
             raise MalformedError(f"the SSH connection to {host} broke: {_words(error)}") from None
 
-    async def _start(self, argv: Sequence[str], cap_bytes: int) -> _Command:
+    async def _start(self, argv: Sequence[str], cap_bytes: int) -> _RemoteCommand:
         connection = await self._connected()
         try:
             _, session = await connection.create_session(
-                lambda: _Command(cap_bytes), shlex.join(argv), encoding=None, send_env=None
+                lambda: _RemoteCommand(cap_bytes), shlex.join(argv), encoding=None, send_env=None
             )
         except asyncssh.ChannelOpenError as error:
             raise RefusedError(
                 f"the SSH server of {self._spec.host} runs no commands: {_words(error)}"
             ) from None
-        return cast("_Command", session)
+        return cast("_RemoteCommand", session)
 
     async def _connected(self) -> asyncssh.SSHClientConnection:
         """The kept connection, made anew where it is gone."""
@@ -216,7 +216,7 @@ def texts_of(output: str, root: str) -> dict[str, str]:
     return {path: "\n".join(of_file) for path, of_file in lines.items()}
 
 
-class _Command(asyncssh.SSHClientSession[bytes]):
+class _RemoteCommand(asyncssh.SSHClientSession[bytes]):
     """The outputs of one command, up to a cap on their sum."""
 
     def __init__(self, cap_bytes: int) -> None:

@@ -111,7 +111,9 @@ def xmrig_with(**changed: Any) -> ProgramReport:
     [([0, 0, 0], 0.0), ([None, None, None], None), ([29.93, None, None], 29.93), ([9563.2, 9500.5, None], 9500.5),
      (None, None), ("NaN", None)],
 )  # fmt: skip
-def test_xmrig_tells_the_mean_over_a_minute_once_there_is_one(total: Any, rate: float | None) -> None:
+def test_xmrig_tells_the_mean_over_a_minute_once_there_is_one(
+    total: Any, rate: float | None
+) -> None:
     assert works(xmrig_with(hashrate={"total": total})) == [(CPU, 1, "rx/0", rate, 5, 1)]
 
 

@@ -41,7 +41,9 @@ def test_the_mac_is_that_of_the_default_route_with_the_lowest_metric() -> None:
      ("To be filled by O.E.M.", "Default string", "None", None),
      ("  ASUSTeK  COMPUTER INC. ", "B250 MINING EXPERT", "Rev 1.xx", "ASUSTeK COMPUTER INC. B250 MINING EXPERT Rev 1.xx")],
 )  # fmt: skip
-def test_what_a_board_has_as_filler_is_no_name(vendor: str, name: str, version: str, board: str | None) -> None:
+def test_what_a_board_has_as_filler_is_no_name(
+    vendor: str, name: str, version: str, board: str | None
+) -> None:
     told = {"vendor": vendor, "name": name, "version": version}
     assert motherboard_of({f"/sys/class/dmi/id/board_{k}": v for k, v in told.items()}) == board
 
@@ -78,11 +80,15 @@ def test_amd_cards_are_read_by_label_in_si_units() -> None:
 
 def test_an_amd_card_that_sleeps_loses_its_sensors_and_not_itself() -> None:
     texts = {p: t for p, t in tree.texts(tree.amd_card(1, "0c")).items() if "hwmon" not in p}
-    assert amd.look_of(texts).cards == (CardSensors(bus_id="0000:0c:00.0", name="Radeon RX 6800 XT"),)
+    assert amd.look_of(texts).cards == (
+        CardSensors(bus_id="0000:0c:00.0", name="Radeon RX 6800 XT"),
+    )
 
 
 def test_nvidia_smi_tells_a_line_for_each_card() -> None:
-    look = nvidia.look_of(0, f"{SMI_LINE}\n00000000:01:00.0, X, [N/A], 90, [Unknown Error], 1, 2, [N/A]\n", "")
+    look = nvidia.look_of(
+        0, f"{SMI_LINE}\n00000000:01:00.0, X, [N/A], 90, [Unknown Error], 1, 2, [N/A]\n", ""
+    )
     assert look.cards[0] == CardSensors(
         bus_id="0000:05:00.0", name="NVIDIA GeForce RTX 3080", temp_c=65, core_hz=1.835e9, memory_hz=9.505e9,
         fan_percent=35, power_w=105.32,
@@ -131,7 +137,9 @@ class StubNvml:
             "nvmlDeviceGetName": lambda _: b"NVIDIA GeForce RTX 3080",
             "nvmlDeviceGetTemperature": lambda _, kind: 65 if kind == 0 else 0,
             "nvmlDeviceGetFieldValues": lambda _, fields: [
-                SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=90 if fields == [82] else 0))
+                SimpleNamespace(
+                    nvmlReturn=0, value=SimpleNamespace(uiVal=90 if fields == [82] else 0)
+                )
             ],
             "nvmlDeviceGetClockInfo": lambda _, kind: {0: 1835, 2: 9505}[kind],
             "nvmlDeviceGetPowerUsage": lambda _: 105320,

@@ -1,0 +1,99 @@
+"""The rig we run on: files that block, commands that do not end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from contract.errors import MalformedError, ServiceAwayError, UnsupportedError
+from drivers.rig.reach.base import FILE_CAP_BYTES, OUTPUT_CAP_BYTES
+from drivers.rig.reach.local import LocalReach, read_file
+from drivers.rig.spec import LocalSpec
+from tests.drivers.rig import tree
+from tests.waiting import until
+
+
+def reach(root: Path | str = "/", **more: object) -> LocalReach:
+    return LocalReach(LocalSpec(root=str(root)), **more)  # type: ignore[arg-type]
+
+
+async def test_files_are_told_by_the_paths_they_have_on_the_rig(tmp_path: Path) -> None:
+    root = tree.plant(tmp_path / "a[b]", tree.HOST)  # as a root may be called
+    found = await reach(root).read_texts(
+        ("/proc/uptime", "/sys/class/net/*/address", "/etc/nothing", "/proc/up*"), deadline_s=20
+    )
+    assert found == {
+        "/proc/uptime": "93784.25 1480000.10\n",
+        "/sys/class/net/enp3s0/address": "02:1a:2b:3c:4d:5e\n",
+        "/sys/class/net/wlan0/address": "02:00:00:00:00:99\n",
+    }
+
+
+async def test_what_is_no_plain_file_or_not_to_be_read_is_left_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "broken").symlink_to("/proc/self/mem")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "long").write_bytes(b"\xff" * FILE_CAP_BYTES * 2)
+    found = await reach(tmp_path).read_texts(("/*",), deadline_s=20)
+    assert [(path, len(text)) for path, text in found.items()] == [("/long", FILE_CAP_BYTES)]
+
+
+@pytest.mark.real_time
+async def test_a_file_that_blocks_costs_a_second_once_and_loses_no_other(tmp_path: Path) -> None:
+    released = threading.Event()
+
+    def read(path: str) -> bytes:
+        if path.endswith("/b"):
+            released.wait(30)
+        return read_file(path)
+
+    for name in "abc":
+        (tmp_path / name).write_text(name)
+    rig = reach(tmp_path, read=read)
+    threads = threading.active_count()
+    assert await rig.read_texts(("/*",), deadline_s=20) == {"/a": "a", "/c": "c"}
+    begun = asyncio.get_running_loop().time()
+    assert await rig.read_texts(("/*",), deadline_s=20) == {"/a": "a", "/c": "c"}
+    await until(lambda: threading.active_count() <= threads + 1)
+    assert asyncio.get_running_loop().time() - begun < 10
+    released.set()
+    await until(lambda: threading.active_count() <= threads)
+    assert await rig.read_texts(("/*",), deadline_s=20) == {"/a": "a", "/b": "b", "/c": "c"}
+
+
+@pytest.mark.real_time
+async def test_a_look_at_files_ends_by_its_deadline(tmp_path: Path) -> None:
+    released = threading.Event()
+    (tmp_path / "a").write_text("a")
+    rig = reach(tmp_path, read=lambda _: bytes(released.wait(30)))
+    assert await rig.read_texts(("/*",), deadline_s=0.05) == {}
+    released.set()
+
+
+@pytest.mark.real_time
+async def test_a_command_is_run_without_a_shell() -> None:
+    ran = await reach().run(("printf", "%s|", "a b", "$HOME", ";"), deadline_s=20)
+    assert (ran.status, ran.output, ran.errors) == (0, "a b|$HOME|;|", "")
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("argv", "error"),
+    [(("/no/such/program",), UnsupportedError), (("sleep", "30"), MalformedError), (("yes",), MalformedError)],
+)  # fmt: skip
+async def test_a_command_that_goes_wrong_is_a_named_error(
+    argv: tuple[str, ...], error: type[Exception]
+) -> None:
+    with pytest.raises(error) as found:
+        await reach().run(argv, deadline_s=20 if argv[0] == "yes" else 0.1)
+    if argv[0] == "yes":
+        assert str(OUTPUT_CAP_BYTES) in str(found.value)
+
+
+async def test_a_program_that_does_not_listen_is_away() -> None:
+    with pytest.raises(ServiceAwayError):
+        await reach().connect(asyncio.Protocol, 1, deadline_s=5)

@@ -1,0 +1,188 @@
+"""A rig by SSH: one connection, the pinned key, a key file; and what a server there can do to us."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from contract.errors import (
+    AuthFailedError,
+    MalformedError,
+    MinerError,
+    RefusedError,
+    ServiceAwayError,
+    UnreachableError,
+    UnsupportedError,
+    WrongDeviceError,
+)
+from drivers.rig.reach.ssh import SshReach, host_key_of, texts_of
+from drivers.rig.spec import MiningProgram
+from tests.drivers.rig import tree
+from tests.drivers.rig.servers import SshRig, program, says, ssh_rig, website
+from tests.drivers.servers import drips, endless, hangs, serving
+
+pytestmark = pytest.mark.real_time  # its server runs commands
+FILES = ("/proc/uptime", "/etc/machine-id", "/sys/class/net/*/address", "/etc/nothing")
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[SshRig]:
+    root = tree.plant(tmp_path / "the root's", tree.HOST)
+    async with ssh_rig(tmp_path / "keys", root) as found:
+        yield found
+
+
+@pytest.fixture
+async def reach(rig: SshRig) -> AsyncIterator[SshReach]:
+    found = SshReach(rig.spec())
+    yield found
+    await found.close()
+
+
+async def test_files_are_told_by_one_command_on_one_connection(
+    rig: SshRig, reach: SshReach
+) -> None:
+    for _ in range(2):
+        assert await reach.read_texts(FILES, deadline_s=20) == {
+            "/proc/uptime": "93784.25 1480000.10",
+            "/etc/machine-id": tree.MACHINE,
+            "/sys/class/net/enp3s0/address": tree.MAC.lower(),
+            "/sys/class/net/wlan0/address": "02:00:00:00:00:99",
+        }
+    assert rig.seen == ["connection", "login", "sh", "sh"]
+
+
+async def test_a_command_comes_to_the_rig_as_it_is(reach: SshReach) -> None:
+    ran = await reach.run(("printf", "%s|", "a b", "$HOME", "; exit 3", "'"), deadline_s=20)
+    assert (ran.status, ran.output) == (0, "a b|$HOME|; exit 3|'|")
+    with pytest.raises(UnsupportedError):
+        await reach.run(("no-such-program",), deadline_s=20)
+
+
+async def test_a_program_is_asked_on_the_loopback_of_the_rig(rig: SshRig, reach: SshReach) -> None:
+    from tests.drivers.rig.test_read import rig_of
+
+    async with program(MiningProgram.TREX, website({"/summary": {"gpus": []}})) as spec:
+        driver = rig_of(rig.spec(), spec)
+        reading = await driver.read()
+        assert [work.program for work in reading.moving.works] == ["T-Rex"]
+        await driver.rig_wire.reach.close()
+
+
+async def test_a_program_that_does_not_listen_is_away_and_the_connection_stays(
+    rig: SshRig, reach: SshReach
+) -> None:
+    with pytest.raises(ServiceAwayError):
+        await reach.connect(asyncio.Protocol, 1, deadline_s=20)
+    await reach.run(("true",), deadline_s=20)
+    assert rig.seen.count("connection") == 1
+
+
+async def test_a_server_that_forwards_nothing_is_told_with_the_fix(rig: SshRig) -> None:
+    rig.forwards = False
+    reach = SshReach(rig.spec())
+    with pytest.raises(RefusedError, match="AllowTcpForwarding"):
+        await reach.connect(asyncio.Protocol, 1, deadline_s=20)
+    await reach.close()
+
+
+@pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256"])
+async def test_another_host_key_ends_every_call_and_nothing_is_sent(rig: SshRig, kind: str) -> None:
+    spec = rig.spec()
+    await rig.stop()
+    rig.host_key = asyncssh.generate_private_key(kind)
+    await rig.start()
+    reach = SshReach(spec)
+    for call in (
+        lambda: reach.read_texts(FILES, deadline_s=20),
+        lambda: reach.run(("reboot",), deadline_s=20),
+        lambda: reach.connect(asyncio.Protocol, 1, deadline_s=20),
+    ):
+        with pytest.raises(WrongDeviceError, match="nothing was sent"):
+            await call()  # type: ignore[no-untyped-call]
+    assert set(rig.seen) == {"connection"}
+
+
+async def test_the_key_that_is_shown_at_enrolment_is_the_one_to_pin(rig: SshRig) -> None:
+    assert await host_key_of("127.0.0.1", rig.port, deadline_s=20) == rig.spec().host_key
+    with pytest.raises(UnreachableError):
+        await host_key_of("127.0.0.1", 1, deadline_s=20)
+
+
+async def test_a_key_that_is_not_let_in_is_told(rig: SshRig, tmp_path: Path) -> None:
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(tmp_path / "other")
+    for path in ("other", "none"):
+        reach = SshReach(rig.spec(key_file=str(tmp_path / path)))
+        with pytest.raises(AuthFailedError):
+            await reach.run(("true",), deadline_s=20)
+    assert "login" not in rig.seen
+
+
+async def test_a_connection_that_is_gone_is_made_anew(rig: SshRig, reach: SshReach) -> None:
+    await reach.run(("true",), deadline_s=20)
+    await rig.stop()
+    with pytest.raises(MinerError):
+        await reach.run(("true",), deadline_s=20)
+    with pytest.raises(UnreachableError):
+        await reach.run(("true",), deadline_s=20)
+    await rig.start()
+    assert (await reach.run(("true",), deadline_s=20)).status == 0
+
+
+@pytest.mark.parametrize("behave", [hangs, drips, endless])
+async def test_a_server_that_hangs_drips_or_floods_ends_by_the_deadline(
+    rig: SshRig, behave: Any
+) -> None:
+    async with serving(behave) as endpoint:
+        reach = SshReach(rig.spec(host=endpoint.host, port=endpoint.http_port))
+        async with asyncio.timeout(20):
+            with pytest.raises(UnreachableError):
+                await reach.run(("true",), deadline_s=0.3)
+
+
+async def silence(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    await asyncio.Event().wait()
+
+
+async def flood(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    while True:
+        process.stdout.write(b"x" * 65536)
+        await process.stdout.drain()
+
+
+@pytest.mark.parametrize(("answer", "deadline_s"), [(silence, 0.5), (flood, 20.0)])
+async def test_a_command_that_says_nothing_or_too_much_is_a_named_error(
+    rig: SshRig, reach: SshReach, answer: Any, deadline_s: float
+) -> None:
+    rig.commands["nvidia-smi"] = rig.commands["sh"] = answer
+    with pytest.raises(MalformedError):
+        await reach.run(("nvidia-smi",), deadline_s=deadline_s)
+    with pytest.raises(MalformedError):
+        await reach.read_texts(FILES, deadline_s=deadline_s)
+    rig.commands.clear()
+    assert (await reach.run(("true",), deadline_s=20)).status == 0
+
+
+async def test_a_file_that_blocks_loses_none_that_came_before(rig: SshRig, reach: SshReach) -> None:
+    async def stuck(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        process.stdout.write(f"{rig.root}/proc/uptime:12.5 8\n".encode())
+        await asyncio.Event().wait()
+
+    rig.commands["sh"] = stuck
+    assert await reach.read_texts(FILES, deadline_s=0.5) == {"/proc/uptime": "12.5 8"}
+
+
+async def test_a_rig_without_grep_says_so(rig: SshRig, reach: SshReach) -> None:
+    rig.commands["sh"] = says("", 127)
+    with pytest.raises(MalformedError, match="grep"):
+        await reach.read_texts(FILES, deadline_s=20)
+
+
+def test_lines_that_are_no_files_are_left_out() -> None:
+    output = "/r/proc/uptime:1\n/r/proc/a:x\n/r/proc/a:y:z\nnonsense\n/etc/passwd:root\n/r/b\n"
+    assert texts_of(output, "/r") == {"/proc/uptime": "1", "/proc/a": "x\ny:z"}
