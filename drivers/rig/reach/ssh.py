@@ -7,6 +7,7 @@ loopback).
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -30,6 +31,9 @@ _LINES_OF_A_FILE: Final = 200
 _KEEPALIVE_S: Final = 15.0
 _NO_COMMAND: Final = 127  # as every shell says it
 _STDERR: Final = asyncssh.EXTENDED_DATA_STDERR
+
+# It would tell each channel and command of each look.
+asyncssh.set_log_level(logging.WARNING)
 
 
 async def host_key_of(host: str, port: int, *, deadline_s: float) -> str:

@@ -53,7 +53,7 @@ def _card(bus_id: str, files: dict[str, str]) -> CardSensors:
     pwm = number(files.get("pwm1"))
     return CardSensors(
         bus_id=bus_id,
-        name=files.get("product_name", "").strip()[:200] or _AN_AMD_CARD,
+        name=files.get("product_name", "").strip()[:200] or None,
         temp_c=_scaled(temp_c, temps.get("edge"), 1e-3),
         temp_memory_c=_scaled(temp_c, temps.get("mem"), 1e-3),
         core_hz=_scaled(mhz, clocks.get("sclk"), 1e-6),
@@ -90,6 +90,3 @@ def _labelled(files: dict[str, str], kind: str) -> dict[str, str]:
 def _scaled(kind: Callable[[float], float | None], told: str | None, factor: float) -> float | None:
     found = number(told)
     return None if found is None else kind(found * factor)
-
-
-_AN_AMD_CARD: Final = "AMD graphics card"

@@ -46,7 +46,11 @@ _CPU_CHIPS: Final = {
     "k10temp": re.compile(r"Tctl|Tdie"),
     "zenpower": re.compile(r"Tctl|Tdie"),
 }
-_CPU_NAME: Final = re.compile(r"^(?:model name|Model|Hardware)\s*:\s*(\S.*)$", re.MULTILINE)
+# ARM boards name no model of theirs, but the board's, or else the chip's.
+_CPU_NAMES: Final = tuple(
+    re.compile(rf"^{key}\s*:\s*(\S.*)$", re.MULTILINE)
+    for key in ("model name", "Model", "Hardware")
+)
 _RAM: Final = re.compile(r"^MemTotal:\s*(\d{1,15}) kB", re.MULTILINE)
 _UP: Final = 0x1
 _LONGEST: Final = 200
@@ -76,7 +80,7 @@ def host_of(texts: Texts) -> HostFacts:
         uptime_s=_seconds(texts.get("/proc/uptime")),
         temp_cpu_c=cpu_temp_c(texts),
         motherboard=motherboard_of(texts),
-        cpu_name=_found(_CPU_NAME, texts.get("/proc/cpuinfo")),
+        cpu_name=cpu_name_of(texts.get("/proc/cpuinfo", "")),
         ram_bytes=_ram(texts.get("/proc/meminfo")),
         kernel=_line(texts.get("/proc/sys/kernel/osrelease")),
         hostname=_line(texts.get("/proc/sys/kernel/hostname")),
@@ -92,7 +96,7 @@ def mac_of(texts: Texts) -> str | None:
         if len(words) < 8 or words[1] != "00000000" or words[7] != "00000000":
             continue
         flags, metric = words[3], words[6]
-        if metric.isdigit() and _is_up(flags):
+        if metric.isdecimal() and _is_up(flags):
             routes.append((int(metric[:12]), words[0]))
     for _, interface in sorted(routes):
         if mac := normalize_mac(texts.get(f"/sys/class/net/{interface}/address")):
@@ -108,6 +112,12 @@ def motherboard_of(texts: Texts) -> str | None:
     ]
     words = [each for each in told if each is not None and each.lower() not in _FILLERS]
     return " ".join(words) or _line(texts.get("/proc/device-tree/model"))
+
+
+def cpu_name_of(text: str) -> str | None:
+    """What `/proc/cpuinfo` calls the processor."""
+    told = (_line(match[1]) for each in _CPU_NAMES if (match := each.search(text)) is not None)
+    return next((name for name in told if name is not None), None)
 
 
 def cpu_temp_c(texts: Texts) -> float | None:
@@ -164,11 +174,6 @@ def _line(text: str | None) -> str | None:
     """The first line of a file, printable; `None` for one that says nothing."""
     first = (text or "").replace("\0", "").strip().partition("\n")[0][:_LONGEST]
     return " ".join("".join(c for c in first if c.isprintable()).split()) or None
-
-
-def _found(pattern: re.Pattern[str], text: str | None) -> str | None:
-    match = pattern.search(text or "")
-    return _line(match[1]) if match else None
 
 
 def _ram(text: str | None) -> int | None:

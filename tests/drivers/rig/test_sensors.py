@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drivers.rig.nvml import NvmlReader
 from drivers.rig.protocol.nvidia_smi import ARGV
@@ -33,6 +35,42 @@ def test_the_mac_is_that_of_the_default_route_with_the_lowest_metric() -> None:
     other = tree.texts(tree.HOST) | {"/proc/net/route": tree.ROUTE.replace("\t100\t", "\t700\t")}
     assert mac_of(other) == "02:00:00:00:00:99"
     assert mac_of({"/proc/net/route": "Iface\n??\neth0\t00000000"}) is None
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [("processor\t: 0\n\nHardware\t: Rockchip RK3588\nModel\t\t: Radxa ROCK 5B\n", "Radxa ROCK 5B"),
+     ("Hardware\t: Rockchip RK3588\n", "Rockchip RK3588"), ("processor\t: 0\nmodel\t\t: 97\n", None), ("", None)],
+)  # fmt: skip
+def test_a_processor_of_arm_has_the_name_of_its_board(cpuinfo: str, name: str | None) -> None:
+    assert host_of({"/proc/cpuinfo": cpuinfo}).cpu_name == name
+
+
+FILES = [*tree.texts(tree.HOST, tree.amd_card(1, "0c")), "/proc/device-tree/model"]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(FILES), st.text(max_size=40) | st.from_regex(r"[-0-9.e:\t ²٣]*")
+    )
+)
+def test_whatever_files_hold_they_are_read(changed: dict[str, str]) -> None:
+    texts = tree.texts(tree.HOST, tree.amd_card(1, "0c")) | changed
+    facts = host_of(texts)
+    assert facts.temp_cpu_c is None or 0 < facts.temp_cpu_c <= 150
+    for card in amd.look_of(texts).cards:
+        assert card.power_w is None or 0 <= card.power_w <= 2000
+
+
+@given(
+    st.integers() | st.none(),
+    st.text(),
+    st.lists(st.text(alphabet="0123456789abcdef:., []\n/AN"), max_size=5),
+)
+def test_whatever_nvidia_smi_says_is_a_look(
+    status: int | None, errors: str, parts: list[str]
+) -> None:
+    assert nvidia.look_of(status, SMI_LINE + "".join(parts), errors).source == nvidia.NVIDIA
 
 
 @pytest.mark.parametrize(

@@ -159,9 +159,11 @@ async def flood(process: asyncssh.SSHServerProcess[bytes]) -> None:
 async def test_a_command_that_says_nothing_or_too_much_is_a_named_error(
     rig: SshRig, reach: SshReach, answer: Any, deadline_s: float
 ) -> None:
+    await reach.run(("true",), deadline_s=20)  # so that it is logged in
     rig.commands["nvidia-smi"] = rig.commands["sh"] = answer
     with pytest.raises(MalformedError):
         await reach.run(("nvidia-smi",), deadline_s=deadline_s)
+    await reach.run(("true",), deadline_s=20)
     with pytest.raises(MalformedError):
         await reach.read_texts(FILES, deadline_s=deadline_s)
     rig.commands.clear()
@@ -173,8 +175,9 @@ async def test_a_file_that_blocks_loses_none_that_came_before(rig: SshRig, reach
         process.stdout.write(f"{rig.root}/proc/uptime:12.5 8\n".encode())
         await asyncio.Event().wait()
 
+    await reach.run(("true",), deadline_s=20)
     rig.commands["sh"] = stuck
-    assert await reach.read_texts(FILES, deadline_s=0.5) == {"/proc/uptime": "12.5 8"}
+    assert await reach.read_texts(FILES, deadline_s=1.0) == {"/proc/uptime": "12.5 8"}
 
 
 async def test_a_rig_without_grep_says_so(rig: SshRig, reach: SshReach) -> None:
