@@ -18,6 +18,7 @@ import asyncssh
 from contract.errors import (
     AuthFailedError,
     MalformedError,
+    MinerError,
     RefusedError,
     ServiceAwayError,
     UnreachableError,
@@ -28,6 +29,10 @@ from drivers.rig.reach.base import LOOPBACK, OUTPUT_CAP_BYTES, TEXTS_CAP_BYTES, 
 from drivers.rig.spec import SshSpec
 
 _LINES_OF_A_FILE: Final = 200
+_GREP: Final = f"grep -asH -m {_LINES_OF_A_FILE} --line-buffered ''"
+_QUIETLY: Final = "</dev/null 2>/dev/null"
+_MARK: Final = "."  # no file begins so
+_LEFT_OUT_S: Final = 3600.0
 _KEEPALIVE_S: Final = 15.0
 _NO_COMMAND: Final = 127  # as every shell says it
 _STDERR: Final = asyncssh.EXTENDED_DATA_STDERR
@@ -59,22 +64,28 @@ class SshReach:
         self._root = spec.root.rstrip("/")
         self._connection: asyncssh.SSHClientConnection | None = None
         self._connecting = asyncio.Lock()
+        self._is_searching = False  # for the pattern with a file that blocks
+        self._blocks_until: dict[str, float] = {}
 
     async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> dict[str, str]:
-        """See `RigReach`. A file that blocks ends the look at the deadline; what came before it is told."""
-        root = shlex.quote(self._root) if self._root else ""
-        files = " ".join(root + pattern for pattern in patterns)
-        # By `sh`, whatever shell the user has. Each line comes with its file before it, as soon as it is read.
-        script = f"grep -asH -D skip -m {_LINES_OF_A_FILE} --line-buffered '' {files} </dev/null 2>/dev/null"
+        """See `RigReach`. A file that blocks ends the look at its deadline, and what came before it is told. The next
+        look finds out which pattern has it, and that one is left out for a while: each such look leaves a process
+        behind on the rig.
+        """
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
+        asked = [each for each in patterns if self._blocks_until.get(each, 0.0) < loop.time()]
         async with self._in_time(deadline_s):
-            session = await self._start(("sh", "-c", script), TEXTS_CAP_BYTES)
+            session = await self._start(("sh", "-c", self._script(asked)), TEXTS_CAP_BYTES)
         try:
-            await asyncio.wait((session.ended,), timeout=max(0.0, end - loop.time()))
+            left_s = end - loop.time() - (deadline_s / 4 if self._is_searching else 0)
+            await asyncio.wait((session.ended,), timeout=max(0.0, left_s))
         finally:
             session.close()
-        found = texts_of(decoded(session.output), self._root)
+        output = decoded(session.output)
+        if not session.ended.done():
+            await self._suspect(asked, output, end - loop.time())
+        found = texts_of(output, self._root)
         if not found:
             if not session.ended.done():
                 await self.close()
@@ -129,6 +140,30 @@ class SshReach:
             connection.abort()
 
     # --- private ---------------------------------------------------------------------------------
+
+    def _script(self, patterns: Sequence[str]) -> str:
+        """By `sh`, whatever shell the user has. Each line comes with its file before it, as soon as it is read."""
+        root = shlex.quote(self._root) if self._root else ""
+        files = [root + pattern for pattern in patterns]
+        if self._is_searching:
+            return "; ".join(f"{_GREP} {each} {_QUIETLY}; echo {_MARK}" for each in files)
+        return f"{_GREP} {' '.join(files)} {_QUIETLY}"
+
+    async def _suspect(self, asked: Sequence[str], output: str, left_s: float) -> None:
+        """A look did not end. If it was one that searches, and the rig still answers, a file blocks: in the pattern
+        behind the last that is marked as ended.
+        """
+        if not self._is_searching:
+            self._is_searching = True
+            return
+        self._is_searching = False
+        ended = output.split("\n").count(_MARK)
+        try:
+            await self.run(("true",), deadline_s=left_s)
+        except MinerError:
+            return
+        if ended < len(asked):
+            self._blocks_until[asked[ended]] = asyncio.get_running_loop().time() + _LEFT_OUT_S
 
     @asynccontextmanager
     async def _in_time(self, deadline_s: float) -> AsyncIterator[None]:

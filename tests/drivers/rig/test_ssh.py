@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +151,10 @@ async def silence(process: asyncssh.SSHServerProcess[bytes]) -> None:
 
 
 async def flood(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    while True:
-        process.stdout.write(b"x" * 65536)
-        await process.stdout.drain()
+    with suppress(BrokenPipeError, ConnectionError):
+        while True:
+            process.stdout.write(b"x" * 65536)
+            await process.stdout.drain()
 
 
 @pytest.mark.parametrize(("answer", "deadline_s"), [(silence, 0.5), (flood, 20.0)])
@@ -170,14 +172,25 @@ async def test_a_command_that_says_nothing_or_too_much_is_a_named_error(
     assert (await reach.run(("true",), deadline_s=20)).status == 0
 
 
-async def test_a_file_that_blocks_loses_none_that_came_before(rig: SshRig, reach: SshReach) -> None:
+async def test_a_file_that_blocks_is_found_and_left_out(rig: SshRig, reach: SshReach) -> None:
+    """It is found in two looks, each of which leaves a process behind on the rig."""
+
     async def stuck(process: asyncssh.SSHServerProcess[bytes]) -> None:
-        process.stdout.write(f"{rig.root}/proc/uptime:12.5 8\n".encode())
-        await asyncio.Event().wait()
+        command = process.command or ""
+        rest = command.replace("/etc/machine-id", "\0")
+        before = f"{rig.root}/proc/uptime:12.5 8\n" + (".\n" if "echo" in command else "")
+        process.stdout.write(before.encode())
+        if rest != command:
+            await asyncio.Event().wait()
+        process.exit(0)
 
     await reach.run(("true",), deadline_s=20)
     rig.commands["sh"] = stuck
-    assert await reach.read_texts(FILES, deadline_s=1.0) == {"/proc/uptime": "12.5 8"}
+    for deadline_s in (1.0, 2.0, 20.0, 20.0):
+        found = await reach.read_texts(FILES, deadline_s=deadline_s)
+        assert found == {"/proc/uptime": "12.5 8"}
+    assert rig.seen.count("sh") == 4
+    assert rig.seen.count("connection") == 1
 
 
 async def test_a_rig_without_grep_says_so(rig: SshRig, reach: SshReach) -> None:
