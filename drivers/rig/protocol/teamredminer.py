@@ -62,10 +62,11 @@ def report_of(fields: Row) -> ProgramReport:
         for at, device in enumerate(devices[0])
     )
     works = tuple(_work(fields, slot, cards) for slot in range(1, slots + 1))
-    version = next(iter(_rows(fields, "version", "VERSION")), {})
+    about = next(iter(_rows(fields, "version", "VERSION")), {})
+    version = text_of(about.get("Miner")) or text_of(about.get("SGMiner")) or ""
     return ProgramReport(
         name="TeamRedMiner",
-        version=text_of(version.get("Miner")) or text_of(version.get("SGMiner")),
+        version=version.removeprefix("TeamRedMiner ") or None,
         uptime_s=positive(summary[0].get("Elapsed")),
         works=works[:SLOTS],
         cards=cards,

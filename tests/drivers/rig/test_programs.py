@@ -208,7 +208,8 @@ def test_another_ones_answer_is_no_report_of_rates(program: ModuleType, reply: A
 
 def test_the_answer_of_teamredminer_is_read_from_its_bytes() -> None:
     body = json.dumps(replies.TEAMREDMINER).encode()
-    assert len(teamredminer.report_of(teamredminer.fields_of(body)).cards) == 2
+    report = teamredminer.report_of(teamredminer.fields_of(body))
+    assert (report.version, len(report.cards)) == ("0.10.21", 2)
     with pytest.raises(MalformedError):
         teamredminer.fields_of(b"<html>")
     with pytest.raises(MalformedError):
