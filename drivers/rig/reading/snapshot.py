@@ -20,6 +20,7 @@ from contract.miner import (
     RigWork,
     UptimeKind,
 )
+from drivers.reading.boards import doubt_fault, doubt_of
 from drivers.rig.protocol.report import ProgramCard, ProgramReport, ProgramWork
 from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
 from drivers.rig.reading.host import HostFacts
@@ -50,7 +51,9 @@ def snapshot_of(
     seen: Mapping[str, SeenCard],
     cpu_name: str | None,
 ) -> RigSnapshot:
-    """Join them."""
+    """Join them. The rates of a program whose whole and parts contradict each other are not believed."""
+    doubts = [doubt for report in reports if (doubt := _doubt(report)) is not None]
+    reports = [report if _doubt(report) is None else _unrated(report) for report in reports]
     sensors = {card.bus_id: card for look in looks for card in look.cards}
     told = _joined(reports, sensors)
     all_seen = dict(seen) | {
@@ -81,6 +84,7 @@ def snapshot_of(
         )
     moving = Moving(
         hashrate_hs=_main_rate(works),
+        hashrate_doubt=doubts[0] if doubts and not _main_rate(works) else None,
         power_w=_power(boards),
         temp_chip_c=_highest(board.temp_chip_c for board in boards),
         temp_cpu_c=host.temp_cpu_c,
@@ -92,11 +96,36 @@ def snapshot_of(
         pools=_pools(works, reports),
         works=works,
     )
-    faults = (*_lost_faults(lost, all_seen, told), *_trouble(looks))
+    faults = (
+        *_lost_faults(lost, all_seen, told),
+        *_trouble(looks),
+        *(doubt_fault(doubt) for doubt in doubts),
+    )
     return RigSnapshot(moving=moving, faults=faults, seen=all_seen)
 
 
 # --- private -------------------------------------------------------------------------------------
+
+
+def _doubt(report: ProgramReport) -> str | None:
+    """Why its rates are not believed; see `doubt_of`."""
+    for work in report.works:
+        if work.part is RigPart.GPU:
+            at = work.slot - 1
+            parts = [card.rates_hs[at] for card in report.cards if len(card.rates_hs) > at]
+            if (doubt := doubt_of((work.hashrate_hs,), parts)) is not None:
+                return f"{report.name}: {doubt}"
+    return None
+
+
+def _unrated(report: ProgramReport) -> ProgramReport:
+    """The same without rates."""
+    replace = msgspec.structs.replace
+    return replace(
+        report,
+        works=tuple(replace(work, hashrate_hs=None) for work in report.works),
+        cards=tuple(replace(card, rates_hs=(None,) * len(card.rates_hs)) for card in report.cards),
+    )
 
 
 def _joined(

@@ -238,6 +238,18 @@ async def test_a_pool_that_is_gone_is_a_fault_and_no_hashing(tmp_path: Path) -> 
     assert [(p.status, p.active) for p in reading.moving.pools] == [("dead", False)]
 
 
+async def test_a_whole_that_its_cards_contradict_is_not_believed(tmp_path: Path) -> None:
+    tree.plant(tmp_path, tree.HOST)
+    pages = {"/summary": replies.TREX | {"hashrate": 50.5}}
+    async with program(MiningProgram.TREX, website(pages)) as spec:
+        reading = await local(tmp_path, spec, nvidia=Sensors("01")).read(Depth.SLOW)
+    moving = reading.moving
+    assert (moving.hashrate_hs, moving.boards[0].hashrate_hs) == (None, None)
+    assert (moving.works[0].hashrate_hs, moving.works[0].accepted) == (None, 9)
+    assert "T-Rex" in (moving.hashrate_doubt or "")
+    assert (faults(reading), reading.is_hashing) == (["rate_unit_doubtful"], True)
+
+
 BAD: dict[str, Any] = {
     "a page": answers(page(b"<html><body>not found</body></html>")),
     "a gigabyte": answers(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 65536),
