@@ -21,6 +21,7 @@ from drivers.rig.nvml import NvmlReader, find_nvml
 from drivers.rig.programs import ask
 from drivers.rig.protocol.nvidia_smi import ARGV
 from drivers.rig.protocol.report import ProgramReport
+from drivers.rig.reach.base import FileTexts
 from drivers.rig.reading import amd, host, nvidia
 from drivers.rig.reading.cards import CardLook, SensorState
 from drivers.rig.reading.host import HostFacts, host_of
@@ -30,6 +31,9 @@ from drivers.rig.wire import RigWire
 
 _ONLY_READ: Final = "rigs are only read as yet"
 _NO_NVIDIA: Final = CardLook(source=nvidia.NVIDIA, state=SensorState.ABSENT)
+_DRIVER_GONE: Final = CardLook(
+    source=nvidia.NVIDIA, state=SensorState.FAILED, trouble="its driver does not answer any more"
+)
 _LOOK_AGAIN_S: Final = 600.0  # for NVIDIA cards where there was no sign of any
 
 
@@ -57,7 +61,7 @@ class RigDriver(MinerDriver):
 
     async def who(self) -> Who:
         """See `MinerDriver.who`."""
-        facts = host_of(await self.rig_wire.read_texts(host.WHO))
+        facts = host_of((await self.rig_wire.read_texts(host.WHO)).texts)
         return Who(mac=facts.mac, serial=facts.serial)
 
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:
@@ -66,11 +70,11 @@ class RigDriver(MinerDriver):
         files = (*host.MOVING, *amd.FILES)
         if depth is Depth.FULL or is_new:
             files = (*files, *host.STATIC)
-        texts = await self.rig_wire.read_texts(files)
+        told = await self.rig_wire.read_texts(files)
         read_at = self.clock.now()
-        facts = self._host_in(texts)
+        facts = self._host_in(told.texts)
         self._known_by(facts)
-        looks = (await self._nvidia(), amd.look_of(texts))
+        looks = (await self._nvidia(), self._amd(told))
         reports, faults = await self._programs()
         look = snapshot_of(facts, looks, reports, self._seen, facts.cpu_name)
         self._seen = look.seen
@@ -90,7 +94,7 @@ class RigDriver(MinerDriver):
     # --- private ---------------------------------------------------------------------------------
 
     async def _look_at_host(self, files: tuple[str, ...]) -> HostFacts:
-        return self._host_in(await self.rig_wire.read_texts(files))
+        return self._host_in((await self.rig_wire.read_texts(files)).texts)
 
     def _host_in(self, texts: dict[str, str]) -> HostFacts:
         """With what stays, as read earlier, where this look did not ask for it."""
@@ -117,13 +121,28 @@ class RigDriver(MinerDriver):
         )
         return self._identity
 
+    def _amd(self, told: FileTexts) -> CardLook:
+        """Where there never was a card of AMD, files that were not read miss none."""
+        found = amd.look_of(told.texts, told.missed)
+        is_known = any(card.source == amd.AMD for card in self._seen.values())
+        return (
+            found
+            if is_known or found.cards
+            else msgspec.structs.replace(found, state=SensorState.ABSENT)
+        )
+
     async def _nvidia(self) -> CardLook:
-        """By the library where we have it, else by nvidia-smi. Where there is no sign of NVIDIA, it is asked seldom."""
+        """By the library where we have it, else by nvidia-smi. Where there is no sign of NVIDIA, it is asked seldom;
+        where there was, a driver that is gone is a failure.
+        """
         if self.clock.mono() < self._no_nvidia_until_mono:
             return _NO_NVIDIA
         found = await self._ask_nvidia()
-        if found.state is SensorState.ABSENT:
-            self._no_nvidia_until_mono = self.clock.mono() + _LOOK_AGAIN_S
+        if found.state is not SensorState.ABSENT:
+            return found
+        if any(card.source == nvidia.NVIDIA for card in self._seen.values()):
+            return _DRIVER_GONE
+        self._no_nvidia_until_mono = self.clock.mono() + _LOOK_AGAIN_S
         return found
 
     async def _ask_nvidia(self) -> CardLook:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contract.clock import Clock
 from contract.miner import Endpoint
 from drivers.base import Timing
-from drivers.rig.reach.base import Ran, RigReach
+from drivers.rig.reach.base import FileTexts, Ran, RigReach
 from drivers.rig.spec import RigSpec
 from drivers.wire import Wire
 
@@ -21,7 +21,7 @@ class RigWire(Wire):
         self.spec = spec
         self.reach = reach
 
-    async def read_texts(self, patterns: Sequence[str]) -> dict[str, str]:
+    async def read_texts(self, patterns: Sequence[str]) -> FileTexts:
         """See `RigReach`; one exchange."""
         self.exchanges += 1
         async with self._turn():

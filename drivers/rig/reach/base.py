@@ -22,6 +22,15 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     errors: str
 
 
+class FileTexts(msgspec.Struct, frozen=True, kw_only=True):
+    """The texts of files by their paths. `missed` are the patterns of which not every file is known to have been read:
+    what is not here may be there all the same.
+    """
+
+    texts: dict[str, str]
+    missed: frozenset[str] = frozenset()
+
+
 class RigReach(Protocol):
     """One rig, as far as its system lets us. `deadline_s` is over everything that a call does, a login included.
 
@@ -29,7 +38,7 @@ class RigReach(Protocol):
     host key is not the pinned one), and then nothing was sent.
     """
 
-    async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> dict[str, str]:
+    async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> FileTexts:
         """The text of each file that fits one of the patterns (`/sys/class/hwmon/hwmon*/name`), by its path. What is
         not there, empty, not to be read, or does not answer in time is left out. Raises MalformedError when the rig
         answers nothing that can be understood.

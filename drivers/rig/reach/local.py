@@ -16,6 +16,7 @@ from drivers.rig.reach.base import (
     LOOPBACK,
     OUTPUT_CAP_BYTES,
     TEXTS_CAP_BYTES,
+    FileTexts,
     Ran,
     decoded,
 )
@@ -47,15 +48,15 @@ class LocalReach:
         self._read = read
         self._blocked: set[str] = set()
 
-    async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> dict[str, str]:
+    async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> FileTexts:
         """See `RigReach`."""
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
         listing = loop.run_in_executor(OwnThread(), self._matching, patterns)
         if not (await asyncio.wait((listing,), timeout=deadline_s))[0]:
             raise MalformedError(f"the files of this host do not answer within {deadline_s:g} s")
-        found: dict[str, bytes] = {}
-        look = _Look(listing.result(), self._read, found)
+        pattern_of = listing.result()
+        look = _Look([each for each in pattern_of if each not in self._blocked], self._read)
         while (left_s := end - loop.time()) > 0:
             thread = loop.run_in_executor(OwnThread(), look.work)
             while not thread.done() and (left_s := end - loop.time()) > 0:
@@ -66,7 +67,10 @@ class LocalReach:
             if thread.done():
                 break
             look = self._abandon(look, thread)
-        return {path[len(self._root) :]: decoded(data) for path, data in found.copy().items()}
+        found = look.found.copy()
+        missed = {pattern_of[path] for path in (*look.left, *self._blocked) if path in pattern_of}
+        texts = {path[len(self._root) :]: decoded(data) for path, data in found.items()}
+        return FileTexts(texts=texts, missed=frozenset(missed))
 
     async def run(self, argv: Sequence[str], *, deadline_s: float) -> Ran:
         """See `RigReach`. One that does not end is killed."""
@@ -109,14 +113,17 @@ class LocalReach:
 
     # --- private ---------------------------------------------------------------------------------
 
-    def _matching(self, patterns: Sequence[str]) -> list[str]:
+    def _matching(self, patterns: Sequence[str]) -> dict[str, str]:
+        """The files there are, each with the pattern it fits."""
         root = Path(self._root or "/")
-        found = (str(path) for each in patterns for path in sorted(root.glob(each.lstrip("/"))))
-        return [path for path in dict.fromkeys(found) if path not in self._blocked]
+        return {
+            str(path): each for each in patterns for path in sorted(root.glob(each.lstrip("/")))
+        }
 
     def _abandon(self, look: _Look, thread: asyncio.Future[None]) -> _Look:
         """Go on behind the file that blocks, in a look of its own."""
-        if (path := look.path) is not None:
+        if look.left:
+            path = look.left[0]
             self._blocked.add(path)
             thread.add_done_callback(lambda _: self._blocked.discard(path))
         return look.rest()
@@ -125,21 +132,23 @@ class LocalReach:
 class _Look:
     """Files read one after another by a thread. One that was left behind adds nothing any more."""
 
-    def __init__(self, paths: list[str], read: ReadFile, found: dict[str, bytes]) -> None:
+    def __init__(
+        self, paths: list[str], read: ReadFile, found: dict[str, bytes] | None = None
+    ) -> None:
         self.at = 0
+        self.found = {} if found is None else found
         self._paths = paths
         self._read = read
-        self._found = found
         self._is_left = False
 
     @property
-    def path(self) -> str | None:
-        """The file that it is at."""
-        return self._paths[self.at] if self.at < len(self._paths) else None
+    def left(self) -> list[str]:
+        """The file that it is at, and those behind."""
+        return self._paths[self.at :]
 
     def work(self) -> None:
         """Read what there is, up to the cap of all together."""
-        got_bytes = sum(map(len, self._found.values()))
+        got_bytes = sum(map(len, self.found.values()))
         for at, path in enumerate(self._paths):
             self.at = at
             try:
@@ -149,12 +158,13 @@ class _Look:
             if self._is_left or (got_bytes := got_bytes + len(data)) > TEXTS_CAP_BYTES:
                 return
             if data:
-                self._found[path] = data
+                self.found[path] = data
+        self.at = len(self._paths)
 
     def rest(self) -> _Look:
         """What comes behind the file that it is at; it itself ends there."""
         self._is_left = True
-        return _Look(self._paths[self.at + 1 :], self._read, self._found)
+        return _Look(self.left[1:], self._read, self.found)
 
 
 class _LocalCommand(asyncio.SubprocessProtocol):

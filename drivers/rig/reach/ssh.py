@@ -18,20 +18,24 @@ import asyncssh
 from contract.errors import (
     AuthFailedError,
     MalformedError,
-    MinerError,
     RefusedError,
     ServiceAwayError,
     UnreachableError,
     UnsupportedError,
     WrongDeviceError,
 )
-from drivers.rig.reach.base import LOOPBACK, OUTPUT_CAP_BYTES, TEXTS_CAP_BYTES, Ran, decoded
+from drivers.rig.reach.base import (
+    LOOPBACK,
+    OUTPUT_CAP_BYTES,
+    TEXTS_CAP_BYTES,
+    FileTexts,
+    Ran,
+    decoded,
+)
 from drivers.rig.spec import SshSpec
 
 _LINES_OF_A_FILE: Final = 200
-_GREP: Final = f"grep -asH -m {_LINES_OF_A_FILE} --line-buffered ''"
-_QUIETLY: Final = "</dev/null 2>/dev/null"
-_MARK: Final = "."  # no file begins so
+_PATTERN_S: Final = 1.0
 _LEFT_OUT_S: Final = 3600.0
 _KEEPALIVE_S: Final = 15.0
 _NO_COMMAND: Final = 127  # as every shell says it
@@ -67,32 +71,21 @@ class SshReach:
         self._is_searching = False  # for the pattern with a file that blocks
         self._blocks_until: dict[str, float] = {}
 
-    async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> dict[str, str]:
+    async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> FileTexts:
         """See `RigReach`. A file that blocks ends the look at its deadline, and what came before it is told. The next
         look finds out which pattern has it, and that one is left out for a while: each such look leaves a process
         behind on the rig.
         """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + deadline_s
-        asked = [each for each in patterns if self._blocks_until.get(each, 0.0) < loop.time()]
-        async with self._in_time(deadline_s):
-            session = await self._start(("sh", "-c", self._script(asked)), TEXTS_CAP_BYTES)
-        try:
-            left_s = end - loop.time() - (deadline_s / 4 if self._is_searching else 0)
-            await asyncio.wait((session.ended,), timeout=max(0.0, left_s))
-        finally:
-            session.close()
-        output = decoded(session.output)
-        if not session.ended.done():
-            await self._suspect(asked, output, end - loop.time())
-        found = texts_of(output, self._root)
-        if not found:
-            if not session.ended.done():
-                await self.close()
-            raise MalformedError(
-                f"the rig {self._spec.host} tells nothing of its files: {session.why_not()}"
-            )
-        return found
+        end = asyncio.get_running_loop().time() + deadline_s
+        asked = [each for each in patterns if self._blocks_until.get(each, 0.0) < end]
+        missed = set(patterns) - set(asked)
+        if self._is_searching:
+            found, stuck = await self._search(asked, end)
+        else:
+            found, is_whole = await self._grep(asked, end)
+            self._is_searching = not is_whole
+            stuck = [] if is_whole else asked
+        return FileTexts(texts=found, missed=frozenset(missed.union(stuck)))
 
     async def run(self, argv: Sequence[str], *, deadline_s: float) -> Ran:
         """See `RigReach`. One that does not end goes on: SSH has no way to end it that every server knows."""
@@ -141,29 +134,55 @@ class SshReach:
 
     # --- private ---------------------------------------------------------------------------------
 
-    def _script(self, patterns: Sequence[str]) -> str:
-        """By `sh`, whatever shell the user has. Each line comes with its file before it, as soon as it is read."""
-        root = shlex.quote(self._root) if self._root else ""
-        files = [root + pattern for pattern in patterns]
-        if self._is_searching:
-            return "; ".join(f"{_GREP} {each} {_QUIETLY}; echo {_MARK}" for each in files)
-        return f"{_GREP} {' '.join(files)} {_QUIETLY}"
-
-    async def _suspect(self, asked: Sequence[str], output: str, left_s: float) -> None:
-        """A look did not end. If it was one that searches, and the rig still answers, a file blocks: in the pattern
-        behind the last that is marked as ended.
+    async def _search(self, asked: Sequence[str], end: float) -> tuple[dict[str, str], list[str]]:
+        """A look at one pattern after another. One that does not answer, while one behind it does, has a file that
+        blocks. Gives the patterns that were not read, too.
         """
-        if not self._is_searching:
-            self._is_searching = True
-            return
+        loop = asyncio.get_running_loop()
+        found: dict[str, str] = {}
+        silent: list[str] = []
+        missed: list[str] = []
+        for pattern in asked:
+            if loop.time() >= end:
+                return found, [*missed, *silent, *asked[asked.index(pattern) :]]
+            texts, is_whole = await self._grep(
+                (pattern,), min(end, loop.time() + _PATTERN_S), must=False
+            )
+            found |= texts
+            if not is_whole:
+                silent.append(pattern)
+                continue
+            self._blocks_until |= dict.fromkeys(silent, loop.time() + _LEFT_OUT_S)
+            missed += silent
+            silent = []
         self._is_searching = False
-        ended = output.split("\n").count(_MARK)
+        return found, [*missed, *silent]
+
+    async def _grep(
+        self, patterns: Sequence[str], end: float, *, must: bool = True
+    ) -> tuple[dict[str, str], bool]:
+        """The texts of files, and whether these are all. Raises MalformedError where there `must` be some."""
+        loop = asyncio.get_running_loop()
+        root = shlex.quote(self._root) if self._root else ""
+        files = " ".join(root + pattern for pattern in patterns)
+        # By `sh`, whatever shell the user has. Each line comes with its file before it, as soon as it is read.
+        script = (
+            f"grep -asH -m {_LINES_OF_A_FILE} --line-buffered '' {files} </dev/null 2>/dev/null"
+        )
+        async with self._in_time(end - loop.time()):
+            session = await self._start(("sh", "-c", script), TEXTS_CAP_BYTES)
         try:
-            await self.run(("true",), deadline_s=left_s)
-        except MinerError:
-            return
-        if ended < len(asked):
-            self._blocks_until[asked[ended]] = asyncio.get_running_loop().time() + _LEFT_OUT_S
+            await asyncio.wait((session.ended,), timeout=max(0.0, end - loop.time()))
+        finally:
+            session.close()
+        found = texts_of(decoded(session.output), self._root)
+        if must and not found:
+            if not session.ended.done():
+                await self.close()
+            raise MalformedError(
+                f"the rig {self._spec.host} tells nothing of its files: {session.why_not()}"
+            )
+        return found, session.ended.done() and not session.is_over
 
     @asynccontextmanager
     async def _in_time(self, deadline_s: float) -> AsyncIterator[None]:

@@ -14,10 +14,9 @@ from drivers.rig.reading.host import Texts
 AMD: Final = "amd"
 _CARD: Final = "/sys/class/drm/card[0-9]*/device"
 _HWMON: Final = f"{_CARD}/hwmon/hwmon*"
+_NAMING: Final = (f"{_CARD}/vendor", f"{_CARD}/class", f"{_CARD}/uevent")
 FILES: Final = (
-    f"{_CARD}/vendor",
-    f"{_CARD}/class",
-    f"{_CARD}/uevent",
+    *_NAMING,
     f"{_CARD}/product_name",
     *(
         f"{_HWMON}/{file}"
@@ -33,8 +32,10 @@ _FOLDER: Final = re.compile(r"(/sys/class/drm/card\d+/device)/(?:hwmon/hwmon\d+/
 _FULL_PWM: Final = 255
 
 
-def look_of(texts: Texts) -> CardLook:
-    """All cards of AMD that have a driver."""
+def look_of(texts: Texts, missed: frozenset[str] = frozenset()) -> CardLook:
+    """All cards of AMD that have a driver. Where files that name them were not read, who is missing is not known."""
+    if missed.intersection(_NAMING):
+        return CardLook(source=AMD, state=SensorState.FAILED, trouble="its files do not answer")
     found: dict[str, CardSensors] = {}
     for files in _by_card(texts).values():
         bus_id = full_bus_id(_uevent(files.get("uevent", "")).get("PCI_SLOT_NAME"))

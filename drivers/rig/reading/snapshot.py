@@ -189,11 +189,8 @@ def _board(
     """One card: its sensors first, the program's word where they have none. One that no program mines on, while some
     program tells its rates, has a rate of 0.
     """
-    if is_lost:
-        name = seen.name if seen else told.name if told else None
-        return Board(index=index, part=RigPart.GPU, name=name, bus_id=bus_id, state=BAD)
     here = sensors or CardSensors(bus_id=bus_id)
-    card = told or ProgramCard(rates_hs=(0.0,) * slots)
+    card = told or ProgramCard(rates_hs=() if is_lost else (0.0,) * slots)
     rates = (*card.rates_hs, None, None)
     return Board(
         index=index,
@@ -208,7 +205,7 @@ def _board(
         temp_memory_c=_first(here.temp_memory_c, card.temp_memory_c),
         fan_percent=_first(here.fan_percent, card.fan_percent),
         power_w=_first(here.power_w, card.power_w),
-        state=None if sensors is None else OK,
+        state=BAD if is_lost else None if sensors is None else OK,
     )
 
 

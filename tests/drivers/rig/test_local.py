@@ -26,7 +26,8 @@ async def test_files_are_told_by_the_paths_they_have_on_the_rig(tmp_path: Path) 
     found = await reach(root).read_texts(
         ("/proc/uptime", "/sys/class/net/*/address", "/etc/nothing", "/proc/up*"), deadline_s=20
     )
-    assert found == {
+    assert found.missed == frozenset()
+    assert found.texts == {
         "/proc/uptime": "93784.25 1480000.10\n",
         "/sys/class/net/enp3s0/address": "02:1a:2b:3c:4d:5e\n",
         "/sys/class/net/wlan0/address": "02:00:00:00:00:99\n",
@@ -39,7 +40,7 @@ async def test_what_is_no_plain_file_or_not_to_be_read_is_left_out(tmp_path: Pat
     (tmp_path / "folder").mkdir()
     (tmp_path / "long").write_bytes(b"\xff" * FILE_CAP_BYTES * 2)
     found = await reach(tmp_path).read_texts(("/*",), deadline_s=20)
-    assert [(path, len(text)) for path, text in found.items()] == [("/long", FILE_CAP_BYTES)]
+    assert [(path, len(text)) for path, text in found.texts.items()] == [("/long", FILE_CAP_BYTES)]
 
 
 @pytest.mark.real_time
@@ -55,14 +56,15 @@ async def test_a_file_that_blocks_costs_a_second_once_and_loses_no_other(tmp_pat
         (tmp_path / name).write_text(name)
     rig = reach(tmp_path, read=read)
     threads = threading.active_count()
-    assert await rig.read_texts(("/*",), deadline_s=20) == {"/a": "a", "/c": "c"}
+    assert (await rig.read_texts(("/*",), deadline_s=20)).texts == {"/a": "a", "/c": "c"}
     begun = asyncio.get_running_loop().time()
-    assert await rig.read_texts(("/*",), deadline_s=20) == {"/a": "a", "/c": "c"}
+    assert (await rig.read_texts(("/a", "/b"), deadline_s=20)).missed == {"/b"}
+    assert (await rig.read_texts(("/*",), deadline_s=20)).texts == {"/a": "a", "/c": "c"}
     await until(lambda: threading.active_count() <= threads + 1)
     assert asyncio.get_running_loop().time() - begun < 10
     released.set()
     await until(lambda: threading.active_count() <= threads)
-    assert await rig.read_texts(("/*",), deadline_s=20) == {"/a": "a", "/b": "b", "/c": "c"}
+    assert (await rig.read_texts(("/*",), deadline_s=20)).texts == {"/a": "a", "/b": "b", "/c": "c"}
 
 
 @pytest.mark.real_time
@@ -70,7 +72,7 @@ async def test_a_look_at_files_ends_by_its_deadline(tmp_path: Path) -> None:
     released = threading.Event()
     (tmp_path / "a").write_text("a")
     rig = reach(tmp_path, read=lambda _: bytes(released.wait(30)))
-    assert await rig.read_texts(("/*",), deadline_s=0.05) == {}
+    assert (await rig.read_texts(("/*",), deadline_s=0.05)).texts == {}
     released.set()
 
 

@@ -15,6 +15,7 @@ from contract.miner import Make, Reading, RigPart, UptimeKind
 from drivers.base import Depth, Light, Timing
 from drivers.rig.driver import RigDriver
 from drivers.rig.entry import RIG
+from drivers.rig.reach.local import LocalReach, read_file
 from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
 from drivers.rig.reading.nvidia import NVIDIA
 from drivers.rig.spec import LocalSpec, MiningProgram, ProgramSpec, RigSpec, SshSpec
@@ -197,6 +198,39 @@ async def test_sensors_that_hang_are_one_fault_and_no_card_is_called_lost(tmp_pa
     reading = await driver.read(Depth.SLOW)
     assert faults(reading) == ["gpu_sensors_failed"]
     assert [(b.name, b.state) for b in reading.moving.boards] == [("RTX 3080", None)] * 2
+
+
+async def test_a_driver_that_is_gone_is_one_fault_and_no_card_is_called_lost(
+    tmp_path: Path,
+) -> None:
+    tree.plant(tmp_path, tree.HOST)
+    sensors = Sensors("01", "05")
+    async with program(MiningProgram.TREX, website(SERVED[MiningProgram.TREX])) as spec:
+        driver = local(tmp_path, spec, nvidia=sensors)
+        await driver.read(Depth.SLOW)
+        sensors.found = look_at(state=SensorState.ABSENT)
+        for _ in range(2):
+            reading = await driver.read(Depth.SLOW)
+            assert faults(reading) == ["gpu_sensors_failed"]
+            assert [b.hashrate_hs for b in reading.moving.boards] == [50.5e6, 0.0]
+
+
+async def test_files_that_were_not_read_make_no_card_a_lost_one(tmp_path: Path) -> None:
+    tree.plant(tmp_path, tree.HOST, tree.amd_card(1, "0c"))
+    blocked: list[str] = []
+
+    def read(path: str) -> bytes:
+        return b"" if any(each in path for each in blocked) else read_file(path)
+
+    driver = local(tmp_path)
+    reach = driver.rig_wire.reach = LocalReach(LocalSpec(root=str(tmp_path)), read=read)
+    await driver.read(Depth.SLOW)
+    for name, codes in (("uevent", ["gpu_sensors_failed"]), ("temp2_input", [])):
+        blocked[:] = [name]
+        reach._blocked = {str(p) for p in tmp_path.rglob(name) if "card1" in str(p)}
+        reading = await driver.read(Depth.SLOW)
+        assert faults(reading) == codes
+        assert [b.bus_id for b in reading.moving.boards] == ["0000:0c:00.0"]
 
 
 async def test_a_card_that_no_program_mines_on_has_a_rate_of_zero(tmp_path: Path) -> None:
