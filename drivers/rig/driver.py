@@ -10,7 +10,13 @@ from typing import Final
 
 import msgspec
 
-from contract.errors import MalformedError, MinerError, UnreachableError, UnsupportedError
+from contract.errors import (
+    MalformedError,
+    MinerError,
+    UnreachableError,
+    UnsupportedError,
+    WrongDeviceError,
+)
 from contract.miner import Firmware, Identity, Make, MinerFault, Reading, Slow, Static
 from drivers.base import Depth
 from drivers.changes.identity import Who
@@ -56,8 +62,8 @@ class RigDriver(MinerDriver):
 
     async def identify(self) -> Identity:
         """Ask afresh. Raises MalformedError when it is no Linux host, and as `RigReach.read_texts`."""
-        facts = await self._look_at_host((*host.MOVING, *host.STATIC))
-        return self._known_by(facts)
+        told = await self.rig_wire.read_texts((*host.MOVING, *host.STATIC))
+        return self._known_by(self._host_in(told.texts), told.missed)
 
     async def who(self) -> Who:
         """See `MinerDriver.who`."""
@@ -73,7 +79,7 @@ class RigDriver(MinerDriver):
         told = await self.rig_wire.read_texts(files)
         read_at = self.clock.now()
         facts = self._host_in(told.texts)
-        self._known_by(facts)
+        self._known_by(facts, told.missed)
         looks = (await self._nvidia(), self._amd(told))
         reports, faults = await self._programs()
         look = snapshot_of(facts, looks, reports, self._seen, facts.cpu_name)
@@ -93,9 +99,6 @@ class RigDriver(MinerDriver):
 
     # --- private ---------------------------------------------------------------------------------
 
-    async def _look_at_host(self, files: tuple[str, ...]) -> HostFacts:
-        return self._host_in((await self.rig_wire.read_texts(files)).texts)
-
     def _host_in(self, texts: dict[str, str]) -> HostFacts:
         """With what stays, as read earlier, where this look did not ask for it."""
         found = host_of(texts)
@@ -107,15 +110,17 @@ class RigDriver(MinerDriver):
         self._host = msgspec.structs.replace(found, **kept)
         return self._host
 
-    def _known_by(self, facts: HostFacts) -> Identity:
+    def _known_by(self, facts: HostFacts, missed: frozenset[str]) -> Identity:
+        """Who it is. Files that were not read do not make it another one."""
+        known = self._identity if missed.intersection(host.WHO) else Identity(make=Make.RIG)
         self._identity = Identity(
             make=Make.RIG,
             model=facts.motherboard,
             firmware=Firmware.OTHER,
             firmware_version=facts.kernel,
             generation=LINUX,
-            mac=facts.mac,
-            serial=facts.serial,
+            mac=facts.mac or known.mac,
+            serial=facts.serial or known.serial,
             hostname=facts.hostname,
             reason=_ONLY_READ,
         )
@@ -152,7 +157,7 @@ class RigDriver(MinerDriver):
             ran = await self.rig_wire.run(ARGV)
         except UnsupportedError:
             return _NO_NVIDIA
-        except UnreachableError:
+        except (UnreachableError, WrongDeviceError):
             raise
         except MinerError as error:
             return CardLook(
@@ -167,6 +172,8 @@ class RigDriver(MinerDriver):
         for spec in self.rig_wire.spec.programs:
             try:
                 reports.append(await ask(self.rig_wire, spec))
+            except WrongDeviceError:
+                raise
             except MinerError as error:
                 is_away = isinstance(error, UnreachableError)
                 faults.append(

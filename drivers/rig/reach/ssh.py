@@ -36,6 +36,7 @@ from drivers.rig.spec import SshSpec
 
 _LINES_OF_A_FILE: Final = 200
 _PATTERN_S: Final = 1.0
+_THERE: Final = "/proc/uptime"  # on every Linux
 _LEFT_OUT_S: Final = 3600.0
 _KEEPALIVE_S: Final = 15.0
 _NO_COMMAND: Final = 127  # as every shell says it
@@ -142,12 +143,10 @@ class SshReach:
         found: dict[str, str] = {}
         silent: list[str] = []
         missed: list[str] = []
-        for pattern in asked:
+        for at, pattern in enumerate((*asked, _THERE)):
             if loop.time() >= end:
-                return found, [*missed, *silent, *asked[asked.index(pattern) :]]
-            texts, is_whole = await self._grep(
-                (pattern,), min(end, loop.time() + _PATTERN_S), must=False
-            )
+                return found, [*missed, *silent, *asked[at:]]
+            texts, is_whole = await self._grep((pattern,), end, patience_s=_PATTERN_S)
             found |= texts
             if not is_whole:
                 silent.append(pattern)
@@ -159,9 +158,11 @@ class SshReach:
         return found, [*missed, *silent]
 
     async def _grep(
-        self, patterns: Sequence[str], end: float, *, must: bool = True
+        self, patterns: Sequence[str], end: float, *, patience_s: float | None = None
     ) -> tuple[dict[str, str], bool]:
-        """The texts of files, and whether these are all. Raises MalformedError where there `must` be some."""
+        """The texts of files, and whether these are all. Without `patience_s`, for which they are waited, it is a look
+        as a whole: raises MalformedError when there are none.
+        """
         loop = asyncio.get_running_loop()
         root = shlex.quote(self._root) if self._root else ""
         files = " ".join(root + pattern for pattern in patterns)
@@ -172,17 +173,18 @@ class SshReach:
         async with self._in_time(end - loop.time()):
             session = await self._start(("sh", "-c", script), TEXTS_CAP_BYTES)
         try:
-            await asyncio.wait((session.ended,), timeout=max(0.0, end - loop.time()))
+            left_s = max(0.0, end - loop.time())
+            await asyncio.wait((session.ended,), timeout=min(left_s, patience_s or left_s))
         finally:
             session.close()
         found = texts_of(decoded(session.output), self._root)
-        if must and not found:
+        if patience_s is None and not found:
             if not session.ended.done():
                 await self.close()
             raise MalformedError(
                 f"the rig {self._spec.host} tells nothing of its files: {session.why_not()}"
             )
-        return found, session.ended.done() and not session.is_over
+        return found, session.is_whole
 
     @asynccontextmanager
     async def _in_time(self, deadline_s: float) -> AsyncIterator[None]:
@@ -196,9 +198,11 @@ class SshReach:
             await self.close()
             if not was_connected:
                 raise UnreachableError(
-                    f"the SSH server of {host} lets nobody in within {deadline_s:g} s"
+                    f"the SSH server of {host} lets nobody in within {deadline_s:.3g} s"
                 ) from None
-            raise MalformedError(f"the rig {host} gave no answer within {deadline_s:g} s") from None
+            raise MalformedError(
+                f"the rig {host} gave no answer within {deadline_s:.3g} s"
+            ) from None
         except asyncssh.ChannelOpenError:
             raise
         except (OSError, asyncssh.Error) as error:
@@ -286,6 +290,11 @@ class _RemoteCommand(asyncssh.SSHClientSession[bytes]):
         self.is_over = False
         self._cap_bytes = cap_bytes
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it ended by itself, with nothing cut off."""
+        return self.ended.done() and not self.is_over and self.error is None
 
     def why_not(self) -> str:
         """Why it told nothing."""

@@ -52,8 +52,9 @@ def snapshot_of(
     cpu_name: str | None,
 ) -> RigSnapshot:
     """Join them. The rates of a program whose whole and parts contradict each other are not believed."""
-    doubts = [doubt for report in reports if (doubt := _doubt(report)) is not None]
-    reports = [report if _doubt(report) is None else _unrated(report) for report in reports]
+    doubted = [(report, _doubt(report)) for report in reports]
+    doubts = [doubt for _, doubt in doubted if doubt is not None]
+    reports = [report if doubt is None else _unrated(report) for report, doubt in doubted]
     sensors = {card.bus_id: card for look in looks for card in look.cards}
     told = _joined(reports, sensors)
     all_seen = dict(seen) | {
