@@ -35,7 +35,7 @@ from drivers.rig.reach.base import (
 from drivers.rig.spec import SshSpec
 
 _LINES_OF_A_FILE: Final = 200
-_PATTERN_S: Final = 1.0
+_PATTERN_S: Final = 2.0
 _THERE: Final = "/proc/uptime"  # on every Linux
 _LEFT_OUT_S: Final = 3600.0
 _KEEPALIVE_S: Final = 15.0
