@@ -23,7 +23,7 @@ class MiningProgram(StrEnum):
     NBMINER = "nbminer"
 
 
-class ProgramSpec(Frozen, frozen=True, kw_only=True, repr_omit_defaults=True):
+class ProgramSpec(Frozen, frozen=True, kw_only=True):
     """One mining program and the port of its API on the rig's own loopback. Prints without its token."""
 
     kind: MiningProgram
