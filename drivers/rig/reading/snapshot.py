@@ -64,11 +64,11 @@ def snapshot_of(
     }
     lost = _lost(looks, sensors, told, all_seen)
     works = tuple(_works(reports))
-    on_cards = [work for work in works if work.part is RigPart.GPU]
+    slots = max((work.slot for work in works if work.part is RigPart.GPU), default=0)
     bus_ids = sorted({*sensors, *all_seen, *lost, *(each for each in told if each)})
     boards = [
         _board(index, bus_id, sensors.get(bus_id), told.get(bus_id), all_seen.get(bus_id),
-               is_lost=bus_id in lost, slots=len(on_cards))
+               is_lost=bus_id in lost, slots=slots)
         for index, bus_id in enumerate(bus_ids)
     ]  # fmt: skip
     boards += [_of_program(len(boards) + at, card) for at, card in enumerate(_without_bus(reports))]
@@ -196,7 +196,7 @@ def _board(
     return Board(
         index=index,
         part=RigPart.GPU,
-        name=here.name or card.name or (seen.name if seen else None),
+        name=(seen.name if seen else None) or card.name,
         bus_id=bus_id,
         hashrate_hs=rates[0],
         hashrate_2_hs=rates[1],
