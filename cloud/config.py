@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from contract import rigmonitor
 from contract.hosts import is_loopback
 from contract.link import LEASE_S, LONG_POLL_MAX_S, OFFLINE_AFTER_S
+from contract.rigmonitor.asic import BULK_CALLS_PER_S
+from contract.rigmonitor.shared import OFFLINE_AFTER_S as RIG_OFFLINE_AFTER_S
 from contract.task import QUEUE_TTL_S, SPECS, TaskName
 
 MIB: Final = 1024 * 1024
@@ -101,10 +102,10 @@ class CloudSettings(BaseModel):
     agent_reading_batches: int = Field(1_000_000, ge=1)  # kept to recognise repeats by
 
     rig_header_alias: bool = False  # take a machine's code from API-CODE too
-    rig_offline_after_s: float = Field(rigmonitor.OFFLINE_AFTER_S, ge=60)  # without a log
+    rig_offline_after_s: float = Field(RIG_OFFLINE_AFTER_S, ge=60)  # without a log
     rig_calls_per_s: float = Field(2.0, gt=0)  # of one code, in the long run
     rig_calls_burst: int = Field(20, ge=1)  # of one code, at once
-    rig_bulk_calls_per_s: float = Field(rigmonitor.BULK_CALLS_PER_S, gt=0)  # of one address
+    rig_bulk_calls_per_s: float = Field(BULK_CALLS_PER_S, gt=0)  # of one address
     rig_body_bytes: int = 512 * 1024
 
     @model_validator(mode="after")

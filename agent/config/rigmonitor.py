@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from agent.config.fields import AddressText, Flag, MacText, Section, ShortText, Watts
 from agent.config.urls import check_monitor_url
-from contract.rigmonitor import PREFIX as MONITOR_PREFIX
+from contract.rigmonitor.shared import PREFIX as MONITOR_PREFIX
 
 
 class RigMonitorMiner(Section):

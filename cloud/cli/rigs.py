@@ -19,7 +19,7 @@ from cloud.cli.terminal import (
     show,
     with_store,
 )
-from contract.rigmonitor import Switch
+from contract.rigmonitor.asic import Switch
 
 if TYPE_CHECKING:
     from cloud.store.engine import Store

@@ -18,7 +18,8 @@ from typing import Any, Final, TypeVar, get_args
 import msgspec
 
 from cloud.http.bodies import is_clean
-from contract.rigmonitor import Body, PoolState
+from contract.rigmonitor.asic import PoolState
+from contract.rigmonitor.shared import Body
 
 BLANK: Final = "can't be blank"
 INVALID: Final = "is invalid"

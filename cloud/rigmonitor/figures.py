@@ -17,17 +17,8 @@ from typing import Any, Final
 import msgspec
 
 from contract.miner import Board, Make, MinerFault, Moving, Pool, Slow, Static
-from contract.rigmonitor import (
-    BOARDS,
-    FANS,
-    NO_POOL,
-    POOLS,
-    AsicLog,
-    AsicSpec,
-    PoolState,
-    hashrate_hs,
-    uptime_s,
-)
+from contract.rigmonitor.asic import BOARDS, FANS, NO_POOL, POOLS, AsicLog, AsicSpec, PoolState
+from contract.rigmonitor.shared import hashrate_hs, uptime_s
 
 # `alive` is the word miners have for it, by which a miner without any pool is found.
 _POOL_WORDS: Final = {PoolState.CONNECTED: "alive", PoolState.UNCONNECTED: "unconnected"}

@@ -22,19 +22,17 @@ from cloud.rigmonitor.replies import BAD_CODE, NO_CODE, MachineError
 from cloud.store.miners import rigs
 from cloud.store.miners.rigs import FoundRig
 from cloud.store.schema.rows import RigRow
-from contract.rigmonitor import (
+from contract.rigmonitor.asic import (
     EXPECTED_STATUS,
     EXPECTED_STATUS_BULK,
-    HEADER,
-    HEADER_ALIAS,
     LOGS,
-    PING,
     SPECS,
     AsicLog,
     AsicSpec,
     Expected,
     Switch,
 )
+from contract.rigmonitor.shared import HEADER, HEADER_ALIAS, PING
 from contract.task import AssetStatus
 
 _LISTS: Final = ("api_code_list", "asic_api_code_list")  # of server 5.0.0, of the published text

@@ -24,7 +24,7 @@ from cloud.store.miners import rigs
 from cloud.store.miners.rigs import ListedRig
 from contract.hiding import hidden
 from contract.nonce.sites import FARM
-from contract.rigmonitor import Switch
+from contract.rigmonitor.asic import Switch
 from contract.roles import Role
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from cloud.http.errors import ApiError, Handler, json_response
 from cloud.http.statuses import words_of
-from contract.rigmonitor import PREFIX
+from contract.rigmonitor.shared import PREFIX
 
 NO_CODE: Final = {"message": "API_CODE does not exist in request header."}
 BAD_CODE: Final = {"message": "Invalid API_CODE"}  # as published; server 5.0.0 words it otherwise

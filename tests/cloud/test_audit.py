@@ -15,7 +15,7 @@ from cloud.store.access import admin, audit
 from cloud.store.access.actors import Actor, command_line
 from cloud.store.engine import DATABASE_NAME
 from cloud.store.miners import rigs
-from contract.rigmonitor import Switch
+from contract.rigmonitor.asic import Switch
 from contract.roles import Role
 from contract.task import TaskName
 from tests.cloud.conftest import Cloud, done

@@ -7,17 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.rigmonitor import (
-    OFFICIAL_UPTIME_CHARS,
-    OFFICIAL_UPTIME_DAYS,
+from contract.rigmonitor.asic import (
     AsicLog,
     AsicSpec,
     BulkRequest,
     Expected,
     PoolState,
     Switch,
-    hashrate_hs,
     read_switch,
+)
+from contract.rigmonitor.shared import (
+    OFFICIAL_UPTIME_CHARS,
+    OFFICIAL_UPTIME_DAYS,
+    hashrate_hs,
     uptime_s,
     uptime_text,
 )

@@ -13,7 +13,8 @@ from agent.sinks.rigmonitor.rigs import Rig, rigs_of
 from agent.sinks.rigmonitor.sink import open_client
 from agent.sinks.sink import Check
 from contract.miner import Identity, Make
-from contract.rigmonitor import BULK_MAX, HEADER
+from contract.rigmonitor.asic import BULK_MAX
+from contract.rigmonitor.shared import HEADER
 
 _NAMED: Final = 5
 

@@ -13,18 +13,17 @@ import aiohttp
 import msgspec
 
 from agent.sinks.rigmonitor.rigs import ApiCode
-from contract.rigmonitor import (
+from contract.rigmonitor.asic import (
     BULK_MAX,
     EXPECTED_STATUS,
     EXPECTED_STATUS_BULK,
-    HEADER,
     LOGS,
-    PING,
     SPECS,
     AsicLog,
     AsicSpec,
     BulkRequest,
 )
+from contract.rigmonitor.shared import HEADER, PING
 
 _REPLY_CAP: Final = 2**20  # several times a bulk reply for BULK_MAX codes
 _BUSY: Final = frozenset({408, 425, 429})

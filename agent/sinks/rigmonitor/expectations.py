@@ -20,7 +20,7 @@ from agent.sinks.rigmonitor.reports import Reports
 from agent.sinks.rigmonitor.rigs import Rig
 from agent.sinks.rigmonitor.wishes import ASIC, LIGHT, Wish, fault_in, wished
 from contract.clock import Clock
-from contract.rigmonitor import BULK_CALLS_PER_S, BULK_MAX, Switch
+from contract.rigmonitor.asic import BULK_CALLS_PER_S, BULK_MAX, Switch
 
 _JITTER: Final = 0.1
 # Between two bulk calls: another agent may be behind the same address.

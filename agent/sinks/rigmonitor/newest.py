@@ -12,7 +12,7 @@ import structlog
 from contract.clock import Clock, from_text
 from contract.link import MinerReading
 from contract.miner import Moving, PowerMode, Slow, Static
-from contract.rigmonitor import Switch
+from contract.rigmonitor.asic import Switch
 
 log = structlog.get_logger(__name__)
 _STALE_INTERVALS: Final = 2.5

@@ -7,19 +7,21 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from contract.miner import Algorithm, Board, Identity, Make, Moving, Pool, Static
-from contract.rigmonitor import (
+from contract.rigmonitor.asic import (
     BOARDS,
     FANS,
     GH_PER_S,
     NO_POOL,
-    OFFICIAL_INT_MAX,
-    OFFICIAL_INT_MIN,
-    OFFICIAL_TEXT_CHARS,
-    OFFICIAL_UPTIME_DAYS,
     POOLS,
     AsicLog,
     AsicSpec,
     PoolState,
+)
+from contract.rigmonitor.shared import (
+    OFFICIAL_INT_MAX,
+    OFFICIAL_INT_MIN,
+    OFFICIAL_TEXT_CHARS,
+    OFFICIAL_UPTIME_DAYS,
     uptime_text,
 )
 

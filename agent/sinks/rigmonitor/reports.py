@@ -23,7 +23,7 @@ from agent.sinks.rigmonitor.records import IncompleteError, coin_of, log_of, spe
 from agent.sinks.rigmonitor.rigs import Rig
 from contract.clock import Clock
 from contract.miner import Identity, PowerMode
-from contract.rigmonitor import AsicLog, AsicSpec, Switch
+from contract.rigmonitor.asic import AsicLog, AsicSpec, Switch
 
 REFUSED_WAIT_S: Final = 600.0  # after a 401; the code may be put right meanwhile
 BACKOFF_MOST_S: Final = 120.0

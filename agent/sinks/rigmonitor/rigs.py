@@ -12,7 +12,7 @@ from agent.config.file import ConfigError
 from agent.config.keyfiles import read_secret
 from agent.config.rigmonitor import RigMonitorMiner, RigMonitorSection
 from contract.miner import normalize_mac
-from contract.rigmonitor import OFFICIAL_CODE_CHARS
+from contract.rigmonitor.shared import OFFICIAL_CODE_CHARS
 
 _FIELDS: Final = 2  # of a line: whose, and the code
 

@@ -24,7 +24,7 @@ from contract.clock import Clock
 from contract.errors import ErrorCode, MinerError
 from contract.link import MinerRef
 from contract.outcome import Outcome
-from contract.rigmonitor import Switch
+from contract.rigmonitor.asic import Switch
 from contract.task import TaskName
 from drivers.base import Driver
 

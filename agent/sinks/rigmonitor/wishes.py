@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from contract.rigmonitor import Switch, read_switch
+from contract.rigmonitor.asic import Switch, read_switch
 
 _OFF_AFTER: Final = 2  # polls in a row that say so, before anything is switched off
 LIGHT: Final = "light_expected_status"

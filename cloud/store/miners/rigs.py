@@ -32,7 +32,7 @@ from contract.link import MinerReading
 from contract.miner import Moving, Slow, Static
 from contract.nonce.pages import Page
 from contract.nonce.times import nonce_time
-from contract.rigmonitor import Switch
+from contract.rigmonitor.asic import Switch
 from contract.texts import plain
 
 NAME_MIN: Final = 2  # characters, as the official server has it

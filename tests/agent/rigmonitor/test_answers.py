@@ -114,7 +114,7 @@ async def test_a_silent_server_is_given_up_in_time() -> None:
 
 async def test_an_empty_body_is_as_good_as_null() -> None:
     """The published text says so; the server sends `null`."""
-    from contract.rigmonitor import AsicSpec
+    from contract.rigmonitor.asic import AsicSpec
 
     spec = AsicSpec(model="m", firmware_version="1", software_version="1")
     for body in (b"", b"null"):

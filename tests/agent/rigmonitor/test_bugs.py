@@ -19,7 +19,7 @@ from agent.sinks.rigmonitor.rigs import ApiCode, Rig
 from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Board, Identity, Make, Moving
-from contract.rigmonitor import Switch
+from contract.rigmonitor.asic import Switch
 from tests.agent.rigmonitor.strict_server import StrictServer, strict_server
 from tests.virtual_time import VirtualClock, run_virtually
 

@@ -13,7 +13,7 @@ from agent.sinks.rigmonitor.newest import Newest
 from agent.sinks.rigmonitor.notes import Notes
 from agent.sinks.rigmonitor.reports import Reports
 from agent.sinks.rigmonitor.rigs import ApiCode, Rig
-from contract.rigmonitor import BULK_CALLS_PER_S, BULK_MAX, Switch
+from contract.rigmonitor.asic import BULK_CALLS_PER_S, BULK_MAX, Switch
 from tests.agent.rigmonitor.strict_server import strict_server
 from tests.virtual_time import VirtualClock
 

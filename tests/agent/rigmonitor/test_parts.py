@@ -19,7 +19,7 @@ from agent.sinks.rigmonitor.wishes import Wish, fault_in, wished
 from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Make, Moving, PowerMode, Slow, Static
-from contract.rigmonitor import Switch
+from contract.rigmonitor.asic import Switch
 from tests.agent.clock import SettableClock
 
 ON, OFF = Switch.ON, Switch.OFF

@@ -21,7 +21,7 @@ from agent.sinks.rigmonitor.switches import Switches
 from contract.clock import to_text
 from contract.link import MinerReading, MinerRef
 from contract.miner import Endpoint, Firmware, Identity, Make, Moving, PowerMode, Slow
-from contract.rigmonitor import Switch
+from contract.rigmonitor.asic import Switch
 from contract.task import TaskName
 from drivers.base import Driver, Timing
 from drivers.registry import open_driver

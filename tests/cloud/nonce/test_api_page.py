@@ -33,7 +33,7 @@ def modules_of(package: ModuleType) -> list[ModuleType]:
 
 STRUCTS: Final = {
     name: kind
-    for module in (link, *modules_of(nonce), rigmonitor)
+    for module in (link, *modules_of(nonce), *modules_of(rigmonitor))
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 }
@@ -130,7 +130,7 @@ def test_the_fields_of_a_message_are_those_in_the_page() -> None:
         fields = STRUCTS[name].__struct_encode_fields__
         # `pool_N_user` stands for those of pool 1 to 3
         assert sorted(names) == sorted(
-            {re.sub(r"_[1-4]_(?!min)", "_N_", each) for each in fields}
+            {re.sub(r"_[1-8]_(?!min)", "_N_", each) for each in fields}
         ), name
 
 

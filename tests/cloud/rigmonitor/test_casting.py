@@ -13,7 +13,8 @@ from cloud.rigmonitor.casting import TEXT_MAX, InvalidBodyError, cast
 from cloud.rigmonitor.figures import ip_of, state_of, static_of
 from contract.condition.anomalies import flags_of
 from contract.miner import Moving, Slow, Static
-from contract.rigmonitor import AsicLog, AsicSpec, Body
+from contract.rigmonitor.asic import AsicLog, AsicSpec
+from contract.rigmonitor.shared import Body
 from tests.cloud.rigmonitor.conftest import LOG, SPEC, Machine
 
 SCALARS = (

@@ -10,7 +10,7 @@ from cloud.config import CloudSettings
 from cloud.rigmonitor.limiter import CALLERS_MAX, Limiter
 from cloud.store.access import admin
 from cloud.store.miners import rigs
-from contract.rigmonitor import BULK_MAX
+from contract.rigmonitor.asic import BULK_MAX
 from tests.cloud.conftest import HandClock
 from tests.cloud.rigmonitor.conftest import Machine
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from contract.rigmonitor import BULK_MAX
+from contract.rigmonitor.asic import BULK_MAX
 from tests.cloud.test_cli import ask, run, serving
 from tests.pages import ROOT, sessions
 

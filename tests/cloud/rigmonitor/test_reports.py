@@ -10,7 +10,7 @@ from cloud.rigmonitor.casting import cast
 from cloud.rigmonitor.figures import state_of
 from contract.condition.anomalies import flags_of
 from contract.miner import Slow
-from contract.rigmonitor import AsicLog
+from contract.rigmonitor.asic import AsicLog
 from tests.cloud.rigmonitor.conftest import LOG, Machine
 
 GH = 1e9

@@ -1,52 +1,29 @@
-"""The Mining Rig Monitor API (MRM) for ASICs: paths, bodies, limits and the texts inside them; no I/O.
+"""The half of the Mining Rig Monitor API for ASICs: paths, bodies, and what is wished of one.
 
-    GET  ping                                          -> {"message": "pong"}
     POST asic_miners/specs                AsicSpec     -> null
     POST asic_miners/logs                 AsicLog      -> null
     GET  asic_miners/expected_status                   -> Expected
     POST asic_miners/expected_status_bulk BulkRequest  -> {code: Expected}     (no header)
 
-The others carry the machine's code in the header `API_CODE`. Names and units are MRM's own, not ours: one unit for all
-hashrates of a record, degrees and watts as whole numbers, no time. A struct is what both the published text and server
-5.0.0 take; a field without a default is one that both ask for. What a server of ours takes beyond that (numbers as
-text, fractions for whole numbers) is its own affair.
+One unit for all hashrates of a record, degrees and watts as whole numbers.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from enum import StrEnum
 from typing import Final, Self
 
 import msgspec
 
-PREFIX: Final = "/api/v1"
-PING: Final = PREFIX + "/ping"
+from contract.rigmonitor.shared import PREFIX, Body
+
 SPECS: Final = PREFIX + "/asic_miners/specs"
 LOGS: Final = PREFIX + "/asic_miners/logs"
 EXPECTED_STATUS: Final = PREFIX + "/asic_miners/expected_status"
 EXPECTED_STATUS_BULK: Final = PREFIX + "/asic_miners/expected_status_bulk"
-PORT: Final = 4000  # of the official server
-
-HEADER: Final = "API_CODE"
-# Some proxies drop header names with an underscore; a server may be told to take this one too.
-HEADER_ALIAS: Final = "API-CODE"
-
-# What server 5.0.0 can keep. Beyond it answers 500, so a client stays inside and a server of ours is wider.
-OFFICIAL_CODE_CHARS: Final = 255
-OFFICIAL_TEXT_CHARS: Final = 255
-OFFICIAL_UOM_CHARS: Final = 4
-OFFICIAL_UPTIME_CHARS: Final = 11
-OFFICIAL_UPTIME_DAYS: Final = 99  # what fits into those 11
-OFFICIAL_INT_MIN: Final = -(2**31)
-OFFICIAL_INT_MAX: Final = 2**31 - 1
-OFFICIAL_STALE_S: Final = 60.0  # a machine whose newest log is older leaves the dashboard
-
 BULK_MAX: Final = 500  # codes in one call, by our choice: nothing in the text limits them
 # That a server of ours answers to one address, since they need no code.
 BULK_CALLS_PER_S: Final = 10.0
-OFFLINE_AFTER_S: Final = 150.0  # our server: two and a half times the minute between logs
 BOARDS: Final = 3
 FANS: Final = 4
 POOLS: Final = 3
@@ -68,10 +45,6 @@ class PoolState(StrEnum):
 
     CONNECTED = "Connected"
     UNCONNECTED = "Unconnected"
-
-
-class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of the bodies. Flat; what is not known is left out."""
 
 
 class AsicSpec(Body, frozen=True, kw_only=True):
@@ -157,44 +130,6 @@ class BulkRequest(msgspec.Struct, frozen=True, kw_only=True):
         return cls(api_code_list=codes, asic_api_code_list=codes)
 
 
-def uptime_text(seconds: float, *, days_max: int | None = None) -> str:
-    """`days:hours:minutes:seconds`, two digits each (`07:23:50:20`), more for the days from 100 on.
-
-    `days_max` caps the days alone: pass `OFFICIAL_UPTIME_DAYS` for the official server.
-    """
-    minutes, second = divmod(int(max(0.0, seconds)), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    if days_max is not None:
-        days = min(days, days_max)
-    return f"{days:02}:{hour:02}:{minute:02}:{second:02}"
-
-
-def uptime_s(text: str) -> float | None:
-    """The inverse of `uptime_text`, without its cap; `None` for anything but four numbers."""
-    match = _UPTIME.fullmatch(text.strip())
-    if match is None:
-        return None
-    day, hour, minute, second = (int(part) for part in match.groups())
-    return float(((day * 24 + hour) * 60 + minute) * 60 + second)
-
-
-def hashrate_hs(value: float, unit: str) -> float | None:
-    """A rate in hashes (or solutions) per second. `GH/s`, `gh/s`, `G`, `kSol/s`: case means nothing to
-    MRM. `None` for a unit nobody knows, and for a rate beyond all numbers.
-    """
-    match = _UNIT.fullmatch(unit.strip().lower())
-    if match is None:
-        return None
-    rate = value * 1000.0 ** " kmgtpez".index(match[1] or " ")
-    return rate if math.isfinite(rate) else None
-
-
 def read_switch(value: object) -> Switch | None:
     """`on` and `off` exactly. `None` for anything else: it is no wish."""
     return Switch(value) if isinstance(value, str) and value in tuple(Switch) else None
-
-
-# No device has run for a million days; longer digits are no number worth reading.
-_UPTIME: Final = re.compile(r"([0-9]{1,6}):([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})")
-_UNIT: Final = re.compile(r"(?=.)([kmgtpez])?(?:(?:h|hash|hashes|sol|sols)(?:/s|ps)?)?")
