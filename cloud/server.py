@@ -43,7 +43,7 @@ from cloud.nonce import (
     tasks,
     undo,
 )
-from cloud.rigmonitor import machines, operators
+from cloud.rigmonitor import machines, operators, playbooks, rig_machines
 from cloud.rigmonitor.inbox import INBOX, Inbox, inbox_closed
 from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
 from cloud.rigmonitor.replies import machine_errors
@@ -74,7 +74,9 @@ _ROUTES: Final = (
     *undo.ROUTES,
     *selections.ROUTES,
     *machines.ROUTES,
+    *rig_machines.ROUTES,
     *operators.ROUTES,
+    *playbooks.ROUTES,
     *miners.ROUTES,  # last: what stands in the place of an id, as in miners/places, is no id
 )
 log = structlog.get_logger(__name__)

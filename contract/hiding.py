@@ -10,6 +10,12 @@ MASK: Final = "***"
 _IN_URL: Final = re.compile(r"((?:^|//)[^\s/?#@:]*):[^\s/?#]*@")
 _BEFORE_AT: Final = re.compile(r"^(.*?//)?.*@", re.DOTALL)
 _QUOTED_CHARS: Final = 80
+# An option by its name, what parts it from its value, and the value, which may stand between quotes.
+_SECRET_ARGUMENT: Final = re.compile(
+    r"""((?:^|(?<=\s))(?:-[pO]|--?[\w-]*(?:pass|token|secret|key(?!\w))[\w-]*)(?:=|\s+))"""
+    r"""(?!\$[A-Z_0-9]+(?:\s|$))(?:"[^"]*"|'[^']*'|[^\s]+)""",
+    re.IGNORECASE,
+)
 _STARS: Final = re.compile(r"\*{3,}")
 # What `_IN_URL` leaves in place of a password, wherever it found one.
 _STARS_IN_URL: Final = re.compile(r"(?:^|//)[^\s/?#@:]*:\*{3,}@")
@@ -38,6 +44,13 @@ def hidden(value: Any) -> Any:
                 box[key] = dict(each) if isinstance(each, dict) else list(each)
                 waiting.append(box[key])
     return whole[0]
+
+
+def masked_arguments(text: str) -> str:
+    """The arguments of a program without what stands after an option that is called like a secret (`--pass X`,
+    `--http-access-token=X`, `-p X`) and without passwords inside urls. A variable is none: `--pass $WORKER_NAME`.
+    """
+    return masked_url(_SECRET_ARGUMENT.sub(rf"\1{MASK}", text))
 
 
 def is_hidden(key: str, text: str) -> bool:

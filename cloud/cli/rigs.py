@@ -20,6 +20,8 @@ from cloud.cli.terminal import (
     with_store,
 )
 from contract.rigmonitor.asic import Switch
+from contract.rigmonitor.playbook import MiningWish
+from contract.rigmonitor.shared import MachineKind
 
 if TYPE_CHECKING:
     from cloud.store.engine import Store
@@ -34,12 +36,15 @@ def rig_create(
     data: Data,
     name: Annotated[str, typer.Option(help="Two characters or more.")],
     farm: Annotated[str, typer.Option(help="Id of its farm.")],
+    kind: Annotated[
+        MachineKind, typer.Option(help="Which half of the API it speaks.")
+    ] = MachineKind.ASIC,
     as_json: AsJson = False,
 ) -> None:
     """Add a machine. Its API code is printed once and cannot be shown again."""
     from cloud.store.miners.rigs import create_rig
 
-    row, code = with_store(data, lambda store: create_rig(store, farm, name, now()))
+    row, code = with_store(data, lambda store: create_rig(store, farm, name, now(), kind=kind))
     say_secret(row, "code", code, "machine", as_json)
 
 
@@ -47,7 +52,8 @@ def rig_create(
 def rig_list(data: Data, workspace: Workspace = None, as_json: AsJson = False) -> None:
     """All machines, without their codes."""
     columns = (
-        *("id", "farm_id", "name", "code_prefix", "miner_id", "asic_expected", "light_expected"),
+        *("id", "farm_id", "name", "kind", "code_prefix", "miner_id"),
+        *("asic_expected", "light_expected", "mining_expected"),
         *("activated_at", "last_log_at", "revoked_at"),
     )
     show(data, lambda store: _listed(store, workspace), columns, as_json)
@@ -68,12 +74,19 @@ def rig_expect(
     data: Data,
     asic: Annotated[Switch | None, typer.Option(help="Whether it is to mine.")] = None,
     light: Annotated[Switch | None, typer.Option(help="Its lamp.")] = None,
+    mining: Annotated[
+        Switch | None, typer.Option(help="Whether a CPU/GPU rig is to mine by its playbooks.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what is wished of a machine; what is left out stays. Whoever looks after it asks every few seconds."""
-    if asic is None and light is None:
-        fail("give --asic or --light, each on or off", 2)
-    row = with_store(data, lambda store: _expected(store, machine, asic, light))
+    if asic is None and light is None and mining is None:
+        fail("give --asic or --light, of a CPU/GPU rig --mining, each on or off", 2)
+    row = with_store(data, lambda store: _expected(store, machine, asic, light, mining))
+    if row.kind == MachineKind.RIG:
+        told = {"id": row.id, "expected_status": row.mining_expected}
+        say(told, f"rig {row.id}: {row.mining_expected}", as_json)
+        return
     wishes = {
         "id": row.id,
         "asic_expected_status": row.asic_expected,
@@ -90,19 +103,29 @@ async def _listed(store: Store, workspace: str | None) -> list[dict[str, Any]]:
 
 
 async def _expected(
-    store: Store, code_or_id: str, asic: Switch | None, light: Switch | None
+    store: Store,
+    code_or_id: str,
+    asic: Switch | None,
+    light: Switch | None,
+    mining: Switch | None,
 ) -> ListedRig:
     """Raises NotThereError; of a machine whose code is revoked it says that, and what to do."""
     from cloud.store.access.actors import command_line
     from cloud.store.access.admin import NotThereError
     from cloud.store.miners.rigs import expect, list_rigs
 
+    wish = None if mining is None else _WISHES[mining]
     try:
-        return await expect(store, code_or_id, now(), by=command_line(), asic=asic, light=light)
+        return await expect(
+            store, code_or_id, now(), by=command_line(), asic=asic, light=light, mining=wish
+        )
     except NotThereError:
         for row in await list_rigs(store, None):
             if row.revoked_at is not None and _is_named(row, code_or_id):
-                raise NotThereError(_REVOKED.format(**msgspec.structs.asdict(row))) from None
+                more = "" if row.kind == MachineKind.ASIC else f" --kind {row.kind}"
+                raise NotThereError(
+                    _REVOKED.format(**msgspec.structs.asdict(row), more=more)
+                ) from None
         raise
 
 
@@ -111,8 +134,9 @@ def _is_named(row: ListedRig, code_or_id: str) -> bool:
     return row.id == code_or_id or code_or_id.startswith(row.code_prefix)
 
 
+_WISHES: Final = {Switch.ON: MiningWish.MINING, Switch.OFF: MiningWish.STOP}
 _REVOKED: Final = (
     "the code {code_prefix}... of machine {id} ({name}) was revoked on {revoked_at:%Y-%m-%d %H:%M} UTC, so nobody "
-    "asks what is wished of it; add it again with `miner-cloud rig create --farm {farm_id} --name NAME` and "
+    "asks what is wished of it; add it again with `miner-cloud rig create --farm {farm_id} --name NAME{more}` and "
     "give it that code"
 )

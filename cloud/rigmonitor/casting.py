@@ -19,16 +19,19 @@ import msgspec
 
 from cloud.http.bodies import is_clean
 from contract.rigmonitor.asic import PoolState
+from contract.rigmonitor.rig import RateUnit
 from contract.rigmonitor.shared import Body
 
 BLANK: Final = "can't be blank"
 INVALID: Final = "is invalid"
+_TOGETHER: Final = "Must be exist together"
 TEXT_MAX: Final = 4000  # characters; the official server fails beyond 255
 _TOO_LONG: Final = f"should be at most {TEXT_MAX} character(s)"
 Errors = dict[str, list[str]]
 BodyT = TypeVar("BodyT", bound=Body)
 
 _WHOLE_MAX: Final = 2**53  # what every JSON reader keeps exactly
+_UNIT: Final = re.compile(r"([kmgtp]?)(?:h|sol)/s", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?")
 
 
@@ -59,6 +62,10 @@ def cast(kind: type[BodyT], params: Mapping[str, Any]) -> BodyT:
             values[name] = value
         elif required:
             errors[name] = [BLANK]
+    for names in kind.together:
+        given = [name for name in names if not _is_blank(params.get(name))]
+        if given and len(given) < len(names):
+            errors.setdefault(names[-1], []).append(f"{_TOGETHER} {', '.join(names)}")
     if errors:
         raise InvalidBodyError(errors)
     return kind(**values)
@@ -81,6 +88,14 @@ def _state(given: Any) -> PoolState:
         return PoolState(given)
     except ValueError:
         raise _WrongError(INVALID) from None
+
+
+def _unit(given: object) -> RateUnit:
+    """In any case, as the published text has them: `kh/s`; `SOL/s` for what is counted in solutions."""
+    match = _UNIT.fullmatch(given) if isinstance(given, str) else None
+    if match is None:
+        raise _WrongError(INVALID)
+    return RateUnit(f"{match[1].upper()}H/s")
 
 
 def _number(given: Any) -> float:
@@ -108,6 +123,7 @@ _CASTS: Final[dict[Any, Callable[[Any], Any]]] = {
     float: _number,
     int: _whole,
     PoolState: _state,
+    RateUnit: _unit,
 }
 
 

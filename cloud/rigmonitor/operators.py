@@ -25,6 +25,8 @@ from cloud.store.miners.rigs import ListedRig
 from contract.hiding import hidden
 from contract.nonce.sites import FARM
 from contract.rigmonitor.asic import Switch
+from contract.rigmonitor.playbook import MiningWish
+from contract.rigmonitor.shared import MachineKind
 from contract.roles import Role
 
 log = structlog.get_logger(__name__)
@@ -38,11 +40,15 @@ class Wishes(BaseModel):
 
     asic_expected_status: _Wish
     light_expected_status: _Wish
+    expected_status: Annotated[MiningWish | None, Field(default=None)]  # of a CPU/GPU rig
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.asic_expected_status is None and self.light_expected_status is None:
-            raise ValueError("give asic_expected_status or light_expected_status, each on or off")
+        if not self.model_dump(exclude_none=True):
+            raise ValueError(
+                "give asic_expected_status or light_expected_status, each on or off; of a CPU/GPU rig expected_status, "
+                "mining or stop"
+            )
         return self
 
 
@@ -59,7 +65,7 @@ async def list_rigs(request: web.Request) -> web.Response:
 @takes()
 async def get_rig(request: web.Request) -> web.Response:
     """GET F/rigs/{rig_id}: with `spec` and `log`, what it said last in its own keys."""
-    row = await _rig_of(request)
+    row = await rig_of(request)
     said = row.raw or {}
     return one(_item(row) | {"spec": hidden(said.get("spec")), "log": hidden(said.get("log"))})
 
@@ -69,7 +75,7 @@ async def get_rig(request: web.Request) -> web.Response:
 async def put_expected_status(request: web.Request) -> web.Response:
     """PUT F/rigs/{rig_id}/expected-status: it holds until it is set again; machines ask every few seconds."""
     body = await read_body(request, Wishes)
-    rig = await _rig_of(request)
+    rig = await rig_of(request)
     try:
         row = await rigs.expect(
             request.app[STORE],
@@ -79,9 +85,12 @@ async def put_expected_status(request: web.Request) -> web.Response:
             farm_id=rig.farm_id,
             asic=body.asic_expected_status,
             light=body.light_expected_status,
+            mining=body.expected_status,
         )
     except NotThereError:  # revoked this moment
         raise ApiError(404, _NOT_FOUND) from None
+    except ValueError as error:
+        raise ApiError(400, str(error)) from None
     log.info(
         "rig.expected",
         rig=row.id,
@@ -89,6 +98,8 @@ async def put_expected_status(request: web.Request) -> web.Response:
         asic_before=rig.asic_expected,
         light=row.light_expected,
         light_before=rig.light_expected,
+        mining=row.mining_expected,
+        mining_before=rig.mining_expected,
         actor=request[ACTOR].id,
     )
     return one(_item(row))
@@ -97,7 +108,8 @@ async def put_expected_status(request: web.Request) -> web.Response:
 _NOT_FOUND = "Machine not found in this farm"
 
 
-async def _rig_of(request: web.Request) -> ListedRig:
+async def rig_of(request: web.Request) -> ListedRig:
+    """The machine that the path names. ApiError 404."""
     farm = await farm_of(request)
     row = await rigs.rig_of(request.app[STORE], farm.id, named(request, "rig_id"))
     if row is None:
@@ -106,7 +118,10 @@ async def _rig_of(request: web.Request) -> ListedRig:
 
 
 def _item(row: ListedRig) -> dict[str, Any]:
-    """`miner_id` is null until the machine has reported, and is the id that the Nonce API has for it."""
+    """`miner_id` is null until the machine has reported, and is the id that the Nonce API has for it. A wish that its
+    half of the API has no word for is null.
+    """
+    is_asic = row.kind == MachineKind.ASIC
     return {
         "id": row.id,
         "farm_id": row.farm_id,
@@ -114,8 +129,10 @@ def _item(row: ListedRig) -> dict[str, Any]:
         "name": row.name,
         "code_prefix": row.code_prefix,
         "miner_id": row.miner_id,
-        "asic_expected_status": row.asic_expected,
-        "light_expected_status": row.light_expected,
+        "kind": row.kind,
+        "asic_expected_status": row.asic_expected if is_asic else None,
+        "light_expected_status": row.light_expected if is_asic else None,
+        "expected_status": None if is_asic else row.mining_expected,
         "expected_set_at": time_or_none(row.expected_set_at),
         "expected_set_by": row.expected_set_by,
         "activated_at": time_or_none(row.activated_at),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from enum import StrEnum
 from typing import ClassVar, Final
 
 import msgspec
@@ -35,6 +36,13 @@ OFFICIAL_INT_MAX: Final = 2**31 - 1
 OFFICIAL_STALE_S: Final = 60.0  # a machine whose newest log is older leaves the dashboard
 
 OFFLINE_AFTER_S: Final = 150.0  # our server: two and a half times the minute between logs
+
+
+class MachineKind(StrEnum):
+    """Which half of the API a machine speaks."""
+
+    ASIC = "asic"
+    RIG = "cpu-gpu"
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

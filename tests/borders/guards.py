@@ -717,7 +717,7 @@ def _rigmonitor() -> Iterator[Guard]:
     yield Guard(
         "bulk questions have a pace",
         "cloud/rigmonitor/machines.py",
-        "    _check_pace(request.app[BULK_LIMITER], peer_of(request))\n",
+        "    check_pace(request.app[BULK_LIMITER], peer_of(request))\n",
         "",
         f"{expected}test_whoever_asks_for_many_without_a_code_is_held_to_ten_times_a_second",
     )

@@ -170,7 +170,7 @@ async def test_what_was_wished_of_a_machine_is_there_before_and_after(cloud: Clo
     await rigs.expect(cloud.store, code, now, by=command_line(), light=Switch.ON)
     await rigs.revoke_rig(cloud.store, code, now)
     revoked, by_command, by_key, made = await listed(cloud, target=row["id"])
-    assert made["after"] == {"name": "KS-01", "code_prefix": code[:8]}
+    assert made["after"] == {"name": "KS-01", "code_prefix": code[:8], "kind": "asic"}
     assert (by_key["before"], by_key["after"]) == (
         {"asic_expected": "on"},
         {"asic_expected": "off"},

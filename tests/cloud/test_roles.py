@@ -72,6 +72,10 @@ FOR_OPERATORS = frozenset(
         ("POST", "/miners/places"),
         ("POST", "/miners/{miner_id}/name"),
         ("PUT", "/rigs/{rig_id}/expected-status"),
+        ("POST", "/playbooks"),
+        ("DELETE", "/playbooks/{playbook_id}"),
+        ("PUT", "/rigs/{rig_id}/playbooks/{playbook_id}"),
+        ("DELETE", "/rigs/{rig_id}/playbooks/{playbook_id}"),
     }
 )
 FARM_PATH = "/private-api/v1/{workspace_id}/farms/{farm_id}"

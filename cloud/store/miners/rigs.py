@@ -1,9 +1,10 @@
 """Machines of the Mining Rig Monitor API (MRM): their codes, what is wished of them, and what they report.
 
-A machine is a row of `rigs`: a code, of which only the hash is kept, and two wishes. From its first report on it owns a
-row of `miners`, so that it is listed and searched like every other; that row's identity is `rig:<id>`. MRM tells no MAC
-and its `lan_ip` is the sender's word, so such a row is never merged with what an agent sees, be it the same device: it
-has `unstable_reason` no_mac and no agent, and is therefore given no task that needs one.
+A machine, an ASIC or a CPU/GPU rig, is a row of `rigs`: a code, of which only the hash is kept, and its wishes. From
+its first report on it owns a row of `miners`, so that it is listed and searched like every other; that row's identity
+is `rig:<id>`. MRM tells no MAC and its `lan_ip` is the sender's word, so such a row is never merged with what an agent
+sees, be it the same device: it has `unstable_reason` no_mac and no agent, and is therefore given no task that needs
+one.
 """
 
 from __future__ import annotations
@@ -26,18 +27,31 @@ from cloud.store.miners.conditions import REPORTS_ITSELF
 from cloud.store.miners.readings import StoredReading, minted, refresh, take_static, write_miners
 from cloud.store.miners.returns import Return, tell_returns
 from cloud.store.schema.rows import MinerRow, RigRow, read_row, read_rows
-from cloud.store.schema.tables import farms, miners, rigs, workspaces
+from cloud.store.schema.tables import farms, miners, rig_playbooks, rigs, workspaces
 from contract.clock import to_text
 from contract.link import MinerReading
-from contract.miner import Moving, Slow, Static
+from contract.miner import Algorithm, Moving, Slow, Static
 from contract.nonce.pages import Page
 from contract.nonce.times import nonce_time
 from contract.rigmonitor.asic import Switch
+from contract.rigmonitor.playbook import MiningWish
+from contract.rigmonitor.shared import MachineKind
 from contract.texts import plain
 
 NAME_MIN: Final = 2  # characters, as the official server has it
 NAME_MAX: Final = 255
 _PREFIX_LENGTH: Final = 8
+# What can be wished of a machine, and how that is said where something else is.
+_WISHES_OF: Final = {
+    MachineKind.ASIC: (
+        {"asic_expected", "light_expected"},
+        "this machine is an ASIC: what can be wished of it is whether it is on, and its light",
+    ),
+    MachineKind.RIG: (
+        {"mining_expected"},
+        "this machine is a CPU/GPU rig: what can be wished of it is whether it mines",
+    ),
+}
 _OF_RIG: Final = sa.and_(
     miners.c.farm_id == rigs.c.farm_id,
     miners.c.identity == sa.literal(REPORTS_ITSELF) + rigs.c.id,
@@ -59,8 +73,10 @@ class ListedRig(msgspec.Struct, frozen=True, kw_only=True):
     workspace_id: str
     name: str
     code_prefix: str
+    kind: str
     asic_expected: str
     light_expected: str
+    mining_expected: str
     expected_set_at: datetime | None
     expected_set_by: str | None
     activated_at: datetime | None
@@ -79,17 +95,25 @@ class FoundRig(RigRow, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Log:
-    """What a machine does: for its miner, and as it was said, in MRM's keys. `ip` may be empty."""
+    """What a machine does: for its miner, and as it was said, in MRM's keys. `ip` may be empty; `static` is there where
+    a log tells of what the machine is, too.
+    """
 
     rig: RigRow
     moving: Moving
     slow: Slow
     ip: str
     said: dict[str, Any]
+    static: Static | None = None
 
 
 async def create_rig(
-    store: Store, farm_id: str, name: str, now: datetime
+    store: Store,
+    farm_id: str,
+    name: str,
+    now: datetime,
+    *,
+    kind: MachineKind = MachineKind.ASIC,
 ) -> tuple[dict[str, Any], str]:
     """A machine of a farm and its API code, which is not stored.
 
@@ -108,8 +132,10 @@ async def create_rig(
         "farm_id": farm_id,
         "name": name,
         "code_prefix": code[:_PREFIX_LENGTH],
+        "kind": kind,
         "asic_expected": Switch.ON,
         "light_expected": Switch.OFF,
+        "mining_expected": MiningWish.MINING,
         "created_at": now,
     }
     async with store.write() as connection:
@@ -120,7 +146,7 @@ async def create_rig(
         if row["workspace_id"] is None:
             raise NotThereError(f"there is no farm {farm_id}, or it is archived")
         await connection.execute(rigs.insert().values(code_hash=secret_hash(code), **row))
-        shown = {"name": name, "code_prefix": row["code_prefix"]}
+        shown = {"name": name, "code_prefix": row["code_prefix"], "kind": kind}
         await _tell(connection, command_line(), now, "rig.create", row, after=shown)
     return row, code
 
@@ -156,13 +182,14 @@ async def rig_of(store: Store, farm_id: str, rig_id: str) -> ListedRig | None:
 async def revoke_rig(store: Store, code_or_id: str, now: datetime) -> str:
     """Its code is refused from now on; its miner stays in the books. Returns its id. Raises NotThereError."""
     async with store.write() as connection:
-        rig_id = await _id_of(connection, code_or_id)
+        rig_id = await rig_id_of(connection, code_or_id)
         row = await _row_of(connection, rig_id)
         await connection.execute(
             rigs.update()
             .where(rigs.c.id == rig_id, rigs.c.revoked_at.is_(None))
             .values(revoked_at=now)
         )
+        await connection.execute(rig_playbooks.delete().where(rig_playbooks.c.rig_id == rig_id))
         revoked_at = None if row.revoked_at is None else nonce_time(row.revoked_at)
         before = {"name": row.name, "revoked_at": revoked_at}
         of_row = msgspec.structs.asdict(row)
@@ -179,16 +206,21 @@ async def expect(
     farm_id: str | None = None,
     asic: Switch | None = None,
     light: Switch | None = None,
+    mining: MiningWish | None = None,
 ) -> ListedRig:
     """Set what is wished of a machine; `None` leaves a wish as it is.
 
-    Returns it as it is now. Raises NotThereError, also for one that is revoked or not of that farm.
+    Returns it as it is now. Raises NotThereError, also for one that is revoked or not of that farm, and ValueError for
+    a wish that its half of the API has no word for.
     """
-    wishes = {"asic_expected": asic, "light_expected": light}
-    values = {name: switch for name, switch in wishes.items() if switch is not None}
+    wishes = {"asic_expected": asic, "light_expected": light, "mining_expected": mining}
+    values = {name: wish for name, wish in wishes.items() if wish is not None}
     async with store.write() as connection:
-        rig_id = await _id_of(connection, code_or_id, farm_id, only_valid=True)
+        rig_id = await rig_id_of(connection, code_or_id, farm_id, only_valid=True)
         row = await _row_of(connection, rig_id)
+        has, words = _WISHES_OF[MachineKind(row.kind)]
+        if not values.keys() <= has:
+            raise ValueError(words)
         if values:
             before = {name: getattr(row, name) for name in values}
             await connection.execute(
@@ -202,13 +234,15 @@ async def expect(
     return row
 
 
-async def find_rig(store: Store, code: str) -> FoundRig | None:
-    """The machine with this code; None for a code that is unknown or revoked, by itself, its farm or its workspace."""
-    return (await find_rigs(store, [code])).get(code)
+async def find_rig(store: Store, kind: MachineKind, code: str) -> FoundRig | None:
+    """The machine of this kind with this code; None for a code that is unknown, of the other kind, or revoked, by
+    itself, its farm or its workspace.
+    """
+    return (await find_rigs(store, kind, [code])).get(code)
 
 
-async def find_rigs(store: Store, codes: Collection[str]) -> dict[str, FoundRig]:
-    """The machines behind those of the codes that are valid, by code."""
+async def find_rigs(store: Store, kind: MachineKind, codes: Collection[str]) -> dict[str, FoundRig]:
+    """The machines of this kind behind those of the codes that are valid, by code."""
     by_hash = {secret_hash(code): code for code in codes}
     found: dict[str, FoundRig] = {}
     async with store.read() as connection:
@@ -220,6 +254,7 @@ async def find_rigs(store: Store, codes: Collection[str]) -> dict[str, FoundRig]
                 .outerjoin(miners, _OF_RIG)
                 .where(
                     rigs.c.code_hash.in_(some),
+                    rigs.c.kind == kind,
                     rigs.c.revoked_at.is_(None),
                     farms.c.archived.is_(False),
                     workspaces.c.revoked_at.is_(None),
@@ -240,8 +275,9 @@ async def apply_specs(
     async with store.write() as connection:
         known = (await _miners_of(connection, [rig])).get(_identity(rig))
         row = _minted(rig, now) if known is None else known
-        take_static(row, static)
-        row.firmware = None  # MRM does not tell whose it is
+        if static.algorithm is None and row.algorithm is not None:  # which a log told
+            static = msgspec.structs.replace(static, algorithm=Algorithm(row.algorithm))
+        _take_static(row, static)
         row.raw = (row.raw or {}) | {"spec": said}
         row.updated_at = now
         await write_miners(
@@ -253,6 +289,15 @@ async def apply_specs(
                 .where(rigs.c.id == rig.id, rigs.c.activated_at.is_(None))
                 .values(activated_at=now)
             )
+
+
+async def said_of(store: Store, rig: RigRow) -> dict[str, Any]:
+    """What a machine said last, as `ListedRig.raw`; empty for one that has said nothing."""
+    query = sa.select(miners.c.raw).where(
+        miners.c.farm_id == rig.farm_id, miners.c.identity == _identity(rig)
+    )
+    async with store.read() as connection:
+        return dict(await connection.scalar(query) or {})
 
 
 async def apply_logs(
@@ -280,6 +325,8 @@ async def apply_logs(
             returned = refresh(row, StoredReading(reading, now, identity, None, log.ip), None, now)
             if returned is not None:
                 returns.append(returned)
+            if log.static is not None:
+                _take_static(row, log.static)
         changed = [row for identity, row in known.items() if identity not in new]
         await write_miners(connection, new.values(), changed)
         await tell_returns(connection, returns, now, None)
@@ -297,6 +344,11 @@ async def _miners_of(
         )
         found |= {row.identity: row for row in read_rows(MinerRow, await connection.execute(query))}
     return found
+
+
+def _take_static(row: MinerRow, static: Static) -> None:
+    take_static(row, static)
+    row.firmware = None  # MRM does not tell whose it is
 
 
 def _identity(rig: RigRow) -> str:
@@ -336,13 +388,14 @@ async def _row_of(connection: AsyncConnection, rig_id: str) -> ListedRig:
     return row
 
 
-async def _id_of(
+async def rig_id_of(
     connection: AsyncConnection,
     code_or_id: str,
     farm_id: str | None = None,
     *,
     only_valid: bool = False,
 ) -> str:
+    """The id of a machine by its code or id. Raises NotThereError."""
     query = sa.select(rigs.c.id).where(
         sa.or_(rigs.c.id == code_or_id, rigs.c.code_hash == secret_hash(code_or_id))
     )

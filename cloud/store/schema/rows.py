@@ -244,13 +244,38 @@ class RigRow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     code_hash: str
     code_prefix: str
+    kind: str
     asic_expected: str
     light_expected: str
+    mining_expected: str
     expected_set_at: datetime | None
     expected_set_by: str | None
     activated_at: datetime | None
     created_at: datetime
     revoked_at: datetime | None
+
+
+class PlaybookRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    farm_id: str
+    workspace_id: str
+    software_name: str
+    software_version: str
+    command_argument: str
+    cpu_coin_name: str | None
+    cpu_algorithm: str | None
+    cpu_wallet_address: str | None
+    cpu_pool_address: str | None
+    gpu_coin_name_1: str | None
+    gpu_algorithm_1: str | None
+    gpu_wallet_address_1: str | None
+    gpu_pool_address_1: str | None
+    gpu_coin_name_2: str | None
+    gpu_algorithm_2: str | None
+    gpu_wallet_address_2: str | None
+    gpu_pool_address_2: str | None
+    created_at: datetime
+    updated_at: datetime
 
 
 class SelectionRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -418,13 +418,59 @@ rigs = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("code_hash", sa.String(64), nullable=False, unique=True),
     sa.Column("code_prefix", sa.String(8), nullable=False),  # to recognise a code by
+    sa.Column("kind", sa.String(8), nullable=False, server_default="asic"),  # or cpu-gpu
     sa.Column("asic_expected", sa.String(3), nullable=False, server_default="on"),
     sa.Column("light_expected", sa.String(3), nullable=False, server_default="off"),
-    _stamp("expected_set_at"),  # when one of the two was last set, and by which actor's id
+    sa.Column("mining_expected", sa.String(8), nullable=False, server_default="mining"),  # or stop
+    _stamp("expected_set_at"),  # when one of them was last set, and by which actor's id
     sa.Column("expected_set_by", sa.String(64)),
     _stamp("activated_at"),  # its first specs
     _stamp("created_at", null=False),
     _stamp("revoked_at"),
+)
+
+# With what, where to and for whom rigs mine. Ids are numbers, since clients of the published API read them as such, and
+# none is given twice.
+playbooks = sa.Table(
+    "playbooks",
+    metadata,
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False, index=True),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False),
+    sa.Column("software_name", sa.String(64), nullable=False),
+    sa.Column("software_version", sa.String(64), nullable=False),
+    sa.Column("command_argument", sa.Text, nullable=False),  # before anything is filled in
+    sa.Column("cpu_coin_name", sa.Text),
+    sa.Column("cpu_algorithm", sa.Text),
+    sa.Column("cpu_wallet_address", sa.Text),
+    sa.Column("cpu_pool_address", sa.Text),
+    sa.Column("gpu_coin_name_1", sa.Text),
+    sa.Column("gpu_algorithm_1", sa.Text),
+    sa.Column("gpu_wallet_address_1", sa.Text),
+    sa.Column("gpu_pool_address_1", sa.Text),
+    sa.Column("gpu_coin_name_2", sa.Text),
+    sa.Column("gpu_algorithm_2", sa.Text),
+    sa.Column("gpu_wallet_address_2", sa.Text),
+    sa.Column("gpu_pool_address_2", sa.Text),
+    _stamp("created_at", null=False),
+    _stamp("updated_at", null=False),
+    sqlite_autoincrement=True,
+)
+
+# Which rigs mine by which of them. A rig has each program once.
+rig_playbooks = sa.Table(
+    "rig_playbooks",
+    metadata,
+    sa.Column("rig_id", sa.ForeignKey("rigs.id"), primary_key=True),
+    sa.Column("playbook_id", sa.ForeignKey("playbooks.id"), primary_key=True, index=True),
+    sa.Column("software_name", sa.String(64), nullable=False),
+    _stamp("created_at", null=False),
+    sa.UniqueConstraint("rig_id", "software_name"),
 )
 
 # Filters that people gave a name, so that they need not be typed again.

@@ -100,6 +100,7 @@ async def test_the_keys_that_a_call_of_operators_takes_are_those_in_the_page(sta
         "rig_id": "r",
         "group_id": "g",
         "name": "n",
+        "playbook_id": "1",
     }
 
     def told(answer: Any) -> list[str]:

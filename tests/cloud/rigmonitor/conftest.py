@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from cloud.store.miners import rigs
+from contract.rigmonitor.shared import MachineKind
 from tests.cloud.conftest import Cloud
 
 SPEC: Final[dict[str, Any]] = {
@@ -55,6 +56,7 @@ class Machine:
     id: str
     code: str
     operations: dict[str, Any] | None
+    kind: MachineKind = MachineKind.ASIC
 
     async def call(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any
@@ -117,9 +119,13 @@ class Machine:
 
     async def another(self, name: str = "KS-02", farm_id: str | None = None) -> Machine:
         row, code = await rigs.create_rig(
-            self.cloud.store, farm_id or self.cloud.farm_id, name, self.cloud.clock.now()
+            self.cloud.store,
+            farm_id or self.cloud.farm_id,
+            name,
+            self.cloud.clock.now(),
+            kind=self.kind,
         )
-        return Machine(self.cloud, row["id"], code, self.operations)
+        return Machine(self.cloud, row["id"], code, self.operations, self.kind)
 
 
 @pytest.fixture(scope="session")
@@ -138,3 +144,13 @@ def operations() -> dict[str, Any] | None:
 async def machine(cloud: Cloud, operations: dict[str, Any] | None) -> Machine:
     row, code = await rigs.create_rig(cloud.store, cloud.farm_id, "KS-01", cloud.clock.now())
     return Machine(cloud, row["id"], code, operations)
+
+
+@pytest.fixture
+async def rig(cloud: Cloud, operations: dict[str, Any] | None) -> Machine:
+    """A CPU/GPU rig."""
+    kind = MachineKind.RIG
+    row, code = await rigs.create_rig(
+        cloud.store, cloud.farm_id, "Rig Đà Nẵng 1", cloud.clock.now(), kind=kind
+    )
+    return Machine(cloud, row["id"], code, operations, kind)

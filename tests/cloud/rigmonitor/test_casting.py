@@ -9,8 +9,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud.rigmonitor.asic_figures import state_of, static_of
 from cloud.rigmonitor.casting import TEXT_MAX, InvalidBodyError, cast
-from cloud.rigmonitor.figures import ip_of, state_of, static_of
+from cloud.rigmonitor.figures import ip_of
 from contract.condition.anomalies import flags_of
 from contract.miner import Moving, Slow, Static
 from contract.rigmonitor.asic import AsicLog, AsicSpec
@@ -56,7 +57,7 @@ def test_any_log_is_taken_or_refused_by_field_and_what_is_taken_can_be_stored(
     assert moving.hashrate_hs is None or math.isfinite(moving.hashrate_hs * 86_400)
     assert all(len(fault.text) < 200 for fault in slow.faults)
     flags_of(moving, slow, None)
-    ip_of(log).encode()
+    ip_of(log.lan_ip).encode()
     assert cast(AsicLog, msgspec.json.decode(msgspec.json.encode(log))) == log
 
 

@@ -15,6 +15,7 @@ from cloud.rigmonitor.inbox import Inbox
 from cloud.store.engine import DatabaseError
 from cloud.store.miners.rigs import Log, find_rig
 from contract.miner import Moving, Slow
+from contract.rigmonitor.shared import MachineKind
 from tests.cloud.rigmonitor.conftest import Machine
 
 
@@ -25,7 +26,7 @@ def inbox(machine: Machine) -> Inbox:
 
 
 async def log_of(machine: Machine, hashrate_hs: float, **changes: Any) -> Log:
-    rig = await find_rig(machine.cloud.store, machine.code)
+    rig = await find_rig(machine.cloud.store, MachineKind.ASIC, machine.code)
     assert rig is not None
     moving = Moving(hashrate_hs=hashrate_hs)
     return Log(

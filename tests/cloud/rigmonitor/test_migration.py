@@ -12,6 +12,7 @@ from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
 from cloud.store.miners import rigs
 from cloud.store.schema.migrate import _config, migrate
 from contract.clock import SystemClock
+from contract.rigmonitor.shared import MachineKind
 
 
 def old_database(folder: Path) -> None:
@@ -46,7 +47,7 @@ async def test_a_database_of_the_version_before_keeps_its_data_and_takes_machine
     assert migrate(sqlite_url(tmp_path))[0] == "0001"
     store = Store.at(sqlite_url(tmp_path))
     row, code = await rigs.create_rig(store, "farm-1", "KS-01", SystemClock().now())
-    found = await rigs.find_rig(store, code)
+    found = await rigs.find_rig(store, MachineKind.ASIC, code)
     assert found is not None
     assert (found.id, found.workspace_id) == (row["id"], "org_1")
     await store.close()

@@ -217,7 +217,8 @@ async def test_a_body_beyond_the_cap_is_refused_as_a_whole(machine: Machine) -> 
     [
         ("GET", ""), ("GET", "nothing"), ("POST", "ping"), ("GET", "asic_miners/logs"), ("PUT", "asic_miners/specs"),
         ("POST", "asic_miners/expected_status"), ("GET", "asic_miners/expected_status_bulk"), ("GET", "ping/"),
-        ("POST", "cpu_gpu_miners/specs"), ("POST", "cpu_gpu_miners/logs"), ("GET", "cpu_gpu_miners/playbooks"),
+        ("GET", "cpu_gpu_miners/specs"), ("GET", "cpu_gpu_miners/logs"), ("POST", "cpu_gpu_miners/playbooks"),
+        ("GET", "cpu_gpu_miners/playbooks/1/module"), ("GET", "cpu_gpu_miners/expected_status"),
     ],
 )  # fmt: skip
 async def test_an_unknown_path_or_method_is_not_found(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from cloud.rigmonitor.asic_figures import state_of
 from cloud.rigmonitor.casting import cast
-from cloud.rigmonitor.figures import state_of
 from contract.condition.anomalies import flags_of
 from contract.miner import Slow
 from contract.rigmonitor.asic import AsicLog

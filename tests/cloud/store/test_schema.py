@@ -20,6 +20,7 @@ from cloud.store.schema.rows import (
     KeyRow,
     LogRow,
     MinerRow,
+    PlaybookRow,
     RigRow,
     TaskRow,
 )
@@ -29,6 +30,7 @@ from cloud.store.schema.tables import (
     farms,
     metadata,
     miners,
+    playbooks,
     rigs,
     task_batches,
     task_files,
@@ -60,6 +62,7 @@ def test_migrating_gives_exactly_the_tables_the_code_expects(tmp_path):
         (LogRow, task_logs),
         (MinerRow, miners),
         (RigRow, rigs),
+        (PlaybookRow, playbooks),
     ],
 )
 def test_the_rows_we_hand_on_have_the_columns_of_their_tables(kind, table):
