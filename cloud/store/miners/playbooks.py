@@ -61,8 +61,9 @@ async def create(
         made = await connection.execute(
             playbooks.insert().values(created_at=now, updated_at=now, **values)
         )
-        [playbook_id] = made.inserted_primary_key or ()
-        row = await _known(connection, playbook_id, farm_id)
+        key = made.inserted_primary_key
+        assert key is not None  # of one row
+        row = await _known(connection, key[0], farm_id)
         await _tell(connection, by, now, "playbook.create", row, after=_told(row))
     return row
 
