@@ -43,6 +43,11 @@ from contract.miner import (
 from contract.rigmonitor.rig import ALGORITHMS, GPUS, RigLog, RigSpec
 from contract.rigmonitor.shared import hashrate_hs, uptime_s
 
+_OF_A_CARD: Final = (
+    *("core_temp", "mem_temp", "hashrate_1", "hashrate_2"),
+    *("core_clock", "mem_clock", "power", "fan"),
+)
+_SHOWN_CHARS: Final = 80
 _PROGRAM: Final = "unknown"  # MRM tells none
 _RAM: Final = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,3})?) ?([KMGT])i?B", re.IGNORECASE)
 # As `uptime -p` has it, which is what the official client sends: `up 1 week, 2 days, 3 hours, 4 minutes`.
@@ -193,7 +198,7 @@ def _cards(figures: _RigFigures, spec: RigSpec | None) -> Iterator[Board]:
             figures.faults.append(
                 MinerFault(
                     code="gpu_missing",
-                    text=f"graphics board {number} ({name}) is in the specs, and the log does not tell of it",
+                    text=f"graphics board {number} ({name[:_SHOWN_CHARS]}) is in the specs, and not in the log",
                 )
             )
             yield Board(index=number - 1, part=RigPart.GPU, name=name, state="bad")
@@ -308,11 +313,7 @@ def _ram_bytes(text: str) -> int | None:
 
 
 def _is_told(log: RigLog, number: int) -> bool:
-    return any(
-        getattr(log, name) is not None
-        for name in RigLog.__struct_fields__
-        if name.startswith(f"gpu_{number}_")
-    )
+    return any(getattr(log, f"gpu_{number}_{what}") is not None for what in _OF_A_CARD)
 
 
 def _of_cards(what: str) -> list[str]:

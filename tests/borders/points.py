@@ -19,6 +19,8 @@ _DOCTOR = "tests/agent/cli/test_doctor.py::test_"
 _TELEMETRY = "tests/agent/telemetry/test_poller.py::test_"
 _REFUSALS = "tests/cloud/rigmonitor/test_refusals.py::test_"
 _MACHINES = "tests/cloud/rigmonitor/test_reports.py::test_"
+_RIGS = "tests/cloud/rigmonitor/test_rigs.py::test_"
+_PLAYBOOKS = "tests/cloud/rigmonitor/test_playbooks.py::test_"
 _EXPECTED = "tests/cloud/rigmonitor/test_expected.py::"
 _BOOKS = "tests/cloud/nonce/test_books.py::test_"
 _MINERS = "tests/cloud/nonce/test_miners.py::test_"
@@ -301,6 +303,37 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "a code that is not known",
             "401 with `Invalid API_CODE`.",
             (f"{_REFUSALS}a_call_without_a_code_or_with_a_wrong_one_is_refused",),
+        ),
+        Point(
+            "the code of an ASIC where rigs report, and the other way round",
+            "401: each is unknown there.",
+            (f"{_RIGS}a_code_is_good_for_one_half_of_the_api",),
+        ),
+        Point(
+            "a coin without its algorithm, unit or rate",
+            "422, told of the coin; the units of the text and of its server are both taken.",
+            (
+                f"{_RIGS}what_goes_together_is_given_whole_or_not_at_all",
+                f"{_RIGS}units_are_taken_in_any_case_and_kept_in_one",
+            ),
+        ),
+        Point(
+            "a card that is in the specs and not in the log",
+            "Is shown as a bad board with a fault, not left out.",
+            (f"{_RIGS}a_card_that_the_log_does_not_tell_of_any_more_is_a_fault",),
+        ),
+        Point(
+            "a playbook with an address that would end a word of a command line, or half a slot",
+            "400; a rig has each program once, else 409.",
+            (
+                f"{_PLAYBOOKS}a_playbook_that_is_none_is_refused",
+                f"{_PLAYBOOKS}a_rig_has_each_program_once",
+            ),
+        ),
+        Point(
+            "secrets among the arguments of a playbook",
+            "Are told to the rig alone: lists, log and audit have `***`.",
+            (f"{_PLAYBOOKS}who_did_what_is_written_down_without_secrets",),
         ),
         Point(
             "`expected_status_bulk`",

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
+from cloud.store.ids import secret_hash
 from cloud.store.miners import rigs
 from cloud.store.schema.migrate import _config, migrate
 from contract.clock import SystemClock
@@ -38,6 +39,32 @@ def old_database(folder: Path) -> None:
         ):
             connection.exec_driver_sql(statement)
     engine.dispose()
+
+
+async def test_machines_of_a_version_that_knew_no_rigs_are_asics(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE_NAME}")
+    with engine.begin() as connection:
+        command.upgrade(_config(connection), "0008")
+        for statement in (
+            "insert into workspaces (id, name, created_at) values ('org_1', 'W', '2026-01-01')",
+            (
+                "insert into farms (id, workspace_id, name, created_at, updated_at)"
+                " values ('farm-1', 'org_1', 'F', '2026-01-01', '2026-01-01')"
+            ),
+            (
+                "insert into rigs (id, farm_id, workspace_id, name, code_hash, code_prefix, asic_expected, created_at)"
+                f" values ('rig-1', 'farm-1', 'org_1', 'KS-01', '{secret_hash('code')}', 'code', 'off', '2026-01-01')"
+            ),
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    migrate(sqlite_url(tmp_path))
+    store = Store.at(sqlite_url(tmp_path))
+    found = await rigs.find_rig(store, MachineKind.ASIC, "code")
+    assert found is not None
+    assert (found.id, found.asic_expected, found.mining_expected) == ("rig-1", "off", "mining")
+    assert await rigs.find_rig(store, MachineKind.RIG, "code") is None
+    await store.close()
 
 
 async def test_a_database_of_the_version_before_keeps_its_data_and_takes_machines(

@@ -257,7 +257,7 @@ def test_a_card_that_the_log_does_not_tell_of_any_more_is_a_fault() -> None:
     assert (other.index, other.name, other.state) == (1, "NVIDIA GeForce RTX 3080", "bad")
     assert (processor.part, processor.name) == (RigPart.CPU, RIG_SPEC["cpu_name"])
     assert faults(RIG_SPEC, **log) == [
-        "graphics board 2 (NVIDIA GeForce RTX 3080) is in the specs, and the log does not tell of it"
+        "graphics board 2 (NVIDIA GeForce RTX 3080) is in the specs, and not in the log"
     ]
     assert moving(RIG_SPEC).boards == ()  # a client that tells of no card at all lost none
 
