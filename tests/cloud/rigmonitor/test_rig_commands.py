@@ -22,21 +22,25 @@ XMRIG: Final = (
 )
 
 
-def made(data: Path) -> Site:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """A data directory of which each test has a copy, and the ids of its workspace and its farm."""
+    data = tmp_path_factory.mktemp("data")
     workspace = ask(data, "workspace", "create", "--name", "W")["id"]
     farm = ask(data, "farm", "create", "--name", "F", "--workspace", workspace)["id"]
-    return Site(workspace, farm, "")
+    return data, workspace, farm
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return made(tmp_path)
+def site(made: tuple[Path, str, str], tmp_path: Path) -> Site:
+    data, workspace, farm = made
+    shutil.copytree(data, tmp_path, dirs_exist_ok=True)
+    return Site(workspace, farm, "")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path) -> None:
+async def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, site: Site) -> None:
     lines = sessions(PAGE)["rigs"]
-    site = await asyncio.to_thread(made, tmp_path)
     words = {"FARM_ID": site.farm, "CODE": "", "RIG_ID": ""}
     answers: list[Any] = []
     async with serving(tmp_path) as (url, _):
