@@ -38,7 +38,7 @@ from cloud.store.schema.rows import FarmRow
 from contract.condition.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE, power_w
 from contract.errors import LOGIN_FIX, ErrorCode
 from contract.keys import unknown_key
-from contract.miner import Moving, Reading, Slow, Static
+from contract.miner import Board, Moving, Reading, Slow, Static
 from contract.nonce.filters import EnumFilter, Filter, NumberFilter, TextFilter
 from contract.nonce.miners import (
     HEALTH_WORDS,
@@ -397,9 +397,26 @@ def _boards(moving: Moving) -> list[HashboardItem]:
             hashrate=board.hashrate_hs,
             chips=board.chips,
             chip_frequency=None if board.frequency_hz is None else board.frequency_hz / 1e6,
+            **_of_part(board),
         )
         for board in moving.boards
     ]
+
+
+def _of_part(board: Board) -> dict[str, Any]:
+    """What only a part of a rig has."""
+    if board.part is None:
+        return {}
+    return {
+        "part": board.part,
+        "name": board.name,
+        "bus_id": board.bus_id,
+        "hashrate_2": board.hashrate_2_hs,
+        "temp": board.temp_chip_c,
+        "memory_temp": board.temp_memory_c,
+        "fan": board.fan_percent,
+        "power": board.power_w,
+    }
 
 
 def _efficiency(moving: Moving, slow: Slow | None) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
+from msgspec import UNSET, UnsetType
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contract.miner import Make
@@ -143,10 +144,20 @@ class ErrorItem(NonceItem, frozen=True, kw_only=True):
 
 
 class HashboardItem(NonceItem, frozen=True, kw_only=True):
+    """Those below `chip_frequency` are ours, and of the parts of a rig only: a graphics card, or its processor."""
+
     serial_number: str | None
     hashrate: float | None
     chips: int | None
     chip_frequency: float | None  # MHz, as miners show it
+    part: str | UnsetType = UNSET  # cpu or gpu
+    name: str | UnsetType | None = UNSET
+    bus_id: str | UnsetType | None = UNSET
+    hashrate_2: float | UnsetType | None = UNSET  # of a second algorithm at the same time
+    temp: float | UnsetType | None = UNSET
+    memory_temp: float | UnsetType | None = UNSET
+    fan: float | UnsetType | None = UNSET  # percent
+    power: float | UnsetType | None = UNSET
 
 
 class PoolItem(NonceItem, frozen=True, kw_only=True):
