@@ -65,6 +65,7 @@ class Farm:
         addresses = list(count_up(base, len(wanted)))
         _allow_files(2 * len(wanted) + _SPARE_FILES)
         asked = {"http": http_port, "rpc": rpc_port, "v3": v3_port, "daemon": daemon_port}
+        asked |= dict.fromkeys((kind for make, _ in wanted for kind in MAKES[make].ports), 0)
         asked |= ports or {}
         clock = DeviceClock(time_scale)
         ledger = Ledger(

@@ -154,6 +154,16 @@ KNOWN: Final[dict[str, str]] = {
     "dhcp_reverts": "DHCP is lost with the next boot",
     "md5_fails": "each image is refused for its sum",
     "takes_any_model": "an image of another model is taken, and bricks at the next boot",
+    # rigs; the line's faults strike programs as `http` or `rpc`, their host as `ssh`
+    "nvml_hangs": "NVML and nvidia-smi keep whoever asks",
+    "nvml_error": "NVML answers error `value` (default 9) to everything, or to `figures` (list, e.g. fan) alone",
+    "gpu_falls_off": "the GPUs `gpus` (indexes from 0, default [0]) fell off the bus; `variant`: lost, gone (listed no more)",
+    "sensor_blocks": "the host's files that match `files` (list of patterns) block whoever reads them",
+    "sensor_fails": "the host's files that match `files` (list of patterns) answer with an I/O error",
+    "program_dies": "mining programs end by themselves `after_s` device seconds after their start (default 30), with status `code`",
+    "no_api": "mining programs run without an API",
+    "refuses_22": "the SSH server is down",
+    "changes_host_key": "the SSH server shows another host key",
     # AntMiner again
     "fragile_web": "more than `limit` CGIs at once (default 3) hang the web server until reboot",
 }
@@ -241,6 +251,10 @@ class Faults:
                         self._faults.remove(fault)
                 return fault
         return None
+
+    def specs(self) -> list[dict[str, Any]]:
+        """Those in force in their JSON form."""
+        return [{"fault": fault.name, **fault.args} for fault in self._faults]
 
     def names(self) -> list[str]:
         """The names in force, for listings."""

@@ -15,10 +15,12 @@ MAX_HEAD: Final = 16 * 1024
 MAX_BODY: Final = 256 * 1024 * 1024
 _REASONS: Final = {
     200: "OK",
+    204: "No Content",
     302: "Found",
     307: "Temporary Redirect",
     400: "Bad Request",
     401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     411: "Length Required",

@@ -12,6 +12,8 @@ from simulator.antminer import catalogue as antminers
 from simulator.device import Device, DevicePlace
 from simulator.iceriver import build as iceriver
 from simulator.iceriver import catalogue as icerivers
+from simulator.rig import build as rig
+from simulator.rig import catalogue as rigs
 from simulator.whatsminer import build as whatsminer
 from simulator.whatsminer import catalogue as whatsminers
 
@@ -27,12 +29,15 @@ class SimulatedMake:
     mix: Sequence[str]
     keys: Sequence[str]
     build: Callable[[str, DevicePlace], Device]
+    ports: Sequence[str] = ()
+    """The kinds of its services that no other make has."""
 
 
 MAKES: Final[dict[str, SimulatedMake]] = {
     "antminer": SimulatedMake(antminers.MIX, tuple(antminers.MODELS), antminer.build),
     "whatsminer": SimulatedMake(whatsminers.MIX, tuple(whatsminers.MODELS), whatsminer.build),
     "iceriver": SimulatedMake(icerivers.MIX, tuple(icerivers.MODELS), iceriver.build),
+    "rig": SimulatedMake(rigs.MIX, tuple(rigs.MODELS), rig.build, rig.PORTS),
     "foreign": SimulatedMake(decoys.MIX, tuple(decoys.DECOYS), foreign.build),
 }
 

@@ -1,0 +1,467 @@
+"""The rig itself: its chips, its folder, its programs, its boots; `simulator.rig.build` puts servers behind its ports."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final, cast
+
+from simulator.device import DevicePlace
+from simulator.ledger import Phase
+from simulator.miner import Miner
+from simulator.orders import Order, Reaction
+from simulator.rig import state, tree
+from simulator.rig.catalogue import AMD, NVIDIA, CpuModel, RigProduct
+from simulator.rig.hardware import Cpu, Gpu
+from simulator.rig.programs.registry import BY_SLUG
+from simulator.rig.standins import nvidia_smi, pynvml_path
+from simulator.rig.units import Unit
+from simulator.rig.work import GpuView
+
+USER: Final = "miner"
+PROGRAM_PORTS: Final = ("program", "program2")
+_TURN_S: Final = 5.0
+"""So often the folder is brought up to date, in device seconds; reads over SSH find it up to date anyway."""
+_FIRST_PID: Final = 1200
+_REBOOT_S: Final = 2.0
+_ACT_S: Final = 0.2
+_FIRST_BUS: Final = 3
+_IDLE_LOAD: Final = 0.02
+
+
+class RigDevice(Miner):
+    """One rig."""
+
+    make: ClassVar[str] = "rig"
+    boot_s: ClassVar[float] = 40.0
+    pool_up_s: ClassVar[float] = 0.0
+
+    def __init__(self, spec: RigProduct, place: DevicePlace) -> None:
+        super().__init__(place, board_slots=len(spec.gpus))
+        self.spec = spec
+        self.key = self.model = spec.key
+        self.generation = "linux"
+        self.firmware = "debian"
+        self.hashrate_hs = spec.hashrate_hs
+        self.folder = Path(tempfile.mkdtemp(prefix="miner-simulator-rig-"))
+        self.tree = tree.HostTree(self.folder)
+        self.machine_id = f"{self.random.getrandbits(128):032x}"
+        self.key_seed = self.random.randbytes(32)
+        """Its SSH keys follow from it."""
+        self.processor = Cpu(spec.cpu, self.clock, self.random)
+        self.cards = [
+            Gpu(index, model, _FIRST_BUS + 2 * index, self.clock, self.random)
+            for index, model in enumerate(spec.gpus)
+        ]
+        self.may_limit = False
+        """Whoever logs in may set power limits."""
+        self.is_up = True
+        self._up_s = self.random.uniform(3 * 3600, 10 * 86_400)
+        self._booted = self._first_started = self.clock.now() - self._up_s
+        self.boot_id = self._draw_boot_id()
+        self._pids = _FIRST_PID
+        self._events_read = 0
+        self._mined: dict[int, dict[str, Any]] = {}
+        """What runs as a process of its own, by pid."""
+        self._shown: set[str] = set()
+        self.units = [
+            Unit(self, job, place.ports[kind])
+            for job, kind in zip(spec.jobs, PROGRAM_PORTS, strict=False)
+        ]
+
+    # --- what programs see of it -----------------------------------------------------------------
+
+    @property
+    def firmware_version(self) -> str:
+        return "12"
+
+    @property
+    def cpu(self) -> CpuModel:
+        return self.spec.cpu
+
+    @property
+    def worker(self) -> str:
+        return f"rig{self.index:03d}"
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    def unix(self) -> int:
+        return self.clock.unix()
+
+    def gpus(self) -> Sequence[GpuView]:
+        return [state.view_of(gpu, lost=gpu.index in self._off_bus()) for gpu in self.cards]
+
+    def next_pid(self) -> int:
+        self._pids += 7
+        return self._pids
+
+    def note(self, action: str, phase: str, **more: Any) -> None:
+        """Put down what a program did."""
+        self.record(action, cast("Phase", phase), **more)
+        self.refresh()
+
+    # --- what it shows ---------------------------------------------------------------------------
+
+    @property
+    def uptime_s(self) -> float:
+        return self._lied(self.clock.now() - self._booted)
+
+    def describe(self) -> dict[str, Any]:
+        from simulator.rig.keys import host_public
+
+        return super().describe() | {
+            "folder": str(self.folder),
+            "machine_id": self.machine_id,
+            "ssh_port": self.ports["ssh"],
+            "ssh_user": USER,
+            "ssh_key": str(self.folder / "keys" / "client"),
+            "host_key": host_public(self.key_seed),
+            "gpus": [{"bus_id": gpu.bus, "name": gpu.model.name} for gpu in self.cards],
+            "programs": [
+                {
+                    "software": unit.job.software,
+                    "version": unit.job.version,
+                    "unit": unit.name,
+                    "port": unit.port,
+                    "token": unit.job.token or None,
+                    "executable": str(unit.executable),
+                }
+                for unit in self.units
+            ],
+        }
+
+    def refresh(self) -> None:
+        """Bring folder and chips up to date with what happened."""
+        if not self.folder.exists():
+            return
+        self._read_events()
+        for unit in self.units:
+            unit.look()
+        self._read_processes()
+        self._bear_loads()
+        if not self.is_up:
+            return
+        self.tree.write(self._moving_files())
+        self._show_processes()
+        self._write_state()
+
+    def unit(self, name: str) -> Unit | None:
+        """By its name, with or without `.service`."""
+        slug = name.removesuffix(".service")
+        return next((unit for unit in self.units if unit.slug == slug), None)
+
+    def processes(self) -> dict[int, list[str]]:
+        """The command lines of all mining programs by pid."""
+        found = {
+            unit.pid: [str(unit.executable), *unit.arguments]
+            for unit in self.units
+            if unit.pid is not None and unit.is_active and unit.child is None
+        }
+        return found | {pid: each["command"] for pid, each in self._mined.items()}
+
+    # --- orders ----------------------------------------------------------------------------------
+
+    async def accept(self, order: Order) -> Reaction:
+        """Carry out an order that came by SSH; comes back when it is done."""
+        self.record(order.action, "received", before=order.before, after=order.after)
+        reaction = self._struck(order)
+        if reaction is not None:
+            return reaction
+        if order.later:
+            self._schedule(order, order.delay_s)
+        else:
+            await self.clock.sleep(order.delay_s)
+            order.act()
+        return Reaction.ANSWER
+
+    def reboot_order(self) -> Order:
+        """Power is lost a moment later; what is written to disk stays."""
+        return Order("reboot", self.power_cycle, {}, {}, _REBOOT_S, later=True)
+
+    def start_order(self, unit: Unit) -> Order:
+        before, after = {"active": unit.is_active}, {"active": True}
+        return Order("start", lambda: self._start(unit), before, after, _ACT_S)
+
+    def stop_order(self, unit: Unit, number: int = signal.SIGTERM) -> Order:
+        before, after = {"active": unit.is_active}, {"active": False}
+        return Order("stop", lambda: self._stop(unit, number), before, after, _ACT_S)
+
+    def limit_power(self, bus_id: str, watts: float) -> None:
+        """Hold a GPU to so many watts from now on."""
+        for gpu in self.cards:
+            if f"0000{gpu.bus}".upper() == bus_id:
+                before, gpu.power_limit_w = {"watts": gpu.power_limit_w}, watts
+                after = {"watts": watts}
+                self.record("power_limit", "applied", before=before, after=after, bus_id=bus_id)
+
+    def _start(self, unit: Unit) -> None:
+        if unit.is_active:
+            return
+        unit.start()
+        self.record("start", "applied", program=unit.slug, pid=unit.pid)
+        self.sync_listeners()
+        self.refresh()
+
+    def _stop(self, unit: Unit, number: int) -> None:
+        if not unit.is_active:
+            return
+        pid = unit.pid
+        unit.stop(number)
+        if unit.child is None:  # a process of its own says itself that it ended
+            self.record("stop", "applied", program=unit.slug, pid=pid)
+        self.sync_listeners()
+        self.refresh()
+
+    # --- power and sockets -----------------------------------------------------------------------
+
+    async def start(self) -> None:
+        self._furnish()
+        for unit in self.units:
+            unit.start(ago_s=0.0 if unit.job.process else self.random.uniform(3600, 2 * 3600))
+        self.refresh()
+        for chip in (self.processor, *self.cards):
+            chip.warmth.settle(chip.warmth.load)
+        self.refresh()
+        await super().start()
+        self.spawn(self._live())
+
+    async def stop(self) -> None:
+        for unit in self.units:
+            unit.end()
+        await super().stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def wants_open(self, kind: str) -> bool:
+        if not self.is_up or not super().wants_open(kind):
+            return False
+        if kind == "ssh":
+            return "refuses_22" not in self.faults
+        unit = self.units[PROGRAM_PORTS.index(kind)]
+        return unit.api is not None and "no_api" not in self.faults
+
+    def wipe(self) -> None:
+        """Nothing of a rig is reset."""
+
+    def _go_dark(self) -> None:
+        self.is_up = False
+        for unit in self.units:
+            if unit.child is not None:
+                unit.stop(signal.SIGKILL)
+            unit.end()
+        self._bear_loads()
+
+    def _power_on(self) -> None:
+        self.is_up = True
+        self._booted = self.clock.now()
+        self.boot_id = self._draw_boot_id()
+        for unit in self.units:
+            self._start(unit)
+        self.refresh()
+        self.sync_listeners()
+        self.spawn(self._live())
+
+    def _heed_health(self) -> None:
+        if self._running:
+            self.refresh()
+
+    async def _live(self) -> None:
+        while True:
+            await self.clock.sleep(self.clock.patience(_TURN_S))
+            self.refresh()
+            self._let_die()
+
+    def _let_die(self) -> None:
+        dying = self.faults.get("program_dies")
+        for unit in self.units if dying is not None else ():
+            run = unit.run
+            assert dying is not None
+            if run is not None and run.uptime_s >= float(dying.args.get("after_s", 30)):
+                pid, unit.died = unit.pid, True
+                unit.stop()
+                self.record("stop", "applied", program=unit.slug, pid=pid, by="itself")
+                self.sync_listeners()
+
+    def _draw_boot_id(self) -> str:
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    # --- the folder ------------------------------------------------------------------------------
+
+    def _furnish(self) -> None:
+        """What is there before anything moves."""
+        from simulator.rig.keys import write_keys
+
+        folder = self.folder
+        for name in ("run/programs", "var/log", "bin", "python", "keys", "home/miner/.ssh"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        write_keys(self.key_seed, self.folder)
+        self.tree.write(
+            tree.host_files(self.spec, mac=self.shown_mac(), machine_id=self.machine_id)
+        )
+        root = Path(__file__).resolve().parents[2]
+        for slug in BY_SLUG:
+            _write_script(
+                folder / "bin" / slug,
+                f"import sys\nsys.path.insert(0, {str(root)!r})\n"
+                f"from simulator.rig.process import main\nmain({slug!r}, {str(folder)!r})\n",
+            )
+        _write_script(folder / "bin" / "nvidia-smi", Path(nvidia_smi.__file__).read_text("utf-8"))
+        (folder / "python" / "pynvml.py").write_text(pynvml_path().read_text("utf-8"))
+
+    def _moving_files(self) -> dict[str, str]:
+        files = tree.boot_files(self.boot_id, self.uptime_s, self.processor.warmth.load)
+        files |= tree.cpu_files(self.processor)
+        files["sys/class/net/" + tree.INTERFACE + "/address"] = f"{self.shown_mac().lower()}\n"
+        gone = self._off_bus() if self._vanishes() else set()
+        number, hwmon = 0, self.spec.cpu.packages if self.spec.cpu.hwmon else 0
+        if self.spec.bmc:
+            files |= tree.bmc_files("sys/class/drm/card0/device")
+            number = 1
+        for gpu in self.cards:
+            card = f"sys/class/drm/card{number}"
+            slot, sensors = f"{card}/device", f"{card}/device/hwmon/hwmon{hwmon}"
+            if gpu.index in gone:
+                self.tree.remove(card)
+                self._unlink(f"sys/class/hwmon/hwmon{hwmon}", f"sys/bus/pci/devices/{gpu.bus}")
+            else:
+                files |= tree.gpu_files(gpu, slot, sensors)
+                files[f"{card}-HDMI-A-1/status"] = "disconnected\n"
+                if gpu.model.vendor == AMD:
+                    self._link(f"sys/class/hwmon/hwmon{hwmon}", sensors)
+                self._link(f"sys/bus/pci/devices/{gpu.bus}", slot)
+            number += 1
+            hwmon += gpu.model.vendor == AMD
+        return files
+
+    def _link(self, path: str, target: str) -> None:
+        if path not in self._shown:
+            self.tree.link(path, target)
+            self._shown.add(path)
+
+    def _unlink(self, *paths: str) -> None:
+        for path in paths:
+            if path in self._shown:
+                self.tree.unlink(path)
+                self._shown.discard(path)
+
+    def _show_processes(self) -> None:
+        """`/proc/<pid>` of the mining programs, and of no others."""
+        running = self.processes()
+        files: dict[str, str] = {}
+        for pid, command in running.items():
+            name = Path(command[0]).name
+            files[f"proc/{pid}/cmdline"] = "".join(f"{part}\0" for part in command)
+            files[f"proc/{pid}/comm"] = f"{name[:15]}\n"
+        for pid in [each.name for each in (self.folder / "proc").iterdir() if each.name.isdigit()]:
+            if int(pid) not in running:
+                self.tree.remove(f"proc/{pid}")
+        self.tree.write(files)
+        blocking, failing = (self.faults.get(n) for n in ("sensor_blocks", "sensor_fails"))
+        self.tree.spoil(
+            blocking=blocking.args.get("files", []) if blocking else (),
+            failing=failing.args.get("files", []) if failing else (),
+        )
+
+    def driver_state(self) -> dict[str, Any]:
+        """What NVIDIA's driver knows."""
+        wrong = self.faults.get("nvml_error")
+        value = int(wrong.args.get("value", 9)) if wrong else 0
+        figures = wrong.args.get("figures") if wrong else None
+        errors = dict.fromkeys(figures or (), value)
+        off, vanishes = self._off_bus(), self._vanishes()
+        gpus = [gpu for gpu in self.cards if gpu.model.vendor == NVIDIA]
+        found = [gpu for gpu in gpus if not (vanishes and gpu.index in off)]
+        return {
+            # without any of its GPUs there is no driver either
+            "nvml": (0 if figures else value) or (0 if gpus else 12),
+            "nvml_hangs": "nvml_hangs" in self.faults,
+            "driver_version": state.DRIVER_VERSION,
+            "may_limit": self.may_limit,
+            "gpus": [
+                state.driver_entry(gpu, number, lost=gpu.index in off, errors=errors)
+                for number, gpu in enumerate(found)
+            ],
+        }
+
+    def _write_state(self) -> None:
+        document = self.driver_state() | {
+            "key": self.key,
+            "ip": self.ip,
+            "worker": self.worker,
+            "time_scale": self.clock.scale,
+            "faults": self.faults.specs(),
+            "views": [state.view_entry(view) for view in self.gpus()],
+        }
+        tree.replace(self.folder / state.STATE, json.dumps(document))
+
+    # --- what runs beside it ---------------------------------------------------------------------
+
+    def _read_events(self) -> None:
+        """What others told it since it last looked."""
+        with (
+            contextlib.suppress(FileNotFoundError),
+            (self.folder / state.EVENTS).open("rb") as told,
+        ):
+            told.seek(self._events_read)
+            for line in told:
+                if not line.endswith(b"\n"):
+                    break
+                self._events_read += len(line)
+                event = json.loads(line)
+                name = event.pop("event")
+                if name == "power_limit":
+                    self.limit_power(event["bus_id"], event["watts"])
+                else:
+                    self.record(name, event.pop("phase", "applied"), **event)
+
+    def _read_processes(self) -> None:
+        self._mined = {}
+        for record in (self.folder / state.PROGRAMS).glob("*.json"):
+            pid = int(record.stem)
+            try:
+                entry = json.loads(record.read_bytes())
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except FileNotFoundError:
+                command = b""
+            parts = [part.decode("utf-8", "replace") for part in command.split(b"\0")[:-1]]
+            if any(part.startswith(str(self.folder)) for part in parts):
+                self._mined[pid] = entry | {"command": parts[1:] or parts}
+            else:  # it was killed, and could not say so
+                record.unlink(missing_ok=True)
+                self.record("stop", "applied", pid=pid, by="kill")
+
+    def _bear_loads(self) -> None:
+        runs = [unit.run for unit in self.units if unit.run is not None]
+        processes, up = list(self._mined.values()), self.is_up
+        loads = [run.load(None) for run in runs] + [each["cpu_load"] for each in processes]
+        self._bear(self.processor, max([*loads, _IDLE_LOAD]) if up else 0.0)
+        off = self._off_bus()
+        for gpu in self.cards:
+            works = any(run.load(gpu.index) for run in runs)
+            works = works or any(gpu.index in each["gpus"] for each in processes)
+            self._bear(gpu, 1.0 if works and up and gpu.index not in off else 0.0)
+
+    @staticmethod
+    def _bear(chip: Cpu | Gpu, load: float) -> None:
+        if chip.warmth.load != load:
+            chip.warmth.bear(load)
+
+    def _off_bus(self) -> set[int]:
+        fallen = self.faults.get("gpu_falls_off")
+        return set(fallen.args.get("gpus", [0])) if fallen else set()
+
+    def _vanishes(self) -> bool:
+        fallen = self.faults.get("gpu_falls_off")
+        return fallen is not None and fallen.args.get("variant") == "gone"
+
+
+def _write_script(place: Path, text: str) -> None:
+    place.write_text(f"#!{sys.executable}\n{text}")
+    place.chmod(0o755)

@@ -1,0 +1,10 @@
+"""What stands in for the host's own programs; written into the rig's folder, so each file imports the standard library alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def pynvml_path() -> Path:
+    """Where the stand-in for `pynvml` is; imported, it would look for a rig here."""
+    return Path(__file__).with_name("pynvml.py")
