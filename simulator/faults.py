@@ -157,10 +157,10 @@ KNOWN: Final[dict[str, str]] = {
     # rigs; the line's faults strike programs as `http` or `rpc`, their host as `ssh`
     "nvml_hangs": "NVML and nvidia-smi keep whoever asks",
     "nvml_error": "NVML answers error `value` (default 9) to everything, or to `figures` (list, e.g. fan) alone",
-    "gpu_falls_off": "the GPUs `gpus` (indexes from 0, default [0]) fell off the bus; `variant`: lost, gone (listed no more)",
+    "gpu_falls_off": "the GPUs `gpus` (indexes, default [0]) fell off the bus; `variant`: lost, gone (listed no more)",
     "sensor_blocks": "the host's files that match `files` (list of patterns) block whoever reads them",
     "sensor_fails": "the host's files that match `files` (list of patterns) answer with an I/O error",
-    "program_dies": "mining programs end by themselves `after_s` device seconds after their start (default 30), with status `code`",
+    "program_dies": "mining programs end by themselves `after_s` device seconds after their start (default 30)",
     "no_api": "mining programs run without an API",
     "refuses_22": "the SSH server is down",
     "changes_host_key": "the SSH server shows another host key",

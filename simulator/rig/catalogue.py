@@ -165,13 +165,14 @@ FILLED: Final = ("To be filled by O.E.M.", "B250 MINING EXPERT", "Default string
 _RANDOMX_POOL: Final = "pool.hashvault.pro:443"
 
 
-def _xmrig(hs: float, **more: object) -> Job:
+def _xmrig(hs: float, *, restricted: bool = False, process: bool = False) -> Job:
     return Job(
         software="XMRig",
         version="6.22.2",
         algorithms=(Algorithm(name="rx/0", coin="Monero", pool=_RANDOMX_POOL, cpu_hs=hs),),
         token="simulated-token",
-        **more,  # type: ignore[arg-type]
+        restricted=restricted,
+        process=process,
     )
 
 
@@ -191,39 +192,57 @@ def _second(name: str, coin: str, *hs: float) -> Algorithm:
     return Algorithm(name=name, coin=coin, pool=pool, gpu_hs=hs, unit="Gh/s", factor=1e9)
 
 
-def _job(software: str, version: str, *algorithms: Algorithm, **more: bool) -> Job:
-    return Job(software=software, version=version, algorithms=algorithms, **more)  # type: ignore[arg-type]
+def _job(software: str, version: str, *algorithms: Algorithm, old_form: bool = False) -> Job:
+    return Job(software=software, version=version, algorithms=algorithms, old_form=old_form)
 
 
-def _rig(
-    key: str,
-    gpus: tuple[GpuModel, ...],
-    *jobs: Job,
-    cpu: CpuModel = CELERON,
-    board: tuple[str, str, str] | None = FILLED,
-    ram_kb: int = 8_055_408,
-    bmc: bool = False,
-) -> RigProduct:
-    return RigProduct(key=key, cpu=cpu, board=board, ram_kb=ram_kb, gpus=gpus, jobs=jobs, bmc=bmc)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Host:
+    """A rig without its GPUs."""
+
+    cpu: CpuModel
+    board: tuple[str, str, str] | None
+    ram_kb: int
+    bmc: bool = False
 
 
-_SERVER: Final = {"cpu": XEON, "board": SUPERMICRO, "ram_kb": 131_812_536, "bmc": True}
-_DESKTOP: Final = {"cpu": RYZEN, "board": ASUS, "ram_kb": 32_780_112}
+_SERVER: Final = _Host(cpu=XEON, board=SUPERMICRO, ram_kb=131_812_536, bmc=True)
+_DESKTOP: Final = _Host(cpu=RYZEN, board=ASUS, ram_kb=32_780_112)
+_FRAME: Final = _Host(cpu=CELERON, board=FILLED, ram_kb=8_055_408)
+_FRAME_WITH_BMC: Final = _Host(cpu=CELERON, board=FILLED, ram_kb=8_055_408, bmc=True)
+_SMALL: Final = _Host(cpu=ARM, board=None, ram_kb=8_007_200)
+
+
+def _rig(key: str, host: _Host, gpus: tuple[GpuModel, ...], *jobs: Job) -> RigProduct:
+    return RigProduct(
+        key=key,
+        cpu=host.cpu,
+        board=host.board,
+        ram_kb=host.ram_kb,
+        bmc=host.bmc,
+        gpus=gpus,
+        jobs=jobs,
+    )
+
+
+_TRM: Final = ("TeamRedMiner", "0.10.21")
 
 _ALL: Final = (
-    RigProduct(key="xmrig-cpu", jobs=(_xmrig(9563.2),), **_SERVER),  # type: ignore[arg-type]
-    RigProduct(key="xmrig-restricted", jobs=(_xmrig(14900.0, restricted=True),), **_DESKTOP),  # type: ignore[arg-type]
-    RigProduct(key="xmrig-process", jobs=(_xmrig(29.93, process=True),), **_DESKTOP),  # type: ignore[arg-type]
-    _rig("xmrig-arm", (), _xmrig(310.0), cpu=ARM, board=None, ram_kb=8_007_200),
-    _rig("6xrtx3080-trex", (RTX_3080,) * 6, _job("T-Rex", "0.26.8", _etchash(60.52e6))),
-    _rig("8xrx6800-trm", (RX_6800,) * 8, _job("TeamRedMiner", "0.10.21", _etchash(63.1e6))),
+    _rig("xmrig-cpu", _SERVER, (), _xmrig(9563.2)),
+    _rig("xmrig-restricted", _DESKTOP, (), _xmrig(14900.0, restricted=True)),
+    _rig("xmrig-process", _DESKTOP, (), _xmrig(29.93, process=True)),
+    _rig("xmrig-arm", _SMALL, (), _xmrig(310.0)),
+    _rig("6xrtx3080-trex", _FRAME, (RTX_3080,) * 6, _job("T-Rex", "0.26.8", _etchash(60.52e6))),
+    _rig("8xrx6800-trm", _FRAME, (RX_6800,) * 8, _job(*_TRM, _etchash(63.1e6))),
     _rig(
         "4xrx6800-trm-dual",
+        _FRAME,
         (RX_6800,) * 4,
-        _job("TeamRedMiner", "0.10.21", _etchash(58.3e6), _second("kas", "KAS", 265e6)),
+        _job(*_TRM, _etchash(58.3e6), _second("kas", "KAS", 265e6)),
     ),
     _rig(
         "mixed-lolminer-dual",
+        _FRAME_WITH_BMC,
         (RTX_3070, RX_6700, RTX_3070, RX_6700),
         _job(
             "lolMiner",
@@ -231,15 +250,16 @@ _ALL: Final = (
             _etchash(61.2e6, 46.9e6, 61.4e6, 47.1e6, name="Etchash"),
             _second("HeavyHash-Kaspa", "KAS", 210e6, 180e6, 211e6, 181e6),
         ),
-        bmc=True,
     ),
     _rig(
         "2xrx580-lolminer-old",
+        _FRAME,
         (RX_580,) * 2,
         _job("lolMiner", "1.29", _etchash(30.4e6, name="Etchash"), old_form=True),
     ),
     _rig(
         "4xrtx4090-rigel-dual",
+        _FRAME,
         (RTX_4090,) * 4,
         _job(
             "Rigel",
@@ -250,36 +270,37 @@ _ALL: Final = (
     ),
     _rig(
         "4xrtx3060-bzminer-dual",
+        _FRAME,
         (RTX_3060,) * 4,
         _job("BzMiner", "v21.5.3", _etchash(48.6e6), _second("kaspa", "KAS", 340e6)),
     ),
-    RigProduct(
-        key="4xrx7900-srbminer",
-        gpus=(RX_7900,) * 4,
-        jobs=(
-            _job(
-                "SRBMiner-Multi",
-                "2.6.8",
-                _etchash(96.4e6),
-                Algorithm(name="randomx", coin="Monero", pool=_RANDOMX_POOL, cpu_hs=13800.0),
-            ),
+    _rig(
+        "4xrx7900-srbminer",
+        _DESKTOP,
+        (RX_7900,) * 4,
+        _job(
+            "SRBMiner-Multi",
+            "2.6.8",
+            _etchash(96.4e6),
+            Algorithm(name="randomx", coin="Monero", pool=_RANDOMX_POOL, cpu_hs=13800.0),
         ),
-        **_DESKTOP,  # type: ignore[arg-type]
     ),
-    _rig("2xrtx2080-gminer", (RTX_2080,) * 2, _job("GMiner", "3.44", _etchash(41.7e6))),
-    _rig("10xrtx3060-gminer", (RTX_3060,) * 10, _job("GMiner", "3.44", _etchash(48.6e6))),
+    _rig("2xrtx2080-gminer", _FRAME, (RTX_2080,) * 2, _job("GMiner", "3.44", _etchash(41.7e6))),
+    _rig("10xrtx3060-gminer", _FRAME, (RTX_3060,) * 10, _job("GMiner", "3.44", _etchash(48.6e6))),
     _rig(
         "2xgtx1660-nbminer-dual",
+        _FRAME,
         (GTX_1660,) * 2,
         _job("NBMiner", "42.3", _etchash(31.4e6), _second("kaspa", "KAS", 120e6)),
     ),
-    RigProduct(
-        key="xmrig-and-lolminer",
-        gpus=(RTX_3080,) * 2,
-        jobs=(_xmrig(12400.0), _job("lolMiner", "1.88", _etchash(97.1e6, name="Etchash"))),
-        **_DESKTOP,  # type: ignore[arg-type]
+    _rig(
+        "xmrig-and-lolminer",
+        _DESKTOP,
+        (RTX_3080,) * 2,
+        _xmrig(12400.0),
+        _job("lolMiner", "1.88", _etchash(97.1e6, name="Etchash")),
     ),
-    _rig("idle", (RTX_3070, RX_580)),
+    _rig("idle", _FRAME, (RTX_3070, RX_580)),
 )
 
 MODELS: Final = {each.key: each for each in _ALL}

@@ -1,4 +1,4 @@
-"""The rig itself: its chips, its folder, its programs, its boots; `simulator.rig.build` puts servers behind its ports."""
+"""The rig itself: its chips, its folder, programs and boots. `simulator.rig.build` puts servers behind its ports."""
 
 from __future__ import annotations
 
@@ -356,12 +356,12 @@ class RigDevice(Miner):
         running = self.processes()
         files: dict[str, str] = {}
         for pid, command in running.items():
-            name = Path(command[0]).name
             files[f"proc/{pid}/cmdline"] = "".join(f"{part}\0" for part in command)
-            files[f"proc/{pid}/comm"] = f"{name[:15]}\n"
-        for pid in [each.name for each in (self.folder / "proc").iterdir() if each.name.isdigit()]:
-            if int(pid) not in running:
-                self.tree.remove(f"proc/{pid}")
+            files[f"proc/{pid}/comm"] = f"{Path(command[0]).name[:15]}\n"
+        shown = [each.name for each in (self.folder / "proc").iterdir() if each.name.isdigit()]
+        for name in shown:
+            if int(name) not in running:
+                self.tree.remove(f"proc/{name}")
         self.tree.write(files)
         blocking, failing = (self.faults.get(n) for n in ("sensor_blocks", "sensor_fails"))
         self.tree.spoil(

@@ -1,6 +1,6 @@
 """A mining program as a process of its own: real pid, real command line, its API on a real port, its log on its output.
 
-It takes the arguments of the program it plays, as far as they matter here, and ends with status 0 some 30 ms after SIGTERM.
+It takes the arguments of the program it plays, as far as they matter here; 30 ms after SIGTERM it ends with status 0.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from simulator.rig.work import Run
 _END_S: Final = 0.03
 _TURN_S: Final = 0.2
 _USAGE: Final = 2
+_CRASH: Final = 134  # as a shell shows SIGABRT
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 
 
@@ -100,11 +101,10 @@ class _Program:
         dying = self.faults.get("program_dies")
         if dying is not None and self.run.uptime_s >= float(dying.args.get("after_s", 30)):
             _print(["terminate called without an active exception"])
-            self._end(int(dying.args.get("code", 1)))
+            self._end(_CRASH)
         run = self.run
         gpus = [gpu.index for gpu in self.rig.gpus() if run.load(gpu.index)]
-        entry = {"software": run.job.software, "arguments": self.arguments}
-        entry |= {"cpu_load": run.load(None), "gpus": gpus, "paused": run.paused}
+        entry = {"software": run.job.software, "cpu_load": run.load(None), "gpus": gpus}
         text = json.dumps(entry)
         if text != self._told:
             tree.replace(record, text)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import glob
 import os
 import re
 import shlex
@@ -144,7 +143,8 @@ class Shell:
 
     async def _grep(self, argv: list[str]) -> int | None:
         """`-a -s -H -h -m N --line-buffered`, a pattern, files."""
-        flags, limit, rest = "", None, []
+        flags, limit = "", None
+        rest: list[str] = []
         arguments = iter(argv[1:])
         for argument in arguments:
             if rest or not argument.startswith("-"):
@@ -192,8 +192,8 @@ class Shell:
         root = str(self.rig.folder)
         for argument in arguments:
             if argument.startswith("/") and any(sign in argument for sign in "*?["):
-                matches = sorted(glob.glob(glob.escape(root) + argument))
-                found += [match.removeprefix(root) for match in matches] or [argument]
+                matches = sorted(self.rig.folder.glob(argument[1:]))
+                found += [str(match).removeprefix(root) for match in matches] or [argument]
             else:
                 found.append(argument)
         return found

@@ -1,7 +1,7 @@
 """The SSH server in front of a rig: login by key alone, commands, files, and connections to the rig's own loopback.
 
-Faults of the line strike here under the kind `ssh`: without `match` when somebody connects, with it when a command has that
-text.
+Faults of the line strike here under the kind `ssh`: without `match` when somebody connects, with it when a command has
+that text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rig's state as a file: what `nvidia-smi`, `pynvml` and mining processes of the rig read, in whichever process they run.
+"""The rig's state as a file: `nvidia-smi`, `pynvml` and mining processes of the rig read it, wherever they run.
 
 `run/state.json` is written by the rig alone. `run/events.jsonl` is what the others tell it, a line for each event;
 `run/programs/<pid>.json` is there while that mining process runs.

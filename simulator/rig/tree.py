@@ -1,7 +1,7 @@
 """The folder that stands for a rig's host: sysfs, `/proc`, `/etc`, as far as a monitor looks.
 
-DMI, hwmon, `/proc` and amdgpu's files are documented by the kernel. Files are replaced whole, so that nobody reads half of
-one. A file that blocks is a FIFO nobody writes to; one that fails is a link to where the kernel answers EIO.
+DMI, hwmon, `/proc` and amdgpu's files are documented by the kernel. Files are replaced whole, so that nobody reads half
+of one. A file that blocks is a FIFO nobody writes to; one that fails is a link to where the kernel answers EIO.
 """
 
 from __future__ import annotations

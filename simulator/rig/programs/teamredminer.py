@@ -1,5 +1,6 @@
 """TeamRedMiner: the sgminer API over TCP, read only, several commands in one request. Documented; its sensors' names
-are unproven."""
+are unproven.
+"""
 
 from __future__ import annotations
 

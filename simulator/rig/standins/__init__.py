@@ -1,4 +1,4 @@
-"""What stands in for the host's own programs; written into the rig's folder, so each file imports the standard library alone."""
+"""What stands in for the host's own programs. Each is copied into the rig's folder: it has the standard library alone."""
 
 from __future__ import annotations
 

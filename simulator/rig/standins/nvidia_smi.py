@@ -121,7 +121,7 @@ def _limit(
         wanted = float(watts)
     except ValueError:
         return INVALID, f"Invalid power limit: {watts}\n"
-    said = []
+    said: list[str] = []
     for gpu in gpus:
         bus, lowest, highest = gpu["bus_id"], gpu["power_min"], gpu["power_max"]
         if not allowed:

@@ -1,9 +1,9 @@
 """`pynvml` of a simulated rig: names and errors of nvidia-ml-py, figures of the rig's state.
 
-It looks for the rig where it was written to. A driver that hangs keeps its callers until the rig's state says otherwise, or
-the rig is gone.
+It looks for the rig where it was written to. A driver that hangs keeps its callers until the rig's state says
+otherwise, or the rig is gone.
 """
-# ruff: noqa: N802, N816, N801
+# ruff: noqa: N802, N801
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 
 NVML_TEMPERATURE_GPU: Final = 0
 NVML_CLOCK_GRAPHICS: Final = 0
@@ -39,8 +39,8 @@ class NVMLError(Exception):
 
     kinds: ClassVar[dict[int, type[NVMLError]]] = {}
 
-    def __new__(cls, value: int) -> Self:
-        return super().__new__(cls.kinds.get(value, cls))  # type: ignore[arg-type]
+    def __new__(cls, value: int) -> NVMLError:  # noqa: PYI034 -- the number says of which kind
+        return super().__new__(cls.kinds.get(value, cls))
 
     def __init__(self, value: int) -> None:
         super().__init__(value)
@@ -152,7 +152,7 @@ def nvmlDeviceGetClockInfo(handle: str, kind: int) -> int:
 
 def nvmlDeviceGetPowerUsage(handle: str) -> int:
     """Milliwatts."""
-    return round(1000 * _figure(handle, "power"))
+    return int(1000 * _figure(handle, "power"))
 
 
 def nvmlDeviceGetFanSpeed(handle: str) -> int:
@@ -172,7 +172,7 @@ def nvmlDeviceGetFanSpeed_v2(handle: str, fan: int) -> int:
 
 def nvmlDeviceGetPowerManagementLimit(handle: str) -> int:
     """Milliwatts."""
-    return round(1000 * _figure(handle, "power_limit"))
+    return int(1000 * _figure(handle, "power_limit"))
 
 
 def nvmlDeviceGetPowerManagementLimitConstraints(handle: str) -> list[int]:
