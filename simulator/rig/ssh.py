@@ -108,6 +108,7 @@ class _Login(asyncssh.SSHServer):
     def begin_auth(self, username: str) -> bool:
         if username != USER and self._connection is not None:
             self._connection.set_authorized_keys(asyncssh.import_authorized_keys(""))
+        self._rig.tap(self._rig.ports["ssh"], "ssh", b"login", had_credentials=True)
         return True
 
     def connection_requested(
@@ -117,6 +118,7 @@ class _Login(asyncssh.SSHServer):
         if dest_host not in _LOOPBACK or self._connection is None:
             return False
         # its loopback is its one address here
+        self._rig.tap(dest_port, "ssh", b"forward", had_credentials=True)
         return self._connection.forward_connection(self._rig.ip, dest_port)
 
 
@@ -148,6 +150,7 @@ async def _run(rig: RigDevice, process: asyncssh.SSHServerProcess[bytes]) -> Non
         process.stderr.write(b"no shell here\n")
         process.exit(1)
         return
+    rig.tap(rig.ports["ssh"], "ssh", command.encode(), had_credentials=True)
     faults = rig.faults
     if faults.take("hangs", text=command, port="ssh"):
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""What stands in for the host's own programs. Each is copied into the rig's folder: it has the standard library alone."""
+"""What stands in for the host's own programs. Copied into the rig's folder, each has the standard library alone."""
 
 from __future__ import annotations
 
