@@ -11,6 +11,6 @@ What is known of each figure, and how well:
 - **third-party**, read from code that parses the replies: lolMiner, T-Rex, Rigel, BzMiner, SRBMiner-Multi, GMiner,
   NBMiner; what `nvidia-smi -pl` says.
 - **unproven**, chosen by us: what XMRig's rate does during `pause`, how other programs' rates decay, the words in
-  XMRig's 401 and 403, the names of TeamRedMiner's sensors, the paths of GMiner and NBMiner, whether lolMiner writes the bus in
-  decimals, what a lost GPU looks like to NVML and `nvidia-smi`, all temperatures, ramps and times.
+  XMRig's 401 and 403, the names of TeamRedMiner's sensors, the paths of GMiner and NBMiner, whether lolMiner writes the
+  bus in decimals, what a lost GPU looks like to NVML and `nvidia-smi`, all temperatures, ramps and times.
 """

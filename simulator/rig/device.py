@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -34,6 +35,7 @@ _REBOOT_S: Final = 2.0
 _ACT_S: Final = 0.2
 _FIRST_BUS: Final = 3
 _IDLE_LOAD: Final = 0.02
+_SHARED_MEMORY: Final = "/dev/shm"
 
 
 class RigDevice(Miner):
@@ -50,7 +52,7 @@ class RigDevice(Miner):
         self.generation = "linux"
         self.firmware = "debian"
         self.hashrate_hs = spec.hashrate_hs
-        self.folder = Path(tempfile.mkdtemp(prefix="miner-simulator-rig-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="miner-simulator-rig-", dir=_memory()))
         self.tree = tree.HostTree(self.folder)
         self.machine_id = f"{self.random.getrandbits(128):032x}"
         self.key_seed = self.random.randbytes(32)
@@ -460,6 +462,16 @@ class RigDevice(Miner):
     def _vanishes(self) -> bool:
         fallen = self.faults.get("gpu_falls_off")
         return fallen is not None and fallen.args.get("variant") == "gone"
+
+
+def _memory() -> str | None:
+    """Where files cost no disk, if programs may run there; None: where temporary files are."""
+    try:
+        flags = os.statvfs(_SHARED_MEMORY).f_flag
+    except FileNotFoundError:
+        return None
+    may_run = not flags & (os.ST_NOEXEC | os.ST_RDONLY)
+    return _SHARED_MEMORY if may_run and os.access(_SHARED_MEMORY, os.W_OK) else None
 
 
 def _write_script(place: Path, text: str) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _CONNECTS: Final = "connect"
+_LOGIN_S: Final = 120.0
 
 
 class SshConnection(Connection):
@@ -84,10 +85,10 @@ class SshConnection(Connection):
                     )
                 ],
                 authorized_client_keys=str(rig.folder / "home/miner/.ssh/authorized_keys"),
-                process_factory=lambda process: _run(rig, process),
+                process_factory=lambda process: _run_while_heard(rig, process),
                 sftp_factory=lambda channel: _Files(rig, channel),
                 encoding=None,
-                login_timeout=rig.clock.patience(120.0),
+                login_timeout=_LOGIN_S,
             )
             try:
                 await connection.wait_closed()
@@ -116,7 +117,9 @@ class _Login(asyncssh.SSHServer):
     ) -> Any:
         del orig_host, orig_port
         if dest_host not in _LOOPBACK or self._connection is None:
-            return False
+            raise asyncssh.ChannelOpenError(
+                asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "Connection refused"
+            )
         # its loopback is its one address here
         self._rig.tap(dest_port, "ssh", b"forward", had_credentials=True)
         return self._connection.forward_connection(self._rig.ip, dest_port)
@@ -143,8 +146,13 @@ async def _done(value: Any) -> Any:
     return await value if isinstance(value, Awaitable) else value
 
 
+async def _run_while_heard(rig: RigDevice, process: asyncssh.SSHServerProcess[bytes]) -> None:
+    """One command, until it ends or its client closes the channel."""
+    with contextlib.suppress(BrokenPipeError):
+        await _run(rig, process)
+
+
 async def _run(rig: RigDevice, process: asyncssh.SSHServerProcess[bytes]) -> None:
-    """One command."""
     command = process.command
     if command is None:
         process.stderr.write(b"no shell here\n")

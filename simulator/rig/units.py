@@ -45,6 +45,8 @@ class Unit:
         self.child: subprocess.Popen[bytes] | None = None
         self.died = False
         """It ended by itself."""
+        self.is_ending = False
+        """Its process was told to end, and is there yet."""
         self._chatter: Chatter | None = None
 
     @property
@@ -98,6 +100,7 @@ class Unit:
         if self.child is not None:
             if self.child.poll() is None:
                 self.child.send_signal(number)
+                self.is_ending = True
             return
         self.run = self.api = self._chatter = self.pid = None
 
@@ -110,14 +113,14 @@ class Unit:
             except subprocess.TimeoutExpired:
                 self.child.kill()
                 self.child.wait()
-            self.child = None
+            self._forget_child()
         self.stop()
 
     def look(self) -> None:
         """Let it notice what changed around it, and write its log."""
         if self.child is not None and self.child.poll() is not None:
             self.died = self.child.returncode != 0
-            self.child, self.pid = None, None
+            self._forget_child()
         if self.run is None or self._chatter is None:
             return
         self.run.look()
@@ -134,6 +137,9 @@ class Unit:
             return self.log.read_text("utf-8", "replace").splitlines()[-lines:]
         except FileNotFoundError:
             return []
+
+    def _forget_child(self) -> None:
+        self.child, self.pid, self.is_ending = None, None, False
 
     def _write(self, lines: list[str]) -> None:
         if not lines:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.rig.clients import applied, call, get, http
+from tests.simulator.rig.clients import applied, call, get, http, logged_in
 from tests.waiting import until
 
 pytestmark = pytest.mark.real_time
@@ -123,3 +123,20 @@ async def test_it_tells_its_version_and_refuses_to_mine_for_nobody(start: Any) -
         await asked.communicate()
     assert asked.returncode == 2
     assert rig.ledger.entries == []
+
+
+async def test_its_unit_is_stopped_and_a_reboot_ends_every_process(start: Any) -> None:
+    (rig,) = (await start("rig/xmrig-process", time_scale=20.0)).miners
+    async with await logged_in(rig) as client:
+        assert (await client.run("systemctl stop xmrig")).exit_status == 0
+        assert (await client.run("systemctl is-active xmrig")).stdout == "inactive\n"
+        rig.faults.add("ignores", actions=["stop"], times=1)
+        await client.run("systemctl start xmrig")
+        assert (await client.run("systemctl stop xmrig")).exit_status == 0
+        assert rig.units[0].is_active
+    child = rig.units[0].child
+    await until(lambda: rig.refresh() or len(rig.processes()) == 1, within_s=20)
+    rig.power_cycle()
+    assert child.returncode is not None
+    await until(lambda: rig.is_up and rig.units[0].is_active, within_s=20)
+    assert rig.units[0].pid != child.pid

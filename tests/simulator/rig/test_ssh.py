@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +243,34 @@ async def test_openssh_gets_in_and_refuses_another_key(start: Any, tmp_path: Pat
     status, out, error = await ssh("cat /etc/machine-id")
     assert (status, out) == (255, "")
     assert "HOST IDENTIFICATION HAS CHANGED" in error
+
+
+@pytest.mark.real_time
+async def test_the_command_announces_rigs_and_serves_them(base: str, tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from simulator.cli import main; main()",
+        "--make", "rig/6xrtx3080-trex,rig/xmrig-process", "--base", base, "--http-port", "0",
+        "--rpc-port", "0", "--v3-port", "0", "--daemon-port", "0", "--ledger", str(tmp_path / "ledger"),
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        first, second = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))["miners"]
+        assert [each["bus_id"] for each in first["gpus"]][:2] == ["0000:03:00.0", "0000:05:00.0"]
+        assert first["programs"][0]["software"] == "T-Rex"
+        _, writer = await asyncio.open_connection(first["ip"], first["programs"][0]["port"])
+        writer.close()
+        async with asyncssh.connect(
+            second["ip"], second["ssh_port"], username=second["ssh_user"],
+            client_keys=[second["ssh_key"]], config=None,
+            known_hosts=([asyncssh.import_public_key(second["host_key"])], [], []),
+        ) as client:  # fmt: skip
+            assert (await client.run("cat /etc/hostname")).stdout == "xmrig-process\n"
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 20)
+        assert process.returncode == 0
+        assert not Path(first["folder"]).exists()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
