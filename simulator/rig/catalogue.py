@@ -47,7 +47,7 @@ class CpuModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Algorithm:
+class MinedAlgorithm:
     """One algorithm of a program: its name as that program spells it, its pool, rates in H/s."""
 
     name: str
@@ -62,12 +62,12 @@ class Algorithm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ProgramJob:
     """What one program of a rig is started with."""
 
     software: str
     version: str
-    algorithms: tuple[Algorithm, ...]
+    algorithms: tuple[MinedAlgorithm, ...]
     token: str = ""
     restricted: bool = False
     """XMRig: its API is for reading only."""
@@ -87,7 +87,7 @@ class RigProduct:
     """DMI vendor, name and version of the board; None for a host that has a device tree instead."""
     ram_kb: int
     gpus: tuple[GpuModel, ...] = ()
-    jobs: tuple[Job, ...] = ()
+    jobs: tuple[ProgramJob, ...] = ()
     bmc: bool = False
     """A card of the board's own is the first one, and no GPU."""
 
@@ -100,7 +100,7 @@ class RigProduct:
         )
 
 
-def rate_of(algorithm: Algorithm, gpu: int) -> float:
+def rate_of(algorithm: MinedAlgorithm, gpu: int) -> float:
     """The nominal rate of that GPU in H/s; 0 where the algorithm is the CPU's."""
     rates = algorithm.gpu_hs
     return rates[min(gpu, len(rates) - 1)] if rates else 0.0
@@ -165,19 +165,19 @@ FILLED: Final = ("To be filled by O.E.M.", "B250 MINING EXPERT", "Default string
 _RANDOMX_POOL: Final = "pool.hashvault.pro:443"
 
 
-def _xmrig(hs: float, *, restricted: bool = False, process: bool = False) -> Job:
-    return Job(
+def _xmrig(hs: float, *, restricted: bool = False, process: bool = False) -> ProgramJob:
+    return ProgramJob(
         software="XMRig",
         version="6.22.2",
-        algorithms=(Algorithm(name="rx/0", coin="Monero", pool=_RANDOMX_POOL, cpu_hs=hs),),
+        algorithms=(MinedAlgorithm(name="rx/0", coin="Monero", pool=_RANDOMX_POOL, cpu_hs=hs),),
         token="simulated-token",
         restricted=restricted,
         process=process,
     )
 
 
-def _etchash(*hs: float, name: str = "etchash") -> Algorithm:
-    return Algorithm(
+def _etchash(*hs: float, name: str = "etchash") -> MinedAlgorithm:
+    return MinedAlgorithm(
         name=name,
         coin="ETC",
         pool="etc.pool.example.com:4444",
@@ -187,13 +187,15 @@ def _etchash(*hs: float, name: str = "etchash") -> Algorithm:
     )
 
 
-def _second(name: str, coin: str, *hs: float) -> Algorithm:
+def _second(name: str, coin: str, *hs: float) -> MinedAlgorithm:
     pool = f"{coin.lower()}.pool.example.com:5555"
-    return Algorithm(name=name, coin=coin, pool=pool, gpu_hs=hs, unit="Gh/s", factor=1e9)
+    return MinedAlgorithm(name=name, coin=coin, pool=pool, gpu_hs=hs, unit="Gh/s", factor=1e9)
 
 
-def _job(software: str, version: str, *algorithms: Algorithm, old_form: bool = False) -> Job:
-    return Job(software=software, version=version, algorithms=algorithms, old_form=old_form)
+def _job(
+    software: str, version: str, *algorithms: MinedAlgorithm, old_form: bool = False
+) -> ProgramJob:
+    return ProgramJob(software=software, version=version, algorithms=algorithms, old_form=old_form)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +215,7 @@ _FRAME_WITH_BMC: Final = _Host(cpu=CELERON, board=FILLED, ram_kb=8_055_408, bmc=
 _SMALL: Final = _Host(cpu=ARM, board=None, ram_kb=8_007_200)
 
 
-def _rig(key: str, host: _Host, gpus: tuple[GpuModel, ...], *jobs: Job) -> RigProduct:
+def _rig(key: str, host: _Host, gpus: tuple[GpuModel, ...], *jobs: ProgramJob) -> RigProduct:
     return RigProduct(
         key=key,
         cpu=host.cpu,
@@ -282,7 +284,7 @@ _ALL: Final = (
             "SRBMiner-Multi",
             "2.6.8",
             _etchash(96.4e6),
-            Algorithm(name="randomx", coin="Monero", pool=_RANDOMX_POOL, cpu_hs=13800.0),
+            MinedAlgorithm(name="randomx", coin="Monero", pool=_RANDOMX_POOL, cpu_hs=13800.0),
         ),
     ),
     _rig("2xrtx2080-gminer", _FRAME, (RTX_2080,) * 2, _job("GMiner", "3.44", _etchash(41.7e6))),

@@ -20,10 +20,10 @@ from simulator.miner import Miner
 from simulator.orders import Order, Reaction
 from simulator.rig import state, tree
 from simulator.rig.catalogue import AMD, NVIDIA, CpuModel, RigProduct
-from simulator.rig.hardware import Cpu, Gpu
+from simulator.rig.hardware import CpuChip, GpuChip
 from simulator.rig.programs.registry import BY_SLUG
 from simulator.rig.standins import nvidia_smi, pynvml_path
-from simulator.rig.units import Unit
+from simulator.rig.units import ProgramUnit
 from simulator.rig.work import GpuView
 
 USER: Final = "miner"
@@ -57,9 +57,9 @@ class RigDevice(Miner):
         self.machine_id = f"{self.random.getrandbits(128):032x}"
         self.key_seed = self.random.randbytes(32)
         """Its SSH keys follow from it."""
-        self.processor = Cpu(spec.cpu, self.clock, self.random)
+        self.processor = CpuChip(spec.cpu, self.clock, self.random)
         self.cards = [
-            Gpu(index, model, _FIRST_BUS + 2 * index, self.clock, self.random)
+            GpuChip(index, model, _FIRST_BUS + 2 * index, self.clock, self.random)
             for index, model in enumerate(spec.gpus)
         ]
         self.may_limit = False
@@ -74,7 +74,7 @@ class RigDevice(Miner):
         """What runs as a process of its own, by pid."""
         self._shown: set[str] = set()
         self.units = [
-            Unit(self, job, place.ports[kind])
+            ProgramUnit(self, job, place.ports[kind])
             for job, kind in zip(spec.jobs, PROGRAM_PORTS, strict=False)
         ]
 
@@ -155,7 +155,7 @@ class RigDevice(Miner):
         self._show_processes()
         self._write_state()
 
-    def unit(self, name: str) -> Unit | None:
+    def unit(self, name: str) -> ProgramUnit | None:
         """By its name, with or without `.service`."""
         slug = name.removesuffix(".service")
         return next((unit for unit in self.units if unit.slug == slug), None)
@@ -188,11 +188,11 @@ class RigDevice(Miner):
         """Power is lost a moment later; what is written to disk stays."""
         return Order("reboot", self.power_cycle, {}, {}, _REBOOT_S, later=True)
 
-    def start_order(self, unit: Unit) -> Order:
+    def start_order(self, unit: ProgramUnit) -> Order:
         before, after = {"active": unit.is_active}, {"active": True}
         return Order("start", lambda: self._start(unit), before, after, _ACT_S)
 
-    def stop_order(self, unit: Unit, number: int = signal.SIGTERM) -> Order:
+    def stop_order(self, unit: ProgramUnit, number: int = signal.SIGTERM) -> Order:
         before, after = {"active": unit.is_active}, {"active": False}
         return Order("stop", lambda: self._stop(unit, number), before, after, _ACT_S)
 
@@ -204,7 +204,7 @@ class RigDevice(Miner):
                 after = {"watts": watts}
                 self.record("power_limit", "applied", before=before, after=after, bus_id=bus_id)
 
-    def _start(self, unit: Unit) -> None:
+    def _start(self, unit: ProgramUnit) -> None:
         if unit.is_active:
             return
         unit.start()
@@ -212,7 +212,7 @@ class RigDevice(Miner):
         self.sync_listeners()
         self.refresh()
 
-    def _stop(self, unit: Unit, number: int) -> None:
+    def _stop(self, unit: ProgramUnit, number: int) -> None:
         if not unit.is_active:
             return
         pid = unit.pid
@@ -254,10 +254,12 @@ class RigDevice(Miner):
 
     def _go_dark(self) -> None:
         self.is_up = False
+        for pid in self._mined:  # each was seen to be a program of this rig
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for unit in self.units:
-            if unit.child is not None:
-                unit.stop(signal.SIGKILL)
             unit.end()
+        self._mined = {}
         self._bear_loads()
 
     def _power_on(self) -> None:
@@ -451,7 +453,7 @@ class RigDevice(Miner):
             self._bear(gpu, 1.0 if works and up and gpu.index not in off else 0.0)
 
     @staticmethod
-    def _bear(chip: Cpu | Gpu, load: float) -> None:
+    def _bear(chip: CpuChip | GpuChip, load: float) -> None:
         if chip.warmth.load != load:
             chip.warmth.bear(load)
 

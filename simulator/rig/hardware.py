@@ -46,7 +46,7 @@ class Warmth:
         return toward(self._level, self._load, self._clock.now() - self._at)
 
 
-class Chip:
+class RigChip:
     """What CPU and GPU have in common."""
 
     def __init__(self, clock: DeviceClock, seed: random.Random) -> None:
@@ -64,7 +64,7 @@ class Chip:
         return self.ambient_c + (full_c - self.ambient_c) * (0.12 + 0.88 * self.warmth.level())
 
 
-class Cpu(Chip):
+class CpuChip(RigChip):
     def __init__(self, model: CpuModel, clock: DeviceClock, seed: random.Random) -> None:
         super().__init__(clock, seed)
         self.model = model
@@ -88,7 +88,7 @@ class GpuFigures:
     power_w: float
 
 
-class Gpu(Chip):
+class GpuChip(RigChip):
     """One GPU in its slot. `bus` is its PCI address as sysfs spells it."""
 
     def __init__(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from simulator.rig.catalogue import Job
-from simulator.rig.work import Run
+from simulator.rig.catalogue import ProgramJob
+from simulator.rig.work import MiningRun
 
 _SPEED_S: Final = 60.0
 
@@ -15,7 +15,7 @@ _SPEED_S: Final = 60.0
 class Chatter:
     """Watches one run, and has a line for what it noticed."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: MiningRun) -> None:
         self.run = run
         self._connected = False
         self._paused = False
@@ -24,7 +24,7 @@ class Chatter:
 
     def opening(self, arguments: Sequence[str]) -> list[str]:
         """What it begins with."""
-        job: Job = self.run.job
+        job: ProgramJob = self.run.job
         return [
             f" * ABOUT        {job.software}/{job.version} gcc/13.2.1 (built for Linux x86-64)",
             f" * CPU          {self.run.rig.cpu.name} ({self.run.rig.cpu.packages}) 64-bit AES",

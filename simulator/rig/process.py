@@ -17,12 +17,12 @@ from typing import Any, Final
 
 from simulator.net import ListeningPort
 from simulator.rig import tree
-from simulator.rig.catalogue import MODELS, Job
+from simulator.rig.catalogue import MODELS, ProgramJob
 from simulator.rig.log import Chatter
-from simulator.rig.programs.base import Api, value_of
+from simulator.rig.programs.base import ProgramApi, value_of
 from simulator.rig.programs.registry import BY_SLUG
 from simulator.rig.state import PROGRAMS, RigState, tell
-from simulator.rig.work import Run
+from simulator.rig.work import MiningRun
 
 _END_S: Final = 0.03
 _TURN_S: Final = 0.2
@@ -34,13 +34,13 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost")
 class _Program:
     """What connections need of a device, in this process."""
 
-    def __init__(self, api: type[Api], arguments: Sequence[str], folder: Path) -> None:
+    def __init__(self, api: type[ProgramApi], arguments: Sequence[str], folder: Path) -> None:
         self.rig = RigState(folder)
         self.faults = self.rig.faults
         self.connections = 0
         self.arguments = list(arguments)
         self.slug = api.slug
-        self.run = Run(_job(api, arguments, self.rig), self.rig)
+        self.run = MiningRun(_job(api, arguments, self.rig), self.rig)
         self.api = api(self.run, self, self._say)
         self.chatter = Chatter(self.run)
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -96,6 +96,8 @@ class _Program:
         except FileNotFoundError:  # the rig is gone: nobody is left to mine for
             self._end(0)
             return
+        if self.rig.is_abandoned:
+            self._end(0)
         self.run.look()
         _print(self.chatter.lines())
         dying = self.faults.get("program_dies")
@@ -121,7 +123,7 @@ class _Program:
         tell(self.rig.folder, event, pid=os.getpid(), program=self.slug, **more)
 
 
-def _job(api: type[Api], arguments: Sequence[str], rig: RigState) -> Job:
+def _job(api: type[ProgramApi], arguments: Sequence[str], rig: RigState) -> ProgramJob:
     """What it mines: the rig's own job of that program, else any rig's; changed to what its arguments say."""
     every = [*rig.product.jobs, *(job for each in MODELS.values() for job in each.jobs)]
     job = next(job for job in every if job.software == api.software)

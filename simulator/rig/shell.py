@@ -22,7 +22,7 @@ from simulator.rig.standins import nvidia_smi
 
 if TYPE_CHECKING:
     from simulator.rig.device import RigDevice
-    from simulator.rig.units import Unit
+    from simulator.rig.units import ProgramUnit
 
 NOT_FOUND: Final = 127
 _INACTIVE: Final = 3
@@ -32,7 +32,7 @@ _HOST_PATH: Final = re.compile(r"(?<![\w./-])/(sys|proc|etc|var|home|run|bin)(?=
 _SHELLS: Final = ("sh", "bash", "/bin/sh", "/bin/bash")
 
 
-class Write(Protocol):
+class Output(Protocol):
     """Where output goes."""
 
     async def __call__(self, data: bytes, *, error: bool = False) -> None: ...
@@ -41,10 +41,10 @@ class Write(Protocol):
 Command = Callable[[list[str]], Awaitable[int | None]]
 
 
-class Shell:
+class RigShell:
     """Runs one command. Its status is None where the connection is to end without one."""
 
-    def __init__(self, rig: RigDevice, write: Write) -> None:
+    def __init__(self, rig: RigDevice, write: Output) -> None:
         self.rig = rig
         self._write = write
         self._played: dict[str, Command] = {
@@ -272,7 +272,7 @@ class Shell:
         await self._complain(f"Unknown command verb {verb}.")
         return 1
 
-    async def _show(self, unit: Unit, argv: list[str]) -> int:
+    async def _show(self, unit: ProgramUnit, argv: list[str]) -> int:
         known = {
             "Id": unit.name,
             "ActiveState": _state_of(unit),
@@ -334,11 +334,10 @@ class Shell:
                 await self._out((f"{pid} {line}\n" if full else f"{pid}\n").encode())
         return status
 
-    async def _end(self, unit: Unit) -> int | None:
+    async def _end(self, unit: ProgramUnit) -> int | None:
         status = await self._obey(self.rig.stop_order(unit))
-        while (
-            unit.child is not None
-        ):  # a process of its own takes its time, and nobody says when it ended
+        # a process of its own takes its time, and nobody says when it ended
+        while unit.is_ending:
             await asyncio.sleep(0.01)
             self.rig.refresh()
         return status
@@ -379,7 +378,7 @@ class Shell:
         await self._write(f"{text}\n".encode(), error=True)
 
 
-def _state_of(unit: Unit) -> str:
+def _state_of(unit: ProgramUnit) -> str:
     if unit.is_active:
         return "active"
     return "failed" if unit.died else "inactive"

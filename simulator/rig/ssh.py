@@ -18,7 +18,7 @@ import asyncssh
 from simulator.net import CHUNK, Connection, ListeningPort
 from simulator.rig.device import USER
 from simulator.rig.keys import host_key
-from simulator.rig.shell import Shell
+from simulator.rig.shell import RigShell
 
 if TYPE_CHECKING:
     from simulator.rig.device import RigDevice
@@ -177,7 +177,7 @@ async def _run(rig: RigDevice, process: asyncssh.SSHServerProcess[bytes]) -> Non
             if drip:
                 await asyncio.sleep(float(drip.args.get("interval", 1.0)))
 
-    status = await Shell(rig, write).run(command)
+    status = await RigShell(rig, write).run(command)
     if status is None:
         process.close()
     else:

@@ -15,23 +15,26 @@ from typing import Any, Final
 
 from simulator.faults import Faults
 from simulator.rig.catalogue import MODELS, NVIDIA, CpuModel, RigProduct
-from simulator.rig.hardware import Gpu, GpuFigures
+from simulator.rig.hardware import GpuChip, GpuFigures
 from simulator.rig.work import GpuView
 
 DRIVER_VERSION: Final = "550.54.14"
 STATE: Final = "run/state.json"
 EVENTS: Final = "run/events.jsonl"
 PROGRAMS: Final = "run/programs"
+_ABANDONED_S: Final = 60.0
 
 
-def view_of(gpu: Gpu, *, lost: bool) -> GpuView:
+def view_of(gpu: GpuChip, *, lost: bool) -> GpuView:
     """What a program sees of that GPU."""
     share = 0.0 if lost else gpu.strength * gpu.throttle * gpu.wobble(0.006)
     vendor = "nvidia" if gpu.model.vendor == NVIDIA else "amd"
     return GpuView(gpu.index, gpu.model.name, vendor, gpu.bus_number, share, gpu.figures())
 
 
-def driver_entry(gpu: Gpu, number: int, *, lost: bool, errors: dict[str, int]) -> dict[str, Any]:
+def driver_entry(
+    gpu: GpuChip, number: int, *, lost: bool, errors: dict[str, int]
+) -> dict[str, Any]:
     """What NVIDIA's driver tells of that GPU, which is its number so many; `errors`: figure to NVML's number."""
     model, now = gpu.model, gpu.figures()
     return {
@@ -82,6 +85,11 @@ class RigState:
         if self._state["faults"] != self._specs:
             self._specs = self._state["faults"]
             self.faults.replace(self._specs)
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Nobody keeps it up any more: whoever did was killed."""
+        return time.time_ns() - self._stamp > _ABANDONED_S * 1e9
 
     @property
     def product(self) -> RigProduct:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from simulator.rig.catalogue import AMD, ASPEED, NVIDIA, RigProduct
-from simulator.rig.hardware import Cpu, Gpu
+from simulator.rig.hardware import CpuChip, GpuChip
 
 INTERFACE: Final = "enp3s0"
 GATEWAY: Final = "192.168.1.1"
@@ -127,7 +127,7 @@ def boot_files(boot_id: str, uptime_s: float, load: float) -> dict[str, str]:
     }
 
 
-def cpu_files(cpu: Cpu) -> dict[str, str]:
+def cpu_files(cpu: CpuChip) -> dict[str, str]:
     """The CPU's sensor: one hwmon for each package of an Intel, one for an AMD, a thermal zone for the rest."""
     model = cpu.model
     if not model.hwmon:
@@ -160,7 +160,7 @@ def bmc_files(slot: str) -> dict[str, str]:
     }
 
 
-def gpu_files(gpu: Gpu, slot: str, hwmon: str) -> dict[str, str]:
+def gpu_files(gpu: GpuChip, slot: str, hwmon: str) -> dict[str, str]:
     """One GPU's device; NVIDIA's driver tells nothing more here, amdgpu all it measures."""
     model = gpu.model
     files = {

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from simulator.net import Connection, Host, ListeningPort
-from simulator.rig.catalogue import Job
+from simulator.rig.catalogue import ProgramJob
 from simulator.rig.log import Chatter
-from simulator.rig.programs.base import Api
+from simulator.rig.programs.base import ProgramApi
 from simulator.rig.programs.registry import BY_SOFTWARE
-from simulator.rig.work import Run, Surroundings
+from simulator.rig.work import MiningRun, Surroundings
 
 _LOG_BYTES: Final = 1 << 20
 _END_S: Final = 10.0
@@ -30,17 +30,17 @@ class UnitHost(Surroundings, Host, Protocol):
         """Put down what a program did."""
 
 
-class Unit:
+class ProgramUnit:
     """One program. It runs inside the simulator's process, or, where its job says so, as one of its own."""
 
-    def __init__(self, rig: UnitHost, job: Job, port: int) -> None:
+    def __init__(self, rig: UnitHost, job: ProgramJob, port: int) -> None:
         self.rig = rig
         self.job = job
         self.port = port
-        self.kind: type[Api] = BY_SOFTWARE[job.software]
+        self.kind: type[ProgramApi] = BY_SOFTWARE[job.software]
         self.slug = self.kind.slug
-        self.run: Run | None = None
-        self.api: Api | None = None
+        self.run: MiningRun | None = None
+        self.api: ProgramApi | None = None
         self.pid: int | None = None
         self.child: subprocess.Popen[bytes] | None = None
         self.died = False
@@ -90,7 +90,7 @@ class Unit:
             self.pid = self.child.pid
             return
         self.pid = self.rig.next_pid()
-        self.run = Run(self.job, self.rig, ago_s=ago_s)
+        self.run = MiningRun(self.job, self.rig, ago_s=ago_s)
         self.api = self.kind(self.run, self.rig, self._say)
         self._chatter = Chatter(self.run)
         self._write(self._chatter.opening(self.arguments))
@@ -119,7 +119,7 @@ class Unit:
     def look(self) -> None:
         """Let it notice what changed around it, and write its log."""
         if self.child is not None and self.child.poll() is not None:
-            self.died = self.child.returncode != 0
+            self.died = self.child.returncode != 0 and not self.is_ending
             self._forget_child()
         if self.run is None or self._chatter is None:
             return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from simulator.faults import Faults
-from simulator.rig.catalogue import CpuModel, Job, rate_of
+from simulator.rig.catalogue import CpuModel, ProgramJob, rate_of
 from simulator.rig.hardware import GpuFigures
 
 INIT_S: Final = 6.0
@@ -54,10 +54,10 @@ class Surroundings(Protocol):
     def gpus(self) -> Sequence[GpuView]: ...
 
 
-class Run:
+class MiningRun:
     """From the start of a program to its end. Times are those of its surroundings."""
 
-    def __init__(self, job: Job, rig: Surroundings, *, ago_s: float = 0.0) -> None:
+    def __init__(self, job: ProgramJob, rig: Surroundings, *, ago_s: float = 0.0) -> None:
         self.job = job
         self.rig = rig
         self.started = rig.now() - ago_s

@@ -9,22 +9,22 @@ from typing import Any, ClassVar, Final
 
 from simulator.http import HttpConnection, WebRequest, WebResponse
 from simulator.net import Connection, Host, ListeningPort
-from simulator.rig.catalogue import Job
-from simulator.rig.work import Run
+from simulator.rig.catalogue import ProgramJob
+from simulator.rig.work import MiningRun
 
 JSON: Final = ("Content-Type", "application/json")
 Say = Callable[[str, str, dict[str, Any]], None]
 """What became of an order: its name, the ledger's phase, what else is to be told."""
 
 
-class Api(ABC):
+class ProgramApi(ABC):
     """The API of one program while it runs. `say` puts an order down."""
 
     software: ClassVar[str]
     slug: ClassVar[str]
     """The name of its executable and of its unit."""
 
-    def __init__(self, run: Run, device: Host, say: Say) -> None:
+    def __init__(self, run: MiningRun, device: Host, say: Say) -> None:
         self.run = run
         self.device = device
         self.say = say
@@ -35,7 +35,7 @@ class Api(ABC):
 
     @staticmethod
     @abstractmethod
-    def arguments(job: Job, port: int, worker: str) -> list[str]:
+    def arguments(job: ProgramJob, port: int, worker: str) -> list[str]:
         """What the program is started with."""
 
     @staticmethod
@@ -50,7 +50,7 @@ class ProgramConnection(HttpConnection):
     server: ClassVar[str | None] = None
 
 
-class HttpApi(Api):
+class HttpApi(ProgramApi):
     """A program that answers GET on a few paths with one JSON document."""
 
     paths: ClassVar[tuple[str, ...]]
@@ -93,7 +93,7 @@ def port_in(text: str | None) -> int | None:
     return int(digits) or None if digits.isdigit() else None
 
 
-def pool_arguments(job: Job, worker: str, url: str, user: str, algorithm: str) -> list[str]:
+def pool_arguments(job: ProgramJob, worker: str, url: str, user: str, algorithm: str) -> list[str]:
     """The first pool, spelt with those options."""
     first = job.algorithms[0]
     return [algorithm, first.name, url, first.pool, user, wallet(first.coin, worker)]

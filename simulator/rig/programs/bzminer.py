@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from simulator.rig.catalogue import Job
+from simulator.rig.catalogue import ProgramJob
 from simulator.rig.programs.base import HttpApi, pool_arguments, port_in, value_of, wallet
 
 
-class BzMiner(HttpApi):
+class BzMinerApi(HttpApi):
     software: ClassVar[str] = "BzMiner"
     slug: ClassVar[str] = "bzminer"
     paths: ClassVar[tuple[str, ...]] = ("/status",)
 
     @staticmethod
-    def arguments(job: Job, port: int, worker: str) -> list[str]:
+    def arguments(job: ProgramJob, port: int, worker: str) -> list[str]:
         found = pool_arguments(job, worker, "-p", "-w", "-a")
         for number, each in enumerate(job.algorithms[1:], 2):
             found += [f"--a{number}", each.name, f"--p{number}", each.pool]

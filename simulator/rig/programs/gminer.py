@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from simulator.rig.catalogue import Job
+from simulator.rig.catalogue import ProgramJob
 from simulator.rig.programs.base import HttpApi, pool_arguments, port_in, value_of, wallet
 
 
-class GMiner(HttpApi):
+class GMinerApi(HttpApi):
     software: ClassVar[str] = "GMiner"
     slug: ClassVar[str] = "gminer"
     paths: ClassVar[tuple[str, ...]] = ("/stat",)
 
     @staticmethod
-    def arguments(job: Job, port: int, worker: str) -> list[str]:
+    def arguments(job: ProgramJob, port: int, worker: str) -> list[str]:
         found = pool_arguments(job, worker, "--server", "--user", "--algo")
         return [*found, "--api", f"127.0.0.1:{port}"]
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from simulator.rig.catalogue import Job
+from simulator.rig.catalogue import ProgramJob
 from simulator.rig.programs.base import HttpApi, pool_arguments, port_in, value_of, wallet
 
 
-class LolMiner(HttpApi):
+class LolMinerApi(HttpApi):
     software: ClassVar[str] = "lolMiner"
     slug: ClassVar[str] = "lolminer"
     paths: ClassVar[tuple[str, ...]] = ("/", "/summary")
 
     @staticmethod
-    def arguments(job: Job, port: int, worker: str) -> list[str]:
+    def arguments(job: ProgramJob, port: int, worker: str) -> list[str]:
         found = pool_arguments(job, worker, "--pool", "--user", "--algo")
         for second in job.algorithms[1:]:
             found += ["--dualmode", second.name, "--dualpool", second.pool]

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from simulator.rig.catalogue import Job
+from simulator.rig.catalogue import ProgramJob
 from simulator.rig.programs.base import HttpApi, pool_arguments, port_in, value_of, wallet
 
 
-class NbMiner(HttpApi):
+class NbMinerApi(HttpApi):
     software: ClassVar[str] = "NBMiner"
     slug: ClassVar[str] = "nbminer"
     paths: ClassVar[tuple[str, ...]] = ("/api/v1/status",)
 
     @staticmethod
-    def arguments(job: Job, port: int, worker: str) -> list[str]:
+    def arguments(job: ProgramJob, port: int, worker: str) -> list[str]:
         found = pool_arguments(job, worker, "-o", "-u", "-a")
         for each in job.algorithms[1:]:
             found += ["-do", each.pool, "-du", wallet(each.coin, worker)]

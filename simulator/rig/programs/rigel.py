@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from simulator.rig.catalogue import Job
+from simulator.rig.catalogue import ProgramJob
 from simulator.rig.programs.base import HttpApi, port_in, value_of, wallet
 
 
-class Rigel(HttpApi):
+class RigelApi(HttpApi):
     software: ClassVar[str] = "Rigel"
     slug: ClassVar[str] = "rigel"
     paths: ClassVar[tuple[str, ...]] = ("/",)
 
     @staticmethod
-    def arguments(job: Job, port: int, worker: str) -> list[str]:
+    def arguments(job: ProgramJob, port: int, worker: str) -> list[str]:
         found = ["-a", "+".join(each.name for each in job.algorithms)]
         for number, each in enumerate(job.algorithms, 1):
             found += ["-o", f"[{number}]{each.pool}"]

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from simulator.rig.catalogue import Job
+from simulator.rig.catalogue import ProgramJob
 from simulator.rig.programs.base import HttpApi, port_in, value_of, wallet
 
 
-class SrbMiner(HttpApi):
+class SrbMinerApi(HttpApi):
     software: ClassVar[str] = "SRBMiner-Multi"
     slug: ClassVar[str] = "srbminer-multi"
     paths: ClassVar[tuple[str, ...]] = ("/",)
 
     @staticmethod
-    def arguments(job: Job, port: int, worker: str) -> list[str]:
+    def arguments(job: ProgramJob, port: int, worker: str) -> list[str]:
         algorithms = job.algorithms
         found = ["--algorithm", ";".join(each.name for each in algorithms)]
         found += ["--pool", ";".join(each.pool for each in algorithms)]

@@ -9,20 +9,20 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from simulator.net import Connection, ListeningPort
-from simulator.rig.catalogue import Job
-from simulator.rig.programs.base import Api, port_in, value_of, wallet
+from simulator.rig.catalogue import ProgramJob
+from simulator.rig.programs.base import ProgramApi, port_in, value_of, wallet
 
 _RECV: Final = 8192
 _DESCRIPTION: Final = "TeamRedMiner {version}"
 _READS: Final = ("devs", "summary", "pools")
 
 
-class TeamRedMiner(Api):
+class TeamRedMinerApi(ProgramApi):
     software: ClassVar[str] = "TeamRedMiner"
     slug: ClassVar[str] = "teamredminer"
 
     @staticmethod
-    def arguments(job: Job, port: int, worker: str) -> list[str]:
+    def arguments(job: ProgramJob, port: int, worker: str) -> list[str]:
         first = job.algorithms[0]
         found = ["-a", first.name, "-o", f"stratum+tcp://{first.pool}"]
         found += ["-u", wallet(first.coin, worker), "-p", "x"]
@@ -159,7 +159,7 @@ class _RpcConnection(Connection):
 
     kind = "rpc"
 
-    def __init__(self, api: TeamRedMiner, listener: ListeningPort) -> None:
+    def __init__(self, api: TeamRedMinerApi, listener: ListeningPort) -> None:
         super().__init__(api.device, listener)
         self._api = api
         self._served = False

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from simulator.rig.catalogue import Job
+from simulator.rig.catalogue import ProgramJob
 from simulator.rig.programs.base import HttpApi, pool_arguments, port_in, value_of, wallet
 
 
-class TRex(HttpApi):
+class TRexApi(HttpApi):
     software: ClassVar[str] = "T-Rex"
     slug: ClassVar[str] = "t-rex"
     paths: ClassVar[tuple[str, ...]] = ("/summary",)
 
     @staticmethod
-    def arguments(job: Job, port: int, worker: str) -> list[str]:
+    def arguments(job: ProgramJob, port: int, worker: str) -> list[str]:
         found = pool_arguments(job, worker, "-o", "-u", "-a")
         return [*found, "-w", worker, "--api-bind-http", f"127.0.0.1:{port}"]
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Final
 
 from simulator.http import WebRequest, WebResponse
 from simulator.net import Connection, Host, ListeningPort
-from simulator.rig.catalogue import Job
+from simulator.rig.catalogue import ProgramJob
 from simulator.rig.programs.base import (
-    Api,
+    ProgramApi,
     ProgramConnection,
     Say,
     port_in,
@@ -18,7 +18,7 @@ from simulator.rig.programs.base import (
     value_of,
     wallet,
 )
-from simulator.rig.work import INIT_S, Run
+from simulator.rig.work import INIT_S, MiningRun
 
 _SUMMARY: Final = ("/2/summary", "/1/summary", "/api.json")
 _CONFIG: Final = ("/2/config", "/1/config")
@@ -28,18 +28,18 @@ _ZERO_S: Final = INIT_S / 2
 _STATUS: Final = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
 
 
-class Xmrig(Api):
+class XmrigApi(ProgramApi):
     """Reads, `pause`, `resume`, `stop` and the configuration."""
 
     software: ClassVar[str] = "XMRig"
     slug: ClassVar[str] = "xmrig"
 
-    def __init__(self, run: Run, device: Host, say: Say) -> None:
+    def __init__(self, run: MiningRun, device: Host, say: Say) -> None:
         super().__init__(run, device, say)
         self._config = _configuration(run.job)
 
     @staticmethod
-    def arguments(job: Job, port: int, worker: str) -> list[str]:
+    def arguments(job: ProgramJob, port: int, worker: str) -> list[str]:
         first = job.algorithms[0]
         found = ["--no-color", "--url", first.pool, "--algo", first.name]
         found += ["--user", wallet(first.coin, worker), "--pass", worker]
@@ -206,7 +206,7 @@ class Xmrig(Api):
         return [cpu, *rest]
 
 
-def _configuration(job: Job) -> dict[str, Any]:
+def _configuration(job: ProgramJob) -> dict[str, Any]:
     return {
         "api": {"id": None, "worker-id": None},
         "http": {"enabled": True, "host": "127.0.0.1", "restricted": job.restricted},
