@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
-import sys
-import tempfile
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +15,11 @@ from simulator.device import DevicePlace
 from simulator.ledger import Phase
 from simulator.miner import Miner
 from simulator.orders import Order, Reaction
-from simulator.rig import state, tree
-from simulator.rig.catalogue import AMD, NVIDIA, CpuModel, RigProduct
+from simulator.rig import state
+from simulator.rig.catalogue import NVIDIA, CpuModel, RigProduct
+from simulator.rig.folder import RigFolder
 from simulator.rig.hardware import CpuChip, GpuChip
-from simulator.rig.programs.registry import BY_SLUG
-from simulator.rig.standins import nvidia_smi, pynvml_path
+from simulator.rig.tree import replace
 from simulator.rig.units import ProgramUnit
 from simulator.rig.work import GpuView
 
@@ -35,7 +32,6 @@ _REBOOT_S: Final = 2.0
 _ACT_S: Final = 0.2
 _FIRST_BUS: Final = 3
 _IDLE_LOAD: Final = 0.02
-_SHARED_MEMORY: Final = "/dev/shm"
 
 
 class RigDevice(Miner):
@@ -52,8 +48,8 @@ class RigDevice(Miner):
         self.generation = "linux"
         self.firmware = "debian"
         self.hashrate_hs = spec.hashrate_hs
-        self.folder = Path(tempfile.mkdtemp(prefix="miner-simulator-rig-", dir=_memory()))
-        self.tree = tree.HostTree(self.folder)
+        self.files = RigFolder(spec)
+        self.folder = self.files.path
         self.machine_id = f"{self.random.getrandbits(128):032x}"
         self.key_seed = self.random.randbytes(32)
         """Its SSH keys follow from it."""
@@ -72,7 +68,6 @@ class RigDevice(Miner):
         self._events_read = 0
         self._mined: dict[int, dict[str, Any]] = {}
         """What runs as a process of its own, by pid."""
-        self._shown: set[str] = set()
         self.units = [
             ProgramUnit(self, job, place.ports[kind])
             for job, kind in zip(spec.jobs, PROGRAM_PORTS, strict=False)
@@ -151,8 +146,16 @@ class RigDevice(Miner):
         self._bear_loads()
         if not self.is_up:
             return
-        self.tree.write(self._moving_files())
-        self._show_processes()
+        files, faults = self.files, self.faults
+        files.show_boot(self.boot_id, self.uptime_s, self.processor.warmth.load)
+        files.show_network(self.shown_mac())
+        files.show_chips(self.processor, self.cards, gone=self._gone())
+        files.show_processes(self.processes())
+        blocking, failing = (faults.get(name) for name in ("sensor_blocks", "sensor_fails"))
+        files.spoil(
+            blocking=blocking.args.get("files", []) if blocking else (),
+            failing=failing.args.get("files", []) if failing else (),
+        )
         self._write_state()
 
     def unit(self, name: str) -> ProgramUnit | None:
@@ -225,7 +228,7 @@ class RigDevice(Miner):
     # --- power and sockets -----------------------------------------------------------------------
 
     async def start(self) -> None:
-        self._furnish()
+        self.files.furnish(self.key_seed, mac=self.shown_mac(), machine_id=self.machine_id)
         for unit in self.units:
             unit.start(ago_s=0.0 if unit.job.process else self.random.uniform(3600, 2 * 3600))
         self.refresh()
@@ -239,7 +242,7 @@ class RigDevice(Miner):
         for unit in self.units:
             unit.end()
         await super().stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.files.remove()
 
     def wants_open(self, kind: str) -> bool:
         if not self.is_up or not super().wants_open(kind):
@@ -296,82 +299,7 @@ class RigDevice(Miner):
     def _draw_boot_id(self) -> str:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
-    # --- the folder ------------------------------------------------------------------------------
-
-    def _furnish(self) -> None:
-        """What is there before anything moves."""
-        from simulator.rig.keys import write_keys
-
-        folder = self.folder
-        for name in ("run/programs", "var/log", "bin", "python", "keys", "home/miner/.ssh"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        write_keys(self.key_seed, self.folder)
-        self.tree.write(
-            tree.host_files(self.spec, mac=self.shown_mac(), machine_id=self.machine_id)
-        )
-        root = Path(__file__).resolve().parents[2]
-        for slug in BY_SLUG:
-            _write_script(
-                folder / "bin" / slug,
-                f"import sys\nsys.path.insert(0, {str(root)!r})\n"
-                f"from simulator.rig.process import main\nmain({slug!r}, {str(folder)!r})\n",
-            )
-        _write_script(folder / "bin" / "nvidia-smi", Path(nvidia_smi.__file__).read_text("utf-8"))
-        (folder / "python" / "pynvml.py").write_text(pynvml_path().read_text("utf-8"))
-
-    def _moving_files(self) -> dict[str, str]:
-        files = tree.boot_files(self.boot_id, self.uptime_s, self.processor.warmth.load)
-        files |= tree.cpu_files(self.processor)
-        files["sys/class/net/" + tree.INTERFACE + "/address"] = f"{self.shown_mac().lower()}\n"
-        gone = self._off_bus() if self._vanishes() else set()
-        number, hwmon = 0, self.spec.cpu.packages if self.spec.cpu.hwmon else 0
-        if self.spec.bmc:
-            files |= tree.bmc_files("sys/class/drm/card0/device")
-            number = 1
-        for gpu in self.cards:
-            card = f"sys/class/drm/card{number}"
-            slot, sensors = f"{card}/device", f"{card}/device/hwmon/hwmon{hwmon}"
-            if gpu.index in gone:
-                self.tree.remove(card)
-                self._unlink(f"sys/class/hwmon/hwmon{hwmon}", f"sys/bus/pci/devices/{gpu.bus}")
-            else:
-                files |= tree.gpu_files(gpu, slot, sensors)
-                files[f"{card}-HDMI-A-1/status"] = "disconnected\n"
-                if gpu.model.vendor == AMD:
-                    self._link(f"sys/class/hwmon/hwmon{hwmon}", sensors)
-                self._link(f"sys/bus/pci/devices/{gpu.bus}", slot)
-            number += 1
-            hwmon += gpu.model.vendor == AMD
-        return files
-
-    def _link(self, path: str, target: str) -> None:
-        if path not in self._shown:
-            self.tree.link(path, target)
-            self._shown.add(path)
-
-    def _unlink(self, *paths: str) -> None:
-        for path in paths:
-            if path in self._shown:
-                self.tree.unlink(path)
-                self._shown.discard(path)
-
-    def _show_processes(self) -> None:
-        """`/proc/<pid>` of the mining programs, and of no others."""
-        running = self.processes()
-        files: dict[str, str] = {}
-        for pid, command in running.items():
-            files[f"proc/{pid}/cmdline"] = "".join(f"{part}\0" for part in command)
-            files[f"proc/{pid}/comm"] = f"{Path(command[0]).name[:15]}\n"
-        shown = [each.name for each in (self.folder / "proc").iterdir() if each.name.isdigit()]
-        for name in shown:
-            if int(name) not in running:
-                self.tree.remove(f"proc/{name}")
-        self.tree.write(files)
-        blocking, failing = (self.faults.get(n) for n in ("sensor_blocks", "sensor_fails"))
-        self.tree.spoil(
-            blocking=blocking.args.get("files", []) if blocking else (),
-            failing=failing.args.get("files", []) if failing else (),
-        )
+    # --- its state -------------------------------------------------------------------------------
 
     def driver_state(self) -> dict[str, Any]:
         """What NVIDIA's driver knows."""
@@ -379,9 +307,9 @@ class RigDevice(Miner):
         value = int(wrong.args.get("value", 9)) if wrong else 0
         figures = wrong.args.get("figures") if wrong else None
         errors = dict.fromkeys(figures or (), value)
-        off, vanishes = self._off_bus(), self._vanishes()
+        off, gone = self._off_bus(), self._gone()
         gpus = [gpu for gpu in self.cards if gpu.model.vendor == NVIDIA]
-        found = [gpu for gpu in gpus if not (vanishes and gpu.index in off)]
+        found = [gpu for gpu in gpus if gpu.index not in gone]
         return {
             # without any of its GPUs there is no driver either
             "nvml": (0 if figures else value) or (0 if gpus else 12),
@@ -403,7 +331,7 @@ class RigDevice(Miner):
             "faults": self.faults.specs(),
             "views": [state.view_entry(view) for view in self.gpus()],
         }
-        tree.replace(self.folder / state.STATE, json.dumps(document))
+        replace(self.folder / state.STATE, json.dumps(document))
 
     # --- what runs beside it ---------------------------------------------------------------------
 
@@ -461,21 +389,7 @@ class RigDevice(Miner):
         fallen = self.faults.get("gpu_falls_off")
         return set(fallen.args.get("gpus", [0])) if fallen else set()
 
-    def _vanishes(self) -> bool:
+    def _gone(self) -> set[int]:
+        """Of those, the ones that no driver lists any more."""
         fallen = self.faults.get("gpu_falls_off")
-        return fallen is not None and fallen.args.get("variant") == "gone"
-
-
-def _memory() -> str | None:
-    """Where files cost no disk, if programs may run there; None: where temporary files are."""
-    try:
-        flags = os.statvfs(_SHARED_MEMORY).f_flag
-    except FileNotFoundError:
-        return None
-    may_run = not flags & (os.ST_NOEXEC | os.ST_RDONLY)
-    return _SHARED_MEMORY if may_run and os.access(_SHARED_MEMORY, os.W_OK) else None
-
-
-def _write_script(place: Path, text: str) -> None:
-    place.write_text(f"#!{sys.executable}\n{text}")
-    place.chmod(0o755)
+        return self._off_bus() if fallen and fallen.args.get("variant") == "gone" else set()
