@@ -193,7 +193,7 @@ class RigDevice(Miner):
 
     def start_order(self, unit: ProgramUnit) -> Order:
         before, after = {"active": unit.is_active}, {"active": True}
-        return Order("start", lambda: self._start(unit), before, after, _ACT_S)
+        return Order("start", lambda: self._start(unit, by="order"), before, after, _ACT_S)
 
     def stop_order(self, unit: ProgramUnit, number: int = signal.SIGTERM) -> Order:
         before, after = {"active": unit.is_active}, {"active": False}
@@ -207,11 +207,12 @@ class RigDevice(Miner):
                 after = {"watts": watts}
                 self.record("power_limit", "applied", before=before, after=after, bus_id=bus_id)
 
-    def _start(self, unit: ProgramUnit) -> None:
+    def _start(self, unit: ProgramUnit, *, by: str) -> None:
         if unit.is_active:
             return
-        unit.start()
-        self.record("start", "applied", program=unit.slug, pid=unit.pid)
+        unit.start(by=by)
+        if unit.child is None:  # a process of its own says itself that it began
+            self.record("start", "applied", program=unit.slug, pid=unit.pid, by=by)
         self.sync_listeners()
         self.refresh()
 
@@ -230,7 +231,9 @@ class RigDevice(Miner):
     async def start(self) -> None:
         self.files.furnish(self.key_seed, mac=self.shown_mac(), machine_id=self.machine_id)
         for unit in self.units:
-            unit.start(ago_s=0.0 if unit.job.process else self.random.uniform(3600, 2 * 3600))
+            unit.start(
+                by="boot", ago_s=0.0 if unit.job.process else self.random.uniform(3600, 2 * 3600)
+            )
         self.refresh()
         for chip in (self.processor, *self.cards):
             chip.warmth.settle(chip.warmth.load)
@@ -270,7 +273,7 @@ class RigDevice(Miner):
         self._booted = self.clock.now()
         self.boot_id = self._draw_boot_id()
         for unit in self.units:
-            self._start(unit)
+            self._start(unit, by="boot")
         self.refresh()
         self.sync_listeners()
         self.spawn(self._live())
@@ -348,6 +351,9 @@ class RigDevice(Miner):
                 self._events_read += len(line)
                 event = json.loads(line)
                 name = event.pop("event")
+                if name == "start":
+                    units = [unit for unit in self.units if unit.pid == event["pid"]]
+                    event |= {"by": units[0].started_by} if units else {}
                 if name == "power_limit":
                     self.limit_power(event["bus_id"], event["watts"])
                 else:

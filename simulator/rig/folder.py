@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -22,10 +23,10 @@ _FOLDERS: Final = ("run/programs", "var/log", "bin", "python", "keys", "home/min
 
 
 class RigFolder:
-    """Made at once; `remove` takes it away."""
+    """There from `furnish` until `remove`."""
 
     def __init__(self, spec: RigProduct) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="miner-simulator-rig-", dir=_memory()))
+        self.path = Path(_memory() or tempfile.gettempdir()) / f"miner-simulator-rig-{uuid.uuid4()}"
         self._spec = spec
         self._tree = HostTree(self.path)
 
@@ -33,6 +34,7 @@ class RigFolder:
         """What is there before anything moves."""
         from simulator.rig.keys import write_keys
 
+        self.path.mkdir(mode=0o700)
         for name in _FOLDERS:
             (self.path / name).mkdir(parents=True, exist_ok=True)
         write_keys(key_seed, self.path)

@@ -45,6 +45,8 @@ class ProgramUnit:
         self.child: subprocess.Popen[bytes] | None = None
         self.died = False
         """It ended by itself."""
+        self.started_by = "boot"
+        """`boot`, or `order`."""
         self.is_ending = False
         """Its process was told to end, and is there yet."""
         self._chatter: Chatter | None = None
@@ -72,11 +74,11 @@ class ProgramUnit:
     def log(self) -> Path:
         return self.rig.folder / "var" / "log" / f"{self.slug}.log"
 
-    def start(self, *, ago_s: float = 0.0) -> None:
+    def start(self, *, by: str, ago_s: float = 0.0) -> None:
         """Begin; nothing where it runs already."""
         if self.is_active:
             return
-        self.died = False
+        self.died, self.started_by = False, by
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.job.process:
             with self.log.open("ab") as log:

@@ -144,6 +144,7 @@ async def test_a_boot_changes_its_id_and_begins_its_uptime_anew(start: Any, unti
     assert 15 <= float(text(rig, "proc/uptime").split()[0]) <= 25
     assert set(rig.processes()).isdisjoint(pids)
     assert (len(applied(rig, "reboot")), rig.boot) == (1, 2)
+    assert [each["by"] for each in applied(rig, "start")] == ["boot"]
 
 
 async def test_an_uptime_may_be_a_lie_and_the_boot_id_not(start: Any, until: Any) -> None:

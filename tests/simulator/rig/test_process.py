@@ -65,6 +65,7 @@ async def test_it_starts_serves_pauses_and_ends_as_xmrig_does(start: Any) -> Non
     assert (await call(rig, "resume"))["result"] == {"status": "OK"}
     (begin,), (pause,) = await events(rig, "start"), await events(rig, "pause")
     assert begin["pid"] == pause["pid"] == unit.pid
+    assert begin["by"] == "boot"
     await until(lambda: rig.refresh() or rig.processor.warmth.load == 1.0, within_s=20)
     assert f"proc/{unit.pid}/cmdline" in {
         str(each.relative_to(rig.folder)) for each in rig.folder.glob("proc/*/cmdline")
@@ -134,6 +135,7 @@ async def test_its_unit_is_stopped_and_a_reboot_ends_every_process(start: Any) -
         await client.run("systemctl start xmrig")
         assert (await client.run("systemctl stop xmrig")).exit_status == 0
         assert rig.units[0].is_active
+        assert [each["by"] for each in await events(rig, "start", 2)] == ["boot", "order"]
     child = rig.units[0].child
     await until(lambda: rig.refresh() or len(rig.processes()) == 1, within_s=20)
     rig.power_cycle()
