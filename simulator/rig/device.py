@@ -68,6 +68,8 @@ class RigDevice(Miner):
         self._events_read = 0
         self._mined: dict[int, dict[str, Any]] = {}
         """What runs as a process of its own, by pid."""
+        self._own_pids: set[int] = set()
+        """Those that a unit began."""
         self.units = [
             ProgramUnit(self, job, place.ports[kind])
             for job, kind in zip(spec.jobs, PROGRAM_PORTS, strict=False)
@@ -102,8 +104,8 @@ class RigDevice(Miner):
 
     def note(self, action: str, phase: str, **more: Any) -> None:
         """Put down what a program did."""
-        self.record(action, cast("Phase", phase), **more)
-        self.refresh()
+        if self._running:  # what ends with the farm is nobody's doing
+            self.record(action, cast("Phase", phase), **more)
 
     # --- what it shows ---------------------------------------------------------------------------
 
@@ -210,18 +212,22 @@ class RigDevice(Miner):
     def _start(self, unit: ProgramUnit, *, by: str) -> None:
         if unit.is_active:
             return
-        unit.start(by=by)
-        if unit.child is None:  # a process of its own says itself that it began
-            self.record("start", "applied", program=unit.slug, pid=unit.pid, by=by)
+        self._begin(unit)
+        self.record("start", "applied", program=unit.slug, pid=unit.pid, by=by)
         self.sync_listeners()
         self.refresh()
+
+    def _begin(self, unit: ProgramUnit, *, ago_s: float = 0.0) -> None:
+        unit.start(ago_s=ago_s)
+        if unit.child is not None:
+            self._own_pids.add(unit.child.pid)
 
     def _stop(self, unit: ProgramUnit, number: int) -> None:
         if not unit.is_active:
             return
         pid = unit.pid
         unit.stop(number)
-        if unit.child is None:  # a process of its own says itself that it ended
+        if unit.child is None:  # the end of a process of its own is seen later
             self.record("stop", "applied", program=unit.slug, pid=pid)
         self.sync_listeners()
         self.refresh()
@@ -231,9 +237,7 @@ class RigDevice(Miner):
     async def start(self) -> None:
         self.files.furnish(self.key_seed, mac=self.shown_mac(), machine_id=self.machine_id)
         for unit in self.units:
-            unit.start(
-                by="boot", ago_s=0.0 if unit.job.process else self.random.uniform(3600, 2 * 3600)
-            )
+            self._begin(unit, ago_s=self.random.uniform(3600, 2 * 3600))
         self.refresh()
         for chip in (self.processor, *self.cards):
             chip.warmth.settle(chip.warmth.load)
@@ -242,6 +246,7 @@ class RigDevice(Miner):
         self.spawn(self._live())
 
     async def stop(self) -> None:
+        self._running = False
         for unit in self.units:
             unit.end()
         await super().stop()
@@ -263,6 +268,7 @@ class RigDevice(Miner):
         for pid in self._mined:  # each was seen to be a program of this rig
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+            self._bury(pid, by="power")
         for unit in self.units:
             unit.end()
         self._mined = {}
@@ -351,9 +357,8 @@ class RigDevice(Miner):
                 self._events_read += len(line)
                 event = json.loads(line)
                 name = event.pop("event")
-                if name == "start":
-                    units = [unit for unit in self.units if unit.pid == event["pid"]]
-                    event |= {"by": units[0].started_by} if units else {}
+                if name in ("start", "stop") and event["pid"] in self._own_pids:
+                    continue  # it is known who began it, and it is seen when it ends
                 if name == "power_limit":
                     self.limit_power(event["bus_id"], event["watts"])
                 else:
@@ -372,8 +377,13 @@ class RigDevice(Miner):
             if any(part.startswith(str(self.folder)) for part in parts):
                 self._mined[pid] = entry | {"command": parts[1:] or parts}
             else:  # it was killed, and could not say so
-                record.unlink(missing_ok=True)
-                self.record("stop", "applied", pid=pid, by="kill")
+                self._bury(pid, by="kill")
+
+    def _bury(self, pid: int, *, by: str) -> None:
+        """A process is gone that had no time to say so."""
+        (self.folder / state.PROGRAMS / f"{pid}.json").unlink(missing_ok=True)
+        if pid not in self._own_pids:
+            self.record("stop", "applied", pid=pid, by=by)
 
     def _bear_loads(self) -> None:
         runs = [unit.run for unit in self.units if unit.run is not None]

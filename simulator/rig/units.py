@@ -29,6 +29,9 @@ class UnitHost(Surroundings, Host, Protocol):
     def note(self, action: str, phase: str, **more: Any) -> None:
         """Put down what a program did."""
 
+    def refresh(self) -> None:
+        """Bring folder and chips up to date with what happened."""
+
 
 class ProgramUnit:
     """One program. It runs inside the simulator's process, or, where its job says so, as one of its own."""
@@ -45,8 +48,6 @@ class ProgramUnit:
         self.child: subprocess.Popen[bytes] | None = None
         self.died = False
         """It ended by itself."""
-        self.started_by = "boot"
-        """`boot`, or `order`."""
         self.is_ending = False
         """Its process was told to end, and is there yet."""
         self._chatter: Chatter | None = None
@@ -74,11 +75,11 @@ class ProgramUnit:
     def log(self) -> Path:
         return self.rig.folder / "var" / "log" / f"{self.slug}.log"
 
-    def start(self, *, by: str, ago_s: float = 0.0) -> None:
+    def start(self, *, ago_s: float = 0.0) -> None:
         """Begin; nothing where it runs already."""
         if self.is_active:
             return
-        self.died, self.started_by = False, by
+        self.died = False
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.job.process:
             with self.log.open("ab") as log:
@@ -115,14 +116,14 @@ class ProgramUnit:
             except subprocess.TimeoutExpired:
                 self.child.kill()
                 self.child.wait()
-            self._forget_child()
+            self._see_off(self.child)
         self.stop()
 
     def look(self) -> None:
         """Let it notice what changed around it, and write its log."""
         if self.child is not None and self.child.poll() is not None:
             self.died = self.child.returncode != 0 and not self.is_ending
-            self._forget_child()
+            self._see_off(self.child)
         if self.run is None or self._chatter is None:
             return
         self.run.look()
@@ -140,8 +141,10 @@ class ProgramUnit:
         except FileNotFoundError:
             return []
 
-    def _forget_child(self) -> None:
+    def _see_off(self, child: subprocess.Popen[bytes]) -> None:
         self.child, self.pid, self.is_ending = None, None, False
+        status = child.returncode
+        self.rig.note("stop", "applied", program=self.slug, pid=child.pid, status=status)
 
     def _write(self, lines: list[str]) -> None:
         if not lines:
@@ -154,3 +157,4 @@ class ProgramUnit:
 
     def _say(self, action: str, phase: str, more: dict[str, Any]) -> None:
         self.rig.note(action, phase, program=self.slug, pid=self.pid, **more)
+        self.rig.refresh()
