@@ -41,6 +41,8 @@ class SshConnection(Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        # as sshd does: otherwise a small packet waits until the client has confirmed the one before
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.transport is not None and not self.attack(_CONNECTS):
             self.start(self._serve())
 
