@@ -204,9 +204,12 @@ class RigDevice(Miner):
     def limit_power(self, bus_id: str, watts: float) -> None:
         """Hold a GPU to so many watts from now on."""
         for gpu in self.cards:
-            if f"0000{gpu.bus}".upper() == bus_id:
-                before, gpu.power_limit_w = {"watts": gpu.power_limit_w}, watts
-                after = {"watts": watts}
+            if f"0000{gpu.bus}".upper() != bus_id:
+                continue
+            before, after = {"watts": gpu.power_limit_w}, {"watts": watts}
+            self.record("power_limit", "received", before=before, after=after, bus_id=bus_id)
+            if not self.faults.take("ignores", action="power_limit"):
+                gpu.power_limit_w = watts
                 self.record("power_limit", "applied", before=before, after=after, bus_id=bus_id)
 
     def _start(self, unit: ProgramUnit, *, by: str) -> None:

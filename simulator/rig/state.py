@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,6 +113,11 @@ class RigState:
 
     def unix(self) -> int:
         return int(time.time())
+
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something so many seconds later."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(seconds / float(self._state["time_scale"]), act)
 
     def gpus(self) -> Sequence[GpuView]:
         return [

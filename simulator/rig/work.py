@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -51,6 +51,8 @@ class Surroundings(Protocol):
         """Seconds, from anywhere."""
 
     def unix(self) -> int: ...
+    def after(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something so many seconds later."""
     def gpus(self) -> Sequence[GpuView]: ...
 
 

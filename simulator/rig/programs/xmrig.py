@@ -100,17 +100,27 @@ class XmrigApi(ProgramApi):
         if method not in ("pause", "resume", "stop"):
             return _told(number, error=(-32601, "Method not found"))
         self.say(method, "received", {})
-        before = {"paused": self.run.paused, "stopped": self.run.stopped}
-        if not self.device.faults.take("ignores", action=method):
-            if method == "stop":
-                self.run.stop()
-            elif not self.run.stopped:
-                self.run.pause(method == "pause")
-            after = {"paused": self.run.paused, "stopped": self.run.stopped}
-            self.say(method, "applied", {"before": before, "after": after})
-        if self.device.faults.take("silent_apply", action=method):
-            return WebResponse(hold=True)
+        faults = self.device.faults
+        if faults.take("ignores", action=method):
+            return _told(number)
+        if late := faults.take("late_apply", action=method):
+            seconds = float(late.args.get("seconds", 30))
+            self.run.rig.after(seconds, lambda: self._obey(method))
+            return _told(number)
+        self._obey(method)
+        if mute := faults.take("silent_apply", action=method):
+            hangs_up = bool(mute.args.get("close"))
+            return WebResponse(drop=hangs_up, hold=not hangs_up)
         return _told(number)
+
+    def _obey(self, method: str) -> None:
+        before = {"paused": self.run.paused, "stopped": self.run.stopped}
+        if method == "stop":
+            self.run.stop()
+        elif not self.run.stopped:
+            self.run.pause(method == "pause")
+        after = {"paused": self.run.paused, "stopped": self.run.stopped}
+        self.say(method, "applied", {"before": before, "after": after})
 
     # --- documents -------------------------------------------------------------------------------
 

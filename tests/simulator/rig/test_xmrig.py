@@ -76,6 +76,19 @@ async def test_a_pause_that_is_ignored_is_answered_ok_and_not_in_the_ledger(star
     assert (len(rig.ledger.of(action="pause")), applied(rig, "pause")) == (1, [])
 
 
+async def test_a_pause_may_come_late_or_its_answer_get_lost(start: Any, until: Any) -> None:
+    (rig,) = (await start("rig/xmrig-cpu")).miners
+    rig.faults.add("late_apply", actions=["pause"], seconds=40, times=1)
+    assert (await call(rig, "pause"))["result"] == {"status": "OK"}
+    assert (await summary(rig))["paused"] is False
+    await until(lambda: rig.units[0].run.paused)
+    rig.faults.add("silent_apply", actions=["resume"], close=True, times=1)
+    with pytest.raises(IndexError):  # not even a status line
+        await call(rig, "resume")
+    assert (await summary(rig))["paused"] is False
+    assert [len(applied(rig, each)) for each in ("pause", "resume")] == [1, 1]
+
+
 async def test_stop_leaves_paused_false_and_start_is_no_method(start: Any) -> None:
     (rig,) = (await start("rig/xmrig-cpu")).miners
     assert (await call(rig, "stop"))["result"] == {"status": "OK"}
