@@ -6,6 +6,7 @@ It takes the arguments of the program it plays, as far as they matter here; 30 m
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -68,11 +69,13 @@ class _Program:
             while not self.ended.done():
                 self._turn(record)
                 await asyncio.wait([self.ended], timeout=_TURN_S)
+        except FileNotFoundError:  # the rig is gone: nobody is left to mine for
+            return 0
         finally:
             if listener is not None:
                 listener.close()
-            record.unlink(missing_ok=True)
-            self._tell("stop", status=self.ended.result())
+        record.unlink(missing_ok=True)
+        self._tell("stop", status=self.ended.result())
         return self.ended.result()
 
     async def _listen(self) -> ListeningPort | None:
@@ -91,11 +94,8 @@ class _Program:
         return listener
 
     def _turn(self, record: Path) -> None:
-        try:
-            self.rig.look()
-        except FileNotFoundError:  # the rig is gone: nobody is left to mine for
-            self._end(0)
-            return
+        """Raises FileNotFoundError: the rig is gone."""
+        self.rig.look()
         if self.rig.is_abandoned:
             self._end(0)
         self.run.look()
@@ -163,5 +163,7 @@ def main(slug: str, folder: str) -> None:
 
 
 def _print(lines: Sequence[str]) -> None:
-    for line in lines:
-        print(line, flush=True)  # noqa: T201 -- a mining program's output is its log
+    """Into its log, which is its output; it mines on when nobody reads that any more."""
+    with contextlib.suppress(BrokenPipeError):
+        for line in lines:
+            os.write(sys.stdout.fileno(), f"{line}\n".encode())

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 NOT_FOUND: Final = 127
 _INACTIVE: Final = 3
-_PART_OF_SHELL: Final = re.compile(r"[|;&`()<>]|\$")
-_QUIET: Final = re.compile(r"\s(<|[12]?>|2>&)\s*(/dev/null|1)(?=\s|$)")
+_PART_OF_SHELL: Final = re.compile(r"[|&`()<>]|\$")
+_HUSHED: Final = "2>/dev/null"
+_NO_INPUT: Final = "</dev/null"
 _HOST_PATH: Final = re.compile(r"(?<![\w./-])/(sys|proc|etc|var|home|run|bin)(?=/|\b)")
 _SHELLS: Final = ("sh", "bash", "/bin/sh", "/bin/bash")
 
@@ -47,6 +48,8 @@ class RigShell:
     def __init__(self, rig: RigDevice, write: Output) -> None:
         self.rig = rig
         self._write = write
+        self._is_hushed = False
+        """Complaints are thrown away."""
         self._played: dict[str, Command] = {
             "cat": self._cat,
             "grep": self._grep,
@@ -70,31 +73,43 @@ class RigShell:
     async def run(self, command: str) -> int | None:
         """The exit status."""
         self.rig.refresh()
-        plain = _QUIET.sub(" ", f" {command}").strip()
-        hushed = "2>/dev/null" in command.replace(" ", "")
+        parts = self._parts(command)
+        if parts is None:
+            return await self._really(command)
+        status: int | None = 0
+        for argv in parts:
+            self._is_hushed = _HUSHED in argv
+            words = [word for word in argv if word not in (_HUSHED, _NO_INPUT)]
+            if words[0] in _SHELLS:
+                status = await self.run(words[2])
+            else:
+                status = await self._played[words[0]]([words[0], *self._expanded(words[1:])])
+        return status
+
+    def _parts(self, command: str) -> list[list[str]] | None:
+        """The words of each command in it, between semicolons; None for what is not played."""
+        lexer = shlex.shlex(command, posix=True, punctuation_chars=";")
+        lexer.whitespace_split, lexer.commenters = True, ""
         try:
-            argv = shlex.split(plain)
+            words = list(lexer)
         except ValueError:
-            return await self._really(command)
-        if not argv:
-            return 0
-        if argv[0] in _SHELLS and argv[1:2] == ["-c"] and len(argv) == 3:
-            return await self.run(argv[2])
-        while argv and (argv[0] == "sudo" or (argv[0] == "-n" and len(argv) > 1)):
-            argv = argv[1:]
-        name = Path(argv[0]).name if argv else ""
-        played = self._played.get(name)
-        if played is None or _PART_OF_SHELL.search(_unquoted(plain)):
-            return await self._really(command)
-        if hushed:
-            write = self._write
+            return None
+        parts: list[list[str]] = [[]]
+        for word in words:
+            if word == ";":
+                parts.append([])
+            else:
+                parts[-1].append(word)
+        parts = [_as_root(part) for part in parts if part]
+        bare = _unquoted(command).replace(_HUSHED, "").replace(_NO_INPUT, "")
+        if not parts or _PART_OF_SHELL.search(bare):
+            return None
+        return parts if all(self._is_played(part) for part in parts) else None
 
-            async def quietly(data: bytes, *, error: bool = False) -> None:
-                if not error:
-                    await write(data)
-
-            self._write = quietly
-        return await played([name, *self._expanded(argv[1:])])
+    def _is_played(self, words: list[str]) -> bool:
+        if words[0] in _SHELLS:
+            return words[1:2] == ["-c"] and len(words) == 3
+        return words[0] in self._played
 
     # --- files -----------------------------------------------------------------------------------
 
@@ -110,15 +125,18 @@ class RigShell:
 
     async def _cat_part(self, argv: list[str]) -> int | None:
         """`head` and `tail`: `-n N`, `-c N`, `-v` and `-q` are known."""
-        count, unit, paths = 10, "-n", []
+        told, unit, paths = "10", "-n", []
         rest = iter(argv[1:])
         for argument in rest:
             if argument in ("-n", "-c"):
-                unit, count = argument, int(next(rest, "10"))
+                unit, told = argument, next(rest, "10")
             elif argument[:2] in ("-n", "-c"):
-                unit, count = argument[:2], int(argument[2:])
+                unit, told = argument[:2], argument[2:]
             elif argument not in ("-v", "-q"):
                 paths.append(argument)
+        if not told.isdigit():
+            return await self._really(shlex.join(argv))
+        count = int(told)
         named = ("-v" in argv or len(paths) > 1) and "-q" not in argv
         status = 0
         for path in paths:
@@ -143,7 +161,7 @@ class RigShell:
 
     async def _grep(self, argv: list[str]) -> int | None:
         """`-a -s -H -h -m N --line-buffered`, a pattern, files."""
-        flags, limit = "", None
+        flags, most = "", "1000000"
         rest: list[str] = []
         arguments = iter(argv[1:])
         for argument in arguments:
@@ -153,12 +171,15 @@ class RigShell:
                 if argument != "--line-buffered":
                     return await self._really(shlex.join(argv))
             elif argument.endswith("m"):
-                flags, limit = flags + argument[1:-1], int(next(arguments, "0"))
+                flags, most = flags + argument[1:-1], next(arguments, "")
             else:
                 flags += argument[1:]
-        if set(flags) - set("asHhiqE") or not rest:
+        if set(flags) - set("asHhi") or not rest or not most.isdigit():
             return await self._really(shlex.join(argv))
-        pattern = re.compile(rest[0].encode(), re.IGNORECASE if "i" in flags else 0)
+        try:
+            pattern = re.compile(rest[0].encode(), re.IGNORECASE if "i" in flags else 0)
+        except re.error:
+            return await self._really(shlex.join(argv))
         named = "H" in flags or (len(rest) > 2 and "h" not in flags)
         status = 1
         for path in rest[1:]:
@@ -168,7 +189,7 @@ class RigShell:
                 if "s" not in flags:
                     await self._complain(f"grep: {path}: {os.strerror(error.errno or errno.EIO)}")
                 continue
-            found = [line for line in lines if pattern.search(line)][:limit]
+            found = [line for line in lines if pattern.search(line)][: int(most)]
             head = f"{path}:".encode() if named else b""
             status = 0 if found else status
             await self._out(b"".join(head + line + b"\n" for line in found))
@@ -375,7 +396,15 @@ class RigShell:
             await self._write(data)
 
     async def _complain(self, text: str) -> None:
-        await self._write(f"{text}\n".encode(), error=True)
+        if not self._is_hushed:
+            await self._write(f"{text}\n".encode(), error=True)
+
+
+def _as_root(words: list[str]) -> list[str]:
+    """Without `sudo`, and without the folder of its program."""
+    while words[0] in ("sudo", "-n") and len(words) > 1:
+        words = words[1:]
+    return [words[0] if words[0] in _SHELLS else Path(words[0]).name, *words[1:]]
 
 
 def _state_of(unit: ProgramUnit) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import os
 import shutil
@@ -27,6 +26,8 @@ class HostTree:
         """Let these files hold that."""
         for path, text in files.items():
             if self._written.get(path) != text and path not in self._spoilt:
+                if path not in self._written:
+                    (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
                 replace(self.folder / path, text)
             self._written[path] = text
 
@@ -77,12 +78,7 @@ class HostTree:
 
 
 def replace(place: Path, text: str) -> None:
-    """Write a file whole."""
+    """Write a file whole. Raises FileNotFoundError where its folder is not there."""
     part = place.with_name(f".{place.name}.part")
-    try:
-        part.write_text(text)
-    except FileNotFoundError:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text)
-    with contextlib.suppress(FileNotFoundError):  # the folder is being taken away
-        part.replace(place)
+    part.write_text(text)
+    part.replace(place)

@@ -46,6 +46,10 @@ async def test_files_are_the_hosts(start: Any) -> None:
         # as one who wants all files of a look in one command asks
         script = "grep -asH -m 200 --line-buffered '' /sys/class/drm/card*/device/uevent /etc/no"
         told = await client.run(shlex.join(["sh", "-c", f"{script} </dev/null 2>/dev/null"]))
+        one_by_one = "grep -sH '' /etc/machine-id 2>/dev/null; echo next; tail -n 1 /proc/net/route"
+        lines = str((await client.run(one_by_one)).stdout).splitlines()
+        assert lines[:2] == [f"/etc/machine-id:{rig.machine_id}", "next"]
+        assert lines[2].startswith("enp3s0\t0001A8C0")
         slots = [line for line in str(told.stdout).splitlines() if "PCI_SLOT_NAME" in line]
         assert slots[0] == "/sys/class/drm/card0/device/uevent:PCI_SLOT_NAME=0000:03:00.0"
         assert len(slots) == 8
