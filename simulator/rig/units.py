@@ -79,8 +79,8 @@ class ProgramUnit:
         """Begin; nothing where it runs already."""
         if self.is_active:
             return
+        self.look()  # one that ended meanwhile is seen off first
         self.died = False
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.job.process:
             with self.log.open("ab") as log:
                 self.child = subprocess.Popen(
@@ -149,7 +149,6 @@ class ProgramUnit:
     def _write(self, lines: list[str]) -> None:
         if not lines:
             return
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
             self.log.write_text("")
         with self.log.open("a") as log:
