@@ -59,15 +59,14 @@ class SshConnection(Connection):
         reader, self._inner = await asyncio.open_connection(sock=there)
         self._inner.write(bytes(self._early))
         serving = asyncio.ensure_future(self._talk(here))
-        dripping = self._rig.faults.take("drips", text=_CONNECTS, port=self.kind)
+        drip = self._rig.faults.take("drips", text=_CONNECTS, port=self.kind)
+        interval_s = float(drip.args.get("interval", 1.0)) if drip else 0.0
         try:
-            while (data := await reader.read(CHUNK)) and self.transport is not None:
-                if dripping:
-                    await self._drip(data, float(dripping.args.get("interval", 1.0)))
-                    continue
+            while (data := await reader.read(1 if drip else CHUNK)) and self.transport is not None:
                 await self._writable.wait()
                 if self.transport is not None:
                     self.transport.write(data)
+                await asyncio.sleep(interval_s)
         finally:
             self._inner.close()
             serving.cancel()

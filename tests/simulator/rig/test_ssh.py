@@ -174,7 +174,7 @@ async def test_another_host_key_is_shown_and_nothing_is_sent(start: Any) -> None
     assert b"true" in [entry.data for entry in rig.wire_log]
 
 
-async def test_a_server_hangs_resets_or_floods_whoever_connects(start: Any) -> None:
+async def test_a_server_hangs_resets_floods_or_drips_at_whoever_connects(start: Any) -> None:
     (rig,) = (await start("rig/xmrig-cpu")).miners
     for fault, error in (("hangs", TimeoutError), ("resets", OSError), ("endless", asyncssh.Error)):
         rig.faults.add(fault, ports=["ssh"])
@@ -182,6 +182,13 @@ async def test_a_server_hangs_resets_or_floods_whoever_connects(start: Any) -> N
             async with asyncio.timeout(20):
                 await logged_in(rig)
         rig.faults.clear()
+    rig.faults.add("drips", ports=["ssh"], interval=2.0)
+    began = asyncio.get_running_loop().time()
+    reader, writer = await asyncio.open_connection(rig.ip, rig.ports["ssh"])
+    assert await reader.readexactly(8) == b"SSH-2.0-"
+    assert asyncio.get_running_loop().time() - began >= 14
+    writer.close()
+    rig.faults.clear()
     rig.faults.add("refuses_22")
     with pytest.raises(ConnectionRefusedError):
         await logged_in(rig)
