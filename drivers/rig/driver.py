@@ -18,8 +18,7 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.miner import Firmware, Identity, Make, MinerFault, Reading, Slow, Static
-from drivers.base import Depth
-from drivers.changes.identity import Who
+from drivers.base import Depth, Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
 from drivers.rig.generations import LINUX

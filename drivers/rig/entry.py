@@ -16,7 +16,7 @@ from drivers.rig.driver import RigDriver
 from drivers.rig.generations import GENERATIONS
 from drivers.rig.reach.base import RigReach
 from drivers.rig.reach.local import LocalReach
-from drivers.rig.spec import LocalSpec, RigSpec
+from drivers.rig.spec import LocalSpec, EnrolledRig
 from drivers.rig.wire import RigWire
 from drivers.wire import Wire
 
@@ -39,13 +39,13 @@ class RigEntry(Entry[RigDriver]):
         del wire, credentials
         return None
 
-    def enrolled(self, spec: RigSpec, *, clock: Clock, timing: Timing) -> RigDriver:
+    def enrolled(self, spec: EnrolledRig, *, clock: Clock, timing: Timing) -> RigDriver:
         """The driver of an enrolled rig; nothing is sent until it is asked for something."""
         wire = RigWire(spec, reach_of(spec), clock, timing)
         return self.driver(self.ways, wire, lambda _: None, Identity(make=Make.RIG))
 
 
-def reach_of(spec: RigSpec) -> RigReach:
+def reach_of(spec: EnrolledRig) -> RigReach:
     """The way to reach it."""
     if isinstance(spec.reach, LocalSpec):
         return LocalReach(spec.reach)

@@ -53,7 +53,7 @@ class SshSpec(Frozen, frozen=True, kw_only=True, tag="ssh"):
     root: str = "/"
 
 
-class RigSpec(Frozen, frozen=True, kw_only=True):
+class EnrolledRig(Frozen, frozen=True, kw_only=True):
     """One rig. `reboot_argv` is the command that restarts it; empty: it is not restarted."""
 
     name: str

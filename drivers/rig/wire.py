@@ -9,14 +9,14 @@ from contract.clock import Clock
 from contract.miner import Endpoint
 from drivers.base import Timing
 from drivers.rig.reach.base import FileTexts, Ran, RigReach
-from drivers.rig.spec import RigSpec
+from drivers.rig.spec import EnrolledRig
 from drivers.wire import Wire
 
 
 class RigWire(Wire):
     """The wire of one rig. Its ports are those of the rig's own loopback, which no network reaches."""
 
-    def __init__(self, spec: RigSpec, reach: RigReach, clock: Clock, timing: Timing) -> None:
+    def __init__(self, spec: EnrolledRig, reach: RigReach, clock: Clock, timing: Timing) -> None:
         super().__init__(Endpoint(host=spec.host), clock, timing)
         self.spec = spec
         self.reach = reach

@@ -53,6 +53,7 @@ class Surroundings(Protocol):
     def unix(self) -> int: ...
     def after(self, seconds: float, act: Callable[[], None]) -> None:
         """Do something so many seconds later."""
+
     def gpus(self) -> Sequence[GpuView]: ...
 
 

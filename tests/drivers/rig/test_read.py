@@ -18,7 +18,7 @@ from drivers.rig.entry import RIG
 from drivers.rig.reach.local import LocalReach, read_file
 from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
 from drivers.rig.reading.nvidia import NVIDIA
-from drivers.rig.spec import LocalSpec, MiningProgram, ProgramSpec, RigSpec, SshSpec
+from drivers.rig.spec import LocalSpec, MiningProgram, ProgramSpec, EnrolledRig, SshSpec
 from tests.drivers.rig import replies, tree
 from tests.drivers.rig.servers import page, program, says, sgminer, ssh_rig, website
 from tests.drivers.servers import answers, drips, endless, hangs
@@ -40,7 +40,7 @@ SERVED = {
 def rig_of(
     reach: LocalSpec | SshSpec, *programs: ProgramSpec, timing: Timing | None = None
 ) -> RigDriver:
-    spec = RigSpec(name="rig-7", reach=reach, programs=programs)
+    spec = EnrolledRig(name="rig-7", reach=reach, programs=programs)
     return RIG.enrolled(spec, clock=loop_clock(), timing=timing or Timing())
 
 
