@@ -9,7 +9,7 @@ from agent.config.file import Config, ConfigError
 from agent.config.keyfiles import check_ca_file
 from agent.config.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.client import MonitorClient, MonitorError, UnknownCodeError
-from agent.sinks.rigmonitor.rigs import Rig, rigs_of
+from agent.sinks.rigmonitor.machines import MonitorMachine, machines_of
 from agent.sinks.rigmonitor.sink import open_client
 from agent.sinks.sink import Check
 from contract.miner import Identity, Make
@@ -29,17 +29,17 @@ async def check_monitor(
         return []
     try:
         check_ca_file(config.rigmonitor.ca_file)
-        rigs = rigs_of(config.rigmonitor)
+        machines = machines_of(config.rigmonitor)
     except ConfigError as error:
         return [Check("problem", str(error))]
     client = open_client(config)
     try:
-        found = await _ask(client, config.rigmonitor.base_url, rigs)
+        found = await _ask(client, config.rigmonitor.base_url, machines)
     except MonitorError as error:
         return [Check("problem", f"{error}; check url in [rigmonitor] and that the monitor runs")]
     finally:
         await client.close()
-    found += _unreported(config.rigmonitor, rigs, miners or {})
+    found += _unreported(config.rigmonitor, machines, miners or {})
     if not config.telemetry.enabled:
         found.append(
             Check("warning", "nothing is reported to it: set enabled = true in [telemetry]")
@@ -47,19 +47,21 @@ async def check_monitor(
     return found
 
 
-async def _ask(client: MonitorClient, url: str, rigs: tuple[Rig, ...]) -> list[Check]:
+async def _ask(
+    client: MonitorClient, url: str, machines: tuple[MonitorMachine, ...]
+) -> list[Check]:
     await client.ping()
     found = [Check("ok", f"{url} answers")]
-    if not rigs:
+    if not machines:
         text = "no miner has a code: set codes_file or api_code_file in [rigmonitor]"
         return [*found, Check("warning", text)]
-    known: list[Rig] = []
+    known: list[MonitorMachine] = []
     unknown: list[str] = []
-    for start in range(0, len(rigs), BULK_MAX):
-        part = rigs[start : start + BULK_MAX]
-        reply = await client.expected_bulk(tuple(rig.code for rig in part))
-        known += [rig for rig in part if rig.code.text in reply]
-        unknown += [rig.key for rig in part if rig.code.text not in reply]
+    for start in range(0, len(machines), BULK_MAX):
+        part = machines[start : start + BULK_MAX]
+        reply = await client.expected_bulk(tuple(machine.code for machine in part))
+        known += [machine for machine in part if machine.code.text in reply]
+        unknown += [machine.key for machine in part if machine.code.text not in reply]
     if unknown:
         text = f"it does not know the code of {_named(unknown)}: copy it again from its web page"
         found.append(Check("warning", text))
@@ -73,26 +75,26 @@ async def _ask(client: MonitorClient, url: str, rigs: tuple[Rig, ...]) -> list[C
             "(nginx: underscores_in_headers on;)"
         )
         return [*found, Check("problem", text)]
-    return [*found, Check("ok", f"it knows the codes of {len(known)} of {len(rigs)} miners")]
+    return [*found, Check("ok", f"it knows the codes of {len(known)} of {len(machines)} miners")]
 
 
 def _unreported(
-    section: RigMonitorSection, rigs: tuple[Rig, ...], miners: Mapping[str, Identity]
+    section: RigMonitorSection, machines: tuple[MonitorMachine, ...], miners: Mapping[str, Identity]
 ) -> Iterator[Check]:
     """What no code of the monitor shows: miners that it will not hear of, as far as that can be told beforehand."""
     if not miners:
         return
     known = {each.mac: each for each in miners.values() if each.mac} | dict(miners)
-    absent = [rig.key for rig in rigs if rig.key not in known]
+    absent = [machine.key for machine in machines if machine.key not in known]
     if absent:
         text = f"a code is given for {_named(absent)}, but no such miner was found: check the MAC, and scan its range"
         yield Check("warning", text)
     unmetered = [
-        rig.key
-        for rig in rigs
-        if rig.key in known
-        and known[rig.key].make == Make.ICERIVER
-        and rig.power_w is None
+        machine.key
+        for machine in machines
+        if machine.key in known
+        and known[machine.key].make == Make.ICERIVER
+        and machine.power_w is None
         and section.default_power_w is None
     ]
     if unmetered:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from agent.sinks.rigmonitor.rigs import ApiCode
+from agent.sinks.rigmonitor.machines import ApiCode
 from contract.rigmonitor.asic import (
     BULK_MAX,
     EXPECTED_STATUS,

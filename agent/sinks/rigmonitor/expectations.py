@@ -15,9 +15,9 @@ from agent.sinks.rigmonitor.client import (
     RejectedError,
     UnknownCodeError,
 )
+from agent.sinks.rigmonitor.machines import MonitorMachine
 from agent.sinks.rigmonitor.notes import Notes
 from agent.sinks.rigmonitor.reports import Reports
-from agent.sinks.rigmonitor.rigs import Rig
 from agent.sinks.rigmonitor.wishes import ASIC, LIGHT, Wish, fault_in, wished
 from contract.clock import Clock
 from contract.rigmonitor.asic import BULK_CALLS_PER_S, BULK_MAX, Switch
@@ -30,7 +30,7 @@ ABSENT: Final = "the monitor's list leaves it out"
 
 log: Any = structlog.get_logger(__name__)
 
-Consider = Callable[[Rig, Switch | None, Switch | None], Awaitable[None]]
+Consider = Callable[[MonitorMachine, Switch | None, Switch | None], Awaitable[None]]
 
 
 class Expectations:
@@ -39,7 +39,7 @@ class Expectations:
     def __init__(
         self,
         client: MonitorClient,
-        rigs: tuple[Rig, ...],
+        machines: tuple[MonitorMachine, ...],
         reports: Reports,
         notes: Notes,
         clock: Clock,
@@ -50,14 +50,14 @@ class Expectations:
     ) -> None:
         """`consider` gets, for each miner and each poll, the wish for its light and that for its mining."""
         self._client = client
-        self._rigs = rigs
+        self._machines = machines
         self._reports = reports
         self._notes = notes
         self._clock = clock
         self._rng = rng
         self._every_s = every_s
         self._consider = consider
-        self._wishes = {rig.key: (Wish(), Wish()) for rig in rigs}
+        self._wishes = {machine.key: (Wish(), Wish()) for machine in machines}
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -72,64 +72,64 @@ class Expectations:
 
     async def poll(self) -> None:
         """Ask once, of every machine whose code the monitor knows."""
-        if len(self._rigs) == 1:
-            await self._single(self._rigs[0])
+        if len(self._machines) == 1:
+            await self._single(self._machines[0])
             return
-        asked = [rig for rig in self._rigs if not self._reports.is_refused(rig)]
+        asked = [machine for machine in self._machines if not self._reports.is_refused(machine)]
         for number, part in enumerate(_parts(asked)):
             if number:
                 await self._clock.sleep(PAUSE_S)
             await self._bulk(part)
-        for rig in self._rigs:
-            if self._reports.is_refused(rig):
-                await self._heard(rig, None)
+        for machine in self._machines:
+            if self._reports.is_refused(machine):
+                await self._heard(machine, None)
 
-    async def _single(self, rig: Rig) -> None:
+    async def _single(self, machine: MonitorMachine) -> None:
         expected = None
-        if not self._reports.refused_s(rig):
+        if not self._reports.refused_s(machine):
             try:
-                expected = await self._client.expected(rig.code)
-                self._reports.accepted(rig)
+                expected = await self._client.expected(machine.code)
+                self._reports.accepted(machine)
             except UnknownCodeError:
-                self._reports.refused(rig)
+                self._reports.refused(machine)
             except (AwayError, InvalidError, RejectedError) as error:
                 self._notes.no_answer(str(error))
-        await self._heard(rig, expected)
+        await self._heard(machine, expected)
 
-    async def _bulk(self, rigs: tuple[Rig, ...]) -> None:
+    async def _bulk(self, machines: tuple[MonitorMachine, ...]) -> None:
         try:
-            found = await self._client.expected_bulk(tuple(rig.code for rig in rigs))
+            found = await self._client.expected_bulk(tuple(machine.code for machine in machines))
         except (AwayError, InvalidError, RejectedError, UnknownCodeError) as error:
             self._notes.no_answer(str(error))
-            for rig in rigs:
-                await self._heard(rig, None)
+            for machine in machines:
+                await self._heard(machine, None)
             return
         self._notes.answered()
-        for rig in rigs:
-            expected = found.get(rig.code.text)
-            if rig.code.text in found:
-                self._notes.cleared(ABSENT, rig.key)
+        for machine in machines:
+            expected = found.get(machine.code.text)
+            if machine.code.text in found:
+                self._notes.cleared(ABSENT, machine.key)
             else:
-                self._notes.trouble(ABSENT, rig.key)
-            await self._heard(rig, expected)
+                self._notes.trouble(ABSENT, machine.key)
+            await self._heard(machine, expected)
 
-    async def _heard(self, rig: Rig, expected: Any) -> None:
+    async def _heard(self, machine: MonitorMachine, expected: Any) -> None:
         """`None`: this poll told nothing of it."""
         if expected is not None:
             odd = fault_in(expected) if isinstance(expected, dict) else "it is no object"
             if odd is None:
-                self._notes.cleared(STRANGE, rig.key)
+                self._notes.cleared(STRANGE, machine.key)
             else:
-                self._notes.trouble(STRANGE, rig.key, odd)
-        light, asic = self._wishes[rig.key]
+                self._notes.trouble(STRANGE, machine.key, odd)
+        light, asic = self._wishes[machine.key]
         wish = light.heard(wished(expected, LIGHT)), asic.heard(wished(expected, ASIC))
         try:
-            await self._consider(rig, *wish)
+            await self._consider(machine, *wish)
         except Exception:
             # `consider` asks nobody, so this is a bug of ours with one miner: the wishes for all others are still heard
-            log.exception("rigmonitor.bug", miner=rig.key)
+            log.exception("rigmonitor.bug", miner=machine.key)
 
 
-def _parts(rigs: list[Rig]) -> Iterator[tuple[Rig, ...]]:
-    for start in range(0, len(rigs), BULK_MAX):
-        yield tuple(rigs[start : start + BULK_MAX])
+def _parts(machines: list[MonitorMachine]) -> Iterator[tuple[MonitorMachine, ...]]:
+    for start in range(0, len(machines), BULK_MAX):
+        yield tuple(machines[start : start + BULK_MAX])

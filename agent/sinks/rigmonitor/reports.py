@@ -17,10 +17,10 @@ from agent.sinks.rigmonitor.client import (
     RejectedError,
     UnknownCodeError,
 )
+from agent.sinks.rigmonitor.machines import MonitorMachine
 from agent.sinks.rigmonitor.newest import Newest, Seen
 from agent.sinks.rigmonitor.notes import Notes
 from agent.sinks.rigmonitor.records import IncompleteError, coin_of, log_of, spec_of
-from agent.sinks.rigmonitor.rigs import Rig
 from contract.clock import Clock
 from contract.miner import Identity, PowerMode
 from contract.rigmonitor.asic import AsicLog, AsicSpec, Switch
@@ -77,117 +77,117 @@ class Reports:
         self._incomplete: dict[str, int] = {}  # times in a row
         self.sent = 0
 
-    def is_refused(self, rig: Rig) -> bool:
+    def is_refused(self, machine: MonitorMachine) -> bool:
         """Whether the monitor said that it does not know this code, the last time it was asked."""
-        return rig.key in self._refused_until_mono
+        return machine.key in self._refused_until_mono
 
-    def refused_s(self, rig: Rig) -> float:
+    def refused_s(self, machine: MonitorMachine) -> float:
         """How long this code is to be left alone yet."""
-        return max(0.0, self._refused_until_mono.get(rig.key, 0.0) - self._clock.mono())
+        return max(0.0, self._refused_until_mono.get(machine.key, 0.0) - self._clock.mono())
 
-    async def run(self, rig: Rig) -> None:
+    async def run(self, machine: MonitorMachine) -> None:
         """Report this miner until cancelled; from its first reading on."""
-        await self._newest[rig.key].first.wait()
+        await self._newest[machine.key].first.wait()
         await self._clock.sleep(self._rng.uniform(0.0, _FIRST_WITHIN_S))
         failures = 0
         while True:
-            await self._clock.sleep(self.refused_s(rig))
+            await self._clock.sleep(self.refused_s(machine))
             wait_s = self._section.log_every_s
             try:
                 async with self._client.turn():
-                    await self._report(rig)
+                    await self._report(machine)
                 failures = 0
             except UnknownCodeError:
-                self.refused(rig)
+                self.refused(machine)
                 failures = 0
                 continue
             except AwayError as error:
                 self._notes.no_answer(str(error))
                 failures += 1
                 if failures >= _ALONE_AFTER and not self._notes.is_away:
-                    self._notes.trouble(ALONE, rig.key, str(error))
+                    self._notes.trouble(ALONE, machine.key, str(error))
                 wait_s = max(wait_s, min(BACKOFF_MOST_S, wait_s * 2.0 ** min(failures - 1, 8)))
             except Exception:
                 # All that the monitor can answer has a name above or in `_report`, so this is a bug of ours. Raised on,
                 # it would end the reports of all miners, and the agent with them. A cancellation passes.
-                log.exception("rigmonitor.bug", miner=rig.key)
+                log.exception("rigmonitor.bug", miner=machine.key)
                 wait_s = BACKOFF_MOST_S
             await self._clock.sleep(wait_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER))
 
-    def refused(self, rig: Rig) -> None:
+    def refused(self, machine: MonitorMachine) -> None:
         """The monitor does not know its code: it is left alone for a while, and all is told again afterwards."""
         jitter = self._rng.uniform(1 - _JITTER, 1 + _JITTER)
-        self._refused_until_mono[rig.key] = self._clock.mono() + REFUSED_WAIT_S * jitter
-        self._specs.pop(rig.key, None)
-        self._invalid.pop(rig.key, None)
+        self._refused_until_mono[machine.key] = self._clock.mono() + REFUSED_WAIT_S * jitter
+        self._specs.pop(machine.key, None)
+        self._invalid.pop(machine.key, None)
         self._notes.answered()
-        self._notes.trouble(UNKNOWN_CODE, rig.key)
+        self._notes.trouble(UNKNOWN_CODE, machine.key)
 
-    def accepted(self, rig: Rig) -> None:
+    def accepted(self, machine: MonitorMachine) -> None:
         """The monitor knows the code, whatever it says of a record."""
         self._notes.answered()
-        self._refused_until_mono.pop(rig.key, None)
-        self._notes.cleared(UNKNOWN_CODE, rig.key)
-        self._notes.cleared(ALONE, rig.key)
+        self._refused_until_mono.pop(machine.key, None)
+        self._notes.cleared(UNKNOWN_CODE, machine.key)
+        self._notes.cleared(ALONE, machine.key)
 
-    async def _report(self, rig: Rig) -> None:
+    async def _report(self, machine: MonitorMachine) -> None:
         """What is due now. Nothing while the miner sleeps or does not answer: the monitor sees that by the silence."""
-        seen = self._newest[rig.key]
-        if not self._newest.is_fresh(rig.key):
+        seen = self._newest[machine.key]
+        if not self._newest.is_fresh(machine.key):
             return
         try:
-            spec = self._spec(rig, seen)
+            spec = self._spec(machine, seen)
             asleep = seen.mode is PowerMode.SLEEP or seen.asic is Switch.OFF
-            record = None if asleep else self._record(rig, seen)
+            record = None if asleep else self._record(machine, seen)
         except IncompleteError as error:
-            times = self._incomplete[rig.key] = self._incomplete.get(rig.key, 0) + 1
+            times = self._incomplete[machine.key] = self._incomplete.get(machine.key, 0) + 1
             if times >= _INCOMPLETE_TIMES:  # one that just starts tells little, and soon more
-                self._notes.trouble(INCOMPLETE, rig.key, _with_fix(error))
+                self._notes.trouble(INCOMPLETE, machine.key, _with_fix(error))
             return
-        self._incomplete.pop(rig.key, None)
-        self._notes.cleared(INCOMPLETE, rig.key)
+        self._incomplete.pop(machine.key, None)
+        self._notes.cleared(INCOMPLETE, machine.key)
         try:
-            await self._tell(rig, spec, record)
+            await self._tell(machine, spec, record)
         except InvalidError as error:
-            self.accepted(rig)
-            self._notes.trouble(INVALID, rig.key, error.errors)
+            self.accepted(machine)
+            self._notes.trouble(INVALID, machine.key, error.errors)
         except RejectedError as error:
-            self.accepted(rig)
-            self._notes.trouble(INVALID, rig.key, str(error))
+            self.accepted(machine)
+            self._notes.trouble(INVALID, machine.key, str(error))
 
-    async def _tell(self, rig: Rig, spec: AsicSpec, record: AsicLog | None) -> None:
-        if self._specs.get(rig.key) != spec and not self._is_unwanted(rig, spec):
+    async def _tell(self, machine: MonitorMachine, spec: AsicSpec, record: AsicLog | None) -> None:
+        if self._specs.get(machine.key) != spec and not self._is_unwanted(machine, spec):
             try:
-                await self._client.send_spec(rig.code, spec)
+                await self._client.send_spec(machine.code, spec)
             except InvalidError:
-                self._invalid[rig.key] = spec, math.inf
+                self._invalid[machine.key] = spec, math.inf
                 raise
             except RejectedError:
-                self._invalid[rig.key] = spec, self._clock.mono() + REFUSED_WAIT_S
+                self._invalid[machine.key] = spec, self._clock.mono() + REFUSED_WAIT_S
                 raise
-            self._specs[rig.key] = spec
-            self._invalid.pop(rig.key, None)
-            self.accepted(rig)
-            log.info("rigmonitor.spec", miner=rig.key, model=spec.model)
+            self._specs[machine.key] = spec
+            self._invalid.pop(machine.key, None)
+            self.accepted(machine)
+            log.info("rigmonitor.spec", miner=machine.key, model=spec.model)
         if record is not None:
-            await self._client.send_log(rig.code, record)
+            await self._client.send_log(machine.code, record)
             self.sent += 1
-            self.accepted(rig)
-            if rig.key not in self._invalid:
-                self._notes.cleared(INVALID, rig.key)
+            self.accepted(machine)
+            if machine.key not in self._invalid:
+                self._notes.cleared(INVALID, machine.key)
 
-    def _is_unwanted(self, rig: Rig, spec: AsicSpec) -> bool:
-        refused, until_mono = self._invalid.get(rig.key, (None, 0.0))
+    def _is_unwanted(self, machine: MonitorMachine, spec: AsicSpec) -> bool:
+        refused, until_mono = self._invalid.get(machine.key, (None, 0.0))
         return refused == spec and self._clock.mono() < until_mono
 
-    def _spec(self, rig: Rig, seen: Seen) -> AsicSpec:
+    def _spec(self, machine: MonitorMachine, seen: Seen) -> AsicSpec:
         """Of who is there now. A new firmware is known to the identity a look before the rest of it is: until then
         the monitor keeps what it has; as well when another miner has come to the address.
         """
-        told, static = self._specs.get(rig.key), seen.static
+        told, static = self._specs.get(machine.key), seen.static
         identity = self._identity_at(seen.ip or "")
-        is_other = identity is not None and identity.mac not in (None, rig.key)
-        if is_other and rig.key != seen.ip:
+        is_other = identity is not None and identity.mac not in (None, machine.key)
+        if is_other and machine.key != seen.ip:
             identity = None
             if told is not None:
                 return told
@@ -196,14 +196,14 @@ class Reports:
         is_old = static is not None and static.firmware_version != identity.firmware_version
         return told if told is not None and is_old else spec_of(identity, static)
 
-    def _record(self, rig: Rig, seen: Seen) -> AsicLog:
+    def _record(self, machine: MonitorMachine, seen: Seen) -> AsicLog:
         section = self._section
         assert seen.moving is not None
         assert seen.ip is not None
-        power_w = rig.power_w if rig.power_w is not None else seen.moving.power_w
+        power_w = machine.power_w if machine.power_w is not None else seen.moving.power_w
         if power_w is None:
-            power_w = self._newest.power_w(rig.key)
-        coin = rig.coin_name or section.default_coin_name
+            power_w = self._newest.power_w(machine.key)
+        coin = machine.coin_name or section.default_coin_name
         return log_of(
             seen.moving,
             lan_ip=seen.ip,

@@ -13,11 +13,11 @@ from agent.config.file import Config
 from agent.config.keyfiles import check_ca_file
 from agent.sinks.rigmonitor.client import MonitorClient
 from agent.sinks.rigmonitor.expectations import Expectations
+from agent.sinks.rigmonitor.machines import MonitorMachine, machines_of
 from agent.sinks.rigmonitor.memory import Memory
 from agent.sinks.rigmonitor.newest import Newest
 from agent.sinks.rigmonitor.notes import Notes
 from agent.sinks.rigmonitor.reports import Reports
-from agent.sinks.rigmonitor.rigs import Rig, rigs_of
 from agent.sinks.rigmonitor.switches import Switches, Tasks
 from contract.clock import Clock
 from contract.link import MinerReading
@@ -56,13 +56,13 @@ class RigMonitor:
         section = config.rigmonitor
         check_ca_file(section.ca_file)
         rng = rng or random.Random()
-        self._rigs: tuple[Rig, ...] = rigs_of(section)
+        self._machines: tuple[MonitorMachine, ...] = machines_of(section)
         self._tasks = tasks
         self._drivers = drivers
         self._clock = clock
         self._notes = Notes()
         self._newest = Newest(
-            (rig.key for rig in self._rigs),
+            (machine.key for machine in self._machines),
             clock,
             slow_every_polls=config.telemetry.slow_every_polls,
         )
@@ -89,7 +89,7 @@ class RigMonitor:
         )
         self._expectations = Expectations(
             self._client,
-            self._rigs,
+            self._machines,
             self._reports,
             self._notes,
             clock,
@@ -103,7 +103,7 @@ class RigMonitor:
     @property
     def state(self) -> str:
         """`ok`, or what is wrong, in words."""
-        if not self._rigs:
+        if not self._machines:
             return "no miner has a code"
         if self._follows and self._tasks.policy.rules.read_only:
             state = self._notes.state
@@ -130,16 +130,16 @@ class RigMonitor:
         """Report and follow until cancelled."""
         await self._memory.open()
         await self._drivers.learn_awake_modes(self._memory.modes_before)
-        if not self._rigs:
+        if not self._machines:
             log.warning(
                 "rigmonitor.no_codes", fix="set codes_file or api_code_file in [rigmonitor]"
             )
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                for rig in self._rigs:
-                    group.create_task(self._reports.run(rig), name=f"rigmonitor {rig.key}")
-                if self._follows and self._rigs:
+                for machine in self._machines:
+                    group.create_task(self._reports.run(machine), name=f"rigmonitor {machine.key}")
+                if self._follows and self._machines:
                     group.create_task(self._expectations.run(), name="rigmonitor-expected")
         finally:
             self._group = None

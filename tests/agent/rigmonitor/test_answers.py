@@ -20,7 +20,7 @@ from agent.sinks.rigmonitor.client import (
     UnknownCodeError,
     _judged,
 )
-from agent.sinks.rigmonitor.rigs import ApiCode
+from agent.sinks.rigmonitor.machines import ApiCode
 
 CODE = ApiCode("the-secret-code")
 

@@ -12,10 +12,10 @@ from structlog.testing import capture_logs
 from agent.config.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.client import MonitorClient
 from agent.sinks.rigmonitor.expectations import Expectations
+from agent.sinks.rigmonitor.machines import ApiCode, MonitorMachine
 from agent.sinks.rigmonitor.newest import Newest
 from agent.sinks.rigmonitor.notes import Notes
 from agent.sinks.rigmonitor.reports import BACKOFF_MOST_S, Reports
-from agent.sinks.rigmonitor.rigs import ApiCode, Rig
 from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Board, Identity, Make, Moving
@@ -47,8 +47,10 @@ class Desk:
 
     def __init__(self, server: StrictServer) -> None:
         self.clock = VirtualClock()
-        self.rigs = tuple(Rig(key=ip, code=ApiCode(f"code of {ip}")) for ip in (ODD, WELL))
-        self.machines = {rig.key: server.add(rig.code.text) for rig in self.rigs}
+        self.monitored = tuple(
+            MonitorMachine(key=ip, code=ApiCode(f"code of {ip}")) for ip in (ODD, WELL)
+        )
+        self.machines = {one.key: server.add(one.code.text) for one in self.monitored}
         self.newest = Newest([ODD, WELL], self.clock)
         self.client = Client(server.url, ca_file=None, timeout_s=5.0, at_once=2)
         self.has_bug = True
@@ -67,7 +69,7 @@ class Desk:
         )
         self.expectations = Expectations(
             self.client,
-            self.rigs,
+            self.monitored,
             self.reports,
             notes,
             self.clock,
@@ -100,10 +102,12 @@ class Desk:
             raise BugError
         return Identity(make=Make.ICERIVER, model="KS5L", firmware_version="ICM168_ks5L_miner")
 
-    async def _consider(self, rig: Rig, _light: Switch | None, _asic: Switch | None) -> None:
-        if self.has_bug and rig.key == ODD:
+    async def _consider(
+        self, one: MonitorMachine, _light: Switch | None, _asic: Switch | None
+    ) -> None:
+        if self.has_bug and one.key == ODD:
             raise BugError
-        self.considered.append(rig.key)
+        self.considered.append(one.key)
 
 
 def at_the_desk(script: Callable[[Desk, StrictServer], Awaitable[None]]) -> list[Any]:
@@ -135,7 +139,7 @@ async def ended(*running: asyncio.Task[None]) -> None:
 
 def test_a_bug_with_one_miner_is_logged_whole_and_ends_nobody_s_reports() -> None:
     async def script(desk: Desk, server: StrictServer) -> None:
-        running = [asyncio.create_task(desk.reports.run(rig)) for rig in desk.rigs]
+        running = [asyncio.create_task(desk.reports.run(one)) for one in desk.monitored]
         await desk.clock.sleep(300)
         assert len(desk.machines[WELL].logs) > 20
         assert desk.machines[ODD].logs == []
@@ -185,7 +189,7 @@ def test_what_is_cancelled_in_the_middle_of_a_call_ends_as_cancelled() -> None:
     async def script(desk: Desk, server: StrictServer) -> None:
         desk.has_bug = False
         server.mood = "hanging"
-        running = [asyncio.create_task(desk.reports.run(rig)) for rig in desk.rigs]
+        running = [asyncio.create_task(desk.reports.run(one)) for one in desk.monitored]
         running.append(asyncio.create_task(desk.expectations.run()))
         while len(server.most_at_once) < len(running):  # each is in a call of its own
             await desk.clock.sleep(0.5)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config.file import ConfigError, load, parse
+from agent.sinks.rigmonitor.machines import ApiCode, machines_of
 from agent.sinks.rigmonitor.memory import Memory
 from agent.sinks.rigmonitor.newest import Newest
 from agent.sinks.rigmonitor.notes import Notes
-from agent.sinks.rigmonitor.rigs import ApiCode, rigs_of
 from agent.sinks.rigmonitor.wishes import Wish, fault_in, wished
 from contract.clock import to_text
 from contract.link import MinerReading
@@ -41,7 +41,7 @@ def test_codes_come_from_a_table_and_from_files_of_their_own(tmp_path: Path) -> 
     own = tmp_path / "own"
     own.write_text("0f1e-own\n")
     own.chmod(0o600)
-    found = rigs_of(
+    found = machines_of(
         section(
             tmp_path,
             "# hall 1\n\n021122334455  code-1\n192.168.1.9\tcode-2\n",
@@ -59,9 +59,9 @@ def test_codes_come_from_a_table_and_from_files_of_their_own(tmp_path: Path) -> 
 
 
 def test_a_code_prints_as_stars(tmp_path: Path) -> None:
-    (rig,) = rigs_of(section(tmp_path))
-    assert "code-1" not in repr(rig)
-    assert "code-1" not in str(rig.code)
+    (one,) = machines_of(section(tmp_path))
+    assert "code-1" not in repr(one)
+    assert "code-1" not in str(one.code)
     assert ApiCode("x") == ApiCode("x")
 
 
@@ -80,13 +80,13 @@ def test_a_mistake_in_the_table_is_named_without_the_code(
     tmp_path: Path, table: str, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words) as info:
-        rigs_of(section(tmp_path, table))
+        machines_of(section(tmp_path, table))
     assert "secret" not in str(info.value)
 
 
 def test_a_miner_without_a_code_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"192\.168\.1\.1 has no code"):
-        rigs_of(section(tmp_path, miner=[{"ip": "192.168.1.1"}]))
+        machines_of(section(tmp_path, miner=[{"ip": "192.168.1.1"}]))
 
 
 @pytest.mark.parametrize(

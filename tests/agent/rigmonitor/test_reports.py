@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 from agent.config.rigmonitor import RigMonitorSection
 from agent.sinks.rigmonitor.client import MonitorClient
+from agent.sinks.rigmonitor.machines import ApiCode, MonitorMachine
 from agent.sinks.rigmonitor.newest import Newest
 from agent.sinks.rigmonitor.notes import Notes
 from agent.sinks.rigmonitor.reports import REFUSED_WAIT_S, Reports
-from agent.sinks.rigmonitor.rigs import ApiCode, Rig
 from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Board, Identity, Make, Moving
@@ -27,7 +27,7 @@ class Desk:
 
     def __init__(self, server: StrictServer) -> None:
         self.clock = SettableClock()
-        self.rig = Rig(key=MAC, code=ApiCode("code-1"))
+        self.one = MonitorMachine(key=MAC, code=ApiCode("code-1"))
         self.machine = server.add("code-1")
         self.newest = Newest([MAC], self.clock)
         self.notes = Notes()
@@ -60,7 +60,7 @@ class Desk:
                 interval_s=30.0,
             )
         )
-        await self.reports._report(self.rig)
+        await self.reports._report(self.one)
 
 
 @asynccontextmanager

@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 
 from agent.config.rigmonitor import RigMonitorSection
 from agent.limits.policy import Policy
+from agent.sinks.rigmonitor.machines import ApiCode, MonitorMachine
 from agent.sinks.rigmonitor.memory import Memory
 from agent.sinks.rigmonitor.newest import Newest
 from agent.sinks.rigmonitor.notes import Notes
-from agent.sinks.rigmonitor.rigs import ApiCode, Rig
 from agent.sinks.rigmonitor.switches import Switches
 from contract.clock import to_text
 from contract.link import MinerReading, MinerRef
@@ -84,7 +84,9 @@ class Scene:
     ) -> None:
         self.clock = clock or SettableClock()
         self.hands = Hands()
-        self.rigs = {key: Rig(key=key, code=ApiCode(f"code of {key}")) for key in keys}
+        self.monitored = {
+            key: MonitorMachine(key=key, code=ApiCode(f"code of {key}")) for key in keys
+        }
         self.newest = Newest(keys, self.clock)
         self.notes = Notes()
         self.memory = Memory(folder / "memory.json", self.clock)
@@ -133,7 +135,7 @@ class Scene:
         )
 
     async def poll(self, asic: Switch | None, *, key: str = MAC) -> None:
-        await self.switches.consider(self.rigs[key], None, asic)
+        await self.switches.consider(self.monitored[key], None, asic)
         await asyncio.gather(*self._jobs)
         self._jobs.clear()
 
@@ -256,7 +258,7 @@ async def test_a_cancelled_switch_is_cancelled_and_no_failure(tmp_path: Path) ->
     scene.read(PowerMode.NORMAL, 1e14)
     await scene.clock.advance(1)
     scene.hands.hangs = True
-    await scene.switches.consider(scene.rigs[MAC], None, OFF)
+    await scene.switches.consider(scene.monitored[MAC], None, OFF)
     [job] = scene._jobs
     await until(lambda: bool(scene.hands.asked))
     job.cancel()
@@ -276,9 +278,9 @@ async def test_a_wish_that_turns_while_its_task_waits_is_taken_back_and_is_no_fa
     waking = asyncio.create_task(scene.poll(ON))
     await scene.clock.advance(1)
     for wish in (ON, None):
-        await scene.switches.consider(scene.rigs[MAC], Switch.ON, wish)
+        await scene.switches.consider(scene.monitored[MAC], Switch.ON, wish)
     assert scene.hands.withdrawn == []
-    await scene.switches.consider(scene.rigs[MAC], None, OFF)
+    await scene.switches.consider(scene.monitored[MAC], None, OFF)
     assert scene.hands.withdrawn == [(MAC, "rigmonitor")]
     gate.set()
     await waking
@@ -312,7 +314,7 @@ async def test_a_wish_that_waits_is_taken_back_when_maintenance_begins(tmp_path:
     waiting = asyncio.create_task(scene.poll(ON))
     await until(lambda: bool(scene.hands.asked))
     scene.hands.maintained = True
-    await scene.switches.consider(scene.rigs[MAC], None, ON)
+    await scene.switches.consider(scene.monitored[MAC], None, ON)
     assert scene.hands.withdrawn == [(MAC, "rigmonitor")]
     scene.hands.never_began.set()
     await waiting

@@ -30,7 +30,7 @@ class ApiCode(msgspec.Struct, frozen=True):
         return [("text", "****")]
 
 
-class Rig(msgspec.Struct, frozen=True, kw_only=True):
+class MonitorMachine(msgspec.Struct, frozen=True, kw_only=True):
     """One miner of the monitor. `key` is its MAC, or its address where only that was given."""
 
     key: str
@@ -39,7 +39,7 @@ class Rig(msgspec.Struct, frozen=True, kw_only=True):
     power_w: int | None = None
 
 
-def rigs_of(section: RigMonitorSection) -> tuple[Rig, ...]:
+def machines_of(section: RigMonitorSection) -> tuple[MonitorMachine, ...]:
     """Every miner that has a code, in the order written down.
 
     Raises ConfigError for a file that cannot be used, a miner without a code, and one code for two miners.
@@ -59,7 +59,7 @@ def rigs_of(section: RigMonitorSection) -> tuple[Rig, ...]:
         if other != key:
             raise ConfigError(f"rigmonitor: {other} and {key} have the same code")
     return tuple(
-        Rig(
+        MonitorMachine(
             key=key,
             code=code,
             coin_name=entries[key].coin_name if key in entries else None,
