@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 
 from agent.config.rigmonitor import RigMonitorSection
+from agent.sinks.rigmonitor.asic_records import IncompleteError, coin_of, log_of, spec_of
 from agent.sinks.rigmonitor.client import (
     AwayError,
     InvalidError,
@@ -20,7 +21,6 @@ from agent.sinks.rigmonitor.client import (
 from agent.sinks.rigmonitor.machines import MonitorMachine
 from agent.sinks.rigmonitor.newest import Newest, Seen
 from agent.sinks.rigmonitor.notes import Notes
-from agent.sinks.rigmonitor.records import IncompleteError, coin_of, log_of, spec_of
 from contract.clock import Clock
 from contract.miner import Identity, PowerMode
 from contract.rigmonitor.asic import AsicLog, AsicSpec, Switch

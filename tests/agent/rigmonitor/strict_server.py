@@ -13,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.agent.rigmonitor.strict_rigs import RigColumnOverflow, StrictRigs
+
 SPEC_FIELDS = {
     "model": (str, True),
     "model_variant": (str, False),
@@ -73,6 +75,7 @@ class StrictServer:
         self.breaks_on: str | None = None  # the code whose records it answers with 500
         self.reject: dict[str, list[str]] | None = None  # what is wrong with every log
         self.faults: list[str] = []  # what a well-made client never does
+        self.rigs = StrictRigs(self.faults)
         self.replies: Counter[tuple[str, int]] = Counter()
         self.header_names: set[str] = set()
         self.most_at_once: Counter[str] = Counter()
@@ -92,6 +95,7 @@ class StrictServer:
         app.router.add_post("/api/v1/asic_miners/logs", self._logs)
         app.router.add_get("/api/v1/asic_miners/expected_status", self._expected)
         app.router.add_post("/api/v1/asic_miners/expected_status_bulk", self._bulk)
+        app.router.add_routes(self.rigs.routes())
         app.middlewares.append(self._moody)
         return app
 
@@ -104,7 +108,7 @@ class StrictServer:
         self.most_at_once[key] = max(self.most_at_once[key], self._at_once[key])
         try:
             reply = await self._answer(request, handler)
-        except ColumnOverflow as error:
+        except (ColumnOverflow, RigColumnOverflow) as error:
             self.faults.append(f"500: {error}")
             reply = _json({"errors": {"detail": "Internal Server Error"}}, 500)
         except web.HTTPNotFound:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.sinks.rigmonitor.records import IncompleteError, coin_of, log_of, spec_of
+from agent.sinks.rigmonitor.asic_records import IncompleteError, coin_of, log_of, spec_of
 from contract.miner import Algorithm, Board, Identity, Make, Moving, Pool, Static
 from tests.agent.rigmonitor.strict_server import LOG_FIELDS, SPEC_FIELDS, StrictServer
 

@@ -1,4 +1,4 @@
-"""A reading as the monitor wants it: names, units and required fields as both its text and server 5.0.0 take them."""
+"""A reading of an ASIC as the monitor wants it: names, units and fields that both its text and server 5.0.0 take."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final
 
+from agent.sinks.rigmonitor.figures import text, whole
 from contract.miner import Algorithm, Board, Identity, Make, Moving, Pool, Static
 from contract.rigmonitor.asic import (
     BOARDS,
@@ -17,13 +18,7 @@ from contract.rigmonitor.asic import (
     AsicSpec,
     PoolState,
 )
-from contract.rigmonitor.shared import (
-    OFFICIAL_INT_MAX,
-    OFFICIAL_INT_MIN,
-    OFFICIAL_TEXT_CHARS,
-    OFFICIAL_UPTIME_DAYS,
-    uptime_text,
-)
+from contract.rigmonitor.shared import OFFICIAL_TEXT_CHARS, OFFICIAL_UPTIME_DAYS, uptime_text
 
 _GIGA: Final = 1e9
 _DIGITS: Final = 9  # of a rate in GH/s: solutions of Equihash are thousands per second
@@ -57,9 +52,9 @@ def spec_of(identity: Identity, static: Static | None) -> AsicSpec:
 
     A firmware of one piece is told as both versions. The variant is the nominal rate (`12TH`).
     """
-    firmware = _text(static.system_version if static else None) or _text(identity.firmware_version)
-    model = _text(identity.model)
-    software = _text(static.software_version if static else None) or firmware
+    firmware = text(static.system_version if static else None) or text(identity.firmware_version)
+    model = text(identity.model)
+    software = text(static.software_version if static else None) or firmware
     missing = [
         name
         for name, value in (
@@ -100,9 +95,9 @@ def log_of(
     """
     rate = _gh(_first(_windows(moving)))
     boards = sorted(moving.boards, key=lambda board: board.index)[:BOARDS]
-    temp = _whole(_inlet(boards[0], moving) if boards else _board_of(moving))
-    fans = [_whole(rpm) for rpm in moving.fan_rpm[:FANS]] or [0]
-    power, coin = _whole(power_w), _text(coin_name)
+    temp = whole(_inlet(boards[0], moving) if boards else _board_of(moving))
+    fans = [whole(rpm) for rpm in moving.fan_rpm[:FANS]] or [0]
+    power, coin = whole(power_w), text(coin_name)
     uptime_s = _first((moving.uptime_s,))
     required = {
         "hashrate_5_min": rate,
@@ -143,7 +138,7 @@ def log_of(
         hashrate_uom=GH_PER_S,
         uptime=uptime_text(uptime_s, days_max=OFFICIAL_UPTIME_DAYS if official else None),
         lan_ip=lan_ip,
-        wan_ip=_text(wan_ip),
+        wan_ip=text(wan_ip),
         coin_name=coin,
         power=power,
         **first,
@@ -190,10 +185,10 @@ def _board(number: int, board: Board) -> dict[str, Any]:
     """All of one board but the temperature that is required of the first."""
     found: dict[str, Any] = {
         f"hashboard_{number}_hashrate_5_min": _gh(board.hashrate_hs),
-        f"hashboard_{number}_temp_2": _whole(_first((board.temp_outlet_c, board.temp_chip_c))),
+        f"hashboard_{number}_temp_2": whole(_first((board.temp_outlet_c, board.temp_chip_c))),
     }
     if number > 1:
-        found[f"hashboard_{number}_temp_1"] = _whole(_first((board.temp_inlet_c, board.temp_pcb_c)))
+        found[f"hashboard_{number}_temp_1"] = whole(_first((board.temp_inlet_c, board.temp_pcb_c)))
     return found
 
 
@@ -215,11 +210,11 @@ def _pool(number: int, pool: Pool | None) -> dict[str, Any]:
         }
     works = pool.active if pool.active is not None else pool.status == _ALIVE
     return {
-        f"pool_{number}_address": _text(pool.url) or NO_POOL,
-        f"pool_{number}_user": _text(pool.user) or NO_POOL,
+        f"pool_{number}_address": text(pool.url) or NO_POOL,
+        f"pool_{number}_user": text(pool.user) or NO_POOL,
         f"pool_{number}_state": PoolState.CONNECTED if works else PoolState.UNCONNECTED,
-        f"pool_{number}_accepted_share": _whole(pool.accepted),
-        f"pool_{number}_rejected_share": _whole(pool.rejected),
+        f"pool_{number}_accepted_share": whole(pool.accepted),
+        f"pool_{number}_rejected_share": whole(pool.rejected),
     }
 
 
@@ -244,17 +239,3 @@ def _gh(rate_hs: float | None) -> float | None:
     if rate_hs is None or not math.isfinite(rate_hs):
         return None
     return round(float(rate_hs) / _GIGA, _DIGITS)
-
-
-def _whole(value: float | None) -> int | None:
-    """Rounded; `None` for what the server's column cannot hold."""
-    if value is None or not math.isfinite(value):
-        return None
-    number = round(value)
-    return number if OFFICIAL_INT_MIN <= number <= OFFICIAL_INT_MAX else None
-
-
-def _text(value: str | None) -> str | None:
-    """Trimmed and cut; `None` for what the server would call blank."""
-    trimmed = (value or "").strip()[:OFFICIAL_TEXT_CHARS].strip()
-    return trimmed or None
