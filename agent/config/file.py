@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError, ValidationInfo, field_validator
 
@@ -18,7 +18,7 @@ from agent.config.fields import Section
 from agent.config.firmware import FirmwareSection
 from agent.config.host import HealthSection, LogSection, StateSection
 from agent.config.miners import CredentialEntry, MinersSection, ScanSection, TelemetrySection
-from agent.config.rigmonitor import RigMonitorSection
+from agent.config.rigmonitor import RigMonitorMiner, RigMonitorRig, RigMonitorSection
 from agent.config.tasks import LimitsSection, PolicySection
 from contract.ranges import parse_range
 from contract.words import faults_in
@@ -35,6 +35,9 @@ _INSTEAD: Final = {
         for key in ("user", "username", "password", "password_file")
     },
 }
+
+
+_Coded = TypeVar("_Coded", RigMonitorMiner, RigMonitorRig)
 
 
 class ConfigError(Exception):
@@ -131,6 +134,10 @@ def _absolute(config: Config, folder: Path) -> Config:
                     return Path(handed) / name
         return folder / path
 
+    def coded(entry: _Coded) -> _Coded:
+        file = entry.api_code_file
+        return entry.model_copy(update={"api_code_file": file and secret(file)})
+
     cloud, monitor = config.cloud, config.rigmonitor
     token = None if cloud.token_file is None else secret(cloud.token_file)
     return config.model_copy(
@@ -147,14 +154,9 @@ def _absolute(config: Config, folder: Path) -> Config:
                 update={
                     "ca_file": plain(monitor.ca_file),
                     "codes_file": monitor.codes_file and secret(monitor.codes_file),
-                    "miner": tuple(
-                        each.model_copy(
-                            update={
-                                "api_code_file": each.api_code_file and secret(each.api_code_file)
-                            }
-                        )
-                        for each in monitor.miner
-                    ),
+                    "rig_service_socket": plain(monitor.rig_service_socket),
+                    "miner": tuple(coded(each) for each in monitor.miner),
+                    "rig": tuple(coded(each) for each in monitor.rig),
                 }
             ),
         }

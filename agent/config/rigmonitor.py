@@ -28,6 +28,29 @@ class RigMonitorMiner(Section):
         return self
 
 
+class RigMonitorMined(Section):
+    """What a part of a rig mines, as the monitor is told where no playbook says it."""
+
+    coin_name: ShortText | None = None
+    algorithm: ShortText | None = None
+    pool_address: ShortText | None = None
+    wallet_address: ShortText | None = None
+
+
+class RigMonitorRig(Section):
+    """One CPU/GPU rig of the monitor, by its name in `[[rigs]]`; its code stands here or in `codes_file`.
+
+    `playbooks`: whether it mines what the monitor says, by the service `miner-agent-rig` of this host.
+    """
+
+    name: ShortText
+    api_code_file: Path | None = None
+    playbooks: Flag = False
+    cpu: RigMonitorMined = RigMonitorMined()
+    gpu_1: RigMonitorMined = RigMonitorMined()
+    gpu_2: RigMonitorMined = RigMonitorMined()
+
+
 class RigMonitorSection(Section):
     """A Mining Rig Monitor server that is told of miners, and whose wishes are followed. No `url`: none."""
 
@@ -47,12 +70,20 @@ class RigMonitorSection(Section):
     default_power_w: Watts | None = None
     wan_ip: AddressText | None = None
     miner: tuple[RigMonitorMiner, ...] = ()
+    playbooks_every_s: Annotated[float, Field(strict=True, ge=1, le=3600)] = 60.0
+    rig_service_socket: Path | None = None
+    rig: tuple[RigMonitorRig, ...] = ()
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
         keys = [each.mac or each.ip for each in self.miner]
         if len(set(keys)) != len(keys):
             raise ValueError("two entries of miner speak of the same MAC or address")
+        names = [each.name for each in self.rig]
+        if len(set(names)) != len(names):
+            raise ValueError("two entries of rig speak of the same rig")
+        if sum(each.playbooks for each in self.rig) > 1:
+            raise ValueError("playbooks of one rig can be followed: that of this host")
         if self.url is not None:
             check_monitor_url(self.url, insecure_http=self.insecure_http)
         return self

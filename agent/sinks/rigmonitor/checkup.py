@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Awaitable, Iterator, Mapping
+from typing import Any, Final
 
 from agent.config.file import Config, ConfigError
 from agent.config.keyfiles import check_ca_file
 from agent.config.rigmonitor import RigMonitorSection
-from agent.sinks.rigmonitor.client import MonitorClient, MonitorError, UnknownCodeError
+from agent.rig.client import NoRigServiceError, RigRefusedError, RigService, RigServiceLostError
+from agent.rig.shapes import STANDARD_SOCKET
+from agent.sinks.rigmonitor.client import (
+    InvalidError,
+    MonitorClient,
+    MonitorError,
+    RejectedError,
+    UnknownCodeError,
+)
 from agent.sinks.rigmonitor.machines import MonitorMachine, machines_of
 from agent.sinks.rigmonitor.sink import open_client
 from agent.sinks.sink import Check
 from contract.miner import Identity, Make
 from contract.rigmonitor.asic import BULK_MAX
-from contract.rigmonitor.shared import HEADER
+from contract.rigmonitor.shared import HEADER, MachineKind
 
 _NAMED: Final = 5
 
@@ -40,6 +48,8 @@ async def check_monitor(
     finally:
         await client.close()
     found += _unreported(config.rigmonitor, machines, miners or {})
+    if any(machine.playbooks for machine in machines):
+        found.append(await _service(config.rigmonitor))
     if not config.telemetry.enabled:
         found.append(
             Check("warning", "nothing is reported to it: set enabled = true in [telemetry]")
@@ -55,27 +65,50 @@ async def _ask(
     if not machines:
         text = "no miner has a code: set codes_file or api_code_file in [rigmonitor]"
         return [*found, Check("warning", text)]
+    asics = [each for each in machines if each.kind is MachineKind.ASIC]
     known: list[MonitorMachine] = []
-    unknown: list[str] = []
-    for start in range(0, len(machines), BULK_MAX):
-        part = machines[start : start + BULK_MAX]
+    for start in range(0, len(asics), BULK_MAX):
+        part = asics[start : start + BULK_MAX]
         reply = await client.expected_bulk(tuple(machine.code for machine in part))
         known += [machine for machine in part if machine.code.text in reply]
-        unknown += [machine.key for machine in part if machine.code.text not in reply]
+    is_told = not known or await _knows(client.expected(known[0].code))
+    for machine in machines:
+        if machine.kind is MachineKind.RIG and await _knows(client.playbooks(machine.code)):
+            known.append(machine)
+    unknown = [machine.key for machine in machines if machine not in known]
     if unknown:
         text = f"it does not know the code of {_named(unknown)}: copy it again from its web page"
         found.append(Check("warning", text))
-    if not known:
-        return found
-    try:
-        await client.expected(known[0].code)
-    except UnknownCodeError:
+    if not is_told:
         text = (
             f"it knows the codes, but not where they belong: a proxy in front of it drops the header {HEADER} "
             "(nginx: underscores_in_headers on;)"
         )
         return [*found, Check("problem", text)]
+    if not known:
+        return found
     return [*found, Check("ok", f"it knows the codes of {len(known)} of {len(machines)} miners")]
+
+
+async def _knows(answer: Awaitable[Any]) -> bool:
+    """Whether the monitor knows the code that it was asked with, whatever else it says. Raises AwayError."""
+    try:
+        await answer
+    except UnknownCodeError:
+        return False
+    except (InvalidError, RejectedError):
+        return True
+    return True
+
+
+async def _service(section: RigMonitorSection) -> Check:
+    """Whether somebody is there to carry out playbooks."""
+    try:
+        async with RigService(section.rig_service_socket or STANDARD_SOCKET) as service:
+            programs = (await service.status()).programs
+    except (NoRigServiceError, RigRefusedError, RigServiceLostError) as error:
+        return Check("warning", f"no playbook is carried out: {error}")
+    return Check("ok", f"miner-agent-rig answers; it knows {len(programs)} programs")
 
 
 def _unreported(
@@ -85,13 +118,14 @@ def _unreported(
     if not miners:
         return
     known = {each.mac: each for each in miners.values() if each.mac} | dict(miners)
-    absent = [machine.key for machine in machines if machine.key not in known]
+    asics = [each for each in machines if each.kind is MachineKind.ASIC]
+    absent = [machine.key for machine in asics if machine.key not in known]
     if absent:
         text = f"a code is given for {_named(absent)}, but no such miner was found: check the MAC, and scan its range"
         yield Check("warning", text)
     unmetered = [
         machine.key
-        for machine in machines
+        for machine in asics
         if machine.key in known
         and known[machine.key].make == Make.ICERIVER
         and machine.power_w is None

@@ -1,4 +1,4 @@
-"""The monitor's HTTP API as five calls, and what its answers mean for whoever asked."""
+"""The monitor's HTTP API as six calls, and what its answers mean for whoever asked."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from contract.rigmonitor.asic import (
     AsicSpec,
     BulkRequest,
 )
+from contract.rigmonitor.playbook import PLAYBOOKS
+from contract.rigmonitor.rig import RIG_LOGS, RIG_SPECS, RigLog, RigSpec
 from contract.rigmonitor.shared import HEADER, PING
 
 _REPLY_CAP: Final = 2**20  # several times a bulk reply for BULK_MAX codes
@@ -55,6 +57,10 @@ class RejectedError(MonitorError):
     """Another refusal, which asking the same again will not mend."""
 
 
+class HeldBackError(RejectedError):
+    """423: people work on the machine, and what is wished of it is told later."""
+
+
 class MonitorClient:
     """One client of one server. Every call raises the errors above; nothing is repeated here."""
 
@@ -85,11 +91,17 @@ class MonitorClient:
         if not isinstance(reply, dict) or reply.get("message") != "pong":
             raise AwayError("what answers there is no Mining Rig Monitor")
 
-    async def send_spec(self, code: ApiCode, spec: AsicSpec) -> None:
-        await self._call("POST", SPECS, code=code, body=spec)
+    async def send_spec(self, code: ApiCode, spec: AsicSpec | RigSpec) -> None:
+        path = SPECS if isinstance(spec, AsicSpec) else RIG_SPECS
+        await self._call("POST", path, code=code, body=spec)
 
-    async def send_log(self, code: ApiCode, record: AsicLog) -> None:
-        await self._call("POST", LOGS, code=code, body=record)
+    async def send_log(self, code: ApiCode, record: AsicLog | RigLog) -> None:
+        path = LOGS if isinstance(record, AsicLog) else RIG_LOGS
+        await self._call("POST", path, code=code, body=record)
+
+    async def playbooks(self, code: ApiCode) -> Any:
+        """What a rig is to mine, as it came."""
+        return await self._call("GET", PLAYBOOKS, code=code)
 
     async def expected(self, code: ApiCode) -> Mapping[str, Any]:
         """What is expected of one machine, as it came."""
@@ -166,6 +178,8 @@ def _judged(status: int, content: bytes, hide: tuple[str, ...] = ()) -> Any:
         raise InvalidError(_message(content, hide))
     if status >= 500 or status in _BUSY:
         raise AwayError(f"the monitor answered {status}")
+    if status == 423:
+        raise HeldBackError("the monitor holds back what it wishes, since people work on the miner")
     if not 200 <= status < 300:
         raise RejectedError(f"the monitor answered {status}: {_message(content, hide)}")
     if not content:

@@ -20,7 +20,9 @@ def _open(config: Config, path: TaskPath, fleet: Fleet, clock: Clock) -> Sink | 
 
 def _secret_files(config: Config) -> tuple[Path | None, ...]:
     section = config.rigmonitor
-    return section.codes_file, *(each.api_code_file for each in section.miner)
+    own = (each.api_code_file for each in section.miner)
+    of_rigs = (each.api_code_file for each in section.rig)
+    return section.codes_file, *own, *of_rigs
 
 
 def _public_files(config: Config) -> tuple[Path | None, ...]:

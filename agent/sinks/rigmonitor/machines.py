@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final
@@ -10,9 +11,10 @@ import msgspec
 
 from agent.config.file import ConfigError
 from agent.config.keyfiles import read_secret
-from agent.config.rigmonitor import RigMonitorMiner, RigMonitorSection
+from agent.config.rigmonitor import RigMonitorMiner, RigMonitorRig, RigMonitorSection
+from agent.sinks.rigmonitor.rig_records import CPU, GPU_1, GPU_2, Mined
 from contract.miner import normalize_mac
-from contract.rigmonitor.shared import OFFICIAL_CODE_CHARS
+from contract.rigmonitor.shared import OFFICIAL_CODE_CHARS, MachineKind
 
 _FIELDS: Final = 2  # of a line: whose, and the code
 
@@ -31,12 +33,19 @@ class ApiCode(msgspec.Struct, frozen=True):
 
 
 class MonitorMachine(msgspec.Struct, frozen=True, kw_only=True):
-    """One miner of the monitor. `key` is its MAC, or its address where only that was given."""
+    """One miner of the monitor. `key` is its MAC, or its address where only that was given; of a rig its name.
+
+    `mined`: what the config says that a rig mines, by the slots of `rig_records`. `playbooks`: whether it mines what
+    the monitor says.
+    """
 
     key: str
     code: ApiCode
+    kind: MachineKind = MachineKind.ASIC
     coin_name: str | None = None
     power_w: int | None = None
+    mined: dict[str, Mined] = {}
+    playbooks: bool = False
 
 
 def machines_of(section: RigMonitorSection) -> tuple[MonitorMachine, ...]:
@@ -44,14 +53,18 @@ def machines_of(section: RigMonitorSection) -> tuple[MonitorMachine, ...]:
 
     Raises ConfigError for a file that cannot be used, a miner without a code, and one code for two miners.
     """
-    codes = {} if section.codes_file is None else _table(section.codes_file)
-    entries = {_key(entry): entry for entry in section.miner}
-    for key, entry in entries.items():
-        if entry.api_code_file is not None:
-            codes[key] = _code(read_secret(entry.api_code_file).strip(), str(entry.api_code_file))
+    entries = {entry.mac or entry.ip or "": entry for entry in section.miner}
+    rigs = {entry.name: entry for entry in section.rig}
+    codes = {} if section.codes_file is None else _table(section.codes_file, rigs.keys())
+    for kind, key, path in (
+        *(("miner", key, entry.api_code_file) for key, entry in entries.items()),
+        *(("rig", key, entry.api_code_file) for key, entry in rigs.items()),
+    ):
+        if path is not None:
+            codes[key] = _code(read_secret(path).strip(), str(path))
         elif key not in codes:
             raise ConfigError(
-                f"rigmonitor.miner {key} has no code: give api_code_file, or a line in codes_file"
+                f"rigmonitor.{kind} {key} has no code: give api_code_file, or a line in codes_file"
             )
     owners: dict[str, str] = {}
     for key, code in codes.items():
@@ -59,22 +72,37 @@ def machines_of(section: RigMonitorSection) -> tuple[MonitorMachine, ...]:
         if other != key:
             raise ConfigError(f"rigmonitor: {other} and {key} have the same code")
     return tuple(
-        MonitorMachine(
-            key=key,
-            code=code,
-            coin_name=entries[key].coin_name if key in entries else None,
-            power_w=entries[key].power_w if key in entries else None,
-        )
+        _rig(rigs[key], code) if key in rigs else _asic(key, entries.get(key), code)
         for key, code in codes.items()
     )
 
 
-def _key(entry: RigMonitorMiner) -> str:
-    return entry.mac or entry.ip or ""
+def _rig(entry: RigMonitorRig, code: ApiCode) -> MonitorMachine:
+    return MonitorMachine(
+        key=entry.name,
+        code=code,
+        kind=MachineKind.RIG,
+        mined={
+            slot: Mined(**known.model_dump())
+            for slot, known in ((CPU, entry.cpu), (GPU_1, entry.gpu_1), (GPU_2, entry.gpu_2))
+        },
+        playbooks=entry.playbooks,
+    )
 
 
-def _table(path: Path) -> dict[str, ApiCode]:
-    """`MAC CODE` or `IP CODE` a line; empty lines and those that begin with `#` mean nothing."""
+def _asic(key: str, entry: RigMonitorMiner | None, code: ApiCode) -> MonitorMachine:
+    return MonitorMachine(
+        key=key,
+        code=code,
+        coin_name=entry.coin_name if entry else None,
+        power_w=entry.power_w if entry else None,
+    )
+
+
+def _table(path: Path, rigs: Collection[str]) -> dict[str, ApiCode]:
+    """`MAC CODE`, `IP CODE` or `NAME CODE` (of one of `rigs`) a line; empty lines and those that begin with `#` mean
+    nothing.
+    """
     found: dict[str, ApiCode] = {}
     for number, line in enumerate(read_secret(path).splitlines(), start=1):
         parts = line.split()
@@ -83,9 +111,12 @@ def _table(path: Path) -> dict[str, ApiCode]:
         place = f"{path}, line {number}"
         if len(parts) != _FIELDS:
             raise ConfigError(f"{place}: write the MAC (or the address) of a miner, then its code")
-        key = normalize_mac(parts[0]) or _address(parts[0])
+        whose = parts[0]
+        key = whose if whose in rigs else normalize_mac(whose) or _address(whose)
         if key is None:
-            raise ConfigError(f"{place}: begins with neither a MAC nor an address")
+            raise ConfigError(
+                f"{place}: begins with neither a MAC nor an address, nor with the name of a [[rigmonitor.rig]]"
+            )
         if key in found:
             raise ConfigError(f"{place}: {key} stands there twice")
         found[key] = _code(parts[1], place)

@@ -43,8 +43,8 @@ class Newest:
     """Keeps the miners asked for and no others, so that its size is that of the config."""
 
     def __init__(self, keys: Iterable[str], clock: Clock, *, slow_every_polls: int = 10) -> None:
-        """`keys` are MACs, and addresses of miners known by these alone. `slow_every_polls` is how many looks lie
-        between two that ask for more than moves.
+        """`keys` are MACs, addresses of miners known by these alone, and names of rigs. `slow_every_polls` is how many
+        looks lie between two that ask for more than moves.
         """
         self._seen = {key: Seen(first=asyncio.Event()) for key in keys}
         self._clock = clock
@@ -56,12 +56,13 @@ class Newest:
     def __contains__(self, key: object) -> bool:
         return key in self._seen
 
-    def take(self, reading: MinerReading) -> None:
-        """A look at some miner, whatever became of it. Slow and static facts are there only when they are news.
+    def take(self, reading: MinerReading, *, rig: str | None = None) -> None:
+        """A look at some miner, whatever became of it; `rig` is the name of the rig it was a look at. Slow and static
+        facts are there only when they are news.
 
         Where another device shows the same MAC, it says nothing of the miner with that MAC.
         """
-        for key in (None if reading.twin_ips else reading.mac, reading.ip):
+        for key in (None if reading.twin_ips else reading.mac, reading.ip, rig):
             seen = self._seen.get(key or "")
             if seen is not None:
                 self._put(seen, reading)

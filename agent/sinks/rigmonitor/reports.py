@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -21,9 +21,18 @@ from agent.sinks.rigmonitor.client import (
 from agent.sinks.rigmonitor.machines import MonitorMachine
 from agent.sinks.rigmonitor.newest import Newest, Seen
 from agent.sinks.rigmonitor.notes import Notes
+from agent.sinks.rigmonitor.rig_records import (
+    SLOTS,
+    Mined,
+    cards_beyond,
+    rig_record_of,
+    rig_spec_of,
+)
 from contract.clock import Clock
-from contract.miner import Identity, PowerMode
+from contract.miner import Identity, Moving, PowerMode
 from contract.rigmonitor.asic import AsicLog, AsicSpec, Switch
+from contract.rigmonitor.rig import RigLog, RigSpec
+from contract.rigmonitor.shared import MachineKind
 
 REFUSED_WAIT_S: Final = 600.0  # after a 401; the code may be put right meanwhile
 BACKOFF_MOST_S: Final = 120.0
@@ -36,10 +45,15 @@ UNKNOWN_CODE: Final = "code not known to the monitor (401), asked again every 10
 INVALID: Final = "record refused by the monitor"
 ALONE: Final = "the monitor takes others, but gives no answer for it"
 INCOMPLETE: Final = "not reported, since the miner does not tell"
+RATES_LEFT_OUT: Final = "not all that it mines is reported"
+CARDS_LEFT_OUT: Final = "not all of its cards are reported"
 _FIXES: Final = {
     "power": "power_w or default_power_w",
     "coin_name": "coin_name or default_coin_name",
 }
+
+Spec = AsicSpec | RigSpec
+Record = AsicLog | RigLog
 
 log: Any = structlog.get_logger(__name__)
 
@@ -61,8 +75,13 @@ class Reports:
         rng: random.Random,
         *,
         identity_at: Callable[[str], Identity | None],
+        mined: Callable[
+            [MonitorMachine, Moving], Mapping[str, Mined]
+        ] = lambda _machine, _moving: {},
     ) -> None:
-        """`identity_at` says who is at an address, as last identified."""
+        """`identity_at` says who is at an address, as last identified; `mined` what the playbooks that run say of what
+        a reading of a rig shows.
+        """
         self._client = client
         self._section = section
         self._newest = newest
@@ -70,9 +89,10 @@ class Reports:
         self._clock = clock
         self._rng = rng
         self._identity_at = identity_at
-        self._specs: dict[str, AsicSpec] = {}  # as the monitor has them
+        self._mined = mined
+        self._specs: dict[str, Spec] = {}  # as the monitor has them
         # As the monitor will not have them, and until when: a rule it breaks stays, another refusal may pass.
-        self._invalid: dict[str, tuple[AsicSpec, float]] = {}
+        self._invalid: dict[str, tuple[Spec, float]] = {}
         self._refused_until_mono: dict[str, float] = {}
         self._incomplete: dict[str, int] = {}  # times in a row
         self.sent = 0
@@ -136,9 +156,8 @@ class Reports:
         if not self._newest.is_fresh(machine.key):
             return
         try:
-            spec = self._spec(machine, seen)
-            asleep = seen.mode is PowerMode.SLEEP or seen.asic is Switch.OFF
-            record = None if asleep else self._record(machine, seen)
+            is_rig = machine.kind is MachineKind.RIG
+            spec, record = (self._of_rig if is_rig else self._of_asic)(machine, seen)
         except IncompleteError as error:
             times = self._incomplete[machine.key] = self._incomplete.get(machine.key, 0) + 1
             if times >= _INCOMPLETE_TIMES:  # one that just starts tells little, and soon more
@@ -155,8 +174,11 @@ class Reports:
             self.accepted(machine)
             self._notes.trouble(INVALID, machine.key, str(error))
 
-    async def _tell(self, machine: MonitorMachine, spec: AsicSpec, record: AsicLog | None) -> None:
-        if self._specs.get(machine.key) != spec and not self._is_unwanted(machine, spec):
+    async def _tell(
+        self, machine: MonitorMachine, spec: Spec | None, record: Record | None
+    ) -> None:
+        is_news = spec is not None and self._specs.get(machine.key) != spec
+        if spec is not None and is_news and not self._is_unwanted(machine, spec):
             try:
                 await self._client.send_spec(machine.code, spec)
             except InvalidError:
@@ -168,7 +190,8 @@ class Reports:
             self._specs[machine.key] = spec
             self._invalid.pop(machine.key, None)
             self.accepted(machine)
-            log.info("rigmonitor.spec", miner=machine.key, model=spec.model)
+            model = spec.model if isinstance(spec, AsicSpec) else spec.motherboard_name
+            log.info("rigmonitor.spec", miner=machine.key, model=model)
         if record is not None:
             await self._client.send_log(machine.code, record)
             self.sent += 1
@@ -176,15 +199,43 @@ class Reports:
             if machine.key not in self._invalid:
                 self._notes.cleared(INVALID, machine.key)
 
-    def _is_unwanted(self, machine: MonitorMachine, spec: AsicSpec) -> bool:
+    def _is_unwanted(self, machine: MonitorMachine, spec: Spec) -> bool:
         refused, until_mono = self._invalid.get(machine.key, (None, 0.0))
         return refused == spec and self._clock.mono() < until_mono
+
+    def _of_asic(self, machine: MonitorMachine, seen: Seen) -> tuple[Spec | None, Record | None]:
+        """Nothing of what it does while it sleeps."""
+        spec = self._spec(machine, seen)
+        asleep = seen.mode is PowerMode.SLEEP or seen.asic is Switch.OFF
+        return spec, None if asleep else self._record(machine, seen)
+
+    def _of_rig(self, machine: MonitorMachine, seen: Seen) -> tuple[Spec | None, Record | None]:
+        """What it is only once that was read. One that mines nothing is told of all the same."""
+        assert seen.moving is not None
+        playbooks = self._mined(machine, seen.moving)
+        mined = {
+            slot: playbooks.get(slot, Mined()).or_else(machine.mined.get(slot, Mined()))
+            for slot in SLOTS
+        }
+        record = rig_record_of(seen.moving, mined, lan_ip=seen.ip, wan_ip=self._section.wan_ip)
+        left_out = "; ".join(f"{slot}: {why}" for slot, why in record.left_out.items())
+        self._note(RATES_LEFT_OUT, machine, left_out or None)
+        self._note(CARDS_LEFT_OUT, machine, cards_beyond(seen.moving))
+        spec = None if seen.static is None else rig_spec_of(seen.static, seen.moving)
+        return spec, record.log
+
+    def _note(self, kind: str, machine: MonitorMachine, detail: str | None) -> None:
+        if detail is None:
+            self._notes.cleared(kind, machine.key)
+        else:
+            self._notes.trouble(kind, machine.key, detail)
 
     def _spec(self, machine: MonitorMachine, seen: Seen) -> AsicSpec:
         """Of who is there now. A new firmware is known to the identity a look before the rest of it is: until then
         the monitor keeps what it has; as well when another miner has come to the address.
         """
         told, static = self._specs.get(machine.key), seen.static
+        assert not isinstance(told, RigSpec), "a machine is of one kind"
         identity = self._identity_at(seen.ip or "")
         is_other = identity is not None and identity.mac not in (None, machine.key)
         if is_other and machine.key != seen.ip:

@@ -27,8 +27,8 @@ SLOTS: Final[dict[str, tuple[RigPart, int]]] = {
     GPU_2: (RigPart.GPU, 2),
 }
 UNKNOWN: Final = "unknown"  # for what the monitor insists on and the rig does not tell
-SEVERAL: Final = "several algorithms"  # in one slot, for which the monitor has one place
-NO_COIN: Final = "no coin"
+SEVERAL: Final = "several algorithms at once, for which the monitor has one place"
+NO_COIN: Final = "no coin is known; set its coin_name in [[rigmonitor.rig]]"
 
 _LOST: Final = "bad"  # the state of a card that fell off its bus
 _LEAST: Final = 1000  # of the highest rate, in the unit that is taken
@@ -54,7 +54,7 @@ class Mined(msgspec.Struct, frozen=True, kw_only=True):
     wallet_address: str | None = None
 
     def or_else(self, other: Mined) -> Mined:
-        """This, and from `other` what it leaves open."""
+        """The same, with what `other` knows in place of what is open."""
         return Mined(
             coin_name=self.coin_name or other.coin_name,
             algorithm=self.algorithm or other.algorithm,
@@ -76,6 +76,16 @@ def cards_of(moving: Moving) -> list[Board]:
     return sorted(cards, key=lambda card: (card.bus_id is None, card.bus_id or "", card.index))
 
 
+def cards_beyond(moving: Moving) -> str | None:
+    """That the rig has more cards than the monitor is told of, in words for the operator; `None` where it has not."""
+    number = len(cards_of(moving))
+    if number <= GPUS:
+        return None
+    return (
+        f"it has {number} graphics cards, and the monitor is told of the first {GPUS} by PCI bus id"
+    )
+
+
 def rig_spec_of(static: Static, moving: Moving) -> RigSpec:
     """What the rig is. A card that fell off stays in it: the log leaves that card out."""
     names = {
@@ -83,7 +93,7 @@ def rig_spec_of(static: Static, moving: Moving) -> RigSpec:
         for number, card in enumerate(cards_of(moving)[:GPUS], start=1)
     }
     return RigSpec(
-        motherboard_name=text(static.control_board) or text(static.model) or UNKNOWN,
+        motherboard_name=text(static.control_board) or UNKNOWN,
         cpu_name=text(static.cpu_name) or UNKNOWN,
         ram_size=_ram_size(static.ram_bytes),
         **names,
@@ -121,9 +131,8 @@ def rig_record_of(
         told |= _card(number, card)
     if any(name.endswith("_fan") and value is not None for name, value in told.items()):
         told["gpu_fan_uom"] = "%"
-    cpu_temp = moving.temp_cpu_c
     log = RigLog(
-        cpu_temp=whole(cpu_temp),
+        cpu_temp=whole(moving.temp_cpu_c),
         lan_ip=text(lan_ip),
         wan_ip=text(wan_ip),
         uptime=_uptime(moving.uptime_s),
@@ -142,7 +151,7 @@ def _group(
     if slot == CPU:
         rates = {"cpu_hashrate": _total(work.hashrate_hs for work in works)}
     else:
-        rates = {name: rate for name, rate in _card_rates(slot, cards)}
+        rates = dict(_card_rates(slot, cards))
     unit = _unit(rates.values())
     if unit is None:
         return {}
@@ -161,9 +170,7 @@ def _group(
     if fields["coin_name"] is None:
         return NO_COIN
     size = _SIZES[unit]
-    numbers = {
-        name: whole(rate / size) for name, rate in rates.items() if rate is not None
-    }
+    numbers = {name: whole(rate / size) for name, rate in rates.items() if rate is not None}
     if slot == CPU:
         if numbers["cpu_hashrate"] is None:
             return {}

@@ -11,22 +11,30 @@ import structlog
 
 from agent.config.file import Config
 from agent.config.keyfiles import check_ca_file
+from agent.rig.client import RigService
+from agent.rig.shapes import STANDARD_SOCKET
 from agent.sinks.rigmonitor.client import MonitorClient
 from agent.sinks.rigmonitor.expectations import Expectations
 from agent.sinks.rigmonitor.machines import MonitorMachine, machines_of
 from agent.sinks.rigmonitor.memory import Memory
 from agent.sinks.rigmonitor.newest import Newest
 from agent.sinks.rigmonitor.notes import Notes
+from agent.sinks.rigmonitor.playbooks import Playbooks
 from agent.sinks.rigmonitor.reports import Reports
-from agent.sinks.rigmonitor.switches import Switches, Tasks
+from agent.sinks.rigmonitor.rig_records import Mined
+from agent.sinks.rigmonitor.switches import Switches, Tasks, ref_of
 from contract.clock import Clock
 from contract.link import MinerReading
-from contract.miner import Identity, PowerMode
+from contract.miner import Identity, Moving, PowerMode
+from contract.rigmonitor.shared import MachineKind
+from contract.task import TaskName
 from drivers.base import Driver
+from drivers.rig.driver import RigDriver
 
 STATE_FILE: Final = "rigmonitor.json"  # in the state folder
 READ_ONLY: Final = "only reported to: the agent is in read-only mode"
 
+NOT_AS_ASIC: Final = "a rig whose code stands in [[rigmonitor.miner]], not in [[rigmonitor.rig]]"
 TWINS: Final = "neither reported nor switched, since several devices show its MAC"
 
 log: Any = structlog.get_logger(__name__)
@@ -53,7 +61,7 @@ class RigMonitor:
         rng: random.Random | None = None,
     ) -> None:
         """Raises ConfigError for codes that cannot be read."""
-        section = config.rigmonitor
+        self._section = section = config.rigmonitor
         check_ca_file(section.ca_file)
         rng = rng or random.Random()
         self._machines: tuple[MonitorMachine, ...] = machines_of(section)
@@ -76,6 +84,7 @@ class RigMonitor:
             clock,
             rng,
             identity_at=self._identity_at,
+            mined=self._mined,
         )
         self._switches = Switches(
             tasks,
@@ -87,9 +96,10 @@ class RigMonitor:
             driver_at=drivers.at,
             start=self._start,
         )
+        self._asics = tuple(each for each in self._machines if each.kind is MachineKind.ASIC)
         self._expectations = Expectations(
             self._client,
-            self._machines,
+            self._asics,
             self._reports,
             self._notes,
             clock,
@@ -97,7 +107,10 @@ class RigMonitor:
             every_s=section.expected_every_s,
             consider=self._switches.consider,
         )
-        self._follows = section.follow_light or section.follow_asic
+        self._playbooks = {
+            each.key: self._playbooks_of(each, rng) for each in self._machines if each.playbooks
+        }
+        self._follows_asics = bool(self._asics) and (section.follow_light or section.follow_asic)
         self._group: asyncio.TaskGroup | None = None
 
     @property
@@ -105,7 +118,7 @@ class RigMonitor:
         """`ok`, or what is wrong, in words."""
         if not self._machines:
             return "no miner has a code"
-        if self._follows and self._tasks.policy.rules.read_only:
+        if (self._follows_asics or self._playbooks) and self._tasks.policy.rules.read_only:
             state = self._notes.state
             return READ_ONLY if state == "ok" else f"{READ_ONLY}; {state}"
         return self._notes.state
@@ -117,7 +130,12 @@ class RigMonitor:
 
     def take(self, reading: MinerReading) -> None:
         """A look at some miner."""
-        self._newest.take(reading)
+        driver = self._drivers.at(reading.ip)
+        rig = driver.rig_wire.spec.name if isinstance(driver, RigDriver) else None
+        self._newest.take(reading, rig=rig)
+        for key in (reading.mac or "", reading.ip):
+            if rig is not None and key in self._newest:
+                self._notes.trouble(NOT_AS_ASIC, key, f"give its code under its name, {rig}")
         mac = reading.mac or ""
         if mac not in self._newest:
             return
@@ -139,11 +157,43 @@ class RigMonitor:
                 self._group = group
                 for machine in self._machines:
                     group.create_task(self._reports.run(machine), name=f"rigmonitor {machine.key}")
-                if self._follows and self._machines:
+                if self._follows_asics:
                     group.create_task(self._expectations.run(), name="rigmonitor-expected")
+                for key, playbooks in self._playbooks.items():
+                    group.create_task(playbooks.run(), name=f"rigmonitor-playbooks {key}")
         finally:
             self._group = None
             await self._client.close()
+
+    def _mined(self, machine: MonitorMachine, moving: Moving) -> Mapping[str, Mined]:
+        playbooks = self._playbooks.get(machine.key)
+        return {} if playbooks is None else playbooks.mined(moving)
+
+    def _playbooks_of(self, machine: MonitorMachine, rng: random.Random) -> Playbooks:
+        socket = self._section.rig_service_socket or STANDARD_SOCKET
+        return Playbooks(
+            self._client,
+            machine,
+            self._reports,
+            self._notes,
+            self._clock,
+            rng,
+            every_s=self._section.playbooks_every_s,
+            service=lambda: RigService(socket),
+            forbidden=lambda: self._forbidden(machine),
+        )
+
+    def _forbidden(self, machine: MonitorMachine) -> str | None:
+        """Why what this rig mines may not be changed now."""
+        rules = self._tasks.policy.rules
+        if rules.read_only:
+            return "the agent is in read-only mode"
+        if rules.forbids(TaskName.MINING):
+            return f"this site does not allow {TaskName.MINING} (policy.forbidden_tasks)"
+        driver = self._drivers.at(self._newest[machine.key].ip or "")
+        if driver is not None and self._tasks.in_maintenance(ref_of(driver)):
+            return "people work on the rig: it is in maintenance"
+        return None
 
     def _start(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         assert self._group is not None, "polls run inside the group"

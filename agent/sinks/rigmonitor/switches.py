@@ -136,7 +136,7 @@ class Switches:
             or not self._is_meant(machine, driver)
         ):
             return
-        ref = _ref(driver)
+        ref = ref_of(driver)
         if self._tasks.in_maintenance(ref):
             return  # people work on it; the first poll after that is followed again
         is_asic = self._asic(machine, seen)
@@ -212,7 +212,7 @@ class Switches:
         return (
             miner.job is None
             and self._clock.mono() >= switch.retry_mono
-            and not self._tasks.is_busy(_ref(driver))
+            and not self._tasks.is_busy(ref_of(driver))
         )
 
     def _is_time(self, miner: _Miner) -> bool:
@@ -344,7 +344,8 @@ def _lacks(driver: Driver, kind: str, wished: Switch) -> str | None:
     return f"{capabilities.make} {capabilities.generation} has no {change}"
 
 
-def _ref(driver: Driver) -> MinerRef:
+def ref_of(driver: Driver) -> MinerRef:
+    """The miner that a driver is for, as tasks name it."""
     identity, host = driver.identity, driver.endpoint.host
     return MinerRef(
         id=identity.mac or f"ip:{host}",

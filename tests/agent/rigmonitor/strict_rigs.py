@@ -18,13 +18,13 @@ SPEC_FIELDS: dict[str, tuple[type, bool]] = {
     "cpu_name": (str, True),
     "ram_size": (str, True),
 } | {f"gpu_{n}_name": (str, False) for n in range(1, 9)}
-_WHOLE = ("cpu_temp", "cpu_hashrate", "cpu_power") + tuple(
-    f"gpu_{n}_{what}"
-    for n in range(1, 9)
-    for what in (
-        *("core_temp", "mem_temp", "hashrate_1", "hashrate_2"),
-        *("core_clock", "mem_clock", "power", "fan"),
-    )
+_OF_A_CARD = (
+    *("core_temp", "mem_temp", "hashrate_1", "hashrate_2"),
+    *("core_clock", "mem_clock", "power", "fan"),
+)
+_WHOLE = (
+    *("cpu_temp", "cpu_hashrate", "cpu_power"),
+    *(f"gpu_{n}_{what}" for n in range(1, 9) for what in _OF_A_CARD),
 )
 _TEXTS = (
     *("cpu_hashrate_uom", "cpu_algorithm", "cpu_coin_name", "cpu_pool_address"),
@@ -35,9 +35,9 @@ _TEXTS = (
         for what in ("hashrate_uom", "algorithm", "coin_name", "pool_address", "wallet_address")
     ),
 )
-LOG_FIELDS: dict[str, tuple[type, bool]] = {name: (int, False) for name in _WHOLE} | {
-    name: (str, False) for name in _TEXTS
-}
+LOG_FIELDS: dict[str, tuple[type, bool]] = dict.fromkeys(_WHOLE, (int, False)) | dict.fromkeys(
+    _TEXTS, (str, False)
+)
 GROUPS = (
     ("cpu_coin_name", "cpu_algorithm", "cpu_hashrate", "cpu_hashrate_uom"),
     ("gpu_coin_name_1", "gpu_algorithm_1", "gpu_hashrate_uom_1"),
