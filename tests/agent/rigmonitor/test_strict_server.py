@@ -103,3 +103,84 @@ async def test_it_knows_only_its_own_codes_and_its_own_spelling() -> None:
                 }
             },
         )
+
+
+# --- rigs ---
+
+RIG_SPEC = {"motherboard_name": "Supermicro X10DRL-i 1.01", "cpu_name": "Xeon", "ram_size": "8GB"}
+RIG_LOG = {
+    "cpu_temp": 60,
+    "cpu_hashrate": 9564,
+    "cpu_hashrate_uom": "H/s",
+    "cpu_algorithm": "RandomX",
+    "cpu_coin_name": "Monero",
+    "gpu_1_core_temp": 65,
+    "gpu_1_hashrate_1": 60_520,
+    "gpu_hashrate_uom_1": "KH/s",
+    "gpu_algorithm_1": "KawPow",
+    "gpu_coin_name_1": "Ravencoin",
+    "uptime": "up 1 day, 2 hours",
+}
+
+
+async def rig_post(url: str, path: str, body: object, code: str = "rig"):
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(
+            f"{url}/api/v1/cpu_gpu_miners/{path}", json=body, headers={"API_CODE": code}
+        ) as reply,
+    ):
+        return reply.status, await reply.json()
+
+
+async def test_it_takes_what_a_rig_tells_and_knows_its_code_from_that_of_an_asic() -> None:
+    async with strict_server() as server:
+        rig = server.rigs.add("rig")
+        server.add("good")
+        assert await rig_post(server.url, "specs", RIG_SPEC) == (200, None)
+        assert await rig_post(server.url, "logs", RIG_LOG) == (200, None)
+        assert await rig_post(server.url, "logs", {}) == (200, None)
+        assert (rig.activated, rig.logs) == (True, [RIG_LOG, {}])
+        assert (await rig_post(server.url, "logs", RIG_LOG, "good"))[0] == 401
+        assert (await post(server.url, "logs", LOG, "rig"))[0] == 401
+        assert server.faults == []
+
+
+@pytest.mark.parametrize(
+    ("more", "errors"),
+    [
+        ({"gpu_1_core_temp": 65.0}, {"gpu_1_core_temp": ["is invalid"]}),
+        ({"lan_ip": 5}, {"lan_ip": ["is invalid"]}),
+        (
+            {"gpu_coin_name_1": None},
+            {
+                "gpu_coin_name_1": [
+                    "Must be exist together gpu_coin_name_1, gpu_algorithm_1, gpu_hashrate_uom_1"
+                ]
+            },
+        ),
+    ],
+)
+async def test_it_refuses_of_a_rig_what_server_5_refuses(more: dict, errors: dict) -> None:
+    async with strict_server() as server:
+        server.rigs.add("rig")
+        assert await rig_post(server.url, "logs", RIG_LOG | more) == (422, {"errors": errors})
+
+
+async def test_its_units_have_one_spelling_and_its_groups_are_whole() -> None:
+    async with strict_server() as server:
+        server.rigs.add("rig")
+        part = {"cpu_coin_name": "Monero", "cpu_algorithm": "RandomX", "cpu_hashrate_uom": "h/s"}
+        status, body = await rig_post(server.url, "logs", part)
+        assert (status, set(body["errors"])) == (422, {"cpu_coin_name", "cpu_hashrate_uom"})
+        for name in RIG_SPEC:
+            status, body = await rig_post(server.url, "specs", RIG_SPEC | {name: " "})
+            assert (status, body) == (422, {"errors": {name: ["can't be blank"]}})
+
+
+@pytest.mark.parametrize("more", [{"gpu_1_hashrate_1": 2**31}, {"cpu_algorithm": "x" * 256}])
+async def test_what_fits_no_column_breaks_it(more: dict) -> None:
+    async with strict_server() as server:
+        server.rigs.add("rig")
+        assert (await rig_post(server.url, "logs", RIG_LOG | more))[0] == 500
+        assert server.faults

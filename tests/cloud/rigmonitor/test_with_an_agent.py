@@ -18,6 +18,8 @@ from cloud.store.access import admin
 from cloud.store.engine import DATABASE_NAME, Store, sqlite_url
 from cloud.store.miners import rigs
 from contract.clock import SystemClock
+from contract.rigmonitor.shared import MachineKind
+from tests.agent.rigmonitor.rig_stage import NAME, rig_client
 from tests.agent.rigmonitor.stage import Agent, agent_on, farm_of, monitor_config, switched
 from tests.waiting import until
 
@@ -133,3 +135,65 @@ async def test_what_the_agent_tells_is_shown_and_what_is_wished_is_done(
             for other in farm.miners[1:]:
                 assert other.state == "mining"
                 assert switched(farm, other.ip) == []
+
+
+async def test_a_rig_is_shown_and_mines_what_its_playbook_says(
+    operator: Operator, tmp_path: Path
+) -> None:
+    row, code = await rigs.create_rig(
+        operator.store, operator.farm_id, NAME, SystemClock().now(), kind=MachineKind.RIG
+    )
+    pace = {"log_every_s": 1.0, "playbooks_every_s": 1.0}
+    ravencoin = {"gpu_1": {"coin_name": "Ravencoin", "algorithm": "KawPow"}}
+    async with rig_client(
+        tmp_path, operator.base, code=code, of_rig=ravencoin | {"playbooks": True}, **pace
+    ) as at:
+        at.see()
+
+        async def item() -> dict[str, Any]:
+            found = await operator.ask("GET", "miner/latest")
+            return found[0] if found else {}
+
+        async def is_shown() -> bool:
+            return (await item()).get("model") == "RTX 3080 x2" and (await item())["hashrate"] > 0
+
+        await until(is_shown, within_s=60, every_s=0.2)
+        shown = await item()
+        assert (shown["make"], shown["ip"], shown["status"]) == ("rig", "192.168.18.60", "online")
+        assert shown["hashrate"] == pytest.approx(2 * 60.52e6)
+        assert shown["power"] == 210
+        assert at.service.applied == []
+        playbook = await operator.ask(
+            "POST",
+            "playbooks",
+            json={
+                "software_name": "XMRig",
+                "software_version": "6.22.2",
+                "command_argument": "--url $CPU_POOL --user $CPU_WALLET --pass $WORKER_NAME",
+                "cpu_coin_name": "Monero",
+                "cpu_algorithm": "RandomX",
+                "cpu_wallet_address": "48edf",
+                "cpu_pool_address": "pool.hashvault.pro:443",
+            },
+        )
+        place = f"rigs/{row['id']}/playbooks/{playbook['id']}"
+        await operator.ask("PUT", place)
+        await until(lambda: at.service.applied, within_s=60)
+        (entry,) = at.service.applied[-1]
+        assert entry.command_argument == "--url pool.hashvault.pro:443 --user 48edf --pass rig-7"
+
+        async def wallet() -> Any:
+            said = await operator.ask("GET", f"rigs/{row['id']}")
+            return said["log"].get("cpu_wallet_address")
+
+        async def is_told() -> bool:
+            return await wallet() == "48edf"
+
+        await until(is_told, within_s=60, every_s=0.2)
+        await operator.ask(
+            "PUT", f"rigs/{row['id']}/expected-status", json={"expected_status": "stop"}
+        )
+        await until(lambda: at.service.applied[-1][0].expected_status == "stop", within_s=60)
+        await operator.ask("DELETE", place)
+        await until(lambda: at.service.applied[-1] == (), within_s=60)
+        assert at.monitor.state == "ok"
