@@ -21,6 +21,7 @@ _REFUSALS = "tests/cloud/rigmonitor/test_refusals.py::test_"
 _MACHINES = "tests/cloud/rigmonitor/test_reports.py::test_"
 _RIGS = "tests/cloud/rigmonitor/test_rigs.py::test_"
 _PLAYBOOKS = "tests/cloud/rigmonitor/test_playbooks.py::test_"
+_FETCHED = "tests/agent/rigmonitor/test_playbooks.py::test_"
 _EXPECTED = "tests/cloud/rigmonitor/test_expected.py::"
 _BOOKS = "tests/cloud/nonce/test_books.py::test_"
 _MINERS = "tests/cloud/nonce/test_miners.py::test_"
@@ -328,6 +329,26 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 f"{_PLAYBOOKS}a_playbook_that_is_none_is_refused",
                 f"{_PLAYBOOKS}a_rig_has_each_program_once",
+            ),
+        ),
+        Point(
+            "what the agent's client takes for an order to stop a rig",
+            "An answer that says so, and nothing else: no answer, an error, 401, 404, 423 and an answer of which a part is not "
+            "understood change nothing; an empty list counts at the second in a row.",
+            (
+                f"{_FETCHED}what_is_no_good_answer_changes_nothing_and_is_said",
+                f"{_FETCHED}an_answer_that_is_not_understood_is_none",
+                f"{_FETCHED}an_empty_list_counts_once_two_answers_in_a_row_say_so",
+                f"{_FETCHED}an_empty_list_between_errors_never_counts",
+            ),
+        ),
+        Point(
+            "a rig of which the monitor cannot be told all",
+            "Cards beyond the eighth, rates without a coin and of several algorithms side by side are left out, and said once.",
+            (
+                "tests/agent/rigmonitor/test_rig_reports.py::test_a_rig_of_more_than_eight_cards_is_said_once",
+                "tests/agent/rigmonitor/test_rig_reports.py::test_a_coin_that_nobody_knows_is_said_with_its_key",
+                "tests/agent/rigmonitor/test_rig_records.py::test_rates_without_a_coin_and_of_several_algorithms_are_left_out_and_why_is_said",
             ),
         ),
         Point(

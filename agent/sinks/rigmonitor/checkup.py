@@ -9,7 +9,7 @@ from agent.config.file import Config, ConfigError
 from agent.config.keyfiles import check_ca_file
 from agent.config.rigmonitor import RigMonitorSection
 from agent.rig.client import NoRigServiceError, RigRefusedError, RigService, RigServiceLostError
-from agent.rig.shapes import STANDARD_SOCKET
+from agent.rig.shapes import STANDARD_SOCKET, ProgramState
 from agent.sinks.rigmonitor.client import (
     InvalidError,
     MonitorClient,
@@ -49,7 +49,7 @@ async def check_monitor(
         await client.close()
     found += _unreported(config.rigmonitor, machines, miners or {})
     if any(machine.playbooks for machine in machines):
-        found.append(await _service(config.rigmonitor))
+        found += await _service(config.rigmonitor)
     if not config.telemetry.enabled:
         found.append(
             Check("warning", "nothing is reported to it: set enabled = true in [telemetry]")
@@ -101,14 +101,21 @@ async def _knows(answer: Awaitable[Any]) -> bool:
     return True
 
 
-async def _service(section: RigMonitorSection) -> Check:
-    """Whether somebody is there to carry out playbooks."""
+async def _service(section: RigMonitorSection) -> list[Check]:
+    """Whether somebody is there to carry out playbooks, and what of them is not carried out."""
     try:
         async with RigService(section.rig_service_socket or STANDARD_SOCKET) as service:
             programs = (await service.status()).programs
     except (NoRigServiceError, RigRefusedError, RigServiceLostError) as error:
-        return Check("warning", f"no playbook is carried out: {error}")
-    return Check("ok", f"miner-agent-rig answers; it knows {len(programs)} programs")
+        return [Check("warning", f"no playbook is carried out: {error}")]
+    found = [Check("ok", f"miner-agent-rig answers; it knows {len(programs)} programs")]
+    for each in programs:
+        if each.refused is not None:
+            text = f"the newest playbook of {each.software_name} is refused: {each.refused}"
+            found.append(Check("warning", text))
+        if each.state is ProgramState.WAITING:
+            found.append(Check("warning", f"{each.software_name} does not run: {each.last_end}"))
+    return found
 
 
 def _unreported(

@@ -17,6 +17,7 @@ from agent.sinks.rigmonitor.rig_records import cards_beyond
 from contract.miner import Moving
 from contract.rigmonitor.shared import MachineKind
 from tests.agent.rigmonitor.rig_stage import CARDS, CODE, MOVING, NAME, STATIC, rig_stage
+from tests.agent.rigmonitor.strict_rigs import playbook
 from tests.agent.rigmonitor.strict_server import strict_server
 
 
@@ -178,3 +179,21 @@ async def test_the_doctor_asks_for_rigs_where_rigs_are_known(tmp_path: Path) -> 
         assert found[3].level == "warning"
         assert found[3].text.startswith("no playbook is carried out: no miner-agent-rig listens")
         assert server.faults == []
+
+
+async def test_the_doctor_tells_what_of_the_playbooks_is_not_carried_out(tmp_path: Path) -> None:
+    async with rig_stage(tmp_path, of_rig={"playbooks": True}) as at:
+        at.service.dies["T-Rex"] = "exited with 1"
+        at.rig.playbooks = [playbook(), playbook(61, software_name="T-Rex")]
+        await at.until_asked()
+        section = {
+            "url": at.server.url,
+            "rig_service_socket": str(at.service.path),
+            "rig": [{"name": NAME, "api_code_file": str(tmp_path / "code"), "playbooks": True}],
+        }
+        found = await check_monitor(parse({"rigmonitor": section}))
+        assert [(each.level, each.text) for each in found[1:]] == [
+            ("ok", "it knows the codes of 1 of 1 miners"),
+            ("ok", "miner-agent-rig answers; it knows 2 programs"),
+            ("warning", "T-Rex does not run: exited with 1"),
+        ]
