@@ -6,7 +6,7 @@ tell nothing is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -18,7 +18,17 @@ from contract.errors import (
     UnsupportedError,
     WrongDeviceError,
 )
-from contract.miner import Firmware, Identity, Make, MinerFault, Reading, Slow, Static
+from contract.miner import (
+    Firmware,
+    Identity,
+    Make,
+    MinerFault,
+    PowerMode,
+    Reading,
+    Slow,
+    Static,
+)
+from contract.rigs import main_work, rig_algorithm, rig_model
 from drivers.base import Depth, Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
@@ -29,9 +39,9 @@ from drivers.rig.protocol.nvidia_smi import ARGV
 from drivers.rig.protocol.report import ProgramReport
 from drivers.rig.reach.base import FileTexts
 from drivers.rig.reading import amd, host, nvidia
-from drivers.rig.reading.cards import CardLook, SensorState
+from drivers.rig.reading.cards import CardLook, SeenCard, SensorState
 from drivers.rig.reading.host import HostFacts, host_of
-from drivers.rig.reading.snapshot import RigSnapshot, SeenCard, snapshot_of
+from drivers.rig.reading.snapshot import RigSnapshot, seen_with, snapshot_of
 from drivers.rig.spec import LocalSpec
 from drivers.rig.wire import RigWire
 
@@ -59,11 +69,29 @@ class RigDriver(MinerDriver):
         self._no_nvidia_until_mono = 0.0
         self._host = HostFacts()
         self._seen: dict[str, SeenCard] = {}
+        self._has_seen_cards = False
+
+    @property
+    def seen(self) -> Mapping[str, SeenCard]:
+        """All cards that were ever there, by bus id: one of them that is gone is a fault."""
+        return self._seen
+
+    def recall(self, seen: Mapping[str, SeenCard]) -> None:
+        """What an earlier process saw."""
+        self._seen = dict(seen)
 
     async def identify(self) -> Identity:
-        """Ask afresh. Raises MalformedError when it is no Linux host, and as `RigReach.read_texts`."""
-        told = await self.rig_wire.read_texts((*host.MOVING, *host.STATIC))
-        return self._known_by(self._host_in(told.texts), told.missed)
+        """Ask afresh; the first time for its cards as well, by which it is named. Raises MalformedError when it is no
+        Linux host, and as `RigReach.read_texts`.
+        """
+        if self._has_seen_cards:
+            told = await self.rig_wire.read_texts((*host.MOVING, *host.STATIC))
+            return self._known_by(self._host_in(told.texts), told.missed)
+        told = await self.rig_wire.read_texts((*host.MOVING, *host.STATIC, *amd.FILES))
+        facts = self._host_in(told.texts)
+        self._known_by(facts, told.missed)
+        self._see(seen_with(self._seen, (await self._nvidia(), self._amd(told))))
+        return self._known_by(facts, told.missed)
 
     async def who(self) -> Who:
         """See `MinerDriver.who`."""
@@ -83,14 +111,16 @@ class RigDriver(MinerDriver):
         looks = (await self._nvidia(), self._amd(told))
         reports, faults = await self._programs()
         faults.extend(_unread(told.missed))
-        look = snapshot_of(facts, looks, reports, self._seen, facts.cpu_name)
-        self._seen = look.seen
+        ignored = self.rig_wire.spec.ignored_cards
+        look = snapshot_of(facts, looks, reports, self._seen, facts.cpu_name, ignored)
+        self._see(look.seen)
+        self._known_by(facts, told.missed)
         return Reading(
             read_at=read_at,
             moving=look.moving,
             mac=facts.mac,
             slow=None if depth is Depth.MOVING else _slow(look, faults),
-            static=self._static(facts) if depth is Depth.FULL else None,
+            static=self._static(facts, look) if depth is Depth.FULL else None,
         )
 
     @property
@@ -99,6 +129,11 @@ class RigDriver(MinerDriver):
         return self._host
 
     # --- private ---------------------------------------------------------------------------------
+
+    def _see(self, cards: Mapping[str, SeenCard]) -> None:
+        ignored = self.rig_wire.spec.ignored_cards
+        self._seen = {bus_id: card for bus_id, card in cards.items() if bus_id not in ignored}
+        self._has_seen_cards = True
 
     def _host_in(self, texts: dict[str, str]) -> HostFacts:
         """With what stays, as read earlier, where this look did not ask for it."""
@@ -112,11 +147,17 @@ class RigDriver(MinerDriver):
         return self._host
 
     def _known_by(self, facts: HostFacts, missed: frozenset[str]) -> Identity:
-        """Who it is. Files that were not read do not make it another one."""
+        """Who it is. Files that were not read do not make it another one; another one has other cards."""
         known = self._identity if missed.intersection(host.WHO) else Identity(make=Make.RIG)
+        if None not in (facts.mac, self._identity.mac) and facts.mac != self._identity.mac:
+            self._seen, self._has_seen_cards = {}, False
+        model = self._identity.model
+        if self._has_seen_cards:
+            cards = (self._seen[bus_id].name for bus_id in sorted(self._seen))
+            model = rig_model(cards, facts.cpu_name)
         self._identity = Identity(
             make=Make.RIG,
-            model=facts.motherboard,
+            model=model,
             firmware=Firmware.OTHER,
             firmware_version=facts.kernel,
             generation=LINUX,
@@ -194,8 +235,14 @@ class RigDriver(MinerDriver):
                     )
         return reports, faults
 
-    def _static(self, facts: HostFacts) -> Static:
-        return self._static_facts(cpu_name=facts.cpu_name, ram_bytes=facts.ram_bytes)
+    def _static(self, facts: HostFacts, look: RigSnapshot) -> Static:
+        main = main_work(look.moving.works)
+        return self._static_facts(
+            control_board=facts.motherboard,
+            cpu_name=facts.cpu_name,
+            ram_bytes=facts.ram_bytes,
+            algorithm=None if main is None else rig_algorithm(main.algorithm),
+        )
 
 
 def _unread(missed: frozenset[str]) -> Iterator[MinerFault]:
@@ -211,7 +258,10 @@ def _unread(missed: frozenset[str]) -> Iterator[MinerFault]:
 
 
 def _slow(look: RigSnapshot, faults: list[MinerFault]) -> Slow:
-    return Slow(faults=(*look.faults, *faults))
+    """A rig sleeps when all that mines on it was told to pause."""
+    works = look.moving.works
+    sleeps = bool(works) and all(work.paused for work in works)
+    return Slow(mode=PowerMode.SLEEP if sleeps else None, faults=(*look.faults, *faults))
 
 
 _LONGEST_TEXT: Final = 300

@@ -210,15 +210,22 @@ class SshReach:
             raise MalformedError(f"the SSH connection to {host} broke: {_words(error)}") from None
 
     async def _start(self, argv: Sequence[str], cap_bytes: int) -> _RemoteCommand:
-        connection = await self._connected()
         try:
-            _, session = await connection.create_session(
-                lambda: _RemoteCommand(cap_bytes), shlex.join(argv), encoding=None, send_env=None
-            )
+            return await self._session(argv, cap_bytes)
         except asyncssh.ChannelOpenError as error:
+            # So it is told of a kept connection that broke just now, too: nothing was asked for by then.
+            if error.code == asyncssh.OPEN_CONNECT_FAILED:
+                await self.close()
+                return await self._session(argv, cap_bytes)
             raise RefusedError(
                 f"the SSH server of {self._spec.host} runs no commands: {_words(error)}"
             ) from None
+
+    async def _session(self, argv: Sequence[str], cap_bytes: int) -> _RemoteCommand:
+        connection = await self._connected()
+        _, session = await connection.create_session(
+            lambda: _RemoteCommand(cap_bytes), shlex.join(argv), encoding=None, send_env=None
+        )
         return cast("_RemoteCommand", session)
 
     async def _connected(self) -> asyncssh.SSHClientConnection:
