@@ -6,7 +6,8 @@ tell nothing is an error.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -18,7 +19,7 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.miner import Firmware, Identity, Make, MinerFault, Reading, Slow, Static
-from drivers.base import Depth, Who
+from drivers.base import Change, Depth, FirmwareUpdate, Light, Mode, Pools, Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
 from drivers.rig.generations import LINUX
@@ -34,7 +35,11 @@ from drivers.rig.reading.snapshot import RigSnapshot, SeenCard, snapshot_of
 from drivers.rig.spec import LocalSpec
 from drivers.rig.wire import RigWire
 
-_ONLY_READ: Final = "rigs are only read as yet"
+_NOBODY: Final = (
+    "it tells neither the MAC of its default route nor a machine-id, so that it cannot be told from another: "
+    "check the root of its files"
+)
+_PROGRAMS_DECIDE: Final = "rigs have no power modes; a power limit (NVIDIA) or its mining switched off can take their place"
 _NO_NVIDIA: Final = CardLook(source=nvidia.NVIDIA, state=SensorState.ABSENT)
 _DRIVER_GONE: Final = CardLook(
     source=nvidia.NVIDIA, state=SensorState.FAILED, trouble="its driver does not answer any more"
@@ -46,6 +51,12 @@ class RigDriver(MinerDriver):
     """A driver bound to one rig."""
 
     make = "rig"
+    why_not: ClassVar[Mapping[type[Change], str]] = {
+        Light: "a computer has no light that could be told to blink; look for it by its name and address",
+        Mode: _PROGRAMS_DECIDE,
+        Pools: "the pools of a rig are in the command of its mining program: change its playbook",
+        FirmwareUpdate: "a rig has no firmware; its system and its programs are updated by whoever installs them",
+    }
 
     def __init__(
         self, ways: Ways[RigDriver], wire: RigWire, credentials: CredentialsFor, identity: Identity
@@ -67,7 +78,7 @@ class RigDriver(MinerDriver):
     async def who(self) -> Who:
         """See `MinerDriver.who`."""
         facts = host_of((await self.rig_wire.read_texts(host.WHO)).texts)
-        return Who(mac=facts.mac, serial=facts.serial)
+        return Who(mac=facts.mac, serial=facts.serial, needs_both=True)
 
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:
         """Look once: its files, then its sensors, then its programs, one after another. Raises as `identify`."""
@@ -121,7 +132,10 @@ class RigDriver(MinerDriver):
             mac=facts.mac or known.mac,
             serial=facts.serial or known.serial,
             hostname=facts.hostname,
-            reason=_ONLY_READ,
+        )
+        is_known = self._identity.mac is not None or self._identity.serial is not None
+        self._identity = msgspec.structs.replace(
+            self._identity, drivable=is_known, reason=None if is_known else _NOBODY
         )
         return self._identity
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 import stat
 import subprocess
@@ -48,6 +49,19 @@ class LocalReach:
         self._read = read
         self._blocked: set[str] = set()
 
+    @property
+    def user(self) -> str:
+        """See `RigReach`."""
+        if os.geteuid() == 0:
+            return "root"
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):
+            return f"#{os.geteuid()}"  # one without a name, as sudoers spells it
+
+    async def open(self, *, deadline_s: float) -> None:
+        """There is nothing to connect."""
+
     async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> FileTexts:
         """See `RigReach`."""
         loop = asyncio.get_running_loop()
@@ -72,12 +86,19 @@ class LocalReach:
         texts = {path[len(self._root) :]: decoded(data) for path, data in found.items()}
         return FileTexts(texts=texts, missed=frozenset(missed))
 
-    async def run(self, argv: Sequence[str], *, deadline_s: float) -> Ran:
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline_s: float,
+        cap_bytes: int = OUTPUT_CAP_BYTES,
+        cut: bool = False,
+    ) -> Ran:
         """See `RigReach`. One that does not end is killed."""
         loop = asyncio.get_running_loop()
         try:
             transport, command = await loop.subprocess_exec(
-                _LocalCommand, *argv, stdin=subprocess.DEVNULL
+                lambda: _LocalCommand(cap_bytes), *argv, stdin=subprocess.DEVNULL
             )
         except OSError as error:
             raise UnsupportedError(f"cannot run {argv[0]}: {error.strerror}") from None
@@ -86,14 +107,15 @@ class LocalReach:
             status = transport.get_returncode()
         finally:
             transport.close()  # which kills what still runs
-        if command.is_over:
-            raise MalformedError(f"{argv[0]} wrote over {OUTPUT_CAP_BYTES} bytes")
+        if command.is_over and not cut:
+            raise MalformedError(f"{argv[0]} wrote over {cap_bytes} bytes")
         if not command.ended.done():
             raise MalformedError(f"{argv[0]} did not end within {deadline_s:g} s")
         return Ran(
             status=status if status is not None and status >= 0 else None,
             output=decoded(command.outputs[_STDOUT]),
             errors=decoded(command.outputs[_STDERR]),
+            is_cut=command.is_over,
         )
 
     async def connect(
@@ -170,16 +192,18 @@ class _Look:
 class _LocalCommand(asyncio.SubprocessProtocol):
     """The outputs of one command, up to a cap on their sum."""
 
-    def __init__(self) -> None:
+    def __init__(self, cap_bytes: int) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.outputs = {_STDOUT: bytearray(), _STDERR: bytearray()}
         self.is_over = False
+        self._cap_bytes = cap_bytes
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if self.is_over:
             return
-        self.outputs[fd] += data
-        if sum(map(len, self.outputs.values())) > OUTPUT_CAP_BYTES:
+        left_bytes = self._cap_bytes - sum(map(len, self.outputs.values()))
+        self.outputs[fd] += data[:left_bytes]
+        if len(data) > left_bytes:
             self.is_over = True
             self._end()
 
