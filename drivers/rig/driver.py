@@ -6,7 +6,7 @@ tell nothing is an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
 import msgspec
@@ -92,6 +92,7 @@ class RigDriver(MinerDriver):
         self._known_by(facts, told.missed)
         looks = (await self._nvidia(), self._amd(told))
         reports, faults = await self._programs()
+        faults.extend(_unread(told.missed))
         look = snapshot_of(facts, looks, reports, self._seen, facts.cpu_name)
         self._seen = look.seen
         return Reading(
@@ -208,6 +209,18 @@ class RigDriver(MinerDriver):
 
     def _static(self, facts: HostFacts) -> Static:
         return self._static_facts(cpu_name=facts.cpu_name, ram_bytes=facts.ram_bytes)
+
+
+def _unread(missed: frozenset[str]) -> Iterator[MinerFault]:
+    """Those of the cards are told with their sensors."""
+    if of_host := sorted(missed.intersection((*host.MOVING, *host.STATIC))):
+        yield MinerFault(
+            code="files_unread",
+            text=f"the rig does not answer for {', '.join(of_host)}: left out, and asked again later"[
+                :_LONGEST_TEXT
+            ],
+            severity="warning",
+        )
 
 
 def _slow(look: RigSnapshot, faults: list[MinerFault]) -> Slow:

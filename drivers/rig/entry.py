@@ -16,7 +16,7 @@ from drivers.rig.driver import RigDriver
 from drivers.rig.generations import GENERATIONS
 from drivers.rig.reach.base import RigReach
 from drivers.rig.reach.local import LocalReach
-from drivers.rig.spec import LocalSpec, EnrolledRig
+from drivers.rig.spec import EnrolledRig, LocalSpec
 from drivers.rig.wire import RigWire
 from drivers.wire import Wire
 
@@ -34,10 +34,25 @@ class RigEntry(Entry[RigDriver]):
         del wire, credentials
         return None
 
-    def enrolled(self, spec: EnrolledRig, *, clock: Clock, timing: Timing) -> RigDriver:
-        """The driver of an enrolled rig; nothing is sent until it is asked for something."""
+    def open_driver(self, wire: Wire, credentials: CredentialsFor, identity: Identity) -> RigDriver:
+        """See `Entry.open_driver`. Raises UnsupportedError for a wire that leads to no enrolled rig."""
+        if not isinstance(wire, RigWire):
+            raise UnsupportedError(f"no rig is enrolled at {wire.endpoint.host}: see [[rigs]]")
+        return self.driver(self.ways, wire, credentials, identity)
+
+    def enrolled(
+        self,
+        spec: EnrolledRig,
+        *,
+        clock: Clock,
+        timing: Timing,
+        identity: Identity | None = None,
+    ) -> RigDriver:
+        """The driver of an enrolled rig; nothing is sent until it is asked for something. `identity` is who it was
+        when it was last asked.
+        """
         wire = RigWire(spec, reach_of(spec), clock, timing)
-        return self.driver(self.ways, wire, lambda _: None, Identity(make=Make.RIG))
+        return self.open_driver(wire, lambda _: None, identity or Identity(make=Make.RIG))
 
 
 def reach_of(spec: EnrolledRig) -> RigReach:

@@ -25,6 +25,7 @@ from drivers.rig.reach.thread import OwnThread
 from drivers.rig.spec import LocalSpec
 
 _FILE_S: Final = 1.0  # so long one file may take
+_KILLED_S: Final = 1.0  # and so long the end of a command that was killed; one that hangs in a driver is not waited for
 _STDOUT, _STDERR = 1, 2
 
 ReadFile = Callable[[str], bytes]
@@ -104,12 +105,13 @@ class LocalReach:
             raise UnsupportedError(f"cannot run {argv[0]}: {error.strerror}") from None
         try:
             await asyncio.wait((command.ended,), timeout=deadline_s)
-            status = transport.get_returncode()
+            status, has_ended = transport.get_returncode(), command.ended.done()
         finally:
             transport.close()  # which kills what still runs
+            await asyncio.wait((command.exited,), timeout=_KILLED_S)
         if command.is_over and not cut:
             raise MalformedError(f"{argv[0]} wrote over {cap_bytes} bytes")
-        if not command.ended.done():
+        if not has_ended:
             raise MalformedError(f"{argv[0]} did not end within {deadline_s:g} s")
         return Ran(
             status=status if status is not None and status >= 0 else None,
@@ -193,7 +195,10 @@ class _LocalCommand(asyncio.SubprocessProtocol):
     """The outputs of one command, up to a cap on their sum."""
 
     def __init__(self, cap_bytes: int) -> None:
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        """All it wrote is here and it exited, or it wrote too much."""
+        self.exited: asyncio.Future[None] = loop.create_future()
         self.outputs = {_STDOUT: bytearray(), _STDERR: bytearray()}
         self.is_over = False
         self._cap_bytes = cap_bytes
@@ -206,6 +211,10 @@ class _LocalCommand(asyncio.SubprocessProtocol):
         if len(data) > left_bytes:
             self.is_over = True
             self._end()
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc

@@ -18,7 +18,7 @@ from drivers.rig.entry import RIG
 from drivers.rig.reach.local import LocalReach, read_file
 from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
 from drivers.rig.reading.nvidia import NVIDIA
-from drivers.rig.spec import LocalSpec, MiningProgram, ProgramSpec, EnrolledRig, SshSpec
+from drivers.rig.spec import EnrolledRig, LocalSpec, MiningProgram, ProgramSpec, SshSpec
 from tests.drivers.rig import replies, tree
 from tests.drivers.rig.servers import page, program, says, sgminer, ssh_rig, website
 from tests.drivers.servers import answers, drips, endless, hangs

@@ -8,36 +8,12 @@ from typing import Any
 import pytest
 
 from contract.errors import WrongDeviceError
-from drivers.base import Depth, Timing
-from drivers.rig.entry import RIG
-from drivers.rig.spec import MiningProgram, ProgramSpec, EnrolledRig, SshSpec
+from drivers.base import Depth
 from simulator.farm import Farm
 from simulator.rig.catalogue import MIX
-from tests.virtual_time import loop_clock
+from tests.drivers.rig.stage import driver_of
 
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-_KINDS = {"srbminer-multi.service": MiningProgram.SRBMINER}
-
-
-def driver_of(rig: Any) -> Any:
-    told = rig.describe()
-    programs = tuple(
-        ProgramSpec(
-            kind=_KINDS.get(each["unit"]) or MiningProgram(each["unit"].removesuffix(".service")),
-            port=each["port"],
-            token=each["token"],
-        )
-        for each in told["programs"]
-    )
-    reach = SshSpec(
-        host=rig.ip,
-        port=told["ssh_port"],
-        user=told["ssh_user"],
-        key_file=told["ssh_key"],
-        host_key=told["host_key"],
-    )
-    spec = EnrolledRig(name=rig.key, reach=reach, programs=programs)
-    return RIG.enrolled(spec, clock=loop_clock(), timing=Timing())
 
 
 @pytest.mark.parametrize("key", MIX)
@@ -83,9 +59,7 @@ async def test_another_host_key_is_another_device_and_nothing_is_sent() -> None:
         ("no_api", {}),
     ],
 )
-async def test_what_is_wrong_with_one_part_loses_no_other(
-    fault: str, args: dict[str, Any]
-) -> None:
+async def test_what_is_wrong_with_one_part_loses_no_other(fault: str, args: dict[str, Any]) -> None:
     async with await Farm.start("rig/6xrtx3080-trex", base=f"127.{90 + _WORKER % 18}.3.1") as farm:
         (rig,) = farm.miners
         driver = driver_of(rig)
