@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from contract.clock import Clock
+from contract.errors import UnsupportedError
 from contract.miner import Identity, Make
 from drivers.base import Timing
 from drivers.changes.way import Ways

@@ -18,9 +18,9 @@ GENERATIONS: Final = {
         ),
         log=True,
         remarks=(
-            "Rigs are enrolled, never scanned for. They are restarted by a configured command; mining is switched by "
-            "XMRig's own pause, else by ending and beginning the program. A power limit is for NVIDIA cards, in watts "
-            "for all cards of the rig together, and lost with a restart.",
+            "Rigs are enrolled, never scanned for. They are restarted by a configured command.",
+            "Mining is switched by XMRig's own pause, else by ending and beginning the program.",
+            "A power limit is for NVIDIA cards, its watts for all of them together; it is lost with a restart.",
         ),
     ),
 }

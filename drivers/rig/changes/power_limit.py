@@ -1,5 +1,5 @@
-"""How much the NVIDIA cards of a rig may draw, by `nvidia-smi -pl`. Believed once each card tells its limit and draws no
-more. A limit is lost when the rig restarts.
+"""How much the NVIDIA cards of a rig may draw, by `nvidia-smi -pl`. Believed once each card tells its limit and draws
+no more. A limit is lost when the rig restarts.
 
 `watts` is the sum over its NVIDIA cards, split evenly as far as each card's least and highest limit allow, `default`
 what each card comes with, and `percent` that share of it.

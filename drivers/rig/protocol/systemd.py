@@ -27,5 +27,8 @@ def process_of(status: int | None, output: str, errors: str) -> Process:
         raise MalformedError(f"systemctl does not tell of it: {brief(errors or output)}")
     pid = told.get("MainPID", "")
     return Process(
-        is_up=_UP.get(word), pid=int(pid) or None if pid.isdecimal() else None, word=word
+        is_up=_UP.get(word),
+        has_failed=word == "failed",
+        pid=(int(pid) or None) if pid.isdecimal() else None,
+        word=word,
     )
