@@ -25,7 +25,7 @@ from agent.config.miners import (
     ranges_of,
 )
 from agent.config.rigmonitor import RigMonitorSection
-from agent.config.rigs import RigEntry, check_distinct
+from agent.config.rigs import RigConfig, check_distinct
 from agent.config.tasks import LimitsSection, PolicySection
 from contract.ranges import parse_range
 from contract.words import faults_in
@@ -54,7 +54,7 @@ class ConfigError(Exception):
 class RigsFile(Section):
     """A file of the folder beside it: rigs and nothing else."""
 
-    rigs: tuple[RigEntry, ...]
+    rigs: tuple[RigConfig, ...]
 
 
 class Config(Section):
@@ -65,7 +65,7 @@ class Config(Section):
     miners: MinersSection = MinersSection()
     scan: ScanSection = ScanSection()
     credentials: tuple[CredentialEntry, ...] = ()
-    rigs: tuple[RigEntry, ...] = ()
+    rigs: tuple[RigConfig, ...] = ()
     policy: PolicySection = PolicySection()
     limits: LimitsSection = LimitsSection()
     firmware: FirmwareSection = FirmwareSection()

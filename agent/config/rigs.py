@@ -54,7 +54,7 @@ def _checked_unit(text: str) -> str:
     return text
 
 
-def _checked_root(text: str) -> str:
+def _checked_path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f"{text[:40]!r} is not a path from / on")
     return text
@@ -66,13 +66,14 @@ def _refuse(data: Any, key: str, instead: str) -> Any:
     return data
 
 
-class RigProgram(Section):
+class RigProgramConfig(Section):
     """One mining program of a rig, with the port of its API on the rig's own loopback."""
 
     kind: MiningProgram
     port: Port
     token_file: Path | None = None
     unit: Annotated[str, AfterValidator(_checked_unit)] | None = None
+    log_file: Annotated[str, AfterValidator(_checked_path)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -80,12 +81,12 @@ class RigProgram(Section):
         return _refuse(data, "token", "write it into a file of its own and name that: token_file")
 
 
-class RigEntry(Section):
+class RigConfig(Section):
     """One rig: this very host, or one in the network by SSH."""
 
     name: Annotated[str, AfterValidator(_checked_name)]
     reach: Literal["local", "ssh"]
-    root: Annotated[str, AfterValidator(_checked_root)] = "/"
+    root: Annotated[str, AfterValidator(_checked_path)] = "/"
     host: AddressText | None = None
     port: Port = 22
     user: ShortText | None = None
@@ -93,7 +94,7 @@ class RigEntry(Section):
     host_key: Annotated[str, AfterValidator(_checked_host_key)] | None = None
     reboot: Annotated[tuple[ShortText, ...], Field(max_length=64)] = ()
     ignored_cards: tuple[Annotated[str, AfterValidator(_checked_bus_id)], ...] = ()
-    programs: Annotated[tuple[RigProgram, ...], Field(max_length=16)] = ()
+    programs: Annotated[tuple[RigProgramConfig, ...], Field(max_length=16)] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -122,7 +123,7 @@ class RigEntry(Section):
         return self
 
 
-def check_distinct(rigs: tuple[RigEntry, ...]) -> tuple[RigEntry, ...]:
+def check_distinct(rigs: tuple[RigConfig, ...]) -> tuple[RigConfig, ...]:
     """Raises ValueError for two rigs that could be taken for one."""
     names: set[str] = set()
     by_address: dict[str, str] = {}

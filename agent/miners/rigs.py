@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.config.file import Config, ConfigError
 from agent.config.keyfiles import read_secret
-from agent.config.rigs import RigEntry, RigProgram
+from agent.config.rigs import RigConfig, RigProgramConfig
 from agent.host.lan import lan_address
 from contract.clock import Clock
 from contract.miner import Identity
@@ -82,7 +82,7 @@ def rigs_of(
     return Rigs(found, clock, timing)
 
 
-def rig_of(entry: RigEntry, address_here: Callable[[], str | None] = lan_address) -> EnrolledRig:
+def rig_of(entry: RigConfig, address_here: Callable[[], str | None] = lan_address) -> EnrolledRig:
     """One rig as its driver takes it. Raises ConfigError for an unusable key or token file."""
     reach: LocalSpec | SshSpec = (
         LocalSpec(root=entry.root, host=address_here() or _LOOPBACK)
@@ -98,7 +98,7 @@ def rig_of(entry: RigEntry, address_here: Callable[[], str | None] = lan_address
     )
 
 
-def _ssh_of(entry: RigEntry) -> SshSpec:
+def _ssh_of(entry: RigConfig) -> SshSpec:
     assert entry.host is not None  # as the config checked, like the three below
     assert entry.user is not None
     assert entry.key_file is not None
@@ -118,6 +118,12 @@ def _ssh_of(entry: RigEntry) -> SshSpec:
     )
 
 
-def _program_of(program: RigProgram) -> ProgramSpec:
+def _program_of(program: RigProgramConfig) -> ProgramSpec:
     token = None if program.token_file is None else read_secret(program.token_file)
-    return ProgramSpec(kind=program.kind, port=program.port, token=token, unit=program.unit)
+    return ProgramSpec(
+        kind=program.kind,
+        port=program.port,
+        token=token,
+        unit=program.unit,
+        log_file=program.log_file,
+    )

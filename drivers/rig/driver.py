@@ -7,13 +7,14 @@ tell nothing is an error.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
 from contract.errors import (
     MalformedError,
     MinerError,
+    RefusedError,
     UnreachableError,
     UnsupportedError,
     WrongDeviceError,
@@ -29,11 +30,12 @@ from contract.miner import (
     Static,
 )
 from contract.rigs import main_work, rig_algorithm, rig_model
-from drivers.base import Depth, Who
+from drivers.base import Change, Depth, FirmwareUpdate, Light, Mode, Pools, Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
 from drivers.rig.generations import LINUX
 from drivers.rig.nvml import NvmlReader, find_nvml
+from drivers.rig.processes import process_of
 from drivers.rig.programs import ask
 from drivers.rig.protocol.nvidia_smi import ARGV
 from drivers.rig.protocol.report import ProgramReport
@@ -42,10 +44,16 @@ from drivers.rig.reading import amd, host, nvidia
 from drivers.rig.reading.cards import CardLook, SeenCard, SensorState
 from drivers.rig.reading.host import HostFacts, host_of
 from drivers.rig.reading.snapshot import RigSnapshot, seen_with, snapshot_of
-from drivers.rig.spec import LocalSpec
+from drivers.rig.spec import LocalSpec, ProgramSpec
 from drivers.rig.wire import RigWire
 
-_ONLY_READ: Final = "rigs are only read as yet"
+_NOBODY: Final = (
+    "it tells neither the MAC of its default route nor a machine-id, so that it cannot be told from another: "
+    "check the root of its files"
+)
+_NO_MODES: Final = (
+    "rigs have no power modes; set a power limit (of NVIDIA cards), or switch its mining off"
+)
 _NO_NVIDIA: Final = CardLook(source=nvidia.NVIDIA, state=SensorState.ABSENT)
 _DRIVER_GONE: Final = CardLook(
     source=nvidia.NVIDIA, state=SensorState.FAILED, trouble="its driver does not answer any more"
@@ -57,6 +65,12 @@ class RigDriver(MinerDriver):
     """A driver bound to one rig."""
 
     make = "rig"
+    why_not: ClassVar[Mapping[type[Change], str]] = {
+        Light: "a computer has no light that could be told to blink; look for it by its name and address",
+        Mode: _NO_MODES,
+        Pools: "the pools of a rig are in the command of its mining program: change its playbook",
+        FirmwareUpdate: "a rig has no firmware; its system and its programs are updated by whoever installs them",
+    }
 
     def __init__(
         self, ways: Ways[RigDriver], wire: RigWire, credentials: CredentialsFor, identity: Identity
@@ -96,7 +110,7 @@ class RigDriver(MinerDriver):
     async def who(self) -> Who:
         """See `MinerDriver.who`."""
         facts = host_of((await self.rig_wire.read_texts(host.WHO)).texts)
-        return Who(mac=facts.mac, serial=facts.serial)
+        return Who(mac=facts.mac, serial=facts.serial, needs_both=True)
 
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:
         """Look once: its files, then its sensors, then its programs, one after another. Raises as `identify`."""
@@ -109,7 +123,7 @@ class RigDriver(MinerDriver):
         facts = self._host_in(told.texts)
         self._known_by(facts, told.missed)
         looks = (await self._nvidia(), self._amd(told))
-        reports, faults = await self._programs()
+        reports, faults, rest = await self._programs(depth)
         faults.extend(_unread(told.missed))
         ignored = self.rig_wire.spec.ignored_cards
         look = snapshot_of(facts, looks, reports, self._seen, facts.cpu_name, ignored)
@@ -119,7 +133,9 @@ class RigDriver(MinerDriver):
             read_at=read_at,
             moving=look.moving,
             mac=facts.mac,
-            slow=None if depth is Depth.MOVING else _slow(look, faults),
+            slow=None
+            if depth is Depth.MOVING
+            else _slow(look, faults, rests=rest == len(self.rig_wire.spec.programs) > 0),
             static=self._static(facts, look) if depth is Depth.FULL else None,
         )
 
@@ -164,7 +180,10 @@ class RigDriver(MinerDriver):
             mac=facts.mac or known.mac,
             serial=facts.serial or known.serial,
             hostname=facts.hostname,
-            reason=_ONLY_READ,
+        )
+        is_known = self._identity.mac is not None or self._identity.serial is not None
+        self._identity = msgspec.structs.replace(
+            self._identity, drivable=is_known, reason=None if is_known else _NOBODY
         )
         return self._identity
 
@@ -207,10 +226,13 @@ class RigDriver(MinerDriver):
             )
         return nvidia.look_of(ran.status, ran.output, ran.errors)
 
-    async def _programs(self) -> tuple[list[ProgramReport], list[MinerFault]]:
-        """What they tell, and a fault for each that does not."""
+    async def _programs(self, depth: Depth) -> tuple[list[ProgramReport], list[MinerFault], int]:
+        """What they tell, a fault for each that does not, and how many rest: by their own word, or since they were
+        ended, which is no fault.
+        """
         reports: list[ProgramReport] = []
         faults: list[MinerFault] = []
+        rest = 0
         for spec in self.rig_wire.spec.programs:
             try:
                 reports.append(await ask(self.rig_wire, spec))
@@ -218,6 +240,9 @@ class RigDriver(MinerDriver):
                 raise
             except MinerError as error:
                 is_away = isinstance(error, UnreachableError)
+                if is_away and depth is not Depth.MOVING and await self._was_ended(spec):
+                    rest += 1
+                    continue
                 faults.append(
                     MinerFault(
                         code="program_away" if is_away else "program_unread",
@@ -225,6 +250,7 @@ class RigDriver(MinerDriver):
                     )
                 )
             else:
+                rest += reports[-1].paused is True
                 if reports[-1].pool_lost:
                     faults.append(
                         MinerFault(
@@ -233,7 +259,15 @@ class RigDriver(MinerDriver):
                             severity="warning",
                         )
                     )
-        return reports, faults
+        return reports, faults, rest
+
+    async def _was_ended(self, spec: ProgramSpec) -> bool:
+        """Whether whoever runs it was told to end it. One that died was not."""
+        try:
+            process = await process_of(self.rig_wire, spec)
+        except (MalformedError, RefusedError, UnsupportedError):
+            return False
+        return process.is_up is False and not process.has_failed
 
     def _static(self, facts: HostFacts, look: RigSnapshot) -> Static:
         main = main_work(look.moving.works)
@@ -257,11 +291,8 @@ def _unread(missed: frozenset[str]) -> Iterator[MinerFault]:
         )
 
 
-def _slow(look: RigSnapshot, faults: list[MinerFault]) -> Slow:
-    """A rig sleeps when all that mines on it was told to pause."""
-    works = look.moving.works
-    sleeps = bool(works) and all(work.paused for work in works)
-    return Slow(mode=PowerMode.SLEEP if sleeps else None, faults=(*look.faults, *faults))
+def _slow(look: RigSnapshot, faults: list[MinerFault], *, rests: bool) -> Slow:
+    return Slow(mode=PowerMode.SLEEP if rests else None, faults=(*look.faults, *faults))
 
 
 _LONGEST_TEXT: Final = 300

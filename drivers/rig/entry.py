@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 from contract.clock import Clock
 from contract.errors import UnsupportedError
 from contract.miner import Identity, Make
-from drivers.base import LogFile, Timing
+from drivers.base import Timing
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor
 from drivers.entry import Entry
+from drivers.rig import changes
+from drivers.rig.changes.logs import fetch_log
 from drivers.rig.driver import RigDriver
 from drivers.rig.generations import GENERATIONS
 from drivers.rig.reach.base import RigReach
@@ -21,18 +22,13 @@ from drivers.rig.wire import RigWire
 from drivers.wire import Wire
 
 
-async def no_log(miner: RigDriver, _folder: Path, _size_cap_bytes: int) -> LogFile:
-    """None is taken yet. Raises UnsupportedError."""
-    raise UnsupportedError(f"no log is taken of the rig {miner.rig_wire.spec.name}")
-
-
 class RigEntry(Entry[RigDriver]):
     """Rigs. Their ports are those of their own loopback, so a scan asks none of them."""
 
     make = Make.RIG
     ports = ()
     driver = RigDriver
-    ways = Ways[RigDriver]((), generations=GENERATIONS, fetch_log=no_log)
+    ways = Ways[RigDriver].in_package(changes, generations=GENERATIONS, fetch_log=fetch_log)
 
     async def recognise(self, wire: Wire, credentials: CredentialsFor) -> RigDriver | None:
         """See `Entry.recognise`: what answers at an address says nothing of the programs behind it."""

@@ -24,14 +24,17 @@ class MiningProgram(StrEnum):
 
 
 class ProgramSpec(Frozen, frozen=True, kw_only=True):
-    """One mining program and the port of its API on the rig's own loopback. `unit` is the systemd unit that runs it;
-    `None`: the service miner-agent-rig does. Prints without its token.
+    """One mining program and the port of its API on the rig's own loopback. Prints without its token.
+
+    `unit` is the systemd unit that runs it; without one the service `miner-agent-rig` owns it. `log_file` is its own
+    log, where it writes one beside the journal.
     """
 
     kind: MiningProgram
     port: int
     token: str | None = None
     unit: str | None = None
+    log_file: str | None = None
 
     def __repr__(self) -> str:
         return f"ProgramSpec({self.kind}, {self.port})"
