@@ -264,10 +264,13 @@ def check_drivable(identity: Identity, endpoint: Endpoint) -> None:
 
 
 class Who(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells one miner from another: its MAC (upper case, colons), or its serial number where there is none."""
+    """What tells one miner from another: its MAC (upper case, colons), or its serial number where there is none. Of a
+    make whose MAC is no part of the board, a network card perhaps, `needs_both`.
+    """
 
     mac: str | None = None
     serial: str | None = None
+    needs_both: bool = False
 
     @property
     def evidence(self) -> dict[str, str]:

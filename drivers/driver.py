@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -19,6 +19,7 @@ from contract.outcome import Outcome
 from drivers.base import (
     AnyChange,
     Capabilities,
+    Change,
     Credentials,
     Depth,
     Evidence,
@@ -52,6 +53,8 @@ class MinerDriver(ABC):
     """
 
     make: ClassVar[str]
+    why_not: ClassVar[Mapping[type[Change], str]] = {}
+    """Of changes that it has no way for: why, and what can be done in their place."""
 
     def __init__(
         self,
@@ -233,6 +236,8 @@ class MinerDriver(ABC):
         stated = self._ways.generations.get(self.identity.generation or "")
         modes = stated.modes if stated is not None and isinstance(change, PowerLimit) else ()
         instead = f"; set its power mode: {', '.join(modes)}" if modes else ""
+        if (why := self.why_not.get(type(change))) is not None:
+            instead = f": {why}"
         who = " ".join(filter(None, (self.identity.make, self.identity.generation)))
         return UnsupportedError(f"{who} miners cannot be asked for {kind}{instead}")
 

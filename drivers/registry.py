@@ -19,13 +19,14 @@ from drivers.base import Driver, Timing
 from drivers.driver import CredentialsFor
 from drivers.entry import Entry
 from drivers.iceriver.entry import ICERIVER
+from drivers.rig.entry import RIG
 from drivers.whatsminer.entry import WHATSMINER
 from drivers.wire import Wire
 
 WireFactory = Callable[[Endpoint, Clock, Timing], Wire]
 
 
-DRIVERS: Final[tuple[Entry[Any], ...]] = (ANTMINER, WHATSMINER, ICERIVER)
+DRIVERS: Final[tuple[Entry[Any], ...]] = (ANTMINER, WHATSMINER, ICERIVER, RIG)
 
 
 async def recognise(
@@ -45,7 +46,9 @@ async def recognise(
     claims: list[Driver] = []
     silent: list[UnreachableError] = []
     broken: list[MinerError] = []
-    for entry in DRIVERS:
+    # one without ports is enrolled, and what answers at an address says nothing of it
+    listening = [entry for entry in DRIVERS if entry.ports]
+    for entry in listening:
         wire = wire_factory(endpoint, clock, timing)
         try:
             driver = await entry.recognise(wire, credentials)
@@ -63,7 +66,7 @@ async def recognise(
         return claims[0]
     if broken:
         raise broken[0]
-    if len(silent) == len(DRIVERS):
+    if len(silent) == len(listening):
         raise silent[0]
     return None
 
@@ -77,7 +80,9 @@ def open_driver(
     credentials: CredentialsFor,
     wire_factory: WireFactory = Wire,
 ) -> Driver:
-    """The driver of a miner identified earlier; nothing is sent. Raises UnsupportedError for a make without one."""
+    """The driver of a miner identified earlier; nothing is sent. Raises UnsupportedError for a make without one, and
+    for a rig that is not enrolled (by its wire).
+    """
     for entry in DRIVERS:
         if identity.make == entry.make:
             wire = wire_factory(endpoint, clock, timing)

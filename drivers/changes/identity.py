@@ -97,6 +97,8 @@ class IdentityCheck:
                 f"with {meant}"
             )
         if not is_same:
+            if found.needs_both and meant.mac == found.mac:
+                meant, found = Who(serial=meant.serial), Who(serial=found.serial)
             raise WrongDeviceError(
                 f"the miner at {self._miner.endpoint.host} has {found}, and {meant} is meant: "
                 "another one answers at this address now"
@@ -106,10 +108,11 @@ class IdentityCheck:
 
 def compared(meant: Who, found: Who) -> bool | None:
     """Whether they are one miner; `None` where it cannot be told, for neither of them is known of both."""
-    for known, told in ((meant.mac, found.mac), (meant.serial, found.serial)):
-        if known is not None and told is not None:
-            return known == told
-    return None
+    pairs = ((meant.mac, found.mac), (meant.serial, found.serial))
+    same = [known == told for known, told in pairs if known is not None and told is not None]
+    if found.needs_both and False in same:
+        return False
+    return same[0] if same else None
 
 
 def check_whose(plan: Plan, identity: Identity) -> None:

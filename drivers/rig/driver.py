@@ -6,35 +6,54 @@ tell nothing is an error.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final
 
 import msgspec
 
 from contract.errors import (
     MalformedError,
     MinerError,
+    RefusedError,
     UnreachableError,
     UnsupportedError,
     WrongDeviceError,
 )
-from contract.miner import Firmware, Identity, Make, MinerFault, Reading, Slow, Static
-from drivers.base import Depth, Who
+from contract.miner import (
+    Firmware,
+    Identity,
+    Make,
+    MinerFault,
+    PowerMode,
+    Reading,
+    Slow,
+    Static,
+)
+from contract.rigs import main_work, rig_algorithm, rig_model
+from drivers.base import Change, Depth, FirmwareUpdate, Light, Mode, Pools, Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
 from drivers.rig.generations import LINUX
 from drivers.rig.nvml import NvmlReader, find_nvml
+from drivers.rig.processes import process_of
 from drivers.rig.programs import ask
 from drivers.rig.protocol.nvidia_smi import ARGV
 from drivers.rig.protocol.report import ProgramReport
 from drivers.rig.reach.base import FileTexts
 from drivers.rig.reading import amd, host, nvidia
-from drivers.rig.reading.cards import CardLook, SensorState
+from drivers.rig.reading.cards import CardLook, SeenCard, SensorState
 from drivers.rig.reading.host import HostFacts, host_of
-from drivers.rig.reading.snapshot import RigSnapshot, SeenCard, snapshot_of
-from drivers.rig.spec import LocalSpec
+from drivers.rig.reading.snapshot import RigSnapshot, seen_with, snapshot_of
+from drivers.rig.spec import LocalSpec, ProgramSpec
 from drivers.rig.wire import RigWire
 
-_ONLY_READ: Final = "rigs are only read as yet"
+_NOBODY: Final = (
+    "it tells neither the MAC of its default route nor a machine-id, so that it cannot be told from another: "
+    "check the root of its files"
+)
+_NO_MODES: Final = (
+    "rigs have no power modes; set a power limit (of NVIDIA cards), or switch its mining off"
+)
 _NO_NVIDIA: Final = CardLook(source=nvidia.NVIDIA, state=SensorState.ABSENT)
 _DRIVER_GONE: Final = CardLook(
     source=nvidia.NVIDIA, state=SensorState.FAILED, trouble="its driver does not answer any more"
@@ -46,6 +65,12 @@ class RigDriver(MinerDriver):
     """A driver bound to one rig."""
 
     make = "rig"
+    why_not: ClassVar[Mapping[type[Change], str]] = {
+        Light: "a computer has no light that could be told to blink; look for it by its name and address",
+        Mode: _NO_MODES,
+        Pools: "the pools of a rig are in the command of its mining program: change its playbook",
+        FirmwareUpdate: "a rig has no firmware; its system and its programs are updated by whoever installs them",
+    }
 
     def __init__(
         self, ways: Ways[RigDriver], wire: RigWire, credentials: CredentialsFor, identity: Identity
@@ -58,16 +83,34 @@ class RigDriver(MinerDriver):
         self._no_nvidia_until_mono = 0.0
         self._host = HostFacts()
         self._seen: dict[str, SeenCard] = {}
+        self._has_seen_cards = False
+
+    @property
+    def seen(self) -> Mapping[str, SeenCard]:
+        """All cards that were ever there, by bus id: one of them that is gone is a fault."""
+        return self._seen
+
+    def recall(self, seen: Mapping[str, SeenCard]) -> None:
+        """What an earlier process saw."""
+        self._seen = dict(seen)
 
     async def identify(self) -> Identity:
-        """Ask afresh. Raises MalformedError when it is no Linux host, and as `RigReach.read_texts`."""
-        told = await self.rig_wire.read_texts((*host.MOVING, *host.STATIC))
-        return self._known_by(self._host_in(told.texts), told.missed)
+        """Ask afresh; the first time for its cards as well, by which it is named. Raises MalformedError when it is no
+        Linux host, and as `RigReach.read_texts`.
+        """
+        if self._has_seen_cards:
+            told = await self.rig_wire.read_texts((*host.MOVING, *host.STATIC))
+            return self._known_by(self._host_in(told.texts), told.missed)
+        told = await self.rig_wire.read_texts((*host.MOVING, *host.STATIC, *amd.FILES))
+        facts = self._host_in(told.texts)
+        self._known_by(facts, told.missed)
+        self._see(seen_with(self._seen, (await self._nvidia(), self._amd(told))))
+        return self._known_by(facts, told.missed)
 
     async def who(self) -> Who:
         """See `MinerDriver.who`."""
         facts = host_of((await self.rig_wire.read_texts(host.WHO)).texts)
-        return Who(mac=facts.mac, serial=facts.serial)
+        return Who(mac=facts.mac, serial=facts.serial, needs_both=True)
 
     async def read(self, depth: Depth = Depth.MOVING) -> Reading:
         """Look once: its files, then its sensors, then its programs, one after another. Raises as `identify`."""
@@ -80,15 +123,20 @@ class RigDriver(MinerDriver):
         facts = self._host_in(told.texts)
         self._known_by(facts, told.missed)
         looks = (await self._nvidia(), self._amd(told))
-        reports, faults = await self._programs()
-        look = snapshot_of(facts, looks, reports, self._seen, facts.cpu_name)
-        self._seen = look.seen
+        reports, faults, rest = await self._programs(depth)
+        faults.extend(_unread(told.missed))
+        ignored = self.rig_wire.spec.ignored_cards
+        look = snapshot_of(facts, looks, reports, self._seen, facts.cpu_name, ignored)
+        self._see(look.seen)
+        self._known_by(facts, told.missed)
         return Reading(
             read_at=read_at,
             moving=look.moving,
             mac=facts.mac,
-            slow=None if depth is Depth.MOVING else _slow(look, faults),
-            static=self._static(facts) if depth is Depth.FULL else None,
+            slow=None
+            if depth is Depth.MOVING
+            else _slow(look, faults, rests=rest == len(self.rig_wire.spec.programs) > 0),
+            static=self._static(facts, look) if depth is Depth.FULL else None,
         )
 
     @property
@@ -97,6 +145,11 @@ class RigDriver(MinerDriver):
         return self._host
 
     # --- private ---------------------------------------------------------------------------------
+
+    def _see(self, cards: Mapping[str, SeenCard]) -> None:
+        ignored = self.rig_wire.spec.ignored_cards
+        self._seen = {bus_id: card for bus_id, card in cards.items() if bus_id not in ignored}
+        self._has_seen_cards = True
 
     def _host_in(self, texts: dict[str, str]) -> HostFacts:
         """With what stays, as read earlier, where this look did not ask for it."""
@@ -110,18 +163,27 @@ class RigDriver(MinerDriver):
         return self._host
 
     def _known_by(self, facts: HostFacts, missed: frozenset[str]) -> Identity:
-        """Who it is. Files that were not read do not make it another one."""
+        """Who it is. Files that were not read do not make it another one; another one has other cards."""
         known = self._identity if missed.intersection(host.WHO) else Identity(make=Make.RIG)
+        if None not in (facts.mac, self._identity.mac) and facts.mac != self._identity.mac:
+            self._seen, self._has_seen_cards = {}, False
+        model = self._identity.model
+        if self._has_seen_cards:
+            cards = (self._seen[bus_id].name for bus_id in sorted(self._seen))
+            model = rig_model(cards, facts.cpu_name)
         self._identity = Identity(
             make=Make.RIG,
-            model=facts.motherboard,
+            model=model,
             firmware=Firmware.OTHER,
             firmware_version=facts.kernel,
             generation=LINUX,
             mac=facts.mac or known.mac,
             serial=facts.serial or known.serial,
             hostname=facts.hostname,
-            reason=_ONLY_READ,
+        )
+        is_known = self._identity.mac is not None or self._identity.serial is not None
+        self._identity = msgspec.structs.replace(
+            self._identity, drivable=is_known, reason=None if is_known else _NOBODY
         )
         return self._identity
 
@@ -164,10 +226,13 @@ class RigDriver(MinerDriver):
             )
         return nvidia.look_of(ran.status, ran.output, ran.errors)
 
-    async def _programs(self) -> tuple[list[ProgramReport], list[MinerFault]]:
-        """What they tell, and a fault for each that does not."""
+    async def _programs(self, depth: Depth) -> tuple[list[ProgramReport], list[MinerFault], int]:
+        """What they tell, a fault for each that does not, and how many rest: by their own word, or since they were
+        ended, which is no fault.
+        """
         reports: list[ProgramReport] = []
         faults: list[MinerFault] = []
+        rest = 0
         for spec in self.rig_wire.spec.programs:
             try:
                 reports.append(await ask(self.rig_wire, spec))
@@ -175,6 +240,9 @@ class RigDriver(MinerDriver):
                 raise
             except MinerError as error:
                 is_away = isinstance(error, UnreachableError)
+                if is_away and depth is not Depth.MOVING and await self._was_ended(spec):
+                    rest += 1
+                    continue
                 faults.append(
                     MinerFault(
                         code="program_away" if is_away else "program_unread",
@@ -182,6 +250,7 @@ class RigDriver(MinerDriver):
                     )
                 )
             else:
+                rest += reports[-1].paused is True
                 if reports[-1].pool_lost:
                     faults.append(
                         MinerFault(
@@ -190,14 +259,40 @@ class RigDriver(MinerDriver):
                             severity="warning",
                         )
                     )
-        return reports, faults
+        return reports, faults, rest
 
-    def _static(self, facts: HostFacts) -> Static:
-        return self._static_facts(cpu_name=facts.cpu_name, ram_bytes=facts.ram_bytes)
+    async def _was_ended(self, spec: ProgramSpec) -> bool:
+        """Whether whoever runs it was told to end it. One that died was not."""
+        try:
+            process = await process_of(self.rig_wire, spec)
+        except (MalformedError, RefusedError, UnsupportedError):
+            return False
+        return process.is_up is False and not process.has_failed
+
+    def _static(self, facts: HostFacts, look: RigSnapshot) -> Static:
+        main = main_work(look.moving.works)
+        return self._static_facts(
+            control_board=facts.motherboard,
+            cpu_name=facts.cpu_name,
+            ram_bytes=facts.ram_bytes,
+            algorithm=None if main is None else rig_algorithm(main.algorithm),
+        )
 
 
-def _slow(look: RigSnapshot, faults: list[MinerFault]) -> Slow:
-    return Slow(faults=(*look.faults, *faults))
+def _unread(missed: frozenset[str]) -> Iterator[MinerFault]:
+    """Those of the cards are told with their sensors."""
+    if of_host := sorted(missed.intersection((*host.MOVING, *host.STATIC))):
+        yield MinerFault(
+            code="files_unread",
+            text=f"the rig does not answer for {', '.join(of_host)}: left out, and asked again later"[
+                :_LONGEST_TEXT
+            ],
+            severity="warning",
+        )
+
+
+def _slow(look: RigSnapshot, faults: list[MinerFault], *, rests: bool) -> Slow:
+    return Slow(mode=PowerMode.SLEEP if rests else None, faults=(*look.faults, *faults))
 
 
 _LONGEST_TEXT: Final = 300

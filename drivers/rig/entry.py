@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 from contract.clock import Clock
 from contract.errors import UnsupportedError
 from contract.miner import Identity, Make
-from drivers.base import LogFile, Timing
+from drivers.base import Timing
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor
 from drivers.entry import Entry
+from drivers.rig import changes
+from drivers.rig.changes.logs import fetch_log
 from drivers.rig.driver import RigDriver
 from drivers.rig.generations import GENERATIONS
 from drivers.rig.reach.base import RigReach
 from drivers.rig.reach.local import LocalReach
-from drivers.rig.spec import LocalSpec, EnrolledRig
+from drivers.rig.spec import EnrolledRig, LocalSpec
 from drivers.rig.wire import RigWire
 from drivers.wire import Wire
-
-
-async def no_log(miner: RigDriver, _folder: Path, _size_cap_bytes: int) -> LogFile:
-    """None is taken yet. Raises UnsupportedError."""
-    raise UnsupportedError(f"no log is taken of the rig {miner.rig_wire.spec.name}")
 
 
 class RigEntry(Entry[RigDriver]):
@@ -32,17 +28,32 @@ class RigEntry(Entry[RigDriver]):
     make = Make.RIG
     ports = ()
     driver = RigDriver
-    ways = Ways[RigDriver]((), generations=GENERATIONS, fetch_log=no_log)
+    ways = Ways[RigDriver].in_package(changes, generations=GENERATIONS, fetch_log=fetch_log)
 
     async def recognise(self, wire: Wire, credentials: CredentialsFor) -> RigDriver | None:
         """See `Entry.recognise`: what answers at an address says nothing of the programs behind it."""
         del wire, credentials
         return None
 
-    def enrolled(self, spec: EnrolledRig, *, clock: Clock, timing: Timing) -> RigDriver:
-        """The driver of an enrolled rig; nothing is sent until it is asked for something."""
+    def open_driver(self, wire: Wire, credentials: CredentialsFor, identity: Identity) -> RigDriver:
+        """See `Entry.open_driver`. Raises UnsupportedError for a wire that leads to no enrolled rig."""
+        if not isinstance(wire, RigWire):
+            raise UnsupportedError(f"no rig is enrolled at {wire.endpoint.host}: see [[rigs]]")
+        return self.driver(self.ways, wire, credentials, identity)
+
+    def enrolled(
+        self,
+        spec: EnrolledRig,
+        *,
+        clock: Clock,
+        timing: Timing,
+        identity: Identity | None = None,
+    ) -> RigDriver:
+        """The driver of an enrolled rig; nothing is sent until it is asked for something. `identity` is who it was
+        when it was last asked.
+        """
         wire = RigWire(spec, reach_of(spec), clock, timing)
-        return self.driver(self.ways, wire, lambda _: None, Identity(make=Make.RIG))
+        return self.open_driver(wire, lambda _: None, identity or Identity(make=Make.RIG))
 
 
 def reach_of(spec: EnrolledRig) -> RigReach:

@@ -1,4 +1,4 @@
-"""What is true of rigs, apart from how they are changed: `changes/` will tell that."""
+"""What is true of rigs, apart from how they are changed: `changes/` tells that."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ GENERATIONS: Final = {
         models=(
             "Linux rigs with XMRig, lolMiner, T-Rex, Rigel, BzMiner, SRBMiner, TeamRedMiner, GMiner, NBMiner",
         ),
-        remarks=("Rigs are enrolled, never scanned for.",),
+        log=True,
+        remarks=(
+            "Rigs are enrolled, never scanned for. They are restarted by a configured command.",
+            "Mining is switched by XMRig's own pause, else by ending and beginning the program.",
+            "A power limit is for NVIDIA cards, its watts for all of them together; it is lost with a restart.",
+        ),
     ),
 }

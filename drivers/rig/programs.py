@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from contract.errors import AuthFailedError, MalformedError
+from drivers.base import Permit
 from drivers.http_client import HttpClient
 from drivers.protocol.objects import BROKEN, decode_object, not_json
 from drivers.rig.protocol import (
@@ -52,6 +53,19 @@ async def ask(wire: RigWire, spec: ProgramSpec) -> ProgramReport:
     return report_of(decode_object(await _get(wire, spec, program.PATHS[0])))
 
 
+async def control(wire: RigWire, spec: ProgramSpec, method: str, permit: Permit) -> None:
+    """Tell XMRig to pause or to resume, once. Raises as `xmrig.check_taken`, and as `Wire.exchange`."""
+    response = await HttpClient(wire, spec.port).send(
+        "POST",
+        xmrig.ORDERS_PATH,
+        headers={**_token(spec), "Content-Type": "application/json"},
+        body=xmrig.order_body(method),
+        deadline_s=_deadline_s(wire),
+        permit=permit,
+    )
+    xmrig.check_taken(response.status, response.body)
+
+
 # --- private -------------------------------------------------------------------------------------
 
 _OVER_HTTP: Final[dict[MiningProgram, ModuleType]] = {
@@ -66,9 +80,8 @@ _OVER_HTTP: Final[dict[MiningProgram, ModuleType]] = {
 
 
 async def _get(wire: RigWire, spec: ProgramSpec, path: str) -> bytes:
-    headers = {"Authorization": f"Bearer {spec.token}"} if spec.token else {}
     response = await HttpClient(wire, spec.port).send(
-        "GET", path, headers=headers, deadline_s=_deadline_s(wire), cap_bytes=ANSWER_CAP_BYTES
+        "GET", path, headers=_token(spec), deadline_s=_deadline_s(wire), cap_bytes=ANSWER_CAP_BYTES
     )
     if response.status in {401, 403}:
         raise AuthFailedError(
@@ -78,6 +91,10 @@ async def _get(wire: RigWire, spec: ProgramSpec, path: str) -> bytes:
     if response.status != 200:
         raise MalformedError(f"{spec.kind} answered {path} with HTTP {response.status}")
     return response.body
+
+
+def _token(spec: ProgramSpec) -> dict[str, str]:
+    return {"Authorization": f"Bearer {spec.token}"} if spec.token else {}
 
 
 def _deadline_s(wire: RigWire) -> float:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 
 from contract.clock import Clock
+from contract.errors import MalformedError, OutcomeUnknownError
 from contract.miner import Endpoint
-from drivers.base import Timing
-from drivers.rig.reach.base import FileTexts, Ran, RigReach
+from drivers.base import Permit, Timing
+from drivers.rig.reach.base import OUTPUT_CAP_BYTES, FileTexts, Ran, RigReach
 from drivers.rig.spec import EnrolledRig
 from drivers.wire import Wire
 
@@ -28,12 +30,51 @@ class RigWire(Wire):
             await self._quiet()
             return await self.reach.read_texts(patterns, deadline_s=self.timing.read_s)
 
-    async def run(self, argv: Sequence[str]) -> Ran:
-        """See `RigReach`; one exchange. For commands that change nothing."""
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        permit: Permit | None = None,
+        deadline_s: float | None = None,
+        cap_bytes: int = OUTPUT_CAP_BYTES,
+        cut: bool = False,
+    ) -> Ran:
+        """See `RigReach`; one exchange. With `permit` the command changes the rig: as in `exchange` its leave is taken
+        once the rig is connected, before the first byte. Raises OutcomeUnknownError then, where nobody can say how the
+        command ended; that it never began is told as ever. `deadline_s` is that of a read, or of a write, where not
+        given.
+        """
         self.exchanges += 1
+        if permit is not None:
+            return await self._order(argv, permit, deadline_s or self.timing.write_s)
         async with self._turn():
             await self._quiet()
-            return await self.reach.run(argv, deadline_s=self.timing.read_s)
+            return await self.reach.run(
+                argv, deadline_s=deadline_s or self.timing.read_s, cap_bytes=cap_bytes, cut=cut
+            )
+
+    # --- private ---------------------------------------------------------------------------------
+
+    async def _order(self, argv: Sequence[str], permit: Permit, deadline_s: float) -> Ran:
+        async with AsyncExitStack() as held:
+            while True:
+                if self._check is not None:
+                    await self._check()
+                async with self._turn():
+                    await self._quiet()
+                    await self.reach.open(deadline_s=self.timing.read_s)
+                    # No await between this look and `sending`: a slot that is free now is taken.
+                    if permit.may_send:
+                        async with permit.sending():
+                            return await self._sent(argv, deadline_s)
+                await held.enter_async_context(permit.turn())
+
+    async def _sent(self, argv: Sequence[str], deadline_s: float) -> Ran:
+        try:
+            return await self.reach.run(argv, deadline_s=deadline_s)
+        except MalformedError as error:
+            # It may have begun: whether it was carried out, only looking can tell.
+            raise OutcomeUnknownError(str(error)) from None
 
     async def _connect(
         self, made: Callable[[], asyncio.Protocol], port: int, timeout_s: float

@@ -21,6 +21,9 @@ from drivers.antminer.generations import GENERATIONS
 from drivers.base import AnyChange, Light, Plan, PowerLimit, Timing
 from drivers.changes.way import Ways
 from drivers.registry import DRIVERS
+from drivers.rig.entry import RIG, reach_of
+from drivers.rig.spec import EnrolledRig
+from drivers.rig.wire import RigWire
 from drivers.wire import Wire
 from tests.drivers.effects import MemoryEffect
 from tests.virtual_time import VirtualClock
@@ -39,6 +42,14 @@ def a_miner(*, drivable: bool, ways: Ways[Antminer] = ANTMINER.ways) -> Antminer
     return Antminer(ways, wire, lambda _: None, identity)
 
 
+def wire_of(entry: Any) -> Wire:
+    """One that leads nowhere."""
+    if entry is RIG:
+        spec = EnrolledRig(name="rig")
+        return RigWire(spec, reach_of(spec), VirtualClock(), Timing())
+    return Wire(Endpoint(host="127.0.0.1"), VirtualClock(), Timing())
+
+
 @pytest.mark.parametrize("entry", DRIVERS, ids=lambda entry: str(entry.make))
 def test_every_change_a_make_declares_has_a_way(entry: Any) -> None:
     ways = {kind.__struct_config__.tag for kind in entry.ways.changes}
@@ -49,7 +60,7 @@ def test_every_change_a_make_declares_has_a_way(entry: Any) -> None:
 
 @pytest.mark.parametrize("entry", DRIVERS, ids=lambda entry: str(entry.make))
 async def test_what_is_only_read_or_not_known_can_do_nothing(entry: Any) -> None:
-    wire = Wire(Endpoint(host="127.0.0.1"), VirtualClock(), Timing())
+    wire = wire_of(entry)
     declared = {name: each for name, each in entry.generations.items() if each.changes}
     for generation in (*entry.generations, None, "v9"):
         for drivable in (True, False):
@@ -78,7 +89,7 @@ async def test_who_takes_no_power_limit_says_what_it_has_in_its_place(
     entry: Any, name: str, modes: str
 ) -> None:
     assert modes
-    wire = Wire(Endpoint(host="127.0.0.1"), VirtualClock(), Timing())
+    wire = wire_of(entry)
     identity = Identity(make=entry.make, generation=name, drivable=True)
     miner = entry.open_driver(wire, lambda _: None, identity)
     words = f"{name} miners cannot be asked for power limit; set its power mode: {modes}"

@@ -19,8 +19,12 @@ from contract.errors import (
 from contract.miner import Endpoint, Firmware, Identity, Make
 from contract.ports import PORTS
 from drivers import registry
-from drivers.base import Credentials, Depth, Driver, Light
+from drivers.base import Credentials, Depth, Driver, Light, Timing
 from drivers.registry import open_driver, recognise
+from drivers.rig.entry import reach_of
+from drivers.rig.spec import EnrolledRig
+from drivers.rig.wire import RigWire
+from drivers.wire import Wire
 from simulator.farm import Farm
 from tests.drivers.servers import FAST, address, answers, block, serving
 from tests.virtual_time import VirtualClock
@@ -243,6 +247,20 @@ async def test_a_make_without_a_driver_is_unsupported():
             timing=FAST,
             credentials=lambda _: None,
         )
+
+
+async def test_a_rig_has_a_driver_only_where_it_is_enrolled() -> None:
+    spec = EnrolledRig(name="rig-1")
+    identity = Identity(make=Make.RIG)
+
+    def wire_of(_: Endpoint, clock: Any, timing: Timing) -> Wire:
+        return RigWire(spec, reach_of(spec), clock, timing)
+
+    where = {"clock": VirtualClock(), "timing": FAST, "credentials": lambda _: None}
+    with pytest.raises(UnsupportedError, match="no rig is enrolled at"):
+        open_driver(Endpoint(host=spec.host), identity, **where)
+    driver: Any = open_driver(Endpoint(host=spec.host), identity, **where, wire_factory=wire_of)
+    assert driver.rig_wire.spec is spec
 
 
 async def test_two_drivers_that_claim_one_miner_are_an_error(monkeypatch: pytest.MonkeyPatch):

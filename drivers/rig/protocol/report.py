@@ -37,12 +37,22 @@ class ProgramWork(Frozen, frozen=True, kw_only=True):
 
 
 class ProgramReport(Frozen, frozen=True, kw_only=True):
-    """One answer. `pool_lost`: it says itself that it has no pool, so that its rates are none."""
+    """One answer. `pool_lost`: it says itself that it has no pool, so that its rates are none. `shown_hs` is the newest
+    rate as it shows it, which decays slowly once it stops. `takes_orders`: it may be paused.
+    """
 
     name: str
     version: str | None = None
     uptime_s: float | None = None
     paused: bool | None = None
     pool_lost: bool = False
+    shown_hs: float | None = None
+    takes_orders: bool = False
     works: tuple[ProgramWork, ...] = ()
     cards: tuple[ProgramCard, ...] = ()
+
+    @property
+    def hashrate_hs(self) -> float | None:
+        """Of the first work that hashes; `None` where none is told."""
+        told = [work.hashrate_hs for work in self.works if work.hashrate_hs is not None]
+        return next((rate for rate in told if rate), 0.0 if told else None)

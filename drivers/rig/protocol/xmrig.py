@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from contract.errors import MalformedError
+import msgspec
+
+from contract.errors import AuthFailedError, MalformedError, OutcomeUnknownError, RefusedError
 from contract.miner import RigPart
+from drivers.protocol.objects import decode_object
 from drivers.protocol.values import text_of, whole
 from drivers.rig.protocol.figures import (
     Row,
@@ -20,6 +23,9 @@ from drivers.rig.protocol.figures import (
 from drivers.rig.protocol.report import ProgramCard, ProgramReport, ProgramWork
 
 PATHS: Final = ("/2/summary", "/2/backends")
+ORDERS_PATH: Final = "/json_rpc"
+PAUSE: Final = "pause"
+RESUME: Final = "resume"
 _ON_CARDS: Final = ("opencl", "cuda")
 
 
@@ -68,9 +74,36 @@ def report_of(summary: Row, backends: Any) -> ProgramReport:
         uptime_s=positive(summary.get("uptime")),
         paused=paused if isinstance(paused, bool) else None,
         pool_lost=is_lost,
+        shown_hs=rate_hs(next(iter(values_of(row_of(summary.get("hashrate")).get("total"))), None)),
+        takes_orders=summary.get("restricted") is False,
         works=tuple(works),
         cards=cards,
     )
+
+
+def order_body(method: str) -> bytes:
+    """One call of its JSON-RPC. It does as it is told however often."""
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method})
+
+
+def check_taken(status: int, body: bytes) -> None:
+    """Raise RefusedError or AuthFailedError when it did not do as it was told, OutcomeUnknownError when its answer says
+    neither.
+    """
+    if status == 401:
+        raise AuthFailedError("it wants its token: set that of its configuration")
+    if status == 403:
+        raise RefusedError(
+            'its API is restricted, or the token is another: set "restricted": false and its access-token'
+        )
+    try:
+        told = decode_object(body) if status == 200 else {}
+    except MalformedError as error:
+        raise OutcomeUnknownError(str(error)) from None
+    if isinstance(wrong := told.get("error"), dict):
+        raise RefusedError(f"it said no: {text_of(wrong.get('message')) or 'without a reason'}")
+    if "result" not in told:
+        raise OutcomeUnknownError(f"it answered with HTTP {status} and no result")
 
 
 def mean_hs(told: Any) -> float | None:

@@ -15,11 +15,12 @@ LOOPBACK: Final = "127.0.0.1"  # of the rig
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that ended. `status` is None when a signal ended it."""
+    """A command that ended. `status` is None when a signal ended it. `is_cut`: it wrote more than was taken."""
 
     status: int | None
     output: str
     errors: str
+    is_cut: bool = False
 
 
 class FileTexts(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,15 +39,29 @@ class RigReach(Protocol):
     host key is not the pinned one), and then nothing was sent.
     """
 
+    @property
+    def user(self) -> str:
+        """As whom commands run; `root` may do everything."""
+
+    async def open(self, *, deadline_s: float) -> None:
+        """Be connected, so that the next call sends at once."""
+
     async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> FileTexts:
         """The text of each file that fits one of the patterns (`/sys/class/hwmon/hwmon*/name`), by its path. What is
         not there, empty, not to be read, or does not answer in time is left out. Raises MalformedError when the rig
         answers nothing that can be understood.
         """
 
-    async def run(self, argv: Sequence[str], *, deadline_s: float) -> Ran:
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline_s: float,
+        cap_bytes: int = OUTPUT_CAP_BYTES,
+        cut: bool = False,
+    ) -> Ran:
         """Run a command to its end. Raises UnsupportedError when there is no such command, MalformedError when it does
-        not end in time, or writes over OUTPUT_CAP_BYTES.
+        not end in time, or writes over `cap_bytes`: with `cut` that ends it, and so much is given.
         """
 
     async def connect(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 import stat
 import subprocess
@@ -24,6 +25,7 @@ from drivers.rig.reach.thread import OwnThread
 from drivers.rig.spec import LocalSpec
 
 _FILE_S: Final = 1.0  # so long one file may take
+_KILLED_S: Final = 1.0  # and so long the end of a command that was killed; one that hangs in a driver is not waited for
 _STDOUT, _STDERR = 1, 2
 
 ReadFile = Callable[[str], bytes]
@@ -47,6 +49,19 @@ class LocalReach:
         self._root = spec.root.rstrip("/")
         self._read = read
         self._blocked: set[str] = set()
+
+    @property
+    def user(self) -> str:
+        """See `RigReach`."""
+        if os.geteuid() == 0:
+            return "root"
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):
+            return f"#{os.geteuid()}"  # one without a name, as sudoers spells it
+
+    async def open(self, *, deadline_s: float) -> None:
+        """There is nothing to connect."""
 
     async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> FileTexts:
         """See `RigReach`."""
@@ -72,28 +87,37 @@ class LocalReach:
         texts = {path[len(self._root) :]: decoded(data) for path, data in found.items()}
         return FileTexts(texts=texts, missed=frozenset(missed))
 
-    async def run(self, argv: Sequence[str], *, deadline_s: float) -> Ran:
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline_s: float,
+        cap_bytes: int = OUTPUT_CAP_BYTES,
+        cut: bool = False,
+    ) -> Ran:
         """See `RigReach`. One that does not end is killed."""
         loop = asyncio.get_running_loop()
         try:
             transport, command = await loop.subprocess_exec(
-                _LocalCommand, *argv, stdin=subprocess.DEVNULL
+                lambda: _LocalCommand(cap_bytes), *argv, stdin=subprocess.DEVNULL
             )
         except OSError as error:
             raise UnsupportedError(f"cannot run {argv[0]}: {error.strerror}") from None
         try:
             await asyncio.wait((command.ended,), timeout=deadline_s)
-            status = transport.get_returncode()
+            status, has_ended = transport.get_returncode(), command.ended.done()
         finally:
             transport.close()  # which kills what still runs
-        if command.is_over:
-            raise MalformedError(f"{argv[0]} wrote over {OUTPUT_CAP_BYTES} bytes")
-        if not command.ended.done():
+            await asyncio.wait((command.exited,), timeout=_KILLED_S)
+        if command.is_over and not cut:
+            raise MalformedError(f"{argv[0]} wrote over {cap_bytes} bytes")
+        if not has_ended:
             raise MalformedError(f"{argv[0]} did not end within {deadline_s:g} s")
         return Ran(
             status=status if status is not None and status >= 0 else None,
             output=decoded(command.outputs[_STDOUT]),
             errors=decoded(command.outputs[_STDERR]),
+            is_cut=command.is_over,
         )
 
     async def connect(
@@ -170,18 +194,27 @@ class _Look:
 class _LocalCommand(asyncio.SubprocessProtocol):
     """The outputs of one command, up to a cap on their sum."""
 
-    def __init__(self) -> None:
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def __init__(self, cap_bytes: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        """All it wrote is here and it exited, or it wrote too much."""
+        self.exited: asyncio.Future[None] = loop.create_future()
         self.outputs = {_STDOUT: bytearray(), _STDERR: bytearray()}
         self.is_over = False
+        self._cap_bytes = cap_bytes
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if self.is_over:
             return
-        self.outputs[fd] += data
-        if sum(map(len, self.outputs.values())) > OUTPUT_CAP_BYTES:
+        left_bytes = self._cap_bytes - sum(map(len, self.outputs.values()))
+        self.outputs[fd] += data[:left_bytes]
+        if len(data) > left_bytes:
             self.is_over = True
             self._end()
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc

@@ -72,6 +72,19 @@ class SshReach:
         self._is_searching = False  # for the pattern with a file that blocks
         self._blocks_until: dict[str, float] = {}
 
+    @property
+    def user(self) -> str:
+        """See `RigReach`."""
+        return self._spec.user
+
+    async def open(self, *, deadline_s: float) -> None:
+        """See `RigReach`."""
+        try:
+            async with self._in_time(deadline_s):
+                await self._connected()
+        except MalformedError as error:
+            raise UnreachableError(str(error)) from None
+
     async def read_texts(self, patterns: Sequence[str], *, deadline_s: float) -> FileTexts:
         """See `RigReach`. A file that blocks ends the look at its deadline, and what came before it is told. The next
         look finds out which pattern has it, and that one is left out for a while: each such look leaves a process
@@ -88,22 +101,34 @@ class SshReach:
             stuck = [] if is_whole else asked
         return FileTexts(texts=found, missed=frozenset(missed.union(stuck)))
 
-    async def run(self, argv: Sequence[str], *, deadline_s: float) -> Ran:
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline_s: float,
+        cap_bytes: int = OUTPUT_CAP_BYTES,
+        cut: bool = False,
+    ) -> Ran:
         """See `RigReach`. One that does not end goes on: SSH has no way to end it that every server knows."""
         async with self._in_time(deadline_s):
-            session = await self._start(argv, OUTPUT_CAP_BYTES)
+            session = await self._start(argv, cap_bytes)
             try:
                 await session.ended
             finally:
                 session.close()
         if session.status == _NO_COMMAND:
             raise UnsupportedError(f"there is no {argv[0]} on the rig {self._spec.host}")
-        if session.is_over:
-            raise MalformedError(f"{argv[0]} wrote over {OUTPUT_CAP_BYTES} bytes")
-        if session.error is not None:
+        if session.is_over and not cut:
+            raise MalformedError(f"{argv[0]} wrote over {cap_bytes} bytes")
+        if not session.is_over and session.error is not None:
             raise MalformedError(f"the rig {self._spec.host} cut off {argv[0]}: {session.error}")
+        if session.status is None and not session.is_over and not session.was_signalled:
+            raise MalformedError(f"the rig {self._spec.host} did not say how {argv[0]} ended")
         return Ran(
-            status=session.status, output=decoded(session.output), errors=decoded(session.errors)
+            status=session.status,
+            output=decoded(session.output),
+            errors=decoded(session.errors),
+            is_cut=session.is_over,
         )
 
     async def connect(
@@ -210,15 +235,22 @@ class SshReach:
             raise MalformedError(f"the SSH connection to {host} broke: {_words(error)}") from None
 
     async def _start(self, argv: Sequence[str], cap_bytes: int) -> _RemoteCommand:
-        connection = await self._connected()
         try:
-            _, session = await connection.create_session(
-                lambda: _RemoteCommand(cap_bytes), shlex.join(argv), encoding=None, send_env=None
-            )
+            return await self._session(argv, cap_bytes)
         except asyncssh.ChannelOpenError as error:
+            # So it is told of a kept connection that broke just now, too: nothing was asked for by then.
+            if error.code == asyncssh.OPEN_CONNECT_FAILED:
+                await self.close()
+                return await self._session(argv, cap_bytes)
             raise RefusedError(
                 f"the SSH server of {self._spec.host} runs no commands: {_words(error)}"
             ) from None
+
+    async def _session(self, argv: Sequence[str], cap_bytes: int) -> _RemoteCommand:
+        connection = await self._connected()
+        _, session = await connection.create_session(
+            lambda: _RemoteCommand(cap_bytes), shlex.join(argv), encoding=None, send_env=None
+        )
         return cast("_RemoteCommand", session)
 
     async def _connected(self) -> asyncssh.SSHClientConnection:
@@ -286,6 +318,7 @@ class _RemoteCommand(asyncssh.SSHClientSession[bytes]):
         self.output = bytearray()
         self.errors = bytearray()
         self.status: int | None = None
+        self.was_signalled = False
         self.error: Exception | None = None
         self.is_over = False
         self._cap_bytes = cap_bytes
@@ -315,14 +348,19 @@ class _RemoteCommand(asyncssh.SSHClientSession[bytes]):
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         if self.is_over:
             return
-        (self.errors if datatype == _STDERR else self.output).extend(data)
-        if len(self.output) + len(self.errors) > self._cap_bytes:
+        left_bytes = self._cap_bytes - len(self.output) - len(self.errors)
+        (self.errors if datatype == _STDERR else self.output).extend(data[:left_bytes])
+        if len(data) > left_bytes:
             self.is_over = True
             self._end()
             self.close()
 
     def exit_status_received(self, status: int) -> None:
         self.status = status
+
+    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
+        del signal, core_dumped, msg, lang
+        self.was_signalled = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.error = exc

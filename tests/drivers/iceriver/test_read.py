@@ -34,6 +34,7 @@ from drivers import registry
 from drivers.base import Credentials, Depth, Driver, Light, Timing
 from drivers.iceriver.changes import state
 from drivers.iceriver.driver import DAEMON_EVERY_S, PANEL_EVERY_S, RELEARN_S
+from drivers.iceriver.entry import ICERIVER
 from drivers.iceriver.identify import AWAY_REASON
 from drivers.iceriver.protocol import panel
 from drivers.iceriver.protocol.web import PANEL, IceriverWeb
@@ -177,9 +178,7 @@ async def test_another_make_is_sent_a_glance_at_its_page_and_nothing_else(others
         farm.tap(True)
         endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, daemon_port=9)
         wire = Wire(endpoint, VirtualClock(), timing())
-        entry: Any = registry.DRIVERS[-1]
-        assert entry.make is Make.ICERIVER
-        assert await entry.recognise(wire, factory_login) is None
+        assert await ICERIVER.recognise(wire, factory_login) is None
         assert len(miner.wire_log) == 1
         assert miner.wire_log[0].data.startswith(b"GET / HTTP/1.1\r\n")
         assert farm.ledger.entries == []
@@ -211,8 +210,7 @@ async def test_nobody_there_is_unreachable():
         wire = Wire(
             Endpoint(host=next_base(), http_port=9, daemon_port=10), VirtualClock(), timing()
         )
-        entry: Any = registry.DRIVERS[-1]
-        await entry.recognise(wire, factory_login)
+        await ICERIVER.recognise(wire, factory_login)
 
 
 @pytest.mark.parametrize(
@@ -229,8 +227,7 @@ async def test_nobody_there_is_unreachable():
 async def test_whatever_else_answers_is_not_one_of_ours(reply: bytes):
     async with serving(answers(reply)) as endpoint:
         wire = Wire(msgspec.structs.replace(endpoint, daemon_port=9), VirtualClock(), timing())
-        entry: Any = registry.DRIVERS[-1]
-        assert await entry.recognise(wire, factory_login) is None
+        assert await ICERIVER.recognise(wire, factory_login) is None
 
 
 async def test_a_miner_that_is_starting_is_known_and_not_driven_until_it_tells_who_it_is():

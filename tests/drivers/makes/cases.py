@@ -15,9 +15,11 @@ from contract.miner import PowerMode
 from drivers.antminer import models as antminer_models
 from drivers.base import AnyChange, Light, Mode, Pools, PoolSetting, PowerLimit, Reboot
 from drivers.iceriver import models as iceriver_models
+from drivers.rig.generations import LINUX
 from drivers.whatsminer import models as whatsminer_models
 from tests.drivers.antminer.stage import Stage as Antminer
 from tests.drivers.iceriver.stage import Stage as Iceriver
+from tests.drivers.rig.stage import Stage as Rig
 from tests.drivers.stage import MakeStage
 from tests.drivers.whatsminer.stage import Stage as Whatsminer
 
@@ -130,6 +132,7 @@ class MakeCase:
 
 _NO_MODES: Final = "its firmware has no modes"
 _NO_LIMIT: Final = "its firmware takes no power limit"
+_ONLY_READ: Final = "rigs are only read as yet"
 _OLD: Final = ("s9", "t17+", "l3+")
 
 MAKES: Final = (
@@ -224,6 +227,42 @@ MAKES: Final = (
         log_fault="refuses_4111",
         beside_pools={"ratio": 60, "mode": "normal"},
         light_late_s=15.0,
+    ),
+    MakeCase(
+        stage=Rig,
+        models=("6xrtx3080-trex", "8xrx6800-trm", "xmrig-cpu"),
+        variants=(),
+        cannot=(
+            Cannot(Need.LIGHT, "it has none"),
+            Cannot(Need.POOLS, "they come with its playbooks"),
+            Cannot(Need.MODE, _ONLY_READ),
+            Cannot(Need.POWER_LIMIT, _ONLY_READ),
+            Cannot(Need.REBOOT, _ONLY_READ),
+            Cannot(Need.FIRMWARE, "it has none of its own"),
+            Cannot(Need.LOG, _ONLY_READ),
+            Cannot(Need.ANSWER, _ONLY_READ),
+            Cannot(Need.PROCESS, _ONLY_READ),
+            Cannot(Need.LYING_CLOCK, "its boot id tells, and no clock"),
+            Cannot(Need.SERIAL, "the promise is about pools"),
+            Cannot(Need.PASSWORDS, "they come with its playbooks"),
+            Cannot(Need.SILENT_LOCK, "they come with its playbooks"),
+            Cannot(Need.OWN_RESTART, "it has none of its own"),
+            Cannot(Need.BOARDS, "it has none of its own"),
+            Cannot(Need.SEAL, "it has none of its own"),
+        ),
+        modes={LINUX: ()},
+        mode=Mode(mode=PowerMode.SLEEP),
+        mode_field="mode",
+        ignored_mode="",
+        uptime_field="boot_id",
+        reboot_signal="boot id",
+        no_reboot_signal="boot id",
+        ignored_pools=("", False, ""),
+        pools_signal="",
+        no_pool="",
+        no_version="",
+        seal_error="",
+        log_fault="",
     ),
 )  # fmt: skip
 

@@ -96,6 +96,14 @@ async def test_a_command_that_goes_wrong_is_a_named_error(
         assert str(OUTPUT_CAP_BYTES) in str(found.value)
 
 
+@pytest.mark.real_time
+async def test_a_command_that_is_killed_is_seen_off(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    with pytest.raises(MalformedError):
+        await reach().run(("sh", "-c", f"echo $$ > {note}; exec sleep 30"), deadline_s=0.3)
+    assert not Path(f"/proc/{note.read_text().strip()}").exists()
+
+
 async def test_a_program_that_does_not_listen_is_away() -> None:
     with pytest.raises(ServiceAwayError):
         await reach().connect(asyncio.Protocol, 1, deadline_s=5)

@@ -8,36 +8,12 @@ from typing import Any
 import pytest
 
 from contract.errors import WrongDeviceError
-from drivers.base import Depth, Timing
-from drivers.rig.entry import RIG
-from drivers.rig.spec import MiningProgram, ProgramSpec, EnrolledRig, SshSpec
+from drivers.base import Depth
 from simulator.farm import Farm
 from simulator.rig.catalogue import MIX
-from tests.virtual_time import loop_clock
+from tests.drivers.rig.stage import driver_of
 
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-_KINDS = {"srbminer-multi.service": MiningProgram.SRBMINER}
-
-
-def driver_of(rig: Any) -> Any:
-    told = rig.describe()
-    programs = tuple(
-        ProgramSpec(
-            kind=_KINDS.get(each["unit"]) or MiningProgram(each["unit"].removesuffix(".service")),
-            port=each["port"],
-            token=each["token"],
-        )
-        for each in told["programs"]
-    )
-    reach = SshSpec(
-        host=rig.ip,
-        port=told["ssh_port"],
-        user=told["ssh_user"],
-        key_file=told["ssh_key"],
-        host_key=told["host_key"],
-    )
-    spec = EnrolledRig(name=rig.key, reach=reach, programs=programs)
-    return RIG.enrolled(spec, clock=loop_clock(), timing=Timing())
 
 
 @pytest.mark.parametrize("key", MIX)

@@ -1,0 +1,1 @@
+"""How a rig is changed: one file for each way, each with its proofs."""

@@ -1,0 +1,293 @@
+"""Mining of a rig switched off and on: every program of it is paused where it can be, else ended, and resumed or begun.
+
+Off is believed once each says that it is paused and the rate it shows falls, or once its process is gone and nothing
+answers at its port; and while that lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import ClassVar, Final
+
+import msgspec
+
+from contract.errors import (
+    AuthFailedError,
+    MinerError,
+    OutcomeUnknownError,
+    RefusedError,
+    ServiceAwayError,
+    UnsupportedError,
+)
+from drivers.base import Evidence, NoChange, Permit, Proof, Resume, Strength, Suspend, TypedPlan
+from drivers.changes.verification import Verification
+from drivers.changes.way import Way
+from drivers.protocol.values import rate_text
+from drivers.rig import processes
+from drivers.rig.changes import state
+from drivers.rig.changes.state import ProgramState
+from drivers.rig.driver import RigDriver
+from drivers.rig.generations import LINUX
+from drivers.rig.programs import control
+from drivers.rig.protocol import xmrig
+from drivers.rig.spec import ProgramSpec
+
+HOLDS_S: Final = 15.0  # how long off must last: something else may begin a program that ended
+_OFF_WITHIN_S: Final = 150.0  # systemd gives a process 90 s to end before it kills it
+STOPS: Final = Proof(
+    "suspend",
+    "paused with a falling rate, or its process gone",
+    Strength.PROCESS,
+    HOLDS_S,
+    _OFF_WITHIN_S + HOLDS_S,
+)
+# Building the dataset of an algorithm can take minutes.
+STARTS: Final = Proof("resume", "hash rate of every program", Strength.PROCESS, 5.0, 420.0)
+NO_POOL: Final = "running and not paused"
+
+_LOOK_EVERY_S: Final = 5.0
+# Of the rate before, which may be a mean over a minute.
+_FALLEN: Final = 0.8
+_PASSES: Final = (
+    RefusedError, AuthFailedError, UnsupportedError, OutcomeUnknownError, ServiceAwayError,
+)  # fmt: skip
+
+
+class Verb(StrEnum):
+    """What a program is told."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    START = "start"
+
+
+class ProgramOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One order to the program at a port. `shown_hs` is the rate that it showed before, where it told one."""
+
+    port: int
+    verb: Verb
+    shown_hs: float | None = None
+
+
+class RigMiningData(msgspec.Struct, frozen=True, kw_only=True):
+    """What its programs are told, in order; those that are as wished are told nothing."""
+
+    orders: tuple[ProgramOrder, ...]
+
+
+_Watch = Verification[RigDriver, RigMiningData]
+_States = tuple[ProgramState, ...]
+
+
+class RigMining(Way[RigDriver, RigMiningData]):
+    """All programs of the rig are meant."""
+
+    changes = (Suspend, Resume)
+    data = RigMiningData
+    proofs: ClassVar = {LINUX: (STOPS, STARTS)}
+
+    async def plan(
+        self, miner: RigDriver, change: Suspend | Resume
+    ) -> TypedPlan[RigMiningData] | NoChange:
+        """Ask each program. Raises UnsupportedError for a rig without programs, and for a program that can neither be
+        paused nor ended.
+        """
+        spec = miner.rig_wire.spec
+        if not spec.programs:
+            raise UnsupportedError(
+                f"no program of the rig {spec.name} is known: name them as `programs` in [[rigs]]"
+            )
+        states = await state.look(miner)
+        before = state.shown(states)
+        is_resume = isinstance(change, Resume)
+        left = [each for each in states if not (each.is_mining if is_resume else each.is_off)]
+        if not left:
+            return NoChange(change=change, before=before)
+        orders = tuple(
+            order for each in left for order in (_wake(each) if is_resume else _rest(each))
+        )
+        data = RigMiningData(orders=orders)
+        return TypedPlan(change=change, before=before, data=data, raises_power=is_resume)
+
+    async def apply(self, miner: RigDriver, plan: TypedPlan[RigMiningData], permit: Permit) -> None:
+        """Tell each program. One that does not take it does not keep the others from being told; its error is raised
+        then.
+        """
+        trouble: MinerError | None = None
+        was_told = False
+        for order in plan.data.orders:
+            try:
+                await _tell(miner, order, permit)
+            except _PASSES as error:
+                trouble = trouble or error
+            else:
+                was_told = True
+        if trouble is not None and was_told:
+            raise OutcomeUnknownError(f"not every program took it: {trouble}")
+        if trouble is not None:
+            raise trouble
+
+    async def verify(self, watch: _Watch) -> Evidence:
+        """Look until every program is as wished."""
+        if isinstance(watch.plan.change, Suspend):
+            return await _stays_off(watch)
+        seen = await watch.until(
+            lambda: state.look(watch.miner),
+            lambda now: all(each.is_mining for each in now),
+            latest_s=STARTS.latest_s,
+        )
+        after = state.shown(seen.found)
+        if seen.found is None or seen.trouble is not None:
+            return watch.unseen(seen.trouble, after)
+        if seen.is_enough:
+            return watch.done(STARTS.signal, after)
+        return _not_on(watch, seen.found)
+
+
+WAY: Final = RigMining()
+
+
+# --- what is ordered -----------------------------------------------------------------------------
+
+
+def _rest(now: ProgramState) -> tuple[ProgramOrder, ...]:
+    """How it is brought to rest. Raises UnsupportedError, or why it cannot be told."""
+    if now.may_pause:
+        assert now.report is not None
+        shown_hs = now.report.shown_hs
+        return (ProgramOrder(port=now.spec.port, verb=Verb.PAUSE, shown_hs=shown_hs),)
+    _check_owned(now)
+    return (ProgramOrder(port=now.spec.port, verb=Verb.STOP),)
+
+
+def _wake(now: ProgramState) -> tuple[ProgramOrder, ...]:
+    """How it is brought to mine. One that runs, is not paused and does not mine may be waiting for its pool: what it is
+    told then does no harm. Raises as `_rest`.
+    """
+    port = now.spec.port
+    if now.may_pause:
+        return (ProgramOrder(port=port, verb=Verb.RESUME),)
+    _check_owned(now)
+    start = ProgramOrder(port=port, verb=Verb.START)
+    # Paused by somebody, and no order of ours reaches it: it begins anew.
+    return (ProgramOrder(port=port, verb=Verb.STOP), start) if now.is_paused else (start,)
+
+
+def _check_owned(now: ProgramState) -> None:
+    """Raise why it can neither be paused nor ended."""
+    if now.process is not None:
+        return
+    if now.report is None and now.trouble is not None and now.spec.unit is None:
+        raise now.trouble  # it may be restarting, and tell more then
+    raise UnsupportedError(
+        f"{now.name} can neither be paused (XMRig can, with its token and an API that is not restricted) nor ended: "
+        f"{now.unknown}"
+    )
+
+
+async def _tell(miner: RigDriver, order: ProgramOrder, permit: Permit) -> None:
+    wire = miner.rig_wire
+    spec = _spec_of(wire.spec.programs, order.port)
+    match order.verb:
+        case Verb.PAUSE:
+            await control(wire, spec, xmrig.PAUSE, permit)
+        case Verb.RESUME:
+            await control(wire, spec, xmrig.RESUME, permit)
+        case Verb.STOP:
+            await processes.stop(wire, spec, permit)
+        case Verb.START:
+            await processes.start(wire, spec, permit)
+
+
+def _spec_of(programs: Iterable[ProgramSpec], port: int) -> ProgramSpec:
+    for each in programs:
+        if each.port == port:
+            return each
+    raise UnsupportedError(f"no program with the port {port} is named in [[rigs]] any more")
+
+
+# --- what shows it -------------------------------------------------------------------------------
+
+
+async def _stays_off(watch: _Watch) -> Evidence:
+    miner = watch.miner
+    off = await watch.until(
+        lambda: state.look(miner), lambda now: _rests(watch, now), latest_s=_OFF_WITHIN_S
+    )
+    if not off.is_enough or off.found is None:
+        return _not_off(watch, off.found, off.trouble)
+    off_since_s = watch.device_s
+    await watch.pause(_LOOK_EVERY_S)
+    held = await watch.until(
+        lambda: state.look(miner),
+        lambda now: not _rests(watch, now) or watch.device_s - off_since_s >= HOLDS_S,
+        latest_s=off_since_s + HOLDS_S + _LOOK_EVERY_S,
+    )
+    if held.found is None or held.trouble is not None:
+        return watch.unseen(held.trouble, state.shown(held.found or off.found))
+    after = state.shown(held.found)
+    if _rests(watch, held.found):
+        return watch.done(STOPS.signal, after)
+    names = ", ".join(each.name for each in held.found if not each.is_off)
+    return watch.unknown(
+        after,
+        f"{names or 'a program'} was off and began again: something else on the rig starts it",
+    )
+
+
+def _rests(watch: _Watch, now: _States) -> bool:
+    return all(each.is_off and _has_fallen(watch, each) for each in now)
+
+
+def _has_fallen(watch: _Watch, now: ProgramState) -> bool:
+    """Whether the rate shown follows a pause that was ordered. A rate that was not told proves nothing, and denies
+    nothing.
+    """
+    orders = {each.port: each for each in watch.plan.data.orders}
+    order = orders.get(now.spec.port)
+    if order is None or not order.shown_hs or now.report is None or now.report.shown_hs is None:
+        return True
+    return now.report.shown_hs <= _FALLEN * order.shown_hs
+
+
+def _not_off(watch: _Watch, now: _States | None, trouble: MinerError | None) -> Evidence:
+    after = state.shown(now)
+    if now is None or trouble is not None:
+        return watch.unseen(trouble, after)
+    awake = [each for each in now if not each.is_off]
+    if not awake:
+        words = ", ".join(_rate_words(each) for each in now if not _has_fallen(watch, each))
+        return watch.unknown(after, f"paused by its own word, and its rate does not fall: {words}")
+    if any(each.report is None for each in awake):
+        names = ", ".join(each.name for each in awake if each.report is None)
+        return watch.unknown(after, f"neither its API nor its process shows how it is: {names}")
+    names = ", ".join(each.name for each in awake)
+    return watch.not_done(
+        STOPS.signal, after, f"{_of_all(awake, now)}still not paused or ended: {names}"
+    )
+
+
+def _not_on(watch: _Watch, now: _States) -> Evidence:
+    after = state.shown(now)
+    idle = [each for each in now if not each.is_mining]
+    if all(each.awaits_pool for each in idle):
+        names = ", ".join(each.name for each in idle)
+        reason = f"no connection to its pool, so nothing to hash: {names}"
+        return watch.done(NO_POOL, after, reason)
+    resting = [each for each in idle if each.is_off]
+    if resting:
+        names = ", ".join(each.name for each in resting)
+        return watch.not_done(STARTS.signal, after, f"{_of_all(resting, now)}still off: {names}")
+    names = ", ".join(each.name for each in idle if not each.awaits_pool)
+    return watch.unknown(after, f"running as far as can be told, and not hashing: {names}")
+
+
+def _of_all(found: list[ProgramState], now: _States) -> str:
+    return f"{len(found)} of {len(now)} programs: " if len(now) > 1 else ""
+
+
+def _rate_words(now: ProgramState) -> str:
+    rate_hs = now.report.shown_hs if now.report else None
+    return f"{now.name} shows {rate_text(rate_hs or 0.0)}"
