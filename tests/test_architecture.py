@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # The rooms of the agent from the ground up: each may import those before it.
 FLOORS = (
     "ports", "config", "limits", "host", "journal", "miners", "firmware", "link", "telemetry", "scan", "tasks", "local",
-    "sinks", "daemon", "demo", "cli", "__main__",
+    "rig", "sinks", "daemon", "demo", "cli", "__main__",
 )  # fmt: skip
 
 # Who may open sockets. A module that only names a type or an error of these libraries is not meant.
@@ -53,7 +53,7 @@ SOCKET_CALLS = {
 MAY_OPEN_SOCKETS = (
     "drivers/wire.py", "drivers/rig/reach/local.py", "drivers/rig/reach/ssh.py",
     "agent/link/client.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py",
-    "agent/cli/targets.py", "agent/sinks/*", "agent/demo/*", "service/notify.py", "cloud/*", "simulator/*",
+    "agent/rig/client.py", "agent/cli/targets.py", "agent/sinks/*", "agent/demo/*", "service/notify.py", "cloud/*", "simulator/*",
 )  # fmt: skip
 
 SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}

@@ -83,9 +83,7 @@ async def test_another_host_key_is_another_device_and_nothing_is_sent() -> None:
         ("no_api", {}),
     ],
 )
-async def test_what_is_wrong_with_one_part_loses_no_other(
-    fault: str, args: dict[str, Any]
-) -> None:
+async def test_what_is_wrong_with_one_part_loses_no_other(fault: str, args: dict[str, Any]) -> None:
     async with await Farm.start("rig/6xrtx3080-trex", base=f"127.{90 + _WORKER % 18}.3.1") as farm:
         (rig,) = farm.miners
         driver = driver_of(rig)
