@@ -82,22 +82,27 @@ def load(path: Path) -> Config:
     """Read the file. Relative paths in it are taken from its folder, except that a secret which systemd
     handed over (`LoadCredential=`) is found by its name. Raises ConfigError.
     """
+    data = read_toml(path, example="config.example.toml")
+    return parse(data, folder=path.parent, name=str(path))
+
+
+def read_toml(path: Path, *, example: str) -> dict[str, Any]:
+    """What a file of ours holds. `example` is where one is found. Raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
-            f"{path} is missing: copy config.example.toml there and set what differs"
+            f"{path} is missing: copy {example} there and set what differs"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {why(error)}") from None
     try:
-        data = tomllib.loads(text)
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of numbers and lists without end, too
         raise ConfigError(
             f'{path}: not TOML: {error}; text stands in quotes (url = "https://..."), '
             "numbers, true and false without, lists in [ ]"
         ) from None
-    return parse(data, folder=path.parent, name=str(path))
 
 
 def parse(data: dict[str, Any], *, folder: Path = Path(), name: str = "config") -> Config:
