@@ -1,4 +1,4 @@
-"""`rig.toml`, read once into one frozen model: which programs this rig may be told to mine with, and who may tell it."""
+"""`rig.toml`, read once into one frozen model: what this rig may be told to mine with, and who may tell it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from agent.config.fields import Port, Section, Seconds, ShortText
+from agent.config.fields import Port, Seconds, Section, ShortText
 from agent.config.file import ConfigError, read_toml
 from agent.config.host import LogSection
 from agent.rig.options import OptionKind
@@ -69,7 +69,9 @@ class AllowedProgram(Section):
     """Given to it after those of the playbook, and not judged."""
     options: Annotated[dict[str, OptionKind], AfterValidator(_checked_options)] | None = None
     """What a playbook may give it; None: what we ship for a program of that name."""
-    environment: Annotated[dict[str, str], AfterValidator(_checked_environment)] = {}
+    environment: Annotated[
+        dict[str, str], Field(default_factory=dict), AfterValidator(_checked_environment)
+    ]
 
 
 class RigServiceConfig(Section):

@@ -173,7 +173,9 @@ def _check_value(name: str, value: str, check: Check) -> None:
     if not value:
         raise OptionError(f"{name} wants a value")
     if len(value) > VALUE_MAX:
-        raise OptionError(f"{name}: the value has {len(value)} characters; {VALUE_MAX} are the most")
+        raise OptionError(
+            f"{name}: the value has {len(value)} characters; {VALUE_MAX} are the most"
+        )
     if not value.isprintable() or any(each.isspace() for each in value):
         raise OptionError(f"{name}: a value holds no blanks and no control characters")
     try:

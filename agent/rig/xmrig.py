@@ -1,6 +1,6 @@
 """The options that a playbook may give XMRig, by its documentation (xmrig.com/docs/miner/command-line-options).
 
-Left out on purpose: what names files (`--config --log-file --data-dir --opencl-loader --cuda-loader --tls-cert ...`), what
+Left out on purpose: what names files (`--config --log-file --data-dir --opencl-loader --cuda-loader --tls-cert`), what
 sends it out of sight (`--background --syslog`), what makes its API more than a reader (`--http-no-restricted`: whoever
 has the token could set a log file then; the rig's config may give it in `arguments`), other ways out of the host
 (`--proxy --self-select --daemon`), and what ends by itself (`--bench --stress --version --print-platforms`).
@@ -67,5 +67,3 @@ def xmrig_options(http_port: int | None, pools: Sequence[str]) -> Options:
         "--health-print-time": integer(0, 86_400), "--no-title": flag, "--no-dmi": flag,
         "--pause-on-battery": flag, "--pause-on-active": integer(0, 86_400),
     }  # fmt: skip
-
-
