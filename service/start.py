@@ -19,6 +19,10 @@ def miner_agent() -> None:
     _start("miner-agent", "agent.cli.app", "agent", "drivers", "contract", "service")
 
 
+def miner_agent_rig() -> None:
+    _start("miner-agent-rig", "agent.cli.rig_service", "agent", "drivers", "contract", "service")
+
+
 def miner_cloud() -> None:
     _start("miner-cloud", "cloud.cli", "cloud", "contract", "service")
 

@@ -110,13 +110,13 @@ def load(path: Path) -> Config:
     """Read the file, and the rigs of the folder beside it. Relative paths are taken from its folder, except that a
     secret which systemd handed over (`LoadCredential=`) is found by its name. Raises ConfigError.
     """
-    data = _read(path)
+    data = read_toml(path, example="config.example.toml")
     try:
         enrolled = sorted(rigs_folder(path).glob("*.toml"))
     except OSError as error:
         raise ConfigError(f"{rigs_folder(path)} cannot be read: {why(error)}") from None
     for each in enrolled:
-        found = _valid(RigsFile, _read(each), str(each))
+        found = _valid(RigsFile, read_toml(each, example="config.example.toml"), str(each))
         if isinstance(rigs := data.setdefault("rigs", []), list):
             rigs.extend(rig.model_dump(exclude_unset=True) for rig in found.rigs)
     return parse(data, folder=path.parent, name=str(path))
@@ -127,12 +127,13 @@ def rigs_folder(path: Path) -> Path:
     return path.parent / "rigs.d"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, *, example: str) -> dict[str, Any]:
+    """What a file of ours holds. `example` is where one is found. Raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
-            f"{path} is missing: copy config.example.toml there and set what differs"
+            f"{path} is missing: copy {example} there and set what differs"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {why(error)}") from None

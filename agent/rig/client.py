@@ -17,6 +17,7 @@ from agent.rig.shapes import (
     REQUEST_MAX,
     STANDARD_SOCKET,
     ApplyPlaybooks,
+    PlaybookVerdict,
     ProgramAnswer,
     ProgramStatus,
     RequestRefused,
@@ -27,7 +28,6 @@ from agent.rig.shapes import (
     StartProgram,
     StopProgram,
     TellStatus,
-    PlaybookVerdict,
 )
 from contract.rigmonitor.playbook import PlaybookEntry
 

@@ -1,0 +1,72 @@
+"""What the service knows of its programs, on disk: what is wished of each, and which process is whose."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from agent.rig.processes import ProgramRun
+from contract.rigmonitor.playbook import PlaybookEntry
+
+log = structlog.get_logger(__name__)
+_NAME: Final = "programs.json"
+
+
+class ProgramWish(msgspec.Struct, frozen=True, kw_only=True):
+    """The playbook that was accepted last, and whether a person stopped the program since."""
+
+    entry: PlaybookEntry
+    is_stopped_by_hand: bool = False
+
+
+class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One program. Without a wish it is to be ended, and forgotten then."""
+
+    wish: ProgramWish | None
+    run: ProgramRun | None
+
+
+class RigStateFile:
+    """In a folder that one service has."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _NAME
+
+    def read(self) -> dict[str, ProgramRecord]:
+        """By software_name. A file that cannot be understood is moved aside: nothing is known then. Raises OSError."""
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            return {}
+        try:
+            return msgspec.json.decode(data, type=dict[str, ProgramRecord])
+        except (ValueError, RecursionError) as error:
+            aside = self._path.with_suffix(".bad")
+            self._path.replace(aside)
+            log.error("rig.state_damaged", error=str(error), kept=str(aside))
+            return {}
+
+    def write(self, records: Mapping[str, ProgramRecord]) -> None:
+        """All of it, or what was before stays; on disk once this returns. Raises OSError."""
+        new = self._path.with_suffix(".new")
+        with os.fdopen(_private(new), "wb") as file:
+            file.write(msgspec.json.encode(records))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _private(path: Path) -> int:
+    """It holds the pools' passwords."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    return os.open(path, flags, 0o600)
