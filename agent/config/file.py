@@ -95,6 +95,21 @@ class Config(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _monitor_knows_the_rigs(self) -> Self:
+        reaches = {rig.name: rig.reach for rig in self.rigs}
+        for each in self.rigmonitor.rig:
+            if each.name not in reaches:
+                raise ValueError(
+                    f"rigmonitor.rig speaks of {each.name!r}, which is no rig in [[rigs]]"
+                )
+            if each.playbooks and reaches[each.name] != "local":
+                raise ValueError(
+                    f"rigmonitor.rig {each.name!r} has playbooks = true, and is not this host: it needs reach = "
+                    '"local" in [[rigs]], and an agent of its own on the rig'
+                )
+        return self
+
     @property
     def token_file(self) -> Path:
         """Where the agent's token lies, as `enroll` writes it."""
@@ -132,9 +147,7 @@ def read_toml(path: Path, *, example: str) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path} is missing: copy {example} there and set what differs"
-        ) from None
+        raise ConfigError(f"{path} is missing: copy {example} there and set what differs") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {why(error)}") from None
     try:

@@ -256,7 +256,14 @@ async def rig_client(
     entry = {"name": NAME, "api_code_file": str(path)} | (of_rig or {})
     section = {"url": url, "rig_service_socket": str(service.path), "rig": [entry]}
     policy = more.pop("policy", {})
-    config = parse({"rigmonitor": section | more, "state": {"dir": str(folder)}, "policy": policy})
+    config = parse(
+        {
+            "rigs": [{"name": NAME, "reach": "local"}],
+            "rigmonitor": section | more,
+            "state": {"dir": str(folder)},
+            "policy": policy,
+        }
+    )
     tasks = SiteTasks(policy_of(config))
     monitor = RigMonitor(config, tasks, OneRig(clock), clock, rng=random.Random(seed))
     running = asyncio.create_task(monitor.run())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from agent.config.file import ConfigError, parse
+from agent.config.file import Config, ConfigError, parse
 from agent.sinks.rigmonitor.checkup import check_monitor
 from agent.sinks.rigmonitor.machines import machines_of
 from agent.sinks.rigmonitor.reports import CARDS_LEFT_OUT, REFUSED_WAIT_S
@@ -19,6 +20,8 @@ from contract.rigmonitor.shared import MachineKind
 from tests.agent.rigmonitor.rig_stage import CARDS, CODE, MOVING, NAME, STATIC, rig_stage
 from tests.agent.rigmonitor.strict_rigs import playbook
 from tests.agent.rigmonitor.strict_server import strict_server
+
+KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKvSxsxFkdOjfyNN1RaFDfVVWdpOdpz3CMAv1QVpy3oG"
 
 
 async def test_a_rig_is_told_of_by_its_name_in_the_house(tmp_path: Path) -> None:
@@ -128,20 +131,31 @@ async def test_a_coin_that_nobody_knows_is_said_with_its_key(tmp_path: Path) -> 
 # --- the config ---
 
 
+def with_rigs(section: dict[str, Any]) -> Config:
+    """`rig-7` is this host, `rig-8` one in the network."""
+    by_ssh = {
+        "name": "rig-8",
+        "reach": "ssh",
+        "host": "192.168.18.61",
+        "user": "miner",
+        "key_file": "key",
+        "host_key": KEY,
+    }
+    return parse({"rigs": [{"name": NAME, "reach": "local"}, by_ssh], "rigmonitor": section})
+
+
 def test_the_codes_of_rigs_stand_in_the_table_by_their_names(tmp_path: Path) -> None:
     codes = tmp_path / "codes"
     codes.write_text("rig-7 code-1\n02:11:22:33:44:55 code-2\n")
     codes.chmod(0o600)
     section = {"url": "http://127.0.0.1:4000", "codes_file": str(codes)}
-    rig, asic = machines_of(parse({"rigmonitor": section | {"rig": [{"name": NAME}]}}).rigmonitor)
+    rig, asic = machines_of(with_rigs(section | {"rig": [{"name": NAME}]}).rigmonitor)
     assert (rig.key, rig.kind, rig.code.text) == (NAME, MachineKind.RIG, "code-1")
     assert asic.kind is MachineKind.ASIC
     with pytest.raises(ConfigError, match=r"line 1: begins with neither"):
-        machines_of(parse({"rigmonitor": section}).rigmonitor)
+        machines_of(with_rigs(section).rigmonitor)
     with pytest.raises(ConfigError, match=r"rigmonitor\.rig rig-8 has no code"):
-        machines_of(
-            parse({"rigmonitor": section | {"rig": [{"name": NAME}, {"name": "rig-8"}]}}).rigmonitor
-        )
+        machines_of(with_rigs(section | {"rig": [{"name": NAME}, {"name": "rig-8"}]}).rigmonitor)
 
 
 @pytest.mark.parametrize(
@@ -150,11 +164,13 @@ def test_the_codes_of_rigs_stand_in_the_table_by_their_names(tmp_path: Path) -> 
         ([{"name": NAME}, {"name": NAME}], "same rig"),
         ([{"name": NAME, "playbooks": True}, {"name": "b", "playbooks": True}], "of this host"),
         ([{"name": NAME, "cpu": {"coin": "Monero"}}], "coin"),
+        ([{"name": "rig-9"}], r"'rig-9', which is no rig in \[\[rigs\]\]"),
+        ([{"name": "rig-8", "playbooks": True}], "is not this host"),
     ],
 )
 def test_a_mistake_in_an_entry_is_named(rigs: list[object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        parse({"rigmonitor": {"rig": rigs}})
+        with_rigs({"rig": rigs})
 
 
 async def test_the_doctor_asks_for_rigs_where_rigs_are_known(tmp_path: Path) -> None:
@@ -170,7 +186,7 @@ async def test_the_doctor_asks_for_rigs_where_rigs_are_known(tmp_path: Path) -> 
             "rig": [{"name": NAME, "playbooks": True}, {"name": "rig-8"}],
             "rig_service_socket": str(tmp_path / "nobody"),
         }
-        found = await check_monitor(parse({"rigmonitor": section}))
+        found = await check_monitor(with_rigs(section))
         assert [(each.level, each.text) for each in found[:3]] == [
             ("ok", f"{server.url} answers"),
             ("warning", "it does not know the code of rig-8: copy it again from its web page"),
@@ -191,7 +207,7 @@ async def test_the_doctor_tells_what_of_the_playbooks_is_not_carried_out(tmp_pat
             "rig_service_socket": str(at.service.path),
             "rig": [{"name": NAME, "api_code_file": str(tmp_path / "code"), "playbooks": True}],
         }
-        found = await check_monitor(parse({"rigmonitor": section}))
+        found = await check_monitor(with_rigs(section))
         assert [(each.level, each.text) for each in found[1:]] == [
             ("ok", "it knows the codes of 1 of 1 miners"),
             ("ok", "miner-agent-rig answers; it knows 2 programs"),
