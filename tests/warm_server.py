@@ -22,9 +22,14 @@ from agent.demo.part import bound_to_us
 # What a program imports only once it runs.
 HEAVY: Final = {
     "agent.cli.app": ("agent.cli.commands", "agent.daemon", "agent.cli.doctor", "agent.cli.render"),
+    "agent.cli.rig_service": ("agent.rig.client", "agent.rig.daemon", "agent.cli.foreground"),
     "cloud.cli": ("cloud.server", "cloud.cli.commands", "cloud.store.schema.migrate"),
 }
-NAMES: Final = {"agent.cli.app": "miner-agent", "cloud.cli": "miner-cloud"}
+NAMES: Final = {
+    "agent.cli.app": "miner-agent",
+    "agent.cli.rig_service": "miner-agent-rig",
+    "cloud.cli": "miner-cloud",
+}
 _ORDER_MAX_BYTES: Final = 2**20
 
 

@@ -47,6 +47,11 @@ class RigKeeper:
             program = self._make(name, record)
             program.follow(self._decision(record.wish))
             await asyncio.to_thread(program.adopt)
+        try:
+            await self._save()
+        except OSError as error:  # what is found out once more after the next start
+            log.warning("rig.not_saved", error=str(error))
+        for program in self._programs.values():
             self._keep(program)
 
     async def close(self) -> None:

@@ -26,7 +26,7 @@ _CONNECTIONS_MOST: Final = 32
 _OF_ONE_USER: Final = 8
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 _SO_PEERGROUPS: Final = 59  # asm-generic/socket.h; Linux 4.13
-_GROUPS_MOST: Final = 1024
+_GROUPS_BYTES: Final = 1024  # what Python takes at most: 256 groups
 _STRANGERS_MOST: Final = 64
 
 Answer = Callable[[RigRequest], Awaitable[RigReply]]
@@ -152,9 +152,11 @@ def _peer(connection: socket.socket) -> tuple[int, set[int]]:
     """The user of whoever connected, and its groups."""
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, uid, gid = _CREDENTIALS.unpack(data)
-    size = struct.calcsize("I")
-    more = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_MOST * size)
-    return uid, {gid, *struct.unpack(f"{len(more) // size}I", more)}
+    try:
+        more = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_BYTES)
+    except OSError:  # of more groups than that: the first counts alone
+        more = b""
+    return uid, {gid, *(each for (each,) in struct.iter_unpack("I", more))}
 
 
 async def _say(writer: asyncio.StreamWriter, reply: RigReply) -> None:
