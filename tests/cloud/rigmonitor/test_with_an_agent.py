@@ -143,7 +143,7 @@ async def test_a_rig_is_shown_and_mines_what_its_playbook_says(
     row, code = await rigs.create_rig(
         operator.store, operator.farm_id, NAME, SystemClock().now(), kind=MachineKind.RIG
     )
-    pace = {"log_every_s": 1.0, "playbooks_every_s": 1.0}
+    pace: dict[str, Any] = {"log_every_s": 1.0, "playbooks_every_s": 1.0, "seed": 139}
     ravencoin = {"gpu_1": {"coin_name": "Ravencoin", "algorithm": "KawPow"}}
     async with rig_client(
         tmp_path, operator.base, code=code, of_rig=ravencoin | {"playbooks": True}, **pace
