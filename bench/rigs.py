@@ -82,8 +82,11 @@ async def _measured() -> None:
 
 
 async def _compare(name: str, driver: RigDriver, floor: Callable[[], Awaitable[object]]) -> float:
-    """Gives the CPU of a look in milliseconds."""
-    await driver.read(Depth.FULL)
+    """Gives the CPU of a look in milliseconds. Raises RuntimeError where a look does not show what the rig mines: it
+    would be too cheap.
+    """
+    if not (await driver.read(Depth.FULL)).moving.works:
+        raise RuntimeError(f"{name} does not tell what it mines")
     rounds, looks, floors = [], [], []
     for _ in range(ROUNDS):
         before = await _cpu_ms(floor)
@@ -152,8 +155,8 @@ async def _hundred(alone_ms: float) -> None:
             await buffer.close()
         each_ms = spent_s * 1e3 / max(1, looks)
         print(
-            f"{RIGS} rigs by SSH on one agent, a look at each every {INTERVAL_S:g} s: {looks} looks in {passed_s:.0f} s, "
-            f"{failed} failed\n"
+            f"{RIGS} rigs by SSH on one agent, a look at each every {INTERVAL_S:g} s: "
+            f"{looks} looks in {passed_s:.0f} s, {failed} failed\n"
             f"  {each_ms:.2f} ms CPU a look ({each_ms / alone_ms:.2f} of that of one alone), "
             f"{100 * spent_s / passed_s:.0f} % of one core; "
             f"looks began {1e3 * quantile(list(poller.lags_s), 99):.0f} ms late (99th percentile)"
