@@ -58,6 +58,11 @@ class Rigs:
         driver = self._drivers.get(ip)
         return {} if driver is None else driver.seen
 
+    async def close(self) -> None:
+        """Let go of what is kept open to them."""
+        for driver in self._drivers.values():
+            await driver.rig_wire.reach.close()
+
 
 def rigs_of(
     config: Config,
