@@ -403,7 +403,9 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
     except ConfigError as error:
         return [Finding(PROBLEM, "passwords", str(error))]
     path = config.state.dir / "inventory.db"
-    known = [ip for ip in await asyncio.to_thread(known_miners, path) if ip not in site.rigs]
+    met = await asyncio.to_thread(known_miners, path)
+    # Rigs are looked at above; one that is enrolled no more is none of ours.
+    known = [ip for ip, each in met.items() if ip not in site.rigs and each.make is not Make.RIG]
     if not known and config.rigs:
         return findings
     if not known:

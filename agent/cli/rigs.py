@@ -22,7 +22,7 @@ from agent.config.host import LogSection
 from agent.config.rigs import RigConfig
 from agent.host.logs import set_up
 from agent.miners.inventory import Inventory, known_miners
-from agent.miners.rigs import rig_of
+from agent.miners.rigs import address_of
 from agent.miners.site import open_site
 from contract.clock import SystemClock
 from contract.errors import MinerError, WrongDeviceError
@@ -80,10 +80,7 @@ def run_rig_list(config: Config) -> Ended:
     from agent.cli.render import table_text
 
     known = known_miners(config.state.dir / "inventory.db")
-    try:
-        rows = [_row(each, known) for each in config.rigs]
-    except ConfigError as error:
-        return failure(error)
+    rows = [_row(each, known) for each in config.rigs]
     text = (
         table_text(("name", "address", "reached", "MAC", "model", "programs"), map(_cells, rows))
         if rows
@@ -206,9 +203,8 @@ def _host_key(entry: Mapping[str, Any], given: str | None, confirm: Confirm) -> 
 async def _read(config: Config) -> tuple[Driver, Reading]:
     """Look at the last of its rigs."""
     site = open_site(config, SystemClock(), Inventory(None))
-    spec = rig_of(config.rigs[-1])
     try:
-        driver, _ = await site.fleet.look_at(spec.host)
+        driver, _ = await site.fleet.look_at(address_of(config.rigs[-1]))
         assert driver is not None  # of an enrolled rig there is one
         return driver, await driver.read(Depth.FULL)
     finally:
@@ -274,8 +270,7 @@ def _told(name: str, file: Path, driver: Driver, reading: Reading) -> tuple[dict
 
 
 def _row(rig: RigConfig, known: Mapping[str, Identity]) -> dict[str, Any]:
-    """Raises ConfigError."""
-    address = rig_of(rig).host
+    address = address_of(rig)
     identity = known.get(address)
     met = identity if identity is not None and identity.make is Make.RIG else None
     return {
