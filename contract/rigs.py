@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from contract.miner import Algorithm, RigPart, RigWork
@@ -27,6 +27,18 @@ _ALGORITHMS: Final = (
     (re.compile(r"blake2b"), Algorithm.BLAKE2B),
     (re.compile(r"zksnark"), Algorithm.ZKSNARK),
 )
+
+# Which anomaly a fault of a rig is, by its code: its words name what to look at, power cables among it. The codes are
+# those of drivers/rig and of cloud/rigmonitor.
+RIG_FAULTS: Final[Mapping[str, str]] = {
+    "gpu_lost": "hashboard",
+    "gpu_missing": "hashboard",
+    "gpu_sensors_failed": "unknown",
+    "files_unread": "unknown",
+    "program_away": "unknown",
+    "program_unread": "unknown",
+    "pool_lost": "pool",
+}
 
 
 def rig_model(cards: Iterable[str | None], cpu_name: str | None) -> str | None:

@@ -137,6 +137,14 @@ def load(path: Path) -> Config:
     return parse(data, folder=path.parent, name=str(path))
 
 
+def with_rig(config: Config, entry: dict[str, Any], *, folder: Path, name: str) -> Config:
+    """The same with one rig more, of which `entry` holds the keys. Raises ConfigError."""
+    (rig,) = _valid(RigsFile, {"rigs": [entry]}, name).rigs
+    rigs = [each.model_dump(exclude_unset=True) for each in (*config.rigs, rig)]
+    checked = _valid(Config, {"miners": {"denied": config.miners.denied}, "rigs": rigs}, name)
+    return config.model_copy(update={"rigs": _absolute(checked, folder).rigs})
+
+
 def rigs_folder(path: Path) -> Path:
     """Where `miner-agent rig add` puts each rig, a file of its own, beside the file of this path."""
     return path.parent / "rigs.d"

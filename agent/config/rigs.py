@@ -104,7 +104,8 @@ class RigConfig(Section):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.reach == "local":
-            if given := [key for key in _BY_SSH if key in self.model_fields_set]:
+            given = [key for key in _BY_SSH if key in self.model_fields_set]
+            if given := [key for key in given if getattr(self, key) is not None]:
                 raise ValueError(
                     f"{self.name} is reached locally, which takes no {' and no '.join(given)}: leave it out, or "
                     'set reach = "ssh"'
@@ -129,7 +130,10 @@ def check_distinct(rigs: tuple[RigConfig, ...]) -> tuple[RigConfig, ...]:
     by_address: dict[str, str] = {}
     for rig in rigs:
         if rig.name.lower() in names:
-            raise ValueError(f"two rigs are called {rig.name!r}: give each a name of its own")
+            raise ValueError(
+                f"two rigs are called {rig.name!r}: give each a name of its own, or take the other away "
+                f"(miner-agent rig remove {rig.name})"
+            )
         names.add(rig.name.lower())
         where = rig.host or "this host"
         if where in by_address:

@@ -133,13 +133,12 @@ class Fleet:
         """
         for ip in self._rigs:
             known = self._inventory.by_ip(ip)
-            if known is not None and known.identity.make is Make.RIG:
-                self._join(
-                    ip, self._rigs.open(ip, known.identity, self._inventory.cards(known.key)), NEVER
-                )
-                self._places.show(ip, known.identity.mac)
-            else:
+            if known is None or known.identity.make is not Make.RIG:
                 self._join(ip, self._rigs.open(ip), NEVER)
+                continue
+            self._join(ip, self._rigs.open(ip, known.identity), NEVER)
+            self._rigs.recall(ip, self._inventory.cards(known.key))
+            self._places.show(ip, known.identity.mac)
         for record in self._inventory.all():
             if record.ip not in self._territory or record.ip in self._rigs:
                 continue
@@ -410,7 +409,8 @@ class Fleet:
         """
         if ip in self._rigs:
             rig = before.driver if before is not None else self._rigs.open(ip)
-            await rig.identify()
+            identity = await rig.identify()
+            self._rigs.recall(ip, self._inventory.cards(key_of(identity.mac, ip)))
             return rig
         if before is not None:
             try:

@@ -40,23 +40,29 @@ class Rigs:
         """The rig of this address. Raises KeyError."""
         return self._rigs[ip]
 
-    def open(
-        self, ip: str, identity: Identity | None = None, cards: Mapping[str, SeenCard] | None = None
-    ) -> RigDriver:
-        """Its driver; nothing is sent. `identity` and `cards` are what was known of it before."""
+    def open(self, ip: str, identity: Identity | None = None) -> RigDriver:
+        """Its driver; nothing is sent. `identity` is who it was when it was last asked."""
         from drivers.rig.entry import RIG
 
         driver = RIG.enrolled(
             self._rigs[ip], clock=self._clock, timing=self._timing, identity=identity
         )
-        driver.recall(cards or {})
         self._drivers[ip] = driver
         return driver
+
+    def recall(self, ip: str, cards: Mapping[str, SeenCard]) -> None:
+        """Have the driver of this address miss these cards, too, where they are gone."""
+        self._drivers[ip].recall(cards)
 
     def cards(self, ip: str) -> Mapping[str, SeenCard]:
         """The graphics cards that the rig of this address was ever seen with, by bus id; none where there is no rig."""
         driver = self._drivers.get(ip)
         return {} if driver is None else driver.seen
+
+    async def close(self) -> None:
+        """Let go of what is kept open to them."""
+        for driver in self._drivers.values():
+            await driver.rig_wire.reach.close()
 
 
 def rigs_of(
@@ -82,10 +88,15 @@ def rigs_of(
     return Rigs(found, clock, timing)
 
 
+def address_of(entry: RigConfig, address_here: Callable[[], str | None] = lan_address) -> str:
+    """Where a rig is in the network."""
+    return entry.host or address_here() or _LOOPBACK
+
+
 def rig_of(entry: RigConfig, address_here: Callable[[], str | None] = lan_address) -> EnrolledRig:
     """One rig as its driver takes it. Raises ConfigError for an unusable key or token file."""
     reach: LocalSpec | SshSpec = (
-        LocalSpec(root=entry.root, host=address_here() or _LOOPBACK)
+        LocalSpec(root=entry.root, host=address_of(entry, address_here))
         if entry.reach == "local"
         else _ssh_of(entry)
     )

@@ -58,6 +58,9 @@ _NO_NVIDIA: Final = CardLook(source=nvidia.NVIDIA, state=SensorState.ABSENT)
 _DRIVER_GONE: Final = CardLook(
     source=nvidia.NVIDIA, state=SensorState.FAILED, trouble="its driver does not answer any more"
 )
+_PROGRAMS_S: Final = (
+    5.0  # after so long no more of them are asked in one look: it has to end in time
+)
 _LOOK_AGAIN_S: Final = 600.0  # for NVIDIA cards where there was no sign of any
 
 
@@ -91,8 +94,8 @@ class RigDriver(MinerDriver):
         return self._seen
 
     def recall(self, seen: Mapping[str, SeenCard]) -> None:
-        """What an earlier process saw."""
-        self._seen = dict(seen)
+        """What was seen of it before, by another process or at another address."""
+        self._seen = dict(seen) | self._seen
 
     async def identify(self) -> Identity:
         """Ask afresh; the first time for its cards as well, by which it is named. Raises MalformedError when it is no
@@ -233,7 +236,12 @@ class RigDriver(MinerDriver):
         reports: list[ProgramReport] = []
         faults: list[MinerFault] = []
         rest = 0
+        began_mono = self.clock.mono()
         for spec in self.rig_wire.spec.programs:
+            if self.clock.mono() - began_mono > _PROGRAMS_S:
+                text = f"{spec.kind} was not asked: those before it took too long to answer"
+                faults.append(MinerFault(code="program_unread", text=text))
+                continue
             try:
                 reports.append(await ask(self.rig_wire, spec))
             except WrongDeviceError:

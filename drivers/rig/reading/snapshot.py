@@ -28,6 +28,7 @@ from drivers.rig.reading.host import HostFacts
 _Card = TypeVar("_Card")
 OK: Final = "ok"
 BAD: Final = "bad"
+OFF: Final = "off"  # told to pause
 
 
 class RigSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +85,7 @@ def snapshot_of(
                 name=cpu_name,
                 hashrate_hs=of_cpu.hashrate_hs,
                 temp_chip_c=host.temp_cpu_c,
+                state=OFF if of_cpu.paused else None,
             )
         )
     main = main_work(works)
@@ -276,7 +278,7 @@ def _pools(works: Iterable[RigWork], reports: Iterable[ProgramReport]) -> tuple[
         Pool(
             index=index,
             url=work.pool,
-            status="dead" if work.program in lost else None,
+            status="dead" if work.program in lost else "alive" if work.hashrate_hs else None,
             active=work.program not in lost,
             accepted=work.accepted,
             rejected=work.rejected,

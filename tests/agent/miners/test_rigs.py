@@ -191,6 +191,24 @@ async def test_a_card_that_is_gone_is_missed_after_a_restart_of_the_agent(tmp_pa
             await inventory.close()
 
 
+async def test_a_rig_at_another_address_is_the_same_one_with_the_same_cards() -> None:
+    inventory = Inventory(None)
+    async with rigs("8xrx6800-trm", "8xrx6800-trm") as (_, (rig, other)):
+        other.faults.add("changes_mac", mac=rig.mac)
+        async with polled(site_of(config_of(rig), inventory)) as sink:
+            await until(lambda: any(each.slow for each in sink.readings))
+        cards = inventory.cards(rig.mac)
+        assert len(cards) == 8
+        other.faults.add("gpu_falls_off", gpus=[3], variant="gone")
+        other.faults.add("no_api")
+        site = site_of(config_of(other), inventory)
+        driver: Any = (await site.fleet.look_at(other.ip))[0]
+        assert driver.seen == cards
+        record = inventory.by_key(rig.mac)
+        assert record is not None
+        assert (record.ip, record.miner_id) == (other.ip, f"id-{rig.mac}")
+
+
 async def test_where_a_rig_is_enrolled_nobody_else_is_met(tmp_path: Path) -> None:
     """An AntMiner had that address before, and may have it again."""
     inventory = Inventory(None)

@@ -446,3 +446,14 @@ async def test_a_rig_that_was_told_to_pause_sleeps(tmp_path: Path) -> None:
         reading = await local(tmp_path, xmrig).read(Depth.FULL)
     assert reading.slow is not None
     assert reading.slow.mode is PowerMode.SLEEP
+
+
+async def test_programs_that_hang_do_not_make_a_look_late(tmp_path: Path) -> None:
+    tree.plant(tmp_path, tree.HOST)
+    async with AsyncExitStack() as on:
+        hung = [await on.enter_async_context(program(MiningProgram.TREX, hangs)) for _ in range(6)]
+        driver = local(tmp_path, *hung)
+        began = driver.clock.mono()
+        reading = await driver.read(Depth.FULL)
+    assert driver.clock.mono() - began < 3 * driver.timing.read_s
+    assert faults(reading) == ["program_unread"] * 6
