@@ -12,7 +12,7 @@ import structlog
 
 from agent.rig.config import RigServiceConfig
 from agent.rig.playbooks import MiningOrder, PlaybookRefusedError, order_of
-from agent.rig.program import KeptProgram, ProgramDecision
+from agent.rig.program import KeptProgram, ProgramDecision, uninterrupted
 from agent.rig.shapes import ENTRIES_MAX, PlaybookVerdict, ProgramState, ProgramStatus
 from agent.rig.state import ProgramRecord, ProgramWish, RigStateFile
 from contract.clock import Clock
@@ -229,7 +229,7 @@ class RigKeeper:
             wish = decision.wish if decision else None
             if wish is not None or run is not None:
                 records[name] = ProgramRecord(wish=wish, run=run)
-        await asyncio.to_thread(self._file.write, records)
+        await uninterrupted(asyncio.to_thread(self._file.write, records))
 
     async def _settled(self, names: Sequence[str] | Mapping[str, Any]) -> None:
         there = [self._programs[name] for name in names if name in self._programs]

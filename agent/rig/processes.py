@@ -39,7 +39,7 @@ class ProgramRun(msgspec.Struct, frozen=True, kw_only=True):
     started_ticks: int | None = None
 
 
-class MinerProcess:
+class HeldProcess:
     """One that runs, or ran."""
 
     def __init__(self, pid: int, handle: int, mark: str, *, is_adopted: bool) -> None:
@@ -118,7 +118,7 @@ class MinerProcess:
 
 def begin_process(
     order: MiningOrder, mark: str, folder: Path, output: int, file_max_bytes: int
-) -> MinerProcess:
+) -> HeldProcess:
     """Start what was ordered, in a folder of its own, its output appended to that file. Blocks while the executable is
     read. Raises ExecutableError, OSError.
 
@@ -148,7 +148,7 @@ def begin_process(
     child.returncode = 0  # for Popen it is over: it is waited for by its pidfd, and may outlive us
     with contextlib.suppress(OSError):
         resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (file_max_bytes, file_max_bytes))
-    return MinerProcess(child.pid, os.pidfd_open(child.pid), mark, is_adopted=False)
+    return HeldProcess(child.pid, os.pidfd_open(child.pid), mark, is_adopted=False)
 
 
 def _open(pid: int) -> int | None:
