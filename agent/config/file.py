@@ -82,18 +82,16 @@ def load(path: Path) -> Config:
     """Read the file. Relative paths in it are taken from its folder, except that a secret which systemd
     handed over (`LoadCredential=`) is found by its name. Raises ConfigError.
     """
-    data = read_toml(path, example="config.example.toml")
+    data = read_toml(path, "is missing: copy config.example.toml there and set what differs")
     return parse(data, folder=path.parent, name=str(path))
 
 
-def read_toml(path: Path, *, example: str) -> dict[str, Any]:
-    """What a file of ours holds. `example` is where one is found. Raises ConfigError."""
+def read_toml(path: Path, missing: str) -> dict[str, Any]:
+    """What a file of ours holds. `missing` is what is said of one that is not there. Raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path} is missing: copy {example} there and set what differs"
-        ) from None
+        raise ConfigError(f"{path} {missing}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {why(error)}") from None
     try:
