@@ -36,8 +36,21 @@ Socket = Annotated[
 Name = Annotated[str, typer.Argument(help="The software_name of a playbook, such as XMRig.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from agent.rig.daemon import service_version
+
+        sys.stdout.write(f"miner-agent-rig {service_version()}\n")
+        raise typer.Exit
+
+
 @app.callback()
-def about() -> None:
+def about(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
     """Owns the mining programs of a rig: they outlive it, and the agent."""
 
 

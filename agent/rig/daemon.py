@@ -75,13 +75,21 @@ class RigAnswers:
                 case ApplyPlaybooks(entries=entries):
                     return RigVerdicts(verdicts=await self._keeper.apply(entries))
                 case TellStatus():
-                    return RigStatus(version=_version(), programs=self._keeper.status())
+                    return RigStatus(version=service_version(), programs=self._keeper.status())
                 case StartProgram(name=name):
                     return ProgramAnswer(program=await self._keeper.start(name))
                 case StopProgram(name=name):
                     return ProgramAnswer(program=await self._keeper.stop(name))
         except NotDoneError as error:
             return RequestRefused(message=str(error))
+
+
+def service_version() -> str:
+    """The installed version, as `v1.2.3`."""
+    try:
+        return "v" + version("miner-agent")
+    except PackageNotFoundError:
+        return "v0"
 
 
 async def _feed(clock: Clock, notifier: Notifier) -> None:
@@ -104,10 +112,3 @@ def _check_pidfd() -> None:
         os.close(os.pidfd_open(os.getpid()))
         return
     raise NoPidfdError("miner-agent-rig needs Linux 5.3 or newer (pidfd_open)")
-
-
-def _version() -> str:
-    try:
-        return version("miner-agent")
-    except PackageNotFoundError:
-        return "0"
