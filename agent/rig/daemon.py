@@ -27,6 +27,7 @@ from agent.rig.shapes import (
 )
 from contract.clock import Clock
 from service.files import FolderLock
+from service.hostuser import is_root
 from service.notify import Notifier
 
 log: Any = structlog.get_logger(__name__)
@@ -40,8 +41,10 @@ class NoPidfdError(Exception):
 async def run_rig_service(config: RigServiceConfig, clock: Clock, notifier: Notifier) -> None:
     """Until cancelled; what runs then runs on. Raises FolderLockedError, NoPidfdError, OSError."""
     _check_pidfd()
-    for folder in (config.state_dir, config.log_dir):
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    if is_root():
+        log.warning("rig.as_root", note="mining programs will run as root, too")
+    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.log_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
     lock = FolderLock(
         config.state_dir / "lock", f"another miner-agent-rig runs on {config.state_dir}"
     )

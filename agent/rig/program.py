@@ -47,6 +47,8 @@ class ProgramDecision(msgspec.Struct, frozen=True, kw_only=True):
     """None: its playbook says stop, or the config refuses it now: then what runs goes on."""
     refused: str | None = None
     """Why the newest playbook is not obeyed."""
+    is_known: bool = True
+    """False: what was decided was lost; what runs goes on, until something is."""
     at_once: bool = False
     """Without waiting for the time of its next try."""
 
@@ -190,6 +192,8 @@ class KeptProgram:
 
     def _goes_on(self) -> bool:
         """Whether what runs is what is wished."""
+        if not self.decision.is_known:
+            return True
         if not self.is_wanted or self.run is None:
             return False
         return self.decision.order in (None, self.run.order)

@@ -40,7 +40,7 @@ def elsewhere(tmp_path: Path) -> Path:
     ("command", "ours", "other"),
     [
         ("miner_agent", "agent", "drivers"),
-        ("miner_agent_rig", "agent", "contract"),
+        ("miner_agent_rig", "agent", "drivers"),
         ("miner_cloud", "cloud", "contract"),
         ("miner_simulator", "simulator", "service"),
     ],
