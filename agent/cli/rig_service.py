@@ -36,8 +36,21 @@ Socket = Annotated[
 Name = Annotated[str, typer.Argument(help="The software_name of a playbook, such as XMRig.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from agent.rig.daemon import service_version
+
+        sys.stdout.write(f"miner-agent-rig {service_version()}\n")
+        raise typer.Exit
+
+
 @app.callback()
-def about() -> None:
+def about(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
     """Owns the mining programs of a rig: they outlive it, and the agent."""
 
 
@@ -58,6 +71,7 @@ def run(
     from contract.clock import SystemClock
     from service.files import FolderLockedError
     from service.notify import Notifier
+    from service.ownfolder import ForeignFolderError, check_files, check_folder
 
     try:
         loaded = load_rig_config(config)
@@ -65,10 +79,12 @@ def run(
         _end(_USAGE, {"ok": False, "error": {"message": str(error)}}, str(error), as_json)
     set_up(loaded.log)
     try:
+        check_files(loaded.state_dir, {"programs", "lock"})
+        check_folder(loaded.log_dir)
         in_foreground(run_rig_service(loaded, SystemClock(), Notifier()))
     except StoppedError:
         pass
-    except (FolderLockedError, NoPidfdError) as error:
+    except (FolderLockedError, ForeignFolderError, NoPidfdError) as error:
         _fail(str(error), as_json)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -125,13 +125,13 @@ def load(path: Path) -> Config:
     """Read the file, and the rigs of the folder beside it. Relative paths are taken from its folder, except that a
     secret which systemd handed over (`LoadCredential=`) is found by its name. Raises ConfigError.
     """
-    data = read_toml(path, example="config.example.toml")
+    data = read_toml(path, "is missing: copy config.example.toml there and set what differs")
     try:
         enrolled = sorted(rigs_folder(path).glob("*.toml"))
     except OSError as error:
         raise ConfigError(f"{rigs_folder(path)} cannot be read: {why(error)}") from None
     for each in enrolled:
-        found = _valid(RigsFile, read_toml(each, example="config.example.toml"), str(each))
+        found = _valid(RigsFile, read_toml(each, "is gone"), str(each))
         if isinstance(rigs := data.setdefault("rigs", []), list):
             rigs.extend(rig.model_dump(exclude_unset=True) for rig in found.rigs)
     return parse(data, folder=path.parent, name=str(path))
@@ -150,12 +150,12 @@ def rigs_folder(path: Path) -> Path:
     return path.parent / "rigs.d"
 
 
-def read_toml(path: Path, *, example: str) -> dict[str, Any]:
-    """What a file of ours holds. `example` is where one is found. Raises ConfigError."""
+def read_toml(path: Path, missing: str) -> dict[str, Any]:
+    """What a file of ours holds. `missing` is what is said of one that is not there. Raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path} is missing: copy {example} there and set what differs") from None
+        raise ConfigError(f"{path} {missing}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {why(error)}") from None
     try:

@@ -114,7 +114,7 @@ class RigServiceConfig(Section):
 
 def load_rig_config(path: Path) -> RigServiceConfig:
     """Raises ConfigError with one line per problem. Relative paths are taken from the folder of the file."""
-    data = read_toml(path, example="the example in docs/operations.md")
+    data = read_toml(path, "is missing: copy rig.example.toml there and set what differs")
     try:
         config = RigServiceConfig.model_validate(data)
     except ValidationError as error:

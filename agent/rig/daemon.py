@@ -27,6 +27,7 @@ from agent.rig.shapes import (
 )
 from contract.clock import Clock
 from service.files import FolderLock
+from service.hostuser import is_root
 from service.notify import Notifier
 
 log: Any = structlog.get_logger(__name__)
@@ -40,8 +41,10 @@ class NoPidfdError(Exception):
 async def run_rig_service(config: RigServiceConfig, clock: Clock, notifier: Notifier) -> None:
     """Until cancelled; what runs then runs on. Raises FolderLockedError, NoPidfdError, OSError."""
     _check_pidfd()
-    for folder in (config.state_dir, config.log_dir):
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    if is_root():
+        log.warning("rig.as_root", note="mining programs will run as root, too")
+    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.log_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
     lock = FolderLock(
         config.state_dir / "lock", f"another miner-agent-rig runs on {config.state_dir}"
     )
@@ -75,13 +78,21 @@ class RigAnswers:
                 case ApplyPlaybooks(entries=entries):
                     return RigVerdicts(verdicts=await self._keeper.apply(entries))
                 case TellStatus():
-                    return RigStatus(version=_version(), programs=self._keeper.status())
+                    return RigStatus(version=service_version(), programs=self._keeper.status())
                 case StartProgram(name=name):
                     return ProgramAnswer(program=await self._keeper.start(name))
                 case StopProgram(name=name):
                     return ProgramAnswer(program=await self._keeper.stop(name))
         except NotDoneError as error:
             return RequestRefused(message=str(error))
+
+
+def service_version() -> str:
+    """The installed version, as `v1.2.3`."""
+    try:
+        return "v" + version("miner-agent")
+    except PackageNotFoundError:
+        return "v0"
 
 
 async def _feed(clock: Clock, notifier: Notifier) -> None:
@@ -104,10 +115,3 @@ def _check_pidfd() -> None:
         os.close(os.pidfd_open(os.getpid()))
         return
     raise NoPidfdError("miner-agent-rig needs Linux 5.3 or newer (pidfd_open)")
-
-
-def _version() -> str:
-    try:
-        return version("miner-agent")
-    except PackageNotFoundError:
-        return "0"

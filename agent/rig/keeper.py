@@ -12,7 +12,8 @@ import structlog
 
 from agent.rig.config import RigServiceConfig
 from agent.rig.playbooks import MiningOrder, PlaybookRefusedError, order_of
-from agent.rig.program import KeptProgram, ProgramDecision
+from agent.rig.processes import stray_run
+from agent.rig.program import KeptProgram, ProgramDecision, uninterrupted
 from agent.rig.shapes import ENTRIES_MAX, PlaybookVerdict, ProgramState, ProgramStatus
 from agent.rig.state import ProgramRecord, ProgramWish, RigStateFile
 from contract.clock import Clock
@@ -43,9 +44,11 @@ class RigKeeper:
 
     async def open(self) -> None:
         """Adopt what an earlier run of the service left running, and go on. Raises OSError."""
-        for name, record in (await asyncio.to_thread(self._file.read)).items():
+        records = await asyncio.to_thread(self._file.read)
+        records |= await asyncio.to_thread(self._strays, records)
+        for name, record in records.items():
             program = self._make(name, record)
-            program.follow(self._decision(record.wish))
+            program.follow(self._decision(record))
             await asyncio.to_thread(program.adopt)
         try:
             await self._save()
@@ -156,10 +159,10 @@ class RigKeeper:
         wish = ProgramWish(entry=entry, is_stopped_by_hand=held)
         return ProgramDecision(wish=wish, order=order)
 
-    def _decision(self, wish: ProgramWish | None) -> ProgramDecision:
+    def _decision(self, record: ProgramRecord) -> ProgramDecision:
         """By today's config, of what was accepted by that of another day."""
-        if wish is None:
-            return ProgramDecision()
+        if (wish := record.wish) is None:
+            return ProgramDecision(is_known=record.is_wish_known)
         found = self._judge(wish.entry, (wish.entry,))
         if isinstance(found, PlaybookRefusedError):
             return ProgramDecision(wish=wish, refused=str(found))
@@ -198,6 +201,18 @@ class RigKeeper:
         assert status is not None
         return status
 
+    def _strays(self, known: Mapping[str, ProgramRecord]) -> dict[str, ProgramRecord]:
+        """What runs in our folders though nothing is written down of it: the file was lost, or damaged. Reads /proc."""
+        folders = self._config.state_dir / "programs"
+        names = {each.name for each in folders.iterdir()} if folders.is_dir() else set[str]()
+        strays = {}
+        for name in names - known.keys():
+            order = MiningOrder(software_name=name)
+            run = stray_run(folders / name, order, self._clock)
+            if run is not None:
+                strays[name] = ProgramRecord(wish=None, run=run, is_wish_known=False)
+        return strays
+
     async def _commit(self, decisions: Mapping[str, ProgramDecision]) -> None:
         """On disk first, then followed. Raises NotDoneError."""
         async with self._writing:
@@ -225,11 +240,12 @@ class RigKeeper:
         for name in self._programs.keys() | decisions.keys():
             program = self._programs.get(name)
             run = None if program is None else program.run
-            decision = decisions.get(name) or (program and program.decision)
-            wish = decision.wish if decision else None
-            if wish is not None or run is not None:
-                records[name] = ProgramRecord(wish=wish, run=run)
-        await asyncio.to_thread(self._file.write, records)
+            decision = decisions.get(name) or self._programs[name].decision
+            if decision.wish is not None or run is not None:
+                records[name] = ProgramRecord(
+                    wish=decision.wish, run=run, is_wish_known=decision.is_known
+                )
+        await uninterrupted(asyncio.to_thread(self._file.write, records))
 
     async def _settled(self, names: Sequence[str] | Mapping[str, Any]) -> None:
         there = [self._programs[name] for name in names if name in self._programs]

@@ -82,7 +82,8 @@ def check_arguments(arguments: Sequence[str], options: Options) -> None:
         if not equals:
             value = next(waiting, "")
             if value.startswith("-"):
-                raise OptionError(f"{name} wants a value, and {quoted(value)} is an option")
+                hint = f"; write {name}=VALUE for one that begins so" if name[:2] == "--" else ""
+                raise OptionError(f"{name} wants a value, and {quoted(value)} is an option{hint}")
         _check_value(name, value, check)
 
 

@@ -31,11 +31,11 @@ class MiningOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What is started. Two that are equal are one process's: it goes on."""
 
     software_name: str
-    software_version: str
-    path: str
-    sha256: str
-    arguments: tuple[str, ...]
-    environment: dict[str, str]
+    software_version: str = ""
+    path: str = ""
+    sha256: str = ""
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
 
 
 def order_of(entry: PlaybookEntry, config: RigServiceConfig) -> MiningOrder:

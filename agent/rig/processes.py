@@ -21,6 +21,7 @@ import msgspec
 
 from agent.rig.executables import checked_executable
 from agent.rig.playbooks import MiningOrder
+from contract.clock import Clock, to_text
 
 MARK: Final = "MINER_AGENT_RIG_RUN"
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -29,7 +30,10 @@ _STATE, _STARTED = 0, 19  # fields 3 and 22 of /proc/PID/stat, counted behind th
 
 
 class ProgramRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One process, as it is written down: before it is begun without `pid` and `started_ticks`, then with them."""
+    """One process, as it is written down: before it is begun without `pid` and `started_ticks`, then with them.
+
+    The next version reads it, too: what is added, here and in the order, needs a default.
+    """
 
     mark: str
     boot_id: str
@@ -39,7 +43,7 @@ class ProgramRun(msgspec.Struct, frozen=True, kw_only=True):
     started_ticks: int | None = None
 
 
-class MinerProcess:
+class HeldProcess:
     """One that runs, or ran."""
 
     def __init__(self, pid: int, handle: int, mark: str, *, is_adopted: bool) -> None:
@@ -118,7 +122,7 @@ class MinerProcess:
 
 def begin_process(
     order: MiningOrder, mark: str, folder: Path, output: int, file_max_bytes: int
-) -> MinerProcess:
+) -> HeldProcess:
     """Start what was ordered, in a folder of its own, its output appended to that file. Blocks while the executable is
     read. Raises ExecutableError, OSError.
 
@@ -148,7 +152,23 @@ def begin_process(
     child.returncode = 0  # for Popen it is over: it is waited for by its pidfd, and may outlive us
     with contextlib.suppress(OSError):
         resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (file_max_bytes, file_max_bytes))
-    return MinerProcess(child.pid, os.pidfd_open(child.pid), mark, is_adopted=False)
+    return HeldProcess(child.pid, os.pidfd_open(child.pid), mark, is_adopted=False)
+
+
+def stray_run(folder: Path, order: MiningOrder, clock: Clock) -> ProgramRun | None:
+    """What runs in that folder, by whichever order; None: nothing does. Looks at every process."""
+    home = f"HOME={folder}"
+    for each in _PROC.iterdir():
+        held = _environment(each.name) if each.name.isdecimal() else ()
+        marks = [text.partition("=")[2] for text in held if text.startswith(f"{MARK}=")]
+        if home in held and marks:
+            return ProgramRun(
+                mark=marks[0],
+                boot_id=clock.boot().boot_id,
+                order=order,
+                started_at=to_text(clock.now()),
+            )
+    return None
 
 
 def _open(pid: int) -> int | None:
@@ -181,8 +201,13 @@ def _carrying(mark: str) -> Iterator[int]:
 
 
 def _carries(pid: int, mark: str) -> bool:
+    return f"{MARK}={mark}" in _environment(str(pid))
+
+
+def _environment(pid: str) -> tuple[str, ...]:
+    """What it was started with, as far as we may look."""
     try:
-        held = (_PROC / str(pid) / "environ").read_bytes()
+        held = (_PROC / pid / "environ").read_bytes()
     except OSError:
-        return False
-    return f"{MARK}={mark}".encode() in held.split(b"\0")
+        return ()
+    return tuple(os.fsdecode(held).split("\0"))

@@ -18,7 +18,7 @@ from agent.rig.config import RigServiceConfig
 from agent.rig.executables import ExecutableError
 from agent.rig.outputs import ProgramOutput
 from agent.rig.playbooks import MiningOrder
-from agent.rig.processes import MinerProcess, ProgramRun, begin_process
+from agent.rig.processes import HeldProcess, ProgramRun, begin_process
 from agent.rig.shapes import ProgramState, ProgramStatus
 from agent.rig.state import ProgramWish
 from contract.clock import Clock, to_text
@@ -29,6 +29,16 @@ _MEGABYTE: Final = 1 << 20
 _DOUBLINGS: Final = 16
 
 
+async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Do that to its end, though we be cancelled meanwhile: a thread works for it, and would go on alone."""
+    doing = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait((doing,))
+        raise
+
+
 class ProgramDecision(msgspec.Struct, frozen=True, kw_only=True):
     """What is to become of a program. Without a wish it ends, for good."""
 
@@ -37,6 +47,8 @@ class ProgramDecision(msgspec.Struct, frozen=True, kw_only=True):
     """None: its playbook says stop, or the config refuses it now: then what runs goes on."""
     refused: str | None = None
     """Why the newest playbook is not obeyed."""
+    is_known: bool = True
+    """False: what was decided was lost; what runs goes on, until something is."""
     at_once: bool = False
     """Without waiting for the time of its next try."""
 
@@ -63,7 +75,7 @@ class KeptProgram:
         self._config = config
         self._clock = clock
         self._save = save
-        self._process: MinerProcess | None = None
+        self._process: HeldProcess | None = None
         self._is_ending = False
         self._held_since_mono = 0.0
         self._deaths = 0
@@ -100,7 +112,7 @@ class KeptProgram:
         """Look for the process of an earlier run of the service. Reads /proc."""
         if self.run is None:
             return
-        process = MinerProcess.adopt(self.run, self._clock.boot().boot_id)
+        process = HeldProcess.adopt(self.run, self._clock.boot().boot_id)
         if process is None:
             self._last_end = "ended while the service did not run"
             log.warning("rig.gone", program=self.name, pid=self.run.pid)
@@ -176,10 +188,12 @@ class KeptProgram:
             self._settled.set()
             await self._unless_changed(self._clock.sleep(wait_s))
         else:
-            await self._begin(self.decision.order)
+            await uninterrupted(self._begin(self.decision.order))
 
     def _goes_on(self) -> bool:
         """Whether what runs is what is wished."""
+        if not self.decision.is_known:
+            return True
         if not self.is_wanted or self.run is None:
             return False
         return self.decision.order in (None, self.run.order)
@@ -217,7 +231,7 @@ class KeptProgram:
         log.info("rig.started", program=self.name, pid=process.pid)
         await self._save_if_possible()
 
-    def _spawn(self, run: ProgramRun) -> MinerProcess:
+    def _spawn(self, run: ProgramRun) -> HeldProcess:
         """Blocks. Raises ExecutableError, OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         output = self.output.open()
@@ -228,7 +242,7 @@ class KeptProgram:
         finally:
             os.close(output)
 
-    def _hold(self, process: MinerProcess) -> None:
+    def _hold(self, process: HeldProcess) -> None:
         assert self.run is not None
         started = process.started_ticks
         if started is not None:  # else it ended meanwhile
@@ -236,16 +250,16 @@ class KeptProgram:
         self._process = process
         self._held_since_mono = self._clock.mono()
 
-    async def _died(self, process: MinerProcess) -> None:
+    async def _died(self, process: HeldProcess) -> None:
         """It ended by itself: later it is tried again."""
         lasted_s = self._clock.mono() - self._held_since_mono
         if lasted_s >= self._config.steady_after_s:
             self._deaths = 0
         how = await process.ended()
-        await self._see_off(process)
+        await uninterrupted(self._see_off(process))
         self._retry_later(f"{how} after {lasted_s:.0f} s")
 
-    async def _end(self, process: MinerProcess) -> None:
+    async def _end(self, process: HeldProcess) -> None:
         """By SIGTERM; by SIGKILL where it does not listen."""
         self._is_ending = True
         try:
@@ -257,12 +271,12 @@ class KeptProgram:
                 log.warning("rig.killed", program=self.name, pid=process.pid)
                 process.send(signal.SIGKILL)
                 await process.ended()  # a driver that hangs may hold it for long: its state tells
-            await self._see_off(process)
+            await uninterrupted(self._see_off(process))
         finally:
             self._is_ending = False
         log.info("rig.ended", program=self.name, pid=process.pid)
 
-    async def _see_off(self, process: MinerProcess) -> None:
+    async def _see_off(self, process: HeldProcess) -> None:
         """It ended. What it left behind mines no more either."""
         await asyncio.to_thread(process.end_the_rest)
         self._process = self.run = None

@@ -25,10 +25,17 @@ class ProgramWish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One program. Without a wish it is to be ended, and forgotten then."""
+    """One program. Without a wish it is to be ended, and forgotten then; but where the wish is not known it goes on."""
 
     wish: ProgramWish | None
     run: ProgramRun | None
+    is_wish_known: bool = True
+
+
+class _Written(msgspec.Struct, frozen=True, kw_only=True):
+    wish: msgspec.Raw
+    run: msgspec.Raw
+    is_wish_known: bool = True
 
 
 class RigStateFile:
@@ -44,7 +51,8 @@ class RigStateFile:
         except FileNotFoundError:
             return {}
         try:
-            return msgspec.json.decode(data, type=dict[str, ProgramRecord])
+            written = msgspec.json.decode(data, type=dict[str, _Written])
+            return {name: _record(name, each) for name, each in written.items()}
         except (ValueError, RecursionError) as error:
             aside = self._path.with_suffix(".bad")
             self._path.replace(aside)
@@ -64,6 +72,19 @@ class RigStateFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _record(name: str, written: _Written) -> ProgramRecord:
+    """What another version of ours wished is perhaps not understood: the next answer of the monitor tells it again.
+    Raises ValueError, RecursionError.
+    """
+    run = msgspec.json.decode(written.run, type=ProgramRun | None)
+    try:
+        wish = msgspec.json.decode(written.wish, type=ProgramWish | None)
+    except ValueError as error:
+        log.warning("rig.wish_lost", program=name, error=str(error))
+        return ProgramRecord(wish=None, run=run, is_wish_known=False)
+    return ProgramRecord(wish=wish, run=run, is_wish_known=written.is_wish_known)
 
 
 def _private(path: Path) -> int:

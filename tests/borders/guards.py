@@ -1283,7 +1283,7 @@ def _load() -> Iterator[Guard]:
         "systemd/miner-cloud.service",
         "StartLimitIntervalSec=0\n",
         "",
-        "tests/agent/host/test_systemd.py::test_both_are_watched_bounded_and_started_again_for_ever",
+        "tests/agent/host/test_systemd.py::test_each_is_watched_bounded_and_started_again_for_ever",
     )
     yield Guard(
         "a folder has one process",

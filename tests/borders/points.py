@@ -727,7 +727,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "`miner-cloud.service`",
             "Says when it is ready, is watched, bounded in memory, and started again for ever.",
             (
-                "tests/agent/host/test_systemd.py::test_both_are_watched_bounded_and_started_again_for_ever",
+                "tests/agent/host/test_systemd.py::test_each_is_watched_bounded_and_started_again_for_ever",
                 f"{_CLOUD}systemd_hears_when_it_is_ready_that_it_lives_and_that_it_stops",
                 "tests/cloud/test_watchdog.py::test_rounds_that_do_not_end_any_more_stop_the_feeding",
             ),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["miner_agent", "miner_cloud", "miner_simulator"]
+COMMANDS = ["miner_agent", "miner_agent_rig", "miner_cloud", "miner_simulator"]
 
 
 def started(command: str, *args: str, path: list[Path]) -> subprocess.CompletedProcess[str]:
@@ -40,6 +40,7 @@ def elsewhere(tmp_path: Path) -> Path:
     ("command", "ours", "other"),
     [
         ("miner_agent", "agent", "drivers"),
+        ("miner_agent_rig", "agent", "drivers"),
         ("miner_cloud", "cloud", "contract"),
         ("miner_simulator", "simulator", "service"),
     ],

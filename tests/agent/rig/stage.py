@@ -124,10 +124,12 @@ http_port = 10001
 """)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self, notifier: Notifier | None = None) -> AsyncIterator[None]:
         """The service, in this process."""
         config = load_rig_config(self.config)
-        service = asyncio.create_task(run_rig_service(config, SystemClock(), Notifier({})))
+        service = asyncio.create_task(
+            run_rig_service(config, SystemClock(), notifier or Notifier({}))
+        )
         try:
             await until(lambda: self.socket.exists() or service.done())
             assert not service.done(), service.exception()

@@ -67,4 +67,4 @@ async def test_a_config_that_cannot_be_used_is_named(stage: RigStage) -> None:
     assert "programs.0.path: is missing" in err
     code, _, err = await rig("run", "--config", stage.folder / "none.toml")
     assert code == 2
-    assert "docs/operations.md" in err
+    assert "copy rig.example.toml there" in err

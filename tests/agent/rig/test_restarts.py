@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pytest
 
 from agent.rig.client import RigService
 from agent.rig.shapes import ApplyPlaybooks, ProgramState
+from service.notify import Notifier
 from tests.agent.rig.stage import GOOD, RigStage, entry, is_alive
+from tests.service.ear import Ear
 from tests.waiting import until
 from tests.warm import started
 
@@ -133,15 +136,54 @@ async def test_what_the_config_says_otherwise_begins_anew(stage: RigStage) -> No
         assert command.endswith(b"--print-time\x009\x00")
 
 
-async def test_a_damaged_state_is_put_aside(stage: RigStage) -> None:
+@pytest.mark.parametrize("text", ['{"XMRig": [', '{"XMRig": {}}', "\x00" * 4096, None])
+async def test_what_runs_has_an_owner_though_the_state_is_lost(
+    stage: RigStage, text: str | None
+) -> None:
     async with stage.running():
-        await stage.mines()
-        await stage.apply()
-    (stage.folder / "state/programs.json").write_text('{"XMRig": [')
+        pid = await stage.mines()
+    path = stage.folder / "state/programs.json"
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text)
     async with stage.running():
-        assert await stage.status() is None
-        await stage.mines()
-    assert (stage.folder / "state/programs.bad").exists()
+        assert is_alive(pid)
+        assert await stage.status() is None  # nothing is known of it
+    async with stage.running():
+        assert is_alive(pid)
+        other = await stage.mines()  # the next answer is followed, and it runs once
+        assert other != pid
+        assert not is_alive(pid)
+    assert (stage.folder / "state/programs.bad").exists() is (text is not None)
+
+
+async def test_what_another_version_wished_is_told_again_and_mines_on(stage: RigStage) -> None:
+    async with stage.running():
+        pid = await stage.mines()
+    record = stage.recorded()
+    del record["wish"]["entry"]["software_version"]
+    _write(stage, record)
+    for _ in range(2):
+        async with stage.running():
+            assert is_alive(pid)
+    async with stage.running():
+        assert [each.pid for each in await stage.apply(entry())] == [pid]
+        assert (await stage.only()).pid == pid
+
+
+async def test_systemd_hears_when_it_is_ready_that_it_lives_and_that_it_stops(
+    stage: RigStage,
+) -> None:
+    with closing(Ear(stage.folder / "notify")) as ear:
+        notifier = Notifier(
+            {"NOTIFY_SOCKET": str(stage.folder / "notify"), "WATCHDOG_USEC": "200000"}
+        )
+        async with stage.running(notifier):
+            heard: list[str] = []
+            await until(lambda: heard.extend(ear.heard()) or heard.count("WATCHDOG=1") > 2)
+            assert heard[0] == "READY=1\nSTATUS=1 programs may be started"
+        assert ear.heard()[-1] == "STOPPING=1"
 
 
 async def test_a_second_service_on_the_folder_does_not_start(stage: RigStage) -> None:
