@@ -24,10 +24,10 @@ from agent.host.logs import set_up
 from agent.miners.inventory import Inventory, known_miners
 from agent.miners.rigs import address_of
 from agent.miners.site import open_site
+from agent.sinks.rigmonitor.rig_records import cards_beyond
 from contract.clock import SystemClock
 from contract.errors import MinerError, WrongDeviceError
-from contract.miner import Identity, Make, Reading, RigPart
-from contract.rigmonitor.rig import GPUS
+from contract.miner import Identity, Make, Reading
 from drivers.base import Depth, Driver
 from drivers.rig.spec import MiningProgram
 
@@ -117,9 +117,8 @@ def doubts(driver: Driver, reading: Reading) -> Iterator[str]:
     """What is odd about a rig that could be read, beside the faults that it tells."""
     if driver.identity.mac is None:
         yield "it tells no MAC of a default route, so it is known by its address alone"
-    cards = sum(board.part is RigPart.GPU for board in reading.moving.boards)
-    if cards > GPUS:
-        yield f"it has {cards} cards, of which a Mining Rig Monitor is told the first {GPUS} alone"
+    if (beyond := cards_beyond(reading.moving)) is not None:
+        yield beyond
 
 
 # --- private -------------------------------------------------------------------------------------

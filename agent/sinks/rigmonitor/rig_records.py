@@ -81,9 +81,7 @@ def cards_beyond(moving: Moving) -> str | None:
     number = len(cards_of(moving))
     if number <= GPUS:
         return None
-    return (
-        f"it has {number} graphics cards, and the monitor is told of the first {GPUS} by PCI bus id"
-    )
+    return f"it has {number} graphics cards, and a Mining Rig Monitor is told of the first {GPUS} by PCI bus id"
 
 
 def rig_spec_of(static: Static, moving: Moving) -> RigSpec:

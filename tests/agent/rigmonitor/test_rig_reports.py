@@ -100,7 +100,7 @@ async def test_a_rig_of_more_than_eight_cards_is_said_once(tmp_path: Path) -> No
     moving = msgspec.structs.replace(MOVING, boards=cards)
     assert cards_beyond(MOVING) is None
     assert cards_beyond(moving) == (
-        "it has 10 graphics cards, and the monitor is told of the first 8 by PCI bus id"
+        "it has 10 graphics cards, and a Mining Rig Monitor is told of the first 8 by PCI bus id"
     )
     async with rig_stage(tmp_path) as at:
         with capture_logs() as logged:
