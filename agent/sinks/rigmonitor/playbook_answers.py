@@ -11,7 +11,8 @@ from agent.sinks.rigmonitor.rig_records import CPU, GPU_1, GPU_2, SLOTS, Mined, 
 from contract.miner import Moving
 from contract.rigmonitor.playbook import MiningWish, PlaybookEntry, module, module_name
 
-_Name = Annotated[str, msgspec.Meta(min_length=1)]
+# It stands in our log and in messages.
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f]{1,255}$")]
 _SHOWN: Final = 200
 
 

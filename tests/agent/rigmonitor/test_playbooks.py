@@ -49,6 +49,8 @@ def test_both_published_shapes_become_whole_entries() -> None:
         [None],
         [playbook(), {}],
         [playbook(), playbook(61, software_name="")],
+        [playbook(software_name="XMRig\x1b[2J")],
+        [playbook(software_name="x" * 256)],
         [playbook(id="sixty")],
         [playbook(command_argument=None)],
         [playbook(expected_status="paused")],
