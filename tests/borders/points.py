@@ -737,7 +737,10 @@ POINTS: dict[str, tuple[Point, ...]] = {
         Point(
             "what programs write",
             "A log is cut at its bound, and no file grows beyond another one, service or not; a full disk stops no mining.",
-            (f"{_PROGRAMS}a_program_that_writes_without_end_fills_no_disk",),
+            (
+                f"{_PROGRAMS}a_program_that_writes_without_end_fills_no_disk",
+                f"{_PROGRAMS}a_disk_that_its_program_fills_stops_no_mining",
+            ),
         ),
         Point(
             "a program that does not end, or dies again and again",
