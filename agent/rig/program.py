@@ -43,7 +43,8 @@ def pause_s(deaths: int, first_s: float, most_s: float) -> float:
     """How long to wait after so many deaths in a row: between half and whole of a bound that doubles each time, so that
     the rigs of a farm whose pool is gone do not all come back at once.
     """
-    return min(most_s, first_s * 2 ** min(deaths - 1, _DOUBLINGS)) * random.uniform(0.5, 1.0)
+    bound_s = min(most_s, first_s * 2.0 ** min(deaths - 1, _DOUBLINGS))
+    return bound_s * random.uniform(0.5, 1.0)
 
 
 class ProgramDecision(msgspec.Struct, frozen=True, kw_only=True):

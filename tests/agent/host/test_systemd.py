@@ -51,7 +51,7 @@ def test_the_unit_is_hardened(unit: str) -> None:
 
 def test_an_agent_that_reads_cards_is_opened_to_them_alone(tmp_path: Path) -> None:
     unit = (FOLDER / "miner-agent.service").read_text()
-    more = (FOLDER / "miner-agent.service.d" / "rig.conf").read_text().partition("[Service]")[2]
+    more = (FOLDER / "agent-with-cards.conf").read_text().partition("[Service]")[2]
     (tmp_path / "miner-agent.service").write_text(unit.replace("\n[Install]", f"{more}\n[Install]"))
     done = analyze(
         "security", "--offline=true", "--no-pager", str(tmp_path / "miner-agent.service")
