@@ -49,18 +49,6 @@ def test_the_unit_is_hardened(unit: str) -> None:
     assert float(exposure[1]) <= EXPOSURE_MOST.get(unit, 1.5)
 
 
-def test_an_agent_that_reads_cards_is_opened_to_them_alone(tmp_path: Path) -> None:
-    unit = (FOLDER / "miner-agent.service").read_text()
-    more = (FOLDER / "agent-with-cards.conf").read_text().partition("[Service]")[2]
-    (tmp_path / "miner-agent.service").write_text(unit.replace("\n[Install]", f"{more}\n[Install]"))
-    done = analyze(
-        "security", "--offline=true", "--no-pager", str(tmp_path / "miner-agent.service")
-    )
-    exposure = re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)
-    assert exposure is not None, done.stderr
-    assert float(exposure[1]) <= 1.8
-
-
 @pytest.mark.parametrize("unit", UNITS)
 def test_each_is_watched_bounded_and_started_again_for_ever(unit: str) -> None:
     lines = (FOLDER / unit).read_text().splitlines()
