@@ -98,7 +98,10 @@ class RigServer:
             log.debug("rig.cut")
         finally:
             self._tasks.discard(task)
-            writer.transport.abort() if task.cancelling() else writer.close()
+            if task.cancelling():  # the service ends: nobody waits for who reads slowly
+                writer.transport.abort()
+            else:
+                writer.close()
 
     async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid, gids = _peer(writer.get_extra_info("socket"))
