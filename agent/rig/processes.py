@@ -149,10 +149,16 @@ def begin_process(
             start_new_session=True,
             restore_signals=False,
         )
+    try:
+        handle = os.pidfd_open(child.pid)
+    except OSError:  # no descriptor is left: it would have no owner
+        child.kill()
+        child.wait()
+        raise
     child.returncode = 0  # for Popen it is over: it is waited for by its pidfd, and may outlive us
     with contextlib.suppress(OSError):
         resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (file_max_bytes, file_max_bytes))
-    return HeldProcess(child.pid, os.pidfd_open(child.pid), mark, is_adopted=False)
+    return HeldProcess(child.pid, handle, mark, is_adopted=False)
 
 
 def stray_run(folder: Path, order: MiningOrder, clock: Clock) -> ProgramRun | None:

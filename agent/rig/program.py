@@ -39,6 +39,14 @@ async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
+def pause_s(deaths: int, first_s: float, most_s: float) -> float:
+    """How long to wait after so many deaths in a row: between half and whole of a bound that doubles each time, so that
+    the rigs of a farm whose pool is gone do not all come back at once.
+    """
+    bound_s = min(most_s, first_s * 2.0 ** min(deaths - 1, _DOUBLINGS))
+    return bound_s * random.uniform(0.5, 1.0)
+
+
 class ProgramDecision(msgspec.Struct, frozen=True, kw_only=True):
     """What is to become of a program. Without a wish it ends, for good."""
 
@@ -293,10 +301,6 @@ class KeptProgram:
     def _retry_later(self, reason: str) -> None:
         self._deaths += 1
         self._last_end = reason
-        most_s = min(
-            self._config.retry_most_s,
-            self._config.retry_first_s * 2 ** min(self._deaths - 1, _DOUBLINGS),
-        )
-        wait_s = most_s * random.uniform(0.5, 1.0)
+        wait_s = pause_s(self._deaths, self._config.retry_first_s, self._config.retry_most_s)
         self._retry_at_mono = self._clock.mono() + wait_s
         log.warning("rig.down", program=self.name, reason=reason, retry_in_s=round(wait_s, 1))

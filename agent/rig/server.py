@@ -65,13 +65,16 @@ class RigServer:
         """Raises OSError. A socket file that a killed service left is replaced."""
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
-        before = os.umask(0o117)
+        door = socket.socket(socket.AF_UNIX)
         try:
+            door.bind(str(self._path))
+            self._path.chmod(0o660)  # nobody can connect before it listens
             self._server = await asyncio.start_unix_server(
-                self._serve, str(self._path), limit=REQUEST_MAX, backlog=_WAITING_MOST
+                self._serve, sock=door, limit=REQUEST_MAX, backlog=_WAITING_MOST
             )
-        finally:
-            os.umask(before)
+        except BaseException:
+            door.close()
+            raise
 
     async def stop(self) -> None:
         """Close the door; requests under way are cut, what they decided is followed after the next start."""
@@ -95,7 +98,10 @@ class RigServer:
             log.debug("rig.cut")
         finally:
             self._tasks.discard(task)
-            writer.transport.abort() if task.cancelling() else writer.close()
+            if task.cancelling():  # the service ends: nobody waits for who reads slowly
+                writer.transport.abort()
+            else:
+                writer.close()
 
     async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid, gids = _peer(writer.get_extra_info("socket"))

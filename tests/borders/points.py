@@ -24,6 +24,10 @@ _MACHINES = "tests/cloud/rigmonitor/test_reports.py::test_"
 _RIGS = "tests/cloud/rigmonitor/test_rigs.py::test_"
 _PLAYBOOKS = "tests/cloud/rigmonitor/test_playbooks.py::test_"
 _FETCHED = "tests/agent/rigmonitor/test_playbooks.py::test_"
+_JUDGED = "tests/agent/rig/test_playbooks.py::test_"
+_PROGRAMS = "tests/agent/rig/test_programs.py::test_"
+_RESTARTS = "tests/agent/rig/test_restarts.py::test_"
+_CALLERS = "tests/agent/rig/test_server.py::test_"
 _EXPECTED = "tests/cloud/rigmonitor/test_expected.py::"
 _BOOKS = "tests/cloud/nonce/test_books.py::test_"
 _MINERS = "tests/cloud/nonce/test_miners.py::test_"
@@ -739,6 +743,88 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 "tests/service/test_files.py::test_a_database_and_its_companions_are_their_owners_alone",
                 "tests/service/test_files.py::test_one_that_others_could_read_is_shut_and_keeps_its_content",
                 f"{_CLOUD}database_and_secrets_are_their_owners_alone_whatever_the_folder",
+            ),
+        ),
+    ),
+    "Mining programs of a rig": (
+        Point(
+            "a playbook's command line",
+            "No shell reads it. Options are allowed one by one, by their full names and with the kind of their value; files, logs, "
+            "other listeners than loopback's and what stands alone are refused by name, and nothing starts.",
+            (
+                f"{_JUDGED}what_is_not_allowed_is_refused_by_name",
+                f"{_JUDGED}whatever_it_says_it_is_refused_or_holds_allowed_options_alone",
+                f"{_JUDGED}a_password_that_is_refused_is_not_told",
+                f"{_PROGRAMS}nothing_but_an_answer_that_says_so_ends_it",
+            ),
+        ),
+        Point(
+            "its variables",
+            "Stay one word whatever they hold, and are judged like any other; one that is not known, or has no value, is refused.",
+            (
+                f"{_JUDGED}what_a_variable_holds_stays_one_word_and_is_judged_like_any_other",
+                f"{_JUDGED}an_address_is_the_playbooks_else_the_rigs",
+            ),
+        ),
+        Point(
+            "its executable",
+            "By name and version from `rig.toml`, with path and sha256; one that others may change is not started. What is executed is "
+            "the descriptor that was hashed.",
+            (
+                f"{_JUDGED}another_program_or_version_is_refused_and_what_is_allowed_is_told",
+                f"{_PROGRAMS}a_file_that_is_another_is_not_started",
+                f"{_PROGRAMS}what_is_executed_is_what_was_checked",
+            ),
+        ),
+        Point(
+            "too many, too long",
+            "16 playbooks, one for each program; 8 KiB and 128 words each; a request 512 KiB. Refused by name, nothing changes.",
+            (
+                f"{_PROGRAMS}two_for_one_program_and_too_many_change_nothing",
+                f"{_CALLERS}ten_megabytes_cost_no_memory_and_are_refused_by_name",
+            ),
+        ),
+        Point(
+            "who calls",
+            "Root, the service's user and those that `rig.toml` names, by the word of the kernel; 8 connections each. What is no "
+            "request is refused.",
+            (
+                f"{_CALLERS}another_user_is_told_so_and_heard_no_further",
+                f"{_CALLERS}its_file_is_for_its_user_and_group",
+                f"{_CALLERS}one_user_has_no_more_than_a_few_connections",
+                f"{_CALLERS}what_is_no_request_is_refused_and_the_rest_goes_on",
+            ),
+        ),
+        Point(
+            "a process whose pid was another's",
+            "Is neither adopted nor ended: it is known by its start time and the host's boot, and held by its pidfd.",
+            (f"{_RESTARTS}a_stranger_with_its_pid_is_neither_adopted_nor_ended",),
+        ),
+        Point(
+            "a service that is killed",
+            "Adopts what mines, in whichever instant it was killed, and though its state was lost; nothing is started twice.",
+            (
+                f"{_RESTARTS}a_killed_service_finds_its_program_again",
+                f"{_RESTARTS}one_killed_between_begin_and_note_starts_nothing_twice",
+                f"{_RESTARTS}what_runs_has_an_owner_though_the_state_is_lost",
+                f"{_RESTARTS}what_was_to_end_ends_after_the_service_comes_back",
+            ),
+        ),
+        Point(
+            "what programs write",
+            "A log is cut at its bound, and no file grows beyond another one, service or not; a full disk stops no mining.",
+            (
+                f"{_PROGRAMS}a_program_that_writes_without_end_fills_no_disk",
+                f"{_PROGRAMS}a_disk_that_its_program_fills_stops_no_mining",
+            ),
+        ),
+        Point(
+            "a program that does not end, or dies again and again",
+            "Is killed after the grace, with all that it began; is tried again later and later.",
+            (
+                f"{_PROGRAMS}what_does_not_listen_is_killed_with_all_that_it_began",
+                f"{_PROGRAMS}one_that_dies_is_tried_again_and_says_so",
+                f"{_PROGRAMS}the_pause_grows_and_is_never_twice_the_same",
             ),
         ),
     ),
