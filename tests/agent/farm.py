@@ -48,6 +48,7 @@ class FakeMiner:
     make: ClassVar[str] = "fake"
 
     def __init__(self, number: int) -> None:
+        self.host = f"127.1.{number // 250}.{number % 250 + 1}"
         self.ref = MinerRef(
             id=f"miner-{number}", mac=f"02:00:00:00:{number // 256:02X}:{number % 256:02X}"
         )
@@ -68,7 +69,7 @@ class FakeMiner:
 
     @property
     def endpoint(self) -> Endpoint:
-        return Endpoint(host="127.0.0.1")
+        return Endpoint(host=self.host)
 
     @property
     def identity(self) -> Identity:
@@ -220,7 +221,7 @@ class FakeFarm:
     ) -> FakeMiner:
         self.asked_age_s.append(max_age_s)
         for miner in self.miners:
-            if miner.ref.id == ref.id:
+            if ref.id in (miner.ref.id, f"ip:{miner.host}"):
                 if miner.unreachable:
                     miner.unreachable -= 1
                     raise UnreachableError("nobody answers at its last address")
