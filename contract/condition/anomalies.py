@@ -143,6 +143,14 @@ def power_limit_w(slow: Slow | None) -> float | None:
     return slow.power_limit_w * (1.0 if percent is None else _part(percent / 100))
 
 
+def full_power_w(slow: Slow | None) -> float | None:
+    """The most that it might take if it were not limited, by its own word."""
+    limit_w = power_limit_w(slow)
+    if slow is None or limit_w is None or slow.power_share is None:
+        return limit_w
+    return limit_w / _part(slow.power_share)
+
+
 def power_w(moving: Moving, slow: Slow | None) -> float | None:
     """What it takes: measured with the newest figures, or, while it hashes, by the meter that is asked more seldom."""
     if moving.power_w is not None or slow is None or not _is_hashing(moving, slow):

@@ -42,18 +42,16 @@ async def test_no_password_is_in_the_evidence(make: MakeCase, key: str) -> None:
         assert "verysecret" not in repr((evidence.before, evidence.after, evidence.reason))
 
 
-@each(Need.MODE)
+@each(Need.LOW)
 async def test_in_mode_low_it_is_not_called_broken(make: MakeCase, key: str) -> None:
     async with make.begin(key) as on:
-        if PowerMode.LOW not in make.modes[on.driver.identity.generation]:
-            return
         assert (await on.carry_out(Mode(mode=PowerMode.LOW))).outcome == "done"
         await on.clock.sleep(3600.0)
         reading = await on.driver.read(Depth.FULL)
         look = look_of(reading.moving, reading.slow, reading.static)
         assert (look.state, look.symptoms) == (MinerState.HASHING, ())
         assert look.expected_hs is not None
-        # Nor is what is broken called low.
+        # That it is low is no excuse for everything.
         broken = msgspec.structs.replace(reading.moving, hashrate_hs=0.7 * look.expected_hs)
         symptoms = look_of(broken, reading.slow, reading.static).symptoms
         assert [each.trouble for each in symptoms] == [MinerTrouble.LOW_RATE]
