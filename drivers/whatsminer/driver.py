@@ -26,6 +26,7 @@ from contract.miner import (
 )
 from drivers.base import (
     Depth,
+    SetPercent,
     Who,
 )
 from drivers.changes.way import Ways
@@ -84,13 +85,6 @@ _PROCESS_DOWN: Final = MinerFault(
 )
 
 
-class WhatsminerPercent(msgspec.Struct, frozen=True, kw_only=True):
-    """A percentage that was set, and when it was seen to."""
-
-    percent: int
-    seen_mono: float
-
-
 class Whatsminer(MinerDriver):
     """A driver bound to one WhatsMiner, in the dialect its firmware has."""
 
@@ -111,7 +105,6 @@ class Whatsminer(MinerDriver):
         self.rated_w: float | None = None
         """The power limit that its firmware comes with, once it was seen at that one."""
         self._highest_w: float | None = None  # of all limits that it was seen with
-        self._percent: WhatsminerPercent | None = None
         self._found = WhatsminerFindings(identity=identity)
         self._cooling = cooling_of(identity.model)
         self._login_for = (identity.generation, identity.mac)
@@ -165,7 +158,7 @@ class Whatsminer(MinerDriver):
             self._serials.clear()
             self._psu = None
             self._ideal_hs = None
-            self.rated_w = self._highest_w = self._percent = None
+            self.rated_w = self._highest_w = self.set_percent = None
         if self._login_for != (identity.generation, identity.mac):
             self._login_for = (identity.generation, identity.mac)
             login = self._credentials(identity)
@@ -184,9 +177,9 @@ class Whatsminer(MinerDriver):
 
     def note_percent(self, percent: int | None) -> None:
         """A percentage that its firmware does not tell was set and seen to: it holds until the miner starts again."""
-        self._percent = None
+        self.set_percent = None
         if percent is not None and percent < FULL:
-            self._percent = WhatsminerPercent(percent=percent, seen_mono=self.clock.mono())
+            self.set_percent = SetPercent(percent=percent, seen_at=self.clock.now())
 
     async def look(self) -> WhatsminerSnapshot:
         """Moving facts, both uptimes and the mode where the same replies tell it: one connection where the firmware
@@ -278,11 +271,12 @@ class Whatsminer(MinerDriver):
 
     def _percent_still(self, look: WhatsminerSnapshot) -> int | None:
         """The percentage that was set and that it does not tell; `None` once the miner was started again."""
-        if self._percent is not None:
+        if self.set_percent is not None:
             up_s = look.elapsed_s if look.boot_s is None else look.boot_s
-            if up_s is None or up_s < self.clock.mono() - self._percent.seen_mono:
-                self._percent = None
-        return None if self._percent is None else self._percent.percent
+            since_s = (self.clock.now() - self.set_percent.seen_at).total_seconds()
+            if up_s is None or up_s < since_s * self.timing.pace:
+                self.set_percent = None
+        return None if self.set_percent is None else self.set_percent.percent
 
     # --- API v3 ----------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from tests.drivers.whatsminer.stage import Stage, stage
 
 # One of each dialect that takes a limit: v2, v2-compat, v3.
 LIMITED = ("m50s", "m60s-compat", "m60s")
+TELLING = LIMITED[1:]  # their percentage
 TH = 1e12
 
 
@@ -99,6 +100,29 @@ async def test_a_percentage_is_a_share_and_no_low_rate_until_it_is_lost(key: str
         full_hs = on.miner.hashrate_hs
         assert judged(again).expected_hs == pytest.approx(full_hs, rel=0.01)
         assert troubles(judged(again, hashrate_hs=0.6 * full_hs)) == [MinerTrouble.LOW_RATE]
+
+
+async def test_a_percentage_that_is_not_told_can_be_given_to_the_next_driver() -> None:
+    async with stage("m50s") as on:
+        await limited(on, PowerLimit(percent=60))
+        assert on.driver.set_percent is not None
+        again = on.another_driver()
+        assert slow_of(await read(on, again)).power_share is None
+        again.set_percent = on.driver.set_percent
+        reading = await read(on, again)
+        assert (slow_of(reading).power_share, troubles(judged(reading))) == (0.6, [])
+        on.miner.power_cycle()
+        await on.clock.sleep(1000.0)
+        assert slow_of(await read(on, again)).power_share is None
+        assert again.set_percent is None
+
+
+@pytest.mark.parametrize("key", TELLING)
+async def test_a_percentage_that_is_told_needs_no_memory(key: str) -> None:
+    async with stage(key) as on:
+        await limited(on, PowerLimit(percent=60))
+        assert on.driver.set_percent is None
+        assert slow_of(await read(on, on.another_driver())).power_share == 0.6
 
 
 @pytest.mark.parametrize("key", LIMITED)
