@@ -166,14 +166,14 @@ class Whatsminer(MinerDriver):
             self.v3.replace_credentials(login)
         self._cooling = cooling_of(identity.model)
 
-    def learn_limit(self, told: ReportedLimit) -> None:
-        """Take over what a look told of its power limit, for when another one is set."""
+    def learn_limit(self, told: ReportedLimit, mode: PowerMode | None = None) -> None:
+        """Take over what a look told of its power limit, for when another one is set. `mode`: it runs in, if known."""
         highest_w = highest_of(told)
         if highest_w is None:
             return
         self._highest_w = max(highest_w, self._highest_w or 0.0)
-        if told.has_own:
-            self.rated_w = max(highest_w, self.rated_w or 0.0)  # in another mode it may be lower
+        if told.has_own and mode is not PowerMode.LOW:  # it may be lower there
+            self.rated_w = max(highest_w, self.rated_w or 0.0)
 
     def note_percent(self, percent: int | None) -> None:
         """A percentage that its firmware does not tell was set and seen to: it holds until the miner starts again."""
@@ -250,14 +250,16 @@ class Whatsminer(MinerDriver):
         self._check_version(look.firmware_version)
         return look
 
-    def _limited(self, look: WhatsminerSnapshot, stored: Any, percent: Any) -> WhatsminerSnapshot:
+    def _limited(
+        self, look: WhatsminerSnapshot, stored: Any, percent: Any, mode: PowerMode | None
+    ) -> WhatsminerSnapshot:
         """The same with what its power limit and its percentage leave it; see `limit_of`."""
         if look.process_is_down:
             return look
         if percent is None:
             percent = self._percent_still(look)
         told = limit_of(look.power_limit_w, stored, percent)
-        self.learn_limit(told)
+        self.learn_limit(told, mode)
         full_w = self.rated_w
         if full_w is None:
             known = (self._highest_w, full_by_rate(told, look.moving, self._ideal_hs))
@@ -324,7 +326,8 @@ class Whatsminer(MinerDriver):
         look = with_coolant(look, power)
         look = msgspec.structs.replace(look, power_limit_w=power_limit_w(look, options, miner))
         stored = miner.get("power-limit-set", options.get("power-limit"))
-        look = self._limited(look, stored, options.get("power-percent"))
+        word = mode_word(options, power)
+        look = self._limited(look, stored, options.get("power-percent"), mode_of(word))
         moving = msgspec.structs.replace(
             look.moving, fan_psu_rpm=self._psu.fan_rpm if self._psu else None
         )
@@ -333,7 +336,7 @@ class Whatsminer(MinerDriver):
         slow = _slow(
             look,
             is_off=working is False,
-            word=mode_word(options, power),
+            word=word,
             light_on=light_of(part_of(fields, "system").get("ledstatus")),
             codes=codes_of_device(fields),
             preset=heat_mode(options, miner),
@@ -408,7 +411,7 @@ class Whatsminer(MinerDriver):
                 moving=msgspec.structs.replace(look.moving, fan_psu_rpm=self._psu.fan_rpm),
             )
         look = msgspec.structs.replace(look, power_limit_w=limit_w)
-        look = self._limited(look, status.stored_limit, status.percent)
+        look = self._limited(look, status.stored_limit, status.percent, mode_of(word))
         if look.control_board and self._found.control_board is None:
             self._found = msgspec.structs.replace(self._found, control_board=look.control_board)
         slow = _slow(look, is_off=bool(is_off), word=word, light_on=light_on, codes=codes)

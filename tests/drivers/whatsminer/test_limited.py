@@ -149,6 +149,22 @@ async def test_a_limit_above_what_it_draws_is_none(key: str) -> None:
             assert slow_of(await read(on, on.another_driver())).power_share is None
 
 
+@pytest.mark.parametrize("key", ["m50s", "m60s"])
+async def test_what_its_firmware_lets_it_in_mode_low_is_not_taken_for_its_full_power(
+    key: str,
+) -> None:
+    async with stage(key) as on:
+        driver = on.another_driver()
+        on.miner.set_mode("low")
+        await on.clock.sleep(1000.0)
+        await read(on, driver)
+        assert driver.rated_w is None
+        on.miner.set_mode("normal")
+        await on.clock.sleep(1000.0)
+        await read(on, driver)
+        assert driver.rated_w == on.miner.spec.power_limit_w
+
+
 @pytest.mark.parametrize("key", LIMITED)
 async def test_one_that_is_not_limited_is_judged_by_its_whole_rate(key: str) -> None:
     async with stage(key) as on:
