@@ -394,13 +394,14 @@ class Whatsminer(MinerDriver):
             errors = await self.rpc.ask_if_known("get_error_code")
             if errors is not None:
                 codes = (*codes, *codes_of(errors.fields.get("error_code")))
+        shows_mode = bool(word) and look.moving.hashes
         tells_limit = generation in {V2, COMPAT}
-        shows_all = bool(word) and look.moving.hashes and not tells_limit
-        if generation != LEGACY and is_off is None and not shows_all:
+        if generation != LEGACY and is_off is None and (tells_limit or not shows_mode):
             status = await self._status()
             is_off, word = status.is_off, word or status.mode_word
             limit_w = limit_w or status.power_limit_w
-            self._check_version(status.firmware_version)
+            if not shows_mode:
+                self._check_version(status.firmware_version)
         if depth is Depth.FULL and generation in {V1, V2, COMPAT}:
             psu = await self.rpc.ask_if_known("get_psu")
             told = psu_of(psu.fields) if psu else None
