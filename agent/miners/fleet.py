@@ -136,6 +136,7 @@ class Fleet:
                 )
             except UnsupportedError:
                 continue  # a make that an earlier version could read; a scan tells
+            driver.set_percent = self._inventory.set_percent(record.key)
             self._join(record.ip, driver, NEVER)
             mac = record.identity.mac
             self._places.show(record.ip, mac)
@@ -217,6 +218,12 @@ class Fleet:
         record = self._inventory.by_ip(ip)
         if record is not None:
             self._inventory.note_awake_mode(record.key, mode, self._clock.now())
+
+    def keep_set_percent(self, ip: str) -> None:
+        """Keep the percentage of power that whoever is at this address was set to, where it does not tell it."""
+        record, driver = self._inventory.by_ip(ip), self.at(ip)
+        if record is not None and driver is not None:
+            self._inventory.note_set_percent(record.key, driver.set_percent)
 
     async def learn_awake_modes(self, modes: Mapping[str, PowerMode]) -> None:
         """How miners, by MAC or address, hashed before they were switched off; of some it is known here already."""

@@ -18,6 +18,7 @@ from agent.ports import AwakeMode
 from contract.clock import from_text, to_text
 from contract.link import MinerKey
 from contract.miner import Identity, PowerMode, awake_mode_of
+from drivers.base import SetPercent
 from service.files import make_private
 
 log = structlog.get_logger(__name__)
@@ -30,6 +31,9 @@ CREATE TABLE IF NOT EXISTS miners (
 CREATE TABLE IF NOT EXISTS login_refused (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS awake_modes (
     key TEXT PRIMARY KEY, mode TEXT NOT NULL, seen_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS set_percents (
+    key TEXT PRIMARY KEY, percent INTEGER NOT NULL, seen_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS maintained (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
@@ -72,6 +76,8 @@ class Inventory:
         self._login_noted = False  # since the last flush
         self._awake_modes: dict[str, AwakeMode] = {}  # by key
         self._awake_noted: set[str] = set()  # since the last flush
+        self._set_percents: dict[str, SetPercent] = {}  # by key
+        self._percents_noted: set[str] = set()  # since the last flush
         self._maintained: frozenset[str] = frozenset()  # also of miners that were never seen here
         self._maintained_noted = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inventory")
@@ -86,6 +92,7 @@ class Inventory:
             self._login_refused = {key for ip in refused if (key := self._by_ip.get(ip))}
             self._maintained = await self._off_loop(maintained_miners, self._path)
             self._awake_modes = await self._off_loop(awake_modes, self._path)
+            self._set_percents = await self._off_loop(set_percents, self._path)
 
     async def close(self) -> None:
         """Write what is left and let go of the file."""
@@ -157,6 +164,7 @@ class Inventory:
         self._dirty.discard(key)
         self._gone.add(key)
         self._awake_modes.pop(key, None)
+        self._set_percents.pop(key, None)
         self._note(key, refused=False)
 
     def note_login(self, ip: str, *, refused: bool) -> None:
@@ -174,6 +182,20 @@ class Inventory:
         if known is None or known.mode is not mode:
             self._awake_modes[key] = AwakeMode(mode=mode, seen_at=at)
             self._awake_noted.add(key)
+
+    def set_percent(self, key: str) -> SetPercent | None:
+        """The percentage of power that it was set to and does not tell."""
+        return self._set_percents.get(key)
+
+    def note_set_percent(self, key: str, percent: SetPercent | None) -> None:
+        """It was set to that. `None`: to none, or it was lost since."""
+        if percent == self._set_percents.get(key):
+            return
+        if percent is None:
+            del self._set_percents[key]
+        else:
+            self._set_percents[key] = percent
+        self._percents_noted.add(key)
 
     @property
     def maintained(self) -> frozenset[str]:
@@ -199,6 +221,7 @@ class Inventory:
     async def flush(self) -> None:
         """Write what changed since the last time, in one transaction."""
         noted = self._login_noted or self._awake_noted or self._maintained_noted
+        noted = noted or self._percents_noted
         if not self._dirty and not self._gone and not noted:
             return
         rows = [
@@ -220,14 +243,25 @@ class Inventory:
             for key in noted_modes
             if (each := self._awake_modes.get(key))
         ]
+        noted_percents = set(self._percents_noted)
+        percents = [
+            (key, found.percent, to_text(found.seen_at))
+            for key in noted_percents
+            if (found := self._set_percents.get(key))
+        ]
+        lost = [(key,) for key in noted_percents if key not in self._set_percents]
         maintained = [(key,) for key in self._maintained] if notes_maintained else None
         self._dirty.clear()
         self._gone.clear()
         self._login_noted = self._maintained_noted = False
         self._awake_noted.clear()
-        if not await self._off_loop(self._save, rows, gone, refused, awake, maintained):
+        self._percents_noted.clear()
+        if not await self._off_loop(
+            self._save, rows, gone, refused, awake, (lost, percents), maintained
+        ):
             # These may not change for months: they are tried again.
             self._awake_noted |= noted_modes
+            self._percents_noted |= noted_percents
             self._maintained_noted |= notes_maintained
 
     def _note(self, key: str, *, refused: bool) -> None:
@@ -291,9 +325,10 @@ class Inventory:
         gone: list[tuple[str]],
         refused: list[tuple[str]],
         awake: list[tuple[str, str, str]],
+        percents: tuple[list[tuple[str]], list[tuple[str, int, str]]],
         maintained: list[tuple[str]] | None,
     ) -> bool:
-        """Whether that was written, or is kept nowhere."""
+        """Whether that was written, or is kept nowhere. `percents`: of whom there is none any more, and the others."""
         if self._db is None:
             return True
         try:
@@ -306,6 +341,9 @@ class Inventory:
                 self._db.executemany("INSERT INTO login_refused VALUES (?)", refused)
                 self._db.executemany("DELETE FROM awake_modes WHERE key = ?", gone)
                 self._db.executemany("INSERT OR REPLACE INTO awake_modes VALUES (?, ?, ?)", awake)
+                lost, kept = percents
+                self._db.executemany("DELETE FROM set_percents WHERE key = ?", gone + lost)
+                self._db.executemany("INSERT OR REPLACE INTO set_percents VALUES (?, ?, ?)", kept)
                 if maintained is not None:
                     self._db.execute("DELETE FROM maintained")
                     self._db.executemany("INSERT INTO maintained VALUES (?)", maintained)
@@ -360,6 +398,18 @@ def awake_modes(path: Path) -> dict[str, AwakeMode]:
                 str(key): AwakeMode(mode=mode, seen_at=from_text(at))
                 for key, word, at in db.execute("SELECT key, mode, seen_at FROM awake_modes")
                 if (mode := awake_mode_of(word)) is not None
+            }
+    except (sqlite3.Error, ValueError):
+        return {}
+
+
+def set_percents(path: Path) -> dict[str, SetPercent]:
+    """Which percentage of power each miner was set to that does not tell it, by key, by the same file."""
+    try:
+        with _reading(path) as db:
+            return {
+                str(key): SetPercent(percent=percent, seen_at=from_text(at))
+                for key, percent, at in db.execute("SELECT key, percent, seen_at FROM set_percents")
             }
     except (sqlite3.Error, ValueError):
         return {}

@@ -242,6 +242,8 @@ class Poller:
         plan.failures = 0
         if reading.slow is not None and reading.slow.awake_mode is not None:
             self._fleet.note_awake_mode(ip, reading.slow.awake_mode)
+        if reading.slow is not None:
+            self._fleet.keep_set_percent(ip)
         plan.slow = reading.slow or plan.slow
         plan.static = reading.static or plan.static
         if _has_restarted(plan, reading):

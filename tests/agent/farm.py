@@ -34,6 +34,7 @@ from drivers.base import (
     Pools,
     Reboot,
     Resume,
+    SetPercent,
     Suspend,
     Who,
 )
@@ -62,6 +63,7 @@ class FakeMiner:
         self.unreachable = 0  # so many looks find nobody
         self.ignores = False
         self.gate: dict[str, asyncio.Event] = {}  # waited for before plan, connect, write, verify
+        self.set_percent: SetPercent | None = None
         self.stubborn = False  # does not end when cancelled
         self.at_once = 0
         self.most_at_once = 0
