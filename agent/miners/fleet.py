@@ -167,6 +167,17 @@ class Fleet:
         """
         return self.mac_at(ip) is None and self._places.mac_at(ip) is not None
 
+    def hidden_mac(self, ref: MinerRef) -> str | None:
+        """See `agent.ports.Miners`."""
+        return None if ref.mac or not ref.last_ip else self.hidden_mac_at(ref.last_ip)
+
+    def hidden_mac_at(self, ip: str) -> str | None:
+        """The MAC that was told at this address last, if nobody tells it there now, nor elsewhere."""
+        mac = self._inventory.mac_told_at(ip)
+        if mac is None or self.mac_at(ip) is not None or {*self._places.showing(mac)} - {ip}:
+            return None
+        return mac
+
     def twins(self, ip: str) -> tuple[str, ...]:
         """Other addresses that show the same MAC as this one."""
         return self._places.twins(ip)
@@ -305,8 +316,11 @@ class Fleet:
         record = self._inventory.by_key(wanted_mac)
         if record is None or record.ip != ip or not _is_like(record.identity, identity):
             return identity
-        if {*self._places.showing(wanted_mac)} - {ip} or await driver.who() is not None:
+        if {*self._places.showing(wanted_mac)} - {ip}:
             return identity
+        who = await driver.who()
+        if who is not None:  # it mines by now, and says so
+            return msgspec.structs.replace(identity, mac=who.mac, serial=who.serial)
         return msgspec.structs.replace(identity, mac=wanted_mac)
 
     async def _check_alone(self, ip: str) -> None:
@@ -444,7 +458,7 @@ class Fleet:
         if (mac := self._wanted_mac(ref)) is not None:
             return mac
         record = self._inventory.by_id(ref.id) or self._inventory.by_ip(ref.last_ip or "")
-        return record.key if record else key_of(None, ref.last_ip or "")
+        return self.hidden_mac(ref) or (record.key if record else key_of(None, ref.last_ip or ""))
 
     def _wanted_mac(self, ref: MinerRef) -> str | None:
         if (mac := normalize_mac(ref.mac)) is not None:

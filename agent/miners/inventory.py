@@ -69,6 +69,7 @@ class Inventory:
         self._path = path
         self._records: dict[str, MinerRecord] = {}
         self._by_ip: dict[str, str] = {}
+        self._mac_by_ip: dict[str, str] = {}
         self._by_id: dict[str, str] = {}
         self._dirty: set[str] = set()
         self._gone: set[str] = set()
@@ -112,6 +113,10 @@ class Inventory:
     def by_ip(self, ip: str) -> MinerRecord | None:
         """Who was last seen at this address."""
         return self._records.get(self._by_ip.get(ip, ""))
+
+    def mac_told_at(self, ip: str) -> str | None:
+        """The MAC of who told one there last, also where one that tells none was seen since."""
+        return self._mac_by_ip.get(ip)
 
     def by_id(self, miner_id: str) -> MinerRecord | None:
         return self._records.get(self._by_id.get(miner_id, ""))
@@ -157,8 +162,7 @@ class Inventory:
         record = self._records.pop(key, None)
         if record is None:
             return
-        if self._by_ip.get(record.ip) == key:
-            del self._by_ip[record.ip]
+        self._leave(record)
         if record.miner_id and self._by_id.get(record.miner_id) == key:
             del self._by_id[record.miner_id]
         self._dirty.discard(key)
@@ -270,12 +274,20 @@ class Inventory:
         (self._login_refused.add if refused else self._login_refused.discard)(key)
         self._login_noted = True
 
+    def _leave(self, record: MinerRecord) -> None:
+        """It is not at its address any more, or not known by its key."""
+        for keys in (self._by_ip, self._mac_by_ip):
+            if keys.get(record.ip) == record.key:
+                del keys[record.ip]
+
     def _put(self, record: MinerRecord) -> None:
         before = self._records.get(record.key)
-        if before is not None and self._by_ip.get(before.ip) == record.key:
-            del self._by_ip[before.ip]
+        if before is not None:
+            self._leave(before)
         self._records[record.key] = record
         self._by_ip[record.ip] = record.key
+        if record.key == record.identity.mac:
+            self._mac_by_ip[record.ip] = record.key
         if record.miner_id:
             self._by_id[record.miner_id] = record.key
 

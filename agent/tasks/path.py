@@ -58,7 +58,7 @@ class TaskPath:
         self._clock = clock
         self._work = state_dir / "work"
         self._lease = Lease(clock)
-        self.maintenance = Maintenance()
+        self.maintenance = Maintenance(miners.hidden_mac)
         self._gate = Gate(self._lease, policy, self.maintenance, clock)
         self._grants = Grants()
         journal.on_new_file = self._grants.forget

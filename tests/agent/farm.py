@@ -230,6 +230,9 @@ class FakeFarm:
                 return miner
         raise WrongDeviceError("another miner answers there")
 
+    def hidden_mac(self, ref: MinerRef) -> str | None:
+        return None
+
     def awake_mode(self, ref: MinerRef) -> AwakeMode | None:
         return self.awake_modes.get(ref.id)
 
