@@ -63,6 +63,9 @@ class Miners(Protocol):
         miner that tells no MAC while it is switched off is taken for the one that was seen there last.
         """
 
+    def hidden_mac(self, ref: MinerRef) -> str | None:
+        """Of a miner that goes by its address alone: the MAC that was told there last, if it is told nowhere else."""
+
     def awake_mode(self, ref: MinerRef) -> AwakeMode | None:
         """The mode that this miner was last seen to hash in."""
 

@@ -192,6 +192,7 @@ async def _serve(
 
 async def _sweeping(app: web.Application) -> AsyncIterator[None]:
     await app[TIME].advance()  # nothing is answered before it is known
+    await app[SESSIONS].look_back(app[STORE])
     async with _running(app[SWEEPER].run(), "sweeper"):
         yield
 

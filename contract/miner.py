@@ -263,7 +263,10 @@ class Slow(Frozen, frozen=True, kw_only=True):
     mode_raw: str | None = None  # the miner's own word for the running mode
     mode_preset: str | None = None
     light_on: bool | None = None
-    power_limit_w: float | None = None
+    power_limit_w: float | None = None  # in watts, whatever the percentage beside it
+    power_percent: float | None = None  # of that; None: no percentage is set, or it tells none
+    # Of its full power, what both leave it, 0 to 1. None: it is not limited, or nobody knows what its full power is.
+    power_share: float | None = None
     # Of a meter that is asked with these facts only: it stands for the looks between, as long as the miner hashes.
     metered_power_w: float | None = None
     faults: tuple[MinerFault, ...] = ()

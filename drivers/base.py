@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Literal, Protocol, TypeVar
@@ -283,10 +284,21 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
         return f"the MAC {self.mac}" if self.mac else f"the serial number {self.serial}"
 
 
+class SetPercent(msgspec.Struct, frozen=True, kw_only=True):
+    """A percentage of its power that a miner was set to and does not tell, and when it was seen to keep to it. It is
+    lost when the miner boots.
+    """
+
+    percent: int
+    seen_at: datetime
+
+
 class Driver(Protocol):
     """One miner, spoken to in its make's way. Every method may raise the errors of `contract.errors`."""
 
     make: ClassVar[str]
+    set_percent: SetPercent | None
+    """Whoever opens a driver may keep this and give it to the next one of the same miner."""
 
     @property
     def endpoint(self) -> Endpoint: ...

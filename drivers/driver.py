@@ -28,6 +28,7 @@ from drivers.base import (
     Permit,
     Plan,
     PowerLimit,
+    SetPercent,
     Timing,
     Who,
     check_drivable,
@@ -68,6 +69,7 @@ class MinerDriver(ABC):
         self.timing: Timing = wire.timing
         self.allow_plain_reboot = False
         """Whether a hashing miner is rebooted without `force`."""
+        self.set_percent: SetPercent | None = None
         self._ways = ways
         self._credentials = credentials
         self._identity = identity

@@ -66,10 +66,10 @@ class Watch:
         intent = {"at": notes.get(_INTENT_NOTE), "boot": notes.get(_BOOT_NOTE)}
         order: Mapping[str, Any] = notes.get(ORDER_NOTE, intent)
         self._begun_at = order["at"]
-        age_s = _since(order["boot"], miner.clock)
+        age_s = seconds_since(order["boot"], miner.clock)
         self._is_timed = age_s is not None or self._begun_at is None
         self._begin_s = age_s or 0.0
-        ended_s = _since(order.get("ended"), miner.clock)
+        ended_s = seconds_since(order.get("ended"), miner.clock)
         self._ended_s = self._begin_s if ended_s is None else ended_s
 
     @property
@@ -158,10 +158,11 @@ def ended(order: Mapping[str, Any], boot: BootTime) -> dict[str, Any]:
 
 def intent_age_s(notes: Mapping[str, Any], clock: Clock) -> float | None:
     """Seconds since the intent of these notes. `None`: there is none, or the host was restarted since."""
-    return _since(notes.get(_BOOT_NOTE), clock)
+    return seconds_since(notes.get(_BOOT_NOTE), clock)
 
 
-def _since(began: object, clock: Clock) -> float | None:
+def seconds_since(began: object, clock: Clock) -> float | None:
+    """Seconds since a moment, as notes hold it. `None`: there is none, or the host was restarted since."""
     match began:
         case [str() as boot_id, int() | float() as begun_s]:
             now = clock.boot()

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.ports import ScanSummary
-from contract.miner import Reading
+from contract.condition.anomalies import power_limit_w
+from contract.miner import Reading, Slow
 from contract.texts import printable
 from drivers.base import Driver
 
@@ -142,6 +143,7 @@ def reading_text(driver: Driver, reading: Reading, problem: str | None) -> str:
     row("uptime", _lasting(moving.uptime_s))
     if reading.slow is not None:
         row("mode", reading.slow.mode or reading.slow.mode_raw)
+        row("limited to", _limited(reading.slow))
         if reading.slow.light_on is not None:
             row("light", "on" if reading.slow.light_on else "off")
         for fault in reading.slow.faults:
@@ -232,6 +234,15 @@ def _lasting(seconds: float | None) -> str | None:
 def _cells(*values: object) -> Iterable[Text]:
     # what miners say of themselves is text, never markup
     return (Text("" if value is None else printable(str(value))) for value in values)
+
+
+def _limited(slow: Slow) -> str | None:
+    """`2400 W, 67 % of its full power`; None where it is not limited."""
+    if slow.power_share is None:
+        return None
+    limit_w = power_limit_w(slow)
+    watts = "" if limit_w is None else f"{limit_w:.0f} W, "
+    return f"{watts}{100 * slow.power_share:.0f} % of its full power"
 
 
 def _rate(hashrate_hs: float | None) -> str | None:

@@ -147,7 +147,8 @@ class Surveyor:
         if isinstance(action, LookAction):
             return None if capabilities.log else self._unsupported(capabilities)
         allowed = isinstance(self._params, MinerParams) and self._params.allow_maintenance
-        if not allowed and key_of(identity.mac, ip) in self._site.inventory.maintained:
+        mac = identity.mac or self._site.fleet.hidden_mac_at(ip)
+        if not allowed and key_of(mac, ip) in self._site.inventory.maintained:
             return ErrorCode.POLICY_REFUSED, "it is in maintenance"
         change = action.change(self._params) if isinstance(action, ChangeAction) else None
         kind = FirmwareUpdate if change is None else type(change)

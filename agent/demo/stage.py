@@ -43,6 +43,7 @@ class SimulatedMiner(msgspec.Struct, frozen=True):
     key: str
     image: str
     foreign: bool = False
+    power_limit_w: int | None = None  # the one its firmware comes with
 
 
 class Stage(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from contract.link import MAINTAINED_MOST, MinerRef
 from contract.miner import normalize_mac
@@ -13,7 +13,9 @@ class Maintenance:
     no cloud answers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hidden_mac: Callable[[MinerRef], str | None] = lambda _: None) -> None:
+        """`hidden_mac`: as in `agent.ports.Miners`."""
+        self._hidden_mac = hidden_mac
         self._keys: set[str] = set()
 
     @property
@@ -32,8 +34,8 @@ class Maintenance:
             self._keys.add(_key(miner))
 
     def holds(self, miner: MinerRef) -> bool:
-        """Whether that miner is not to be written to."""
-        return _key(miner) in self._keys
+        """Whether that miner is not to be written to, by whatever name it goes."""
+        return _key(miner) in self._keys or self._hidden_mac(miner) in self._keys
 
 
 def _key(miner: MinerRef) -> str:

@@ -117,13 +117,14 @@ class FarmStatus:
                 continue  # it left meanwhile
             latest = self._looks.at(ip)
             algorithm, identity = _algorithm(latest), driver.identity
+            mac = identity.mac or self._fleet.hidden_mac_at(ip)
             condition = condition_of(
                 self._facts(
                     ip,
                     latest,
                     wanted.get(algorithm or ""),
                     login_refused=ip in refused,
-                    in_maintenance=key_of(identity.mac, ip) in maintained,
+                    in_maintenance=key_of(mac, ip) in maintained,
                 )
             )
             place = MinerPlace(

@@ -150,6 +150,7 @@ class Fleet:
                 )
             except UnsupportedError:
                 continue  # a make that an earlier version could read, or a rig that is enrolled no more
+            driver.set_percent = self._inventory.set_percent(record.key)
             self._join(record.ip, driver, NEVER)
             mac = record.identity.mac
             self._places.show(record.ip, mac)
@@ -179,6 +180,17 @@ class Fleet:
         refuses our password by now.
         """
         return self.mac_at(ip) is None and self._places.mac_at(ip) is not None
+
+    def hidden_mac(self, ref: MinerRef) -> str | None:
+        """See `agent.ports.Miners`."""
+        return None if ref.mac or not ref.last_ip else self.hidden_mac_at(ref.last_ip)
+
+    def hidden_mac_at(self, ip: str) -> str | None:
+        """The MAC that was told at this address last, if nobody tells it there now, nor elsewhere."""
+        mac = self._inventory.mac_told_at(ip)
+        if mac is None or self.mac_at(ip) is not None or {*self._places.showing(mac)} - {ip}:
+            return None
+        return mac
 
     def twins(self, ip: str) -> tuple[str, ...]:
         """Other addresses that show the same MAC as this one."""
@@ -237,6 +249,12 @@ class Fleet:
         record = self._inventory.by_ip(ip)
         if record is not None:
             self._inventory.note_awake_mode(record.key, mode, self._clock.now())
+
+    def keep_set_percent(self, ip: str) -> None:
+        """Keep the percentage of power that whoever is at this address was set to, where it does not tell it."""
+        record, driver = self._inventory.by_ip(ip), self.at(ip)
+        if record is not None and driver is not None:
+            self._inventory.note_set_percent(record.key, driver.set_percent)
 
     async def learn_awake_modes(self, modes: Mapping[str, PowerMode]) -> None:
         """How miners, by MAC or address, hashed before they were switched off; of some it is known here already."""
@@ -318,8 +336,11 @@ class Fleet:
         record = self._inventory.by_key(wanted_mac)
         if record is None or record.ip != ip or not _is_like(record.identity, identity):
             return identity
-        if {*self._places.showing(wanted_mac)} - {ip} or await driver.who() is not None:
+        if {*self._places.showing(wanted_mac)} - {ip}:
             return identity
+        who = await driver.who()
+        if who is not None:  # it mines by now, and says so
+            return msgspec.structs.replace(identity, mac=who.mac, serial=who.serial)
         return msgspec.structs.replace(identity, mac=wanted_mac)
 
     async def _check_alone(self, ip: str) -> None:
@@ -466,7 +487,7 @@ class Fleet:
         if (mac := self._wanted_mac(ref)) is not None:
             return mac
         record = self._inventory.by_id(ref.id) or self._inventory.by_ip(ref.last_ip or "")
-        return record.key if record else key_of(None, ref.last_ip or "")
+        return self.hidden_mac(ref) or (record.key if record else key_of(None, ref.last_ip or ""))
 
     def _wanted_mac(self, ref: MinerRef) -> str | None:
         if (mac := normalize_mac(ref.mac)) is not None:

@@ -18,6 +18,7 @@ from agent.ports import AwakeMode
 from contract.clock import from_text, to_text
 from contract.link import MinerKey
 from contract.miner import Identity, PowerMode, awake_mode_of
+from drivers.base import SetPercent
 from drivers.rig.reading.cards import SeenCard
 from service.files import make_private
 
@@ -33,6 +34,9 @@ CREATE TABLE IF NOT EXISTS awake_modes (
     key TEXT PRIMARY KEY, mode TEXT NOT NULL, seen_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cards (key TEXT PRIMARY KEY, cards BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS set_percents (
+    key TEXT PRIMARY KEY, percent INTEGER NOT NULL, seen_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS maintained (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
 
@@ -67,6 +71,7 @@ class Inventory:
         self._path = path
         self._records: dict[str, MinerRecord] = {}
         self._by_ip: dict[str, str] = {}
+        self._mac_by_ip: dict[str, str] = {}
         self._by_id: dict[str, str] = {}
         self._dirty: set[str] = set()
         self._gone: set[str] = set()
@@ -76,6 +81,8 @@ class Inventory:
         self._awake_noted: set[str] = set()  # since the last flush
         self._cards: dict[str, Mapping[str, SeenCard]] = {}  # of rigs, by key
         self._cards_noted: set[str] = set()  # since the last flush
+        self._set_percents: dict[str, SetPercent] = {}  # by key
+        self._percents_noted: set[str] = set()  # since the last flush
         self._maintained: frozenset[str] = frozenset()  # also of miners that were never seen here
         self._maintained_noted = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inventory")
@@ -91,6 +98,7 @@ class Inventory:
             self._maintained = await self._off_loop(maintained_miners, self._path)
             self._awake_modes = await self._off_loop(awake_modes, self._path)
             self._cards = await self._off_loop(_cards, self._path)
+            self._set_percents = await self._off_loop(set_percents, self._path)
 
     async def close(self) -> None:
         """Write what is left and let go of the file."""
@@ -110,6 +118,10 @@ class Inventory:
     def by_ip(self, ip: str) -> MinerRecord | None:
         """Who was last seen at this address."""
         return self._records.get(self._by_ip.get(ip, ""))
+
+    def mac_told_at(self, ip: str) -> str | None:
+        """The MAC of who told one there last, also where one that tells none was seen since."""
+        return self._mac_by_ip.get(ip)
 
     def by_id(self, miner_id: str) -> MinerRecord | None:
         return self._records.get(self._by_id.get(miner_id, ""))
@@ -155,14 +167,14 @@ class Inventory:
         record = self._records.pop(key, None)
         if record is None:
             return
-        if self._by_ip.get(record.ip) == key:
-            del self._by_ip[record.ip]
+        self._leave(record)
         if record.miner_id and self._by_id.get(record.miner_id) == key:
             del self._by_id[record.miner_id]
         self._dirty.discard(key)
         self._gone.add(key)
         self._awake_modes.pop(key, None)
         self._cards.pop(key, None)
+        self._set_percents.pop(key, None)
         self._note(key, refused=False)
 
     def note_login(self, ip: str, *, refused: bool) -> None:
@@ -191,6 +203,20 @@ class Inventory:
             self._cards[key] = dict(cards)
             self._cards_noted.add(key)
 
+    def set_percent(self, key: str) -> SetPercent | None:
+        """The percentage of power that it was set to and does not tell."""
+        return self._set_percents.get(key)
+
+    def note_set_percent(self, key: str, percent: SetPercent | None) -> None:
+        """It was set to that. `None`: to none, or it was lost since."""
+        if percent == self._set_percents.get(key):
+            return
+        if percent is None:
+            del self._set_percents[key]
+        else:
+            self._set_percents[key] = percent
+        self._percents_noted.add(key)
+
     @property
     def maintained(self) -> frozenset[str]:
         """The miners in maintenance, by MAC or `ip:ADDRESS`, as kept last."""
@@ -215,7 +241,11 @@ class Inventory:
     async def flush(self) -> None:
         """Write what changed since the last time, in one transaction."""
         noted = (
-            self._login_noted or self._awake_noted or self._maintained_noted or self._cards_noted
+            self._login_noted
+            or self._awake_noted
+            or self._percents_noted
+            or self._cards_noted
+            or self._maintained_noted
         )
         if not self._dirty and not self._gone and not noted:
             return
@@ -238,6 +268,13 @@ class Inventory:
             for key in noted_modes
             if (each := self._awake_modes.get(key))
         ]
+        noted_percents = set(self._percents_noted)
+        percents = [
+            (key, found.percent, to_text(found.seen_at))
+            for key in noted_percents
+            if (found := self._set_percents.get(key))
+        ]
+        lost = [(key,) for key in noted_percents if key not in self._set_percents]
         maintained = [(key,) for key in self._maintained] if notes_maintained else None
         noted_cards = set(self._cards_noted)
         cards = [
@@ -249,10 +286,14 @@ class Inventory:
         self._gone.clear()
         self._login_noted = self._maintained_noted = False
         self._awake_noted.clear()
+        self._percents_noted.clear()
         self._cards_noted.clear()
-        if not await self._off_loop(self._save, rows, gone, refused, awake, cards, maintained):
+        if not await self._off_loop(
+            self._save, rows, gone, refused, awake, (lost, percents), cards, maintained
+        ):
             # These may not change for months: they are tried again.
             self._awake_noted |= noted_modes
+            self._percents_noted |= noted_percents
             self._cards_noted |= noted_cards
             self._maintained_noted |= notes_maintained
 
@@ -262,12 +303,20 @@ class Inventory:
         (self._login_refused.add if refused else self._login_refused.discard)(key)
         self._login_noted = True
 
+    def _leave(self, record: MinerRecord) -> None:
+        """It is not at its address any more, or not known by its key."""
+        for keys in (self._by_ip, self._mac_by_ip):
+            if keys.get(record.ip) == record.key:
+                del keys[record.ip]
+
     def _put(self, record: MinerRecord) -> None:
         before = self._records.get(record.key)
-        if before is not None and self._by_ip.get(before.ip) == record.key:
-            del self._by_ip[before.ip]
+        if before is not None:
+            self._leave(before)
         self._records[record.key] = record
         self._by_ip[record.ip] = record.key
+        if record.key == record.identity.mac:
+            self._mac_by_ip[record.ip] = record.key
         if record.miner_id:
             self._by_id[record.miner_id] = record.key
 
@@ -317,10 +366,11 @@ class Inventory:
         gone: list[tuple[str]],
         refused: list[tuple[str]],
         awake: list[tuple[str, str, str]],
+        percents: tuple[list[tuple[str]], list[tuple[str, int, str]]],
         cards: list[tuple[str, bytes]],
         maintained: list[tuple[str]] | None,
     ) -> bool:
-        """Whether that was written, or is kept nowhere."""
+        """Whether that was written, or is kept nowhere. `percents`: of whom there is none any more, and the others."""
         if self._db is None:
             return True
         try:
@@ -335,6 +385,9 @@ class Inventory:
                 self._db.executemany("INSERT OR REPLACE INTO awake_modes VALUES (?, ?, ?)", awake)
                 self._db.executemany("DELETE FROM cards WHERE key = ?", gone)
                 self._db.executemany("INSERT OR REPLACE INTO cards VALUES (?, ?)", cards)
+                lost, kept = percents
+                self._db.executemany("DELETE FROM set_percents WHERE key = ?", gone + lost)
+                self._db.executemany("INSERT OR REPLACE INTO set_percents VALUES (?, ?, ?)", kept)
                 if maintained is not None:
                     self._db.execute("DELETE FROM maintained")
                     self._db.executemany("INSERT INTO maintained VALUES (?)", maintained)
@@ -389,6 +442,18 @@ def awake_modes(path: Path) -> dict[str, AwakeMode]:
                 str(key): AwakeMode(mode=mode, seen_at=from_text(at))
                 for key, word, at in db.execute("SELECT key, mode, seen_at FROM awake_modes")
                 if (mode := awake_mode_of(word)) is not None
+            }
+    except (sqlite3.Error, ValueError):
+        return {}
+
+
+def set_percents(path: Path) -> dict[str, SetPercent]:
+    """Which percentage of power each miner was set to that does not tell it, by key, by the same file."""
+    try:
+        with _reading(path) as db:
+            return {
+                str(key): SetPercent(percent=percent, seen_at=from_text(at))
+                for key, percent, at in db.execute("SELECT key, percent, seen_at FROM set_percents")
             }
     except (sqlite3.Error, ValueError):
         return {}

@@ -12,6 +12,7 @@ import structlog
 
 from agent.journal import Journal
 from agent.journal.settlement import Settlement, failed, from_error, judged, unchanged
+from agent.limits.addresses import Addresses
 from agent.limits.grants import Grants
 from agent.limits.slots import PowerTurn, Slots
 from agent.ports import Miners
@@ -100,6 +101,7 @@ class ChangeExecutor:
         slots: Slots,
         gate: Gate,
         grants: Grants,
+        addresses: Addresses,
         clock: Clock,
     ) -> None:
         self._journal = journal
@@ -107,6 +109,7 @@ class ChangeExecutor:
         self._slots = slots
         self._gate = gate
         self._grants = grants
+        self._addresses = addresses
         self._clock = clock
 
     async def check(self, task: ActiveTask, change: type[Change]) -> None:
@@ -179,6 +182,9 @@ class ChangeExecutor:
         while True:
             try:
                 driver = await self._driver(task)
+                if not self._addresses.take(task.id, driver.endpoint.host):
+                    await self._wait_for(task, driver)
+                    continue
                 _tell(task, driver)
                 return await self._verify(task, driver, plan, permit, None)
             except NOT_YET as error:
@@ -255,9 +261,13 @@ class ChangeExecutor:
                     task.started_mono = task.started_mono or self._clock.mono()
                     self._gate.may_run(task)
                     driver = await self._driver(task, afresh=afresh)
-                    if until_mono is None:
-                        _tell(task, driver)
-                    return driver, await ask(driver)
+                    if self._addresses.take(task.id, driver.endpoint.host):
+                        if until_mono is None:
+                            _tell(task, driver)
+                        return driver, await ask(driver)
+                if turn is not None:
+                    turn.give_back()
+                await self._wait_for(task, driver)
             except NOT_YET as error:
                 if turn is not None:
                     turn.give_back()
@@ -275,6 +285,13 @@ class ChangeExecutor:
                     said = str(error)
                     task.log.info(f"It may be restarting, it is looked at again: {said}")
                 await self._later(task, error, min(LOOK_AGAIN_S, wait_s / 10))
+
+    async def _wait_for(self, task: ActiveTask, driver: Driver) -> None:
+        """Another task works at that address, of the same miner by another name."""
+        host = driver.endpoint.host
+        task.log.info(f"Another task works at {host}; this one waits for its end.")
+        with task.waiting(self._clock):
+            await self._addresses.left(host)
 
     async def _later(
         self, task: ActiveTask, error: MinerError, pause_s: float = LOOK_AGAIN_S

@@ -12,6 +12,7 @@ import structlog
 from agent.journal import Journal, TaskRecord
 from agent.journal.settlement import Settlement, failed, from_error
 from agent.journal.states import State
+from agent.limits.addresses import Addresses
 from agent.tasks.active import ActiveTask, Phase
 from agent.tasks.gate import Gate, LeaseShortError
 from agent.tasks.tasklog import TaskLog
@@ -55,10 +56,18 @@ class _Lane:
 class Dispatcher:
     """Every task given to it is settled in the journal, unless the process ends first: then the next one does."""
 
-    def __init__(self, journal: Journal, executor: Executor, gate: Gate, clock: Clock) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        executor: Executor,
+        gate: Gate,
+        addresses: Addresses,
+        clock: Clock,
+    ) -> None:
         self._journal = journal
         self._executor = executor
         self._gate = gate
+        self._addresses = addresses
         self._clock = clock
         self._lanes: dict[str, _Lane] = {}
         self._tasks: dict[str, ActiveTask] = {}
@@ -245,15 +254,19 @@ class Dispatcher:
 
     async def _slot(self, task: ActiveTask) -> None:
         try:
-            settlement = await self._outcome(task)
+            await self._settle(task, await self._end_of(task))
+        finally:
+            self._addresses.give_back(task.id)
+
+    async def _end_of(self, task: ActiveTask) -> Settlement:
+        try:
+            return await self._outcome(task)
         except asyncio.CancelledError:
             if task.phase is Phase.REVOKED:
-                settlement = self._over(task)
-            elif task.cancel_requested and task.kind is Kind.LOOK:
-                settlement = from_error(CancelledTaskError("Cancelled while it was looking."))
-            else:
-                raise  # the process ends: the next one takes it up from the journal
-        await self._settle(task, settlement)
+                return self._over(task)
+            if task.cancel_requested and task.kind is Kind.LOOK:
+                return from_error(CancelledTaskError("Cancelled while it was looking."))
+            raise  # the process ends: the next one takes it up from the journal
 
     async def _outcome(self, task: ActiveTask) -> Settlement:
         while True:
@@ -268,6 +281,7 @@ class Dispatcher:
                     return from_error(error, outcome=_not_known(task))
                 # Not begun; or a setting a crash left half done, which is read again before it is sent again.
                 task.started_mono = None
+                self._addresses.give_back(task.id)
                 task.log.info("Waiting for the cloud before anything is sent.")
             except MinerError as error:
                 task.log.error(str(error))
@@ -371,6 +385,7 @@ class Dispatcher:
         lane.running = lane.slot = None
         if task.turn is not None:
             task.turn.give_back()
+        self._addresses.give_back(task.id)
         self._in_background(self._settle(task, self._over(task), left_behind=True))
         self._next(key, lane)
 

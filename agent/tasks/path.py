@@ -15,6 +15,7 @@ import structlog
 from agent.firmware.cache import FirmwareFiles
 from agent.journal import Arrival, Journal, QueueLife, TaskRecord
 from agent.journal.settlement import Settlement
+from agent.limits.addresses import Addresses
 from agent.limits.grants import Grants
 from agent.limits.lease import Lease
 from agent.limits.maintenance import Maintenance
@@ -57,7 +58,7 @@ class TaskPath:
         self._clock = clock
         self._work = state_dir / "work"
         self._lease = Lease(clock)
-        self.maintenance = Maintenance()
+        self.maintenance = Maintenance(miners.hidden_mac)
         self._gate = Gate(self._lease, policy, self.maintenance, clock)
         self._grants = Grants()
         journal.on_new_file = self._grants.forget
@@ -72,15 +73,18 @@ class TaskPath:
             clock=clock,
             work=self._work,
         )
+        addresses = Addresses()
         executor = TaskExecutor(
-            changes=ChangeExecutor(journal, miners, slots, self._gate, self._grants, clock),
+            changes=ChangeExecutor(
+                journal, miners, slots, self._gate, self._grants, addresses, clock
+            ),
             looks=looks,
             files=FirmwareFiles(downloader, lambda: self._gate.policy, self._work),
             journal=journal,
             gate=self._gate,
             clock=clock,
         )
-        self.dispatcher = Dispatcher(journal, executor, self._gate, clock)
+        self.dispatcher = Dispatcher(journal, executor, self._gate, addresses, clock)
         self.admission = Admission(journal, source, self.dispatcher, self._gate, clock)
         self._reporter = Reporter(journal, source, policy, clock, on_pending=self._pending_answered)
         self._ready = asyncio.Event()

@@ -243,6 +243,8 @@ class Poller:
         if reading.slow is not None and reading.slow.awake_mode is not None:
             self._fleet.note_awake_mode(ip, reading.slow.awake_mode)
         self._fleet.note_cards(ip)
+        if reading.slow is not None:
+            self._fleet.keep_set_percent(ip)
         plan.slow = reading.slow or plan.slow
         plan.static = reading.static or plan.static
         if _has_restarted(plan, reading):

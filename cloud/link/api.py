@@ -27,6 +27,7 @@ from cloud.store.growth import TooMuchError
 from cloud.store.miners.maintenance import maintained
 from cloud.store.miners.readings import apply_readings
 from cloud.store.tasks.claims import end_not_known, glance, hand_out
+from cloud.store.tasks.handed import end_called_off
 from cloud.store.tasks.onsite import arisen_of
 from cloud.store.tasks.reports import ReportLimits, apply_report
 from contract.clock import from_text
@@ -372,6 +373,9 @@ async def _answer(
                 adopt=seen.adopt,
             )
             cancel = tuple(dict.fromkeys((*cancel, *called_off)))
+        if not session.has_told_all and claim.last_seq <= agent.last_seq:
+            session.has_told_all = True
+            await _end_called_off(request, agent.farm_id)
     return ClaimReply(
         tasks=tasks,
         cancel=cancel,
@@ -380,6 +384,14 @@ async def _answer(
         lease_s=settings.lease_s,
         settings_rev=agent.settings_rev,
     )
+
+
+async def _end_called_off(request: web.Request, farm_id: str) -> None:
+    """Now that one more agent has told all it knows."""
+    confirmed, now = request.app[SESSIONS].confirmed(), request.app[CLOCK].now()
+    ended = await end_called_off(request.app[STORE], farm_id, confirmed, now)
+    if ended:
+        log.info("tasks.called_off", farm=farm_id, count=ended)
 
 
 def _repeatable(

@@ -9,6 +9,8 @@ from enum import Enum
 from typing import Final, Protocol
 
 from cloud.store.cloud_time import CloudTime
+from cloud.store.engine import Store
+from cloud.store.tasks.handed import Confirmed, newest_batch_at
 from contract.clock import Clock
 from contract.link import Heartbeat
 
@@ -48,6 +50,7 @@ class Session:
     # When a task was handed out or asked for once more.
     told_mono: dict[str, float] = field(default_factory=dict)
     settings_told: int | None = None
+    has_told_all: bool = False  # whatever it knows of tasks is in our database
     run_id: str | None = None  # of the process that is served
     run_mono: float = 0.0  # when it last claimed
     run_line: Line | None = None  # over which
@@ -93,6 +96,16 @@ class Sessions:
         self._offline_after_s = offline_after_s
         self._started_mono = clock.mono()
         self._sessions: dict[str, Session] = {}
+        self._found_until: datetime | None = None
+
+    async def look_back(self, store: Store) -> None:
+        """See what stands in the database that this server begins with. Before anything is answered."""
+        self._found_until = await newest_batch_at(store)
+
+    def confirmed(self) -> Confirmed:
+        """Whose tasks are known for certain."""
+        told = (each.agent_id for each in self._sessions.values() if each.has_told_all)
+        return Confirmed(self._found_until, frozenset(told))
 
     def heard(self, agent_id: str) -> Session:
         """Every call of an agent comes through here: it renews the lease."""

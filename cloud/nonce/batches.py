@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from cloud.context import CLOCK, STORE, WAKE_UPS
+from cloud.context import CLOCK, SESSIONS, STORE, WAKE_UPS
 from cloud.http.auth import ACTOR
 from cloud.http.errors import ApiError, json_response
 from cloud.http.rights import BY_TASK, needs
@@ -36,7 +36,6 @@ from cloud.store.schema.rows import FarmRow, TaskRow
 from cloud.store.tasks import batches, lookup
 from cloud.store.tasks.batches import ListedBatch
 from cloud.store.tasks.lookup import ListedTask
-from contract.errors import ErrorCode
 from contract.keys import NAMES_LIKENESS, nearest
 from contract.nonce.batches import (
     BatchDetail,
@@ -53,7 +52,6 @@ from contract.nonce.pages import Page
 from contract.nonce.searches import BODY_INSTEAD
 from contract.nonce.sites import FARM
 from contract.nonce.times import nonce_time
-from contract.outcome import Outcome
 from contract.roles import Role
 from contract.task import (
     SPECS,
@@ -64,16 +62,6 @@ from contract.task import (
     parse_params,
     stored_params,
 )
-
-CANCELLED: Final = {
-    "outcome": Outcome.NOT_DONE,
-    "verified": True,  # no agent ever had it
-    "evidence": {},
-    "error": {
-        "code": ErrorCode.CANCELLED,
-        "message": "Cancelled by the operator before an agent took it; nothing was sent to the miner",
-    },
-}
 
 
 @needs(BY_TASK)
@@ -163,7 +151,7 @@ async def cancel_batch(request: web.Request) -> web.Response:
     batch_id, now = named(request, "batch_id"), request.app[CLOCK].now()
     async with request.app[STORE].write() as connection:
         before = await batch_of(connection, farm, batch_id)
-        done = await batches.cancel(connection, [batch_id], now, CANCELLED)
+        done = await batches.cancel(connection, [batch_id], now, request.app[SESSIONS].confirmed())
         row = await batch_of(connection, farm, batch_id)
         after = {
             "status": row.counts.status,

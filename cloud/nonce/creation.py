@@ -33,6 +33,7 @@ from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
 from cloud.store.tasks import batches, groups, lookup
 from cloud.store.tasks.batches import EnrolledAgent
+from cloud.store.tasks.handed import Confirmed
 from contract.nonce.answers import ActorItem
 from contract.nonce.batches import (
     MINERS_PER_BATCH,
@@ -245,7 +246,11 @@ async def _store(
         else:
             done = await carry_out(connection, request, rows, maker.now)
             tasks += [maker.done(row, evidence) for row, evidence in done]
-            waiting.update(await tell_maintenance(connection, farm_id, request, rows, maker.now))
+            waiting.update(
+                await tell_maintenance(
+                    connection, farm_id, request, rows, maker.now, maker.confirmed
+                )
+            )
         if maker.group_id is None:
             await maker.record(connection, len(rows))
     waiting.update(
@@ -347,6 +352,7 @@ def _maker(
         farm=farm,
         order=order,
         settings=request.app[SETTINGS],
+        confirmed=request.app[SESSIONS].confirmed(),
         actor=request[ACTOR],
         now=now,
         cloud_s=request.app[TIME].now(),
@@ -375,6 +381,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
     farm: FarmRow
     order: BatchOrder
     settings: CloudSettings
+    confirmed: Confirmed
     actor: Actor
     now: datetime
     cloud_s: float

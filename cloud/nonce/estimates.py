@@ -12,7 +12,9 @@ import msgspec
 
 from cloud.nonce.miners import run_status
 from cloud.store.miners.search import ListedMiner
+from contract.condition.anomalies import full_power_w
 from contract.condition.nameplates import LOW_SHARE
+from contract.miner import Slow
 from contract.nonce.groups import Pace, Watts
 from contract.task import Params, TaskName
 
@@ -97,12 +99,12 @@ def _after_w(
         return _in_mode(row, row.awake_mode or "normal", before_w)
     if before_w is None or row.mode == "sleep":
         return before_w  # a limit wakes nobody
-    full_w = max(before_w, row.power_limit_w or 0.0)  # without a limit of ours, as far as is known
-    if asked["watts"] == "default":
-        return full_w
-    if asked["watts"] is not None:
-        return min(float(asked["watts"]), full_w)
-    return full_w * float(asked["percent"]) / 100
+    limited_w = max(before_w, row.power_limit_w or 0.0)  # by watts alone
+    if asked["watts"] is None:
+        return limited_w * float(asked["percent"]) / 100
+    slow = None if row.slow is None else msgspec.convert(row.slow, Slow)
+    full_w = max(limited_w, full_power_w(slow) or 0.0)  # as far as is known
+    return full_w if asked["watts"] == "default" else min(float(asked["watts"]), full_w)
 
 
 def _in_mode(row: ListedMiner, mode: str, before_w: float | None) -> float | None:

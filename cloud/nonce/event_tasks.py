@@ -10,6 +10,7 @@ from cloud.nonce.planning import BatchRequest, new_tags, ops_status_of
 from cloud.store.engine import Connection
 from cloud.store.miners import assets, maintenance
 from cloud.store.miners.search import ListedMiner
+from cloud.store.tasks.handed import Confirmed
 from contract.nonce.times import nonce_time
 from contract.task import AssetStatus, AssetUpdateParams, CommentParams, TagsParams, TaskName
 
@@ -62,6 +63,7 @@ async def tell_maintenance(
     request: BatchRequest,
     chosen: Sequence[ListedMiner],
     now: datetime,
+    confirmed: Confirmed,
 ) -> frozenset[str]:
     """Where that began or ended the maintenance of a miner, see to it that nobody writes to it from now on, or may
     again. Gives the agents to wake.
@@ -76,7 +78,7 @@ async def tell_maintenance(
     ended = was if request.name in (TaskName.ASSET_UPDATE, TaskName.RECORD_DELETE) else []
     if not begun and not ended:
         return frozenset()
-    return await maintenance.changed(connection, farm_id, begun, now)
+    return await maintenance.changed(connection, farm_id, begun, now, confirmed)
 
 
 def _change(what: str, before: Any, after: Any) -> Evidence:

@@ -7,13 +7,13 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from cloud.context import CLOCK, SETTINGS, STORE, TIME, WAKE_UPS
+from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
 from cloud.http.auth import ACTOR, check_task
 from cloud.http.errors import ApiError, json_response
 from cloud.http.rights import needs
 from cloud.nonce import creation
 from cloud.nonce.answers import actor_of, many, one, time_or_none
-from cloud.nonce.batches import CANCELLED, again_as_ordered, doubt, doubtful_of
+from cloud.nonce.batches import again_as_ordered, doubt, doubtful_of
 from cloud.nonce.orders import BatchOrder, GroupOrder, Ordered
 from cloud.nonce.requests import PAGE, batch_of, farm_of, group_of, named, page_of, read_body, takes
 from cloud.nonce.tasks import masked_params
@@ -93,7 +93,9 @@ async def cancel_group(request: web.Request) -> web.Response:
     async with request.app[STORE].write() as connection:
         await group_of(connection, farm, group_id)
         parts = await groups.batches_of(connection, group_id)
-        done = await batches.cancel(connection, [part.id for part in parts], now, CANCELLED)
+        done = await batches.cancel(
+            connection, [part.id for part in parts], now, request.app[SESSIONS].confirmed()
+        )
         if done.at_once or done.requested:
             await groups.mark_cancelled(connection, group_id, now)
         group = await group_of(connection, farm, group_id)

@@ -26,7 +26,7 @@ LOW_HASHRATE_RATIO: Final = 0.8  # of the ideal rate in the mode it runs in
 OVERHEAT_CHIP_C: Final = 95.0  # makers throttle or stop between 95 and 105
 OVERHEAT_BOARD_C: Final = 85.0
 OVERPOWER_RATIO: Final = 1.15  # of the power limit
-UNDERPOWER_RATIO: Final = 0.6  # of the power limit, while hashing; `low` takes 75 %
+UNDERPOWER_RATIO: Final = 0.6  # of the power limit in the mode it runs in, while hashing
 RAMP_S: Final = 900.0  # a rate is not judged so soon after a start
 
 # First match wins: "fan of the power supply" is a fan, "power supply too hot" is a temperature.
@@ -109,7 +109,9 @@ def is_low(moving: Moving, slow: Slow | None, static: Static | None) -> bool:
 
 
 def expected_hs(slow: Slow | None, static: Static | None) -> float | None:
-    """What it should hash in the mode it runs in, 0 asleep: of what it tells itself, else of its model's nameplate."""
+    """What it should hash in the mode it runs in and with the power it is limited to, 0 asleep: of what it tells
+    itself, else of its model's nameplate. It may hash more: the less it is given, the less a hash takes.
+    """
     mode = slow.mode if slow else None
     if mode is PowerMode.SLEEP:
         return 0.0
@@ -117,18 +119,37 @@ def expected_hs(slow: Slow | None, static: Static | None) -> float | None:
     if not ideal:
         plate = _nameplate(static)
         ideal = plate.hashrate_hs if plate else None
-    return None if ideal is None else _share_of(mode) * ideal
+    return None if ideal is None else _share_of(slow) * ideal
 
 
 def expected_w(slow: Slow | None, static: Static | None) -> float | None:
-    """What it should take, 0 asleep: its own limit, else what its model's nameplate says for the mode it runs in."""
+    """What it should take, 0 asleep: its own limit, else what its model's nameplate says for the mode it runs in, and
+    with the power it is limited to.
+    """
     mode = slow.mode if slow else None
     if mode is PowerMode.SLEEP:
         return 0.0
-    if slow is not None and slow.power_limit_w:
-        return slow.power_limit_w
+    limit_w = power_limit_w(slow)
+    if limit_w is not None:
+        return limit_w
     plate = _nameplate(static)
-    return None if plate is None else _share_of(mode) * plate.power_w
+    return None if plate is None else _share_of(slow) * plate.power_w
+
+
+def power_limit_w(slow: Slow | None) -> float | None:
+    """The most that it may take by its own word: its limit in watts, of which its percentage leaves a part."""
+    if slow is None or not slow.power_limit_w:
+        return None
+    percent = slow.power_percent
+    return slow.power_limit_w * (1.0 if percent is None else _part(percent / 100))
+
+
+def full_power_w(slow: Slow | None) -> float | None:
+    """The most that it might take if it were not limited, by its own word."""
+    limit_w = power_limit_w(slow)
+    if slow is None or limit_w is None or slow.power_share is None:
+        return limit_w
+    return limit_w / _part(slow.power_share)
 
 
 def power_w(moving: Moving, slow: Slow | None) -> float | None:
@@ -140,13 +161,13 @@ def power_w(moving: Moving, slow: Slow | None) -> float | None:
 
 def power_judgement(moving: Moving, slow: Slow | None) -> tuple[bool, bool]:
     """(takes too much, takes too little), measured by the miner's own power limit; where it has none, neither."""
-    limit = slow.power_limit_w if slow else None
+    limit = power_limit_w(slow)
     taken_w = power_w(moving, slow)
-    if not limit or taken_w is None:
+    if limit is None or taken_w is None:
         return False, False
     return (
         taken_w > OVERPOWER_RATIO * limit,
-        _is_hashing(moving, slow) and taken_w < UNDERPOWER_RATIO * limit,
+        _is_hashing(moving, slow) and taken_w < UNDERPOWER_RATIO * _mode_share(slow) * limit,
     )
 
 
@@ -170,8 +191,21 @@ def _nameplate(static: Static | None) -> Nameplate | None:
     return nameplate_of(static.make, static.model) if static else None
 
 
-def _share_of(mode: PowerMode | None) -> float:
-    return LOW_SHARE if mode is PowerMode.LOW else 1.0
+def _share_of(slow: Slow | None) -> float:
+    """Of its rate and watts at full power in mode `normal`, what it is to reach. A limit in watts may not be felt in
+    mode `low`; a percentage is: of both, the product is the least that it can be.
+    """
+    limited = slow.power_share if slow else None
+    return _mode_share(slow) * (1.0 if limited is None else _part(limited))
+
+
+def _mode_share(slow: Slow | None) -> float:
+    return LOW_SHARE if slow is not None and slow.mode is PowerMode.LOW else 1.0
+
+
+def _part(share: float) -> float:
+    """A share that can be one; what cannot leaves all of it."""
+    return share if 0.0 < share < 1.0 else 1.0
 
 
 def _is_hashing(moving: Moving, slow: Slow | None) -> bool:

@@ -287,8 +287,9 @@ def _by_figures(
             "its pool is dead" if count == 1 else f"none of its {count} pools is alive",
         )
     power = anomalies.power_w(moving, slow)
-    if any(anomalies.power_judgement(moving, slow)) and slow is not None:
-        yield Symptom(MinerTrouble.POWER, f"{power:.0f} W of a limit of {slow.power_limit_w:.0f} W")
+    if any(anomalies.power_judgement(moving, slow)):
+        limit = anomalies.power_limit_w(slow)
+        yield Symptom(MinerTrouble.POWER, f"{power:.0f} W of a limit of {limit:.0f} W")
 
 
 def _by_maker(slow: Slow | None) -> Iterator[Symptom]:

@@ -26,6 +26,7 @@ from contract.miner import (
 )
 from drivers.base import (
     Depth,
+    SetPercent,
     Who,
 )
 from drivers.changes.way import Ways
@@ -41,6 +42,15 @@ from drivers.whatsminer.protocol.tokens import Tokens
 from drivers.whatsminer.protocol.v3 import DEVICE, SETTING, STATUS, Api3
 from drivers.whatsminer.reading.faults import codes_of, faults_of
 from drivers.whatsminer.reading.figures import truth
+from drivers.whatsminer.reading.limit import (
+    FULL,
+    ReportedLimit,
+    full_by_rate,
+    highest_of,
+    limit_of,
+    share_of,
+    watts_of,
+)
 from drivers.whatsminer.reading.shares import with_shares
 from drivers.whatsminer.reading.snapshot import (
     ReportedStatus,
@@ -94,6 +104,7 @@ class Whatsminer(MinerDriver):
         self.v3 = Api3(wire, login)
         self.rated_w: float | None = None
         """The power limit that its firmware comes with, once it was seen at that one."""
+        self._highest_w: float | None = None  # of all limits that it was seen with
         self._found = WhatsminerFindings(identity=identity)
         self._cooling = cooling_of(identity.model)
         self._login_for = (identity.generation, identity.mac)
@@ -147,13 +158,28 @@ class Whatsminer(MinerDriver):
             self._serials.clear()
             self._psu = None
             self._ideal_hs = None
-            self.rated_w = None
+            self.rated_w = self._highest_w = self.set_percent = None
         if self._login_for != (identity.generation, identity.mac):
             self._login_for = (identity.generation, identity.mac)
             login = self._credentials(identity)
             self.tokens.replace_credentials(login)
             self.v3.replace_credentials(login)
         self._cooling = cooling_of(identity.model)
+
+    def learn_limit(self, told: ReportedLimit, mode: PowerMode | None = None) -> None:
+        """Take over what a look told of its power limit, for when another one is set. `mode`: it runs in, if known."""
+        highest_w = highest_of(told)
+        if highest_w is None:
+            return
+        self._highest_w = max(highest_w, self._highest_w or 0.0)
+        if told.has_own and mode is not PowerMode.LOW:  # it may be lower there
+            self.rated_w = max(highest_w, self.rated_w or 0.0)
+
+    def note_percent(self, percent: int | None) -> None:
+        """A percentage that its firmware does not tell was set and seen to: it holds until the miner starts again."""
+        self.set_percent = None
+        if percent is not None and percent < FULL:
+            self.set_percent = SetPercent(percent=percent, seen_at=self.clock.now())
 
     async def look(self) -> WhatsminerSnapshot:
         """Moving facts, both uptimes and the mode where the same replies tell it: one connection where the firmware
@@ -224,6 +250,36 @@ class Whatsminer(MinerDriver):
         self._check_version(look.firmware_version)
         return look
 
+    def _limited(
+        self, look: WhatsminerSnapshot, stored: Any, percent: Any, mode: PowerMode | None
+    ) -> WhatsminerSnapshot:
+        """The same with what its power limit and its percentage leave it; see `limit_of`."""
+        if look.process_is_down:
+            return look
+        if percent is None:
+            percent = self._percent_still(look)
+        told = limit_of(look.power_limit_w, stored, percent)
+        self.learn_limit(told, mode)
+        full_w = self.rated_w
+        if full_w is None:
+            known = (self._highest_w, full_by_rate(told, look.moving, self._ideal_hs))
+            full_w = max((each for each in known if each is not None), default=None)
+        return msgspec.structs.replace(
+            look,
+            power_limit_w=watts_of(told, full_w, look.moving.power_w),
+            power_percent=told.percent if told.percent_share < 1.0 else None,
+            power_share=share_of(told, full_w),
+        )
+
+    def _percent_still(self, look: WhatsminerSnapshot) -> int | None:
+        """The percentage that was set and that it does not tell; `None` once the miner was started again."""
+        if self.set_percent is not None:
+            up_s = look.elapsed_s if look.boot_s is None else look.boot_s
+            since_s = (self.clock.now() - self.set_percent.seen_at).total_seconds()
+            if up_s is None or up_s < since_s * self.timing.pace:
+                self.set_percent = None
+        return None if self.set_percent is None else self.set_percent.percent
+
     # --- API v3 ----------------------------------------------------------------------------------
 
     async def _v3_answered(self) -> Any:
@@ -269,6 +325,9 @@ class Whatsminer(MinerDriver):
         self._psu = psu_of_device(power) or self._psu
         look = with_coolant(look, power)
         look = msgspec.structs.replace(look, power_limit_w=power_limit_w(look, options, miner))
+        stored = miner.get("power-limit-set", options.get("power-limit"))
+        word = mode_word(options, power)
+        look = self._limited(look, stored, options.get("power-percent"), mode_of(word))
         moving = msgspec.structs.replace(
             look.moving, fan_psu_rpm=self._psu.fan_rpm if self._psu else None
         )
@@ -277,7 +336,7 @@ class Whatsminer(MinerDriver):
         slow = _slow(
             look,
             is_off=working is False,
-            word=mode_word(options, power),
+            word=word,
             light_on=light_of(part_of(fields, "system").get("ledstatus")),
             codes=codes_of_device(fields),
             preset=heat_mode(options, miner),
@@ -326,7 +385,7 @@ class Whatsminer(MinerDriver):
         light_on: bool | None = None
         codes = look.codes
         is_off, word = look.is_off, look.mode_word
-        limit_w = look.power_limit_w
+        limit_w, status = look.power_limit_w, ReportedStatus()
         if generation in {V2, COMPAT}:
             info = await self.rpc.ask_if_known("get_miner_info")
             light_on = light_of(info.fields.get("ledstat")) if info else None
@@ -335,11 +394,14 @@ class Whatsminer(MinerDriver):
             errors = await self.rpc.ask_if_known("get_error_code")
             if errors is not None:
                 codes = (*codes, *codes_of(errors.fields.get("error_code")))
-        if generation != LEGACY and is_off is None and not (word and look.moving.hashes):
+        shows_mode = bool(word) and look.moving.hashes
+        tells_limit = generation in {V2, COMPAT}
+        if generation != LEGACY and is_off is None and (tells_limit or not shows_mode):
             status = await self._status()
             is_off, word = status.is_off, word or status.mode_word
             limit_w = limit_w or status.power_limit_w
-            self._check_version(status.firmware_version)
+            if not shows_mode:
+                self._check_version(status.firmware_version)
         if depth is Depth.FULL and generation in {V1, V2, COMPAT}:
             psu = await self.rpc.ask_if_known("get_psu")
             told = psu_of(psu.fields) if psu else None
@@ -350,6 +412,7 @@ class Whatsminer(MinerDriver):
                 moving=msgspec.structs.replace(look.moving, fan_psu_rpm=self._psu.fan_rpm),
             )
         look = msgspec.structs.replace(look, power_limit_w=limit_w)
+        look = self._limited(look, status.stored_limit, status.percent, mode_of(word))
         if look.control_board and self._found.control_board is None:
             self._found = msgspec.structs.replace(self._found, control_board=look.control_board)
         slow = _slow(look, is_off=bool(is_off), word=word, light_on=light_on, codes=codes)
@@ -389,5 +452,7 @@ def _slow(
         mode_preset=preset,
         light_on=light_on,
         power_limit_w=look.power_limit_w,
+        power_percent=look.power_percent,
+        power_share=look.power_share,
         faults=faults,
     )

@@ -108,7 +108,10 @@ class WhatsminerDevice(Miner):
         return bool(self.leds)
 
     def describe(self) -> dict[str, Any]:
-        entry = super().describe() | {"v3_port": self.v3_port}
+        entry = super().describe() | {
+            "v3_port": self.v3_port,
+            "power_limit_w": self.spec.power_limit_w,
+        }
         return entry if self.spec.shows_mac else entry | {"firmware_version": None}
 
     def led_text(self) -> str:

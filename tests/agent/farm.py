@@ -34,6 +34,7 @@ from drivers.base import (
     Pools,
     Reboot,
     Resume,
+    SetPercent,
     Suspend,
     Who,
 )
@@ -48,6 +49,7 @@ class FakeMiner:
     make: ClassVar[str] = "fake"
 
     def __init__(self, number: int) -> None:
+        self.host = f"127.1.{number // 250}.{number % 250 + 1}"
         self.ref = MinerRef(
             id=f"miner-{number}", mac=f"02:00:00:00:{number // 256:02X}:{number % 256:02X}"
         )
@@ -61,6 +63,7 @@ class FakeMiner:
         self.unreachable = 0  # so many looks find nobody
         self.ignores = False
         self.gate: dict[str, asyncio.Event] = {}  # waited for before plan, connect, write, verify
+        self.set_percent: SetPercent | None = None
         self.stubborn = False  # does not end when cancelled
         self.at_once = 0
         self.most_at_once = 0
@@ -68,7 +71,7 @@ class FakeMiner:
 
     @property
     def endpoint(self) -> Endpoint:
-        return Endpoint(host="127.0.0.1")
+        return Endpoint(host=self.host)
 
     @property
     def identity(self) -> Identity:
@@ -220,12 +223,15 @@ class FakeFarm:
     ) -> FakeMiner:
         self.asked_age_s.append(max_age_s)
         for miner in self.miners:
-            if miner.ref.id == ref.id:
+            if ref.id in (miner.ref.id, f"ip:{miner.host}"):
                 if miner.unreachable:
                     miner.unreachable -= 1
                     raise UnreachableError("nobody answers at its last address")
                 return miner
         raise WrongDeviceError("another miner answers there")
+
+    def hidden_mac(self, ref: MinerRef) -> str | None:
+        return None
 
     def awake_mode(self, ref: MinerRef) -> AwakeMode | None:
         return self.awake_modes.get(ref.id)

@@ -940,6 +940,31 @@ def _miners() -> Iterator[Guard]:
     )
 
 
+def _limits() -> Iterator[Guard]:
+    test = "tests/drivers/whatsminer/test_limited.py::test_"
+    yield Guard(
+        "a share of power that can be none limits nothing",
+        "contract/condition/anomalies.py",
+        "return share if 0.0 < share < 1.0 else 1.0",
+        "return share",
+        "tests/contract/condition/test_judgement.py::test_a_share_that_can_be_none_limits_nothing",
+    )
+    yield Guard(
+        "one that draws little is broken and not limited",
+        "drivers/whatsminer/reading/limit.py",
+        " or power_w < _HELD_BACK * set_w * share",
+        "",
+        f"{test}full_power_is_concluded_from_one_that_draws_all_it_may",
+    )
+    yield Guard(
+        "a percentage is lost with a boot",
+        "drivers/whatsminer/driver.py",
+        "if up_s is None or up_s < since_s * self.timing.pace:",
+        "if up_s is None:",
+        f"{test}a_percentage_that_is_not_told_can_be_given_to_the_next_driver",
+    )
+
+
 def _orders() -> Iterator[Guard]:
     selections = "tests/cloud/nonce/test_selections.py::test_"
     groups = "tests/cloud/nonce/test_groups.py::test_"
@@ -1311,6 +1336,7 @@ GUARDS = (
     *_by_hand(),
     *_rigmonitor(),
     *_miners(),
+    *_limits(),
     *_orders(),
     *_login(),
     *_load(),

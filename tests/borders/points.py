@@ -31,6 +31,7 @@ _CALLERS = "tests/agent/rig/test_server.py::test_"
 _EXPECTED = "tests/cloud/rigmonitor/test_expected.py::"
 _BOOKS = "tests/cloud/nonce/test_books.py::test_"
 _MINERS = "tests/cloud/nonce/test_miners.py::test_"
+_LIMITED = "tests/drivers/whatsminer/test_limited.py::test_"
 _SKIPS = "tests/cloud/nonce/test_skips.py::test_"
 _SELECTIONS = "tests/cloud/nonce/test_selections.py::test_"
 _GROUPS = "tests/cloud/nonce/test_groups.py::test_"
@@ -1013,6 +1014,19 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_OF_WHATSMINER}[rejected_by_its_other_name]",
                 f"{_OF_WHATSMINER}[the_power_limit_of_one_without_a_summary]",
                 f"{_OF_WHATSMINER}[a_miner_that_heats]",
+            ),
+        ),
+        Point(
+            "a power limit, and the share of its power that it leaves a miner",
+            "Less is expected of one that is limited on purpose. A limit above what it draws, or one that can be none, is no "
+            "limit; one that hashes little and draws little is broken, not limited.",
+            (
+                f"{_LIMITED}a_limit_in_watts_is_a_share_and_no_low_rate",
+                f"{_LIMITED}a_percentage_is_a_share_and_no_low_rate_until_it_is_lost",
+                f"{_LIMITED}one_that_was_limited_before_it_was_ever_seen_is_not_broken",
+                f"{_LIMITED}a_limit_above_what_it_draws_is_none",
+                f"{_LIMITED}what_can_be_no_limit_is_none",
+                "tests/contract/condition/test_judgement.py::test_a_share_that_can_be_none_limits_nothing",
             ),
         ),
         Point(

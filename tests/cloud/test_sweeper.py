@@ -12,6 +12,7 @@ from tests.waiting import until
 
 async def test_a_task_nobody_took_times_out_with_its_queue_life(cloud: Cloud):
     agent = await cloud.agent()
+    cloud.clock.move(cloud.settings.limit_grace_s)  # in which agents tell what they have
     (task_id,) = await cloud.queue(TaskName.REBOOT, agent.agent_id, ttl_s=100)
     cloud.clock.move(99)
     await cloud.sweeper.sweep()
@@ -96,7 +97,7 @@ async def test_the_server_sweeps_by_itself(cloud: Cloud):
     agent = await cloud.agent()
     (task_id,) = await cloud.queue(TaskName.REBOOT, agent.agent_id, ttl_s=5)
     await asyncio.sleep(0)
-    cloud.clock.move(cloud.settings.sweep_every_s)
+    cloud.clock.move(cloud.settings.limit_grace_s)
 
     async def timed_out() -> bool:
         return (await cloud.task(task_id))["status"] == "timed_out"

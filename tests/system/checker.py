@@ -133,14 +133,17 @@ def check(
     gone: Iterable[Row] = (),
     groups: Iterable[Group] = (),
     put_back_t: Sequence[float] = (),
+    own_limits_w: Mapping[str, int] | None = None,
 ) -> Figures:
     """Hold them against each other. `promised` are batches the cloud acknowledged, with how many tasks; `gone` what
     stood in journals that were put back to an older copy of themselves, oldest first; `put_back_t` when the cloud's
-    database was, oldest first.
+    database was, oldest first; `own_limits_w` by MAC the power limits that miners come with.
     """
     rows = {row.task_id: _placed(row, ledger) for row in journal}
     tasks = {task.task_id: task for task in cloud}
-    case = _Case(ledger, rows, tasks, [_placed(row, ledger) for row in gone], kills)
+    case = _Case(
+        ledger, rows, tasks, [_placed(row, ledger) for row in gone], kills, own_limits_w or {}
+    )
     case.lost(promised or {})
     case.twice()
     case.false_outcomes()
@@ -167,7 +170,9 @@ class _Case:
         tasks: Mapping[str, Shown],
         gone: Sequence[Row],
         kills: Sequence[Kill],
+        own_limits_w: Mapping[str, int],
     ) -> None:
+        self._own_limits_w = own_limits_w
         self._rows, self._tasks, self._kills = rows, tasks, kills
         self._killed = [kill.t for kill in kills]
         # What was on disk as begun at each kill, and at the end.
@@ -302,7 +307,8 @@ class _Case:
                 and each.t <= row.settled_t + _TICK_S
             ]
             return None if done else f"no {own} happened before it was settled"
-        return satisfies(row, own, self._by_miner[row.mac], row.settled_t + _TICK_S)
+        entries, own_limit_w = self._by_miner[row.mac], self._own_limits_w.get(row.mac)
+        return satisfies(row, own, entries, row.settled_t + _TICK_S, own_limit_w)
 
     def unclaimed(self) -> None:
         for entry in self._nobodys:

@@ -10,18 +10,20 @@ from tests.system.witness import Entry, Row
 # The numbers of Bitmain's firmware (254 is how old images sleep), the words of the others'.
 _MODES: Final[Mapping[str, tuple[str, ...]]] = {
     "sleep": ("1", "254", "sleep"),
-    "low": ("3", "low"),
-    "normal": ("0", "2", "normal"),
+    "low": ("2", "3", "low"),
+    "normal": ("0", "normal"),
     "high": ("high",),
 }
 _JUST_S: Final = 1.0  # a light that ends by itself may do so between the look that saw it and the commit that says so
 _UNSEEN: Final = "unseen"  # as it was before the ledger began
 
 
-def satisfies(row: Row, action: str, entries: Iterable[Entry], until_t: float) -> str | None:
+def satisfies(
+    row: Row, action: str, entries: Iterable[Entry], until_t: float, own_limit_w: int | None = None
+) -> str | None:
     """Why the miner was not as `row` wished at `until_t`; `None` when it was.
 
-    `entries` are those of the row's miner, oldest first.
+    `entries` are those of the row's miner, oldest first; `own_limit_w` the power limit that its firmware comes with.
     """
     past = [each for each in entries if each.t <= until_t and each.phase == "applied"]
     if action == "light":
@@ -31,7 +33,7 @@ def satisfies(row: Row, action: str, entries: Iterable[Entry], until_t: float) -
     if action == "mining":
         return _mining(row, past)
     if action == "power_limit":
-        return _power_limit(row, past)
+        return _power_limit(row, past, own_limit_w)
     return _pools(row, past)
 
 
@@ -71,7 +73,7 @@ def _mining(row: Row, past: list[Entry]) -> str | None:
     return None if is_on is wished else f"its mining was {'on' if is_on else 'off'}"
 
 
-def _power_limit(row: Row, past: list[Entry]) -> str | None:
+def _power_limit(row: Row, past: list[Entry], own_limit_w: int | None) -> str | None:
     """In the ledger 0 W is the limit that the firmware comes with; a boot takes a percentage away."""
     if (wished := row.params.get("percent")) is not None:
         orders = [each for each in past if each.action in ("power_percent", "reboot")]
@@ -81,7 +83,8 @@ def _power_limit(row: Row, past: list[Entry]) -> str | None:
     limit = _last(past, "power_limit", "power_limit")
     if limit == _UNSEEN:
         limit = 0
-    return None if limit == watts else f"its limit was {limit} W, not {watts}"
+    is_so = limit == watts or (limit == 0 and watts == own_limit_w)
+    return None if is_so else f"its limit was {limit} W, not {watts}"
 
 
 def _pools(row: Row, past: list[Entry]) -> str | None:

@@ -49,6 +49,13 @@ class Site(msgspec.Struct):
     def miners(self) -> tuple[SimulatedMiner, ...]:
         return self.stage.miners
 
+    @property
+    def own_limits_w(self) -> dict[str, int]:
+        """By MAC the power limits that miners come with."""
+        return {
+            each.mac: each.power_limit_w for each in self.miners if each.power_limit_w is not None
+        }
+
     def use_agent(self, *program: object, environment: Mapping[str, str] | None = None) -> None:
         """What the agent's next life runs: a test entry point and its arguments (`run --config` is added), or, without
         any, the agent itself.
@@ -147,7 +154,9 @@ class Site(msgspec.Struct):
             for row in rows
             if row.status is not None
         ]
-        return check(read_ledger(self.stage.ledger), rows, told, kills)
+        return check(
+            read_ledger(self.stage.ledger), rows, told, kills, own_limits_w=self.own_limits_w
+        )
 
     async def all_reported(self) -> None:
         """Wait until every task of the journal has ended and the cloud has acknowledged it, what arose on site included:
@@ -171,7 +180,15 @@ class Site(msgspec.Struct):
             "the acknowledgement of every outcome",
         )
         ledger, groups = read_ledger(self.stage.ledger), read_groups(self.database)
-        return check(ledger, self.rows(), seen, kills, promised, groups=groups)
+        return check(
+            ledger,
+            self.rows(),
+            seen,
+            kills,
+            promised,
+            groups=groups,
+            own_limits_w=self.own_limits_w,
+        )
 
 
 @asynccontextmanager

@@ -164,6 +164,26 @@ def test_success_of_a_switch_needs_what_its_make_does_for_it(
     assert kinds(check(ledger, [switch], [shown(name=TaskName.MINING)])) == wrong
 
 
+@pytest.mark.parametrize(
+    ("asked", "last", "is_so"),
+    [
+        (2600, 2600, True),
+        (2600, 3000, False),
+        ("default", 0, True),
+        (3600, 0, True),
+        (3500, 0, False),
+    ],
+)
+def test_success_of_a_power_limit_needs_that_limit(
+    asked: int | str, last: int, is_so: bool
+) -> None:
+    limited = row(name=TaskName.POWER_LIMIT, params={"watts": asked})
+    ledger = [entry(10.2, "power_limit", "applied", 1, after={"power_limit": last})]
+    told = [shown(name=TaskName.POWER_LIMIT)]
+    found = kinds(check(ledger, [limited], told, own_limits_w={MAC: 3600}))
+    assert found == ({} if is_so else {"false_succeed": 1})
+
+
 def test_a_boot_switches_mining_on_again() -> None:
     off = row(name=TaskName.MINING, params={"action": "off"})
     by_itself = entry(11.0, "reboot", "applied", 2, before={"boot": 1})

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.store.engine import Store, chunks
 from cloud.store.miners.conditions import REPORTS_ITSELF
 from cloud.store.schema.tables import IS_OPEN, agents, miners, tasks
+from cloud.store.tasks.handed import Confirmed
 from cloud.store.tasks.settle import settle
 from contract.errors import ErrorCode
 from contract.link import MAINTAINED_MOST
@@ -48,7 +49,11 @@ async def maintained(store: Store, farm_id: str) -> tuple[str, ...]:
 
 
 async def changed(
-    connection: AsyncConnection, farm_id: str, begun: Sequence[str], now: datetime
+    connection: AsyncConnection,
+    farm_id: str,
+    begun: Sequence[str],
+    now: datetime,
+    confirmed: Confirmed,
 ) -> frozenset[str]:
     """Some are in maintenance now, or are not any more: the agents of the farm fetch the list again. What would write
     to those of `begun` (ids) and has not begun itself is called off, unless it allows maintenance.
@@ -62,7 +67,8 @@ async def changed(
     )
     agent_ids: set[str] = set()
     for some in chunks(begun):
-        query = sa.select(tasks.c.id, tasks.c.params, tasks.c.handed_at, tasks.c.agent_id).where(
+        never_handed = confirmed.never_handed().label("never_handed")
+        query = sa.select(tasks.c.id, tasks.c.params, never_handed, tasks.c.agent_id).where(
             tasks.c.farm_id == farm_id,
             tasks.c.miner_id.in_(some),
             IS_OPEN,
@@ -74,9 +80,9 @@ async def changed(
             for row in await connection.execute(query)
             if (row.params or {}).get("allow_maintenance") is not True
         ]
-        waiting = [row.id for row in found if row.handed_at is None]
+        waiting = [row.id for row in found if row.never_handed]
         await settle(connection, waiting, TaskStatus.CANCELLED, _CALLED_OFF, now)
-        held = [row for row in found if row.handed_at is not None]
+        held = [row for row in found if not row.never_handed]
         await connection.execute(
             tasks.update()
             .where(tasks.c.id.in_([row.id for row in held]))

@@ -14,6 +14,7 @@ from cloud.store.engine import Store, chunks, rows
 from cloud.store.filters import Condition, accepted, matches, within
 from cloud.store.schema.rows import BatchRow, read_rows
 from cloud.store.schema.tables import IS_OPEN, agents, task_batches, tasks
+from cloud.store.tasks.handed import CALLED_OFF, Confirmed
 from cloud.store.tasks.settle import forget_passwords
 from contract.nonce.batches import ACTOR_TYPES, SearchBatches
 from contract.nonce.pages import Page
@@ -155,13 +156,13 @@ async def cancel(
     connection: AsyncConnection,
     batch_ids: Sequence[str],
     now: datetime,
-    result: dict[str, Any],
+    confirmed: Confirmed,
 ) -> Cancelled:
     """Of these batches, which are known to be of the farm, end what no agent ever had; ask for the rest. Only the agent
     knows whether it has begun, and one that went offline may have, so there nothing is ended here.
     """
     done = [
-        await _cancel_some(connection, some, now, result)
+        await _cancel_some(connection, some, now, confirmed)
         for some in chunks(batch_ids, _BATCHES_AT_ONCE)
     ]
     return Cancelled(
@@ -175,14 +176,14 @@ async def _cancel_some(
     connection: AsyncConnection,
     batch_ids: Sequence[str],
     now: datetime,
-    result: dict[str, Any],
+    confirmed: Confirmed,
 ) -> Cancelled:
     of_batches = tasks.c.batch_id.in_(batch_ids)
     mine = sa.and_(of_batches, IS_OPEN)
     at_once = await connection.execute(
         tasks.update()
-        .where(mine, tasks.c.handed_at.is_(None))
-        .values(status=TaskStatus.CANCELLED, cancelled_at=now, ended_at=now, result=result)
+        .where(mine, confirmed.never_handed())
+        .values(status=TaskStatus.CANCELLED, cancelled_at=now, ended_at=now, result=CALLED_OFF)
     )
     with_passwords = sa.select(tasks.c.id).where(of_batches, tasks.c.name.in_(WITH_PASSWORDS))
     await forget_passwords(connection, list(await connection.scalars(with_passwords)))

@@ -138,7 +138,7 @@ async def hand_out(
     adopt: Sequence[str] = (),
 ) -> tuple[tuple[ClaimedTask, ...], tuple[str, ...]]:
     """Pin up to `room` waiting tasks to this journal and return them, after those to be handed out again; and the
-    ids of those among them that are to be cancelled.
+    ids of those among them, and of those in `adopt`, that are to be cancelled.
 
     A task is in the answer only if it is durably marked as handed out. Nothing for a revoked agent. A task that came
     back from an agent that was away is cancelled by that agent, which alone knows whether it began.
@@ -147,6 +147,7 @@ async def hand_out(
     mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent.id}
     handed: list[TaskOfMiner] = []
     fresh: list[TaskOfMiner] = []
+    called_off: list[str] = []
     async with store.write() as connection:
         for some in chunks(adopt):
             await connection.execute(
@@ -155,6 +156,10 @@ async def hand_out(
                 .where(tasks.c.journal_id.is_(None), is_enrolled)
                 .values(**mark, held=False)  # it was let go once, and the database put back since
             )
+            query = sa.select(tasks.c.id).where(
+                tasks.c.id.in_(some), IS_OPEN, tasks.c.cancel_requested_at.is_not(None)
+            )
+            called_off += await connection.scalars(query)
         for some in chunks(again):
             query = _with_miner().where(tasks.c.id.in_(some), is_enrolled)
             query = query.where(tasks.c.name.in_(knows))
@@ -175,8 +180,8 @@ async def hand_out(
                 )
             )
     handed += fresh
-    called_off = tuple(row.id for row in handed if row.cancel_requested_at is not None)
-    return tuple(_claimed(row, cloud_s) for row in handed), called_off
+    called_off += [row.id for row in handed if row.cancel_requested_at is not None]
+    return tuple(_claimed(row, cloud_s) for row in handed), tuple(called_off)
 
 
 async def end_not_known(

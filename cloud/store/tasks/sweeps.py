@@ -41,14 +41,17 @@ IsOnline = Callable[[str, float | None], bool]
 async def time_out(
     store: Store, now: datetime, cloud_s: float, *, grace_s: float, agents_had_time: bool
 ) -> int:
-    """End tasks whose time passed without a word, those that an agent holds only if it had time to speak. `now` is what
-    their end is stamped with. Returns how many.
+    """End tasks whose time passed without a word, once the agents had time to speak: what waits in a database that was
+    put back they may have begun long ago. `now` is what their end is stamped with. Returns how many.
     """
+    if not agents_had_time:
+        return 0
     open_tasks = tasks.c.ended_at.is_(None)
     never_begun = sa.and_(open_tasks, tasks.c.pending_at.is_(None))
     waiting = sa.and_(
         never_begun,
-        tasks.c.held == sa.false(),  # its queue life begins when it is let go
+        # The queue life of what is held begins when it is let go, but for what was called off meanwhile.
+        sa.or_(tasks.c.held == sa.false(), tasks.c.cancel_requested_at.is_not(None)),
         tasks.c.handed_at.is_(None),
         tasks.c.queue_expires_cloud_s <= cloud_s,
     )
@@ -59,12 +62,11 @@ async def time_out(
         tasks.c.queue_expires_cloud_s <= cloud_s - grace_s,
     )
     begun = sa.and_(open_tasks, tasks.c.deadline_cloud_s <= cloud_s)
-    rules = [(waiting, Outcome.NOT_DONE, _NOBODY_CAME)]
-    if agents_had_time:
-        rules += [
-            (handed, Outcome.UNKNOWN, _NOT_HEARD_AGAIN),
-            (begun, Outcome.UNKNOWN, _NOT_ENDED),
-        ]
+    rules = [
+        (waiting, Outcome.NOT_DONE, _NOBODY_CAME),
+        (handed, Outcome.UNKNOWN, _NOT_HEARD_AGAIN),
+        (begun, Outcome.UNKNOWN, _NOT_ENDED),
+    ]
     ended = 0
     for rule, outcome, message in rules:
         query = sa.select(tasks.c.id).where(rule)

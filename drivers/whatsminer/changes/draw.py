@@ -7,18 +7,17 @@ from typing import Any, Final
 
 import msgspec
 
-from drivers.protocol.values import number, text_of, whole
+from drivers.protocol.values import text_of
 from drivers.watch import Watch
 from drivers.whatsminer.changes import state
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.protocol.frames import decode_reply, decode_status, refusal_of
 from drivers.whatsminer.protocol.v3 import DEVICE, SETTING, STATUS
 from drivers.whatsminer.reading.figures import positive, truth
+from drivers.whatsminer.reading.limit import ReportedLimit, limit_of
 from drivers.whatsminer.reading.snapshot import WhatsminerSnapshot, status_of
 from drivers.whatsminer.reading.snapshot_v3 import part_of, snapshot_of_status
 
-NO_LIMIT_W: Final = 99_999  # as a limit it means the one that the firmware comes with
-FULL: Final = 100  # percent: no percentage is set
 # From the start of the process: up to 101 s until it is there, up to 90 s more with a limit of 0.
 _TELLS_WITHIN_S: Final = 240.0
 _ASK_EVERY_S: Final = 5.0
@@ -26,19 +25,13 @@ _RAMP_S: Final = 300.0  # none is shorter; some firmware does not tell that it s
 _ON: Final = ("enable", "true", "1")
 
 
-class WhatsminerDraw(msgspec.Struct, frozen=True, kw_only=True):
+class WhatsminerDraw(ReportedLimit, frozen=True, kw_only=True):
     """`None`: the miner does not say, as most of it while its mining process is down."""
 
     mining: bool | None = None  # told to mine; False: switched off
     is_up: bool = False  # the mining process runs
     elapsed_s: float | None = None  # since it began
     hashrate_hs: float | None = None
-    limit_w: float | None = None  # in force; not told while it takes a new one
-    set_w: float | None = (
-        None  # set by hand; beside mode and percentage the one in force may differ from it
-    )
-    is_default: bool | None = None  # whether none is set by hand
-    percent: int | None = None
     power_w: float | None = None  # measured
     is_ramping: bool = False
     fast_boot: bool = False
@@ -55,8 +48,7 @@ class WhatsminerDraw(msgspec.Struct, frozen=True, kw_only=True):
 async def look(miner: Whatsminer) -> WhatsminerDraw:
     """What it tells now. Raises as the reads of `WhatsminerRpc` and `Api3`; a process that is down is no error."""
     now = await (_look_4433(miner) if miner.is_v3 else _look_4028(miner))
-    if now.is_default and now.percent in {None, FULL} and now.limit_w is not None:
-        miner.rated_w = max(now.limit_w, miner.rated_w or 0.0)  # in another mode it may be lower
+    miner.learn_limit(now)
     return now
 
 
@@ -138,18 +130,13 @@ def _draw(
 ) -> WhatsminerDraw:
     """`stored`: the limit that is set by hand, as text; empty is none."""
     moving = found.moving if found is not None and is_up else None
-    set_w = number(stored)
-    is_default = None if stored is None else not set_w or set_w >= NO_LIMIT_W
-    told = whole(percent)
+    told = limit_of(found.power_limit_w if found is not None and is_up else None, stored, percent)
     return WhatsminerDraw(
+        **msgspec.structs.asdict(told),
         mining=mining,
         is_up=is_up,
         elapsed_s=found.elapsed_s if found is not None and is_up else None,
         hashrate_hs=moving.hashrate_hs if moving else None,
-        limit_w=found.power_limit_w if found is not None and is_up else None,
-        set_w=None if is_default else set_w,
-        is_default=is_default,
-        percent=None if told is None else told or FULL,
         power_w=positive(moving.power_w) if moving else None,
         is_ramping=found.is_ramping if found is not None else False,
         fast_boot=(text_of(fast_boot) or "").lower() in _ON,

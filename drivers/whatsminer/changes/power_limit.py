@@ -15,10 +15,11 @@ from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
 from drivers.whatsminer.changes import draw
-from drivers.whatsminer.changes.draw import FULL, NO_LIMIT_W, WhatsminerDraw
+from drivers.whatsminer.changes.draw import WhatsminerDraw
 from drivers.whatsminer.changes.orders import give
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.models import COMPAT, V2, V3
+from drivers.whatsminer.reading.limit import FULL, NO_LIMIT_W
 
 LIMIT: Final = Proof(
     "power_limit", "reported limit, then a smaller Elapsed", Strength.PROCESS, 5.0, 300.0
@@ -322,6 +323,7 @@ async def _by_watts_alone(watch: _Watch) -> Evidence:
     if now is None or seen.trouble is not None:
         return watch.unseen(seen.trouble, after)
     if seen.is_enough:
+        watch.miner.note_percent(data.percent)
         return watch.done(WATTS_ALONE.signal, after)
     power = "nothing it tells" if now.power_w is None else f"{now.power_w:g} W"
     return watch.unknown(

@@ -23,7 +23,7 @@ from drivers.base import (
 )
 from drivers.changes.verification import Verification
 from drivers.changes.way import Way
-from drivers.watch import LOOK_EVERY_S, LastLook, Watch, pause
+from drivers.watch import LOOK_EVERY_S, ORDER_NOTE, LastLook, Watch, pause, seconds_since
 from drivers.whatsminer.changes import state
 from drivers.whatsminer.changes.orders import give
 from drivers.whatsminer.changes.state import WhatsminerState
@@ -33,6 +33,7 @@ from drivers.whatsminer.models import COMPAT, WRITABLE
 # How long a stop must last to be believed: one firmware of 2025 starts again by itself, after two minutes.
 HOLDS_S: Final = 180.0
 _OFF_WITHIN_S: Final = 300.0
+OFF_NOTE: Final = "seen_off"  # after which order, and when on the clock of the host's boot
 STOPS: Final = Proof(
     "suspend", "reported off, and stays so", Strength.PROCESS, HOLDS_S, _OFF_WITHIN_S + HOLDS_S
 )
@@ -109,7 +110,7 @@ async def _stays_off(watch: _Watch) -> Evidence:
     off = await watch.until(lambda: state.look(miner), state.is_off, latest_s=_OFF_WITHIN_S)
     if not off.is_enough:
         return _ran_out(watch, off)
-    off_since_s = watch.device_s
+    off_since_s = watch.device_s - await _off_for_s(watch)
     await watch.pause(LOOK_EVERY_S)
     seen = await watch.until(
         lambda: state.look(miner),
@@ -131,6 +132,19 @@ async def _stays_off(watch: _Watch) -> Evidence:
             else "update the firmware"
         ),
     )
+
+
+async def _off_for_s(watch: _Watch) -> float:
+    """For how long it has been off since its order, in seconds of the device. The first sight is noted: a crash of the
+    agent does not start the time over.
+    """
+    notes, clock = watch.permit.notes, watch.miner.clock
+    order, seen = notes.get(ORDER_NOTE, {}).get("at"), notes.get(OFF_NOTE, {})
+    since_s = seconds_since(seen.get("boot"), clock)
+    if since_s is not None and seen.get("order") == order:
+        return since_s * watch.miner.timing.pace
+    await watch.permit.note(OFF_NOTE, {"order": order, "boot": list(clock.boot())})
+    return 0.0
 
 
 def _ran_out(watch: _Watch, seen: LastLook[WhatsminerState]) -> Evidence:

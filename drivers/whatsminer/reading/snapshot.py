@@ -51,6 +51,8 @@ class WhatsminerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float | None = None  # since the mining process began
     boot_s: float | None = None  # since the control board began
     power_limit_w: float | None = None
+    power_percent: int | None = None
+    power_share: float | None = None
     mode_word: str | None = None
     is_ramping: bool = False
     is_liquid: bool | None = None
@@ -209,6 +211,8 @@ class ReportedStatus(msgspec.Struct, frozen=True, kw_only=True):
     mode_word: str | None = None
     firmware_version: str | None = None
     power_limit_w: float | None = None
+    stored_limit: Any = None  # as it writes it: empty is none
+    percent: Any = None
 
 
 def status_of(fields: Row) -> ReportedStatus:
@@ -219,6 +223,8 @@ def status_of(fields: Row) -> ReportedStatus:
         mode_word=text_of(fields.get("power_mode")),
         firmware_version=version(fields.get("FirmwareVersion", fields.get("Firmware Version"))),
         power_limit_w=positive(fields.get("power_limit_set")) or None,
+        stored_limit=fields.get("power_limit_set"),
+        percent=fields.get("power_pct"),
     )
 
 

@@ -39,6 +39,19 @@ async def test_read_gives_one_full_reading(farm: Farm) -> None:
     assert miner.mac in for_people.out
 
 
+async def test_a_miner_that_is_limited_says_so() -> None:
+    async with await Farm.start("whatsminer/m60s", base=free_base()) as farm:
+        (miner,) = farm.miners
+        miner.set_percent(60, restarts=False)
+        ports = [*at(farm), "--v3-port", str(farm.ports["v3"])]
+        ran = await miner_agent("read", miner.ip, *ports)
+        (line,) = (each for each in ran.out.splitlines() if each.startswith("limited to"))
+        assert "2160 W, 60 % of its full power" in line
+        miner.set_percent(100, restarts=False)
+        ran = await miner_agent("read", miner.ip, *ports)
+        assert "limited to" not in ran.out
+
+
 async def test_read_of_nobody_is_exit_1_with_its_code() -> None:
     ran = await miner_agent("read", free_base(), "--timeout", "1", "--json")
     assert ran.code == 1

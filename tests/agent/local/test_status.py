@@ -139,6 +139,37 @@ async def test_rigs_are_told_of_as_all_miners_are(tmp_path: Path) -> None:
     assert "low rate" not in document["miners"]["troubles"]
 
 
+async def test_who_is_limited_on_purpose_is_not_wrong(tmp_path: Path) -> None:
+    specs = "whatsminer/m50s:2,whatsminer/m60s:2"
+    async with await Farm.start(specs, base=free_base(), time_scale=100.0) as farm:
+        orders: tuple[dict[str, Any], ...] = ({"watts": 2400}, {"percent": 60}) * 2
+        for miner in farm.miners:
+            miner.settings["fast_boot"] = True
+
+        async def is_fine(status: Callable[[], Any]) -> bool:
+            miners = (await status())["miners"]
+            return miners["states"] == {"hashing": len(farm)} and not miners["wrong"]
+
+        async with running(farm, tmp_path) as status:
+            await until(lambda: is_fine(status), within_s=600, every_s=1.0)
+            for miner, params in zip(farm.miners, orders, strict=True):
+                request = LocalRequest(name=TaskName.POWER_LIMIT, params=params, host=miner.ip)
+                reply = await ask(tmp_path / "agent.sock", request)
+                assert reply.result is not None, reply
+                assert reply.result["outcome"] == "done", reply
+            await asyncio.sleep(30.0)  # of the loop: until all of their rates are judged
+            document = await status()
+            assert await is_fine(status), document["worst"]
+            [rates] = document["rates"]
+            assert rates["hashrate_hs"] < 0.8 * sum(miner.hashrate_hs for miner in farm.miners)
+            assert 0.9 < rates["realization"] < 1.3
+            assert document["power"]["compared_w"] < 1.05 * document["power"]["expected_w"]
+        # The next agent has to find it out anew.
+        async with running(farm, tmp_path) as status:
+            await asyncio.sleep(60.0)
+            assert await is_fine(status), (await status())["worst"]
+
+
 async def test_tasks_under_way_are_told_with_what_they_wait_for(tmp_path: Path) -> None:
     async with (
         await Farm.start("antminer/s21:12", base=free_base(), time_scale=1.0) as farm,

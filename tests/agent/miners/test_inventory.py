@@ -12,10 +12,12 @@ from agent.miners.inventory import (
     known_miners,
     login_refused,
     maintained_miners,
+    set_percents,
 )
 from agent.ports import AwakeMode
 from contract.link import MinerKey
 from contract.miner import Identity, Make, PowerMode
+from drivers.base import SetPercent
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -113,6 +115,33 @@ async def test_how_miners_hash_when_they_hash_is_kept_until_they_are_forgotten(
     assert list(awake_modes(path)) == [macs[1]]
 
 
+async def test_a_percentage_that_a_miner_does_not_tell_is_kept_until_it_is_lost(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "inventory.db"
+    assert set_percents(path) == {}
+    macs = [f"02:00:00:00:00:0{number}" for number in range(1, 4)]
+    first = Inventory(path)
+    await first.open()
+    sixty = SetPercent(percent=60, seen_at=AT)
+    for number, mac in enumerate(macs, 1):
+        first.seen(f"10.0.0.{number}", miner(mac), AT)
+        first.note_set_percent(mac, sixty)
+    await first.flush()
+    assert set_percents(path) == dict.fromkeys(macs, sixty)
+    first.note_set_percent(macs[0], SetPercent(percent=80, seen_at=AT + HOUR))
+    first.note_set_percent(macs[1], None)
+    first.note_set_percent(macs[1], None)
+    first.forget(macs[2])
+    await first.close()
+    again = Inventory(path)
+    await again.open()
+    assert again.set_percent(macs[0]) == SetPercent(percent=80, seen_at=AT + HOUR)
+    assert (again.set_percent(macs[1]), again.set_percent(macs[2])) == (None, None)
+    await again.close()
+    assert list(set_percents(path)) == macs[:1]
+
+
 async def test_a_file_of_an_earlier_version_is_read_and_gets_what_it_lacks(tmp_path: Path) -> None:
     path = tmp_path / "inventory.db"
     inventory = Inventory(path)
@@ -122,7 +151,8 @@ async def test_a_file_of_an_earlier_version_is_read_and_gets_what_it_lacks(tmp_p
     with closing(sqlite3.connect(path)) as db:
         db.execute("DROP TABLE login_refused")
         db.execute("DROP TABLE awake_modes")
-    assert (login_refused(path), awake_modes(path)) == ([], {})
+        db.execute("DROP TABLE set_percents")
+    assert (login_refused(path), awake_modes(path), set_percents(path)) == ([], {}, {})
     again = Inventory(path)
     await again.open()
     again.note_login("10.0.0.1", refused=True)

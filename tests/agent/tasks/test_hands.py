@@ -88,6 +88,9 @@ class ChangingHands:
             self, await self.fleet.driver_for(ref, max_age_s=max_age_s, may_be_off=may_be_off)
         )
 
+    def hidden_mac(self, ref: MinerRef) -> str | None:
+        return self.fleet.hidden_mac(ref)
+
     def awake_mode(self, ref: MinerRef) -> AwakeMode | None:
         return self.fleet.awake_mode(ref)
 

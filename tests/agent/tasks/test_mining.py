@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -18,6 +18,8 @@ from agent.limits.policy import Policy
 from agent.miners.inventory import Inventory
 from agent.miners.site import open_site
 from agent.ports import AwakeMode
+from agent.tasks.active import Phase
+from agent.tasks.path import ended
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.poller import Poller
 from contract.link import MinerRef
@@ -227,6 +229,44 @@ async def test_a_whatsminer_that_tells_its_mac_only_while_it_mines_is_woken_wher
             assert code(event) == "wrong_device"
         assert done_to(farm, first) == off_and_on("whatsminer")
         assert done_to(farm, second) == off_and_on("whatsminer")[:1]
+
+
+@pytest.mark.parametrize("between", ["a while", "a crash"])
+async def test_on_site_a_miner_that_tells_no_mac_while_it_is_off_is_who_told_one_there(
+    tmp_path: Path, between: str
+) -> None:
+    """Asked for by its address, it is in maintenance all the same, and one task at a time changes it."""
+    cloud = FakeCloud(loop_clock())
+    async with farm_of("whatsminer/m20s") as farm:
+        (device,) = farm.miners
+        by_address = MinerRef(id=f"ip:{device.ip}", last_ip=device.ip)
+        async with agent_on(farm, tmp_path, reads=False, cloud=cloud) as agent:
+            await agent.set_low(device)
+            await agent.switch(device, OFF)
+            await agent.inventory.flush()
+            if between == "a while":
+                await _is_woken_by_its_address(agent, device, by_address)
+        if between == "a crash":
+            async with agent_on(farm, tmp_path, reads=False, cloud=cloud) as agent:
+                await _is_woken_by_its_address(agent, device, by_address)
+        assert device.mode == "low"
+
+
+async def _is_woken_by_its_address(agent: Agent, device: Any, by_address: MinerRef) -> None:
+    path, fleet = agent.at.path, cast("Any", agent.at.farm)
+    driver, _ = await fleet.look_at(device.ip)
+    assert driver.identity.mac is None
+    path.maintenance.follow({device.mac})
+    refused = await path.submit_local(TaskName.MINING, ON, by_address, "onsite")
+    assert refused["error"]["code"] == "policy_refused"
+    path.maintenance.follow(())
+    assert fleet.awake_mode(by_address).mode is PowerMode.LOW
+    on = await path.begin_local(TaskName.MINING, ON, by_address, "onsite")
+    by_mac = agent.order(device, ON)
+    await until(lambda: len({each.phase for each in path.dispatcher.held}) == 2)
+    assert {on.phase, *(each.phase for each in path.dispatcher.held)} >= {Phase.WAITING}
+    assert (await ended(on))["outcome"] == "done"
+    assert (await agent.result(by_mac))["outcome"] == "done"
 
 
 @pytest.mark.parametrize("key", SWITCHED)

@@ -33,6 +33,9 @@ class OneMiner:
         self.asked += 1
         return self.driver
 
+    def hidden_mac(self, _ref: MinerRef) -> None:
+        return None
+
     def awake_mode(self, _ref: MinerRef) -> None:
         return None
 

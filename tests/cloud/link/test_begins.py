@@ -13,10 +13,13 @@ from structlog.testing import capture_logs
 from cloud.store.ids import new_uuid
 from cloud.store.schema.tables import agents, farms, task_batches, task_events, tasks
 from cloud.store.tasks.batches import cancel
+from cloud.store.tasks.handed import Confirmed
 from contract.link import LONG_POLL_MAX_S
 from contract.task import TaskName
 from tests.cloud.conftest import AgentClient, Cloud, done
 from tests.cloud.link.test_reports import held, states
+
+NOBODY = Confirmed(None, frozenset())  # was heard yet
 
 
 async def tell(agent: AgentClient, cloud: Cloud, task: Any, *words: str, **more: Any) -> list[str]:
@@ -319,7 +322,7 @@ async def test_what_waits_for_its_group_here_and_begins_there_is_only_its_agents
     row = await cloud.task(task["task_id"])
     assert (row["status"], row["held"]) == ("pending", False)
     async with cloud.store.write() as connection:
-        called_off = await cancel(connection, [row["batch_id"]], cloud.clock.now(), {})
+        called_off = await cancel(connection, [row["batch_id"]], cloud.clock.now(), NOBODY)
     assert (called_off.at_once, called_off.requested) == (0, 1)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from cloud.nonce.planning import rivals_of
 from cloud.store.tasks import lookup
-from contract.miner import PowerMode, Slow
+from contract.miner import Make, Moving, PowerMode, Slow, Static
 from contract.nonce.filters import TextFilter
 from contract.nonce.miners import MinerFilters
 from contract.task import TaskName
@@ -152,6 +152,27 @@ async def test_records_are_changed_by_selection_too(stage: Any) -> None:
     assert made["data"][0]["task_count"] == 5
     batch = await stage.batch(made["data"][0]["batch_id"])
     assert batch["status"] == "succeed"
+
+
+async def test_the_watts_of_a_limit_that_is_raised_or_taken_off_are_foreseen(
+    stage: Any, readings: Any
+) -> None:
+    limited = Slow(mode=PowerMode.NORMAL, power_limit_w=2700.0, power_share=0.75)
+    moving = Moving(hashrate_hs=8e13, power_w=2650.0, uptime_s=86_400.0)
+    static = Static(make=Make.WHATSMINER, generation="v3", mac="02:00:00:00:00:01")
+    await stage.look_at(readings.healthy(1, slow=limited, moving=moving, static=static))
+
+    async def foreseen(**params: Any) -> tuple[float, bool]:
+        body = {"task_name": "miner.power_limit.update", "params": params}
+        told = (await order(stage, **body, miner_ids=[stage.miners[1]], dry_run=True))["data"]
+        assert told["watts"]["before"] == 2650.0
+        return told["watts"]["expected"], bool(told["pace"]["raising_count"])
+
+    assert await foreseen(watts="default") == (3600.0, True)
+    assert await foreseen(watts=3200) == (3200.0, True)
+    assert await foreseen(watts=9000) == (3600.0, True)
+    assert await foreseen(watts=2000) == (2000.0, False)
+    assert await foreseen(percent=80) == (2160.0, False)  # of what its limit in watts leaves it
 
 
 async def test_when_none_is_selected_nothing_is_stored(stage: Any) -> None:

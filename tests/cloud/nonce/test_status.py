@@ -394,6 +394,28 @@ async def test_of_a_miner_that_is_forgotten_no_judgement_is_kept(stage: Stage):
     assert (set(kept.values()), row.troubles) == ({None}, 0)
 
 
+async def test_a_miner_that_is_limited_on_purpose_is_not_wrong(stage: Stage):
+    less = {"hashrate_hs": 74 * TH, "power_w": 2300.0}
+    by_watts = {"power_limit_w": 2400.0, "power_share": 2 / 3}
+    by_percent = {"power_limit_w": 3600.0, "power_percent": 60, "power_share": 0.6}
+    for each in (by_watts, by_percent):
+        stage.clock.forward(1)
+        await stage.look_at(changed(1, moving=less, slow=each), changed(2, moving=less))
+        found = await status_of(stage, {"sn": {"eq": "SN1"}})
+        assert (found["wrong"], found["worst"]) == (0, [])
+        [rates] = found["rates"]
+        share = each["power_share"]
+        assert rates["expected_hashrate"] == pytest.approx(share * 100 * TH)
+        assert found["power"]["expected_power"] == pytest.approx(share * 3600)
+        # One without a limit is, as before: also where its agent is too old to tell of any.
+        found = await status_of(stage, {"sn": {"eq": "SN2"}})
+        assert found["wrong"] == 1
+    # Nor is it limited for ever.
+    stage.clock.forward(1)
+    await stage.look_at(changed(1, moving=less, slow={"power_limit_w": 3600.0}))
+    assert (await status_of(stage, {"sn": {"eq": "SN1"}}))["wrong"] == 1
+
+
 # --- the stored judgement is that of the look ---------------------------------------------------
 
 
@@ -406,6 +428,7 @@ async def test_what_is_stored_of_a_look_is_what_is_judged_of_it_in_words(stage: 
         {"slow": {"faults": (MinerFault(code="1", text="eth0 lost"),)}},
         {"moving": {"pools": pool("other.test")}},
         {"static": {"make": Make.ICERIVER, "model": "KS3", "hashrate_ideal_hs": None}},
+        {"slow": {"power_limit_w": 3600.0, "power_percent": 60, "power_share": 0.6}},
     )
     await stage.look_at(*(changed(number, **each) for number, each in enumerate(wrong, 1)))
     await stage.look_at(dead(5), refused(6))

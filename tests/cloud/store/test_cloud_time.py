@@ -151,12 +151,13 @@ async def test_what_ended_while_the_cloud_was_down_can_still_be_told_when_it_is_
             await connection.execute(tasks.update().values({column: column - 3 * DAY_S}))
     cloud.clock.move(cloud.settings.sweep_every_s)
     await cloud.sweeper.sweep()
-    assert (await cloud.task(waiting))["status"] == "timed_out"
+    assert (await cloud.task(waiting))["status"] == "queuing"
     await agent.report(agent.event(told, "succeed", cloud.clock.now(), result=done()))
     cloud.clock.move(cloud.settings.limit_grace_s)
     await cloud.sweeper.sweep()
-    rows = [await cloud.task(each["task_id"]) for each in (told, silent)]
-    assert [row["status"] for row in rows] == ["succeed", "timed_out"]
+    ids = (told["task_id"], silent["task_id"], waiting)
+    rows = [await cloud.task(each) for each in ids]
+    assert [row["status"] for row in rows] == ["succeed", "timed_out", "timed_out"]
 
 
 async def test_a_cloud_that_only_counts_writes_once_a_minute(cloud: Cloud):

@@ -100,7 +100,7 @@ async def test_a_task_whose_file_is_kept_stays_as_long_as_that(cloud: Cloud):
 async def test_many_go_in_small_turns(cloud: Cloud, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sweeper, "_TURN", 7)
     await cloud.queue(TaskName.LIGHT, None, count=30, ttl_s=1)
-    cloud.clock.move(1)
+    cloud.clock.move(cloud.settings.limit_grace_s)
     await cloud.sweeper.sweep()
     cloud.clock.move(401 * DAY_S)
     deleted: list[int] = []

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.condition.anomalies import full_power_w
 from contract.condition.judgement import (
     WEIGHTS,
     MinerFacts,
@@ -259,6 +260,76 @@ def test_watts_are_expected_by_the_limit_or_else_by_the_nameplate():
     assert of_model.expected_hs == 4.5 * TH
 
 
+LIMITED = Slow(mode=PowerMode.NORMAL, power_limit_w=2400.0, power_share=0.7)
+
+
+def test_of_a_miner_that_is_limited_less_is_expected():
+    seen = condition_of(facts(changed(MOVING, hashrate_hs=80 * TH, power_w=2390.0), LIMITED))
+    assert (seen.symptoms, seen.expected_hs) == ((), pytest.approx(77 * TH))
+    assert seen.expected_w == 2400.0
+    # Anything from there up to all of its rate is well: with less power it hashes more for each watt.
+    for rate in (62 * TH, 110 * TH):
+        assert told(facts(changed(MOVING, hashrate_hs=rate, power_w=2390.0), LIMITED)) == {}
+
+
+def test_a_limit_is_no_excuse_for_everything():
+    broken = changed(MOVING, hashrate_hs=50 * TH, power_w=2390.0)
+    assert told(facts(broken, LIMITED)) == {"low rate": "65 % of 77 TH/s"}
+    assert told(facts(changed(MOVING, power_w=3300.0), LIMITED)) == {
+        "power": "3300 W of a limit of 2400 W"
+    }
+
+
+def test_a_percentage_is_taken_off_the_limit_in_watts():
+    slow = Slow(power_limit_w=3600.0, power_percent=50.0, power_share=0.5)
+    known = facts(changed(MOVING, hashrate_hs=56 * TH, power_w=1700.0), slow)
+    assert (told(known), condition_of(known).expected_w) == ({}, 1800.0)
+    for power_w, words in (
+        (2200.0, "2200 W of a limit of 1800 W"),
+        (900.0, "900 W of a limit of 1800 W"),
+    ):
+        known = facts(changed(MOVING, power_w=power_w), slow)
+        assert told(known) == {"power": words}
+
+
+def test_of_a_model_by_its_nameplate_less_is_expected_too():
+    look = look_of(MOVING, Slow(power_share=0.5), Static(make=Make.ICERIVER, model="KS3M"))
+    assert (look.expected_hs, look.expected_w) == (3 * TH, 1700.0)
+
+
+def test_a_limit_in_mode_low_counts_on_top():
+    slow = Slow(mode=PowerMode.LOW, power_limit_w=3600.0, power_percent=80.0, power_share=0.8)
+    known = facts(changed(MOVING, hashrate_hs=66 * TH, power_w=1900.0), slow)
+    assert (told(known), condition_of(known).expected_hs) == ({}, pytest.approx(66 * TH))
+    sleeping = look_of(MOVING, Slow(mode=PowerMode.SLEEP, power_share=0.8), STATIC)
+    assert (sleeping.expected_hs, sleeping.expected_w) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("slow", "full_w"),
+    [
+        (Slow(power_limit_w=2700.0, power_share=0.75), 3600.0),
+        (Slow(power_limit_w=3600.0, power_percent=60.0, power_share=0.6), 3600.0),
+        (Slow(power_limit_w=2700.0, power_percent=50.0, power_share=0.375), 3600.0),
+        (Slow(power_limit_w=3600.0), 3600.0),
+        (Slow(power_limit_w=3600.0, power_share=-1.0), 3600.0),
+        (Slow(power_share=0.5), None),
+        (None, None),
+    ],
+)
+def test_its_full_power_follows_from_what_it_is_limited_to(slow: Slow | None, full_w: float | None):
+    assert full_power_w(slow) == full_w
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.0, 1.5, 1e9, float("nan"), float("inf"), None])
+def test_a_share_that_can_be_none_limits_nothing(share: float | None):
+    percent = None if share is None else 100 * share
+    slow = Slow(power_limit_w=3600.0, power_share=share, power_percent=percent)
+    look = look_of(changed(MOVING, hashrate_hs=70 * TH), slow, STATIC)
+    assert (look.expected_hs, look.expected_w) == (110 * TH, 3600.0)
+    assert [each.trouble for each in look.symptoms] == [MinerTrouble.LOW_RATE]
+
+
 def test_the_meter_that_is_asked_seldom_counts_while_it_hashes():
     look = look_of(changed(MOVING, power_w=None), Slow(metered_power_w=3250.0), STATIC)
     assert look.power_w == 3250.0
@@ -390,6 +461,8 @@ temps = st.none() | st.floats(-60, 300)
         Slow,
         mode=st.none() | st.sampled_from(PowerMode),
         power_limit_w=st.none() | st.floats(0, 1e5),
+        power_percent=st.none() | st.floats(),
+        power_share=st.none() | st.floats(),
     ),
     st.none() | st.builds(Static, make=st.sampled_from(Make), hashrate_ideal_hs=rates),
     st.builds(

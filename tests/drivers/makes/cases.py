@@ -42,6 +42,7 @@ class Need(StrEnum):
     FIRMWARE = auto()
     LOG = auto()
     ANSWER = auto()  # to an order to reboot
+    LOW = auto()  # of its power modes
     PROCESS = auto()  # that restarts without the device
     LYING_CLOCK = auto()  # one that a reboot is proven by
     SERIAL = auto()
@@ -131,6 +132,7 @@ class MakeCase:
 
 
 _NO_MODES: Final = "its firmware has no modes"
+_NO_LOW: Final = "its firmware has no low power mode"
 _NO_LIMIT: Final = "its firmware takes no power limit"
 _ONLY_READ: Final = "rigs are only read as yet"
 _OLD: Final = ("s9", "t17+", "l3+")
@@ -142,6 +144,7 @@ MAKES: Final = (
         variants=("l7", "s21hyd", "l3+"),
         cannot=(
             Cannot(Need.MODE, _NO_MODES, ("s9", "l3+")),
+            Cannot(Need.LOW, _NO_LOW, ("ks5", *_OLD)),
             Cannot(Need.POWER_LIMIT, _NO_LIMIT),
             Cannot(Need.ANSWER, "old ones are down before they could give it", _OLD),
             Cannot(Need.LYING_CLOCK, "old ones tell the uptime of the system, too", _OLD),
@@ -206,6 +209,7 @@ MAKES: Final = (
         models=("ks3m", "ks5l", "ks5m"),
         variants=("ks0", "ks0pro", "ks3l", "ks7", "al3", "rx0"),
         cannot=(
+            Cannot(Need.LOW, _NO_LOW),
             Cannot(Need.POWER_LIMIT, _NO_LIMIT),
             Cannot(Need.PROCESS, "its runtime is that of its one program"),
             Cannot(Need.SERIAL, "it does not tell it"),

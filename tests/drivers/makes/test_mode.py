@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from contract.condition.judgement import MinerState, MinerTrouble, look_of
 from contract.miner import PowerMode
-from drivers.base import Mode
+from drivers.base import Depth, Mode
 from tests.drivers.makes.cases import MakeCase, Need, each
 
 
@@ -37,3 +40,18 @@ async def test_no_password_is_in_the_evidence(make: MakeCase, key: str) -> None:
         evidence = await on.carry_out(make.mode)
         assert on.slots[0]["pass"] == "verysecret"
         assert "verysecret" not in repr((evidence.before, evidence.after, evidence.reason))
+
+
+@each(Need.LOW)
+async def test_in_mode_low_it_is_not_called_broken(make: MakeCase, key: str) -> None:
+    async with make.begin(key) as on:
+        assert (await on.carry_out(Mode(mode=PowerMode.LOW))).outcome == "done"
+        await on.clock.sleep(3600.0)
+        reading = await on.driver.read(Depth.FULL)
+        look = look_of(reading.moving, reading.slow, reading.static)
+        assert (look.state, look.symptoms) == (MinerState.HASHING, ())
+        assert look.expected_hs is not None
+        # That it is low is no excuse for everything.
+        broken = msgspec.structs.replace(reading.moving, hashrate_hs=0.7 * look.expected_hs)
+        symptoms = look_of(broken, reading.slow, reading.static).symptoms
+        assert [each.trouble for each in symptoms] == [MinerTrouble.LOW_RATE]

@@ -99,3 +99,32 @@ async def test_what_is_off_long_after_a_crash_is_watched_for_as_long_as_ever() -
         evidence = await on.another_driver().verify(plan, on.permit(dict(permit.notes)))
         assert (evidence.outcome, evidence.verified) == ("done", True), evidence
         assert on.clock.mono() - began_mono >= HOLDS_S
+
+
+async def test_crashes_of_the_agent_do_not_start_its_time_over() -> None:
+    async with stage("m60s") as on:
+        plan, permit = await on.planned(Suspend()), on.permit()
+        await on.driver.apply(plan, permit)
+        began_mono = on.clock.mono()
+        for _ in range(3):
+            watched = asyncio.create_task(on.another_driver().verify(plan, permit))
+            await on.clock.sleep(50.0)
+            assert not watched.done()
+            watched.cancel()
+            await asyncio.gather(watched, return_exceptions=True)
+        evidence = await on.another_driver().verify(plan, permit)
+        assert (evidence.outcome, evidence.verified) == ("done", True), evidence
+        assert HOLDS_S <= on.clock.mono() - began_mono < 2 * HOLDS_S
+
+
+async def test_another_order_starts_its_time_over() -> None:
+    async with stage("m60s") as on:
+        plan, permit = await on.planned(Suspend()), on.permit()
+        await on.driver.apply(plan, permit)
+        assert (await on.driver.verify(plan, permit)).outcome == "done"
+        on.miner.power_on()
+        await on.clock.sleep(300.0)
+        await on.driver.apply(plan, permit)
+        began_mono = on.clock.mono()
+        assert (await on.driver.verify(plan, permit)).outcome == "done"
+        assert on.clock.mono() - began_mono >= HOLDS_S

@@ -31,8 +31,6 @@ class Groups:
     def __init__(self, operator: Operator, ips: Sequence[str], *, seed: int) -> None:
         self.ordered = 0
         self.refused = 0
-        # Not with a database that was put back: until its agents were heard it calls off what they have begun.
-        self.calls_off = True
         self._operator = operator
         self._ips = ips
         self._random = random.Random(seed)
@@ -101,9 +99,7 @@ class Groups:
             is_stuck = bool(group["held_count"]) and (is_last or canary["state"] == "failed")
             if is_stuck or (not is_last and pick.random() < 0.01):
                 ways = ["release"] * 2 if group["held_count"] else []
-                ways += ["cancel"] if self.calls_off else []
-                if ways:
-                    await self._operator.ask("POST", f"{at}/{pick.choice(ways)}")
+                await self._operator.ask("POST", f"{at}/{pick.choice([*ways, 'cancel'])}")
             return {}
         del self._watched[group_id]
         if is_last or pick.random() < 0.5:

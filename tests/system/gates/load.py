@@ -93,7 +93,6 @@ class Load:
         """The cloud was put back to where it has only these batches: of the others nobody is to hear again."""
         self.promised = {key: count for key, count in self.promised.items() if key in kept}
         self._open = {key: left for key, left in self._open.items() if key in kept}
-        self.groups.calls_off = False
 
     async def decide(self) -> None:
         """Let go or call off whatever waits for a proof, so that everything ends."""

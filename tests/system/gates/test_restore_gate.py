@@ -87,6 +87,7 @@ class Rounds:
         return check(
             ledger, self._site.rows(), seen, restorer.kills, self._load.promised, restorer.gone,
             groups=read_groups(self._site.database), put_back_t=restorer.cloud_put_back_t,
+            own_limits_w=self._site.own_limits_w,
         )  # fmt: skip
 
     async def _one_shot_reaches_a_miner(self) -> None:
