@@ -19,7 +19,9 @@ class Entry(ABC, Generic[Driven]):
     """One make: where it may be found, how it is recognised, what can be done to it."""
 
     make: ClassVar[Make]
-    ports: ClassVar[tuple[str, ...]]  # of Endpoint: where this make may be found
+    ports: ClassVar[
+        tuple[str, ...]
+    ]  # of Endpoint: where this make may be found; none: it is enrolled, never scanned for
     driver: type[Driven]
     ways: Ways[Driven]
 
