@@ -179,8 +179,8 @@ def _check_owned(now: ProgramState) -> None:
     """Raise why it can neither be paused nor ended."""
     if now.process is not None:
         return
-    if now.report is None and now.trouble is not None and now.spec.unit is None:
-        raise now.trouble  # it may be restarting, and tell more then
+    if isinstance(now.trouble, ServiceAwayError) and now.spec.token is not None:
+        raise now.trouble  # it may be restarting, and say then that it can be paused
     raise UnsupportedError(
         f"{now.name} can neither be paused (XMRig can, with its token and an API that is not restricted) nor ended: "
         f"{now.unknown}"
