@@ -26,7 +26,7 @@ from drivers.changes.way import Way
 from drivers.protocol.values import rate_text
 from drivers.rig import processes
 from drivers.rig.changes import state
-from drivers.rig.changes.state import ProgramState
+from drivers.rig.changes.state import SeenProgram
 from drivers.rig.driver import RigDriver
 from drivers.rig.generations import LINUX
 from drivers.rig.programs import control
@@ -54,7 +54,7 @@ _PASSES: Final = (
 )  # fmt: skip
 
 
-class Verb(StrEnum):
+class ProgramVerb(StrEnum):
     """What a program is told."""
 
     PAUSE = "pause"
@@ -67,7 +67,7 @@ class ProgramOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One order to the program at a port. `shown_hs` is the rate that it showed before, where it told one."""
 
     port: int
-    verb: Verb
+    verb: ProgramVerb
     shown_hs: float | None = None
 
 
@@ -78,7 +78,7 @@ class RigMiningData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _Watch = Verification[RigDriver, RigMiningData]
-_States = tuple[ProgramState, ...]
+_States = tuple[SeenProgram, ...]
 
 
 class RigMining(Way[RigDriver, RigMiningData]):
@@ -152,30 +152,30 @@ WAY: Final = RigMining()
 # --- what is ordered -----------------------------------------------------------------------------
 
 
-def _rest(now: ProgramState) -> tuple[ProgramOrder, ...]:
+def _rest(now: SeenProgram) -> tuple[ProgramOrder, ...]:
     """How it is brought to rest. Raises UnsupportedError, or why it cannot be told."""
     if now.may_pause:
         assert now.report is not None
         shown_hs = now.report.shown_hs
-        return (ProgramOrder(port=now.spec.port, verb=Verb.PAUSE, shown_hs=shown_hs),)
+        return (ProgramOrder(port=now.spec.port, verb=ProgramVerb.PAUSE, shown_hs=shown_hs),)
     _check_owned(now)
-    return (ProgramOrder(port=now.spec.port, verb=Verb.STOP),)
+    return (ProgramOrder(port=now.spec.port, verb=ProgramVerb.STOP),)
 
 
-def _wake(now: ProgramState) -> tuple[ProgramOrder, ...]:
+def _wake(now: SeenProgram) -> tuple[ProgramOrder, ...]:
     """How it is brought to mine. One that runs, is not paused and does not mine may be waiting for its pool: what it is
     told then does no harm. Raises as `_rest`.
     """
     port = now.spec.port
     if now.may_pause:
-        return (ProgramOrder(port=port, verb=Verb.RESUME),)
+        return (ProgramOrder(port=port, verb=ProgramVerb.RESUME),)
     _check_owned(now)
-    start = ProgramOrder(port=port, verb=Verb.START)
+    start = ProgramOrder(port=port, verb=ProgramVerb.START)
     # Paused by somebody, and no order of ours reaches it: it begins anew.
-    return (ProgramOrder(port=port, verb=Verb.STOP), start) if now.is_paused else (start,)
+    return (ProgramOrder(port=port, verb=ProgramVerb.STOP), start) if now.is_paused else (start,)
 
 
-def _check_owned(now: ProgramState) -> None:
+def _check_owned(now: SeenProgram) -> None:
     """Raise why it can neither be paused nor ended."""
     if now.process is not None:
         return
@@ -191,13 +191,13 @@ async def _tell(miner: RigDriver, order: ProgramOrder, permit: Permit) -> None:
     wire = miner.rig_wire
     spec = _spec_of(wire.spec.programs, order.port)
     match order.verb:
-        case Verb.PAUSE:
+        case ProgramVerb.PAUSE:
             await control(wire, spec, xmrig.PAUSE, permit)
-        case Verb.RESUME:
+        case ProgramVerb.RESUME:
             await control(wire, spec, xmrig.RESUME, permit)
-        case Verb.STOP:
+        case ProgramVerb.STOP:
             await processes.stop(wire, spec, permit)
-        case Verb.START:
+        case ProgramVerb.START:
             await processes.start(wire, spec, permit)
 
 
@@ -241,7 +241,7 @@ def _rests(watch: _Watch, now: _States) -> bool:
     return all(each.is_off and _has_fallen(watch, each) for each in now)
 
 
-def _has_fallen(watch: _Watch, now: ProgramState) -> bool:
+def _has_fallen(watch: _Watch, now: SeenProgram) -> bool:
     """Whether the rate shown follows a pause that was ordered. A rate that was not told proves nothing, and denies
     nothing.
     """
@@ -284,10 +284,10 @@ def _not_on(watch: _Watch, now: _States) -> Evidence:
     return watch.unknown(after, f"running as far as can be told, and not hashing: {names}")
 
 
-def _of_all(found: list[ProgramState], now: _States) -> str:
+def _of_all(found: list[SeenProgram], now: _States) -> str:
     return f"{len(found)} of {len(now)} programs: " if len(now) > 1 else ""
 
 
-def _rate_words(now: ProgramState) -> str:
+def _rate_words(now: SeenProgram) -> str:
     rate_hs = now.report.shown_hs if now.report else None
     return f"{now.name} shows {rate_text(rate_hs or 0.0)}"

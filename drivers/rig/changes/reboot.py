@@ -120,7 +120,7 @@ WAY: Final = RigReboot()
 # --- private -------------------------------------------------------------------------------------
 
 
-def _rate_hs(states: tuple[state.ProgramState, ...]) -> float | None:
+def _rate_hs(states: tuple[state.SeenProgram, ...]) -> float | None:
     """Of the first program that hashes. One that does not tell counts as not hashing."""
     told = [each.report.hashrate_hs for each in states if each.report is not None]
     return next((rate for rate in told if rate), 0.0 if told else None)

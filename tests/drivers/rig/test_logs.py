@@ -11,7 +11,6 @@ import pytest
 
 from contract.errors import MalformedError, MinerError, UnsupportedError, WrongDeviceError
 from drivers.rig.entry import RIG
-from drivers.rig.protocol.orders import check_obeyed
 from tests.drivers.rig.stage import Stage
 
 CAP = 8_000_000
@@ -107,25 +106,3 @@ async def test_that_of_another_host_is_not_taken(tmp_path: Path) -> None:
             await on.driver.get_log(tmp_path, size_cap_bytes=CAP)
         assert on.miner.wire_log == []
         assert not [*tmp_path.iterdir()]
-
-
-@pytest.mark.parametrize(
-    ("status", "said", "code"),
-    [
-        (1, "sudo: a password is required", "refused"),
-        (1, "Sorry, user miner is not allowed to execute '/usr/bin/systemctl' as root", "refused"),
-        (1, 'sudo: The "no new privileges" flag is set, which prevents sudo', "refused"),
-        (4, "Failed to stop x.service: Interactive authentication required.", "refused"),
-        (5, "Failed to stop x.service: Unit x.service not loaded.", "refused"),
-        (126, "sh: 1: reboot: Exec format error", "unsupported"),
-        (1, "sudo: systemctl: command not found", "unsupported"),
-        (1, "Job for x.service failed because the control process exited", "not_verified"),
-        (None, "", "not_verified"),
-    ],
-)
-def test_what_the_end_of_a_command_means(status: int | None, said: str, code: str) -> None:
-    argv = ("sudo", "-n", "systemctl", "stop", "x.service")
-    with pytest.raises(MinerError) as found:
-        check_obeyed(argv, status, "", said, user="miner")
-    assert found.value.code == code
-    assert "systemctl stop x.service" in str(found.value)
