@@ -32,6 +32,7 @@ from drivers.rig.generations import LINUX
 from drivers.rig.programs import control
 from drivers.rig.protocol import xmrig
 from drivers.rig.spec import ProgramSpec
+from drivers.watch import pause
 
 HOLDS_S: Final = 15.0  # how long off must last: something else may begin a program that ended
 _OFF_WITHIN_S: Final = 150.0  # systemd gives a process 90 s to end before it kills it
@@ -47,6 +48,7 @@ STARTS: Final = Proof("resume", "hash rate of every program", Strength.PROCESS, 
 NO_POOL: Final = "running and not paused"
 
 _LOOK_EVERY_S: Final = 5.0
+_FADES_S: Final = 15.0  # so long after a pause a rate over 10 s shows it
 # Of the rate before, which may be a mean over a minute.
 _FALLEN: Final = 0.8
 _PASSES: Final = (
@@ -102,7 +104,11 @@ class RigMining(Way[RigDriver, RigMiningData]):
         states = await state.look(miner)
         before = state.shown(states)
         is_resume = isinstance(change, Resume)
-        left = [each for each in states if not (each.is_mining if is_resume else each.is_off)]
+        if is_resume:
+            left = [each for each in states if not each.is_mining]
+        else:
+            fading = await _fading(miner, states)
+            left = [each for each in states if not each.is_off or each.spec.port not in fading]
         if not left:
             return NoChange(change=change, before=before)
         orders = tuple(
@@ -152,12 +158,26 @@ WAY: Final = RigMining()
 # --- what is ordered -----------------------------------------------------------------------------
 
 
+async def _fading(miner: RigDriver, states: _States) -> set[int]:
+    """The ports of those whose rate is none, or falls: one that says that it is paused may hash on. Looks once more
+    where that has to be seen.
+    """
+    rates = {each.spec.port: each.shown_hs for each in states}
+    if any(each.is_paused and each.shown_hs for each in states):
+        await pause(miner, _FADES_S)
+        states = await state.look(miner)
+    return {
+        each.spec.port
+        for each in states
+        if not each.shown_hs or each.shown_hs <= _FALLEN * (rates[each.spec.port] or 0.0)
+    }
+
+
 def _rest(now: SeenProgram) -> tuple[ProgramOrder, ...]:
     """How it is brought to rest. Raises UnsupportedError, or why it cannot be told."""
     if now.may_pause:
-        assert now.report is not None
-        shown_hs = now.report.shown_hs
-        return (ProgramOrder(port=now.spec.port, verb=ProgramVerb.PAUSE, shown_hs=shown_hs),)
+        order = ProgramOrder(port=now.spec.port, verb=ProgramVerb.PAUSE, shown_hs=now.shown_hs)
+        return (order,)
     _check_owned(now)
     return (ProgramOrder(port=now.spec.port, verb=ProgramVerb.STOP),)
 
@@ -247,9 +267,9 @@ def _has_fallen(watch: _Watch, now: SeenProgram) -> bool:
     """
     orders = {each.port: each for each in watch.plan.data.orders}
     order = orders.get(now.spec.port)
-    if order is None or not order.shown_hs or now.report is None or now.report.shown_hs is None:
+    if order is None or not order.shown_hs or now.shown_hs is None:
         return True
-    return now.report.shown_hs <= _FALLEN * order.shown_hs
+    return now.shown_hs <= _FALLEN * order.shown_hs
 
 
 def _not_off(watch: _Watch, now: _States | None, trouble: MinerError | None) -> Evidence:
@@ -289,5 +309,4 @@ def _of_all(found: list[SeenProgram], now: _States) -> str:
 
 
 def _rate_words(now: SeenProgram) -> str:
-    rate_hs = now.report.shown_hs if now.report else None
-    return f"{now.name} shows {rate_text(rate_hs or 0.0)}"
+    return f"{now.name} shows {rate_text(now.shown_hs or 0.0)}"

@@ -42,6 +42,11 @@ class SeenProgram(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.spec.kind} (port {self.spec.port})"
 
     @property
+    def shown_hs(self) -> float | None:
+        """The rate as it shows it, which may be one that decays."""
+        return None if self.report is None else self.report.shown_hs
+
+    @property
     def may_pause(self) -> bool:
         """Whether it takes orders to pause and to resume."""
         is_known = self.spec.kind is MiningProgram.XMRIG and self.spec.token is not None
