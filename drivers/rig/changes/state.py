@@ -94,8 +94,18 @@ async def boot(miner: RigDriver) -> HostFacts:
 
 
 def shown(states: tuple[SeenProgram, ...] | None) -> dict[str, Any]:
-    """As evidence holds it; {} when nothing was seen."""
-    return {} if states is None else {"programs": [_shown(each) for each in states]}
+    """As evidence holds it; {} when nothing was seen. `mining` is of the whole rig: `None` where its programs differ,
+    or one does not show it.
+    """
+    if states is None:
+        return {}
+    is_on, is_off = (
+        all(each.is_mining for each in states), all(each.is_off for each in states),
+    )  # fmt: skip
+    return {
+        "mining": True if is_on else False if is_off else None,
+        "programs": [_shown(each) for each in states],
+    }
 
 
 def is_of_rig(error: MinerError) -> bool:

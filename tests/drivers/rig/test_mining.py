@@ -74,6 +74,10 @@ async def test_mining_is_switched_off_and_on_again(
             assert evidence.signal == signal.signal
             assert [line["action"] for line in on.ledger()][-len(actions) :] == actions
             assert len(evidence.after["programs"]) == len(actions)
+            assert (evidence.before["mining"], evidence.after["mining"]) == (
+                change is OFF,
+                change is ON,
+            )
             await on.no_change(change)
             assert await slow_mode(on) is (PowerMode.SLEEP if change is OFF else None)
         assert len(on.ledger(phase="received")) == len(off + back)

@@ -57,13 +57,17 @@ async def test_only_the_cards_of_nvidia_are_meant_and_only_those_that_differ_are
         on.miner.cards[0].power_limit_w = 150.0
         evidence = await on.carry_out(PowerLimit(watts=300))
         assert evidence.outcome == "done", evidence
+        assert (evidence.before["watts"], evidence.before["percent"]) == (None, None)
+        assert (evidence.after["watts"], evidence.after["percent"]) == (300, None)
         assert [line["after"]["watts"] for line in on.ledger("power_limit")] == [150.0]
         assert len(evidence.after["cards"]) == 2
 
 
 async def test_whether_it_raises_power() -> None:
     async with stage(SIX) as on:
-        assert not (await on.planned(PowerLimit(watts=1200))).raises_power
+        plan = await on.planned(PowerLimit(watts=1200))
+        assert not plan.raises_power
+        assert (plan.before["watts"], plan.before["percent"]) == ("default", 100)
         await on.carry_out(PowerLimit(watts=1200))
         assert (await on.planned(PowerLimit(watts=1300))).raises_power
 
