@@ -195,6 +195,7 @@ class Daemon:
         self._config.state.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._link.close)
+            stack.push_async_callback(self._site.rigs.close)
             await self._site.inventory.open()
             stack.push_async_callback(self._site.inventory.close)
             self._path.maintenance.follow(self._site.inventory.maintained)

@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "contract.clock",
         "contract.hiding",
         "contract.outcome",
+        "contract.rigs",
     ),
     "service": ("service",),
     "agent": ("agent", "drivers", "contract", "service"),
@@ -53,7 +54,7 @@ SOCKET_CALLS = {
 MAY_OPEN_SOCKETS = (
     "drivers/wire.py", "drivers/rig/reach/local.py", "drivers/rig/reach/ssh.py",
     "agent/link/client.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py",
-    "agent/cli/targets.py", "agent/sinks/*", "agent/demo/*", "service/notify.py", "cloud/*", "simulator/*",
+    "agent/cli/targets.py", "agent/host/lan.py", "agent/sinks/*", "agent/demo/*", "service/notify.py", "cloud/*", "simulator/*",
 )  # fmt: skip
 
 SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}

@@ -192,8 +192,11 @@ async def carrying_out_here(
     from agent.firmware.download import open_downloader
 
     downloader = open_downloader(reach.config)
-    async with alone(site, scanner, downloader, policy_of(reach.config), clock) as here:
-        yield OwnCarrier(here, reach, site, logs, begun)
+    try:
+        async with alone(site, scanner, downloader, policy_of(reach.config), clock) as here:
+            yield OwnCarrier(here, reach, site, logs, begun)
+    finally:
+        await site.rigs.close()
 
 
 async def opened(reach: Reach, ranges: tuple[str, ...], clock: Clock) -> Site:

@@ -41,6 +41,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+rig_app = typer.Typer(
+    help="Enrol rigs of processors and graphics cards.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(rig_app, name="rig")
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document as the last line.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help=f"The configuration file [{DEFAULT_CONFIG}].")
@@ -332,6 +339,85 @@ def top(
 
     used = _config(config, required=False, as_json=False)
     _end(run_top(used, is_config_named=config is not None, every_s=every), False)
+
+
+@rig_app.command("add")
+def rig_add(
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    ssh: Annotated[
+        str | None, typer.Option(metavar="USER@HOST[:PORT]", help="Reach it by SSH.")
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="This host is the rig.")] = False,
+    key: Annotated[
+        Path | None, typer.Option(help="Our private key for it, without a passphrase.")
+    ] = None,
+    program: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:PORT[:TOKEN_FILE]",
+            help="What mines on it, and the port of its API on the rig's loopback; as often as needed.",
+        ),
+    ] = None,
+    reboot: Annotated[
+        str | None, typer.Option(help="The command that restarts it; it is run without a shell.")
+    ] = None,
+    root: Annotated[
+        str | None, typer.Option(help="Where its /sys and /proc are, if not at /.")
+    ] = None,
+    host_key: Annotated[
+        str | None,
+        typer.Option(help="Its public host key or the SHA256 of it, in place of the question."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Take the key that it shows now, without a question.")
+    ] = False,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Enrol a rig: its host key is shown and pinned, it is read once, and it is written down beside the config."""
+    from agent.cli.rigs import RigWish, run_rig_add
+
+    if (ssh is None) != local:
+        _usage("give one of --ssh USER@HOST and --local", as_json)
+    if as_json and ssh is not None and host_key is None and not yes:
+        _usage("with --json nobody is asked: give --host-key, or --yes", as_json)
+    wish = RigWish(
+        name=name,
+        ssh=ssh,
+        key=key,
+        programs=tuple(program or ()),
+        reboot=reboot,
+        root=root,
+        host_key=host_key,
+    )
+    path = config or DEFAULT_CONFIG
+    used = _config(config, required=True, as_json=as_json)
+
+    def confirm(question: str) -> bool:
+        return yes or typer.confirm(question, err=True)
+
+    _end(run_rig_add(used, path, wish, confirm), as_json)
+
+
+@rig_app.command("list")
+def rig_list(config: ConfigFile = None, as_json: Json = False) -> None:
+    """List the rigs that are enrolled."""
+    from agent.cli.rigs import run_rig_list
+
+    _end(run_rig_list(_config(config, required=False, as_json=as_json)), as_json)
+
+
+@rig_app.command("remove")
+def rig_remove(
+    name: Annotated[str, typer.Argument(help="What it is called.")],
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Take a rig away that was enrolled by `rig add`."""
+    from agent.cli.rigs import run_rig_remove
+
+    path = config or DEFAULT_CONFIG
+    _end(run_rig_remove(_config(config, required=True, as_json=as_json), path, name), as_json)
 
 
 @app.command()

@@ -275,13 +275,16 @@ def run_read(reach: Reach, host: str) -> Ended:
 
     async def go() -> tuple[Driver | None, Any, MinerError | None]:
         site = reach.site((host,))
-        driver, _ = await site.fleet.look_at(host)
-        if driver is None:
-            return None, None, None
         try:
-            return driver, await driver.read(Depth.FULL), None
-        except MinerError as error:
-            return driver, await driver.read(Depth.MOVING), error
+            driver, _ = await site.fleet.look_at(host)
+            if driver is None:
+                return None, None, None
+            try:
+                return driver, await driver.read(Depth.FULL), None
+            except MinerError as error:
+                return driver, await driver.read(Depth.MOVING), error
+        finally:
+            await site.rigs.close()
 
     try:
         driver, reading, problem = run(go())

@@ -17,6 +17,7 @@ import msgspec
 from agent.cli.commands import DONE, FAILED, Ended, stopped
 from agent.cli.foreground import StoppedError, run
 from agent.cli.render import counted
+from agent.cli.rigs import doubts
 from agent.config.file import Config, ConfigError, load, why
 from agent.config.host import LogSection
 from agent.config.keyfiles import check_ca_file
@@ -25,7 +26,7 @@ from agent.link.enroll import agent_version, membership
 from agent.local.socket import listens
 from agent.miners.credentials import CredentialBook, from_config
 from agent.miners.inventory import Inventory, file_trouble, known_miners, login_refused
-from agent.miners.site import open_site
+from agent.miners.site import Site, open_site
 from agent.miners.territory import Territory
 from agent.ports import CloudError
 from agent.sinks.registry import SINKS
@@ -122,6 +123,8 @@ async def examine(path: Path, clock: Clock, user: HostUser | None = None) -> lis
     for sink in SINKS:
         with _catching(findings, sink.title):
             findings += await _sink(sink, config)
+    with _catching(findings, "rigs"):
+        findings += await _rigs(config, clock)
     with _catching(findings, "miners"):
         findings += await _miners(config, clock)
     return findings
@@ -168,6 +171,8 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
     secrets = (
         config.token_file,
         *(each.password_file for each in config.credentials),
+        *(each.key_file for each in config.rigs),
+        *(program.token_file for each in config.rigs for program in each.programs),
         *(file for sink in SINKS for file in sink.secret_files(config)),
     )
     fixes = {each: f"chown {who.name} {quoted(each)}" for each in secrets if each is not None}
@@ -356,16 +361,53 @@ async def _sink(sink: SinkEntry, config: Config) -> list[Finding]:
     return [Finding(each.level, sink.title, each.text) for each in checks]
 
 
+async def _rigs(config: Config, clock: Clock) -> list[Finding]:
+    """Each that is enrolled: whether it is reached, as who it was enrolled, and what it tells."""
+    if not config.rigs:
+        return []
+    site = open_site(config, clock, Inventory(None), CredentialBook(factory_defaults=False))
+    try:
+        looks = [_rig(site, ip) for ip in site.rigs]
+        return [finding for found in await asyncio.gather(*looks) for finding in found]
+    finally:
+        await site.rigs.close()
+
+
+async def _rig(site: Site, ip: str) -> list[Finding]:
+    subject = f"rig {site.rigs.at(ip).name}"
+    try:
+        driver, _ = await site.fleet.look_at(ip)
+        assert driver is not None  # of an enrolled rig there is one
+        reading = await driver.read(Depth.FULL)
+    except MinerError as error:
+        is_away = isinstance(error, UnreachableError)
+        advice = "; is it switched on?" if is_away else ""
+        return [Finding(WARNING if is_away else PROBLEM, subject, f"{error.code}: {error}{advice}")]
+    faults = reading.slow.faults if reading.slow is not None else ()
+    troubles = [*(f"{each.code}: {each.text}" for each in faults), *doubts(driver, reading)]
+    if troubles:
+        return [Finding(WARNING, subject, text) for text in troubles]
+    identity = driver.identity
+    text = f"{identity.model or 'it'} at {ip} reads well"
+    if not identity.drivable:
+        text += f", but is not driven: {identity.reason}"
+    return [Finding(OK, subject, text)]
+
+
 async def _miners(config: Config, clock: Clock) -> list[Finding]:
     inventory = Inventory(None)
-    findings = []
+    findings: list[Finding] = []
     try:
         book = from_config(config)
         site = open_site(config, clock, inventory, book)
     except ConfigError as error:
         return [Finding(PROBLEM, "passwords", str(error))]
     path = config.state.dir / "inventory.db"
-    known = list(await asyncio.to_thread(known_miners, path))
+    met = await asyncio.to_thread(known_miners, path)
+    # Rigs are looked at above; one that is enrolled no more is none of ours.
+    known = [ip for ip, each in met.items() if ip not in site.rigs and each.make is not Make.RIG]
+    if not known and config.rigs:
+        return findings
     if not known:
         return [Finding(WARNING, "miners", f"none is known yet: {_first_scan(config)}")]
     refused = await asyncio.to_thread(login_refused, path)

@@ -103,6 +103,16 @@ def counted(number: int, word: str, words: str | None = None) -> str:
     return f"{number} {word if number == 1 else words or word + 's'}"
 
 
+def table_text(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Rows of what miners say of themselves, under the names of their columns."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*_cells(*row))
+    return drawn(table)
+
+
 def reading_text(driver: Driver, reading: Reading, problem: str | None) -> str:
     """One reading, facts that are absent left out; `problem` says why a part is missing."""
     identity, moving = driver.identity, reading.moving
@@ -140,9 +150,12 @@ def reading_text(driver: Driver, reading: Reading, problem: str | None) -> str:
         chips = f"{board.chips}/{board.chips_expected or '?'} chips" if board.chips else ""
         hottest = board.temp_chip_c if board.temp_chip_c is not None else board.temp_pcb_c
         temp = f"{hottest:.0f} degC" if hottest is not None else ""
-        row(
-            f"board {board.index}", "  ".join(filter(None, (_rate(board.hashrate_hs), chips, temp)))
-        )
+        facts = (board.name, board.bus_id, _rate(board.hashrate_hs), chips, temp, board.state)
+        shown = facts if board.part else facts[2:5]
+        row(f"{board.part or 'board'} {board.index}", "  ".join(filter(None, shown)))
+    for work in moving.works:
+        does = (work.algorithm, _rate(work.hashrate_hs), "paused" if work.paused else None)
+        row(f"{work.program} {work.part} {work.slot}", "  ".join(filter(None, does)))
     for pool in moving.pools:
         words = (pool.url, pool.user, pool.status, "in use" if pool.active else None)
         row(f"pool {pool.index}", "  ".join(filter(None, words)))

@@ -9,16 +9,23 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self, TypeVar
 
-from pydantic import ValidationError, ValidationInfo, field_validator
+from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
 
 from agent.config.cloud import CloudSection
 from agent.config.fields import Section
 from agent.config.firmware import FirmwareSection
 from agent.config.host import HealthSection, LogSection, StateSection
-from agent.config.miners import CredentialEntry, MinersSection, ScanSection, TelemetrySection
+from agent.config.miners import (
+    CredentialEntry,
+    MinersSection,
+    ScanSection,
+    TelemetrySection,
+    ranges_of,
+)
 from agent.config.rigmonitor import RigMonitorSection
+from agent.config.rigs import RigConfig, check_distinct
 from agent.config.tasks import LimitsSection, PolicySection
 from contract.ranges import parse_range
 from contract.words import faults_in
@@ -37,8 +44,17 @@ _INSTEAD: Final = {
 }
 
 
+_S = TypeVar("_S", bound=Section)
+
+
 class ConfigError(Exception):
     """The file cannot be used. The message names the key and the fix, one problem a line."""
+
+
+class RigsFile(Section):
+    """A file of the folder beside it: rigs and nothing else."""
+
+    rigs: tuple[RigConfig, ...]
 
 
 class Config(Section):
@@ -49,6 +65,7 @@ class Config(Section):
     miners: MinersSection = MinersSection()
     scan: ScanSection = ScanSection()
     credentials: tuple[CredentialEntry, ...] = ()
+    rigs: tuple[RigConfig, ...] = ()
     policy: PolicySection = PolicySection()
     limits: LimitsSection = LimitsSection()
     firmware: FirmwareSection = FirmwareSection()
@@ -67,6 +84,16 @@ class Config(Section):
             raise ValueError("two entries speak of the same range or MAC")
         return entries
 
+    @model_validator(mode="after")
+    def _rigs_fit(self) -> Self:
+        denied = ranges_of(self.miners.denied)
+        for rig in check_distinct(self.rigs):
+            if rig.host is not None and any(rig.host in each for each in denied):
+                raise ValueError(
+                    f"the rig {rig.name!r} is at {rig.host}, which [miners] denied forbids: take it out of one of both"
+                )
+        return self
+
     @property
     def token_file(self) -> Path:
         """Where the agent's token lies, as `enroll` writes it."""
@@ -79,9 +106,35 @@ class Config(Section):
 
 
 def load(path: Path) -> Config:
-    """Read the file. Relative paths in it are taken from its folder, except that a secret which systemd
-    handed over (`LoadCredential=`) is found by its name. Raises ConfigError.
+    """Read the file, and the rigs of the folder beside it. Relative paths are taken from its folder, except that a
+    secret which systemd handed over (`LoadCredential=`) is found by its name. Raises ConfigError.
     """
+    data = _read(path)
+    try:
+        enrolled = sorted(rigs_folder(path).glob("*.toml"))
+    except OSError as error:
+        raise ConfigError(f"{rigs_folder(path)} cannot be read: {why(error)}") from None
+    for each in enrolled:
+        found = _valid(RigsFile, _read(each), str(each))
+        if isinstance(rigs := data.setdefault("rigs", []), list):
+            rigs.extend(rig.model_dump(exclude_unset=True) for rig in found.rigs)
+    return parse(data, folder=path.parent, name=str(path))
+
+
+def with_rig(config: Config, entry: dict[str, Any], *, folder: Path, name: str) -> Config:
+    """The same with one rig more, of which `entry` holds the keys. Raises ConfigError."""
+    (rig,) = _valid(RigsFile, {"rigs": [entry]}, name).rigs
+    rigs = [each.model_dump(exclude_unset=True) for each in (*config.rigs, rig)]
+    checked = _valid(Config, {"miners": {"denied": config.miners.denied}, "rigs": rigs}, name)
+    return config.model_copy(update={"rigs": _absolute(checked, folder).rigs})
+
+
+def rigs_folder(path: Path) -> Path:
+    """Where `miner-agent rig add` puts each rig, a file of its own, beside the file of this path."""
+    return path.parent / "rigs.d"
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -91,23 +144,25 @@ def load(path: Path) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {why(error)}") from None
     try:
-        data = tomllib.loads(text)
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of numbers and lists without end, too
         raise ConfigError(
             f'{path}: not TOML: {error}; text stands in quotes (url = "https://..."), '
             "numbers, true and false without, lists in [ ]"
         ) from None
-    return parse(data, folder=path.parent, name=str(path))
 
 
 def parse(data: dict[str, Any], *, folder: Path = Path(), name: str = "config") -> Config:
     """Check what a file held. Raises ConfigError with one line per problem."""
+    return _absolute(_valid(Config, data, name), folder)
+
+
+def _valid(model: type[_S], data: dict[str, Any], name: str) -> _S:
     try:
-        config = Config.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
-        problems = [f"{name}: {each}" for each in faults_in(error, Config, instead=_INSTEAD)]
-        raise ConfigError("\n".join(problems)) from None
-    return _absolute(config, folder)
+        faults = faults_in(error, model, instead=_INSTEAD)
+        raise ConfigError("\n".join(f"{name}: {each}" for each in faults)) from None
 
 
 def why(error: Exception) -> str:
@@ -142,6 +197,22 @@ def _absolute(config: Config, folder: Path) -> Config:
             "credentials": tuple(
                 each.model_copy(update={"password_file": secret(each.password_file)})
                 for each in config.credentials
+            ),
+            "rigs": tuple(
+                each.model_copy(
+                    update={
+                        "key_file": each.key_file and secret(each.key_file),
+                        "programs": tuple(
+                            program.model_copy(
+                                update={
+                                    "token_file": program.token_file and secret(program.token_file)
+                                }
+                            )
+                            for program in each.programs
+                        ),
+                    }
+                )
+                for each in config.rigs
             ),
             "rigmonitor": monitor.model_copy(
                 update={

@@ -30,7 +30,7 @@ from contract.condition.judgement import (
     usual_pools,
 )
 from contract.condition.summary import Summary, kind_of_rate
-from contract.miner import Identity
+from contract.miner import Algorithm, Identity
 
 STATUS: Final = "agent.status"  # as a request on this host names it
 OK: Final = "ok"
@@ -176,8 +176,10 @@ class FarmStatus:
             latest = self._looks.at(ip)
             if latest is None or latest.look.state is not MinerState.HASHING or not latest.answers:
                 continue
-            if latest.look.pool is not None:
-                counts[_algorithm(latest) or "", latest.look.pool] += 1
+            algorithm = _algorithm(latest)
+            # Those that have no name of their own here are many: what one of them mines says nothing of another.
+            if latest.look.pool is not None and algorithm != Algorithm.OTHER:
+                counts[algorithm or "", latest.look.pool] += 1
         return usual_pools(counts)
 
     def _row(self, ip: str, condition: MinerCondition) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import structlog
 from agent.miners.credentials import CredentialBook
 from agent.miners.inventory import Inventory, key_of
 from agent.miners.places import Places
+from agent.miners.rigs import Rigs
 from agent.miners.territory import Territory
 from agent.ports import AwakeMode
 from contract.clock import Clock
@@ -24,8 +25,8 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.link import MinerKey, MinerRef
-from contract.miner import Endpoint, Identity, PowerMode, awake_mode_of, normalize_mac
-from drivers.base import Credentials, Driver
+from contract.miner import Endpoint, Identity, Make, PowerMode, awake_mode_of, normalize_mac
+from drivers.base import Credentials, Driver, Timing
 
 log = structlog.get_logger(__name__)
 NEVER: Final = float("-inf")
@@ -97,9 +98,11 @@ class Fleet:
         recognise: Recognise,
         open_driver: OpenDriver,
         gone_after_s: float = GONE_AFTER_S,
+        rigs: Rigs | None = None,
     ) -> None:
         """`ports` is an endpoint whose ports are used for every miner; its host does not matter. `gone_after_s` is how
-        long one of two with one MAC has to be silent to count as gone.
+        long one of two with one MAC has to be silent to count as gone. `rigs` are those that are enrolled: each is who
+        is at its address, whatever answers there.
         """
         self._inventory = inventory
         self._book = book
@@ -108,6 +111,7 @@ class Fleet:
         self._clock = clock
         self._recognise = recognise
         self._open_driver = open_driver
+        self._rigs = rigs or Rigs({}, clock, Timing())
         self._members: dict[str, Member] = {}
         self._left: dict[str, Member] = {}
         self._left_by_mac: dict[str, str] = {}
@@ -124,9 +128,19 @@ class Fleet:
         return iter(tuple(self._members))
 
     def restore(self) -> None:
-        """Open a driver, without asking it anything, for every miner the inventory remembers."""
+        """Open a driver, without asking it anything, for every rig that is enrolled and every other miner that the
+        inventory remembers.
+        """
+        for ip in self._rigs:
+            known = self._inventory.by_ip(ip)
+            if known is None or known.identity.make is not Make.RIG:
+                self._join(ip, self._rigs.open(ip), NEVER)
+                continue
+            self._join(ip, self._rigs.open(ip, known.identity), NEVER)
+            self._rigs.recall(ip, self._inventory.cards(known.key))
+            self._places.show(ip, known.identity.mac)
         for record in self._inventory.all():
-            if record.ip not in self._territory:
+            if record.ip not in self._territory or record.ip in self._rigs:
                 continue
             try:
                 driver = self._open_driver(
@@ -135,7 +149,7 @@ class Fleet:
                     credentials=self._credentials(record.ip),
                 )
             except UnsupportedError:
-                continue  # a make that an earlier version could read; a scan tells
+                continue  # a make that an earlier version could read, or a rig that is enrolled no more
             self._join(record.ip, driver, NEVER)
             mac = record.identity.mac
             self._places.show(record.ip, mac)
@@ -211,6 +225,12 @@ class Fleet:
     def awake_mode(self, ref: MinerRef) -> AwakeMode | None:
         """See `agent.ports.Miners`."""
         return self._inventory.awake_mode(self._key(ref))
+
+    def note_cards(self, ip: str) -> None:
+        """Keep which cards the rig at this address has: one that is gone is missed after a restart, too."""
+        record = self._inventory.by_ip(ip)
+        if record is not None and (cards := self._rigs.cards(ip)):
+            self._inventory.note_cards(record.key, cards)
 
     def note_awake_mode(self, ip: str, mode: PowerMode) -> None:
         """Whoever is at this address hashes in this mode."""
@@ -384,7 +404,14 @@ class Fleet:
         return driver, is_new
 
     async def _driver_of(self, ip: str, before: Member | None) -> Driver | None:
-        """The driver of whoever is there, asked just now: that of before, where it is the same."""
+        """The driver of whoever is there, asked just now: that of before, where it is the same; that of the rig, where
+        one is enrolled.
+        """
+        if ip in self._rigs:
+            rig = before.driver if before is not None else self._rigs.open(ip)
+            identity = await rig.identify()
+            self._rigs.recall(ip, self._inventory.cards(key_of(identity.mac, ip)))
+            return rig
         if before is not None:
             try:
                 now = await before.driver.identify()
@@ -410,6 +437,8 @@ class Fleet:
             return
         mac, others = self._places.mac_at(ip), self._places.twins(ip)
         self._places.forget(ip)
+        if ip in self._rigs:
+            return  # it stays enrolled there, and is looked at there
         member = self._members.pop(ip, None)
         record = self._inventory.by_ip(ip)
         if member is None or mac is None:

@@ -18,6 +18,7 @@ from agent.ports import AwakeMode
 from contract.clock import from_text, to_text
 from contract.link import MinerKey
 from contract.miner import Identity, PowerMode, awake_mode_of
+from drivers.rig.reading.cards import SeenCard
 from service.files import make_private
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,7 @@ CREATE TABLE IF NOT EXISTS login_refused (key TEXT PRIMARY KEY) STRICT, WITHOUT 
 CREATE TABLE IF NOT EXISTS awake_modes (
     key TEXT PRIMARY KEY, mode TEXT NOT NULL, seen_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cards (key TEXT PRIMARY KEY, cards BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS maintained (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
 
@@ -72,6 +74,8 @@ class Inventory:
         self._login_noted = False  # since the last flush
         self._awake_modes: dict[str, AwakeMode] = {}  # by key
         self._awake_noted: set[str] = set()  # since the last flush
+        self._cards: dict[str, Mapping[str, SeenCard]] = {}  # of rigs, by key
+        self._cards_noted: set[str] = set()  # since the last flush
         self._maintained: frozenset[str] = frozenset()  # also of miners that were never seen here
         self._maintained_noted = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inventory")
@@ -86,6 +90,7 @@ class Inventory:
             self._login_refused = {key for ip in refused if (key := self._by_ip.get(ip))}
             self._maintained = await self._off_loop(maintained_miners, self._path)
             self._awake_modes = await self._off_loop(awake_modes, self._path)
+            self._cards = await self._off_loop(_cards, self._path)
 
     async def close(self) -> None:
         """Write what is left and let go of the file."""
@@ -157,6 +162,7 @@ class Inventory:
         self._dirty.discard(key)
         self._gone.add(key)
         self._awake_modes.pop(key, None)
+        self._cards.pop(key, None)
         self._note(key, refused=False)
 
     def note_login(self, ip: str, *, refused: bool) -> None:
@@ -174,6 +180,16 @@ class Inventory:
         if known is None or known.mode is not mode:
             self._awake_modes[key] = AwakeMode(mode=mode, seen_at=at)
             self._awake_noted.add(key)
+
+    def cards(self, key: str) -> Mapping[str, SeenCard]:
+        """The graphics cards that a rig was ever seen with, by bus id."""
+        return self._cards.get(key, {})
+
+    def note_cards(self, key: str, cards: Mapping[str, SeenCard]) -> None:
+        """These are all that it was ever seen with."""
+        if self.cards(key) != cards:
+            self._cards[key] = dict(cards)
+            self._cards_noted.add(key)
 
     @property
     def maintained(self) -> frozenset[str]:
@@ -198,7 +214,9 @@ class Inventory:
 
     async def flush(self) -> None:
         """Write what changed since the last time, in one transaction."""
-        noted = self._login_noted or self._awake_noted or self._maintained_noted
+        noted = (
+            self._login_noted or self._awake_noted or self._maintained_noted or self._cards_noted
+        )
         if not self._dirty and not self._gone and not noted:
             return
         rows = [
@@ -221,13 +239,21 @@ class Inventory:
             if (each := self._awake_modes.get(key))
         ]
         maintained = [(key,) for key in self._maintained] if notes_maintained else None
+        noted_cards = set(self._cards_noted)
+        cards = [
+            (key, msgspec.json.encode(self._cards[key]))
+            for key in noted_cards
+            if key in self._cards
+        ]
         self._dirty.clear()
         self._gone.clear()
         self._login_noted = self._maintained_noted = False
         self._awake_noted.clear()
-        if not await self._off_loop(self._save, rows, gone, refused, awake, maintained):
+        self._cards_noted.clear()
+        if not await self._off_loop(self._save, rows, gone, refused, awake, cards, maintained):
             # These may not change for months: they are tried again.
             self._awake_noted |= noted_modes
+            self._cards_noted |= noted_cards
             self._maintained_noted |= notes_maintained
 
     def _note(self, key: str, *, refused: bool) -> None:
@@ -291,6 +317,7 @@ class Inventory:
         gone: list[tuple[str]],
         refused: list[tuple[str]],
         awake: list[tuple[str, str, str]],
+        cards: list[tuple[str, bytes]],
         maintained: list[tuple[str]] | None,
     ) -> bool:
         """Whether that was written, or is kept nowhere."""
@@ -306,6 +333,8 @@ class Inventory:
                 self._db.executemany("INSERT INTO login_refused VALUES (?)", refused)
                 self._db.executemany("DELETE FROM awake_modes WHERE key = ?", gone)
                 self._db.executemany("INSERT OR REPLACE INTO awake_modes VALUES (?, ?, ?)", awake)
+                self._db.executemany("DELETE FROM cards WHERE key = ?", gone)
+                self._db.executemany("INSERT OR REPLACE INTO cards VALUES (?, ?)", cards)
                 if maintained is not None:
                     self._db.execute("DELETE FROM maintained")
                     self._db.executemany("INSERT INTO maintained VALUES (?)", maintained)
@@ -362,6 +391,18 @@ def awake_modes(path: Path) -> dict[str, AwakeMode]:
                 if (mode := awake_mode_of(word)) is not None
             }
     except (sqlite3.Error, ValueError):
+        return {}
+
+
+def _cards(path: Path) -> dict[str, Mapping[str, SeenCard]]:
+    """Which cards each rig was ever seen with, by key."""
+    try:
+        with _reading(path) as db:
+            return {
+                str(key): msgspec.json.decode(cards, type=dict[str, SeenCard])
+                for key, cards in db.execute("SELECT key, cards FROM cards")
+            }
+    except (sqlite3.Error, msgspec.DecodeError):
         return {}
 
 

@@ -10,6 +10,7 @@ from agent.config.file import Config
 from agent.miners.credentials import CredentialBook, from_config
 from agent.miners.fleet import GONE_AFTER_S, Fleet
 from agent.miners.inventory import Inventory
+from agent.miners.rigs import Rigs, rigs_of
 from agent.miners.territory import Territory
 from contract.clock import Clock
 from contract.miner import Endpoint
@@ -25,6 +26,7 @@ class Site(msgspec.Struct, frozen=True):
     fleet: Fleet
     timing: Timing
     ports: Endpoint
+    rigs: Rigs
 
     @property
     def scan_ports(self) -> tuple[int, ...]:
@@ -43,12 +45,13 @@ class Site(msgspec.Struct, frozen=True):
 def open_site(
     config: Config, clock: Clock, inventory: Inventory, book: CredentialBook | None = None
 ) -> Site:
-    """Nothing is asked of any miner yet. Raises ConfigError for an unusable password file."""
+    """Nothing is asked of any miner yet. Raises ConfigError for an unusable password, key or token file."""
     from drivers.registry import open_driver, recognise
 
     timing = config.miners.timing()
     ports = Endpoint(host="", **{name: getattr(config.miners, name) for name in PORTS})
-    territory = Territory(config.miners)
+    rigs = rigs_of(config, clock, timing)
+    territory = Territory(config.miners, rigs)
     fleet = Fleet(
         inventory,
         from_config(config) if book is None else book,
@@ -58,5 +61,6 @@ def open_site(
         recognise=partial(recognise, clock=clock, timing=timing),
         open_driver=partial(open_driver, clock=clock, timing=timing),
         gone_after_s=timing.device_s(GONE_AFTER_S),
+        rigs=rigs,
     )
-    return Site(inventory, territory, fleet, timing, ports)
+    return Site(inventory, territory, fleet, timing, ports, rigs)

@@ -10,17 +10,20 @@ from contract.ranges import Range, merge, parse_range
 
 
 class Territory:
-    """Allowed ranges without the denied ones. What is configured to be scanned is always allowed."""
+    """Allowed ranges without the denied ones. What is configured to be scanned is always allowed, and so are the
+    addresses of enrolled rigs, which no scan asks.
+    """
 
-    def __init__(self, section: MinersSection) -> None:
+    def __init__(self, section: MinersSection, rigs: Iterable[str] = ()) -> None:
         self.ranges = merge(ranges_of(section.ranges))
         self._allowed = merge(ranges_of(section.allowed) + self.ranges)
         self._denied = merge(ranges_of(section.denied))
+        self._rigs = frozenset(rigs)
+        self._not_scanned = merge(self._denied + ranges_of(tuple(self._rigs)))
 
     def __contains__(self, ip: str) -> bool:
-        return any(ip in each for each in self._allowed) and not any(
-            ip in each for each in self._denied
-        )
+        is_allowed = ip in self._rigs or any(ip in each for each in self._allowed)
+        return is_allowed and not any(ip in each for each in self._denied)
 
     def check(self, ip: str) -> None:
         """Raises PolicyRefusedError for an address outside."""
@@ -33,7 +36,7 @@ class Territory:
             )
 
     def select(self, texts: Iterable[str], *, max_addresses: int) -> tuple[Range, ...]:
-        """The addresses to scan, merged, sorted and free of denied ones; nothing given = what is
+        """The addresses to scan, merged, sorted and free of denied ones and of rigs; nothing given = what is
         configured. Raises BadParamsError for what is not a range, lies outside, is denied as a whole, or is
         too much at once.
         """
@@ -44,10 +47,14 @@ class Territory:
                     f"range {each} is outside the addresses this agent may scan: "
                     "see [miners] allowed and ranges in its config"
                 )
-        left = tuple(part for each in wanted for part in self._without_denied(each))
+        left = tuple(part for each in wanted for part in _without(each, self._not_scanned))
         total = sum(len(each) for each in left)
         if not total:
             given = ", ".join(map(str, wanted))
+            if sum(len(part) for each in wanted for part in _without(each, self._denied)):
+                raise BadParamsError(
+                    f"every address of {given} is a rig's: those are enrolled, not scanned for"
+                )
             raise BadParamsError(
                 f"every address of {given} is denied: see [miners] denied in its config"
             )
@@ -61,7 +68,7 @@ class Territory:
     def denied_of(self, texts: Iterable[str]) -> int:
         """How many addresses of these ranges a scan leaves out. Raises as `select`."""
         wanted = self._parsed(texts)
-        left = (part for each in wanted for part in self._without_denied(each))
+        left = (part for each in wanted for part in _without(each, self._denied))
         return sum(map(len, wanted)) - sum(map(len, left))
 
     def _parsed(self, texts: Iterable[str]) -> tuple[Range, ...]:
@@ -77,14 +84,16 @@ class Territory:
         except ValueError as error:
             raise BadParamsError(str(error)) from None
 
-    def _without_denied(self, span: Range) -> list[Range]:
-        first, parts = span.first, []
-        for denied in self._denied:
-            if denied.last < first or denied.first > span.last:
-                continue
-            if denied.first > first:
-                parts.append(Range(first, denied.first - 1))
-            first = denied.last + 1
-        if first <= span.last:
-            parts.append(Range(first, span.last))
-        return parts
+
+def _without(span: Range, others: Iterable[Range]) -> list[Range]:
+    """What is left of it; the others are merged."""
+    first, parts = span.first, []
+    for other in others:
+        if other.last < first or other.first > span.last:
+            continue
+        if other.first > first:
+            parts.append(Range(first, other.first - 1))
+        first = other.last + 1
+    if first <= span.last:
+        parts.append(Range(first, span.last))
+    return parts

@@ -242,6 +242,7 @@ class Poller:
         plan.failures = 0
         if reading.slow is not None and reading.slow.awake_mode is not None:
             self._fleet.note_awake_mode(ip, reading.slow.awake_mode)
+        self._fleet.note_cards(ip)
         plan.slow = reading.slow or plan.slow
         plan.static = reading.static or plan.static
         if _has_restarted(plan, reading):

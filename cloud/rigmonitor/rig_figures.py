@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -28,7 +27,6 @@ from cloud.rigmonitor.figures import (
     most,
 )
 from contract.miner import (
-    Algorithm,
     Board,
     Make,
     MinerFault,
@@ -42,6 +40,7 @@ from contract.miner import (
 )
 from contract.rigmonitor.rig import ALGORITHMS, GPUS, RigLog, RigSpec
 from contract.rigmonitor.shared import hashrate_hs, uptime_s
+from contract.rigs import main_work, rig_algorithm, rig_model
 
 _OF_A_CARD: Final = (
     *("core_temp", "mem_temp", "hashrate_1", "hashrate_2"),
@@ -62,21 +61,6 @@ _UPTIME_S: Final = {
     "minute": 60,
     "second": 1,
 }
-_NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9]")
-# By how the names of algorithms begin, once they are spelt alike.
-_ALGORITHMS: Final = (
-    (re.compile(r"equihash|zhash|zelhash|beamhash"), Algorithm.EQUIHASH),
-    (re.compile(r"et(?:h|ch)ash"), Algorithm.ETHASH),
-    (re.compile(r"kheavyhash|heavyhash"), Algorithm.KHEAVYHASH),
-    (re.compile(r"sha512256d"), Algorithm.SHA512_256D),
-    (re.compile(r"sha256d?$"), Algorithm.SHA256),
-    (re.compile(r"scrypt$"), Algorithm.SCRYPT),
-    (re.compile(r"x11$"), Algorithm.X11),
-    (re.compile(r"blake3"), Algorithm.BLAKE3),
-    (re.compile(r"blake2s"), Algorithm.BLAKE2S),
-    (re.compile(r"blake2b"), Algorithm.BLAKE2B),
-    (re.compile(r"zksnark"), Algorithm.ZKSNARK),
-)
 
 
 def normalised(log: RigLog) -> RigLog:
@@ -88,12 +72,13 @@ def normalised(log: RigLog) -> RigLog:
 def static_of(spec: RigSpec | None, log: RigLog | None = None) -> Static:
     """What it is; what it mines tells only a log."""
     works = () if log is None else _works(_RigFigures(log))
-    algorithm = _algorithm(_first(works))
+    first = main_work(works)
+    algorithm = None if first is None else rig_algorithm(first.algorithm)
     if spec is None:
         return Static(make=Make.RIG, algorithm=algorithm)
     return Static(
         make=Make.RIG,
-        model=_model(spec),
+        model=rig_model(_card_names(spec), spec.cpu_name),
         control_board=spec.motherboard_name,
         cpu_name=spec.cpu_name,
         ram_bytes=_ram_bytes(spec.ram_size),
@@ -106,7 +91,7 @@ def state_of(log: RigLog, spec: RigSpec | None) -> tuple[Moving, Slow]:
     figures = _RigFigures(log)
     boards = (*_cards(figures, spec), *_processor(figures, spec))
     works = _works(figures)
-    first = _first(works)
+    first = main_work(works)
     temp_cpu_c = figures.within("cpu_temp", TEMPERATURE)
     moving = Moving(
         hashrate_hs=None if first is None else first.hashrate_hs,
@@ -270,11 +255,6 @@ def _works(figures: _RigFigures) -> tuple[RigWork, ...]:
     return tuple(found)
 
 
-def _first(works: tuple[RigWork, ...]) -> RigWork | None:
-    """That which stands for the rig: the first that hashes."""
-    return next((work for work in works if work.hashrate_hs), works[0] if works else None)
-
-
 def _pools(log: RigLog, works: tuple[RigWork, ...]) -> Iterator[Pool]:
     """A pool is in use when something is mined for it; whether it is alive MRM does not tell."""
     hashing = {work.pool for work in works if work.hashrate_hs}
@@ -290,19 +270,9 @@ def _pools(log: RigLog, works: tuple[RigWork, ...]) -> Iterator[Pool]:
             yield msgspec.structs.replace(pool, active=pool.url in hashing)
 
 
-def _algorithm(work: RigWork | None) -> Algorithm | None:
-    if work is None or work.algorithm is None:
-        return None
-    name = _NOT_IN_A_NAME.sub("", work.algorithm.lower())
-    return next((known for words, known in _ALGORITHMS if words.match(name)), Algorithm.OTHER)
-
-
-def _model(spec: RigSpec) -> str:
-    """Its cards, such as `RTX 3080 x6, RX 6800`, else its processor."""
-    names = [getattr(spec, f"gpu_{number}_name") for number in range(1, GPUS + 1)]
-    counted = Counter(name for name in names if name is not None)
-    words = [name if count == 1 else f"{name} x{count}" for name, count in counted.items()]
-    return ", ".join(words) or spec.cpu_name
+def _card_names(spec: RigSpec) -> list[str]:
+    names = (getattr(spec, f"gpu_{number}_name") for number in range(1, GPUS + 1))
+    return [name for name in names if name is not None]
 
 
 def _ram_bytes(text: str) -> int | None:

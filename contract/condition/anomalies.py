@@ -12,8 +12,9 @@ import re
 from typing import Final
 
 from contract.condition.nameplates import LOW_SHARE, Nameplate, nameplate_of
-from contract.miner import Board, Moving, PowerMode, Slow, Static
+from contract.miner import Board, MinerFault, Moving, PowerMode, Slow, Static
 from contract.nonce.miners import ANOMALY_BITS
+from contract.rigs import RIG_FAULTS
 
 # Health words that follow from the figures of a look and have no bit among the published ones. (`error` and
 # `low_hashrate` are in the flags, `auth_failed` is the login's.)
@@ -49,7 +50,7 @@ def flags_of(moving: Moving | None, slow: Slow | None, static: Static | None) ->
     names: set[str] = set()
     for fault in slow.faults if slow else ():
         if fault.severity != "info":
-            names.add(class_of(fault.text))
+            names.add(class_of(fault))
     if moving is not None:
         asleep = slow is not None and slow.mode is PowerMode.SLEEP
         hashing = moving.hashes
@@ -149,9 +150,10 @@ def power_judgement(moving: Moving, slow: Slow | None) -> tuple[bool, bool]:
     )
 
 
-def class_of(text: str) -> str:
-    """Which of the anomalies the words of a maker's fault speak of."""
-    return next((name for name, pattern in _WORDS if pattern.search(text)), "unknown")
+def class_of(fault: MinerFault) -> str:
+    """Which of the anomalies the words of a maker's fault speak of; of a rig's its code tells."""
+    found = (name for name, pattern in _WORDS if pattern.search(fault.text))
+    return RIG_FAULTS.get(fault.code) or next(found, "unknown")
 
 
 def is_bad(board: Board, *, hashing: bool) -> bool:
@@ -160,7 +162,8 @@ def is_bad(board: Board, *, hashing: bool) -> bool:
         return True
     if board.chips is not None and board.chips_expected and board.chips < board.chips_expected:
         return hashing or board.chips > 0  # a board that is switched off counts no chips at all
-    return hashing and board.hashrate_hs == 0
+    is_told_to_rest = board.part is not None and board.state == "off"  # beside others that mine on
+    return hashing and board.hashrate_hs == 0 and not is_told_to_rest
 
 
 def _nameplate(static: Static | None) -> Nameplate | None:

@@ -295,7 +295,7 @@ def _by_maker(slow: Slow | None) -> Iterator[Symptom]:
     """The faults that the miner tells."""
     for fault in slow.faults if slow else ():
         if fault.severity != "info":
-            trouble = _OF_ANOMALY.get(anomalies.class_of(fault.text), MinerTrouble.FAULT)
+            trouble = _OF_ANOMALY.get(anomalies.class_of(fault), MinerTrouble.FAULT)
             yield Symptom(trouble, f"{_cut(fault.text)} (code {_cut(fault.code)})")
 
 
@@ -361,7 +361,8 @@ def _boards(moving: Moving) -> str | None:
     else:
         what = f"has {board.chips} of {board.chips_expected} chips"
     more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
-    return f"board {place} of {count} {what}{more}"
+    kind = "part" if board.part else "board"
+    return f"{kind} {place} of {count}{f' ({board.name})' if board.name else ''} {what}{more}"
 
 
 def _rate(moving: Moving, slow: Slow | None, static: Static | None) -> str:

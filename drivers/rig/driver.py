@@ -29,6 +29,7 @@ from contract.miner import (
     Slow,
     Static,
 )
+from contract.rigs import main_work, rig_algorithm, rig_model
 from drivers.base import Change, Depth, FirmwareUpdate, Light, Mode, Pools, Who
 from drivers.changes.way import Ways
 from drivers.driver import CredentialsFor, MinerDriver
@@ -40,9 +41,9 @@ from drivers.rig.protocol.nvidia_smi import ARGV
 from drivers.rig.protocol.report import ProgramReport
 from drivers.rig.reach.base import FileTexts
 from drivers.rig.reading import amd, host, nvidia
-from drivers.rig.reading.cards import CardLook, SensorState
+from drivers.rig.reading.cards import CardLook, SeenCard, SensorState
 from drivers.rig.reading.host import HostFacts, host_of
-from drivers.rig.reading.snapshot import RigSnapshot, SeenCard, snapshot_of
+from drivers.rig.reading.snapshot import RigSnapshot, seen_with, snapshot_of
 from drivers.rig.spec import LocalSpec, ProgramSpec
 from drivers.rig.wire import RigWire
 
@@ -56,6 +57,9 @@ _NO_MODES: Final = (
 _NO_NVIDIA: Final = CardLook(source=nvidia.NVIDIA, state=SensorState.ABSENT)
 _DRIVER_GONE: Final = CardLook(
     source=nvidia.NVIDIA, state=SensorState.FAILED, trouble="its driver does not answer any more"
+)
+_PROGRAMS_S: Final = (
+    5.0  # after so long no more of them are asked in one look: it has to end in time
 )
 _LOOK_AGAIN_S: Final = 600.0  # for NVIDIA cards where there was no sign of any
 
@@ -82,11 +86,29 @@ class RigDriver(MinerDriver):
         self._no_nvidia_until_mono = 0.0
         self._host = HostFacts()
         self._seen: dict[str, SeenCard] = {}
+        self._has_seen_cards = False
+
+    @property
+    def seen(self) -> Mapping[str, SeenCard]:
+        """All cards that were ever there, by bus id: one of them that is gone is a fault."""
+        return self._seen
+
+    def recall(self, seen: Mapping[str, SeenCard]) -> None:
+        """What was seen of it before, by another process or at another address."""
+        self._seen = dict(seen) | self._seen
 
     async def identify(self) -> Identity:
-        """Ask afresh. Raises MalformedError when it is no Linux host, and as `RigReach.read_texts`."""
-        told = await self.rig_wire.read_texts((*host.MOVING, *host.STATIC))
-        return self._known_by(self._host_in(told.texts), told.missed)
+        """Ask afresh; the first time for its cards as well, by which it is named. Raises MalformedError when it is no
+        Linux host, and as `RigReach.read_texts`.
+        """
+        if self._has_seen_cards:
+            told = await self.rig_wire.read_texts((*host.MOVING, *host.STATIC))
+            return self._known_by(self._host_in(told.texts), told.missed)
+        told = await self.rig_wire.read_texts((*host.MOVING, *host.STATIC, *amd.FILES))
+        facts = self._host_in(told.texts)
+        self._known_by(facts, told.missed)
+        self._see(seen_with(self._seen, (await self._nvidia(), self._amd(told))))
+        return self._known_by(facts, told.missed)
 
     async def who(self) -> Who:
         """See `MinerDriver.who`."""
@@ -106,8 +128,10 @@ class RigDriver(MinerDriver):
         looks = (await self._nvidia(), self._amd(told))
         reports, faults, rest = await self._programs(depth)
         faults.extend(_unread(told.missed))
-        look = snapshot_of(facts, looks, reports, self._seen, facts.cpu_name)
-        self._seen = look.seen
+        ignored = self.rig_wire.spec.ignored_cards
+        look = snapshot_of(facts, looks, reports, self._seen, facts.cpu_name, ignored)
+        self._see(look.seen)
+        self._known_by(facts, told.missed)
         return Reading(
             read_at=read_at,
             moving=look.moving,
@@ -115,7 +139,7 @@ class RigDriver(MinerDriver):
             slow=None
             if depth is Depth.MOVING
             else _slow(look, faults, rests=rest == len(self.rig_wire.spec.programs) > 0),
-            static=self._static(facts) if depth is Depth.FULL else None,
+            static=self._static(facts, look) if depth is Depth.FULL else None,
         )
 
     @property
@@ -124,6 +148,11 @@ class RigDriver(MinerDriver):
         return self._host
 
     # --- private ---------------------------------------------------------------------------------
+
+    def _see(self, cards: Mapping[str, SeenCard]) -> None:
+        ignored = self.rig_wire.spec.ignored_cards
+        self._seen = {bus_id: card for bus_id, card in cards.items() if bus_id not in ignored}
+        self._has_seen_cards = True
 
     def _host_in(self, texts: dict[str, str]) -> HostFacts:
         """With what stays, as read earlier, where this look did not ask for it."""
@@ -137,11 +166,17 @@ class RigDriver(MinerDriver):
         return self._host
 
     def _known_by(self, facts: HostFacts, missed: frozenset[str]) -> Identity:
-        """Who it is. Files that were not read do not make it another one."""
+        """Who it is. Files that were not read do not make it another one; another one has other cards."""
         known = self._identity if missed.intersection(host.WHO) else Identity(make=Make.RIG)
+        if None not in (facts.mac, self._identity.mac) and facts.mac != self._identity.mac:
+            self._seen, self._has_seen_cards = {}, False
+        model = self._identity.model
+        if self._has_seen_cards:
+            cards = (self._seen[bus_id].name for bus_id in sorted(self._seen))
+            model = rig_model(cards, facts.cpu_name)
         self._identity = Identity(
             make=Make.RIG,
-            model=facts.motherboard,
+            model=model,
             firmware=Firmware.OTHER,
             firmware_version=facts.kernel,
             generation=LINUX,
@@ -201,7 +236,12 @@ class RigDriver(MinerDriver):
         reports: list[ProgramReport] = []
         faults: list[MinerFault] = []
         rest = 0
+        began_mono = self.clock.mono()
         for spec in self.rig_wire.spec.programs:
+            if self.clock.mono() - began_mono > _PROGRAMS_S:
+                text = f"{spec.kind} was not asked: those before it took too long to answer"
+                faults.append(MinerFault(code="program_unread", text=text))
+                continue
             try:
                 reports.append(await ask(self.rig_wire, spec))
             except WrongDeviceError:
@@ -237,8 +277,14 @@ class RigDriver(MinerDriver):
             return False
         return process.is_up is False and not process.has_failed
 
-    def _static(self, facts: HostFacts) -> Static:
-        return self._static_facts(cpu_name=facts.cpu_name, ram_bytes=facts.ram_bytes)
+    def _static(self, facts: HostFacts, look: RigSnapshot) -> Static:
+        main = main_work(look.moving.works)
+        return self._static_facts(
+            control_board=facts.motherboard,
+            cpu_name=facts.cpu_name,
+            ram_bytes=facts.ram_bytes,
+            algorithm=None if main is None else rig_algorithm(main.algorithm),
+        )
 
 
 def _unread(missed: frozenset[str]) -> Iterator[MinerFault]:

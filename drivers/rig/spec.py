@@ -41,9 +41,12 @@ class ProgramSpec(Frozen, frozen=True, kw_only=True):
 
 
 class LocalSpec(Frozen, frozen=True, kw_only=True, tag="local"):
-    """The host we run on. `root` is where its `/sys` and `/proc` are: not `/` in a container."""
+    """The host we run on. `root` is where its `/sys` and `/proc` are: not `/` in a container. `host` is its address in
+    the network, by which it is known.
+    """
 
     root: str = "/"
+    host: str = "127.0.0.1"
 
 
 class SshSpec(Frozen, frozen=True, kw_only=True, tag="ssh"):
@@ -60,14 +63,17 @@ class SshSpec(Frozen, frozen=True, kw_only=True, tag="ssh"):
 
 
 class EnrolledRig(Frozen, frozen=True, kw_only=True):
-    """One rig. `reboot_argv` is the command that restarts it; empty: it is not restarted."""
+    """One rig. `reboot_argv` is the command that restarts it; empty: it is not restarted. `ignored_cards` are PCI bus
+    ids of cards that are none of its: taken out, or only for a screen.
+    """
 
     name: str
     reach: LocalSpec | SshSpec = msgspec.field(default_factory=LocalSpec)
     programs: tuple[ProgramSpec, ...] = ()
     reboot_argv: tuple[str, ...] = ()
+    ignored_cards: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
         """Where it is in the network."""
-        return self.reach.host if isinstance(self.reach, SshSpec) else "127.0.0.1"
+        return self.reach.host

@@ -10,6 +10,8 @@ _USAGE = "tests/agent/cli/test_usage.py::test_"
 _MANY = "tests/agent/cli/test_many.py::test_"
 _SHEET = "tests/agent/cli/test_sheet.py::test_"
 _CONFIG = "tests/agent/config/test_file.py::test_"
+_ENROLLED = "tests/agent/miners/test_rigs.py::test_"
+_RIG_COMMANDS = "tests/agent/cli/test_rigs.py::test_"
 _SERVERS = "tests/agent/firmware/test_servers.py::test_"
 _REACH = "tests/agent/firmware/test_download_reach.py::test_"
 _USER = "tests/agent/host/test_hostuser.py::test_"
@@ -271,6 +273,59 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 "tests/agent/miners/test_territory.py::test_only_private_addresses_are_touched_by_default",
                 f"{_CONFIG}the_example_shows_every_key_and_its_default",
+            ),
+        ),
+    ),
+    "Rigs": (
+        Point(
+            "a rig with a name, an address or a port that another has, or without what SSH needs",
+            "Is refused when the config is read, by the key and with what would do.",
+            (
+                f"{_CONFIG}a_mistake_is_named_with_its_key",
+                f"{_CONFIG}rigs_of_the_folder_beside_it_are_read_as_if_they_stood_in_it",
+                f"{_CONFIG}a_denied_address_is_no_rigs",
+                f"{_ENROLLED}a_rig_in_the_network_that_is_this_host_is_refused",
+            ),
+        ),
+        Point(
+            "a token or a password in the config, a key file that others can read",
+            "Is refused; neither is shown.",
+            (
+                f"{_CONFIG}a_mistake_is_named_with_its_key",
+                f"{_CONFIG}a_key_that_cannot_be_used_is_named",
+            ),
+        ),
+        Point(
+            "a host key that nobody took for right, or another than the one that was pinned",
+            "Nothing is enrolled; later it is `wrong_device`, whatever asks, and nothing is sent.",
+            (
+                f"{_RIG_COMMANDS}the_key_of_the_host_is_shown_and_a_person_has_to_take_it",
+                f"{_ENROLLED}another_host_key_is_a_wrong_device_for_whoever_asks",
+                "tests/drivers/rig/test_ssh.py::test_another_host_key_ends_every_call_and_nothing_is_sent",
+            ),
+        ),
+        Point(
+            "a scan over the address of a rig",
+            "Leaves it out; no rig adds a port or an address to a scan.",
+            (
+                f"{_ENROLLED}no_scan_asks_a_rig_and_none_is_widened_by_one",
+                f"{_ENROLLED}a_rig_needs_no_range_of_its_own_and_lends_none_to_others",
+            ),
+        ),
+        Point(
+            "an ASIC at the address of a rig, a rig at two addresses",
+            "The one is not asked; the other is read at both and written to at neither.",
+            (
+                f"{_ENROLLED}where_a_rig_is_enrolled_nobody_else_is_met",
+                f"{_ENROLLED}a_rig_enrolled_at_two_addresses_is_read_and_not_written_to",
+            ),
+        ),
+        Point(
+            "a card that is gone",
+            "Stays in the list as a fault, also after a restart of the agent, until it is named in `ignored_cards`.",
+            (
+                f"{_ENROLLED}a_card_that_is_gone_is_missed_after_a_restart_of_the_agent",
+                "tests/drivers/rig/test_read.py::test_a_card_that_is_ignored_is_neither_read_nor_missed",
             ),
         ),
     ),

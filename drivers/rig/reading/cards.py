@@ -36,3 +36,10 @@ class CardLook(Frozen, frozen=True, kw_only=True):
     cards: tuple[CardSensors, ...] = ()
     lost: tuple[str, ...] = ()
     trouble: str | None = None
+
+
+class SeenCard(Frozen, frozen=True, kw_only=True):
+    """A card as it was last seen, and by whose sensors."""
+
+    source: str
+    name: str | None = None

@@ -5,14 +5,13 @@ A card that was there once, or that a program names, and that no sensor shows, s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
 from contract.miner import (
     Board,
-    Frozen,
     MinerFault,
     Moving,
     Pool,
@@ -20,20 +19,16 @@ from contract.miner import (
     RigWork,
     UptimeKind,
 )
+from contract.rigs import main_work
 from drivers.reading.boards import doubt_fault, doubt_of
 from drivers.rig.protocol.report import ProgramCard, ProgramReport, ProgramWork
-from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
+from drivers.rig.reading.cards import CardLook, CardSensors, SeenCard, SensorState
 from drivers.rig.reading.host import HostFacts
 
+_Card = TypeVar("_Card")
 OK: Final = "ok"
 BAD: Final = "bad"
-
-
-class SeenCard(Frozen, frozen=True, kw_only=True):
-    """A card as it was last seen, and by whose sensors."""
-
-    source: str
-    name: str | None = None
+OFF: Final = "off"  # told to pause
 
 
 class RigSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,25 +39,34 @@ class RigSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     seen: dict[str, SeenCard]
 
 
+def seen_with(seen: Mapping[str, SeenCard], looks: Iterable[CardLook]) -> dict[str, SeenCard]:
+    """Those of before and those of these looks."""
+    return dict(seen) | {
+        card.bus_id: SeenCard(source=look.source, name=card.name)
+        for look in looks
+        for card in look.cards
+    }
+
+
 def snapshot_of(
     host: HostFacts,
     looks: Sequence[CardLook],
     reports: Sequence[ProgramReport],
     seen: Mapping[str, SeenCard],
     cpu_name: str | None,
+    ignored: Collection[str] = (),
 ) -> RigSnapshot:
-    """Join them. The rates of a program whose whole and parts contradict each other are not believed."""
+    """Join them. The rates of a program whose whole and parts contradict each other are not believed. `ignored` are bus
+    ids of cards that are none of the rig's.
+    """
     doubted = [(report, _doubt(report)) for report in reports]
     doubts = [doubt for _, doubt in doubted if doubt is not None]
     reports = [report if doubt is None else _unrated(report) for report, doubt in doubted]
     sensors = {card.bus_id: card for look in looks for card in look.cards}
-    told = _joined(reports, sensors)
-    all_seen = dict(seen) | {
-        card.bus_id: SeenCard(source=look.source, name=card.name)
-        for look in looks
-        for card in look.cards
-    }
-    lost = _lost(looks, sensors, told, all_seen)
+    told = _without(_joined(reports, sensors), ignored)
+    sensors = _without(sensors, ignored)
+    all_seen = _without(seen_with(seen, looks), ignored)
+    lost = _lost(looks, sensors, told, all_seen).difference(ignored)
     works = tuple(_works(reports))
     slots = max((work.slot for work in works if work.part is RigPart.GPU), default=0)
     bus_ids = sorted({*sensors, *all_seen, *lost, *(each for each in told if each)})
@@ -81,11 +85,14 @@ def snapshot_of(
                 name=cpu_name,
                 hashrate_hs=of_cpu.hashrate_hs,
                 temp_chip_c=host.temp_cpu_c,
+                state=OFF if of_cpu.paused else None,
             )
         )
+    main = main_work(works)
+    rate_hs = None if main is None else main.hashrate_hs
     moving = Moving(
-        hashrate_hs=_main_rate(works),
-        hashrate_doubt=doubts[0] if doubts and not _main_rate(works) else None,
+        hashrate_hs=rate_hs,
+        hashrate_doubt=doubts[0] if doubts and not rate_hs else None,
         power_w=_power(boards),
         temp_chip_c=_highest(board.temp_chip_c for board in boards),
         temp_cpu_c=host.temp_cpu_c,
@@ -106,6 +113,10 @@ def snapshot_of(
 
 
 # --- private -------------------------------------------------------------------------------------
+
+
+def _without(cards: Mapping[str, _Card], ignored: Collection[str]) -> dict[str, _Card]:
+    return {bus_id: card for bus_id, card in cards.items() if bus_id not in ignored}
 
 
 def _doubt(report: ProgramReport) -> str | None:
@@ -254,13 +265,6 @@ def _work(report: ProgramReport, work: ProgramWork) -> RigWork:
     )
 
 
-def _main_rate(works: Sequence[RigWork]) -> float | None:
-    """Of the cards' first algorithm before the processor's; of those the first that hashes."""
-    ordered = sorted(works, key=lambda work: (work.part is not RigPart.GPU, work.slot))
-    told = [work.hashrate_hs for work in ordered if work.hashrate_hs is not None]
-    return next((rate for rate in told if rate), told[0] if told else None)
-
-
 def _power(boards: Iterable[Board]) -> float | None:
     """What the cards draw together, where each of them tells."""
     told = [board.power_w for board in boards if board.part is RigPart.GPU and board.state != BAD]
@@ -274,7 +278,7 @@ def _pools(works: Iterable[RigWork], reports: Iterable[ProgramReport]) -> tuple[
         Pool(
             index=index,
             url=work.pool,
-            status="dead" if work.program in lost else None,
+            status="dead" if work.program in lost else "alive" if work.hashrate_hs else None,
             active=work.program not in lost,
             accepted=work.accepted,
             rejected=work.rejected,
@@ -295,7 +299,8 @@ def _lost_faults(
         yield MinerFault(
             code="gpu_lost",
             text=f"{name or 'a graphics card'} at PCI {bus_id} is not there any more: it fell off the bus. "
-            "Restart the rig; if it happens again, look at its riser, its power cables and its clocks",
+            "Restart the rig; if it happens again, look at its riser, its power cables and its clocks; if it was taken "
+            "out, name it in ignored_cards of the rig",
         )
 
 

@@ -12,8 +12,13 @@ from agent.config.file import Config, ConfigError, load, parse
 from agent.config.keyfiles import check_ca_file, read_secret
 from agent.config.urls import check_cloud_url
 from agent.daemon import policy_of
+from agent.miners.rigs import rig_of
 from contract.task import TaskName
 
+SSH = (
+    "reach = 'ssh'\nuser = 'u'\nkey_file = 'credentials/k'\n"
+    "host_key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKvSxsxFkdOjfyNN1RaFDfVVWdpOdpz3CMAv1QVpy3oG'\n"
+)
 EXAMPLE = Path(__file__).resolve().parents[3] / "config.example.toml"
 
 
@@ -130,14 +135,108 @@ def test_the_example_shows_every_key_and_its_default() -> None:
         ("[policy]\nread_only = 'yes'", "policy.read_only: must be true or false"),
         ("[log]\nlevel = 'loud'", "log.level: must be 'debug', 'info', 'warning' or 'error'"),
         ("[[credentials]]\npassword_file = 'x'", r"credentials.0: give exactly one"),
+        ("[[rigs]]\nname = 'r'", r"rigs.0.reach: is missing"),
+        ("[[rigs]]\nname = 'r'\nreach = 'usb'", r"rigs.0.reach: must be 'local' or 'ssh'"),
+        ("[[rigs]]\nname = 'a b'\nreach = 'local'", r"rigs.0.name: 'a b' is not a name of letters"),
+        (
+            "[[rigs]]\nname = 'r'\nreach = 'ssh'\nhost = '10.0.0.1'",
+            r"rigs.0: r is reached by ssh, which needs user and key_file and host_key",
+        ),
+        (
+            "[[rigs]]\nname = 'r'\nreach = 'local'\nuser = 'u'",
+            r"rigs.0: r is reached locally, which takes no user: leave it out",
+        ),
+        ("[[rigs]]\nname = 'r'\nreach = 'local'\nhost = 'r.lan'", "'r.lan' is not an IPv4 address"),
+        (
+            "[[rigs]]\nname = 'r'\nreach = 'local'\nhost_key = 'ssh-rsa AAAA'",
+            "is not a public key as",
+        ),
+        ("[[rigs]]\nname = 'r'\nreach = 'local'\npassword = 'hunter2'", "logged in to by a key"),
+        (
+            "[[rigs]]\nname = 'r'\nreach = 'local'\nprograms = [{ kind = 'xmrig', port = 1, token = 'hunter2' }]",
+            r"rigs.0.programs.0: token does not stand in the config: .*token_file$",
+        ),
+        (
+            "[[rigs]]\nname = 'r'\nreach = 'local'\nprograms = [{ kind = 'xmrig', port = 7 }, { kind = 'rigel', port = 7 }]",
+            "r has two programs at port 7",
+        ),
+        (
+            "[[rigs]]\nname = 'r'\nreach = 'local'\nprograms = [{ kind = 'claymore', port = 7 }]",
+            r"rigs.0.programs.0.kind: must be 'xmrig'",
+        ),
+        (
+            "[[rigs]]\nname = 'r'\nreach = 'local'\n[[rigs]]\nname = 'R'\nreach = 'local'",
+            "two rigs are called 'R'",
+        ),
+        (
+            "[[rigs]]\nname = 'r'\nreach = 'local'\n[[rigs]]\nname = 's'\nreach = 'local'",
+            "'r' and 's' are both at this host: one address is one miner",
+        ),
+        (
+            "[[rigs]]\nname = 'r'\nreach = 'local'\nignored_cards = ['5']",
+            "'5' is not the PCI address of a card, such as 0000:05:00.0",
+        ),
         ("[[credentials]]\nrange = '10.0.0.1'", "credentials.0.password_file: is missing"),
     ],
 )
 def test_a_mistake_is_named_with_its_key(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(ConfigError, match=words) as info:
         load(path)
+    assert "hunter2" not in str(info.value)
+
+
+def test_rigs_of_the_folder_beside_it_are_read_as_if_they_stood_in_it(tmp_path: Path) -> None:
+    path, folder = tmp_path / "config.toml", tmp_path / "rigs.d"
+    path.write_text(f"[[rigs]]\nname = 'b'\n{SSH}host = '10.0.0.2'\n")
+    folder.mkdir()
+    (folder / "a.toml").write_text(f"[[rigs]]\nname = 'a'\n{SSH}host = '10.0.0.1'\n")
+    (folder / ".c.new").write_text("half wr")
+    rigs = load(path).rigs
+    assert [(each.name, each.host) for each in rigs] == [("b", "10.0.0.2"), ("a", "10.0.0.1")]
+    assert [each.key_file for each in rigs] == [tmp_path / "credentials" / "k"] * 2
+    (folder / "d.toml").write_text(f"[[rigs]]\nname = 'd'\n{SSH}host = '10.0.0.2'\n")
+    with pytest.raises(ConfigError, match=r"'b' and 'd' are both at 10\.0\.0\.2: one address"):
+        load(path)
+    (folder / "d.toml").write_text("[[rigs]]\nname = 'd'\n[cloud]\nurl = 'https://x'\n")
+    with pytest.raises(
+        ConfigError, match=r"d\.toml: rigs\.0\.reach: is missing(.|\n)*cloud: unknown"
+    ):
+        load(path)
+
+
+def test_a_denied_address_is_no_rigs(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        f"[miners]\ndenied = ['10.0.0.0/24']\n[[rigs]]\nname = 'r'\n{SSH}host = '10.0.0.7'\n"
+    )
+    with pytest.raises(
+        ConfigError, match=r"the rig 'r' is at 10\.0\.0\.7, which \[miners\] denied"
+    ):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "words"),
+    [
+        (None, 0o600, "the secret cannot be read: no such file"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\n", 0o644, "everybody on this host can read it"),
+        ("ssh-ed25519 AAAA me\n", 0o600, "is no private key: name the file without .pub"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_named(
+    tmp_path: Path, text: str | None, mode: int, words: str
+) -> None:
+    path, key = tmp_path / "config.toml", tmp_path / "credentials" / "k"
+    path.write_text(f"[[rigs]]\nname = 'r'\n{SSH}host = '10.0.0.1'\n")
+    key.parent.mkdir()
+    if text is not None:
+        key.write_text(text)
+        key.chmod(mode)
+    with pytest.raises(ConfigError, match=words) as info:
+        rig_of(load(path).rigs[0])
+    assert str(key) in str(info.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -22,18 +22,20 @@ from contract.task import TaskName
 from service.notify import Notifier
 from simulator.farm import Farm
 from tests.agent.onfarm import config_for, free_base
+from tests.agent.rigs import entry_of
 from tests.virtual_time import loop_clock
 from tests.waiting import until
 
 
-def config_of(farm: Farm | None, folder: Path) -> Config:
-    """A daemon whose cloud is away."""
+def config_of(farm: Farm | None, folder: Path, **more: Any) -> Config:
+    """A daemon whose cloud is away; `more` are other sections."""
     (folder / "token").write_text("t")
     (folder / "token").chmod(0o600)
     sections: dict[str, Any] = {
         "cloud": {"url": "http://127.0.0.1:9"},
         "state": {"dir": str(folder)},
         "telemetry": {"interval_s": 5.0, "min_interval_s": 1.0, "slow_every_polls": 1},
+        **more,
     }
     if farm is not None:
         return config_for(farm, **sections)
@@ -41,9 +43,9 @@ def config_of(farm: Farm | None, folder: Path) -> Config:
 
 
 @asynccontextmanager
-async def running(farm: Farm, folder: Path) -> AsyncIterator[Callable[[], Any]]:
+async def running(farm: Farm, folder: Path, **more: Any) -> AsyncIterator[Callable[[], Any]]:
     """A daemon that looks after these miners; gives what asks it for its status."""
-    config = config_of(farm, folder)
+    config = config_of(farm, folder, **more)
     daemon = Daemon(config, loop_clock(), Notifier({}))
     life = asyncio.create_task(daemon.run())
 
@@ -104,6 +106,37 @@ async def test_what_is_wrong_is_counted_and_told_in_words(tmp_path: Path) -> Non
     assert document["cloud"]["readings_waiting"] > 0
     assert document["tasks"]["total"] == 0
     assert document["sinks"] == {}
+
+
+async def test_rigs_are_told_of_as_all_miners_are(tmp_path: Path) -> None:
+    specs = "antminer/s21,rig/6xrtx3080-trex,rig/xmrig-cpu,rig/xmrig-restricted"
+    async with await Farm.start(specs, base=free_base(), time_scale=100.0) as farm:
+        _, lost, paused, other = farm.miners
+        rigs = [entry_of(each) for each in farm.miners[1:]]
+        other.faults.add("changes_host_key")
+        async with running(farm, tmp_path, rigs=rigs) as status:
+
+            async def all_are_seen() -> bool:
+                states = (await status())["miners"]["states"]
+                return bool(states == {"hashing": 3, "unreachable": 1})
+
+            await until(all_are_seen, within_s=1200, every_s=5.0)
+            assert (await status())["miners"]["wrong"] == 1, (await status())["worst"]
+            lost.faults.add("gpu_falls_off", gpus=[1])
+            paused.units[0].run.pause(True)
+
+            async def is_told() -> bool:
+                found = (await status())["miners"]
+                return "board lost" in found["troubles"] and "sleeping" in found["states"]
+
+            await until(is_told, within_s=600, every_s=5.0)
+            document = await status()
+    worst = {each["ip"]: each for each in document["worst"]}
+    assert set(worst) == {lost.ip, other.ip}, "who was told to pause is not broken"
+    assert worst[other.ip]["words"].startswith("cannot be read")
+    assert worst[other.ip]["words"].endswith("wrong device")
+    assert worst[lost.ip]["model"] == "RTX 3080 x6"
+    assert "low rate" not in document["miners"]["troubles"]
 
 
 async def test_tasks_under_way_are_told_with_what_they_wait_for(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ async def test_the_bodies_of_the_published_text_are_taken_and_read_back_by_the_n
         )
     }  # fmt: skip
     assert shown == {
-        "model": "NVIDIA GeForce RTX 3080 x2", "make": "rig", "ip": "192.168.15.6", "mac": "", "agent_id": None,
+        "model": "RTX 3080 x2", "make": "rig", "ip": "192.168.15.6", "mac": "", "agent_id": None,
         "firmware": None, "status": "online", "is_mining": True, "hashrate": 121e6, "power": 445.0, "temp": 65.0,
         "uptime": 690_620.0, "errors": [], "anomaly_flags": 0, "unstable_reason": "no_mac",
         "last_updated_at": "2026-11-21T12:00:00Z",
@@ -188,7 +188,7 @@ async def test_specs_activate_and_logs_do_not(rig: Machine) -> None:
     assert (await rig.rig())["activated_at"] is None
     await specs(rig)
     assert (await rig.rig())["activated_at"] == "2026-11-21T12:00:00Z"
-    assert (await rig.miner())["model"] == "NVIDIA GeForce RTX 3080 x2"
+    assert (await rig.miner())["model"] == "RTX 3080 x2"
 
 
 async def test_a_rig_is_offline_after_150_s_without_a_log(rig: Machine) -> None:

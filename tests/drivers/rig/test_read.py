@@ -16,7 +16,7 @@ from drivers.base import AnyChange, Depth, FirmwareUpdate, Light, Mode, Pools, S
 from drivers.rig.driver import RigDriver
 from drivers.rig.entry import RIG
 from drivers.rig.reach.local import LocalReach, read_file
-from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
+from drivers.rig.reading.cards import CardLook, CardSensors, SeenCard, SensorState
 from drivers.rig.reading.nvidia import NVIDIA
 from drivers.rig.spec import EnrolledRig, LocalSpec, MiningProgram, ProgramSpec, SshSpec
 from tests.drivers.rig import replies, tree
@@ -38,9 +38,12 @@ SERVED = {
 
 
 def rig_of(
-    reach: LocalSpec | SshSpec, *programs: ProgramSpec, timing: Timing | None = None
+    reach: LocalSpec | SshSpec,
+    *programs: ProgramSpec,
+    timing: Timing | None = None,
+    ignored_cards: tuple[str, ...] = (),
 ) -> RigDriver:
-    spec = EnrolledRig(name="rig-7", reach=reach, programs=programs)
+    spec = EnrolledRig(name="rig-7", reach=reach, programs=programs, ignored_cards=ignored_cards)
     return RIG.enrolled(spec, clock=loop_clock(), timing=timing or Timing())
 
 
@@ -77,7 +80,7 @@ async def test_a_rig_is_identified_by_mac_and_machine_id(tmp_path: Path) -> None
     tree.plant(tmp_path, tree.HOST)
     driver = local(tmp_path)
     identity = await driver.identify()
-    assert (identity.make, identity.model) == (Make.RIG, "Supermicro X10DRL-i 1.01")
+    assert (identity.make, identity.model) == (Make.RIG, "AMD Ryzen 9 7950X 16-Core Processor")
     assert (identity.mac, identity.serial, identity.hostname) == (tree.MAC, tree.MACHINE, "rig-7")
     who = await driver.who()
     assert (who.mac, who.serial) == (tree.MAC, tree.MACHINE)
@@ -421,3 +424,59 @@ async def test_cancelled_readings_leave_the_wire_free(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await reading
         assert not driver.wire.is_busy
+
+
+async def test_a_rig_is_of_one_model_for_its_driver_and_for_whoever_is_told_of_it(
+    tmp_path: Path,
+) -> None:
+    tree.plant(tmp_path, tree.HOST, tree.amd_card(1, "0c"))
+    driver = local(tmp_path, nvidia=Sensors("01", "02"))
+    assert (await driver.identify()).model == "RTX 3080 x2, RX 6800 XT"
+    reading = await driver.read(Depth.FULL)
+    assert reading.static is not None
+    assert reading.static.model == driver.identity.model
+    assert reading.static.control_board == "Supermicro X10DRL-i 1.01"
+
+
+async def test_cards_that_an_earlier_process_saw_are_missed(tmp_path: Path) -> None:
+    tree.plant(tmp_path, tree.HOST)
+    before = local(tmp_path, nvidia=Sensors("01", "02"))
+    await before.read(Depth.FULL)
+    driver = local(tmp_path, nvidia=Sensors("02"))
+    driver.recall(before.seen)
+    assert (await driver.identify()).model == "RTX 3080 x2"
+    assert faults(await driver.read(Depth.FULL)) == ["gpu_lost"]
+
+
+async def test_a_card_that_is_ignored_is_neither_read_nor_missed(tmp_path: Path) -> None:
+    tree.plant(tmp_path, tree.HOST, tree.amd_card(1, "0c"))
+    async with program(MiningProgram.LOLMINER, website(SERVED[MiningProgram.LOLMINER])) as lol:
+        driver = rig_of(
+            LocalSpec(root=str(tmp_path)), lol, ignored_cards=("0000:01:00.0", "0000:09:00.0")
+        )
+        driver._nvml = Sensors("01")
+        driver.recall({"0000:09:00.0": SeenCard(source=NVIDIA)})
+        reading = await driver.read(Depth.FULL)
+    assert [board.bus_id for board in reading.moving.boards] == ["0000:0c:00.0"]
+    assert faults(reading) == []
+
+
+async def test_a_rig_that_was_told_to_pause_sleeps(tmp_path: Path) -> None:
+    tree.plant(tmp_path, tree.HOST)
+    summary = SERVED[MiningProgram.XMRIG]["/2/summary"] | {"paused": True}
+    pages = SERVED[MiningProgram.XMRIG] | {"/2/summary": summary}
+    async with program(MiningProgram.XMRIG, website(pages)) as xmrig:
+        reading = await local(tmp_path, xmrig).read(Depth.FULL)
+    assert reading.slow is not None
+    assert reading.slow.mode is PowerMode.SLEEP
+
+
+async def test_programs_that_hang_do_not_make_a_look_late(tmp_path: Path) -> None:
+    tree.plant(tmp_path, tree.HOST)
+    async with AsyncExitStack() as on:
+        hung = [await on.enter_async_context(program(MiningProgram.TREX, hangs)) for _ in range(6)]
+        driver = local(tmp_path, *hung)
+        began = driver.clock.mono()
+        reading = await driver.read(Depth.FULL)
+    assert driver.clock.mono() - began < 3 * driver.timing.read_s
+    assert faults(reading) == ["program_unread"] * 6
