@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from agent.miners.inventory import Inventory
 from agent.miners.site import open_site
-from contract.errors import ErrorCode, UnreachableError
+from contract.errors import ErrorCode
 from contract.link import MinerRef
 from contract.task import TaskName
 from simulator.farm import Farm
@@ -28,10 +28,12 @@ async def agent_on(farm: Farm, folder: Path, cloud: FakeCloud | None = None) -> 
     """One process of the agent, which ends as a crash ends it."""
     rigs = [_entry(rig) for rig in farm.miners]
     config = config_for(farm, rigs=rigs)
-    known: Any = open_site(config, loop_clock(), Inventory(None))
-    for rig in farm.miners:
-        with suppress(UnreachableError):  # one that boots
-            await known.fleet.look_at(rig.ip)
+    inventory = Inventory(folder / "inventory.db")
+    await inventory.open()
+    known: Any = open_site(config, loop_clock(), inventory)
+    known.fleet.restore()
+    for rig in farm.miners if not len(known.fleet) else ():
+        await known.fleet.look_at(rig.ip)
     at = Site(folder, farm=known.fleet, cloud=cloud, clock=loop_clock())
     at.start()
     await asyncio.wait_for(at.path.ready(), 10.0)
@@ -39,6 +41,7 @@ async def agent_on(farm: Farm, folder: Path, cloud: FakeCloud | None = None) -> 
         yield at
     finally:
         await at.die()
+        await inventory.close()
 
 
 def _entry(rig: Any) -> dict[str, Any]:
