@@ -152,8 +152,8 @@ class SshReach:
         except asyncssh.ChannelOpenError as error:
             if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
                 raise RefusedError(
-                    f"the SSH server of {host} forwards no connections: set AllowTcpForwarding to local for "
-                    f"{self._spec.user}"
+                    f"the SSH server of {host} lets no connection through to port {port}: set AllowTcpForwarding to "
+                    f"local for {self._spec.user}, and allow the port where permitopen of our key names others"
                 ) from None
             if connection is None or await _is_gone(connection):
                 raise UnreachableError(self._hung_up) from None

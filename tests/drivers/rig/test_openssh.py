@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import shlex
 import signal
 from collections.abc import AsyncIterator
@@ -26,6 +28,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.real_time
 PACE = 20.0
+OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 
 
 @asynccontextmanager
@@ -81,6 +84,25 @@ async def test_it_is_read_its_log_taken_and_its_mining_switched_off_and_on(tmp_p
             evidence = await carry_out(driver, change)
             assert evidence.after["programs"][0]["paused"] is isinstance(change, Suspend)
             assert evidence.after["programs"][0]["pid"] == evidence.before["programs"][0]["pid"]
+
+
+async def test_the_line_of_the_page_is_enough_to_be_read_and_opens_no_other_port(
+    tmp_path: Path,
+) -> None:
+    async with behind_openssh(tmp_path) as (server, driver):
+        (program,) = driver.rig_wire.spec.programs
+        keys = tmp_path / "ssh" / "authorized"
+        (line,) = re.findall(r"^restrict,.*,permitopen=.*", OPERATIONS.read_text(), re.MULTILINE)
+        options = re.sub(r',permitopen="[^"]*"', "", line.partition(" ssh-ed25519")[0])
+        options = options.replace("192.168.1.10", "127.0.0.1")
+        keys.write_text(f'{options},permitopen="127.0.0.1:{program.port}" {keys.read_text()}')
+        await driver.rig_wire.reach.close()
+        reading = await driver.read(Depth.FULL)
+        assert [work.program for work in reading.moving.works] == ["XMRig"]
+        assert reading.slow is not None
+        assert reading.slow.faults == ()
+        with pytest.raises(RefusedError, match="permitopen"):
+            await driver.rig_wire.reach.connect(asyncio.Protocol, server.port, deadline_s=5)
 
 
 async def test_what_cannot_be_paused_is_ended_and_begun_by_its_unit(tmp_path: Path) -> None:
