@@ -19,7 +19,8 @@ class Entry(ABC, Generic[Driven]):
     """One make: where it may be found, how it is recognised, what can be done to it."""
 
     make: ClassVar[Make]
-    ports: ClassVar[tuple[str, ...]]  # of Endpoint: where this make may be found
+    # Of Endpoint: where this make may be found. Without any, each one is enrolled, and never scanned for.
+    ports: ClassVar[tuple[str, ...]]
     driver: type[Driven]
     ways: Ways[Driven]
 

@@ -38,6 +38,10 @@ _RESTART: Final = "the agent takes it up when it starts: systemctl restart miner
 Confirm = Callable[[str], bool]
 
 
+class NotTakenError(Exception):
+    """A person did not take the key of a host for right."""
+
+
 class RigWish(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line says of a rig: `ssh` is `user@host[:port]`, `None` for this host; `programs` are
     `kind:port[:token_file]`.
@@ -66,6 +70,8 @@ def run_rig_add(config: Config, path: Path, wish: RigWish, confirm: Confirm) -> 
         file = _write(path, entry)
     except (ConfigError, ValueError) as error:
         return failure(f"usage: {error}", USAGE)
+    except NotTakenError as error:
+        return failure(error)
     except StoppedError as error:
         return stopped(error)
     except MinerError as error:
@@ -177,8 +183,7 @@ def _secret(file: Path, path: Path) -> str:
 def _host_key(entry: Mapping[str, Any], given: str | None, confirm: Confirm) -> str:
     """The key to pin: that which was given, else what the host shows now and a person takes for right.
 
-    Raises UnreachableError, WrongDeviceError where it shows another than the given fingerprint, and ValueError when the
-    person does not take it.
+    Raises UnreachableError, WrongDeviceError where it shows another than the given fingerprint, and NotTakenError.
     """
     if given is not None and not given.startswith("SHA256:"):
         return given
@@ -195,7 +200,7 @@ def _host_key(entry: Mapping[str, Any], given: str | None, confirm: Confirm) -> 
         f"{host}:{port} shows the {kind} key {fingerprint(shown)}\n"
         "(on the rig: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub). Is this the rig?"
     ):
-        raise ValueError("its key was not taken for right: nothing is enrolled")
+        raise NotTakenError("its key was not taken for right: nothing is enrolled")
     return shown
 
 

@@ -126,11 +126,7 @@ def load(path: Path) -> Config:
     secret which systemd handed over (`LoadCredential=`) is found by its name. Raises ConfigError.
     """
     data = read_toml(path, "is missing: copy config.example.toml there and set what differs")
-    try:
-        enrolled = sorted(rigs_folder(path).glob("*.toml"))
-    except OSError as error:
-        raise ConfigError(f"{rigs_folder(path)} cannot be read: {why(error)}") from None
-    for each in enrolled:
+    for each in _rig_files(rigs_folder(path)):
         found = _valid(RigsFile, read_toml(each, "is gone"), str(each))
         if isinstance(rigs := data.setdefault("rigs", []), list):
             rigs.extend(rig.model_dump(exclude_unset=True) for rig in found.rigs)
@@ -148,6 +144,16 @@ def with_rig(config: Config, entry: dict[str, Any], *, folder: Path, name: str) 
 def rigs_folder(path: Path) -> Path:
     """Where `miner-agent rig add` puts each rig, a file of its own, beside the file of this path."""
     return path.parent / "rigs.d"
+
+
+def _rig_files(folder: Path) -> list[Path]:
+    """Raises ConfigError for a folder that cannot be looked into: its rigs would be lost in silence."""
+    try:
+        return sorted(each for each in folder.iterdir() if each.suffix == ".toml")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be read: {why(error)}") from None
 
 
 def read_toml(path: Path, missing: str) -> dict[str, Any]:

@@ -49,6 +49,7 @@ MODES_BY_MAKE: Final[Mapping[str, frozenset[str]]] = {
 # The firmware generations that take a power limit, by make.
 POWER_LIMITED: Final[Mapping[str, frozenset[str]]] = {
     Make.WHATSMINER: frozenset({"v2", "v2-compat", "v3"}),
+    Make.RIG: frozenset({"linux"}),
 }
 
 

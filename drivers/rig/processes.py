@@ -7,7 +7,7 @@ from typing import Final
 from contract.errors import UnsupportedError
 from drivers.base import Permit
 from drivers.rig.protocol import orders, rig_service, systemd
-from drivers.rig.protocol.process import Process
+from drivers.rig.protocol.process import ProgramProcess
 from drivers.rig.protocol.rig_service import OwnedProgram
 from drivers.rig.spec import ProgramSpec
 from drivers.rig.wire import RigWire
@@ -15,7 +15,7 @@ from drivers.rig.wire import RigWire
 ROOT: Final = "root"
 
 
-async def process_of(wire: RigWire, spec: ProgramSpec) -> Process:
+async def process_of(wire: RigWire, spec: ProgramSpec) -> ProgramProcess:
     """How it is now. Raises RefusedError where neither a unit nor the service knows it, and as `RigWire.run`."""
     if spec.unit is not None:
         ran = await wire.run(systemd.show_argv(spec.unit))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 from contract.clock import Clock
-from contract.errors import MalformedError, OutcomeUnknownError
+from contract.errors import MalformedError, OutcomeUnknownError, UnreachableError
 from contract.miner import Endpoint
 from drivers.base import Permit, Timing
 from drivers.rig.reach.base import OUTPUT_CAP_BYTES, FileTexts, Ran, RigReach
@@ -65,13 +65,19 @@ class RigWire(Wire):
                     await self.reach.open(deadline_s=self.timing.read_s)
                     # No await between this look and `sending`: a slot that is free now is taken.
                     if permit.may_send:
-                        async with permit.sending():
+                        async with permit.sending(self._still_open):
                             return await self._sent(argv, deadline_s)
                 await held.enter_async_context(permit.turn())
 
+    def _still_open(self) -> None:
+        if not self.reach.is_open:
+            raise UnreachableError(
+                f"{self.endpoint.host} hung up before anything was sent; try again"
+            )
+
     async def _sent(self, argv: Sequence[str], deadline_s: float) -> Ran:
         try:
-            return await self.reach.run(argv, deadline_s=deadline_s)
+            return await self.reach.run(argv, deadline_s=deadline_s, anew=False)
         except MalformedError as error:
             # It may have begun: whether it was carried out, only looking can tell.
             raise OutcomeUnknownError(str(error)) from None

@@ -60,6 +60,10 @@ class RigDevice(Miner):
         ]
         self.may_limit = False
         """Whoever logs in may set power limits."""
+        self.may_sudo = True
+        """And may have commands run by root, without a password."""
+        self.has_service = False
+        """The service `miner-agent-rig` owns its programs, and answers."""
         self.is_up = True
         self._up_s = self.random.uniform(3 * 3600, 10 * 86_400)
         self._booted = self._first_started = self.clock.now() - self._up_s
@@ -200,6 +204,17 @@ class RigDevice(Miner):
     def stop_order(self, unit: ProgramUnit, number: int = signal.SIGTERM) -> Order:
         before, after = {"active": unit.is_active}, {"active": False}
         return Order("stop", lambda: self._stop(unit, number), before, after, _ACT_S)
+
+    def limit_order(self, bus_id: str, watts: float) -> Order:
+        """That GPU is to draw no more."""
+        gpu = next(gpu for gpu in self.cards if f"0000{gpu.bus}".upper() == bus_id)
+
+        def act() -> None:
+            before, gpu.power_limit_w = {"watts": gpu.power_limit_w}, watts
+            self.record("power_limit", "applied", before=before, after=after, bus_id=bus_id)
+
+        before, after = {"watts": gpu.power_limit_w}, {"watts": watts}
+        return Order("power_limit", act, before, after, _ACT_S)
 
     def limit_power(self, bus_id: str, watts: float) -> None:
         """Hold a GPU to so many watts from now on."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import re
 import shlex
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 NOT_FOUND: Final = 127
 _INACTIVE: Final = 3
+_LINE_BYTES: Final = 1000  # of a log that is big
 _PART_OF_SHELL: Final = re.compile(r"[|&`()<>]|\$")
 _HUSHED: Final = "2>/dev/null"
 _NO_INPUT: Final = "</dev/null"
@@ -66,6 +68,7 @@ class RigShell:
             "journalctl": self._journalctl,
             "kill": self._kill,
             "pgrep": self._pgrep,
+            "miner-agent-rig": self._rig_service,
             "reboot": self._reboot,
             "shutdown": self._reboot,
         }
@@ -73,6 +76,9 @@ class RigShell:
     async def run(self, command: str) -> int | None:
         """The exit status."""
         self.rig.refresh()
+        if command.startswith("sudo ") and not self.rig.may_sudo:
+            await self._complain("sudo: a password is required")
+            return 1
         parts = self._parts(command)
         if parts is None:
             return await self._really(command)
@@ -249,22 +255,25 @@ class RigShell:
         await self._out(f"{text or 'Linux'}\n".encode())
         return 0
 
-    async def _nvidia_smi(self, argv: list[str]) -> int:
+    async def _nvidia_smi(self, argv: list[str]) -> int | None:
         rig = self.rig
         if not any(gpu.model.name.startswith("NVIDIA") for gpu in rig.cards):
             await self._complain("sh: 1: nvidia-smi: not found")
             return NOT_FOUND
         while (state := rig.driver_state())["nvml_hangs"]:
             await rig.clock.sleep(1.0)
-        # a limit through sudo is set by root
-        status, text = nvidia_smi.run(argv[1:], state, rig.limit_power)
+        limits: list[tuple[str, float]] = []
+        status, text = nvidia_smi.run(argv[1:], state, lambda *limit: limits.append(limit))
+        for bus_id, watts in limits:
+            if await self._obey(rig.limit_order(bus_id, watts)) is None:
+                return None
         rig.refresh()
         await self._out(text.encode())
         return status
 
     async def _reboot(self, argv: list[str]) -> int | None:
         del argv
-        return self._ended(await self.rig.accept(self.rig.reboot_order()))
+        return await self._obey(self.rig.reboot_order())
 
     # --- programs --------------------------------------------------------------------------------
 
@@ -311,12 +320,40 @@ class RigShell:
         await self._out("".join(lines).encode())
         return 0
 
+    async def _rig_service(self, argv: list[str]) -> int | None:
+        """The command of the service that owns its programs: `status --json`, `stop NAME`, `start NAME`."""
+        if not self.rig.has_service:
+            await self._complain("sh: 1: miner-agent-rig: not found")
+            return NOT_FOUND
+        if argv[1:] == ["status", "--json"]:
+            programs = [
+                {
+                    "software_name": unit.job.software,
+                    "state": "running" if unit.is_active else "stopped",
+                    "pid": unit.pid,
+                    "log": str(unit.log).removeprefix(str(self.rig.folder)),
+                }
+                for unit in self.rig.units
+            ]
+            await self._out(json.dumps({"programs": programs}).encode() + b"\n")
+            return 0
+        units = [unit for unit in self.rig.units if unit.job.software == argv[2]]
+        if not units:
+            await self._complain(f"no program {argv[2]} is known")
+            return 1
+        if argv[1] == "start":
+            return await self._obey(self.rig.start_order(units[0]))
+        return await self._end(units[0])
+
     async def _journalctl(self, argv: list[str]) -> int:
         text = " ".join(argv)
         named = re.search(r"(?:-u|--unit)[= ](\S+)", text)
         count = re.search(r"(?:-n|--lines)[= ]?(\d+)", text)
         unit = self.rig.unit(named[1]) if named else None
         lines = unit.log_tail(int(count[1]) if count else 10_000) if unit else []
+        if unit is not None and (big := self.rig.faults.get("big_log")):
+            line = "x" * (_LINE_BYTES - 1)
+            lines += [line] * (int(big.args.get("bytes", 20_000_000)) // _LINE_BYTES)
         if not lines:
             lines = ["-- No entries --"]
         await self._out("".join(f"{line}\n" for line in lines).encode())
@@ -364,9 +401,9 @@ class RigShell:
         return status
 
     async def _obey(self, order: Order) -> int | None:
-        return self._ended(await self.rig.accept(order))
-
-    def _ended(self, reaction: Reaction) -> int | None:
+        reaction = await self.rig.accept(order)
+        if reaction is Reaction.SILENCE:
+            await asyncio.Event().wait()
         return None if reaction is Reaction.HANG_UP else 0
 
     # --- what is not played ----------------------------------------------------------------------

@@ -16,6 +16,9 @@ from contract.errors import OutcomeUnknownError
 from drivers.base import FirmwareUpdate, Plan, Resume, Suspend, TypedPlan
 from drivers.changes.way import Way
 from drivers.registry import DRIVERS
+from drivers.rig.changes.mining import RigMining
+from drivers.rig.changes.power_limit import RigPowerLimit
+from drivers.rig.changes.reboot import RigReboot
 from drivers.whatsminer.changes.power_limit import WhatsminerPowerLimit
 from tests.drivers.makes.cases import MAKES, MakeCase
 
@@ -52,7 +55,7 @@ def _row(line: str) -> Row:
     return Row(make, fields["model"], fields["plan"])
 
 
-LATER = {WhatsminerPowerLimit}  # ways that there were not then
+LATER = {WhatsminerPowerLimit, RigMining, RigPowerLimit, RigReboot}  # ways that there were not then
 ROWS = _rows("plans.jsonl")
 FIRST_ROWS = _rows("plans_0_1_0.jsonl")
 each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

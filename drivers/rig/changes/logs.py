@@ -99,7 +99,7 @@ async def _sources(miner: RigDriver, program: ProgramSpec) -> list[_Source]:
     else:
         owned = await _owned_log(miner, program)
     root = miner.rig_wire.spec.reach.root.rstrip("/")
-    paths = [path for path in (owned, program.log_file) if path is not None]
+    paths = dict.fromkeys(path for path in (owned, program.log_file) if path is not None)
     return [*found, *(_Source(program=program, path=f"{root}{path}") for path in paths)]
 
 

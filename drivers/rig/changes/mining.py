@@ -26,12 +26,13 @@ from drivers.changes.way import Way
 from drivers.protocol.values import rate_text
 from drivers.rig import processes
 from drivers.rig.changes import state
-from drivers.rig.changes.state import ProgramState
+from drivers.rig.changes.state import SeenProgram
 from drivers.rig.driver import RigDriver
 from drivers.rig.generations import LINUX
 from drivers.rig.programs import control
 from drivers.rig.protocol import xmrig
 from drivers.rig.spec import ProgramSpec
+from drivers.watch import pause
 
 HOLDS_S: Final = 15.0  # how long off must last: something else may begin a program that ended
 _OFF_WITHIN_S: Final = 150.0  # systemd gives a process 90 s to end before it kills it
@@ -47,6 +48,7 @@ STARTS: Final = Proof("resume", "hash rate of every program", Strength.PROCESS, 
 NO_POOL: Final = "running and not paused"
 
 _LOOK_EVERY_S: Final = 5.0
+_FADES_S: Final = 15.0  # so long after a pause a rate over 10 s shows it
 # Of the rate before, which may be a mean over a minute.
 _FALLEN: Final = 0.8
 _PASSES: Final = (
@@ -54,7 +56,7 @@ _PASSES: Final = (
 )  # fmt: skip
 
 
-class Verb(StrEnum):
+class ProgramVerb(StrEnum):
     """What a program is told."""
 
     PAUSE = "pause"
@@ -67,7 +69,7 @@ class ProgramOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One order to the program at a port. `shown_hs` is the rate that it showed before, where it told one."""
 
     port: int
-    verb: Verb
+    verb: ProgramVerb
     shown_hs: float | None = None
 
 
@@ -78,7 +80,7 @@ class RigMiningData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _Watch = Verification[RigDriver, RigMiningData]
-_States = tuple[ProgramState, ...]
+_States = tuple[SeenProgram, ...]
 
 
 class RigMining(Way[RigDriver, RigMiningData]):
@@ -102,7 +104,11 @@ class RigMining(Way[RigDriver, RigMiningData]):
         states = await state.look(miner)
         before = state.shown(states)
         is_resume = isinstance(change, Resume)
-        left = [each for each in states if not (each.is_mining if is_resume else each.is_off)]
+        if is_resume:
+            left = [each for each in states if not each.is_mining]
+        else:
+            fading = await _fading(miner, states)
+            left = [each for each in states if not each.is_off or each.spec.port not in fading]
         if not left:
             return NoChange(change=change, before=before)
         orders = tuple(
@@ -152,35 +158,49 @@ WAY: Final = RigMining()
 # --- what is ordered -----------------------------------------------------------------------------
 
 
-def _rest(now: ProgramState) -> tuple[ProgramOrder, ...]:
+async def _fading(miner: RigDriver, states: _States) -> set[int]:
+    """The ports of those whose rate is none, or falls: one that says that it is paused may hash on. Looks once more
+    where that has to be seen.
+    """
+    rates = {each.spec.port: each.shown_hs for each in states}
+    if any(each.is_paused and each.shown_hs for each in states):
+        await pause(miner, _FADES_S)
+        states = await state.look(miner)
+    return {
+        each.spec.port
+        for each in states
+        if not each.shown_hs or each.shown_hs <= _FALLEN * (rates[each.spec.port] or 0.0)
+    }
+
+
+def _rest(now: SeenProgram) -> tuple[ProgramOrder, ...]:
     """How it is brought to rest. Raises UnsupportedError, or why it cannot be told."""
     if now.may_pause:
-        assert now.report is not None
-        shown_hs = now.report.shown_hs
-        return (ProgramOrder(port=now.spec.port, verb=Verb.PAUSE, shown_hs=shown_hs),)
+        order = ProgramOrder(port=now.spec.port, verb=ProgramVerb.PAUSE, shown_hs=now.shown_hs)
+        return (order,)
     _check_owned(now)
-    return (ProgramOrder(port=now.spec.port, verb=Verb.STOP),)
+    return (ProgramOrder(port=now.spec.port, verb=ProgramVerb.STOP),)
 
 
-def _wake(now: ProgramState) -> tuple[ProgramOrder, ...]:
+def _wake(now: SeenProgram) -> tuple[ProgramOrder, ...]:
     """How it is brought to mine. One that runs, is not paused and does not mine may be waiting for its pool: what it is
     told then does no harm. Raises as `_rest`.
     """
     port = now.spec.port
     if now.may_pause:
-        return (ProgramOrder(port=port, verb=Verb.RESUME),)
+        return (ProgramOrder(port=port, verb=ProgramVerb.RESUME),)
     _check_owned(now)
-    start = ProgramOrder(port=port, verb=Verb.START)
+    start = ProgramOrder(port=port, verb=ProgramVerb.START)
     # Paused by somebody, and no order of ours reaches it: it begins anew.
-    return (ProgramOrder(port=port, verb=Verb.STOP), start) if now.is_paused else (start,)
+    return (ProgramOrder(port=port, verb=ProgramVerb.STOP), start) if now.is_paused else (start,)
 
 
-def _check_owned(now: ProgramState) -> None:
+def _check_owned(now: SeenProgram) -> None:
     """Raise why it can neither be paused nor ended."""
     if now.process is not None:
         return
-    if now.report is None and now.trouble is not None and now.spec.unit is None:
-        raise now.trouble  # it may be restarting, and tell more then
+    if isinstance(now.trouble, ServiceAwayError) and now.spec.token is not None:
+        raise now.trouble  # it may be restarting, and say then that it can be paused
     raise UnsupportedError(
         f"{now.name} can neither be paused (XMRig can, with its token and an API that is not restricted) nor ended: "
         f"{now.unknown}"
@@ -191,13 +211,13 @@ async def _tell(miner: RigDriver, order: ProgramOrder, permit: Permit) -> None:
     wire = miner.rig_wire
     spec = _spec_of(wire.spec.programs, order.port)
     match order.verb:
-        case Verb.PAUSE:
+        case ProgramVerb.PAUSE:
             await control(wire, spec, xmrig.PAUSE, permit)
-        case Verb.RESUME:
+        case ProgramVerb.RESUME:
             await control(wire, spec, xmrig.RESUME, permit)
-        case Verb.STOP:
+        case ProgramVerb.STOP:
             await processes.stop(wire, spec, permit)
-        case Verb.START:
+        case ProgramVerb.START:
             await processes.start(wire, spec, permit)
 
 
@@ -241,15 +261,15 @@ def _rests(watch: _Watch, now: _States) -> bool:
     return all(each.is_off and _has_fallen(watch, each) for each in now)
 
 
-def _has_fallen(watch: _Watch, now: ProgramState) -> bool:
+def _has_fallen(watch: _Watch, now: SeenProgram) -> bool:
     """Whether the rate shown follows a pause that was ordered. A rate that was not told proves nothing, and denies
     nothing.
     """
     orders = {each.port: each for each in watch.plan.data.orders}
     order = orders.get(now.spec.port)
-    if order is None or not order.shown_hs or now.report is None or now.report.shown_hs is None:
+    if order is None or not order.shown_hs or now.shown_hs is None:
         return True
-    return now.report.shown_hs <= _FALLEN * order.shown_hs
+    return now.shown_hs <= _FALLEN * order.shown_hs
 
 
 def _not_off(watch: _Watch, now: _States | None, trouble: MinerError | None) -> Evidence:
@@ -284,10 +304,9 @@ def _not_on(watch: _Watch, now: _States) -> Evidence:
     return watch.unknown(after, f"running as far as can be told, and not hashing: {names}")
 
 
-def _of_all(found: list[ProgramState], now: _States) -> str:
+def _of_all(found: list[SeenProgram], now: _States) -> str:
     return f"{len(found)} of {len(now)} programs: " if len(now) > 1 else ""
 
 
-def _rate_words(now: ProgramState) -> str:
-    rate_hs = now.report.shown_hs if now.report else None
-    return f"{now.name} shows {rate_text(rate_hs or 0.0)}"
+def _rate_words(now: SeenProgram) -> str:
+    return f"{now.name} shows {rate_text(now.shown_hs or 0.0)}"

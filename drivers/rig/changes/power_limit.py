@@ -220,12 +220,48 @@ def _of_all(data: RigLimitData, now: _Cards) -> str:
     return f"{count} of {len(data.cards)} cards: " if len(data.cards) > 1 else ""
 
 
+def _as_watts(now: _Cards) -> int | str | None:
+    """What one asks for to have these limits; `None` where they differ in a way that no sum gives."""
+    if all(card.takes_limits for card in now):
+        if all(_is_at(card, card.default_w) for card in now):
+            return "default"
+        total = round(sum(card.limit_w or 0.0 for card in now))
+        try:
+            wanted = _split(total, now)
+        except BadParamsError:
+            return None
+        if all(map(_is_at, now, wanted)):
+            return total
+    return None
+
+
+def _as_percent(now: _Cards) -> int | None:
+    """As `_as_watts`, in percent."""
+    first = now[0]
+    if not first.limit_w or not first.default_w:
+        return None
+    percent = round(100 * first.limit_w / first.default_w)
+    is_so = all(_is_at(card, round((card.default_w or 0.0) * percent / 100)) for card in now)
+    return percent if is_so and 1 <= percent <= 100 else None
+
+
+def _is_at(card: CardLimit, watts: float | None) -> bool:
+    return (
+        None not in (card.limit_w, watts) and abs((card.limit_w or 0.0) - (watts or 0.0)) < _SAME_W
+    )
+
+
 def _shown(now: _Cards | None) -> dict[str, Any]:
+    """As evidence holds it; {} when nothing was seen. `watts` and `percent` are what one asks for to have it so
+    again.
+    """
     if now is None:
         return {}
     limits = [card.limit_w for card in now if card.limit_w is not None]
     draws = [card.draw_w for card in now if card.draw_w is not None]
     return {
+        "watts": _as_watts(now),
+        "percent": _as_percent(now),
         "limit_w": round(sum(limits), 2) if len(limits) == len(now) else None,
         "power_w": round(sum(draws), 2) if len(draws) == len(now) else None,
         "until_restart": True,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from contract.clock import to_text
-from contract.errors import MinerError, PolicyRefusedError, UnsupportedError
+from contract.errors import MinerError, PolicyRefusedError, UnreachableError, UnsupportedError
 from drivers.base import Evidence, Permit, Proof, Reboot, Strength, TypedPlan
 from drivers.changes.reboot import works
 from drivers.changes.verification import Verification
@@ -20,6 +20,7 @@ from drivers.rig.changes import state
 from drivers.rig.driver import RigDriver
 from drivers.rig.generations import LINUX
 from drivers.rig.reading.host import HostFacts
+from drivers.watch import OUTAGE_NOTE
 
 BOOT: Final = Proof("reboot", "another boot id", Strength.BOOT, 5.0, 900.0)
 
@@ -83,23 +84,25 @@ class RigReboot(Way[RigDriver, RigRebootData]):
     async def verify(self, watch: _Watch) -> Evidence:
         """Look until it tells another boot id, or has not gone down for long enough."""
         was = watch.plan.data.boot_id
-        was_away = False
+        has_failed = False
 
         async def look() -> HostFacts:
-            nonlocal was_away
+            nonlocal has_failed
             try:
                 return await state.boot(watch.miner)
-            except MinerError:
-                was_away = True
+            except MinerError as error:
+                has_failed = True
+                if isinstance(error, UnreachableError) and not watch.was_away:
+                    await watch.permit.note(OUTAGE_NOTE, to_text(watch.miner.clock.now()))
                 raise
 
         seen = await watch.until(
             look,
-            lambda now: now.boot_id != was or (not was_away and watch.device_s >= _DOWN_WITHIN_S),
+            lambda now: now.boot_id != was or (not has_failed and watch.device_s >= _DOWN_WITHIN_S),
             latest_s=BOOT.latest_s,
             every_s=_LOOK_EVERY_S,
         )
-        now, after = seen.found, _shown(seen.found)
+        now, after = seen.found, _shown(seen.found) | watch.outage
         if now is None or seen.trouble is not None:
             if seen.trouble is not None and not state.is_of_rig(seen.trouble):
                 return watch.unseen(seen.trouble, after)
@@ -117,7 +120,7 @@ WAY: Final = RigReboot()
 # --- private -------------------------------------------------------------------------------------
 
 
-def _rate_hs(states: tuple[state.ProgramState, ...]) -> float | None:
+def _rate_hs(states: tuple[state.SeenProgram, ...]) -> float | None:
     """Of the first program that hashes. One that does not tell counts as not hashing."""
     told = [each.report.hashrate_hs for each in states if each.report is not None]
     return next((rate for rate in told if rate), 0.0 if told else None)

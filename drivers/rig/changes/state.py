@@ -18,7 +18,7 @@ from contract.errors import (
 from drivers.rig.driver import RigDriver
 from drivers.rig.processes import process_of
 from drivers.rig.programs import ask
-from drivers.rig.protocol.process import Process
+from drivers.rig.protocol.process import ProgramProcess
 from drivers.rig.protocol.report import ProgramReport
 from drivers.rig.reading import host
 from drivers.rig.reading.host import HostFacts, host_of
@@ -27,19 +27,24 @@ from drivers.rig.spec import MiningProgram, ProgramSpec
 NOT_TOLD = (MalformedError, RefusedError, UnsupportedError)
 
 
-class ProgramState(msgspec.Struct, frozen=True, kw_only=True):
+class SeenProgram(msgspec.Struct, frozen=True, kw_only=True):
     """One program: what it tells itself, else why it does not, and what whoever runs it tells, else why not."""
 
     spec: ProgramSpec
     report: ProgramReport | None = None
     trouble: MinerError | None = None
-    process: Process | None = None
+    process: ProgramProcess | None = None
     unknown: MinerError | None = None
 
     @property
     def name(self) -> str:
         """For a sentence; two of a kind are told apart by their ports."""
         return f"{self.spec.kind} (port {self.spec.port})"
+
+    @property
+    def shown_hs(self) -> float | None:
+        """The rate as it shows it, which may be one that decays."""
+        return None if self.report is None else self.report.shown_hs
 
     @property
     def may_pause(self) -> bool:
@@ -75,7 +80,7 @@ class ProgramState(msgspec.Struct, frozen=True, kw_only=True):
         return self.report is not None and self.report.paused is not True and self.report.pool_lost
 
 
-async def look(miner: RigDriver) -> tuple[ProgramState, ...]:
+async def look(miner: RigDriver) -> tuple[SeenProgram, ...]:
     """All its programs now. One that does not tell is in it as well. Raises as `RigWire.run` when the rig is away."""
     return tuple([await _state_of(miner, spec) for spec in miner.rig_wire.spec.programs])
 
@@ -88,9 +93,19 @@ async def boot(miner: RigDriver) -> HostFacts:
     return found
 
 
-def shown(states: tuple[ProgramState, ...] | None) -> dict[str, Any]:
-    """As evidence holds it; {} when nothing was seen."""
-    return {} if states is None else {"programs": [_shown(each) for each in states]}
+def shown(states: tuple[SeenProgram, ...] | None) -> dict[str, Any]:
+    """As evidence holds it; {} when nothing was seen. `mining` is of the whole rig: `None` where its programs differ,
+    or one does not show it.
+    """
+    if states is None:
+        return {}
+    is_on, is_off = (
+        all(each.is_mining for each in states), all(each.is_off for each in states),
+    )  # fmt: skip
+    return {
+        "mining": True if is_on else False if is_off else None,
+        "programs": [_shown(each) for each in states],
+    }
 
 
 def is_of_rig(error: MinerError) -> bool:
@@ -103,9 +118,9 @@ def is_of_rig(error: MinerError) -> bool:
 # --- private -------------------------------------------------------------------------------------
 
 
-async def _state_of(miner: RigDriver, spec: ProgramSpec) -> ProgramState:
+async def _state_of(miner: RigDriver, spec: ProgramSpec) -> SeenProgram:
     report: ProgramReport | None = None
-    process: Process | None = None
+    process: ProgramProcess | None = None
     trouble: MinerError | None = None
     unknown: MinerError | None = None
     try:
@@ -120,14 +135,14 @@ async def _state_of(miner: RigDriver, spec: ProgramSpec) -> ProgramState:
             process = await process_of(miner.rig_wire, spec)
         except NOT_TOLD as error:
             unknown = error
-    return ProgramState(spec=spec, report=report, trouble=trouble, process=process, unknown=unknown)
+    return SeenProgram(spec=spec, report=report, trouble=trouble, process=process, unknown=unknown)
 
 
 def _pauses(spec: ProgramSpec, report: ProgramReport) -> bool:
     return spec.token is not None and report.takes_orders
 
 
-def _shown(state: ProgramState) -> dict[str, Any]:
+def _shown(state: SeenProgram) -> dict[str, Any]:
     report, process = state.report, state.process
     found: dict[str, Any] = {"program": str(state.spec.kind), "port": state.spec.port}
     if report is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contract.miner import Frozen
 
 
-class Process(Frozen, frozen=True, kw_only=True):
+class ProgramProcess(Frozen, frozen=True, kw_only=True):
     """`is_up`: `None` while it begins or ends. `has_failed`: it ended by itself, with an error. `word` is the state as
     it is told.
     """

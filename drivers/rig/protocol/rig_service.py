@@ -10,7 +10,7 @@ import msgspec
 from contract.errors import MalformedError, RefusedError
 from contract.miner import Frozen
 from drivers.protocol.objects import BROKEN
-from drivers.rig.protocol.process import Process
+from drivers.rig.protocol.process import ProgramProcess
 from drivers.rig.spec import MiningProgram
 
 COMMAND: Final = "miner-agent-rig"
@@ -28,11 +28,11 @@ class OwnedProgram(Frozen, frozen=True, kw_only=True):
     log: str | None = None
 
     @property
-    def process(self) -> Process:
-        return Process(is_up=_UP.get(self.state), pid=self.pid, word=self.state)
+    def process(self) -> ProgramProcess:
+        return ProgramProcess(is_up=_UP.get(self.state), pid=self.pid, word=self.state)
 
 
-class _Told(Frozen, frozen=True, kw_only=True):
+class _ServiceStatus(Frozen, frozen=True, kw_only=True):
     programs: tuple[OwnedProgram, ...] = ()
 
 
@@ -45,7 +45,7 @@ def programs_of(status: int | None, output: str, errors: str) -> tuple[OwnedProg
         said = " ".join((errors or output).split())[:200] or "it said nothing"
         raise RefusedError(f"{COMMAND} does not tell of its programs: {said}")
     try:
-        return msgspec.json.decode(lines[-1], type=_Told).programs
+        return msgspec.json.decode(lines[-1], type=_ServiceStatus).programs
     except BROKEN as error:
         raise MalformedError(f"{COMMAND} answers no JSON: {error}") from None
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from contract.errors import MalformedError, RefusedError
 from drivers.rig.protocol.orders import NO_SUCH, brief, says
-from drivers.rig.protocol.process import Process
+from drivers.rig.protocol.process import ProgramProcess
 
 _SHOWN: Final = ("LoadState", "ActiveState", "MainPID")
 _UP: Final = {"active": True, "reloading": True, "inactive": False, "failed": False}
@@ -17,7 +17,7 @@ def show_argv(unit: str) -> tuple[str, ...]:
     return ("systemctl", "show", unit, f"--property={','.join(_SHOWN)}")
 
 
-def process_of(status: int | None, output: str, errors: str) -> Process:
+def process_of(status: int | None, output: str, errors: str) -> ProgramProcess:
     """The answer to `show_argv`. Raises RefusedError when there is no such unit, MalformedError for no answer."""
     told = dict(line.split("=", 1) for line in output.splitlines()[:16] if "=" in line)
     if told.get("LoadState") == "not-found" or (status and says(errors, NO_SUCH)):
@@ -26,7 +26,7 @@ def process_of(status: int | None, output: str, errors: str) -> Process:
     if status != 0 or not word:
         raise MalformedError(f"systemctl does not tell of it: {brief(errors or output)}")
     pid = told.get("MainPID", "")
-    return Process(
+    return ProgramProcess(
         is_up=_UP.get(word),
         has_failed=word == "failed",
         pid=(int(pid) or None) if pid.isdecimal() else None,

@@ -60,6 +60,11 @@ class LocalReach:
         except (KeyError, OSError):
             return f"#{os.geteuid()}"  # one without a name, as sudoers spells it
 
+    @property
+    def is_open(self) -> bool:
+        """See `RigReach`."""
+        return True
+
     async def open(self, *, deadline_s: float) -> None:
         """There is nothing to connect."""
 
@@ -94,8 +99,10 @@ class LocalReach:
         deadline_s: float,
         cap_bytes: int = OUTPUT_CAP_BYTES,
         cut: bool = False,
+        anew: bool = True,
     ) -> Ran:
         """See `RigReach`. One that does not end is killed."""
+        del anew  # there is no connection that could be another rig's
         loop = asyncio.get_running_loop()
         try:
             transport, command = await loop.subprocess_exec(

@@ -77,6 +77,11 @@ class SshReach:
         """See `RigReach`."""
         return self._spec.user
 
+    @property
+    def is_open(self) -> bool:
+        """See `RigReach`."""
+        return self._connection is not None and not self._connection.is_closed()
+
     async def open(self, *, deadline_s: float) -> None:
         """See `RigReach`."""
         try:
@@ -108,10 +113,11 @@ class SshReach:
         deadline_s: float,
         cap_bytes: int = OUTPUT_CAP_BYTES,
         cut: bool = False,
+        anew: bool = True,
     ) -> Ran:
         """See `RigReach`. One that does not end goes on: SSH has no way to end it that every server knows."""
         async with self._in_time(deadline_s):
-            session = await self._start(argv, cap_bytes)
+            session = await self._start(argv, cap_bytes, anew=anew)
             try:
                 await session.ended
             finally:
@@ -136,6 +142,7 @@ class SshReach:
     ) -> None:
         """See `RigReach`."""
         host = self._spec.host
+        connection: asyncssh.SSHClientConnection | None = None
         try:
             async with self._in_time(deadline_s):
                 connection = await self._connected()
@@ -145,9 +152,11 @@ class SshReach:
         except asyncssh.ChannelOpenError as error:
             if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
                 raise RefusedError(
-                    f"the SSH server of {host} forwards no connections: set AllowTcpForwarding to local for "
-                    f"{self._spec.user}"
+                    f"the SSH server of {host} lets no connection through to port {port}: set AllowTcpForwarding to "
+                    f"local for {self._spec.user}, and allow the port where permitopen of our key names others"
                 ) from None
+            if connection is None or await _is_gone(connection):
+                raise UnreachableError(self._hung_up) from None
             raise ServiceAwayError(f"nothing answers at port {port} of {host}'s loopback") from None
         except MalformedError as error:
             raise UnreachableError(str(error)) from None
@@ -234,24 +243,41 @@ class SshReach:
             await self.close()
             raise MalformedError(f"the SSH connection to {host} broke: {_words(error)}") from None
 
-    async def _start(self, argv: Sequence[str], cap_bytes: int) -> _RemoteCommand:
-        try:
-            return await self._session(argv, cap_bytes)
-        except asyncssh.ChannelOpenError as error:
-            # So it is told of a kept connection that broke just now, too: nothing was asked for by then.
-            if error.code == asyncssh.OPEN_CONNECT_FAILED:
-                await self.close()
-                return await self._session(argv, cap_bytes)
-            raise RefusedError(
-                f"the SSH server of {self._spec.host} runs no commands: {_words(error)}"
-            ) from None
-
-    async def _session(self, argv: Sequence[str], cap_bytes: int) -> _RemoteCommand:
+    async def _start(
+        self, argv: Sequence[str], cap_bytes: int, *, anew: bool = True
+    ) -> _RemoteCommand:
+        """Begin a command. It is sent once its channel is open: before that, a connection that turns out to be gone
+        has sent nothing.
+        """
+        if not anew and not self.is_open:
+            raise UnreachableError(self._hung_up)
         connection = await self._connected()
-        _, session = await connection.create_session(
-            lambda: _RemoteCommand(cap_bytes), shlex.join(argv), encoding=None, send_env=None
-        )
+        begun: list[_RemoteCommand] = []
+
+        def channel_open() -> _RemoteCommand:
+            begun.append(_RemoteCommand(cap_bytes))
+            return begun[0]
+
+        try:
+            _, session = await connection.create_session(
+                channel_open, shlex.join(argv), encoding=None, send_env=None
+            )
+        except asyncssh.ChannelOpenError as error:
+            if not await _is_gone(connection):
+                raise RefusedError(
+                    f"the SSH server of {self._spec.host} runs no commands: {_words(error)}"
+                ) from None
+            if begun:
+                raise MalformedError(f"the rig {self._spec.host} cut off {argv[0]}") from None
+            if not anew:
+                raise UnreachableError(self._hung_up) from None
+            await self._connected()
+            return await self._start(argv, cap_bytes, anew=False)
         return cast("_RemoteCommand", session)
+
+    @property
+    def _hung_up(self) -> str:
+        return f"the SSH server of {self._spec.host} hung up before anything was sent; try again"
 
     async def _connected(self) -> asyncssh.SSHClientConnection:
         """The kept connection, made anew where it is gone."""
@@ -429,6 +455,12 @@ _HOST_KEY_ALGORITHMS: Final = (
     "rsa-sha2-512",
     "rsa-sha2-256",
 )
+
+
+async def _is_gone(connection: asyncssh.SSHClientConnection) -> bool:
+    """Whether a channel did not open since its connection went: it is cleaned up a moment after its channels."""
+    await asyncio.sleep(0)
+    return connection.is_closed()
 
 
 def _words(error: BaseException) -> str:

@@ -206,6 +206,13 @@ def test_rigs_of_the_folder_beside_it_are_read_as_if_they_stood_in_it(tmp_path: 
         load(path)
 
 
+def test_a_folder_of_rigs_that_cannot_be_looked_into_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").touch()
+    (tmp_path / "rigs.d").touch()
+    with pytest.raises(ConfigError, match=r"rigs\.d cannot be read: not a directory"):
+        load(tmp_path / "config.toml")
+
+
 def test_a_denied_address_is_no_rigs(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(

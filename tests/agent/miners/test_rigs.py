@@ -266,6 +266,21 @@ async def test_a_rig_that_is_enrolled_no_more_is_looked_at_no_more(tmp_path: Pat
         assert len(site.fleet) == 0
 
 
+async def test_the_host_of_the_agent_is_a_rig_like_any_other() -> None:
+    async with rigs("8xrx6800-trm", base="127.0.0.1") as (_, (rig,)):
+        programs = entry_of(rig)["programs"]
+        here = {"name": "here", "reach": "local", "root": str(rig.folder), "programs": programs}
+        site = site_of(parse({"rigs": [here]}))
+        (address,) = site.rigs
+        driver, _ = await site.fleet.look_at(address)
+        assert driver is not None
+        assert (driver.identity.mac, driver.identity.model) == (rig.mac, "RX 6800 x8")
+        reading = await driver.read(Depth.FULL)
+        assert reading.moving.hashrate_hs
+        assert reading.slow is not None
+        assert reading.slow.faults == ()
+
+
 def test_a_local_rig_has_the_address_of_this_host() -> None:
     local = {"name": "here", "reach": "local"}
     config = parse({"rigs": [local]})

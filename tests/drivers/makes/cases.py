@@ -13,7 +13,7 @@ import pytest
 
 from contract.miner import PowerMode
 from drivers.antminer import models as antminer_models
-from drivers.base import AnyChange, Light, Mode, Pools, PoolSetting, PowerLimit, Reboot
+from drivers.base import AnyChange, Light, Mode, Pools, PoolSetting, PowerLimit, Reboot, Suspend
 from drivers.iceriver import models as iceriver_models
 from drivers.rig.generations import LINUX
 from drivers.whatsminer import models as whatsminer_models
@@ -32,11 +32,12 @@ def pools(*urls: str, user: str = "acc.w1", password: str | None = "secret") -> 
 
 
 class Need(StrEnum):
-    """What a model must have for a promise to mean anything; the first five are changes, too."""
+    """What a model must have for a promise to mean anything; the first seven are changes, too."""
 
     LIGHT = auto()
     POOLS = auto()
     MODE = auto()
+    SWITCH = auto()  # its mining off and on
     POWER_LIMIT = auto()
     REBOOT = auto()
     FIRMWARE = auto()
@@ -53,12 +54,12 @@ class Need(StrEnum):
     SEAL = auto()  # of a firmware file, checked by the miner
 
 
-# What each change of a driver needs. Off and on are modes, too.
+# What each change of a driver needs.
 NEEDED_BY: Final[Mapping[str, Need]] = {
     "light": Need.LIGHT,
     "mode": Need.MODE,
-    "suspend": Need.MODE,
-    "resume": Need.MODE,
+    "suspend": Need.SWITCH,
+    "resume": Need.SWITCH,
     "power_limit": Need.POWER_LIMIT,
     "pools": Need.POOLS,
     "reboot": Need.REBOOT,
@@ -93,6 +94,7 @@ class MakeCase:
     no_version: str  # of none of its firmwares
     seal_error: str  # said of a file that the miner rejects
     log_fault: str  # the other way its log comes
+    power_limit_w: int = 2800
     beside_pools: Mapping[str, Any] = field(default_factory=dict)  # in evidence, left alone
     light_late_s: float = 30.0
     mode_late_s: float = 30.0
@@ -126,7 +128,8 @@ class MakeCase:
             Need.LIGHT: Light(on=True),
             Need.POOLS: pools(A),
             Need.MODE: self.mode,
-            Need.POWER_LIMIT: PowerLimit(watts=2800),
+            Need.SWITCH: Suspend(),
+            Need.POWER_LIMIT: PowerLimit(watts=self.power_limit_w),
             Need.REBOOT: FORCE,
         }[need]
 
@@ -134,7 +137,8 @@ class MakeCase:
 _NO_MODES: Final = "its firmware has no modes"
 _NO_LOW: Final = "its firmware has no low power mode"
 _NO_LIMIT: Final = "its firmware takes no power limit"
-_ONLY_READ: Final = "rigs are only read as yet"
+_PLAYBOOK: Final = "they come with its playbooks"
+_NO_FIRMWARE: Final = "it has none of its own"
 _OLD: Final = ("s9", "t17+", "l3+")
 
 MAKES: Final = (
@@ -145,6 +149,7 @@ MAKES: Final = (
         cannot=(
             Cannot(Need.MODE, _NO_MODES, ("s9", "l3+")),
             Cannot(Need.LOW, _NO_LOW, ("ks5", *_OLD)),
+            Cannot(Need.SWITCH, _NO_MODES, ("s9", "l3+")),
             Cannot(Need.POWER_LIMIT, _NO_LIMIT),
             Cannot(Need.ANSWER, "old ones are down before they could give it", _OLD),
             Cannot(Need.LYING_CLOCK, "old ones tell the uptime of the system, too", _OLD),
@@ -234,39 +239,40 @@ MAKES: Final = (
     ),
     MakeCase(
         stage=Rig,
-        models=("6xrtx3080-trex", "8xrx6800-trm", "xmrig-cpu"),
+        models=("idle", "8xrx6800-trm", "xmrig-cpu"),
         variants=(),
         cannot=(
             Cannot(Need.LIGHT, "it has none"),
-            Cannot(Need.POOLS, "they come with its playbooks"),
-            Cannot(Need.MODE, _ONLY_READ),
-            Cannot(Need.POWER_LIMIT, _ONLY_READ),
-            Cannot(Need.REBOOT, _ONLY_READ),
-            Cannot(Need.FIRMWARE, "it has none of its own"),
-            Cannot(Need.LOG, _ONLY_READ),
-            Cannot(Need.ANSWER, _ONLY_READ),
-            Cannot(Need.PROCESS, _ONLY_READ),
+            Cannot(Need.POOLS, _PLAYBOOK),
+            Cannot(Need.MODE, "its programs have none"),
+            Cannot(Need.SWITCH, "it has no program", ("idle",)),
+            Cannot(Need.POWER_LIMIT, "it has no NVIDIA card", ("8xrx6800-trm", "xmrig-cpu")),
+            Cannot(Need.REBOOT, "it does not hash: rig/test_reboot.py", ("idle",)),
+            Cannot(Need.FIRMWARE, _NO_FIRMWARE),
+            Cannot(Need.LOG, "it has no program", ("idle",)),
+            Cannot(Need.PROCESS, "its boot id tells, and no process of it"),
             Cannot(Need.LYING_CLOCK, "its boot id tells, and no clock"),
             Cannot(Need.SERIAL, "the promise is about pools"),
-            Cannot(Need.PASSWORDS, "they come with its playbooks"),
-            Cannot(Need.SILENT_LOCK, "they come with its playbooks"),
-            Cannot(Need.OWN_RESTART, "it has none of its own"),
-            Cannot(Need.BOARDS, "it has none of its own"),
-            Cannot(Need.SEAL, "it has none of its own"),
+            Cannot(Need.PASSWORDS, _PLAYBOOK),
+            Cannot(Need.SILENT_LOCK, _PLAYBOOK),
+            Cannot(Need.OWN_RESTART, _NO_FIRMWARE),
+            Cannot(Need.BOARDS, _NO_FIRMWARE),
+            Cannot(Need.SEAL, _NO_FIRMWARE),
         ),
         modes={LINUX: ()},
         mode=Mode(mode=PowerMode.SLEEP),
-        mode_field="mode",
-        ignored_mode="",
-        uptime_field="boot_id",
+        mode_field="-",
+        ignored_mode="-",
+        uptime_field="uptime_s",
         reboot_signal="boot id",
-        no_reboot_signal="boot id",
-        ignored_pools=("", False, ""),
-        pools_signal="",
-        no_pool="",
-        no_version="",
-        seal_error="",
-        log_fault="",
+        no_reboot_signal="the same boot id",
+        ignored_pools=("-", False, "-"),
+        pools_signal="-",
+        no_pool="-",
+        no_version="-",
+        seal_error="-",
+        log_fault="no_api",
+        power_limit_w=200,
     ),
 )  # fmt: skip
 

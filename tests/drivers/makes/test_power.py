@@ -74,7 +74,7 @@ async def test_a_mode_raises_power_where_it_is_higher_than_the_one_it_hashes_in(
                 assert plan.raises_power is rises, (was, wanted)
 
 
-@each(Need.MODE)
+@each(Need.SWITCH)
 async def test_mining_switched_off_does_not_and_anything_that_wakes_it_does(
     make: MakeCase, key: str
 ) -> None:

@@ -26,7 +26,7 @@ def is_down(on: Any) -> None:
     on.miner._supervisor.stop()
 
 
-@each(Need.MODE)
+@each(Need.SWITCH)
 async def test_a_miner_that_sleeps_and_shows_it_is_as_wished(make: MakeCase, key: str) -> None:
     async with make.begin(key) as on:
         assert (await on.carry_out(Suspend())).outcome == "done"

@@ -14,6 +14,7 @@ from drivers.rig.spec import EnrolledRig, MiningProgram, ProgramSpec, SshSpec
 from tests.drivers.stage import MakeStage
 from tests.virtual_time import VirtualClock, loop_clock
 
+REBOOT: Final = ("sudo", "-n", "systemctl", "reboot")
 _NO_FIRMWARE: Final = "a rig takes no firmware"
 _KINDS: Final = {"srbminer-multi": MiningProgram.SRBMINER}
 
@@ -52,9 +53,23 @@ class Stage(MakeStage[RigDriver]):
     def check_log(self, data: bytes) -> None:
         assert data
 
+    def change_hands(self) -> None:
+        """See `MakeStage.change_hands`. The disk of one is a copy of the other's, as farms install them: its SSH server
+        has the same key, and lets the same people in.
+        """
+        files = [
+            each.folder / "home/miner/.ssh/authorized_keys" for each in (self.miner, self.stranger)
+        ]
+        keys = "".join(file.read_text() for file in files)
+        for file in files:
+            file.write_text(keys)
+        self.stranger.key_seed = self.miner.key_seed
+        super().change_hands()
+
     @classmethod
     async def open_driver(cls, miner: Any, timing_: Timing) -> RigDriver:
         """See `MakeStage.open_driver`. Who it is, it says at once."""
+        miner.may_limit = True
         driver = RIG.enrolled(spec_of(miner), clock=VirtualClock(), timing=timing_)
         await driver.identify()
         return driver
@@ -78,10 +93,11 @@ def spec_of(rig: Any, **more: Any) -> EnrolledRig:
         host_key=told["host_key"],
     )
     programs = tuple(
-        ProgramSpec(kind=kind_of(each), port=each["port"], token=each["token"])
+        ProgramSpec(kind=kind_of(each), port=each["port"], token=each["token"], unit=each["unit"])
         for each in told["programs"]
     )
-    return EnrolledRig(**{"name": rig.key, "reach": reach, "programs": programs} | more)
+    enrolled = {"name": rig.key, "reach": reach, "programs": programs, "reboot_argv": REBOOT}
+    return EnrolledRig(**enrolled | more)
 
 
 def kind_of(program: Any) -> MiningProgram:

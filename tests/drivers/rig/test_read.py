@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from contract.errors import MalformedError
+from contract.errors import MalformedError, UnsupportedError
 from contract.miner import Make, PowerMode, Reading, RigPart, UptimeKind
-from drivers.base import Depth, Light, Timing
+from drivers.base import AnyChange, Depth, FirmwareUpdate, Light, Mode, Pools, Suspend, Timing
 from drivers.rig.driver import RigDriver
 from drivers.rig.entry import RIG
 from drivers.rig.reach.local import LocalReach, read_file
@@ -344,13 +344,36 @@ async def test_a_folder_that_is_no_host_is_an_error(tmp_path: Path) -> None:
         await local(tmp_path).read()
 
 
-async def test_a_rig_is_only_read_as_yet(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (Light(on=True), "has no light"),
+        (Pools(pools=()), "change its playbook"),
+        (Mode(mode=PowerMode.LOW), "set a power limit"),
+        (FirmwareUpdate(path="/dev/null"), "has no firmware"),
+    ],
+)
+async def test_a_change_that_no_rig_takes_says_why_and_what_to_do(
+    tmp_path: Path, change: AnyChange, words: str
+) -> None:
     tree.plant(tmp_path, tree.HOST)
     driver = local(tmp_path)
     await driver.identify()
+    with pytest.raises(UnsupportedError, match=words):
+        await driver.plan(change)
+
+
+async def test_a_rig_that_cannot_be_told_from_another_is_only_read(tmp_path: Path) -> None:
+    tree.plant(tmp_path, tree.HOST)
+    (tmp_path / "proc/net/route").unlink()
+    driver = local(tmp_path)
+    assert (await driver.identify()).drivable  # by its machine-id
+    (tmp_path / "etc/machine-id").unlink()
+    driver = local(tmp_path)
+    await driver.identify()
     assert driver.capabilities is None
-    with pytest.raises(Exception, match="only read"):
-        await driver.plan(Light(on=True))
+    with pytest.raises(UnsupportedError, match="cannot be told from another"):
+        await driver.plan(Suspend())
 
 
 @pytest.mark.real_time

@@ -1,0 +1,52 @@
+"""A pool on loopback that gives one job and takes every share: enough for a miner of RandomX to hash."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+_JOB: Final = {
+    "job_id": "1",
+    "blob": "10" * 39 + "00" * 4 + "10" * 33,  # the nonce stands at byte 39
+    "target": "b88d0600",  # a share of ten thousand hashes
+    "algo": "rx/0",
+    "height": 1,
+    "seed_hash": "00" * 32,
+}
+
+
+@asynccontextmanager
+async def pool() -> AsyncIterator[int]:
+    """Gives its port."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            with suppress(ConnectionError, ValueError, asyncio.CancelledError):
+                while line := await reader.readline():
+                    writer.write(json.dumps(_answer(json.loads(line))).encode() + b"\n")
+        finally:
+            tasks.discard(task)
+            writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
+
+
+def _answer(asked: dict[str, Any]) -> dict[str, Any]:
+    is_login = asked.get("method") == "login"
+    result = {"id": "1", "job": _JOB, "status": "OK"} if is_login else {"status": "OK"}
+    return {"id": asked.get("id"), "jsonrpc": "2.0", "error": None, "result": result}
