@@ -134,6 +134,7 @@ async def test_a_program_that_says_no_does_not_keep_the_others_from_being_told()
             await on.driver.apply(plan, permit)
         evidence = await on.driver.verify(plan, permit)
         assert evidence.outcome == "not_done", evidence
+        assert "NOPASSWD" in (evidence.reason or "")  # the fix, for whoever reads the result
         assert [line["action"] for line in on.ledger()] == ["pause"]
 
 
