@@ -14,6 +14,7 @@ import msgspec
 
 from contract.errors import (
     AuthFailedError,
+    MalformedError,
     MinerError,
     OutcomeUnknownError,
     RefusedError,
@@ -45,6 +46,7 @@ STOPS: Final = Proof(
 )
 # Building the dataset of an algorithm can take minutes.
 STARTS: Final = Proof("resume", "hash rate of every program", Strength.PROCESS, 5.0, 420.0)
+REFUSED_NOTE: Final = "refused"  # why one of several programs did not take its order
 NO_POOL: Final = "running and not paused"
 
 _LOOK_EVERY_S: Final = 5.0
@@ -52,7 +54,7 @@ _FADES_S: Final = 15.0  # so long after a pause a rate over 10 s shows it
 # Of the rate before, which may be a mean over a minute.
 _FALLEN: Final = 0.8
 _PASSES: Final = (
-    RefusedError, AuthFailedError, UnsupportedError, OutcomeUnknownError, ServiceAwayError,
+    RefusedError, AuthFailedError, UnsupportedError, OutcomeUnknownError, ServiceAwayError, MalformedError,
 )  # fmt: skip
 
 
@@ -118,8 +120,8 @@ class RigMining(Way[RigDriver, RigMiningData]):
         return TypedPlan(change=change, before=before, data=data, raises_power=is_resume)
 
     async def apply(self, miner: RigDriver, plan: TypedPlan[RigMiningData], permit: Permit) -> None:
-        """Tell each program. One that does not take it does not keep the others from being told; its error is raised
-        then.
+        """Tell each program. One that does not take it does not keep the others from being told: its error is raised
+        then, and what it said is kept for the evidence, where others took theirs.
         """
         trouble: MinerError | None = None
         was_told = False
@@ -130,10 +132,12 @@ class RigMining(Way[RigDriver, RigMiningData]):
                 trouble = trouble or error
             else:
                 was_told = True
-        if trouble is not None and was_told:
-            raise OutcomeUnknownError(f"not every program took it: {trouble}")
-        if trouble is not None:
+        if trouble is None:
+            return
+        if not was_told:
             raise trouble
+        await permit.note(REFUSED_NOTE, str(trouble))
+        raise OutcomeUnknownError(f"not every program took it: {trouble}")
 
     async def verify(self, watch: _Watch) -> Evidence:
         """Look until every program is as wished."""
@@ -284,9 +288,8 @@ def _not_off(watch: _Watch, now: _States | None, trouble: MinerError | None) -> 
         names = ", ".join(each.name for each in awake if each.report is None)
         return watch.unknown(after, f"neither its API nor its process shows how it is: {names}")
     names = ", ".join(each.name for each in awake)
-    return watch.not_done(
-        STOPS.signal, after, f"{_of_all(awake, now)}still not paused or ended: {names}"
-    )
+    reason = f"{_of_all(awake, now)}still not paused or ended: {names}{_refusal(watch)}"
+    return watch.not_done(STOPS.signal, after, reason)
 
 
 def _not_on(watch: _Watch, now: _States) -> Evidence:
@@ -299,13 +302,19 @@ def _not_on(watch: _Watch, now: _States) -> Evidence:
     resting = [each for each in idle if each.is_off]
     if resting:
         names = ", ".join(each.name for each in resting)
-        return watch.not_done(STARTS.signal, after, f"{_of_all(resting, now)}still off: {names}")
+        reason = f"{_of_all(resting, now)}still off: {names}{_refusal(watch)}"
+        return watch.not_done(STARTS.signal, after, reason)
     names = ", ".join(each.name for each in idle if not each.awaits_pool)
     return watch.unknown(after, f"running as far as can be told, and not hashing: {names}")
 
 
 def _of_all(found: list[SeenProgram], now: _States) -> str:
     return f"{len(found)} of {len(now)} programs: " if len(now) > 1 else ""
+
+
+def _refusal(watch: _Watch) -> str:
+    said = watch.permit.notes.get(REFUSED_NOTE)
+    return "" if said is None else f"; {said}"
 
 
 def _rate_words(now: SeenProgram) -> str:

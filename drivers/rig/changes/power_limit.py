@@ -29,6 +29,7 @@ WATTS: Final = Proof(
 
 _LOOK_EVERY_S: Final = 5.0
 _SAME_W: Final = 1.0  # limits are told to a hundredth of a watt; what is set is whole
+_DUST: Final = 1e-6  # of a product that is whole
 _OVER: Final = 1.05  # a card keeps its limit on average
 
 
@@ -97,9 +98,12 @@ class RigPowerLimit(Way[RigDriver, RigLimitData]):
         after = _shown(told.found)
         if told.found is None or told.trouble is not None:
             return watch.unseen(told.trouble, after)
+        telling = {card.bus_id for card in told.found if card.limit_w is not None}
+        if gone := {each.bus_id for each in data.cards} - telling:
+            return watch.unknown(after, f"it tells no limit any more: {', '.join(sorted(gone))}")
         if not told.is_enough:
             names = ", ".join(_others(data, told.found))
-            reason = f"{_of_all(data, told.found)}still at another limit, or not told: {names}"
+            reason = f"{_of_all(data, told.found)}still at another limit: {names}"
             return watch.not_done(TOLD.signal, after, reason)
         seen = await watch.until(
             lambda: look(watch.miner),
@@ -148,7 +152,7 @@ def limits_for(change: PowerLimit, cards: Sequence[CardLimit]) -> tuple[int, ...
     if change.percent is not None:
         return tuple(_share(card, change.percent) for card in cards)
     if not isinstance(change.watts, int):
-        return tuple(round(card.default_w or 0.0) for card in cards)
+        return tuple(_of_default(card, 100) for card in cards)
     return _split(change.watts, cards)
 
 
@@ -157,7 +161,7 @@ def limits_for(change: PowerLimit, cards: Sequence[CardLimit]) -> tuple[int, ...
 
 def _share(card: CardLimit, percent: int) -> int:
     default_w, min_w = card.default_w or 0.0, card.min_w or 0.0
-    watts = round(default_w * percent / 100)
+    watts = _of_default(card, percent)
     if watts < min_w:
         least = -(-100 * min_w // default_w) if default_w else 100
         raise BadParamsError(
@@ -165,6 +169,11 @@ def _share(card: CardLimit, percent: int) -> int:
             f"be set to; {least:g} would work"
         )
     return watts
+
+
+def _of_default(card: CardLimit, percent: int) -> int:
+    """In whole watts, and no more: a default may be all that the card can be set to."""
+    return int((card.default_w or 0.0) * percent / 100 + _DUST)
 
 
 def _split(watts: int, cards: Sequence[CardLimit]) -> tuple[int, ...]:
@@ -223,7 +232,7 @@ def _of_all(data: RigLimitData, now: _Cards) -> str:
 def _as_watts(now: _Cards) -> int | str | None:
     """What one asks for to have these limits; `None` where they differ in a way that no sum gives."""
     if all(card.takes_limits for card in now):
-        if all(_is_at(card, card.default_w) for card in now):
+        if all(_is_at(card, _of_default(card, 100)) for card in now):
             return "default"
         total = round(sum(card.limit_w or 0.0 for card in now))
         try:
@@ -241,7 +250,7 @@ def _as_percent(now: _Cards) -> int | None:
     if not first.limit_w or not first.default_w:
         return None
     percent = round(100 * first.limit_w / first.default_w)
-    is_so = all(_is_at(card, round((card.default_w or 0.0) * percent / 100)) for card in now)
+    is_so = all(_is_at(card, _of_default(card, percent)) for card in now)
     return percent if is_so and 1 <= percent <= 100 else None
 
 

@@ -239,14 +239,14 @@ MAKES: Final = (
     ),
     MakeCase(
         stage=Rig,
-        models=("idle", "8xrx6800-trm", "xmrig-cpu"),
+        models=("idle", "xmrig-cpu"),
         variants=(),
         cannot=(
             Cannot(Need.LIGHT, "it has none"),
             Cannot(Need.POOLS, _PLAYBOOK),
             Cannot(Need.MODE, "its programs have none"),
             Cannot(Need.SWITCH, "it has no program", ("idle",)),
-            Cannot(Need.POWER_LIMIT, "it has no NVIDIA card", ("8xrx6800-trm", "xmrig-cpu")),
+            Cannot(Need.POWER_LIMIT, "it has no NVIDIA card", ("xmrig-cpu",)),
             Cannot(Need.REBOOT, "it does not hash: rig/test_reboot.py", ("idle",)),
             Cannot(Need.FIRMWARE, _NO_FIRMWARE),
             Cannot(Need.LOG, "it has no program", ("idle",)),

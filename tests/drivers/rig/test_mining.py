@@ -134,6 +134,7 @@ async def test_a_program_that_says_no_does_not_keep_the_others_from_being_told()
             await on.driver.apply(plan, permit)
         evidence = await on.driver.verify(plan, permit)
         assert evidence.outcome == "not_done", evidence
+        assert "NOPASSWD" in (evidence.reason or "")  # the fix, for whoever reads the result
         assert [line["action"] for line in on.ledger()] == ["pause"]
 
 
@@ -193,6 +194,18 @@ async def test_what_says_that_it_is_paused_and_goes_on_hashing_is_not_believed(
             evidence = await on.carry_out(OFF)
             assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
             assert "does not fall" in (evidence.reason or "")
+
+
+async def test_one_that_runs_and_tells_nothing_is_ended_by_its_unit_and_not_said_to_mine() -> None:
+    async with stage(PAUSED, "no_api", late=True) as on:
+        plan, permit = await on.planned(OFF), on.permit()
+        await on.driver.apply(plan, permit)
+        assert [line["action"] for line in on.ledger()] == ["stop"]
+        assert (await on.driver.verify(plan, permit)).outcome == "done"
+        evidence = await on.carry_out(ON)
+        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
+        assert evidence.after["programs"][0]["process"] == "active"
+        assert "not hashing" in (evidence.reason or "")
 
 
 async def test_a_program_that_something_else_begins_again_is_not_off() -> None:

@@ -107,6 +107,17 @@ async def test_an_answer_that_is_lost_in_between_leaves_the_rest_unset_and_is_to
         assert "5 of 6 cards" in (evidence.reason or "")
 
 
+@pytest.mark.parametrize("variant", ["lost", "gone"])
+async def test_a_card_that_falls_off_meanwhile_leaves_it_unknown(variant: str) -> None:
+    async with stage(SIX) as on:
+        plan, permit = await on.planned(PowerLimit(watts=1200)), on.permit()
+        await on.driver.apply(plan, permit)
+        on.faults.add("gpu_falls_off", gpus=[1], variant=variant)
+        evidence = await on.driver.verify(plan, permit)
+        assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
+        assert on.miner.cards[1].bus in (evidence.reason or "")
+
+
 async def test_after_a_crash_the_plan_alone_is_enough() -> None:
     async with stage(SIX) as on:
         plan, permit = await on.planned(PowerLimit(watts=1200)), on.permit()
@@ -165,6 +176,7 @@ async def test_a_changed_host_key_ends_it_and_nothing_is_sent() -> None:
         (650, (card(most=250), card()), (250, 400)),
         (500, (card(least=300), card()), (300, 200)),
         (900, (card(least=300), card(most=250), card()), (325, 250, 325)),
+        (901, (card(least=300.5), card(most=250.9), card()), (325, 250, 325)),
         (450, (card(least=250), card(most=120), card()), (250, 100, 100)),
     ],
 )
