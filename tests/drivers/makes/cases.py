@@ -245,6 +245,7 @@ MAKES: Final = (
             Cannot(Need.LIGHT, "it has none"),
             Cannot(Need.POOLS, _PLAYBOOK),
             Cannot(Need.MODE, "its programs have none"),
+            Cannot(Need.LOW, "its programs have no modes"),
             Cannot(Need.SWITCH, "it has no program", ("idle",)),
             Cannot(Need.POWER_LIMIT, "it has no NVIDIA card", ("xmrig-cpu",)),
             Cannot(Need.REBOOT, "it does not hash: rig/test_reboot.py", ("idle",)),
