@@ -205,6 +205,8 @@ class _Case:
             claimant = self._claimant(entry)
             if entry.phase == "received":
                 ordered[entry.miner, entry.action] = claimant
+                if entry.action == "firmware":  # a boot follows, which nobody orders
+                    ordered[entry.miner, "reboot"] = claimant
             else:
                 claimant = _later(claimant, ordered.pop((entry.miner, entry.action), None))
             if claimant is None:

@@ -203,6 +203,31 @@ def test_not_done_of_what_happened_is_false() -> None:
     }
 
 
+def test_the_boot_after_an_update_is_that_of_the_update() -> None:
+    """Also where the agent was killed in between, and its journal put back to before it began that."""
+    update = row(
+        task_id="u",
+        name=TaskName.FIRMWARE,
+        state="intent",
+        intent_t=20.0,
+        settled_t=None,
+        status=None,
+    )
+    ledger = [
+        *REBOOTED,
+        entry(20.1, "firmware", "received", 3),
+        entry(20.2, "firmware", "applied", 4, after={"pending": "2"}),
+        entry(20.9, "reboot", "applied", 5),
+    ]
+    result = {"outcome": "unknown"}
+    tasks = [shown(), shown(task_id="u", name=TaskName.FIRMWARE, status="failed", result=result)]
+    kills = [
+        Kill(20.3, {"a": 10.0, "u": 20.0}, frozenset({"u"}), 4),
+        Kill(30.0, {"a": 10.0}, frozenset(), 5),
+    ]
+    assert kinds(check(ledger, [row()], tasks, kills, gone=[update])) == {}
+
+
 @pytest.mark.parametrize(
     ("ended_t", "late", "is_false"),
     [
