@@ -211,7 +211,9 @@ class ChangeExecutor:
         asks = False
         async with AsyncExitStack() as asking:
             while True:
-                driver, plan = await self._look(task, lambda driver: driver.plan(change), turn)
+                driver, plan = await self._look(
+                    task, lambda driver: driver.plan(change), turn, may_wait=not asks
+                )
                 if isinstance(plan, NoChange):
                     return driver, plan
                 _check_size(plan)
@@ -247,10 +249,16 @@ class ChangeExecutor:
             return _unknown(error, plan)
 
     async def _look(
-        self, task: ActiveTask, ask: Callable[[Driver], Awaitable[T]], turn: PowerTurn | None = None
+        self,
+        task: ActiveTask,
+        ask: Callable[[Driver], Awaitable[T]],
+        turn: PowerTurn | None = None,
+        *,
+        may_wait: bool = True,
     ) -> tuple[Driver, T]:
         """Read what is there. What a crash left half done is looked at for as long as its limit lasts; a miner that
-        seems to be only restarting, for a while: then it keeps no `turn` from others.
+        seems to be only restarting, for a while: then it keeps no `turn` from others. `may_wait`: for another task that
+        works at its address.
         """
         until_mono: float | None = None
         said, afresh = "", False
@@ -265,9 +273,12 @@ class ChangeExecutor:
                         if until_mono is None:
                             _tell(task, driver)
                         return driver, await ask(driver)
+                if not may_wait:  # it holds a place that others wait for
+                    raise _moved()
                 if turn is not None:
                     turn.give_back()
                 await self._wait_for(task, driver)
+                until_mono = None
             except NOT_YET as error:
                 if turn is not None:
                     turn.give_back()
@@ -331,9 +342,7 @@ class ChangeExecutor:
                 f"It did not say who it is within {WHO_S:g} s; nothing was sent. Try again."
             ) from None
         if _who(now) != planned_for:
-            raise WrongDeviceError(
-                "Its address or its firmware changed while the task waited its turn; nothing was sent. Try again."
-            )
+            raise _moved()
 
     async def _driver(self, task: ActiveTask, *, afresh: bool = False) -> Driver:
         miner: MinerRef | None = task.record.miner
@@ -401,6 +410,12 @@ def _who(driver: Driver) -> _Who:
 def is_outage(error: MinerError) -> bool:
     """Whether an error says that the whole device is away, and not only a process on it."""
     return isinstance(error, UnreachableError) and not isinstance(error, ServiceAwayError)
+
+
+def _moved() -> WrongDeviceError:
+    return WrongDeviceError(
+        "Its address or its firmware changed while the task waited its turn; nothing was sent. Try again."
+    )
 
 
 def _unknown(error: MinerError, plan: Plan) -> Settlement:
