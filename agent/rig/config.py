@@ -50,6 +50,8 @@ def _checked_environment(variables: dict[str, str]) -> dict[str, str]:
     for name, value in variables.items():
         if not _VARIABLE.fullmatch(name) or "\0" in value:
             raise ValueError(f"{name[:40]!r} is no variable of an environment")
+        if name == "HOME":
+            raise ValueError("HOME is the program's own folder, by which it is found again")
     return variables
 
 

@@ -41,6 +41,12 @@ if how == "brood":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
         print("child", child, flush=True)
+if how == "hydra" and os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:  # the child goes on, the parent is gone
+        time.sleep(0.01)
+        if os.fork():
+            os._exit(0)
 print("mining", *sys.argv[1:], flush=True)
 while True:
     if how == "chatty":

@@ -276,6 +276,12 @@ async def test_viewers_see_playbooks_and_change_none(rig: Machine) -> None:
         ("--pass x", "--pass ***"), ("--pass=x y", "--pass=*** y"), ("-p x -u y", "-p *** -u y"),
         ('--password "a b" c', "--password *** c"), ("--api-key=1", "--api-key=***"), ("--keepalive 5", "--keepalive 5"),
         ("--pass $WORKER_NAME x", "--pass $WORKER_NAME x"), ("-O u:p", "-O ***"), ("--url a://u:p@h", "--url a://u:***@h"),
+        ('--pass "a"b"c d" x', "--pass *** x"), (r"--pass a\ b x", "--pass *** x"), ('--pass=a"b c" x', "--pass=*** x"),
+        ('"--pass" x', '"--pass" ***'), ("'--pass=a b' x", "--pass=*** x"), ('--pa"ss" x', '--pa"ss" ***'),
+        ("-p 'a b", "-p ***"), ("--pass $S3cret", "--pass ***"), ('--pass "$WORKER_NAME" y', '--pass "$WORKER_NAME" y'),
+        # where a rig mines is no secret: whoever reads the audit wants to see it
+        ("-o pool.example.com:3333 -p x", "-o pool.example.com:3333 -p ***"), ("-o u:x@p:1", "-o u:***@p:1"),
+        ("-epsw x -P s://u:x@p", "-epsw *** -P s://u:***@p"),
         ("--HTTP-TOKEN 1", "--HTTP-TOKEN ***"), ("--no-color --pool p", "--no-color --pool p"),
     ],
 )  # fmt: skip
