@@ -150,13 +150,13 @@ http_port = 10001
         """The service, in a process of its own, which is killed in the end."""
         life = await started("agent.cli.rig_service", "run", "--config", self.config)
         try:
-            await until(self._answers)
+            await until(self.answers)
             yield life
         finally:
             life.kill()
             await life.communicate()
 
-    async def _answers(self) -> bool:
+    async def answers(self) -> bool:
         with contextlib.suppress(Exception):
             await self.status()
             return True

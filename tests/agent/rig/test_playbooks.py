@@ -109,6 +109,7 @@ def test_an_address_is_the_playbooks_else_the_rigs(
         ("--algo /etc/x", "is no word"),
         ("--threads 0", "--threads: '0' is no whole number from 1 to 1024"),
         ("--threads 1e3", "is no whole number"),
+        ("--donate-level 99", "--donate-level: '99' is no whole number from 0 to 5"),
         ("--threads 99999999999999999999", "is no whole number"),
         ("--cpu-affinity 0xZZ", "is no hexadecimal number"),
         ("--opencl-devices 0,a", "is no list of numbers"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import pytest
@@ -289,3 +290,16 @@ def test_what_stands_after_an_option_that_is_called_like_a_secret_is_hidden(
     text: str, shown: str
 ) -> None:
     assert masked_arguments(text) == shown
+
+
+async def test_two_operators_at_once_leave_a_rig_with_each_program_once(rig: Machine) -> None:
+    first, second = await create(rig), await create(rig, software_version="6.26.0")
+    answers = await asyncio.gather(
+        *(assign(rig, made["id"]) for made in (first, second) * 5),
+        *(rig.ask("DELETE", f"playbooks/{made['id']}") for made in (first, second) * 3),
+    )
+    assert {status for status, _ in answers} <= {200, 404, 409}
+    kept = [each["id"] for each in (await rig.ask("GET", "playbooks"))[1]["data"]]
+    entries = [entry["id"] for entry in await told(rig)]
+    assert len(entries) <= 1
+    assert set(entries) <= set(kept)

@@ -332,6 +332,11 @@ def test_a_rig_is_called_by_its_cards_else_by_its_processor() -> None:
     assert (of_spec.ram_bytes, of_spec.control_board) == (8 * 2**30, "Supermicro X10DRL-i 1.01")
 
 
+@pytest.mark.parametrize("ram", ["9999999TB", "0GB", "0.000KB"])
+def test_a_memory_that_cannot_be_is_none(ram: str) -> None:
+    assert static_of(cast(RigSpec, RIG_SPEC | {"ram_size": ram})).ram_bytes is None
+
+
 @pytest.mark.parametrize(
     "log",
     [
@@ -364,3 +369,21 @@ async def test_whatever_a_rig_says_of_itself_it_is_answered_and_the_farm_stays_r
     assert len(str(item["ip"] or "")) <= 45
     assert (await rig.ask("GET", "rigs"))[0] == 200
     assert (await rig.ask("GET", f"rigs/{rig.id}"))[0] == 200
+
+
+async def test_a_password_in_the_address_of_a_pool_is_shown_nowhere(rig: Machine) -> None:
+    await specs(rig)
+    await logs(rig, gpu_pool_address_1="ssl://me:s3cret@p:1", cpu_pool_address="me:s3cret@p:1")
+    item = await rig.miner()
+    paths = (
+        f"rigs/{rig.id}",
+        "rigs",
+        "miner/latest",
+        f"miner/{item['id']}",
+        f"miners/{item['id']}",
+        "status",
+        "audit",
+    )
+    shown: list[Any] = [item, *[await rig.ask("GET", path) for path in paths]]
+    assert "s3cret" not in str(shown)
+    assert "p:1" in str(shown)
