@@ -265,4 +265,9 @@ async def test_a_disk_that_its_program_fills_stops_no_mining(tmp_path: Path) -> 
     if b"unshare failed" in errors and os.environ.get("MINER_AGENT_REQUIRE_ALL") != "1":
         pytest.skip("needs unshare and user namespaces")
     assert scene.returncode == 0, errors.decode()
-    assert json.loads(out.splitlines()[-1]) == {"goes_on": True, "copy": False}
+    assert json.loads(out.splitlines()[-1]) == {
+        "goes_on": True,
+        "copy": False,
+        "ended": True,
+        "on_disk": True,
+    }
