@@ -55,6 +55,13 @@ def _checked_environment(variables: dict[str, str]) -> dict[str, str]:
     return variables
 
 
+def _checked_hosts(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    for each in patterns:
+        if ":" in each and not each.startswith("["):
+            raise ValueError(f"{each[:40]!r} is no host; leave its scheme and port out")
+    return patterns
+
+
 Name = Annotated[str, AfterValidator(_checked_name)]
 Megabytes = Annotated[int, Field(strict=True, ge=1, le=65_536)]
 
@@ -87,7 +94,7 @@ class RigServiceConfig(Section):
     worker_name: ShortText | None = None
     pool_address: ShortText | None = None
     wallet_address: ShortText | None = None
-    pools: tuple[ShortText, ...] = ()
+    pools: Annotated[tuple[ShortText, ...], AfterValidator(_checked_hosts)] = ()
     stop_grace_s: Annotated[float, Field(strict=True, gt=0, le=60)] = 15.0
     retry_first_s: Seconds = 5.0
     retry_most_s: Seconds = 300.0
