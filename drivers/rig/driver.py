@@ -58,10 +58,10 @@ _NO_NVIDIA: Final = CardLook(source=nvidia.NVIDIA, state=SensorState.ABSENT)
 _DRIVER_GONE: Final = CardLook(
     source=nvidia.NVIDIA, state=SensorState.FAILED, trouble="its driver does not answer any more"
 )
-_PROGRAMS_S: Final = (
-    5.0  # after so long no more of them are asked in one look: it has to end in time
-)
+_PROGRAMS_S: Final = 5.0  # after so long no more are asked in one look: it has to end in time
 _LOOK_AGAIN_S: Final = 600.0  # for NVIDIA cards where there was no sign of any
+_LONGEST_TEXT: Final = 300  # of a fault
+_STAYS: Final = ("motherboard", "cpu_name", "ram_bytes", "kernel", "hostname")
 
 
 class RigDriver(MinerDriver):
@@ -301,7 +301,3 @@ def _unread(missed: frozenset[str]) -> Iterator[MinerFault]:
 
 def _slow(look: RigSnapshot, faults: list[MinerFault], *, rests: bool) -> Slow:
     return Slow(mode=PowerMode.SLEEP if rests else None, faults=(*look.faults, *faults))
-
-
-_LONGEST_TEXT: Final = 300
-_STAYS: Final = ("motherboard", "cpu_name", "ram_bytes", "kernel", "hostname")

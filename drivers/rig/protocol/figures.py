@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from drivers.protocol.values import number
 from drivers.rig.protocol.report import CARDS_CAP
 
 Row = Mapping[str, Any]
+_Number = TypeVar("_Number", int, float)
 _HEX: Final = "0-9a-fA-F"
 _FULL_BUS_ID: Final = re.compile(
     rf"(?:([{_HEX}]{{1,8}}):)?([{_HEX}]{{2}}):([{_HEX}]{{2}})\.([{_HEX}])"
@@ -115,7 +116,7 @@ def at(items: list[Any], index: Any) -> Any:
     return items[index] if isinstance(index, int) and 0 <= index < len(items) else None
 
 
-def total(rates: Iterable[float | None]) -> float | None:
+def total(values: Iterable[_Number | None]) -> _Number | None:
     """The sum of those that are told; `None` where none is."""
-    told = [each for each in rates if each is not None]
+    told = [each for each in values if each is not None]
     return sum(told) if told else None

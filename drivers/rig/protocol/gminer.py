@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from contract.errors import MalformedError
@@ -56,8 +55,8 @@ def report_of(fields: Row) -> ProgramReport:
         algorithm=text_of(fields.get("algorithm")),
         pool=text_of(fields.get("server")),
         hashrate_hs=total(card.rates_hs[0] for card in cards),
-        accepted=_sum(whole(each.get("accepted_shares")) for each in devices),
-        rejected=_sum(whole(each.get("rejected_shares")) for each in devices),
+        accepted=total(whole(each.get("accepted_shares")) for each in devices),
+        rejected=total(whole(each.get("rejected_shares")) for each in devices),
     )
     return ProgramReport(
         name=name,
@@ -66,8 +65,3 @@ def report_of(fields: Row) -> ProgramReport:
         works=(work,),
         cards=cards,
     )
-
-
-def _sum(told: Iterable[int | None]) -> int | None:
-    found = [each for each in told if each is not None]
-    return sum(found) if found else None

@@ -6,12 +6,11 @@ from typing import Final
 
 from drivers.protocol.values import text_of
 from drivers.rig.protocol.figures import mhz, percent, temp_c, watts
-from drivers.rig.protocol.nvidia_smi import lost_cards, rows_of_cards
+from drivers.rig.protocol.nvidia_smi import NO_DEVICES, NO_DRIVER, lost_cards, rows_of_cards
+from drivers.rig.protocol.orders import brief
 from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
 
 NVIDIA: Final = "nvidia"
-_NO_DEVICES: Final = "No devices were found"
-_NO_DRIVER: Final = 9
 
 
 def look_of(status: int | None, output: str, errors: str) -> CardLook:
@@ -35,15 +34,14 @@ def look_of(status: int | None, output: str, errors: str) -> CardLook:
         *(bus_id for bus_id, values in rows_of_cards(output) if "GPU is lost" in values[0]),
         *lost_cards(told),
     )
-    if cards or lost or status == 0 or _NO_DEVICES in told:
+    if cards or lost or status == 0 or NO_DEVICES in told:
         return CardLook(
             source=NVIDIA, state=SensorState.READ, cards=cards, lost=tuple(dict.fromkeys(lost))
         )
-    if status == _NO_DRIVER:
+    if status == NO_DRIVER:
         return CardLook(source=NVIDIA, state=SensorState.ABSENT)
-    trouble = " ".join(told.split())[:200] or "it says nothing"
     return CardLook(
         source=NVIDIA,
         state=SensorState.FAILED,
-        trouble=f"nvidia-smi ended with {status}: {trouble}",
+        trouble=f"nvidia-smi ended with {status}: {brief(told)}",
     )

@@ -21,6 +21,7 @@ from contract.miner import (
 )
 from contract.rigs import main_work
 from drivers.reading.boards import doubt_fault, doubt_of
+from drivers.rig.protocol.figures import total
 from drivers.rig.protocol.report import ProgramCard, ProgramReport, ProgramWork
 from drivers.rig.reading.cards import CardLook, CardSensors, SeenCard, SensorState
 from drivers.rig.reading.host import HostFacts
@@ -98,8 +99,8 @@ def snapshot_of(
         temp_cpu_c=host.temp_cpu_c,
         uptime_s=host.uptime_s,
         uptime_kind=None if host.uptime_s is None else UptimeKind.BOOT,
-        accepted=_sum(work.accepted for work in works),
-        rejected=_sum(work.rejected for work in works),
+        accepted=total(work.accepted for work in works),
+        rejected=total(work.rejected for work in works),
         boards=tuple(boards),
         pools=_pools(works, reports),
         works=works,
@@ -320,8 +321,3 @@ def _first(one: float | None, other: float | None) -> float | None:
 
 def _highest(values: Iterable[float | None]) -> float | None:
     return max((each for each in values if each is not None), default=None)
-
-
-def _sum(told: Iterable[int | None]) -> int | None:
-    found = [each for each in told if each is not None]
-    return sum(found) if found else None
