@@ -81,7 +81,7 @@ class ActCommand(TyperCommand):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from agent.link.enroll import agent_version
+        from agent.host.version import agent_version
 
         sys.stdout.write(f"miner-agent {agent_version()}\n")
         raise typer.Exit

@@ -22,7 +22,8 @@ from agent.config.file import Config, ConfigError, load, why
 from agent.config.host import LogSection
 from agent.config.keyfiles import check_ca_file
 from agent.host.logs import set_up
-from agent.link.enroll import agent_version, membership
+from agent.host.version import agent_version
+from agent.link.enroll import membership
 from agent.local.socket import listens
 from agent.miners.credentials import CredentialBook, from_config
 from agent.miners.inventory import Inventory, file_trouble, known_miners, login_refused

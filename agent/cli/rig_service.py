@@ -38,9 +38,9 @@ Name = Annotated[str, typer.Argument(help="The software_name of a playbook, such
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from agent.rig.daemon import service_version
+        from agent.host.version import agent_version
 
-        sys.stdout.write(f"miner-agent-rig {service_version()}\n")
+        sys.stdout.write(f"miner-agent-rig {agent_version()}\n")
         raise typer.Exit
 
 

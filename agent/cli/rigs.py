@@ -30,6 +30,7 @@ from contract.errors import MinerError, WrongDeviceError
 from contract.miner import Identity, Make, Reading
 from drivers.base import Depth, Driver
 from drivers.rig.spec import MiningProgram
+from service.files import write_whole
 
 _KEY_S: Final = 10.0
 _SSH: Final = re.compile(r"(?P<user>[^@\s]+)@(?P<host>[^@:\s]+)(?::(?P<port>\d{1,5}))?")
@@ -221,12 +222,10 @@ def _write(path: Path, entry: Mapping[str, Any]) -> Path:
     if not folder.is_dir():
         folder.mkdir()
         folder.chmod(0o755)
-    file, beside = folder / f"{entry['name']}.toml", folder / f".{entry['name']}.new"
+    file = folder / f"{entry['name']}.toml"
     text = f"# Written by miner-agent rig add. The keys are told in config.example.toml.\n{_toml(entry)}"
     assert tomllib.loads(text) == {"rigs": [entry]}
-    beside.write_text(text, "utf-8")
-    beside.chmod(0o644)  # no secret stands in it
-    beside.replace(file)
+    write_whole(file, text.encode(), mode=0o644)  # no secret stands in it
     return file
 
 

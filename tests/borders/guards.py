@@ -533,14 +533,14 @@ def _first_steps() -> Iterator[Guard]:
     yield from _data_directory()
     yield Guard(
         "root writes no token through a link",
-        "agent/link/enroll.py",
+        "service/files.py",
         "    beside.unlink(missing_ok=True)\n",
         "",
         f"{user}root_follows_no_link_in_a_folder_of_another",
     )
     yield Guard(
         "root gives the files to the owner of the folder",
-        "agent/link/enroll.py",
+        "service/files.py",
         "            os.fchown(handle, owner.uid, owner.gid)",
         "            pass",
         f"{user}root_enrolls_for_the_owner_of_the_state_folder",

@@ -201,7 +201,7 @@ def test_rigs_of_the_folder_beside_it_are_read_as_if_they_stood_in_it(tmp_path: 
     path.write_text(f"[[rigs]]\nname = 'b'\n{SSH}host = '10.0.0.2'\n")
     folder.mkdir()
     (folder / "a.toml").write_text(f"[[rigs]]\nname = 'a'\n{SSH}host = '10.0.0.1'\n")
-    (folder / ".c.new").write_text("half wr")
+    (folder / "c.toml.new").write_text("half wr")
     rigs = load(path).rigs
     assert [(each.name, each.host) for each in rigs] == [("b", "10.0.0.2"), ("a", "10.0.0.1")]
     assert [each.key_file for each in rigs] == [tmp_path / "credentials" / "k"] * 2
