@@ -375,13 +375,13 @@ def rig_add(
     as_json: Json = False,
 ) -> None:
     """Enrol a rig: its host key is shown and pinned, it is read once, and it is written down beside the config."""
-    from agent.cli.rigs import RigWish, run_rig_add
+    from agent.cli.rigs import NewRig, run_rig_add
 
     if (ssh is None) != local:
         _usage("give one of --ssh USER@HOST and --local", as_json)
     if as_json and ssh is not None and host_key is None and not yes:
         _usage("with --json nobody is asked: give --host-key, or --yes", as_json)
-    wish = RigWish(
+    rig = NewRig(
         name=name,
         ssh=ssh,
         key=key,
@@ -396,7 +396,7 @@ def rig_add(
     def confirm(question: str) -> bool:
         return yes or typer.confirm(question, err=True)
 
-    _end(run_rig_add(used, path, wish, confirm), as_json)
+    _end(run_rig_add(used, path, rig, confirm), as_json)
 
 
 @rig_app.command("list")

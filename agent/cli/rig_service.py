@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from agent.rig.shapes import STANDARD_SOCKET, ProgramState, ProgramStatus, RigStatus
+from contract.rigmonitor.playbook import MiningWish
 from contract.texts import printable
 from service.streams import stand_in
 
@@ -174,7 +175,7 @@ def _line(program: ProgramStatus) -> str:
         parts.append(f"process {program.pid}")
     if program.is_stopped_by_hand:
         parts.append("stopped by hand")
-    elif program.wish.value == "stop":
+    elif program.wish is MiningWish.STOP:
         parts.append("its playbook says stop")
     if program.last_end is not None and program.state is ProgramState.WAITING:
         parts.append(program.last_end)

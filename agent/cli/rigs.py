@@ -43,7 +43,7 @@ class NotTakenError(Exception):
     """A person did not take the key of a host for right."""
 
 
-class RigWish(msgspec.Struct, frozen=True, kw_only=True):
+class NewRig(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line says of a rig: `ssh` is `user@host[:port]`, `None` for this host; `programs` are
     `kind:port[:token_file]`.
     """
@@ -57,16 +57,16 @@ class RigWish(msgspec.Struct, frozen=True, kw_only=True):
     host_key: str | None = None
 
 
-def run_rig_add(config: Config, path: Path, wish: RigWish, confirm: Confirm) -> Ended:
+def run_rig_add(config: Config, path: Path, rig: NewRig, confirm: Confirm) -> Ended:
     """Show the key of the host, read the rig once, and write it down beside the config at `path`. Nothing is written
     unless it could be read.
     """
     set_up(LogSection(level="error"))
     try:
-        entry = _entry_of(wish, path)
-        if wish.ssh is not None:
-            entry["host_key"] = _host_key(entry, wish.host_key, confirm)
-        found = with_rig(config, entry, folder=path.parent, name=wish.name)
+        entry = _entry_of(rig, path)
+        if rig.ssh is not None:
+            entry["host_key"] = _host_key(entry, rig.host_key, confirm)
+        found = with_rig(config, entry, folder=path.parent, name=rig.name)
         driver, reading = run(_read(found))
         file = _write(path, entry)
     except (ConfigError, ValueError) as error:
@@ -76,10 +76,10 @@ def run_rig_add(config: Config, path: Path, wish: RigWish, confirm: Confirm) -> 
     except StoppedError as error:
         return stopped(error)
     except MinerError as error:
-        return failure(error, said=f"{wish.name} is not enrolled: {error}")
+        return failure(error, said=f"{rig.name} is not enrolled: {error}")
     except OSError as error:
         return failure(f"{error.filename or rigs_folder(path)}: {why(error)}")
-    return DONE, *_told(wish.name, file, driver, reading)
+    return DONE, *_told(rig.name, file, driver, reading)
 
 
 def run_rig_list(config: Config) -> Ended:
@@ -131,18 +131,18 @@ def doubts(driver: Driver, reading: Reading) -> Iterator[str]:
 # --- private -------------------------------------------------------------------------------------
 
 
-def _entry_of(wish: RigWish, path: Path) -> dict[str, Any]:
+def _entry_of(rig: NewRig, path: Path) -> dict[str, Any]:
     """Its keys in the config, but for the key of its host. Raises ValueError."""
-    entry: dict[str, Any] = {"name": wish.name}
-    if wish.ssh is None:
-        if wish.key is not None or wish.host_key is not None:
+    entry: dict[str, Any] = {"name": rig.name}
+    if rig.ssh is None:
+        if rig.key is not None or rig.host_key is not None:
             raise ValueError("--key and --host-key go with --ssh; this host needs none")
         entry["reach"] = "local"
     else:
-        match = _SSH.fullmatch(wish.ssh)
+        match = _SSH.fullmatch(rig.ssh)
         if match is None:
-            raise ValueError(f"--ssh {wish.ssh!r}: give USER@HOST or USER@HOST:PORT")
-        if wish.key is None:
+            raise ValueError(f"--ssh {rig.ssh!r}: give USER@HOST or USER@HOST:PORT")
+        if rig.key is None:
             raise ValueError(
                 "--ssh needs --key FILE, our private key without a passphrase; "
                 "ssh-keygen -t ed25519 -N '' -f FILE makes one, ssh-copy-id -i FILE.pub takes it there"
@@ -150,13 +150,13 @@ def _entry_of(wish: RigWish, path: Path) -> dict[str, Any]:
         entry |= {"reach": "ssh", "host": one_address(match["host"]), "user": match["user"]}
         if match["port"]:
             entry["port"] = int(match["port"])
-        entry["key_file"] = _secret(wish.key, path)
-    if wish.root is not None:
-        entry["root"] = wish.root
-    if wish.reboot is not None:
-        entry["reboot"] = shlex.split(wish.reboot)
-    if wish.programs:
-        entry["programs"] = [_program(text, path) for text in wish.programs]
+        entry["key_file"] = _secret(rig.key, path)
+    if rig.root is not None:
+        entry["root"] = rig.root
+    if rig.reboot is not None:
+        entry["reboot"] = shlex.split(rig.reboot)
+    if rig.programs:
+        entry["programs"] = [_program(text, path) for text in rig.programs]
     return entry
 
 

@@ -93,8 +93,8 @@ class RigDriver(MinerDriver):
         """All cards that were ever there, by bus id: one of them that is gone is a fault."""
         return self._seen
 
-    def recall(self, seen: Mapping[str, SeenCard]) -> None:
-        """What was seen of it before, by another process or at another address."""
+    def expect(self, seen: Mapping[str, SeenCard]) -> None:
+        """Miss these cards, too, where they are gone: another process saw them, or they were at another address."""
         self._seen = dict(seen) | self._seen
 
     async def identify(self) -> Identity:

@@ -77,7 +77,7 @@ class RigWire(Wire):
 
     async def _sent(self, argv: Sequence[str], deadline_s: float) -> Ran:
         try:
-            return await self.reach.run(argv, deadline_s=deadline_s, anew=False)
+            return await self.reach.run(argv, deadline_s=deadline_s, reconnect=False)
         except MalformedError as error:
             # It may have begun: whether it was carried out, only looking can tell.
             raise OutcomeUnknownError(str(error)) from None

@@ -195,7 +195,7 @@ def _wake(now: SeenProgram) -> tuple[ProgramOrder, ...]:
         return (ProgramOrder(port=port, verb=ProgramVerb.RESUME),)
     _check_owned(now)
     start = ProgramOrder(port=port, verb=ProgramVerb.START)
-    # Paused by somebody, and no order of ours reaches it: it begins anew.
+    # Paused by somebody, and no order of ours reaches it: it is restarted.
     return (ProgramOrder(port=port, verb=ProgramVerb.STOP), start) if now.is_paused else (start,)
 
 

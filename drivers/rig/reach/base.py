@@ -63,11 +63,11 @@ class RigReach(Protocol):
         deadline_s: float,
         cap_bytes: int = OUTPUT_CAP_BYTES,
         cut: bool = False,
-        anew: bool = True,
+        reconnect: bool = True,
     ) -> Ran:
         """Run a command to its end. Raises UnsupportedError when there is no such command, MalformedError when it does
-        not end in time, or writes over `cap_bytes`: with `cut` that ends it, and so much is given. Without `anew` it is
-        run on the connection there is, or UnreachableError raised: another rig may answer a new one.
+        not end in time, or writes over `cap_bytes`: with `cut` that ends it, and so much is given. Without
+        `reconnect` it is run on the connection there is, or UnreachableError raised: another rig may answer a new one.
         """
 
     async def connect(

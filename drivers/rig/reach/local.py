@@ -99,10 +99,10 @@ class LocalReach:
         deadline_s: float,
         cap_bytes: int = OUTPUT_CAP_BYTES,
         cut: bool = False,
-        anew: bool = True,
+        reconnect: bool = True,
     ) -> Ran:
         """See `RigReach`. One that does not end is killed."""
-        del anew  # there is no connection that could be another rig's
+        del reconnect  # there is no connection that could be another rig's
         loop = asyncio.get_running_loop()
         try:
             transport, command = await loop.subprocess_exec(

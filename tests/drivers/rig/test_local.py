@@ -11,14 +11,14 @@ import pytest
 
 from contract.errors import MalformedError, ServiceAwayError, UnsupportedError
 from drivers.rig.reach.base import FILE_CAP_BYTES, OUTPUT_CAP_BYTES
-from drivers.rig.reach.local import LocalReach, read_file
+from drivers.rig.reach.local import LocalReach, ReadFile, read_file
 from drivers.rig.spec import LocalSpec
 from tests.drivers.rig import tree
 from tests.waiting import until
 
 
-def reach(root: Path | str = "/", **more: object) -> LocalReach:
-    return LocalReach(LocalSpec(root=str(root)), **more)  # type: ignore[arg-type]
+def reach(root: Path | str = "/", *, read: ReadFile = read_file) -> LocalReach:
+    return LocalReach(LocalSpec(root=str(root)), read=read)
 
 
 async def test_files_are_told_by_the_paths_they_have_on_the_rig(tmp_path: Path) -> None:

@@ -416,10 +416,16 @@ async def test_without_nvidia_smi_it_is_asked_for_seldom(tmp_path: Path) -> None
 
 async def test_cancelled_readings_leave_the_wire_free(tmp_path: Path) -> None:
     tree.plant(tmp_path, tree.HOST)
-    async with program(MiningProgram.TREX, hangs) as spec:
+    asked = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await hangs(reader, writer)
+
+    async with program(MiningProgram.TREX, silent) as spec:
         driver = local(tmp_path, spec)
         reading = asyncio.create_task(driver.read())
-        await asyncio.sleep(1)
+        await asked.wait()
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
@@ -443,7 +449,7 @@ async def test_cards_that_an_earlier_process_saw_are_missed(tmp_path: Path) -> N
     before = local(tmp_path, nvidia=Sensors("01", "02"))
     await before.read(Depth.FULL)
     driver = local(tmp_path, nvidia=Sensors("02"))
-    driver.recall(before.seen)
+    driver.expect(before.seen)
     assert (await driver.identify()).model == "RTX 3080 x2"
     assert faults(await driver.read(Depth.FULL)) == ["gpu_lost"]
 
@@ -455,7 +461,7 @@ async def test_a_card_that_is_ignored_is_neither_read_nor_missed(tmp_path: Path)
             LocalSpec(root=str(tmp_path)), lol, ignored_cards=("0000:01:00.0", "0000:09:00.0")
         )
         driver._nvml = Sensors("01")
-        driver.recall({"0000:09:00.0": SeenCard(source=NVIDIA)})
+        driver.expect({"0000:09:00.0": SeenCard(source=NVIDIA)})
         reading = await driver.read(Depth.FULL)
     assert [board.bus_id for board in reading.moving.boards] == ["0000:0c:00.0"]
     assert faults(reading) == []

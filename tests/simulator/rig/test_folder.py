@@ -50,8 +50,8 @@ async def test_a_server_names_board_cpu_memory_and_itself(start: Any) -> None:
     assert dmi == ["Supermicro\n", "X10DRL-i\n", "1.01\n"]
     models = re.findall(r"^model name\t: (.+)$", text(rig, "proc/cpuinfo"), re.MULTILINE)
     assert models == ["Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz"] * 56
-    kb = int(re.search(r"MemTotal:\s+(\d+) kB", text(rig, "proc/meminfo"))[1])  # type: ignore[index]
-    assert kb >> 20 == 125
+    (kib,) = re.findall(r"MemTotal:\s+(\d+) kB", text(rig, "proc/meminfo"))
+    assert int(kib) >> 20 == 125
     assert re.fullmatch(r"[0-9a-f]{32}\n", text(rig, "etc/machine-id"))
     routes = [line.split("\t") for line in text(rig, "proc/net/route").splitlines()]
     (interface,) = [row[0] for row in routes[1:] if row[1] == "00000000"]
