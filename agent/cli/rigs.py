@@ -17,7 +17,7 @@ import msgspec
 from agent.cli.commands import DONE, USAGE, Ended, failure, stopped
 from agent.cli.foreground import StoppedError, run
 from agent.cli.targets import one_address
-from agent.config.file import Config, ConfigError, rigs_folder, why, with_rig
+from agent.config.file import Config, ConfigError, read_toml, rigs_folder, why, with_rig
 from agent.config.host import LogSection
 from agent.config.rigs import RigConfig
 from agent.host.logs import set_up
@@ -243,11 +243,10 @@ def _value(value: Any) -> str:
 
 
 def _names_in(file: Path) -> list[str]:
-    """Raises OSError for one that cannot be read; of one that is not there, or holds something else, none."""
+    """The rigs of a file that is one of the config's, which was read just now; of one that is not there none."""
     try:
-        found = tomllib.loads(file.read_text("utf-8"))
-        return [str(each["name"]) for each in found["rigs"]]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return [rig["name"] for rig in read_toml(file, "is missing")["rigs"]]
+    except ConfigError:
         return []
 
 

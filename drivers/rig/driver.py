@@ -270,7 +270,7 @@ class RigDriver(MinerDriver):
         return reports, faults, rest
 
     async def _was_ended(self, spec: ProgramSpec) -> bool:
-        """Whether whoever runs it was told to end it. One that died was not."""
+        """Whether systemd or the service was told to end it. One that died was not."""
         try:
             process = await process_of(self.rig_wire, spec)
         except (MalformedError, RefusedError, UnsupportedError):

@@ -14,6 +14,7 @@ from drivers.rig.reach.thread import OwnThread
 from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
 from drivers.rig.reading.nvidia import NVIDIA
 
+# Numbers of nvml.h.
 _NO_DRIVER: Final = (9, 12)  # not loaded; no library: there is no NVIDIA here
 _LOST: Final = 15
 _TEMP_GPU: Final = 0

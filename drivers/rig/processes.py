@@ -1,4 +1,4 @@
-"""Mining programs as whoever runs them knows them: systemd, or the service `miner-agent-rig`."""
+"""Mining programs as their owner knows them: systemd, or the service `miner-agent-rig`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def order(
 
 
 def as_root(wire: RigWire, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """The command as whoever we are there has to give it."""
+    """The command as the user that we are there has to give it."""
     return argv if wire.reach.user == ROOT else ("sudo", "-n", *argv)
 
 

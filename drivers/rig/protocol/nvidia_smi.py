@@ -19,7 +19,7 @@ FIELDS: Final = (
     "power.draw",
 )
 NO_DRIVER: Final = 9
-"""How it ends where the driver is not loaded."""
+"""How it ends where the driver is not loaded (nvidia-smi(1), return value)."""
 NO_DEVICES: Final = "No devices were found"
 _LOST: Final = re.compile(
     r"(?:device handle for|lost)[^\n]{0,80}?([0-9A-Fa-f]{4,8}:[0-9A-Fa-f:.]+)"

@@ -52,7 +52,7 @@ _CPU_NAMES: Final = tuple(
     for key in ("model name", "Model", "Hardware")
 )
 _RAM: Final = re.compile(r"^MemTotal:\s*(\d{1,15}) kB", re.MULTILINE)
-_UP: Final = 0x1
+_UP: Final = 0x1  # RTF_UP of linux/route.h
 _LONGEST: Final = 200
 
 
