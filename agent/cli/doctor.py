@@ -14,7 +14,8 @@ from typing import Final
 
 import msgspec
 
-from agent.cli.commands import DONE, FAILED, Ended, stopped
+from agent.cli.answers import DONE, FAILED, Ended
+from agent.cli.commands import stopped
 from agent.cli.foreground import StoppedError, run
 from agent.cli.render import counted
 from agent.cli.rigs import doubts

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.cli.commands import DONE, USAGE, Ended, failure, stopped
+from agent.cli.answers import DONE, USAGE, Ended
+from agent.cli.commands import failure, stopped
 from agent.cli.foreground import StoppedError, run
 from agent.cli.targets import one_address
 from agent.config.file import Config, ConfigError, read_toml, rigs_folder, why, with_rig

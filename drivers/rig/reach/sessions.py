@@ -7,7 +7,8 @@ from typing import Final, cast
 
 import asyncssh
 
-NO_COMMAND: Final = 127  # as every shell says it
+from drivers.rig.reach.base import NO_COMMAND
+
 _STDERR: Final = asyncssh.EXTENDED_DATA_STDERR
 
 

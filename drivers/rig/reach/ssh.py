@@ -26,13 +26,14 @@ from contract.errors import (
 )
 from drivers.rig.reach.base import (
     LOOPBACK,
+    NO_COMMAND,
     OUTPUT_CAP_BYTES,
     TEXTS_CAP_BYTES,
     FileTexts,
     Ran,
     decoded,
 )
-from drivers.rig.reach.sessions import NO_COMMAND, ForwardedPort, RemoteCommand
+from drivers.rig.reach.sessions import ForwardedPort, RemoteCommand
 from drivers.rig.spec import SshSpec
 
 _LINES_OF_A_FILE: Final = 200

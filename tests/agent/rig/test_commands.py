@@ -48,7 +48,9 @@ async def test_what_cannot_be_done_is_said(stage: RigStage) -> None:
     code, out, err = await rig("start", "XMRig", *at, "--json")
     assert code == 1
     assert json.loads(out)["ok"] is False
-    assert (await rig("start", *at))[0] == 2
+    code, out, err = await rig("start", *at, "--json")
+    assert (code, json.loads(out)["ok"]) == (2, False)
+    assert "Missing argument 'name'" in err
     async with stage.running():
         code, _, err = await rig("start", "XMRig", *at)
         assert code == 1
