@@ -155,7 +155,7 @@ class RigServer:
 
 
 def _peer(connection: socket.socket) -> tuple[int, set[int]]:
-    """The user of whoever connected, and its groups."""
+    """The user at the other end, and the groups it is in."""
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, uid, gid = _CREDENTIALS.unpack(data)
     try:

@@ -142,11 +142,6 @@ class RigDriver(MinerDriver):
             static=self._static(facts, look) if depth is Depth.FULL else None,
         )
 
-    @property
-    def host_facts(self) -> HostFacts:
-        """What was last read of the host, its boot id among it."""
-        return self._host
-
     # --- private ---------------------------------------------------------------------------------
 
     def _see(self, cards: Mapping[str, SeenCard]) -> None:

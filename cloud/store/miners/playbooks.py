@@ -26,7 +26,7 @@ PLAYBOOKS_OF_RIG_MAX: Final = 16  # programs that one rig runs
 
 
 class PlaybookConflictError(ValueError):
-    """What does not go together with what is there, in words for whoever asked for it."""
+    """What does not go together with what is there, in words for the operator."""
 
 
 class ListedPlaybook(PlaybookRow, frozen=True, kw_only=True):
