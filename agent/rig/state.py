@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,6 @@ import structlog
 
 from agent.rig.processes import ProgramRun
 from contract.rigmonitor.playbook import PlaybookEntry
-from service.files import write_whole
 
 log = structlog.get_logger(__name__)
 _NAME: Final = "programs.json"
@@ -61,7 +61,17 @@ class RigStateFile:
 
     def write(self, records: Mapping[str, ProgramRecord]) -> None:
         """All of it, or what was before stays; on disk once this returns. Raises OSError."""
-        write_whole(self._path, msgspec.json.encode(records))  # it holds the pools' passwords
+        new = self._path.with_suffix(".new")
+        with os.fdopen(_private(new), "wb") as file:
+            file.write(msgspec.json.encode(records))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _record(name: str, written: _Written) -> ProgramRecord:
@@ -75,3 +85,9 @@ def _record(name: str, written: _Written) -> ProgramRecord:
         log.warning("rig.wish_lost", program=name, error=str(error))
         return ProgramRecord(wish=None, run=run, is_wish_known=False)
     return ProgramRecord(wish=wish, run=run, is_wish_known=written.is_wish_known)
+
+
+def _private(path: Path) -> int:
+    """It holds the pools' passwords."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    return os.open(path, flags, 0o600)

@@ -219,13 +219,13 @@ async def test_a_program_that_writes_without_end_fills_no_disk(stage: RigStage) 
 
 async def test_nothing_begins_that_could_not_be_adopted(stage: RigStage) -> None:
     async with stage.running():
-        (stage.folder / "state/programs.json.new").mkdir()  # stands for a disk that takes nothing
+        (stage.folder / "state/programs.new").mkdir()  # stands for a disk that takes nothing
         with pytest.raises(RigRefusedError, match="state cannot be written"):
             await stage.apply(entry())
         assert await stage.status() is None
-        (stage.folder / "state/programs.json.new").rmdir()
+        (stage.folder / "state/programs.new").rmdir()
         pid = await stage.mines()
-        (stage.folder / "state/programs.json.new").mkdir()
+        (stage.folder / "state/programs.new").mkdir()
         async with RigService(stage.socket) as service:
             with pytest.raises(RigRefusedError, match="state cannot be written"):
                 await service.stop("XMRig")
