@@ -9,6 +9,7 @@ from drivers.rig.protocol.orders import NO_SUCH, brief, says
 from drivers.rig.protocol.process import ProgramProcess
 
 _SHOWN: Final = ("LoadState", "ActiveState", "MainPID")
+_PID_DIGITS: Final = 10
 _UP: Final = {"active": True, "reloading": True, "inactive": False, "failed": False}
 
 
@@ -29,6 +30,6 @@ def process_of(status: int | None, output: str, errors: str) -> ProgramProcess:
     return ProgramProcess(
         is_up=_UP.get(word),
         has_failed=word == "failed",
-        pid=(int(pid) or None) if pid.isdecimal() else None,
+        pid=(int(pid) or None) if pid.isdecimal() and len(pid) <= _PID_DIGITS else None,
         word=word,
     )
