@@ -258,7 +258,9 @@ async def _stays_off(watch: _Watch) -> Evidence:
     if _rests(watch, held.found):
         if working := _working_on(watch, off.found, held.found):
             words = ", ".join(map(_rate_words, working))
-            return watch.unknown(after, f"paused by its own word, and its rate does not fall: {words}")
+            return watch.unknown(
+                after, f"paused by its own word, and its rate does not fall: {words}"
+            )
         return watch.done(STOPS.signal, after)
     names = ", ".join(each.name for each in held.found if not each.is_off)
     return watch.unknown(

@@ -111,7 +111,9 @@ class RigReboot(Way[RigDriver, RigRebootData]):
             )
         if now.boot_id != was:
             if _began_before(watch, now):
-                return watch.unknown(after, "it tells another boot id, of a boot that began before the order")
+                return watch.unknown(
+                    after, "it tells another boot id, of a boot that began before the order"
+                )
             return watch.done(BOOT.signal, after)
         return watch.not_done("the same boot id", after, "the rig did not reboot")
 

@@ -21,11 +21,11 @@ from contract.errors import (
     RefusedError,
     ServiceAwayError,
     UnreachableError,
-    UnsupportedError,
     WrongDeviceError,
 )
 from drivers.rig.reach.base import (
     LOOPBACK,
+    NO_COMMAND,
     OUTPUT_CAP_BYTES,
     TEXTS_CAP_BYTES,
     FileTexts,
@@ -39,7 +39,6 @@ _PATTERN_S: Final = 2.0
 _THERE: Final = "/proc/uptime"  # on every Linux
 _LEFT_OUT_S: Final = 3600.0
 _KEEPALIVE_S: Final = 15.0
-_NO_COMMAND: Final = 127  # as every shell says it
 _STDERR: Final = asyncssh.EXTENDED_DATA_STDERR
 
 # It would tell each channel and command of each look.
@@ -122,8 +121,6 @@ class SshReach:
                 await session.ended
             finally:
                 session.close()
-        if session.status == _NO_COMMAND:
-            raise UnsupportedError(f"there is no {argv[0]} on the rig {self._spec.host}")
         if session.is_over and not cut:
             raise MalformedError(f"{argv[0]} wrote over {cap_bytes} bytes")
         if not session.is_over and session.error is not None:
@@ -357,7 +354,7 @@ class _RemoteCommand(asyncssh.SSHClientSession[bytes]):
 
     def why_not(self) -> str:
         """Why it told nothing."""
-        if self.status == _NO_COMMAND:
+        if self.status == NO_COMMAND:
             return "it has no grep"
         if not self.ended.done():
             return "one of its files blocks"
