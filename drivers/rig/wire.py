@@ -45,10 +45,10 @@ class RigWire(Wire):
         cap_bytes: int = OUTPUT_CAP_BYTES,
         cut: bool = False,
     ) -> Ran:
-        """See `RigReach`; one exchange. Raises UnsupportedError when there is no such command. With `permit` the command changes the rig: as in `exchange` its leave is taken
-        once the rig is connected, before the first byte. Raises OutcomeUnknownError then, where nobody can say how the
-        command ended; that it never began is told as ever. `deadline_s` is that of a read, or of a write, where not
-        given.
+        """See `RigReach`; one exchange. Raises UnsupportedError when there is no such command. With `permit` the
+        command changes the rig: as in `exchange` its leave is taken once the rig is connected, before the first byte.
+        Raises OutcomeUnknownError then, where nobody can say how the command ended; that it never began is told as
+        ever. `deadline_s` is that of a read, or of a write, where not given.
         """
         self.exchanges += 1
         if permit is not None:

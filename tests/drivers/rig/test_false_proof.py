@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contract.errors import MalformedError, OutcomeUnknownError, RefusedError, UnsupportedError
+from contract.errors import OutcomeUnknownError, RefusedError, UnsupportedError
 from drivers.base import Reboot, Resume, Suspend, Who
 from drivers.changes.identity import compared
 from drivers.rig.protocol import systemd
@@ -106,10 +106,7 @@ def test_words_of_a_script_are_no_proof_that_nothing_was_done(
 
 def test_a_pid_without_end_is_none() -> None:
     told = f"LoadState=loaded\nActiveState=active\nMainPID={'9' * 5000}"
-    try:
-        assert systemd.process_of(0, told, "").pid is None
-    except MalformedError:
-        pass
+    assert systemd.process_of(0, told, "").pid is None
 
 
 async def test_a_boot_that_began_before_the_order_is_none(tmp_path: Path) -> None:
