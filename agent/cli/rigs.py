@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import shlex
 import tomllib
@@ -76,6 +77,9 @@ def run_rig_add(config: Config, path: Path, wish: RigWish, confirm: Confirm) -> 
         return stopped(error)
     except MinerError as error:
         return failure(error, said=f"{wish.name} is not enrolled: {error}")
+    except FileExistsError:
+        return failure(f"{rigs_folder(path) / wish.name}.toml is there, and holds something else: move it away, or "
+                       "give the rig another name")  # fmt: skip
     except OSError as error:
         return failure(f"{error.filename or rigs_folder(path)}: {why(error)}")
     return DONE, *_told(wish.name, file, driver, reading)
@@ -216,7 +220,7 @@ async def _read(config: Config) -> tuple[Driver, Reading]:
 
 
 def _write(path: Path, entry: Mapping[str, Any]) -> Path:
-    """Raises OSError."""
+    """Written whole or not at all. Raises OSError, also for a file of this name that holds other rigs."""
     folder = rigs_folder(path)
     if not folder.is_dir():
         folder.mkdir()
@@ -224,9 +228,15 @@ def _write(path: Path, entry: Mapping[str, Any]) -> Path:
     file, beside = folder / f"{entry['name']}.toml", folder / f".{entry['name']}.new"
     text = f"# Written by miner-agent rig add. The keys are told in config.example.toml.\n{_toml(entry)}"
     assert tomllib.loads(text) == {"rigs": [entry]}
-    beside.write_text(text, "utf-8")
-    beside.chmod(0o644)  # no secret stands in it
-    beside.replace(file)
+    try:
+        with beside.open("w", encoding="utf-8") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+        beside.chmod(0o644)  # no secret stands in it
+        file.hardlink_to(beside)  # a file that is there stays
+    finally:
+        beside.unlink(missing_ok=True)
     return file
 
 

@@ -62,7 +62,9 @@ _PROGRAMS_S: Final = (
     5.0  # after so long no more of them are asked in one look: it has to end in time
 )
 _LOOK_AGAIN_S: Final = 600.0  # for NVIDIA cards where there was no sign of any
-_HANGS_S: Final = 3600.0  # so long an nvidia-smi that hung is not begun again: each stays on the rig
+_HANGS_S: Final = (
+    3600.0  # so long an nvidia-smi that hung is not begun again: each stays on the rig
+)
 
 
 class _Hang(msgspec.Struct, frozen=True, kw_only=True):
