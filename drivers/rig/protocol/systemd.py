@@ -10,6 +10,7 @@ from drivers.rig.protocol.process import ProgramProcess
 
 _SHOWN: Final = ("LoadState", "ActiveState", "MainPID")
 _PID_DIGITS: Final = 10
+_LONGEST_WORD: Final = 40
 _UP: Final = {"active": True, "reloading": True, "inactive": False, "failed": False}
 
 
@@ -23,7 +24,7 @@ def process_of(status: int | None, output: str, errors: str) -> ProgramProcess:
     told = dict(line.split("=", 1) for line in output.splitlines()[:16] if "=" in line)
     if told.get("LoadState") == "not-found" or (status and says(errors, NO_SUCH)):
         raise RefusedError("there is no such unit: check its name in [[rigs]]")
-    word = told.get("ActiveState", "")
+    word = told.get("ActiveState", "")[:_LONGEST_WORD]
     if status != 0 or not word:
         raise MalformedError(f"systemctl does not tell of it: {brief(errors or output)}")
     pid = told.get("MainPID", "")

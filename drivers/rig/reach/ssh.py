@@ -208,7 +208,9 @@ class SshReach:
             await asyncio.wait((session.ended,), timeout=min(left_s, patience_s or left_s))
         finally:
             session.close()
-        found = texts_of(decoded(session.output), self._root)
+        # Half a line is not told: half a boot id would be another one.
+        whole_lines = session.output[: session.output.rfind(b"\n") + 1]
+        found = texts_of(decoded(whole_lines), self._root)
         if patience_s is None and not found:
             if not session.ended.done():
                 await self.close()

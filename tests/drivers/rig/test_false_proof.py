@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contract.errors import OutcomeUnknownError, RefusedError, UnsupportedError
-from drivers.base import Reboot, Resume, Suspend, Who
+from contract.errors import MalformedError, OutcomeUnknownError, RefusedError, UnsupportedError
+from drivers.base import Reboot, Resume, Suspend, Timing, Who
 from drivers.changes.identity import compared
+from drivers.rig.changes import state
 from drivers.rig.protocol import systemd
 from drivers.rig.protocol.orders import check_obeyed, says_no_start
+from drivers.rig.reading.host import BOOT_ID, host_of
+from tests.drivers.rig import tree
+from tests.drivers.rig.servers import ssh_rig
 from tests.drivers.rig.stage import Stage
+from tests.drivers.rig.test_read import rig_of
 
 PAUSED = "xmrig-cpu"
 OFF, ON, FORCE = Suspend(), Resume(), Reboot(force=True)
@@ -121,3 +127,27 @@ async def test_a_boot_that_began_before_the_order_is_none(tmp_path: Path) -> Non
         on.miner.refresh()
         evidence = await on.driver.verify(plan, permit)
         assert (evidence.outcome, evidence.verified) == ("unknown", False), evidence
+
+
+@pytest.mark.real_time
+async def test_half_a_boot_id_is_not_another_one(tmp_path: Path) -> None:
+    """It goes silent in the middle of a line, as it does when a rig goes down."""
+    root = tree.plant(tmp_path / "root", tree.HOST)
+
+    async def goes_down(process: Any) -> None:
+        process.stdout.write(f"{root}/proc/uptime:5.0 1.0\n{root}{BOOT_ID}:5b8f1c9e-2f".encode())
+        await asyncio.sleep(60)
+
+    async with ssh_rig(tmp_path / "keys", root) as rig:
+        driver = rig_of(rig.spec(), timing=Timing(read_s=1.5))
+        rig.commands["sh"] = goes_down
+        with pytest.raises(MalformedError):
+            await state.boot(driver)
+        await driver.rig_wire.reach.close()
+
+
+def test_a_boot_id_is_that_of_a_kernel() -> None:
+    assert host_of({BOOT_ID: f"{tree.BOOT}\n"}).boot_id == tree.BOOT
+    for text in ("", "5b8f1c9e-2f", "Permission denied", "0" * 36, f"{tree.BOOT}x"):
+        assert host_of({BOOT_ID: text}).boot_id is None
+    assert systemd.process_of(0, f"ActiveState={'a' * 9999}", "").word == "a" * 40
