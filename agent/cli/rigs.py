@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import shlex
 import tomllib
@@ -31,7 +32,6 @@ from contract.errors import MinerError, WrongDeviceError
 from contract.miner import Identity, Make, Reading
 from drivers.base import Depth, Driver
 from drivers.rig.spec import MiningProgram
-from service.files import write_whole
 
 _KEY_S: Final = 10.0
 _SSH: Final = re.compile(r"(?P<user>[^@\s]+)@(?P<host>[^@:\s]+)(?::(?P<port>\d{1,5}))?")
@@ -78,6 +78,9 @@ def run_rig_add(config: Config, path: Path, rig: NewRig, confirm: Confirm) -> En
         return stopped(error)
     except MinerError as error:
         return failure(error, said=f"{rig.name} is not enrolled: {error}")
+    except FileExistsError:
+        return failure(f"{rigs_folder(path) / rig.name}.toml is there, and holds something else: move it away, or "
+                       "give the rig another name")  # fmt: skip
     except OSError as error:
         return failure(f"{error.filename or rigs_folder(path)}: {why(error)}")
     return DONE, *_told(rig.name, file, driver, reading)
@@ -218,15 +221,23 @@ async def _read(config: Config) -> tuple[Driver, Reading]:
 
 
 def _write(path: Path, entry: Mapping[str, Any]) -> Path:
-    """Raises OSError."""
+    """Written whole or not at all. Raises OSError, also for a file of this name that holds other rigs."""
     folder = rigs_folder(path)
     if not folder.is_dir():
         folder.mkdir()
         folder.chmod(0o755)
-    file = folder / f"{entry['name']}.toml"
+    file, beside = folder / f"{entry['name']}.toml", folder / f".{entry['name']}.new"
     text = f"# Written by miner-agent rig add. The keys are told in config.example.toml.\n{_toml(entry)}"
     assert tomllib.loads(text) == {"rigs": [entry]}
-    write_whole(file, text.encode(), mode=0o644)  # no secret stands in it
+    try:
+        with beside.open("w", encoding="utf-8") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+        beside.chmod(0o644)  # no secret stands in it
+        file.hardlink_to(beside)  # a file that is there stays
+    finally:
+        beside.unlink(missing_ok=True)
     return file
 
 

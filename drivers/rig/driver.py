@@ -62,6 +62,17 @@ _PROGRAMS_S: Final = 5.0  # after so long no more are asked in one look: it has 
 _LOOK_AGAIN_S: Final = 600.0  # for NVIDIA cards where there was no sign of any
 _LONGEST_TEXT: Final = 300  # of a fault
 _STAYS: Final = ("motherboard", "cpu_name", "ram_bytes", "kernel", "hostname")
+_HANGS_S: Final = (
+    3600.0  # so long an nvidia-smi that hung is not begun again: each stays on the rig
+)
+
+
+class _Hang(msgspec.Struct, frozen=True, kw_only=True):
+    """An nvidia-smi that did not end, until when that is held against it, and in which boot of the rig it was."""
+
+    look: CardLook
+    until_mono: float
+    boot_id: str | None
 
 
 class RigDriver(MinerDriver):
@@ -84,6 +95,7 @@ class RigDriver(MinerDriver):
         nvml = find_nvml() if is_local else None
         self._nvml = NvmlReader(nvml) if nvml is not None else None
         self._no_nvidia_until_mono = 0.0
+        self._hang: _Hang | None = None
         self._host = HostFacts()
         self._seen: dict[str, SeenCard] = {}
         self._has_seen_cards = False
@@ -212,6 +224,10 @@ class RigDriver(MinerDriver):
     async def _ask_nvidia(self) -> CardLook:
         if self._nvml is not None:
             return await self._nvml.look(deadline_s=self.timing.read_s)
+        began_mono, boot_id, hang = self.clock.mono(), self._host.boot_id, self._hang
+        if hang is not None and began_mono < hang.until_mono and boot_id == hang.boot_id:
+            return hang.look
+        self._hang = None
         try:
             ran = await self.rig_wire.run(ARGV)
         except UnsupportedError:
@@ -219,9 +235,13 @@ class RigDriver(MinerDriver):
         except (UnreachableError, WrongDeviceError):
             raise
         except MinerError as error:
-            return CardLook(
+            look = CardLook(
                 source=nvidia.NVIDIA, state=SensorState.FAILED, trouble=str(error)[:200]
             )
+            if self.clock.mono() - began_mono >= self.timing.read_s:
+                until_mono = began_mono + _HANGS_S
+                self._hang = _Hang(look=look, until_mono=until_mono, boot_id=boot_id)
+            return look
         return nvidia.look_of(ran.status, ran.output, ran.errors)
 
     async def _programs(self, depth: Depth) -> tuple[list[ProgramReport], list[MinerFault], int]:

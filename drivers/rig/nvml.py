@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from drivers.rig.protocol.figures import full_bus_id, mhz, percent, temp_c, watts
+from drivers.rig.protocol.figures import full_bus_id, mhz, percent, temp_c, watts, word_of
 from drivers.rig.reach.thread import OwnThread
 from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
 from drivers.rig.reading.nvidia import NVIDIA
@@ -163,4 +163,4 @@ def _failed(trouble: str) -> CardLook:
 def _text(told: Any) -> str | None:
     """Old versions of the package give bytes."""
     text = told.decode("utf-8", "replace") if isinstance(told, bytes) else told
-    return text.strip("\0 ")[:200] or None if isinstance(text, str) else None
+    return word_of(text)

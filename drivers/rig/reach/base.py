@@ -66,9 +66,10 @@ class RigReach(Protocol):
         cut: bool = False,
         reconnect: bool = True,
     ) -> Ran:
-        """Run a command to its end. Raises UnsupportedError when there is no such command, MalformedError when it does
-        not end in time, or writes over `cap_bytes`: with `cut` that ends it, and so much is given. Without
-        `reconnect` it is run on the connection there is, or UnreachableError raised: another rig may answer a new one.
+        """Run a command to its end. Raises UnsupportedError when it is certain that there is no such command (by SSH
+        a shell says so, by the status NO_COMMAND), MalformedError when it does not end in time, or writes over
+        `cap_bytes`: with `cut` that ends it, and so much is given. Without `reconnect` it is run on the connection
+        there is, or UnreachableError raised: another rig may answer a new one.
         """
 
     async def connect(

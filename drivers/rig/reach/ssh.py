@@ -21,12 +21,10 @@ from contract.errors import (
     RefusedError,
     ServiceAwayError,
     UnreachableError,
-    UnsupportedError,
     WrongDeviceError,
 )
 from drivers.rig.reach.base import (
     LOOPBACK,
-    NO_COMMAND,
     OUTPUT_CAP_BYTES,
     TEXTS_CAP_BYTES,
     FileTexts,
@@ -122,8 +120,6 @@ class SshReach:
                 await session.ended
             finally:
                 session.close()
-        if session.status == NO_COMMAND:
-            raise UnsupportedError(f"there is no {argv[0]} on the rig {self._spec.host}")
         if session.is_over and not cut:
             raise MalformedError(f"{argv[0]} wrote over {cap_bytes} bytes")
         if not session.is_over and session.error is not None:
@@ -211,7 +207,9 @@ class SshReach:
             await asyncio.wait((session.ended,), timeout=min(left_s, patience_s or left_s))
         finally:
             session.close()
-        found = texts_of(decoded(session.output), self._root)
+        # Half a line is not told: half a boot id would be another one.
+        whole_lines = session.output[: session.output.rfind(b"\n") + 1]
+        found = texts_of(decoded(whole_lines), self._root)
         if patience_s is None and not found:
             if not session.ended.done():
                 await self.close()

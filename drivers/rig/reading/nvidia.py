@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from drivers.protocol.values import text_of
-from drivers.rig.protocol.figures import mhz, percent, temp_c, watts
+from drivers.rig.protocol.figures import mhz, percent, temp_c, watts, word_of
 from drivers.rig.protocol.nvidia_smi import NO_DEVICES, NO_DRIVER, lost_cards, rows_of_cards
 from drivers.rig.protocol.orders import brief
 from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
@@ -18,7 +17,7 @@ def look_of(status: int | None, output: str, errors: str) -> CardLook:
     cards = tuple(
         CardSensors(
             bus_id=bus_id,
-            name=text_of(name),
+            name=word_of(name),
             temp_c=temp_c(temp),
             temp_memory_c=temp_c(temp_memory),
             core_hz=mhz(core),

@@ -93,6 +93,22 @@ async def test_the_key_of_the_host_is_shown_and_a_person_has_to_take_it(config: 
         assert (await add(rig, config, "--host-key", sha)).code == 0
 
 
+async def test_a_file_that_holds_other_rigs_is_not_written_over(config: Path) -> None:
+    """Or they would be no miners of this farm any more, in silence."""
+    keys = ["rig/xmrig-cpu", "rig/xmrig-cpu"]
+    async with await Farm.start(keys, base=free_base()) as farm:
+        here, there = farm.miners
+        assert (await add(here, config, "--yes")).code == 0
+        file = config.parent / "rigs.d" / "rig-1.toml"
+        file.write_text(file.read_text().replace('"rig-1"', '"by-hand"'))
+        before = file.read_text()
+        added = await add(there, config, "--yes")
+        assert added.code == 1
+        assert "rig-1.toml" in added.err
+        assert file.read_text() == before
+        assert [each.name for each in file.parent.iterdir()] == ["rig-1.toml"]
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,50 @@ async def test_a_file_that_blocks_costs_a_second_once_and_loses_no_other(tmp_pat
     released.set()
     await until(lambda: threading.active_count() <= threads)
     assert (await rig.read_texts(("/*",), deadline_s=20)).texts == {"/a": "a", "/b": "b", "/c": "c"}
+
+
+def a_zombie() -> int:
+    """A process that has ended, and that nobody has buried yet."""
+    process = os.fork()
+    if not process:
+        os._exit(0)
+    os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+    return process
+
+
+def bury(zombie: int) -> None:
+    os.waitpid(zombie, 0)
+
+
+@pytest.mark.real_time
+async def test_a_folder_that_cannot_be_listed_loses_no_other_file(tmp_path: Path) -> None:
+    zombie = a_zombie()
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "hwmon").symlink_to(f"/proc/{zombie}/net")  # EINVAL
+    found = await reach(tmp_path).read_texts(("/a", "/hwmon/h*/name"), deadline_s=20)
+    bury(zombie)
+    assert (found.texts, found.missed) == ({"/a": "a"}, {"/hwmon/h*/name"})
+
+
+@pytest.mark.real_time
+async def test_folders_that_block_cost_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    rig = reach(tmp_path)
+    matching = rig._matching
+
+    def blocks(patterns: Any) -> Any:
+        released.wait(30)
+        return matching(patterns)
+
+    monkeypatch.setattr(rig, "_matching", blocks)
+    threads = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(MalformedError, match="do not answer"):
+            await rig.read_texts(("/*",), deadline_s=0.05)
+    assert threading.active_count() == threads + 1
+    released.set()
 
 
 @pytest.mark.real_time

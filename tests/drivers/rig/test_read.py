@@ -413,6 +413,27 @@ async def test_without_nvidia_smi_it_is_asked_for_seldom(tmp_path: Path) -> None
         await driver.rig_wire.reach.close()
 
 
+@pytest.mark.real_time
+async def test_an_nvidia_smi_that_hangs_is_not_begun_again_with_each_look(tmp_path: Path) -> None:
+    """Each that hangs in the driver of a card stays on the rig for good."""
+    root = tree.plant(tmp_path / "root", tree.HOST)
+    gone = asyncio.Event()
+
+    async def hang(process: Any) -> None:
+        del process
+        await gone.wait()
+
+    async with ssh_rig(tmp_path / "keys", root) as rig:
+        rig.commands["nvidia-smi"] = hang
+        driver = rig_of(rig.spec(), timing=Timing(read_s=2.0))
+        for _ in range(3):
+            assert faults(await driver.read(Depth.SLOW)) == ["gpu_sensors_failed"]
+        assert rig.seen.count("nvidia-smi") == 1
+        assert rig.seen.count("connection") <= 2
+        gone.set()
+        await driver.rig_wire.reach.close()
+
+
 async def test_cancelled_readings_leave_the_wire_free(tmp_path: Path) -> None:
     tree.plant(tmp_path, tree.HOST)
     asked = asyncio.Event()
