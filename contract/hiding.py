@@ -10,12 +10,15 @@ MASK: Final = "***"
 _IN_URL: Final = re.compile(r"((?:^|//)[^\s/?#@:]*):[^\s/?#]*@")
 _BEFORE_AT: Final = re.compile(r"^(.*?//)?.*@", re.DOTALL)
 _QUOTED_CHARS: Final = 80
-# An option by its name, what parts it from its value, and the value, which may stand between quotes.
-_SECRET_ARGUMENT: Final = re.compile(
-    r"""((?:^|(?<=\s))(?:-[pO]|--?[\w-]*(?:pass|token|secret|key(?!\w))[\w-]*)(?:=|\s+))"""
-    r"""(?!\$[A-Z_0-9]+(?:\s|$))(?:"[^"]*"|'[^']*'|[^\s]+)""",
-    re.IGNORECASE,
+# One word as a shell parts them; a quote that is not closed goes on to the end.
+_SHELL_WORD: Final = re.compile(
+    r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+(?:["'\\].*)?|["'\\].*""", re.DOTALL
 )
+_QUOTES: Final = re.compile(r"""["'\\]""")
+_SECRET_OPTION: Final = re.compile(
+    r"-p|-O|(?i:--?[\w-]*(?:pass|pwd|psw|token|secret|key(?!\w))[\w-]*)"
+)
+_FILLED_IN: Final = re.compile(r"\$(?:WORKER_NAME|(?:CPU|GPU|POOL|WALLET)_[A-Z_0-9]+)")
 _STARS: Final = re.compile(r"\*{3,}")
 # What `_IN_URL` leaves in place of a password, wherever it found one.
 _STARS_IN_URL: Final = re.compile(r"(?:^|//)[^\s/?#@:]*:\*{3,}@")
@@ -48,9 +51,26 @@ def hidden(value: Any) -> Any:
 
 def masked_arguments(text: str) -> str:
     """The arguments of a program without what stands after an option that is called like a secret (`--pass X`,
-    `--http-access-token=X`, `-p X`) and without passwords inside urls. A variable is none: `--pass $WORKER_NAME`.
+    `--http-access-token=X`, `-p X`), however it is quoted, and without passwords inside urls. A variable of a playbook
+    is none: `--pass $WORKER_NAME`.
     """
-    return masked_url(_SECRET_ARGUMENT.sub(rf"\1{MASK}", text))
+    is_secret = False  # the word that comes next
+
+    def shown(found: re.Match[str]) -> str:
+        nonlocal is_secret
+        word, plain = found[0], _QUOTES.sub("", found[0])
+        if is_secret:
+            is_secret = False
+            return word if _FILLED_IN.fullmatch(plain) else MASK
+        name, equals, value = plain.partition("=")
+        if not _SECRET_OPTION.fullmatch(name):
+            return masked_url(word)
+        if not equals:
+            is_secret = True
+            return word
+        return word if _FILLED_IN.fullmatch(value) else f"{name}={MASK}"
+
+    return _SHELL_WORD.sub(shown, text)
 
 
 def is_hidden(key: str, text: str) -> bool:

@@ -66,6 +66,7 @@ def run(
     from agent.host.logs import set_up
     from agent.rig.config import load_rig_config
     from agent.rig.daemon import NoPidfdError, run_rig_service
+    from agent.rig.server import SocketTakenError
     from contract.clock import SystemClock
     from service.files import FolderLockedError
     from service.notify import Notifier
@@ -82,7 +83,7 @@ def run(
         in_foreground(run_rig_service(loaded, SystemClock(), Notifier()))
     except StoppedError:
         pass
-    except (FolderLockedError, ForeignFolderError, NoPidfdError) as error:
+    except (FolderLockedError, ForeignFolderError, NoPidfdError, SocketTakenError) as error:
         fail(str(error), as_json)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

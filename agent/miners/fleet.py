@@ -166,6 +166,11 @@ class Fleet:
         member = self._members.get(ip)
         return member.driver if member else None
 
+    def rig(self, name: str) -> Driver | None:
+        """The driver of the rig that is enrolled by that name."""
+        ip = self._rigs.address(name)
+        return None if ip is None else self.at(ip)
+
     def mac_at(self, ip: str) -> str | None:
         """The MAC that whoever is known to be at this address told when it was last asked who it is."""
         member = self._members.get(ip)

@@ -40,6 +40,10 @@ class Rigs:
         """The rig of this address. Raises KeyError."""
         return self._rigs[ip]
 
+    def address(self, name: str) -> str | None:
+        """Where the rig of that name is."""
+        return next((ip for ip, rig in self._rigs.items() if rig.name == name), None)
+
     def open(self, ip: str, identity: Identity | None = None) -> RigDriver:
         """Its driver; nothing is sent. `identity` is who it was when it was last asked."""
         from drivers.rig.entry import RIG

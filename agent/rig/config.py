@@ -49,7 +49,16 @@ def _checked_environment(variables: dict[str, str]) -> dict[str, str]:
     for name, value in variables.items():
         if not _VARIABLE.fullmatch(name) or "\0" in value:
             raise ValueError(f"{name[:40]!r} is no variable of an environment")
+        if name == "HOME":
+            raise ValueError("HOME is the program's own folder, by which it is found again")
     return variables
+
+
+def _checked_hosts(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    for each in patterns:
+        if ":" in each and not each.startswith("["):
+            raise ValueError(f"{each[:40]!r} is no host; leave its scheme and port out")
+    return patterns
 
 
 Name = Annotated[str, AfterValidator(_checked_name)]
@@ -84,7 +93,7 @@ class RigServiceConfig(Section):
     worker_name: ShortText | None = None
     pool_address: ShortText | None = None
     wallet_address: ShortText | None = None
-    pools: tuple[ShortText, ...] = ()
+    pools: Annotated[tuple[ShortText, ...], AfterValidator(_checked_hosts)] = ()
     stop_grace_s: Annotated[float, Field(strict=True, gt=0, le=60)] = 15.0
     retry_first_s: Seconds = 5.0
     retry_most_s: Seconds = 300.0

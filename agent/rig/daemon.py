@@ -39,7 +39,9 @@ class NoPidfdError(Exception):
 
 
 async def run_rig_service(config: RigServiceConfig, clock: Clock, notifier: Notifier) -> None:
-    """Until cancelled; what runs then runs on. Raises FolderLockedError, NoPidfdError, OSError."""
+    """Until cancelled; what runs then runs on. Raises FolderLockedError, NoPidfdError,
+    SocketTakenError, OSError.
+    """
     _check_pidfd()
     if is_root():
         log.warning("rig.as_root", note="mining programs will run as root, too")

@@ -12,7 +12,6 @@ import structlog
 
 from agent.rig.config import RigServiceConfig
 from agent.rig.playbooks import MiningOrder, PlaybookRefusedError, order_of
-from agent.rig.processes import stray_run
 from agent.rig.program import KeptProgram, ProgramDecision, uninterrupted
 from agent.rig.shapes import ENTRIES_MAX, PlaybookVerdict, ProgramState, ProgramStatus
 from agent.rig.state import ProgramRecord, ProgramWish, RigStateFile
@@ -45,7 +44,7 @@ class RigKeeper:
     async def open(self) -> None:
         """Adopt what an earlier run of the service left running, and go on. Raises OSError."""
         records = await asyncio.to_thread(self._file.read)
-        records |= await asyncio.to_thread(self._strays, records)
+        records |= await asyncio.to_thread(self._unrecorded, records)
         for name, record in records.items():
             program = self._make(name, record)
             program.follow(self._decision(record))
@@ -97,13 +96,31 @@ class RigKeeper:
         return self._known_status(name)
 
     async def stop(self, name: str) -> ProgramStatus:
-        """End it, until it is started by hand or its playbook changes. Raises NotDoneError."""
+        """End it, until it is started by hand or its playbook changes; one whose playbook was lost, until the monitor
+        tells of it again. Raises NotDoneError.
+        """
+        if (program := self._programs.get(name)) is not None and not program.decision.is_known:
+            return await self._stop_unknown(program)
         async with self._deciding:
             decision, wish = self._known(name)
             held = ProgramWish(entry=wish.entry, is_stopped_by_hand=True)
             await self._commit({name: _with(decision, wish=held)})
         await self._settled((name,))
         return self._known_status(name)
+
+    async def _stop_unknown(self, program: KeptProgram) -> ProgramStatus:
+        """Raises NotDoneError."""
+        before = program.status()
+        if before is None:
+            self._known(program.name)
+        assert before is not None
+        async with self._deciding:
+            if not program.decision.is_known:  # else the monitor has told of it meanwhile
+                await self._commit({program.name: ProgramDecision()})
+        await self._settled((program.name,))
+        return program.status() or msgspec.structs.replace(
+            before, state=ProgramState.STOPPED, pid=None
+        )
 
     def trim_outputs(self) -> None:
         """Keep what the programs wrote small. Blocks."""
@@ -189,7 +206,9 @@ class RigKeeper:
         self._forget()
         program = self._programs.get(name)
         if program is None or program.decision.wish is None:
-            known = ", ".join(each.software_name for each in self.status())
+            known = ", ".join(
+                each for each in sorted(self._programs) if self._programs[each].decision.wish
+            )
             there = f"there is one for {known}" if known else "there is none for any program"
             raise NotDoneError(f"no playbook came for {quoted(name)}; {there}")
         return program.decision, program.decision.wish
@@ -201,17 +220,12 @@ class RigKeeper:
         assert status is not None
         return status
 
-    def _strays(self, known: Mapping[str, ProgramRecord]) -> dict[str, ProgramRecord]:
-        """What runs in our folders though nothing is written down of it: the file was lost, or damaged. Reads /proc."""
+    def _unrecorded(self, known: Mapping[str, ProgramRecord]) -> dict[str, ProgramRecord]:
+        """Programs that have a folder, and of which nothing is written down: the file was lost, or damaged."""
         folders = self._config.state_dir / "programs"
         names = {each.name for each in folders.iterdir()} if folders.is_dir() else set[str]()
-        strays = {}
-        for name in names - known.keys():
-            order = MiningOrder(software_name=name)
-            run = stray_run(folders / name, order, self._clock)
-            if run is not None:
-                strays[name] = ProgramRecord(wish=None, run=run, is_wish_known=False)
-        return strays
+        unknown = ProgramRecord(wish=None, run=None, is_wish_known=False)
+        return dict.fromkeys(names - known.keys(), unknown)
 
     async def _commit(self, decisions: Mapping[str, ProgramDecision]) -> None:
         """On disk first, then followed. Raises NotDoneError."""

@@ -26,12 +26,12 @@ POOL_SCHEMES: Final = (
     "stratum+tcp", "stratum+ssl", "stratum+tls", "stratum2+tcp", "stratum2+ssl", "tcp", "ssl", "tls",
 )  # fmt: skip
 _POOL: Final = re.compile(
-    r"(?:([a-z0-9+]+)://)?([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):(\d{1,5})"
+    r"(?:([a-z0-9+]+)://)?([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})"
 )
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9/._+-]*")
-_LIST: Final = re.compile(r"\d{1,4}(?:,\d{1,4})*")
+_LIST: Final = re.compile(r"[0-9]{1,4}(?:,[0-9]{1,4})*")
 _HEX: Final = re.compile(r"(?:0[xX])?[0-9A-Fa-f]{1,64}")
-_INTEGER: Final = re.compile(r"-?\d{1,18}")
+_INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 
 
 class OptionError(Exception):
@@ -83,7 +83,9 @@ def check_arguments(arguments: Sequence[str], options: Options) -> None:
             value = next(waiting, "")
             if value.startswith("-"):
                 hint = f"; write {name}=VALUE for one that begins so" if name[:2] == "--" else ""
-                raise OptionError(f"{name} wants a value, and {quoted(value)} is an option{hint}")
+                known = value.partition("=")[0]
+                what = quoted(known) if known in options else "what follows"
+                raise OptionError(f"{name} wants a value, and {what} is an option{hint}")
         _check_value(name, value, check)
 
 

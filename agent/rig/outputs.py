@@ -25,8 +25,9 @@ class ProgramOutput:
         self._most_bytes = most_bytes
 
     def open(self) -> int:
-        """A descriptor to append to. Raises OSError."""
+        """A descriptor to append to. Raises OSError, also for what is no file: a FIFO would hold us up."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags |= os.O_NONBLOCK | os.O_NOCTTY
         return os.open(self.path, flags, 0o640)
 
     def trim(self) -> None:

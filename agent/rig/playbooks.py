@@ -79,14 +79,20 @@ def _words(text: str) -> list[str]:
 
 
 def _filled_in(word: str, variables: Mapping[str, str | None]) -> str:
-    """One word stays one word, whatever a variable holds; what a variable holds is no variable."""
+    """One word stays one word, whatever a variable holds; what a variable holds is no variable.
+
+    A word is told only where it begins like a variable: another may be a password.
+    """
+    given = word.partition("=")[2] if word.startswith("-") else word
+    shown = quoted(given) if given.startswith("$") else "a word"
 
     def value(found: re.Match[str]) -> str:
         name = found[1]
         if name not in variables:
             known = ", ".join(f"${each}" for each in variables)
+            what = f"${name[:40]}" if given.startswith("$") else "what follows the `$` in a word"
             raise PlaybookRefusedError(
-                f"command_argument: ${name[:40]} is no variable of a playbook; known are {known}"
+                f"command_argument: {what} is no variable of a playbook; known are {known}"
             )
         if not (held := variables[name]):
             raise PlaybookRefusedError(
@@ -98,7 +104,7 @@ def _filled_in(word: str, variables: Mapping[str, str | None]) -> str:
     filled = _VARIABLE.sub(value, word)
     if "$" in filled:
         raise PlaybookRefusedError(
-            f"command_argument: {quoted(word)} holds a `$` that begins no variable; no shell will read it"
+            f"command_argument: {shown} holds a `$` that begins no variable; no shell will read it"
         )
     return filled
 

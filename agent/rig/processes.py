@@ -2,7 +2,7 @@
 
 A pid is used again by others. So a process is held by its pidfd (Linux 5.3), and known again after a restart by its
 start time in /proc/PID/stat, counted in ticks since the boot that has this boot id. Whatever it began carries its mark
-in the environment, as it does itself.
+and its folder in the environment, as it does itself: what runs in the folder of a program is that program's.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import resource
+import select
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -27,6 +28,11 @@ MARK: Final = "MINER_AGENT_RIG_RUN"
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROC: Final = Path("/proc")
 _STATE, _STARTED = 0, 19  # fields 3 and 22 of /proc/PID/stat, counted behind the name
+_LOOKS_MOST: Final = 50  # at all processes, until nothing of a program is left
+# Of our user, threads among them, where a program of ours begins another. The unit allows 8192: the rest is for us, who
+# could not end what has all of them otherwise.
+_PROCESSES_MOST: Final = 8000
+_KILLED_MS: Final = 200  # in which what was killed ends, before we look again
 
 
 class ProgramRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,11 +52,10 @@ class ProgramRun(msgspec.Struct, frozen=True, kw_only=True):
 class HeldProcess:
     """One that runs, or ran."""
 
-    def __init__(self, pid: int, handle: int, mark: str, *, is_adopted: bool) -> None:
+    def __init__(self, pid: int, handle: int, *, is_adopted: bool) -> None:
         self.pid = pid
         self.is_adopted = is_adopted
         self._handle = handle
-        self._mark = mark
         self._end: str | None = None
 
     @classmethod
@@ -69,7 +74,7 @@ class HeldProcess:
         if started is None or started != known:
             os.close(handle)
             return None
-        return cls(pid, handle, run.mark, is_adopted=True)
+        return cls(pid, handle, is_adopted=True)
 
     @property
     def started_ticks(self) -> int | None:
@@ -93,16 +98,6 @@ class HeldProcess:
         """Nothing where it ended already."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._handle, number)
-
-    def end_the_rest(self) -> None:
-        """Kill what it began and left behind. Looks at every process."""
-        for pid in _carrying(self._mark):
-            if (handle := _open(pid)) is None:
-                continue
-            with contextlib.suppress(OSError):
-                if _carries(pid, self._mark):  # once we hold it
-                    signal.pidfd_send_signal(handle, signal.SIGKILL)
-            os.close(handle)
 
     def close(self) -> None:
         """Let go of it; it runs on."""
@@ -156,24 +151,73 @@ def begin_process(
         child.wait()
         raise
     child.returncode = 0  # for Popen it is over: it is waited for by its pidfd, and may outlive us
+    _limit(child.pid, resource.RLIMIT_FSIZE, file_max_bytes)
+    _limit(child.pid, resource.RLIMIT_NPROC, _PROCESSES_MOST)
+    return HeldProcess(child.pid, handle, is_adopted=False)
+
+
+def _limit(pid: int, what: int, most: int) -> None:
+    """Unless it is held tighter already."""
     with contextlib.suppress(OSError):
-        resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (file_max_bytes, file_max_bytes))
-    return HeldProcess(child.pid, handle, mark, is_adopted=False)
+        _, hard = resource.prlimit(pid, what)
+        if hard == resource.RLIM_INFINITY or hard > most:
+            resource.prlimit(pid, what, (most, most))
 
 
 def stray_run(folder: Path, order: MiningOrder, clock: Clock) -> ProgramRun | None:
-    """What runs in that folder, by whichever order; None: nothing does. Looks at every process."""
-    home = f"HOME={folder}"
-    for each in _PROC.iterdir():
-        held = _environment(each.name) if each.name.isdecimal() else ()
-        marks = [text.partition("=")[2] for text in held if text.startswith(f"{MARK}=")]
-        if home in held and marks:
+    """What runs in that folder, by whichever order, the oldest of it; None: nothing does. Looks at every process."""
+    ours = (pid for pid in _pids() if _mark_in(folder, _environment(pid)) is not None)
+    for pid in sorted(ours, key=_started_or_last):
+        mark = _mark_in(folder, _environment(pid))
+        if mark is not None:  # else it ended meanwhile
             return ProgramRun(
-                mark=marks[0],
+                mark=mark,
                 boot_id=clock.boot().boot_id,
                 order=order,
                 started_at=to_text(clock.now()),
             )
+    return None
+
+
+def end_all_in(folder: Path) -> None:
+    """Kill whatever runs in that folder. Blocks, and looks at every process, until nothing does.
+
+    One that ended while we looked may have begun another that we have not seen: then we look again.
+    """
+    others: set[int] = set()  # gone, or not to be looked at
+    for _ in range(_LOOKS_MOST):
+        is_over = True
+        killed = select.poll()
+        handles = []
+        for pid in sorted(_pids(), reverse=True):  # the youngest is the first to be gone
+            held = _environment(pid)
+            if not held:
+                is_over = is_over and pid in others
+                others.add(pid)
+            elif _mark_in(folder, held) is not None:
+                is_over = False
+                if (handle := _killed(pid, folder)) is not None:
+                    killed.register(handle)
+                    handles.append(handle)
+        if is_over:
+            return
+        if handles:
+            killed.poll(_KILLED_MS)
+        for handle in handles:
+            os.close(handle)
+
+
+def _killed(pid: int, folder: Path) -> int | None:
+    """Its descriptor; None where it was gone before."""
+    if (handle := _open(pid)) is None:
+        return None
+    try:
+        if _mark_in(folder, _environment(pid)) is not None:  # once we hold it
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            return handle
+    except OSError:
+        pass
+    os.close(handle)
     return None
 
 
@@ -201,19 +245,25 @@ def _started_or_last(pid: int) -> float:
 
 def _carrying(mark: str) -> Iterator[int]:
     """The processes with that mark, among those that we may look at."""
-    for each in _PROC.iterdir():
-        if each.name.isdecimal() and _carries(int(each.name), mark):
-            yield int(each.name)
+    return (pid for pid in _pids() if f"{MARK}={mark}" in _environment(pid))
 
 
-def _carries(pid: int, mark: str) -> bool:
-    return f"{MARK}={mark}" in _environment(str(pid))
+def _mark_in(folder: Path, environment: tuple[str, ...]) -> str | None:
+    """The mark of a process of the program whose folder that is; None for any other process."""
+    if f"HOME={folder}" not in environment:
+        return None
+    marks = (each.partition("=")[2] for each in environment if each.startswith(f"{MARK}="))
+    return next(marks, None)
 
 
-def _environment(pid: str) -> tuple[str, ...]:
-    """What it was started with, as far as we may look."""
+def _pids() -> Iterator[int]:
+    return (int(each.name) for each in _PROC.iterdir() if each.name.isdecimal())
+
+
+def _environment(pid: int) -> tuple[str, ...]:
+    """What it was started with; nothing where it is gone, or we may not look."""
     try:
-        held = (_PROC / pid / "environ").read_bytes()
+        held = (_PROC / str(pid) / "environ").read_bytes()
     except OSError:
         return ()
-    return tuple(os.fsdecode(held).split("\0"))
+    return tuple(os.fsdecode(held).split("\0")) if held else ()

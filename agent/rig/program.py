@@ -18,7 +18,13 @@ from agent.rig.config import RigServiceConfig
 from agent.rig.executables import ExecutableError
 from agent.rig.outputs import ProgramOutput
 from agent.rig.playbooks import MiningOrder
-from agent.rig.processes import HeldProcess, ProgramRun, begin_process
+from agent.rig.processes import (
+    HeldProcess,
+    ProgramRun,
+    begin_process,
+    end_all_in,
+    stray_run,
+)
 from agent.rig.shapes import ProgramState, ProgramStatus
 from agent.rig.state import ProgramWish
 from contract.clock import Clock, to_text
@@ -27,6 +33,7 @@ from contract.rigmonitor.playbook import MiningWish
 log: Any = structlog.get_logger(__name__)
 _MEGABYTE: Final = 1 << 20
 _DOUBLINGS: Final = 16
+_LOST: Final = "it was lost; what runs goes on until the monitor tells of it again"
 
 
 async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
@@ -117,17 +124,24 @@ class KeptProgram:
         self._changed.set()
 
     def adopt(self) -> None:
-        """Look for the process of an earlier run of the service. Reads /proc."""
-        if self.run is None:
-            return
-        process = HeldProcess.adopt(self.run, self._clock.boot().boot_id)
-        if process is None:
+        """Look for the process of an earlier run of the service, else for whatever runs in the folder of the program:
+        what it left behind, or what was begun after the state was written that we have. Reads /proc.
+        """
+        process = None if self.run is None else self._adopted(self.run)
+        if process is None and self.run is not None:
             self._last_end = "ended while the service did not run"
             log.warning("rig.gone", program=self.name, pid=self.run.pid)
+        if process is None:
+            self.run = stray_run(self._folder, MiningOrder(software_name=self.name), self._clock)
+            process = None if self.run is None else self._adopted(self.run)
+        if process is None:
             self.run = None
             return
         log.info("rig.adopted", program=self.name, pid=process.pid)
         self._hold(process)
+
+    def _adopted(self, run: ProgramRun) -> HeldProcess | None:
+        return HeldProcess.adopt(run, self._clock.boot().boot_id)
 
     async def live(self) -> None:
         """Until nobody wishes for it and nothing of it runs, or cancelled: then its process runs on."""
@@ -148,18 +162,18 @@ class KeptProgram:
             self._process.close()
 
     def status(self) -> ProgramStatus | None:
-        """None: nobody wishes for it."""
+        """None: nobody wishes for it. What runs though it is not known what was wished of it is told."""
         wish = self.decision.wish
-        if wish is None:
+        if wish is None and (self.decision.is_known or self._process is None):
             return None
         state = self._state()
         wait_s = self._retry_at_mono - self._clock.mono()
         return ProgramStatus(
             software_name=self.name,
-            software_version=wish.entry.software_version,
-            playbook_id=wish.entry.id,
-            wish=wish.entry.expected_status,
-            is_stopped_by_hand=wish.is_stopped_by_hand,
+            software_version="" if wish is None else wish.entry.software_version,
+            playbook_id=0 if wish is None else wish.entry.id,
+            wish=MiningWish.MINING if wish is None else wish.entry.expected_status,
+            is_stopped_by_hand=wish is not None and wish.is_stopped_by_hand,
             state=state,
             pid=None if self._process is None else self._process.pid,
             is_adopted=self._process is not None and self._process.is_adopted,
@@ -168,7 +182,7 @@ class KeptProgram:
             last_end=self._last_end,
             retry_in_s=round(max(0.0, wait_s), 1) if state is ProgramState.WAITING else None,
             log=str(self.output.path),
-            refused=self.decision.refused,
+            refused=self.decision.refused if self.decision.is_known else _LOST,
         )
 
     def _state(self) -> ProgramState:
@@ -286,7 +300,7 @@ class KeptProgram:
 
     async def _see_off(self, process: HeldProcess) -> None:
         """It ended. What it left behind mines no more either."""
-        await asyncio.to_thread(process.end_the_rest)
+        await asyncio.to_thread(end_all_in, self._folder)
         self._process = self.run = None
         process.close()
         await self._save_if_possible()

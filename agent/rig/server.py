@@ -8,6 +8,7 @@ import grp
 import os
 import pwd
 import socket
+import stat
 import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -28,6 +29,7 @@ _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 _SO_PEERGROUPS: Final = 59  # asm-generic/socket.h; Linux 4.13
 _GROUPS_BYTES: Final = 1024  # what Python takes at most: 256 groups
 _STRANGERS_MOST: Final = 64
+_TAKEN_S: Final = 2.0
 
 Answer = Callable[[RigRequest], Awaitable[RigReply]]
 
@@ -49,6 +51,10 @@ class RigCallers:
         return uid in self._uids or not self._gids.isdisjoint(gids)
 
 
+class SocketTakenError(Exception):
+    """Another service listens there, or it is no socket at all. The message says so."""
+
+
 class RigServer:
     """Listens for the service's own group; one request after the other on each connection."""
 
@@ -62,9 +68,8 @@ class RigServer:
         self._strangers: set[int] = set()
 
     async def start(self) -> None:
-        """Raises OSError. A socket file that a killed service left is replaced."""
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
+        """Raises OSError, SocketTakenError. A socket file that a killed service left is replaced."""
+        await asyncio.to_thread(_clear, self._path)
         door = socket.socket(socket.AF_UNIX)
         try:
             door.bind(str(self._path))
@@ -152,6 +157,26 @@ class RigServer:
         if uid not in self._strangers and len(self._strangers) < _STRANGERS_MOST:
             self._strangers.add(uid)
             log.warning("rig.stranger", uid=uid)
+
+
+def _clear(path: Path) -> None:
+    """Take away a socket that nobody listens at. Raises OSError, SocketTakenError."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise SocketTakenError(
+                f"{path} is no socket; set `socket` in rig.toml to a path that is free"
+            )
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.settimeout(_TAKEN_S)
+            caller.connect(str(path))
+    except (FileNotFoundError, ConnectionRefusedError):
+        path.unlink(missing_ok=True)
+        return
+    except TimeoutError:
+        pass  # as many wait there as may
+    raise SocketTakenError(
+        f"another service listens at {path}; stop it, or set another `socket` in rig.toml"
+    )
 
 
 def _peer(connection: socket.socket) -> tuple[int, set[int]]:

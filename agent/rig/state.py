@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from contract.rigmonitor.playbook import PlaybookEntry
 
 log = structlog.get_logger(__name__)
 _NAME: Final = "programs.json"
+_ROOM_BYTES: Final = 256 * 1024
 
 
 class ProgramWish(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,7 @@ class RigStateFile:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _NAME
+        self._room = self._path.with_suffix(".room")
 
     def read(self) -> dict[str, ProgramRecord]:
         """By software_name. A file that cannot be understood is moved aside: nothing is known then. Raises OSError."""
@@ -60,10 +63,16 @@ class RigStateFile:
             return {}
 
     def write(self, records: Mapping[str, ProgramRecord]) -> None:
-        """All of it, or what was before stays; on disk once this returns. Raises OSError."""
+        """All of it, or what was before stays; on disk once this returns. Raises OSError.
+
+        It is written over room that was taken while there was some: so a program that filled the disk can be ended.
+        """
         new = self._path.with_suffix(".new")
+        with contextlib.suppress(FileNotFoundError):
+            self._room.replace(new)
         with os.fdopen(_private(new), "wb") as file:
             file.write(msgspec.json.encode(records))
+            file.truncate()
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._path)
@@ -72,6 +81,12 @@ class RigStateFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+        self._take_room()
+
+    def _take_room(self) -> None:
+        """For the next time; none on a disk that has none."""
+        with contextlib.suppress(OSError), os.fdopen(_private(self._room), "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, _ROOM_BYTES)
 
 
 def _record(name: str, written: _Written) -> ProgramRecord:
@@ -89,5 +104,5 @@ def _record(name: str, written: _Written) -> ProgramRecord:
 
 def _private(path: Path) -> int:
     """It holds the pools' passwords."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     return os.open(path, flags, 0o600)

@@ -22,6 +22,7 @@ from agent.rig.options import (
 )
 
 _THREADS = 1024
+_DONATION = 5  # percent of the time that it mines for its makers, whatever `pools` of rig.toml says
 
 
 def xmrig_options(http_port: int | None, pools: Sequence[str]) -> Options:
@@ -41,7 +42,7 @@ def xmrig_options(http_port: int | None, pools: Sequence[str]) -> Options:
         "--tls": flag, "--tls-fingerprint": fingerprint,
         "-r": integer(1, 1000), "--retries": integer(1, 1000),
         "-R": integer(1, 3600), "--retry-pause": integer(1, 3600),
-        "--donate-level": integer(0, 99), "--donate-over-proxy": integer(0, 1),
+        "--donate-level": integer(0, _DONATION), "--donate-over-proxy": integer(0, 1),
         "--dns-ipv6": flag, "--dns-ttl": integer(1, 86_400),
         # processor
         "--no-cpu": flag, "-t": integer(1, _THREADS), "--threads": integer(1, _THREADS),

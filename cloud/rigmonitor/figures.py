@@ -65,9 +65,9 @@ class ReportFigures:
 
 
 def ip_of(lan_ip: str | None) -> str:
-    """The address a machine says it has; "" for what is none."""
+    """The address a machine says it has, without a zone, which may be any text; "" for what is none."""
     try:
-        return str(ip_address((lan_ip or "").split()[0]))
+        return str(ip_address((lan_ip or "").split()[0])).partition("%")[0]
     except (ValueError, IndexError):
         return ""
 

@@ -48,6 +48,7 @@ _OF_A_CARD: Final = (
 )
 _SHOWN_CHARS: Final = 80
 _PROGRAM: Final = "unknown"  # MRM tells none
+_RAM_MOST: Final = 1 << 50
 _RAM: Final = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,3})?) ?([KMGT])i?B", re.IGNORECASE)
 # As `uptime -p` has it, which is what the official client sends: `up 1 week, 2 days, 3 hours, 4 minutes`.
 _UPTIME_PART: Final = re.compile(
@@ -279,7 +280,8 @@ def _ram_bytes(text: str) -> int | None:
     match = _RAM.fullmatch(text.strip())
     if match is None:
         return None
-    return int(float(match[1]) * 1024 ** (" KMGT".index(match[2].upper())))
+    size = int(float(match[1]) * 1024 ** (" KMGT".index(match[2].upper())))
+    return size if 0 < size <= _RAM_MOST else None
 
 
 def _is_told(log: RigLog, number: int) -> bool:

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from agent.rig.shapes import ENTRIES_MAX
 from agent.sinks.rigmonitor.rig_records import CPU, GPU_1, GPU_2, SLOTS, Mined, live_works
 from contract.miner import Moving
 from contract.rigmonitor.playbook import MiningWish, PlaybookEntry, module, module_name
 
 # It stands in our log and in messages.
-_Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f]{1,255}$")]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _SHOWN: Final = 200
 
 
@@ -58,6 +59,10 @@ def entries_of(answer: Any) -> tuple[PlaybookEntry, ...]:
         found = msgspec.convert(answer, tuple[_Answered, ...])
     except msgspec.ValidationError as error:
         raise OddAnswerError(str(error)[:_SHOWN]) from None
+    if len(found) > ENTRIES_MAX:  # said once, where the service would say it of each
+        raise OddAnswerError(f"{len(found)} playbooks; {ENTRIES_MAX} are the most")
+    if not all((each.software_name + each.software_version).isprintable() for each in found):
+        raise OddAnswerError("the name of a program holds control characters")
     return tuple(_entry(each) for each in found)
 
 

@@ -99,6 +99,7 @@ class Playbooks:
     async def poll(self) -> None:
         """Ask once, and hand on what a good answer says."""
         if self._reports.refused_s(self._machine):
+            self._empty = 0
             return
         entries = await self._fetch()
         if entries is None:

@@ -45,6 +45,8 @@ class Drivers(Protocol):
 
     def at(self, ip: str) -> Driver | None: ...
 
+    def rig(self, name: str) -> Driver | None: ...
+
     async def learn_awake_modes(self, modes: Mapping[str, PowerMode]) -> None: ...
 
 
@@ -190,8 +192,11 @@ class RigMonitor:
             return "the agent is in read-only mode"
         if rules.forbids(TaskName.MINING):
             return f"this site does not allow {TaskName.MINING} (policy.forbidden_tasks)"
-        driver = self._drivers.at(self._newest[machine.key].ip or "")
-        if driver is not None and self._tasks.in_maintenance(ref_of(driver)):
+        driver = self._drivers.rig(machine.key)
+        was_seen = self._newest[machine.key].ip is not None
+        if driver is None or (driver.identity.mac is None and not was_seen):
+            return "it was not read yet, so that nobody knows whether people work on it"
+        if self._tasks.in_maintenance(ref_of(driver)):
             return "people work on the rig: it is in maintenance"
         return None
 

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from agent.rig.client import RigService
+from agent.rig.shapes import ProgramState
 from tests.agent.rig.stage import GOOD, RigStage, entry, is_alive
 from tests.waiting import until
 
@@ -35,8 +37,10 @@ async def play(folder: Path) -> dict[str, Any]:
             "goes_on": is_alive(verdict.pid) and (await stage.only()).pid == verdict.pid,
             "copy": stage.log.with_name("XMRig.log.1").exists(),
         }
-        os.kill(verdict.pid, 9)
-        await until(lambda: not is_alive(verdict.pid or 0))
+        async with RigService(stage.socket) as service:
+            stopped = await service.stop("XMRig")
+        seen["ended"] = stopped.state is ProgramState.STOPPED and not is_alive(verdict.pid)
+    seen["on_disk"] = stage.recorded()["wish"]["is_stopped_by_hand"]
     stage.end_all()
     return seen
 

@@ -41,6 +41,12 @@ if how == "brood":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
         print("child", child, flush=True)
+if how == "hydra" and os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:  # the child goes on, the parent is gone
+        time.sleep(0.01)
+        if os.fork():
+            os._exit(0)
 print("mining", *sys.argv[1:], flush=True)
 while True:
     if how == "chatty":
@@ -144,13 +150,13 @@ http_port = 10001
         """The service, in a process of its own, which is killed in the end."""
         life = await started("agent.cli.rig_service", "run", "--config", self.config)
         try:
-            await until(self._answers)
+            await until(self.answers)
             yield life
         finally:
             life.kill()
             await life.communicate()
 
-    async def _answers(self) -> bool:
+    async def answers(self) -> bool:
         with contextlib.suppress(Exception):
             await self.status()
             return True

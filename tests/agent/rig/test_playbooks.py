@@ -109,9 +109,15 @@ def test_an_address_is_the_playbooks_else_the_rigs(
         ("--algo /etc/x", "is no word"),
         ("--threads 0", "--threads: '0' is no whole number from 1 to 1024"),
         ("--threads 1e3", "is no whole number"),
+        ("--donate-level 99", "--donate-level: '99' is no whole number from 0 to 5"),
         ("--threads 99999999999999999999", "is no whole number"),
         ("--cpu-affinity 0xZZ", "is no hexadecimal number"),
         ("--opencl-devices 0,a", "is no list of numbers"),
+        ("--threads \u0663", "is no whole number"),  # digits, but not those that a program reads
+        ("--opencl-devices \u0663", "is no list of numbers"),
+        ("--url pool.example.com:\u0663\u0663", "is no pool"),
+        ("\u2013-url pool.example.com:1", "is no option"),  # a dash that is none
+        ("--ur\u217c pool.example.com:1", "is not allowed"),
         ("--randomx-mode turbo", "'turbo' is none of auto, fast, light"),
         ("--pass 'a b'", "--pass: a value holds no blanks and no control characters"),
         ("--pass 'a\tb'", "--pass: a value holds no blanks"),
@@ -154,6 +160,8 @@ def test_what_a_variable_holds_stays_one_word_and_is_judged_like_any_other() -> 
 
 def test_a_password_that_is_refused_is_not_told() -> None:
     assert "secret" not in refusal("--pass 'my secret'")
+    for argument in ("--pass secret$1", "--pass=secret$", "--pass my$secret", "--pass -secret"):
+        assert "secret" not in refusal(argument), argument
 
 
 def test_another_program_or_version_is_refused_and_what_is_allowed_is_told() -> None:

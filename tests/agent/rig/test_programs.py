@@ -36,6 +36,8 @@ async def test_a_playbook_starts_a_program_of_its_own_session_without_our_enviro
         }
         assert names == {b"PATH", b"HOME", b"LANG", b"MINER_AGENT_RIG_RUN", b""}
         assert (process / "cwd").resolve() == stage.folder / "state/programs/XMRig"
+        # it leaves processes for the service, which could not end it otherwise
+        assert resource.prlimit(pid, resource.RLIMIT_NPROC)[1] <= 8000
         assert stage.log.stat().st_mode & 0o777 == 0o640
         assert "mining --no-color --url pool.example.com:3333" in stage.log.read_text()
         status = await stage.only()
@@ -217,6 +219,17 @@ async def test_a_program_that_writes_without_end_fills_no_disk(stage: RigStage) 
     assert is_alive(pid)
 
 
+async def test_what_stands_in_place_of_a_log_and_holds_up_who_opens_it_holds_up_nothing(
+    stage: RigStage,
+) -> None:
+    async with stage.running():
+        os.mkfifo(stage.log)
+        (verdict,) = await asyncio.wait_for(stage.apply(entry()), 20)
+        assert "could not be started" in (verdict.reason or "")
+        stage.log.unlink()
+        await until(lambda: _runs_as_another(stage, 0))
+
+
 async def test_nothing_begins_that_could_not_be_adopted(stage: RigStage) -> None:
     async with stage.running():
         (stage.folder / "state/programs.new").mkdir()  # stands for a disk that takes nothing
@@ -252,4 +265,9 @@ async def test_a_disk_that_its_program_fills_stops_no_mining(tmp_path: Path) -> 
     if b"unshare failed" in errors and os.environ.get("MINER_AGENT_REQUIRE_ALL") != "1":
         pytest.skip("needs unshare and user namespaces")
     assert scene.returncode == 0, errors.decode()
-    assert json.loads(out.splitlines()[-1]) == {"goes_on": True, "copy": False}
+    assert json.loads(out.splitlines()[-1]) == {
+        "goes_on": True,
+        "copy": False,
+        "ended": True,
+        "on_disk": True,
+    }

@@ -149,7 +149,9 @@ async def test_what_runs_has_an_owner_though_the_state_is_lost(
         path.write_text(text)
     async with stage.running():
         assert is_alive(pid)
-        assert await stage.status() is None  # nothing is known of it
+        status = await stage.only()
+        assert (status.state, status.pid) == (ProgramState.RUNNING, pid)
+        assert "was lost" in (status.refused or "")
     async with stage.running():
         assert is_alive(pid)
         other = await stage.mines()  # the next answer is followed, and it runs once

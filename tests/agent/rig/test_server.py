@@ -8,7 +8,6 @@ import grp
 import os
 import resource
 import socket
-import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +28,7 @@ from agent.rig.shapes import (
 )
 from tests.agent.rig.stage import RigStage, entry
 from tests.waiting import until
+from tests.warm import started
 
 pytestmark = pytest.mark.real_time
 
@@ -61,9 +61,10 @@ def test_root_our_own_user_and_who_is_named_may_call() -> None:
 
 
 async def test_its_file_is_for_its_user_and_group(stage: RigStage) -> None:
-    stage.socket.touch()  # a killed one left it
+    with socket.socket(socket.AF_UNIX) as left:  # by a killed one
+        left.bind(str(stage.socket))
     async with stage.running():
-        await until(lambda: stat.S_ISSOCK(stage.socket.stat().st_mode))
+        await until(stage.answers)
         assert stage.socket.stat().st_mode & 0o777 == 0o660
     assert not stage.socket.exists()
 
@@ -195,3 +196,27 @@ async def _is_heard(stage: RigStage) -> bool:
         await stage.status()
         return True
     return False
+
+
+async def test_a_second_service_takes_no_socket_from_the_first(
+    stage: RigStage, tmp_path: Path
+) -> None:
+    async with stage.running():
+        pid = await stage.mines()
+        text = stage.config.read_text().replace('"state"', '"other"').replace('"log"', '"logs"')
+        other = stage.folder / "other.toml"
+        other.write_text(text)
+        second = await started("agent.cli.rig_service", "run", "--config", other)
+        _, errors = await second.communicate()
+        assert second.returncode == 1
+        assert b"another service listens at" in errors
+        assert (await stage.only()).pid == pid
+
+
+async def test_a_file_that_is_no_socket_is_not_taken_away(stage: RigStage) -> None:
+    stage.socket.write_text("of a person")
+    service = await started("agent.cli.rig_service", "run", "--config", stage.config)
+    _, errors = await service.communicate()
+    assert service.returncode == 1
+    assert b"is no socket" in errors
+    assert stage.socket.read_text() == "of a person"

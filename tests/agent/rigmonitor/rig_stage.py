@@ -186,6 +186,9 @@ class OneRig:
     def at(self, ip: str) -> Any:
         return self.driver if ip == IP else None
 
+    def rig(self, name: str) -> Any:
+        return self.driver if name == NAME else None
+
     async def learn_awake_modes(self, modes: Any) -> None:
         assert not modes
 
@@ -198,6 +201,7 @@ class RigClient:
     monitor: RigMonitor
     tasks: SiteTasks
     clock: Clock
+    fleet: OneRig
 
     def see(self, moving: Moving = MOVING, static: Static | None = STATIC) -> None:
         self.monitor.take(
@@ -265,10 +269,11 @@ async def rig_client(
         }
     )
     tasks = SiteTasks(policy_of(config))
-    monitor = RigMonitor(config, tasks, OneRig(clock), clock, rng=random.Random(seed))
+    fleet = OneRig(clock)
+    monitor = RigMonitor(config, tasks, fleet, clock, rng=random.Random(seed))
     running = asyncio.create_task(monitor.run())
     try:
-        yield RigClient(service, monitor, tasks, clock)
+        yield RigClient(service, monitor, tasks, clock, fleet)
         assert not running.done()
     finally:
         running.cancel()
@@ -282,5 +287,5 @@ async def rig_stage(folder: Path, **more: Any) -> AsyncIterator[RigStage]:
     async with strict_server() as server:
         rig = server.rigs.add(CODE)
         async with rig_client(folder, server.url, **more) as at:
-            yield RigStage(at.service, at.monitor, at.tasks, at.clock, server, rig)
+            yield RigStage(at.service, at.monitor, at.tasks, at.clock, at.fleet, server, rig)
         assert server.faults == []

@@ -85,6 +85,9 @@ class Crowd:
     def at(self, ip: str) -> Driver | None:
         return self.miners.get(ip)
 
+    def rig(self, name: str) -> Driver | None:
+        raise AssertionError(name)
+
     async def learn_awake_modes(self, modes: Mapping[str, PowerMode]) -> None:
         assert not modes
 

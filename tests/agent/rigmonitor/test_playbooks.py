@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from agent.sinks.rigmonitor.playbook_answers import OddAnswerError, entries_of
+from contract.miner import Identity, Make
 from contract.rigmonitor.playbook import MiningWish
 from tests.agent.rigmonitor.rig_stage import CODE, MAC, PlayedService, RigStage, rig_stage
 from tests.agent.rigmonitor.strict_rigs import playbook, playbook_of_the_text
+from tests.waiting import until
 
 FOLLOW = {"playbooks": True}
 
@@ -50,6 +52,10 @@ def test_both_published_shapes_become_whole_entries() -> None:
         [playbook(), {}],
         [playbook(), playbook(61, software_name="")],
         [playbook(software_name="XMRig\x1b[2J")],
+        [playbook(software_name="XMRig\n")],
+        [playbook(software_name="XMRig\u202e")],
+        [playbook(software_version="6\x9b2J")],
+        [playbook(each, software_name=f"{each}") for each in range(17)],
         [playbook(software_name="x" * 256)],
         [playbook(id="sixty")],
         [playbook(command_argument=None)],
@@ -154,6 +160,25 @@ async def test_an_empty_list_counts_once_two_answers_in_a_row_say_so(tmp_path: P
         assert names(at.service)[-1] == []
 
 
+async def test_an_empty_list_before_a_code_that_was_unknown_for_a_while_does_not_count(
+    tmp_path: Path,
+) -> None:
+    async with rig_stage(tmp_path, of_rig=FOLLOW) as at:
+        at.rig.playbooks = [playbook()]
+        await at.until_asked()
+        at.rig.playbooks = []
+        await at.until_asked()
+        at.server.mood = "refusing"  # which its log is told, before it asks again
+        at.see()
+        await until(lambda: "401" in at.monitor.state, within_s=3600)
+        at.server.mood = "well"
+        await at.until_asked()
+        assert [] not in names(at.service)
+        at.rig.playbooks = [playbook()]
+        await at.until_asked()
+        assert [] not in names(at.service)
+
+
 async def test_an_empty_list_between_errors_never_counts(tmp_path: Path) -> None:
     async with rig_stage(tmp_path, of_rig=FOLLOW) as at:
         at.rig.playbooks = [playbook()]
@@ -213,6 +238,27 @@ async def test_nothing_is_handed_on_while_the_rig_is_in_maintenance(tmp_path: Pa
         assert at.service.applied == []
         assert "it is in maintenance" in at.monitor.state
         at.tasks.maintained.clear()
+        await at.until_asked()
+        assert names(at.service) == [["XMRig"]]
+
+
+async def test_nothing_is_handed_on_before_it_is_known_whether_people_work_on_the_rig(
+    tmp_path: Path,
+) -> None:
+    async with rig_stage(tmp_path, of_rig=FOLLOW) as at:
+        at.tasks.maintained.add(MAC)  # and the agent was restarted, so that no reading is there
+        at.rig.playbooks = [playbook()]
+        await at.until_asked(2)
+        assert at.service.applied == []
+        assert "it is in maintenance" in at.monitor.state
+    (tmp_path / "new").mkdir()
+    async with rig_stage(tmp_path / "new", of_rig=FOLLOW) as at:
+        at.fleet.driver._identity = Identity(make=Make.RIG)
+        at.rig.playbooks = [playbook()]
+        await at.until_asked(2)
+        assert at.service.applied == []
+        assert "it was not read yet" in at.monitor.state
+        at.see()
         await at.until_asked()
         assert names(at.service) == [["XMRig"]]
 

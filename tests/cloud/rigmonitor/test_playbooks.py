@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import pytest
@@ -276,6 +277,12 @@ async def test_viewers_see_playbooks_and_change_none(rig: Machine) -> None:
         ("--pass x", "--pass ***"), ("--pass=x y", "--pass=*** y"), ("-p x -u y", "-p *** -u y"),
         ('--password "a b" c', "--password *** c"), ("--api-key=1", "--api-key=***"), ("--keepalive 5", "--keepalive 5"),
         ("--pass $WORKER_NAME x", "--pass $WORKER_NAME x"), ("-O u:p", "-O ***"), ("--url a://u:p@h", "--url a://u:***@h"),
+        ('--pass "a"b"c d" x', "--pass *** x"), (r"--pass a\ b x", "--pass *** x"), ('--pass=a"b c" x', "--pass=*** x"),
+        ('"--pass" x', '"--pass" ***'), ("'--pass=a b' x", "--pass=*** x"), ('--pa"ss" x', '--pa"ss" ***'),
+        ("-p 'a b", "-p ***"), ("--pass $S3cret", "--pass ***"), ('--pass "$WORKER_NAME" y', '--pass "$WORKER_NAME" y'),
+        # where a rig mines is no secret: whoever reads the audit wants to see it
+        ("-o pool.example.com:3333 -p x", "-o pool.example.com:3333 -p ***"), ("-o u:x@p:1", "-o u:***@p:1"),
+        ("-epsw x -P s://u:x@p", "-epsw *** -P s://u:***@p"),
         ("--HTTP-TOKEN 1", "--HTTP-TOKEN ***"), ("--no-color --pool p", "--no-color --pool p"),
     ],
 )  # fmt: skip
@@ -283,3 +290,16 @@ def test_what_stands_after_an_option_that_is_called_like_a_secret_is_hidden(
     text: str, shown: str
 ) -> None:
     assert masked_arguments(text) == shown
+
+
+async def test_two_operators_at_once_leave_a_rig_with_each_program_once(rig: Machine) -> None:
+    first, second = await create(rig), await create(rig, software_version="6.26.0")
+    answers = await asyncio.gather(
+        *(assign(rig, made["id"]) for made in (first, second) * 5),
+        *(rig.ask("DELETE", f"playbooks/{made['id']}") for made in (first, second) * 3),
+    )
+    assert {status for status, _ in answers} <= {200, 404, 409}
+    kept = [each["id"] for each in (await rig.ask("GET", "playbooks"))[1]["data"]]
+    entries = [entry["id"] for entry in await told(rig)]
+    assert len(entries) <= 1
+    assert set(entries) <= set(kept)

@@ -330,3 +330,60 @@ def test_a_rig_is_called_by_its_cards_else_by_its_processor() -> None:
     )
     of_spec = static_of(cast(RigSpec, RIG_SPEC))
     assert (of_spec.ram_bytes, of_spec.control_board) == (8 * 2**30, "Supermicro X10DRL-i 1.01")
+
+
+@pytest.mark.parametrize("ram", ["9999999TB", "0GB", "0.000KB"])
+def test_a_memory_that_cannot_be_is_none(ram: str) -> None:
+    assert static_of(cast(RigSpec, RIG_SPEC | {"ram_size": ram})).ram_bytes is None
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        {"lan_ip": "fe80::1%" + "A" * 3000},
+        {"lan_ip": "::ffff:10.0.0.1"},
+        {"lan_ip": "x" * 4000, "wan_ip": "x" * 4000, "uptime": "up 1 day " * 400},
+        {"uptime": "999999:99:99:99"},
+        {"cpu_hashrate": 1e308, "cpu_hashrate_uom": "PH/s"},
+        {"cpu_hashrate": -1, "gpu_1_power": -(2**63), "gpu_1_fan": 2**200},
+        {"gpu_1_hashrate_1": 2**53, "gpu_2_hashrate_1": 2**53, "gpu_hashrate_uom_1": "PH/s"},
+        {"gpu_algorithm_1": "x" * 4000, "cpu_algorithm": "'; DROP TABLE miners; --"},
+        {"gpu_pool_address_1": "//" + ":" * 3900, "cpu_wallet": "\u202e" * 100},
+        {"gpu_fan_uom": "furlongs", "gpu_1_fan": 5},
+        {f"gpu_{n}_core_temp": "9" * 400 for n in range(1, 9)},
+    ],
+)
+async def test_whatever_a_rig_says_of_itself_it_is_answered_and_the_farm_stays_readable(
+    rig: Machine, log: dict[str, Any]
+) -> None:
+    for ram in ("9999999TB", "0.001KB", "x" * 4000):
+        status, _ = await specs(rig, ram_size=ram, gpu_1_name="x" * 4000, gpu_8_name="%s%n")
+        assert status == 200
+    status, body = await logs(rig, **log)
+    assert status in (200, 422), body
+    await logs(rig)
+    item = await rig.miner()
+    assert len(str(item["ip"] or "")) <= 45
+    status, _ = await logs(rig, **log)
+    item = await rig.miner()
+    assert len(str(item["ip"] or "")) <= 45
+    assert (await rig.ask("GET", "rigs"))[0] == 200
+    assert (await rig.ask("GET", f"rigs/{rig.id}"))[0] == 200
+
+
+async def test_a_password_in_the_address_of_a_pool_is_shown_nowhere(rig: Machine) -> None:
+    await specs(rig)
+    await logs(rig, gpu_pool_address_1="ssl://me:s3cret@p:1", cpu_pool_address="me:s3cret@p:1")
+    item = await rig.miner()
+    paths = (
+        f"rigs/{rig.id}",
+        "rigs",
+        "miner/latest",
+        f"miner/{item['id']}",
+        f"miners/{item['id']}",
+        "status",
+        "audit",
+    )
+    shown: list[Any] = [item, *[await rig.ask("GET", path) for path in paths]]
+    assert "s3cret" not in str(shown)
+    assert "p:1" in str(shown)
