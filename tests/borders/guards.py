@@ -1135,9 +1135,61 @@ def _orders() -> Iterator[Guard]:
     yield Guard(
         "what is held does not expire",
         "cloud/store/tasks/sweeps.py",
-        "        tasks.c.held == sa.false(),",
+        "        sa.or_(tasks.c.held == sa.false(), tasks.c.cancel_requested_at.is_not(None)),\n",
         "",
         f"{groups}the_rest_is_held_until_those_that_go_first_are_proven",
+    )
+    called_off = "tests/cloud/link/test_called_off.py::test_"
+    yield Guard(
+        "what was called off does not wait for its group",
+        "cloud/store/tasks/sweeps.py",
+        "tasks.c.held == sa.false(), tasks.c.cancel_requested_at.is_not(None)",
+        "tasks.c.held == sa.false()",
+        f"{called_off}what_is_called_off_while_its_agent_stays_away_ends_with_its_queue_life",
+    )
+    yield Guard(
+        "agents have time to speak before anything expires",
+        "cloud/store/tasks/sweeps.py",
+        "    if not agents_had_time:\n        return 0\n",
+        "",
+        "tests/cloud/store/test_cloud_time.py::test_what_ended_while_the_cloud_was_down_can_still_be_told_when_it_is_back",
+    )
+    yield Guard(
+        "what is called off ends only where its agents were heard",
+        "cloud/store/tasks/handed.py",
+        "sa.or_(is_own, ~may_have_it)",
+        "sa.true()",
+        f"{called_off}what_an_agent_still_has_ends_as_what_truly_happens",
+    )
+    yield Guard(
+        "an agent is heard once it has told all",
+        "cloud/link/api.py",
+        "if not session.has_told_all and claim.last_seq <= agent.last_seq:",
+        "if not session.has_told_all:",
+        f"{called_off}what_an_agent_has_done_is_told_before_the_rest_ends",
+    )
+    yield Guard(
+        "what any agent may have waits for all of them",
+        "cloud/store/tasks/handed.py",
+        "                tasks.c.agent_id.is_(None),\n                tasks.c.held == sa.true(),\n",
+        "",
+        f"{called_off}what_any_agent_may_have_waits_for_all_of_them",
+    )
+    order = "tests/agent/tasks/test_dispatcher_order.py::test_"
+    yield Guard(
+        "one task at a time works at one address",
+        "agent/limits/addresses.py",
+        "return stay.task_id == task_id",
+        "return True",
+        f"{order}one_miner_has_one_task_at_a_time_whatever_its_name",
+    )
+    on_site = "tests/agent/tasks/test_mining.py::test_on_site_a_miner_that_tells_no_mac_while_it_is_off_is_who_told_one_there"
+    yield Guard(
+        "a miner is in maintenance by whatever name it goes",
+        "agent/limits/maintenance.py",
+        " or self._hidden_mac(miner) in self._keys",
+        "",
+        on_site,
     )
     yield Guard(
         "a queue life begins when it is let go",
