@@ -744,6 +744,120 @@ def _rigmonitor() -> Iterator[Guard]:
     )
 
 
+def _rigs() -> Iterator[Guard]:
+    ssh, here = "tests/drivers/rig/test_ssh.py::test_", "tests/drivers/rig/test_local.py::test_"
+    judged, programs = (
+        "tests/agent/rig/test_playbooks.py::test_",
+        "tests/agent/rig/test_programs.py::test_",
+    )
+    callers = "tests/agent/rig/test_server.py::test_"
+    yield Guard(
+        "a host with another key than the pinned one is told nothing",
+        "drivers/rig/reach/ssh.py",
+        '"known_hosts": ([pinned], [], []),',
+        '"known_hosts": None,',
+        f"{ssh}another_host_key_ends_every_call_and_nothing_is_sent",
+    )
+    yield Guard(
+        "an order goes by the connection that was asked who it is",
+        "drivers/rig/wire.py",
+        "permit.sending(self._still_open)",
+        "permit.sending()",
+        "tests/drivers/rig/test_commands.py::test_a_connection_that_goes_before_the_first_byte_has_sent_nothing",
+    )
+    yield Guard(
+        "a rig is known by its MAC and its machine-id",
+        "drivers/changes/identity.py",
+        "if found.needs_both and False in same:",
+        "if False:",
+        "tests/drivers/rig/test_mining.py::test_another_rig_at_the_address_is_not_written_to",
+    )
+    yield Guard(
+        "of a file of a rig so much is read and no more",
+        "drivers/rig/reach/local.py",
+        "return os.read(handle, FILE_CAP_BYTES)",
+        "return os.read(handle, 10 * FILE_CAP_BYTES)",
+        f"{here}what_is_no_plain_file_or_not_to_be_read_is_left_out",
+    )
+    yield Guard(
+        "a command on a rig tells so much and no more",
+        "drivers/rig/reach/ssh.py",
+        "if len(data) > left_bytes:",
+        "if False:",
+        f"{ssh}a_command_that_says_nothing_or_too_much_is_a_named_error",
+    )
+    yield Guard(
+        "an answer of a mining program has a size",
+        "drivers/rig/programs.py",
+        "ANSWER_CAP_BYTES: Final = 512 * 1024",
+        "ANSWER_CAP_BYTES: Final = 1024 * 1024",
+        "tests/drivers/rig/test_read.py::test_a_program_that_answers_nonsense_is_a_fault_and_the_rest_is_read",
+    )
+    yield Guard(
+        "a playbook gives no option that is not allowed",
+        "agent/rig/options.py",
+        "        if name not in options:\n",
+        "        if name not in options:\n            continue\n        if False:\n",
+        f"{judged}what_is_not_allowed_is_refused_by_name",
+    )
+    yield Guard(
+        "a mining program listens on loopback alone",
+        "agent/rig/options.py",
+        "if is_loopback(value):",
+        "if True:",
+        f"{judged}what_is_not_allowed_is_refused_by_name",
+    )
+    yield Guard(
+        "an executable is the one with the allowed sha256",
+        "agent/rig/executables.py",
+        "if is_it != sha256:",
+        "if False:",
+        f"{programs}a_file_that_is_another_is_not_started",
+    )
+    yield Guard(
+        "an executable that others may change is not started",
+        "agent/rig/executables.py",
+        " or found.st_mode & _WRITABLE_BY_OTHERS",
+        "",
+        f"{programs}a_file_that_is_another_is_not_started",
+    )
+    yield Guard(
+        "what is executed is the file that was hashed",
+        "agent/rig/processes.py",
+        'executable=f"/proc/self/fd/{executable}",',
+        "executable=order.path,",
+        f"{programs}what_is_executed_is_what_was_checked",
+    )
+    yield Guard(
+        "a process with the pid of ours is not ours",
+        "agent/rig/processes.py",
+        "if started is None or started != known:",
+        "if started is None:",
+        "tests/agent/rig/test_restarts.py::test_a_stranger_with_its_pid_is_neither_adopted_nor_ended",
+    )
+    yield Guard(
+        "the service of a rig hears those who may call",
+        "agent/rig/server.py",
+        "if not self._callers.includes(uid, gids):",
+        "if False:",
+        f"{callers}another_user_is_told_so_and_heard_no_further",
+    )
+    yield Guard(
+        "one user has a few connections to it",
+        "agent/rig/server.py",
+        "if self._of_user[uid] >= _OF_ONE_USER or ",
+        "if ",
+        f"{callers}one_user_has_no_more_than_a_few_connections",
+    )
+    yield Guard(
+        "an empty list of playbooks counts once it is said twice",
+        "agent/sinks/rigmonitor/playbooks.py",
+        "if not entries and self._empty < EMPTY_AFTER:",
+        "if False:",
+        "tests/agent/rigmonitor/test_playbooks.py::test_an_empty_list_counts_once_two_answers_in_a_row_say_so",
+    )
+
+
 def _miners() -> Iterator[Guard]:
     agree = "tests/cloud/nonce/test_filters_agree.py::test_"
     books = "tests/cloud/nonce/test_books.py::test_"
@@ -1021,9 +1135,61 @@ def _orders() -> Iterator[Guard]:
     yield Guard(
         "what is held does not expire",
         "cloud/store/tasks/sweeps.py",
-        "        sa.or_(tasks.c.held == sa.false(), tasks.c.cancel_requested_at.is_not(None)),",
+        "        sa.or_(tasks.c.held == sa.false(), tasks.c.cancel_requested_at.is_not(None)),\n",
         "",
         f"{groups}the_rest_is_held_until_those_that_go_first_are_proven",
+    )
+    called_off = "tests/cloud/link/test_called_off.py::test_"
+    yield Guard(
+        "what was called off does not wait for its group",
+        "cloud/store/tasks/sweeps.py",
+        "tasks.c.held == sa.false(), tasks.c.cancel_requested_at.is_not(None)",
+        "tasks.c.held == sa.false()",
+        f"{called_off}what_is_called_off_while_its_agent_stays_away_ends_with_its_queue_life",
+    )
+    yield Guard(
+        "agents have time to speak before anything expires",
+        "cloud/store/tasks/sweeps.py",
+        "    if not agents_had_time:\n        return 0\n",
+        "",
+        "tests/cloud/store/test_cloud_time.py::test_what_ended_while_the_cloud_was_down_can_still_be_told_when_it_is_back",
+    )
+    yield Guard(
+        "what is called off ends only where its agents were heard",
+        "cloud/store/tasks/handed.py",
+        "sa.or_(is_own, ~may_have_it)",
+        "sa.true()",
+        f"{called_off}what_an_agent_still_has_ends_as_what_truly_happens",
+    )
+    yield Guard(
+        "an agent is heard once it has told all",
+        "cloud/link/api.py",
+        "if not session.has_told_all and claim.last_seq <= agent.last_seq:",
+        "if not session.has_told_all:",
+        f"{called_off}what_an_agent_has_done_is_told_before_the_rest_ends",
+    )
+    yield Guard(
+        "what any agent may have waits for all of them",
+        "cloud/store/tasks/handed.py",
+        "                tasks.c.agent_id.is_(None),\n                tasks.c.held == sa.true(),\n",
+        "",
+        f"{called_off}what_any_agent_may_have_waits_for_all_of_them",
+    )
+    order = "tests/agent/tasks/test_dispatcher_order.py::test_"
+    yield Guard(
+        "one task at a time works at one address",
+        "agent/limits/addresses.py",
+        "return stay.task_id == task_id",
+        "return True",
+        f"{order}one_miner_has_one_task_at_a_time_whatever_its_name",
+    )
+    on_site = "tests/agent/tasks/test_mining.py::test_on_site_a_miner_that_tells_no_mac_while_it_is_off_is_who_told_one_there"
+    yield Guard(
+        "a miner is in maintenance by whatever name it goes",
+        "agent/limits/maintenance.py",
+        " or self._hidden_mac(miner) in self._keys",
+        "",
+        on_site,
     )
     yield Guard(
         "a queue life begins when it is let go",
@@ -1335,6 +1501,7 @@ GUARDS = (
     *_first_steps(),
     *_by_hand(),
     *_rigmonitor(),
+    *_rigs(),
     *_miners(),
     *_limits(),
     *_orders(),

@@ -3,7 +3,8 @@
     lost           a task the cloud took that did not end, or that the journal ended and the cloud does not show so
     twice          a one-shot that reached its miner more than once, or a setting that changed it more than once
     false_succeed  `succeed` in the cloud that the ledger does not back
-    false_not_done `not_done` in the cloud of a one-shot that the ledger shows as done
+    false_not_done `not_done` in the cloud of a one-shot that the ledger shows as done before it said so, or without a
+                   later word of it
     unclaimed      something reached a miner without an intent that was on disk before
     torn           an order of many miners of which only a part is there
     early          what waits for those that go first, let go without their proof and nobody's leave, or handed out or begun
@@ -285,14 +286,18 @@ class _Case:
                 and not (task.result or {}).get("file")
             ):
                 self.figures.add("false_succeed", f"{_name(task)} brought no file")
-            elif (
-                task.outcome == "not_done"
-                and own is not None
-                and known
-                and SPECS[name].kind is Kind.ONE_SHOT
-                and any(e.changed and e.action == own for e in self._entries[task.task_id])
-            ):
+            elif task.outcome == "not_done" and own is not None and self._was_done(task, own):
                 self.figures.add("false_not_done", f"{_name(task)}, but the miner did it")
+
+    def _was_done(self, task: Shown, own: str) -> bool:
+        """Whether a one-shot that ended as not done was done by then, or is shown without what is known of it since. A
+        database that is put back to an older copy, and then to a newer one, has ended what was done in between.
+        """
+        if SPECS[TaskName(task.name)].kind is not Kind.ONE_SHOT or task.task_id not in self._known:
+            return False
+        done = [each for each in self._entries[task.task_id] if each.changed and each.action == own]
+        was_by_then = any(task.ended_t is None or each.t <= task.ended_t for each in done)
+        return was_by_then or (bool(done) and not _was_late(task))
 
     def _unbacked(self, row: Row, own: str) -> str | None:
         """Why this success is none; `None` if the ledger backs it."""

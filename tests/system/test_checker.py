@@ -203,6 +203,24 @@ def test_not_done_of_what_happened_is_false() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("ended_t", "late", "is_false"),
+    [
+        (10.0, [{"status": "succeed"}], False),
+        (10.0, None, True),
+        (11.0, [{"status": "succeed"}], True),
+    ],
+)
+def test_what_was_done_after_its_end_has_to_be_told_of(
+    ended_t: float, late: Any, is_false: bool
+) -> None:
+    """As in a database that was put back to an older copy, where it was done, and then to the one that had ended it."""
+    result = {"outcome": "not_done"} | ({"late": late} if late else {})
+    told = shown(status="cancelled", result=result, ended_t=ended_t)
+    found = kinds(check(REBOOTED, [row()], [told])).get("false_not_done", 0)
+    assert found == is_false
+
+
 def test_unknown_of_what_happened_is_honest() -> None:
     result = {"outcome": "unknown"}
     figures = check(

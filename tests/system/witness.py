@@ -59,6 +59,7 @@ class Shown(msgspec.Struct, frozen=True):
     name: str
     status: str
     result: dict[str, Any] | None
+    ended_t: float | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -189,7 +190,21 @@ def take_kill(path: Path, t: float, ledger: Path) -> Kill:
 
 def shown(batch_id: str, name: str, tasks: Iterable[dict[str, Any]]) -> list[Shown]:
     """The tasks of one batch, as the API gave them."""
-    return [Shown(each["id"], batch_id, name, each["status"], each.get("result")) for each in tasks]
+    return [
+        Shown(
+            each["id"],
+            batch_id,
+            name,
+            each["status"],
+            each.get("result"),
+            _text_t(each.get(f"{each['status']}_at")),
+        )
+        for each in tasks
+    ]
+
+
+def _text_t(text: str | None) -> float | None:
+    return None if text is None else from_text(text).timestamp()
 
 
 class _open:  # noqa: N801 - reads as a verb

@@ -290,6 +290,7 @@ BAD: dict[str, Any] = {
     "a page": answers(page(b"<html><body>not found</body></html>")),
     "a gigabyte": answers(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 65536),
     "no length": answers(b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 600_000),
+    "too long": answers(page(b'{"gpus": [], "more": "' + b"x" * 600_000 + b'"}')),
     "NaN": answers(page(b'{"gpus": [{"hashrate": NaN}]}')),
     "nested": answers(page(b'{"gpus":' + b"[" * 100_000)),
     "an error": answers(page(b"", "500 Oops")),

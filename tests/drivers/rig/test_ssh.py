@@ -157,13 +157,15 @@ async def flood(process: asyncssh.SSHServerProcess[bytes]) -> None:
             await process.stdout.drain()
 
 
-@pytest.mark.parametrize(("answer", "deadline_s"), [(silence, 0.5), (flood, 20.0)])
+@pytest.mark.parametrize(
+    ("answer", "deadline_s", "words"), [(silence, 0.5, "no answer"), (flood, 20.0, "wrote over")]
+)
 async def test_a_command_that_says_nothing_or_too_much_is_a_named_error(
-    rig: SshRig, reach: SshReach, answer: Any, deadline_s: float
+    rig: SshRig, reach: SshReach, answer: Any, deadline_s: float, words: str
 ) -> None:
     await reach.run(("true",), deadline_s=20)  # so that it is logged in
     rig.commands["nvidia-smi"] = rig.commands["sh"] = answer
-    with pytest.raises(MalformedError):
+    with pytest.raises(MalformedError, match=words):
         await reach.run(("nvidia-smi",), deadline_s=deadline_s)
     await reach.run(("true",), deadline_s=20)
     with pytest.raises(MalformedError):
