@@ -401,7 +401,7 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
     try:
         book = from_config(config)
         # Rigs were looked at before: what is wrong with them is said there.
-        site = open_site(msgspec.structs.replace(config, rigs=()), clock, inventory, book)
+        site = open_site(config.model_copy(update={"rigs": ()}), clock, inventory, book)
     except ConfigError as error:
         return [Finding(PROBLEM, "passwords", str(error))]
     path = config.state.dir / "inventory.db"
