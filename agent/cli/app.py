@@ -392,7 +392,12 @@ def rig_add(
     used = _config(config, required=True, as_json=as_json)
 
     def confirm(question: str) -> bool:
-        return yes or typer.confirm(question, err=True)
+        try:
+            return yes or typer.confirm(question, err=True)
+        except typer.Abort as error:
+            if not isinstance(error.__context__, EOFError):
+                raise  # Ctrl-C
+            _usage("nobody answers here: give --host-key, or --yes", as_json)
 
     end(run_rig_add(used, path, rig, confirm), as_json)
 

@@ -72,7 +72,7 @@ class RigServer:
         await asyncio.to_thread(_clear, self._path)
         door = socket.socket(socket.AF_UNIX)
         try:
-            door.bind(str(self._path))
+            self._bind(door)
             self._path.chmod(0o660)  # nobody can connect before it listens
             self._server = await asyncio.start_unix_server(
                 self._serve, sock=door, limit=REQUEST_MAX, backlog=_WAITING_MOST
@@ -80,6 +80,12 @@ class RigServer:
         except BaseException:
             door.close()
             raise
+
+    def _bind(self, door: socket.socket) -> None:
+        try:
+            door.bind(str(self._path))
+        except OSError as error:  # which does not say where
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
 
     async def stop(self) -> None:
         """Close the door; requests under way are cut, what they decided is followed after the next start."""

@@ -99,6 +99,7 @@ class RigDriver(MinerDriver):
         self._host = HostFacts()
         self._seen: dict[str, SeenCard] = {}
         self._has_seen_cards = False
+        self._told: Static | None = None
 
     @property
     def seen(self) -> Mapping[str, SeenCard]:
@@ -151,7 +152,7 @@ class RigDriver(MinerDriver):
             slow=None
             if depth is Depth.MOVING
             else _slow(look, faults, rests=rest == len(self.rig_wire.spec.programs) > 0),
-            static=self._static(facts, look) if depth is Depth.FULL else None,
+            static=self._static(facts, look, depth),
         )
 
     # --- private ---------------------------------------------------------------------------------
@@ -292,14 +293,20 @@ class RigDriver(MinerDriver):
             return False
         return process.is_up is False and not process.has_failed
 
-    def _static(self, facts: HostFacts, look: RigSnapshot) -> Static:
-        main = main_work(look.moving.works)
-        return self._static_facts(
+    def _static(self, facts: HostFacts, look: RigSnapshot, depth: Depth) -> Static | None:
+        """With what it mined last, while it rests. Once told, it is told again when it mines something else."""
+        main, told = main_work(look.moving.works), self._told
+        known = None if told is None else told.algorithm
+        mined = known if main is None else rig_algorithm(main.algorithm) or known
+        if depth is not Depth.FULL and (told is None or mined is known):
+            return None
+        self._told = self._static_facts(
             control_board=facts.motherboard,
             cpu_name=facts.cpu_name,
             ram_bytes=facts.ram_bytes,
-            algorithm=None if main is None else rig_algorithm(main.algorithm),
+            algorithm=mined,
         )
+        return self._told
 
 
 def _unread(missed: frozenset[str]) -> Iterator[MinerFault]:

@@ -25,7 +25,12 @@ async def process_of(wire: RigWire, spec: ProgramSpec) -> ProgramProcess:
 
 async def owned_program(wire: RigWire, spec: ProgramSpec) -> OwnedProgram:
     """One without a unit, by the service that owns it. Raises as `process_of`."""
-    ran = await wire.run(rig_service.STATUS_ARGV)
+    try:
+        ran = await wire.run(rig_service.STATUS_ARGV)
+    except UnsupportedError as error:
+        raise UnsupportedError(
+            f"{error}; if systemd runs it, name its `unit` in [[rigs]]"
+        ) from None
     programs = rig_service.programs_of(ran.status, ran.output, ran.errors)
     found = rig_service.program_of(spec.kind, programs)
     if found is None:
