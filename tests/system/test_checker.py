@@ -9,6 +9,7 @@ import pytest
 
 from contract.task import TaskName
 from tests.system.checker import Figures, check
+from tests.system.facts import Origin, RigParts
 from tests.system.witness import Entry, Group, Kill, Part, Row, Shown
 
 MAC, IP = "02:00:00:00:00:01", "127.0.0.9"
@@ -180,7 +181,7 @@ def test_success_of_a_power_limit_needs_that_limit(
     limited = row(name=TaskName.POWER_LIMIT, params={"watts": asked})
     ledger = [entry(10.2, "power_limit", "applied", 1, after={"power_limit": last})]
     told = [shown(name=TaskName.POWER_LIMIT)]
-    found = kinds(check(ledger, [limited], told, own_limits_w={MAC: 3600}))
+    found = kinds(check(ledger, [limited], told, origin=Origin(limits_w={MAC: 3600})))
     assert found == ({} if is_so else {"false_succeed": 1})
 
 

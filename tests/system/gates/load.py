@@ -34,14 +34,20 @@ _MODES = {
     "antminer": ("sleep", "normal"),
     "whatsminer": ("low", "normal", "high"),
     "iceriver": ("sleep", "normal"),
+    "rig": (),
 }
-_LIMITS: tuple[dict[str, Any], ...] = (
-    {"watts": 2600},
-    {"watts": 3000},
-    {"watts": "default"},
-    {"percent": 70},
-    {"percent": 100},
-)
+_LIMITS: dict[str, tuple[dict[str, Any], ...]] = {
+    "whatsminer": (
+        {"watts": 2600},
+        {"watts": 3000},
+        {"watts": "default"},
+        {"percent": 70},
+        {"percent": 100},
+    ),
+    # In watts each rig has limits of its own, which its cards share.
+    "rig": ({"watts": "default"}, {"percent": 60}, {"percent": 80}, {"percent": 100}),
+}
+_OF_RIGS = (TaskName.MINING, TaskName.REBOOT, TaskName.LOG)  # they are few, and asked more often
 _SELECTED = 0.3  # of the orders: by what is true of the miners, in place of their ids
 _PATIENCE_S = 240.0
 _PAGE = 10_000
@@ -65,12 +71,14 @@ class Load:
         self._operator = operator
         self._ids = ids
         self._miners = [each for each in miners if each.ip in ids and not each.foreign]
+        self._rigs = [each for each in self._miners if each.make == "rig"]
+        self._asics = [each for each in self._miners if each.make != "rig"]
         self._images_url = images_url
         self._random = random.Random(seed)
         self._open_tasks = open_tasks
         self._open: dict[str, int] = {}
         self.groups = Groups(operator, [each.ip for each in self._miners], seed=seed)
-        self._fresh = list(self._miners)  # whose firmware was not updated yet
+        self._fresh = list(self._asics)  # whose firmware was not updated yet
         self._random.shuffle(self._fresh)
 
     async def run(self) -> None:
@@ -160,7 +168,11 @@ class Load:
 
     def _wish(self, name: TaskName) -> tuple[list[SimulatedMiner], dict[str, Any] | None]:
         pick = self._random
-        some = pick.sample(self._miners, min(len(self._miners), pick.randint(3, 10)))
+        able = self._miners if name in _OF_RIGS else self._asics  # what takes no pools has no light
+        some = pick.sample(able, min(len(able), pick.randint(3, 10)))
+        if name in _OF_RIGS and self._rigs and pick.random() < 0.5:
+            rig = pick.choice(self._rigs)
+            some = [rig, *(each for each in some if each is not rig)]
         if name is TaskName.LIGHT:
             return some, {"action": pick.choice(("on", "off"))}
         if name is TaskName.POWER_MODE:
@@ -170,8 +182,9 @@ class Load:
         if name is TaskName.MINING:
             return some[:4], {"action": pick.choice(("off", "on", "on"))}
         if name is TaskName.POWER_LIMIT:
-            able = [each for each in self._miners if each.make == "whatsminer"]
-            return pick.sample(able, min(len(able), 3)), pick.choice(_LIMITS)
+            make = pick.choice([each for each in _LIMITS if any(m.make == each for m in able)])
+            able = [each for each in self._miners if each.make == make]
+            return pick.sample(able, min(len(able), 3)), pick.choice(_LIMITS[make])
         if name is TaskName.REBOOT:
             return some[:5], {"force": pick.random() < 0.9}
         if name is TaskName.LOG:
