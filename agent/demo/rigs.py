@@ -17,7 +17,7 @@ class SimulatedCard(msgspec.Struct, frozen=True):
     """One graphics card; `limit_w` is the power limit that it comes with, where it takes one."""
 
     bus_id: str
-    limit_w: int | None = None
+    limit_w: float | None = None
 
 
 class SimulatedProgram(msgspec.Struct, frozen=True):

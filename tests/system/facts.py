@@ -24,7 +24,7 @@ class RigParts(msgspec.Struct, frozen=True):
     """What a rig has: its programs by name, and by bus id the power limits that its cards come with."""
 
     programs: tuple[str, ...]
-    limits_w: Mapping[str, int]
+    limits_w: Mapping[str, float]
 
 
 class Origin(msgspec.Struct, frozen=True):
