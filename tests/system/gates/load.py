@@ -34,20 +34,29 @@ _MODES = {
     "antminer": ("sleep", "normal"),
     "whatsminer": ("low", "normal", "high"),
     "iceriver": ("sleep", "normal"),
-    "rig": (),
 }
-_LIMITS: dict[str, tuple[dict[str, Any], ...]] = {
-    "whatsminer": (
-        {"watts": 2600},
-        {"watts": 3000},
-        {"watts": "default"},
-        {"percent": 70},
-        {"percent": 100},
-    ),
-    # In watts each rig has limits of its own, which its cards share.
-    "rig": ({"watts": "default"}, {"percent": 60}, {"percent": 80}, {"percent": 100}),
+_LIMITS: tuple[dict[str, Any], ...] = (
+    {"watts": 2600},
+    {"watts": 3000},
+    {"watts": "default"},
+    {"percent": 70},
+    {"percent": 100},
+)
+# Rigs are few, and asked for what is theirs by orders of their own.
+_FOR_RIGS = 0.2
+_WEIGHTS_OF_RIGS = {
+    TaskName.MINING: 4,
+    TaskName.POWER_LIMIT: 3,
+    TaskName.REBOOT: 2,
+    TaskName.LOG: 1,
 }
-_OF_RIGS = (TaskName.MINING, TaskName.REBOOT, TaskName.LOG)  # they are few, and asked more often
+# In watts each has limits of its own: those that all its cards share.
+_LIMITS_OF_RIGS: tuple[dict[str, Any], ...] = (
+    {"watts": "default"},
+    {"percent": 60},
+    {"percent": 80},
+    {"percent": 100},
+)
 _SELECTED = 0.3  # of the orders: by what is true of the miners, in place of their ids
 _PATIENCE_S = 240.0
 _PAGE = 10_000
@@ -145,8 +154,11 @@ class Load:
                 self._open[batch_id] = left
 
     async def _create(self) -> None:
-        name = self._random.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
-        miners, params = self._wish(name)
+        if self._rigs and self._random.random() < _FOR_RIGS:
+            name, miners, params = self._wish_of_rigs()
+        else:
+            name = self._random.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
+            miners, params = self._wish(name)
         if not miners:
             return
         try:
@@ -166,13 +178,20 @@ class Load:
         self._open |= batches
         self.promised |= batches
 
+    def _wish_of_rigs(self) -> tuple[TaskName, list[SimulatedMiner], dict[str, Any] | None]:
+        pick, weights = self._random, _WEIGHTS_OF_RIGS
+        name = pick.choices(list(weights), weights=list(weights.values()))[0]
+        params = {
+            TaskName.MINING: {"action": pick.choice(("off", "on"))},
+            TaskName.POWER_LIMIT: pick.choice(_LIMITS_OF_RIGS),
+            TaskName.REBOOT: {"force": pick.random() < 0.9},
+        }
+        some = pick.sample(self._rigs, pick.randint(1, min(len(self._rigs), 2)))
+        return name, some, params.get(name)
+
     def _wish(self, name: TaskName) -> tuple[list[SimulatedMiner], dict[str, Any] | None]:
         pick = self._random
-        able = self._miners if name in _OF_RIGS else self._asics  # what takes no pools has no light
-        some = pick.sample(able, min(len(able), pick.randint(3, 10)))
-        if name in _OF_RIGS and self._rigs and pick.random() < 0.5:
-            rig = pick.choice(self._rigs)
-            some = [rig, *(each for each in some if each is not rig)]
+        some = pick.sample(self._asics, min(len(self._asics), pick.randint(3, 10)))
         if name is TaskName.LIGHT:
             return some, {"action": pick.choice(("on", "off"))}
         if name is TaskName.POWER_MODE:
@@ -182,9 +201,8 @@ class Load:
         if name is TaskName.MINING:
             return some[:4], {"action": pick.choice(("off", "on", "on"))}
         if name is TaskName.POWER_LIMIT:
-            make = pick.choice([each for each in _LIMITS if any(m.make == each for m in able)])
-            able = [each for each in self._miners if each.make == make]
-            return pick.sample(able, min(len(able), 3)), pick.choice(_LIMITS[make])
+            able = [each for each in self._asics if each.make == "whatsminer"]
+            return pick.sample(able, min(len(able), 3)), pick.choice(_LIMITS)
         if name is TaskName.REBOOT:
             return some[:5], {"force": pick.random() < 0.9}
         if name is TaskName.LOG:
