@@ -19,10 +19,10 @@ from agent.config.keyfiles import read_secret
 from agent.firmware.download import open_downloader
 from agent.host.health import Health
 from agent.host.heartbeat import Heart
+from agent.host.version import agent_version
 from agent.journal import Journal
 from agent.limits.policy import Policy
 from agent.link.client import CloudLink
-from agent.link.enroll import agent_version
 from agent.local.orders import LocalOrders
 from agent.local.socket import LocalRequest, LocalServer, LocalTask, show_way
 from agent.local.status import STATUS, FarmStatus, LocalAnswer

@@ -1,4 +1,4 @@
-"""Files that belong to one process: nobody else reads them, and nobody else runs on their folder."""
+"""Files that belong to one process: written whole, read by nobody else; and a folder on which one process runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+
+from service.hostuser import HostUser
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _COMPANIONS = ("", "-wal", "-shm")  # of a database of SQLite, which gives them its mode
@@ -55,6 +57,31 @@ def _holder(handle: int) -> str:
     """Who wrote its number into the lock, as the end of a sentence."""
     text = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
     return f" (process {text})" if text.isdecimal() else ""
+
+
+def write_whole(
+    path: Path, data: bytes, *, mode: int = 0o600, owner: HostUser | None = None
+) -> None:
+    """Write a file beside, sync it, then rename it: after a power cut the old or the new one is there, never a part.
+    It belongs to `owner`, where root writes it for another. Blocks. Raises OSError: the old one is there then.
+    """
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    # a new file, always: root follows no link that the owner of the folder may have laid
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(handle, "wb") as file:
+        os.fchmod(handle, mode)
+        if owner is not None:
+            os.fchown(handle, owner.uid, owner.gid)
+        file.write(data)
+        file.flush()
+        os.fsync(handle)
+    beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def make_private(path: Path) -> None:

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-from agent.cli.commands import DONE, FAILED, UNKNOWN, USAGE, Ended, Reach, failure, stopped
+from agent.cli.answers import DONE, FAILED, UNKNOWN, USAGE, Ended
+from agent.cli.commands import Reach, failure, stopped
 from agent.cli.foreground import StoppedError, run
 from agent.config.file import ConfigError, why
 from agent.config.host import LogSection

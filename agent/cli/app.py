@@ -6,10 +6,8 @@ and nothing else goes there. Everything heavy is imported by the command that ne
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
-import io
 import json
 import os
 import sys
@@ -20,9 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import typer
 from typer.core import TyperCommand
 
+from agent.cli.answers import end, fail, run_program
 from contract.ports import PORTS
 from service.given import given_text
-from service.streams import lead_nowhere, stand_in
 
 if TYPE_CHECKING:
     from agent.cli.commands import Reach
@@ -81,7 +79,7 @@ class ActCommand(TyperCommand):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from agent.link.enroll import agent_version
+        from agent.host.version import agent_version
 
         sys.stdout.write(f"miner-agent {agent_version()}\n")
         raise typer.Exit
@@ -133,7 +131,7 @@ def run(config: ConfigFile = None, as_json: Json = False) -> None:
     from agent.cli.commands import run_daemon
 
     path = config or DEFAULT_CONFIG
-    _end(run_daemon(_config(config, required=True, as_json=as_json), path), as_json)
+    end(run_daemon(_config(config, required=True, as_json=as_json), path), as_json)
 
 
 @app.command()
@@ -161,7 +159,7 @@ def enroll(
     used = Config() if state is not None else _config(config, required=False, as_json=as_json)
     if state is not None:
         used = used.model_copy(update={"state": used.state.model_copy(update={"dir": state})})
-    _end(run_enroll(used, cloud, code, ca_file), as_json)
+    end(run_enroll(used, cloud, code, ca_file), as_json)
 
 
 @app.command()
@@ -194,7 +192,7 @@ def scan(
     )
     if not ranges and not reach.config.miners.ranges:
         _usage("give a range, or a config with [miners] ranges", as_json)
-    _end(run_scan(reach, _ranges(ranges, as_json) if ranges else (), quiet=as_json), as_json)
+    end(run_scan(reach, _ranges(ranges, as_json) if ranges else (), quiet=as_json), as_json)
 
 
 @app.command()
@@ -223,7 +221,7 @@ def read(
         device_pace,
         as_json,
     )
-    _end(run_read(reach, address), as_json)
+    end(run_read(reach, address), as_json)
 
 
 @app.command(cls=ActCommand)
@@ -299,8 +297,8 @@ def act(
     expected = _expected(expect, as_json)
     if csv is None and not dry_run and expected is None and wanted.addresses == 1:
         address = str(wanted.spans[0])
-        _end(run_act(reach, address, task_name, given, logs, quiet=quiet), as_json)
-    _end(
+        end(run_act(reach, address, task_name, given, logs, quiet=quiet), as_json)
+    end(
         run_act_many(
             reach,
             wanted,
@@ -324,7 +322,7 @@ def status(config: ConfigFile = None, as_json: Json = False) -> None:
     from agent.cli.status import run_status
 
     used = _config(config, required=False, as_json=as_json)
-    _end(run_status(used, is_config_named=config is not None), as_json)
+    end(run_status(used, is_config_named=config is not None), as_json)
 
 
 @app.command()
@@ -338,7 +336,7 @@ def top(
     from agent.cli.status import run_top
 
     used = _config(config, required=False, as_json=False)
-    _end(run_top(used, is_config_named=config is not None, every_s=every), False)
+    end(run_top(used, is_config_named=config is not None, every_s=every), False)
 
 
 @rig_app.command("add")
@@ -375,13 +373,13 @@ def rig_add(
     as_json: Json = False,
 ) -> None:
     """Enrol a rig: its host key is shown and pinned, it is read once, and it is written down beside the config."""
-    from agent.cli.rigs import RigWish, run_rig_add
+    from agent.cli.rigs import NewRig, run_rig_add
 
     if (ssh is None) != local:
         _usage("give one of --ssh USER@HOST and --local", as_json)
     if as_json and ssh is not None and host_key is None and not yes:
         _usage("with --json nobody is asked: give --host-key, or --yes", as_json)
-    wish = RigWish(
+    rig = NewRig(
         name=name,
         ssh=ssh,
         key=key,
@@ -394,9 +392,14 @@ def rig_add(
     used = _config(config, required=True, as_json=as_json)
 
     def confirm(question: str) -> bool:
-        return yes or typer.confirm(question, err=True)
+        try:
+            return yes or typer.confirm(question, err=True)
+        except typer.Abort as error:
+            if not isinstance(error.__context__, EOFError):
+                raise  # Ctrl-C
+            _usage("nobody answers here: give --host-key, or --yes", as_json)
 
-    _end(run_rig_add(used, path, wish, confirm), as_json)
+    end(run_rig_add(used, path, rig, confirm), as_json)
 
 
 @rig_app.command("list")
@@ -404,7 +407,7 @@ def rig_list(config: ConfigFile = None, as_json: Json = False) -> None:
     """List the rigs that are enrolled."""
     from agent.cli.rigs import run_rig_list
 
-    _end(run_rig_list(_config(config, required=False, as_json=as_json)), as_json)
+    end(run_rig_list(_config(config, required=False, as_json=as_json)), as_json)
 
 
 @rig_app.command("remove")
@@ -417,7 +420,7 @@ def rig_remove(
     from agent.cli.rigs import run_rig_remove
 
     path = config or DEFAULT_CONFIG
-    _end(run_rig_remove(_config(config, required=True, as_json=as_json), path, name), as_json)
+    end(run_rig_remove(_config(config, required=True, as_json=as_json), path, name), as_json)
 
 
 @app.command()
@@ -440,7 +443,7 @@ def doctor(
         who = None if user is None else find_user(user)
     except ValueError as error:
         _usage(f"--user: {error}", as_json)
-    _end(run_doctor(_config_path(config) or DEFAULT_CONFIG, who), as_json)
+    end(run_doctor(_config_path(config) or DEFAULT_CONFIG, who), as_json)
 
 
 @app.command()
@@ -469,7 +472,7 @@ def demo(
         from agent.demo import DemoUnavailableError
         from agent.demo import main as play
     except ImportError as error:
-        _fail(
+        fail(
             f"the demo needs more than the agent: pip install 'miner-agent[cloud]' ({error})",
             as_json,
         )
@@ -478,90 +481,17 @@ def demo(
             miners=miners, farm=farm, once=once, as_json=as_json, time_scale=time_scale, keep=keep
         )
     except DemoUnavailableError as error:
-        _fail(str(error), as_json)
+        fail(str(error), as_json)
     raise typer.Exit(code)
 
 
 def main() -> None:
     """The entry point."""
-    stand_in()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file need not be text
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        code = app(standalone_mode=False)
-    except typer.Abort:  # a signal, before or after the work itself
-        if "--json" in sys.argv:
-            document = {"ok": False, "error": {"message": "interrupted"}}
-            sys.stdout.write(json.dumps(document) + "\n")
-        sys.exit(130)
-    except BrokenPipeError:
-        # whoever read our output has gone; nothing is left to tell
-        lead_nowhere()
-        sys.exit(1)
-    except Exception as error:
-        # wrong usage, as the parser words it; its class is not public
-        if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
-            raise
-        _in_our_words(error)
-        error.show()  # type: ignore[attr-defined]
-        if "--json" in sys.argv:
-            document = {"ok": False, "error": {"message": error.format_message()}}
-            sys.stdout.write(json.dumps(document) + "\n")
-        sys.exit(error.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _in_our_words(error: Any) -> None:
-    """What the parser says of a value that is none comes from the library that checks it, as its cause."""
-    found = getattr(error.__cause__, "errors", None)
-    if found is not None:
-        from contract.words import in_words
-
-        error.message = "; ".join(map(in_words, found(include_url=False)))
-
-
-def _end(outcome: tuple[int, dict[str, Any], str], as_json: bool) -> NoReturn:
-    """Print what a command brought, and exit with its code."""
-    code, document, text = outcome
-    try:
-        _print(document, text, as_json)
-    except BrokenPipeError:
-        raise
-    except OSError as error:  # as of a full disk
-        lead_nowhere()
-        with contextlib.suppress(OSError):
-            sys.stderr.write(f"the answer could not be written: {error.strerror}\n")
-        raise typer.Exit(code or 1) from None
-    raise typer.Exit(code)
-
-
-def _print(document: dict[str, Any], text: str, as_json: bool) -> None:
-    """Raises OSError."""
-    if as_json:
-        sys.stdout.write(json.dumps(document, default=str) + "\n")
-        sys.stdout.flush()
-        if not document.get("ok", False) and text:
-            sys.stderr.write(_lines(text))
-    elif text:
-        # What a miner said is an answer also when it is bad news; only an error of the command is not.
-        stream = sys.stderr if "error" in document else sys.stdout
-        stream.write(_lines(text))
-        stream.flush()
-
-
-def _lines(text: str) -> str:
-    """For a terminal: miners and servers told some of it."""
-    from contract.texts import printable
-
-    return "".join(f"{printable(line)}\n" for line in text.rstrip("\n").split("\n"))
-
-
-def _fail(message: str, as_json: bool, code: int = 1) -> NoReturn:
-    _end((code, {"ok": False, "error": {"message": message}}, message), as_json)
+    run_program(app)
 
 
 def _usage(message: str, as_json: bool) -> NoReturn:
-    _fail(f"usage: {message}", as_json, 2)
+    fail(f"usage: {message}", as_json, 2)
 
 
 def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[str, Any]:
@@ -581,7 +511,7 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
     if isinstance(action, UnsupportedAction):
         result = failed(UnsupportedError(action.instead))
         document = {"ok": False, "ip": host, "task_name": name, "result": result}
-        _end((1, document | {"error": result["error"]}, result_text(name, host, result)), as_json)
+        end((1, document | {"error": result["error"]}, result_text(name, host, result)), as_json)
     elsewhere = not_by_hand(name)
     if elsewhere is not None:
         _usage(elsewhere, as_json)
@@ -667,7 +597,7 @@ def _config(given: Path | None, *, required: bool, as_json: bool) -> Config:
         return load(path or DEFAULT_CONFIG)
     except ConfigError as error:
         elsewhere = "; or give --config FILE" if path is None else ""
-        _fail(f"{error}{elsewhere}", as_json, 2)
+        fail(f"{error}{elsewhere}", as_json, 2)
 
 
 def _reach(

@@ -11,7 +11,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from agent.cli.commands import DONE, FAILED, UNKNOWN
+from agent.cli.answers import DONE, FAILED, UNKNOWN
 from agent.cli.render import counted, drawn
 from agent.cli.survey import Survey
 from agent.journal.settlement import NO_CHANGE

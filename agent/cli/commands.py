@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from agent.cli.answers import DONE, FAILED, UNKNOWN, USAGE, Ended
 from agent.cli.foreground import StoppedError, run
 from agent.config.file import (
     Config,
@@ -32,11 +33,6 @@ from service.hostuser import is_root, owner_of
 from service.limits import raise_open_files
 from service.ownfolder import ForeignFolderError, check_files, check_folder
 
-Ended = tuple[int, dict[str, Any], str]
-DONE: Final = 0
-FAILED: Final = 1
-USAGE: Final = 2
-UNKNOWN: Final = 3
 BY_HAND: Final = (*PRIVATE_RANGES, LOOPBACK_RANGE)
 _LOGIN_OPTIONS: Final = "--user and --password-file"
 _CORRECT_OPTIONS: Final = f"correct {_LOGIN_OPTIONS}"

@@ -14,7 +14,8 @@ from typing import Final
 
 import msgspec
 
-from agent.cli.commands import DONE, FAILED, Ended, stopped
+from agent.cli.answers import DONE, FAILED, Ended
+from agent.cli.commands import stopped
 from agent.cli.foreground import StoppedError, run
 from agent.cli.render import counted
 from agent.cli.rigs import doubts
@@ -22,10 +23,12 @@ from agent.config.file import Config, ConfigError, load, why
 from agent.config.host import LogSection
 from agent.config.keyfiles import check_ca_file
 from agent.host.logs import set_up
-from agent.link.enroll import agent_version, membership
+from agent.host.version import agent_version
+from agent.link.enroll import membership
 from agent.local.socket import listens
 from agent.miners.credentials import CredentialBook, from_config
 from agent.miners.inventory import Inventory, file_trouble, known_miners, login_refused
+from agent.miners.rigs import address_of
 from agent.miners.site import Site, open_site
 from agent.miners.territory import Territory
 from agent.ports import CloudError
@@ -399,13 +402,15 @@ async def _miners(config: Config, clock: Clock) -> list[Finding]:
     findings: list[Finding] = []
     try:
         book = from_config(config)
-        site = open_site(config, clock, inventory, book)
+        # Rigs were looked at before: what is wrong with them is said there.
+        site = open_site(config.model_copy(update={"rigs": ()}), clock, inventory, book)
     except ConfigError as error:
         return [Finding(PROBLEM, "passwords", str(error))]
     path = config.state.dir / "inventory.db"
     met = await asyncio.to_thread(known_miners, path)
-    # Rigs are looked at above; one that is enrolled no more is none of ours.
-    known = [ip for ip, each in met.items() if ip not in site.rigs and each.make is not Make.RIG]
+    enrolled = {address_of(each) for each in config.rigs}
+    # A rig that is enrolled no more is none of ours.
+    known = [ip for ip, each in met.items() if ip not in enrolled and each.make is not Make.RIG]
     if not known and config.rigs:
         return findings
     if not known:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.cli.act import Carrier, DaemonCarrier, Logs, carrying_out_here, opened
+from agent.cli.answers import DONE, FAILED, USAGE, Ended
 from agent.cli.carried import Carried, ManyReport
-from agent.cli.commands import DONE, FAILED, USAGE, Ended, Reach, failure, stopped
+from agent.cli.commands import Reach, failure, stopped
 from agent.cli.foreground import StoppedError, run
 from agent.cli.render import ScanView, counted
 from agent.cli.survey import Surveyor, Wanted

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from agent.ports import ScanSummary
 from contract.condition.anomalies import power_limit_w
-from contract.miner import Reading, Slow
+from contract.miner import Make, Reading, Slow
 from contract.texts import printable
 from drivers.base import Driver
 
@@ -128,13 +128,14 @@ def reading_text(driver: Driver, reading: Reading, problem: str | None) -> str:
     row("address", driver.endpoint.host)
     row("make", identity.make)
     row("model", identity.model)
-    row("firmware", f"{identity.firmware} {identity.firmware_version or ''}".strip())
+    family = identity.generation if identity.make is Make.RIG else identity.firmware
+    row("firmware", f"{family} {identity.firmware_version or ''}".strip())
     row("MAC", identity.mac)
     row("serial", identity.serial)
     row("driven", "yes" if identity.drivable else f"no: {identity.reason or 'it is only read'}")
     row("hashrate", _rate(moving.hashrate_hs))
     row("ideal", _rate(reading.static.hashrate_ideal_hs if reading.static else None))
-    row("power", moving.power_w, " W")
+    row("power", None if moving.power_w is None else f"{moving.power_w:.6g}", " W")
     row("chips", moving.temp_chip_c, " degC")
     row("boards", moving.temp_board_c, " degC")
     row("inlet", moving.temp_inlet_c, " degC")

@@ -6,7 +6,6 @@ last line of stdout is one JSON document and nothing else goes there.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,12 +13,11 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
+from agent.cli.answers import DONE, FAILED, UNKNOWN, USAGE, end, fail, run_program
 from agent.rig.shapes import STANDARD_SOCKET, ProgramState, ProgramStatus, RigStatus
-from contract.texts import printable
-from service.streams import stand_in
+from contract.rigmonitor.playbook import MiningWish
 
 DEFAULT_RIG_CONFIG: Final = Path("/etc/miner-agent/rig.toml")
-_DONE, _FAILED, _USAGE, _UNKNOWN = 0, 1, 2, 3
 app = typer.Typer(
     name="miner-agent-rig",
     help="Owns the mining programs of a rig: they outlive it, and the agent.",
@@ -38,9 +36,9 @@ Name = Annotated[str, typer.Argument(help="The software_name of a playbook, such
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from agent.rig.daemon import service_version
+        from agent.host.version import agent_version
 
-        sys.stdout.write(f"miner-agent-rig {service_version()}\n")
+        sys.stdout.write(f"miner-agent-rig {agent_version()}\n")
         raise typer.Exit
 
 
@@ -77,7 +75,7 @@ def run(
     try:
         loaded = load_rig_config(config)
     except ConfigError as error:
-        _end(_USAGE, {"ok": False, "error": {"message": str(error)}}, str(error), as_json)
+        fail(str(error), as_json, USAGE)
     set_up(loaded.log)
     try:
         check_files(loaded.state_dir, {"programs", "lock"})
@@ -86,11 +84,11 @@ def run(
     except StoppedError:
         pass
     except (FolderLockedError, ForeignFolderError, NoPidfdError, SocketTakenError) as error:
-        _fail(str(error), as_json)
+        fail(str(error), as_json)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{why(error)}", as_json)
-    _end(_DONE, {"ok": True}, "", as_json)
+        fail(f"{where}{why(error)}", as_json)
+    end((DONE, {"ok": True}, ""), as_json)
 
 
 @app.command()
@@ -103,7 +101,7 @@ def status(socket: Socket = STANDARD_SOCKET, as_json: Json = False) -> None:
 
     found = _asked(socket, ask, as_json)
     lines = [_line(each) for each in found.programs] or ["no playbook came yet"]
-    _end(_DONE, {"ok": True, **_plain(found)}, "\n".join(lines), as_json)
+    end((DONE, {"ok": True, **_plain(found)}, "\n".join(lines)), as_json)
 
 
 @app.command()
@@ -131,8 +129,8 @@ def stop(name: Name, socket: Socket = STANDARD_SOCKET, as_json: Json = False) ->
 
 
 def main() -> None:
-    stand_in()
-    app()
+    """The entry point."""
+    run_program(app)
 
 
 def _asked(path: Path, ask: Callable[[Any], Awaitable[Any]], as_json: bool) -> Any:
@@ -153,10 +151,9 @@ def _asked(path: Path, ask: Callable[[Any], Awaitable[Any]], as_json: bool) -> A
     try:
         return in_foreground(asked())
     except (NoRigServiceError, RigRefusedError) as error:
-        _fail(str(error), as_json)
+        fail(str(error), as_json)
     except (RigServiceLostError, StoppedError) as error:
-        message = f"{error}; what became of it: miner-agent-rig status"
-        _end(_UNKNOWN, {"ok": False, "error": {"message": message}}, message, as_json)
+        fail(f"{error}; what became of it: miner-agent-rig status", as_json, UNKNOWN)
 
 
 def _told(program: ProgramStatus, wanted: ProgramState, as_json: bool) -> NoReturn:
@@ -165,17 +162,17 @@ def _told(program: ProgramStatus, wanted: ProgramState, as_json: bool) -> NoRetu
     document: dict[str, Any] = {"ok": is_done, "program": _plain(program)}
     if not is_done:
         document["error"] = {"message": _line(program)}
-    _end(_DONE if is_done else _FAILED, document, _line(program), as_json)
+    end((DONE if is_done else FAILED, document, _line(program)), as_json)
 
 
 def _line(program: ProgramStatus) -> str:
-    """One program on one line; what died told of itself is shown harmless."""
+    """One program on one line."""
     parts = [f"{program.software_name} {program.software_version}: {program.state}"]
     if program.pid is not None:
         parts.append(f"process {program.pid}")
     if program.is_stopped_by_hand:
         parts.append("stopped by hand")
-    elif program.wish.value == "stop":
+    elif program.wish is MiningWish.STOP:
         parts.append("its playbook says stop")
     if program.last_end is not None and program.state is ProgramState.WAITING:
         parts.append(program.last_end)
@@ -183,7 +180,7 @@ def _line(program: ProgramStatus) -> str:
         parts.append(f"next try in {program.retry_in_s:.0f} s")
     if program.refused is not None:
         parts.append(f"its newest playbook is refused: {program.refused}")
-    return printable(", ".join(parts))
+    return ", ".join(parts)
 
 
 def _plain(shape: RigStatus | ProgramStatus) -> dict[str, Any]:
@@ -192,18 +189,3 @@ def _plain(shape: RigStatus | ProgramStatus) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(shape)
     plain.pop("answer", None)
     return plain
-
-
-def _fail(message: str, as_json: bool) -> NoReturn:
-    _end(_FAILED, {"ok": False, "error": {"message": message}}, message, as_json)
-
-
-def _end(code: int, document: dict[str, Any], text: str, as_json: bool) -> NoReturn:
-    """Print, and exit with that code."""
-    if as_json:
-        sys.stdout.write(json.dumps(document) + "\n")
-    if text and code != _DONE:
-        sys.stderr.write(f"{text}\n")
-    elif text and not as_json:
-        sys.stdout.write(f"{text}\n")
-    raise typer.Exit(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import shlex
 import tomllib
@@ -14,10 +15,11 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.cli.commands import DONE, USAGE, Ended, failure, stopped
+from agent.cli.answers import DONE, USAGE, Ended
+from agent.cli.commands import failure, stopped
 from agent.cli.foreground import StoppedError, run
 from agent.cli.targets import one_address
-from agent.config.file import Config, ConfigError, rigs_folder, why, with_rig
+from agent.config.file import Config, ConfigError, read_toml, rigs_folder, why, with_rig
 from agent.config.host import LogSection
 from agent.config.rigs import RigConfig
 from agent.host.logs import set_up
@@ -42,7 +44,7 @@ class NotTakenError(Exception):
     """A person did not take the key of a host for right."""
 
 
-class RigWish(msgspec.Struct, frozen=True, kw_only=True):
+class NewRig(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line says of a rig: `ssh` is `user@host[:port]`, `None` for this host; `programs` are
     `kind:port[:token_file]`.
     """
@@ -56,16 +58,16 @@ class RigWish(msgspec.Struct, frozen=True, kw_only=True):
     host_key: str | None = None
 
 
-def run_rig_add(config: Config, path: Path, wish: RigWish, confirm: Confirm) -> Ended:
+def run_rig_add(config: Config, path: Path, rig: NewRig, confirm: Confirm) -> Ended:
     """Show the key of the host, read the rig once, and write it down beside the config at `path`. Nothing is written
     unless it could be read.
     """
     set_up(LogSection(level="error"))
     try:
-        entry = _entry_of(wish, path)
-        if wish.ssh is not None:
-            entry["host_key"] = _host_key(entry, wish.host_key, confirm)
-        found = with_rig(config, entry, folder=path.parent, name=wish.name)
+        entry = _entry_of(rig, path)
+        if rig.ssh is not None:
+            entry["host_key"] = _host_key(entry, rig.host_key, confirm)
+        found = with_rig(config, entry, folder=path.parent, name=rig.name)
         driver, reading = run(_read(found))
         file = _write(path, entry)
     except (ConfigError, ValueError) as error:
@@ -75,10 +77,13 @@ def run_rig_add(config: Config, path: Path, wish: RigWish, confirm: Confirm) -> 
     except StoppedError as error:
         return stopped(error)
     except MinerError as error:
-        return failure(error, said=f"{wish.name} is not enrolled: {error}")
+        return failure(error, said=f"{rig.name} is not enrolled: {error}")
+    except FileExistsError:
+        return failure(f"{rigs_folder(path) / rig.name}.toml is there, and holds something else: move it away, or "
+                       "give the rig another name")  # fmt: skip
     except OSError as error:
         return failure(f"{error.filename or rigs_folder(path)}: {why(error)}")
-    return DONE, *_told(wish.name, file, driver, reading)
+    return DONE, *_told(rig.name, file, driver, reading)
 
 
 def run_rig_list(config: Config) -> Ended:
@@ -130,18 +135,18 @@ def doubts(driver: Driver, reading: Reading) -> Iterator[str]:
 # --- private -------------------------------------------------------------------------------------
 
 
-def _entry_of(wish: RigWish, path: Path) -> dict[str, Any]:
+def _entry_of(rig: NewRig, path: Path) -> dict[str, Any]:
     """Its keys in the config, but for the key of its host. Raises ValueError."""
-    entry: dict[str, Any] = {"name": wish.name}
-    if wish.ssh is None:
-        if wish.key is not None or wish.host_key is not None:
+    entry: dict[str, Any] = {"name": rig.name}
+    if rig.ssh is None:
+        if rig.key is not None or rig.host_key is not None:
             raise ValueError("--key and --host-key go with --ssh; this host needs none")
         entry["reach"] = "local"
     else:
-        match = _SSH.fullmatch(wish.ssh)
+        match = _SSH.fullmatch(rig.ssh)
         if match is None:
-            raise ValueError(f"--ssh {wish.ssh!r}: give USER@HOST or USER@HOST:PORT")
-        if wish.key is None:
+            raise ValueError(f"--ssh {rig.ssh!r}: give USER@HOST or USER@HOST:PORT")
+        if rig.key is None:
             raise ValueError(
                 "--ssh needs --key FILE, our private key without a passphrase; "
                 "ssh-keygen -t ed25519 -N '' -f FILE makes one, ssh-copy-id -i FILE.pub takes it there"
@@ -149,13 +154,13 @@ def _entry_of(wish: RigWish, path: Path) -> dict[str, Any]:
         entry |= {"reach": "ssh", "host": one_address(match["host"]), "user": match["user"]}
         if match["port"]:
             entry["port"] = int(match["port"])
-        entry["key_file"] = _secret(wish.key, path)
-    if wish.root is not None:
-        entry["root"] = wish.root
-    if wish.reboot is not None:
-        entry["reboot"] = shlex.split(wish.reboot)
-    if wish.programs:
-        entry["programs"] = [_program(text, path) for text in wish.programs]
+        entry["key_file"] = _secret(rig.key, path)
+    if rig.root is not None:
+        entry["root"] = rig.root
+    if rig.reboot is not None:
+        entry["reboot"] = shlex.split(rig.reboot)
+    if rig.programs:
+        entry["programs"] = [_program(text, path) for text in rig.programs]
     return entry
 
 
@@ -216,7 +221,7 @@ async def _read(config: Config) -> tuple[Driver, Reading]:
 
 
 def _write(path: Path, entry: Mapping[str, Any]) -> Path:
-    """Raises OSError."""
+    """Written whole or not at all. Raises OSError, also for a file of this name that holds other rigs."""
     folder = rigs_folder(path)
     if not folder.is_dir():
         folder.mkdir()
@@ -224,9 +229,15 @@ def _write(path: Path, entry: Mapping[str, Any]) -> Path:
     file, beside = folder / f"{entry['name']}.toml", folder / f".{entry['name']}.new"
     text = f"# Written by miner-agent rig add. The keys are told in config.example.toml.\n{_toml(entry)}"
     assert tomllib.loads(text) == {"rigs": [entry]}
-    beside.write_text(text, "utf-8")
-    beside.chmod(0o644)  # no secret stands in it
-    beside.replace(file)
+    try:
+        with beside.open("w", encoding="utf-8") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+        beside.chmod(0o644)  # no secret stands in it
+        file.hardlink_to(beside)  # a file that is there stays
+    finally:
+        beside.unlink(missing_ok=True)
     return file
 
 
@@ -244,11 +255,10 @@ def _value(value: Any) -> str:
 
 
 def _names_in(file: Path) -> list[str]:
-    """Raises OSError for one that cannot be read; of one that is not there, or holds something else, none."""
+    """The rigs of a file that is one of the config's, which was read just now; of one that is not there none."""
     try:
-        found = tomllib.loads(file.read_text("utf-8"))
-        return [str(each["name"]) for each in found["rigs"]]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return [rig["name"] for rig in read_toml(file, "is missing")["rigs"]]
+    except ConfigError:
         return []
 
 

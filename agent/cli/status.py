@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from agent.cli.commands import DONE, FAILED, USAGE, Ended, daemon_socket, failure, stopped
+from agent.cli.answers import DONE, FAILED, USAGE, Ended
+from agent.cli.commands import daemon_socket, failure, stopped
 from agent.cli.foreground import StoppedError, run
 from agent.cli.glance import glance
 from agent.cli.render import drawn

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -127,7 +128,7 @@ def load(path: Path) -> Config:
     """
     data = read_toml(path, "is missing: copy config.example.toml there and set what differs")
     for each in _rig_files(rigs_folder(path)):
-        found = _valid(RigsFile, read_toml(each, "is gone"), str(each))
+        found = checked(RigsFile, read_toml(each, "is gone"), str(each))
         if isinstance(rigs := data.setdefault("rigs", []), list):
             rigs.extend(rig.model_dump(exclude_unset=True) for rig in found.rigs)
     return parse(data, folder=path.parent, name=str(path))
@@ -135,10 +136,10 @@ def load(path: Path) -> Config:
 
 def with_rig(config: Config, entry: dict[str, Any], *, folder: Path, name: str) -> Config:
     """The same with one rig more, of which `entry` holds the keys. Raises ConfigError."""
-    (rig,) = _valid(RigsFile, {"rigs": [entry]}, name).rigs
+    (rig,) = checked(RigsFile, {"rigs": [entry]}, name).rigs
     rigs = [each.model_dump(exclude_unset=True) for each in (*config.rigs, rig)]
-    checked = _valid(Config, {"miners": {"denied": config.miners.denied}, "rigs": rigs}, name)
-    return config.model_copy(update={"rigs": _absolute(checked, folder).rigs})
+    fitting = checked(Config, {"miners": {"denied": config.miners.denied}, "rigs": rigs}, name)
+    return config.model_copy(update={"rigs": _absolute(fitting, folder).rigs})
 
 
 def rigs_folder(path: Path) -> Path:
@@ -175,14 +176,19 @@ def read_toml(path: Path, missing: str) -> dict[str, Any]:
 
 def parse(data: dict[str, Any], *, folder: Path = Path(), name: str = "config") -> Config:
     """Check what a file held. Raises ConfigError with one line per problem."""
-    return _absolute(_valid(Config, data, name), folder)
+    return _absolute(checked(Config, data, name, instead=_INSTEAD), folder)
 
 
-def _valid(model: type[_S], data: dict[str, Any], name: str) -> _S:
+def checked(
+    model: type[_S], data: dict[str, Any], name: str, *, instead: Mapping[str, str] | None = None
+) -> _S:
+    """What the file of this name held. `instead` is as `faults_in` takes it. Raises ConfigError with one line per
+    problem.
+    """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        faults = faults_in(error, model, instead=_INSTEAD)
+        faults = faults_in(error, model, instead=instead)
         raise ConfigError("\n".join(f"{name}: {each}" for each in faults)) from None
 
 

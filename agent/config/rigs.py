@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from agent.config.fields import AddressText, Port, Section, ShortText
+from drivers.rig.protocol.figures import full_bus_id
 from drivers.rig.spec import MiningProgram
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_BUS_ID: Final = re.compile(r"[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]")
 _UNIT: Final = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 # Of an SSH rig alone; the first four it cannot do without.
 _BY_SSH: Final = ("host", "user", "key_file", "host_key", "port")
@@ -43,9 +43,11 @@ def _checked_host_key(text: str) -> str:
 
 
 def _checked_bus_id(text: str) -> str:
-    if not _BUS_ID.fullmatch(text):
+    """As the sensors have it: nvidia-smi and lspci write other zeros before it. Raises ValueError."""
+    bus_id = full_bus_id(text)
+    if bus_id is None:
         raise ValueError(f"{text[:40]!r} is not the PCI address of a card, such as 0000:05:00.0")
-    return text.lower()
+    return bus_id
 
 
 def _checked_unit(text: str) -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Final
 
-_ELSEWHERE: Final = (
-    "192.0.2.1",
-    9,
-)  # an address that is nobody's (RFC 5737); nothing is sent there
+# An address that is nobody's (RFC 5737); nothing is sent there.
+_ELSEWHERE: Final = ("192.0.2.1", 9)
 
 
 def lan_address() -> str | None:

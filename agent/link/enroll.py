@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
 
+from agent.host.version import agent_version
 from agent.link import client
 from contract.link import EnrollReply, EnrollRequest
+from service.files import write_whole
 from service.hostuser import HostUser, check_way
 
 
@@ -47,7 +48,9 @@ async def enroll(
         if path.is_dir():  # as some containers make it of a file that is missing
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     try:
-        _write_private(token_file.with_suffix(".probe"), "", owner).unlink()
+        probe = token_file.with_suffix(".probe")
+        write_whole(probe, b"", owner=owner)
+        probe.unlink()
     except OSError as error:  # of a file that nobody knows
         raise OSError(error.errno, error.strerror, str(token_file.parent)) from None
     reply: EnrollReply = await client.enroll(
@@ -67,9 +70,9 @@ async def enroll(
         farm_id=reply.farm_id,
         cloud_url=url.rstrip("/"),
     )
-    known = msgspec.json.encode(member).decode()
-    _write_private(token_file.with_name("membership.json"), known, owner)
-    _write_private(token_file, reply.token + "\n", owner)
+    known = msgspec.json.encode(member)
+    write_whole(token_file.with_name("membership.json"), known, owner=owner)
+    write_whole(token_file, f"{reply.token}\n".encode(), owner=owner)
     return member
 
 
@@ -82,34 +85,3 @@ def membership(token_file: Path) -> Membership | None:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ValueError(f"{path} is damaged: enroll again") from None
-
-
-def agent_version() -> str:
-    """The installed version, as `v1.2.3`."""
-    try:
-        return "v" + version("miner-agent")
-    except PackageNotFoundError:
-        return "v0"
-
-
-def _write_private(path: Path, text: str, owner: HostUser | None) -> Path:
-    """Write beside, sync, then rename: after a power cut the old or the new file is there, never a part."""
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    # a new file, always: root follows no link that the owner of the folder may have laid
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.fchmod(handle, 0o600)
-        if owner is not None:
-            os.fchown(handle, owner.uid, owner.gid)
-        os.write(handle, text.encode())
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return path

@@ -137,7 +137,7 @@ class Fleet:
                 self._join(ip, self._rigs.open(ip), NEVER)
                 continue
             self._join(ip, self._rigs.open(ip, known.identity), NEVER)
-            self._rigs.recall(ip, self._inventory.cards(known.key))
+            self._rigs.expect(ip, self._inventory.cards(known.key))
             self._places.show(ip, known.identity.mac)
         for record in self._inventory.all():
             if record.ip not in self._territory or record.ip in self._rigs:
@@ -436,7 +436,7 @@ class Fleet:
         if ip in self._rigs:
             rig = before.driver if before is not None else self._rigs.open(ip)
             identity = await rig.identify()
-            self._rigs.recall(ip, self._inventory.cards(key_of(identity.mac, ip)))
+            self._rigs.expect(ip, self._inventory.cards(key_of(identity.mac, ip)))
             return rig
         if before is not None:
             try:

@@ -54,9 +54,9 @@ class Rigs:
         self._drivers[ip] = driver
         return driver
 
-    def recall(self, ip: str, cards: Mapping[str, SeenCard]) -> None:
+    def expect(self, ip: str, cards: Mapping[str, SeenCard]) -> None:
         """Have the driver of this address miss these cards, too, where they are gone."""
-        self._drivers[ip].recall(cards)
+        self._drivers[ip].expect(cards)
 
     def cards(self, ip: str) -> Mapping[str, SeenCard]:
         """The graphics cards that the rig of this address was ever seen with, by bus id; none where there is no rig."""

@@ -6,15 +6,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from agent.config.fields import Port, Seconds, Section, ShortText
-from agent.config.file import ConfigError, read_toml
+from agent.config.file import checked, read_toml
 from agent.config.host import LogSection
 from agent.rig.options import OptionKind
 from agent.rig.shapes import STANDARD_SOCKET
 from contract.texts import hex_digits
-from contract.words import faults_in
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 _OPTION: Final = re.compile(r"--?[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -124,11 +123,7 @@ class RigServiceConfig(Section):
 def load_rig_config(path: Path) -> RigServiceConfig:
     """Raises ConfigError with one line per problem. Relative paths are taken from the folder of the file."""
     data = read_toml(path, "is missing: copy rig.example.toml there and set what differs")
-    try:
-        config = RigServiceConfig.model_validate(data)
-    except ValidationError as error:
-        problems = [f"{path}: {each}" for each in faults_in(error, RigServiceConfig)]
-        raise ConfigError("\n".join(problems)) from None
+    config = checked(RigServiceConfig, data, str(path))
     folder = path.parent
     return config.model_copy(
         update={

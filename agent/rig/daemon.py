@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import structlog
 
+from agent.host.version import agent_version
 from agent.rig.config import RigServiceConfig
 from agent.rig.keeper import NotDoneError, RigKeeper
 from agent.rig.server import RigCallers, RigServer
@@ -80,21 +80,13 @@ class RigAnswers:
                 case ApplyPlaybooks(entries=entries):
                     return RigVerdicts(verdicts=await self._keeper.apply(entries))
                 case TellStatus():
-                    return RigStatus(version=service_version(), programs=self._keeper.status())
+                    return RigStatus(version=agent_version(), programs=self._keeper.status())
                 case StartProgram(name=name):
                     return ProgramAnswer(program=await self._keeper.start(name))
                 case StopProgram(name=name):
                     return ProgramAnswer(program=await self._keeper.stop(name))
         except NotDoneError as error:
             return RequestRefused(message=str(error))
-
-
-def service_version() -> str:
-    """The installed version, as `v1.2.3`."""
-    try:
-        return "v" + version("miner-agent")
-    except PackageNotFoundError:
-        return "v0"
 
 
 async def _feed(clock: Clock, notifier: Notifier) -> None:

@@ -72,7 +72,7 @@ class RigServer:
         await asyncio.to_thread(_clear, self._path)
         door = socket.socket(socket.AF_UNIX)
         try:
-            door.bind(str(self._path))
+            self._bind(door)
             self._path.chmod(0o660)  # nobody can connect before it listens
             self._server = await asyncio.start_unix_server(
                 self._serve, sock=door, limit=REQUEST_MAX, backlog=_WAITING_MOST
@@ -80,6 +80,12 @@ class RigServer:
         except BaseException:
             door.close()
             raise
+
+    def _bind(self, door: socket.socket) -> None:
+        try:
+            door.bind(str(self._path))
+        except OSError as error:  # which does not say where
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
 
     async def stop(self) -> None:
         """Close the door; requests under way are cut, what they decided is followed after the next start."""
@@ -180,7 +186,7 @@ def _clear(path: Path) -> None:
 
 
 def _peer(connection: socket.socket) -> tuple[int, set[int]]:
-    """The user of whoever connected, and its groups."""
+    """The user at the other end, and the groups it is in."""
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, uid, gid = _CREDENTIALS.unpack(data)
     try:

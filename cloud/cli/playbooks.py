@@ -98,7 +98,11 @@ def playbook_assign(
     from cloud.store.miners.playbooks import assign, shown
 
     row = with_store(data, lambda store: assign(store, playbook, machine, now(), by=command_line()))
-    say(shown(row), f"playbook {row.id} is assigned, {len(row.rig_ids)} rigs mine by it", as_json)
+    say(
+        shown(row),
+        f"playbook {row.id} is assigned; rigs that mine by it: {len(row.rig_ids)}",
+        as_json,
+    )
 
 
 @playbooks.command("remove")
@@ -119,7 +123,11 @@ def playbook_remove(
         say({"id": playbook, "removed": True}, f"playbook {playbook} is removed", as_json)
         return
     row = with_store(data, lambda store: take_away(store, playbook, rig, now(), by=command_line()))
-    say(shown(row), f"playbook {row.id} is taken away, {len(row.rig_ids)} rigs mine by it", as_json)
+    say(
+        shown(row),
+        f"playbook {row.id} is taken away; rigs that mine by it: {len(row.rig_ids)}",
+        as_json,
+    )
 
 
 async def _listed(store: Store, workspace: str | None) -> list[dict[str, Any]]:

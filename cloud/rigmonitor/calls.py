@@ -55,7 +55,7 @@ async def body_of(request: web.Request, kind: type[BodyT]) -> BodyT:
 
 
 def check_accept(request: web.Request) -> None:
-    """MachineError 406 for whoever does not take JSON."""
+    """MachineError 406 for a caller that does not take JSON."""
     wanted = ",".join(request.headers.getall("Accept", ()))
     ranges = {each.partition(";")[0].strip().lower() for each in wanted.split(",")} - {""}
     if ranges and not ranges & _JSON_RANGES:

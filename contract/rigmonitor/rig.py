@@ -5,8 +5,8 @@
 
 The codes of rigs are a space of their own: no code of an ASIC is good here, nor the other way round.
 
-The published text and server 5.0.0 differ in names and units. The structs have the names of both, so that whoever
-reads one of them finds it; a server of ours takes either, and keeps one.
+The published text and server 5.0.0 differ in names and units. The structs have the names of both, so that a reader
+of either finds its own; a server of ours takes either, and keeps one.
 """
 
 from __future__ import annotations

@@ -107,11 +107,17 @@ class IdentityCheck:
 
 
 def compared(meant: Who, found: Who) -> bool | None:
-    """Whether they are one miner; `None` where it cannot be told, for neither of them is known of both."""
+    """Whether they are one miner; `None` where it cannot be told, for neither of them is known of both. Where both are
+    needed, one that is known and not told leaves it open: another disk in the same case, or a copy of the disk in
+    another one.
+    """
     pairs = ((meant.mac, found.mac), (meant.serial, found.serial))
     same = [known == told for known, told in pairs if known is not None and told is not None]
-    if found.needs_both and False in same:
-        return False
+    if found.needs_both:
+        if False in same:
+            return False
+        if any(known is not None and told is None for known, told in pairs):
+            return None
     return same[0] if same else None
 
 

@@ -58,10 +58,21 @@ _NO_NVIDIA: Final = CardLook(source=nvidia.NVIDIA, state=SensorState.ABSENT)
 _DRIVER_GONE: Final = CardLook(
     source=nvidia.NVIDIA, state=SensorState.FAILED, trouble="its driver does not answer any more"
 )
-_PROGRAMS_S: Final = (
-    5.0  # after so long no more of them are asked in one look: it has to end in time
-)
+_PROGRAMS_S: Final = 5.0  # after so long no more are asked in one look: it has to end in time
 _LOOK_AGAIN_S: Final = 600.0  # for NVIDIA cards where there was no sign of any
+_LONGEST_TEXT: Final = 300  # of a fault
+_STAYS: Final = ("motherboard", "cpu_name", "ram_bytes", "kernel", "hostname")
+_HANGS_S: Final = (
+    3600.0  # so long an nvidia-smi that hung is not begun again: each stays on the rig
+)
+
+
+class _Hang(msgspec.Struct, frozen=True, kw_only=True):
+    """An nvidia-smi that did not end, until when that is held against it, and in which boot of the rig it was."""
+
+    look: CardLook
+    until_mono: float
+    boot_id: str | None
 
 
 class RigDriver(MinerDriver):
@@ -84,17 +95,19 @@ class RigDriver(MinerDriver):
         nvml = find_nvml() if is_local else None
         self._nvml = NvmlReader(nvml) if nvml is not None else None
         self._no_nvidia_until_mono = 0.0
+        self._hang: _Hang | None = None
         self._host = HostFacts()
         self._seen: dict[str, SeenCard] = {}
         self._has_seen_cards = False
+        self._told: Static | None = None
 
     @property
     def seen(self) -> Mapping[str, SeenCard]:
         """All cards that were ever there, by bus id: one of them that is gone is a fault."""
         return self._seen
 
-    def recall(self, seen: Mapping[str, SeenCard]) -> None:
-        """What was seen of it before, by another process or at another address."""
+    def expect(self, seen: Mapping[str, SeenCard]) -> None:
+        """Miss these cards, too, where they are gone: another process saw them, or they were at another address."""
         self._seen = dict(seen) | self._seen
 
     async def identify(self) -> Identity:
@@ -139,13 +152,8 @@ class RigDriver(MinerDriver):
             slow=None
             if depth is Depth.MOVING
             else _slow(look, faults, rests=rest == len(self.rig_wire.spec.programs) > 0),
-            static=self._static(facts, look) if depth is Depth.FULL else None,
+            static=self._static(facts, look, depth),
         )
-
-    @property
-    def host_facts(self) -> HostFacts:
-        """What was last read of the host, its boot id among it."""
-        return self._host
 
     # --- private ---------------------------------------------------------------------------------
 
@@ -217,6 +225,10 @@ class RigDriver(MinerDriver):
     async def _ask_nvidia(self) -> CardLook:
         if self._nvml is not None:
             return await self._nvml.look(deadline_s=self.timing.read_s)
+        began_mono, boot_id, hang = self.clock.mono(), self._host.boot_id, self._hang
+        if hang is not None and began_mono < hang.until_mono and boot_id == hang.boot_id:
+            return hang.look
+        self._hang = None
         try:
             ran = await self.rig_wire.run(ARGV)
         except UnsupportedError:
@@ -224,9 +236,13 @@ class RigDriver(MinerDriver):
         except (UnreachableError, WrongDeviceError):
             raise
         except MinerError as error:
-            return CardLook(
+            look = CardLook(
                 source=nvidia.NVIDIA, state=SensorState.FAILED, trouble=str(error)[:200]
             )
+            if self.clock.mono() - began_mono >= self.timing.read_s:
+                until_mono = began_mono + _HANGS_S
+                self._hang = _Hang(look=look, until_mono=until_mono, boot_id=boot_id)
+            return look
         return nvidia.look_of(ran.status, ran.output, ran.errors)
 
     async def _programs(self, depth: Depth) -> tuple[list[ProgramReport], list[MinerFault], int]:
@@ -270,21 +286,27 @@ class RigDriver(MinerDriver):
         return reports, faults, rest
 
     async def _was_ended(self, spec: ProgramSpec) -> bool:
-        """Whether whoever runs it was told to end it. One that died was not."""
+        """Whether systemd or the service was told to end it. One that died was not."""
         try:
             process = await process_of(self.rig_wire, spec)
         except (MalformedError, RefusedError, UnsupportedError):
             return False
         return process.is_up is False and not process.has_failed
 
-    def _static(self, facts: HostFacts, look: RigSnapshot) -> Static:
-        main = main_work(look.moving.works)
-        return self._static_facts(
+    def _static(self, facts: HostFacts, look: RigSnapshot, depth: Depth) -> Static | None:
+        """With what it mined last, while it rests. Once told, it is told again when it mines something else."""
+        main, told = main_work(look.moving.works), self._told
+        known = None if told is None else told.algorithm
+        mined = known if main is None else rig_algorithm(main.algorithm) or known
+        if depth is not Depth.FULL and (told is None or mined is known):
+            return None
+        self._told = self._static_facts(
             control_board=facts.motherboard,
             cpu_name=facts.cpu_name,
             ram_bytes=facts.ram_bytes,
-            algorithm=None if main is None else rig_algorithm(main.algorithm),
+            algorithm=mined,
         )
+        return self._told
 
 
 def _unread(missed: frozenset[str]) -> Iterator[MinerFault]:
@@ -301,7 +323,3 @@ def _unread(missed: frozenset[str]) -> Iterator[MinerFault]:
 
 def _slow(look: RigSnapshot, faults: list[MinerFault], *, rests: bool) -> Slow:
     return Slow(mode=PowerMode.SLEEP if rests else None, faults=(*look.faults, *faults))
-
-
-_LONGEST_TEXT: Final = 300
-_STAYS: Final = ("motherboard", "cpu_name", "ram_bytes", "kernel", "hostname")

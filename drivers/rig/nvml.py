@@ -9,11 +9,12 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from drivers.rig.protocol.figures import full_bus_id, mhz, percent, temp_c, watts
+from drivers.rig.protocol.figures import full_bus_id, mhz, percent, temp_c, watts, word_of
 from drivers.rig.reach.thread import OwnThread
 from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
 from drivers.rig.reading.nvidia import NVIDIA
 
+# Numbers of nvml.h.
 _NO_DRIVER: Final = (9, 12)  # not loaded; no library: there is no NVIDIA here
 _LOST: Final = 15
 _TEMP_GPU: Final = 0
@@ -70,7 +71,7 @@ class NvmlReader:
                 self._is_begun = True
             handles = [self._handle(at) for at in range(nvml.nvmlDeviceGetCount())]
         except nvml.NVMLError as error:
-            self._begin_anew()
+            self._restart()
             if getattr(error, "value", None) in _NO_DRIVER:
                 return CardLook(source=NVIDIA, state=SensorState.ABSENT)
             return _failed(f"NVML says: {error}")
@@ -79,13 +80,13 @@ class NvmlReader:
         for handle in handles:
             bus_id = None if handle is None else self._bus_id(handle)
             if bus_id is None:
-                self._begin_anew()  # missed by its bus id, if it was ever seen
+                self._restart()  # missed by its bus id, if it was ever seen
                 continue
             try:
                 cards.append(self._card(handle, bus_id))
             except nvml.NVMLError:
                 lost.append(bus_id)
-                self._begin_anew()
+                self._restart()
         return CardLook(
             source=NVIDIA,
             state=SensorState.READ,
@@ -147,8 +148,8 @@ class NvmlReader:
         except (AttributeError, IndexError, TypeError, ValueError):
             return None
 
-    def _begin_anew(self) -> None:
-        """What a library knows of cards that came or went, it learns by beginning anew."""
+    def _restart(self) -> None:
+        """Of cards that came or went the library learns when it is begun again."""
         if self._is_begun:
             self._is_begun = False
             with contextlib.suppress(self._nvml.NVMLError):
@@ -162,4 +163,4 @@ def _failed(trouble: str) -> CardLook:
 def _text(told: Any) -> str | None:
     """Old versions of the package give bytes."""
     text = told.decode("utf-8", "replace") if isinstance(told, bytes) else told
-    return text.strip("\0 ")[:200] or None if isinstance(text, str) else None
+    return word_of(text)

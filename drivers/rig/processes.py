@@ -1,4 +1,4 @@
-"""Mining programs as whoever runs them knows them: systemd, or the service `miner-agent-rig`."""
+"""Mining programs as their owner knows them: systemd, or the service `miner-agent-rig`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ async def process_of(wire: RigWire, spec: ProgramSpec) -> ProgramProcess:
 
 async def owned_program(wire: RigWire, spec: ProgramSpec) -> OwnedProgram:
     """One without a unit, by the service that owns it. Raises as `process_of`."""
-    ran = await wire.run(rig_service.STATUS_ARGV)
+    try:
+        ran = await wire.run(rig_service.STATUS_ARGV)
+    except UnsupportedError as error:
+        raise UnsupportedError(
+            f"{error}; if systemd runs it, name its `unit` in [[rigs]]"
+        ) from None
     programs = rig_service.programs_of(ran.status, ran.output, ran.errors)
     found = rig_service.program_of(spec.kind, programs)
     if found is None:
@@ -59,7 +64,7 @@ async def order(
 
 
 def as_root(wire: RigWire, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """The command as whoever we are there has to give it."""
+    """The command as the user that we are there has to give it."""
     return argv if wire.reach.user == ROOT else ("sudo", "-n", *argv)
 
 

@@ -7,10 +7,16 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 from contract.clock import Clock
-from contract.errors import MalformedError, OutcomeUnknownError, UnreachableError
+from contract.errors import (
+    MalformedError,
+    OutcomeUnknownError,
+    UnreachableError,
+    UnsupportedError,
+)
 from contract.miner import Endpoint
 from drivers.base import Permit, Timing
-from drivers.rig.reach.base import OUTPUT_CAP_BYTES, FileTexts, Ran, RigReach
+from drivers.rig.protocol.orders import says_no_start
+from drivers.rig.reach.base import NO_COMMAND, OUTPUT_CAP_BYTES, FileTexts, Ran, RigReach
 from drivers.rig.spec import EnrolledRig
 from drivers.wire import Wire
 
@@ -39,19 +45,22 @@ class RigWire(Wire):
         cap_bytes: int = OUTPUT_CAP_BYTES,
         cut: bool = False,
     ) -> Ran:
-        """See `RigReach`; one exchange. With `permit` the command changes the rig: as in `exchange` its leave is taken
-        once the rig is connected, before the first byte. Raises OutcomeUnknownError then, where nobody can say how the
-        command ended; that it never began is told as ever. `deadline_s` is that of a read, or of a write, where not
-        given.
+        """See `RigReach`; one exchange. Raises UnsupportedError when there is no such command. With `permit` the
+        command changes the rig: as in `exchange` its leave is taken once the rig is connected, before the first byte.
+        Raises OutcomeUnknownError then, where nobody can say how the command ended; that it never began is told as
+        ever. `deadline_s` is that of a read, or of a write, where not given.
         """
         self.exchanges += 1
         if permit is not None:
             return await self._order(argv, permit, deadline_s or self.timing.write_s)
         async with self._turn():
             await self._quiet()
-            return await self.reach.run(
+            ran = await self.reach.run(
                 argv, deadline_s=deadline_s or self.timing.read_s, cap_bytes=cap_bytes, cut=cut
             )
+        if ran.status == NO_COMMAND:
+            raise self._lacks(argv[0])
+        return ran
 
     # --- private ---------------------------------------------------------------------------------
 
@@ -77,10 +86,16 @@ class RigWire(Wire):
 
     async def _sent(self, argv: Sequence[str], deadline_s: float) -> Ran:
         try:
-            return await self.reach.run(argv, deadline_s=deadline_s, anew=False)
+            ran = await self.reach.run(argv, deadline_s=deadline_s, reconnect=False)
         except MalformedError as error:
             # It may have begun: whether it was carried out, only looking can tell.
             raise OutcomeUnknownError(str(error)) from None
+        if ran.status is not None and says_no_start(argv[0], ran.status, ran.errors):
+            raise self._lacks(argv[0])
+        return ran
+
+    def _lacks(self, command: str) -> UnsupportedError:
+        return UnsupportedError(f"the rig {self.endpoint.host} has no {command} that it can run")
 
     async def _connect(
         self, made: Callable[[], asyncio.Protocol], port: int, timeout_s: float

@@ -1,4 +1,4 @@
-"""A rig's SSH keys: they follow from its seed, so that a key that was pinned holds when the farm begins anew."""
+"""A rig's SSH keys: they follow from its seed, so that a key that was pinned holds when the farm is started again."""
 
 from __future__ import annotations
 

@@ -533,14 +533,14 @@ def _first_steps() -> Iterator[Guard]:
     yield from _data_directory()
     yield Guard(
         "root writes no token through a link",
-        "agent/link/enroll.py",
+        "service/files.py",
         "    beside.unlink(missing_ok=True)\n",
         "",
         f"{user}root_follows_no_link_in_a_folder_of_another",
     )
     yield Guard(
         "root gives the files to the owner of the folder",
-        "agent/link/enroll.py",
+        "service/files.py",
         "            os.fchown(handle, owner.uid, owner.gid)",
         "            pass",
         f"{user}root_enrolls_for_the_owner_of_the_state_folder",
@@ -741,6 +741,120 @@ def _rigmonitor() -> Iterator[Guard]:
         "Invalid API_CODE",
         "API_CODE invalid.",
         "tests/cloud/rigmonitor/test_refusals.py::test_a_call_without_a_code_or_with_a_wrong_one_is_refused",
+    )
+
+
+def _rigs() -> Iterator[Guard]:
+    ssh, here = "tests/drivers/rig/test_ssh.py::test_", "tests/drivers/rig/test_local.py::test_"
+    judged, programs = (
+        "tests/agent/rig/test_playbooks.py::test_",
+        "tests/agent/rig/test_programs.py::test_",
+    )
+    callers = "tests/agent/rig/test_server.py::test_"
+    yield Guard(
+        "a host with another key than the pinned one is told nothing",
+        "drivers/rig/reach/ssh.py",
+        '"known_hosts": ([pinned], [], []),',
+        '"known_hosts": None,',
+        f"{ssh}another_host_key_ends_every_call_and_nothing_is_sent",
+    )
+    yield Guard(
+        "an order goes by the connection that was asked who it is",
+        "drivers/rig/wire.py",
+        "permit.sending(self._still_open)",
+        "permit.sending()",
+        "tests/drivers/rig/test_commands.py::test_a_connection_that_goes_before_the_first_byte_has_sent_nothing",
+    )
+    yield Guard(
+        "a rig is known by its MAC and its machine-id",
+        "drivers/changes/identity.py",
+        "if found.needs_both and False in same:",
+        "if False:",
+        "tests/drivers/rig/test_mining.py::test_another_rig_at_the_address_is_not_written_to",
+    )
+    yield Guard(
+        "of a file of a rig so much is read and no more",
+        "drivers/rig/reach/local.py",
+        "return os.read(handle, FILE_CAP_BYTES)",
+        "return os.read(handle, 10 * FILE_CAP_BYTES)",
+        f"{here}what_is_no_plain_file_or_not_to_be_read_is_left_out",
+    )
+    yield Guard(
+        "a command on a rig tells so much and no more",
+        "drivers/rig/reach/ssh.py",
+        "if len(data) > left_bytes:",
+        "if False:",
+        f"{ssh}a_command_that_says_nothing_or_too_much_is_a_named_error",
+    )
+    yield Guard(
+        "an answer of a mining program has a size",
+        "drivers/rig/programs.py",
+        "ANSWER_CAP_BYTES: Final = 512 * 1024",
+        "ANSWER_CAP_BYTES: Final = 1024 * 1024",
+        "tests/drivers/rig/test_read.py::test_a_program_that_answers_nonsense_is_a_fault_and_the_rest_is_read",
+    )
+    yield Guard(
+        "a playbook gives no option that is not allowed",
+        "agent/rig/options.py",
+        "        if name not in options:\n",
+        "        if name not in options:\n            continue\n        if False:\n",
+        f"{judged}what_is_not_allowed_is_refused_by_name",
+    )
+    yield Guard(
+        "a mining program listens on loopback alone",
+        "agent/rig/options.py",
+        "if is_loopback(value):",
+        "if True:",
+        f"{judged}what_is_not_allowed_is_refused_by_name",
+    )
+    yield Guard(
+        "an executable is the one with the allowed sha256",
+        "agent/rig/executables.py",
+        "if is_it != sha256:",
+        "if False:",
+        f"{programs}a_file_that_is_another_is_not_started",
+    )
+    yield Guard(
+        "an executable that others may change is not started",
+        "agent/rig/executables.py",
+        " or found.st_mode & _WRITABLE_BY_OTHERS",
+        "",
+        f"{programs}a_file_that_is_another_is_not_started",
+    )
+    yield Guard(
+        "what is executed is the file that was hashed",
+        "agent/rig/processes.py",
+        'executable=f"/proc/self/fd/{executable}",',
+        "executable=order.path,",
+        f"{programs}what_is_executed_is_what_was_checked",
+    )
+    yield Guard(
+        "a process with the pid of ours is not ours",
+        "agent/rig/processes.py",
+        "if started is None or started != known:",
+        "if started is None:",
+        "tests/agent/rig/test_restarts.py::test_a_stranger_with_its_pid_is_neither_adopted_nor_ended",
+    )
+    yield Guard(
+        "the service of a rig hears those who may call",
+        "agent/rig/server.py",
+        "if not self._callers.includes(uid, gids):",
+        "if False:",
+        f"{callers}another_user_is_told_so_and_heard_no_further",
+    )
+    yield Guard(
+        "one user has a few connections to it",
+        "agent/rig/server.py",
+        "if self._of_user[uid] >= _OF_ONE_USER or ",
+        "if ",
+        f"{callers}one_user_has_no_more_than_a_few_connections",
+    )
+    yield Guard(
+        "an empty list of playbooks counts once it is said twice",
+        "agent/sinks/rigmonitor/playbooks.py",
+        "if not entries and self._empty < EMPTY_AFTER:",
+        "if False:",
+        "tests/agent/rigmonitor/test_playbooks.py::test_an_empty_list_counts_once_two_answers_in_a_row_say_so",
     )
 
 
@@ -1387,6 +1501,7 @@ GUARDS = (
     *_first_steps(),
     *_by_hand(),
     *_rigmonitor(),
+    *_rigs(),
     *_miners(),
     *_limits(),
     *_orders(),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from contract.condition import anomalies
@@ -71,8 +73,8 @@ def test_the_work_that_hashes_stands_for_the_rig_and_the_cards_come_first() -> N
     assert main_work(()) is None
 
 
-def card(index: int, **more: object) -> Board:
-    return Board(index=index, part=RigPart.GPU, name="RTX 3080", **more)  # type: ignore[arg-type]
+def card(index: int, **more: Any) -> Board:
+    return Board(index=index, part=RigPart.GPU, name="RTX 3080", **more)
 
 
 def a_look(*faults: MinerFault, mode: PowerMode | None = None, **moving: object):

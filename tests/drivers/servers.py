@@ -34,9 +34,11 @@ def block() -> str:
 
 
 @asynccontextmanager
-async def serving(behave: Behaviour) -> AsyncIterator[Endpoint]:
-    """A server that behaves so for every connection; both ports of the endpoint are its port."""
-    host = address()
+async def serving(behave: Behaviour, host: str | None = None) -> AsyncIterator[Endpoint]:
+    """A server that behaves so for every connection, at an address of its own unless one is given; both ports of the
+    endpoint are its port.
+    """
+    host = host or address()
     tasks: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,7 +46,7 @@ async def serving(behave: Behaviour) -> AsyncIterator[Endpoint]:
         assert task is not None
         tasks.add(task)
         try:
-            with suppress(ConnectionError):
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
                 await behave(reader, writer)
         except asyncio.CancelledError:
             pass

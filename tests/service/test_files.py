@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.files import FolderLock, FolderLockedError, make_private
+from service.files import FolderLock, FolderLockedError, make_private, write_whole
 
 _BEGIN = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
 
@@ -23,6 +23,20 @@ def _generous_umask():
     before = os.umask(0)
     yield
     os.umask(before)
+
+
+def test_a_file_is_written_whole_or_what_was_before_stays(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(b"of before, and longer")
+    path.chmod(0o666)
+    write_whole(path, b"new")
+    assert (path.read_bytes(), mode(path)) == (b"new", 0o600)
+    write_whole(path, b"for all", mode=0o644)
+    assert (path.read_bytes(), mode(path)) == (b"for all", 0o644)
+    (tmp_path / "x.json.new").mkdir()  # stands for a disk that takes nothing
+    with pytest.raises(OSError, match=r"x\.json\.new"):
+        write_whole(path, b"lost")
+    assert path.read_bytes() == b"for all"
 
 
 def test_a_database_and_its_companions_are_their_owners_alone(tmp_path: Path) -> None:

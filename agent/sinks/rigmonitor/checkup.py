@@ -108,7 +108,7 @@ async def _service(section: RigMonitorSection) -> list[Check]:
             programs = (await service.status()).programs
     except (NoRigServiceError, RigRefusedError, RigServiceLostError) as error:
         return [Check("warning", f"no playbook is carried out: {error}")]
-    found = [Check("ok", f"miner-agent-rig answers; it knows {len(programs)} programs")]
+    found = [Check("ok", f"miner-agent-rig answers; programs that it knows: {len(programs)}")]
     for each in programs:
         if each.refused is not None:
             text = f"the newest playbook of {each.software_name} is refused: {each.refused}"

@@ -17,12 +17,12 @@ from agent.sinks.rigmonitor.client import (
 )
 from agent.sinks.rigmonitor.machines import MonitorMachine
 from agent.sinks.rigmonitor.notes import Notes
+from agent.sinks.rigmonitor.pacing import about_s
 from agent.sinks.rigmonitor.reports import Reports
 from agent.sinks.rigmonitor.wishes import ASIC, LIGHT, Wish, fault_in, wished
 from contract.clock import Clock
 from contract.rigmonitor.asic import BULK_CALLS_PER_S, BULK_MAX, Switch
 
-_JITTER: Final = 0.1
 # Between two bulk calls: another agent may be behind the same address.
 PAUSE_S: Final = 2 / BULK_CALLS_PER_S
 STRANGE: Final = "what the monitor expects is neither on nor off"
@@ -62,7 +62,7 @@ class Expectations:
     async def run(self) -> None:
         """Poll until cancelled."""
         while True:
-            await self._clock.sleep(self._every_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER))
+            await self._clock.sleep(about_s(self._rng, self._every_s))
             try:
                 await self.poll()
             except Exception:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import msgspec
@@ -11,6 +10,7 @@ import structlog
 
 from contract.clock import Clock, from_text, to_text
 from contract.miner import PowerMode
+from service.files import write_whole
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ class Memory:
             async with self._lock:
                 if self._written < wanted:
                     now, body = self._version, msgspec.json.encode(self._miners)
-                    await asyncio.to_thread(self._save, body)
+                    await asyncio.to_thread(write_whole, self._path, body)
                     self._written = now
         except OSError:
             if before is None:
@@ -95,16 +95,3 @@ class Memory:
         except OSError as error:
             log.warning("rigmonitor.memory_stays", path=str(self._path), error=str(error))
         return {}
-
-    def _save(self, body: bytes) -> None:
-        fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

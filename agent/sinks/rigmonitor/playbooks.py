@@ -30,6 +30,7 @@ from agent.sinks.rigmonitor.client import (
 )
 from agent.sinks.rigmonitor.machines import MonitorMachine
 from agent.sinks.rigmonitor.notes import Notes
+from agent.sinks.rigmonitor.pacing import ALONE_AFTER, FIRST_WITHIN_S, about_s
 from agent.sinks.rigmonitor.playbook_answers import OddAnswerError, entries_of, mined_by
 from agent.sinks.rigmonitor.reports import Reports
 from agent.sinks.rigmonitor.rig_records import Mined
@@ -38,9 +39,6 @@ from contract.miner import Moving
 from contract.rigmonitor.playbook import PlaybookEntry
 
 EMPTY_AFTER: Final = 2  # answers in a row with an empty list, before it counts
-_JITTER: Final = 0.1
-_FIRST_WITHIN_S: Final = 5.0
-_ALONE_AFTER: Final = 3
 
 UNTOLD: Final = "the monitor does not tell what it is to mine, so it mines what it did"
 HELD_BACK: Final = "people work on it, as the monitor says: it mines what it did"
@@ -88,7 +86,7 @@ class Playbooks:
 
     async def run(self) -> None:
         """Ask until cancelled."""
-        await self._clock.sleep(self._rng.uniform(0.0, _FIRST_WITHIN_S))
+        await self._clock.sleep(self._rng.uniform(0.0, FIRST_WITHIN_S))
         while True:
             try:
                 await self.poll()
@@ -96,7 +94,7 @@ class Playbooks:
                 # `poll` handles all that can really come, so this is a bug of ours. Raised on, it would end the asking,
                 # and through the task groups above it the agent. A cancellation passes.
                 log.exception("rigmonitor.bug", miner=self._machine.key)
-            await self._clock.sleep(self._every_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER))
+            await self._clock.sleep(about_s(self._rng, self._every_s))
 
     async def poll(self) -> None:
         """Ask once, and hand on what a good answer says."""
@@ -135,7 +133,7 @@ class Playbooks:
         except AwayError as error:
             self._notes.no_answer(str(error))
             self._failures += 1
-            if self._failures >= _ALONE_AFTER and not self._notes.is_away:
+            if self._failures >= ALONE_AFTER and not self._notes.is_away:
                 self._notes.trouble(UNTOLD, key, str(error))
             return None
         except (InvalidError, RejectedError, OddAnswerError) as error:

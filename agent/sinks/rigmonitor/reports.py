@@ -21,6 +21,7 @@ from agent.sinks.rigmonitor.client import (
 from agent.sinks.rigmonitor.machines import MonitorMachine
 from agent.sinks.rigmonitor.newest import Newest, Seen
 from agent.sinks.rigmonitor.notes import Notes
+from agent.sinks.rigmonitor.pacing import ALONE_AFTER, FIRST_WITHIN_S, about_s
 from agent.sinks.rigmonitor.rig_records import (
     SLOTS,
     Mined,
@@ -36,10 +37,7 @@ from contract.rigmonitor.shared import MachineKind
 
 REFUSED_WAIT_S: Final = 600.0  # after a 401; the code may be put right meanwhile
 BACKOFF_MOST_S: Final = 120.0
-_JITTER: Final = 0.1
-_FIRST_WITHIN_S: Final = 5.0
 _INCOMPLETE_TIMES: Final = 5
-_ALONE_AFTER: Final = 3
 
 UNKNOWN_CODE: Final = "code not known to the monitor (401), asked again every 10 minutes"
 INVALID: Final = "record refused by the monitor"
@@ -108,7 +106,7 @@ class Reports:
     async def run(self, machine: MonitorMachine) -> None:
         """Report this miner until cancelled; from its first reading on."""
         await self._newest[machine.key].first.wait()
-        await self._clock.sleep(self._rng.uniform(0.0, _FIRST_WITHIN_S))
+        await self._clock.sleep(self._rng.uniform(0.0, FIRST_WITHIN_S))
         failures = 0
         while True:
             await self._clock.sleep(self.refused_s(machine))
@@ -124,7 +122,7 @@ class Reports:
             except AwayError as error:
                 self._notes.no_answer(str(error))
                 failures += 1
-                if failures >= _ALONE_AFTER and not self._notes.is_away:
+                if failures >= ALONE_AFTER and not self._notes.is_away:
                     self._notes.trouble(ALONE, machine.key, str(error))
                 wait_s = max(wait_s, min(BACKOFF_MOST_S, wait_s * 2.0 ** min(failures - 1, 8)))
             except Exception:
@@ -132,12 +130,12 @@ class Reports:
                 # it would end the reports of all miners, and the agent with them. A cancellation passes.
                 log.exception("rigmonitor.bug", miner=machine.key)
                 wait_s = BACKOFF_MOST_S
-            await self._clock.sleep(wait_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER))
+            await self._clock.sleep(about_s(self._rng, wait_s))
 
     def refused(self, machine: MonitorMachine) -> None:
         """The monitor does not know its code: it is left alone for a while, and all is told again afterwards."""
-        jitter = self._rng.uniform(1 - _JITTER, 1 + _JITTER)
-        self._refused_until_mono[machine.key] = self._clock.mono() + REFUSED_WAIT_S * jitter
+        wait_s = about_s(self._rng, REFUSED_WAIT_S)
+        self._refused_until_mono[machine.key] = self._clock.mono() + wait_s
         self._specs.pop(machine.key, None)
         self._invalid.pop(machine.key, None)
         self._notes.answered()

@@ -26,7 +26,7 @@ PLAYBOOKS_OF_RIG_MAX: Final = 16  # programs that one rig runs
 
 
 class PlaybookConflictError(ValueError):
-    """What does not go together with what is there, in words for whoever asked for it."""
+    """What does not go together with what is there, in words for the operator."""
 
 
 class ListedPlaybook(PlaybookRow, frozen=True, kw_only=True):
@@ -181,8 +181,8 @@ async def remove(
         row = await _known(connection, playbook_id, farm_id)
         if row.rig_ids:
             raise PlaybookConflictError(
-                f"playbook {row.id} is assigned to {len(row.rig_ids)} rigs, {row.rig_ids[0]} among them: take it from "
-                "them first"
+                f"playbook {row.id} is assigned to rigs ({len(row.rig_ids)}, {row.rig_ids[0]} among them): take it "
+                "from them first"
             )
         await connection.execute(playbooks.delete().where(playbooks.c.id == row.id))
         await _tell(connection, by, now, "playbook.remove", row, before=_told(row))

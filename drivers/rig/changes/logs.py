@@ -53,8 +53,8 @@ class _Source(msgspec.Struct, frozen=True, kw_only=True):
 async def fetch_log(miner: RigDriver, folder: Path, size_cap_bytes: int) -> LogFile:
     """One file of all parts, each with a line before it that names it. A part that cannot be had says why in its place.
 
-    Raises UnsupportedError for a rig without programs, EmptyLogError when no part tells anything, what the first part
-    ran into when none could be had, and StorageFullError when it does not fit on our disk.
+    Raises UnsupportedError for a rig of which no log is known, EmptyLogError when no part tells anything, what
+    the first part ran into when none could be had, and StorageFullError when it does not fit on our disk.
     """
     spec = miner.rig_wire.spec
     if not spec.programs:
@@ -65,6 +65,11 @@ async def fetch_log(miner: RigDriver, folder: Path, size_cap_bytes: int) -> LogF
     trouble: MinerError | None = None
     has_text = is_cut = False
     sources = [each for program in spec.programs for each in await _sources(miner, program)]
+    if not sources:
+        raise UnsupportedError(
+            f"nothing of the rig {spec.name} tells where its log is: name the `unit` or the `log_file` of its programs "
+            "in [[rigs]], or have miner-agent-rig run them"
+        )
     left_bytes = size_cap_bytes
     async with new_log(path) as sink:
         for at, source in enumerate(sources):

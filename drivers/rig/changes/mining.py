@@ -53,6 +53,7 @@ _LOOK_EVERY_S: Final = 5.0
 _FADES_S: Final = 15.0  # so long after a pause a rate over 10 s shows it
 # Of the rate before, which may be a mean over a minute.
 _FALLEN: Final = 0.8
+_NONE: Final = 0.05  # what is left of a rate that has faded
 _PASSES: Final = (
     RefusedError, AuthFailedError, UnsupportedError, OutcomeUnknownError, ServiceAwayError, MalformedError,
 )  # fmt: skip
@@ -68,7 +69,9 @@ class ProgramVerb(StrEnum):
 
 
 class ProgramOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """One order to the program at a port. `shown_hs` is the rate that it showed before, where it told one."""
+    """One order to the program at a port. `shown_hs` is the rate that it showed before, where it told one: at a resume
+    one that may still fade.
+    """
 
     port: int
     verb: ProgramVerb
@@ -145,7 +148,7 @@ class RigMining(Way[RigDriver, RigMiningData]):
             return await _stays_off(watch)
         seen = await watch.until(
             lambda: state.look(watch.miner),
-            lambda now: all(each.is_mining for each in now),
+            lambda now: all(_mines(watch, each) for each in now),
             latest_s=STARTS.latest_s,
         )
         after = state.shown(seen.found)
@@ -192,10 +195,10 @@ def _wake(now: SeenProgram) -> tuple[ProgramOrder, ...]:
     """
     port = now.spec.port
     if now.may_pause:
-        return (ProgramOrder(port=port, verb=ProgramVerb.RESUME),)
+        return (ProgramOrder(port=port, verb=ProgramVerb.RESUME, shown_hs=now.shown_hs),)
     _check_owned(now)
     start = ProgramOrder(port=port, verb=ProgramVerb.START)
-    # Paused by somebody, and no order of ours reaches it: it begins anew.
+    # Paused by somebody, and no order of ours reaches it: it is restarted.
     return (ProgramOrder(port=port, verb=ProgramVerb.STOP), start) if now.is_paused else (start,)
 
 
@@ -253,6 +256,11 @@ async def _stays_off(watch: _Watch) -> Evidence:
         return watch.unseen(held.trouble, state.shown(held.found or off.found))
     after = state.shown(held.found)
     if _rests(watch, held.found):
+        if working := _working_on(watch, off.found, held.found):
+            words = ", ".join(map(_rate_words, working))
+            return watch.unknown(
+                after, f"paused by its own word, and its rate does not fall: {words}"
+            )
         return watch.done(STOPS.signal, after)
     names = ", ".join(each.name for each in held.found if not each.is_off)
     return watch.unknown(
@@ -276,6 +284,31 @@ def _has_fallen(watch: _Watch, now: SeenProgram) -> bool:
     return now.shown_hs <= _FALLEN * order.shown_hs
 
 
+def _working_on(watch: _Watch, first: _States, last: _States) -> list[SeenProgram]:
+    """Those whose rate fell once, for they are slower perhaps, and did not go on falling while off was to last."""
+    orders = {each.port: each for each in watch.plan.data.orders}
+    rates = {each.spec.port: each.shown_hs for each in first}
+    found = []
+    for each in last:
+        order, began_hs = orders.get(each.spec.port), rates.get(each.spec.port)
+        if order is not None and order.shown_hs and began_hs and each.shown_hs:
+            is_falling = each.shown_hs <= _FALLEN * began_hs
+            if not is_falling and each.shown_hs > _NONE * order.shown_hs:
+                found.append(each)
+    return found
+
+
+def _mines(watch: _Watch, now: SeenProgram) -> bool:
+    """Whether it hashes, by a rate that is not that of before its pause: one that rises, or that has not faded."""
+    if not now.is_mining:
+        return False
+    resumed = (each for each in watch.plan.data.orders if each.verb is ProgramVerb.RESUME)
+    shown_hs = next((each.shown_hs for each in resumed if each.port == now.spec.port), None)
+    if not shown_hs or now.shown_hs is None or now.shown_hs > shown_hs:
+        return True
+    return watch.device_s >= _FADES_S and now.shown_hs > _FALLEN * shown_hs
+
+
 def _not_off(watch: _Watch, now: _States | None, trouble: MinerError | None) -> Evidence:
     after = state.shown(now)
     if now is None or trouble is not None:
@@ -294,7 +327,7 @@ def _not_off(watch: _Watch, now: _States | None, trouble: MinerError | None) -> 
 
 def _not_on(watch: _Watch, now: _States) -> Evidence:
     after = state.shown(now)
-    idle = [each for each in now if not each.is_mining]
+    idle = [each for each in now if not _mines(watch, each)]
     if all(each.awaits_pool for each in idle):
         names = ", ".join(each.name for each in idle)
         reason = f"no connection to its pool, so nothing to hash: {names}"

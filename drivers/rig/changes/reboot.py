@@ -110,6 +110,10 @@ class RigReboot(Way[RigDriver, RigRebootData]):
                 after, f"the rig does not answer any more: check it on site ({seen.trouble})"
             )
         if now.boot_id != was:
+            if _began_before(watch, now):
+                return watch.unknown(
+                    after, "it tells another boot id, of a boot that began before the order"
+                )
             return watch.done(BOOT.signal, after)
         return watch.not_done("the same boot id", after, "the rig did not reboot")
 
@@ -118,6 +122,13 @@ WAY: Final = RigReboot()
 
 
 # --- private -------------------------------------------------------------------------------------
+
+
+def _began_before(watch: _Watch, now: HostFacts) -> bool:
+    """Whether it is up for longer than the order is old: then this boot is not of the order."""
+    if now.uptime_s is None or watch.since_s is None:
+        return False
+    return now.uptime_s > watch.since_s + watch.slack_s
 
 
 def _rate_hs(states: tuple[state.SeenProgram, ...]) -> float | None:

@@ -56,7 +56,9 @@ class SeenProgram(msgspec.Struct, frozen=True, kw_only=True):
     def is_mining(self) -> bool:
         """It shows that it hashes for a pool."""
         report = self.report
-        return report is not None and report.paused is not True and bool(report.hashrate_hs)
+        if report is None or report.paused is True or not report.hashrate_hs:
+            return False
+        return report.shown_hs is None or report.shown_hs > 0  # its mean over a minute fades later
 
     @property
     def is_paused(self) -> bool:

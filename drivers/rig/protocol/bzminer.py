@@ -6,7 +6,7 @@ from typing import Final
 
 from contract.errors import MalformedError
 from contract.miner import RigPart
-from drivers.protocol.values import text_of, whole
+from drivers.protocol.values import whole
 from drivers.rig.protocol.figures import (
     Row,
     bus_id_of,
@@ -15,6 +15,7 @@ from drivers.rig.protocol.figures import (
     rows_of,
     total,
     values_of,
+    word_of,
 )
 from drivers.rig.protocol.report import SLOTS, ProgramCard, ProgramReport, ProgramWork
 
@@ -29,7 +30,7 @@ def report_of(fields: Row) -> ProgramReport:
     cards = tuple(
         ProgramCard(
             bus_id=bus_id_of(device.get("pci_bus_id")),
-            name=text_of(device.get("name")),
+            name=word_of(device.get("name")),
             rates_hs=tuple(
                 rate_hs(each) for each in values_of(device.get("hashrate"))[: len(pools)]
             ),
@@ -40,8 +41,8 @@ def report_of(fields: Row) -> ProgramReport:
         ProgramWork(
             part=RigPart.GPU,
             slot=slot,
-            algorithm=text_of(pool.get("algorithm")),
-            pool=text_of(pool.get("current_url")),
+            algorithm=word_of(pool.get("algorithm")),
+            pool=word_of(pool.get("current_url")),
             hashrate_hs=_rate(pool, cards, slot),
             accepted=whole(pool.get("valid_solutions")),
             rejected=whole(pool.get("rejected_solutions")),
@@ -50,7 +51,7 @@ def report_of(fields: Row) -> ProgramReport:
     )
     return ProgramReport(
         name="BzMiner",
-        version=text_of(fields.get("bzminer_version")) or text_of(fields.get("version")),
+        version=word_of(fields.get("bzminer_version")) or word_of(fields.get("version")),
         uptime_s=positive(fields.get("uptime_s")),
         works=works,
         cards=cards,

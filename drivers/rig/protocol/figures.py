@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from drivers.protocol.values import number
+from drivers.protocol.values import number, text_of
 from drivers.rig.protocol.report import CARDS_CAP
 
 Row = Mapping[str, Any]
+_Number = TypeVar("_Number", int, float)
 _HEX: Final = "0-9a-fA-F"
 _FULL_BUS_ID: Final = re.compile(
     rf"(?:([{_HEX}]{{1,8}}):)?([{_HEX}]{{2}}):([{_HEX}]{{2}})\.([{_HEX}])"
 )
 _BUS_AND_DEVICE: Final = re.compile(r"(\d{1,3}):(\d{1,2})")
+_LAST_DOMAIN: Final = 0xFFFFFFFF
 _UNITS: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15}
 _UNIT: Final = re.compile(r"([kmgtp]?)(?:h|g|sol|graph)s?/?s?", re.IGNORECASE)
+_LONGEST_WORD: Final = 200
 _HOTTEST_C: Final = 150.0
 _MOST_W: Final = 2000.0
 
@@ -35,6 +38,8 @@ def bus_alone(bus: Any, domain: Any = 0) -> str | None:
     found, of_domain = number(bus), number(domain)
     if found is None or not 0 <= found <= 0xFF or found != int(found):
         return None
+    if not 0 <= (of_domain or 0) <= _LAST_DOMAIN:
+        return None
     return f"{int(of_domain or 0):04x}:{int(found):02x}"
 
 
@@ -46,6 +51,12 @@ def bus_id_of(told: Any) -> str | None:
         match = _BUS_AND_DEVICE.fullmatch(told.strip())
         return bus_alone(int(match[1])) if match else bus_alone(told) if told.isdigit() else None
     return bus_alone(told)
+
+
+def word_of(told: Any) -> str | None:
+    """A name as it is told, printable and of a length that a rig may have many of."""
+    text = text_of(told) or ""
+    return text_of("".join(each for each in text[:_LONGEST_WORD] if each.isprintable()))
 
 
 def rate_hs(told: Any, factor: float = 1.0) -> float | None:
@@ -115,7 +126,7 @@ def at(items: list[Any], index: Any) -> Any:
     return items[index] if isinstance(index, int) and 0 <= index < len(items) else None
 
 
-def total(rates: Iterable[float | None]) -> float | None:
+def total(values: Iterable[_Number | None]) -> _Number | None:
     """The sum of those that are told; `None` where none is."""
-    told = [each for each in rates if each is not None]
+    told = [each for each in values if each is not None]
     return sum(told) if told else None

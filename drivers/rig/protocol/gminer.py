@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from contract.errors import MalformedError
 from contract.miner import RigPart
-from drivers.protocol.values import text_of, whole
+from drivers.protocol.values import whole
 from drivers.rig.protocol.figures import (
     Row,
     bus_id_of,
@@ -20,6 +19,7 @@ from drivers.rig.protocol.figures import (
     total,
     unit_factor,
     watts,
+    word_of,
 )
 from drivers.rig.protocol.report import ProgramCard, ProgramReport, ProgramWork
 
@@ -39,7 +39,7 @@ def report_of(fields: Row) -> ProgramReport:
     cards = tuple(
         ProgramCard(
             bus_id=bus_id_of(device.get("bus_id")),
-            name=text_of(device.get("name")),
+            name=word_of(device.get("name")),
             rates_hs=(rate_hs(device.get("speed"), factor),),
             temp_c=temp_c(device.get("temperature")),
             temp_memory_c=temp_c(device.get("memory_temperature")),
@@ -50,14 +50,14 @@ def report_of(fields: Row) -> ProgramReport:
         )
         for device in devices
     )
-    name, _, version = (text_of(fields.get("miner")) or "GMiner").partition(" ")
+    name, _, version = (word_of(fields.get("miner")) or "GMiner").partition(" ")
     work = ProgramWork(
         part=RigPart.GPU,
-        algorithm=text_of(fields.get("algorithm")),
-        pool=text_of(fields.get("server")),
+        algorithm=word_of(fields.get("algorithm")),
+        pool=word_of(fields.get("server")),
         hashrate_hs=total(card.rates_hs[0] for card in cards),
-        accepted=_sum(whole(each.get("accepted_shares")) for each in devices),
-        rejected=_sum(whole(each.get("rejected_shares")) for each in devices),
+        accepted=total(whole(each.get("accepted_shares")) for each in devices),
+        rejected=total(whole(each.get("rejected_shares")) for each in devices),
     )
     return ProgramReport(
         name=name,
@@ -66,8 +66,3 @@ def report_of(fields: Row) -> ProgramReport:
         works=(work,),
         cards=cards,
     )
-
-
-def _sum(told: Iterable[int | None]) -> int | None:
-    found = [each for each in told if each is not None]
-    return sum(found) if found else None

@@ -6,7 +6,7 @@ from typing import Final
 
 from contract.errors import MalformedError
 from contract.miner import RigPart
-from drivers.protocol.values import number, text_of, whole
+from drivers.protocol.values import number, whole
 from drivers.rig.protocol.figures import (
     Row,
     at,
@@ -22,6 +22,7 @@ from drivers.rig.protocol.figures import (
     unit_factor,
     values_of,
     watts,
+    word_of,
 )
 from drivers.rig.protocol.report import SLOTS, ProgramCard, ProgramReport, ProgramWork
 
@@ -44,7 +45,7 @@ def _present(fields: Row) -> ProgramReport:
     cards = tuple(  # `Workers` is an empty text while it starts
         ProgramCard(
             bus_id=bus_id_of(worker.get("PCIE_Address")),
-            name=text_of(worker.get("Name")),
+            name=word_of(worker.get("Name")),
             rates_hs=tuple(
                 _rate(at(values_of(each.get("Worker_Performance")), worker.get("Index")), factor)
                 for each, factor in zip(algorithms, factors, strict=True)
@@ -62,8 +63,8 @@ def _present(fields: Row) -> ProgramReport:
         ProgramWork(
             part=RigPart.GPU,
             slot=slot,
-            algorithm=text_of(each.get("Algorithm")),
-            pool=text_of(each.get("Pool")),
+            algorithm=word_of(each.get("Algorithm")),
+            pool=word_of(each.get("Pool")),
             hashrate_hs=_rate(each.get("Total_Performance"), factor),
             accepted=whole(each.get("Total_Accepted")),
             rejected=whole(each.get("Total_Rejected")),
@@ -75,13 +76,13 @@ def _present(fields: Row) -> ProgramReport:
 
 def _old(fields: Row) -> ProgramReport:
     session, mining = row_of(fields.get("Session")), row_of(fields.get("Mining"))
-    algorithm = text_of(mining.get("Algorithm"))
+    algorithm = word_of(mining.get("Algorithm"))
     is_mega = any(name in (algorithm or "").lower() for name in _IN_MEGA)
     factor = 1e6 if is_mega else 1.0
     cards = tuple(
         ProgramCard(
             bus_id=bus_id_of(gpu.get("PCIE_Address")),
-            name=text_of(gpu.get("Name")),
+            name=word_of(gpu.get("Name")),
             rates_hs=(rate_hs(gpu.get("Performance"), factor),),
         )
         for gpu in rows_of(fields.get("GPUs"))
@@ -99,7 +100,7 @@ def _old(fields: Row) -> ProgramReport:
 def _whole(
     fields: Row, works: tuple[ProgramWork, ...], cards: tuple[ProgramCard, ...]
 ) -> ProgramReport:
-    name, _, version = (text_of(fields.get("Software")) or "lolMiner").partition(" ")
+    name, _, version = (word_of(fields.get("Software")) or "lolMiner").partition(" ")
     return ProgramReport(
         name=name,
         version=version or None,

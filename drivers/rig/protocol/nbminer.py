@@ -6,7 +6,7 @@ from typing import Final
 
 from contract.errors import MalformedError
 from contract.miner import RigPart
-from drivers.protocol.values import text_of, whole
+from drivers.protocol.values import whole
 from drivers.rig.protocol.figures import (
     Row,
     bus_id_of,
@@ -17,6 +17,7 @@ from drivers.rig.protocol.figures import (
     rows_of,
     temp_c,
     watts,
+    word_of,
 )
 from drivers.rig.protocol.report import ProgramCard, ProgramReport, ProgramWork
 
@@ -34,7 +35,7 @@ def report_of(fields: Row) -> ProgramReport:
     cards = tuple(
         ProgramCard(
             bus_id=bus_id_of(device.get("pci_bus_id")),
-            name=text_of(device.get("info")),
+            name=word_of(device.get("info")),
             rates_hs=tuple(rate_hs(device.get(key)) for key in _RATES[:slots]),
             temp_c=temp_c(device.get("temperature")),
             temp_memory_c=temp_c(device.get("memTemperature")),
@@ -49,8 +50,8 @@ def report_of(fields: Row) -> ProgramReport:
         ProgramWork(
             part=RigPart.GPU,
             slot=slot,
-            algorithm=text_of(stratum.get("algorithm")) if slot == 1 else None,
-            pool=text_of(stratum.get("url")) if slot == 1 else None,
+            algorithm=word_of(stratum.get("algorithm")) if slot == 1 else None,
+            pool=word_of(stratum.get("url")) if slot == 1 else None,
             hashrate_hs=rate_hs(miner.get(key)),
             accepted=whole(stratum.get("accepted_shares")) if slot == 1 else None,
             rejected=whole(stratum.get("rejected_shares")) if slot == 1 else None,
@@ -59,7 +60,7 @@ def report_of(fields: Row) -> ProgramReport:
     )
     return ProgramReport(
         name="NBMiner",
-        version=text_of(fields.get("version")),
+        version=word_of(fields.get("version")),
         works=works,
         cards=cards,
     )

@@ -7,8 +7,9 @@ from typing import Final
 from contract.errors import MalformedError, UnsupportedError
 from contract.miner import Frozen
 from drivers.protocol.values import number
-from drivers.rig.protocol.figures import full_bus_id
+from drivers.rig.protocol.nvidia_smi import NO_DEVICES, NO_DRIVER, query_argv, rows_of_cards
 from drivers.rig.protocol.orders import brief
+from drivers.rig.protocol.report import CARDS_CAP
 
 FIELDS: Final = (
     "pci.bus_id",
@@ -18,12 +19,9 @@ FIELDS: Final = (
     "power.default_limit",
     "power.draw",
 )
-ARGV: Final = ("nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits")
+ARGV: Final = query_argv(FIELDS)
 # What sudoers is to allow, for cards and watts differ.
 RULE: Final = "nvidia-smi -i * -pl *"
-_NO_DRIVER: Final = 9
-_NO_DEVICES: Final = "No devices were found"
-_CARDS_CAP: Final = 64
 
 
 class CardLimit(Frozen, frozen=True, kw_only=True):
@@ -45,25 +43,20 @@ def limits_of(status: int | None, output: str, errors: str) -> tuple[CardLimit, 
     """The answer to ARGV, a card each, in the order of their buses. Raises UnsupportedError without NVIDIA cards, and
     MalformedError for no answer.
     """
-    found = []
-    for line in output.splitlines()[:256]:
-        values = [each.strip() for each in line.split(",")]
-        bus_id = full_bus_id(values[0])
-        if bus_id is not None and len(values) == len(FIELDS):
-            limit, least, most, default, draw = map(_watts, values[1:])
-            found.append(
-                CardLimit(
-                    bus_id=bus_id,
-                    limit_w=limit,
-                    min_w=least,
-                    max_w=most,
-                    default_w=default,
-                    draw_w=draw,
-                )
-            )
+    found = [
+        CardLimit(
+            bus_id=bus_id,
+            limit_w=_watts(limit),
+            min_w=_watts(least),
+            max_w=_watts(most),
+            default_w=_watts(default),
+            draw_w=_watts(draw),
+        )
+        for bus_id, (limit, least, most, default, draw) in rows_of_cards(output, FIELDS)
+    ]
     if found:
-        return tuple(sorted(found[:_CARDS_CAP], key=lambda card: card.bus_id))
-    if status == _NO_DRIVER or _NO_DEVICES in output:
+        return tuple(sorted(found[:CARDS_CAP], key=lambda card: card.bus_id))
+    if status == NO_DRIVER or NO_DEVICES in output:
         raise UnsupportedError("it has no NVIDIA card, and only those take a power limit")
     raise MalformedError(f"nvidia-smi tells no power limits: {brief(errors or output)}")
 

@@ -1,4 +1,4 @@
-"""A mining program as whoever runs it knows it."""
+"""A mining program as its owner knows it: systemd, or the service `miner-agent-rig`."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import msgspec
 from contract.errors import MalformedError, RefusedError
 from contract.miner import Frozen
 from drivers.protocol.objects import BROKEN
+from drivers.rig.protocol.orders import brief
 from drivers.rig.protocol.process import ProgramProcess
 from drivers.rig.spec import MiningProgram
 
@@ -42,8 +43,7 @@ def programs_of(status: int | None, output: str, errors: str) -> tuple[OwnedProg
     """
     lines = output.strip().splitlines()
     if status != 0 or not lines:
-        said = " ".join((errors or output).split())[:200] or "it said nothing"
-        raise RefusedError(f"{COMMAND} does not tell of its programs: {said}")
+        raise RefusedError(f"{COMMAND} does not tell of its programs: {brief(errors or output)}")
     try:
         return msgspec.json.decode(lines[-1], type=_ServiceStatus).programs
     except BROKEN as error:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from contract.errors import MalformedError
 from contract.miner import RigPart
-from drivers.protocol.values import text_of, whole
+from drivers.protocol.values import whole
 from drivers.rig.protocol.figures import (
     Row,
     bus_id_of,
@@ -19,6 +19,7 @@ from drivers.rig.protocol.figures import (
     temp_c,
     total,
     watts,
+    word_of,
 )
 from drivers.rig.protocol.report import SLOTS, ProgramCard, ProgramReport, ProgramWork
 
@@ -27,7 +28,7 @@ PATHS: Final = ("/",)
 
 def report_of(fields: Row) -> ProgramReport:
     """Raises MalformedError for what Rigel does not tell."""
-    algorithms = [each for each in (text_of(fields.get("algorithm")) or "").split("+") if each]
+    algorithms = [each for each in (word_of(fields.get("algorithm")) or "").split("+") if each]
     if not algorithms or "devices" not in fields:
         raise MalformedError("no answer of Rigel")
     mined = algorithms[:SLOTS]
@@ -40,7 +41,7 @@ def report_of(fields: Row) -> ProgramReport:
     )
     return ProgramReport(
         name="Rigel",
-        version=text_of(fields.get("version")),
+        version=word_of(fields.get("version")),
         uptime_s=positive(fields.get("uptime")),
         works=works,
         cards=cards,
@@ -52,7 +53,7 @@ def _card(device: Row, algorithms: list[str]) -> ProgramCard:
     is_off = device.get("selected") is False
     return ProgramCard(
         bus_id=bus_id_of(device.get("pci_address")),
-        name=text_of(device.get("name")),
+        name=word_of(device.get("name")),
         rates_hs=tuple(0.0 if is_off else rate_hs(rates.get(name)) for name in algorithms),
         temp_c=temp_c(sensors.get("core_temperature")),
         temp_memory_c=temp_c(sensors.get("memory_temperature")),
@@ -77,7 +78,7 @@ def _work(slot: int, algorithm: str, pool: Row, cards: tuple[ProgramCard, ...]) 
 
 
 def _address(details: Row) -> str | None:
-    host, port = text_of(details.get("hostname")), _port(details.get("port"))
+    host, port = word_of(details.get("hostname")), _port(details.get("port"))
     return f"{host}:{port}" if host and port else host
 
 

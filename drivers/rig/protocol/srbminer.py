@@ -8,7 +8,7 @@ from typing import Final
 
 from contract.errors import MalformedError
 from contract.miner import RigPart
-from drivers.protocol.values import text_of, whole
+from drivers.protocol.values import whole
 from drivers.rig.protocol.figures import (
     Row,
     bus_id_of,
@@ -20,6 +20,7 @@ from drivers.rig.protocol.figures import (
     rows_of,
     temp_c,
     watts,
+    word_of,
 )
 from drivers.rig.protocol.report import SLOTS, ProgramCard, ProgramReport, ProgramWork
 
@@ -35,7 +36,7 @@ def report_of(fields: Row) -> ProgramReport:
     cards = tuple(
         ProgramCard(
             bus_id=bus_id_of(device.get("bus_id")),
-            name=text_of(device.get("model")) or text_of(device.get("device")),
+            name=word_of(device.get("model")) or word_of(device.get("device")),
             rates_hs=tuple(
                 rate_hs(_rates(each, RigPart.GPU).get(f"gpu{device.get('id')}"))
                 for each in of_cards
@@ -56,7 +57,7 @@ def report_of(fields: Row) -> ProgramReport:
     ]
     return ProgramReport(
         name="SRBMiner-Multi",
-        version=text_of(fields.get("miner_version")),
+        version=word_of(fields.get("miner_version")),
         uptime_s=positive(fields.get("mining_time")),
         works=tuple(works),
         cards=cards,
@@ -78,8 +79,8 @@ def _work(part: RigPart, slot: int, algorithm: Row) -> ProgramWork:
     return ProgramWork(
         part=part,
         slot=slot,
-        algorithm=text_of(algorithm.get("name")),
-        pool=text_of(pool.get("pool")),
+        algorithm=word_of(algorithm.get("name")),
+        pool=word_of(pool.get("pool")),
         hashrate_hs=rate_hs(_rates(algorithm, part).get("total")),
         accepted=whole(shares.get("accepted")),
         rejected=whole(shares.get("rejected")),

@@ -13,7 +13,7 @@ from contract.errors import MalformedError
 from contract.miner import RigPart
 from drivers.protocol.cgminer import NulDecoder
 from drivers.protocol.objects import decode_object
-from drivers.protocol.values import text_of, whole
+from drivers.protocol.values import whole
 from drivers.rig.protocol.figures import (
     Row,
     bus_alone,
@@ -27,6 +27,7 @@ from drivers.rig.protocol.figures import (
     temp_c,
     total,
     watts,
+    word_of,
 )
 from drivers.rig.protocol.report import SLOTS, ProgramCard, ProgramReport, ProgramWork
 
@@ -63,7 +64,7 @@ def report_of(fields: Row) -> ProgramReport:
     )
     works = tuple(_work(fields, slot, cards) for slot in range(1, slots + 1))
     about = next(iter(_rows(fields, "version", "VERSION")), {})
-    version = text_of(about.get("Miner")) or text_of(about.get("SGMiner")) or ""
+    version = word_of(about.get("Miner")) or word_of(about.get("SGMiner")) or ""
     return ProgramReport(
         name="TeamRedMiner",
         version=version.removeprefix("TeamRedMiner ") or None,
@@ -79,7 +80,7 @@ def _card(at: int, device: Row, details: dict[int | None, Row], second: list[Row
     rates = [_rate(device)] + ([] if other is None else [_rate(other)])
     return ProgramCard(
         bus_id=_bus_id(about.get("Device Path")),
-        name=text_of(about.get("Model")),
+        name=word_of(about.get("Model")),
         rates_hs=tuple(rates),
         temp_c=temp_c(device.get("Temperature")),
         temp_memory_c=temp_c(device.get("TemperatureMem")),
@@ -99,8 +100,8 @@ def _work(fields: Row, slot: int, cards: tuple[ProgramCard, ...]) -> ProgramWork
     return ProgramWork(
         part=RigPart.GPU,
         slot=slot,
-        algorithm=text_of(pool.get("Algorithm")) or text_of(pool.get("Algorithm Type")),
-        pool=text_of(pool.get("URL")) or text_of(pool.get("Stratum URL")),
+        algorithm=word_of(pool.get("Algorithm")) or word_of(pool.get("Algorithm Type")),
+        pool=word_of(pool.get("URL")) or word_of(pool.get("Stratum URL")),
         hashrate_hs=total(c.rates_hs[slot - 1] for c in cards if len(c.rates_hs) >= slot),
         accepted=whole(summary.get("Accepted")),
         rejected=whole(summary.get("Rejected")),

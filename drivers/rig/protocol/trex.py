@@ -6,7 +6,7 @@ from typing import Final
 
 from contract.errors import MalformedError
 from contract.miner import RigPart
-from drivers.protocol.values import text_of, whole
+from drivers.protocol.values import whole
 from drivers.rig.protocol.figures import (
     Row,
     bus_alone,
@@ -18,6 +18,7 @@ from drivers.rig.protocol.figures import (
     rows_of,
     temp_c,
     watts,
+    word_of,
 )
 from drivers.rig.protocol.report import ProgramCard, ProgramReport, ProgramWork
 
@@ -46,8 +47,8 @@ def report_of(fields: Row) -> ProgramReport:
     paused = [gpu.get("paused") for gpu in gpus]
     work = ProgramWork(
         part=RigPart.GPU,
-        algorithm=text_of(fields.get("algorithm")),
-        pool=text_of(row_of(fields.get("active_pool")).get("url")),
+        algorithm=word_of(fields.get("algorithm")),
+        pool=word_of(row_of(fields.get("active_pool")).get("url")),
         hashrate_hs=rate_hs(fields.get("hashrate")),
         accepted=whole(fields.get("accepted_count")),
         rejected=whole(fields.get("rejected_count")),
@@ -55,7 +56,7 @@ def report_of(fields: Row) -> ProgramReport:
     is_told = bool(paused) and all(isinstance(each, bool) for each in paused)
     return ProgramReport(
         name="T-Rex",
-        version=text_of(fields.get("version")),
+        version=word_of(fields.get("version")),
         uptime_s=positive(fields.get("uptime")),
         paused=all(paused) if is_told else None,
         works=(work,),
@@ -64,5 +65,5 @@ def report_of(fields: Row) -> ProgramReport:
 
 
 def _named(gpu: Row) -> str | None:
-    vendor, name = text_of(gpu.get("vendor")), text_of(gpu.get("name"))
+    vendor, name = word_of(gpu.get("vendor")), word_of(gpu.get("name"))
     return f"{vendor} {name}" if vendor and name and vendor not in name else name

@@ -9,7 +9,7 @@ import msgspec
 from contract.errors import AuthFailedError, MalformedError, OutcomeUnknownError, RefusedError
 from contract.miner import RigPart
 from drivers.protocol.objects import decode_object
-from drivers.protocol.values import text_of, whole
+from drivers.protocol.values import whole
 from drivers.rig.protocol.figures import (
     Row,
     full_bus_id,
@@ -19,6 +19,7 @@ from drivers.rig.protocol.figures import (
     rows_of,
     total,
     values_of,
+    word_of,
 )
 from drivers.rig.protocol.report import ProgramCard, ProgramReport, ProgramWork
 
@@ -44,8 +45,8 @@ def report_of(summary: Row, backends: Any) -> ProgramReport:
     on_cards = total(card.rates_hs[0] for card in cards)
     rate = mean_hs(row_of(summary.get("hashrate")).get("total")) if is_mining else 0.0
     results = row_of(summary.get("results"))
-    algorithm = text_of(summary.get("algo"))
-    pool = text_of(connection.get("pool"))
+    algorithm = word_of(summary.get("algo"))
+    pool = word_of(connection.get("pool"))
     accepted = whole(connection.get("accepted"))
     shares = (
         whole(results.get("shares_good")) if accepted is None else accepted,
@@ -70,7 +71,7 @@ def report_of(summary: Row, backends: Any) -> ProgramReport:
         )
     return ProgramReport(
         name="XMRig",
-        version=text_of(summary.get("version")),
+        version=word_of(summary.get("version")),
         uptime_s=positive(summary.get("uptime")),
         paused=paused if isinstance(paused, bool) else None,
         pool_lost=is_lost,
@@ -101,7 +102,7 @@ def check_taken(status: int, body: bytes) -> None:
     except MalformedError as error:
         raise OutcomeUnknownError(str(error)) from None
     if isinstance(wrong := told.get("error"), dict):
-        raise RefusedError(f"it said no: {text_of(wrong.get('message')) or 'without a reason'}")
+        raise RefusedError(f"it said no: {word_of(wrong.get('message')) or 'without a reason'}")
     if "result" not in told:
         raise OutcomeUnknownError(f"it answered with HTTP {status} and no result")
 
@@ -123,7 +124,7 @@ def cards_of(backends: Any, *, is_mining: bool) -> tuple[ProgramCard, ...]:
             bus_id = full_bus_id(thread.get("bus_id"))
             if bus_id is not None:
                 rates.setdefault(bus_id, []).append(mean_hs(thread.get("hashrate")))
-                names[bus_id] = text_of(thread.get("name"))
+                names[bus_id] = word_of(thread.get("name"))
     return tuple(
         ProgramCard(bus_id=each, name=names[each], rates_hs=(total(of) if is_mining else 0.0,))
         for each, of in sorted(rates.items())

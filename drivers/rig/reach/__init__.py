@@ -1,1 +1,1 @@
-"""The ways to reach a rig. The two modules that open sockets for rigs are here."""
+"""The ways to reach a rig. The modules that open sockets for rigs are here."""

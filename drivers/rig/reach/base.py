@@ -12,6 +12,7 @@ FILE_CAP_BYTES: Final = 16 * 1024
 TEXTS_CAP_BYTES: Final = 256 * 1024  # of all files of one look
 OUTPUT_CAP_BYTES: Final = 256 * 1024  # of both outputs of a command
 LOOPBACK: Final = "127.0.0.1"  # of the rig
+NO_COMMAND: Final = 127  # as every shell says it, and a script whose last command is not there
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,11 +64,12 @@ class RigReach(Protocol):
         deadline_s: float,
         cap_bytes: int = OUTPUT_CAP_BYTES,
         cut: bool = False,
-        anew: bool = True,
+        reconnect: bool = True,
     ) -> Ran:
-        """Run a command to its end. Raises UnsupportedError when there is no such command, MalformedError when it does
-        not end in time, or writes over `cap_bytes`: with `cut` that ends it, and so much is given. Without `anew` it is
-        run on the connection there is, or UnreachableError raised: another rig may answer a new one.
+        """Run a command to its end. Raises UnsupportedError when it is certain that there is no such command (by SSH
+        a shell says so, by the status NO_COMMAND), MalformedError when it does not end in time, or writes over
+        `cap_bytes`: with `cut` that ends it, and so much is given. Without `reconnect` it is run on the connection
+        there is, or UnreachableError raised: another rig may answer a new one.
         """
 
     async def connect(

@@ -29,6 +29,7 @@ _KILLED_S: Final = 1.0  # and so long the end of a command that was killed; one 
 _STDOUT, _STDERR = 1, 2
 
 ReadFile = Callable[[str], bytes]
+_Listed = tuple[dict[str, str], set[str]]
 
 
 def read_file(path: str) -> bytes:
@@ -49,6 +50,7 @@ class LocalReach:
         self._root = spec.root.rstrip("/")
         self._read = read
         self._blocked: set[str] = set()
+        self._listing: asyncio.Future[_Listed] | None = None
 
     @property
     def user(self) -> str:
@@ -72,10 +74,10 @@ class LocalReach:
         """See `RigReach`."""
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
-        listing = loop.run_in_executor(OwnThread(), self._matching, patterns)
-        if not (await asyncio.wait((listing,), timeout=deadline_s))[0]:
-            raise MalformedError(f"the files of this host do not answer within {deadline_s:g} s")
-        pattern_of = listing.result()
+        if self._listing is not None:  # one that blocks is waited for, and no other begun beside it
+            await self._listed(self._listing, deadline_s)
+        self._listing = loop.run_in_executor(OwnThread(), self._matching, patterns)
+        pattern_of, unlisted = await self._listed(self._listing, end - loop.time())
         look = _Look([each for each in pattern_of if each not in self._blocked], self._read)
         while (left_s := end - loop.time()) > 0:
             thread = loop.run_in_executor(OwnThread(), look.work)
@@ -90,7 +92,7 @@ class LocalReach:
         found = look.found.copy()
         missed = {pattern_of[path] for path in (*look.left, *self._blocked) if path in pattern_of}
         texts = {path[len(self._root) :]: decoded(data) for path, data in found.items()}
-        return FileTexts(texts=texts, missed=frozenset(missed))
+        return FileTexts(texts=texts, missed=frozenset(missed | unlisted))
 
     async def run(
         self,
@@ -99,10 +101,10 @@ class LocalReach:
         deadline_s: float,
         cap_bytes: int = OUTPUT_CAP_BYTES,
         cut: bool = False,
-        anew: bool = True,
+        reconnect: bool = True,
     ) -> Ran:
         """See `RigReach`. One that does not end is killed."""
-        del anew  # there is no connection that could be another rig's
+        del reconnect  # there is no connection that could be another rig's
         loop = asyncio.get_running_loop()
         try:
             transport, command = await loop.subprocess_exec(
@@ -144,12 +146,24 @@ class LocalReach:
 
     # --- private ---------------------------------------------------------------------------------
 
-    def _matching(self, patterns: Sequence[str]) -> dict[str, str]:
-        """The files there are, each with the pattern it fits."""
+    async def _listed(self, listing: asyncio.Future[_Listed], deadline_s: float) -> _Listed:
+        if not (await asyncio.wait((listing,), timeout=deadline_s))[0]:
+            raise MalformedError(f"the files of this host do not answer within {deadline_s:.3g} s")
+        return listing.result()
+
+    def _matching(self, patterns: Sequence[str]) -> _Listed:
+        """The files there are, each with the pattern it fits; and the patterns of which a folder cannot be listed: a
+        card may be falling off its bus.
+        """
         root = Path(self._root or "/")
-        return {
-            str(path): each for each in patterns for path in sorted(root.glob(each.lstrip("/")))
-        }
+        found: dict[str, str] = {}
+        unlisted: set[str] = set()
+        for each in patterns:
+            try:
+                found |= {str(path): each for path in sorted(root.glob(each.lstrip("/")))}
+            except OSError:
+                unlisted.add(each)
+        return found, unlisted
 
     def _abandon(self, look: _Look, thread: asyncio.Future[None]) -> _Look:
         """Go on behind the file that blocks, in a look of its own."""

@@ -21,7 +21,6 @@ from contract.errors import (
     RefusedError,
     ServiceAwayError,
     UnreachableError,
-    UnsupportedError,
     WrongDeviceError,
 )
 from drivers.rig.reach.base import (
@@ -32,6 +31,7 @@ from drivers.rig.reach.base import (
     Ran,
     decoded,
 )
+from drivers.rig.reach.sessions import ForwardedPort, RemoteCommand
 from drivers.rig.spec import SshSpec
 
 _LINES_OF_A_FILE: Final = 200
@@ -39,8 +39,6 @@ _PATTERN_S: Final = 2.0
 _THERE: Final = "/proc/uptime"  # on every Linux
 _LEFT_OUT_S: Final = 3600.0
 _KEEPALIVE_S: Final = 15.0
-_NO_COMMAND: Final = 127  # as every shell says it
-_STDERR: Final = asyncssh.EXTENDED_DATA_STDERR
 
 # It would tell each channel and command of each look.
 asyncssh.set_log_level(logging.WARNING)
@@ -113,17 +111,15 @@ class SshReach:
         deadline_s: float,
         cap_bytes: int = OUTPUT_CAP_BYTES,
         cut: bool = False,
-        anew: bool = True,
+        reconnect: bool = True,
     ) -> Ran:
         """See `RigReach`. One that does not end goes on: SSH has no way to end it that every server knows."""
         async with self._in_time(deadline_s):
-            session = await self._start(argv, cap_bytes, anew=anew)
+            session = await self._start(argv, cap_bytes, reconnect=reconnect)
             try:
                 await session.ended
             finally:
                 session.close()
-        if session.status == _NO_COMMAND:
-            raise UnsupportedError(f"there is no {argv[0]} on the rig {self._spec.host}")
         if session.is_over and not cut:
             raise MalformedError(f"{argv[0]} wrote over {cap_bytes} bytes")
         if not session.is_over and session.error is not None:
@@ -147,7 +143,7 @@ class SshReach:
             async with self._in_time(deadline_s):
                 connection = await self._connected()
                 await connection.create_connection(
-                    lambda: _ForwardedPort(factory()), LOOPBACK, port, encoding=None
+                    lambda: ForwardedPort(factory()), LOOPBACK, port, encoding=None
                 )
         except asyncssh.ChannelOpenError as error:
             if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
@@ -211,7 +207,9 @@ class SshReach:
             await asyncio.wait((session.ended,), timeout=min(left_s, patience_s or left_s))
         finally:
             session.close()
-        found = texts_of(decoded(session.output), self._root)
+        # Half a line is not told: half a boot id would be another one.
+        whole_lines = session.output[: session.output.rfind(b"\n") + 1]
+        found = texts_of(decoded(whole_lines), self._root)
         if patience_s is None and not found:
             if not session.ended.done():
                 await self.close()
@@ -244,18 +242,18 @@ class SshReach:
             raise MalformedError(f"the SSH connection to {host} broke: {_words(error)}") from None
 
     async def _start(
-        self, argv: Sequence[str], cap_bytes: int, *, anew: bool = True
-    ) -> _RemoteCommand:
+        self, argv: Sequence[str], cap_bytes: int, *, reconnect: bool = True
+    ) -> RemoteCommand:
         """Begin a command. It is sent once its channel is open: before that, a connection that turns out to be gone
         has sent nothing.
         """
-        if not anew and not self.is_open:
+        if not reconnect and not self.is_open:
             raise UnreachableError(self._hung_up)
         connection = await self._connected()
-        begun: list[_RemoteCommand] = []
+        begun: list[RemoteCommand] = []
 
-        def channel_open() -> _RemoteCommand:
-            begun.append(_RemoteCommand(cap_bytes))
+        def channel_open() -> RemoteCommand:
+            begun.append(RemoteCommand(cap_bytes))
             return begun[0]
 
         try:
@@ -269,18 +267,18 @@ class SshReach:
                 ) from None
             if begun:
                 raise MalformedError(f"the rig {self._spec.host} cut off {argv[0]}") from None
-            if not anew:
+            if not reconnect:
                 raise UnreachableError(self._hung_up) from None
             await self._connected()
-            return await self._start(argv, cap_bytes, anew=False)
-        return cast("_RemoteCommand", session)
+            return await self._start(argv, cap_bytes, reconnect=False)
+        return cast("RemoteCommand", session)
 
     @property
     def _hung_up(self) -> str:
         return f"the SSH server of {self._spec.host} hung up before anything was sent; try again"
 
     async def _connected(self) -> asyncssh.SSHClientConnection:
-        """The kept connection, made anew where it is gone."""
+        """The kept connection; a new one where it is gone."""
         async with self._connecting:
             if self._connection is None or self._connection.is_closed():
                 self._connection = None
@@ -308,7 +306,7 @@ class SshReach:
         except asyncssh.HostKeyNotVerifiable:
             raise WrongDeviceError(
                 f"the host at {spec.host} has another SSH key than the rig that was enrolled: nothing was sent. If the "
-                "rig was installed anew, enrol it again and compare the key that is shown"
+                "rig was installed again, enrol it again and compare the key that is shown"
             ) from None
         except asyncssh.PermissionDenied:
             raise AuthFailedError(
@@ -334,94 +332,6 @@ def texts_of(output: str, root: str) -> dict[str, str]:
         if colon:
             lines.setdefault(path, []).append(text)
     return {path: "\n".join(of_file) for path, of_file in lines.items()}
-
-
-class _RemoteCommand(asyncssh.SSHClientSession[bytes]):
-    """The outputs of one command, up to a cap on their sum."""
-
-    def __init__(self, cap_bytes: int) -> None:
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.output = bytearray()
-        self.errors = bytearray()
-        self.status: int | None = None
-        self.was_signalled = False
-        self.error: Exception | None = None
-        self.is_over = False
-        self._cap_bytes = cap_bytes
-        self._channel: asyncssh.SSHClientChannel[bytes] | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it ended by itself, with nothing cut off."""
-        return self.ended.done() and not self.is_over and self.error is None
-
-    def why_not(self) -> str:
-        """Why it told nothing."""
-        if self.status == _NO_COMMAND:
-            return "it has no grep"
-        if not self.ended.done():
-            return "one of its files blocks"
-        return str(self.error) if self.error else "it shows none of those a Linux host has"
-
-    def close(self) -> None:
-        """Let go of it."""
-        if self._channel is not None:
-            self._channel.abort()
-
-    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
-        self._channel = chan
-
-    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        if self.is_over:
-            return
-        left_bytes = self._cap_bytes - len(self.output) - len(self.errors)
-        (self.errors if datatype == _STDERR else self.output).extend(data[:left_bytes])
-        if len(data) > left_bytes:
-            self.is_over = True
-            self._end()
-            self.close()
-
-    def exit_status_received(self, status: int) -> None:
-        self.status = status
-
-    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
-        del signal, core_dumped, msg, lang
-        self.was_signalled = True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.error = exc
-        self._end()
-
-    def _end(self) -> None:
-        if not self.ended.done():
-            self.ended.set_result(None)
-
-
-class _ForwardedPort(asyncssh.SSHTCPSession[bytes]):
-    """A forwarded connection, as a protocol of asyncio sees one."""
-
-    def __init__(self, protocol: asyncio.Protocol) -> None:
-        self._protocol = protocol
-
-    def connection_made(self, chan: asyncssh.SSHTCPChannel[bytes]) -> None:
-        self._protocol.connection_made(cast("asyncio.Transport", chan))
-
-    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        del datatype
-        self._protocol.data_received(data)
-
-    def eof_received(self) -> bool:
-        self._protocol.eof_received()
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._protocol.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        self._protocol.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._protocol.resume_writing()
 
 
 # No password, no agent, no configuration of the user we run as, nothing compressed.

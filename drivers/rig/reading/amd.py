@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from drivers.protocol.values import number
-from drivers.rig.protocol.figures import full_bus_id, mhz, percent, temp_c, watts
+from drivers.rig.protocol.figures import full_bus_id, mhz, percent, temp_c, watts, word_of
 from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
 from drivers.rig.reading.host import Texts
 
@@ -54,7 +54,7 @@ def _card(bus_id: str, files: dict[str, str]) -> CardSensors:
     pwm = number(files.get("pwm1"))
     return CardSensors(
         bus_id=bus_id,
-        name=files.get("product_name", "").strip()[:200] or None,
+        name=word_of(files.get("product_name")),
         temp_c=_scaled(temp_c, temps.get("edge"), 1e-3),
         temp_memory_c=_scaled(temp_c, temps.get("mem"), 1e-3),
         core_hz=_scaled(mhz, clocks.get("sclk"), 1e-6),

@@ -51,8 +51,9 @@ _CPU_NAMES: Final = tuple(
     re.compile(rf"^{key}\s*:\s*(\S.*)$", re.MULTILINE)
     for key in ("model name", "Model", "Hardware")
 )
+_BOOT_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _RAM: Final = re.compile(r"^MemTotal:\s*(\d{1,15}) kB", re.MULTILINE)
-_UP: Final = 0x1
+_UP: Final = 0x1  # RTF_UP of linux/route.h
 _LONGEST: Final = 200
 
 
@@ -76,7 +77,7 @@ def host_of(texts: Texts) -> HostFacts:
     return HostFacts(
         mac=mac_of(texts),
         serial=_hex(texts.get("/etc/machine-id"), 32),
-        boot_id=_line(texts.get(BOOT_ID)),
+        boot_id=_boot_id(texts.get(BOOT_ID)),
         uptime_s=_seconds(texts.get("/proc/uptime")),
         temp_cpu_c=cpu_temp_c(texts),
         motherboard=motherboard_of(texts),
@@ -185,6 +186,12 @@ def _hex(text: str | None, digits: int) -> str | None:
     found = (text or "").strip().lower()
     is_id = len(found) == digits and all(c in "0123456789abcdef" for c in found)
     return found if is_id and found.strip("0") else None
+
+
+def _boot_id(text: str | None) -> str | None:
+    """As the kernel draws it; what else stands there is no proof of anything."""
+    found = (text or "").strip()
+    return found if _BOOT_ID.fullmatch(found) and found.strip("0-") else None
 
 
 def _is_up(flags: str) -> bool:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from drivers.protocol.values import text_of
-from drivers.rig.protocol.figures import mhz, percent, temp_c, watts
-from drivers.rig.protocol.nvidia_smi import lost_cards, rows_of_cards
+from drivers.rig.protocol.figures import mhz, percent, temp_c, watts, word_of
+from drivers.rig.protocol.nvidia_smi import NO_DEVICES, NO_DRIVER, lost_cards, rows_of_cards
+from drivers.rig.protocol.orders import brief
 from drivers.rig.reading.cards import CardLook, CardSensors, SensorState
 
 NVIDIA: Final = "nvidia"
-_NO_DEVICES: Final = "No devices were found"
-_NO_DRIVER: Final = 9
 
 
 def look_of(status: int | None, output: str, errors: str) -> CardLook:
@@ -19,7 +17,7 @@ def look_of(status: int | None, output: str, errors: str) -> CardLook:
     cards = tuple(
         CardSensors(
             bus_id=bus_id,
-            name=text_of(name),
+            name=word_of(name),
             temp_c=temp_c(temp),
             temp_memory_c=temp_c(temp_memory),
             core_hz=mhz(core),
@@ -35,15 +33,14 @@ def look_of(status: int | None, output: str, errors: str) -> CardLook:
         *(bus_id for bus_id, values in rows_of_cards(output) if "GPU is lost" in values[0]),
         *lost_cards(told),
     )
-    if cards or lost or status == 0 or _NO_DEVICES in told:
+    if cards or lost or status == 0 or NO_DEVICES in told:
         return CardLook(
             source=NVIDIA, state=SensorState.READ, cards=cards, lost=tuple(dict.fromkeys(lost))
         )
-    if status == _NO_DRIVER:
+    if status == NO_DRIVER:
         return CardLook(source=NVIDIA, state=SensorState.ABSENT)
-    trouble = " ".join(told.split())[:200] or "it says nothing"
     return CardLook(
         source=NVIDIA,
         state=SensorState.FAILED,
-        trouble=f"nvidia-smi ended with {status}: {trouble}",
+        trouble=f"nvidia-smi ended with {status}: {brief(told)}",
     )

@@ -21,7 +21,8 @@ from contract.miner import (
 )
 from contract.rigs import main_work
 from drivers.reading.boards import doubt_fault, doubt_of
-from drivers.rig.protocol.report import ProgramCard, ProgramReport, ProgramWork
+from drivers.rig.protocol.figures import total
+from drivers.rig.protocol.report import CARDS_CAP, ProgramCard, ProgramReport, ProgramWork
 from drivers.rig.reading.cards import CardLook, CardSensors, SeenCard, SensorState
 from drivers.rig.reading.host import HostFacts
 
@@ -40,12 +41,13 @@ class RigSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def seen_with(seen: Mapping[str, SeenCard], looks: Iterable[CardLook]) -> dict[str, SeenCard]:
-    """Those of before and those of these looks."""
-    return dict(seen) | {
-        card.bus_id: SeenCard(source=look.source, name=card.name)
-        for look in looks
-        for card in look.cards
-    }
+    """Those of before and those of these looks, at most CARDS_CAP."""
+    found = dict(seen)
+    for look in looks:
+        for card in look.cards:
+            if card.bus_id in found or len(found) < CARDS_CAP:
+                found[card.bus_id] = SeenCard(source=look.source, name=card.name)
+    return found
 
 
 def snapshot_of(
@@ -67,15 +69,18 @@ def snapshot_of(
     sensors = _without(sensors, ignored)
     all_seen = _without(seen_with(seen, looks), ignored)
     lost = _lost(looks, sensors, told, all_seen).difference(ignored)
+    shown = sorted(all_seen) + sorted({*sensors, *lost, *told} - all_seen.keys())
+    bus_ids = sorted(shown[:CARDS_CAP])
+    lost.intersection_update(bus_ids)
     works = tuple(_works(reports))
     slots = max((work.slot for work in works if work.part is RigPart.GPU), default=0)
-    bus_ids = sorted({*sensors, *all_seen, *lost, *(each for each in told if each)})
     boards = [
         _board(index, bus_id, sensors.get(bus_id), told.get(bus_id), all_seen.get(bus_id),
                is_lost=bus_id in lost, slots=slots)
         for index, bus_id in enumerate(bus_ids)
     ]  # fmt: skip
-    boards += [_of_program(len(boards) + at, card) for at, card in enumerate(_without_bus(reports))]
+    nameless = [*_without_bus(reports)][: CARDS_CAP - len(boards)]
+    boards += [_of_program(len(boards) + at, card) for at, card in enumerate(nameless)]
     of_cpu = next((work for work in works if work.part is RigPart.CPU), None)
     if of_cpu is not None:
         boards.append(
@@ -98,8 +103,8 @@ def snapshot_of(
         temp_cpu_c=host.temp_cpu_c,
         uptime_s=host.uptime_s,
         uptime_kind=None if host.uptime_s is None else UptimeKind.BOOT,
-        accepted=_sum(work.accepted for work in works),
-        rejected=_sum(work.rejected for work in works),
+        accepted=total(work.accepted for work in works),
+        rejected=total(work.rejected for work in works),
         boards=tuple(boards),
         pools=_pools(works, reports),
         works=works,
@@ -320,8 +325,3 @@ def _first(one: float | None, other: float | None) -> float | None:
 
 def _highest(values: Iterable[float | None]) -> float | None:
     return max((each for each in values if each is not None), default=None)
-
-
-def _sum(told: Iterable[int | None]) -> int | None:
-    found = [each for each in told if each is not None]
-    return sum(found) if found else None

@@ -83,7 +83,7 @@ async def test_the_key_of_the_host_is_shown_and_a_person_has_to_take_it(config: 
     async with a_rig() as rig:
         sha = fingerprint(rig.describe()["host_key"])
         refused = await miner_agent("rig", "add", "rig-1", *options(rig, config))
-        assert refused.code != 0
+        assert (refused.code, "give --host-key" in refused.err) == (2, True)  # nobody answers
         assert sha in refused.err
         other = await add(rig, config, "--host-key", "SHA256:" + "A" * 43)
         assert (other.code, other.document["error"]["code"]) == (1, "wrong_device")
@@ -91,6 +91,22 @@ async def test_the_key_of_the_host_is_shown_and_a_person_has_to_take_it(config: 
         assert silent.code == 2
         assert not (config.parent / "rigs.d").exists()
         assert (await add(rig, config, "--host-key", sha)).code == 0
+
+
+async def test_a_file_that_holds_other_rigs_is_not_written_over(config: Path) -> None:
+    """Or they would be no miners of this farm any more, in silence."""
+    keys = ["rig/xmrig-cpu", "rig/xmrig-cpu"]
+    async with await Farm.start(keys, base=free_base()) as farm:
+        here, there = farm.miners
+        assert (await add(here, config, "--yes")).code == 0
+        file = config.parent / "rigs.d" / "rig-1.toml"
+        file.write_text(file.read_text().replace('"rig-1"', '"by-hand"'))
+        before = file.read_text()
+        added = await add(there, config, "--yes")
+        assert added.code == 1
+        assert "rig-1.toml" in added.err
+        assert file.read_text() == before
+        assert [each.name for each in file.parent.iterdir()] == ["rig-1.toml"]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +153,26 @@ async def test_the_doctor_looks_at_each_rig(config: Path) -> None:
         finding = await of_rig(config)
         assert finding.level == "problem"
         assert "another SSH key" in finding.text
+
+
+async def test_the_doctor_says_once_that_a_key_is_open_to_everybody(config: Path) -> None:
+    async with a_rig() as rig:
+        assert (await add(rig, config, "--yes")).code == 0
+        Path(entry_of(rig)["key_file"]).chmod(0o644)
+        found = [
+            each
+            for each in await examine(config, loop_clock())
+            if "chmod o-rwx" in each.text or each.subject in ("miners", "passwords")
+        ]
+        assert [(each.level, each.subject) for each in found] == [("problem", "rigs")]
+
+
+async def test_a_rig_is_shown_without_noise(config: Path) -> None:
+    async with a_rig("6xrtx3080-trex") as rig:
+        shown = await miner_agent("rig", "add", "rig-1", *options(rig, config), "--yes")
+        lines = dict(line.split(maxsplit=1) for line in shown.out.splitlines() if " " in line)
+        assert lines["firmware"].startswith("linux")
+        assert len(lines["power"].split()[0]) <= 7
 
 
 async def of_rig(config: Path) -> Any:

@@ -187,12 +187,21 @@ def test_a_mistake_is_named_with_its_key(tmp_path: Path, text: str, words: str) 
     assert "hunter2" not in str(info.value)
 
 
+@pytest.mark.parametrize("written", ["0000:0A:00.0", "00000000:0A:00.0", "0a:00.0"])
+def test_a_card_is_ignored_by_its_address_as_nvidia_smi_lspci_and_linux_write_it(
+    tmp_path: Path, written: str
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f"[[rigs]]\nname = 'r'\nreach = 'local'\nignored_cards = ['{written}']")
+    assert load(path).rigs[0].ignored_cards == ("0000:0a:00.0",)  # as the driver names cards
+
+
 def test_rigs_of_the_folder_beside_it_are_read_as_if_they_stood_in_it(tmp_path: Path) -> None:
     path, folder = tmp_path / "config.toml", tmp_path / "rigs.d"
     path.write_text(f"[[rigs]]\nname = 'b'\n{SSH}host = '10.0.0.2'\n")
     folder.mkdir()
     (folder / "a.toml").write_text(f"[[rigs]]\nname = 'a'\n{SSH}host = '10.0.0.1'\n")
-    (folder / ".c.new").write_text("half wr")
+    (folder / "c.toml.new").write_text("half wr")
     rigs = load(path).rigs
     assert [(each.name, each.host) for each in rigs] == [("b", "10.0.0.2"), ("a", "10.0.0.1")]
     assert [each.key_file for each in rigs] == [tmp_path / "credentials" / "k"] * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,16 @@ async def test_it_stops_starts_and_tells(stage: RigStage) -> None:
         assert program["log"] == str(stage.log)
 
 
+async def test_a_folder_that_is_missing_is_named(stage: RigStage, tmp_path: Path) -> None:
+    config, socket = tmp_path / "rig.toml", tmp_path / "none" / "rig.sock"
+    config.write_text(
+        f"socket = '{socket}'\nstate_dir = '{tmp_path}/s'\nlog_dir = '{tmp_path}/l'\n"
+    )
+    code, _, err = await rig("run", "--config", config)
+    assert code == 1
+    assert f"{socket}: no such file or directory" in err
+
+
 async def test_what_cannot_be_done_is_said(stage: RigStage) -> None:
     at = ("--socket", stage.socket)
     code, out, err = await rig("stop", "XMRig", *at)
@@ -48,7 +59,9 @@ async def test_what_cannot_be_done_is_said(stage: RigStage) -> None:
     code, out, err = await rig("start", "XMRig", *at, "--json")
     assert code == 1
     assert json.loads(out)["ok"] is False
-    assert (await rig("start", *at))[0] == 2
+    code, out, err = await rig("start", *at, "--json")
+    assert (code, json.loads(out)["ok"]) == (2, False)
+    assert "Missing argument 'name'" in err
     async with stage.running():
         code, _, err = await rig("start", "XMRig", *at)
         assert code == 1

@@ -202,6 +202,11 @@ async def test_what_is_executed_is_what_was_checked(stage: RigStage) -> None:
         stage.program.write_text("#!/bin/false\n")
         assert Path(f"/proc/self/fd/{handle}").read_text().startswith("#!") is True
         assert b"mining" in Path(f"/proc/self/fd/{handle}").read_bytes()
+    stage.program.unlink()
+    (stage.folder / "moved").rename(stage.program)
+    async with stage.running():
+        command = Path(f"/proc/{await stage.mines()}/cmdline")
+        await until(lambda: b"\0/proc/self/fd/" in command.read_bytes())  # by its descriptor
 
 
 async def test_a_program_that_writes_without_end_fills_no_disk(stage: RigStage) -> None:

@@ -15,19 +15,20 @@ from contract.rigmonitor.playbook import MiningWish
 from simulator.farm import Farm
 from tests.agent.rig.stage import RigStage, entry, is_alive
 from tests.waiting import until
+from tests.xmrig import XMRIG, needs_xmrig
 
 pytestmark = pytest.mark.real_time
-_REAL = os.environ.get("MINER_AGENT_XMRIG")
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 _PORT = 18_100 + _WORKER
 _POOL = "127.0.0.1:9"  # nobody is there: it tries again and again, and its API answers meanwhile
 
 
-@pytest.fixture(params=["simulated", pytest.param("real", marks=pytest.mark.skipif(_REAL is None, reason="MINER_AGENT_XMRIG names no XMRig"))])  # fmt: skip
+@pytest.fixture(params=["simulated", pytest.param("real", marks=needs_xmrig)])
 async def xmrig(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Path, str]]:
     """Its executable, and where its API is to be found."""
     if request.param == "real":
-        yield Path(str(_REAL)), "127.0.0.1"
+        assert XMRIG is not None
+        yield XMRIG, "127.0.0.1"
         return
     farm = await Farm.start("rig/idle", base=f"127.{190 + _WORKER % 40}.7.1")
     (rig,) = farm.miners

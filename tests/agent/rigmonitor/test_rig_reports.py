@@ -210,6 +210,6 @@ async def test_the_doctor_tells_what_of_the_playbooks_is_not_carried_out(tmp_pat
         found = await check_monitor(with_rigs(section))
         assert [(each.level, each.text) for each in found[1:]] == [
             ("ok", "it knows the codes of 1 of 1 miners"),
-            ("ok", "miner-agent-rig answers; it knows 2 programs"),
+            ("ok", "miner-agent-rig answers; programs that it knows: 2"),
             ("warning", "T-Rex does not run: exited with 1"),
         ]

@@ -79,7 +79,7 @@ def test_a_playbook_from_its_making_to_its_end(tmp_path: Path, site: Site) -> No
     assert "s3cret" not in run("playbook", "list", "--data", str(tmp_path))[0]
     assert ask(tmp_path, "playbook", "list", "--workspace", "org_other") == []
     _, err = run("playbook", "remove", number, "--data", str(tmp_path), status=1)
-    assert f"playbook {number} is assigned to 1 rigs, {rig['id']} among them" in err
+    assert f"playbook {number} is assigned to rigs (1, {rig['id']} among them)" in err
     assert ask(tmp_path, "playbook", "remove", number, "--rig", rig["id"])["rig_ids"] == []
     assert ask(tmp_path, "playbook", "remove", number) == {"id": book["id"], "removed": True}
     assert ask(tmp_path, "playbook", "list") == []

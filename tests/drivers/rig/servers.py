@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 
 from drivers.rig.spec import MiningProgram, ProgramSpec, SshSpec
-from tests.drivers.servers import Behaviour
+from tests.drivers.servers import Behaviour, serving
 
 HOST = "127.0.0.1"  # the loopback of the rig: its programs have no other
 
@@ -57,28 +57,8 @@ async def program(
     kind: MiningProgram, behave: Behaviour, token: str | None = None
 ) -> AsyncIterator[ProgramSpec]:
     """A mining program on loopback."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await behave(reader, writer)
-        finally:
-            tasks.discard(task)
-            writer.close()
-
-    server = await asyncio.start_server(handle, HOST, 0)
-    try:
-        yield ProgramSpec(kind=kind, port=server.sockets[0].getsockname()[1], token=token)
-    finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
+    async with serving(behave, HOST) as at:
+        yield ProgramSpec(kind=kind, port=at.http_port, token=token)
 
 
 Command = Callable[[Any], Any]

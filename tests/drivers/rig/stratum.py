@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
+from tests.drivers.servers import serving
+
 _JOB: Final = {
     "job_id": "1",
     "blob": "10" * 39 + "00" * 4 + "10" * 33,  # the nonce stands at byte 39
@@ -21,29 +23,14 @@ _JOB: Final = {
 @asynccontextmanager
 async def pool() -> AsyncIterator[int]:
     """Gives its port."""
-    tasks: set[asyncio.Task[None]] = set()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            with suppress(ConnectionError, ValueError, asyncio.CancelledError):
-                while line := await reader.readline():
-                    writer.write(json.dumps(_answer(json.loads(line))).encode() + b"\n")
-        finally:
-            tasks.discard(task)
-            writer.close()
+        with suppress(ValueError):  # no JSON: it hangs up
+            while line := await reader.readline():
+                writer.write(json.dumps(_answer(json.loads(line))).encode() + b"\n")
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
+    async with serving(talk, "127.0.0.1") as at:
+        yield at.http_port
 
 
 def _answer(asked: dict[str, Any]) -> dict[str, Any]:

@@ -126,9 +126,11 @@ async def test_a_connection_that_goes_with_the_order_leaves_its_outcome_unknown(
     with pytest.raises(OutcomeUnknownError):
         await wire.run(ORDER, permit=permit)
     assert (permit.sent, rig.seen.count(ORDER[0])) == (1, 1)
-    rig.commands[ORDER[0]] = says("", 127)
+    rig.commands[ORDER[0]] = says("", 127, f"sh: 1: {ORDER[0]}: not found")
     with pytest.raises(UnsupportedError):
         await wire.run(ORDER, permit=permit)
+    rig.commands[ORDER[0]] = says("", 127)  # of a script: one of its steps is not there
+    assert (await wire.run(ORDER, permit=permit)).status == 127
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ async def test_a_connection_that_goes_with_the_order_leaves_its_outcome_unknown(
         (1, 'sudo: The "no new privileges" flag is set, which prevents sudo', "refused"),
         (4, "Failed to stop x.service: Interactive authentication required.", "refused"),
         (5, "Failed to stop x.service: Unit x.service not loaded.", "refused"),
-        (126, "sh: 1: reboot: Exec format error", "unsupported"),
+        (126, "sh: 1: wall: Exec format error", "not_verified"),
         (1, "sudo: systemctl: command not found", "unsupported"),
         (1, "Job for x.service failed because the control process exited", "not_verified"),
         (None, "", "not_verified"),

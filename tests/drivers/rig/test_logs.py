@@ -97,6 +97,14 @@ async def test_a_rig_without_programs_has_none(tmp_path: Path) -> None:
             await on.driver.get_log(tmp_path, size_cap_bytes=CAP)
 
 
+async def test_programs_of_which_no_log_is_known_say_so(tmp_path: Path) -> None:
+    async with stage("6xrtx3080-trex") as on:
+        enrolled_as(on, unit=None)
+        with pytest.raises(UnsupportedError, match="name the `unit` or the `log_file`"):
+            await on.driver.get_log(tmp_path, size_cap_bytes=CAP)
+        assert not [*tmp_path.iterdir()]
+
+
 async def test_that_of_another_host_is_not_taken(tmp_path: Path) -> None:
     async with stage("xmrig-cpu") as on:
         await on.driver.rig_wire.reach.close()

@@ -16,7 +16,7 @@ from contract.errors import (
     UnsupportedError,
     WrongDeviceError,
 )
-from contract.miner import PowerMode
+from contract.miner import Algorithm, PowerMode
 from drivers.base import Depth, Evidence, Plan, Resume, Suspend
 from drivers.rig.changes.mining import NO_POOL, STARTS, STOPS
 from drivers.rig.entry import RIG
@@ -270,8 +270,25 @@ async def test_a_rig_without_programs_and_a_program_without_an_owner_say_what_is
 async def test_a_program_that_can_neither_be_paused_nor_ended_says_so() -> None:
     async with stage("xmrig-restricted") as on:
         enrolled_as(on, unit=None)
-        with pytest.raises(UnsupportedError, match=r"neither be paused .* nor ended"):
+        with pytest.raises(
+            UnsupportedError, match=r"neither be paused .* nor ended.*name its `unit`"
+        ):
             await on.driver.plan(OFF)
+
+
+async def test_what_it_mines_is_told_once_it_is_known_and_not_forgotten_while_it_rests() -> None:
+    async with stage(ENDED) as on:
+        await on.carry_out(OFF)
+        on.driver = on.another_driver()
+        resting = await on.driver.read(Depth.FULL)
+        assert resting.static is not None and resting.static.algorithm is None
+        await on.carry_out(ON)
+        assert (moving := await on.driver.read(Depth.MOVING)).static is not None
+        assert moving.static.algorithm is Algorithm.ETHASH
+        assert (await on.driver.read(Depth.MOVING)).static is None
+        await on.carry_out(OFF)
+        again = (await on.driver.read(Depth.FULL)).static
+        assert again is not None and again.algorithm is Algorithm.ETHASH
 
 
 @pytest.mark.parametrize("key", [ENDED, "4xrx7900-srbminer"])

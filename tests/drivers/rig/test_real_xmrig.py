@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -20,12 +19,9 @@ from tests.drivers.rig import tree
 from tests.drivers.rig.stratum import pool
 from tests.virtual_time import loop_clock
 from tests.waiting import until
+from tests.xmrig import XMRIG, needs_xmrig
 
-_XMRIG = os.environ.get("MINER_AGENT_XMRIG", "")
-pytestmark = [
-    pytest.mark.real_time,
-    pytest.mark.skipif(not _XMRIG, reason="MINER_AGENT_XMRIG names no XMRig"),
-]
+pytestmark = [pytest.mark.real_time, needs_xmrig]
 
 
 @asynccontextmanager
@@ -35,8 +31,9 @@ async def a_rig_with_xmrig(folder: Path) -> AsyncIterator[RigDriver]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     async with pool() as pool_port:
+        assert XMRIG is not None
         process = await asyncio.create_subprocess_exec(
-            _XMRIG, "--no-color", f"--url=127.0.0.1:{pool_port}", "--user=x", "--threads=1", "--randomx-mode=light",
+            XMRIG, "--no-color", f"--url=127.0.0.1:{pool_port}", "--user=x", "--threads=1", "--randomx-mode=light",
             "--http-host=127.0.0.1", f"--http-port={port}", "--http-access-token=T", "--http-no-restricted",
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
             cwd=folder,

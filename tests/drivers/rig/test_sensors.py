@@ -7,15 +7,18 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.rig.nvml import NvmlReader
 from drivers.rig.protocol.nvidia_smi import ARGV
+from drivers.rig.protocol.report import CARDS_CAP, ProgramCard, ProgramReport
 from drivers.rig.reading import amd, nvidia
-from drivers.rig.reading.cards import CardSensors, SensorState
-from drivers.rig.reading.host import host_of, mac_of, motherboard_of
+from drivers.rig.reading.cards import CardLook, CardSensors, SeenCard, SensorState
+from drivers.rig.reading.host import HostFacts, host_of, mac_of, motherboard_of
+from drivers.rig.reading.snapshot import snapshot_of
 from tests.drivers.rig import tree
 
 SMI_LINE = "00000000:05:00.0, NVIDIA GeForce RTX 3080, 65, [N/A], 1835, 9505, 35, 105.32"
@@ -260,3 +263,29 @@ async def test_a_hung_library_holds_up_one_thread_and_tells_again_when_it_is_bac
     assert threading.active_count() == before + 1
     nvml.block.set()
     assert (await reader.look(deadline_s=20)).cards == (CARD,)
+
+
+def test_cards_without_end_are_not_all_kept() -> None:
+    """A rig that tells other cards with each look fills neither our memory nor a reading."""
+    seen: dict[str, SeenCard] = {}
+    for at in range(4):
+        rows = (
+            f"0000{at:04x}:{bus:02x}:00.0, {'N' * 900}\x1b[2J, 60, 60, 1, 1, 1, 1"
+            for bus in range(256)
+        )
+        look = nvidia.look_of(0, "\n".join(rows), "")
+        told = snapshot_of(HostFacts(), (look,), (), seen, None)
+        seen = told.seen
+    assert len(seen) == len(told.moving.boards) == CARDS_CAP
+    assert len(told.faults) <= CARDS_CAP
+    assert len(msgspec.json.encode(told.moving)) < 64 * 1024
+    assert all((card.name or "").isprintable() for card in seen.values())
+
+
+def test_cards_of_a_program_without_end_are_not_all_kept() -> None:
+    cards = tuple(ProgramCard(bus_id=f"{at:04x}:01:00.0", name="N") for at in range(300))
+    nameless = tuple(ProgramCard(name="N") for _ in range(300))
+    report = ProgramReport(name="XMRig", cards=(*cards, *nameless))
+    looks = (CardLook(source=nvidia.NVIDIA, state=SensorState.READ),)
+    told = snapshot_of(HostFacts(), looks, (report,), {}, None)
+    assert len(told.moving.boards) == len(told.faults) == CARDS_CAP

@@ -50,8 +50,8 @@ async def test_a_server_names_board_cpu_memory_and_itself(start: Any) -> None:
     assert dmi == ["Supermicro\n", "X10DRL-i\n", "1.01\n"]
     models = re.findall(r"^model name\t: (.+)$", text(rig, "proc/cpuinfo"), re.MULTILINE)
     assert models == ["Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz"] * 56
-    kb = int(re.search(r"MemTotal:\s+(\d+) kB", text(rig, "proc/meminfo"))[1])  # type: ignore[index]
-    assert kb >> 20 == 125
+    (kib,) = re.findall(r"MemTotal:\s+(\d+) kB", text(rig, "proc/meminfo"))
+    assert int(kib) >> 20 == 125
     assert re.fullmatch(r"[0-9a-f]{32}\n", text(rig, "etc/machine-id"))
     routes = [line.split("\t") for line in text(rig, "proc/net/route").splitlines()]
     (interface,) = [row[0] for row in routes[1:] if row[1] == "00000000"]
@@ -145,6 +145,17 @@ async def test_a_boot_changes_its_id_and_begins_its_uptime_anew(start: Any, unti
     assert set(rig.processes()).isdisjoint(pids)
     assert (len(applied(rig, "reboot")), rig.boot) == (1, 2)
     assert [each["by"] for each in applied(rig, "start")] == ["boot"]
+
+
+async def test_a_boot_takes_power_limits_away(start: Any, until: Any) -> None:
+    (rig,) = (await start("rig/2xrtx2080-gminer")).miners
+    await rig.accept(rig.limit_order("00000000:03:00.0", 150.0))
+    assert [gpu.power_limit_w for gpu in rig.cards] == [150.0, 245.0]
+    assert [each["limit_w"] for each in rig.describe()["gpus"]] == [245.0, 245.0]
+    await rig.accept(rig.reboot_order())
+    await until(lambda: not rig.is_up)
+    await until(lambda: rig.is_up)
+    assert [gpu.power_limit_w for gpu in rig.cards] == [245.0, 245.0]
 
 
 async def test_an_uptime_may_be_a_lie_and_the_boot_id_not(start: Any, until: Any) -> None:

@@ -37,6 +37,7 @@ MAKES = {
     "antminer": "antminer/s21:1,antminer/s9:1",
     "whatsminer": "whatsminer/m60s:1,whatsminer/m50s:1",
     "iceriver": "iceriver/ks5l:1,iceriver/ks3m:1",
+    "rig": "rig/xmrig-and-lolminer:1",  # a program that is paused, one that its unit ends, two cards
 }
 SETTINGS_AND_LOOKS = (
     TaskName.LIGHT,
@@ -68,7 +69,7 @@ class Scenario:
             return [each for each in self._site.miners if each.key != "s9"]
         if self._name is TaskName.POWER_LIMIT:
             # The one that takes a percentage without a restart, whose ramp would have to be waited for.
-            return [each for each in self._site.miners if each.key == "m50s"]
+            return [each for each in self._site.miners if each.key == "m50s" or each.make == "rig"]
         return list(self._site.miners)
 
     def _params(self) -> dict[str, Any] | None:
