@@ -1021,7 +1021,7 @@ def _orders() -> Iterator[Guard]:
     yield Guard(
         "what is held does not expire",
         "cloud/store/tasks/sweeps.py",
-        "        sa.or_(tasks.c.held == sa.false(), tasks.c.cancel_requested_at.is_not(None)),",
+        "        sa.or_(tasks.c.held == sa.false(), tasks.c.cancel_requested_at.is_not(None)),\n",
         "",
         f"{groups}the_rest_is_held_until_those_that_go_first_are_proven",
     )
