@@ -46,7 +46,8 @@ def script(folder: Path, name: str, text: str) -> Path:
 
 
 async def test_its_command_is_run_and_another_boot_id_is_the_proof(tmp_path: Path) -> None:
-    text = f"echo {OTHER_BOOT} >{tmp_path}/{BOOT_FILE}\nexit 1"  # whatever it says of itself
+    shown = f"echo {OTHER_BOOT} >{tmp_path}/{BOOT_FILE}\necho 1.0 1.0 >{tmp_path}/proc/uptime"
+    text = f"{shown}\nexit 1"  # whatever it says of itself
     argv = (str(script(tmp_path, "restart", text)), "now")
     driver = await here(tmp_path, pace=50.0, reboot_argv=argv)
     evidence = await reboot(driver)
@@ -62,7 +63,7 @@ async def test_a_command_that_restarts_nothing_is_found_out(tmp_path: Path) -> N
 async def test_a_command_that_may_not_be_run_or_is_not_there_has_sent_nothing(
     tmp_path: Path,
 ) -> None:
-    denied = script(tmp_path, "restart", "echo 'Interactive authentication required.' >&2\nexit 1")
+    denied = script(tmp_path, "reboot", "echo 'Interactive authentication required.' >&2\nexit 1")
     for argv, error in ((str(denied), RefusedError), ("/no/such/command", UnsupportedError)):
         driver = await here(tmp_path, reboot_argv=(argv,))
         plan = await driver.plan(Reboot())
