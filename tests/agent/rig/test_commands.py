@@ -24,7 +24,7 @@ async def rig(*args: object) -> tuple[int, str, str]:
 async def test_it_stops_starts_and_tells(stage: RigStage) -> None:
     at = ("--socket", stage.socket)
     async with stage.running():
-        assert await rig("status", *at) == (0, "no playbook came yet\n", "")
+        assert await rig("status", *at) == (0, "it has no playbook\n", "")
         pid = await stage.mines()
         assert await rig("status", *at) == (0, f"XMRig 6.22.2: running, process {pid}\n", "")
         code, out, err = await rig("stop", "XMRig", *at)
