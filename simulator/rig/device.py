@@ -14,11 +14,12 @@ from typing import Any, ClassVar, Final, cast
 from simulator.device import DevicePlace
 from simulator.ledger import Phase
 from simulator.miner import Miner
-from simulator.orders import Order, Reaction
+from simulator.orders import Reaction
 from simulator.rig import state
 from simulator.rig.catalogue import NVIDIA, CpuModel, RigProduct
 from simulator.rig.folder import RigFolder
 from simulator.rig.hardware import CpuChip, GpuChip
+from simulator.rig.orders import RigOrder
 from simulator.rig.tree import replace
 from simulator.rig.units import ProgramUnit
 from simulator.rig.work import GpuView
@@ -127,7 +128,14 @@ class RigDevice(Miner):
             "ssh_user": USER,
             "ssh_key": str(self.folder / "keys" / "client"),
             "host_key": host_public(self.key_seed),
-            "gpus": [{"bus_id": gpu.bus, "name": gpu.model.name} for gpu in self.cards],
+            "gpus": [
+                {
+                    "bus_id": gpu.bus,
+                    "name": gpu.model.name,
+                    "limit_w": gpu.default_limit_w if gpu.model.vendor == NVIDIA else None,
+                }
+                for gpu in self.cards
+            ],
             "programs": [
                 {
                     "software": unit.job.software,
@@ -180,9 +188,9 @@ class RigDevice(Miner):
 
     # --- orders ----------------------------------------------------------------------------------
 
-    async def accept(self, order: Order) -> Reaction:
+    async def accept(self, order: RigOrder) -> Reaction:
         """Carry out an order that came by SSH; comes back when it is done."""
-        self.record(order.action, "received", before=order.before, after=order.after)
+        self.record(order.action, "received", before=order.before, after=order.after, **order.part)
         reaction = self._struck(order)
         if reaction is not None:
             return reaction
@@ -193,28 +201,32 @@ class RigDevice(Miner):
             order.act()
         return Reaction.ANSWER
 
-    def reboot_order(self) -> Order:
+    def reboot_order(self) -> RigOrder:
         """Power is lost a moment later; what is written to disk stays."""
-        return Order("reboot", self.power_cycle, {}, {}, _REBOOT_S, later=True)
+        return RigOrder("reboot", self.power_cycle, {}, {}, _REBOOT_S, later=True)
 
-    def start_order(self, unit: ProgramUnit) -> Order:
+    def start_order(self, unit: ProgramUnit) -> RigOrder:
         before, after = {"active": unit.is_active}, {"active": True}
-        return Order("start", lambda: self._start(unit, by="order"), before, after, _ACT_S)
+        part = {"program": unit.slug}
+        act = lambda: self._start(unit, by="order")  # noqa: E731
+        return RigOrder("start", act, before, after, _ACT_S, part=part)
 
-    def stop_order(self, unit: ProgramUnit, number: int = signal.SIGTERM) -> Order:
+    def stop_order(self, unit: ProgramUnit, number: int = signal.SIGTERM) -> RigOrder:
         before, after = {"active": unit.is_active}, {"active": False}
-        return Order("stop", lambda: self._stop(unit, number), before, after, _ACT_S)
+        part = {"program": unit.slug}
+        return RigOrder("stop", lambda: self._stop(unit, number), before, after, _ACT_S, part=part)
 
-    def limit_order(self, bus_id: str, watts: float) -> Order:
+    def limit_order(self, bus_id: str, watts: float) -> RigOrder:
         """That GPU is to draw no more."""
         gpu = next(gpu for gpu in self.cards if f"0000{gpu.bus}".upper() == bus_id)
+        part = {"bus_id": bus_id}
 
         def act() -> None:
             before, gpu.power_limit_w = {"watts": gpu.power_limit_w}, watts
-            self.record("power_limit", "applied", before=before, after=after, bus_id=bus_id)
+            self.record("power_limit", "applied", before=before, after=after, **part)
 
         before, after = {"watts": gpu.power_limit_w}, {"watts": watts}
-        return Order("power_limit", act, before, after, _ACT_S)
+        return RigOrder("power_limit", act, before, after, _ACT_S, part=part)
 
     def limit_power(self, bus_id: str, watts: float) -> None:
         """Hold a GPU to so many watts from now on."""
@@ -231,7 +243,8 @@ class RigDevice(Miner):
         if unit.is_active:
             return
         self._begin(unit)
-        self.record("start", "applied", program=unit.slug, pid=unit.pid, by=by)
+        now = {"program": unit.slug, "pid": unit.pid, "by": by}
+        self.record("start", "applied", before={"active": False}, after={"active": True}, **now)
         self.sync_listeners()
         self.refresh()
 
@@ -246,9 +259,12 @@ class RigDevice(Miner):
         pid = unit.pid
         unit.stop(number)
         if unit.child is None:  # the end of a process of its own is seen later
-            self.record("stop", "applied", program=unit.slug, pid=pid)
+            self._note_end(program=unit.slug, pid=pid)
         self.sync_listeners()
         self.refresh()
+
+    def _note_end(self, **more: Any) -> None:
+        self.record("stop", "applied", before={"active": True}, after={"active": False}, **more)
 
     # --- power and sockets -----------------------------------------------------------------------
 
@@ -296,6 +312,8 @@ class RigDevice(Miner):
         self.is_up = True
         self._booted = self.clock.now()
         self.boot_id = self._draw_boot_id()
+        for gpu in self.cards:
+            gpu.power_limit_w = gpu.default_limit_w  # which the driver does not keep
         for unit in self.units:
             self._start(unit, by="boot")
         self.refresh()
@@ -320,7 +338,7 @@ class RigDevice(Miner):
             if run is not None and run.uptime_s >= float(dying.args.get("after_s", 30)):
                 pid, unit.died = unit.pid, True
                 unit.stop()
-                self.record("stop", "applied", program=unit.slug, pid=pid, by="itself")
+                self._note_end(program=unit.slug, pid=pid, by="itself")
                 self.sync_listeners()
 
     def _draw_boot_id(self) -> str:
@@ -401,7 +419,7 @@ class RigDevice(Miner):
         """A process is gone that had no time to say so."""
         (self.folder / state.PROGRAMS / f"{pid}.json").unlink(missing_ok=True)
         if pid not in self._own_pids:
-            self.record("stop", "applied", pid=pid, by=by)
+            self._note_end(pid=pid, by=by)
 
     def _bear_loads(self) -> None:
         runs = [unit.run for unit in self.units if unit.run is not None]

@@ -100,7 +100,12 @@ class GpuChip(RigChip):
         self.bus_number = bus
         self.bus = f"0000:{bus:02x}:00.0"
         self.uuid = "GPU-" + "-".join(f"{seed.getrandbits(4 * n):0{n}x}" for n in (8, 4, 4, 4, 12))
-        self.power_limit_w = float(model.limits_w[1])
+        self.power_limit_w = self.default_limit_w
+
+    @property
+    def default_limit_w(self) -> float:
+        """The power limit that it comes with."""
+        return float(self.model.limits_w[1])
 
     @property
     def throttle(self) -> float:

@@ -18,7 +18,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from simulator.orders import Order, Reaction
+from simulator.orders import Reaction
+from simulator.rig.orders import RigOrder
 from simulator.rig.standins import nvidia_smi
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class RigShell:
         self._write = write
         self._is_hushed = False
         """Complaints are thrown away."""
+        self._is_root = False
         self._played: dict[str, Command] = {
             "cat": self._cat,
             "grep": self._grep,
@@ -76,9 +78,11 @@ class RigShell:
     async def run(self, command: str) -> int | None:
         """The exit status."""
         self.rig.refresh()
-        if command.startswith("sudo ") and not self.rig.may_sudo:
-            await self._complain("sudo: a password is required")
-            return 1
+        if command.startswith("sudo "):
+            if not self.rig.may_sudo:
+                await self._complain("sudo: a password is required")
+                return 1
+            self._is_root = True
         parts = self._parts(command)
         if parts is None:
             return await self._really(command)
@@ -262,6 +266,7 @@ class RigShell:
             return NOT_FOUND
         while (state := rig.driver_state())["nvml_hangs"]:
             await rig.clock.sleep(1.0)
+        state["may_limit"] |= self._is_root
         limits: list[tuple[str, float]] = []
         status, text = nvidia_smi.run(argv[1:], state, lambda *limit: limits.append(limit))
         for bus_id, watts in limits:
@@ -400,7 +405,7 @@ class RigShell:
             self.rig.refresh()
         return status
 
-    async def _obey(self, order: Order) -> int | None:
+    async def _obey(self, order: RigOrder) -> int | None:
         reaction = await self.rig.accept(order)
         if reaction is Reaction.SILENCE:
             await asyncio.Event().wait()

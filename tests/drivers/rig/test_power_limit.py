@@ -74,7 +74,7 @@ async def test_whether_it_raises_power() -> None:
 
 async def test_a_host_that_does_not_allow_it_is_a_refusal_with_the_line_to_add() -> None:
     async with stage(SIX) as on:
-        on.miner.may_limit = False
+        on.miner.may_sudo = False
         plan = await on.planned(PowerLimit(watts=1200))
         with pytest.raises(RefusedError, match=r"NOPASSWD: nvidia-smi -i .* -pl"):
             await on.driver.apply(plan, on.permit())

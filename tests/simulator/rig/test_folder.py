@@ -147,6 +147,17 @@ async def test_a_boot_changes_its_id_and_begins_its_uptime_anew(start: Any, unti
     assert [each["by"] for each in applied(rig, "start")] == ["boot"]
 
 
+async def test_a_boot_takes_power_limits_away(start: Any, until: Any) -> None:
+    (rig,) = (await start("rig/2xrtx2080-gminer")).miners
+    await rig.accept(rig.limit_order("00000000:03:00.0", 150.0))
+    assert [gpu.power_limit_w for gpu in rig.cards] == [150.0, 245.0]
+    assert [each["limit_w"] for each in rig.describe()["gpus"]] == [245.0, 245.0]
+    await rig.accept(rig.reboot_order())
+    await until(lambda: not rig.is_up)
+    await until(lambda: rig.is_up)
+    assert [gpu.power_limit_w for gpu in rig.cards] == [245.0, 245.0]
+
+
 async def test_an_uptime_may_be_a_lie_and_the_boot_id_not(start: Any, until: Any) -> None:
     (rig,) = (await start("rig/xmrig-cpu")).miners
     rig.faults.add("lies_uptime")

@@ -107,6 +107,18 @@ async def test_programs_are_stopped_started_and_looked_at(start: Any) -> None:
         assert (await out("systemctl start nothing"))[0] == 5
     assert [len(applied(rig, each)) for each in ("stop", "start")] == [1, 1]
     assert applied(rig, "stop")[0]["pid"] == int(pid)
+    lines = [
+        (each["action"], each["phase"], each["before"], each["after"])
+        for each in rig.ledger.entries
+    ]
+    on, off = {"active": True}, {"active": False}
+    assert lines == [
+        ("stop", "received", on, off),
+        ("stop", "applied", on, off),
+        ("start", "received", off, on),
+        ("start", "applied", off, on),
+    ]
+    assert {each["program"] for each in rig.ledger.entries} == {"xmrig"}
 
 
 async def test_a_reboot_is_answered_and_then_the_line_goes(start: Any, until: Any) -> None:
@@ -147,7 +159,6 @@ async def test_nvidia_smi_answers_and_limits_where_it_may(start: Any) -> None:
         done = await client.run(limits)
         assert str(done.stdout).splitlines() == ["370.00"] * 6
         assert (await client.run("nvidia-smi -i 1 -pl 250")).exit_status == 4
-        nvidia.may_limit = True
         assert (await client.run("sudo nvidia-smi -i 1 -pl 250")).exit_status == 0
         assert str((await client.run(limits)).stdout).splitlines()[1] == "250.00"
         nvidia.faults.add("gpu_falls_off", gpus=[0])
@@ -158,6 +169,8 @@ async def test_nvidia_smi_answers_and_limits_where_it_may(start: Any) -> None:
         assert str(lost.stdout).splitlines()[0] == "00000000:03:00.0, [GPU is lost]"
     async with await logged_in(amd) as client:
         assert (await client.run("nvidia-smi -L")).exit_status == 127
+    cards = [(each["phase"], each["bus_id"]) for each in nvidia.ledger.of(action="power_limit")]
+    assert cards == [("received", "00000000:05:00.0"), ("applied", "00000000:05:00.0")]
     assert applied(nvidia, "power_limit")[0]["after"] == {"watts": 250.0}
 
 
