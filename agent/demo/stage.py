@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from agent.demo import monitor
+from agent.demo import monitor, rigs
 from agent.demo.monitor import Monitor
 from agent.demo.part import Part, StageError, ask, command
+from agent.demo.rigs import SimulatedRig
 
 __all__ = ["SimulatedMiner", "Stage", "StageError", "set_stage"]
 
@@ -55,6 +56,7 @@ class Stage(msgspec.Struct):
     farm_id: str
     api_key: str
     miners: tuple[SimulatedMiner, ...]
+    rigs: tuple[SimulatedRig, ...]  # of the miners those that are rigs
     simulator: Part
     cloud: Part
     agent: Part
@@ -130,11 +132,14 @@ async def set_stage(
         stack.push_async_callback(cloud.end)
         at = await cloud.start()
         cloud.program = command("cloud.cli", *serve, "--port", urlsplit(at["url"]).port)
+        enrolled = rigs.rigs_of(ready["miners"])
         settings = dict(settings or {})
         if watched is not None:
             settings["rigmonitor"] = monitor.settings(at["url"], codes_file)
         config = folder / "config.toml"
-        config.write_text(_agent_config(folder, at["url"], ready, time_scale, settings), "utf-8")
+        text = _agent_config(folder, at["url"], ready, time_scale, settings)
+        text += "\n".join(map(_rig_entry, rigs.entries(enrolled, folder)))
+        config.write_text(text, "utf-8")
         await ask(
             "agent.cli.app",
             "enroll",
@@ -155,6 +160,7 @@ async def set_stage(
             farm_id=farm["id"],
             api_key=key["key"],
             miners=tuple(msgspec.convert(each, SimulatedMiner) for each in ready["miners"]),
+            rigs=enrolled,
             simulator=simulator,
             cloud=cloud,
             agent=agent,
@@ -195,10 +201,22 @@ def _agent_config(
     }
     for name, values in settings.items():
         sections.setdefault(name, {}).update(values)
-    # Text, numbers, booleans and lists of them are written alike in JSON and in TOML.
-    return "\n".join(
-        "\n".join(
-            (f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), "")
-        )
-        for name, values in sections.items()
-    )
+    return "\n".join(_table(f"[{name}]", values) for name, values in sections.items())
+
+
+def _rig_entry(values: Mapping[str, Any]) -> str:
+    return _table("[[rigs]]", values)
+
+
+def _table(head: str, values: Mapping[str, Any]) -> str:
+    lines = (f"{key} = {_written(value)}" for key, value in values.items())
+    return "\n".join((head, *lines, ""))
+
+
+def _written(value: Any) -> str:
+    """As TOML writes it, which writes text, numbers and booleans as JSON does."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_written(each)}' for key, each in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    return json.dumps(value)
