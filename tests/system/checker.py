@@ -24,7 +24,7 @@ from typing import Final
 import msgspec
 
 from contract.task import SPECS, Kind, TaskName
-from tests.system.facts import satisfies
+from tests.system.facts import Origin, satisfies
 from tests.system.witness import Entry, Group, Kill, Row, Shown
 
 CAUSES: Final[Mapping[str, tuple[TaskName, ...]]] = {
@@ -38,6 +38,17 @@ CAUSES: Final[Mapping[str, tuple[TaskName, ...]]] = {
     "pools": (TaskName.POOLS,),
     "pools as they were": (TaskName.POOLS, TaskName.POWER_MODE, TaskName.MINING),
     "firmware": (TaskName.FIRMWARE,),
+    "pause": (TaskName.MINING,),
+    "resume": (TaskName.MINING,),
+    "stop": (TaskName.MINING,),
+    "start": (TaskName.MINING,),
+}
+# Which of the two switches may give an order to a program of a rig. One that cannot be resumed is ended and begun anew.
+_SWITCHED: Final[Mapping[str, tuple[str, ...]]] = {
+    "pause": ("off",),
+    "resume": ("on",),
+    "stop": ("off", "on"),
+    "start": ("on",),
 }
 # Old IceRivers store pools, fan and mode by one form: with a mode come the pools they have.
 _AS_THEY_WERE: Final = {"pools": "pools as they were"}
@@ -63,6 +74,7 @@ class Figures(msgspec.Struct):
 
     tasks: int = 0
     effects: int = 0
+    rig_effects: dict[str, int] = msgspec.field(default_factory=dict)
     kills: int = 0
     kills_in_intent: int = 0
     in_flight: int = 0
@@ -102,6 +114,7 @@ class Figures(msgspec.Struct):
         rows = [
             ("tasks", self.tasks),
             ("effects at miners", self.effects),
+            ("  of these at rigs", sum(self.rig_effects.values())),
             ("kills of the agent", self.kills),
             (
                 "  of these with a task in intent",
@@ -133,16 +146,16 @@ def check(
     gone: Iterable[Row] = (),
     groups: Iterable[Group] = (),
     put_back_t: Sequence[float] = (),
-    own_limits_w: Mapping[str, int] | None = None,
+    origin: Origin | None = None,
 ) -> Figures:
     """Hold them against each other. `promised` are batches the cloud acknowledged, with how many tasks; `gone` what
     stood in journals that were put back to an older copy of themselves, oldest first; `put_back_t` when the cloud's
-    database was, oldest first; `own_limits_w` by MAC the power limits that miners come with.
+    database was, oldest first; `origin` what miners come with.
     """
     rows = {row.task_id: _placed(row, ledger) for row in journal}
     tasks = {task.task_id: task for task in cloud}
     case = _Case(
-        ledger, rows, tasks, [_placed(row, ledger) for row in gone], kills, own_limits_w or {}
+        ledger, rows, tasks, [_placed(row, ledger) for row in gone], kills, origin or Origin()
     )
     case.lost(promised or {})
     case.twice()
@@ -170,9 +183,9 @@ class _Case:
         tasks: Mapping[str, Shown],
         gone: Sequence[Row],
         kills: Sequence[Kill],
-        own_limits_w: Mapping[str, int],
+        origin: Origin,
     ) -> None:
-        self._own_limits_w = own_limits_w
+        self._origin = origin
         self._rows, self._tasks, self._kills = rows, tasks, kills
         self._killed = [kill.t for kill in kills]
         # What was on disk as begun at each kill, and at the end.
@@ -190,29 +203,39 @@ class _Case:
         for row in sorted(begun.values(), key=lambda each: each.intent_t or 0.0):
             if row.mac is not None and row.intent_t is not None:
                 for action, names in CAUSES.items():
-                    if row.name in names:
+                    if row.name in names and _may_order(row, action):
                         self._claims[row.mac, action].append(row)
         # What each task has to answer for: see `_claimant`. An effect is that of its order, however late it comes.
         self._entries: dict[str, list[Entry]] = defaultdict(list)
         self._nobodys: list[Entry] = []
-        ordered: dict[tuple[str, str], Row | None] = {}
+        ordered: dict[tuple[str, str, str | None], Row | None] = {}
         for entry in ledger:
             if entry.action not in CAUSES or entry.phase not in ("received", "applied"):
                 continue
+            if entry.is_own:
+                continue
+            key = (entry.miner, entry.action, entry.part)
             if entry.phase == "applied" and entry.before == entry.after:
                 continue
             claimant = self._claimant(entry)
             if entry.phase == "received":
-                ordered[entry.miner, entry.action] = claimant
+                ordered[key] = claimant
             else:
-                claimant = _later(claimant, ordered.pop((entry.miner, entry.action), None))
+                claimant = _later(claimant, ordered.pop(key, None))
             if claimant is None:
                 self._nobodys.append(entry)
             else:
                 self._entries[claimant.task_id].append(entry)
         self.figures = Figures(
             tasks=len(tasks),
-            effects=sum(entry.changed for entry in ledger),
+            effects=sum(entry.changed and not entry.is_own for entry in ledger),
+            rig_effects=dict(
+                Counter(
+                    entry.action
+                    for entry in ledger
+                    if entry.changed and not entry.is_own and entry.miner in origin.rigs
+                )
+            ),
             outcomes=dict(
                 Counter(
                     f"{task.name.removeprefix('miner.')} {task.outcome or task.status}"
@@ -262,10 +285,13 @@ class _Case:
                 continue
             entries = self._entries[row.task_id]
             once = SPECS[TaskName(row.name)].kind is Kind.ONE_SHOT
-            for action in {each.action for each in entries}:
-                orders = _orders([e for e in entries if e.action == action], only_changes=not once)
-                for _ in range(orders - 1):
-                    self.figures.add("twice", f"{action} of {row.ip} for {row.name} {row.task_id}")
+            for action, part in {(each.action, each.part) for each in entries}:
+                same = [each for each in entries if (each.action, each.part) == (action, part)]
+                for _ in range(_orders(same, only_changes=not once) - 1):
+                    of_part = "" if part is None else f" of {part}"
+                    self.figures.add(
+                        "twice", f"{action}{of_part} of {row.ip} for {row.name} {row.task_id}"
+                    )
 
     def false_outcomes(self) -> None:
         for task in self._tasks.values():
@@ -307,8 +333,8 @@ class _Case:
                 and each.t <= row.settled_t + _TICK_S
             ]
             return None if done else f"no {own} happened before it was settled"
-        entries, own_limit_w = self._by_miner[row.mac], self._own_limits_w.get(row.mac)
-        return satisfies(row, own, entries, row.settled_t + _TICK_S, own_limit_w)
+        entries = self._by_miner[row.mac]
+        return satisfies(row, own, entries, row.settled_t + _TICK_S, self._origin)
 
     def unclaimed(self) -> None:
         for entry in self._nobodys:
@@ -387,6 +413,12 @@ class _Case:
             if any(begun.get(row.task_id) == row.intent_t for begun in journals):
                 return row
         return before[-1] if before else None
+
+
+def _may_order(row: Row, action: str) -> bool:
+    """Whether a task of the right name is also the right way round."""
+    ways = _SWITCHED.get(action)
+    return ways is None or row.params.get("action") in ways
 
 
 def _orders(entries: Sequence[Entry], *, only_changes: bool) -> int:

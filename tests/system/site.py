@@ -17,10 +17,12 @@ import msgspec
 from agent.demo.operator import Operator
 from agent.demo.part import command
 from agent.demo.play import serve_images
+from agent.demo.rigs import SimulatedRig
 from agent.demo.stage import SimulatedMiner, Stage, StageError, set_stage
 from cloud.store.engine import DATABASE_NAME
 from contract.task import TaskName
 from tests.system.checker import Figures, check
+from tests.system.facts import Origin, RigParts
 from tests.system.gates.load import AWAY, Load
 from tests.system.witness import Kill, Row, Shown, read_groups, read_journal, read_ledger, take_kill
 from tests.warm import WarmPart, ask
@@ -50,11 +52,14 @@ class Site(msgspec.Struct):
         return self.stage.miners
 
     @property
-    def own_limits_w(self) -> dict[str, int]:
-        """By MAC the power limits that miners come with."""
-        return {
-            each.mac: each.power_limit_w for each in self.miners if each.power_limit_w is not None
-        }
+    def origin(self) -> Origin:
+        """What the miners come with."""
+        macs = {each.ip: each.mac for each in self.miners}
+        limits = {each.mac: each.power_limit_w for each in self.miners}
+        return Origin(
+            limits_w={mac: watts for mac, watts in limits.items() if watts is not None},
+            rigs={macs[each.ip]: _parts_of(each) for each in self.stage.rigs},
+        )
 
     def use_agent(self, *program: object, environment: Mapping[str, str] | None = None) -> None:
         """What the agent's next life runs: a test entry point and its arguments (`run --config` is added), or, without
@@ -154,9 +159,7 @@ class Site(msgspec.Struct):
             for row in rows
             if row.status is not None
         ]
-        return check(
-            read_ledger(self.stage.ledger), rows, told, kills, own_limits_w=self.own_limits_w
-        )
+        return check(read_ledger(self.stage.ledger), rows, told, kills, origin=self.origin)
 
     async def all_reported(self) -> None:
         """Wait until every task of the journal has ended and the cloud has acknowledged it, what arose on site included:
@@ -187,7 +190,7 @@ class Site(msgspec.Struct):
             kills,
             promised,
             groups=groups,
-            own_limits_w=self.own_limits_w,
+            origin=self.origin,
         )
 
 
@@ -232,6 +235,17 @@ async def open_site(
         finally:
             for part in (stage.agent, stage.cloud):
                 await part.end()  # which may not be the one that the stage began with
+
+
+def _parts_of(rig: SimulatedRig) -> RigParts:
+    return RigParts(
+        programs=tuple(each.slug for each in rig.programs),
+        limits_w={
+            f"0000{card.bus_id}".upper(): card.limit_w  # as the ledger spells it
+            for card in rig.gpus
+            if card.limit_w is not None
+        },
+    )
 
 
 class Killer:

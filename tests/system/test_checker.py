@@ -9,6 +9,7 @@ import pytest
 
 from contract.task import TaskName
 from tests.system.checker import Figures, check
+from tests.system.facts import Origin, RigParts
 from tests.system.witness import Entry, Group, Kill, Part, Row, Shown
 
 MAC, IP = "02:00:00:00:00:01", "127.0.0.9"
@@ -16,7 +17,7 @@ MAC, IP = "02:00:00:00:00:01", "127.0.0.9"
 
 def entry(t: float, action: str, phase: str, n: int, **more: Any) -> Entry:
     after = more.pop("after", {"boot": n} if phase == "applied" else {})
-    return Entry(t, MAC, IP, action, phase, more.pop("before", {}), after, 1, n)
+    return Entry(t, MAC, IP, action, phase, more.pop("before", {}), after, 1, n, **more)
 
 
 REBOOTED = [entry(10.1, "reboot", "received", 1), entry(10.2, "reboot", "applied", 2)]
@@ -180,7 +181,7 @@ def test_success_of_a_power_limit_needs_that_limit(
     limited = row(name=TaskName.POWER_LIMIT, params={"watts": asked})
     ledger = [entry(10.2, "power_limit", "applied", 1, after={"power_limit": last})]
     told = [shown(name=TaskName.POWER_LIMIT)]
-    found = kinds(check(ledger, [limited], told, own_limits_w={MAC: 3600}))
+    found = kinds(check(ledger, [limited], told, origin=Origin(limits_w={MAC: 3600})))
     assert found == ({} if is_so else {"false_succeed": 1})
 
 
@@ -193,6 +194,127 @@ def test_a_boot_switches_mining_on_again() -> None:
     ]
     found = kinds(check(ledger, [off], [shown(name=TaskName.MINING)]))
     assert found == {"false_succeed": 1, "unclaimed": 1}
+
+
+XMRIG, LOLMINER = "xmrig", "lolminer"
+FIRST, SECOND = "00000000:03:00.0", "00000000:05:00.0"
+A_RIG = Origin(rigs={MAC: RigParts(programs=(XMRIG, LOLMINER), limits_w={FIRST: 370, SECOND: 370})})
+
+
+def of_program(t: float, action: str, n: int, program: str, **more: Any) -> list[Entry]:
+    """An order to a program of a rig, and what it did."""
+    key, value = {
+        "pause": ("paused", True), "resume": ("paused", False), "stop": ("active", False), "start": ("active", True),
+    }[action]  # fmt: skip
+    facts: dict[str, Any] = {"before": {key: not value}, "after": {key: value}} | more
+    return [
+        entry(t, action, "received", n, program=program),
+        entry(t + 0.1, action, "applied", n + 1, program=program, **facts),
+    ]
+
+
+def of_card(t: float, n: int, bus_id: str, watts: int, before: int = 370) -> list[Entry]:
+    """A power limit of a card of a rig, asked for and set."""
+    facts: dict[str, Any] = {"before": {"watts": before}, "after": {"watts": watts}}
+    return [
+        entry(t, "power_limit", phase, n + at, bus_id=bus_id, **facts)
+        for at, phase in enumerate(("received", "applied"))
+    ]
+
+
+def of_rig(ledger: list[Entry], name: TaskName, **params: Any) -> dict[str, int]:
+    """What is found in a task of a rig that succeeds."""
+    return kinds(check(ledger, [row(name=name, params=params)], [shown(name=name)], origin=A_RIG))
+
+
+OFF = [*of_program(10.1, "pause", 1, XMRIG), *of_program(10.3, "stop", 3, LOLMINER)]
+BACK = [*of_program(10.1, "resume", 11, XMRIG), *of_program(10.3, "start", 13, LOLMINER)]
+
+
+def test_mining_of_a_rig_is_that_of_all_its_programs() -> None:
+    assert of_rig(OFF, TaskName.MINING, action="off") == {}
+    assert of_rig(OFF[:2], TaskName.MINING, action="off") == {"false_succeed": 1}
+    assert of_rig([], TaskName.MINING, action="on") == {}
+    assert of_rig(BACK, TaskName.MINING, action="on") == {}
+    ended = [each for each in OFF if each.phase == "applied"]
+    early = [msgspec.structs.replace(each, t=each.t - 9.0, by="itself") for each in ended]
+    assert of_rig(early, TaskName.MINING, action="on") == {"false_succeed": 1}
+    assert of_rig([*early, *BACK], TaskName.MINING, action="on") == {}
+
+
+def test_an_order_to_a_program_that_is_the_wrong_way_round_is_nobodys() -> None:
+    assert of_rig(BACK, TaskName.MINING, action="off") == {"false_succeed": 1, "unclaimed": 4}
+    assert of_rig(OFF[:2], TaskName.MINING, action="on") == {"false_succeed": 1, "unclaimed": 2}
+    anew = [*of_program(10.1, "stop", 1, LOLMINER), *of_program(10.3, "start", 3, LOLMINER)]
+    assert of_rig(anew, TaskName.MINING, action="on") == {}
+
+
+def test_a_program_that_was_paused_twice_is_seen_and_two_programs_are_not_twice_one() -> None:
+    harder = {"before": {"paused": True}, "after": {"paused": "more"}}
+    again = of_program(10.6, "pause", 5, XMRIG, **harder)
+    assert of_rig([*OFF, *again], TaskName.MINING, action="off") == {"twice": 1}
+    both = [*of_program(10.1, "stop", 1, XMRIG), *of_program(10.3, "stop", 3, LOLMINER)]
+    assert of_rig(both, TaskName.MINING, action="off") == {}
+
+
+def test_what_a_rig_does_by_itself_after_a_boot_is_nobodys_order_and_undoes_what_was_set() -> None:
+    boot = [
+        entry(t, "reboot", phase, int(10 * t)) for t, phase in ((0.1, "received"), (0.2, "applied"))
+    ]
+    booted = row(task_id="c", intent_t=0.0, settled_t=9.0)
+    begun = of_program(11.0, "start", 20, LOLMINER)[1:]
+    by_boot = [msgspec.structs.replace(each, by="boot") for each in begun]
+    off = row(name=TaskName.MINING, params={"action": "off"})
+    told = [shown(name=TaskName.MINING), shown(task_id="c")]
+    assert kinds(check([*boot, *OFF], [booted, off], told, origin=A_RIG)) == {}
+    late = [msgspec.structs.replace(each, t=each.t + 11.0) for each in boot]
+    rebooting = row(task_id="c", intent_t=11.0, settled_t=12.0)
+    found = check([*OFF, *late, *by_boot], [off, rebooting], told, origin=A_RIG)
+    assert kinds(found) == {"false_succeed": 1}
+    assert found.rig_effects == {"pause": 1, "stop": 1, "reboot": 1}
+
+
+@pytest.mark.parametrize(
+    ("params", "first", "second", "is_so"),
+    [
+        ({"watts": 500}, 250, 250, True),
+        ({"watts": 500}, 250, 370, False),
+        ({"watts": "default"}, 370, 370, True),
+        ({"watts": "default"}, 370, 369, False),
+        ({"percent": 60}, 222, 222, True),
+        ({"percent": 60}, 222, 370, False),
+    ],
+)
+def test_a_power_limit_of_a_rig_is_that_of_all_its_cards(
+    params: dict[str, Any], first: int, second: int, is_so: bool
+) -> None:
+    ledger = [*of_card(10.1, 1, FIRST, first), *of_card(10.3, 3, SECOND, second)]
+    wrong = {} if is_so else {"false_succeed": 1}
+    assert of_rig(ledger, TaskName.POWER_LIMIT, **params) == wrong
+    if 370 not in (first, second):
+        boot = entry(11.0, "reboot", "applied", 9)
+        assert of_rig([*ledger, boot], TaskName.POWER_LIMIT, **params) == {
+            "false_succeed": 1, "unclaimed": 1,
+        }  # fmt: skip
+
+
+def test_a_card_that_was_limited_twice_is_seen() -> None:
+    ledger = [*of_card(10.1, 1, FIRST, 250), *of_card(10.3, 3, FIRST, 251, before=249)]
+    assert of_rig(ledger, TaskName.POWER_LIMIT, watts=621) == {}  # it had been undone in between
+    ledger = [*of_card(10.1, 1, FIRST, 250), *of_card(10.3, 3, FIRST, 251, before=250)]
+    assert of_rig(ledger, TaskName.POWER_LIMIT, watts=621) == {"twice": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        (TaskName.LIGHT, {"action": "off"}),
+        (TaskName.POWER_MODE, {"mode": "normal"}),
+        (TaskName.POOLS, {"pools": []}),
+    ],
+)
+def test_a_rig_that_did_what_no_rig_can_did_not(name: TaskName, params: dict[str, Any]) -> None:
+    assert of_rig([], name, **params) == {"false_succeed": 1}
 
 
 def test_not_done_of_what_happened_is_false() -> None:

@@ -15,7 +15,11 @@ from contract.task import TERMINAL
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One line of the ledger: something was asked of a miner, or happened to it. `t` in epoch seconds."""
+    """One line of the ledger: something was asked of a miner, or happened to it. `t` in epoch seconds.
+
+    Of a rig it may be one part that is meant: a program, or a card by its bus id. `by` is whose doing it was, where it
+    may have been nobody's order.
+    """
 
     t: float
     miner: str  # MAC
@@ -26,6 +30,18 @@ class Entry(msgspec.Struct, frozen=True):
     after: dict[str, Any]
     boot: int
     n: int
+    program: str | None = None
+    bus_id: str | None = None
+    by: str | None = None
+
+    @property
+    def part(self) -> str | None:
+        return self.program or self.bus_id
+
+    @property
+    def is_own(self) -> bool:
+        """The miner did it by itself."""
+        return self.by is not None and self.by != "order"
 
     @property
     def changed(self) -> bool:

@@ -16,6 +16,7 @@ RACK_OF: Final = 5  # miners in each
 _CONFLICT: Final = 409
 _GONE: Final = 404
 _SAVED: Final = "half"
+_LIMITED: Final = ("whatsminer", "rig")
 _UNDONE: Final = (
     TaskName.LIGHT,
     TaskName.POOLS,
@@ -52,7 +53,8 @@ class Groups:
         """Order a task for a selection. Nothing where every miner is skipped, or where the cloud now finds another
         number of them than it showed.
         """
-        pick, order = self._random, {"task_name": name, "selection": self._selection(name)}
+        selection = self._selection(name, params or {})
+        pick, order = self._random, {"task_name": name, "selection": selection}
         if params is not None:
             order["params"] = dict(params)
         if pick.random() < 0.6:
@@ -121,10 +123,12 @@ class Groups:
             self._watched[reply["meta"]["group_id"]] = reply["data"][0]["task_name"]
         return made
 
-    def _selection(self, name: TaskName) -> dict[str, Any]:
+    def _selection(self, name: TaskName, params: Mapping[str, Any]) -> dict[str, Any]:
         pick = self._random
         if name is TaskName.POWER_LIMIT:
-            return {"make": {"eq": "whatsminer"}}
+            # Of so many watts a rig of some cards and a WhatsMiner do not speak alike.
+            makes = ["whatsminer"] if isinstance(params.get("watts"), int) else _LIMITED
+            return {"make": {"eq": pick.choice(makes)}}
         rack = {"rack": {"eq": pick.choice(self._racks)}}
         return pick.choice(
             (
@@ -133,6 +137,7 @@ class Groups:
                 {**rack, "make": {"eq": "antminer"}},
                 {"model": {"like": ["*S19*"]}, "rack": {"in": pick.sample(self._racks, 1)}},
                 {"saved": _SAVED, "make": {"eq": pick.choice(("whatsminer", "iceriver"))}},
+                {"make": {"eq": "rig"}},  # who refuse what they have not
             )
         )
 

@@ -42,6 +42,21 @@ _LIMITS: tuple[dict[str, Any], ...] = (
     {"percent": 70},
     {"percent": 100},
 )
+# Rigs are few, and asked for what is theirs by orders of their own.
+_FOR_RIGS = 0.2
+_WEIGHTS_OF_RIGS = {
+    TaskName.MINING: 4,
+    TaskName.POWER_LIMIT: 3,
+    TaskName.REBOOT: 2,
+    TaskName.LOG: 1,
+}
+# In watts each has limits of its own: those that all its cards share.
+_LIMITS_OF_RIGS: tuple[dict[str, Any], ...] = (
+    {"watts": "default"},
+    {"percent": 60},
+    {"percent": 80},
+    {"percent": 100},
+)
 _SELECTED = 0.3  # of the orders: by what is true of the miners, in place of their ids
 _PATIENCE_S = 240.0
 _PAGE = 10_000
@@ -65,12 +80,14 @@ class Load:
         self._operator = operator
         self._ids = ids
         self._miners = [each for each in miners if each.ip in ids and not each.foreign]
+        self._rigs = [each for each in self._miners if each.make == "rig"]
+        self._asics = [each for each in self._miners if each.make != "rig"]
         self._images_url = images_url
         self._random = random.Random(seed)
         self._open_tasks = open_tasks
         self._open: dict[str, int] = {}
         self.groups = Groups(operator, [each.ip for each in self._miners], seed=seed)
-        self._fresh = list(self._miners)  # whose firmware was not updated yet
+        self._fresh = list(self._asics)  # whose firmware was not updated yet
         self._random.shuffle(self._fresh)
 
     async def run(self) -> None:
@@ -137,8 +154,11 @@ class Load:
                 self._open[batch_id] = left
 
     async def _create(self) -> None:
-        name = self._random.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
-        miners, params = self._wish(name)
+        if self._rigs and self._random.random() < _FOR_RIGS:
+            name, miners, params = self._wish_of_rigs()
+        else:
+            name = self._random.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
+            miners, params = self._wish(name)
         if not miners:
             return
         try:
@@ -158,9 +178,20 @@ class Load:
         self._open |= batches
         self.promised |= batches
 
+    def _wish_of_rigs(self) -> tuple[TaskName, list[SimulatedMiner], dict[str, Any] | None]:
+        pick, weights = self._random, _WEIGHTS_OF_RIGS
+        name = pick.choices(list(weights), weights=list(weights.values()))[0]
+        params = {
+            TaskName.MINING: {"action": pick.choice(("off", "on"))},
+            TaskName.POWER_LIMIT: pick.choice(_LIMITS_OF_RIGS),
+            TaskName.REBOOT: {"force": pick.random() < 0.9},
+        }
+        some = pick.sample(self._rigs, pick.randint(1, min(len(self._rigs), 2)))
+        return name, some, params.get(name)
+
     def _wish(self, name: TaskName) -> tuple[list[SimulatedMiner], dict[str, Any] | None]:
         pick = self._random
-        some = pick.sample(self._miners, min(len(self._miners), pick.randint(3, 10)))
+        some = pick.sample(self._asics, min(len(self._asics), pick.randint(3, 10)))
         if name is TaskName.LIGHT:
             return some, {"action": pick.choice(("on", "off"))}
         if name is TaskName.POWER_MODE:
@@ -170,7 +201,7 @@ class Load:
         if name is TaskName.MINING:
             return some[:4], {"action": pick.choice(("off", "on", "on"))}
         if name is TaskName.POWER_LIMIT:
-            able = [each for each in self._miners if each.make == "whatsminer"]
+            able = [each for each in self._asics if each.make == "whatsminer"]
             return pick.sample(able, min(len(able), 3)), pick.choice(_LIMITS)
         if name is TaskName.REBOOT:
             return some[:5], {"force": pick.random() < 0.9}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,9 @@ SEED = 20_261_121
 AGENT_KILLS = int(os.environ.get("MINER_AGENT_CRASHES", "300"))  # more of them by night, by hand
 CLOUD_KILLS, MINERS = AGENT_KILLS // 3, 50
 WHATSMINERS, ICERIVERS = 0.3, 0.2  # of the miners; of every dialect that takes changes
+# One that is paused, and one whose program is ended by its unit; cards that take limits; a processor and no card.
+RIGS = ("xmrig-and-lolminer", "6xrtx3080-trex", "xmrig-cpu")
+DRIVEN = {"pause", "resume", "stop", "start", "power_limit", "reboot"}  # what these are to show
 AWAY_S = 0.6  # as long as importing takes, which the lives here do without: what a miner does meanwhile goes on
 KILL_S = 2.0  # how long one life of the agent takes, at least
 
@@ -26,6 +29,7 @@ async def gate(
     base: str,
     *,
     miners: int,
+    rigs: Sequence[str],
     agent_kills: int,
     cloud_kills: int,
     open_tasks: int,
@@ -34,8 +38,9 @@ async def gate(
     cloud was killed, and how many wishes on site were answered meanwhile.
     """
     whatsminers, icerivers = round(miners * WHATSMINERS), round(miners * ICERIVERS)
-    antminers = miners - whatsminers - icerivers
+    antminers = miners - whatsminers - icerivers - len(rigs)
     makes = f"antminer:{antminers},whatsminer:{whatsminers},iceriver:{icerivers}"
+    makes = ",".join((makes, *(f"rig/{key}" for key in rigs)))
     async with open_site(
         folder, makes=makes, base=base, settings={"log": {"level": "info"}}
     ) as site:
@@ -72,7 +77,9 @@ async def gate(
 async def test_a_few_crashes_lose_nothing_and_do_nothing_twice(
     tmp_path: Path, base: str, tell: Callable[[str], None]
 ) -> None:
-    figures, *_ = await gate(tmp_path, base, miners=12, agent_kills=5, cloud_kills=2, open_tasks=24)
+    figures, *_ = await gate(
+        tmp_path, base, miners=12, rigs=RIGS[:1], agent_kills=5, cloud_kills=2, open_tasks=24
+    )
     tell(figures.table("crash gate, small: 12 miners, 5 kills of the agent, 2 of the cloud"))
     assert figures.wrongs == 0, figures.findings
     assert figures.effects > 0
@@ -86,6 +93,7 @@ async def test_three_hundred_crashes_lose_nothing_and_do_nothing_twice(
         tmp_path,
         base,
         miners=MINERS,
+        rigs=RIGS,
         agent_kills=AGENT_KILLS,
         cloud_kills=CLOUD_KILLS,
         open_tasks=90,
@@ -96,6 +104,7 @@ async def test_three_hundred_crashes_lose_nothing_and_do_nothing_twice(
         )
     )
     assert figures.wrongs == 0, figures.findings
+    assert set(figures.rig_effects) >= DRIVEN
     assert answered
     assert figures.kills >= AGENT_KILLS
     assert figures.intent_share >= INTENT_SHARE

@@ -41,7 +41,7 @@ from tests.system.witness import numbers, read_groups, read_ledger
 
 SEED = 20_261_129
 ROUNDS = int(os.environ.get("MINER_AGENT_RESTORES", "60"))  # more of them by night, by hand
-MAKES = "antminer:6,whatsminer:4,iceriver:2"
+MAKES = "antminer:5,whatsminer:4,iceriver:2,rig/xmrig-and-lolminer"
 OPEN_TASKS = 24
 TIME_SCALE = 120.0
 QUIET: dict[str, dict[str, Any]] = {
@@ -87,7 +87,7 @@ class Rounds:
         return check(
             ledger, self._site.rows(), seen, restorer.kills, self._load.promised, restorer.gone,
             groups=read_groups(self._site.database), put_back_t=restorer.cloud_put_back_t,
-            own_limits_w=self._site.own_limits_w,
+            origin=self._site.origin,
         )  # fmt: skip
 
     async def _one_shot_reaches_a_miner(self) -> None:
