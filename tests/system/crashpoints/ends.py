@@ -3,8 +3,8 @@
 Each line of standard input begins one life of the agent, in a process of its own: forked from this one, which has
 everything imported, since importing is most of what a short life costs. Empty, the agent is left alone; `PLACE SIDE N`:
 PLACE `commit`: the N-th commit of the journal, SIDE `before` or `after` it.
-PLACE `write`: the N-th exchange that changes a miner, SIDE `before` its first byte, once it is `sent` (the
-miner has it, nobody has seen the answer), or `after` the answer.
+PLACE `write`: the N-th exchange that changes a miner, or command that changes a rig, SIDE `before` its first byte, once
+it is `sent` (the miner has it, nobody has seen the answer), or `after` the answer.
 
 There it ends with exit code HIT, without running a single further line: no `finally`, no flush, no goodbye.
 For each life two lines are said: its process id, and once it has ended its exit code.
@@ -24,6 +24,8 @@ from agent.cli.app import main
 from agent.demo.part import bound_to_us
 from agent.journal.writer import Job, Writer
 from drivers import wire
+from drivers.rig.reach.ssh import SshReach
+from drivers.rig.wire import RigWire
 
 HIT: Final = 77
 _UNDER_WAY_S: Final = 0.03  # for the bytes to leave this process and reach the miner
@@ -96,13 +98,45 @@ def wrap_write(side: str, point: Point) -> None:
     _put(wire._Link, "write", _write)
 
 
+def wrap_command(side: str, point: Point) -> None:
+    """Around the first byte of every command that changes a rig, which its server has taken once it has begun."""
+    changing: ContextVar[bool] = ContextVar("changing", default=False)
+    order, start = RigWire._sent, SshReach._start
+
+    async def _sent(self: RigWire, *args: Any, **more: Any) -> Any:
+        if side == "before" and point.passed():
+            end()
+        token = changing.set(True)
+        try:
+            return await order(self, *args, **more)
+        finally:
+            changing.reset(token)
+            if side == "after" and point.passed():
+                end()
+
+    async def _start(self: SshReach, *args: Any, **more: Any) -> Any:
+        session = await start(self, *args, **more)
+        if side == "sent" and changing.get() and point.passed():
+            end()
+        return session
+
+    _put(RigWire, "_sent", _sent)
+    _put(SshReach, "_start", _start)
+
+
+def wrap_writes(side: str, point: Point) -> None:
+    """Around all that changes a miner, counted as one."""
+    wrap_write(side, point)
+    wrap_command(side, point)
+
+
 def live(point: Sequence[str]) -> None:
     """One life, from its first line to its end."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     if point:
         place, side, nth = point
-        {"commit": wrap_commit, "write": wrap_write}[place](side, Point(int(nth)))
+        {"commit": wrap_commit, "write": wrap_writes}[place](side, Point(int(nth)))
     main()
 
 
