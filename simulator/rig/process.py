@@ -22,7 +22,7 @@ from simulator.rig.catalogue import MODELS, ProgramJob
 from simulator.rig.log import Chatter
 from simulator.rig.programs.base import ProgramApi, value_of
 from simulator.rig.programs.registry import BY_SLUG
-from simulator.rig.state import PROGRAMS, RigState, tell
+from simulator.rig.state import PROGRAMS, RigState, started_ticks, tell
 from simulator.rig.work import MiningRun
 
 _END_S: Final = 0.03
@@ -83,8 +83,7 @@ class _Program:
         if port is None or "no_api" in self.faults:
             return None
         host = value_of(self.arguments, "--http-host", "--apihost", "--http_address")
-        # the rig's own loopback is its one address: many rigs live on one host
-        ip = self.rig.ip if host is None or host in _LOOPBACK else host
+        ip = self.rig.loopback if host is None or host in _LOOPBACK else host
         listener = ListeningPort(ip, port, self.api.connection)
         try:
             await listener.open()
@@ -106,7 +105,10 @@ class _Program:
             self._end(_CRASH)
         run = self.run
         gpus = [gpu.index for gpu in self.rig.gpus() if run.load(gpu.index)]
-        entry = {"software": run.job.software, "cpu_load": run.load(None), "gpus": gpus}
+        entry = {
+            "software": run.job.software, "cpu_load": run.load(None), "gpus": gpus,
+            "started": started_ticks("self"),
+        }  # fmt: skip
         text = json.dumps(entry)
         if text != self._told:
             tree.replace(record, text)
