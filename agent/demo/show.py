@@ -118,9 +118,7 @@ class Show:
         key = f"-H 'x-api-key: {stage.api_key}'"
         json = "-H 'Content-Type: application/json'"
         some = stage.miners[0].ip
-        self._console.print(
-            f"\nAll three processes stay up until Ctrl-C or SIGTERM. Files: {stage.folder}"
-        )
+        self._console.print(f"\nEverything stays up until Ctrl-C or SIGTERM. Files: {stage.folder}")
         self._console.print(f"URL {stage.cloud_url}\nkey {stage.api_key}\n", soft_wrap=True)
         for line in (
             f"curl -s {key} '{farm}/miner/latest?pageSize=100'",
@@ -169,8 +167,8 @@ def _table(title: str) -> Table:
 
 
 def _playbook_table(reports: Iterable[PlaybookReport]) -> Table:
-    table = _table("\nThe rig that the agent runs on, as the Mining Rig Monitor wishes")
-    table.add_column("wish", no_wrap=True)
+    table = _table("\nThe rig that the agent runs on")
+    table.add_column("the monitor wishes", no_wrap=True)
     for name in ("hash rate", "process", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for each in reports:
