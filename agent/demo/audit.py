@@ -33,7 +33,6 @@ _CAUSES = {
 }
 _BY_ITSELF = ("light_timeout",)  # old firmware ends a blink after a while
 _BY_BOOT = "boot"  # a rig begins its programs when it starts
-_OF_PROCESSES = ("start", "stop")  # which are a change in any case
 _SLACK_S = 1.5  # the API writes times in whole seconds
 
 
@@ -92,9 +91,7 @@ def audit(ledger: Path, tasks: Iterable[Witnessed]) -> Audit:
     used: Counter[tuple[int, str]] = Counter()
     for line in ledger.read_bytes().splitlines():
         entry = msgspec.json.decode(line)
-        if entry["phase"] != "applied":
-            continue
-        if entry["before"] == entry["after"] and entry["action"] not in _OF_PROCESSES:
+        if entry["phase"] != "applied" or entry["before"] == entry["after"]:
             continue
         if entry["action"] in _BY_ITSELF or entry.get("by") == _BY_BOOT:
             continue

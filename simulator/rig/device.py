@@ -237,7 +237,8 @@ class RigDevice(Miner):
         if unit.is_active:
             return
         self._begin(unit)
-        self.record("start", "applied", program=unit.slug, pid=unit.pid, by=by)
+        now = {"program": unit.slug, "pid": unit.pid, "by": by}
+        self.record("start", "applied", before={"active": False}, after={"active": True}, **now)
         self.sync_listeners()
         self.refresh()
 
@@ -252,9 +253,12 @@ class RigDevice(Miner):
         pid = unit.pid
         unit.stop(number)
         if unit.child is None:  # the end of a process of its own is seen later
-            self.record("stop", "applied", program=unit.slug, pid=pid)
+            self._note_end(program=unit.slug, pid=pid)
         self.sync_listeners()
         self.refresh()
+
+    def _note_end(self, **more: Any) -> None:
+        self.record("stop", "applied", before={"active": True}, after={"active": False}, **more)
 
     # --- power and sockets -----------------------------------------------------------------------
 
@@ -326,7 +330,7 @@ class RigDevice(Miner):
             if run is not None and run.uptime_s >= float(dying.args.get("after_s", 30)):
                 pid, unit.died = unit.pid, True
                 unit.stop()
-                self.record("stop", "applied", program=unit.slug, pid=pid, by="itself")
+                self._note_end(program=unit.slug, pid=pid, by="itself")
                 self.sync_listeners()
 
     def _draw_boot_id(self) -> str:
@@ -407,7 +411,7 @@ class RigDevice(Miner):
         """A process is gone that had no time to say so."""
         (self.folder / state.PROGRAMS / f"{pid}.json").unlink(missing_ok=True)
         if pid not in self._own_pids:
-            self.record("stop", "applied", pid=pid, by=by)
+            self._note_end(pid=pid, by=by)
 
     def _bear_loads(self) -> None:
         runs = [unit.run for unit in self.units if unit.run is not None]

@@ -28,6 +28,8 @@ from simulator.rig.work import MiningRun
 _END_S: Final = 0.03
 _TURN_S: Final = 0.2
 _USAGE: Final = 2
+_ON: Final = {"active": True}
+_OFF: Final = {"active": False}
 _CRASH: Final = 134  # as a shell shows SIGABRT
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 
@@ -62,7 +64,7 @@ class _Program:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, lambda: loop.call_later(_END_S, self._end, 0))
         record = self.rig.folder / PROGRAMS / f"{os.getpid()}.json"
-        self._tell("start", arguments=self.arguments)
+        self._tell("start", before=_OFF, after=_ON, arguments=self.arguments)
         _print(self.chatter.opening(self.arguments))
         listener = await self._listen()
         try:
@@ -75,7 +77,7 @@ class _Program:
             if listener is not None:
                 listener.close()
         record.unlink(missing_ok=True)
-        self._tell("stop", status=self.ended.result())
+        self._tell("stop", before=_ON, after=_OFF, status=self.ended.result())
         return self.ended.result()
 
     async def _listen(self) -> ListeningPort | None:

@@ -144,7 +144,8 @@ class ProgramUnit:
     def _see_off(self, child: subprocess.Popen[bytes]) -> None:
         self.child, self.pid, self.is_ending = None, None, False
         status = child.returncode
-        self.rig.note("stop", "applied", program=self.slug, pid=child.pid, status=status)
+        ended = {"before": {"active": True}, "after": {"active": False}}
+        self.rig.note("stop", "applied", program=self.slug, pid=child.pid, status=status, **ended)
 
     def _write(self, lines: list[str]) -> None:
         if not lines:

@@ -96,6 +96,7 @@ async def test_ten_errands_of_a_day(tmp_path: Path, tell: Callable[[str], None])
         await _maintenance(shell)
         await _export(shell)
         await _who(shell)
+        await _rigs(shell)
         await _noon(shell)
 
 
@@ -129,26 +130,30 @@ async def _a_hall(shell: Shell, tell: Callable[[str], None]) -> None:
     dry, said = await shell.recipe("hall-off", codes=(1,))
     assert "108 get a task" in dry
     assert "auth_failed" in said
+    # One whose program is gone has nothing to be stopped, and is begun by the order for all.
+    restless = {ip for ip, faults in shell.farm.faults.items() if faults == ["program_dies"]}
     done = shell.applied(before)
-    stopped = {each.ip for each in done if _stops(each)}
+    stopped = {each.ip for each in done if _stops(each)} - restless
+    rigs = {each.ip for each in shell.stage.rigs}
+    assert stopped & rigs == rigs - restless
     places = {ip: row["hall"] for ip, row in (await miners_of(shell.stage)).items()}
     assert {places[ip] for ip in stopped} == {"B"}
     assert len(stopped) > 95
     before = shell.lines
     await shell.recipe("hall-on", codes=(0, 1, 3))
-    started = {each.ip for each in shell.applied(before) if _starts(each)}
+    started = {each.ip for each in shell.applied(before) if _starts(each)} - restless
     assert started == stopped
     tell(f"hall B: {len(stopped)} miners stopped and started again")
 
 
 def _stops(each: Entry) -> bool:
-    return each.action == "power_off" or (
+    return each.action in ("power_off", "pause", "stop") or (
         each.action == "mode" and each.after.get("mode") == "sleep"
     )
 
 
 def _starts(each: Entry) -> bool:
-    return each.action == "power_on" or (
+    return each.action in ("power_on", "resume", "start") or (
         each.action == "mode" and each.before.get("mode") == "sleep"
     )
 
@@ -210,6 +215,21 @@ async def _who(shell: Shell) -> None:
     assert "demo" in said  # the name of the key
     (reboot,) = [each for each in shell.applied(before) if each.action == "reboot"]
     assert reboot.ip.endswith(".0.5")
+
+
+async def _rigs(shell: Shell) -> None:
+    """What is wrong with two of them is told of them, as of any miner."""
+    told = {"gpu_falls_off": "gpu_lost", "program_dies": "program_away"}
+    wanted = {ip: told[faults[0]] for ip, faults in shell.farm.faults.items() if faults[0] in told}
+    assert len(wanted) == 2
+
+    async def is_told() -> bool:
+        rows = await miners_of(shell.stage)
+        return all(
+            code in [each["code"] for each in rows[ip]["errors"]] for ip, code in wanted.items()
+        )
+
+    await until(is_told, within_s=90, every_s=0.5)
 
 
 async def _noon(shell: Shell) -> None:

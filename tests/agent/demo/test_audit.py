@@ -113,8 +113,8 @@ def test_orders_that_changed_nothing_are_no_effects(tmp_path: Path):
 
 
 def process(action: str, t: float, pid: int, **changes: Any) -> dict[str, Any]:
-    """A mining program of a rig began or ended: a change, whether or not the line says so."""
-    return effect(action, t, before={}, after={}, pid=pid, **changes)
+    """A mining program of a rig began or ended."""
+    return effect(action, t, pid=pid, **changes)
 
 
 def test_what_a_rigs_programs_do_has_its_task_or_its_wish(tmp_path: Path):
