@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from agent.demo.part import Part, StageError, command
+from agent.demo.part import Part, command
 from agent.demo.rigs import SimulatedRig
 from agent.host.lan import lan_address
 from agent.rig.client import (
@@ -40,6 +40,7 @@ PLAYBOOK: Final = _SOFTWARE | {
 }
 _TOKEN: Final = "token-of-the-demo"
 _LOOPBACK: Final = "127.0.0.1"
+_SILENT: Final = (NoRigServiceError, RigRefusedError, RigServiceLostError)
 # Below those that connections take for themselves, so that it is free again whenever the program begins anew.
 _PORTS: Final = range(20_000, 30_000)
 
@@ -91,16 +92,15 @@ class HostRig:
         }
 
     async def status(self) -> ProgramStatus | None:
-        """How the service says that its program is; `None` before the first playbook. Raises StageError."""
-        try:
-            programs = await self._programs()
-        except (NoRigServiceError, RigRefusedError, RigServiceLostError) as error:
-            raise StageError(str(error)) from None
-        return programs[0] if programs else None
+        """How the service says that its program is; `None` before the first playbook, and while it does not answer."""
+        with suppress(*_SILENT):
+            for each in await self._programs():
+                return each
+        return None
 
     async def end(self) -> None:
         """End what mines, and then the service, which by itself would leave it mining."""
-        with suppress(NoRigServiceError, RigRefusedError, RigServiceLostError):
+        with suppress(*_SILENT):
             for each in await self._programs():
                 async with RigService(self._socket) as service:
                     await service.stop(each.software_name)

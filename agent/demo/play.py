@@ -20,6 +20,7 @@ from agent.demo.script import Act, Cast, acts, cast
 from agent.demo.show import Show
 from agent.demo.stage import SimulatedMiner, Stage, StageError, set_stage
 from contract.clock import Clock, SystemClock
+from contract.miner import Make
 from contract.task import TERMINAL, TaskName
 
 _T = TypeVar("_T")
@@ -44,10 +45,7 @@ async def play(
     show.say("starting a cloud, a farm and an agent on loopback")
     async with (
         set_stage(
-            folder,
-            miners=miners,
-            time_scale=time_scale,
-            settings={"telemetry": _TELEMETRY},
+            folder, miners=miners, time_scale=time_scale, settings={"telemetry": _TELEMETRY}
         ) as stage,
         Operator(stage) as operator,
         serve_images(stage.firmware) as images_url,
@@ -257,8 +255,8 @@ class _Performance:
 
 
 def _is_read(row: dict[str, Any]) -> bool:
-    """A rig that does not mine yet has no rate, but a uptime."""
-    return row["hashrate"] is not None or row["uptime"] is not None
+    """A rig that does not mine yet has no rate, but an uptime."""
+    return row["hashrate"] is not None or (row["make"] == Make.RIG and row["uptime"] is not None)
 
 
 def _code(task: dict[str, Any]) -> str | None:
