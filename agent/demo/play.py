@@ -24,6 +24,7 @@ from contract.miner import Make
 from contract.task import TERMINAL, TaskName
 
 _T = TypeVar("_T")
+_TELEMETRY = {"interval_s": 2, "min_interval_s": 2}  # so that what changed is soon shown
 _PATIENCE_S = 120.0  # for any one step; the whole is meant to take under 45 s
 
 
@@ -43,7 +44,9 @@ async def play(
     begun = clock.mono()
     show.say("starting a cloud, a farm and an agent on loopback")
     async with (
-        set_stage(folder, miners=miners, time_scale=time_scale) as stage,
+        set_stage(
+            folder, miners=miners, time_scale=time_scale, settings={"telemetry": _TELEMETRY}
+        ) as stage,
         Operator(stage) as operator,
         serve_images(stage.firmware) as images_url,
     ):
