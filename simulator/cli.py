@@ -50,6 +50,11 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
     # Ports that are named need no defaults, and no word about them.
     named = None not in (args.http_port, args.rpc_port, args.v3_port, args.daemon_port)
     ports = HIGH_PORTS if named else default_ports(args.base, _warn)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    # From before the farm begins: whoever is told to end meanwhile leaves nothing of it behind.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
     farm = await Farm.start(
         args.make,
         base=args.base,
@@ -64,10 +69,6 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
         faults=faults,
     )
     try:
-        ended = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, ended.set)
         loop.add_signal_handler(signal.SIGHUP, _reload, farm, args.faults)
         ready = {
             "ready": True,

@@ -101,8 +101,7 @@ def status(socket: Socket = STANDARD_SOCKET, as_json: Json = False) -> None:
 
     found = _asked(socket, ask, as_json)
     lines = [_line(each) for each in found.programs] or ["it has no playbook"]
-    end((DONE, {"ok": True, **_plain(found)}, "
-".join(lines)), as_json)
+    end((DONE, {"ok": True, **_plain(found)}, "\n".join(lines)), as_json)
 
 
 @app.command()

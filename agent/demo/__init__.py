@@ -1,4 +1,4 @@
-"""`miner-agent demo`: a cloud, a simulated farm and an agent as three processes on loopback, every task
+"""`miner-agent demo`: a cloud, a simulated farm, an agent and the service of a rig as processes on loopback, every task
 name through the public API, and the proof in a table; or a mixed farm that is left to you.
 """
 
@@ -45,7 +45,7 @@ def main(
     ledger agrees with the cloud, 1 when not, 128 and its number after a signal. With `farm` nothing is played: a mixed
     farm of so many miners is set up and stays until a signal.
 
-    `keep` holds everything the three processes wrote (state, logs, ledger) instead of a temporary
+    `keep` holds everything the processes wrote (state, logs, ledger) instead of a temporary
     folder. Raises DemoUnavailableError.
     """
     for extra, module in (("cloud", "sqlalchemy"), ("cloud", "alembic")):

@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from contract.clock import from_text
+from contract.rigmonitor.playbook import MiningWish
 from contract.task import TaskName
 
-# Which task may cause which entries of the ledger. A firmware update ends in a reboot of the device.
+# Which task (or what a playbook says) may cause which entries of the ledger. A firmware update ends in a reboot of the
+# device.
 _CAUSES = {
     "reboot": (TaskName.REBOOT, TaskName.FIRMWARE),
     "light": (TaskName.LIGHT,),
@@ -24,8 +26,13 @@ _CAUSES = {
     "pools": (TaskName.POOLS,),
     "firmware": (TaskName.FIRMWARE,),
     "flash": (TaskName.FIRMWARE,),
+    "pause": (TaskName.MINING,),
+    "resume": (TaskName.MINING,),
+    "stop": (TaskName.MINING, MiningWish.STOP),
+    "start": (TaskName.MINING, MiningWish.MINING),
 }
 _BY_ITSELF = ("light_timeout",)  # old firmware ends a blink after a while
+_BY_BOOT = "boot"  # a rig begins its programs when it starts
 _SLACK_S = 1.5  # the API writes times in whole seconds
 
 
@@ -38,7 +45,9 @@ class Audit(msgspec.Struct, frozen=True):
 
 
 class Witnessed(msgspec.Struct, frozen=True):
-    """A task as the cloud shows it, with the MAC of its miner. Times in epoch seconds."""
+    """A task as the cloud shows it, with the MAC of its miner; or what a playbook said (`name`), from when to when.
+    Times in epoch seconds.
+    """
 
     mac: str
     name: str
@@ -58,6 +67,19 @@ def witnessed(mac: str, name: str, task: dict[str, Any]) -> Witnessed:
     )
 
 
+def mining_process(ledger: Path, mac: str) -> int | None:
+    """The id of the process that mines on that rig."""
+    pid: int | None = None
+    for line in ledger.read_bytes().splitlines():
+        entry = msgspec.json.decode(line)
+        if (entry["miner"], entry["phase"]) == (mac, "applied"):
+            if entry["action"] == "start":
+                pid = entry["pid"]
+            elif entry["action"] == "stop" and entry["pid"] == pid:
+                pid = None
+    return pid
+
+
 def audit(ledger: Path, tasks: Iterable[Witnessed]) -> Audit:
     """Every applied effect needs a task of its kind that ran on that miner at that moment, and no task
     may have more than one effect of a kind.
@@ -71,16 +93,17 @@ def audit(ledger: Path, tasks: Iterable[Witnessed]) -> Audit:
         entry = msgspec.json.decode(line)
         if entry["phase"] != "applied" or entry["before"] == entry["after"]:
             continue
-        if entry["action"] in _BY_ITSELF:
+        if entry["action"] in _BY_ITSELF or entry.get("by") == _BY_BOOT:
             continue
         effects += 1
+        at = entry.get("at", entry["t"])  # a process of its own is heard of later
         causes = _CAUSES.get(entry["action"], ())
         candidates = [
             task
             for name in causes
             for task in orders.get((entry["miner"], name), ())
             if task.begun is not None
-            and task.begun - _SLACK_S <= entry["t"] <= (task.ended or entry["t"]) + _SLACK_S
+            and task.begun - _SLACK_S <= at <= (task.ended or at) + _SLACK_S
         ]
         if not candidates:
             unclaimed += 1

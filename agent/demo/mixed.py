@@ -16,6 +16,8 @@ from contract.task import TaskName
 
 # Out of a hundred miners, so many are of these makes; the rest are AntMiners.
 _MAKES: Final = {"whatsminer": 30, "iceriver": 17}
+# The last of them: rigs, in the order of the simulator's own mix.
+_RIGS: Final = {"rig": 2}
 # Firmware of others; each kind is this share of a hundred.
 _FOREIGN: Final = dict.fromkeys(
     ("foreign/braiins", "foreign/vnish", "foreign/luxos", "foreign/hiveon", "foreign/chipless"), 2
@@ -27,6 +29,9 @@ _FROM_THE_START: Final[Mapping[str, tuple[int, Any]]] = {
     "overheated": (89, ["overheated"]),
 }
 _ONCE_FOUND: Final = (47, ["dead"])
+# Of rigs: of the first with cards, and of the first without.
+_CARD_GONE: Final = ["gpu_falls_off"]
+_PROGRAM_GONE: Final = ["program_dies"]
 _PLACES_OF_A_RACK: Final = 20
 _RACKS_OF_A_HALL: Final = 8
 _PATIENCE_S: Final = 180.0
@@ -43,7 +48,8 @@ class MixedFarm(msgspec.Struct, frozen=True):
 
 def makes_of(miners: int) -> str:
     """What the simulator is to build for so many miners."""
-    others = {make: miners * share // 100 for make, share in (_MAKES | _FOREIGN).items()}
+    shares = _MAKES | _FOREIGN | _RIGS
+    others = {make: miners * share // 100 for make, share in shares.items()}
     numbers = {"antminer": miners - sum(others.values()), **others}
     return ",".join(f"{make}:{number}" for make, number in numbers.items() if number)
 
@@ -57,11 +63,11 @@ async def open_mixed(stage: Stage, clock: Clock) -> MixedFarm:
     }
     await stage.break_miners(faults)
     async with Operator(stage) as operator:
-        first, last = stage.miners[0].ip, stage.miners[-1].ip
-        await operator.create(TaskName.SCAN, None, {"ip_range": f"{first}-{last}"})
+        await operator.create(TaskName.SCAN, None, {"ip_range": stage.span})
         await _found(stage, operator, clock)
     every, fault = _ONCE_FOUND
     faults |= {miner.ip: fault for miner in _each(stage, every) if miner.ip not in faults}
+    faults |= _of_rigs(stage)
     await stage.break_miners(faults)
     key_file = stage.folder / "operator.key"
     key_file.touch(mode=0o600)
@@ -83,8 +89,16 @@ async def _found(stage: Stage, operator: Operator, clock: Clock) -> None:
 
 
 def _each(stage: Stage, every: int) -> list[SimulatedMiner]:
-    """Every so-manieth miner that is not of others' firmware."""
-    return [each for each in stage.miners[every - 1 :: every] if not each.foreign]
+    """Every so-manieth miner that is neither of others' firmware nor a rig."""
+    return [each for each in stage.miners[every - 1 :: every] if not (each.foreign or each.is_rig)]
+
+
+def _of_rigs(stage: Stage) -> dict[str, list[str]]:
+    """A card that falls off the bus, which was seen by now, and a program that ends by itself."""
+    with_cards = [each.ip for each in stage.rigs if each.gpus]
+    without = [each.ip for each in stage.rigs if not each.gpus]
+    faults = dict.fromkeys(with_cards[:1], _CARD_GONE)
+    return faults | dict.fromkeys(without[:1], _PROGRAM_GONE)
 
 
 def _write_racks(path: Path, miners: Sequence[SimulatedMiner]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from agent.demo import host_rig
+from agent.demo.host_rig import HostRig
 from agent.demo.part import ask
 from contract.task import TaskName
 
@@ -27,10 +29,11 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Monitor(msgspec.Struct, frozen=True):
-    """The farm its machines are shown in, and these."""
+    """The farm its machines are shown in: miners of which it wishes tasks, and the rig of which it wishes playbooks."""
 
     farm_id: str
     machines: tuple[Machine, ...]
+    rig: Machine
 
 
 class Expectation(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,31 +56,31 @@ EXPECTATIONS: Final = (
 
 
 async def set_up(
-    data: Path, workspace_id: str, macs: Sequence[str], codes_file: Path
+    data: Path, workspace_id: str, macs: Sequence[str], host: HostRig | None, codes_file: Path
 ) -> Monitor | None:
     """Make the machines known to the cloud in a farm of their own; write their codes down for the agent.
 
-    `None` when there are none.
+    `None` where the agent's host is no rig.
     """
-    if not macs:
+    if host is None:
         return None
     farm = await ask(
         "cloud.cli", "farm", "create", "--workspace", workspace_id, "--name", "Monitored machines", "--data", data,
     )  # fmt: skip
-    rigs = await asyncio.gather(
-        *(
-            ask("cloud.cli", "rig", "create", "--farm", farm["id"], "--name", f"Machine {mac}", "--data", data)
-            for mac in macs
-        )
-    )  # fmt: skip
+    create = ("rig", "create", "--data", data, "--farm", farm["id"], "--name")
+    rig, *miners = await asyncio.gather(
+        ask("cloud.cli", *create, "The agent's host", "--kind", "cpu-gpu"),
+        *(ask("cloud.cli", *create, f"Machine {mac}") for mac in macs),
+    )
+    codes = {host_rig.NAME: rig["code"]}
+    codes |= {mac: each["code"] for mac, each in zip(macs, miners, strict=True)}
     codes_file.touch(0o600)
-    lines = (f"{mac} {rig['code']}\n" for mac, rig in zip(macs, rigs, strict=True))
-    codes_file.write_text("".join(lines), "utf-8")
-    machines = (Machine(mac, rig["id"]) for mac, rig in zip(macs, rigs, strict=True))
-    return Monitor(farm["id"], tuple(machines))
+    codes_file.write_text("".join(f"{whose} {code}\n" for whose, code in codes.items()), "utf-8")
+    machines = (Machine(mac, each["id"]) for mac, each in zip(macs, miners, strict=True))
+    return Monitor(farm["id"], tuple(machines), Machine(host.rig.mac, rig["id"]))
 
 
-def settings(url: str, codes_file: Path) -> Mapping[str, Any]:
+def settings(url: str, codes_file: Path) -> dict[str, Any]:
     """The agent's section of it. Its miners live faster than others, so they are asked about more often."""
     return {
         "url": url,

@@ -85,6 +85,11 @@ class Operator:
         """Say what a monitored machine is expected to do."""
         await self.ask("PUT", f"/rigs/{rig_id}/expected-status", json=dict(expected))
 
+    async def give_playbook(self, rig_id: str, playbook: Mapping[str, str]) -> None:
+        """Make a playbook, and have a rig mine by it."""
+        made = await self.ask("POST", "/playbooks", json=dict(playbook))
+        await self.ask("PUT", f"/rigs/{rig_id}/playbooks/{made['data']['id']}")
+
     async def ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         """One call, of a path below the farm; `more` as aiohttp takes it. Raises DeclinedError for all but 200."""
         async with self._session.request(method, self._farm + path, **more) as reply:

@@ -14,14 +14,17 @@ from agent.demo import mixed
 from agent.demo.audit import Witnessed, audit, witnessed
 from agent.demo.monitor import EXPECTATIONS, Monitor
 from agent.demo.operator import Operator
+from agent.demo.playbook import PlaybookPart
 from agent.demo.report import BatchReport, Report, Special, joined
-from agent.demo.script import Act, acts, cast
+from agent.demo.script import Act, Cast, acts, cast
 from agent.demo.show import Show
 from agent.demo.stage import SimulatedMiner, Stage, StageError, set_stage
 from contract.clock import Clock, SystemClock
+from contract.miner import Make
 from contract.task import TERMINAL, TaskName
 
 _T = TypeVar("_T")
+_TELEMETRY = {"interval_s": 2, "min_interval_s": 2}  # so that what changed is soon shown
 _PATIENCE_S = 120.0  # for any one step; the whole is meant to take under 45 s
 
 
@@ -41,7 +44,9 @@ async def play(
     begun = clock.mono()
     show.say("starting a cloud, a farm and an agent on loopback")
     async with (
-        set_stage(folder, miners=miners, time_scale=time_scale) as stage,
+        set_stage(
+            folder, miners=miners, time_scale=time_scale, settings={"telemetry": _TELEMETRY}
+        ) as stage,
         Operator(stage) as operator,
         serve_images(stage.firmware) as images_url,
     ):
@@ -79,25 +84,14 @@ class _Performance:
 
     async def run(self, images_url: str, begun_mono: float) -> Report:
         stage = self._stage
-        first, last = stage.miners[0].ip, stage.miners[-1].ip
-        scan = Act(note="who is there?", name=TaskName.SCAN, params={"ip_range": f"{first}-{last}"})
+        mining = PlaybookPart(stage, self._operator, self._clock, self._until)
         with self._show.live():
-            reports = [await self._watch(scan, *await self._create(scan))]
-            readings = await self._all_read()
-            machines = stage.monitor.machines if stage.monitor else ()
-            parts = cast(stage.miners, {each.mac for each in machines})
-            await stage.break_miners({parts.dead.ip: ["dead"], parts.liar.ip: ["ignores"]})
-            script = acts(parts, lambda miner: f"{images_url}/{miner.image}")
-            # Created one after the other, since a miner takes its tasks in that order; then all at once.
-            batches = [(act, await self._create(act)) for act in script]
-            watched, wished = await asyncio.gather(
-                asyncio.gather(*(self._watch(act, *each) for act, each in batches)),
-                asyncio.gather(*(self._wishes(each) for each in parts.monitored)),
+            # An enrolled rig needs no scan, so it begins at once.
+            (parts, readings, reports), playbook = await asyncio.gather(
+                self._tasks(images_url), mining.play()
             )
-            reports += watched + [joined(each) for each in zip(*wished, strict=True)]
             monitored = await self._shown(stage.monitor) if stage.monitor else 0
-        self._examples = (self._ids[parts.liar.ip], batches[0][1][0])
-        ledger = audit(stage.ledger, self._witnessed)
+        ledger = audit(stage.ledger, [*self._witnessed, *mining.witnessed])
         surprised = any(each.surprises for each in reports)
         ok = not (ledger.doubled or ledger.unclaimed or surprised)
         seconds = round(self._clock.mono() - begun_mono, 2)
@@ -108,10 +102,34 @@ class _Performance:
                 ("dead", parts.dead),
                 ("foreign", parts.foreign),
                 *(("monitored", each) for each in parts.monitored),
+                ("rig, by SSH", parts.rig),
             )
         )
         return Report(
-            len(self._ids), readings, tuple(reports), ledger, seconds, ok, specials, monitored
+            len(self._ids), readings, tuple(reports), ledger, seconds, ok, specials, monitored, playbook,
+        )  # fmt: skip
+
+    async def _tasks(self, images_url: str) -> tuple[Cast, int, list[BatchReport]]:
+        """Who plays what, how many were read, and how each batch ended."""
+        stage = self._stage
+        scan = Act(note="who is there?", name=TaskName.SCAN, params={"ip_range": stage.span})
+        reports = [await self._watch(scan, *await self._create(scan))]
+        readings = await self._all_read()
+        machines = stage.monitor.machines if stage.monitor else ()
+        parts = cast(stage.miners, {each.mac for each in machines})
+        await stage.break_miners({parts.dead.ip: ["dead"], parts.liar.ip: ["ignores"]})
+        script = acts(parts, lambda miner: f"{images_url}/{miner.image}")
+        # Created one after the other, since a miner takes its tasks in that order; then all at once.
+        batches = [(act, await self._create(act)) for act in script]
+        self._examples = (self._ids[parts.liar.ip], batches[0][1][0])
+        watched, wished = await asyncio.gather(
+            asyncio.gather(*(self._watch(act, *each) for act, each in batches)),
+            asyncio.gather(*(self._wishes(each) for each in parts.monitored)),
+        )
+        return (
+            parts,
+            readings,
+            reports + watched + [joined(each) for each in zip(*wished, strict=True)],
         )
 
     def examples(self) -> tuple[str, str]:
@@ -201,7 +219,7 @@ class _Performance:
             async def told() -> int | None:
                 rows = await operator.miners()
                 rated = sum(bool(row["hashrate"]) for row in rows)
-                return rated if rated == len(monitor.machines) else None
+                return rated if rated == len(monitor.machines) + 1 else None
 
             return await self._until(told, "the monitor to show every machine at work")
 
@@ -210,7 +228,7 @@ class _Performance:
         said[word] = said.get(word, 0) + 1
 
     async def _all_read(self) -> int:
-        """Wait until the cloud shows a rate for every miner that the simulator says is there."""
+        """Wait until the cloud shows what every miner does that the simulator says is there."""
 
         async def read() -> int | None:
             rows = await self._operator.miners()
@@ -219,7 +237,7 @@ class _Performance:
             self._macs = {
                 self._ids[each.ip]: each for each in self._stage.miners if each.ip in self._ids
             }
-            rated = sum(row["hashrate"] is not None for row in rows)
+            rated = sum(_is_read(row) for row in rows)
             self._show.found(rows, len(self._stage.miners))
             return rated if rated == len(self._stage.miners) else None
 
@@ -234,6 +252,11 @@ class _Performance:
                 return found
             await self._clock.sleep(0.15)
         raise StageError(f"waited {_PATIENCE_S:.0f} s in vain for {what}")
+
+
+def _is_read(row: dict[str, Any]) -> bool:
+    """A rig that does not mine yet has no rate, but an uptime."""
+    return row["hashrate"] is not None or (row["make"] == Make.RIG and row["uptime"] is not None)
 
 
 def _code(task: dict[str, Any]) -> str | None:

@@ -54,6 +54,17 @@ class Special(msgspec.Struct, frozen=True):
     said: dict[str, int]
 
 
+class PlaybookReport(msgspec.Struct, frozen=True):
+    """What came of a wish for the rig that is the agent's host: the rate that was read of it then, `None` for no
+    mining, and the process that mines.
+    """
+
+    note: str
+    hashrate_hs: float | None
+    pid: int | None
+    seconds: float
+
+
 class Report(msgspec.Struct, frozen=True):
     """The demo in figures."""
 
@@ -65,6 +76,7 @@ class Report(msgspec.Struct, frozen=True):
     ok: bool
     specials: tuple[Special, ...] = ()
     monitored: int = 0  # machines that the monitor was told of, and shows
+    playbook: tuple[PlaybookReport, ...] = ()
 
     def to_json(self) -> str:
         """One JSON document on one line."""

@@ -39,10 +39,12 @@ class SimulatedProgram(msgspec.Struct, frozen=True):
 
 
 class SimulatedRig(msgspec.Struct, frozen=True):
-    """What the simulator's list has of a rig alone."""
+    """What the simulator's list has of a rig alone; its `folder` stands for `/`."""
 
     ip: str
+    mac: str
     key: str
+    folder: str
     ssh_port: int
     ssh_user: str
     ssh_key: str

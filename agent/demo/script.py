@@ -13,8 +13,9 @@ from contract.task import TaskName
 
 class Cast(msgspec.Struct, frozen=True):
     """Who plays what: `dead` stops answering after the scan, `liar` says OK and does nothing, `foreign` runs
-    somebody else's firmware, the `frozen` have firmware too old to be changed, the `monitored` do as a Mining Rig
-    Monitor wishes and are left alone by the rest; the others are honest.
+    somebody else's firmware, the `frozen` have firmware too old to be changed, the `monitored` and the `host` (the rig
+    that the agent runs on) do as a Mining Rig Monitor wishes and are left alone by the rest, the `rig` is reached by
+    SSH; the others are honest.
     """
 
     honest: tuple[SimulatedMiner, ...]
@@ -23,6 +24,8 @@ class Cast(msgspec.Struct, frozen=True):
     foreign: SimulatedMiner
     frozen: tuple[SimulatedMiner, ...]
     monitored: tuple[SimulatedMiner, ...]
+    rig: SimulatedMiner
+    host: SimulatedMiner
 
     def role(self, miner: SimulatedMiner) -> str:
         """`honest`, `dead`, `liar`, `foreign` or `frozen`."""
@@ -62,7 +65,8 @@ _FROZEN = "legacy"
 def cast(miners: tuple[SimulatedMiner, ...], monitored_macs: Collection[str] = ()) -> Cast:
     """Give the parts: the liar and the dead one are of the newest generation, where a lie is easiest."""
     monitored = tuple(each for each in miners if each.mac in monitored_macs)
-    own = [each for each in miners if not each.foreign and each not in monitored]
+    own = [each for each in miners if not (each.foreign or each.is_rig or each in monitored)]
+    rig, host = (each for each in miners if each.is_rig)
     newest = [each for each in own if each.generation == "new-bm"]
     liar, dead = newest[0], newest[-1]
     frozen = tuple(each for each in own if each.generation == _FROZEN)
@@ -73,6 +77,8 @@ def cast(miners: tuple[SimulatedMiner, ...], monitored_macs: Collection[str] = (
         dead=dead,
         liar=liar,
         foreign=next(each for each in miners if each.foreign),
+        rig=rig,
+        host=host,
     )
 
 
@@ -99,6 +105,7 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
         *old[:1],
         *cast.of("whatsminer", "m60s-compat"),
         *cast.of("iceriver", "ks3m"),
+        cast.rig,
     )
     updating = (
         *(new[2:3] or new[:1]),
@@ -107,7 +114,7 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
         *cast.of("whatsminer", "m50s", "m60s"),
         *cast.of("iceriver", "al3"),
     )
-    stopping = (*new[-1:], *whats, *cast.of("iceriver", "al3"))
+    stopping = (*new[-1:], *whats, *cast.of("iceriver", "al3"), cast.rig)
     pools = [
         {"url": "stratum+tcp://pool.example.com:3333", "user": "farm.{ip4}"},
         {"url": "stratum+tcp://backup.example.com:3333", "user": "farm.backup"},
@@ -119,6 +126,10 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
         Act(
             note="light on, everywhere", name=TaskName.LIGHT, params={"action": "on"},
             who=everyone, expected=by_role, skipped=unsure,
+        ),
+        Act(
+            note="light on, which no rig has", name=TaskName.LIGHT, params={"action": "on"},
+            who=(cast.rig,), expected=lambda _rig: "unsupported",
         ),
         Act(
             note="this release cannot update itself", name=TaskName.SELF_UPDATE, params={},
@@ -154,7 +165,7 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
             who=everyone, expected=by_role, skipped=unsure,
         ),
         Act(
-            note="logs", name=TaskName.LOG, who=(*cast.honest, *cast.frozen, cast.dead),
+            note="logs", name=TaskName.LOG, who=(*cast.honest, *cast.frozen, cast.dead, cast.rig),
             expected=by_role,
         ),
         Act(

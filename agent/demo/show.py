@@ -14,7 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from agent.demo.mixed import MixedFarm
-    from agent.demo.report import Report
+    from agent.demo.report import PlaybookReport, Report
     from agent.demo.script import Act
     from agent.demo.stage import Stage
 
@@ -94,6 +94,8 @@ class Show:
             special.add_row(miner.ip, Text(miner.model), miner.role, Text(said))
         self._console.print(table)
         self._console.print(special)
+        if report.playbook:
+            self._console.print(_playbook_table(report.playbook))
         self._console.print(
             f"\nThe miners' own ledger: {ledger.effects} effects, {ledger.doubled} done twice, "
             f"{ledger.unclaimed} without a task. {seconds:.1f} s."
@@ -116,9 +118,7 @@ class Show:
         key = f"-H 'x-api-key: {stage.api_key}'"
         json = "-H 'Content-Type: application/json'"
         some = stage.miners[0].ip
-        self._console.print(
-            f"\nAll three processes stay up until Ctrl-C or SIGTERM. Files: {stage.folder}"
-        )
+        self._console.print(f"\nEverything stays up until Ctrl-C or SIGTERM. Files: {stage.folder}")
         self._console.print(f"URL {stage.cloud_url}\nkey {stage.api_key}\n", soft_wrap=True)
         for line in (
             f"curl -s {key} '{farm}/miner/latest?pageSize=100'",
@@ -164,6 +164,18 @@ def _table(title: str) -> Table:
         title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="underline",
         padding=(0, 1, 0, 0),
     )  # fmt: skip
+
+
+def _playbook_table(reports: Iterable[PlaybookReport]) -> Table:
+    table = _table("\nThe rig that the agent runs on")
+    table.add_column("the monitor wishes", no_wrap=True)
+    for name in ("hash rate", "process", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in reports:
+        rate = "none" if each.hashrate_hs is None else f"{each.hashrate_hs:.0f} H/s"
+        pid = "none" if each.pid is None else str(each.pid)
+        table.add_row(each.note, rate, pid, f"{each.seconds:.1f}")
+    return table
 
 
 def _folded(items: Iterable[str]) -> str:

@@ -1,11 +1,11 @@
-"""The three processes of the demo, each started as an operator would start it, each ended by its own id."""
+"""The processes of the demo, each started as an operator would start it, each ended by its own id."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from agent.demo import monitor, rigs
+from agent.demo import host_rig, monitor, rigs
+from agent.demo.host_rig import HostRig
 from agent.demo.monitor import Monitor
 from agent.demo.part import Part, StageError, ask, command
 from agent.demo.rigs import SimulatedRig
+from contract.miner import Make
 
 __all__ = ["SimulatedMiner", "Stage", "StageError", "set_stage"]
 
@@ -31,6 +33,8 @@ OTHERS: Final = ",".join(
         "foreign/braiins",
     )
 )
+# A rig with two programs, of which XMRig is paused and the other ended, and the one that is the agent's host.
+RIGS: Final = ("rig/xmrig-and-lolminer", f"rig/{host_rig.KEY}")
 
 
 class SimulatedMiner(msgspec.Struct, frozen=True):
@@ -45,6 +49,11 @@ class SimulatedMiner(msgspec.Struct, frozen=True):
     image: str
     foreign: bool = False
     power_limit_w: int | None = None  # the one its firmware comes with
+
+    @property
+    def is_rig(self) -> bool:
+        """It is enrolled, and no scan finds it."""
+        return self.make == Make.RIG
 
 
 class Stage(msgspec.Struct):
@@ -64,6 +73,12 @@ class Stage(msgspec.Struct):
     ledger: Path
     firmware: Path  # a folder with the image of each simulated model
     monitor: Monitor | None
+    host_rig: HostRig | None
+
+    @property
+    def span(self) -> str:
+        """The addresses to be scanned."""
+        return _span(each.ip for each in self.miners if not each.is_rig)
 
     async def break_miners(self, faults: Mapping[str, Sequence[Any]]) -> None:
         """Give the simulated miners new faults, by address."""
@@ -74,8 +89,9 @@ class Stage(msgspec.Struct):
         self.simulator.signal(signal.SIGHUP)
 
     def check(self) -> None:
-        """Raise StageError when one of the three died."""
-        for part in (self.simulator, self.cloud, self.agent):
+        """Raise StageError when one of them died."""
+        services = () if self.host_rig is None else (self.host_rig.service,)
+        for part in (self.simulator, self.cloud, self.agent, *services):
             if part.returncode is not None:
                 raise StageError(part.last_words())
 
@@ -93,15 +109,15 @@ async def set_stage(
     """Start simulator, cloud and agent (enrolled), in that order; end them in the other order.
 
     `makes` is what the simulator is told to build (default: so many AntMiners, some of the other makes and a foreign
-    one beside them, and machines that a monitor is told of), counting up from `base`; `settings` are laid over the
-    agent's config, by section. Raises StageError.
+    one beside them, machines that a monitor is told of, and two rigs, one of them the agent's host), counting up from
+    `base`; all rigs are enrolled. `settings` are laid over the agent's config, by section. Raises StageError.
     """
     async with AsyncExitStack() as stack:
         faults, ledger, images = folder / "faults.json", folder / "ledger.jsonl", folder / "images"
         faults.write_text("{}", "utf-8")
         images.mkdir(exist_ok=True)
         monitored = () if makes else monitor.MONITORED
-        makes = makes or ",".join((f"antminer:{miners},{OTHERS}", *monitored))
+        makes = makes or ",".join((f"antminer:{miners},{OTHERS}", *monitored, *RIGS))
         simulator = Part(
             folder, "simulator", command(
                 "simulator.cli", "--make", makes, "--base", base, "--faults", faults, "--ledger", ledger,
@@ -116,6 +132,8 @@ async def set_stage(
             "cloud.cli", "farm", "create", "--workspace", workspace["id"], "--name", "Simulated farm",
             "--data", data,
         )  # fmt: skip
+        enrolled = rigs.rigs_of(ready["miners"])
+        host = next((HostRig(folder, each) for each in enrolled if each.key == host_rig.KEY), None)
         codes_file = folder / "monitor-codes"
         macs = [
             each["mac"] for each in ready["miners"] if f"{each['make']}/{each['key']}" in monitored
@@ -123,7 +141,7 @@ async def set_stage(
         key, code, watched = await asyncio.gather(
             ask("cloud.cli", "key", "create", "--workspace", workspace["id"], "--name", "demo", "--data", data),
             ask("cloud.cli", "enroll-code", "--farm", farm["id"], "--data", data),
-            monitor.set_up(data, workspace["id"], macs, codes_file),
+            monitor.set_up(data, workspace["id"], macs, host, codes_file),
         )  # fmt: skip
         # An address of its own: a cloud that is started again finds its port free, whatever ports the
         # connections of 127.0.0.1 hold.
@@ -132,13 +150,18 @@ async def set_stage(
         stack.push_async_callback(cloud.end)
         at = await cloud.start()
         cloud.program = command("cloud.cli", *serve, "--port", urlsplit(at["url"]).port)
-        enrolled = rigs.rigs_of(ready["miners"])
         settings = dict(settings or {})
-        if watched is not None:
-            settings["rigmonitor"] = monitor.settings(at["url"], codes_file)
+        entries = rigs.entries(
+            (each for each in enrolled if host is None or each != host.rig), folder
+        )
+        if host is not None:
+            settings["rigmonitor"] = monitor.settings(at["url"], codes_file) | host.monitored()
+            entries.append(host.entry())
+            stack.push_async_callback(host.end)
+            await host.service.start()
         config = folder / "config.toml"
         text = _agent_config(folder, at["url"], ready, time_scale, settings)
-        text += "\n".join(map(_rig_entry, rigs.entries(enrolled, folder)))
+        text += "\n".join(map(_rig_entry, entries))
         config.write_text(text, "utf-8")
         await ask(
             "agent.cli.app",
@@ -150,7 +173,13 @@ async def set_stage(
             "--config",
             config,
         )
-        agent = Part(folder, "agent", command("agent.cli.app", "run", "--config", config))
+        environment = None if host is None else host.environment()
+        agent = Part(
+            folder,
+            "agent",
+            command("agent.cli.app", "run", "--config", config),
+            environment=environment,
+        )
         stack.push_async_callback(agent.end)
         await agent.start()
         yield Stage(
@@ -159,7 +188,7 @@ async def set_stage(
             workspace_id=workspace["id"],
             farm_id=farm["id"],
             api_key=key["key"],
-            miners=tuple(msgspec.convert(each, SimulatedMiner) for each in ready["miners"]),
+            miners=tuple(_miner(each, host) for each in ready["miners"]),
             rigs=enrolled,
             simulator=simulator,
             cloud=cloud,
@@ -168,7 +197,22 @@ async def set_stage(
             ledger=ledger,
             firmware=images,
             monitor=watched,
+            host_rig=host,
         )
+
+
+def _miner(told: Mapping[str, Any], host: HostRig | None) -> SimulatedMiner:
+    """As the cloud will know it: the agent's host by its address in the network."""
+    miner = msgspec.convert(told, SimulatedMiner)
+    if host is None or miner.mac != host.rig.mac:
+        return miner
+    return msgspec.structs.replace(miner, ip=host.ip)
+
+
+def _span(addresses: Iterable[str]) -> str:
+    """From the first to the last."""
+    every = list(addresses)
+    return f"{every[0]}-{every[-1]}"
 
 
 def _agent_config(
@@ -179,12 +223,11 @@ def _agent_config(
     settings: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """What config.example.toml documents, for a farm on loopback whose devices live faster."""
-    first, last = ready["miners"][0]["ip"], ready["miners"][-1]["ip"]
     sections: dict[str, dict[str, Any]] = {
         "cloud": {"url": url},
         "state": {"dir": str(folder / "agent")},
         "miners": {
-            "ranges": [f"{first}-{last}"],
+            "ranges": [_span(each["ip"] for each in ready["miners"] if each["make"] != Make.RIG)],
             "allowed": ["127.0.0.0/8"],
             "http_port": ready["http_port"],
             "rpc_port": ready["rpc_port"],

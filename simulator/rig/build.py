@@ -21,7 +21,7 @@ def build(key: str, place: DevicePlace) -> RigDevice:
     rig = RigDevice(MODELS[key], place)
     for kind, unit in zip(PROGRAM_PORTS, rig.units, strict=False):
         if not unit.job.process:
-            rig.listeners[kind] = ListeningPort(rig.ip, unit.port, unit.connection)
+            rig.listeners[kind] = ListeningPort(rig.loopback, unit.port, unit.connection)
     rig.listeners["ssh"] = ListeningPort(
         rig.ip, place.ports["ssh"], lambda listener: SshConnection(rig, listener)
     )

@@ -90,6 +90,9 @@ class RigProduct:
     jobs: tuple[ProgramJob, ...] = ()
     bmc: bool = False
     """A card of the board's own is the first one, and no GPU."""
+    is_host: bool = False
+    """It stands for the host that the simulator runs on: its loopback is the host's own, where an agent of the host
+    finds its programs."""
 
     @property
     def hashrate_hs(self) -> float:
@@ -303,8 +306,13 @@ _ALL: Final = (
         _job("lolMiner", "1.88", _etchash(97.1e6, name="Etchash")),
     ),
     _rig("idle", _FRAME, (RTX_3070, RX_580)),
+    RigProduct(
+        key="host", cpu=RYZEN, board=ASUS, ram_kb=32_780_112, gpus=(RTX_3070, RX_6700), is_host=True
+    ),
 )
 
 MODELS: Final = {each.key: each for each in _ALL}
-MIX: Final = tuple(each.key for each in _ALL if not any(job.process for job in each.jobs))
+MIX: Final = tuple(
+    each.key for each in _ALL if not each.is_host and not any(job.process for job in each.jobs)
+)
 """What a farm of rigs is made of unless it is said otherwise: no processes but the simulator's own."""

@@ -25,6 +25,7 @@ from simulator.rig.units import ProgramUnit
 from simulator.rig.work import GpuView
 
 USER: Final = "miner"
+LOOPBACK: Final = "127.0.0.1"
 PROGRAM_PORTS: Final = ("program", "program2")
 _TURN_S: Final = 5.0
 """So often the folder is brought up to date, in device seconds; reads over SSH find it up to date anyway."""
@@ -93,6 +94,11 @@ class RigDevice(Miner):
     @property
     def worker(self) -> str:
         return f"rig{self.index:03d}"
+
+    @property
+    def loopback(self) -> str:
+        """Where its programs are heard. Many rigs live on one host, so it is their one address."""
+        return LOOPBACK if self.spec.is_host else self.ip
 
     def now(self) -> float:
         return self.clock.now()
@@ -370,7 +376,7 @@ class RigDevice(Miner):
     def _write_state(self) -> None:
         document = self.driver_state() | {
             "key": self.key,
-            "ip": self.ip,
+            "loopback": self.loopback,
             "worker": self.worker,
             "time_scale": self.clock.scale,
             "faults": self.faults.specs(),
@@ -408,9 +414,9 @@ class RigDevice(Miner):
                 entry = json.loads(record.read_bytes())
                 command = Path(f"/proc/{pid}/cmdline").read_bytes()
             except FileNotFoundError:
-                command = b""
+                entry, command = {}, b""
             parts = [part.decode("utf-8", "replace") for part in command.split(b"\0")[:-1]]
-            if any(part.startswith(str(self.folder)) for part in parts):
+            if parts and entry["started"] == state.started_ticks(pid):
                 self._mined[pid] = entry | {"command": parts[1:] or parts}
             else:  # it was killed, and could not say so
                 self._bury(pid, by="kill")

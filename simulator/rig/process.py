@@ -22,12 +22,14 @@ from simulator.rig.catalogue import MODELS, ProgramJob
 from simulator.rig.log import Chatter
 from simulator.rig.programs.base import ProgramApi, value_of
 from simulator.rig.programs.registry import BY_SLUG
-from simulator.rig.state import PROGRAMS, RigState, tell
+from simulator.rig.state import PROGRAMS, RigState, started_ticks, tell
 from simulator.rig.work import MiningRun
 
 _END_S: Final = 0.03
 _TURN_S: Final = 0.2
 _USAGE: Final = 2
+_ON: Final = {"active": True}
+_OFF: Final = {"active": False}
 _CRASH: Final = 134  # as a shell shows SIGABRT
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 
@@ -62,7 +64,7 @@ class _Program:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, lambda: loop.call_later(_END_S, self._end, 0))
         record = self.rig.folder / PROGRAMS / f"{os.getpid()}.json"
-        self._tell("start", arguments=self.arguments)
+        self._tell("start", before=_OFF, after=_ON, arguments=self.arguments)
         _print(self.chatter.opening(self.arguments))
         listener = await self._listen()
         try:
@@ -75,7 +77,7 @@ class _Program:
             if listener is not None:
                 listener.close()
         record.unlink(missing_ok=True)
-        self._tell("stop", status=self.ended.result())
+        self._tell("stop", before=_ON, after=_OFF, status=self.ended.result())
         return self.ended.result()
 
     async def _listen(self) -> ListeningPort | None:
@@ -83,8 +85,7 @@ class _Program:
         if port is None or "no_api" in self.faults:
             return None
         host = value_of(self.arguments, "--http-host", "--apihost", "--http_address")
-        # the rig's own loopback is its one address: many rigs live on one host
-        ip = self.rig.ip if host is None or host in _LOOPBACK else host
+        ip = self.rig.loopback if host is None or host in _LOOPBACK else host
         listener = ListeningPort(ip, port, self.api.connection)
         try:
             await listener.open()
@@ -106,7 +107,10 @@ class _Program:
             self._end(_CRASH)
         run = self.run
         gpus = [gpu.index for gpu in self.rig.gpus() if run.load(gpu.index)]
-        entry = {"software": run.job.software, "cpu_load": run.load(None), "gpus": gpus}
+        entry = {
+            "software": run.job.software, "cpu_load": run.load(None), "gpus": gpus,
+            "started": started_ticks("self"),
+        }  # fmt: skip
         text = json.dumps(entry)
         if text != self._told:
             tree.replace(record, text)

@@ -121,9 +121,8 @@ class _Login(asyncssh.SSHServer):
             raise asyncssh.ChannelOpenError(
                 asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "Connection refused"
             )
-        # its loopback is its one address here
         self._rig.tap(dest_port, "ssh", b"forward", had_credentials=True)
-        return self._connection.forward_connection(self._rig.ip, dest_port)
+        return self._connection.forward_connection(self._rig.loopback, dest_port)
 
 
 class _Files(asyncssh.SFTPServer):

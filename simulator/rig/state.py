@@ -24,6 +24,7 @@ STATE: Final = "run/state.json"
 EVENTS: Final = "run/events.jsonl"
 PROGRAMS: Final = "run/programs"
 _ABANDONED_S: Final = 60.0
+_STARTED: Final = 19  # of what stands behind the name in /proc/<pid>/stat
 
 
 def view_of(gpu: GpuChip, *, lost: bool) -> GpuView:
@@ -97,8 +98,9 @@ class RigState:
         return MODELS[self._state["key"]]
 
     @property
-    def ip(self) -> str:
-        return str(self._state["ip"])
+    def loopback(self) -> str:
+        """Where its programs are heard."""
+        return str(self._state["loopback"])
 
     @property
     def cpu(self) -> CpuModel:
@@ -124,6 +126,15 @@ class RigState:
             GpuView(**{**each, "figures": GpuFigures(**each["figures"])})
             for each in self._state["views"]
         ]
+
+
+def started_ticks(pid: int | str) -> int | None:
+    """When the kernel started that process, by which it is told from a later one of its pid; `None` for no process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    return int(text.rpartition(")")[2].split()[_STARTED])
 
 
 def tell(folder: Path, event: str, **more: Any) -> None:

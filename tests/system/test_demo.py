@@ -9,8 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,26 +79,35 @@ def test_the_demo_ends_as_scripted_and_its_ledger_agrees(
     check(report)
 
 
+@dataclass(frozen=True)
+class Playing:
+    """The demo, the ids of its parts and of what they began, and the folders of its rigs."""
+
+    process: subprocess.Popen[str]
+    pids: list[int]
+    rigs: list[Path]
+
+
 @contextmanager
-def playing(folder: Path, *before: str) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """A demo that has begun, and the ids of its parts."""
+def playing(folder: Path, *before: str) -> Iterator[Playing]:
+    """A demo in which a rig mines, so that everything has begun that ever does."""
     process = subprocess.Popen(
         [*before, sys.executable, "-m", "agent", "demo", "--miners", "6"],
         cwd=ROOT, env={**os.environ, "TMPDIR": str(folder)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         give_up_mono = time.monotonic() + LIMIT_S
-        while len(parts := parts_of(process)) < 3 and time.monotonic() < give_up_mono:
+        while not (mining := mining_of(process)) and time.monotonic() < give_up_mono:
             assert process.poll() is None
             time.sleep(0.1)
-        yield process, parts
+        yield Playing(process, [*parts_of(process), *mining], rigs_in(folder))
     finally:
         process.kill()
         process.communicate()
 
 
 def parts_of(demo: subprocess.Popen[str]) -> list[int]:
-    """The three that stay, without the commands that set them up."""
+    """Those that stay, without the commands that set them up."""
     found = []
     for child in psutil.Process(demo.pid).children():
         with suppress(psutil.NoSuchProcess):
@@ -104,6 +115,24 @@ def parts_of(demo: subprocess.Popen[str]) -> list[int]:
             if "simulator.cli" in words or " serve " in words or " run " in words:
                 found.append(child.pid)
     return found
+
+
+def mining_of(demo: subprocess.Popen[str]) -> list[int]:
+    """What the service of a rig began, which is no part of the demo and outlives its parent."""
+    found = []
+    for pid in parts_of(demo):
+        with suppress(psutil.NoSuchProcess):
+            part = psutil.Process(pid)
+            if "agent.cli.rig_service" in " ".join(part.cmdline()):
+                found += [each.pid for each in part.children()]
+    return found
+
+
+def rigs_in(folder: Path) -> list[Path]:
+    """As the agent's config has them: the root of one, the key of the other in its folder."""
+    (config,) = folder.glob("*/config.toml")
+    entries = tomllib.loads(config.read_text("utf-8"))["rigs"]
+    return [Path(each.get("root") or Path(each["key_file"]).parents[1]) for each in entries]
 
 
 def all_gone(pids: list[int]) -> bool:
@@ -127,39 +156,49 @@ def all_gone(pids: list[int]) -> bool:
 def test_a_demo_that_is_told_to_end_leaves_neither_processes_nor_files(
     number: signal.Signals, before: tuple[str, ...], tmp_path: Path
 ) -> None:
-    with playing(tmp_path, *before) as (process, parts):
-        assert len(parts) == 3
-        assert list(tmp_path.iterdir()) != []
+    with playing(tmp_path, *before) as at:
+        assert len(at.pids) == 5, "simulator, cloud, agent, a rig's service and what it mines with"
+        assert [each.is_dir() for each in at.rigs] == [True, True]
         second = subprocess.run(
             [sys.executable, "-m", "agent", "demo", "--once", "--json"],
             cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
         assert second.returncode == 1
         assert "is in use" in json.loads(second.stdout)["error"]["message"]
-        process.send_signal(number)
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + number, err
+        at.process.send_signal(number)
+        out, err = at.process.communicate(timeout=60)
+    assert at.process.returncode == 128 + number, err
     assert out.splitlines().count("stopping") == 1
     assert err == ""
-    assert all_gone(parts)
+    assert all_gone(at.pids)
     assert list(tmp_path.iterdir()) == []
+    assert not any(each.exists() for each in at.rigs)
 
 
 @pytest.mark.slow
 def test_the_parts_of_a_demo_that_is_killed_end_too(tmp_path: Path) -> None:
-    with playing(tmp_path) as (process, parts):
-        process.kill()
-        process.communicate(timeout=60)
-    assert all_gone(parts)
+    with playing(tmp_path) as at:
+        at.process.kill()
+        at.process.communicate(timeout=60)
+    assert all_gone(at.pids)
+    assert not any(each.exists() for each in at.rigs)
 
 
 def check(report: dict[str, Any]) -> None:
     assert report["ok"] is True
     assert report["ledger"]["doubled"] == report["ledger"]["unclaimed"] == 0
     assert report["ledger"]["effects"] > 0
-    # Ant-, WhatsMiners, IceRivers, a foreign one, monitored ones.
-    assert report["miners"] == report["readings"] == 12 + 5 + 3 + 1 + 2
-    assert report["monitored"] == 2
+    # Ant-, WhatsMiners, IceRivers, a foreign one, monitored ones, rigs.
+    assert report["miners"] == report["readings"] == 12 + 5 + 3 + 1 + 2 + 2
+    assert report["monitored"] == 2 + 1
+    (rig,) = (each for each in report["specials"] if each["role"] == "rig, by SSH")
+    # Restarted, its log fetched, switched off and on.
+    assert rig["said"] == {"policy_refused": 1, "succeed": 4, "unsupported": 1}
+    mines, rests, mines_again = report["playbook"]
+    assert (rests["hashrate_hs"], rests["pid"]) == (None, None)
+    assert mines["hashrate_hs"] > 0
+    assert mines_again["hashrate_hs"] > 0
+    assert None is not mines["pid"] != mines_again["pid"] is not None
     batches = report["batches"]
     for batch in batches:
         assert batch["task_count"] > 0

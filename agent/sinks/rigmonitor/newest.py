@@ -91,7 +91,7 @@ class Newest:
             seen.light = light
         if asic is not None:
             seen.asic = asic
-            seen.mode = None
+            seen.mode = PowerMode.SLEEP if asic is Switch.OFF else None
 
     def _put(self, seen: Seen, reading: MinerReading) -> None:
         seen.ip = reading.ip

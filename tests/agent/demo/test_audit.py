@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.demo.audit import Audit, Witnessed, audit, witnessed
+from agent.demo.audit import Audit, Witnessed, audit, mining_process, witnessed
+from contract.rigmonitor.playbook import MiningWish
 from contract.task import TaskName
 
 MAC = "02:00:00:00:00:01"
@@ -30,7 +31,13 @@ def ledger(folder: Path, *entries: dict[str, Any]) -> Path:
     return path
 
 
-def task(name: TaskName, *, miner: str = MAC, begun: float | None = T, ended: float | None = T + 9):
+def task(
+    name: TaskName | MiningWish,
+    *,
+    miner: str = MAC,
+    begun: float | None = T,
+    ended: float | None = T + 9,
+):
     return Witnessed(miner, name, begun, ended)
 
 
@@ -103,6 +110,51 @@ def test_orders_that_changed_nothing_are_no_effects(tmp_path: Path):
         effect("light", before={"on": True}, after={"on": True}),
     )
     assert audit(path, []) == Audit(0, 0, 0)
+
+
+def process(action: str, t: float, pid: int, **changes: Any) -> dict[str, Any]:
+    """A mining program of a rig began or ended."""
+    return effect(action, t, pid=pid, **changes)
+
+
+def test_what_a_rigs_programs_do_has_its_task_or_its_wish(tmp_path: Path):
+    path = ledger(
+        tmp_path,
+        effect("pause"),
+        process("stop", T + 1, 7),
+        effect("resume", T + 5),
+        process("start", T + 5, 8),
+        process("start", T + 50, 9, by="boot"),  # which is the reboot's
+        process("start", T + 3, 1, miner=OTHER, at=T - 40),
+        process("stop", T + 3, 1, miner=OTHER, at=T - 20),
+    )
+    tasks = [
+        task(TaskName.MINING, ended=T + 3),
+        task(TaskName.MINING, begun=T + 4),
+        task(MiningWish.MINING, miner=OTHER, begun=T - 41, ended=T - 39),
+        task(MiningWish.STOP, miner=OTHER, begun=T - 21, ended=T - 19),
+    ]
+    assert audit(path, tasks) == Audit(effects=6, doubled=0, unclaimed=0)
+
+
+def test_a_process_that_ends_or_begins_by_itself_is_unclaimed_or_doubled(tmp_path: Path):
+    path = ledger(
+        tmp_path, process("start", T + 1, 1), process("stop", T + 2, 1), process("start", T + 3, 2)
+    )
+    assert audit(path, [task(MiningWish.MINING)]) == Audit(effects=3, doubled=1, unclaimed=1)
+
+
+def test_the_process_that_mines_is_the_one_that_began_and_did_not_end(tmp_path: Path):
+    lines = [
+        process("start", T, 1), process("start", T, 5, miner=OTHER), process("stop", T, 1),
+        process("start", T, 2), process("stop", T, 1), process("stop", T, 2, phase="received"),
+    ]  # fmt: skip
+    assert [mining_process(ledger(tmp_path, *lines[:n]), MAC) for n in (0, 2, 3, 6)] == [
+        None,
+        1,
+        None,
+        2,
+    ]
 
 
 def test_an_empty_ledger_is_clean(tmp_path: Path):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.demo.audit import Audit
-from agent.demo.report import BatchReport, Report, Special
+from agent.demo.report import BatchReport, PlaybookReport, Report, Special
 from agent.demo.show import Show
 
 BATCHES = (
@@ -21,6 +21,10 @@ BATCHES = (
 REPORT = Report(
     18, 18, BATCHES, Audit(55, 0, 0), 33.3, True,
     (Special("127.77.0.1", "Antminer S21", "lies", {"not_verified": 4}),),
+    playbook=(
+        PlaybookReport("a playbook: mine with XMRig", 9575.2, 4711, 3.31),
+        PlaybookReport("its expected_status: stop", None, None, 2.0),
+    ),
 )  # fmt: skip
 
 
@@ -39,6 +43,9 @@ def test_the_table_fits_and_folds_only_between_the_items_of_why(
         assert whole in out
     (special,) = (line for line in lines if line.startswith("127.77.0.1"))
     assert special.split() == ["127.77.0.1", "Antminer", "S21", "lies", "4", "not_verified"]
+    mines, rests = (line.split()[-4:] for line in lines if line.startswith(("a playbook", "its ")))
+    assert mines == ["9575", "H/s", "4711", "3.3"]
+    assert rests == ["stop", "none", "none", "2.0"]
 
 
 def test_the_commands_to_go_on_with_name_what_is_there(

@@ -241,6 +241,22 @@ async def test_what_a_task_showed_outweighs_a_look_that_began_before_it() -> Non
     assert (newest[MAC].asic, newest[MAC].light) == (ON, OFF)
 
 
+async def test_a_rate_that_fades_after_a_task_put_it_to_sleep_leaves_it_asleep() -> None:
+    """Its slow facts, which come only as news, may have been in a look that began before the task ended."""
+    clock = SettableClock()
+    newest = Newest([MAC], clock)
+    newest.take(reading(clock, slow=Slow(mode=PowerMode.NORMAL)))
+    asleep = reading(clock, slow=Slow(mode=PowerMode.SLEEP))
+    await clock.advance(1)
+    newest.told(MAC, asic=OFF)
+    newest.take(asleep)
+    await clock.advance(1)
+    newest.take(reading(clock, 5.0))
+    await clock.advance(1)
+    newest.take(reading(clock, 0.0))
+    assert newest[MAC].asic is OFF
+
+
 async def test_miners_without_a_code_are_not_kept() -> None:
     clock = SettableClock()
     newest = Newest(["10.0.0.2"], clock)

@@ -104,6 +104,43 @@ async def test_one_that_others_start_is_the_rigs_too(start: Any) -> None:
         assert (end["pid"], end["by"]) == (mining.pid, "kill")
 
 
+async def test_one_that_is_executed_by_a_descriptor_is_the_rigs_too(start: Any) -> None:
+    """As the service of a rig does it, whose command line then names no file of the rig."""
+    (rig,) = (await start("rig/idle")).miners
+    handle = os.open(rig.folder / "bin" / "xmrig", os.O_RDONLY)
+    try:
+        mining = await asyncio.create_subprocess_exec(
+            f"/proc/self/fd/{handle}", "--url", "pool.example.com:3333", pass_fds=(handle,)
+        )
+        (begin,) = await events(rig, "start")
+        rig.refresh()
+        assert (begin["pid"], applied(rig, "stop")) == (mining.pid, [])
+        assert mining.pid in rig.processes()
+        mining.terminate()
+        (end,) = await events(rig, "stop")
+        assert (end["pid"], end["status"]) == (mining.pid, 0)
+    finally:
+        os.close(handle)
+        await mining.wait()
+
+
+async def test_the_host_itself_is_heard_on_the_hosts_loopback(start: Any) -> None:
+    (rig,) = (await start("rig/host")).miners
+    assert rig.ip != "127.0.0.1"
+    port = rig.ports["program"]
+    async with program(rig, "xmrig", "--url", "pool.example.com:3333", "--http-port", str(port)):
+
+        async def is_heard() -> bool:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                return False
+            writer.close()
+            return True
+
+        await until(is_heard, within_s=30)
+
+
 async def test_a_process_crashes_by_a_fault_and_its_unit_has_failed(start: Any) -> None:
     (rig,) = (await start("rig/xmrig-process")).miners
     await until(lambda: serves(rig), within_s=30)

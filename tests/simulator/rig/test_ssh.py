@@ -13,7 +13,10 @@ from typing import Any
 import asyncssh
 import pytest
 
+from simulator.rig.catalogue import MODELS
+from simulator.rig.folder import RigFolder
 from tests.simulator.rig.clients import applied, known_hosts, logged_in, text
+from tests.waiting import until
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -294,6 +297,30 @@ async def test_the_command_announces_rigs_and_serves_them(base: str, tmp_path: P
         await asyncio.wait_for(process.communicate(), 20)
         assert process.returncode == 0
         assert not Path(first["folder"]).exists()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+@pytest.mark.real_time
+async def test_a_command_that_is_told_to_end_while_it_begins_leaves_nothing_behind(
+    base: str, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from simulator.cli import main; main()",
+        "--make", "rig:8", "--base", base, "--http-port", "0", "--rpc-port", "0", "--v3-port", "0",
+        "--daemon-port", "0", "--ledger", str(ledger), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        await until(ledger.exists, within_s=30)
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 20)
+        assert process.returncode == 0
+        network = base.rpartition(".")[0]
+        states = RigFolder(MODELS["idle"]).path.parent.glob("miner-simulator-rig-*/run/state.json")
+        assert [each for each in states if f'"{network}.' in each.read_text()] == []
     finally:
         if process.returncode is None:
             process.kill()
