@@ -113,14 +113,16 @@ async def test_one_that_is_executed_by_a_descriptor_is_the_rigs_too(start: Any) 
             f"/proc/self/fd/{handle}", "--url", "pool.example.com:3333", pass_fds=(handle,)
         )
         (begin,) = await events(rig, "start")
-        rig.refresh()
+        # It says that it began, then it writes down what it is.
+        await until(lambda: rig.refresh() or mining.pid in rig.processes(), within_s=20)
         assert (begin["pid"], applied(rig, "stop")) == (mining.pid, [])
-        assert mining.pid in rig.processes()
         mining.terminate()
         (end,) = await events(rig, "stop")
         assert (end["pid"], end["status"]) == (mining.pid, 0)
     finally:
         os.close(handle)
+        if mining.returncode is None:
+            mining.kill()
         await mining.wait()
 
 
