@@ -137,7 +137,11 @@ http_port = 10001
             run_rig_service(config, SystemClock(), notifier or Notifier({}))
         )
         try:
-            await until(lambda: self.socket.exists() or service.done())
+
+            async def is_begun() -> bool:
+                return service.done() or await self._listens()
+
+            await until(is_begun)
             assert not service.done(), service.exception()
             yield
         finally:
@@ -155,6 +159,15 @@ http_port = 10001
         finally:
             life.kill()
             await life.communicate()
+
+    async def _listens(self) -> bool:
+        """A socket that one before left behind does not."""
+        try:
+            _, writer = await asyncio.open_unix_connection(str(self.socket))
+        except OSError:
+            return False
+        writer.close()
+        return True
 
     async def answers(self) -> bool:
         with contextlib.suppress(Exception):

@@ -263,8 +263,9 @@ async def _is_woken_by_its_address(agent: Agent, device: Any, by_address: MinerR
     assert fleet.awake_mode(by_address).mode is PowerMode.LOW
     on = await path.begin_local(TaskName.MINING, ON, by_address, "onsite")
     by_mac = agent.order(device, ON)
-    await until(lambda: len({each.phase for each in path.dispatcher.held}) == 2)
-    assert {on.phase, *(each.phase for each in path.dispatcher.held)} >= {Phase.WAITING}
+    held = lambda: [each for each in path.dispatcher.held if each.id == by_mac]  # noqa: E731
+    await until(lambda: any(each.phase is Phase.WAITING for each in held()), every_s=0.001)
+    assert on.ended is not None and not on.ended.done()
     assert (await ended(on))["outcome"] == "done"
     assert (await agent.result(by_mac))["outcome"] == "done"
 
