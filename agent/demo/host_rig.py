@@ -41,7 +41,7 @@ PLAYBOOK: Final = _SOFTWARE | {
 _TOKEN: Final = "token-of-the-demo"
 _LOOPBACK: Final = "127.0.0.1"
 _SILENT: Final = (NoRigServiceError, RigRefusedError, RigServiceLostError)
-# Below those that connections take for themselves, so that it is free again whenever the program begins anew.
+# Below those that connections take for themselves, so that it is free again whenever the program starts again.
 _PORTS: Final = range(20_000, 30_000)
 
 

@@ -44,7 +44,7 @@ CAUSES: Final[Mapping[str, tuple[TaskName, ...]]] = {
     "stop": (TaskName.MINING,),
     "start": (TaskName.MINING,),
 }
-# Which of the two switches may give an order to a program of a rig. One that cannot be resumed is ended and begun anew.
+# Which of the two switches may give an order to a program of a rig. One that cannot be resumed is ended and started again.
 _SWITCHED: Final[Mapping[str, tuple[str, ...]]] = {
     "pause": ("off",),
     "resume": ("on",),

@@ -164,7 +164,7 @@ async def test_who_is_limited_on_purpose_is_not_wrong(tmp_path: Path) -> None:
             assert rates["hashrate_hs"] < 0.8 * sum(miner.hashrate_hs for miner in farm.miners)
             assert 0.9 < rates["realization"] < 1.3
             assert document["power"]["compared_w"] < 1.05 * document["power"]["expected_w"]
-        # The next agent has to find it out anew.
+        # The next agent has to find it out again.
         async with running(farm, tmp_path) as status:
             await asyncio.sleep(60.0)
             assert await is_fine(status), (await status())["worst"]

@@ -83,7 +83,7 @@ def plant_commands(folder: Path, *, log: Path, begin: str, pid: int) -> Path:
 
 
 class OpenSsh:
-    """One server; `port` stays when it is started anew, and so may its key."""
+    """One server; `port` stays when it is started again, and so may its key."""
 
     def __init__(self, folder: Path, commands: Path, root: Path) -> None:
         self.port = _free_port()

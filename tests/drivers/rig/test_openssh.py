@@ -33,7 +33,7 @@ OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 
 @asynccontextmanager
 async def behind_openssh(folder: Path, *without: str) -> AsyncIterator[tuple[OpenSsh, RigDriver]]:
-    """A rig whose XMRig is a process, and a driver that knows who it is. XMRig is begun anew without these arguments."""
+    """A rig whose XMRig is a process, and a driver that knows who it is. XMRig is started again without these arguments."""
     sshd_path()
     async with await Farm.start("rig/xmrig-process", base="127.0.0.1", time_scale=PACE) as farm:
         (rig,) = farm.miners
