@@ -55,12 +55,12 @@ test: $(STAMP) ## the tests, in minutes
 	$(PYTEST) -n $(JOBS) -m 'not slow'
 
 # Gate sizes: crash gate, crash points, mutants, fuzz, judges side by side, since most of them wait; then, alone, what
-# measures how hostile miners disturb a polling agent.
-HOSTILE := tests/system/test_hostile_miners.py
+# measures how hostile miners disturb a polling agent, and whole demos, which share the host's loopback.
+ALONE := tests/system/test_hostile_miners.py tests/system/test_demo.py
 test-slow: BUDGET = $(BUDGET_CI), for all of .ci/run
 test-slow: $(STAMP) ## crash gate, crash points, fuzz at full size, judges
-	$(PYTEST) -n $(SLOW_JOBS) -m slow --ignore=$(HOSTILE)
-	$(PYTEST) -m slow $(HOSTILE)
+	$(PYTEST) -n $(SLOW_JOBS) -m slow $(ALONE:%=--ignore=%)
+	$(PYTEST) -m slow $(ALONE)
 
 costs: $(STAMP) # of .ci/run, which keeps them in MINER_AGENT_COSTS
 	@MINER_AGENT_BUDGET='$(BUDGET_CI)' $(BIN)/python -m tests.cost $(MINER_AGENT_COSTS)

@@ -215,6 +215,12 @@ def _span(addresses: Iterable[str]) -> str:
     return f"{every[0]}-{every[-1]}"
 
 
+def _ranges(miners: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Of those that are scanned for: rigs are not."""
+    every = [each["ip"] for each in miners if each["make"] != Make.RIG]
+    return [_span(every)] if every else []
+
+
 def _agent_config(
     folder: Path,
     url: str,
@@ -227,7 +233,7 @@ def _agent_config(
         "cloud": {"url": url},
         "state": {"dir": str(folder / "agent")},
         "miners": {
-            "ranges": [_span(each["ip"] for each in ready["miners"] if each["make"] != Make.RIG)],
+            "ranges": _ranges(ready["miners"]),
             "allowed": ["127.0.0.0/8"],
             "http_port": ready["http_port"],
             "rpc_port": ready["rpc_port"],

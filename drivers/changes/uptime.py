@@ -29,7 +29,7 @@ def sign_of(
         # It began before the effect. A clock that jumped or stood still (a lying firmware) proves nothing.
         is_steady = before_s is None or abs(now_s - before_s - since_s) <= slack_s
         return CounterSign.RUNS_ON if is_steady else CounterSign.UNCLEAR
-    if before_s is None:
-        return CounterSign.RESTARTED
+    if before_s is None:  # it may have begun within the slack before the effect
+        return CounterSign.RESTARTED if now_s < since_s else CounterSign.UNCLEAR
     # Young enough to have begun since; but it may have been as young before.
     return CounterSign.RESTARTED if now_s < before_s + since_s - slack_s else CounterSign.UNCLEAR

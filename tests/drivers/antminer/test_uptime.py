@@ -77,3 +77,10 @@ def test_the_uptime_of_the_system_tells_only_what_holds_for_every_reading(
     before: str | None, now: str | None, since: float | None, sign: CounterSign
 ) -> None:
     assert system_sign(before, now, since, SLACK) is sign
+
+
+def test_without_a_count_before_only_one_that_began_since_shows_a_restart() -> None:
+    """It may have been booting when it was planned for: as when an update was cut off by a journal put back."""
+    assert sign_of(None, 97.0, 98.0, 35.0) is CounterSign.RESTARTED
+    assert sign_of(None, 117.0, 98.0, 35.0) is CounterSign.UNCLEAR
+    assert sign_of(None, 134.0, 98.0, 35.0) is CounterSign.RUNS_ON
