@@ -118,11 +118,12 @@ class SshRig:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
-            self._server = None
         for connection in self.connections:
             connection.abort()
         self.connections.clear()
+        if self._server is not None:
+            await self._server.wait_closed()  # since Python 3.12 it waits for its connections, too
+            self._server = None
 
     def spec(self, **changed: Any) -> SshSpec:
         public = self.host_key.export_public_key("openssh").decode().strip()

@@ -124,7 +124,7 @@ async def test_a_key_that_is_not_let_in_is_told(rig: SshRig, tmp_path: Path) -> 
     assert "login" not in rig.seen
 
 
-async def test_a_connection_that_is_gone_is_made_anew(rig: SshRig, reach: SshReach) -> None:
+async def test_a_connection_that_is_gone_is_made_again(rig: SshRig, reach: SshReach) -> None:
     await reach.run(("true",), deadline_s=20)
     await rig.stop()
     with pytest.raises(MinerError):
