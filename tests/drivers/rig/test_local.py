@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,9 @@ async def test_a_folder_that_cannot_be_listed_loses_no_other_file(tmp_path: Path
     (tmp_path / "hwmon").symlink_to(f"/proc/{zombie}/net")  # EINVAL
     found = await reach(tmp_path).read_texts(("/a", "/hwmon/h*/name"), deadline_s=20)
     bury(zombie)
-    assert (found.texts, found.missed) == ({"/a": "a"}, {"/hwmon/h*/name"})
+    assert found.texts == {"/a": "a"}
+    if sys.version_info < (3, 13):  # since then `glob` finds nothing there, and says so to nobody
+        assert found.missed == {"/hwmon/h*/name"}
 
 
 @pytest.mark.real_time
