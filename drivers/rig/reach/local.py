@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import getpass
 import os
 import stat
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -160,7 +161,8 @@ class LocalReach:
         unlisted: set[str] = set()
         for each in patterns:
             try:
-                found |= {str(path): each for path in sorted(root.glob(each.lstrip("/")))}
+                paths = _fitting(root, each.strip("/").split("/"))
+                found |= {str(path): each for path in sorted(paths)}
             except OSError:
                 unlisted.add(each)
         return found, unlisted
@@ -244,3 +246,24 @@ class _LocalCommand(asyncio.SubprocessProtocol):
     def _end(self) -> None:
         if not self.ended.done():
             self.ended.set_result(None)
+
+
+def _fitting(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """The paths below a folder that fit a pattern, part by part. What is not there, or not ours to list, has none.
+    Other trouble with a folder is raised as OSError: `glob` keeps it to itself, since Python 3.13.
+    """
+    if not parts:
+        if os.path.lexists(folder):
+            yield folder
+        return
+    part, *rest = parts
+    if not any(sign in part for sign in "*?["):
+        yield from _fitting(folder / part, rest)
+        return
+    try:
+        with os.scandir(folder) as entries:
+            names = [each.name for each in entries]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    for name in fnmatch.filter(names, part):
+        yield from _fitting(folder / name, rest)
