@@ -168,7 +168,9 @@ def test_nvidia_smi_tells_a_line_for_each_card() -> None:
      (15, "Unable to determine the device handle for GPU 0000:05:00.0: GPU is lost.  Reboot the system to recover",
       SensorState.READ, ("0000:05:00.0",)),
      (0, "00000000:05:00.0, [GPU is lost], [N/A], [N/A], [N/A], [N/A], [N/A], [N/A]", SensorState.READ, ("0000:05:00.0",)),
-     (255, "Segmentation fault", SensorState.FAILED, ()), (None, "", SensorState.FAILED, ())],
+     (255, "Segmentation fault", SensorState.FAILED, ()), (None, "", SensorState.FAILED, ()),
+     (0, "<html>a page</html>", SensorState.FAILED, ()), (0, "", SensorState.FAILED, ()),
+     (0, "No devices were found", SensorState.READ, ())],
 )  # fmt: skip
 def test_what_else_nvidia_smi_says(status: Any, output: str, state: SensorState, lost: Any) -> None:
     look = nvidia.look_of(status, output, "")
