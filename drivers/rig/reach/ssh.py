@@ -177,10 +177,14 @@ class SshReach:
         silent: list[str] = []
         missed: list[str] = []
         for at, pattern in enumerate((*asked, _THERE)):
-            if loop.time() >= end:
+            is_whole = False
+            if loop.time() < end:
+                texts, is_whole = await self._grep((pattern,), end, patience_s=_PATTERN_S)
+                found |= texts
+            if not is_whole and loop.time() >= end:
+                # Where nothing was silent before, the rig is far away: as a whole, a look tells more of it.
+                self._is_searching = bool(silent)
                 return found, [*missed, *silent, *asked[at:]]
-            texts, is_whole = await self._grep((pattern,), end, patience_s=_PATTERN_S)
-            found |= texts
             if not is_whole:
                 silent.append(pattern)
                 continue

@@ -218,6 +218,30 @@ async def test_the_first_file_that_blocks_is_found_too(rig: SshRig, reach: SshRe
         assert (found.texts, found.missed) == ({"/proc/uptime": "12.5 8"}, {"/proc/net/route"})
 
 
+async def test_a_rig_far_away_is_read_as_a_whole_again_after_a_look_that_was_cut_off(
+    rig: SshRig, reach: SshReach
+) -> None:
+    """So far that a question for each pattern takes longer than a look may."""
+
+    async def cut_off(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        process.stdout.write(f"{rig.root}/proc/uptime:12.5 8\n".encode())
+        await asyncio.Event().wait()
+
+    async def late(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        await asyncio.sleep(0.4)
+        asked = [each for each in FILES if each in (process.command or "")]
+        with suppress(BrokenPipeError, ConnectionError):  # nobody waits for it any more
+            process.stdout.write("".join(f"{rig.root}{each}:1\n" for each in asked).encode())
+            process.exit(0)
+
+    await reach.run(("true",), deadline_s=20)
+    rig.commands["sh"] = cut_off
+    assert (await reach.read_texts(FILES, deadline_s=0.5)).texts
+    rig.commands["sh"] = late
+    assert (await reach.read_texts(FILES, deadline_s=1.0)).missed
+    assert (await reach.read_texts(FILES, deadline_s=1.0)).missed == set()
+
+
 async def test_a_rig_that_tells_nothing_of_any_file_is_asked_little_and_each_look_says_so(
     rig: SshRig, reach: SshReach
 ) -> None:
