@@ -32,7 +32,9 @@ _MAKES: Final = (
     (Make.ANTMINER, re.compile(r"antminer|bitmain", re.IGNORECASE)),
     (Make.WHATSMINER, re.compile(r"whatsminer|microbt", re.IGNORECASE)),
 )
-_NAMEPLATE: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?([kmgtpe]h(?:/?s)?)", re.IGNORECASE)
+_NAMEPLATE: Final = re.compile(
+    r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?([kmgtpe]h(?:/?s)?)", re.ASCII | re.IGNORECASE
+)
 
 
 def static_of(spec: AsicSpec) -> Static:

@@ -31,7 +31,8 @@ Errors = dict[str, list[str]]
 BodyT = TypeVar("BodyT", bound=Body)
 
 _WHOLE_MAX: Final = 2**53  # what every JSON reader keeps exactly
-_UNIT: Final = re.compile(r"([kmgtp]?)(?:h|sol)/s", re.IGNORECASE)
+# Without ASCII other letters are in its case, too: the sign of the kelvin is a `k`.
+_UNIT: Final = re.compile(r"([kmgtp]?)(?:h|sol)/s", re.ASCII | re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?")
 
 

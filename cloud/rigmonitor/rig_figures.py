@@ -49,11 +49,10 @@ _OF_A_CARD: Final = (
 _SHOWN_CHARS: Final = 80
 _PROGRAM: Final = "unknown"  # MRM tells none
 _RAM_MOST: Final = 1 << 50
-_RAM: Final = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,3})?) ?([KMGT])i?B", re.IGNORECASE)
+_ANY_CASE: Final = re.ASCII | re.IGNORECASE  # of ours: else the sign of the kelvin is a `k`
+_RAM: Final = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,3})?) ?([KMGT])i?B", _ANY_CASE)
 # As `uptime -p` has it, which is what the official client sends: `up 1 week, 2 days, 3 hours, 4 minutes`.
-_UPTIME_PART: Final = re.compile(
-    r"([0-9]{1,6}) (year|week|day|hour|minute|second)s?", re.IGNORECASE
-)
+_UPTIME_PART: Final = re.compile(r"([0-9]{1,6}) (year|week|day|hour|minute|second)s?", _ANY_CASE)
 _UPTIME_S: Final = {
     "year": 31_536_000,
     "week": 604_800,

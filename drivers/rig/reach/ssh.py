@@ -68,6 +68,7 @@ class SshReach:
         self._connection: asyncssh.SSHClientConnection | None = None
         self._connecting = asyncio.Lock()
         self._is_searching = False  # for the pattern with a file that blocks
+        self._is_mute = False  # the last look did not end, and told nothing
         self._blocks_until: dict[str, float] = {}
 
     @property
@@ -94,6 +95,8 @@ class SshReach:
         behind on the rig.
         """
         end = asyncio.get_running_loop().time() + deadline_s
+        if self._is_mute:
+            await self._leave_out_the_first(patterns, end)
         asked = [each for each in patterns if self._blocks_until.get(each, 0.0) < end]
         missed = set(patterns) - set(asked)
         if self._is_searching:
@@ -174,10 +177,14 @@ class SshReach:
         silent: list[str] = []
         missed: list[str] = []
         for at, pattern in enumerate((*asked, _THERE)):
-            if loop.time() >= end:
+            is_whole = False
+            if loop.time() < end:
+                texts, is_whole = await self._grep((pattern,), end, patience_s=_PATTERN_S)
+                found |= texts
+            if not is_whole and loop.time() >= end:
+                # Where nothing was silent before, the rig is far away: as a whole, a look tells more of it.
+                self._is_searching = bool(silent)
                 return found, [*missed, *silent, *asked[at:]]
-            texts, is_whole = await self._grep((pattern,), end, patience_s=_PATTERN_S)
-            found |= texts
             if not is_whole:
                 silent.append(pattern)
                 continue
@@ -186,6 +193,24 @@ class SshReach:
             silent = []
         self._is_searching = False
         return found, [*missed, *silent]
+
+    async def _leave_out_the_first(self, patterns: Sequence[str], end: float) -> None:
+        """Find the pattern with a file that blocks before any is told. Raises MalformedError where nothing is told of
+        any file: then it is the rig.
+        """
+        loop = asyncio.get_running_loop()
+        for pattern in patterns:
+            if self._blocks_until.get(pattern, 0.0) >= end:
+                continue
+            texts, is_whole = await self._grep((pattern,), end, patience_s=_PATTERN_S)
+            if not (texts or is_whole):
+                _, is_there = await self._grep((_THERE,), end, patience_s=_PATTERN_S)
+                if not is_there:
+                    await self.close()
+                    raise MalformedError(f"the rig {self._spec.host} tells nothing of any file")
+                self._blocks_until[pattern] = loop.time() + _LEFT_OUT_S
+            if texts or not is_whole:
+                return
 
     async def _grep(
         self, patterns: Sequence[str], end: float, *, patience_s: float | None = None
@@ -210,8 +235,10 @@ class SshReach:
         # Half a line is not told: half a boot id would be another one.
         whole_lines = session.output[: session.output.rfind(b"\n") + 1]
         found = texts_of(decoded(whole_lines), self._root)
+        if patience_s is None:
+            self._is_mute = not (found or session.ended.done())
         if patience_s is None and not found:
-            if not session.ended.done():
+            if self._is_mute:
                 await self.close()
             raise MalformedError(
                 f"the rig {self._spec.host} tells nothing of its files: {session.why_not()}"

@@ -125,9 +125,8 @@ def cpu_temp_c(texts: Texts) -> float | None:
     """The hottest of the processors, by the labels of their sensors; of boards without those the thermal zones."""
     temps = [
         _temp(texts.get(f"{folder}/{sensor}_input"))
-        for folder, name in _named(texts, "/sys/class/hwmon/", "/name")
-        if (wanted := _CPU_CHIPS.get(name)) is not None
-        for sensor, label in _labels(texts, folder)
+        for folder, sensor, label in _labels(texts)
+        if (wanted := _CPU_CHIPS.get(texts.get(f"{folder}/name", "").strip())) is not None
         if wanted.fullmatch(label)
     ] or [
         _temp(texts.get(f"{folder}/temp"))
@@ -141,16 +140,18 @@ def cpu_temp_c(texts: Texts) -> float | None:
 
 
 def _named(texts: Texts, root: str, file: str) -> Iterator[tuple[str, str]]:
-    """Folders below a root, with what their `file` says."""
+    """Paths below a root that end with `file`, without it, and what stands there."""
     for path, text in texts.items():
         if path.startswith(root) and path.endswith(file):
             yield path.removesuffix(file), text.strip()
 
 
-def _labels(texts: Texts, folder: str) -> Iterator[tuple[str, str]]:
-    for path, text in texts.items():
-        if path.startswith(f"{folder}/temp") and path.endswith("_label"):
-            yield path.removeprefix(f"{folder}/").removesuffix("_label"), text.strip()
+def _labels(texts: Texts) -> Iterator[tuple[str, str, str]]:
+    """Folders of hwmon, with their sensors and what each of these is called."""
+    for path, label in _named(texts, "/sys/class/hwmon/", "_label"):
+        folder, _, sensor = path.rpartition("/")
+        if sensor.startswith("temp"):
+            yield folder, sensor, label
 
 
 def _temp(text: str | None) -> float | None:

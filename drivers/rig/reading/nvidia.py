@@ -33,12 +33,13 @@ def look_of(status: int | None, output: str, errors: str) -> CardLook:
         *(bus_id for bus_id, values in rows_of_cards(output) if "GPU is lost" in values[0]),
         *lost_cards(told),
     )
-    if cards or lost or status == 0 or NO_DEVICES in told:
+    if cards or lost or NO_DEVICES in told:
         return CardLook(
             source=NVIDIA, state=SensorState.READ, cards=cards, lost=tuple(dict.fromkeys(lost))
         )
     if status == NO_DRIVER:
         return CardLook(source=NVIDIA, state=SensorState.ABSENT)
+    # Also where it says that all went well: of no card, that would be an alarm for each that was there.
     return CardLook(
         source=NVIDIA,
         state=SensorState.FAILED,

@@ -29,7 +29,8 @@ SCALARS = (
     | st.integers()
     | st.floats()
     | st.text(max_size=20)
-    | st.sampled_from(["", " ", "GH/s", "SOL/s", "%", "12TH", "-", "Connected", "1e400", "-0", "99999:0:0:0", "\ud800", "\x00"])
+    | st.sampled_from(["", " ", "GH/s", "SOL/s", "%", "12TH", "-", "Connected", "1e400", "-0", "99999:0:0:0", "\ud800", "\x00",
+        "\u212aH/s", "\u017fol/s", "1 \u017fecond", "8 \u212aB"])  # which are `k` and `s` where case means nothing
 )  # fmt: skip
 VALUES = st.recursive(
     SCALARS,

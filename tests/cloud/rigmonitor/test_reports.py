@@ -334,7 +334,7 @@ async def test_a_unit_nobody_knows_is_one_fault_however_many_rates_are_in_it(
 
 @pytest.mark.parametrize(
     ("variant", "expected"),
-    [("999999EH", None), ("12TH", 12e12), ("12.5 Th/s", 12.5e12), ("unknown", None), ("", None), ("Pro", None), ("12T", None)],
+    [("999999EH", None), ("12TH", 12e12), ("12.5 Th/s", 12.5e12), ("unknown", None), ("", None), ("Pro", None), ("12T", None), ("12\u212aH", None)],
 )  # fmt: skip
 async def test_a_variant_that_is_a_rate_is_the_expected_rate(
     machine: Machine, variant: str, expected: float | None

@@ -123,7 +123,8 @@ async def test_specs_without_what_they_must_have_are_refused_and_name_it(
     ("field", "value"),
     [
         ("cpu_temp", "hot"), ("cpu_hashrate", True), ("cpu_hashrate_uom", "kH"), ("cpu_hashrate_uom", "H/m"),
-        ("gpu_hashrate_uom_1", "parsecs"), ("gpu_hashrate_uom_2", 1), ("gpu_8_mem_clock", [1]), ("gpu_1_fan", "35 %"),
+        ("gpu_hashrate_uom_1", "parsecs"), ("cpu_hashrate_uom", "\u212ah/s"), ("gpu_hashrate_uom_1", "\u017fol/s"),
+        ("gpu_hashrate_uom_2", 1), ("gpu_8_mem_clock", [1]), ("gpu_1_fan", "35 %"),
         ("uptime", 5), ("cpu_wallet", {}), ("gpu_fan_uom", 1), ("lan_ip", "a\x00b"),
     ],
 )  # fmt: skip
@@ -298,7 +299,7 @@ def test_fans_are_told_in_percent_or_in_revolutions() -> None:
     ("text", "seconds"),
     [
         ("07:23:50:20", 690_620.0), ("1234:00:00:00", 1234 * 86_400.0), ("up 1 week, 2 days, 3 hours, 4 minutes", 788_640.0),
-        ("1 Day, 2 Hours", 93_600.0), ("up 5 minutes", 300.0), ("for ages", None), ("x" * 4000, None),
+        ("1 Day, 2 Hours", 93_600.0), ("up 5 minutes", 300.0), ("for ages", None), ("1 \u017fecond", None), ("x" * 4000, None),
     ],
 )  # fmt: skip
 def test_uptime_is_days_hours_minutes_and_seconds_or_words(
@@ -332,7 +333,7 @@ def test_a_rig_is_called_by_its_cards_else_by_its_processor() -> None:
     assert (of_spec.ram_bytes, of_spec.control_board) == (8 * 2**30, "Supermicro X10DRL-i 1.01")
 
 
-@pytest.mark.parametrize("ram", ["9999999TB", "0GB", "0.000KB"])
+@pytest.mark.parametrize("ram", ["9999999TB", "0GB", "0.000KB", "8 \u212aB"])
 def test_a_memory_that_cannot_be_is_none(ram: str) -> None:
     assert static_of(cast(RigSpec, RIG_SPEC | {"ram_size": ram})).ram_bytes is None
 

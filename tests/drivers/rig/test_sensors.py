@@ -34,6 +34,29 @@ def test_a_host_tells_who_it_is_and_what_it_is_made_of() -> None:
     assert (facts.kernel, facts.hostname) == ("6.1.0-28-amd64", "rig-7")
 
 
+class _Files(dict[str, str]):
+    """The texts of a rig, with how many of them were gone through."""
+
+    looked_at = 0
+
+    def items(self) -> Any:
+        self.looked_at += len(self)
+        return super().items()
+
+
+def test_a_rig_that_tells_of_sensors_without_end_costs_by_their_number() -> None:
+    files = _Files({"/proc/uptime": "1 1"})
+    for number in range(500):
+        folder = f"/sys/class/hwmon/hwmon{number}"
+        files |= {
+            f"{folder}/name": "k10temp",
+            f"{folder}/temp1_label": "Tctl",
+            f"{folder}/temp1_input": "61000",
+        }
+    assert host_of(files).temp_cpu_c == 61
+    assert files.looked_at <= 5 * len(files)
+
+
 def test_the_mac_is_that_of_the_default_route_with_the_lowest_metric() -> None:
     other = tree.texts(tree.HOST) | {"/proc/net/route": tree.ROUTE.replace("\t100\t", "\t700\t")}
     assert mac_of(other) == "02:00:00:00:00:99"
@@ -145,7 +168,9 @@ def test_nvidia_smi_tells_a_line_for_each_card() -> None:
      (15, "Unable to determine the device handle for GPU 0000:05:00.0: GPU is lost.  Reboot the system to recover",
       SensorState.READ, ("0000:05:00.0",)),
      (0, "00000000:05:00.0, [GPU is lost], [N/A], [N/A], [N/A], [N/A], [N/A], [N/A]", SensorState.READ, ("0000:05:00.0",)),
-     (255, "Segmentation fault", SensorState.FAILED, ()), (None, "", SensorState.FAILED, ())],
+     (255, "Segmentation fault", SensorState.FAILED, ()), (None, "", SensorState.FAILED, ()),
+     (0, "<html>a page</html>", SensorState.FAILED, ()), (0, "", SensorState.FAILED, ()),
+     (0, "No devices were found", SensorState.READ, ())],
 )  # fmt: skip
 def test_what_else_nvidia_smi_says(status: Any, output: str, state: SensorState, lost: Any) -> None:
     look = nvidia.look_of(status, output, "")

@@ -202,6 +202,62 @@ async def test_a_file_that_blocks_is_found_and_left_out(rig: SshRig, reach: SshR
     assert rig.seen.count("connection") == 1
 
 
+async def test_the_first_file_that_blocks_is_found_too(rig: SshRig, reach: SshReach) -> None:
+    async def stuck(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        if "/proc/net/route" not in (process.command or ""):
+            process.stdout.write(f"{rig.root}/proc/uptime:12.5 8\n".encode())
+            process.exit(0)
+        await asyncio.Event().wait()
+
+    files = ("/proc/net/route", "/proc/uptime")
+    rig.commands["sh"] = stuck
+    with pytest.raises(MalformedError, match="blocks"):
+        await reach.read_texts(files, deadline_s=0.5)
+    for _ in range(2):
+        found = await reach.read_texts(files, deadline_s=20)
+        assert (found.texts, found.missed) == ({"/proc/uptime": "12.5 8"}, {"/proc/net/route"})
+
+
+async def test_a_rig_far_away_is_read_as_a_whole_again_after_a_look_that_was_cut_off(
+    rig: SshRig, reach: SshReach
+) -> None:
+    """So far that a question for each pattern takes longer than a look may."""
+
+    async def cut_off(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        process.stdout.write(f"{rig.root}/proc/uptime:12.5 8\n".encode())
+        await asyncio.Event().wait()
+
+    async def late(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        await asyncio.sleep(0.4)
+        asked = [each for each in FILES if each in (process.command or "")]
+        with suppress(BrokenPipeError, ConnectionError):  # nobody waits for it any more
+            process.stdout.write("".join(f"{rig.root}{each}:1\n" for each in asked).encode())
+            process.exit(0)
+
+    await reach.run(("true",), deadline_s=20)
+    rig.commands["sh"] = cut_off
+    assert (await reach.read_texts(FILES, deadline_s=0.5)).texts
+    rig.commands["sh"] = late
+    assert (await reach.read_texts(FILES, deadline_s=1.0)).missed
+    assert (await reach.read_texts(FILES, deadline_s=1.0)).missed == set()
+
+
+async def test_a_rig_that_tells_nothing_of_any_file_is_asked_little_and_each_look_says_so(
+    rig: SshRig, reach: SshReach
+) -> None:
+    """What it was asked may be left there as processes that cannot be ended."""
+    await reach.run(("true",), deadline_s=20)
+    rig.commands["sh"] = silence
+    for deadline_s in (0.5, 3.0):
+        with pytest.raises(MalformedError, match="tells nothing"):
+            await reach.read_texts(FILES, deadline_s=deadline_s)
+    assert rig.seen.count("sh") == 1 + 2
+    rig.commands.clear()
+    for _ in range(2):
+        assert len((await reach.read_texts(FILES, deadline_s=20)).texts) == 4
+    assert rig.seen.count("sh") == 1 + 2 + 2 + 1
+
+
 async def test_a_rig_without_grep_says_so(rig: SshRig, reach: SshReach) -> None:
     rig.commands["sh"] = says("", 127)
     with pytest.raises(MalformedError, match="grep"):
