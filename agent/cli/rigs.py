@@ -192,7 +192,7 @@ def _host_key(entry: Mapping[str, Any], given: str | None, confirm: Confirm) -> 
     """
     if given is not None and not given.startswith("SHA256:"):
         return given
-    from drivers.rig.reach.ssh import host_key_of
+    from drivers.rig.reach.login import host_key_of
 
     host, port = entry["host"], entry.get("port", 22)
     shown = run(host_key_of(host, port, deadline_s=_KEY_S))

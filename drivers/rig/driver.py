@@ -58,7 +58,8 @@ _NO_NVIDIA: Final = CardLook(source=nvidia.NVIDIA, state=SensorState.ABSENT)
 _DRIVER_GONE: Final = CardLook(
     source=nvidia.NVIDIA, state=SensorState.FAILED, trouble="its driver does not answer any more"
 )
-_PROGRAMS_S: Final = 5.0  # after so long no more are asked in one look: it has to end in time
+# Of the time of one read, for all programs together: a look has three, and files and sensors may take one each.
+_PROGRAMS_SHARE: Final = 0.8
 _LOOK_AGAIN_S: Final = 600.0  # for NVIDIA cards where there was no sign of any
 _LONGEST_TEXT: Final = 300  # of a fault
 _STAYS: Final = ("motherboard", "cpu_name", "ram_bytes", "kernel", "hostname")
@@ -252,19 +253,19 @@ class RigDriver(MinerDriver):
         reports: list[ProgramReport] = []
         faults: list[MinerFault] = []
         rest = 0
-        began_mono = self.clock.mono()
+        end_mono = self.clock.mono() + _PROGRAMS_SHARE * self.timing.read_s
         for spec in self.rig_wire.spec.programs:
-            if self.clock.mono() - began_mono > _PROGRAMS_S:
+            if self.clock.mono() >= end_mono:
                 text = f"{spec.kind} was not asked: those before it took too long to answer"
                 faults.append(MinerFault(code="program_unread", text=text))
                 continue
             try:
-                reports.append(await ask(self.rig_wire, spec))
+                reports.append(await ask(self.rig_wire, spec, end_mono=end_mono))
             except WrongDeviceError:
                 raise
             except MinerError as error:
                 is_away = isinstance(error, UnreachableError)
-                if is_away and depth is not Depth.MOVING and await self._was_ended(spec):
+                if is_away and depth is not Depth.MOVING and await self._was_ended(spec, end_mono):
                     rest += 1
                     continue
                 faults.append(
@@ -285,10 +286,12 @@ class RigDriver(MinerDriver):
                     )
         return reports, faults, rest
 
-    async def _was_ended(self, spec: ProgramSpec) -> bool:
+    async def _was_ended(self, spec: ProgramSpec, end_mono: float) -> bool:
         """Whether systemd or the service was told to end it. One that died was not."""
+        if (left_s := end_mono - self.clock.mono()) <= 0:
+            return False
         try:
-            process = await process_of(self.rig_wire, spec)
+            process = await process_of(self.rig_wire, spec, deadline_s=left_s)
         except (MalformedError, RefusedError, UnsupportedError):
             return False
         return process.is_up is False and not process.has_failed

@@ -21,7 +21,8 @@ from contract.errors import (
     WrongDeviceError,
 )
 from drivers.rig.reach.base import NO_COMMAND
-from drivers.rig.reach.ssh import SshReach, host_key_of, texts_of
+from drivers.rig.reach.login import host_key_of
+from drivers.rig.reach.ssh import SshReach, texts_of
 from drivers.rig.spec import MiningProgram
 from tests.drivers.rig import tree
 from tests.drivers.rig.servers import SshRig, program, says, ssh_rig, website
@@ -172,6 +173,33 @@ async def test_a_command_that_says_nothing_or_too_much_is_a_named_error(
         await reach.read_texts(FILES, deadline_s=deadline_s)
     rig.commands.clear()
     assert (await reach.run(("true",), deadline_s=20)).status == 0
+
+
+async def test_what_a_server_sends_and_nobody_asked_for_ends_its_connection(
+    rig: SshRig, reach: SshReach
+) -> None:
+    """Packets of no channel cost us time, and no window of SSH bounds them."""
+    await reach.run(("true",), deadline_s=20)
+    (connection,) = rig.connections
+    for _ in range(100):
+        if not connection.is_closed():
+            connection.send_debug("x" * 30_000)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await connection.wait_closed()
+    with pytest.raises(MalformedError, match="far more than it was asked for"):
+        await reach.run(("true",), deadline_s=20)
+    assert (await reach.run(("true",), deadline_s=20)).status == 0
+
+
+async def test_an_answer_as_long_as_may_be_is_taken_again_and_again(
+    rig: SshRig, reach: SshReach
+) -> None:
+    rig.commands["journalctl"] = says("x" * 400_000)
+    for _ in range(5):
+        ran = await reach.run(("journalctl",), deadline_s=20, cap_bytes=400_000)
+        assert len(ran.output) == 400_000
+    assert rig.seen.count("connection") == 1
 
 
 async def test_a_file_that_blocks_is_found_and_left_out(rig: SshRig, reach: SshReach) -> None:
