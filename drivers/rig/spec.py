@@ -64,7 +64,8 @@ class SshSpec(Frozen, frozen=True, kw_only=True, tag="ssh"):
 
 class EnrolledRig(Frozen, frozen=True, kw_only=True):
     """One rig. `reboot_argv` is the command that restarts it; empty: it is not restarted. `ignored_cards` are PCI bus
-    ids of cards that are none of its: taken out, or only for a screen.
+    ids of cards that are none of its: taken out, or only for a screen. `unusable` is why nobody can speak with it: what
+    is wrong with its key or with the token of one of its programs.
     """
 
     name: str
@@ -72,6 +73,7 @@ class EnrolledRig(Frozen, frozen=True, kw_only=True):
     programs: tuple[ProgramSpec, ...] = ()
     reboot_argv: tuple[str, ...] = ()
     ignored_cards: tuple[str, ...] = ()
+    unusable: str | None = None
 
     @property
     def host(self) -> str:

@@ -328,6 +328,15 @@ POINTS: dict[str, tuple[Point, ...]] = {
             ),
         ),
         Point(
+            "a key or token file of a rig that cannot be used",
+            "That rig alone is not spoken to; the log, `status` and `doctor` say why.",
+            (
+                f"{_ENROLLED}a_key_that_is_open_to_everybody_is_the_trouble_of_its_rig_alone",
+                "tests/agent/local/test_status.py::test_a_rig_whose_key_is_open_to_everybody_is_said_and_the_others_are_looked_after",
+                f"{_RIG_COMMANDS}the_doctor_says_once_that_a_key_is_open_to_everybody",
+            ),
+        ),
+        Point(
             "a scan over the address of a rig",
             "Leaves it out; no rig adds a port or an address to a scan.",
             (
