@@ -45,7 +45,7 @@ class Busy(msgspec.Struct, frozen=True):
 
 @pytest.mark.parametrize(
     ("healthy", "hanging", "minutes"),
-    [(9, 10, 6), pytest.param(50, 50, 8, marks=pytest.mark.slow)],
+    [(5, 10, 4), pytest.param(50, 50, 8, marks=pytest.mark.slow)],
 )
 async def test_the_others_keep_their_interval_and_those_that_hang_are_told_by_name(
     healthy: int, hanging: int, minutes: int, tmp_path: Path
