@@ -23,6 +23,16 @@ class MiningProgram(StrEnum):
     NBMINER = "nbminer"
 
 
+def program_named(text: str) -> MiningProgram | None:
+    """The one that is meant, however its name is spelt: `SRBMiner-Multi`, `T-Rex`."""
+    bare = _bare(text)
+    return next((each for each in MiningProgram if bare.startswith(_bare(each))), None)
+
+
+def _bare(name: str) -> str:
+    return "".join(each for each in name.lower() if each.isalnum())
+
+
 class ProgramSpec(Frozen, frozen=True, kw_only=True):
     """One mining program and the port of its API on the rig's own loopback. Prints without its token.
 
