@@ -284,7 +284,7 @@ class SshReach:
                 flow = Inflow(LOGIN_BYTES)
                 self._connection = await log_in(self._spec, flow)
                 self._flow = flow
-            self._flow.allow(cap_bytes + _MORE_BYTES)
+            self._flow.allow(2 * cap_bytes + _MORE_BYTES)  # a packet may hold one short line
             return self._connection
 
 
