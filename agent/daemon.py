@@ -282,10 +282,11 @@ class Daemon:
         return {name: sink.state for name, sink in self._sinks.items()}
 
     def _notices(self) -> list[str]:
-        notices = [*self._path.notices, *self._site.fleet.notices]
+        rigs = self._site.rigs
+        notices = [*self._path.notices, *self._site.fleet.notices, *rigs.unusable]
         if self._buffer.dropped:
             notices.append(f"{self._buffer.dropped} readings were dropped since the agent started")
-        if refused := self._telemetry.login_refused:
+        if refused := [ip for ip in self._telemetry.login_refused if ip not in rigs]:
             notices.append(
                 f"Miners that refuse our user or password: {len(refused)}, {refused[0]} for one. Correct "
                 "[[credentials]]; miner-agent doctor says which login was tried."

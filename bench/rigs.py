@@ -34,7 +34,14 @@ from drivers.base import Depth, Timing
 from drivers.rig.driver import RigDriver
 from drivers.rig.entry import RIG
 from drivers.rig.reading import amd, host
-from drivers.rig.spec import EnrolledRig, LocalSpec, MiningProgram, ProgramSpec, SshSpec
+from drivers.rig.spec import (
+    EnrolledRig,
+    LocalSpec,
+    MiningProgram,
+    ProgramSpec,
+    SshSpec,
+    program_named,
+)
 from service.limits import raise_open_files
 
 MODELS: Final = ("xmrig-cpu", "6xrtx3080-trex", "8xrx6800-trm")
@@ -45,7 +52,6 @@ LOOKS: Final = 15  # in a row
 RIGS: Final = 100
 INTERVAL_S: Final = 5.0
 SECONDS: Final = 30.0  # of the hundred
-_KINDS: Final = {"srbminer-multi": MiningProgram.SRBMINER}
 _CLOCK: Final = SystemClock()
 
 
@@ -224,5 +230,6 @@ def _entry(told: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _kind(told: dict[str, Any]) -> MiningProgram:
-    name = told["unit"].removesuffix(".service")
-    return _KINDS.get(name) or MiningProgram(name)
+    kind = program_named(told["software"])
+    assert kind is not None, told["software"]
+    return kind

@@ -141,6 +141,14 @@ class RigPart(StrEnum):
     GPU = "gpu"
 
 
+class BoardState(StrEnum):
+    """What a miner says of one of its boards."""
+
+    OK = "ok"
+    BAD = "bad"
+    OFF = "off"  # powered down, or told to pause
+
+
 class Board(Frozen, frozen=True, kw_only=True):
     """One hash board. Temperatures in degC; `temp_chip_c` and `temp_pcb_c` are the hottest sensors of their kind.
 
@@ -170,7 +178,7 @@ class Board(Frozen, frozen=True, kw_only=True):
     fan_percent: float | None = None
     power_w: float | None = None
     hw_errors: int | None = None
-    state: str | None = None  # ok, bad, off
+    state: BoardState | None = None
 
 
 class Psu(Frozen, frozen=True, kw_only=True):

@@ -52,10 +52,11 @@ SOCKET_CALLS = {
     "sock_connect",
 }  # fmt: skip
 MAY_OPEN_SOCKETS = (
-    "drivers/wire.py", "drivers/rig/reach/local.py", "drivers/rig/reach/sessions.py", "drivers/rig/reach/ssh.py",
+    "drivers/wire.py", "drivers/rig/reach/inflow.py", "drivers/rig/reach/local.py",
+    "drivers/rig/reach/login.py", "drivers/rig/reach/sessions.py", "drivers/rig/reach/ssh.py",
     "agent/link/client.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py",
-    "agent/rig/client.py", "agent/rig/server.py", "agent/cli/targets.py", "agent/host/lan.py", "agent/sinks/*", "agent/demo/*",
-    "service/notify.py", "cloud/*", "simulator/*",
+    "agent/rig/client.py", "agent/rig/server.py", "agent/cli/targets.py", "agent/host/door.py", "agent/host/lan.py",
+    "agent/sinks/*", "agent/demo/*", "service/notify.py", "cloud/*", "simulator/*",
 )  # fmt: skip
 
 SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}

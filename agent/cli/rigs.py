@@ -21,10 +21,10 @@ from agent.cli.foreground import StoppedError, run
 from agent.cli.targets import one_address
 from agent.config.file import Config, ConfigError, read_toml, rigs_folder, why, with_rig
 from agent.config.host import LogSection
-from agent.config.rigs import RigConfig
+from agent.config.rigs import RigConfig, check_apart
 from agent.host.logs import set_up
 from agent.miners.inventory import Inventory, known_miners
-from agent.miners.rigs import address_of
+from agent.miners.rigs import address_of, rig_of
 from agent.miners.site import open_site
 from agent.sinks.rigmonitor.rig_records import cards_beyond
 from contract.clock import SystemClock
@@ -65,6 +65,8 @@ def run_rig_add(config: Config, path: Path, rig: NewRig, confirm: Confirm) -> En
     set_up(LogSection(level="error"))
     try:
         entry = _entry_of(rig, path)
+        enrolled = ((each.name, each.host) for each in config.rigs)
+        check_apart((*enrolled, (rig.name, entry.get("host"))))
         if rig.ssh is not None:
             entry["host_key"] = _host_key(entry, rig.host_key, confirm)
         found = with_rig(config, entry, folder=path.parent, name=rig.name)
@@ -192,7 +194,7 @@ def _host_key(entry: Mapping[str, Any], given: str | None, confirm: Confirm) -> 
     """
     if given is not None and not given.startswith("SHA256:"):
         return given
-    from drivers.rig.reach.ssh import host_key_of
+    from drivers.rig.reach.login import host_key_of
 
     host, port = entry["host"], entry.get("port", 22)
     shown = run(host_key_of(host, port, deadline_s=_KEY_S))
@@ -210,7 +212,8 @@ def _host_key(entry: Mapping[str, Any], given: str | None, confirm: Confirm) -> 
 
 
 async def _read(config: Config) -> tuple[Driver, Reading]:
-    """Look at the last of its rigs."""
+    """Look at the last of its rigs. Raises ConfigError for a key or token file of its that cannot be used."""
+    rig_of(config.rigs[-1])
     site = open_site(config, SystemClock(), Inventory(None))
     try:
         driver, _ = await site.fleet.look_at(address_of(config.rigs[-1]))

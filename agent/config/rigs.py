@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -127,21 +128,26 @@ class RigConfig(Section):
 
 
 def check_distinct(rigs: tuple[RigConfig, ...]) -> tuple[RigConfig, ...]:
-    """Raises ValueError for two rigs that could be taken for one."""
+    """Raises as `check_apart`."""
+    check_apart((each.name, each.host) for each in rigs)
+    return rigs
+
+
+def check_apart(rigs: Iterable[tuple[str, str | None]]) -> None:
+    """By name and address (`None`: this host). Raises ValueError for two rigs that could be taken for one."""
     names: set[str] = set()
     by_address: dict[str, str] = {}
-    for rig in rigs:
-        if rig.name.lower() in names:
+    for name, host in rigs:
+        if name.lower() in names:
             raise ValueError(
-                f"two rigs are called {rig.name!r}: give each a name of its own, or take the other away "
-                f"(miner-agent rig remove {rig.name})"
+                f"two rigs are called {name!r}: give each a name of its own, or take the other away "
+                f"(miner-agent rig remove {name})"
             )
-        names.add(rig.name.lower())
-        where = rig.host or "this host"
+        names.add(name.lower())
+        where = host or "this host"
         if where in by_address:
             raise ValueError(
-                f"{by_address[where]!r} and {rig.name!r} are both at {where}: one address is one miner, so keep one of "
+                f"{by_address[where]!r} and {name!r} are both at {where}: one address is one miner, so keep one of "
                 "them, with the programs of both"
             )
-        by_address[where] = rig.name
-    return rigs
+        by_address[where] = name

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Final, Protocol
 import msgspec
 import structlog
 
+from agent.host.door import OWNER, Door
 from service.hostuser import owner_of
 
 log = structlog.get_logger(__name__)
@@ -96,44 +96,18 @@ class LocalServer:
     def __init__(self, path: Path, handle: Handler) -> None:
         self._path = path
         self._handle = handle
-        self._server: asyncio.Server | None = None
-        self._callers: set[asyncio.Task[None]] = set()
+        self._door = Door(
+            path, self._converse, mode=OWNER, line_max=_REQUEST_MAX, waiting_most=_WAITING_MOST
+        )
 
     async def start(self) -> None:
         """Raises OSError. A socket file that a killed daemon left is replaced."""
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-        before = os.umask(0o177)
-        try:
-            self._server = await asyncio.start_unix_server(
-                self._serve, str(self._path), limit=_REQUEST_MAX, backlog=_WAITING_MOST
-            )
-        finally:
-            os.umask(before)
+        self._path.unlink(missing_ok=True)
+        await self._door.open()
 
     async def stop(self) -> None:
         """Close the door; requests under way are cut."""
-        if self._server is None:
-            return
-        self._server.close()
-        for caller in tuple(self._callers):
-            caller.cancel()
-        await asyncio.gather(*self._callers, return_exceptions=True)
-        await self._server.wait_closed()
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._callers.add(task)
-        try:
-            await self._converse(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            log.info("local.cut")
-        finally:
-            self._callers.discard(task)
-            writer.close()
+        await self._door.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

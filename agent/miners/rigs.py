@@ -44,6 +44,11 @@ class Rigs:
         """Where the rig of that name is."""
         return next((ip for ip, rig in self._rigs.items() if rig.name == name), None)
 
+    @property
+    def unusable(self) -> list[str]:
+        """What is wrong with the keys and tokens of rigs with which nobody can speak, one line for each."""
+        return [f"rig {rig.name}: {rig.unusable}" for rig in self._rigs.values() if rig.unusable]
+
     def open(self, ip: str, identity: Identity | None = None) -> RigDriver:
         """Its driver; nothing is sent. `identity` is who it was when it was last asked."""
         from drivers.rig.entry import RIG
@@ -77,12 +82,12 @@ def rigs_of(
     address_here: Callable[[], str | None] = lan_address,
 ) -> Rigs:
     """Those of the config. `address_here` tells that of this host, by which a local rig is known; where there is none
-    it is known by that of its loopback. Raises ConfigError for an unusable key or token file, and for a rig in the
-    network that is this very host.
+    it is known by that of its loopback. One with a key or token file that cannot be used says so whenever it is asked,
+    and holds up no other miner. Raises ConfigError for a rig in the network that is this very host.
     """
     found: dict[str, EnrolledRig] = {}
     for entry in config.rigs:
-        rig = rig_of(entry, address_here)
+        rig = _enrolled(entry, address_here)
         if rig.host in found:
             raise ConfigError(
                 f"the rigs {found[rig.host].name!r} and {rig.name!r} are both at {rig.host}, the address of this host: "
@@ -99,30 +104,35 @@ def address_of(entry: RigConfig, address_here: Callable[[], str | None] = lan_ad
 
 def rig_of(entry: RigConfig, address_here: Callable[[], str | None] = lan_address) -> EnrolledRig:
     """One rig as its driver takes it. Raises ConfigError for an unusable key or token file."""
-    reach: LocalSpec | SshSpec = (
-        LocalSpec(root=entry.root, host=address_of(entry, address_here))
-        if entry.reach == "local"
-        else _ssh_of(entry)
-    )
+    if entry.key_file is not None and "PRIVATE KEY-----" not in read_secret(entry.key_file):
+        raise ConfigError(
+            f"{entry.key_file} (key_file of the rig {entry.name!r}) is no private key: name the file without .pub; "
+            "ssh-keygen -t ed25519 -N '' -f FILE makes one"
+        )
     return EnrolledRig(
         name=entry.name,
-        reach=reach,
+        reach=_reach_of(entry, address_here),
         programs=tuple(map(_program_of, entry.programs)),
         reboot_argv=entry.reboot,
         ignored_cards=entry.ignored_cards,
     )
 
 
-def _ssh_of(entry: RigConfig) -> SshSpec:
+def _enrolled(entry: RigConfig, address_here: Callable[[], str | None]) -> EnrolledRig:
+    try:
+        return rig_of(entry, address_here)
+    except ConfigError as error:
+        why = f"{error}; then restart the agent: systemctl restart miner-agent"
+        return EnrolledRig(name=entry.name, reach=_reach_of(entry, address_here), unusable=why)
+
+
+def _reach_of(entry: RigConfig, address_here: Callable[[], str | None]) -> LocalSpec | SshSpec:
+    if entry.reach == "local":
+        return LocalSpec(root=entry.root, host=address_of(entry, address_here))
     assert entry.host is not None  # as the config checked, like the three below
     assert entry.user is not None
     assert entry.key_file is not None
     assert entry.host_key is not None
-    if "PRIVATE KEY-----" not in read_secret(entry.key_file):
-        raise ConfigError(
-            f"{entry.key_file} (key_file of the rig {entry.name!r}) is no private key: name the file without .pub; "
-            "ssh-keygen -t ed25519 -N '' -f FILE makes one"
-        )
     return SshSpec(
         host=entry.host,
         port=entry.port,

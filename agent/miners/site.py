@@ -45,7 +45,7 @@ class Site(msgspec.Struct, frozen=True):
 def open_site(
     config: Config, clock: Clock, inventory: Inventory, book: CredentialBook | None = None
 ) -> Site:
-    """Nothing is asked of any miner yet. Raises ConfigError for an unusable password, key or token file."""
+    """Nothing is asked of any miner yet. Raises ConfigError for an unusable password file, and as `rigs_of`."""
     from drivers.registry import open_driver, recognise
 
     timing = config.miners.timing()

@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from agent.host.door import GROUP, Door
 from agent.rig.shapes import REQUEST_MAX, RequestRefused, RigReply, RigRequest
 
 log: Any = structlog.get_logger(__name__)
@@ -62,57 +63,20 @@ class RigServer:
         self._path = path
         self._callers = callers
         self._answer = answer
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._door = Door(
+            path, self._admit, mode=GROUP, line_max=REQUEST_MAX, waiting_most=_WAITING_MOST
+        )
         self._of_user: Counter[int] = Counter()
         self._strangers: set[int] = set()
 
     async def start(self) -> None:
         """Raises OSError, SocketTakenError. A socket file that a killed service left is replaced."""
         await asyncio.to_thread(_clear, self._path)
-        door = socket.socket(socket.AF_UNIX)
-        try:
-            self._bind(door)
-            self._path.chmod(0o660)  # nobody can connect before it listens
-            self._server = await asyncio.start_unix_server(
-                self._serve, sock=door, limit=REQUEST_MAX, backlog=_WAITING_MOST
-            )
-        except BaseException:
-            door.close()
-            raise
-
-    def _bind(self, door: socket.socket) -> None:
-        try:
-            door.bind(str(self._path))
-        except OSError as error:  # which does not say where
-            raise OSError(error.errno, error.strerror, str(self._path)) from None
+        await self._door.open()
 
     async def stop(self) -> None:
         """Close the door; requests under way are cut, what they decided is followed after the next start."""
-        if self._server is None:
-            return
-        self._server.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            await self._admit(reader, writer)
-        except (OSError, TimeoutError, asyncio.CancelledError):
-            log.debug("rig.cut")
-        finally:
-            self._tasks.discard(task)
-            if task.cancelling():  # the service ends: nobody waits for who reads slowly
-                writer.transport.abort()
-            else:
-                writer.close()
+        await self._door.close()
 
     async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid, gids = _peer(writer.get_extra_info("socket"))

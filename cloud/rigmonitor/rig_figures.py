@@ -28,6 +28,7 @@ from cloud.rigmonitor.figures import (
 )
 from contract.miner import (
     Board,
+    BoardState,
     Make,
     MinerFault,
     Moving,
@@ -186,7 +187,7 @@ def _cards(figures: _RigFigures, spec: RigSpec | None) -> Iterator[Board]:
                     text=f"graphics board {number} ({name[:_SHOWN_CHARS]}) is in the specs, and not in the log",
                 )
             )
-            yield Board(index=number - 1, part=RigPart.GPU, name=name, state="bad")
+            yield Board(index=number - 1, part=RigPart.GPU, name=name, state=BoardState.BAD)
 
 
 def _card(figures: _RigFigures, number: int, name: str | None) -> Board:

@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 from contract.condition.nameplates import LOW_SHARE, Nameplate, nameplate_of
-from contract.miner import Board, MinerFault, Moving, PowerMode, Slow, Static
+from contract.miner import Board, BoardState, MinerFault, Moving, PowerMode, Slow, Static
 from contract.nonce.miners import ANOMALY_BITS
 from contract.rigs import RIG_FAULTS
 
@@ -179,11 +179,13 @@ def class_of(fault: MinerFault) -> str:
 
 def is_bad(board: Board, *, hashing: bool) -> bool:
     """Whether a board of a miner that hashes or not is lost, or some of its chips are."""
-    if board.state == "bad":
+    if board.state is BoardState.BAD:
         return True
     if board.chips is not None and board.chips_expected and board.chips < board.chips_expected:
         return hashing or board.chips > 0  # a board that is switched off counts no chips at all
-    is_told_to_rest = board.part is not None and board.state == "off"  # beside others that mine on
+    is_told_to_rest = (
+        board.part is not None and board.state is BoardState.OFF
+    )  # beside others that mine on
     return hashing and board.hashrate_hs == 0 and not is_told_to_rest
 
 

@@ -17,7 +17,7 @@ import msgspec
 from contract.condition import anomalies
 from contract.errors import ErrorCode
 from contract.figures import lasting_text, rate_text
-from contract.miner import Moving, Pool, PowerMode, Slow, Static, shows_hashing
+from contract.miner import BoardState, Moving, Pool, PowerMode, Slow, Static, shows_hashing
 
 
 class MinerState(StrEnum):
@@ -357,7 +357,7 @@ def _boards(moving: Moving) -> str | None:
     place, board = bad[0]
     if hashing and board.hashrate_hs == 0:
         what = "hashes nothing"
-    elif board.state == "bad" or board.chips is None:
+    elif board.state is BoardState.BAD or board.chips is None:
         what = "is told to be bad"
     else:
         what = f"has {board.chips} of {board.chips_expected} chips"

@@ -6,7 +6,7 @@ tell nothing is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
 import msgspec
@@ -20,12 +20,14 @@ from contract.errors import (
     WrongDeviceError,
 )
 from contract.miner import (
+    Board,
     Firmware,
     Identity,
     Make,
     MinerFault,
     PowerMode,
     Reading,
+    RigPart,
     Slow,
     Static,
 )
@@ -58,7 +60,8 @@ _NO_NVIDIA: Final = CardLook(source=nvidia.NVIDIA, state=SensorState.ABSENT)
 _DRIVER_GONE: Final = CardLook(
     source=nvidia.NVIDIA, state=SensorState.FAILED, trouble="its driver does not answer any more"
 )
-_PROGRAMS_S: Final = 5.0  # after so long no more are asked in one look: it has to end in time
+# Of the time of one read, for all programs together: a look has three, and files and sensors may take one each.
+_PROGRAMS_SHARE: Final = 0.8
 _LOOK_AGAIN_S: Final = 600.0  # for NVIDIA cards where there was no sign of any
 _LONGEST_TEXT: Final = 300  # of a fault
 _STAYS: Final = ("motherboard", "cpu_name", "ram_bytes", "kernel", "hostname")
@@ -99,6 +102,8 @@ class RigDriver(MinerDriver):
         self._host = HostFacts()
         self._seen: dict[str, SeenCard] = {}
         self._has_seen_cards = False
+        # The names of cards that no sensor shows, by the last look at which the programs told: `None` before that.
+        self._told_cards: tuple[str | None, ...] | None = None
         self._told: Static | None = None
 
     @property
@@ -144,6 +149,7 @@ class RigDriver(MinerDriver):
         ignored = self.rig_wire.spec.ignored_cards
         look = snapshot_of(facts, looks, reports, self._seen, facts.cpu_name, ignored)
         self._see(look.seen)
+        self._name_cards(look.moving.boards, reports)
         self._known_by(facts, told.missed)
         return Reading(
             read_at=read_at,
@@ -162,6 +168,14 @@ class RigDriver(MinerDriver):
         self._seen = {bus_id: card for bus_id, card in cards.items() if bus_id not in ignored}
         self._has_seen_cards = True
 
+    def _name_cards(self, boards: Sequence[Board], reports: Sequence[ProgramReport]) -> None:
+        """A program that rests, or is away, has no word on whether its cards are gone."""
+        cards = (each for each in boards if each.part is RigPart.GPU)
+        names = tuple(each.name for each in cards if each.bus_id not in self._seen)
+        is_whole = len(reports) == len(self.rig_wire.spec.programs)
+        if names or (is_whole and not any(each.paused for each in reports)):
+            self._told_cards = names
+
     def _host_in(self, texts: dict[str, str]) -> HostFacts:
         """With what stays, as read earlier, where this look did not ask for it."""
         found = host_of(texts)
@@ -176,12 +190,15 @@ class RigDriver(MinerDriver):
     def _known_by(self, facts: HostFacts, missed: frozenset[str]) -> Identity:
         """Who it is. Files that were not read do not make it another one; another one has other cards."""
         known = self._identity if missed.intersection(host.WHO) else Identity(make=Make.RIG)
-        if None not in (facts.mac, self._identity.mac) and facts.mac != self._identity.mac:
-            self._seen, self._has_seen_cards = {}, False
-        model = self._identity.model
-        if self._has_seen_cards:
-            cards = (self._seen[bus_id].name for bus_id in sorted(self._seen))
-            model = rig_model(cards, facts.cpu_name)
+        is_other = None not in (facts.mac, self._identity.mac) and facts.mac != self._identity.mac
+        if is_other:
+            self._seen, self._has_seen_cards, self._told_cards = {}, False, None
+        model = None if is_other else self._identity.model
+        # Until its programs told, one without sensors may still be named by their cards.
+        is_named = model is not None and not self._seen and self._told_cards is None
+        if self._has_seen_cards and not is_named:
+            cards = [self._seen[bus_id].name for bus_id in sorted(self._seen)]
+            model = rig_model((*cards, *(self._told_cards or ())), facts.cpu_name)
         self._identity = Identity(
             make=Make.RIG,
             model=model,
@@ -252,19 +269,19 @@ class RigDriver(MinerDriver):
         reports: list[ProgramReport] = []
         faults: list[MinerFault] = []
         rest = 0
-        began_mono = self.clock.mono()
+        end_mono = self.clock.mono() + _PROGRAMS_SHARE * self.timing.read_s
         for spec in self.rig_wire.spec.programs:
-            if self.clock.mono() - began_mono > _PROGRAMS_S:
+            if self.clock.mono() >= end_mono:
                 text = f"{spec.kind} was not asked: those before it took too long to answer"
                 faults.append(MinerFault(code="program_unread", text=text))
                 continue
             try:
-                reports.append(await ask(self.rig_wire, spec))
+                reports.append(await ask(self.rig_wire, spec, end_mono=end_mono))
             except WrongDeviceError:
                 raise
             except MinerError as error:
                 is_away = isinstance(error, UnreachableError)
-                if is_away and depth is not Depth.MOVING and await self._was_ended(spec):
+                if is_away and depth is not Depth.MOVING and await self._was_ended(spec, end_mono):
                     rest += 1
                     continue
                 faults.append(
@@ -285,10 +302,12 @@ class RigDriver(MinerDriver):
                     )
         return reports, faults, rest
 
-    async def _was_ended(self, spec: ProgramSpec) -> bool:
+    async def _was_ended(self, spec: ProgramSpec, end_mono: float) -> bool:
         """Whether systemd or the service was told to end it. One that died was not."""
+        if (left_s := end_mono - self.clock.mono()) <= 0:
+            return False
         try:
-            process = await process_of(self.rig_wire, spec)
+            process = await process_of(self.rig_wire, spec, deadline_s=left_s)
         except (MalformedError, RefusedError, UnsupportedError):
             return False
         return process.is_up is False and not process.has_failed

@@ -17,6 +17,7 @@ from drivers.rig.driver import RigDriver
 from drivers.rig.generations import GENERATIONS
 from drivers.rig.reach.base import RigReach
 from drivers.rig.reach.local import LocalReach
+from drivers.rig.reach.unusable import UnusableReach
 from drivers.rig.spec import EnrolledRig, LocalSpec
 from drivers.rig.wire import RigWire
 from drivers.wire import Wire
@@ -58,6 +59,8 @@ class RigEntry(Entry[RigDriver]):
 
 def reach_of(spec: EnrolledRig) -> RigReach:
     """The way to reach it."""
+    if spec.unusable is not None:
+        return UnusableReach(spec.unusable)
     if isinstance(spec.reach, LocalSpec):
         return LocalReach(spec.reach)
     from drivers.rig.reach.ssh import SshReach

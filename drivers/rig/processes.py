@@ -15,18 +15,22 @@ from drivers.rig.wire import RigWire
 ROOT: Final = "root"
 
 
-async def process_of(wire: RigWire, spec: ProgramSpec) -> ProgramProcess:
+async def process_of(
+    wire: RigWire, spec: ProgramSpec, *, deadline_s: float | None = None
+) -> ProgramProcess:
     """How it is now. Raises RefusedError where neither a unit nor the service knows it, and as `RigWire.run`."""
     if spec.unit is not None:
-        ran = await wire.run(systemd.show_argv(spec.unit))
+        ran = await wire.run(systemd.show_argv(spec.unit), deadline_s=deadline_s)
         return systemd.process_of(ran.status, ran.output, ran.errors)
-    return (await owned_program(wire, spec)).process
+    return (await owned_program(wire, spec, deadline_s=deadline_s)).process
 
 
-async def owned_program(wire: RigWire, spec: ProgramSpec) -> OwnedProgram:
+async def owned_program(
+    wire: RigWire, spec: ProgramSpec, *, deadline_s: float | None = None
+) -> OwnedProgram:
     """One without a unit, by the service that owns it. Raises as `process_of`."""
     try:
-        ran = await wire.run(rig_service.STATUS_ARGV)
+        ran = await wire.run(rig_service.STATUS_ARGV, deadline_s=deadline_s)
     except UnsupportedError as error:
         raise UnsupportedError(
             f"{error}; if systemd runs it, name its `unit` in [[rigs]]"

@@ -29,28 +29,29 @@ from drivers.rig.spec import MiningProgram, ProgramSpec
 from drivers.rig.wire import RigWire
 
 ANSWER_S: Final = 5.0
+_LEAST_S: Final = 0.2  # for one page, however little time is left
 ANSWER_CAP_BYTES: Final = 512 * 1024
 
 
-async def ask(wire: RigWire, spec: ProgramSpec) -> ProgramReport:
-    """What a program tells now. Raises ServiceAwayError when it does not run, AuthFailedError when its token is
-    another, MalformedError for an answer that is not its own.
+async def ask(wire: RigWire, spec: ProgramSpec, *, end_mono: float = float("inf")) -> ProgramReport:
+    """What a program tells now, by `end_mono`. Raises ServiceAwayError when it does not run, AuthFailedError when its
+    token is another, MalformedError for an answer that is not its own.
     """
     if spec.kind is MiningProgram.TEAMREDMINER:
         body = await wire.exchange(
             spec.port,
             teamredminer.REQUEST,
             TeamredDecoder(),
-            deadline_s=_deadline_s(wire),
+            deadline_s=_deadline_s(wire, end_mono),
             cap_bytes=ANSWER_CAP_BYTES,
         )
         return teamredminer.report_of(teamredminer.fields_of(body))
     if spec.kind is MiningProgram.XMRIG:
-        summary = decode_object(await _get(wire, spec, xmrig.PATHS[0]))
-        return xmrig.report_of(summary, _any(await _get(wire, spec, xmrig.PATHS[1])))
+        summary = decode_object(await _get(wire, spec, xmrig.PATHS[0], end_mono))
+        return xmrig.report_of(summary, _any(await _get(wire, spec, xmrig.PATHS[1], end_mono)))
     program = _OVER_HTTP[spec.kind]
     report_of: Callable[[dict[str, Any]], ProgramReport] = program.report_of
-    return report_of(decode_object(await _get(wire, spec, program.PATHS[0])))
+    return report_of(decode_object(await _get(wire, spec, program.PATHS[0], end_mono)))
 
 
 async def control(wire: RigWire, spec: ProgramSpec, method: str, permit: Permit) -> None:
@@ -79,9 +80,13 @@ _OVER_HTTP: Final[dict[MiningProgram, ModuleType]] = {
 }
 
 
-async def _get(wire: RigWire, spec: ProgramSpec, path: str) -> bytes:
+async def _get(wire: RigWire, spec: ProgramSpec, path: str, end_mono: float) -> bytes:
     response = await HttpClient(wire, spec.port).send(
-        "GET", path, headers=_token(spec), deadline_s=_deadline_s(wire), cap_bytes=ANSWER_CAP_BYTES
+        "GET",
+        path,
+        headers=_token(spec),
+        deadline_s=_deadline_s(wire, end_mono),
+        cap_bytes=ANSWER_CAP_BYTES,
     )
     if response.status in {401, 403}:
         raise AuthFailedError(
@@ -97,8 +102,9 @@ def _token(spec: ProgramSpec) -> dict[str, str]:
     return {"Authorization": f"Bearer {spec.token}"} if spec.token else {}
 
 
-def _deadline_s(wire: RigWire) -> float:
-    return min(ANSWER_S, wire.timing.read_s)
+def _deadline_s(wire: RigWire, end_mono: float = float("inf")) -> float:
+    left_s = max(_LEAST_S, end_mono - wire.clock.mono())
+    return min(ANSWER_S, wire.timing.read_s, left_s)
 
 
 def _any(body: bytes) -> Any:

@@ -23,6 +23,16 @@ class MiningProgram(StrEnum):
     NBMINER = "nbminer"
 
 
+def program_named(text: str) -> MiningProgram | None:
+    """The one that is meant, however its name is spelt: `SRBMiner-Multi`, `T-Rex`."""
+    bare = _bare(text)
+    return next((each for each in MiningProgram if bare.startswith(_bare(each))), None)
+
+
+def _bare(name: str) -> str:
+    return "".join(each for each in name.lower() if each.isalnum())
+
+
 class ProgramSpec(Frozen, frozen=True, kw_only=True):
     """One mining program and the port of its API on the rig's own loopback. Prints without its token.
 
@@ -64,7 +74,8 @@ class SshSpec(Frozen, frozen=True, kw_only=True, tag="ssh"):
 
 class EnrolledRig(Frozen, frozen=True, kw_only=True):
     """One rig. `reboot_argv` is the command that restarts it; empty: it is not restarted. `ignored_cards` are PCI bus
-    ids of cards that are none of its: taken out, or only for a screen.
+    ids of cards that are none of its: taken out, or only for a screen. `unusable` is why nobody can speak with it: what
+    is wrong with its key or with the token of one of its programs.
     """
 
     name: str
@@ -72,6 +83,7 @@ class EnrolledRig(Frozen, frozen=True, kw_only=True):
     programs: tuple[ProgramSpec, ...] = ()
     reboot_argv: tuple[str, ...] = ()
     ignored_cards: tuple[str, ...] = ()
+    unusable: str | None = None
 
     @property
     def host(self) -> str:

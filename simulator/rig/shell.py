@@ -7,19 +7,18 @@ folder, with the host's paths turned into those of the folder.
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
 import re
 import shlex
 import signal
-import stat
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from simulator.orders import Reaction
 from simulator.rig.orders import RigOrder
+from simulator.rig.shell_files import FileCommands
 from simulator.rig.standins import nvidia_smi
 
 if TYPE_CHECKING:
@@ -54,11 +53,12 @@ class RigShell:
         self._is_hushed = False
         """Complaints are thrown away."""
         self._is_root = False
+        self._files = FileCommands(rig.folder, self)
         self._played: dict[str, Command] = {
-            "cat": self._cat,
-            "grep": self._grep,
-            "head": self._cat_part,
-            "tail": self._cat_part,
+            "cat": self._files.cat,
+            "grep": self._files.grep,
+            "head": self._files.part,
+            "tail": self._files.part,
             "echo": self._echo,
             "true": self._true,
             "id": self._id,
@@ -80,12 +80,12 @@ class RigShell:
         self.rig.refresh()
         if command.startswith("sudo "):
             if not self.rig.may_sudo:
-                await self._complain("sudo: a password is required")
+                await self.complain("sudo: a password is required")
                 return 1
             self._is_root = True
         parts = self._parts(command)
         if parts is None:
-            return await self._really(command)
+            return await self.really(command)
         status: int | None = 0
         for argv in parts:
             self._is_hushed = _HUSHED in argv
@@ -93,7 +93,7 @@ class RigShell:
             if words[0] in _SHELLS:
                 status = await self.run(words[2])
             else:
-                status = await self._played[words[0]]([words[0], *self._expanded(words[1:])])
+                status = await self._played[words[0]]([words[0], *self._files.expanded(words[1:])])
         return status
 
     def _parts(self, command: str) -> list[list[str]] | None:
@@ -121,118 +121,10 @@ class RigShell:
             return words[1:2] == ["-c"] and len(words) == 3
         return words[0] in self._played
 
-    # --- files -----------------------------------------------------------------------------------
-
-    async def _cat(self, argv: list[str]) -> int:
-        status = 0
-        for path in argv[1:]:
-            try:
-                await self._out(await self._bytes_of(path))
-            except OSError as error:
-                status = 1
-                await self._complain(f"cat: {path}: {os.strerror(error.errno or errno.EIO)}")
-        return status
-
-    async def _cat_part(self, argv: list[str]) -> int | None:
-        """`head` and `tail`: `-n N`, `-c N`, `-v` and `-q` are known."""
-        told, unit, paths = "10", "-n", []
-        rest = iter(argv[1:])
-        for argument in rest:
-            if argument in ("-n", "-c"):
-                unit, told = argument, next(rest, "10")
-            elif argument[:2] in ("-n", "-c"):
-                unit, told = argument[:2], argument[2:]
-            elif argument not in ("-v", "-q"):
-                paths.append(argument)
-        if not told.isdigit():
-            return await self._really(shlex.join(argv))
-        count = int(told)
-        named = ("-v" in argv or len(paths) > 1) and "-q" not in argv
-        status = 0
-        for path in paths:
-            try:
-                data = await self._bytes_of(path)
-            except OSError as error:
-                status = 1
-                await self._complain(
-                    f"{argv[0]}: cannot open '{path}' for reading: {os.strerror(error.errno or errno.EIO)}"
-                )
-                continue
-            if named:
-                await self._out(f"==> {path} <==\n".encode())
-            parts = (
-                data.splitlines(keepends=True)
-                if unit == "-n"
-                else [data[n : n + 1] for n in range(len(data))]
-            )
-            kept = parts[:count] if argv[0] == "head" else parts[-count:]
-            await self._out(b"".join(kept))
-        return status
-
-    async def _grep(self, argv: list[str]) -> int | None:
-        """`-a -s -H -h -m N --line-buffered`, a pattern, files."""
-        flags, most = "", "1000000"
-        rest: list[str] = []
-        arguments = iter(argv[1:])
-        for argument in arguments:
-            if rest or not argument.startswith("-"):
-                rest.append(argument)
-            elif argument.startswith("--"):
-                if argument != "--line-buffered":
-                    return await self._really(shlex.join(argv))
-            elif argument.endswith("m"):
-                flags, most = flags + argument[1:-1], next(arguments, "")
-            else:
-                flags += argument[1:]
-        if set(flags) - set("asHhi") or not rest or not most.isdigit():
-            return await self._really(shlex.join(argv))
-        try:
-            pattern = re.compile(rest[0].encode(), re.IGNORECASE if "i" in flags else 0)
-        except re.error:
-            return await self._really(shlex.join(argv))
-        named = "H" in flags or (len(rest) > 2 and "h" not in flags)
-        status = 1
-        for path in rest[1:]:
-            try:
-                lines = (await self._bytes_of(path)).splitlines()
-            except OSError as error:
-                if "s" not in flags:
-                    await self._complain(f"grep: {path}: {os.strerror(error.errno or errno.EIO)}")
-                continue
-            found = [line for line in lines if pattern.search(line)][: int(most)]
-            head = f"{path}:".encode() if named else b""
-            status = 0 if found else status
-            await self._out(b"".join(head + line + b"\n" for line in found))
-        return status
-
-    async def _bytes_of(self, path: str) -> bytes:
-        """Raises OSError. A FIFO blocks for good: nobody writes to it."""
-        place = self._place(path)
-        if stat.S_ISFIFO(place.stat().st_mode):
-            await asyncio.Event().wait()
-        return place.read_bytes()
-
-    def _place(self, path: str) -> Path:
-        return (
-            self.rig.folder / path.lstrip("/") if path.startswith("/") else self.rig.folder / path
-        )
-
-    def _expanded(self, arguments: Sequence[str]) -> list[str]:
-        """Patterns of absolute paths, replaced by what they match, as a shell does."""
-        found: list[str] = []
-        root = str(self.rig.folder)
-        for argument in arguments:
-            if argument.startswith("/") and any(sign in argument for sign in "*?["):
-                matches = sorted(self.rig.folder.glob(argument[1:]))
-                found += [str(match).removeprefix(root) for match in matches] or [argument]
-            else:
-                found.append(argument)
-        return found
-
     # --- the host --------------------------------------------------------------------------------
 
     async def _echo(self, argv: list[str]) -> int:
-        await self._out(" ".join(argv[1:]).encode() + b"\n")
+        await self.out(" ".join(argv[1:]).encode() + b"\n")
         return 0
 
     async def _true(self, argv: list[str]) -> int:
@@ -241,28 +133,28 @@ class RigShell:
 
     async def _id(self, argv: list[str]) -> int:
         text = "1000" if "-u" in argv else "uid=1000(miner) gid=1000(miner) groups=1000(miner)"
-        await self._out(f"{text}\n".encode())
+        await self.out(f"{text}\n".encode())
         return 0
 
     async def _whoami(self, argv: list[str]) -> int:
         del argv
-        await self._out(b"miner\n")
+        await self.out(b"miner\n")
         return 0
 
     async def _hostname(self, argv: list[str]) -> int:
         del argv
-        await self._out(f"{self.rig.key}\n".encode())
+        await self.out(f"{self.rig.key}\n".encode())
         return 0
 
     async def _uname(self, argv: list[str]) -> int:
         text = {"-m": "x86_64", "-r": "6.1.0-28-amd64", "-n": self.rig.key}.get("".join(argv[1:2]))
-        await self._out(f"{text or 'Linux'}\n".encode())
+        await self.out(f"{text or 'Linux'}\n".encode())
         return 0
 
     async def _nvidia_smi(self, argv: list[str]) -> int | None:
         rig = self.rig
         if not any(gpu.model.name.startswith("NVIDIA") for gpu in rig.cards):
-            await self._complain("sh: 1: nvidia-smi: not found")
+            await self.complain("sh: 1: nvidia-smi: not found")
             return NOT_FOUND
         while (state := rig.driver_state())["nvml_hangs"]:
             await rig.clock.sleep(1.0)
@@ -273,7 +165,7 @@ class RigShell:
             if await self._obey(rig.limit_order(bus_id, watts)) is None:
                 return None
         rig.refresh()
-        await self._out(text.encode())
+        await self.out(text.encode())
         return status
 
     async def _reboot(self, argv: list[str]) -> int | None:
@@ -289,7 +181,7 @@ class RigShell:
             return await self._reboot(argv)
         unit = self.rig.unit(words[1]) if len(words) > 1 else None
         if unit is None:
-            await self._complain(f"Unit {' '.join(words[1:])} could not be found.")
+            await self.complain(f"Unit {' '.join(words[1:])} could not be found.")
             return 4 if verb == "status" else 5
         match verb:
             case "start":
@@ -300,11 +192,11 @@ class RigShell:
                 status = await self._end(unit)
                 return status or await self._obey(self.rig.start_order(unit))
             case "is-active":
-                await self._out(f"{_state_of(unit)}\n".encode())
+                await self.out(f"{_state_of(unit)}\n".encode())
                 return 0 if unit.is_active else _INACTIVE
             case "show":
                 return await self._show(unit, argv)
-        await self._complain(f"Unknown command verb {verb}.")
+        await self.complain(f"Unknown command verb {verb}.")
         return 1
 
     async def _show(self, unit: ProgramUnit, argv: list[str]) -> int:
@@ -322,13 +214,13 @@ class RigShell:
         lines = [f"{name}={known.get(name, '')}\n" for name in names]
         if "--value" in argv:
             lines = [line.partition("=")[2] for line in lines]
-        await self._out("".join(lines).encode())
+        await self.out("".join(lines).encode())
         return 0
 
     async def _rig_service(self, argv: list[str]) -> int | None:
         """The command of the service that owns its programs: `status --json`, `stop NAME`, `start NAME`."""
         if not self.rig.has_service:
-            await self._complain("sh: 1: miner-agent-rig: not found")
+            await self.complain("sh: 1: miner-agent-rig: not found")
             return NOT_FOUND
         if argv[1:] == ["status", "--json"]:
             programs = [
@@ -340,11 +232,11 @@ class RigShell:
                 }
                 for unit in self.rig.units
             ]
-            await self._out(json.dumps({"programs": programs}).encode() + b"\n")
+            await self.out(json.dumps({"programs": programs}).encode() + b"\n")
             return 0
         units = [unit for unit in self.rig.units if unit.job.software == argv[2]]
         if not units:
-            await self._complain(f"no program {argv[2]} is known")
+            await self.complain(f"no program {argv[2]} is known")
             return 1
         if argv[1] == "start":
             return await self._obey(self.rig.start_order(units[0]))
@@ -361,7 +253,7 @@ class RigShell:
             lines += [line] * (int(big.args.get("bytes", 20_000_000)) // _LINE_BYTES)
         if not lines:
             lines = ["-- No entries --"]
-        await self._out("".join(f"{line}\n" for line in lines).encode())
+        await self.out("".join(f"{line}\n" for line in lines).encode())
         return 0
 
     async def _kill(self, argv: list[str]) -> int | None:
@@ -379,7 +271,7 @@ class RigShell:
             if unit is not None and number != 0:
                 status = await self._obey(self.rig.stop_order(unit, number))
             elif pid not in self.rig.processes():
-                await self._complain(f"kill: ({pid}) - No such process")
+                await self.complain(f"kill: ({pid}) - No such process")
                 status = 1
             elif number != 0:
                 os.kill(pid, number)  # a mining process of this rig: nothing else is in that list
@@ -394,7 +286,7 @@ class RigShell:
             line = " ".join(command)
             if pattern.search(line if whole else Path(command[0]).name):
                 status = 0
-                await self._out((f"{pid} {line}\n" if full else f"{pid}\n").encode())
+                await self.out((f"{pid} {line}\n" if full else f"{pid}\n").encode())
         return status
 
     async def _end(self, unit: ProgramUnit) -> int | None:
@@ -413,7 +305,7 @@ class RigShell:
 
     # --- what is not played ----------------------------------------------------------------------
 
-    async def _really(self, command: str) -> int:
+    async def really(self, command: str) -> int:
         """As a process of this host, among the rig's files."""
         root = str(self.rig.folder)
         text = _HOST_PATH.sub(lambda found: root + found[0], command)
@@ -429,15 +321,17 @@ class RigShell:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-        await self._out(out.replace(root.encode(), b""))
+        await self.out(out.replace(root.encode(), b""))
         await self._write(complaints.replace(root.encode(), b""), error=True)
         return process.returncode if process.returncode is not None else 1
 
-    async def _out(self, data: bytes) -> None:
+    async def out(self, data: bytes) -> None:
+        """See `Shell`."""
         if data:
             await self._write(data)
 
-    async def _complain(self, text: str) -> None:
+    async def complain(self, text: str) -> None:
+        """See `Shell`."""
         if not self._is_hushed:
             await self._write(f"{text}\n".encode(), error=True)
 

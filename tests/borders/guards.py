@@ -753,7 +753,7 @@ def _rigs() -> Iterator[Guard]:
     callers = "tests/agent/rig/test_server.py::test_"
     yield Guard(
         "a host with another key than the pinned one is told nothing",
-        "drivers/rig/reach/ssh.py",
+        "drivers/rig/reach/login.py",
         '"known_hosts": ([pinned], [], []),',
         '"known_hosts": None,',
         f"{ssh}another_host_key_ends_every_call_and_nothing_is_sent",
@@ -785,6 +785,20 @@ def _rigs() -> Iterator[Guard]:
         "if len(data) > left_bytes:",
         "if False:",
         f"{ssh}a_command_that_says_nothing_or_too_much_is_a_named_error",
+    )
+    yield Guard(
+        "what a rig sends and nobody asked for ends its connection",
+        "drivers/rig/reach/inflow.py",
+        "        return not self.is_over\n",
+        "        return True\n",
+        f"{ssh}what_a_server_sends_and_nobody_asked_for_ends_its_connection",
+    )
+    yield Guard(
+        "the programs of a rig have so much of a look and no more",
+        "drivers/rig/driver.py",
+        "_PROGRAMS_SHARE: Final = 0.8",
+        "_PROGRAMS_SHARE: Final = 8.0",
+        "tests/agent/telemetry/test_hanging_rigs.py::test_the_others_keep_their_interval_and_those_that_hang_are_told_by_name",
     )
     yield Guard(
         "an answer of a mining program has a size",

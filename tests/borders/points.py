@@ -11,6 +11,7 @@ _MANY = "tests/agent/cli/test_many.py::test_"
 _SHEET = "tests/agent/cli/test_sheet.py::test_"
 _CONFIG = "tests/agent/config/test_file.py::test_"
 _ENROLLED = "tests/agent/miners/test_rigs.py::test_"
+_HANGING = "tests/agent/telemetry/test_hanging_rigs.py::test_"
 _RIG_COMMANDS = "tests/agent/cli/test_rigs.py::test_"
 _SERVERS = "tests/agent/firmware/test_servers.py::test_"
 _REACH = "tests/agent/firmware/test_download_reach.py::test_"
@@ -308,6 +309,31 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_RIG_COMMANDS}the_key_of_the_host_is_shown_and_a_person_has_to_take_it",
                 f"{_ENROLLED}another_host_key_is_a_wrong_device_for_whoever_asks",
                 "tests/drivers/rig/test_ssh.py::test_another_host_key_ends_every_call_and_nothing_is_sent",
+            ),
+        ),
+        Point(
+            "a rig that hangs, drips, floods, holds a file or answers each time at the last moment",
+            "Is told as an error, or with a fault for what it did not tell, by the deadline of its look. It holds one connection; "
+            "the other rigs and miners keep their interval.",
+            (
+                f"{_HANGING}the_others_keep_their_interval_and_those_that_hang_are_told_by_name",
+                "tests/drivers/rig/test_ssh.py::test_a_server_that_hangs_drips_or_floods_ends_by_the_deadline",
+            ),
+        ),
+        Point(
+            "what a rig sends over SSH and nobody asked for",
+            "Ends its connection; the next look says so.",
+            (
+                "tests/drivers/rig/test_ssh.py::test_what_a_server_sends_and_nobody_asked_for_ends_its_connection",
+            ),
+        ),
+        Point(
+            "a key or token file of a rig that cannot be used",
+            "That rig alone is not spoken to; the log, `status` and `doctor` say why.",
+            (
+                f"{_ENROLLED}a_key_that_is_open_to_everybody_is_the_trouble_of_its_rig_alone",
+                "tests/agent/local/test_status.py::test_a_rig_whose_key_is_open_to_everybody_is_said_and_the_others_are_looked_after",
+                f"{_RIG_COMMANDS}the_doctor_says_once_that_a_key_is_open_to_everybody",
             ),
         ),
         Point(

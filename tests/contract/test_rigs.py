@@ -9,6 +9,7 @@ from contract.condition.judgement import MinerState, MinerTrouble, look_of
 from contract.miner import (
     Algorithm,
     Board,
+    BoardState,
     Make,
     MinerFault,
     Moving,
@@ -84,7 +85,7 @@ def a_look(*faults: MinerFault, mode: PowerMode | None = None, **moving: object)
 
 def test_a_lost_card_is_a_lost_board_whatever_its_words_name() -> None:
     fault = MinerFault(code="gpu_lost", text="it fell off the bus: look at its power cables")
-    look = a_look(fault, boards=(card(0, hashrate_hs=6e7), card(1, state="bad")))
+    look = a_look(fault, boards=(card(0, hashrate_hs=6e7), card(1, state=BoardState.BAD)))
     assert [(each.trouble, each.words) for each in look.symptoms] == [
         (MinerTrouble.BOARD, "part 2 of 2 (RTX 3080) is told to be bad")
     ]
@@ -107,7 +108,7 @@ def test_of_a_rig_no_rate_is_expected() -> None:
 
 
 def test_a_rig_that_was_told_to_stop_is_not_broken() -> None:
-    paused = Board(index=0, part=RigPart.CPU, hashrate_hs=0.0, state="off")
+    paused = Board(index=0, part=RigPart.CPU, hashrate_hs=0.0, state=BoardState.OFF)
     asleep = a_look(mode=PowerMode.SLEEP, hashrate_hs=0.0, boards=(paused,))
     assert (asleep.state, asleep.symptoms) == (MinerState.SLEEPING, ())
     beside = a_look(boards=(card(0, hashrate_hs=6e7), paused))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contract.errors import MalformedError
-from contract.miner import Firmware, Make, UptimeKind, normalize_mac
+from contract.miner import BoardState, Firmware, Make, UptimeKind, normalize_mac
 from drivers.iceriver.changes import state
 from drivers.iceriver.identify import findings_of, is_front_page
 from drivers.iceriver.models import model_of
@@ -99,7 +99,7 @@ def test_what_its_boards_do(name: str):
         assert board.chips_expected == 18
         assert board == type(board)(
             index=board.index,
-            state="ok",
+            state=BoardState.OK,
             hashrate_hs=board.hashrate_hs,
             chips_expected=18,
             **board_of(wanted),

@@ -14,7 +14,7 @@ from contract.errors import (
     ServiceAwayError,
     UnsupportedModeError,
 )
-from contract.miner import PowerMode, Reading
+from contract.miner import BoardState, PowerMode, Reading
 from drivers.antminer.changes.orders import (
     BadRequestError,
     is_old,
@@ -404,7 +404,7 @@ def disobedience(wanted: PowerMode, reading: Reading) -> str:
 def _is_powered_down(reading: Reading) -> bool:
     """Whether every chip of its boards is off."""
     boards = reading.moving.boards
-    return bool(boards) and all(board.state == "off" for board in boards)
+    return bool(boards) and all(board.state is BoardState.OFF for board in boards)
 
 
 def _after(

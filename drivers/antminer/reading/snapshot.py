@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from contract.miner import Board, MinerFault, Moving, Pool, PowerMode, UptimeKind
+from contract.miner import Board, BoardState, MinerFault, Moving, Pool, PowerMode, UptimeKind
 from drivers.antminer.models import GIGA, KILO, MEGA, OLD, TERA, AntminerSpec
 from drivers.antminer.protocol.replies import AntminerPool
 from drivers.antminer.reading.figures import (
@@ -91,7 +91,7 @@ def snapshot_of(
         moving=believed(moving, doubt),
         ideal_hs=None if is_doubtful or doubt else ideal,
         has_doubtful_unit=is_doubtful,
-        is_powered_down=bool(boards) and all(board.state == "off" for board in boards),
+        is_powered_down=bool(boards) and all(board.state is BoardState.OFF for board in boards),
         mode_number=number_of_mode(two.get("Mode"), generation),
     )
 
@@ -359,10 +359,10 @@ def _marks(states: Any) -> tuple[int, int]:
     return states.count("o"), states.count("x") + states.count("X")
 
 
-def _state(good: int, bad: int) -> str:
+def _state(good: int, bad: int) -> BoardState:
     if bad and not good:
-        return "off"  # powered down: asleep, or stopped by its own protection
-    return "bad" if bad else "ok"
+        return BoardState.OFF  # powered down: asleep, or stopped by its own protection
+    return BoardState.BAD if bad else BoardState.OK
 
 
 def _side(sensors: list[float], side: int) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from contract.miner import Algorithm, Board, MinerFault, Moving, Pool, UptimeKind
+from contract.miner import Algorithm, Board, BoardState, MinerFault, Moving, Pool, UptimeKind
 from drivers.iceriver.models import IceriverSpec
 from drivers.iceriver.reading.figures import fans_rpm, percent, rate_hs, runtime_s, temp_c, truth
 from drivers.protocol.values import number, text_of, whole
@@ -84,7 +84,7 @@ def boards_of(rows: Any, unit: Any, model: IceriverSpec | None) -> tuple[Board, 
                 temp_pcb_c=temp_c(row.get("intmp")),
                 temp_outlet_c=temp_c(row.get("outtmp")),
                 hw_errors=whole(row.get("error")),
-                state=None if is_well is None else "ok" if is_well else "bad",
+                state=None if is_well is None else BoardState.OK if is_well else BoardState.BAD,
             )
         )
     return tuple(boards)
@@ -136,7 +136,7 @@ def faults_of(fields: Row, boards: tuple[Board, ...]) -> tuple[MinerFault, ...]:
     faults.extend(
         MinerFault(code="board", text=f"the miner reports board {board.index + 1} as failed")
         for board in boards
-        if board.state == "bad"
+        if board.state is BoardState.BAD
     )
     return tuple(faults)
 

@@ -12,7 +12,7 @@ from contract.miner import Frozen
 from drivers.protocol.objects import BROKEN
 from drivers.rig.protocol.orders import brief
 from drivers.rig.protocol.process import ProgramProcess
-from drivers.rig.spec import MiningProgram
+from drivers.rig.spec import MiningProgram, program_named
 
 COMMAND: Final = "miner-agent-rig"
 STATUS_ARGV: Final = (COMMAND, "status", "--json")
@@ -51,10 +51,6 @@ def programs_of(status: int | None, output: str, errors: str) -> tuple[OwnedProg
 
 
 def program_of(kind: MiningProgram, programs: Sequence[OwnedProgram]) -> OwnedProgram | None:
-    """That of a kind, however its name is spelt (`SRBMiner-Multi`); `None` where it owns none, or two of them."""
-    found = [each for each in programs if _bare(each.software_name).startswith(_bare(kind))]
+    """That of a kind; `None` where it owns none, or two of them."""
+    found = [each for each in programs if program_named(each.software_name) is kind]
     return found[0] if len(found) == 1 else None
-
-
-def _bare(name: str) -> str:
-    return "".join(each for each in name.lower() if each.isalnum())

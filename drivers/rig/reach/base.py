@@ -11,6 +11,7 @@ import msgspec
 FILE_CAP_BYTES: Final = 16 * 1024
 TEXTS_CAP_BYTES: Final = 256 * 1024  # of all files of one look
 OUTPUT_CAP_BYTES: Final = 256 * 1024  # of both outputs of a command
+FORWARDED_CAP_BYTES: Final = 1024 * 1024  # of what a program answers over one connection
 LOOPBACK: Final = "127.0.0.1"  # of the rig
 NO_COMMAND: Final = 127  # as every shell says it, and a script whose last command is not there
 

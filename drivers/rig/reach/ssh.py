@@ -7,23 +7,21 @@ loopback).
 from __future__ import annotations
 
 import asyncio
-import logging
 import shlex
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import asyncssh
 
 from contract.errors import (
-    AuthFailedError,
     MalformedError,
     RefusedError,
     ServiceAwayError,
     UnreachableError,
-    WrongDeviceError,
 )
 from drivers.rig.reach.base import (
+    FORWARDED_CAP_BYTES,
     LOOPBACK,
     OUTPUT_CAP_BYTES,
     TEXTS_CAP_BYTES,
@@ -31,32 +29,17 @@ from drivers.rig.reach.base import (
     Ran,
     decoded,
 )
+from drivers.rig.reach.inflow import SENDS_ON, Inflow
+from drivers.rig.reach.login import LOGIN_BYTES, log_in, words_of
 from drivers.rig.reach.sessions import ForwardedPort, RemoteCommand
 from drivers.rig.spec import SshSpec
 
 _LINES_OF_A_FILE: Final = 200
-_PATTERN_S: Final = 2.0
+_PATTERN_S: Final = 2.0  # at most, to find the one with a file that blocks
 _THERE: Final = "/proc/uptime"  # on every Linux
 _LEFT_OUT_S: Final = 3600.0
-_KEEPALIVE_S: Final = 15.0
-
-# It would tell each channel and command of each look.
-asyncssh.set_log_level(logging.WARNING)
-
-
-async def host_key_of(host: str, port: int, *, deadline_s: float) -> str:
-    """The public key that a host shows now, as OpenSSH writes it: to be looked at and pinned when a rig is enrolled.
-
-    Raises UnreachableError.
-    """
-    try:
-        async with asyncio.timeout(deadline_s):
-            key = await asyncssh.get_server_host_key(host, port, config=None)
-    except (OSError, TimeoutError, asyncssh.Error) as error:
-        raise UnreachableError(f"{host}:{port} shows no SSH host key: {_words(error)}") from None
-    if key is None:
-        raise UnreachableError(f"{host}:{port} shows no SSH host key")
-    return key.export_public_key("openssh").decode("ascii").strip()
+_WINDOW_BYTES: Final = 256 * 1024  # may be under way to us in one channel
+_MORE_BYTES: Final = _WINDOW_BYTES + 64 * 1024  # than what a call takes may come with it
 
 
 class SshReach:
@@ -66,6 +49,7 @@ class SshReach:
         self._spec = spec
         self._root = spec.root.rstrip("/")
         self._connection: asyncssh.SSHClientConnection | None = None
+        self._flow: Inflow | None = None  # of that connection
         self._connecting = asyncio.Lock()
         self._is_searching = False  # for the pattern with a file that blocks
         self._is_mute = False  # the last look did not end, and told nothing
@@ -95,12 +79,13 @@ class SshReach:
         behind on the rig.
         """
         end = asyncio.get_running_loop().time() + deadline_s
+        patience_s = min(_PATTERN_S, deadline_s / 4)
         if self._is_mute:
-            await self._leave_out_the_first(patterns, end)
+            await self._leave_out_the_first(patterns, end, patience_s)
         asked = [each for each in patterns if self._blocks_until.get(each, 0.0) < end]
         missed = set(patterns) - set(asked)
         if self._is_searching:
-            found, stuck = await self._search(asked, end)
+            found, stuck = await self._search(asked, end, patience_s)
         else:
             found, is_whole = await self._grep(asked, end)
             self._is_searching = not is_whole
@@ -144,9 +129,13 @@ class SshReach:
         connection: asyncssh.SSHClientConnection | None = None
         try:
             async with self._in_time(deadline_s):
-                connection = await self._connected()
+                connection = await self._connected(FORWARDED_CAP_BYTES)
                 await connection.create_connection(
-                    lambda: ForwardedPort(factory()), LOOPBACK, port, encoding=None
+                    lambda: ForwardedPort(factory()),
+                    LOOPBACK,
+                    port,
+                    encoding=None,
+                    window=_WINDOW_BYTES,
                 )
         except asyncssh.ChannelOpenError as error:
             if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
@@ -162,29 +151,29 @@ class SshReach:
 
     async def close(self) -> None:
         """See `RigReach`."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._flow = self._connection, None, None
         if connection is not None:
             connection.abort()
 
     # --- private ---------------------------------------------------------------------------------
 
-    async def _search(self, asked: Sequence[str], end: float) -> tuple[dict[str, str], list[str]]:
-        """A look at one pattern after another. One that does not answer, while one behind it does, has a file that
-        blocks. Gives the patterns that were not read, too.
+    async def _search(
+        self, asked: Sequence[str], end: float, patience_s: float
+    ) -> tuple[dict[str, str], list[str]]:
+        """A look at one pattern after another. One that does not answer in `patience_s`, while one behind it does, has
+        a file that blocks. Gives the patterns that were not read, too.
         """
         loop = asyncio.get_running_loop()
         found: dict[str, str] = {}
         silent: list[str] = []
         missed: list[str] = []
         for at, pattern in enumerate((*asked, _THERE)):
-            is_whole = False
-            if loop.time() < end:
-                texts, is_whole = await self._grep((pattern,), end, patience_s=_PATTERN_S)
-                found |= texts
-            if not is_whole and loop.time() >= end:
+            if end - loop.time() < patience_s:
                 # Where nothing was silent before, the rig is far away: as a whole, a look tells more of it.
                 self._is_searching = bool(silent)
                 return found, [*missed, *silent, *asked[at:]]
+            texts, is_whole = await self._grep((pattern,), end, patience_s=patience_s)
+            found |= texts
             if not is_whole:
                 silent.append(pattern)
                 continue
@@ -194,7 +183,9 @@ class SshReach:
         self._is_searching = False
         return found, [*missed, *silent]
 
-    async def _leave_out_the_first(self, patterns: Sequence[str], end: float) -> None:
+    async def _leave_out_the_first(
+        self, patterns: Sequence[str], end: float, patience_s: float
+    ) -> None:
         """Find the pattern with a file that blocks before any is told. Raises MalformedError where nothing is told of
         any file: then it is the rig.
         """
@@ -202,9 +193,9 @@ class SshReach:
         for pattern in patterns:
             if self._blocks_until.get(pattern, 0.0) >= end:
                 continue
-            texts, is_whole = await self._grep((pattern,), end, patience_s=_PATTERN_S)
+            texts, is_whole = await self._grep((pattern,), end, patience_s=patience_s)
             if not (texts or is_whole):
-                _, is_there = await self._grep((_THERE,), end, patience_s=_PATTERN_S)
+                _, is_there = await self._grep((_THERE,), end, patience_s=patience_s)
                 if not is_there:
                     await self.close()
                     raise MalformedError(f"the rig {self._spec.host} tells nothing of any file")
@@ -266,7 +257,7 @@ class SshReach:
             raise
         except (OSError, asyncssh.Error) as error:
             await self.close()
-            raise MalformedError(f"the SSH connection to {host} broke: {_words(error)}") from None
+            raise MalformedError(f"the SSH connection to {host} broke: {words_of(error)}") from None
 
     async def _start(
         self, argv: Sequence[str], cap_bytes: int, *, reconnect: bool = True
@@ -276,7 +267,7 @@ class SshReach:
         """
         if not reconnect and not self.is_open:
             raise UnreachableError(self._hung_up)
-        connection = await self._connected()
+        connection = await self._connected(cap_bytes)
         begun: list[RemoteCommand] = []
 
         def channel_open() -> RemoteCommand:
@@ -285,12 +276,16 @@ class SshReach:
 
         try:
             _, session = await connection.create_session(
-                channel_open, shlex.join(argv), encoding=None, send_env=None
+                channel_open,
+                shlex.join(argv),
+                encoding=None,
+                send_env=None,
+                window=_WINDOW_BYTES,
             )
         except asyncssh.ChannelOpenError as error:
             if not await _is_gone(connection):
                 raise RefusedError(
-                    f"the SSH server of {self._spec.host} runs no commands: {_words(error)}"
+                    f"the SSH server of {self._spec.host} runs no commands: {words_of(error)}"
                 ) from None
             if begun:
                 raise MalformedError(f"the rig {self._spec.host} cut off {argv[0]}") from None
@@ -304,49 +299,21 @@ class SshReach:
     def _hung_up(self) -> str:
         return f"the SSH server of {self._spec.host} hung up before anything was sent; try again"
 
-    async def _connected(self) -> asyncssh.SSHClientConnection:
-        """The kept connection; a new one where it is gone."""
+    async def _connected(self, cap_bytes: int = 0) -> asyncssh.SSHClientConnection:
+        """The kept connection, over which an answer of `cap_bytes` may come; a new one where it is gone. Raises
+        MalformedError when it was cut off since the last call.
+        """
         async with self._connecting:
-            if self._connection is None or self._connection.is_closed():
-                self._connection = None
-                self._connection = await self._log_in()
+            if self._connection is None or self._flow is None or self._connection.is_closed():
+                was_cut = self._flow is not None and self._flow.is_over
+                self._connection = self._flow = None
+                if was_cut:
+                    raise MalformedError(f"the rig {self._spec.host} was cut off: {SENDS_ON}")
+                flow = Inflow(LOGIN_BYTES)
+                self._connection = await log_in(self._spec, flow)
+                self._flow = flow
+            self._flow.allow(2 * cap_bytes + _MORE_BYTES)  # a packet may hold one short line
             return self._connection
-
-    async def _log_in(self) -> asyncssh.SSHClientConnection:
-        spec = self._spec
-        try:
-            pinned = asyncssh.import_public_key(spec.host_key)
-            key = await asyncio.to_thread(asyncssh.read_private_key, spec.key_file)
-        except (OSError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-            raise AuthFailedError(
-                f"the keys of the rig {spec.host} cannot be used: {_words(error)}; check its key_file and host_key"
-            ) from None
-        options: dict[str, Any] = _ONLY_KEYS | {
-            "known_hosts": ([pinned], [], []),
-            # Its own kind first, all others behind: a server with another key is told from one that has none.
-            "server_host_key_algs": _host_key_algorithms(pinned),
-            "client_keys": [key],
-            "username": spec.user,
-        }
-        try:
-            return await asyncssh.connect(spec.host, spec.port, **options)
-        except asyncssh.HostKeyNotVerifiable:
-            raise WrongDeviceError(
-                f"the host at {spec.host} has another SSH key than the rig that was enrolled: nothing was sent. If the "
-                "rig was installed again, enrol it again and compare the key that is shown"
-            ) from None
-        except asyncssh.PermissionDenied:
-            raise AuthFailedError(
-                f"{spec.host} does not let {spec.user} in: put our public key into its authorized_keys"
-            ) from None
-        except OSError as error:
-            raise UnreachableError(
-                f"{spec.host}:{spec.port} takes no SSH connection: {_words(error)}"
-            ) from None
-        except asyncssh.Error as error:
-            raise UnreachableError(
-                f"{spec.host}:{spec.port} does not speak SSH as we do: {_words(error)}"
-            ) from None
 
 
 def texts_of(output: str, root: str) -> dict[str, str]:
@@ -361,44 +328,7 @@ def texts_of(output: str, root: str) -> dict[str, str]:
     return {path: "\n".join(of_file) for path, of_file in lines.items()}
 
 
-# No password, no agent, no configuration of the user we run as, nothing compressed.
-_ONLY_KEYS: Final[dict[str, Any]] = {
-    "config": None,
-    "preferred_auth": "publickey",
-    "password_auth": False,
-    "kbdint_auth": False,
-    "host_based_auth": False,
-    "agent_path": None,
-    "gss_kex": False,
-    "gss_auth": False,
-    "compression_algs": "none",
-    "x509_trusted_certs": None,
-    "keepalive_interval": _KEEPALIVE_S,
-    "connect_timeout": None,
-    "login_timeout": 0,  # the deadline of each call is over this, too
-}
-
-
-def _host_key_algorithms(pinned: asyncssh.SSHKey) -> list[str]:
-    own = [name.decode("ascii") for name in pinned.sig_algorithms]
-    return own + [each for each in _HOST_KEY_ALGORITHMS if each not in own]
-
-
-_HOST_KEY_ALGORITHMS: Final = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-)
-
-
 async def _is_gone(connection: asyncssh.SSHClientConnection) -> bool:
     """Whether a channel did not open since its connection went: it is cleaned up a moment after its channels."""
     await asyncio.sleep(0)
     return connection.is_closed()
-
-
-def _words(error: BaseException) -> str:
-    return str(error)[:200] or type(error).__name__

@@ -6,12 +6,13 @@ A card that was there once, or that a program names, and that no sensor shows, s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from contract.miner import (
     Board,
+    BoardState,
     MinerFault,
     Moving,
     Pool,
@@ -27,9 +28,6 @@ from drivers.rig.reading.cards import CardLook, CardSensors, SeenCard, SensorSta
 from drivers.rig.reading.host import HostFacts
 
 _Card = TypeVar("_Card")
-OK: Final = "ok"
-BAD: Final = "bad"
-OFF: Final = "off"  # told to pause
 
 
 class RigSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +88,7 @@ def snapshot_of(
                 name=cpu_name,
                 hashrate_hs=of_cpu.hashrate_hs,
                 temp_chip_c=host.temp_cpu_c,
-                state=OFF if of_cpu.paused else None,
+                state=BoardState.OFF if of_cpu.paused else None,
             )
         )
     main = main_work(works)
@@ -222,7 +220,7 @@ def _board(
         temp_memory_c=_first(here.temp_memory_c, card.temp_memory_c),
         fan_percent=_first(here.fan_percent, card.fan_percent),
         power_w=_first(here.power_w, card.power_w),
-        state=BAD if is_lost else None if sensors is None else OK,
+        state=BoardState.BAD if is_lost else None if sensors is None else BoardState.OK,
     )
 
 
@@ -272,7 +270,11 @@ def _work(report: ProgramReport, work: ProgramWork) -> RigWork:
 
 def _power(boards: Iterable[Board]) -> float | None:
     """What the cards draw together, where each of them tells."""
-    told = [board.power_w for board in boards if board.part is RigPart.GPU and board.state != BAD]
+    told = [
+        board.power_w
+        for board in boards
+        if board.part is RigPart.GPU and board.state is not BoardState.BAD
+    ]
     known = [each for each in told if each is not None]
     return sum(known) if known and len(known) == len(told) else None
 

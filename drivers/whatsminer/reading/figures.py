@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from contract.miner import UptimeKind
+from contract.miner import BoardState, UptimeKind
 from drivers.protocol.values import names_unit, number, text_of, whole
 
 MEGA: Final = 1e6
@@ -73,11 +73,11 @@ def fans(inlet: Any, outlet: Any, is_liquid: bool | None) -> tuple[int, ...]:
     return speeds
 
 
-def state_of(status: str | None) -> str | None:
+def state_of(status: str | None) -> BoardState | None:
     """`ok` or `bad`, `None` where it is not said."""
     if status is None:
         return None
-    return "ok" if status.lower() == "alive" else "bad"
+    return BoardState.OK if status.lower() == "alive" else BoardState.BAD
 
 
 def ago_s(last: Any, when_s: float | None) -> float | None:

@@ -70,9 +70,12 @@ async def test_a_rig_is_enrolled_listed_and_taken_away(config: Path) -> None:
         assert "simulated-token" not in file.read_text() + added.out + added.err
         listed = await miner_agent("rig", "list", "--config", config, "--json")
         assert [each["name"] for each in listed.document["rigs"]] == ["rig-1"]
-        again = await add(rig, config, "--yes")
+        again = await miner_agent("rig", "add", "rig-1", *options(rig, config))
         assert again.code == 2
         assert "rig remove rig-1" in again.err
+        assert "Is this the rig?" not in again.err  # a name that is taken needs nobody's word
+        beside = await miner_agent("rig", "add", "rig-2", *options(rig, config))
+        assert (beside.code, f"are both at {rig.ip}" in beside.err) == (2, True)
     removed = await miner_agent("rig", "remove", "RIG-1", "--config", config, "--json")
     assert removed.code == 0, removed.err
     assert load(config).rigs == ()
@@ -164,7 +167,7 @@ async def test_the_doctor_says_once_that_a_key_is_open_to_everybody(config: Path
             for each in await examine(config, loop_clock())
             if "chmod o-rwx" in each.text or each.subject in ("miners", "passwords")
         ]
-        assert [(each.level, each.subject) for each in found] == [("problem", "rigs")]
+        assert [(each.level, each.subject) for each in found] == [("problem", "rig rig-1")]
 
 
 async def test_a_rig_is_shown_without_noise(config: Path) -> None:

@@ -108,6 +108,27 @@ async def test_what_is_wrong_is_counted_and_told_in_words(tmp_path: Path) -> Non
     assert document["sinks"] == {}
 
 
+async def test_a_rig_whose_key_is_open_to_everybody_is_said_and_the_others_are_looked_after(
+    tmp_path: Path,
+) -> None:
+    specs = "antminer/s21,rig/xmrig-cpu"
+    async with await Farm.start(specs, base=free_base(), time_scale=100.0) as farm:
+        _, rig = farm.miners
+        entry = entry_of(rig)
+        Path(entry["key_file"]).chmod(0o644)
+        async with running(farm, tmp_path, rigs=[entry]) as status:
+
+            async def both_are_judged() -> bool:
+                states = (await status())["miners"]["states"]
+                return bool(states == {"hashing": 1, "unreachable": 1})
+
+            await until(both_are_judged, within_s=600, every_s=1.0)
+            document = await status()
+    (notice,) = document["notices"]
+    assert notice.startswith(f"rig {entry['name']}: {entry['key_file']}: everybody on this host")
+    assert [each["words"] for each in document["worst"]] == ["its login was refused"]
+
+
 async def test_rigs_are_told_of_as_all_miners_are(tmp_path: Path) -> None:
     specs = "antminer/s21,rig/6xrtx3080-trex,rig/xmrig-cpu,rig/xmrig-restricted"
     async with await Farm.start(specs, base=free_base(), time_scale=100.0) as farm:

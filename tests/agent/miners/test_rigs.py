@@ -20,6 +20,7 @@ from agent.scan.scanner import FarmScanner
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.poller import Poller
 from contract.errors import (
+    AuthFailedError,
     BadParamsError,
     MinerError,
     PolicyRefusedError,
@@ -108,6 +109,24 @@ async def test_an_enrolled_rig_is_looked_at_and_told_of_like_any_miner() -> None
         record = site.inventory.by_key(cards.mac)
         assert record is not None
         assert (record.ip, record.miner_id) == (cards.ip, f"id-{cards.mac}")
+
+
+async def test_a_key_that_is_open_to_everybody_is_the_trouble_of_its_rig_alone() -> None:
+    async with rigs("xmrig-cpu", "xmrig-cpu") as (_, (open_one, other)):
+        config = config_of(open_one, other)
+        Path(entry_of(open_one)["key_file"]).chmod(0o644)
+        site = site_of(config)
+        async with polled(site) as sink:
+            await until(lambda: {each.ip for each in sink.readings} == {open_one.ip, other.ip})
+        of_open, of_other = (
+            next(each for each in sink.readings if each.ip == rig.ip) for rig in (open_one, other)
+        )
+        assert (of_open.ok, of_open.error) == (False, "auth_failed")
+        assert of_other.ok
+        assert of_other.moving is not None
+        with pytest.raises(AuthFailedError, match="chmod o-rwx") as info:
+            await site.fleet.look_at(open_one.ip)
+        assert site.rigs.unusable == [f"rig {open_one.key}-{open_one.ip}: {info.value}"]
 
 
 async def test_a_task_finds_a_rig_by_its_mac() -> None:

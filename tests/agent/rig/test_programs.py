@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -97,6 +98,7 @@ async def test_what_does_not_listen_is_killed_with_all_that_it_began(stage: RigS
         await stage.apply()
         assert not is_alive(pid)
         pid = await stage.mines("brood")
+        await until(lambda: re.search(r"child \d+\n", stage.log.read_text()))
         child = int(stage.log.read_text().rpartition("child ")[2].split()[0])
         assert is_alive(child)
         await stage.apply()

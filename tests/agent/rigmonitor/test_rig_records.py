@@ -17,7 +17,7 @@ from agent.sinks.rigmonitor.rig_records import (
     rig_record_of,
     rig_spec_of,
 )
-from contract.miner import Board, Make, Moving, RigPart, RigWork, Static
+from contract.miner import Board, BoardState, Make, Moving, RigPart, RigWork, Static
 from contract.rigmonitor.rig import RigLog, RigSpec
 from tests.agent.rigmonitor import strict_rigs
 from tests.agent.rigmonitor.strict_rigs import StrictRigs
@@ -39,7 +39,7 @@ def card(number: int, **more):
             "memory_hz": 9.505e9,
             "power_w": 105.32,
             "fan_percent": 35.0,
-            "state": "ok",
+            "state": BoardState.OK,
         }
         | more,
     )
@@ -154,7 +154,7 @@ def test_the_unit_is_the_largest_that_keeps_four_digits(rate_hs, number, unit) -
 
 
 def test_a_card_that_mines_nothing_is_told_with_0_and_one_that_fell_off_is_not_told() -> None:
-    cards = (card(1), card(2, hashrate_hs=0.0), card(3, state="bad"), card(4))
+    cards = (card(1), card(2, hashrate_hs=0.0), card(3, state=BoardState.BAD), card(4))
     body = told(Moving(boards=cards, works=(work(),)))
     assert body["gpu_2_hashrate_1"] == 0
     assert [name for name in body if name.startswith("gpu_3")] == []

@@ -37,6 +37,7 @@ from contract.clock import BootTime, to_text
 from contract.link import MinerReading, ReadingsRequest
 from contract.miner import (
     Board,
+    BoardState,
     Firmware,
     Make,
     MinerFault,
@@ -93,7 +94,7 @@ def look(number: int, **changes: Any) -> MinerReading:
             fan_rpm=(6000, 6000),
             boards=(
                 Board(index=0, serial=f"BOARD{number}", hashrate_hs=100 * TH, chips=110,
-                      chips_expected=110, frequency_hz=500e6, state="ok"),
+                      chips_expected=110, frequency_hz=500e6, state=BoardState.OK),
             ),
             pools=(Pool(index=0, url="stratum+tcp://pool.test:3333", user="farm.1", status="alive", active=True),),
         ),

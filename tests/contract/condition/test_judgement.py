@@ -26,6 +26,7 @@ from contract.condition.judgement import (
 from contract.miner import (
     Algorithm,
     Board,
+    BoardState,
     Make,
     MinerFault,
     Moving,
@@ -109,7 +110,7 @@ WRONG: tuple[tuple[str, str, Any], ...] = (
         facts(
             changed(
                 MOVING,
-                boards=(changed(BOARDS[0], chips=98), BOARDS[1], changed(BOARDS[2], state="bad")),
+                boards=(changed(BOARDS[0], chips=98), BOARDS[1], changed(BOARDS[2], state=BoardState.BAD)),
             )
         ),
     ),
@@ -173,7 +174,9 @@ def test_a_miner_that_sleeps_is_not_broken():
         MOVING,
         hashrate_hs=0.0,
         fan_rpm=(0, 0, 0, 0),
-        boards=tuple(changed(board, hashrate_hs=0.0, chips=0, state="bad") for board in BOARDS),
+        boards=tuple(
+            changed(board, hashrate_hs=0.0, chips=0, state=BoardState.BAD) for board in BOARDS
+        ),
         pools=tuple(changed(pool, status="dead") for pool in POOLS),
     )
     seen = condition_of(

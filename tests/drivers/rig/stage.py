@@ -10,13 +10,12 @@ from contract.miner import Identity
 from drivers.base import Credentials, FirmwareUpdate, Timing
 from drivers.rig.driver import RigDriver
 from drivers.rig.entry import RIG
-from drivers.rig.spec import EnrolledRig, MiningProgram, ProgramSpec, SshSpec
+from drivers.rig.spec import EnrolledRig, MiningProgram, ProgramSpec, SshSpec, program_named
 from tests.drivers.stage import MakeStage
 from tests.virtual_time import VirtualClock, loop_clock
 
 REBOOT: Final = ("sudo", "-n", "systemctl", "reboot")
 _NO_FIRMWARE: Final = "a rig takes no firmware"
-_KINDS: Final = {"srbminer-multi": MiningProgram.SRBMINER}
 
 
 class Stage(MakeStage[RigDriver]):
@@ -102,8 +101,9 @@ def spec_of(rig: Any, **more: Any) -> EnrolledRig:
 
 def kind_of(program: Any) -> MiningProgram:
     """The program of a simulated rig, as we call it."""
-    name = program["unit"].removesuffix(".service")
-    return _KINDS.get(name) or MiningProgram(name)
+    kind = program_named(program["software"])
+    assert kind is not None, program["software"]
+    return kind
 
 
 def driver_of(rig: Any) -> RigDriver:

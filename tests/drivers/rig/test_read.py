@@ -80,10 +80,32 @@ async def test_a_rig_is_identified_by_mac_and_machine_id(tmp_path: Path) -> None
     tree.plant(tmp_path, tree.HOST)
     driver = local(tmp_path)
     identity = await driver.identify()
-    assert (identity.make, identity.model) == (Make.RIG, "AMD Ryzen 9 7950X 16-Core Processor")
+    assert (identity.make, identity.model) == (Make.RIG, tree.CPU)
     assert (identity.mac, identity.serial, identity.hostname) == (tree.MAC, tree.MACHINE, "rig-7")
     who = await driver.who()
     assert (who.mac, who.serial) == (tree.MAC, tree.MACHINE)
+
+
+async def test_a_rig_whose_cards_its_program_alone_knows_is_named_by_them(tmp_path: Path) -> None:
+    """As a monitor names it, which is told of the same cards."""
+    tree.plant(tmp_path, tree.HOST)
+    pages = {"/summary": replies.TREX}
+    async with program(MiningProgram.TREX, website(pages)) as spec:
+        driver = local(tmp_path, spec)
+        await driver.read()
+        assert driver.identity.model == "RTX 3080"
+        pages["/summary"] = replies.TREX | {"gpus": []}
+        await driver.read()
+        assert driver.identity.model == tree.CPU, "it was taken out"
+        pages["/summary"] = replies.TREX
+        await driver.read()
+    await driver.read()
+    assert driver.identity.model == "RTX 3080", "its program is away, and the card is not"
+    again = local(tmp_path, spec)
+    again._identity = driver.identity
+    assert (await again.identify()).model == "RTX 3080", "a new agent asks its program later"
+    await again.read()
+    assert again.identity.model == "RTX 3080"
 
 
 async def test_a_rig_is_never_met_by_a_scan() -> None:

@@ -21,7 +21,8 @@ from contract.errors import (
     WrongDeviceError,
 )
 from drivers.rig.reach.base import NO_COMMAND
-from drivers.rig.reach.ssh import SshReach, host_key_of, texts_of
+from drivers.rig.reach.login import host_key_of
+from drivers.rig.reach.ssh import SshReach, texts_of
 from drivers.rig.spec import MiningProgram
 from tests.drivers.rig import tree
 from tests.drivers.rig.servers import SshRig, program, says, ssh_rig, website
@@ -174,6 +175,33 @@ async def test_a_command_that_says_nothing_or_too_much_is_a_named_error(
     assert (await reach.run(("true",), deadline_s=20)).status == 0
 
 
+async def test_what_a_server_sends_and_nobody_asked_for_ends_its_connection(
+    rig: SshRig, reach: SshReach
+) -> None:
+    """Packets of no channel cost us time, and no window of SSH bounds them."""
+    await reach.run(("true",), deadline_s=20)
+    (connection,) = rig.connections
+    for _ in range(100):
+        if not connection.is_closed():
+            connection.send_debug("x" * 30_000)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await connection.wait_closed()
+    with pytest.raises(MalformedError, match="far more than it was asked for"):
+        await reach.run(("true",), deadline_s=20)
+    assert (await reach.run(("true",), deadline_s=20)).status == 0
+
+
+async def test_an_answer_as_long_as_may_be_is_taken_again_and_again(
+    rig: SshRig, reach: SshReach
+) -> None:
+    rig.commands["journalctl"] = says("x" * 400_000)
+    for _ in range(5):
+        ran = await reach.run(("journalctl",), deadline_s=20, cap_bytes=400_000)
+        assert len(ran.output) == 400_000
+    assert rig.seen.count("connection") == 1
+
+
 async def test_a_file_that_blocks_is_found_and_left_out(rig: SshRig, reach: SshReach) -> None:
     """It is found in two looks, each of which leaves a process behind on the rig."""
     answers = {
@@ -192,10 +220,10 @@ async def test_a_file_that_blocks_is_found_and_left_out(rig: SshRig, reach: SshR
 
     await reach.run(("true",), deadline_s=20)
     rig.commands["sh"] = stuck
-    cut = await reach.read_texts(FILES, deadline_s=2.0)
+    cut = await reach.read_texts(FILES, deadline_s=0.5)
     assert (cut.texts, cut.missed) == ({"/proc/uptime": "12.5 8"}, frozenset(FILES))
     for _ in range(2):
-        found = await reach.read_texts(FILES, deadline_s=20)
+        found = await reach.read_texts(FILES, deadline_s=3)
         assert found.texts == {"/proc/uptime": "12.5 8", "/sys/class/net/*/address": "02:00"}
         assert found.missed == {"/etc/machine-id"}
     assert rig.seen.count("sh") == 1 + (len(FILES) + 1) + 1
@@ -223,23 +251,25 @@ async def test_a_rig_far_away_is_read_as_a_whole_again_after_a_look_that_was_cut
 ) -> None:
     """So far that a question for each pattern takes longer than a look may."""
 
+    many = (*FILES, *(f"/sys/far/{number}" for number in range(4)))
+
     async def cut_off(process: asyncssh.SSHServerProcess[bytes]) -> None:
         process.stdout.write(f"{rig.root}/proc/uptime:12.5 8\n".encode())
         await asyncio.Event().wait()
 
     async def late(process: asyncssh.SSHServerProcess[bytes]) -> None:
         await asyncio.sleep(0.4)
-        asked = [each for each in FILES if each in (process.command or "")]
+        asked = [each for each in many if each in (process.command or "")]
         with suppress(BrokenPipeError, ConnectionError):  # nobody waits for it any more
             process.stdout.write("".join(f"{rig.root}{each}:1\n" for each in asked).encode())
             process.exit(0)
 
     await reach.run(("true",), deadline_s=20)
     rig.commands["sh"] = cut_off
-    assert (await reach.read_texts(FILES, deadline_s=0.5)).texts
+    assert (await reach.read_texts(many, deadline_s=0.5)).texts
     rig.commands["sh"] = late
-    assert (await reach.read_texts(FILES, deadline_s=1.0)).missed
-    assert (await reach.read_texts(FILES, deadline_s=1.0)).missed == set()
+    assert (await reach.read_texts(many, deadline_s=2.0)).missed
+    assert (await reach.read_texts(many, deadline_s=2.0)).missed == set()
 
 
 async def test_a_rig_that_tells_nothing_of_any_file_is_asked_little_and_each_look_says_so(

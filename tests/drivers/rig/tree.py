@@ -8,6 +8,7 @@ from pathlib import Path
 BOOT = "5b8f1c9e-2f5c-4a7e-9d58-0f3a6c1d2e4b"
 MACHINE = "0f3a6c1d2e4b5b8f1c9e2f5c4a7e9d58"
 MAC = "02:1A:2B:3C:4D:5E"
+CPU = "AMD Ryzen 9 7950X 16-Core Processor"
 ROUTE = (
     "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
     "wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n"
@@ -21,7 +22,7 @@ HOST: Mapping[str, str] = {
     "proc/sys/kernel/osrelease": "6.1.0-28-amd64\n",
     "proc/sys/kernel/hostname": "rig-7\n",
     "proc/meminfo": "MemTotal:       32786316 kB\nMemFree:          401216 kB\n",
-    "proc/cpuinfo": "processor\t: 0\nmodel name\t: AMD Ryzen 9 7950X 16-Core Processor\ncache size\t: 1024 KB\n",
+    "proc/cpuinfo": f"processor\t: 0\nmodel name\t: {CPU}\ncache size\t: 1024 KB\n",
     "etc/machine-id": f"{MACHINE}\n",
     "sys/class/net/enp3s0/address": f"{MAC.lower()}\n",
     "sys/class/net/wlan0/address": "02:00:00:00:00:99\n",
