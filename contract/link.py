@@ -19,8 +19,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from contract.authorities import AUTHORITIES_MOST, PEM_MAX
 from contract.begin import BEGIN_ID_CHARS
+from contract.enrolment.authorities import AUTHORITIES_MOST, PEM_MAX
 from contract.miner import Moving, Slow, Static
 from contract.task import BY_AGENTS, TaskName
 

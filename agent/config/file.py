@@ -121,7 +121,7 @@ class Config(Section):
 
     @property
     def pin_file(self) -> Path:
-        """Where the authorities lie that the cloud is known by, if the agent was enrolled with a code that names one."""
+        """Where the authorities lie that the cloud is known by, if the enrolment code named one."""
         return self.state.dir / PIN_NAME
 
     @property

@@ -22,7 +22,7 @@ from agent.config.file import ConfigError
 from agent.config.urls import check_cloud_url
 from agent.link.trust import CloudTrust, blind, trusting
 from agent.ports import CloudError
-from contract.authorities import certificates_in, fingerprint
+from contract.enrolment.authorities import certificates_in, fingerprint
 from contract.link import (
     LONG_POLL_MAX_S,
     PREFIX,

@@ -13,7 +13,8 @@ from agent.host.version import agent_version
 from agent.link import client
 from agent.link.trust import CloudTrust, trusting
 from agent.ports import CloudError
-from contract.authorities import EnrolCode, as_pem, certificates_in, fingerprint, of_fingerprint
+from contract.enrolment.authorities import as_pem, certificates_in, fingerprint, of_fingerprint
+from contract.enrolment.code import EnrolCode
 from contract.link import EnrollReply, EnrollRequest
 from service.files import write_whole
 from service.hostuser import HostUser, check_way

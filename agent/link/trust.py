@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.config.file import why
 from agent.ports import CloudError
-from contract.authorities import as_pem, certificates_in, fingerprint
+from contract.enrolment.authorities import as_pem, certificates_in, fingerprint
 from service.files import write_whole
 
 

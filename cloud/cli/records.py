@@ -52,7 +52,7 @@ def enroll_code(
     """
     from cloud.store.access.admin import create_enroll_code
     from cloud.tls.told import own_fingerprint
-    from contract.authorities import EnrolCode
+    from contract.enrolment.code import EnrolCode
     from service.hostuser import acting_as_owner
 
     def named() -> str | None:

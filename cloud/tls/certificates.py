@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from contract.authorities import fingerprint
+from contract.enrolment.authorities import fingerprint
 
 EARLIEST: Final = datetime(2026, 1, 1, tzinfo=UTC)  # before it no clock is right
 AUTHORITY_VALID: Final = timedelta(days=20 * 365)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from contract.authorities import certificates_in, fingerprint
+from contract.enrolment.authorities import certificates_in, fingerprint
 
 FOLDER: Final = "tls"  # in the data directory
 AUTHORITY: Final = "authority.pem"  # in that folder: what only the cloud's user reads

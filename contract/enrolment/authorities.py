@@ -1,6 +1,4 @@
-"""The certificate authorities that a cloud makes for itself: how they are written down, shown, and named in an
-enrolment code.
-"""
+"""The certificate authorities that a cloud makes for itself: how they are written down, and told from one another."""
 
 from __future__ import annotations
 
@@ -12,43 +10,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-import msgspec
-
 AUTHORITIES_MOST: Final = 4  # that a cloud shows at once: two while one takes over from another
 PEM_MAX: Final = 16_384  # characters of all of them
 _BLOCK: Final = re.compile(
     r"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END CERTIFICATE-----"
 )
-_FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
-_BETWEEN: Final = "."
-
-
-class EnrolCode(msgspec.Struct, frozen=True):
-    """What joins an agent to a cloud, once. `secret` is what the cloud knows it by; `fingerprint` is of the authority
-    whose certificate that cloud shows, `None` where any that the host trusts will do.
-    """
-
-    secret: str
-    fingerprint: str | None = None
-
-    @classmethod
-    def of(cls, text: str) -> EnrolCode:
-        """The code as it was typed. Raises ValueError for one whose fingerprint is not whole: half of one would be no
-        protection.
-        """
-        secret, between, print_ = text.strip().partition(_BETWEEN)
-        if not between:
-            return cls(secret)
-        if not _FINGERPRINT.fullmatch(print_.lower()):
-            raise ValueError(
-                "this code is not whole: after its dot stand the 64 characters of a fingerprint; copy all of it"
-            )
-        return cls(secret, print_.lower())
-
-    def __str__(self) -> str:
-        if self.fingerprint is None:
-            return self.secret
-        return f"{self.secret}{_BETWEEN}{self.fingerprint}"
 
 
 def fingerprint(certificate: bytes) -> str:
