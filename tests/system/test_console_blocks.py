@@ -150,13 +150,21 @@ async def test_a_farm_in_ten_lines(tmp_path: Path, base: str) -> None:
         section = "".join(f" '{name} = {json.dumps(value)}'" for name, value in more.items())
         instead = {
             "'ranges = [\"192.168.1.0/24\"]'": f"'ranges = [\"{base}-{network}.3\"]'{section}",
-            "8080": str(port),
+            "8443": str(port),
         }
         # It scans when it starts, so that sooner or later its three miners are listed.
         listed = f"until {commands[-1]} --silent | grep -q '\"total\":3'; do sleep 0.2; done"
         async with typed([*commands, listed], tmp_path, instead) as result:
             assert result.code == 0, (result.errors, result.answers)
         assert json.loads(result.answers[9])["success"] is True
+        serve, code, enroll = (result.answers[number] for number in (4, 5, 7))
+        (known,) = set(re.findall(r"sha256 ([0-9a-f]{64})", serve + enroll))
+        assert "listens on https://127.0.0.1" in serve
+        assert f"known by the authority sha256 {known}" in enroll
+        assert code == ""  # it is in a variable
+        assert (tmp_path / "farm" / "agent" / "cloud-ca.pem").read_bytes() == (
+            tmp_path / "farm" / "cloud" / "tls" / "ca.pem"
+        ).read_bytes()
 
 
 @pytest.mark.slow

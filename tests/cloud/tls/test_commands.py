@@ -166,10 +166,7 @@ async def test_root_makes_them_for_the_owner_of_the_folder_who_serves_them() -> 
 
 
 async def ran(*words: str, env: dict[str, str]) -> tuple[int | None, str]:
-    process = await asyncio.create_subprocess_exec(
-        *CLOUD, *words, env={**os.environ, **env},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = await started("cloud.cli", *words, env={**os.environ, **env})
     _, err = await process.communicate()
     return process.returncode, err.decode()
 
