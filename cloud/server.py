@@ -55,7 +55,7 @@ from cloud.store.schema.migrate import migrate
 from cloud.sweeper import Sweeper
 from cloud.tls.folder import TlsFolder
 from cloud.tls.keeper import TlsKeeper, server_context
-from cloud.tls.told import OwnAuthorities
+from cloud.tls.told import OwnAuthorities, is_tls_begun
 from cloud.watchdog import feed
 from contract.clock import Clock, SystemClock
 from contract.hosts import is_loopback
@@ -168,6 +168,12 @@ async def _serve(
     try:
         if settings.own_tls:
             context = keeper.open()
+        elif is_tls_begun(settings.data):
+            log.warning(
+                "tls.not_shown",
+                hint="codes of miner-cloud enroll-code name an authority whose certificate is not shown here: make "
+                "them with --public-certificate",
+            )
         await runner.setup()
         most = connections_within(raise_open_files(), settings)
         listener = CloudListener(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from cloud.cli.terminal import AsJson, Data, fail, guarded, now, say
+from cloud.cli.terminal import AsJson, Data, fail, guarded, now, say, with_store
 
 if TYPE_CHECKING:
     from cloud.tls.certificates import Authority, ServerCertificate
     from cloud.tls.folder import TlsFolder
 
+_NAMED: Final = 10  # agents in one refusal
 tls = typer.Typer(
     no_args_is_help=True,
     help="Certificates of the cloud's own making, which serve shows and renews.",
@@ -54,16 +56,48 @@ def tls_rotate_ca(
     finish: Annotated[
         bool, typer.Option("--finish", help="Trust the former authority no more.")
     ] = False,
+    leave_behind: Annotated[
+        bool,
+        typer.Option(
+            "--leave-behind",
+            help="Finish although agents were not online since: each of them needs a new code.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Put another authority in the place of the one there is. Agents that are pinned to the former follow by
     themselves, whenever they come; until --finish both are trusted.
     """
-    _say(
-        data,
-        lambda folder: folder.finish(now()) if finish else folder.rotate(now()),
-        as_json,
-    )
+    if finish and not leave_behind and (away := _away(data)):
+        fail(
+            f"{len(away)} agents were not online since the takeover, and would know this cloud no more: "
+            f"{', '.join(away[:_NAMED])}; wait for them, revoke them, or add --leave-behind",
+            1,
+        )
+    _say(data, lambda folder: folder.finish(now()) if finish else folder.rotate(now()), as_json)
+
+
+def _away(data: Path) -> list[str]:
+    """The agents, in words, that cannot have heard of the authority of today."""
+    from cloud.store.access.admin import list_agents
+    from cloud.store.engine import DATABASE_NAME
+    from cloud.tls.folder import TlsFolder
+    from service.hostuser import acting_as_owner
+
+    def made_at() -> datetime:
+        with acting_as_owner(data):
+            return TlsFolder(data).authority().made_at + timedelta(seconds=1)
+
+    since = guarded(made_at)
+    if not (data / DATABASE_NAME).exists():
+        return []
+    return [
+        f"{each['name']} ({each['id']})"
+        for each in with_store(data, lambda store: list_agents(store, None))
+        if each["enrolled"]
+        and each["revoked_at"] is None
+        and (each["last_online_at"] is None or each["last_online_at"] <= since)
+    ]
 
 
 def _checked(names: list[str]) -> tuple[str, ...]:

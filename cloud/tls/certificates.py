@@ -42,6 +42,11 @@ class Authority:
     former: x509.Certificate | None = None
 
     @property
+    def made_at(self) -> datetime:
+        """Within the second after this, by the clock of then."""
+        return self.certificate.not_valid_after_utc - AUTHORITY_VALID
+
+    @property
     def trusted(self) -> tuple[x509.Certificate, ...]:
         """What clients are to trust, the newest first."""
         return (self.certificate,) if self.former is None else (self.certificate, self.former)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -14,6 +16,7 @@ from contract.enrolment.code import EnrolCode
 from service.hostuser import HostUser, acting_as
 from tests.cloud.test_cli import CLOUD, ask, run, serving
 from tests.handshakes import client_context
+from tests.waiting import until
 from tests.warm import started
 
 
@@ -174,3 +177,39 @@ async def ran(*words: str, env: dict[str, str]) -> tuple[int | None, str]:
 async def workspace_of(data: Path) -> str:
     (found,) = await asyncio.to_thread(ask, data, "workspace", "list")
     return str(found["id"])
+
+
+async def test_the_former_authority_is_trusted_until_every_agent_was_online_since(
+    data: Path,
+) -> None:
+    await asyncio.to_thread(ask, data, "tls", "init", "--name", "cloud.example.net")
+    farm = await asyncio.to_thread(farm_of, data)
+    trust = client_context(data / "tls" / "ca.pem")
+    finish = ("tls", "rotate-ca", "--finish", "--data", str(data))
+    async with serving(data) as (url, _), aiohttp.ClientSession() as http:
+        tokens = []
+        for name in ("north", "south"):
+            code = await asyncio.to_thread(ask, data, "enroll-code", "--farm", farm)
+            body = {"code": code["code"], "hostname": name, "version": "v1", "platform": "L"}
+            async with http.post(f"{url}/link/v1/enroll", json=body, ssl=trust) as response:
+                tokens.append((await response.json())["token"])
+        await asyncio.to_thread(ask, data, "tls", "rotate-ca")
+        began = datetime.now(UTC)
+        await until(
+            lambda: datetime.now(UTC) > began + timedelta(seconds=1)
+        )  # as finely as it is told
+        beat = {"version": "v", "uptime_s": 1.0, "host": {}}
+        for each, left in zip(tokens, (["north", "south"], ["south"]), strict=True):
+            _, err = await asyncio.to_thread(run, *finish, status=1)
+            assert f"{len(left)} agents were not online since" in err
+            assert [name for name in ("north", "south") if f"{name} (" in err] == left
+            bearer = {"Authorization": f"Bearer {each}"}
+            async with http.post(
+                f"{url}/link/v1/heartbeat", json=beat, headers=bearer, ssl=trust
+            ) as response:
+                assert response.status == 200
+        done, _ = await asyncio.to_thread(run, *finish, "--json")
+        assert len(json.loads(done)["authorities"]) == 1
+        await asyncio.to_thread(ask, data, "tls", "rotate-ca")
+        await asyncio.to_thread(run, *finish, status=1)
+        await asyncio.to_thread(run, *finish, "--leave-behind")
