@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
 import structlog
 
 from agent.config.cloud import CloudSection
 from agent.config.file import ConfigError
 from agent.config.urls import check_cloud_url
+from agent.link.exchange import CloudConnections, UntrustedError
 from agent.link.trust import CloudTrust, blind, trusting
 from agent.ports import CloudError
 from contract.enrolment.authorities import certificates_in, fingerprint
@@ -45,16 +43,8 @@ from drivers.base import LogFile
 log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 _SECTION: Final = CloudSection()
-_REPLY_CAP: Final = 8 * 2**20  # several times what a claim with all its room taken needs
 _SMALL: Final = 1024  # a shorter body is not worth compressing
 _UNPROVEN_CAP: Final = 65_536
-_OTHER_NAME: Final = frozenset({62, 64})  # of X509_V_ERR: of a name, of an address
-_BY_THE_CLOCK: Final = frozenset({9, 10})  # not yet, not any more
-_RETRY_STATUS: Final = frozenset({408, 425, 429})
-
-
-class UntrustedError(CloudError):
-    """Whoever answers shows no certificate that says it is our cloud."""
 
 
 class CloudLink:
@@ -86,16 +76,14 @@ class CloudLink:
         self._chunk_bytes = chunk_bytes
         self._begun_uploads: set[str] = set()
         self._reload_token = reload_token
-        self._session: aiohttp.ClientSession | None = None
+        self._connections = CloudConnections()
         self._said = ""  # why other authorities were not taken
         # Tells this process from one that runs on a copy of its disk.
         self._run_id = uuid.uuid4().hex
 
     async def close(self) -> None:
         """Close the connections. The link may be used again afterwards."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._connections.close()
 
     async def claim(self, request: ClaimRequest) -> ClaimReply:
         wait_s = min(request.wait_s, LONG_POLL_MAX_S)
@@ -197,11 +185,8 @@ class CloudLink:
         timeout_s: float | None = None,
         context: ssl.SSLContext | None = None,
     ) -> _T:
-        if self._session is None:
-            self._session = _open_session()
         ask = partial(
-            _exchange,
-            self._session,
+            self._connections.exchange,
             method,
             f"{self._base}/{path}",
             kind,
@@ -244,9 +229,8 @@ async def enroll(
     CloudError, and ValueError for an unsafe url.
     """
     target = f"{check_cloud_url(url)}{PREFIX}/enroll"
-    async with _session() as session:
-        return await _exchange(
-            session,
+    async with CloudConnections() as connections:
+        return await connections.exchange(
             "POST",
             target,
             EnrollReply,
@@ -264,9 +248,8 @@ async def told_authorities(
     """What whoever answers there says that the cloud is known by: nothing is proven by it. Raises CloudError, and
     ValueError for an unsafe url.
     """
-    async with _session() as session:
-        return await _exchange(
-            session,
+    async with CloudConnections() as connections:
+        return await connections.exchange(
             "GET",
             f"{check_cloud_url(url)}{PREFIX}/authorities",
             Authorities,
@@ -277,107 +260,6 @@ async def told_authorities(
             proxy=proxy,
             cap=_UNPROVEN_CAP,
         )
-
-
-async def _exchange(
-    session: aiohttp.ClientSession,
-    method: str,
-    url: str,
-    kind: type[_T],
-    *,
-    context: ssl.SSLContext,
-    body: bytes | None,
-    headers: Mapping[str, str],
-    timeout_s: float,
-    proxy: str | None,
-    cap: int = _REPLY_CAP,
-) -> _T:
-    try:
-        async with session.request(
-            method,
-            url,
-            data=body,
-            headers=headers,
-            proxy=proxy,
-            ssl=context,
-            allow_redirects=False,  # a redirect would carry the token to whoever it names
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
-        ) as response:
-            content = bytearray()
-            while len(content) <= cap and (more := await response.content.readany()):
-                content += more
-            status = response.status
-    except TimeoutError:
-        raise CloudError(f"the cloud did not answer within {timeout_s:g} s", retry=True) from None
-    except aiohttp.ClientConnectorCertificateError as error:
-        raise UntrustedError(_why_untrusted(error.certificate_error), retry=True) from None
-    except aiohttp.ClientConnectorError as error:
-        code = error.os_error.errno
-        reason = os.strerror(code) if code and code > 0 else str(error.os_error.strerror)
-        raise CloudError(
-            f"the cloud at {error.host}:{error.port} cannot be reached: {reason[:200].lower()}",
-            retry=True,
-        ) from None
-    except (aiohttp.ClientError, OSError) as error:
-        # what did not look like HTTP is quoted in it, whole
-        raise CloudError(f"the cloud cannot be reached: {str(error)[:300]}", retry=True) from None
-    if len(content) > cap:
-        raise CloudError("the cloud's answer is too long", retry=True, status=status)
-    if not 200 <= status < 300:
-        raise CloudError(
-            f"the cloud answered {status}: {_message(content)}",
-            retry=status >= 500 or status in _RETRY_STATUS or 300 <= status < 400,
-            status=status,
-        )
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CloudError(
-            f"the cloud's answer to {url.rpartition(PREFIX)[2]} is not what was agreed: {str(error)[:300]}",
-            retry=True,
-            status=status,
-        ) from None
-
-
-def _message(content: bytes | bytearray) -> str:
-    """The sentence of an error body, cut, whatever form it has."""
-    try:
-        body: Any = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return repr(bytes(content[:200]))
-    if isinstance(body, dict) and "message" in body:
-        return str(body["message"])[:500]
-    return repr(bytes(content[:200]))
-
-
-def _why_untrusted(error: Exception) -> str:
-    """What is wrong with a certificate, and what mends it."""
-    code = getattr(error, "verify_code", None)
-    if code in _OTHER_NAME:
-        mend = "use a name of its certificate; miner-cloud tls add-name NAME, on the cloud's host, adds one"
-    elif code in _BY_THE_CLOCK:
-        mend = "compare this host's clock with the cloud's"
-    else:
-        mend = "see [cloud] ca_file, or enrol with a code that names the cloud's authority (miner-cloud enroll-code)"
-    return f"the cloud's certificate is not trusted ({error}); {mend}"
-
-
-def _open_session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=16, keepalive_timeout=60),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        auto_decompress=True,
-    )
-
-
-@asynccontextmanager
-async def _session() -> AsyncIterator[aiohttp.ClientSession]:
-    session = _open_session()
-    try:
-        yield session
-    finally:
-        await session.close()
 
 
 def _read_at(source: Any, offset: int, size: int) -> bytes:

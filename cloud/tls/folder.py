@@ -114,6 +114,7 @@ class TlsFolder:
 
     def authority(self) -> Authority:
         """Raises TlsError where it is missing or damaged."""
+        self._check_begun()
         path = self.root / AUTHORITY
         key, held = _read(
             path, "put it back from a backup, or move the folder away and begin again"
@@ -131,10 +132,13 @@ class TlsFolder:
         )
         return ServerCertificate(key, held[0], held[1] if len(held) > 1 else None)
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _check_begun(self) -> None:
         if not self.root.is_dir():
             raise TlsError(f"{self._data} has no certificates: miner-cloud tls init makes some")
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        self._check_begun()
         check_files(self.root, {AUTHORITY, SERVER, TRUSTED, _LOCK})
         lock = FolderLock(
             self.root / _LOCK,

@@ -17,8 +17,9 @@ from aiohttp import web
 
 from agent.config.file import Config, parse
 from agent.firmware.download import open_downloader
-from agent.link.client import CloudLink, UntrustedError
+from agent.link.client import CloudLink
 from agent.link.enroll import WrongCloudError, enroll
+from agent.link.exchange import UntrustedError
 from agent.link.trust import CloudTrust
 from agent.ports import CloudError
 from cloud.tls.folder import TlsFolder
@@ -26,6 +27,7 @@ from cloud.tls.keeper import server_context
 from cloud.tls.told import own_fingerprint
 from contract.enrolment.authorities import as_pem, certificates_in, fingerprint
 from contract.enrolment.code import EnrolCode
+from contract.errors import UnreachableError
 from contract.link import (
     Authorities,
     ClaimReply,
@@ -221,6 +223,10 @@ def _endless() -> web.Response:
     return web.Response(body=b'{"pem": "' + b"A" * 10 * 2**20)
 
 
+def _long() -> web.Response:
+    return web.Response(body=b'{"pem": "' + b"A" * 100_000 + b'"}')
+
+
 def _redirect() -> web.Response:
     return web.Response(status=302, headers={"Location": "/link/v1/claims"})
 
@@ -229,6 +235,7 @@ def _redirect() -> web.Response:
     ("answer", "words"),
     [
         (_endless, "too long"),
+        (_long, "too long"),
         (_redirect, "302"),
         (lambda: said({"pem": "-----BEGIN CERTIFICATE-----\nMIIB"}), "no certificate"),
         (lambda: said({"pem": "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----"}), "not whole"),
@@ -429,7 +436,7 @@ async def test_firmware_from_the_cloud_itself_is_fetched_by_its_pin_and_none_fro
         )
         file = await loader.fetch(f"{far.url}/link/v1/image", tmp_path, cap_bytes=99, sha256=None)
         assert file.read_bytes() == b"firmware"
-        with pytest.raises(Exception, match="not trusted"):
+        with pytest.raises(UnreachableError, match="certificate is not trusted"):
             await loader.fetch(f"{other.url}/link/v1/image", tmp_path, cap_bytes=99, sha256=None)
 
 
