@@ -31,9 +31,11 @@ def certificates_in(pem: str) -> tuple[bytes, ...]:
             base64.b64decode("".join(each.split()), validate=True) for each in _BLOCK.findall(pem)
         )
     except binascii.Error:
-        raise ValueError("it holds a certificate that is not whole") from None
+        found = (b"",)
     if not found:
         raise ValueError("it holds no certificate in PEM")
+    if not all(found):
+        raise ValueError("it holds a certificate that is not whole")
     if len(found) > AUTHORITIES_MOST:
         raise ValueError(f"it holds {len(found)} certificates, and may hold {AUTHORITIES_MOST}")
     return found
