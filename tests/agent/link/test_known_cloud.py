@@ -379,6 +379,20 @@ async def test_an_agent_that_was_off_meanwhile_follows_when_it_comes_back(
     assert (state / "cloud-ca.pem").read_text() == ours.trusted.read_text()
 
 
+async def test_a_chain_without_the_way_to_what_is_trusted_gets_no_token(
+    ours: TlsFolder, state: Path
+) -> None:
+    async with answering(FarSide.of(ours)) as far:
+        await enrolled(far, code_of(ours), state)
+    ours.rotate(NOW)
+    end = "-----END CERTIFICATE-----\n"
+    ours.server.write_text(ours.server.read_text().partition(end)[0] + end)
+    async with answering(FarSide.of(ours)) as far, linked(config_of(state, far.url)) as link:
+        with pytest.raises(UntrustedError):
+            await link.heartbeat(BEAT)
+        assert far.asked == []
+
+
 async def test_what_the_cloud_does_not_show_itself_is_not_followed(
     ours: TlsFolder, theirs: TlsFolder, state: Path
 ) -> None:

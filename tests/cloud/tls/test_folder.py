@@ -174,6 +174,20 @@ def test_who_trusts_the_former_authority_alone_follows_it_to_the_next(
         shake(client_context(former), server_context(folder.server), NAME)
 
 
+def test_a_chain_that_lost_its_way_to_the_former_authority_is_made_again(
+    folder: TlsFolder, tmp_path: Path
+) -> None:
+    former = tmp_path / "former.pem"
+    shutil.copy(folder.trusted, former)
+    folder.rotate(NOW)
+    end = "-----END CERTIFICATE-----\n"
+    folder.server.write_text(folder.server.read_text().partition(end)[0] + end)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake(client_context(former), server_context(folder.server), NAME)
+    folder.settle(NOW)
+    shake(client_context(former), server_context(folder.server), NAME)
+
+
 def test_one_takes_over_at_a_time(folder: TlsFolder) -> None:
     with pytest.raises(TlsError, match="no other authority"):
         folder.finish(NOW)
