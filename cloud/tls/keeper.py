@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from cloud.tls.certificates import print_of
+from cloud.tls.certificates import SERVER_VALID, print_of
 from cloud.tls.folder import TlsFolder
 from cloud.tls.told import OwnAuthorities, TlsError
 from contract.clock import Clock
@@ -68,13 +68,19 @@ class TlsKeeper:
     def _settle(self) -> None:
         self._settled_mono, now = self._clock.mono(), self._clock.now()
         try:
-            _, shown = self._folder.settle(now)
+            authority, shown = self._folder.settle(now)
         except (TlsError, FolderLockedError) as error:
             log.warning("tls.not_renewed", error=str(error))
             return
         except OSError as error:
             log.warning("tls.not_renewed", error=f"{error.filename}: {error.strerror}")
             return
+        if authority.certificate.not_valid_after_utc < now + SERVER_VALID:
+            log.warning(
+                "tls.authority_ends",
+                until=f"{authority.certificate.not_valid_after_utc:%Y-%m-%d}",
+                hint="miner-cloud tls rotate-ca makes another, which agents follow",
+            )
         if now < shown.made_at - _TOLERATED:
             log.warning(
                 "tls.clock",

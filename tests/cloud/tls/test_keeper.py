@@ -106,6 +106,21 @@ def test_a_clock_that_is_wrong_by_decades_is_said_and_leaves_what_works(
     assert site.seen(again or shown) == site.shown
 
 
+def test_the_end_of_the_authority_is_said_two_years_before(site: Site) -> None:
+    site.clock.move(17.9 * YEAR_S)
+    with structlog.testing.capture_logs() as logs:
+        site.keeper.open()
+    assert [each["event"] for each in logs] == ["tls.shown"]
+    site.clock.move(0.2 * YEAR_S)
+    with structlog.testing.capture_logs() as logs:
+        site.keeper.open()
+    assert [each["event"] for each in logs] == ["tls.authority_ends", "tls.shown"]
+    site.folder.rotate(site.clock.now())
+    with structlog.testing.capture_logs() as logs:
+        site.keeper.open()
+    assert [each["event"] for each in logs] == ["tls.shown"]
+
+
 def test_where_it_cannot_be_renewed_it_is_shown_as_it_is_and_that_is_said(site: Site) -> None:
     (site.folder.root / "authority.pem").unlink()
     before = site.shown
