@@ -23,6 +23,7 @@ from agent.host.version import agent_version
 from agent.journal import Journal
 from agent.limits.policy import Policy
 from agent.link.client import CloudLink
+from agent.link.trust import CloudTrust
 from agent.local.orders import LocalOrders
 from agent.local.socket import LocalRequest, LocalServer, LocalTask, show_way
 from agent.local.status import STATUS, FarmStatus, LocalAnswer
@@ -345,7 +346,7 @@ def open_link(config: Config) -> CloudLink:
     return CloudLink(
         config.cloud.url,
         read_secret(config.token_file),
-        ca_file=config.cloud.ca_file,
+        trust=CloudTrust(config.cloud_ca, is_pinned=config.cloud.ca_file is None),
         proxy=config.cloud.proxy,
         timeout_s=config.cloud.request_timeout_s,
         chunk_bytes=config.cloud.upload_chunk_bytes,

@@ -59,6 +59,7 @@ class CloudSettings(BaseModel):
     port: int = Field(8080, ge=0, le=65535)
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    own_tls: bool = False  # certificates of its own making, in the data directory
     public_url: PublicUrl | None = None  # how the outside reaches us, for the links to files
     insecure_http: bool = False
     proxies: tuple[Proxy, ...] = ()  # in front of us: whom they name is who calls
@@ -112,12 +113,18 @@ class CloudSettings(BaseModel):
     def _safe(self) -> CloudSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("--tls-cert and --tls-key belong together")
-        if self.tls_cert is None and not self.insecure_http and not is_loopback(self.host):
+        if not (self.speaks_tls or self.insecure_http or is_loopback(self.host)):
             raise ValueError(
-                f"plain http on {self.host} would show keys to the network: give --tls-cert and --tls-key, "
-                "listen on 127.0.0.1 behind a proxy that speaks TLS, or say --insecure-http"
+                f"plain http on {self.host} would show keys to the network: make certificates by miner-cloud tls init, "
+                "give --tls-cert and --tls-key, listen on 127.0.0.1 behind a proxy that speaks TLS, or say "
+                "--insecure-http"
             )
         return self
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether what it listens on is https."""
+        return self.tls_cert is not None or self.own_tls
 
     def limit_s(self, name: TaskName) -> float:
         """The execution limit of a task of this name."""

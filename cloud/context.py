@@ -14,6 +14,7 @@ from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import Store
 from cloud.store.growth import Growth
 from cloud.sweeper import Sweeper
+from cloud.tls.told import OwnAuthorities
 from contract.clock import Clock
 
 STORE: Final = web.AppKey("store", Store)
@@ -25,3 +26,4 @@ SESSIONS: Final = web.AppKey("sessions", Sessions)
 GROWTH: Final = web.AppKey("growth", Growth)
 FILES: Final = web.AppKey("files", Files)
 SWEEPER: Final = web.AppKey("sweeper", Sweeper)
+AUTHORITIES: Final = web.AppKey("authorities", OwnAuthorities)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
 import structlog
@@ -13,6 +13,7 @@ from aiohttp import web
 
 from cloud.config import CloudSettings
 from cloud.context import (
+    AUTHORITIES,
     CLOCK,
     FILES,
     GROWTH,
@@ -52,6 +53,9 @@ from cloud.store.engine import LOCK_NAME, Store, prepare
 from cloud.store.growth import Growth
 from cloud.store.schema.migrate import migrate
 from cloud.sweeper import Sweeper
+from cloud.tls.folder import TlsFolder
+from cloud.tls.keeper import TlsKeeper, server_context
+from cloud.tls.told import OwnAuthorities, is_tls_begun
 from cloud.watchdog import feed
 from contract.clock import Clock, SystemClock
 from contract.hosts import is_loopback
@@ -97,6 +101,7 @@ def create_app(store: Store, settings: CloudSettings, clock: Clock) -> web.Appli
     app[WAKE_UPS] = WakeUps()
     app[SESSIONS] = Sessions(clock, app[TIME], offline_after_s=settings.offline_after_s)
     app[FILES] = Files(settings.data, days=settings.files_days, base_url=settings.public_url or "")
+    app[AUTHORITIES] = OwnAuthorities()
     app[SWEEPER] = Sweeper(
         store, app[FILES], app[SESSIONS], app[WAKE_UPS], settings, clock, app[TIME]
     )
@@ -128,9 +133,11 @@ async def serve(
 ) -> None:
     """Migrate, listen, call `ready(url)`, and go on until `stop()` returns.
 
-    Raises FolderLockedError when the data directory is served already, OSError when it cannot listen.
+    Raises FolderLockedError when the data directory is served already, OSError when it cannot listen, TlsError when its
+    own certificates cannot be used.
     """
-    context = _tls(settings)  # its key may be root's alone
+    # Its key may be root's alone.
+    given = server_context(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
     with acting_as_owner(settings.data):
         url = prepare(settings.data, make=True)
         lock = FolderLock(
@@ -140,7 +147,7 @@ async def serve(
         lock.take()
         try:
             await asyncio.to_thread(migrate, url)
-            await _serve(settings, url, ready, stop, notifier or Notifier(), context)
+            await _serve(settings, url, ready, stop, notifier or Notifier(), given)
         finally:
             lock.release()
     log.info("cloud.stopped")
@@ -154,10 +161,19 @@ async def _serve(
     notifier: Notifier,
     context: ssl.SSLContext | None,
 ) -> None:
-    store = Store.at(database)
-    app = create_app(store, settings, SystemClock())
+    store, clock = Store.at(database), SystemClock()
+    app = create_app(store, settings, clock)
     runner = create_runner(app)
+    keeper = TlsKeeper(TlsFolder(settings.data), clock, app[AUTHORITIES])
     try:
+        if settings.own_tls:
+            context = keeper.open()
+        elif is_tls_begun(settings.data):
+            log.warning(
+                "tls.not_shown",
+                hint="codes of miner-cloud enroll-code name an authority whose certificate is not shown here: make "
+                "them with --public-certificate",
+            )
         await runner.setup()
         most = connections_within(raise_open_files(), settings)
         listener = CloudListener(
@@ -169,15 +185,23 @@ async def _serve(
             ssl_context=context,
         )
         await listener.start()
-        listening = _url(settings, listener.port)
-        app[FILES].base_url = settings.public_url or listening
-        if settings.public_url is None and (settings.proxies or not is_loopback(settings.host)):
+        listening = _url(settings, settings.host, listener.port)
+        outside = settings.public_url or _url(
+            settings, keeper.first_name or settings.host, listener.port
+        )
+        app[FILES].base_url = outside
+        if outside == listening and (settings.proxies or not is_loopback(settings.host)):
             log.warning(
                 "cloud.no_public_url",
                 links=listening,
                 hint="give --public-url, the address by which others reach this server: links to files begin with it",
             )
-        async with _running(feed(notifier, app[SWEEPER], app[CLOCK]), "watchdog"):
+        async with AsyncExitStack() as beside:
+            await beside.enter_async_context(
+                _running(feed(notifier, app[SWEEPER], clock), "watchdog")
+            )
+            if settings.own_tls:
+                await beside.enter_async_context(_running(keeper.run(listener.show), "tls"))
             log.info("cloud.ready", url=listening, connections_max=most)
             settle_memory()
             ready(listening)
@@ -213,16 +237,6 @@ async def _health(_request: web.Request) -> web.Response:
     return json_response({"ok": True})
 
 
-def _tls(settings: CloudSettings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    return context
-
-
-def _url(settings: CloudSettings, port: int) -> str:
-    scheme = "http" if settings.tls_cert is None else "https"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{scheme}://{host}:{port}"
+def _url(settings: CloudSettings, host: str, port: int) -> str:
+    scheme = "https" if settings.speaks_tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -7,8 +7,9 @@
     POST readings    ReadingsRequest (zstd/deflate allowed) -> ReadingsReply (idempotent by run, seq)
     POST heartbeat   Heartbeat      -> HeartbeatReply
     GET  settings                   -> Settings
+    GET  authorities                -> Authorities      (no token; 404 where the cloud makes no certificates)
 
-All but `enroll` carry `Authorization: Bearer <token>`. Errors have Nonce's three keys.
+All but `enroll` and `authorities` carry `Authorization: Bearer <token>`. Errors have Nonce's three keys.
 Times are text as `contract.clock.to_text` writes them.
 """
 
@@ -19,6 +20,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from contract.begin import BEGIN_ID_CHARS
+from contract.enrolment.authorities import AUTHORITIES_MOST, PEM_MAX
 from contract.miner import Moving, Slow, Static
 from contract.task import BY_AGENTS, TaskName
 
@@ -283,7 +285,18 @@ class Heartbeat(Message, frozen=True, kw_only=True):
 
 
 class HeartbeatReply(Message, frozen=True, kw_only=True):
+    """`authorities`: the fingerprints of those whose certificates the cloud shows, now or soon; empty where it makes
+    none of its own.
+    """
+
     settings_rev: Whole = 0
+    authorities: Annotated[tuple[Word, ...], msgspec.Meta(max_length=AUTHORITIES_MOST)] = ()
+
+
+class Authorities(Message, frozen=True, kw_only=True):
+    """Those that the cloud makes its certificates by: nothing to be believed that came from an unproven connection."""
+
+    pem: Annotated[str, msgspec.Meta(max_length=PEM_MAX)]
 
 
 class Settings(Message, frozen=True, kw_only=True):

@@ -146,7 +146,10 @@ def enroll(
         Path | None, typer.Option(readable=False, help="The state folder, without a config.")
     ] = None,
     ca_file: Annotated[
-        Path | None, typer.Option(help="Certificate authority of the cloud.")
+        Path | None,
+        typer.Option(
+            help="Certificate authority of the cloud. [that of the code, if it names one]"
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

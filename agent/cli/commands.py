@@ -11,12 +11,13 @@ import msgspec
 from agent.cli.answers import DONE, FAILED, UNKNOWN, USAGE, Ended
 from agent.cli.foreground import StoppedError, run
 from agent.config.file import (
+    PIN_NAME,
     Config,
     ConfigError,
     why,
 )
 from agent.config.host import LogSection
-from agent.config.keyfiles import check_ca_file, read_secret
+from agent.config.keyfiles import check_ca_file, check_cloud_ca, read_secret
 from agent.config.miners import LOOPBACK_RANGE, PRIVATE_RANGES
 from agent.host.logs import set_up
 from agent.local.socket import STANDARD_SOCKET, LocalRefusedError, listens, not_for_us
@@ -37,7 +38,7 @@ BY_HAND: Final = (*PRIVATE_RANGES, LOOPBACK_RANGE)
 _LOGIN_OPTIONS: Final = "--user and --password-file"
 _CORRECT_OPTIONS: Final = f"correct {_LOGIN_OPTIONS}"
 # What the daemon writes in its state folder besides its sinks, as `check_files` takes it.
-_STATE: Final = frozenset({"journal", "inventory", "buffer", "work", "logs"})
+_STATE: Final = frozenset({"journal", "inventory", "buffer", "work", "logs", PIN_NAME})
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -152,7 +153,7 @@ def run_daemon(config: Config, path: Path) -> Ended:
     problem: BaseException | None = None
     try:
         check_files(config.state.dir, _STATE.union(*(each.state_files for each in SINKS)))
-        check_ca_file(config.cloud.ca_file)
+        check_cloud_ca(config)
         run(run_agent(config, SystemClock(), Notifier()))
     except* (
         ConfigError, FolderLockedError, JournalTooNewError, ForeignFolderError, OSError
@@ -165,7 +166,8 @@ def run_daemon(config: Config, path: Path) -> Ended:
 
 def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | None) -> Ended:
     """Join a cloud; the config's, where none is named."""
-    from agent.link.enroll import enroll, membership
+    from agent.link.enroll import WrongCloudError, enroll, membership
+    from agent.link.trust import fingerprints_in
 
     url = cloud or config.cloud.url
     if url is None:
@@ -181,13 +183,17 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
                 url,
                 code,
                 config.token_file,
+                pin_file=config.pin_file,
                 owner=owner_of(config.state.dir) if is_root() else None,
                 ca_file=ca_file or config.cloud.ca_file,
                 proxy=config.cloud.proxy,
             )
         )
+        pinned = fingerprints_in(config.cloud_ca) if config.cloud_ca == config.pin_file else ()
     except ConfigError as error:
         return failure(error, USAGE)
+    except WrongCloudError as error:
+        return failure(error)
     except CloudError as error:
         text = str(error)
         if error.status is None:
@@ -206,8 +212,17 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
             f"{error}; if the code was used up by now, miner-cloud enroll-code makes another",
             UNKNOWN,
         )
-    document = {"ok": True, **msgspec.to_builtins(member), "token_file": str(config.token_file)}
+    document = {
+        "ok": True,
+        **msgspec.to_builtins(member),
+        "token_file": str(config.token_file),
+        "ca_sha256": pinned[0] if pinned else None,
+    }
     text = f"enrolled as agent {member.agent_id}; token in {config.token_file}"
+    if pinned:
+        text += (
+            f"\nits cloud is known by the authority sha256 {pinned[0]}, kept in {config.pin_file}"
+        )
     if before is not None and before.agent_id != member.agent_id:
         text += (
             f"\nbefore, this host was agent {before.agent_id} of farm {before.farm_id}: a daemon that runs goes on as "

@@ -21,10 +21,11 @@ from agent.cli.render import counted
 from agent.cli.rigs import doubts
 from agent.config.file import Config, ConfigError, load, why
 from agent.config.host import LogSection
-from agent.config.keyfiles import check_ca_file
+from agent.config.keyfiles import check_cloud_ca
 from agent.host.logs import set_up
 from agent.host.version import agent_version
 from agent.link.enroll import membership
+from agent.link.trust import fingerprints_in
 from agent.local.socket import listens
 from agent.miners.credentials import CredentialBook, from_config
 from agent.miners.inventory import Inventory, file_trouble, known_miners, login_refused
@@ -181,7 +182,7 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
     fixes = {each: f"chown {who.name} {quoted(each)}" for each in secrets if each is not None}
     public = (
         path,
-        config.cloud.ca_file,
+        config.cloud_ca,
         *(file for sink in SINKS for file in sink.public_files(config)),
     )
     fixes |= {each: f"chmod a+r {quoted(each)}" for each in public if each is not None}
@@ -336,9 +337,10 @@ async def _cloud(config: Config, path: Path) -> tuple[list[Finding], Settings | 
             )
         ], None
     try:
-        check_ca_file(config.cloud.ca_file)
+        check_cloud_ca(config)
         link = open_link(config)
         member = membership(config.token_file)
+        known_by = _known_by(config)
     except (ConfigError, ValueError) as error:
         return [Finding(PROBLEM, "cloud", str(error))], None
     try:
@@ -352,10 +354,18 @@ async def _cloud(config: Config, path: Path) -> tuple[list[Finding], Settings | 
         return [Finding(PROBLEM, "cloud", text)], None
     finally:
         await link.close()
-    findings = [Finding(OK, "cloud", f"{config.cloud.url} knows this agent")]
+    findings = [Finding(OK, "cloud", f"{config.cloud.url} knows this agent{known_by}")]
     if member is not None:
         findings.append(Finding(OK, "farm", f"agent {member.agent_id} of farm {member.farm_id}"))
     return findings, settings
+
+
+def _known_by(config: Config) -> str:
+    """By which authority the agent knows its cloud, as the end of a sentence."""
+    if config.cloud.ca_file is not None:
+        return f", and is known by {config.cloud.ca_file}"
+    prints = fingerprints_in(config.cloud_ca)
+    return f", and is known by the authority sha256 {' or '.join(prints)}" if prints else ""
 
 
 async def _sink(sink: SinkEntry, config: Config) -> list[Finding]:

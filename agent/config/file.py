@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
+from yarl import URL
 
 from agent.config.cloud import CloudSection
 from agent.config.fields import Section
@@ -28,11 +29,13 @@ from agent.config.miners import (
 from agent.config.rigmonitor import RigMonitorMiner, RigMonitorRig, RigMonitorSection
 from agent.config.rigs import RigConfig, check_distinct
 from agent.config.tasks import LimitsSection, PolicySection
+from agent.config.urls import origin
 from contract.ranges import parse_range
 from contract.words import faults_in
 
 # systemd hands a whole folder over as one file per name, each with the id of the folder in front.
 CREDENTIAL_ID = "secret"
+PIN_NAME: Final = "cloud-ca.pem"  # in the state folder
 _LOGIN: Final = "unknown key; logins stand in [[credentials]]: range or mac, user, password_file"
 # What is said of keys that are looked for elsewhere: those of earlier versions, and those that are written there often.
 _INSTEAD: Final = {
@@ -115,6 +118,28 @@ class Config(Section):
     def token_file(self) -> Path:
         """Where the agent's token lies, as `enroll` writes it."""
         return self.cloud.token_file or self.state.dir / "token"
+
+    @property
+    def pin_file(self) -> Path:
+        """Where the authorities lie that the cloud is known by, if the enrolment code named one."""
+        return self.state.dir / PIN_NAME
+
+    @property
+    def cloud_ca(self) -> Path | None:
+        """What the cloud's certificate has to be of: the config's word, else what enrolling left. `None`: whatever this
+        host trusts.
+        """
+        if self.cloud.ca_file is not None:
+            return self.cloud.ca_file
+        return self.pin_file if os.path.lexists(self.pin_file) else None
+
+    @property
+    def monitor_ca(self) -> Path | None:
+        """The same of the Mining Rig Monitor, which may be the cloud itself."""
+        url, cloud = self.rigmonitor.url, self.cloud.url
+        if self.rigmonitor.ca_file is not None or url is None or cloud is None:
+            return self.rigmonitor.ca_file
+        return self.cloud_ca if origin(URL(url)) == origin(URL(cloud)) else None
 
     @property
     def socket_path(self) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from agent.config.file import ConfigError, why
+from agent.config.file import Config, ConfigError, why
 
 
 def read_secret(path: Path) -> str:
@@ -24,13 +24,21 @@ def read_secret(path: Path) -> str:
     return text
 
 
-def check_ca_file(path: Path | None) -> None:
-    """Raises ConfigError, which names the file, when it holds no certificate authority."""
+def check_cloud_ca(config: Config) -> None:
+    """Raises ConfigError when nothing can be known of the cloud by the file that says what its certificate is of."""
+    if config.cloud.ca_file is None:
+        check_ca_file(config.cloud_ca, "the cloud's authority: enrol again, with a new code")
+    else:
+        check_ca_file(config.cloud.ca_file)
+
+
+def check_ca_file(path: Path | None, name: str = "ca_file") -> None:
+    """Raises ConfigError, which names the file and what it is, when it holds no certificate authority."""
     if path is None:
         return
     try:
         ssl.create_default_context(cafile=str(path))
     except ssl.SSLError:
-        raise ConfigError(f"{path} (ca_file) holds no certificate in PEM") from None
+        raise ConfigError(f"{path} ({name}) holds no certificate in PEM") from None
     except OSError as error:
-        raise ConfigError(f"{path} (ca_file) cannot be read: {why(error)}") from None
+        raise ConfigError(f"{path} ({name}) cannot be read: {why(error)}") from None

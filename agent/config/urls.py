@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import SplitResult, urlsplit
 
+from yarl import URL
+
 from contract.hiding import quoted
 from contract.hosts import is_loopback
 
@@ -28,6 +30,11 @@ def check_monitor_url(url: str, *, insecure_http: bool) -> None:
             "plain http would send the codes in the clear; use https behind a proxy, "
             "or set insecure_http = true on a network you trust"
         )
+
+
+def origin(url: URL) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port: urls that have them in common are of one server."""
+    return url.scheme, url.raw_host, url.port
 
 
 def check_proxy_url(url: str) -> None:

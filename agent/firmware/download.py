@@ -21,7 +21,8 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from agent.config.file import Config
-from agent.firmware.servers import Address, FileServers, is_never_asked, origin, plain
+from agent.config.urls import origin
+from agent.firmware.servers import Address, FileServers, is_never_asked, plain
 from contract.errors import (
     BadFirmwareError,
     PolicyRefusedError,
@@ -67,14 +68,18 @@ class WebDownloader:
         servers: FileServers,
         *,
         ca_file: Path | None = None,
+        pin: tuple[str, Path] | None = None,
         proxy: str | None = None,
         resolver: AbstractResolver | None = None,
         idle_timeout_s: float = 30.0,
         total_timeout_s: float = 1800.0,
     ) -> None:
-        """`resolver` stands in for the names that this host knows."""
+        """`ca_file` is of every server; `pin` the cloud's address, and the file of its own authority, which is of no
+        other. `resolver` stands in for the names that this host knows.
+        """
         self._servers = servers
         self._ca_file = ca_file
+        self._pin = pin
         self._proxy = proxy
         self._resolver = resolver
         self._timeout = aiohttp.ClientTimeout(
@@ -166,6 +171,7 @@ class WebDownloader:
                         "Host": url.host_port_subcomponent or "",
                         "Accept-Encoding": "identity",
                     },
+                    ssl=self._context_of(url),
                     server_hostname=None if _literal(url) else (url.raw_host or "").rstrip("."),
                     proxy=self._proxy,
                     allow_redirects=False,
@@ -178,6 +184,12 @@ class WebDownloader:
                 problem = error
         assert problem is not None
         raise problem
+
+    def _context_of(self, url: URL) -> ssl.SSLContext | bool:
+        """Whom the server of that url is to prove itself to. True: as all others."""
+        if self._pin is None or origin(url) != origin(URL(self._pin[0])):
+            return True
+        return ssl.create_default_context(cafile=str(self._pin[1]))
 
     async def _addresses(self, url: URL, shown: str) -> list[Address]:
         """Those of the url's host that may be spoken to; at least one. Raises PolicyRefusedError, _UnknownNameError."""
@@ -215,9 +227,13 @@ class WebDownloader:
 
 def open_downloader(config: Config) -> WebDownloader:
     """The downloader of this config, for the daemon and for tasks given by hand alike."""
+    url, pin = config.cloud.url, None
+    if url is not None and config.cloud.ca_file is None and config.cloud_ca is not None:
+        pin = (url, config.cloud_ca)
     return WebDownloader(
-        FileServers(config.firmware, cloud_url=config.cloud.url),
+        FileServers(config.firmware, cloud_url=url),
         ca_file=config.cloud.ca_file,
+        pin=pin,
         proxy=config.cloud.proxy,
     )
 

@@ -21,6 +21,7 @@ import psutil
 from yarl import URL
 
 from agent.config.firmware import FirmwareSection
+from agent.config.urls import origin
 from contract.ranges import parse_networks
 
 Address = IPv4Address | IPv6Address
@@ -111,11 +112,6 @@ def is_never_asked(address: Address) -> bool:
     """Whether what answers there hands out the keys of a machine: no setting allows it."""
     address = plain(address)
     return not _METADATA.isdisjoint((address, *_embedded(address)))
-
-
-def origin(url: URL) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port: urls that have them in common are of one server."""
-    return url.scheme, url.raw_host, url.port
 
 
 def plain(address: Address) -> Address:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
 import structlog
 
 from agent.config.cloud import CloudSection
 from agent.config.file import ConfigError
 from agent.config.urls import check_cloud_url
+from agent.link.exchange import CloudConnections, UntrustedError
+from agent.link.trust import CloudTrust, blind, trusting
 from agent.ports import CloudError
+from contract.enrolment.authorities import certificates_in, fingerprint
 from contract.link import (
     LONG_POLL_MAX_S,
     PREFIX,
+    Authorities,
     ClaimReply,
     ClaimRequest,
     EnrollReply,
@@ -43,9 +43,8 @@ from drivers.base import LogFile
 log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 _SECTION: Final = CloudSection()
-_REPLY_CAP: Final = 8 * 2**20  # several times what a claim with all its room taken needs
 _SMALL: Final = 1024  # a shorter body is not worth compressing
-_RETRY_STATUS: Final = frozenset({408, 425, 429})
+_UNPROVEN_CAP: Final = 65_536
 
 
 class CloudLink:
@@ -60,7 +59,7 @@ class CloudLink:
         url: str,
         token: str,
         *,
-        ca_file: Path | None = None,
+        trust: CloudTrust | None = None,
         proxy: str | None = None,
         timeout_s: float = _SECTION.request_timeout_s,
         chunk_bytes: int = _SECTION.upload_chunk_bytes,
@@ -71,21 +70,20 @@ class CloudLink:
         """
         self._base = check_cloud_url(url) + PREFIX
         self._token = token
-        self._ca_file = ca_file
+        self._trust = trust or CloudTrust()
         self._proxy = proxy
         self._timeout_s = timeout_s
         self._chunk_bytes = chunk_bytes
         self._begun_uploads: set[str] = set()
         self._reload_token = reload_token
-        self._session: aiohttp.ClientSession | None = None
+        self._connections = CloudConnections()
+        self._said = ""  # why other authorities were not taken
         # Tells this process from one that runs on a copy of its disk.
         self._run_id = uuid.uuid4().hex
 
     async def close(self) -> None:
         """Close the connections. The link may be used again afterwards."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._connections.close()
 
     async def claim(self, request: ClaimRequest) -> ClaimReply:
         wait_s = min(request.wait_s, LONG_POLL_MAX_S)
@@ -99,7 +97,11 @@ class CloudLink:
         return await self._ask("readings", request, ReadingsReply)
 
     async def heartbeat(self, beat: Heartbeat) -> HeartbeatReply:
-        return await self._ask("heartbeat", beat, HeartbeatReply)
+        """Also learns by which authorities the cloud will be known, where it is known by one of its own."""
+        reply = await self._ask("heartbeat", beat, HeartbeatReply)
+        if not self._trust.knows(reply.authorities):
+            await self._follow()
+        return reply
 
     async def settings(self) -> Settings:
         return await self._call("GET", "settings", Settings)
@@ -143,6 +145,25 @@ class CloudLink:
             await asyncio.to_thread(source.close)
         self._begun_uploads.discard(task_id)
 
+    async def _follow(self) -> None:
+        """Trust what the cloud says that it is known by, once it has shown a certificate of that. If not, what is
+        trusted stays, and the next heartbeat tries again.
+        """
+        try:
+            told = await self._call("GET", "authorities", Authorities)
+            proven = trusting(*certificates_in(told.pem))
+            await self._call("GET", "authorities", Authorities, context=proven)
+            await asyncio.to_thread(self._trust.keep, told.pem)
+        except (CloudError, ValueError, OSError) as error:
+            if str(error) != self._said:
+                log.warning("link.authorities_not_followed", error=str(error)[:300])
+            self._said = str(error)
+            return
+        self._said = ""
+        log.info(
+            "link.authorities", sha256=[fingerprint(each) for each in certificates_in(told.pem)]
+        )
+
     async def _ask(
         self, path: str, message: msgspec.Struct, kind: type[_T], *, timeout_s: float | None = None
     ) -> _T:
@@ -162,21 +183,23 @@ class CloudLink:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> _T:
-        if self._session is None:
-            self._session = _open_session(self._ca_file)
         ask = partial(
-            _exchange,
-            self._session,
+            self._connections.exchange,
             method,
             f"{self._base}/{path}",
             kind,
+            context=context or self._trust.context,
             body=body,
             timeout_s=timeout_s or self._timeout_s,
             proxy=self._proxy,
         )
         try:
             return await ask(headers={**(headers or {}), "Authorization": f"Bearer {self._token}"})
+        except UntrustedError:
+            self._trust.forget()
+            raise
         except CloudError as error:
             if error.status != 401 or not await self._has_new_token():
                 raise
@@ -198,18 +221,20 @@ async def enroll(
     url: str,
     request: EnrollRequest,
     *,
-    ca_file: Path | None = None,
+    context: ssl.SSLContext | None = None,
     proxy: str | None = None,
     timeout_s: float = _SECTION.request_timeout_s,
 ) -> EnrollReply:
-    """Trade a one-time code for a token. Raises CloudError, and ValueError for an unsafe url."""
+    """Trade a one-time code for a token. `context`: whom the connection trusts, if not whom this host does. Raises
+    CloudError, and ValueError for an unsafe url.
+    """
     target = f"{check_cloud_url(url)}{PREFIX}/enroll"
-    async with _session(ca_file) as session:
-        return await _exchange(
-            session,
+    async with CloudConnections() as connections:
+        return await connections.exchange(
             "POST",
             target,
             EnrollReply,
+            context=context or CloudTrust().context,
             body=msgspec.json.encode(request),
             headers={"Content-Type": "application/json"},
             timeout_s=timeout_s,
@@ -217,94 +242,24 @@ async def enroll(
         )
 
 
-async def _exchange(
-    session: aiohttp.ClientSession,
-    method: str,
-    url: str,
-    kind: type[_T],
-    *,
-    body: bytes | None,
-    headers: Mapping[str, str],
-    timeout_s: float,
-    proxy: str | None,
-) -> _T:
-    try:
-        async with session.request(
-            method,
-            url,
-            data=body,
-            headers=headers,
+async def told_authorities(
+    url: str, *, proxy: str | None = None, timeout_s: float = _SECTION.request_timeout_s
+) -> Authorities:
+    """What whoever answers there says that the cloud is known by: nothing is proven by it. Raises CloudError, and
+    ValueError for an unsafe url.
+    """
+    async with CloudConnections() as connections:
+        return await connections.exchange(
+            "GET",
+            f"{check_cloud_url(url)}{PREFIX}/authorities",
+            Authorities,
+            context=blind(),
+            body=None,
+            headers={},
+            timeout_s=timeout_s,
             proxy=proxy,
-            allow_redirects=False,  # a redirect would carry the token to whoever it names
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
-        ) as response:
-            content = bytearray()
-            while len(content) <= _REPLY_CAP and (more := await response.content.readany()):
-                content += more
-            status = response.status
-    except TimeoutError:
-        raise CloudError(f"the cloud did not answer within {timeout_s:g} s", retry=True) from None
-    except aiohttp.ClientConnectorCertificateError as error:
-        raise CloudError(
-            f"the cloud's certificate is not trusted ({error.certificate_error}); see [cloud] ca_file",
-            retry=True,
-        ) from None
-    except aiohttp.ClientConnectorError as error:
-        code = error.os_error.errno
-        reason = os.strerror(code) if code and code > 0 else str(error.os_error.strerror)
-        raise CloudError(
-            f"the cloud at {error.host}:{error.port} cannot be reached: {reason[:200].lower()}",
-            retry=True,
-        ) from None
-    except (aiohttp.ClientError, OSError) as error:
-        # what did not look like HTTP is quoted in it, whole
-        raise CloudError(f"the cloud cannot be reached: {str(error)[:300]}", retry=True) from None
-    if len(content) > _REPLY_CAP:
-        raise CloudError("the cloud's answer is too long", retry=True, status=status)
-    if not 200 <= status < 300:
-        raise CloudError(
-            f"the cloud answered {status}: {_message(content)}",
-            retry=status >= 500 or status in _RETRY_STATUS or 300 <= status < 400,
-            status=status,
+            cap=_UNPROVEN_CAP,
         )
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CloudError(
-            f"the cloud's answer to {url.rpartition(PREFIX)[2]} is not what was agreed: {str(error)[:300]}",
-            retry=True,
-            status=status,
-        ) from None
-
-
-def _message(content: bytes | bytearray) -> str:
-    """The sentence of an error body, cut, whatever form it has."""
-    try:
-        body: Any = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return repr(bytes(content[:200]))
-    if isinstance(body, dict) and "message" in body:
-        return str(body["message"])[:500]
-    return repr(bytes(content[:200]))
-
-
-def _open_session(ca_file: Path | None) -> aiohttp.ClientSession:
-    context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=16, keepalive_timeout=60, ssl=context),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        auto_decompress=True,
-    )
-
-
-@asynccontextmanager
-async def _session(ca_file: Path | None) -> AsyncIterator[aiohttp.ClientSession]:
-    session = _open_session(ca_file)
-    try:
-        yield session
-    finally:
-        await session.close()
 
 
 def _read_at(source: Any, offset: int, size: int) -> bytes:

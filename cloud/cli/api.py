@@ -134,6 +134,12 @@ def with_api(
             ) as session:
                 found = await call(session, "GET", "/private-api/v1/workspaces")
                 return await work(Api(session, found["data"][0]))
+        except aiohttp.ClientConnectorCertificateError as error:
+            fail(
+                f"the certificate of {url} is not trusted ({error.certificate_error}); --ca-file or "
+                "MINER_CLOUD_CA_FILE names its authority: tls/ca.pem in the cloud's data directory",
+                1,
+            )
         except (aiohttp.ClientError, TimeoutError) as error:
             refused = isinstance(getattr(error, "os_error", None), ConnectionRefusedError)
             reason = "connection refused" if refused else str(error) or type(error).__name__

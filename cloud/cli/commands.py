@@ -21,6 +21,7 @@ from cloud.cli.selections import selections
 from cloud.cli.status import status
 from cloud.cli.tasks import groups, task, undo
 from cloud.cli.terminal import AsJson, Commands, Data, fail, guarded, say
+from cloud.cli.tls import tls
 
 app = typer.Typer(
     cls=Commands,
@@ -45,6 +46,7 @@ app.command("task")(task)
 app.command("undo")(undo)
 app.add_typer(groups, name="group")
 app.add_typer(selections, name="selection")
+app.add_typer(tls, name="tls")
 
 
 def _version(wanted: bool) -> None:
@@ -70,7 +72,10 @@ def serve(
     data: Data,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8080,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(help="Certificate chain, PEM. [that of miner-cloud tls init, if it made one]"),
+    ] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
     public_url: Annotated[
         str | None,
@@ -79,7 +84,11 @@ def serve(
         ),
     ] = None,
     insecure_http: Annotated[
-        bool, typer.Option("--insecure-http", help="Plain http on other addresses than loopback.")
+        bool,
+        typer.Option(
+            "--insecure-http",
+            help="Plain http, also on other addresses than loopback, and whatever tls init made.",
+        ),
     ] = False,
     proxy: Annotated[
         list[str] | None,
@@ -111,6 +120,7 @@ def serve(
     from cloud.config import CloudSettings
     from cloud.logs import set_up_logs
     from cloud.server import serve as run_server
+    from cloud.tls.told import is_tls_begun, own_fingerprint
     from contract.words import in_words
 
     try:
@@ -120,6 +130,7 @@ def serve(
             port=port,
             tls_cert=tls_cert,
             tls_key=tls_key,
+            own_tls=tls_cert is None and not insecure_http and is_tls_begun(data),
             public_url=public_url,
             insecure_http=insecure_http,
             proxies=tuple(proxy or ()),
@@ -140,7 +151,13 @@ def serve(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        say({"ready": True, "url": url}, f"miner-cloud listens on {url}, data in {data}", as_json)
+        print_ = own_fingerprint(data) if settings.own_tls else None
+        words = f"miner-cloud listens on {url}, data in {data}"
+        say(
+            {"ready": True, "url": url, "ca_sha256": print_},
+            words if print_ is None else f"{words}, authority sha256 {print_}",
+            as_json,
+        )
 
     set_up_logs()
     guarded(_loop_run(run_server(settings, ready=ready, stop=stop.wait)))

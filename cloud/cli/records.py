@@ -12,6 +12,7 @@ from cloud.cli.terminal import (
     Name,
     Workspace,
     fail,
+    guarded,
     now,
     say,
     say_revoked,
@@ -36,16 +37,41 @@ def enroll_code(
     hours: Annotated[
         float, typer.Option(min=0.01, max=8760, help="How long the code is good for.")
     ] = 24.0,
+    public_certificate: Annotated[
+        bool,
+        typer.Option(
+            "--public-certificate",
+            help="Leave the fingerprint out of the code: agents reach this cloud by a certificate that their hosts "
+            "trust, such as a proxy's.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a one-time code for `miner-agent enroll`."""
+    """Make a one-time code for `miner-agent enroll`. Where the cloud makes its own certificates the code names their
+    authority, which is how the agent knows its cloud.
+    """
     from cloud.store.access.admin import create_enroll_code
+    from cloud.tls.told import own_fingerprint
+    from contract.enrolment.code import EnrolCode
+    from service.hostuser import acting_as_owner
 
-    code, expires_at = with_store(
+    def named() -> str | None:
+        with acting_as_owner(data):
+            return None if public_certificate else own_fingerprint(data)
+
+    print_ = guarded(named)
+    secret, expires_at = with_store(
         data, lambda store: create_enroll_code(store, farm, agent, now(), hours=hours)
     )
+    code = str(EnrolCode(secret, print_))
     say(
-        {"code": code, "farm_id": farm, "agent_id": agent, "expires_at": expires_at},
+        {
+            "code": code,
+            "farm_id": farm,
+            "agent_id": agent,
+            "expires_at": expires_at,
+            "ca_sha256": print_,
+        },
         f"{code}   (good once, until {expires_at:%Y-%m-%d %H:%M} UTC)",
         as_json,
     )

@@ -95,13 +95,14 @@ def guarded(work: Callable[[], T]) -> T:
     from cloud.store.access.admin import NotThereError
     from cloud.store.engine import DatabaseError, NoCloudError
     from cloud.store.schema.migrate import NewerDatabaseError
+    from cloud.tls.told import TlsError
     from service.files import FolderLockedError
     from service.ownfolder import ForeignFolderError
 
     try:
         return work()
     except (
-        *(NoCloudError, NotThereError, NewerDatabaseError),
+        *(NoCloudError, NotThereError, NewerDatabaseError, TlsError),
         *(FolderLockedError, ForeignFolderError),
     ) as error:
         fail(str(error), 1)

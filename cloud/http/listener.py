@@ -109,6 +109,10 @@ class CloudListener(web.BaseSite):
             asyncio.create_task(self._accept(each), name="accept") for each in self._sockets
         ]
 
+    def show(self, context: ssl.SSLContext) -> None:
+        """What connections are made with from now on; those that are open go on with theirs."""
+        self._ssl_context = context
+
     async def stop(self) -> None:
         ending = [*self._accepting, *self._arriving]
         for each in ending:

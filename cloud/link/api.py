@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from cloud.context import CLOCK, GROWTH, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
+from cloud.context import AUTHORITIES, CLOCK, GROWTH, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
 from cloud.http.auth import AGENT, SESSION, bearer
 from cloud.http.bodies import read_message
 from cloud.http.errors import ApiError, Handler, json_response
@@ -34,6 +34,7 @@ from contract.clock import from_text
 from contract.link import (
     KNOWN_OF_OLD,
     PREFIX,
+    Authorities,
     ClaimedTask,
     ClaimReply,
     ClaimRequest,
@@ -55,14 +56,17 @@ _EVENTS_MAX: Final = 5000
 _ASKED_MAX: Final = 1000  # outcomes asked for in one answer
 _REPEAT_S: Final = 10.0  # a task the agent keeps not listing ends a long poll at most this often
 _SILENCE_S: Final = 5.0  # beyond a long poll: a process that lives has claimed again by then
+_OPEN: Final = (f"{PREFIX}/enroll", f"{PREFIX}/authorities")  # to whoever asks
 _STATES: Final = frozenset(TaskStatus) - {TaskStatus.CREATED}
 log = structlog.get_logger(__name__)
 
 
 @web.middleware
 async def agent_auth(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Guards the link API except enrolling; sets `request[AGENT]` (its row) and `request[SESSION]`."""
-    if not request.path.startswith(f"{PREFIX}/") or request.path == f"{PREFIX}/enroll":
+    """Guards the link API except what is asked for before there is a token; sets `request[AGENT]` (its row) and
+    `request[SESSION]`.
+    """
+    if not request.path.startswith(f"{PREFIX}/") or request.path in _OPEN:
         return await handler(request)
     token = bearer(request)
     agent = await find_agent(request.app[STORE], token) if token else None
@@ -231,7 +235,16 @@ async def post_heartbeat(request: web.Request) -> web.Response:
             clock.now(),
             request.app[TIME].now(),
         )
-    return json_response(HeartbeatReply(settings_rev=agent.settings_rev))
+    known = request.app[AUTHORITIES].fingerprints
+    return json_response(HeartbeatReply(settings_rev=agent.settings_rev, authorities=known))
+
+
+async def get_authorities(request: web.Request) -> web.Response:
+    """Those that this server makes its certificates by, for whoever asks. 404 where it makes none."""
+    known = request.app[AUTHORITIES]
+    if not known.pem:
+        raise ApiError(404, "This cloud makes no certificates of its own")
+    return json_response(Authorities(pem=known.pem))
 
 
 async def get_settings(request: web.Request) -> web.Response:
@@ -468,4 +481,5 @@ ROUTES: Final = (
     web.post(f"{PREFIX}/readings", post_readings),
     web.post(f"{PREFIX}/heartbeat", post_heartbeat),
     web.get(f"{PREFIX}/settings", get_settings),
+    web.get(f"{PREFIX}/authorities", get_authorities),
 )

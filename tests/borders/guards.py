@@ -479,6 +479,151 @@ def _firmware() -> Iterator[Guard]:
     )
 
 
+def _certificates() -> Iterator[Guard]:
+    known = "tests/agent/link/test_known_cloud.py::test_"
+    folder = "tests/cloud/tls/test_folder.py::test_"
+    yield Guard(
+        "a fingerprint is compared",
+        "contract/enrolment/authorities.py",
+        "if hmac.compare_digest(fingerprint(each), wanted):",
+        "if True:",
+        f"{known}somebody_between_with_an_authority_of_their_own_learns_no_code",
+    )
+    yield Guard(
+        "a code is sent by a proven connection",
+        "agent/link/enroll.py",
+        "else trusting(authority)",
+        "else client.blind()",
+        f"{known}nor_does_one_that_passes_the_right_authority_on_and_shows_the_right_name",
+    )
+    yield Guard(
+        "half a fingerprint is none",
+        "contract/enrolment/code.py",
+        "if not _FINGERPRINT.fullmatch(print_.lower()):",
+        "if False:",
+        f"{known}a_code_with_half_a_fingerprint_is_no_code_without_one",
+    )
+    yield Guard(
+        "a code of a cloud with TLS is for https",
+        "agent/link/enroll.py",
+        'if not url.startswith("https://"):',
+        "if False:",
+        f"{known}a_server_without_tls_is_not_told_the_code",
+    )
+    yield Guard(
+        "an answer that nothing proves is short",
+        "agent/link/client.py",
+        "            cap=_UNPROVEN_CAP,\n",
+        "",
+        f"{known}what_is_no_answer_about_authorities_is_refused_and_no_code_is_sent",
+    )
+    yield Guard(
+        "a file that was named holds the authority of the code",
+        "agent/link/enroll.py",
+        "    if of_fingerprint(held, wanted) is None:",
+        "    if False:",
+        f"{known}a_file_that_was_named_has_to_hold_the_authority_of_the_code",
+    )
+    yield Guard(
+        "no pin is left of another cloud",
+        "agent/link/enroll.py",
+        "pin_file.unlink(missing_ok=True)",
+        "pass",
+        f"{known}a_code_without_fingerprint_trusts_whom_this_host_trusts_and_leaves_no_pin",
+    )
+    yield Guard(
+        "an authority is tried before it is kept",
+        "agent/link/client.py",
+        ", Authorities, context=proven)",
+        ", Authorities)",
+        f"{known}what_the_cloud_does_not_show_itself_is_not_followed",
+    )
+    yield Guard(
+        "what the config names is not written",
+        "agent/link/trust.py",
+        "return not self._is_pinned or not told or",
+        "return not told or",
+        f"{known}a_file_of_the_config_is_never_written",
+    )
+    yield Guard(
+        "a pin is of one server",
+        "agent/firmware/download.py",
+        "if self._pin is None or origin(url) != origin(URL(self._pin[0])):",
+        "if self._pin is None:",
+        f"{known}firmware_from_the_cloud_itself_is_fetched_by_its_pin_and_none_from_others",
+    )
+    yield Guard(
+        "a monitor elsewhere is not known by the cloud's authority",
+        "agent/config/file.py",
+        "return self.cloud_ca if origin(URL(url)) == origin(URL(cloud)) else None",
+        "return self.cloud_ca",
+        f"{known}a_monitor_that_is_the_cloud_is_known_as_the_cloud",
+    )
+    yield Guard(
+        "a name of a certificate can be one",
+        "cloud/tls/certificates.py",
+        "or labels[-1].isdecimal()",
+        "",
+        f"{folder}what_is_no_name_of_a_host_is_refused",
+    )
+    yield Guard(
+        "a certificate has so many names",
+        "cloud/tls/folder.py",
+        "if len(every) > NAMES_MOST:",
+        "if False:",
+        f"{folder}more_names_than_a_certificate_holds_are_refused",
+    )
+    yield Guard(
+        "a key is beside its own certificate",
+        "cloud/tls/folder.py",
+        "or not belongs(key, held[0])",
+        "",
+        f"{folder}a_key_beside_the_certificate_of_another_is_not_taken",
+    )
+    yield Guard(
+        "a clock that was set back shortens no certificate",
+        "cloud/tls/folder.py",
+        "return max(now, shown.made_at)",
+        "return now",
+        f"{folder}a_clock_that_was_set_back_since_makes_none_that_ends_earlier",
+    )
+    yield Guard(
+        "keys of certificates are shut",
+        "cloud/tls/folder.py",
+        "                shut(self.root / each)",
+        "                pass",
+        f"{folder}a_key_that_became_readable_is_shut_again",
+    )
+    yield Guard(
+        "one authority takes over at a time",
+        "cloud/tls/folder.py",
+        "if old.former is not None:",
+        "if False:",
+        f"{folder}one_takes_over_at_a_time",
+    )
+    yield Guard(
+        "no agent is left behind unasked",
+        "cloud/cli/tls.py",
+        "if finish and not leave_behind and (away := _away(data)):",
+        "if finish and not leave_behind and not (away := _away(data)) and away:",
+        "tests/cloud/tls/test_commands.py::test_the_former_authority_is_trusted_until_every_agent_was_online_since",
+    )
+    yield Guard(
+        "a beginning that was not finished is no plain http",
+        "cloud/tls/told.py",
+        "for each in (AUTHORITY, SERVER))",
+        "for each in (SERVER,))",
+        "tests/cloud/tls/test_commands.py::test_a_beginning_that_was_not_finished_is_no_plain_http",
+    )
+    yield Guard(
+        "what is damaged while it runs is not shown",
+        "cloud/tls/keeper.py",
+        '        except TlsError as error:\n            log.error("tls.unusable"',
+        '        except ZeroDivisionError as error:\n            log.error("tls.unusable"',
+        "tests/cloud/tls/test_keeper.py::test_what_is_damaged_while_it_runs_takes_nothing_away",
+    )
+
+
 def _data_directory() -> Iterator[Guard]:
     cli = "tests/cloud/test_cli.py::test_"
     owner = "tests/cloud/test_cli_owner.py::test_"
@@ -548,7 +693,7 @@ def _first_steps() -> Iterator[Guard]:
     yield Guard(
         "a folder that enrolling makes belongs to the agent",
         "agent/link/enroll.py",
-        "            os.chown(token_file.parent, owner.uid, owner.gid, follow_symlinks=False)",
+        "            os.chown(folder, owner.uid, owner.gid, follow_symlinks=False)",
         "            pass",
         f"{user}a_folder_that_enrolling_makes_belongs_to_the_agent_too",
     )
@@ -1512,6 +1657,7 @@ GUARDS = (
     *_rights(),
     *_passwords(),
     *_firmware(),
+    *_certificates(),
     *_first_steps(),
     *_by_hand(),
     *_rigmonitor(),

@@ -15,6 +15,8 @@ _HANGING = "tests/agent/telemetry/test_hanging_rigs.py::test_"
 _RIG_COMMANDS = "tests/agent/cli/test_rigs.py::test_"
 _SERVERS = "tests/agent/firmware/test_servers.py::test_"
 _REACH = "tests/agent/firmware/test_download_reach.py::test_"
+_KNOWN = "tests/agent/link/test_known_cloud.py::test_"
+_TLS = "tests/cloud/tls/test_"
 _USER = "tests/agent/host/test_hostuser.py::test_"
 _OWNER = "tests/cloud/test_cli_owner.py::test_"
 _FOLDER = "tests/agent/host/test_state_of_another.py::test_"
@@ -280,6 +282,86 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 "tests/agent/miners/test_territory.py::test_only_private_addresses_are_touched_by_default",
                 f"{_CONFIG}the_example_shows_every_key_and_its_default",
+            ),
+        ),
+    ),
+    "Whom an agent takes for its cloud": (
+        Point(
+            "a code that names an authority",
+            "Is sent to nobody who has not proven to be of that authority, by the name that was asked for.",
+            (
+                f"{_KNOWN}somebody_between_with_an_authority_of_their_own_learns_no_code",
+                f"{_KNOWN}nor_does_one_that_passes_the_right_authority_on_and_shows_the_right_name",
+                f"{_KNOWN}nor_one_whose_certificate_says_that_ours_made_it",
+                f"{_KNOWN}by_a_name_that_its_certificate_has_not_the_cloud_is_not_known",
+                f"{_KNOWN}a_server_without_tls_is_not_told_the_code",
+                f"{_KNOWN}a_code_of_another_cloud_is_not_sent",
+                f"{_KNOWN}a_file_that_was_named_has_to_hold_the_authority_of_the_code",
+            ),
+        ),
+        Point(
+            "half a fingerprint",
+            "Is no code, and not one without a fingerprint.",
+            (f"{_KNOWN}a_code_with_half_a_fingerprint_is_no_code_without_one",),
+        ),
+        Point(
+            "what answers in place of authorities",
+            "Megabytes, redirects, pages, cut certificates: refused within 64 KiB, and no code is sent.",
+            (
+                f"{_KNOWN}what_is_no_answer_about_authorities_is_refused_and_no_code_is_sent",
+                f"{_KNOWN}a_certificate_whose_end_is_cut_off_is_not_taken_for_the_whole",
+                f"{_KNOWN}of_several_that_are_told_only_the_one_of_the_code_is_kept",
+            ),
+        ),
+        Point(
+            "a pin",
+            "Is of one cloud: another certificate gets no token, other servers are judged as ever, and a damaged one opens "
+            "no door.",
+            (
+                f"{_KNOWN}a_cloud_that_shows_another_authority_afterwards_gets_no_token",
+                f"{_KNOWN}firmware_from_the_cloud_itself_is_fetched_by_its_pin_and_none_from_others",
+                f"{_KNOWN}a_monitor_that_is_the_cloud_is_known_as_the_cloud",
+                f"{_KNOWN}a_pin_that_is_damaged_is_an_error_of_the_link_and_opens_no_door",
+            ),
+        ),
+        Point(
+            "another authority",
+            "Is followed on a proven connection, once the cloud has shown its certificate; what the config names is never "
+            "written.",
+            (
+                f"{_KNOWN}an_agent_that_is_pinned_follows_its_cloud_to_another_authority",
+                f"{_KNOWN}an_agent_that_was_off_meanwhile_follows_when_it_comes_back",
+                f"{_KNOWN}what_the_cloud_does_not_show_itself_is_not_followed",
+                f"{_KNOWN}a_file_of_the_config_is_never_written",
+                f"{_TLS}commands.py::test_the_former_authority_is_trusted_until_every_agent_was_online_since",
+            ),
+        ),
+        Point(
+            "keys and certificates of a cloud",
+            "Each key in one file with its certificate: kills between writes, full disks, damage and wrong clocks leave one "
+            "that works, or a sentence.",
+            (
+                f"{_TLS}folder.py::test_killed_between_two_writes_nothing_is_lost",
+                f"{_TLS}folder.py::test_on_a_full_disk_the_old_one_stays_and_is_shown",
+                f"{_TLS}folder.py::test_a_file_that_is_damaged_or_gone_is_named_with_what_to_do",
+                f"{_TLS}folder.py::test_of_two_that_begin_at_once_one_does_it",
+                f"{_TLS}folder.py::test_a_clock_that_was_set_back_since_makes_none_that_ends_earlier",
+                f"{_TLS}keeper.py::test_a_clock_that_is_wrong_by_decades_is_said_and_leaves_what_works",
+                f"{_TLS}keeper.py::test_what_is_damaged_while_it_runs_takes_nothing_away",
+                f"{_TLS}commands.py::test_root_makes_them_for_the_owner_of_the_folder_who_serves_them",
+            ),
+        ),
+        Point(
+            "a beginning that was not finished",
+            "Is no plain http: the server says what finishes it.",
+            (f"{_TLS}commands.py::test_a_beginning_that_was_not_finished_is_no_plain_http",),
+        ),
+        Point(
+            "names of a certificate",
+            "Of hosts and addresses, without scheme, port or star; 64 at most.",
+            (
+                f"{_TLS}folder.py::test_what_is_no_name_of_a_host_is_refused",
+                f"{_TLS}folder.py::test_more_names_than_a_certificate_holds_are_refused",
             ),
         ),
     ),

@@ -150,13 +150,23 @@ async def test_a_farm_in_ten_lines(tmp_path: Path, base: str) -> None:
         section = "".join(f" '{name} = {json.dumps(value)}'" for name, value in more.items())
         instead = {
             "'ranges = [\"192.168.1.0/24\"]'": f"'ranges = [\"{base}-{network}.3\"]'{section}",
-            "8080": str(port),
+            "8443": str(port),
         }
         # It scans when it starts, so that sooner or later its three miners are listed.
         listed = f"until {commands[-1]} --silent | grep -q '\"total\":3'; do sleep 0.2; done"
-        async with typed([*commands, listed], tmp_path, instead) as result:
+        doctor = "miner-agent doctor --config agent.toml"
+        async with typed([*commands, listed, doctor], tmp_path, instead) as result:
             assert result.code == 0, (result.errors, result.answers)
         assert json.loads(result.answers[9])["success"] is True
+        serve, code, enroll = (result.answers[number] for number in (4, 5, 7))
+        (known,) = set(re.findall(r"sha256 ([0-9a-f]{64})", serve + enroll))
+        assert "listens on https://127.0.0.1" in serve
+        assert f"known by the authority sha256 {known}" in enroll
+        assert f"known by the authority sha256 {known}" in result.answers[-1]
+        assert code == ""  # it is in a variable
+        assert (tmp_path / "farm" / "agent" / "cloud-ca.pem").read_bytes() == (
+            tmp_path / "farm" / "cloud" / "tls" / "ca.pem"
+        ).read_bytes()
 
 
 @pytest.mark.slow
@@ -177,6 +187,7 @@ async def test_the_cloud_is_backed_up_while_it_runs_and_put_back(tmp_path: Path)
         "/var/backups": str(tmp_path / "backups"),
     }
     whole = [
+        "miner-cloud tls init --name localhost --data /var/lib/miner-cloud",
         before,
         serve,
         meanwhile,
@@ -189,6 +200,8 @@ async def test_the_cloud_is_backed_up_while_it_runs_and_put_back(tmp_path: Path)
         assert result.code == 0, (result.errors, result.answers)
     copied, cloud = tmp_path / "backups" / "miner-cloud", tmp_path / "cloud"
     assert copied.stat().st_mode & 0o077 == 0
+    for name in ("authority.pem", "server.pem", "ca.pem"):
+        assert (copied / "tls" / name).read_bytes() == (cloud / "tls" / name).read_bytes()
     assert (copied / "link-secret").read_bytes() == (cloud / "link-secret").read_bytes()
     named = [name for name in ("Before", "Meanwhile", "Afterwards") if name in result.answers[-1]]
     assert named == ["Before", "Meanwhile"]

@@ -36,7 +36,7 @@ async def check_monitor(
     if config.rigmonitor.url is None:
         return []
     try:
-        check_ca_file(config.rigmonitor.ca_file)
+        check_ca_file(config.monitor_ca)
         machines = machines_of(config.rigmonitor)
     except ConfigError as error:
         return [Check("problem", str(error))]

@@ -68,6 +68,7 @@ class MonitorClient:
         """`base` is without the prefix of the API. `at_once` bounds the turns, see `turn`."""
         self._base = base
         self._ca_file = ca_file
+        self._context: ssl.SSLContext | None = None
         self._timeout_s = timeout_s
         self._at_once = at_once
         self._turns = asyncio.Semaphore(at_once)
@@ -138,14 +139,18 @@ class MonitorClient:
         self, method: str, path: str, headers: Mapping[str, str], data: bytes | None
     ) -> tuple[int, bytes]:
         if self._session is None:
-            self._session = _open_session(self._ca_file, self._at_once + _BESIDES)
+            self._session = _open_session(self._at_once + _BESIDES)
         content = bytearray()
         try:
+            if self._context is None:
+                file = None if self._ca_file is None else str(self._ca_file)
+                self._context = ssl.create_default_context(cafile=file)
             async with self._session.request(
                 method,
                 self._base + path,
                 data=data,
                 headers=headers,
+                ssl=self._context,
                 allow_redirects=False,  # a redirect would carry the code to whoever it names
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             ) as response:
@@ -155,6 +160,7 @@ class MonitorClient:
         except TimeoutError:
             raise AwayError(f"the monitor did not answer within {self._timeout_s:g} s") from None
         except aiohttp.ClientConnectorCertificateError as error:
+            self._context = None  # the file may have been written since
             raise AwayError(
                 f"the monitor's certificate is not trusted ({error.certificate_error}); "
                 "see [rigmonitor] ca_file"
@@ -211,10 +217,9 @@ def _message(content: bytes, hide: tuple[str, ...]) -> str:
     return text[:_SHOWN]
 
 
-def _open_session(ca_file: Path | None, connections: int) -> aiohttp.ClientSession:
-    context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+def _open_session(connections: int) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=60, ssl=context),
+        connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=60),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )

@@ -64,7 +64,7 @@ class RigMonitor:
     ) -> None:
         """Raises ConfigError for codes that cannot be read."""
         self._section = section = config.rigmonitor
-        check_ca_file(section.ca_file)
+        check_ca_file(config.monitor_ca)
         rng = rng or random.Random()
         self._machines: tuple[MonitorMachine, ...] = machines_of(section)
         self._tasks = tasks
@@ -214,7 +214,7 @@ def open_client(config: Config) -> MonitorClient:
     section = config.rigmonitor
     return MonitorClient(
         section.base_url,
-        ca_file=section.ca_file,
+        ca_file=config.monitor_ca,
         timeout_s=section.request_timeout_s,
         at_once=section.requests_at_once,
     )

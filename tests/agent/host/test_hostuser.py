@@ -43,7 +43,13 @@ async def enrolled(site: Path, folder: str = "state") -> None:
         return said(EnrollReply(agent_id="a", workspace_id="w", farm_id="f", token="t0p"))
 
     async with served(handle) as url:
-        await enroll(url, "c0de", site / folder / "token", owner=owner_of(site / "state"))
+        await enroll(
+            url,
+            "c0de",
+            site / folder / "token",
+            pin_file=site / "state" / "cloud-ca.pem",
+            owner=owner_of(site / "state"),
+        )
 
 
 async def problems(site: Path, user: HostUser | None = None) -> dict[str, list[str]]:
@@ -90,7 +96,13 @@ async def test_root_goes_no_way_that_another_user_laid(site: Path) -> None:
     async with served(handle) as url:
         for name in ("sub", "sub/new"):
             with pytest.raises(PermissionError, match="is a link of another user"):
-                await enroll(url, "c0de", site / "state" / name / "token", owner=AGENT)
+                await enroll(
+                    url,
+                    "c0de",
+                    site / "state" / name / "token",
+                    pin_file=site / "state" / "cloud-ca.pem",
+                    owner=AGENT,
+                )
     assert list((site / "etc").iterdir()) == []
 
 

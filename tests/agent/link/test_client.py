@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from agent.link.client import CloudLink
 from agent.link.enroll import enroll, membership
+from agent.link.trust import CloudTrust
 from agent.ports import CloudError
 from contract.link import (
     ClaimReply,
@@ -315,7 +316,7 @@ async def test_the_cloud_must_show_a_certificate_we_trust(
         return said(ClaimReply(lease_s=9.0))
 
     async with served(handle, context) as url:
-        trusting = CloudLink(url, "t", ca_file=ca)
+        trusting = CloudLink(url, "t", trust=CloudTrust(ca))
         assert (await trusting.claim(CLAIM)).lease_s == 9.0
         await trusting.close()
         strict = CloudLink(url, "t")
@@ -334,9 +335,9 @@ async def test_enrolling_leaves_a_token_only_the_agent_can_read(tmp_path: Path) 
     token = tmp_path / "state" / "token"
     async with served(handle) as url:
         with pytest.raises(CloudError, match="not valid"):
-            await enroll(url, "wrong", token)
+            await enroll(url, "wrong", token, pin_file=token.with_name("pin"))
         assert not token.exists()
-        member = await enroll(url, " c0de\n", token)
+        member = await enroll(url, " c0de\n", token, pin_file=token.with_name("pin"))
     assert (member.agent_id, member.farm_id) == ("a", "f")
     assert membership(token) == member
     assert token.read_text() == "t0p\n"
@@ -359,9 +360,9 @@ async def test_a_code_is_not_used_up_where_the_token_cannot_be_kept(
     (tmp_path / name).mkdir()
     async with served(handle) as url:
         with pytest.raises(IsADirectoryError, match=name):
-            await enroll(url, "c0de", tmp_path / "token")
+            await enroll(url, "c0de", tmp_path / "token", pin_file=tmp_path / "pin")
 
 
 async def test_enrolling_over_plain_http_is_for_this_host_only(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="clear"):
-        await enroll("http://cloud.example.net", "c", tmp_path / "token")
+        await enroll("http://cloud.example.net", "c", tmp_path / "token", pin_file=tmp_path / "pin")

@@ -110,7 +110,10 @@ async def test_a_heartbeat_shows_the_host_and_what_is_wrong_there(cloud: Cloud):
         "host": {"hostname": "pi", "cpu_count": 4},
         "notices": ["the disk is full"],
     }
-    assert await agent.call("POST", "heartbeat", json=beat) == (200, {"settings_rev": 0})
+    assert await agent.call("POST", "heartbeat", json=beat) == (
+        200,
+        {"settings_rev": 0, "authorities": []},
+    )
     async with cloud.store.read() as connection:
         (row,) = rows(await connection.execute(agents.select()))
     assert (row["version"], row["uptime_s"], row["host"]["cpu_count"]) == ("v0.2.0", 12.5, 4)

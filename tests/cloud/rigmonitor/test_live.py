@@ -36,6 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Site]:
     workspace = ask(data, "workspace", "create", "--name", "W")["id"]
     farm = ask(data, "farm", "create", "--name", "F", "--workspace", workspace)["id"]
     key = ask(data, "key", "create", "--name", "K", "--workspace", workspace)["key"]
+    ask(data, "tls", "init", "--name", "localhost")
     return data, Site(workspace, farm, key)
 
 
@@ -72,6 +73,7 @@ async def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, site: Si
         at_farm = f"{url}/private-api/v1/{site.workspace}/farms/{site.farm}"
         words = {"FARM_ID": site.farm, "KEY": site.key, "CODE": "", "RIG_ID": ""}
         places = {
+            "ca.pem": shlex.quote(str(tmp_path / "tls" / "ca.pem")),
             "/var/lib/miner-cloud": shlex.quote(str(tmp_path)),
             "$C": f"{url}/api/v1",
             "$F": at_farm,
@@ -93,7 +95,8 @@ async def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, site: Si
                 words["RIG_ID"] = out.split()[2].rstrip(";")
             elif line.startswith("curl "):
                 answers.append(json.loads(out))
-        miners = f"curl -sS --noproxy '*' -H 'x-api-key: {site.key}' {at_farm}/miner/latest"
+        assert url.startswith("https://")
+        miners = f"curl -sS --cacert {places['ca.pem']} --noproxy '*' -H 'x-api-key: {site.key}' {at_farm}/miner/latest"
         [miner] = json.loads(await shell(miners))["data"]
     ping, specs, logs, rigs, wished, expected, bulk = answers
     assert (ping, specs, logs) == ({"message": "pong"}, None, None)
@@ -123,7 +126,7 @@ async def test_a_server_with_the_alias_takes_the_other_header_and_logs_no_code(
     code = made["code"]
     said = tmp_path / "said"
     with said.open("wb") as log:
-        async with serving(tmp_path, "--rig-header-alias", log=log) as (url, _):
+        async with serving(tmp_path, "--insecure-http", "--rig-header-alias", log=log) as (url, _):
             base = f"curl -sS --noproxy '*' {url}/api/v1/asic_miners"
             wished = json.loads(await shell(f"{base}/expected_status -H 'API-CODE: {code}'"))
             assert wished["asic_expected_status"] == "on"

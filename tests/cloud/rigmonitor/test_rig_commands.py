@@ -28,6 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     data = tmp_path_factory.mktemp("data")
     workspace = ask(data, "workspace", "create", "--name", "W")["id"]
     farm = ask(data, "farm", "create", "--name", "F", "--workspace", workspace)["id"]
+    ask(data, "tls", "init", "--name", "localhost")
     return data, workspace, farm
 
 
@@ -42,6 +43,7 @@ def site(made: tuple[Path, str, str], tmp_path: Path) -> Site:
 async def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, site: Site) -> None:
     lines = sessions(PAGE)["rigs"]
     words = {"FARM_ID": site.farm, "CODE": "", "RIG_ID": ""}
+    trusted = shlex.quote(str(tmp_path / "tls" / "ca.pem"))
     answers: list[Any] = []
     async with serving(tmp_path) as (url, _):
         for line in lines:
@@ -55,11 +57,11 @@ async def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, site: Si
                 if asked[:2] == ["rig", "create"]:
                     words["CODE"], words["RIG_ID"] = out.split()[0], out.split()[2].rstrip(";")
                 continue
-            command = command.replace("$C", f"{url}/api/v1")
+            command = command.replace("$C", f"{url}/api/v1").replace("ca.pem", trusted)
             curl = "curl --silent --show-error --fail-with-body --noproxy '*' "
             answers.append(json.loads(await shell(re.sub(r"^curl ", curl, command))))
         specs, logs, [entry] = answers
-        headers = f"curl -sS --noproxy '*' -H 'API_CODE: {words['CODE']}'"
+        headers = f"curl -sS --cacert {trusted} --noproxy '*' -H 'API_CODE: {words['CODE']}'"
         afterwards = json.loads(await shell(f"{headers} {url}/api/v1/cpu_gpu_miners/playbooks"))
     assert (specs, logs) == (None, None)
     assert entry["expected_status"] == "stop"

@@ -1,0 +1,1 @@
+"""The certificates that a cloud makes for itself, and renews."""

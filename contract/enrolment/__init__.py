@@ -1,0 +1,1 @@
+"""How an agent comes to know its cloud, before either knows the other."""
