@@ -43,6 +43,8 @@ from cloud.nonce import (
     tasks,
     undo,
 )
+from cloud.release import api as release_api
+from cloud.release.renewal import Renewal
 from cloud.rigmonitor import machines, operators, playbooks, rig_machines
 from cloud.rigmonitor.inbox import INBOX, Inbox, inbox_closed
 from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
@@ -64,6 +66,7 @@ from service.notify import Notifier
 _ROUTES: Final = (
     *api.ROUTES,
     *file_api.ROUTES,
+    *release_api.ROUTES,
     *sites.ROUTES,
     *status.ROUTES,
     *places.ROUTES,
@@ -177,7 +180,11 @@ async def _serve(
                 links=listening,
                 hint="give --public-url, the address by which others reach this server: links to files begin with it",
             )
-        async with _running(feed(notifier, app[SWEEPER], app[CLOCK]), "watchdog"):
+        renewal = Renewal(settings.data, app[CLOCK])
+        async with (
+            _running(feed(notifier, app[SWEEPER], app[CLOCK]), "watchdog"),
+            _running(renewal.run(), "release renewal"),
+        ):
             log.info("cloud.ready", url=listening, connections_max=most)
             settle_memory()
             ready(listening)
