@@ -28,7 +28,7 @@ BUNDLE: Final = "bundle.tar"
 SIGNATURE: Final = "bundle.sig"  # instead of metadata: a pinned key signed the bundle itself
 # All that a staged folder holds; whoever copies one copies no other file.
 STAGED: Final = re.compile(
-    r"bundle\.(tar|sig)|\d{1,9}\.root\.json|(timestamp|snapshot|targets)\.json"
+    r"bundle\.(tar|sig)|[0-9]{1,9}\.root\.json|(timestamp|snapshot|targets)\.json"
 )
 
 

@@ -7,6 +7,7 @@ none: the agent fetches them under its own rules, the check of a staged copy rea
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -70,7 +71,7 @@ class Refresh:
         self._files: dict[str, bytes] = {}
         with _refused("the trusted root"):
             self._set = TrustedMetadataSet(trusted_root, EnvelopeType.METADATA)
-            self._seen(self._set.root)
+            self._seen(self._set.root, trusted_root)
 
     def files(self) -> Generator[WantedFile, bytes | None, Trusted]:
         """Asks for files and is sent them; returns what is trusted then. Raises ReleaseRefusedError."""
@@ -100,7 +101,7 @@ class Refresh:
     def _take_root(self, name: str, data: bytes) -> None:
         with _refused(name):
             _bounded(name, data, ROOT_BYTES)
-            self._seen(self._set.update_root(data))
+            self._seen(self._set.update_root(data), data)
         self._files[name] = data
 
     def _timestamp(self) -> Generator[WantedFile, bytes | None, None]:
@@ -112,11 +113,11 @@ class Refresh:
                 finally:  # one that has expired still tells what is older than it
                     if "timestamp" in self._set:
                         self._files[TIMESTAMP] = kept
-                        self._seen(self._set.timestamp)
+                        self._seen(self._set.timestamp, kept)
         data = yield from _needed(WantedFile(TIMESTAMP, TIMESTAMP, TIMESTAMP_BYTES))
         with _refused(TIMESTAMP):
             try:
-                self._seen(self._set.update_timestamp(data))
+                self._seen(self._set.update_timestamp(data), data)
             except EqualVersionNumberError:
                 return
         self._files[TIMESTAMP] = data
@@ -125,20 +126,20 @@ class Refresh:
         kept = self._kept.get(SNAPSHOT)
         if kept is not None:
             with suppress(ReleaseRefusedError), _refused(SNAPSHOT):
-                self._seen(self._set.update_snapshot(kept, trusted=True))
+                self._seen(self._set.update_snapshot(kept, trusted=True), kept)
                 self._files[SNAPSHOT] = kept
                 return
         version = self._set.timestamp.snapshot_meta.version
         data = yield from _needed(WantedFile(f"{version}.{SNAPSHOT}", SNAPSHOT, SNAPSHOT_BYTES))
         with _refused(SNAPSHOT):
-            self._seen(self._set.update_snapshot(data))
+            self._seen(self._set.update_snapshot(data), data)
         self._files[SNAPSHOT] = data
 
     def _targets(self) -> Generator[WantedFile, bytes | None, None]:
         kept = self._kept.get(TARGETS)
         if kept is not None:
             with suppress(ReleaseRefusedError), _refused(TARGETS):
-                self._seen(self._set.update_targets(kept))
+                self._seen(self._set.update_targets(kept), kept)
                 self._files[TARGETS] = kept
                 return
         meta = self._set.snapshot.meta.get(TARGETS)
@@ -146,11 +147,15 @@ class Refresh:
             raise ReleaseRefusedError(Refusal.MIXED, f"{SNAPSHOT} names no {TARGETS}")
         data = yield from _needed(WantedFile(f"{meta.version}.{TARGETS}", TARGETS, TARGETS_BYTES))
         with _refused(TARGETS):
-            self._seen(self._set.update_targets(data))
+            self._seen(self._set.update_targets(data), data)
         self._files[TARGETS] = data
 
-    def _seen(self, signed: Signed) -> None:
-        """It was signed at a moment that has passed."""
+    def _seen(self, signed: Signed, data: bytes) -> None:
+        """It is signed by all who have to, at a moment that has passed. The library checks the signatures of what it made
+        of a file, and passes over what it has no field for.
+        """
+        if signed.to_dict() != json.loads(data)["signed"]:
+            raise RepositoryError("it holds what nobody signed")
         said = signed.unrecognized_fields.get(SIGNED_AT)
         if said is not None:
             moment = _moment_of(said)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-VERSION: Final = r"\d{1,6}(\.\d{1,6}){1,3}((a|b|rc)\d{1,4})?"
-_PARTS: Final = re.compile(r"([\d.]+)(?:(a|b|rc)(\d+))?", re.ASCII)
+VERSION: Final = r"[0-9]{1,6}(\.[0-9]{1,6}){1,3}((a|b|rc)[0-9]{1,4})?"
+_PARTS: Final = re.compile(r"([0-9.]+)(?:(a|b|rc)([0-9]+))?")
 _STAGES: Final = {"a": 0, "b": 1, "rc": 2, None: 3}
-_WHOLE: Final = re.compile(VERSION, re.ASCII)
+_WHOLE: Final = re.compile(VERSION)
 
 Order = tuple[tuple[int, ...], int, int]
 

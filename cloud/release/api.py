@@ -12,7 +12,7 @@ from cloud.context import SETTINGS
 from cloud.http.errors import ApiError
 from contract.link import RELEASES
 
-_METADATA: Final = re.compile(r"timestamp\.json|\d{1,9}\.(root|targets|snapshot)\.json")
+_METADATA: Final = re.compile(r"timestamp\.json|[0-9]{1,9}\.(root|targets|snapshot)\.json")
 _TARGET: Final = re.compile(r"[0-9a-f]{64}\.[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 
 

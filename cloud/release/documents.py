@@ -22,7 +22,7 @@ LIVES: Final[Mapping[str, timedelta]] = {
     Timestamp.type: timedelta(days=7),
 }
 _BYTES: Final = {Targets.type: TARGETS_BYTES, Snapshot.type: SNAPSHOT_BYTES}
-_VERSIONED: Final = re.compile(r"(\d{1,9})\.(root|targets|snapshot)\.json")
+_VERSIONED: Final = re.compile(r"([0-9]{1,9})\.(root|targets|snapshot)\.json")
 
 _S = TypeVar("_S", Root, Targets, Snapshot, Timestamp)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -386,6 +387,18 @@ async def test_a_missing_file_is_missing(site: Site) -> None:
         kept = site.repository.files.pop(path)
         await site.refused(Refusal.MISSING)
         site.repository.files[path] = kept
+
+
+async def test_what_is_signed_is_no_path_on_this_host(site: Site) -> None:
+    """Even whoever holds the keys of targets writes nowhere else."""
+    for version in ("../../0.9.0", "/tmp/0.9.0", "0.9.0/..", "0.9.0\0"):
+        path = f"bundles/miner-agent-{version}-deb12_arm64.tar"
+        bundles = json.dumps({"version": version, "bundles": {"deb12_arm64": path}})
+        site.repository.offer(path, b"x")
+        site.repository.offer("channels/stable.json", bundles.encode())
+        site.repository.publish()
+        await site.refused(Refusal.MALFORMED)
+    assert sorted(each.name for each in site.place.iterdir()) == ["state", "wheels"]
 
 
 # --- this host
