@@ -151,8 +151,8 @@ class Refresh:
         self._files[TARGETS] = data
 
     def _seen(self, signed: Signed, data: bytes) -> None:
-        """It is signed by all who have to, at a moment that has passed. The library checks the signatures of what it made
-        of a file, and passes over what it has no field for.
+        """It is signed by all who have to, at a moment that has passed. The library checks the signatures of what it
+        made of a file, and passes over what it has no field for.
         """
         if signed.to_dict() != json.loads(data)["signed"]:
             raise RepositoryError("it holds what nobody signed")

@@ -13,6 +13,7 @@ from cloud.http.errors import ApiError
 from contract.link import RELEASES
 
 _METADATA: Final = re.compile(r"timestamp\.json|[0-9]{1,9}\.(root|targets|snapshot)\.json")
+_FOLDERS: Final = ("bundles", "channels")
 _TARGET: Final = re.compile(r"[0-9a-f]{64}\.[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 
 
@@ -28,7 +29,7 @@ async def get_metadata(request: web.Request) -> web.StreamResponse:
 async def get_target(request: web.Request) -> web.StreamResponse:
     """`GET /releases/targets/{folder}/{name}`: a bundle, or what a channel says."""
     folder, name = request.match_info["folder"], request.match_info["name"]
-    if not _TARGET.fullmatch(name):
+    if folder not in _FOLDERS or not _TARGET.fullmatch(name):
         raise ApiError(404, "There is no such file of releases")
     keep = "public, max-age=86400, immutable"
     return _file(request, f"targets/{folder}/{name}", "application/octet-stream", keep)
@@ -52,7 +53,5 @@ def _file(request: web.Request, path: str, kind: str, keep: str) -> web.StreamRe
 
 ROUTES: Final = (
     web.get(f"{RELEASES}/metadata/{{name}}", get_metadata, allow_head=False),
-    web.get(
-        f"{RELEASES}/targets/{{folder:bundles|channels}}/{{name}}", get_target, allow_head=False
-    ),
+    web.get(f"{RELEASES}/targets/{{folder}}/{{name}}", get_target, allow_head=False),
 )

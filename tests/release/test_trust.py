@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import MetaFile
 
 from release.refusals import Refusal, ReleaseRefusedError
+from release.shipped import shipped_root
 from release.trust import ROTATIONS_MAX, SIGNED_AT, Refresh, Trusted
 from tests.release.workshop import BUILT, NOW, PLATFORM, Repository
 
@@ -288,6 +291,14 @@ def test_a_signing_time_that_is_none_is_refused(repository: Repository) -> None:
             refused(Refusal.MALFORMED, forged)
 
 
+def test_what_is_in_a_file_and_not_signed_is_refused(repository: Repository) -> None:
+    """The library has no field for a second snapshot, and leaves it out of what it checks the signature of."""
+    found = json.loads(repository.metadata("timestamp.json"))
+    found["signed"]["meta"]["other.json"] = {"version": 1}
+    repository.files["metadata/timestamp.json"] = json.dumps(found).encode()
+    assert "nobody signed" in refused(Refusal.MALFORMED, repository)
+
+
 def test_a_version_or_platform_that_is_not_signed_for_is_not_offered(
     repository: Repository,
 ) -> None:
@@ -309,3 +320,14 @@ def test_what_is_no_metadata_is_refused(data: bytes, repository: Repository) -> 
         refused(Refusal.MIXED if is_signed_for else Refusal.MALFORMED, forged)
     with pytest.raises(ReleaseRefusedError):
         look(repository, root=data or b" ")
+
+
+def test_the_root_that_a_build_ships_lies_beside_the_code(
+    tmp_path: Path, repository: Repository
+) -> None:
+    assert shipped_root(tmp_path) is None
+    (tmp_path / "root.json").write_bytes(repository.first_root)
+    shipped = shipped_root(tmp_path)
+    assert look(repository, root=shipped).bundle("0.3.0", PLATFORM)
+    (tmp_path / "root.json").write_bytes(b" " * 100_000)
+    refused(Refusal.MALFORMED, repository, root=shipped_root(tmp_path))
