@@ -22,6 +22,8 @@ def check_bundle(source: Source) -> Manifest:
     """
     found = members(source, most=WHEELS_MAX + 1)
     manifest = _first(found)
+    if sum(each.size for each in manifest.wheels) > BUNDLE_BYTES:
+        raise _bad(f"its wheels have over {BUNDLE_BYTES} bytes")
     for wheel in manifest.wheels:
         member = next(found, None)
         if member is None or (member.name, member.size) != (wheel.file, wheel.size):

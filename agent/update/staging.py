@@ -200,7 +200,7 @@ class Staging:
         """Lay bundle and files together, verify them as they lie there, and give them their place. Blocks."""
         if order.md5 is not None and _md5(bundle) != order.md5:
             raise ReleaseRefusedError(Refusal.MIXED, "the bundle has not the md5 of the order")
-        ready = self._coming / "ready"
+        ready = self._coming / ".ready"  # a name that no url gives a file
         ready.mkdir(mode=0o700)
         bundle.rename(ready / BUNDLE)
         for name, data in files.items():

@@ -92,6 +92,10 @@ def rotate_root(
     root_threshold: Annotated[int, typer.Option(min=1, max=16)] = 1,
     targets_threshold: Annotated[int, typer.Option(min=1, max=16)] = 1,
     passphrase_file: PassphraseFile = None,
+    old_passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--old-passphrase-file", help="That of the replaced keys, if it is another."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Sign the next root: which keys are good from now on. The first one begins a repository."""
@@ -108,7 +112,8 @@ def rotate_root(
             root_threshold,
             targets_threshold,
         )
-        old = signers_of("root", old_keys, asked) if old_keys else []
+        asked_old = _asking(old_passphrase_file or passphrase_file)
+        old = signers_of("root", old_keys or [], asked_old)
         return Workshop(folder).rotate_root(named, old, now())
 
     version = guarded(rotate)
@@ -272,14 +277,14 @@ def _online_of(path: Path) -> dict[str, Key]:
         ) from None
 
 
-def _asking(path: Path | None) -> Callable[[str], bytes]:
-    """The passphrase of a key file, once for all of them."""
-    known: list[bytes] = []
+def _asking(path: Path | None) -> Callable[[Path], bytes]:
+    """The passphrase of a key file, once for all of its folder."""
+    known: dict[Path, bytes] = {}
 
-    def ask(name: str) -> bytes:
-        if not known:
-            known.append(_from_file(path) if path else _prompted(f"Passphrase of {name}"))
-        return known[0]
+    def ask(key: Path) -> bytes:
+        if key.parent not in known:
+            known[key.parent] = _from_file(path) if path else _prompted(f"Passphrase of {key}")
+        return known[key.parent]
 
     return ask
 

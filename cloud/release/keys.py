@@ -21,7 +21,7 @@ from service.files import write_whole
 
 # PEM slows guessing down by 2048 rounds only: what protects the key is the length of its passphrase.
 PASSPHRASE_MIN: Final = 20
-Passphrase = Callable[[str], bytes]  # asked for a file, by its name
+Passphrase = Callable[[Path], bytes]  # asked for a key file
 
 
 def make_key(path: Path, passphrase: bytes | None) -> SSlibKey:
@@ -45,7 +45,7 @@ def read_signer(path: Path, passphrase: Passphrase) -> CryptoSigner:
     data = path.read_bytes()
     if path.stat().st_mode & 0o077:
         raise ValueError(f"{path} can be read by others on this host; run: chmod 0600 {path}")
-    words = passphrase(path.name) if b"ENCRYPTED" in data[:64] else None
+    words = passphrase(path) if b"ENCRYPTED" in data[:64] else None
     try:
         key = load_pem_private_key(data, words)
     except (ValueError, TypeError):

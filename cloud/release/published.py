@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import MetaFile, Root, Snapshot, Targets, Timestamp
+from tuf.api.exceptions import LengthOrHashMismatchError
+from tuf.api.metadata import MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from cloud.release.documents import LIVES, newest, read, signed, signed_at, versions
 from cloud.release.keys import PublicKeys, make_key, public_text, read_signer
 from release.refusals import ReleaseRefusedError
 from release.trust import SNAPSHOT, TARGETS, TIMESTAMP, Refresh, Trusted, WantedFile, stored_path
-from service.files import write_whole
+from service.files import FolderLock, write_whole
 
 _TIMESTAMP_EVERY: Final = timedelta(days=1)
 _SNAPSHOTS_KEPT: Final = 8
@@ -27,10 +30,11 @@ _ENDS_SOON: Final = timedelta(days=60)
 
 
 class PublishedReleases:
-    """Methods block, and raise ValueError, which says what to do, and OSError."""
+    """Methods block, and raise ValueError and FolderLockedError, which say what to do, and OSError."""
 
     def __init__(self, data: Path) -> None:
         """`data` is the control plane's folder."""
+        self._place = data / "release"
         self._keys = data / "release" / "keys"
         self.folder = data / "release" / "repository"
         self._metadata = self.folder / "metadata"
@@ -51,10 +55,27 @@ class PublishedReleases:
         """Whether anything was ever published here."""
         return (self._metadata / TIMESTAMP).exists()
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Publishing and renewing do not cross. Raises FolderLockedError."""
+        self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FolderLock(
+            self._place / "lock", "another process signs these releases: try again when it is done"
+        )
+        lock.take()
+        try:
+            yield
+        finally:
+            lock.release()
+
     def publish(self, workshop: Path, now: datetime) -> int:
-        """Take in what the workshop signed, sign for it, and show it; gives the version of targets. What an agent
-        would not believe is refused before anything is changed.
+        """Take in what the workshop signed, sign for it, and show it; gives the version of targets. What an agent would
+        not believe is refused before anything is changed.
         """
+        with self._alone():
+            return self._publish(workshop, now)
+
+    def _publish(self, workshop: Path, now: datetime) -> int:
         metadata = workshop / "metadata"
         roots = versions(metadata, Root.type)
         number = newest(metadata, Targets.type)
@@ -73,10 +94,8 @@ class PublishedReleases:
         root = read(Root, files[f"{roots[-1]}.root.json"], "root")
         targets = read(Targets, files[f"{number}.targets.json"], TARGETS)
         for entry in targets.targets.values():
-            if (workshop / "targets" / stored_path(entry)).stat().st_size != entry.length:
-                raise ValueError(
-                    f"{entry.path} of {workshop} has not the length that was signed for"
-                )
+            if not (self.folder / "targets" / stored_path(entry)).exists():
+                _check_file(workshop / "targets" / stored_path(entry), entry)
         fresh = self._fresh(root, files[f"{number}.targets.json"], targets, now)
         self._believed(files | fresh, roots[0], now)
         for entry in targets.targets.values():
@@ -90,12 +109,13 @@ class PublishedReleases:
 
     def renew(self, now: datetime) -> bool:
         """Sign timestamp and snapshot again where they have to be; tells whether."""
-        root, targets, data = self._current()
-        fresh = self._fresh(root, data, targets, now)
-        self._write(fresh)
-        for number in versions(self._metadata, Snapshot.type)[:-_SNAPSHOTS_KEPT]:
-            (self._metadata / f"{number}.{SNAPSHOT}").unlink()
-        return bool(fresh)
+        with self._alone():
+            root, targets, data = self._current()
+            fresh = self._fresh(root, data, targets, now)
+            self._write(fresh)
+            for number in versions(self._metadata, Snapshot.type)[:-_SNAPSHOTS_KEPT]:
+                (self._metadata / f"{number}.{SNAPSHOT}").unlink()
+            return bool(fresh)
 
     def ends_soon(self, now: datetime) -> list[tuple[str, datetime]]:
         """What only the offline keys can renew and has to be, with when it ends."""
@@ -200,6 +220,15 @@ class PublishedReleases:
         return self._keys / f"{role}-{keyid}.pem"
 
 
+def _check_file(path: Path, entry: TargetFile) -> None:
+    """Raises ValueError where it is not the file that was signed for."""
+    try:
+        with path.open("rb") as file:
+            entry.verify_length_and_hashes(file)
+    except LengthOrHashMismatchError as error:
+        raise ValueError(f"{path} is not the file that was signed for: {error}") from None
+
+
 def _not_back(shown: Snapshot | Timestamp, now: datetime) -> None:
     """A clock that went back would sign what agents take for expired."""
     if signed_at(shown) > now + timedelta(hours=1):
@@ -213,5 +242,5 @@ def _is_by(data: bytes, signer: CryptoSigner) -> bool:
     return any(each["keyid"] == signer.public_key.keyid for each in signatures)
 
 
-def _no_passphrase(name: str) -> bytes:
-    raise ValueError(f"{name} is encrypted: the control plane cannot ask for a passphrase")
+def _no_passphrase(path: Path) -> bytes:
+    raise ValueError(f"{path} is encrypted: the control plane cannot ask for a passphrase")

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from contract.clock import Clock
+from service.files import FolderLockedError
 
 _EVERY_S: Final = 3600.0
 log = structlog.get_logger(__name__)
@@ -32,7 +33,7 @@ class Renewal:
         """Sign again what is due."""
         try:
             await asyncio.to_thread(self._renew, self._clock.now())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, FolderLockedError) as error:
             log.error("release.not_renewed", error=str(error)[:500])
 
     def _renew(self, now: datetime) -> None:

@@ -1572,7 +1572,7 @@ def _releases() -> Iterator[Guard]:
         "release/trust.py",
         "kept = self._kept.get(TIMESTAMP)",
         "kept = None",
-        f"{trust}an_older_repository_is_refused",
+        f"{trust}an_older_timestamp_is_refused_beside_the_same_snapshot",
     )
     yield Guard(
         "whoever installs follows no link of the agent",

@@ -79,6 +79,14 @@ def test_an_older_repository_is_refused(repository: Repository) -> None:
     refused(Refusal.ROLLED_BACK, old, kept=kept)
 
 
+def test_an_older_timestamp_is_refused_beside_the_same_snapshot(repository: Repository) -> None:
+    old = repository.snapshot_of()
+    version = repository.versions["snapshot"]
+    repository.stamp(MetaFile.from_data(version, repository.metadata("snapshot.json"), ["sha256"]))
+    kept = look(repository).files
+    refused(Refusal.ROLLED_BACK, old, kept=kept)
+
+
 @pytest.mark.parametrize("name", ["snapshot.json", "targets.json"])
 def test_an_older_part_of_a_repository_is_refused(name: str, repository: Repository) -> None:
     """Its timestamp is signed by whoever holds the online keys, and goes up."""

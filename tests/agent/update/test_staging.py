@@ -21,7 +21,7 @@ from agent.firmware.download import WebDownloader
 from agent.firmware.servers import FileServers
 from agent.update.staging import ReleaseSource, StagedRelease, Staging
 from contract.clock import BootTime
-from contract.errors import PolicyRefusedError, StorageFullError, UnreachableError
+from contract.errors import BadFirmwareError, PolicyRefusedError, StorageFullError, UnreachableError
 from contract.task import SelfUpdateParams
 from release.refusals import Refusal, ReleaseRefusedError
 from tests.agent.firmware.test_download_reach import identity
@@ -351,7 +351,7 @@ async def test_a_page_instead_of_a_file(path: str, site: Site) -> None:
         return web.Response(text="<html><body>Log in</body></html>", content_type="text/html")
 
     site.answers[_path(site, path)] = page
-    with pytest.raises((ReleaseRefusedError, Exception)) as raised:
+    with pytest.raises((ReleaseRefusedError, BadFirmwareError)) as raised:
         await site.stage()
     expected = {"channel": "bad_firmware", "bundle": "bad_firmware", "1.snapshot.json": "mixed"}
     found = getattr(raised.value, "reason", None) or raised.value.code
@@ -453,9 +453,9 @@ async def test_a_bundle_by_its_url_needs_the_signature_of_a_pinned_key(site: Sit
     key = Ed25519PrivateKey.generate()
     site.keys = (key.public_key(),)
     bundle = bundle_of(site.place / "wheels", "0.4.0")
-    site.repository.files["elsewhere/agent.tar"] = bundle
+    site.repository.files["elsewhere/ready"] = bundle
     order = {
-        "binary_url": f"{site.url}/releases/elsewhere/agent.tar",
+        "binary_url": f"{site.url}/releases/elsewhere/ready",
         "signature": key.sign(bundle).hex(),
     }
     found = await site.stage(**order, md5=hashlib.md5(bundle).hexdigest())

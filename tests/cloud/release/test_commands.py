@@ -19,6 +19,7 @@ from cloud.release.renewal import Renewal
 from contract.clock import SystemClock
 from release.refusals import Refusal, ReleaseRefusedError
 from release.trust import Refresh, Trusted
+from service.files import FolderLock
 from tests.cloud.test_cli import run
 from tests.release.workshop import PLATFORM, bundle_of
 
@@ -125,9 +126,17 @@ def test_keys_may_be_encrypted(tmp_path: Path) -> None:
         load_pem_private_key((desk.keys / "root-1.pem").read_bytes(), None)
     desk.online_keys()
     again = ("--passphrase-file", words)
+    other = tmp_path / "other"
+    other.write_text("five other words of ours\n")
+    other.chmod(0o600)
+    desk("keygen", "--keys", tmp_path / "new", "--passphrase-file", other)
     desk.offline("rotate-root", "--online", desk.online, *again)
     desk.offline("sign", desk.bundle("0.3.0"), *again)
     assert "no terminal" in desk.offline("sign", status=2)
+    rotate = ("rotate-root", "--folder", desk.folder, "--keys", tmp_path / "new")
+    rotate += ("--old-keys", desk.keys, "--passphrase-file", other)
+    assert "not its own" in desk(*rotate, status=1)
+    desk(*rotate, "--old-passphrase-file", words)
     words.write_text("other words, as many characters")
     assert "passphrase is not its own" in desk.offline("sign", *again, status=1)
     words.write_text("short")
@@ -251,12 +260,27 @@ def test_what_no_agent_would_believe_is_not_published(desk: Desk) -> None:
     assert {each.name: each.read_bytes() for each in desk.metadata.iterdir()} == before
 
 
-def test_a_bundle_that_is_not_there_is_not_published(desk: Desk) -> None:
+def test_a_bundle_that_is_not_there_or_was_damaged_is_not_published(desk: Desk) -> None:
     desk.offline("sign", desk.bundle("0.3.0"))
     (path,) = (desk.folder / "targets" / "bundles").iterdir()
+    whole = path.read_bytes()
     path.unlink()
     assert path.name in desk.publish(status=1)
+    path.write_bytes(whole[:-1] + b"x")
+    assert "not the file that was signed for" in desk.publish(status=1)
     assert not desk.metadata.exists()
+    path.write_bytes(whole)
+    desk.publish()
+
+
+def test_two_do_not_sign_at_one_time(desk: Desk) -> None:
+    desk.release("0.3.0")
+    lock = FolderLock(desk.data / "release" / "lock", "")
+    lock.take()
+    assert "another process" in desk.publish(status=1)
+    assert "another process" in desk("renew", "--data", desk.data, status=1)
+    lock.release()
+    desk.publish()
 
 
 def test_timestamp_and_snapshot_are_renewed_and_only_when_they_are_due(desk: Desk) -> None:
