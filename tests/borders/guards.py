@@ -1494,14 +1494,10 @@ def _load() -> Iterator[Guard]:
 
 def _releases() -> Iterator[Guard]:
     bundle, trust = "tests/release/test_bundle.py::test_", "tests/release/test_trust.py::test_"
-    staged, staging = (
-        "tests/release/test_staged.py::test_",
-        "tests/agent/update/test_staging.py::test_",
-    )
-    shop, shown = (
-        "tests/cloud/release/test_commands.py::test_",
-        "tests/cloud/release/test_serving.py::test_",
-    )
+    staged, agent = "tests/release/test_staged.py::test_", "tests/agent/update"
+    staging, attacks = f"{agent}/test_staging.py::test_", f"{agent}/test_attacks.py::test_"
+    shop = "tests/cloud/release/test_commands.py::test_"
+    shown = "tests/cloud/release/test_serving.py::test_"
     yield Guard(
         "a header is compared, not interpreted",
         "release/archive.py",
@@ -1614,7 +1610,7 @@ def _releases() -> Iterator[Guard]:
         "agent/update/staging.py",
         "async with asyncio.timeout(seconds):",
         "async with asyncio.timeout(None):",
-        f"{staging}a_slow_drip_ends_at_the_deadline",
+        f"{attacks}a_slow_drip_ends_at_the_deadline",
     )
     yield Guard(
         "the room on the disk is looked at first",

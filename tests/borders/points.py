@@ -47,6 +47,7 @@ _MAINTENANCE = "tests/cloud/test_maintenance.py::test_"
 _BUNDLE = "tests/release/test_bundle.py::test_"
 _TRUST = "tests/release/test_trust.py::test_"
 _JUDGED_AGAIN = "tests/release/test_staged.py::test_"
+_ATTACKS = "tests/agent/update/test_attacks.py::test_"
 _STAGING = "tests/agent/update/test_staging.py::test_"
 _WORKSHOP = "tests/cloud/release/test_commands.py::test_"
 _SHOWN = "tests/cloud/release/test_serving.py::test_"
@@ -308,8 +309,8 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "16 to 192 KiB a file, 64 roots, 120 s for all of it, 600 s for a bundle, 16 MiB of memory; a bundle is read in "
             "pieces, of the length that was signed for.",
             (
-                f"{_STAGING}endless_data",
-                f"{_STAGING}a_slow_drip_ends_at_the_deadline",
+                f"{_ATTACKS}endless_data",
+                f"{_ATTACKS}a_slow_drip_ends_at_the_deadline",
                 f"{_TRUST}roots_do_not_go_on_for_ever",
                 f"{_CHANGED}the_worst_metadata_takes_16_mib_at_most_whoever_signed_it",
                 f"{_CHANGED}a_large_bundle_is_read_in_pieces",
@@ -321,16 +322,16 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 f"{_TRUST}a_clock_that_cannot_be_right_is_named_and_not_obeyed",
                 f"{_TRUST}what_had_expired_before_it_was_signed_again_is_refused_by_any_clock",
-                f"{_STAGING}a_clock_that_cannot_be_right",
+                f"{_ATTACKS}a_clock_that_cannot_be_right",
             ),
         ),
         Point(
             "where releases are fetched from",
             "From where firmware may come, redirects included; a login page is no release.",
             (
-                f"{_STAGING}a_redirect_is_followed_only_to_where_files_may_come_from",
-                f"{_STAGING}a_server_that_the_config_does_not_allow_is_not_asked",
-                f"{_STAGING}a_page_instead_of_a_file",
+                f"{_ATTACKS}a_redirect_is_followed_only_to_where_files_may_come_from",
+                f"{_ATTACKS}a_server_that_the_config_does_not_allow_is_not_asked",
+                f"{_ATTACKS}a_page_instead_of_a_file",
             ),
         ),
         Point(
@@ -377,7 +378,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "what a release writes on an agent's host",
             "Nothing outside `update/` of its folder, and nothing at all where the disk has no room.",
             (
-                f"{_STAGING}what_is_signed_is_no_path_on_this_host",
+                f"{_ATTACKS}what_is_signed_is_no_path_on_this_host",
                 f"{_STAGING}a_disk_without_room_refuses_before_anything_is_fetched",
                 f"{_STAGING}what_a_crash_left_behind_is_cleared",
             ),
