@@ -8,6 +8,7 @@ none: the agent fetches them under its own rules, the check of a staged copy rea
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from tuf.api.exceptions import (
     RepositoryError,
     UnsignedMetadataError,
 )
-from tuf.api.metadata import Root, Signed, TargetFile
+from tuf.api.metadata import Signed, TargetFile
 from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 from tuf.ngclient.config import EnvelopeType
 
@@ -40,6 +41,7 @@ TARGETS_BYTES: Final = 192 * 1024
 ROTATIONS_MAX: Final = 64  # of root, in one refresh
 SIGNED_AT: Final = "signed_at"  # ours, in all metadata; see `release.moment`
 
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _REASONS: Final[tuple[tuple[type[RepositoryError], Refusal, str], ...]] = (
     (UnsignedMetadataError, Refusal.UNSIGNED, "has fewer good signatures than it needs"),
     (ExpiredMetadataError, Refusal.EXPIRED, "has expired"),
@@ -201,7 +203,7 @@ class Trusted:
         found = self._targets.get(path)
         if found is None:
             raise ReleaseRefusedError(Refusal.NOT_OFFERED, if_none)
-        if len(found.hashes.get("sha256", "")) != 64:
+        if not _SHA256.fullmatch(found.hashes.get("sha256", "")):
             raise ReleaseRefusedError(Refusal.MALFORMED, f"{path} is signed for without a sha256")
         return found
 
@@ -215,12 +217,6 @@ def stored_path(target: TargetFile) -> str:
     """Where a repository keeps the file: with its hash in front of its name, so that none takes another's place."""
     folder, _, name = target.path.rpartition("/")
     return f"{folder}/{target.hashes['sha256']}.{name}"
-
-
-def root_of(data: bytes) -> Root:
-    """A root that is signed by itself. Raises ReleaseRefusedError."""
-    with _refused("the root"):
-        return TrustedMetadataSet(data, EnvelopeType.METADATA).root
 
 
 def _needed(wanted: WantedFile) -> Generator[WantedFile, bytes | None, bytes]:

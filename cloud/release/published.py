@@ -91,6 +91,12 @@ class PublishedReleases:
             name: (metadata / name).read_bytes()
             for name in (*(f"{each}.root.json" for each in roots), f"{number}.targets.json")
         }
+        for name, content in files.items():
+            shown = self._metadata / name
+            if shown.exists() and shown.read_bytes() != content:
+                raise ValueError(
+                    f"another {name} is published: {workshop} is not where it was signed"
+                )
         root = read(Root, files[f"{roots[-1]}.root.json"], "root")
         targets = read(Targets, files[f"{number}.targets.json"], TARGETS)
         for entry in targets.targets.values():

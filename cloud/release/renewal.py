@@ -44,7 +44,8 @@ class Renewal:
         releases = PublishedReleases(self._data)
         if not releases.is_there():
             return
-        if releases.renew(now):
-            log.info("release.renewed")
-        for kind, ends_at in releases.ends_soon(now):
+        if not releases.renew(now):
+            return
+        log.info("release.renewed")
+        for kind, ends_at in releases.ends_soon(now):  # once a day
             log.warning("release.ends", what=kind, ends_at=f"{ends_at:%Y-%m-%d}")

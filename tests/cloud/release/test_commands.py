@@ -246,6 +246,19 @@ def test_an_older_folder_is_not_published(desk: Desk) -> None:
     assert "older" in desk.publish(status=1)
 
 
+def test_another_workshop_does_not_take_the_place_of_the_first(desk: Desk) -> None:
+    """Agents would be lost that trust the first root."""
+    desk.release("0.3.0")
+    other = Desk(desk.place / "other")
+    other.place.mkdir()
+    other.data = desk.data
+    other.begin()
+    for version in range(4, 7):
+        other.offline("sign", other.bundle(f"0.{version}.0"))
+    assert "another 1.root.json" in other.publish(status=1)
+    assert desk.seen().bundle("0.3.0", PLATFORM)
+
+
 def test_what_no_agent_would_believe_is_not_published(desk: Desk) -> None:
     desk.release("0.3.0")
     before = {each.name: each.read_bytes() for each in desk.metadata.iterdir()}
