@@ -88,21 +88,27 @@ class Mutations:
             self._metadata(name)
         elif name == "channel":
             read_channel(self._text(json.loads(self.channel)))
-        elif name == MANIFEST:
-            data = self._text(copy.deepcopy(self._manifest))
-            archive = header(MANIFEST, len(data), 0) + data + padding(len(data)) + self._wheels
-            check_bundle(io.BytesIO(archive))
         else:
-            data = self._bytes(self.bundle)
-            if data != self.bundle:
-                check_bundle(io.BytesIO(data))
+            check_bundle(io.BytesIO(self.changed_bundle(name)))
+
+    def changed_bundle(self, name: str) -> bytes:
+        """A bundle with another manifest, or with other bytes anywhere."""
+        if name != MANIFEST:
+            return self._bytes(self.bundle)
+        data = self._text(copy.deepcopy(self._manifest))
+        return header(MANIFEST, len(data), 0) + data + padding(len(data)) + self._wheels
+
+    def changed_metadata(self, name: str, whole: bytes) -> tuple[bytes, bool]:
+        """Another file in the place of one, and whether it was made by whoever holds the keys of its role."""
+        document = json.loads(whole)
+        if self.random.random() < 0.5:
+            return self._signed_anew(document, ROLES[name]), True
+        return self._text(document), False
 
     def _metadata(self, name: str) -> None:
         path = self.folder / name
         whole = path.read_bytes()
-        signed = json.loads(whole)
-        holds_keys = self.random.random() < 0.5
-        data = self._signed_anew(signed, ROLES[name]) if holds_keys else self._text(signed)
+        data, holds_keys = self.changed_metadata(name, whole)
         path.write_bytes(data)
         try:
             verify_staged(self._handle, self.repository.anchors(), INSTALLED, clock=NOW)

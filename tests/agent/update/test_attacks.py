@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shutil
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from contract.errors import BadFirmwareError, PolicyRefusedError, UnreachableErr
 from contract.task import SelfUpdateParams
 from release.refusals import Refusal, ReleaseRefusedError
 from tests.agent.update.site import Site, bundle_path, site_in
+from tests.release.mutations import FILES, ROLES, Mutations
 from tests.release.workshop import NOW, Repository
 
 A_DAY = timedelta(days=1)
@@ -219,3 +223,32 @@ async def test_what_is_signed_is_no_path_on_this_host(site: Site) -> None:
         site.repository.publish()
         await site.refused(Refusal.MALFORMED)
     assert sorted(each.name for each in site.place.iterdir()) == ["state", "wheels"]
+
+
+@pytest.mark.parametrize("number", [25, pytest.param(300, marks=pytest.mark.slow)])
+async def test_whatever_is_changed_nothing_is_written_elsewhere(number: int, site: Site) -> None:
+    """Over HTTP, with all that staging writes."""
+    aside = site.place / "mutations"
+    aside.mkdir()
+    made = Mutations(aside, 3)
+    made.close()
+    known = re.compile(
+        r"trust(/[a-z0-9.]+\.json)?|staged(/[0-9.]+(/(bundle\.tar|[a-z0-9.]+\.json))?)?"
+    )
+    for turn in range(number):
+        name = made.random.choice(FILES)
+        site.repository = made.repository.snapshot_of()
+        if name in ROLES:
+            role = ROLES[name]
+            number_of = "" if role == "timestamp" else f"{site.repository.versions[role]}."
+            path = f"metadata/{number_of}{role}.json"
+            whole = site.repository.files[path]
+            site.repository.files[path], _ = made.changed_metadata(name, whole)
+        else:
+            site.repository.release(made.changed_bundle(name), f"1.{turn}.0")
+        with suppress(ReleaseRefusedError):
+            await site.stage()
+        found = [each.relative_to(site.folder).as_posix() for each in site.folder.rglob("*")]
+        assert [each for each in found if not known.fullmatch(each)] == []
+        shutil.rmtree(site.folder)
+    assert {each.name for each in site.place.iterdir()} == {"mutations", "state", "wheels"}
