@@ -2,7 +2,7 @@
 
 Nothing is installed here, and nothing is written outside that folder. What is staged is only what its user claims to
 be a release: whoever installs it copies it to where that user cannot write, and verifies the copy again
-(`release.staged`).
+(`release.verification`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from contract.task import SelfUpdateParams
 from release.bundle import BUNDLE_BYTES
 from release.channels import CHANNEL_BYTES, Channel, channel_path, read_channel
 from release.refusals import Refusal, ReleaseRefusedError
-from release.staged import (
+from release.trust import Refresh, Trusted, WantedFile
+from release.verification import (
     BUNDLE,
     SIGNATURE,
     Anchors,
@@ -38,7 +39,6 @@ from release.staged import (
     check_fits,
     verify_staged,
 )
-from release.trust import Refresh, Trusted, WantedFile
 from service.files import write_whole
 
 METADATA_S: Final = 120.0  # for all metadata together, however slowly it comes

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from release.staged import BUNDLE, SIGNATURE, STAGED
 from release.trust import TARGETS_BYTES
+from release.verification import BUNDLE, SIGNATURE, STAGED
 from service.files import write_whole
 
 _FILES_MAX: Final = 256

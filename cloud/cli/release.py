@@ -15,7 +15,7 @@ from cloud.cli.terminal import AsJson, Data, fail, guarded, now, say
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, Key
 
-    from cloud.release.workshop import Workshop
+    from cloud.release.offline import OfflineRepository
 
 T = TypeVar("T")
 releases = typer.Typer(no_args_is_help=True, help="Releases: keys, signing, publishing.")
@@ -103,7 +103,7 @@ def rotate_root(
 
     def rotate() -> int:
         from cloud.release.keys import signers_of
-        from cloud.release.workshop import RootKeys, Workshop
+        from cloud.release.offline import OfflineRepository, RootKeys
 
         named = RootKeys(
             signers_of("root", keys, asked),
@@ -114,7 +114,7 @@ def rotate_root(
         )
         asked_old = _asking(old_passphrase_file or passphrase_file)
         old = signers_of("root", old_keys or [], asked_old)
-        return Workshop(folder).rotate_root(named, old, now())
+        return OfflineRepository(folder).rotate_root(named, old, now())
 
     version = guarded(rotate)
     say({"root": version}, f"root {version} signed; publish {folder} next", as_json)
@@ -133,7 +133,7 @@ def sign(
 ) -> None:
     """Check bundles and sign them."""
     found = _signed(
-        folder, keys, passphrase_file, lambda shop, by: shop.sign(bundles or [], by, now())
+        folder, keys, passphrase_file, lambda offline, by: offline.sign(bundles or [], by, now())
     )
     names = [each.file_name for each in found]
     say({"signed": names}, "\n".join(names) or "signed again; nothing was added", as_json)
@@ -150,7 +150,10 @@ def promote(
 ) -> None:
     """Make a signed version the newest of a channel."""
     platforms = _signed(
-        folder, keys, passphrase_file, lambda shop, by: shop.promote(channel, version, by, now())
+        folder,
+        keys,
+        passphrase_file,
+        lambda offline, by: offline.promote(channel, version, by, now()),
     )
     document = {"channel": channel, "version": version, "platforms": platforms}
     say(document, f"{channel} is {version} for {', '.join(platforms)}; publish next", as_json)
@@ -165,7 +168,9 @@ def drop(
     as_json: AsJson = False,
 ) -> None:
     """Offer a version no longer."""
-    gone = _signed(folder, keys, passphrase_file, lambda shop, by: shop.drop(version, by, now()))
+    gone = _signed(
+        folder, keys, passphrase_file, lambda offline, by: offline.drop(version, by, now())
+    )
     say({"dropped": gone}, "\n".join(gone), as_json)
 
 
@@ -204,11 +209,11 @@ def publish(
     """Show what was signed: checked as an agent would, with fresh snapshot and timestamp."""
 
     def work() -> int:
-        from cloud.release.published import PublishedReleases
+        from cloud.release.online import OnlineRepository
         from service.hostuser import acting_as_owner
 
         with acting_as_owner(data):
-            return PublishedReleases(data).publish(folder, now())
+            return OnlineRepository(data).publish(folder, now())
 
     version = guarded(work)
     say({"targets": version}, f"targets {version} published", as_json)
@@ -219,11 +224,11 @@ def renew(data: Data, as_json: AsJson = False) -> None:
     """Sign snapshot and timestamp again where they are due: for a repository that another web server gives."""
 
     def work() -> bool:
-        from cloud.release.published import PublishedReleases
+        from cloud.release.online import OnlineRepository
         from service.hostuser import acting_as_owner
 
         with acting_as_owner(data):
-            return PublishedReleases(data).renew(now())
+            return OnlineRepository(data).renew(now())
 
     is_new = guarded(work)
     say({"renewed": is_new}, "renewed" if is_new else "nothing is due", as_json)
@@ -233,16 +238,16 @@ def _signed(
     folder: Path,
     keys: Sequence[Path],
     passphrase_file: Path | None,
-    work: Callable[[Workshop, list[CryptoSigner]], T],
+    work: Callable[[OfflineRepository, list[CryptoSigner]], T],
 ) -> T:
     """What the keys of targets are needed for."""
     asked = _asking(passphrase_file)
 
     def run() -> T:
         from cloud.release.keys import signers_of
-        from cloud.release.workshop import Workshop
+        from cloud.release.offline import OfflineRepository
 
-        return work(Workshop(folder), signers_of("targets", keys, asked))
+        return work(OfflineRepository(folder), signers_of("targets", keys, asked))
 
     return guarded(run)
 
@@ -251,11 +256,11 @@ def _online_keys(data: Path, as_json: bool) -> None:
     def work() -> dict[str, str]:
         import msgspec
 
-        from cloud.release.published import PublishedReleases
+        from cloud.release.online import OnlineRepository
         from service.hostuser import acting_as_owner
 
         with acting_as_owner(data):
-            found: dict[str, str] = msgspec.to_builtins(PublishedReleases(data).make_keys())
+            found: dict[str, str] = msgspec.to_builtins(OnlineRepository(data).make_keys())
         return found
 
     made = guarded(work)

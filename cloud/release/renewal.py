@@ -39,9 +39,9 @@ class Renewal:
     def _renew(self, now: datetime) -> None:
         if not (self._data / "release" / "repository").is_dir():
             return  # nothing of what signing needs is loaded
-        from cloud.release.published import PublishedReleases
+        from cloud.release.online import OnlineRepository
 
-        releases = PublishedReleases(self._data)
+        releases = OnlineRepository(self._data)
         if not releases.is_there():
             return
         if not releases.renew(now):

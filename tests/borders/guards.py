@@ -1494,9 +1494,9 @@ def _load() -> Iterator[Guard]:
 
 def _releases() -> Iterator[Guard]:
     bundle, trust = "tests/release/test_bundle.py::test_", "tests/release/test_trust.py::test_"
-    staged, agent = "tests/release/test_staged.py::test_", "tests/agent/update"
+    staged, agent = "tests/release/test_verification.py::test_", "tests/agent/update"
     staging, attacks = f"{agent}/test_staging.py::test_", f"{agent}/test_attacks.py::test_"
-    shop = "tests/cloud/release/test_commands.py::test_"
+    commands = "tests/cloud/release/test_commands.py::test_"
     shown = "tests/cloud/release/test_serving.py::test_"
     yield Guard(
         "a header is compared, not interpreted",
@@ -1572,28 +1572,28 @@ def _releases() -> Iterator[Guard]:
     )
     yield Guard(
         "whoever installs follows no link of the agent",
-        "release/staged.py",
+        "release/verification.py",
         "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK",
         "os.O_RDONLY | os.O_NONBLOCK",
         f"{staged}a_link_is_not_followed",
     )
     yield Guard(
         "an older release is not taken",
-        "release/staged.py",
+        "release/verification.py",
         "if order_of(version) <= order_of(installed.version):",
         "if False:",
         f"{staged}only_a_newer_release_is_taken",
     )
     yield Guard(
         "a release for another platform is not taken",
-        "release/staged.py",
+        "release/verification.py",
         "if platform != installed.platform:",
         "if False:",
         f"{staged}a_bundle_for_another_platform_is_refused",
     )
     yield Guard(
         "a bundle is the one that its name was signed for",
-        "release/staged.py",
+        "release/verification.py",
         "if path != bundle_path(manifest.version, manifest.platform):",
         "if False:",
         f"{staged}a_bundle_that_is_signed_under_the_name_of_another_is_refused",
@@ -1620,25 +1620,25 @@ def _releases() -> Iterator[Guard]:
         f"{staging}a_disk_without_room_refuses_before_anything_is_fetched",
     )
     yield Guard(
-        "a version of the workshop has one content",
-        "cloud/release/workshop.py",
+        "a signed version has one content",
+        "cloud/release/offline.py",
         "if known is not None and known.hashes != entry.hashes:",
         "if False:",
-        f"{shop}a_version_has_one_content",
+        f"{commands}a_version_has_one_content",
     )
     yield Guard(
         "what is published was looked at as an agent does",
-        "cloud/release/published.py",
+        "cloud/release/online.py",
         "        self._believed(files | fresh, roots[0], now)\n",
         "",
-        f"{shop}what_no_agent_would_believe_is_not_published",
+        f"{commands}what_no_agent_would_believe_is_not_published",
     )
     yield Guard(
         "a key that others could read is not used",
         "cloud/release/keys.py",
         "if path.stat().st_mode & 0o077:",
         "if False:",
-        f"{shop}a_key_that_lies_open_is_not_used",
+        f"{commands}a_key_that_lies_open_is_not_used",
     )
     yield Guard(
         "releases are served without following links",

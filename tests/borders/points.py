@@ -46,10 +46,10 @@ _AUDIT = "tests/cloud/test_audit.py::test_"
 _MAINTENANCE = "tests/cloud/test_maintenance.py::test_"
 _BUNDLE = "tests/release/test_bundle.py::test_"
 _TRUST = "tests/release/test_trust.py::test_"
-_JUDGED_AGAIN = "tests/release/test_staged.py::test_"
+_JUDGED_AGAIN = "tests/release/test_verification.py::test_"
 _ATTACKS = "tests/agent/update/test_attacks.py::test_"
 _STAGING = "tests/agent/update/test_staging.py::test_"
-_WORKSHOP = "tests/cloud/release/test_commands.py::test_"
+_SIGNING = "tests/cloud/release/test_commands.py::test_"
 _SHOWN = "tests/cloud/release/test_serving.py::test_"
 _CHANGED = "tests/release/test_mutations.py::test_"
 _READING = "tests/drivers/antminer/test_reading.py::test_"
@@ -388,11 +388,11 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "Refused for what no agent would believe, for a key that lies open, for a second content of a version, by a clock "
             "that went back.",
             (
-                f"{_WORKSHOP}what_no_agent_would_believe_is_not_published",
-                f"{_WORKSHOP}a_key_that_lies_open_is_not_used",
-                f"{_WORKSHOP}a_version_has_one_content",
-                f"{_WORKSHOP}a_clock_that_went_back_signs_nothing",
-                f"{_WORKSHOP}no_key_is_written_over",
+                f"{_SIGNING}what_no_agent_would_believe_is_not_published",
+                f"{_SIGNING}a_key_that_lies_open_is_not_used",
+                f"{_SIGNING}a_version_has_one_content",
+                f"{_SIGNING}a_clock_that_went_back_signs_nothing",
+                f"{_SIGNING}no_key_is_written_over",
             ),
         ),
         Point(

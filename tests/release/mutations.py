@@ -31,8 +31,8 @@ from release.bundle import check_bundle
 from release.channels import read_channel
 from release.manifest import MANIFEST
 from release.refusals import Refusal, ReleaseRefusedError
-from release.staged import verify_staged
-from tests.release.workshop import INSTALLED, NOW, Repository, bundle_of
+from release.verification import verify_staged
+from tests.release.repository import INSTALLED, NOW, Repository, bundle_of
 
 ROLES = {
     "2.root.json": "root",

@@ -13,7 +13,7 @@ from release.bundle import check_bundle, write_bundle
 from release.manifest import MANIFEST, read_manifest
 from release.refusals import Refusal, ReleaseRefusedError
 from release.versions import order_of
-from tests.release.workshop import bundle_of, manifest_of, wheels_in
+from tests.release.repository import bundle_of, manifest_of, wheels_in
 
 
 def refused(data: bytes) -> str:

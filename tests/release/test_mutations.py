@@ -26,8 +26,8 @@ from release.trust import (
 )
 from tests.pages import ROOT
 from tests.release.mutations import FILES, run
+from tests.release.repository import Repository, bundle_of
 from tests.release.test_trust import look
-from tests.release.workshop import Repository, bundle_of
 
 MIB = 1024 * 1024
 

@@ -12,9 +12,9 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import MetaFile
 
 from release.refusals import Refusal, ReleaseRefusedError
-from release.shipped import shipped_root
 from release.trust import ROTATIONS_MAX, SIGNED_AT, Refresh, Trusted
-from tests.release.workshop import BUILT, NOW, PLATFORM, Repository
+from release.trusted_root import trusted_root
+from tests.release.repository import BUILT, NOW, PLATFORM, Repository
 
 A_DAY = timedelta(days=1)
 
@@ -333,9 +333,9 @@ def test_what_is_no_metadata_is_refused(data: bytes, repository: Repository) -> 
 def test_the_root_that_a_build_ships_lies_beside_the_code(
     tmp_path: Path, repository: Repository
 ) -> None:
-    assert shipped_root(tmp_path) is None
+    assert trusted_root(tmp_path) is None
     (tmp_path / "root.json").write_bytes(repository.first_root)
-    shipped = shipped_root(tmp_path)
+    shipped = trusted_root(tmp_path)
     assert look(repository, root=shipped).bundle("0.3.0", PLATFORM)
     (tmp_path / "root.json").write_bytes(b" " * 100_000)
-    refused(Refusal.MALFORMED, repository, root=shipped_root(tmp_path))
+    refused(Refusal.MALFORMED, repository, root=trusted_root(tmp_path))

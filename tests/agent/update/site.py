@@ -21,7 +21,7 @@ from contract.task import SelfUpdateParams
 from release.refusals import Refusal, ReleaseRefusedError
 from tests.agent.link.test_client import served
 from tests.agent.policies import policy_with
-from tests.release.workshop import INSTALLED, NOW, Repository, bundle_of
+from tests.release.repository import INSTALLED, NOW, Repository, bundle_of
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

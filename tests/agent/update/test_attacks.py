@@ -19,7 +19,7 @@ from contract.task import SelfUpdateParams
 from release.refusals import Refusal, ReleaseRefusedError
 from tests.agent.update.site import Site, bundle_path, site_in
 from tests.release.mutations import FILES, ROLES, Mutations
-from tests.release.workshop import NOW, Repository
+from tests.release.repository import NOW, Repository
 
 A_DAY = timedelta(days=1)
 

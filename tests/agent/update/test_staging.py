@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from contract.errors import StorageFullError
 from release.refusals import Refusal
 from tests.agent.update.site import Site, bundle_path, site_in
-from tests.release.workshop import INSTALLED, bundle_of, sha256
+from tests.release.repository import INSTALLED, bundle_of, sha256
 
 A_DAY = timedelta(days=1)
 

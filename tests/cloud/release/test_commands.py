@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 
 from cloud.cli.release import releases
 from cloud.release.documents import newest
-from cloud.release.published import PublishedReleases
+from cloud.release.online import OnlineRepository
 from cloud.release.renewal import Renewal
 from contract.clock import SystemClock
 from release.refusals import Refusal, ReleaseRefusedError
 from release.trust import Refresh, Trusted
 from service.files import FolderLock
 from tests.cloud.test_cli import run
-from tests.release.workshop import PLATFORM, bundle_of
+from tests.release.repository import PLATFORM, bundle_of
 
 A_DAY = timedelta(days=1)
 
@@ -246,7 +246,7 @@ def test_an_older_folder_is_not_published(desk: Desk) -> None:
     assert "older" in desk.publish(status=1)
 
 
-def test_another_workshop_does_not_take_the_place_of_the_first(desk: Desk) -> None:
+def test_another_repository_does_not_take_the_place_of_the_first(desk: Desk) -> None:
     """Agents would be lost that trust the first root."""
     desk.release("0.3.0")
     other = Desk(desk.place / "other")
@@ -298,7 +298,7 @@ def test_two_do_not_sign_at_one_time(desk: Desk) -> None:
 
 def test_timestamp_and_snapshot_are_renewed_and_only_when_they_are_due(desk: Desk) -> None:
     desk.release("0.3.0")
-    published = PublishedReleases(desk.data)
+    published = OnlineRepository(desk.data)
     now = datetime.now(UTC)
     assert not published.renew(now + timedelta(hours=20))
     assert "nothing is due" in desk("renew", "--data", desk.data)
@@ -323,12 +323,12 @@ def test_timestamp_and_snapshot_are_renewed_and_only_when_they_are_due(desk: Des
 def test_a_clock_that_went_back_signs_nothing(desk: Desk) -> None:
     desk.release("0.3.0")
     with pytest.raises(ValueError, match="1970-01-01"):
-        PublishedReleases(desk.data).renew(datetime(1970, 1, 1, tzinfo=UTC))
+        OnlineRepository(desk.data).renew(datetime(1970, 1, 1, tzinfo=UTC))
 
 
 def test_what_only_offline_keys_can_renew_is_told_in_time(desk: Desk) -> None:
     desk.release("0.3.0")
-    published, now = PublishedReleases(desk.data), datetime.now(UTC)
+    published, now = OnlineRepository(desk.data), datetime.now(UTC)
     assert published.ends_soon(now) == []
     assert [kind for kind, _ in published.ends_soon(now + 320 * A_DAY)] == ["targets"]
     assert [kind for kind, _ in published.ends_soon(now + 700 * A_DAY)] == ["root", "targets"]

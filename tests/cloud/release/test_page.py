@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from cloud.cli.release import releases
 from tests.cloud.release.test_commands import Desk
 from tests.pages import ROOT, sessions
-from tests.release.workshop import PLATFORM, bundle_of
+from tests.release.repository import PLATFORM, bundle_of
 
 PAGE = ROOT / "docs" / "releases.md"
 

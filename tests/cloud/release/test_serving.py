@@ -13,11 +13,11 @@ from agent.update.staging import ReleaseSource, Staging
 from contract.clock import SystemClock
 from contract.link import RELEASES
 from contract.task import SelfUpdateParams
-from release.staged import Anchors
+from release.verification import Anchors
 from tests.agent.policies import policy_with
 from tests.cloud.conftest import Cloud
 from tests.cloud.release.test_commands import Desk
-from tests.release.workshop import INSTALLED
+from tests.release.repository import INSTALLED
 
 NO_FILES = (
     "",

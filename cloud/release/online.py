@@ -1,4 +1,4 @@
-"""The repository as agents see it: what came from the workshop, with snapshot and timestamp signed here.
+"""The repository as agents see it: what was signed offline, with snapshot and timestamp signed here.
 
 It is a folder of plain files that any web server can give; `DATA/release/repository`. The keys lie beside it.
 """
@@ -29,7 +29,7 @@ _SNAPSHOTS_KEPT: Final = 8
 _ENDS_SOON: Final = timedelta(days=60)
 
 
-class PublishedReleases:
+class OnlineRepository:
     """Methods block, and raise ValueError and FolderLockedError, which say what to do, and OSError."""
 
     def __init__(self, data: Path) -> None:
@@ -68,25 +68,25 @@ class PublishedReleases:
         finally:
             lock.release()
 
-    def publish(self, workshop: Path, now: datetime) -> int:
-        """Take in what the workshop signed, sign for it, and show it; gives the version of targets. What an agent would
+    def publish(self, signed_in: Path, now: datetime) -> int:
+        """Take in what was signed offline, sign for it, and show it; gives the version of targets. What an agent would
         not believe is refused before anything is changed.
         """
         with self._alone():
-            return self._publish(workshop, now)
+            return self._publish(signed_in, now)
 
-    def _publish(self, workshop: Path, now: datetime) -> int:
-        metadata = workshop / "metadata"
+    def _publish(self, signed_in: Path, now: datetime) -> int:
+        metadata = signed_in / "metadata"
         roots = versions(metadata, Root.type)
         number = newest(metadata, Targets.type)
         if not roots or not number:
             raise ValueError(
-                f"{workshop} holds no root and targets: is it the folder of `release sign`?"
+                f"{signed_in} holds no root and targets: is it the folder of `release sign`?"
             )
         if number < newest(self._metadata, Targets.type) or roots[-1] < newest(
             self._metadata, Root.type
         ):
-            raise ValueError(f"{workshop} is older than what is published")
+            raise ValueError(f"{signed_in} is older than what is published")
         files = {
             name: (metadata / name).read_bytes()
             for name in (*(f"{each}.root.json" for each in roots), f"{number}.targets.json")
@@ -95,17 +95,17 @@ class PublishedReleases:
             shown = self._metadata / name
             if shown.exists() and shown.read_bytes() != content:
                 raise ValueError(
-                    f"another {name} is published: {workshop} is not where it was signed"
+                    f"another {name} is published: {signed_in} is not where it was signed"
                 )
         root = read(Root, files[f"{roots[-1]}.root.json"], "root")
         targets = read(Targets, files[f"{number}.targets.json"], TARGETS)
         for entry in targets.targets.values():
             if not (self.folder / "targets" / stored_path(entry)).exists():
-                _check_file(workshop / "targets" / stored_path(entry), entry)
+                _check_file(signed_in / "targets" / stored_path(entry), entry)
         fresh = self._fresh(root, files[f"{number}.targets.json"], targets, now)
         self._believed(files | fresh, roots[0], now)
         for entry in targets.targets.values():
-            self._copy(workshop / "targets", stored_path(entry))
+            self._copy(signed_in / "targets", stored_path(entry))
         self._write(files | fresh)
         kept = {stored_path(each) for each in targets.targets.values()}
         for path in (self.folder / "targets").glob("*/*"):

@@ -10,7 +10,7 @@ from release.trust import ROOT_BYTES
 ROOT_FILE: Final = "root.json"
 
 
-def shipped_root(folder: Path = Path(__file__).parent) -> bytes | None:
+def trusted_root(folder: Path = Path(__file__).parent) -> bytes | None:
     """`root.json` beside this module, where a build put it; `None` for a build without one, which takes no repository's
     word. Raises OSError.
     """

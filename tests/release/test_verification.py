@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 
 from release.refusals import Refusal, ReleaseRefusedError
-from release.staged import STAGED, Verified, verify_staged
-from tests.release.workshop import BUILT, INSTALLED, NOW, Repository, bundle_of, sha256
+from release.verification import STAGED, Verified, verify_staged
+from tests.release.repository import BUILT, INSTALLED, NOW, Repository, bundle_of, sha256
 
 A_DAY = timedelta(days=1)
 

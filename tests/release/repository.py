@@ -27,7 +27,7 @@ from tuf.api.metadata import (
 from release.bundle import wheel_of, write_bundle
 from release.channels import ChannelFile, channel_path
 from release.manifest import JournalSchema, Manifest
-from release.staged import Anchors, Installed
+from release.verification import Anchors, Installed
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 BUILT = NOW - timedelta(days=30)

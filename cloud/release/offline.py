@@ -44,7 +44,7 @@ class RootKeys(NamedTuple):
     targets_threshold: int = 1
 
 
-class Workshop:
+class OfflineRepository:
     """Every method raises ValueError for what cannot be signed, with the fix, and OSError; nothing is changed then."""
 
     def __init__(self, folder: Path) -> None:
