@@ -41,7 +41,8 @@ class OnlineRepository:
 
     def make_keys(self) -> PublicKeys:
         """New keys for snapshot and timestamp. They sign as soon as a root that names them is published."""
-        self._keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (self._place, self._keys):  # and not the data folder, which may be misspelt
+            each.mkdir(mode=0o700, exist_ok=True)
         made: dict[str, str] = {}
         for role in (Snapshot.type, Timestamp.type):
             coming = self._keys / f"{role}.new"
@@ -58,7 +59,7 @@ class OnlineRepository:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Publishing and renewing do not cross. Raises FolderLockedError."""
-        self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._place.mkdir(mode=0o700, exist_ok=True)
         lock = FolderLock(
             self._place / "lock", "another process signs these releases: try again when it is done"
         )

@@ -33,6 +33,7 @@ class Desk:
         self.place = place
         self.keys, self.data, self.folder = place / "keys", place / "data", place / "folder"
         self.online = place / "online.json"
+        self.data.mkdir(exist_ok=True)
 
     def __call__(self, *words: object, status: int = 0) -> str:
         """Without the commands that have nothing to do with it: each call would make them all."""
@@ -150,6 +151,13 @@ def test_a_key_that_lies_open_is_not_used(desk: Desk) -> None:
     assert "chmod 0600" in desk.offline("sign", status=1)
 
 
+def test_a_misspelt_data_folder_is_not_made(tmp_path: Path, desk: Desk) -> None:
+    wrong = tmp_path / "dato"
+    for words in (("keygen",), ("renew",), ("publish", desk.folder)):
+        assert "dato" in desk(*words, "--data", wrong, status=1)
+    assert not wrong.exists()
+
+
 def test_no_key_is_written_over(desk: Desk) -> None:
     before = (desk.keys / "root-1.pem").read_bytes()
     assert "exists already" in desk("keygen", "--keys", desk.keys, "--plain", status=1)
@@ -249,8 +257,8 @@ def test_an_older_folder_is_not_published(desk: Desk) -> None:
 def test_another_repository_does_not_take_the_place_of_the_first(desk: Desk) -> None:
     """Agents would be lost that trust the first root."""
     desk.release("0.3.0")
+    (desk.place / "other").mkdir()
     other = Desk(desk.place / "other")
-    other.place.mkdir()
     other.data = desk.data
     other.begin()
     for version in range(4, 7):
@@ -262,8 +270,8 @@ def test_another_repository_does_not_take_the_place_of_the_first(desk: Desk) -> 
 def test_what_no_agent_would_believe_is_not_published(desk: Desk) -> None:
     desk.release("0.3.0")
     before = {each.name: each.read_bytes() for each in desk.metadata.iterdir()}
+    (desk.place / "forged").mkdir()
     forged = Desk(desk.place / "forged")
-    forged.place.mkdir()
     forged.begin()
     for _ in range(4):
         forged.offline("sign")

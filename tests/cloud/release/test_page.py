@@ -18,6 +18,7 @@ PAGE = ROOT / "docs" / "releases.md"
 
 def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path) -> None:
     (tmp_path / "wheels").mkdir()
+    (tmp_path / "data").mkdir()
     bundle = tmp_path / f"miner-agent-0.3.0-{PLATFORM}.tar"
     bundle.write_bytes(bundle_of(tmp_path / "wheels"))
     words = tmp_path / "passphrase"
