@@ -10,6 +10,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY contract contract
 COPY drivers drivers
 COPY service service
+COPY release release
 COPY agent agent
 COPY cloud cloud
 COPY simulator simulator

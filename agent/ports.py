@@ -105,8 +105,8 @@ class Scanner(Protocol):
     async def scan(
         self, ranges: tuple[str, ...], progress: Callable[[int, int], Awaitable[None]] | None = None
     ) -> ScanSummary:
-        """`ranges` empty: all that are configured. Raises BadParamsError for what policy forbids (too many addresses, a
-        range outside the allowed ones).
+        """`ranges` empty: all that are configured. Raises BadParamsError for what policy forbids (too many addresses,
+        a range outside the allowed ones).
         """
 
 
@@ -114,7 +114,7 @@ class Downloader(Protocol):
     """Brings a firmware file to local disk."""
 
     async def fetch(self, url: str, folder: Path, *, cap_bytes: int, sha256: str | None) -> Path:
-        """Raises BadFirmwareError (too big, wrong checksum, an HTTP error status, no address of the web),
+        """Raises BadFirmwareError (wrong checksum, no address of the web; FileTooBigError, NoSuchFileError),
         PolicyRefusedError (an address that this site does not fetch from), UnreachableError, or StorageFullError when
         it does not fit on our disk.
         """

@@ -44,6 +44,8 @@ from cloud.nonce import (
     tasks,
     undo,
 )
+from cloud.release import api as release_api
+from cloud.release.renewal import Renewal
 from cloud.rigmonitor import machines, operators, playbooks, rig_machines
 from cloud.rigmonitor.inbox import INBOX, Inbox, inbox_closed
 from cloud.rigmonitor.limiter import BULK_LIMITER, LIMITER, Limiter
@@ -68,6 +70,7 @@ from service.notify import Notifier
 _ROUTES: Final = (
     *api.ROUTES,
     *file_api.ROUTES,
+    *release_api.ROUTES,
     *sites.ROUTES,
     *status.ROUTES,
     *places.ROUTES,
@@ -202,6 +205,8 @@ async def _serve(
             )
             if settings.own_tls:
                 await beside.enter_async_context(_running(keeper.run(listener.show), "tls"))
+            renewal = Renewal(settings.data, clock)
+            await beside.enter_async_context(_running(renewal.run(), "release renewal"))
             log.info("cloud.ready", url=listening, connections_max=most)
             settle_memory()
             ready(listening)

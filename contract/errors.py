@@ -121,6 +121,14 @@ class BadFirmwareError(MinerError):
     code = ErrorCode.BAD_FIRMWARE
 
 
+class NoSuchFileError(BadFirmwareError):
+    """The server answers, and gives no file at that address."""
+
+
+class FileTooBigError(BadFirmwareError):
+    """The file is bigger than it may be."""
+
+
 class PolicyRefusedError(MinerError):
     """A rule of this site forbids it: a hashing miner without force, maintenance, read-only mode, a lease too short."""
 

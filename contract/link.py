@@ -25,6 +25,8 @@ from contract.miner import Moving, Slow, Static
 from contract.task import BY_AGENTS, TaskName
 
 PREFIX: Final = "/link/v1"
+# Below the url of a cloud: the repository of releases.
+RELEASES: Final = "/releases"
 LEASE_S: Final = 60.0
 OFFLINE_AFTER_S: Final = 90.0
 LONG_POLL_MAX_S: Final = 15.0
@@ -76,8 +78,8 @@ class OpenTask(Message, frozen=True, kw_only=True):
 class ClaimRequest(Message, frozen=True, kw_only=True):
     """`journal_id` and `last_seq` let the cloud see a lost or restored disk; `room` is how many more tasks fit.
 
-    `told_seq`: the highest number under which the cloud has acknowledged an outcome of this journal. One that has heard
-    less answers at once.
+    `told_seq`: the highest number under which the cloud has acknowledged an outcome of this journal. One that has
+    heard less answers at once.
 
     `not_known`: of the tasks whose end the cloud asked for (`ClaimReply.asked`), those that the journal does not hold.
 
@@ -175,11 +177,11 @@ class Arose(Message, frozen=True, kw_only=True):
 class Event(Message, frozen=True, kw_only=True):
     """One step of one task. `state` is queuing, pending or a terminal Nonce status.
 
-    A terminal event carries `result`: outcome, verified, evidence, and on failure
-    error {code, message}. `seq` rises by one with every event of this journal.
+    A terminal event carries `result`: outcome, verified, evidence, and on failure error {code, message}. `seq` rises
+    by one with every event of this journal.
 
-    What happens at most once carries the `begin_id` of its intent from then on (`contract.begin`): `pending` asks by it
-    for leave to begin, and an outcome is that of this beginning.
+    What happens at most once carries the `begin_id` of its intent from then on (`contract.begin`): `pending` asks by
+    it for leave to begin, and an outcome is that of this beginning.
 
     Of a task that arose on site `epoch` is `ON_SITE`, and every event says by `arose` what the task is, so that any
     one of them is enough. Of any other task it is said once the cloud has answered `unknown_task`.
@@ -230,9 +232,9 @@ class MinerReading(Message, frozen=True, kw_only=True, omit_defaults=True):
     """What one look at one miner brought. Slow and static facts are sent when they changed, moving ones always;
     `slow_unchanged` says that this look asked for the slow ones and found those that were sent last.
 
-    `ok` false: the look failed, `error` says why, and only address and MAC are known. `error` of one that is `ok`: that
-    part of it failed which needs the password. `twin_ips` are the addresses of
-    other devices that show the same MAC while this one does.
+    `ok` false: the look failed, `error` says why, and only address and MAC are known. `error` of one that is `ok`:
+    that part of it failed which needs the password. `twin_ips` are the addresses of other devices that show the same
+    MAC while this one does.
     """
 
     at: str

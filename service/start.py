@@ -16,7 +16,7 @@ from service.streams import stand_in
 
 
 def miner_agent() -> None:
-    _start("miner-agent", "agent.cli.app", "agent", "drivers", "contract", "service")
+    _start("miner-agent", "agent.cli.app", "agent", "drivers", "contract", "release", "service")
 
 
 def miner_agent_rig() -> None:
@@ -24,7 +24,7 @@ def miner_agent_rig() -> None:
 
 
 def miner_cloud() -> None:
-    _start("miner-cloud", "cloud.cli", "cloud", "contract", "service")
+    _start("miner-cloud", "cloud.cli", "cloud", "contract", "release", "service")
 
 
 def miner_simulator() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("contract", "drivers", "service", "agent", "cloud", "simulator")
+ROOMS = ("contract", "drivers", "service", "release", "agent", "cloud", "simulator")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "contract": ("contract",),
@@ -31,14 +31,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "contract.rigs",
     ),
     "service": ("service",),
-    "agent": ("agent", "drivers", "contract", "service"),
-    "cloud": ("cloud", "contract", "service"),
+    "release": ("release",),
+    "agent": ("agent", "drivers", "contract", "release", "service"),
+    "cloud": ("cloud", "contract", "release", "service"),
     "simulator": ("simulator",),
 }
 
 # The rooms of the agent from the ground up: each may import those before it.
 FLOORS = (
-    "ports", "config", "limits", "host", "journal", "miners", "firmware", "link", "telemetry", "scan", "tasks", "local",
+    "ports", "config", "limits", "host", "journal", "miners", "firmware", "update", "link", "telemetry", "scan", "tasks", "local",
     "subscriptions", "rig", "sinks", "daemon", "demo", "cli", "__main__",
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-PACKAGES = ("agent", "cloud", "contract", "drivers", "service", "simulator")
+PACKAGES = ("agent", "cloud", "contract", "drivers", "release", "service", "simulator")
 OURS = {*PACKAGES, "bench", "tests"}
 # Declared, and imported by nothing of ours, each with the reason.
 NOT_IMPORTED = {
@@ -69,7 +69,7 @@ def _modules(tree: ast.Module) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (("agent", "contract", "drivers", "service", "simulator"), ()),
+        (("agent", "contract", "drivers", "release", "service", "simulator"), ()),
         (("cloud",), ("cloud",)),
         (("bench", "tests"), ("cloud", "dev")),
     ],

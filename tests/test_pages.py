@@ -15,7 +15,7 @@ from tests.borders.guards import GUARDS
 from tests.pages import ROOT, anchors, links, pages
 
 OPERATIONS = ROOT / "docs" / "operations.md"
-_OURS = ("agent", "cloud", "contract", "drivers", "service")
+_OURS = ("agent", "cloud", "contract", "drivers", "release", "service")
 _HOLE = "..."
 
 

@@ -25,6 +25,8 @@ from agent.config.urls import origin
 from agent.firmware.servers import Address, FileServers, is_never_asked, plain
 from contract.errors import (
     BadFirmwareError,
+    FileTooBigError,
+    NoSuchFileError,
     PolicyRefusedError,
     StorageFullError,
     UnreachableError,
@@ -244,7 +246,7 @@ async def _save(response: aiohttp.ClientResponse, target: Path, cap_bytes: int, 
         raise _ServerError(f"status {response.status}")
     if response.status != 200:
         log.warning("download.no_file", url=shown, status=response.status)
-        raise BadFirmwareError(f"{shown} is not given by its server: is the address right?")
+        raise NoSuchFileError(f"{shown} is not given by its server: is the address right?")
     if (response.content_length or 0) > cap_bytes:
         raise _too_big(shown, cap_bytes)
     digest, size = hashlib.sha256(), 0
@@ -359,7 +361,7 @@ def _shown(url: str) -> str:
     return f"{parts.scheme}://{at}{'' if port is None else f':{port}'}{parts.path}"[:300]
 
 
-def _too_big(shown: str, cap_bytes: int) -> BadFirmwareError:
-    return BadFirmwareError(
+def _too_big(shown: str, cap_bytes: int) -> FileTooBigError:
+    return FileTooBigError(
         f"the file at {shown} is over {cap_bytes / 2**20:.0f} MB: see [limits] firmware_max_mb"
     )

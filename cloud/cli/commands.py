@@ -16,6 +16,7 @@ from cloud.cli.miners import miners
 from cloud.cli.places import import_places, layout
 from cloud.cli.playbooks import playbooks
 from cloud.cli.records import agents, enroll_code, farms, keys, workspaces
+from cloud.cli.release import releases
 from cloud.cli.rigs import rigs
 from cloud.cli.selections import selections
 from cloud.cli.status import status
@@ -36,6 +37,7 @@ app.add_typer(keys, name="key")
 app.add_typer(agents, name="agent")
 app.add_typer(rigs, name="rig")
 app.add_typer(playbooks, name="playbook")
+app.add_typer(releases, name="release")
 app.command("enroll-code")(enroll_code)
 app.command("status")(status)
 app.command("audit")(audit)

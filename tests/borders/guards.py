@@ -1651,6 +1651,163 @@ def _load() -> Iterator[Guard]:
     )
 
 
+def _releases() -> Iterator[Guard]:
+    bundle, trust = "tests/release/test_bundle.py::test_", "tests/release/test_trust.py::test_"
+    staged, agent = "tests/release/test_verification.py::test_", "tests/agent/update"
+    staging, attacks = f"{agent}/test_staging.py::test_", f"{agent}/test_attacks.py::test_"
+    commands = "tests/cloud/release/test_commands.py::test_"
+    shown = "tests/cloud/release/test_serving.py::test_"
+    yield Guard(
+        "a header is compared, not interpreted",
+        "release/archive.py",
+        "if header(*found, int(mtime[1], 8)) != block:",
+        "if False:",
+        f"{bundle}an_archive_of_any_other_form_is_refused",
+    )
+    yield Guard(
+        "nothing hides behind a file of a bundle",
+        "release/archive.py",
+        "if _exactly(source, -size % BLOCK) != padding(size):",
+        "if len(_exactly(source, -size % BLOCK)) != len(padding(size)):",
+        f"{bundle}nothing_hides_in_the_filling_between_files",
+    )
+    yield Guard(
+        "nothing follows the last file of a bundle",
+        "release/archive.py",
+        "            _end(source)\n",
+        "",
+        f"{bundle}an_archive_that_ends_early_or_late_is_refused",
+    )
+    yield Guard(
+        "a wheel has the hash of the manifest",
+        "release/bundle.py",
+        "if digest.hexdigest() != wheel.sha256:",
+        "if False:",
+        f"{bundle}each_wheel_is_the_one_of_the_manifest",
+    )
+    yield Guard(
+        "a bundle holds what its manifest names, and no more",
+        "release/bundle.py",
+        "if (extra := next(found, None)) is not None:",
+        "if (extra := next(found, None)) is None and False:",
+        f"{bundle}the_wheels_are_those_of_the_manifest_in_their_order",
+    )
+    yield Guard(
+        "a field of a manifest that is not known is refused",
+        "release/manifest.py",
+        "kw_only=True, forbid_unknown_fields=True",
+        "kw_only=True",
+        f"{bundle}a_bad_manifest_is_refused",
+    )
+    yield Guard(
+        "what nobody signed is refused",
+        "release/trust.py",
+        'if signed.to_dict() != json.loads(data)["signed"]:',
+        "if False:",
+        f"{trust}what_is_in_a_file_and_not_signed_is_refused",
+    )
+    yield Guard(
+        "a clock far ahead is not believed",
+        "release/moment.py",
+        """            return self._passed
+        return max""",
+        """            return self._clock
+        return max""",
+        f"{trust}a_clock_that_cannot_be_right_is_named_and_not_obeyed",
+    )
+    yield Guard(
+        "a clock that is behind is not believed",
+        "release/moment.py",
+        "return max(self._clock, self._passed)",
+        "return self._clock",
+        f"{trust}what_had_expired_before_it_was_signed_again_is_refused_by_any_clock",
+    )
+    yield Guard(
+        "what was believed before is what an older repository is known by",
+        "release/trust.py",
+        "kept = self._kept.get(TIMESTAMP)",
+        "kept = None",
+        f"{trust}an_older_timestamp_is_refused_beside_the_same_snapshot",
+    )
+    yield Guard(
+        "whoever installs follows no link of the agent",
+        "release/verification.py",
+        "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK",
+        "os.O_RDONLY | os.O_NONBLOCK",
+        f"{staged}a_link_is_not_followed",
+    )
+    yield Guard(
+        "an older release is not taken",
+        "release/verification.py",
+        "if order_of(version) <= order_of(installed.version):",
+        "if False:",
+        f"{staged}only_a_newer_release_is_taken",
+    )
+    yield Guard(
+        "a release for another platform is not taken",
+        "release/verification.py",
+        "if platform != installed.platform:",
+        "if False:",
+        f"{staged}a_bundle_for_another_platform_is_refused",
+    )
+    yield Guard(
+        "a bundle is the one that its name was signed for",
+        "release/verification.py",
+        "if path != bundle_path(manifest.version, manifest.platform):",
+        "if False:",
+        f"{staged}a_bundle_that_is_signed_under_the_name_of_another_is_refused",
+    )
+    yield Guard(
+        "a bundle by its url is signed by a pinned key",
+        "release/signature.py",
+        "            except InvalidSignature:\n                continue",
+        "            except InvalidSignature:\n                return",
+        f"{staging}a_bundle_by_its_url_needs_the_signature_of_a_pinned_key",
+    )
+    yield Guard(
+        "metadata that comes slowly ends at a deadline",
+        "agent/update/staging.py",
+        "async with asyncio.timeout(seconds):",
+        "async with asyncio.timeout(None):",
+        f"{attacks}a_slow_drip_ends_at_the_deadline",
+    )
+    yield Guard(
+        "the room on the disk is looked at first",
+        "agent/update/staging.py",
+        "        if needed > room:",
+        "        if False:",
+        f"{staging}a_disk_without_room_refuses_before_anything_is_fetched",
+    )
+    yield Guard(
+        "a signed version has one content",
+        "cloud/release/offline.py",
+        "if known is not None and known.hashes != entry.hashes:",
+        "if False:",
+        f"{commands}a_version_has_one_content",
+    )
+    yield Guard(
+        "what is published was looked at as an agent does",
+        "cloud/release/online.py",
+        "        self._believed(files | fresh, roots[0], now)\n",
+        "",
+        f"{commands}what_no_agent_would_believe_is_not_published",
+    )
+    yield Guard(
+        "a key that others could read is not used",
+        "cloud/release/keys.py",
+        "if path.stat().st_mode & 0o077:",
+        "if False:",
+        f"{commands}a_key_that_lies_open_is_not_used",
+    )
+    yield Guard(
+        "releases are served without following links",
+        "cloud/release/api.py",
+        "if whole.is_symlink() or not whole.is_file():",
+        "if not whole.is_file():",
+        f"{shown}no_link_is_followed",
+    )
+
+
 GUARDS = (
     *_parameters(),
     *_nonce(),
@@ -1667,4 +1824,5 @@ GUARDS = (
     *_orders(),
     *_login(),
     *_load(),
+    *_releases(),
 )

@@ -47,6 +47,14 @@ _CLOUD = "tests/cloud/test_cli.py::test_"
 _ROLES = "tests/cloud/test_roles.py::test_"
 _AUDIT = "tests/cloud/test_audit.py::test_"
 _MAINTENANCE = "tests/cloud/test_maintenance.py::test_"
+_BUNDLE = "tests/release/test_bundle.py::test_"
+_TRUST = "tests/release/test_trust.py::test_"
+_JUDGED_AGAIN = "tests/release/test_verification.py::test_"
+_ATTACKS = "tests/agent/update/test_attacks.py::test_"
+_STAGING = "tests/agent/update/test_staging.py::test_"
+_SIGNING = "tests/cloud/release/test_commands.py::test_"
+_SHOWN = "tests/cloud/release/test_serving.py::test_"
+_CHANGED = "tests/release/test_mutations.py::test_"
 _READING = "tests/drivers/antminer/test_reading.py::test_"
 _LIMIT = "tests/drivers/whatsminer/test_power_limit.py::test_"
 # With its guard off the quirk is seen, and so the test passes: each run switches these off.
@@ -362,6 +370,122 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 f"{_TLS}folder.py::test_what_is_no_name_of_a_host_is_refused",
                 f"{_TLS}folder.py::test_more_names_than_a_certificate_holds_are_refused",
+            ),
+        ),
+    ),
+    "Releases": (
+        Point(
+            "metadata",
+            "Believed only with the signatures that its root asks for, not older than what was seen, of one moment, not "
+            "expired; what is in it and not signed is refused.",
+            (
+                f"{_TRUST}an_older_repository_is_refused",
+                f"{_TRUST}files_of_two_moments_do_not_mix",
+                f"{_TRUST}a_repository_that_stands_still_is_refused_once_it_expires",
+                f"{_TRUST}too_few_keys_are_too_few_and_one_twice_is_one",
+                f"{_TRUST}a_root_is_signed_by_the_one_before_and_by_itself",
+                f"{_TRUST}what_is_in_a_file_and_not_signed_is_refused",
+            ),
+        ),
+        Point(
+            "how much is taken of it",
+            "16 to 192 KiB a file, 64 roots, 120 s for all of it, 600 s for a bundle, 16 MiB of memory; a bundle is read in "
+            "pieces, of the length that was signed for.",
+            (
+                f"{_ATTACKS}endless_data",
+                f"{_ATTACKS}a_slow_drip_ends_at_the_deadline",
+                f"{_TRUST}roots_do_not_go_on_for_ever",
+                f"{_CHANGED}the_worst_metadata_takes_16_mib_at_most_whoever_signed_it",
+                f"{_CHANGED}a_large_bundle_is_read_in_pieces",
+            ),
+        ),
+        Point(
+            "a clock of 1970 or 2099",
+            "Is named and not believed: expiry is judged by the latest moment that has passed for sure.",
+            (
+                f"{_TRUST}a_clock_that_cannot_be_right_is_named_and_not_obeyed",
+                f"{_TRUST}what_had_expired_before_it_was_signed_again_is_refused_by_any_clock",
+                f"{_ATTACKS}a_clock_that_cannot_be_right",
+            ),
+        ),
+        Point(
+            "where releases are fetched from",
+            "From where firmware may come, redirects included; a login page is no release.",
+            (
+                f"{_ATTACKS}a_redirect_is_followed_only_to_where_files_may_come_from",
+                f"{_ATTACKS}a_server_that_the_config_does_not_allow_is_not_asked",
+                f"{_ATTACKS}a_page_instead_of_a_file",
+            ),
+        ),
+        Point(
+            "an older release, or one for another platform",
+            "Refused before it is fetched, and again by whoever installs.",
+            (
+                f"{_STAGING}an_older_or_equal_version_is_not_even_fetched",
+                f"{_JUDGED_AGAIN}only_a_newer_release_is_taken",
+                f"{_JUDGED_AGAIN}a_bundle_for_another_platform_is_refused",
+            ),
+        ),
+        Point(
+            "a bundle of any other form",
+            "Links, devices, sparse files, extended headers, paths, files twice, left out or too many, anything between or "
+            "behind them: refused.",
+            (
+                f"{_BUNDLE}an_archive_of_any_other_form_is_refused",
+                f"{_BUNDLE}an_archive_that_ends_early_or_late_is_refused",
+                f"{_BUNDLE}nothing_hides_in_the_filling_between_files",
+                f"{_BUNDLE}the_wheels_are_those_of_the_manifest_in_their_order",
+                f"{_BUNDLE}a_bad_manifest_is_refused",
+            ),
+        ),
+        Point(
+            "a staged release that was changed since it was checked",
+            "Refused by the second check, which follows no link and trusts nothing in the folder.",
+            (
+                f"{_JUDGED_AGAIN}a_bundle_swapped_after_the_first_check_is_refused",
+                f"{_JUDGED_AGAIN}metadata_swapped_after_the_first_check_is_refused",
+                f"{_JUDGED_AGAIN}a_link_is_not_followed",
+                f"{_JUDGED_AGAIN}an_older_state_of_the_repository_is_refused_by_who_saw_a_newer_one",
+            ),
+        ),
+        Point(
+            "a bundle by its url",
+            "Needs the signature of a pinned key over the whole file; `md5` is checked besides, never instead.",
+            (
+                f"{_STAGING}a_bundle_by_its_url_needs_the_signature_of_a_pinned_key",
+                f"{_STAGING}md5_is_checked_beside_what_is_signed",
+                f"{_JUDGED_AGAIN}a_bundle_signed_by_a_pinned_key_needs_no_metadata",
+            ),
+        ),
+        Point(
+            "what a release writes on an agent's host",
+            "Nothing outside `update/` of its folder, and nothing at all where the disk has no room.",
+            (
+                f"{_ATTACKS}what_is_signed_is_no_path_on_this_host",
+                f"{_STAGING}a_disk_without_room_refuses_before_anything_is_fetched",
+                f"{_STAGING}what_a_crash_left_behind_is_cleared",
+            ),
+        ),
+        Point(
+            "signing and publishing",
+            "Refused for what no agent would believe, for a key that lies open, for a second content of a version, by a clock "
+            "that went back.",
+            (
+                f"{_SIGNING}what_no_agent_would_believe_is_not_published",
+                f"{_SIGNING}a_key_that_lies_open_is_not_used",
+                f"{_SIGNING}a_version_has_one_content",
+                f"{_SIGNING}a_clock_that_went_back_signs_nothing",
+                f"{_SIGNING}no_key_is_written_over",
+            ),
+        ),
+        Point(
+            "`/releases`",
+            "GET of one file by its name: no listing, no link, one range at a time.",
+            (
+                f"{_SHOWN}there_is_only_get",
+                f"{_SHOWN}there_is_no_listing_and_no_way_out",
+                f"{_SHOWN}no_link_is_followed",
+                f"{_SHOWN}a_range_may_be_asked_for_and_only_one",
             ),
         ),
     ),

@@ -32,6 +32,7 @@ RUN: Final = {
     (OPERATIONS, "backup"): "here",
     (ROOT / "docs" / "rig-monitor.md", "rig-monitor"): "tests/cloud/rigmonitor/test_live.py",
     (ROOT / "docs" / "rig-monitor.md", "rigs"): "tests/cloud/rigmonitor/test_rig_commands.py",
+    (ROOT / "docs" / "releases.md", "release"): "tests/cloud/release/test_page.py",
     **{(RECIPES, name): "tests/system/test_recipes.py" for name in sessions(RECIPES)},
 }
 LIMIT_S: Final = 300

@@ -15,6 +15,7 @@ import pytest
 
 import cloud.link
 import cloud.nonce
+import cloud.release
 import cloud.rigmonitor
 from cloud.config import CloudSettings
 from cloud.server import create_app
@@ -82,7 +83,7 @@ async def test_every_route_that_a_module_of_handlers_declares_is_served(
     app = create_app(stage.store, CloudSettings(data=tmp_path), stage.clock)
     declared = {
         (each.method, each.path)
-        for package in (cloud.link, cloud.nonce, cloud.rigmonitor)
+        for package in (cloud.link, cloud.nonce, cloud.release, cloud.rigmonitor)
         for module in modules_of(package)
         for each in getattr(module, "ROUTES", ())
     }

@@ -1,0 +1,1 @@
+"""Releases of ourselves: fetched under the rules of this site, verified, and laid ready for whoever installs them."""
