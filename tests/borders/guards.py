@@ -163,7 +163,7 @@ def _nonce() -> Iterator[Guard]:
         "a key in the body of CreateTaskBatch that is not known is refused",
         "contract/nonce/batches.py",
         'class CreateBatch(BaseModel):\n    """The body of CreateTaskBatch; `params` is checked by `contract.task.'
-        'parse_params`. The last four are ours."""\n\n    model_config = ConfigDict(extra="forbid"',
+        'parse_params`. The last five are ours."""\n\n    model_config = ConfigDict(extra="forbid"',
         'class CreateBatch(BaseModel):\n    model_config = ConfigDict(extra="ignore"',
         f"{test}a_key_of_a_body_that_is_not_known_is_one_message_with_the_one_that_is_meant",
     )
@@ -1127,9 +1127,9 @@ def _orders() -> Iterator[Guard]:
     )
     yield Guard(
         "what is held is given to no agent",
-        "cloud/store/tasks/claims.py",
-        "        tasks.c.held == sa.false(),\n        tasks.c.journal_id",
-        "        tasks.c.journal_id",
+        "cloud/store/subscriptions/dispatch.py",
+        "    tasks.c.held == sa.false(),\n    tasks.c.journal_id",
+        "    tasks.c.journal_id",
         f"{groups}no_agent_is_given_what_is_held",
     )
     yield Guard(
@@ -1492,6 +1492,104 @@ def _load() -> Iterator[Guard]:
     )
 
 
+def _subscriptions() -> Iterator[Guard]:
+    ledger = "tests/cloud/subscriptions/test_ledger.py::test_"
+    dispatch = "tests/cloud/subscriptions/test_dispatch.py::test_"
+    announced = "tests/cloud/subscriptions/test_announced.py::test_"
+    file = "cloud/store/subscriptions/ledger.py"
+    yield Guard(
+        "an entry is signed by the key of its node",
+        file,
+        "and is_signed(request.public_key, each.data, each.signature)",
+        "",
+        f"{ledger}forged_signatures_and_bytes_that_are_no_entry_are_invalid",
+    )
+    yield Guard(
+        "an entry names the badge of its key",
+        file,
+        "entry.badge == badge",
+        "True",
+        f"{ledger}what_is_signed_and_not_of_this_node_or_ledger_is_invalid",
+    )
+    yield Guard(
+        "an entry has only numbers that a column holds",
+        file,
+        "return max(numbers) <= SMALL_MAX",
+        "return True",
+        f"{ledger}what_is_signed_and_not_of_this_node_or_ledger_is_invalid",
+    )
+    yield Guard(
+        "an entry is of the agent's own workspace",
+        file,
+        "entry.ledger_id != chain.agent.workspace_id or ",
+        "",
+        f"{ledger}entries_of_another_workspace_are_invalid",
+    )
+    yield Guard(
+        "entries of another agent, and of a key that was given up, are good for nobody",
+        file,
+        " or chain.is_closed:",
+        ":",
+        f"{ledger}entries_of_another_agent_are_good_for_nobody_else",
+    )
+    yield Guard(
+        "an entry follows the one before",
+        file,
+        " or entry.previous != (chain.head or NO_ENTRY):",
+        ":",
+        f"{ledger}a_fork_is_a_conflict",
+    )
+    yield Guard(
+        "entries are so many a day",
+        "cloud/store/growth.py",
+        "        if not self._entries.left(agent_id):",
+        "        if False:",
+        f"{ledger}a_token_cannot_fill_the_ledger_without_end",
+    )
+    yield Guard(
+        "an agent is so many nodes of another ledger",
+        "cloud/store/subscriptions/announced.py",
+        "        if len(named | known.keys()) > NODES_MAX:",
+        "        if False:",
+        f"{announced}an_agent_is_no_more_nodes_than_one_may_be",
+    )
+    yield Guard(
+        "an announcement counts once",
+        "cloud/store/subscriptions/announced.py",
+        "        if message.sequence <= last:",
+        "        if False:",
+        f"{announced}an_announcement_counts_once_and_in_its_order",
+    )
+    yield Guard(
+        "what is unsubscribed goes to nobody",
+        "cloud/store/subscriptions/judged.py",
+        "        (taken.c.valid == sa.false(), HeldReason.NOT_SUBSCRIBED.value),\n",
+        "",
+        f"{dispatch}an_unsubscribe_lets_what_runs_end_and_holds_the_next_until_it_is_taken_back",
+    )
+    yield Guard(
+        "an order costs no more than it may",
+        "cloud/store/subscriptions/judged.py",
+        "        (taken.c.price > counted.c.max_price, HeldReason.PRICE_OVER_CAP.value),\n",
+        "",
+        f"{dispatch}an_order_costs_no_more_than_it_may",
+    )
+    yield Guard(
+        "a stack is no larger than its agent takes",
+        "cloud/store/subscriptions/dispatch.py",
+        "            .limit(_MOST)\n",
+        "",
+        f"{dispatch}a_batch_goes_out_in_stacks_one_after_the_other",
+    )
+    yield Guard(
+        "stacks of one batch come one after another",
+        "cloud/store/subscriptions/dispatch.py",
+        "_ALL.c.batch_id.not_in(_busy())",
+        "sa.true()",
+        f"{dispatch}a_batch_goes_out_in_stacks_one_after_the_other",
+    )
+
+
 GUARDS = (
     *_parameters(),
     *_nonce(),
@@ -1507,4 +1605,5 @@ GUARDS = (
     *_orders(),
     *_login(),
     *_load(),
+    *_subscriptions(),
 )

@@ -37,6 +37,8 @@ _SELECTIONS = "tests/cloud/nonce/test_selections.py::test_"
 _GROUPS = "tests/cloud/nonce/test_groups.py::test_"
 _UNDO = "tests/cloud/nonce/test_undo.py::test_"
 _ORDERS = "tests/cloud/nonce/test_orders_cli.py::test_"
+_LEDGER = "tests/cloud/subscriptions/test_ledger.py::test_"
+_DISPATCH = "tests/cloud/subscriptions/test_dispatch.py::test_"
 _KILLED = "tests/cloud/test_killed.py::test_"
 _LINES = "tests/cloud/http/test_connections.py::test_"
 _GROWTH = "tests/cloud/store/test_growth.py::test_"
@@ -705,6 +707,37 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_GROWTH}tasks_that_arise_on_site_are_so_many_a_day_and_the_others_come_later",
                 f"{_LINES}an_agent_is_answered_a_few_calls_at_a_time",
             ),
+        ),
+        Point(
+            "its ledger in the hands of whoever stole it",
+            "Entries and announcements have a daily cap, nodes of another ledger theirs; forged, foreign and replayed entries change nothing.",
+            (
+                f"{_LEDGER}a_token_cannot_fill_the_ledger_without_end",
+                f"{_LEDGER}forged_signatures_and_bytes_that_are_no_entry_are_invalid",
+                f"{_LEDGER}what_is_signed_and_not_of_this_node_or_ledger_is_invalid",
+                f"{_LEDGER}entries_of_another_agent_are_good_for_nobody_else",
+                f"{_LEDGER}entries_of_another_workspace_are_invalid",
+                f"{_LEDGER}a_fork_is_a_conflict",
+                "tests/cloud/subscriptions/test_announced.py::test_an_agent_is_no_more_nodes_than_one_may_be",
+            ),
+        ),
+        Point(
+            "work that its site does not take",
+            "Waits with its reason, in the answers and in dry runs; what was dispatched before is left alone.",
+            (
+                f"{_DISPATCH}an_unsubscribe_lets_what_runs_end_and_holds_the_next_until_it_is_taken_back",
+                f"{_DISPATCH}what_may_not_be_split_waits_until_the_site_takes_so_much",
+                f"{_DISPATCH}an_order_costs_no_more_than_it_may",
+                f"{_DISPATCH}a_deprecated_class_of_work_goes_to_nobody",
+                f"{_DISPATCH}a_dry_run_says_what_would_be_held",
+                f"{_DISPATCH}a_long_poll_does_not_spin_on_work_that_is_held",
+                "tests/cloud/subscriptions/test_races.py::test_no_stack_is_dispatched_outside_what_was_in_force_at_its_lease",
+            ),
+        ),
+        Point(
+            "prices as large as integers are",
+            "Amounts are summed outside the database, and told as text.",
+            (f"{_DISPATCH}prices_as_large_as_can_be_add_up",),
         ),
         Point(
             "any figure, any number of intervals",

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import Store, chunks
 from cloud.store.schema.rows import AgentRow, read_rows
@@ -23,7 +24,7 @@ from cloud.store.subscriptions.dispatch import (
     given,
     make_stacks,
 )
-from cloud.store.subscriptions.judged import AGENT, PLAIN
+from cloud.store.subscriptions.judged import AGENT, COMMITTED, PLAIN
 from cloud.store.tasks.settle import closed_result, settle
 from contract.begin import Held, Shown, shown
 from contract.errors import ErrorCode
@@ -104,8 +105,7 @@ async def glance(
         ).all()
         waiting = not_known = False
         if room > 0:
-            found = await connection.scalar(_WAITS, given(agent, cloud_s, knows))
-            waiting = found is not None
+            waiting = bool(await connection.scalar(_WAITS, given(agent, cloud_s, knows)))
             not_known = await connection.scalar(_not_known(agent, knows).limit(1)) is not None
         held = {row.id for row in handed if row.journal_id == journal_id}
         adopt: list[str] = []
@@ -183,12 +183,13 @@ async def hand_out(
             handed += read_rows(TaskOfMiner, await connection.execute(query))
         if room > 0:
             values = given(agent, cloud_s, knows, room=room)
-            fresh = read_rows(LeasableTask, await connection.execute(_LEASABLE, values))
-            is_judged = len(fresh) < room and not (fresh and fresh[0].is_plain)
-            if is_judged and await make_stacks(
-                connection, agent, now, values | {ROOM.key: room - len(fresh)}
-            ):
-                fresh = read_rows(LeasableTask, await connection.execute(_LEASABLE, values))
+            fresh = await _leasable(connection, _READY, values)
+            if len(fresh) < room and not (fresh and fresh[0].is_plain):
+                left = values | {ROOM.key: room - len(fresh)}
+                if await make_stacks(connection, agent, now, left):
+                    fresh = await _leasable(connection, _READY, values)
+                if len(fresh) < room:
+                    fresh = await _leasable(connection, _FREE_TOO, values)
         for some in chunks([row.id for row in fresh]):
             await connection.execute(
                 _LEASE.where(tasks.c.id.in_(some)),
@@ -230,6 +231,12 @@ def _not_known(agent: AgentRow, knows: Collection[str]) -> sa.Select[tuple[str]]
     )
 
 
+async def _leasable(
+    connection: AsyncConnection, query: Any, values: dict[str, Any]
+) -> list[LeasableTask]:
+    return read_rows(LeasableTask, await connection.execute(query, values))
+
+
 def _with_miner() -> Any:
     return sa.select(
         tasks.c.id,
@@ -251,19 +258,26 @@ def _with_miner() -> Any:
     ).select_from(tasks.outerjoin(miners, miners.c.id == tasks.c.miner_id))
 
 
-# Of the tasks that wait for an agent, the oldest first, those with names that it knows.
-_OLDEST_FIRST: Final = (tasks.c.created_at, tasks.c.id)
-_WAITS: Final = (
-    sa.select(tasks.c.id).where(*QUEUED, IS_KNOWN, MAY_GO).order_by(*_OLDEST_FIRST).limit(1)
+# Of the tasks that wait for an agent, those with names that it knows. Whether there are any that may go: judged only
+# where none is a commitment.
+_WAITING: Final = (*QUEUED, IS_KNOWN)
+_WAITS: Final = sa.select(
+    sa.case(
+        (sa.exists().where(*_WAITING, sa.or_(PLAIN, COMMITTED)), sa.true()),
+        (PLAIN, sa.false()),
+        else_=sa.exists().where(*_WAITING, MAY_GO),
+    )
 )
-_LEASABLE: Final = (
+_OLDEST_FIRST: Final = (
     _with_miner()
     .add_columns(PLAIN.label("is_plain"))
-    .where(*QUEUED, IS_KNOWN, IS_ENROLLED, MAY_BE_LEASED)
-    .order_by(*_OLDEST_FIRST)
+    .where(*_WAITING, IS_ENROLLED)
+    .order_by(tasks.c.created_at, tasks.c.id)
     .limit(ROOM)
     .with_for_update(of=tasks, skip_locked=True)
 )
+_READY: Final = _OLDEST_FIRST.where(sa.or_(PLAIN, COMMITTED))
+_FREE_TOO: Final = _OLDEST_FIRST.where(MAY_BE_LEASED)
 _LEASE: Final = (
     tasks.update()
     .where(MAY_BE_LEASED, tasks.c.journal_id.is_(None))
