@@ -44,7 +44,9 @@ class Submission:
 
 @dataclass(frozen=True)
 class LedgerTransaction:
-    """What is kept of one transaction; `sequence` is that of the local chain, None of another ledger."""
+    """What is kept of one transaction; `sequence` is that of the local chain, None of another ledger. `sender`: who
+    signed it, a badge in the local ledger, an address in another.
+    """
 
     tx_digest: str
     ledger: str
@@ -56,6 +58,7 @@ class LedgerTransaction:
     sequence: int | None = None
     abort_code: int | None = None
     settled_at: datetime | None = None
+    sender: bytes | None = None
 
 
 class SubmissionFailedError(Exception):
