@@ -153,7 +153,8 @@ class StrictCloud:
             return EntryState.SUCCESS, None
         registers = entry.operations[0].kind is OperationKind.REGISTER
         if public_key != here.public_key:
-            if entry.sequence != 1 or not registers or entry.node_small_id:
+            is_closed = public_key in here.taken.values()
+            if is_closed or entry.sequence != 1 or not registers or entry.node_small_id:
                 return EntryState.INVALID, None
             self.memory = here = replace(here, public_key=public_key, node=here.node or 1, chain=[])
         elif entry.node_small_id != (0 if registers else here.node):
