@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import socket
 import ssl
 from contextlib import suppress
 from functools import partial
@@ -35,10 +36,17 @@ _SCHEME: Final = "bearer "
 log: Any = structlog.get_logger(__name__)
 
 
-def check_listen(section: SubscriptionsSection) -> None:
-    """Whether all is there that listening needs. Raises ConfigError."""
+def check_listen(section: SubscriptionsSection, *, port_too: bool) -> None:
+    """Raises ConfigError where `SubscriptionServer` would; `port_too`: nobody should listen there yet."""
     _secret(section)
     _context(section)
+    if section.listen is None or not port_too:
+        return
+    at = listen_address(section.listen)
+    try:
+        socket.create_server(at, family=_family(at)).close()
+    except OSError as error:
+        raise _not_served(at, error) from None
 
 
 class SubscriptionServer:
@@ -236,6 +244,10 @@ def _context(section: SubscriptionsSection) -> ssl.SSLContext | None:
             f"{section.tls_cert} (tls_cert) or {section.tls_key} (tls_key) cannot be read: {why(error)}"
         ) from None
     return context
+
+
+def _family(at: ListenAddress) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in at.host else socket.AF_INET
 
 
 def _not_served(at: ListenAddress, error: OSError) -> ConfigError:
