@@ -1496,7 +1496,7 @@ def _subscriptions() -> Iterator[Guard]:
     calls = "tests/agent/subscriptions/test_http.py::test_"
     ledger = "tests/agent/subscriptions/test_local.py::test_"
     store = "tests/agent/subscriptions/test_store.py::test_"
-    config = "tests/agent/config/test_file.py::test_bad_files_are_refused_with_the_key_named"
+    config = "tests/agent/config/test_file.py::test_a_mistake_is_named_with_its_key"
     requests, http = "contract/subscription/requests.py", "agent/subscriptions/http.py"
     yield Guard(
         "a key of a call that is not known is refused",

@@ -1145,7 +1145,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "listening elsewhere than on loopback",
             "Only with a token, and with TLS or a proxy; the config is refused otherwise. Without the token: 401.",
             (
-                f"{_CONFIG}bad_files_are_refused_with_the_key_named",
+                f"{_CONFIG}a_mistake_is_named_with_its_key",
                 f"{_CONFIG}subscriptions_may_be_served_elsewhere_with_a_token_and_tls",
                 f"{_CALLS}a_token_is_asked_for_where_one_is_set",
             ),
