@@ -339,7 +339,7 @@ def top(
         float, typer.Option(min=0.5, max=3600, help="Seconds between two looks.")
     ] = 3.0,
 ) -> None:
-    """Show the same as status, again and again; ends by q or Ctrl-C."""
+    """Show the same as status, again and again, until q."""
     from agent.cli.status import run_top
 
     used = _config(config, required=False, as_json=False)
