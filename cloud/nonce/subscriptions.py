@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -129,8 +129,8 @@ async def set_dispatch(request: web.Request) -> web.Response:
 async def list_amounts(request: web.Request) -> web.Response:
     """GET F/amounts: of the last thirty days, or as given; all of it, without pages."""
     farm, now = await farm_of(request), request.app[CLOCK].now()
-    bounds = {"from_time": now - timedelta(days=_DAYS_DEFAULT), "to_time": now}
-    for name in bounds:
+    bounds: dict[str, datetime] = {"from_time": now - timedelta(days=_DAYS_DEFAULT)}
+    for name in ("from_time", "to_time"):
         text = text_of(request, name)
         if text is not None:
             try:
@@ -138,7 +138,7 @@ async def list_amounts(request: web.Request) -> web.Response:
             except ValueError as error:
                 raise ApiError(400, f"{name} {error}") from None
     found = await shown.days_of_work(
-        request.app[STORE], farm.id, bounds["from_time"], bounds["to_time"]
+        request.app[STORE], farm.id, bounds["from_time"], bounds.get("to_time")
     )
     return one([AmountItem(**each) for each in shown.totals(found)])
 

@@ -333,6 +333,7 @@ class StackRow(msgspec.Struct, frozen=True, kw_only=True):
     max_units: int
     sequence: int
     tx_digest: str
+    head_sequence: int
     created_at: datetime
 
 

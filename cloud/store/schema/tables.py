@@ -594,6 +594,7 @@ stacks = sa.Table(
     sa.Column("max_units", sa.BigInteger, nullable=False),
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("tx_digest", sa.String(44), nullable=False),
+    sa.Column("head_sequence", sa.BigInteger, nullable=False),  # of the node, at that moment
     _stamp("created_at", null=False),
     sa.UniqueConstraint("workspace_id", "stack_small_id"),
     sa.Index("ix_stacks_batch", "batch_id"),

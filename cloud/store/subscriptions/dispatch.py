@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.schema.rows import AgentRow, read_rows
-from cloud.store.schema.tables import agents, stacks, tasks
+from cloud.store.schema.tables import agents, nodes, stacks, tasks
 from cloud.store.subscriptions.judged import (
     AGENT,
     COMMITTED,
@@ -27,6 +27,7 @@ from cloud.store.subscriptions.judged import (
     judged,
     waiting,
 )
+from cloud.store.subscriptions.nodes import NodeKey
 
 ROOM: Final = sa.bindparam("of_room", type_=sa.Integer)
 _CLOUD_S: Final = sa.bindparam("of_cloud_s", type_=sa.Float)
@@ -157,6 +158,8 @@ async def make_stacks(
 async def _new(
     connection: AsyncConnection, agent: AgentRow, due: _Due, units: int, now: datetime
 ) -> int:
+    node = NodeKey(agent.id, due.ledger, due.node_small_id)
+    head = sa.select(nodes.c.head_sequence).where(node.is_of(nodes)).scalar_subquery()
     last = sa.select(sa.func.max(stacks.c.stack_small_id)).where(
         stacks.c.workspace_id == agent.workspace_id
     )
@@ -166,6 +169,7 @@ async def _new(
             stack_small_id=(await connection.scalar(last) or 0) + 1,
             farm_id=agent.farm_id,
             agent_id=agent.id,
+            head_sequence=head,
             created_at=now,
             **(msgspec.structs.asdict(due) | {"units": units}),
         )

@@ -118,9 +118,9 @@ async def amounts_of(connection: AsyncConnection, batch_ids: Sequence[str]) -> d
 
 
 async def days_of_work(
-    store: Store, farm_id: str, since: datetime, until: datetime
+    store: Store, farm_id: str, since: datetime, until: datetime | None
 ) -> list[DayOfWork]:
-    """What was done from `since` on and before `until`, the first day first."""
+    """What was done from `since` on and before `until`, if that is given, the first day first."""
     day = sa.func.date(tasks.c.succeed_at)
     keys = (day, stacks.c.agent_id, stacks.c.task_small_id, stacks.c.price)
     query = (
@@ -135,7 +135,7 @@ async def days_of_work(
         .where(
             stacks.c.farm_id == farm_id,
             tasks.c.succeed_at >= since,
-            tasks.c.succeed_at < until,
+            sa.true() if until is None else tasks.c.succeed_at < until,
         )
         .group_by(*keys)
         .order_by(*keys)

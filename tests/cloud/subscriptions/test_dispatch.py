@@ -58,9 +58,7 @@ async def test_a_stack_keeps_the_terms_under_which_it_was_dispatched(
     assert (await operator.batch(batch))["amount"] == "20"
     assert (await operator.batch(later))["amount"] == "99"
     day = cloud.clock.now().date().isoformat()
-    amounts = (await operator.call("GET", f"{operator.farm}/amounts?to_time=2030-01-01T00:00:00Z"))[
-        "data"
-    ]
+    amounts = (await operator.call("GET", f"{operator.farm}/amounts"))["data"]
     assert amounts == [
         {
             "day": day,
@@ -441,7 +439,7 @@ async def test_prices_as_large_as_can_be_add_up(cloud: Cloud, operator: Operator
     batch = await operator.order(IS_LOG, await miners_of(cloud, node, 3))
     assert await node.work_off() == [3]
     assert (await operator.batch(batch))["amount"] == str(3 * most)
-    path = f"{operator.farm}/amounts?to_time=2030-01-01T00:00:00Z"
+    path = f"{operator.farm}/amounts"
     assert (await operator.call("GET", path))["data"][0]["amount"] == str(3 * most)
     status, answer = await node.agent.call("GET", "stacks")
     assert status == 200

@@ -139,6 +139,7 @@ def upgrade() -> None:
         sa.Column("max_units", sa.BigInteger(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("tx_digest", sa.String(length=44), nullable=False),
+        sa.Column("head_sequence", sa.BigInteger(), nullable=False),
         sa.Column("created_at", at, nullable=False),
         sa.UniqueConstraint(
             "workspace_id", "stack_small_id", name="uq_stacks_workspace_id_stack_small_id"
