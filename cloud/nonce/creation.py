@@ -45,7 +45,7 @@ from contract.nonce.batches import (
     Skip,
 )
 from contract.nonce.groups import DryRun, PlannedMiner
-from contract.nonce.subscriptions import HeldMiners
+from contract.nonce.subscriptions import Dispatch, HeldMiners
 from contract.nonce.times import nonce_time
 from contract.outcome import Outcome
 from contract.task import SPECS, TaskName, TaskStatus
@@ -362,6 +362,14 @@ def _told_of_group(order: GroupOrder, survey: _Survey) -> dict[str, Any]:
         "canary": order.canary,
         "undo_of": order.undo_of,
         "retry_of": order.retry_of,
+        "dispatch": next(
+            (
+                each.dispatch.model_dump()
+                for each in survey.ordered.orders
+                if each.dispatch != Dispatch()
+            ),
+            None,
+        ),
     }
     return {key: value for key, value in told.items() if value is not None}
 
@@ -509,6 +517,8 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
         told: dict[str, Any] = {"tasks": count, "params": params}
         if self.order.retry_of is not None:
             told["retry_of"] = self.order.retry_of
+        if self.order.dispatch != Dispatch():
+            told["dispatch"] = self.order.dispatch.model_dump()
         await audit.record(
             connection, self.actor, self.now, self.order.request.name, ("batch", self.batch_id),
             workspace_id=self.farm.workspace_id, farm_id=self.farm.id, after=told,

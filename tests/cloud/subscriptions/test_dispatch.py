@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from pathlib import Path
 
 import pytest
 
 from cloud.context import TIME
 from cloud.store.access import admin
+from cloud.store.engine import DATABASE_NAME
 from contract.task import TaskName
 from tests.cloud.conftest import Cloud
 from tests.cloud.subscriptions.conftest import (
@@ -159,6 +162,8 @@ async def test_a_retry_of_a_split_batch_is_split_again_as_the_first_was_ordered(
     again = (await operator.call("POST", path))["data"][0]["batch_id"]
     shown = {"max_price_per_compute_unit": 10, "may_split": True}
     assert (await operator.batch(again))["dispatch"] == shown
+    audit = (await operator.call("GET", "audit"))["data"]
+    assert audit[0]["after"]["dispatch"] == shown
     assert await node.work_off() == [2, 1]
     assert (await operator.batch(batch))["amount"] == "0"
     assert (await operator.batch(again))["amount"] == "30"
@@ -499,3 +504,27 @@ async def test_stacks_go_with_their_last_task(cloud: Cloud, operator: Operator, 
     await cloud.sweeper.tidy()
     assert await cloud.count_tasks() == 0
     assert await stack_rows(cloud) == []
+
+
+async def test_a_cloud_that_was_put_back_gives_no_stack_beside_what_its_agent_still_holds(
+    cloud: Cloud, operator: Operator, node: Node, tmp_path: Path
+):
+    await node.subscribe(LOG, 10, 2)
+    batch = await operator.order(IS_LOG, await miners_of(cloud, node, 5))
+    database, copy = cloud.settings.data / DATABASE_NAME, tmp_path / "copy.db"
+    with sqlite3.connect(database) as connection, sqlite3.connect(copy) as into:
+        connection.backup(into)
+    got = await node.claim()
+    await node.update(LOG, 11, 3)
+    with sqlite3.connect(copy) as connection, sqlite3.connect(database) as into:
+        connection.backup(into)
+    assert await stack_rows(cloud) == []
+    assert await node.claim() == []  # it keeps what it holds, and gets nothing beside it
+    reply = await node.send(*node.chain)
+    assert {each.state for each in reply.results} == {"success"}
+    assert await node.claim() == []
+    await node.end(got)
+    assert await node.work_off() == [3]
+    told = await operator.batch(batch)
+    # What was dispatched under terms that are lost counts as work, and costs nothing.
+    assert (told["status"], told["amount"]) == ("succeed", "33")
