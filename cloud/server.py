@@ -27,7 +27,7 @@ from cloud.context import (
 from cloud.http.auth import operator_auth
 from cloud.http.errors import error_middleware, json_response
 from cloud.http.listener import CloudListener, connection_options, connections_within
-from cloud.link import api, file_api
+from cloud.link import api, file_api, ledger_api
 from cloud.link.api import agent_auth
 from cloud.link.files import Files
 from cloud.link.sessions import Sessions
@@ -41,6 +41,7 @@ from cloud.nonce import (
     selections,
     sites,
     status,
+    subscriptions,
     tasks,
     undo,
 )
@@ -71,6 +72,7 @@ _ROUTES: Final = (
     *api.ROUTES,
     *file_api.ROUTES,
     *release_api.ROUTES,
+    *ledger_api.ROUTES,
     *sites.ROUTES,
     *status.ROUTES,
     *places.ROUTES,
@@ -80,6 +82,7 @@ _ROUTES: Final = (
     *groups.ROUTES,
     *undo.ROUTES,
     *selections.ROUTES,
+    *subscriptions.ROUTES,
     *machines.ROUTES,
     *rig_machines.ROUTES,
     *operators.ROUTES,

@@ -56,13 +56,15 @@ MAY_OPEN_SOCKETS = (
     "drivers/wire.py", "drivers/rig/reach/inflow.py", "drivers/rig/reach/local.py",
     "drivers/rig/reach/login.py", "drivers/rig/reach/sessions.py", "drivers/rig/reach/ssh.py",
     "agent/link/exchange.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py",
+    "agent/subscriptions/http.py",
     "agent/rig/client.py", "agent/rig/server.py", "agent/cli/targets.py", "agent/host/door.py", "agent/host/lan.py",
     "agent/sinks/*", "agent/demo/*", "service/notify.py", "cloud/*", "simulator/*",
 )  # fmt: skip
 
 SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}
 MAY_TOUCH_SQL = (
-    "agent/journal/*", "agent/telemetry/buffer.py", "agent/miners/inventory.py", "cloud/store/*",
+    "agent/journal/*", "agent/telemetry/buffer.py", "agent/miners/inventory.py", "agent/subscriptions/file.py", "agent/subscriptions/store.py",
+    "cloud/store/*",
 )  # fmt: skip
 
 CLOCK_CALLS = {

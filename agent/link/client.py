@@ -38,6 +38,14 @@ from contract.link import (
     ReportRequest,
     Settings,
 )
+from contract.subscription.link import (
+    Announced,
+    Announcement,
+    LedgerReply,
+    LedgerRequest,
+    LedgerState,
+    Stacks,
+)
 from drivers.base import LogFile
 
 log = structlog.get_logger(__name__)
@@ -105,6 +113,18 @@ class CloudLink:
 
     async def settings(self) -> Settings:
         return await self._call("GET", "settings", Settings)
+
+    async def ledger(self, after: int, *, timeout_s: float) -> LedgerState:
+        return await self._call("GET", f"ledger?after={after}", LedgerState, timeout_s=timeout_s)
+
+    async def record(self, request: LedgerRequest, *, timeout_s: float) -> LedgerReply:
+        return await self._ask("ledger", request, LedgerReply, timeout_s=timeout_s)
+
+    async def announce(self, announcement: Announcement, *, timeout_s: float) -> Announced:
+        return await self._ask("ledger/announce", announcement, Announced, timeout_s=timeout_s)
+
+    async def stacks(self, *, timeout_s: float) -> Stacks:
+        return await self._call("GET", "stacks", Stacks, timeout_s=timeout_s)
 
     async def upload(self, task_id: str, file: LogFile) -> None:
         """Send a file in chunks. After a break, calling again goes on from what the cloud has safely stored."""

@@ -80,13 +80,16 @@ class CloudConnections:
                 f"the cloud did not answer within {timeout_s:g} s", retry=True
             ) from None
         except aiohttp.ClientConnectorCertificateError as error:
-            raise UntrustedError(_why_untrusted(error.certificate_error), retry=True) from None
+            raise UntrustedError(
+                _why_untrusted(error.certificate_error), retry=True, sent=False
+            ) from None
         except aiohttp.ClientConnectorError as error:
             code = error.os_error.errno
             reason = os.strerror(code) if code and code > 0 else str(error.os_error.strerror)
             raise CloudError(
                 f"the cloud at {error.host}:{error.port} cannot be reached: {reason[:200].lower()}",
                 retry=True,
+                sent=False,
             ) from None
         except (aiohttp.ClientError, OSError) as error:
             # what did not look like HTTP is quoted in it, whole

@@ -44,7 +44,9 @@ class Submission:
 
 @dataclass(frozen=True)
 class LedgerTransaction:
-    """What is kept of one transaction; `sequence` is that of the local chain, None of another ledger."""
+    """What is kept of one transaction; `sequence` is that of the local chain, None of another ledger. `sender`: who
+    signed it, a badge in the local ledger, an address in another.
+    """
 
     tx_digest: str
     ledger: str
@@ -56,6 +58,7 @@ class LedgerTransaction:
     sequence: int | None = None
     abort_code: int | None = None
     settled_at: datetime | None = None
+    sender: bytes | None = None
 
 
 class SubmissionFailedError(Exception):
@@ -80,6 +83,7 @@ class TaskLedger(Protocol):
     """Takes operations one by one; what was sent and not answered is settled before anything else is signed."""
 
     name: str
+    trouble: str | None  # why it takes nothing now, for the operator
 
     async def start(self) -> None:
         """Check what it needs, and settle what an earlier process left pending. Raises ConfigError."""

@@ -82,6 +82,10 @@ class Api:
         """The answer to a POST. Raises ApiRefusedError."""
         return await call(self._session, "POST", self.root + path, body=body)
 
+    async def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a PUT. Raises ApiRefusedError."""
+        return await call(self._session, "PUT", self.root + path, body=body)
+
     async def delete(self, path: str) -> dict[str, Any]:
         """The answer to a DELETE. Raises ApiRefusedError."""
         return await call(self._session, "DELETE", self.root + path)

@@ -20,6 +20,7 @@ from cloud.cli.release import releases
 from cloud.cli.rigs import rigs
 from cloud.cli.selections import selections
 from cloud.cli.status import status
+from cloud.cli.subscriptions import amounts, dispatch, subscriptions, task_classes
 from cloud.cli.tasks import groups, task, undo
 from cloud.cli.terminal import AsJson, Commands, Data, fail, guarded, say
 from cloud.cli.tls import tls
@@ -49,6 +50,10 @@ app.command("undo")(undo)
 app.add_typer(groups, name="group")
 app.add_typer(selections, name="selection")
 app.add_typer(tls, name="tls")
+app.add_typer(task_classes, name="task-class")
+app.command("dispatch")(dispatch)
+app.command("subscriptions")(subscriptions)
+app.command("amounts")(amounts)
 
 
 def _version(wanted: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from cloud.cli.api import Api
+from cloud.cli.subscriptions import waiting_words
 from cloud.cli.terminal import fail
 from contract.texts import printable
 
@@ -61,6 +62,7 @@ def shown_plan(told: Mapping[str, Any]) -> str:
     if len(told["miners"]) > _SHOWN:
         lines.append(f"  and {len(told['miners']) - _SHOWN} more (--json tells all)")
     lines += [_skip(skip) for skip in told["skipped"]]
+    lines += [f"{each['count']} would wait: {each['reason']}" for each in told.get("held", ())]
     unknown = f", {watts['unknown_count']} miners not known" if watts["unknown_count"] else ""
     lines.append(
         f"kW: {watts['before'] / 1e3:.1f} now, {watts['expected'] / 1e3:.1f} expected{unknown}"
@@ -115,21 +117,26 @@ async def _counted(
 ) -> tuple[Counter[str], str | None]:
     """How many are in each state; and why it does not go on, if it does not."""
     counts: Counter[str] = Counter()
+    held: Counter[str] = Counter()
     if group_id := answer["meta"].get("group_id"):
         told = (await api.get(f"{path}/groups/{group_id}"))["data"]
         counts.update({key: told["group"][key] for key in (*_COUNTS, "unknown_count")})
         canary = told["canary"]
-        is_stuck = canary is not None and canary["state"] == "failed" and canary["held_count"]
-        return counts, canary["message"] if is_stuck else None
-    for batch in answer["data"]:
+        if canary is not None and canary["state"] == "failed" and canary["held_count"]:
+            return counts, canary["message"]
+        held.update(told.get("held_reasons") or {})
+    for batch in answer["data"] if group_id is None else ():
         told = (await api.get(f"{path}/batches/{batch['batch_id']}"))["data"]
         counts.update({key: told[key] for key in _COUNTS})
+        held.update(told.get("held_reasons") or {})
         counts["unknown_count"] += sum(
             task["status"] in ("failed", "timed_out")
             and (task.get("result") or {}).get("outcome") == "unknown"
             for task in told["tasks"]
         )
-    return counts, None
+    # What waits for a site to take such work waits for its people, once nothing else is left.
+    is_stuck = held and held.total() == sum(counts[key] for key in _OPEN)
+    return counts, waiting_words({"held_reasons": held}) if is_stuck else None
 
 
 def lacks_miners(answer: Mapping[str, Any]) -> bool:

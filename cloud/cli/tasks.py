@@ -21,6 +21,7 @@ from cloud.cli.orders import (
     shown_plan,
     told_order,
 )
+from cloud.cli.subscriptions import MaxPrice, NoSplit, dispatch_given, waiting_words
 from cloud.cli.terminal import AsJson, fail, printable_lines, say, table
 
 groups = typer.Typer(no_args_is_help=True, help="Batches that were ordered as one.")
@@ -64,6 +65,8 @@ def task(
         int | None,
         typer.Option("--canary", min=1, help="So many first; the others when these are proven."),
     ] = None,
+    max_price: MaxPrice = None,
+    no_split: NoSplit = False,
     wait: _Wait = False,
     farm: Farm = None,
     url: Url = URL_DEFAULT,
@@ -74,12 +77,14 @@ def task(
     """Give a task to miners. A selection is shown first; what it selects is ordered with --expect."""
     selection = _selection(select, saved, every=every)
     body = _body(name, selection, miner, params, canary)
+    body |= dispatch_given(max_price, no_split=no_split)
     expected = None if expect is None else _expected(expect)
     if expected is not None and "selection" not in body:
         fail("--expect is for --select, --saved and --all: --miner names them already", 2)
     words = ["miner-cloud", "task", name, *(["--all"] if every else [])]
+    words += ["--no-split"] if no_split else []
     options = {"--select": select, "--saved": saved, "--params": params, "--canary": canary}
-    options |= _where(context)
+    options |= {"--max-price": max_price, **_where(context)}
 
     async def work(api: Api) -> int:
         path = f"/farms/{(await api.farm(farm))['id']}/tasks"
@@ -172,6 +177,10 @@ def group_show(
     table([told["group"]], _columns_of([told["group"]]), as_json)
     if told["canary"]:
         say({}, f"first: {told['canary']['message']}", as_json)
+    if words := waiting_words(told):
+        say({}, words, as_json)
+    if "amount" in told:
+        say({}, f"amount: {told['amount']}", as_json)
     watts = told["watts"]
     before, expected = (
         "?" if watts[key] is None else f"{watts[key] / 1e3:.1f}" for key in ("before", "expected")
@@ -218,6 +227,8 @@ def group_retry(
         bool,
         typer.Option("--include-unknown", help="Also reboots and updates that may have happened."),
     ] = False,
+    max_price: MaxPrice = None,
+    no_split: NoSplit = False,
     wait: _Wait = False,
     farm: Farm = None,
     url: Url = URL_DEFAULT,
@@ -225,11 +236,12 @@ def group_retry(
     ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """The failed and timed-out tasks again, as a new group."""
+    """The failed and timed-out tasks again, as a new group; dispatched as before, where nothing else is said."""
 
     async def work(api: Api) -> int:
         path = f"/farms/{(await api.farm(farm))['id']}/tasks"
         body = {"include_unknown": include_unknown}
+        body |= dispatch_given(max_price, no_split=no_split)
         answer = await api.post(f"{path}/groups/{group}/retry", body)
         return await _answered(api, path, answer, wait=wait, as_json=as_json)
 

@@ -9,10 +9,13 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agent.journal import Journal
+from agent.subscriptions.file import TransactionStoreError
+from agent.subscriptions.store import TransactionStore
 from contract.clock import SystemClock
 from contract.task import TaskName
 from service.ownfolder import ForeignFolderError, check_files
@@ -20,6 +23,7 @@ from tests.agent.fake_cloud import code
 from tests.agent.journals import found
 from tests.agent.policies import policy_with
 from tests.agent.stage import Site
+from tests.agent.subscriptions.test_store import transaction
 from tests.waiting import until
 
 BALLAST = 256 * 1024
@@ -113,6 +117,34 @@ async def read_only(folder: Path) -> dict[str, Any]:
     return {"trouble": trouble, "claims": claims, "state": event.state}
 
 
+async def subscriptions(folder: Path) -> dict[str, Any]:
+    """A transaction is about to be sent on a disk without room for it, then on one that cannot be written."""
+    store = TransactionStore(folder / "subscriptions.db", SystemClock())
+    await store.open()
+    await store.add(transaction("before"))
+    filler, said = fill(folder), []
+
+    async def tried(digest: str) -> None:
+        try:
+            await store.add(replace(transaction(digest), payload=bytes(100_000)))
+        except TransactionStoreError as error:
+            said.append(str(error))
+
+    await tried("on a full disk")
+    filler.unlink()
+    await tried("with room")
+    await store.close()
+    await asyncio.to_thread(remount, folder, "ro")
+    store = TransactionStore(folder / "subscriptions.db", SystemClock())
+    await tried("on a disk that cannot be written")
+    await store.close()
+    await asyncio.to_thread(remount, folder, "rw")
+    store = TransactionStore(folder / "subscriptions.db", SystemClock())
+    kept = [each.tx_digest for each in await store.pending("local")]
+    await store.close()
+    return {"said": said, "kept": kept}
+
+
 async def begins(folder: Path) -> dict[str, Any]:
     """What the daemon says at its start to a folder on such a disk."""
 
@@ -130,5 +162,10 @@ async def begins(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    scene = {"full": full, "read_only": read_only, "begins": begins}[sys.argv[1]]
+    scene = {
+        "full": full,
+        "read_only": read_only,
+        "begins": begins,
+        "subscriptions": subscriptions,
+    }[sys.argv[1]]
     print(json.dumps(asyncio.run(scene(Path(sys.argv[2])))))

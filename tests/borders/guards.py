@@ -163,7 +163,7 @@ def _nonce() -> Iterator[Guard]:
         "a key in the body of CreateTaskBatch that is not known is refused",
         "contract/nonce/batches.py",
         'class CreateBatch(BaseModel):\n    """The body of CreateTaskBatch; `params` is checked by `contract.task.'
-        'parse_params`. The last four are ours."""\n\n    model_config = ConfigDict(extra="forbid"',
+        'parse_params`. The last five are ours."""\n\n    model_config = ConfigDict(extra="forbid"',
         'class CreateBatch(BaseModel):\n    model_config = ConfigDict(extra="ignore"',
         f"{test}a_key_of_a_body_that_is_not_known_is_one_message_with_the_one_that_is_meant",
     )
@@ -1286,9 +1286,9 @@ def _orders() -> Iterator[Guard]:
     )
     yield Guard(
         "what is held is given to no agent",
-        "cloud/store/tasks/claims.py",
-        "        tasks.c.held == sa.false(),\n        tasks.c.journal_id",
-        "        tasks.c.journal_id",
+        "cloud/store/subscriptions/dispatch.py",
+        "    tasks.c.held == sa.false(),\n    tasks.c.journal_id",
+        "    tasks.c.journal_id",
         f"{groups}no_agent_is_given_what_is_held",
     )
     yield Guard(
@@ -1808,6 +1808,252 @@ def _releases() -> Iterator[Guard]:
     )
 
 
+def _dispatch() -> Iterator[Guard]:
+    ledger = "tests/cloud/subscriptions/test_ledger.py::test_"
+    dispatch = "tests/cloud/subscriptions/test_dispatch.py::test_"
+    announced = "tests/cloud/subscriptions/test_announced.py::test_"
+    file = "cloud/store/subscriptions/ledger.py"
+    yield Guard(
+        "an entry is signed by the key of its node",
+        file,
+        "and is_signed(request.public_key, each.data, each.signature)",
+        "",
+        f"{ledger}forged_signatures_and_bytes_that_are_no_entry_are_invalid",
+    )
+    yield Guard(
+        "an entry names the badge of its key",
+        file,
+        "entry.badge == badge",
+        "True",
+        f"{ledger}what_is_signed_and_not_of_this_node_or_ledger_is_invalid",
+    )
+    yield Guard(
+        "an entry has only numbers that a column holds",
+        file,
+        "return max(numbers) <= SMALL_MAX",
+        "return True",
+        f"{ledger}what_is_signed_and_not_of_this_node_or_ledger_is_invalid",
+    )
+    yield Guard(
+        "an entry is of the agent's own workspace",
+        file,
+        "entry.ledger_id != chain.agent.workspace_id or ",
+        "",
+        f"{ledger}entries_of_another_workspace_are_invalid",
+    )
+    yield Guard(
+        "entries of another agent, and of a key that was given up, are good for nobody",
+        file,
+        " or chain.is_closed:",
+        ":",
+        f"{ledger}entries_of_another_agent_are_good_for_nobody_else",
+    )
+    yield Guard(
+        "an entry follows the one before",
+        file,
+        " or entry.previous != (chain.head or NO_ENTRY):",
+        ":",
+        f"{ledger}a_fork_is_a_conflict",
+    )
+    yield Guard(
+        "entries are so many a day",
+        "cloud/store/growth.py",
+        "        if not self._entries.left(agent_id):",
+        "        if False:",
+        f"{ledger}a_token_cannot_fill_the_ledger_without_end",
+    )
+    yield Guard(
+        "an agent is so many nodes of another ledger",
+        "cloud/store/subscriptions/announced.py",
+        "        if len(named | known.keys()) > NODES_MAX:",
+        "        if False:",
+        f"{announced}an_agent_is_no_more_nodes_than_one_may_be",
+    )
+    yield Guard(
+        "an announcement counts once",
+        "cloud/store/subscriptions/announced.py",
+        "        if message.sequence <= last:",
+        "        if False:",
+        f"{announced}an_announcement_counts_once_and_in_its_order",
+    )
+    yield Guard(
+        "what is unsubscribed goes to nobody",
+        "cloud/store/subscriptions/judged.py",
+        "        (taken.c.valid == sa.false(), HeldReason.NOT_SUBSCRIBED.value),\n",
+        "",
+        f"{dispatch}an_unsubscribe_lets_what_runs_end_and_holds_the_next_until_it_is_taken_back",
+    )
+    yield Guard(
+        "an order costs no more than it may",
+        "cloud/store/subscriptions/judged.py",
+        "        (taken.c.price > counted.c.max_price, HeldReason.PRICE_OVER_CAP.value),\n",
+        "",
+        f"{dispatch}an_order_costs_no_more_than_it_may",
+    )
+    yield Guard(
+        "a stack is no larger than its agent takes",
+        "cloud/store/subscriptions/dispatch.py",
+        "            .limit(_MOST)\n",
+        "",
+        f"{dispatch}a_batch_goes_out_in_stacks_one_after_the_other",
+    )
+    yield Guard(
+        "stacks of one batch come one after another",
+        "cloud/store/subscriptions/dispatch.py",
+        "_ALL.c.batch_id.not_in(_busy())",
+        "sa.true()",
+        f"{dispatch}a_batch_goes_out_in_stacks_one_after_the_other",
+    )
+
+
+def _subscriptions() -> Iterator[Guard]:
+    calls = "tests/agent/subscriptions/test_http.py::test_"
+    ledger = "tests/agent/subscriptions/test_local.py::test_"
+    store = "tests/agent/subscriptions/test_store.py::test_"
+    config = "tests/agent/config/test_file.py::test_a_mistake_is_named_with_its_key"
+    requests, http = "contract/subscription/requests.py", "agent/subscriptions/http.py"
+    yield Guard(
+        "a key of a call that is not known is refused",
+        requests,
+        'extra="forbid"',
+        'extra="ignore"',
+        f"{calls}a_field_that_is_wrong_is_named",
+    )
+    yield Guard(
+        "a key that is given twice is refused",
+        requests,
+        "        if key in found:",
+        "        if False:",
+        f"{calls}what_is_no_call_is_refused",
+    )
+    yield Guard(
+        "a text, a fraction or a boolean is no small id",
+        requests,
+        "Field(strict=True, ge=SMALL_MIN, le=SMALL_MAX)",
+        "Field(ge=SMALL_MIN, le=SMALL_MAX)",
+        f"{calls}a_field_that_is_wrong_is_named",
+    )
+    yield Guard(
+        "an elision is no object id",
+        requests,
+        "    parse_object_id(text)\n    return text",
+        "    return text",
+        f"{calls}a_field_that_is_wrong_is_named",
+    )
+    yield Guard(
+        "another node than the agent's is refused",
+        "agent/subscriptions/local.py",
+        "            if not is_meant:",
+        "            if False:",
+        f"{ledger}another_node_than_this_agents_is_refused",
+    )
+    yield Guard(
+        "no web page may call",
+        http,
+        'if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":',
+        "if False:",
+        f"{calls}a_web_page_may_not_call_by_way_of_a_browser_here",
+    )
+    yield Guard(
+        "the host that is asked for is this one",
+        http,
+        'if not is_loopback(_host_of(headers.get("Host", ""))):',
+        "if False:",
+        f"{calls}a_web_page_may_not_call_by_way_of_a_browser_here",
+    )
+    yield Guard(
+        "the token is the one that was set",
+        http,
+        "if scheme != _SCHEME or not is_ours:",
+        "if False:",
+        f"{calls}a_token_is_asked_for_where_one_is_set",
+    )
+    yield Guard(
+        "a body has an end",
+        http,
+        "            if len(body) > BODY_MAX:",
+        "            if False:",
+        f"{calls}a_body_in_pieces_without_end_is_cut",
+    )
+    yield Guard(
+        "there are so many connections at most",
+        http,
+        "if len(self._web.connections) + len(self._arriving) >= CONNECTIONS_MOST:",
+        "if False:",
+        f"{calls}as_many_connections_as_may_are_taken_and_idle_ones_go",
+    )
+    yield Guard(
+        "elsewhere than on loopback a token is needed",
+        "agent/config/subscriptions.py",
+        "        if self.token_file is None:",
+        "        if False:",
+        config,
+    )
+    yield Guard(
+        "elsewhere than on loopback nothing is told in the clear",
+        "agent/config/subscriptions.py",
+        "        if self.tls_cert is None and not self.behind_proxy:",
+        "        if False:",
+        config,
+    )
+    yield Guard(
+        "others cannot read the key",
+        "agent/subscriptions/key.py",
+        "    if mode & _OTHERS:",
+        "    if False:",
+        f"{ledger}a_key_that_cannot_be_used_signs_nothing",
+    )
+    yield Guard(
+        "what is learned was signed by our key",
+        "agent/subscriptions/chain.py",
+        "        if not is_signed(key.public, each.data, each.signature):",
+        "        if False:",
+        f"{ledger}entries_that_our_key_never_signed_are_not_learned",
+    )
+    yield Guard(
+        "an entry is on disk before it is sent",
+        "agent/subscriptions/local.py",
+        "        await self._store.add(entry)\n",
+        "",
+        f"{ledger}an_answer_that_is_lost_is_settled_as_what_the_cloud_holds",
+    )
+    yield Guard(
+        "what may have been refused is never sent again",
+        "agent/subscriptions/shared.py",
+        "        if last.kind not in (OperationKind.VOID, OperationKind.REGISTER):",
+        "        if False:",
+        f"{ledger}what_never_arrived_is_a_failure_for_ever_even_if_it_comes_later",
+    )
+    yield Guard(
+        "a chain belongs to one workspace",
+        "agent/subscriptions/shared.py",
+        "            if head.ledger_id not in (None, state.ledger_id):",
+        "            if False:",
+        f"{ledger}an_agent_of_another_workspace_signs_nothing_there",
+    )
+    yield Guard(
+        "two chains of one key are a fork",
+        "agent/subscriptions/shared.py",
+        "            elif head.sequence and state.head != head.hash:",
+        "            elif False:",
+        f"{ledger}two_memories_that_went_different_ways_are_a_fork_with_a_way_out",
+    )
+    yield Guard(
+        "a success stays one",
+        "agent/subscriptions/store.py",
+        '"AND status <> ?5 AND (status = ?6 OR ?1 = ?5) RETURNING ledger",',
+        '"AND ?5 = ?5 AND ?6 = ?6 RETURNING ledger",',
+        f"{store}subscriptions_change_with_a_success_alone",
+    )
+    yield Guard(
+        "failures are kept up to a number",
+        "agent/subscriptions/store.py",
+        "                _drop_failures(db, ledger)",
+        "                pass",
+        f"{store}the_oldest_failures_go",
+    )
+
+
 GUARDS = (
     *_parameters(),
     *_nonce(),
@@ -1825,4 +2071,6 @@ GUARDS = (
     *_login(),
     *_load(),
     *_releases(),
+    *_dispatch(),
+    *_subscriptions(),
 )

@@ -78,6 +78,13 @@ FOR_OPERATORS = frozenset(
         ("DELETE", "/rigs/{rig_id}/playbooks/{playbook_id}"),
     }
 )
+FOR_MANAGERS = frozenset(
+    {
+        ("PUT", "/dispatch"),
+        ("POST", "/private-api/v1/{workspace_id}/task-classes"),
+        ("POST", "/private-api/v1/{workspace_id}/task-classes/{task_small_id}/deprecate"),
+    }
+)
 FARM_PATH = "/private-api/v1/{workspace_id}/farms/{farm_id}"
 
 
@@ -93,12 +100,16 @@ async def test_every_endpoint_says_which_role_it_needs(cloud: Cloud) -> None:
     """Whoever adds one declares it beside the handler; what is for more than viewers stands here besides."""
     found = {at: declared(handler) for at, handler in routes(cloud).items()}
     assert [at for at, role in found.items() if role is None] == []
-    changing = {
-        (method, path.removeprefix(FARM_PATH))
-        for (method, path), role in found.items()
-        if role is not Role.VIEWER
-    }
-    assert changing == FOR_OPERATORS
+
+    def needing(wanted: Role) -> set[tuple[str, str]]:
+        return {
+            (method, path.removeprefix(FARM_PATH))
+            for (method, path), role in found.items()
+            if role is wanted
+        }
+
+    assert needing(Role.OPERATOR) == FOR_OPERATORS
+    assert needing(Role.MANAGER) == FOR_MANAGERS
 
 
 def test_what_nobody_declared_is_for_managers() -> None:

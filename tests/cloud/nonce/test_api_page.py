@@ -22,6 +22,7 @@ from cloud.server import create_app
 from contract import link, nonce, rigmonitor
 from contract.errors import ErrorCode
 from contract.keys import keys_at
+from contract.subscription import link as ledger_messages
 from contract.task import SPECS, TaskName
 
 PAGE: Final = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text("utf-8")
@@ -34,7 +35,7 @@ def modules_of(package: ModuleType) -> list[ModuleType]:
 
 STRUCTS: Final = {
     name: kind
-    for module in (link, *modules_of(nonce), *modules_of(rigmonitor))
+    for module in (link, ledger_messages, *modules_of(nonce), *modules_of(rigmonitor))
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 }
@@ -102,6 +103,7 @@ async def test_the_keys_that_a_call_of_operators_takes_are_those_in_the_page(sta
         "group_id": "g",
         "name": "n",
         "playbook_id": "1",
+        "task_small_id": "1",
     }
 
     def told(answer: Any) -> list[str]:

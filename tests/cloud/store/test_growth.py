@@ -18,6 +18,9 @@ from cloud.store.schema.tables import metadata, miners, reading_batches, task_ev
 from contract.clock import to_text
 from contract.link import MinerReading
 from contract.miner import Moving
+from contract.subscription.catalogue import BUILT_IN
+from contract.subscription.ids import base58
+from contract.subscription.rules import OperationKind
 from contract.task import TaskName
 from tests.cloud.conftest import AgentClient, Cloud, done
 from tests.cloud.link.test_onsite import Wish
@@ -33,7 +36,22 @@ def settings(tmp_path: Path) -> CloudSettings:
         onsite_tasks_per_day=6,
         task_events=10,
         agent_reading_batches=3,
+        ledger_entries_per_day=4,
     )
+
+
+async def announce(agent: AgentClient, turn: int) -> None:
+    """Another node each time, with a subscription."""
+    said = {
+        "kind": OperationKind.SUBSCRIBE,
+        "node_small_id": turn + 1,
+        "task_small_id": 1,
+        "price_per_compute_unit": 1,
+        "max_num_compute_units": 1,
+    }
+    body = {"ledger": "sui", "sequence": turn + 1, "operations": [said]}
+    digest = base58(bytes([1, *(31 * [turn])]))
+    await agent.call("POST", "ledger/announce", json=body | {"tx_digest": digest})
 
 
 async def count(cloud: Cloud, table: sa.Table) -> int:
@@ -217,6 +235,7 @@ async def test_a_stolen_token_makes_no_more_rows_than_all_its_caps(cloud: Cloud)
         wishes = [Wish(cloud, agent, miner=first, task_id=str(uuid.uuid4())) for _ in range(3)]
         await tell(agent, *wishes)
         await agent.claim(journal_id=f"journal-{turn}")
+        await announce(agent, turn)
         await agent.call(
             "POST", "heartbeat", json={"version": f"{turn}", "uptime_s": 1.0, "host": {}}
         )
@@ -230,5 +249,9 @@ async def test_a_stolen_token_makes_no_more_rows_than_all_its_caps(cloud: Cloud)
     assert rows["reading_batches"] == 3
     # one for each task, and those of who made workspace, farm, key and code, and of the enrolment
     assert rows["audit"] == rows["tasks"] + 5
+    assert rows["ledger_entries"] == 4
+    assert rows["nodes"] == rows["subscriptions"] == 4
+    assert rows["task_classes"] == len(BUILT_IN)
     rest = {"miners", "tasks", "task_batches", "task_events", "reading_batches", "audit"}
+    rest |= {"ledger_entries", "nodes", "subscriptions", "task_classes"}
     assert all(number <= 1 for name, number in rows.items() if name not in rest), rows

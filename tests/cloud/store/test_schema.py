@@ -20,8 +20,12 @@ from cloud.store.schema.rows import (
     KeyRow,
     LogRow,
     MinerRow,
+    NodeRow,
     PlaybookRow,
     RigRow,
+    StackRow,
+    SubscriptionRow,
+    TaskClassRow,
     TaskRow,
 )
 from cloud.store.schema.tables import (
@@ -30,9 +34,13 @@ from cloud.store.schema.tables import (
     farms,
     metadata,
     miners,
+    nodes,
     playbooks,
     rigs,
+    stacks,
+    subscriptions,
     task_batches,
+    task_classes,
     task_files,
     task_logs,
     tasks,
@@ -63,6 +71,10 @@ def test_migrating_gives_exactly_the_tables_the_code_expects(tmp_path):
         (MinerRow, miners),
         (RigRow, rigs),
         (PlaybookRow, playbooks),
+        (TaskClassRow, task_classes),
+        (NodeRow, nodes),
+        (SubscriptionRow, subscriptions),
+        (StackRow, stacks),
     ],
 )
 def test_the_rows_we_hand_on_have_the_columns_of_their_tables(kind, table):
