@@ -54,7 +54,7 @@ SOCKET_CALLS = {
 MAY_OPEN_SOCKETS = (
     "drivers/wire.py", "drivers/rig/reach/local.py", "drivers/rig/reach/sessions.py", "drivers/rig/reach/ssh.py",
     "agent/link/client.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py",
-    "agent/rig/client.py", "agent/rig/server.py", "agent/cli/targets.py", "agent/host/lan.py", "agent/sinks/*", "agent/demo/*",
+    "agent/rig/client.py", "agent/rig/server.py", "agent/subscriptions/sui/graphql.py", "agent/cli/targets.py", "agent/host/lan.py", "agent/sinks/*", "agent/demo/*",
     "service/notify.py", "cloud/*", "simulator/*",
 )  # fmt: skip
 

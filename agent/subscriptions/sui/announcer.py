@@ -1,0 +1,91 @@
+"""Says to the cloud what the network took, in order, until it has it: dispatch there goes by it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+
+from agent.link.retry import retrying
+from agent.ports import CloudError
+from agent.subscriptions.ledger import LedgerTransaction
+from agent.subscriptions.store import TransactionStore, TransactionStoreError
+from agent.subscriptions.sui.record import decode_record
+from contract.clock import Clock
+from contract.subscription import bcs
+from contract.subscription.link import Announced, AnnouncedOperation, Announcement
+from contract.subscription.rules import OperationKind
+
+Announce = Callable[[Announcement], Awaitable[Announced]]
+_WAIT_MOST_S: Final = 60.0
+_NOTE: Final = "sui.announced"
+
+log: Any = structlog.get_logger(__name__)
+
+
+class SuiAnnouncer:
+    """Of one sender. `announce` raises CloudError."""
+
+    def __init__(
+        self, ledger: str, sender: bytes, store: TransactionStore, clock: Clock, announce: Announce
+    ) -> None:
+        self._ledger = ledger
+        self._sender = sender
+        self._store = store
+        self._clock = clock
+        self._announce = announce
+        self._news = asyncio.Event()
+        self._news.set()  # what an earlier process did not bring to its end
+
+    def wake(self) -> None:
+        """There is something new."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            try:
+                await self._catch_up()
+            except TransactionStoreError as error:
+                log.warning("sui.announce", error=str(error))
+                await self._clock.sleep(_WAIT_MOST_S)
+                self._news.set()
+
+    async def _catch_up(self) -> None:
+        noted = await self._store.noted(_NOTE)
+        after = 0 if noted is None else bcs.Reader(noted).u64()
+        for row in await self._store.taken(self._ledger, self._sender, after):
+            await self._say(row)
+            await self._store.note(_NOTE, bcs.u64(row.sequence or 0))
+
+    async def _say(self, row: LedgerTransaction) -> None:
+        operations = tuple(
+            AnnouncedOperation(
+                kind=each.operation.kind,
+                node_small_id=each.node_small_id,
+                task_small_id=each.operation.task_small_id,
+                price_per_compute_unit=each.operation.terms.price,
+                max_num_compute_units=each.operation.terms.max_units,
+            )
+            for each in decode_record(row.payload).operations
+            if each.operation.kind is not OperationKind.REGISTER
+        )
+        if not operations:
+            return
+        message = Announcement(
+            ledger=self._ledger,
+            tx_digest=row.tx_digest,
+            sequence=row.sequence or 0,
+            operations=operations,
+        )
+        again = retrying(self._clock, what="announce", most_s=_WAIT_MOST_S, denied_too=True)
+        try:
+            await again(self._announce, message)
+        except (
+            CloudError
+        ) as error:  # asking again would not help: those after it must not wait for it
+            log.error("sui.announce_refused", tx_digest=row.tx_digest, error=str(error))
