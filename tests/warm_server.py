@@ -104,8 +104,8 @@ def main() -> None:
     """`main SOCKET MODULE`."""
     fd, module = sys.argv[1:]
     program = import_module(module)
-    for each in HEAVY[module]:
+    for each in HEAVY.get(module, ()):
         import_module(each)
-    sys.argv[0] = NAMES[module]
+    sys.argv[0] = NAMES.get(module, module)
     gc.freeze()  # what has been imported is not gone through again at the end of every life
     Server(socket.socket(fileno=int(fd)), program.main).run()

@@ -77,6 +77,7 @@ class SuiLedger:
             GraphQlClient(section.graphql_url, ca_file=section.ca_file, timeout_s=section.timeout_s)
         )
         self._lock = asyncio.Lock()  # two transactions of one sender compete for its objects
+        self._asked = 0  # how often it was looked for what became of one
         self._unsettled = asyncio.Event()
         self._opened: SuiWallet | None = None
         self._deployment: Deployment | None = None
@@ -126,9 +127,10 @@ class SuiLedger:
         row = await self._store.transaction(tx_digest)
         if row is None or row.ledger != NAME or row.status is not TransactionStatus.PENDING:
             return row if row is not None and row.ledger == NAME else None
-        if not self._lock.locked():  # else somebody is finding out
-            with suppress(ChainError, ConfigError):
-                async with self._lock:
+        asked = self._asked
+        async with self._lock:
+            if self._asked == asked:  # else it was asked for while we waited
+                with suppress(ChainError, ConfigError):
                     await self._ready()
                     await self._settle(row)
         return await self._store.transaction(tx_digest)
@@ -272,6 +274,7 @@ class SuiLedger:
 
     async def _settle(self, row: LedgerTransaction) -> ExecutionOutcome | None:
         """As `find_out`, and on disk."""
+        self._asked += 1
         outcome = await find_out(self._chain, row)
         await self._settled(row, outcome)
         return outcome
