@@ -21,16 +21,29 @@ from contract.link import (
     ReportRequest,
 )
 from contract.miner import PowerMode
+from contract.subscription.link import (
+    Announced,
+    Announcement,
+    LedgerReply,
+    LedgerRequest,
+    LedgerState,
+    Stacks,
+)
 from drivers.base import Driver, LogFile
 
 
 class CloudError(Exception):
-    """The cloud could not be asked, or answered with an error. `retry` tells whether asking again can help."""
+    """The cloud could not be asked, or answered with an error. `retry` tells whether asking again can help, `sent`
+    whether anything of the request may have reached it.
+    """
 
-    def __init__(self, message: str, *, retry: bool, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry: bool, status: int | None = None, sent: bool = True
+    ) -> None:
         super().__init__(message)
         self.retry = retry
         self.status = status
+        self.sent = sent
 
 
 class TaskSource(Protocol):
@@ -48,6 +61,19 @@ class ReadingSink(Protocol):
     """Where readings go. Raises CloudError."""
 
     async def push(self, request: ReadingsRequest) -> ReadingsReply: ...
+
+
+class SubscriptionLink(Protocol):
+    """The cloud as it keeps this agent's subscriptions. Every method raises CloudError."""
+
+    async def ledger(self, after: int, *, timeout_s: float) -> LedgerState:
+        """What it holds of this agent's node, with the entries above `after`."""
+
+    async def record(self, request: LedgerRequest, *, timeout_s: float) -> LedgerReply: ...
+
+    async def announce(self, announcement: Announcement, *, timeout_s: float) -> Announced: ...
+
+    async def stacks(self, *, timeout_s: float) -> Stacks: ...
 
 
 class Miners(Protocol):

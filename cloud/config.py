@@ -98,6 +98,7 @@ class CloudSettings(BaseModel):
     farm_miners: int = Field(100_000, ge=1)  # rows of one farm, deleted ones included
     farm_miners_per_min: int = Field(5000, ge=1)  # new ones; that many at once, too
     onsite_tasks_per_day: int = Field(20_000, ge=1)  # of one agent; that many at once, too
+    ledger_entries_per_day: int = Field(5000, ge=1)  # of one agent; that many at once, too
     task_events: int = Field(500, ge=10)  # kept of one task, to recognise repeats by
     agent_reading_batches: int = Field(1_000_000, ge=1)  # kept to recognise repeats by
 

@@ -26,7 +26,7 @@ from cloud.context import (
 from cloud.http.auth import operator_auth
 from cloud.http.errors import error_middleware, json_response
 from cloud.http.listener import CloudListener, connection_options, connections_within
-from cloud.link import api, file_api
+from cloud.link import api, file_api, ledger_api
 from cloud.link.api import agent_auth
 from cloud.link.files import Files
 from cloud.link.sessions import Sessions
@@ -64,6 +64,7 @@ from service.notify import Notifier
 _ROUTES: Final = (
     *api.ROUTES,
     *file_api.ROUTES,
+    *ledger_api.ROUTES,
     *sites.ROUTES,
     *status.ROUTES,
     *places.ROUTES,

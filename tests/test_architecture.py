@@ -60,7 +60,7 @@ MAY_OPEN_SOCKETS = (
 
 SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}
 MAY_TOUCH_SQL = (
-    "agent/journal/*", "agent/telemetry/buffer.py", "agent/miners/inventory.py", "agent/subscriptions/store.py",
+    "agent/journal/*", "agent/telemetry/buffer.py", "agent/miners/inventory.py", "agent/subscriptions/file.py", "agent/subscriptions/store.py",
     "cloud/store/*",
 )  # fmt: skip
 

@@ -38,6 +38,14 @@ from contract.link import (
     ReportRequest,
     Settings,
 )
+from contract.subscription.link import (
+    Announced,
+    Announcement,
+    LedgerReply,
+    LedgerRequest,
+    LedgerState,
+    Stacks,
+)
 from drivers.base import LogFile
 
 log = structlog.get_logger(__name__)
@@ -103,6 +111,18 @@ class CloudLink:
 
     async def settings(self) -> Settings:
         return await self._call("GET", "settings", Settings)
+
+    async def ledger(self, after: int, *, timeout_s: float) -> LedgerState:
+        return await self._call("GET", f"ledger?after={after}", LedgerState, timeout_s=timeout_s)
+
+    async def record(self, request: LedgerRequest, *, timeout_s: float) -> LedgerReply:
+        return await self._ask("ledger", request, LedgerReply, timeout_s=timeout_s)
+
+    async def announce(self, announcement: Announcement, *, timeout_s: float) -> Announced:
+        return await self._ask("ledger/announce", announcement, Announced, timeout_s=timeout_s)
+
+    async def stacks(self, *, timeout_s: float) -> Stacks:
+        return await self._call("GET", "stacks", Stacks, timeout_s=timeout_s)
 
     async def upload(self, task_id: str, file: LogFile) -> None:
         """Send a file in chunks. After a break, calling again goes on from what the cloud has safely stored."""
@@ -248,6 +268,7 @@ async def _exchange(
         raise CloudError(
             f"the cloud's certificate is not trusted ({error.certificate_error}); see [cloud] ca_file",
             retry=True,
+            sent=False,
         ) from None
     except aiohttp.ClientConnectorError as error:
         code = error.os_error.errno
@@ -255,6 +276,7 @@ async def _exchange(
         raise CloudError(
             f"the cloud at {error.host}:{error.port} cannot be reached: {reason[:200].lower()}",
             retry=True,
+            sent=False,
         ) from None
     except (aiohttp.ClientError, OSError) as error:
         # what did not look like HTTP is quoted in it, whole

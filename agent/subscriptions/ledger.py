@@ -83,6 +83,7 @@ class TaskLedger(Protocol):
     """Takes operations one by one; what was sent and not answered is settled before anything else is signed."""
 
     name: str
+    trouble: str | None  # why it takes nothing now, for the operator
 
     async def start(self) -> None:
         """Check what it needs, and settle what an earlier process left pending. Raises ConfigError."""

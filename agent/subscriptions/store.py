@@ -7,58 +7,21 @@ settled by nobody's memory, but by that ledger alone.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import structlog
-
-from agent.journal.disk import Presence, Trouble, is_damage, set_aside, trouble_of
-from agent.journal.schema import DamagedError
+from agent.subscriptions.file import TransactionFile
 from agent.subscriptions.ledger import LedgerTransaction, TransactionStatus
-from contract.clock import Clock, from_text, to_text
+from contract.clock import from_text, to_text
 from contract.subscription.link import Subscription
 from contract.subscription.rules import LedgerOperation, OperationKind
-from service.files import make_private
 
 FAILURES_KEPT: Final = (
     1000  # of each ledger, the newest; what was taken or is pending is kept for good
 )
-_WAIT_S: Final = 5.0  # for another process that reads the file
-_T = TypeVar("_T")
-
-log: Any = structlog.get_logger(__name__)
-_TROUBLES: Final = {
-    Trouble.FULL: "the disk of the agent's state folder is full: free some space",
-    Trouble.READ_ONLY: "the agent's state folder cannot be written: check its mount and owner",
-    Trouble.FAILING: "the disk of the agent's state folder gives errors: check it",
-}
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS ledger_tx (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, tx_digest TEXT NOT NULL UNIQUE, ledger TEXT NOT NULL, sender BLOB,
-    seq INTEGER, kind INTEGER NOT NULL, payload BLOB NOT NULL, signature BLOB NOT NULL, status TEXT NOT NULL,
-    abort_code INTEGER, created_at TEXT NOT NULL, settled_at TEXT
-) STRICT;
-CREATE INDEX IF NOT EXISTS ledger_tx_status ON ledger_tx (ledger, status, number);
-CREATE TABLE IF NOT EXISTS subscriptions (
-    node_small_id INTEGER NOT NULL, task_small_id INTEGER NOT NULL, price_per_compute_unit INTEGER NOT NULL,
-    max_num_compute_units INTEGER NOT NULL, valid INTEGER NOT NULL, ledger TEXT NOT NULL, tx_digest TEXT,
-    updated_at TEXT NOT NULL, PRIMARY KEY (ledger, node_small_id, task_small_id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS nodes (
-    ledger TEXT NOT NULL, node_small_id INTEGER NOT NULL, badge BLOB NOT NULL, PRIMARY KEY (ledger, node_small_id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-"""
-
-
-class TransactionStoreError(Exception):
-    """It is not on disk. The message says what is wrong with the disk, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -79,23 +42,8 @@ class SettledTransaction:
     operations: tuple[NodeOperation, ...] = ()
 
 
-class TransactionStore:
-    """`subscriptions.db`. What its methods say is durable when they return; they raise TransactionStoreError."""
-
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
-        self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="subscriptions")
-        self._db: sqlite3.Connection | None = None
-        self._presence: Presence | None = None
-        self.mishap: str | None = None  # what happened to an earlier file, for the operator
-
-    async def open(self) -> None:
-        await self._do(lambda _db: None)
-
-    async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown()
+class TransactionStore(TransactionFile):
+    """What its methods say is durable when they return; they raise TransactionStoreError."""
 
     async def add(self, transaction: LedgerTransaction) -> None:
         """Keep one that is about to be sent, or that a ledger told of. One that is kept already stays as it is."""
@@ -119,8 +67,11 @@ class TransactionStore:
         self, settled: Sequence[SettledTransaction], *, learned: Sequence[LedgerTransaction] = ()
     ) -> None:
         """What became of transactions, all at once, in this order. `learned`: those among them that were not kept
-        before. One that is settled already stays as it is; `revoke` alone changes that.
+        before. A success stays one, whatever is said of it later (but for `revoke`); a failure that the ledger turns
+        out to hold is a success.
         """
+        if not settled and not learned:
+            return
         now = self._clock.now()
 
         def work(db: sqlite3.Connection) -> None:
@@ -157,13 +108,15 @@ class TransactionStore:
         found = await self._all(query, ledger, TransactionStatus.PENDING.value)
         return [_transaction(each) for each in found]
 
-    async def taken(self, ledger: str, sender: bytes, after: int = 0) -> list[LedgerTransaction]:
-        """The successes of one sender with a sequence above `after`, in its order."""
+    async def taken(
+        self, ledger: str, sender: bytes, after: int = 0, *, most: int = -1
+    ) -> list[LedgerTransaction]:
+        """The successes of one sender with a sequence above `after`, in its order; `most` of them, -1: all."""
         query = (
             "SELECT * FROM ledger_tx WHERE ledger = ? AND status = ? AND sender = ? AND seq > ? "
-            "ORDER BY seq"
+            "ORDER BY seq LIMIT ?"
         )
-        found = await self._all(query, ledger, TransactionStatus.SUCCESS.value, sender, after)
+        found = await self._all(query, ledger, TransactionStatus.SUCCESS.value, sender, after, most)
         return [_transaction(each) for each in found]
 
     async def last_taken(self, ledger: str, sender: bytes) -> LedgerTransaction | None:
@@ -262,81 +215,6 @@ class TransactionStore:
         found = await self._all("SELECT value FROM notes WHERE key = ?", key)
         return found[0][0] if found else None
 
-    async def _all(self, query: str, *values: object) -> list[Any]:
-        return await self._do(lambda db: db.execute(query, values).fetchall())
-
-    async def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, work)
-
-    # --- in the thread ---
-
-    def _commit(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """One transaction. Raises TransactionStoreError."""
-        try:
-            db = self._database()
-            with db:
-                db.execute("BEGIN IMMEDIATE")
-                return work(db)
-        except (sqlite3.Error, OSError) as error:
-            self._close()
-            if is_damage(error):
-                self._set_aside("damaged", error)
-                raise TransactionStoreError(
-                    "the file of the subscriptions was damaged; a new one was begun: try again"
-                ) from None
-            said = _TROUBLES[trouble_of(error)]
-            log.warning("subscriptions.disk", error=str(error), fix=said)
-            raise TransactionStoreError(said) from None
-
-    def _database(self) -> sqlite3.Connection:
-        if self._db is not None and self._presence is not None and not self._presence.intact():
-            # what would be written now would be gone with this process
-            self._close()
-            self.mishap = "subscriptions.db was deleted or replaced under the running agent."
-            log.error("subscriptions.replaced", path=str(self._path))
-        if self._db is None:
-            try:
-                self._db = _open(self._path)
-            except sqlite3.Error as error:
-                if not is_damage(error):
-                    raise
-                self._set_aside("damaged", error)
-                self._db = _open(self._path)
-            self._presence = Presence(self._path)
-        return self._db
-
-    def _set_aside(self, word: str, error: Exception) -> None:
-        try:
-            aside = set_aside(self._path, self._clock.now(), word)
-        except OSError as again:
-            raise TransactionStoreError(_TROUBLES[trouble_of(again)]) from None
-        self.mishap = f"subscriptions.db was damaged and is kept as {aside.name}; a new one was begun. Check the disk."
-        log.error("subscriptions.damaged", error=str(error), kept_as=aside.name)
-
-    def _close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """Raises sqlite3.Error, OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    make_private(path)
-    db = sqlite3.connect(path, isolation_level=None, timeout=_WAIT_S)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA journal_size_limit = 1048576")
-        verdict = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
-        if verdict != "ok":
-            raise DamagedError(verdict)
-        db.executescript(_SCHEMA)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
 
 def _insert(db: sqlite3.Connection, transactions: Iterable[LedgerTransaction]) -> None:
     db.executemany(
@@ -364,13 +242,14 @@ def _insert(db: sqlite3.Connection, transactions: Iterable[LedgerTransaction]) -
 def _settle(db: sqlite3.Connection, settled: SettledTransaction, now: datetime) -> None:
     at = to_text(now)
     row = db.execute(
-        "UPDATE ledger_tx SET status = ?, abort_code = ?, settled_at = ? WHERE tx_digest = ? AND status = ? "
-        "RETURNING ledger",
+        "UPDATE ledger_tx SET status = ?1, abort_code = ?2, settled_at = ?3 WHERE tx_digest = ?4 "
+        "AND status <> ?5 AND (status = ?6 OR ?1 = ?5) RETURNING ledger",
         (
             settled.status.value,
             settled.abort_code,
             at,
             settled.tx_digest,
+            TransactionStatus.SUCCESS.value,
             TransactionStatus.PENDING.value,
         ),
     ).fetchone()

@@ -35,6 +35,7 @@ class Growth:
         self._settings = settings
         self._miners = _Allowance(clock, settings.farm_miners_per_min, _MINUTE_S)
         self._tasks = _Allowance(clock, settings.onsite_tasks_per_day, _DAY_S)
+        self._entries = _Allowance(clock, settings.ledger_entries_per_day, _DAY_S)
         self._said_mono: dict[str, float] = {}
 
     async def new_miners(self, connection: AsyncConnection, farm_id: str) -> int:
@@ -72,6 +73,19 @@ class Growth:
     def add_tasks(self, agent_id: str, number: int) -> None:
         """So many were added."""
         self._tasks.take(agent_id, number)
+
+    def check_entries(self, agent_id: str) -> None:
+        """Before entries of this agent are added to the ledger. As long as it may have one more, a message is taken
+        whole. Raises TooMuchError.
+        """
+        if not self._entries.left(agent_id):
+            most = self._settings.ledger_entries_per_day
+            self._say(agent_id, "agent.too_many_entries", ledger_entries_per_day=most)
+            raise TooMuchError(f"More than {most} entries came of this agent within a day")
+
+    def add_entries(self, agent_id: str, number: int) -> None:
+        """So many were added."""
+        self._entries.take(agent_id, number)
 
     def _most_miners(self) -> dict[str, int]:
         return {

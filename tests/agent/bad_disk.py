@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.journal import Journal
-from agent.subscriptions.store import TransactionStore, TransactionStoreError
+from agent.subscriptions.file import TransactionStoreError
+from agent.subscriptions.store import TransactionStore
 from contract.clock import SystemClock
 from contract.task import TaskName
 from service.ownfolder import ForeignFolderError, check_files

@@ -26,6 +26,7 @@ from cloud.store.ids import (
     secret_hash,
 )
 from cloud.store.schema.tables import agents, api_keys, enroll_codes, farms, workspaces
+from cloud.store.subscriptions import catalogue
 from contract.nonce.times import nonce_time
 from contract.roles import Role
 
@@ -38,9 +39,12 @@ class NotThereError(Exception):
 
 
 async def create_workspace(store: Store, name: str, now: datetime) -> dict[str, Any]:
-    row = {"id": new_workspace_id(), "name": name, "created_at": now, "revoked_at": None}
+    """With its catalogue of classes of work."""
+    workspace_id = new_workspace_id()
+    row = {"id": workspace_id, "name": name, "created_at": now, "revoked_at": None}
     async with store.write() as connection:
         await connection.execute(workspaces.insert().values(**row))
+        await catalogue.fill(connection, workspace_id, now)
         await _tell(connection, now, "create", workspaces, row, name=name)
     return row
 

@@ -32,6 +32,7 @@ class FarmRow(msgspec.Struct, frozen=True, kw_only=True):
     hosting_fee: float | None
     created_at: datetime
     updated_at: datetime
+    dispatch_policy: str
 
 
 class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +184,8 @@ class BatchRow(msgspec.Struct, kw_only=True):
     actor_avatar: str | None
     actor_metadata: dict[str, Any]
     created_at: datetime
+    max_price: int | None
+    may_split: bool
 
 
 class TaskRow(msgspec.Struct, kw_only=True):
@@ -217,6 +220,7 @@ class TaskRow(msgspec.Struct, kw_only=True):
     miner_snapshot: dict[str, Any] | None
     log_lines: int
     held: bool = False
+    stack_id: int | None = None
 
 
 class LogRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,6 +280,60 @@ class PlaybookRow(msgspec.Struct, frozen=True, kw_only=True):
     gpu_pool_address_2: str | None
     created_at: datetime
     updated_at: datetime
+
+
+class TaskClassRow(msgspec.Struct, frozen=True, kw_only=True):
+    workspace_id: str
+    task_small_id: int
+    operation: str
+    model_name: str | None
+    family: str
+    created_at: datetime
+    deprecated_at: datetime | None
+
+
+class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
+    agent_id: str
+    ledger: str
+    node_small_id: int
+    workspace_id: str
+    public_key: bytes | None
+    badge: bytes | None
+    head_sequence: int
+    head: bytes | None
+    created_at: datetime
+
+
+class SubscriptionRow(msgspec.Struct, frozen=True, kw_only=True):
+    agent_id: str
+    ledger: str
+    node_small_id: int
+    task_small_id: int
+    price: int
+    max_units: int
+    valid: bool
+    in_force: bool
+    sequence: int
+    tx_digest: str
+    updated_at: datetime
+
+
+class StackRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    workspace_id: str
+    stack_small_id: int
+    farm_id: str
+    agent_id: str
+    batch_id: str
+    task_small_id: int
+    ledger: str
+    node_small_id: int
+    units: int
+    price: int
+    max_units: int
+    sequence: int
+    tx_digest: str
+    created_at: datetime
 
 
 class SelectionRow(msgspec.Struct, frozen=True, kw_only=True):

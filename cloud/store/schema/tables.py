@@ -13,6 +13,8 @@ How the pieces are meant to be used:
   task was closed. What an operator sees is `result | {"late": late}`.
 - A task that is `held` waits for the canary of its group: created, handed out to nobody, ended by no sweep.
 - Cancel: a waiting task is cancelled at once; for one handed out, `cancel_requested_at` is set and the agent is woken.
+- A task that a subscription concerns is dispatched within a stack: `tasks.stack_id` is set in the statement that
+  judges whether it may go, see `cloud.store.subscriptions.dispatch`, and stays through a hand-back.
 - Things end and are deleted by columns that end in `_cloud_s`: cloud time, see `cloud.store.cloud_time`. Those in `_at`
   are of the wall clock, to be shown.
 - `miners.moving / slow / static` are the JSON of `contract.miner.{Moving, Slow, Static}`; the columns beside
@@ -92,6 +94,8 @@ farms = sa.Table(
     sa.Column("hosting_fee", sa.Float),  # USD/kWh
     _stamp("created_at", null=False),
     _stamp("updated_at", null=False),
+    # open: agents that subscribed to nothing get all tasks; subscribed: only what they subscribed to
+    sa.Column("dispatch_policy", sa.String(16), nullable=False, server_default="open"),
 )
 
 api_keys = sa.Table(
@@ -291,6 +295,9 @@ task_batches = sa.Table(
     sa.Column("actor_avatar", sa.Text),
     sa.Column("actor_metadata", _JSON, nullable=False),
     _stamp("created_at", null=False),
+    # what a subscription may cost at most; whether its tasks for one agent may be several stacks
+    sa.Column("max_price", sa.BigInteger),
+    sa.Column("may_split", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Index("ix_task_batches_farm_created", "farm_id", "created_at"),
     sa.Index("ix_task_batches_farm_name", "farm_id", "task_name", "created_at"),
     sa.Index("ix_task_batches_farm_actor", "farm_id", "actor_type", "created_at"),
@@ -333,12 +340,20 @@ tasks = sa.Table(
     sa.Column("log_lines", sa.Integer, nullable=False, server_default="0"),
     # waits for the canary of its group: handed out to nobody, and its queue life has not begun
     sa.Column("held", sa.Boolean, nullable=False, server_default=sa.false()),
+    # the stack it was dispatched in; None where no subscription had a say
+    sa.Column("stack_id", sa.ForeignKey("stacks.id")),
     # the claim of an agent, the open tasks of the sweeper, the tasks of a miner
     sa.Index("ix_tasks_queue", "farm_id", "ended_at", "held", "agent_id", "created_at"),
     sa.Index("ix_tasks_miner", "farm_id", "miner_id", "created_at"),
     sa.Index("ix_tasks_status", "farm_id", "status", "created_at"),
     sa.Index("ix_tasks_ended", "ended_at"),
     sa.Index("ix_tasks_queue_expires", "queue_expires_cloud_s"),  # those of long ago
+    sa.Index(
+        "ix_tasks_stack",
+        "stack_id",
+        sqlite_where=sa.text("stack_id IS NOT NULL"),
+        postgresql_where=sa.text("stack_id IS NOT NULL"),
+    ),
 )
 
 # Of tasks that are found by something else, by their ids, batch or miner: asked for the column itself, SQLite would go
@@ -471,6 +486,120 @@ rig_playbooks = sa.Table(
     sa.Column("software_name", sa.String(64), nullable=False),
     _stamp("created_at", null=False),
     sa.UniqueConstraint("rig_id", "software_name"),
+)
+
+# Classes of work, numbered by workspace. `family`: what the model of a miner begins with, in small letters; empty for
+# any. A task is of the longest family that is not deprecated.
+task_classes = sa.Table(
+    "task_classes",
+    metadata,
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), primary_key=True),
+    sa.Column("task_small_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("operation", sa.String(40), nullable=False),
+    sa.Column("model_name", sa.String(64)),
+    sa.Column("family", sa.String(64), nullable=False, server_default=""),
+    _stamp("created_at", null=False),
+    _stamp("deprecated_at"),
+    sa.Index("ix_task_classes_operation", "workspace_id", "operation"),
+    sa.Index("ix_task_classes_deprecated", "workspace_id", "deprecated_at"),
+)
+
+# Agents as nodes of a ledger. `head_sequence` is the number of the last entry, or announcement, that was taken.
+nodes = sa.Table(
+    "nodes",
+    metadata,
+    sa.Column("agent_id", sa.ForeignKey("agents.id"), primary_key=True),
+    sa.Column("ledger", sa.String(16), primary_key=True),
+    sa.Column("node_small_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False),
+    sa.Column("public_key", sa.LargeBinary),  # of the local ledger, as all below but the number
+    sa.Column("badge", sa.LargeBinary),
+    sa.Column("head_sequence", sa.BigInteger, nullable=False),
+    sa.Column("head", sa.LargeBinary),
+    _stamp("created_at", null=False),
+    sa.Index("ix_nodes_ledger", "workspace_id", "ledger", "node_small_id"),
+)
+
+# Whatever a ledger took, as it came; the ids are the order in which it was taken. `sequence` counts in the chain of
+# `badge`, or what another ledger took by its announcements.
+ledger_entries = sa.Table(
+    "ledger_entries",
+    metadata,
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False),
+    sa.Column("agent_id", sa.ForeignKey("agents.id"), nullable=False),
+    sa.Column("ledger", sa.String(16), nullable=False),
+    sa.Column("badge", sa.LargeBinary),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("tx_digest", sa.String(44), nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("signature", sa.LargeBinary),
+    _stamp("taken_at", null=False),
+    sa.UniqueConstraint("agent_id", "tx_digest"),
+    sa.Index("ix_ledger_entries_badge", "workspace_id", "badge", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+# What nodes take classes of work for. `in_force`: the one row of an agent and a class by which its work is dispatched,
+# also while it is not `valid`.
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    sa.Column("agent_id", sa.ForeignKey("agents.id"), primary_key=True),
+    sa.Column("ledger", sa.String(16), primary_key=True),
+    sa.Column("node_small_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("task_small_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("price", sa.BigInteger, nullable=False),  # per compute unit
+    sa.Column("max_units", sa.BigInteger, nullable=False),
+    sa.Column("valid", sa.Boolean, nullable=False),
+    sa.Column("in_force", sa.Boolean, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),  # of the entry that said so last
+    sa.Column("tx_digest", sa.String(44), nullable=False),
+    _stamp("updated_at", null=False),
+    sa.Index(
+        "ix_subscriptions_in_force",
+        "agent_id",
+        "task_small_id",
+        unique=True,
+        sqlite_where=sa.text("in_force"),
+        postgresql_where=sa.text("in_force"),
+    ),
+)
+
+# What was dispatched of one batch to one agent together, under the terms of that moment and the entry that said them.
+stacks = sa.Table(
+    "stacks",
+    metadata,
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False),
+    sa.Column("stack_small_id", sa.BigInteger, nullable=False),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False),
+    sa.Column("agent_id", sa.ForeignKey("agents.id"), nullable=False),
+    sa.Column("batch_id", _ID, nullable=False),
+    sa.Column("task_small_id", sa.Integer, nullable=False),
+    sa.Column("ledger", sa.String(16), nullable=False),
+    sa.Column("node_small_id", sa.BigInteger, nullable=False),
+    sa.Column("units", sa.BigInteger, nullable=False),
+    sa.Column("price", sa.BigInteger, nullable=False),
+    sa.Column("max_units", sa.BigInteger, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("tx_digest", sa.String(44), nullable=False),
+    _stamp("created_at", null=False),
+    sa.UniqueConstraint("workspace_id", "stack_small_id"),
+    sa.Index("ix_stacks_batch", "batch_id"),
+    sa.Index("ix_stacks_agent", "agent_id", "id"),
+    sa.Index("ix_stacks_farm", "farm_id"),
+    sqlite_autoincrement=True,
 )
 
 # Filters that people gave a name, so that they need not be typed again.

@@ -95,7 +95,7 @@ async def test_subscriptions_change_with_a_success_alone(tmp_path: Path) -> None
         assert await store.subscriptions("local") == []
         await store.settle([SettledTransaction("b", SUCCESS, None, (subscribe(3),))])
         assert await store.subscriptions("local") == [row(3)]
-        await store.settle([SettledTransaction("a", SUCCESS, None, (subscribe(4),))])  # it is over
+        await store.settle([SettledTransaction("b", FAILURE)])  # a success stays one
         await store.settle([SettledTransaction("c", SUCCESS, None, (unsubscribe,))])
         assert await store.subscriptions("local") == [row(3, valid=False)]
         failed = await store.transaction("a")
