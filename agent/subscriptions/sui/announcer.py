@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
 
 from agent.link.retry import retrying
-from agent.ports import CloudError
+from agent.ports import CloudError, SubscriptionLink
+from agent.subscriptions.file import TransactionStoreError
 from agent.subscriptions.ledger import LedgerTransaction
-from agent.subscriptions.store import TransactionStore, TransactionStoreError
+from agent.subscriptions.store import TransactionStore
 from agent.subscriptions.sui.record import decode_record
 from contract.clock import Clock
 from contract.subscription import bcs
-from contract.subscription.link import Announced, AnnouncedOperation, Announcement
+from contract.subscription.link import AnnouncedOperation, Announcement
 from contract.subscription.rules import OperationKind
 
-Announce = Callable[[Announcement], Awaitable[Announced]]
 _WAIT_MOST_S: Final = 60.0
 _NOTE: Final = "sui.announced"
 
@@ -26,16 +25,25 @@ log: Any = structlog.get_logger(__name__)
 
 
 class SuiAnnouncer:
-    """Of one sender. `announce` raises CloudError."""
+    """Of one sender."""
 
     def __init__(
-        self, ledger: str, sender: bytes, store: TransactionStore, clock: Clock, announce: Announce
+        self,
+        ledger: str,
+        sender: bytes,
+        store: TransactionStore,
+        clock: Clock,
+        link: SubscriptionLink,
+        *,
+        timeout_s: float,
     ) -> None:
+        """`timeout_s`: how long the cloud may take for one answer."""
         self._ledger = ledger
         self._sender = sender
         self._store = store
         self._clock = clock
-        self._announce = announce
+        self._link = link
+        self._timeout_s = timeout_s
         self._news = asyncio.Event()
         self._news.set()  # what an earlier process did not bring to its end
 
@@ -84,7 +92,7 @@ class SuiAnnouncer:
         )
         again = retrying(self._clock, what="announce", most_s=_WAIT_MOST_S, denied_too=True)
         try:
-            await again(self._announce, message)
+            await again(self._link.announce, message, timeout_s=self._timeout_s)
         except (
             CloudError
         ) as error:  # asking again would not help: those after it must not wait for it

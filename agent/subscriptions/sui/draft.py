@@ -7,6 +7,7 @@ from typing import Final
 
 from agent.config.sui import SuiSection
 from agent.subscriptions.ledger import Submission, SubmissionFailedError, WrongNodeError
+from agent.subscriptions.local import NOT_REGISTERED
 from agent.subscriptions.store import NodeOperation
 from agent.subscriptions.sui.calls import move_call
 from agent.subscriptions.sui.chain import SeenObject
@@ -71,7 +72,7 @@ async def draft(
 def _chosen(submission: Submission, badges: dict[int, SeenObject]) -> dict[int, SeenObject]:
     """The nodes that are meant. Raises SubmissionFailedError, WrongNodeError."""
     if not badges:
-        raise SubmissionFailedError("node is not registered")
+        raise SubmissionFailedError(NOT_REGISTERED)
     chosen = {
         node: badge
         for node, badge in badges.items()

@@ -15,15 +15,17 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 from agent.config.file import ConfigError
 from agent.config.sui import SuiSection
 from agent.link.retry import FIRST_S
+from agent.ports import SubscriptionLink
+from agent.subscriptions.file import TransactionStoreError
 from agent.subscriptions.ledger import (
     LedgerTransaction,
     Submission,
     SubmissionFailedError,
     TransactionStatus,
 )
-from agent.subscriptions.store import SettledTransaction, TransactionStore, TransactionStoreError
+from agent.subscriptions.store import SettledTransaction, TransactionStore
 from agent.subscriptions.sui.aborts import abort_text
-from agent.subscriptions.sui.announcer import Announce, SuiAnnouncer
+from agent.subscriptions.sui.announcer import SuiAnnouncer
 from agent.subscriptions.sui.chain import ExecutionOutcome, SuiChain
 from agent.subscriptions.sui.deployment import (
     Deployment,
@@ -66,13 +68,14 @@ class SuiLedger:
         store: TransactionStore,
         clock: Clock,
         *,
-        announce: Announce | None = None,
+        link: SubscriptionLink | None = None,
     ) -> None:
-        """`announce`: how the cloud learns of what was taken; None: there is no cloud."""
+        """`link`: to the cloud, which learns of what was taken; None: there is none."""
+        self.trouble: str | None = None
         self._section = section
         self._store = store
         self._clock = clock
-        self._announce = announce
+        self._link = link
         self._chain = SuiChain(
             GraphQlClient(section.graphql_url, ca_file=section.ca_file, timeout_s=section.timeout_s)
         )
@@ -99,9 +102,14 @@ class SuiLedger:
         if await self._store.pending(NAME):
             self._unsettled.set()
         self._tasks = [asyncio.create_task(self._settle_for_ever())]
-        if self._announce is not None:
+        if self._link is not None:
             self._announcer = SuiAnnouncer(
-                NAME, key.address, self._store, self._clock, self._announce
+                NAME,
+                key.address,
+                self._store,
+                self._clock,
+                self._link,
+                timeout_s=section.timeout_s,
             )
             self._tasks.append(asyncio.create_task(self._announcer.run()))
 
@@ -152,14 +160,23 @@ class SuiLedger:
     async def _ready(self) -> Deployment:
         """Raises ConfigError, ChainError."""
         if self._deployment is None:
-            noted = await self._store.noted(_NOTE)
-            known = None if noted is None else noted.decode()
-            deployment = await check_deployment(self._chain, self._section, known)
-            await self._store.note(_NOTE, deployment.chain_id.encode())
-            await self._keep_nodes()
-            self._deployment = deployment
-            log.info("sui.ready", chain_id=deployment.chain_id, abi=deployment.abi.value)
+            try:
+                self._deployment = await self._checked()
+            except (ChainError, ConfigError) as error:
+                self.trouble = str(error)
+                raise
+            self.trouble = None
         return self._deployment
+
+    async def _checked(self) -> Deployment:
+        """Raises ConfigError, ChainError."""
+        noted = await self._store.noted(_NOTE)
+        known = None if noted is None else noted.decode()
+        deployment = await check_deployment(self._chain, self._section, known)
+        await self._store.note(_NOTE, deployment.chain_id.encode())
+        await self._keep_nodes()
+        log.info("sui.ready", chain_id=deployment.chain_id, abi=deployment.abi.value)
+        return deployment
 
     async def _submit(self, submission: Submission, deployment: Deployment) -> str:
         """Raises ChainError where nothing was sent, SubmissionFailedError, WrongNodeError, ValueError."""
@@ -268,9 +285,9 @@ class SuiLedger:
                 await self._settle(row)
             except ChainError as error:
                 self._unsettled.set()
-                raise ChainError(
-                    f"what became of {row.tx_digest} is not known yet, and nothing is signed before: {error}"
-                ) from None
+                self.trouble = f"what became of {row.tx_digest} is not known yet, and nothing is signed before: {error}"
+                raise ChainError(self.trouble) from None
+        self.trouble = None
 
     async def _settle(self, row: LedgerTransaction) -> ExecutionOutcome | None:
         """As `find_out`, and on disk."""

@@ -11,7 +11,6 @@ from typing import Any
 from agent.config.sui import SuiSection
 from agent.subscriptions.ledger import Gas, Submission, TransactionStatus
 from agent.subscriptions.store import TransactionStore
-from agent.subscriptions.sui.announcer import Announce
 from agent.subscriptions.sui.ledger import SuiLedger
 from contract.clock import SystemClock
 from contract.subscription.ids import object_id_text
@@ -47,11 +46,11 @@ def section(url: str, folder: Path, **more: Any) -> SuiSection:
 
 @asynccontextmanager
 async def opened(
-    url: str, folder: Path, *, announce: Announce | None = None, **more: Any
+    url: str, folder: Path, *, link: Any = None, **more: Any
 ) -> AsyncIterator[tuple[SuiLedger, TransactionStore]]:
     clock = SystemClock()
     store = TransactionStore(folder / "subscriptions.db", clock)
-    ledger = SuiLedger(section(url, folder, **more), store, clock, announce=announce)
+    ledger = SuiLedger(section(url, folder, **more), store, clock, link=link)
     await store.open()
     try:
         await ledger.start()

@@ -29,7 +29,8 @@ class Cloud:
         self.faults = list(faults)
         self.taken: list[Announcement] = []
 
-    async def announce(self, message: Announcement) -> Announced:
+    async def announce(self, message: Announcement, *, timeout_s: float) -> Announced:
+        assert timeout_s == 10.0
         if self.faults:
             raise self.faults.pop(0)
         self.taken.append(message)
@@ -41,14 +42,14 @@ async def test_what_was_taken_is_announced_once_and_in_order_through_restarts(
 ) -> None:
     cloud = Cloud(CloudError("away", retry=True))
     async with fake_sui() as fake:
-        async with opened(fake.url, tmp_path, announce=cloud.announce) as (ledger, _):
+        async with opened(fake.url, tmp_path, link=cloud) as (ledger, _):
             first = await ledger.submit(submission(SUBSCRIBE, node_small_id=None))
             with pytest.raises(SubmissionFailedError):
                 await ledger.submit(submission(SUBSCRIBE))
             await until(lambda: cloud.taken)
         async with opened(fake.url, tmp_path) as (ledger, _):
             second = await ledger.submit(submission(UNSUBSCRIBE))
-        async with opened(fake.url, tmp_path, announce=cloud.announce):
+        async with opened(fake.url, tmp_path, link=cloud):
             await until(lambda: len(cloud.taken) == 2)
     assert [each.tx_digest for each in cloud.taken] == [first, second]
     assert cloud.taken[0].sequence < cloud.taken[1].sequence
@@ -70,7 +71,7 @@ async def test_a_refusal_holds_nothing_up_and_a_registration_is_not_announced(
     cloud = Cloud(CloudError("no", retry=False, status=400))
     async with (
         fake_sui("per_million", badges={}) as fake,
-        opened(fake.url, tmp_path, announce=cloud.announce) as (ledger, _),
+        opened(fake.url, tmp_path, link=cloud) as (ledger, _),
     ):
         await ledger.submit(submission(REGISTER, 0, node_small_id=None))
         await ledger.submit(submission(SUBSCRIBE))

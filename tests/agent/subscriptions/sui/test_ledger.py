@@ -188,6 +188,7 @@ async def test_an_answer_that_was_lost_is_found_by_its_digest_and_never_signed_a
         assert await store.subscriptions("sui") == []
         with pytest.raises(SubmissionFailedError, match="nothing is signed before"):
             await ledger.submit(submission(SUBSCRIBE, 2))
+        assert digest in str(ledger.trouble)
         await fake.order("set", faults={})
         row = await ledger.transaction(digest)
         assert row is not None

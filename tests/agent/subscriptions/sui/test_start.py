@@ -55,9 +55,11 @@ async def test_a_network_that_answers_later_is_checked_then(tmp_path: Path) -> N
         await fake.fault("chainIdentifier", "html", "status")
         async with opened(fake.url, tmp_path) as (ledger, _):
             assert await ledger.nodes() == {}
+            assert "not answer in JSON" in str(ledger.trouble)
             with pytest.raises(SubmissionFailedError, match="answered 502"):
                 await ledger.submit(submission(SUBSCRIBE))
             await ledger.submit(submission(SUBSCRIBE))
+            assert ledger.trouble is None
 
 
 async def test_another_network_than_before_is_noticed_and_may_be_meant(tmp_path: Path) -> None:
