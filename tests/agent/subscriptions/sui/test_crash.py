@@ -99,6 +99,16 @@ async def test_killed_again_while_it_is_found_out_it_is_still_done_once(
         assert statuses(tmp_path) == dict.fromkeys(seen["given"], "success")
 
 
+async def test_a_read_of_the_outcome_that_lags_behind_that_of_the_objects_does_no_harm(
+    tmp_path: Path,
+) -> None:
+    async with fake_sui() as fake:
+        await killed_at(fake, tmp_path, "executeTransaction", "hold_after", "drop", 1)
+        await fake.order("set", outcome_lag=1)
+        assert (await life(fake.url, tmp_path))["held"] == [1]
+        assert list(statuses(tmp_path).values()) == ["success"]
+
+
 async def test_what_ended_as_an_abort_while_nobody_looked_is_a_failure_with_its_code(
     tmp_path: Path,
 ) -> None:

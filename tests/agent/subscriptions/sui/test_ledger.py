@@ -241,6 +241,27 @@ async def test_a_network_that_answers_wrongly_before_anything_is_signed_ends_the
         assert await store.pending("sui") == []
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("redirect", "answered 307"),
+        ("gigabytes", "is over 4194304 bytes"),
+        ("html", "did not answer in JSON: '<html>"),
+        ("status", "answered 502"),
+    ],
+)
+async def test_an_answer_is_taken_from_the_endpoint_itself_and_as_far_as_it_may_go(
+    tmp_path: Path, fault: str, said: str
+) -> None:
+    async with fake_sui() as fake, opened(fake.url, tmp_path) as (ledger, _):
+        await fake.fault("simulateTransaction", fault)
+        with pytest.raises(SubmissionFailedError, match=said):
+            await ledger.submit(submission(SUBSCRIBE))
+        seen = await fake.look()
+        assert seen["asked"].count("simulateTransaction") == 1
+        assert seen["sent"] < 64 * 2**20
+
+
 async def test_a_network_that_cannot_be_reached_was_sent_nothing(tmp_path: Path) -> None:
     async with fake_sui() as fake, opened(fake.url, tmp_path) as (ledger, _):
         url = fake.url

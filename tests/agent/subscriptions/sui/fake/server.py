@@ -28,7 +28,7 @@ from tests.agent.subscriptions.sui.machine import DATABASE, PACKAGE
 
 CHAIN_ID = "4c78adac"
 _ROOT = re.compile(r"\{\s*(\w+)")
-_GIGABYTES = 3 * 2**30
+_GIGABYTE = 2**30
 _CHUNK = b'{"data": "' + b" " * 2**20
 
 
@@ -40,9 +40,11 @@ class FakeServer:
         self.chain_id = CHAIN_ID
         self.lag = 0  # transactions that reads are behind
         self.node_lag = 0  # and the node that simulates
+        self.outcome_lag = 0  # and the list of transactions, beyond the reads
         self.more_parameters: list[str] = []
         self.faults: dict[str, list[str]] = {}
         self.held: str | None = None
+        self.sent = 0  # bytes of an answer without end
         self.asked: list[str] = []
         self._release: asyncio.Future[str] | None = None
         self._site: web.TCPSite | None = None
@@ -88,6 +90,7 @@ class FakeServer:
             ],
             "balances": {k: t.number for k, t in now.things.items() if t.type == COIN},
             "held": self.held,
+            "sent": self.sent,
             "asked": self.asked,
             "faults": self.faults,
         }
@@ -103,7 +106,7 @@ class FakeServer:
         if fault == "hold" and await self._hold(root) == "drop":
             return _hang_up(request)
         if fault in ("drop", "html", "status", "redirect", "gigabytes", "not_json"):
-            return await _misbehave(request, fault)
+            return await self._misbehave(request, fault)
         if fault == "errors":
             return web.json_response({"data": None, "errors": [{"message": "Request timed out"}]})
         try:
@@ -123,6 +126,25 @@ class FakeServer:
         return web.json_response(
             {"data": None if fault == "null" else {root: data, **_epoch(root)}}
         )
+
+    async def _misbehave(self, request: web.Request, how: str) -> web.StreamResponse:
+        if how == "drop":
+            return _hang_up(request)
+        if how == "redirect":
+            raise web.HTTPTemporaryRedirect("/graphql")
+        if how == "not_json":
+            return web.Response(text="{" * 100_000, content_type="application/json")
+        if how != "gigabytes":
+            text = "<html><body>Bad gateway</body></html>"
+            return web.Response(
+                text=text, content_type="text/html", status=502 if how == "status" else 200
+            )
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(_GIGABYTE // len(_CHUNK)):
+            await response.write(_CHUNK)
+            self.sent += len(_CHUNK)
+        return response
 
     async def _hold(self, root: str) -> str:
         self.held = root
@@ -182,7 +204,7 @@ class FakeServer:
         return {"effects": self.chain.execute(base64.b64decode(given["transaction"]), signatures)}
 
     def _transaction(self, given: Any) -> Any:
-        effects = self.chain.seen(self.lag).effects.get(given["digest"])
+        effects = self.chain.seen(self.lag + self.outcome_lag).effects.get(given["digest"])
         return None if effects is None else {"effects": effects}
 
 
@@ -199,25 +221,6 @@ def _hang_up(request: web.Request) -> web.Response:
     assert request.transport is not None
     request.transport.abort()
     return web.Response()
-
-
-async def _misbehave(request: web.Request, how: str) -> web.StreamResponse:
-    if how == "drop":
-        return _hang_up(request)
-    if how == "redirect":
-        raise web.HTTPTemporaryRedirect("/graphql")
-    if how == "not_json":
-        return web.Response(text="{" * 100_000, content_type="application/json")
-    if how != "gigabytes":
-        text = "<html><body>Bad gateway</body></html>"
-        return web.Response(
-            text=text, content_type="text/html", status=502 if how == "status" else 200
-        )
-    response = web.StreamResponse()
-    await response.prepare(request)
-    for _ in range(_GIGABYTES // len(_CHUNK)):
-        await response.write(_CHUNK)
-    return response
 
 
 async def serve() -> None:
