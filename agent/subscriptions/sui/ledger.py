@@ -140,7 +140,8 @@ class SuiLedger:
             if self._asked == asked:  # else it was asked for while we waited
                 with suppress(ChainError, ConfigError):
                     await self._ready()
-                    await self._settle(row)
+                    if self._is_here(row):
+                        await self._settle(row)
         return await self._store.transaction(tx_digest)
 
     async def submit(self, submission: Submission) -> str:
@@ -197,7 +198,7 @@ class SuiLedger:
                 continue
             if not would.succeeded:
                 raise self._failed(would, "nothing was sent")
-            row = await self._signed(submission, made, data)
+            row = await self._signed(submission, deployment, made, data)
             await self._store.add_again(row)
             outcome = await self._send(row)
             if outcome is not None:
@@ -207,7 +208,7 @@ class SuiLedger:
         raise SubmissionFailedError(refused)
 
     async def _signed(
-        self, submission: Submission, made: SuiDraft, data: bytes
+        self, submission: Submission, deployment: Deployment, made: SuiDraft, data: bytes
     ) -> LedgerTransaction:
         key = self._wallet.key
         last = await self._store.last_taken(NAME, key.address)
@@ -220,7 +221,7 @@ class SuiLedger:
             kind=submission.kind,
             status=TransactionStatus.PENDING,
             created_at=now,
-            payload=TransactionRecord(data, made.operations).encode(),
+            payload=TransactionRecord(deployment.chain_id, data, made.operations).encode(),
             signature=key.sign(data),
             sequence=max(after + 1, int(now.timestamp() * 1000)),
             sender=key.address,
@@ -280,7 +281,7 @@ class SuiLedger:
 
     async def _settle_pending(self) -> None:
         """Raises ChainError, which names the one of which nobody knows yet."""
-        for row in await self._store.pending(NAME):
+        for row in filter(self._is_here, await self._store.pending(NAME)):
             try:
                 await self._settle(row)
             except ChainError as error:
@@ -288,6 +289,11 @@ class SuiLedger:
                 self.trouble = f"what became of {row.tx_digest} is not known yet, and nothing is signed before: {error}"
                 raise ChainError(self.trouble) from None
         self.trouble = None
+
+    def _is_here(self, row: LedgerTransaction) -> bool:
+        """Whether it is of the network that is spoken to: of another's nobody knows here what became."""
+        assert self._deployment is not None, "_ready() comes first"
+        return decode_record(row.payload).chain_id == self._deployment.chain_id
 
     async def _settle(self, row: LedgerTransaction) -> ExecutionOutcome | None:
         """As `find_out`, and on disk."""

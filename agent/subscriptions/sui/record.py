@@ -13,19 +13,25 @@ from contract.subscription.rules import LedgerOperation, OperationKind, Terms
 
 @dataclass(frozen=True)
 class TransactionRecord:
-    """`data`: the encoded transaction, as it was signed."""
+    """`chain_id`: of the network it was signed for; `data`: the encoded transaction, as it was signed."""
 
+    chain_id: str
     data: bytes
     operations: tuple[NodeOperation, ...]
 
     def encode(self) -> bytes:
-        return bcs.octets(self.data) + bcs.vector([_encoded(each) for each in self.operations])
+        operations = bcs.vector([_encoded(each) for each in self.operations])
+        return bcs.string(self.chain_id) + bcs.octets(self.data) + operations
 
 
 def decode_record(payload: bytes) -> TransactionRecord:
     """Raises ValueError for what `TransactionRecord.encode` does not write."""
     reader = bcs.Reader(payload)
-    record = TransactionRecord(reader.octets(), tuple(reader.vector(lambda: _decoded(reader))))
+    record = TransactionRecord(
+        chain_id=reader.string(),
+        data=reader.octets(),
+        operations=tuple(reader.vector(lambda: _decoded(reader))),
+    )
     reader.end()
     return record
 

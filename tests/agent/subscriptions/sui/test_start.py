@@ -75,6 +75,30 @@ async def test_another_network_than_before_is_noticed_and_may_be_meant(tmp_path:
             await ledger.submit(submission(SUBSCRIBE))
 
 
+async def test_what_is_pending_on_another_network_stays_so_and_holds_nothing_up(
+    tmp_path: Path,
+) -> None:
+    async with fake_sui() as fake:
+        async with opened(fake.url, tmp_path, timeout_s=0.5) as (ledger, _):
+            await fake.fault("executeTransaction", *["hold"] * 9)
+            with pytest.raises(SubmissionFailedError) as error:
+                await ledger.submit(submission(SUBSCRIBE))
+        digest = error.value.tx_digest
+        assert digest is not None
+        await fake.order("set", chain_id="35834a8a", faults={})
+        async with opened(fake.url, tmp_path, chain_id="35834a8a") as (ledger, _):
+            assert await ledger.submit(submission(SUBSCRIBE, 2)) != digest
+            found = await ledger.transaction(digest)
+            assert found is not None
+            assert found.status is TransactionStatus.PENDING
+            assert (await fake.look())["given"].count(digest) == 0
+        await fake.order("set", chain_id="4c78adac")
+        async with opened(fake.url, tmp_path, chain_id="4c78adac") as (ledger, _):
+            found = await ledger.transaction(digest)
+            assert found is not None
+            assert found.status is TransactionStatus.FAILURE  # its coin paid for the other one
+
+
 async def test_a_call_interface_that_is_not_known_is_refused_unless_it_is_named(
     tmp_path: Path,
 ) -> None:
@@ -140,7 +164,7 @@ def test_one_number_means_two_things_in_the_two_call_interfaces() -> None:
 
 def test_what_is_kept_of_a_transaction_reads_back() -> None:
     operation = NodeOperation(2, LedgerOperation(SUBSCRIBE, 7, TERMS))
-    record = TransactionRecord(b"bytes", (operation, operation))
+    record = TransactionRecord("4c78adac", b"bytes", (operation, operation))
     assert decode_record(record.encode()) == record
     for wrong in (b"", record.encode()[:-1], record.encode() + b"\0"):
         with pytest.raises(ValueError):
