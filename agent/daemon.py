@@ -32,6 +32,7 @@ from agent.scan.autoscan import AutoScan
 from agent.scan.scanner import FarmScanner
 from agent.sinks.registry import SINKS
 from agent.sinks.sink import Sink
+from agent.subscriptions.room import SUBSCRIPTIONS, Subscriptions
 from agent.tasks.path import FLUSH_S, TaskPath
 from agent.telemetry.buffer import BatchStore, ReadingBuffer
 from agent.telemetry.latest import LatestLooks
@@ -111,6 +112,7 @@ class Daemon:
         self._heart = Heart(
             self._link, clock, self._beat, self._follow, every_s=config.health.heartbeat_s
         )
+        self._subscriptions = Subscriptions(config, self._link, clock)
         self._status = FarmStatus(
             fleet,
             self._looks,
@@ -210,9 +212,12 @@ class Daemon:
             here = LocalOrders(self._path, self._site.fleet, pace=self._site.timing.pace)
 
             def handle(request: LocalRequest) -> LocalTask:
+                if request.name == SUBSCRIPTIONS:
+                    return self._subscriptions.asked(request)
                 is_status = request.name == STATUS
                 return LocalAnswer(self._status) if is_status else here.order(request)
 
+            await stack.enter_async_context(self._subscriptions.opened())
             door = LocalServer(self._config.socket_path, handle)
             try:
                 await door.start()
@@ -282,7 +287,11 @@ class Daemon:
         return {name: sink.state for name, sink in self._sinks.items()}
 
     def _notices(self) -> list[str]:
-        notices = [*self._path.notices, *self._site.fleet.notices]
+        notices = [
+            *self._path.notices,
+            *self._site.fleet.notices,
+            *self._subscriptions.notices,
+        ]
         if self._buffer.dropped:
             notices.append(f"{self._buffer.dropped} readings were dropped since the agent started")
         if refused := self._telemetry.login_refused:

@@ -53,8 +53,9 @@ SOCKET_CALLS = {
 }  # fmt: skip
 MAY_OPEN_SOCKETS = (
     "drivers/wire.py", "drivers/rig/reach/local.py", "drivers/rig/reach/sessions.py", "drivers/rig/reach/ssh.py",
-    "agent/link/client.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py",
-    "agent/rig/client.py", "agent/rig/server.py", "agent/subscriptions/sui/graphql.py", "agent/cli/targets.py", "agent/host/lan.py", "agent/sinks/*", "agent/demo/*",
+    "agent/link/client.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py", "agent/subscriptions/http.py",
+    "agent/subscriptions/sui/graphql.py", "agent/rig/client.py", "agent/rig/server.py", "agent/cli/targets.py", "agent/host/lan.py",
+    "agent/sinks/*", "agent/demo/*",
     "service/notify.py", "cloud/*", "simulator/*",
 )  # fmt: skip
 

@@ -46,6 +46,13 @@ rig_app = typer.Typer(
 )
 app.add_typer(rig_app, name="rig")
 
+subscription_app = typer.Typer(
+    help="Say which classes of work this site takes, at what price, and how many miners at once.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(subscription_app, name="subscription")
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document as the last line.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help=f"The configuration file [{DEFAULT_CONFIG}].")
@@ -421,6 +428,99 @@ def rig_remove(
 
     path = config or DEFAULT_CONFIG
     end(run_rig_remove(_config(config, required=True, as_json=as_json), path, name), as_json)
+
+
+TaskClassText = Annotated[
+    str, typer.Argument(metavar="CLASS", help="Its number, or its work: miner.firmware.update.")
+]
+Price = Annotated[int, typer.Option(help="What one miner touched once costs, a whole number.")]
+MostUnits = Annotated[int, typer.Option("--max", help="How many miners one stack may touch.")]
+Node = Annotated[int | None, typer.Option(help="The node that is meant [every one of this agent].")]
+
+
+@subscription_app.command("list")
+def subscription_list(config: ConfigFile = None, as_json: Json = False) -> None:
+    """List every class of work, and what this site takes it for."""
+    from agent.cli.subscriptions import run_subscription_list
+
+    used = _config(config, required=False, as_json=as_json)
+    end(run_subscription_list(used, is_config_named=config is not None), as_json)
+
+
+@subscription_app.command("subscribe")
+def subscription_subscribe(
+    task: TaskClassText,
+    price: Price,
+    most: MostUnits,
+    node: Node = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Take work of a class from now on."""
+    terms = {"price_per_compute_unit": price, "max_num_compute_units": most}
+    _subscription_call("/task_subscribe", task, node, terms, config, as_json)
+
+
+@subscription_app.command("update")
+def subscription_update(
+    task: TaskClassText,
+    price: Price,
+    most: MostUnits,
+    node: Node = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Take it at another price, or with another maximum; what is dispatched already stays as it is."""
+    terms = {"price_per_compute_unit": price, "max_num_compute_units": most}
+    _subscription_call("/task_update_subscription", task, node, terms, config, as_json)
+
+
+@subscription_app.command("unsubscribe")
+def subscription_unsubscribe(
+    task: TaskClassText,
+    node: Node = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Take no new work of a class, until it is subscribed to again; what is dispatched already goes on."""
+    _subscription_call("/task_unsubscribe", task, node, {}, config, as_json)
+
+
+@subscription_app.command("register")
+def subscription_register(
+    new_key: Annotated[
+        bool,
+        typer.Option("--new-key", help="With a key of its own, where a copy of the disk used it."),
+    ] = False,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Make this agent a node, which may subscribe."""
+    from agent.cli.subscriptions import run_subscription_register
+
+    used = _config(config, required=False, as_json=as_json)
+    end(
+        run_subscription_register(used, new_key=new_key, is_config_named=config is not None),
+        as_json,
+    )
+
+
+def _subscription_call(
+    path: str,
+    task: str,
+    node: int | None,
+    body: dict[str, Any],
+    config: Path | None,
+    as_json: bool,
+) -> NoReturn:
+    from agent.cli.subscriptions import run_subscription_call
+
+    named = body if node is None else body | {"node_small_id": node}
+    used = _config(config, required=False, as_json=as_json)
+    end(
+        run_subscription_call(used, path, task, named, is_config_named=config is not None),
+        as_json,
+    )
 
 
 @app.command()

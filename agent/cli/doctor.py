@@ -113,9 +113,13 @@ async def examine(path: Path, clock: Clock, user: HostUser | None = None) -> lis
     if _may_act_as(who):
         with _catching(findings, "state folder"), acting_as(who):
             findings.extend(_state(folder, config, who))
+    runs = False
     with _catching(findings, "daemon"):
         findings.append(daemon := await _daemon(config, path))
-        findings += _metrics(config, runs=daemon.level == OK)
+        runs = daemon.level == OK
+        findings += _metrics(config, runs=runs)
+    with _catching(findings, "subscriptions"):
+        findings += _subscriptions(config, runs=runs)
     with _catching(findings, "host"):
         findings.extend(_host(clock))
     with _catching(findings, "cloud"):
@@ -173,6 +177,8 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
         return []
     secrets = (
         config.token_file,
+        config.subscriptions.token_file,
+        config.subscriptions.tls_key,
         *(each.password_file for each in config.credentials),
         *(each.key_file for each in config.rigs),
         *(program.token_file for each in config.rigs for program in each.programs),
@@ -182,6 +188,7 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
     public = (
         path,
         config.cloud.ca_file,
+        config.subscriptions.tls_cert,
         *(file for sink in SINKS for file in sink.public_files(config)),
     )
     fixes |= {each: f"chmod a+r {quoted(each)}" for each in public if each is not None}
@@ -282,6 +289,17 @@ async def _daemon(config: Config, path: Path) -> Finding:
         "it does not run; start it: systemctl start miner-agent, "
         f"or miner-agent run --config {path}",
     )
+
+
+def _subscriptions(config: Config, *, runs: bool) -> list[Finding]:
+    """Nothing where none is served. Raises ConfigError."""
+    section = config.subscriptions
+    if section.listen is None:
+        return []
+    from agent.subscriptions.http import check_listen
+
+    check_listen(section, port_too=not runs)
+    return [Finding(OK, "subscriptions", f"{section.listen} {'serves' if runs else 'is free'}")]
 
 
 def _metrics(config: Config, *, runs: bool) -> list[Finding]:

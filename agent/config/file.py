@@ -27,6 +27,7 @@ from agent.config.miners import (
 )
 from agent.config.rigmonitor import RigMonitorMiner, RigMonitorRig, RigMonitorSection
 from agent.config.rigs import RigConfig, check_distinct
+from agent.config.subscriptions import SubscriptionsSection
 from agent.config.tasks import LimitsSection, PolicySection
 from contract.ranges import parse_range
 from contract.words import faults_in
@@ -74,6 +75,7 @@ class Config(Section):
     telemetry: TelemetrySection = TelemetrySection()
     health: HealthSection = HealthSection()
     rigmonitor: RigMonitorSection = RigMonitorSection()
+    subscriptions: SubscriptionsSection = SubscriptionsSection()
     log: LogSection = LogSection()
 
     @field_validator("credentials")
@@ -217,7 +219,7 @@ def _absolute(config: Config, folder: Path) -> Config:
         file = entry.api_code_file
         return entry.model_copy(update={"api_code_file": file and secret(file)})
 
-    cloud, monitor = config.cloud, config.rigmonitor
+    cloud, monitor, served = config.cloud, config.rigmonitor, config.subscriptions
     token = None if cloud.token_file is None else secret(cloud.token_file)
     return config.model_copy(
         update={
@@ -252,6 +254,13 @@ def _absolute(config: Config, folder: Path) -> Config:
                     "rig_service_socket": plain(monitor.rig_service_socket),
                     "miner": tuple(coded(each) for each in monitor.miner),
                     "rig": tuple(coded(each) for each in monitor.rig),
+                }
+            ),
+            "subscriptions": served.model_copy(
+                update={
+                    "token_file": served.token_file and secret(served.token_file),
+                    "tls_cert": plain(served.tls_cert),
+                    "tls_key": served.tls_key and secret(served.tls_key),
                 }
             ),
         }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from agent.subscriptions.key import NodeKey
+from agent.subscriptions.key import LedgerKey
 from agent.subscriptions.ledger import LedgerTransaction, TransactionStatus
 from agent.subscriptions.store import NodeOperation, SettledTransaction
 from contract.subscription.entry import (
@@ -54,7 +54,7 @@ def head_of(last: LedgerTransaction | None) -> Head:
 
 
 def next_entry(
-    key: NodeKey,
+    key: LedgerKey,
     head: Head,
     operation: LedgerOperation,
     *,
@@ -91,7 +91,7 @@ def signed(transaction: LedgerTransaction) -> SignedEntry:
 
 
 def following(
-    key: NodeKey, head: Head, entries: Iterable[SignedEntry], at: datetime
+    key: LedgerKey, head: Head, entries: Iterable[SignedEntry], at: datetime
 ) -> list[LedgerTransaction]:
     """Entries that the cloud tells of, as they follow the head one after the other. Raises ForkError for one that does
     not, or that this key never signed.

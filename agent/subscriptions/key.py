@@ -17,11 +17,11 @@ _SECRET_BYTES: Final = 32
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
-class NodeKeyError(Exception):
+class LedgerKeyError(Exception):
     """The file of the key cannot be used. The message says why."""
 
 
-class NodeKey:
+class LedgerKey:
     """An ed25519 key, with the badge that is made of it."""
 
     def __init__(self, secret: bytes) -> None:
@@ -30,37 +30,37 @@ class NodeKey:
         self.badge = badge_of(self.public)
 
 
-async def read_key(path: Path) -> NodeKey | None:
-    """The key that lies there; None where there is none. Raises NodeKeyError."""
+async def read_key(path: Path) -> LedgerKey | None:
+    """The key that lies there; None where there is none. Raises LedgerKeyError."""
     return await asyncio.to_thread(_read, path)
 
 
-async def make_key(path: Path) -> NodeKey:
+async def make_key(path: Path) -> LedgerKey:
     """A new one, which takes the place of the one before: on disk, whole, before anything is signed by it. Raises
-    NodeKeyError.
+    LedgerKeyError.
     """
     secret = Ed25519PrivateKey.generate().private_bytes_raw()
     try:
         await asyncio.to_thread(write_whole, path, secret.hex().encode() + b"\n")
     except OSError as error:
-        raise NodeKeyError(f"{path}: the key cannot be written: {why(error)}") from None
-    return NodeKey(secret)
+        raise LedgerKeyError(f"{path}: the key cannot be written: {why(error)}") from None
+    return LedgerKey(secret)
 
 
-def _read(path: Path) -> NodeKey | None:
+def _read(path: Path) -> LedgerKey | None:
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="ascii")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise NodeKeyError(f"{path}: the key cannot be read: {why(error)}") from None
+        raise LedgerKeyError(f"{path}: the key cannot be read: {why(error)}") from None
     if mode & _OTHERS:
-        raise NodeKeyError(f"{path}: others on this host can read the key; run: chmod 600 {path}")
+        raise LedgerKeyError(f"{path}: others on this host can read the key; run: chmod 600 {path}")
     try:
         secret = bytes.fromhex(text)
     except ValueError:
         secret = b""
     if len(secret) != _SECRET_BYTES:
-        raise NodeKeyError(f"{path}: the file holds no key; move it away and register again")
-    return NodeKey(secret)
+        raise LedgerKeyError(f"{path}: the file holds no key; move it away and register again")
+    return LedgerKey(secret)

@@ -14,7 +14,7 @@ from agent.ports import CloudError, SubscriptionLink
 from agent.subscriptions.catalogue import Catalogue
 from agent.subscriptions.chain import LOCAL, ForkError, next_entry, refused, taken
 from agent.subscriptions.file import TransactionStoreError
-from agent.subscriptions.key import NodeKey, NodeKeyError, make_key, read_key
+from agent.subscriptions.key import LedgerKey, LedgerKeyError, make_key, read_key
 from agent.subscriptions.ledger import (
     LedgerTransaction,
     Submission,
@@ -72,7 +72,7 @@ class LocalLedger:
         try:
             if await read_key(self._key_path) is not None:
                 self._unsettled.set()
-        except NodeKeyError as error:
+        except LedgerKeyError as error:
             log.error("subscriptions.key", error=str(error))
         self._settling = asyncio.create_task(self._settle(), name="subscriptions-settle")
 
@@ -90,7 +90,7 @@ class LocalLedger:
             return found
         try:
             await self._settle_once()
-        except (CloudError, ForkError, NodeKeyError) as error:
+        except (CloudError, ForkError, LedgerKeyError) as error:
             log.info("subscriptions.still_pending", tx_digest=tx_digest, error=str(error))
         return await self._store.transaction(tx_digest)
 
@@ -98,7 +98,7 @@ class LocalLedger:
         async with self._turn:
             try:
                 return await self._submit(submission)
-            except (CloudError, ForkError, NodeKeyError, TransactionStoreError) as error:
+            except (CloudError, ForkError, LedgerKeyError, TransactionStoreError) as error:
                 raise SubmissionFailedError(str(error)) from None
 
     async def renew(self) -> str:
@@ -114,10 +114,10 @@ class LocalLedger:
                 log.info("subscriptions.new_key")
                 await make_key(self._key_path)
                 return await self._submit(Submission(OperationKind.REGISTER))
-            except (CloudError, ForkError, NodeKeyError, TransactionStoreError) as error:
+            except (CloudError, ForkError, LedgerKeyError, TransactionStoreError) as error:
                 raise SubmissionFailedError(str(error)) from None
 
-    async def _leave(self, key: NodeKey) -> None:
+    async def _leave(self, key: LedgerKey) -> None:
         try:
             await self._in_step(key)
         except ForkError:
@@ -161,7 +161,7 @@ class LocalLedger:
         finally:
             self._unsettled.set()  # whatever is left of it, a process that is about to end included
 
-    async def _send(self, key: NodeKey, entry: LedgerTransaction) -> str:
+    async def _send(self, key: LedgerKey, entry: LedgerTransaction) -> str:
         """Raises SubmissionFailedError for what surely does not count; CloudError, TransactionStoreError."""
         digest = entry.tx_digest
         result, node = await self._chain.record(key, entry)
@@ -182,7 +182,7 @@ class LocalLedger:
             case EntryState.CONFLICT | EntryState.GAP:
                 return await self._after_a_conflict(key, entry)
 
-    async def _after_a_conflict(self, key: NodeKey, entry: LedgerTransaction) -> str:
+    async def _after_a_conflict(self, key: LedgerKey, entry: LedgerTransaction) -> str:
         """The cloud was put back, or another agent with our key was quicker, between our question and our entry."""
         digest = entry.tx_digest
         try:
@@ -204,7 +204,7 @@ class LocalLedger:
             self._unsettled.clear()
             try:
                 await settle(self._settle_once)
-            except (CloudError, ForkError, NodeKeyError) as error:
+            except (CloudError, ForkError, LedgerKeyError) as error:
                 log.error("subscriptions.unsettled", error=str(error))
             except TransactionStoreError:  # which is said there
                 await self._clock.sleep(_SETTLE_MOST_S)
@@ -216,7 +216,7 @@ class LocalLedger:
             if key is not None:
                 await self._in_step(key)
 
-    async def _in_step(self, key: NodeKey) -> LedgerState:
+    async def _in_step(self, key: LedgerKey) -> LedgerState:
         try:
             state = await self._chain.in_step(key)
         except ForkError as error:
@@ -225,7 +225,7 @@ class LocalLedger:
         self.trouble = None
         return state
 
-    async def _key(self) -> NodeKey | None:
+    async def _key(self) -> LedgerKey | None:
         return await read_key(self._key_path)
 
     async def _check_node(self, submission: Submission) -> None:

@@ -23,7 +23,7 @@ from agent.subscriptions.chain import (
     signed,
     taken,
 )
-from agent.subscriptions.key import NodeKey
+from agent.subscriptions.key import LedgerKey
 from agent.subscriptions.ledger import LedgerTransaction
 from agent.subscriptions.store import TransactionStore
 from contract.clock import Clock
@@ -60,10 +60,11 @@ class SharedChain:
         self._clock = clock
         self._timeout_s = timeout_s
 
-    async def in_step(self, key: NodeKey) -> LedgerState:
+    async def in_step(self, key: LedgerKey) -> LedgerState:
         """Until both sides have one head, and nothing of this key is pending. Raises CloudError, ForkError,
         TransactionStoreError.
         """
+        is_offered = False
         for _ in range(_ROUNDS):
             head = await self.head(key)
             state = await self._link.ledger(head.sequence, timeout_s=self._timeout_s)
@@ -72,7 +73,10 @@ class SharedChain:
                 raise ForkError("this agent belongs to another workspace than its chain")
             is_known = state.public_key == key.public
             if head.sequence and not is_known and state.public_key is not None:
-                raise ForkError("the control plane knows this node by another key")
+                if is_offered:
+                    raise ForkError("the control plane knows this node by another key")
+                # it may have been put back to before ours was registered
+                is_offered = True
             told = state.head_sequence if is_known else 0
             if told > head.sequence:
                 await self._learn(key, head, state)
@@ -86,10 +90,10 @@ class SharedChain:
                 return state
         raise CloudError("the control plane and this agent come to no common chain", retry=True)
 
-    async def head(self, key: NodeKey) -> Head:
+    async def head(self, key: LedgerKey) -> Head:
         return head_of(await self._store.last_taken(LOCAL, key.badge))
 
-    async def _learn(self, key: NodeKey, head: Head, state: LedgerState) -> None:
+    async def _learn(self, key: LedgerKey, head: Head, state: LedgerState) -> None:
         """What the cloud has taken, and this agent does not know of."""
         found = following(key, head, state.entries, self._clock.now())
         if not found:
@@ -105,7 +109,7 @@ class SharedChain:
         await self._store.settle([*settled, *map(refused, gone)], learned=found)
         log.info("subscriptions.learned", entries=len(found))
 
-    async def _send_again(self, key: NodeKey, told: int, head: bytes | None) -> None:
+    async def _send_again(self, key: LedgerKey, told: int, head: bytes | None) -> None:
         """What the cloud has lost. What it does not take again is no success any more: it is the authority."""
         ours = await self._store.taken(LOCAL, key.badge, max(0, told - 1))
         if told and head != head_of(ours.pop(0)).hash:
@@ -125,7 +129,7 @@ class SharedChain:
                 raise ForkError(f"the control plane does not take entry {ours[at].sequence} again")
             break
 
-    async def _is_settled(self, key: NodeKey, head: Head, state: LedgerState) -> bool:
+    async def _is_settled(self, key: LedgerKey, head: Head, state: LedgerState) -> bool:
         """Whether nothing of this key is pending; else what is has been sent, or a VOID in its place, and one has to
         look again.
         """
@@ -154,7 +158,7 @@ class SharedChain:
             await self._store.settle([refused(last, result.abort_code)])
         return False
 
-    async def _mirror(self, key: NodeKey, state: LedgerState) -> None:
+    async def _mirror(self, key: LedgerKey, state: LedgerState) -> None:
         """What is registered and subscribed to, as the authority has it."""
         node = state.node_small_id
         if node is None:
@@ -165,11 +169,11 @@ class SharedChain:
         if await self._store.subscriptions(LOCAL) != told:
             await self._store.mirror(LOCAL, node, told)
 
-    async def _pending(self, key: NodeKey) -> list[LedgerTransaction]:
+    async def _pending(self, key: LedgerKey) -> list[LedgerTransaction]:
         return [each for each in await self._store.pending(LOCAL) if each.sender == key.badge]
 
     async def record(
-        self, key: NodeKey, entry: LedgerTransaction
+        self, key: LedgerKey, entry: LedgerTransaction
     ) -> tuple[EntryResult, int | None]:
         """What the cloud says of one entry, and the node's id. Raises CloudError."""
         request = LedgerRequest(public_key=key.public, entries=(signed(entry),))

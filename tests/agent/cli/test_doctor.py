@@ -7,6 +7,7 @@ import shlex
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -160,6 +161,31 @@ async def test_a_metrics_port_that_is_taken_is_a_problem_unless_the_daemon_has_i
         assert "metrics" not in findings
     findings = {each.subject: each for each in await examine(config, loop_clock())}
     assert findings["metrics"].level == "ok"
+
+
+async def test_what_serving_subscriptions_needs_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    config = tmp_path / "config.toml"
+
+    async def found(rest: str = "") -> Any:
+        text = f"[state]\ndir = 'state'\n[subscriptions]\nlisten = '127.0.0.1:{port}'\n{rest}"
+        config.write_text(text)
+        return next(
+            each for each in await examine(config, loop_clock()) if each.subject == "subscriptions"
+        )
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        finding = await found()
+        assert finding.level == "problem"
+        assert "listen in [subscriptions]" in finding.text
+        async with door(tmp_path / "state" / "agent.sock", {}):
+            assert (await found()).level == "ok"
+    assert (await found()).level == "ok"
+    assert "cannot be read" in (await found("token_file = 'missing'")).text
+    (tmp_path / "empty.pem").touch()
+    finding = await found("tls_cert = 'empty.pem'\ntls_key = 'empty.pem'")
+    assert "no certificate with its key" in finding.text
 
 
 async def test_doctor_names_the_miners_that_refused_the_login_of_the_daemon(

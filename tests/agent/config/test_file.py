@@ -104,6 +104,35 @@ def test_the_example_shows_every_key_and_its_default() -> None:
         ),
         ("[[credentials]]\nmac = 'zz'\npassword_file = 'x'", "MAC"),
         ("[health]\nmetrics_host = '0.0.0.0'", "loopback"),
+        *(
+            (f"[subscriptions]\nlisten = '{text}'", "is no address to listen at")
+            for text in (
+                "",
+                "3001",
+                ":3001",
+                "127.0.0.1",
+                "127.0.0.1:0",
+                "127.0.0.1:99999",
+                "site:3001",
+                "::1:3001",
+                "127.0.0.1:3001/x",
+                "u@127.0.0.1:3001",
+                "127.0.0.1:x",
+            )
+        ),
+        *(
+            (f"[subscriptions]\nlisten = '{address}:3001'\n{rest}", said)
+            for address in ("0.0.0.0", "192.168.1.5", "[::]")
+            for rest, said in (
+                ("", "give token_file"),
+                ("behind_proxy = true", "give token_file"),
+                ("tls_cert = 'c'\ntls_key = 'k'", "give token_file"),
+                ("token_file = 't'", "give tls_cert and tls_key, or behind_proxy"),
+            )
+        ),
+        ("[subscriptions]\ntls_cert = 'c'", "tls_cert and tls_key go together"),
+        ("[subscriptions]\ntls_key = 'k'", "tls_cert and tls_key go together"),
+        ("[subscriptions]\ntimeout_s = 0.5", "subscriptions.timeout_s: must be 1 or more"),
         ("nonsense", "not TOML"),
         ("[cloud]\nurl = https://x", "text stands in quotes"),
         ("[cloud]\nurl = 'https://[::1'", r"cloud.url: 'https://\[::1' is not an https:// address"),
@@ -361,3 +390,13 @@ def test_how_many_miners_are_powered_on_at_a_time_follows_the_farm_or_is_a_numbe
 def test_limits_are_per_task_name() -> None:
     config = parse({"limits": {"task_s": {"miner.system.reboot": 120}}})
     assert config.limits.task_s == {TaskName.REBOOT: 120.0}
+
+
+def test_subscriptions_may_be_served_elsewhere_with_a_token_and_tls() -> None:
+    for rest in ("tls_cert = 'c'\ntls_key = 'k'", "behind_proxy = true"):
+        text = f"[subscriptions]\nlisten = '[::]:3001'\ntoken_file = 't'\n{rest}"
+        served = parse(tomllib.loads(text), folder=Path("/etc")).subscriptions
+        assert served.listen == "[::]:3001"
+        assert served.token_file == Path("/etc/t")
+    for address in ("127.0.0.1", "127.9.9.9", "[::1]", "localhost"):
+        parse({"subscriptions": {"listen": f"{address}:3001"}})

@@ -62,8 +62,9 @@ class Memory:
 
 
 class StrictCloud:
-    """`mood` of the next requests, one each, of POST alone: `lost` (taken, the answer never comes), `dropped` (it never
-    arrived, and no answer comes), `late` (the answer comes after `late_s`); then it is well again.
+    """`moods` of the next requests, one each, of POST alone: `lost` (taken, the answer never comes), `dropped` (it never
+    arrived, and no answer comes), `gone` (lost, and then the cloud is away), `late` (the answer comes after `late_s`).
+    After these it is well.
     """
 
     def __init__(self) -> None:
@@ -153,7 +154,8 @@ class StrictCloud:
             return EntryState.SUCCESS, None
         registers = entry.operations[0].kind is OperationKind.REGISTER
         if public_key != here.public_key:
-            if entry.sequence != 1 or not registers or entry.node_small_id:
+            is_closed = public_key in here.taken.values()
+            if is_closed or entry.sequence != 1 or not registers or entry.node_small_id:
                 return EntryState.INVALID, None
             self.memory = here = replace(here, public_key=public_key, node=here.node or 1, chain=[])
         elif entry.node_small_id != (0 if registers else here.node):
@@ -194,7 +196,8 @@ class StrictCloud:
             reply = self.take(message)
         if mood == "late":
             await asyncio.sleep(self.late_s)
-        if mood in ("dropped", "lost"):
+        self.is_away = self.is_away or mood == "gone"
+        if mood in ("dropped", "lost", "gone"):
             assert request.transport is not None
             request.transport.abort()
             await asyncio.sleep(3600)
