@@ -88,37 +88,23 @@ class SuiLedger:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Raises ConfigError for the keystore, another network, a package or object that does not fit. A network that
-        cannot be asked is asked again by the first request.
+        """What does not fit (the keystore, another network, a package or object) keeps no farm from being watched: it
+        is said, and looked at again by each request.
         """
-        section = self._section
-        address = None if section.address is None else parse_object_id(section.address)
-        key = await asyncio.to_thread(read_keystore, section.keystore, address)
-        self._opened = SuiWallet(self._chain, key, type_of(section, "NodeBadge"))
         try:
             await self._ready()
+        except ConfigError as error:
+            log.error("sui.unusable", error=str(error))
         except ChainError as error:
             log.warning("sui.unreachable", error=str(error))
         if await self._store.pending(NAME):
             self._unsettled.set()
-        self._tasks = [asyncio.create_task(self._settle_for_ever())]
-        if self._link is not None:
-            self._announcer = SuiAnnouncer(
-                NAME,
-                key.address,
-                self._store,
-                self._clock,
-                self._link,
-                timeout_s=section.timeout_s,
-            )
-            self._tasks.append(asyncio.create_task(self._announcer.run()))
+        self._tasks.append(asyncio.create_task(self._settle_for_ever(), name="sui-settle"))
 
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self._chain.close()
 
@@ -155,7 +141,7 @@ class SuiLedger:
 
     @property
     def _wallet(self) -> SuiWallet:
-        assert self._opened is not None, "start() comes first"
+        assert self._opened is not None, "_ready() comes first"
         return self._opened
 
     async def _ready(self) -> Deployment:
@@ -171,6 +157,8 @@ class SuiLedger:
 
     async def _checked(self) -> Deployment:
         """Raises ConfigError, ChainError."""
+        if self._opened is None:
+            self._opened = await self._open()
         noted = await self._store.noted(_NOTE)
         known = None if noted is None else noted.decode()
         deployment = await check_deployment(self._chain, self._section, known)
@@ -178,6 +166,23 @@ class SuiLedger:
         await self._keep_nodes()
         log.info("sui.ready", chain_id=deployment.chain_id, abi=deployment.abi.value)
         return deployment
+
+    async def _open(self) -> SuiWallet:
+        """Raises ConfigError."""
+        section = self._section
+        address = None if section.address is None else parse_object_id(section.address)
+        key = await asyncio.to_thread(read_keystore, section.keystore, address)
+        if self._link is not None:
+            self._announcer = SuiAnnouncer(
+                NAME,
+                key.address,
+                self._store,
+                self._clock,
+                self._link,
+                timeout_s=section.timeout_s,
+            )
+            self._tasks.append(asyncio.create_task(self._announcer.run(), name="sui-announce"))
+        return SuiWallet(self._chain, key, type_of(section, "NodeBadge"))
 
     async def _submit(self, submission: Submission, deployment: Deployment) -> str:
         """Raises ChainError where nothing was sent, SubmissionFailedError, WrongNodeError, ValueError."""

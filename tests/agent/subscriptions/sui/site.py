@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from agent.config.sui import SuiSection
+from agent.ports import CloudError
 from agent.subscriptions.ledger import Gas, Submission, TransactionStatus
 from agent.subscriptions.store import TransactionStore
 from agent.subscriptions.sui.ledger import SuiLedger
 from contract.clock import SystemClock
 from contract.subscription.ids import object_id_text
+from contract.subscription.link import Announced, Announcement
 from contract.subscription.rules import NO_TERMS, OperationKind, Terms
 from tests.agent.subscriptions.sui.golden import SECRET
 from tests.agent.subscriptions.sui.machine import DATABASE, PACKAGE
@@ -78,3 +80,18 @@ async def status(store: TransactionStore, tx_digest: str) -> TransactionStatus:
     row = await store.transaction(tx_digest)
     assert row is not None
     return row.status
+
+
+class Cloud:
+    """As far as it hears of another ledger. `faults`: raised by the next announcements."""
+
+    def __init__(self, *faults: CloudError) -> None:
+        self.faults = list(faults)
+        self.taken: list[Announcement] = []
+
+    async def announce(self, message: Announcement, *, timeout_s: float) -> Announced:
+        assert timeout_s == 10.0
+        if self.faults:
+            raise self.faults.pop(0)
+        self.taken.append(message)
+        return Announced(sequence=message.sequence)

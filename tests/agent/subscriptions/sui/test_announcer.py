@@ -8,33 +8,19 @@ import pytest
 
 from agent.ports import CloudError
 from agent.subscriptions.ledger import SubmissionFailedError
-from contract.subscription.link import Announced, AnnouncedOperation, Announcement
+from contract.subscription.link import AnnouncedOperation
 from tests.agent.subscriptions.sui.fake.client import fake_sui
 from tests.agent.subscriptions.sui.site import (
     REGISTER,
     SUBSCRIBE,
     UNSUBSCRIBE,
+    Cloud,
     opened,
     submission,
 )
 from tests.waiting import until
 
 pytestmark = pytest.mark.real_time
-
-
-class Cloud:
-    """`faults`: raised by the next announcements."""
-
-    def __init__(self, *faults: CloudError) -> None:
-        self.faults = list(faults)
-        self.taken: list[Announcement] = []
-
-    async def announce(self, message: Announcement, *, timeout_s: float) -> Announced:
-        assert timeout_s == 10.0
-        if self.faults:
-            raise self.faults.pop(0)
-        self.taken.append(message)
-        return Announced(sequence=message.sequence)
 
 
 async def test_what_was_taken_is_announced_once_and_in_order_through_restarts(

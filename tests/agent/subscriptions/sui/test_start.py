@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent.config.file import ConfigError
 from agent.subscriptions.ledger import SubmissionFailedError, TransactionStatus
 from agent.subscriptions.store import NodeOperation
 from agent.subscriptions.sui.aborts import TEXTS, abort_text
@@ -43,11 +42,24 @@ URL = "https://graphql.example/graphql"
 async def test_a_config_that_does_not_fit_the_network_is_refused(
     tmp_path: Path, settings: dict[str, Any], said: str
 ) -> None:
-    async with fake_sui() as fake:
-        with pytest.raises(ConfigError, match=said):
-            async with opened(fake.url, tmp_path, **settings):
-                pass
+    async with fake_sui() as fake, opened(fake.url, tmp_path, **settings) as (ledger, store):
+        assert said in str(ledger.trouble)
+        with pytest.raises(SubmissionFailedError, match=said):
+            await ledger.submit(submission(SUBSCRIBE))
         assert (await fake.look())["given"] == []
+        assert await store.pending("sui") == []
+
+
+async def test_a_keystore_that_was_mended_is_used_without_a_restart(tmp_path: Path) -> None:
+    async with fake_sui() as fake:
+        keystore = section(fake.url, tmp_path).keystore
+        keystore.chmod(0o644)
+        async with opened(fake.url, tmp_path) as (ledger, _):
+            with pytest.raises(SubmissionFailedError, match="run: chmod 600"):
+                await ledger.submit(submission(SUBSCRIBE))
+            keystore.chmod(0o600)
+            await ledger.submit(submission(SUBSCRIBE))
+            assert ledger.trouble is None
 
 
 async def test_a_network_that_answers_later_is_checked_then(tmp_path: Path) -> None:
@@ -68,9 +80,8 @@ async def test_another_network_than_before_is_noticed_and_may_be_meant(tmp_path:
             await fake.order("set", chain_id="35834a8a")
             with pytest.raises(SubmissionFailedError, match="and not to 4c78adac"):
                 await ledger.submit(submission(SUBSCRIBE))
-        with pytest.raises(ConfigError, match="name the network by chain_id"):
-            async with opened(fake.url, tmp_path):
-                pass
+        async with opened(fake.url, tmp_path) as (ledger, _):
+            assert "name the network by chain_id" in str(ledger.trouble)
         async with opened(fake.url, tmp_path, chain_id="35834a8a") as (ledger, _):
             await ledger.submit(submission(SUBSCRIBE))
 
@@ -104,9 +115,8 @@ async def test_a_call_interface_that_is_not_known_is_refused_unless_it_is_named(
 ) -> None:
     async with fake_sui("per_million") as fake:
         await fake.order("set", more_parameters=["TxContext", "u64", "u64"])
-        with pytest.raises(ConfigError, match="takes 6 arguments"):
-            async with opened(fake.url, tmp_path):
-                pass
+        async with opened(fake.url, tmp_path) as (ledger, _):
+            assert "takes 6 arguments" in str(ledger.trouble)
         async with opened(fake.url, tmp_path, abi="per_million") as (ledger, _):
             await ledger.submit(submission(SUBSCRIBE))
 
