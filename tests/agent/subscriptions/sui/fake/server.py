@@ -43,6 +43,7 @@ class FakeServer:
         self.outcome_lag = 0  # and the list of transactions, beyond the reads
         self.more_parameters: list[str] = []
         self.faults: dict[str, list[str]] = {}
+        self.raw: dict[str, str] = {}  # for each root field, what is answered whatever is asked
         self.held: str | None = None
         self.sent = 0  # bytes of an answer without end
         self.asked: list[str] = []
@@ -101,6 +102,8 @@ class FakeServer:
         assert found is not None
         root = found[1]
         self.asked.append(root)
+        if root in self.raw:
+            return web.Response(text=self.raw[root], content_type="application/json")
         waiting = self.faults.get(root)
         fault = waiting.pop(0) if waiting else ""
         if fault == "hold" and await self._hold(root) == "drop":
