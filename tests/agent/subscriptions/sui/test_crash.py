@@ -18,11 +18,11 @@ pytestmark = pytest.mark.real_time
 LIFE = "tests.agent.subscriptions.sui.life"
 # Where the agent dies: what it asks for then, and whether the network does it before or after, or never.
 BEFORE_ANYTHING_IS_SIGNED = [
-    ("multiGetObjects", "hold", "drop"),
-    ("chainIdentifier", "hold", "drop"),
-    ("address", "hold", "drop"),
-    ("simulateTransaction", "hold", "drop"),
-    ("simulateTransaction", "hold_after", "drop"),
+    pytest.param("multiGetObjects", "hold", marks=pytest.mark.slow),
+    pytest.param("chainIdentifier", "hold", marks=pytest.mark.slow),
+    pytest.param("address", "hold", marks=pytest.mark.slow),
+    pytest.param("simulateTransaction", "hold", marks=pytest.mark.slow),
+    ("simulateTransaction", "hold_after"),
 ]
 AFTER = [
     ("executeTransaction", "hold", "drop"),  # it was sent, and never arrived
@@ -56,13 +56,13 @@ def statuses(folder: Path) -> dict[str, str]:
         return dict(db.execute("SELECT tx_digest, status FROM ledger_tx").fetchall())
 
 
-@pytest.mark.parametrize(("root", "kind", "how"), BEFORE_ANYTHING_IS_SIGNED)
+@pytest.mark.parametrize(("root", "kind"), BEFORE_ANYTHING_IS_SIGNED)
 async def test_killed_before_it_is_signed_nothing_was_done(
-    tmp_path: Path, root: str, kind: str, how: str
+    tmp_path: Path, root: str, kind: str
 ) -> None:
     async with fake_sui() as fake:
         skip = {"chainIdentifier": 1, "address": 1}.get(root, 0)  # the start asks for these, too
-        await killed_at(fake, tmp_path, root, kind, how, 1, skip=skip)
+        await killed_at(fake, tmp_path, root, kind, "drop", 1, skip=skip)
         assert await life(fake.url, tmp_path) == {"said": None, "held": []}
         seen = await fake.look()
         assert seen["given"] == []
@@ -85,7 +85,14 @@ async def test_killed_while_it_is_sent_it_is_done_once_and_known(
         assert statuses(tmp_path) == dict.fromkeys(seen["given"], "success")
 
 
-@pytest.mark.parametrize("root", ["multiGetObjects", "transaction", "executeTransaction"])
+@pytest.mark.parametrize(
+    "root",
+    [
+        pytest.param("multiGetObjects", marks=pytest.mark.slow),
+        "transaction",
+        pytest.param("executeTransaction", marks=pytest.mark.slow),
+    ],
+)
 async def test_killed_again_while_it_is_found_out_it_is_still_done_once(
     tmp_path: Path, root: str
 ) -> None:
