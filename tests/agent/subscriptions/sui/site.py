@@ -93,5 +93,7 @@ class Cloud:
         assert timeout_s == 10.0
         if self.faults:
             raise self.faults.pop(0)
-        self.taken.append(message)
-        return Announced(sequence=message.sequence)
+        last = max((each.sequence for each in self.taken), default=0)
+        if message.sequence > last:
+            self.taken.append(message)
+        return Announced(sequence=max(last, message.sequence))

@@ -65,3 +65,19 @@ async def test_a_refusal_holds_nothing_up_and_a_registration_is_not_announced(
         digest = await ledger.submit(submission(SUBSCRIBE, 2))
         await until(lambda: cloud.taken)
     assert [each.tx_digest for each in cloud.taken] == [digest]
+
+
+async def test_a_cloud_that_was_put_back_from_a_copy_is_told_again_what_it_lost(
+    tmp_path: Path,
+) -> None:
+    cloud = Cloud()
+    async with fake_sui() as fake:
+        async with opened(fake.url, tmp_path, link=cloud) as (ledger, _):
+            digests = [await ledger.submit(submission(SUBSCRIBE, task)) for task in (1, 2)]
+            digests.append(await ledger.submit(submission(UNSUBSCRIBE)))
+            await until(lambda: len(cloud.taken) == 3)
+        for kept in (1, 0):
+            del cloud.taken[kept:]
+            async with opened(fake.url, tmp_path, link=cloud):
+                await until(lambda: len(cloud.taken) == 3)
+            assert [each.tx_digest for each in cloud.taken] == digests
