@@ -40,6 +40,7 @@ from cloud.nonce import (
     selections,
     sites,
     status,
+    subscriptions,
     tasks,
     undo,
 )
@@ -74,6 +75,7 @@ _ROUTES: Final = (
     *groups.ROUTES,
     *undo.ROUTES,
     *selections.ROUTES,
+    *subscriptions.ROUTES,
     *machines.ROUTES,
     *rig_machines.ROUTES,
     *operators.ROUTES,

@@ -47,7 +47,7 @@ rig_app = typer.Typer(
 app.add_typer(rig_app, name="rig")
 
 subscription_app = typer.Typer(
-    help="Say which classes of work this site takes, at what price, and how many miners at once.",
+    help="Say which classes of work this site takes.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from aiohttp import web
 
@@ -15,16 +15,20 @@ from agent.demo.audit import Witnessed, audit, witnessed
 from agent.demo.monitor import EXPECTATIONS, Monitor
 from agent.demo.operator import Operator
 from agent.demo.playbook import PlaybookPart
-from agent.demo.report import BatchReport, Report, Special, joined
+from agent.demo.report import BatchReport, Report, Special, SubscriptionReport, joined
 from agent.demo.script import Act, Cast, acts, cast
 from agent.demo.show import Show
 from agent.demo.stage import SimulatedMiner, Stage, StageError, set_stage
+from agent.demo.subscriptions import LISTEN, WORK, SubscriptionPart, commands
 from contract.clock import Clock, SystemClock
 from contract.miner import Make
 from contract.task import TERMINAL, TaskName
 
 _T = TypeVar("_T")
-_TELEMETRY = {"interval_s": 2, "min_interval_s": 2}  # so that what changed is soon shown
+_SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "telemetry": {"interval_s": 2, "min_interval_s": 2},  # so that what changed is soon shown
+    "subscriptions": {"listen": LISTEN},
+}
 _PATIENCE_S = 120.0  # for any one step; the whole is meant to take under 45 s
 
 
@@ -44,9 +48,7 @@ async def play(
     begun = clock.mono()
     show.say("starting a cloud, a farm and an agent on loopback")
     async with (
-        set_stage(
-            folder, miners=miners, time_scale=time_scale, settings={"telemetry": _TELEMETRY}
-        ) as stage,
+        set_stage(folder, miners=miners, time_scale=time_scale, settings=_SETTINGS) as stage,
         Operator(stage) as operator,
         serve_images(stage.firmware) as images_url,
     ):
@@ -55,7 +57,8 @@ async def play(
         show.report(report)
         tell(report)
         if stay:
-            show.invite(stage, *performance.examples())
+            by_hand = commands(report.subscription.task_small_id) if report.subscription else ()
+            show.invite(stage, *performance.examples(), by_hand)
             await _until_interrupted(stage, clock)
 
 
@@ -91,9 +94,11 @@ class _Performance:
                 self._tasks(images_url), mining.play()
             )
             monitored = await self._shown(stage.monitor) if stage.monitor else 0
+            subscription, report = await self._subscriptions(parts)
+            reports.append(report)
         ledger = audit(stage.ledger, [*self._witnessed, *mining.witnessed])
         surprised = any(each.surprises for each in reports)
-        ok = not (ledger.doubled or ledger.unclaimed or surprised)
+        ok = not (ledger.doubled or ledger.unclaimed or surprised) and subscription.is_as_scripted
         seconds = round(self._clock.mono() - begun_mono, 2)
         specials = tuple(
             Special(each.ip, each.model, role, dict(sorted(self._said.get(each.ip, {}).items())))
@@ -106,7 +111,7 @@ class _Performance:
             )
         )
         return Report(
-            len(self._ids), readings, tuple(reports), ledger, seconds, ok, specials, monitored, playbook,
+            len(self._ids), readings, tuple(reports), ledger, seconds, ok, specials, monitored, playbook, subscription,
         )  # fmt: skip
 
     async def _tasks(self, images_url: str) -> tuple[Cast, int, list[BatchReport]]:
@@ -131,6 +136,21 @@ class _Performance:
             readings,
             reports + watched + [joined(each) for each in zip(*wished, strict=True)],
         )
+
+    async def _subscriptions(self, parts: Cast) -> tuple[SubscriptionReport, BatchReport]:
+        act = Act(
+            note="light off, which waits until it is subscribed to",
+            name=WORK,
+            params={"action": "off"},
+            who=parts.honest[:1],
+        )
+
+        async def begin() -> str:
+            return (await self._create(act))[0]
+
+        part = SubscriptionPart(self._clock, self._until, begin, self._operator.batch)
+        report = await part.play()
+        return report, await self._watch(act, report.batch_id, {})
 
     def examples(self) -> tuple[str, str]:
         """The ids of a miner and of a batch, to look at by hand."""

@@ -65,6 +65,24 @@ class PlaybookReport(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class SubscriptionReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A class of work that was left: why its next batch waited (tasks by reason), and how it ended once the class was
+    taken again, with what it comes to.
+    """
+
+    task_name: str
+    task_small_id: int
+    batch_id: str
+    held: dict[str, int]
+    status: str
+    amount: str | None
+    seconds: float
+
+    @property
+    def is_as_scripted(self) -> bool:
+        return set(self.held) == {"not_subscribed"} and self.status == "succeed"
+
+
 class Report(msgspec.Struct, frozen=True):
     """The demo in figures."""
 
@@ -77,6 +95,7 @@ class Report(msgspec.Struct, frozen=True):
     specials: tuple[Special, ...] = ()
     monitored: int = 0  # machines that the monitor was told of, and shows
     playbook: tuple[PlaybookReport, ...] = ()
+    subscription: SubscriptionReport | None = None
 
     def to_json(self) -> str:
         """One JSON document on one line."""

@@ -104,6 +104,12 @@ class Show:
             self._console.print(
                 f"The Mining Rig Monitor was told of {report.monitored} miners, and shows them at work again."
             )
+        if (part := report.subscription) is not None:
+            held = ", ".join(part.held)
+            self._console.print(
+                f"Unsubscribed from {part.task_name}, the site was given no more of it ({held}); subscribed to again, "
+                f"the batch ended as {part.status}, at {part.amount}."
+            )
         for text in surprises:
             self._console.print(Text(f"Not as scripted: {text}", style="red"))
         self._console.print(
@@ -112,8 +118,10 @@ class Show:
             else Text("The demo did not end as scripted.", style="red")
         )
 
-    def invite(self, stage: Stage, miner_id: str, batch_id: str) -> None:
-        """How to go on by hand, with a miner and a batch that are there."""
+    def invite(
+        self, stage: Stage, miner_id: str, batch_id: str, commands: Iterable[str] = ()
+    ) -> None:
+        """How to go on by hand, with a miner and a batch that are there, and with more `commands`."""
         farm = f"{stage.cloud_url}/private-api/v1/{stage.workspace_id}/farms/{stage.farm_id}"
         key = f"-H 'x-api-key: {stage.api_key}'"
         json = "-H 'Content-Type: application/json'"
@@ -127,6 +135,7 @@ class Show:
             f"curl -s {key} '{farm}/tasks/batches/{batch_id}'",
             f"curl -s {key} '{farm}/miners/{miner_id}/tasks'",
             f'curl -s {key} {json} -d \'{{"status": {{"eq": "failed"}}}}\' \'{farm}/tasks/search\'',
+            *commands,
         ):
             self._console.print(line, soft_wrap=True, markup=False, highlight=False)
 

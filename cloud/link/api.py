@@ -162,7 +162,7 @@ async def post_reports(request: web.Request) -> web.Response:
         events=settings.task_events,
     )
     try:
-        acks = await apply_report(
+        acks, of_stack = await apply_report(
             request.app[STORE],
             request[AGENT],
             report,
@@ -174,6 +174,8 @@ async def post_reports(request: web.Request) -> web.Response:
     except TooMuchError as error:
         # Of all refusals this is the one after which an agent keeps what it has to tell, and holds up nothing else.
         raise ApiError(422, str(error)) from None
+    if of_stack:
+        request.app[WAKE_UPS].wake(request[AGENT].id)
     reply = ReportReply(acks=acks)
     if acks and all(ack.state == "conflict" for ack in acks):
         message = "Another outcome was already reported for this task, epoch and seq"

@@ -29,6 +29,7 @@ from cloud.nonce.requests import (
     words_of,
 )
 from cloud.nonce.selections import selected
+from cloud.nonce.standing import BatchStanding, dispatch_of, shown_dispatch, standing_of
 from cloud.nonce.tasks import is_unknown, masked_params, signer, task_item
 from cloud.store.access import audit
 from cloud.store.engine import Connection
@@ -51,6 +52,7 @@ from contract.nonce.filters import EnumFilter
 from contract.nonce.pages import Page
 from contract.nonce.searches import BODY_INSTEAD
 from contract.nonce.sites import FARM
+from contract.nonce.subscriptions import Dispatch
 from contract.nonce.times import nonce_time
 from contract.roles import Role
 from contract.task import (
@@ -88,7 +90,8 @@ async def get_batch(request: web.Request) -> web.Response:
     async with request.app[STORE].read() as connection:
         row = await batch_of(connection, farm, batch_id)
         rows, _ = await lookup.of_batch(connection, batch_id)
-    sign, counts = signer(request), row.counts
+        standing = await standing_of(connection, farm, [batch_id])
+    sign, counts, held = signer(request), row.counts, standing.reasons
     actor, made = actor_of(row), nonce_time(row.created_at)
     return one(
         BatchDetail(
@@ -99,7 +102,7 @@ async def get_batch(request: web.Request) -> web.Response:
                 created_by=actor,
                 created_at=made,
             ),
-            tasks=[task_item(each, sign) for each in rows],
+            tasks=[task_item(each, sign, held.get(each.id)) for each in rows],
             batch_id=row.id,
             task_name=row.task_name,
             status=counts.status,
@@ -115,6 +118,9 @@ async def get_batch(request: web.Request) -> web.Response:
             metadata=row.metadata,
             created_by=actor,
             created_at=made,
+            dispatch=shown_dispatch(row),
+            held_reasons=standing.held_reasons([batch_id]),
+            amount=standing.amount([batch_id]),
         )
     )
 
@@ -200,6 +206,7 @@ async def retry_batch(request: web.Request) -> web.Response:
         request=again_as_ordered(name, batch.params, again),
         params=batch.params,
         retry_of=batch_id,
+        dispatch=body.dispatch or dispatch_of(batch),
         only_agents=frozenset(row.agent_id for row in again if row.agent_id),
     )
     if not spec.wants_miner:
@@ -232,11 +239,14 @@ def again_as_ordered(
 async def _search(
     request: web.Request, farm: FarmRow, wanted: SearchBatches, page: Page
 ) -> web.Response:
-    rows, total = await batches.search(request.app[STORE], farm.id, wanted, page)
-    return many([_item(row) for row in rows], page, total)
+    store = request.app[STORE]
+    rows, total = await batches.search(store, farm.id, wanted, page)
+    async with store.read() as connection:
+        standing = await standing_of(connection, farm, [row.id for row in rows])
+    return many([_item(row, standing) for row in rows], page, total)
 
 
-def _item(row: ListedBatch) -> BatchItem:
+def _item(row: ListedBatch, standing: BatchStanding) -> BatchItem:
     counts = row.counts
     return BatchItem(
         batch_id=row.id,
@@ -249,6 +259,9 @@ def _item(row: ListedBatch) -> BatchItem:
         metadata=row.metadata,
         created_by=actor_of(row),
         created_at=nonce_time(row.created_at),
+        dispatch=shown_dispatch(row),
+        held_reasons=standing.held_reasons([row.id]),
+        amount=standing.amount([row.id]),
     )
 
 
@@ -292,6 +305,7 @@ def _order_of(body: CreateBatch) -> BatchOrder:
             places=places,
         ),
         params=stored,
+        dispatch=body.dispatch or Dispatch(),
     )
 
 
@@ -316,7 +330,7 @@ def _wanted(
                 "nothing was stored. Look at them by dry_run, and order with the count that it tells",
             )
         asked = BatchRequest(name=name, params=order.request.params, miner_ids=ids)
-        return Ordered(orders=[BatchOrder(request=asked, params=order.params)])
+        return Ordered(orders=[msgspec.structs.replace(order, request=asked)])
 
     return GroupOrder(
         name=name,
@@ -352,6 +366,8 @@ def _misordered(name: TaskName, body: CreateBatch) -> list[str]:
     faults = []
     if body.canary is not None and not SPECS[name].by_agent:
         faults.append(f"canary is not for {name}: it changes records, all at once")
+    if body.dispatch is not None and not SPECS[name].by_agent:
+        faults.append(f"dispatch is not for {name}: it changes records, and goes to no agent")
     if body.selection is None:
         if body.expect_count is not None:
             faults.append("expect_count is for a selection")

@@ -31,6 +31,7 @@ from cloud.store.ids import new_uuid
 from cloud.store.miners import search
 from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
+from cloud.store.subscriptions.shown import would_be_held
 from cloud.store.tasks import batches, groups, lookup
 from cloud.store.tasks.batches import EnrolledAgent
 from cloud.store.tasks.handed import Confirmed
@@ -44,6 +45,7 @@ from contract.nonce.batches import (
     Skip,
 )
 from contract.nonce.groups import DryRun, PlannedMiner
+from contract.nonce.subscriptions import HeldMiners
 from contract.nonce.times import nonce_time
 from contract.outcome import Outcome
 from contract.task import SPECS, TaskName, TaskStatus
@@ -146,6 +148,7 @@ async def preview(request: web.Request, farm: FarmRow, order: GroupOrder) -> Dry
     async with request.app[STORE].read() as connection:
         survey = await _surveyed(request, connection, farm, order, now)
         miners = Counter(await search.number_by_agent(connection, farm.id))
+        held = await _held(connection, farm, order, survey)
     await asyncio.sleep(0)
     chosen = survey.all_chosen
     raising = Counter(each.agent_id for each in chosen if each.change.raises)
@@ -165,7 +168,35 @@ async def preview(request: web.Request, farm: FarmRow, order: GroupOrder) -> Dry
         watts=watts_of(each.change for each in chosen),
         pace=pace_of(raising, miners),
         passwords_needed=list(survey.ordered.needed),
+        held=held or UNSET,
     )
+
+
+async def _held(
+    connection: Connection, farm: FarmRow, order: GroupOrder, survey: _Survey
+) -> list[HeldMiners]:
+    """Whose tasks would wait for a subscription; batch by batch, as their miners are counted together."""
+    if not SPECS[order.name].by_agent:
+        return []
+    agents = [each.id for each in await batches.executors(connection, farm.id)]
+    found: dict[str, list[str]] = {}
+    for each, chosen in zip(survey.ordered.orders, survey.chosen, strict=True):
+        for miner_ids, _ in _batches_of(chosen, survey.canaries, order):
+            reasons = await would_be_held(
+                connection,
+                farm,
+                each.request.name,
+                miner_ids,
+                agents,
+                max_price=each.dispatch.max_price_per_compute_unit,
+                may_split=each.dispatch.may_split,
+            )
+            for miner_id, reason in reasons.items():
+                found.setdefault(reason, []).append(miner_id)
+    return [
+        HeldMiners(reason=reason, count=len(ids), miner_ids=ids)
+        for reason, ids in sorted(found.items())
+    ]
 
 
 async def _surveyed(
@@ -415,6 +446,8 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             "retry_of": retry_of,
             "group_id": self.group_id,
             "created_at": self.now,
+            "max_price": self.order.dispatch.max_price_per_compute_unit,
+            "may_split": self.order.dispatch.may_split,
             **_actor_columns(self.actor),
         }
 

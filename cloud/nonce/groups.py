@@ -16,6 +16,7 @@ from cloud.nonce.answers import actor_of, many, one, time_or_none
 from cloud.nonce.batches import again_as_ordered, doubt, doubtful_of
 from cloud.nonce.orders import BatchOrder, GroupOrder, Ordered
 from cloud.nonce.requests import PAGE, batch_of, farm_of, group_of, named, page_of, read_body, takes
+from cloud.nonce.standing import dispatch_of, standing_of
 from cloud.nonce.tasks import masked_params
 from cloud.store.access import audit
 from cloud.store.engine import Connection
@@ -59,6 +60,8 @@ async def get_group(request: web.Request) -> web.Response:
         parts = await groups.batches_of(connection, group.id)
         first = await groups.canary_tasks(connection, group.id) if group.canary else []
         taken_w = await groups.watts_now(connection, group.id)
+        batch_ids = [part.id for part in parts]
+        standing = await standing_of(connection, farm, batch_ids)
     estimate = group.estimate or {}
     return one(
         GroupDetail(
@@ -77,6 +80,8 @@ async def get_group(request: web.Request) -> web.Response:
             watts=GroupWatts(
                 before=estimate.get("before"), expected=estimate.get("expected"), now=taken_w
             ),
+            held_reasons=standing.held_reasons(batch_ids),
+            amount=standing.amount(batch_ids),
         )
     )
 
@@ -128,9 +133,7 @@ async def retry_group(request: web.Request) -> web.Response:
         for part in await groups.batches_of(connection, group_id):
             if not part.counts.failed + part.counts.timed_out:
                 continue
-            order, skips = await _again(
-                connection, farm, part.id, include_unknown=body.include_unknown
-            )
+            order, skips = await _again(connection, farm, part.id, body)
             orders.append(order)
             left_out += skips
         return Ordered(orders=orders, skipped=_joined(left_out))
@@ -197,7 +200,7 @@ async def _record(
 
 
 async def _again(
-    connection: Connection, farm: FarmRow, batch_id: str, *, include_unknown: bool
+    connection: Connection, farm: FarmRow, batch_id: str, body: RetryBatch
 ) -> tuple[BatchOrder, list[Skip]]:
     """What failed of one batch, and what is left out of it."""
     batch = await batch_of(connection, farm, batch_id)
@@ -205,9 +208,13 @@ async def _again(
     rows, _ = await lookup.of_batch(
         connection, batch_id, statuses=(TaskStatus.FAILED, TaskStatus.TIMED_OUT)
     )
-    doubtful = [] if include_unknown else doubtful_of(name, rows)
+    doubtful = [] if body.include_unknown else doubtful_of(name, rows)
     again = [row for row in rows if row not in doubtful]
-    order = BatchOrder(request=again_as_ordered(name, batch.params, again), params=batch.params)
+    order = BatchOrder(
+        request=again_as_ordered(name, batch.params, again),
+        params=batch.params,
+        dispatch=body.dispatch or dispatch_of(batch),
+    )
     return order, doubt(doubtful)
 
 

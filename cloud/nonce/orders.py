@@ -10,6 +10,7 @@ import msgspec
 from cloud.nonce.planning import BatchRequest
 from cloud.store.engine import Connection
 from contract.nonce.batches import Skip
+from contract.nonce.subscriptions import Dispatch
 from contract.task import TaskName
 
 
@@ -20,6 +21,7 @@ class BatchOrder(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Any] | None
     retry_of: str | None = None
     only_agents: frozenset[str] | None = None  # of an agent task; None is every agent of the farm
+    dispatch: Dispatch = Dispatch()
 
 
 class Ordered(msgspec.Struct, frozen=True, kw_only=True):

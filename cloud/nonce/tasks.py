@@ -26,6 +26,7 @@ from cloud.nonce.requests import (
     text_of,
     words_of,
 )
+from cloud.nonce.standing import standing_of
 from cloud.store.tasks import lookup
 from cloud.store.tasks.lookup import ListedTask
 from contract.hiding import hidden, masked_url
@@ -87,8 +88,9 @@ async def list_batch_tasks(request: web.Request) -> web.Response:
     async with request.app[STORE].read() as connection:
         await batch_of(connection, farm, batch_id)
         rows, total = await lookup.of_batch(connection, batch_id, statuses=statuses, page=page)
+        held = (await standing_of(connection, farm, [batch_id])).reasons
     sign = signer(request)
-    return many([task_item(row, sign) for row in rows], page, total)
+    return many([task_item(row, sign, held.get(row.id)) for row in rows], page, total)
 
 
 def signer(request: web.Request) -> SignUrl:
@@ -97,7 +99,7 @@ def signer(request: web.Request) -> SignUrl:
     return lambda task_id, name: files.sign_url(task_id, name, cloud_s)
 
 
-def task_item(row: ListedTask, sign: SignUrl) -> TaskItem:
+def task_item(row: ListedTask, sign: SignUrl, held_reason: str | None) -> TaskItem:
     """A task within its batch."""
     file = row.file
     return TaskItem(
@@ -113,6 +115,7 @@ def task_item(row: ListedTask, sign: SignUrl) -> TaskItem:
         error=_error(row),
         log_download_url=sign(row.id, file.name) if file else None,
         log_file_size=file.size_bytes if file else None,
+        held_reason=UNSET if held_reason is None else held_reason,
         **_stamps(row),
     )
 

@@ -12,6 +12,7 @@ from contract.nonce.answers import ActorItem, NonceItem
 from contract.nonce.filters import DateFilter, EnumFilter, Filter
 from contract.nonce.searches import Search
 from contract.nonce.selections import Expected, Selection
+from contract.nonce.subscriptions import Dispatch, OrderDispatch
 from contract.nonce.tasks import TaskItem
 from contract.nonce.values import Id, Text, Whole
 from contract.texts import plain
@@ -36,7 +37,7 @@ class RackChange(BaseModel):
 
 
 class CreateBatch(BaseModel):
-    """The body of CreateTaskBatch; `params` is checked by `contract.task.parse_params`. The last four are ours."""
+    """The body of CreateTaskBatch; `params` is checked by `contract.task.parse_params`. The last five are ours."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,6 +51,7 @@ class CreateBatch(BaseModel):
     expect_count: Expected | None = None
     canary: Annotated[Whole, Field(ge=1, le=CANARY_MAX)] | None = None
     dry_run: Annotated[bool, Field(strict=True)] = False
+    dispatch: Dispatch | None = None
 
 
 class BatchCreated(NonceItem, frozen=True, kw_only=True):
@@ -121,7 +123,7 @@ class SearchBatches(Search):
 
 class BatchItem(NonceItem, frozen=True, kw_only=True):
     """`failed_count` holds timed-out and cancelled tasks too, so that the counts add up at the end. `task_params` of
-    a task without any is {} here, and null in other answers.
+    a task without any is {} here, and null in other answers. The last three are ours: see `BatchDetail`.
     """
 
     batch_id: str
@@ -134,6 +136,9 @@ class BatchItem(NonceItem, frozen=True, kw_only=True):
     metadata: dict[str, Any] | None
     created_by: ActorItem | None
     created_at: str
+    dispatch: OrderDispatch | UnsetType = UNSET
+    held_reasons: dict[str, int] | UnsetType = UNSET
+    amount: str | UnsetType = UNSET
 
 
 class BatchHead(NonceItem, frozen=True, kw_only=True):
@@ -149,6 +154,9 @@ class BatchHead(NonceItem, frozen=True, kw_only=True):
 class BatchDetail(NonceItem, frozen=True, kw_only=True):
     """Both published shapes of GetTaskBatch in one object; their keys do not collide. Here
     `failed_count` is failed alone.
+
+    Ours: `dispatch` where it was ordered otherwise than by default; `held_reasons`, how many tasks wait for which
+    reason, where some do; `amount`, the units done times their price, as text, where a subscription had a say.
     """
 
     batch: BatchHead
@@ -168,6 +176,9 @@ class BatchDetail(NonceItem, frozen=True, kw_only=True):
     metadata: dict[str, Any] | None
     created_by: ActorItem | None
     created_at: str
+    dispatch: OrderDispatch | UnsetType = UNSET
+    held_reasons: dict[str, int] | UnsetType = UNSET
+    amount: str | UnsetType = UNSET
 
 
 class NoBody(BaseModel):
@@ -177,8 +188,9 @@ class NoBody(BaseModel):
 
 
 class RetryBatch(BaseModel):
-    """The body of our retry call, which may be left out."""
+    """The body of our retry call, which may be left out. Without `dispatch` it is that of what is retried."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     include_unknown: Annotated[bool, Field(strict=True)] = False
+    dispatch: Dispatch | None = None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
+from msgspec import UNSET, UnsetType
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from contract.nonce.answers import ActorItem, NonceItem
 from contract.nonce.batches import Skip
+from contract.nonce.subscriptions import HeldMiners
 
 PASSWORDS_MAX: Final = 1000  # in one undo
 
@@ -44,7 +46,7 @@ class Pace(NonceItem, frozen=True, kw_only=True):
 
 class DryRun(NonceItem, frozen=True, kw_only=True):
     """What an order would do. `count` is what `expect_count` is compared with: the miners that are meant, those that
-    are skipped among them.
+    are skipped among them. `held`: whose tasks would wait now, where some would.
     """
 
     task_name: str
@@ -59,6 +61,7 @@ class DryRun(NonceItem, frozen=True, kw_only=True):
     watts: Watts
     pace: Pace
     passwords_needed: list[str]
+    held: list[HeldMiners] | UnsetType = UNSET
 
 
 class CanaryItem(NonceItem, frozen=True, kw_only=True):
@@ -117,10 +120,14 @@ class GroupWatts(NonceItem, frozen=True, kw_only=True):
 
 
 class GroupDetail(NonceItem, frozen=True, kw_only=True):
+    """`held_reasons` and `amount` are those of its batches, as of one."""
+
     group: GroupItem
     batches: list[GroupBatch]
     canary: CanaryItem | None
     watts: GroupWatts
+    held_reasons: dict[str, int] | UnsetType = UNSET
+    amount: str | UnsetType = UNSET
 
 
 _Secret = Annotated[str, StringConstraints(strict=True, max_length=512)]

@@ -38,6 +38,7 @@ class TaskItem(NonceItem, frozen=True, kw_only=True):
     error: TaskError | UnsetType = UNSET
     log_download_url: str | None = None
     log_file_size: int | None = None
+    held_reason: str | UnsetType = UNSET  # ours: why it is not handed to its agent
 
 
 class LogItem(NonceItem, frozen=True, kw_only=True):

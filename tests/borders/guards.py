@@ -1492,6 +1492,154 @@ def _load() -> Iterator[Guard]:
     )
 
 
+def _subscriptions() -> Iterator[Guard]:
+    calls = "tests/agent/subscriptions/test_http.py::test_"
+    ledger = "tests/agent/subscriptions/test_local.py::test_"
+    store = "tests/agent/subscriptions/test_store.py::test_"
+    config = "tests/agent/config/test_file.py::test_a_mistake_is_named_with_its_key"
+    requests, http = "contract/subscription/requests.py", "agent/subscriptions/http.py"
+    yield Guard(
+        "a key of a call that is not known is refused",
+        requests,
+        'extra="forbid"',
+        'extra="ignore"',
+        f"{calls}a_field_that_is_wrong_is_named",
+    )
+    yield Guard(
+        "a key that is given twice is refused",
+        requests,
+        "        if key in found:",
+        "        if False:",
+        f"{calls}what_is_no_call_is_refused",
+    )
+    yield Guard(
+        "a text, a fraction or a boolean is no small id",
+        requests,
+        "Field(strict=True, ge=SMALL_MIN, le=SMALL_MAX)",
+        "Field(ge=SMALL_MIN, le=SMALL_MAX)",
+        f"{calls}a_field_that_is_wrong_is_named",
+    )
+    yield Guard(
+        "an elision is no object id",
+        requests,
+        "    parse_object_id(text)\n    return text",
+        "    return text",
+        f"{calls}a_field_that_is_wrong_is_named",
+    )
+    yield Guard(
+        "another node than the agent's is refused",
+        "agent/subscriptions/local.py",
+        "            if not is_meant:",
+        "            if False:",
+        f"{ledger}another_node_than_this_agents_is_refused",
+    )
+    yield Guard(
+        "no web page may call",
+        http,
+        'if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":',
+        "if False:",
+        f"{calls}a_web_page_may_not_call_by_way_of_a_browser_here",
+    )
+    yield Guard(
+        "the host that is asked for is this one",
+        http,
+        'if not is_loopback(_host_of(headers.get("Host", ""))):',
+        "if False:",
+        f"{calls}a_web_page_may_not_call_by_way_of_a_browser_here",
+    )
+    yield Guard(
+        "the token is the one that was set",
+        http,
+        "if scheme != _SCHEME or not is_ours:",
+        "if False:",
+        f"{calls}a_token_is_asked_for_where_one_is_set",
+    )
+    yield Guard(
+        "a body has an end",
+        http,
+        "            if len(body) > BODY_MAX:",
+        "            if False:",
+        f"{calls}a_body_in_pieces_without_end_is_cut",
+    )
+    yield Guard(
+        "there are so many connections at most",
+        http,
+        "if len(self._web.connections) + len(self._arriving) >= CONNECTIONS_MOST:",
+        "if False:",
+        f"{calls}as_many_connections_as_may_are_taken_and_idle_ones_go",
+    )
+    yield Guard(
+        "elsewhere than on loopback a token is needed",
+        "agent/config/subscriptions.py",
+        "        if self.token_file is None:",
+        "        if False:",
+        config,
+    )
+    yield Guard(
+        "elsewhere than on loopback nothing is told in the clear",
+        "agent/config/subscriptions.py",
+        "        if self.tls_cert is None and not self.behind_proxy:",
+        "        if False:",
+        config,
+    )
+    yield Guard(
+        "others cannot read the key",
+        "agent/subscriptions/key.py",
+        "    if mode & _OTHERS:",
+        "    if False:",
+        f"{ledger}a_key_that_cannot_be_used_signs_nothing",
+    )
+    yield Guard(
+        "what is learned was signed by our key",
+        "agent/subscriptions/chain.py",
+        "        if not is_signed(key.public, each.data, each.signature):",
+        "        if False:",
+        f"{ledger}entries_that_our_key_never_signed_are_not_learned",
+    )
+    yield Guard(
+        "an entry is on disk before it is sent",
+        "agent/subscriptions/local.py",
+        "        await self._store.add(entry)\n",
+        "",
+        f"{ledger}an_answer_that_is_lost_is_settled_as_what_the_cloud_holds",
+    )
+    yield Guard(
+        "what may have been refused is never sent again",
+        "agent/subscriptions/shared.py",
+        "        if last.kind not in (OperationKind.VOID, OperationKind.REGISTER):",
+        "        if False:",
+        f"{ledger}what_never_arrived_is_a_failure_for_ever_even_if_it_comes_later",
+    )
+    yield Guard(
+        "a chain belongs to one workspace",
+        "agent/subscriptions/shared.py",
+        "            if head.ledger_id not in (None, state.ledger_id):",
+        "            if False:",
+        f"{ledger}an_agent_of_another_workspace_signs_nothing_there",
+    )
+    yield Guard(
+        "two chains of one key are a fork",
+        "agent/subscriptions/shared.py",
+        "            elif head.sequence and state.head != head.hash:",
+        "            elif False:",
+        f"{ledger}two_memories_that_went_different_ways_are_a_fork_with_a_way_out",
+    )
+    yield Guard(
+        "a success stays one",
+        "agent/subscriptions/store.py",
+        '"AND status <> ?5 AND (status = ?6 OR ?1 = ?5) RETURNING ledger",',
+        '"AND ?5 = ?5 AND ?6 = ?6 RETURNING ledger",',
+        f"{store}subscriptions_change_with_a_success_alone",
+    )
+    yield Guard(
+        "failures are kept up to a number",
+        "agent/subscriptions/store.py",
+        "                _drop_failures(db, ledger)",
+        "                pass",
+        f"{store}the_oldest_failures_go",
+    )
+
+
 def _sui() -> Iterator[Guard]:
     """Of the ledger on a Sui network."""
     room = "agent/subscriptions/sui/"
@@ -1642,5 +1790,6 @@ GUARDS = (
     *_orders(),
     *_login(),
     *_load(),
+    *_subscriptions(),
     *_sui(),
 )

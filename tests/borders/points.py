@@ -46,6 +46,8 @@ _AUDIT = "tests/cloud/test_audit.py::test_"
 _MAINTENANCE = "tests/cloud/test_maintenance.py::test_"
 _READING = "tests/drivers/antminer/test_reading.py::test_"
 _LIMIT = "tests/drivers/whatsminer/test_power_limit.py::test_"
+_CALLS = "tests/agent/subscriptions/test_http.py::test_"
+_LEDGER = "tests/agent/subscriptions/test_local.py::test_"
 # With its guard off the quirk is seen, and so the test passes: each run switches these off.
 _UNGUARDED = "::test_without_its_guard_the_quirk_is_seen"
 _OF_READING = f"tests/drivers/antminer/test_quirks_of_reading.py{_UNGUARDED}"
@@ -1103,6 +1105,89 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_READING}models_of_late_are_known",
                 f"{_OF_REPLIES}[a_model_that_only_its_system_information_names]",
                 "tests/drivers/whatsminer/test_faults.py::test_two_spellings_of_a_model_are_one",
+            ),
+        ),
+    ),
+    "Task subscriptions": (
+        Point(
+            "a key that is missing, unknown or given twice; a value of another kind or out of bounds",
+            "422 that names each key, with the nearest known one; nothing is signed, nothing stored.",
+            (
+                f"{_CALLS}a_field_that_is_wrong_is_named",
+                f"{_CALLS}missing_fields_are_named",
+                f"{_CALLS}what_is_no_call_is_refused",
+            ),
+        ),
+        Point(
+            "a body that is no JSON, another kind of content, too large, or does not come",
+            "400, 415, 413, 408, as JSON.",
+            (
+                f"{_CALLS}what_is_no_call_is_refused",
+                f"{_CALLS}a_body_in_pieces_without_end_is_cut",
+                f"{_CALLS}a_body_that_does_not_come_is_not_waited_for",
+                f"{_CALLS}what_is_not_http_is_refused_in_json",
+            ),
+        ),
+        Point(
+            "another node, or two that disagree",
+            "422.",
+            (
+                f"{_CALLS}nodes_that_are_not_ours_or_disagree_are_refused",
+                f"{_LEDGER}another_node_than_this_agents_is_refused",
+            ),
+        ),
+        Point(
+            "a web page in a browser of the host, a name that was made to point there",
+            "403, whatever it asks for.",
+            (f"{_CALLS}a_web_page_may_not_call_by_way_of_a_browser_here",),
+        ),
+        Point(
+            "listening elsewhere than on loopback",
+            "Only with a token, and with TLS or a proxy; the config is refused otherwise. Without the token: 401.",
+            (
+                f"{_CONFIG}a_mistake_is_named_with_its_key",
+                f"{_CONFIG}subscriptions_may_be_served_elsewhere_with_a_token_and_tls",
+                f"{_CALLS}a_token_is_asked_for_where_one_is_set",
+            ),
+        ),
+        Point(
+            "many connections, and those that say nothing",
+            "32 at most; one that does not send a head within 15 s goes.",
+            (f"{_CALLS}as_many_connections_as_may_are_taken_and_idle_ones_go",),
+        ),
+        Point(
+            "an answer of the ledger that gets lost, a process that is killed",
+            "The entry is on disk before it is sent, and settled before anything else is signed: it was taken, or never will be.",
+            (
+                f"{_LEDGER}an_answer_that_is_lost_is_settled_as_what_the_cloud_holds",
+                f"{_LEDGER}what_never_arrived_is_a_failure_for_ever_even_if_it_comes_later",
+                "tests/agent/subscriptions/test_killed.py::test_a_submission_killed_at_any_step_ends_right",
+                "tests/agent/subscriptions/test_interleavings.py::test_both_sides_come_to_one_chain",
+            ),
+        ),
+        Point(
+            "a cloud or an agent that is put back from a copy, a copied disk",
+            "What is missing is sent again or learned; two chains of one key are a fork, which signs nothing until there is a new key.",
+            (
+                f"{_LEDGER}a_cloud_that_was_put_back_is_sent_what_it_lost",
+                f"{_LEDGER}an_agent_that_was_put_back_learns_what_it_signed_later",
+                f"{_LEDGER}two_memories_that_went_different_ways_are_a_fork_with_a_way_out",
+                f"{_LEDGER}entries_that_our_key_never_signed_are_not_learned",
+                f"{_LEDGER}an_agent_of_another_workspace_signs_nothing_there",
+            ),
+        ),
+        Point(
+            "a key that others can read, or that is none",
+            "Nothing is signed; 500 names the file and the fix.",
+            (f"{_LEDGER}a_key_that_cannot_be_used_signs_nothing",),
+        ),
+        Point(
+            "a disk that is full, read-only or damaged",
+            "Nothing is sent that could not be kept; a damaged file is kept beside, and what was taken is learned again.",
+            (
+                "tests/agent/subscriptions/test_disk.py::test_what_a_disk_cannot_keep_is_said",
+                "tests/agent/subscriptions/test_store.py::test_a_damaged_file_is_set_aside",
+                f"{_LEDGER}a_lost_database_is_learned_again",
             ),
         ),
     ),

@@ -199,6 +199,9 @@ def check(report: dict[str, Any]) -> None:
     assert mines["hashrate_hs"] > 0
     assert mines_again["hashrate_hs"] > 0
     assert None is not mines["pid"] != mines_again["pid"] is not None
+    subscription = report["subscription"]
+    assert subscription["held"] == {"not_subscribed": 1}
+    assert (subscription["status"], subscription["amount"]) == ("succeed", "5")
     batches = report["batches"]
     for batch in batches:
         assert batch["task_count"] > 0

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from contract.task import TaskName
 from tests.system.site import Site, open_site
 from tests.warm import started
 
@@ -83,6 +84,7 @@ async def test_the_published_examples_change_what_a_site_takes(tmp_path: Path, b
         await curl.up()
         await _examples(curl)
         await _outlasts_its_processes(curl)
+        await _decides_what_is_dispatched(curl)
 
 
 async def _examples(curl: Curl) -> None:
@@ -168,3 +170,27 @@ async def _outlasts_its_processes(curl: Curl) -> None:
     assert code == 0
     rows = await curl.get("/subscriptions")
     assert [each["price_per_compute_unit"] for each in rows] == [7, 8]
+
+
+async def _decides_what_is_dispatched(curl: Curl) -> None:
+    site = curl.site
+    terms = ("--price", 9, "--max", 1)
+    assert (await by_command(site, "unsubscribe", LIGHT))[0] == 0
+    batch_id = await site.order(TaskName.LIGHT, site.miners, {"action": "on"})
+    batch = await site.operator.batch(batch_id)
+    assert (batch["status"], batch["held_reasons"]) == ("pending", {"not_subscribed": 2})
+    assert await curl.get("/stacks") == []
+    assert (await by_command(site, "subscribe", LIGHT, *terms))[0] == 0
+    tasks = await site.ended(batch_id)
+    assert [each["status"] for each in tasks] == ["succeed"] * 2
+    batch = await site.operator.batch(batch_id)
+    assert batch["amount"] == "18"
+    rows = await curl.get("/stacks")  # of one miner each
+    assert [each["batch_id"] for each in rows] == [batch_id] * 2
+    assert {(each["price"], each["num_compute_units"]) for each in rows} == {(9, 1)}
+
+    async def computed() -> bool:
+        rows = await curl.get("/stacks")
+        return all(each["already_computed_units"] == 1 for each in rows)
+
+    await site.until(computed, "the units of both stacks")

@@ -566,7 +566,7 @@ subscriptions = sa.Table(
         "agent_id",
         "task_small_id",
         unique=True,
-        sqlite_where=sa.text("in_force"),
+        sqlite_where=sa.text("in_force = 1"),
         postgresql_where=sa.text("in_force"),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -13,6 +13,17 @@ import sqlalchemy as sa
 from cloud.store.engine import Store, chunks
 from cloud.store.schema.rows import AgentRow, read_rows
 from cloud.store.schema.tables import IS_OPEN, At, agents, miners, tasks
+from cloud.store.subscriptions.dispatch import (
+    IS_ENROLLED,
+    IS_KNOWN,
+    MAY_BE_LEASED,
+    MAY_GO,
+    QUEUED,
+    ROOM,
+    given,
+    make_stacks,
+)
+from cloud.store.subscriptions.judged import AGENT, PLAIN
 from cloud.store.tasks.settle import closed_result, settle
 from contract.begin import Held, Shown, shown
 from contract.errors import ErrorCode
@@ -56,6 +67,12 @@ class TaskOfMiner(msgspec.Struct, frozen=True, kw_only=True):
     awake_mode: str | None
 
 
+class LeasableTask(TaskOfMiner, frozen=True, kw_only=True):
+    """One that waits. `is_plain`: no subscription has a say in what its agent gets."""
+
+    is_plain: bool
+
+
 async def glance(
     store: Store,
     agent: AgentRow,
@@ -87,8 +104,8 @@ async def glance(
         ).all()
         waiting = not_known = False
         if room > 0:
-            queued = _queued(sa.select(tasks.c.id), agent, cloud_s).limit(1)
-            waiting = await connection.scalar(queued.where(tasks.c.name.in_(knows))) is not None
+            found = await connection.scalar(_WAITS, given(agent, cloud_s, knows))
+            waiting = found is not None
             not_known = await connection.scalar(_not_known(agent, knows).limit(1)) is not None
         held = {row.id for row in handed if row.journal_id == journal_id}
         adopt: list[str] = []
@@ -99,12 +116,12 @@ async def glance(
                 tasks.c.id, tasks.c.agent_id, tasks.c.epoch, tasks.c.journal_id, tasks.c.ended_at
             )
             query = query.where(tasks.c.farm_id == agent.farm_id, tasks.c.id.in_(some))
-            for found in (await connection.execute(query)).all():
-                if found.ended_at is None and found.epoch == ON_SITE:
+            for other in (await connection.execute(query)).all():
+                if other.ended_at is None and other.epoch == ON_SITE:
                     continue  # of the same host, perhaps, before it was enrolled as another agent
-                queued = found.ended_at is None and found.journal_id is None
-                ours = found.agent_id in (None, agent.id)
-                (adopt if queued and ours else closed).append(found.id)
+                is_queued = other.ended_at is None and other.journal_id is None
+                ours = other.agent_id in (None, agent.id)
+                (adopt if is_queued and ours else closed).append(other.id)
     known = set(open_ids)
     called_off = [row.id for row in handed if row.id in held and row.cancel_requested_at]
     wanted: dict[Shown, list[str]] = {each: [] for each in Shown}
@@ -146,7 +163,7 @@ async def hand_out(
     is_enrolled = sa.exists().where(agents.c.id == agent.id, agents.c.revoked_at.is_(None))
     mark = {"journal_id": journal_id, "handed_at": now, "agent_id": agent.id}
     handed: list[TaskOfMiner] = []
-    fresh: list[TaskOfMiner] = []
+    fresh: list[LeasableTask] = []
     called_off: list[str] = []
     async with store.write() as connection:
         for some in chunks(adopt):
@@ -165,19 +182,17 @@ async def hand_out(
             query = query.where(tasks.c.name.in_(knows))
             handed += read_rows(TaskOfMiner, await connection.execute(query))
         if room > 0:
-            query = _queued(_with_miner(), agent, cloud_s).where(is_enrolled).limit(room)
-            query = query.where(tasks.c.name.in_(knows))
-            query = query.with_for_update(of=tasks, skip_locked=True)
-            fresh = read_rows(TaskOfMiner, await connection.execute(query))
+            values = given(agent, cloud_s, knows, room=room)
+            fresh = read_rows(LeasableTask, await connection.execute(_LEASABLE, values))
+            is_judged = len(fresh) < room and not (fresh and fresh[0].is_plain)
+            if is_judged and await make_stacks(
+                connection, agent, now, values | {ROOM.key: room - len(fresh)}
+            ):
+                fresh = read_rows(LeasableTask, await connection.execute(_LEASABLE, values))
         for some in chunks([row.id for row in fresh]):
             await connection.execute(
-                tasks.update()
-                .where(tasks.c.id.in_(some))
-                .values(
-                    status=TaskStatus.QUEUING,
-                    queuing_at=sa.func.coalesce(tasks.c.queuing_at, sa.literal(now, At())),
-                    **mark,
-                )
+                _LEASE.where(tasks.c.id.in_(some)),
+                values | {"of_now": now, "of_journal": journal_id},
             )
     handed += fresh
     called_off += [row.id for row in handed if row.cancel_requested_at is not None]
@@ -215,18 +230,6 @@ def _not_known(agent: AgentRow, knows: Collection[str]) -> sa.Select[tuple[str]]
     )
 
 
-def _queued(query: Any, agent: AgentRow, cloud_s: float) -> Any:
-    """Of the tasks that wait for this agent, the oldest first."""
-    return query.where(
-        tasks.c.farm_id == agent.farm_id,
-        sa.or_(tasks.c.agent_id == agent.id, tasks.c.agent_id.is_(None)),
-        tasks.c.ended_at.is_(None),
-        tasks.c.held == sa.false(),
-        tasks.c.journal_id.is_(None),
-        tasks.c.queue_expires_cloud_s > cloud_s,
-    ).order_by(tasks.c.created_at, tasks.c.id)
-
-
 def _with_miner() -> Any:
     return sa.select(
         tasks.c.id,
@@ -246,6 +249,32 @@ def _with_miner() -> Any:
         miners.c.ops_status,
         miners.c.awake_mode,
     ).select_from(tasks.outerjoin(miners, miners.c.id == tasks.c.miner_id))
+
+
+# Of the tasks that wait for an agent, the oldest first, those with names that it knows.
+_OLDEST_FIRST: Final = (tasks.c.created_at, tasks.c.id)
+_WAITS: Final = (
+    sa.select(tasks.c.id).where(*QUEUED, IS_KNOWN, MAY_GO).order_by(*_OLDEST_FIRST).limit(1)
+)
+_LEASABLE: Final = (
+    _with_miner()
+    .add_columns(PLAIN.label("is_plain"))
+    .where(*QUEUED, IS_KNOWN, IS_ENROLLED, MAY_BE_LEASED)
+    .order_by(*_OLDEST_FIRST)
+    .limit(ROOM)
+    .with_for_update(of=tasks, skip_locked=True)
+)
+_LEASE: Final = (
+    tasks.update()
+    .where(MAY_BE_LEASED, tasks.c.journal_id.is_(None))
+    .values(
+        journal_id=sa.bindparam("of_journal"),
+        handed_at=sa.bindparam("of_now", type_=At()),
+        agent_id=AGENT,
+        status=TaskStatus.QUEUING,
+        queuing_at=sa.func.coalesce(tasks.c.queuing_at, sa.bindparam("of_now", type_=At())),
+    )
+)
 
 
 def _claimed(row: TaskOfMiner, cloud_s: float) -> ClaimedTask:

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -52,6 +52,7 @@ class ReportedTask(msgspec.Struct, kw_only=True):
     limit_s: float
     created_at: datetime
     begin_id: str | None
+    stack_id: int | None
 
     handed_at: datetime | None
     held: bool
@@ -72,8 +73,15 @@ class ReportedTask(msgspec.Struct, kw_only=True):
 
 
 # `begin_id` is written on its own, see `_begins`.
-_NOT_UPDATED: Final = frozenset({"id", "miner_id", "limit_s", "created_at", "begin_id"})
+_NOT_UPDATED: Final = frozenset({"id", "miner_id", "limit_s", "created_at", "begin_id", "stack_id"})
 _UPDATED: Final = tuple(name for name in ReportedTask.__struct_fields__ if name not in _NOT_UPDATED)
+
+
+class Reported(NamedTuple):
+    """What became of a report. `of_stack`: tasks of a stack have ended, so that the next one may be due."""
+
+    acks: tuple[Ack, ...]
+    of_stack: bool
 
 
 @dataclass
@@ -94,7 +102,7 @@ async def apply_report(
     cloud_s: float,
     limits: ReportLimits,
     growth: Growth,
-) -> tuple[Ack, ...]:
+) -> Reported:
     """All events in one transaction, durable when this returns. One ack per event, in the order given. Raises
     TooMuchError when more tasks or miners arose than may be added; nothing has been changed then.
 
@@ -157,7 +165,8 @@ async def apply_report(
         await forget_passwords(connection, ended)
         await _raise_seq(connection, agent, report)
     growth.add_tasks(agent.id, len(new))
-    return tuple(intake.acks)
+    of_stack = any(intake.changed[id_].stack_id is not None for id_ in ended)
+    return Reported(tuple(intake.acks), of_stack)
 
 
 def held(task: ReportedTask) -> Held:

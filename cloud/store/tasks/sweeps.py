@@ -12,6 +12,7 @@ from cloud.store.engine import Store, chunks
 from cloud.store.schema.tables import (
     agents,
     reading_batches,
+    stacks,
     task_batches,
     task_events,
     task_files,
@@ -130,15 +131,15 @@ async def prune(store: Store, cloud_s: float, *, events_days: float) -> None:
 async def prune_tasks(
     store: Store, now: datetime, cloud_s: float, *, kept_days: float, most: int
 ) -> int:
-    """Drop tasks that ended so long ago, with their events and logs, and batches with their last task, and groups
-    with their last batch: at most so many tasks, the oldest first, in one transaction. Returns how many.
+    """Drop tasks that ended so long ago, with their events and logs, and batches and stacks with their last task, and
+    groups with their last batch: at most so many tasks, the oldest first, in one transaction. Returns how many.
 
     In cloud time a task ended no later than its queue life or, once begun, its deadline; unless the cloud was down
     then, so the stamp of its end counts as well. One whose file is still kept stays.
     """
     before_s = cloud_s - kept_days * _DAY_S
     long_ago = (
-        sa.select(tasks.c.id, tasks.c.batch_id)
+        sa.select(tasks.c.id, tasks.c.batch_id, tasks.c.stack_id)
         .where(
             tasks.c.queue_expires_cloud_s < before_s,
             sa.func.coalesce(tasks.c.deadline_cloud_s, 0.0) < before_s,
@@ -154,6 +155,12 @@ async def prune_tasks(
             for table in (task_events, task_logs):
                 await connection.execute(table.delete().where(table.c.task_id.in_(some)))
             await connection.execute(tasks.delete().where(tasks.c.id.in_(some)))
+        for some in chunks(sorted({row.stack_id for row in found if row.stack_id is not None})):
+            await connection.execute(
+                stacks.delete().where(
+                    stacks.c.id.in_(some), ~sa.exists().where(tasks.c.stack_id == stacks.c.id)
+                )
+            )
         for some in chunks(sorted({row.batch_id for row in found if row.batch_id is not None})):
             empty = (
                 task_batches.c.id.in_(some),

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from agent.demo.audit import Audit
-from agent.demo.report import BatchReport, PlaybookReport, Report, Special
+from agent.demo.report import BatchReport, PlaybookReport, Report, Special, SubscriptionReport
 from agent.demo.show import Show
+from agent.demo.subscriptions import LISTEN, commands
 
 BATCHES = (
     BatchReport(
@@ -25,6 +26,10 @@ REPORT = Report(
         PlaybookReport("a playbook: mine with XMRig", 9575.2, 4711, 3.31),
         PlaybookReport("its expected_status: stop", None, None, 2.0),
     ),
+    subscription=SubscriptionReport(
+        task_name="miner.light.update", task_small_id=6, batch_id="b", held={"not_subscribed": 1}, status="succeed",
+        amount="5", seconds=1.0,
+    ),
 )  # fmt: skip
 
 
@@ -39,6 +44,7 @@ def test_the_table_fits_and_folds_only_between_the_items_of_why(
     for whole in (
         "miner.power_mode.update", "this release cannot update itself", "1 not_verified", "4 policy_refused",
         "12 unreachable", "15 skipped (unsupported_mode)", "1 skipped (unstable_miner)",
+        "given no more of it (not_subscribed)",
     ):  # fmt: skip
         assert whole in out
     (special,) = (line for line in lines if line.startswith("127.77.0.1"))
@@ -62,10 +68,12 @@ def test_the_commands_to_go_on_with_name_what_is_there(
         miners: Any = (type("Miner", (), {"ip": "127.77.0.1"}),)
 
     stage: Any = Ground()
-    Show(as_json=False).invite(stage, "miner-7", "batch-9")
+    Show(as_json=False).invite(stage, "miner-7", "batch-9", commands(6))
     out = capsys.readouterr().out
     assert "/tasks/batches/batch-9'" in out
     assert "/miners/miner-7/tasks'" in out
     assert '"miner_ids": ["miner-7"]' in out
+    for path in ("task_subscribe", "task_update_subscription", "task_unsubscribe"):
+        assert f"curl -X POST http://{LISTEN}/{path} -H 'Content-Type: application/json'" in out
     assert "MINER_ID" not in out
     assert "BATCH_ID" not in out

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,11 +28,14 @@ from contract.subscription.entry import (
 )
 from contract.subscription.link import LedgerReply, LedgerState, SignedEntry
 from contract.subscription.rules import NO_TERMS, LedgerOperation, OperationKind, Terms
-from tests.cloud.conftest import AgentClient, Cloud
+from contract.task import TaskName
+from tests.cloud.conftest import AgentClient, Cloud, done
+from tests.waiting import until
 
 # Small ids of built-in classes of work.
 SCAN: Final = 1
 REBOOT: Final = 4
+LOG: Final = 5
 LIGHT: Final = 6
 FIRMWARE: Final = 12
 
@@ -47,6 +53,7 @@ class Node:
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     small_id: int = 0
     chain: list[SignedEntry] = field(default_factory=list)
+    holding: dict[str, int] = field(default_factory=dict)  # epochs of open tasks
 
     @property
     def public_key(self) -> bytes:
@@ -100,6 +107,31 @@ class Node:
     async def unsubscribe(self, task: int) -> str:
         return await self.do(operation(OperationKind.UNSUBSCRIBE, task))
 
+    async def claim(self, **more: Any) -> list[Any]:
+        """New tasks; those it holds it names as open."""
+        open_tasks = [{"task_id": id_, "epoch": epoch} for id_, epoch in self.holding.items()]
+        got: list[Any] = (await self.agent.claim(open=open_tasks, **more))["tasks"]
+        self.holding |= {task["task_id"]: task["epoch"] for task in got}
+        return got
+
+    async def end(self, tasks: list[Any], state: str = "succeed") -> None:
+        """Report these tasks as ended."""
+        at = datetime(2026, 11, 21, 12, tzinfo=UTC)
+        events = [self.agent.event(task, state, at, result=done()) for task in tasks]
+        status, answer = await self.agent.report(*events)
+        assert status == 200, answer
+        assert {ack["state"] for ack in answer["acks"]} == {"ok"}
+        for task in tasks:
+            del self.holding[task["task_id"]]
+
+    async def work_off(self) -> list[int]:
+        """Claim and end until there is nothing: how many tasks each claim brought."""
+        sizes = []
+        while got := await self.claim():
+            sizes.append(len(got))
+            await self.end(got)
+        return sizes
+
     async def state(self, after: int = 0) -> LedgerState:
         status, answer = await self.agent.call("GET", f"ledger?after={after}")
         assert status == 200, answer
@@ -130,3 +162,83 @@ def settings(tmp_path: Path, ledger_entries_per_day: int) -> CloudSettings:
 @pytest.fixture
 async def node(cloud: Cloud) -> Node:
     return await node_of(cloud)
+
+
+@dataclass
+class Operator:
+    """Calls the operators' API with a manager's key."""
+
+    cloud: Cloud
+
+    async def call(self, method: str, path: str, *, status: int = 200, **body: Any) -> Any:
+        """`path` below the workspace."""
+        url = f"{self.cloud.base}/private-api/v1/{self.cloud.workspace_id}/{path}"
+        headers = {"x-api-key": self.cloud.key}
+        given = {"json": body} if body else {}
+        async with self.cloud.http.request(method, url, headers=headers, **given) as response:
+            answer = await response.json()
+            assert response.status == status, answer
+        return answer
+
+    @property
+    def farm(self) -> str:
+        return f"farms/{self.cloud.farm_id}"
+
+    async def order(
+        self, name: TaskName, miner_ids: list[str], *, status: int = 200, **more: Any
+    ) -> str:
+        """The id of the batch."""
+        body = {"task_name": name, "miner_ids": miner_ids} | more
+        answer = await self.call("POST", f"{self.farm}/tasks/batches", status=status, **body)
+        if status != 200:
+            return str(answer["message"])
+        assert answer["meta"]["summary"]["created_count"] == len(miner_ids), answer
+        return str(answer["data"][0]["batch_id"])
+
+    async def batch(self, batch_id: str) -> Any:
+        return (await self.call("GET", f"{self.farm}/tasks/batches/{batch_id}"))["data"]
+
+    async def held(self, batch_id: str) -> dict[str, int]:
+        """How many tasks of a batch wait for which reason; the answers about it agree."""
+        told = await self.batch(batch_id)
+        path = f"{self.farm}/tasks/batches/{batch_id}/tasks?pageSize=1000"
+        listed = (await self.call("GET", path))["data"]
+        reasons = {each["id"]: each.get("held_reason") for each in told["tasks"]}
+        assert reasons == {each["id"]: each.get("held_reason") for each in listed}
+        counted = dict(Counter(reason for reason in reasons.values() if reason))
+        assert told.get("held_reasons", {}) == counted
+        return counted
+
+    async def policy(self, word: str) -> None:
+        await self.call("PUT", f"{self.farm}/dispatch", policy=word)
+
+
+@pytest.fixture
+def operator(cloud: Cloud) -> Operator:
+    return Operator(cloud)
+
+
+async def miners_of(cloud: Cloud, node: Node, count: int, **more: Any) -> list[str]:
+    agent_id = node.agent.agent_id
+    return [await cloud.miner_for(TaskName.LOG, agent_id, **more) for _ in range(count)]
+
+
+async def until_it_waits(cloud: Cloud, node: Node) -> None:
+    """Until another claim of this agent has come; what it found before anything else happens."""
+    sessions, agent_id = cloud.app_sessions, node.agent.agent_id
+    before = sessions[agent_id].poll if agent_id in sessions else 0
+    await until(lambda: agent_id in sessions and sessions[agent_id].poll > before)
+
+
+@pytest.fixture
+def statements(cloud: Cloud) -> Iterator[list[str]]:
+    """What is said to the database, from now on."""
+    said: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        said.append(statement)
+
+    engine = cloud.store.engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    yield said
+    sa.event.remove(engine, "before_cursor_execute", note)

@@ -120,7 +120,7 @@ def upgrade() -> None:
         "subscriptions",
         ["agent_id", "task_small_id"],
         unique=True,
-        sqlite_where=sa.text("in_force"),
+        sqlite_where=sa.text("in_force = 1"),
         postgresql_where=sa.text("in_force"),
     )
     op.create_table(
