@@ -176,10 +176,12 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
     """
     if not is_root() or who.uid == 0:
         return []
+    sui = config.subscriptions.sui
     secrets = (
         config.token_file,
         config.subscriptions.token_file,
         config.subscriptions.tls_key,
+        None if sui is None else sui.keystore,
         *(each.password_file for each in config.credentials),
         *(each.key_file for each in config.rigs),
         *(program.token_file for each in config.rigs for program in each.programs),
@@ -190,6 +192,7 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
         path,
         config.cloud_ca,
         config.subscriptions.tls_cert,
+        None if sui is None else sui.ca_file,
         *(file for sink in SINKS for file in sink.public_files(config)),
     )
     fixes |= {each: f"chmod a+r {quoted(each)}" for each in public if each is not None}

@@ -245,6 +245,7 @@ def _absolute(config: Config, folder: Path) -> Config:
         return entry.model_copy(update={"api_code_file": file and secret(file)})
 
     cloud, monitor, served = config.cloud, config.rigmonitor, config.subscriptions
+    sui = served.sui
     token = None if cloud.token_file is None else secret(cloud.token_file)
     return config.model_copy(
         update={
@@ -286,6 +287,10 @@ def _absolute(config: Config, folder: Path) -> Config:
                     "token_file": served.token_file and secret(served.token_file),
                     "tls_cert": plain(served.tls_cert),
                     "tls_key": served.tls_key and secret(served.tls_key),
+                    "sui": sui
+                    and sui.model_copy(
+                        update={"keystore": folder / sui.keystore, "ca_file": plain(sui.ca_file)}
+                    ),
                 }
             ),
         }

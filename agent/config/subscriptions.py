@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from agent.config.fields import Flag, Section
+from agent.config.sui import SuiSection
 from contract.hiding import quoted
 from contract.hosts import is_loopback
 
@@ -46,7 +47,7 @@ def _checked_listen(text: str) -> str:
 
 class SubscriptionsSection(Section):
     """No `listen`: nothing is served over HTTP, and the commands do all the same. `timeout_s` is how long one answer of
-    the ledger may take.
+    the ledger may take. `sui` may stand there while another ledger is used.
     """
 
     listen: Annotated[str, AfterValidator(_checked_listen)] | None = None
@@ -54,11 +55,14 @@ class SubscriptionsSection(Section):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     behind_proxy: Flag = False
-    ledger: Literal["local"] = "local"
+    ledger: Literal["local", "sui"] = "local"
+    sui: SuiSection | None = None
     timeout_s: Annotated[float, Field(strict=True, ge=1, le=300)] = 10.0
 
     @model_validator(mode="after")
     def _safe(self) -> Self:
+        if self.ledger == "sui" and self.sui is None:
+            raise ValueError('ledger = "sui" needs [subscriptions.sui]')
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
         if self.listen is None or listen_address(self.listen).is_loopback:

@@ -21,6 +21,17 @@ def check_cloud_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def check_graphql_url(url: str) -> str:
+    """Give it back. Raises ValueError unless it is https, or http to this host: nothing secret is sent there, but what
+    it answers decides what is signed.
+    """
+    if _is_in_the_clear(url, wanted="https://"):
+        raise ValueError(
+            "plain http could be answered by anybody on the way; use https (http only to this host)"
+        )
+    return url
+
+
 def check_monitor_url(url: str, *, insecure_http: bool) -> None:
     """Raises ValueError unless it is https, or http to this host, or http that was allowed in so many words: the
     codes cross the network in the clear then.

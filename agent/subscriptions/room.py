@@ -16,6 +16,7 @@ from agent.subscriptions.http import SubscriptionServer
 from agent.subscriptions.ledger import SubmissionFailedError
 from agent.subscriptions.local import LocalLedger
 from agent.subscriptions.store import TransactionStore
+from agent.subscriptions.sui.ledger import SuiLedger
 from contract.clock import Clock
 from contract.subscription.requests import RegisterCall
 
@@ -32,9 +33,13 @@ class Subscriptions:
         section, folder = config.subscriptions, config.state.dir
         self._store = TransactionStore(folder / DATABASE_NAME, clock)
         catalogue = Catalogue(self._store, link, clock, timeout_s=section.timeout_s)
-        self._ledger = LocalLedger(
-            self._store, catalogue, link, clock, folder / KEY_NAME, timeout_s=section.timeout_s
-        )
+        self._ledger: LocalLedger | SuiLedger
+        if section.ledger == "sui" and section.sui is not None:
+            self._ledger = SuiLedger(section.sui, self._store, clock, link=link)
+        else:
+            self._ledger = LocalLedger(
+                self._store, catalogue, link, clock, folder / KEY_NAME, timeout_s=section.timeout_s
+            )
         self._api = SubscriptionApi(
             self._ledger, self._store, catalogue, link, timeout_s=section.timeout_s
         )
@@ -76,6 +81,11 @@ class Subscriptions:
                 raise LocalRefusedError("not a call of the subscriptions")
 
     async def _renewed(self) -> ApiAnswer:
+        """Raises LocalRefusedError."""
+        if not isinstance(self._ledger, LocalLedger):
+            raise LocalRefusedError(
+                "a new key is for the local ledger: that of a Sui network lies in the keystore"
+            )
         try:
             return ApiAnswer(status=200, document={"tx_digest": await self._ledger.renew()})
         except SubmissionFailedError as error:

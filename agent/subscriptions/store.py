@@ -49,6 +49,20 @@ class TransactionStore(TransactionFile):
         """Keep one that is about to be sent, or that a ledger told of. One that is kept already stays as it is."""
         await self._do(lambda db: _insert(db, (transaction,)))
 
+    async def add_again(self, transaction: LedgerTransaction) -> None:
+        """As `add`, but one that is kept as a failure is pending again: what was not sent may be asked for once more in
+        the very same bytes.
+        """
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "DELETE FROM ledger_tx WHERE tx_digest = ? AND status = ?",
+                (transaction.tx_digest, TransactionStatus.FAILURE.value),
+            )
+            _insert(db, (transaction,))
+
+        await self._do(work)
+
     async def settle(
         self, settled: Sequence[SettledTransaction], *, learned: Sequence[LedgerTransaction] = ()
     ) -> None:

@@ -2054,6 +2054,141 @@ def _subscriptions() -> Iterator[Guard]:
     )
 
 
+def _sui() -> Iterator[Guard]:
+    """Of the ledger on a Sui network."""
+    room = "agent/subscriptions/sui/"
+    keys = "tests/agent/subscriptions/sui/test_keys.py::test_"
+    start = "tests/agent/subscriptions/sui/test_start.py::test_"
+    ledger = "tests/agent/subscriptions/sui/test_ledger.py::test_"
+    crash = "tests/agent/subscriptions/sui/test_crash.py::test_"
+    yield Guard(
+        "a keystore is its owner's alone",
+        f"{room}keys.py",
+        "if stat.S_IMODE(found.st_mode) & ~0o600:",
+        "if False:",
+        f"{keys}a_keystore_that_others_may_use_is_refused",
+    )
+    yield Guard(
+        "a keystore belongs to who signs with it",
+        f"{room}keys.py",
+        "if found.st_uid != os.geteuid():",
+        "if False:",
+        f"{keys}a_keystore_of_somebody_else_is_refused",
+    )
+    yield Guard(
+        "a key in bech32 has its checksum",
+        f"{room}bech32.py",
+        "if _polymod(expanded + values) != 1:",
+        "if False:",
+        f"{keys}each_changed_character_of_a_bech32_key_is_noticed",
+    )
+    yield Guard(
+        "GraphQL over plain http goes to this host alone",
+        "agent/config/sui.py",
+        "return check_graphql_url(url)",
+        "return url",
+        f"{start}a_section_that_cannot_be_meant_is_refused",
+    )
+    yield Guard(
+        "another network than before signs nothing",
+        f"{room}deployment.py",
+        "if wanted not in (None, found):",
+        "if False:",
+        f"{start}another_network_than_before_is_noticed_and_may_be_meant",
+    )
+    yield Guard(
+        "the shared object is of the package",
+        f"{room}deployment.py",
+        "if plain_type(found.type) != plain_type(type_name):",
+        "if False:",
+        f"{start}a_config_that_does_not_fit_the_network_is_refused",
+    )
+    yield Guard(
+        "a call interface that is not known is not used",
+        f"{room}deployment.py",
+        "if parameters not in SUBSCRIBE_PARAMETERS:",
+        "if False:",
+        f"{start}a_call_interface_that_is_not_known_is_refused_unless_it_is_named",
+    )
+    yield Guard(
+        "no redirect is followed with what is signed",
+        f"{room}graphql.py",
+        "allow_redirects=False,",
+        "allow_redirects=True,",
+        f"{ledger}an_answer_is_taken_from_the_endpoint_itself_and_as_far_as_it_may_go",
+    )
+    yield Guard(
+        "an answer of gigabytes is not read to its end",
+        f"{room}graphql.py",
+        "while len(content) <= REPLY_CAP and (more",
+        "while (more",
+        f"{ledger}an_answer_is_taken_from_the_endpoint_itself_and_as_far_as_it_may_go",
+    )
+    yield Guard(
+        "what would fail is not signed",
+        f"{room}ledger.py",
+        "if not would.succeeded:",
+        "if False:",
+        f"{ledger}what_the_package_does_not_take_is_neither_signed_nor_stored",
+    )
+    yield Guard(
+        "nothing is signed before it is known what became of the last",
+        f"{room}ledger.py",
+        "                await self._settle_pending()\n                return",
+        "                return",
+        f"{ledger}an_answer_that_was_lost_is_found_by_its_digest_and_never_signed_again",
+    )
+    yield Guard(
+        "a row is on disk before its transaction is sent",
+        f"{room}ledger.py",
+        "            await self._store.add_again(row)\n            outcome = await self._send(row)",
+        "            outcome = await self._send(row)\n            await self._store.add_again(row)",
+        f"{crash}killed_while_it_is_sent_it_is_done_once_and_known",
+    )
+    yield Guard(
+        "one transaction at a time",
+        f"{room}ledger.py",
+        "self._lock = asyncio.Lock()",
+        "self._lock = asyncio.Semaphore(9)",
+        f"{ledger}requests_at_once_are_executed_one_after_the_other",
+    )
+    yield Guard(
+        "the newer of two sights of an object counts",
+        f"{room}wallet.py",
+        "return seen if left and seen and seen.ref.version > left.ref.version else left",
+        "return seen",
+        f"{ledger}reads_that_lag_behind_do_no_harm",
+    )
+    yield Guard(
+        "what somebody else spent can never be executed",
+        f"{room}settling.py",
+        "and seen.made_by not in (None, tx_digest)",
+        "and False",
+        f"{crash}what_can_never_be_executed_any_more_is_a_failure",
+    )
+    yield Guard(
+        "what changed an object is not taken for another",
+        f"{room}settling.py",
+        "seen.made_by not in (None, tx_digest)",
+        "True",
+        f"{crash}a_read_of_the_outcome_that_lags_behind_that_of_the_objects_does_no_harm",
+    )
+    yield Guard(
+        "gas is paid by a coin that holds the budget",
+        f"{room}wallet.py",
+        "if balance_of(coin) < budget:",
+        "if False:",
+        f"{ledger}gas_is_paid_as_it_is_asked",
+    )
+    yield Guard(
+        "a price that the package has no number for is refused",
+        f"{room}calls.py",
+        "if price > SMALL_MAX:",
+        "if False:",
+        f"{ledger}the_newer_package_is_recognised_and_keeps_a_price_per_million",
+    )
+
+
 GUARDS = (
     *_parameters(),
     *_nonce(),
@@ -2073,4 +2208,5 @@ GUARDS = (
     *_releases(),
     *_dispatch(),
     *_subscriptions(),
+    *_sui(),
 )

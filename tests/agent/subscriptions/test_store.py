@@ -107,6 +107,17 @@ async def test_subscriptions_change_with_a_success_alone(tmp_path: Path) -> None
         assert await store.nodes("local") == {1: BADGE}
 
 
+async def test_what_was_not_sent_is_pending_again_in_the_same_bytes(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        for digest in ("a", "b"):
+            await store.add(transaction(digest))
+        await store.settle([SettledTransaction("a", FAILURE), SettledTransaction("b", SUCCESS)])
+        await store.add_again(transaction("a", 7))
+        await store.add_again(transaction("b", 8))  # was taken, and stays so
+        assert await store.pending("local") == [transaction("a", 7)]
+        assert [each.tx_digest for each in await store.taken("local", BADGE)] == ["b"]
+
+
 async def test_several_are_settled_all_or_none(tmp_path: Path) -> None:
     learned = transaction("b", 2)
     async with opened(tmp_path) as store:
