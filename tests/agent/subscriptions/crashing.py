@@ -56,11 +56,11 @@ class Fuse:
 
 
 async def submit(folder: Path, url: str, name: str, fuse: Fuse) -> None:
-    TransactionFile._commit = fuse.around(TransactionFile._commit)  # type: ignore[method-assign]
+    TransactionFile._commit = fuse.around(TransactionFile._commit)
     key.write_whole = fuse.around(key.write_whole)
     link = CloudLink(url, "token", timeout_s=2.0)
-    link.ledger = fuse.around_async(link.ledger)  # type: ignore[method-assign]
-    link.record = fuse.around_async(link.record)  # type: ignore[method-assign]
+    link.ledger = fuse.around_async(link.ledger)
+    link.record = fuse.around_async(link.record)
     here = Agent(folder, link, SystemClock())
     try:
         print(await here.ledger.submit(SUBMISSIONS[name]), flush=True)

@@ -24,6 +24,7 @@ from contract.subscription.link import Stack
 from tests.agent.certificates import own_certificate
 from tests.agent.subscriptions.stage import REGISTER, TIMEOUT_S, Agent, agent
 from tests.agent.subscriptions.strict_cloud import StrictCloud, linked
+from tests.waiting import until
 
 SUBSCRIBE = {"task_small_id": 1, "price_per_compute_unit": 10, "max_num_compute_units": 100}
 FAILED = {
@@ -110,6 +111,41 @@ async def test_the_calls_answer_with_a_digest_and_nothing_else(tmp_path: Path) -
         assert [each.status for each in answers] == [200] * 4
         digests = [digest_of(each.data) for each in client.cloud.memory.chain]
         assert [each.document for each in answers] == [{"tx_digest": each} for each in digests]
+
+
+async def test_calls_at_the_same_time_are_taken_one_after_the_other(tmp_path: Path) -> None:
+    async with serving(tmp_path) as client:
+        calls = [
+            client.post("/task_subscribe", SUBSCRIBE | {"price_per_compute_unit": each})
+            for each in range(1, 21)
+        ]
+        answers = await asyncio.gather(*calls)
+        (taken,) = (each for each in answers if each.status == 200)
+        assert {each.document["abort_code"] for each in answers if each is not taken} == {
+            312_012_016
+        }
+        assert len(client.cloud.memory.chain) == 2
+        (row,) = (await client.get("/subscriptions")).document
+        assert row["price_per_compute_unit"] == answers.index(taken) + 1
+
+
+async def test_who_does_not_wait_for_the_answer_undoes_nothing(tmp_path: Path) -> None:
+    async with serving(tmp_path) as client:
+        client.cloud.moods = ["late"]
+        client.cloud.late_s = TIMEOUT_S / 2
+        with pytest.raises(TimeoutError):
+            await client.ask(
+                "POST",
+                "/task_subscribe",
+                json=SUBSCRIBE,
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S / 4),
+            )
+
+        async def listed() -> bool:
+            return bool((await client.get("/subscriptions")).document)
+
+        await until(listed)
+        assert await client.agent.store.pending("local") == []
 
 
 async def test_all_fields_of_the_examples_are_taken(tmp_path: Path) -> None:

@@ -311,6 +311,20 @@ async def test_a_lost_key_is_replaced_and_the_subscriptions_stay(tmp_path: Path)
             assert await agrees(here, cloud)
 
 
+async def test_a_cloud_put_back_to_before_a_new_key_takes_it_again(tmp_path: Path) -> None:
+    cloud = StrictCloud()
+    async with linked(cloud) as link, agent(tmp_path / "a", link) as here:
+        await here.ledger.submit(REGISTER)
+        await here.ledger.submit(subscribe(1))
+        memory = cloud.copy()
+        await here.ledger.renew()
+        await here.ledger.submit(subscribe(2))
+        cloud.restore(memory)
+        await here.ledger.submit(unsubscribe(2))
+        assert await agrees(here, cloud)
+        assert [each.valid for each in await here.subscriptions()] == [True, False]
+
+
 async def test_two_memories_that_went_different_ways_are_a_fork_with_a_way_out(
     tmp_path: Path,
 ) -> None:
