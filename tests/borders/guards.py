@@ -1471,7 +1471,7 @@ def _load() -> Iterator[Guard]:
     )
     yield Guard(
         "the cloud is started again for ever",
-        "systemd/miner-cloud.service",
+        "service/systemd/miner-cloud.service",
         "StartLimitIntervalSec=0\n",
         "",
         "tests/agent/host/test_systemd.py::test_each_is_watched_bounded_and_started_again_for_ever",

@@ -13,7 +13,8 @@ import pytest
 
 pytestmark = pytest.mark.real_time
 
-FOLDER = Path(__file__).resolve().parents[3] / "systemd"
+ROOT = Path(__file__).resolve().parents[3]
+FOLDER = ROOT / "service" / "systemd"
 RIG = "miner-agent-rig.service"
 UNITS = ("miner-agent.service", "miner-cloud.service", RIG)
 # Cards and memory that is written and then executed are open to what mines.
@@ -70,7 +71,7 @@ def test_the_users_of_the_units_are_made_by_sysusers() -> None:
 def test_the_programs_named_are_those_that_are_installed() -> None:
     import tomllib
 
-    project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for unit in UNITS:
         program = re.search(r"^ExecStart=\S+/bin/(\S+)", (FOLDER / unit).read_text(), re.MULTILINE)
         assert program is not None
