@@ -45,6 +45,7 @@ def main() -> None:
                         compress=("-Zgzip", "-z1") if args.quick else deb.SMALL,
                     )
                     for product in (AGENT, CLOUD)
+                    if args.product in (None, product.name)
                 ]
             for each in made:
                 sys.stdout.write(f"{each}\n")
@@ -59,6 +60,9 @@ def _pages(product: Product) -> dict[str, tuple[Page, ...]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m packages", description=__doc__)
     parser.add_argument("what", choices=("deb", "bundle"))
+    parser.add_argument(
+        "--product", choices=(AGENT.name, CLOUD.name), help="both, where none is named"
+    )
     parser.add_argument(
         "--platform", action="append", choices=PLATFORMS, help="all, where none is named"
     )
