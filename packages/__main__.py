@@ -12,7 +12,7 @@ from agent.cli.installing import manuals
 from cloud.cli.commands import app as cloud_app
 from packages import bundle, deb, wheels
 from packages.platforms import PLATFORMS
-from service.install.pages import Page, of_app, of_parser
+from service.install.pages import HelpPage, of_app, of_parser
 from service.install.product import AGENT, CLOUD, Product
 from simulator.cli import parser as simulator_parser
 
@@ -51,7 +51,7 @@ def main() -> None:
                 sys.stdout.write(f"{each}\n")
 
 
-def _pages(product: Product) -> dict[str, tuple[Page, ...]]:
+def _pages(product: Product) -> dict[str, tuple[HelpPage, ...]]:
     if product is CLOUD:
         return {CLOUD.name: of_app(cloud_app, CLOUD.name)}
     return {**manuals(agent_app), "miner-simulator": of_parser(simulator_parser())}

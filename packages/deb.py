@@ -14,7 +14,7 @@ from typing import Final
 
 from packages import wheels
 from packages.platforms import Platform, debian_version
-from service.install.pages import Page, completion, manual
+from service.install.pages import HelpPage, completion, manual
 from service.install.product import AGENT, FILES, OF_PACKAGES, Product
 from service.install.release import STAMP, finish
 
@@ -32,7 +32,7 @@ _ABOUT: Final = {
 def build(
     product: Product,
     platform: Platform,
-    pages: Mapping[str, tuple[Page, ...]],
+    pages: Mapping[str, tuple[HelpPage, ...]],
     *,
     held: Path,
     ours: Path,

@@ -340,6 +340,15 @@ def status(config: ConfigFile = None, as_json: Json = False) -> None:
 
 
 @app.command()
+def health(config: ConfigFile = None, as_json: Json = False) -> None:
+    """Tell whether the daemon of this host is up, or waits to be enrolled. Exit code 1 where it is neither."""
+    from agent.cli.status import run_health
+
+    used = _config(config, required=False, as_json=as_json)
+    end(run_health(used, is_config_named=config is not None), as_json)
+
+
+@app.command()
 def top(
     config: ConfigFile = None,
     every: Annotated[

@@ -7,11 +7,11 @@ import typer
 from agent.cli.answers import Ended
 from agent.cli.rig_service import app as rig_service
 from service.install.command import install, uninstall
-from service.install.pages import Page, of_app
+from service.install.pages import HelpPage, of_app
 from service.install.product import AGENT
 
 
-def manuals(app: typer.Typer) -> dict[str, tuple[Page, ...]]:
+def manuals(app: typer.Typer) -> dict[str, tuple[HelpPage, ...]]:
     """What the agent's programs say of themselves, but for the simulator, which is none of a host's services."""
     return {
         "miner-agent": of_app(app, "miner-agent"),

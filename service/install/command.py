@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from service.install.carried import CannotInstallError, carried
-from service.install.host import THIS, Host, HostCommandError
-from service.install.pages import Page, completion, manual
+from service.install.environment import CannotInstallError, environment_of
+from service.install.host import THIS, HostCommandError, TargetHost
+from service.install.pages import HelpPage, completion, manual
 from service.install.product import Product
 from service.install.steps import Installation, Step, check, removal
 
@@ -18,14 +18,14 @@ Answer = tuple[int, dict[str, Any], str]
 
 def install(
     product: Product,
-    pages: Mapping[str, Sequence[Page]],
+    pages: Mapping[str, Sequence[HelpPage]],
     *,
     dry_run: bool,
-    host: Host = THIS,
+    host: TargetHost = THIS,
 ) -> Answer:
     """Have the product run on this host, from a copy of the environment that this process runs in."""
     try:
-        source = carried(product)
+        source = environment_of(product)
         manuals = {name: manual(each, source.version) for name, each in pages.items()}
         completions = {name: completion(each) for name, each in pages.items()}
         work = Installation(product, host, source, manuals, completions)
@@ -36,7 +36,7 @@ def install(
     )
 
 
-def uninstall(product: Product, *, dry_run: bool, purge: bool, host: Host = THIS) -> Answer:
+def uninstall(product: Product, *, dry_run: bool, purge: bool, host: TargetHost = THIS) -> Answer:
     """Take the product away again; with `purge` its state, config and secrets, too."""
     try:
         check(product, host)

@@ -18,7 +18,7 @@ class HostCommandError(Exception):
     """A command of the host ended with an error; the message is its last words."""
 
 
-class Host(msgspec.Struct, frozen=True):
+class TargetHost(msgspec.Struct, frozen=True):
     """`root` is / but for a host that is not the one we run on, such as an image."""
 
     root: Path = Path("/")
@@ -75,4 +75,4 @@ class Host(msgspec.Struct, frozen=True):
             raise HostCommandError(f"{' '.join(words)}: {said[-1] if said else done.returncode}")
 
 
-THIS: Final = Host()
+THIS: Final = TargetHost()

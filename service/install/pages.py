@@ -13,7 +13,7 @@ import typer
 _WIDTH: Final = 78
 
 
-class Page(msgspec.Struct, frozen=True):
+class HelpPage(msgspec.Struct, frozen=True):
     """One command: the words that call it, what it prints for --help, what may follow."""
 
     words: tuple[str, ...]
@@ -22,25 +22,25 @@ class Page(msgspec.Struct, frozen=True):
     commands: tuple[str, ...]
 
 
-def of_app(app: typer.Typer, program: str) -> tuple[Page, ...]:
+def of_app(app: typer.Typer, program: str) -> tuple[HelpPage, ...]:
     """Of a program and all commands in it, the program first."""
     return tuple(_walk(typer.main.get_command(app), program, None, ()))
 
 
-def of_parser(parser: argparse.ArgumentParser) -> tuple[Page, ...]:
+def of_parser(parser: argparse.ArgumentParser) -> tuple[HelpPage, ...]:
     """Of a program without commands."""
     text = parser.format_help()
     options = sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text)))
-    return (Page((parser.prog,), text, tuple(options), ()),)
+    return (HelpPage((parser.prog,), text, tuple(options), ()),)
 
 
-def _walk(command: Any, name: str, parent: Any, before: tuple[str, ...]) -> Iterator[Page]:
+def _walk(command: Any, name: str, parent: Any, before: tuple[str, ...]) -> Iterator[HelpPage]:
     command.rich_markup_mode = None  # plain text, whatever the terminal would get
     context = typer.Context(command, info_name=name, parent=parent, terminal_width=_WIDTH)
     words = (*before, name)
     inner: dict[str, Any] = getattr(command, "commands", {})
     options = [option for each in command.get_params(context) for option in each.opts]
-    yield Page(
+    yield HelpPage(
         words,
         command.get_help(context),
         tuple(each for each in options if each.startswith("--")),
@@ -50,7 +50,7 @@ def _walk(command: Any, name: str, parent: Any, before: tuple[str, ...]) -> Iter
         yield from _walk(found, each, context, words)
 
 
-def manual(pages: Sequence[Page], version: str) -> bytes:
+def manual(pages: Sequence[HelpPage], version: str) -> bytes:
     """A page for `man`, section 1."""
     program = pages[0].words[0]
     about = re.split(r"\n\s*\n", pages[0].help)[1]
@@ -74,7 +74,7 @@ def _roff(text: str) -> str:
     return f"\\&{plain}" if plain.startswith((".", "'")) else plain
 
 
-def completion(pages: Sequence[Page]) -> bytes:
+def completion(pages: Sequence[HelpPage]) -> bytes:
     """For bash: it starts no program of ours, which on a small host would take a second at every key."""
     program = pages[0].words[0]
     function = f"_{program.replace('-', '_')}"

@@ -86,7 +86,7 @@ CLOUD: Final = Product(
 )
 
 
-class Places(msgspec.Struct, frozen=True):
+class FilePlaces(msgspec.Struct, frozen=True):
     """Where a host looks for each kind of file."""
 
     programs: Path
@@ -123,7 +123,7 @@ class Places(msgspec.Struct, frozen=True):
         return {self.programs / each: product.current / "bin" / each for each in product.programs}
 
 
-OF_PACKAGES: Final = Places(
+OF_PACKAGES: Final = FilePlaces(
     programs=Path("/usr/bin"),
     units=Path("/usr/lib/systemd/system"),
     sysusers=Path("/usr/lib/sysusers.d"),
@@ -133,7 +133,7 @@ OF_PACKAGES: Final = Places(
     completions=Path("/usr/share/bash-completion/completions"),
     examples=Path("/usr/share/doc"),
 )
-OF_ROOT: Final = Places(
+OF_ROOT: Final = FilePlaces(
     programs=Path("/usr/local/bin"),
     units=Path("/etc/systemd/system"),
     sysusers=Path("/etc/sysusers.d"),

@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 
 from service.hostuser import is_root
-from service.install.carried import CannotInstallError, Carried
-from service.install.host import Host, HostCommandError
+from service.install.environment import CannotInstallError, Environment
+from service.install.host import HostCommandError, TargetHost
 from service.install.product import OF_ROOT, Product
 from service.install.release import Stamp, finish, flip, running, version_order
 
@@ -36,7 +36,7 @@ class Step(msgspec.Struct, frozen=True):
     act: Callable[[], None]
 
 
-def check(product: Product, host: Host) -> None:
+def check(product: Product, host: TargetHost) -> None:
     """Raises CannotInstallError where nothing of ours may be installed or taken away by hand."""
     if sys.platform != "linux":
         raise CannotInstallError("services are installed on Linux alone")
@@ -60,8 +60,8 @@ class Installation:
     def __init__(
         self,
         product: Product,
-        host: Host,
-        source: Carried,
+        host: TargetHost,
+        source: Environment,
         manuals: dict[str, bytes],
         completions: dict[str, bytes],
     ) -> None:
@@ -218,7 +218,7 @@ class Installation:
             self._host.remove(self._product.release(each))
 
 
-def removal(product: Product, host: Host, *, purge: bool) -> Iterator[Step]:
+def removal(product: Product, host: TargetHost, *, purge: bool) -> Iterator[Step]:
     """The steps that take a product away: its programs and what goes with them, and with `purge` what it kept, too."""
     units = [each for each in product.units if host.at(OF_ROOT.units / each).exists()]
     if units and host.is_booted:
@@ -246,13 +246,13 @@ def removal(product: Product, host: Host, *, purge: bool) -> Iterator[Step]:
         yield _removed(host, path)
 
 
-def _written(host: Host, path: Path, content: bytes) -> Step:
+def _written(host: TargetHost, path: Path, content: bytes) -> Step:
     return Step(
         f"write {path}", lambda: not host.holds(path, content), lambda: host.write(path, content)
     )
 
 
-def _kept(host: Host, example: Path, path: Path) -> Step:
+def _kept(host: TargetHost, example: Path, path: Path) -> Step:
     """What a person changes is written once."""
     return Step(
         f"write {path}",
@@ -261,7 +261,7 @@ def _kept(host: Host, example: Path, path: Path) -> Step:
     )
 
 
-def _linked(host: Host, path: Path, to: Path) -> Step:
+def _linked(host: TargetHost, path: Path, to: Path) -> Step:
     return Step(
         f"have {path} lead to {to}",
         lambda: not _leads_to(host.at(path), to),
@@ -269,7 +269,7 @@ def _linked(host: Host, path: Path, to: Path) -> Step:
     )
 
 
-def _removed(host: Host, path: Path) -> Step:
+def _removed(host: TargetHost, path: Path) -> Step:
     there = host.at(path)
     return Step(
         f"remove {path}",

@@ -32,7 +32,7 @@ class CannotInstallError(Exception):
     """Why not, and what to do."""
 
 
-class Carried(msgspec.Struct, frozen=True):
+class Environment(msgspec.Struct, frozen=True):
     """What a release is made of: packages in a folder, and the interpreter that they are for."""
 
     version: str
@@ -55,7 +55,7 @@ class Carried(msgspec.Struct, frozen=True):
         return sum(path.stat().st_size for path in self.packages.rglob("*") if path.is_file())
 
 
-def carried(product: Product) -> Carried:
+def environment_of(product: Product) -> Environment:
     """What runs now. Raises CannotInstallError for what is no environment that a service may run from."""
     low, high = _PYTHONS
     if not low <= sys.version_info[:2] <= high:
@@ -89,7 +89,7 @@ def carried(product: Product) -> Carried:
         for each in found.entry_points
         if each.group == "console_scripts" and each.name in product.programs
     }
-    return Carried(found.version, python, Path(sysconfig.get_path("purelib")), commands)
+    return Environment(found.version, python, Path(sysconfig.get_path("purelib")), commands)
 
 
 def _is_editable(found: Distribution) -> bool:
