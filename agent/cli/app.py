@@ -341,7 +341,7 @@ def status(config: ConfigFile = None, as_json: Json = False) -> None:
 
 @app.command()
 def health(config: ConfigFile = None, as_json: Json = False) -> None:
-    """Tell whether the daemon of this host is up, or waits to be enrolled. Exit code 1 where it is neither."""
+    """Tell whether the daemon of this host is up. Exit code 1 where it is not, nor waits to be enrolled."""
     from agent.cli.status import run_health
 
     used = _config(config, required=False, as_json=as_json)
@@ -476,7 +476,7 @@ def install(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Have this very version run as a service of this host. For root; whatever is done already is left."""
+    """Run this version as a service of this host. For root; what is done already is left."""
     from agent.cli.installing import run_install
 
     end(run_install(app, dry_run=dry_run), as_json)

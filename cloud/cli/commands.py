@@ -166,7 +166,7 @@ def migrate(data: Data, as_json: AsJson = False) -> None:
 
 @app.command()
 def install(dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Have this very version run as a service of this host. For root; whatever is done already is left."""
+    """Run this version as a service of this host. For root; what is done already is left."""
     from service.install.command import install as run_install
     from service.install.pages import of_app
 

@@ -83,7 +83,7 @@ def environment_of(product: Product) -> Environment:
         raise CannotInstallError(
             f"{', '.join(missing)} are missing: pip install 'miner-agent[cloud]' in this environment"
         )
-    python = _interpreter()
+    python = interpreter()
     commands = {
         each.name: each.value
         for each in found.entry_points
@@ -97,7 +97,7 @@ def _is_editable(found: Distribution) -> bool:
     return text is not None and bool(json.loads(text).get("dir_info", {}).get("editable"))
 
 
-def _interpreter() -> Path:
+def interpreter() -> Path:
     """The one that the environment was made by. Raises CannotInstallError where a service cannot run it, or another
     user could change it.
     """

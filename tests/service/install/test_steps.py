@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service.install import environment
 from service.install.environment import CannotInstallError, Environment, environment_of
 from service.install.host import TargetHost
 from service.install.product import AGENT, CLOUD, OF_ROOT
@@ -146,3 +147,30 @@ def test_a_host_without_systemd_is_said_to_be_one(
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(CannotInstallError, match="is not run by systemd"):
         check(AGENT, host)
+
+
+def a_python(folder: Path) -> Path:
+    """A prefix with an interpreter in it."""
+    python = folder / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    python.parent.mkdir()
+    python.write_text("")
+    return folder
+
+
+def test_a_python_that_services_do_not_see_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "base_prefix", str(a_python(tmp_path)))
+    monkeypatch.setattr(environment, "_HIDDEN", (tmp_path,))
+    with pytest.raises(CannotInstallError, match="cannot be seen by a service"):
+        environment.interpreter()
+
+
+def test_a_python_that_others_can_change_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o777)
+    monkeypatch.setattr(sys, "base_prefix", str(a_python(tmp_path)))
+    monkeypatch.setattr(environment, "_HIDDEN", ())
+    with pytest.raises(CannotInstallError, match="can be changed by others than root"):
+        environment.interpreter()

@@ -27,9 +27,15 @@ def next_version() -> str:
     return f"{major}.{int(minor) + 1}.0"
 
 
-def packages(platform: str, out: Path) -> dict[str, Path]:
+def packages(platform: str, out: Path, *more: str) -> dict[str, Path]:
     """By the name of the product."""
-    return _built(ROOT, platform, out)
+    return _built(ROOT, "deb", platform, out, "--quick", *more)
+
+
+def bundle(platform: str, out: Path) -> Path:
+    """That of the agent."""
+    (made,) = _built(ROOT, "bundle", platform, out).values()
+    return made
 
 
 def packages_of_next(platform: str, folder: Path) -> dict[str, Path]:
@@ -44,11 +50,11 @@ def packages_of_next(platform: str, folder: Path) -> dict[str, Path]:
     text = PROJECT.read_text("utf-8")
     changed = re.sub(r'^version = ".*"$', f'version = "{next_version()}"', text, flags=re.MULTILINE)
     (tree / "pyproject.toml").write_text(changed, "utf-8")
-    return _built(tree, platform, folder / "dist", "--product", "miner-agent")
+    return _built(tree, "deb", platform, folder / "dist", "--quick", "--product", "miner-agent")
 
 
-def _built(tree: Path, platform: str, out: Path, *more: str) -> dict[str, Path]:
-    words = [sys.executable, "-m", "packages", "deb", "--quick", "--platform", platform]
+def _built(tree: Path, what: str, platform: str, out: Path, *more: str) -> dict[str, Path]:
+    words = [sys.executable, "-m", "packages", what, "--platform", platform]
     when = subprocess.run(
         ["git", "log", "-1", "--format=%ct"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.strip()
