@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,8 +24,8 @@ def debian(request: pytest.FixtureRequest) -> int:
 def short() -> Iterator[Path]:
     """A folder with a short name: sockets lie in it."""
     root.needed()
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
+    with root.scratch() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import msgspec
 import pytest
 
 SUITES: Final = {12: "bookworm", 13: "trixie"}
+_ROOM_BYTES: Final = 3 * 2**30  # two roots, their packages and what is installed of them
 _CALLS: Final = "var/log/systemctl-calls"
 _INCLUDED: Final = "ca-certificates,python3,systemd"
 # /proc/sys is read-only: the kernel is the host's, and sysctl.d of a root is not for it.
@@ -49,6 +51,17 @@ def needed() -> None:
         pytest.fail(reason)
     if reason:
         pytest.skip(reason)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder with a short name, since sockets lie in it: in memory where there is room, for packages are synced file by
+    file.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM_BYTES
+    with tempfile.TemporaryDirectory(dir=memory if roomy else None) as name:
+        yield Path(name)
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -116,7 +129,8 @@ def made(debian: int, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         beside = tar.with_suffix(".part.tar")
         subprocess.run(
-            ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_INCLUDED}", SUITES[debian], beside],
+            ["mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io",
+             "--dpkgopt=path-exclude=/usr/share/locale/*", f"--include={_INCLUDED}", SUITES[debian], beside],
             check=True,
         )  # fmt: skip
         beside.rename(tar)
