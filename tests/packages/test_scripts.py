@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tomllib
 from itertools import pairwise
@@ -15,6 +14,7 @@ from packages.deb import script
 from packages.platforms import PLATFORMS, debian_version, sorted_by_debian
 from service.install.product import AGENT, CLOUD, FILES, OF_PACKAGES, Product
 from tests.service.install.test_release import IN_ORDER
+from tests.tools import require
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
@@ -31,8 +31,8 @@ def test_a_shell_takes_each_script(name: str, product: Product, tmp_path: Path) 
     assert product.name in text
 
 
-@pytest.mark.skipif(shutil.which("dpkg") is None, reason="dpkg is not installed")
 def test_debian_sorts_versions_as_python_does() -> None:
+    require("dpkg")
     for older, newer in pairwise(IN_ORDER):
         words = [
             "dpkg",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from agent.cli.installing import manuals
 from cloud.cli.commands import app as cloud_app
 from service.install.pages import completion, manual, of_app, of_parser
 from simulator.cli import parser
+from tests.tools import require
 
 PAGES = {
     **manuals(app),
@@ -46,8 +46,8 @@ def test_every_command_has_its_help_on_the_page(program: str) -> None:
 
 
 @pytest.mark.parametrize("program", PAGES)
-@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
 def test_man_finds_no_fault_with_it(program: str, tmp_path: Path) -> None:
+    require("man")
     page = tmp_path / f"{program}.1"
     page.write_bytes(manual(PAGES[program], "1.2.3"))
     done = subprocess.run(

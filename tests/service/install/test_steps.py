@@ -12,15 +12,12 @@ import pytest
 from service.install import environment
 from service.install.environment import CannotInstallError, Environment, environment_of
 from service.install.host import TargetHost
-from service.install.product import AGENT, CLOUD, OF_ROOT
+from service.install.product import AGENT, CLOUD, OF_ROOT, Product
 from service.install.release import running
 from service.install.steps import Installation, Step, check, removal
+from tests.tools import require
 
 TEXTS = dict.fromkeys(AGENT.programs, b"a page\n")
-TOOLS = ("systemctl", "systemd-sysusers", "systemd-tmpfiles")
-needs_systemd = pytest.mark.skipif(
-    any(shutil.which(each) is None for each in TOOLS), reason="systemd is not installed"
-)
 
 
 def source(folder: Path, version: str) -> Environment:
@@ -50,12 +47,12 @@ def take(steps: Iterable[Step], *, but: str = "") -> list[str]:
 
 @pytest.fixture
 def host(tmp_path: Path) -> TargetHost:
+    require("systemctl", "systemd-sysusers", "systemd-tmpfiles")
     root = tmp_path / "root"
     root.mkdir()
     return TargetHost(root)
 
 
-@needs_systemd
 def test_what_is_installed_is_installed_once_and_taken_away_but_for_what_is_kept(
     tmp_path: Path, host: TargetHost
 ) -> None:
@@ -79,7 +76,6 @@ def test_what_is_installed_is_installed_once_and_taken_away_but_for_what_is_kept
     assert not config.exists()
 
 
-@needs_systemd
 def test_two_releases_stay_and_an_older_one_is_not_put_over_a_newer(
     tmp_path: Path, host: TargetHost
 ) -> None:
@@ -91,7 +87,6 @@ def test_two_releases_stay_and_an_older_one_is_not_put_over_a_newer(
         work(tmp_path, host, "1.2.0")
 
 
-@needs_systemd
 def test_a_disk_that_is_full_is_said_before_anything_is_written(
     tmp_path: Path, host: TargetHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +97,6 @@ def test_a_disk_that_is_full_is_said_before_anything_is_written(
     assert [*host.root.iterdir()] == []
 
 
-@needs_systemd
 def test_what_is_not_ours_is_left_in_its_place(tmp_path: Path, host: TargetHost) -> None:
     other = host.at(OF_ROOT.programs / "miner-agent")
     other.parent.mkdir(parents=True)
@@ -113,15 +107,13 @@ def test_what_is_not_ours_is_left_in_its_place(tmp_path: Path, host: TargetHost)
     assert other.read_text() == "of another"
 
 
-@pytest.mark.parametrize("product", [AGENT, CLOUD])
+@pytest.mark.parametrize("product", [AGENT, CLOUD], ids=["agent", "cloud"])
 def test_what_a_package_brought_is_left_to_the_package_manager(
-    product: object, host: TargetHost
+    product: Product, host: TargetHost
 ) -> None:
-    assert product in (AGENT, CLOUD)
-    each = AGENT if product is AGENT else CLOUD
-    host.at(each.packaged).mkdir(parents=True)
-    with pytest.raises(CannotInstallError, match=f"{each.name} is a package of this host"):
-        check(each, host)
+    host.at(product.packaged).mkdir(parents=True)
+    with pytest.raises(CannotInstallError, match=f"{product.name} is a package of this host"):
+        check(product, host)
 
 
 def test_a_checkout_is_not_what_root_s_service_runs() -> None:

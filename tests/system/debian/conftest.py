@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.debian import built, root
+from tests.tools import require
 
 ROOTS = os.environ.get("MINER_AGENT_ROOTS")
 
@@ -23,7 +24,7 @@ def debian(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="module")
 def short() -> Iterator[Path]:
     """A folder with a short name: sockets lie in it."""
-    root.needed()
+    require("mmdebstrap", "dpkg-deb", "unshare", root=True)
     with root.scratch() as folder:
         yield folder
 

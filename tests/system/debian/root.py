@@ -7,7 +7,6 @@ a namespace of that command alone, so nothing is left behind whatever becomes of
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -17,12 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import pytest
 
 SUITES: Final = {12: "bookworm", 13: "trixie"}
 _ROOM_BYTES: Final = 3 * 2**30  # two roots, their packages and what is installed of them
 _CALLS: Final = "var/log/systemctl-calls"
-_INCLUDED: Final = "ca-certificates,python3,systemd"
+_INCLUDED: Final = ("ca-certificates", "python3", "systemd")
 # /proc/sys is read-only: the kernel is the host's, and sysctl.d of a root is not for it.
 _ENTER: Final = """
 set -e
@@ -41,16 +39,6 @@ for each in "$@"; do
     case "$each" in enable | disable | preset | is-enabled) SYSTEMD_OFFLINE=1 exec /usr/bin/systemctl.real "$@" ;; esac
 done
 """
-
-
-def needed() -> None:
-    """Skip where no root can be made; fail where nothing may be skipped."""
-    missing = [each for each in ("mmdebstrap", "chroot", "unshare") if shutil.which(each) is None]
-    reason = f"needs {', '.join(missing)}" if missing else "needs root" if os.geteuid() != 0 else ""
-    if reason and os.environ.get("MINER_AGENT_REQUIRE_ALL") == "1":
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
 
 
 @contextmanager
@@ -122,15 +110,15 @@ class Root(msgspec.Struct, frozen=True):
         return int(found[2]), int(found[3])
 
 
-def made(debian: int, folder: Path) -> Path:
-    """A tar of a clean root; it stays there and is made once."""
-    tar = folder / f"{SUITES[debian]}.tar"
+def made(debian: int, folder: Path, *more: str) -> Path:
+    """A tar of a clean root, with `more` packages; it stays there and is made once."""
+    tar = folder / f"{'-'.join((SUITES[debian], *more))}.tar"
     if not tar.exists():
         folder.mkdir(parents=True, exist_ok=True)
         beside = tar.with_suffix(".part.tar")
         subprocess.run(
             ["mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io",
-             "--dpkgopt=path-exclude=/usr/share/locale/*", f"--include={_INCLUDED}", SUITES[debian], beside],
+             "--dpkgopt=path-exclude=/usr/share/locale/*", f"--include={','.join((*_INCLUDED, *more))}", SUITES[debian], beside],
             check=True,
         )  # fmt: skip
         beside.rename(tar)

@@ -14,6 +14,7 @@ import pytest
 
 from packages.platforms import PLATFORMS, Platform
 from tests.system.debian import built
+from tests.tools import require
 
 pytestmark = pytest.mark.slow
 FOREIGN = PLATFORMS["deb12_arm64"]
@@ -55,6 +56,7 @@ def check_release(release: Path, platform: Platform) -> None:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
+    require("dpkg-deb")
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
 
