@@ -53,7 +53,8 @@ class Platform(msgspec.Struct, frozen=True):
         ]
 
 
-# 32 bit are not among them: of a quarter of what we need nobody publishes wheels for armhf.
+# 32 bit are not among them: of six packages that we need (msgspec, uvloop, psutil, cffi, greenlet, pyyaml) nobody publishes
+# wheels for armhf.
 PLATFORMS: Final = {
     each.name: each
     for each in (
