@@ -53,7 +53,7 @@ class Platform(msgspec.Struct, frozen=True):
         ]
 
 
-# 32 bit are not among them: of six packages that we need (msgspec, uvloop, psutil, cffi, greenlet, pyyaml) nobody publishes
+# 32 bit are not among them: of msgspec, uvloop, psutil, cffi, greenlet and pyyaml nobody publishes
 # wheels for armhf.
 PLATFORMS: Final = {
     each.name: each
