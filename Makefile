@@ -12,10 +12,10 @@ SLOW_JOBS ?= $(shell n=$$(( $(CORES) * 2 )); echo $$(( n < 18 ? n : 18 )))
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow costs check format bench readme constraints clean
+.PHONY: help demo deb bundle test test-slow costs check format bench readme constraints clean
 
 help: ## say what can be made
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z -]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 # First what others made, each file known by its hash; then ourselves, for which nothing is fetched any more.
 PIP = $(BIN)/pip install --quiet --disable-pip-version-check
@@ -41,6 +41,12 @@ constraints: ## the newest versions that fit, with their hashes
 
 demo: $(STAMP) ## a cloud, a simulated farm and an agent on loopback, every task name, proof in a table
 	$(BIN)/miner-agent demo --once
+
+# Into dist/, for both Debians and both processors; PLATFORM=deb12_arm64 makes that one alone. Wheels are fetched once, by
+# their hashes, into build/wheels; what is made of them fetches nothing.
+PLATFORM ?=
+deb bundle: $(STAMP) ## Debian packages of agent and cloud, or bundles that agents update themselves from, into dist/
+	$(BIN)/python -m packages $@ $(PLATFORM:%=--platform=%)
 
 # The standing budget in minutes (CONTRIBUTING.md). Every run ends with what it cost beside it; nothing asserts it.
 BUDGET_TEST := 4, never above 8
@@ -82,4 +88,4 @@ readme: $(STAMP) ## put the table of supported miners into the README
 	$(BIN)/python -m drivers.supported README.md
 
 clean: ## forget the environment and the caches
-	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -19,7 +19,7 @@ from simulator.makes import SpecError
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command; exits 0 after SIGTERM or SIGINT, 1 when it cannot serve, 2 on usage."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     try:
         faults = load_faults(args.faults) if args.faults else {}
     except (FaultError, OSError) as error:
@@ -133,7 +133,7 @@ def _version() -> str:
         return "v0"
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="miner-simulator",
         description="A farm of simulated miners on loopback addresses.",

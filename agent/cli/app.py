@@ -133,12 +133,26 @@ def about(
 
 
 @app.command()
-def run(config: ConfigFile = None, as_json: Json = False) -> None:
+def run(
+    config: ConfigFile = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Until this host is enrolled, wait for it in place of ending."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Run the daemon until it is told to stop."""
     from agent.cli.commands import run_daemon
+    from agent.cli.waiting import until_enrolled
 
     path = config or DEFAULT_CONFIG
-    end(run_daemon(_config(config, required=True, as_json=as_json), path), as_json)
+    used = _config(config, required=True, as_json=as_json)
+    if wait:
+        waited = until_enrolled(used, lambda: _config(config, required=True, as_json=as_json))
+        if isinstance(waited, tuple):
+            end(waited, as_json)
+        used = waited
+    end(run_daemon(used, path), as_json)
 
 
 @app.command()
@@ -333,6 +347,15 @@ def status(config: ConfigFile = None, as_json: Json = False) -> None:
 
     used = _config(config, required=False, as_json=as_json)
     end(run_status(used, is_config_named=config is not None), as_json)
+
+
+@app.command()
+def health(config: ConfigFile = None, as_json: Json = False) -> None:
+    """Tell whether the daemon of this host is up. Exit code 1 where it is not, nor waits to be enrolled."""
+    from agent.cli.status import run_health
+
+    used = _config(config, required=False, as_json=as_json)
+    end(run_health(used, is_config_named=config is not None), as_json)
 
 
 @app.command()
@@ -547,6 +570,35 @@ def doctor(
     except ValueError as error:
         _usage(f"--user: {error}", as_json)
     end(run_doctor(_config_path(config) or DEFAULT_CONFIG, who), as_json)
+
+
+@app.command()
+def install(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run this version as a service of this host. For root; what is done already is left."""
+    from agent.cli.installing import run_install
+
+    end(run_install(app, dry_run=dry_run), as_json)
+
+
+@app.command()
+def uninstall(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
+    ] = False,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove config, passwords and state, too.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Take away what install did. Config, passwords and state stay."""
+    from agent.cli.installing import run_uninstall
+
+    end(run_uninstall(dry_run=dry_run, purge=purge), as_json)
 
 
 @app.command()

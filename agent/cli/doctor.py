@@ -66,7 +66,7 @@ _READ_WITHOUT_LOGIN: Final = (Make.WHATSMINER,)  # only changes need its passwor
 _ROOM_BYTES: Final = 200 * 2**20
 _FILES: Final = 4096
 _EARLIEST_YEAR: Final = 2026  # a host without a battery clock starts long before
-# What lies here is read by the service manager and handed over: LoadCredential= of systemd/miner-agent.service.
+# What lies here is read by the service manager and handed over: LoadCredential= of miner-agent.service.
 _HANDED_OVER: Final = Path("/etc/miner-agent/credentials")
 
 

@@ -46,6 +46,26 @@ def run_status(config: Config, *, is_config_named: bool) -> Ended:
     return (DONE if document["ok"] else FAILED), document, drawn(glance(document))
 
 
+def run_health(config: Config, *, is_config_named: bool) -> Ended:
+    """Whether the daemon answers, whatever is wrong with the farm; or waits, as `run --wait` does. Exit 1 where it is
+    neither.
+    """
+    set_up(LogSection(level="error"))
+    try:
+        run(_ask(config, is_config_named=is_config_named))
+        return DONE, {"ok": True, "state": "up"}, "the daemon is up"
+    except (NoDaemonError, LocalRefusedError, ConnectionError, TimeoutError) as error:
+        problem = str(error) or f"the daemon gave no answer within {_ANSWER_S:.0f} s"
+    except StoppedError as error:
+        return stopped(error)
+    try:
+        if not config.token_file.exists():
+            return DONE, {"ok": True, "state": "waits"}, "it waits for: miner-agent enroll"
+    except OSError as error:
+        return failure(error)
+    return failure(problem)
+
+
 def run_top(config: Config, *, is_config_named: bool, every_s: float) -> Ended:
     """The same, again and again, until q or Ctrl-C."""
     if not sys.stdin.isatty() or not sys.stdout.isatty():

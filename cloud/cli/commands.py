@@ -24,7 +24,9 @@ from cloud.cli.subscriptions import amounts, dispatch, subscriptions, task_class
 from cloud.cli.tasks import groups, task, undo
 from cloud.cli.terminal import AsJson, Commands, Data, fail, guarded, say
 from cloud.cli.tls import tls
+from service.install.product import CLOUD
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
@@ -184,6 +186,35 @@ def migrate(data: Data, as_json: AsJson = False) -> None:
     before, after = guarded(work)
     words = f"already at {after}" if before == after else f"from {before or 'nothing'} to {after}"
     say({"before": before, "after": after}, f"database {words}", as_json)
+
+
+@app.command()
+def install(dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Run this version as a service of this host. For root; what is done already is left."""
+    from service.install.command import install as run_install
+    from service.install.pages import of_app
+
+    pages = {CLOUD.name: of_app(app, CLOUD.name)}
+    _end(run_install(CLOUD, pages, dry_run=dry_run), as_json)
+
+
+@app.command()
+def uninstall(
+    dry_run: DryRun = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove its data, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take away what install did. The data stays."""
+    from service.install.command import uninstall as run_uninstall
+
+    _end(run_uninstall(CLOUD, dry_run=dry_run, purge=purge), as_json)
+
+
+def _end(answer: tuple[int, dict[str, Any], str], as_json: bool) -> None:
+    code, document, text = answer
+    if code:
+        fail(text, code)
+    say(document, text, as_json)
 
 
 def _check_tls(cert: Path, key: Path) -> None:

@@ -2189,6 +2189,67 @@ def _sui() -> Iterator[Guard]:
     )
 
 
+def _installing() -> Iterator[Guard]:
+    steps, environment = "service/install/steps.py", "service/install/environment.py"
+    test = "tests/service/install/test_steps.py::test_"
+    yield Guard(
+        "an older release is not put over a newer one",
+        steps,
+        "if self._present is not None and version_order(wanted) < version_order(self._present):",
+        "if False:",
+        f"{test}two_releases_stay_and_an_older_one_is_not_put_over_a_newer",
+    )
+    yield Guard(
+        "what a package brought is left to the package manager",
+        steps,
+        "if host.at(product.packaged).is_dir():",
+        "if False:",
+        f"{test}what_a_package_brought_is_left_to_the_package_manager",
+    )
+    yield Guard(
+        "a file of another is not written over",
+        steps,
+        "if (there.exists() or there.is_symlink()) and not _leads_to(there, to):",
+        "if False:",
+        f"{test}what_is_not_ours_is_left_in_its_place",
+    )
+    yield Guard(
+        "a disk without room is said first",
+        steps,
+        "if self._lacks_release() and free < needed:",
+        "if False:",
+        f"{test}a_disk_that_is_full_is_said_before_anything_is_written",
+    )
+    yield Guard(
+        "a checkout is not what root's service runs",
+        environment,
+        "if _is_editable(found):",
+        "if False:",
+        f"{test}a_checkout_is_not_what_root_s_service_runs",
+    )
+    yield Guard(
+        "a Python that services do not see is refused",
+        environment,
+        "if any(whole.is_relative_to(each) for each in _HIDDEN):",
+        "if False:",
+        f"{test}a_python_that_services_do_not_see_is_refused",
+    )
+    yield Guard(
+        "a Python that others can change is refused",
+        environment,
+        "if found.st_uid != 0 or stat.S_IMODE(found.st_mode) & (stat.S_IWGRP | stat.S_IWOTH):",
+        "if False:",
+        f"{test}a_python_that_others_can_change_is_refused",
+    )
+    yield Guard(
+        "a release loads nothing but itself",
+        "service/install/release.py",
+        "/bin/python3 -I",
+        "/bin/python3",
+        "tests/service/install/test_release.py::test_its_commands_run_at_its_place_and_load_nothing_else",
+    )
+
+
 GUARDS = (
     *_parameters(),
     *_nonce(),
@@ -2209,4 +2270,5 @@ GUARDS = (
     *_dispatch(),
     *_subscriptions(),
     *_sui(),
+    *_installing(),
 )

@@ -8,6 +8,7 @@ _TASK = "tests/contract/test_task.py::test_"
 _BORDERS = "tests/cloud/nonce/test_borders.py::test_"
 _USAGE = "tests/agent/cli/test_usage.py::test_"
 _MANY = "tests/agent/cli/test_many.py::test_"
+_INSTALL = "tests/service/install/"
 _SHEET = "tests/agent/cli/test_sheet.py::test_"
 _CONFIG = "tests/agent/config/test_file.py::test_"
 _ENROLLED = "tests/agent/miners/test_rigs.py::test_"
@@ -1117,6 +1118,23 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (
                 "tests/service/test_start.py::test_a_start_with_a_package_of_another_installation_is_refused",
                 "tests/service/test_start.py::test_what_lies_behind_ours_is_not_in_the_way",
+            ),
+        ),
+        Point(
+            "`install`",
+            "Nothing is written over a package, a newer release or a file of another, from a checkout, from among the "
+            "packages of the system, with a Python that services do not see or others can change, or on a disk without "
+            "room; the message says which. What is installed loads nothing but itself.",
+            (
+                f"{_INSTALL}test_steps.py::test_what_a_package_brought_is_left_to_the_package_manager",
+                f"{_INSTALL}test_steps.py::test_two_releases_stay_and_an_older_one_is_not_put_over_a_newer",
+                f"{_INSTALL}test_steps.py::test_what_is_not_ours_is_left_in_its_place",
+                f"{_INSTALL}test_steps.py::test_a_checkout_is_not_what_root_s_service_runs",
+                f"{_INSTALL}test_steps.py::test_packages_of_the_system_are_no_environment",
+                f"{_INSTALL}test_steps.py::test_a_python_that_services_do_not_see_is_refused",
+                f"{_INSTALL}test_steps.py::test_a_python_that_others_can_change_is_refused",
+                f"{_INSTALL}test_steps.py::test_a_disk_that_is_full_is_said_before_anything_is_written",
+                f"{_INSTALL}test_release.py::test_its_commands_run_at_its_place_and_load_nothing_else",
             ),
         ),
         Point(

@@ -13,7 +13,8 @@ import pytest
 
 pytestmark = pytest.mark.real_time
 
-FOLDER = Path(__file__).resolve().parents[3] / "systemd"
+ROOT = Path(__file__).resolve().parents[3]
+FOLDER = ROOT / "systemd"
 RIG = "miner-agent-rig.service"
 UNITS = ("miner-agent.service", "miner-cloud.service", RIG)
 # Cards and memory that is written and then executed are open to what mines.
@@ -35,7 +36,8 @@ def test_systemd_finds_no_fault_with_the_unit(unit: str, tmp_path: Path) -> None
     text = (FOLDER / unit).read_text()
     program = re.search(r"^ExecStart=(\S+)", text, re.MULTILINE)
     assert program is not None
-    assert program[1].startswith("/opt/miner-agent/current/bin/")
+    product = "miner-cloud" if unit == "miner-cloud.service" else "miner-agent"
+    assert program[1].startswith(f"/opt/{product}/current/bin/")
     (tmp_path / unit).write_text(text.replace(program[1], sys.executable))
     done = analyze("verify", "--man=no", str(tmp_path / unit))
     assert (done.returncode, done.stderr.strip()) == (0, "")
@@ -60,7 +62,7 @@ def test_each_is_watched_bounded_and_started_again_for_ever(unit: str) -> None:
 
 
 def test_the_users_of_the_units_are_made_by_sysusers() -> None:
-    users = (FOLDER / "sysusers.d" / "miner-agent.conf").read_text()
+    users = "".join(each.read_text() for each in (FOLDER / "sysusers.d").iterdir())
     for unit in UNITS:
         user = re.search(r"^User=(\S+)", (FOLDER / unit).read_text(), re.MULTILINE)
         assert user is not None
@@ -70,7 +72,7 @@ def test_the_users_of_the_units_are_made_by_sysusers() -> None:
 def test_the_programs_named_are_those_that_are_installed() -> None:
     import tomllib
 
-    project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for unit in UNITS:
         program = re.search(r"^ExecStart=\S+/bin/(\S+)", (FOLDER / unit).read_text(), re.MULTILINE)
         assert program is not None

@@ -1,0 +1,135 @@
+"""A release: an environment of one version, made for the place where it runs, and the link to the one that does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+STAMP: Final = "release.json"
+COMPILED: Final = "__pycache__"
+_VERSION: Final = re.compile(
+    r"(\d{1,6}(?:\.\d{1,6}){0,5})(?:(a|b|rc)(\d{1,6}))?(?:\.post(\d{1,6}))?(?:\.dev(\d{1,6}))?"
+)
+_LAST: Final = 1_000_000  # beyond every number in a version
+_STAGES: Final = {"a": 0, "b": 1, "rc": 2}
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+    """What a release is, as it says itself."""
+
+    name: str
+    version: str
+    platform: str
+    sha256: str  # of the names and the contents of its files
+
+    @classmethod
+    def read(cls, release: Path) -> Stamp | None:
+        """That of a release, or `None` where there is none, or half of one. Raises OSError for a disk that fails."""
+        try:
+            return msgspec.json.decode((release / STAMP).read_bytes(), type=cls)
+        except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+            return None
+
+
+def version_order(version: str) -> tuple[tuple[int, ...], int, int, int, int]:
+    """By which versions are compared. Raises ValueError for what is none of ours."""
+    found = _VERSION.fullmatch(version)
+    if found is None:
+        raise ValueError(f"{version[:80]!r} is no version")
+    numbers, stage, of_stage, post, dev = found.groups()
+    parts = [int(each) for each in numbers.split(".")]
+    while len(parts) > 1 and parts[-1] == 0:  # 1.0 is 1
+        parts.pop()
+    # what is still in development comes before each of its candidates
+    last = -1 if dev is not None and post is None else len(_STAGES)
+    return (
+        tuple(parts),
+        last if stage is None else _STAGES[stage],
+        int(of_stage or 0),
+        -1 if post is None else int(post),
+        _LAST if dev is None else int(dev),
+    )
+
+
+def finish(
+    release: Path,
+    place: Path,
+    *,
+    name: str,
+    version: str,
+    platform: str,
+    python: Path,
+    commands: Mapping[str, str],
+) -> Stamp:
+    """Make an environment of a folder that has `lib/pythonX.Y/site-packages` and nothing else: the interpreter, the
+    commands (name -> `module:function`) and the stamp. It runs at `place` alone, wherever it lies now, by the `python`
+    of the host. Gives the stamp. Raises OSError.
+    """
+    programs = release / "bin"
+    programs.mkdir()
+    (programs / "python3").symlink_to(python)
+    (release / "pyvenv.cfg").write_text(
+        f"home = {python.parent}\ninclude-system-site-packages = false\n", "utf-8"
+    )
+    for command, target in commands.items():
+        module, _, function = target.partition(":")
+        script = programs / command
+        script.write_text(
+            # -I: nothing but the release is loaded, whatever the environment says.
+            f"#!{place}/bin/python3 -I\nfrom {module} import {function}\n\n{function}()\n",
+            "utf-8",
+        )
+        script.chmod(0o755)
+    stamp = Stamp(name=name, version=version, platform=platform, sha256=digest(release))
+    (release / STAMP).write_bytes(msgspec.json.encode(stamp) + b"\n")
+    return stamp
+
+
+def digest(release: Path) -> str:
+    """Of the names and contents of the files of a release, but for its stamp and what Python compiled.
+    Raises OSError.
+    """
+    whole = hashlib.sha256()
+    for path in sorted(_files(release)):
+        name = path.relative_to(release).as_posix()
+        is_link = path.is_symlink()
+        content = f"-> {path.readlink()}".encode() if is_link else path.read_bytes()
+        whole.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
+    return whole.hexdigest()
+
+
+def _files(release: Path) -> Iterable[Path]:
+    for folder, folders, names in os.walk(release):
+        folders[:] = [each for each in folders if each != COMPILED]
+        for name in names:
+            if Path(folder, name) != release / STAMP:
+                yield Path(folder, name)
+
+
+def flip(current: Path, version: str) -> None:
+    """Have `current` lead to that release, in one step: a power cut leaves the old link or the new one.
+    Raises OSError.
+    """
+    beside = current.with_name(f".{current.name}.new")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(Path("releases") / version)
+    beside.replace(current)
+    folder = os.open(current.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def running(current: Path) -> str | None:
+    """The version that `current` leads to; `None` where it leads to no release that is there."""
+    if not current.is_symlink():
+        return None
+    version = current.readlink().name
+    return version if (current.parent / "releases" / version / STAMP).is_file() else None

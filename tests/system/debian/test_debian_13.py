@@ -1,0 +1,38 @@
+"""The packages on a clean Debian 13, with its Python 3.13."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.system.debian import scenes
+from tests.system.debian.built import packages_of_next
+from tests.system.debian.root import root_of, scratch
+
+DEBIAN = 13
+pytestmark = pytest.mark.slow
+
+
+async def test_from_a_bare_host_to_a_first_reading_and_back(
+    clean: Path, packages: dict[str, Path], base: str
+) -> None:
+    with scratch() as folder, root_of(clean, folder) as root:
+        root.install(*packages.values())
+        scenes.check_units(root)
+        await scenes.first_reading(root, base, folder)
+
+
+async def test_an_upgrade_with_tasks_in_flight_loses_nothing_and_does_nothing_twice(
+    clean: Path, packages: dict[str, Path], base: str, tell: Callable[[str], None]
+) -> None:
+    with (
+        scratch() as folder,
+        scratch() as shared,
+        root_of(clean, folder, shared=shared) as root,
+    ):
+        later = packages_of_next(f"deb{DEBIAN}_amd64", folder / "next")
+        await scenes.upgrade_under_load(
+            root, base, packages["miner-agent"], later["miner-agent"], tell
+        )
