@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from packages.platforms import PLATFORMS, Platform
+from release.bundle import check_bundle
 from tests.system.debian import built
 from tests.tools import require
 
@@ -102,3 +103,5 @@ def test_a_bundle_is_its_manifest_and_the_wheels_it_names(folder: Path) -> None:
         f"miner_agent-{built.version()}-py3-none-any.whl"
     ]
     assert not any(each.startswith("sqlalchemy") for each in names), "nothing of the cloud's"
+    with bundle.open("rb") as file:
+        assert check_bundle(file).file_name == bundle.name, "an agent takes it"
