@@ -37,7 +37,7 @@ BY_HAND: Final = (*PRIVATE_RANGES, LOOPBACK_RANGE)
 _LOGIN_OPTIONS: Final = "--user and --password-file"
 _CORRECT_OPTIONS: Final = f"correct {_LOGIN_OPTIONS}"
 # What the daemon writes in its state folder besides its sinks, as `check_files` takes it.
-_STATE: Final = frozenset({"journal", "inventory", "buffer", "work", "logs"})
+_STATE: Final = frozenset({"journal", "inventory", "buffer", "work", "firmware", "logs"})
 
 
 class Reach(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from cloud.cli.audit import audit
+from cloud.cli.firmware import firmware
 from cloud.cli.miners import miners
 from cloud.cli.places import import_places, layout
 from cloud.cli.playbooks import playbooks
@@ -45,6 +46,7 @@ app.command("task")(task)
 app.command("undo")(undo)
 app.add_typer(groups, name="group")
 app.add_typer(selections, name="selection")
+app.add_typer(firmware, name="firmware")
 
 
 def _version(wanted: bool) -> None:

@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from cloud.config import CloudSettings
 from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
+from cloud.firmware.ordered import with_image
 from cloud.http.auth import ACTOR, check_task
 from cloud.http.errors import ApiError
 from cloud.nonce.canaries import KindOf, canaries_of
@@ -208,6 +209,10 @@ async def _surveyed(
 ) -> _Survey:
     """In pieces: a farm may have a hundred thousand miners, or each an order of its own, and agents are waiting."""
     ordered = await order.read(connection)
+    orders = [
+        await with_image(request, connection, farm.workspace_id, each) for each in ordered.orders
+    ]
+    ordered = msgspec.structs.replace(ordered, orders=orders)
     skips = Skipped()
     found: list[list[_Chosen]] = [[] for _ in ordered.orders]
     parts: list[tuple[int, BatchRequest, Sequence[str]]] = []

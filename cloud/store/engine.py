@@ -25,7 +25,9 @@ DATABASE_NAME: Final = "cloud.db"
 _BUSY_MS: Final = 30_000
 _BEGIN: Final = "begin_with"
 LOCK_NAME: Final = "serve.lock"  # of the data directory, held by whoever serves it
-_KEPT: Final = frozenset({DATABASE_NAME.removesuffix(".db"), LOCK_NAME, "link-secret", "files"})
+_KEPT: Final = frozenset(
+    {DATABASE_NAME.removesuffix(".db"), LOCK_NAME, "link-secret", "files", "firmware"}
+)
 T = TypeVar("T")
 Connection = AsyncConnection  # of one transaction, in words of ours for rooms that touch no SQL
 

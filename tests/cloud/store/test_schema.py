@@ -17,6 +17,7 @@ from cloud.store.schema.rows import (
     BatchRow,
     FarmRow,
     FileRow,
+    FirmwareRow,
     KeyRow,
     LogRow,
     MinerRow,
@@ -28,6 +29,7 @@ from cloud.store.schema.tables import (
     agents,
     api_keys,
     farms,
+    firmware,
     metadata,
     miners,
     playbooks,
@@ -63,6 +65,7 @@ def test_migrating_gives_exactly_the_tables_the_code_expects(tmp_path):
         (MinerRow, miners),
         (RigRow, rigs),
         (PlaybookRow, playbooks),
+        (FirmwareRow, firmware),
     ],
 )
 def test_the_rows_we_hand_on_have_the_columns_of_their_tables(kind, table):
