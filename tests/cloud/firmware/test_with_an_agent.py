@@ -18,6 +18,7 @@ from agent.firmware.servers import FileServers
 from agent.journal import Journal
 from agent.link.client import CloudLink
 from agent.tasks.path import TaskPath
+from cloud.context import WAKE_UPS
 from contract.clock import SystemClock
 from tests.agent.farm import FakeFarm
 from tests.agent.policies import policy_with
