@@ -26,7 +26,6 @@ from contract.errors import (
 
 LEAST_ROOM_BYTES: Final = 1024 * 1024
 _MIB: Final = 2**20
-_ROTTEN: Final = 3  # times that a file read back as another one; then the disk is to blame
 # What may be the fault of the address; another task may know a better one for the same file.
 _OF_ADDRESS: Final = (BadFirmwareError, PolicyRefusedError, UnreachableError)
 
@@ -94,7 +93,7 @@ class FirmwareFiles:
             await self._leave(held)
 
     async def _hold(self, url: str, sha256: str | None) -> tuple[_File, Path]:
-        others_failed = rotten = 0
+        others_failed = False
         while True:
             held, is_mine = self._join(url, sha256)
             try:
@@ -109,16 +108,11 @@ class FirmwareFiles:
                 can_do_better = isinstance(error, _OF_ADDRESS) and held.url != url
                 if not can_do_better or others_failed:
                     raise
-                others_failed += 1
+                others_failed = True
                 continue
             log.warning("firmware.rotten", sha256=sha256)
             self._forget(held)
             await self._leave(held)
-            rotten += 1
-            if rotten == _ROTTEN:
-                raise BadFirmwareError(
-                    "the agent's disk does not give back the firmware file as it was written: check the disk"
-                )
 
     async def _is_sound(self, path: Path, sha256: str) -> bool:
         """Whether a file that was kept, or is shared, is still what it was. One is read at a time: a batch begins
