@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -30,19 +31,15 @@ PATIENCE_S = 20.0
 
 
 class Fetching(WebDownloader):
-    """Keeps the addresses that were asked for. `hangs`: the file comes as soon as nobody holds it up."""
+    """Keeps the addresses that were asked for."""
 
     def __init__(self, base: str) -> None:
         super().__init__(FileServers(FirmwareSection(), cloud_url=base), idle_timeout_s=2.0)
         self.asked: list[str] = []
-        self.go_on = asyncio.Event()
-        self.go_on.set()
 
     async def fetch(self, url: str, folder: Path, *, cap_bytes: int, sha256: str | None) -> Path:
         self.asked.append(url)
-        path = await super().fetch(url, folder, cap_bytes=cap_bytes, sha256=sha256)
-        await self.go_on.wait()
-        return path
+        return await super().fetch(url, folder, cap_bytes=cap_bytes, sha256=sha256)
 
 
 class Agent:
@@ -61,12 +58,6 @@ class Agent:
     async def stop(self) -> None:
         self.path.stop()
         await asyncio.wait_for(asyncio.shield(self._run), PATIENCE_S)
-        await self._hang_up()
-
-    async def die(self) -> None:
-        """End as a crash does: nothing is finished, nothing more is written."""
-        self._run.cancel()
-        await asyncio.wait({self._run})
         await self._hang_up()
 
     async def _hang_up(self) -> None:
@@ -159,22 +150,75 @@ async def test_what_the_cloud_does_not_give_flashes_nobody(cloud: Cloud, state: 
     assert [each.ledger for each in farm.miners] == [[], [], []]
 
 
-async def test_an_agent_that_dies_during_the_download_flashes_once(cloud: Cloud, state: Path):
+class Relay:
+    """Between an agent and its cloud. Of an image only the first bytes come through, while it `holds`."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.holds = True
+        self.held = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        first = await reader.read(65_536)
+        back.write(first)
+        is_held = self.holds and first.startswith(b"GET /firmware/")
+        answers = asyncio.create_task(self._pass(there, writer, most=100_000 if is_held else None))
+        try:
+            while data := await reader.read(65_536):
+                back.write(data)
+        except ConnectionError:
+            pass  # killed
+        finally:
+            answers.cancel()
+            back.close()
+            writer.close()
+
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, most: int | None
+    ) -> None:
+        passed = 0
+        while data := await reader.read(50_000):
+            writer.write(data)
+            passed += len(data)
+            if most is not None and passed > most:
+                self.held.set()
+                return
+        writer.close()
+
+
+async def test_an_agent_that_is_killed_during_the_download_flashes_once(cloud: Cloud, state: Path):
     shelf, client = shelf_of(cloud), await cloud.agent()
     await shelf.add()
-    farm, ids = await farm_of(cloud, client, 1)
-    agent = Agent(cloud, client, state, farm)
-    agent.files.go_on.clear()
+    _, ids = await farm_of(cloud, client, 1)
+    relay = Relay(int(cloud.base.rpartition(":")[2]))
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    async def life() -> asyncio.subprocess.Process:
+        words = (sys.executable, "-m", "tests.cloud.firmware.life", url, client.token, state)
+        return await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.DEVNULL)
+
     made = await shelf.order(*ids)
-    await until(lambda: len(agent.files.asked) == 1 and bool(list(state.glob("work/*/*"))))
-    await agent.die()
-    assert farm.miners[0].ledger == []
-    async with running(cloud, client, state, farm) as again:
-        (task,) = await at_end(shelf, made["data"][0]["batch_id"])
-        assert task["status"] == "succeed"
-        assert len(again.files.asked) == 1
-    assert farm.miners[0].ledger == ["FirmwareUpdate"]
+    process = await life()
+    async with asyncio.timeout(PATIENCE_S):
+        await relay.held.wait()
+    await until(lambda: any(each.stat().st_size for each in state.glob("work/*/*")))
+    process.kill()
+    await process.wait()
+    assert not (state / "book").exists()
+    relay.holds = False
+    process = await life()
+    (task,) = await at_end(shelf, made["data"][0]["batch_id"])
+    process.kill()
+    await process.wait()
+    cloud.app[WAKE_UPS].wake(client.agent_id)  # it notices that nobody waits any more
+    assert task["status"] == "succeed"
+    assert (state / "book").read_text() == "FirmwareUpdate\n"
     assert list((state / "work").iterdir()) == []
+    (kept,) = (state / "firmware").glob("*/*")
+    assert kept.read_bytes() == DATA
+    server.close()
 
 
 @pytest.mark.parametrize("url", [None, "https://a.test/b.bmu"])
