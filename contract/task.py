@@ -389,7 +389,7 @@ def _specs() -> dict[TaskName, TaskSpec]:
         '{"pools": [{"url": "stratum+tcp://pool.example.com:3333", "user": "farm.1"}]}',
     )
     firmware = Usage(
-        "firmware_url, or firmware: a name in the cloud's library; sha256 and target_version if known",
+        "firmware_url; sha256 and target_version if known",
         '{"firmware_url": "https://example.com/firmware.bmu"}',
     )
     rows: tuple[tuple[TaskName, Kind, type[Params], float, Role, bool, Usage | None], ...] = (

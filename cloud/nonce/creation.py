@@ -85,6 +85,12 @@ class _Survey(msgspec.Struct, frozen=True, kw_only=True):
     skipped: list[Skip]
     canaries: frozenset[str]
 
+    def params_of(self, order: GroupOrder) -> dict[str, Any] | None:
+        """As they are stored and shown: with what an image of the library came to."""
+        if order.params is None or "firmware" not in order.params:
+            return order.params
+        return next((each.params for each in self.ordered.orders), order.params)
+
     @property
     def all_chosen(self) -> list[_Chosen]:
         return [each for some in self.chosen for each in some]
@@ -156,7 +162,7 @@ async def preview(request: web.Request, farm: FarmRow, order: GroupOrder) -> Dry
     skipped_count = sum(map(_number, survey.skipped))
     return DryRun(
         task_name=order.name,
-        task_params=masked_params(order.params),
+        task_params=masked_params(survey.params_of(order)),
         count=len(chosen) + skipped_count,
         created_count=len(chosen),
         skipped_count=skipped_count,
@@ -347,7 +353,7 @@ def _group_row(
         "farm_id": farm.id,
         "workspace_id": farm.workspace_id,
         "task_name": order.name,
-        "params": order.params,
+        "params": survey.params_of(order),
         "selection": order.selection,
         "canary": order.canary,
         "undo_of": order.undo_of,
@@ -362,7 +368,7 @@ def _told_of_group(order: GroupOrder, survey: _Survey) -> dict[str, Any]:
     """What the audit keeps of a group."""
     told = {
         "tasks": len(survey.all_chosen),
-        "params": order.params,
+        "params": survey.params_of(order),
         "selection": order.selection,
         "canary": order.canary,
         "undo_of": order.undo_of,

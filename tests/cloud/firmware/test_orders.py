@@ -198,8 +198,12 @@ async def test_a_group_by_selection_with_a_canary_is_of_one_image(cloud: Cloud):
     path = f"/farms/{cloud.farm_id}/tasks/batches"
     shown = (await shelf.ask("POST", path, json=body | {"dry_run": True}))["data"]
     assert shown["created_count"] == 3
+    assert shown["task_params"] == {"firmware": IMAGE["name"], "sha256": SHA}
     made = await shelf.ask("POST", path, json=body | {"expect_count": 4})
     assert made["meta"]["summary"] == {"created_count": 3, "skipped_count": 1}
+    path = f"/farms/{cloud.farm_id}/tasks/groups/{made['meta']['group_id']}"
+    group = (await shelf.ask("GET", path))["data"]
+    assert group["group"]["task_params"] == {"firmware": IMAGE["name"], "sha256": SHA}
     (canary,) = (await agent.claim())["tasks"]
     assert "3 open tasks need s19-2025" in await shelf.remove(status=409)
     await end(cloud, agent, canary)
