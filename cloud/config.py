@@ -80,6 +80,10 @@ class CloudSettings(BaseModel):
     file_bytes: int = 512 * MIB  # one uploaded file
     files_bytes: int = 10_240 * MIB  # all of them; the oldest go first
     files_days: float = 14.0
+    firmware_file_bytes: int = Field(512 * MIB, ge=1)  # one image; agents take as much
+    firmware_bytes: int = Field(10_240 * MIB, ge=1)  # all of them; none goes by itself
+    firmware_images: int = Field(200, ge=1)  # of one workspace
+    firmware_upload_hours: float = Field(24.0, gt=0)  # to be whole within, from its announcement
 
     lease_s: float = LEASE_S
     offline_after_s: float = OFFLINE_AFTER_S

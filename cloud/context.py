@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from cloud.config import CloudSettings
+from cloud.firmware.images import Images
 from cloud.link.files import Files
 from cloud.link.sessions import Sessions
 from cloud.link.wake_ups import WakeUps
@@ -25,5 +26,6 @@ WAKE_UPS: Final = web.AppKey("wake_ups", WakeUps)
 SESSIONS: Final = web.AppKey("sessions", Sessions)
 GROWTH: Final = web.AppKey("growth", Growth)
 FILES: Final = web.AppKey("files", Files)
+IMAGES: Final = web.AppKey("images", Images)
 SWEEPER: Final = web.AppKey("sweeper", Sweeper)
 AUTHORITIES: Final = web.AppKey("authorities", OwnAuthorities)

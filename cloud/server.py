@@ -17,6 +17,7 @@ from cloud.context import (
     CLOCK,
     FILES,
     GROWTH,
+    IMAGES,
     SESSIONS,
     SETTINGS,
     STORE,
@@ -24,6 +25,8 @@ from cloud.context import (
     TIME,
     WAKE_UPS,
 )
+from cloud.firmware import library, serving
+from cloud.firmware.images import Images
 from cloud.http.auth import operator_auth
 from cloud.http.errors import error_middleware, json_response
 from cloud.http.listener import CloudListener, connection_options, connections_within
@@ -72,6 +75,8 @@ _ROUTES: Final = (
     *api.ROUTES,
     *file_api.ROUTES,
     *release_api.ROUTES,
+    *serving.ROUTES,
+    *library.ROUTES,
     *ledger_api.ROUTES,
     *sites.ROUTES,
     *status.ROUTES,
@@ -108,8 +113,9 @@ def create_app(store: Store, settings: CloudSettings, clock: Clock) -> web.Appli
     app[SESSIONS] = Sessions(clock, app[TIME], offline_after_s=settings.offline_after_s)
     app[FILES] = Files(settings.data, days=settings.files_days, base_url=settings.public_url or "")
     app[AUTHORITIES] = OwnAuthorities()
+    app[IMAGES] = Images(settings.data)
     app[SWEEPER] = Sweeper(
-        store, app[FILES], app[SESSIONS], app[WAKE_UPS], settings, clock, app[TIME]
+        store, app[FILES], app[IMAGES], app[SESSIONS], app[WAKE_UPS], settings, clock, app[TIME]
     )
     app[LIMITER] = Limiter(clock, per_s=settings.rig_calls_per_s, burst=settings.rig_calls_burst)
     app[BULK_LIMITER] = Limiter(

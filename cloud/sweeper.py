@@ -7,9 +7,11 @@ from typing import Final
 import structlog
 
 from cloud.config import CloudSettings
+from cloud.firmware.images import Images
 from cloud.link.files import Files
 from cloud.link.sessions import Sessions
 from cloud.link.wake_ups import WakeUps
+from cloud.store import firmware
 from cloud.store.access import audit
 from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import DatabaseError, Store
@@ -31,6 +33,7 @@ class Sweeper:
         self,
         store: Store,
         files: Files,
+        images: Images,
         sessions: Sessions,
         wake_ups: WakeUps,
         settings: CloudSettings,
@@ -39,6 +42,7 @@ class Sweeper:
     ) -> None:
         self._store = store
         self._files = files
+        self._images = images
         self._sessions = sessions
         self._wake_ups = wake_ups
         self._settings = settings
@@ -98,9 +102,22 @@ class Sweeper:
                 await self._files.remove(file.task_id, file.name)
                 await forget_file(self._store, file.task_id, file.name)
                 self.turned_mono = self._clock.mono()
+        await self._tidy_library(cloud_s)
         await prune_reading_batches(self._store, most=self._settings.agent_reading_batches)
         now, kept_days = self._clock.now(), self._settings.kept_days
         while await prune_tasks(self._store, now, cloud_s, kept_days=kept_days, most=_TURN):
             self.turned_mono = self._clock.mono()
         while await audit.prune(self._store, now, cloud_s, kept_days=kept_days, most=_TURN):
             self.turned_mono = self._clock.mono()
+
+    async def _tidy_library(self, cloud_s: float) -> None:
+        """Forget images whose upload was given up, and files that are of none."""
+        before_s = cloud_s - self._settings.firmware_upload_hours * 3600.0
+        for row in await firmware.abandoned(self._store, before_s):
+            async with self._store.write() as connection:
+                await firmware.drop(connection, row)
+            log.info("firmware.abandoned", workspace=row.workspace_id, name=row.name)
+        found = await self._images.found()  # before those that are known: a new one is known first
+        dropped = await self._images.drop_strays(found, await firmware.contents(self._store))
+        if dropped:
+            log.info("firmware.dropped", files=dropped)

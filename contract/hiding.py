@@ -8,6 +8,8 @@ from typing import Any, Final
 MASK: Final = "***"
 # Of a text that begins with it, or of `//` within one: a user, a colon, a password, `@`.
 _IN_URL: Final = re.compile(r"((?:^|//)[^\s/?#@:]*):[^\s/?#]*@")
+# Of a link that the cloud signed: whoever has it may fetch the file.
+_SIGNATURE: Final = re.compile(r"([?&]sig=)[0-9a-f]{64}(?![0-9a-f])")
 _BEFORE_AT: Final = re.compile(r"^(.*?//)?.*@", re.DOTALL)
 _QUOTED_CHARS: Final = 80
 # One word as a shell parts them; a quote that is not closed goes on to the end.
@@ -20,17 +22,20 @@ _SECRET_OPTION: Final = re.compile(
 )
 _FILLED_IN: Final = re.compile(r"\$(?:WORKER_NAME|(?:CPU|GPU|POOL|WALLET)_[A-Z_0-9]+)")
 _STARS: Final = re.compile(r"\*{3,}")
-# What `_IN_URL` leaves in place of a password, wherever it found one.
-_STARS_IN_URL: Final = re.compile(r"(?:^|//)[^\s/?#@:]*:\*{3,}@")
+# What is left in place of a password, or of a signature.
+_STARS_IN_URL: Final = re.compile(r"(?:^|//)[^\s/?#@:]*:\*{3,}@|[?&]sig=\*{3,}")
 
 
 def masked_url(text: str) -> str:
-    """A url, or a text with urls in it, without the passwords inside them."""
+    """A url, or a text with urls in it, without the passwords inside them and the signatures of links of ours."""
+    if "sig=" in text:
+        text = _SIGNATURE.sub(rf"\1{MASK}", text)
     return _IN_URL.sub(rf"\1:{MASK}@", text) if "@" in text else text
 
 
 def hidden(value: Any) -> Any:
-    """A copy of plain values (as JSON has them) without what stands under `password` and without passwords inside urls.
+    """A copy of plain values (as JSON has them) without what stands under `password`, and without passwords and
+    signatures of ours inside urls.
 
     A stack of its own: nesting is the sender's choice.
     """

@@ -27,7 +27,16 @@ from pydantic import (
 from contract.hiding import is_hidden
 from contract.ranges import parse_range
 from contract.roles import Role
-from contract.texts import POOL_SCHEMES, WEB_SCHEMES, hex_digits, not_blank, plain, prose, url
+from contract.texts import (
+    POOL_SCHEMES,
+    WEB_SCHEMES,
+    composed,
+    hex_digits,
+    not_blank,
+    plain,
+    prose,
+    url,
+)
 from contract.words import faults_in
 
 
@@ -222,12 +231,41 @@ _Sha256 = Annotated[str, StringConstraints(to_lower=True), hex_digits(64)]
 _Md5 = Annotated[str, StringConstraints(to_lower=True), hex_digits(32)]
 
 
-class FirmwareParams(MinerParams):
-    """`sha256` and `target_version` are ours: with them the file and the version read back are checked."""
+def _no_dots(text: str) -> str:
+    if not text.strip("."):
+        raise ValueError("must not be dots alone")
+    return text
 
-    firmware_url: _WebUrl
+
+FIRMWARE_NAME_CHARS: Final = 64
+FirmwareName = Annotated[
+    str,
+    StringConstraints(strict=True, strip_whitespace=True, max_length=FIRMWARE_NAME_CHARS),
+    AfterValidator(not_blank),
+    AfterValidator(plain),
+    AfterValidator(_no_dots),
+    AfterValidator(composed),
+]
+
+
+class FirmwareParams(MinerParams):
+    """`sha256` and `target_version` are ours: with them the file and the version read back are checked. So is
+    `firmware`, in place of an address: an image of the cloud's library, which knows both. An agent is always handed an
+    address.
+    """
+
+    firmware_url: _WebUrl | None = None
+    firmware: FirmwareName | None = None
     sha256: _Sha256 | None = None
     target_version: _Version | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> FirmwareParams:
+        if (self.firmware_url is None) is (self.firmware is None):
+            raise ValueError(
+                "give one of firmware_url and firmware, a name in the library, and not both"
+            )
+        return self
 
 
 def _range(value: object) -> object:

@@ -39,7 +39,7 @@ _LOGIN_OPTIONS: Final = "--user and --password-file"
 _CORRECT_OPTIONS: Final = f"correct {_LOGIN_OPTIONS}"
 # What the daemon writes in its state folder besides its sinks, as `check_files` takes it.
 _STATE: Final = frozenset(
-    {"journal", "inventory", "buffer", "subscriptions", "work", "logs", PIN_NAME}
+    {"journal", "inventory", "buffer", "subscriptions", "work", "firmware", "logs", PIN_NAME}
 )
 
 

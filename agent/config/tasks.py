@@ -55,6 +55,8 @@ class LimitsSection(Section):
     identity_age_s: Annotated[float, Field(strict=True, ge=1, le=3600)] = 60.0
     restart_wait_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 60.0
     firmware_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 512
+    # Firmware files of a known sha256 are kept for the next batch, at most so much of them in all; 0 keeps none.
+    firmware_kept_mb: Annotated[int, Field(strict=True, ge=0, le=1_048_576)] = 1024
     log_max_mb: Annotated[int, Field(strict=True, ge=1, le=65_536)] = 64
     # Left free by firmware files, for the journal.
     disk_reserve_mb: Annotated[int, Field(strict=True, ge=0, le=1_048_576)] = 64

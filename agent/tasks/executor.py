@@ -19,7 +19,7 @@ from agent.tasks.change_executor import ChangeExecutor
 from agent.tasks.gate import Gate
 from agent.tasks.look_executor import LookExecutor
 from contract.clock import Clock
-from contract.errors import UnsupportedError
+from contract.errors import BadParamsError, UnsupportedError
 from contract.task import FirmwareParams, Kind
 from drivers.base import FirmwareUpdate, Reboot, Resume
 from drivers.watch import intent_notes
@@ -79,6 +79,10 @@ class TaskExecutor:
         checked, before a change is planned; its limit begins then: until then it waits for others.
         """
         assert isinstance(task.params, FirmwareParams)
+        if task.params.firmware_url is None:
+            raise BadParamsError(
+                "params.firmware names an image of the cloud's library: order it there, or give firmware_url"
+            )
         await self._changes.check(task, FirmwareUpdate)
         async with self._files.file(task.params.firmware_url, task.params.sha256) as path:
             task.log.info("The firmware file was downloaded.")

@@ -74,12 +74,15 @@ class TaskPath:
             work=self._work,
         )
         addresses = Addresses()
+        self._firmware = FirmwareFiles(
+            downloader, lambda: self._gate.policy, self._work, state_dir / "firmware"
+        )
         executor = TaskExecutor(
             changes=ChangeExecutor(
                 journal, miners, slots, self._gate, self._grants, addresses, clock
             ),
             looks=looks,
-            files=FirmwareFiles(downloader, lambda: self._gate.policy, self._work),
+            files=self._firmware,
             journal=journal,
             gate=self._gate,
             clock=clock,
@@ -137,6 +140,7 @@ class TaskPath:
         await self.journal.open()
         try:
             await asyncio.to_thread(self._clear_work)
+            await self._firmware.load()
             await self.dispatcher.recover()
             self._ready.set()
             async with asyncio.TaskGroup() as group:

@@ -86,6 +86,12 @@ class Api:
         """The answer to a PUT. Raises ApiRefusedError."""
         return await call(self._session, "PUT", self.root + path, body=body)
 
+    async def put_piece(self, path: str, piece: bytes, content_range: str) -> dict[str, Any]:
+        """The answer to a PUT of a piece of a file, which has the range. Raises ApiRefusedError."""
+        return await call(
+            self._session, "PUT", self.root + path, piece=piece, content_range=content_range
+        )
+
     async def delete(self, path: str) -> dict[str, Any]:
         """The answer to a DELETE. Raises ApiRefusedError."""
         return await call(self._session, "DELETE", self.root + path)
@@ -164,10 +170,16 @@ async def call(
     *,
     query: Mapping[str, str] | None = None,
     body: Mapping[str, Any] | None = None,
+    piece: bytes | None = None,
+    content_range: str | None = None,
 ) -> dict[str, Any]:
-    """One request and its answer. Raises ApiRefusedError, with the faults that were found on a line each."""
-    data = None if body is None else io.BytesIO(msgspec.json.encode(body))
-    async with session.request(method, path, params=query, data=data) as response:
+    """One request and its answer: with a `body` as JSON, or with a piece of a file as it is. Raises ApiRefusedError,
+    with the faults that were found on a line each.
+    """
+    raw_body = piece if body is None else msgspec.json.encode(body)
+    data = None if raw_body is None else io.BytesIO(raw_body)
+    headers = None if content_range is None else {"Content-Range": content_range}
+    async with session.request(method, path, params=query, data=data, headers=headers) as response:
         raw = await response.read()
     try:
         answer = msgspec.json.decode(raw)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from cloud.cli.audit import audit
+from cloud.cli.firmware import firmware
 from cloud.cli.miners import miners
 from cloud.cli.places import import_places, layout
 from cloud.cli.playbooks import playbooks
@@ -56,6 +57,7 @@ app.add_typer(task_classes, name="task-class")
 app.command("dispatch")(dispatch)
 app.command("subscriptions")(subscriptions)
 app.command("amounts")(amounts)
+app.add_typer(firmware, name="firmware")
 
 
 def _version(wanted: bool) -> None:

@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from cloud.context import AUTHORITIES, CLOCK, GROWTH, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
+from cloud.firmware.ordered import addressed
 from cloud.http.auth import AGENT, SESSION, bearer
 from cloud.http.bodies import read_message
 from cloud.http.errors import ApiError, Handler, json_response
@@ -392,7 +393,7 @@ async def _answer(
             session.has_told_all = True
             await _end_called_off(request, agent.farm_id)
     return ClaimReply(
-        tasks=tasks,
+        tasks=await addressed(request, agent, tasks),
         cancel=cancel,
         asked=tuple(asked),
         heard_seq=agent.last_seq,

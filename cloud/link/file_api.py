@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import re
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +12,8 @@ from cloud.context import CLOCK, FILES, SETTINGS, STORE, TIME
 from cloud.http.auth import AGENT
 from cloud.http.bodies import refuse_encoding
 from cloud.http.errors import ApiError, json_response
-from cloud.link.files import ChecksumError, FileTooLargeError, safe_name
+from cloud.link.files import safe_name
+from cloud.link.uploads import range_of, receive
 from cloud.store.tasks.files import (
     FILES_PER_TASK,
     FilesFullError,
@@ -28,7 +27,6 @@ from cloud.store.tasks.files import (
 )
 from contract.link import PREFIX, FileReply
 
-_RANGE: Final = re.compile(r"bytes (?:(\d{1,15})-(\d{1,15})|\*)/(\d{1,15})")
 # So long an upload may take before its place can go to another.
 _UNDISTURBED_S: Final = 3600.0
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -111,39 +109,20 @@ async def _begin(request: web.Request, farm_id: str, upload: _Upload) -> None:
 
 
 async def _receive(request: web.Request, upload: _Upload) -> FileReply:
-    files, store = request.app[FILES], request.app[STORE]
-    received = await files.received(upload.task_id, upload.name)
-    if upload.start is not None and upload.start <= received:
-        try:
-            received = await files.append(
-                upload.task_id,
-                upload.name,
-                _chunks(request),
-                skip=received - upload.start,
-                size_bytes=upload.size_bytes,
-            )
-        except FileTooLargeError:
-            await files.restart(upload.task_id, upload.name)
-            raise ApiError(400, "More bytes than Content-Range announced") from None
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise ApiError(507, "The disk of the cloud is full") from None
-    if received < upload.size_bytes:
-        return FileReply(received=received, complete=False)
-    try:
-        await files.finish(upload.task_id, upload.name, upload.sha256)
-    except ChecksumError:
-        raise ApiError(
-            422, "The file does not match X-Sha256; send it again from the start"
-        ) from None
-    await complete_file(store, upload.task_id, upload.name, request.app[CLOCK].now())
-    return FileReply(received=received, complete=True)
-
-
-async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
-    async for chunk in request.content.iter_any():
-        yield chunk
+    reply = await receive(
+        request,
+        request.app[FILES],
+        upload.task_id,
+        upload.name,
+        start=upload.start,
+        size_bytes=upload.size_bytes,
+        sha256=upload.sha256,
+    )
+    if reply.complete:
+        await complete_file(
+            request.app[STORE], upload.task_id, upload.name, request.app[CLOCK].now()
+        )
+    return reply
 
 
 def _upload(request: web.Request) -> _Upload:
@@ -157,13 +136,7 @@ def _upload(request: web.Request) -> _Upload:
             raise ApiError(411, "Content-Range or Content-Length must tell how long the file is")
         size = request.content_length
     else:
-        match = _RANGE.fullmatch(given.strip())
-        if match is None:
-            raise ApiError(400, "Content-Range must be `bytes first-last/size` or `bytes */size`")
-        first, last, total = match.groups()
-        start, size = None if first is None else int(first), int(total)
-        if first is not None and not int(first) <= int(last) < size:
-            raise ApiError(400, f"Content-Range {given[:80]} is outside the file")
+        start, size = range_of(given)
     cap = request.app[SETTINGS].file_bytes
     if size > cap:
         raise ApiError(413, f"A file may have {cap} bytes, this one has {size}")

@@ -1,4 +1,6 @@
-"""Files that tasks brought (logs, reports): kept on disk, handed out under signed links that expire."""
+"""Files kept on disk, each by whom it is of and by its name, and handed out under signed links that expire: what tasks
+brought (logs, reports), and images for miners.
+"""
 
 from __future__ import annotations
 
@@ -37,40 +39,37 @@ class _Turn:
     users: int = 0  # who holds it and who waits
 
 
-class Files:
-    """A folder of files by task, and the secret that signs links to them."""
+class Folder:
+    """Files by owner (a task, a workspace) and name, and the secret that signs links to them."""
 
-    def __init__(self, data: Path, *, days: float, base_url: str = "") -> None:
-        """`base_url` is how the outside reaches this server, without a slash at its end."""
-        self._root = data / "files"
+    def __init__(self, data: Path, folder: str) -> None:
+        """`folder` is the one in the data directory."""
+        self._root = data / folder
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._secret = _secret(data / "link-secret")
-        self._days = days
         self._turns: dict[str, _Turn] = {}
-        self.base_url = base_url
 
-    def sign_url(self, task_id: str, name: str, cloud_s: float) -> str:
-        """A link that needs no key and works for two weeks of cloud time, as long as the file itself is kept."""
-        expires = int(cloud_s + self._days * _DAY_S)
-        signature = self._signature(task_id, name, expires)
-        return f"{self.base_url}/files/{quote(task_id)}/{quote(name)}?expires={expires}&sig={signature}"
+    def signature(self, *words: str, expires: int) -> str:
+        """What stands for these words in a link that is good until that second of cloud time."""
+        text = "\n".join((*words, str(expires))).encode("utf-8", "replace")
+        return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
 
-    def check(self, task_id: str, name: str, expires: str, signature: str, cloud_s: float) -> bool:
-        """Whether a link was made by us and has not expired."""
+    def is_signed(self, *words: str, expires: str, signature: str, cloud_s: float) -> bool:
+        """Whether a link for these words was made by us and has not expired."""
         if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
             return False
-        good = self._signature(task_id, name, int(expires))
+        good = self.signature(*words, expires=int(expires))
         genuine = hmac.compare_digest(good.encode(), signature.encode("utf-8", "replace"))
         return genuine and int(expires) > cloud_s
 
-    def path(self, task_id: str, name: str) -> Path:
+    def path(self, owner: str, name: str) -> Path:
         """Where a complete file lies. Both parts are made safe, so that no name leaves the folder."""
-        return self._root / safe_name(task_id) / safe_name(name)
+        return self._root / safe_name(owner) / safe_name(name)
 
     @asynccontextmanager
-    async def turn(self, task_id: str) -> AsyncIterator[None]:
-        """Uploads of one task take turns."""
-        turn = self._turns.setdefault(task_id, _Turn())
+    async def turn(self, owner: str) -> AsyncIterator[None]:
+        """Uploads of one owner take turns."""
+        turn = self._turns.setdefault(owner, _Turn())
         turn.users += 1
         try:
             async with turn.lock:
@@ -79,26 +78,26 @@ class Files:
             turn.users -= 1
             # Whoever waits counts: he must not find another lock than the next one.
             if not turn.users:
-                del self._turns[task_id]
+                del self._turns[owner]
 
-    async def received(self, task_id: str, name: str) -> int:
+    async def received(self, owner: str, name: str) -> int:
         """How many bytes of an incomplete upload are safely stored."""
-        part = self._part(task_id, name)
+        part = self._part(owner, name)
         return await asyncio.to_thread(lambda: part.stat().st_size if part.exists() else 0)
 
-    async def restart(self, task_id: str, name: str) -> None:
+    async def restart(self, owner: str, name: str) -> None:
         """Throw away what an earlier upload left."""
-        part = self._part(task_id, name)
+        part = self._part(owner, name)
         await asyncio.to_thread(part.unlink, missing_ok=True)
 
     async def append(
-        self, task_id: str, name: str, chunks: AsyncIterator[bytes], *, skip: int, size_bytes: int
+        self, owner: str, name: str, chunks: AsyncIterator[bytes], *, skip: int, size_bytes: int
     ) -> int:
         """Add to an incomplete upload, leaving out the first `skip` bytes (already here). Returns the bytes stored.
 
         What arrived before an error stays: the upload is resumed from there. Raises FileTooLargeError.
         """
-        part = self._part(task_id, name)
+        part = self._part(owner, name)
         part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with await asyncio.to_thread(part.open, "ab") as file:
             stored = file.tell()
@@ -113,35 +112,51 @@ class Files:
                 await asyncio.to_thread(_flush, file.fileno(), file)
         return stored
 
-    async def finish(self, task_id: str, name: str, sha256: str) -> None:
+    async def finish(self, owner: str, name: str, sha256: str) -> None:
         """Check the whole file and put it in its place, durably. Raises ChecksumError."""
-        part, path = self._part(task_id, name), self.path(task_id, name)
+        part, path = self._part(owner, name), self.path(owner, name)
         part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.touch()  # a file of no bytes has had no append
-        if await asyncio.to_thread(_digest, part) != sha256:
+        if await asyncio.to_thread(digest_of, part) != sha256:
             await asyncio.to_thread(part.unlink)
             raise ChecksumError
         await asyncio.to_thread(_publish, part, path)
 
-    async def remove(self, task_id: str, name: str) -> None:
+    async def remove(self, owner: str, name: str) -> None:
         """Delete a file, complete or not, and its folder once empty."""
 
         def remove() -> None:
-            self._part(task_id, name).unlink(missing_ok=True)
-            path = self.path(task_id, name)
+            self._part(owner, name).unlink(missing_ok=True)
+            path = self.path(owner, name)
             path.unlink(missing_ok=True)
             if path.parent.exists() and not any(path.parent.iterdir()):
                 path.parent.rmdir()
 
         await asyncio.to_thread(remove)
 
-    def _part(self, task_id: str, name: str) -> Path:
-        path = self.path(task_id, name)
+    def _part(self, owner: str, name: str) -> Path:
+        path = self.path(owner, name)
         return path.with_name(path.name + _PART)
 
-    def _signature(self, task_id: str, name: str, expires: int) -> str:
-        words = "\n".join((task_id, name, str(expires))).encode("utf-8", "replace")
-        return hmac.new(self._secret, words, hashlib.sha256).hexdigest()
+
+class Files(Folder):
+    """The files that tasks brought."""
+
+    def __init__(self, data: Path, *, days: float, base_url: str = "") -> None:
+        """`base_url` is how the outside reaches this server, without a slash at its end."""
+        super().__init__(data, "files")
+        self._days = days
+        self.base_url = base_url
+
+    def sign_url(self, task_id: str, name: str, cloud_s: float) -> str:
+        """A link that needs no key and works for two weeks of cloud time, as long as the file itself is kept."""
+        expires = int(cloud_s + self._days * _DAY_S)
+        signature = self.signature(task_id, name, expires=expires)
+        return f"{self.base_url}/files/{quote(task_id)}/{quote(name)}?expires={expires}&sig={signature}"
+
+    def check(self, task_id: str, name: str, expires: str, signature: str, cloud_s: float) -> bool:
+        """Whether a link was made by us and has not expired."""
+        return self.is_signed(task_id, name, expires=expires, signature=signature, cloud_s=cloud_s)
 
 
 def safe_name(name: str) -> str:
@@ -174,7 +189,8 @@ def _flush(descriptor: int, file: object) -> None:
     os.fsync(descriptor)
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """The sha256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):

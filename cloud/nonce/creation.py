@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from cloud.config import CloudSettings
 from cloud.context import CLOCK, SESSIONS, SETTINGS, STORE, TIME, WAKE_UPS
+from cloud.firmware.ordered import with_image
 from cloud.http.auth import ACTOR, check_task
 from cloud.http.errors import ApiError
 from cloud.nonce.canaries import KindOf, canaries_of
@@ -83,6 +84,12 @@ class _Survey(msgspec.Struct, frozen=True, kw_only=True):
     chosen: list[list[_Chosen]]
     skipped: list[Skip]
     canaries: frozenset[str]
+
+    def params_of(self, order: GroupOrder) -> dict[str, Any] | None:
+        """As they are stored and shown: with what an image of the library came to."""
+        if order.params is None or "firmware" not in order.params:
+            return order.params
+        return next((each.params for each in self.ordered.orders), order.params)
 
     @property
     def all_chosen(self) -> list[_Chosen]:
@@ -155,7 +162,7 @@ async def preview(request: web.Request, farm: FarmRow, order: GroupOrder) -> Dry
     skipped_count = sum(map(_number, survey.skipped))
     return DryRun(
         task_name=order.name,
-        task_params=masked_params(order.params),
+        task_params=masked_params(survey.params_of(order)),
         count=len(chosen) + skipped_count,
         created_count=len(chosen),
         skipped_count=skipped_count,
@@ -208,6 +215,10 @@ async def _surveyed(
 ) -> _Survey:
     """In pieces: a farm may have a hundred thousand miners, or each an order of its own, and agents are waiting."""
     ordered = await order.read(connection)
+    orders = [
+        await with_image(request, connection, farm.workspace_id, each) for each in ordered.orders
+    ]
+    ordered = msgspec.structs.replace(ordered, orders=orders)
     skips = Skipped()
     found: list[list[_Chosen]] = [[] for _ in ordered.orders]
     parts: list[tuple[int, BatchRequest, Sequence[str]]] = []
@@ -342,7 +353,7 @@ def _group_row(
         "farm_id": farm.id,
         "workspace_id": farm.workspace_id,
         "task_name": order.name,
-        "params": order.params,
+        "params": survey.params_of(order),
         "selection": order.selection,
         "canary": order.canary,
         "undo_of": order.undo_of,
@@ -357,7 +368,7 @@ def _told_of_group(order: GroupOrder, survey: _Survey) -> dict[str, Any]:
     """What the audit keeps of a group."""
     told = {
         "tasks": len(survey.all_chosen),
-        "params": order.params,
+        "params": survey.params_of(order),
         "selection": order.selection,
         "canary": order.canary,
         "undo_of": order.undo_of,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Final
 
@@ -16,12 +17,13 @@ from cloud.store.tasks.lookup import AskedTask, LastOfKind
 from contract.errors import LOGIN_FIX
 from contract.miner import Make, PowerMode
 from contract.nonce.batches import Skip, SkipReason
-from contract.nonce.miners import MODES_BY_MAKE, POWER_LIMITED
+from contract.nonce.miners import MODEL_FAMILY, MODES_BY_MAKE, POWER_LIMITED
 from contract.task import (
     MODES,
     SPECS,
     AssetStatus,
     AssetUpdateParams,
+    FirmwareParams,
     Kind,
     LightParams,
     MinerParams,
@@ -34,6 +36,7 @@ from contract.task import (
     TaskName,
     parse_params,
 )
+from contract.texts import printable
 
 Place = tuple[str | None, int | None]
 _IN_SERVICE: Final = (AssetStatus.ONLINE, AssetStatus.ON_RACK)
@@ -51,17 +54,22 @@ _MESSAGES: Final[dict[SkipReason, str]] = {
     "auth_failed": f"Task skipped: the miner at its address refuses the login; {LOGIN_FIX}",
     "outcome_unknown": "Task skipped: nobody knows whether it happened the first time",
     "maintenance": "Task skipped: the miner is in maintenance; end that first, or give params.allow_maintenance = true",
+    "unsupported_model": "Task skipped: this firmware is not for this model",
     "before_unknown": "Task skipped: its evidence does not tell what there was before",
 }
 
 
 class BatchRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for. `places` is for the rack location task: where each miner is to stand."""
+    """What is asked for. `places` is for the rack location task: where each miner is to stand. `for_make` and
+    `for_models` (patterns) are of an image of the firmware library: for which miners it is.
+    """
 
     name: TaskName
     params: Params
     miner_ids: Sequence[str]
     places: Mapping[str, Place] = {}
+    for_make: str | None = None
+    for_models: Sequence[str] = ()
 
 
 class Skipped:
@@ -236,6 +244,19 @@ def _power_limit(
     return "no_change" if hashes and _slow_still_tells(row, recent, now) else None
 
 
+def _firmware(request: BatchRequest, row: ListedMiner, *_: object) -> SkipReason | None:
+    """Of an image of the library. An address may lead to firmware for any model: the miner, and its agent, judge."""
+    if request.for_make is None:
+        return None
+    model = (row.model or "").lower()
+    is_meant = row.make == request.for_make and any(
+        fnmatchcase(each, pattern.lower().replace("[", "[[]"))
+        for pattern in request.for_models
+        for each in (model, model.removeprefix(MODEL_FAMILY.lower()))
+    )
+    return None if is_meant else "unsupported_model"
+
+
 def _takes_limit(row: ListedMiner) -> bool:
     """Whether it may take a power limit, by what is known of it."""
     if row.drivable is False:
@@ -347,6 +368,7 @@ _CHECKS: Final[dict[TaskName, Callable[..., SkipReason | None]]] = {
     TaskName.MINING: _mining,
     TaskName.POWER_LIMIT: _power_limit,
     TaskName.LIGHT: _light,
+    TaskName.FIRMWARE: _firmware,
     TaskName.ASSET_UPDATE: _asset,
     TaskName.TAGS: _tags,
     TaskName.RACK_LOCATION: _rack,
@@ -361,6 +383,13 @@ def _message(request: BatchRequest, reason: SkipReason, row: ListedMiner | None)
             return "Task skipped: the firmware of this miner is only read, so no mode can be set"
         if reason == "unsupported_mode" and _is_of_others(request.params.mode, row):
             return "Task skipped: mode not supported by this model of the manufacturer"
+    if (
+        isinstance(request.params, FirmwareParams)
+        and row is not None
+        and reason == "unsupported_model"
+    ):
+        model = printable(row.model or "none is known")
+        return f"Task skipped: {request.params.firmware} is not for this model ({model})"
     if isinstance(request.params, PowerLimitParams) and row is not None:
         if reason == "no_change":
             return f"Task skipped: miner already has a power limit of {request.params.watts} W"

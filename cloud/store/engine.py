@@ -26,7 +26,7 @@ _BUSY_MS: Final = 30_000
 _BEGIN: Final = "begin_with"
 LOCK_NAME: Final = "serve.lock"  # of the data directory, held by whoever serves it
 _KEPT: Final = frozenset(
-    {DATABASE_NAME.removesuffix(".db"), LOCK_NAME, "link-secret", "files", "tls"}
+    {DATABASE_NAME.removesuffix(".db"), LOCK_NAME, "link-secret", "files", "firmware", "tls"}
 )
 T = TypeVar("T")
 Connection = AsyncConnection  # of one transaction, in words of ours for rooms that touch no SQL

@@ -63,7 +63,7 @@ class BatchCreated(NonceItem, frozen=True, kw_only=True):
     created_at: str
 
 
-# The last four are ours; `outcome_unknown` is given by a retry only, `before_unknown` by an undo.
+# The last five are ours; `outcome_unknown` is given by a retry only, `before_unknown` by an undo.
 SkipReason = Literal[
     "no_change",
     "unsupported_mode",
@@ -74,6 +74,7 @@ SkipReason = Literal[
     "outcome_unknown",
     "maintenance",
     "before_unknown",
+    "unsupported_model",
 ]
 
 

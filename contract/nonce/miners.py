@@ -46,6 +46,7 @@ MODES_BY_MAKE: Final[Mapping[str, frozenset[str]]] = {
     Make.ANTMINER: frozenset({"sleep", "low", "normal"}),
     Make.WHATSMINER: frozenset({"low", "normal", "high"}),
 }
+MODEL_FAMILY: Final = "Antminer "  # `S21` is the Antminer S21, and no Antminer S21 Pro
 # The firmware generations that take a power limit, by make.
 POWER_LIMITED: Final[Mapping[str, frozenset[str]]] = {
     Make.WHATSMINER: frozenset({"v2", "v2-compat", "v3"}),

@@ -624,6 +624,103 @@ def _certificates() -> Iterator[Guard]:
     )
 
 
+def _library() -> Iterator[Guard]:
+    kept = "tests/agent/firmware/test_kept.py::test_"
+    library = "tests/cloud/firmware/test_library.py::test_"
+    orders = "tests/cloud/firmware/test_orders.py::test_"
+    yield Guard(
+        "a firmware file that was kept is read before it is used",
+        "agent/firmware/cache.py",
+        "if is_mine or sha256 is None or await self._is_sound(path, sha256):",
+        "if True:",
+        f"{kept}the_next_process_has_it_and_reads_it_before_it_is_used",
+    )
+    yield Guard(
+        "kept firmware gives way",
+        "agent/firmware/cache.py",
+        "if room < cap_bytes and self._idle:",
+        "if False:",
+        f"{kept}what_is_kept_gives_way_to_what_is_wanted",
+    )
+    yield Guard(
+        "kept firmware has a bound",
+        "agent/firmware/cache.py",
+        "self._idle.values()) > most:",
+        "self._idle.values()) > 2**60:",
+        f"{kept}what_was_used_longest_ago_goes_first",
+    )
+    yield Guard(
+        "what a crash left among kept firmware is cleared",
+        "agent/firmware/kept.py",
+        "if file is None:\n                _remove(folder)",
+        "if file is None:\n                pass",
+        f"{kept}what_a_crash_left_is_cleared_at_the_start",
+    )
+    yield Guard(
+        "an image has a cap",
+        "cloud/firmware/library.py",
+        "if body.size_bytes > settings.firmware_file_bytes:",
+        "if False:",
+        f"{library}a_file_of_3_gb_is_refused_when_it_is_announced",
+    )
+    yield Guard(
+        "all images have a cap",
+        "cloud/store/firmware.py",
+        'values["size_bytes"] > cap_bytes:',
+        'values["size_bytes"] > 2**60:',
+        f"{library}all_images_together_have_a_cap_of_their_own_and_none_goes_by_itself",
+    )
+    yield Guard(
+        "an image that open tasks need stays",
+        "cloud/firmware/library.py",
+        "if number := await firmware.needed_by(connection, row):",
+        "if number := 0:",
+        f"{orders}an_image_that_open_tasks_need_stays",
+    )
+    yield Guard(
+        "a retry is of the same image",
+        "cloud/firmware/ordered.py",
+        "if params.sha256 not in (None, row.sha256):",
+        "if False:",
+        f"{orders}a_retry_is_of_the_same_file_and_needs_it",
+    )
+    yield Guard(
+        "an image that is not whole is not ordered",
+        "cloud/firmware/ordered.py",
+        "if row.completed_at is None:",
+        "if False:",
+        f"{orders}what_is_not_whole_or_not_that_file_is_not_ordered",
+    )
+    yield Guard(
+        "an image goes to the models that it is for",
+        "cloud/nonce/planning.py",
+        "    TaskName.FIRMWARE: _firmware,\n",
+        "",
+        f"{orders}an_image_goes_to_the_models_that_it_is_for",
+    )
+    yield Guard(
+        "a damaged image is not handed out",
+        "cloud/firmware/images.py",
+        "if digest_of(path) != row.sha256:",
+        "if False:",
+        f"{orders}a_file_that_was_changed_on_the_disk_of_the_cloud_is_not_handed_out",
+    )
+    yield Guard(
+        "a link to an image needs its signature",
+        "cloud/firmware/serving.py",
+        "if not images.opens(",
+        "if False and not images.opens(",
+        f"{orders}a_link_that_was_changed_opens_nothing",
+    )
+    yield Guard(
+        "a signature is masked",
+        "contract/hiding.py",
+        'if "sig=" in text:',
+        "if False:",
+        f"{orders}no_link_is_stored_or_shown_and_one_that_is_told_is_masked",
+    )
+
+
 def _data_directory() -> Iterator[Guard]:
     cli = "tests/cloud/test_cli.py::test_"
     owner = "tests/cloud/test_cli_owner.py::test_"
@@ -2257,6 +2354,7 @@ GUARDS = (
     *_passwords(),
     *_firmware(),
     *_certificates(),
+    *_library(),
     *_first_steps(),
     *_by_hand(),
     *_rigmonitor(),

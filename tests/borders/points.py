@@ -18,6 +18,9 @@ _SERVERS = "tests/agent/firmware/test_servers.py::test_"
 _REACH = "tests/agent/firmware/test_download_reach.py::test_"
 _KNOWN = "tests/agent/link/test_known_cloud.py::test_"
 _TLS = "tests/cloud/tls/test_"
+_KEPT = "tests/agent/firmware/test_kept.py::test_"
+_LIBRARY = "tests/cloud/firmware/test_library.py::test_"
+_IMAGES = "tests/cloud/firmware/test_orders.py::test_"
 _USER = "tests/agent/host/test_hostuser.py::test_"
 _OWNER = "tests/cloud/test_cli_owner.py::test_"
 _FOLDER = "tests/agent/host/test_state_of_another.py::test_"
@@ -491,6 +494,55 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_SHOWN}there_is_no_listing_and_no_way_out",
                 f"{_SHOWN}no_link_is_followed",
                 f"{_SHOWN}a_range_may_be_asked_for_and_only_one",
+            ),
+        ),
+    ),
+    "Firmware library": (
+        Point(
+            "an upload",
+            "Goes on after it broke off, from what arrived. Another file than was announced is thrown away (422); 413 over "
+            "512 MiB, when it is announced; 507 where all images would be over their cap, or the disk is full.",
+            (
+                f"{_LIBRARY}an_upload_that_broke_off_goes_on",
+                f"{_LIBRARY}two_uploads_of_one_image_at_once_make_one_file",
+                f"{_LIBRARY}another_file_than_was_announced_is_thrown_away",
+                f"{_LIBRARY}a_file_of_3_gb_is_refused_when_it_is_announced",
+                f"{_LIBRARY}all_images_together_have_a_cap_of_their_own_and_none_goes_by_itself",
+                f"{_LIBRARY}a_disk_that_is_full_is_said_and_the_upload_goes_on_once_it_has_room",
+            ),
+        ),
+        Point(
+            "an image in an order",
+            "Has to be whole, of this workspace, and for the model of each miner (`unsupported_model`); a retry is of the same "
+            "file or refused; what open tasks need is not removed.",
+            (
+                f"{_IMAGES}what_is_not_whole_or_not_that_file_is_not_ordered",
+                f"{_IMAGES}an_image_of_another_workspace_is_none_of_ours",
+                f"{_IMAGES}an_image_goes_to_the_models_that_it_is_for",
+                f"{_IMAGES}a_retry_is_of_the_same_file_and_needs_it",
+                f"{_IMAGES}an_image_that_open_tasks_need_stays",
+            ),
+        ),
+        Point(
+            "a link to an image",
+            "Ends with its task, opens that image alone, is stored nowhere in the cloud and shown with `sig=***`; a file that "
+            "was changed on the cloud's disk is a 404.",
+            (
+                f"{_IMAGES}a_link_ends_with_what_its_task_may_take",
+                f"{_IMAGES}a_link_that_was_changed_opens_nothing",
+                f"{_IMAGES}no_link_is_stored_or_shown_and_one_that_is_told_is_masked",
+                f"{_IMAGES}a_file_that_was_changed_on_the_disk_of_the_cloud_is_not_handed_out",
+            ),
+        ),
+        Point(
+            "firmware that an agent kept",
+            "Is read whole and compared before each use, gives way to what is wanted, and is at most `[limits] "
+            "firmware_kept_mb`.",
+            (
+                f"{_KEPT}the_next_process_has_it_and_reads_it_before_it_is_used",
+                f"{_KEPT}what_is_kept_gives_way_to_what_is_wanted",
+                f"{_KEPT}what_was_used_longest_ago_goes_first",
+                f"{_KEPT}what_a_crash_left_is_cleared_at_the_start",
             ),
         ),
     ),

@@ -11,6 +11,7 @@ from aiohttp import web
 from cloud.http.errors import Handler
 from cloud.http.rights import ARCHIVING, BY_TASK, declared, endpoint_refusal
 from cloud.store.access import admin
+from contract.nonce.firmware import FIRMWARE
 from contract.roles import Role, role_of
 from contract.task import SPECS, AssetStatus, TaskName
 from tests.cloud.conftest import Cloud
@@ -76,6 +77,9 @@ FOR_OPERATORS = frozenset(
         ("DELETE", "/playbooks/{playbook_id}"),
         ("PUT", "/rigs/{rig_id}/playbooks/{playbook_id}"),
         ("DELETE", "/rigs/{rig_id}/playbooks/{playbook_id}"),
+        ("POST", FIRMWARE),
+        ("PUT", FIRMWARE + "/{name}/file"),
+        ("DELETE", FIRMWARE + "/{name}"),
     }
 )
 FOR_MANAGERS = frozenset(

@@ -26,6 +26,9 @@ from contract.miner import Moving, Pool
         ("https://a:8443/b?mail=c@d", "https://a:8443/b?mail=c@d"),
         ("http://a:80/~b@c", "http://a:80/~b@c"),
         ("write to farm@example.com", "write to farm@example.com"),
+        (f"https://a/b?expires=1&sig={'0a' * 32}", "https://a/b?expires=1&sig=***"),
+        (f"https://u:p@a/b?sig={'0a' * 32}&x=1", "https://u:***@a/b?sig=***&x=1"),
+        ("https://a/b?sig=1", "https://a/b?sig=1"),
         ("", ""),
     ],
 )

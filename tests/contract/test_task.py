@@ -50,6 +50,7 @@ GOOD: list[tuple[TaskName, dict[str, Any] | None, dict[str, Any]]] = [
     (TaskName.POOL_LOCK, {"action": "unlock", "auth_url": "http://a/"}, {"url": "http://a/"}),
     (TaskName.FIRMWARE, {"firmware_url": "https://a/b.bmu", "sha256": SHA.upper()}, {"sha256": SHA}),
     (TaskName.FIRMWARE, {"firmware_url": "https://a/b", "target_version": "2"}, {"sha256": None}),
+    (TaskName.FIRMWARE, {"firmware": " e\u0301 1 ", "sha256": SHA}, {"firmware": "\u00e9 1", "sha256": SHA}),
     (TaskName.SELF_UPDATE, {"md5": "0A" * 16}, {"md5": "0a" * 16}),
     (TaskName.ASSET_UPDATE, {"status": "on_rack", "comment": "moved"}, {"comment": "moved"}),
     (TaskName.ASSET_UPDATE, {"status": "on_rack", "comment": "to\n\tR2"}, {"comment": "to\n\tR2"}),
@@ -129,6 +130,10 @@ BAD: list[tuple[TaskName, Any, str]] = [
     (TaskName.POOL_LOCK, {"action": "seal", "url": "http://a/"}, "action"),
     (TaskName.POOL_LOCK, {"action": "lock"}, "firmware_url"),
     (TaskName.FIRMWARE, {}, "firmware_url"),
+    (TaskName.FIRMWARE, {"firmware_url": "https://a/b", "firmware": "a"}, "firmware_url"),
+    (TaskName.FIRMWARE, {"firmware": "a" * 65}, "firmware"),
+    (TaskName.FIRMWARE, {"firmware": "..."}, "firmware"),
+    (TaskName.FIRMWARE, {"firmware_url": "https://a/b?expires=1&sig=***"}, "firmware_url"),
     (TaskName.FIRMWARE, {"firmware_url": "file:///etc/passwd"}, "firmware_url"),
     (TaskName.FIRMWARE, {"firmware_url": "https://a/b", "sha256": "12"}, "sha256"),
     (

@@ -27,7 +27,7 @@ from contract.condition.anomalies import ERRORS, HEALTH_BITS, LOW_HASHRATE
 from contract.errors import ErrorCode
 from contract.miner import Make, normalize_mac
 from contract.nonce.filters import DateFilter, EnumFilter, NumberFilter, TagsFilter, TextFilter
-from contract.nonce.miners import ANOMALY_BITS, OPS_STATUSES, SortKey
+from contract.nonce.miners import ANOMALY_BITS, MODEL_FAMILY, OPS_STATUSES, SortKey
 from contract.ranges import Range
 
 # Identities of machines that no agent looks at: what they report is `cloud.store.miners.rigs`.
@@ -45,7 +45,6 @@ _FIGURES: Final[dict[str, sa.ColumnElement[Any]]] = {
     "temperature": miners.c.temp_c,
     "uptime": miners.c.uptime_s,
 }
-_FAMILY: Final = "Antminer "  # of models: `S21` is the Antminer S21, and no Antminer S21 Pro
 _SORTED: Final[dict[str, sa.ColumnElement[Any]]] = {
     **_FIGURES,
     "ip": miners.c.ip_number,
@@ -213,11 +212,11 @@ def _is_make(values: Sequence[str]) -> Condition:
 
 
 def _is_model(values: Sequence[str]) -> Condition:
-    return is_any_case(miners.c.model, [*values, *(_FAMILY + value for value in values)])
+    return is_any_case(miners.c.model, [*values, *(MODEL_FAMILY + value for value in values)])
 
 
 def _is_like_model(pattern: str) -> Condition:
-    return sa.or_(*(is_like(miners.c.model, each) for each in (pattern, _FAMILY + pattern)))
+    return sa.or_(*(is_like(miners.c.model, each) for each in (pattern, MODEL_FAMILY + pattern)))
 
 
 def _words(wanted: EnumFilter | None, holds: Callable[[str], Condition]) -> list[Condition]:

@@ -337,6 +337,22 @@ class StackRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class FirmwareRow(msgspec.Struct, frozen=True, kw_only=True):
+    workspace_id: str
+    name: str
+    make: str
+    models: list[str]
+    version: str | None
+    notes: str | None
+    file_name: str
+    size_bytes: int
+    sha256: str
+    actor_id: str
+    created_at: datetime
+    created_cloud_s: float
+    completed_at: datetime | None
+
+
 class SelectionRow(msgspec.Struct, frozen=True, kw_only=True):
     farm_id: str
     name: str

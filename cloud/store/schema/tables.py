@@ -603,6 +603,26 @@ stacks = sa.Table(
     sqlite_autoincrement=True,
 )
 
+# Images for miners, by the name that tasks give. `sha256` names the file on disk, in the folder of its workspace.
+firmware = sa.Table(
+    "firmware",
+    metadata,
+    sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("make", sa.String(32), nullable=False),
+    sa.Column("models", _JSON, nullable=False),  # patterns
+    sa.Column("version", sa.Text),
+    sa.Column("notes", sa.Text),
+    sa.Column("file_name", sa.String(150), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("actor_id", sa.String(64), nullable=False),
+    _stamp("created_at", null=False),
+    sa.Column("created_cloud_s", sa.Float, nullable=False),
+    _stamp("completed_at"),  # None while it is still being uploaded
+    sa.UniqueConstraint("workspace_id", "sha256"),
+)
+
 # Filters that people gave a name, so that they need not be typed again.
 selections = sa.Table(
     "selections",

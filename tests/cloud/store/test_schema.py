@@ -17,6 +17,7 @@ from cloud.store.schema.rows import (
     BatchRow,
     FarmRow,
     FileRow,
+    FirmwareRow,
     KeyRow,
     LogRow,
     MinerRow,
@@ -32,6 +33,7 @@ from cloud.store.schema.tables import (
     agents,
     api_keys,
     farms,
+    firmware,
     metadata,
     miners,
     nodes,
@@ -75,6 +77,7 @@ def test_migrating_gives_exactly_the_tables_the_code_expects(tmp_path):
         (NodeRow, nodes),
         (SubscriptionRow, subscriptions),
         (StackRow, stacks),
+        (FirmwareRow, firmware),
     ],
 )
 def test_the_rows_we_hand_on_have_the_columns_of_their_tables(kind, table):
