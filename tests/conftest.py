@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests import cost, warm
@@ -33,6 +35,17 @@ def pytest_asyncio_loop_factories(
     if room in _VIRTUAL_ROOMS and item.get_closest_marker("real_time") is None:
         return {"virtual": VirtualLoop}
     return {"real": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A command that a test calls in this process sets up the logs of its own; the next test is to find them as ever."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        for handler in [*logging.root.handlers]:
+            if type(handler) is logging.StreamHandler:
+                logging.root.removeHandler(handler)
 
 
 # What lasts longest begins first, so that no single file is left running alone at the end.

@@ -13,18 +13,18 @@ import typer
 
 from cloud.cli.audit import audit
 from cloud.cli.firmware import firmware
+from cloud.cli.host.release import releases
+from cloud.cli.host.tls import tls
 from cloud.cli.miners import miners
 from cloud.cli.places import import_places, layout
 from cloud.cli.playbooks import playbooks
 from cloud.cli.records import agents, enroll_code, farms, keys, workspaces
-from cloud.cli.release import releases
 from cloud.cli.rigs import rigs
 from cloud.cli.selections import selections
 from cloud.cli.status import status
 from cloud.cli.subscriptions import amounts, dispatch, subscriptions, task_classes
 from cloud.cli.tasks import groups, task, undo
 from cloud.cli.terminal import AsJson, Commands, Data, fail, guarded, say
-from cloud.cli.tls import tls
 from service.install.product import CLOUD
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]

@@ -603,7 +603,7 @@ def _certificates() -> Iterator[Guard]:
     )
     yield Guard(
         "no agent is left behind unasked",
-        "cloud/cli/tls.py",
+        "cloud/cli/host/tls.py",
         "if finish and not leave_behind and (away := _away(data)):",
         "if finish and not leave_behind and not (away := _away(data)) and away:",
         "tests/cloud/tls/test_commands.py::test_the_former_authority_is_trusted_until_every_agent_was_online_since",

@@ -77,14 +77,14 @@ FOR_OPERATORS = frozenset(
         ("DELETE", "/playbooks/{playbook_id}"),
         ("PUT", "/rigs/{rig_id}/playbooks/{playbook_id}"),
         ("DELETE", "/rigs/{rig_id}/playbooks/{playbook_id}"),
-        ("POST", FIRMWARE),
-        ("PUT", FIRMWARE + "/{name}/file"),
-        ("DELETE", FIRMWARE + "/{name}"),
     }
 )
 FOR_MANAGERS = frozenset(
     {
         ("PUT", "/dispatch"),
+        ("POST", FIRMWARE),
+        ("PUT", FIRMWARE + "/{name}/file"),
+        ("DELETE", FIRMWARE + "/{name}"),
         ("POST", "/private-api/v1/{workspace_id}/task-classes"),
         ("POST", "/private-api/v1/{workspace_id}/task-classes/{task_small_id}/deprecate"),
     }

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from typer.testing import CliRunner
 
-from cloud.cli.release import releases
+from cloud.cli.host.release import releases
 from cloud.release.documents import newest
 from cloud.release.online import OnlineRepository
 from cloud.release.renewal import Renewal

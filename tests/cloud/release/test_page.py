@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from cloud.cli.release import releases
+from cloud.cli.host.release import releases
 from tests.cloud.release.test_commands import Desk
 from tests.pages import ROOT, sessions
 from tests.release.repository import PLATFORM, bundle_of
