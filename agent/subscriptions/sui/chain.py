@@ -12,7 +12,7 @@ import msgspec
 
 from agent.subscriptions.sui import documents
 from agent.subscriptions.sui.graphql import ChainError, GraphQlClient
-from agent.subscriptions.sui.transaction import ObjectRef
+from agent.subscriptions.sui.transaction import ObjectRef, transaction_digest
 from contract.subscription.ids import U64_MAX, object_id_text, parse_digest, parse_object_id
 
 MODULE: Final = "db"  # of the package that keeps the subscriptions
@@ -76,6 +76,7 @@ class _ExecutionError(msgspec.Struct, frozen=True):
 
 
 class _Effects(msgspec.Struct, frozen=True):
+    digest: str | None = None
     status: str | None = None
     executionError: _ExecutionError | None = None  # noqa: N815
     objectChanges: _Changes = _Changes()  # noqa: N815
@@ -247,14 +248,14 @@ class SuiChain:
             transaction=base64.b64encode(data).decode(),
             signatures=[base64.b64encode(signature).decode()],
         )
-        return _outcome(reply.executeTransaction.effects)
+        return _outcome_of(transaction_digest(data), reply.executeTransaction.effects)
 
     async def outcome(self, tx_digest: str) -> ExecutionOutcome | None:
         """What became of it; None: the network knows of no such transaction, or not yet."""
         reply = await self._client.ask(documents.TRANSACTION, _TransactionReply, digest=tx_digest)
         if reply.transaction is None or reply.transaction.effects is None:
             return None
-        return _outcome(reply.transaction.effects)
+        return _outcome_of(tx_digest, reply.transaction.effects)
 
 
 def plain_type(name: str) -> str:
@@ -272,6 +273,15 @@ def small_id_of(badge: SeenObject) -> int:
     """Of the node that a badge stands for. Raises ChainError."""
     value = badge.fields.get("small_id")
     return _number(value.get("inner") if isinstance(value, Mapping) else value)
+
+
+def _outcome_of(tx_digest: str, effects: _Effects | None) -> ExecutionOutcome:
+    """Raises ChainError for what became of another transaction, too: ours may still be executed."""
+    if effects is not None and effects.digest != tx_digest:
+        raise ChainError(
+            "the network told what became of another transaction than it was asked for"
+        )
+    return _outcome(effects)
 
 
 def _outcome(effects: _Effects | None) -> ExecutionOutcome:

@@ -18,7 +18,7 @@ fragment Seen on Object {
 _EFFECTS: Final = (
     """
 fragment Became on TransactionEffects {
-  status
+  digest status
   executionError { abortCode message }
   objectChanges(first: 50) { nodes { address outputState { ...Seen } } }
 }"""

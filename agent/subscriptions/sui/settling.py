@@ -1,21 +1,28 @@
 """What became of a transaction that was sent and not answered: found by its digest, or given to the network once more.
 
 The same bytes are executed once, however often they are given, so this never does a thing twice; and nothing new is
-signed before it is known, so no second transaction ever competes for the same objects.
+signed before it is known, so no second transaction ever competes for the same objects. Another network than the one it
+was made for knows nothing of it, and is not asked.
 """
 
 from __future__ import annotations
 
 from agent.subscriptions.ledger import LedgerTransaction
 from agent.subscriptions.sui.chain import ExecutionOutcome, SeenObject, SuiChain
-from agent.subscriptions.sui.graphql import ChainRefusedError
+from agent.subscriptions.sui.graphql import ChainError, ChainRefusedError
 from agent.subscriptions.sui.record import decode_record
 from agent.subscriptions.sui.transaction import ObjectRef, owned_inputs
 
 
 async def find_out(chain: SuiChain, row: LedgerTransaction) -> ExecutionOutcome | None:
     """None: it was not executed, and never can be. Raises ChainError: nobody knows yet."""
-    data = decode_record(row.payload).data
+    record = decode_record(row.payload)
+    data = record.data
+    chain_id, _ = await chain.epoch()
+    if chain_id != record.chain_id:
+        raise ChainError(
+            f"graphql_url leads to the network {chain_id}, and not to {record.chain_id}"
+        )
     found, is_spent, is_gone = await _look(chain, row, data)
     if found is not None or is_spent:
         return found

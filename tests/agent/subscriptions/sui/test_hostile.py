@@ -116,10 +116,19 @@ async def test_no_answer_breaks_a_request(tmp_path: Path, root: str, answers: li
         await ledger.submit(submission(SUBSCRIBE))
 
 
+# Outcomes that do not say, or say otherwise, of which transaction they are.
+OF_ANOTHER = [
+    json.dumps({"status": status, **digest})
+    for status in ("SUCCESS", "FAILURE")
+    for digest in ({}, {"digest": None}, {"digest": "1" * 32})
+]
+
+
 async def test_no_answer_to_what_was_sent_makes_it_known_but_a_whole_one(tmp_path: Path) -> None:
     whole = '{"data": {"executeTransaction": {"effects": %s}}}'
     answers = [*ANY, *(whole % each for each in ("null", "{}", '{"status": "PENDING"}'))]
     answers += [whole % '{"status": "SUCCESS", "objectChanges": {"nodes": [{"address": "no"}]}}']
+    answers += [whole % each for each in OF_ANOTHER]
     async with fake_sui() as fake, opened(fake.url, tmp_path) as (ledger, store):
         digests = set()
         for answer in answers:
@@ -134,3 +143,24 @@ async def test_no_answer_to_what_was_sent_makes_it_known_but_a_whole_one(tmp_pat
         found = await ledger.transaction(digest)
         assert found is not None
         assert found.status is TransactionStatus.SUCCESS
+
+
+@pytest.mark.parametrize("effects", OF_ANOTHER)
+async def test_what_became_of_another_transaction_settles_nothing(
+    tmp_path: Path, effects: str
+) -> None:
+    async with fake_sui() as fake, opened(fake.url, tmp_path) as (ledger, store):
+        await fake.order(
+            "set",
+            faults={"executeTransaction": ["lose"]},
+            raw={"transaction": '{"data": {"transaction": {"effects": %s}}}' % effects},
+        )
+        with pytest.raises(SubmissionFailedError) as error:
+            await ledger.submit(submission(SUBSCRIBE))
+        digest = error.value.tx_digest
+        assert digest is not None
+        await ledger.transaction(digest)
+        assert await status(store, digest) is TransactionStatus.PENDING
+        await fake.order("set", raw={})
+        await ledger.transaction(digest)
+        assert await status(store, digest) is TransactionStatus.SUCCESS

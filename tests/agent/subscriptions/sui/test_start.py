@@ -110,6 +110,35 @@ async def test_what_is_pending_on_another_network_stays_so_and_holds_nothing_up(
             assert found.status is TransactionStatus.FAILURE  # its coin paid for the other one
 
 
+async def test_another_network_that_answers_meanwhile_settles_nothing(tmp_path: Path) -> None:
+    """The endpoint is moved while the agent runs: nothing that ours names is there, and it takes none of our bytes."""
+    elsewhere = {
+        "multiGetObjects": '{"data": {"multiGetObjects": [null, null]}}',
+        "transaction": '{"data": {"transaction": null}}',
+        "executeTransaction": '{"errors": [{"message": "Could not find the referenced object"}]}',
+    }
+    async with fake_sui() as fake, opened(fake.url, tmp_path) as (ledger, _):
+        faults = {"executeTransaction": ["lose"], "multiGetObjects": ["drop"] * 2}
+        await fake.order("set", faults=faults)
+        with pytest.raises(SubmissionFailedError, match="not known yet") as error:
+            await ledger.submit(submission(SUBSCRIBE))
+        digest = error.value.tx_digest
+        assert digest is not None
+        await fake.order("set", chain_id="35834a8a", raw=elsewhere, faults={})
+        found = await ledger.transaction(digest)
+        assert found is not None
+        assert found.status is TransactionStatus.PENDING
+        with pytest.raises(SubmissionFailedError, match="and not to 4c78adac"):
+            await ledger.submit(submission(SUBSCRIBE))
+        assert "and not to 4c78adac" in str(ledger.trouble)
+        await fake.order("set", chain_id="4c78adac", raw={})
+        found = await ledger.transaction(digest)
+        assert found is not None
+        assert found.status is TransactionStatus.SUCCESS
+        await ledger.submit(submission(SUBSCRIBE, 2))
+        assert ledger.trouble is None
+
+
 async def test_a_call_interface_that_is_not_known_is_refused_unless_it_is_named(
     tmp_path: Path,
 ) -> None:

@@ -200,6 +200,7 @@ def _executed(ledger: Ledger, data: bytes, digest: str) -> dict[str, Any]:
         ledger.things[key].version, ledger.things[key].made_by = ledger.version, digest
     error = {"abortCode": verdict.abort_code and str(verdict.abort_code), "message": verdict.error}
     return {
+        "digest": digest,
         "status": "SUCCESS" if verdict.succeeded else "FAILURE",
         "executionError": None if verdict.succeeded else error,
         "objectChanges": {
