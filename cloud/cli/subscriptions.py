@@ -56,7 +56,10 @@ def task_class_create(
     operation: Annotated[str, typer.Argument(metavar="TASK_NAME")],
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Only miners whose model begins so: 'Antminer S19'."),
+        typer.Option(
+            "--model",
+            help="Only miners whose model begins so, as `miner-cloud miners` has it: S19.",
+        ),
     ] = None,
     url: Url = URL_DEFAULT,
     key_file: KeyFile = None,
