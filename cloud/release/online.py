@@ -184,7 +184,7 @@ class OnlineRepository:
                 return read_signer(path, _no_passphrase)
         raise ValueError(
             f"the key of {role} that root {root.version} names is not in {self._keys}: make new ones with "
-            "`release keygen --online`, and have a root signed that names them"
+            "`release keygen --data`, and have a root signed that names them with `release rotate-root --online`"
         )
 
     def _believed(self, files: dict[str, bytes], first_root: int, now: datetime) -> Trusted:
