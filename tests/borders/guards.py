@@ -610,7 +610,7 @@ def _certificates() -> Iterator[Guard]:
     )
     yield Guard(
         "a beginning that was not finished is no plain http",
-        "cloud/tls/told.py",
+        "cloud/tls/public.py",
         "for each in (AUTHORITY, SERVER))",
         "for each in (SERVER,))",
         "tests/cloud/tls/test_commands.py::test_a_beginning_that_was_not_finished_is_no_plain_http",
