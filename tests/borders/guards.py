@@ -1795,7 +1795,7 @@ def _releases() -> Iterator[Guard]:
     yield Guard(
         "a key that others could read is not used",
         "cloud/release/keys.py",
-        "if path.stat().st_mode & 0o077:",
+        "if is_open_to_others(path.stat()):",
         "if False:",
         f"{commands}a_key_that_lies_open_is_not_used",
     )
@@ -1999,7 +1999,7 @@ def _subscriptions() -> Iterator[Guard]:
     yield Guard(
         "others cannot read the key",
         "agent/subscriptions/key.py",
-        "    if mode & _OTHERS:",
+        "    if is_open_to_others(found):",
         "    if False:",
         f"{ledger}a_key_that_cannot_be_used_signs_nothing",
     )
