@@ -15,7 +15,7 @@ from cloud.store.cloud_time import CloudTime
 from cloud.store.engine import Store
 from cloud.store.growth import Growth
 from cloud.sweeper import Sweeper
-from cloud.tls.told import OwnAuthorities
+from cloud.tls.public import OwnAuthorities
 from contract.clock import Clock
 
 STORE: Final = web.AppKey("store", Store)

@@ -61,7 +61,7 @@ from cloud.store.schema.migrate import migrate
 from cloud.sweeper import Sweeper
 from cloud.tls.folder import TlsFolder
 from cloud.tls.keeper import TlsKeeper, server_context
-from cloud.tls.told import OwnAuthorities, is_tls_begun
+from cloud.tls.public import OwnAuthorities, is_tls_begun
 from cloud.watchdog import feed
 from contract.clock import Clock, SystemClock
 from contract.hosts import is_loopback

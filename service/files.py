@@ -77,11 +77,16 @@ def write_whole(
         file.flush()
         os.fsync(handle)
     beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk before this returns. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
 def make_private(path: Path) -> None:
@@ -97,11 +102,16 @@ def make_private(path: Path) -> None:
             shut(path.with_name(path.name + suffix))
 
 
+def is_open_to_others(found: os.stat_result) -> bool:
+    """Whether anybody but its owner may do anything with it, the group included."""
+    return bool(found.st_mode & _OTHERS)
+
+
 def shut(path: Path) -> None:
     """Take from all others what they may do with a file, if there is one. Raises OSError."""
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & _OTHERS:
-            path.chmod(mode & ~_OTHERS)
+        found = path.stat()
+        if is_open_to_others(found):
+            path.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
     except FileNotFoundError:
         return

@@ -142,6 +142,14 @@ async def daemon_socket(config: Config, *, is_config_named: bool) -> Path | None
     return None
 
 
+def nobody_listens(path: Path) -> str:
+    """What is said where a daemon is needed."""
+    return (
+        f"no daemon runs here: nobody listens at {path}; it is started by: miner-agent run; "
+        "of one whose config lies elsewhere, name that with --config"
+    )
+
+
 def run_daemon(config: Config, path: Path) -> Ended:
     """The daemon, until SIGTERM. `path` is where its config was read from."""
     from agent.daemon import NotEnrolledError

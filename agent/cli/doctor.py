@@ -46,6 +46,7 @@ from contract.errors import (
 from contract.link import Settings
 from contract.miner import Make
 from drivers.base import Depth, Driver
+from service.files import is_open_to_others
 from service.hostuser import HostUser, acting_as, is_root, myself, owner_of
 from service.ownfolder import (
     files_trouble,
@@ -212,7 +213,7 @@ def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:
 
 def _state(folder: Path, config: Config, who: HostUser) -> Iterator[Finding]:
     subject = "state folder"
-    if folder.is_dir() and folder.stat().st_mode & 0o077:
+    if folder.is_dir() and is_open_to_others(folder.stat()):
         yield Finding(
             WARNING,
             subject,

@@ -9,7 +9,6 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -17,7 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from agent.cli.answers import DONE, FAILED, USAGE, Ended
-from agent.cli.commands import daemon_socket, failure, stopped
+from agent.cli.commands import daemon_socket, failure, nobody_listens, stopped
 from agent.cli.foreground import StoppedError, run
 from agent.cli.glance import glance
 from agent.cli.render import drawn
@@ -114,19 +113,15 @@ async def _ask(config: Config, *, is_config_named: bool) -> dict[str, Any]:
     """The daemon's answer. Raises NoDaemonError, LocalRefusedError, ConnectionError, TimeoutError."""
     path = await daemon_socket(config, is_config_named=is_config_named)
     if path is None:
-        raise NoDaemonError(_nobody(config.socket_path))
+        raise NoDaemonError(nobody_listens(config.socket_path))
     async with asyncio.timeout(_ANSWER_S):
         try:
             reply = await ask(path, LocalRequest(name=STATUS))
         except NoDaemonError:
-            raise NoDaemonError(_nobody(path)) from None
+            raise NoDaemonError(nobody_listens(path)) from None
     if reply.result is None:
         raise LocalRefusedError(reply.refused or "the daemon gave no answer")
     return reply.result
-
-
-def _nobody(path: Path) -> str:
-    return f"no daemon runs here: nobody listens at {path}; it is started by: miner-agent run"
 
 
 @contextlib.contextmanager

@@ -12,17 +12,26 @@ from typing import Any, Final
 import msgspec
 
 from agent.cli.answers import DONE, FAILED, UNKNOWN, USAGE, Ended
-from agent.cli.commands import daemon_socket, failure, stopped
+from agent.cli.commands import daemon_socket, failure, nobody_listens, stopped
 from agent.cli.foreground import StoppedError, run
 from agent.config.file import Config
 from agent.config.host import LogSection
 from agent.host.logs import set_up
 from agent.local.socket import LocalRefusedError, LocalRequest, NoDaemonError, ask
+from agent.subscriptions.ledger import NOT_REGISTERED
 from agent.subscriptions.room import SUBSCRIPTIONS
 from contract.keys import NAMES_LIKENESS, nearest
+from contract.subscription.rules import ABORT_TEXTS, Abort
 
 _ANSWER_S: Final = 60.0  # the daemon has its own bounds for what it asks, which are shorter
 _LATER: Final = "what became of it is told by: miner-agent subscription list; GET /transactions/{}"
+
+_WAYS_OUT: Final = {
+    NOT_REGISTERED: "register",
+    ABORT_TEXTS[Abort.ALREADY_SUBSCRIBED]: "update",
+    ABORT_TEXTS[Abort.NOT_SUBSCRIBED]: "subscribe",
+    ABORT_TEXTS[Abort.TASK_NOT_FOUND]: "list",
+}
 
 
 class CallAnswer(msgspec.Struct, frozen=True):
@@ -34,8 +43,18 @@ class CallAnswer(msgspec.Struct, frozen=True):
     @property
     def error(self) -> str:
         """With its detail."""
-        body = self.body if isinstance(self.body, dict) else {}
-        return ": ".join(str(body[key]) for key in ("error", "detail") if key in body)
+        return ": ".join(str(self._said[key]) for key in ("error", "detail") if key in self._said)
+
+    @property
+    def refusal(self) -> str:
+        """The same, with the command that leads on, where there is one."""
+        detail = str(self._said.get("detail", ""))
+        way = next((way for text, way in _WAYS_OUT.items() if detail.startswith(text)), None)
+        return self.error if way is None else f"{self.error}; see: miner-agent subscription {way}"
+
+    @property
+    def _said(self) -> dict[str, Any]:
+        return self.body if isinstance(self.body, dict) else {}
 
 
 Ask = Callable[[dict[str, Any]], Awaitable[CallAnswer]]
@@ -104,16 +123,16 @@ async def _submitted(params: dict[str, Any], asking: Ask) -> Ended:
         return DONE, {"ok": True, "tx_digest": digest}, f"done: {digest}"
     if asked.status == 422:
         return failure(f"usage: {asked.error}", USAGE)
-    document = {"ok": False, "error": {"message": asked.error}}
+    document = {"ok": False, "error": {"message": asked.refusal}}
     document |= {key: body[key] for key in ("tx_digest", "abort_code") if key in body}
     if digest is None:
-        return FAILED, document, asked.error
+        return FAILED, document, asked.refusal
     settled = await asking(_get(f"/transactions/{digest}"))
     state = settled.body.get("status") if settled.status == 200 else "pending"
     if state == "success":
         return DONE, {"ok": True, "tx_digest": digest}, f"done: {digest}"
     if state == "failure":
-        return FAILED, document | {"status": state}, asked.error
+        return FAILED, document | {"status": state}, asked.refusal
     return UNKNOWN, document | {"status": state}, f"{asked.error}\n{_LATER.format(digest)}"
 
 
@@ -143,12 +162,15 @@ def _ended(
     async def go() -> Ended:
         path = await daemon_socket(config, is_config_named=is_config_named)
         if path is None:
-            raise NoDaemonError(config.socket_path)
+            raise NoDaemonError(nobody_listens(config.socket_path))
 
         async def asking(params: dict[str, Any]) -> CallAnswer:
             request = LocalRequest(name=SUBSCRIPTIONS, params=params)
             async with asyncio.timeout(_ANSWER_S):
-                reply = await ask(path, request)
+                try:
+                    reply = await ask(path, request)
+                except NoDaemonError:
+                    raise NoDaemonError(nobody_listens(path)) from None
             if reply.result is None:
                 raise LocalRefusedError(reply.refused or "the daemon gave no answer")
             return msgspec.convert(reply.result, CallAnswer)
@@ -158,8 +180,7 @@ def _ended(
     try:
         return run(go())
     except NoDaemonError as error:
-        where = f"nobody listens at {error}; it is started by: miner-agent run"
-        return failure(f"no daemon runs here: {where}")
+        return failure(error)
     except ValueError as error:
         return failure(f"usage: {error}", USAGE)
     except (CallFailedError, LocalRefusedError) as error:

@@ -13,6 +13,7 @@ import structlog
 
 from agent.rig.processes import ProgramRun
 from contract.rigmonitor.playbook import PlaybookEntry
+from service.files import sync
 
 log = structlog.get_logger(__name__)
 _NAME: Final = "programs.json"
@@ -76,11 +77,7 @@ class RigStateFile:
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(self._path.parent)
         self._take_room()
 
     def _take_room(self) -> None:

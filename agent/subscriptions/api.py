@@ -20,6 +20,7 @@ from agent.subscriptions.answers import (
 from agent.subscriptions.catalogue import Catalogue
 from agent.subscriptions.file import TransactionStoreError
 from agent.subscriptions.ledger import (
+    NOT_REGISTERED,
     Gas,
     Submission,
     SubmissionFailedError,
@@ -47,7 +48,6 @@ _CALLS: Final[Mapping[str, type[LedgerCall]]] = {
     "/register": RegisterCall,
 }
 _Get = Callable[[str], Awaitable["ApiAnswer"]]
-_NOT_REGISTERED: Final = "node is not registered"
 _DIGITS_MOST: Final = 19
 
 
@@ -183,7 +183,7 @@ class SubscriptionApi:
             raise RefusedCallError(422, "node_small_id: must be a whole number from 1 to 2^63 - 1")
         nodes = await self._ledger.nodes()
         if not nodes:
-            raise RefusedCallError(404, _NOT_REGISTERED)
+            raise RefusedCallError(404, NOT_REGISTERED)
         if text and number not in nodes:
             raise RefusedCallError(404, f"node {number} is not of this agent")
         return number or None

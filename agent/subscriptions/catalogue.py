@@ -33,18 +33,18 @@ class Catalogue:
         self._clock = clock
         self._timeout_s = timeout_s
         self._kept: _Kept | None = None
-        self._told_mono = -math.inf
+        self._asked_mono = -math.inf
 
     async def keep(self, ledger_id: str, tasks: tuple[TaskClass, ...]) -> None:
         """As it was told just now. Raises TransactionStoreError."""
         told = _Kept(ledger_id, tasks)
         if told != await self._known():
             await self._store.note(_NOTE, msgspec.json.encode(told))
-        self._kept, self._told_mono = told, self._clock.mono()
+        self._kept, self._asked_mono = told, self._clock.mono()
 
     async def tasks(self) -> tuple[TaskClass, ...]:
         """Raises CloudError where it cannot be asked for and never was told; TransactionStoreError."""
-        if self._clock.mono() - self._told_mono > _FRESH_S:
+        if self._clock.mono() - self._asked_mono > _FRESH_S:
             try:
                 # no entry has such a number: the catalogue alone is asked for
                 state = await self._link.ledger(SMALL_MAX, timeout_s=self._timeout_s)

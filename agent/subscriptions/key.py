@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import stat
 from pathlib import Path
 from typing import Final
 
@@ -11,10 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.config.file import why
 from contract.subscription.entry import badge_of
-from service.files import write_whole
+from service.files import is_open_to_others, write_whole
 
 _SECRET_BYTES: Final = 32
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 class LedgerKeyError(Exception):
@@ -49,13 +47,13 @@ async def make_key(path: Path) -> LedgerKey:
 
 def _read(path: Path) -> LedgerKey | None:
     try:
-        mode = path.stat().st_mode
+        found = path.stat()
         text = path.read_text(encoding="ascii")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise LedgerKeyError(f"{path}: the key cannot be read: {why(error)}") from None
-    if mode & _OTHERS:
+    if is_open_to_others(found):
         raise LedgerKeyError(f"{path}: others on this host can read the key; run: chmod 600 {path}")
     try:
         secret = bytes.fromhex(text)

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from contract.subscription.rules import NO_TERMS, OperationKind, Terms
+
+NOT_REGISTERED: Final = "node is not registered"
 
 
 class TransactionStatus(StrEnum):

@@ -16,6 +16,7 @@ from agent.subscriptions.chain import LOCAL, ForkError, next_entry, refused, tak
 from agent.subscriptions.file import TransactionStoreError
 from agent.subscriptions.key import LedgerKey, LedgerKeyError, make_key, read_key
 from agent.subscriptions.ledger import (
+    NOT_REGISTERED,
     LedgerTransaction,
     Submission,
     SubmissionFailedError,
@@ -36,7 +37,6 @@ from contract.subscription.rules import (
 )
 
 _SETTLE_MOST_S: Final = 60.0  # between two tries to settle what nobody waits for
-NOT_REGISTERED: Final = "node is not registered"
 
 log: Any = structlog.get_logger(__name__)
 

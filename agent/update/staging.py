@@ -39,7 +39,7 @@ from release.verification import (
     check_fits,
     verify_staged,
 )
-from service.files import write_whole
+from service.files import sync, write_whole
 
 METADATA_S: Final = 120.0  # for all metadata together, however slowly it comes
 BUNDLE_S: Final = 600.0
@@ -212,19 +212,18 @@ class Staging:
                 Refusal.NOT_OFFERED, f"the bundle is {version}, not {order.target_version}"
             )
         place = self._staged / version
-        for (
-            each
-        ) in self._staged.iterdir():  # one at a time; what was staged before is of no use any more
+        # one at a time: what was staged before is of no use any more
+        for each in self._staged.iterdir():
             shutil.rmtree(each)
         ready.rename(place)
-        _sync(self._staged)
+        sync(self._staged)
         log.info("update.staged", version=version, sha256=verified.sha256)
         return StagedRelease(version, verified.sha256, place, verified.clock_doubt)
 
     def _verified(self, ready: Path, kept: Mapping[str, bytes]) -> Verified:
         """As whoever installs it will, and with all of it on the disk."""
-        _sync(ready / BUNDLE)
-        _sync(ready)
+        sync(ready / BUNDLE)
+        sync(ready)
         folder = os.open(ready, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             return verify_staged(
@@ -260,11 +259,3 @@ def _next(steps: _Steps, data: bytes | None) -> WantedFile | Trusted:
 def _md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

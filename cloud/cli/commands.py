@@ -131,7 +131,7 @@ def serve(
     from cloud.config import CloudSettings
     from cloud.logs import set_up_logs
     from cloud.server import serve as run_server
-    from cloud.tls.told import is_tls_begun, own_fingerprint
+    from cloud.tls.public import is_tls_begun, own_fingerprint
     from contract.words import in_words
 
     try:

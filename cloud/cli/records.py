@@ -51,7 +51,7 @@ def enroll_code(
     authority, which is how the agent knows its cloud.
     """
     from cloud.store.access.admin import create_enroll_code
-    from cloud.tls.told import own_fingerprint
+    from cloud.tls.public import own_fingerprint
     from contract.enrolment.code import EnrolCode
     from service.hostuser import acting_as_owner
 

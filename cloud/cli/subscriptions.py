@@ -56,7 +56,10 @@ def task_class_create(
     operation: Annotated[str, typer.Argument(metavar="TASK_NAME")],
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Only miners whose model begins so: 'Antminer S19'."),
+        typer.Option(
+            "--model",
+            help="Only miners whose model begins so, as `miner-cloud miners` has it: S19.",
+        ),
     ] = None,
     url: Url = URL_DEFAULT,
     key_file: KeyFile = None,
@@ -65,7 +68,7 @@ def task_class_create(
 ) -> None:
     """Add one, to which every site of the workspace can subscribe."""
     body = {"operation": operation} | ({} if model is None else {"model_name": model})
-    told = _told(url, key_file, ca_file, "/task-classes", body)
+    told = _posted(url, key_file, ca_file, "/task-classes", body)
     say(told, f"class of work {told['task_small_id']}", as_json)
 
 
@@ -93,7 +96,7 @@ def task_class_deprecate(
     as_json: AsJson = False,
 ) -> None:
     """Dispatch nothing more by it, for good."""
-    told = _told(url, key_file, ca_file, f"/task-classes/{number}/deprecate", {})
+    told = _posted(url, key_file, ca_file, f"/task-classes/{number}/deprecate", {})
     say(told, f"class of work {number} is deprecated", as_json)
 
 
@@ -163,7 +166,7 @@ def amounts(
     table(with_api(url, key_file, ca_file, work), _AMOUNTS, as_json)
 
 
-def _told(
+def _posted(
     url: str, key_file: KeyFile, ca_file: CaFile, path: str, body: dict[str, Any]
 ) -> dict[str, Any]:
     async def work(api: Api) -> dict[str, Any]:

@@ -29,7 +29,12 @@ groups = typer.Typer(no_args_is_help=True, help="Batches that were ordered as on
 _GroupId = Annotated[str, typer.Argument(metavar="GROUP_ID")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and do nothing.")]
 _Wait = Annotated[
-    bool, typer.Option("--wait", help="Follow it to its end. Exit 1: some failed; 3: some unknown.")
+    bool,
+    typer.Option(
+        "--wait",
+        help="Follow it to its end, or until all that is left waits for somebody. "
+        "Exit 1: some failed, or wait so; 3: some unknown.",
+    ),
 ]
 _ENDS: Final = ("succeed_count", "failed_count", "timed_out_count", "cancelled_count", "held_count")
 _COLUMNS: Final = ("group_id", "task_name", "status", "task_count", *_ENDS, "created_at")

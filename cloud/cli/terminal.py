@@ -95,7 +95,7 @@ def guarded(work: Callable[[], T]) -> T:
     from cloud.store.access.admin import NotThereError
     from cloud.store.engine import DatabaseError, NoCloudError
     from cloud.store.schema.migrate import NewerDatabaseError
-    from cloud.tls.told import TlsError
+    from cloud.tls.public import TlsError
     from service.files import FolderLockedError
     from service.ownfolder import ForeignFolderError
 

@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import quote
 
-from service.files import shut
+from service.files import shut, sync
 
 _SAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PART: Final = ".part"  # suffix while an upload is not complete
@@ -109,7 +109,7 @@ class Folder:
                     await asyncio.to_thread(file.write, fresh)
                     stored += len(fresh)
             finally:
-                await asyncio.to_thread(_flush, file.fileno(), file)
+                await asyncio.to_thread(_flush, file)
         return stored
 
     async def finish(self, owner: str, name: str, sha256: str) -> None:
@@ -184,9 +184,9 @@ def _secret(path: Path) -> bytes:
     return secret
 
 
-def _flush(descriptor: int, file: object) -> None:
-    file.flush()  # type: ignore[attr-defined]
-    os.fsync(descriptor)
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def digest_of(path: Path) -> str:
@@ -200,8 +200,4 @@ def digest_of(path: Path) -> str:
 
 def _publish(part: Path, path: Path) -> None:
     part.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
-from service.files import write_whole
+from service.files import is_open_to_others, write_whole
 
 # PEM slows guessing down by 2048 rounds only: what protects the key is the length of its passphrase.
 PASSPHRASE_MIN: Final = 20
@@ -43,7 +43,7 @@ def read_signer(path: Path, passphrase: Passphrase) -> CryptoSigner:
     OSError.
     """
     data = path.read_bytes()
-    if path.stat().st_mode & 0o077:
+    if is_open_to_others(path.stat()):
         raise ValueError(f"{path} can be read by others on this host; run: chmod 0600 {path}")
     words = passphrase(path) if b"ENCRYPTED" in data[:64] else None
     try:

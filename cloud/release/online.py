@@ -5,7 +5,6 @@ It is a folder of plain files that any web server can give; `DATA/release/reposi
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from cloud.release.documents import LIVES, newest, read, signed, signed_at, vers
 from cloud.release.keys import PublicKeys, make_key, public_text, read_signer
 from release.refusals import ReleaseRefusedError
 from release.trust import SNAPSHOT, TARGETS, TIMESTAMP, Refresh, Trusted, WantedFile, stored_path
-from service.files import FolderLock, write_whole
+from service.files import FolderLock, sync, write_whole
 
 _TIMESTAMP_EVERY: Final = timedelta(days=1)
 _SNAPSHOTS_KEPT: Final = 8
@@ -184,7 +183,7 @@ class OnlineRepository:
                 return read_signer(path, _no_passphrase)
         raise ValueError(
             f"the key of {role} that root {root.version} names is not in {self._keys}: make new ones with "
-            "`release keygen --online`, and have a root signed that names them"
+            "`release keygen --data`, and have a root signed that names them with `release rotate-root --online`"
         )
 
     def _believed(self, files: dict[str, bytes], first_root: int, now: datetime) -> Trusted:
@@ -213,9 +212,9 @@ class OnlineRepository:
             return
         coming = place.with_name(f"{place.name}.new")
         shutil.copyfile(source / name, coming)
-        with coming.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(coming)
         coming.rename(place)
+        sync(place.parent)  # metadata that names it may be on the disk soon
 
     def _write(self, files: dict[str, bytes]) -> None:
         """The timestamp last: it is what leads to all else."""

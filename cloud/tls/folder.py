@@ -33,7 +33,7 @@ from cloud.tls.certificates import (
     show,
     successor,
 )
-from cloud.tls.told import AUTHORITY, FOLDER, SERVER, TRUSTED, TlsError
+from cloud.tls.public import AUTHORITY, FOLDER, SERVER, TRUSTED, TlsError
 from service.files import FolderLock, shut, write_whole
 from service.ownfolder import check_files, check_folder
 

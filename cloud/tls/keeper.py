@@ -16,7 +16,7 @@ import structlog
 
 from cloud.tls.certificates import SERVER_VALID, print_of
 from cloud.tls.folder import TlsFolder
-from cloud.tls.told import OwnAuthorities, TlsError
+from cloud.tls.public import OwnAuthorities, TlsError
 from contract.clock import Clock
 from service.files import FolderLockedError
 

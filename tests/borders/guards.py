@@ -610,7 +610,7 @@ def _certificates() -> Iterator[Guard]:
     )
     yield Guard(
         "a beginning that was not finished is no plain http",
-        "cloud/tls/told.py",
+        "cloud/tls/public.py",
         "for each in (AUTHORITY, SERVER))",
         "for each in (SERVER,))",
         "tests/cloud/tls/test_commands.py::test_a_beginning_that_was_not_finished_is_no_plain_http",
@@ -1892,7 +1892,7 @@ def _releases() -> Iterator[Guard]:
     yield Guard(
         "a key that others could read is not used",
         "cloud/release/keys.py",
-        "if path.stat().st_mode & 0o077:",
+        "if is_open_to_others(path.stat()):",
         "if False:",
         f"{commands}a_key_that_lies_open_is_not_used",
     )
@@ -2096,7 +2096,7 @@ def _subscriptions() -> Iterator[Guard]:
     yield Guard(
         "others cannot read the key",
         "agent/subscriptions/key.py",
-        "    if mode & _OTHERS:",
+        "    if is_open_to_others(found):",
         "    if False:",
         f"{ledger}a_key_that_cannot_be_used_signs_nothing",
     )

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.config.sui import SuiSection
-from agent.subscriptions.ledger import Submission, SubmissionFailedError, WrongNodeError
-from agent.subscriptions.local import NOT_REGISTERED
+from agent.subscriptions.ledger import (
+    NOT_REGISTERED,
+    Submission,
+    SubmissionFailedError,
+    WrongNodeError,
+)
 from agent.subscriptions.store import NodeOperation
 from agent.subscriptions.sui.calls import move_call
 from agent.subscriptions.sui.chain import SeenObject

@@ -85,7 +85,7 @@ async def create(
             raise ClassConflictError(f"class of work {same} is the same already")
         await connection.execute(task_classes.insert().values(**row))
         made = await _known(connection, workspace_id, count + 1)
-        await _tell(connection, by, now, "task_class.create", made, after=_told(made))
+        await _tell(connection, by, now, "task_class.create", made, after=_audited(made))
         return made
 
 
@@ -107,12 +107,12 @@ async def deprecate(
             )
             .values(deprecated_at=now)
         )
-        await _tell(connection, by, now, "task_class.deprecate", row, before=_told(row))
+        await _tell(connection, by, now, "task_class.deprecate", row, before=_audited(row))
         return await _known(connection, workspace_id, task_small_id)
 
 
-def told(row: TaskClassRow) -> TaskClass:
-    """As agents are told of it."""
+def task_class_of(row: TaskClassRow) -> TaskClass:
+    """As the link carries it."""
     return TaskClass(
         task_small_id=row.task_small_id,
         task_id=task_id_of(row.workspace_id, row.task_small_id),
@@ -158,7 +158,7 @@ async def _known(
     return row
 
 
-def _told(row: TaskClassRow) -> dict[str, Any]:
+def _audited(row: TaskClassRow) -> dict[str, Any]:
     return {"operation": row.operation, "model_name": row.model_name}
 
 

@@ -132,7 +132,8 @@ async def state_of(store: Store, agent: AgentRow, after: int) -> LedgerState:
     """What is held of the agent's node, and the catalogue of its workspace."""
     async with store.read() as connection:
         tasks = tuple(
-            catalogue.told(row) for row in await catalogue.all_of(connection, agent.workspace_id)
+            catalogue.task_class_of(row)
+            for row in await catalogue.all_of(connection, agent.workspace_id)
         )
         found = await nodes.nodes_of(connection, agent.id, LOCAL)
         if not found:
@@ -161,7 +162,7 @@ async def state_of(store: Store, agent: AgentRow, after: int) -> LedgerState:
             head=node.head,
             entries=tuple(entries),
             tasks=tasks,
-            subscriptions=tuple(nodes.told(row) for row in taken),
+            subscriptions=tuple(nodes.subscription_of(row) for row in taken),
         )
 
 

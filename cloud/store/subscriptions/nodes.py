@@ -77,8 +77,8 @@ async def subscriptions_of(
     return read_rows(SubscriptionRow, await connection.execute(query))
 
 
-def told(row: SubscriptionRow) -> Subscription:
-    """As agents are told of it."""
+def subscription_of(row: SubscriptionRow) -> Subscription:
+    """As the link carries it."""
     return Subscription(
         node_small_id=row.node_small_id,
         task_small_id=row.task_small_id,

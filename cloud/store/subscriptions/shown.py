@@ -185,10 +185,10 @@ async def stacks_of(store: Store, agent: AgentRow) -> list[Stack]:
             )
             for stack_id, ended, computed in await connection.execute(numbers):
                 counts[stack_id] = (ended, computed)
-    return [_told(row, *counts.get(row.id, (0, 0))) for row in found]
+    return [_stack_of(row, *counts.get(row.id, (0, 0))) for row in found]
 
 
-def _told(row: StackRow, ended: int, computed: int) -> Stack:
+def _stack_of(row: StackRow, ended: int, computed: int) -> Stack:
     return Stack(
         stack_small_id=row.stack_small_id,
         stack_id=stack_id_of(row.batch_id, row.stack_small_id),

@@ -55,7 +55,7 @@ async def test_from_registering_to_unsubscribing(tmp_path: Path) -> None:
         assert [each["task_small_id"] for each in fresh.document["tasks"]] == [1, 2]
         early = await here.run("subscribe", 1, "--price", 10, "--max", 20)
         assert early.code == 1
-        assert "node is not registered" in early.err
+        assert "node is not registered; see: miner-agent subscription register" in early.err
         done = await here.run("register", "--json")
         assert done.code == 0
         assert done.document["ok"] is True
@@ -101,7 +101,9 @@ async def test_what_is_refused_and_what_is_not_known_have_codes_of_their_own(
         assert refused.code == 1
         assert refused.document["abort_code"] == 312_012_018
         assert refused.document["status"] == "failure"
-        assert "not subscribed" in refused.document["error"]["message"]
+        assert refused.document["error"]["message"].endswith(
+            "not subscribed to this class of work; see: miner-agent subscription subscribe"
+        )
         here.cloud.moods = ["lost"]  # it had arrived
         late = await here.run("subscribe", 1, "--price", 1, "--max", 2, "--json")
         assert late.code == 0
@@ -120,7 +122,9 @@ async def test_without_a_daemon_it_says_so(tmp_path: Path) -> None:
     for words in (("list",), ("register",), ("unsubscribe", 1)):
         ran = await miner_agent("subscription", *words, "--config", config, "--json")
         assert ran.code == 1
-        assert "no daemon runs here" in ran.document["error"]["message"]
+        said = ran.document["error"]["message"]
+        assert "no daemon runs here" in said
+        assert "--config" in said
 
 
 async def test_a_daemon_that_goes_away_leaves_the_outcome_unknown(tmp_path: Path) -> None:

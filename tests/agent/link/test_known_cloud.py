@@ -24,7 +24,7 @@ from agent.link.trust import CloudTrust
 from agent.ports import CloudError
 from cloud.tls.folder import TlsFolder
 from cloud.tls.keeper import server_context
-from cloud.tls.told import own_fingerprint
+from cloud.tls.public import own_fingerprint
 from contract.enrolment.authorities import as_pem, certificates_in, fingerprint
 from contract.enrolment.code import EnrolCode
 from contract.errors import UnreachableError

@@ -117,6 +117,20 @@ def test_private_keys_are_closed_and_public_files_are_not(desk: Desk) -> None:
     assert b"PRIVATE" not in b"".join(p.read_bytes() for p in desk.folder.rglob("*") if p.is_file())
 
 
+def test_lost_keys_of_the_control_plane_are_made_again_as_it_says(desk: Desk) -> None:
+    desk.release("0.3.0")
+    for each in (desk.data / "release" / "keys").iterdir():
+        each.unlink()
+    said = desk.publish(status=1)
+    assert "`release keygen --data`" in said
+    assert "`release rotate-root --online`" in said
+    desk.online_keys()
+    desk.offline("rotate-root", "--old-keys", desk.keys, "--online", desk.online)
+    desk.publish()
+    assert (desk.metadata / "2.root.json").exists()
+    desk.seen()
+
+
 def test_keys_may_be_encrypted(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     words = tmp_path / "passphrase"

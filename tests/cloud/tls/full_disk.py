@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cloud.tls.folder import TlsFolder
 from cloud.tls.keeper import TlsKeeper
-from cloud.tls.told import OwnAuthorities
+from cloud.tls.public import OwnAuthorities
 from tests.cloud.conftest import HandClock
 from tests.handshakes import client_context, shake
 

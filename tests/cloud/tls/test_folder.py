@@ -18,7 +18,7 @@ import pytest
 from cloud.tls.certificates import ALWAYS, SERVER_VALID, checked_name, print_of
 from cloud.tls.folder import TlsFolder
 from cloud.tls.keeper import server_context
-from cloud.tls.told import TlsError, is_tls_begun, own_fingerprint
+from cloud.tls.public import TlsError, is_tls_begun, own_fingerprint
 from contract.enrolment.authorities import certificates_in, fingerprint
 from service.files import FolderLockedError
 from tests.handshakes import client_context, shake

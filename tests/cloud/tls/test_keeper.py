@@ -18,7 +18,7 @@ from cloud.server import create_runner
 from cloud.tls.certificates import print_of
 from cloud.tls.folder import TlsFolder
 from cloud.tls.keeper import TlsKeeper
-from cloud.tls.told import OwnAuthorities, TlsError
+from cloud.tls.public import OwnAuthorities, TlsError
 from contract.enrolment.authorities import fingerprint
 from tests.cloud.conftest import Cloud, HandClock
 from tests.handshakes import client_context, shake

@@ -1,4 +1,4 @@
-"""What a cloud tells others of the authority that it makes its certificates by."""
+"""What is public of the authority that a cloud makes its certificates by."""
 
 from __future__ import annotations
 
