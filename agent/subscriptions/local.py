@@ -102,9 +102,9 @@ class LocalLedger:
                 raise SubmissionFailedError(str(error)) from None
 
     async def renew(self) -> str:
-        """Register with a new key: the node keeps its id and its subscriptions, the chain begins anew. What is pending
-        under the old one is settled first. Raises SubmissionFailedError; nothing has changed then, or the new key waits
-        to be registered.
+        """Register with a new key: the node keeps its id and its subscriptions, and a chain of its own begins. What is
+        pending under the old one is settled first. Raises SubmissionFailedError; nothing has changed then, or the new
+        key waits to be registered.
         """
         async with self._turn:
             try:

@@ -9,9 +9,12 @@ from typing import Any, Final, TypeVar
 import aiohttp
 import msgspec
 
+from agent.config.file import ConfigError
+from agent.config.keyfiles import check_ca_file
 from contract.hiding import quoted
 
 REPLY_CAP: Final = 4 * 2**20  # bytes; fifty objects are a few dozen kilobytes
+_CA_FILE: Final = "[subscriptions.sui] ca_file"
 _MESSAGES: Final = 3  # of the errors that an answer names
 _T = TypeVar("_T")
 
@@ -71,6 +74,10 @@ class GraphQlClient:
     async def _exchange(self, body: bytes) -> bytes:
         """Raises ChainError."""
         if self._session is None:
+            try:
+                check_ca_file(self._ca_file, _CA_FILE)
+            except ConfigError as error:
+                raise NotSentError(str(error)) from None
             self._session = _open_session(self._ca_file)
         content = bytearray()
         try:
@@ -86,6 +93,11 @@ class GraphQlClient:
                 while len(content) <= REPLY_CAP and (more := await response.content.readany()):
                     content += more
                 status = response.status
+        except aiohttp.ClientConnectorCertificateError as error:
+            await self.close()  # the file may be another when it is asked next
+            raise NotSentError(
+                f"the GraphQL endpoint's certificate is not trusted ({error.certificate_error}); see {_CA_FILE}"
+            ) from None
         except aiohttp.ClientConnectorError as error:
             raise NotSentError(
                 f"the GraphQL endpoint cannot be reached: {str(error)[:300]}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,11 @@ from pydantic import ValidationError
 from agent.subscriptions.ledger import SubmissionFailedError, TransactionStatus
 from agent.subscriptions.store import NodeOperation
 from agent.subscriptions.sui.aborts import TEXTS, abort_text
+from agent.subscriptions.sui.graphql import ChainError, GraphQlClient, NotSentError
 from agent.subscriptions.sui.record import TransactionRecord, decode_record
 from contract.subscription.ids import object_id_text
 from contract.subscription.rules import ABORT_BASE, Abi, LedgerOperation
+from tests.agent.certificates import own_certificate
 from tests.agent.subscriptions.sui.fake.client import BADGES, fake_sui
 from tests.agent.subscriptions.sui.site import (
     SUBSCRIBE,
@@ -36,6 +41,14 @@ URL = "https://graphql.example/graphql"
         ({"atoma_db": "0xdead"}, "is no shared object"),
         ({"type_package_id": "0xa71"}, "after an upgrade of the package, type_package_id"),
         ({"keystore": Path("none")}, "cannot be read: no such file"),
+        (
+            {"ca_file": Path("none")},
+            r"\[subscriptions.sui\] ca_file\) cannot be read: no such file",
+        ),
+        (
+            {"ca_file": Path(__file__)},
+            r"\[subscriptions.sui\] ca_file\) holds no certificate in PEM",
+        ),
         ({"address": "0x1"}, "no ed25519 key of 0x0000"),
     ],
 )
@@ -43,11 +56,36 @@ async def test_a_config_that_does_not_fit_the_network_is_refused(
     tmp_path: Path, settings: dict[str, Any], said: str
 ) -> None:
     async with fake_sui() as fake, opened(fake.url, tmp_path, **settings) as (ledger, store):
-        assert said in str(ledger.trouble)
+        assert re.search(said, str(ledger.trouble))
         with pytest.raises(SubmissionFailedError, match=said):
             await ledger.submit(submission(SUBSCRIBE))
         assert (await fake.look())["given"] == []
         assert await store.pending("sui") == []
+
+
+async def test_an_endpoint_of_another_authority_is_asked_once_its_file_is_there(
+    tmp_path: Path,
+) -> None:
+    authority, chain = own_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain)
+    (tmp_path / "other").mkdir()
+    named, _ = own_certificate(tmp_path / "other")
+
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = GraphQlClient(f"https://127.0.0.1:{port}/", ca_file=named, timeout_s=5.0)
+        with pytest.raises(
+            NotSentError, match=r"not trusted \(.*see \[subscriptions.sui\] ca_file"
+        ):
+            await client.ask("query { epoch }", dict)
+        named.write_bytes(authority.read_bytes())
+        with pytest.raises(ChainError, match="broke off"):
+            await client.ask("query { epoch }", dict)
+        await client.close()
 
 
 async def test_a_keystore_that_was_mended_is_used_without_a_restart(tmp_path: Path) -> None:
