@@ -153,7 +153,7 @@ async def test_what_became_of_another_transaction_settles_nothing(
         await fake.order(
             "set",
             faults={"executeTransaction": ["lose"]},
-            raw={"transaction": '{"data": {"transaction": {"effects": %s}}}' % effects},
+            raw={"transaction": f'{{"data": {{"transaction": {{"effects": {effects}}}}}}}'},
         )
         with pytest.raises(SubmissionFailedError) as error:
             await ledger.submit(submission(SUBSCRIBE))
