@@ -12,7 +12,7 @@ import socket
 import ssl
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -111,6 +111,8 @@ class SubscriptionServer:
                 answer = await self._refusal_or_body(request)
         except TimeoutError:
             answer = _error(408, f"the body did not arrive within {BODY_S:.0f} s")
+        except ConnectionError:
+            answer = _error(400, "the body broke off")
         if isinstance(answer, bytes):
             content_type = request.headers.get("Content-Type")
             answer = await self._answer(request, answer, content_type)
@@ -121,7 +123,7 @@ class SubscriptionServer:
             async with asyncio.timeout(ANSWER_S):
                 await response.prepare(request)
                 await response.write_eof()
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             if request.transport is not None:
                 request.transport.abort()
         return response
@@ -144,6 +146,8 @@ class SubscriptionServer:
         body = bytearray()
         if (request.content_length or 0) > BODY_MAX:
             return _error(413, f"the body is larger than {BODY_MAX} bytes")
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         async for chunk in request.content.iter_any():
             body += chunk
             if len(body) > BODY_MAX:
@@ -199,9 +203,8 @@ class _TurnedAway(asyncio.Protocol):
     """As many are here as may."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         log.warning("subscriptions.full", most=CONNECTIONS_MOST)
-        transport.abort()
+        cast("asyncio.Transport", transport).abort()  # of whatever class uvloop's are
 
 
 def _response(answer: ApiAnswer) -> web.Response:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 _BYTES_PER_S: Final = 1024.0  # answers to our keepalives, and new keys now and then
 SENDS_ON: Final = "it sends far more than it was asked for"
@@ -49,16 +49,16 @@ class _Counted(asyncio.Protocol):
     def __init__(self, protocol: asyncio.Protocol, flow: Inflow) -> None:
         self.protocol = protocol
         self._flow = flow
-        self._transport: asyncio.BaseTransport | None = None
+        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # of whatever class uvloop's are
         self.protocol.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         if self._flow.takes(len(data)):
             self.protocol.data_received(data)
-        elif isinstance(self._transport, asyncio.Transport):
+        elif self._transport is not None:
             self._transport.abort()
 
     def eof_received(self) -> bool | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 
 from agent.config.file import ConfigError
 from agent.config.subscriptions import SubscriptionsSection
@@ -494,6 +495,62 @@ async def test_as_many_connections_as_may_are_taken_and_idle_ones_go(tmp_path: P
         assert (await client.get("/health")).status == 200
         for _, writer in lines:
             writer.close()
+
+
+def test_one_connection_too_many_is_cut_on_the_loop_of_the_daemon_too(tmp_path: Path) -> None:
+    """Whose transports are of other classes than those of asyncio."""
+
+    async def play() -> None:
+        async with serving(tmp_path) as client, asyncio.timeout(IDLE_S / 2):
+            port = int(client.url.rpartition(":")[2])
+            lines = [
+                await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS_MOST)
+            ]
+            for _, writer in lines:
+                writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            for reader, _ in lines:
+                assert b" 200 " in await reader.readline()
+            reader, one_more = await asyncio.open_connection("127.0.0.1", port)
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+            for writer in (one_more, *(writer for _, writer in lines)):
+                writer.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(play())
+
+
+async def test_who_leaves_within_a_body_or_breaks_it_is_no_error_of_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST /register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    async with serving(tmp_path) as client:
+        port = int(client.url.rpartition(":")[2])
+        _, leaver = await asyncio.open_connection("127.0.0.1", port)
+        leaver.write(head + b"Content-Length: 9\r\n\r\n{")
+        await leaver.drain()
+        assert (await client.get("/health")).status == 200
+        leaver.close()
+        reader, breaker = await asyncio.open_connection("127.0.0.1", port)
+        breaker.write(head + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n{}\r\n")
+        answer = await reader.read()
+        assert b" 400 " in answer.split(b"\r\n", 1)[0]
+        assert list(json.loads(answer.partition(b"\r\n\r\n")[2])) == ["error"]
+        breaker.close()
+    assert caplog.records == []
+
+
+async def test_a_client_that_waits_to_be_told_to_go_on_is_told(tmp_path: Path) -> None:
+    async with serving(tmp_path) as client:
+        port = int(client.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = b"POST /register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+        writer.write(head + b"Expect: 100-continue\r\nConnection: close\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert b" 100 " in await reader.readline()
+        writer.write(b"{}")
+        assert b" 200 " in await reader.read()
+        writer.close()
 
 
 async def test_what_is_not_http_is_refused_in_json(tmp_path: Path) -> None:
