@@ -2158,6 +2158,21 @@ def _sui() -> Iterator[Guard]:
     start = "tests/agent/subscriptions/sui/test_start.py::test_"
     ledger = "tests/agent/subscriptions/sui/test_ledger.py::test_"
     crash = "tests/agent/subscriptions/sui/test_crash.py::test_"
+    hostile = "tests/agent/subscriptions/sui/test_hostile.py::test_"
+    yield Guard(
+        "a transaction is settled by an outcome of its own digest alone",
+        f"{room}chain.py",
+        "if effects is not None and effects.digest != tx_digest:",
+        "if False:",
+        f"{hostile}what_became_of_another_transaction_settles_nothing",
+    )
+    yield Guard(
+        "a transaction is settled by the network that it was made for",
+        f"{room}settling.py",
+        "if chain_id != record.chain_id:",
+        "if False:",
+        f"{start}another_network_that_answers_meanwhile_settles_nothing",
+    )
     yield Guard(
         "a keystore is its owner's alone",
         f"{room}keys.py",
