@@ -128,6 +128,11 @@ def _place(miner: Mapping[str, Any]) -> Iterator[Any]:
 
 def _tasks(tasks: Mapping[str, Any]) -> Iterator[str]:
     lines = [f"{each['count']} {each['status']}: {each['task_name']}" for each in tasks["open"]]
+    # A cloud of before tells none.
+    lines += [
+        f"{each['count']} of these wait: {each['task_name']} ({each['reason']})"
+        for each in tasks.get("held", ())
+    ]
     lines += [
         f"{each['count']} {each['status'].replace('_', ' ')} in 24 h: {each['task_name']}"
         + (f" ({each['code']})" if each["code"] else "")

@@ -26,6 +26,7 @@ from cloud.store.miners.judged import CountedMiner, JudgedMiner
 from cloud.store.miners.readings import DUPLICATE_MAC
 from cloud.store.miners.search import ListedMiner
 from cloud.store.schema.rows import FarmRow
+from cloud.store.subscriptions.shown import held_in
 from cloud.store.tasks import counts
 from contract.condition.causes import Cause, MinerPlace, subnet_of
 from contract.condition.judgement import (
@@ -50,6 +51,7 @@ from contract.nonce.status import (
     AgentStatusItem,
     CauseItem,
     FailedTasksItem,
+    HeldTasksItem,
     OpenTasksItem,
     PowerItem,
     RateItem,
@@ -147,6 +149,10 @@ async def _tasks(connection: Connection, farm: FarmRow, now: datetime) -> TasksS
         open=[
             OpenTasksItem(task_name=name, status=status, count=count)
             for name, status, count in await counts.open_tasks(connection, farm.id)
+        ],
+        held=[
+            HeldTasksItem(task_name=name, reason=reason, count=count)
+            for name, reason, count in await held_in(connection, farm.id, farm.workspace_id)
         ],
         failed=[
             FailedTasksItem(task_name=name, status=status, code=code, count=count)

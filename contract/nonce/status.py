@@ -159,10 +159,19 @@ class FailedTasksItem(NonceItem, frozen=True, kw_only=True):
     count: int
 
 
+class HeldTasksItem(NonceItem, frozen=True, kw_only=True):
+    """Of those that are open, what no agent is given now: `reason` is a `HeldReason`."""
+
+    task_name: str
+    reason: str
+    count: int
+
+
 class TasksStatusItem(NonceItem, frozen=True, kw_only=True):
     """The most of each kind first, at most 100 kinds."""
 
     open: list[OpenTasksItem]
+    held: list[HeldTasksItem]
     failed: list[FailedTasksItem]
 
 

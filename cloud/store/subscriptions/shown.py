@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.engine import Store, chunks
 from cloud.store.schema.rows import AgentRow, FarmRow, StackRow, SubscriptionRow, read_rows
-from cloud.store.schema.tables import agents, miners, stacks, subscriptions, tasks
+from cloud.store.schema.tables import IS_OPEN, agents, miners, stacks, subscriptions, tasks
 from cloud.store.subscriptions.judged import FARM, WORKSPACE, is_plain_farm, judged, waiting
 from contract.clock import to_text
 from contract.nonce.pages import Page
@@ -20,6 +20,9 @@ from contract.subscription.catalogue import stack_id_of
 from contract.subscription.link import STACKS_MOST, Stack
 from contract.task import TaskName, TaskStatus
 
+# Tasks that no agent holds, and that wait for no canary.
+_NOBODY_S: Final = (tasks.c.held == sa.false(), tasks.c.journal_id.is_(None))
+_WAITS: Final = (tasks.c.ended_at.is_(None), *_NOBODY_S)
 _DONE: Final = sa.and_(tasks.c.stack_id == stacks.c.id, tasks.c.status == TaskStatus.SUCCEED)
 
 
@@ -54,9 +57,8 @@ async def held_of(
             waiting(
                 tasks.c.agent_id,
                 tasks.c.batch_id.in_(some),
-                sa.func.coalesce(tasks.c.ended_at, tasks.c.ended_at).is_(None),
-                tasks.c.held == sa.false(),
-                tasks.c.journal_id.is_(None),
+                IS_OPEN,
+                *_NOBODY_S,
             )
         )
         query = sa.select(*(seen.c[name] for name in HeldTask.__struct_fields__))
@@ -64,6 +66,24 @@ async def held_of(
             HeldTask, await connection.execute(query.where(seen.c.reason.is_not(None)))
         )
     return found
+
+
+async def held_in(
+    connection: AsyncConnection, farm_id: str, workspace_id: str
+) -> list[tuple[str, str, int]]:
+    """(name, reason, how many) of all tasks of a farm that are held back so, the most first."""
+    where = {FARM.key: farm_id, WORKSPACE.key: workspace_id}
+    if await connection.scalar(sa.select(is_plain_farm()), where):
+        return []
+    seen = judged(waiting(tasks.c.agent_id, tasks.c.farm_id == farm_id, *_WAITS))
+    count = sa.func.count()
+    found = await connection.execute(
+        sa.select(seen.c.name, seen.c.reason, count)
+        .where(seen.c.reason.is_not(None))
+        .group_by(seen.c.name, seen.c.reason)
+        .order_by(count.desc(), seen.c.name, seen.c.reason)
+    )
+    return [(name, reason, number) for name, reason, number in found]
 
 
 async def would_be_held(

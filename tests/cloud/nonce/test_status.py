@@ -361,6 +361,7 @@ async def test_tasks_that_are_open_or_failed_of_late_are_counted(stage: Stage):
     light = {"task_name": "miner.light.update"}
     assert found["tasks"] == {
         "open": [light | {"status": "queuing", "count": 1}],
+        "held": [],
         "failed": [
             light | {"status": "failed", "code": "unreachable", "count": 2},
             light | {"status": "timed_out", "code": None, "count": 1},

@@ -268,6 +268,25 @@ async def test_the_policy_of_a_farm_says_what_goes_to_agents_that_never_subscrib
     assert len(await stack_rows(cloud)) == 1
 
 
+async def test_the_status_of_a_farm_says_what_waits_and_why(
+    cloud: Cloud, operator: Operator, node: Node
+):
+    async def held() -> list[dict[str, object]]:
+        status = await operator.call("GET", f"{operator.farm}/status")
+        return status["data"]["tasks"]["held"]
+
+    miners = await miners_of(cloud, node, 3)
+    await operator.order(IS_LOG, miners)
+    assert await held() == []
+    await node.subscribe(LOG, 10, 2)
+    await node.unsubscribe(LOG)
+    assert await held() == [
+        {"task_name": IS_LOG.value, "reason": "not_subscribed", "count": len(miners)}
+    ]
+    await node.subscribe(LOG, 10, 2)
+    assert await held() == []
+
+
 async def test_classes_and_subscriptions_of_another_workspace_say_nothing_here(
     cloud: Cloud, operator: Operator
 ):
