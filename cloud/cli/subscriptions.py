@@ -10,6 +10,7 @@ import typer
 from cloud.cli.api import URL_DEFAULT, Api, CaFile, Farm, KeyFile, Url, with_api
 from cloud.cli.since import parse_since
 from cloud.cli.terminal import AsJson, fail, now, say, table
+from contract.subscription.dispatch import DispatchPolicy
 
 task_classes = typer.Typer(
     no_args_is_help=True, help="Classes of work that sites can subscribe to."
@@ -102,9 +103,8 @@ def task_class_deprecate(
 
 def dispatch(
     policy: Annotated[
-        str | None,
+        DispatchPolicy | None,
         typer.Argument(
-            metavar="[open|subscribed]",
             help="open: all work, subscribed to or not; subscribed: only what its site subscribed to.",
         ),
     ] = None,
@@ -120,7 +120,7 @@ def dispatch(
         path = f"/farms/{(await api.farm(farm))['id']}/dispatch"
         if policy is None:
             return dict((await api.get(path))["data"])
-        return dict((await api.put(path, {"policy": policy}))["data"])
+        return dict((await api.put(path, {"policy": policy.value}))["data"])
 
     told = with_api(url, key_file, ca_file, work)
     say(told, f"dispatch policy: {told['policy']}", as_json)

@@ -137,7 +137,7 @@ async def test_the_commands(cloud: Cloud, operator: Operator, node: Node):
     )
     assert (await told(cloud, "dispatch"))["policy"] == "open"
     assert "subscribed" in await run(cloud, "dispatch", "subscribed")
-    await run(cloud, "dispatch", "closed", status=1)
+    await run(cloud, "dispatch", "closed", status=2)
     (taken,) = await told(cloud, "subscriptions")
     assert (taken["task_small_id"], taken["price_per_compute_unit"]) == (LOG, 10)
     miners = await miners_of(cloud, node, 3)
