@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -242,3 +244,9 @@ def statements(cloud: Cloud) -> Iterator[list[str]]:
     sa.event.listen(engine, "before_cursor_execute", note)
     yield said
     sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Put the content of one database into another, as a backup and a restore do, while a server has it open."""
+    with closing(sqlite3.connect(source)) as copied, closing(sqlite3.connect(target)) as into:
+        copied.backup(into)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from tests.cloud.subscriptions.conftest import (
     REBOOT,
     Node,
     Operator,
+    copy_database,
     miners_of,
     node_of,
     stack_rows,
@@ -531,12 +531,10 @@ async def test_a_cloud_that_was_put_back_gives_no_stack_beside_what_its_agent_st
     await node.subscribe(LOG, 10, 2)
     batch = await operator.order(IS_LOG, await miners_of(cloud, node, 5))
     database, copy = cloud.settings.data / DATABASE_NAME, tmp_path / "copy.db"
-    with sqlite3.connect(database) as connection, sqlite3.connect(copy) as into:
-        connection.backup(into)
+    copy_database(database, copy)
     got = await node.claim()
     await node.update(LOG, 11, 3)
-    with sqlite3.connect(copy) as connection, sqlite3.connect(database) as into:
-        connection.backup(into)
+    copy_database(copy, database)
     assert await stack_rows(cloud) == []
     assert await node.claim() == []  # it keeps what it holds, and gets nothing beside it
     reply = await node.send(*node.chain)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import sqlite3
 from pathlib import Path
 
 import msgspec
@@ -22,6 +21,7 @@ from tests.cloud.subscriptions.conftest import (
     LIGHT,
     REBOOT,
     Node,
+    copy_database,
     node_of,
     operation,
 )
@@ -237,12 +237,10 @@ async def test_an_agent_that_lost_its_disk_takes_its_node_over_with_a_new_key(cl
 async def test_a_cloud_that_was_put_back_is_sent_what_it_lost(cloud: Cloud, tmp_path: Path):
     node = await node_of(cloud)
     database, copy = cloud.settings.data / DATABASE_NAME, tmp_path / "copy.db"
-    with sqlite3.connect(database) as connection, sqlite3.connect(copy) as into:
-        connection.backup(into)
+    copy_database(database, copy)
     await node.subscribe(REBOOT, 10, 20)
     await node.update(REBOOT, 11, 21)
-    with sqlite3.connect(copy) as connection, sqlite3.connect(database) as into:
-        connection.backup(into)
+    copy_database(copy, database)
     assert (await node.state()).head_sequence == 1
     third = node.entry(operation(OperationKind.SUBSCRIBE, LIGHT, 1, 1))
     reply = await node.send(third)
