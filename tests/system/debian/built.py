@@ -46,7 +46,7 @@ def packages_of_next(platform: str, folder: Path) -> dict[str, Path]:
     for name in names.split("\0"):
         if name and (ROOT / name).exists():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, tree / name)
+            shutil.copy2(ROOT / name, tree / name, follow_symlinks=False)
     text = PROJECT.read_text("utf-8")
     changed = re.sub(r'^version = ".*"$', f'version = "{next_version()}"', text, flags=re.MULTILINE)
     (tree / "pyproject.toml").write_text(changed, "utf-8")
