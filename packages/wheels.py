@@ -18,7 +18,7 @@ from service.install.product import CLOUD, Product
 ROOT: Final = Path(__file__).resolve().parent.parent
 CONSTRAINTS: Final = ROOT / "constraints"
 STAMP: Final = ".constraints"
-_OURS: Final = ("agent", "cloud", "contract", "drivers", "service", "simulator")
+_OURS: Final = ("agent", "cloud", "contract", "drivers", "release", "service", "simulator")
 _BESIDE: Final = ("pyproject.toml", "README.md", "LICENSE", "config.example.toml")
 
 
