@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from cloud.cli import main
 from cloud.store.schema.tables import tasks
@@ -29,16 +30,16 @@ def let_go_unproven() -> None:
 def handed_out_held() -> None:
     """A claim does not look at whether a task has to wait."""
 
-    def _queued(query: Any, agent: Any, cloud_s: float) -> Any:
-        return query.where(
-            tasks.c.farm_id == agent.farm_id,
-            sa.or_(tasks.c.agent_id == agent.id, tasks.c.agent_id.is_(None)),
-            tasks.c.ended_at.is_(None),
-            tasks.c.journal_id.is_(None),
-            tasks.c.queue_expires_cloud_s > cloud_s,
-        ).order_by(tasks.c.created_at, tasks.c.id)
+    waits = tasks.c.held == sa.false()
 
-    put(claims, "_queued", _queued)
+    def dropped(element: Any, **_: Any) -> Any:
+        is_asked = isinstance(element, sa.ColumnElement) and element.compare(waits)
+        return sa.true() if is_asked else None
+
+    for name in ("_WAITS", "_READY", "_FREE_TOO"):
+        there = getattr(claims, name)
+        assert str(waits.left) in str(there), name
+        put(claims, name, replacement_traverse(there, {}, dropped))
 
 
 MUTANTS: Final[Mapping[str, Callable[[], None]]] = {
