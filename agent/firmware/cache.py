@@ -103,7 +103,7 @@ class FirmwareFiles:
                     return held, path
             except BaseException as error:
                 if not isinstance(error, asyncio.CancelledError):
-                    self._forget(held)  # whoever comes later may have better luck
+                    self._forget(held)  # a later task may have better luck
                 await self._leave(held)
                 can_do_better = isinstance(error, _OF_ADDRESS) and held.url != url
                 if not can_do_better or others_failed:

@@ -265,7 +265,7 @@ async def enroll(
 async def told_authorities(
     url: str, *, proxy: str | None = None, timeout_s: float = _SECTION.request_timeout_s
 ) -> Authorities:
-    """What whoever answers there says that the cloud is known by: nothing is proven by it. Raises CloudError, and
+    """What a server says that the cloud is known by, unproven. Raises CloudError, and
     ValueError for an unsafe url.
     """
     async with CloudConnections() as connections:

@@ -15,7 +15,7 @@ class CloudTrust:
     """Certificate authorities of one cloud: those of a file, else those that this host trusts.
 
     A file that is `pinned` is ours: the agent keeps in it what its cloud says, by a proven connection, that it will be
-    known by. Any other belongs to whoever wrote the config.
+    known by. Any other belongs to the person who wrote the config.
     """
 
     def __init__(self, file: Path | None = None, *, is_pinned: bool = False) -> None:
@@ -65,7 +65,7 @@ def trusting(*authorities: bytes) -> ssl.SSLContext:
 
 
 def blind() -> ssl.SSLContext:
-    """For a connection to whoever answers, on which nothing is told and nothing believed."""
+    """For a connection to an unproven server: no secret is sent on it, and nothing is believed."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,6 +1,6 @@
 """The published API over HTTP: who may call it, how much they may send, and how long they may take.
 
-On loopback without a token, whoever is on this host may call; but no web page may in the name of a browser here: one
+On loopback without a token, every user of this host may call; but no web page may in the name of a browser here: one
 that shows an `Origin`, or a `Host` that is not of this host (a name that was made to point here), is refused.
 """
 

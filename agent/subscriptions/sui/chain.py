@@ -22,130 +22,130 @@ _LEADING_ZEROS: Final = re.compile(r"0x0*(?=[0-9a-f])")
 _CONTEXT: Final = "TxContext"  # passed by the network itself
 
 
-class _Address(msgspec.Struct, frozen=True):
+class _Address(msgspec.Struct, frozen=True, rename="camel"):
     address: str
 
 
-class _Owner(msgspec.Struct, frozen=True, rename={"kind": "__typename"}):
-    kind: str
+class _Owner(msgspec.Struct, frozen=True, rename="camel"):
+    kind: str = msgspec.field(name="__typename")
     address: _Address | None = None
-    initialSharedVersion: int | None = None  # noqa: N815 - GraphQL's spelling
+    initial_shared_version: int | None = None
 
 
-class _Type(msgspec.Struct, frozen=True):
+class _Type(msgspec.Struct, frozen=True, rename="camel"):
     repr: str
 
 
-class _Contents(msgspec.Struct, frozen=True):
+class _Contents(msgspec.Struct, frozen=True, rename="camel"):
     type: _Type
     json: Any = None
 
 
-class _MoveObject(msgspec.Struct, frozen=True):
+class _MoveObject(msgspec.Struct, frozen=True, rename="camel"):
     contents: _Contents | None = None
 
 
-class _Digest(msgspec.Struct, frozen=True):
+class _Digest(msgspec.Struct, frozen=True, rename="camel"):
     digest: str
 
 
-class _Object(msgspec.Struct, frozen=True):
+class _Object(msgspec.Struct, frozen=True, rename="camel"):
     """Contents stand in the object itself where only Move objects were asked for."""
 
     address: str
     version: int
     digest: str
     owner: _Owner | None = None
-    previousTransaction: _Digest | None = None  # noqa: N815
-    asMoveObject: _MoveObject | None = None  # noqa: N815
+    previous_transaction: _Digest | None = None
+    as_move_object: _MoveObject | None = None
     contents: _Contents | None = None
 
 
-class _Change(msgspec.Struct, frozen=True):
+class _Change(msgspec.Struct, frozen=True, rename="camel"):
     address: str
-    outputState: _Object | None = None  # noqa: N815
+    output_state: _Object | None = None
 
 
-class _Changes(msgspec.Struct, frozen=True):
+class _Changes(msgspec.Struct, frozen=True, rename="camel"):
     nodes: list[_Change] = []
 
 
-class _ExecutionError(msgspec.Struct, frozen=True):
+class _ExecutionError(msgspec.Struct, frozen=True, rename="camel"):
     message: str = ""
-    abortCode: str | int | None = None  # noqa: N815 - a BigInt is text in GraphQL
+    abort_code: str | int | None = None  # a BigInt is text in GraphQL
 
 
-class _Effects(msgspec.Struct, frozen=True):
+class _Effects(msgspec.Struct, frozen=True, rename="camel"):
     digest: str | None = None
     status: str | None = None
-    executionError: _ExecutionError | None = None  # noqa: N815
-    objectChanges: _Changes = _Changes()  # noqa: N815
+    execution_error: _ExecutionError | None = None
+    object_changes: _Changes = _Changes()
 
 
-class _Effected(msgspec.Struct, frozen=True):
+class _Effected(msgspec.Struct, frozen=True, rename="camel"):
     effects: _Effects | None = None
 
 
-class _EpochData(msgspec.Struct, frozen=True):
-    referenceGasPrice: str | int  # noqa: N815
+class _EpochData(msgspec.Struct, frozen=True, rename="camel"):
+    reference_gas_price: str | int
 
 
-class _EpochReply(msgspec.Struct, frozen=True):
-    chainIdentifier: str  # noqa: N815
+class _EpochReply(msgspec.Struct, frozen=True, rename="camel"):
+    chain_identifier: str
     epoch: _EpochData
 
 
-class _Parameter(msgspec.Struct, frozen=True):
+class _Parameter(msgspec.Struct, frozen=True, rename="camel"):
     signature: Any = None
 
 
-class _Function(msgspec.Struct, frozen=True):
+class _Function(msgspec.Struct, frozen=True, rename="camel"):
     parameters: list[_Parameter] = []
 
 
-class _Module(msgspec.Struct, frozen=True):
+class _Module(msgspec.Struct, frozen=True, rename="camel"):
     function: _Function | None = None
 
 
-class _Package(msgspec.Struct, frozen=True):
+class _Package(msgspec.Struct, frozen=True, rename="camel"):
     module: _Module | None = None
 
 
-class _FunctionReply(msgspec.Struct, frozen=True):
+class _FunctionReply(msgspec.Struct, frozen=True, rename="camel"):
     package: _Package | None = None
 
 
-class _Page(msgspec.Struct, frozen=True):
-    hasNextPage: bool  # noqa: N815
-    endCursor: str | None = None  # noqa: N815
+class _Page(msgspec.Struct, frozen=True, rename="camel"):
+    has_next_page: bool
+    end_cursor: str | None = None
 
 
-class _Objects(msgspec.Struct, frozen=True):
-    pageInfo: _Page  # noqa: N815
+class _Objects(msgspec.Struct, frozen=True, rename="camel"):
+    page_info: _Page
     nodes: list[_Object]
 
 
-class _Owned(msgspec.Struct, frozen=True):
+class _Owned(msgspec.Struct, frozen=True, rename="camel"):
     objects: _Objects | None = None
 
 
-class _OwnedReply(msgspec.Struct, frozen=True):
+class _OwnedReply(msgspec.Struct, frozen=True, rename="camel"):
     address: _Owned | None = None
 
 
-class _ObjectsReply(msgspec.Struct, frozen=True):
-    multiGetObjects: list[_Object | None]  # noqa: N815
+class _ObjectsReply(msgspec.Struct, frozen=True, rename="camel"):
+    multi_get_objects: list[_Object | None]
 
 
-class _SimulateReply(msgspec.Struct, frozen=True):
-    simulateTransaction: _Effected  # noqa: N815
+class _SimulateReply(msgspec.Struct, frozen=True, rename="camel"):
+    simulate_transaction: _Effected
 
 
-class _ExecuteReply(msgspec.Struct, frozen=True):
-    executeTransaction: _Effected  # noqa: N815
+class _ExecuteReply(msgspec.Struct, frozen=True, rename="camel"):
+    execute_transaction: _Effected
 
 
-class _TransactionReply(msgspec.Struct, frozen=True):
+class _TransactionReply(msgspec.Struct, frozen=True, rename="camel"):
     transaction: _Effected | None = None
 
 
@@ -187,7 +187,7 @@ class SuiChain:
     async def epoch(self) -> tuple[str, int]:
         """Which network this is, and its reference gas price in MIST."""
         reply = await self._client.ask(documents.EPOCH, _EpochReply)
-        return reply.chainIdentifier, _number(reply.epoch.referenceGasPrice)
+        return reply.chain_identifier, _number(reply.epoch.reference_gas_price)
 
     async def parameters(self, package: bytes, function: str) -> int | None:
         """How many arguments a function of the package takes; None: there is no such function."""
@@ -219,8 +219,8 @@ class SuiChain:
                 break
             page = reply.address.objects
             found += [_seen(each) for each in page.nodes]
-            after = page.pageInfo.endCursor
-            if not page.pageInfo.hasNextPage:
+            after = page.page_info.end_cursor
+            if not page.page_info.has_next_page:
                 break
         return found
 
@@ -228,7 +228,7 @@ class SuiChain:
         """Those of them that there are."""
         keys = [{"address": object_id_text(each)} for each in ids]
         reply = await self._client.ask(documents.OBJECTS, _ObjectsReply, keys=keys)
-        seen = [_seen(each) for each in reply.multiGetObjects if each is not None]
+        seen = [_seen(each) for each in reply.multi_get_objects if each is not None]
         return {each.ref.id: each for each in seen}
 
     async def simulate(self, data: bytes) -> ExecutionOutcome:
@@ -238,7 +238,7 @@ class SuiChain:
             _SimulateReply,
             transaction={"bcs": {"value": base64.b64encode(data).decode()}},
         )
-        return _outcome(reply.simulateTransaction.effects)
+        return _outcome(reply.simulate_transaction.effects)
 
     async def execute(self, data: bytes, signature: bytes) -> ExecutionOutcome:
         """Give it to the network. The same bytes are executed once, however often they are given."""
@@ -248,7 +248,7 @@ class SuiChain:
             transaction=base64.b64encode(data).decode(),
             signatures=[base64.b64encode(signature).decode()],
         )
-        return _outcome_of(transaction_digest(data), reply.executeTransaction.effects)
+        return _outcome_of(transaction_digest(data), reply.execute_transaction.effects)
 
     async def outcome(self, tx_digest: str) -> ExecutionOutcome | None:
         """What became of it; None: the network knows of no such transaction, or not yet."""
@@ -288,22 +288,22 @@ def _outcome(effects: _Effects | None) -> ExecutionOutcome:
     """Raises ChainError for an answer that leaves open what became of it."""
     if effects is None or effects.status not in ("SUCCESS", "FAILURE"):
         raise ChainError("the network did not say what became of the transaction")
-    error = effects.executionError or _ExecutionError()
+    error = effects.execution_error or _ExecutionError()
     return ExecutionOutcome(
         succeeded=effects.status == "SUCCESS",
-        abort_code=None if error.abortCode is None else _number(error.abortCode),
+        abort_code=None if error.abort_code is None else _number(error.abort_code),
         message=error.message[:300],
         changes={
-            _id(each.address): None if each.outputState is None else _seen(each.outputState)
-            for each in effects.objectChanges.nodes
+            _id(each.address): None if each.output_state is None else _seen(each.output_state)
+            for each in effects.object_changes.nodes
         },
     )
 
 
 def _seen(found: _Object) -> SeenObject:
     contents = found.contents
-    if contents is None and found.asMoveObject is not None:
-        contents = found.asMoveObject.contents
+    if contents is None and found.as_move_object is not None:
+        contents = found.as_move_object.contents
     json = None if contents is None else contents.json
     owner = found.owner
     is_shared = owner is not None and owner.kind == "Shared"
@@ -317,8 +317,8 @@ def _seen(found: _Object) -> SeenObject:
         type="" if contents is None else contents.type.repr,
         fields=json if isinstance(json, dict) else {},
         owner=_id(owner.address.address) if belongs and owner and owner.address else None,
-        shared_since=owner.initialSharedVersion if is_shared and owner else None,
-        made_by=None if found.previousTransaction is None else found.previousTransaction.digest,
+        shared_since=owner.initial_shared_version if is_shared and owner else None,
+        made_by=None if found.previous_transaction is None else found.previous_transaction.digest,
     )
 
 

@@ -27,11 +27,13 @@ class Server:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.is_asked = asyncio.Event()
         self.go_on = asyncio.Event()
         self.go_on.set()
 
     async def fetch(self, url: str, folder: Path, *, cap_bytes: int, sha256: str | None) -> Path:
         self.asked.append(url)
+        self.is_asked.set()
         await self.go_on.wait()
         if "bad" in url:
             raise BadFirmwareError("it is not given by its server")
@@ -78,7 +80,7 @@ async def test_one_file_is_fetched_once_whatever_its_addresses(tmp_path: Path) -
         asyncio.create_task(used(files, 1, f"http://a/{number}/?sig={number}/"))
         for number in range(20)
     ]
-    await asyncio.sleep(0)
+    await server.is_asked.wait()
     server.go_on.set()
     await asyncio.gather(*wanted)
     await used(files, 1, "http://b/")
@@ -96,7 +98,7 @@ async def test_an_address_that_leads_nowhere_spoils_nobody_elses(
     first = asyncio.create_task(used(files, 1, f"http://{fault}/"))
     others = [asyncio.create_task(used(files, 1, f"http://{name}/")) for name in "ab"]
     same = asyncio.create_task(used(files, 1, f"http://{fault}/"))
-    await asyncio.sleep(0)
+    await server.is_asked.wait()
     server.go_on.set()
     assert await asyncio.gather(*others) == [image(1)[0]] * 2
     for each in (first, same):
