@@ -10,7 +10,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from packages.platforms import Platform
 from service.install.product import CLOUD, Product
@@ -18,19 +18,16 @@ from service.install.product import CLOUD, Product
 ROOT: Final = Path(__file__).resolve().parent.parent
 CONSTRAINTS: Final = ROOT / "constraints"
 STAMP: Final = ".constraints"
-_OURS: Final = ("agent", "cloud", "contract", "drivers", "release", "service", "simulator")
 _BESIDE: Final = ("pyproject.toml", "README.md", "LICENSE", "config.example.toml")
 
 
 def version() -> str:
-    text = (ROOT / "pyproject.toml").read_text("utf-8")
-    return str(tomllib.loads(text)["project"]["version"])
+    return str(_declared()["project"]["version"])
 
 
 def scripts() -> dict[str, str]:
     """Our commands, each with the function it calls."""
-    text = (ROOT / "pyproject.toml").read_text("utf-8")
-    return dict(tomllib.loads(text)["project"]["scripts"])
+    return dict(_declared()["project"]["scripts"])
 
 
 def pinned(product: Product) -> Path:
@@ -82,7 +79,7 @@ def our_wheel(folder: Path) -> Path:
     """
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name)
-        for each in _OURS:
+        for each in _rooms():
             shutil.copytree(ROOT / each, copy / each, ignore=shutil.ignore_patterns("__pycache__"))
         for each in _BESIDE:
             shutil.copy2(ROOT / each, copy / each)
@@ -114,3 +111,13 @@ def built_at() -> int:
         return int(told)
     words = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
     return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+
+
+def _rooms() -> list[str]:
+    """Our packages, as they are declared: one that is new is in every wheel."""
+    patterns = _declared()["tool"]["setuptools"]["packages"]["find"]["include"]
+    return [each.removesuffix("*") for each in patterns]
+
+
+def _declared() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
