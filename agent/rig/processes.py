@@ -28,6 +28,7 @@ MARK: Final = "MINER_AGENT_RIG_RUN"
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROC: Final = Path("/proc")
 _STATE, _STARTED = 0, 19  # fields 3 and 22 of /proc/PID/stat, counted behind the name
+_EXECUTING_LOOKS: Final = 100
 _LOOKS_MOST: Final = 50  # at all processes, until nothing of a program is left
 # Of our user, threads among them, where a program of ours begins another. The unit allows 8192: the rest is for us, who
 # could not end what has all of them otherwise.
@@ -261,9 +262,21 @@ def _pids() -> Iterator[int]:
 
 
 def _environment(pid: int) -> tuple[str, ...]:
-    """What it was started with; nothing where it is gone, or we may not look."""
-    try:
-        held = (_PROC / str(pid) / "environ").read_bytes()
-    except OSError:
-        return ()
-    return tuple(os.fsdecode(held).split("\0")) if held else ()
+    """What it was started with; nothing where it is gone, or we may not look.
+
+    A process that is just executing a program shows none for a moment: it is asked again. So is one that was begun
+    with none, in vain.
+    """
+    process = _PROC / str(pid)
+    for _ in range(_EXECUTING_LOOKS):
+        try:
+            held = (process / "environ").read_bytes()
+            if held:
+                return tuple(os.fsdecode(held).split("\0"))
+            (
+                process / "exe"
+            ).readlink()  # threads of the kernel have no program, nor has what is dead
+        except OSError:
+            return ()
+        os.sched_yield()
+    return ()
