@@ -211,9 +211,15 @@ http_port = 10001
 
 
 def is_ours(pid: int, folder: Path) -> bool:
-    """Whether a program of that stage is this process."""
+    """Whether a program of that stage is this process, also while it begins to execute and shows no environment."""
+    process, environment = Path(f"/proc/{pid}"), b""
     try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        for _ in range(100):  # of one that was begun with none, in vain
+            environment = (process / "environ").read_bytes()
+            (process / "exe").readlink()  # threads of the kernel have none, nor has what is dead
+            if environment:
+                break
+            os.sched_yield()
     except OSError:
         return False
     return MARK.encode() in environment and str(folder).encode() in environment

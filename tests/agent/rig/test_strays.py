@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from agent.rig.client import RigService
+from agent.rig.processes import MARK, end_all_in
 from agent.rig.shapes import ProgramState
 from tests.agent.rig.stage import RigStage, is_alive, is_ours
 from tests.waiting import until
@@ -80,6 +82,21 @@ async def test_one_that_begets_another_all_the_time_is_ended_all_the_same(stage:
         await stage.mines("hydra")
         await stage.apply()
         assert mining(stage) == set()
+
+
+def test_one_that_is_just_executing_is_seen(tmp_path: Path) -> None:
+    """Between two programs a process shows no environment; these are between two for a good part of their lives."""
+    again = tmp_path / "again.sh"
+    again.write_text('exec /bin/sh "$0"\n')
+    own = {"HOME": str(tmp_path), MARK: "1"}
+    running = [subprocess.Popen(["/bin/sh", again], env=own) for _ in range(20)]
+    try:
+        end_all_in(tmp_path)
+        assert [each.pid for each in running if is_alive(each.pid)] == []
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()
 
 
 async def test_a_person_can_stop_what_mines_though_the_state_was_lost(stage: RigStage) -> None:
