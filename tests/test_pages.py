@@ -7,14 +7,20 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
+from typer.main import get_command
 
+from agent.config.file import Config
 from agent.sinks.prometheus import COUNTERS, GAUGES
+from cloud.cli.commands import app
 from tests.borders.guards import GUARDS
 from tests.pages import ROOT, anchors, links, pages
 
 OPERATIONS = ROOT / "docs" / "operations.md"
+EVERY_KEY = (ROOT / "docs" / "security.md").read_text("utf-8").partition("\n## Every key\n")[2]
 _OURS = ("agent", "cloud", "contract", "drivers", "release", "service")
 _HOLE = "..."
 
@@ -100,3 +106,44 @@ def test_what_the_troubleshooting_says_is_printed_is_printed() -> None:
     known = texts()
     assert len(pieces) > 60
     assert [each for each in pieces if len(each) > 3 and each not in known] == []
+
+
+def keys_of(model: type[BaseModel]) -> Iterator[str]:
+    """The names in a model and in all that are below it."""
+    for name, field in model.model_fields.items():
+        yield name
+        for each in (field.annotation, *get_args(field.annotation)):
+            if isinstance(each, type) and issubclass(each, BaseModel):
+                yield from keys_of(each)
+
+
+def test_whatever_of_the_config_holds_or_names_a_key_is_among_every_key() -> None:
+    """What is public is left out: authorities of others, a certificate, the log of a mining program."""
+    found = {
+        name
+        for name in keys_of(Config)
+        if re.search(r"(_file|key|keys|keystore|proxy|token|secret|password)$", name)
+    } - {"ca_file", "log_file", "behind_proxy"}
+    assert {"token_file", "key_file", "host_key", "codes_file", "proxy", "keystore"} <= found
+    assert [name for name in sorted(found) if f"`{name}`" not in EVERY_KEY] == []
+
+
+def commands_of(group: Any, *before: str) -> Iterator[str]:
+    """The whole name of each command below a group."""
+    for name, each in group.commands.items():
+        if hasattr(each, "commands"):
+            yield from commands_of(each, *before, name)
+        else:
+            yield " ".join((*before, name))
+
+
+def test_whatever_command_makes_or_ends_a_key_is_among_every_key() -> None:
+    """Those of releases on the page of their own."""
+    told = EVERY_KEY + (ROOT / "docs" / "releases.md").read_text("utf-8")
+    found = [
+        each
+        for each in commands_of(get_command(app))
+        if re.search(r"(revoke|new-code|keygen|rotate-.*|enroll-code|tls init)$", each)
+    ]
+    assert {"key revoke", "rig new-code", "tls rotate-ca", "release keygen"} <= set(found)
+    assert [each for each in found if each not in told] == []

@@ -7,12 +7,14 @@ import os
 import random
 import resource
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from yarl import URL
 
 from agent.cli.answers import DONE, FAILED, Ended
 from agent.cli.commands import stopped
@@ -111,6 +113,7 @@ async def examine(path: Path, clock: Clock, user: HostUser | None = None) -> lis
     with _catching(findings, "user"):
         who = user or owner_of(folder) or myself()
         findings.append(_user(who, folder, path))
+        findings += _proxy(config, path, who)
         findings += _unreadable(config, path, who)
     if _may_act_as(who):
         with _catching(findings, "state folder"), acting_as(who):
@@ -169,6 +172,16 @@ def _user(who: HostUser, folder: Path, path: Path) -> Finding:
         f"{folder} belongs to {who.name}, and only root may check it for that user; "
         f"run: sudo miner-agent doctor --config {path}",
     )
+
+
+def _proxy(config: Config, path: Path, who: HostUser) -> list[Finding]:
+    """The config is for everybody to read, unless the password of a proxy stands in it."""
+    proxy = config.cloud.proxy
+    if proxy is None or URL(proxy).password is None or not path.stat().st_mode & stat.S_IROTH:
+        return []
+    fix = f"chgrp {who.gid} {quoted(path)} && chmod 0640 {quoted(path)}"
+    text = f"everybody on this host can read the password of `proxy` in it; run: {fix}"
+    return [Finding(WARNING, "config", text)]
 
 
 def _unreadable(config: Config, path: Path, who: HostUser) -> list[Finding]:

@@ -45,15 +45,28 @@ def enroll_code(
             "trust, such as a proxy's.",
         ),
     ] = False,
+    revoke: Annotated[
+        bool,
+        typer.Option(
+            "--revoke",
+            help="Make none, and end those of this farm, or of this agent, that nobody has used.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a one-time code for `miner-agent enroll`. Where the cloud makes its own certificates the code names their
     authority, which is how the agent knows its cloud.
     """
-    from cloud.store.access.admin import create_enroll_code
+    from cloud.store.access.admin import create_enroll_code, revoke_enroll_codes
     from cloud.tls.public import own_fingerprint
     from contract.enrolment.code import EnrolCode
     from service.hostuser import acting_as_owner
+
+    if revoke:
+        ended = with_store(data, lambda store: revoke_enroll_codes(store, farm, agent, now()))
+        words = f"codes that nobody had used and that are good no more: {ended}"
+        say({"farm_id": farm, "agent_id": agent, "revoked": ended}, words, as_json)
+        return
 
     def named() -> str | None:
         with acting_as_owner(data):

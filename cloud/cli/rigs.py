@@ -59,6 +59,15 @@ def rig_list(data: Data, workspace: Workspace = None, as_json: AsJson = False) -
     show(data, lambda store: _listed(store, workspace), columns, as_json)
 
 
+@rigs.command("new-code")
+def rig_new_code(machine: _CodeOrId, data: Data, as_json: AsJson = False) -> None:
+    """Give a machine another API code, printed once. The one before is refused from now on; all else stays."""
+    from cloud.store.miners.rig_codes import renew_code
+
+    row, code = with_store(data, lambda store: renew_code(store, machine, now()))
+    say_secret(row, "code", code, "machine", as_json)
+
+
 @rigs.command("revoke")
 def rig_revoke(machine: _CodeOrId, data: Data, as_json: AsJson = False) -> None:
     """Refuse a machine's code from now on. Its miner stays in the books."""

@@ -624,6 +624,46 @@ def _certificates() -> Iterator[Guard]:
     )
 
 
+def _revocation() -> Iterator[Guard]:
+    test = "tests/cloud/test_revocation.py::test_"
+    admin, agents = "cloud/store/access/admin.py", "cloud/store/access/agents.py"
+    yield Guard(
+        "a code of before brings no revoked agent back",
+        admin,
+        "        if table is agents:",
+        "        if False:",
+        f"{test}an_agent_that_is_revoked_does_not_come_back_by_a_code_of_before",
+    )
+    yield Guard(
+        "codes of a farm end with it",
+        admin,
+        "        await end_codes(connection, now, farm_id=farm_id)\n",
+        "",
+        f"{test}nobody_joins_a_farm_in_the_archive",
+    )
+    yield Guard(
+        "a farm in the archive is given no code",
+        admin,
+        '        if farm["archived"]:',
+        "        if False:",
+        f"{test}nobody_joins_a_farm_in_the_archive",
+    )
+    yield Guard(
+        "a code of a revoked workspace is none",
+        agents,
+        "enroll_codes.c.expires_at > now,\n                        workspaces.c.revoked_at.is_(None),",
+        "enroll_codes.c.expires_at > now,",
+        f"{test}nobody_joins_a_workspace_that_is_revoked",
+    )
+    yield Guard(
+        "a revoked machine gets no other code",
+        "cloud/store/miners/rig_codes.py",
+        ", only_valid=True",
+        "",
+        f"{test}a_machine_gets_another_code_and_stays_the_same_machine",
+    )
+
+
 def _library() -> Iterator[Guard]:
     kept = "tests/agent/firmware/test_kept.py::test_"
     library = "tests/cloud/firmware/test_library.py::test_"
@@ -2369,6 +2409,7 @@ GUARDS = (
     *_passwords(),
     *_firmware(),
     *_certificates(),
+    *_revocation(),
     *_library(),
     *_first_steps(),
     *_by_hand(),

@@ -18,6 +18,8 @@ _SERVERS = "tests/agent/firmware/test_servers.py::test_"
 _REACH = "tests/agent/firmware/test_download_reach.py::test_"
 _KNOWN = "tests/agent/link/test_known_cloud.py::test_"
 _TLS = "tests/cloud/tls/test_"
+_REVOKED = "tests/cloud/test_revocation.py::test_"
+_EVERY_KEY = "tests/system/test_every_key.py::test_"
 _KEPT = "tests/agent/firmware/test_kept.py::test_"
 _LIBRARY = "tests/cloud/firmware/test_library.py::test_"
 _IMAGES = "tests/cloud/firmware/test_orders.py::test_"
@@ -299,6 +301,41 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 "tests/agent/miners/test_territory.py::test_only_private_addresses_are_touched_by_default",
                 f"{_CONFIG}the_example_shows_every_key_and_its_default",
             ),
+        ),
+    ),
+    "What is revoked": (
+        Point(
+            "a key, a token, the code of a machine",
+            "Is refused at the next call, on a connection that is open, too; tasks that wait are not handed out.",
+            (
+                f"{_REVOKED}a_key_is_refused_at_the_next_call_of_a_connection_that_is_open",
+                "tests/cloud/http/test_auth.py::test_revoked_and_expired_keys_stop_at_once",
+                "tests/cloud/link/test_enroll.py::test_a_revoked_agent_is_refused_and_may_come_back_by_a_code_for_it",
+                "tests/cloud/link/test_claims.py::test_an_agent_revoked_while_it_waits_is_given_nothing",
+                f"{_REVOKED}a_machine_gets_another_code_and_stays_the_same_machine",
+            ),
+        ),
+        Point(
+            "enrolment codes",
+            "End with the agent that they were made for, with their farm and their workspace, and by "
+            "`enroll-code --revoke`.",
+            (
+                f"{_REVOKED}an_agent_that_is_revoked_does_not_come_back_by_a_code_of_before",
+                f"{_REVOKED}nobody_joins_a_farm_in_the_archive",
+                f"{_REVOKED}nobody_joins_a_workspace_that_is_revoked",
+                f"{_REVOKED}codes_of_a_farm_that_nobody_used_are_revoked",
+                f"{_REVOKED}codes_for_one_agent_are_revoked_and_those_of_its_farm_stay",
+            ),
+        ),
+        Point(
+            "the secret of links",
+            "Another one, which a server makes that finds none, ends every link of before.",
+            (f"{_REVOKED}another_secret_ends_every_link_of_before",),
+        ),
+        Point(
+            "the commands of [Every key](security.md#every-key)",
+            "Are run as they stand there; after each the key of before is tried, and the new one.",
+            (f"{_EVERY_KEY}each_key_is_rotated_revoked_and_replaced_by_the_commands_of_the_page",),
         ),
     ),
     "Whom an agent takes for its cloud": (

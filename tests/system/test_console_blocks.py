@@ -33,6 +33,7 @@ RUN: Final = {
     (ROOT / "docs" / "rig-monitor.md", "rig-monitor"): "tests/cloud/rigmonitor/test_live.py",
     (ROOT / "docs" / "rig-monitor.md", "rigs"): "tests/cloud/rigmonitor/test_rig_commands.py",
     (ROOT / "docs" / "releases.md", "release"): "tests/cloud/release/test_page.py",
+    (ROOT / "docs" / "security.md", "every-key"): "tests/system/test_every_key.py",
     **{(RECIPES, name): "tests/system/test_recipes.py" for name in sessions(RECIPES)},
 }
 LIMIT_S: Final = 300

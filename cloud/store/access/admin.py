@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.access import audit
 from cloud.store.access.actors import command_line
+from cloud.store.access.agents import end_codes
 from cloud.store.engine import Store, rows
 from cloud.store.ids import (
     KEY_PREFIX,
@@ -166,11 +167,9 @@ async def create_enroll_code(
     """A one-time code and when it expires."""
     code, expires_at = new_enroll_code(), now + timedelta(hours=hours)
     async with store.write() as connection:
-        farm = await _one(connection, farms, farm_id)
-        if agent_id is not None:
-            agent = await _one(connection, agents, agent_id)
-            if agent["farm_id"] != farm_id:
-                raise NotThereError(f"agent {agent_id} does not belong to farm {farm_id}")
+        farm = await _enrolling(connection, farm_id, agent_id)
+        if farm["archived"]:
+            raise NotThereError(f"farm {farm_id} is archived: no agent can join it")
         await connection.execute(enroll_codes.delete().where(enroll_codes.c.expires_at < now))
         await connection.execute(
             enroll_codes.insert().values(
@@ -192,6 +191,28 @@ async def create_enroll_code(
             after={"agent_id": agent_id, "expires_at": nonce_time(expires_at)},
         )
     return code, expires_at
+
+
+async def revoke_enroll_codes(
+    store: Store, farm_id: str, agent_id: str | None, now: datetime
+) -> int:
+    """The codes of a farm, or of one of its agents, that nobody has used: good for nothing any more. Returns how many
+    could still have been used.
+    """
+    async with store.write() as connection:
+        farm = await _enrolling(connection, farm_id, agent_id)
+        ended = await end_codes(connection, now, farm_id=farm_id, agent_id=agent_id)
+        await audit.record(
+            connection,
+            command_line(),
+            now,
+            "enroll_code.revoke",
+            ("farm", farm_id),
+            workspace_id=farm["workspace_id"],
+            farm_id=farm_id,
+            after={"agent_id": agent_id, "codes": ended},
+        )
+    return ended
 
 
 async def list_workspaces(store: Store) -> list[dict[str, Any]]:
@@ -231,7 +252,7 @@ async def list_agents(store: Store, workspace_id: str | None) -> list[dict[str, 
 
 
 async def revoke_workspace(store: Store, workspace_id: str, now: datetime) -> None:
-    """All its keys and agents stop working. Its records stay."""
+    """All its keys, agents and codes stop working. Its records stay."""
     await _revoke(store, workspaces, workspace_id, now)
 
 
@@ -240,13 +261,15 @@ async def revoke_key(store: Store, key_id: str, now: datetime) -> None:
 
 
 async def revoke_agent(store: Store, agent_id: str, now: datetime) -> None:
+    """Its token, and the codes that were made for it before."""
     await _revoke(store, agents, agent_id, now)
 
 
 async def archive_farm(store: Store, farm_id: str, now: datetime) -> None:
-    """What revoking means for a farm: archived, its agents revoked. Its records stay."""
+    """What revoking means for a farm: archived, its agents revoked, its codes ended. Its records stay."""
     async with store.write() as connection:
         farm = await _one(connection, farms, farm_id)
+        await end_codes(connection, now, farm_id=farm_id)
         await connection.execute(
             farms.update().where(farms.c.id == farm_id).values(archived=True, updated_at=now)
         )
@@ -266,8 +289,22 @@ async def _revoke(store: Store, table: sa.Table, record_id: str, now: datetime) 
             .where(table.c.id == record_id, table.c.revoked_at.is_(None))
             .values(revoked_at=now)
         )
+        if table is agents:
+            await end_codes(connection, now, agent_id=record_id)
         before = {"name": row["name"], "revoked_at": _shown(row["revoked_at"])}
         await _tell(connection, now, "revoke", table, row, before=before)
+
+
+async def _enrolling(
+    connection: AsyncConnection, farm_id: str, agent_id: str | None
+) -> dict[str, Any]:
+    """The farm that codes are for; `agent_id` has to be one of its agents."""
+    farm = await _one(connection, farms, farm_id)
+    if agent_id is not None:
+        agent = await _one(connection, agents, agent_id)
+        if agent["farm_id"] != farm_id:
+            raise NotThereError(f"agent {agent_id} does not belong to farm {farm_id}")
+    return farm
 
 
 async def _tell(

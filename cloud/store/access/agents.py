@@ -44,7 +44,8 @@ async def find_agent(store: Store, token: str) -> AgentRow | None:
 async def enroll(
     store: Store, request: EnrollRequest, now: datetime, *, address: str | None = None
 ) -> EnrollReply | None:
-    """Use up a code: a new agent, or a new token for the one the code was made for. None for a code that is no good.
+    """Use up a code: a new agent, or a new token for the one the code was made for. None for a code that is no good, by
+    itself or by its workspace.
 
     The old token of an agent that is enrolled again stops working, and its old journal is given up: what it held and
     did not end is settled as lost when the new one asks for work.
@@ -56,10 +57,14 @@ async def enroll(
         code = (
             (
                 await connection.execute(
-                    enroll_codes.select().where(
+                    enroll_codes.select()
+                    .join(farms, farms.c.id == enroll_codes.c.farm_id)
+                    .join(workspaces, workspaces.c.id == farms.c.workspace_id)
+                    .where(
                         enroll_codes.c.code_hash == secret_hash(secret),
                         enroll_codes.c.used_at.is_(None),
                         enroll_codes.c.expires_at > now,
+                        workspaces.c.revoked_at.is_(None),
                     )
                 )
             )
@@ -113,6 +118,17 @@ async def enroll(
     return EnrollReply(
         agent_id=agent_id, workspace_id=farm["workspace_id"], farm_id=farm["id"], token=token
     )
+
+
+async def end_codes(connection: AsyncConnection, now: datetime, **of: str | None) -> int:
+    """Those that were not used, of a farm or an agent; gives how many had not expired."""
+    rule = [enroll_codes.c[name] == value for name, value in of.items() if value is not None]
+    found = await connection.execute(
+        enroll_codes.delete().where(
+            *rule, enroll_codes.c.used_at.is_(None), enroll_codes.c.expires_at > now
+        )
+    )
+    return found.rowcount
 
 
 async def persist_online(store: Store, agent_id: str, now: datetime, cloud_s: float) -> None:

@@ -126,12 +126,12 @@ async def create_rig(
         plain(name)
     except ValueError as error:
         raise ValueError(f"the name of a machine {error}") from None
-    code = new_uuid()  # random: MRM's own are UUIDs too, and agents may check for one
+    code, kept = new_code()
     row = {
         "id": new_uuid(),
         "farm_id": farm_id,
         "name": name,
-        "code_prefix": code[:_PREFIX_LENGTH],
+        "code_prefix": kept["code_prefix"],
         "kind": kind,
         "asic_expected": Switch.ON,
         "light_expected": Switch.OFF,
@@ -145,10 +145,16 @@ async def create_rig(
         row["workspace_id"] = await connection.scalar(query)
         if row["workspace_id"] is None:
             raise NotThereError(f"there is no farm {farm_id}, or it is archived")
-        await connection.execute(rigs.insert().values(code_hash=secret_hash(code), **row))
+        await connection.execute(rigs.insert().values(row | kept))
         shown = {"name": name, "code_prefix": row["code_prefix"], "kind": kind}
         await _tell(connection, command_line(), now, "rig.create", row, after=shown)
     return row, code
+
+
+def new_code() -> tuple[str, dict[str, str]]:
+    """An API code, and what is kept of it."""
+    code = new_uuid()  # random: MRM's own are UUIDs too, and agents may check for one
+    return code, {"code_hash": secret_hash(code), "code_prefix": code[:_PREFIX_LENGTH]}
 
 
 async def list_rigs(store: Store, workspace_id: str | None) -> list[ListedRig]:

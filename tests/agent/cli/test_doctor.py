@@ -72,6 +72,26 @@ async def test_doctor_looks_at_sample_miners(farm: Farm, tmp_path: Path) -> None
     assert str(tmp_path / "secret") in findings[first.ip].text
 
 
+@pytest.mark.parametrize(
+    ("proxy", "mode", "is_said"),
+    [
+        ("http://farm:s3cret@127.0.0.1:1", 0o644, True),
+        ("http://farm:s3cret@127.0.0.1:1", 0o640, False),
+        ("http://127.0.0.1:1", 0o644, False),
+    ],
+)
+async def test_doctor_says_that_everybody_can_read_the_password_of_a_proxy(
+    tmp_path: Path, proxy: str, mode: int, is_said: bool
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f"[state]\ndir = 'state'\n[cloud]\nproxy = '{proxy}'\n")
+    config.chmod(mode)
+    (tmp_path / "state").mkdir(mode=0o700)
+    said = [each.text for each in await examine(config, loop_clock()) if each.subject == "config"]
+    assert any("chmod 0640" in text for text in said) is is_said
+    assert "s3cret" not in " ".join(said)
+
+
 async def test_doctor_says_where_reading_tries_no_password(tmp_path: Path) -> None:
     async with simulated("whatsminer/m50s,antminer/s21") as (farm, _, _):
         config = tmp_path / "config.toml"
