@@ -139,7 +139,7 @@ class Daemon:
         self._stop.set()
 
     async def run(self) -> None:
-        """Run until `stop`. Raises what ends the agent for good: FolderLockedError, JournalTooNewError, OSError, and
+        """Run until `stop`. Raises what ends the agent for good: FolderLockedError, JournalVersionError, OSError, and
         ConfigError for a port that is taken.
         """
         raise_open_files()
