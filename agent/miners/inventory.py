@@ -39,6 +39,14 @@ CREATE TABLE IF NOT EXISTS set_percents (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS maintained (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
+# Each names its columns: a later version that was gone back from may have added others.
+_PUT_MINER: Final = (
+    "INSERT OR REPLACE INTO miners (key, ip, miner_id, identity, first_seen_at, last_seen_at) "
+    "VALUES (?, ?, ?, ?, ?, ?)"
+)
+_PUT_MODE: Final = "INSERT OR REPLACE INTO awake_modes (key, mode, seen_at) VALUES (?, ?, ?)"
+_PUT_CARDS: Final = "INSERT OR REPLACE INTO cards (key, cards) VALUES (?, ?)"
+_PUT_PERCENT: Final = "INSERT OR REPLACE INTO set_percents (key, percent, seen_at) VALUES (?, ?, ?)"
 
 
 class MinerRecord(msgspec.Struct, kw_only=True):
@@ -328,7 +336,7 @@ class Inventory:
             return []
         try:
             return self._read_all(self._path)
-        except (sqlite3.DatabaseError, msgspec.DecodeError, OSError) as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             log.warning("inventory.damaged", path=str(self._path), error=str(error))
             self._close()
         try:
@@ -353,11 +361,12 @@ class Inventory:
                 key=key,
                 ip=ip,
                 miner_id=miner_id,
-                identity=msgspec.json.decode(identity, type=Identity),
+                identity=identity,
                 first_seen_at=first,
                 last_seen_at=last,
             )
-            for key, ip, miner_id, identity, first, last in rows
+            for key, ip, miner_id, blob, first, last in rows
+            if (identity := _identity(key, blob)) is not None
         ]
 
     def _save(
@@ -376,21 +385,19 @@ class Inventory:
         try:
             with self._db:
                 self._db.executemany("DELETE FROM miners WHERE key = ?", gone)
-                self._db.executemany(
-                    "INSERT OR REPLACE INTO miners VALUES (?, ?, ?, ?, ?, ?)", rows
-                )
+                self._db.executemany(_PUT_MINER, rows)
                 self._db.execute("DELETE FROM login_refused")  # few, or else all of one farm once
-                self._db.executemany("INSERT INTO login_refused VALUES (?)", refused)
+                self._db.executemany("INSERT INTO login_refused (key) VALUES (?)", refused)
                 self._db.executemany("DELETE FROM awake_modes WHERE key = ?", gone)
-                self._db.executemany("INSERT OR REPLACE INTO awake_modes VALUES (?, ?, ?)", awake)
+                self._db.executemany(_PUT_MODE, awake)
                 self._db.executemany("DELETE FROM cards WHERE key = ?", gone)
-                self._db.executemany("INSERT OR REPLACE INTO cards VALUES (?, ?)", cards)
+                self._db.executemany(_PUT_CARDS, cards)
                 lost, kept = percents
                 self._db.executemany("DELETE FROM set_percents WHERE key = ?", gone + lost)
-                self._db.executemany("INSERT OR REPLACE INTO set_percents VALUES (?, ?, ?)", kept)
+                self._db.executemany(_PUT_PERCENT, kept)
                 if maintained is not None:
                     self._db.execute("DELETE FROM maintained")
-                    self._db.executemany("INSERT INTO maintained VALUES (?)", maintained)
+                    self._db.executemany("INSERT INTO maintained (key) VALUES (?)", maintained)
         except sqlite3.Error as error:
             # the records are still in memory and are written whenever they next change
             log.warning("inventory.not_written", error=str(error), rows=len(rows))
@@ -408,10 +415,11 @@ def known_miners(path: Path) -> dict[str, Identity]:
     try:
         with _reading(path) as db:
             return {
-                str(ip): msgspec.json.decode(identity, type=Identity)
-                for ip, identity in db.execute("SELECT ip, identity FROM miners")
+                str(ip): identity
+                for ip, blob in db.execute("SELECT ip, identity FROM miners")
+                if (identity := _identity(str(ip), blob)) is not None
             }
-    except (sqlite3.Error, msgspec.DecodeError):
+    except sqlite3.Error:
         return {}
 
 
@@ -496,3 +504,12 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=5)) as db:
         yield db
+
+
+def _identity(key: str, blob: bytes) -> Identity | None:
+    """`None` for a miner that another version of the agent knows, and this one does not: it is found again."""
+    try:
+        return msgspec.json.decode(blob, type=Identity)
+    except msgspec.DecodeError as error:
+        log.warning("inventory.unreadable", miner=key, error=str(error))
+        return None
