@@ -413,7 +413,7 @@ class Inventory:
 def known_miners(path: Path) -> dict[str, Identity]:
     """Who is at which address, by the file of a daemon that may be running. Nothing there, or not readable: none."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             return {
                 str(ip): identity
                 for ip, blob in db.execute("SELECT ip, identity FROM miners")
@@ -426,7 +426,7 @@ def known_miners(path: Path) -> dict[str, Identity]:
 def login_refused(path: Path) -> list[str]:
     """The addresses of the miners that refuse our login, by the same file, as the daemon saw it last."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             query = "SELECT ip FROM miners JOIN login_refused USING (key) ORDER BY ip"
             return [str(ip) for (ip,) in db.execute(query)]
     except sqlite3.Error:
@@ -436,7 +436,7 @@ def login_refused(path: Path) -> list[str]:
 def maintained_miners(path: Path) -> frozenset[str]:
     """The miners in maintenance, by the same file, as the cloud told the daemon last."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             return frozenset(str(key) for (key,) in db.execute("SELECT key FROM maintained"))
     except sqlite3.Error:
         return frozenset()
@@ -445,7 +445,7 @@ def maintained_miners(path: Path) -> frozenset[str]:
 def awake_modes(path: Path) -> dict[str, AwakeMode]:
     """In which mode each miner hashes when it hashes, by key, by the same file."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             return {
                 str(key): AwakeMode(mode=mode, seen_at=from_text(at))
                 for key, word, at in db.execute("SELECT key, mode, seen_at FROM awake_modes")
@@ -458,7 +458,7 @@ def awake_modes(path: Path) -> dict[str, AwakeMode]:
 def set_percents(path: Path) -> dict[str, SetPercent]:
     """Which percentage of power each miner was set to that does not tell it, by key, by the same file."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             return {
                 str(key): SetPercent(percent=percent, seen_at=from_text(at))
                 for key, percent, at in db.execute("SELECT key, percent, seen_at FROM set_percents")
@@ -470,7 +470,7 @@ def set_percents(path: Path) -> dict[str, SetPercent]:
 def _cards(path: Path) -> dict[str, Mapping[str, SeenCard]]:
     """Which cards each rig was ever seen with, by key."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             return {
                 str(key): msgspec.json.decode(cards, type=dict[str, SeenCard])
                 for key, cards in db.execute("SELECT key, cards FROM cards")
@@ -482,18 +482,15 @@ def _cards(path: Path) -> dict[str, Mapping[str, SeenCard]]:
 def file_trouble(path: Path) -> str | None:
     """What is wrong with a SQLite file, or `None`. Only reads; the file may be in use."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             word = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.Error as error:
         return f"cannot be read: {error}"
     return None if word == "ok" else f"damaged: {word}"
 
 
-# --- private -------------------------------------------------------------------------------------
-
-
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading_of(path: Path) -> Iterator[sqlite3.Connection]:
     """A SQLite file that another process may have open. Raises sqlite3.Error."""
     try:
         is_file = path.is_file()  # a pipe would be waited for
@@ -504,6 +501,9 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=5)) as db:
         yield db
+
+
+# --- private -------------------------------------------------------------------------------------
 
 
 def _identity(key: str, blob: bytes) -> Identity | None:
