@@ -581,8 +581,9 @@ def self_test(
     ] = DEFAULT_CONFIG,
     as_json: Json = False,
 ) -> None:
-    """Try whether this version would run here: its files, config, copies of what is kept, a read on loopback.
+    """Try whether this version would run here.
 
+    Looks at its own files, the config, copies of all that the agent keeps, and reads a miner that it plays on loopback.
     Nothing is changed, and an agent may be running. Exit code 1 when one of the checks fails.
     """
     from agent.cli.selftest import run_self_test

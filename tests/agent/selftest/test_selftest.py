@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,15 +18,19 @@ from agent.journal.schema import migrate
 from agent.selftest import stores
 from agent.selftest.copies import private_folder
 from contract.clock import SystemClock
+from drivers.registry import open_driver
+from service.hostuser import acting_as
 from service.install.own import own_release
+from service.install.product import OPT
 from service.install.release import finish
 from tests.agent.commands import miner_agent
-from tests.agent.host.test_state_of_another import AGENT, as_agent, needs_root, site
+from tests.agent.host.test_state_of_another import AGENT, needs_root, site
 from tests.agent.journals import accept, hold_back, opened, outbox, record
 from tests.agent.selftest.stage import BATCHES, content, lived_in, said
 
 pytestmark = pytest.mark.real_time
-__all__ = ["site"]
+__all__ = ["open_driver", "site"]  # loaded as root, and a fixture
+ROOT = Path(__file__).resolve().parents[3]
 GOOD = (
     "config",
     "release",
@@ -160,22 +165,22 @@ async def test_readings_that_it_would_drop_fail_it(tmp_path: Path) -> None:
 @needs_root
 async def test_a_file_that_the_user_of_the_agent_cannot_read_fails_it(site: Path) -> None:
     (site / "state").rmdir()
-    await lived_in(site)
+    config = await lived_in(site)
     for each in (site / "state", *(site / "state").iterdir()):
         os.chown(each, AGENT.uid, AGENT.gid)
-    ran = await as_agent("self-test", "--config", site / "config.toml", "--json")
-    assert ran.code == 0, ran.out + ran.err
+    with acting_as(AGENT):
+        found = await said(config)
+        assert all(ok for ok, _ in found.values()), found
     os.chown(site / "state" / "journal.db", 0, 0)
-    ran = await as_agent("self-test", "--config", site / "config.toml", "--json")
-    assert ran.code == 1
-    failed = [each for each in ran.document["checks"] if not each["ok"]]
-    assert [each["check"] for each in failed] == ["journal"]
-    assert "journal.db cannot be read" in failed[0]["text"]
-    (site / "config.toml").chmod(0o600)
-    ran = await as_agent("self-test", "--config", site / "config.toml", "--json")
-    assert ran.code == 1, ran.out + ran.err
-    assert ran.document["checks"][0]["ok"] is False
-    assert "permission denied" in ran.document["checks"][0]["text"].lower()
+    with acting_as(AGENT):
+        found = await said(config)
+    assert [name for name, (ok, _) in found.items() if not ok] == ["journal"]
+    assert "journal.db cannot be read" in found["journal"][1]
+    config.chmod(0o600)
+    with acting_as(AGENT):
+        ok, text = (await said(config))["config"]
+    assert not ok
+    assert text == f"{config} cannot be read: permission denied"
 
 
 async def test_what_a_killed_one_left_goes_and_what_another_one_has_stays(tmp_path: Path) -> None:
@@ -219,11 +224,38 @@ async def test_files_of_a_release_that_are_not_those_of_its_stamp_fail_it(tmp_pa
 
 
 def test_a_full_disk_fails_it_before_anything_is_copied(tmp_path: Path) -> None:
-    command = (
-        'mount -t tmpfs -o size=24m none "$1" && exec "$2" -m tests.agent.selftest.full_disk "$1"'
+    seen = play("full_disk", tmp_path, tmp_path)
+    assert seen["room"][0] is True
+    ok, text = seen["full"]
+    assert not ok
+    assert text.startswith(f"the disk of {tmp_path}/state has ")
+    assert text.endswith("MB are needed to try copies: free some space")
+    assert seen["unchanged"] is True
+
+
+def test_a_process_of_a_release_knows_by_itself_what_it_may_do(tmp_path: Path) -> None:
+    if any(each.is_relative_to(OPT) for each in (Path(sys.base_prefix), Path(sys.prefix), ROOT)):
+        pytest.skip("needs /opt for itself")
+    seen = play("in_a_release", OPT, tmp_path)
+    assert [each["code"] for each in seen] == [0, 1]
+    unproven, proven = (
+        {each["check"]: (each["ok"], each["text"]) for each in run["checks"]} for run in seen
     )
+    assert unproven["release"][1] == f"9.9.9, sha256 {seen[0]['sha256']}, not proven yet"
+    assert unproven["journal"][1].endswith(
+        f"version {NEWEST - 1}, and {NEWEST} once this release is proven"
+    )
+    assert proven["release"][0] is False, "a file was changed meanwhile"
+    assert proven["journal"][1].endswith(f"version {NEWEST}")
+    assert {name for name, (ok, _) in (unproven | proven).items() if not ok} == {"release"}
+
+
+def play(scene: str, disk: Path, folder: Path) -> Any:
+    """A scene of this folder with a little disk of its own, in a namespace of mounts. Needs user namespaces, as CI has."""
+    script = 'mount -t tmpfs -o size=24m none "$1" && exec "$3" -m "tests.agent.selftest.$4" "$2"'
     ended = subprocess.run(
-        ["unshare", "-Urm", "sh", "-ec", command, "sh", str(tmp_path), sys.executable],
+        ["unshare", "-Urm", "sh", "-ec", script, "sh", disk, folder, sys.executable, scene],
+        cwd=ROOT,
         check=False,
         capture_output=True,
         text=True,
@@ -232,10 +264,4 @@ def test_a_full_disk_fails_it_before_anything_is_copied(tmp_path: Path) -> None:
     if "unshare:" in ended.stderr and os.environ.get("MINER_AGENT_REQUIRE_ALL") != "1":
         pytest.skip("needs user namespaces")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    seen = msgspec.json.decode(ended.stdout.splitlines()[-1])
-    assert seen["room"][0] is True
-    ok, text = seen["full"]
-    assert not ok
-    assert text.startswith(f"the disk of {tmp_path}/state has ")
-    assert text.endswith("MB are needed to try copies: free some space")
-    assert seen["unchanged"] is True
+    return msgspec.json.decode(ended.stdout.splitlines()[-1])
