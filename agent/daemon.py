@@ -31,6 +31,7 @@ from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.scan.autoscan import AutoScan
 from agent.scan.scanner import FarmScanner
+from agent.selftest.copies import clear_left
 from agent.sinks.registry import SINKS
 from agent.sinks.sink import Sink
 from agent.subscriptions.room import SUBSCRIPTIONS, Subscriptions
@@ -196,6 +197,7 @@ class Daemon:
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
         self._config.state.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        clear_left(self._config.state.dir)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._link.close)
             stack.push_async_callback(self._site.rigs.close)

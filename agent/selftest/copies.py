@@ -26,18 +26,21 @@ _LEFT_BYTES: Final = 16 * 2**20
 
 @contextmanager
 def private_folder(state: Path) -> Iterator[Path]:
-    """Below the folder of state, where there is room if anywhere; it goes in the end. What a self-test left that was
-    killed goes first. Raises OSError.
-    """
-    for left in state.glob(f"{_FOLDER}*"):
-        pid = left.name.removeprefix(_FOLDER).partition("-")[0]
-        if not Path("/proc", pid).exists():
-            shutil.rmtree(left, ignore_errors=True)
+    """Below the folder of state, where there is room if anywhere; it goes in the end. Raises OSError."""
+    clear_left(state)
     folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=state))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_left(state: Path) -> None:
+    """Take away what a self-test left that was killed."""
+    for left in state.glob(f"{_FOLDER}*"):
+        pid = left.name.removeprefix(_FOLDER).partition("-")[0]
+        if not Path("/proc", pid).exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def check_room(state: Path, sizes: Iterable[int]) -> str:

@@ -19,10 +19,12 @@ from agent.selftest import stores
 from agent.selftest.copies import private_folder
 from contract.clock import SystemClock
 from drivers.registry import open_driver
+from service import hostuser
 from service.hostuser import acting_as
 from service.install.own import own_release
 from service.install.product import OPT
 from service.install.release import finish
+from service.ownfolder import is_accessible
 from tests.agent.commands import miner_agent
 from tests.agent.host.test_state_of_another import AGENT, needs_root, site
 from tests.agent.journals import accept, hold_back, opened, outbox, record
@@ -181,6 +183,21 @@ async def test_a_file_that_the_user_of_the_agent_cannot_read_fails_it(site: Path
         ok, text = (await said(config))["config"]
     assert not ok
     assert text == f"{config} cannot be read: permission denied"
+
+
+@needs_root
+async def test_root_leaves_nothing_of_its_own_to_the_user_of_the_agent(site: Path) -> None:
+    with acting_as(AGENT):
+        if not is_accessible(Path(hostuser.__file__), os.R_OK):
+            pytest.skip("the user of the agent has to be able to read this checkout")
+    (site / "state").rmdir()
+    config = await lived_in(site)
+    for each in (site / "state", *(site / "state").iterdir()):
+        os.chown(each, AGENT.uid, AGENT.gid)
+    found = await said(config)
+    assert all(ok for ok, _ in found.values()), found
+    left = {each.name: each.stat().st_uid for each in (site / "state").iterdir()}
+    assert set(left.values()) == {AGENT.uid}, left
 
 
 async def test_what_a_killed_one_left_goes_and_what_another_one_has_stays(tmp_path: Path) -> None:
