@@ -273,9 +273,15 @@ class ReadingsReply(Message, frozen=True, kw_only=True):
 
 
 class Heartbeat(Message, frozen=True, kw_only=True):
-    """`host` is Nonce's object (platform, os, cpu_count, uptime, timestamp, load_average, memory, ip, hostname)."""
+    """`host` is Nonce's object (platform, os, cpu_count, uptime, timestamp, load_average, memory, ip, hostname).
+
+    `release`: the SHA-256 of the release that this process runs from, as its stamp has it. None where releases are not
+    the agent's to change (a container, a checkout, an environment of a person's own), and of agents from before it was
+    told: neither can be updated by a task.
+    """
 
     version: str
+    release: str | None = None
     uptime_s: float
     host: dict[str, Any]
     journal_depth: int = 0

@@ -131,6 +131,7 @@ async def persist_heartbeat(
     """Write down a heartbeat."""
     values: dict[str, Any] = {
         "version": beat.version,
+        "release": beat.release,
         "uptime_s": beat.uptime_s,
         "host": beat.host,
         "health": {
