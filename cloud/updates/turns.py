@@ -25,7 +25,7 @@ IsOnline = Callable[[str, float | None], bool]
 _SYSTEM: Final = Actor(type="system", id="updates")
 
 
-class Step(msgspec.Struct, frozen=True):
+class NextTurn(msgspec.Struct, frozen=True):
     """What comes next: these are let go, or none is any more, because of `failed`."""
 
     let_go: Sequence[TurnTask] = ()
@@ -45,21 +45,21 @@ class Advanced(msgspec.Struct, frozen=True, kw_only=True):
     agent_ids: frozenset[str]
 
 
-def next_step(found: Sequence[TurnTask], at_once: int, is_online: IsOnline) -> Step:
+def next_step(found: Sequence[TurnTask], at_once: int, is_online: IsOnline) -> NextTurn:
     """Of the tasks of one update, in the order of their turns. Those whose agents are not online come last."""
     failed = failed_in(found)
     if failed is not None:
-        return Step(failed=failed)
+        return NextTurn(failed=failed)
     under_way = sum(task.ended_at is None and not task.held for task in found)
     if not all(task.is_proven for task in found if task.is_first):
-        return Step()
+        return NextTurn()
     waiting = [
         task
         for task in found
         if task.held and task.ended_at is None and task.cancel_requested_at is None
     ]
     waiting.sort(key=lambda task: not is_online(task.agent_id, task.last_online_cloud_s))
-    return Step(let_go=waiting[: max(0, at_once - under_way)])
+    return NextTurn(let_go=waiting[: max(0, at_once - under_way)])
 
 
 def failed_in(found: Sequence[TurnTask]) -> TurnTask | None:

@@ -239,6 +239,27 @@ async def test_one_that_never_tells_holds_the_others_up_no_longer_than_an_update
         assert await again.turn() == {"pi-2"}
 
 
+async def test_one_that_is_called_off_before_it_is_heard_of_again_is_not_let_go(
+    fleet: Fleet, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    group_id = await fleet.ordered(at_once=5)
+    await fleet.turn()
+    await fleet.end("pi-1", "succeed", DONE)
+    data = copied(fleet.cloud, tmp_path_factory.mktemp("again") / "data")
+    async with served_from(fleet, data) as again:
+        shown = (await again.shown(group_id))["agents"]
+        [batch] = [each for each in shown if each["name"] == "pi-4"]
+        base = f"/private-api/v1/{again.cloud.workspace_id}/farms/{batch['farm_id']}"
+        await again.ask("POST", f"{base}/tasks/batches/{batch['batch_id']}/cancel")
+        silent = again.agents.pop("pi-4")
+        await again.pass_time(920)
+        assert await again.turn() == {"pi-2", "pi-3", "pi-5"}
+        assert (await again.statuses(group_id))["pi-4"] == "created"
+        assert await silent.ask() == []
+        assert (await again.statuses(group_id))["pi-4"] == "cancelled"
+        assert (await again.state(group_id))[0] == "stopped"
+
+
 @pytest.mark.parametrize("has_ended", [True, False])
 async def test_a_database_put_back_from_a_copy_lets_nobody_go_beside_one_that_has_begun(
     fleet: Fleet, tmp_path_factory: pytest.TempPathFactory, has_ended: bool
