@@ -166,11 +166,11 @@ def _agent(task: TurnTask) -> AgentUpdate:
 
 
 def _side(seen: dict[str, Any], key: str) -> dict[str, Any] | None:
-    """Version and hash, as far as they are told."""
+    """What the process told of itself, as far as it did."""
     side = seen.get(key)
-    if not isinstance(side, dict):
+    if not isinstance(side, dict) or not side:
         return None
-    return {name: side.get(name) for name in ("version", "sha256")}
+    return {name: side.get(name) for name in ("version", "release_sha256")}
 
 
 ROUTES: Final = (

@@ -104,7 +104,9 @@ class UpdateItem(NonceItem, frozen=True, kw_only=True):
 
 
 class AgentUpdate(NonceItem, frozen=True, kw_only=True):
-    """What became of one agent. `before` and `after` are `{version, sha256}`, as its process has told of itself."""
+    """What became of one agent. `before` and `after` are `{version, release_sha256}`, as its process told
+    of itself.
+    """
 
     agent_id: str
     name: str | None

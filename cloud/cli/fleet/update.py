@@ -228,7 +228,7 @@ def _told(detail: Mapping[str, Any]) -> str:
 def _release(side: Mapping[str, Any] | None) -> str | None:
     if side is None:
         return None
-    return f"{side['version']} {str(side['sha256'] or '-')[:_HASH_CHARS]}"
+    return f"{side['version']} {str(side['release_sha256'] or '-')[:_HASH_CHARS]}"
 
 
 async def _followed(api: Api, group_id: str) -> tuple[dict[str, Any], int]:

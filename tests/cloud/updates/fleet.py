@@ -19,8 +19,8 @@ from contract.roles import Role
 from tests.cloud.conftest import AgentClient, Cloud
 
 OLD, NEW = "a" * 64, "b" * 64
-BEFORE = {"version": "0.2.0", "sha256": OLD}
-AFTER = {"version": "0.3.0", "sha256": NEW}
+BEFORE = {"version": "0.2.0", "release_sha256": OLD}
+AFTER = {"version": "0.3.0", "release_sha256": NEW}
 DONE = {"outcome": "done", "verified": True, "evidence": {"before": BEFORE, "after": AFTER}}
 BACK = {
     "outcome": "not_done",

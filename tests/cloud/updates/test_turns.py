@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from cloud.context import WAKE_UPS
 from cloud.store.schema.tables import audit
+from contract.task import TaskName
 from tests.cloud.conftest import Cloud
 from tests.cloud.updates.fleet import (
     AFTER,
@@ -146,7 +147,8 @@ async def test_one_that_took_it_and_went_away_is_unknown_which_stops_too(fleet: 
     group_id = await fleet.ordered()
     assert await fleet.turn() == {"pi-1"}
     await fleet.agents["pi-1"].tell("pending", fleet.cloud.clock.now())
-    fleet.cloud.clock.move(900 + fleet.cloud.settings.limit_grace_s + 1)
+    settings = fleet.cloud.settings
+    fleet.cloud.clock.move(settings.limit_s(TaskName.SELF_UPDATE) + settings.limit_grace_s + 1)
     del fleet.agents["pi-1"]
     await fleet.beat()
     assert await fleet.turn() == set()
@@ -233,7 +235,7 @@ async def test_one_that_never_tells_holds_the_others_up_no_longer_than_an_update
     data = copied(fleet.cloud, tmp_path_factory.mktemp("again") / "data")
     async with served_from(fleet, data) as again:
         del again.agents["pi-5"]
-        again.cloud.clock.move(890)
+        again.cloud.clock.move(again.cloud.settings.limit_s(TaskName.SELF_UPDATE) - 10)
         assert await again.turn() == set()
         again.cloud.clock.move(20)
         assert await again.turn() == {"pi-2"}
@@ -252,7 +254,7 @@ async def test_one_that_is_called_off_before_it_is_heard_of_again_is_not_let_go(
         base = f"/private-api/v1/{again.cloud.workspace_id}/farms/{batch['farm_id']}"
         await again.ask("POST", f"{base}/tasks/batches/{batch['batch_id']}/cancel")
         silent = again.agents.pop("pi-4")
-        await again.pass_time(920)
+        await again.pass_time(again.cloud.settings.limit_s(TaskName.SELF_UPDATE) + 20)
         assert await again.turn() == {"pi-2", "pi-3", "pi-5"}
         assert (await again.statuses(group_id))["pi-4"] == "created"
         assert await silent.ask() == []
