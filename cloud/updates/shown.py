@@ -17,6 +17,7 @@ from cloud.nonce.requests import PAGE, named, page_of, read_body, takes
 from cloud.nonce.tasks import masked_params
 from cloud.store.access import audit
 from cloud.store.engine import Connection
+from cloud.store.subscriptions.shown import held_of
 from cloud.store.tasks import batches, groups, rollouts
 from cloud.store.tasks.groups import ListedGroup, ended_words
 from cloud.store.tasks.rollouts import TurnTask
@@ -53,7 +54,24 @@ async def get_update(request: web.Request) -> web.Response:
     async with request.app[STORE].read() as connection:
         group = await _update_of(connection, request)
         found = await rollouts.tasks_of(connection, group.id)
-    return one(UpdateDetail(update=_item(group, found), agents=[_agent(task) for task in found]))
+        reasons = await _held_reasons(connection, request[WORKSPACE_ID], found)
+    agents = [_agent(task, reasons.get(task.id)) for task in found]
+    return one(UpdateDetail(update=_item(group, found), agents=agents))
+
+
+async def _held_reasons(
+    connection: Connection, workspace_id: str, found: Sequence[TurnTask]
+) -> dict[str, str]:
+    """By task, why the agent whose turn it is is not given it: what its site takes, or the policy of its farm."""
+    batch_ids: dict[str, set[str]] = {}
+    for task in found:
+        if task.ended_at is None and not task.held:
+            batch_ids.setdefault(task.farm_id, set()).add(task.batch_id)
+    reasons: dict[str, str] = {}
+    for farm_id, some in batch_ids.items():
+        for each in await held_of(connection, farm_id, workspace_id, sorted(some)):
+            reasons[each.id] = each.reason
+    return reasons
 
 
 @needs(Role.OPERATOR)
@@ -141,7 +159,7 @@ def _judged(row: ListedGroup, found: Sequence[TurnTask]) -> tuple[UpdateState, s
     return "going", f"{so_far}, {under_way} are under way, {row.held} wait for their turn"
 
 
-def _agent(task: TurnTask) -> AgentUpdate:
+def _agent(task: TurnTask, held_reason: str | None) -> AgentUpdate:
     result = task.result or {}
     evidence = result.get("evidence")
     seen: dict[str, Any] = evidence if isinstance(evidence, dict) else {}
@@ -156,6 +174,7 @@ def _agent(task: TurnTask) -> AgentUpdate:
         batch_id=task.batch_id,
         is_first=task.is_first,
         is_held=task.held,
+        held_reason=held_reason,
         status=task.status,
         outcome=None if outcome is None else str(outcome),
         message=ended_words(task.status, hidden(result)) if ended else None,

@@ -116,6 +116,7 @@ class AgentUpdate(NonceItem, frozen=True, kw_only=True):
     batch_id: str
     is_first: bool
     is_held: bool
+    held_reason: str | None
     status: str
     outcome: str | None
     message: str | None

@@ -156,7 +156,7 @@ def update_show(
             {
                 "agent": each["name"] or each["agent_id"],
                 "farm": each["farm_name"] or each["farm_id"],
-                "status": "waits" if each["is_held"] and not each["ended_at"] else each["status"],
+                "status": _status(each),
                 "before": _release(each["before"]),
                 "after": _release(each["after"]),
             }
@@ -181,6 +181,12 @@ def update_cancel(
     told = with_api(url, key_file, ca_file, work)
     words = f"{told['cancelled_count']} ended, {told['cancel_requested_count']} asked to end"
     say(told, words, as_json)
+
+
+def _status(each: Mapping[str, Any]) -> str:
+    if each["held_reason"]:
+        return f"held: {each['held_reason']}"
+    return "waits" if each["is_held"] and not each["ended_at"] else str(each["status"])
 
 
 def _plan(told: Mapping[str, Any]) -> str:

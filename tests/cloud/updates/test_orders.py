@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from cloud.store.access import admin
+from cloud.store.schema.tables import farms
 from cloud.updates.choice import Candidate, chosen_of
 from cloud.updates.newest import newer_than
 from contract.roles import Role
+from contract.subscription.dispatch import DispatchPolicy
 from contract.task import TaskName
 from tests.cases import case
 from tests.cloud.conftest import Cloud
@@ -297,3 +299,20 @@ async def test_the_batch_of_one_agent_says_what_was_before_and_after(fleet: Flee
     batch = (await fleet.ask("GET", f"{farm}/tasks/batches/{each['batch_id']}"))["data"]
     assert batch["task_name"] == TaskName.SELF_UPDATE
     assert batch["tasks"][0]["result"] == DONE
+
+
+async def test_what_subscriptions_hold_back_says_so_and_has_the_same_limit(fleet: Fleet) -> None:
+    pi_1 = fleet.agents["pi-1"]
+    async with fleet.cloud.store.write() as connection:
+        await connection.execute(
+            farms.update()
+            .where(farms.c.id == pi_1.farm_id)
+            .values(dispatch_policy=DispatchPolicy.SUBSCRIBED)
+        )
+    group_id = await fleet.ordered(first="pi-1", begin_within_s=60)
+    assert await fleet.turn() == set()
+    shown = await fleet.shown(group_id)
+    assert [each["held_reason"] for each in shown["agents"]] == ["not_subscribed", None, None, None]
+    await fleet.pass_time(fleet.cloud.settings.limit_grace_s + 90)
+    assert await fleet.turn() == set()
+    assert (await fleet.state(group_id))[0] == "stopped"
