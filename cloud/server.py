@@ -62,6 +62,7 @@ from cloud.sweeper import Sweeper
 from cloud.tls.folder import TlsFolder
 from cloud.tls.keeper import TlsKeeper, server_context
 from cloud.tls.public import OwnAuthorities, is_tls_begun
+from cloud.updates import orders, shown
 from cloud.watchdog import feed
 from contract.clock import Clock, SystemClock
 from contract.hosts import is_loopback
@@ -86,6 +87,8 @@ _ROUTES: Final = (
     *audit.ROUTES,
     *groups.ROUTES,
     *undo.ROUTES,
+    *orders.ROUTES,
+    *shown.ROUTES,
     *selections.ROUTES,
     *subscriptions.ROUTES,
     *machines.ROUTES,

@@ -18,7 +18,9 @@ from cloud.store.engine import DatabaseError, Store
 from cloud.store.tasks.files import all_files, forget_file
 from cloud.store.tasks.groups import release_proven
 from cloud.store.tasks.sweeps import prune, prune_reading_batches, prune_tasks, take_back, time_out
+from cloud.updates.turns import advance
 from contract.clock import Clock
+from contract.task import TaskName
 
 _TIDY_EVERY_S: Final = 3600.0
 _DAY_S: Final = 86_400.0
@@ -67,7 +69,7 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Let cloud time go on, take tasks back from agents that went offline, end those whose time has passed, let go
-        what waited for a canary that is proven.
+        what waited for a canary that is proven, or whose turn it is.
         """
         cloud_s = await self._time.advance()
         for farm_id in await take_back(self._store, self._sessions.is_online):
@@ -90,6 +92,24 @@ class Sweeper:
         ):
             log.info("group.released", group=done.group_id, tasks=done.number)
             self._wake_ups.wake_for(done.farm_id, done.agent_ids)
+        await self._take_turns(cloud_s)
+
+    async def _take_turns(self, cloud_s: float) -> None:
+        """Updates of agents: the next ones, or none any more."""
+        limit_s = self._settings.limit_s(TaskName.SELF_UPDATE)  # one that is away updates so long
+        for turn in await advance(
+            self._store,
+            self._clock.now(),
+            cloud_s,
+            confirmed=self._sessions.confirmed(),
+            agents_had_time=self._clock.mono() - self._started_mono >= limit_s,
+            is_online=self._sessions.is_online,
+        ):
+            if turn.stopped is None:
+                log.info("update.goes_on", group=turn.group_id, agents=turn.number)
+            else:
+                log.warning("update.stopped", group=turn.group_id, reason=turn.stopped[:500])
+            self._wake_ups.wake(*turn.agent_ids)
 
     async def tidy(self) -> None:
         """Remove files that are too old, then the oldest until the rest fits; drop old tasks and keys of repeats."""

@@ -273,7 +273,12 @@ class ReadingsReply(Message, frozen=True, kw_only=True):
 
 
 class Heartbeat(Message, frozen=True, kw_only=True):
-    """`host` is Nonce's object (platform, os, cpu_count, uptime, timestamp, load_average, memory, ip, hostname)."""
+    """`host` is Nonce's object (platform, os, cpu_count, uptime, timestamp, load_average, memory, ip, hostname).
+
+    `release`: the SHA-256 of the release that this process runs from, as its stamp has it. None where releases are not
+    the agent's to change (a container, a checkout, an environment of a person's own), and of agents from before it was
+    told: neither can be updated by a task.
+    """
 
     version: str
     uptime_s: float
@@ -284,6 +289,9 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     sinks: dict[str, str] = {}
     capabilities: dict[str, Any] | None = None  # per make and generation, as drivers declare them
     notices: tuple[str, ...] = ()  # sentences for the operator: disk full, wrong password, clock
+    release: str | None = (
+        None  # sha256 of the release that runs, as its stamp has it; `None` for what is no release
+    )
 
 
 class HeartbeatReply(Message, frozen=True, kw_only=True):

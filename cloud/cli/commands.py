@@ -13,6 +13,7 @@ import typer
 
 from cloud.cli.audit import audit
 from cloud.cli.firmware import firmware
+from cloud.cli.fleet.update import updates
 from cloud.cli.host.release import releases
 from cloud.cli.host.tls import tls
 from cloud.cli.miners import miners
@@ -58,6 +59,7 @@ app.command("dispatch")(dispatch)
 app.command("subscriptions")(subscriptions)
 app.command("amounts")(amounts)
 app.add_typer(firmware, name="firmware")
+app.add_typer(updates, name="update")
 
 
 def _version(wanted: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from cloud.cli.terminal import (
     with_store,
 )
 from contract.roles import Role
+
+if TYPE_CHECKING:
+    from cloud.store.engine import Store
 
 workspaces = typer.Typer(no_args_is_help=True, help="Workspaces: what operators' keys belong to.")
 farms = typer.Typer(no_args_is_help=True, help="Farms: where miners and agents stand.")
@@ -242,11 +245,22 @@ def agent_create(
 
 @agents.command("list")
 def agent_list(data: Data, workspace: Workspace = None, as_json: AsJson = False) -> None:
-    """All agents."""
+    """All agents: what each runs, and what the cloud's own repository has that is newer."""
     from cloud.store.access.admin import list_agents
+    from cloud.updates.newest import newer_than, read_newest
 
-    columns = ("id", "farm_id", "name", "version", "enrolled", "last_online_at", "revoked_at")
-    show(data, lambda store: list_agents(store, workspace), columns, as_json)
+    async def found(store: Store) -> list[dict[str, Any]]:
+        newest = read_newest(data)
+        return [
+            {**row, "newer_version": newer_than(row["version"], newest)}
+            for row in await list_agents(store, workspace)
+        ]
+
+    columns = (
+        *("id", "farm_id", "name", "version", "newer_version", "release"),
+        *("enrolled", "last_online_at", "revoked_at"),
+    )
+    show(data, found, columns, as_json)
 
 
 @agents.command("revoke")

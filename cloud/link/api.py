@@ -222,7 +222,7 @@ async def post_heartbeat(request: web.Request) -> web.Response:
     beat = await read_message(request, Heartbeat, settings.heartbeat_body_bytes)
     agent, session = request[AGENT], request[SESSION]
     session.beat, session.beat_at = beat, clock.now()
-    health = (beat.version, beat.notices, sorted(beat.sinks.items()))
+    health = (beat.version, beat.release, beat.notices, sorted(beat.sinks.items()))
     written_mono = session.beat_written_mono
     if (
         written_mono is None

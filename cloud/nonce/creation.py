@@ -72,7 +72,7 @@ class _Chosen(msgspec.Struct, frozen=True, gc=False):
 class _Batch(msgspec.Struct, frozen=True):
     """One that is to be stored."""
 
-    maker: _Maker
+    maker: Maker
     miner_ids: Sequence[str]
     held: bool
 
@@ -115,7 +115,7 @@ async def create(request: web.Request, farm: FarmRow, order: GroupOrder) -> Crea
             )  # fmt: skip
         new: list[_Batch] = []
         for each, chosen in zip(survey.ordered.orders, survey.chosen, strict=True):
-            maker = _maker(request, farm, each, now, group_id)
+            maker = maker_of(request, farm, each, now, group_id)
             for miner_ids, is_canary in _batches_of(chosen, survey.canaries, order):
                 held = bool(survey.canaries) and not is_canary
                 new.append(_Batch(maker.of_batch(new_uuid(), is_canary), miner_ids, held))
@@ -123,7 +123,7 @@ async def create(request: web.Request, farm: FarmRow, order: GroupOrder) -> Crea
             await _store(connection, some, agents, waiting)
         made = [batch.maker.created(len(batch.miner_ids)) for batch in new]
     request.app[WAKE_UPS].wake_for(farm.id, waiting)
-    return _answer(made, survey.skipped, group_id if made else None)
+    return answer_of(made, survey.skipped, group_id if made else None)
 
 
 async def create_for_agents(
@@ -132,7 +132,7 @@ async def create_for_agents(
     """Store a batch with a task for each agent; otherwise as `create`."""
     now = request.app[CLOCK].now()
     check_task(request, order.request.name, order.request.params)
-    maker = _maker(request, farm, order, now, None).of_batch(new_uuid(), False)
+    maker = maker_of(request, farm, order, now, None).of_batch(new_uuid(), False)
     async with request.app[STORE].write() as connection:
         await _check_retry(connection, farm, order)
         agents = await batches.executors(connection, farm.id)
@@ -146,7 +146,7 @@ async def create_for_agents(
             await maker.record(connection, len(tasks))
     request.app[WAKE_UPS].wake_for(farm.id, {task["agent_id"] for task in tasks})
     made = [maker.created(len(tasks))] if tasks else []
-    return _answer(made, [*([skip_agents(away)] if away else []), *left_out], None)
+    return answer_of(made, [*([skip_agents(away)] if away else []), *left_out], None)
 
 
 async def preview(request: web.Request, farm: FarmRow, order: GroupOrder) -> DryRun:
@@ -325,7 +325,8 @@ async def _check_retry(connection: Connection, farm: FarmRow, order: BatchOrder)
         raise ApiError(409, f"Batch {running} retries this one and has not ended yet")
 
 
-def _answer(made: list[BatchCreated], skipped: list[Skip], group_id: str | None) -> CreateAnswer:
+def answer_of(made: list[BatchCreated], skipped: list[Skip], group_id: str | None) -> CreateAnswer:
+    """That of CreateTaskBatch: what was made, and who was left out."""
     return CreateAnswer(
         data=made,
         meta=CreateMeta(
@@ -360,7 +361,7 @@ def _group_row(
         "retry_of": order.retry_of,
         "estimate": msgspec.to_builtins(watts),
         "created_at": now,
-        **_actor_columns(request[ACTOR]),
+        **actor_columns(request[ACTOR]),
     }
 
 
@@ -385,7 +386,8 @@ def _told_of_group(order: GroupOrder, survey: _Survey) -> dict[str, Any]:
     return {key: value for key, value in told.items() if value is not None}
 
 
-def _actor_columns(actor: Actor) -> dict[str, Any]:
+def actor_columns(actor: Actor) -> dict[str, Any]:
+    """Who ordered it, as batches and groups have it."""
     return {
         "actor_type": actor.type,
         "actor_id": actor.id,
@@ -395,10 +397,11 @@ def _actor_columns(actor: Actor) -> dict[str, Any]:
     }
 
 
-def _maker(
+def maker_of(
     request: web.Request, farm: FarmRow, order: BatchOrder, now: datetime, group_id: str | None
-) -> _Maker:
-    return _Maker(
+) -> Maker:
+    """Of batches on that farm; `of_batch` names each."""
+    return Maker(
         farm=farm,
         order=order,
         settings=request.app[SETTINGS],
@@ -425,7 +428,7 @@ def _number(skip: Skip) -> int:
     return len(skip.miner_ids) + (0 if skip.agent_ids is UNSET else len(skip.agent_ids))
 
 
-class _Maker(msgspec.Struct, frozen=True, kw_only=True):
+class Maker(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of one batch, or of several after one another: see `of_batch`."""
 
     farm: FarmRow
@@ -439,7 +442,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
     group_id: str | None
     is_canary: bool = False
 
-    def of_batch(self, batch_id: str, is_canary: bool) -> _Maker:
+    def of_batch(self, batch_id: str, is_canary: bool) -> Maker:
         """The same for another batch."""
         return msgspec.structs.replace(self, batch_id=batch_id, is_canary=is_canary)
 
@@ -467,7 +470,7 @@ class _Maker(msgspec.Struct, frozen=True, kw_only=True):
             "created_at": self.now,
             "max_price": self.order.dispatch.max_price_per_compute_unit,
             "may_split": self.order.dispatch.may_split,
-            **_actor_columns(self.actor),
+            **actor_columns(self.actor),
         }
 
     def for_agent(

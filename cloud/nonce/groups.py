@@ -293,11 +293,7 @@ def _judged(group: ListedGroup, first: list[CanaryTask]) -> tuple[CanaryState, s
 
 def _why(task: CanaryTask) -> str:
     """Of one that went first, why it proves nothing."""
-    result = task.result or {}
-    error = result.get("error")
-    said = (error.get("message") if isinstance(error, dict) else None) or result.get("reason")
-    words = said or ("it cannot be verified" if task.status == TaskStatus.SUCCEED else "")
-    return f"{task.ip or task.miner_id} {task.status}" + (f" ({words})" if words else "")
+    return f"{task.ip or task.miner_id} {groups.ended_words(task.status, task.result)}"
 
 
 ROUTES: Final = (

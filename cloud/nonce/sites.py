@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from cloud.context import SESSIONS, STORE
+from cloud.context import SESSIONS, SETTINGS, STORE
 from cloud.http.auth import ACTOR, WORKSPACE_ID
 from cloud.http.errors import ApiError
 from cloud.http.rights import needs
@@ -16,6 +16,7 @@ from cloud.nonce.requests import PAGE, farm_of, named, page_of, read_body, takes
 from cloud.store.access import listing
 from cloud.store.access.listing import ListedAgent
 from cloud.store.schema.rows import FarmRow
+from cloud.updates.newest import Newest, newer_than, newest_in
 from contract.nonce.filters import EnumFilter
 from contract.nonce.pages import Page
 from contract.nonce.searches import BODY_INSTEAD
@@ -82,7 +83,8 @@ async def get_agent(request: web.Request) -> web.Response:
     )
     if row is None:
         raise ApiError(404, "Agent not found in this workspace")
-    return one(_agent(row, request.app[SESSIONS]))
+    newest = await newest_in(request.app[SETTINGS].data)
+    return one(_agent(row, request.app[SESSIONS], newest))
 
 
 async def _agents(
@@ -92,6 +94,7 @@ async def _agents(
     status: EnumFilter | None = None,
 ) -> web.Response:
     sessions = request.app[SESSIONS]
+    newest = await newest_in(request.app[SETTINGS].data)
     rows, total = await listing.list_agents(
         request.app[STORE],
         request[WORKSPACE_ID],
@@ -100,21 +103,21 @@ async def _agents(
         farm_id=farm_id,
         status=status,
     )
-    return many([_agent(row, sessions) for row in rows], page, total)
+    return many([_agent(row, sessions, newest) for row in rows], page, total)
 
 
 def _farm(row: FarmRow) -> FarmItem:
     return FarmItem(**{name: getattr(row, name) for name in FarmItem.__struct_fields__})
 
 
-def _agent(row: ListedAgent, sessions: Sessions) -> AgentItem:
+def _agent(row: ListedAgent, sessions: Sessions, newest: Newest) -> AgentItem:
     """As it said of itself last: what is stored may lag a minute."""
     online = sessions.is_online(row.id, row.last_online_cloud_s)
     told_at = [row.last_updated_at]
-    version, uptime_s, host = row.version, row.uptime_s, row.host
+    version, release, uptime_s, host = row.version, row.release, row.uptime_s, row.host
     if (last := sessions.last_beat(row.id)) is not None:
         beat, beat_at = last
-        version, uptime_s, host = beat.version, beat.uptime_s, beat.host
+        version, release, uptime_s, host = beat.version, beat.release, beat.uptime_s, beat.host
         told_at.append(beat_at)
     return AgentItem(
         id=row.id,
@@ -123,6 +126,8 @@ def _agent(row: ListedAgent, sessions: Sessions) -> AgentItem:
         workspace_id=row.workspace_id,
         status="online" if online else "offline",
         version=version,
+        release=release,
+        newer_version=newer_than(version, newest),
         uptime=uptime_s,
         last_online_at=time_or_none(sessions.last_online_at(row.id, row.last_online_at)),
         last_updated_at=time_or_none(max((at for at in told_at if at is not None), default=None)),

@@ -19,6 +19,7 @@ from tuf.api.metadata import MetaFile, Root, Snapshot, TargetFile, Targets, Time
 
 from cloud.release.documents import LIVES, newest, read, signed, signed_at, versions
 from cloud.release.keys import PublicKeys, make_key, public_text, read_signer
+from release.channels import CHANNELS, channel_path, read_channel
 from release.refusals import ReleaseRefusedError
 from release.trust import SNAPSHOT, TARGETS, TIMESTAMP, Refresh, Trusted, WantedFile, stored_path
 from service.files import FolderLock, sync, write_whole
@@ -122,6 +123,17 @@ class OnlineRepository:
             for number in versions(self._metadata, Snapshot.type)[:-_SNAPSHOTS_KEPT]:
                 (self._metadata / f"{number}.{SNAPSHOT}").unlink()
             return bool(fresh)
+
+    def newest(self) -> dict[str, str]:
+        """The newest version of each channel that has one."""
+        _, targets, _ = self._current()
+        found: dict[str, str] = {}
+        for channel in CHANNELS:
+            entry = targets.targets.get(channel_path(channel))
+            if entry is not None:
+                data = (self.folder / "targets" / stored_path(entry)).read_bytes()
+                found[channel] = read_channel(data).version
+        return found
 
     def ends_soon(self, now: datetime) -> list[tuple[str, datetime]]:
         """What only the offline keys can renew and has to be, with when it ends."""

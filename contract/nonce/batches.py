@@ -63,7 +63,8 @@ class BatchCreated(NonceItem, frozen=True, kw_only=True):
     created_at: str
 
 
-# The last five are ours; `outcome_unknown` is given by a retry only, `before_unknown` by an undo.
+# The last six are ours; `outcome_unknown` is given by a retry only, `before_unknown` by an undo, `unsupported_agent` by
+# an update of agents.
 SkipReason = Literal[
     "no_change",
     "unsupported_mode",
@@ -75,6 +76,7 @@ SkipReason = Literal[
     "maintenance",
     "before_unknown",
     "unsupported_model",
+    "unsupported_agent",
 ]
 
 

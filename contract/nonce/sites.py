@@ -45,12 +45,16 @@ class SearchAgents(Search):
 
 
 class AgentItem(NonceItem, frozen=True, kw_only=True):
+    """`release` and `newer_version` are ours: the hash of the release it runs from, and what its channel has for it."""
+
     id: str
     farm_id: str
     farm: FarmRef
     workspace_id: str
     status: str | None
     version: str | None
+    release: str | None
+    newer_version: str | None
     uptime: float | None  # seconds
     last_online_at: str | None
     last_updated_at: str | None

@@ -1497,7 +1497,7 @@ def _orders() -> Iterator[Guard]:
     yield Guard(
         "a canary is proven by what was seen",
         "cloud/store/tasks/groups.py",
-        '            and result.get("verified") is True\n',
+        '        and told.get("verified") is True\n',
         "",
         f"{groups}one_that_is_not_proven_holds_the_others_until_somebody_decides",
     )
@@ -2390,6 +2390,97 @@ def _sui() -> Iterator[Guard]:
     )
 
 
+def _updates() -> Iterator[Guard]:
+    turns, orders = (
+        "tests/cloud/updates/test_turns.py::test_",
+        "tests/cloud/updates/test_orders.py::test_",
+    )
+    yield Guard(
+        "nobody follows before the first one is proven",
+        "cloud/updates/turns.py",
+        "    if not all(task.is_proven for task in found if task.is_first):\n        return NextTurn()\n",
+        "",
+        f"{turns}one_goes_first_and_the_others_in_turns_once_it_is_proven",
+    )
+    yield Guard(
+        "nobody follows one that is not proven",
+        "cloud/updates/turns.py",
+        "    if failed is not None:\n        return NextTurn(failed=failed)\n",
+        "",
+        f"{turns}a_first_one_that_is_not_proven_stops_all_others",
+    )
+    yield Guard(
+        "so many agents are updated at a time",
+        "cloud/updates/turns.py",
+        "waiting[: max(0, at_once - under_way)]",
+        "waiting",
+        f"{turns}fifty_agents_ten_at_a_time",
+    )
+    yield Guard(
+        "nobody follows before all have told what they know",
+        "cloud/updates/turns.py",
+        "not (agents_had_time or _have_told(each, found, confirmed))",
+        "False",
+        f"{turns}a_database_put_back_from_a_copy_lets_nobody_go_beside_one_that_has_begun",
+    )
+    yield Guard(
+        "what is called off is not let go",
+        "cloud/updates/turns.py",
+        " and task.cancel_requested_at is None",
+        "",
+        f"{turns}one_that_is_called_off_before_it_is_heard_of_again_is_not_let_go",
+    )
+    yield Guard(
+        "those that are not there come last",
+        "cloud/updates/turns.py",
+        "    waiting.sort(key=lambda task: not is_online(task.agent_id, task.last_online_cloud_s))\n",
+        "",
+        f"{turns}those_that_are_offline_when_their_turn_comes_come_last",
+    )
+    yield Guard(
+        "the first one has so long to begin",
+        "cloud/updates/orders.py",
+        '({"queue_expires_cloud_s": begin_by_cloud_s} if is_first else {})',
+        "{}",
+        f"{turns}a_first_one_that_goes_offline_has_a_limit_and_then_all_others_end",
+    )
+    yield Guard(
+        "an update of another number of agents is refused",
+        "cloud/updates/orders.py",
+        "        _check_count(body, choice)\n",
+        "",
+        f"{orders}an_order_that_cannot_be_meant_so_is_refused_and_stores_nothing",
+    )
+    yield Guard(
+        "a farm of another workspace has no agents to update",
+        "cloud/updates/orders.py",
+        " or known[each].workspace_id != request[WORKSPACE_ID]",
+        "",
+        f"{orders}another_workspace_has_no_say_and_sees_nothing",
+    )
+    yield Guard(
+        "an update of another workspace is not found",
+        "cloud/store/tasks/rollouts.py",
+        "return [task_groups.c.workspace_id == workspace_id, ",
+        "return [",
+        f"{orders}another_workspace_has_no_say_and_sees_nothing",
+    )
+    yield Guard(
+        "an agent that runs from no release is not updated",
+        "cloud/updates/choice.py",
+        "    if not each.release:\n",
+        "    if False:\n",
+        f"{orders}who_is_skipped_is_told_with_the_reason",
+    )
+    yield Guard(
+        "one that cannot be updated does not go first",
+        "cloud/updates/choice.py",
+        "            if each.id == first:\n",
+        "            if False:\n",
+        f"{orders}who_is_skipped_is_told_with_the_reason",
+    )
+
+
 def _installing() -> Iterator[Guard]:
     steps, environment = "service/install/steps.py", "service/install/environment.py"
     test = "tests/service/install/test_steps.py::test_"
@@ -2473,5 +2564,6 @@ GUARDS = (
     *_dispatch(),
     *_subscriptions(),
     *_sui(),
+    *_updates(),
     *_installing(),
 )

@@ -49,6 +49,8 @@ _ORDERS = "tests/cloud/nonce/test_orders_cli.py::test_"
 _ENTRIES = "tests/cloud/subscriptions/test_ledger.py::test_"
 _DISPATCH = "tests/cloud/subscriptions/test_dispatch.py::test_"
 _KILLED = "tests/cloud/test_killed.py::test_"
+_TURNS = "tests/cloud/updates/test_turns.py::test_"
+_UPDATES = "tests/cloud/updates/test_orders.py::test_"
 _LINES = "tests/cloud/http/test_connections.py::test_"
 _GROWTH = "tests/cloud/store/test_growth.py::test_"
 _CLOUD = "tests/cloud/test_cli.py::test_"
@@ -966,6 +968,32 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_GROUPS}the_rest_is_held_until_those_that_go_first_are_proven",
                 f"{_GROUPS}one_that_is_not_proven_holds_the_others_until_somebody_decides",
                 f"{_GROUPS}no_agent_is_given_what_is_held",
+            ),
+        ),
+        Point(
+            "an update of agents",
+            "One goes first; the others so many at a time, once it is done and verified. The first that is not ends all that "
+            "has not begun, as `cancelled` with the reason; so does one that does not begin within its limit. One that is not "
+            "there, runs from no release, or has the version already, is skipped.",
+            (
+                f"{_TURNS}one_goes_first_and_the_others_in_turns_once_it_is_proven",
+                f"{_TURNS}a_first_one_that_is_not_proven_stops_all_others",
+                f"{_TURNS}a_later_failure_stops_the_rest_and_what_has_begun_goes_to_its_end",
+                f"{_TURNS}a_first_one_that_goes_offline_has_a_limit_and_then_all_others_end",
+                f"{_TURNS}one_that_took_it_and_went_away_is_unknown_which_stops_too",
+                f"{_UPDATES}who_is_skipped_is_told_with_the_reason",
+                f"{_UPDATES}an_order_that_cannot_be_meant_so_is_refused_and_stores_nothing",
+            ),
+        ),
+        Point(
+            "a cloud that starts in an update of agents",
+            "Goes on where its database stands, once the agents that wait have told what they know, or 15 minutes have passed: "
+            "no copy of the database lets one go beside one that has begun, or has failed.",
+            (
+                f"{_TURNS}after_a_restart_nobody_follows_before_all_have_told_what_they_know",
+                f"{_TURNS}one_that_never_tells_holds_the_others_up_no_longer_than_an_update_takes",
+                f"{_TURNS}a_database_put_back_from_a_copy_lets_nobody_go_beside_one_that_has_begun",
+                "tests/cloud/updates/test_killed.py::test_the_next_ones_turn_comes_once_although_the_cloud_died_with_the_report_before",
             ),
         ),
         Point(

@@ -70,6 +70,7 @@ FOR_OPERATORS = frozenset(
         ),
         ("POST", "/selections"),
         ("DELETE", "/selections/{name}"),
+        ("POST", "/private-api/v1/{workspace_id}/updates/{group_id}/cancel"),
         ("POST", "/miners/places"),
         ("POST", "/miners/{miner_id}/name"),
         ("PUT", "/rigs/{rig_id}/expected-status"),
@@ -82,6 +83,7 @@ FOR_OPERATORS = frozenset(
 FOR_MANAGERS = frozenset(
     {
         ("PUT", "/dispatch"),
+        ("POST", "/private-api/v1/{workspace_id}/updates"),
         ("POST", FIRMWARE),
         ("PUT", FIRMWARE + "/{name}/file"),
         ("DELETE", FIRMWARE + "/{name}"),

@@ -79,7 +79,7 @@ async def miners_of(stage: Stage) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
-async def test_ten_errands_of_a_day(tmp_path: Path, tell: Callable[[str], None]) -> None:
+async def test_eleven_errands_of_a_day(tmp_path: Path, tell: Callable[[str], None]) -> None:
     base = "127.88.0.1"
     makes = mixed.makes_of(MINERS)
     async with (
@@ -100,6 +100,7 @@ async def test_ten_errands_of_a_day(tmp_path: Path, tell: Callable[[str], None])
         await _who(shell)
         await _rigs(shell)
         await _noon(shell)
+        await _update(shell)
 
 
 async def _the_dead(shell: Shell) -> None:
@@ -237,3 +238,9 @@ async def _noon(shell: Shell) -> None:
     dead = sum(faults == ["dead"] for faults in shell.farm.faults.values())
     assert f"{dead} unreachable" in said
     assert "does not answer" in said
+
+
+async def _update(shell: Shell) -> None:
+    (shown,) = await shell.recipe("update")
+    assert "1 agents are meant, 1 are skipped" in shown
+    assert "no release of its own" in shown

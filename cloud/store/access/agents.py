@@ -147,6 +147,7 @@ async def persist_heartbeat(
     """Write down a heartbeat."""
     values: dict[str, Any] = {
         "version": beat.version,
+        "release": beat.release,
         "uptime_s": beat.uptime_s,
         "host": beat.host,
         "health": {

@@ -62,6 +62,7 @@ class AgentRow(msgspec.Struct, kw_only=True):
     platform: str | None
     host: dict[str, Any] | None
     version: str | None
+    release: str | None
     uptime_s: float | None
     last_online_at: datetime | None
     last_online_cloud_s: float | None
@@ -148,7 +149,7 @@ class MinerRow(msgspec.Struct, kw_only=True):
 
 class GroupRow(msgspec.Struct, kw_only=True):
     id: str
-    farm_id: str
+    farm_id: str | None
     workspace_id: str
     task_name: str
     params: dict[str, Any] | None
@@ -160,6 +161,7 @@ class GroupRow(msgspec.Struct, kw_only=True):
     released_by: dict[str, Any] | None
     estimate: dict[str, Any] | None
     cancelled_at: datetime | None
+    turns: dict[str, Any] | None
     actor_type: str
     actor_id: str
     actor_name: str | None

@@ -128,6 +128,7 @@ agents = sa.Table(
     sa.Column("platform", sa.Text),
     sa.Column("host", _JSON),  # Nonce's host object, as the agent sends it
     sa.Column("version", sa.Text),
+    sa.Column("release", sa.Text),  # SHA-256 of the release it runs from; None: it runs from none
     sa.Column("uptime_s", sa.Float),
     _stamp("last_online_at"),  # last word from it; written at most once a minute
     sa.Column("last_online_cloud_s", sa.Float),  # the same moment
@@ -256,7 +257,7 @@ task_groups = sa.Table(
     "task_groups",
     metadata,
     sa.Column("id", _ID, primary_key=True),
-    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False),
+    sa.Column("farm_id", sa.ForeignKey("farms.id")),  # None: of agents, whatever farm they are of
     sa.Column("workspace_id", sa.ForeignKey("workspaces.id"), nullable=False),
     sa.Column("task_name", sa.String(40), nullable=False),
     sa.Column("params", _JSON),
@@ -268,6 +269,8 @@ task_groups = sa.Table(
     sa.Column("released_by", _JSON),  # the operator who did, as actor; None: they were proven
     sa.Column("estimate", _JSON),  # watts of its miners before, and expected after
     _stamp("cancelled_at"),
+    # how the agents take turns, see contract.nonce.updates; None: what waits is let go all at once
+    sa.Column("turns", _JSON),
     sa.Column("actor_type", sa.String(16), nullable=False),
     sa.Column("actor_id", sa.String(64), nullable=False),
     sa.Column("actor_name", sa.Text),
@@ -275,6 +278,7 @@ task_groups = sa.Table(
     sa.Column("actor_metadata", _JSON, nullable=False),
     _stamp("created_at", null=False),
     sa.Index("ix_task_groups_farm_created", "farm_id", "created_at"),
+    sa.Index("ix_task_groups_workspace_created", "workspace_id", "created_at"),
 )
 
 task_batches = sa.Table(

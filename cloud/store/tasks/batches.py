@@ -157,12 +157,13 @@ async def cancel(
     batch_ids: Sequence[str],
     now: datetime,
     confirmed: Confirmed,
+    result: dict[str, Any] = CALLED_OFF,
 ) -> Cancelled:
-    """Of these batches, which are known to be of the farm, end what no agent ever had; ask for the rest. Only the agent
-    knows whether it has begun, and one that went offline may have, so there nothing is ended here.
+    """Of these batches, which the caller may cancel, end what no agent ever had, with that result; ask for the rest.
+    Only the agent knows whether it has begun, and one that went offline may have, so there nothing is ended here.
     """
     done = [
-        await _cancel_some(connection, some, now, confirmed)
+        await _cancel_some(connection, some, now, confirmed, result)
         for some in chunks(batch_ids, _BATCHES_AT_ONCE)
     ]
     return Cancelled(
@@ -177,13 +178,14 @@ async def _cancel_some(
     batch_ids: Sequence[str],
     now: datetime,
     confirmed: Confirmed,
+    result: dict[str, Any],
 ) -> Cancelled:
     of_batches = tasks.c.batch_id.in_(batch_ids)
     mine = sa.and_(of_batches, IS_OPEN)
     at_once = await connection.execute(
         tasks.update()
         .where(mine, confirmed.never_handed())
-        .values(status=TaskStatus.CANCELLED, cancelled_at=now, ended_at=now, result=CALLED_OFF)
+        .values(status=TaskStatus.CANCELLED, cancelled_at=now, ended_at=now, result=result)
     )
     with_passwords = sa.select(tasks.c.id).where(of_batches, tasks.c.name.in_(WITH_PASSWORDS))
     await forget_passwords(connection, list(await connection.scalars(with_passwords)))

@@ -59,12 +59,7 @@ class CanaryTask(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_proven(self) -> bool:
         """Whether it is done, or was so already, and was seen to be."""
-        result = self.result or {}
-        return (
-            self.status == TaskStatus.SUCCEED
-            and result.get("outcome") == Outcome.DONE
-            and result.get("verified") is True
-        )
+        return proves(self.status, self.result)
 
 
 class Released(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +71,25 @@ class Released(msgspec.Struct, frozen=True, kw_only=True):
     agent_ids: frozenset[str | None]
 
 
+def proves(status: str, result: dict[str, Any] | None) -> bool:
+    """Whether a task that ended so is done, or was so already, and was seen to be."""
+    told = result or {}
+    return (
+        status == TaskStatus.SUCCEED
+        and told.get("outcome") == Outcome.DONE
+        and told.get("verified") is True
+    )
+
+
+def ended_words(status: str, result: dict[str, Any] | None) -> str:
+    """How a task ended that proves nothing, and why."""
+    told = result or {}
+    error = told.get("error")
+    said = (error.get("message") if isinstance(error, dict) else None) or told.get("reason")
+    words = said or ("it cannot be verified" if status == TaskStatus.SUCCEED else "")
+    return status + (f" ({words})" if words else "")
+
+
 async def insert(connection: AsyncConnection, group: dict[str, Any]) -> None:
     """Store a group, within the caller's transaction and before its batches. Keys are the table's columns."""
     await connection.execute(task_groups.insert(), [group])
@@ -83,7 +97,7 @@ async def insert(connection: AsyncConnection, group: dict[str, Any]) -> None:
 
 async def find(connection: AsyncConnection, farm_id: str, group_id: str) -> ListedGroup | None:
     """One group."""
-    found = await _select(
+    found = await listed(
         connection, [task_groups.c.farm_id == farm_id, task_groups.c.id == group_id]
     )
     return found[0] if found else None
@@ -95,7 +109,7 @@ async def page_of(store: Store, farm_id: str, page: Page) -> tuple[list[ListedGr
     async with store.read() as connection:
         count = sa.select(sa.func.count()).select_from(task_groups).where(mine)
         total = await connection.scalar(count) or 0
-        return await _select(connection, [mine], page) if total else [], total
+        return await listed(connection, [mine], page) if total else [], total
 
 
 async def batches_of(connection: AsyncConnection, group_id: str) -> list[BatchOfGroup]:
@@ -244,6 +258,7 @@ async def release_proven(store: Store, now: datetime, *, expires_cloud_s: float)
     """Let go what waits for a canary that is proven by now: in one transaction for each group."""
     waiting = sa.select(task_groups.c.id, task_groups.c.farm_id).where(
         task_groups.c.canary.is_not(None),
+        task_groups.c.turns.is_(None),  # those go by `cloud.updates.turns`
         task_groups.c.released_at.is_(None),
         task_groups.c.cancelled_at.is_(None),
         sa.exists().where(
@@ -273,9 +288,10 @@ def all_proven(first: Collection[CanaryTask]) -> bool:
     return bool(first) and all(task.is_proven for task in first)
 
 
-async def _select(
+async def listed(
     connection: AsyncConnection, conditions: Sequence[Condition], page: Page | None = None
 ) -> list[ListedGroup]:
+    """The groups for which these hold, newest first, with their tasks counted."""
     query = (
         sa.select(task_groups)
         .where(*conditions)

@@ -264,7 +264,7 @@ def operations() -> Iterator[dict[str, Any] | None]:
         reason = meta["properties"]["skipped"]["items"]["properties"]["reason"]
         # ours
         reason["enum"] += ["auth_failed", "agent_offline", "outcome_unknown", "before_unknown"]
-        reason["enum"] += ["unsupported_model"]
+        reason["enum"] += ["unsupported_model", "unsupported_agent"]
         for words in _task_names(published):
             words += [name for name in TaskName if name not in words]
         yield published

@@ -18,6 +18,7 @@ import cloud.link
 import cloud.nonce
 import cloud.release
 import cloud.rigmonitor
+import cloud.updates
 from cloud.config import CloudSettings
 from cloud.server import create_app
 from contract import link, nonce, rigmonitor
@@ -91,6 +92,7 @@ async def test_every_route_that_a_module_of_handlers_declares_is_served(
             cloud.nonce,
             cloud.release,
             cloud.rigmonitor,
+            cloud.updates,
         )
         for module in modules_of(package)
         for each in getattr(module, "ROUTES", ())
