@@ -44,6 +44,7 @@ from cloud.store.schema.tables import (
     task_batches,
     task_classes,
     task_files,
+    task_groups,
     task_logs,
     tasks,
     workspaces,
@@ -97,6 +98,38 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path):
     connection.close()
     with pytest.raises(NewerDatabaseError, match="9999"):
         migrate(sqlite_url(tmp_path))
+
+
+def test_groups_of_an_earlier_version_stay_of_their_farm_and_others_may_be_of_none(tmp_path):
+    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE_NAME}")
+    at = datetime(2026, 1, 1)  # noqa: DTZ001
+    group = {"workspace_id": "w", "task_name": "miner.light.update", "created_at": at}
+    group |= {"actor_type": "user", "actor_id": "u", "actor_metadata": {}, "canary": 3}
+    with engine.begin() as connection:
+        command.upgrade(_config(connection), "0011")
+        known = sa.MetaData()
+        known.reflect(connection)
+        connection.execute(
+            known.tables["workspaces"].insert().values(id="w", name="W", created_at=at)
+        )
+        common = {"workspace_id": "w", "created_at": at, "updated_at": at}
+        connection.execute(known.tables["farms"].insert().values(id="f", **common))
+        connection.execute(
+            known.tables["task_groups"].insert().values(id="g", farm_id="f", **group)
+        )
+    migrate(sqlite_url(tmp_path))
+    with engine.begin() as connection:
+        of_none = group | {"created_at": at.replace(tzinfo=UTC), "turns": {"at_once": 1}}
+        connection.execute(task_groups.insert().values(id="h", **of_none))
+        columns = (
+            task_groups.c.id,
+            task_groups.c.farm_id,
+            task_groups.c.canary,
+            task_groups.c.turns,
+        )
+        found = connection.execute(sa.select(*columns).order_by(task_groups.c.id)).all()
+    engine.dispose()
+    assert [tuple(row) for row in found] == [("g", "f", 3, None), ("h", None, 3, {"at_once": 1})]
 
 
 def test_miners_of_an_earlier_version_keep_the_status_they_were_given(tmp_path):
