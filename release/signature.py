@@ -15,21 +15,27 @@ from release.refusals import Refusal, ReleaseRefusedError
 
 SIGNATURE_CHARACTERS: Final = 1024
 _BYTES: Final = 64
+_KEY_BYTES: Final = 32
 
 
 def signature_of(text: str) -> bytes:
     """The 64 bytes of an Ed25519 signature that is written in hex or base64. Raises ReleaseRefusedError."""
-    written = text.strip() if len(text) <= SIGNATURE_CHARACTERS else ""
-    for decode in (bytes.fromhex, _from_base64):
-        try:
-            found = decode(written)
-        except ValueError:
-            continue
-        if len(found) == _BYTES:
-            return found
-    raise ReleaseRefusedError(
-        Refusal.BAD_SIGNATURE, "signature is not the 64 bytes of Ed25519 in hex or base64"
-    )
+    found = _written(text, _BYTES)
+    if found is None:
+        raise ReleaseRefusedError(
+            Refusal.BAD_SIGNATURE, "signature is not the 64 bytes of Ed25519 in hex or base64"
+        )
+    return found
+
+
+def public_key_of(text: str) -> Ed25519PublicKey:
+    """The key whose 32 bytes are written in hex or base64. Raises ValueError."""
+    found = _written(text, _KEY_BYTES)
+    if found is None:
+        raise ValueError(
+            f"{text[:40]!r} is not the 32 bytes of an Ed25519 public key in hex or base64"
+        )
+    return Ed25519PublicKey.from_public_bytes(found)
 
 
 def check_signature(file: int, signature: bytes, keys: Iterable[Ed25519PublicKey]) -> None:
@@ -46,6 +52,19 @@ def check_signature(file: int, signature: bytes, keys: Iterable[Ed25519PublicKey
     raise ReleaseRefusedError(
         Refusal.BAD_SIGNATURE, "the bundle is not signed by a key that is pinned here"
     )
+
+
+def _written(text: str, size: int) -> bytes | None:
+    """So many bytes in hex or base64; `None` for any other text."""
+    written = text.strip() if len(text) <= SIGNATURE_CHARACTERS else ""
+    for decode in (bytes.fromhex, _from_base64):
+        try:
+            found = decode(written)
+        except ValueError:
+            continue
+        if len(found) == size:
+            return found
+    return None
 
 
 def _from_base64(text: str) -> bytes:

@@ -30,6 +30,7 @@ from agent.config.rigmonitor import RigMonitorMiner, RigMonitorRig, RigMonitorSe
 from agent.config.rigs import RigConfig, check_distinct
 from agent.config.subscriptions import SubscriptionsSection
 from agent.config.tasks import LimitsSection, PolicySection
+from agent.config.update import UpdateSection
 from agent.config.urls import origin
 from contract.ranges import parse_range
 from contract.words import faults_in
@@ -79,6 +80,7 @@ class Config(Section):
     health: HealthSection = HealthSection()
     rigmonitor: RigMonitorSection = RigMonitorSection()
     subscriptions: SubscriptionsSection = SubscriptionsSection()
+    update: UpdateSection = UpdateSection()
     log: LogSection = LogSection()
 
     @field_validator("credentials")
@@ -142,6 +144,13 @@ class Config(Section):
         if self.rigmonitor.ca_file is not None or url is None or cloud is None:
             return self.rigmonitor.ca_file
         return self.cloud_ca if origin(URL(url)) == origin(URL(cloud)) else None
+
+    @property
+    def releases_url(self) -> str | None:
+        """The repository of releases: the config's word, else the cloud's own. `None` without either."""
+        if self.update.url is not None or self.cloud.url is None:
+            return self.update.url
+        return f"{self.cloud.url}/releases"
 
     @property
     def socket_path(self) -> Path:

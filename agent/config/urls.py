@@ -21,6 +21,17 @@ def check_cloud_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def check_releases_url(url: str) -> str:
+    """Give the base url without its last slash. Raises ValueError unless it is https, or http to this host: what is
+    fetched there is signed, but which version this host runs crosses the network with it.
+    """
+    if _is_in_the_clear(url, wanted="https://"):
+        raise ValueError(
+            "plain http would tell anybody on the way what runs here; use https (http only to this host)"
+        )
+    return url.rstrip("/")
+
+
 def check_graphql_url(url: str) -> str:
     """Give it back. Raises ValueError unless it is https, or http to this host: nothing secret is sent there, but what
     it answers decides what is signed.

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import base64
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel
 
 from agent.config.fields import Section
@@ -14,6 +16,7 @@ from agent.config.urls import check_cloud_url
 from agent.daemon import policy_of
 from agent.miners.rigs import rig_of
 from contract.task import TaskName
+from release.signature import public_key_of
 
 SSH = (
     "reach = 'ssh'\nuser = 'u'\nkey_file = 'credentials/k'\n"
@@ -64,6 +67,21 @@ def test_the_example_shows_every_key_and_its_default() -> None:
             assert getattr(getattr(told, section), key) == default, f"{section}.{key}"
 
 
+def test_releases_come_from_the_cloud_unless_the_config_says_otherwise() -> None:
+    assert parse({}).releases_url is None
+    cloud = {"url": "https://cloud.example.net/farm/"}
+    assert parse({"cloud": cloud}).releases_url == "https://cloud.example.net/farm/releases"
+    told = parse({"cloud": cloud, "update": {"url": "https://releases.example.net/"}})
+    assert told.releases_url == "https://releases.example.net"
+
+
+def test_a_key_for_bundles_is_written_in_hex_or_base64() -> None:
+    raw = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    for text in (raw.hex(), base64.b64encode(raw).decode()):
+        (kept,) = parse({"update": {"keys": [text]}}).update.keys
+        assert public_key_of(kept).public_bytes_raw() == raw
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -104,6 +122,25 @@ def test_the_example_shows_every_key_and_its_default() -> None:
         ),
         ("[[credentials]]\nmac = 'zz'\npassword_file = 'x'", "MAC"),
         ("[health]\nmetrics_host = '0.0.0.0'", "loopback"),
+        ("[update]\nenabled = 1", "update.enabled"),
+        ("[update]\nurl = 'http://releases.example.net'", "plain http would tell"),
+        ("[update]\nchannel = 'nightly'", "update.channel"),
+        *(
+            (f"[update]\nkeys = ['{text}']", "is not the 32 bytes of an Ed25519 public key")
+            for text in ("", "ab" * 31, "ab" * 33, "z" * 64, "A" * 5000)
+        ),
+        *(
+            (f"[update]\n{key} = {value}", f"update.{key}")
+            for key, values in (
+                ("ready_within_s", ("9.0", "601.0", "nan", "true")),
+                ("link_within_s", ("9.0", "901.0")),
+                ("journal_within_s", ("9.0", "601.0")),
+                ("settle_s", ("-1.0", "301.0")),
+                ("restarts_most", ("-1", "21", "1.5")),
+                ("self_test_within_s", ("4.0", "601.0")),
+            )
+            for value in values
+        ),
         *(
             (f"[subscriptions]\nlisten = '{text}'", "is no address to listen at")
             for text in (

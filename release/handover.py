@@ -1,0 +1,78 @@
+"""What goes between the agent, which asks for an update, and root's installer, which carries it out: files of JSON.
+
+The agent writes below its own folder of state, the installer below its own. Neither writes the other's, and what the
+agent says counts for no more than a wish.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+# Below the agent's folder of state; the agent's user writes them.
+REQUEST: Final = "update/request.json"
+RUNNING: Final = "update/running.json"
+# Below the installer's folder; root writes them, and everybody may read them.
+UPDATE_FOLDER: Final = Path("/var/lib/miner-agent-update")
+OUTCOMES: Final = "outcomes.json"
+PROGRESS: Final = "progress.json"
+OUTCOMES_KEPT: Final = 16
+
+Verdict = Literal["done", "refused", "not_done"]
+
+
+class UpdateRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """That a staged release is to be installed."""
+
+    task: str
+    version: str  # names the folder in `update/staged`
+    sha256: str  # of the bundle, in hex
+    requested_at: str  # a time with its offset
+
+
+class ReleaseIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which release, as its stamp has it."""
+
+    version: str
+    sha256: str  # of the names and contents of its files, in hex
+
+
+class UpdateProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """What the installer is at."""
+
+    task: str
+    version: str
+    step: str
+    since: str
+
+
+class UpdateOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How an update ended. `done`: the new release runs, and proved itself. `refused`: nothing of it ran, and nothing
+    was changed. `not_done`: it was tried, and the release before it runs again.
+    """
+
+    task: str
+    verdict: Verdict
+    reason: str  # one word: why not; empty where it is done
+    message: str
+    before: ReleaseIdentity | None
+    after: ReleaseIdentity | None  # what `current` leads to now
+    bundle_sha256: str
+    log: tuple[str, ...]  # the last lines of what did not prove itself
+    ended_at: str
+
+
+class RunningRelease(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process of the agent says of itself."""
+
+    version: str
+    sha256: str  # of its release
+    pid: int
+    invocation: str  # of its unit, as systemd numbers them
+    boot_id: str
+    ready: bool
+    linked: bool
+    journal_turned: bool
+    at: str
