@@ -14,7 +14,8 @@ import msgspec
 STAMP: Final = "release.json"
 COMPILED: Final = "__pycache__"
 _VERSION: Final = re.compile(
-    r"(\d{1,6}(?:\.\d{1,6}){0,5})(?:(a|b|rc)(\d{1,6}))?(?:\.post(\d{1,6}))?(?:\.dev(\d{1,6}))?"
+    r"(\d{1,6}(?:\.\d{1,6}){0,5})(?:(a|b|rc)(\d{1,6}))?(?:\.post(\d{1,6}))?(?:\.dev(\d{1,6}))?",
+    re.ASCII,
 )
 _LAST: Final = 1_000_000  # beyond every number in a version
 _STAGES: Final = {"a": 0, "b": 1, "rc": 2}

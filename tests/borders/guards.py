@@ -1836,7 +1836,7 @@ def _releases() -> Iterator[Guard]:
     yield Guard(
         "an older release is not taken",
         "release/verification.py",
-        "if order_of(version) <= order_of(installed.version):",
+        "if version_order(version) <= version_order(installed.version):",
         "if False:",
         f"{staged}only_a_newer_release_is_taken",
     )
