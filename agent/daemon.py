@@ -369,9 +369,11 @@ class NotEnrolledError(ConfigError):
     """There is no token. The message ends with the command that gets one, but for the config it is to read."""
 
 
-async def run(config: Config, clock: Clock, notifier: Notifier) -> None:
-    """Run an agent until SIGTERM or SIGINT. Raises what `Daemon` raises."""
-    daemon = Daemon(config, clock, notifier)
+async def run(
+    config: Config, clock: Clock, notifier: Notifier, *, host: ReleaseHost | None = None
+) -> None:
+    """Run an agent until SIGTERM or SIGINT; `host` is as `Daemon` has it. Raises what `Daemon` raises."""
+    daemon = Daemon(config, clock, notifier, host=host)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)

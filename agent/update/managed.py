@@ -18,6 +18,8 @@ from service.install.own import OwnRelease, own_release
 from service.install.product import AGENT, OF_PACKAGES, OF_ROOT, OPT
 
 PATH_UNIT: Final = "miner-agent-update.path"
+# In which the unit looks for requests.
+WATCHED: Final = Path("/var/lib/miner-agent")
 _MASKED: Final = Path("/dev/null")
 _CONTAINERS: Final = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
@@ -33,6 +35,7 @@ class ReleaseHost(NamedTuple):
 
     prefix: Path = Path(sys.prefix)
     opt: Path = OPT
+    state: Path = WATCHED
     update_folder: Path = UPDATE_FOLDER  # of root's installer
     root_uid: int = 0  # whose the files in it are
     # The first one that has a unit wins, as systemd looks for them.
@@ -49,8 +52,12 @@ class ReleaseHost(NamedTuple):
         return own_release(self.prefix, self.opt)
 
 
-def unmanaged(host: ReleaseHost, own: OwnRelease | None, *, enabled: bool) -> str | None:
-    """Why an order cannot update this agent, with what does it there; `None` where an order can."""
+def unmanaged(
+    host: ReleaseHost, own: OwnRelease | None, state: Path, *, enabled: bool
+) -> str | None:
+    """Why an order cannot update the agent of that state folder, with what does it there; `None` where an order can.
+    Raises OSError.
+    """
     if own is None:
         return f"This agent is not installed as a release that it could change. {_by_hand(host)}"
     platform = host_platform(host.os_release, host.machine)
@@ -65,9 +72,9 @@ def unmanaged(host: ReleaseHost, own: OwnRelease | None, *, enabled: bool) -> st
     if not enabled:
         return f"Updates by order are switched off here ([update] enabled = false). {package}"
     if not _has_unit(host):
-        return (
-            f"This host has no unit {PATH_UNIT}, which has root install what was ordered. {package}"
-        )
+        return f"This host has no {PATH_UNIT}, by which root installs what was ordered. {package}"
+    if state.resolve() != host.state.resolve():
+        return f"{PATH_UNIT} watches {host.state}, and the state of this agent lies in {state}. {package}"
     return None
 
 

@@ -51,7 +51,8 @@ class Updates:
 
     def check(self, order: SelfUpdateParams) -> OwnRelease:
         """What runs here, and could be replaced as ordered. Raises UnsupportedError, PolicyRefusedError. Blocks."""
-        why = unmanaged(self._host, self.own, enabled=self._config.update.enabled)
+        enabled, state = self._config.update.enabled, self._config.state.dir
+        why = unmanaged(self._host, self.own, state, enabled=enabled)
         if why is not None or self.own is None:
             raise UnsupportedError(why or "This agent is no release.")
         if order.binary_url is not None and not self._config.update.keys:

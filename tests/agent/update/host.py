@@ -76,21 +76,25 @@ class PlayedHost:
         beside.replace(self.home / link)
 
     def process(self, version: str | None = None, **other) -> ReleaseHost:
-        """What a process that is started now sees of it; of that version, or as `current` has it."""
-        place = self.home / ("current" if version is None else f"releases/{version}")
-        facts = {
-            "prefix": place.resolve(),
-            "opt": self.folder / "opt",
-            "update_folder": self.updates,
-            "root_uid": os.geteuid(),
-            "units": (self.units,),
-            "os_release": self.os_release,
-            "machine": "aarch64",
-            "containers": (),
-            "environment": {},
-            "root": lambda: self.root,
-        }
-        return ReleaseHost(**(facts | other))
+        return process_of(self.folder, version, **({"root": lambda: self.root} | other))
+
+
+def process_of(folder: Path, version: str | None = None, **other) -> ReleaseHost:
+    """What a process that is started now sees of the host in that folder; of that version, or as `current` has it."""
+    home = folder / "opt" / AGENT.name
+    place = home / ("current" if version is None else f"releases/{version}")
+    facts = {
+        "prefix": place.resolve(),
+        "opt": folder / "opt",
+        "update_folder": folder / "installer",
+        "root_uid": os.geteuid(),
+        "units": (folder / "units",),
+        "os_release": folder / "os-release",
+        "machine": "aarch64",
+        "containers": (),
+        "environment": {},
+    }
+    return ReleaseHost(**(facts | other))
 
 
 @dataclass

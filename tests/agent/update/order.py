@@ -64,7 +64,7 @@ class Bench:
             open_downloader(self.config),
             lambda: policy,
             self.site.clock,
-            self.host.process(version, **facts),
+            self.host.process(version, **({"state": self.state} | facts)),
         )
         self.agent = PathSite(
             self.state, cloud=self.cloud, clock=self.site.clock, policy=policy, updates=updates

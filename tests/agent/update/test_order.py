@@ -437,7 +437,8 @@ async def test_one_that_root_still_has_to_do_with_keeps_the_next_from_beginning(
 
 UNMANAGED = {
     "switched off": ({}, "sudo apt install ./miner-agent_VERSION+deb12_arm64.deb"),
-    "no unit": ({"units": ()}, "no unit miner-agent-update.path"),
+    "another folder": ({"state": Path("/var/lib/miner-agent")}, "watches /var/lib/miner-agent"),
+    "no unit": ({"units": ()}, "has no miner-agent-update.path"),
     "no debian": ({"os_release": Path("/nowhere")}, "sudo miner-agent install"),
     "checkout": ({"prefix": Path("/nowhere")}, "git pull, and start the agent again"),
     "container": (
