@@ -148,6 +148,7 @@ class UpdateExecutor:
                 return self._unknown(task, plan, "this process is no release that could be told")
             end = judge(seen, plan, own)
             if end is not None:
+                await asyncio.to_thread(self._updates.drop_staged, plan.change.version)
                 return self._settled(task, plan, end, told_of(own))
             if task.over(self._clock.mono() + LAST_S):
                 await self._withdraw(task)

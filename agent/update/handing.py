@@ -25,6 +25,9 @@ from release.handover import (
 )
 from service.files import write_whole
 
+STAGED_IN: Final = (
+    "staged"  # below the folder of the request: a folder for each version that lies ready
+)
 READ_BYTES: Final = 1024 * 1024  # of one file
 _S = TypeVar("_S")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agent.config.file import Config
 from agent.limits.policy import Policy
 from agent.ports import Downloader
-from agent.update.handing import Handing
+from agent.update.handing import STAGED_IN, Handing
 from agent.update.managed import ReleaseHost, unmanaged
 from contract.clock import Clock
 from contract.errors import BusyError, PolicyRefusedError, RefusedError, UnsupportedError
@@ -22,7 +23,7 @@ from service.install.release import Stamp
 if TYPE_CHECKING:
     from agent.update.staging import StagedRelease, Staging
 
-_NO_ROOT = (
+_NO_ROOT: Final = (
     "This release came without a root of trust, so that it takes no repository's word: order it with binary_url and "
     "signature, or install the new package on its host"
 )
@@ -45,6 +46,7 @@ class Updates:
         self._policy = policy
         self._clock = clock
         self._host = host
+        self._folder = config.state.dir / "update"
         self._staging: Staging | None = None
         self.own = host.own()
         self.handing = Handing(config.state.dir, host.update_folder, host.root_uid)
@@ -81,6 +83,10 @@ class Updates:
         except ReleaseRefusedError as error:
             raise RefusedError(f"{error.reason}: {error}") from None
 
+    def drop_staged(self, version: str) -> None:
+        """It has served its purpose, or can serve none any more: its room is given back. Blocks."""
+        shutil.rmtree(self._folder / STAGED_IN / version, ignore_errors=True)
+
     def now(self) -> OwnRelease | None:
         """What this process is, and whether its release is proven by now. Blocks."""
         fresh = self._host.own()
@@ -105,6 +111,4 @@ class Updates:
             Anchors(self._host.root() or b"", tuple(map(public_key_of, section.keys))),
             Installed(own.version, platform, built_at(stamp)),
         )
-        return Staging(
-            self._config.state.dir / "update", source, self._downloader, self._policy, self._clock
-        )
+        return Staging(self._folder, source, self._downloader, self._policy, self._clock)

@@ -15,8 +15,8 @@ from release.handover import UpdateOutcome
 from service.install.own import OwnRelease
 
 NOT_ASKED = (
-    "The agent ended before it asked root's installer, and the release of then still runs: nothing was changed. "
-    "Order it again."
+    "Root's installer knows nothing of it, as where the agent ends before it asks; the release of then still runs, and "
+    "nothing was changed. Order it again."
 )
 
 

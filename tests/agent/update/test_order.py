@@ -69,6 +69,7 @@ async def test_the_next_process_ends_it_by_what_root_and_itself_say(bench: Bench
     assert result(event)["verified"]
     assert result(event)["update"] == {"version": NEW, "bundle_sha256": request.sha256}
     assert "Root's installer: flipped" in bench.said(task)
+    assert not staged.parent.exists()  # of no use any more
     assert len(bench.host.taken) == 1
 
 
@@ -131,6 +132,7 @@ async def test_what_root_did_not_do_is_told_with_its_reason_and_log(
     assert len(log) == 50
     assert log[-1] in bench.said(task)
     assert result(event)["evidence"]["after"] == told(bench, OLD)
+    assert list((bench.state / "update/staged").iterdir()) == []
 
 
 async def test_the_old_release_that_came_back_tells_the_end(bench: Bench) -> None:
@@ -220,7 +222,7 @@ async def test_an_agent_that_died_before_it_asked_never_asks(bench: Bench) -> No
     bench.cloud.report_error = lambda _: None
     event = await bench.ended(task)
     assert result(event)["outcome"] == "not_done"
-    assert "ended before it asked" in message(event)
+    assert "ends before it asks" in message(event)
     assert not (bench.state / REQUEST).exists()
 
 
@@ -501,7 +503,7 @@ async def test_odd_outcomes_are_not_used_and_that_is_said(bench: Bench, what: st
         case "fifo":
             os.mkfifo(path)
         case "huge":
-            path.write_bytes(data[:-1] + b" " * 2**20 + b"]")
+            path.write_bytes(data + b" " * 2**20)  # which would be JSON all the same
         case "shape":
             path.write_bytes(b'[{"task": 5}]')
         case "deep":
