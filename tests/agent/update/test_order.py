@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import ssl
 import sysconfig
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,10 +16,13 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.config.file import PIN_NAME
 from agent.journal.states import State
 from contract.link import Event
 from release.handover import OUTCOMES, PROGRESS, REQUEST, UpdateRequest
+from tests.agent.certificates import own_certificate
 from tests.agent.fake_cloud import NO_CLOUD, code
+from tests.agent.link.test_client import served
 from tests.agent.update.host import NEW, OLD
 from tests.agent.update.order import Bench, bench_in
 from tests.release.repository import bundle_of, sha256
@@ -362,6 +367,31 @@ async def test_a_repository_that_this_site_does_not_fetch_from_is_refused(bench:
     bench.sections["firmware"] = {"allowed": ["10.0.0.0/8"]}
     await bench.start()
     assert code(await refused(bench)) == "policy_refused"
+
+
+async def test_the_clouds_own_repository_is_known_by_the_authority_that_enrolling_left(
+    bench: Bench,
+) -> None:
+    ca_file, identity = own_certificate(bench.folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity)
+    async with served(bench.site.give, context) as url:
+        bench.sections = {
+            "cloud": {"url": url, "ca_file": None},
+            "update": {"url": None},
+            "firmware": {"allowed": []},  # of its own cloud none is needed
+        }
+        await bench.start()
+        event = await refused(bench)
+        assert code(event) == "unreachable"
+        assert "certificate is not trusted" in message(event)
+        assert bench.agent is not None
+        await bench.agent.die()
+        shutil.copy(ca_file, bench.state / PIN_NAME)
+        await bench.start()
+        bench.order()
+        request = await asyncio.wait_for(bench.installer.take(), 60.0)
+        assert request.version == NEW
 
 
 @pytest.mark.parametrize(
