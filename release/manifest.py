@@ -9,12 +9,12 @@ import msgspec
 from msgspec import Meta
 
 from release.refusals import Refusal, ReleaseRefusedError
-from release.versions import VERSION, order_of
 
 MANIFEST: Final = "manifest.json"
 MANIFEST_BYTES: Final = 128 * 1024
 WHEELS_MAX: Final = 256
 WHEEL_BYTES: Final = 256 * 1024 * 1024
+VERSION: Final = r"[0-9]{1,6}(\.[0-9]{1,6}){1,3}((a|b|rc)[0-9]{1,4})?"
 PLATFORM: Final = r"[a-z]{2,12}[0-9]{1,3}_(amd64|arm64)"
 
 Version = Annotated[str, Meta(pattern=rf"^{VERSION}\Z", max_length=32)]
@@ -79,7 +79,6 @@ def read_manifest(data: bytes) -> Manifest:
         raise _bad(f"it has more than {MANIFEST_BYTES} bytes")
     try:
         found = _DECODER.decode(data)
-        order_of(found.version)
     except (ValueError, RecursionError) as error:  # of msgspec's errors each is a ValueError
         raise _bad(str(error)) from None
     if found.journal_schema.writes not in found.journal_schema.reads:

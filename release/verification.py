@@ -22,7 +22,7 @@ from release.manifest import Manifest
 from release.refusals import Refusal, ReleaseRefusedError
 from release.signature import SIGNATURE_CHARACTERS, check_signature, signature_of
 from release.trust import Refresh, Trusted, bundle_path
-from release.versions import order_of
+from service.install.release import version_order
 
 BUNDLE: Final = "bundle.tar"
 SIGNATURE: Final = "bundle.sig"  # instead of metadata: a pinned key signed the bundle itself
@@ -122,7 +122,7 @@ def check_fits(version: str, platform: str, installed: Installed) -> None:
             Refusal.WRONG_PLATFORM,
             f"the bundle is for {platform}, this host is {installed.platform}",
         )
-    if order_of(version) <= order_of(installed.version):
+    if version_order(version) <= version_order(installed.version):
         raise ReleaseRefusedError(
             Refusal.NOT_NEWER,
             f"{version} is not newer than {installed.version}, which is installed",

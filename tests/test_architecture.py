@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "contract.rigs",
     ),
     "service": ("service",),
-    "release": ("release",),
+    "release": ("release", "service", "contract.clock"),
     "agent": ("agent", "drivers", "contract", "release", "service"),
     "cloud": ("cloud", "contract", "release", "service"),
     "simulator": ("simulator",),

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from agent.journal.plan import AnyPlan
 from agent.journal.record import INSERT, TaskRecord, dump, to_row
 from agent.journal.reported import mark_reported
 from agent.journal.settlement import Settlement, failed
@@ -18,7 +19,6 @@ from contract.hiding import hidden
 from contract.link import LogLine
 from contract.outcome import Outcome
 from contract.task import TaskStatus
-from drivers.base import Plan
 from drivers.watch import intent_notes
 
 
@@ -137,7 +137,7 @@ class Steps:
         self,
         db: sqlite3.Connection,
         task_id: str,
-        plan: Plan | None,
+        plan: AnyPlan | None,
         at: datetime,
         logs: Sequence[LogLine],
         *,

@@ -22,6 +22,7 @@ from tuf.api.metadata import TargetFile
 from agent.journal.migrations import NEWEST
 from agent.limits.policy import Policy
 from agent.ports import Downloader
+from agent.update.handing import STAGED_IN
 from agent.update.repository import ReleaseRepository
 from agent.update.trust_folder import keep_in, kept_in
 from contract.clock import Clock
@@ -91,7 +92,7 @@ class Staging:
         self._bundle_s = bundle_s
         self._folder = folder
         self._coming = folder / "coming"  # emptied before and after each order
-        self._staged = folder / "staged"
+        self._staged = folder / STAGED_IN
         self._trust = folder / "trust"
         self._repository = ReleaseRepository(source.url, downloader, self._coming)
         self._one = asyncio.Lock()

@@ -14,7 +14,8 @@ import msgspec
 STAMP: Final = "release.json"
 COMPILED: Final = "__pycache__"
 _VERSION: Final = re.compile(
-    r"(\d{1,6}(?:\.\d{1,6}){0,5})(?:(a|b|rc)(\d{1,6}))?(?:\.post(\d{1,6}))?(?:\.dev(\d{1,6}))?"
+    r"(\d{1,6}(?:\.\d{1,6}){0,5})(?:(a|b|rc)(\d{1,6}))?(?:\.post(\d{1,6}))?(?:\.dev(\d{1,6}))?",
+    re.ASCII,
 )
 _LAST: Final = 1_000_000  # beyond every number in a version
 _STAGES: Final = {"a": 0, "b": 1, "rc": 2}
@@ -27,6 +28,7 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     platform: str
     sha256: str  # of the names and the contents of its files
+    built_at: str = ""  # a time with its offset; empty where nobody knows
 
     @classmethod
     def read(cls, release: Path) -> Stamp | None:
@@ -66,10 +68,11 @@ def finish(
     platform: str,
     python: Path,
     commands: Mapping[str, str],
+    built_at: str = "",
 ) -> Stamp:
     """Make an environment of a folder that has `lib/pythonX.Y/site-packages` and nothing else: the interpreter, the
     commands (name -> `module:function`) and the stamp. It runs at `place` alone, wherever it lies now, by the `python`
-    of the host. Gives the stamp. Raises OSError.
+    of the host. `built_at` is as the stamp has it. Gives the stamp. Raises OSError.
     """
     programs = release / "bin"
     programs.mkdir()
@@ -86,7 +89,13 @@ def finish(
             "utf-8",
         )
         script.chmod(0o755)
-    stamp = Stamp(name=name, version=version, platform=platform, sha256=digest(release))
+    stamp = Stamp(
+        name=name,
+        version=version,
+        platform=platform,
+        sha256=digest(release),
+        built_at=built_at,
+    )
     (release / STAMP).write_bytes(msgspec.json.encode(stamp) + b"\n")
     return stamp
 

@@ -12,7 +12,6 @@ from release.archive import header
 from release.bundle import check_bundle, write_bundle
 from release.manifest import MANIFEST, read_manifest
 from release.refusals import Refusal, ReleaseRefusedError
-from release.versions import order_of
 from tests.release.repository import bundle_of, manifest_of, wheels_in
 
 
@@ -229,30 +228,6 @@ def test_a_bundle_that_nobody_would_take_is_not_written(tmp_path: Path) -> None:
     (wheels / manifest.wheels[0].file).write_bytes(b"another")
     with pytest.raises(ReleaseRefusedError):
         write_bundle(io.BytesIO(), manifest, wheels)
-
-
-def test_versions_are_compared_as_numbers() -> None:
-    ascending = [
-        "0.2",
-        "0.2.1",
-        "0.10a1",
-        "0.10b2",
-        "0.10rc1",
-        "0.10rc2",
-        "0.10",
-        "0.10.0.1",
-        "1.0",
-    ]
-    assert sorted(ascending, key=order_of) == ascending
-    assert order_of("1.2") == order_of("1.2.0")
-
-
-@pytest.mark.parametrize(
-    "text", ["", "1", "v1.2", "1.2.3.4.5", "1.2-3", "1.2\n", "1.²", "1." + "9" * 7]
-)
-def test_what_is_no_version_is_said_to_be_none(text: str) -> None:
-    with pytest.raises(ValueError, match="no version"):
-        order_of(text)
 
 
 def manifest_text(folder: Path) -> dict:

@@ -14,6 +14,7 @@ from agent.telemetry.poller import PollPlan
 from contract.link import Settings
 from contract.task import TaskName
 from service.notify import Notifier
+from tests.agent.update.host import OLD, PlayedHost
 from tests.virtual_time import loop_clock
 
 
@@ -109,6 +110,19 @@ def test_an_agent_without_a_cloud_or_a_token_says_what_is_missing(tmp_path: Path
         open_link(parse({}))
     with pytest.raises(ConfigError, match="enroll"):
         open_link(parse({"cloud": {"url": "https://x"}, "state": {"dir": str(tmp_path)}}))
+
+
+async def test_which_release_runs_is_told_with_each_heartbeat_and_by_status(tmp_path: Path) -> None:
+    config, host = config_in(tmp_path), PlayedHost(tmp_path / "host")
+    daemon = Daemon(config, loop_clock(), Notifier({}), host=host.process())
+    sha256 = host.identity(OLD).sha256
+    assert daemon._beat({}).release == sha256
+    assert (await daemon._status.document())["agent"]["release_sha256"] == sha256
+    checkout = Daemon(config, loop_clock(), Notifier({}), host=host.process(prefix=tmp_path))
+    assert checkout._beat({}).release is None
+    assert (await checkout._status.document())["agent"]["release_sha256"] is None
+    for each in (daemon, checkout):
+        await each._buffer.close()
 
 
 async def test_which_miners_are_in_maintenance_is_kept_for_a_start_without_a_cloud(

@@ -11,7 +11,7 @@ import pytest
 
 from service.install.release import Stamp, digest, finish, flip, running, version_order
 
-IN_ORDER = ("0.2.0", "0.3.0.dev1", "0.3.0a1", "0.3.0b2", "0.3.0rc1", "0.3.0rc2", "0.3.0", "0.3.0.post1", "0.3.1", "0.10.0", "1.0.0")  # fmt: skip
+IN_ORDER = ("0.2.0", "0.2.0.1", "0.2.1", "0.3.0.dev1", "0.3.0a1", "0.3.0b2", "0.3.0rc1", "0.3.0rc2", "0.3.0", "0.3.0.post1", "0.3.1", "0.10.0", "1.0.0")  # fmt: skip
 
 
 def a_release(folder: Path, place: Path, version: str = "1.0") -> Stamp:
@@ -35,7 +35,9 @@ def test_versions_are_compared_as_python_sorts_them() -> None:
     assert version_order("0.3") == version_order("0.3.0")
 
 
-@pytest.mark.parametrize("text", ["", "1", "v1.0", "1.0/..", "..", "1.0 ", "1.0-1", "9" * 7 + ".1"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "v1.0", "1.0/..", "..", "1.0 ", "1.0-1", "1.²", "1.٣", "9" * 7 + ".1"]
+)
 def test_what_is_no_version_of_ours_is_refused(text: str) -> None:
     if text == "1":
         assert version_order(text) == version_order("1.0")
