@@ -85,12 +85,11 @@ def test_a_package_for_another_processor_holds_what_runs_there(folder: Path) -> 
     assert not any(" ./opt/miner-agent/current" in line for line in listed)
 
 
-@pytest.mark.parametrize("platform", PLATFORMS.values(), ids=[*PLATFORMS])
-def test_a_release_holds_what_pip_would_install_of_the_same_wheels(
-    platform: Platform, folder: Path
-) -> None:
+@pytest.mark.parametrize("name", ["deb12_arm64", "deb13_amd64"])
+def test_a_release_holds_what_pip_would_install_of_the_same_wheels(name: str, folder: Path) -> None:
+    platform = PLATFORMS[name]
     held = wheels.fetch(platform, built.WHEELS)
-    work = folder / platform.name
+    work = folder / name
     chosen = wheels.select(AGENT, platform, held, work / "wheels")
     unpack(chosen, work / "ours", machine=platform.elf_machine)
     words = ("install", "--target", work / "pip", "--no-index", "--no-deps", "--no-compile")
