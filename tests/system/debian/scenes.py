@@ -248,7 +248,7 @@ async def upgrade_under_load(root: Root, base: str, now: Path, later: Path, tell
             asked = [each.removeprefix("--quiet --system ") for each in root.asked_of_systemd()]
             order = [
                 f"stop {' '.join(AGENT.paused)}",
-                "restart miner-agent.service",
+                f"restart {' '.join(AGENT.restarted)}",
                 f"start {' '.join(AGENT.begun)}",
             ]
             assert [each for each in asked if each in order] == order, asked
