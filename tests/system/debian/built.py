@@ -23,10 +23,10 @@ def version() -> str:
     return str(tomllib.loads(PROJECT.read_text("utf-8"))["project"]["version"])
 
 
-def next_version() -> str:
-    """One minor release later."""
+def next_version(steps: int = 1) -> str:
+    """One minor release later, or more."""
     major, minor, _ = version().split(".")
-    return f"{major}.{int(minor) + 1}.0"
+    return f"{major}.{int(minor) + steps}.0"
 
 
 def packages(platform: str, out: Path, *more: str) -> dict[str, Path]:
@@ -46,15 +46,16 @@ def packages_of_next(platform: str, folder: Path) -> dict[str, Path]:
     return _built(tree, "deb", platform, folder / "dist", *_OF_AGENT)
 
 
-def trusting(platform: str, folder: Path, root: bytes) -> dict[str, Path]:
-    """The agent's package of this version, which believes a repository of releases that begins with this root."""
-    tree = _tree(folder / "tree", version(), root)
-    return _built(tree, "deb", platform, folder / "dist", *_OF_AGENT)
+def trusting(platform: str, folder: Path, number: str, root: bytes) -> Path:
+    """The agent's package of that version, which believes a repository of releases that begins with this root."""
+    tree = _tree(folder / number, number, root)
+    (made,) = _built(tree, "deb", platform, folder / "dist", *_OF_AGENT).values()
+    return made
 
 
 def bundle_of_next(platform: str, folder: Path, root: bytes) -> Path:
     """What such an agent updates itself from, and which believes the same."""
-    tree = _tree(folder / "next", next_version(), root)
+    tree = _tree(folder / "bundled", next_version(), root)
     (made,) = _built(tree, "bundle", platform, folder / "dist").values()
     return made
 

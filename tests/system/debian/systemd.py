@@ -1,5 +1,5 @@
 """What systemd does for an update, from the lines of the units that take part: it keeps the agent running, begins the
-installer when its path unit says so, and answers the `systemctl` and the `journalctl` that the installer asks.
+installer when its path unit says so, and answers the `systemctl` and the `journalctl` that the installer and packages ask.
 
 Played are: Restart=, the paths, what may be written, the network of its own and the capabilities. Not: filters of system
 calls, the watchdog, limits of memory.
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from agent.demo.part import Part
+from service.install.product import AGENT
 from tests.system.debian.root import Root
 from tests.system.debian.unit import Unit, lines_of
 
@@ -82,6 +83,7 @@ class Systemd:
         self.asked: list[str] = []
         self.restarts = 0
         self.update = UpdateUnits(root)
+        self._is_paused = False
         self._root = root
         self._agent = agent
         self._on_stop = on_stop
@@ -133,7 +135,7 @@ class Systemd:
     async def _watch(self) -> None:
         """The path unit; and the service is begun again where it failed."""
         while True:
-            if self.update.is_wanted:
+            if self.update.is_wanted and not self._is_paused:
                 self.codes.append(await self.update.run())
             await asyncio.sleep(_LOOK_S)
 
@@ -151,17 +153,28 @@ class Systemd:
         if program == "journalctl":
             return 0, self._log(words)
         verb, *units = [each for each in words if not each.startswith("-")]
-        if f"{self._agent.name}.service" not in units:
-            return 0, ""
-        if verb == "show":
-            return 0, self._shown(options)
-        assert verb == "restart", words
-        if "--no-block" in options:
-            self._begin(self._restart())
-        else:
-            await self._restart()
-            await self._agent.says("READY=1", patience_s=_PATIENCE_S)
+        if {*units} & {*AGENT.paused}:
+            await self._paused(verb)
+        is_agent = f"{self._agent.name}.service" in units
+        match verb:
+            case "is-enabled":
+                return 0, "enabled\n" if {*units} <= {*AGENT.begun} else "disabled\n"
+            case "is-active":
+                return 0 if is_agent else 3, ""
+            case "show" if is_agent:
+                return 0, self._shown(options)
+            case "restart" if is_agent and "--no-block" in options:
+                self._begin(self._restart())
+            case "restart" if is_agent:
+                await self._restart()
+                await self._agent.says("READY=1", patience_s=_PATIENCE_S)
         return 0, ""
+
+    async def _paused(self, verb: str) -> None:
+        if verb in {"stop", "start"}:
+            self._is_paused = verb == "stop"
+        if verb == "stop":
+            await self.update.part.end()
 
     def _shown(self, options: list[str]) -> str:
         ready = self._agent.is_ready

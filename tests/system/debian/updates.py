@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,18 +91,22 @@ class Releases:
     def __init__(self, platform: str, shared: Path, work: Path) -> None:
         """`shared` is the folder of the site, whose cloud serves them."""
         work.mkdir()
+        self._platform = platform
+        self._work = work
         self._desk = Desk(work)
         self._desk.data = shared / "cloud"
         self._desk.data.mkdir()
         self._desk.begin()
         (root,) = self._desk.folder.rglob("1.root.json")
-        trusted = root.read_bytes()
-        self.package = built.trusting(platform, work / "now", trusted)[AGENT.name]
-        self._bundle = built.bundle_of_next(platform, work / "later", trusted)
+        self._root = root.read_bytes()
+
+    def package(self, number: str) -> Path:
+        return built.trusting(self._platform, self._work, number, self._root)
 
     def publish(self) -> None:
         """The next version, as the newest for all."""
-        self._desk.offline("sign", self._bundle)
+        bundle = built.bundle_of_next(self._platform, self._work, self._root)
+        self._desk.offline("sign", bundle)
         self._desk.offline("promote", "stable", built.next_version())
         self._desk.publish()
 
@@ -112,9 +117,70 @@ async def self_update_under_load(
     """A whole site, whose agent is the one of the package, is ordered to update itself with tasks in flight: the next
     release runs then, has proven itself, and the checker says that nothing was lost and nothing done twice.
     """
+    stops: list[Kill] = []
+    async with _site(root, base, releases, stops, settle_s=2.0) as (site, unit, systemd):
+        load = load_of(site, seed=SEED, open_tasks=24)
+        hands = Hands(site, seed=SEED)
+        working = [asyncio.create_task(each) for each in (load.run(), hands.run())]
+        try:
+            await site.until(lambda: in_flight(site.rows()) >= 4, "tasks in flight")
+            batch, _ = await site.operator.create(TaskName.SELF_UPDATE, None, {})
+            assert batch is not None
+            (task,) = await site.ended(batch, patience_s=_PATIENCE_S)
+            _check(task, "succeed", built.version(), built.next_version())
+            assert release_of(unit.part.pid) == str(AGENT.release(built.next_version()))
+            size = site.stage.ledger.stat().st_size
+            await site.until(
+                lambda: site.stage.ledger.stat().st_size > size, "work of the new release"
+            )
+        finally:
+            for each in working:
+                each.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+        await load.all_ended()
+        await site.all_reported()
+        figures = await site.verdict(await load.seen(), stops, load.promised)
+        where = root.run("cat", "/etc/debian_version").strip()
+        tell(figures.table(f"{where}: updated itself under load"))
+        assert figures.wrongs == 0, figures.findings
+        assert figures.effects > 0
+        assert [each for each in stops if each.in_flight], "tasks were in flight"
+        assert {*systemd.codes} == {0}, systemd.update.part.last_words()
+        assert systemd.restarts == 0
+        assert leads(root) == {built.next_version()}
+
+
+async def package_overtakes_an_update(root: Root, base: str, releases: Releases) -> None:
+    """While a release is being tried, a person installs a package that is newer still: that one runs then, the one
+    that was tried leads nowhere, and the task says so.
+    """
+    newest = built.next_version(2)
+    later = releases.package(newest)
+    async with _site(root, base, releases, [], settle_s=300.0) as (site, unit, systemd):
+        batch, _ = await site.operator.create(TaskName.SELF_UPDATE, None, {})
+        assert batch is not None
+        tried = str(AGENT.release(built.next_version()))
+        await site.until(
+            lambda: unit.is_ready and release_of(unit.part.pid) == tried, "the release to be tried"
+        )
+        assert leads(root) == {built.version(), built.next_version()}
+        await asyncio.to_thread(root.install, later)
+        assert leads(root) == {newest}
+        (task,) = await site.ended(batch, patience_s=_PATIENCE_S)
+        _check(task, "failed", "overtaken")
+        assert release_of(unit.part.pid) == str(AGENT.release(newest))
+        assert leads(root) == {newest}
+        assert systemd.restarts == 0
+
+
+@asynccontextmanager
+async def _site(
+    root: Root, base: str, releases: Releases, stops: list[Kill], *, settle_s: float
+) -> AsyncIterator[tuple[Site, Unit, Systemd]]:
+    """With the agent of the package of this version, run by its unit. At the end nothing of an update is left to do."""
     assert root.shared is not None
-    root.install(releases.package)
-    settings = {"log": {"level": "info"}, "update": {"settle_s": 2.0}}
+    root.install(releases.package(built.version()))
+    settings = {"log": {"level": "info"}, "update": {"settle_s": settle_s}}
     async with open_site(
         root.shared, makes=MAKES, base=base, time_scale=SCALE, settings=settings
     ) as site:
@@ -126,44 +192,17 @@ async def self_update_under_load(
         site.stage.agent = unit.part
         await unit.says("READY=1\nSTATUS=")
         assert release_of(unit.part.pid) == str(AGENT.release(built.version()))
-        stops: list[Kill] = []
 
         def on_stop() -> None:
             stops.append(take_kill(site.journal, 0.0, site.stage.ledger))
 
-        load = load_of(site, seed=SEED, open_tasks=24)
-        hands = Hands(site, seed=SEED)
-        working = [asyncio.create_task(each) for each in (load.run(), hands.run())]
         async with Systemd(root, unit, on_stop=on_stop) as systemd:
             try:
-                await site.until(lambda: in_flight(site.rows()) >= 4, "tasks in flight")
-                batch, _ = await site.operator.create(TaskName.SELF_UPDATE, None, {})
-                assert batch is not None
-                (task,) = await site.ended(batch, patience_s=_PATIENCE_S)
-                _check(task)
-                assert release_of(unit.part.pid) == str(AGENT.release(built.next_version()))
-                size = site.stage.ledger.stat().st_size
-                await site.until(
-                    lambda: site.stage.ledger.stat().st_size > size, "work of the new release"
-                )
+                yield site, unit, systemd
                 await site.until(lambda: not systemd.update.is_wanted, "the end of the update")
             finally:
-                for each in working:
-                    each.cancel()
-                await asyncio.gather(*working, return_exceptions=True)
                 systemd.check()
-            await load.all_ended()
-            await site.all_reported()
-            figures = await site.verdict(await load.seen(), stops, load.promised)
-            where = root.run("cat", "/etc/debian_version").strip()
-            tell(figures.table(f"{where}: updated itself under load"))
-            assert figures.wrongs == 0, figures.findings
-            assert figures.effects > 0
-            assert [each for each in stops if each.in_flight], "tasks were in flight"
-            assert {*systemd.codes} == {0}, systemd.update.part.last_words()
-            assert systemd.restarts == 0
-            assert leads(root) == {built.next_version()}
-            await unit.stop()
+        await unit.stop()
 
 
 def _move_in(root: Root, site: Site) -> None:
@@ -174,8 +213,9 @@ def _move_in(root: Root, site: Site) -> None:
     root.at(_STATE).symlink_to(site.journal.parent)
 
 
-def _check(task: dict[str, Any]) -> None:
-    assert task["status"] == "succeed", task
-    evidence = json.dumps(task["result"])
-    for each in (built.version(), built.next_version()):
-        assert each in evidence, task
+def _check(task: dict[str, Any], status: str, *words: str) -> None:
+    """How it ended, and what its result tells."""
+    assert task["status"] == status, task
+    said = json.dumps(task["result"])
+    for each in words:
+        assert each in said, task
