@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import os
 import re
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from service.disk import DISK, Disk
+from service.hostuser import is_root
 
 STAMP: Final = "release.json"
 COMPILED: Final = "__pycache__"
@@ -92,6 +96,20 @@ def finish(
     return stamp
 
 
+def settle(release: Path, place: Path) -> None:
+    """What is left to do for a release that is whole: it is root's, nobody else writes it, everybody may run it, and
+    Python has compiled it for its place. Raises OSError.
+    """
+    for where, _, names in os.walk(release):
+        for each in (Path(where), *(Path(where, name) for name in names)):
+            if is_root():
+                os.lchown(each, 0, 0)
+            if not each.is_symlink():
+                mode = each.stat().st_mode
+                each.chmod(0o755 if each.is_dir() or mode & 0o100 else 0o644)
+    compileall.compile_dir(release, quiet=2, stripdir=str(release), prependdir=str(place))
+
+
 def digest(release: Path) -> str:
     """Of the names and contents of the files of a release, but for its stamp and what Python compiled.
     Raises OSError.
@@ -113,19 +131,15 @@ def _files(release: Path) -> Iterable[Path]:
                 yield Path(folder, name)
 
 
-def flip(current: Path, version: str) -> None:
+def flip(current: Path, version: str, disk: Disk = DISK) -> None:
     """Have `current` lead to that release, in one step: a power cut leaves the old link or the new one.
     Raises OSError.
     """
     beside = current.with_name(f".{current.name}.new")
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(Path("releases") / version)
-    beside.replace(current)
-    folder = os.open(current.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    disk.unlink(beside)
+    disk.symlink(beside, Path("releases") / version)
+    disk.rename(beside, current)
+    disk.sync(current.parent)
 
 
 def running(current: Path) -> str | None:

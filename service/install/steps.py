@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import contextlib
 import os
 import platform
@@ -18,7 +17,7 @@ from service.hostuser import is_root
 from service.install.environment import CannotInstallError, Environment
 from service.install.host import HostCommandError, TargetHost
 from service.install.product import OF_ROOT, Product
-from service.install.release import Stamp, finish, flip, running, version_order
+from service.install.release import Stamp, finish, flip, running, settle, version_order
 
 SYSUSERS: Final = "systemd-sysusers"
 TMPFILES: Final = "systemd-tmpfiles"
@@ -177,8 +176,7 @@ class Installation:
             python=self._source.python,
             commands=self._source.commands,
         )
-        _give_to_root(made)
-        compileall.compile_dir(made, quiet=2, stripdir=str(made), prependdir=str(place))
+        settle(made, place)
         os.sync()
         self._host.remove(place)  # half of one
         made.rename(self._host.at(place))
@@ -285,17 +283,6 @@ def _leads_to(path: Path, to: Path) -> bool:
 def _link(path: Path, to: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(to)
-
-
-def _give_to_root(folder: Path) -> None:
-    """Files of a release are root's, and nobody else writes them; everybody may run them."""
-    for where, _, names in os.walk(folder):
-        for each in (Path(where), *(Path(where, name) for name in names)):
-            if is_root():
-                os.lchown(each, 0, 0)
-            if not each.is_symlink():
-                mode = each.stat().st_mode
-                each.chmod(0o755 if each.is_dir() or mode & 0o100 else 0o644)
 
 
 def _is_in_use(release: Path) -> bool:

@@ -776,13 +776,13 @@ def _first_steps() -> Iterator[Guard]:
     yield Guard(
         "root writes no token through a link",
         "service/files.py",
-        "    beside.unlink(missing_ok=True)\n",
+        "    disk.unlink(beside)\n",
         "",
         f"{user}root_follows_no_link_in_a_folder_of_another",
     )
     yield Guard(
         "root gives the files to the owner of the folder",
-        "service/files.py",
+        "service/disk.py",
         "            os.fchown(handle, owner.uid, owner.gid)",
         "            pass",
         f"{user}root_enrolls_for_the_owner_of_the_state_folder",
