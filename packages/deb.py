@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -97,6 +98,7 @@ def _release(
         platform=platform.name,
         python=platform.interpreter,
         commands=commands,
+        built_at=datetime.fromtimestamp(wheels.built_at(), UTC).isoformat(),
     )
 
 

@@ -10,9 +10,11 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from service.hostuser import HostUser
+
+_T = TypeVar("_T")
 
 
 class Disk:
@@ -48,10 +50,10 @@ class Disk:
         finally:
             os.close(handle)
 
-    def fill(self, folder: Path, maker: Callable[[Path], None]) -> None:
-        """Many files, which `maker` puts into a new folder; to be synced by `sync_all`."""
+    def fill(self, folder: Path, maker: Callable[[Path], _T]) -> _T:
+        """Many files, which `maker` puts into a new folder; to be synced by `sync_all`. Gives what `maker` does."""
         folder.mkdir(mode=0o755)
-        maker(folder)
+        return maker(folder)
 
     def rename(self, path: Path, to: Path) -> None:
         path.replace(to)

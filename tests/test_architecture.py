@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # The rooms of the agent from the ground up: each may import those before it.
 FLOORS = (
     "ports", "config", "limits", "host", "journal", "miners", "firmware", "update", "link", "telemetry", "scan", "tasks", "local",
-    "subscriptions", "rig", "sinks", "daemon", "demo", "cli", "__main__",
+    "subscriptions", "rig", "sinks", "installer", "daemon", "demo", "cli", "__main__",
 )  # fmt: skip
 
 # Who may open sockets. A module that only names a type or an error of these libraries is not meant.

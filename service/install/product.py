@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from service.install.release import CURRENT, RELEASES
+
 FILES: Final = Path(__file__).resolve().parent.parent / "systemd"  # as they come with us
 OPT: Final = Path("/opt")
 
@@ -34,11 +36,11 @@ class Product(msgspec.Struct, frozen=True):
     @property
     def current(self) -> Path:
         """A link to the release that its units run."""
-        return self.home / "current"
+        return self.home / CURRENT
 
     @property
     def releases(self) -> Path:
-        return self.home / "releases"
+        return self.home / RELEASES
 
     @property
     def packaged(self) -> Path:

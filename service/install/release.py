@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import contextlib
 import hashlib
 import os
 import re
@@ -17,6 +18,12 @@ from service.hostuser import is_root
 
 STAMP: Final = "release.json"
 COMPILED: Final = "__pycache__"
+# In the folder of a product: its releases, the link to the one that its units run, and, of the agent, the link to the
+# last one that proved itself.
+RELEASES: Final = "releases"
+CURRENT: Final = "current"
+PROVEN: Final = "proven"
+_KEPT: Final = 2
 _VERSION: Final = re.compile(
     r"(\d{1,6}(?:\.\d{1,6}){0,5})(?:(a|b|rc)(\d{1,6}))?(?:\.post(\d{1,6}))?(?:\.dev(\d{1,6}))?",
     re.ASCII,
@@ -32,6 +39,7 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     platform: str
     sha256: str  # of the names and the contents of its files
+    built_at: str = ""  # a time with its offset; empty where nobody knows
 
     @classmethod
     def read(cls, release: Path) -> Stamp | None:
@@ -71,10 +79,11 @@ def finish(
     platform: str,
     python: Path,
     commands: Mapping[str, str],
+    built_at: str = "",
 ) -> Stamp:
     """Make an environment of a folder that has `lib/pythonX.Y/site-packages` and nothing else: the interpreter, the
     commands (name -> `module:function`) and the stamp. It runs at `place` alone, wherever it lies now, by the `python`
-    of the host. Gives the stamp. Raises OSError.
+    of the host. `built_at` is as the stamp has it. Gives the stamp. Raises OSError.
     """
     programs = release / "bin"
     programs.mkdir()
@@ -91,7 +100,13 @@ def finish(
             "utf-8",
         )
         script.chmod(0o755)
-    stamp = Stamp(name=name, version=version, platform=platform, sha256=digest(release))
+    stamp = Stamp(
+        name=name,
+        version=version,
+        platform=platform,
+        sha256=digest(release),
+        built_at=built_at,
+    )
     (release / STAMP).write_bytes(msgspec.json.encode(stamp) + b"\n")
     return stamp
 
@@ -137,9 +152,37 @@ def flip(current: Path, version: str, disk: Disk = DISK) -> None:
     """
     beside = current.with_name(f".{current.name}.new")
     disk.unlink(beside)
-    disk.symlink(beside, Path("releases") / version)
+    disk.symlink(beside, Path(RELEASES) / version)
     disk.rename(beside, current)
     disk.sync(current.parent)
+
+
+def old_releases(home: Path, run_from: Path | None = None) -> list[str]:
+    """The versions below `home` that nobody needs: two stay, and what `current` and `proven` lead to is among them;
+    so does what a process was started from, whose folder is `run_from` where that is not `home` itself.
+    """
+    releases = home / RELEASES
+    if not releases.is_dir():
+        return []
+    found = [each.name for each in releases.iterdir() if Stamp.read(each) is not None]
+    kept = {running(home / CURRENT), running(home / PROVEN)} - {None}
+    others = sorted({*found} - kept, key=version_order)
+    spare = others[max(0, len(others) - max(0, _KEPT - len(kept))) :]
+    return [
+        each
+        for each in others
+        if each not in spare and not is_in_use((run_from or home) / RELEASES / each)
+    ]
+
+
+def is_in_use(release: Path) -> bool:
+    """Whether a process of this host was started from there."""
+    words = f"{release}/".encode()
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if each.read_bytes().startswith(words):
+                return True
+    return False
 
 
 def running(current: Path) -> str | None:
@@ -147,4 +190,4 @@ def running(current: Path) -> str | None:
     if not current.is_symlink():
         return None
     version = current.readlink().name
-    return version if (current.parent / "releases" / version / STAMP).is_file() else None
+    return version if (current.parent / RELEASES / version / STAMP).is_file() else None
