@@ -162,8 +162,10 @@ class UpdateInstaller:
             return self._ended(
                 record, "not_done", "overtaken", "another release was installed meanwhile"
             )
+        if self._places.stamped(after.version) != after:
+            return self._back(record, "gone", "was taken away meanwhile")
         if record.tries >= TRIES_MOST:
-            return self._back(record, "interrupted", "each time that it ran, it was cut off")
+            return self._back(record, "interrupted", "was cut off each time that it ran")
         try:
             record = self._book.write(record, UpdateStep.FLIPPED, tries=record.tries + 1)
             if leads_to != after.version:

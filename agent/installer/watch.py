@@ -91,7 +91,7 @@ class ReleaseWatch:
             if not is_ours():
                 return Unproven("overtaken", "another release was installed meanwhile", "")
             if _restarts(seen.unit, before) > self._limits.restarts_most:
-                return self._unproven(seen, "crash_loop", "it ended again and again", before)
+                return self._unproven(seen, "crash_loop", "ended again and again", before)
             lacking = self._lacking(release, seen)
             for limit_s, reason, message in lacking:
                 if passed_s >= limit_s:
@@ -112,19 +112,19 @@ class ReleaseWatch:
                 limits.ready_within_s,
                 said is not None and said.ready and _is_active(seen),
                 "not_ready",
-                "it was not ready",
+                "was not ready",
             ),
             (
                 limits.link_within_s,
                 said is not None and said.linked,
                 "no_link",
-                "it had no link to its cloud",
+                "had no link to its cloud",
             ),
             (
                 limits.journal_within_s,
                 said is not None and said.journal_turned,
                 "journal_still",
-                "its journal did not turn",
+                "had a journal that did not turn",
             ),
         )
         return [

@@ -6,7 +6,7 @@ import asyncio
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -22,9 +22,10 @@ from agent.installer.places import UpdatePlaces
 from agent.installer.selftest import SelfTestError, self_test
 from agent.installer.units import AgentUnits
 from release.handover import OUTCOMES, PROGRESS, REQUEST, UpdateOutcome, UpdateRequest
-from service.disk import DISK, Disk
+from service.disk import Disk
 from service.hostuser import myself
 from service.install.release import finish, flip, running
+from tests.agent.installer.disks import UnsyncedDisk
 from tests.agent.installer.played import (
     AGENT,
     PlayedClock,
@@ -41,7 +42,7 @@ OLD, NEW, TASK = "0.2.0", "0.3.0", "task-1"
 PYTHON: Final = f"{sys.version_info[0]}.{sys.version_info[1]}"
 PROGRAMS: Final = ("miner-agent",)
 LIMITS: Final = UpdateSection(
-    ready_within_s=10, link_within_s=20, journal_within_s=10, settle_s=2, restarts_most=2
+    ready_within_s=20, link_within_s=30, journal_within_s=25, settle_s=2, restarts_most=2
 )
 
 
@@ -92,22 +93,33 @@ class Trial:
             commands=dict.fromkeys(PROGRAMS, "fakeagent:main"),
         )  # fmt: skip
 
-    def stage(self, version: str, *, python: str = PYTHON, task: str = TASK, **does: Any) -> None:
-        """What the agent leaves behind when it asks for that release."""
+    def stage(
+        self,
+        version: str,
+        *,
+        python: str = PYTHON,
+        platform: str = PLATFORM,
+        programs: Sequence[str] = PROGRAMS,
+        files: Mapping[str, bytes] | None = None,
+        task: str = TASK,
+        **does: Any,
+    ) -> None:
+        """What the agent leaves behind when it asks for that release; `files` are in its wheel besides."""
         wheels = self.root / f"wheels-{version}"
         wheels.mkdir()
         entry_points = "[console_scripts]\n" + "".join(
-            f"{each} = fakeagent:main\n" for each in PROGRAMS
+            f"{each} = fakeagent:main\n" for each in programs
         )
         name = f"miner_agent-{version}"
         files = {
             "fakeagent.py": AGENT.encode(),
             "behaviour.json": json.dumps(behaviour(**does)).encode(),
             f"{name}.dist-info/entry_points.txt": entry_points.encode(),
+            **(files or {}),
         }  # fmt: skip
         a_wheel(wheels, files, name=name)
-        bundle = bundle_in(wheels, version, python=python)
-        repository().release(bundle, version)
+        bundle = bundle_in(wheels, version, python=python, platform=platform)
+        repository().release(bundle, version, platform=platform)
         staged = self.state / "update/staged" / version
         staged.parent.mkdir(parents=True, exist_ok=True)
         repository().staged(staged, bundle)
@@ -119,7 +131,7 @@ class Trial:
 
     def installer(
         self,
-        disk: Disk = DISK,
+        disk: Disk,
         *,
         limits: UpdateSection = LIMITS,
         trouble: str | None = None,
@@ -133,8 +145,9 @@ class Trial:
             trouble=trouble,
         )  # fmt: skip
 
-    def run(self, disk: Disk = DISK, **more: Any) -> None:
-        asyncio.run(self.installer(disk, **more).run())
+    def run(self, disk: Disk | None = None, **more: Any) -> None:
+        """Nothing waits for the disk, unless it is said which one is meant."""
+        asyncio.run(self.installer(disk or UnsyncedDisk(), **more).run())
 
     def self_test(self, version: str) -> None:
         """In a process of its own, as it is."""
