@@ -14,17 +14,22 @@ from packages.platforms import Platform
 from release.bundle import wheel_of, write_bundle
 from release.manifest import JournalSchema, Manifest
 from service.install.product import AGENT
+from service.install.wheels import commands_of, unpack
 
 _LINK: Final = int(PREFIX.rpartition("v")[2])
 
 
 def build(platform: Platform, *, held: Path, ours: Path, work: Path, out: Path) -> Path:
     """The bundle in `out`; the arguments are those of a package. Raises CalledProcessError, OSError, and
-    ReleaseRefusedError for a wheel that no agent would take.
+    ReleaseRefusedError or BadWheelError for a wheel that no agent would take.
     """
     chosen = work / "wheels"
     wheels.select(AGENT, platform, held, chosen)
     shutil.copy2(ours, chosen)
+    files = sorted(chosen.glob("*.whl"))
+    trial = work / "trial"
+    unpack(files, trial, machine=platform.elf_machine)
+    commands_of(trial, AGENT.commands)
     manifest = Manifest(
         name="miner-agent",
         version=wheels.version(),
@@ -36,7 +41,7 @@ def build(platform: Platform, *, held: Path, ours: Path, work: Path, out: Path) 
             reads=tuple(range(1, len(MIGRATIONS) + 1)), writes=len(MIGRATIONS)
         ),
         link=(_LINK,),
-        wheels=tuple(wheel_of(each) for each in sorted(chosen.glob("*.whl"))),
+        wheels=tuple(wheel_of(each) for each in files),
     )
     out.mkdir(parents=True, exist_ok=True)
     made = out / manifest.file_name

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from packages.platforms import Platform, debian_version
 from service.install.pages import HelpPage, completion, manual
 from service.install.product import AGENT, FILES, OF_PACKAGES, Product
 from service.install.release import STAMP, finish
+from service.install.wheels import commands_of, unpack
 
 _MAINTAINER: Final = Path(__file__).resolve().parent / "maintainer"
 _SCRIPTS: Final = ("preinst", "postinst", "prerm", "postrm")
@@ -42,12 +42,13 @@ def build(
     compress: tuple[str, ...] = SMALL,
 ) -> Path:
     """The package in `out`. `held` has the wheels of that platform, `ours` is the one of ourselves, `work` an empty
-    folder. Fetches nothing. Raises CalledProcessError, OSError.
+    folder. Fetches nothing. Raises BadWheelError for a wheel that no release is made of, CalledProcessError, OSError.
     """
     version = wheels.version()
     tree = work / "tree"
     packaged = tree / product.packaged.relative_to("/")
-    _release(product, platform, packaged, held=held, ours=ours, version=version)
+    chosen = [*wheels.select(product, platform, held, work / "wheels"), ours]
+    _release(product, platform, packaged, chosen=chosen, version=version)
     manuals = {name: gzip.compress(manual(each, version), mtime=0) for name, each in pages.items()}
     completions = {name: completion(each) for name, each in pages.items()}
     for path, content in OF_PACKAGES.of(product, manuals, completions).items():
@@ -77,19 +78,10 @@ def build(
 
 
 def _release(
-    product: Product, platform: Platform, packaged: Path, *, held: Path, ours: Path, version: str
+    product: Product, platform: Platform, packaged: Path, *, chosen: list[Path], version: str
 ) -> None:
     site = packaged / platform.site_packages
-    site.mkdir(parents=True)
-    options = [
-        *("install", "--target", site, "--no-index", "--no-deps", "--no-compile"),
-        *platform.pip_options(),
-    ]
-    wheels.pip(*options, "--find-links", held, "--require-hashes", "-r", wheels.pinned(product))
-    shutil.rmtree(site / "bin", ignore_errors=True)  # of the interpreter that runs pip
-    wheels.pip(*options, "--find-links", ours.parent, f"miner-agent=={version}")
-    shutil.rmtree(site / "bin", ignore_errors=True)
-    commands = {name: to for name, to in wheels.scripts().items() if name in product.programs}
+    unpack(chosen, site, machine=platform.elf_machine)
     finish(
         packaged,
         product.release(version),
@@ -97,7 +89,7 @@ def _release(
         version=version,
         platform=platform.name,
         python=platform.interpreter,
-        commands=commands,
+        commands=commands_of(site, product.commands),
         built_at=datetime.fromtimestamp(wheels.built_at(), UTC).isoformat(),
     )
 
@@ -158,6 +150,9 @@ def script(name: str, product: Product, platform: Platform, version: str) -> str
         "PYTHON": str(platform.interpreter),
         "UNITS": " ".join(product.units),
         "BEGUN": " ".join(product.begun),
+        "PAUSED": " ".join(product.paused),
+        "RESTARTED": " ".join(product.restarted),
+        "LEADS": " ".join(each.name for each in product.leads),
         "SYSCTL": " ".join(product.sysctl),
         "KEPT": " ".join(map(str, product.kept)),
         "NEXT": product.next_step.replace("\n", "\n    "),

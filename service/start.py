@@ -23,6 +23,12 @@ def miner_agent_rig() -> None:
     _start("miner-agent-rig", "agent.cli.rig_service", "agent", "drivers", "contract", "service")
 
 
+def miner_agent_update() -> None:
+    _start(
+        "miner-agent-update", "agent.installer.command", "agent", "contract", "release", "service"
+    )
+
+
 def miner_cloud() -> None:
     _start("miner-cloud", "cloud.cli", "cloud", "contract", "release", "service")
 

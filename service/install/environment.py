@@ -87,7 +87,7 @@ def environment_of(product: Product) -> Environment:
     commands = {
         each.name: each.value
         for each in found.entry_points
-        if each.group == "console_scripts" and each.name in product.programs
+        if each.group == "console_scripts" and each.name in product.commands
     }
     return Environment(found.version, python, Path(sysconfig.get_path("purelib")), commands)
 

@@ -19,8 +19,10 @@ class Product(msgspec.Struct, frozen=True):
     name: str
     about: str
     programs: tuple[str, ...]  # the first one is its own
+    inner: tuple[str, ...]  # programs that its units alone call, and that are on nobody's path
     units: tuple[str, ...]
     begun: tuple[str, ...]  # of the units those that run from the day of the installation
+    paused: tuple[str, ...]  # of the units those that change releases, and may not while we do
     config: tuple[tuple[str, Path], ...]  # which of our files lies where until a person changes it
     examples: tuple[str, ...]  # of what a person may set up besides
     sysctl: tuple[str, ...]
@@ -39,6 +41,26 @@ class Product(msgspec.Struct, frozen=True):
         return self.home / CURRENT
 
     @property
+    def proven(self) -> Path:
+        """A link to the last release that proved itself on this host; whoever installs one by hand vouches for it."""
+        return self.home / "proven"
+
+    @property
+    def leads(self) -> tuple[Path, ...]:
+        """The links to releases that it has: one that updates itself has its proven one, too."""
+        return (self.current, self.proven) if self.paused else (self.current,)
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """Every program in a release."""
+        return (*self.programs, *self.inner)
+
+    @property
+    def restarted(self) -> tuple[str, ...]:
+        """Of the units those that run another release once they are restarted."""
+        return tuple(each for each in self.units if each not in self.paused)
+
+    @property
     def releases(self) -> Path:
         return self.home / RELEASES
 
@@ -55,14 +77,22 @@ AGENT: Final = Product(
     name="miner-agent",
     about="on-site agent for crypto-mining farms",
     programs=("miner-agent", "miner-agent-rig", "miner-simulator"),
-    units=("miner-agent.service", "miner-agent-rig.service"),
-    begun=("miner-agent.service",),
+    inner=("miner-agent-update",),
+    units=(
+        "miner-agent.service",
+        "miner-agent-rig.service",
+        "miner-agent-update.service",
+        "miner-agent-update.path",
+    ),
+    begun=("miner-agent.service", "miner-agent-update.path"),
+    paused=("miner-agent-update.path", "miner-agent-update.service"),
     config=(("config.example.toml", Path("/etc/miner-agent/config.toml")),),
     examples=("config.example.toml", "rig.example.toml"),
     sysctl=("60-miner-agent.conf",),
     kept=(
         Path("/var/lib/miner-agent"),
         Path("/var/lib/miner-agent-rig"),
+        Path("/var/lib/miner-agent-update"),
         Path("/var/log/miner-agent-rig"),
         Path("/etc/miner-agent"),
     ),
@@ -75,8 +105,10 @@ CLOUD: Final = Product(
     name="miner-cloud",
     about="control plane of miner-agent",
     programs=("miner-cloud",),
+    inner=(),
     units=("miner-cloud.service",),
     begun=("miner-cloud.service",),
+    paused=(),
     config=(),
     examples=(),
     sysctl=(),

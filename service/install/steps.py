@@ -76,6 +76,7 @@ class Installation:
         self._files = OF_ROOT.of(product, manuals, completions)
         self._links = OF_ROOT.links(product)
         self._present = running(host.at(product.current))
+        self._paused = [each for each in product.paused if host.at(OF_ROOT.units / each).exists()]
         check(product, host)
         self._check_version()
         self._check_way()
@@ -84,6 +85,13 @@ class Installation:
     def steps(self) -> Iterator[Step]:
         """In order; a step may be judged only after those before it were taken."""
         product, host = self._product, self._host
+        if host.is_booted and self._paused:
+            # It goes on afterwards, by what it wrote, and sees whose turn it was.
+            yield Step(
+                f"stop {', '.join(self._paused)}",
+                lambda: self._lacks_release() or self._leads_elsewhere(),
+                lambda: host.run(SYSTEMCTL, "stop", *self._paused),
+            )
         for path, content in self._files.items():
             yield _written(host, path, content)
         conf = f"{product.name}.conf"
@@ -106,8 +114,8 @@ class Installation:
         for path, to in self._links.items():
             yield _linked(host, path, to)
         yield Step(
-            f"have {product.current} lead to {release}",
-            lambda: running(host.at(product.current)) != self._source.version,
+            f"have {' and '.join(map(str, product.leads))} lead to {release}",
+            self._leads_elsewhere,
             self._flip,
         )
         yield Step(
@@ -188,8 +196,14 @@ class Installation:
         self._host.remove(place)  # half of one
         made.rename(self._host.at(place))
 
+    def _leads_elsewhere(self) -> bool:
+        return any(
+            running(self._host.at(each)) != self._source.version for each in self._product.leads
+        )
+
     def _flip(self) -> None:
-        flip(self._host.at(self._product.current), self._source.version)
+        for each in self._product.leads:
+            flip(self._host.at(each), self._source.version)
 
     def _is_enabled(self, unit: str) -> bool:
         wants = OF_ROOT.units / "multi-user.target.wants" / unit
@@ -197,10 +211,12 @@ class Installation:
 
     def _start(self) -> None:
         self._host.run(SYSTEMCTL, "daemon-reload")
-        self._host.run(SYSTEMCTL, "restart", *self._product.begun)
-        others = [each for each in self._product.units if each not in self._product.begun]
+        begun, restarted = self._product.begun, self._product.restarted
+        self._host.run(SYSTEMCTL, "restart", *(each for each in begun if each in restarted))
+        others = [each for each in restarted if each not in begun]
         if others:
             self._host.run(SYSTEMCTL, "try-restart", *others)
+        self._host.run(SYSTEMCTL, "start", *begun)
 
     def _old(self) -> list[str]:
         return old_releases(self._host.at(self._product.home), self._product.home)

@@ -2362,6 +2362,116 @@ def _installing() -> Iterator[Guard]:
     )
 
 
+def _wheels() -> Iterator[Guard]:
+    wheel, wheels = "service/install/wheel.py", "service/install/wheels.py"
+    test = "tests/service/install/test_wheels.py::test_"
+    yield Guard(
+        "a name in a wheel leads nowhere else",
+        wheel,
+        "if len(parts) > _PARTS_MOST or not all(map(_PART.fullmatch, parts)):",
+        "if False:",
+        f"{test}a_name_that_leads_elsewhere_is_refused",
+    )
+    yield Guard(
+        "a wheel holds no link",
+        wheel,
+        "if kind not in (0, stat.S_IFDIR if entry.is_dir() else stat.S_IFREG):",
+        "if False:",
+        f"{test}a_link_or_a_device_is_refused",
+    )
+    yield Guard(
+        "a wheel is packed as wheels are",
+        wheel,
+        "if not packed or entry.flag_bits & _ENCRYPTED:",
+        "if False:",
+        f"{test}a_file_that_is_encrypted_or_packed_in_another_way_is_refused",
+    )
+    yield Guard(
+        "a file is in a wheel once",
+        wheel,
+        "if each.filename in entries:",
+        "if False:",
+        f"{test}a_file_that_is_in_a_wheel_twice_is_refused",
+    )
+    yield Guard(
+        "a wheel holds what its RECORD names, and no more",
+        wheel,
+        "if rows.keys() != entries.keys() or len(rows) != len(lines):",
+        "if not rows.keys() >= entries.keys() and False:",
+        f"{test}what_is_in_a_wheel_is_what_its_record_says",
+    )
+    yield Guard(
+        "a file of a wheel has the hash of its RECORD",
+        wheel,
+        "if left != 0 or file.sha256 not in (None, digest.digest()):",
+        "if left != 0:",
+        f"{test}what_is_in_a_wheel_is_what_its_record_says",
+    )
+    yield Guard(
+        "a RECORD speaks of sha256",
+        wheel,
+        'if way != "sha256" or len(found) != hashlib.sha256().digest_size:',
+        "if False:",
+        f"{test}what_is_in_a_wheel_is_what_its_record_says",
+    )
+    yield Guard(
+        "the index of a wheel has an end",
+        wheel,
+        "if index_bytes > _INDEX_BYTES or index_at + index_bytes != size - _END.size:",
+        "if False:",
+        f"{test}an_index_that_is_beyond_all_measure_is_not_read",
+    )
+    yield Guard(
+        "a wheel ends in one way",
+        wheel,
+        "if mark != _END_MARK or comment_bytes or last.startswith(_LARGE_MARK):",
+        "if False:",
+        f"{test}an_archive_that_says_its_end_in_two_ways_is_refused",
+    )
+    yield Guard(
+        "a wheel does not write where another one did",
+        wheels,
+        "if place in self._files | self._folders or not self._files.isdisjoint(above):",
+        "if False:",
+        f"{test}no_wheel_writes_where_another_one_did",
+    )
+    yield Guard(
+        "what a release expands to has an end",
+        wheels,
+        "if self._left < 0 or len(self._files) >= RELEASE_FILES:",
+        "if len(self._files) >= RELEASE_FILES:",
+        f"{test}what_expands_beyond_all_measure_is_refused_before_it_fills_the_disk",
+    )
+    yield Guard(
+        "a release has only so many files",
+        wheels,
+        "if self._left < 0 or len(self._files) >= RELEASE_FILES:",
+        "if self._left < 0:",
+        f"{test}a_release_has_only_so_many_files",
+    )
+    yield Guard(
+        "a library is for this processor",
+        wheels,
+        "if (found := _machine(there)) not in (_NO_MACHINE, self._machine):",
+        "if (found := _machine(there)) is None:",
+        f"{test}a_library_for_another_processor_is_refused",
+    )
+    yield Guard(
+        "a wheel brings nothing that runs by itself",
+        wheels,
+        "if path.suffix in _NOT_TAKEN or COMPILED in path.parts:",
+        "if False:",
+        f"{test}what_python_would_run_without_its_source_is_refused",
+    )
+    yield Guard(
+        "a wheel fills no folder but that of packages",
+        wheels,
+        "if kind not in _TAKEN:",
+        "if False:",
+        f"{test}a_file_for_another_folder_is_refused",
+    )
+
+
 GUARDS = (
     *_parameters(),
     *_nonce(),
@@ -2384,4 +2494,5 @@ GUARDS = (
     *_subscriptions(),
     *_sui(),
     *_installing(),
+    *_wheels(),
 )

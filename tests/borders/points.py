@@ -1190,6 +1190,28 @@ POINTS: dict[str, tuple[Point, ...]] = {
             ),
         ),
         Point(
+            "a wheel of a release",
+            "A name that leads elsewhere, a link, what runs without its source or belongs into another folder, a file that "
+            "another wheel has, too, or that is not what RECORD says, a library for another processor, an index or a release "
+            "beyond all measure: nothing of it is installed.",
+            (
+                f"{_INSTALL}test_wheels.py::test_a_name_that_leads_elsewhere_is_refused",
+                f"{_INSTALL}test_wheels.py::test_a_link_or_a_device_is_refused",
+                f"{_INSTALL}test_wheels.py::test_a_file_that_is_encrypted_or_packed_in_another_way_is_refused",
+                f"{_INSTALL}test_wheels.py::test_a_file_that_is_in_a_wheel_twice_is_refused",
+                f"{_INSTALL}test_wheels.py::test_what_is_in_a_wheel_is_what_its_record_says",
+                f"{_INSTALL}test_wheels.py::test_an_index_that_is_beyond_all_measure_is_not_read",
+                f"{_INSTALL}test_wheels.py::test_an_archive_that_says_its_end_in_two_ways_is_refused",
+                f"{_INSTALL}test_wheels.py::test_no_wheel_writes_where_another_one_did",
+                f"{_INSTALL}test_wheels.py::test_what_expands_beyond_all_measure_is_refused_before_it_fills_the_disk",
+                f"{_INSTALL}test_wheels.py::test_a_release_has_only_so_many_files",
+                f"{_INSTALL}test_wheels.py::test_a_library_for_another_processor_is_refused",
+                f"{_INSTALL}test_wheels.py::test_what_python_would_run_without_its_source_is_refused",
+                f"{_INSTALL}test_wheels.py::test_a_file_for_another_folder_is_refused",
+                f"{_INSTALL}test_wheels.py::test_whatever_is_changed_in_a_wheel_nothing_is_written_that_its_record_does_not_say",
+            ),
+        ),
+        Point(
             "`enroll` as root",
             "The files belong to the owner of the state folder, and no link in it is followed.",
             (

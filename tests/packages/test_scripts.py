@@ -73,11 +73,74 @@ def test_every_file_of_a_product_comes_with_us(product: Product) -> None:
     assert all(files.values())
     assert all((FILES / name).is_file() for name, _ in product.config)
     assert product.programs[0] == product.name
-    assert {*product.programs} <= wheels.scripts().keys()
-    units = [content.decode() for path, content in files.items() if path.suffix == ".service"]
-    assert len(units) == len(product.units)
-    for text in units:
-        assert f"\nExecStart={product.current}/bin/" in text
+    assert {*product.commands} <= wheels.scripts().keys()
+    units = {
+        path.name: content.decode()
+        for path, content in files.items()
+        if path.suffix in {".service", ".path"}
+    }
+    assert units.keys() == {*product.units}
+    for name, text in units.items():
+        if name.endswith(".service"):
+            lead = product.proven if name in product.paused else product.current
+            assert f"\nExecStart={lead}/bin/" in text
+
+
+def test_an_update_is_begun_for_a_wish_and_for_what_is_not_ended() -> None:
+    watched, run = ((FILES / each).read_text() for each in AGENT.paused)
+    said = dict(line.split("=", 1) for line in run.splitlines() if "=" in line and line[0] != "#")
+    paths = [line.partition("=")[2] for line in watched.splitlines() if "PathExists=" in line]
+    state, own = f"/var/lib/{AGENT.name}", f"/var/lib/{said['StateDirectory']}"
+    assert paths == [f"{state}/update/request.json", f"{own}/progress.json"]
+    assert {Path(state), Path(own)} <= {*AGENT.kept}
+    assert (
+        f"d      {own}          {said['StateDirectoryMode']} root"
+        in (FILES / "tmpfiles.d" / "miner-agent.conf").read_text()
+    )
+
+
+def lines_of(name: str, text: str) -> str:
+    """The part of a script that sets links, with what it calls."""
+    functions = text[text.index("sortable() {") : text.index("systemd-sysusers ")]
+    return f"version={name}\n{functions}{text[text.index('now=$(present current)') : text.index('for unit in')]}"
+
+
+@pytest.mark.parametrize(
+    ("current", "proven", "installed", "after"),
+    [
+        (None, None, "1.0", ("1.0", "1.0")),
+        ("1.0", "1.0", "1.1", ("1.1", "1.1")),
+        ("1.0", None, "1.1", ("1.1", "1.1")),  # of before there were two links
+        ("1.1", "1.1", "1.0", ("1.1", "1.1")),
+        ("1.1", None, "1.0", ("1.1", "1.1")),
+        # An update is in progress: from 1.0 to 1.2
+        ("1.2", "1.0", "1.1", ("1.2", "1.0")),
+        ("1.2", "1.0", "1.2", ("1.2", "1.2")),
+        ("1.2", "1.0", "1.10", ("1.10", "1.10")),
+        ("1.0", "1.0", "1.10", ("1.10", "1.10")),
+        ("1.2", "1.0", "1.2rc1", ("1.2", "1.0")),
+    ],
+)
+def test_no_package_takes_a_host_back_to_an_older_release(
+    current: str | None,
+    proven: str | None,
+    installed: str,
+    after: tuple[str, str],
+    tmp_path: Path,
+) -> None:
+    require("dpkg")
+    for each in ("1.0", "1.1", "1.10", "1.2rc1", "1.2"):
+        (tmp_path / "releases" / each).mkdir(parents=True)
+        (tmp_path / "releases" / each / "release.json").write_text("{}")
+    for link, version in (("current", current), ("proven", proven)):
+        if version is not None:
+            (tmp_path / link).symlink_to(f"releases/{version}")
+    (tmp_path / ".proven.new").symlink_to("left by a power cut")
+    text = script("postinst", AGENT, PLATFORMS["deb12_amd64"], installed)
+    words = f"set -e\nhome={tmp_path}\n{lines_of(installed, text)}"
+    done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=True)
+    assert tuple((tmp_path / each).readlink().name for each in ("current", "proven")) == after
+    assert ("goes on with release" in done.stdout) == (after[0] != installed)
 
 
 def test_the_neighbour_table_has_room_for_a_farm() -> None:

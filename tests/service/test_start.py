@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["miner_agent", "miner_agent_rig", "miner_cloud", "miner_simulator"]
+COMMANDS = [
+    "miner_agent",
+    "miner_agent_rig",
+    "miner_agent_update",
+    "miner_cloud",
+    "miner_simulator",
+]
 
 
 def started(command: str, *args: str, path: list[Path]) -> subprocess.CompletedProcess[str]:

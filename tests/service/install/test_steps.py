@@ -81,10 +81,23 @@ def test_two_releases_stay_and_an_older_one_is_not_put_over_a_newer(
 ) -> None:
     for version in ("1.0.0", "1.1.0", "1.10.0"):
         take(work(tmp_path, host, version).steps(), but="make the folders")
-        assert running(host.at(AGENT.current)) == version
+        assert {running(host.at(each)) for each in (AGENT.current, AGENT.proven)} == {version}
     assert {each.name for each in host.at(AGENT.releases).iterdir()} == {"1.1.0", "1.10.0"}
     with pytest.raises(CannotInstallError, match=r"1\.10\.0 is installed, and 1\.2\.0 is older"):
         work(tmp_path, host, "1.2.0")
+
+
+def test_one_link_that_a_power_cut_left_behind_follows(tmp_path: Path, host: TargetHost) -> None:
+    take(work(tmp_path, host).steps(), but="make the folders")
+    host.at(AGENT.proven).unlink()
+    done = take(work(tmp_path, host).steps(), but="make the folders")
+    assert done == [f"have {AGENT.current} and {AGENT.proven} lead to {AGENT.release('1.0.0')}"]
+    assert running(host.at(AGENT.proven)) == "1.0.0"
+
+
+def test_a_product_that_does_not_update_itself_has_one_link() -> None:
+    assert CLOUD.leads == (CLOUD.current,)
+    assert CLOUD.restarted == CLOUD.units
 
 
 def test_a_disk_that_is_full_is_said_before_anything_is_written(

@@ -11,10 +11,12 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
+from release.trusted_root import ROOT_FILE
 from tests.system.conftest import ROOT
 
 PROJECT: Final = ROOT / "pyproject.toml"
 WHEELS: Final = ROOT / "build" / "wheels"
+_OF_AGENT: Final = ("--quick", "--product", "miner-agent")
 
 
 def version() -> str:
@@ -40,7 +42,25 @@ def bundle(platform: str, out: Path) -> Path:
 
 def packages_of_next(platform: str, folder: Path) -> dict[str, Path]:
     """That of the agent alone."""
-    tree = folder / "tree"
+    tree = _tree(folder / "tree", next_version())
+    return _built(tree, "deb", platform, folder / "dist", *_OF_AGENT)
+
+
+def trusting(platform: str, folder: Path, root: bytes) -> dict[str, Path]:
+    """The agent's package of this version, which believes a repository of releases that begins with this root."""
+    tree = _tree(folder / "tree", version(), root)
+    return _built(tree, "deb", platform, folder / "dist", *_OF_AGENT)
+
+
+def bundle_of_next(platform: str, folder: Path, root: bytes) -> Path:
+    """What such an agent updates itself from, and which believes the same."""
+    tree = _tree(folder / "next", next_version(), root)
+    (made,) = _built(tree, "bundle", platform, folder / "dist").values()
+    return made
+
+
+def _tree(tree: Path, number: str, root: bytes | None = None) -> Path:
+    """A copy of the checkout under that version, with that root of trust."""
     words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(words, cwd=ROOT, check=True, capture_output=True).stdout.decode()
     for name in names.split("\0"):
@@ -48,9 +68,11 @@ def packages_of_next(platform: str, folder: Path) -> dict[str, Path]:
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, tree / name, follow_symlinks=False)
     text = PROJECT.read_text("utf-8")
-    changed = re.sub(r'^version = ".*"$', f'version = "{next_version()}"', text, flags=re.MULTILINE)
+    changed = re.sub(r'^version = ".*"$', f'version = "{number}"', text, flags=re.MULTILINE)
     (tree / "pyproject.toml").write_text(changed, "utf-8")
-    return _built(tree, "deb", platform, folder / "dist", "--quick", "--product", "miner-agent")
+    if root is not None:
+        (tree / "release" / ROOT_FILE).write_bytes(root)
+    return tree
 
 
 def _built(tree: Path, what: str, platform: str, out: Path, *more: str) -> dict[str, Path]:

@@ -24,13 +24,16 @@ _INCLUDED: Final = ("ca-certificates", "python3", "systemd")
 # /proc/sys is read-only: the kernel is the host's, and sysctl.d of a root is not for it.
 _ENTER: Final = """
 set -e
-root=$1 shared=$2
-shift 2
+root=$1 shared=$2 writable=$3
+shift 3
+if [ -n "$writable" ]; then mount --bind "$root" "$root" && ip link set lo up; fi
+for each in $writable; do mount --bind "$root$each" "$root$each"; done
 mount -t proc proc "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"
 mount -o remount,bind,ro "$root/proc/sys"
 mount --rbind /dev "$root/dev"
 if [ -n "$shared" ]; then mkdir -p "$root$shared" && mount --bind "$shared" "$root$shared"; fi
+if [ -n "$writable" ]; then mount -t tmpfs tmpfs "$root/tmp" && mount -o remount,bind,ro "$root"; fi
 exec /usr/sbin/chroot "$root" "$@"
 """
 _SYSTEMCTL: Final = f"""#!/bin/sh
@@ -61,10 +64,13 @@ class Root(msgspec.Struct, frozen=True):
     def at(self, path: str | Path) -> Path:
         return self.path / str(path).lstrip("/")
 
-    def words(self, *command: object) -> list[str]:
-        """How a command is run in it: as one process, which a signal reaches."""
-        inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, "sh"]
-        return [*inside, str(self.path), str(self.shared or ""), *map(str, command)]
+    def words(self, *command: object, writable: Sequence[str] = ()) -> list[str]:
+        """How a command is run in it: as one process, which a signal reaches. With `writable` it can write in these
+        folders, in what is shared and in a /tmp of its own, and has no network but a loopback of its own.
+        """
+        own = ["unshare", "--mount", "--propagation", "private", *(["--net"] if writable else [])]
+        places = [str(self.path), str(self.shared or ""), " ".join(writable)]
+        return [*own, "sh", "-c", _ENTER, "sh", *places, *map(str, command)]
 
     def run(self, *command: object, code: int = 0, text: str | None = None) -> str:
         """What it says on stdout; it has to end with that code."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from agent.demo.part import Part, command
+from service.install.product import AGENT, CLOUD
 from tests.system.debian.built import next_version, version
 from tests.system.debian.root import Root
 from tests.system.debian.unit import Unit
@@ -23,17 +24,23 @@ from tests.system.gates.onsite import Hands
 from tests.system.site import load_of, open_site
 from tests.system.witness import take_kill
 
-EXPOSURE_MOST: Final = {"miner-agent": 1.5, "miner-cloud": 1.5, "miner-agent-rig": 2.5}
+EXPOSURE_MOST: Final = {
+    "miner-agent": 1.5,
+    "miner-cloud": 1.5,
+    "miner-agent-rig": 2.5,
+    "miner-agent-update": 2.3,  # it is root
+}
 MAKES: Final = "antminer:3,whatsminer:2,iceriver:1"
 SCALE: Final = 60.0
 CONFIG: Final = "/etc/miner-agent/config.toml"
 DATA: Final = ("--data", "/var/lib/miner-cloud")
-_SEED: Final = 20_261_130
+SEED: Final = 20_261_130
 
 
 def check_units(root: Root) -> None:
     """What was installed is what systemd takes, and as closed as it is meant to be."""
     names = [f"{each}.service" for each in EXPOSURE_MOST]
+    names.append("miner-agent-update.path")
     assert root.run("systemd-analyze", "verify", "--man=no", *names) == ""
     for name, most in EXPOSURE_MOST.items():
         said = root.run(
@@ -42,6 +49,7 @@ def check_units(root: Root) -> None:
         exposure = re.search(r"exposure level for \S+: ([\d.]+)", said)
         assert exposure is not None, said
         assert float(exposure[1]) <= most, name
+    for name in (*AGENT.programs[:2], CLOUD.name):
         assert root.at(f"/usr/share/man/man1/{name}.1.gz").is_file()
 
 
@@ -65,8 +73,17 @@ def installed_by_itself(root: Root, package: Path) -> None:
     )
     assert root.at("/etc/systemd/system/multi-user.target.wants/miner-agent.service").is_symlink()
     assert root.run("systemd-analyze", "verify", "--man=no", "miner-agent.service") == ""
-    assert any("restart miner-agent.service" in each for each in root.asked_of_systemd())
+    asked = root.asked_of_systemd()
+    assert "restart miner-agent.service" in asked
+    assert f"start {' '.join(AGENT.begun)}" in asked
+    assert not any("stop" in each for each in asked), "nothing was there that could be at work"
+    assert leads(root) == {version()}
     assert root.ask(*ours, "install")["steps"] == []
+    root.at(AGENT.proven).unlink()
+    (stopped, *_) = root.ask(*ours, "install")["steps"]
+    assert stopped == f"stop {', '.join(AGENT.paused)}", "before a link is changed"
+    assert leads(root) == {version()}
+    root.asked_of_systemd()
     shutil.copy2(package, root.at("/root"))
     root.run("dpkg", "--install", f"/root/{package.name}", code=1)
     kept = root.at("/var/lib/miner-agent/token")
@@ -196,12 +213,7 @@ def _remove(root: Root) -> None:
     ] == []
     for _ in range(2):
         root.run("dpkg", "--purge", "miner-agent", "miner-cloud")
-    kept = (
-        "/var/lib/miner-agent",
-        "/var/lib/miner-agent-rig",
-        "/var/lib/miner-cloud",
-        "/etc/miner-agent",
-    )
+    kept = (*AGENT.kept, *CLOUD.kept)
     assert [each for each in kept if root.at(each).exists()] == []
     wanted = root.at("/etc/systemd/system/multi-user.target.wants")
     assert [each.name for each in wanted.iterdir() if each.name.startswith("miner-")] == []
@@ -218,32 +230,36 @@ async def upgrade_under_load(root: Root, base: str, now: Path, later: Path, tell
     ) as site:
         await site.stage.agent.end()
         unit = Unit(root, "miner-agent", root.shared)
-        _give(root.shared, root.uid("miner-agent"))
+        give(root.shared, root.uid("miner-agent"))
         config = root.shared / "config.toml"
         program = [*unit.program[:-1], str(config)]
         assert unit.program[-1] == CONFIG
         await unit.start(program=program)
         site.stage.agent = unit.part
         await unit.says("READY=1\nSTATUS=")
-        running_of = _release_of(unit.part.pid)
-        load = load_of(site, seed=_SEED, open_tasks=24)
-        hands = Hands(site, seed=_SEED)
+        running_of = release_of(unit.part.pid)
+        load = load_of(site, seed=SEED, open_tasks=24)
+        hands = Hands(site, seed=SEED)
         working = [asyncio.create_task(each) for each in (load.run(), hands.run())]
         try:
-            await site.until(lambda: _in_flight(site.rows()) >= 4, "tasks in flight")
+            await site.until(lambda: in_flight(site.rows()) >= 4, "tasks in flight")
             root.asked_of_systemd()
             await asyncio.to_thread(root.install, later)
-            assert any("restart" in each for each in root.asked_of_systemd())
-            assert root.at("/opt/miner-agent/current").readlink().name == next_version()
-            assert _release_of(unit.part.pid) == running_of, (
-                "what runs goes on from its own release"
-            )
+            asked = [each.removeprefix("--quiet --system ") for each in root.asked_of_systemd()]
+            order = [
+                f"stop {' '.join(AGENT.paused)}",
+                f"restart {' '.join(AGENT.restarted)}",
+                f"start {' '.join(AGENT.begun)}",
+            ]
+            assert [each for each in asked if each in order] == order, asked
+            assert leads(root) == {next_version()}
+            assert release_of(unit.part.pid) == running_of, "what runs goes on from its own release"
             assert root.at(f"{running_of}/release.json").is_file(), "and nobody took it away"
             before = take_kill(site.journal, 0.0, site.stage.ledger)
             await unit.stop()
             await unit.start(program=program)
             await unit.says("READY=1\nSTATUS=")
-            assert _release_of(unit.part.pid) == f"/opt/miner-agent/releases/{next_version()}"
+            assert release_of(unit.part.pid) == f"/opt/miner-agent/releases/{next_version()}"
             size = site.stage.ledger.stat().st_size
             await site.until(
                 lambda: site.stage.ledger.stat().st_size > size, "work of the new release"
@@ -269,7 +285,7 @@ def _go_back(root: Root, now: Path, later: Path) -> None:
     """An older package leaves the newer release at work, and the same one twice changes nothing."""
     said = root.install(now, options=("--allow-downgrades",))
     assert f"goes on with release {next_version()}, which is newer than {version()}" in said
-    assert root.at("/opt/miner-agent/current").readlink().name == next_version()
+    assert leads(root) == {next_version()}
     assert root.at(f"/opt/miner-agent/releases/{next_version()}/release.json").is_file()
     root.install(later)
     before = _releases(root)
@@ -278,21 +294,26 @@ def _go_back(root: Root, now: Path, later: Path) -> None:
     assert root.run("miner-agent", "--version").strip() == f"miner-agent v{next_version()}"
 
 
+def leads(root: Root) -> set[str]:
+    """The releases that links of the agent lead to."""
+    return {root.at(each).readlink().name for each in AGENT.leads}
+
+
 def _releases(root: Root) -> set[str]:
     return {each.name for each in root.at("/opt/miner-agent/releases").iterdir()}
 
 
-def _release_of(pid: int) -> str:
+def release_of(pid: int) -> str:
     """Where the process was started from, as it says itself."""
     words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     return words[0].decode().removesuffix("/bin/python3")
 
 
-def _in_flight(rows: Any) -> int:
+def in_flight(rows: Any) -> int:
     return sum(row.state in {"accepted", "intent"} for row in rows)
 
 
-def _give(folder: Path, owner: tuple[int, int]) -> None:
+def give(folder: Path, owner: tuple[int, int]) -> None:
     """The agent's files to the user of its unit."""
     folder.chmod(0o755)
     for each in ((folder / "agent"), *(folder / "agent").rglob("*"), folder / "config.toml"):

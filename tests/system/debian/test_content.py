@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from packages import wheels
 from packages.platforms import PLATFORMS, Platform
 from release.bundle import check_bundle
+from service.install.product import AGENT
+from service.install.wheels import unpack
 from tests.system.debian import built
 from tests.tools import require
 
@@ -79,6 +83,29 @@ def test_a_package_for_another_processor_holds_what_runs_there(folder: Path) -> 
     assert [line for line in listed if line.split()[1] != "root/root"] == []
     assert [line for line in listed if line[0] == "-" and (line[5] == "w" or line[8] == "w")] == []
     assert not any(" ./opt/miner-agent/current" in line for line in listed)
+
+
+@pytest.mark.parametrize("name", ["deb12_arm64", "deb13_amd64"])
+def test_a_release_holds_what_pip_would_install_of_the_same_wheels(name: str, folder: Path) -> None:
+    platform = PLATFORMS[name]
+    held = wheels.fetch(platform, built.WHEELS)
+    work = folder / name
+    chosen = wheels.select(AGENT, platform, held, work / "wheels")
+    unpack(chosen, work / "ours", machine=platform.elf_machine)
+    words = ("install", "--target", work / "pip", "--no-index", "--no-deps", "--no-compile")
+    wheels.pip(*words, *platform.pip_options(), *chosen)
+    shutil.rmtree(work / "pip/bin")  # commands that no release has
+    assert contents(work / "ours") == contents(work / "pip")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The sha256 of each file, but for what pip notes of its own doing."""
+    notes = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and not (path.parent.suffix == ".dist-info" and path.name in notes)
+    }
 
 
 def test_a_bundle_is_its_manifest_and_the_wheels_it_names(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.debian import scenes
+from tests.system.debian import scenes, updates
 from tests.system.debian.built import packages_of_next
 from tests.system.debian.root import root_of, scratch
 
@@ -36,6 +36,14 @@ async def test_an_upgrade_with_tasks_in_flight_loses_nothing_and_does_nothing_tw
         await scenes.upgrade_under_load(
             root, base, packages["miner-agent"], later["miner-agent"], tell
         )
+
+
+async def test_what_root_does_for_an_update_reaches_no_further(
+    clean: Path, packages: dict[str, Path]
+) -> None:
+    with scratch() as folder, scratch() as shared, root_of(clean, folder, shared=shared) as root:
+        root.install(packages["miner-agent"])
+        await updates.update_unit_is_closed(root)
 
 
 def test_an_environment_installs_itself_and_takes_itself_away(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shlex
 import shutil
 from pathlib import Path
@@ -27,11 +28,12 @@ class Unit:
         """`folder` is for what it writes to its streams."""
         self.root = root
         self.name = name
-        self.lines = _lines(root, f"{name}.service")
-        self.user = self._last("User")
+        self.lines = lines_of(root, f"{name}.service")
+        self.user = self.last("User")
         self._ear_at = root.at(f"/run/notify-{name}")
         self._ear: Ear | None = None
         self.heard: list[str] = []
+        self.invocation = ""
         self.part = Part(folder, name, ())
 
     @property
@@ -41,26 +43,37 @@ class Unit:
         ).is_symlink()
 
     @property
+    def is_ready(self) -> bool:
+        """Whether it said so in this life."""
+        if self._ear is not None:
+            self.heard += self._ear.heard()
+        return self.part.returncode is None and any("READY=1" in each for each in self.heard)
+
+    @property
     def program(self) -> list[str]:
-        return shlex.split(self._last("ExecStart"))
+        return shlex.split(self.last("ExecStart"))
 
     async def start(self, *, program: list[str] | None = None) -> None:
         """Begin it; `program` in place of its own."""
-        assert self._last("Type") == "notify"
+        assert self.last("Type") == "notify"
+        if self._ear is not None:
+            self._ear.close()
         self._ear_at.unlink(missing_ok=True)
         self._ear = Ear(self._ear_at)
         self._ear_at.chmod(0o777)
         self.heard = []
+        self.invocation = secrets.token_hex(16)
         self.part.program = self.root.words(
-            "setpriv", f"--reuid={self.user}", f"--regid={self._last('Group')}", "--init-groups",
+            "setpriv", f"--reuid={self.user}", f"--regid={self.last('Group')}", "--init-groups",
             "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", *(program or self.program),
         )  # fmt: skip
-        watchdog_us = int(self._last("WatchdogSec")) * 1_000_000
+        watchdog_us = int(self.last("WatchdogSec")) * 1_000_000
         self.part.environment = {
             "PATH": "/usr/bin:/bin",
             "LANG": "C.UTF-8",
             "NOTIFY_SOCKET": f"/run/{self._ear_at.name}",
             "WATCHDOG_USEC": str(watchdog_us),
+            "INVOCATION_ID": self.invocation,
             **self._make_folders(),
             **self._hand_over(),
         }
@@ -83,7 +96,8 @@ class Unit:
             self._ear.close()
             self._ear = None
 
-    def _last(self, key: str) -> str:
+    def last(self, key: str) -> str:
+        """What the unit says of that, last."""
         value = ""
         for name, each in self.lines:
             if name == key:
@@ -94,19 +108,19 @@ class Unit:
         uid, gid = self.root.uid(self.user)
         variables = {}
         for key, above in _FOLDERS.items():
-            name = self._last(key)
+            name = self.last(key)
             if not name:
                 continue
             there = self.root.at(f"{above}/{name}")
             there.mkdir(parents=True, exist_ok=True)
             shutil.chown(there, uid, gid)
-            there.chmod(int(self._last(f"{key}Mode"), 8))
+            there.chmod(int(self.last(f"{key}Mode"), 8))
             variables[f"{_word(key)}_DIRECTORY"] = f"{above}/{name}"
         return variables
 
     def _hand_over(self) -> dict[str, str]:
         """Files of root as credentials: each of a folder under NAME_FILE."""
-        given = self._last("LoadCredential")
+        given = self.last("LoadCredential")
         if not given:
             return {}
         name, _, folder = given.partition(":")
@@ -126,7 +140,7 @@ def _word(key: str) -> str:
     return key.removesuffix("Directory").upper()
 
 
-def _lines(root: Root, file: str) -> list[tuple[str, str]]:
+def lines_of(root: Root, file: str) -> list[tuple[str, str]]:
     """Of the unit and what was laid over it, in order; an empty value takes back what stood there before."""
     path = next(found for each in _PLACES if (found := root.at(f"{each}/{file}")).exists())
     texts = [path.read_text()]
