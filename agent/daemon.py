@@ -38,6 +38,9 @@ from agent.tasks.path import FLUSH_S, TaskPath
 from agent.telemetry.buffer import BatchStore, ReadingBuffer
 from agent.telemetry.latest import LatestLooks
 from agent.telemetry.poller import Poller
+from agent.update.managed import ReleaseHost
+from agent.update.running import RunningReport
+from agent.update.updates import Updates
 from contract.clock import Clock
 from contract.errors import BadParamsError, StorageFullError
 from contract.link import Heartbeat, MinerReading, Settings
@@ -52,8 +55,17 @@ _READY_S = 10.0
 class Daemon:
     """One agent, from start to stop. Build it, then `run` it once."""
 
-    def __init__(self, config: Config, clock: Clock, notifier: Notifier) -> None:
-        """Raises ConfigError when a file the config names is missing, or the agent is not enrolled."""
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        notifier: Notifier,
+        *,
+        host: ReleaseHost | None = None,
+    ) -> None:
+        """`host` is this one, unless a test plays another. Raises ConfigError when a file the config names is missing,
+        or the agent is not enrolled.
+        """
         self._config = config
         self._clock = clock
         self._notifier = notifier
@@ -95,15 +107,20 @@ class Daemon:
             keep_rows=state.keep_tasks_max,
             keep_bytes=state.journal_max_mb * 2**20,
         )
+        downloader = open_downloader(config)
+        self._updates = Updates(
+            config, downloader, lambda: self._path.policy, clock, host or ReleaseHost()
+        )
         self._path = TaskPath(
             self._journal,
             self._link,
             fleet,
             self._scanner,
-            open_downloader(config),
+            downloader,
             policy_of(config),
             clock,
             state.dir,
+            updates=self._updates,
         )
         self._sinks: dict[str, Sink] = {}
         for entry in SINKS:
@@ -125,6 +142,7 @@ class Daemon:
             sinks=self._sink_states,
             notices=self._notices,
             journal_depth=lambda: self._journal_depth,
+            release=self._release,
         )
         self._health = Health(
             clock,
@@ -165,6 +183,9 @@ class Daemon:
                 settle_memory()
                 self._notifier.ready(f"{len(self._site.fleet)} miners known")
                 log.info("agent.ready", version=agent_version(), miners=len(self._site.fleet))
+                if (own := self._updates.own) is not None:
+                    report = RunningReport(self._config.state.dir, own, self._clock)
+                    start("release", report.run(self._is_linked, self._journal_turned))
                 await self._stop.wait()
                 self._notifier.stopping()
                 log.info("agent.stopping")
@@ -250,6 +271,18 @@ class Daemon:
                 f"{len(self._site.fleet)} miners known, cloud: {self._heart.state}"
             )
 
+    def _is_linked(self) -> bool:
+        return self._heart.heard_mono is not None
+
+    async def _journal_turned(self) -> bool:
+        """Whether the journal answers, and its last write came to the disk."""
+        try:
+            async with asyncio.timeout(_WRITE_BEHIND_S):
+                await self._journal.depth()
+        except (StorageFullError, TimeoutError):
+            return False
+        return self._journal.trouble is None
+
     async def _follow(self, settings: Settings) -> None:
         """The cloud's wishes, inside the local ceilings."""
         ranges = []
@@ -277,7 +310,13 @@ class Daemon:
             sinks={"cloud": self._buffer.state, **self._sink_states()},
             capabilities=self._site.fleet.capabilities(),
             notices=tuple(self._notices()),
+            release=self._release or None,
         )
+
+    @property
+    def _release(self) -> str:
+        """The sha256 of the release that runs; empty for what is none."""
+        return "" if self._updates.own is None else self._updates.own.sha256
 
     def _tell_sinks(self, reading: MinerReading) -> None:
         self._looks.take(reading)
@@ -330,9 +369,11 @@ class NotEnrolledError(ConfigError):
     """There is no token. The message ends with the command that gets one, but for the config it is to read."""
 
 
-async def run(config: Config, clock: Clock, notifier: Notifier) -> None:
-    """Run an agent until SIGTERM or SIGINT. Raises what `Daemon` raises."""
-    daemon = Daemon(config, clock, notifier)
+async def run(
+    config: Config, clock: Clock, notifier: Notifier, *, host: ReleaseHost | None = None
+) -> None:
+    """Run an agent until SIGTERM or SIGINT; `host` is as `Daemon` has it. Raises what `Daemon` raises."""
+    daemon = Daemon(config, clock, notifier, host=host)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)

@@ -284,6 +284,9 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     sinks: dict[str, str] = {}
     capabilities: dict[str, Any] | None = None  # per make and generation, as drivers declare them
     notices: tuple[str, ...] = ()  # sentences for the operator: disk full, wrong password, clock
+    release: str | None = (
+        None  # sha256 of the release that runs, as its stamp has it; `None` for what is no release
+    )
 
 
 class HeartbeatReply(Message, frozen=True, kw_only=True):

@@ -35,6 +35,8 @@ from agent.miners.territory import Territory
 from agent.ports import CloudError
 from agent.sinks.registry import SINKS
 from agent.sinks.sink import SinkEntry
+from agent.update.check import updates_here
+from agent.update.managed import ReleaseHost
 from contract.clock import Clock, SystemClock
 from contract.errors import (
     LOGIN_FIX,
@@ -98,9 +100,11 @@ def run_doctor(path: Path, user: HostUser | None) -> Ended:
     return (DONE if ok else FAILED), document, "\n".join(lines)
 
 
-async def examine(path: Path, clock: Clock, user: HostUser | None = None) -> list[Finding]:
+async def examine(
+    path: Path, clock: Clock, user: HostUser | None = None, *, host: ReleaseHost | None = None
+) -> list[Finding]:
     """Everything, in the order in which it should be put right. `user` is who the agent runs as; where none is named,
-    whose the state folder is.
+    whose the state folder is. `host` is this one, unless a test plays another.
     """
     try:
         config = load(path)
@@ -127,6 +131,9 @@ async def examine(path: Path, clock: Clock, user: HostUser | None = None) -> lis
     with _catching(findings, "cloud"):
         cloud, settings = await _cloud(config, path)
         findings += cloud
+    with _catching(findings, "updates"):
+        is_well, words = await updates_here(config, host or ReleaseHost())
+        findings.append(Finding(OK if is_well else WARNING, "updates", words))
     with _catching(findings, "ranges"):
         findings.extend(_ranges(config, settings))
     for sink in SINKS:

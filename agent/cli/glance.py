@@ -17,6 +17,7 @@ from contract.texts import printable
 
 _WRONG: Final = "bold red"
 _WELL: Final = "green"
+_HASH_SHOWN: Final = 12
 
 
 def glance(document: Mapping[str, Any]) -> RenderableType:
@@ -120,6 +121,10 @@ def _link(document: Mapping[str, Any]) -> Iterator[Text]:
     )
     for name, state in document["sinks"].items():
         yield Text(f"{name}: {state}", style="" if state == "ok" else _WRONG)
+    agent = document["agent"]
+    release = agent["release_sha256"]
+    which = "not a release" if release is None else f"release {release[:_HASH_SHOWN]}"
+    yield Text(f"miner-agent {agent['version']} ({which})")
     if document["read_only"]:
         yield Text("read-only: nothing is written to any miner")
 

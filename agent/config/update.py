@@ -9,10 +9,12 @@ from pydantic import AfterValidator, Field, field_validator
 from agent.config.fields import Flag, Section
 from agent.config.urls import check_releases_url
 from release.channels import Channel
-from release.signature import public_key_of
 
 
 def _checked_key(text: str) -> str:
+    # few sites pin one, and every command reads the config
+    from release.signature import public_key_of
+
     public_key_of(text)
     return text
 

@@ -132,7 +132,7 @@ def acts(cast: Cast, firmware_url: Callable[[SimulatedMiner], str]) -> list[Act]
             who=(cast.rig,), expected=lambda _rig: "unsupported",
         ),
         Act(
-            note="this release cannot update itself", name=TaskName.SELF_UPDATE, params={},
+            note="no release that could be replaced", name=TaskName.SELF_UPDATE, params={},
             agent_expected="unsupported",
         ),
         Act(

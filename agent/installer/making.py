@@ -59,7 +59,7 @@ class ReleaseMaker:
         judgement: Judgement,
         disk: Disk,
         clock: Clock,
-        programs: Sequence[str] = AGENT.programs,
+        programs: Sequence[str] = AGENT.commands,
     ) -> None:
         self._places = places
         self._judgement = judgement

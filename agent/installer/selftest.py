@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import msgspec
 
@@ -15,6 +15,25 @@ from agent.installer.units import last_lines
 from service.hostuser import HostUser, is_root
 
 _SAID_BYTES: Final = 64 * 1024  # of its last words, what is read
+_WHY_CHARACTERS: Final = 400
+
+
+class _ToldCheck(msgspec.Struct):
+    check: str
+    ok: bool
+    text: str
+
+
+class _ToldError(msgspec.Struct):
+    message: str = ""
+
+
+class _Told(msgspec.Struct):
+    """What a release says in the end, as far as it is read."""
+
+    ok: bool
+    checks: tuple[_ToldCheck, ...] = ()
+    error: _ToldError = _ToldError()
 
 
 class SelfTestError(Exception):
@@ -27,24 +46,21 @@ class SelfTestError(Exception):
 
 def self_test(program: Path, config: Path, user: HostUser, within_s: float) -> None:
     """Run `self-test` of that program, which prints a document with `ok` as its last line. Raises SelfTestError."""
-    with tempfile.TemporaryFile() as output:
-        code = _ended(
-            [str(program), "self-test", "--config", str(config), "--json"], user, within_s, output
-        )
-        size = output.seek(0, os.SEEK_END)
-        output.seek(max(0, size - _SAID_BYTES))
-        text = output.read().decode("utf-8", "replace")
-    log = last_lines(text)
+    words = [str(program), "self-test", "--config", str(config), "--json"]
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        code = _ended(words, user, within_s, output, errors)
+        text = _tail(output)
+        log = last_lines(f"{_tail(errors)}\n{text}".strip())
     if code is None:
         raise SelfTestError(f"it did not end within {within_s:g} s", log)
     document = _document(text)
-    if code != 0 or document.get("ok") is not True:
-        error = document.get("error")
-        said = error.get("message") if isinstance(error, dict) else None
-        raise SelfTestError(str(said or f"it ended with {code}")[:400], log)
+    if code != 0 or document is None or not document.ok:
+        raise SelfTestError(_why(document) or f"it ended with {code}", log)
 
 
-def _ended(words: list[str], user: HostUser, within_s: float, output: Any) -> int | None:
+def _ended(
+    words: list[str], user: HostUser, within_s: float, output: IO[bytes], errors: IO[bytes]
+) -> int | None:
     """Its exit code; `None` where it was killed, with all that it began, since it took longer."""
     other: dict[str, Any] = (
         {"user": user.uid, "group": user.gid, "extra_groups": []} if is_root() else {}
@@ -54,7 +70,7 @@ def _ended(words: list[str], user: HostUser, within_s: float, output: Any) -> in
             words,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=output,
+            stderr=errors,
             cwd="/",
             env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
             start_new_session=True,
@@ -70,9 +86,22 @@ def _ended(words: list[str], user: HostUser, within_s: float, output: Any) -> in
         return None
 
 
-def _document(text: str) -> dict[str, Any]:
+def _tail(output: IO[bytes]) -> str:
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - _SAID_BYTES))
+    return output.read().decode("utf-8", "replace")
+
+
+def _document(text: str) -> _Told | None:
     try:
-        found = msgspec.json.decode(text.strip().rpartition("\n")[2].encode())
+        return msgspec.json.decode(text.strip().rpartition("\n")[2].encode(), type=_Told)
     except msgspec.DecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+
+
+def _why(told: _Told | None) -> str:
+    """In one line: what failed, or what ended it before it came to that."""
+    if told is None:
+        return ""
+    failed = [f"{each.check}: {each.text}" for each in told.checks if not each.ok]
+    return ("; ".join(failed) or told.error.message)[:_WHY_CHARACTERS]

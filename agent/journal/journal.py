@@ -14,6 +14,7 @@ from agent.config.host import StateSection
 from agent.journal.age import age_s
 from agent.journal.file import BALLAST_BYTES
 from agent.journal.outbox import give_up_oldest, read_outbox
+from agent.journal.plan import AnyPlan
 from agent.journal.record import TaskRecord, dump, from_row
 from agent.journal.room import drop_reported, make_room
 from agent.journal.settlement import Settlement
@@ -23,7 +24,6 @@ from contract.clock import BootTime, Clock
 from contract.errors import StorageFullError
 from contract.link import Event, LogLine, OpenTask
 from contract.task import TaskStatus
-from drivers.base import Plan
 
 _STATE: Final = StateSection()
 KEEP_UNTOLD: Final = 50_000  # events of tasks of the site, while no cloud takes them
@@ -78,7 +78,7 @@ class Journal(Steps, Writer):
     async def begin(
         self,
         task_id: str,
-        plan: Plan | None,
+        plan: AnyPlan | None,
         at: datetime,
         logs: Sequence[LogLine] = (),
         *,
@@ -95,7 +95,7 @@ class Journal(Steps, Writer):
             Need.BEGIN,
         )
 
-    async def begin_again(self, task_id: str, plan: Plan) -> None:
+    async def begin_again(self, task_id: str, plan: AnyPlan) -> None:
         """A setting found half done after a crash has a new plan; its intent keeps its time.
 
         Raises StorageFullError.

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
+from agent.journal.plan import AnyPlan, read_plan
 from agent.journal.states import State
 from contract.clock import BootTime, from_text, to_text
 from contract.link import MinerRef
 from contract.task import TaskName, TaskStatus
-from drivers.base import Plan
 
 CLOUD: Final = "cloud"
 
@@ -43,7 +43,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     status: TaskStatus | None = None  # once settled
     intent_at: datetime | None = None
     settled_at: datetime | None = None
-    plan: Plan | None = None
+    plan: AnyPlan | None = None
     notes: dict[str, Any] = {}
     result: dict[str, Any] | None = None
     queue_life: QueueLife | None = None  # a row of an older version has none
@@ -106,7 +106,7 @@ def from_row(row: sqlite3.Row) -> TaskRecord:
         status=None if row["status"] is None else TaskStatus(row["status"]),
         intent_at=None if row["intent_at"] is None else from_text(row["intent_at"]),
         settled_at=None if row["settled_at"] is None else from_text(row["settled_at"]),
-        plan=_plan(row["plan"]),
+        plan=read_plan(TaskName(row["name"]), row["plan"]),
         notes=msgspec.json.decode(row["notes"], type=dict[str, Any]),
         result=None
         if row["result"] is None
@@ -116,14 +116,6 @@ def from_row(row: sqlite3.Row) -> TaskRecord:
         else msgspec.json.decode(row["queue_life"], type=QueueLife),
         untold=row["untold"],
     )
-
-
-def _plan(text: str | None) -> Plan | None:
-    """A plan of another version may not be readable; then there is nothing to judge a one-shot by, which is said."""
-    try:
-        return None if text is None else msgspec.json.decode(text, type=Plan)
-    except msgspec.DecodeError:
-        return None
 
 
 def dump(value: Any) -> str:

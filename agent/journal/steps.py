@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from agent.journal.plan import AnyPlan
 from agent.journal.record import INSERT, TaskRecord, dump, to_row
 from agent.journal.settlement import Settlement, failed
 from agent.journal.states import State, check_move, nonce_status
@@ -17,7 +18,6 @@ from contract.hiding import hidden
 from contract.link import LogLine
 from contract.outcome import Outcome
 from contract.task import TaskStatus
-from drivers.base import Plan
 from drivers.watch import intent_notes
 
 
@@ -136,7 +136,7 @@ class Steps:
         self,
         db: sqlite3.Connection,
         task_id: str,
-        plan: Plan | None,
+        plan: AnyPlan | None,
         at: datetime,
         logs: Sequence[LogLine],
         *,

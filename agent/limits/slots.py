@@ -6,12 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from agent.limits.pacer import Pacer, Ticket
 from agent.limits.policy import Policy
 from contract.clock import Clock
-from drivers.base import AnyChange, FirmwareUpdate, Light, Plan, Pools
+from drivers.base import AnyChange, FirmwareUpdate, Light, Pools
+
+
+class Planned(Protocol):
+    """What a slot depends on."""
+
+    @property
+    def change(self) -> object: ...
+    @property
+    def raises_power(self) -> bool: ...
 
 
 class _Gates:
@@ -51,28 +60,28 @@ class Slots:
             self._firmware if isinstance(change, FirmwareUpdate) else None, self._pacer.ticket()
         )
 
-    def asking(self, plan: Plan) -> AbstractAsyncContextManager[None]:
+    def asking(self, plan: Planned) -> AbstractAsyncContextManager[None]:
         """For the beginning of what the cloud grants, until it may send: taken before its turn, never the other way."""
         return self._asking_firmware if isinstance(plan.change, FirmwareUpdate) else self._asking
 
-    def applying(self, plan: Plan) -> AbstractAsyncContextManager[None]:
+    def applying(self, plan: Planned) -> AbstractAsyncContextManager[None]:
         """For the write, its connect and its wait for an effect's slot."""
         return self._gates(plan).applying
 
-    def is_free(self, plan: Plan, ticket: Ticket | None = None) -> bool:
+    def is_free(self, plan: Planned, ticket: Ticket | None = None) -> bool:
         """Whether `exchange` would be entered without waiting: a slot is free and nobody waits for it."""
         has_ticket = ticket is None or ticket.is_free
         return has_ticket and not self._gates(plan).exchange.locked()
 
     @asynccontextmanager
-    async def exchange(self, plan: Plan, ticket: Ticket | None = None) -> AsyncIterator[None]:
+    async def exchange(self, plan: Planned, ticket: Ticket | None = None) -> AsyncIterator[None]:
         """For one exchange that changes a miner: held from just before its first byte to its end."""
         if ticket is not None:
             await ticket.take()
         async with self._gates(plan).exchange:
             yield
 
-    def _gates(self, plan: Plan) -> _Gates:
+    def _gates(self, plan: Planned) -> _Gates:
         if isinstance(plan.change, Light | Pools):
             return self._other
         return self._raising if plan.raises_power else self._lowering

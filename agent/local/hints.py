@@ -10,6 +10,7 @@ from contract.task import SPECS, TaskName
 
 INSTEAD: Final = {
     TaskName.SCAN: "it is not for one miner; run: miner-agent scan RANGE",
+    TaskName.SELF_UPDATE: "it is not for a miner; order it in the cloud, or install the new package on this host",
 }
 _FORCE: Final = "repeat with force"  # as drivers word it
 

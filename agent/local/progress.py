@@ -23,6 +23,8 @@ def phase(task: ActiveTask, before: ActiveTask | None = None) -> str:
     kind, name = task.kind, task.name
     if before is not None:
         return f"waiting behind {before.record.name}, another task of this miner"
+    if name is TaskName.SELF_UPDATE:
+        return _updating(task)
     if task.phase is Phase.SENDING:
         return "sending it to the miner"
     if task.phase is Phase.WAITING:
@@ -34,6 +36,14 @@ def phase(task: ActiveTask, before: ActiveTask | None = None) -> str:
     if name in _COMES_BACK:
         return "waiting for the miner to come back"
     return "waiting until the miner shows the change"
+
+
+def _updating(task: ActiveTask) -> str:
+    if task.phase is Phase.WAITING:
+        return "waiting for its turn"
+    if task.state is not State.INTENT:
+        return "fetching the release"
+    return "waiting for the new release to prove itself"
 
 
 @asynccontextmanager

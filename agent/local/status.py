@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from agent.host.heartbeat import Heart
+from agent.host.version import agent_version
 from agent.local.progress import phase
 from agent.local.socket import Known
 from agent.miners.fleet import Fleet
@@ -57,8 +58,11 @@ class FarmStatus:
         sinks: Callable[[], Mapping[str, str]],
         notices: Callable[[], Sequence[str]],
         journal_depth: Callable[[], int],
+        release: str,
     ) -> None:
-        """`sinks`: how each of them is. `journal_depth`: reports that the cloud does not have yet."""
+        """`sinks`: how each of them is. `journal_depth`: reports that the cloud does not have yet. `release`: the
+        sha256 of the one that runs, empty for what is none.
+        """
         self._fleet = fleet
         self._looks = looks
         self._telemetry = telemetry
@@ -69,6 +73,7 @@ class FarmStatus:
         self._sinks = sinks
         self._notices = notices
         self._journal_depth = journal_depth
+        self._release = release
 
     async def document(self) -> dict[str, Any]:
         """As plain values. `ok`: nothing at all is wrong."""
@@ -78,6 +83,7 @@ class FarmStatus:
         return {
             "ok": is_ok and all(state == OK for state in sinks.values()),
             "at": to_text(self._clock.now()),
+            "agent": {"version": agent_version(), "release_sha256": self._release or None},
             "miners": {
                 "total": summary.total,
                 "wrong": summary.wrong,

@@ -54,13 +54,17 @@ class LookAction(NamedTuple):
     look: Callable[[LookExecutor, ActiveTask], Awaitable[Settlement]]
 
 
+class UpdateAction(NamedTuple):
+    """The agent itself is replaced."""
+
+
 class UnsupportedAction(NamedTuple):
     """Not carried out yet; what to do instead."""
 
     instead: str
 
 
-Action = ChangeAction | FirmwareAction | LookAction | UnsupportedAction
+Action = ChangeAction | FirmwareAction | LookAction | UpdateAction | UnsupportedAction
 
 
 def _light(params: Params) -> AnyChange:
@@ -114,9 +118,7 @@ ACTIONS: Final[Mapping[TaskName, Action]] = {
     TaskName.FIRMWARE: FirmwareAction(),
     TaskName.LOG: LookAction(LookExecutor.log),
     TaskName.SCAN: LookAction(LookExecutor.scan),
-    TaskName.SELF_UPDATE: UnsupportedAction(
-        "This agent cannot update itself. Install the new version on its host."
-    ),
+    TaskName.SELF_UPDATE: UpdateAction(),
     TaskName.IP_DIAGNOSIS: UnsupportedAction(
         "This agent has no IP diagnosis. Use a scan of the same range instead."
     ),

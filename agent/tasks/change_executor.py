@@ -158,8 +158,8 @@ class ChangeExecutor:
                 refusal = await self._apply(task, driver, found.plan, found)
         if isinstance(found, NoChange):
             task.log.info("The miner already is as wished; nothing is sent.")
-            if task.record.plan is not None:
-                return await self._prove(task, driver, task.record.plan)
+            if (earlier := _plan_of(task)) is not None:
+                return await self._prove(task, driver, earlier)
             return unchanged(found, seconds=self._clock.mono() - began_mono)
         plan = found.plan
         if refusal is not None and isinstance(refusal, NOT_EXECUTED) and task.writes <= 1:
@@ -169,7 +169,7 @@ class ChangeExecutor:
 
     async def watch(self, task: ActiveTask) -> Settlement:
         """A one-shot begun before a restart: looked at until it is proven or its time is over; never redone."""
-        plan = task.record.plan
+        plan = _plan_of(task)
         if plan is None:
             return failed(
                 ErrorCode.NOT_VERIFIED,
@@ -201,7 +201,7 @@ class ChangeExecutor:
 
     async def _ready(
         self, task: ActiveTask, change: AnyChange, turn: PowerTurn
-    ) -> tuple[Driver, JournalledPermit | NoChange]:
+    ) -> tuple[Driver, JournalledPermit[Plan] | NoChange]:
         """What is to be written, once it may be. A long wait makes a plan too old. Raises NotGrantedError too.
 
         How many ask the cloud for its leave is bounded: the deadline of those it has answered passes there, whether
@@ -231,9 +231,11 @@ class ChangeExecutor:
                     return driver, permit
                 task.log.info("It waited long until it might begin: the miner is looked at again.")
 
-    async def _keep_awake_mode(self, task: ActiveTask, found: JournalledPermit | NoChange) -> None:
+    async def _keep_awake_mode(
+        self, task: ActiveTask, found: JournalledPermit[Plan] | NoChange
+    ) -> None:
         """Before a miner is stopped: the mode to come back to. After a crash it is that of the plan made before."""
-        plan = found.plan if isinstance(found, JournalledPermit) else task.record.plan
+        plan = found.plan if isinstance(found, JournalledPermit) else _plan_of(task)
         mode = None if plan is None else awake_mode_of(plan.before.get(AWAKE_MODE))
         if mode is not None and task.record.miner is not None:
             await self._miners.keep_awake_mode(task.record.miner, mode)
@@ -313,7 +315,7 @@ class ChangeExecutor:
 
     def _permit(
         self, task: ActiveTask, plan: Plan, driver: Driver | None, turn: PowerTurn | None = None
-    ) -> JournalledPermit:
+    ) -> JournalledPermit[Plan]:
         planned_for = None if driver is None else _who(driver)
 
         async def look_again() -> None:
@@ -355,7 +357,7 @@ class ChangeExecutor:
         )
 
     async def _apply(
-        self, task: ActiveTask, driver: Driver, plan: Plan, permit: JournalledPermit
+        self, task: ActiveTask, driver: Driver, plan: Plan, permit: JournalledPermit[Plan]
     ) -> MinerError | None:
         """Write. Gives the error of a write that may have begun; raises one that certainly sent nothing."""
         try:
@@ -374,7 +376,7 @@ class ChangeExecutor:
         task: ActiveTask,
         driver: Driver,
         plan: Plan,
-        permit: JournalledPermit,
+        permit: JournalledPermit[Plan],
         refusal: MinerError | None,
     ) -> Settlement:
         try:
@@ -389,6 +391,12 @@ class ChangeExecutor:
                 raise  # only watching: the caller looks again
             return _unknown(error, plan)
         return judged(evidence, refusal if isinstance(refusal, NAMING) else None)
+
+
+def _plan_of(task: ActiveTask) -> Plan | None:
+    """As the journal held it when this process found the task."""
+    plan = task.record.plan
+    return plan if isinstance(plan, Plan) else None
 
 
 def _check_size(plan: Plan) -> None:

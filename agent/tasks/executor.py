@@ -12,12 +12,14 @@ from agent.tasks.actions import (
     FirmwareAction,
     LookAction,
     UnsupportedAction,
+    UpdateAction,
     change_of,
 )
 from agent.tasks.active import ActiveTask
 from agent.tasks.change_executor import ChangeExecutor
 from agent.tasks.gate import Gate
 from agent.tasks.look_executor import LookExecutor
+from agent.tasks.update_executor import UpdateExecutor
 from contract.clock import Clock
 from contract.errors import BadParamsError, UnsupportedError
 from contract.task import FirmwareParams, Kind
@@ -33,6 +35,7 @@ class TaskExecutor:
         *,
         changes: ChangeExecutor,
         looks: LookExecutor,
+        updates: UpdateExecutor | None,
         files: FirmwareFiles,
         journal: Journal,
         gate: Gate,
@@ -40,6 +43,7 @@ class TaskExecutor:
     ) -> None:
         self._changes = changes
         self._looks = looks
+        self._updates = updates
         self._files = files
         self._journal = journal
         self._gate = gate
@@ -51,6 +55,8 @@ class TaskExecutor:
         action = ACTIONS.get(name)
         if isinstance(action, UnsupportedAction):
             raise UnsupportedError(action.instead)
+        if isinstance(action, UpdateAction):
+            return await self._update(task)
         if task.kind is Kind.ONE_SHOT and task.state is State.INTENT:
             task.started_mono = self._clock.mono()
             return await self._changes.watch(task)
@@ -88,6 +94,14 @@ class TaskExecutor:
             task.log.info("The firmware file was downloaded.")
             change = FirmwareUpdate(path=str(path), target_version=task.params.target_version)
             return await self._changes.carry_out(task, change)
+
+    async def _update(self, task: ActiveTask) -> Settlement:
+        if self._updates is None:
+            raise UnsupportedError("Only the agent that runs as a service updates itself.")
+        if task.state is State.INTENT:
+            return await self._updates.watch(task)
+        self._gate.may_run(task)
+        return await self._updates.carry_out(task)
 
     async def _look(self, task: ActiveTask, action: LookAction) -> Settlement:
         task.started_mono = self._clock.mono()

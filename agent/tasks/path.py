@@ -30,6 +30,8 @@ from agent.tasks.executor import TaskExecutor
 from agent.tasks.gate import Gate
 from agent.tasks.look_executor import LookExecutor
 from agent.tasks.reporter import Reporter
+from agent.tasks.update_executor import UpdateExecutor
+from agent.update.updates import Updates
 from contract.clock import Clock
 from contract.errors import PolicyRefusedError, StorageFullError
 from contract.link import ON_SITE, Event, MinerRef
@@ -53,7 +55,10 @@ class TaskPath:
         policy: Policy,
         clock: Clock,
         state_dir: Path,
+        *,
+        updates: Updates | None = None,
     ) -> None:
+        """`updates`: of the agent itself; `None` where it is no service."""
         self.journal = journal
         self._clock = clock
         self._work = state_dir / "work"
@@ -77,11 +82,22 @@ class TaskPath:
         self._firmware = FirmwareFiles(
             downloader, lambda: self._gate.policy, self._work, state_dir / "firmware"
         )
+        updating = None
+        if updates is not None:
+            updating = UpdateExecutor(
+                updates,
+                journal=journal,
+                slots=slots,
+                gate=self._gate,
+                grants=self._grants,
+                clock=clock,
+            )
         executor = TaskExecutor(
             changes=ChangeExecutor(
                 journal, miners, slots, self._gate, self._grants, addresses, clock
             ),
             looks=looks,
+            updates=updating,
             files=self._firmware,
             journal=journal,
             gate=self._gate,

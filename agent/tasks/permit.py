@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
 from agent.journal import Journal
+from agent.journal.plan import AnyPlan
 from agent.journal.states import State
 from agent.limits.grants import Grants, draw
 from agent.limits.slots import PowerTurn, Slots
@@ -17,26 +18,26 @@ from agent.tasks.active import ActiveTask, Phase
 from agent.tasks.gate import Gate
 from contract.clock import Clock
 from contract.errors import PolicyRefusedError
-from drivers.base import Plan
 from drivers.watch import ORDER_NOTE, ended, intent_age_s, intent_notes, order_note
 
 # An order this soon after its intent is not written down apart: no proof's window is lost by so little.
 _SOON_S: Final = 0.5
 _ANSWER_S: Final = 1.0  # a cloud that takes longer keeps nobody else waiting for their turn
 
+P = TypeVar("P", bound=AnyPlan)
 log: Any = structlog.get_logger(__name__)
 
 
-class JournalledPermit:
-    """`drivers.base.Permit` of a task. `look_again` raises unless the miner still is the one that was planned for.
-    `writes` false: only looking is left, after a crash. `turn` is what a plan that raises power
-    waits for.
+class JournalledPermit(Generic[P]):
+    """`drivers.base.Permit` of a task, for a plan of that kind. `look_again` raises unless what was planned for still
+    is as it was. `writes` false: only looking is left, after a crash. `turn` is what a plan that raises power waits
+    for.
     """
 
     def __init__(
         self,
         task: ActiveTask,
-        plan: Plan,
+        plan: P,
         *,
         journal: Journal,
         gate: Gate,
@@ -62,7 +63,7 @@ class JournalledPermit:
         self._has_turn = False
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> P:
         """What it is the permit for."""
         return self._plan
 

@@ -73,7 +73,7 @@ def environment_of(product: Product) -> Environment:
         raise CannotInstallError(
             f"{product.name} runs from a folder, and is not installed"
         ) from None
-    if _is_editable(found):
+    if is_editable(found):
         raise CannotInstallError(
             "this environment only leads to a checkout (pip install -e), which would be what root's service runs: "
             "install it with pip install ."
@@ -92,7 +92,8 @@ def environment_of(product: Product) -> Environment:
     return Environment(found.version, python, Path(sysconfig.get_path("purelib")), commands)
 
 
-def _is_editable(found: Distribution) -> bool:
+def is_editable(found: Distribution) -> bool:
+    """Whether it only leads to a checkout."""
     text = found.read_text("direct_url.json")
     return text is not None and bool(json.loads(text).get("dir_info", {}).get("editable"))
 

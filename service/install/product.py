@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from service.install.release import CURRENT, RELEASES
+from service.install.release import CURRENT, PROVEN, RELEASES
 
 FILES: Final = Path(__file__).resolve().parent.parent / "systemd"  # as they come with us
 OPT: Final = Path("/opt")
@@ -43,7 +43,7 @@ class Product(msgspec.Struct, frozen=True):
     @property
     def proven(self) -> Path:
         """A link to the last release that proved itself on this host; whoever installs one by hand vouches for it."""
-        return self.home / "proven"
+        return self.home / PROVEN
 
     @property
     def leads(self) -> tuple[Path, ...]:

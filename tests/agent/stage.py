@@ -11,6 +11,7 @@ from typing import Any
 from agent.journal import Journal
 from agent.limits.policy import Policy
 from agent.tasks.path import TaskPath
+from agent.update.updates import Updates
 from contract.clock import Clock
 from tests.agent.fake_cloud import FakeCloud
 from tests.agent.farm import FakeFarm
@@ -30,6 +31,7 @@ class Site:
         clock: Clock | None = None,
         policy: Policy | None = None,
         journal: Journal | None = None,
+        updates: Updates | None = None,
     ) -> None:
         self.clock = clock or loop_clock()
         self.cloud = cloud or FakeCloud(self.clock)
@@ -45,6 +47,7 @@ class Site:
             policy or policy_with(stop_within_s=1.0),
             self.clock,
             folder,
+            updates=updates,
         )
         self._run: asyncio.Task[None] | None = None
 

@@ -1875,6 +1875,121 @@ def _releases() -> Iterator[Guard]:
         "        if False:",
         f"{staging}a_disk_without_room_refuses_before_anything_is_fetched",
     )
+    order = f"{agent}/test_order.py::test_"
+    yield Guard(
+        "an update that is done is what the process itself says",
+        "agent/update/verdict.py",
+        "if runs_it and is_it else None",
+        "if True else None",
+        f"{order}done_by_root_alone_is_not_done",
+    )
+    yield Guard(
+        "an update that root calls not done does not run",
+        "agent/update/verdict.py",
+        "    if runs_it:\n        return None  # the release before",
+        "    if False:\n        return None  # the release before",
+        f"{order}not_done_by_root_is_not_believed_of_the_release_that_runs",
+    )
+    yield Guard(
+        "without a word of root only a proven release is done",
+        "agent/update/verdict.py",
+        "if own.is_proven else None",
+        "if True else None",
+        f"{order}without_a_word_of_root_the_process_itself_tells",
+    )
+    yield Guard(
+        "no link leads to what root says",
+        "agent/update/handing.py",
+        "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK",
+        "os.O_RDONLY | os.O_NONBLOCK",
+        f"{order}odd_outcomes_are_not_used_and_that_is_said",
+    )
+    yield Guard(
+        "what root says was written by root",
+        "agent/update/handing.py",
+        "if found.st_uid != uid:",
+        "if False:",
+        f"{order}odd_outcomes_are_not_used_and_that_is_said",
+    )
+    yield Guard(
+        "nobody else may write what root says",
+        "agent/update/handing.py",
+        "if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):",
+        "if False:",
+        f"{order}odd_outcomes_are_not_used_and_that_is_said",
+    )
+    yield Guard(
+        "what root says has a bound",
+        "agent/update/handing.py",
+        "if len(data) > READ_BYTES:",
+        "if False:",
+        f"{order}odd_outcomes_are_not_used_and_that_is_said",
+    )
+    yield Guard(
+        "an order is judged by its own outcome",
+        "agent/update/handing.py",
+        "if each.task == task), None",
+        "if True), None",
+        f"{order}the_outcome_of_another_order_says_nothing_of_this_one",
+    )
+    yield Guard(
+        "one update at a time",
+        "agent/update/updates.py",
+        "        if busy is not None:",
+        "        if False:",
+        f"{order}one_that_root_still_has_to_do_with_keeps_the_next_from_beginning",
+    )
+    yield Guard(
+        "a request that nobody took is taken back",
+        "agent/tasks/update_executor.py",
+        "                await self._withdraw(task)\n",
+        "",
+        f"{order}a_request_that_nobody_takes_is_taken_back_at_the_limit",
+    )
+    yield Guard(
+        "an update that was begun is only watched",
+        "agent/tasks/executor.py",
+        """        if task.state is State.INTENT:
+            return await self._updates.watch(task)
+""",
+        "",
+        f"{order}an_agent_that_died_after_it_asked_goes_on_watching",
+    )
+    yield Guard(
+        "root's installer is asked when the cloud has granted it",
+        "agent/tasks/update_executor.py",
+        "            await permit.ask_grant()\n",
+        "            task.granted = True\n",
+        f"{order}the_intent_and_the_grant_come_before_the_request",
+    )
+    yield Guard(
+        "an agent that nobody looks after fetches nothing",
+        "agent/update/updates.py",
+        "if why is not None or self.own is None:",
+        "if self.own is None:",
+        f"{order}an_agent_that_is_not_managed_names_the_command",
+    )
+    yield Guard(
+        "a masked unit is none",
+        "agent/update/managed.py",
+        "if unit.is_symlink() and unit.readlink() == _MASKED:",
+        "if False:",
+        f"{order}a_unit_that_is_masked_is_none",
+    )
+    yield Guard(
+        "a signed bundle needs a key that is pinned",
+        "agent/update/updates.py",
+        "if order.binary_url is not None and not self._config.update.keys:",
+        "if False:",
+        f"{order}a_bundle_of_a_pinned_key_comes_from_any_url",
+    )
+    yield Guard(
+        "the repository is asked by https",
+        "agent/config/update.py",
+        "None if url is None else check_releases_url(url)",
+        "url",
+        "tests/agent/config/test_file.py::test_a_mistake_is_named_with_its_key",
+    )
     yield Guard(
         "a signed version has one content",
         "cloud/release/offline.py",
@@ -2335,7 +2450,7 @@ def _installing() -> Iterator[Guard]:
     yield Guard(
         "a checkout is not what root's service runs",
         environment,
-        "if _is_editable(found):",
+        "if is_editable(found):",
         "if False:",
         f"{test}a_checkout_is_not_what_root_s_service_runs",
     )

@@ -58,6 +58,8 @@ _TRUST = "tests/release/test_trust.py::test_"
 _JUDGED_AGAIN = "tests/release/test_verification.py::test_"
 _ATTACKS = "tests/agent/update/test_attacks.py::test_"
 _STAGING = "tests/agent/update/test_staging.py::test_"
+_ORDER = "tests/agent/update/test_order.py::test_"
+_ORDERED = "tests/cloud/release/test_self_update.py::test_"
 _SIGNING = "tests/cloud/release/test_commands.py::test_"
 _SHOWN = "tests/cloud/release/test_serving.py::test_"
 _CHANGED = "tests/release/test_mutations.py::test_"
@@ -473,6 +475,61 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_STAGING}a_disk_without_room_refuses_before_anything_is_fetched",
                 f"{_STAGING}what_a_crash_left_behind_is_cleared",
             ),
+        ),
+        Point(
+            "an update of the agent, asked for by an order",
+            "Asked for once: after the intent is on disk and the cloud has granted it, and by no process that comes later.",
+            (
+                f"{_ORDER}the_intent_and_the_grant_come_before_the_request",
+                f"{_ORDER}what_the_cloud_does_not_grant_is_not_asked_for",
+                f"{_ORDER}an_agent_that_died_before_it_asked_never_asks",
+                f"{_ORDER}an_agent_that_died_after_it_asked_goes_on_watching",
+                f"{_ORDER}a_journal_put_back_from_a_copy_asks_for_nothing",
+                f"{_ORDERED}an_agent_that_is_killed_around_its_request_never_asks_twice",
+            ),
+        ),
+        Point(
+            "an update that is done",
+            "Where root's installer and the process that runs both say so; where they disagree it is unknown.",
+            (
+                f"{_ORDER}done_by_root_alone_is_not_done",
+                f"{_ORDER}not_done_by_root_is_not_believed_of_the_release_that_runs",
+                f"{_ORDER}without_a_word_of_root_the_process_itself_tells",
+                f"{_ORDER}an_installer_that_is_still_at_it_leaves_the_end_unknown",
+            ),
+        ),
+        Point(
+            "what root's installer says",
+            "Read where root owns it and nobody else may write it, by no link, 1 MiB at most, and of that order alone.",
+            (
+                f"{_ORDER}odd_outcomes_are_not_used_and_that_is_said",
+                f"{_ORDER}a_folder_of_another_user_is_not_roots",
+                f"{_ORDER}the_outcome_of_another_order_says_nothing_of_this_one",
+                f"{_ORDER}what_root_did_not_do_is_told_with_its_reason_and_log",
+            ),
+        ),
+        Point(
+            "a second update",
+            "Waits behind the first one; ends as `busy` while root still has to do with one whose limit is past.",
+            (
+                f"{_ORDER}the_second_of_two_waits_for_the_first",
+                f"{_ORDER}one_that_root_still_has_to_do_with_keeps_the_next_from_beginning",
+                f"{_ORDER}a_request_that_nobody_takes_is_taken_back_at_the_limit",
+            ),
+        ),
+        Point(
+            "an update where nobody could install it",
+            "`unsupported` before anything is fetched, with the command that does it there.",
+            (
+                f"{_ORDER}an_agent_that_is_not_managed_names_the_command",
+                f"{_ORDER}an_environment_of_ones_own_names_its_pip",
+                f"{_ORDER}a_unit_that_is_masked_is_none",
+            ),
+        ),
+        Point(
+            "`[update]`",
+            "https or this host, known channels, whole keys, limits within bounds.",
+            ("tests/agent/config/test_file.py::test_a_mistake_is_named_with_its_key",),
         ),
         Point(
             "signing and publishing",

@@ -41,6 +41,7 @@ WELL: dict[str, Any] = {
         "readings_dropped": 0,
     },
     "sinks": {"rigmonitor": "ok"},
+    "agent": {"version": "v0.3.0", "release_sha256": "ab" * 32},
     "read_only": False,
     "notices": [],
 }  # fmt: skip
@@ -94,6 +95,7 @@ async def test_all_is_well_is_exit_0(config: Path) -> None:
         "",
         "no task is under way",
         "cloud: heard 4 s ago; 0 reports of tasks and 1 reading wait for it",
+        "miner-agent v0.3.0 (release abababababab)",
         "rigmonitor: ok",
     ]
 

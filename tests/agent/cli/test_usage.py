@@ -110,7 +110,7 @@ async def test_a_public_address_that_the_config_names_is_touched(tmp_path: Path)
         (["power"], 2, "there are: miner.system.reboot, "),
         (["miner.light.updte"], 2, "did you mean miner.light.update?"),
         (["agent.scan.create"], 2, "miner-agent scan RANGE"),
-        (["agent.self.update"], 1, "Install the new version"),
+        (["agent.self.update"], 2, "install the new package on this host"),
         (["agent.ip_diagnosis.create"], 1, "unsupported"),
         (["miner.pool.lock"], 1, "unsupported"),
         (["miner.tags.update"], 2, "by the cloud"),

@@ -14,7 +14,7 @@ from agent.demo.subscriptions import LISTEN, commands
 
 BATCHES = (
     BatchReport(
-        "miner.power_mode.update", "this release cannot update itself", "partial_succeed",
+        "miner.power_mode.update", "no release that could be replaced", "partial_succeed",
         117, 100, 17, 123.4, {"not_verified": 1, "unreachable": 12, "policy_refused": 4},
         {"unsupported_mode": 15, "unstable_miner": 1},
     ),
@@ -42,7 +42,7 @@ def test_the_table_fits_and_folds_only_between_the_items_of_why(
     assert lines[0].startswith("Every task the agent carries out")
     assert max(len(line.rstrip()) for line in lines) <= 120
     for whole in (
-        "miner.power_mode.update", "this release cannot update itself", "1 not_verified", "4 policy_refused",
+        "miner.power_mode.update", "no release that could be replaced", "1 not_verified", "4 policy_refused",
         "12 unreachable", "15 skipped (unsupported_mode)", "1 skipped (unstable_miner)",
         "given no more of it (not_subscribed)",
     ):  # fmt: skip

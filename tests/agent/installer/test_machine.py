@@ -84,7 +84,7 @@ def test_what_dies_before_it_settled_is_not_proven(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("does", "message"),
     [
-        ({"self_test": "the journal has schema 9"}, "its self-test says: the journal has schema 9"),
+        ({"self_test": "it has schema 9"}, "its self-test says: journal: it has schema 9"),
         ({"self_test": "dies"}, "its self-test says: it ended with 7"),
         ({"self_test": "hangs"}, "its self-test says: it did not end within 2 s"),
     ],

@@ -31,12 +31,13 @@ class FixedClock:
 
     def __init__(self) -> None:
         self.shown = NOW
+        self._loop = asyncio.get_running_loop()  # threads ask, too
 
     def now(self) -> datetime:
         return self.shown
 
     def mono(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._loop.time()
 
     def boot(self) -> BootTime:
         return BootTime("one boot", self.mono())
